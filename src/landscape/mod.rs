@@ -1,0 +1,3 @@
+//! The loss around a checkpoint: where to measure next, what was measured, who measures it.
+
+pub mod surface;

@@ -1,0 +1,158 @@
+//! What a session knows at one moment: all that the screen and the plain lines draw from.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::data::Split;
+use crate::landscape::surface::{Measure, Surface};
+use crate::weights::trajectory::Trajectory;
+
+/// Something that is looked for: not yet found, found, or not to be had, with the reason.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Finding<T> {
+    /// Not looked at yet.
+    #[default]
+    Pending,
+    /// Found.
+    Is(T),
+    /// Not to be had; one sentence says why and what to do.
+    Not(String),
+}
+
+/// The architecture that was recognized.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelLine {
+    /// e.g. `resnet20`.
+    pub name: String,
+    /// What was seen, in a sentence.
+    pub evidence: String,
+    /// Trainable parameters.
+    pub parameters: usize,
+}
+
+/// The samples on which losses are measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataLine {
+    /// e.g. `fashion-mnist`.
+    pub name: String,
+    /// Train or test.
+    pub split: Split,
+    /// How many samples.
+    pub samples: usize,
+}
+
+/// How far a checkpoint has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckpointState {
+    /// Still being written.
+    Waiting,
+    /// Settled; being read.
+    Settled,
+    /// On the path.
+    OnPath,
+    /// Not readable or not of this run, with the reason; it is retried.
+    Unreadable(String),
+}
+
+/// One checkpoint of the run, in the order of steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckpointLine {
+    /// Training step.
+    pub step: u64,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// How far it has come.
+    pub state: CheckpointState,
+    /// Loss and accuracy of the checkpoint itself.
+    pub truth: Option<Measure>,
+    /// Loss and accuracy of its projection onto the plane.
+    pub on_plane: Option<Measure>,
+}
+
+/// Loss and accuracy along one axis of the plane, through the current checkpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slice {
+    /// 0 for PC1, 1 for PC2.
+    pub axis: usize,
+    /// Distance from the checkpoint along the axis, ascending; 0 is the checkpoint.
+    pub offset: Vec<f64>,
+    /// What was measured there so far.
+    pub values: Vec<Option<Measure>>,
+}
+
+/// The surface that is being measured or was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Map {
+    /// The measured grid.
+    pub surface: Surface,
+    /// It belongs to an earlier plane; shown dim until the next one has its first level.
+    pub stale: bool,
+    /// The path when this plane was fitted, for drawing a stale map with the path it belongs to.
+    pub trajectory: Arc<Trajectory>,
+}
+
+/// What the surveyor is doing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// Measured points a second, over the last seconds; 0 when idle.
+    pub points_per_second: f64,
+    /// Lines a side of the level that is being measured, e.g. 17; none when there is nothing to do.
+    pub lines: Option<usize>,
+    /// Points of this level that are done, those of coarser levels not counted.
+    pub done: usize,
+    /// Points that this level adds.
+    pub planned: usize,
+    /// Seconds left until the finest level stands, at the present pace.
+    pub seconds_left: Option<f64>,
+    /// The user paused the device.
+    pub paused: bool,
+}
+
+/// Everything a session knows at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// The run folder.
+    pub run: PathBuf,
+    /// How the folder is watched, e.g. `inotify+poll 2s`.
+    pub watching: String,
+    /// Where losses are measured, e.g. `cpu` or `cuda:0`.
+    pub device: String,
+    /// The batch-norm mode, e.g. `frozen`.
+    pub batch_norm: String,
+    /// The architecture.
+    pub model: Finding<ModelLine>,
+    /// The samples.
+    pub data: Finding<DataLine>,
+    /// Every checkpoint that was seen, by step.
+    pub checkpoints: Vec<CheckpointLine>,
+    /// The path, once a checkpoint was read.
+    pub trajectory: Option<Arc<Trajectory>>,
+    /// The surface, once measuring has begun.
+    pub map: Option<Map>,
+    /// Slices through the current checkpoint along both axes.
+    pub slices: Vec<Slice>,
+    /// What the surveyor is doing.
+    pub progress: Progress,
+    /// What went wrong and did not stop the session; shown as a banner. The newest is last.
+    pub notices: Vec<String>,
+}
+
+/// A window of the plane, in its coordinates.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Window {
+    /// Range of α.
+    pub x: [f64; 2],
+    /// Range of β.
+    pub y: [f64; 2],
+}
+
+/// What the user asks of a session.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Command {
+    /// Stop measuring, or go on.
+    Pause(bool),
+    /// Survey this window of the plane from now on; `None` is the whole path with its margin.
+    Survey(Option<Window>),
+    /// Look at the folder now.
+    Rescan,
+}
