@@ -3,6 +3,8 @@
 //! The flat vector holds the trainable parameters first, in the checkpoint's own order, then the
 //! running statistics of the batch norms. θ is the first part; `states` mode moves both.
 
+use std::ops::Range;
+
 use crate::run::format::{Dtype, TensorInfo};
 
 /// What a tensor is to the model.
@@ -46,6 +48,9 @@ impl Slot {
         self.shape.len()
     }
 }
+
+/// A piece of one tensor: slot index and range of elements.
+pub type Piece = (usize, Range<usize>);
 
 /// The slots of every tensor that counts, in flat-vector order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,5 +126,90 @@ impl Layout {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Cuts the tensors of `slots` into groups of pieces of at most `limit` elements a group. A tensor
+    /// is cut only when it does not fit a whole group, since some formats read a tensor all at once.
+    #[must_use]
+    pub fn groups(&self, slots: Range<usize>, limit: usize) -> Vec<Vec<Piece>> {
+        let limit = limit.max(1);
+        let mut groups = vec![Vec::new()];
+        let mut room = limit;
+        for index in slots {
+            let len = self.slots[index].len();
+            let mut start = 0;
+            while start < len {
+                if room == 0 || (room < len - start && room < limit) {
+                    groups.push(Vec::new());
+                    room = limit;
+                }
+                let end = len.min(start + room);
+                if let Some(group) = groups.last_mut() {
+                    group.push((index, start..end));
+                }
+                room -= end - start;
+                start = end;
+            }
+        }
+        groups
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensor(name: &str, shape: &[usize], dtype: Dtype) -> TensorInfo {
+        TensorInfo {
+            name: name.into(),
+            shape: shape.into(),
+            dtype,
+        }
+    }
+
+    fn layout() -> Layout {
+        Layout::of(&[
+            tensor("conv.weight", &[2, 3], Dtype::F32),
+            tensor("bn.running_mean", &[2], Dtype::F32),
+            tensor("bn.num_batches_tracked", &[], Dtype::Other("i64".into())),
+            tensor("bn.weight", &[2], Dtype::Bf16),
+        ])
+    }
+
+    #[test]
+    fn parameters_come_first_and_integers_not_at_all() {
+        let layout = layout();
+        let names: Vec<&str> = layout
+            .slots()
+            .iter()
+            .map(|slot| slot.name.as_str())
+            .collect();
+        assert_eq!(names, ["conv.weight", "bn.weight", "bn.running_mean"]);
+        assert_eq!((layout.parameters(), layout.len()), (8, 10));
+        assert_eq!(
+            layout
+                .find("bn.running_mean")
+                .map(|(i, slot)| (i, slot.offset)),
+            Some((2, 8))
+        );
+    }
+
+    #[test]
+    fn pieces_cover_every_element_once_within_the_limit() {
+        let layout = layout();
+        for limit in 1..14 {
+            let mut seen = vec![0; layout.len()];
+            for group in layout.groups(0..layout.slots().len(), limit) {
+                let size: usize = group.iter().map(|(_, range)| range.len()).sum();
+                assert!(size <= limit && size > 0);
+                for (slot, range) in group {
+                    let offset = layout.slots()[slot].offset;
+                    for n in &mut seen[offset + range.start..offset + range.end] {
+                        *n += 1;
+                    }
+                }
+            }
+            assert_eq!(seen, vec![1; layout.len()], "limit {limit}");
+        }
     }
 }

@@ -1,4 +1,70 @@
 //! Weight space: which tensors span it, the path of a run through it, planes across it.
 
+pub mod direction;
+pub mod gram;
 pub mod layout;
+pub mod member;
+pub mod normalize;
+pub mod pca;
+pub mod plane;
 pub mod trajectory;
+
+use std::path::PathBuf;
+
+use crate::run::format::FormatError;
+
+/// Why checkpoints could not be placed in one weight space.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// The checkpoint itself cannot be read.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// A tensor of the run's first checkpoint is not in this one, or not with the same shape.
+    #[error("{}: expected tensor {tensor} of shape {expected:?} as in {}, found {found}", path.display(), first.display())]
+    Mismatch {
+        /// The checkpoint that does not fit.
+        path: PathBuf,
+        /// The run's first checkpoint, whose names and shapes count.
+        first: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+        /// Its shape in the first checkpoint.
+        expected: Vec<usize>,
+        /// What this checkpoint has instead.
+        found: String,
+    },
+    /// A checkpoint has a tensor that the run's first one lacks.
+    #[error("{}: tensor {tensor} is not in {}, the run's first checkpoint", path.display(), first.display())]
+    Surplus {
+        /// The checkpoint that does not fit.
+        path: PathBuf,
+        /// The run's first checkpoint.
+        first: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+    },
+    /// A checkpoint without a single floating-point tensor.
+    #[error("{}: expected floating-point tensors, found none", .0.display())]
+    NoWeights(PathBuf),
+    /// A weight is infinite or not a number, so no distance to this checkpoint is defined.
+    #[error("{}: tensor {tensor} holds a value that is not finite, so the checkpoint has no place on the path", path.display())]
+    NotFinite {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+    },
+    /// A direction file does not fit the model.
+    #[error("{}: expected tensor {expected}, found {found}", path.display())]
+    Direction {
+        /// The direction file.
+        path: PathBuf,
+        /// Name and shape of the tensor that is needed.
+        expected: String,
+        /// What the file has instead.
+        found: String,
+    },
+    /// The two directions of a plane are parallel, or one of them is zero.
+    #[error("the directions {0} span no plane: one is zero or they are parallel")]
+    Degenerate(String),
+}

@@ -1,5 +1,12 @@
 //! The path of a run: every checkpoint's place on the principal plane of the run itself.
 
+use std::f64::consts::PI;
+
+use nalgebra::DMatrix;
+
+use super::gram::Gram;
+use super::pca::Components;
+
 /// What PCA of the checkpoints says (math.md 6–8). All vectors but `explained`, `explained_null`,
 /// `singular` and `lissajous` have one entry a checkpoint, in the order of `steps`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,4 +29,260 @@ pub struct Trajectory {
     pub singular: Vec<f64>,
     /// R² of each component's coordinates against the half cosine that a random walk draws.
     pub lissajous: Vec<f64>,
+}
+
+/// A fitted path, with what it takes to make its plane.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fit {
+    /// The path.
+    pub trajectory: Trajectory,
+    /// Coefficients a_i of PC1 and PC2, in the order of `trajectory.steps`: pc_k = Σ a_i θ_i.
+    pub combinations: [Vec<f64>; 2],
+}
+
+/// Fits the path of the checkpoints `rows` of a Gram matrix, given as (step, row) in order of steps.
+///
+/// Signs: those of `previous` are kept, the best that reflections of the axes can do (Procrustes over
+/// the steps that both have); a first fit turns the axes so that the path's first point is positive.
+#[must_use]
+pub fn fit(gram: &Gram, rows: &[(u64, usize)], previous: Option<&Trajectory>) -> Fit {
+    let all = gram.path();
+    let dots = DMatrix::from_fn(rows.len(), rows.len(), |i, j| all[(rows[i].1, rows[j].1)]);
+    let mut components = Components::of(&dots);
+    let steps: Vec<u64> = rows.iter().map(|row| row.0).collect();
+    for k in 0..2 {
+        if turned(&components, k, &steps, previous) {
+            components.flip(k);
+        }
+    }
+    let last = rows.len().saturating_sub(1);
+    let coordinates: Vec<[f64; 2]> = (0..rows.len())
+        .map(|i| [0, 1].map(|k| components.coordinate(i, k) - components.coordinate(last, k)))
+        .collect();
+    let square = |i: usize, j: usize| (dots[(i, i)] + dots[(j, j)] - 2.0 * dots[(i, j)]).max(0.0);
+    let norms = gram.norms();
+    let trajectory = Trajectory {
+        residual: (0..rows.len())
+            .map(|i| off_plane(coordinates[i], square(i, last)))
+            .collect(),
+        coordinates,
+        norm: rows.iter().map(|row| norms[row.1]).collect(),
+        update_norm: (0..rows.len())
+            .map(|i| square(i, i.saturating_sub(1)).sqrt())
+            .collect(),
+        explained: components.explained(),
+        explained_null: (1..=components.singular.len())
+            .map(random_walk_share)
+            .collect(),
+        lissajous: (0..components.singular.len())
+            .map(|k| lissajous(&components, k))
+            .collect(),
+        singular: components.singular.clone(),
+        steps,
+    };
+    Fit {
+        trajectory,
+        combinations: [0, 1].map(|k| components.combination(k)),
+    }
+}
+
+/// Share of a random walk's variance in component `k` (from 1), in the limit of many steps and
+/// dimensions: 6/(π²k²) (Antognini and Sohl-Dickstein, NeurIPS 2018).
+#[must_use]
+pub fn random_walk_share(k: usize) -> f64 {
+    6.0 / (PI * k as f64).powi(2)
+}
+
+/// ‖δ − αx − βy‖/‖δ‖ for orthonormal x and y; 0 when δ is.
+fn off_plane([alpha, beta]: [f64; 2], square: f64) -> f64 {
+    if square > 0.0 {
+        ((square - alpha * alpha - beta * beta).max(0.0) / square).sqrt()
+    } else {
+        0.0
+    }
+}
+
+/// Whether component `k` points the other way than before, or than the rule for a first fit says.
+fn turned(components: &Components, k: usize, steps: &[u64], previous: Option<&Trajectory>) -> bool {
+    let Some(last) = steps.len().checked_sub(1) else {
+        return false;
+    };
+    let relative = |i: usize| components.coordinate(i, k) - components.coordinate(last, k);
+    let common: Vec<(f64, f64)> = previous.map_or_else(Vec::new, |previous| {
+        let old = previous.steps.iter().zip(&previous.coordinates);
+        old.filter_map(|(step, at)| Some((relative(steps.binary_search(step).ok()?), at[k])))
+            .collect()
+    });
+    let mean =
+        |of: fn(&(f64, f64)) -> f64| common.iter().map(of).sum::<f64>() / common.len() as f64;
+    let (new_mean, old_mean) = (mean(|pair| pair.0), mean(|pair| pair.1));
+    let agreement: f64 = common
+        .iter()
+        .map(|(new, old)| (new - new_mean) * (old - old_mean))
+        .sum();
+    if agreement == 0.0 || common.is_empty() {
+        relative(0) < 0.0
+    } else {
+        agreement < 0.0
+    }
+}
+
+/// R² of the coordinates on component `k` (from 0) against cos(π(k+1)i/(T−1)), the curve that a
+/// random walk's component tends to (math.md 8).
+fn lissajous(components: &Components, k: usize) -> f64 {
+    let count = components.scores.nrows();
+    let cosine: Vec<f64> = (0..count)
+        .map(|i| (PI * (k + 1) as f64 * i as f64 / (count - 1).max(1) as f64).cos())
+        .collect();
+    let mean = cosine.iter().sum::<f64>() / count as f64;
+    let (mut dot, mut own, mut other) = (0.0, 0.0, 0.0);
+    for (i, cosine) in cosine.iter().enumerate() {
+        let (a, b) = (components.coordinate(i, k), cosine - mean);
+        dot += a * b;
+        own += a * a;
+        other += b * b;
+    }
+    if own > 0.0 && other > 0.0 {
+        dot * dot / (own * other)
+    } else {
+        0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+    use crate::weights::WeightsError;
+    use crate::weights::direction::tests::{Point, layout};
+    use rand::SeedableRng;
+    use rand_distr::{Distribution, StandardNormal};
+
+    /// A path of points, padded to the ten parameters and two statistics of the test layout.
+    fn path(points: &[[f32; 3]]) -> (Gram, Vec<(u64, usize)>) {
+        let rows: Vec<Point> = points
+            .iter()
+            .map(|p| Point([p.as_slice(), &[0.0; 9]].concat()))
+            .collect();
+        let mut gram = Gram::default();
+        let never = |_, _| WeightsError::NoWeights("finite".into());
+        gram.extend(&layout(), rows.len(), |row| Ok(rows[row].clone()), never)
+            .unwrap();
+        (
+            gram,
+            (0..points.len()).map(|i| (10 * i as u64, i)).collect(),
+        )
+    }
+
+    const GOLDEN: [[f32; 3]; 4] = [[0., 0., 0.], [2., 1., 0.], [3., 3., 1.], [4., 3., 3.]];
+
+    #[test]
+    fn coordinates_are_those_of_the_difference_from_the_last() {
+        let (gram, rows) = path(&GOLDEN);
+        let fit = fit(&gram, &rows, None);
+        let pc = [
+            [0.656_282_5, 0.565_996_7, 0.498_939_9],
+            [0.283_992_4, 0.427_342_9, -0.858_327_7],
+        ];
+        for (point, at) in GOLDEN.iter().zip(&fit.trajectory.coordinates) {
+            for k in 0..2 {
+                let delta = (0..3).map(|d| f64::from(point[d] - GOLDEN[3][d]) * pc[k][d]);
+                assert!((at[k].abs() - delta.sum::<f64>().abs()).abs() < 1e-6);
+            }
+        }
+        assert_eq!(fit.trajectory.coordinates[3], [0.0, 0.0]);
+    }
+
+    #[test]
+    fn the_first_point_of_a_first_fit_is_positive() {
+        let (gram, rows) = path(&GOLDEN);
+        let first = fit(&gram, &rows, None).trajectory.coordinates[0];
+        assert!(first[0] > 0.0 && first[1] > 0.0, "{first:?}");
+    }
+
+    #[test]
+    fn signs_are_kept_when_checkpoints_are_added() {
+        let (gram, rows) = path(&GOLDEN);
+        let mut before = fit(&gram, &rows[..3], None).trajectory;
+        for turn in 0..2 {
+            let after = fit(&gram, &rows, Some(&before)).trajectory;
+            for k in 0..2 {
+                let forward = |t: &Trajectory| t.coordinates[0][k] - t.coordinates[2][k];
+                assert!(
+                    forward(&before) * forward(&after) > 0.0,
+                    "turn {turn}, axis {k}"
+                );
+            }
+            for at in &mut before.coordinates {
+                *at = at.map(|c| -c);
+            }
+        }
+    }
+
+    #[test]
+    fn residual_and_plane_part_make_the_whole_distance() {
+        let (gram, rows) = path(&GOLDEN);
+        let trajectory = fit(&gram, &rows, None).trajectory;
+        for (i, point) in GOLDEN.iter().enumerate().take(3) {
+            let square: f64 = (0..3)
+                .map(|d| f64::from(point[d] - GOLDEN[3][d]).powi(2))
+                .sum();
+            let on: f64 = trajectory.coordinates[i].iter().map(|c| c * c).sum();
+            let off = trajectory.residual[i].powi(2) * square;
+            assert!((on + off - square).abs() < 1e-9);
+        }
+        assert_eq!(trajectory.residual[3], 0.0);
+    }
+
+    #[test]
+    fn one_and_two_checkpoints_are_a_point_and_a_line() {
+        let (gram, rows) = path(&GOLDEN);
+        let one = fit(&gram, &rows[..1], None).trajectory;
+        assert_eq!(
+            (one.coordinates, one.residual),
+            (vec![[0.0, 0.0]], vec![0.0])
+        );
+        let two = fit(&gram, &rows[..2], None).trajectory;
+        assert!((two.coordinates[0][0] - 5f64.sqrt()).abs() < 1e-12);
+        assert_eq!(two.coordinates[0][1], 0.0);
+        assert!((two.explained[0] - 1.0).abs() < 1e-12 && two.residual[0] < 1e-6);
+    }
+
+    #[test]
+    fn a_random_walk_has_the_null_s_variance_and_a_lissajous_score_near_one() {
+        // 150 steps in 3000 dimensions: the walk's dot products are all that PCA sees.
+        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let (count, dimensions) = (150, 3000);
+        let mut at = vec![0.0f64; dimensions];
+        let mut walk = DMatrix::zeros(count, dimensions);
+        for i in 0..count {
+            for (k, value) in at.iter_mut().enumerate() {
+                let step: f64 = StandardNormal.sample(&mut random);
+                *value += step;
+                walk[(i, k)] = *value;
+            }
+        }
+        let components = Components::of(&(&walk * walk.transpose()));
+        let explained = components.explained();
+        assert!(
+            (explained[0] - random_walk_share(1)).abs() < 0.02,
+            "{explained:?}"
+        );
+        assert!((explained[1] - random_walk_share(2)).abs() < 0.02);
+        assert!((random_walk_share(1) + random_walk_share(2) - 0.76).abs() < 1e-3);
+        assert!(lissajous(&components, 0) > 0.98 && lissajous(&components, 1) > 0.95);
+    }
+
+    #[test]
+    fn a_straight_path_is_no_lissajous_curve() {
+        let (gram, rows) = path(&[
+            [0., 0., 0.],
+            [1., 0., 0.],
+            [2., 0., 0.],
+            [3., 0., 0.],
+            [9., 1., 0.],
+        ]);
+        assert!(fit(&gram, &rows, None).trajectory.lissajous[0] < 0.9);
+    }
 }

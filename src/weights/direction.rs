@@ -1,0 +1,218 @@
+//! Directions through weight space: combinations of checkpoints, random ones, and those of a file.
+
+use std::path::Path;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use crate::run::format::{StateDict, TensorInfo};
+
+use super::WeightsError;
+use super::layout::{Layout, Piece, Role};
+use super::member::Weighted;
+
+/// Elements that are summed in f64 at once, so that no full-size f64 vector is held.
+const GROUP: usize = 8 << 20;
+
+/// Both directions of a plane as flat vectors.
+pub type Pair = [Vec<f32>; 2];
+
+/// Σ a_i θ_i for two lists of coefficients that each sum to zero, in one pass over the checkpoints.
+/// Running statistics are combined alike. Differences from the first are summed, in f64.
+///
+/// # Errors
+/// A checkpoint cannot be read.
+pub fn combine<W: Weighted>(
+    layout: &Layout,
+    coefficients: &[Vec<f64>; 2],
+    mut open: impl FnMut(usize) -> Result<W, WeightsError>,
+) -> Result<Pair, WeightsError> {
+    let mut pair = [vec![0.0; layout.len()], vec![0.0; layout.len()]];
+    let count = coefficients[0].len();
+    for group in layout.groups(0..layout.slots().len(), GROUP) {
+        let size = group.iter().map(|(_, range)| range.len()).sum();
+        let mut sums = [vec![0.0f64; size], vec![0.0f64; size]];
+        let mut base = Vec::new();
+        for row in 0..count {
+            let values = read_group(&open(row)?, &group)?;
+            if row == 0 {
+                base = values;
+                continue;
+            }
+            for (sum, coefficients) in sums.iter_mut().zip(coefficients) {
+                let a = coefficients[row];
+                for ((sum, value), base) in sum.iter_mut().zip(&values).zip(&base) {
+                    *sum += a * (f64::from(*value) - f64::from(*base));
+                }
+            }
+        }
+        for (direction, sum) in pair.iter_mut().zip(&sums) {
+            scatter(direction, sum, &group, layout);
+        }
+    }
+    Ok(pair)
+}
+
+fn read_group(source: &impl Weighted, group: &[Piece]) -> Result<Vec<f32>, WeightsError> {
+    let mut values = Vec::new();
+    for (slot, range) in group {
+        values.extend(source.read(*slot, range.clone())?);
+    }
+    Ok(values)
+}
+
+fn scatter(flat: &mut [f32], sums: &[f64], group: &[Piece], layout: &Layout) {
+    let mut rest = sums;
+    for (slot, range) in group {
+        let (piece, tail) = rest.split_at(range.len());
+        rest = tail;
+        let start = layout.slots()[*slot].offset + range.start;
+        for (value, sum) in flat[start..start + piece.len()].iter_mut().zip(piece) {
+            *value = *sum as f32;
+        }
+    }
+}
+
+/// A whole point as a flat vector.
+///
+/// # Errors
+/// The checkpoint cannot be read.
+pub fn flat(layout: &Layout, source: &impl Weighted) -> Result<Vec<f32>, WeightsError> {
+    let mut flat = Vec::with_capacity(layout.len());
+    for (index, slot) in layout.slots().iter().enumerate() {
+        flat.extend(source.read(index, 0..slot.len())?);
+    }
+    Ok(flat)
+}
+
+/// Two random directions with entries N(0,1), the first drawn whole before the second (math.md 3).
+/// Running statistics get 0. The generator is `ChaCha8`, whose numbers are the same everywhere.
+#[must_use]
+pub fn random(layout: &Layout, seed: u64) -> Pair {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    [(); 2].map(|()| {
+        let mut direction = vec![0.0; layout.len()];
+        for value in &mut direction[..layout.parameters()] {
+            *value = StandardNormal.sample(&mut generator);
+        }
+        direction
+    })
+}
+
+/// The directions of a safetensors file with tensors `x.<name>` and, if there is a second, `y.<name>`.
+/// Running statistics may be left out; they are 0 then.
+///
+/// # Errors
+/// The file cannot be read, or a parameter's tensor is missing or has another shape.
+pub fn from_file(
+    path: &Path,
+    layout: &Layout,
+) -> Result<(Vec<f32>, Option<Vec<f32>>), WeightsError> {
+    let dict = StateDict::open(path, None)?;
+    let has_y = dict
+        .tensors()
+        .iter()
+        .any(|tensor| tensor.name.starts_with("y."));
+    let x = read_direction(path, &dict, layout, "x")?;
+    let y = has_y.then(|| read_direction(path, &dict, layout, "y"));
+    Ok((x, y.transpose()?))
+}
+
+fn read_direction(
+    path: &Path,
+    dict: &StateDict,
+    layout: &Layout,
+    axis: &str,
+) -> Result<Vec<f32>, WeightsError> {
+    let mut flat = Vec::with_capacity(layout.len());
+    for slot in layout.slots() {
+        let name = format!("{axis}.{}", slot.name);
+        let found = dict.tensors().iter().position(|tensor| tensor.name == name);
+        let shape = |index: usize| -> &TensorInfo { &dict.tensors()[index] };
+        match found {
+            Some(index) if shape(index).shape == slot.shape => {
+                flat.extend(dict.read(index, 0..slot.len())?)
+            }
+            None if slot.role == Role::RunningStatistic => {
+                flat.resize(flat.len() + slot.len(), 0.0)
+            }
+            other => {
+                return Err(WeightsError::Direction {
+                    path: path.to_path_buf(),
+                    expected: format!("{name} of shape {:?}", slot.shape),
+                    found: other.map_or("none".into(), |index| {
+                        format!("shape {:?}", shape(index).shape)
+                    }),
+                });
+            }
+        }
+    }
+    Ok(flat)
+}
+
+#[cfg(test)]
+pub(in crate::weights) mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use std::ops::Range;
+
+    use super::*;
+    use crate::run::format::Dtype;
+
+    /// Twelve weights of a point of the test layout, in memory.
+    #[derive(Clone)]
+    pub(in crate::weights) struct Point(pub(in crate::weights) Vec<f32>);
+
+    impl Weighted for Point {
+        fn read(&self, slot: usize, range: Range<usize>) -> Result<Vec<f32>, WeightsError> {
+            let offset = layout().slots()[slot].offset;
+            Ok(self.0[offset + range.start..offset + range.end].to_vec())
+        }
+    }
+
+    pub(in crate::weights) fn info(name: &str, shape: &[usize]) -> TensorInfo {
+        TensorInfo {
+            name: name.into(),
+            shape: shape.into(),
+            dtype: Dtype::F32,
+        }
+    }
+
+    /// Ten parameters in two tensors and two running statistics.
+    pub(in crate::weights) fn layout() -> Layout {
+        Layout::of(&[
+            info("w", &[2, 4]),
+            info("running_mean", &[1]),
+            info("running_var", &[1]),
+            info("b", &[2]),
+        ])
+    }
+
+    #[test]
+    fn a_combination_moves_parameters_and_statistics() {
+        let points: Vec<Point> = (0..3)
+            .map(|i| Point((0..12).map(|k| (i * i + i * k) as f32).collect()))
+            .collect();
+        let coefficients = [vec![-1.0, 1.0, 0.0], vec![-0.5, -0.5, 1.0]];
+        let [x, y] = combine(&layout(), &coefficients, |row| Ok(points[row].clone())).unwrap();
+        for k in 0..12 {
+            let at = |i: usize| points[i].0[k];
+            assert_eq!(x[k], at(1) - at(0));
+            assert_eq!(y[k], at(2) - 0.5 * (at(0) + at(1)));
+        }
+    }
+
+    #[test]
+    fn a_seed_names_its_directions_and_the_first_is_drawn_whole() {
+        let [x, y] = random(&layout(), 3);
+        assert_eq!([x.clone(), y.clone()], random(&layout(), 3));
+        assert_ne!(x, random(&layout(), 4)[0]);
+        assert_eq!(x[10..], [0.0, 0.0], "running statistics stay");
+        let mut generator = ChaCha8Rng::seed_from_u64(3);
+        let drawn: Vec<f32> = (0..20)
+            .map(|_| StandardNormal.sample(&mut generator))
+            .collect();
+        assert_eq!([&x[..10], &y[..10]].concat(), drawn);
+    }
+}

@@ -1,0 +1,122 @@
+//! A plane through weight space and where points lie on it (math.md 1, 7, 9).
+
+use std::f64::consts::PI;
+
+use super::normalize::{dot, length};
+
+/// Dot products of a plane's directions over the trainable parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Metric {
+    /// dx·dx.
+    pub xx: f64,
+    /// dx·dy.
+    pub xy: f64,
+    /// dy·dy.
+    pub yy: f64,
+}
+
+impl Metric {
+    /// Measures two directions, given their trainable parameters only.
+    #[must_use]
+    pub fn of(x: &[f32], y: &[f32]) -> Self {
+        Self {
+            xx: dot(x, x),
+            xy: dot(x, y),
+            yy: dot(y, y),
+        }
+    }
+
+    /// The cosine of the angle between the directions.
+    #[must_use]
+    pub fn cosine(&self) -> f64 {
+        self.xy / (self.xx * self.yy).sqrt()
+    }
+
+    /// True when the directions span a plane.
+    #[must_use]
+    pub fn spans(&self) -> bool {
+        self.xx > 0.0 && self.yy > 0.0 && self.cosine().abs() < 1.0 - 1e-9
+    }
+
+    /// Coordinates (α, β) of the point of the plane nearest to δ, from `x` = dx·δ and `y` = dy·δ:
+    /// the solution of the 2×2 system G c = b. A second direction of zero gives β = 0.
+    #[must_use]
+    pub fn coordinates(&self, x: f64, y: f64) -> [f64; 2] {
+        let determinant = self.xx * self.yy - self.xy * self.xy;
+        if determinant > 0.0 {
+            [
+                (self.yy * x - self.xy * y) / determinant,
+                (self.xx * y - self.xy * x) / determinant,
+            ]
+        } else if self.xx > 0.0 {
+            [x / self.xx, 0.0]
+        } else {
+            [0.0, 0.0]
+        }
+    }
+
+    /// ‖δ − α dx − β dy‖/‖δ‖ of the nearest point, from dx·δ, dy·δ and δ·δ; 0 when δ is.
+    #[must_use]
+    pub fn residual(&self, x: f64, y: f64, square: f64) -> f64 {
+        let [alpha, beta] = self.coordinates(x, y);
+        if square > 0.0 {
+            ((square - alpha * x - beta * y).max(0.0) / square).sqrt()
+        } else {
+            0.0
+        }
+    }
+}
+
+/// Where δ lies on the plane of `x` and `y`: coordinates and residual. All are trainable parameters.
+#[must_use]
+pub fn project(delta: &[f32], x: &[f32], y: &[f32]) -> ([f64; 2], f64) {
+    let metric = Metric::of(x, y);
+    let (on_x, on_y) = (dot(x, delta), dot(y, delta));
+    let residual = metric.residual(on_x, on_y, length(delta).powi(2));
+    (metric.coordinates(on_x, on_y), residual)
+}
+
+/// Expected |cos| of two random directions in `n` dimensions: about √(2/(πn)) (math.md 9).
+#[must_use]
+pub fn expected_cosine(n: usize) -> f64 {
+    (2.0 / (PI * n as f64)).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand_distr::{Distribution, StandardNormal};
+
+    #[test]
+    fn golden_coordinates_on_a_skew_plane() {
+        let ([alpha, beta], residual) = project(&[3., 2., 5.], &[2., 0., 0.], &[1., 1., 0.]);
+        assert!((alpha - 0.5).abs() < 1e-12 && (beta - 2.0).abs() < 1e-12);
+        assert!((residual - 5.0 / 38f64.sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_line_has_one_coordinate() {
+        let ([alpha, beta], _) = project(&[3., 2., 5.], &[2., 0., 0.], &[0., 0., 0.]);
+        assert!((alpha - 1.5).abs() < 1e-12);
+        assert_eq!(beta, 0.0);
+    }
+
+    #[test]
+    fn golden_expected_cosine_of_random_directions() {
+        // The exact mean of |cos| in n = 2 is 2/π; the formula is its limit for large n.
+        let mut generator = rand_chacha::ChaCha8Rng::seed_from_u64(5);
+        let (n, pairs) = (400, 3000);
+        let mut draw = || -> Vec<f32> {
+            (0..n)
+                .map(|_| StandardNormal.sample(&mut generator))
+                .collect()
+        };
+        let mean = (0..pairs)
+            .map(|_| Metric::of(&draw(), &draw()).cosine().abs())
+            .sum::<f64>()
+            / f64::from(pairs);
+        assert!((mean / expected_cosine(n) - 1.0).abs() < 0.05, "{mean}");
+        assert!((expected_cosine(1_000_000) - 7.978_845_6e-4).abs() < 1e-11);
+    }
+}
