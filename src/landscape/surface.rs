@@ -1,5 +1,8 @@
 //! The loss on a plane: what was measured on a nested grid, and what may be drawn between.
 
+use super::interpolate::Nodes;
+use super::survey;
+
 /// Mean loss and fraction correct of the fixed samples at one point. The loss may be not finite.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Measure {
@@ -10,7 +13,7 @@ pub struct Measure {
 }
 
 /// How a value of a [`Field`] came about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// Nothing is known here yet.
     Unknown,
@@ -43,6 +46,16 @@ pub struct Surface {
     x: Vec<f64>,
     y: Vec<f64>,
     values: Vec<Option<Measure>>,
+}
+
+/// Losses are compared, interpolated and judged on this scale, z = ln(L + 10⁻³) (math.md 11).
+#[must_use]
+pub fn log_loss(loss: f64) -> f64 {
+    (loss + 1e-3).ln()
+}
+
+fn from_log_loss(z: f64) -> f64 {
+    z.exp() - 1e-3
 }
 
 impl Surface {
@@ -81,16 +94,284 @@ impl Surface {
         *self.values.get(j * self.x.len() + i)?
     }
 
+    /// How many points were measured.
+    #[must_use]
+    pub fn measured(&self) -> usize {
+        self.values.iter().flatten().count()
+    }
+
     /// The lowest finite loss that was measured, and where: (α, β, measure).
     #[must_use]
     pub fn lowest(&self) -> Option<(f64, f64, Measure)> {
-        todo!()
+        let columns = self.x.len();
+        self.values
+            .iter()
+            .enumerate()
+            .filter_map(|(index, value)| value.map(|measure| (index, measure)))
+            .filter(|(_, measure)| measure.loss.is_finite())
+            .min_by(|a, b| a.1.loss.total_cmp(&b.1.loss))
+            .map(|(index, measure)| (self.x[index % columns], self.y[index / columns], measure))
     }
 
     /// Loss and accuracy at the crossings of any lines (ascending), interpolated in log-loss
     /// without inventing extrema; outside the grid everything is unknown.
     #[must_use]
-    pub fn sample(&self, _x: &[f64], _y: &[f64]) -> Field {
-        todo!()
+    pub fn sample(&self, x: &[f64], y: &[f64]) -> Field {
+        let loss = self.nodes(|measure| log_loss(measure.loss)).at(x, y);
+        let accuracy = self.nodes(|measure| measure.accuracy).at(x, y);
+        Field {
+            x: loss.x,
+            y: loss.y,
+            loss: loss.z.into_iter().map(from_log_loss).collect(),
+            accuracy: accuracy.z,
+            origin: loss.origin,
+        }
+    }
+
+    /// What was measured on the finest level that has been begun, and between it what the coarser
+    /// levels predict.
+    fn nodes(&self, value: impl Fn(Measure) -> f64) -> Nodes {
+        let count = survey::levels(self.x.len(), self.y.len());
+        let mut nodes = self.level(0, &value, None);
+        for level in 1..count {
+            let finer = self.level(level, &value, Some(&nodes));
+            let begun = finer
+                .origin
+                .iter()
+                .filter(|&&o| o == Origin::Measured)
+                .count();
+            if begun
+                == nodes
+                    .origin
+                    .iter()
+                    .filter(|&&o| o == Origin::Measured)
+                    .count()
+            {
+                break;
+            }
+            nodes = finer;
+        }
+        nodes
+    }
+
+    /// The nodes of one level: measured, else predicted by the coarser level, else unknown.
+    fn level(
+        &self,
+        level: usize,
+        value: impl Fn(Measure) -> f64,
+        coarser: Option<&Nodes>,
+    ) -> Nodes {
+        let (columns, rows) = (
+            survey::lines(self.x.len(), level),
+            survey::lines(self.y.len(), level),
+        );
+        let x: Vec<f64> = columns.iter().map(|&i| self.x[i]).collect();
+        let y: Vec<f64> = rows.iter().map(|&j| self.y[j]).collect();
+        let mut nodes = coarser.map_or_else(
+            || Nodes {
+                z: vec![f64::NAN; x.len() * y.len()],
+                origin: vec![Origin::Unknown; x.len() * y.len()],
+                x: x.clone(),
+                y: y.clone(),
+            },
+            |coarser| coarser.at(&x, &y),
+        );
+        let crossings = rows
+            .iter()
+            .flat_map(|&j| columns.iter().map(move |&i| (i, j)));
+        for (index, (i, j)) in crossings.enumerate() {
+            match self.get(i, j) {
+                Some(measure) => {
+                    let z = value(measure);
+                    nodes.z[index] = if z.is_finite() { z } else { f64::NAN };
+                    nodes.origin[index] = Origin::Measured;
+                }
+                None => nodes.origin[index] = nodes.origin[index].min(Origin::Predicted),
+            }
+        }
+        nodes
+    }
+
+    /// How far the coarser level was off at the points that `level` added, as shares of the range of
+    /// log-loss that was measured: the error of a surface interpolated without them (math.md 11).
+    /// Points where either is not finite are left out.
+    #[must_use]
+    pub fn surprises(&self, level: usize) -> Vec<f64> {
+        let of = |measure: Measure| log_loss(measure.loss);
+        let mut coarse = self.level(0, of, None);
+        for level in 1..level {
+            coarse = self.level(level, of, Some(&coarse));
+        }
+        let (columns, rows) = (
+            survey::lines(self.x.len(), level),
+            survey::lines(self.y.len(), level),
+        );
+        let x: Vec<f64> = columns.iter().map(|&i| self.x[i]).collect();
+        let y: Vec<f64> = rows.iter().map(|&j| self.y[j]).collect();
+        let predicted = coarse.at(&x, &y);
+        let measured = self
+            .values
+            .iter()
+            .flatten()
+            .map(|m| of(*m))
+            .filter(|z| z.is_finite());
+        let (min, max) = measured.fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), z| {
+            (min.min(z), max.max(z))
+        });
+        survey::additions(&self.x, &self.y, level, &[])
+            .into_iter()
+            .filter_map(|(i, j)| {
+                let (column, row) = (
+                    columns.binary_search(&i).ok()?,
+                    rows.binary_search(&j).ok()?,
+                );
+                let predicted = predicted.z[row * columns.len() + column];
+                let error = (of(self.get(i, j)?) - predicted).abs() / (max - min);
+                error.is_finite().then_some(error)
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::landscape::survey::{additions, levels, spread};
+
+    fn bowl(x: f64, y: f64) -> Measure {
+        Measure {
+            loss: (0.3 * x + x * x / 8.0 + y * y / 4.0).exp(),
+            accuracy: 1.0 / (1.0 + x * x + y * y),
+        }
+    }
+
+    /// A 17×17 surface with the levels below `complete`, and `more` points of the next one.
+    fn surface(complete: usize, more: usize) -> Surface {
+        let lines = spread(-2.0, 2.0, 17);
+        let mut surface = Surface::new(lines.clone(), lines.clone());
+        for level in 0..levels(17, 17) {
+            let count = match level {
+                _ if level < complete => usize::MAX,
+                _ if level == complete => more,
+                _ => 0,
+            };
+            for (i, j) in additions(&lines, &lines, level, &[])
+                .into_iter()
+                .take(count)
+            {
+                surface.record(i, j, bowl(lines[i], lines[j]));
+            }
+        }
+        surface
+    }
+
+    #[test]
+    fn a_measured_point_is_sampled_as_it_was_measured() {
+        let surface = surface(3, 0);
+        let field = surface.sample(surface.x(), surface.y());
+        for (index, loss) in field.loss.iter().enumerate() {
+            let measure = bowl(surface.x()[index % 17], surface.y()[index / 17]);
+            assert!((loss / measure.loss - 1.0).abs() < 1e-12);
+            assert!((field.accuracy[index] - measure.accuracy).abs() < 1e-12);
+            assert_eq!(field.origin[index], Origin::Measured);
+        }
+    }
+
+    #[test]
+    fn finer_levels_come_nearer_to_the_truth() {
+        let at = spread(-1.9, 1.9, 31);
+        let error = |complete: usize| {
+            let field = surface(complete, 0).sample(&at, &at);
+            let truth = |index: usize| bowl(at[index % 31], at[index / 31]).loss;
+            let errors = (0..field.loss.len()).map(|i| (field.loss[i] / truth(i) - 1.0).abs());
+            errors.fold(0.0, f64::max)
+        };
+        assert!(error(1) < 0.25 && error(2) < error(1) / 3.0 && error(3) < error(2) / 3.0);
+    }
+
+    #[test]
+    fn before_the_first_level_stands_the_rest_is_unknown() {
+        let field = surface(0, 7).sample(&[-2.0, 0.1], &[-2.0, 2.0]);
+        assert_eq!(field.origin[3], Origin::Unknown);
+        assert!(field.loss[3].is_nan());
+    }
+
+    #[test]
+    fn a_level_that_has_begun_is_predicted_where_it_is_not_measured_yet() {
+        let surface = surface(1, 10);
+        let field = surface.sample(surface.x(), surface.y());
+        assert!(
+            field.origin.contains(&Origin::Measured) && field.origin.contains(&Origin::Predicted)
+        );
+        assert!(!field.origin.contains(&Origin::Unknown));
+        assert!(field.loss.iter().all(|loss| loss.is_finite()));
+    }
+
+    #[test]
+    fn a_hole_is_never_filled_and_finite_values_beside_it_stand() {
+        let mut surface = surface(3, 0);
+        let hole = Measure {
+            loss: f64::NAN,
+            accuracy: 0.1,
+        };
+        surface.record(8, 8, hole);
+        let field = surface.sample(&[-0.25, -0.1, 0.0, 0.1, 0.25], &[0.0]);
+        let finite: Vec<bool> = field.loss.iter().map(|loss| loss.is_finite()).collect();
+        assert_eq!(finite, [true, false, false, false, true]);
+        assert_eq!(field.origin, [Origin::Measured; 5]);
+    }
+
+    #[test]
+    fn the_lowest_point_passes_over_holes() {
+        let mut surface = surface(3, 0);
+        surface.record(
+            0,
+            0,
+            Measure {
+                loss: f64::NAN,
+                accuracy: 0.0,
+            },
+        );
+        surface.record(
+            3,
+            5,
+            Measure {
+                loss: 0.01,
+                accuracy: 1.0,
+            },
+        );
+        let (x, y, measure) = surface.lowest().expect("there is one");
+        assert_eq!((x, y, measure.loss), (surface.x()[3], surface.y()[5], 0.01));
+    }
+
+    #[test]
+    fn surprises_are_none_for_what_is_linear_in_log_loss() {
+        let lines = spread(0.0, 1.0, 9);
+        let mut surface = Surface::new(lines.clone(), lines.clone());
+        for i in 0..9 {
+            for j in 0..9 {
+                let loss = (2.0 * lines[i] - lines[j]).exp() - 1e-3;
+                surface.record(
+                    i,
+                    j,
+                    Measure {
+                        loss,
+                        accuracy: 0.0,
+                    },
+                );
+            }
+        }
+        let surprises = surface.surprises(1);
+        assert_eq!(surprises.len(), 81 - 25);
+        assert!(surprises.iter().all(|s| *s < 1e-12));
+        surface.record(
+            1,
+            1,
+            Measure {
+                loss: 30.0,
+                accuracy: 0.0,
+            },
+        );
+        assert!(surface.surprises(1).iter().any(|s| *s > 0.1));
     }
 }

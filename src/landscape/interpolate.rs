@@ -1,0 +1,166 @@
+//! Monotone cubic interpolation: smooth between measured points, and never beyond them.
+
+use super::surface::Origin;
+
+/// The interpolant of Fritsch and Carlson (SIAM J. Numer. Anal. 17, 1980) with Brodlie's weights for
+/// uneven spacing: it has no extremum that the data does not have, so a contour drawn from it shows no
+/// valley that was not measured. A node that is not finite leaves both its neighbouring intervals NaN.
+///
+/// `x` (ascending) and `z` are the nodes; one value is returned for each of `at`, NaN outside.
+#[must_use]
+pub fn pchip(x: &[f64], z: &[f64], at: &[f64]) -> Vec<f64> {
+    let slopes = slopes(x, z);
+    at.iter()
+        .map(|&at| match interval(x, at) {
+            None => f64::NAN,
+            Some((i, 0.0)) => z[i],
+            Some((i, t)) => {
+                let h = x[i + 1] - x[i];
+                let (t2, t3) = (t * t, t * t * t);
+                z[i] * (2.0 * t3 - 3.0 * t2 + 1.0)
+                    + z[i + 1] * (3.0 * t2 - 2.0 * t3)
+                    + h * (slopes[i] * (t3 - 2.0 * t2 + t) + slopes[i + 1] * (t3 - t2))
+            }
+        })
+        .collect()
+}
+
+/// The interval of `x` that holds `at` and how far into it, 0 to 1. The last node is (n−1, 0).
+#[must_use]
+pub fn interval(x: &[f64], at: f64) -> Option<(usize, f64)> {
+    let last = *x.last()?;
+    if !(x[0]..=last).contains(&at) {
+        return None;
+    }
+    let i = x.partition_point(|&node| node <= at) - 1;
+    let t = x.get(i + 1).map_or(0.0, |next| (at - x[i]) / (next - x[i]));
+    Some((i, t))
+}
+
+/// Slope at each node. Beside a node that is not finite, the slope of the finite side is used.
+fn slopes(x: &[f64], z: &[f64]) -> Vec<f64> {
+    let secant = |i: usize| -> Option<(f64, f64)> {
+        let h = x.get(i + 1)? - x[i];
+        let slope = (z[i + 1] - z[i]) / h;
+        slope.is_finite().then_some((h, slope))
+    };
+    (0..x.len())
+        .map(|i| match (i.checked_sub(1).and_then(secant), secant(i)) {
+            (Some((h0, s0)), Some((h1, s1))) if s0 * s1 > 0.0 => {
+                let weight = (h0 + 2.0 * h1) / (3.0 * (h0 + h1));
+                s0 * s1 / (weight * s1 + (1.0 - weight) * s0)
+            }
+            (Some(_), Some(_)) | (None, None) => 0.0,
+            (Some((_, slope)), None) | (None, Some((_, slope))) => slope,
+        })
+        .collect()
+}
+
+/// Values on the crossings of `x` and `y`, entry `j * x.len() + i`, with how each came about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nodes {
+    /// α of each column, ascending.
+    pub x: Vec<f64>,
+    /// β of each row, ascending.
+    pub y: Vec<f64>,
+    /// One value a crossing; NaN where there is none.
+    pub z: Vec<f64>,
+    /// Where each value is from.
+    pub origin: Vec<Origin>,
+}
+
+impl Nodes {
+    /// Values at the crossings of other lines: along the rows first, then along the columns. A point
+    /// is measured when every node round it is, and unknown when any of them is.
+    #[must_use]
+    pub fn at(&self, x: &[f64], y: &[f64]) -> Self {
+        let rows: Vec<Vec<f64>> = self
+            .z
+            .chunks(self.x.len())
+            .map(|row| pchip(&self.x, row, x))
+            .collect();
+        let mut z = vec![f64::NAN; x.len() * y.len()];
+        for i in 0..x.len() {
+            let column: Vec<f64> = rows.iter().map(|row| row[i]).collect();
+            for (j, value) in pchip(&self.y, &column, y).into_iter().enumerate() {
+                z[j * x.len() + i] = value;
+            }
+        }
+        let columns: Vec<_> = x.iter().map(|&x| interval(&self.x, x)).collect();
+        let lines: Vec<_> = y.iter().map(|&y| interval(&self.y, y)).collect();
+        let origin = lines
+            .iter()
+            .flat_map(|&line| {
+                columns
+                    .iter()
+                    .map(move |&column| self.origin_at(column, line))
+            })
+            .collect();
+        Self {
+            x: x.to_vec(),
+            y: y.to_vec(),
+            z,
+            origin,
+        }
+    }
+
+    fn origin_at(&self, column: Option<(usize, f64)>, line: Option<(usize, f64)>) -> Origin {
+        let (Some((i, u)), Some((j, v))) = (column, line) else {
+            return Origin::Unknown;
+        };
+        let corners = [(0, 0), (1, 0), (0, 1), (1, 1)]
+            .into_iter()
+            .filter(|(di, dj)| (*di == 0 || u > 0.0) && (*dj == 0 || v > 0.0))
+            .map(|(di, dj)| self.origin[(j + dj) * self.x.len() + i + di]);
+        corners.min().unwrap_or(Origin::Unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_straight_line_is_met_exactly_on_uneven_nodes() {
+        let x = [0.0, 1.0, 4.0, 4.5, 9.0];
+        let z = x.map(|x| 3.0 - 2.0 * x);
+        for at in [0.0, 0.3, 2.2, 4.4, 8.9, 9.0] {
+            assert!((pchip(&x, &z, &[at])[0] - (3.0 - 2.0 * at)).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn outside_and_beside_a_hole_there_is_nothing() {
+        let x = [0.0, 1.0, 2.0, 3.0, 4.0];
+        let z = [1.0, 2.0, f64::NAN, 1.0, 0.0];
+        let found = pchip(&x, &z, &[-0.1, 0.5, 1.0, 1.5, 2.5, 3.0, 3.5, 4.1]);
+        let expected = [false, true, true, false, false, true, true, false];
+        assert_eq!(found.map_finite(), expected);
+    }
+
+    trait Finite {
+        fn map_finite(&self) -> Vec<bool>;
+    }
+
+    impl Finite for Vec<f64> {
+        fn map_finite(&self) -> Vec<bool> {
+            self.iter().map(|v| v.is_finite()).collect()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_leaves_the_range_of_its_two_neighbours(
+            z in prop::collection::vec(-5.0..5.0f64, 2..9),
+            steps in prop::collection::vec(0.1..3.0f64, 9),
+            part in 0.0..1.0f64,
+        ) {
+            let x: Vec<f64> = (0..z.len()).map(|i| steps[..i].iter().sum()).collect();
+            for i in 0..z.len() - 1 {
+                let value = pchip(&x, &z, &[x[i] + part * (x[i + 1] - x[i])])[0];
+                prop_assert!(value >= z[i].min(z[i + 1]) - 1e-9 && value <= z[i].max(z[i + 1]) + 1e-9);
+            }
+        }
+    }
+}
