@@ -1,5 +1,57 @@
 //! The loss around a checkpoint: where to measure next, what was measured, who measures it.
 
+pub mod device;
 pub mod interpolate;
+pub mod objective;
 pub mod surface;
 pub mod survey;
+pub mod surveyor;
+
+use crate::data::DataError;
+use crate::model::ModelError;
+use crate::weights::WeightsError;
+
+/// Why a loss could not be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum LandscapeError {
+    /// The device does not open.
+    #[error("device {name}: {why}")]
+    Device {
+        /// As the user gave it.
+        name: String,
+        /// The reason.
+        why: String,
+    },
+    /// The data set is empty.
+    #[error("{0}: expected samples, found none")]
+    NoSamples(String),
+    /// A label that the model has no output for.
+    #[error("{data}: expected labels below {classes}, the outputs of {model}, found label {label}")]
+    Label {
+        /// The data set.
+        data: String,
+        /// The largest label.
+        label: u32,
+        /// The model.
+        model: String,
+        /// Its number of outputs.
+        classes: usize,
+    },
+    /// The user gave no data.
+    #[error(
+        "no data given, so there is no loss to measure: add --data FOLDER, with idx, CIFAR binary, .npz or .safetensors files, or --data digits"
+    )]
+    NoData,
+    /// The samples cannot be loaded.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The architecture is not recognized.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The plane cannot be made.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// A tensor operation failed.
+    #[error("the forward pass failed: {0}")]
+    Candle(#[from] candle_core::Error),
+}

@@ -7,6 +7,7 @@ pub mod member;
 pub mod normalize;
 pub mod pca;
 pub mod plane;
+pub mod recipe;
 pub mod trajectory;
 
 use std::path::PathBuf;

@@ -1,0 +1,199 @@
+//! The loss at a point of weight space (math.md 1, 2).
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+
+use crate::data::Dataset;
+use crate::model::{Network, Recognized, Weights};
+use crate::weights::layout::Layout;
+use crate::weights::recipe::Plane;
+
+use super::LandscapeError;
+use super::surface::Measure;
+
+/// Samples a forward pass takes at once where the user does not say. On a CPU the activations of a
+/// batch should stay in cache; a GPU wants work, bounded by candle's im2col buffer.
+const BATCH_CPU: usize = 128;
+const BATCH_GPU: usize = 512;
+
+/// A model and the fixed samples, resident on a device.
+#[derive(Debug)]
+pub struct Objective {
+    network: Arc<dyn Network>,
+    layout: Arc<Layout>,
+    device: Device,
+    /// (images of shape (B, C, H, W), their labels), together every sample once.
+    batches: Vec<(Tensor, Vec<u32>)>,
+    samples: usize,
+}
+
+impl Objective {
+    /// Copies the samples to the device.
+    ///
+    /// # Errors
+    /// There are no samples, a label has no output, or the device has no room.
+    pub fn new(
+        recognized: &Recognized,
+        layout: Arc<Layout>,
+        data: &Dataset,
+        device: &Device,
+        batch: Option<usize>,
+    ) -> Result<Self, LandscapeError> {
+        if data.labels.is_empty() {
+            return Err(LandscapeError::NoSamples(data.name.clone()));
+        }
+        if let Some(&label) = data
+            .labels
+            .iter()
+            .max()
+            .filter(|&&label| label as usize >= recognized.classes)
+        {
+            return Err(LandscapeError::Label {
+                data: data.name.clone(),
+                label,
+                model: recognized.name.clone(),
+                classes: recognized.classes,
+            });
+        }
+        let default = if device.is_cpu() {
+            BATCH_CPU
+        } else {
+            BATCH_GPU
+        };
+        let batch = batch.unwrap_or(default).max(1);
+        let [channels, height, width] = data.shape;
+        let pixels = data.pixels.chunks(batch * channels * height * width);
+        let batches = pixels
+            .zip(data.labels.chunks(batch))
+            .map(|(pixels, labels)| {
+                let shape = (labels.len(), channels, height, width);
+                Ok((Tensor::from_slice(pixels, shape, device)?, labels.to_vec()))
+            })
+            .collect::<Result<_, LandscapeError>>()?;
+        Ok(Self {
+            network: Arc::clone(&recognized.network),
+            layout,
+            device: device.clone(),
+            batches,
+            samples: data.labels.len(),
+        })
+    }
+
+    /// Loss and accuracy at a flat vector of the layout on the device, of shape (`layout.len()`,).
+    ///
+    /// # Errors
+    /// candle's: the device failed or has no room.
+    pub fn at(&self, point: Tensor) -> Result<Measure, LandscapeError> {
+        let weights = Weights::new(point, Arc::clone(&self.layout));
+        let (mut loss, mut right) = (0.0, 0);
+        for (images, labels) in &self.batches {
+            let logits = self.network.forward(&weights, images)?.to_vec2::<f32>()?;
+            for (logits, label) in logits.iter().zip(labels) {
+                loss += cross_entropy(logits, *label as usize);
+                right += usize::from(predicted(logits) == *label as usize);
+            }
+        }
+        Ok(Measure {
+            loss: loss / self.samples as f64,
+            accuracy: right as f64 / self.samples as f64,
+        })
+    }
+
+    /// Loss and accuracy at a point that lies in memory.
+    ///
+    /// # Errors
+    /// As [`Objective::at`].
+    pub fn at_flat(&self, flat: &[f32]) -> Result<Measure, LandscapeError> {
+        self.at(Tensor::from_slice(flat, flat.len(), &self.device)?)
+    }
+
+    /// Copies a plane to the device.
+    ///
+    /// # Errors
+    /// The device has no room.
+    pub fn resident(&self, plane: &Plane) -> Result<ResidentPlane, LandscapeError> {
+        let row = |flat: &[f32]| Tensor::from_slice(flat, flat.len(), &self.device);
+        let [x, y] = &plane.directions;
+        let rows = Tensor::stack(&[row(&plane.origin)?, row(x)?, row(y)?], 0)?;
+        Ok(ResidentPlane { rows })
+    }
+}
+
+/// θ*, dx and dy as the rows of one matrix on the device.
+#[derive(Debug)]
+pub struct ResidentPlane {
+    rows: Tensor,
+}
+
+impl ResidentPlane {
+    /// θ* + α·dx + β·dy in one pass over memory: the matrix product (1, α, β)·(θ*; dx; dy).
+    ///
+    /// # Errors
+    /// candle's: the device failed or has no room.
+    pub fn point(&self, [alpha, beta]: [f64; 2]) -> Result<Tensor, LandscapeError> {
+        let coefficients = [1.0, alpha as f32, beta as f32];
+        let coefficients = Tensor::from_slice(&coefficients, (1, 3), self.rows.device())?;
+        Ok(coefficients.matmul(&self.rows)?.squeeze(0)?)
+    }
+}
+
+/// −ln softmax(logits)\[label\], in f64.
+fn cross_entropy(logits: &[f32], label: usize) -> f64 {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    if !max.is_finite() {
+        return f64::NAN;
+    }
+    let sum: f64 = logits.iter().map(|&z| f64::from(z - max).exp()).sum();
+    let own = logits.get(label).map_or(f64::NAN, |&z| f64::from(z - max));
+    sum.ln() - own
+}
+
+/// The class with the largest logit, the first of equals; NaN counts as the largest, as in PyTorch.
+fn predicted(logits: &[f32]) -> usize {
+    let above = |z: f32, best: f32| z > best || (z.is_nan() && !best.is_nan());
+    let best = logits
+        .iter()
+        .enumerate()
+        .fold((0, f32::NEG_INFINITY), |best, (class, &z)| {
+            if above(z, best.1) { (class, z) } else { best }
+        });
+    best.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_logits_cost_the_logarithm_of_the_classes() {
+        assert!((cross_entropy(&[7.0; 10], 3) - 10f64.ln()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn huge_logits_neither_overflow_nor_vanish() {
+        assert!((cross_entropy(&[1000.0, 0.0], 1) - 1000.0).abs() < 1e-9);
+        assert!(cross_entropy(&[1000.0, 0.0], 0) < 1e-12);
+    }
+
+    #[test]
+    fn a_logit_that_is_not_a_number_makes_the_loss_so() {
+        assert!(cross_entropy(&[f32::NAN, 0.0], 1).is_nan());
+        assert!(cross_entropy(&[f32::NAN; 2], 1).is_nan());
+        assert!(cross_entropy(&[f32::INFINITY, 0.0], 0).is_nan());
+    }
+
+    #[test]
+    fn predictions_are_pytorch_s() {
+        assert_eq!(predicted(&[1.0, 3.0, 3.0]), 1);
+        assert_eq!(predicted(&[f32::NAN; 3]), 0);
+        assert_eq!(predicted(&[5.0, f32::NAN, 6.0]), 1);
+    }
+
+    #[test]
+    fn a_point_of_the_plane_is_the_combination() {
+        let rows = Tensor::new(&[[1f32, 2.], [10., 20.], [0.5, -0.5]], &Device::Cpu).unwrap();
+        let point = ResidentPlane { rows }.point([2.0, -4.0]).unwrap();
+        assert_eq!(point.to_vec1::<f32>().unwrap(), [19.0, 44.0]);
+    }
+}

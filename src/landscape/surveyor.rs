@@ -1,0 +1,281 @@
+//! The worker that owns the compute device: it is told a plan of points and answers with losses.
+//!
+//! What it is told and what it answers are plain serde messages, so that the same loop can run in
+//! another process with nothing but the transport changed. A newer plan cancels an older one
+//! between two points.
+
+use std::sync::mpsc::{Receiver, RecvError, TryRecvError};
+
+use candle_core::Device;
+use serde::{Deserialize, Serialize};
+
+use crate::data::{self, Dataset};
+use crate::model;
+use crate::run::Checkpoint;
+use crate::weights::direction;
+use crate::weights::member::{Member, Shape};
+use crate::weights::recipe::{Plane, Recipe};
+
+use super::objective::{Objective, ResidentPlane};
+use super::surface::Measure;
+use super::{LandscapeError, device};
+
+/// What stays the same for a whole session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Setup {
+    /// The samples; without them there is a path and no surface.
+    pub data: Option<data::Request>,
+    /// `auto` or the name of an architecture.
+    pub model: String,
+    /// `auto`, `cpu`, `cuda:N` or `metal`.
+    pub device: String,
+    /// Samples a forward pass takes at once.
+    pub batch: Option<usize>,
+}
+
+/// A place where the loss is wanted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Spot {
+    /// (α, β) on the plane.
+    OnPlane([f64; 2]),
+    /// A checkpoint itself, with its own running statistics.
+    Checkpoint(Checkpoint),
+}
+
+/// A plan of points.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Number of the plan; answers carry it.
+    pub generation: u64,
+    /// The plane.
+    pub recipe: Recipe,
+    /// Where to measure, in this order.
+    pub spots: Vec<Spot>,
+}
+
+/// What the surveyor is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Measure these points; forget the plan before.
+    Measure(Plan),
+    /// Stop measuring, or go on.
+    Pause(bool),
+}
+
+/// What the surveyor answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Report {
+    /// The device that was opened.
+    Device(String),
+    /// The samples that were loaded: name and number.
+    Data {
+        /// What they are.
+        name: String,
+        /// How many.
+        samples: usize,
+    },
+    /// There are no samples to measure on; one sentence says why.
+    NoData(String),
+    /// The architecture that was recognized.
+    Model {
+        /// The name that `--model` takes.
+        name: String,
+        /// What was seen, in a sentence.
+        evidence: String,
+    },
+    /// No forward pass is known for these checkpoints; one sentence says why.
+    NoModel(String),
+    /// The value at `spots[index]` of a plan.
+    Measured {
+        /// The plan.
+        generation: u64,
+        /// Index of the spot.
+        index: usize,
+        /// What was measured; the loss is NaN (in JSON null) where it is not a number.
+        measure: Measure,
+    },
+    /// The plan is done.
+    Done(u64),
+    /// The plan, or one of its spots, could not be measured; one sentence says why.
+    Failed {
+        /// The plan.
+        generation: u64,
+        /// The spot, where only that one failed.
+        index: Option<usize>,
+        /// The reason.
+        reason: String,
+    },
+}
+
+/// Serves requests until their sender is gone or `report` returns false.
+pub fn serve(setup: Setup, requests: &Receiver<Request>, mut report: impl FnMut(Report) -> bool) {
+    let mut surveyor = Surveyor::start(setup);
+    let mut work: Option<(Plan, usize)> = None;
+    let mut paused = false;
+    loop {
+        for news in surveyor.news.drain(..) {
+            if !report(news) {
+                return;
+            }
+        }
+        // Waits only when there is nothing to do.
+        let request = if work.is_some() && !paused {
+            requests.try_recv()
+        } else {
+            requests
+                .recv()
+                .map_err(|RecvError| TryRecvError::Disconnected)
+        };
+        match request {
+            Ok(Request::Measure(plan)) => work = Some((plan, 0)),
+            Ok(Request::Pause(pause)) => paused = pause,
+            Err(TryRecvError::Disconnected) => return,
+            Err(TryRecvError::Empty) => {
+                work = work.and_then(|(plan, next)| {
+                    surveyor.step(&plan, next).then_some((plan, next + 1))
+                });
+            }
+        }
+    }
+}
+
+/// The device, the samples on it and the model that is measured.
+#[derive(Debug)]
+struct Surveyor {
+    setup: Setup,
+    device: Device,
+    /// Without samples the model is still recognized.
+    data: Option<Dataset>,
+    ready: Option<Ready>,
+    /// What was found out since `serve` looked last.
+    news: Vec<Report>,
+}
+
+/// A recognized model with its samples, and the plane that is on the device.
+#[derive(Debug)]
+struct Ready {
+    shape: Shape,
+    objective: Objective,
+    plane: Option<(Recipe, ResidentPlane)>,
+}
+
+impl Surveyor {
+    /// Opens the device and loads the samples; what cannot be had is in the news.
+    fn start(setup: Setup) -> Self {
+        let mut news = Vec::new();
+        let device = device::open(&setup.device).map(|(device, name)| {
+            news.push(Report::Device(name));
+            device
+        });
+        let loaded = match (&setup.data, &device) {
+            (_, Err(_)) | (None, _) => Err(LandscapeError::NoData),
+            (Some(request), _) => data::load(request).map_err(LandscapeError::from),
+        };
+        news.push(match (&device, &loaded) {
+            (Err(error), _) | (_, Err(error)) => Report::NoData(error.to_string()),
+            (_, Ok(data)) => Report::Data {
+                name: data.name.clone(),
+                samples: data.labels.len(),
+            },
+        });
+        Self {
+            setup,
+            device: device.unwrap_or(Device::Cpu),
+            data: loaded.ok(),
+            ready: None,
+            news,
+        }
+    }
+
+    /// Measures spot `next` of the plan; false when the plan is at its end.
+    fn step(&mut self, plan: &Plan, next: usize) -> bool {
+        let generation = plan.generation;
+        let Some(spot) = plan.spots.get(next) else {
+            self.news.push(Report::Done(generation));
+            return false;
+        };
+        let measured = match self.prepare(&plan.recipe) {
+            Ok(ready) => ready.measure(spot, &plan.recipe),
+            Err(error) => Err(error),
+        };
+        // A checkpoint that is gone costs its own point, anything else the whole plan.
+        let gone = matches!(
+            (spot, &measured),
+            (Spot::Checkpoint(_), Err(LandscapeError::Weights(_)))
+        );
+        let goes_on = measured.is_ok() || gone;
+        self.news.push(match measured {
+            Ok(measure) => Report::Measured {
+                generation,
+                index: next,
+                measure,
+            },
+            Err(error) => Report::Failed {
+                generation,
+                index: goes_on.then_some(next),
+                reason: error.to_string(),
+            },
+        });
+        goes_on
+    }
+
+    /// Recognizes the model when that was not done yet for this run's shapes.
+    fn prepare(&mut self, recipe: &Recipe) -> Result<&mut Ready, LandscapeError> {
+        let ready = match self.ready.take() {
+            Some(ready) if ready.shape.first == recipe.first => ready,
+            _ => {
+                let shape = Shape::of(&recipe.first, recipe.key.as_deref())?;
+                let objective = self.recognize(&shape)?;
+                Ready {
+                    shape,
+                    objective,
+                    plane: None,
+                }
+            }
+        };
+        Ok(self.ready.insert(ready))
+    }
+
+    fn recognize(&mut self, shape: &Shape) -> Result<Objective, LandscapeError> {
+        let image = self.data.as_ref().map(|data| data.shape);
+        let recognized = model::recognize(&shape.layout, &self.setup.model, image)
+            .inspect_err(|error| self.news.push(Report::NoModel(error.to_string())))?;
+        self.news.push(Report::Model {
+            name: recognized.name.clone(),
+            evidence: recognized.evidence.clone(),
+        });
+        let data = self.data.as_ref().ok_or(LandscapeError::NoData)?;
+        let layout = shape.layout.clone();
+        Objective::new(&recognized, layout, data, &self.device, self.setup.batch)
+            .inspect_err(|error| self.news.push(Report::NoData(error.to_string())))
+    }
+}
+
+impl Ready {
+    fn measure(&mut self, spot: &Spot, recipe: &Recipe) -> Result<Measure, LandscapeError> {
+        match spot {
+            Spot::Checkpoint(checkpoint) => {
+                let member = Member::open(checkpoint, &self.shape)?;
+                self.objective
+                    .at_flat(&direction::flat(&self.shape.layout, &member)?)
+            }
+            Spot::OnPlane(at) => {
+                let point = self.plane(recipe)?.point(*at)?;
+                self.objective.at(point)
+            }
+        }
+    }
+
+    fn plane(&mut self, recipe: &Recipe) -> Result<&ResidentPlane, LandscapeError> {
+        let resident = match self.plane.take() {
+            Some((known, resident)) if known == *recipe => resident,
+            stale => {
+                // Two planes at once may not fit the device.
+                drop(stale);
+                let plane: Plane = recipe.make()?;
+                self.objective.resident(&plane)?
+            }
+        };
+        Ok(&self.plane.insert((recipe.clone(), resident)).1)
+    }
+}
