@@ -1,3 +1,143 @@
 //! A live session: the threads that watch, read and measure, and what they have found so far.
+//!
+//! ```text
+//! scanner ──RunEvent──▶ ┌───────────┐ ──Arc<Snapshot>──▶ screen, plain lines
+//! reader  ◀──Change──── │ conductor │
+//!         ──Reading──▶  │  (folds)  │ ◀──Command──────── keys
+//! surveyor ◀──Request── └───────────┘
+//!          ──Report──▶
+//! ```
+//!
+//! The conductor folds every message into one [`Snapshot`] and decides what is measured next. Nobody
+//! waits for it and it waits for nobody; a thread that panics becomes a notice.
 
+pub mod agenda;
+mod conductor;
+pub mod reader;
 pub mod snapshot;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+
+use tokio::sync::watch;
+
+use crate::landscape::surveyor::{self, Report, Setup};
+use crate::run::watch::{Watcher, spawn};
+use crate::weights::recipe::BatchNorm;
+
+use conductor::{Conductor, Input};
+use snapshot::{Command, DataLine, Finding, Snapshot};
+
+/// What a session watches and measures.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The run folder.
+    pub run: PathBuf,
+    /// Nested key of the state dict, when the user named one.
+    pub key: Option<String>,
+    /// Samples, model and device.
+    pub setup: Setup,
+    /// Whether running statistics move too.
+    pub batch_norm: BatchNorm,
+}
+
+/// A running session. Dropping it stops its threads, each after what it is at.
+#[derive(Debug)]
+pub struct Session {
+    /// What is known; changes at most some twenty times a second.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    inputs: Sender<Input>,
+}
+
+impl Session {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn start(options: Options) -> std::io::Result<Self> {
+        let (inputs, received) = channel();
+        let (to_reader, changes) = channel();
+        let (to_surveyor, requests) = channel();
+        let (publish, snapshots) = watch::channel(Arc::new(Snapshot::default()));
+        let watcher = start_scanner(&options, inputs.clone())?;
+        let key = options.key.clone();
+        start("reader", inputs.clone(), move |inputs| {
+            reader::serve(key, &changes, |reading| {
+                inputs.send(Input::Reading(reading)).is_ok()
+            });
+        })?;
+        let setup = options.setup.clone();
+        start("surveyor", inputs.clone(), move |inputs| {
+            surveyor::serve(setup, &requests, |report| {
+                inputs.send(Input::Report(report)).is_ok()
+            });
+        })?;
+        let conductor = Conductor::new(options, watcher, to_reader, to_surveyor, publish);
+        thread::Builder::new()
+            .name("conductor".into())
+            .spawn(move || conductor.run(&received))?;
+        Ok(Self { snapshots, inputs })
+    }
+
+    /// Asks something of the session; a session that has ended ignores it.
+    pub fn command(&self, command: Command) {
+        let _ = self.inputs.send(Input::Command(command));
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.inputs.send(Input::Stop);
+    }
+}
+
+fn start_scanner(options: &Options, inputs: Sender<Input>) -> std::io::Result<Watcher> {
+    spawn(options.run.clone(), options.key.clone(), move |event| {
+        inputs.send(Input::Run(event)).is_ok()
+    })
+}
+
+/// Starts a named worker. Its panic is caught and reported: the session lives on without it.
+fn start(
+    name: &'static str,
+    inputs: Sender<Input>,
+    work: impl FnOnce(&Sender<Input>) + Send + 'static,
+) -> std::io::Result<()> {
+    let body = move || {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(&inputs))) {
+            let reason = format!(
+                "the {name} stopped: {}; what was found so far stays",
+                message(&*panic)
+            );
+            tracing::error!("{reason}");
+            let _ = inputs.send(Input::Broken(reason));
+        }
+    };
+    thread::Builder::new()
+        .name(name.into())
+        .spawn(body)
+        .map(drop)
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no reason was given")
+}
+
+/// The surveyor's finding about its samples, as the screen shows it.
+fn data_finding(setup: &Setup, report: &Report) -> Option<Finding<DataLine>> {
+    match (report, &setup.data) {
+        (Report::Data { name, samples }, Some(request)) => Some(Finding::Is(DataLine {
+            name: name.clone(),
+            split: request.split,
+            samples: *samples,
+        })),
+        (Report::NoData(reason), _) => Some(Finding::Not(reason.clone())),
+        _ => None,
+    }
+}

@@ -57,8 +57,8 @@ pub enum CheckpointState {
 /// One checkpoint of the run, in the order of steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckpointLine {
-    /// Training step.
-    pub step: u64,
+    /// Training step, once it is known.
+    pub step: Option<u64>,
     /// The file or folder.
     pub path: PathBuf,
     /// How far it has come.
@@ -133,6 +133,8 @@ pub struct Snapshot {
     pub slices: Vec<Slice>,
     /// What the surveyor is doing.
     pub progress: Progress,
+    /// The run folder itself cannot be read at the moment; one sentence says why.
+    pub trouble: Option<String>,
     /// What went wrong and did not stop the session; shown as a banner. The newest is last.
     pub notices: Vec<String>,
 }

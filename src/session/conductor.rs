@@ -1,0 +1,421 @@
+//! The thread that folds what the others found into one snapshot, and plans what is measured next.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::landscape::surface::Measure;
+use crate::landscape::surveyor::{Plan, Report, Request, Spot};
+use crate::run::Checkpoint;
+use crate::run::settle::RunEvent;
+use crate::run::watch::Watcher;
+use crate::weights::member::Shape;
+use crate::weights::recipe::{Directions, Recipe};
+use crate::weights::trajectory::Fit;
+
+use super::agenda::{Agenda, Known, Meaning};
+use super::reader::{Change, Reading};
+use super::snapshot::{
+    CheckpointLine, CheckpointState, Command, Finding, Map, ModelLine, Snapshot, Window,
+};
+use super::{Options, data_finding};
+
+/// Snapshots are published at most this often; a screen draws ten a second.
+const PUBLISH_EVERY: Duration = Duration::from_millis(50);
+/// The pace of measuring is that of the last few seconds.
+const PACE_OVER: Duration = Duration::from_secs(3);
+/// Notices that are kept.
+const NOTICES: usize = 20;
+
+/// Everything that the conductor is told.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// By the scanner.
+    Run(RunEvent),
+    /// By the reader.
+    Reading(Reading),
+    /// By the surveyor.
+    Report(Report),
+    /// By the user.
+    Command(Command),
+    /// A worker panicked.
+    Broken(String),
+    /// The session is over.
+    Stop,
+}
+
+/// The plane of the path as it is now.
+#[derive(Debug)]
+struct CurrentPlane {
+    /// Trainable parameters of the model.
+    parameters: usize,
+    recipe: Recipe,
+    members: Vec<Checkpoint>,
+    fit: Arc<Fit>,
+    /// What was measured on it.
+    known: Known,
+}
+
+#[derive(Debug)]
+pub(super) struct Conductor {
+    options: Options,
+    watcher: Watcher,
+    to_reader: Sender<Change>,
+    to_surveyor: Sender<Request>,
+    publish: watch::Sender<Arc<Snapshot>>,
+    snapshot: Snapshot,
+    /// What the scan that is under way has found for the reader.
+    change: Change,
+    plane: Option<CurrentPlane>,
+    agenda: Option<Agenda>,
+    generation: u64,
+    /// Losses of checkpoints themselves: they hold for every plane.
+    truths: HashMap<PathBuf, Measure>,
+    window: Option<Window>,
+    /// When the last points were measured.
+    pace: VecDeque<Instant>,
+}
+
+impl Conductor {
+    pub(super) fn new(
+        options: Options,
+        watcher: Watcher,
+        to_reader: Sender<Change>,
+        to_surveyor: Sender<Request>,
+        publish: watch::Sender<Arc<Snapshot>>,
+    ) -> Self {
+        let snapshot = Snapshot {
+            run: options.run.clone(),
+            watching: watcher.mode(),
+            batch_norm: options.batch_norm.name().into(),
+            ..Snapshot::default()
+        };
+        Self {
+            options,
+            watcher,
+            to_reader,
+            to_surveyor,
+            publish,
+            snapshot,
+            change: Change::default(),
+            plane: None,
+            agenda: None,
+            generation: 0,
+            truths: HashMap::new(),
+            window: None,
+            pace: VecDeque::new(),
+        }
+    }
+
+    /// Folds inputs until the session is over, publishing what changed.
+    pub(super) fn run(mut self, inputs: &Receiver<Input>) {
+        let mut published = Instant::now();
+        let mut dirty = true;
+        loop {
+            let wait = if dirty {
+                PUBLISH_EVERY.saturating_sub(published.elapsed())
+            } else {
+                PACE_OVER
+            };
+            match inputs.recv_timeout(wait) {
+                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(input) => {
+                    self.fold(input);
+                    dirty = true;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if dirty && published.elapsed() >= PUBLISH_EVERY {
+                self.show_progress();
+                self.publish.send_replace(Arc::new(self.snapshot.clone()));
+                published = Instant::now();
+                dirty = false;
+            }
+        }
+    }
+
+    fn fold(&mut self, input: Input) {
+        match input {
+            Input::Run(event) => self.run_event(event),
+            Input::Reading(Reading::Path {
+                shape,
+                members,
+                fit,
+            }) => self.path(shape, members, fit),
+            Input::Reading(Reading::Rejected { path, reason }) => {
+                self.line(&path).state = CheckpointState::Unreadable(reason);
+            }
+            Input::Report(report) => self.report(report),
+            Input::Command(command) => self.command(command),
+            Input::Broken(reason) => self.notice(reason),
+            Input::Stop => {}
+        }
+    }
+
+    fn run_event(&mut self, event: RunEvent) {
+        match event {
+            RunEvent::Waiting(path) => self.line(&path).state = CheckpointState::Waiting,
+            RunEvent::Unreadable { path, reason } => {
+                self.line(&path).state = CheckpointState::Unreadable(reason);
+            }
+            RunEvent::Settled(checkpoint) => {
+                let line = self.line(&checkpoint.path);
+                line.step = Some(checkpoint.step);
+                line.state = CheckpointState::Settled;
+                line.truth = None;
+                self.truths.remove(&checkpoint.path);
+                self.change.settled.push(checkpoint);
+            }
+            RunEvent::Vanished(path) => {
+                self.snapshot.checkpoints.retain(|line| line.path != path);
+                self.truths.remove(&path);
+                self.change.gone.push(path);
+            }
+            RunEvent::Scanned => {
+                self.snapshot.watching = self.watcher.mode();
+                self.snapshot.trouble = None;
+                if self.change != Change::default() {
+                    let _ = self.to_reader.send(std::mem::take(&mut self.change));
+                }
+            }
+            RunEvent::Failed(reason) => self.snapshot.trouble = Some(reason),
+        }
+        sort(&mut self.snapshot.checkpoints);
+    }
+
+    /// The line of a checkpoint, made when it is new.
+    fn line(&mut self, path: &Path) -> &mut CheckpointLine {
+        let lines = &mut self.snapshot.checkpoints;
+        let index = lines
+            .iter()
+            .position(|line| line.path == path)
+            .unwrap_or_else(|| {
+                lines.push(CheckpointLine {
+                    step: None,
+                    path: path.to_path_buf(),
+                    state: CheckpointState::Waiting,
+                    truth: None,
+                    on_plane: None,
+                });
+                lines.len() - 1
+            });
+        &mut lines[index]
+    }
+
+    /// The path moves at once; its plane is new, so what was measured is shown as stale.
+    fn path(&mut self, shape: Option<Shape>, members: Vec<Checkpoint>, fit: Arc<Fit>) {
+        for line in &mut self.snapshot.checkpoints {
+            line.on_plane = None;
+        }
+        for member in &members {
+            self.line(&member.path).state = CheckpointState::OnPath;
+        }
+        self.snapshot.trajectory =
+            Some(Arc::new(fit.trajectory.clone())).filter(|_| !members.is_empty());
+        self.plane = shape
+            .zip(members.last().cloned())
+            .map(|(shape, origin)| CurrentPlane {
+                parameters: shape.layout.parameters(),
+                recipe: Recipe {
+                    first: shape.first,
+                    key: shape.key,
+                    origin,
+                    directions: Directions::Principal {
+                        members: members.clone(),
+                        combinations: fit.combinations.clone(),
+                    },
+                    batch_norm: self.options.batch_norm,
+                },
+                members,
+                fit,
+                known: Known::default(),
+            });
+        self.plan();
+    }
+
+    /// Plans anew for the plane and window that count now.
+    fn plan(&mut self) {
+        if let Some(map) = &mut self.snapshot.map {
+            map.stale = true;
+        }
+        let Some(plane) = &self.plane else {
+            self.agenda = None;
+            self.snapshot.map = None;
+            self.snapshot.slices.clear();
+            return;
+        };
+        self.generation += 1;
+        let trajectory = Arc::new(plane.fit.trajectory.clone());
+        let known_truth = |i: usize| self.truths.contains_key(&plane.members[i].path);
+        let mut agenda = Agenda::new(
+            self.generation,
+            trajectory,
+            &plane.members,
+            self.window,
+            known_truth,
+        );
+        let recalled = agenda.recall(&plane.known);
+        let request = Request::Measure(Plan {
+            generation: self.generation,
+            recipe: plane.recipe.clone(),
+            spots: agenda.spots.clone(),
+        });
+        self.agenda = Some(agenda);
+        for (i, measure) in recalled {
+            self.set_projection(i, measure);
+        }
+        self.show_pictures();
+        let _ = self.to_surveyor.send(request);
+    }
+
+    fn report(&mut self, report: Report) {
+        if let Some(finding) = data_finding(&self.options.setup, &report) {
+            self.snapshot.data = finding;
+        }
+        match report {
+            Report::Device(name) => self.snapshot.device = name,
+            Report::Model { name, evidence } => {
+                self.snapshot.model = Finding::Is(ModelLine {
+                    name,
+                    evidence,
+                    parameters: self.plane.as_ref().map_or(0, |plane| plane.parameters),
+                });
+            }
+            Report::NoModel(reason) => self.snapshot.model = Finding::Not(reason),
+            Report::Measured {
+                generation,
+                index,
+                measure,
+            } => self.measured(generation, index, measure),
+            Report::Failed {
+                generation,
+                index,
+                reason,
+            } => {
+                tracing::warn!(generation, ?index, "{reason}");
+                let explained = matches!(self.snapshot.model, Finding::Not(_))
+                    || matches!(self.snapshot.data, Finding::Not(_));
+                if generation == self.generation && !explained {
+                    self.notice(reason);
+                }
+            }
+            Report::Done(_) | Report::Data { .. } | Report::NoData(_) => {}
+        }
+    }
+
+    fn measured(&mut self, generation: u64, index: usize, measure: Measure) {
+        self.pace.push_back(Instant::now());
+        let Some(agenda) = self
+            .agenda
+            .as_mut()
+            .filter(|agenda| agenda.generation == generation)
+        else {
+            return;
+        };
+        let (Some(spot), Some(&meaning)) = (agenda.spots.get(index), agenda.meanings.get(index))
+        else {
+            return;
+        };
+        if let (Spot::OnPlane(at), Some(plane)) = (spot, &mut self.plane) {
+            plane.known.insert(*at, measure);
+        }
+        agenda.fill(meaning, measure);
+        match meaning {
+            Meaning::Truth(i) => self.set_truth(i, measure),
+            Meaning::Projection(i) => self.set_projection(i, measure),
+            Meaning::Slice { .. } | Meaning::Grid { .. } => {}
+        }
+        self.show_pictures();
+    }
+
+    fn set_truth(&mut self, i: usize, measure: Measure) {
+        if let Some(path) = self.member_path(i) {
+            self.line(&path).truth = Some(measure);
+            self.truths.insert(path, measure);
+        }
+    }
+
+    fn set_projection(&mut self, i: usize, measure: Measure) {
+        if let Some(path) = self.member_path(i) {
+            self.line(&path).on_plane = Some(measure);
+        }
+    }
+
+    fn member_path(&self, i: usize) -> Option<PathBuf> {
+        Some(self.plane.as_ref()?.members.get(i)?.path.clone())
+    }
+
+    /// The old map stays, stale, until the first level of the new one stands.
+    fn show_pictures(&mut self) {
+        let Some(agenda) = &self.agenda else { return };
+        self.snapshot.slices.clone_from(&agenda.slices);
+        let mappable = !agenda.surface.x().is_empty();
+        if !mappable {
+            self.snapshot.map = None;
+        } else if agenda.stands() || self.snapshot.map.as_ref().is_none_or(|map| !map.stale) {
+            self.snapshot.map = Some(Map {
+                surface: agenda.surface.clone(),
+                stale: false,
+                trajectory: Arc::clone(&agenda.trajectory),
+            });
+        }
+    }
+
+    fn show_progress(&mut self) {
+        while self.pace.front().is_some_and(|at| at.elapsed() > PACE_OVER) {
+            self.pace.pop_front();
+        }
+        let since = self
+            .pace
+            .front()
+            .map_or(0.0, |at| at.elapsed().as_secs_f64());
+        let pace = if since > 0.2 {
+            self.pace.len() as f64 / since
+        } else {
+            0.0
+        };
+        let progress = &mut self.snapshot.progress;
+        progress.points_per_second = pace;
+        let level = self.agenda.as_ref().and_then(Agenda::level);
+        progress.lines = level.map(|level| level.0);
+        (progress.done, progress.planned) = level.map_or((0, 0), |level| (level.1, level.2));
+        let left = self.agenda.as_ref().map_or(0, Agenda::remaining);
+        progress.seconds_left = (left > 0 && pace > 0.0).then(|| left as f64 / pace);
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Pause(pause) => {
+                self.snapshot.progress.paused = pause;
+                let _ = self.to_surveyor.send(Request::Pause(pause));
+            }
+            Command::Survey(window) => {
+                if self.window != window {
+                    self.window = window;
+                    self.plan();
+                }
+            }
+            Command::Rescan => self.watcher.rescan(),
+        }
+    }
+
+    fn notice(&mut self, notice: String) {
+        if self.snapshot.notices.last() != Some(&notice) {
+            self.snapshot.notices.push(notice);
+        }
+        let surplus = self.snapshot.notices.len().saturating_sub(NOTICES);
+        self.snapshot.notices.drain(..surplus);
+    }
+}
+
+/// By step; those whose step is not known yet are last.
+fn sort(lines: &mut [CheckpointLine]) {
+    lines.sort_by(|a, b| {
+        let key = |line: &CheckpointLine| line.step.unwrap_or(u64::MAX);
+        key(a).cmp(&key(b)).then_with(|| a.path.cmp(&b.path))
+    });
+}
