@@ -1,6 +1,7 @@
 //! The loss around a checkpoint: where to measure next, what was measured, who measures it.
 
 pub mod device;
+pub mod explore;
 pub mod interpolate;
 pub mod objective;
 pub mod surface;

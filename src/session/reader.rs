@@ -1,14 +1,14 @@
-//! The thread that reads checkpoints: Gram rows in, the fitted path out.
+//! The thread that reads checkpoints: what settled goes in, the fitted path comes out.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use crate::run::Checkpoint;
 use crate::weights::WeightsError;
-use crate::weights::gram::Gram;
-use crate::weights::member::{Member, Shape};
-use crate::weights::trajectory::{Fit, Trajectory, fit};
+use crate::weights::member::Shape;
+use crate::weights::path::RunPath;
+use crate::weights::trajectory::Fit;
 
 /// What changed on disk since the last request.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,7 +22,7 @@ pub struct Change {
 /// What the reader found.
 #[derive(Clone, Debug)]
 pub enum Reading {
-    /// The path of all readable checkpoints. None are left when `members` is empty.
+    /// The path of all checkpoints that fit; `members` is empty when none is left.
     Path {
         /// Names and shapes of the run.
         shape: Option<Shape>,
@@ -47,144 +47,47 @@ pub fn serve(
     changes: &Receiver<Change>,
     mut report: impl FnMut(Reading) -> bool,
 ) {
-    let mut reader = Reader {
-        key,
-        ..Reader::default()
-    };
+    let mut path = RunPath::new(key);
+    // Settled, but could not be read: tried again with the next change.
+    let mut deferred: Vec<Checkpoint> = Vec::new();
     while let Ok(mut change) = changes.recv() {
         for more in changes.try_iter() {
             change.settled.extend(more.settled);
             change.gone.extend(more.gone);
         }
-        for reading in reader.apply(change) {
-            if !report(reading) {
+        deferred.retain(|old| change.settled.iter().all(|new| new.path != old.path));
+        change.settled.append(&mut deferred);
+        for readings in apply(&mut path, change, &mut deferred) {
+            if !report(readings) {
                 return;
             }
         }
     }
 }
 
-/// The run as far as it was read.
-#[derive(Debug, Default)]
-struct Reader {
-    key: Option<String>,
-    shape: Option<Shape>,
-    gram: Gram,
-    /// The checkpoint of each row of the Gram matrix, in order of arrival.
-    rows: Vec<Checkpoint>,
-    /// Settled, but could not be read; tried again with the next change.
-    deferred: Vec<Checkpoint>,
-    trajectory: Option<Trajectory>,
-}
-
-impl Reader {
-    fn apply(&mut self, change: Change) -> Vec<Reading> {
-        let mut settled = std::mem::take(&mut self.deferred);
-        settled.retain(|old| change.settled.iter().all(|new| new.path != old.path));
-        settled.extend(change.settled);
-        for path in settled
-            .iter()
-            .map(|checkpoint| &checkpoint.path)
-            .chain(&change.gone)
-        {
-            self.forget(path);
-        }
-        settled.retain(|checkpoint| !change.gone.contains(&checkpoint.path));
-        settled.sort_by_key(|checkpoint| checkpoint.step);
-        let mut readings = Vec::new();
-        let fitting = settled
-            .into_iter()
-            .filter(|checkpoint| {
-                self.fits(checkpoint)
-                    .map_err(|e| readings.push(rejected(checkpoint, &e)))
-                    .is_ok()
-            })
-            .collect();
-        self.add(fitting, &mut readings);
-        readings.push(self.path());
-        readings
+fn apply(path: &mut RunPath, mut change: Change, deferred: &mut Vec<Checkpoint>) -> Vec<Reading> {
+    let settled = change.settled.iter().map(|checkpoint| &checkpoint.path);
+    for changed in settled.chain(&change.gone) {
+        path.remove(changed);
     }
-
-    /// Takes a checkpoint out; with the last one the run's names and shapes are open again.
-    fn forget(&mut self, path: &Path) {
-        while let Some(row) = self
-            .rows
-            .iter()
-            .position(|checkpoint| checkpoint.path == path)
-        {
-            self.gram.remove(row);
-            self.rows.remove(row);
-        }
-        if self.rows.is_empty() {
-            self.shape = None;
-            self.trajectory = None;
+    change
+        .settled
+        .retain(|checkpoint| !change.gone.contains(&checkpoint.path));
+    let mut readings = Vec::new();
+    for rejected in path.add(change.settled) {
+        readings.push(Reading::Rejected {
+            path: rejected.checkpoint.path.clone(),
+            reason: rejected.error.to_string(),
+        });
+        if matches!(rejected.error, WeightsError::Format(_)) {
+            deferred.push(rejected.checkpoint);
         }
     }
-
-    /// Whether a checkpoint has the run's names and shapes; the first one sets them.
-    fn fits(&mut self, checkpoint: &Checkpoint) -> Result<(), WeightsError> {
-        match &self.shape {
-            Some(shape) => Member::open(checkpoint, shape).map(drop),
-            None => {
-                Shape::of(checkpoint, self.key.as_deref()).map(|shape| self.shape = Some(shape))
-            }
-        }
-    }
-
-    /// Adds all at once; if that fails, one by one, so that one bad file stops no other.
-    fn add(&mut self, mut fitting: Vec<Checkpoint>, readings: &mut Vec<Reading>) {
-        if self.extend(&fitting).is_ok() {
-            self.rows.append(&mut fitting);
-        }
-        for checkpoint in fitting {
-            match self.extend(std::slice::from_ref(&checkpoint)) {
-                Ok(()) => self.rows.push(checkpoint),
-                Err(error) => {
-                    readings.push(rejected(&checkpoint, &error));
-                    if matches!(error, WeightsError::Format(_)) {
-                        self.deferred.push(checkpoint);
-                    }
-                }
-            }
-        }
-        if self.rows.is_empty() {
-            self.shape = None;
-        }
-    }
-
-    fn extend(&mut self, new: &[Checkpoint]) -> Result<(), WeightsError> {
-        let Some(shape) = &self.shape else {
-            return Ok(());
-        };
-        let all: Vec<&Checkpoint> = self.rows.iter().chain(new).collect();
-        let open = |row: usize| Member::open(all[row], shape);
-        let not_finite = |row: usize, slot: usize| WeightsError::NotFinite {
-            path: all[row].path.clone(),
-            tensor: shape.layout.slots()[slot].name.clone(),
-        };
-        self.gram.extend(&shape.layout, all.len(), open, not_finite)
-    }
-
-    fn path(&mut self) -> Reading {
-        let mut order: Vec<usize> = (0..self.rows.len()).collect();
-        order.sort_by_key(|&row| self.rows[row].step);
-        let steps: Vec<(u64, usize)> = order
-            .iter()
-            .map(|&row| (self.rows[row].step, row))
-            .collect();
-        let fit = fit(&self.gram, &steps, self.trajectory.as_ref());
-        self.trajectory = Some(fit.trajectory.clone());
-        Reading::Path {
-            shape: self.shape.clone(),
-            members: order.iter().map(|&row| self.rows[row].clone()).collect(),
-            fit: Arc::new(fit),
-        }
-    }
-}
-
-fn rejected(checkpoint: &Checkpoint, error: &WeightsError) -> Reading {
-    Reading::Rejected {
-        path: checkpoint.path.clone(),
-        reason: error.to_string(),
-    }
+    let (members, fit) = path.fit();
+    readings.push(Reading::Path {
+        shape: path.shape().cloned(),
+        members,
+        fit,
+    });
+    readings
 }

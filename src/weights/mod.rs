@@ -5,6 +5,7 @@ pub mod gram;
 pub mod layout;
 pub mod member;
 pub mod normalize;
+pub mod path;
 pub mod pca;
 pub mod plane;
 pub mod recipe;
