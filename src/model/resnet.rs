@@ -119,7 +119,7 @@ pub(super) fn recognize(
 fn blocks_per_stage(inventory: &Inventory) -> std::result::Result<usize, Misfit> {
     let blocks = |stage: usize| {
         let block = |i: &usize| inventory.has(&format!("layer{stage}.{i}.conv1.weight"));
-        (0..).take_while(block).count()
+        (0..inventory.slots().len()).take_while(block).count()
     };
     let counts: Vec<usize> = (1..=STAGES + 1).map(blocks).collect();
     let n = counts[0];
