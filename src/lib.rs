@@ -2,6 +2,7 @@
 //! plane of the run's own trajectory, measures the loss around it and draws contours and path.
 
 pub mod data;
+pub mod demo;
 pub mod landscape;
 pub mod model;
 pub mod run;
