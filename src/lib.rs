@@ -1,10 +1,12 @@
 //! isoloss watches a training run's checkpoint folder, places every checkpoint on the principal
 //! plane of the run's own trajectory, measures the loss around it and draws contours and path.
 
+pub mod cli;
 pub mod data;
 pub mod demo;
 pub mod landscape;
 pub mod model;
+pub mod report;
 pub mod run;
 pub mod session;
 pub mod weights;

@@ -5,6 +5,7 @@ mod inspect;
 mod options;
 mod output;
 mod progress;
+mod startup;
 mod surface;
 mod trajectory;
 mod watch;
@@ -15,7 +16,12 @@ use clap::{Parser, Subcommand};
 
 /// Watch a training run in weight space: the path of its checkpoints over the contours of the loss.
 #[derive(Debug, Parser)]
-#[command(name = "isoloss", version, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+#[command(
+    name = "isoloss",
+    version,
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -44,7 +50,9 @@ enum Command {
 /// usage. A broken pipe is success: whoever read had enough.
 #[must_use]
 pub fn main() -> ExitCode {
+    startup::set_environment();
     let cli = Cli::parse();
+    startup::start_log();
     let result = match (cli.command, cli.watch) {
         (Some(Command::Watch(command)), _) | (None, Some(command)) => command.run(),
         (Some(Command::Demo(command)), _) => command.run(),

@@ -13,51 +13,51 @@ use crate::run::scan::{self, Opened};
 
 /// Which state dict of a checkpoint.
 #[derive(Clone, Debug, Args)]
-pub struct KeyOption {
+pub(super) struct KeyOption {
     /// The state dict inside a checkpoint, where it is not found by itself
     #[arg(long, value_name = "KEY")]
-    pub key: Option<String>,
+    pub(super) key: Option<String>,
 }
 
 /// Which samples, which model, on what.
 #[derive(Clone, Debug, Args)]
-pub struct MeasureOptions {
+pub(super) struct MeasureOptions {
     /// Folder of idx or CIFAR binary files, an .npz or .safetensors file, or `digits`
     #[arg(long, value_name = "PATH")]
-    pub data: Option<PathBuf>,
+    pub(super) data: Option<PathBuf>,
     /// Which part of the data
     #[arg(long, value_enum, default_value = "train")]
-    pub split: Split,
+    pub(super) split: Split,
     /// How many samples: a number or `all`
     #[arg(long, value_name = "N", default_value = "1024", value_parser = count)]
-    pub samples: Count,
+    pub(super) samples: Count,
     /// Which samples, when not all
     #[arg(long, value_enum, default_value = "random")]
-    pub order: Order,
+    pub(super) order: Order,
     /// Mean of the pixels after /255, one value or one per channel; known sets have theirs
     #[arg(long, value_delimiter = ',', value_name = "MEAN")]
-    pub mean: Option<Vec<f32>>,
+    pub(super) mean: Option<Vec<f32>>,
     /// Standard deviation of the pixels after /255, likewise
     #[arg(long, value_delimiter = ',', value_name = "STD")]
-    pub std: Option<Vec<f32>>,
+    pub(super) std: Option<Vec<f32>>,
     /// Architecture: `auto`, mlp, resnet20 … resnet110, …-noshort, vgg9, vgg16, vgg19
     #[arg(long, default_value = "auto")]
-    pub model: String,
+    pub(super) model: String,
     /// Where to measure: auto, cpu, cuda:N, metal
     #[arg(long, default_value = "auto")]
-    pub device: String,
+    pub(super) device: String,
     /// Samples a forward pass takes at once
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub batch: Option<u32>,
+    pub(super) batch: Option<u32>,
     /// Seed of the samples and of random directions
     #[arg(long, default_value_t = 0)]
-    pub seed: u64,
+    pub(super) seed: u64,
 }
 
 impl MeasureOptions {
     /// The samples that were asked for.
     #[must_use]
-    pub fn request(&self) -> Option<Request> {
+    pub(super) fn request(&self) -> Option<Request> {
         self.data.as_ref().map(|source| Request {
             source: source.clone(),
             split: self.split,
@@ -71,7 +71,7 @@ impl MeasureOptions {
 
     /// All that stays the same for a session.
     #[must_use]
-    pub fn setup(&self) -> Setup {
+    pub(super) fn setup(&self) -> Setup {
         Setup {
             data: self.request(),
             model: self.model.clone(),
@@ -93,7 +93,7 @@ fn count(text: &str) -> Result<Count, String> {
 
 /// Which checkpoints of a run: `A..B` (both included, either may be left out) or `every:N`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Steps {
+pub(super) enum Steps {
     /// Steps from A to B.
     Range(u64, u64),
     /// Every Nth checkpoint, counted back from the last.
@@ -105,7 +105,13 @@ impl FromStr for Steps {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("expected A..B or every:N, got {text}");
-        let bound = |text: &str, open: u64| if text.is_empty() { Ok(open) } else { text.parse().map_err(|_| wrong()) };
+        let bound = |text: &str, open: u64| {
+            if text.is_empty() {
+                Ok(open)
+            } else {
+                text.parse().map_err(|_| wrong())
+            }
+        };
         if let Some(every) = text.strip_prefix("every:") {
             return match every.parse() {
                 Ok(every) if every > 0 => Ok(Self::Every(every)),
@@ -125,23 +131,28 @@ impl Steps {
             Self::Range(from, to) => (from..=to).contains(&checkpoint.step),
             Self::Every(every) => (last - i).is_multiple_of(every),
         };
-        checkpoints.into_iter().enumerate().filter(chosen).map(|(_, checkpoint)| checkpoint).collect()
+        checkpoints
+            .into_iter()
+            .enumerate()
+            .filter(chosen)
+            .map(|(_, checkpoint)| checkpoint)
+            .collect()
     }
 }
 
 /// One axis of a plane: `MIN:MAX` or `MIN:MAX:N`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Axis {
+pub(super) struct Axis {
     /// First line.
-    pub min: f64,
+    pub(super) min: f64,
     /// Last line.
-    pub max: f64,
+    pub(super) max: f64,
     /// Number of lines.
-    pub lines: usize,
+    pub(super) lines: usize,
 }
 
 /// Lines of an axis whose number is not given.
-pub const LINES: usize = 51;
+pub(super) const LINES: usize = 51;
 /// More lines than this are a slip of the finger: the grid would have a million points.
 const MOST_LINES: usize = 1001;
 
@@ -149,11 +160,23 @@ impl FromStr for Axis {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("expected MIN:MAX or MIN:MAX:N with MIN below MAX and N from 2 to {MOST_LINES}, got {text}");
+        let wrong = || {
+            format!(
+                "expected MIN:MAX or MIN:MAX:N with MIN below MAX and N from 2 to {MOST_LINES}, got {text}"
+            )
+        };
         let mut parts = text.split(':');
-        let mut number = || parts.next()?.parse::<f64>().ok().filter(|value| value.is_finite());
+        let mut number = || {
+            parts
+                .next()?
+                .parse::<f64>()
+                .ok()
+                .filter(|value| value.is_finite())
+        };
         let (min, max) = number().zip(number()).ok_or_else(wrong)?;
-        let lines = parts.next().map_or(Ok(LINES), |part| part.parse().map_err(|_| wrong()))?;
+        let lines = parts
+            .next()
+            .map_or(Ok(LINES), |part| part.parse().map_err(|_| wrong()))?;
         if parts.next().is_some() || min >= max || !(2..=MOST_LINES).contains(&lines) {
             return Err(wrong());
         }
@@ -162,8 +185,15 @@ impl FromStr for Axis {
 }
 
 /// Opens a run for a command that is not live: what cannot be read is said on stderr and left out.
-pub fn open_run(run: &Path, key: &KeyOption, steps: Option<Steps>) -> anyhow::Result<Vec<Checkpoint>> {
-    let Opened { checkpoints, unreadable } = scan::open(run, key.key.as_deref())?;
+pub(super) fn open_run(
+    run: &Path,
+    key: &KeyOption,
+    steps: Option<Steps>,
+) -> anyhow::Result<Vec<Checkpoint>> {
+    let Opened {
+        checkpoints,
+        unreadable,
+    } = scan::open(run, key.key.as_deref())?;
     for (path, reason) in unreadable {
         tracing::warn!(path = %path.display(), "{reason}");
         eprintln!("isoloss: left out: {reason}");
@@ -171,11 +201,16 @@ pub fn open_run(run: &Path, key: &KeyOption, steps: Option<Steps>) -> anyhow::Re
     if checkpoints.is_empty() {
         bail!("{}: none of the checkpoints can be read", run.display());
     }
-    let Some(steps) = steps else { return Ok(checkpoints) };
+    let Some(steps) = steps else {
+        return Ok(checkpoints);
+    };
     let (first, last) = (checkpoints[0].step, checkpoints[checkpoints.len() - 1].step);
     let chosen = steps.select(checkpoints);
     if chosen.is_empty() {
-        bail!("{}: --steps leaves no checkpoint; the run has steps {first} to {last}", run.display());
+        bail!(
+            "{}: --steps leaves no checkpoint; the run has steps {first} to {last}",
+            run.display()
+        );
     }
     Ok(chosen)
 }
@@ -191,7 +226,11 @@ mod tests {
         };
         let checkpoints = [0, 10, 20, 30, 40].map(checkpoint).to_vec();
         let steps: Steps = steps.parse().expect("valid");
-        steps.select(checkpoints).iter().map(|checkpoint| checkpoint.step).collect()
+        steps
+            .select(checkpoints)
+            .iter()
+            .map(|checkpoint| checkpoint.step)
+            .collect()
     }
 
     #[test]

@@ -10,11 +10,11 @@ use clap::{Args, ValueEnum};
 /// Wrong usage that the parser cannot see: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Usage(pub String);
+pub(super) struct Usage(pub(super) String);
 
 /// How a result is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     /// For people.
     Text,
     /// For programs; the names are stable.
@@ -25,35 +25,41 @@ pub enum Format {
 
 /// The options `--format` and `--out`.
 #[derive(Clone, Debug, Args)]
-pub struct OutputOptions {
+pub(super) struct OutputOptions {
     /// How the result is written
     #[arg(long, value_enum, default_value = "text")]
-    pub format: Format,
+    pub(super) format: Format,
     /// File to write instead of stdout; not inside the run folder
     #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
 }
 
 impl OutputOptions {
     /// Refuses an output file inside the run, which is only ever read. Called before any work.
-    pub fn check(&self, run: &Path) -> anyhow::Result<()> {
+    pub(super) fn check(&self, run: &Path) -> anyhow::Result<()> {
         let Some(out) = &self.out else { return Ok(()) };
         let folder = match out.parent() {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
         };
-        let folder = fs::canonicalize(folder).with_context(|| format!("{}: no such folder", folder.display()))?;
+        let folder = fs::canonicalize(folder)
+            .with_context(|| format!("{}: no such folder", folder.display()))?;
         let inside = fs::canonicalize(run).is_ok_and(|run| run.is_dir() && folder.starts_with(run));
         if inside {
-            return Err(Usage(format!("--out {}: is inside the run, where isoloss writes nothing", out.display())).into());
+            return Err(Usage(format!(
+                "--out {}: is inside the run, where isoloss writes nothing",
+                out.display()
+            ))
+            .into());
         }
         Ok(())
     }
 
     /// Writes the result, whole or not at all.
-    pub fn write(&self, result: &str) -> anyhow::Result<()> {
+    pub(super) fn write(&self, result: &str) -> anyhow::Result<()> {
         match &self.out {
-            Some(path) => fs::write(path, result).with_context(|| format!("{}: cannot be written", path.display())),
+            Some(path) => fs::write(path, result)
+                .with_context(|| format!("{}: cannot be written", path.display())),
             None => {
                 let mut stdout = io::stdout().lock();
                 stdout.write_all(result.as_bytes())?;

@@ -4,9 +4,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar over `total` evaluations. It is hidden when stderr is no terminal.
 #[must_use]
-pub fn bar(what: &'static str, total: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {bar:30} {human_pos}/{human_len} · {per_sec} · {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
+pub(super) fn bar(what: &'static str, total: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template(
+        "{msg} {bar:30} {human_pos}/{human_len} · {per_sec} · {eta} left",
+    )
+    .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr())
         .with_style(style)
         .with_message(what)

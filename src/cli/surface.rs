@@ -99,7 +99,11 @@ impl Surface {
         let mut grid = self.grid(&scene, &coordinates);
         let points = grid.x().len() * grid.y().len();
         let bar = progress::bar("surface", points + 2 * coordinates.len());
-        let until = if self.exact { Until::Exact } else { Until::Tolerance(self.tolerance) };
+        let until = if self.exact {
+            Until::Exact
+        } else {
+            Until::Tolerance(self.tolerance)
+        };
         explore(&mut grid, &coordinates, until, |at| {
             let point = resident.point(at)?;
             scene.objective.at(point).inspect(|_| bar.inc(1))
@@ -131,7 +135,8 @@ impl Surface {
         let recognized = model::recognize(&shape.layout, &self.measure.model, Some(samples.shape))?;
         let (device, _) = device::open(&self.measure.device)?;
         let batch = self.measure.setup().batch;
-        let objective = Objective::new(&recognized, shape.layout.clone(), &samples, &device, batch)?;
+        let objective =
+            Objective::new(&recognized, shape.layout.clone(), &samples, &device, batch)?;
         let plane = recipe.make()?;
         let places = places(&plane, &path.members, &shape)?;
         Ok(Scene {
@@ -156,15 +161,30 @@ impl Surface {
                 members.iter().find(|checkpoint| checkpoint.step == step)
             }
         };
-        let steps = || members.iter().map(|member| member.step.to_string()).collect::<Vec<_>>().join(" ");
-        found
-            .cloned()
-            .ok_or_else(|| anyhow!("{}: no checkpoint has step {}; there are {}", self.run.display(), self.origin, steps()))
+        let steps = || {
+            members
+                .iter()
+                .map(|member| member.step.to_string())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        found.cloned().ok_or_else(|| {
+            anyhow!(
+                "{}: no checkpoint has step {}; there are {}",
+                self.run.display(),
+                self.origin,
+                steps()
+            )
+        })
     }
 
     fn directions(&self, path: &ReadPath) -> anyhow::Result<Directions> {
         let is_run = path.members.len() > 1;
-        let default = if is_run { PlaneKind::Pca } else { PlaneKind::Random };
+        let default = if is_run {
+            PlaneKind::Pca
+        } else {
+            PlaneKind::Random
+        };
         if let Some(file) = &self.directions {
             return Ok(Directions::File(file.clone()));
         }
@@ -175,13 +195,23 @@ impl Surface {
                 ignore: self.ignore,
             });
         }
-        let components = path.fit.trajectory.singular.iter().filter(|sigma| **sigma > 0.0).count();
+        let components = path
+            .fit
+            .trajectory
+            .singular
+            .iter()
+            .filter(|sigma| **sigma > 0.0)
+            .count();
         if components < 2 {
             bail!(
                 "{}: expected at least three different checkpoints for a PCA plane, found {} on {}; --plane random needs one",
                 self.run.display(),
                 path.members.len(),
-                if components == 0 { "one point" } else { "one line" },
+                if components == 0 {
+                    "one point"
+                } else {
+                    "one line"
+                },
             );
         }
         Ok(Directions::Principal {
@@ -196,18 +226,29 @@ impl Surface {
             Directions::Random { .. } | Directions::File(_) => [[-1.0, 1.0]; 2],
         };
         let lines = |axis: Option<Axis>, [min, max]: [f64; 2]| {
-            let axis = axis.unwrap_or(Axis { min, max, lines: LINES });
+            let axis = axis.unwrap_or(Axis {
+                min,
+                max,
+                lines: LINES,
+            });
             survey::spread(axis.min, axis.max, axis.lines)
         };
         Grid::new(lines(self.x, default[0]), lines(self.y, default[1]))
     }
 
     /// The loss of every checkpoint and of its projection onto the plane.
-    fn measure_path(&self, scene: &Scene, resident: &ResidentPlane, bar: &ProgressBar) -> anyhow::Result<Vec<PathPoint>> {
+    fn measure_path(
+        &self,
+        scene: &Scene,
+        resident: &ResidentPlane,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<Vec<PathPoint>> {
         let mut points = Vec::with_capacity(scene.path.members.len());
         for (checkpoint, (at, residual)) in scene.path.members.iter().zip(&scene.places) {
             let member = Member::open(checkpoint, &scene.shape)?;
-            let own = scene.objective.at_flat(&direction::flat(&scene.shape.layout, &member)?)?;
+            let own = scene
+                .objective
+                .at_flat(&direction::flat(&scene.shape.layout, &member)?)?;
             let projected = scene.objective.at(resident.point(*at)?)?;
             bar.inc(2);
             points.push(PathPoint {
@@ -217,7 +258,6 @@ impl Surface {
                 residual: *residual,
                 loss: own.loss,
                 plane_loss: projected.loss,
-                accuracy: own.accuracy,
             });
         }
         Ok(points)
@@ -227,7 +267,11 @@ impl Surface {
         let metric = scene.plane.metric();
         let trajectory = &scene.path.fit.trajectory;
         let (kind, random, explained) = match scene.recipe.directions {
-            Directions::Principal { .. } => ("pca", false, trajectory.explained.get(..2).map(<[f64]>::to_vec)),
+            Directions::Principal { .. } => (
+                "pca",
+                false,
+                trajectory.explained.get(..2).map(<[f64]>::to_vec),
+            ),
             Directions::Random { .. } => ("random", true, None),
             Directions::File(_) => ("file", false, None),
         };
@@ -255,7 +299,11 @@ impl Surface {
 }
 
 /// Where each checkpoint lies on the plane: coordinates of θ_t − θ* and residual.
-fn places(plane: &Plane, members: &[Checkpoint], shape: &Shape) -> anyhow::Result<Vec<([f64; 2], f64)>> {
+fn places(
+    plane: &Plane,
+    members: &[Checkpoint],
+    shape: &Shape,
+) -> anyhow::Result<Vec<([f64; 2], f64)>> {
     let count = plane.layout.parameters();
     let [x, y] = plane.parameters();
     members

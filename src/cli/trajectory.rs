@@ -29,7 +29,8 @@ impl Trajectory {
         self.output.check(&self.run)?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
         let path = read_path(checkpoints, &self.key)?;
-        let report = report::trajectory::Report::new(&self.run, path.parameters, &path.fit.trajectory);
+        let report =
+            report::trajectory::Report::new(&self.run, path.parameters, &path.fit.trajectory);
         self.output.write(&match self.output.format {
             Format::Text => report.text(),
             Format::Json => report::json(&report)?,
@@ -52,7 +53,10 @@ pub(super) fn read_path(checkpoints: Vec<Checkpoint>, key: &KeyOption) -> anyhow
     let mut rejected = path.add(checkpoints);
     let Some(shape) = path.shape().cloned() else {
         let first = rejected.drain(..).next();
-        return Err(first.map_or_else(|| anyhow::anyhow!("no checkpoint was given"), |first| first.error.into()));
+        return Err(first.map_or_else(
+            || anyhow::anyhow!("no checkpoint was given"),
+            |first| first.error.into(),
+        ));
     };
     for rejected in rejected {
         eprintln!("isoloss: left out: {}", rejected.error);

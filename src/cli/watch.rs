@@ -1,0 +1,72 @@
+//! `isoloss watch`: the screen, or plain lines where there is none.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::report::lines;
+use crate::session::snapshot::Snapshot;
+use crate::session::{Options, Session};
+use crate::weights::recipe::BatchNorm;
+
+use super::options::{KeyOption, MeasureOptions};
+use super::startup;
+
+#[derive(Debug, Args)]
+pub(super) struct Watch {
+    /// Folder of the run; it need not be there yet
+    run: PathBuf,
+    #[command(flatten)]
+    key: KeyOption,
+    #[command(flatten)]
+    measure: MeasureOptions,
+    /// What becomes of batch norm's running statistics
+    #[arg(long, value_enum, default_value = "frozen")]
+    bn: BatchNorm,
+}
+
+impl Watch {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        startup::be_nice();
+        let session = Session::start(Options {
+            run: self.run,
+            key: self.key.key,
+            setup: self.measure.setup(),
+            batch_norm: self.bn,
+        })?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        if io::stdout().is_terminal() {
+            todo!("screen")
+        }
+        runtime.block_on(print_lines(session, |_| false))?;
+        Ok(())
+    }
+}
+
+/// Prints one line an event until the session or the reader of the lines is gone, or `over` says so.
+pub(super) async fn print_lines(
+    mut session: Session,
+    over: impl Fn(&Snapshot) -> bool,
+) -> io::Result<Arc<Snapshot>> {
+    let mut before = Arc::new(Snapshot::default());
+    loop {
+        let after = session.snapshots.borrow_and_update().clone();
+        let mut stdout = io::stdout().lock();
+        for line in lines::changes(&before, &after) {
+            writeln!(stdout, "{line}")?;
+        }
+        stdout.flush()?;
+        drop(stdout);
+        if over(&after) {
+            return Ok(after);
+        }
+        before = after;
+        if session.snapshots.changed().await.is_err() {
+            return Ok(before);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! `surface` without a screen.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::data::Split;
+use crate::landscape::surface::Surface;
+use crate::weights::normalize::{Ignore, Norm};
+use crate::weights::recipe::BatchNorm;
+
+use super::{cell, chart, csv_rows, loss, percent};
+
+/// The plane of a surface.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlaneReport {
+    /// `pca`, `random` or `file`.
+    pub kind: &'static str,
+    /// How random directions were scaled.
+    pub norm: Option<Norm>,
+    /// What random directions left alone.
+    pub ignore: Option<Ignore>,
+    /// Shares of the path's variance along both directions of a PCA plane.
+    pub explained: Option<Vec<f64>>,
+    /// Cosine of the angle between the directions.
+    pub cosine: f64,
+    /// What |cosine| two random directions would have.
+    pub expected_cosine: f64,
+}
+
+/// A checkpoint of the path on the plane.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct PathPoint {
+    /// Training step.
+    pub step: u64,
+    /// α of its projection.
+    pub x: f64,
+    /// β of its projection.
+    pub y: f64,
+    /// Share of its distance from the origin that is off the plane.
+    pub residual: f64,
+    /// Loss of the checkpoint itself.
+    pub loss: f64,
+    /// Loss of its projection.
+    pub plane_loss: f64,
+}
+
+/// A measured surface with all that is needed to make it again.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The run folder or checkpoint.
+    pub run: String,
+    /// Step of the plane's origin.
+    pub origin: u64,
+    /// The architecture.
+    pub model: String,
+    /// Trainable parameters.
+    pub parameters: usize,
+    /// Number of samples.
+    pub samples: usize,
+    /// Where the samples are from.
+    pub split: Split,
+    /// Seed of samples and random directions.
+    pub seed: u64,
+    /// What became of running statistics.
+    pub bn: BatchNorm,
+    /// The plane.
+    pub plane: PlaneReport,
+    /// What was measured.
+    pub grid: Surface,
+    /// The path on the plane.
+    pub path: Vec<PathPoint>,
+}
+
+#[derive(Debug, Serialize)]
+struct OriginJson {
+    step: u64,
+}
+
+/// The JSON of `surface`; field names and order are other programs' to rely on.
+#[derive(Debug, Serialize)]
+pub struct Json<'a> {
+    run: &'a str,
+    origin: OriginJson,
+    model: &'a str,
+    parameters: usize,
+    samples: usize,
+    split: Split,
+    seed: u64,
+    bn: BatchNorm,
+    plane: &'a PlaneReport,
+    x: &'a [f64],
+    y: &'a [f64],
+    loss: Vec<Vec<f64>>,
+    accuracy: Vec<Vec<f64>>,
+    measured: Vec<Vec<bool>>,
+    evaluations: usize,
+    path: &'a [PathPoint],
+}
+
+impl Report {
+    /// The values at every crossing of the grid's lines: measured ones to the digit, others interpolated.
+    fn values(&self) -> (Vec<Vec<f64>>, Vec<Vec<f64>>, Vec<Vec<bool>>) {
+        let (x, y) = (self.grid.x(), self.grid.y());
+        let field = self.grid.sample(x, y);
+        let at = |i: usize, j: usize| {
+            let index = j * x.len() + i;
+            match self.grid.get(i, j) {
+                Some(measure) => (measure.loss, measure.accuracy, true),
+                None => (field.loss[index], field.accuracy[index], false),
+            }
+        };
+        let rows = |j: usize| (0..x.len()).map(move |i| at(i, j));
+        (
+            (0..y.len())
+                .map(|j| rows(j).map(|v| v.0).collect())
+                .collect(),
+            (0..y.len())
+                .map(|j| rows(j).map(|v| v.1).collect())
+                .collect(),
+            (0..y.len())
+                .map(|j| rows(j).map(|v| v.2).collect())
+                .collect(),
+        )
+    }
+
+    /// The JSON of this surface.
+    #[must_use]
+    pub fn json(&self) -> Json<'_> {
+        let (loss, accuracy, measured) = self.values();
+        Json {
+            run: &self.run,
+            origin: OriginJson { step: self.origin },
+            model: &self.model,
+            parameters: self.parameters,
+            samples: self.samples,
+            split: self.split,
+            seed: self.seed,
+            bn: self.bn,
+            plane: &self.plane,
+            x: self.grid.x(),
+            y: self.grid.y(),
+            loss,
+            accuracy,
+            measured,
+            evaluations: self.grid.measured(),
+            path: &self.path,
+        }
+    }
+
+    /// One row a grid point.
+    ///
+    /// # Errors
+    /// Never: rows are written to memory.
+    pub fn csv(&self) -> Result<String, csv::Error> {
+        let (loss, accuracy, measured) = self.values();
+        let head = ["x", "y", "loss", "accuracy", "measured"]
+            .map(str::to_owned)
+            .to_vec();
+        let (x, y) = (self.grid.x(), self.grid.y());
+        let points = (0..y.len()).flat_map(|j| (0..x.len()).map(move |i| (i, j)));
+        let rows = points.map(|(i, j)| {
+            let values = [x[i], y[j], loss[j][i], accuracy[j][i]].map(cell);
+            [values.to_vec(), vec![measured[j][i].to_string()]].concat()
+        });
+        csv_rows(std::iter::once(head).chain(rows))
+    }
+
+    /// Summary, map, slices through the origin.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = self.summary();
+        text += &self.slices();
+        text
+    }
+
+    fn summary(&self) -> String {
+        let mut text = format!(
+            "{}: {}, {} parameters, {} plane through step {}\n{} {} samples, batch norm {}, {} of {} points measured\n",
+            self.run,
+            self.model,
+            self.parameters,
+            self.plane.kind,
+            self.origin,
+            self.samples,
+            self.split.name(),
+            self.bn.name(),
+            self.grid.measured(),
+            self.grid.x().len() * self.grid.y().len(),
+        );
+        if let Some(explained) = &self.plane.explained {
+            let shares: Vec<String> = explained.iter().map(|share| percent(*share)).collect();
+            let _ = writeln!(
+                text,
+                "PC1 and PC2 hold {} of the path's variance",
+                shares.join(" and ")
+            );
+        } else {
+            let (cosine, expected) = (self.plane.cosine, self.plane.expected_cosine);
+            let _ = writeln!(
+                text,
+                "cosine of the directions {cosine:.5}; random ones have about {expected:.5}"
+            );
+        }
+        if let Some((x, y, lowest)) = self.grid.lowest() {
+            let accuracy = percent(lowest.accuracy);
+            let _ = writeln!(
+                text,
+                "lowest point {x:.4}, {y:.4}: loss {}, accuracy {accuracy}",
+                loss(lowest.loss)
+            );
+        }
+        if let Some(last) = self.path.iter().find(|point| point.step == self.origin) {
+            let _ = writeln!(text, "origin: loss {}", loss(last.loss));
+        }
+        text
+    }
+
+    /// Loss along both axes through the origin, where the grid holds it.
+    fn slices(&self) -> String {
+        let mut text = String::new();
+        for (axis, lines) in [("x", self.grid.x()), ("y", self.grid.y())] {
+            let field = if axis == "x" {
+                self.grid.sample(lines, &[0.0])
+            } else {
+                self.grid.sample(&[0.0], lines)
+            };
+            let curve: Vec<(f64, f64)> = lines.iter().copied().zip(field.loss).collect();
+            let chart = chart::lines(&[curve]);
+            if !chart.is_empty() {
+                let _ = write!(text, "\nLoss along {axis} through the origin\n{chart}");
+            }
+        }
+        text
+    }
+}
