@@ -355,15 +355,19 @@ mod tests {
     #[test]
     fn second_derivatives_are_those_of_pytorch() {
         if std::env::var_os(KEEP_GRAPH).is_none() {
-            let status = Command::new(std::env::current_exe().unwrap())
+            let child = Command::new(std::env::current_exe().unwrap())
                 .args([
                     "--exact",
                     "model::ops::tests::second_derivatives_are_those_of_pytorch",
                 ])
                 .env(KEEP_GRAPH, "1")
-                .status()
+                .output()
                 .unwrap();
-            assert!(status.success());
+            let said = String::from_utf8_lossy(&child.stdout);
+            assert!(
+                child.status.success() && said.contains("1 passed"),
+                "{said}"
+            );
             return;
         }
         let values = values();

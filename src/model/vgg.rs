@@ -172,16 +172,13 @@ fn depth(convolutions: usize, linears: usize) -> usize {
 }
 
 fn features(inventory: &mut Inventory) -> std::result::Result<Vec<Feature>, Misfit> {
-    let mut numbers: Vec<usize> = inventory.numbers("features").into_iter().collect();
+    let mut numbers = inventory.numbers("features").into_iter().peekable();
     let mut features: Vec<Feature> = Vec::new();
-    // The module with weights before this one, and the channels that come from it.
+    // The last module with weights, and the channels that come from it.
     let mut before: Option<(usize, usize)> = None;
-    numbers.reverse();
-    while let Some(number) = numbers.pop() {
-        let norm = numbers.last().copied().filter(|next| {
-            // A batch norm is the only module right after a convolution that has weights.
-            *next == number.saturating_add(1)
-        });
+    while let Some(number) = numbers.next() {
+        // Of modules with weights, only a batch norm stands right after a convolution.
+        let norm = numbers.next_if(|next| next - 1 == number);
         let norm_name = norm.map(|norm| format!("features.{norm}"));
         let shape = ConvShape {
             outputs: None,
@@ -193,9 +190,6 @@ fn features(inventory: &mut Inventory) -> std::result::Result<Vec<Feature>, Misf
         let conv = Conv::take(inventory, &name, norm_name.as_deref(), shape)?;
         if let (Some((from, _)), Some(last)) = (before, features.last_mut()) {
             last.pool = pool_between(from, number)?;
-        }
-        if norm.is_some() {
-            numbers.pop();
         }
         before = Some((norm.unwrap_or(number), conv.outputs));
         features.push(Feature { conv, pool: false });
