@@ -6,6 +6,7 @@ pub mod data;
 pub mod demo;
 pub mod landscape;
 pub mod model;
+pub mod plot;
 pub mod report;
 pub mod run;
 pub mod session;

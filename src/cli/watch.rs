@@ -70,3 +70,8 @@ pub(super) async fn print_lines(
         }
     }
 }
+
+/// The screen, until the user quits.
+pub(super) fn show(session: Session) -> anyhow::Result<()> {
+    todo!("{session:?}")
+}

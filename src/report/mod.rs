@@ -3,6 +3,8 @@
 mod chart;
 pub mod inspect;
 pub mod lines;
+pub mod map;
+pub mod summary;
 pub mod surface;
 pub mod trajectory;
 

@@ -9,6 +9,7 @@ use crate::landscape::surface::Surface;
 use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::recipe::BatchNorm;
 
+use super::map::{self, PrintedMap};
 use super::{cell, chart, csv_rows, loss, percent};
 
 /// The plane of a surface.
@@ -170,8 +171,34 @@ impl Report {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = self.summary();
+        text.push('\n');
+        text += &self.map();
         text += &self.slices();
         text
+    }
+
+    fn map(&self) -> String {
+        let ends = |lines: &[f64]| {
+            [lines.first(), lines.last()].map(|end| end.copied().unwrap_or_default())
+        };
+        let path: Vec<[f64; 2]> = self.path.iter().map(|point| [point.x, point.y]).collect();
+        let is_origin = |point: &PathPoint| point.step == self.origin;
+        map::text(&PrintedMap {
+            surface: Some(&self.grid),
+            window: [ends(self.grid.x()), ends(self.grid.y())],
+            path: &path,
+            current: self.path.iter().position(is_origin).unwrap_or_default(),
+            axes: if self.plane.kind == "pca" {
+                ["PC1", "PC2"]
+            } else {
+                ["x", "y"]
+            },
+            explained: self
+                .plane
+                .explained
+                .as_ref()
+                .and_then(|shares| Some([*shares.first()?, *shares.get(1)?])),
+        })
     }
 
     fn summary(&self) -> String {
