@@ -132,7 +132,11 @@ impl Surface {
         };
         let shape = Shape::of(&recipe.first, self.key.key.as_deref())?;
         let samples = data::load(&request)?;
-        let recognized = model::recognize(&shape.layout, &self.measure.model, Some(samples.shape))?;
+        let recognized = model::recognize(&shape.layout, &self.measure.model, Some(samples.shape))
+            .map_err(|source| LandscapeError::Model {
+                path: shape.first.path.clone(),
+                source,
+            })?;
         let (device, _) = device::open(&self.measure.device)?;
         let batch = self.measure.setup().batch;
         let objective =

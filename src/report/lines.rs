@@ -92,14 +92,18 @@ fn checkpoint(
     lines
 }
 
-/// Coordinates on the plane of all that was read so far.
+/// How far it lies from the checkpoint before, and what the plane of all that was read holds.
 fn place(line: &CheckpointLine, after: &Snapshot) -> String {
     let found = after.trajectory.as_ref().and_then(|trajectory| {
         let index = trajectory.steps.binary_search(&line.step?).ok()?;
-        Some((trajectory.coordinates[index], trajectory.norm[index]))
+        let share = trajectory.explained.iter().take(2).sum::<f64>();
+        Some((trajectory.update_norm[index], trajectory.norm[index], share))
     });
-    found.map_or_else(String::new, |([x, y], norm)| {
-        format!(" at {x:.4}, {y:.4}, norm {norm:.4}")
+    found.map_or_else(String::new, |(update, norm, share)| {
+        format!(
+            ": moved {update:.4}, norm {norm:.4}, PC1+2 {}",
+            percent(share)
+        )
     })
 }
 

@@ -4,7 +4,7 @@
 //! prints to stderr. A panic in it would still be only this file's error.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -20,6 +20,9 @@ use super::{Dtype, FormatError, TensorInfo, convert, natural, unchanged};
 const FORMAT: &str = "PyTorch";
 /// A pickle of names and shapes is small; larger ones are refused by the reader too.
 const LARGEST_PICKLE: u64 = 100 << 20;
+
+/// Far more than the names of any model take.
+const FRONT: u64 = 4 << 20;
 
 /// An open file: its pickle was interpreted, the values stay on disk.
 pub(super) struct TorchFile {
@@ -122,16 +125,22 @@ fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, String>) -> Result<T
     })
 }
 
-/// The pickle of a zip file; other containers have their names told in natural order.
+/// The bytes in which names stand in the checkpoint's order: a zip file's pickle, or the front of a
+/// file that begins with its pickle, as legacy ones do.
 fn pickle(path: &Path) -> Option<Vec<u8>> {
-    let mut archive = zip::ZipArchive::new(File::open(path).ok()?).ok()?;
+    let mut pickle = Vec::new();
+    let mut file = File::open(path).ok()?;
+    let Ok(mut archive) = zip::ZipArchive::new(&file) else {
+        file.rewind().ok()?;
+        file.take(FRONT).read_to_end(&mut pickle).ok()?;
+        return Some(pickle);
+    };
     let mut names = archive
         .file_names()
         .flatten()
         .map(std::borrow::Cow::into_owned);
     let name = names.find(|name| name.ends_with("data.pkl"))?;
     drop(names);
-    let mut pickle = Vec::new();
     let entry = archive.by_name(&name).ok()?;
     entry.take(LARGEST_PICKLE).read_to_end(&mut pickle).ok()?;
     Some(pickle)
