@@ -4,6 +4,8 @@
 pub mod data;
 pub mod landscape;
 pub mod model;
+pub mod plot;
 pub mod run;
 pub mod session;
+pub mod tui;
 pub mod weights;

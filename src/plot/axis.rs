@@ -1,0 +1,122 @@
+//! Round numbers: ticks of an axis, and numbers written short.
+
+/// A place on an axis with its label.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tick {
+    /// Coordinate.
+    pub at: f64,
+    /// As it is printed.
+    pub label: String,
+}
+
+/// Ticks at multiples of 1, 2 or 5 times a power of ten, at most `most` of them, within the range.
+/// None for a range that is empty or not finite.
+#[must_use]
+pub fn ticks(min: f64, max: f64, most: usize) -> Vec<Tick> {
+    let Some(step) = step(max - min, most) else {
+        return Vec::new();
+    };
+    let (first, last) = ((min / step).ceil(), (max / step).floor());
+    // A window far from 0 and too narrow for f64 has no distinct ticks.
+    if !(first.abs().max(last.abs()) < 1e15 && last - first < 1e4) {
+        return Vec::new();
+    }
+    let decimals = (-(step.log10() + 1e-9).floor()).max(0.0) as usize;
+    (first as i64..=last as i64)
+        .map(|k| {
+            let at = k as f64 * step;
+            let label = if decimals > 4 || step >= 1e5 {
+                short(at)
+            } else {
+                format!("{at:.decimals$}")
+            };
+            Tick { at, label }
+        })
+        .collect()
+}
+
+/// The smallest of 1, 2, 5 × 10^k that divides an extent into fewer than `most` steps.
+#[must_use]
+pub fn step(extent: f64, most: usize) -> Option<f64> {
+    let raw = extent / most.saturating_sub(1).max(1) as f64;
+    if most == 0 || !raw.is_normal() || raw < 0.0 {
+        return None;
+    }
+    let power = 10f64.powf(raw.log10().floor());
+    let factor = [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .find(|factor| factor * power >= raw * (1.0 - 1e-9))?;
+    let step = factor * power;
+    step.is_normal().then_some(step)
+}
+
+/// A number as short as three digits allow: `0.295`, `12.3`, `4560`, `1.2e6`, `3e-5`.
+#[must_use]
+pub fn short(value: f64) -> String {
+    let size = value.abs();
+    if !value.is_finite() {
+        return "not a number".into();
+    }
+    if value == 0.0 {
+        return "0".into();
+    }
+    if !(1e-3..1e5).contains(&size) {
+        let text = format!("{value:.1e}");
+        return text.replace(".0e", "e");
+    }
+    let decimals = (2 - size.log10().floor() as i32).max(0) as usize;
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').into()
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn labels(min: f64, max: f64, most: usize) -> Vec<String> {
+        ticks(min, max, most).into_iter().map(|t| t.label).collect()
+    }
+
+    #[test]
+    fn ticks_are_round_numbers_within_the_range() {
+        assert_eq!(labels(-2.3, 5.1, 5), ["-2", "0", "2", "4"]);
+        assert_eq!(labels(0.0, 1.0, 3), ["0.0", "0.5", "1.0"]);
+        assert_eq!(labels(-0.013, 0.021, 4), ["0.00", "0.02"]);
+        assert_eq!(labels(1e7, 3e7, 3), ["1e7", "2e7", "3e7"]);
+    }
+
+    #[test]
+    fn ranges_without_extent_have_no_ticks() {
+        for (min, max) in [(1.0, 1.0), (2.0, 1.0), (f64::NAN, 1.0), (0.0, f64::INFINITY)] {
+            assert!(ticks(min, max, 5).is_empty());
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_short() {
+        let numbers = [0.29512, 12.345, 4560.4, 1.23e6, 3e-5, 0.0, -0.5, 100.0];
+        let written = numbers.map(short);
+        assert_eq!(
+            written,
+            ["0.295", "12.3", "4560", "1.2e6", "3e-5", "0", "-0.5", "100"]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn ticks_never_leave_the_range_nor_exceed_their_number(
+            min in -1e6..1e6f64, extent in 1e-6..1e6f64, most in 1..20usize,
+        ) {
+            let ticks = ticks(min, min + extent, most);
+            prop_assert!(ticks.len() <= most + 1);
+            for tick in ticks {
+                prop_assert!(tick.at >= min - extent * 1e-9 && tick.at <= min + extent * (1.0 + 1e-9));
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Which losses get a contour line: logarithmic above the lowest, linear, or by quantiles.
+
+use super::axis;
+
+/// How levels are spread over the losses in sight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scale {
+    /// Each level is a constant factor further above the lowest loss than the one before.
+    #[default]
+    Log,
+    /// Equal steps of loss.
+    Linear,
+    /// Equal areas of the picture between two levels.
+    Quantile,
+}
+
+impl Scale {
+    /// The next one, round and round.
+    #[must_use]
+    pub fn next(self) -> Self {
+        match self {
+            Self::Log => Self::Linear,
+            Self::Linear => Self::Quantile,
+            Self::Quantile => Self::Log,
+        }
+    }
+
+    /// Its name on the screen.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Linear => "linear",
+            Self::Quantile => "quantile",
+        }
+    }
+}
+
+/// The top level is this quantile of the losses in sight; what is higher is marked as clipped.
+/// Loss surfaces are heavy-tailed, and their corners would otherwise use up all the levels.
+const TOP: f64 = 0.95;
+/// The lowest level is this quantile, so that the floor of a flat valley is not all lines.
+const BOTTOM: f64 = 0.01;
+/// A level may be moved by this share of its distance to its neighbour to become a round number.
+const SLACK: f64 = 0.15;
+
+/// Losses at which contour lines are drawn, ascending, finite, all above the lowest loss in sight.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Levels {
+    values: Vec<f64>,
+}
+
+impl Levels {
+    /// At most about `count` levels for these losses, rounded to few digits. Losses that are not
+    /// finite do not count; where all are equal there is no level.
+    #[must_use]
+    pub fn of(scale: Scale, losses: impl IntoIterator<Item = f64>, count: usize) -> Self {
+        let mut sorted: Vec<f64> = losses.into_iter().filter(|l| l.is_finite()).collect();
+        sorted.sort_by(f64::total_cmp);
+        let (Some(&lowest), Some(&highest)) = (sorted.first(), sorted.last()) else {
+            return Self::default();
+        };
+        if lowest >= highest || !(highest - lowest).is_normal() || count == 0 {
+            return Self::default();
+        }
+        let mut values = match scale {
+            Scale::Log => logarithmic(&sorted, count),
+            Scale::Linear => linear(lowest, quantile(&sorted, TOP), count),
+            Scale::Quantile => quantiles(&sorted, count),
+        };
+        values.retain(|value| value.is_finite() && *value > lowest && *value <= highest);
+        values.dedup();
+        Self { values }
+    }
+
+    /// The levels.
+    #[must_use]
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// How many levels are not above this loss: 0 is the lowest band, `values().len()` the highest.
+    #[must_use]
+    pub fn band(&self, loss: f64) -> usize {
+        self.values.partition_point(|level| *level <= loss)
+    }
+
+    /// Number of bands: one more than levels.
+    #[must_use]
+    pub fn bands(&self) -> usize {
+        self.values.len() + 1
+    }
+
+    /// A level as it is printed.
+    #[must_use]
+    pub fn label(level: f64) -> String {
+        axis::short(level)
+    }
+}
+
+/// Distances from the lowest loss in a geometric sequence.
+fn logarithmic(sorted: &[f64], count: usize) -> Vec<f64> {
+    let lowest = sorted[0];
+    let above = |share: f64| quantile(sorted, share) - lowest;
+    let highest = sorted[sorted.len() - 1] - lowest;
+    let top = if above(TOP) > 0.0 { above(TOP) } else { highest };
+    let bottom = above(BOTTOM).clamp(top * 1e-3, top);
+    let intervals = count.saturating_sub(1).max(1) as f64;
+    let ratio = (top / bottom).powf(1.0 / intervals);
+    let slack = SLACK * (1.0 - 1.0 / ratio);
+    (0..count)
+        .map(|k| top * ratio.powf(k as f64 - intervals))
+        .map(|distance| rounded(lowest + distance, distance * slack))
+        .collect()
+}
+
+fn linear(lowest: f64, top: f64, count: usize) -> Vec<f64> {
+    let ticks = axis::ticks(lowest, top, count);
+    ticks.into_iter().map(|tick| tick.at).collect()
+}
+
+fn quantiles(sorted: &[f64], count: usize) -> Vec<f64> {
+    let at = |k: usize| quantile(sorted, k as f64 / (count + 1) as f64);
+    (1..=count)
+        .map(|k| rounded(at(k), SLACK * (at(k) - at(k - 1)).min(at(k + 1) - at(k))))
+        .collect()
+}
+
+/// The value below which this share of the sorted values lies; the nearest one below.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    sorted[((sorted.len() - 1) as f64 * share) as usize]
+}
+
+/// The number with the fewest digits that is at most `slack` away.
+fn rounded(value: f64, slack: f64) -> f64 {
+    if !(value.is_normal() && slack > 0.0) {
+        return value;
+    }
+    let leading = value.abs().log10().floor() as i32;
+    (0..16)
+        .map(|digits| digits - leading)
+        .filter_map(|decimals| format!("{:.0}e{}", value * 10f64.powi(decimals), -decimals).parse().ok())
+        .find(|candidate: &f64| (candidate - value).abs() <= slack)
+        .unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Losses of a bowl r² over a square, lowest 0.3.
+    fn bowl() -> Vec<f64> {
+        let at = |i: i32| f64::from(i) / 10.0;
+        let square = (-20..=20).flat_map(|i| (-20..=20).map(move |j| (at(i), at(j))));
+        square.map(|(x, y)| 0.3 + x * x + y * y).collect()
+    }
+
+    fn labels(scale: Scale, losses: Vec<f64>, count: usize) -> Vec<String> {
+        let levels = Levels::of(scale, losses, count);
+        levels.values().iter().map(|l| Levels::label(*l)).collect()
+    }
+
+    #[test]
+    fn logarithmic_levels_of_a_bowl_are_short_and_denser_near_the_lowest_loss() {
+        let labels = labels(Scale::Log, bowl(), 8);
+        assert_eq!(labels, ["0.35", "0.4", "0.5", "0.7", "1.1", "1.8", "3.3", "6"]);
+    }
+
+    #[test]
+    fn linear_levels_are_ticks() {
+        let losses = (0..=100).map(f64::from).collect();
+        assert_eq!(labels(Scale::Linear, losses, 6), ["20", "40", "60", "80"]);
+    }
+
+    #[test]
+    fn between_quantile_levels_lie_equal_areas() {
+        let losses: Vec<f64> = (0..1000).map(|i| (f64::from(i) / 100.0).exp()).collect();
+        let levels = Levels::of(Scale::Quantile, losses.iter().copied(), 4);
+        let mut areas = vec![0; levels.bands()];
+        for loss in losses {
+            areas[levels.band(loss)] += 1;
+        }
+        assert!(areas.iter().all(|area| (140..260).contains(area)), "{areas:?}");
+    }
+
+    #[test]
+    fn a_flat_surface_and_one_that_is_all_holes_have_one_band() {
+        for losses in [vec![], vec![2.0; 9], vec![f64::NAN, f64::INFINITY]] {
+            let levels = Levels::of(Scale::Log, losses, 8);
+            assert_eq!((levels.values().len(), levels.bands()), (0, 1));
+            assert_eq!(levels.band(2.0), 0);
+        }
+    }
+
+    #[test]
+    fn rounding_keeps_to_its_slack() {
+        assert_eq!(rounded(0.4178, 0.02), 0.4);
+        assert_eq!(rounded(0.4178, 0.002), 0.418);
+        assert_eq!(rounded(1234.0, 50.0), 1200.0);
+        assert_eq!(rounded(9.7, 0.5), 10.0);
+        assert_eq!(rounded(0.1234, 0.0), 0.1234);
+    }
+
+    proptest! {
+        #[test]
+        fn levels_ascend_strictly_and_stay_within_the_losses(
+            losses in prop::collection::vec(prop_oneof![
+                8 => -1e3..1e3f64, 2 => 1e-9..1e-3f64, 1 => 1e9..1e300f64,
+                1 => Just(f64::NAN), 1 => Just(f64::INFINITY),
+            ], 0..60),
+            count in 0..20usize,
+        ) {
+            for scale in [Scale::Log, Scale::Linear, Scale::Quantile] {
+                let levels = Levels::of(scale, losses.iter().copied(), count);
+                let values = levels.values();
+                prop_assert!(values.is_sorted_by(|a, b| a < b), "{values:?}");
+                let finite = losses.iter().copied().filter(|l| l.is_finite());
+                let (lowest, highest) = finite.fold((f64::INFINITY, f64::NEG_INFINITY),
+                    |(min, max), l| (min.min(l), max.max(l)));
+                prop_assert!(values.iter().all(|v| *v > lowest && *v <= highest));
+                for label in values.iter().map(|v| Levels::label(*v)) {
+                    prop_assert!(label.len() <= 7 && label != "not a number");
+                }
+            }
+        }
+    }
+}

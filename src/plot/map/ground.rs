@@ -1,0 +1,131 @@
+//! The lowest layer of the map: bands of loss, holes, and what is not known yet.
+
+use super::super::picture::{Cell, Picture, Rgb};
+use super::super::raster::Marker;
+use super::{Sheet, Tints};
+
+/// Shades of 7-bit characters, lowest first.
+const ASCII_RAMP: [char; 10] = [' ', '.', ':', '-', '=', '+', '*', '#', '%', '@'];
+/// Shades of block characters; no full block, so that the path stays readable.
+const SHADE_RAMP: [char; 5] = [' ', '·', '░', '▒', '▓'];
+/// How far bands recede into the ground, so that the path stands out, and how far when dim.
+const RECEDE: [f64; 2] = [0.22, 0.62];
+
+/// Characters that say something other than a loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Signs {
+    /// Measured, and not a number.
+    pub(super) hole: char,
+    /// Above the top level.
+    pub(super) clipped: char,
+    /// Not known yet.
+    pub(super) unknown: char,
+}
+
+impl Signs {
+    pub(super) fn of(marker: Marker) -> Self {
+        let (hole, clipped, unknown) = match marker {
+            Marker::Braille | Marker::Block => ('╳', '^', '·'),
+            Marker::Ascii => ('!', '^', '?'),
+        };
+        Self {
+            hole,
+            clipped,
+            unknown,
+        }
+    }
+}
+
+impl Sheet<'_> {
+    pub(super) fn draw_ground(&self, picture: &mut Picture) {
+        if self.lattice.is_none() {
+            return;
+        }
+        for row in 0..self.area.height {
+            for column in 0..self.area.width {
+                let cell = self.ground(column, row);
+                picture.put(self.area.left + column, self.area.top + row, cell);
+            }
+        }
+    }
+
+    fn ground(&self, column: usize, row: usize) -> Cell {
+        let signs = Signs::of(self.scene.marker);
+        let sparse = column % 4 == (row % 2) * 2;
+        let sign = |symbol: char, shown: bool| Cell {
+            symbol: if shown { symbol } else { ' ' },
+            dim: self.scene.tints.is_none(),
+            ..Cell::ink(self.scene.tints.map(|tints| tints.faint))
+        };
+        match self.at(column, row) {
+            None => sign(signs.unknown, sparse),
+            Some((loss, _)) if !loss.is_finite() => sign(signs.hole, (column + row) % 2 == 0),
+            Some((loss, origin)) => {
+                let band = self.levels.band(loss);
+                let mut cell = if self.has_bands() {
+                    self.shade(band, self.is_preliminary(origin))
+                } else {
+                    Cell::default()
+                };
+                if self.is_clipped(band) && sparse {
+                    cell.symbol = signs.clipped;
+                    cell.foreground = cell.foreground.or(cell.background.map(inner_contrast));
+                }
+                cell
+            }
+        }
+    }
+
+    /// Whether a band is open above.
+    pub(super) fn is_clipped(&self, band: usize) -> bool {
+        band > 0 && band + 1 == self.levels.bands()
+    }
+
+    /// A cell of a band.
+    pub(super) fn shade(&self, band: usize, dim: bool) -> Cell {
+        let bands = self.levels.bands();
+        let ramp: &[char] = match self.scene.marker {
+            Marker::Ascii => &ASCII_RAMP,
+            Marker::Braille | Marker::Block => &SHADE_RAMP,
+        };
+        let symbol = ramp[(band * (ramp.len() - 1)).div_ceil((bands - 1).max(1)).min(ramp.len() - 1)];
+        match self.scene.tints {
+            None => Cell {
+                symbol,
+                dim,
+                ..Cell::default()
+            },
+            Some(tints) => {
+                let colour = band_colour(&tints, band, bands, dim);
+                if self.scene.marker == Marker::Ascii {
+                    let ink = colour.towards(tints.text, if dim { 0.0 } else { 0.2 });
+                    Cell {
+                        symbol,
+                        ..Cell::ink(Some(ink))
+                    }
+                } else {
+                    Cell {
+                        background: Some(colour),
+                        ..Cell::default()
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The colour behind a band.
+pub(super) fn band_colour(tints: &Tints, band: usize, bands: usize, dim: bool) -> Rgb {
+    let [clear, receded] = RECEDE;
+    let colour = tints.colormap.band(band, bands);
+    colour.towards(tints.ground, if dim { receded } else { clear })
+}
+
+/// A quiet colour that can still be told from a background: lighter on dark, darker on light.
+pub(super) fn inner_contrast(background: Rgb) -> Rgb {
+    if background.luma() < 0.45 {
+        background.towards(Rgb(255, 255, 255), 0.38)
+    } else {
+        background.towards(Rgb(0, 0, 0), 0.42)
+    }
+}

@@ -1,0 +1,120 @@
+//! The legend of the map: which colour or character is which loss.
+
+use crate::landscape::surface::Origin;
+
+use super::super::axis::short;
+use super::super::levels::Levels;
+use super::super::picture::{Cell, Picture};
+use super::super::raster::Marker;
+use super::Sheet;
+use super::ground::{Signs, band_colour};
+use super::isolines::level_digit;
+
+/// Columns of the legend: a blank, two of colour, a blank, a number.
+pub(super) const WIDTH: usize = 11;
+/// Rows that one band may take.
+const TALLEST: usize = 2;
+
+/// A row of the legend: its sample, and the least loss that it stands for.
+struct Entry {
+    sample: Cell,
+    label: String,
+}
+
+impl Sheet<'_> {
+    pub(super) fn draw_legend(&self, picture: &mut Picture) {
+        let left = self.area.left + self.area.width + 1;
+        if left + WIDTH > picture.width() + 1 {
+            return;
+        }
+        picture.print(left, self.area.top, "loss", self.title_ink());
+        let notes = self.notes();
+        let room = self.area.height.saturating_sub(1 + notes.len());
+        let entries = if self.has_bands() { self.band_entries() } else { self.line_entries() };
+        let every = entries.len().div_ceil(room.max(1)).max(1);
+        let tall = (room / entries.len().max(1)).clamp(1, TALLEST);
+        let mut row = self.area.top + 1;
+        for entry in entries.iter().step_by(every) {
+            for line in 0..tall {
+                for column in 0..2 {
+                    picture.put(left + column, row + line, entry.sample);
+                }
+            }
+            picture.print(left + 3, row + tall - 1, &entry.label, self.text_ink());
+            row += tall;
+        }
+        for (offset, (sign, meaning)) in notes.iter().enumerate() {
+            let row = self.area.top + self.area.height - notes.len() + offset;
+            picture.print(left, row, &format!("{sign}  {meaning}"), self.faint_ink());
+        }
+    }
+
+    /// Every band, the highest first, with its lower bound; the lowest one with the lowest loss.
+    fn band_entries(&self) -> Vec<Entry> {
+        let Some(lowest) = self.lowest else {
+            return Vec::new();
+        };
+        let bound = |band: usize| match band.checked_sub(1) {
+            Some(level) => Levels::label(self.levels.values()[level]),
+            None => short(lowest),
+        };
+        let signs = Signs::of(self.scene.marker);
+        (0..self.levels.bands())
+            .rev()
+            .map(|band| {
+                let mut sample = self.shade(band, false);
+                if self.is_clipped(band) {
+                    sample.symbol = signs.clipped;
+                    let contrast = sample.background.map(super::ground::inner_contrast);
+                    sample.foreground = sample.foreground.or(contrast);
+                }
+                Entry {
+                    sample,
+                    label: bound(band),
+                }
+            })
+            .collect()
+    }
+
+    /// Every line, the highest first.
+    fn line_entries(&self) -> Vec<Entry> {
+        let values = self.levels.values().iter().enumerate().rev();
+        values
+            .map(|(level, value)| {
+                let symbol = match self.scene.marker {
+                    Marker::Ascii => level_digit(level),
+                    Marker::Braille | Marker::Block => '─',
+                };
+                let bands = self.levels.bands();
+                let colour = self.scene.tints.map(|tints| {
+                    band_colour(&tints, level + 1, bands, false).towards(tints.text, 0.3)
+                });
+                Entry {
+                    sample: Cell {
+                        symbol,
+                        ..Cell::ink(colour)
+                    },
+                    label: Levels::label(*value),
+                }
+            })
+            .collect()
+    }
+
+    /// Signs that occur on this map, with what they mean.
+    fn notes(&self) -> Vec<(char, &'static str)> {
+        let Some(field) = &self.lattice else {
+            return Vec::new();
+        };
+        let signs = Signs::of(self.scene.marker);
+        let unknown = field.origin.contains(&Origin::Unknown);
+        let known = || field.loss.iter().zip(&field.origin);
+        let hole = known().any(|(loss, origin)| *origin != Origin::Unknown && !loss.is_finite());
+        [
+            (hole, (signs.hole, "NaN")),
+            (unknown, (signs.unknown, "not yet")),
+        ]
+        .into_iter()
+        .filter_map(|(occurs, note)| occurs.then_some(note))
+        .collect()
+    }
+}

@@ -1,0 +1,164 @@
+//! The path of the run on the map, and the marks on it.
+
+use super::super::picture::{Cell, Picture};
+use super::super::raster::{Marker, Raster};
+use super::{Sheet, Tints};
+
+/// How much of the path's colour its oldest part keeps.
+const OLDEST: f64 = 0.45;
+/// How much the part keeps that comes after the checkpoint that is looked at.
+const AFTER: f64 = 0.3;
+
+/// The printed marks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Marks {
+    start: char,
+    checkpoint: char,
+    current: char,
+    selected: char,
+    lowest: char,
+}
+
+impl Marks {
+    fn of(marker: Marker) -> Self {
+        let [start, checkpoint, current, selected, lowest] = match marker {
+            Marker::Braille | Marker::Block => ['○', '•', '●', '◆', '✕'],
+            Marker::Ascii => ['S', 'o', 'O', '&', 'X'],
+        };
+        Self {
+            start,
+            checkpoint,
+            current,
+            selected,
+            lowest,
+        }
+    }
+}
+
+/// The path as dots, with the checkpoints' cells.
+pub(super) struct Trail {
+    width: usize,
+    raster: Raster,
+    /// For each cell the checkpoint to which the newest segment in it leads.
+    leads_to: Vec<Option<usize>>,
+    /// Cell of each checkpoint that is in sight.
+    stations: Vec<Option<(usize, usize)>>,
+    lowest: Option<(usize, usize)>,
+}
+
+impl Trail {
+    pub(super) fn of(sheet: &Sheet<'_>) -> Self {
+        let (width, height) = (sheet.area.width, sheet.area.height);
+        let mut raster = Raster::new(width, height);
+        let mut leads_to = vec![None; width * height];
+        for (i, segment) in sheet.scene.path.windows(2).enumerate() {
+            raster.line(
+                sheet.place(segment[0]),
+                sheet.place(segment[1]),
+                |column, row| leads_to[row * width + column] = Some(i + 1),
+            );
+        }
+        let lowest = sheet.scene.backdrop.and_then(|backdrop| {
+            let (a, b, _) = backdrop.surface.lowest()?;
+            sheet.cell([a + backdrop.shift[0], b + backdrop.shift[1]])
+        });
+        let points = sheet.scene.path.iter();
+        Self {
+            width,
+            raster,
+            leads_to,
+            stations: points.map(|point| sheet.cell(*point)).collect(),
+            lowest,
+        }
+    }
+
+    /// The cells of the area that the path and the marks need.
+    pub(super) fn covered(&self) -> Vec<bool> {
+        let mut covered: Vec<bool> = self.leads_to.iter().map(Option::is_some).collect();
+        for (column, row) in self.stations.iter().flatten().chain(&self.lowest) {
+            covered[row * self.width + column] = true;
+        }
+        covered
+    }
+}
+
+impl Sheet<'_> {
+    pub(super) fn draw_path(&self, picture: &mut Picture, trail: &Trail) {
+        for row in 0..self.area.height {
+            for column in 0..self.area.width {
+                let Some(checkpoint) = trail.leads_to[row * self.area.width + column] else {
+                    continue;
+                };
+                if let Some(stroke) = self.scene.marker.stroke(trail.raster.dots(column, row)) {
+                    self.put_trace(picture, (column, row), stroke, checkpoint);
+                }
+            }
+        }
+        self.draw_stations(picture, trail);
+    }
+
+    /// Checkpoints from the newest back, as far as they have a cell of their own; then the marks.
+    fn draw_stations(&self, picture: &mut Picture, trail: &Trail) {
+        let marks = Marks::of(self.scene.marker);
+        let mut taken: Vec<(usize, usize)> = Vec::new();
+        for (i, station) in trail.stations.iter().enumerate().rev() {
+            let Some((column, row)) = *station else {
+                continue;
+            };
+            let crowded = taken.iter().any(|t| t.1 == row && t.0.abs_diff(column) <= 1);
+            if !crowded {
+                taken.push((column, row));
+                self.put_trace(picture, (column, row), marks.checkpoint, i);
+            }
+        }
+        let last = trail.stations.len().saturating_sub(1);
+        let station = |i: usize| trail.stations.get(i).copied().flatten();
+        let selected = Some(self.scene.selected).filter(|selected| *selected != last);
+        let [path, mark] = [|t: Tints| t.path, |t: Tints| t.mark];
+        let ranked = [
+            (station(0), marks.start, self.scene.tints.map(path)),
+            (trail.lowest, marks.lowest, self.scene.tints.map(mark)),
+            (station(last), marks.current, self.scene.tints.map(path)),
+            (selected.and_then(station), marks.selected, self.scene.tints.map(mark)),
+        ];
+        for (place, symbol, colour) in ranked {
+            let Some((column, row)) = place else { continue };
+            let cell = Cell {
+                symbol,
+                bold: true,
+                ..Cell::ink(colour)
+            };
+            picture.put(self.area.left + column, self.area.top + row, cell);
+        }
+    }
+
+    /// A piece of the path, the fainter the older it is.
+    fn put_trace(
+        &self,
+        picture: &mut Picture,
+        (column, row): (usize, usize),
+        symbol: char,
+        checkpoint: usize,
+    ) {
+        let (column, row) = (self.area.left + column, self.area.top + row);
+        let background = picture.cell_mut(column, row).and_then(|c| c.background);
+        let last = self.scene.path.len().saturating_sub(1).max(1);
+        let after = checkpoint > self.scene.selected;
+        let share = if after {
+            AFTER
+        } else {
+            OLDEST + (1.0 - OLDEST) * checkpoint as f64 / last as f64
+        };
+        let faded = |tints: Tints| {
+            let ground = background.unwrap_or(tints.ground);
+            ground.towards(tints.path, share)
+        };
+        let cell = Cell {
+            symbol,
+            bold: !after,
+            dim: after && self.scene.tints.is_none(),
+            ..Cell::ink(self.scene.tints.map(faded))
+        };
+        picture.put(column, row, cell);
+    }
+}

@@ -1,0 +1,11 @@
+//! Pictures as pure geometry: levels, contours, rasters, axes and the map as a grid of character
+//! cells. Nothing here knows a terminal; the screen copies a [`picture::Picture`], a report prints it.
+
+pub mod axis;
+pub mod chart;
+pub mod colormap;
+pub mod contour;
+pub mod levels;
+pub mod map;
+pub mod picture;
+pub mod raster;

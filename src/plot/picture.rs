@@ -1,0 +1,224 @@
+//! A picture made of character cells, and how it is printed as text.
+
+use std::fmt::Write;
+
+/// A colour, 8 bits a channel, sRGB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rgb(pub u8, pub u8, pub u8);
+
+impl Rgb {
+    /// The colour that lies `share` (0 to 1) of the way to `other`, channel by channel.
+    #[must_use]
+    pub fn towards(self, other: Self, share: f64) -> Self {
+        let mix = |a: u8, b: u8| (f64::from(a) + (f64::from(b) - f64::from(a)) * share) as u8;
+        Self(
+            mix(self.0, other.0),
+            mix(self.1, other.1),
+            mix(self.2, other.2),
+        )
+    }
+
+    /// How light it looks, 0 to 1: luma of Rec. 709 on the gamma-coded channels.
+    #[must_use]
+    pub fn luma(self) -> f64 {
+        (0.2126 * f64::from(self.0) + 0.7152 * f64::from(self.1) + 0.0722 * f64::from(self.2))
+            / 255.0
+    }
+}
+
+/// One character cell. A colour that is absent is the terminal's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// One character, one column wide.
+    pub symbol: char,
+    /// Colour of the character.
+    pub foreground: Option<Rgb>,
+    /// Colour behind it.
+    pub background: Option<Rgb>,
+    /// Heavy.
+    pub bold: bool,
+    /// Faint.
+    pub dim: bool,
+    /// Foreground and background exchanged.
+    pub reverse: bool,
+}
+
+impl Default for Cell {
+    fn default() -> Self {
+        Self {
+            symbol: ' ',
+            foreground: None,
+            background: None,
+            bold: false,
+            dim: false,
+            reverse: false,
+        }
+    }
+}
+
+impl Cell {
+    /// A blank cell that prints in this colour.
+    #[must_use]
+    pub fn ink(foreground: Option<Rgb>) -> Self {
+        Self {
+            foreground,
+            ..Self::default()
+        }
+    }
+}
+
+/// Cells in rows, the first row at the top.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    width: usize,
+    cells: Vec<Cell>,
+}
+
+impl Picture {
+    /// A blank picture.
+    #[must_use]
+    pub fn new(width: usize, height: usize) -> Self {
+        Self {
+            width,
+            cells: vec![Cell::default(); width * height],
+        }
+    }
+
+    /// Cells a row.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn height(&self) -> usize {
+        self.cells.len().checked_div(self.width).unwrap_or(0)
+    }
+
+    /// The rows, from the top.
+    pub fn rows(&self) -> impl Iterator<Item = &[Cell]> {
+        self.cells.chunks(self.width.max(1))
+    }
+
+    /// The cell at a column and a row; none outside.
+    pub fn cell_mut(&mut self, column: usize, row: usize) -> Option<&mut Cell> {
+        if column < self.width {
+            self.cells.get_mut(row * self.width + column)
+        } else {
+            None
+        }
+    }
+
+    /// Puts a cell; one without a background lets the one that is there show through.
+    pub fn put(&mut self, column: usize, row: usize, cell: Cell) {
+        if let Some(place) = self.cell_mut(column, row) {
+            let background = cell.background.or(place.background);
+            *place = Cell { background, ..cell };
+        }
+    }
+
+    /// Prints text from a column to the right, in the ink of `like`; what does not fit is cut.
+    pub fn print(&mut self, column: usize, row: usize, text: &str, like: Cell) {
+        for (offset, symbol) in text.chars().enumerate() {
+            self.put(column + offset, row, Cell { symbol, ..like });
+        }
+    }
+
+    /// Prints text that ends before a column.
+    pub fn print_right(&mut self, end: usize, row: usize, text: &str, like: Cell) {
+        self.print(end.saturating_sub(text.chars().count()), row, text, like);
+    }
+
+    /// The characters alone, without blanks at the ends of lines.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for row in self.rows() {
+            let line: String = row.iter().map(|cell| cell.symbol).collect();
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Characters with ANSI colours (24 bits) and attributes; every line ends with a reset.
+    #[must_use]
+    pub fn ansi(&self) -> String {
+        let mut text = String::new();
+        for row in self.rows() {
+            let mut current = Cell::default();
+            for cell in row {
+                let style = Cell {
+                    symbol: ' ',
+                    ..*cell
+                };
+                if style != current {
+                    text.push_str(&escape(&style));
+                    current = style;
+                }
+                text.push(cell.symbol);
+            }
+            text.push_str("\x1b[0m\n");
+        }
+        text
+    }
+}
+
+/// Select Graphic Rendition of a cell, from a reset on.
+fn escape(cell: &Cell) -> String {
+    let mut code = String::from("\x1b[0");
+    for (set, parameter) in [(cell.bold, ";1"), (cell.dim, ";2"), (cell.reverse, ";7")] {
+        if set {
+            code.push_str(parameter);
+        }
+    }
+    for (colour, layer) in [(cell.foreground, 38), (cell.background, 48)] {
+        if let Some(Rgb(r, g, b)) = colour {
+            // Writing to a String cannot fail.
+            let _ = write!(code, ";{layer};2;{r};{g};{b}");
+        }
+    }
+    code.push('m');
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_at_the_edges_and_trimmed() {
+        let mut picture = Picture::new(4, 2);
+        picture.print(2, 0, "abc", Cell::default());
+        picture.print(0, 5, "gone", Cell::default());
+        picture.print_right(2, 1, "x", Cell::default());
+        assert_eq!(picture.text(), "  ab\n x\n");
+        assert_eq!((picture.width(), picture.height()), (4, 2));
+    }
+
+    #[test]
+    fn what_has_no_background_lets_the_band_show_through() {
+        let mut picture = Picture::new(1, 1);
+        let band = Rgb(1, 2, 3);
+        picture.put(
+            0,
+            0,
+            Cell {
+                background: Some(band),
+                ..Cell::default()
+            },
+        );
+        picture.print(0, 0, "x", Cell::ink(Some(Rgb(9, 9, 9))));
+        assert_eq!(
+            picture.ansi(),
+            "\x1b[0;38;2;9;9;9;48;2;1;2;3mx\x1b[0m\n"
+        );
+    }
+
+    #[test]
+    fn an_empty_picture_has_no_rows() {
+        assert_eq!(Picture::new(0, 3).height(), 0);
+        assert_eq!(Picture::new(0, 3).text(), "");
+    }
+}

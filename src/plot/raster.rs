@@ -1,0 +1,219 @@
+//! Lines as dots: every character cell is 2 dots wide and 4 dots high, as in braille.
+
+/// The characters that pictures are made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Marker {
+    /// 2×4 dots a cell.
+    #[default]
+    Braille,
+    /// 2×2 blocks a cell, for fonts without braille.
+    Block,
+    /// 7-bit characters alone.
+    Ascii,
+}
+
+impl Marker {
+    /// The next one, round and round.
+    #[must_use]
+    pub fn next(self) -> Self {
+        match self {
+            Self::Braille => Self::Block,
+            Self::Block => Self::Ascii,
+            Self::Ascii => Self::Braille,
+        }
+    }
+
+    /// Its name on the screen.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Braille => "braille",
+            Self::Block => "block",
+            Self::Ascii => "ascii",
+        }
+    }
+
+    /// The character for the dots of a cell; none when there is no dot.
+    #[must_use]
+    pub fn stroke(self, dots: Dots) -> Option<char> {
+        if dots == Dots::default() {
+            return None;
+        }
+        match self {
+            Self::Braille => char::from_u32(0x2800 + u32::from(dots.0)),
+            Self::Block => Some(QUADRANTS[dots.quadrants()]),
+            Self::Ascii => Some(dots.slant()),
+        }
+    }
+}
+
+/// By bits: 1 upper left, 2 upper right, 4 lower left, 8 lower right.
+const QUADRANTS: [char; 16] = [
+    ' ', '▘', '▝', '▀', '▖', '▌', '▞', '▛', '▗', '▚', '▐', '▜', '▄', '▙', '▟', '█',
+];
+
+/// Bit of the dot at [row][column], in Unicode's order of braille dots.
+const BITS: [[u8; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
+
+/// The dots of one cell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dots(u8);
+
+impl Dots {
+    fn has(self, column: usize, row: usize) -> bool {
+        self.0 & BITS[row][column] != 0
+    }
+
+    fn quadrants(self) -> usize {
+        let half = |column, row| usize::from(self.has(column, row) || self.has(column, row + 1));
+        half(0, 0) | half(1, 0) << 1 | half(0, 2) << 2 | half(1, 2) << 3
+    }
+
+    /// The 7-bit character that slants as the dots do; none of them is part of the shading ramp.
+    fn slant(self) -> char {
+        let mean_row = |column: usize| {
+            let rows: Vec<f64> = (0..4)
+                .filter(|row| self.has(column, *row))
+                .map(|row| row as f64)
+                .collect();
+            (!rows.is_empty()).then(|| rows.iter().sum::<f64>() / rows.len() as f64)
+        };
+        match (mean_row(0), mean_row(1)) {
+            (Some(left), Some(right)) if (left - right).abs() < 0.8 => {
+                if left + right > 3.0 {
+                    '_'
+                } else {
+                    '~'
+                }
+            }
+            (Some(left), Some(right)) if left > right => '/',
+            (Some(_), Some(_)) => '\\',
+            _ => '|',
+        }
+    }
+}
+
+/// Dots over a rectangle of cells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raster {
+    width: usize,
+    cells: Vec<Dots>,
+}
+
+impl Raster {
+    /// Without a dot; width and height in cells.
+    #[must_use]
+    pub fn new(width: usize, height: usize) -> Self {
+        Self {
+            width,
+            cells: vec![Dots::default(); width * height],
+        }
+    }
+
+    /// The dots of the cell at a column and a row.
+    #[must_use]
+    pub fn dots(&self, column: usize, row: usize) -> Dots {
+        let index = row * self.width + column;
+        self.cells.get(index).copied().unwrap_or_default()
+    }
+
+    /// Draws a straight line between two places in cells (0,0 is the upper left corner), and tells
+    /// which cells it touched. What lies outside, or is not finite, is not drawn.
+    pub fn line(&mut self, from: [f64; 2], to: [f64; 2], mut touched: impl FnMut(usize, usize)) {
+        let height = self.cells.len().checked_div(self.width).unwrap_or(0);
+        let size = [self.width as f64, height as f64];
+        let Some([from, to]) = clip(from, to, size) else {
+            return;
+        };
+        let (across, down) = ((to[0] - from[0]) * 2.0, (to[1] - from[1]) * 4.0);
+        let steps = across.abs().max(down.abs()).ceil().max(1.0) as usize;
+        for step in 0..=steps {
+            let share = step as f64 / steps as f64;
+            let column = ((from[0] * 2.0 + across * share) as usize).min(self.width * 2 - 1);
+            let row = ((from[1] * 4.0 + down * share) as usize).min(height * 4 - 1);
+            self.cells[row / 4 * self.width + column / 2].0 |= BITS[row % 4][column % 2];
+            touched(column / 2, row / 4);
+        }
+    }
+}
+
+/// The part of a segment that lies in the rectangle from (0,0) to `size` (Liang and Barsky).
+fn clip(from: [f64; 2], to: [f64; 2], size: [f64; 2]) -> Option<[[f64; 2]; 2]> {
+    let finite = from.iter().chain(&to).all(|v| v.is_finite());
+    if !finite || size.contains(&0.0) {
+        return None;
+    }
+    let (mut enter, mut leave) = (0.0, 1.0);
+    for axis in 0..2 {
+        let along = to[axis] - from[axis];
+        for (direction, room) in [(-along, from[axis]), (along, size[axis] - from[axis])] {
+            if direction == 0.0 && room < 0.0 {
+                return None;
+            }
+            let share: f64 = room / direction;
+            if direction < 0.0 {
+                enter = share.max(enter);
+            } else if direction > 0.0 {
+                leave = share.min(leave);
+            }
+        }
+    }
+    let at = |share: f64| [0, 1].map(|i| from[i] + (to[i] - from[i]) * share);
+    (enter <= leave).then(|| [at(enter), at(leave)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn drawn(marker: Marker, from: [f64; 2], to: [f64; 2]) -> String {
+        let mut raster = Raster::new(4, 1);
+        raster.line(from, to, |_, _| {});
+        (0..4)
+            .map(|column| marker.stroke(raster.dots(column, 0)).unwrap_or(' '))
+            .collect()
+    }
+
+    #[test]
+    fn a_line_through_the_top_dots_in_every_marker() {
+        let line = |marker| drawn(marker, [0.0, 0.1], [2.0, 0.1]);
+        assert_eq!(line(Marker::Braille), "⠉⠉⠁ ");
+        assert_eq!(line(Marker::Block), "▀▀▘ ");
+        assert_eq!(drawn(Marker::Ascii, [0.0, 0.1], [1.9, 0.1]), "~~  ");
+    }
+
+    #[test]
+    fn diagonals_slant_in_ascii() {
+        assert_eq!(drawn(Marker::Ascii, [1.0, 0.0], [1.99, 0.99]), " \\  ");
+        assert_eq!(drawn(Marker::Ascii, [1.99, 0.0], [1.0, 0.99]), " /  ");
+        assert_eq!(drawn(Marker::Ascii, [2.2, 0.0], [2.2, 1.0]), "  | ");
+    }
+
+    #[test]
+    fn a_line_that_comes_from_afar_enters_where_it_should() {
+        assert_eq!(
+            drawn(Marker::Braille, [-400.0, 0.9], [400.0, 0.9]),
+            "⣀⣀⣀⣀"
+        );
+        assert_eq!(drawn(Marker::Braille, [-4.0, 5.0], [4.0, 5.0]), "    ");
+    }
+
+    #[test]
+    fn what_is_not_finite_is_not_drawn() {
+        assert_eq!(drawn(Marker::Braille, [f64::NAN, 0.0], [1.0, 0.0]), "    ");
+        assert_eq!(drawn(Marker::Braille, [0.0, 0.0], [1.0, f64::INFINITY]), "    ");
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_leaves_the_raster(
+            a in -1e3..1e3f64, b in -1e3..1e3f64, c in -1e3..1e3f64, d in -1e3..1e3f64,
+            width in 0..9usize, height in 0..9usize,
+        ) {
+            let mut raster = Raster::new(width, height);
+            raster.line([a, b], [c, d], |column, row| assert!(column < width && row < height));
+        }
+    }
+}
