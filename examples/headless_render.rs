@@ -1,0 +1,64 @@
+//! Prints the screen of a run that never was as ANSI text, to be looked at without a session:
+//! `cargo run --release --example headless_render -- 120 40 'l c' > screen.ansi`.
+//!
+//! Arguments: width, height, keys to press, and how many checkpoints the run has (25).
+
+#[path = "../tests/synthetic/mod.rs"]
+mod synthetic;
+
+use std::env::args;
+use std::error::Error;
+use std::sync::Arc;
+
+use crossterm::event::{KeyCode, KeyEvent};
+use isoloss::tui::app::{App, Look};
+use isoloss::tui::keymap;
+use isoloss::tui::render::render;
+use isoloss::tui::theme::ThemeName;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+use ratatui::style::{Color, Modifier};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = args().skip(1);
+    let width = arguments.next().map_or(Ok(120), |text| text.parse())?;
+    let height = arguments.next().map_or(Ok(40), |text| text.parse())?;
+    let keys = arguments.next().unwrap_or_default();
+    let checkpoints = arguments.next().map(|text| text.parse()).transpose()?;
+    let mut app = App::new(Look {
+        theme: ThemeName::from_environment(),
+        ..Look::default()
+    });
+    let snapshot = checkpoints.map_or_else(synthetic::snapshot, synthetic::path_only);
+    app.receive(Arc::new(snapshot));
+    for key in keys.chars() {
+        if let Some(action) = keymap::action(KeyEvent::from(KeyCode::Char(key))) {
+            app.update(action);
+        }
+    }
+    let mut terminal = Terminal::new(TestBackend::new(width, height))?;
+    terminal.draw(|frame| render(&app, frame))?;
+    print!("{}", ansi(terminal.backend().buffer()));
+    Ok(())
+}
+
+/// The buffer as text with ANSI escapes.
+fn ansi(buffer: &Buffer) -> String {
+    let colour = |colour: Color, layer: u8| match colour {
+        Color::Rgb(r, g, b) => format!(";{layer};2;{r};{g};{b}"),
+        _ => String::new(),
+    };
+    let mut text = String::new();
+    for row in buffer.content.chunks(buffer.area.width.into()) {
+        for cell in row {
+            let attributes = [(Modifier::BOLD, ";1"), (Modifier::DIM, ";2"), (Modifier::REVERSED, ";7")];
+            let set = attributes.iter().filter(|(m, _)| cell.modifier.contains(*m));
+            let codes: String = set.map(|(_, code)| *code).collect();
+            let (ink, ground) = (colour(cell.fg, 38), colour(cell.bg, 48));
+            text += &format!("\x1b[0{codes}{ink}{ground}m{}", cell.symbol());
+        }
+        text += "\x1b[0m\n";
+    }
+    text
+}

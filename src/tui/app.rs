@@ -1,0 +1,420 @@
+//! What the screen knows besides the snapshot: the view, the window, the checkpoint that is looked at.
+
+use std::sync::Arc;
+
+use crate::plot::levels::Scale;
+use crate::plot::map::Layers;
+use crate::plot::raster::Marker;
+use crate::session::agenda::{MARGIN, SLICE_STEPS, whole_path};
+use crate::session::snapshot::{Command, Snapshot, Window};
+
+use super::action::Action;
+use super::theme::{Theme, ThemeName};
+
+/// What is shown where only one view has room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// The map.
+    #[default]
+    Map,
+    /// The slices through the current checkpoint.
+    Slices,
+}
+
+/// How pictures are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Bands, lines or both.
+    pub layers: Layers,
+    /// How levels are spread.
+    pub scale: Scale,
+    /// Characters to draw with.
+    pub marker: Marker,
+    /// Colours.
+    pub theme: ThemeName,
+}
+
+/// Share of the window by which an arrow key moves it.
+const PAN: f64 = 0.125;
+/// Factor by which a key zooms.
+const ZOOM: f64 = 1.5;
+
+/// The state of the screen. It changes by [`App::update`] and [`App::receive`] alone.
+#[derive(Clone, Debug, Default)]
+pub struct App {
+    live: Arc<Snapshot>,
+    frozen: Option<Arc<Snapshot>>,
+    look: Look,
+    view: View,
+    /// None: the whole path.
+    window: Option<Window>,
+    /// Index of the checkpoint that is looked at; none: the current one, whichever that is.
+    scrub: Option<usize>,
+    paused: bool,
+    helping: bool,
+    /// The banner that the user has seen.
+    dismissed: Option<String>,
+    over: bool,
+}
+
+impl App {
+    /// A screen that shows nothing yet.
+    #[must_use]
+    pub fn new(look: Look) -> Self {
+        Self {
+            look,
+            ..Self::default()
+        }
+    }
+
+    /// Takes what the session found.
+    pub fn receive(&mut self, snapshot: Arc<Snapshot>) {
+        self.live = snapshot;
+    }
+
+    /// Does what the user asks, and returns what the session has to do for it.
+    pub fn update(&mut self, action: Action) -> Vec<Command> {
+        match action {
+            Action::Quit => self.over = true,
+            Action::Help => self.helping = !self.helping,
+            Action::Close if self.helping => self.helping = false,
+            Action::Close => self.dismissed = self.banner().map(str::to_owned),
+            Action::ShowMap => self.view = View::Map,
+            Action::ShowSlices => self.view = View::Slices,
+            Action::NextView => {
+                self.view = match self.view {
+                    View::Map => View::Slices,
+                    View::Slices => View::Map,
+                };
+            }
+            Action::Freeze => {
+                self.frozen = match self.frozen {
+                    None => Some(Arc::clone(&self.live)),
+                    Some(_) => None,
+                };
+            }
+            Action::ScrubBack => self.scrub = self.selected().map(|i| i.saturating_sub(1)),
+            Action::ScrubForward => {
+                let last = self.checkpoints().saturating_sub(1);
+                self.scrub = self.selected().map(|i| i + 1).filter(|next| *next < last);
+            }
+            Action::NextLayers => self.look.layers = self.look.layers.next(),
+            Action::NextScale => self.look.scale = self.look.scale.next(),
+            Action::NextMarker => self.look.marker = self.look.marker.next(),
+            Action::NextTheme => self.look.theme = self.look.theme.next(),
+            Action::Pause => {
+                self.paused = !self.paused;
+                return vec![Command::Pause(self.paused)];
+            }
+            Action::Rescan => return vec![Command::Rescan],
+            Action::PanLeft
+            | Action::PanRight
+            | Action::PanUp
+            | Action::PanDown
+            | Action::ZoomIn
+            | Action::ZoomOut
+            | Action::WholePath
+            | Action::Neighbourhood => return self.look_at(action),
+        }
+        Vec::new()
+    }
+
+    /// Moves the window, and has it surveyed.
+    fn look_at(&mut self, action: Action) -> Vec<Command> {
+        let Some(window) = self.window() else {
+            return Vec::new();
+        };
+        let target = match action {
+            Action::PanLeft => Some(panned(window, -PAN, 0.0)),
+            Action::PanRight => Some(panned(window, PAN, 0.0)),
+            Action::PanUp => Some(panned(window, 0.0, PAN)),
+            Action::PanDown => Some(panned(window, 0.0, -PAN)),
+            Action::ZoomIn => Some(zoomed(window, 1.0 / ZOOM)),
+            Action::ZoomOut => Some(zoomed(window, ZOOM)),
+            Action::Neighbourhood => self.neighbourhood().or(self.window),
+            _ => None,
+        };
+        // A window that has lost its extent to rounding, or overflowed, shows nothing.
+        if target.is_some_and(|window| !is_sound(window)) || target == self.window {
+            return Vec::new();
+        }
+        self.window = target;
+        vec![Command::Survey(target)]
+    }
+
+    /// The window around the checkpoint that is looked at, as wide as the last few steps before it.
+    fn neighbourhood(&self) -> Option<Window> {
+        let path = &self.snapshot().trajectory.as_ref()?.coordinates;
+        let selected = self.selected()?;
+        let here = path.get(selected)?;
+        let recent = path.get(selected.saturating_sub(SLICE_STEPS)..=selected)?;
+        let furthest = |axis: usize| {
+            let distances = recent.iter().map(|at| (at[axis] - here[axis]).abs());
+            distances.fold(0.0, f64::max)
+        };
+        let widest = furthest(0).max(furthest(1));
+        let around = |axis: usize| {
+            // An axis along which the path stands still is looked at as far as the other one.
+            let reach = if furthest(axis) > 1e-3 * widest { furthest(axis) } else { widest };
+            let half = reach * (1.0 + MARGIN);
+            [here[axis] - half, here[axis] + half]
+        };
+        (widest > 0.0).then(|| Window {
+            x: around(0),
+            y: around(1),
+        })
+    }
+
+    /// What is drawn: the session as it is, or as it was when the picture was frozen.
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot {
+        self.frozen.as_ref().unwrap_or(&self.live)
+    }
+
+    /// The window of the plane that is drawn; none without a path.
+    #[must_use]
+    pub fn window(&self) -> Option<Window> {
+        let path = &self.snapshot().trajectory.as_ref()?.coordinates;
+        Some(self.window.unwrap_or_else(|| whole_path(path)))
+    }
+
+    /// Whether the window is that of the whole path.
+    #[must_use]
+    pub fn is_whole_path(&self) -> bool {
+        self.window.is_none()
+    }
+
+    /// Index of the checkpoint that is looked at; none without a path.
+    #[must_use]
+    pub fn selected(&self) -> Option<usize> {
+        let last = self.checkpoints().checked_sub(1)?;
+        Some(self.scrub.unwrap_or(last).min(last))
+    }
+
+    /// How many checkpoints the drawn path has.
+    #[must_use]
+    pub fn checkpoints(&self) -> usize {
+        checkpoints(self.snapshot())
+    }
+
+    /// How many checkpoints came since the picture was frozen; none when it is not.
+    #[must_use]
+    pub fn behind(&self) -> Option<usize> {
+        let frozen = self.frozen.as_ref()?;
+        Some(checkpoints(&self.live).saturating_sub(checkpoints(frozen)))
+    }
+
+    /// What went wrong last: the run folder first, then the newest notice.
+    #[must_use]
+    pub fn banner(&self) -> Option<&str> {
+        let newest = self.live.trouble.as_ref().or(self.live.notices.last());
+        newest
+            .map(String::as_str)
+            .filter(|banner| self.dismissed.as_deref() != Some(*banner))
+    }
+
+    /// How pictures are drawn.
+    #[must_use]
+    pub fn look(&self) -> Look {
+        self.look
+    }
+
+    /// The colours of the screen.
+    #[must_use]
+    pub fn theme(&self) -> Theme {
+        Theme::of(self.look.theme)
+    }
+
+    /// What is shown where only one view has room.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.view
+    }
+
+    /// Whether the keys are shown.
+    #[must_use]
+    pub fn is_helping(&self) -> bool {
+        self.helping
+    }
+
+    /// Whether the user paused the device.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Whether the user quit.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+}
+
+fn checkpoints(snapshot: &Snapshot) -> usize {
+    let trajectory = snapshot.trajectory.as_ref();
+    trajectory.map_or(0, |trajectory| trajectory.coordinates.len())
+}
+
+fn panned(window: Window, across: f64, up: f64) -> Window {
+    let moved = |[min, max]: [f64; 2], share: f64| [min, max].map(|v| v + (max - min) * share);
+    Window {
+        x: moved(window.x, across),
+        y: moved(window.y, up),
+    }
+}
+
+fn zoomed(window: Window, factor: f64) -> Window {
+    let scaled = |[min, max]: [f64; 2]| {
+        let middle = f64::midpoint(min, max);
+        [min, max].map(|v| middle + (v - middle) * factor)
+    };
+    Window {
+        x: scaled(window.x),
+        y: scaled(window.y),
+    }
+}
+
+/// Whether both ranges have an extent that f64 can divide into lines.
+fn is_sound(window: Window) -> bool {
+    [window.x, window.y].iter().all(|[min, max]| {
+        let extent = max - min;
+        extent.is_finite() && extent > 1e-9 * min.abs().max(max.abs()).max(f64::MIN_POSITIVE)
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::weights::trajectory::Trajectory;
+
+    fn snapshot(count: usize) -> Arc<Snapshot> {
+        let last = count as f64 - 1.0;
+        let trajectory = Trajectory {
+            steps: (0..count as u64).collect(),
+            coordinates: (0..count)
+                .map(|i| [last - i as f64, (last - i as f64) / 2.0])
+                .collect(),
+            ..Trajectory::default()
+        };
+        Arc::new(Snapshot {
+            trajectory: Some(Arc::new(trajectory)),
+            ..Snapshot::default()
+        })
+    }
+
+    fn app(count: usize) -> App {
+        let mut app = App::new(Look::default());
+        app.receive(snapshot(count));
+        app
+    }
+
+    #[test]
+    fn scrubbing_goes_back_and_forward_and_then_follows_again() {
+        let mut app = app(3);
+        assert_eq!(app.selected(), Some(2));
+        for expected in [1, 0, 0] {
+            app.update(Action::ScrubBack);
+            assert_eq!(app.selected(), Some(expected));
+        }
+        for _ in 0..4 {
+            app.update(Action::ScrubForward);
+        }
+        app.receive(snapshot(5));
+        assert_eq!(app.selected(), Some(4));
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_looked_at_stays_when_new_ones_come() {
+        let mut app = app(4);
+        app.update(Action::ScrubBack);
+        app.receive(snapshot(9));
+        assert_eq!(app.selected(), Some(2));
+        app.receive(snapshot(2));
+        assert_eq!(app.selected(), Some(1));
+    }
+
+    #[test]
+    fn a_frozen_picture_stands_still_and_counts_what_came_since() {
+        let mut app = app(4);
+        app.update(Action::Freeze);
+        app.receive(snapshot(6));
+        assert_eq!((app.checkpoints(), app.behind()), (4, Some(2)));
+        app.update(Action::Freeze);
+        assert_eq!((app.checkpoints(), app.behind()), (6, None));
+    }
+
+    #[test]
+    fn zoom_and_pan_have_the_new_window_surveyed() {
+        let mut app = app(5);
+        let whole = app.window().unwrap();
+        let commands = app.update(Action::ZoomIn);
+        let window = app.window().unwrap();
+        assert_eq!(commands, [Command::Survey(Some(window))]);
+        let extent = |w: Window| w.x[1] - w.x[0];
+        assert!((extent(whole) / extent(window) - ZOOM).abs() < 1e-12);
+        app.update(Action::PanRight);
+        let moved = app.window().unwrap();
+        assert!((moved.x[0] - window.x[0] - PAN * extent(window)).abs() < 1e-12);
+        assert_eq!(app.update(Action::WholePath), [Command::Survey(None)]);
+        assert_eq!(app.update(Action::WholePath), []);
+        assert_eq!(app.window(), Some(whole));
+    }
+
+    #[test]
+    fn the_neighbourhood_is_as_wide_as_the_last_steps_before_the_checkpoint() {
+        let mut app = app(20);
+        app.update(Action::ScrubBack);
+        app.update(Action::Neighbourhood);
+        let window = app.window().unwrap();
+        let reach = SLICE_STEPS as f64 * (1.0 + MARGIN);
+        assert_eq!(window.x, [1.0 - reach, 1.0 + reach]);
+        assert_eq!(window.y, [0.5 - reach / 2.0, 0.5 + reach / 2.0]);
+    }
+
+    #[test]
+    fn zooming_ends_where_numbers_do() {
+        let mut app = app(5);
+        for _ in 0..5000 {
+            app.update(Action::ZoomIn);
+        }
+        assert!(is_sound(app.window().unwrap()));
+        for _ in 0..5000 {
+            app.update(Action::ZoomOut);
+        }
+        assert!(is_sound(app.window().unwrap()));
+    }
+
+    #[test]
+    fn without_a_path_nothing_moves() {
+        let mut app = App::new(Look::default());
+        for action in [Action::ZoomIn, Action::PanUp, Action::Neighbourhood, Action::ScrubBack] {
+            assert_eq!(app.update(action), []);
+        }
+        assert_eq!((app.window(), app.selected()), (None, None));
+    }
+
+    #[test]
+    fn pausing_twice_goes_on() {
+        let mut app = app(2);
+        assert_eq!(app.update(Action::Pause), [Command::Pause(true)]);
+        assert_eq!(app.update(Action::Pause), [Command::Pause(false)]);
+    }
+
+    #[test]
+    fn a_dismissed_banner_comes_back_only_with_news() {
+        let with = |notices: &[&str]| {
+            Arc::new(Snapshot {
+                notices: notices.iter().map(|n| (*n).to_owned()).collect(),
+                ..Snapshot::default()
+            })
+        };
+        let mut app = App::new(Look::default());
+        app.receive(with(&["first"]));
+        assert_eq!(app.banner(), Some("first"));
+        app.update(Action::Close);
+        assert_eq!(app.banner(), None);
+        app.receive(with(&["first", "second"]));
+        assert_eq!(app.banner(), Some("second"));
+    }
+}

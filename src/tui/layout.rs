@@ -1,0 +1,143 @@
+//! How the screen is divided, by its size. No size is refused.
+
+use ratatui::layout::{Constraint, Layout, Rect};
+
+/// Smallest screen with all panes.
+pub const FULL: (u16, u16) = (100, 30);
+/// Smallest screen with one view and its surroundings.
+pub const COMPACT: (u16, u16) = (60, 16);
+/// Rows of the trust pane, with its frame.
+const TRUST: u16 = 13;
+
+/// Where everything goes. A part that has no room has no area.
+///
+/// ```text
+/// full                                compact                  tiny
+/// ┌ header ───────────────────────┐   ┌ header ────────────┐   ┌ map ──────┐
+/// │ banner, when there is one     │   │ banner             │   │           │
+/// ├ map ───────────────┬ slices ──┤   ├ map or slices ─────┤   │           │
+/// │                    │          │   │                    │   │           │
+/// │                    ├ trust ───┤   │                    │   ├ status ───┤
+/// │                    │          │   ├ trust, one line ───┤   └───────────┘
+/// ├ status ────────────┴──────────┤   ├ status ────────────┤
+/// └───────────────────────────────┘   └────────────────────┘
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrangement {
+    /// Everything side by side.
+    Full {
+        /// One line.
+        header: Rect,
+        /// One line, or none.
+        banner: Rect,
+        /// Framed.
+        map: Rect,
+        /// Framed.
+        slices: Rect,
+        /// Framed.
+        trust: Rect,
+        /// One line.
+        status: Rect,
+    },
+    /// One view.
+    Compact {
+        /// One line.
+        header: Rect,
+        /// One line, or none.
+        banner: Rect,
+        /// Framed.
+        body: Rect,
+        /// One line.
+        trust: Rect,
+        /// One line.
+        status: Rect,
+    },
+    /// The map without a frame.
+    Tiny {
+        /// All but the last line.
+        map: Rect,
+        /// One line.
+        status: Rect,
+    },
+}
+
+/// Divides an area.
+#[must_use]
+pub fn arrange(area: Rect, has_banner: bool) -> Arrangement {
+    use Constraint::{Length, Min};
+    let fits = |size: (u16, u16)| area.width >= size.0 && area.height >= size.1;
+    let banner_rows = u16::from(has_banner);
+    if fits(FULL) {
+        let [header, banner, body, status] =
+            Layout::vertical([Length(1), Length(banner_rows), Min(0), Length(1)]).areas(area);
+        // The map has two thirds, but the numbers beside it need no more than this.
+        let side = (area.width / 3).clamp(38, 48);
+        let [map, right] = Layout::horizontal([Min(0), Length(side)]).areas(body);
+        let [slices, trust] = Layout::vertical([Min(0), Length(TRUST)]).areas(right);
+        Arrangement::Full {
+            header,
+            banner,
+            map,
+            slices,
+            trust,
+            status,
+        }
+    } else if fits(COMPACT) {
+        let rows = [Length(1), Length(banner_rows), Min(0), Length(1), Length(1)];
+        let [header, banner, body, trust, status] = Layout::vertical(rows).areas(area);
+        Arrangement::Compact {
+            header,
+            banner,
+            body,
+            trust,
+            status,
+        }
+    } else {
+        let [map, status] = Layout::vertical([Min(0), Length(1)]).areas(area);
+        Arrangement::Tiny { map, status }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(width: u16, height: u16) -> &'static str {
+        match arrange(Rect::new(0, 0, width, height), true) {
+            Arrangement::Full { .. } => "full",
+            Arrangement::Compact { .. } => "compact",
+            Arrangement::Tiny { .. } => "tiny",
+        }
+    }
+
+    #[test]
+    fn the_size_chooses_the_arrangement() {
+        assert_eq!((kind(100, 30), kind(99, 30), kind(100, 29)), ("full", "compact", "compact"));
+        assert_eq!((kind(60, 16), kind(59, 16), kind(60, 15)), ("compact", "tiny", "tiny"));
+        assert_eq!(kind(0, 0), "tiny");
+    }
+
+    #[test]
+    fn parts_cover_the_screen_and_do_not_overlap() {
+        let area = Rect::new(0, 0, 120, 40);
+        let Arrangement::Full { header, banner, map, slices, trust, status } = arrange(area, true)
+        else {
+            unreachable!("120×40 is full");
+        };
+        let parts = [header, banner, map, slices, trust, status];
+        let cells: u32 = parts.iter().map(|part| part.area()).sum();
+        assert_eq!(cells, area.area());
+        for (i, a) in parts.iter().enumerate() {
+            assert!(parts[i + 1..].iter().all(|b| !a.intersects(*b)));
+        }
+    }
+
+    #[test]
+    fn without_a_banner_its_line_is_the_maps() {
+        let Arrangement::Compact { banner, body, .. } = arrange(Rect::new(0, 0, 70, 20), false)
+        else {
+            unreachable!("70×20 is compact");
+        };
+        assert_eq!((banner.height, body.height), (0, 17));
+    }
+}

@@ -1,0 +1,83 @@
+//! One line made of pieces: when it is too narrow, the least important ones give way.
+
+use ratatui::text::{Line, Span};
+
+/// Blanks between two pieces.
+const GAP: usize = 2;
+
+/// A piece of a line.
+pub(super) struct Piece {
+    spans: Vec<Span<'static>>,
+    /// 0 is the last to give way.
+    rank: u8,
+}
+
+impl Piece {
+    pub(super) fn new(rank: u8, spans: Vec<Span<'static>>) -> Self {
+        Self { spans, rank }
+    }
+
+    fn width(&self) -> usize {
+        self.spans.iter().map(Span::width).sum()
+    }
+}
+
+/// Joins what fits into `width` columns, in the order given.
+pub(super) fn fit(mut pieces: Vec<Piece>, width: usize) -> Line<'static> {
+    let total = |pieces: &[Piece]| {
+        let gaps = GAP * pieces.len().saturating_sub(1);
+        pieces.iter().map(Piece::width).sum::<usize>() + gaps
+    };
+    while pieces.len() > 1 && total(&pieces) > width {
+        let ranked = pieces.iter().enumerate();
+        let Some((least, _)) = ranked.max_by_key(|(_, piece)| piece.rank) else {
+            break;
+        };
+        pieces.remove(least);
+    }
+    let mut spans = Vec::new();
+    for piece in pieces {
+        if !spans.is_empty() {
+            spans.push(Span::raw(" ".repeat(GAP)));
+        }
+        spans.extend(piece.spans);
+    }
+    Line::from(spans)
+}
+
+/// The end of a text that has to fit into `width` columns; `…` stands for what is cut at the front.
+pub(super) fn tail(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    if length <= width {
+        return text.to_owned();
+    }
+    let kept = text.chars().skip(length - width.saturating_sub(1));
+    std::iter::once('…').chain(kept).take(width).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fitted(width: usize) -> String {
+        let piece = |rank, text: &'static str| Piece::new(rank, vec![Span::raw(text)]);
+        let pieces = vec![piece(0, "name"), piece(2, "detail"), piece(1, "state")];
+        fit(pieces, width).to_string()
+    }
+
+    #[test]
+    fn the_least_important_piece_gives_way_first() {
+        assert_eq!(fitted(19), "name  detail  state");
+        assert_eq!(fitted(18), "name  state");
+        assert_eq!(fitted(10), "name");
+        assert_eq!(fitted(2), "name");
+    }
+
+    #[test]
+    fn the_tail_of_a_path_is_what_tells_runs_apart() {
+        assert_eq!(tail("runs/resnet20", 13), "runs/resnet20");
+        assert_eq!(tail("/data/runs/resnet20", 10), "…/resnet20");
+        assert_eq!(tail("abc", 1), "…");
+        assert_eq!(tail("abc", 0), "");
+    }
+}

@@ -1,0 +1,19 @@
+//! The screen: what a session knows, drawn in a terminal, and the keys that steer it.
+//!
+//! ```text
+//! key ─▶ keymap ─▶ Action ─▶ App::update ─▶ Command ─▶ session
+//!                              │
+//! session ─▶ Snapshot ─▶ App ──┴─▶ layout ─▶ render ─▶ terminal
+//! ```
+
+pub mod action;
+pub mod app;
+mod ascii;
+pub mod keymap;
+pub mod layout;
+mod line;
+pub mod render;
+pub mod run;
+pub mod terminal;
+pub mod theme;
+mod view;

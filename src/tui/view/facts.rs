@@ -1,0 +1,94 @@
+//! Numbers of a snapshot in the words of the screen.
+
+use crate::landscape::surface::Measure;
+use crate::plot::axis::short;
+use crate::session::snapshot::{CheckpointLine, CheckpointState, Snapshot};
+
+use super::super::app::App;
+
+/// The line of the checkpoint that is looked at.
+pub(crate) fn selected(app: &App) -> Option<&CheckpointLine> {
+    let step = selected_step(app)?;
+    let lines = app.snapshot().checkpoints.iter();
+    lines.rev().find(|line| line.step == Some(step))
+}
+
+/// Step of the checkpoint that is looked at.
+pub(crate) fn selected_step(app: &App) -> Option<u64> {
+    let steps = &app.snapshot().trajectory.as_ref()?.steps;
+    steps.get(app.selected()?).copied()
+}
+
+/// Loss of the checkpoint that is looked at: its own, else that of its place on the plane.
+pub(crate) fn measure(app: &App) -> Option<Measure> {
+    selected(app).and_then(|line| line.truth.or(line.on_plane))
+}
+
+/// `0.295`.
+pub(crate) fn loss(measure: Option<Measure>) -> String {
+    measure.map_or_else(|| "–".into(), |measure| short(measure.loss))
+}
+
+/// `89.8 %`.
+pub(crate) fn accuracy(measure: Option<Measure>) -> String {
+    measure.map_or_else(|| "–".into(), |measure| percent(measure.accuracy))
+}
+
+/// `73.4 %`.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+/// `45 s`, `3 min`, `2 h 10 min`; never less than what is left.
+pub(crate) fn duration(seconds: f64) -> String {
+    let seconds = seconds.ceil() as u64;
+    match seconds {
+        0..90 => format!("{seconds} s"),
+        90..5400 => format!("{} min", seconds.div_ceil(60)),
+        _ => {
+            let minutes = seconds.div_ceil(60);
+            format!("{} h {} min", minutes / 60, minutes % 60)
+        }
+    }
+}
+
+/// How many checkpoints cannot be read, and how many are still being written.
+pub(crate) fn missing(snapshot: &Snapshot) -> (usize, usize) {
+    let count = |wanted: fn(&CheckpointState) -> bool| {
+        let states = snapshot.checkpoints.iter().map(|line| &line.state);
+        states.filter(|state| wanted(state)).count()
+    };
+    (
+        count(|state| matches!(state, CheckpointState::Unreadable(_))),
+        count(|state| matches!(state, CheckpointState::Waiting)),
+    )
+}
+
+/// Number of axes along which the path has an extent: 0 for a point, 1 for a line, 2 for a plane.
+pub(crate) fn axes(snapshot: &Snapshot) -> usize {
+    let singular = snapshot.trajectory.as_ref().map(|path| &path.singular);
+    singular.map_or(0, |singular| {
+        singular.iter().take(2).filter(|sigma| **sigma > 0.0).count()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_rounded_up() {
+        let said = [0.2, 59.9, 118.0, 3600.0, 7790.0].map(duration);
+        assert_eq!(said, ["1 s", "60 s", "2 min", "60 min", "2 h 10 min"]);
+    }
+
+    #[test]
+    fn what_is_not_known_is_a_dash() {
+        assert_eq!((loss(None), accuracy(None)), ("–".into(), "–".into()));
+        let measure = Measure {
+            loss: 0.29512,
+            accuracy: 0.8984,
+        };
+        assert_eq!((loss(Some(measure)), accuracy(Some(measure))), ("0.295".into(), "89.8 %".into()));
+    }
+}

@@ -1,0 +1,116 @@
+//! The first line: which run, is it alive, where is it, how low is the loss.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+
+use super::super::app::App;
+use super::super::line::{Piece, fit, tail};
+use super::facts;
+
+/// Columns that the run's folder may take.
+const RUN_WIDTH: usize = 28;
+
+/// Draws the line. `device` tells whether the device belongs here or in the status line.
+pub(crate) fn render(app: &App, device: bool, area: Rect, buffer: &mut Buffer) {
+    let theme = app.theme();
+    let snapshot = app.snapshot();
+    let run = tail(&snapshot.run.display().to_string(), RUN_WIDTH);
+    let mut pieces = vec![
+        Piece::new(6, vec![Span::styled(" isoloss", theme.accent())]),
+        Piece::new(2, vec![Span::styled(format!(" {run}"), theme.strong())]),
+    ];
+    pieces.extend(state(app));
+    if let Some(step) = facts::selected_step(app) {
+        let (selected, count) = (app.selected().map_or(0, |i| i + 1), app.checkpoints());
+        let place = if selected < count {
+            format!(" ({selected} of {count})")
+        } else {
+            format!(" ({count} checkpoints)")
+        };
+        let step = Span::styled(step.to_string(), theme.strong());
+        let spans = vec![Span::raw("step "), step, Span::styled(place, theme.faint())];
+        pieces.push(Piece::new(1, spans));
+    }
+    if let Some(measure) = facts::measure(app) {
+        let loss = Span::styled(facts::loss(Some(measure)), theme.strong());
+        pieces.push(Piece::new(0, vec![Span::raw("loss "), loss]));
+        let accuracy = Span::styled(facts::accuracy(Some(measure)), theme.strong());
+        pieces.push(Piece::new(3, vec![Span::raw("acc "), accuracy]));
+    }
+    pieces.extend(missing(app));
+    if device && !snapshot.device.is_empty() {
+        pieces.push(Piece::new(7, vec![Span::styled(speed(app), theme.faint())]));
+    }
+    fit(pieces, area.width.into()).render(area, buffer);
+}
+
+/// Whether the run is watched, and how.
+fn state(app: &App) -> Vec<Piece> {
+    let theme = app.theme();
+    let snapshot = app.snapshot();
+    match app.behind() {
+        Some(newer) => {
+            let mut text = String::from("● frozen");
+            if newer > 0 {
+                text = format!("{text}, {newer} newer");
+            }
+            vec![Piece::new(4, vec![Span::styled(text, theme.warn())])]
+        }
+        None if snapshot.trouble.is_some() => {
+            let text = Span::styled("● folder out of reach", theme.bad());
+            vec![Piece::new(4, vec![text])]
+        }
+        None => vec![
+            Piece::new(4, vec![Span::styled("● watching", theme.good())]),
+            Piece::new(8, vec![Span::styled(snapshot.watching.clone(), theme.faint())]),
+        ],
+    }
+}
+
+/// Checkpoints that are not on the path.
+fn missing(app: &App) -> Vec<Piece> {
+    let theme = app.theme();
+    let (unreadable, waiting) = facts::missing(app.snapshot());
+    let mut pieces = Vec::new();
+    if unreadable > 0 {
+        let text = format!("{unreadable} unreadable");
+        pieces.push(Piece::new(5, vec![Span::styled(text, theme.warn())]));
+    }
+    if waiting > 0 {
+        let text = format!("{waiting} being written");
+        pieces.push(Piece::new(9, vec![Span::styled(text, theme.faint())]));
+    }
+    pieces
+}
+
+/// `cpu 31 pt/s`: the device and its pace.
+pub(super) fn speed(app: &App) -> String {
+    let snapshot = app.snapshot();
+    let pace = snapshot.progress.points_per_second;
+    if pace > 0.0 {
+        let decimals = usize::from(pace < 10.0);
+        format!("{} {pace:.decimals$} pt/s", snapshot.device)
+    } else {
+        snapshot.device.clone()
+    }
+}
+
+/// The line under the header that says what went wrong last.
+pub(crate) fn render_banner(app: &App, area: Rect, buffer: &mut Buffer) {
+    let Some(banner) = app.banner() else { return };
+    let theme = app.theme();
+    let close = "  esc";
+    let room = usize::from(area.width).saturating_sub(3 + close.len());
+    let mut text: String = banner.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().count() > room {
+        text = text.chars().take(room.saturating_sub(1)).chain(['…']).collect();
+    }
+    let line = Line::from(vec![
+        Span::styled(" ! ", theme.bad()),
+        Span::styled(text, theme.warn()),
+        Span::styled(close, theme.faint()),
+    ]);
+    line.render(area, buffer);
+}

@@ -1,0 +1,181 @@
+//! The map pane: the loss around the path, or in its place the reason why there is none.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Alignment, Constraint, Layout, Rect};
+use ratatui::text::{Line, Text};
+use ratatui::widgets::{Paragraph, Widget, Wrap};
+
+use crate::plot::map::{AxisTitle, Backdrop, MapScene, draw};
+use crate::session::snapshot::{CheckpointState, Finding, Map, Snapshot, Window};
+use crate::weights::trajectory::Trajectory;
+
+use super::super::app::App;
+use super::{facts, framed, paint};
+
+/// Draws the pane with its frame.
+pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
+    let inner = framed(app, &title(app, area.width), area, buffer);
+    let look = app.look();
+    let caption = format!(" {} · {} · {} ", look.layers.name(), look.scale.name(), look.marker.name());
+    let caption = Line::styled(caption, app.theme().faint()).right_aligned();
+    let below = Rect { y: area.bottom().saturating_sub(1), height: 1.min(area.height), ..area };
+    let within = Rect { x: below.x + 1, width: below.width.saturating_sub(2), ..below };
+    if caption.width() + 4 <= within.width.into() {
+        caption.render(within, buffer);
+    }
+    render_plane(app, inner, buffer);
+}
+
+fn title(app: &App, width: u16) -> String {
+    let snapshot = app.snapshot();
+    let stale = snapshot.map.as_ref().is_some_and(|map| map.stale);
+    let window = if app.is_whole_path() { "PCA plane" } else { "PCA plane, window" };
+    let mut title = format!("landscape · {window}");
+    if let Finding::Is(data) = &snapshot.data {
+        let split = format!("{:?}", data.split).to_lowercase();
+        title = format!(
+            "{title} · {split} loss, {} samples, bn {}",
+            data.samples, snapshot.batch_norm
+        );
+    }
+    if stale {
+        title = format!("{title} · earlier surface");
+    }
+    if title.chars().count() + 6 > width.into() {
+        title = if stale { "landscape · earlier surface".into() } else { "landscape".into() };
+    }
+    title
+}
+
+/// Draws the map alone, with a sentence below it where something cannot be had.
+pub(crate) fn render_plane(app: &App, area: Rect, buffer: &mut Buffer) {
+    let area = area.intersection(buffer.area);
+    let snapshot = app.snapshot();
+    let (Some(trajectory), Some(window)) = (&snapshot.trajectory, app.window()) else {
+        return render_empty(app, area, buffer);
+    };
+    let sentence = missing(snapshot);
+    let rows = sentence.as_ref().map_or(0, |text| rows_for(text, area.width).min(area.height / 2));
+    let [map, below] = Layout::vertical([Constraint::Min(0), Constraint::Length(rows)]).areas(area);
+    let scene = scene(app, trajectory, window);
+    paint(&draw(&scene, map.width.into(), map.height.into()), map, buffer);
+    if let Some(sentence) = sentence {
+        let style = if is_refused(snapshot) { app.theme().warn() } else { app.theme().faint() };
+        let padded = Rect { x: below.x + 1, width: below.width.saturating_sub(2), ..below };
+        let text = Text::styled(sentence, style);
+        Paragraph::new(text).wrap(Wrap { trim: true }).render(padded, buffer);
+    }
+}
+
+/// Rows of a wrapped sentence, on the safe side.
+fn rows_for(text: &str, width: u16) -> u16 {
+    let room = usize::from(width.saturating_sub(2)).max(1);
+    let slack = text.split(' ').map(|word| word.chars().count()).max().unwrap_or(0).min(room / 4);
+    text.chars().count().div_ceil((room - slack).max(1)) as u16
+}
+
+fn scene<'a>(app: &'a App, trajectory: &'a Trajectory, window: Window) -> MapScene<'a> {
+    let snapshot = app.snapshot();
+    let look = app.look();
+    let title = |k: usize| AxisTitle {
+        name: format!("PC{}", k + 1),
+        share: trajectory.explained.get(k).copied(),
+    };
+    MapScene {
+        x: window.x,
+        y: window.y,
+        backdrop: snapshot.map.as_ref().map(|map| backdrop(map, trajectory)),
+        path: &trajectory.coordinates,
+        selected: app.selected().unwrap_or(0),
+        axes: [title(0), title(1)],
+        scale: look.scale,
+        layers: look.layers,
+        marker: look.marker,
+        tints: app.theme().tints(),
+    }
+}
+
+/// A surface of an earlier plane is drawn where the checkpoints that both paths have lie on average:
+/// the origin is the last checkpoint and moves with it.
+fn backdrop<'a>(map: &'a Map, now: &Trajectory) -> Backdrop<'a> {
+    let then = &map.trajectory;
+    let moves = then.steps.iter().zip(&then.coordinates).filter_map(|(step, from)| {
+        let to = now.coordinates.get(now.steps.binary_search(step).ok()?)?;
+        Some([to[0] - from[0], to[1] - from[1]])
+    });
+    let (count, sum) = moves.fold((0, [0.0, 0.0]), |(count, sum), by| {
+        (count + 1, [sum[0] + by[0], sum[1] + by[1]])
+    });
+    let mean = |total: f64| total / f64::from(count.max(1));
+    Backdrop {
+        surface: &map.surface,
+        shift: if map.stale { sum.map(mean) } else { [0.0, 0.0] },
+        stale: map.stale,
+    }
+}
+
+/// What cannot be had, and why; none when the surface is there.
+fn missing(snapshot: &Snapshot) -> Option<String> {
+    let refused = refusal(snapshot).map(|reason| format!("no loss surface: {reason}"));
+    let count = snapshot.trajectory.as_ref().map_or(0, |path| path.steps.len());
+    match (count, facts::axes(snapshot)) {
+        (1, _) => Some("One checkpoint is a point. The second makes a line, the third a plane.".into()),
+        (2, 1) => Some("Two checkpoints are a line. The plane, and the loss on it, begin with the third.".into()),
+        (_, 0) => Some(format!("All {count} checkpoints are the same point: nothing has moved yet.")),
+        (_, 1) => Some(format!("All {count} checkpoints are on one line: there is no plane yet.")),
+        _ if refused.is_some() => refused,
+        _ if snapshot.map.is_some() => None,
+        _ => Some("The first points of the surface are being measured.".into()),
+    }
+}
+
+/// Why there is no loss.
+fn refusal(snapshot: &Snapshot) -> Option<&str> {
+    match (&snapshot.model, &snapshot.data) {
+        (Finding::Not(reason), _) | (_, Finding::Not(reason)) => Some(reason),
+        _ => None,
+    }
+}
+
+fn is_refused(snapshot: &Snapshot) -> bool {
+    facts::axes(snapshot) == 2 && refusal(snapshot).is_some()
+}
+
+/// Before there is a path.
+fn render_empty(app: &App, area: Rect, buffer: &mut Buffer) {
+    let theme = app.theme();
+    let snapshot = app.snapshot();
+    let (unreadable, waiting) = facts::missing(snapshot);
+    let mut lines = vec![
+        Line::styled("No checkpoint yet", theme.strong()),
+        Line::styled(snapshot.run.display().to_string(), theme.faint()),
+    ];
+    let settled = snapshot.checkpoints.len() - unreadable - waiting;
+    let counts = [
+        (settled, "being read"),
+        (waiting, "still being written"),
+        (unreadable, "unreadable, retried"),
+    ];
+    for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+        lines.push(Line::styled(format!("{count} {what}"), theme.faint()));
+    }
+    for line in &snapshot.checkpoints {
+        if let CheckpointState::Unreadable(reason) = &line.state {
+            lines.push(Line::styled(reason.clone(), theme.warn()));
+        }
+    }
+    if snapshot.checkpoints.is_empty() {
+        lines.push(Line::styled("The first one appears here once it is saved.", theme.faint()));
+    }
+    let top = area.height.saturating_sub(lines.len() as u16) / 3;
+    let padded = Rect {
+        x: area.x + area.width.min(1),
+        width: area.width.saturating_sub(2),
+        y: area.y + top,
+        height: area.height - top,
+    };
+    Paragraph::new(lines)
+        .alignment(Alignment::Center)
+        .wrap(Wrap { trim: true })
+        .render(padded, buffer);
+}

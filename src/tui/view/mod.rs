@@ -1,0 +1,61 @@
+//! The panes of the screen. Each draws what the app knows into its area of the buffer.
+
+pub(super) mod facts;
+pub(super) mod header;
+pub(super) mod help;
+pub(super) mod map;
+pub(super) mod slices;
+pub(super) mod status;
+pub(super) mod trust;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::Line;
+use ratatui::widgets::{Block, BorderType, Widget};
+
+use crate::plot::picture::{Cell, Picture};
+
+use super::app::App;
+use super::theme::terminal;
+
+/// Draws a frame with a title and returns the area within.
+fn framed(app: &App, title: &str, area: Rect, buffer: &mut Buffer) -> Rect {
+    let theme = app.theme();
+    let title = Line::styled(format!(" {title} "), theme.strong());
+    let block = Block::bordered()
+        .border_type(BorderType::Rounded)
+        .border_style(theme.border())
+        .title(title);
+    let inner = block.inner(area);
+    block.render(area, buffer);
+    inner
+}
+
+/// Copies a picture; what has no colour of its own keeps that of the screen.
+fn paint(picture: &Picture, area: Rect, buffer: &mut Buffer) {
+    let area = area.intersection(buffer.area);
+    for (cells, row) in picture.rows().zip(area.rows()) {
+        for (cell, place) in cells.iter().zip(row.columns()) {
+            if let Some(target) = buffer.cell_mut(place.as_position()) {
+                target.set_char(cell.symbol).set_style(style(cell));
+            }
+        }
+    }
+}
+
+fn style(cell: &Cell) -> Style {
+    let mut style = Style::new();
+    style.fg = cell.foreground.map(terminal);
+    style.bg = cell.background.map(terminal);
+    for (set, modifier) in [
+        (cell.bold, Modifier::BOLD),
+        (cell.dim, Modifier::DIM),
+        (cell.reverse, Modifier::REVERSED),
+    ] {
+        if set {
+            style = style.add_modifier(modifier);
+        }
+    }
+    style
+}

@@ -1,0 +1,113 @@
+//! The last line: what the device is doing, how long it will take, which keys there are.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+
+use crate::session::snapshot::Finding;
+
+use super::super::app::App;
+use super::super::line::{Piece, fit};
+use super::{facts, header};
+
+/// Columns of the progress bar.
+const BAR: usize = 12;
+/// Keys worth a place on the screen, the most important first.
+const HINTS: [(&str, &str); 7] = [
+    ("?", "help"),
+    ("q", "quit"),
+    ("space", "freeze"),
+    ("[ ]", "scrub"),
+    (".", "near"),
+    ("0", "whole path"),
+    ("c l m", "look"),
+];
+
+/// Draws the line. `device` tells whether the device belongs here or in the header.
+pub(crate) fn render(app: &App, device: bool, area: Rect, buffer: &mut Buffer) {
+    let theme = app.theme();
+    let mut pieces = vec![Piece::new(0, vec![Span::raw("")])];
+    if device && !app.snapshot().device.is_empty() {
+        let speed = Span::styled(header::speed(app), theme.faint());
+        pieces.push(Piece::new(4, vec![speed]));
+    }
+    pieces.extend(progress(app));
+    let left = fit(pieces, area.width.into());
+    let used = left.width() as u16;
+    left.render(area, buffer);
+    let room = area.width.saturating_sub(used + 3);
+    let hints = HINTS.iter().enumerate().map(|(rank, (key, does))| {
+        let key = Span::styled(*key, theme.accent());
+        Piece::new(rank as u8, vec![key, Span::styled(format!(" {does}"), theme.faint())])
+    });
+    let hints = fit(hints.collect(), room.into());
+    if hints.width() <= room.into() {
+        let rest = Rect { x: area.x + area.width - room - 1, width: room, ..area };
+        hints.right_aligned().render(rest, buffer);
+    }
+}
+
+/// Draws the only line of a small screen: where the run is, and whether more is to come.
+pub(crate) fn render_tiny(app: &App, area: Rect, buffer: &mut Buffer) {
+    let theme = app.theme();
+    let mut pieces = Vec::new();
+    if let Some(step) = facts::selected_step(app) {
+        let loss = facts::loss(facts::measure(app));
+        pieces.push(Piece::new(0, vec![Span::styled(format!("loss {loss}"), theme.strong())]));
+        pieces.push(Piece::new(1, vec![Span::raw(format!("step {step}"))]));
+    }
+    if app.behind().is_some() {
+        pieces.push(Piece::new(2, vec![Span::styled("frozen", theme.warn())]));
+    }
+    if app.banner().is_some() {
+        pieces.push(Piece::new(2, vec![Span::styled("!", theme.bad())]));
+    }
+    pieces.extend(progress(app));
+    let help = vec![Span::styled("?", theme.accent()), Span::styled(" help", theme.faint())];
+    pieces.push(Piece::new(6, help));
+    fit(pieces, area.width.into()).render(area, buffer);
+}
+
+/// The level that is being measured and how far it is.
+fn progress(app: &App) -> Vec<Piece> {
+    let theme = app.theme();
+    let snapshot = app.snapshot();
+    let progress = &snapshot.progress;
+    if app.is_paused() || progress.paused {
+        return vec![Piece::new(3, vec![Span::styled("paused", theme.warn())])];
+    }
+    if snapshot.trajectory.is_none() || matches!(snapshot.data, Finding::Not(_)) || matches!(snapshot.model, Finding::Not(_)) {
+        return Vec::new();
+    }
+    let Some(lines) = progress.lines else {
+        let done = snapshot.map.is_some();
+        let text = if done { "all measured" } else { "" };
+        return vec![Piece::new(3, vec![Span::styled(text, theme.faint())])];
+    };
+    let share = progress.done as f64 / progress.planned.max(1) as f64;
+    let filled = (share.clamp(0.0, 1.0) * BAR as f64) as usize;
+    let mut pieces = vec![
+        Piece::new(3, vec![Span::raw(format!("{lines}×{lines}"))]),
+        Piece::new(
+            7,
+            vec![
+                Span::styled("█".repeat(filled), theme.good()),
+                Span::styled("░".repeat(BAR - filled), theme.border()),
+            ],
+        ),
+        Piece::new(5, vec![Span::raw(format!("{:.0} %", share * 100.0))]),
+    ];
+    if let Some(seconds) = progress.seconds_left {
+        let left = format!("{} left", facts::duration(seconds));
+        pieces.push(Piece::new(8, vec![Span::styled(left, theme.faint())]));
+    }
+    pieces
+}
+
+/// The line of a compact screen that stands for the trust pane.
+pub(crate) fn render_trust(app: &App, area: Rect, buffer: &mut Buffer) {
+    let pieces = super::trust::brief(app);
+    let line: Line<'static> = fit(pieces, area.width.into());
+    line.render(area, buffer);
+}

@@ -1,0 +1,241 @@
+//! Whether the picture is to be trusted: how much of the path the plane holds, and how far the map's
+//! loss is from the checkpoints' own.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Paragraph, Widget, Wrap};
+
+use crate::session::snapshot::{CheckpointState, Finding, Snapshot};
+use crate::weights::trajectory::Trajectory;
+
+use super::super::app::App;
+use super::super::line::Piece;
+use super::{facts, framed};
+
+/// Columns of the names at the left.
+const LABEL: usize = 11;
+/// From this R² on in both components, a path is said to look like a random walk.
+const LISSAJOUS_WARNS: f64 = 0.9;
+
+/// Draws the pane.
+pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
+    let inner = framed(app, "trust", area, buffer);
+    let mut lines = Vec::new();
+    if let Some(trajectory) = &app.snapshot().trajectory {
+        lines.extend(plane(app, trajectory));
+        lines.extend(losses(app));
+    }
+    lines.extend(sources(app));
+    lines.extend(unreadable(app));
+    let padded = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    Paragraph::new(lines).wrap(Wrap { trim: false }).render(padded, buffer);
+}
+
+/// A line of the pane: a name, a number that is read first, and the rest.
+fn row(app: &App, label: &str, value: (String, Style), rest: String) -> Line<'static> {
+    let theme = app.theme();
+    Line::from(vec![
+        Span::styled(format!("{label:LABEL$}"), theme.faint()),
+        Span::styled(value.0, value.1),
+        Span::styled(rest, theme.faint()),
+    ])
+}
+
+/// How much of the path lies in the plane.
+fn plane(app: &App, trajectory: &Trajectory) -> Vec<Line<'static>> {
+    let theme = app.theme();
+    let mut lines = Vec::new();
+    if let Some((label, share, null)) = explained(trajectory) {
+        let style = if share > null { theme.strong() } else { theme.warn() };
+        let rest = format!("  random walk {}", facts::percent(null));
+        lines.push(row(app, &label, (facts::percent(share), style), rest));
+    }
+    let selected = app.selected().unwrap_or(0);
+    if let Some([median, most]) = residuals(trajectory) {
+        let last = trajectory.residual.len() - 1;
+        let percent = |share: f64| format!("{:.0} %", share * 100.0);
+        let (value, rest) = match trajectory.residual.get(selected) {
+            Some(here) if selected < last => {
+                (percent(*here), format!(" here, median {}, most {}", percent(median), percent(most)))
+            }
+            // The last checkpoint is the plane's origin: its 0 would say nothing.
+            _ => (percent(median), format!(" median, most {}", percent(most))),
+        };
+        lines.push(row(app, "off plane", (value, theme.strong()), rest));
+    }
+    if let [first, second, ..] = trajectory.lissajous[..]
+        && first.min(second) >= LISSAJOUS_WARNS
+    {
+        let text = format!("shaped like a random walk (R² {first:.2}, {second:.2})");
+        lines.push(Line::styled(text, theme.warn()));
+    }
+    lines
+}
+
+/// Name, share and random-walk share of the components that span the picture.
+fn explained(trajectory: &Trajectory) -> Option<(String, f64, f64)> {
+    let sum = |shares: &[f64]| shares.iter().take(2).sum::<f64>();
+    let label = match trajectory.explained.len() {
+        0 => return None,
+        1 => "PC1",
+        _ => "PC1+2",
+    };
+    let null = sum(&trajectory.explained_null);
+    Some((label.into(), sum(&trajectory.explained), null))
+}
+
+/// Median and largest residual of the checkpoints but the last; none when there is no other.
+fn residuals(trajectory: &Trajectory) -> Option<[f64; 2]> {
+    let (_, others) = trajectory.residual.split_last()?;
+    let mut sorted: Vec<f64> = others.iter().copied().filter(|r| r.is_finite()).collect();
+    sorted.sort_by(f64::total_cmp);
+    Some([*sorted.get(sorted.len() / 2)?, *sorted.last()?])
+}
+
+/// The checkpoint's own loss beside that of its place on the map.
+fn losses(app: &App) -> Vec<Line<'static>> {
+    let theme = app.theme();
+    let line = facts::selected(app);
+    let (truth, map) = (line.and_then(|l| l.truth), line.and_then(|l| l.on_plane));
+    let pair = |label: &str, truth: String, map: String| {
+        row(app, label, (truth, theme.strong()), format!(" true, {map} on the map"))
+    };
+    vec![
+        pair("loss", facts::loss(truth), facts::loss(map)),
+        pair("accuracy", facts::accuracy(truth), facts::accuracy(map)),
+    ]
+}
+
+/// What is measured, and on what.
+fn sources(app: &App) -> Vec<Line<'static>> {
+    let theme = app.theme();
+    let snapshot = app.snapshot();
+    let found = |label: &str, finding: Result<String, &str>| match finding {
+        Ok(text) => row(app, label, (text, Style::new()), String::new()),
+        Err(text) => row(app, label, (text.to_owned(), theme.warn()), String::new()),
+    };
+    let mut lines = Vec::new();
+    match &snapshot.model {
+        Finding::Is(model) if model.parameters > 0 => {
+            let text = format!("{}, {} parameters", model.name, thousands(model.parameters));
+            lines.push(found("model", Ok(text)));
+        }
+        Finding::Is(model) => lines.push(found("model", Ok(model.name.clone()))),
+        Finding::Not(_) => lines.push(found("model", Err("not recognized"))),
+        Finding::Pending => {}
+    }
+    match &snapshot.data {
+        Finding::Is(_) => lines.push(found("samples", Ok(samples(snapshot).unwrap_or_default()))),
+        Finding::Not(_) => lines.push(found("samples", Err("none"))),
+        Finding::Pending => {}
+    }
+    if !snapshot.batch_norm.is_empty() {
+        lines.push(found("batch norm", Ok(snapshot.batch_norm.clone())));
+    }
+    lines
+}
+
+/// `1024 of cifar10 train`.
+pub(super) fn samples(snapshot: &Snapshot) -> Option<String> {
+    match &snapshot.data {
+        Finding::Is(data) => {
+            let split = format!("{:?}", data.split).to_lowercase();
+            Some(format!("{} of {} {split}", data.samples, data.name))
+        }
+        _ => None,
+    }
+}
+
+/// `272 474`.
+fn thousands(count: usize) -> String {
+    let digits = count.to_string();
+    let grouped: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .filter_map(|group| std::str::from_utf8(group).ok())
+        .collect();
+    grouped.join(" ")
+}
+
+/// The newest checkpoint that cannot be read, with the reason.
+fn unreadable(app: &App) -> Vec<Line<'static>> {
+    let theme = app.theme();
+    let (count, _) = facts::missing(app.snapshot());
+    let newest = app.snapshot().checkpoints.iter().rev().find_map(|line| match &line.state {
+        CheckpointState::Unreadable(reason) => Some(reason),
+        _ => None,
+    });
+    newest.map_or(Vec::new(), |reason| {
+        vec![
+            Line::styled(format!("{count} unreadable, retried:"), theme.warn()),
+            Line::styled(reason.clone(), theme.faint()),
+        ]
+    })
+}
+
+/// The same in one line.
+pub(super) fn brief(app: &App) -> Vec<Piece> {
+    let theme = app.theme();
+    let Some(trajectory) = &app.snapshot().trajectory else {
+        return Vec::new();
+    };
+    let mut pieces = vec![Piece::new(9, vec![Span::raw("")])];
+    if let Some((label, share, null)) = explained(trajectory) {
+        pieces.push(Piece::new(
+            0,
+            vec![
+                Span::styled(format!("{label} "), theme.faint()),
+                Span::styled(facts::percent(share), theme.strong()),
+                Span::styled(format!(" (random walk {:.0} %)", null * 100.0), theme.faint()),
+            ],
+        ));
+    }
+    if let Some([median, _]) = residuals(trajectory) {
+        pieces.push(Piece::new(
+            2,
+            vec![
+                Span::styled("off plane ", theme.faint()),
+                Span::styled(format!("{:.0} %", median * 100.0), theme.strong()),
+            ],
+        ));
+    }
+    let line = facts::selected(app);
+    pieces.push(Piece::new(
+        1,
+        vec![
+            Span::styled("true ", theme.faint()),
+            Span::styled(facts::loss(line.and_then(|l| l.truth)), theme.strong()),
+            Span::styled(" map ", theme.faint()),
+            Span::styled(facts::loss(line.and_then(|l| l.on_plane)), theme.strong()),
+        ],
+    ));
+    pieces
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_residual_of_the_last_checkpoint_does_not_count() {
+        let trajectory = Trajectory {
+            residual: vec![0.4, 0.1, 0.2, 0.0],
+            ..Trajectory::default()
+        };
+        assert_eq!(residuals(&trajectory).unwrap(), [0.2, 0.4]);
+        let one = Trajectory {
+            residual: vec![0.0],
+            ..Trajectory::default()
+        };
+        assert_eq!(residuals(&one), None);
+    }
+
+    #[test]
+    fn digits_are_grouped() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1 000", "1 234 567"]);
+    }
+}

@@ -1,0 +1,160 @@
+//! A run that never was: a bowl of log-loss with ripples and a hole, and a path that curves into it.
+
+use std::f64::consts::PI;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use isoloss::data::Split;
+use isoloss::landscape::surface::{Measure, Surface};
+use isoloss::landscape::survey::{additions, levels, spread};
+use isoloss::session::agenda::whole_path;
+use isoloss::session::snapshot::{
+    CheckpointLine, CheckpointState, DataLine, Finding, Map, ModelLine, Progress, Slice, Snapshot,
+};
+use isoloss::weights::trajectory::Trajectory;
+
+/// Loss and accuracy at a point of the plane; 0,0 is the last checkpoint.
+pub fn measure(x: f64, y: f64) -> Measure {
+    let (u, v) = (x + 0.35, y + 0.25);
+    let bowl = -1.35 + 0.075 * u * u + 0.11 * v * v + 0.03 * u * v;
+    let ripple = 0.10 * (1.1 * x + 0.4 * y).sin() * (0.9 * y).cos();
+    let hole = ((x - 7.2) / 1.3).hypot((y + 3.1) / 0.8) < 1.0;
+    let loss = if hole { f64::NAN } else { (bowl + ripple).exp() };
+    Measure {
+        loss,
+        accuracy: (-loss / 2.5).exp().max(0.1),
+    }
+}
+
+/// The path of `count` checkpoints, every 16 steps, ending at 0,0.
+pub fn trajectory(count: usize) -> Trajectory {
+    let at = |i: usize| {
+        let t = i as f64 / (count.max(2) - 1) as f64;
+        let left = (-3.2 * t).exp() - (-3.2f64).exp();
+        [
+            7.6 * left + 0.25 * (9.0 * t).sin() * (1.0 - t),
+            3.4 * left * (1.9 * PI * t).cos() + 0.9 * (PI * t).sin() * (1.0 - t),
+        ]
+    };
+    let coordinates: Vec<[f64; 2]> = match count {
+        1 => vec![[0.0, 0.0]],
+        2 => vec![[3.0, 0.0], [0.0, 0.0]],
+        _ => (0..count).map(at).collect(),
+    };
+    let share = |i: usize| i as f64 / count.max(2) as f64;
+    let (explained, singular) = match count {
+        1 => (vec![], vec![]),
+        2 => (vec![1.0], vec![2.1]),
+        _ => (vec![0.734, 0.183, 0.051], vec![9.4, 4.7, 2.5]),
+    };
+    Trajectory {
+        steps: (0..count as u64).map(|i| i * 16).collect(),
+        residual: (0..count)
+            .map(|i| if i + 1 == count { 0.0 } else { 0.08 + 0.5 * share(i) })
+            .collect(),
+        norm: vec![31.0; count],
+        update_norm: vec![0.4; count],
+        explained_null: (1..=explained.len())
+            .map(|k| 6.0 / (PI * k as f64).powi(2))
+            .collect(),
+        lissajous: vec![0.61; explained.len()],
+        explained,
+        singular,
+        coordinates,
+    }
+}
+
+/// The surface around a path with `complete` levels, and `more` points of the next one.
+pub fn surface(path: &Trajectory, complete: usize, more: usize) -> Surface {
+    let window = whole_path(&path.coordinates);
+    let (x, y) = (
+        spread(window.x[0], window.x[1], 65),
+        spread(window.y[0], window.y[1], 65),
+    );
+    let mut surface = Surface::new(x.clone(), y.clone());
+    for level in 0..levels(65, 65) {
+        let count = match level {
+            _ if level < complete => usize::MAX,
+            _ if level == complete => more,
+            _ => 0,
+        };
+        let points = additions(&x, &y, level, &path.coordinates);
+        for (i, j) in points.into_iter().take(count) {
+            surface.record(i, j, measure(x[i], y[j]));
+        }
+    }
+    surface
+}
+
+fn slice(axis: usize) -> Slice {
+    let offset = spread(-1.2, 1.2, 21);
+    let at = |t: f64| if axis == 0 { measure(t, 0.0) } else { measure(0.0, t) };
+    Slice {
+        axis,
+        values: offset.iter().map(|t| Some(at(*t))).collect(),
+        offset,
+    }
+}
+
+/// A snapshot with the path alone: its surface has not begun.
+pub fn path_only(count: usize) -> Snapshot {
+    let trajectory = trajectory(count);
+    let checkpoints = trajectory
+        .steps
+        .iter()
+        .zip(&trajectory.coordinates)
+        .map(|(step, at)| {
+            let on_plane = measure(at[0], at[1]);
+            CheckpointLine {
+                step: Some(*step),
+                path: PathBuf::from(format!("runs/resnet20/model_{step}.pt")),
+                state: CheckpointState::OnPath,
+                truth: Some(Measure {
+                    loss: on_plane.loss * 0.93,
+                    accuracy: on_plane.accuracy,
+                }),
+                on_plane: Some(on_plane),
+            }
+        })
+        .collect();
+    Snapshot {
+        run: PathBuf::from("runs/resnet20"),
+        watching: "inotify+poll 2s".into(),
+        device: "cpu".into(),
+        batch_norm: "frozen".into(),
+        model: Finding::Is(ModelLine {
+            name: "resnet20".into(),
+            evidence: "3 stages of 3 blocks, 1×1 shortcuts".into(),
+            parameters: 272_474,
+        }),
+        data: Finding::Is(DataLine {
+            name: "cifar10".into(),
+            split: Split::Train,
+            samples: 1024,
+        }),
+        checkpoints,
+        trajectory: (count > 0).then(|| Arc::new(trajectory)),
+        ..Snapshot::default()
+    }
+}
+
+/// 25 checkpoints, the surface complete to 17×17 and a third of the way to 33×33.
+pub fn snapshot() -> Snapshot {
+    let mut snapshot = path_only(25);
+    let trajectory = Arc::new(trajectory(25));
+    snapshot.map = Some(Map {
+        surface: surface(&trajectory, 3, 280),
+        stale: false,
+        trajectory,
+    });
+    snapshot.slices = vec![slice(0), slice(1)];
+    snapshot.progress = Progress {
+        points_per_second: 31.4,
+        lines: Some(33),
+        done: 280,
+        planned: 800,
+        seconds_left: Some(118.0),
+        paused: false,
+    };
+    snapshot
+}
