@@ -58,7 +58,10 @@ impl Watched {
                 seen.remove(at);
                 return;
             }
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match self
+                .lines
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            {
                 Ok(line) => seen.push(line),
                 Err(_) => panic!("no line with {words:?} in {seen:#?}"),
             }

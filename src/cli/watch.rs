@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::report::lines;
+use crate::report::{lines, summary};
 use crate::session::snapshot::Snapshot;
 use crate::session::{Options, Session};
+use crate::tui::app::{App, Look};
+use crate::tui::run as screen;
+use crate::tui::theme::ThemeName;
 use crate::weights::recipe::BatchNorm;
 
 use super::options::{KeyOption, MeasureOptions};
@@ -71,7 +74,19 @@ pub(super) async fn print_lines(
     }
 }
 
-/// The screen, until the user quits.
+/// The screen, until the user quits; then what was found, on the normal screen.
 pub(super) fn show(session: Session) -> anyhow::Result<()> {
-    todo!("{session:?}")
+    let look = Look {
+        theme: ThemeName::from_environment(),
+        ..Look::default()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let snapshots = session.snapshots.clone();
+    let app = runtime.block_on(screen::run(App::new(look), snapshots, |command| {
+        session.command(command)
+    }))?;
+    println!("{}", summary::sentence(app.snapshot()));
+    Ok(())
 }

@@ -107,7 +107,11 @@ impl Chart<'_> {
             .filter(|(_, point)| point[1].is_finite())
             .min_by(|a, b| (a.0 - self.mark).abs().total_cmp(&(b.0 - self.mark).abs()));
         if let Some((_, point)) = nearest.filter(|(x, _)| **x == self.mark) {
-            let symbol = if self.marker == Marker::Ascii { 'O' } else { '●' };
+            let symbol = if self.marker == Marker::Ascii {
+                'O'
+            } else {
+                '●'
+            };
             let (column, row) = (point[0] as usize, point[1] as usize);
             let cell = Cell {
                 symbol,
@@ -125,7 +129,12 @@ impl Chart<'_> {
             let length = tick.label.chars().count();
             let end = frame.left + frame.width;
             let start = (frame.left + column).saturating_sub(length / 2);
-            picture.print(start.min(end.saturating_sub(length)), row, &tick.label, self.faint());
+            picture.print(
+                start.min(end.saturating_sub(length)),
+                row,
+                &tick.label,
+                self.faint(),
+            );
         }
     }
 

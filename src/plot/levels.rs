@@ -104,7 +104,11 @@ fn logarithmic(sorted: &[f64], count: usize) -> Vec<f64> {
     let lowest = sorted[0];
     let above = |share: f64| quantile(sorted, share) - lowest;
     let highest = sorted[sorted.len() - 1] - lowest;
-    let top = if above(TOP) > 0.0 { above(TOP) } else { highest };
+    let top = if above(TOP) > 0.0 {
+        above(TOP)
+    } else {
+        highest
+    };
     let bottom = above(BOTTOM).clamp(top * 1e-3, top);
     let intervals = count.saturating_sub(1).max(1) as f64;
     let ratio = (top / bottom).powf(1.0 / intervals);
@@ -140,7 +144,11 @@ fn rounded(value: f64, slack: f64) -> f64 {
     let leading = value.abs().log10().floor() as i32;
     (0..16)
         .map(|digits| digits - leading)
-        .filter_map(|decimals| format!("{:.0}e{}", value * 10f64.powi(decimals), -decimals).parse().ok())
+        .filter_map(|decimals| {
+            format!("{:.0}e{}", value * 10f64.powi(decimals), -decimals)
+                .parse()
+                .ok()
+        })
         .find(|candidate: &f64| (candidate - value).abs() <= slack)
         .unwrap_or(value)
 }
@@ -165,7 +173,10 @@ mod tests {
     #[test]
     fn logarithmic_levels_of_a_bowl_are_short_and_denser_near_the_lowest_loss() {
         let labels = labels(Scale::Log, bowl(), 8);
-        assert_eq!(labels, ["0.35", "0.4", "0.5", "0.7", "1.1", "1.8", "3.3", "6"]);
+        assert_eq!(
+            labels,
+            ["0.35", "0.4", "0.5", "0.7", "1.1", "1.8", "3.3", "6"]
+        );
     }
 
     #[test]
@@ -182,7 +193,10 @@ mod tests {
         for loss in losses {
             areas[levels.band(loss)] += 1;
         }
-        assert!(areas.iter().all(|area| (140..260).contains(area)), "{areas:?}");
+        assert!(
+            areas.iter().all(|area| (140..260).contains(area)),
+            "{areas:?}"
+        );
     }
 
     #[test]

@@ -193,17 +193,17 @@ mod tests {
 
     #[test]
     fn a_line_that_comes_from_afar_enters_where_it_should() {
-        assert_eq!(
-            drawn(Marker::Braille, [-400.0, 0.9], [400.0, 0.9]),
-            "⣀⣀⣀⣀"
-        );
+        assert_eq!(drawn(Marker::Braille, [-400.0, 0.9], [400.0, 0.9]), "⣀⣀⣀⣀");
         assert_eq!(drawn(Marker::Braille, [-4.0, 5.0], [4.0, 5.0]), "    ");
     }
 
     #[test]
     fn what_is_not_finite_is_not_drawn() {
         assert_eq!(drawn(Marker::Braille, [f64::NAN, 0.0], [1.0, 0.0]), "    ");
-        assert_eq!(drawn(Marker::Braille, [0.0, 0.0], [1.0, f64::INFINITY]), "    ");
+        assert_eq!(
+            drawn(Marker::Braille, [0.0, 0.0], [1.0, f64::INFINITY]),
+            "    "
+        );
     }
 
     proptest! {

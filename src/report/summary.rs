@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::session::agenda::whole_path;
-use crate::session::snapshot::{CheckpointState, Snapshot};
+use crate::session::snapshot::Snapshot;
 
 use super::map::{self, PrintedMap};
 use super::{loss, percent};
@@ -11,13 +11,8 @@ use super::{loss, percent};
 /// The map of the whole path, steps seen, loss at the end and lowest loss found.
 #[must_use]
 pub fn text(snapshot: &Snapshot) -> String {
-    let on_path = snapshot
-        .checkpoints
-        .iter()
-        .filter(|line| line.state == CheckpointState::OnPath);
-    let lines: Vec<_> = on_path.collect();
-    let (Some(trajectory), Some(last)) = (&snapshot.trajectory, lines.last()) else {
-        return format!("{}: no checkpoint was read\n", snapshot.run.display());
+    let Some(trajectory) = &snapshot.trajectory else {
+        return sentence(snapshot) + "\n";
     };
     let mut text = String::new();
     let surface = snapshot
@@ -45,12 +40,25 @@ pub fn text(snapshot: &Snapshot) -> String {
             "PC1 and PC2 hold {explained} of the path's variance; a random walk has {null}."
         );
     }
-    let (first, end) = (
-        trajectory.steps[0],
-        trajectory.steps[trajectory.steps.len() - 1],
-    );
-    let _ = write!(text, "{} checkpoints, steps {first} to {end}.", lines.len());
-    if let Some(truth) = last.truth {
+    text + &sentence(snapshot) + "\n"
+}
+
+/// Steps seen, loss at the end and the lowest loss found, in a line.
+#[must_use]
+pub fn sentence(snapshot: &Snapshot) -> String {
+    let steps = snapshot
+        .trajectory
+        .as_ref()
+        .map_or(&[][..], |trajectory| &trajectory.steps);
+    let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
+        return format!("{}: no checkpoint was read", snapshot.run.display());
+    };
+    let mut text = format!("{} checkpoints, steps {first} to {last}.", steps.len());
+    let line = snapshot
+        .checkpoints
+        .iter()
+        .find(|line| line.step == Some(*last));
+    if let Some(truth) = line.and_then(|line| line.truth) {
         let _ = write!(
             text,
             " The last has loss {}, accuracy {}.",
@@ -58,13 +66,13 @@ pub fn text(snapshot: &Snapshot) -> String {
             percent(truth.accuracy)
         );
     }
-    if let Some((x, y, lowest)) = surface.and_then(|surface| surface.lowest()) {
+    let map = snapshot.map.as_ref().filter(|map| !map.stale);
+    if let Some((x, y, lowest)) = map.and_then(|map| map.surface.lowest()) {
         let _ = write!(
             text,
             " The lowest loss on the plane is {} at {x:.3}, {y:.3}.",
             loss(lowest.loss)
         );
     }
-    text.push('\n');
     text
 }

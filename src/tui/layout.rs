@@ -112,15 +112,28 @@ mod tests {
 
     #[test]
     fn the_size_chooses_the_arrangement() {
-        assert_eq!((kind(100, 30), kind(99, 30), kind(100, 29)), ("full", "compact", "compact"));
-        assert_eq!((kind(60, 16), kind(59, 16), kind(60, 15)), ("compact", "tiny", "tiny"));
+        assert_eq!(
+            (kind(100, 30), kind(99, 30), kind(100, 29)),
+            ("full", "compact", "compact")
+        );
+        assert_eq!(
+            (kind(60, 16), kind(59, 16), kind(60, 15)),
+            ("compact", "tiny", "tiny")
+        );
         assert_eq!(kind(0, 0), "tiny");
     }
 
     #[test]
     fn parts_cover_the_screen_and_do_not_overlap() {
         let area = Rect::new(0, 0, 120, 40);
-        let Arrangement::Full { header, banner, map, slices, trust, status } = arrange(area, true)
+        let Arrangement::Full {
+            header,
+            banner,
+            map,
+            slices,
+            trust,
+            status,
+        } = arrange(area, true)
         else {
             unreachable!("120×40 is full");
         };

@@ -19,7 +19,11 @@ pub fn measure(x: f64, y: f64) -> Measure {
     let bowl = -1.35 + 0.075 * u * u + 0.11 * v * v + 0.03 * u * v;
     let ripple = 0.10 * (1.1 * x + 0.4 * y).sin() * (0.9 * y).cos();
     let hole = ((x - 7.2) / 1.3).hypot((y + 3.1) / 0.8) < 1.0;
-    let loss = if hole { f64::NAN } else { (bowl + ripple).exp() };
+    let loss = if hole {
+        f64::NAN
+    } else {
+        (bowl + ripple).exp()
+    };
     Measure {
         loss,
         accuracy: (-loss / 2.5).exp().max(0.1),
@@ -50,7 +54,13 @@ pub fn trajectory(count: usize) -> Trajectory {
     Trajectory {
         steps: (0..count as u64).map(|i| i * 16).collect(),
         residual: (0..count)
-            .map(|i| if i + 1 == count { 0.0 } else { 0.08 + 0.5 * share(i) })
+            .map(|i| {
+                if i + 1 == count {
+                    0.0
+                } else {
+                    0.08 + 0.5 * share(i)
+                }
+            })
             .collect(),
         norm: vec![31.0; count],
         update_norm: vec![0.4; count],
@@ -88,7 +98,13 @@ pub fn surface(path: &Trajectory, complete: usize, more: usize) -> Surface {
 
 fn slice(axis: usize) -> Slice {
     let offset = spread(-1.2, 1.2, 21);
-    let at = |t: f64| if axis == 0 { measure(t, 0.0) } else { measure(0.0, t) };
+    let at = |t: f64| {
+        if axis == 0 {
+            measure(t, 0.0)
+        } else {
+            measure(0.0, t)
+        }
+    };
     Slice {
         axis,
         values: offset.iter().map(|t| Some(at(*t))).collect(),

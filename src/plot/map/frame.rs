@@ -54,7 +54,11 @@ impl Sheet<'_> {
             };
             if row >= free_from {
                 picture.print_right(end, row, &tick.label, self.faint_ink());
-                let dash = if self.scene.marker == Marker::Ascii { '-' } else { '╶' };
+                let dash = if self.scene.marker == Marker::Ascii {
+                    '-'
+                } else {
+                    '╶'
+                };
                 picture.print_right(end + 1, row, &dash.to_string(), self.faint_ink());
             }
         }
@@ -67,7 +71,12 @@ impl Sheet<'_> {
         let percent = title.percent().map_or(String::new(), |p| format!(" {p}"));
         let free_until = end - (title.name.chars().count() + percent.chars().count()).min(end);
         picture.print_right(end, row, &percent, self.text_ink());
-        picture.print_right(end - percent.chars().count(), row, &title.name, self.title_ink());
+        picture.print_right(
+            end - percent.chars().count(),
+            row,
+            &title.name,
+            self.title_ink(),
+        );
         let [min, max] = self.scene.x;
         for tick in ticks(min, max, (self.area.width / 12).clamp(2, 9)) {
             let Some((column, _)) = self.cell([tick.at, self.scene.y[0]]) else {

@@ -88,7 +88,9 @@ impl Sheet<'_> {
             Marker::Ascii => &ASCII_RAMP,
             Marker::Braille | Marker::Block => &SHADE_RAMP,
         };
-        let symbol = ramp[(band * (ramp.len() - 1)).div_ceil((bands - 1).max(1)).min(ramp.len() - 1)];
+        let symbol = ramp[(band * (ramp.len() - 1))
+            .div_ceil((bands - 1).max(1))
+            .min(ramp.len() - 1)];
         match self.scene.tints {
             None => Cell {
                 symbol,

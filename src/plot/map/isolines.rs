@@ -139,7 +139,11 @@ impl Sheet<'_> {
         let behind = picture.cell_mut(self.area.left + column, self.area.top + row)?;
         match behind.background {
             Some(background) => ink.foreground.map(|ink| {
-                let end = if background.luma() < ink.luma() { 255 } else { 0 };
+                let end = if background.luma() < ink.luma() {
+                    255
+                } else {
+                    0
+                };
                 ink.towards(super::Rgb(end, end, end), 0.5)
             }),
             None => ink.foreground,

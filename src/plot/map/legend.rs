@@ -30,7 +30,11 @@ impl Sheet<'_> {
         picture.print(left, self.area.top, "loss", self.title_ink());
         let notes = self.notes();
         let room = self.area.height.saturating_sub(1 + notes.len());
-        let entries = if self.has_bands() { self.band_entries() } else { self.line_entries() };
+        let entries = if self.has_bands() {
+            self.band_entries()
+        } else {
+            self.line_entries()
+        };
         let every = entries.len().div_ceil(room.max(1)).max(1);
         let tall = (room / entries.len().max(1)).clamp(1, TALLEST);
         let mut row = self.area.top + 1;

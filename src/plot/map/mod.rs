@@ -199,8 +199,7 @@ impl<'a> Sheet<'a> {
     }
 
     fn has_lines(&self) -> bool {
-        let room =
-            self.area.width >= ROOM_FOR_LINES.0 && self.area.height >= ROOM_FOR_LINES.1;
+        let room = self.area.width >= ROOM_FOR_LINES.0 && self.area.height >= ROOM_FOR_LINES.1;
         match self.scene.layers {
             Layers::Both => room,
             Layers::Bands => false,

@@ -64,7 +64,10 @@ fn state(app: &App) -> Vec<Piece> {
         }
         None => vec![
             Piece::new(4, vec![Span::styled("● watching", theme.good())]),
-            Piece::new(8, vec![Span::styled(snapshot.watching.clone(), theme.faint())]),
+            Piece::new(
+                8,
+                vec![Span::styled(snapshot.watching.clone(), theme.faint())],
+            ),
         ],
     }
 }
@@ -103,9 +106,16 @@ pub(crate) fn render_banner(app: &App, area: Rect, buffer: &mut Buffer) {
     let theme = app.theme();
     let close = "  esc";
     let room = usize::from(area.width).saturating_sub(3 + close.len());
-    let mut text: String = banner.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut text: String = banner
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     if text.chars().count() > room {
-        text = text.chars().take(room.saturating_sub(1)).chain(['…']).collect();
+        text = text
+            .chars()
+            .take(room.saturating_sub(1))
+            .chain(['…'])
+            .collect();
     }
     let line = Line::from(vec![
         Span::styled(" ! ", theme.bad()),

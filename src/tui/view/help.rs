@@ -35,7 +35,9 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let mut lines: Vec<Line<'static>> = KEYMAP.iter().map(|r| row(r.keys, r.help)).collect();
     lines.push(Line::default());
     let ascii = app.look().marker == Marker::Ascii;
-    lines.extend(SIGNS.map(|[signs, plain, meaning]| row(if ascii { plain } else { signs }, meaning)));
+    lines.extend(
+        SIGNS.map(|[signs, plain, meaning]| row(if ascii { plain } else { signs }, meaning)),
+    );
     let width = WIDTH.min(area.width);
     let height = (lines.len() as u16 + 2).min(area.height);
     let pane = Rect {

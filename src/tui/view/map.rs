@@ -16,10 +16,23 @@ use super::{facts, framed, paint};
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let inner = framed(app, &title(app, area.width), area, buffer);
     let look = app.look();
-    let caption = format!(" {} · {} · {} ", look.layers.name(), look.scale.name(), look.marker.name());
+    let caption = format!(
+        " {} · {} · {} ",
+        look.layers.name(),
+        look.scale.name(),
+        look.marker.name()
+    );
     let caption = Line::styled(caption, app.theme().faint()).right_aligned();
-    let below = Rect { y: area.bottom().saturating_sub(1), height: 1.min(area.height), ..area };
-    let within = Rect { x: below.x + 1, width: below.width.saturating_sub(2), ..below };
+    let below = Rect {
+        y: area.bottom().saturating_sub(1),
+        height: 1.min(area.height),
+        ..area
+    };
+    let within = Rect {
+        x: below.x + 1,
+        width: below.width.saturating_sub(2),
+        ..below
+    };
     if caption.width() + 4 <= within.width.into() {
         caption.render(within, buffer);
     }
@@ -29,7 +42,11 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
 fn title(app: &App, width: u16) -> String {
     let snapshot = app.snapshot();
     let stale = snapshot.map.as_ref().is_some_and(|map| map.stale);
-    let window = if app.is_whole_path() { "PCA plane" } else { "PCA plane, window" };
+    let window = if app.is_whole_path() {
+        "PCA plane"
+    } else {
+        "PCA plane, window"
+    };
     let mut title = format!("landscape · {window}");
     if let Finding::Is(data) = &snapshot.data {
         let split = format!("{:?}", data.split).to_lowercase();
@@ -42,7 +59,11 @@ fn title(app: &App, width: u16) -> String {
         title = format!("{title} · earlier surface");
     }
     if title.chars().count() + 6 > width.into() {
-        title = if stale { "landscape · earlier surface".into() } else { "landscape".into() };
+        title = if stale {
+            "landscape · earlier surface".into()
+        } else {
+            "landscape".into()
+        };
     }
     title
 }
@@ -55,22 +76,43 @@ pub(crate) fn render_plane(app: &App, area: Rect, buffer: &mut Buffer) {
         return render_empty(app, area, buffer);
     };
     let sentence = missing(snapshot);
-    let rows = sentence.as_ref().map_or(0, |text| rows_for(text, area.width).min(area.height / 2));
+    let rows = sentence
+        .as_ref()
+        .map_or(0, |text| rows_for(text, area.width).min(area.height / 2));
     let [map, below] = Layout::vertical([Constraint::Min(0), Constraint::Length(rows)]).areas(area);
     let scene = scene(app, trajectory, window);
-    paint(&draw(&scene, map.width.into(), map.height.into()), map, buffer);
+    paint(
+        &draw(&scene, map.width.into(), map.height.into()),
+        map,
+        buffer,
+    );
     if let Some(sentence) = sentence {
-        let style = if is_refused(snapshot) { app.theme().warn() } else { app.theme().faint() };
-        let padded = Rect { x: below.x + 1, width: below.width.saturating_sub(2), ..below };
+        let style = if is_refused(snapshot) {
+            app.theme().warn()
+        } else {
+            app.theme().faint()
+        };
+        let padded = Rect {
+            x: below.x + 1,
+            width: below.width.saturating_sub(2),
+            ..below
+        };
         let text = Text::styled(sentence, style);
-        Paragraph::new(text).wrap(Wrap { trim: true }).render(padded, buffer);
+        Paragraph::new(text)
+            .wrap(Wrap { trim: true })
+            .render(padded, buffer);
     }
 }
 
 /// Rows of a wrapped sentence, on the safe side.
 fn rows_for(text: &str, width: u16) -> u16 {
     let room = usize::from(width.saturating_sub(2)).max(1);
-    let slack = text.split(' ').map(|word| word.chars().count()).max().unwrap_or(0).min(room / 4);
+    let slack = text
+        .split(' ')
+        .map(|word| word.chars().count())
+        .max()
+        .unwrap_or(0)
+        .min(room / 4);
     text.chars().count().div_ceil((room - slack).max(1)) as u16
 }
 
@@ -99,10 +141,14 @@ fn scene<'a>(app: &'a App, trajectory: &'a Trajectory, window: Window) -> MapSce
 /// the origin is the last checkpoint and moves with it.
 fn backdrop<'a>(map: &'a Map, now: &Trajectory) -> Backdrop<'a> {
     let then = &map.trajectory;
-    let moves = then.steps.iter().zip(&then.coordinates).filter_map(|(step, from)| {
-        let to = now.coordinates.get(now.steps.binary_search(step).ok()?)?;
-        Some([to[0] - from[0], to[1] - from[1]])
-    });
+    let moves = then
+        .steps
+        .iter()
+        .zip(&then.coordinates)
+        .filter_map(|(step, from)| {
+            let to = now.coordinates.get(now.steps.binary_search(step).ok()?)?;
+            Some([to[0] - from[0], to[1] - from[1]])
+        });
     let (count, sum) = moves.fold((0, [0.0, 0.0]), |(count, sum), by| {
         (count + 1, [sum[0] + by[0], sum[1] + by[1]])
     });
@@ -117,12 +163,24 @@ fn backdrop<'a>(map: &'a Map, now: &Trajectory) -> Backdrop<'a> {
 /// What cannot be had, and why; none when the surface is there.
 fn missing(snapshot: &Snapshot) -> Option<String> {
     let refused = refusal(snapshot).map(|reason| format!("no loss surface: {reason}"));
-    let count = snapshot.trajectory.as_ref().map_or(0, |path| path.steps.len());
+    let count = snapshot
+        .trajectory
+        .as_ref()
+        .map_or(0, |path| path.steps.len());
     match (count, facts::axes(snapshot)) {
-        (1, _) => Some("One checkpoint is a point. The second makes a line, the third a plane.".into()),
-        (2, 1) => Some("Two checkpoints are a line. The plane, and the loss on it, begin with the third.".into()),
-        (_, 0) => Some(format!("All {count} checkpoints are the same point: nothing has moved yet.")),
-        (_, 1) => Some(format!("All {count} checkpoints are on one line: there is no plane yet.")),
+        (1, _) => {
+            Some("One checkpoint is a point. The second makes a line, the third a plane.".into())
+        }
+        (2, 1) => Some(
+            "Two checkpoints are a line. The plane, and the loss on it, begin with the third."
+                .into(),
+        ),
+        (_, 0) => Some(format!(
+            "All {count} checkpoints are the same point: nothing has moved yet."
+        )),
+        (_, 1) => Some(format!(
+            "All {count} checkpoints are on one line: there is no plane yet."
+        )),
         _ if refused.is_some() => refused,
         _ if snapshot.map.is_some() => None,
         _ => Some("The first points of the surface are being measured.".into()),
@@ -165,7 +223,10 @@ fn render_empty(app: &App, area: Rect, buffer: &mut Buffer) {
         }
     }
     if snapshot.checkpoints.is_empty() {
-        lines.push(Line::styled("The first one appears here once it is saved.", theme.faint()));
+        lines.push(Line::styled(
+            "The first one appears here once it is saved.",
+            theme.faint(),
+        ));
     }
     let top = area.height.saturating_sub(lines.len() as u16) / 3;
     let padded = Rect {

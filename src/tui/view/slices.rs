@@ -19,14 +19,26 @@ const CHART: u16 = 4;
 
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
-    let step = app.snapshot().trajectory.as_ref().and_then(|path| path.steps.last());
-    let title = step.map_or("slices".into(), |step| format!("slices through step {step}"));
+    let step = app
+        .snapshot()
+        .trajectory
+        .as_ref()
+        .and_then(|path| path.steps.last());
+    let title = step.map_or("slices".into(), |step| {
+        format!("slices through step {step}")
+    });
     let inner = framed(app, &title, area, buffer);
     let slices = &app.snapshot().slices;
     if slices.is_empty() {
         let text = Text::styled(why_none(app), app.theme().faint());
-        let padded = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
-        Paragraph::new(text).wrap(Wrap { trim: true }).render(padded, buffer);
+        let padded = Rect {
+            x: inner.x + 1,
+            width: inner.width.saturating_sub(2),
+            ..inner
+        };
+        Paragraph::new(text)
+            .wrap(Wrap { trim: true })
+            .render(padded, buffer);
         return;
     }
     let each = vec![Constraint::Fill(1); slices.len()];
@@ -72,6 +84,10 @@ fn render_slice(app: &App, slice: &Slice, area: Rect, buffer: &mut Buffer) {
             marker: app.look().marker,
             tints: app.theme().tints(),
         };
-        paint(&chart.draw(area.width.into(), area.height.into()), *area, buffer);
+        paint(
+            &chart.draw(area.width.into(), area.height.into()),
+            *area,
+            buffer,
+        );
     }
 }

@@ -29,8 +29,14 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     }
     lines.extend(sources(app));
     lines.extend(unreadable(app));
-    let padded = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
-    Paragraph::new(lines).wrap(Wrap { trim: false }).render(padded, buffer);
+    let padded = Rect {
+        x: inner.x + 1,
+        width: inner.width.saturating_sub(2),
+        ..inner
+    };
+    Paragraph::new(lines)
+        .wrap(Wrap { trim: false })
+        .render(padded, buffer);
 }
 
 /// A line of the pane: a name, a number that is read first, and the rest.
@@ -48,7 +54,11 @@ fn plane(app: &App, trajectory: &Trajectory) -> Vec<Line<'static>> {
     let theme = app.theme();
     let mut lines = Vec::new();
     if let Some((label, share, null)) = explained(trajectory) {
-        let style = if share > null { theme.strong() } else { theme.warn() };
+        let style = if share > null {
+            theme.strong()
+        } else {
+            theme.warn()
+        };
         let rest = format!("  random walk {}", facts::percent(null));
         lines.push(row(app, &label, (facts::percent(share), style), rest));
     }
@@ -57,9 +67,10 @@ fn plane(app: &App, trajectory: &Trajectory) -> Vec<Line<'static>> {
         let last = trajectory.residual.len() - 1;
         let percent = |share: f64| format!("{:.0} %", share * 100.0);
         let (value, rest) = match trajectory.residual.get(selected) {
-            Some(here) if selected < last => {
-                (percent(*here), format!(" here, median {}, most {}", percent(median), percent(most)))
-            }
+            Some(here) if selected < last => (
+                percent(*here),
+                format!(" here, median {}, most {}", percent(median), percent(most)),
+            ),
             // The last checkpoint is the plane's origin: its 0 would say nothing.
             _ => (percent(median), format!(" median, most {}", percent(most))),
         };
@@ -100,7 +111,12 @@ fn losses(app: &App) -> Vec<Line<'static>> {
     let line = facts::selected(app);
     let (truth, map) = (line.and_then(|l| l.truth), line.and_then(|l| l.on_plane));
     let pair = |label: &str, truth: String, map: String| {
-        row(app, label, (truth, theme.strong()), format!(" true, {map} on the map"))
+        row(
+            app,
+            label,
+            (truth, theme.strong()),
+            format!(" true, {map} on the map"),
+        )
     };
     vec![
         pair("loss", facts::loss(truth), facts::loss(map)),
@@ -164,10 +180,15 @@ fn thousands(count: usize) -> String {
 fn unreadable(app: &App) -> Vec<Line<'static>> {
     let theme = app.theme();
     let (count, _) = facts::missing(app.snapshot());
-    let newest = app.snapshot().checkpoints.iter().rev().find_map(|line| match &line.state {
-        CheckpointState::Unreadable(reason) => Some(reason),
-        _ => None,
-    });
+    let newest = app
+        .snapshot()
+        .checkpoints
+        .iter()
+        .rev()
+        .find_map(|line| match &line.state {
+            CheckpointState::Unreadable(reason) => Some(reason),
+            _ => None,
+        });
     newest.map_or(Vec::new(), |reason| {
         vec![
             Line::styled(format!("{count} unreadable, retried:"), theme.warn()),
@@ -189,7 +210,10 @@ pub(super) fn brief(app: &App) -> Vec<Piece> {
             vec![
                 Span::styled(format!("{label} "), theme.faint()),
                 Span::styled(facts::percent(share), theme.strong()),
-                Span::styled(format!(" (random walk {:.0} %)", null * 100.0), theme.faint()),
+                Span::styled(
+                    format!(" (random walk {:.0} %)", null * 100.0),
+                    theme.faint(),
+                ),
             ],
         ));
     }
@@ -236,6 +260,9 @@ mod tests {
 
     #[test]
     fn digits_are_grouped() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1 000", "1 234 567"]);
+        assert_eq!(
+            [0, 999, 1000, 1_234_567].map(thousands),
+            ["0", "999", "1 000", "1 234 567"]
+        );
     }
 }
