@@ -92,7 +92,7 @@ fn checkpoints_arrive_one_by_one_and_a_half_written_one_when_it_is_whole() {
     add(&run, 0);
     watched.expect("checkpoint step 0 (model_0.pt)");
     watched.expect("model mlp");
-    watched.expect("loss 2.3");
+    watched.expect("at step 0 (model_0.pt), accuracy");
     let bytes = fs::read(fixture("mlp-fashion/model_395.pt")).unwrap();
     fs::write(run.join("model_395.pt"), &bytes[..bytes.len() / 2]).unwrap();
     watched.expect("unreadable");
@@ -100,7 +100,7 @@ fn checkpoints_arrive_one_by_one_and_a_half_written_one_when_it_is_whole() {
     watched.expect("checkpoint step 1580 (model_1580.pt)");
     fs::write(run.join("model_395.pt"), &bytes).unwrap();
     watched.expect("checkpoint step 395 (model_395.pt)");
-    watched.expect("map 5×5");
+    watched.expect("map 17×17");
     fs::remove_file(run.join("model_0.pt")).unwrap();
     watched.expect("gone step 0");
 }
@@ -116,7 +116,7 @@ fn without_data_or_a_known_model_the_path_is_told_all_the_same() {
     fs::copy(fixture("torch/plain.pt"), run.path().join("model_0.pt")).unwrap();
     let watched = Watched::start(run.path(), &["--data", "digits"]);
     watched.expect("checkpoint step 0");
-    watched.expect("no surface: no known architecture");
+    watched.expect("no known architecture has such tensors");
 }
 
 #[test]

@@ -39,12 +39,12 @@ impl Watch {
             setup: self.measure.setup(),
             batch_norm: self.bn,
         })?;
+        if io::stdout().is_terminal() {
+            return show(session);
+        }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        if io::stdout().is_terminal() {
-            todo!("screen")
-        }
         runtime.block_on(print_lines(session, |_| false))?;
         Ok(())
     }

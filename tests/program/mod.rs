@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 /// Path of a file or folder of tests/fixtures.
-pub fn fixture(name: &str) -> String {
+pub(crate) fn fixture(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures")
         .join(name);
@@ -16,19 +16,19 @@ pub fn fixture(name: &str) -> String {
 }
 
 /// The program with its log in a folder that goes away.
-pub fn program() -> Command {
+pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_isoloss"));
     command.env("XDG_STATE_HOME", std::env::temp_dir().join("isoloss-tests"));
     command
 }
 
 /// Runs the program to its end.
-pub fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     program().args(arguments).output().unwrap()
 }
 
 /// Runs it and expects success and JSON.
-pub fn json(arguments: &[&str]) -> Value {
+pub(crate) fn json(arguments: &[&str]) -> Value {
     let output = run(arguments);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {stderr}");
@@ -36,7 +36,7 @@ pub fn json(arguments: &[&str]) -> Value {
 }
 
 /// Runs it and expects this exit code; returns what it said on stderr.
-pub fn refusal(arguments: &[&str], code: i32) -> String {
+pub(crate) fn refusal(arguments: &[&str], code: i32) -> String {
     let output = run(arguments);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
