@@ -57,14 +57,12 @@ impl OutputOptions {
 
     /// Writes the result, whole or not at all.
     pub(super) fn write(&self, result: &str) -> anyhow::Result<()> {
-        match &self.out {
-            Some(path) => fs::write(path, result)
-                .with_context(|| format!("{}: cannot be written", path.display())),
-            None => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(result.as_bytes())?;
-                Ok(stdout.flush()?)
-            }
+        if let Some(path) = &self.out {
+            return fs::write(path, result)
+                .with_context(|| format!("{}: cannot be written", path.display()));
         }
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(result.as_bytes())?;
+        Ok(stdout.flush()?)
     }
 }

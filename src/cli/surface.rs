@@ -108,7 +108,7 @@ impl Surface {
             let point = resident.point(at)?;
             scene.objective.at(point).inspect(|_| bar.inc(1))
         })?;
-        let path = self.measure_path(&scene, &resident, &bar)?;
+        let path = Self::measure_path(&scene, &resident, &bar)?;
         bar.finish_and_clear();
         let report = self.report(&scene, grid, path);
         self.output.write(&match self.output.format {
@@ -242,7 +242,6 @@ impl Surface {
 
     /// The loss of every checkpoint and of its projection onto the plane.
     fn measure_path(
-        &self,
         scene: &Scene,
         resident: &ResidentPlane,
         bar: &ProgressBar,

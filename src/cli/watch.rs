@@ -40,7 +40,7 @@ impl Watch {
             batch_norm: self.bn,
         })?;
         if io::stdout().is_terminal() {
-            return show(session);
+            return show(&session);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -75,7 +75,7 @@ pub(super) async fn print_lines(
 }
 
 /// The screen, until the user quits; then what was found, on the normal screen.
-pub(super) fn show(session: Session) -> anyhow::Result<()> {
+pub(super) fn show(session: &Session) -> anyhow::Result<()> {
     let look = Look {
         theme: ThemeName::from_environment(),
         ..Look::default()
@@ -85,7 +85,7 @@ pub(super) fn show(session: Session) -> anyhow::Result<()> {
         .build()?;
     let snapshots = session.snapshots.clone();
     let app = runtime.block_on(screen::run(App::new(look), snapshots, |command| {
-        session.command(command)
+        session.command(command);
     }))?;
     println!("{}", summary::sentence(app.snapshot()));
     Ok(())

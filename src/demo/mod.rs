@@ -1,7 +1,5 @@
 //! A real training run to watch: a small ResNet learns the samples and saves checkpoints as it goes.
 
-#![allow(clippy::doc_markdown, reason = "PyTorch and ReLU are names, not code")]
-
 mod network;
 mod save;
 mod sgd;

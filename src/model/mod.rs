@@ -1,7 +1,5 @@
 //! Forward passes of the known architectures, and how they are recognized from a state dict.
 
-#![allow(clippy::doc_markdown, reason = "PyTorch and ReLU are names, not code")]
-
 mod detect;
 mod layer;
 mod mlp;

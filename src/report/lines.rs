@@ -76,7 +76,7 @@ fn checkpoint(
             CheckpointState::Waiting => lines.push(format!("writing {}", name(line))),
             CheckpointState::Unreadable(reason) => lines.push(format!("unreadable {reason}")),
             CheckpointState::OnPath => {
-                lines.push(format!("checkpoint {}{}", name(line), place(line, after)))
+                lines.push(format!("checkpoint {}{}", name(line), place(line, after)));
             }
             CheckpointState::Settled => {}
         }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::data::Split;
-use crate::landscape::surface::Surface;
+use crate::landscape::surface::{Measure, Surface};
 use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::recipe::BatchNorm;
 
@@ -100,35 +100,27 @@ pub struct Json<'a> {
 }
 
 impl Report {
-    /// The values at every crossing of the grid's lines: measured ones to the digit, others interpolated.
-    fn values(&self) -> (Vec<Vec<f64>>, Vec<Vec<f64>>, Vec<Vec<bool>>) {
+    /// The values at every crossing of the grid's lines, measured ones to the digit, others
+    /// interpolated, and whether each was measured. Entry `j * x.len() + i` belongs to `x[i]`, `y[j]`.
+    fn values(&self) -> Vec<(Measure, bool)> {
         let (x, y) = (self.grid.x(), self.grid.y());
         let field = self.grid.sample(x, y);
-        let at = |i: usize, j: usize| {
-            let index = j * x.len() + i;
-            match self.grid.get(i, j) {
-                Some(measure) => (measure.loss, measure.accuracy, true),
-                None => (field.loss[index], field.accuracy[index], false),
-            }
+        let at = |index: usize| {
+            let measured = self.grid.get(index % x.len(), index / x.len());
+            let predicted = Measure {
+                loss: field.loss[index],
+                accuracy: field.accuracy[index],
+            };
+            (measured.unwrap_or(predicted), measured.is_some())
         };
-        let rows = |j: usize| (0..x.len()).map(move |i| at(i, j));
-        (
-            (0..y.len())
-                .map(|j| rows(j).map(|v| v.0).collect())
-                .collect(),
-            (0..y.len())
-                .map(|j| rows(j).map(|v| v.1).collect())
-                .collect(),
-            (0..y.len())
-                .map(|j| rows(j).map(|v| v.2).collect())
-                .collect(),
-        )
+        (0..field.loss.len()).map(at).collect()
     }
 
     /// The JSON of this surface.
     #[must_use]
     pub fn json(&self) -> Json<'_> {
-        let (loss, accuracy, measured) = self.values();
+        let values = self.values();
+        let rows = values.chunks(self.grid.x().len());
         Json {
             run: &self.run,
             origin: OriginJson { step: self.origin },
@@ -141,9 +133,15 @@ impl Report {
             plane: &self.plane,
             x: self.grid.x(),
             y: self.grid.y(),
-            loss,
-            accuracy,
-            measured,
+            loss: rows
+                .clone()
+                .map(|row| row.iter().map(|v| v.0.loss).collect())
+                .collect(),
+            accuracy: rows
+                .clone()
+                .map(|row| row.iter().map(|v| v.0.accuracy).collect())
+                .collect(),
+            measured: rows.map(|row| row.iter().map(|v| v.1).collect()).collect(),
             evaluations: self.grid.measured(),
             path: &self.path,
         }
@@ -154,16 +152,19 @@ impl Report {
     /// # Errors
     /// Never: rows are written to memory.
     pub fn csv(&self) -> Result<String, csv::Error> {
-        let (loss, accuracy, measured) = self.values();
         let head = ["x", "y", "loss", "accuracy", "measured"]
             .map(str::to_owned)
             .to_vec();
         let (x, y) = (self.grid.x(), self.grid.y());
-        let points = (0..y.len()).flat_map(|j| (0..x.len()).map(move |i| (i, j)));
-        let rows = points.map(|(i, j)| {
-            let values = [x[i], y[j], loss[j][i], accuracy[j][i]].map(cell);
-            [values.to_vec(), vec![measured[j][i].to_string()]].concat()
-        });
+        let rows = self
+            .values()
+            .into_iter()
+            .enumerate()
+            .map(|(index, (measure, measured))| {
+                let (x, y) = (x[index % x.len()], y[index / x.len()]);
+                let values = [x, y, measure.loss, measure.accuracy].map(cell);
+                [values.to_vec(), vec![measured.to_string()]].concat()
+            });
         csv_rows(std::iter::once(head).chain(rows))
     }
 

@@ -162,9 +162,8 @@ impl Scanner {
                     // A writer causes a notification a write: they must not become a scan each.
                     until = until.min(scanned + SETTLE);
                 }
-                Ok(Wake::Rescan) => return true,
                 Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
-                Err(RecvTimeoutError::Timeout) => return true,
+                Ok(Wake::Rescan) | Err(RecvTimeoutError::Timeout) => return true,
             }
         }
     }

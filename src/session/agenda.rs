@@ -96,7 +96,7 @@ impl Agenda {
     #[must_use]
     pub fn new(
         generation: u64,
-        trajectory: Arc<Trajectory>,
+        trajectory: &Arc<Trajectory>,
         members: &[Checkpoint],
         window: Option<Window>,
         known_truth: impl Fn(usize) -> bool,
@@ -123,7 +123,7 @@ impl Agenda {
         };
         let mut agenda = Self {
             generation,
-            trajectory: Arc::clone(&trajectory),
+            trajectory: Arc::clone(trajectory),
             spots: Vec::new(),
             meanings: Vec::new(),
             surface,
@@ -138,7 +138,7 @@ impl Agenda {
         // The coarsest level stands in a moment; everything finer waits for the slices.
         agenda.plan_levels(0..levels.min(1));
         agenda.plan_slices();
-        agenda.plan_levels(1..levels.min(FIRST_LEVELS).max(1));
+        agenda.plan_levels(1..levels.min(FIRST_LEVELS));
         for &i in newest_first.iter().skip(1) {
             agenda.plan_checkpoint(i, members, &known_truth);
         }
@@ -324,7 +324,7 @@ mod tests {
             singular: (1..count).map(|k| 1.0 / k as f64).collect(),
             ..Trajectory::default()
         };
-        Agenda::new(1, Arc::new(trajectory), &members, window, |_| known)
+        Agenda::new(1, &Arc::new(trajectory), &members, window, |_| known)
     }
 
     #[test]
