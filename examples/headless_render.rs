@@ -52,11 +52,17 @@ fn ansi(buffer: &Buffer) -> String {
     let mut text = String::new();
     for row in buffer.content.chunks(buffer.area.width.into()) {
         for cell in row {
-            let attributes = [(Modifier::BOLD, ";1"), (Modifier::DIM, ";2"), (Modifier::REVERSED, ";7")];
-            let set = attributes.iter().filter(|(m, _)| cell.modifier.contains(*m));
+            let attributes = [
+                (Modifier::BOLD, ";1"),
+                (Modifier::DIM, ";2"),
+                (Modifier::REVERSED, ";7"),
+            ];
+            let set = attributes
+                .iter()
+                .filter(|(m, _)| cell.modifier.contains(*m));
             let codes: String = set.map(|(_, code)| *code).collect();
             let (ink, ground) = (colour(cell.fg, 38), colour(cell.bg, 48));
-            text += &format!("\x1b[0{codes}{ink}{ground}m{}", cell.symbol());
+            text.extend(["\x1b[0", &codes, &ink, &ground, "m", cell.symbol()]);
         }
         text += "\x1b[0m\n";
     }

@@ -92,7 +92,12 @@ mod tests {
 
     #[test]
     fn ranges_without_extent_have_no_ticks() {
-        for (min, max) in [(1.0, 1.0), (2.0, 1.0), (f64::NAN, 1.0), (0.0, f64::INFINITY)] {
+        for (min, max) in [
+            (1.0, 1.0),
+            (2.0, 1.0),
+            (f64::NAN, 1.0),
+            (0.0, f64::INFINITY),
+        ] {
             assert!(ticks(min, max, 5).is_empty());
         }
     }

@@ -210,10 +210,7 @@ mod tests {
             },
         );
         picture.print(0, 0, "x", Cell::ink(Some(Rgb(9, 9, 9))));
-        assert_eq!(
-            picture.ansi(),
-            "\x1b[0;38;2;9;9;9;48;2;1;2;3mx\x1b[0m\n"
-        );
+        assert_eq!(picture.ansi(), "\x1b[0;38;2;9;9;9;48;2;1;2;3mx\x1b[0m\n");
     }
 
     #[test]

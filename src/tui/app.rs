@@ -155,7 +155,11 @@ impl App {
         let widest = furthest(0).max(furthest(1));
         let around = |axis: usize| {
             // An axis along which the path stands still is looked at as far as the other one.
-            let reach = if furthest(axis) > 1e-3 * widest { furthest(axis) } else { widest };
+            let reach = if furthest(axis) > 1e-3 * widest {
+                furthest(axis)
+            } else {
+                widest
+            };
             let half = reach * (1.0 + MARGIN);
             [here[axis] - half, here[axis] + half]
         };
@@ -284,6 +288,7 @@ fn is_sound(window: Window) -> bool {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[allow(clippy::float_cmp, reason = "cases that are exact")]
 mod tests {
     use super::*;
     use crate::weights::trajectory::Trajectory;
@@ -388,7 +393,12 @@ mod tests {
     #[test]
     fn without_a_path_nothing_moves() {
         let mut app = App::new(Look::default());
-        for action in [Action::ZoomIn, Action::PanUp, Action::Neighbourhood, Action::ScrubBack] {
+        for action in [
+            Action::ZoomIn,
+            Action::PanUp,
+            Action::Neighbourhood,
+            Action::ScrubBack,
+        ] {
             assert_eq!(app.update(action), []);
         }
         assert_eq!((app.window(), app.selected()), (None, None));

@@ -199,7 +199,10 @@ mod tests {
         };
         for row in KEYMAP {
             let printed: HashSet<String> = row.keys.split(' ').map(str::to_owned).collect();
-            let bound = row.bindings.iter().map(|(code, with, _)| name(*code, *with));
+            let bound = row
+                .bindings
+                .iter()
+                .map(|(code, with, _)| name(*code, *with));
             let bound: HashSet<String> = bound.filter(|key| key != "=").collect();
             assert_eq!(printed, bound);
         }

@@ -71,7 +71,7 @@ pub fn arrange(area: Rect, has_banner: bool) -> Arrangement {
         let [header, banner, body, status] =
             Layout::vertical([Length(1), Length(banner_rows), Min(0), Length(1)]).areas(area);
         // The map has two thirds, but the numbers beside it need no more than this.
-        let side = (area.width / 3).clamp(38, 48);
+        let side = (area.width / 3).clamp(40, 48);
         let [map, right] = Layout::horizontal([Min(0), Length(side)]).areas(body);
         let [slices, trust] = Layout::vertical([Min(0), Length(TRUST)]).areas(right);
         Arrangement::Full {
@@ -112,15 +112,28 @@ mod tests {
 
     #[test]
     fn the_size_chooses_the_arrangement() {
-        assert_eq!((kind(100, 30), kind(99, 30), kind(100, 29)), ("full", "compact", "compact"));
-        assert_eq!((kind(60, 16), kind(59, 16), kind(60, 15)), ("compact", "tiny", "tiny"));
+        assert_eq!(
+            (kind(100, 30), kind(99, 30), kind(100, 29)),
+            ("full", "compact", "compact")
+        );
+        assert_eq!(
+            (kind(60, 16), kind(59, 16), kind(60, 15)),
+            ("compact", "tiny", "tiny")
+        );
         assert_eq!(kind(0, 0), "tiny");
     }
 
     #[test]
     fn parts_cover_the_screen_and_do_not_overlap() {
         let area = Rect::new(0, 0, 120, 40);
-        let Arrangement::Full { header, banner, map, slices, trust, status } = arrange(area, true)
+        let Arrangement::Full {
+            header,
+            banner,
+            map,
+            slices,
+            trust,
+            status,
+        } = arrange(area, true)
         else {
             unreachable!("120×40 is full");
         };

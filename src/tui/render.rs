@@ -5,9 +5,9 @@ use ratatui::Frame;
 use crate::plot::raster::Marker;
 
 use super::app::{App, View};
+use super::ascii;
 use super::layout::{Arrangement, arrange};
 use super::view::{header, help, map, slices, status, trust};
-use super::ascii;
 
 /// Draws the whole screen.
 pub fn render(app: &App, frame: &mut Frame<'_>) {

@@ -107,7 +107,11 @@ impl Theme {
     /// Reads a theme file: all tokens, or none for a theme without colours.
     fn parse(file: &str) -> Result<Self, toml::de::Error> {
         let tokens: toml::Table = file.parse()?;
-        let colours = if tokens.is_empty() { None } else { Some(tokens.try_into()?) };
+        let colours = if tokens.is_empty() {
+            None
+        } else {
+            Some(tokens.try_into()?)
+        };
         Ok(Self { colours })
     }
 
@@ -173,12 +177,18 @@ impl Theme {
     /// Something went wrong.
     #[must_use]
     pub fn bad(&self) -> Style {
-        self.ink(|c| c.bad, Modifier::BOLD, Modifier::BOLD | Modifier::REVERSED)
+        self.ink(
+            |c| c.bad,
+            Modifier::BOLD,
+            Modifier::BOLD | Modifier::REVERSED,
+        )
     }
 
     fn ink(&self, token: impl Fn(&Colours) -> Rgb, coloured: Modifier, mono: Modifier) -> Style {
         match &self.colours {
-            Some(colours) => Style::new().fg(terminal(token(colours))).add_modifier(coloured),
+            Some(colours) => Style::new()
+                .fg(terminal(token(colours)))
+                .add_modifier(coloured),
             None => Style::new().add_modifier(mono),
         }
     }
@@ -210,7 +220,10 @@ mod tests {
         for name in [ThemeName::Dark, ThemeName::Light] {
             let c = Theme::of(name).colours.unwrap();
             for ink in [c.text, c.accent, c.good, c.warn, c.bad, c.path, c.mark] {
-                assert!((ink.luma() - c.ground.luma()).abs() > 0.4, "{name:?}: {ink:?}");
+                assert!(
+                    (ink.luma() - c.ground.luma()).abs() > 0.4,
+                    "{name:?}: {ink:?}"
+                );
             }
             assert!((c.faint.luma() - c.ground.luma()).abs() > 0.3);
         }

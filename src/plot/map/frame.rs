@@ -48,13 +48,17 @@ impl Sheet<'_> {
             free_from = 3;
         }
         let [min, max] = self.scene.y;
-        for tick in ticks(min, max, (self.area.height / 4).clamp(2, 9)) {
+        for tick in ticks(min, max, (self.area.height / 3).clamp(2, 9)) {
             let Some((_, row)) = self.cell([self.scene.x[0], tick.at]) else {
                 continue;
             };
             if row >= free_from {
                 picture.print_right(end, row, &tick.label, self.faint_ink());
-                let dash = if self.scene.marker == Marker::Ascii { '-' } else { '╶' };
+                let dash = if self.scene.marker == Marker::Ascii {
+                    '-'
+                } else {
+                    '╶'
+                };
                 picture.print_right(end + 1, row, &dash.to_string(), self.faint_ink());
             }
         }
@@ -67,9 +71,14 @@ impl Sheet<'_> {
         let percent = title.percent().map_or(String::new(), |p| format!(" {p}"));
         let free_until = end - (title.name.chars().count() + percent.chars().count()).min(end);
         picture.print_right(end, row, &percent, self.text_ink());
-        picture.print_right(end - percent.chars().count(), row, &title.name, self.title_ink());
+        picture.print_right(
+            end - percent.chars().count(),
+            row,
+            &title.name,
+            self.title_ink(),
+        );
         let [min, max] = self.scene.x;
-        for tick in ticks(min, max, (self.area.width / 12).clamp(2, 9)) {
+        for tick in ticks(min, max, (self.area.width / 7).clamp(2, 9)) {
             let Some((column, _)) = self.cell([tick.at, self.scene.y[0]]) else {
                 continue;
             };

@@ -105,7 +105,9 @@ impl Sheet<'_> {
             let Some((column, row)) = *station else {
                 continue;
             };
-            let crowded = taken.iter().any(|t| t.1 == row && t.0.abs_diff(column) <= 1);
+            let crowded = taken
+                .iter()
+                .any(|t| t.1 == row && t.0.abs_diff(column) <= 1);
             if !crowded {
                 taken.push((column, row));
                 self.put_trace(picture, (column, row), marks.checkpoint, i);
@@ -119,7 +121,11 @@ impl Sheet<'_> {
             (station(0), marks.start, self.scene.tints.map(path)),
             (trail.lowest, marks.lowest, self.scene.tints.map(mark)),
             (station(last), marks.current, self.scene.tints.map(path)),
-            (selected.and_then(station), marks.selected, self.scene.tints.map(mark)),
+            (
+                selected.and_then(station),
+                marks.selected,
+                self.scene.tints.map(mark),
+            ),
         ];
         for (place, symbol, colour) in ranked {
             let Some((column, row)) = place else { continue };

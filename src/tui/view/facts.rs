@@ -68,7 +68,11 @@ pub(crate) fn missing(snapshot: &Snapshot) -> (usize, usize) {
 pub(crate) fn axes(snapshot: &Snapshot) -> usize {
     let singular = snapshot.trajectory.as_ref().map(|path| &path.singular);
     singular.map_or(0, |singular| {
-        singular.iter().take(2).filter(|sigma| **sigma > 0.0).count()
+        singular
+            .iter()
+            .take(2)
+            .filter(|sigma| **sigma > 0.0)
+            .count()
     })
 }
 
@@ -89,6 +93,9 @@ mod tests {
             loss: 0.29512,
             accuracy: 0.8984,
         };
-        assert_eq!((loss(Some(measure)), accuracy(Some(measure))), ("0.295".into(), "89.8 %".into()));
+        assert_eq!(
+            (loss(Some(measure)), accuracy(Some(measure))),
+            ("0.295".into(), "89.8 %".into())
+        );
     }
 }

@@ -9,7 +9,7 @@ use crate::plot::raster::Marker;
 
 use super::super::app::App;
 use super::super::keymap::KEYMAP;
-use super::framed;
+use super::{enclosed, frame};
 
 /// Columns of the keys.
 const KEYS: usize = 10;
@@ -35,7 +35,9 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let mut lines: Vec<Line<'static>> = KEYMAP.iter().map(|r| row(r.keys, r.help)).collect();
     lines.push(Line::default());
     let ascii = app.look().marker == Marker::Ascii;
-    lines.extend(SIGNS.map(|[signs, plain, meaning]| row(if ascii { plain } else { signs }, meaning)));
+    lines.extend(
+        SIGNS.map(|[signs, plain, meaning]| row(if ascii { plain } else { signs }, meaning)),
+    );
     let width = WIDTH.min(area.width);
     let height = (lines.len() as u16 + 2).min(area.height);
     let pane = Rect {
@@ -46,6 +48,6 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     };
     Clear.render(pane, buffer);
     buffer.set_style(pane, theme.base());
-    let inner = framed(app, "keys", pane, buffer);
+    let inner = enclosed(&frame(app, "keys"), pane, buffer);
     Paragraph::new(lines).render(inner, buffer);
 }

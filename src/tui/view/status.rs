@@ -2,14 +2,14 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::{Line, Span};
+use ratatui::text::Span;
 use ratatui::widgets::Widget;
 
 use crate::session::snapshot::Finding;
 
 use super::super::app::App;
 use super::super::line::{Piece, fit};
-use super::{facts, header};
+use super::{facts, header, padded};
 
 /// Columns of the progress bar.
 const BAR: usize = 12;
@@ -27,7 +27,8 @@ const HINTS: [(&str, &str); 7] = [
 /// Draws the line. `device` tells whether the device belongs here or in the header.
 pub(crate) fn render(app: &App, device: bool, area: Rect, buffer: &mut Buffer) {
     let theme = app.theme();
-    let mut pieces = vec![Piece::new(0, vec![Span::raw("")])];
+    let area = padded(area);
+    let mut pieces = Vec::new();
     if device && !app.snapshot().device.is_empty() {
         let speed = Span::styled(header::speed(app), theme.faint());
         pieces.push(Piece::new(4, vec![speed]));
@@ -39,11 +40,18 @@ pub(crate) fn render(app: &App, device: bool, area: Rect, buffer: &mut Buffer) {
     let room = area.width.saturating_sub(used + 3);
     let hints = HINTS.iter().enumerate().map(|(rank, (key, does))| {
         let key = Span::styled(*key, theme.accent());
-        Piece::new(rank as u8, vec![key, Span::styled(format!(" {does}"), theme.faint())])
+        Piece::new(
+            rank as u8,
+            vec![key, Span::styled(format!(" {does}"), theme.faint())],
+        )
     });
     let hints = fit(hints.collect(), room.into());
     if hints.width() <= room.into() {
-        let rest = Rect { x: area.x + area.width - room - 1, width: room, ..area };
+        let rest = Rect {
+            x: area.right() - room,
+            width: room,
+            ..area
+        };
         hints.right_aligned().render(rest, buffer);
     }
 }
@@ -54,7 +62,10 @@ pub(crate) fn render_tiny(app: &App, area: Rect, buffer: &mut Buffer) {
     let mut pieces = Vec::new();
     if let Some(step) = facts::selected_step(app) {
         let loss = facts::loss(facts::measure(app));
-        pieces.push(Piece::new(0, vec![Span::styled(format!("loss {loss}"), theme.strong())]));
+        pieces.push(Piece::new(
+            0,
+            vec![Span::styled(format!("loss {loss}"), theme.strong())],
+        ));
         pieces.push(Piece::new(1, vec![Span::raw(format!("step {step}"))]));
     }
     if app.behind().is_some() {
@@ -64,7 +75,10 @@ pub(crate) fn render_tiny(app: &App, area: Rect, buffer: &mut Buffer) {
         pieces.push(Piece::new(2, vec![Span::styled("!", theme.bad())]));
     }
     pieces.extend(progress(app));
-    let help = vec![Span::styled("?", theme.accent()), Span::styled(" help", theme.faint())];
+    let help = vec![
+        Span::styled("?", theme.accent()),
+        Span::styled(" help", theme.faint()),
+    ];
     pieces.push(Piece::new(6, help));
     fit(pieces, area.width.into()).render(area, buffer);
 }
@@ -77,7 +91,10 @@ fn progress(app: &App) -> Vec<Piece> {
     if app.is_paused() || progress.paused {
         return vec![Piece::new(3, vec![Span::styled("paused", theme.warn())])];
     }
-    if snapshot.trajectory.is_none() || matches!(snapshot.data, Finding::Not(_)) || matches!(snapshot.model, Finding::Not(_)) {
+    if snapshot.trajectory.is_none()
+        || matches!(snapshot.data, Finding::Not(_))
+        || matches!(snapshot.model, Finding::Not(_))
+    {
         return Vec::new();
     }
     let Some(lines) = progress.lines else {
@@ -108,6 +125,6 @@ fn progress(app: &App) -> Vec<Piece> {
 /// The line of a compact screen that stands for the trust pane.
 pub(crate) fn render_trust(app: &App, area: Rect, buffer: &mut Buffer) {
     let pieces = super::trust::brief(app);
-    let line: Line<'static> = fit(pieces, area.width.into());
-    line.render(area, buffer);
+    let area = padded(area);
+    fit(pieces, area.width.into()).render(area, buffer);
 }

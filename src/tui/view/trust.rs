@@ -12,16 +12,16 @@ use crate::weights::trajectory::Trajectory;
 
 use super::super::app::App;
 use super::super::line::Piece;
-use super::{facts, framed};
+use super::{enclosed, facts, frame, padded};
 
 /// Columns of the names at the left.
-const LABEL: usize = 11;
+const LABEL: usize = 10;
 /// From this R² on in both components, a path is said to look like a random walk.
 const LISSAJOUS_WARNS: f64 = 0.9;
 
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
-    let inner = framed(app, "trust", area, buffer);
+    let inner = enclosed(&frame(app, "trust"), area, buffer);
     let mut lines = Vec::new();
     if let Some(trajectory) = &app.snapshot().trajectory {
         lines.extend(plane(app, trajectory));
@@ -29,8 +29,9 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     }
     lines.extend(sources(app));
     lines.extend(unreadable(app));
-    let padded = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
-    Paragraph::new(lines).wrap(Wrap { trim: false }).render(padded, buffer);
+    Paragraph::new(lines)
+        .wrap(Wrap { trim: false })
+        .render(padded(inner), buffer);
 }
 
 /// A line of the pane: a name, a number that is read first, and the rest.
@@ -48,22 +49,36 @@ fn plane(app: &App, trajectory: &Trajectory) -> Vec<Line<'static>> {
     let theme = app.theme();
     let mut lines = Vec::new();
     if let Some((label, share, null)) = explained(trajectory) {
-        let style = if share > null { theme.strong() } else { theme.warn() };
-        let rest = format!("  random walk {}", facts::percent(null));
+        let style = if share > null {
+            theme.strong()
+        } else {
+            theme.warn()
+        };
+        let rest = format!(" (random walk {:.0} %)", null * 100.0);
         lines.push(row(app, &label, (facts::percent(share), style), rest));
     }
     let selected = app.selected().unwrap_or(0);
     if let Some([median, most]) = residuals(trajectory) {
-        let last = trajectory.residual.len() - 1;
         let percent = |share: f64| format!("{:.0} %", share * 100.0);
-        let (value, rest) = match trajectory.residual.get(selected) {
-            Some(here) if selected < last => {
-                (percent(*here), format!(" here, median {}, most {}", percent(median), percent(most)))
+        let summary = format!("{} median, {} at most", percent(median), percent(most));
+        // The last checkpoint is the plane's origin: its 0 would say nothing.
+        let (others, here) = (
+            trajectory.residual.len() - 1,
+            trajectory.residual.get(selected),
+        );
+        match here.filter(|_| selected < others) {
+            Some(here) => {
+                let value = (percent(*here), theme.strong());
+                lines.push(row(app, "off plane", value, " here".into()));
+                lines.push(row(app, "", (String::new(), theme.faint()), summary));
             }
-            // The last checkpoint is the plane's origin: its 0 would say nothing.
-            _ => (percent(median), format!(" median, most {}", percent(most))),
-        };
-        lines.push(row(app, "off plane", (value, theme.strong()), rest));
+            None => lines.push(row(
+                app,
+                "off plane",
+                (summary, Style::new()),
+                String::new(),
+            )),
+        }
     }
     if let [first, second, ..] = trajectory.lissajous[..]
         && first.min(second) >= LISSAJOUS_WARNS
@@ -100,7 +115,12 @@ fn losses(app: &App) -> Vec<Line<'static>> {
     let line = facts::selected(app);
     let (truth, map) = (line.and_then(|l| l.truth), line.and_then(|l| l.on_plane));
     let pair = |label: &str, truth: String, map: String| {
-        row(app, label, (truth, theme.strong()), format!(" true, {map} on the map"))
+        row(
+            app,
+            label,
+            (truth, theme.strong()),
+            format!(" true, {map} on map"),
+        )
     };
     vec![
         pair("loss", facts::loss(truth), facts::loss(map)),
@@ -119,7 +139,7 @@ fn sources(app: &App) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     match &snapshot.model {
         Finding::Is(model) if model.parameters > 0 => {
-            let text = format!("{}, {} parameters", model.name, thousands(model.parameters));
+            let text = format!("{} ({} weights)", model.name, thousands(model.parameters));
             lines.push(found("model", Ok(text)));
         }
         Finding::Is(model) => lines.push(found("model", Ok(model.name.clone()))),
@@ -132,7 +152,7 @@ fn sources(app: &App) -> Vec<Line<'static>> {
         Finding::Pending => {}
     }
     if !snapshot.batch_norm.is_empty() {
-        lines.push(found("batch norm", Ok(snapshot.batch_norm.clone())));
+        lines.push(found("bn mode", Ok(snapshot.batch_norm.clone())));
     }
     lines
 }
@@ -164,10 +184,15 @@ fn thousands(count: usize) -> String {
 fn unreadable(app: &App) -> Vec<Line<'static>> {
     let theme = app.theme();
     let (count, _) = facts::missing(app.snapshot());
-    let newest = app.snapshot().checkpoints.iter().rev().find_map(|line| match &line.state {
-        CheckpointState::Unreadable(reason) => Some(reason),
-        _ => None,
-    });
+    let newest = app
+        .snapshot()
+        .checkpoints
+        .iter()
+        .rev()
+        .find_map(|line| match &line.state {
+            CheckpointState::Unreadable(reason) => Some(reason),
+            _ => None,
+        });
     newest.map_or(Vec::new(), |reason| {
         vec![
             Line::styled(format!("{count} unreadable, retried:"), theme.warn()),
@@ -182,14 +207,17 @@ pub(super) fn brief(app: &App) -> Vec<Piece> {
     let Some(trajectory) = &app.snapshot().trajectory else {
         return Vec::new();
     };
-    let mut pieces = vec![Piece::new(9, vec![Span::raw("")])];
+    let mut pieces = Vec::new();
     if let Some((label, share, null)) = explained(trajectory) {
         pieces.push(Piece::new(
             0,
             vec![
                 Span::styled(format!("{label} "), theme.faint()),
                 Span::styled(facts::percent(share), theme.strong()),
-                Span::styled(format!(" (random walk {:.0} %)", null * 100.0), theme.faint()),
+                Span::styled(
+                    format!(" (random walk {:.0} %)", null * 100.0),
+                    theme.faint(),
+                ),
             ],
         ));
     }
@@ -217,6 +245,7 @@ pub(super) fn brief(app: &App) -> Vec<Piece> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+#[allow(clippy::float_cmp, reason = "cases that are exact")]
 mod tests {
     use super::*;
 
@@ -236,6 +265,9 @@ mod tests {
 
     #[test]
     fn digits_are_grouped() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1 000", "1 234 567"]);
+        assert_eq!(
+            [0, 999, 1000, 1_234_567].map(thousands),
+            ["0", "999", "1 000", "1 234 567"]
+        );
     }
 }
