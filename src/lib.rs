@@ -1,10 +1,34 @@
 //! isoloss watches a training run's checkpoint folder, places every checkpoint on the principal
 //! plane of the run's own trajectory, measures the loss around it and draws contours and path.
+//!
+//! ```text
+//!  run/            weights/                    landscape/                plot/           tui/ | report/
+//!  scan ─▶ read ─▶ Gram ─▶ PCA ─▶ Plane ─────▶ Survey ─▶ Objective ────▶ Surface ─▶ levels, contours ─▶ picture
+//!                                              (which     (loss at θ)
+//!                                               point         ▲
+//!                                               next)         │
+//!                                     model/ (forward pass) ──┤
+//!                                     data/  (fixed samples) ─┘
+//! ```
+//!
+//! Data goes from left to right and never back; control goes the other way, as one
+//! [`tui::action::Action`] or [`session::snapshot::Command`]. [`session`] holds the threads of a live
+//! run together, [`cli`] has a file for each command, [`demo`] trains the network that is watched where
+//! there is nothing else to watch.
+//!
+//! Rules, kept by `tests/architecture.rs`:
+//! - `tui` and `report` know the rooms before them; none of these knows `tui`, `report` or `cli`.
+//! - `run`, `weights` and `plot` do not know candle; it enters in `model` and `landscape`.
+//! - tokio lives in `session` (a channel), `tui` (the loop) and `cli`.
+//! - A device is always an argument. Randomness is always a seed that the output names.
 
+pub mod cli;
 pub mod data;
+pub mod demo;
 pub mod landscape;
 pub mod model;
 pub mod plot;
+pub mod report;
 pub mod run;
 pub mod session;
 pub mod tui;

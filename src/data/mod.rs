@@ -1,6 +1,14 @@
 //! The fixed samples on which every loss is measured.
 
-use std::path::PathBuf;
+mod arrays;
+mod cifar;
+pub mod digits;
+mod idx;
+mod normalize;
+mod select;
+
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// Which part of a data set.
 #[derive(
@@ -93,12 +101,177 @@ pub struct Dataset {
 
 /// Why samples could not be loaded.
 #[derive(Debug, thiserror::Error)]
-pub enum DataError {}
+pub enum DataError {
+    /// Nothing is there, or nothing that is known.
+    #[error("{}: expected data of the {split} split ({expected}), found {found}", path.display())]
+    Unknown {
+        /// The folder or file.
+        path: PathBuf,
+        /// The split that was asked for.
+        split: &'static str,
+        /// What would have been read.
+        expected: &'static str,
+        /// What is there.
+        found: String,
+    },
+    /// The system refuses, or a compressed file is damaged.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// A file is not what its format asks for.
+    #[error("{}: expected {expected}, found {found}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What the format asks for.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// `--mean` or `--std` does not fit the images.
+    #[error("{option}: expected one value or one for each of {channels} channels, found {found}")]
+    Channels {
+        /// The option.
+        option: &'static str,
+        /// Channels of the images.
+        channels: usize,
+        /// Number of values given.
+        found: usize,
+    },
+    /// `--std` is not above 0.
+    #[error("--std: expected values above 0, found {0}")]
+    Std(f32),
+}
+
+/// Pixels before normalization, 0 to 1, with their labels: a whole split.
+#[derive(Clone, Debug, PartialEq)]
+struct Images {
+    name: String,
+    /// Channels, height, width.
+    shape: [usize; 3],
+    /// (N, C, H, W).
+    pixels: Vec<f32>,
+    labels: Vec<u32>,
+}
+
+impl Images {
+    fn image_len(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+impl Split {
+    /// The word that `--split` takes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Test => "test",
+        }
+    }
+}
 
 /// Loads the samples.
 ///
 /// # Errors
 /// The source is not there, is of no known format, or its files disagree.
-pub fn load(_request: &Request) -> Result<Dataset, DataError> {
-    todo!()
+pub fn load(request: &Request) -> Result<Dataset, DataError> {
+    let images = read(&request.source, request.split)?;
+    let classes = images
+        .labels
+        .iter()
+        .max()
+        .map_or(0, |label| *label as usize + 1);
+    let normalizer = normalize::Normalizer::choose(&images, request)?;
+    let mut images = select::select(images, request);
+    normalizer.apply(&mut images);
+    Ok(Dataset {
+        name: normalizer.name,
+        split: request.split,
+        shape: images.shape,
+        pixels: images.pixels,
+        labels: images.labels,
+        classes,
+        normalization: normalizer.words,
+    })
+}
+
+const KNOWN: &str =
+    "idx files, CIFAR binary batches, an .npz or .safetensors file, or the word digits";
+
+fn read(source: &Path, split: Split) -> Result<Images, DataError> {
+    let unknown = |found: String| DataError::Unknown {
+        path: source.to_path_buf(),
+        split: split.name(),
+        expected: KNOWN,
+        found,
+    };
+    let ending = source
+        .extension()
+        .and_then(|ending| ending.to_str())
+        .unwrap_or_default();
+    match ending {
+        _ if source == Path::new("digits") && !source.exists() => Ok(digits::read(split)),
+        "npz" => arrays::read_npz(source, split),
+        "safetensors" => arrays::read_safetensors(source, split),
+        _ if source.is_dir() => {
+            if let Some(files) = idx::find(source, split) {
+                return idx::read(source, &files);
+            }
+            cifar::read(source, split)?.ok_or_else(|| unknown(listing(source)))
+        }
+        _ if source.exists() => Err(unknown("a file of another kind".into())),
+        _ => Err(unknown("nothing there".into())),
+    }
+}
+
+/// The first few names of a folder, for an error message.
+fn listing(folder: &Path) -> String {
+    let entries = std::fs::read_dir(folder)
+        .map(|entries| entries.flatten().collect::<Vec<_>>())
+        .unwrap_or_default();
+    let mut names: Vec<String> = entries
+        .iter()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    match names.len() {
+        0 => "an empty folder".into(),
+        1..=4 => names.join(", "),
+        count => format!("{} and {} more", names[..4].join(", "), count - 4),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+
+    /// A request for all samples of a source as they are.
+    pub(crate) fn request(source: &Path) -> Request {
+        Request {
+            source: source.to_path_buf(),
+            split: Split::Train,
+            count: Count::All,
+            order: Order::First,
+            seed: 0,
+            mean: None,
+            std: None,
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_or_not_known_is_said_in_one_sentence() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("notes.txt"), "x").unwrap();
+        let said = |path: &Path| load(&request(path)).unwrap_err().to_string();
+        assert!(said(folder.path()).contains("found notes.txt"));
+        assert!(said(&folder.path().join("none")).ends_with("found nothing there"));
+        assert!(said(&folder.path().join("notes.txt")).ends_with("found a file of another kind"));
+    }
 }

@@ -8,6 +8,8 @@ pub mod surface;
 pub mod survey;
 pub mod surveyor;
 
+use std::path::PathBuf;
+
 use crate::data::DataError;
 use crate::model::ModelError;
 use crate::weights::WeightsError;
@@ -47,8 +49,13 @@ pub enum LandscapeError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// The architecture is not recognized.
-    #[error(transparent)]
-    Model(#[from] ModelError),
+    #[error("{}: {source}", path.display())]
+    Model {
+        /// The checkpoint whose tensors were looked at.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: ModelError,
+    },
     /// The plane cannot be made.
     #[error(transparent)]
     Weights(#[from] WeightsError),

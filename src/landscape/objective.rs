@@ -80,6 +80,12 @@ impl Objective {
         })
     }
 
+    /// Number of samples.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        self.samples
+    }
+
     /// Loss and accuracy at a flat vector of the layout on the device, of shape (`layout.len()`,).
     ///
     /// # Errors

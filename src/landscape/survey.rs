@@ -23,8 +23,13 @@ pub fn lines(count: usize, level: usize) -> Vec<usize> {
 /// Number of levels of a grid of `columns` by `rows` lines.
 #[must_use]
 pub fn levels(columns: usize, rows: usize) -> usize {
-    let complete = |level: &usize| (COARSEST << level) + 1 >= columns.max(rows);
-    (0..).find(complete).map_or(1, |last| last + 1)
+    let intervals = columns.max(rows).saturating_sub(1);
+    intervals
+        .div_ceil(COARSEST)
+        .max(1)
+        .next_power_of_two()
+        .ilog2() as usize
+        + 1
 }
 
 /// The points (column, row) that `level` adds to the coarser ones, nearest to the path first.

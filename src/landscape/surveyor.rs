@@ -239,6 +239,10 @@ impl Surveyor {
     fn recognize(&mut self, shape: &Shape) -> Result<Objective, LandscapeError> {
         let image = self.data.as_ref().map(|data| data.shape);
         let recognized = model::recognize(&shape.layout, &self.setup.model, image)
+            .map_err(|source| LandscapeError::Model {
+                path: shape.first.path.clone(),
+                source,
+            })
             .inspect_err(|error| self.news.push(Report::NoModel(error.to_string())))?;
         self.news.push(Report::Model {
             name: recognized.name.clone(),

@@ -1,10 +1,19 @@
 //! Forward passes of the known architectures, and how they are recognized from a state dict.
 
+mod detect;
+mod layer;
+mod mlp;
+pub mod ops;
+mod resnet;
+mod vgg;
+
 use std::fmt;
 use std::sync::Arc;
 
-use candle_core::{Result, Tensor};
+use candle_core::Tensor;
 
+use self::detect::Inventory;
+pub use self::detect::{Misfit, Pattern};
 use crate::weights::layout::Layout;
 
 /// All weights of a model at one point: a flat vector on the device, seen through its layout.
@@ -25,7 +34,7 @@ impl Weights {
     ///
     /// # Errors
     /// candle's, when the flat vector is not as long as the layout says.
-    pub fn slot(&self, index: usize) -> Result<Tensor> {
+    pub fn slot(&self, index: usize) -> candle_core::Result<Tensor> {
         let slot = &self.layout.slots()[index];
         self.flat
             .narrow(0, slot.offset, slot.len())?
@@ -39,7 +48,7 @@ pub trait Network: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// candle's; shapes were checked when the network was recognized.
-    fn forward(&self, weights: &Weights, images: &Tensor) -> Result<Tensor>;
+    fn forward(&self, weights: &Weights, images: &Tensor) -> candle_core::Result<Tensor>;
 }
 
 /// An architecture that was recognized in a state dict.
@@ -61,7 +70,119 @@ pub struct Recognized {
 
 /// Why no architecture was recognized.
 #[derive(Debug, thiserror::Error)]
-pub enum ModelError {}
+pub enum ModelError {
+    /// `--model` names nothing that is known.
+    #[error(
+        "the model {0:?} is not known: expected auto, mlp, resnetN with N = 6n+2 (resnet8, resnet20, resnet32, \
+         resnet44, resnet56, resnet110), resnetN-noshort, or vggN (vgg9, vgg16, vgg19)"
+    )]
+    UnknownModel(String),
+    /// The names belong to no architecture that is known.
+    #[error(
+        "no known architecture has such tensors: {unknown} of {tensors} names are not known, e.g. {examples}"
+    )]
+    NotRecognized {
+        /// How many names fit none.
+        unknown: usize,
+        /// How many tensors there are.
+        tensors: usize,
+        /// The first of these names.
+        examples: String,
+    },
+    /// There is nothing to recognize.
+    #[error("the state dict has no floating-point tensors, expected a model's weights")]
+    Empty,
+    /// The names are those of an architecture, or it was asked for, and something does not fit it.
+    #[error("the tensors were taken for {architecture}, but {misfit}")]
+    Misfit {
+        /// What they were taken for.
+        architecture: &'static str,
+        /// What does not fit.
+        misfit: Misfit,
+    },
+    /// The tensors are another model of the same kind.
+    #[error("the tensors are those of {found}, not of {asked}")]
+    OtherModel {
+        /// What `--model` names.
+        asked: String,
+        /// What it is.
+        found: String,
+    },
+    /// The samples are not what the first layer takes.
+    #[error("{model} takes images of {expected}, the samples have {}×{}×{} (channels, height, width)", .found[0], .found[1], .found[2])]
+    Image {
+        /// The model's name.
+        model: String,
+        /// What its first layer takes.
+        expected: String,
+        /// Channels, height, width of the samples.
+        found: [usize; 3],
+    },
+}
+
+/// The families of architectures, with what `--model` may say about them.
+#[derive(Clone, Copy)]
+enum Family {
+    Mlp,
+    ResNet { noshort: bool },
+    Vgg,
+}
+
+impl Family {
+    /// The family of a name that `--model` takes, other than `auto`.
+    fn named(model: &str) -> Option<Self> {
+        let depth = |family| -> Option<usize> { model.strip_prefix(family)?.parse().ok() };
+        if let Some(resnet) = model.strip_prefix("resnet") {
+            let (depth, noshort) = match resnet.strip_suffix("-noshort") {
+                Some(depth) => (depth, true),
+                None => (resnet, false),
+            };
+            let depth: usize = depth.parse().ok()?;
+            return (depth > 2 && depth % 6 == 2).then_some(Self::ResNet { noshort });
+        }
+        match model {
+            "mlp" => Some(Self::Mlp),
+            _ => depth("vgg").map(|_| Self::Vgg),
+        }
+    }
+
+    /// The family whose names these are.
+    fn of(inventory: &Inventory) -> Result<Self, ModelError> {
+        if inventory.slots().is_empty() {
+            Err(ModelError::Empty)
+        } else if resnet::claims(inventory) {
+            Ok(Self::ResNet { noshort: false })
+        } else if vgg::claims(inventory) {
+            Ok(Self::Vgg)
+        } else {
+            let strangers = mlp::strangers(inventory);
+            if strangers.is_empty() {
+                return Ok(Self::Mlp);
+            }
+            Err(ModelError::NotRecognized {
+                unknown: strangers.len(),
+                tensors: inventory.slots().len(),
+                examples: detect::quoted(&strangers),
+            })
+        }
+    }
+
+    fn recognize(
+        self,
+        inventory: Inventory,
+        image: Option<[usize; 3]>,
+    ) -> Result<Recognized, ModelError> {
+        let (architecture, recognized) = match self {
+            Self::Mlp => ("an MLP", mlp::recognize(inventory)),
+            Self::ResNet { noshort } => ("a CIFAR ResNet", resnet::recognize(inventory, noshort)),
+            Self::Vgg => ("a VGG", vgg::recognize(inventory, image)),
+        };
+        recognized.map_err(|misfit| ModelError::Misfit {
+            architecture,
+            misfit,
+        })
+    }
+}
 
 /// Finds the architecture of a state dict; `model` is `auto` or a name that `--model` takes.
 /// `image` is (channels, height, width) of the samples; what does not fit them is an error.
@@ -69,9 +190,52 @@ pub enum ModelError {}
 /// # Errors
 /// The name is unknown, names or shapes do not fit it, or the samples do not fit the model.
 pub fn recognize(
-    _layout: &Layout,
-    _model: &str,
-    _image: Option<[usize; 3]>,
-) -> std::result::Result<Recognized, ModelError> {
-    todo!()
+    layout: &Layout,
+    model: &str,
+    image: Option<[usize; 3]>,
+) -> Result<Recognized, ModelError> {
+    let inventory = Inventory::of(layout);
+    let family = match model {
+        "auto" => Family::of(&inventory)?,
+        _ => Family::named(model).ok_or_else(|| ModelError::UnknownModel(model.into()))?,
+    };
+    let recognized = family.recognize(inventory, image)?;
+    if model != "auto" && model != recognized.name {
+        return Err(ModelError::OtherModel {
+            asked: model.into(),
+            found: recognized.name,
+        });
+    }
+    if let Some(image) = image {
+        recognized.check_image(image)?;
+    }
+    Ok(recognized)
 }
+
+impl Recognized {
+    /// Checks the samples' shape against the first layer.
+    fn check_image(&self, image: [usize; 3]) -> Result<(), ModelError> {
+        let expected = match (self.channels, self.features) {
+            (Some(channels), _) if channels != image[0] => count(channels, "channel"),
+            (None, Some(features)) if image.iter().product::<usize>() != features => {
+                count(features, "value")
+            }
+            _ if image.contains(&0) => "at least one pixel".into(),
+            _ => return Ok(()),
+        };
+        Err(ModelError::Image {
+            model: self.name.clone(),
+            expected,
+            found: image,
+        })
+    }
+}
+
+/// "1 block", "3 blocks".
+fn count(n: usize, thing: &str) -> String {
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

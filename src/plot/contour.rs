@@ -127,7 +127,6 @@ fn join(mut neighbours: BTreeMap<Edge, Vec<Edge>>) -> Vec<Vec<Edge>> {
 }
 
 #[cfg(test)]
-#[allow(clippy::float_cmp, reason = "cases that are exact")]
 mod tests {
     use super::*;
     use crate::landscape::surface::Origin;

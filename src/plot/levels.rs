@@ -196,7 +196,6 @@ fn rounded(value: f64, slack: f64) -> f64 {
 }
 
 #[cfg(test)]
-#[allow(clippy::float_cmp, reason = "cases that are exact")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

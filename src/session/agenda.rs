@@ -86,8 +86,9 @@ impl Known {
 }
 
 impl Agenda {
-    /// Plans the losses on the plane of a path: the current checkpoint, the slices through it, the
-    /// coarse levels of the map, the other checkpoints from the newest back, the fine levels.
+    /// Plans the losses on the plane of a path: the current checkpoint, the coarsest level of the map,
+    /// the slices through the checkpoint, the coarse levels, the other checkpoints from the newest
+    /// back, the fine levels.
     ///
     /// `members` are the path's checkpoints; `known_truth(i)` says that checkpoint i's own loss is
     /// known. Without a window the whole path is surveyed. One checkpoint has no slices and no map,
@@ -95,7 +96,7 @@ impl Agenda {
     #[must_use]
     pub fn new(
         generation: u64,
-        trajectory: Arc<Trajectory>,
+        trajectory: &Arc<Trajectory>,
         members: &[Checkpoint],
         window: Option<Window>,
         known_truth: impl Fn(usize) -> bool,
@@ -122,7 +123,7 @@ impl Agenda {
         };
         let mut agenda = Self {
             generation,
-            trajectory: Arc::clone(&trajectory),
+            trajectory: Arc::clone(trajectory),
             spots: Vec::new(),
             meanings: Vec::new(),
             surface,
@@ -134,8 +135,10 @@ impl Agenda {
         if let Some(&current) = newest_first.first() {
             agenda.plan_checkpoint(current, members, &known_truth);
         }
+        // The coarsest level stands in a moment; everything finer waits for the slices.
+        agenda.plan_levels(0..levels.min(1));
         agenda.plan_slices();
-        agenda.plan_levels(0..levels.min(FIRST_LEVELS));
+        agenda.plan_levels(1..levels.min(FIRST_LEVELS));
         for &i in newest_first.iter().skip(1) {
             agenda.plan_checkpoint(i, members, &known_truth);
         }
@@ -321,7 +324,7 @@ mod tests {
             singular: (1..count).map(|k| 1.0 / k as f64).collect(),
             ..Trajectory::default()
         };
-        Agenda::new(1, Arc::new(trajectory), &members, window, |_| known)
+        Agenda::new(1, &Arc::new(trajectory), &members, window, |_| known)
     }
 
     #[test]
@@ -341,22 +344,18 @@ mod tests {
     }
 
     #[test]
-    fn the_current_checkpoint_comes_first_then_the_slices_then_the_coarse_map() {
+    fn the_current_checkpoint_comes_first_then_contours_then_slices_then_finer_levels() {
         let agenda = agenda(6, None, false);
         assert_eq!(
             agenda.meanings[..2],
             [Meaning::Truth(5), Meaning::Projection(5)]
         );
-        assert!(
-            agenda.meanings[2..42]
-                .iter()
-                .all(|m| matches!(m, Meaning::Slice { .. }))
-        );
-        assert!(
-            agenda.meanings[42..67]
-                .iter()
-                .all(|m| matches!(m, Meaning::Grid { level: 0, .. }))
-        );
+        let is = |range: std::ops::Range<usize>, what: fn(&Meaning) -> bool| {
+            agenda.meanings[range].iter().all(what)
+        };
+        assert!(is(2..27, |m| matches!(m, Meaning::Grid { level: 0, .. })));
+        assert!(is(27..67, |m| matches!(m, Meaning::Slice { .. })));
+        assert!(is(67..123, |m| matches!(m, Meaning::Grid { level: 1, .. })));
         let last_truth = agenda
             .meanings
             .iter()

@@ -253,7 +253,7 @@ impl Conductor {
         let known_truth = |i: usize| self.truths.contains_key(&plane.members[i].path);
         let mut agenda = Agenda::new(
             self.generation,
-            trajectory,
+            &trajectory,
             &plane.members,
             self.window,
             known_truth,

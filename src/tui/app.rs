@@ -288,7 +288,6 @@ fn is_sound(window: Window) -> bool {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-#[allow(clippy::float_cmp, reason = "cases that are exact")]
 mod tests {
     use super::*;
     use crate::weights::trajectory::Trajectory;

@@ -132,10 +132,10 @@ fn read_direction(
         let shape = |index: usize| -> &TensorInfo { &dict.tensors()[index] };
         match found {
             Some(index) if shape(index).shape == slot.shape => {
-                flat.extend(dict.read(index, 0..slot.len())?)
+                flat.extend(dict.read(index, 0..slot.len())?);
             }
             None if slot.role == Role::RunningStatistic => {
-                flat.resize(flat.len() + slot.len(), 0.0)
+                flat.resize(flat.len() + slot.len(), 0.0);
             }
             other => {
                 return Err(WeightsError::Direction {

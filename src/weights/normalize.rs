@@ -127,6 +127,11 @@ pub fn dot(a: &[f32], b: &[f32]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(
+        clippy::approx_constant,
+        reason = "the golden values are as the definitions print them"
+    )]
+
     use super::*;
     use crate::weights::direction::tests::info;
 

@@ -1,7 +1,24 @@
 //! One way to read every checkpoint format: names and shapes at once, values a tensor at a time.
+//!
+//! No code of a checkpoint is ever run: torch files go through a reader that knows which pickle
+//! instructions and classes make tensors and refuses all others.
 
+mod convert;
+mod order;
+mod safetensors;
+mod sharded;
+mod state_dict;
+mod torch;
+
+use std::fs::File;
+use std::io::{self, Read};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use super::stamp::Stamp;
+
+pub use order::natural;
+pub(super) use sharded::weight_files as sharded_weight_files;
 
 /// Element type of a stored tensor, as far as isoloss cares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +35,18 @@ pub enum Dtype {
     Other(String),
 }
 
+impl std::fmt::Display for Dtype {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::F64 => f.write_str("f64"),
+            Self::F32 => f.write_str("f32"),
+            Self::F16 => f.write_str("f16"),
+            Self::Bf16 => f.write_str("bf16"),
+            Self::Other(name) => f.write_str(&name.to_lowercase()),
+        }
+    }
+}
+
 /// Name, shape and element type of a stored tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorInfo {
@@ -31,11 +60,150 @@ pub struct TensorInfo {
 
 /// Why a checkpoint could not be read.
 #[derive(Debug, thiserror::Error)]
-pub enum FormatError {}
+pub enum FormatError {
+    /// The system refuses.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The file is shorter or longer than its own header says: it is still being written, or was cut.
+    #[error("{}: expected {expected} bytes by its own header, found {found}", path.display())]
+    Size {
+        /// The file.
+        path: PathBuf,
+        /// By the header.
+        expected: u64,
+        /// On disk.
+        found: u64,
+    },
+    /// The contents are not what the format asks for.
+    #[error("{}: expected a whole {format} file: {reason}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Name of the format.
+        format: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// `--key` names nothing.
+    #[error("{}: expected tensors under the key {key}, found only {}", path.display(), .found.join(", "))]
+    Key {
+        /// The checkpoint.
+        path: PathBuf,
+        /// As the user gave it.
+        key: String,
+        /// The keys that are there.
+        found: Vec<String>,
+    },
+    /// A checkpoint without tensors, but for an optimizer's.
+    #[error("{}: expected the tensors of a model, found none", .0.display())]
+    NoTensors(PathBuf),
+    /// A folder whose index and shards disagree.
+    #[error("{}: {reason}", path.display())]
+    Shards {
+        /// The index or the folder.
+        path: PathBuf,
+        /// What is missing.
+        reason: String,
+    },
+    /// The file was changed between opening and reading.
+    #[error("{}: changed while it was being read", .0.display())]
+    Changed(PathBuf),
+    /// One tensor's values cannot be had.
+    #[error("{}: tensor {tensor} cannot be read: {reason}", path.display())]
+    Tensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// One file of a checkpoint, its header read.
+#[derive(Debug)]
+enum OpenFile {
+    Torch(torch::TorchFile),
+    Safetensors(safetensors::SafetensorsFile),
+}
+
+impl OpenFile {
+    /// Decides by content, since every ending is used for every format somewhere.
+    fn open(path: &Path) -> Result<Self, FormatError> {
+        let mut start = [0; 9];
+        let read = File::open(path).and_then(|mut file| {
+            let size = file.metadata()?.len();
+            let mut filled = 0;
+            while filled < start.len() {
+                match file.read(&mut start[filled..])? {
+                    0 => break,
+                    n => filled += n,
+                }
+            }
+            Ok((size, filled))
+        });
+        let (size, filled) = read.map_err(|source| FormatError::Io {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        let named = path
+            .extension()
+            .is_some_and(|extension| extension == "safetensors");
+        let header = u64::from_le_bytes(start[..8].try_into().unwrap_or_default());
+        let looks = filled == 9 && start[8] == b'{' && header < size;
+        if named || looks {
+            safetensors::SafetensorsFile::open(path).map(Self::Safetensors)
+        } else {
+            torch::TorchFile::open(path).map(Self::Torch)
+        }
+    }
+
+    /// Names are as in the file, with the keys of nested dicts in front, joined by dots.
+    fn tensors(&self) -> &[TensorInfo] {
+        match self {
+            Self::Torch(file) => file.tensors(),
+            Self::Safetensors(file) => file.tensors(),
+        }
+    }
+
+    fn read(&self, index: usize, range: Range<usize>) -> Result<Vec<f32>, FormatError> {
+        match self {
+            Self::Torch(file) => file.read(index, range),
+            Self::Safetensors(file) => file.read(index, range),
+        }
+    }
+
+    fn step(&self) -> Option<u64> {
+        match self {
+            Self::Torch(file) => file.step(),
+            Self::Safetensors(file) => file.step(),
+        }
+    }
+}
+
+/// Where a tensor of a state dict is: index of the file, index of the tensor in it.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    file: usize,
+    tensor: usize,
+}
 
 /// An open checkpoint: its state dict's names and shapes, values on request.
+///
+/// Torch files hold one file descriptor while open.
 #[derive(Debug)]
-pub struct StateDict {}
+pub struct StateDict {
+    path: PathBuf,
+    key: Option<String>,
+    files: Vec<OpenFile>,
+    tensors: Vec<TensorInfo>,
+    places: Vec<Place>,
+}
 
 impl StateDict {
     /// Opens a checkpoint file or HF-style folder and reads its header.
@@ -44,30 +212,91 @@ impl StateDict {
     ///
     /// # Errors
     /// The file is unreadable, incomplete, hostile or holds no tensors.
-    pub fn open(_path: &Path, _key: Option<&str>) -> Result<Self, FormatError> {
-        todo!()
+    pub fn open(path: &Path, key: Option<&str>) -> Result<Self, FormatError> {
+        let (files, mut places) = if path.is_dir() {
+            sharded::open(path)?
+        } else {
+            let file = OpenFile::open(path)?;
+            let places = (0..file.tensors().len())
+                .map(|tensor| Place { file: 0, tensor })
+                .collect();
+            (vec![file], places)
+        };
+        let info = |place: &Place| &files[place.file].tensors()[place.tensor];
+        let names: Vec<&str> = places
+            .iter()
+            .map(|place| info(place).name.as_str())
+            .collect();
+        let chosen = state_dict::choose(&names, key).map_err(|problem| problem.of(path))?;
+        places = chosen
+            .tensors
+            .iter()
+            .map(|(index, _)| places[*index])
+            .collect();
+        let named = places.iter().zip(&chosen.tensors);
+        let tensors = named
+            .map(|(place, (_, name))| TensorInfo {
+                name: name.clone(),
+                ..info(place).clone()
+            })
+            .collect();
+        Ok(Self {
+            path: path.to_path_buf(),
+            key: chosen.key,
+            tensors,
+            places,
+            files,
+        })
     }
 
-    /// The tensors in the checkpoint's own order.
+    /// The file or folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The tensors in the checkpoint's own order: for torch files that of their pickle, for
+    /// safetensors, which keeps none, the natural order of names (layer 2 before layer 10).
+    #[must_use]
     pub fn tensors(&self) -> &[TensorInfo] {
-        todo!()
+        &self.tensors
     }
 
-    /// The checkpoint's own `global_step`, else its `epoch`, where it has one.
+    /// The checkpoint's own `global_step`, else its `step` or `epoch`, where it has one.
+    #[must_use]
     pub fn step(&self) -> Option<u64> {
-        todo!()
+        if self.path.is_dir() {
+            return sharded::step(&self.path);
+        }
+        self.files.first()?.step()
     }
 
     /// The nested key under which the state dict was found, e.g. `state_dict`.
+    #[must_use]
     pub fn key(&self) -> Option<&str> {
-        todo!()
+        self.key.as_deref()
     }
 
     /// Reads elements `range` of tensor `index` in row-major order, converted to `f32`.
     ///
     /// # Errors
     /// The file can no longer be read, or is not what its header said.
-    pub fn read(&self, _index: usize, _range: Range<usize>) -> Result<Vec<f32>, FormatError> {
-        todo!()
+    pub fn read(&self, index: usize, range: Range<usize>) -> Result<Vec<f32>, FormatError> {
+        match self.places.get(index) {
+            Some(place) => self.files[place.file].read(place.tensor, range),
+            None => Err(FormatError::NoTensors(self.path.clone())),
+        }
+    }
+}
+
+/// Fails when the file is no longer the one that was opened.
+fn unchanged(path: &Path, stamp: Stamp) -> Result<(), FormatError> {
+    match Stamp::of(path) {
+        Ok(now) if now == stamp => Ok(()),
+        Ok(_) => Err(FormatError::Changed(path.to_path_buf())),
+        Err(source) => Err(FormatError::Io {
+            path: path.to_path_buf(),
+            source,
+        }),
     }
 }

@@ -226,7 +226,6 @@ fn render_empty(app: &App, area: Rect, buffer: &mut Buffer) {
 }
 
 #[cfg(test)]
-#[allow(clippy::float_cmp, reason = "cases that are exact")]
 mod tests {
     use super::*;
 

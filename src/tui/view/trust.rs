@@ -245,7 +245,6 @@ pub(super) fn brief(app: &App) -> Vec<Piece> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-#[allow(clippy::float_cmp, reason = "cases that are exact")]
 mod tests {
     use super::*;
 

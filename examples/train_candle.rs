@@ -1,0 +1,29 @@
+//! Trains a small `ResNet` on the embedded digits with candle, and saves checkpoints to watch:
+//!
+//! ```sh
+//! cargo run --release --example train_candle -- runs/digits &
+//! cargo run --release -- runs/digits --data digits
+//! ```
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use isoloss::data::{self, Count, Order, Request, Split};
+use isoloss::demo::{self, DemoOptions};
+
+fn main() -> anyhow::Result<()> {
+    let out = std::env::args()
+        .nth(1)
+        .context("usage: train_candle FOLDER")?;
+    let digits = data::load(&Request {
+        source: PathBuf::from("digits"),
+        split: Split::Train,
+        count: Count::All,
+        order: Order::First,
+        seed: 0,
+        mean: None,
+        std: None,
+    })?;
+    demo::train(&digits, out.as_ref(), &DemoOptions::default())?;
+    Ok(())
+}

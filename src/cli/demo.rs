@@ -1,0 +1,204 @@
+//! `isoloss demo`: trains a small real network in a child process and watches it.
+
+use std::io::{self, IsTerminal, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+
+use anyhow::Context;
+use clap::Args;
+use tempfile::TempDir;
+
+use crate::data::{self, Count, Order, Request, Split};
+use crate::demo::{DemoOptions, train};
+use crate::landscape::surveyor::Setup;
+use crate::report::summary;
+use crate::session::snapshot::{CheckpointState, Snapshot};
+use crate::session::{Options, Session};
+use crate::weights::recipe::BatchNorm;
+
+use super::startup;
+use super::watch::{print_lines, show};
+
+/// Samples that the map is measured on: enough for a smooth surface, few enough that it stands while
+/// the next checkpoint is still being trained.
+const SAMPLES: usize = 256;
+/// Lines a side of the level at which the map of `--headless` is good enough to end with.
+const GOOD_LINES: usize = 17;
+
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// Without a screen: plain lines, and at the end of training the map and a summary
+    #[arg(long)]
+    headless: bool,
+    /// How long the network trains
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS", value_parser = seconds)]
+    seconds: f64,
+    /// Seed of the network and of the samples
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let value: Option<f64> = text
+        .parse()
+        .ok()
+        .filter(|value| (0.0..=86400.0).contains(value));
+    value.ok_or_else(|| format!("expected a number of seconds up to a day, got {text}"))
+}
+
+impl Demo {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let folder =
+            TempDir::with_prefix("isoloss-demo-").context("the demo's folder cannot be made")?;
+        let training = Training::start(&folder, self)?;
+        startup::be_nice();
+        let session = Session::start(Options {
+            run: folder.path().to_path_buf(),
+            key: None,
+            setup: Setup {
+                data: Some(Request {
+                    count: Count::At(SAMPLES),
+                    order: Order::Random,
+                    ..digits(self.seed)
+                }),
+                model: "auto".into(),
+                device: "auto".into(),
+                batch: None,
+            },
+            batch_norm: BatchNorm::Frozen,
+        })?;
+        if !self.headless && io::stdout().is_terminal() {
+            return show(&session);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let last = runtime.block_on(print_lines(session, |snapshot| training.is_over(snapshot)))?;
+        training.check()?;
+        print!("{}", summary::text(&last));
+        Ok(())
+    }
+}
+
+/// All embedded digits of the train split.
+fn digits(seed: u64) -> Request {
+    Request {
+        source: "digits".into(),
+        split: Split::Train,
+        count: Count::All,
+        order: Order::First,
+        seed,
+        mean: None,
+        std: None,
+    }
+}
+
+/// The child process that trains. It ends with this process, whatever ends it: its input closes.
+struct Training {
+    child: Mutex<Child>,
+    checkpoints: usize,
+}
+
+impl Training {
+    fn start(folder: &TempDir, demo: &Demo) -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("the demo cannot find its own program")?;
+        let mut command = Command::new(program);
+        command.arg("demo-train").arg(folder.path());
+        command.args([
+            "--seconds",
+            &demo.seconds.to_string(),
+            "--seed",
+            &demo.seed.to_string(),
+        ]);
+        // The other cores are for measuring; candle has a pool of its own beside rayon's.
+        command
+            .env("RAYON_NUM_THREADS", "1")
+            .env("CANDLE_NUM_THREADS", "1");
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let child = command
+            .spawn()
+            .context("the demo's training cannot be started")?;
+        Ok(Self {
+            child: Mutex::new(child),
+            checkpoints: DemoOptions::default().checkpoints,
+        })
+    }
+
+    /// Whether training has ended and the map of all its checkpoints is good enough; or it has failed.
+    fn is_over(&self, snapshot: &Snapshot) -> bool {
+        let Ok(mut child) = self.child.lock() else {
+            return true;
+        };
+        match child.try_wait() {
+            Ok(None) => return false,
+            Ok(Some(status)) if status.success() => {}
+            Ok(Some(_)) | Err(_) => return true,
+        }
+        let states = snapshot.checkpoints.iter().map(|line| &line.state);
+        let on_path = states
+            .filter(|state| **state == CheckpointState::OnPath)
+            .count();
+        let stands = snapshot.map.as_ref().is_some_and(|map| !map.stale);
+        on_path >= self.checkpoints
+            && stands
+            && snapshot
+                .progress
+                .lines
+                .is_none_or(|lines| lines > GOOD_LINES)
+    }
+
+    /// An error when training failed, with what it said.
+    fn check(&self) -> anyhow::Result<()> {
+        let Ok(mut child) = self.child.lock() else {
+            return Ok(());
+        };
+        if child.try_wait()?.is_some_and(|status| !status.success()) {
+            let mut said = String::new();
+            if let Some(stderr) = &mut child.stderr {
+                stderr.read_to_string(&mut said)?;
+            }
+            anyhow::bail!("the demo's training failed: {}", said.trim());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Training {
+    fn drop(&mut self) {
+        if let Ok(child) = self.child.get_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoTrain {
+    /// Folder for the checkpoints
+    out: PathBuf,
+    #[arg(long, default_value_t = 60.0)]
+    seconds: f64,
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+impl DemoTrain {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        std::thread::spawn(|| {
+            // The end of input is the end of the watching process.
+            let _ = io::copy(&mut io::stdin(), &mut io::sink());
+            std::process::exit(0);
+        });
+        let samples = data::load(&digits(self.seed))?;
+        let options = DemoOptions {
+            seconds: self.seconds,
+            seed: self.seed,
+            ..DemoOptions::default()
+        };
+        Ok(train(&samples, &self.out, &options)?)
+    }
+}

@@ -1,0 +1,126 @@
+//! `isoloss inspect`: what a checkpoint holds, and which architecture it is.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::report::inspect::{LeftOut, Report, TensorReport};
+use crate::run::format::StateDict;
+use crate::run::{Checkpoint, scan};
+use crate::weights::layout::{Layout, Role};
+use crate::weights::normalize::dot;
+use crate::{model, report};
+
+use super::options::KeyOption;
+use super::output::{Format, OutputOptions};
+
+#[derive(Debug, Args)]
+pub(super) struct Inspect {
+    /// A checkpoint, or the folder of a run: its last checkpoint is shown
+    path: PathBuf,
+    #[command(flatten)]
+    key: KeyOption,
+    /// Architecture that the checkpoint should be
+    #[arg(long, default_value = "auto")]
+    model: String,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+impl Inspect {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        self.output.check(&self.path)?;
+        let (path, steps, left_out) = self.find()?;
+        let dict = StateDict::open(&path, self.key.key.as_deref())?;
+        let layout = Layout::of(dict.tensors());
+        let (model, evidence) = match model::recognize(&layout, &self.model, None) {
+            Ok(recognized) => (Some(recognized.name), recognized.evidence),
+            Err(error) => (None, error.to_string()),
+        };
+        let (tensors, norm) = tensors(&dict, &layout)?;
+        let name = if steps.is_empty() {
+            None
+        } else {
+            steps.last().copied()
+        };
+        let report = Report {
+            step: name
+                .or_else(|| crate::run::step::of(&path, &path))
+                .or_else(|| dict.step()),
+            path: path.display().to_string(),
+            key: dict.key().map(str::to_owned),
+            parameters: layout.parameters(),
+            norm,
+            model,
+            evidence,
+            tensors,
+            steps,
+            left_out,
+        };
+        self.output.write(&match self.output.format {
+            Format::Text => report.text(),
+            Format::Json => report::json(&report)?,
+            Format::Csv => report.csv()?,
+        })
+    }
+
+    /// The checkpoint to show, and the run that it is the last one of.
+    fn find(&self) -> anyhow::Result<(PathBuf, Vec<u64>, Vec<LeftOut>)> {
+        if self.path.is_file() {
+            return Ok((self.path.clone(), Vec::new(), Vec::new()));
+        }
+        let opened = scan::open(&self.path, self.key.key.as_deref())?;
+        let left_out = opened.unreadable.into_iter().map(|(path, reason)| LeftOut {
+            path: path.display().to_string(),
+            reason,
+        });
+        let left_out: Vec<LeftOut> = left_out.collect();
+        let Some(Checkpoint { path, .. }) = opened.checkpoints.last().cloned() else {
+            let reasons: Vec<String> = left_out.into_iter().map(|left| left.reason).collect();
+            anyhow::bail!(
+                "{}: no checkpoint can be read: {}",
+                self.path.display(),
+                reasons.join("; ")
+            );
+        };
+        let is_run = path != self.path;
+        let steps = opened.checkpoints.iter().map(|checkpoint| checkpoint.step);
+        Ok((
+            path,
+            if is_run { steps.collect() } else { Vec::new() },
+            left_out,
+        ))
+    }
+}
+
+/// Every tensor with its norm, and the norm of all parameters.
+fn tensors(dict: &StateDict, layout: &Layout) -> anyhow::Result<(Vec<TensorReport>, f64)> {
+    let mut squares = 0.0;
+    let mut tensors = Vec::new();
+    for (index, tensor) in dict.tensors().iter().enumerate() {
+        let role = layout.find(&tensor.name).map(|(_, slot)| slot.role);
+        let norm = match role {
+            Some(_) => {
+                let values = dict.read(index, 0..tensor.shape.iter().product())?;
+                let square = dot(&values, &values);
+                if role == Some(Role::Parameter) {
+                    squares += square;
+                }
+                Some(square.sqrt())
+            }
+            None => None,
+        };
+        tensors.push(TensorReport {
+            name: tensor.name.clone(),
+            shape: tensor.shape.clone(),
+            dtype: tensor.dtype.to_string(),
+            role: match role {
+                Some(Role::Parameter) => "parameter",
+                Some(Role::RunningStatistic) => "running statistic",
+                None => "buffer",
+            },
+            norm,
+        });
+    }
+    Ok((tensors, squares.sqrt()))
+}

@@ -1,0 +1,264 @@
+//! Options that several commands share, and the types their values parse into.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::bail;
+use clap::Args;
+
+use crate::data::{Count, Order, Request, Split};
+use crate::landscape::surveyor::Setup;
+use crate::run::Checkpoint;
+use crate::run::scan::{self, Opened};
+
+/// Which state dict of a checkpoint.
+#[derive(Clone, Debug, Args)]
+pub(super) struct KeyOption {
+    /// The state dict inside a checkpoint, where it is not found by itself
+    #[arg(long, value_name = "KEY")]
+    pub(super) key: Option<String>,
+}
+
+/// Which samples, which model, on what.
+#[derive(Clone, Debug, Args)]
+pub(super) struct MeasureOptions {
+    /// Folder of idx or CIFAR binary files, an .npz or .safetensors file, or `digits`
+    #[arg(long, value_name = "PATH")]
+    pub(super) data: Option<PathBuf>,
+    /// Which part of the data
+    #[arg(long, value_enum, default_value = "train")]
+    pub(super) split: Split,
+    /// How many samples: a number or `all`
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = count)]
+    pub(super) samples: Count,
+    /// Which samples, when not all
+    #[arg(long, value_enum, default_value = "random")]
+    pub(super) order: Order,
+    /// Mean of the pixels after /255, one value or one per channel; known sets have theirs
+    #[arg(long, value_delimiter = ',', value_name = "MEAN")]
+    pub(super) mean: Option<Vec<f32>>,
+    /// Standard deviation of the pixels after /255, likewise
+    #[arg(long, value_delimiter = ',', value_name = "STD")]
+    pub(super) std: Option<Vec<f32>>,
+    /// Architecture: `auto`, mlp, resnet20 … resnet110, …-noshort, vgg9, vgg16, vgg19
+    #[arg(long, default_value = "auto")]
+    pub(super) model: String,
+    /// Where to measure: auto, cpu, cuda:N, metal
+    #[arg(long, default_value = "auto")]
+    pub(super) device: String,
+    /// Samples a forward pass takes at once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) batch: Option<u32>,
+    /// Seed of the samples and of random directions
+    #[arg(long, default_value_t = 0)]
+    pub(super) seed: u64,
+}
+
+impl MeasureOptions {
+    /// The samples that were asked for.
+    #[must_use]
+    pub(super) fn request(&self) -> Option<Request> {
+        self.data.as_ref().map(|source| Request {
+            source: source.clone(),
+            split: self.split,
+            count: self.samples,
+            order: self.order,
+            seed: self.seed,
+            mean: self.mean.clone(),
+            std: self.std.clone(),
+        })
+    }
+
+    /// All that stays the same for a session.
+    #[must_use]
+    pub(super) fn setup(&self) -> Setup {
+        Setup {
+            data: self.request(),
+            model: self.model.clone(),
+            device: self.device.clone(),
+            batch: self.batch.map(|batch| batch as usize),
+        }
+    }
+}
+
+fn count(text: &str) -> Result<Count, String> {
+    match text {
+        "all" => Ok(Count::All),
+        text => match text.parse() {
+            Ok(number) if number > 0 => Ok(Count::At(number)),
+            _ => Err(format!("expected a number above 0 or `all`, got {text}")),
+        },
+    }
+}
+
+/// Which checkpoints of a run: `A..B` (both included, either may be left out) or `every:N`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Steps {
+    /// Steps from A to B.
+    Range(u64, u64),
+    /// Every Nth checkpoint, counted back from the last.
+    Every(usize),
+}
+
+impl FromStr for Steps {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected A..B or every:N, got {text}");
+        let bound = |text: &str, open: u64| {
+            if text.is_empty() {
+                Ok(open)
+            } else {
+                text.parse().map_err(|_| wrong())
+            }
+        };
+        if let Some(every) = text.strip_prefix("every:") {
+            return match every.parse() {
+                Ok(every) if every > 0 => Ok(Self::Every(every)),
+                _ => Err(wrong()),
+            };
+        }
+        let (from, to) = text.split_once("..").ok_or_else(wrong)?;
+        Ok(Self::Range(bound(from, 0)?, bound(to, u64::MAX)?))
+    }
+}
+
+impl Steps {
+    /// Keeps the checkpoints that are meant; they are in order of steps.
+    fn select(self, checkpoints: Vec<Checkpoint>) -> Vec<Checkpoint> {
+        let last = checkpoints.len().saturating_sub(1);
+        let chosen = |(i, checkpoint): &(usize, Checkpoint)| match self {
+            Self::Range(from, to) => (from..=to).contains(&checkpoint.step),
+            Self::Every(every) => (last - i).is_multiple_of(every),
+        };
+        checkpoints
+            .into_iter()
+            .enumerate()
+            .filter(chosen)
+            .map(|(_, checkpoint)| checkpoint)
+            .collect()
+    }
+}
+
+/// One axis of a plane: `MIN:MAX` or `MIN:MAX:N`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Axis {
+    /// First line.
+    pub(super) min: f64,
+    /// Last line.
+    pub(super) max: f64,
+    /// Number of lines.
+    pub(super) lines: usize,
+}
+
+/// Lines of an axis whose number is not given.
+pub(super) const LINES: usize = 51;
+/// More lines than this are a slip of the finger: the grid would have a million points.
+const MOST_LINES: usize = 1001;
+
+impl FromStr for Axis {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "expected MIN:MAX or MIN:MAX:N with MIN below MAX and N from 2 to {MOST_LINES}, got {text}"
+            )
+        };
+        let mut parts = text.split(':');
+        let mut number = || {
+            parts
+                .next()?
+                .parse::<f64>()
+                .ok()
+                .filter(|value| value.is_finite())
+        };
+        let (min, max) = number().zip(number()).ok_or_else(wrong)?;
+        let lines = parts
+            .next()
+            .map_or(Ok(LINES), |part| part.parse().map_err(|_| wrong()))?;
+        if parts.next().is_some() || min >= max || !(2..=MOST_LINES).contains(&lines) {
+            return Err(wrong());
+        }
+        Ok(Self { min, max, lines })
+    }
+}
+
+/// Opens a run for a command that is not live: what cannot be read is said on stderr and left out.
+pub(super) fn open_run(
+    run: &Path,
+    key: &KeyOption,
+    steps: Option<Steps>,
+) -> anyhow::Result<Vec<Checkpoint>> {
+    let Opened {
+        checkpoints,
+        unreadable,
+    } = scan::open(run, key.key.as_deref())?;
+    for (path, reason) in unreadable {
+        tracing::warn!(path = %path.display(), "{reason}");
+        eprintln!("isoloss: left out: {reason}");
+    }
+    if checkpoints.is_empty() {
+        bail!("{}: none of the checkpoints can be read", run.display());
+    }
+    let Some(steps) = steps else {
+        return Ok(checkpoints);
+    };
+    let (first, last) = (checkpoints[0].step, checkpoints[checkpoints.len() - 1].step);
+    let chosen = steps.select(checkpoints);
+    if chosen.is_empty() {
+        bail!(
+            "{}: --steps leaves no checkpoint; the run has steps {first} to {last}",
+            run.display()
+        );
+    }
+    Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selected(steps: &str) -> Vec<u64> {
+        let checkpoint = |step| Checkpoint {
+            step,
+            path: format!("{step}.pt").into(),
+        };
+        let checkpoints = [0, 10, 20, 30, 40].map(checkpoint).to_vec();
+        let steps: Steps = steps.parse().expect("valid");
+        steps
+            .select(checkpoints)
+            .iter()
+            .map(|checkpoint| checkpoint.step)
+            .collect()
+    }
+
+    #[test]
+    fn steps_are_a_range_with_both_ends_or_every_nth_up_to_the_last() {
+        assert_eq!(selected("10..30"), [10, 20, 30]);
+        assert_eq!(selected("..15"), [0, 10]);
+        assert_eq!(selected("35.."), [40]);
+        assert_eq!(selected("every:2"), [0, 20, 40]);
+        assert_eq!(selected("every:3"), [10, 40]);
+        for wrong in ["10", "every:0", "a..b", "every:"] {
+            assert!(wrong.parse::<Steps>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_axis_has_51_lines_unless_told() {
+        let axis = |text: &str| text.parse::<Axis>().ok().map(|a| (a.min, a.max, a.lines));
+        assert_eq!(axis("-1:1"), Some((-1.0, 1.0, 51)));
+        assert_eq!(axis("-0.5:2e1:9"), Some((-0.5, 20.0, 9)));
+        for wrong in ["1", "1:1", "2:1", "0:1:1", "0:1:2:3", "0:nan", "0:1:9999"] {
+            assert_eq!(axis(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn samples_are_a_number_or_all() {
+        assert_eq!(count("all"), Ok(Count::All));
+        assert_eq!(count("12"), Ok(Count::At(12)));
+        assert!(count("0").is_err() && count("many").is_err());
+    }
+}

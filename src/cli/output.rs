@@ -1,0 +1,68 @@
+//! Where a result goes: stdout or a file, as text, JSON or CSV.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+
+/// Wrong usage that the parser cannot see: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Usage(pub(super) String);
+
+/// How a result is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Text,
+    /// For programs; the names are stable.
+    Json,
+    /// For spreadsheets and plots.
+    Csv,
+}
+
+/// The options `--format` and `--out`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct OutputOptions {
+    /// How the result is written
+    #[arg(long, value_enum, default_value = "text")]
+    pub(super) format: Format,
+    /// File to write instead of stdout; not inside the run folder
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+}
+
+impl OutputOptions {
+    /// Refuses an output file inside the run, which is only ever read. Called before any work.
+    pub(super) fn check(&self, run: &Path) -> anyhow::Result<()> {
+        let Some(out) = &self.out else { return Ok(()) };
+        let folder = match out.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let folder = fs::canonicalize(folder)
+            .with_context(|| format!("{}: no such folder", folder.display()))?;
+        let inside = fs::canonicalize(run).is_ok_and(|run| run.is_dir() && folder.starts_with(run));
+        if inside {
+            return Err(Usage(format!(
+                "--out {}: is inside the run, where isoloss writes nothing",
+                out.display()
+            ))
+            .into());
+        }
+        Ok(())
+    }
+
+    /// Writes the result, whole or not at all.
+    pub(super) fn write(&self, result: &str) -> anyhow::Result<()> {
+        if let Some(path) = &self.out {
+            return fs::write(path, result)
+                .with_context(|| format!("{}: cannot be written", path.display()));
+        }
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(result.as_bytes())?;
+        Ok(stdout.flush()?)
+    }
+}

@@ -1,0 +1,71 @@
+//! `isoloss trajectory`: PCA of the checkpoints.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::report;
+use crate::run::Checkpoint;
+use crate::weights::path::RunPath;
+
+use super::options::{KeyOption, Steps, open_run};
+use super::output::{Format, OutputOptions};
+
+#[derive(Debug, Args)]
+pub(super) struct Trajectory {
+    /// Folder of the run
+    run: PathBuf,
+    #[command(flatten)]
+    key: KeyOption,
+    /// Which checkpoints: A..B or every:N
+    #[arg(long, value_name = "STEPS")]
+    steps: Option<Steps>,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+impl Trajectory {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        self.output.check(&self.run)?;
+        let checkpoints = open_run(&self.run, &self.key, self.steps)?;
+        let path = read_path(checkpoints, &self.key)?;
+        let report =
+            report::trajectory::Report::new(&self.run, path.parameters, &path.fit.trajectory);
+        self.output.write(&match self.output.format {
+            Format::Text => report.text(),
+            Format::Json => report::json(&report)?,
+            Format::Csv => report.csv()?,
+        })
+    }
+}
+
+/// A run that was read: its checkpoints and where they lie.
+pub(super) struct ReadPath {
+    pub(super) first: Checkpoint,
+    pub(super) parameters: usize,
+    pub(super) members: Vec<Checkpoint>,
+    pub(super) fit: std::sync::Arc<crate::weights::trajectory::Fit>,
+}
+
+/// Reads all checkpoints onto one path; those that do not fit are said on stderr and left out.
+pub(super) fn read_path(checkpoints: Vec<Checkpoint>, key: &KeyOption) -> anyhow::Result<ReadPath> {
+    let mut path = RunPath::new(key.key.clone());
+    let mut rejected = path.add(checkpoints);
+    let Some(shape) = path.shape().cloned() else {
+        let first = rejected.drain(..).next();
+        return Err(first.map_or_else(
+            || anyhow::anyhow!("no checkpoint was given"),
+            |first| first.error.into(),
+        ));
+    };
+    for rejected in rejected {
+        eprintln!("isoloss: left out: {}", rejected.error);
+    }
+    let (members, fit) = path.fit();
+    Ok(ReadPath {
+        first: shape.first,
+        parameters: shape.layout.parameters(),
+        members,
+        fit,
+    })
+}

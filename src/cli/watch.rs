@@ -1,0 +1,92 @@
+//! `isoloss watch`: the screen, or plain lines where there is none.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::report::{lines, summary};
+use crate::session::snapshot::Snapshot;
+use crate::session::{Options, Session};
+use crate::tui::app::{App, Look};
+use crate::tui::run as screen;
+use crate::tui::theme::ThemeName;
+use crate::weights::recipe::BatchNorm;
+
+use super::options::{KeyOption, MeasureOptions};
+use super::startup;
+
+#[derive(Debug, Args)]
+pub(super) struct Watch {
+    /// Folder of the run; it need not be there yet
+    run: PathBuf,
+    #[command(flatten)]
+    key: KeyOption,
+    #[command(flatten)]
+    measure: MeasureOptions,
+    /// What becomes of batch norm's running statistics
+    #[arg(long, value_enum, default_value = "frozen")]
+    bn: BatchNorm,
+}
+
+impl Watch {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        startup::be_nice();
+        let session = Session::start(Options {
+            run: self.run,
+            key: self.key.key,
+            setup: self.measure.setup(),
+            batch_norm: self.bn,
+        })?;
+        if io::stdout().is_terminal() {
+            return show(&session);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(print_lines(session, |_| false))?;
+        Ok(())
+    }
+}
+
+/// Prints one line an event until the session or the reader of the lines is gone, or `over` says so.
+pub(super) async fn print_lines(
+    mut session: Session,
+    over: impl Fn(&Snapshot) -> bool,
+) -> io::Result<Arc<Snapshot>> {
+    let mut before = Arc::new(Snapshot::default());
+    loop {
+        let after = session.snapshots.borrow_and_update().clone();
+        let mut stdout = io::stdout().lock();
+        for line in lines::changes(&before, &after) {
+            writeln!(stdout, "{line}")?;
+        }
+        stdout.flush()?;
+        drop(stdout);
+        if over(&after) {
+            return Ok(after);
+        }
+        before = after;
+        if session.snapshots.changed().await.is_err() {
+            return Ok(before);
+        }
+    }
+}
+
+/// The screen, until the user quits; then what was found, on the normal screen.
+pub(super) fn show(session: &Session) -> anyhow::Result<()> {
+    let look = Look {
+        theme: ThemeName::from_environment(),
+        ..Look::default()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let snapshots = session.snapshots.clone();
+    let app = runtime.block_on(screen::run(App::new(look), snapshots, |command| {
+        session.command(command);
+    }))?;
+    println!("{}", summary::sentence(app.snapshot()));
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! idx folders, the format of MNIST and its relatives, gzipped or not.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
+
+use super::{DataError, Images, Split};
+
+/// Magic numbers: unsigned bytes in 3 and in 1 dimensions.
+const IMAGES: u32 = 0x0803;
+const LABELS: u32 = 0x0801;
+/// A header that asks for more is damaged.
+const LARGEST: u64 = 8 << 30;
+
+/// The two files of a split.
+#[derive(Debug)]
+pub(super) struct Files {
+    images: PathBuf,
+    labels: PathBuf,
+}
+
+/// Finds the files of a split by the names that are in use.
+pub(super) fn find(folder: &Path, split: Split) -> Option<Files> {
+    let stems: &[&str] = match split {
+        Split::Train => &["train"],
+        Split::Test => &["t10k", "test"],
+    };
+    let first = |part: &str, dimensions: u8| {
+        stems.iter().find_map(|stem| {
+            ["-", "."].iter().find_map(|dot| {
+                ["", ".gz"]
+                    .iter()
+                    .map(|end| folder.join(format!("{stem}-{part}{dot}idx{dimensions}-ubyte{end}")))
+                    .find(|path| path.is_file())
+            })
+        })
+    };
+    Some(Files {
+        images: first("images", 3)?,
+        labels: first("labels", 1)?,
+    })
+}
+
+/// Reads both files.
+pub(super) fn read(folder: &Path, files: &Files) -> Result<Images, DataError> {
+    let (sizes, bytes) = read_idx(&files.images, IMAGES)?;
+    let [count, height, width] = sizes.as_slice() else {
+        return Err(wrong(
+            &files.images,
+            "three dimensions",
+            format!("{}", sizes.len()),
+        ));
+    };
+    let (label_sizes, labels) = read_idx(&files.labels, LABELS)?;
+    if label_sizes != [*count] {
+        return Err(wrong(
+            &files.labels,
+            format!("{count} labels, one for each image"),
+            format!("{label_sizes:?}"),
+        ));
+    }
+    let name = folder
+        .file_name()
+        .map_or_else(|| "idx".into(), |name| name.to_string_lossy().into_owned());
+    Ok(Images {
+        name,
+        shape: [1, *height, *width],
+        pixels: bytes
+            .iter()
+            .map(|&pixel| f32::from(pixel) / 255.0)
+            .collect(),
+        labels: labels.into_iter().map(u32::from).collect(),
+    })
+}
+
+fn wrong(path: &Path, expected: impl Into<String>, found: impl Into<String>) -> DataError {
+    DataError::Invalid {
+        path: path.to_path_buf(),
+        expected: expected.into(),
+        found: found.into(),
+    }
+}
+
+/// Sizes and bytes of one file. No more is read than the header promises, whatever a gzip expands to.
+fn read_idx(path: &Path, magic: u32) -> Result<(Vec<usize>, Vec<u8>), DataError> {
+    let io = |source| DataError::Io {
+        path: path.to_path_buf(),
+        source,
+    };
+    let file = io::BufReader::new(File::open(path).map_err(io)?);
+    let mut reader: Box<dyn Read> = if path.extension().is_some_and(|end| end == "gz") {
+        Box::new(GzDecoder::new(file))
+    } else {
+        Box::new(file)
+    };
+    let found = read_u32(&mut reader).map_err(io)?;
+    if found != magic {
+        return Err(wrong(
+            path,
+            format!("an idx file with the number {magic:#06x} in front"),
+            format!("{found:#06x}"),
+        ));
+    }
+    let mut sizes = Vec::new();
+    for _ in 0..magic & 0xff {
+        sizes.push(read_u32(&mut reader).map_err(io)? as usize);
+    }
+    let total = sizes
+        .iter()
+        .try_fold(1u64, |total, &size| total.checked_mul(size as u64));
+    let Some(total) = total.filter(|total| *total <= LARGEST) else {
+        return Err(wrong(
+            path,
+            format!("at most {LARGEST} bytes of data"),
+            format!("sizes {sizes:?}"),
+        ));
+    };
+    let mut bytes = Vec::new();
+    reader.take(total).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 != total {
+        return Err(wrong(
+            path,
+            format!("{total} bytes of data as its header says"),
+            format!("{}", bytes.len()),
+        ));
+    }
+    Ok((sizes, bytes))
+}
+
+fn read_u32(reader: &mut impl Read) -> io::Result<u32> {
+    let mut bytes = [0; 4];
+    reader.read_exact(&mut bytes)?;
+    Ok(u32::from_be_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::super::{load, tests::request};
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use std::fs;
+    use std::io::Write;
+
+    fn idx(magic: u32, sizes: &[u32], bytes: &[u8]) -> Vec<u8> {
+        let numbers = [magic].into_iter().chain(sizes.iter().copied());
+        numbers
+            .flat_map(u32::to_be_bytes)
+            .chain(bytes.iter().copied())
+            .collect()
+    }
+
+    fn gz(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// Loads a folder with these two files and says how it went.
+    fn said(images: &[u8], labels: &[u8]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("train-images-idx3-ubyte"), images).unwrap();
+        fs::write(folder.path().join("train-labels-idx1-ubyte.gz"), gz(labels)).unwrap();
+        load(&request(folder.path())).map_or_else(
+            |e| e.to_string(),
+            |data| format!("{:?} {:?}", data.shape, data.labels),
+        )
+    }
+
+    #[test]
+    fn plain_and_gzipped_files_are_read() {
+        let images = idx(
+            IMAGES,
+            &[2, 2, 3],
+            &[0, 51, 102, 153, 204, 255, 1, 2, 3, 4, 5, 6],
+        );
+        assert_eq!(
+            said(&images, &idx(LABELS, &[2], &[7, 1])),
+            "[1, 2, 3] [7, 1]"
+        );
+    }
+
+    #[test]
+    fn damage_is_named() {
+        let images = idx(IMAGES, &[1, 1, 2], &[0, 1]);
+        let labels = idx(LABELS, &[1], &[7]);
+        assert!(
+            said(&images[..17], &labels)
+                .contains("expected 2 bytes of data as its header says, found 1")
+        );
+        assert!(
+            said(&labels, &labels)
+                .contains("expected an idx file with the number 0x0803 in front, found 0x0801")
+        );
+        assert!(said(&images, &idx(LABELS, &[2], &[7, 7])).contains("expected 1 labels"));
+        assert!(said(&idx(IMAGES, &[u32::MAX; 3], &[]), &labels).contains("at most"));
+        assert!(said(&images[..3], &labels).contains("cannot be read"));
+    }
+}

@@ -1,0 +1,243 @@
+//! Mean and standard deviation of the pixels: the user's, or those that a known set is trained with.
+
+use super::{DataError, Images, Request};
+
+/// A set that people train on: how to tell it, and the figures that its tutorials use.
+struct Known {
+    name: &'static str,
+    shape: [usize; 3],
+    mean: &'static [f32],
+    std: &'static [f32],
+    /// Mean over all channels by which it is told from sets of the same shape.
+    brightness: f32,
+}
+
+const KNOWN: [Known; 6] = [
+    Known {
+        name: "mnist",
+        shape: [1, 28, 28],
+        mean: &[0.1307],
+        std: &[0.3081],
+        brightness: 0.1307,
+    },
+    Known {
+        name: "fashion-mnist",
+        shape: [1, 28, 28],
+        mean: &[0.2860],
+        std: &[0.3530],
+        brightness: 0.2860,
+    },
+    Known {
+        name: "kmnist",
+        shape: [1, 28, 28],
+        mean: &[0.1918],
+        std: &[0.3483],
+        brightness: 0.1918,
+    },
+    Known {
+        name: "digits",
+        shape: [1, 8, 8],
+        mean: &[0.3053],
+        std: &[0.3760],
+        brightness: 0.3053,
+    },
+    Known {
+        name: "cifar-10",
+        shape: [3, 32, 32],
+        mean: &[0.4914, 0.4822, 0.4465],
+        std: &[0.2470, 0.2435, 0.2616],
+        brightness: 0.4734,
+    },
+    Known {
+        name: "cifar-100",
+        shape: [3, 32, 32],
+        mean: &[0.5071, 0.4865, 0.4409],
+        std: &[0.2673, 0.2564, 0.2762],
+        brightness: 0.4782,
+    },
+];
+/// How far the mean of a part of a set may be from that of the whole.
+const SLACK: f32 = 0.02;
+
+/// What is done to every pixel: (x − mean) / std, per channel.
+pub(super) struct Normalizer {
+    pub(super) name: String,
+    pub(super) words: String,
+    mean: Vec<f32>,
+    std: Vec<f32>,
+}
+
+impl Normalizer {
+    /// Takes the user's figures, else those of the set if it is known, else none.
+    pub(super) fn choose(images: &Images, request: &Request) -> Result<Self, DataError> {
+        let known = recognize(images);
+        let channels = images.shape[0];
+        let mean = per_channel(
+            "--mean",
+            request.mean.as_deref(),
+            known.map(|k| k.mean),
+            0.0,
+            channels,
+        )?;
+        let std = per_channel(
+            "--std",
+            request.std.as_deref(),
+            known.map(|k| k.std),
+            1.0,
+            channels,
+        )?;
+        if let Some(&bad) = std.iter().find(|std| !(**std > 0.0 && std.is_finite())) {
+            return Err(DataError::Std(bad));
+        }
+        let given = request.mean.is_some() || request.std.is_some();
+        let source = match known {
+            _ if given => "as given",
+            Some(known) => known.name,
+            None => "unknown set: pixels stay 0 to 1; give --mean and --std if training had others",
+        };
+        Ok(Self {
+            name: known.map_or_else(|| images.name.clone(), |known| known.name.to_owned()),
+            words: format!("mean {} std {} ({source})", list(&mean), list(&std)),
+            mean,
+            std,
+        })
+    }
+
+    pub(super) fn apply(&self, images: &mut Images) {
+        let plane = images.shape[1] * images.shape[2];
+        let channels = images.pixels.chunks_mut(plane.max(1));
+        for (pixels, (mean, std)) in channels.zip(self.mean.iter().zip(&self.std).cycle()) {
+            for pixel in pixels {
+                *pixel = (*pixel - mean) / std;
+            }
+        }
+    }
+}
+
+/// Sets are told by their images' shape and brightness: all of the MNIST family have the same file
+/// names. CIFAR's two have different ones.
+fn recognize(images: &Images) -> Option<&'static Known> {
+    let brightness = images.pixels.iter().map(|&p| f64::from(p)).sum::<f64>()
+        / images.pixels.len().max(1) as f64;
+    let by_name = KNOWN.iter().find(|known| known.name == images.name);
+    by_name.or_else(|| {
+        KNOWN
+            .iter()
+            .filter(|known| known.shape == images.shape && known.shape[0] == 1)
+            .find(|known| (known.brightness - brightness as f32).abs() < SLACK)
+    })
+}
+
+fn per_channel(
+    option: &'static str,
+    given: Option<&[f32]>,
+    known: Option<&[f32]>,
+    default: f32,
+    channels: usize,
+) -> Result<Vec<f32>, DataError> {
+    match given.or(known).unwrap_or(&[default]) {
+        [one] => Ok(vec![*one; channels]),
+        values if values.len() == channels => Ok(values.to_vec()),
+        values => Err(DataError::Channels {
+            option,
+            channels,
+            found: values.len(),
+        }),
+    }
+}
+
+fn list(values: &[f32]) -> String {
+    let same = values.iter().all(|value| *value == values[0]);
+    let shown = if same {
+        &values[..values.len().min(1)]
+    } else {
+        values
+    };
+    shown
+        .iter()
+        .map(|value| format!("{value}"))
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::super::tests::request;
+    use super::*;
+    use std::path::Path;
+
+    fn images(shape: [usize; 3], value: f32) -> Images {
+        Images {
+            name: "some".into(),
+            shape,
+            pixels: vec![value; 2 * shape.iter().product::<usize>()],
+            labels: vec![0, 1],
+        }
+    }
+
+    fn normalized(
+        images: &Images,
+        mean: Option<Vec<f32>>,
+        std: Option<Vec<f32>>,
+    ) -> Result<(String, Vec<f32>), String> {
+        let mut request = request(Path::new("x"));
+        (request.mean, request.std) = (mean, std);
+        let normalizer = Normalizer::choose(images, &request).map_err(|e| e.to_string())?;
+        let mut images = images.clone();
+        normalizer.apply(&mut images);
+        Ok((normalizer.words, images.pixels))
+    }
+
+    #[test]
+    fn the_mnist_family_is_told_by_brightness() {
+        let (words, pixels) = normalized(&images([1, 28, 28], 0.29), None, None).unwrap();
+        assert_eq!(words, "mean 0.286 std 0.353 (fashion-mnist)");
+        assert!((pixels[5] - (0.29 - 0.2860) / 0.3530).abs() < 1e-6);
+        assert!(
+            normalized(&images([1, 28, 28], 0.13), None, None)
+                .unwrap()
+                .0
+                .contains("(mnist)")
+        );
+        let (words, pixels) = normalized(&images([1, 28, 28], 0.5), None, None).unwrap();
+        assert!(words.starts_with("mean 0 std 1 (unknown set") && pixels[0] == 0.5);
+    }
+
+    #[test]
+    fn the_user_s_figures_win_and_have_a_channel_each() {
+        let images = images([3, 1, 2], 0.5);
+        let (_, pixels) = normalized(&images, Some(vec![0.0, 0.25, 0.5]), Some(vec![0.5])).unwrap();
+        assert_eq!(pixels, [1.0, 1.0, 0.5, 0.5, 0.0, 0.0].repeat(2));
+        assert!(
+            normalized(&images, Some(vec![0.0, 0.1]), None)
+                .unwrap_err()
+                .contains("3 channels, found 2")
+        );
+        assert!(
+            normalized(&images, None, Some(vec![0.0]))
+                .unwrap_err()
+                .contains("above 0")
+        );
+    }
+
+    #[test]
+    fn the_digits_figures_are_those_of_the_embedded_digits() {
+        let digits = super::super::digits::read(super::super::Split::Train);
+        let count = digits.pixels.len() as f64;
+        let mean = digits.pixels.iter().map(|&p| f64::from(p)).sum::<f64>() / count;
+        let variance = digits
+            .pixels
+            .iter()
+            .map(|&p| (f64::from(p) - mean).powi(2))
+            .sum::<f64>()
+            / count;
+        assert!((mean - 0.3053).abs() < 5e-4, "{mean}");
+        assert!(
+            (variance.sqrt() - 0.3760).abs() < 5e-4,
+            "{}",
+            variance.sqrt()
+        );
+    }
+}

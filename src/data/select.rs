@@ -1,0 +1,83 @@
+//! Which samples of a split are taken.
+
+use rand::SeedableRng;
+use rand::seq::index;
+use rand_chacha::ChaCha8Rng;
+
+use super::{Count, Images, Order, Request};
+
+/// Takes the samples that were asked for, in the order of the file.
+pub(super) fn select(images: Images, request: &Request) -> Images {
+    let total = images.labels.len();
+    let count = match request.count {
+        Count::At(count) if count < total => count,
+        _ => return images,
+    };
+    let chosen = match request.order {
+        Order::First => (0..count).collect(),
+        Order::Random => {
+            let mut generator = ChaCha8Rng::seed_from_u64(request.seed);
+            let mut chosen = index::sample(&mut generator, total, count).into_vec();
+            chosen.sort_unstable();
+            chosen
+        }
+    };
+    let len = images.image_len();
+    let image = |&i: &usize| images.pixels[i * len..(i + 1) * len].iter().copied();
+    Images {
+        name: images.name.clone(),
+        shape: images.shape,
+        pixels: chosen.iter().flat_map(image).collect(),
+        labels: chosen.iter().map(|&i| images.labels[i]).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::request;
+    use super::*;
+    use std::path::Path;
+
+    fn taken(count: Count, order: Order, seed: u64) -> Vec<u32> {
+        let images = Images {
+            name: "numbers".into(),
+            shape: [1, 1, 2],
+            pixels: (0..100u8)
+                .flat_map(|i| [f32::from(i), -f32::from(i)])
+                .collect(),
+            labels: (0..100).collect(),
+        };
+        let request = Request {
+            count,
+            order,
+            seed,
+            ..request(Path::new("x"))
+        };
+        let taken = select(images, &request);
+        for (pixels, label) in taken.pixels.chunks(2).zip(&taken.labels) {
+            assert_eq!(
+                pixels,
+                [*label as f32, -(*label as f32)],
+                "an image keeps its label"
+            );
+        }
+        taken.labels
+    }
+
+    #[test]
+    fn a_seed_names_its_samples_and_none_comes_twice() {
+        let mut random = taken(Count::At(40), Order::Random, 1);
+        assert_eq!(random, taken(Count::At(40), Order::Random, 1));
+        assert_ne!(random, taken(Count::At(40), Order::Random, 2));
+        assert!(random.is_sorted());
+        random.dedup();
+        assert_eq!(random.len(), 40);
+    }
+
+    #[test]
+    fn the_first_are_the_first_and_more_than_all_is_all() {
+        assert_eq!(taken(Count::At(3), Order::First, 0), [0, 1, 2]);
+        assert_eq!(taken(Count::At(1000), Order::Random, 0).len(), 100);
+        assert_eq!(taken(Count::All, Order::Random, 0).len(), 100);
+    }
+}

@@ -1,0 +1,190 @@
+//! A session as plain lines, one an event, for pipes and logs.
+
+use crate::session::snapshot::{CheckpointLine, CheckpointState, Finding, Snapshot};
+
+use super::{loss, percent};
+
+/// What is new in `after`, one line an event.
+#[must_use]
+pub fn changes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
+    let mut lines = Vec::new();
+    if before.device != after.device {
+        lines.push(format!("device {}", after.device));
+    }
+    if before.trouble != after.trouble {
+        lines.extend(
+            after
+                .trouble
+                .iter()
+                .map(|trouble| format!("waiting: {trouble}")),
+        );
+    }
+    lines.extend(finding(&before.data, &after.data, |data| {
+        format!(
+            "data {}: {} {} samples",
+            data.name,
+            data.samples,
+            data.split.name()
+        )
+    }));
+    lines.extend(finding(&before.model, &after.model, |model| {
+        format!(
+            "model {}: {}, {} parameters",
+            model.name, model.evidence, model.parameters
+        )
+    }));
+    for line in &after.checkpoints {
+        let old = before.checkpoints.iter().find(|old| old.path == line.path);
+        lines.extend(checkpoint(old, line, after));
+    }
+    for old in &before.checkpoints {
+        if after.checkpoints.iter().all(|line| line.path != old.path) {
+            lines.push(format!("gone {}", name(old)));
+        }
+    }
+    lines.extend(level(before, after));
+    let known = before.notices.len().min(after.notices.len());
+    lines.extend(
+        after.notices[known..]
+            .iter()
+            .map(|notice| format!("notice: {notice}")),
+    );
+    lines
+}
+
+fn finding<T: PartialEq>(
+    before: &Finding<T>,
+    after: &Finding<T>,
+    found: impl Fn(&T) -> String,
+) -> Option<String> {
+    match after {
+        after if before == after => None,
+        Finding::Is(thing) => Some(found(thing)),
+        Finding::Not(reason) => Some(format!("no surface: {reason}")),
+        Finding::Pending => None,
+    }
+}
+
+fn checkpoint(
+    old: Option<&CheckpointLine>,
+    line: &CheckpointLine,
+    after: &Snapshot,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    if old.map(|old| &old.state) != Some(&line.state) {
+        match &line.state {
+            CheckpointState::Waiting => lines.push(format!("writing {}", name(line))),
+            CheckpointState::Unreadable(reason) => lines.push(format!("unreadable {reason}")),
+            CheckpointState::OnPath => {
+                lines.push(format!("checkpoint {}{}", name(line), place(line, after)));
+            }
+            CheckpointState::Settled => {}
+        }
+    }
+    if let (Some(truth), None) = (line.truth, old.and_then(|old| old.truth)) {
+        lines.push(format!(
+            "loss {} at {}, accuracy {}",
+            loss(truth.loss),
+            name(line),
+            percent(truth.accuracy)
+        ));
+    }
+    lines
+}
+
+/// How far it lies from the checkpoint before, and what the plane of all that was read holds.
+fn place(line: &CheckpointLine, after: &Snapshot) -> String {
+    let found = after.trajectory.as_ref().and_then(|trajectory| {
+        let index = trajectory.steps.binary_search(&line.step?).ok()?;
+        let share = trajectory.explained.iter().take(2).sum::<f64>();
+        Some((trajectory.update_norm[index], trajectory.norm[index], share))
+    });
+    found.map_or_else(String::new, |(update, norm, share)| {
+        format!(
+            ": moved {update:.4}, norm {norm:.4}, PC1+2 {}",
+            percent(share)
+        )
+    })
+}
+
+/// A level of the map that is complete, told by the next one having begun or all being done.
+fn level(before: &Snapshot, after: &Snapshot) -> Option<String> {
+    let (was, is) = (before.progress.lines?, after.progress.lines);
+    if is.is_some_and(|is| is <= was) {
+        return None;
+    }
+    let lowest = after.map.as_ref()?.surface.lowest()?;
+    let at = format!(
+        "lowest loss {} at {:.4}, {:.4}",
+        loss(lowest.2.loss),
+        lowest.0,
+        lowest.1
+    );
+    Some(format!("map {was}×{was}: {at}"))
+}
+
+fn name(line: &CheckpointLine) -> String {
+    let file = line
+        .path
+        .file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    line.step
+        .map_or(file.clone(), |step| format!("step {step} ({file})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::landscape::surface::Measure;
+
+    fn line(step: u64, state: CheckpointState) -> CheckpointLine {
+        CheckpointLine {
+            step: Some(step),
+            path: format!("run/model_{step}.pt").into(),
+            state,
+            truth: None,
+            on_plane: None,
+        }
+    }
+
+    fn snapshot(checkpoints: Vec<CheckpointLine>) -> Snapshot {
+        Snapshot {
+            checkpoints,
+            ..Snapshot::default()
+        }
+    }
+
+    #[test]
+    fn each_event_is_one_line_and_nothing_new_is_none() {
+        let before = snapshot(vec![
+            line(1, CheckpointState::OnPath),
+            line(2, CheckpointState::Waiting),
+        ]);
+        let mut after = before.clone();
+        assert!(changes(&before, &after).is_empty());
+        after.checkpoints[1].state = CheckpointState::OnPath;
+        after.checkpoints[0].truth = Some(Measure {
+            loss: 0.5,
+            accuracy: 0.25,
+        });
+        after.checkpoints.push(line(
+            3,
+            CheckpointState::Unreadable("model_3.pt: cut".into()),
+        ));
+        let expected = [
+            "loss 0.5000 at step 1 (model_1.pt), accuracy 25.0 %",
+            "checkpoint step 2 (model_2.pt)",
+            "unreadable model_3.pt: cut",
+        ];
+        assert_eq!(changes(&before, &after), expected);
+    }
+
+    #[test]
+    fn what_is_missing_is_said_once() {
+        let before = snapshot(Vec::new());
+        let mut after = before.clone();
+        after.model = Finding::Not("unknown names".into());
+        assert_eq!(changes(&before, &after), ["no surface: unknown names"]);
+        assert!(changes(&after, &after).is_empty());
+    }
+}

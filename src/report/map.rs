@@ -1,0 +1,69 @@
+//! The map of the screen as plain characters.
+
+use crate::landscape::surface::Surface;
+use crate::plot::levels::Scale;
+use crate::plot::map::{AxisTitle, Backdrop, Layers, MapScene, draw};
+use crate::plot::raster::Marker;
+
+/// Characters across and lines down: what fits a page and most terminals.
+const WIDTH: usize = 96;
+const HEIGHT: usize = 30;
+
+/// What a printed map shows.
+#[derive(Clone, Debug)]
+pub struct PrintedMap<'a> {
+    /// The measured surface, if there is one.
+    pub surface: Option<&'a Surface>,
+    /// Range of α and of β.
+    pub window: [[f64; 2]; 2],
+    /// The path, oldest first.
+    pub path: &'a [[f64; 2]],
+    /// Index of the checkpoint that is marked as current.
+    pub current: usize,
+    /// Names of the axes.
+    pub axes: [&'a str; 2],
+    /// Share of the path's variance along each axis.
+    pub explained: Option<[f64; 2]>,
+}
+
+/// Draws the map without colours, in braille where the terminal's language has more than ASCII.
+#[must_use]
+pub fn text(map: &PrintedMap<'_>) -> String {
+    let title = |k: usize| AxisTitle {
+        name: map.axes[k].to_owned(),
+        share: map.explained.map(|explained| explained[k]),
+    };
+    let scene = MapScene {
+        x: map.window[0],
+        y: map.window[1],
+        backdrop: map.surface.map(|surface| Backdrop {
+            surface,
+            shift: [0.0, 0.0],
+            stale: false,
+        }),
+        path: map.path,
+        selected: map.current,
+        axes: [title(0), title(1)],
+        scale: Scale::default(),
+        layers: Layers::default(),
+        marker: if speaks_unicode() {
+            Marker::Braille
+        } else {
+            Marker::Ascii
+        },
+        tints: None,
+    };
+    draw(&scene, WIDTH, HEIGHT).text()
+}
+
+/// By the variables that POSIX has for it, the strongest first.
+fn speaks_unicode() -> bool {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let language = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
+    language.is_none_or(|language| {
+        language
+            .to_ascii_lowercase()
+            .replace('-', "")
+            .contains("utf8")
+    })
+}

@@ -1,0 +1,90 @@
+//! The same results without a screen: JSON, CSV and text of every command, and plain lines.
+
+mod chart;
+pub mod inspect;
+pub mod lines;
+pub mod map;
+pub mod summary;
+pub mod surface;
+pub mod trajectory;
+
+/// Pretty JSON with a line break at its end. What is not finite is `null`.
+///
+/// # Errors
+/// Never for this crate's own types.
+pub fn json(value: &impl serde::Serialize) -> serde_json::Result<String> {
+    serde_json::to_string(value).map(|text| text + "\n")
+}
+
+/// Rows of a CSV file, the first of which names the columns.
+///
+/// # Errors
+/// Never: rows are written to memory.
+fn csv_rows(rows: impl IntoIterator<Item = Vec<String>>) -> Result<String, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.write_record(&row)?;
+    }
+    let bytes = writer
+        .into_inner()
+        .map_err(csv::IntoInnerError::into_error)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A number of a CSV cell; empty where it is not finite.
+fn cell(value: f64) -> String {
+    if value.is_finite() {
+        value.to_string()
+    } else {
+        String::new()
+    }
+}
+
+/// A share in percent, with three digits that count.
+fn percent(share: f64) -> String {
+    if share >= 0.9995 {
+        "100 %".into()
+    } else if share >= 0.1 {
+        format!("{:.1} %", 100.0 * share)
+    } else {
+        format!("{:.2} %", 100.0 * share)
+    }
+}
+
+/// A loss, with four digits that count.
+fn loss(value: f64) -> String {
+    match value {
+        value if !value.is_finite() => "not a number".into(),
+        value if value.abs() >= 1000.0 => format!("{value:.3e}"),
+        value if value.abs() >= 100.0 => format!("{value:.1}"),
+        value if value.abs() >= 10.0 => format!("{value:.2}"),
+        value if value.abs() >= 1.0 => format!("{value:.3}"),
+        value => format!("{value:.4}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_finite_is_null_in_json_and_empty_in_csv() {
+        assert_eq!(
+            json(&[1.5, f64::NAN, f64::INFINITY]).ok().as_deref(),
+            Some("[1.5,null,null]\n")
+        );
+        assert_eq!((cell(f64::NAN), cell(0.25)), (String::new(), "0.25".into()));
+    }
+
+    #[test]
+    fn numbers_have_the_digits_that_count() {
+        assert_eq!(
+            [0.91234, 0.05123, 1.0].map(percent),
+            ["91.2 %", "5.12 %", "100 %"]
+        );
+        assert_eq!(
+            [0.29512, 2.31, 54.681, 1234.5].map(loss),
+            ["0.2951", "2.310", "54.68", "1.234e3"]
+        );
+    }
+}

@@ -1,0 +1,264 @@
+//! `surface` without a screen.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::data::Split;
+use crate::landscape::surface::{Measure, Surface};
+use crate::weights::normalize::{Ignore, Norm};
+use crate::weights::recipe::BatchNorm;
+
+use super::map::{self, PrintedMap};
+use super::{cell, chart, csv_rows, loss, percent};
+
+/// The plane of a surface.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlaneReport {
+    /// `pca`, `random` or `file`.
+    pub kind: &'static str,
+    /// How random directions were scaled.
+    pub norm: Option<Norm>,
+    /// What random directions left alone.
+    pub ignore: Option<Ignore>,
+    /// Shares of the path's variance along both directions of a PCA plane.
+    pub explained: Option<Vec<f64>>,
+    /// Cosine of the angle between the directions.
+    pub cosine: f64,
+    /// What |cosine| two random directions would have.
+    pub expected_cosine: f64,
+}
+
+/// A checkpoint of the path on the plane.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct PathPoint {
+    /// Training step.
+    pub step: u64,
+    /// α of its projection.
+    pub x: f64,
+    /// β of its projection.
+    pub y: f64,
+    /// Share of its distance from the origin that is off the plane.
+    pub residual: f64,
+    /// Loss of the checkpoint itself.
+    pub loss: f64,
+    /// Loss of its projection.
+    pub plane_loss: f64,
+}
+
+/// A measured surface with all that is needed to make it again.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The run folder or checkpoint.
+    pub run: String,
+    /// Step of the plane's origin.
+    pub origin: u64,
+    /// The architecture.
+    pub model: String,
+    /// Trainable parameters.
+    pub parameters: usize,
+    /// Number of samples.
+    pub samples: usize,
+    /// Where the samples are from.
+    pub split: Split,
+    /// Seed of samples and random directions.
+    pub seed: u64,
+    /// What became of running statistics.
+    pub bn: BatchNorm,
+    /// The plane.
+    pub plane: PlaneReport,
+    /// What was measured.
+    pub grid: Surface,
+    /// The path on the plane.
+    pub path: Vec<PathPoint>,
+}
+
+#[derive(Debug, Serialize)]
+struct OriginJson {
+    step: u64,
+}
+
+/// The JSON of `surface`; field names and order are other programs' to rely on.
+#[derive(Debug, Serialize)]
+pub struct Json<'a> {
+    run: &'a str,
+    origin: OriginJson,
+    model: &'a str,
+    parameters: usize,
+    samples: usize,
+    split: Split,
+    seed: u64,
+    bn: BatchNorm,
+    plane: &'a PlaneReport,
+    x: &'a [f64],
+    y: &'a [f64],
+    loss: Vec<Vec<f64>>,
+    accuracy: Vec<Vec<f64>>,
+    measured: Vec<Vec<bool>>,
+    evaluations: usize,
+    path: &'a [PathPoint],
+}
+
+impl Report {
+    /// The values at every crossing of the grid's lines, measured ones to the digit, others
+    /// interpolated, and whether each was measured. Entry `j * x.len() + i` belongs to `x[i]`, `y[j]`.
+    fn values(&self) -> Vec<(Measure, bool)> {
+        let (x, y) = (self.grid.x(), self.grid.y());
+        let field = self.grid.sample(x, y);
+        let at = |index: usize| {
+            let measured = self.grid.get(index % x.len(), index / x.len());
+            let predicted = Measure {
+                loss: field.loss[index],
+                accuracy: field.accuracy[index],
+            };
+            (measured.unwrap_or(predicted), measured.is_some())
+        };
+        (0..field.loss.len()).map(at).collect()
+    }
+
+    /// The JSON of this surface.
+    #[must_use]
+    pub fn json(&self) -> Json<'_> {
+        let values = self.values();
+        let rows = values.chunks(self.grid.x().len());
+        Json {
+            run: &self.run,
+            origin: OriginJson { step: self.origin },
+            model: &self.model,
+            parameters: self.parameters,
+            samples: self.samples,
+            split: self.split,
+            seed: self.seed,
+            bn: self.bn,
+            plane: &self.plane,
+            x: self.grid.x(),
+            y: self.grid.y(),
+            loss: rows
+                .clone()
+                .map(|row| row.iter().map(|v| v.0.loss).collect())
+                .collect(),
+            accuracy: rows
+                .clone()
+                .map(|row| row.iter().map(|v| v.0.accuracy).collect())
+                .collect(),
+            measured: rows.map(|row| row.iter().map(|v| v.1).collect()).collect(),
+            evaluations: self.grid.measured(),
+            path: &self.path,
+        }
+    }
+
+    /// One row a grid point.
+    ///
+    /// # Errors
+    /// Never: rows are written to memory.
+    pub fn csv(&self) -> Result<String, csv::Error> {
+        let head = ["x", "y", "loss", "accuracy", "measured"]
+            .map(str::to_owned)
+            .to_vec();
+        let (x, y) = (self.grid.x(), self.grid.y());
+        let rows = self
+            .values()
+            .into_iter()
+            .enumerate()
+            .map(|(index, (measure, measured))| {
+                let (x, y) = (x[index % x.len()], y[index / x.len()]);
+                let values = [x, y, measure.loss, measure.accuracy].map(cell);
+                [values.to_vec(), vec![measured.to_string()]].concat()
+            });
+        csv_rows(std::iter::once(head).chain(rows))
+    }
+
+    /// Summary, map, slices through the origin.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = self.summary();
+        text.push('\n');
+        text += &self.map();
+        text += &self.slices();
+        text
+    }
+
+    fn map(&self) -> String {
+        let ends = |lines: &[f64]| {
+            [lines.first(), lines.last()].map(|end| end.copied().unwrap_or_default())
+        };
+        let path: Vec<[f64; 2]> = self.path.iter().map(|point| [point.x, point.y]).collect();
+        let is_origin = |point: &PathPoint| point.step == self.origin;
+        map::text(&PrintedMap {
+            surface: Some(&self.grid),
+            window: [ends(self.grid.x()), ends(self.grid.y())],
+            path: &path,
+            current: self.path.iter().position(is_origin).unwrap_or_default(),
+            axes: if self.plane.kind == "pca" {
+                ["PC1", "PC2"]
+            } else {
+                ["x", "y"]
+            },
+            explained: self
+                .plane
+                .explained
+                .as_ref()
+                .and_then(|shares| Some([*shares.first()?, *shares.get(1)?])),
+        })
+    }
+
+    fn summary(&self) -> String {
+        let mut text = format!(
+            "{}: {}, {} parameters, {} plane through step {}\n{} {} samples, batch norm {}, {} of {} points measured\n",
+            self.run,
+            self.model,
+            self.parameters,
+            self.plane.kind,
+            self.origin,
+            self.samples,
+            self.split.name(),
+            self.bn.name(),
+            self.grid.measured(),
+            self.grid.x().len() * self.grid.y().len(),
+        );
+        if let Some(explained) = &self.plane.explained {
+            let shares: Vec<String> = explained.iter().map(|share| percent(*share)).collect();
+            let _ = writeln!(
+                text,
+                "PC1 and PC2 hold {} of the path's variance",
+                shares.join(" and ")
+            );
+        } else {
+            let (cosine, expected) = (self.plane.cosine, self.plane.expected_cosine);
+            let _ = writeln!(
+                text,
+                "cosine of the directions {cosine:.5}; random ones have about {expected:.5}"
+            );
+        }
+        if let Some((x, y, lowest)) = self.grid.lowest() {
+            let accuracy = percent(lowest.accuracy);
+            let _ = writeln!(
+                text,
+                "lowest point {x:.4}, {y:.4}: loss {}, accuracy {accuracy}",
+                loss(lowest.loss)
+            );
+        }
+        if let Some(last) = self.path.iter().find(|point| point.step == self.origin) {
+            let _ = writeln!(text, "origin: loss {}", loss(last.loss));
+        }
+        text
+    }
+
+    /// Loss along both axes through the origin, where the grid holds it.
+    fn slices(&self) -> String {
+        let mut text = String::new();
+        for (axis, lines) in [("x", self.grid.x()), ("y", self.grid.y())] {
+            let field = if axis == "x" {
+                self.grid.sample(lines, &[0.0])
+            } else {
+                self.grid.sample(&[0.0], lines)
+            };
+            let curve: Vec<(f64, f64)> = lines.iter().copied().zip(field.loss).collect();
+            let chart = chart::lines(&[curve]);
+            if !chart.is_empty() {
+                let _ = write!(text, "\nLoss along {axis} through the origin\n{chart}");
+            }
+        }
+        text
+    }
+}

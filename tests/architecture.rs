@@ -1,0 +1,145 @@
+//! The rules of the house, as `src/lib.rs` states them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a panic is how a test fails"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rstest::rstest;
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                sources(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .filter(|path| path.extension().is_some_and(|ending| ending == "rs"))
+        .collect()
+}
+
+fn room(name: &str) -> Vec<(PathBuf, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(name);
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).unwrap();
+        (path, text)
+    };
+    let room: Vec<_> = sources(&folder).into_iter().map(read).collect();
+    assert!(!room.is_empty(), "there is no room {name}");
+    room
+}
+
+/// Fails for each line of a room that names one of these.
+fn assert_unknown(name: &str, strangers: &[&str]) {
+    for (path, text) in room(name) {
+        for line in text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+        {
+            let stranger = strangers.iter().find(|stranger| line.contains(**stranger));
+            assert!(stranger.is_none(), "{}: {line}", path.display());
+        }
+    }
+}
+
+#[rstest]
+fn no_room_knows_those_behind_it(
+    #[values(
+        "run",
+        "weights",
+        "data",
+        "model",
+        "landscape",
+        "plot",
+        "session",
+        "demo"
+    )]
+    name: &str,
+) {
+    assert_unknown(
+        name,
+        &[
+            "crate::tui",
+            "crate::report",
+            "crate::cli",
+            "ratatui",
+            "crossterm",
+        ],
+    );
+}
+
+#[rstest]
+fn candle_stays_in_its_rooms(
+    #[values("run", "weights", "plot", "data", "session", "report", "tui", "cli")] name: &str,
+) {
+    assert_unknown(name, &["candle_core", "candle_nn"]);
+}
+
+#[rstest]
+fn tokio_stays_where_things_wait(
+    #[values(
+        "run",
+        "weights",
+        "data",
+        "model",
+        "landscape",
+        "plot",
+        "report",
+        "demo"
+    )]
+    name: &str,
+) {
+    assert_unknown(name, &["tokio"]);
+}
+
+#[test]
+fn data_goes_one_way() {
+    assert_unknown(
+        "run",
+        &[
+            "crate::weights",
+            "crate::model",
+            "crate::data",
+            "crate::landscape",
+            "crate::session",
+            "crate::plot",
+        ],
+    );
+    assert_unknown(
+        "weights",
+        &[
+            "crate::model",
+            "crate::data",
+            "crate::landscape",
+            "crate::session",
+            "crate::plot",
+        ],
+    );
+    assert_unknown(
+        "model",
+        &["crate::landscape", "crate::session", "crate::plot"],
+    );
+    assert_unknown("landscape", &["crate::session", "crate::plot"]);
+    assert_unknown("plot", &["crate::session", "crate::model", "crate::data"]);
+}
+
+#[test]
+fn every_file_says_first_what_it_is_for() {
+    for (path, text) in room("") {
+        assert!(text.starts_with("//! "), "{}", path.display());
+    }
+}
+
+#[test]
+fn nothing_is_unsafe() {
+    assert_unknown("", &["unsafe "]);
+}

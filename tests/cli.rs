@@ -1,0 +1,446 @@
+//! The command line: formats, exit codes and one clear sentence for bad input.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a panic is how a test fails"
+)]
+
+mod program;
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use program::{fixture, json, program, refusal, run};
+
+fn copy(from: &str, to: &Path) {
+    fs::copy(fixture(from), to).unwrap();
+}
+
+fn stdout(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Only objects keep no order in `serde_json::Value`, so names are looked for in the text.
+fn assert_fields(text: &str, names: &[&str]) {
+    let mut rest = text;
+    for name in names {
+        let at = rest.find(&format!("\"{name}\":"));
+        rest = &rest[at.unwrap_or_else(|| panic!("{name} is not next in {text}"))..];
+    }
+}
+
+#[test]
+fn trajectory_json_has_the_fields_that_programs_rely_on() {
+    let text = stdout(&["trajectory", &fixture("mlp-fashion"), "--format", "json"]);
+    let names = [
+        "run",
+        "parameters",
+        "steps",
+        "norm",
+        "update_norm",
+        "explained",
+        "explained_null",
+        "singular",
+        "lissajous",
+        "coordinates",
+        "residual",
+    ];
+    assert_fields(&text, &names);
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (
+            &value["parameters"],
+            value["steps"].as_array().unwrap().len()
+        ),
+        (&55050.into(), 3)
+    );
+}
+
+#[test]
+fn trajectory_csv_and_text_have_a_row_a_checkpoint() {
+    let csv = stdout(&["trajectory", &fixture("mlp-fashion"), "--format", "csv"]);
+    assert_eq!(
+        csv.lines().next(),
+        Some("step,x,y,residual,norm,update_norm")
+    );
+    assert_eq!(csv.lines().count(), 4);
+    let text = stdout(&["trajectory", &fixture("mlp-fashion")]);
+    assert!(
+        text.contains("3 checkpoints, steps 0 to 1580, 55050 parameters")
+            && text.contains("a random walk has 76.0 %")
+    );
+}
+
+const SMALL: [&str; 6] = [
+    "--samples",
+    "64",
+    "--order",
+    "first",
+    "--x=-1:1:5",
+    "--y=-1:1:3",
+];
+
+#[test]
+fn surface_json_has_the_fields_that_programs_rely_on() {
+    let (run, data) = (fixture("mlp-fashion"), fixture("fashion-mnist"));
+    let arguments = [
+        &[
+            "surface",
+            run.as_str(),
+            "--data",
+            &data,
+            "--format",
+            "json",
+            "--exact",
+        ],
+        &SMALL[..],
+    ]
+    .concat();
+    let text = stdout(&arguments);
+    let names = [
+        "run",
+        "origin",
+        "step",
+        "model",
+        "parameters",
+        "samples",
+        "split",
+        "seed",
+        "bn",
+        "plane",
+        "kind",
+        "norm",
+        "ignore",
+        "explained",
+        "cosine",
+        "expected_cosine",
+        "x",
+        "y",
+        "loss",
+        "accuracy",
+        "measured",
+        "evaluations",
+        "path",
+        "step",
+        "x",
+        "y",
+        "residual",
+        "loss",
+        "plane_loss",
+    ];
+    assert_fields(&text, &names);
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        value["loss"].as_array().unwrap().len(),
+        3,
+        "loss[j][i] belongs to x[i], y[j]"
+    );
+    assert_eq!(value["loss"][0].as_array().unwrap().len(), 5);
+    assert_eq!(
+        (&value["evaluations"], &value["origin"]["step"]),
+        (&15.into(), &1580.into())
+    );
+    // The origin is on the grid, and the last checkpoint lies there.
+    assert_eq!(value["loss"][1][2], value["path"][2]["loss"]);
+    assert!(value["plane"]["cosine"].as_f64().unwrap().abs() < 1e-6);
+}
+
+#[test]
+fn a_random_plane_names_its_seed_and_the_seed_its_plane() {
+    let (file, data) = (
+        fixture("mlp-fashion/model_1580.pt"),
+        fixture("fashion-mnist"),
+    );
+    let surface = |seed: &str| {
+        json(
+            &[
+                &[
+                    "surface", &file, "--data", &data, "--format", "json", "--seed", seed,
+                ],
+                &SMALL[..],
+            ]
+            .concat(),
+        )
+    };
+    let (one, again, two) = (surface("1"), surface("1"), surface("2"));
+    assert_eq!(one["loss"], again["loss"]);
+    assert_ne!(one["loss"], two["loss"]);
+    assert_eq!(
+        (&one["plane"]["kind"], &one["plane"]["norm"]),
+        (&"random".into(), &"filter".into())
+    );
+    let expected = (2.0 / (std::f64::consts::PI * 55050.0)).sqrt();
+    assert!((one["plane"]["expected_cosine"].as_f64().unwrap() - expected).abs() < 1e-12);
+    assert!(one["plane"]["cosine"].as_f64().unwrap().abs() < 6.0 * expected);
+}
+
+#[test]
+fn a_surface_within_tolerance_measures_less_and_says_where() {
+    let (run, data) = (fixture("mlp-fashion"), fixture("fashion-mnist"));
+    let surface = |more: &[&str]| {
+        json(
+            &[
+                &[
+                    "surface",
+                    &run,
+                    "--data",
+                    &data,
+                    "--format",
+                    "json",
+                    "--samples",
+                    "64",
+                ],
+                more,
+            ]
+            .concat(),
+        )
+    };
+    let rough = surface(&["--x=-3:12:33", "--y=-4:4:33", "--tolerance", "0.02"]);
+    let exact = surface(&["--x=-3:12:33", "--y=-4:4:33", "--exact"]);
+    assert!(
+        rough["evaluations"].as_u64().unwrap() < 500,
+        "{}",
+        rough["evaluations"]
+    );
+    let log = |value: &serde_json::Value| (value.as_f64().unwrap() + 1e-3).ln();
+    let pairs = |k: &str| -> Vec<serde_json::Value> {
+        let of = |v: &serde_json::Value| {
+            v[k].as_array()
+                .unwrap()
+                .iter()
+                .flat_map(|row| row.as_array().unwrap().clone())
+                .collect()
+        };
+        of(if k == "measured" { &rough } else { &exact })
+    };
+    let truth = pairs("loss");
+    let found: Vec<_> = rough["loss"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|row| row.as_array().unwrap().clone())
+        .collect();
+    let z: Vec<f64> = truth.iter().map(log).collect();
+    let range =
+        z.iter().copied().fold(f64::MIN, f64::max) - z.iter().copied().fold(f64::MAX, f64::min);
+    let errors: Vec<f64> = found
+        .iter()
+        .zip(&z)
+        .map(|(f, z)| (log(f) - z).abs() / range)
+        .collect();
+    assert!(errors.iter().sum::<f64>() / (errors.len() as f64) < 0.02);
+    for (measured, error) in pairs("measured").iter().zip(&errors) {
+        assert!(!measured.as_bool().unwrap() || *error < 1e-12);
+    }
+}
+
+#[test]
+fn surface_text_is_a_map_with_slices() {
+    let (run, data) = (fixture("mlp-fashion"), fixture("fashion-mnist"));
+    let arguments = [&["surface", run.as_str(), "--data", &data], &SMALL[..]].concat();
+    let ascii = program()
+        .args(&arguments)
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(ascii.stdout).unwrap();
+    assert!(
+        text.contains("mlp, 55050 parameters, pca plane through step 1580") && text.contains("PC1")
+    );
+    let map: Vec<&str> = text
+        .lines()
+        .skip_while(|line| !line.is_empty())
+        .skip(1)
+        .take(30)
+        .collect();
+    assert!(map.iter().all(|line| line.is_ascii()), "{map:?}");
+    assert!(text.contains("Loss along x through the origin"));
+}
+
+#[test]
+fn inspect_tells_tensors_norms_and_the_architecture() {
+    let value = json(&["inspect", &fixture("resnet8-fashion"), "--format", "json"]);
+    assert_eq!(
+        (&value["model"], &value["step"], &value["key"]),
+        (&"resnet8".into(), &632.into(), &"state_dict".into())
+    );
+    assert_eq!(value["steps"], serde_json::json!([0, 632]));
+    let tensors = value["tensors"].as_array().unwrap();
+    assert_eq!(
+        (&tensors[0]["name"], &tensors[0]["shape"]),
+        (&"conv1.weight".into(), &serde_json::json!([16, 1, 3, 3]))
+    );
+    let squares = tensors
+        .iter()
+        .filter(|t| t["role"] == "parameter")
+        .map(|t| t["norm"].as_f64().unwrap().powi(2));
+    assert!((squares.sum::<f64>().sqrt() - value["norm"].as_f64().unwrap()).abs() < 1e-9);
+    let text = stdout(&["inspect", &fixture("mlp-fashion/model_0.pt")]);
+    assert!(
+        text.contains("model mlp") && text.contains("64×784"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_not_there_is_one_sentence_and_exit_code_1() {
+    let empty = tempfile::tempdir().unwrap();
+    fs::write(empty.path().join("notes.txt"), "x").unwrap();
+    let empty = empty.path().to_str().unwrap();
+    assert!(
+        refusal(&["trajectory", "no/such/run"], 1)
+            .contains("no/such/run: expected a run folder or a checkpoint")
+    );
+    assert!(refusal(&["trajectory", empty], 1).contains("holds no checkpoint: expected .pt"));
+    let run = fixture("mlp-fashion");
+    assert!(refusal(&["surface", &run], 1).contains("no data given"));
+    assert!(refusal(&["surface", &run, "--data", empty], 1).contains("found notes.txt"));
+    assert!(refusal(&["surface", &run, "--data", "digits"], 1).contains("784"));
+    assert!(
+        refusal(
+            &[
+                "surface",
+                &run,
+                "--data",
+                &fixture("fashion-mnist"),
+                "--model",
+                "vgg9"
+            ],
+            1
+        )
+        .contains("model_0.pt: the tensors were taken for a VGG")
+    );
+    assert!(
+        refusal(
+            &[
+                "surface",
+                &run,
+                "--data",
+                &fixture("fashion-mnist"),
+                "--origin",
+                "7"
+            ],
+            1
+        )
+        .contains("no checkpoint has step 7")
+    );
+    assert!(refusal(&["trajectory", &run, "--steps", "5..9"], 1).contains("steps 0 to 1580"));
+    assert!(
+        refusal(&["inspect", &fixture("torch"), "--key", "nothing"], 1)
+            .contains("no checkpoint can be read")
+    );
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    let run = fixture("mlp-fashion");
+    assert!(refusal(&["surface", &run, "--x", "3:1"], 2).contains("MIN:MAX"));
+    assert!(refusal(&["trajectory"], 2).contains("<RUN>"));
+    let inside = format!("{run}/out.json");
+    assert!(refusal(&["trajectory", &run, "--out", &inside], 2).contains("is inside the run"));
+    assert!(!Path::new(&inside).exists());
+}
+
+#[test]
+fn a_bad_checkpoint_is_left_out_with_its_reason_and_the_others_stand() {
+    let run = tempfile::tempdir().unwrap();
+    for step in [0, 395, 1580] {
+        copy(
+            &format!("mlp-fashion/model_{step}.pt"),
+            &run.path().join(format!("model_{step}.pt")),
+        );
+    }
+    copy(
+        "resnet8-fashion/step=0.ckpt",
+        &run.path().join("model_1600.pt"),
+    );
+    let half = fs::read(fixture("mlp-fashion/model_395.pt")).unwrap();
+    fs::write(run.path().join("model_500.pt"), &half[..half.len() / 2]).unwrap();
+    let output = program()
+        .args([
+            "trajectory",
+            run.path().to_str().unwrap(),
+            "--format",
+            "json",
+        ])
+        .output()
+        .unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["steps"], serde_json::json!([0, 395, 1580]));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert!(
+        said.contains("model_500.pt: expected a whole PyTorch file"),
+        "{said}"
+    );
+    assert!(
+        said.contains("model_1600.pt: expected tensor fc1.weight of shape [64, 784]"),
+        "{said}"
+    );
+}
+
+#[test]
+fn one_checkpoint_is_a_point_and_two_are_a_line() {
+    let run = tempfile::tempdir().unwrap();
+    let path = run.path().to_str().unwrap();
+    copy("mlp-fashion/model_0.pt", &run.path().join("model_0.pt"));
+    assert!(stdout(&["trajectory", path]).contains("there is no path yet"));
+    assert_eq!(
+        json(&["trajectory", path, "--format", "json"])["coordinates"],
+        serde_json::json!([[0.0, 0.0]])
+    );
+    copy("mlp-fashion/model_395.pt", &run.path().join("model_395.pt"));
+    assert!(stdout(&["trajectory", path]).contains("a plane needs a third"));
+    let data = fixture("fashion-mnist");
+    assert!(
+        refusal(&["surface", path, "--data", &data, "--samples", "9"], 1)
+            .contains("expected at least three")
+    );
+}
+
+#[test]
+fn a_reader_that_stops_early_is_no_error() {
+    let mut child = program()
+        .args(["trajectory", &fixture("mlp-fashion"), "--format", "csv"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty());
+}
+
+#[test]
+fn the_run_is_never_written_to() {
+    let run = tempfile::tempdir().unwrap();
+    for step in [0, 395, 1580] {
+        copy(
+            &format!("mlp-fashion/model_{step}.pt"),
+            &run.path().join(format!("model_{step}.pt")),
+        );
+    }
+    let state = || -> Vec<_> {
+        let entries = fs::read_dir(run.path())
+            .unwrap()
+            .map(|entry| entry.unwrap());
+        let mut state: Vec<_> = entries
+            .map(|e| (e.file_name(), e.metadata().unwrap().modified().unwrap()))
+            .collect();
+        state.sort();
+        state
+    };
+    let before = state();
+    let (path, data) = (run.path().to_str().unwrap(), fixture("fashion-mnist"));
+    stdout(&["trajectory", path]);
+    stdout(&[&["surface", path, "--data", &data], &SMALL[..]].concat());
+    assert_eq!(state(), before);
+}

@@ -1,0 +1,45 @@
+//! The built program, for tests that use it as a user does.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Path of a file or folder of tests/fixtures.
+pub(crate) fn fixture(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name);
+    path.to_str().unwrap().to_owned()
+}
+
+/// The program with its log in a folder that goes away.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_isoloss"));
+    command.env("XDG_STATE_HOME", std::env::temp_dir().join("isoloss-tests"));
+    command
+}
+
+/// Runs the program to its end.
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    program().args(arguments).output().unwrap()
+}
+
+/// Runs it and expects success and JSON.
+pub(crate) fn json(arguments: &[&str]) -> Value {
+    let output = run(arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {stderr}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Runs it and expects this exit code; returns what it said on stderr.
+pub(crate) fn refusal(arguments: &[&str], code: i32) -> String {
+    let output = run(arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+    assert!(output.stdout.is_empty(), "stdout carries only the result");
+    stderr
+}

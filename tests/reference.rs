@@ -1,0 +1,144 @@
+//! The figures of PyTorch in float64, for two real runs. `tests/fixtures/make_reference.py` tells where
+//! they are from.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a panic is how a test fails"
+)]
+
+mod program;
+
+use program::{fixture, json};
+use rstest::rstest;
+use serde_json::Value;
+
+fn reference(run: &str) -> Value {
+    let path = fixture(&format!("{run}.reference/reference.json"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v.as_f64().unwrap())
+        .collect()
+}
+
+fn rows(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().flat_map(numbers).collect()
+}
+
+fn assert_relative(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let error = (found - expected).abs() / expected.abs();
+        assert!(
+            error <= tolerance,
+            "{what} {i}: found {found}, expected {expected}"
+        );
+    }
+}
+
+#[rstest]
+fn the_trajectory_is_that_of_numpy(#[values("mlp-fashion", "resnet8-fashion")] run: &str) {
+    let expected = reference(run);
+    let found = json(&["trajectory", &fixture(run), "--format", "json"]);
+    assert_eq!(found["steps"], expected["steps"]);
+    for name in ["norm", "singular", "explained"] {
+        assert_relative(
+            &numbers(&found[name]),
+            &numbers(&expected[name]),
+            1e-6,
+            name,
+        );
+    }
+    let coordinates = |value: &Value, k: usize| -> Vec<f64> {
+        let all = value.as_array().unwrap().iter();
+        all.map(|at| at.get(k).and_then(Value::as_f64).unwrap_or(0.0))
+            .collect()
+    };
+    let axes = numbers(&expected["singular"]).len().min(2);
+    for k in 0..axes {
+        let (found, expected) = (
+            coordinates(&found["coordinates"], k),
+            coordinates(&expected["coordinates"], k),
+        );
+        assert!(found[0] > 0.0, "the first point of a first fit is positive");
+        let sign = expected[0].signum();
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(
+                (found - sign * expected).abs() < 1e-6,
+                "axis {k}: {found} {expected}"
+            );
+        }
+    }
+}
+
+/// The samples that the reference was made with.
+fn samples(run: &str) -> usize {
+    if run == "mlp-fashion" { 2000 } else { 256 }
+}
+
+#[rstest]
+#[case("mlp-fashion", "pca", "pca")]
+#[case("mlp-fashion", "random", "directions")]
+#[case("resnet8-fashion", "pca", "pca")]
+#[case("resnet8-fashion", "random", "directions")]
+fn the_surface_is_pytorch_s_at_every_point(
+    #[case] run: &str,
+    #[case] plane: &str,
+    #[case] file: &str,
+) {
+    let whole = reference(run);
+    let expected = &whole[plane];
+    let axis = |name: &str| {
+        let lines = numbers(&expected[name]);
+        format!("{}:{}:{}", lines[0], lines[lines.len() - 1], lines.len())
+    };
+    let (x, y) = (format!("--x={}", axis("xs")), format!("--y={}", axis("ys")));
+    let (count, data) = (samples(run).to_string(), fixture("fashion-mnist"));
+    let directions = fixture(&format!("{run}.reference/{file}.safetensors"));
+    let found = json(&[
+        "surface",
+        &fixture(run),
+        "--data",
+        &data,
+        "--samples",
+        &count,
+        "--order",
+        "first",
+        "--directions",
+        &directions,
+        &x,
+        &y,
+        "--exact",
+        "--format",
+        "json",
+    ]);
+    assert_relative(
+        &rows(&found["loss"]),
+        &rows(&expected["loss"]),
+        1e-5,
+        "loss",
+    );
+    for (found, expected) in rows(&found["accuracy"]).iter().zip(rows(&expected["acc"])) {
+        let off = (found - expected).abs() * samples(run) as f64;
+        assert!(off < 1.5, "accuracy {found} {expected}");
+    }
+    assert_eq!(found["evaluations"], rows(&expected["loss"]).len());
+    let path = found["path"].as_array().unwrap();
+    let own: Vec<f64> = path
+        .iter()
+        .map(|point| point["loss"].as_f64().unwrap())
+        .collect();
+    let truth: Vec<f64> = whole["at_checkpoints"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|at| at[0].as_f64().unwrap())
+        .collect();
+    assert_relative(&own, &truth, 1e-5, "loss at a checkpoint");
+}
