@@ -62,7 +62,7 @@ fn ansi(buffer: &Buffer) -> String {
                 .filter(|(m, _)| cell.modifier.contains(*m));
             let codes: String = set.map(|(_, code)| *code).collect();
             let (ink, ground) = (colour(cell.fg, 38), colour(cell.bg, 48));
-            text += &format!("\x1b[0{codes}{ink}{ground}m{}", cell.symbol());
+            text.extend(["\x1b[0", &codes, &ink, &ground, "m", cell.symbol()]);
         }
         text += "\x1b[0m\n";
     }

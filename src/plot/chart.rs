@@ -2,7 +2,7 @@
 
 use super::axis::{short, ticks};
 use super::map::Tints;
-use super::picture::{Cell, Picture};
+use super::picture::{Cell, Picture, Rgb};
 use super::raster::{Marker, Raster};
 
 /// A curve and how it is drawn.
@@ -14,8 +14,8 @@ pub struct Chart<'a> {
     pub x: &'a [f64],
     /// Values; one that is not finite is a gap.
     pub y: &'a [f64],
-    /// The place to mark, e.g. the checkpoint through which a slice runs.
-    pub mark: f64,
+    /// Index of the point to mark, e.g. the checkpoint through which a slice runs.
+    pub mark: usize,
     /// Whether the places are printed below.
     pub ticks: bool,
     /// Characters to draw with.
@@ -100,31 +100,25 @@ impl Chart<'_> {
                 }
             }
         }
-        let nearest = self
-            .x
-            .iter()
-            .zip(&points)
-            .filter(|(_, point)| point[1].is_finite())
-            .min_by(|a, b| (a.0 - self.mark).abs().total_cmp(&(b.0 - self.mark).abs()));
-        if let Some((_, point)) = nearest.filter(|(x, _)| **x == self.mark) {
+        if let Some([across, down]) = points.get(self.mark).filter(|point| point[1].is_finite()) {
             let symbol = if self.marker == Marker::Ascii {
                 'O'
             } else {
                 '●'
             };
-            let (column, row) = (point[0] as usize, point[1] as usize);
+            let column = (*across as usize).min(frame.width - 1);
+            let row = (*down as usize).min(frame.height - 1);
             let cell = Cell {
                 symbol,
                 bold: true,
                 ..self.ink(|tints| tints.mark)
             };
-            let (column, row) = (column.min(frame.width - 1), row.min(frame.height - 1));
             picture.put(frame.left + column, 1 + row, cell);
         }
     }
 
     fn draw_ticks(&self, picture: &mut Picture, frame: &Frame, row: usize) {
-        for tick in ticks(frame.x[0], frame.x[1], (frame.width / 9).clamp(2, 5)) {
+        for tick in ticks(frame.x[0], frame.x[1], (frame.width / 7).clamp(2, 5)) {
             let column = frame.place(tick.at, frame.y[0])[0] as usize;
             let length = tick.label.chars().count();
             let end = frame.left + frame.width;
@@ -138,7 +132,7 @@ impl Chart<'_> {
         }
     }
 
-    fn ink(&self, tint: impl Fn(Tints) -> super::picture::Rgb) -> Cell {
+    fn ink(&self, tint: impl Fn(Tints) -> Rgb) -> Cell {
         Cell::ink(self.tints.map(tint))
     }
 
@@ -178,7 +172,7 @@ mod tests {
             title: "loss",
             x,
             y,
-            mark: 0.0,
+            mark: x.len() / 2,
             ticks: false,
             marker: Marker::Braille,
             tints: None,
@@ -188,7 +182,7 @@ mod tests {
     #[test]
     fn a_curve_runs_from_its_highest_to_its_lowest_value() {
         let picture = chart(&[-1.0, 0.0, 1.0], &[2.0, 1.0, 2.0]).draw(8, 3);
-        assert_eq!(picture.text(), "loss\n⠑⢄    ⢀⠜\n  ⠑⢄●⠔⠁\n");
+        assert_eq!(picture.text(), "loss\n⠑⢄    ⡠⠊\n  ⠑⢄●⠊⠁\n");
     }
 
     #[test]

@@ -40,8 +40,10 @@ impl Scale {
 /// The top level is this quantile of the losses in sight; what is higher is marked as clipped.
 /// Loss surfaces are heavy-tailed, and their corners would otherwise use up all the levels.
 const TOP: f64 = 0.95;
-/// The lowest level is this quantile, so that the floor of a flat valley is not all lines.
+/// The lowest level is this quantile, but no nearer to the lowest loss than this share of the top's
+/// distance, so that the floor of a valley is not all lines.
 const BOTTOM: f64 = 0.01;
+const FLOOR: f64 = 5e-3;
 /// A level may be moved by this share of its distance to its neighbour to become a round number.
 const SLACK: f64 = 0.15;
 
@@ -49,6 +51,7 @@ const SLACK: f64 = 0.15;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Levels {
     values: Vec<f64>,
+    lowest: Option<f64>,
 }
 
 impl Levels {
@@ -62,16 +65,24 @@ impl Levels {
             return Self::default();
         };
         if lowest >= highest || !(highest - lowest).is_normal() || count == 0 {
-            return Self::default();
+            return Self {
+                values: Vec::new(),
+                lowest: Some(lowest),
+            };
         }
         let mut values = match scale {
             Scale::Log => logarithmic(&sorted, count),
             Scale::Linear => linear(lowest, quantile(&sorted, TOP), count),
             Scale::Quantile => quantiles(&sorted, count),
         };
-        values.retain(|value| value.is_finite() && *value > lowest && *value <= highest);
+        // A level that is the lowest loss but for rounding errors has nothing below it.
+        let above = lowest + (highest - lowest) * 1e-9;
+        values.retain(|value| value.is_finite() && *value > above && *value <= highest);
         values.dedup();
-        Self { values }
+        Self {
+            values,
+            lowest: Some(lowest),
+        }
     }
 
     /// The levels.
@@ -92,11 +103,42 @@ impl Levels {
         self.values.len() + 1
     }
 
-    /// A level as it is printed.
+    /// Level `index` as it is printed: all its digits, unless they are too many.
     #[must_use]
-    pub fn label(level: f64) -> String {
-        axis::short(level)
+    pub fn label(&self, index: usize) -> String {
+        self.values
+            .get(index)
+            .map_or(String::new(), |value| exact(*value))
     }
+
+    /// The lowest loss in sight as it is printed: with digits enough to tell it from the lowest
+    /// level. None where no loss is in sight.
+    #[must_use]
+    pub fn lowest_label(&self) -> Option<String> {
+        let lowest = self.lowest?;
+        Some(match self.values.first() {
+            Some(level) => exact(rounded(lowest, SLACK * (level - lowest))),
+            None => axis::short(lowest),
+        })
+    }
+}
+
+/// Columns that a label may take.
+pub const LABEL_WIDTH: usize = 7;
+
+/// The shortest decimal that is this number but for rounding errors.
+fn exact(value: f64) -> String {
+    let short = axis::short(value);
+    let digits = (0..LABEL_WIDTH).map(|decimals| format!("{value:.decimals$}"));
+    std::iter::once(short.clone())
+        .chain(digits)
+        .filter(|label| label.chars().count() <= LABEL_WIDTH)
+        .find(|label| {
+            label
+                .parse()
+                .is_ok_and(|parsed: f64| (parsed - value).abs() <= 1e-9 * value.abs())
+        })
+        .unwrap_or(short)
 }
 
 /// Distances from the lowest loss in a geometric sequence.
@@ -109,7 +151,7 @@ fn logarithmic(sorted: &[f64], count: usize) -> Vec<f64> {
     } else {
         highest
     };
-    let bottom = above(BOTTOM).clamp(top * 1e-3, top);
+    let bottom = above(BOTTOM).clamp(top * FLOOR, top);
     let intervals = count.saturating_sub(1).max(1) as f64;
     let ratio = (top / bottom).powf(1.0 / intervals);
     let slack = SLACK * (1.0 - 1.0 / ratio);
@@ -167,7 +209,9 @@ mod tests {
 
     fn labels(scale: Scale, losses: Vec<f64>, count: usize) -> Vec<String> {
         let levels = Levels::of(scale, losses, count);
-        levels.values().iter().map(|l| Levels::label(*l)).collect()
+        (0..levels.values().len())
+            .map(|i| levels.label(i))
+            .collect()
     }
 
     #[test]
@@ -209,6 +253,15 @@ mod tests {
     }
 
     #[test]
+    fn levels_that_are_close_have_labels_that_tell_them_apart() {
+        let losses = (0..=100).map(|i| 0.245 + f64::from(i) * 1e-5);
+        let levels = Levels::of(Scale::Linear, losses, 6);
+        let labels: Vec<String> = (0..4).map(|i| levels.label(i)).collect();
+        assert_eq!(labels, ["0.2452", "0.2454", "0.2456", "0.2458"]);
+        assert_eq!(levels.lowest_label().as_deref(), Some("0.245"));
+    }
+
+    #[test]
     fn rounding_keeps_to_its_slack() {
         assert_eq!(rounded(0.4178, 0.02), 0.4);
         assert_eq!(rounded(0.4178, 0.002), 0.418);
@@ -234,8 +287,8 @@ mod tests {
                 let (lowest, highest) = finite.fold((f64::INFINITY, f64::NEG_INFINITY),
                     |(min, max), l| (min.min(l), max.max(l)));
                 prop_assert!(values.iter().all(|v| *v > lowest && *v <= highest));
-                for label in values.iter().map(|v| Levels::label(*v)) {
-                    prop_assert!(label.len() <= 7 && label != "not a number");
+                for label in (0..values.len()).map(|i| levels.label(i)) {
+                    prop_assert!(label.len() <= LABEL_WIDTH + 1 && label.parse::<f64>().is_ok());
                 }
             }
         }

@@ -72,24 +72,20 @@ impl Dots {
 
     /// The 7-bit character that slants as the dots do; none of them is part of the shading ramp.
     fn slant(self) -> char {
-        let mean_row = |column: usize| {
-            let rows: Vec<f64> = (0..4)
-                .filter(|row| self.has(column, *row))
-                .map(|row| row as f64)
-                .collect();
-            (!rows.is_empty()).then(|| rows.iter().sum::<f64>() / rows.len() as f64)
-        };
-        match (mean_row(0), mean_row(1)) {
-            (Some(left), Some(right)) if (left - right).abs() < 0.8 => {
-                if left + right > 3.0 {
-                    '_'
-                } else {
-                    '~'
-                }
+        let flat = |row: f64| if row > 1.5 { '_' } else { '~' };
+        let [left, right] = [0, 1].map(|column| {
+            let rows = (0..4).filter(move |row| self.has(column, *row));
+            let rows: Vec<f64> = rows.map(|row| row as f64).collect();
+            (rows.len(), rows.iter().sum::<f64>() / rows.len() as f64)
+        });
+        match (left, right) {
+            ((0, _), (1, row)) | ((1, row), (0, _)) => flat(row),
+            ((0, _), _) | (_, (0, _)) => '|',
+            ((_, left), (_, right)) if (left - right).abs() < 0.8 => {
+                flat(f64::midpoint(left, right))
             }
-            (Some(left), Some(right)) if left > right => '/',
-            (Some(_), Some(_)) => '\\',
-            _ => '|',
+            ((_, left), (_, right)) if left > right => '/',
+            _ => '\\',
         }
     }
 }
@@ -127,7 +123,8 @@ impl Raster {
             return;
         };
         let (across, down) = ((to[0] - from[0]) * 2.0, (to[1] - from[1]) * 4.0);
-        let steps = across.abs().max(down.abs()).ceil().max(1.0) as usize;
+        // A little denser than the dots, so that rounding leaves none out.
+        let steps = across.abs().max(down.abs()) as usize + 2;
         for step in 0..=steps {
             let share = step as f64 / steps as f64;
             let column = ((from[0] * 2.0 + across * share) as usize).min(self.width * 2 - 1);

@@ -71,7 +71,7 @@ pub fn arrange(area: Rect, has_banner: bool) -> Arrangement {
         let [header, banner, body, status] =
             Layout::vertical([Length(1), Length(banner_rows), Min(0), Length(1)]).areas(area);
         // The map has two thirds, but the numbers beside it need no more than this.
-        let side = (area.width / 3).clamp(38, 48);
+        let side = (area.width / 3).clamp(40, 48);
         let [map, right] = Layout::horizontal([Min(0), Length(side)]).areas(body);
         let [slices, trust] = Layout::vertical([Min(0), Length(TRUST)]).areas(right);
         Arrangement::Full {

@@ -14,16 +14,13 @@ use isoloss::session::snapshot::{
 use isoloss::weights::trajectory::Trajectory;
 
 /// Loss and accuracy at a point of the plane; 0,0 is the last checkpoint.
-pub fn measure(x: f64, y: f64) -> Measure {
-    let (u, v) = (x + 0.35, y + 0.25);
-    let bowl = -1.35 + 0.075 * u * u + 0.11 * v * v + 0.03 * u * v;
-    let ripple = 0.10 * (1.1 * x + 0.4 * y).sin() * (0.9 * y).cos();
-    let hole = ((x - 7.2) / 1.3).hypot((y + 3.1) / 0.8) < 1.0;
-    let loss = if hole {
-        f64::NAN
-    } else {
-        (bowl + ripple).exp()
-    };
+pub(crate) fn measure(x: f64, y: f64) -> Measure {
+    let (u, v) = (x + 0.3, y + 0.12 + 0.75 * (PI * x / 8.0).sin());
+    let square = 0.05 * u * u + 0.55 * v * v;
+    let ripple = 0.09 * (1.4 * x + 0.5 * y).sin() * (2.3 * y).cos();
+    let hole = ((x - 7.3) / 0.8).hypot((y + 1.9) / 0.33) < 1.0;
+    let log_loss = -1.4 + 2.1 * (1.0 - (-square / 1.3).exp()) + 0.12 * square + ripple;
+    let loss = if hole { f64::NAN } else { log_loss.exp() };
     Measure {
         loss,
         accuracy: (-loss / 2.5).exp().max(0.1),
@@ -31,13 +28,14 @@ pub fn measure(x: f64, y: f64) -> Measure {
 }
 
 /// The path of `count` checkpoints, every 16 steps, ending at 0,0.
-pub fn trajectory(count: usize) -> Trajectory {
+pub(crate) fn trajectory(count: usize) -> Trajectory {
     let at = |i: usize| {
         let t = i as f64 / (count.max(2) - 1) as f64;
-        let left = (-3.2 * t).exp() - (-3.2f64).exp();
+        let s = (1.0 - (-2.4 * t).exp()) / (1.0 - (-2.4f64).exp());
+        let wobble = 0.07 * (19.0 * t).sin() * (1.0 - t);
         [
-            7.6 * left + 0.25 * (9.0 * t).sin() * (1.0 - t),
-            3.4 * left * (1.9 * PI * t).cos() + 0.9 * (PI * t).sin() * (1.0 - t),
+            4.0 * (1.0 + (PI * s).cos()) + wobble,
+            0.8 * (1.0 - s) - 0.85 * (1.0 - (2.0 * PI * s).cos()) + wobble,
         ]
     };
     let coordinates: Vec<[f64; 2]> = match count {
@@ -75,7 +73,7 @@ pub fn trajectory(count: usize) -> Trajectory {
 }
 
 /// The surface around a path with `complete` levels, and `more` points of the next one.
-pub fn surface(path: &Trajectory, complete: usize, more: usize) -> Surface {
+pub(crate) fn surface(path: &Trajectory, complete: usize, more: usize) -> Surface {
     let window = whole_path(&path.coordinates);
     let (x, y) = (
         spread(window.x[0], window.x[1], 65),
@@ -113,7 +111,7 @@ fn slice(axis: usize) -> Slice {
 }
 
 /// A snapshot with the path alone: its surface has not begun.
-pub fn path_only(count: usize) -> Snapshot {
+pub(crate) fn path_only(count: usize) -> Snapshot {
     let trajectory = trajectory(count);
     let checkpoints = trajectory
         .steps
@@ -155,7 +153,7 @@ pub fn path_only(count: usize) -> Snapshot {
 }
 
 /// 25 checkpoints, the surface complete to 17×17 and a third of the way to 33×33.
-pub fn snapshot() -> Snapshot {
+pub(crate) fn snapshot() -> Snapshot {
     let mut snapshot = path_only(25);
     let trajectory = Arc::new(trajectory(25));
     snapshot.map = Some(Map {

@@ -48,7 +48,7 @@ impl Sheet<'_> {
             free_from = 3;
         }
         let [min, max] = self.scene.y;
-        for tick in ticks(min, max, (self.area.height / 4).clamp(2, 9)) {
+        for tick in ticks(min, max, (self.area.height / 3).clamp(2, 9)) {
             let Some((_, row)) = self.cell([self.scene.x[0], tick.at]) else {
                 continue;
             };
@@ -78,7 +78,7 @@ impl Sheet<'_> {
             self.title_ink(),
         );
         let [min, max] = self.scene.x;
-        for tick in ticks(min, max, (self.area.width / 12).clamp(2, 9)) {
+        for tick in ticks(min, max, (self.area.width / 7).clamp(2, 9)) {
             let Some((column, _)) = self.cell([tick.at, self.scene.y[0]]) else {
                 continue;
             };

@@ -6,10 +6,13 @@ use super::{Sheet, Tints};
 
 /// Shades of 7-bit characters, lowest first.
 const ASCII_RAMP: [char; 10] = [' ', '.', ':', '-', '=', '+', '*', '#', '%', '@'];
-/// Shades of block characters; no full block, so that the path stays readable.
-const SHADE_RAMP: [char; 5] = [' ', '·', '░', '▒', '▓'];
+/// Shades of other characters; none is heavy, so that lines and path stay readable.
+const SHADE_RAMP: [char; 5] = [' ', '·', ':', '░', '▒'];
 /// How far bands recede into the ground, so that the path stands out, and how far when dim.
-const RECEDE: [f64; 2] = [0.22, 0.62];
+const RECEDE: [f64; 2] = [0.2, 0.52];
+
+/// How much a sign stands out from its band.
+const SIGN: f64 = 0.35;
 
 /// Characters that say something other than a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,27 +55,50 @@ impl Sheet<'_> {
     fn ground(&self, column: usize, row: usize) -> Cell {
         let signs = Signs::of(self.scene.marker);
         let sparse = column % 4 == (row % 2) * 2;
-        let sign = |symbol: char, shown: bool| Cell {
-            symbol: if shown { symbol } else { ' ' },
-            dim: self.scene.tints.is_none(),
-            ..Cell::ink(self.scene.tints.map(|tints| tints.faint))
+        let even = (column + row).is_multiple_of(2);
+        let (loss, origin) = match self.at(column, row) {
+            Some(known) => known,
+            None if sparse => return self.sign(signs.unknown),
+            None => return Cell::default(),
         };
-        match self.at(column, row) {
-            None => sign(signs.unknown, sparse),
-            Some((loss, _)) if !loss.is_finite() => sign(signs.hole, (column + row) % 2 == 0),
-            Some((loss, origin)) => {
-                let band = self.levels.band(loss);
-                let mut cell = if self.has_bands() {
-                    self.shade(band, self.is_preliminary(origin))
-                } else {
-                    Cell::default()
-                };
-                if self.is_clipped(band) && sparse {
-                    cell.symbol = signs.clipped;
-                    cell.foreground = cell.foreground.or(cell.background.map(inner_contrast));
-                }
-                cell
-            }
+        if !loss.is_finite() {
+            return if even {
+                self.sign(signs.hole)
+            } else {
+                Cell::default()
+            };
+        }
+        let band = self.levels.band(loss);
+        let cell = if self.has_bands() {
+            self.shade(band, self.is_preliminary(origin))
+        } else {
+            Cell::default()
+        };
+        if self.is_clipped(band) && sparse {
+            self.clipped(cell)
+        } else {
+            cell
+        }
+    }
+
+    /// A sign that says something other than a loss.
+    fn sign(&self, symbol: char) -> Cell {
+        Cell {
+            symbol,
+            ..self.faint_ink()
+        }
+    }
+
+    /// A cell of the highest band with the sign that it has no upper end.
+    pub(super) fn clipped(&self, cell: Cell) -> Cell {
+        let sign = self.sign(Signs::of(self.scene.marker).clipped);
+        match cell.background {
+            Some(behind) => Cell {
+                symbol: sign.symbol,
+                foreground: Some(contrast(behind, SIGN)),
+                ..cell
+            },
+            None => sign,
         }
     }
 
@@ -123,11 +149,8 @@ pub(super) fn band_colour(tints: &Tints, band: usize, bands: usize, dim: bool) -
     colour.towards(tints.ground, if dim { receded } else { clear })
 }
 
-/// A quiet colour that can still be told from a background: lighter on dark, darker on light.
-pub(super) fn inner_contrast(background: Rgb) -> Rgb {
-    if background.luma() < 0.45 {
-        background.towards(Rgb(255, 255, 255), 0.38)
-    } else {
-        background.towards(Rgb(0, 0, 0), 0.42)
-    }
+/// A colour that stands out from a background by this share: lighter on dark, darker on light.
+pub(super) fn contrast(background: Rgb, share: f64) -> Rgb {
+    let end = if background.luma() < 0.45 { 255 } else { 0 };
+    background.towards(Rgb(end, end, end), share)
 }

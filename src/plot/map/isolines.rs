@@ -1,15 +1,14 @@
 //! Contour lines on the map, and the labels that are set into them.
 
 use super::super::contour::{Polyline, isolines};
-use super::super::levels::Levels;
-use super::super::picture::{Cell, Picture};
+use super::super::picture::{Cell, Picture, Rgb};
 use super::super::raster::{Marker, Raster};
-use super::ground::{band_colour, inner_contrast};
+use super::ground::{band_colour, contrast};
 use super::path::Trail;
 use super::{Origin, Sheet};
 
 /// A line shorter than this many times its label carries none.
-const LINE_PER_LABEL: f64 = 3.0;
+const LINE_PER_LABEL: f64 = 5.0;
 /// Cells left free beside a label, across and down.
 const LABEL_MARGIN: (usize, usize) = (2, 1);
 
@@ -23,11 +22,15 @@ impl Occupied {
     fn is_free(&self, column: usize, row: usize, length: usize) -> bool {
         let height = self.cells.len() / self.width;
         let (across, down) = LABEL_MARGIN;
-        if column < across || column + length + across > self.width || row >= height {
+        if column < across
+            || column + length + across > self.width
+            || row < down
+            || row + down >= height
+        {
             return false;
         }
         let columns = column - across..column + length + across;
-        let mut rows = row.saturating_sub(down)..(row + down + 1).min(height);
+        let mut rows = row - down..=row + down;
         rows.all(|row| {
             let taken = &self.cells[row * self.width..][columns.clone()];
             taken.iter().all(|taken| !taken)
@@ -44,7 +47,7 @@ impl Sheet<'_> {
         let Some(field) = &self.lattice else { return };
         let mut raster = Raster::new(self.area.width, self.area.height);
         let mut level_of = vec![0; self.area.width * self.area.height];
-        let mut lines: Vec<(f64, Vec<Polyline>)> = Vec::new();
+        let mut lines: Vec<Vec<Polyline>> = Vec::new();
         for (index, &level) in self.levels.values().iter().enumerate() {
             let placed: Vec<Polyline> = isolines(field, level)
                 .into_iter()
@@ -55,8 +58,19 @@ impl Sheet<'_> {
                     level_of[row * self.area.width + column] = index;
                 });
             }
-            lines.push((level, placed));
+            lines.push(placed);
         }
+        // Among 7-bit shades a line would be one more shade: their edges are the lines.
+        let ascii = self.scene.marker == Marker::Ascii;
+        if !(ascii && self.has_bands()) {
+            self.draw_strokes(picture, &raster, &level_of);
+        }
+        if !ascii || self.has_bands() {
+            self.draw_labels(picture, trail, &lines);
+        }
+    }
+
+    fn draw_strokes(&self, picture: &mut Picture, raster: &Raster, level_of: &[usize]) {
         for row in 0..self.area.height {
             for column in 0..self.area.width {
                 let level = level_of[row * self.area.width + column];
@@ -74,9 +88,6 @@ impl Sheet<'_> {
                 picture.put(self.area.left + column, self.area.top + row, cell);
             }
         }
-        if self.scene.marker != Marker::Ascii {
-            self.draw_labels(picture, trail, &lines);
-        }
     }
 
     /// How a line of this level is inked in a cell.
@@ -85,27 +96,34 @@ impl Sheet<'_> {
         let dim = self.is_preliminary(origin);
         let behind = picture.cell_mut(self.area.left + column, self.area.top + row);
         let background = behind.and_then(|cell| cell.background);
+        let digits = self.scene.marker == Marker::Ascii;
         match (self.scene.tints, background) {
+            // Without colours only faintness tells lines from the path.
             (None, _) => Cell {
-                dim,
+                dim: dim || !digits,
                 ..Cell::default()
             },
-            (Some(_), Some(background)) => Cell::ink(Some(inner_contrast(background))),
+            (Some(_), Some(background)) => {
+                Cell::ink(Some(contrast(background, stand_out(self.scene.marker))))
+            }
             (Some(tints), None) => {
                 let band = band_colour(&tints, level + 1, self.levels.bands(), dim);
-                Cell::ink(Some(band.towards(tints.text, if dim { 0.0 } else { 0.3 })))
+                let share = if digits { 0.7 } else { 0.3 };
+                Cell::ink(Some(
+                    band.towards(tints.text, if dim { share / 3.0 } else { share }),
+                ))
             }
         }
     }
 
     /// Sets each level's value into its longest line, where it runs flattest and nothing is covered.
-    fn draw_labels(&self, picture: &mut Picture, trail: &Trail, lines: &[(f64, Vec<Polyline>)]) {
+    fn draw_labels(&self, picture: &mut Picture, trail: &Trail, lines: &[Vec<Polyline>]) {
         let mut occupied = Occupied {
             width: self.area.width,
             cells: trail.covered(),
         };
-        for (index, (level, lines)) in lines.iter().enumerate() {
-            let text = Levels::label(*level);
+        for (index, lines) in lines.iter().enumerate() {
+            let text = self.levels.label(index);
             let length = text.chars().count();
             let longest = lines.iter().max_by(|a, b| extent(a).total_cmp(&extent(b)));
             let Some(line) = longest.filter(|l| extent(l) >= LINE_PER_LABEL * length as f64) else {
@@ -119,7 +137,8 @@ impl Sheet<'_> {
                 let ink = self.line_ink(picture, column + offset, row, index);
                 let cell = Cell {
                     symbol,
-                    bold: self.scene.tints.is_none(),
+                    dim: false,
+                    bold: self.scene.tints.is_none() || self.scene.marker == Marker::Ascii,
                     foreground: self.label_colour(ink, picture, column + offset, row),
                     ..ink
                 };
@@ -135,7 +154,7 @@ impl Sheet<'_> {
         picture: &mut Picture,
         column: usize,
         row: usize,
-    ) -> Option<super::Rgb> {
+    ) -> Option<Rgb> {
         let behind = picture.cell_mut(self.area.left + column, self.area.top + row)?;
         match behind.background {
             Some(background) => ink.foreground.map(|ink| {
@@ -144,10 +163,18 @@ impl Sheet<'_> {
                 } else {
                     0
                 };
-                ink.towards(super::Rgb(end, end, end), 0.5)
+                ink.towards(Rgb(end, end, end), 0.5)
             }),
             None => ink.foreground,
         }
+    }
+}
+
+/// How much a line stands out from its bands: thick lines need less.
+fn stand_out(marker: Marker) -> f64 {
+    match marker {
+        Marker::Braille | Marker::Ascii => 0.32,
+        Marker::Block => 0.14,
     }
 }
 

@@ -2,8 +2,7 @@
 
 use crate::landscape::surface::Origin;
 
-use super::super::axis::short;
-use super::super::levels::Levels;
+use super::super::levels::LABEL_WIDTH;
 use super::super::picture::{Cell, Picture};
 use super::super::raster::Marker;
 use super::Sheet;
@@ -11,7 +10,7 @@ use super::ground::{Signs, band_colour};
 use super::isolines::level_digit;
 
 /// Columns of the legend: a blank, two of colour, a blank, a number.
-pub(super) const WIDTH: usize = 11;
+pub(super) const WIDTH: usize = 4 + LABEL_WIDTH;
 /// Rows that one band may take.
 const TALLEST: usize = 2;
 
@@ -30,13 +29,13 @@ impl Sheet<'_> {
         picture.print(left, self.area.top, "loss", self.title_ink());
         let notes = self.notes();
         let room = self.area.height.saturating_sub(1 + notes.len());
-        let entries = if self.has_bands() {
-            self.band_entries()
+        let (entries, tallest) = if self.has_bands() {
+            (self.band_entries(), TALLEST)
         } else {
-            self.line_entries()
+            (self.line_entries(), 1)
         };
         let every = entries.len().div_ceil(room.max(1)).max(1);
-        let tall = (room / entries.len().max(1)).clamp(1, TALLEST);
+        let tall = (room / entries.len().max(1)).clamp(1, tallest);
         let mut row = self.area.top + 1;
         for entry in entries.iter().step_by(every) {
             for line in 0..tall {
@@ -55,25 +54,23 @@ impl Sheet<'_> {
 
     /// Every band, the highest first, with its lower bound; the lowest one with the lowest loss.
     fn band_entries(&self) -> Vec<Entry> {
-        let Some(lowest) = self.lowest else {
+        let Some(lowest) = self.levels.lowest_label() else {
             return Vec::new();
         };
         let bound = |band: usize| match band.checked_sub(1) {
-            Some(level) => Levels::label(self.levels.values()[level]),
-            None => short(lowest),
+            Some(level) => self.levels.label(level),
+            None => lowest.clone(),
         };
-        let signs = Signs::of(self.scene.marker);
         (0..self.levels.bands())
             .rev()
             .map(|band| {
-                let mut sample = self.shade(band, false);
-                if self.is_clipped(band) {
-                    sample.symbol = signs.clipped;
-                    let contrast = sample.background.map(super::ground::inner_contrast);
-                    sample.foreground = sample.foreground.or(contrast);
-                }
+                let sample = self.shade(band, false);
                 Entry {
-                    sample,
+                    sample: if self.is_clipped(band) {
+                        self.clipped(sample)
+                    } else {
+                        sample
+                    },
                     label: bound(band),
                 }
             })
@@ -82,9 +79,9 @@ impl Sheet<'_> {
 
     /// Every line, the highest first.
     fn line_entries(&self) -> Vec<Entry> {
-        let values = self.levels.values().iter().enumerate().rev();
-        values
-            .map(|(level, value)| {
+        (0..self.levels.values().len())
+            .rev()
+            .map(|level| {
                 let symbol = match self.scene.marker {
                     Marker::Ascii => level_digit(level),
                     Marker::Braille | Marker::Block => '─',
@@ -98,7 +95,7 @@ impl Sheet<'_> {
                         symbol,
                         ..Cell::ink(colour)
                     },
-                    label: Levels::label(*value),
+                    label: self.levels.label(level),
                 }
             })
             .collect()

@@ -7,7 +7,7 @@ use ratatui::widgets::Widget;
 
 use super::super::app::App;
 use super::super::line::{Piece, fit, tail};
-use super::facts;
+use super::{facts, padded};
 
 /// Columns that the run's folder may take.
 const RUN_WIDTH: usize = 28;
@@ -18,31 +18,32 @@ pub(crate) fn render(app: &App, device: bool, area: Rect, buffer: &mut Buffer) {
     let snapshot = app.snapshot();
     let run = tail(&snapshot.run.display().to_string(), RUN_WIDTH);
     let mut pieces = vec![
-        Piece::new(6, vec![Span::styled(" isoloss", theme.accent())]),
-        Piece::new(2, vec![Span::styled(format!(" {run}"), theme.strong())]),
+        Piece::new(7, vec![Span::styled("isoloss", theme.accent())]),
+        Piece::new(2, vec![Span::styled(run, theme.strong())]),
     ];
     pieces.extend(state(app));
     if let Some(step) = facts::selected_step(app) {
         let (selected, count) = (app.selected().map_or(0, |i| i + 1), app.checkpoints());
-        let place = if selected < count {
-            format!(" ({selected} of {count})")
-        } else {
-            format!(" ({count} checkpoints)")
+        let place = match (selected, count) {
+            (_, 1) => "1 checkpoint".into(),
+            _ if selected < count => format!("{selected} of {count}"),
+            _ => format!("{count} checkpoints"),
         };
         let step = Span::styled(step.to_string(), theme.strong());
-        let spans = vec![Span::raw("step "), step, Span::styled(place, theme.faint())];
-        pieces.push(Piece::new(1, spans));
+        pieces.push(Piece::new(1, vec![Span::raw("step "), step]));
+        pieces.push(Piece::new(6, vec![Span::styled(place, theme.faint())]));
     }
     if let Some(measure) = facts::measure(app) {
         let loss = Span::styled(facts::loss(Some(measure)), theme.strong());
         pieces.push(Piece::new(0, vec![Span::raw("loss "), loss]));
         let accuracy = Span::styled(facts::accuracy(Some(measure)), theme.strong());
-        pieces.push(Piece::new(3, vec![Span::raw("acc "), accuracy]));
+        pieces.push(Piece::new(4, vec![Span::raw("acc "), accuracy]));
     }
     pieces.extend(missing(app));
     if device && !snapshot.device.is_empty() {
-        pieces.push(Piece::new(7, vec![Span::styled(speed(app), theme.faint())]));
+        pieces.push(Piece::new(8, vec![Span::styled(speed(app), theme.faint())]));
     }
+    let area = padded(area);
     fit(pieces, area.width.into()).render(area, buffer);
 }
 
@@ -56,16 +57,16 @@ fn state(app: &App) -> Vec<Piece> {
             if newer > 0 {
                 text = format!("{text}, {newer} newer");
             }
-            vec![Piece::new(4, vec![Span::styled(text, theme.warn())])]
+            vec![Piece::new(3, vec![Span::styled(text, theme.warn())])]
         }
         None if snapshot.trouble.is_some() => {
             let text = Span::styled("● folder out of reach", theme.bad());
-            vec![Piece::new(4, vec![text])]
+            vec![Piece::new(3, vec![text])]
         }
         None => vec![
-            Piece::new(4, vec![Span::styled("● watching", theme.good())]),
+            Piece::new(3, vec![Span::styled("● watching", theme.good())]),
             Piece::new(
-                8,
+                9,
                 vec![Span::styled(snapshot.watching.clone(), theme.faint())],
             ),
         ],

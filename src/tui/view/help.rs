@@ -9,7 +9,7 @@ use crate::plot::raster::Marker;
 
 use super::super::app::App;
 use super::super::keymap::KEYMAP;
-use super::framed;
+use super::{enclosed, frame};
 
 /// Columns of the keys.
 const KEYS: usize = 10;
@@ -48,6 +48,6 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     };
     Clear.render(pane, buffer);
     buffer.set_style(pane, theme.base());
-    let inner = framed(app, "keys", pane, buffer);
+    let inner = enclosed(&frame(app, "keys"), pane, buffer);
     Paragraph::new(lines).render(inner, buffer);
 }

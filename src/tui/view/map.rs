@@ -10,32 +10,18 @@ use crate::session::snapshot::{CheckpointState, Finding, Map, Snapshot, Window};
 use crate::weights::trajectory::Trajectory;
 
 use super::super::app::App;
-use super::{facts, framed, paint};
+use super::{enclosed, facts, frame, padded, paint};
 
 /// Draws the pane with its frame.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
-    let inner = framed(app, &title(app, area.width), area, buffer);
-    let look = app.look();
-    let caption = format!(
-        " {} · {} · {} ",
-        look.layers.name(),
-        look.scale.name(),
-        look.marker.name()
-    );
-    let caption = Line::styled(caption, app.theme().faint()).right_aligned();
-    let below = Rect {
-        y: area.bottom().saturating_sub(1),
-        height: 1.min(area.height),
-        ..area
-    };
-    let within = Rect {
-        x: below.x + 1,
-        width: below.width.saturating_sub(2),
-        ..below
-    };
-    if caption.width() + 4 <= within.width.into() {
-        caption.render(within, buffer);
+    let mut frame = frame(app, &title(app, area.width));
+    if app.snapshot().map.is_some() {
+        let look = app.look();
+        let caption = [look.layers.name(), look.scale.name(), look.marker.name()].join(" · ");
+        let caption = Line::styled(format!(" {caption} "), app.theme().faint());
+        frame = frame.title_bottom(caption.right_aligned());
     }
+    let inner = enclosed(&frame, area, buffer);
     render_plane(app, inner, buffer);
 }
 
@@ -92,28 +78,27 @@ pub(crate) fn render_plane(app: &App, area: Rect, buffer: &mut Buffer) {
         } else {
             app.theme().faint()
         };
-        let padded = Rect {
-            x: below.x + 1,
-            width: below.width.saturating_sub(2),
-            ..below
-        };
         let text = Text::styled(sentence, style);
         Paragraph::new(text)
             .wrap(Wrap { trim: true })
-            .render(padded, buffer);
+            .render(padded(below), buffer);
     }
 }
 
-/// Rows of a wrapped sentence, on the safe side.
+/// Rows of a sentence that is wrapped at blanks; a word that is too long is broken.
 fn rows_for(text: &str, width: u16) -> u16 {
     let room = usize::from(width.saturating_sub(2)).max(1);
-    let slack = text
-        .split(' ')
-        .map(|word| word.chars().count())
-        .max()
-        .unwrap_or(0)
-        .min(room / 4);
-    text.chars().count().div_ceil((room - slack).max(1)) as u16
+    let (mut rows, mut used) = (1, 0);
+    for word in text.split_whitespace().map(|word| word.chars().count()) {
+        if used > 0 && used + 1 + word > room {
+            (rows, used) = (rows + 1, 0);
+        }
+        used += word + usize::from(used > 0);
+        let broken = used.saturating_sub(1) / room;
+        rows += broken;
+        used -= broken * room;
+    }
+    rows as u16
 }
 
 fn scene<'a>(app: &'a App, trajectory: &'a Trajectory, window: Window) -> MapScene<'a> {
@@ -229,14 +214,48 @@ fn render_empty(app: &App, area: Rect, buffer: &mut Buffer) {
         ));
     }
     let top = area.height.saturating_sub(lines.len() as u16) / 3;
-    let padded = Rect {
-        x: area.x + area.width.min(1),
-        width: area.width.saturating_sub(2),
+    let lower = Rect {
         y: area.y + top,
         height: area.height - top,
+        ..area
     };
     Paragraph::new(lines)
         .alignment(Alignment::Center)
         .wrap(Wrap { trim: true })
-        .render(padded, buffer);
+        .render(padded(lower), buffer);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_has_the_rows_that_it_takes_to_wrap_it() {
+        let text = "One checkpoint is a point.";
+        assert_eq!(
+            [40, 28, 27, 12, 7].map(|width| rows_for(text, width)),
+            [1, 1, 2, 4, 6]
+        );
+        assert_eq!(rows_for("", 10), 1);
+        assert_eq!(rows_for("a", 0), 1);
+    }
+
+    #[test]
+    fn an_earlier_surface_moves_with_the_checkpoints_that_both_paths_have() {
+        let path = |steps: &[u64], coordinates: &[[f64; 2]]| Trajectory {
+            steps: steps.to_vec(),
+            coordinates: coordinates.to_vec(),
+            ..Trajectory::default()
+        };
+        let then = path(&[0, 10], &[[3.0, 1.0], [0.0, 0.0]]);
+        let now = path(&[0, 10, 20], &[[4.5, 1.5], [1.5, 0.5], [0.0, 0.0]]);
+        let mut map = Map {
+            surface: crate::landscape::surface::Surface::new(vec![], vec![]),
+            stale: true,
+            trajectory: then.into(),
+        };
+        assert_eq!(backdrop(&map, &now).shift, [1.5, 0.5]);
+        map.stale = false;
+        assert_eq!(backdrop(&map, &now).shift, [0.0, 0.0]);
+    }
 }

@@ -9,7 +9,7 @@ pub(super) mod status;
 pub(super) mod trust;
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Margin, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, BorderType, Widget};
@@ -19,17 +19,24 @@ use crate::plot::picture::{Cell, Picture};
 use super::app::App;
 use super::theme::terminal;
 
-/// Draws a frame with a title and returns the area within.
-fn framed(app: &App, title: &str, area: Rect, buffer: &mut Buffer) -> Rect {
+/// A frame with a title.
+fn frame(app: &App, title: &str) -> Block<'static> {
     let theme = app.theme();
-    let title = Line::styled(format!(" {title} "), theme.strong());
-    let block = Block::bordered()
+    Block::bordered()
         .border_type(BorderType::Rounded)
         .border_style(theme.border())
-        .title(title);
-    let inner = block.inner(area);
-    block.render(area, buffer);
-    inner
+        .title(Line::styled(format!(" {title} "), theme.strong()))
+}
+
+/// Draws a frame and returns the area within.
+fn enclosed(frame: &Block<'_>, area: Rect, buffer: &mut Buffer) -> Rect {
+    frame.render(area, buffer);
+    frame.inner(area)
+}
+
+/// The area without its first and last column.
+fn padded(area: Rect) -> Rect {
+    area.inner(Margin::new(1, 0))
 }
 
 /// Copies a picture; what has no colour of its own keeps that of the screen.

@@ -10,7 +10,7 @@ use crate::plot::chart::Chart;
 use crate::session::snapshot::{Finding, Slice};
 
 use super::super::app::App;
-use super::{facts, framed, paint};
+use super::{enclosed, facts, frame, padded, paint};
 
 /// From this width on the two axes stand side by side.
 const SIDE_BY_SIDE: u16 = 56;
@@ -27,18 +27,13 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let title = step.map_or("slices".into(), |step| {
         format!("slices through step {step}")
     });
-    let inner = framed(app, &title, area, buffer);
+    let inner = enclosed(&frame(app, &title), area, buffer);
     let slices = &app.snapshot().slices;
     if slices.is_empty() {
         let text = Text::styled(why_none(app), app.theme().faint());
-        let padded = Rect {
-            x: inner.x + 1,
-            width: inner.width.saturating_sub(2),
-            ..inner
-        };
         Paragraph::new(text)
             .wrap(Wrap { trim: true })
-            .render(padded, buffer);
+            .render(padded(inner), buffer);
         return;
     }
     let each = vec![Constraint::Fill(1); slices.len()];
@@ -62,11 +57,13 @@ fn why_none(app: &App) -> String {
     }
 }
 
+/// What is drawn of a measurement, and its name.
+type Curve = (&'static str, fn(&Measure) -> f64);
+
 /// Loss above accuracy.
 fn render_slice(app: &App, slice: &Slice, area: Rect, buffer: &mut Buffer) {
     let axis = format!("PC{}", slice.axis + 1);
-    let curves: [(&str, fn(&Measure) -> f64); 2] =
-        [("loss", |m| m.loss), ("accuracy", |m| m.accuracy)];
+    let curves: [Curve; 2] = [("loss", |m| m.loss), ("accuracy %", |m| m.accuracy * 100.0)];
     let shown = if area.height >= 2 * CHART { 2 } else { 1 };
     let areas = Layout::vertical(vec![Constraint::Fill(1); shown]).split(area);
     for (i, ((name, value), area)) in curves.iter().zip(areas.iter()).enumerate() {
@@ -79,7 +76,8 @@ fn render_slice(app: &App, slice: &Slice, area: Rect, buffer: &mut Buffer) {
             title: &format!("{name} along {axis}"),
             x: &slice.offset,
             y: &values,
-            mark: 0.0,
+            // The middle is the checkpoint itself.
+            mark: slice.offset.len() / 2,
             ticks: i + 1 == shown,
             marker: app.look().marker,
             tints: app.theme().tints(),

@@ -2,14 +2,14 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::{Line, Span};
+use ratatui::text::Span;
 use ratatui::widgets::Widget;
 
 use crate::session::snapshot::Finding;
 
 use super::super::app::App;
 use super::super::line::{Piece, fit};
-use super::{facts, header};
+use super::{facts, header, padded};
 
 /// Columns of the progress bar.
 const BAR: usize = 12;
@@ -27,7 +27,8 @@ const HINTS: [(&str, &str); 7] = [
 /// Draws the line. `device` tells whether the device belongs here or in the header.
 pub(crate) fn render(app: &App, device: bool, area: Rect, buffer: &mut Buffer) {
     let theme = app.theme();
-    let mut pieces = vec![Piece::new(0, vec![Span::raw("")])];
+    let area = padded(area);
+    let mut pieces = Vec::new();
     if device && !app.snapshot().device.is_empty() {
         let speed = Span::styled(header::speed(app), theme.faint());
         pieces.push(Piece::new(4, vec![speed]));
@@ -47,7 +48,7 @@ pub(crate) fn render(app: &App, device: bool, area: Rect, buffer: &mut Buffer) {
     let hints = fit(hints.collect(), room.into());
     if hints.width() <= room.into() {
         let rest = Rect {
-            x: area.x + area.width - room - 1,
+            x: area.right() - room,
             width: room,
             ..area
         };
@@ -124,6 +125,6 @@ fn progress(app: &App) -> Vec<Piece> {
 /// The line of a compact screen that stands for the trust pane.
 pub(crate) fn render_trust(app: &App, area: Rect, buffer: &mut Buffer) {
     let pieces = super::trust::brief(app);
-    let line: Line<'static> = fit(pieces, area.width.into());
-    line.render(area, buffer);
+    let area = padded(area);
+    fit(pieces, area.width.into()).render(area, buffer);
 }

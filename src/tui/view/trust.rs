@@ -12,16 +12,16 @@ use crate::weights::trajectory::Trajectory;
 
 use super::super::app::App;
 use super::super::line::Piece;
-use super::{facts, framed};
+use super::{enclosed, facts, frame, padded};
 
 /// Columns of the names at the left.
-const LABEL: usize = 11;
+const LABEL: usize = 10;
 /// From this R² on in both components, a path is said to look like a random walk.
 const LISSAJOUS_WARNS: f64 = 0.9;
 
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
-    let inner = framed(app, "trust", area, buffer);
+    let inner = enclosed(&frame(app, "trust"), area, buffer);
     let mut lines = Vec::new();
     if let Some(trajectory) = &app.snapshot().trajectory {
         lines.extend(plane(app, trajectory));
@@ -29,14 +29,9 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     }
     lines.extend(sources(app));
     lines.extend(unreadable(app));
-    let padded = Rect {
-        x: inner.x + 1,
-        width: inner.width.saturating_sub(2),
-        ..inner
-    };
     Paragraph::new(lines)
         .wrap(Wrap { trim: false })
-        .render(padded, buffer);
+        .render(padded(inner), buffer);
 }
 
 /// A line of the pane: a name, a number that is read first, and the rest.
@@ -59,22 +54,31 @@ fn plane(app: &App, trajectory: &Trajectory) -> Vec<Line<'static>> {
         } else {
             theme.warn()
         };
-        let rest = format!("  random walk {}", facts::percent(null));
+        let rest = format!(" (random walk {:.0} %)", null * 100.0);
         lines.push(row(app, &label, (facts::percent(share), style), rest));
     }
     let selected = app.selected().unwrap_or(0);
     if let Some([median, most]) = residuals(trajectory) {
-        let last = trajectory.residual.len() - 1;
         let percent = |share: f64| format!("{:.0} %", share * 100.0);
-        let (value, rest) = match trajectory.residual.get(selected) {
-            Some(here) if selected < last => (
-                percent(*here),
-                format!(" here, median {}, most {}", percent(median), percent(most)),
-            ),
-            // The last checkpoint is the plane's origin: its 0 would say nothing.
-            _ => (percent(median), format!(" median, most {}", percent(most))),
-        };
-        lines.push(row(app, "off plane", (value, theme.strong()), rest));
+        let summary = format!("{} median, {} at most", percent(median), percent(most));
+        // The last checkpoint is the plane's origin: its 0 would say nothing.
+        let (others, here) = (
+            trajectory.residual.len() - 1,
+            trajectory.residual.get(selected),
+        );
+        match here.filter(|_| selected < others) {
+            Some(here) => {
+                let value = (percent(*here), theme.strong());
+                lines.push(row(app, "off plane", value, " here".into()));
+                lines.push(row(app, "", (String::new(), theme.faint()), summary));
+            }
+            None => lines.push(row(
+                app,
+                "off plane",
+                (summary, Style::new()),
+                String::new(),
+            )),
+        }
     }
     if let [first, second, ..] = trajectory.lissajous[..]
         && first.min(second) >= LISSAJOUS_WARNS
@@ -115,7 +119,7 @@ fn losses(app: &App) -> Vec<Line<'static>> {
             app,
             label,
             (truth, theme.strong()),
-            format!(" true, {map} on the map"),
+            format!(" true, {map} on map"),
         )
     };
     vec![
@@ -135,7 +139,7 @@ fn sources(app: &App) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     match &snapshot.model {
         Finding::Is(model) if model.parameters > 0 => {
-            let text = format!("{}, {} parameters", model.name, thousands(model.parameters));
+            let text = format!("{} ({} weights)", model.name, thousands(model.parameters));
             lines.push(found("model", Ok(text)));
         }
         Finding::Is(model) => lines.push(found("model", Ok(model.name.clone()))),
@@ -148,7 +152,7 @@ fn sources(app: &App) -> Vec<Line<'static>> {
         Finding::Pending => {}
     }
     if !snapshot.batch_norm.is_empty() {
-        lines.push(found("batch norm", Ok(snapshot.batch_norm.clone())));
+        lines.push(found("bn mode", Ok(snapshot.batch_norm.clone())));
     }
     lines
 }
@@ -203,7 +207,7 @@ pub(super) fn brief(app: &App) -> Vec<Piece> {
     let Some(trajectory) = &app.snapshot().trajectory else {
         return Vec::new();
     };
-    let mut pieces = vec![Piece::new(9, vec![Span::raw("")])];
+    let mut pieces = Vec::new();
     if let Some((label, share, null)) = explained(trajectory) {
         pieces.push(Piece::new(
             0,

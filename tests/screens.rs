@@ -1,0 +1,305 @@
+//! The screen, cell by cell: text and style, at three sizes and in every state that a run can be in.
+
+#![allow(clippy::expect_used)]
+
+mod synthetic;
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use insta::assert_snapshot;
+use isoloss::session::snapshot::{CheckpointState, Finding, Snapshot};
+use isoloss::tui::action::Action;
+use isoloss::tui::app::{App, Look};
+use isoloss::tui::keymap::KEYMAP;
+use isoloss::tui::render::render;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::style::Color;
+
+fn screen(app: &App, width: u16, height: u16) -> Buffer {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a test terminal");
+    terminal.draw(|frame| render(app, frame)).expect("a frame");
+    terminal.backend().buffer().clone()
+}
+
+fn app(snapshot: Snapshot, actions: &[Action]) -> App {
+    let mut app = App::new(Look::default());
+    app.receive(Arc::new(snapshot));
+    for action in actions {
+        app.update(*action);
+    }
+    app
+}
+
+fn text(buffer: &Buffer) -> String {
+    let rows = buffer.content.chunks(buffer.area.width.into());
+    let lines = rows.map(|row| row.iter().map(Cell::symbol).collect::<String>());
+    let lines: Vec<String> = lines.map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n") + "\n"
+}
+
+/// `ink on ground`, with attributes.
+fn style(cell: &Cell) -> String {
+    let colour = |colour: Color| match colour {
+        Color::Rgb(r, g, b) => format!("{r:02x}{g:02x}{b:02x}"),
+        other => format!("{other:?}").to_lowercase(),
+    };
+    let modifiers = format!("{:?}", cell.modifier).to_lowercase();
+    let modifiers = if modifiers == "none" {
+        String::new()
+    } else {
+        format!(" {modifiers}")
+    };
+    format!("{} on {}{modifiers}", colour(cell.fg), colour(cell.bg))
+}
+
+/// The text, then for every row its runs of equal style (`number×length`), then the styles.
+fn dump(buffer: &Buffer) -> String {
+    let mut styles: Vec<String> = Vec::new();
+    let mut runs = String::new();
+    for row in buffer.content.chunks(buffer.area.width.into()) {
+        for run in row.chunk_by(|a, b| style(a) == style(b)) {
+            let style = style(&run[0]);
+            let number = styles
+                .iter()
+                .position(|known| *known == style)
+                .unwrap_or_else(|| {
+                    styles.push(style);
+                    styles.len() - 1
+                });
+            write!(runs, "{number}×{} ", run.len()).expect("a String takes all");
+        }
+        runs.push('\n');
+    }
+    for (number, style) in styles.iter().enumerate() {
+        write!(runs, "\n{number}: {style}").expect("a String takes all");
+    }
+    format!("{}\n{runs}\n", text(buffer))
+}
+
+#[test]
+fn the_map_at_120_by_40() {
+    assert_snapshot!(dump(&screen(&app(synthetic::snapshot(), &[]), 120, 40)));
+}
+
+#[test]
+fn the_map_at_70_by_20() {
+    assert_snapshot!(dump(&screen(&app(synthetic::snapshot(), &[]), 70, 20)));
+}
+
+#[test]
+fn the_map_at_30_by_10() {
+    assert_snapshot!(dump(&screen(&app(synthetic::snapshot(), &[]), 30, 10)));
+}
+
+#[test]
+fn the_slices_where_one_view_has_room() {
+    let app = app(synthetic::snapshot(), &[Action::ShowSlices]);
+    assert_snapshot!(text(&screen(&app, 70, 20)));
+}
+
+#[test]
+fn without_colours_everything_can_still_be_told_apart() {
+    let app = app(
+        synthetic::snapshot(),
+        &[Action::NextTheme, Action::NextTheme],
+    );
+    let buffer = screen(&app, 70, 20);
+    assert!(
+        buffer
+            .content
+            .iter()
+            .all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset)
+    );
+    assert_snapshot!(dump(&buffer));
+}
+
+#[test]
+fn in_ascii_every_cell_has_7_bits() {
+    let ascii = [Action::NextMarker, Action::NextMarker];
+    for actions in [&ascii[..], &[ascii[0], ascii[1], Action::Help]] {
+        for count in [0, 1, 2, 25] {
+            let path = app(synthetic::path_only(count), actions);
+            let whole = app(synthetic::snapshot(), actions);
+            for app in [path, whole] {
+                for (width, height) in [(120, 40), (70, 20), (30, 10)] {
+                    let buffer = screen(&app, width, height);
+                    let foreign = buffer.content.iter().find(|cell| !cell.symbol().is_ascii());
+                    assert_eq!(foreign, None);
+                }
+            }
+        }
+    }
+    assert_snapshot!(text(&screen(&app(synthetic::snapshot(), &ascii), 120, 40)));
+}
+
+#[test]
+fn contour_lines_as_level_digits_in_ascii() {
+    let keys = [
+        Action::NextMarker,
+        Action::NextMarker,
+        Action::NextLayers,
+        Action::NextLayers,
+    ];
+    assert_snapshot!(text(&screen(&app(synthetic::snapshot(), &keys), 70, 20)));
+}
+
+#[test]
+fn before_the_first_checkpoint() {
+    let mut snapshot = synthetic::path_only(0);
+    snapshot.model = Finding::Pending;
+    snapshot.data = Finding::Pending;
+    assert_snapshot!(text(&screen(&app(snapshot, &[]), 70, 20)));
+}
+
+#[test]
+fn only_checkpoints_that_cannot_be_read() {
+    let mut snapshot = synthetic::path_only(3);
+    snapshot.trajectory = None;
+    for line in &mut snapshot.checkpoints {
+        line.state = CheckpointState::Waiting;
+    }
+    snapshot.checkpoints[0].state = CheckpointState::Unreadable(
+        "runs/resnet20/model_0.pt: expected 1048576 bytes by its own header, found 4096".into(),
+    );
+    assert_snapshot!(text(&screen(&app(snapshot, &[]), 70, 20)));
+}
+
+#[test]
+fn one_checkpoint_is_a_point() {
+    assert_snapshot!(text(&screen(&app(synthetic::path_only(1), &[]), 70, 20)));
+}
+
+#[test]
+fn two_checkpoints_are_a_line() {
+    assert_snapshot!(text(&screen(&app(synthetic::path_only(2), &[]), 70, 20)));
+}
+
+#[test]
+fn without_a_model_the_path_is_drawn_and_the_reason_stands_below() {
+    let mut snapshot = synthetic::path_only(25);
+    snapshot.model = Finding::Not(
+        "no known architecture has the tensors encoder.layer.0.attention.self.query.weight and 196 more: \
+         name one with --model"
+            .into(),
+    );
+    let buffer = screen(&app(snapshot, &[]), 120, 40);
+    let text = text(&buffer);
+    assert!(text.contains("no loss surface: no known architecture") && text.contains("PC1 73.4 %"));
+    assert_snapshot!(text);
+}
+
+#[test]
+fn a_scrubbed_frozen_paused_screen_with_a_banner_says_so() {
+    let mut snapshot = synthetic::snapshot();
+    snapshot.notices =
+        vec!["the reader stopped: index out of range; what was found so far stays".into()];
+    snapshot.checkpoints[24].state = CheckpointState::Unreadable("model_384.pt: cut".into());
+    let actions = [
+        Action::Freeze,
+        Action::Pause,
+        Action::ScrubBack,
+        Action::ScrubBack,
+    ];
+    let mut app = app(snapshot, &actions);
+    let mut newer = synthetic::path_only(26);
+    newer.notices.clone_from(&app.snapshot().notices);
+    app.receive(Arc::new(newer));
+    let text = text(&screen(&app, 120, 40));
+    for said in [
+        "the reader stopped",
+        "frozen, 1 newer",
+        "step 352  23 of 25",
+        "1 unreadable",
+        "paused",
+        "◆",
+        "52 % here",
+    ] {
+        assert!(text.contains(said), "{said} is missing in\n{text}");
+    }
+}
+
+#[test]
+fn an_earlier_surface_is_dim_and_named() {
+    let mut snapshot = synthetic::snapshot();
+    if let Some(map) = &mut snapshot.map {
+        map.stale = true;
+    }
+    let fresh = screen(&app(synthetic::snapshot(), &[]), 120, 40);
+    let stale = screen(&app(snapshot, &[]), 120, 40);
+    assert!(text(&stale).contains("earlier surface"));
+    let brightness = |buffer: &Buffer| {
+        let grounds = buffer.content.iter().filter_map(|cell| match cell.bg {
+            Color::Rgb(r, g, b) => Some(u32::from(r) + u32::from(g) + u32::from(b)),
+            _ => None,
+        });
+        grounds.sum::<u32>()
+    };
+    assert!(brightness(&stale) < brightness(&fresh));
+}
+
+#[test]
+fn zooming_into_what_was_never_measured_shows_that_it_is_unknown() {
+    let app = app(synthetic::snapshot(), &[Action::ZoomOut, Action::ZoomOut]);
+    let text = text(&screen(&app, 120, 40));
+    assert!(text.contains("·  not yet"), "{text}");
+}
+
+#[test]
+fn the_help_has_every_row_of_the_table() {
+    let text = text(&screen(
+        &app(synthetic::snapshot(), &[Action::Help]),
+        120,
+        40,
+    ));
+    for row in KEYMAP {
+        let line = format!("{:10}{}", row.keys, row.help);
+        assert!(text.contains(&line), "{line}");
+    }
+    assert_snapshot!(text);
+}
+
+#[test]
+fn no_size_is_refused() {
+    let unreadable = || {
+        let mut snapshot = synthetic::snapshot();
+        snapshot.checkpoints[3].state = CheckpointState::Unreadable("a reason".repeat(9));
+        snapshot.notices = vec!["a notice ".repeat(30)];
+        snapshot
+    };
+    let snapshots = [0, 1, 2, 25].map(synthetic::path_only).into_iter();
+    let snapshots: Vec<_> = snapshots
+        .chain([synthetic::snapshot(), unreadable()])
+        .collect();
+    let mut sizes: Vec<(u16, u16)> = (1..=40)
+        .flat_map(|w| (1..=12).map(move |h| (w, h)))
+        .collect();
+    sizes.extend([
+        (0, 0),
+        (0, 5),
+        (5, 0),
+        (44, 11),
+        (58, 11),
+        (60, 16),
+        (99, 60),
+        (100, 30),
+    ]);
+    for snapshot in snapshots {
+        for actions in [
+            &[][..],
+            &[Action::Help],
+            &[Action::NextMarker, Action::ShowSlices],
+        ] {
+            let app = app(snapshot.clone(), actions);
+            for &(width, height) in &sizes {
+                assert_eq!(
+                    screen(&app, width, height).content.len(),
+                    usize::from(width * height)
+                );
+            }
+        }
+    }
+    screen(&app(synthetic::snapshot(), &[]), 300, 100);
+}
