@@ -172,38 +172,8 @@ fn check_size(path: &Path, name: &str, shape: &[usize]) -> Result<(), DataError>
 
 /// Checks shapes and labels, brings images to (N, C, H, W) and bytes to 0 … 1.
 fn assemble(path: &Path, images: Array, labels: Array) -> Result<Images, DataError> {
-    let expected = "images of shape (N, H, W), (N, C, H, W) or (N, H, W, C)";
-    let (shape, channels_last) = match images.shape[..] {
-        [_, h, w] => ([1, h, w], false),
-        [_, c, h, w] if c <= MOST_CHANNELS => ([c, h, w], false),
-        [_, h, w, c] if c <= MOST_CHANNELS => ([c, h, w], true),
-        _ => {
-            return Err(wrong(
-                path,
-                expected.into(),
-                format!("shape {:?}", images.shape),
-            ));
-        }
-    };
-    let count = images.shape[0];
-    if labels.shape.iter().product::<usize>() != count || labels.values.len() != count {
-        return Err(wrong(
-            path,
-            format!("{count} labels, one for each image"),
-            format!("shape {:?}", labels.shape),
-        ));
-    }
-    if let Some(bad) = labels
-        .values
-        .iter()
-        .find(|label| **label < 0.0 || label.fract() != 0.0 || **label > 1e6)
-    {
-        return Err(wrong(
-            path,
-            "labels that are whole numbers from 0".into(),
-            format!("label {bad}"),
-        ));
-    }
+    let (shape, channels_last) = image_shape(path, &images.shape)?;
+    let labels = whole_labels(path, images.shape[0], labels)?;
     let mut pixels = images.values;
     if channels_last {
         pixels = to_channels_first(&pixels, shape);
@@ -214,20 +184,50 @@ fn assemble(path: &Path, images: Array, labels: Array) -> Result<Images, DataErr
             *pixel /= 255.0;
         }
     }
-    let name = path.file_stem().map_or_else(
-        || "arrays".into(),
-        |name| name.to_string_lossy().into_owned(),
-    );
+    let stem = path
+        .file_stem()
+        .map(|name| name.to_string_lossy().into_owned());
     Ok(Images {
-        name,
+        name: stem.unwrap_or_else(|| "arrays".into()),
         shape,
         pixels,
-        labels: labels
+        labels,
+    })
+}
+
+/// Channels, height and width, and whether the channels are last.
+fn image_shape(path: &Path, shape: &[usize]) -> Result<([usize; 3], bool), DataError> {
+    match *shape {
+        [_, h, w] => Ok(([1, h, w], false)),
+        [_, c, h, w] if c <= MOST_CHANNELS => Ok(([c, h, w], false)),
+        [_, h, w, c] if c <= MOST_CHANNELS => Ok(([c, h, w], true)),
+        _ => Err(wrong(
+            path,
+            "images of shape (N, H, W), (N, C, H, W) or (N, H, W, C)".into(),
+            format!("shape {shape:?}"),
+        )),
+    }
+}
+
+/// One whole number for each image.
+fn whole_labels(path: &Path, count: usize, labels: Array) -> Result<Vec<u32>, DataError> {
+    if labels.values.len() != count {
+        let expected = format!("{count} labels, one for each image");
+        return Err(wrong(path, expected, format!("shape {:?}", labels.shape)));
+    }
+    let is_class = |label: &f32| *label >= 0.0 && label.fract() == 0.0 && *label <= 1e6;
+    match labels.values.iter().find(|label| !is_class(label)) {
+        Some(bad) => Err(wrong(
+            path,
+            "labels that are whole numbers from 0".into(),
+            format!("label {bad}"),
+        )),
+        None => Ok(labels
             .values
             .into_iter()
             .map(|label| label as u32)
-            .collect(),
-    })
+            .collect()),
+    }
 }
 
 fn to_channels_first(pixels: &[f32], [channels, height, width]: [usize; 3]) -> Vec<f32> {

@@ -6,13 +6,15 @@ use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::Metadata;
+use safetensors::tensor::{Metadata, TensorInfo as TensorHeader};
 
 use crate::run::stamp::Stamp;
 
 use super::{Dtype, FormatError, TensorInfo, convert, natural, unchanged};
 
 const FORMAT: &str = "safetensors";
+/// Bytes of the header's length.
+const LENGTH: u64 = 8;
 /// The format's own limit.
 const LARGEST_HEADER: u64 = 100_000_000;
 
@@ -30,57 +32,30 @@ pub(super) struct SafetensorsFile {
 impl SafetensorsFile {
     /// Reads the header and checks it against the file's size.
     pub(super) fn open(path: &Path) -> Result<Self, FormatError> {
-        let io = |source| FormatError::Io {
-            path: path.to_path_buf(),
-            source,
-        };
-        let invalid = |reason: String| FormatError::Invalid {
-            path: path.to_path_buf(),
-            format: FORMAT,
-            reason,
-        };
-        let mut file = File::open(path).map_err(io)?;
-        let stamp = Stamp::from(&file.metadata().map_err(io)?);
-        if stamp.size < 8 {
-            return Err(invalid(format!(
-                "it has {} bytes, not even a header's length",
-                stamp.size
-            )));
-        }
-        let mut header = vec![0; 8];
-        file.read_exact(&mut header).map_err(io)?;
-        let length = u64::from_le_bytes(header[..8].try_into().unwrap_or_default());
-        if length > LARGEST_HEADER {
-            return Err(invalid(format!("its header claims {length} bytes")));
-        }
-        if stamp.size < 8 + length {
-            return Err(size_error(path, 8 + length, stamp.size));
-        }
-        header.resize(8 + length as usize, 0);
-        file.read_exact(&mut header[8..]).map_err(io)?;
+        let mut file = File::open(path).map_err(|source| io_error(path, source))?;
+        let metadata = file.metadata().map_err(|source| io_error(path, source))?;
+        let stamp = Stamp::from(&metadata);
+        let header = read_header(path, &mut file, stamp.size)?;
         let metadata: Metadata =
-            serde_json::from_slice(&header[8..]).map_err(|e| invalid(e.to_string()))?;
-        let expected = (8 + length).saturating_add(metadata.data_len() as u64);
+            serde_json::from_slice(&header).map_err(|e| invalid(path, e.to_string()))?;
+        let data = LENGTH + header.len() as u64;
+        let expected = data.saturating_add(metadata.data_len() as u64);
         if expected != stamp.size {
             return Err(size_error(path, expected, stamp.size));
         }
         let mut names: Vec<_> = metadata.tensors().into_iter().collect();
         names.sort_by(|a, b| natural(&a.0, &b.0));
+        let start = |info: &TensorHeader| data + info.data_offsets.0 as u64;
+        let info = |(name, info): &(String, &TensorHeader)| TensorInfo {
+            name: name.clone(),
+            shape: info.shape.clone(),
+            dtype: dtype(info.dtype),
+        };
         Ok(Self {
             path: path.to_path_buf(),
             stamp,
-            starts: names
-                .iter()
-                .map(|(_, info)| 8 + length + info.data_offsets.0 as u64)
-                .collect(),
-            tensors: names
-                .iter()
-                .map(|(name, info)| TensorInfo {
-                    name: name.clone(),
-                    shape: info.shape.clone(),
-                    dtype: dtype(info.dtype),
-                })
-                .collect(),
+            starts: names.iter().map(|(_, info)| start(info)).collect(),
+            tensors: names.iter().map(info).collect(),
             metadata: metadata.metadata().clone().unwrap_or_default(),
         })
     }
@@ -119,6 +94,43 @@ impl SafetensorsFile {
             .map_err(|e| problem(e.to_string()))?;
         unchanged(&self.path, self.stamp)?;
         convert::to_f32(&bytes, &tensor.dtype).ok_or_else(|| problem("its type is not read".into()))
+    }
+}
+
+/// The JSON behind its length; no more is asked for than the file has.
+fn read_header(path: &Path, file: &mut File, size: u64) -> Result<Vec<u8>, FormatError> {
+    if size < LENGTH {
+        let reason = format!("it has {size} bytes, not even a header's length");
+        return Err(invalid(path, reason));
+    }
+    let mut length = [0; LENGTH as usize];
+    file.read_exact(&mut length)
+        .map_err(|source| io_error(path, source))?;
+    let length = u64::from_le_bytes(length);
+    if length > LARGEST_HEADER {
+        return Err(invalid(path, format!("its header claims {length} bytes")));
+    }
+    if size < LENGTH + length {
+        return Err(size_error(path, LENGTH + length, size));
+    }
+    let mut header = vec![0; length as usize];
+    file.read_exact(&mut header)
+        .map_err(|source| io_error(path, source))?;
+    Ok(header)
+}
+
+fn io_error(path: &Path, source: std::io::Error) -> FormatError {
+    FormatError::Io {
+        path: path.to_path_buf(),
+        source,
+    }
+}
+
+fn invalid(path: &Path, reason: String) -> FormatError {
+    FormatError::Invalid {
+        path: path.to_path_buf(),
+        format: FORMAT,
+        reason,
     }
 }
 
