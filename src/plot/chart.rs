@@ -1,6 +1,6 @@
 //! A curve over one axis, drawn into character cells: a slice of the loss.
 
-use super::axis::{short, ticks};
+use super::axis::{ticks, within};
 use super::map::Tints;
 use super::picture::{Cell, Picture, Rgb};
 use super::raster::{Marker, Raster};
@@ -25,7 +25,7 @@ pub struct Chart<'a> {
 }
 
 /// Columns for the numbers at the left.
-const GUTTER: usize = 7;
+const GUTTER: usize = 8;
 /// A curve without extent is drawn in the middle of a range of this share of its value.
 const FLAT: f64 = 0.05;
 
@@ -47,9 +47,10 @@ impl Chart<'_> {
             return picture;
         }
         if left > 0 {
-            picture.print_right(left - 1, 1, &short(max), self.faint());
+            let label = |value| within(value, max - min, left - 1);
+            picture.print_right(left - 1, 1, &label(max), self.faint());
             if plot_height > 1 {
-                picture.print_right(left - 1, plot_height, &short(min), self.faint());
+                picture.print_right(left - 1, plot_height, &label(min), self.faint());
             }
         }
         let frame = Frame {
