@@ -197,7 +197,7 @@ fn a_sharded_folder_is_one_checkpoint_and_its_gaps_are_named() {
         write(
             "model.safetensors.index.json",
             format!(r#"{{"weight_map":{{{map}}}}}"#).as_bytes(),
-        )
+        );
     };
     let error = || {
         StateDict::open(folder.path(), None)

@@ -63,7 +63,7 @@ impl Watched {
                 .recv_timeout(deadline.saturating_duration_since(Instant::now()))
             {
                 Ok(line) => seen.push(line),
-                Err(_) => panic!("no line with {words:?} in {seen:#?}"),
+                Err(error) => panic!("{error}: no line with {words:?} in {seen:#?}"),
             }
         }
     }

@@ -10,23 +10,22 @@ mod surface;
 mod trajectory;
 mod watch;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Watch a training run in weight space: the path of its checkpoints over the contours of the loss.
 #[derive(Debug, Parser)]
 #[command(
     name = "isoloss",
     version,
-    args_conflicts_with_subcommands = true,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    after_help = "`isoloss RUN` is `isoloss watch RUN`."
 )]
 struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    watch: Option<watch::Watch>,
+    command: Command,
 }
 
 #[derive(Debug, Subcommand)]
@@ -51,16 +50,15 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     startup::set_environment();
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(with_command(std::env::args_os().collect()));
     startup::start_log();
-    let result = match (cli.command, cli.watch) {
-        (Some(Command::Watch(command)), _) | (None, Some(command)) => command.run(),
-        (Some(Command::Demo(command)), _) => command.run(),
-        (Some(Command::DemoTrain(command)), _) => command.run(),
-        (Some(Command::Trajectory(command)), _) => command.run(),
-        (Some(Command::Surface(command)), _) => command.run(),
-        (Some(Command::Inspect(command)), _) => command.run(),
-        (None, None) => Ok(()),
+    let result = match cli.command {
+        Command::Watch(command) => command.run(),
+        Command::Demo(command) => command.run(),
+        Command::DemoTrain(command) => command.run(),
+        Command::Trajectory(command) => command.run(),
+        Command::Surface(command) => command.run(),
+        Command::Inspect(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,9 +70,51 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Puts `watch` before arguments that begin with no command, so that a run alone is watched.
+fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let cli = Cli::command();
+    let is_command = |name: &OsString| cli.get_subcommands().any(|known| name == known.get_name());
+    let own = ["help", "-h", "--help", "-V", "--version"];
+    if let Some(first) = arguments.get(1)
+        && !is_command(first)
+        && !own.iter().any(|known| first == known)
+    {
+        arguments.insert(1, "watch".into());
+    }
+    arguments
+}
+
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
         .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_alone_is_watched_and_commands_stay_commands() {
+        let command = |line: &str| {
+            let words = line.split(' ').map(OsString::from).collect();
+            let parsed = Cli::try_parse_from(with_command(words));
+            parsed
+                .map(|cli| matches!(cli.command, Command::Watch(_)))
+                .map_err(|error| error.exit_code())
+        };
+        assert_eq!(command("isoloss runs/a"), Ok(true));
+        assert_eq!(command("isoloss --data digits runs/a"), Ok(true));
+        assert_eq!(command("isoloss watch runs/a"), Ok(true));
+        assert_eq!(command("isoloss inspect runs/a"), Ok(false));
+        assert_eq!(command("isoloss --help"), Err(0));
+        assert_eq!(command("isoloss --version"), Err(0));
+        assert_eq!(command("isoloss"), Err(2));
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
 }

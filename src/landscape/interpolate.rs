@@ -1,6 +1,6 @@
 //! Monotone cubic interpolation: smooth between measured points, and never beyond them.
 
-use super::surface::Origin;
+use super::field::Origin;
 
 /// The interpolant of Fritsch and Carlson (SIAM J. Numer. Anal. 17, 1980) with Brodlie's weights for
 /// uneven spacing: it has no extremum that the data does not have, so a contour drawn from it shows no

@@ -2,6 +2,7 @@
 
 pub mod device;
 pub mod explore;
+pub mod field;
 pub mod interpolate;
 pub mod objective;
 pub mod surface;

@@ -1,6 +1,6 @@
 //! A curve over one axis, drawn into character cells: a slice of the loss.
 
-use super::axis::{ticks, within};
+use super::axis::{short, within};
 use super::map::Tints;
 use super::picture::{Cell, Picture, Rgb};
 use super::raster::{Marker, Raster};
@@ -47,12 +47,12 @@ impl Chart<'_> {
             return picture;
         }
         if left > 0 {
-            let label = |value| within(value, max - min, left - 1);
-            picture.print_right(left - 1, 1, &label(max), self.faint());
-            if plot_height > 1 {
-                picture.print_right(left - 1, plot_height, &label(min), self.faint());
+            for (row, value) in labels([min, max], plot_height) {
+                let label = within(value, max - min, left - 1);
+                picture.print_right(left - 1, 1 + row, &label, self.faint());
             }
         }
+        let [min, max] = with_extent([min, max]);
         let frame = Frame {
             x: [self.x[0], self.x[self.x.len() - 1]],
             y: [min, max],
@@ -70,14 +70,7 @@ impl Chart<'_> {
     /// Lowest and highest value; none when nothing is finite.
     fn range(&self) -> Option<[f64; 2]> {
         let finite = || self.y.iter().copied().filter(|value| value.is_finite());
-        let (min, max) = (finite().reduce(f64::min)?, finite().reduce(f64::max)?);
-        let extent = max - min;
-        if extent > 1e-9 * max.abs().max(min.abs()) {
-            Some([min, max])
-        } else {
-            let half = (max.abs() * FLAT).max(f64::MIN_POSITIVE);
-            Some([min - half, max + half])
-        }
+        Some([finite().reduce(f64::min)?, finite().reduce(f64::max)?])
     }
 
     fn draw_curve(&self, picture: &mut Picture, frame: &Frame) {
@@ -118,18 +111,17 @@ impl Chart<'_> {
         }
     }
 
+    /// Both ends of the axis, and its zero where there is room between.
     fn draw_ticks(&self, picture: &mut Picture, frame: &Frame, row: usize) {
-        for tick in ticks(frame.x[0], frame.x[1], (frame.width / 7).clamp(2, 5)) {
-            let column = frame.place(tick.at, frame.y[0])[0] as usize;
-            let length = tick.label.chars().count();
-            let end = frame.left + frame.width;
-            let start = (frame.left + column).saturating_sub(length / 2);
-            picture.print(
-                start.min(end.saturating_sub(length)),
-                row,
-                &tick.label,
-                self.faint(),
-            );
+        let end = frame.left + frame.width;
+        let (first, last) = (short(frame.x[0]), short(frame.x[1]));
+        picture.print(frame.left, row, &first, self.faint());
+        picture.print_right(end, row, &last, self.faint());
+        let zero = frame.left + frame.place(0.0, frame.y[0])[0].max(0.0) as usize;
+        let room =
+            frame.left + first.chars().count() + 1..end.saturating_sub(last.chars().count() + 1);
+        if room.contains(&zero) {
+            picture.print(zero, row, "0", self.faint());
         }
     }
 
@@ -143,6 +135,32 @@ impl Chart<'_> {
             ..self.ink(|tints| tints.faint)
         }
     }
+}
+
+/// A curve without extent has one number, beside itself; others have those of their lowest and highest
+/// values, as far as there are rows.
+fn labels([min, max]: [f64; 2], rows: usize) -> Vec<(usize, f64)> {
+    if is_flat([min, max]) {
+        return vec![(rows / 2, max)];
+    }
+    let mut labels = vec![(0, max)];
+    if rows > 1 {
+        labels.push((rows - 1, min));
+    }
+    labels
+}
+
+fn is_flat([min, max]: [f64; 2]) -> bool {
+    max - min <= 1e-9 * max.abs().max(min.abs())
+}
+
+/// The range, made wide enough to have a scale.
+fn with_extent([min, max]: [f64; 2]) -> [f64; 2] {
+    if !is_flat([min, max]) {
+        return [min, max];
+    }
+    let half = (max.abs() * FLAT).max(f64::MIN_POSITIVE);
+    [min - half, max + half]
 }
 
 /// Where the curve lies in the picture; its first row is below the title.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::landscape::surface::Field;
+use crate::landscape::field::Field;
 
 /// Points (α, β) of one connected piece of a contour line; a closed one ends where it began.
 pub type Polyline = Vec<[f64; 2]>;
@@ -129,7 +129,7 @@ fn join(mut neighbours: BTreeMap<Edge, Vec<Edge>>) -> Vec<Vec<Edge>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::landscape::surface::Origin;
+    use crate::landscape::field::Origin;
     use proptest::prelude::*;
     use std::f64::consts::TAU;
 

@@ -33,6 +33,7 @@ pub fn text(map: &PrintedMap<'_>) -> String {
         name: map.axes[k].to_owned(),
         share: map.explained.map(|explained| explained[k]),
     };
+    let unicode = speaks_unicode();
     let scene = MapScene {
         x: map.window[0],
         y: map.window[1],
@@ -45,8 +46,13 @@ pub fn text(map: &PrintedMap<'_>) -> String {
         selected: map.current,
         axes: [title(0), title(1)],
         scale: Scale::default(),
-        layers: Layers::default(),
-        marker: if speaks_unicode() {
+        // Without colours, lines read better than shades; ASCII has only shades.
+        layers: if unicode {
+            Layers::Lines
+        } else {
+            Layers::Bands
+        },
+        marker: if unicode {
             Marker::Braille
         } else {
             Marker::Ascii

@@ -18,7 +18,8 @@ mod isolines;
 mod legend;
 mod path;
 
-use crate::landscape::surface::{Field, Origin, Surface};
+use crate::landscape::field::{Field, Origin};
+use crate::landscape::surface::Surface;
 use crate::landscape::survey::spread;
 
 use super::colormap::Colormap;

@@ -1,0 +1,69 @@
+//! Prints the screen of a real run as text, once all of its surface is measured; the picture of the README:
+//! `cargo run --release --example screen_of_a_run -- tests/fixtures/digits-run digits 100 34`.
+//!
+//! Arguments: the run, the data, width and height in characters.
+
+use std::env::args;
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use isoloss::data::{Count, Order, Request, Split};
+use isoloss::landscape::surveyor::Setup;
+use isoloss::session::snapshot::Snapshot;
+use isoloss::session::{Options, Session};
+use isoloss::tui::app::{App, Look};
+use isoloss::tui::render::render;
+use isoloss::weights::recipe::BatchNorm;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let [run, data, width, height] = &args().skip(1).collect::<Vec<_>>()[..] else {
+        return Err("expected RUN DATA WIDTH HEIGHT".into());
+    };
+    let snapshot = surveyed(run.into(), data.into())?;
+    let mut app = App::new(Look::default());
+    app.receive(snapshot);
+    let mut terminal = Terminal::new(TestBackend::new(width.parse()?, height.parse()?))?;
+    terminal.draw(|frame| render(&app, frame))?;
+    let buffer = terminal.backend().buffer();
+    for row in buffer.content.chunks(buffer.area.width.into()) {
+        let line: String = row.iter().map(ratatui::buffer::Cell::symbol).collect();
+        println!("{}", line.trim_end());
+    }
+    Ok(())
+}
+
+/// Watches the run until there is nothing left to measure.
+fn surveyed(run: PathBuf, data: PathBuf) -> Result<Arc<Snapshot>, Box<dyn Error>> {
+    let data = Request {
+        source: data,
+        split: Split::Train,
+        count: Count::All,
+        order: Order::First,
+        seed: 0,
+        mean: None,
+        std: None,
+    };
+    let mut session = Session::start(Options {
+        run,
+        key: None,
+        setup: Setup {
+            data: Some(data),
+            model: "auto".into(),
+            device: "cpu".into(),
+            batch: None,
+        },
+        batch_norm: BatchNorm::Frozen,
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let at_rest = |snapshot: &Arc<Snapshot>| {
+        let stands = snapshot.map.as_ref().is_some_and(|map| !map.stale);
+        stands && snapshot.progress.lines.is_none() && snapshot.progress.seconds_left.is_none()
+    };
+    let snapshot = runtime
+        .block_on(session.snapshots.wait_for(at_rest))?
+        .clone();
+    Ok(snapshot)
+}

@@ -1,0 +1,28 @@
+//! Loss and accuracy on crossings of lines, ready to be drawn.
+
+/// How a value of a [`Field`] came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// Nothing is known here yet.
+    Unknown,
+    /// Interpolated between coarser points; finer ones are still to come.
+    Predicted,
+    /// Measured, or between points that were all measured at the finest level asked for so far.
+    Measured,
+}
+
+/// Loss and accuracy at the crossings of vertical lines `x` and horizontal lines `y`, ready to be
+/// drawn. Entry `j * x.len() + i` belongs to `x[i]`, `y[j]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Field {
+    /// α of each column, ascending.
+    pub x: Vec<f64>,
+    /// β of each row, ascending.
+    pub y: Vec<f64>,
+    /// Loss; NaN where it is unknown or was measured to be not a number (a hole, never filled).
+    pub loss: Vec<f64>,
+    /// Fraction correct, likewise.
+    pub accuracy: Vec<f64>,
+    /// How each value came about.
+    pub origin: Vec<Origin>,
+}
