@@ -73,6 +73,23 @@ pub fn short(value: f64) -> String {
     }
 }
 
+/// A number with digits enough to tell it from others within `extent`, but short where those would
+/// take more than `width` columns.
+#[must_use]
+pub fn within(value: f64, extent: f64, width: usize) -> String {
+    let decimals = (1.0 - extent.log10()).ceil();
+    let plain = short(value);
+    if !(0.0..16.0).contains(&decimals) || extent > 0.1 * value.abs() {
+        return plain;
+    }
+    let text = format!("{value:.0$}", decimals as usize);
+    if text.chars().count() <= width {
+        text
+    } else {
+        plain
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +127,15 @@ mod tests {
             written,
             ["0.295", "12.3", "4560", "1.2e6", "3e-5", "0", "-0.5", "100"]
         );
+    }
+
+    #[test]
+    fn the_ends_of_a_narrow_range_can_be_told_apart() {
+        assert_eq!(within(0.26812, 3e-4, 7), "0.26812");
+        assert_eq!(within(0.26842, 3e-4, 7), "0.26842");
+        assert_eq!(within(0.26812, 3e-4, 6), "0.268");
+        assert_eq!(within(0.268, 0.1, 7), "0.268");
+        assert_eq!(within(89.84, 0.0, 7), "89.8");
     }
 
     proptest! {

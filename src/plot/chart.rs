@@ -1,6 +1,6 @@
 //! A curve over one axis, drawn into character cells: a slice of the loss.
 
-use super::axis::short;
+use super::axis::{short, within};
 use super::map::Tints;
 use super::picture::{Cell, Picture, Rgb};
 use super::raster::{Marker, Raster};
@@ -25,7 +25,7 @@ pub struct Chart<'a> {
 }
 
 /// Columns for the numbers at the left.
-const GUTTER: usize = 7;
+const GUTTER: usize = 8;
 /// A curve without extent is drawn in the middle of a range of this share of its value.
 const FLAT: f64 = 0.05;
 
@@ -48,7 +48,8 @@ impl Chart<'_> {
         }
         if left > 0 {
             for (row, value) in labels([min, max], plot_height) {
-                picture.print_right(left - 1, 1 + row, &short(value), self.faint());
+                let label = within(value, max - min, left - 1);
+                picture.print_right(left - 1, 1 + row, &label, self.faint());
             }
         }
         let [min, max] = with_extent([min, max]);

@@ -45,14 +45,17 @@ pub(super) fn fit(mut pieces: Vec<Piece>, width: usize) -> Line<'static> {
     Line::from(spans)
 }
 
-/// The end of a text that has to fit into `width` columns; `…` stands for what is cut at the front.
+/// The end of a path that has to fit into `width` columns; `…` stands for what is cut at the front.
 pub(super) fn tail(text: &str, width: usize) -> String {
     let length = text.chars().count();
     if length <= width {
         return text.to_owned();
     }
     let kept = text.chars().skip(length - width.saturating_sub(1));
-    std::iter::once('…').chain(kept).take(width).collect()
+    let kept: String = kept.take(width.saturating_sub(1)).collect();
+    // A folder's name is kept whole or not at all.
+    let whole = kept.find('/').map_or(&*kept, |slash| &kept[slash..]);
+    format!("…{whole}").chars().take(width).collect()
 }
 
 #[cfg(test)]
@@ -77,6 +80,7 @@ mod tests {
     fn the_tail_of_a_path_is_what_tells_runs_apart() {
         assert_eq!(tail("runs/resnet20", 13), "runs/resnet20");
         assert_eq!(tail("/data/runs/resnet20", 10), "…/resnet20");
+        assert_eq!(tail("/data/runs/resnet20", 13), "…/resnet20");
         assert_eq!(tail("abc", 1), "…");
         assert_eq!(tail("abc", 0), "");
     }

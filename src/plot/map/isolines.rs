@@ -9,6 +9,8 @@ use super::{Origin, Sheet};
 
 /// A line shorter than this many times its label carries none.
 const LINE_PER_LABEL: f64 = 5.0;
+/// How much flatness a label gives up to stand in the middle of the map rather than at its edge.
+const CENTRED: f64 = 0.3;
 /// Cells left free beside a label, across and down.
 const LABEL_MARGIN: (usize, usize) = (2, 1);
 
@@ -200,9 +202,10 @@ fn flattest(line: &Polyline, length: usize, occupied: &Occupied) -> Option<(usiz
         let flatness = across / (across + 2.0 * down).max(f64::MIN_POSITIVE);
         let column = at[0] - length as f64 / 2.0;
         let place = (column >= 0.0).then_some((column.round() as usize, at[1] as usize))?;
+        let aside = (at[0] / occupied.width as f64 - 0.5).abs();
         occupied
             .is_free(place.0, place.1, length)
-            .then_some((flatness, place))
+            .then_some((flatness - CENTRED * aside, place))
     });
     let best = candidates.max_by(|a, b| a.0.total_cmp(&b.0))?;
     Some(best.1)
