@@ -92,19 +92,22 @@ fn checkpoint(
     lines
 }
 
-/// How far it lies from the checkpoint before, and what the plane of all that was read holds.
+/// How far it lies from the checkpoint before, and what the plane of all that was read holds, where
+/// there is one.
 fn place(line: &CheckpointLine, after: &Snapshot) -> String {
     let found = after.trajectory.as_ref().and_then(|trajectory| {
         let index = trajectory.steps.binary_search(&line.step?).ok()?;
-        let share = trajectory.explained.iter().take(2).sum::<f64>();
-        Some((trajectory.update_norm[index], trajectory.norm[index], share))
+        Some((trajectory, index))
     });
-    found.map_or_else(String::new, |(update, norm, share)| {
-        format!(
-            ": moved {update:.4}, norm {norm:.4}, PC1+2 {}",
-            percent(share)
-        )
-    })
+    let Some((trajectory, index)) = found else {
+        return String::new();
+    };
+    let (update, norm) = (trajectory.update_norm[index], trajectory.norm[index]);
+    let text = format!(": moved {update:.4}, norm {norm:.4}");
+    match trajectory.explained[..] {
+        [x, y, ..] => format!("{text}, PC1+2 {}", percent(x + y)),
+        _ => text,
+    }
 }
 
 /// A level of the map that is complete, told by the next one having begun or all being done.
