@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 
 use crate::data::Dataset;
 use crate::model::{Network, Recognized, Weights};
@@ -12,10 +13,13 @@ use crate::weights::recipe::Plane;
 use super::LandscapeError;
 use super::surface::Measure;
 
-/// Samples a forward pass takes at once where the user does not say. On a CPU the activations of a
-/// batch should stay in cache; a GPU wants work, bounded by candle's im2col buffer.
-const BATCH_CPU: usize = 128;
+/// Samples a forward pass takes at once where the user does not say. On a CPU batches run beside one
+/// another and their activations should stay in cache; a GPU wants work, bounded by candle's im2col buffer.
+const BATCH_CPU: usize = 64;
 const BATCH_GPU: usize = 512;
+
+/// Images of shape (B, C, H, W) and their labels.
+type Batch = (Tensor, Vec<u32>);
 
 /// A model and the fixed samples, resident on a device.
 #[derive(Debug)]
@@ -23,8 +27,8 @@ pub struct Objective {
     network: Arc<dyn Network>,
     layout: Arc<Layout>,
     device: Device,
-    /// (images of shape (B, C, H, W), their labels), together every sample once.
-    batches: Vec<(Tensor, Vec<u32>)>,
+    /// Together every sample once.
+    batches: Vec<Batch>,
     samples: usize,
 }
 
@@ -92,18 +96,40 @@ impl Objective {
     /// candle's: the device failed or has no room.
     pub fn at(&self, point: Tensor) -> Result<Measure, LandscapeError> {
         let weights = Weights::new(point, Arc::clone(&self.layout));
-        let (mut loss, mut right) = (0.0, 0);
-        for (images, labels) in &self.batches {
-            let logits = self.network.forward(&weights, images)?.to_vec2::<f32>()?;
-            for (logits, label) in logits.iter().zip(labels) {
-                loss += cross_entropy(logits, *label as usize);
-                right += usize::from(predicted(logits) == *label as usize);
-            }
-        }
+        let sums: Vec<(f64, usize)> = if self.device.is_cpu() {
+            // candle spreads only part of its work over the cores; whole batches fill them.
+            let batches = self.batches.par_iter();
+            batches
+                .map(|batch| self.sums(&weights, batch))
+                .collect::<Result<_, _>>()?
+        } else {
+            let batches = self.batches.iter();
+            batches
+                .map(|batch| self.sums(&weights, batch))
+                .collect::<Result<_, _>>()?
+        };
+        // In the order of the samples, so that the sum does not depend on the threads.
+        let loss: f64 = sums.iter().map(|sums| sums.0).sum();
+        let right: usize = sums.iter().map(|sums| sums.1).sum();
         Ok(Measure {
             loss: loss / self.samples as f64,
             accuracy: right as f64 / self.samples as f64,
         })
+    }
+
+    /// Sum of losses and number of correct predictions of one batch.
+    fn sums(
+        &self,
+        weights: &Weights,
+        (images, labels): &Batch,
+    ) -> Result<(f64, usize), LandscapeError> {
+        let logits = self.network.forward(weights, images)?.to_vec2::<f32>()?;
+        let (mut loss, mut right) = (0.0, 0);
+        for (logits, label) in logits.iter().zip(labels) {
+            loss += cross_entropy(logits, *label as usize);
+            right += usize::from(predicted(logits) == *label as usize);
+        }
+        Ok((loss, right))
     }
 
     /// Loss and accuracy at a point that lies in memory.
