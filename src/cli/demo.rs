@@ -8,6 +8,9 @@ use std::sync::Mutex;
 use anyhow::Context;
 use clap::Args;
 use tempfile::TempDir;
+use tokio::signal::ctrl_c;
+#[cfg(unix)]
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::data::{self, Count, Order, Request, Split};
 use crate::demo::{DemoOptions, train};
@@ -74,11 +77,30 @@ impl Demo {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let last = runtime.block_on(print_lines(session, |snapshot| training.is_over(snapshot)))?;
+        let ended = runtime.block_on(async {
+            tokio::select! {
+                last = print_lines(session, |snapshot| training.is_over(snapshot)) => last.map(Some),
+                () = asked_to_end() => Ok(None),
+            }
+        })?;
+        let Some(last) = ended else { return Ok(()) };
         training.check()?;
         print!("{}", summary::text(&last));
         Ok(())
     }
+}
+
+/// Waits for a signal that asks to end, so that the demo's folder does not outlive the demo.
+async fn asked_to_end() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = ctrl_c() => {}
+        }
+        return;
+    }
+    let _ = ctrl_c().await;
 }
 
 /// All embedded digits of the train split.

@@ -64,7 +64,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("isoloss: {error:#}");
+            eprintln!("isoloss: {}", sentence(&error));
             ExitCode::from(if error.is::<output::Usage>() { 2 } else { 1 })
         }
     }
@@ -82,6 +82,17 @@ fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
         arguments.insert(1, "watch".into());
     }
     arguments
+}
+
+/// An error with its causes, as far as it does not tell them itself.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -111,6 +122,15 @@ mod tests {
         assert_eq!(command("isoloss --help"), Err(0));
         assert_eq!(command("isoloss --version"), Err(0));
         assert_eq!(command("isoloss"), Err(2));
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = || std::io::Error::other("disk on fire");
+        let error = anyhow::Error::new(cause()).context("a.pt: cannot be written");
+        assert_eq!(sentence(&error), "a.pt: cannot be written: disk on fire");
+        let error = anyhow::Error::new(cause()).context("a.pt: disk on fire");
+        assert_eq!(sentence(&error), "a.pt: disk on fire");
     }
 
     #[test]

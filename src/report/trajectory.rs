@@ -9,9 +9,6 @@ use crate::weights::trajectory::Trajectory;
 
 use super::{cell, chart, csv_rows, percent};
 
-/// Components whose coordinates are a random walk's to this degree are called so.
-const LOOKS_RANDOM: f64 = 0.9;
-
 /// The JSON of `trajectory`; field names and order are other programs' to rely on.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -26,12 +23,15 @@ pub struct Report {
     lissajous: Vec<f64>,
     coordinates: Vec<[f64; 2]>,
     residual: Vec<f64>,
+    #[serde(skip)]
+    looks_random: bool,
 }
 
 impl Report {
     /// Takes the figures of a fitted path.
     #[must_use]
     pub fn new(run: &Path, parameters: usize, trajectory: &Trajectory) -> Self {
+        let looks_random = trajectory.looks_random();
         let trajectory = trajectory.clone();
         Self {
             run: run.display().to_string(),
@@ -45,6 +45,7 @@ impl Report {
             lissajous: trajectory.lissajous,
             coordinates: trajectory.coordinates,
             residual: trajectory.residual,
+            looks_random,
         }
     }
 
@@ -99,13 +100,8 @@ impl Report {
                 percent(share(&self.explained_null)),
             ),
         };
-        let random = self
-            .lissajous
-            .iter()
-            .take(2)
-            .all(|score| *score > LOOKS_RANDOM);
         if self.lissajous.len() >= 2 {
-            let verdict = if random {
+            let verdict = if self.looks_random {
                 ": the curve on this plane is what a random walk draws"
             } else {
                 ""

@@ -31,6 +31,21 @@ pub struct Trajectory {
     pub lissajous: Vec<f64>,
 }
 
+/// From this R² on in both components, a path looks like a random walk.
+const LOOKS_RANDOM: f64 = 0.9;
+/// Fewer checkpoints lie on a half cosine by chance.
+const ENOUGH_TO_JUDGE: usize = 10;
+
+impl Trajectory {
+    /// Whether the curve on the plane is what a random walk draws: the plane then shows how principal
+    /// components are made rather than what the run did (math.md 8).
+    #[must_use]
+    pub fn looks_random(&self) -> bool {
+        self.steps.len() >= ENOUGH_TO_JUDGE
+            && matches!(self.lissajous[..], [x, y, ..] if x.min(y) >= LOOKS_RANDOM)
+    }
+}
+
 /// A fitted path, with what it takes to make its plane.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fit {
@@ -272,6 +287,16 @@ mod tests {
         assert!((explained[1] - random_walk_share(2)).abs() < 0.02);
         assert!((random_walk_share(1) + random_walk_share(2) - 0.76).abs() < 1e-3);
         assert!(lissajous(&components, 0) > 0.98 && lissajous(&components, 1) > 0.95);
+    }
+
+    #[test]
+    fn a_few_checkpoints_are_not_called_a_random_walk() {
+        let walk = |count: u64| Trajectory {
+            steps: (0..count).collect(),
+            lissajous: vec![0.99, 0.95, 0.1],
+            ..Trajectory::default()
+        };
+        assert!(!walk(9).looks_random() && walk(10).looks_random());
     }
 
     #[test]

@@ -16,8 +16,6 @@ use super::{enclosed, facts, frame, padded};
 
 /// Columns of the names at the left.
 const LABEL: usize = 10;
-/// From this R² on in both components, a path is said to look like a random walk.
-const LISSAJOUS_WARNS: f64 = 0.9;
 
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
@@ -81,7 +79,7 @@ fn plane(app: &App, trajectory: &Trajectory) -> Vec<Line<'static>> {
         }
     }
     if let [first, second, ..] = trajectory.lissajous[..]
-        && first.min(second) >= LISSAJOUS_WARNS
+        && trajectory.looks_random()
     {
         let text = format!("shaped like a random walk (R² {first:.2}, {second:.2})");
         lines.push(Line::styled(text, theme.warn()));
