@@ -8,7 +8,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use isoloss::data::{Count, Order, Request, Split};
+use isoloss::data::Request;
 use isoloss::landscape::surveyor::Setup;
 use isoloss::session::snapshot::Snapshot;
 use isoloss::session::{Options, Session};
@@ -37,20 +37,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Watches the run until there is nothing left to measure.
 fn surveyed(run: PathBuf, data: PathBuf) -> Result<Arc<Snapshot>, Box<dyn Error>> {
-    let data = Request {
-        source: data,
-        split: Split::Train,
-        count: Count::All,
-        order: Order::First,
-        seed: 0,
-        mean: None,
-        std: None,
-    };
     let mut session = Session::start(Options {
         run,
         key: None,
         setup: Setup {
-            data: Some(data),
+            data: Some(Request::whole(data)),
             model: "auto".into(),
             device: "cpu".into(),
             batch: None,

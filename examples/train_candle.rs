@@ -5,25 +5,15 @@
 //! cargo run --release -- runs/digits --data digits
 //! ```
 
-use std::path::PathBuf;
-
 use anyhow::Context;
-use isoloss::data::{self, Count, Order, Request, Split};
+use isoloss::data::{self, Request};
 use isoloss::demo::{self, DemoOptions};
 
 fn main() -> anyhow::Result<()> {
     let out = std::env::args()
         .nth(1)
         .context("usage: train_candle FOLDER")?;
-    let digits = data::load(&Request {
-        source: PathBuf::from("digits"),
-        split: Split::Train,
-        count: Count::All,
-        order: Order::First,
-        seed: 0,
-        mean: None,
-        std: None,
-    })?;
+    let digits = data::load(&Request::whole("digits"))?;
     demo::train(&digits, out.as_ref(), &DemoOptions::default())?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use tokio::signal::ctrl_c;
 #[cfg(unix)]
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::data::{self, Count, Order, Request, Split};
+use crate::data::{self, Count, Order, Request};
 use crate::demo::{DemoOptions, train};
 use crate::landscape::surveyor::Setup;
 use crate::report::summary;
@@ -63,7 +63,8 @@ impl Demo {
                 data: Some(Request {
                     count: Count::At(SAMPLES),
                     order: Order::Random,
-                    ..digits(self.seed)
+                    seed: self.seed,
+                    ..Request::whole("digits")
                 }),
                 model: "auto".into(),
                 device: "auto".into(),
@@ -101,19 +102,6 @@ async fn asked_to_end() {
         return;
     }
     let _ = ctrl_c().await;
-}
-
-/// All embedded digits of the train split.
-fn digits(seed: u64) -> Request {
-    Request {
-        source: "digits".into(),
-        split: Split::Train,
-        count: Count::All,
-        order: Order::First,
-        seed,
-        mean: None,
-        std: None,
-    }
 }
 
 /// The child process that trains. It ends with this process, whatever ends it: its input closes.
@@ -215,7 +203,7 @@ impl DemoTrain {
             let _ = io::copy(&mut io::stdin(), &mut io::sink());
             std::process::exit(0);
         });
-        let samples = data::load(&digits(self.seed))?;
+        let samples = data::load(&Request::whole("digits"))?;
         let options = DemoOptions {
             seconds: self.seconds,
             seed: self.seed,

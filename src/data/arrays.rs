@@ -254,7 +254,7 @@ fn wrong(path: &Path, expected: String, found: String) -> DataError {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-    use super::super::{load, tests::request};
+    use super::super::{Request, load};
     use npyz::{AutoSerialize, WriterBuilder};
     use std::fs::File;
     use std::io::Write;
@@ -285,7 +285,7 @@ mod tests {
             archive.write_all(&bytes).unwrap();
         }
         archive.finish().unwrap();
-        load(&request(&path)).map_or_else(
+        load(&Request::whole(&path)).map_or_else(
             |e| e.to_string(),
             |data| format!("{:?} {:?} {:?}", data.shape, data.pixels, data.labels),
         )

@@ -83,7 +83,7 @@ fn read_records(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-    use super::super::{load, tests::request};
+    use super::super::{Request, load};
     use super::*;
 
     fn record(labels: &[u8], pixel: u8) -> Vec<u8> {
@@ -95,14 +95,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("data_batch_1.bin"), record(&[3], 255)).unwrap();
         fs::write(folder.path().join("data_batch_2.bin"), record(&[9], 0)).unwrap();
-        let data = load(&request(folder.path())).unwrap();
+        let data = load(&Request::whole(folder.path())).unwrap();
         assert_eq!(
             (data.name.as_str(), data.labels, data.pixels.len()),
             ("cifar-10", vec![3, 9], 2 * IMAGE)
         );
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("train.bin"), record(&[4, 77], 9)).unwrap();
-        let data = load(&request(folder.path())).unwrap();
+        let data = load(&Request::whole(folder.path())).unwrap();
         assert_eq!((data.name.as_str(), data.labels), ("cifar-100", vec![77]));
     }
 
@@ -111,7 +111,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let said = |bytes: &[u8]| {
             fs::write(folder.path().join("data_batch_1.bin"), bytes).unwrap();
-            load(&request(folder.path())).unwrap_err().to_string()
+            load(&Request::whole(folder.path()))
+                .unwrap_err()
+                .to_string()
         };
         assert!(said(&[0; 100]).contains("expected records of 3073 bytes, found 100 bytes"));
         assert!(said(&record(&[10], 0)).contains("expected labels below 10, found label 10"));

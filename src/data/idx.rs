@@ -139,7 +139,7 @@ fn read_u32(reader: &mut impl Read) -> io::Result<u32> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-    use super::super::{load, tests::request};
+    use super::super::{Request, load};
     use super::*;
     use flate2::{Compression, write::GzEncoder};
     use std::fs;
@@ -164,7 +164,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("train-images-idx3-ubyte"), images).unwrap();
         fs::write(folder.path().join("train-labels-idx1-ubyte.gz"), gz(labels)).unwrap();
-        load(&request(folder.path())).map_or_else(
+        load(&Request::whole(folder.path())).map_or_else(
             |e| e.to_string(),
             |data| format!("{:?} {:?}", data.shape, data.labels),
         )

@@ -80,6 +80,22 @@ pub struct Request {
     pub std: Option<Vec<f32>>,
 }
 
+impl Request {
+    /// All training samples of a source, in the order of the file.
+    #[must_use]
+    pub fn whole(source: impl Into<PathBuf>) -> Self {
+        Self {
+            source: source.into(),
+            split: Split::Train,
+            count: Count::All,
+            order: Order::First,
+            seed: 0,
+            mean: None,
+            std: None,
+        }
+    }
+}
+
 /// Samples in memory, normalized, ready to be copied to a device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
@@ -247,29 +263,16 @@ fn listing(folder: &Path) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use super::*;
-
-    /// A request for all samples of a source as they are.
-    pub(crate) fn request(source: &Path) -> Request {
-        Request {
-            source: source.to_path_buf(),
-            split: Split::Train,
-            count: Count::All,
-            order: Order::First,
-            seed: 0,
-            mean: None,
-            std: None,
-        }
-    }
 
     #[test]
     fn what_is_not_there_or_not_known_is_said_in_one_sentence() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("notes.txt"), "x").unwrap();
-        let said = |path: &Path| load(&request(path)).unwrap_err().to_string();
+        let said = |path: &Path| load(&Request::whole(path)).unwrap_err().to_string();
         assert!(said(folder.path()).contains("found notes.txt"));
         assert!(said(&folder.path().join("none")).ends_with("found nothing there"));
         assert!(said(&folder.path().join("notes.txt")).ends_with("found a file of another kind"));

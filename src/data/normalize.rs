@@ -164,9 +164,7 @@ fn list(values: &[f32]) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-    use super::super::tests::request;
     use super::*;
-    use std::path::Path;
 
     fn images(shape: [usize; 3], value: f32) -> Images {
         Images {
@@ -182,7 +180,7 @@ mod tests {
         mean: Option<Vec<f32>>,
         std: Option<Vec<f32>>,
     ) -> Result<(String, Vec<f32>), String> {
-        let mut request = request(Path::new("x"));
+        let mut request = Request::whole("x");
         (request.mean, request.std) = (mean, std);
         let normalizer = Normalizer::choose(images, &request).map_err(|e| e.to_string())?;
         let mut images = images.clone();

@@ -34,9 +34,7 @@ pub(super) fn select(images: Images, request: &Request) -> Images {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::request;
     use super::*;
-    use std::path::Path;
 
     fn taken(count: Count, order: Order, seed: u64) -> Vec<u32> {
         let images = Images {
@@ -51,7 +49,7 @@ mod tests {
             count,
             order,
             seed,
-            ..request(Path::new("x"))
+            ..Request::whole("x")
         };
         let taken = select(images, &request);
         for (pixels, label) in taken.pixels.chunks(2).zip(&taken.labels) {
