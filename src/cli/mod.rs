@@ -2,6 +2,8 @@
 
 mod demo;
 mod inspect;
+mod line;
+mod measure;
 mod options;
 mod output;
 mod progress;
@@ -38,6 +40,8 @@ enum Command {
     Trajectory(trajectory::Trajectory),
     /// Loss and accuracy on a plane
     Surface(surface::Surface),
+    /// 1-D slice through a checkpoint, or the interpolation between two
+    Line(line::Line),
     /// Tensors, shapes, norms, step, the architecture that was recognized and why
     Inspect(inspect::Inspect),
     /// The training process of `demo`
@@ -58,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::DemoTrain(command) => command.run(),
         Command::Trajectory(command) => command.run(),
         Command::Surface(command) => command.run(),
+        Command::Line(command) => command.run(),
         Command::Inspect(command) => command.run(),
     };
     match result {

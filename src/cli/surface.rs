@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
 use crate::landscape::explore::{Until, explore};
 use crate::landscape::objective::{Objective, ResidentPlane};
 use crate::landscape::surface::Surface as Grid;
-use crate::landscape::{LandscapeError, device, survey};
+use crate::landscape::{LandscapeError, survey};
+use crate::report;
 use crate::report::surface::{PathPoint, PlaneReport, Report};
 use crate::run::Checkpoint;
 use crate::session::agenda::MARGIN;
@@ -17,10 +18,10 @@ use crate::weights::member::{Member, Shape};
 use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::recipe::{BatchNorm, Directions, Plane, Recipe};
 use crate::weights::{direction, plane};
-use crate::{data, model, report};
 
+use super::measure::{Measured, origin};
 use super::options::{Axis, KeyOption, LINES, MeasureOptions, Steps, open_run};
-use super::output::{Format, OutputOptions, Usage};
+use super::output::{Format, OutputOptions};
 use super::progress;
 use super::trajectory::{ReadPath, read_path};
 
@@ -55,6 +56,9 @@ pub(super) struct Surface {
     /// Tensors that random directions leave alone
     #[arg(long, value_enum, default_value = "biasbn")]
     ignore: Ignore,
+    /// Make the second random direction orthogonal to the first
+    #[arg(long)]
+    orthogonal: bool,
     /// What becomes of batch norm's running statistics
     #[arg(long, value_enum, default_value = "frozen")]
     bn: BatchNorm,
@@ -119,10 +123,13 @@ impl Surface {
     }
 
     fn scene(&self) -> anyhow::Result<Scene> {
-        let request = self.measure.request().ok_or(LandscapeError::NoData)?;
+        if self.measure.data.is_none() {
+            return Err(LandscapeError::NoData.into());
+        }
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
         let path = read_path(checkpoints, &self.key)?;
-        let origin = self.origin(&path.members)?;
+        let origin = origin(&self.origin, &path.members, &self.run)?;
+        let origin = path.members[origin].clone();
         let recipe = Recipe {
             first: path.first.clone(),
             key: self.key.key.clone(),
@@ -131,16 +138,7 @@ impl Surface {
             batch_norm: self.bn,
         };
         let shape = Shape::of(&recipe.first, self.key.key.as_deref())?;
-        let samples = data::load(&request)?;
-        let recognized = model::recognize(&shape.layout, &self.measure.model, Some(samples.shape))
-            .map_err(|source| LandscapeError::Model {
-                path: shape.first.path.clone(),
-                source,
-            })?;
-        let (device, _) = device::open(&self.measure.device)?;
-        let batch = self.measure.setup().batch;
-        let objective =
-            Objective::new(&recognized, shape.layout.clone(), &samples, &device, batch)?;
+        let Measured { model, objective } = self.measure.objective(&shape, self.measure.split)?;
         let plane = recipe.make()?;
         let places = places(&plane, &path.members, &shape)?;
         Ok(Scene {
@@ -150,35 +148,8 @@ impl Surface {
             recipe,
             plane,
             places,
-            model: recognized.name,
+            model,
             objective,
-        })
-    }
-
-    fn origin(&self, members: &[Checkpoint]) -> anyhow::Result<Checkpoint> {
-        let found = match self.origin.as_str() {
-            "last" => members.last(),
-            step => {
-                let step: u64 = step
-                    .parse()
-                    .map_err(|_| Usage(format!("--origin {step}: expected `last` or a step")))?;
-                members.iter().find(|checkpoint| checkpoint.step == step)
-            }
-        };
-        let steps = || {
-            members
-                .iter()
-                .map(|member| member.step.to_string())
-                .collect::<Vec<_>>()
-                .join(" ")
-        };
-        found.cloned().ok_or_else(|| {
-            anyhow!(
-                "{}: no checkpoint has step {}; there are {}",
-                self.run.display(),
-                self.origin,
-                steps()
-            )
         })
     }
 
@@ -197,6 +168,7 @@ impl Surface {
                 seed: self.measure.seed,
                 norm: self.norm,
                 ignore: self.ignore,
+                orthogonal: self.orthogonal,
             });
         }
         let components = path
@@ -227,7 +199,7 @@ impl Surface {
     fn grid(&self, scene: &Scene, coordinates: &[[f64; 2]]) -> Grid {
         let default = match scene.recipe.directions {
             Directions::Principal { .. } => survey::window(coordinates, MARGIN),
-            Directions::Random { .. } | Directions::File(_) => [[-1.0, 1.0]; 2],
+            _ => [[-1.0, 1.0]; 2],
         };
         let lines = |axis: Option<Axis>, [min, max]: [f64; 2]| {
             let axis = axis.unwrap_or(Axis {
@@ -276,7 +248,7 @@ impl Surface {
                 trajectory.explained.get(..2).map(<[f64]>::to_vec),
             ),
             Directions::Random { .. } => ("random", true, None),
-            Directions::File(_) => ("file", false, None),
+            Directions::Difference { .. } | Directions::File(_) => ("file", false, None),
         };
         Report {
             run: self.run.display().to_string(),

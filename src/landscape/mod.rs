@@ -4,6 +4,7 @@ pub mod device;
 pub mod explore;
 pub mod field;
 pub mod interpolate;
+pub mod line;
 pub mod objective;
 pub mod surface;
 pub mod survey;

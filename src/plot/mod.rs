@@ -2,9 +2,9 @@
 //! cells. Nothing here knows a terminal; the screen copies a [`picture::Picture`], a report prints it.
 
 pub mod axis;
-pub mod chart;
 pub mod colormap;
 pub mod contour;
+pub mod graph;
 pub mod levels;
 pub mod map;
 pub mod picture;

@@ -52,14 +52,19 @@ pub fn text(map: &PrintedMap<'_>) -> String {
         } else {
             Layers::Bands
         },
-        marker: if unicode {
-            Marker::Braille
-        } else {
-            Marker::Ascii
-        },
+        marker: marker(),
         tints: None,
     };
     draw(&scene, WIDTH, HEIGHT).text()
+}
+
+/// Braille where the terminal's language has more than ASCII.
+pub(super) fn marker() -> Marker {
+    if speaks_unicode() {
+        Marker::Braille
+    } else {
+        Marker::Ascii
+    }
 }
 
 /// By the variables that POSIX has for it, the strongest first.

@@ -1,7 +1,8 @@
 //! The same results without a screen: JSON, CSV and text of every command, and plain lines.
 
-mod chart;
+mod graph;
 pub mod inspect;
+pub mod line;
 pub mod lines;
 pub mod map;
 pub mod summary;

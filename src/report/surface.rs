@@ -10,7 +10,8 @@ use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::recipe::BatchNorm;
 
 use super::map::{self, PrintedMap};
-use super::{cell, chart, csv_rows, loss, percent};
+use super::{cell, csv_rows, graph, loss, percent};
+use crate::plot::graph::Mark;
 
 /// The plane of a surface.
 #[derive(Clone, Debug, Serialize)]
@@ -253,10 +254,14 @@ impl Report {
             } else {
                 self.grid.sample(&[0.0], lines)
             };
-            let curve: Vec<(f64, f64)> = lines.iter().copied().zip(field.loss).collect();
-            let chart = chart::lines(&[curve]);
-            if !chart.is_empty() {
-                let _ = write!(text, "\nLoss along {axis} through the origin\n{chart}");
+            if field.loss.iter().any(|loss| loss.is_finite()) {
+                let title = format!("loss along {axis} through the origin");
+                let mark = Mark {
+                    at: 0.0,
+                    label: "0".into(),
+                };
+                let curves = vec![graph::curve(lines, &field.loss)];
+                let _ = write!(text, "\n{}", graph::text(&title, "", curves, vec![mark]));
             }
         }
         text

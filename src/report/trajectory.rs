@@ -5,9 +5,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::session::agenda::whole_path;
 use crate::weights::trajectory::Trajectory;
 
-use super::{cell, chart, csv_rows, percent};
+use super::map::{self, PrintedMap};
+use super::{cell, csv_rows, percent};
 
 /// The JSON of `trajectory`; field names and order are other programs' to rely on.
 #[derive(Debug, Serialize)]
@@ -77,14 +79,24 @@ impl Report {
             self.parameters,
         );
         text += &self.variance();
-        let path = self.coordinates.iter().map(|&[x, y]| (x, y)).collect();
-        let _ = write!(
-            text,
-            "\nThe path, PC1 across and PC2 up; the last checkpoint is at 0, 0\n{}\n",
-            chart::lines(&[path])
-        );
+        if self.explained.len() >= 2 {
+            let _ = write!(text, "\n{}\n", self.map());
+        }
         text += &self.table();
         text
+    }
+
+    /// The path on its plane; the last checkpoint is at 0, 0.
+    fn map(&self) -> String {
+        let window = whole_path(&self.coordinates);
+        map::text(&PrintedMap {
+            surface: None,
+            window: [window.x, window.y],
+            path: &self.coordinates,
+            current: self.coordinates.len() - 1,
+            axes: ["PC1", "PC2"],
+            explained: Some([self.explained[0], self.explained[1]]),
+        })
     }
 
     fn variance(&self) -> String {

@@ -11,6 +11,7 @@ use crate::run::format::{StateDict, TensorInfo};
 use super::WeightsError;
 use super::layout::{Layout, Piece, Role};
 use super::member::Weighted;
+use super::normalize::{dot, length};
 
 /// Elements that are summed in f64 at once, so that no full-size f64 vector is held.
 const GROUP: usize = 8 << 20;
@@ -98,6 +99,24 @@ pub fn random(layout: &Layout, seed: u64) -> Pair {
         }
         direction
     })
+}
+
+/// Takes from `direction` what lies along `other` (Gram–Schmidt), and gives it back its length.
+pub fn orthogonalize(direction: &mut [f32], other: &[f32]) {
+    let (before, square) = (length(direction), dot(other, other));
+    if square == 0.0 {
+        return;
+    }
+    let along = dot(direction, other) / square;
+    for (value, other) in direction.iter_mut().zip(other) {
+        *value = (f64::from(*value) - along * f64::from(*other)) as f32;
+    }
+    let after = length(direction);
+    if after > 0.0 {
+        for value in direction {
+            *value = (f64::from(*value) * before / after) as f32;
+        }
+    }
 }
 
 /// The directions of a safetensors file with tensors `x.<name>` and, if there is a second, `y.<name>`.
@@ -201,6 +220,16 @@ pub(in crate::weights) mod tests {
             assert_eq!(x[k], at(1) - at(0));
             assert_eq!(y[k], at(2) - 0.5 * (at(0) + at(1)));
         }
+    }
+
+    #[test]
+    fn an_orthogonal_direction_keeps_its_length() {
+        let mut y = [3.0, 4.0, 1.0];
+        orthogonalize(&mut y, &[2.0, 0.0, 0.0]);
+        let factor = (26.0f64 / 17.0).sqrt();
+        assert_eq!(y, [0.0, (4.0 * factor) as f32, factor as f32]);
+        orthogonalize(&mut y, &[0.0; 3]);
+        assert_eq!(y[0], 0.0, "a direction of zero takes nothing away");
     }
 
     #[test]

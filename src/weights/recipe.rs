@@ -31,6 +31,16 @@ pub enum Directions {
         norm: Norm,
         /// Which tensors they leave alone.
         ignore: Ignore,
+        /// Whether the second is made orthogonal to the first.
+        #[serde(default)]
+        orthogonal: bool,
+    },
+    /// θ_to − θ_from, as it is (math.md 5); a line: the second direction is zero.
+    Difference {
+        /// Where α = 0 is when this is the plane's origin.
+        from: Checkpoint,
+        /// Where α = 1 is then.
+        to: Checkpoint,
     },
     /// The directions of a safetensors file.
     File(PathBuf),
@@ -126,12 +136,34 @@ impl Recipe {
             } => direction::combine(&layout, combinations, |row| {
                 Member::open(&members[row], &shape)
             })?,
-            Directions::Random { seed, norm, ignore } => {
+            Directions::Random {
+                seed,
+                norm,
+                ignore,
+                orthogonal,
+            } => {
                 let mut pair = direction::random(&layout, *seed);
                 for direction in &mut pair {
                     normalize(direction, &origin, &layout, *norm, *ignore);
                 }
+                if *orthogonal {
+                    let [x, y] = &mut pair;
+                    direction::orthogonalize(y, x);
+                }
                 pair
+            }
+            Directions::Difference { from, to } => {
+                let ends = [from, to].map(|end| {
+                    let member = Member::open(end, &shape)?;
+                    direction::flat(&layout, &member)
+                });
+                let [from, to] = ends;
+                let mut difference = to?;
+                for (value, from) in difference.iter_mut().zip(from?) {
+                    *value -= from;
+                }
+                let second = vec![0.0; difference.len()];
+                [difference, second]
             }
             Directions::File(path) => {
                 let (x, y) = direction::from_file(path, &layout)?;

@@ -6,7 +6,7 @@ use ratatui::text::Text;
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use crate::landscape::surface::Measure;
-use crate::plot::chart::Chart;
+use crate::plot::graph::{Curve as Line, Graph, Mark, Side, Stroke};
 use crate::session::snapshot::{Finding, Slice};
 
 use super::super::app::App;
@@ -72,12 +72,20 @@ fn render_slice(app: &App, slice: &Slice, area: Rect, buffer: &mut Buffer) {
             .iter()
             .map(|measure| measure.as_ref().map_or(f64::NAN, value))
             .collect();
-        let chart = Chart {
+        let chart = Graph {
             title: &format!("{name} along {axis}"),
-            x: &slice.offset,
-            y: &values,
+            right: "",
+            curves: vec![Line {
+                x: &slice.offset,
+                y: &values,
+                side: Side::Left,
+                stroke: Stroke::Solid,
+            }],
             // The middle is the checkpoint itself.
-            mark: slice.offset.len() / 2,
+            marks: vec![Mark {
+                at: 0.0,
+                label: "0".into(),
+            }],
             ticks: i + 1 == shown,
             marker: app.look().marker,
             tints: app.theme().tints(),

@@ -1,0 +1,329 @@
+//! `isoloss line`: 1-D slices through a checkpoint, or the interpolation between two.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+use indicatif::ProgressBar;
+
+use crate::data::Split;
+use crate::landscape::line::walk;
+use crate::landscape::objective::{Objective, ResidentPlane};
+use crate::landscape::{LandscapeError, survey};
+use crate::report;
+use crate::report::line::{LineCurve, Report, Values};
+use crate::run::Checkpoint;
+use crate::session::agenda::MARGIN;
+use crate::weights::member::Shape;
+use crate::weights::normalize::{Ignore, Norm};
+use crate::weights::recipe::{BatchNorm, Directions, Recipe};
+
+use super::measure::{Measured, origin};
+use super::options::{Axis, KeyOption, LINES, MeasureOptions, open_run};
+use super::output::{Format, OutputOptions};
+use super::progress;
+use super::trajectory::{ReadPath, read_path};
+
+/// What a slice runs along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Along {
+    /// Random directions, one a seed, normalized by the weights
+    Random,
+    /// The first principal component of the run's path
+    Pc1,
+    /// The second one
+    Pc2,
+    /// From the checkpoint before to this one: α = −1 to α = 0
+    Update,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Line {
+    /// A checkpoint, or a run: its last one
+    a: PathBuf,
+    /// Another one, at α = 1; without it slices through A are measured
+    b: Option<PathBuf>,
+    #[command(flatten)]
+    key: KeyOption,
+    #[command(flatten)]
+    measure: MeasureOptions,
+    /// What slices run along; several with commas
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "random",
+        conflicts_with = "b"
+    )]
+    along: Vec<Along>,
+    /// How many random directions are overlaid, with seeds from --seed on
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64), conflicts_with = "b")]
+    seeds: u64,
+    /// Safetensors file with the direction: tensors x.<name>
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["along", "b"])]
+    directions: Option<PathBuf>,
+    /// How random directions are scaled by the weights
+    #[arg(long, value_enum, default_value = "filter")]
+    norm: Norm,
+    /// Tensors that random directions leave alone
+    #[arg(long, value_enum, default_value = "biasbn")]
+    ignore: Ignore,
+    /// What becomes of batch norm's running statistics: by default they are interpolated from A to B
+    /// (states), and stay A's along slices (frozen)
+    #[arg(long, value_enum)]
+    bn: Option<BatchNorm>,
+    /// The checkpoint of a run through which slices go: `last` or a step
+    #[arg(long, value_name = "STEP", default_value = "last")]
+    origin: String,
+    /// Range of α, MIN:MAX[:N]; by default -0.5:1.5 from A to B, -1:1 along random directions, from
+    /// the path along components; written --x=-1:1:51
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
+    x: Option<Axis>,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+/// A line to be measured.
+struct Plan {
+    direction: String,
+    seed: Option<u64>,
+    directions: Directions,
+    /// Which of the plane's directions.
+    axis: usize,
+    alpha: Vec<f64>,
+}
+
+impl Line {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        for run in std::iter::once(&self.a).chain(&self.b) {
+            self.output.check(run)?;
+        }
+        if self.measure.data.is_none() {
+            return Err(LandscapeError::NoData.into());
+        }
+        let path = read_path(open_run(&self.a, &self.key, None)?, &self.key)?;
+        let at = origin(&self.origin, &path.members, &self.a)?;
+        let a = path.members[at].clone();
+        let b = self.b.as_ref().map(|b| self.end(b)).transpose()?;
+        let plans = match &b {
+            Some(b) => vec![self.between(&a, b)],
+            None => self.slices(&path, at)?,
+        };
+        let shape = Shape::of(&path.first, self.key.key.as_deref())?;
+        let [train, test] = self.objectives(&shape)?;
+        let report = self.measure_all(&path.first, &a, b.as_ref(), plans, [train, test])?;
+        self.output.write(&match self.output.format {
+            Format::Text => report.text(),
+            Format::Json => report::json(&report.json())?,
+            Format::Csv => report.csv()?,
+        })
+    }
+
+    /// The last checkpoint of B.
+    fn end(&self, b: &Path) -> anyhow::Result<Checkpoint> {
+        let mut checkpoints = open_run(b, &self.key, None)?;
+        match checkpoints.pop() {
+            Some(last) => Ok(last),
+            None => bail!("{}: expected a checkpoint, found none", b.display()),
+        }
+    }
+
+    fn between(&self, a: &Checkpoint, b: &Checkpoint) -> Plan {
+        Plan {
+            direction: "A to B".into(),
+            seed: None,
+            directions: Directions::Difference {
+                from: a.clone(),
+                to: b.clone(),
+            },
+            axis: 0,
+            alpha: self.range([-0.5, 1.5]),
+        }
+    }
+
+    fn range(&self, [min, max]: [f64; 2]) -> Vec<f64> {
+        let axis = self.x.unwrap_or(Axis {
+            min,
+            max,
+            lines: LINES,
+        });
+        survey::spread(axis.min, axis.max, axis.lines)
+    }
+
+    fn slices(&self, path: &ReadPath, at: usize) -> anyhow::Result<Vec<Plan>> {
+        if let Some(file) = &self.directions {
+            return Ok(vec![Plan {
+                direction: "file".into(),
+                seed: None,
+                directions: Directions::File(file.clone()),
+                axis: 0,
+                alpha: self.range([-1.0, 1.0]),
+            }]);
+        }
+        let mut plans = Vec::new();
+        for along in &self.along {
+            match along {
+                Along::Random => plans.extend(self.random()),
+                Along::Pc1 => plans.push(self.component(path, at, 0)?),
+                Along::Pc2 => plans.push(self.component(path, at, 1)?),
+                Along::Update => plans.push(self.update(path, at)?),
+            }
+        }
+        Ok(plans)
+    }
+
+    fn random(&self) -> impl Iterator<Item = Plan> {
+        let seeds = self.measure.seed..self.measure.seed.saturating_add(self.seeds);
+        seeds.map(|seed| Plan {
+            direction: "random".into(),
+            seed: Some(seed),
+            directions: Directions::Random {
+                seed,
+                norm: self.norm,
+                ignore: self.ignore,
+                orthogonal: false,
+            },
+            axis: 0,
+            alpha: self.range([-1.0, 1.0]),
+        })
+    }
+
+    /// A slice along a principal component, as wide as the path with its margin.
+    fn component(&self, path: &ReadPath, at: usize, axis: usize) -> anyhow::Result<Plan> {
+        let trajectory = &path.fit.trajectory;
+        if trajectory
+            .singular
+            .get(axis)
+            .is_none_or(|sigma| *sigma <= 0.0)
+        {
+            bail!(
+                "{}: expected at least {} different checkpoints for a slice along PC{}, found {}; --along random needs one",
+                self.a.display(),
+                axis + 2,
+                axis + 1,
+                path.members.len()
+            );
+        }
+        let window = survey::window(&trajectory.coordinates, MARGIN)[axis];
+        let here = trajectory.coordinates[at][axis];
+        Ok(Plan {
+            direction: format!("pc{}", axis + 1),
+            seed: None,
+            directions: Directions::Principal {
+                members: path.members.clone(),
+                combinations: path.fit.combinations.clone(),
+            },
+            axis,
+            alpha: self.range(window.map(|end| end - here)),
+        })
+    }
+
+    fn update(&self, path: &ReadPath, at: usize) -> anyhow::Result<Plan> {
+        let Some(before) = at
+            .checked_sub(1)
+            .and_then(|before| path.members.get(before))
+        else {
+            bail!(
+                "{}: step {} has no checkpoint before it, so there is no update to slice along; give the run's folder",
+                self.a.display(),
+                path.members[at].step
+            );
+        };
+        Ok(Plan {
+            direction: "update".into(),
+            seed: None,
+            directions: Directions::Difference {
+                from: before.clone(),
+                to: path.members[at].clone(),
+            },
+            axis: 0,
+            alpha: self.range([-2.0, 2.0]),
+        })
+    }
+
+    /// Train and test; a set without test samples is measured on the others alone.
+    fn objectives(&self, shape: &Shape) -> anyhow::Result<[Option<Measured>; 2]> {
+        let train = self.measure.objective(shape, Split::Train);
+        let test = self.measure.objective(shape, Split::Test);
+        match (train, test) {
+            (Err(error), Err(_)) => Err(error),
+            (train, test) => Ok([train, test].map(|measured| {
+                measured
+                    .inspect_err(|error| eprintln!("isoloss: left out: {error}"))
+                    .ok()
+            })),
+        }
+    }
+
+    fn measure_all(
+        &self,
+        first: &Checkpoint,
+        a: &Checkpoint,
+        b: Option<&Checkpoint>,
+        plans: Vec<Plan>,
+        splits: [Option<Measured>; 2],
+    ) -> anyhow::Result<Report> {
+        let default = if b.is_some() {
+            BatchNorm::States
+        } else {
+            BatchNorm::Frozen
+        };
+        let bn = self.bn.unwrap_or(default);
+        let points: usize = plans.iter().map(|plan| plan.alpha.len() + 2).sum();
+        let bar = progress::bar("line", points * splits.iter().flatten().count());
+        let mut curves = Vec::with_capacity(plans.len());
+        for plan in plans {
+            let recipe = Recipe {
+                first: first.clone(),
+                key: self.key.key.clone(),
+                origin: a.clone(),
+                directions: plan.directions.clone(),
+                batch_norm: bn,
+            };
+            let plane = recipe.make()?;
+            let [train, test] = splits.each_ref().map(|split| {
+                let objective = &split.as_ref()?.objective;
+                let resident = objective.resident(&plane);
+                Some(resident.and_then(|plane| values(objective, &plane, &plan, &bar)))
+            });
+            curves.push(LineCurve {
+                direction: plan.direction,
+                seed: plan.seed,
+                alpha: plan.alpha,
+                train: train.transpose()?,
+                test: test.transpose()?,
+            });
+        }
+        bar.finish_and_clear();
+        let samples = splits.each_ref().map(|split| {
+            split
+                .as_ref()
+                .map_or(0, |measured| measured.objective.samples())
+        });
+        let model = splits
+            .into_iter()
+            .flatten()
+            .next()
+            .map(|measured| measured.model);
+        Ok(Report {
+            a: a.path.display().to_string(),
+            b: b.map(|b| b.path.display().to_string()),
+            model: model.unwrap_or_default(),
+            samples,
+            seed: self.measure.seed,
+            bn,
+            curves,
+        })
+    }
+}
+
+fn values(
+    objective: &Objective,
+    plane: &ResidentPlane,
+    plan: &Plan,
+    bar: &ProgressBar,
+) -> Result<Values, LandscapeError> {
+    let points = walk(objective, plane, plan.axis, &plan.alpha, || bar.inc(1))?;
+    let ends = walk(objective, plane, plan.axis, &[0.0, 1.0], || bar.inc(1))?;
+    Ok(Values::of(&points, [ends[0], ends[1]]))
+}

@@ -1,0 +1,496 @@
+//! Curves over one axis, drawn into character cells: loss on the left scale, accuracy on the right.
+
+use super::axis::{short, within};
+use super::map::Tints;
+use super::picture::{Cell, Picture, Rgb};
+use super::raster::{Marker, Raster};
+
+/// Which scale a curve is read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The scale at the left.
+    Left,
+    /// The scale at the right.
+    Right,
+}
+
+/// How a curve is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stroke {
+    /// An unbroken line: training samples.
+    Solid,
+    /// A broken line: test samples.
+    Dashed,
+}
+
+/// One curve.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve<'a> {
+    /// Places, ascending.
+    pub x: &'a [f64],
+    /// Values; one that is not finite is a gap.
+    pub y: &'a [f64],
+    /// The scale that it is read on.
+    pub side: Side,
+    /// How it is drawn.
+    pub stroke: Stroke,
+}
+
+/// A place along the axis that is marked on every solid curve, e.g. the checkpoint of a slice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mark {
+    /// The place.
+    pub at: f64,
+    /// What is printed below it, among the ticks.
+    pub label: String,
+}
+
+/// Curves, and how they are drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Graph<'a> {
+    /// e.g. `loss along PC1`, above the left scale.
+    pub title: &'a str,
+    /// Above the right scale, where a curve is read on it.
+    pub right: &'a str,
+    /// The curves.
+    pub curves: Vec<Curve<'a>>,
+    /// Marked places.
+    pub marks: Vec<Mark>,
+    /// Whether the places are printed below.
+    pub ticks: bool,
+    /// Characters to draw with.
+    pub marker: Marker,
+    /// Colours, if any.
+    pub tints: Option<Tints>,
+}
+
+/// Columns for the numbers of a scale.
+const GUTTER: usize = 8;
+/// A curve without extent is drawn in the middle of a range of this share of its value.
+const FLAT: f64 = 0.05;
+/// Cells of a dash, and from the start of one to the start of the next.
+const DASH: [f64; 2] = [1.5, 2.5];
+/// A left scale whose ends differ by this factor is logarithmic: the low part is what matters.
+const LOGARITHMIC: f64 = 100.0;
+
+impl Graph<'_> {
+    /// Draws titles, curves and numbers. Any size will do; what has no room is left out.
+    #[must_use]
+    pub fn draw(&self, width: usize, height: usize) -> Picture {
+        let mut picture = Picture::new(width, height);
+        let below = usize::from(self.ticks && height >= 4);
+        let scales = [Side::Left, Side::Right].map(|side| self.scale(side));
+        let left = if width >= 3 * GUTTER { GUTTER } else { 0 };
+        let right = if scales[1].is_some() && width >= 4 * GUTTER {
+            GUTTER
+        } else {
+            0
+        };
+        picture.print(left, 0, self.title, self.ink(|tints| tints.text));
+        let plot = [width - left - right, height.saturating_sub(1 + below)];
+        let Some(x) = self.places().filter(|_| scales.iter().any(Option::is_some)) else {
+            picture.print(left, 1 + plot[1] / 2, "not measured yet", self.faint());
+            return picture;
+        };
+        if right > 0 {
+            picture.print_right(width, 0, self.right, self.ink(|tints| tints.mark));
+        }
+        if plot.contains(&0) {
+            return picture;
+        }
+        // The left curves are drawn last: they lie over the others.
+        for side in [Side::Right, Side::Left] {
+            let Some(scale) = scales[side as usize] else {
+                continue;
+            };
+            let frame = Frame {
+                x,
+                scale,
+                left,
+                width: plot[0],
+                height: plot[1],
+            };
+            self.draw_numbers(&mut picture, &frame, side, [left, right]);
+            self.draw_curves(&mut picture, &frame, side);
+        }
+        if below > 0 {
+            self.draw_ticks(&mut picture, x, left, plot[0], height - 1);
+        }
+        picture
+    }
+
+    fn on(&self, side: Side) -> impl Iterator<Item = &Curve<'_>> {
+        self.curves.iter().filter(move |curve| curve.side == side)
+    }
+
+    /// First and last place of all curves.
+    fn places(&self) -> Option<[f64; 2]> {
+        let all = || self.curves.iter().flat_map(|curve| curve.x.iter().copied());
+        Some(with_extent([
+            all().reduce(f64::min)?,
+            all().reduce(f64::max)?,
+        ]))
+    }
+
+    /// The scale of one side; none where nothing is finite.
+    fn scale(&self, side: Side) -> Option<Scale> {
+        let finite = || {
+            let values = self.on(side).flat_map(|curve| curve.y.iter().copied());
+            values.filter(|value| value.is_finite())
+        };
+        let range = [finite().reduce(f64::min)?, finite().reduce(f64::max)?];
+        let logarithmic =
+            side == Side::Left && range[0] > 0.0 && range[1] / range[0] >= LOGARITHMIC;
+        Some(Scale { range, logarithmic })
+    }
+
+    fn draw_numbers(&self, picture: &mut Picture, frame: &Frame, side: Side, gutters: [usize; 2]) {
+        if gutters[side as usize] == 0 {
+            return;
+        }
+        let [min, max] = frame.scale.range;
+        for (row, value) in labels([min, max], frame.height) {
+            let label = within(value, max - min, GUTTER - 1);
+            if side == Side::Left {
+                picture.print_right(frame.left - 1, 1 + row, &label, self.faint());
+            } else {
+                let column = frame.left + frame.width + 1;
+                picture.print(column, 1 + row, &label, self.faint());
+            }
+        }
+    }
+
+    fn draw_curves(&self, picture: &mut Picture, frame: &Frame, side: Side) {
+        let tint = |tints: Tints| {
+            if side == Side::Left {
+                tints.path
+            } else {
+                tints.mark
+            }
+        };
+        let mut raster = Raster::new(frame.width, frame.height);
+        for curve in self.on(side) {
+            for [from, to] in strokes(&frame.points(curve), curve.stroke) {
+                raster.line(from, to, |_, _| {});
+            }
+        }
+        for row in 0..frame.height {
+            for column in 0..frame.width {
+                if let Some(symbol) = self.marker.stroke(raster.dots(column, row)) {
+                    let ink = self.ink(tint);
+                    picture.put(frame.left + column, 1 + row, Cell { symbol, ..ink });
+                }
+            }
+        }
+        for curve in self.on(side).filter(|curve| curve.stroke == Stroke::Solid) {
+            for mark in &self.marks {
+                self.draw_mark(picture, frame, curve, mark.at);
+            }
+        }
+    }
+
+    /// A dot on the curve at the measured place nearest to `at`, where that is finite.
+    fn draw_mark(&self, picture: &mut Picture, frame: &Frame, curve: &Curve<'_>, at: f64) {
+        let nearest = frame.nearest(curve, at);
+        let Some([across, down]) = nearest.filter(|place| place[1].is_finite()) else {
+            return;
+        };
+        let symbol = if self.marker == Marker::Ascii {
+            'O'
+        } else {
+            '●'
+        };
+        let column = (across as usize).min(frame.width - 1);
+        let row = (down as usize).min(frame.height - 1);
+        let cell = Cell {
+            symbol,
+            bold: true,
+            ..self.ink(|tints| tints.mark)
+        };
+        picture.put(frame.left + column, 1 + row, cell);
+    }
+
+    /// Both ends of the axis, and the marks where there is room between.
+    fn draw_ticks(
+        &self,
+        picture: &mut Picture,
+        x: [f64; 2],
+        left: usize,
+        width: usize,
+        row: usize,
+    ) {
+        let end = left + width;
+        let (first, last) = (short(x[0]), short(x[1]));
+        picture.print(left, row, &first, self.faint());
+        picture.print_right(end, row, &last, self.faint());
+        let mut free = left + first.chars().count() + 1;
+        let close = end.saturating_sub(last.chars().count() + 1);
+        for mark in &self.marks {
+            let middle = left + (share(mark.at, x).max(0.0) * width as f64) as usize;
+            let length = mark.label.chars().count();
+            let start = middle.saturating_sub(length / 2);
+            if start >= free && start + length <= close {
+                picture.print(start, row, &mark.label, self.ink(|tints| tints.text));
+                free = start + length + 1;
+            }
+        }
+    }
+
+    fn ink(&self, tint: impl Fn(Tints) -> Rgb) -> Cell {
+        Cell::ink(self.tints.map(tint))
+    }
+
+    fn faint(&self) -> Cell {
+        Cell {
+            dim: self.tints.is_none(),
+            ..self.ink(|tints| tints.faint)
+        }
+    }
+}
+
+/// Where a place lies between two ends, 0 to 1.
+fn share(at: f64, [first, last]: [f64; 2]) -> f64 {
+    (at - first) / (last - first)
+}
+
+/// A curve without extent has one number, beside itself; others have those of their lowest and highest
+/// values, as far as there are rows.
+fn labels([min, max]: [f64; 2], rows: usize) -> Vec<(usize, f64)> {
+    if is_flat([min, max]) {
+        return vec![(rows / 2, max)];
+    }
+    let mut labels = vec![(0, max)];
+    if rows > 1 {
+        labels.push((rows - 1, min));
+    }
+    labels
+}
+
+fn is_flat([min, max]: [f64; 2]) -> bool {
+    max - min <= 1e-9 * max.abs().max(min.abs())
+}
+
+/// The range, made wide enough to have a scale.
+fn with_extent([min, max]: [f64; 2]) -> [f64; 2] {
+    if !is_flat([min, max]) {
+        return [min, max];
+    }
+    let half = (max.abs() * FLAT).max(f64::MIN_POSITIVE);
+    [min - half, max + half]
+}
+
+/// What the rows of one side stand for.
+#[derive(Clone, Copy)]
+struct Scale {
+    /// Lowest and highest value.
+    range: [f64; 2],
+    logarithmic: bool,
+}
+
+impl Scale {
+    /// Where a value lies between the ends, 0 to 1.
+    fn share(self, value: f64) -> f64 {
+        if self.logarithmic {
+            share(value.ln(), self.range.map(f64::ln))
+        } else {
+            share(value, with_extent(self.range))
+        }
+    }
+}
+
+/// Where the curves lie in the picture; their first row is below the title.
+struct Frame {
+    x: [f64; 2],
+    scale: Scale,
+    left: usize,
+    width: usize,
+    height: usize,
+}
+
+impl Frame {
+    /// Place in cells from the upper left corner of the curves.
+    fn place(&self, x: f64, y: f64) -> [f64; 2] {
+        [
+            share(x, self.x) * self.width as f64,
+            (1.0 - self.scale.share(y)) * self.height as f64,
+        ]
+    }
+
+    fn points(&self, curve: &Curve<'_>) -> Vec<[f64; 2]> {
+        let points = curve.x.iter().zip(curve.y);
+        points.map(|(x, y)| self.place(*x, *y)).collect()
+    }
+
+    /// The point of the curve whose place is nearest to `at`.
+    fn nearest(&self, curve: &Curve<'_>, at: f64) -> Option<[f64; 2]> {
+        let points = curve.x.iter().zip(curve.y);
+        let (x, y) = points.min_by(|a, b| (a.0 - at).abs().total_cmp(&(b.0 - at).abs()))?;
+        Some(self.place(*x, *y))
+    }
+}
+
+/// The straight strokes of a curve. It is interrupted where it is not finite; a value between two
+/// gaps is a point.
+fn strokes(points: &[[f64; 2]], stroke: Stroke) -> Vec<[[f64; 2]; 2]> {
+    let mut strokes = Vec::new();
+    let mut walked = 0.0;
+    for (i, &from) in points.iter().enumerate() {
+        let next = points
+            .get(i + 1)
+            .copied()
+            .filter(|next| next[1].is_finite());
+        let to = next.unwrap_or(from);
+        let length = (to[0] - from[0]).hypot(to[1] - from[1]);
+        if stroke == Stroke::Solid || !length.is_finite() {
+            strokes.push([from, to]);
+            continue;
+        }
+        strokes.extend(dashes(from, to, length, walked));
+        walked += length;
+    }
+    strokes
+}
+
+/// The dashes of a segment of this length, which begins after `walked` cells of its curve.
+fn dashes(
+    from: [f64; 2],
+    to: [f64; 2],
+    length: f64,
+    walked: f64,
+) -> impl Iterator<Item = [[f64; 2]; 2]> {
+    let [dash, period] = DASH;
+    let first = (walked / period).floor() as u64;
+    let last = ((walked + length) / period).floor() as u64;
+    (first..=last).filter_map(move |k| {
+        let start = (k as f64 * period - walked).max(0.0);
+        let end = (k as f64 * period + dash - walked).min(length);
+        let at = |along: f64| {
+            let share = if length > 0.0 { along / length } else { 0.0 };
+            [0, 1].map(|i| from[i] + (to[i] - from[i]) * share)
+        };
+        (start <= end).then(|| [at(start), at(end)])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn curve<'a>(x: &'a [f64], y: &'a [f64], side: Side, stroke: Stroke) -> Curve<'a> {
+        Curve { x, y, side, stroke }
+    }
+
+    fn graph<'a>(curves: Vec<Curve<'a>>, marks: &[(f64, &str)]) -> Graph<'a> {
+        let mark = |&(at, label): &(f64, &str)| Mark {
+            at,
+            label: label.into(),
+        };
+        Graph {
+            title: "loss",
+            right: "accuracy",
+            curves,
+            marks: marks.iter().map(mark).collect(),
+            ticks: false,
+            marker: Marker::Braille,
+            tints: None,
+        }
+    }
+
+    fn one<'a>(x: &'a [f64], y: &'a [f64]) -> Graph<'a> {
+        graph(vec![curve(x, y, Side::Left, Stroke::Solid)], &[(0.0, "0")])
+    }
+
+    #[test]
+    fn a_curve_runs_from_its_highest_to_its_lowest_value() {
+        let picture = one(&[-1.0, 0.0, 1.0], &[2.0, 1.0, 2.0]).draw(8, 3);
+        assert_eq!(picture.text(), "loss\n⠑⢄    ⡠⠊\n  ⠑⢄●⠊⠁\n");
+    }
+
+    #[test]
+    fn a_value_that_is_not_a_number_is_a_gap() {
+        let x = [-2.0, -1.0, 0.0, 1.0, 2.0];
+        let picture = one(&x, &[1.0, 1.0, f64::NAN, 1.0, 1.0]).draw(8, 2);
+        let row = picture.text().lines().nth(1).map(str::to_owned);
+        assert_eq!(row.as_deref(), Some("⠤⠤⠄   ⠤⠤"));
+    }
+
+    #[test]
+    fn a_broken_line_has_the_same_gaps_however_it_is_cut() {
+        let row = |x: &[f64]| {
+            let y = vec![1.0; x.len()];
+            let graph = graph(vec![curve(x, &y, Side::Left, Stroke::Dashed)], &[]);
+            graph.draw(10, 2).text().lines().nth(1).map(str::to_owned)
+        };
+        assert_eq!(row(&[0.0, 1.0]).as_deref(), Some("⠤⠄⠠⠤ ⠤⠄⠠⠤"));
+        assert_eq!(row(&[0.0, 1.0]), row(&[0.0, 0.3, 0.7, 1.0]));
+    }
+
+    #[test]
+    fn both_scales_have_their_numbers_and_the_marks_their_labels() {
+        let (x, loss, accuracy) = (
+            [-0.5, 0.0, 1.0, 1.5],
+            [3.0, 1.0, 2.0, 4.0],
+            [0.1, 0.9, 0.8, 0.2],
+        );
+        let curves = vec![
+            curve(&x, &loss, Side::Left, Stroke::Solid),
+            curve(&x, &accuracy, Side::Right, Stroke::Solid),
+        ];
+        let graph = Graph {
+            ticks: true,
+            ..graph(curves, &[(0.0, "A"), (1.0, "B")])
+        };
+        let text = graph.draw(40, 8).text();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].contains("loss") && lines[0].ends_with("accuracy"));
+        assert!(
+            lines[1].starts_with("      4 ") && lines[1].ends_with(" 0.9"),
+            "{text}"
+        );
+        assert!(
+            lines[6].starts_with("      1 ") && lines[6].ends_with(" 0.1"),
+            "{text}"
+        );
+        // 24 columns for 2 units: A a quarter, B three quarters of the way.
+        let columns: Vec<char> = lines[7].chars().collect();
+        assert_eq!((columns[8 + 6], columns[8 + 18]), ('A', 'B'), "{text}");
+        assert_eq!(text.matches('●').count(), 4);
+    }
+
+    #[test]
+    fn a_wide_range_of_losses_is_logarithmic() {
+        let scale = |y: &[f64]| one(&[0.0, 1.0], y).scale(Side::Left).map(|s| s.share(1.0));
+        assert_eq!(scale(&[0.01, 100.0]), Some(0.5));
+        assert_eq!(scale(&[0.0, 2.0]), Some(0.5));
+    }
+
+    #[test]
+    fn nothing_measured_is_said() {
+        let picture = one(&[-1.0, 0.0], &[f64::NAN, f64::NAN]).draw(20, 3);
+        assert!(picture.text().contains("not measured yet"));
+        assert!(
+            graph(Vec::new(), &[])
+                .draw(20, 3)
+                .text()
+                .contains("not measured yet")
+        );
+    }
+
+    #[test]
+    fn any_size_will_do() {
+        for width in 0..40 {
+            for height in 0..8 {
+                let (x, y) = ([-1.0, 0.0, 1.0], [2.0, f64::NAN, 3.0]);
+                let both = [Side::Left, Side::Right];
+                let curves = both
+                    .map(|side| curve(&x, &y, side, Stroke::Dashed))
+                    .to_vec();
+                let ticks = Graph {
+                    ticks: true,
+                    ..graph(curves, &[(0.0, "0")])
+                };
+                assert_eq!(ticks.draw(width, height).width(), width);
+            }
+        }
+    }
+}

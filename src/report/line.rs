@@ -1,0 +1,301 @@
+//! `line` without a screen.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::landscape::line::{self, Barrier};
+use crate::landscape::surface::Measure;
+use crate::plot::graph::{Curve, Mark, Side, Stroke};
+use crate::weights::recipe::BatchNorm;
+
+use super::{cell, csv_rows, graph, loss, percent};
+
+/// Loss and accuracy on the samples of one split.
+#[derive(Clone, Debug, Serialize)]
+pub struct Values {
+    /// Mean cross-entropy, one a point.
+    pub loss: Vec<f64>,
+    /// Fraction correct, one a point.
+    pub accuracy: Vec<f64>,
+    /// Loss and accuracy at α = 0 and α = 1.
+    #[serde(skip)]
+    pub ends: [Measure; 2],
+}
+
+impl Values {
+    /// What was measured along a line, and at its ends.
+    #[must_use]
+    pub fn of(points: &[Measure], ends: [Measure; 2]) -> Self {
+        Self {
+            loss: points.iter().map(|point| point.loss).collect(),
+            accuracy: points.iter().map(|point| point.accuracy).collect(),
+            ends,
+        }
+    }
+}
+
+/// One line through weight space.
+#[derive(Clone, Debug, Serialize)]
+pub struct LineCurve {
+    /// `to B`, `random`, `pc1`, `pc2`, `update` or `file`.
+    pub direction: String,
+    /// Seed of a random direction.
+    pub seed: Option<u64>,
+    /// Where it was measured, in lengths of the direction.
+    pub alpha: Vec<f64>,
+    /// On training samples; none where there are none.
+    pub train: Option<Values>,
+    /// On test samples, likewise.
+    pub test: Option<Values>,
+}
+
+/// One or more lines through a checkpoint.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The checkpoint at α = 0.
+    pub a: String,
+    /// The checkpoint at α = 1; none for slices.
+    pub b: Option<String>,
+    /// The architecture.
+    pub model: String,
+    /// Samples of each split, train and test.
+    pub samples: [usize; 2],
+    /// Seed of samples and random directions.
+    pub seed: u64,
+    /// What became of running statistics.
+    pub bn: BatchNorm,
+    /// The lines; there is at least one.
+    pub curves: Vec<LineCurve>,
+}
+
+/// The JSON of `line`: that of its first line, and all of them where there are more. Field names are
+/// other programs' to rely on.
+#[derive(Debug, Serialize)]
+pub struct Json<'a> {
+    a: &'a str,
+    b: Option<&'a str>,
+    alpha: &'a [f64],
+    train: Option<&'a Values>,
+    test: Option<&'a Values>,
+    barrier: Option<Barriers>,
+    model: &'a str,
+    samples: [usize; 2],
+    seed: u64,
+    bn: BatchNorm,
+    curves: &'a [LineCurve],
+}
+
+/// The barrier between two checkpoints on each split.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Barriers {
+    train: Option<Barrier>,
+    test: Option<Barrier>,
+}
+
+impl Report {
+    /// The JSON of these lines.
+    #[must_use]
+    pub fn json(&self) -> Json<'_> {
+        let first = &self.curves[0];
+        Json {
+            a: &self.a,
+            b: self.b.as_deref(),
+            alpha: &first.alpha,
+            train: first.train.as_ref(),
+            test: first.test.as_ref(),
+            barrier: self.barriers(),
+            model: &self.model,
+            samples: self.samples,
+            seed: self.seed,
+            bn: self.bn,
+            curves: &self.curves,
+        }
+    }
+
+    /// The hills between A and B; none for slices.
+    fn barriers(&self) -> Option<Barriers> {
+        self.b.as_ref()?;
+        let curve = self.curves.first()?;
+        let barrier = |values: &Values| {
+            line::barrier(&curve.alpha, &values.loss, values.ends.map(|end| end.loss))
+        };
+        Some(Barriers {
+            train: curve.train.as_ref().map(barrier),
+            test: curve.test.as_ref().map(barrier),
+        })
+    }
+
+    /// One row a point of each line.
+    ///
+    /// # Errors
+    /// Never: rows are written to memory.
+    pub fn csv(&self) -> Result<String, csv::Error> {
+        let head = [
+            "direction",
+            "seed",
+            "alpha",
+            "train_loss",
+            "train_accuracy",
+            "test_loss",
+            "test_accuracy",
+        ];
+        let rows = self.curves.iter().flat_map(|curve| {
+            (0..curve.alpha.len()).map(move |i| {
+                let of = |values: &Option<Values>| {
+                    values
+                        .as_ref()
+                        .map_or([String::new(), String::new()], |values| {
+                            [cell(values.loss[i]), cell(values.accuracy[i])]
+                        })
+                };
+                let seed = curve.seed.map_or(String::new(), |seed| seed.to_string());
+                let place = [curve.direction.clone(), seed, cell(curve.alpha[i])];
+                [&place[..], &of(&curve.train), &of(&curve.test)].concat()
+            })
+        });
+        csv_rows(std::iter::once(head.map(str::to_owned).to_vec()).chain(rows))
+    }
+
+    /// Summary and graph: loss on the left scale, accuracy on the right where there is one line;
+    /// train unbroken and test broken.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = match &self.b {
+            Some(b) => format!("from {} (A) to {b} (B): {}\n", self.a, self.model),
+            None => format!("slices through {}: {}\n", self.a, self.model),
+        };
+        let [train, test] = self.samples;
+        let _ = writeln!(
+            text,
+            "{train} train and {test} test samples, seed {}, batch norm {}",
+            self.seed,
+            self.bn.name()
+        );
+        for (split, barrier) in self
+            .barriers()
+            .map_or(Vec::new(), |b| vec![("train", b.train), ("test", b.test)])
+        {
+            if let Some(barrier) = barrier {
+                let _ = writeln!(text, "{}", barrier_sentence(split, barrier));
+            }
+        }
+        for group in self.graphs() {
+            text.push('\n');
+            text += &self.graph(&group);
+        }
+        text
+    }
+
+    /// Curves that share a picture: random directions overlaid, each of the others alone.
+    fn graphs(&self) -> Vec<Vec<&LineCurve>> {
+        let (random, others): (Vec<_>, Vec<_>) =
+            self.curves.iter().partition(|curve| curve.seed.is_some());
+        let overlaid = Some(random).filter(|curves| !curves.is_empty());
+        overlaid
+            .into_iter()
+            .chain(others.into_iter().map(|curve| vec![curve]))
+            .collect()
+    }
+
+    fn graph(&self, group: &[&LineCurve]) -> String {
+        let drawn: Vec<Drawn> = group.iter().flat_map(|curve| drawn(curve)).collect();
+        let alone = group.len() == 1;
+        let mut curves = Vec::new();
+        for line in &drawn {
+            let on = |y, side| Curve {
+                x: &line.alpha,
+                y,
+                side,
+                stroke: line.stroke,
+            };
+            curves.push(on(&line.loss, Side::Left));
+            if alone {
+                curves.push(on(&line.accuracy, Side::Right));
+            }
+        }
+        let ends: &[(f64, &str)] = if self.b.is_some() {
+            &[(0.0, "A"), (1.0, "B")]
+        } else {
+            &[(0.0, "0")]
+        };
+        let marks = ends.iter().map(|&(at, label)| Mark {
+            at,
+            label: label.into(),
+        });
+        let title = match group {
+            [only] => format!("loss along {} (train —, test - -)", only.direction),
+            many => format!(
+                "loss along {} random directions (train —, test - -)",
+                many.len()
+            ),
+        };
+        graph::text(&title, "accuracy %", curves, marks.collect())
+    }
+}
+
+/// A line as it is drawn: with its ends among the measured points, accuracy in percent.
+struct Drawn {
+    alpha: Vec<f64>,
+    loss: Vec<f64>,
+    accuracy: Vec<f64>,
+    stroke: Stroke,
+}
+
+fn drawn(curve: &LineCurve) -> Vec<Drawn> {
+    let splits = [(&curve.train, Stroke::Solid), (&curve.test, Stroke::Dashed)];
+    let measured = splits
+        .into_iter()
+        .filter_map(|(values, stroke)| Some((values.as_ref()?, stroke)));
+    measured
+        .map(|(values, stroke)| {
+            let grid = curve
+                .alpha
+                .iter()
+                .zip(values.loss.iter().zip(&values.accuracy));
+            let mut points: Vec<(f64, f64, f64)> = grid
+                .map(|(alpha, (loss, accuracy))| (*alpha, *loss, *accuracy))
+                .collect();
+            let range = [curve.alpha.first(), curve.alpha.last()].map(|end| end.copied());
+            for (at, end) in [0.0, 1.0].into_iter().zip(values.ends) {
+                if let [Some(min), Some(max)] = range
+                    && (min..=max).contains(&at)
+                    && !curve.alpha.contains(&at)
+                {
+                    points.push((at, end.loss, end.accuracy));
+                }
+            }
+            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            Drawn {
+                alpha: points.iter().map(|point| point.0).collect(),
+                loss: points.iter().map(|point| point.1).collect(),
+                accuracy: points.iter().map(|point| 100.0 * point.2).collect(),
+                stroke,
+            }
+        })
+        .collect()
+}
+
+fn barrier_sentence(split: &str, barrier: Barrier) -> String {
+    match barrier.height {
+        height if height.is_nan() => {
+            format!(
+                "{split}: the loss is not a number between A and B, at α {:.2}",
+                barrier.alpha
+            )
+        }
+        height if height > 0.0 => format!(
+            "{split}: a barrier of {} at α {:.2} between A and B",
+            loss(height),
+            barrier.alpha
+        ),
+        _ => format!("{split}: no barrier between A and B"),
+    }
+}
+
+/// The line of both ends' losses and accuracies.
+#[must_use]
+pub fn ends_sentence(values: &Values) -> String {
+    let end = |m: Measure| format!("loss {}, accuracy {}", loss(m.loss), percent(m.accuracy));
+    format!("A {}; B {}", end(values.ends[0]), end(values.ends[1]))
+}
