@@ -142,3 +142,45 @@ fn the_surface_is_pytorch_s_at_every_point(
         .collect();
     assert_relative(&own, &truth, 1e-5, "loss at a checkpoint");
 }
+
+/// PyTorch's values along the line from the first to the last checkpoint of resnet8-fashion, of which
+/// tests/fixtures/make_lines.py tells how they were made.
+#[rstest]
+fn a_line_between_two_checkpoints_is_that_of_pytorch(#[values("frozen", "states")] mode: &str) {
+    let path = fixture("lines.json");
+    let expected: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let [a, b] = [0, 632].map(|step| fixture(&format!("resnet8-fashion/step={step}.ckpt")));
+    let data = fixture("fashion-mnist");
+    let found = json(&[
+        "line",
+        &a,
+        &b,
+        "--data",
+        &data,
+        "--samples",
+        "128",
+        "--order",
+        "first",
+        "--bn",
+        mode,
+        "--x=-0.5:1.5:9",
+        "--format",
+        "json",
+    ]);
+    assert_eq!(found["alpha"], expected["alpha"]);
+    assert_eq!(found["test"], Value::Null, "there are no test samples");
+    let (found, expected) = (&found["train"], &expected[mode]);
+    assert_eq!(found["accuracy"], expected["accuracy"]);
+    for i in 0..9 {
+        let pair = [found, expected].map(|values| values["loss"][i].as_f64());
+        match pair {
+            [Some(found), Some(expected)] => {
+                assert!(
+                    (found / expected - 1.0).abs() < 2e-6,
+                    "{mode} {i}: {found} {expected}"
+                );
+            }
+            [found, expected] => assert_eq!(found, expected, "{mode} {i}: null is not null"),
+        }
+    }
+}

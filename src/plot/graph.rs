@@ -69,7 +69,7 @@ const GUTTER: usize = 8;
 /// A curve without extent is drawn in the middle of a range of this share of its value.
 const FLAT: f64 = 0.05;
 /// Cells of a dash, and from the start of one to the start of the next.
-const DASH: [f64; 2] = [1.5, 2.5];
+const DASH: [f64; 2] = [1.4, 3.0];
 /// A left scale whose ends differ by this factor is logarithmic: the low part is what matters.
 const LOGARITHMIC: f64 = 100.0;
 
@@ -98,6 +98,7 @@ impl Graph<'_> {
         if plot.contains(&0) {
             return picture;
         }
+        let both = scales.iter().all(Option::is_some);
         // The left curves are drawn last: they lie over the others.
         for side in [Side::Right, Side::Left] {
             let Some(scale) = scales[side as usize] else {
@@ -112,6 +113,9 @@ impl Graph<'_> {
             };
             self.draw_numbers(&mut picture, &frame, side, [left, right]);
             self.draw_curves(&mut picture, &frame, side);
+            if both {
+                self.draw_name(&mut picture, &frame, side);
+            }
         }
         if below > 0 {
             self.draw_ticks(&mut picture, x, left, plot[0], height - 1);
@@ -187,6 +191,49 @@ impl Graph<'_> {
                 self.draw_mark(picture, frame, curve, mark.at);
             }
         }
+    }
+
+    /// The first word of the scale's title beside the beginning of its first curve: colour alone must
+    /// not tell loss from accuracy.
+    fn draw_name(&self, picture: &mut Picture, frame: &Frame, side: Side) {
+        let title = if side == Side::Left {
+            self.title
+        } else {
+            self.right
+        };
+        let word = title.split(' ').next().unwrap_or_default();
+        let points = self
+            .on(side)
+            .next()
+            .map(|curve| frame.points(curve))
+            .unwrap_or_default();
+        let Some([across, down]) = points.into_iter().find(|point| point[1].is_finite()) else {
+            return;
+        };
+        let row = down.clamp(0.0, frame.height as f64 - 1.0) as usize;
+        // Into the picture: above the lower half, below the upper one.
+        let row = if row > frame.height / 2 {
+            row - 1
+        } else {
+            (row + 1).min(frame.height - 1)
+        };
+        let tint = |tints: Tints| {
+            if side == Side::Left {
+                tints.path
+            } else {
+                tints.mark
+            }
+        };
+        let column = frame.left + across.max(0.0) as usize + 1;
+        picture.print(
+            column,
+            1 + row,
+            word,
+            Cell {
+                bold: true,
+                ..self.ink(tint)
+            },
+        );
     }
 
     /// A dot on the curve at the measured place nearest to `at`, where that is finite.
@@ -421,7 +468,7 @@ mod tests {
             let graph = graph(vec![curve(x, &y, Side::Left, Stroke::Dashed)], &[]);
             graph.draw(10, 2).text().lines().nth(1).map(str::to_owned)
         };
-        assert_eq!(row(&[0.0, 1.0]).as_deref(), Some("⠤⠄⠠⠤ ⠤⠄⠠⠤"));
+        assert_eq!(row(&[0.0, 1.0]).as_deref(), Some("⠤⠄ ⠤⠄ ⠤⠄ ⠤"));
         assert_eq!(row(&[0.0, 1.0]), row(&[0.0, 0.3, 0.7, 1.0]));
     }
 
@@ -460,7 +507,7 @@ mod tests {
     #[test]
     fn a_wide_range_of_losses_is_logarithmic() {
         let scale = |y: &[f64]| one(&[0.0, 1.0], y).scale(Side::Left).map(|s| s.share(1.0));
-        assert_eq!(scale(&[0.01, 100.0]), Some(0.5));
+        assert!(scale(&[0.01, 100.0]).is_some_and(|share| (share - 0.5).abs() < 1e-12));
         assert_eq!(scale(&[0.0, 2.0]), Some(0.5));
     }
 

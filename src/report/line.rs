@@ -9,7 +9,7 @@ use crate::landscape::surface::Measure;
 use crate::plot::graph::{Curve, Mark, Side, Stroke};
 use crate::weights::recipe::BatchNorm;
 
-use super::{cell, csv_rows, graph, loss, percent};
+use super::{cell, csv_rows, graph, loss};
 
 /// Loss and accuracy on the samples of one split.
 #[derive(Clone, Debug, Serialize)]
@@ -202,7 +202,9 @@ impl Report {
         let drawn: Vec<Drawn> = group.iter().flat_map(|curve| drawn(curve)).collect();
         let alone = group.len() == 1;
         let mut curves = Vec::new();
-        for line in &drawn {
+        // Test curves would hide the others where several directions are overlaid.
+        let shown = |line: &&Drawn| alone || line.stroke == Stroke::Solid;
+        for line in drawn.iter().filter(shown) {
             let on = |y, side| Curve {
                 x: &line.alpha,
                 y,
@@ -224,6 +226,7 @@ impl Report {
             label: label.into(),
         });
         let title = match group {
+            [_] if self.b.is_some() => "loss from A to B (train —, test - -)".into(),
             [only] => format!("loss along {} (train —, test - -)", only.direction),
             many => format!(
                 "loss along {} random directions (train —, test - -)",
@@ -291,11 +294,4 @@ fn barrier_sentence(split: &str, barrier: Barrier) -> String {
         ),
         _ => format!("{split}: no barrier between A and B"),
     }
-}
-
-/// The line of both ends' losses and accuracies.
-#[must_use]
-pub fn ends_sentence(values: &Values) -> String {
-    let end = |m: Measure| format!("loss {}, accuracy {}", loss(m.loss), percent(m.accuracy));
-    format!("A {}; B {}", end(values.ends[0]), end(values.ends[1]))
 }
