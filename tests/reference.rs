@@ -146,7 +146,9 @@ fn the_surface_is_pytorch_s_at_every_point(
 /// PyTorch's values along the line from the first to the last checkpoint of resnet8-fashion, of which
 /// tests/fixtures/make_lines.py tells how they were made.
 #[rstest]
-fn a_line_between_two_checkpoints_is_that_of_pytorch(#[values("frozen", "states")] mode: &str) {
+fn a_line_between_two_checkpoints_is_that_of_pytorch(
+    #[values("frozen", "states", "recalibrated")] mode: &str,
+) {
     let path = fixture("lines.json");
     let expected: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let [a, b] = [0, 632].map(|step| fixture(&format!("resnet8-fashion/step={step}.ckpt")));

@@ -109,8 +109,7 @@ impl Surface {
             Until::Tolerance(self.tolerance)
         };
         explore(&mut grid, &coordinates, until, |at| {
-            let point = resident.point(at)?;
-            scene.objective.at(point).inspect(|_| bar.inc(1))
+            scene.objective.on(&resident, at).inspect(|_| bar.inc(1))
         })?;
         let path = Self::measure_path(&scene, &resident, &bar)?;
         bar.finish_and_clear();
@@ -224,7 +223,7 @@ impl Surface {
             let own = scene
                 .objective
                 .at_flat(&direction::flat(&scene.shape.layout, &member)?)?;
-            let projected = scene.objective.at(resident.point(*at)?)?;
+            let projected = scene.objective.on(resident, *at)?;
             bar.inc(2);
             points.push(PathPoint {
                 step: checkpoint.step,

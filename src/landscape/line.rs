@@ -32,7 +32,7 @@ pub fn walk(
             [0.0, alpha]
         }
     };
-    let measure = |alpha: &f64| objective.at(plane.point(at(alpha))?).inspect(|_| each());
+    let measure = |alpha: &f64| objective.on(plane, at(alpha)).inspect(|_| each());
     alpha.iter().map(measure).collect()
 }
 

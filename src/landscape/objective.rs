@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::data::Dataset;
 use crate::model::{Network, Recognized, Weights};
 use crate::weights::layout::Layout;
-use crate::weights::recipe::Plane;
+use crate::weights::recipe::{BatchNorm, Plane};
 
 use super::LandscapeError;
 use super::surface::Measure;
@@ -95,17 +95,35 @@ impl Objective {
     /// # Errors
     /// candle's: the device failed or has no room.
     pub fn at(&self, point: Tensor) -> Result<Measure, LandscapeError> {
-        let weights = Weights::new(point, Arc::clone(&self.layout));
+        self.measure(&Weights::new(point, Arc::clone(&self.layout)))
+    }
+
+    /// Loss and accuracy at the point θ* + α·dx + β·dy of a plane, with the running statistics that
+    /// the plane has there.
+    ///
+    /// # Errors
+    /// As [`Objective::at`].
+    pub fn on(&self, plane: &ResidentPlane, at: [f64; 2]) -> Result<Measure, LandscapeError> {
+        let weights = Weights::new(plane.point(at)?, Arc::clone(&self.layout));
+        if plane.batch_norm != BatchNorm::Recalibrated {
+            return self.measure(&weights);
+        }
+        let images: Vec<&Tensor> = self.batches.iter().map(|batch| &batch.0).collect();
+        let images = Tensor::cat(&images, 0)?;
+        self.measure(&weights.recalibrated(self.network.as_ref(), &images)?)
+    }
+
+    fn measure(&self, weights: &Weights) -> Result<Measure, LandscapeError> {
         let sums: Vec<(f64, usize)> = if self.device.is_cpu() {
             // candle spreads only part of its work over the cores; whole batches fill them.
             let batches = self.batches.par_iter();
             batches
-                .map(|batch| self.sums(&weights, batch))
+                .map(|batch| self.sums(weights, batch))
                 .collect::<Result<_, _>>()?
         } else {
             let batches = self.batches.iter();
             batches
-                .map(|batch| self.sums(&weights, batch))
+                .map(|batch| self.sums(weights, batch))
                 .collect::<Result<_, _>>()?
         };
         // In the order of the samples, so that the sum does not depend on the threads.
@@ -148,7 +166,10 @@ impl Objective {
         let row = |flat: &[f32]| Tensor::from_slice(flat, flat.len(), &self.device);
         let [x, y] = &plane.directions;
         let rows = Tensor::stack(&[row(&plane.origin)?, row(x)?, row(y)?], 0)?;
-        Ok(ResidentPlane { rows })
+        Ok(ResidentPlane {
+            rows,
+            batch_norm: plane.batch_norm,
+        })
     }
 }
 
@@ -156,6 +177,7 @@ impl Objective {
 #[derive(Debug)]
 pub struct ResidentPlane {
     rows: Tensor,
+    batch_norm: BatchNorm,
 }
 
 impl ResidentPlane {
@@ -225,7 +247,12 @@ mod tests {
     #[test]
     fn a_point_of_the_plane_is_the_combination() {
         let rows = Tensor::new(&[[1f32, 2.], [10., 20.], [0.5, -0.5]], &Device::Cpu).unwrap();
-        let point = ResidentPlane { rows }.point([2.0, -4.0]).unwrap();
+        let point = ResidentPlane {
+            rows,
+            batch_norm: BatchNorm::Frozen,
+        }
+        .point([2.0, -4.0])
+        .unwrap();
         assert_eq!(point.to_vec1::<f32>().unwrap(), [19.0, 44.0]);
     }
 }

@@ -264,22 +264,27 @@ impl Ready {
                     .at_flat(&direction::flat(&self.shape.layout, &member)?)
             }
             Spot::OnPlane(at) => {
-                let point = self.plane(recipe)?.point(*at)?;
-                self.objective.at(point)
+                let plane = resident(&mut self.plane, &self.objective, recipe)?;
+                self.objective.on(plane, *at)
             }
         }
     }
+}
 
-    fn plane(&mut self, recipe: &Recipe) -> Result<&ResidentPlane, LandscapeError> {
-        let resident = match self.plane.take() {
-            Some((known, resident)) if known == *recipe => resident,
-            stale => {
-                // Two planes at once may not fit the device.
-                drop(stale);
-                let plane: Plane = recipe.make()?;
-                self.objective.resident(&plane)?
-            }
-        };
-        Ok(&self.plane.insert((recipe.clone(), resident)).1)
-    }
+/// The plane of a recipe on the device, made when it is not the one that is there.
+fn resident<'a>(
+    current: &'a mut Option<(Recipe, ResidentPlane)>,
+    objective: &Objective,
+    recipe: &Recipe,
+) -> Result<&'a ResidentPlane, LandscapeError> {
+    let plane = match current.take() {
+        Some((known, resident)) if known == *recipe => resident,
+        stale => {
+            // Two planes at once may not fit the device.
+            drop(stale);
+            let plane: Plane = recipe.make()?;
+            objective.resident(&plane)?
+        }
+    };
+    Ok(&current.insert((recipe.clone(), plane)).1)
 }

@@ -68,7 +68,19 @@ impl Norm {
         })
     }
 
-    pub(super) fn at(&self, weights: &Weights) -> Result<ops::BatchNorm> {
+    /// Normalizes x (N, C, …); while statistics are taken anew, by those of x itself, which are noted.
+    pub(super) fn forward(&self, weights: &Weights, x: &Tensor) -> Result<Tensor> {
+        let mut norm = self.at(weights)?;
+        if weights.is_recalibrating() {
+            let own = ops::Statistics::of(x)?;
+            weights.note(self.mean, own.mean.clone());
+            weights.note(self.variance, own.unbiased_variance()?);
+            (norm.mean, norm.variance) = (own.mean, own.variance);
+        }
+        norm.apply(x)
+    }
+
+    fn at(&self, weights: &Weights) -> Result<ops::BatchNorm> {
         Ok(ops::BatchNorm {
             weight: weights.slot(self.weight)?,
             bias: weights.slot(self.bias)?,
@@ -131,11 +143,16 @@ impl Conv {
     pub(super) fn forward(&self, weights: &Weights, x: &Tensor) -> Result<Tensor> {
         let mut kernel = weights.slot(self.kernel)?;
         let mut bias = self.bias.map(|bias| weights.slot(bias)).transpose()?;
-        if let Some(norm) = &self.norm {
+        let apart = self.norm.as_ref().filter(|_| weights.is_recalibrating());
+        if let Some(norm) = self.norm.as_ref().filter(|_| apart.is_none()) {
             let (folded, shift) = norm.at(weights)?.fold(&kernel, bias.as_ref())?;
             (kernel, bias) = (folded, Some(shift));
         }
-        ops::conv(x, &kernel, bias.as_ref(), self.stride, self.padding)
+        let y = ops::conv(x, &kernel, bias.as_ref(), self.stride, self.padding)?;
+        match apart {
+            Some(norm) => norm.forward(weights, &y),
+            None => Ok(y),
+        }
     }
 }
 

@@ -7,8 +7,9 @@ pub mod ops;
 mod resnet;
 mod vgg;
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use candle_core::Tensor;
 
@@ -21,20 +22,67 @@ use crate::weights::layout::Layout;
 pub struct Weights {
     flat: Tensor,
     layout: Arc<Layout>,
+    /// Tensors that count instead of those of the flat vector, by slot.
+    instead: HashMap<usize, Tensor>,
+    /// Where statistics are noted while they are taken anew.
+    notes: Option<Arc<Mutex<HashMap<usize, Tensor>>>>,
 }
 
 impl Weights {
     /// `flat` is contiguous, of shape (`layout.len()`,).
     #[must_use]
     pub fn new(flat: Tensor, layout: Arc<Layout>) -> Self {
-        Self { flat, layout }
+        Self {
+            flat,
+            layout,
+            instead: HashMap::new(),
+            notes: None,
+        }
     }
 
-    /// The tensor of a slot, in its own shape: a view, nothing is copied.
+    /// The same weights with batch norm's running statistics taken anew from these images, all as one
+    /// batch (math.md 12): PyTorch's after one pass in training mode with momentum 1.
+    ///
+    /// # Errors
+    /// candle's: the device failed or has no room for the activations of all images at once.
+    pub fn recalibrated(
+        &self,
+        network: &dyn Network,
+        images: &Tensor,
+    ) -> candle_core::Result<Self> {
+        let notes = Arc::default();
+        let noting = Self {
+            notes: Some(Arc::clone(&notes)),
+            ..self.clone()
+        };
+        network.forward(&noting, images)?;
+        let instead = notes
+            .lock()
+            .map_or_else(|held| held.into_inner().clone(), |n| n.clone());
+        Ok(Self {
+            instead,
+            ..self.clone()
+        })
+    }
+
+    fn is_recalibrating(&self) -> bool {
+        self.notes.is_some()
+    }
+
+    fn note(&self, slot: usize, statistic: Tensor) {
+        if let Some(Ok(mut notes)) = self.notes.as_ref().map(|notes| notes.lock()) {
+            notes.insert(slot, statistic);
+        }
+    }
+
+    /// The tensor of a slot, in its own shape.
     ///
     /// # Errors
     /// candle's, when the flat vector is not as long as the layout says.
     pub fn slot(&self, index: usize) -> candle_core::Result<Tensor> {
+        if let Some(tensor) = self.instead.get(&index) {
+            return Ok(tensor.clone());
+        }
         let slot = &self.layout.slots()[index];
         self.flat
             .narrow(0, slot.offset, slot.len())?

@@ -108,6 +108,45 @@ impl BatchNorm {
     }
 }
 
+/// What batch norm in training mode takes from x (N, C, …): per channel, of shape (C).
+#[derive(Clone, Debug)]
+pub struct Statistics {
+    /// Mean.
+    pub mean: Tensor,
+    /// Mean squared distance from it.
+    pub variance: Tensor,
+    /// Values a channel.
+    count: usize,
+}
+
+impl Statistics {
+    /// Means are taken image by image first: one long sum in f32 would lose digits.
+    ///
+    /// # Errors
+    /// candle's, for a tensor of rank below 2.
+    pub fn of(x: &Tensor) -> Result<Self> {
+        let channels = x.dim(1)?;
+        let images = x.reshape((x.dim(0)?, channels, ()))?;
+        let average = |x: &Tensor| x.mean(D::Minus1)?.mean(0);
+        let mean = average(&images)?;
+        let distance = images.broadcast_sub(&mean.reshape((1, channels, 1))?)?;
+        Ok(Self {
+            variance: average(&distance.sqr()?)?,
+            mean,
+            count: x.elem_count() / channels.max(1),
+        })
+    }
+
+    /// The variance that PyTorch keeps as the running one: over n − 1.
+    ///
+    /// # Errors
+    /// candle's.
+    pub fn unbiased_variance(&self) -> Result<Tensor> {
+        let n = self.count as f64;
+        &self.variance * (n / (n - 1.0))
+    }
+}
+
 /// max(x, 0), with derivative 0 at 0 as in PyTorch (candle's is 1 there, and drops NaN).
 ///
 /// # Errors

@@ -115,7 +115,7 @@ impl Network for Vgg {
             }
             x = dense.linear.forward(weights, &x)?;
             if let Some(norm) = &dense.norm {
-                x = norm.at(weights)?.apply(&x)?;
+                x = norm.forward(weights, &x)?;
             }
         }
         Ok(x)

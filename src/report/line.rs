@@ -259,7 +259,7 @@ fn drawn(curve: &LineCurve) -> Vec<Drawn> {
             let mut points: Vec<(f64, f64, f64)> = grid
                 .map(|(alpha, (loss, accuracy))| (*alpha, *loss, *accuracy))
                 .collect();
-            let range = [curve.alpha.first(), curve.alpha.last()].map(|end| end.copied());
+            let range = [curve.alpha.first(), curve.alpha.last()].map(Option::<&f64>::copied);
             for (at, end) in [0.0, 1.0].into_iter().zip(values.ends) {
                 if let [Some(min), Some(max)] = range
                     && (min..=max).contains(&at)

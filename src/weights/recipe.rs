@@ -65,6 +65,8 @@ pub enum BatchNorm {
     Frozen,
     /// They move along with the directions.
     States,
+    /// They are taken anew from the samples at each point.
+    Recalibrated,
 }
 
 impl BatchNorm {
@@ -74,6 +76,7 @@ impl BatchNorm {
         match self {
             Self::Frozen => "frozen",
             Self::States => "states",
+            Self::Recalibrated => "recalibrated",
         }
     }
 }
@@ -102,6 +105,8 @@ pub struct Plane {
     pub origin: Vec<f32>,
     /// dx and dy; their running statistics are zero when they are frozen.
     pub directions: Pair,
+    /// What becomes of running statistics on it.
+    pub batch_norm: BatchNorm,
 }
 
 impl Plane {
@@ -175,7 +180,7 @@ impl Recipe {
                 [x, y]
             }
         };
-        if self.batch_norm == BatchNorm::Frozen {
+        if self.batch_norm != BatchNorm::States {
             for direction in &mut directions {
                 direction[layout.parameters()..].fill(0.0);
             }
@@ -184,6 +189,7 @@ impl Recipe {
             layout,
             origin,
             directions,
+            batch_norm: self.batch_norm,
         })
     }
 }
