@@ -7,6 +7,7 @@ mod measure;
 mod options;
 mod output;
 mod progress;
+mod scene;
 mod startup;
 mod surface;
 mod trajectory;

@@ -2,36 +2,17 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
-use clap::{Args, ValueEnum};
-use indicatif::ProgressBar;
+use clap::Args;
 
 use crate::landscape::explore::{Until, explore};
-use crate::landscape::objective::{Objective, ResidentPlane};
 use crate::landscape::surface::Surface as Grid;
-use crate::landscape::{LandscapeError, survey};
 use crate::report;
-use crate::report::surface::{PathPoint, PlaneReport, Report};
-use crate::run::Checkpoint;
-use crate::session::agenda::MARGIN;
-use crate::weights::member::{Member, Shape};
-use crate::weights::normalize::{Ignore, Norm};
-use crate::weights::recipe::{BatchNorm, Directions, Plane, Recipe};
-use crate::weights::{direction, plane};
+use crate::report::surface::Report;
 
-use super::measure::{Measured, origin};
-use super::options::{Axis, KeyOption, LINES, MeasureOptions, Steps, open_run};
+use super::options::{KeyOption, MeasureOptions, Steps};
 use super::output::{Format, OutputOptions};
 use super::progress;
-use super::trajectory::{ReadPath, read_path};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum PlaneKind {
-    /// The two principal components of the run's path
-    Pca,
-    /// Two random directions, normalized by the weights
-    Random,
-}
+use super::scene::{GridOptions, PlaneOptions};
 
 #[derive(Debug, Args)]
 pub(super) struct Surface {
@@ -44,33 +25,10 @@ pub(super) struct Surface {
     /// Which checkpoints: A..B or every:N
     #[arg(long, value_name = "STEPS")]
     steps: Option<Steps>,
-    /// The plane: pca for a run, random for a checkpoint
-    #[arg(long, value_enum)]
-    plane: Option<PlaneKind>,
-    /// Safetensors file with the directions: tensors x.<name> and y.<name>
-    #[arg(long, value_name = "FILE", conflicts_with = "plane")]
-    directions: Option<PathBuf>,
-    /// How random directions are scaled by the weights
-    #[arg(long, value_enum, default_value = "filter")]
-    norm: Norm,
-    /// Tensors that random directions leave alone
-    #[arg(long, value_enum, default_value = "biasbn")]
-    ignore: Ignore,
-    /// Make the second random direction orthogonal to the first
-    #[arg(long)]
-    orthogonal: bool,
-    /// What becomes of batch norm's running statistics
-    #[arg(long, value_enum, default_value = "frozen")]
-    bn: BatchNorm,
-    /// The plane's origin: `last` or a step
-    #[arg(long, value_name = "STEP", default_value = "last")]
-    origin: String,
-    /// Range of α, MIN:MAX[:N]; by default from the path, or -1:1; written --x=-1:1:51
-    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
-    x: Option<Axis>,
-    /// Range of β, likewise
-    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
-    y: Option<Axis>,
+    #[command(flatten)]
+    plane: PlaneOptions,
+    #[command(flatten)]
+    grid: GridOptions,
     /// Measure every grid point
     #[arg(long, conflicts_with = "tolerance")]
     exact: bool,
@@ -81,28 +39,15 @@ pub(super) struct Surface {
     output: OutputOptions,
 }
 
-/// A run on its plane, with the loss ready to be measured.
-struct Scene {
-    path: ReadPath,
-    shape: Shape,
-    origin: Checkpoint,
-    recipe: Recipe,
-    plane: Plane,
-    /// Coordinates and residual of each checkpoint.
-    places: Vec<([f64; 2], f64)>,
-    model: String,
-    objective: Objective,
-}
-
 impl Surface {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run)?;
-        let scene = self.scene()?;
+        let scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;
         let resident = scene.objective.resident(&scene.plane)?;
-        let coordinates: Vec<[f64; 2]> = scene.places.iter().map(|place| place.0).collect();
-        let mut grid = self.grid(&scene, &coordinates);
-        let points = grid.x().len() * grid.y().len();
-        let bar = progress::bar("surface", points + 2 * coordinates.len());
+        let coordinates = scene.coordinates();
+        let [x, y] = scene.lines(&self.grid);
+        let bar = progress::bar("surface", x.len() * y.len() + 2 * coordinates.len());
+        let mut grid = Grid::new(x, y);
         let until = if self.exact {
             Until::Exact
         } else {
@@ -111,145 +56,9 @@ impl Surface {
         explore(&mut grid, &coordinates, until, |at| {
             scene.objective.on(&resident, at).inspect(|_| bar.inc(1))
         })?;
-        let path = Self::measure_path(&scene, &resident, &bar)?;
+        let path = scene.measure_path(&resident, &bar)?;
         bar.finish_and_clear();
-        let report = self.report(&scene, grid, path);
-        self.output.write(&match self.output.format {
-            Format::Text => report.text(),
-            Format::Json => report::json(&report.json())?,
-            Format::Csv => report.csv()?,
-        })
-    }
-
-    fn scene(&self) -> anyhow::Result<Scene> {
-        if self.measure.data.is_none() {
-            return Err(LandscapeError::NoData.into());
-        }
-        let checkpoints = open_run(&self.run, &self.key, self.steps)?;
-        let path = read_path(checkpoints, &self.key)?;
-        let origin = origin(&self.origin, &path.members, &self.run)?;
-        let origin = path.members[origin].clone();
-        let recipe = Recipe {
-            first: path.first.clone(),
-            key: self.key.key.clone(),
-            directions: self.directions(&path)?,
-            origin: origin.clone(),
-            batch_norm: self.bn,
-        };
-        let shape = Shape::of(&recipe.first, self.key.key.as_deref())?;
-        let Measured { model, objective } = self.measure.objective(&shape, self.measure.split)?;
-        let plane = recipe.make()?;
-        let places = places(&plane, &path.members, &shape)?;
-        Ok(Scene {
-            path,
-            shape,
-            origin,
-            recipe,
-            plane,
-            places,
-            model,
-            objective,
-        })
-    }
-
-    fn directions(&self, path: &ReadPath) -> anyhow::Result<Directions> {
-        let is_run = path.members.len() > 1;
-        let default = if is_run {
-            PlaneKind::Pca
-        } else {
-            PlaneKind::Random
-        };
-        if let Some(file) = &self.directions {
-            return Ok(Directions::File(file.clone()));
-        }
-        if self.plane.unwrap_or(default) == PlaneKind::Random {
-            return Ok(Directions::Random {
-                seed: self.measure.seed,
-                norm: self.norm,
-                ignore: self.ignore,
-                orthogonal: self.orthogonal,
-            });
-        }
-        let components = path
-            .fit
-            .trajectory
-            .singular
-            .iter()
-            .filter(|sigma| **sigma > 0.0)
-            .count();
-        if components < 2 {
-            bail!(
-                "{}: expected at least three different checkpoints for a PCA plane, found {} on {}; --plane random needs one",
-                self.run.display(),
-                path.members.len(),
-                if components == 0 {
-                    "one point"
-                } else {
-                    "one line"
-                },
-            );
-        }
-        Ok(Directions::Principal {
-            members: path.members.clone(),
-            combinations: path.fit.combinations.clone(),
-        })
-    }
-
-    fn grid(&self, scene: &Scene, coordinates: &[[f64; 2]]) -> Grid {
-        let default = match scene.recipe.directions {
-            Directions::Principal { .. } => survey::window(coordinates, MARGIN),
-            _ => [[-1.0, 1.0]; 2],
-        };
-        let lines = |axis: Option<Axis>, [min, max]: [f64; 2]| {
-            let axis = axis.unwrap_or(Axis {
-                min,
-                max,
-                lines: LINES,
-            });
-            survey::spread(axis.min, axis.max, axis.lines)
-        };
-        Grid::new(lines(self.x, default[0]), lines(self.y, default[1]))
-    }
-
-    /// The loss of every checkpoint and of its projection onto the plane.
-    fn measure_path(
-        scene: &Scene,
-        resident: &ResidentPlane,
-        bar: &ProgressBar,
-    ) -> anyhow::Result<Vec<PathPoint>> {
-        let mut points = Vec::with_capacity(scene.path.members.len());
-        for (checkpoint, (at, residual)) in scene.path.members.iter().zip(&scene.places) {
-            let member = Member::open(checkpoint, &scene.shape)?;
-            let own = scene
-                .objective
-                .at_flat(&direction::flat(&scene.shape.layout, &member)?)?;
-            let projected = scene.objective.on(resident, *at)?;
-            bar.inc(2);
-            points.push(PathPoint {
-                step: checkpoint.step,
-                x: at[0],
-                y: at[1],
-                residual: *residual,
-                loss: own.loss,
-                plane_loss: projected.loss,
-            });
-        }
-        Ok(points)
-    }
-
-    fn report(&self, scene: &Scene, grid: Grid, path: Vec<PathPoint>) -> Report {
-        let metric = scene.plane.metric();
-        let trajectory = &scene.path.fit.trajectory;
-        let (kind, random, explained) = match scene.recipe.directions {
-            Directions::Principal { .. } => (
-                "pca",
-                false,
-                trajectory.explained.get(..2).map(<[f64]>::to_vec),
-            ),
-            Directions::Random { .. } => ("random", true, None),
-            Directions::Difference { .. } | Directions::File(_) => ("file", false, None),
-        };
-        Report {
+        let report = Report {
             run: self.run.display().to_string(),
             origin: scene.origin.step,
             model: scene.model.clone(),
@@ -257,37 +66,15 @@ impl Surface {
             samples: scene.objective.samples(),
             split: self.measure.split,
             seed: self.measure.seed,
-            bn: self.bn,
-            plane: PlaneReport {
-                kind,
-                norm: random.then_some(self.norm),
-                ignore: random.then_some(self.ignore),
-                explained,
-                cosine: metric.cosine(),
-                expected_cosine: plane::expected_cosine(scene.path.parameters),
-            },
+            bn: self.plane.bn,
+            plane: self.plane.report(&scene),
             grid,
             path,
-        }
-    }
-}
-
-/// Where each checkpoint lies on the plane: coordinates of θ_t − θ* and residual.
-fn places(
-    plane: &Plane,
-    members: &[Checkpoint],
-    shape: &Shape,
-) -> anyhow::Result<Vec<([f64; 2], f64)>> {
-    let count = plane.layout.parameters();
-    let [x, y] = plane.parameters();
-    members
-        .iter()
-        .map(|checkpoint| {
-            let mut delta = direction::flat(&shape.layout, &Member::open(checkpoint, shape)?)?;
-            for (value, origin) in delta.iter_mut().zip(&plane.origin) {
-                *value -= origin;
-            }
-            Ok(plane::project(&delta[..count], x, y))
+        };
+        self.output.write(&match self.output.format {
+            Format::Text => report.text(),
+            Format::Json => report::json(&report.json())?,
+            Format::Csv => report.csv()?,
         })
-        .collect()
+    }
 }

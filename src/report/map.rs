@@ -2,7 +2,7 @@
 
 use crate::landscape::surface::Surface;
 use crate::plot::levels::Scale;
-use crate::plot::map::{AxisTitle, Backdrop, Layers, MapScene, draw};
+use crate::plot::map::{AxisTitle, Backdrop, Extras, Layers, MapScene, draw};
 use crate::plot::raster::Marker;
 
 /// Characters across and lines down: what fits a page and most terminals.
@@ -24,6 +24,8 @@ pub struct PrintedMap<'a> {
     pub axes: [&'a str; 2],
     /// Share of the path's variance along each axis.
     pub explained: Option<[f64; 2]>,
+    /// Doubts, learning-rate drops, a second path.
+    pub extras: Extras<'a>,
 }
 
 /// Draws the map without colours, in braille where the terminal's language has more than ASCII.
@@ -54,6 +56,7 @@ pub fn text(map: &PrintedMap<'_>) -> String {
         },
         marker: marker(),
         tints: None,
+        extras: map.extras,
     };
     draw(&scene, WIDTH, HEIGHT).text()
 }

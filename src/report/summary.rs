@@ -5,6 +5,8 @@ use std::fmt::Write;
 use crate::session::agenda::whole_path;
 use crate::session::snapshot::Snapshot;
 
+use crate::plot::map::Extras;
+
 use super::map::{self, PrintedMap};
 use super::{loss, percent};
 
@@ -29,6 +31,7 @@ pub fn text(snapshot: &Snapshot) -> String {
             current: trajectory.steps.len() - 1,
             axes: ["PC1", "PC2"],
             explained: Some([trajectory.explained[0], trajectory.explained[1]]),
+            extras: Extras::default(),
         });
         let share = |values: &[f64]| percent(values.iter().take(2).sum());
         let (explained, null) = (

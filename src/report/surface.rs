@@ -9,6 +9,8 @@ use crate::landscape::surface::{Measure, Surface};
 use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::recipe::BatchNorm;
 
+use crate::plot::map::Extras;
+
 use super::map::{self, PrintedMap};
 use super::{cell, csv_rows, graph, loss, percent};
 use crate::plot::graph::Mark;
@@ -200,6 +202,7 @@ impl Report {
                 .explained
                 .as_ref()
                 .and_then(|shares| Some([*shares.first()?, *shares.get(1)?])),
+            extras: Extras::default(),
         })
     }
 

@@ -8,6 +8,8 @@ use serde::Serialize;
 use crate::session::agenda::whole_path;
 use crate::weights::trajectory::Trajectory;
 
+use crate::plot::map::Extras;
+
 use super::map::{self, PrintedMap};
 use super::{cell, csv_rows, percent};
 
@@ -96,6 +98,7 @@ impl Report {
             current: self.coordinates.len() - 1,
             axes: ["PC1", "PC2"],
             explained: Some([self.explained[0], self.explained[1]]),
+            extras: Extras::default(),
         })
     }
 

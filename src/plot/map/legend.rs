@@ -110,9 +110,17 @@ impl Sheet<'_> {
         let unknown = field.origin.contains(&Origin::Unknown);
         let known = || field.loss.iter().zip(&field.origin);
         let hole = known().any(|(loss, origin)| *origin != Origin::Unknown && !loss.is_finite());
+        let marks = super::path::Marks::of(self.scene.marker);
+        let extras = &self.scene.extras;
+        let doubtful = extras
+            .doubts
+            .iter()
+            .any(|doubt| *doubt > super::path::DOUBTFUL);
         [
             (hole, (signs.hole, "NaN")),
             (unknown, (signs.unknown, "not yet")),
+            (doubtful, (marks.doubtful, "untrue")),
+            (!extras.drops.is_empty(), (marks.drop, "lr fell")),
         ]
         .into_iter()
         .filter_map(|(occurs, note)| occurs.then_some(note))

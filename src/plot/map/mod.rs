@@ -16,6 +16,7 @@ mod frame;
 mod ground;
 mod isolines;
 mod legend;
+pub mod panels;
 mod path;
 
 use crate::landscape::field::{Field, Origin};
@@ -128,6 +129,20 @@ pub struct MapScene<'a> {
     pub marker: Marker,
     /// Colours, if any.
     pub tints: Option<Tints>,
+    /// What not every map has.
+    pub extras: Extras<'a>,
+}
+
+/// What not every map has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras<'a> {
+    /// Of each checkpoint of the path how much the map's loss under it differs from its own, as a share
+    /// of the map's range of log-loss; what is not known is not a number.
+    pub doubts: &'a [f64],
+    /// Indices of the checkpoints at which the learning rate fell.
+    pub drops: &'a [usize],
+    /// The path of a second run on the same plane.
+    pub rival: &'a [[f64; 2]],
 }
 
 /// Levels of a coloured map, and of one that has ten shades of characters.
@@ -145,15 +160,29 @@ pub fn draw(scene: &MapScene<'_>, width: usize, height: usize) -> Picture {
         return picture;
     }
     let sheet = Sheet::new(scene, area);
-    let trail = path::Trail::of(&sheet);
-    sheet.draw_ground(&mut picture);
-    if sheet.has_lines() {
-        sheet.draw_isolines(&mut picture, &trail);
-    }
-    sheet.draw_path(&mut picture, &trail);
+    draw_in(&sheet, &mut picture, &path::Trail::of(&sheet));
     sheet.draw_axes(&mut picture);
     sheet.draw_legend(&mut picture);
     picture
+}
+
+/// Draws the layers of the plane itself.
+fn draw_in(sheet: &Sheet<'_>, picture: &mut Picture, trail: &path::Trail) {
+    sheet.draw_ground(picture);
+    if sheet.has_lines() {
+        sheet.draw_isolines(picture, trail);
+    }
+    sheet.draw_path(picture, trail);
+}
+
+/// How many levels a map has.
+fn level_count(scene: &MapScene<'_>) -> usize {
+    let [coloured, shaded] = LEVELS;
+    if scene.tints.is_some() && scene.marker != Marker::Ascii {
+        coloured
+    } else {
+        shaded
+    }
 }
 
 /// The rectangle of a picture that shows the plane, in cells.
@@ -176,14 +205,20 @@ struct Sheet<'a> {
 
 impl<'a> Sheet<'a> {
     fn new(scene: &'a MapScene<'a>, area: Area) -> Self {
+        let mut sheet = Self::with(scene, area, Levels::default());
+        let losses = sheet
+            .lattice
+            .iter()
+            .flat_map(|field| field.loss.iter().copied());
+        sheet.levels = Levels::of(scene.scale, losses, level_count(scene));
+        sheet
+    }
+
+    /// With levels that other maps have too.
+    fn with(scene: &'a MapScene<'a>, area: Area, levels: Levels) -> Self {
         let lattice = scene
             .backdrop
             .map(|backdrop| sample(scene, &backdrop, area));
-        let losses = lattice.iter().flat_map(|field| field.loss.iter().copied());
-        let [coloured, shaded] = LEVELS;
-        let colours = scene.tints.is_some() && scene.marker != Marker::Ascii;
-        let count = if colours { coloured } else { shaded };
-        let levels = Levels::of(scene.scale, losses, count);
         Self {
             scene,
             area,
@@ -308,6 +343,7 @@ mod tests {
             layers: Layers::Bands,
             marker: Marker::Braille,
             tints: Some(TINTS),
+            extras: Extras::default(),
         }
     }
 

@@ -9,21 +9,34 @@ const OLDEST: f64 = 0.45;
 /// How much the part keeps that comes after the checkpoint that is looked at.
 const AFTER: f64 = 0.3;
 
+/// A checkpoint whose own loss is further from the map's than this share of its range is drawn small.
+pub(super) const DOUBTFUL: f64 = 0.05;
+
 /// The printed marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Marks {
+pub(super) struct Marks {
     start: char,
     checkpoint: char,
     current: char,
     selected: char,
     lowest: char,
+    /// A checkpoint whose own loss is far from the map's.
+    pub(super) doubtful: char,
+    /// The learning rate fell.
+    pub(super) drop: char,
+    /// First, other and last checkpoint of a second run.
+    rival: [char; 3],
 }
 
 impl Marks {
-    fn of(marker: Marker) -> Self {
+    pub(super) fn of(marker: Marker) -> Self {
         let [start, checkpoint, current, selected, lowest] = match marker {
             Marker::Braille | Marker::Block => ['○', '•', '●', '◆', '✕'],
             Marker::Ascii => ['S', 'o', 'O', '&', 'X'],
+        };
+        let [doubtful, drop, first, other, last] = match marker {
+            Marker::Braille | Marker::Block => ['·', '▼', '□', '▪', '■'],
+            Marker::Ascii => [',', 'v', 'r', 'x', 'R'],
         };
         Self {
             start,
@@ -31,6 +44,9 @@ impl Marks {
             current,
             selected,
             lowest,
+            doubtful,
+            drop,
+            rival: [first, other, last],
         }
     }
 }
@@ -110,9 +126,16 @@ impl Sheet<'_> {
                 .any(|t| t.1 == row && t.0.abs_diff(column) <= 1);
             if !crowded {
                 taken.push((column, row));
-                self.put_trace(picture, (column, row), marks.checkpoint, i);
+                let doubtful = self.doubt(i) > DOUBTFUL;
+                let mark = if doubtful {
+                    marks.doubtful
+                } else {
+                    marks.checkpoint
+                };
+                self.put_trace(picture, (column, row), mark, i);
             }
         }
+        self.draw_rival(picture, marks.rival);
         let last = trail.stations.len().saturating_sub(1);
         let station = |i: usize| trail.stations.get(i).copied().flatten();
         let selected = Some(self.scene.selected).filter(|selected| *selected != last);
@@ -127,12 +150,44 @@ impl Sheet<'_> {
                 self.scene.tints.map(mark),
             ),
         ];
-        for (place, symbol, colour) in ranked {
+        let drops = self.scene.extras.drops.iter();
+        let drops = drops.map(|i| (station(*i), marks.drop, self.scene.tints.map(mark)));
+        for (place, symbol, colour) in drops.chain(ranked) {
             let Some((column, row)) = place else { continue };
             let cell = Cell {
                 symbol,
                 bold: true,
                 ..Cell::ink(colour)
+            };
+            picture.put(self.area.left + column, self.area.top + row, cell);
+        }
+    }
+
+    /// How little the map says about a checkpoint, 0 to 1; 0 where that is not known.
+    fn doubt(&self, checkpoint: usize) -> f64 {
+        let doubt = self.scene.extras.doubts.get(checkpoint).copied();
+        doubt
+            .filter(|doubt| doubt.is_finite())
+            .map_or(0.0, |doubt| doubt.clamp(0.0, 1.0))
+    }
+
+    /// The checkpoints of a second run, in the colour of marks.
+    fn draw_rival(&self, picture: &mut Picture, [first, other, newest]: [char; 3]) {
+        let rival = self.scene.extras.rival;
+        let last = rival.len().saturating_sub(1);
+        for (i, point) in rival.iter().enumerate() {
+            let Some((column, row)) = self.cell(*point) else {
+                continue;
+            };
+            let symbol = match i {
+                i if i == last => newest,
+                0 => first,
+                _ => other,
+            };
+            let cell = Cell {
+                symbol,
+                bold: true,
+                ..Cell::ink(self.scene.tints.map(|t| t.mark))
             };
             picture.put(self.area.left + column, self.area.top + row, cell);
         }
@@ -155,6 +210,7 @@ impl Sheet<'_> {
         } else {
             OLDEST + (1.0 - OLDEST) * checkpoint as f64 / last as f64
         };
+        let share = share * (1.0 - 0.5 * self.doubt(checkpoint));
         let faded = |tints: Tints| {
             let ground = background.unwrap_or(tints.ground);
             ground.towards(tints.path, share)

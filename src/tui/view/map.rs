@@ -5,7 +5,7 @@ use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::text::{Line, Text};
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
-use crate::plot::map::{AxisTitle, Backdrop, MapScene, draw};
+use crate::plot::map::{AxisTitle, Backdrop, Extras, MapScene, draw};
 use crate::session::snapshot::{CheckpointState, Finding, Map, Snapshot, Window};
 use crate::weights::trajectory::Trajectory;
 
@@ -119,6 +119,7 @@ fn scene<'a>(app: &'a App, trajectory: &'a Trajectory, window: Window) -> MapSce
         layers: look.layers,
         marker: look.marker,
         tints: app.theme().tints(),
+        extras: Extras::default(),
     }
 }
 

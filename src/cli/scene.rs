@@ -1,0 +1,257 @@
+//! A run or checkpoint on a plane, with its loss ready to be measured: what `surface` and `compare`
+//! begin with.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+use indicatif::ProgressBar;
+
+use crate::landscape::objective::{Objective, ResidentPlane};
+use crate::landscape::{LandscapeError, survey};
+use crate::report::surface::{PathPoint, PlaneReport};
+use crate::run::Checkpoint;
+use crate::session::agenda::MARGIN;
+use crate::weights::member::{Member, Shape};
+use crate::weights::normalize::{Ignore, Norm};
+use crate::weights::recipe::{BatchNorm, Directions, Plane, Recipe};
+use crate::weights::{direction, plane};
+
+use super::measure::{Measured, origin};
+use super::options::{Axis, KeyOption, LINES, MeasureOptions, Steps, open_run};
+use super::trajectory::{ReadPath, read_path};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlaneKind {
+    /// The two principal components of the run's path
+    Pca,
+    /// Two random directions, normalized by the weights
+    Random,
+}
+
+/// Which plane.
+#[derive(Clone, Debug, Args)]
+pub(super) struct PlaneOptions {
+    /// The plane: pca for a run, random for a checkpoint
+    #[arg(long, value_enum)]
+    pub(super) plane: Option<PlaneKind>,
+    /// Safetensors file with the directions: tensors x.<name> and y.<name>
+    #[arg(long, value_name = "FILE", conflicts_with = "plane")]
+    directions: Option<PathBuf>,
+    /// How random directions are scaled by the weights
+    #[arg(long, value_enum, default_value = "filter")]
+    norm: Norm,
+    /// Tensors that random directions leave alone
+    #[arg(long, value_enum, default_value = "biasbn")]
+    ignore: Ignore,
+    /// Make the second random direction orthogonal to the first
+    #[arg(long)]
+    orthogonal: bool,
+    /// What becomes of batch norm's running statistics
+    #[arg(long, value_enum, default_value = "frozen")]
+    pub(super) bn: BatchNorm,
+    /// The plane's origin: `last` or a step
+    #[arg(long, value_name = "STEP", default_value = "last")]
+    origin: String,
+}
+
+/// Which grid.
+#[derive(Clone, Debug, Args)]
+pub(super) struct GridOptions {
+    /// Range of α, MIN:MAX[:N]; by default from the path, or -1:1; written --x=-1:1:51
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
+    pub(super) x: Option<Axis>,
+    /// Range of β, likewise
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
+    pub(super) y: Option<Axis>,
+}
+
+impl GridOptions {
+    /// The grid's lines, where the user did not say `lines` a side over `window`.
+    pub(super) fn lines(&self, window: [[f64; 2]; 2], lines: usize) -> [Vec<f64>; 2] {
+        let spread = |axis: Option<Axis>, [min, max]: [f64; 2]| {
+            let axis = axis.unwrap_or(Axis { min, max, lines });
+            survey::spread(axis.min, axis.max, axis.lines)
+        };
+        [spread(self.x, window[0]), spread(self.y, window[1])]
+    }
+}
+
+/// A run on its plane, with the loss ready to be measured.
+pub(super) struct Scene {
+    pub(super) path: ReadPath,
+    pub(super) shape: Shape,
+    pub(super) origin: Checkpoint,
+    pub(super) recipe: Recipe,
+    pub(super) plane: Plane,
+    /// Coordinates and residual of each checkpoint.
+    pub(super) places: Vec<([f64; 2], f64)>,
+    pub(super) model: String,
+    pub(super) objective: Objective,
+}
+
+impl PlaneOptions {
+    /// Reads the run, recognizes its model, loads the samples and makes the plane.
+    pub(super) fn scene(
+        &self,
+        run: &Path,
+        key: &KeyOption,
+        steps: Option<Steps>,
+        measure: &MeasureOptions,
+    ) -> anyhow::Result<Scene> {
+        if measure.data.is_none() {
+            return Err(LandscapeError::NoData.into());
+        }
+        let path = read_path(open_run(run, key, steps)?, key)?;
+        let origin = path.members[origin(&self.origin, &path.members, run)?].clone();
+        let recipe = Recipe {
+            first: path.first.clone(),
+            key: key.key.clone(),
+            directions: self.directions(run, &path, measure.seed)?,
+            origin: origin.clone(),
+            batch_norm: self.bn,
+        };
+        let shape = Shape::of(&recipe.first, key.key.as_deref())?;
+        let Measured { model, objective } = measure.objective(&shape, measure.split)?;
+        let plane = recipe.make()?;
+        let places = places(&plane, &path.members, &shape)?;
+        Ok(Scene {
+            path,
+            shape,
+            origin,
+            recipe,
+            plane,
+            places,
+            model,
+            objective,
+        })
+    }
+
+    fn directions(&self, run: &Path, path: &ReadPath, seed: u64) -> anyhow::Result<Directions> {
+        let is_run = path.members.len() > 1;
+        let default = if is_run {
+            PlaneKind::Pca
+        } else {
+            PlaneKind::Random
+        };
+        if let Some(file) = &self.directions {
+            return Ok(Directions::File(file.clone()));
+        }
+        if self.plane.unwrap_or(default) == PlaneKind::Random {
+            return Ok(Directions::Random {
+                seed,
+                norm: self.norm,
+                ignore: self.ignore,
+                orthogonal: self.orthogonal,
+            });
+        }
+        principal(run, path)
+    }
+
+    /// What the plane is, for the report.
+    pub(super) fn report(&self, scene: &Scene) -> PlaneReport {
+        let metric = scene.plane.metric();
+        let shares = scene.path.fit.trajectory.explained.get(..2);
+        let (kind, random, explained) = match scene.recipe.directions {
+            Directions::Principal { .. } => ("pca", false, shares.map(<[f64]>::to_vec)),
+            Directions::Random { .. } => ("random", true, None),
+            Directions::Difference { .. } | Directions::File(_) => ("file", false, None),
+        };
+        PlaneReport {
+            kind,
+            norm: random.then_some(self.norm),
+            ignore: random.then_some(self.ignore),
+            explained,
+            cosine: metric.cosine(),
+            expected_cosine: plane::expected_cosine(scene.path.parameters),
+        }
+    }
+}
+
+/// The principal components of a path, which must have left its line.
+pub(super) fn principal(run: &Path, path: &ReadPath) -> anyhow::Result<Directions> {
+    let singular = path.fit.trajectory.singular.iter();
+    let components = singular.filter(|sigma| **sigma > 0.0).count();
+    if components < 2 {
+        bail!(
+            "{}: expected at least three different checkpoints for a PCA plane, found {} on {}; --plane random needs one",
+            run.display(),
+            path.members.len(),
+            if components == 0 {
+                "one point"
+            } else {
+                "one line"
+            },
+        );
+    }
+    Ok(Directions::Principal {
+        members: path.members.clone(),
+        combinations: path.fit.combinations.clone(),
+    })
+}
+
+impl Scene {
+    /// Coordinates of the checkpoints.
+    pub(super) fn coordinates(&self) -> Vec<[f64; 2]> {
+        self.places.iter().map(|place| place.0).collect()
+    }
+
+    /// The window that is drawn where the user names none.
+    pub(super) fn window(&self) -> [[f64; 2]; 2] {
+        match self.recipe.directions {
+            Directions::Principal { .. } => survey::window(&self.coordinates(), MARGIN),
+            _ => [[-1.0, 1.0]; 2],
+        }
+    }
+
+    /// The grid's lines, where the user does not say.
+    pub(super) fn lines(&self, grid: &GridOptions) -> [Vec<f64>; 2] {
+        grid.lines(self.window(), LINES)
+    }
+
+    /// The loss of every checkpoint and of its projection onto the plane.
+    pub(super) fn measure_path(
+        &self,
+        resident: &ResidentPlane,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<Vec<PathPoint>> {
+        let mut points = Vec::with_capacity(self.path.members.len());
+        for (checkpoint, (at, residual)) in self.path.members.iter().zip(&self.places) {
+            let member = Member::open(checkpoint, &self.shape)?;
+            let own = self
+                .objective
+                .at_flat(&direction::flat(&self.shape.layout, &member)?)?;
+            let projected = self.objective.on(resident, *at)?;
+            bar.inc(2);
+            points.push(PathPoint {
+                step: checkpoint.step,
+                x: at[0],
+                y: at[1],
+                residual: *residual,
+                loss: own.loss,
+                plane_loss: projected.loss,
+            });
+        }
+        Ok(points)
+    }
+}
+
+/// Where each checkpoint lies on the plane: coordinates of θ_t − θ* and residual.
+fn places(
+    plane: &Plane,
+    members: &[Checkpoint],
+    shape: &Shape,
+) -> anyhow::Result<Vec<([f64; 2], f64)>> {
+    let count = plane.layout.parameters();
+    let [x, y] = plane.parameters();
+    members
+        .iter()
+        .map(|checkpoint| {
+            let mut delta = direction::flat(&shape.layout, &Member::open(checkpoint, shape)?)?;
+            for (value, origin) in delta.iter_mut().zip(&plane.origin) {
+                *value -= origin;
+            }
+            Ok(plane::project(&delta[..count], x, y))
+        })
+        .collect()
+}

@@ -1,0 +1,123 @@
+//! Several maps side by side, on one colour scale with one legend.
+
+use super::super::levels::Levels;
+use super::super::picture::{Cell, Picture};
+use super::{Area, MapScene, Sheet, draw_in, legend, level_count, path::Trail};
+
+/// A cell is twice as high as it is wide, and a panel looks best a little wider than high.
+const ASPECT: f64 = 2.4;
+/// Narrowest picture with a legend.
+const ROOM_FOR_LEGEND: usize = 70;
+
+/// A map with its title line.
+#[derive(Clone, Debug)]
+pub struct Panel<'a> {
+    /// What tells it from the others.
+    pub title: String,
+    /// The map; its levels are those of all panels.
+    pub scene: MapScene<'a>,
+}
+
+/// Draws up to a handful of maps into this many cells. Any size will do.
+#[must_use]
+pub fn draw(panels: &[Panel<'_>], width: usize, height: usize) -> Picture {
+    let mut picture = Picture::new(width, height);
+    let Some(first) = panels.first() else {
+        return picture;
+    };
+    let right = if width >= ROOM_FOR_LEGEND {
+        legend::WIDTH + 1
+    } else {
+        0
+    };
+    let [columns, rows] = grid(panels.len(), width - right, height);
+    let cells = [(width - right) / columns, height / rows];
+    if cells.contains(&0) {
+        return picture;
+    }
+    let places = panels.iter().enumerate().map(|(i, panel)| {
+        let place = Area {
+            left: i % columns * cells[0],
+            top: i / columns * cells[1],
+            // A blank column and a title line keep the panels apart.
+            width: cells[0] - usize::from(columns > 1).min(cells[0] - 1),
+            height: cells[1],
+        };
+        (panel, place)
+    });
+    let levels = shared_levels(panels, cells);
+    for (panel, place) in places {
+        let bold = Cell {
+            bold: true,
+            ..Cell::ink(panel.scene.tints.map(|tints| tints.text))
+        };
+        let title: String = panel.title.chars().take(place.width).collect();
+        picture.print(place.left, place.top, &title, bold);
+        let map = Area {
+            top: place.top + 1,
+            height: place.height - 1,
+            ..place
+        };
+        if map.height > 0 {
+            let sheet = Sheet::with(&panel.scene, map, levels.clone());
+            draw_in(&sheet, &mut picture, &Trail::of(&sheet));
+        }
+    }
+    if right > 0 && height > 2 {
+        let all = Area {
+            left: 0,
+            top: 1,
+            width: width - right,
+            height: height - 1,
+        };
+        Sheet::with(&first.scene, all, levels).draw_legend(&mut picture);
+    }
+    picture
+}
+
+/// Columns and rows of panels whose shape is nearest to the best one.
+fn grid(count: usize, width: usize, height: usize) -> [usize; 2] {
+    let shapes = (1..=count).map(|columns| [columns, count.div_ceil(columns)]);
+    let misfit = |[columns, rows]: [usize; 2]| {
+        let aspect = (width as f64 / columns as f64) / (height as f64 / rows as f64);
+        let empty = (columns * rows - count) as f64 / count as f64;
+        (aspect / ASPECT).ln().abs() + empty
+    };
+    shapes
+        .min_by(|a, b| misfit(*a).total_cmp(&misfit(*b)))
+        .unwrap_or([1, 1])
+}
+
+/// Levels for the losses in sight of all panels.
+fn shared_levels(panels: &[Panel<'_>], cells: [usize; 2]) -> Levels {
+    let area = Area {
+        left: 0,
+        top: 0,
+        width: cells[0],
+        height: cells[1],
+    };
+    let fields = panels.iter().filter_map(|panel| {
+        panel
+            .scene
+            .backdrop
+            .map(|backdrop| super::sample(&panel.scene, &backdrop, area))
+    });
+    let losses: Vec<f64> = fields.flat_map(|field| field.loss).collect();
+    panels.first().map_or_else(Levels::default, |first| {
+        Levels::of(first.scene.scale, losses, level_count(&first.scene))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panels_are_spread_so_that_none_is_flat_or_thin() {
+        assert_eq!(grid(1, 120, 40), [1, 1]);
+        assert_eq!(grid(2, 120, 30), [2, 1]);
+        assert_eq!(grid(2, 40, 40), [1, 2]);
+        assert_eq!(grid(6, 140, 40), [3, 2]);
+        assert_eq!(grid(4, 120, 40), [2, 2]);
+    }
+}
