@@ -1,5 +1,6 @@
 //! The command line: one file a command, the options they share, errors into exit codes.
 
+mod compare;
 mod demo;
 mod inspect;
 mod line;
@@ -41,6 +42,8 @@ enum Command {
     Trajectory(trajectory::Trajectory),
     /// Loss and accuracy on a plane
     Surface(surface::Surface),
+    /// Up to six runs or checkpoints side by side, or two runs on one plane
+    Compare(compare::Compare),
     /// 1-D slice through a checkpoint, or the interpolation between two
     Line(line::Line),
     /// Tensors, shapes, norms, step, the architecture that was recognized and why
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::DemoTrain(command) => command.run(),
         Command::Trajectory(command) => command.run(),
         Command::Surface(command) => command.run(),
+        Command::Compare(command) => command.run(),
         Command::Line(command) => command.run(),
         Command::Inspect(command) => command.run(),
     };

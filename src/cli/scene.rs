@@ -104,10 +104,56 @@ impl PlaneOptions {
         }
         let path = read_path(open_run(run, key, steps)?, key)?;
         let origin = path.members[origin(&self.origin, &path.members, run)?].clone();
+        let directions = self.directions(run, &path, measure.seed)?;
+        self.finish(path, origin, directions, key, measure)
+    }
+
+    /// The principal plane of two runs of one architecture, through a checkpoint of the first.
+    pub(super) fn shared_scene(
+        &self,
+        runs: &[PathBuf],
+        checkpoints: Vec<Checkpoint>,
+        origin: Checkpoint,
+        key: &KeyOption,
+        measure: &MeasureOptions,
+    ) -> anyhow::Result<Scene> {
+        if measure.data.is_none() {
+            return Err(LandscapeError::NoData.into());
+        }
+        let path = read_path(checkpoints, key)?;
+        for run in runs {
+            if !path
+                .members
+                .iter()
+                .any(|member| member.path.starts_with(run))
+            {
+                bail!(
+                    "{}: expected the architecture of the other run, found another",
+                    run.display()
+                );
+            }
+        }
+        let directions = principal(&runs[0], &path)?;
+        self.finish(path, origin, directions, key, measure)
+    }
+
+    /// Whether the user said which plane.
+    pub(super) fn is_chosen(&self) -> bool {
+        self.plane.is_some() || self.directions.is_some()
+    }
+
+    fn finish(
+        &self,
+        path: ReadPath,
+        origin: Checkpoint,
+        directions: Directions,
+        key: &KeyOption,
+        measure: &MeasureOptions,
+    ) -> anyhow::Result<Scene> {
         let recipe = Recipe {
             first: path.first.clone(),
             key: key.key.clone(),
-            directions: self.directions(run, &path, measure.seed)?,
+            directions,
             origin: origin.clone(),
             batch_norm: self.bn,
         };

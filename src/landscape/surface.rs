@@ -87,6 +87,24 @@ impl Surface {
             .map(|(index, measure)| (self.x[index % columns], self.y[index / columns], measure))
     }
 
+    /// How much the map misleads about a checkpoint: |z̃ − z| as a share of the range of measured
+    /// log-loss, where z is the checkpoint's own and z̃ that of its projection (math.md 11). Not a
+    /// number where either is none.
+    #[must_use]
+    pub fn doubt(&self, own: f64, on_plane: f64) -> f64 {
+        let [min, max] = self.range();
+        (log_loss(on_plane) - log_loss(own)).abs() / (max - min)
+    }
+
+    /// Lowest and highest log-loss that was measured.
+    fn range(&self) -> [f64; 2] {
+        let measured = self.values.iter().flatten().map(|m| log_loss(m.loss));
+        let finite = measured.filter(|z| z.is_finite());
+        finite.fold([f64::INFINITY, f64::NEG_INFINITY], |[min, max], z| {
+            [min.min(z), max.max(z)]
+        })
+    }
+
     /// Loss and accuracy at the crossings of any lines (ascending), interpolated in log-loss
     /// without inventing extrema; outside the grid everything is unknown.
     #[must_use]
@@ -183,15 +201,7 @@ impl Surface {
         let x: Vec<f64> = columns.iter().map(|&i| self.x[i]).collect();
         let y: Vec<f64> = rows.iter().map(|&j| self.y[j]).collect();
         let predicted = coarse.at(&x, &y);
-        let measured = self
-            .values
-            .iter()
-            .flatten()
-            .map(|m| of(*m))
-            .filter(|z| z.is_finite());
-        let (min, max) = measured.fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), z| {
-            (min.min(z), max.max(z))
-        });
+        let [min, max] = self.range();
         survey::additions(&self.x, &self.y, level, &[])
             .into_iter()
             .filter_map(|(i, j)| {

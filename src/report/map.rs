@@ -31,11 +31,6 @@ pub struct PrintedMap<'a> {
 /// Draws the map without colours, in braille where the terminal's language has more than ASCII.
 #[must_use]
 pub fn text(map: &PrintedMap<'_>) -> String {
-    let title = |k: usize| AxisTitle {
-        name: map.axes[k].to_owned(),
-        share: map.explained.map(|explained| explained[k]),
-    };
-    let unicode = speaks_unicode();
     let scene = MapScene {
         x: map.window[0],
         y: map.window[1],
@@ -46,19 +41,31 @@ pub fn text(map: &PrintedMap<'_>) -> String {
         }),
         path: map.path,
         selected: map.current,
-        axes: [title(0), title(1)],
+        axes: axes(map.axes, map.explained),
         scale: Scale::default(),
-        // Without colours, lines read better than shades; ASCII has only shades.
-        layers: if unicode {
-            Layers::Lines
-        } else {
-            Layers::Bands
-        },
+        layers: layers(),
         marker: marker(),
         tints: None,
         extras: map.extras,
     };
     draw(&scene, WIDTH, HEIGHT).text()
+}
+
+/// Titles of the axes.
+pub(super) fn axes(names: [&str; 2], explained: Option<[f64; 2]>) -> [AxisTitle; 2] {
+    [0, 1].map(|k| AxisTitle {
+        name: names[k].to_owned(),
+        share: explained.map(|explained| explained[k]),
+    })
+}
+
+/// Without colours, lines read better than shades; ASCII has only shades.
+pub(super) fn layers() -> Layers {
+    if speaks_unicode() {
+        Layers::Lines
+    } else {
+        Layers::Bands
+    }
 }
 
 /// Braille where the terminal's language has more than ASCII.

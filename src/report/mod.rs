@@ -1,5 +1,6 @@
 //! The same results without a screen: JSON, CSV and text of every command, and plain lines.
 
+pub mod compare;
 mod graph;
 pub mod inspect;
 pub mod line;

@@ -102,28 +102,36 @@ pub struct Json<'a> {
     path: &'a [PathPoint],
 }
 
-impl Report {
-    /// The values at every crossing of the grid's lines, measured ones to the digit, others
-    /// interpolated, and whether each was measured. Entry `j * x.len() + i` belongs to `x[i]`, `y[j]`.
-    fn values(&self) -> Vec<(Measure, bool)> {
-        let (x, y) = (self.grid.x(), self.grid.y());
-        let field = self.grid.sample(x, y);
-        let at = |index: usize| {
-            let measured = self.grid.get(index % x.len(), index / x.len());
-            let predicted = Measure {
-                loss: field.loss[index],
-                accuracy: field.accuracy[index],
-            };
-            (measured.unwrap_or(predicted), measured.is_some())
-        };
-        (0..field.loss.len()).map(at).collect()
-    }
+/// A surface in rows, entry \[j\]\[i\] at x_i, y_j: measured values to the digit, others interpolated.
+pub(super) struct Rows {
+    pub(super) loss: Vec<Vec<f64>>,
+    pub(super) accuracy: Vec<Vec<f64>>,
+    pub(super) measured: Vec<Vec<bool>>,
+}
 
+/// The values at every crossing of the grid's lines.
+pub(super) fn rows(grid: &Surface) -> Rows {
+    let (x, y) = (grid.x(), grid.y());
+    let field = grid.sample(x, y);
+    let each = |value: &dyn Fn(Option<Measure>, usize) -> f64| {
+        let at = |j: usize, i: usize| value(grid.get(i, j), j * x.len() + i);
+        let row = |j| (0..x.len()).map(|i| at(j, i)).collect();
+        (0..y.len()).map(row).collect()
+    };
+    Rows {
+        loss: each(&|measure, at| measure.map_or(field.loss[at], |measure| measure.loss)),
+        accuracy: each(&|measure, at| measure.map_or(field.accuracy[at], |m| m.accuracy)),
+        measured: (0..y.len())
+            .map(|j| (0..x.len()).map(|i| grid.get(i, j).is_some()).collect())
+            .collect(),
+    }
+}
+
+impl Report {
     /// The JSON of this surface.
     #[must_use]
     pub fn json(&self) -> Json<'_> {
-        let values = self.values();
-        let rows = values.chunks(self.grid.x().len());
+        let rows = rows(&self.grid);
         Json {
             run: &self.run,
             origin: OriginJson { step: self.origin },
@@ -136,15 +144,9 @@ impl Report {
             plane: &self.plane,
             x: self.grid.x(),
             y: self.grid.y(),
-            loss: rows
-                .clone()
-                .map(|row| row.iter().map(|v| v.0.loss).collect())
-                .collect(),
-            accuracy: rows
-                .clone()
-                .map(|row| row.iter().map(|v| v.0.accuracy).collect())
-                .collect(),
-            measured: rows.map(|row| row.iter().map(|v| v.1).collect()).collect(),
+            loss: rows.loss,
+            accuracy: rows.accuracy,
+            measured: rows.measured,
             evaluations: self.grid.measured(),
             path: &self.path,
         }
@@ -159,16 +161,13 @@ impl Report {
             .map(str::to_owned)
             .to_vec();
         let (x, y) = (self.grid.x(), self.grid.y());
-        let rows = self
-            .values()
-            .into_iter()
-            .enumerate()
-            .map(|(index, (measure, measured))| {
-                let (x, y) = (x[index % x.len()], y[index / x.len()]);
-                let values = [x, y, measure.loss, measure.accuracy].map(cell);
-                [values.to_vec(), vec![measured.to_string()]].concat()
-            });
-        csv_rows(std::iter::once(head).chain(rows))
+        let grid = rows(&self.grid);
+        let points = (0..x.len() * y.len()).map(|index| {
+            let (i, j) = (index % x.len(), index / x.len());
+            let values = [x[i], y[j], grid.loss[j][i], grid.accuracy[j][i]].map(cell);
+            [values.to_vec(), vec![grid.measured[j][i].to_string()]].concat()
+        });
+        csv_rows(std::iter::once(head).chain(points))
     }
 
     /// Summary, map, slices through the origin.
@@ -186,6 +185,8 @@ impl Report {
             [lines.first(), lines.last()].map(|end| end.copied().unwrap_or_default())
         };
         let path: Vec<[f64; 2]> = self.path.iter().map(|point| [point.x, point.y]).collect();
+        let doubt = |point: &PathPoint| self.grid.doubt(point.loss, point.plane_loss);
+        let doubts: Vec<f64> = self.path.iter().map(doubt).collect();
         let is_origin = |point: &PathPoint| point.step == self.origin;
         map::text(&PrintedMap {
             surface: Some(&self.grid),
@@ -202,7 +203,10 @@ impl Report {
                 .explained
                 .as_ref()
                 .and_then(|shares| Some([*shares.first()?, *shares.get(1)?])),
-            extras: Extras::default(),
+            extras: Extras {
+                doubts: &doubts,
+                ..Extras::default()
+            },
         })
     }
 

@@ -1,0 +1,268 @@
+//! `isoloss compare`: up to six runs or checkpoints side by side, or two runs on one plane.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::Args;
+use indicatif::ProgressBar;
+
+use crate::data::Split;
+use crate::landscape::explore::{Until, explore};
+use crate::landscape::surface::{Measure, Surface as Grid};
+use crate::report;
+use crate::report::compare::{Report, Subject};
+use crate::report::surface::PathPoint;
+use crate::weights::direction;
+use crate::weights::member::Member;
+
+use super::options::{KeyOption, LINES, MeasureOptions, Steps, open_run};
+use super::output::{Format, OutputOptions, Usage};
+use super::progress;
+use super::scene::{GridOptions, PlaneKind, PlaneOptions, Scene};
+
+/// More panels than this cannot be read.
+const MOST: usize = 6;
+
+#[derive(Debug, Args)]
+pub(super) struct Compare {
+    /// Folders of runs, or checkpoints
+    #[arg(required = true, num_args = 2..=MOST)]
+    runs: Vec<PathBuf>,
+    /// What tells a run from the others, in the order of the runs; by default what its checkpoint says
+    /// (batch size, weight decay), else its name
+    #[arg(long = "label", value_name = "TEXT")]
+    labels: Vec<String>,
+    /// Two runs of one architecture on the principal plane of both, with both paths
+    #[arg(long, conflicts_with_all = ["plane", "directions", "origin"])]
+    shared: bool,
+    #[command(flatten)]
+    key: KeyOption,
+    #[command(flatten)]
+    measure: MeasureOptions,
+    /// Which checkpoints of each run: A..B or every:N
+    #[arg(long, value_name = "STEPS")]
+    steps: Option<Steps>,
+    #[command(flatten)]
+    plane: PlaneOptions,
+    #[command(flatten)]
+    grid: GridOptions,
+    /// Measure every grid point
+    #[arg(long, conflicts_with = "tolerance")]
+    exact: bool,
+    /// Stop at this estimated error, a share of the log-loss range
+    #[arg(long, value_name = "ERROR", default_value_t = 0.01)]
+    tolerance: f64,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+impl Compare {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        self.check()?;
+        let scenes = if self.shared {
+            vec![self.shared_scene()?]
+        } else {
+            let scene = |run: &PathBuf| {
+                self.options()
+                    .scene(run, &self.key, self.steps, &self.measure)
+            };
+            self.runs.iter().map(scene).collect::<anyhow::Result<_>>()?
+        };
+        let [x, y] = self.grid.lines(union(&scenes), LINES);
+        let checkpoints: usize = scenes.iter().map(|scene| scene.places.len()).sum();
+        let bar = progress::bar(
+            "compare",
+            scenes.len() * x.len() * y.len() + 2 * checkpoints,
+        );
+        let labels = self.labels();
+        let mut subjects = Vec::with_capacity(scenes.len());
+        for (i, scene) in scenes.iter().enumerate() {
+            let grid = Grid::new(x.clone(), y.clone());
+            let subject = self.subject(scene, i, grid, &labels, &bar)?;
+            subjects.push(subject);
+        }
+        bar.finish_and_clear();
+        let report = Report {
+            samples: scenes.first().map_or(0, |scene| scene.objective.samples()),
+            split: self.measure.split,
+            seed: self.measure.seed,
+            bn: self.plane.bn,
+            subjects,
+        };
+        self.output.write(&match self.output.format {
+            Format::Text => report.text(),
+            Format::Json => report::json(&report.json())?,
+            Format::Csv => report.csv()?,
+        })
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        for run in &self.runs {
+            self.output.check(run)?;
+        }
+        let given = self.labels.len();
+        if given > 0 && given != self.runs.len() {
+            let wanted = self.runs.len();
+            return Err(Usage(format!(
+                "--label: expected one for each of {wanted} runs, got {given}"
+            ))
+            .into());
+        }
+        if self.shared && self.runs.len() != 2 {
+            return Err(Usage(format!(
+                "--shared: expected two runs, got {}",
+                self.runs.len()
+            ))
+            .into());
+        }
+        Ok(())
+    }
+
+    /// The planes of the paper's comparisons are random, unless the user says otherwise.
+    fn options(&self) -> PlaneOptions {
+        let mut options = self.plane.clone();
+        if !options.is_chosen() {
+            options.plane = Some(PlaneKind::Random);
+        }
+        options
+    }
+
+    /// Both runs as one path, on its own principal plane, through the first run's last checkpoint.
+    fn shared_scene(&self) -> anyhow::Result<Scene> {
+        let first = open_run(&self.runs[0], &self.key, self.steps)?;
+        let second = open_run(&self.runs[1], &self.key, self.steps)?;
+        let Some(origin) = first.last().cloned() else {
+            bail!(
+                "{}: expected checkpoints, found none",
+                self.runs[0].display()
+            );
+        };
+        let both = [first, second].concat();
+        self.plane
+            .shared_scene(&self.runs, both, origin, &self.key, &self.measure)
+    }
+
+    fn subject(
+        &self,
+        scene: &Scene,
+        index: usize,
+        mut grid: Grid,
+        labels: &[String],
+        bar: &ProgressBar,
+    ) -> anyhow::Result<Subject> {
+        let resident = scene.objective.resident(&scene.plane)?;
+        let until = if self.exact {
+            Until::Exact
+        } else {
+            Until::Tolerance(self.tolerance)
+        };
+        explore(&mut grid, &scene.coordinates(), until, |at| {
+            scene.objective.on(&resident, at).inspect(|_| bar.inc(1))
+        })?;
+        let points = scene.measure_path(&resident, bar)?;
+        let (path, rival) = if self.shared {
+            split(scene, &points, &self.runs[0])
+        } else {
+            (points, Vec::new())
+        };
+        let (at_origin, at_origin_test) = self.at_origin(scene)?;
+        let (run, label) = if self.shared {
+            let names: Vec<String> = self
+                .runs
+                .iter()
+                .map(|run| run.display().to_string())
+                .collect();
+            (
+                names.join(" "),
+                format!("{} ○● and {} □■", labels[0], labels[1]),
+            )
+        } else {
+            (
+                self.runs[index].display().to_string(),
+                labels[index].clone(),
+            )
+        };
+        Ok(Subject {
+            run,
+            label,
+            step: scene.origin.step,
+            model: scene.model.clone(),
+            parameters: scene.path.parameters,
+            plane: self.plane.report(scene),
+            at_origin,
+            at_origin_test,
+            grid,
+            path,
+            rival,
+        })
+    }
+
+    /// Loss and accuracy of the checkpoint at the origin, on the samples and on test samples.
+    fn at_origin(&self, scene: &Scene) -> anyhow::Result<(Measure, Option<Measure>)> {
+        let member = Member::open(&scene.origin, &scene.shape)?;
+        let flat = direction::flat(&scene.shape.layout, &member)?;
+        let own = scene.objective.at_flat(&flat)?;
+        // A set without test samples has no test error.
+        let test = self.measure.objective(&scene.shape, Split::Test).ok();
+        let test = test.map(|test| test.objective.at_flat(&flat)).transpose()?;
+        Ok((own, test))
+    }
+
+    fn labels(&self) -> Vec<String> {
+        if self.labels.is_empty() {
+            names(&self.runs)
+        } else {
+            self.labels.clone()
+        }
+    }
+}
+
+/// The last part of each path, and as many more as tell them apart.
+fn names(runs: &[PathBuf]) -> Vec<String> {
+    let name = |run: &Path, parts: usize| {
+        let all: Vec<_> = run
+            .components()
+            .map(|c| c.as_os_str().to_string_lossy())
+            .collect();
+        all[all.len().saturating_sub(parts)..].join("/")
+    };
+    let longest = runs
+        .iter()
+        .map(|run| run.components().count())
+        .max()
+        .unwrap_or(1);
+    (1..=longest)
+        .map(|parts| runs.iter().map(|run| name(run, parts)).collect::<Vec<_>>())
+        .find(|names| (1..names.len()).all(|i| !names[..i].contains(&names[i])))
+        .unwrap_or_else(|| runs.iter().map(|run| run.display().to_string()).collect())
+}
+
+/// The window that holds those of all scenes.
+fn union(scenes: &[Scene]) -> [[f64; 2]; 2] {
+    let windows = scenes.iter().map(Scene::window);
+    windows
+        .reduce(|a, b| [0, 1].map(|k| [a[k][0].min(b[k][0]), a[k][1].max(b[k][1])]))
+        .unwrap_or([[-1.0, 1.0]; 2])
+}
+
+/// The points of the first run, and those of the second.
+fn split(scene: &Scene, points: &[PathPoint], first: &Path) -> (Vec<PathPoint>, Vec<PathPoint>) {
+    let pairs = scene.path.members.iter().zip(points);
+    let (own, other): (Vec<_>, Vec<_>) =
+        pairs.partition(|(member, _)| member.path.starts_with(first));
+    let points = |pairs: Vec<(_, &PathPoint)>| pairs.into_iter().map(|pair| *pair.1).collect();
+    (points(own), points(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_as_long_as_it_takes_to_tell_runs_apart() {
+        let of = |runs: &[&str]| names(&runs.iter().map(PathBuf::from).collect::<Vec<_>>());
+        assert_eq!(of(&["runs/a", "runs/b"]), ["a", "b"]);
+        assert_eq!(of(&["a/last.pt", "b/last.pt"]), ["a/last.pt", "b/last.pt"]);
+        assert_eq!(of(&["a", "a"]), ["a", "a"]);
+    }
+}

@@ -1,0 +1,231 @@
+//! `compare` without a screen.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::data::Split;
+use crate::landscape::surface::{Measure, Surface};
+use crate::plot::levels::Scale;
+use crate::plot::map::panels::{self, Panel};
+use crate::plot::map::{Backdrop, Extras, MapScene};
+use crate::weights::recipe::BatchNorm;
+
+use super::surface::{PathPoint, PlaneReport, rows};
+use super::{cell, csv_rows, loss, map, percent};
+
+/// Characters across, and lines down for each row of panels.
+const WIDTH: usize = 120;
+const ROW: usize = 20;
+
+/// One run or checkpoint of a comparison.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// The run folder or checkpoint.
+    pub run: String,
+    /// What tells it from the others, as the user or the checkpoint says it.
+    pub label: String,
+    /// Step of the checkpoint at the origin.
+    pub step: u64,
+    /// The architecture.
+    pub model: String,
+    /// Trainable parameters.
+    pub parameters: usize,
+    /// The plane.
+    pub plane: PlaneReport,
+    /// Loss and accuracy at the origin.
+    pub at_origin: Measure,
+    /// Loss and accuracy at the origin on test samples, where there are any.
+    pub at_origin_test: Option<Measure>,
+    /// What was measured on the plane.
+    pub grid: Surface,
+    /// The run's path on the plane.
+    pub path: Vec<PathPoint>,
+    /// The other run's path, on a plane that both share.
+    pub rival: Vec<PathPoint>,
+}
+
+/// Runs or checkpoints side by side, on one range and one colour scale.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Number of samples.
+    pub samples: usize,
+    /// Where the samples are from.
+    pub split: Split,
+    /// Seed of samples and random directions.
+    pub seed: u64,
+    /// What became of running statistics.
+    pub bn: BatchNorm,
+    /// What is compared.
+    pub subjects: Vec<Subject>,
+}
+
+#[derive(Debug, Serialize)]
+struct SubjectJson<'a> {
+    run: &'a str,
+    label: &'a str,
+    step: u64,
+    model: &'a str,
+    parameters: usize,
+    plane: &'a PlaneReport,
+    loss_at_origin: f64,
+    test_error: Option<f64>,
+    loss: Vec<Vec<f64>>,
+    accuracy: Vec<Vec<f64>>,
+    measured: Vec<Vec<bool>>,
+    evaluations: usize,
+    path: &'a [PathPoint],
+    other_path: Option<&'a [PathPoint]>,
+}
+
+/// The JSON of `compare`; x and y are those of every subject.
+#[derive(Debug, Serialize)]
+pub struct Json<'a> {
+    samples: usize,
+    split: Split,
+    seed: u64,
+    bn: BatchNorm,
+    x: &'a [f64],
+    y: &'a [f64],
+    runs: Vec<SubjectJson<'a>>,
+}
+
+impl Subject {
+    /// The paper's title line: what differs, and the test error in percent.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let error = self.at_origin_test.map_or(String::new(), |test| {
+            format!(", test error {}", percent(1.0 - test.accuracy))
+        });
+        format!("{}{error}", self.label)
+    }
+
+    fn json(&self) -> SubjectJson<'_> {
+        let rows = rows(&self.grid);
+        SubjectJson {
+            run: &self.run,
+            label: &self.label,
+            step: self.step,
+            model: &self.model,
+            parameters: self.parameters,
+            plane: &self.plane,
+            loss_at_origin: self.at_origin.loss,
+            test_error: self.at_origin_test.map(|test| 1.0 - test.accuracy),
+            loss: rows.loss,
+            accuracy: rows.accuracy,
+            measured: rows.measured,
+            evaluations: self.grid.measured(),
+            path: &self.path,
+            other_path: Some(self.rival.as_slice()).filter(|path| !path.is_empty()),
+        }
+    }
+}
+
+impl Report {
+    /// The JSON of this comparison.
+    #[must_use]
+    pub fn json(&self) -> Json<'_> {
+        let first = self.subjects.first().map(|subject| &subject.grid);
+        Json {
+            samples: self.samples,
+            split: self.split,
+            seed: self.seed,
+            bn: self.bn,
+            x: first.map_or(&[], Surface::x),
+            y: first.map_or(&[], Surface::y),
+            runs: self.subjects.iter().map(Subject::json).collect(),
+        }
+    }
+
+    /// One row a grid point of each run.
+    ///
+    /// # Errors
+    /// Never: rows are written to memory.
+    pub fn csv(&self) -> Result<String, csv::Error> {
+        let head = ["run", "label", "x", "y", "loss", "accuracy", "measured"];
+        let points = self.subjects.iter().flat_map(|subject| {
+            let rows = rows(&subject.grid);
+            let (x, y) = (subject.grid.x(), subject.grid.y());
+            (0..x.len() * y.len()).map(move |index| {
+                let (i, j) = (index % x.len(), index / x.len());
+                let values = [x[i], y[j], rows.loss[j][i], rows.accuracy[j][i]].map(cell);
+                let names = [subject.run.clone(), subject.label.clone()];
+                let measured = [rows.measured[j][i].to_string()];
+                [&names[..], &values, &measured].concat()
+            })
+        });
+        csv_rows(std::iter::once(head.map(str::to_owned).to_vec()).chain(points))
+    }
+
+    /// A line a run, then the maps in panels.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = format!(
+            "{} {} samples, seed {}, batch norm {}; one range and one scale for all\n",
+            self.samples,
+            self.split.name(),
+            self.seed,
+            self.bn.name()
+        );
+        for subject in &self.subjects {
+            let _ = writeln!(
+                text,
+                "{}: {}, {} parameters, step {}, {} plane, loss {}, accuracy {}, cosine {:.5} (random {:.5})",
+                subject.title(),
+                subject.model,
+                subject.parameters,
+                subject.step,
+                subject.plane.kind,
+                loss(subject.at_origin.loss),
+                percent(subject.at_origin.accuracy),
+                subject.plane.cosine,
+                subject.plane.expected_cosine,
+            );
+        }
+        text.push('\n');
+        text + &self.panels()
+    }
+
+    fn panels(&self) -> String {
+        let places = |path: &[PathPoint]| -> Vec<[f64; 2]> {
+            path.iter().map(|point| [point.x, point.y]).collect()
+        };
+        let paths: Vec<_> = self
+            .subjects
+            .iter()
+            .map(|subject| [places(&subject.path), places(&subject.rival)])
+            .collect();
+        let panels: Vec<Panel<'_>> = (self.subjects.iter().zip(&paths))
+            .map(|(subject, [path, rival])| Panel {
+                title: subject.title(),
+                scene: scene(subject, path, rival),
+            })
+            .collect();
+        let height = ROW * self.subjects.len().div_ceil(3).max(1) + ROW / 2;
+        panels::draw(&panels, WIDTH, height).text()
+    }
+}
+
+fn scene<'a>(subject: &'a Subject, path: &'a [[f64; 2]], rival: &'a [[f64; 2]]) -> MapScene<'a> {
+    let ends = |lines: &[f64]| [lines.first(), lines.last()].map(|e| e.copied().unwrap_or(0.0));
+    MapScene {
+        x: ends(subject.grid.x()),
+        y: ends(subject.grid.y()),
+        backdrop: Some(Backdrop {
+            surface: &subject.grid,
+            shift: [0.0, 0.0],
+            stale: false,
+        }),
+        path,
+        selected: path.len().saturating_sub(1),
+        axes: map::axes(["x", "y"], None),
+        scale: Scale::default(),
+        layers: map::layers(),
+        marker: map::marker(),
+        tints: None,
+        extras: Extras {
+            rival,
+            ..Extras::default()
+        },
+    }
+}
