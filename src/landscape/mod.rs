@@ -6,6 +6,7 @@ pub mod field;
 pub mod interpolate;
 pub mod line;
 pub mod objective;
+pub mod sharpness;
 pub mod surface;
 pub mod survey;
 pub mod surveyor;

@@ -4,19 +4,21 @@
 //! another process with nothing but the transport changed. A newer plan cancels an older one
 //! between two points.
 
+use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvError, TryRecvError};
 
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{self, Dataset};
-use crate::model;
+use crate::data::{self, Dataset, Split};
+use crate::model::{self, Recognized};
 use crate::run::Checkpoint;
 use crate::weights::direction;
 use crate::weights::member::{Member, Shape};
 use crate::weights::recipe::{Plane, Recipe};
 
 use super::objective::{Objective, ResidentPlane};
+use super::sharpness::{CriticalStep, critical_step};
 use super::surface::Measure;
 use super::{LandscapeError, device};
 
@@ -40,6 +42,24 @@ pub enum Spot {
     OnPlane([f64; 2]),
     /// A checkpoint itself, with its own running statistics.
     Checkpoint(Checkpoint),
+    /// The mean of the weights and running statistics of several checkpoints.
+    Average(Vec<Checkpoint>),
+    /// The critical step along the update from one checkpoint to the next.
+    Update {
+        /// Where the update began.
+        from: Checkpoint,
+        /// Where it ended.
+        to: Checkpoint,
+    },
+}
+
+/// What was found at a spot.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Value {
+    /// Loss and accuracy; the loss is NaN where it is not a number.
+    Measure(Measure),
+    /// The critical step along an update.
+    Critical(CriticalStep),
 }
 
 /// A plan of points.
@@ -49,6 +69,8 @@ pub struct Plan {
     pub generation: u64,
     /// The plane.
     pub recipe: Recipe,
+    /// The samples.
+    pub split: Split,
     /// Where to measure, in this order.
     pub spots: Vec<Spot>,
 }
@@ -58,6 +80,8 @@ pub struct Plan {
 pub enum Request {
     /// Measure these points; forget the plan before.
     Measure(Plan),
+    /// Measure these first, then go on; forget those that were to come first before.
+    First(Vec<Plan>),
     /// Stop measuring, or go on.
     Pause(bool),
 }
@@ -91,8 +115,8 @@ pub enum Report {
         generation: u64,
         /// Index of the spot.
         index: usize,
-        /// What was measured; the loss is NaN (in JSON null) where it is not a number.
-        measure: Measure,
+        /// What was found.
+        value: Value,
     },
     /// The plan is done.
     Done(u64),
@@ -111,6 +135,7 @@ pub enum Report {
 pub fn serve(setup: Setup, requests: &Receiver<Request>, mut report: impl FnMut(Report) -> bool) {
     let mut surveyor = Surveyor::start(setup);
     let mut work: Option<(Plan, usize)> = None;
+    let mut first: VecDeque<(Plan, usize)> = VecDeque::new();
     let mut paused = false;
     loop {
         for news in surveyor.news.drain(..) {
@@ -119,7 +144,8 @@ pub fn serve(setup: Setup, requests: &Receiver<Request>, mut report: impl FnMut(
             }
         }
         // Waits only when there is nothing to do.
-        let request = if work.is_some() && !paused {
+        let busy = work.is_some() || !first.is_empty();
+        let request = if busy && !paused {
             requests.try_recv()
         } else {
             requests
@@ -128,8 +154,17 @@ pub fn serve(setup: Setup, requests: &Receiver<Request>, mut report: impl FnMut(
         };
         match request {
             Ok(Request::Measure(plan)) => work = Some((plan, 0)),
+            Ok(Request::First(plans)) => first = plans.into_iter().map(|plan| (plan, 0)).collect(),
             Ok(Request::Pause(pause)) => paused = pause,
             Err(TryRecvError::Disconnected) => return,
+            Err(TryRecvError::Empty) if !first.is_empty() => {
+                let (plan, next) = &mut first[0];
+                let goes_on = surveyor.step(plan, *next);
+                *next += 1;
+                if !goes_on {
+                    first.pop_front();
+                }
+            }
             Err(TryRecvError::Empty) => {
                 work = work.and_then(|(plan, next)| {
                     surveyor.step(&plan, next).then_some((plan, next + 1))
@@ -144,7 +179,7 @@ pub fn serve(setup: Setup, requests: &Receiver<Request>, mut report: impl FnMut(
 struct Surveyor {
     setup: Setup,
     device: Device,
-    /// Without samples the model is still recognized.
+    /// The samples of the setup's split; without them the model is still recognized.
     data: Option<Dataset>,
     ready: Option<Ready>,
     /// What was found out since `serve` looked last.
@@ -155,7 +190,10 @@ struct Surveyor {
 #[derive(Debug)]
 struct Ready {
     shape: Shape,
+    recognized: Recognized,
     objective: Objective,
+    /// On the samples of the other split, once they were asked for.
+    other: Option<Objective>,
     plane: Option<(Recipe, ResidentPlane)>,
 }
 
@@ -195,20 +233,23 @@ impl Surveyor {
             return false;
         };
         let measured = match self.prepare(&plan.recipe) {
-            Ok(ready) => ready.measure(spot, &plan.recipe),
+            Ok(()) => self.measure(spot, plan),
             Err(error) => Err(error),
         };
         // A checkpoint that is gone costs its own point, anything else the whole plan.
         let gone = matches!(
             (spot, &measured),
-            (Spot::Checkpoint(_), Err(LandscapeError::Weights(_)))
+            (
+                Spot::Checkpoint(_) | Spot::Average(_) | Spot::Update { .. },
+                Err(LandscapeError::Weights(_))
+            )
         );
         let goes_on = measured.is_ok() || gone;
         self.news.push(match measured {
-            Ok(measure) => Report::Measured {
+            Ok(value) => Report::Measured {
                 generation,
                 index: next,
-                measure,
+                value,
             },
             Err(error) => Report::Failed {
                 generation,
@@ -220,23 +261,32 @@ impl Surveyor {
     }
 
     /// Recognizes the model when that was not done yet for this run's shapes.
-    fn prepare(&mut self, recipe: &Recipe) -> Result<&mut Ready, LandscapeError> {
-        let ready = match self.ready.take() {
-            Some(ready) if ready.shape.first == recipe.first => ready,
-            _ => {
-                let shape = Shape::of(&recipe.first, recipe.key.as_deref())?;
-                let objective = self.recognize(&shape)?;
-                Ready {
-                    shape,
-                    objective,
-                    plane: None,
-                }
-            }
-        };
-        Ok(self.ready.insert(ready))
+    fn prepare(&mut self, recipe: &Recipe) -> Result<(), LandscapeError> {
+        if self
+            .ready
+            .as_ref()
+            .is_some_and(|ready| ready.shape.first == recipe.first)
+        {
+            return Ok(());
+        }
+        self.ready = None;
+        let shape = Shape::of(&recipe.first, recipe.key.as_deref())?;
+        let recognized = self.recognize(&shape)?;
+        let data = self.data.as_ref().ok_or(LandscapeError::NoData)?;
+        let objective = self
+            .objective(&recognized, &shape, data)
+            .inspect_err(|error| self.news.push(Report::NoData(error.to_string())))?;
+        self.ready = Some(Ready {
+            shape,
+            recognized,
+            objective,
+            other: None,
+            plane: None,
+        });
+        Ok(())
     }
 
-    fn recognize(&mut self, shape: &Shape) -> Result<Objective, LandscapeError> {
+    fn recognize(&mut self, shape: &Shape) -> Result<Recognized, LandscapeError> {
         let image = self.data.as_ref().map(|data| data.shape);
         let recognized = model::recognize(&shape.layout, &self.setup.model, image)
             .map_err(|source| LandscapeError::Model {
@@ -248,27 +298,94 @@ impl Surveyor {
             name: recognized.name.clone(),
             evidence: recognized.evidence.clone(),
         });
-        let data = self.data.as_ref().ok_or(LandscapeError::NoData)?;
+        Ok(recognized)
+    }
+
+    fn objective(
+        &self,
+        recognized: &Recognized,
+        shape: &Shape,
+        data: &Dataset,
+    ) -> Result<Objective, LandscapeError> {
         let layout = shape.layout.clone();
-        Objective::new(&recognized, layout, data, &self.device, self.setup.batch)
-            .inspect_err(|error| self.news.push(Report::NoData(error.to_string())))
+        Objective::new(recognized, layout, data, &self.device, self.setup.batch)
+    }
+
+    fn measure(&mut self, spot: &Spot, plan: &Plan) -> Result<Value, LandscapeError> {
+        let own = self
+            .setup
+            .data
+            .as_ref()
+            .is_none_or(|data| data.split == plan.split);
+        if !own {
+            self.load_other(plan.split)?;
+        }
+        let ready = self.ready.as_mut().ok_or(LandscapeError::NoData)?;
+        ready.measure(spot, &plan.recipe, own)
+    }
+
+    /// Loads the samples of the split that the setup does not name.
+    fn load_other(&mut self, split: Split) -> Result<(), LandscapeError> {
+        let Some(ready) = self.ready.as_ref().filter(|ready| ready.other.is_none()) else {
+            return Ok(());
+        };
+        let mut request = self.setup.data.clone().ok_or(LandscapeError::NoData)?;
+        request.split = split;
+        let data = data::load(&request)?;
+        let objective = self.objective(&ready.recognized, &ready.shape, &data)?;
+        if let Some(ready) = &mut self.ready {
+            ready.other = Some(objective);
+        }
+        Ok(())
     }
 }
 
 impl Ready {
-    fn measure(&mut self, spot: &Spot, recipe: &Recipe) -> Result<Measure, LandscapeError> {
+    /// Measures on the samples of the setup, or on those of the other split.
+    fn measure(
+        &mut self,
+        spot: &Spot,
+        recipe: &Recipe,
+        own: bool,
+    ) -> Result<Value, LandscapeError> {
+        let objective = if own {
+            Some(&self.objective)
+        } else {
+            self.other.as_ref()
+        };
+        let objective = objective.ok_or(LandscapeError::NoData)?;
+        let shape = &self.shape;
+        let flat = |checkpoint: &Checkpoint| -> Result<Vec<f32>, LandscapeError> {
+            let member = Member::open(checkpoint, shape)?;
+            Ok(direction::flat(&shape.layout, &member)?)
+        };
         match spot {
-            Spot::Checkpoint(checkpoint) => {
-                let member = Member::open(checkpoint, &self.shape)?;
-                self.objective
-                    .at_flat(&direction::flat(&self.shape.layout, &member)?)
+            Spot::Checkpoint(checkpoint) => objective.at_flat(&flat(checkpoint)?),
+            Spot::Average(members) => {
+                let open = |row: usize| Member::open(&members[row], shape);
+                let mean = direction::mean(&shape.layout, members.len(), open)?;
+                objective.at_flat(&mean)
             }
+            Spot::Update { from, to } => return critical(objective, &flat(from)?, &flat(to)?),
             Spot::OnPlane(at) => {
-                let plane = resident(&mut self.plane, &self.objective, recipe)?;
-                self.objective.on(plane, *at)
+                let plane = resident(&mut self.plane, objective, recipe)?;
+                objective.on(plane, *at)
             }
         }
+        .map(Value::Measure)
     }
+}
+
+/// The critical step from one point along the way to another; running statistics move along.
+fn critical(objective: &Objective, from: &[f32], to: &[f32]) -> Result<Value, LandscapeError> {
+    let start = objective.at_flat(from)?.loss;
+    let loss = |step: f64| {
+        let ends = from.iter().zip(to);
+        let along = |(from, to): (&f32, &f32)| from + step as f32 * (to - from);
+        let point: Vec<f32> = ends.map(along).collect();
+        objective.at_flat(&point).map(|measure| measure.loss)
+    };
+    critical_step(start, loss).map(Value::Critical)
 }
 
 /// The plane of a recipe on the device, made when it is not the one that is there.

@@ -147,6 +147,7 @@ mod tests {
             state,
             truth: None,
             on_plane: None,
+            critical: None,
         }
     }
 

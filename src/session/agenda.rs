@@ -19,6 +19,8 @@ const FIRST_LEVELS: usize = 3;
 const SLICE_POINTS: usize = 21;
 /// Steps of the path that a slice is as wide as.
 pub const SLICE_STEPS: usize = 5;
+/// How many of the last checkpoints are averaged.
+pub const AVERAGES: [usize; 4] = [2, 3, 5, 10];
 /// Share of the path's extent by which its window is wider on each side.
 pub const MARGIN: f64 = 0.2;
 
@@ -29,6 +31,10 @@ pub enum Meaning {
     Truth(usize),
     /// The loss of the projection of checkpoint `i` onto the plane.
     Projection(usize),
+    /// The critical step along the update that led to checkpoint `i`.
+    Update(usize),
+    /// The loss of the average of the last so many checkpoints.
+    Average(usize),
     /// A point of a slice.
     Slice {
         /// Index of the slice.
@@ -91,7 +97,7 @@ impl Agenda {
     /// back, the fine levels.
     ///
     /// `members` are the path's checkpoints; `known_truth(i)` says that checkpoint i's own loss is
-    /// known. Without a window the whole path is surveyed. One checkpoint has no slices and no map,
+    /// known, `known_update(i)` that the critical step towards it is. Without a window the whole path is surveyed. One checkpoint has no slices and no map,
     /// two have a slice along their line.
     #[must_use]
     pub fn new(
@@ -100,6 +106,7 @@ impl Agenda {
         members: &[Checkpoint],
         window: Option<Window>,
         known_truth: impl Fn(usize) -> bool,
+        known_update: impl Fn(usize) -> bool,
     ) -> Self {
         let path = &trajectory.coordinates;
         let axes = trajectory
@@ -138,9 +145,14 @@ impl Agenda {
         // The coarsest level stands in a moment; everything finer waits for the slices.
         agenda.plan_levels(0..levels.min(1));
         agenda.plan_slices();
+        agenda.plan_update(members.len().saturating_sub(1), members, &known_update);
+        agenda.plan_averages(members);
         agenda.plan_levels(1..levels.min(FIRST_LEVELS));
         for &i in newest_first.iter().skip(1) {
             agenda.plan_checkpoint(i, members, &known_truth);
+        }
+        for &i in newest_first.iter().skip(1) {
+            agenda.plan_update(i, members, &known_update);
         }
         agenda.plan_levels(FIRST_LEVELS..levels);
         agenda
@@ -164,6 +176,26 @@ impl Agenda {
             Spot::OnPlane(self.trajectory.coordinates[i]),
             Meaning::Projection(i),
         );
+    }
+
+    fn plan_update(&mut self, i: usize, members: &[Checkpoint], known: impl Fn(usize) -> bool) {
+        if let (Some(from), Some(to)) = (
+            i.checked_sub(1).and_then(|i| members.get(i)),
+            members.get(i),
+        ) && !known(i)
+        {
+            let [from, to] = [from, to].map(Checkpoint::clone);
+            self.plan(Spot::Update { from, to }, Meaning::Update(i));
+        }
+    }
+
+    fn plan_averages(&mut self, members: &[Checkpoint]) {
+        for last in AVERAGES {
+            if let Some(from) = members.len().checked_sub(last) {
+                let spot = Spot::Average(members[from..].to_vec());
+                self.plan(spot, Meaning::Average(last));
+            }
+        }
     }
 
     fn plan_slices(&mut self) {
@@ -201,7 +233,7 @@ impl Agenda {
         for (spot, meaning) in plan {
             let value = match &spot {
                 Spot::OnPlane(at) => known.get(*at),
-                Spot::Checkpoint(_) => None,
+                Spot::Checkpoint(_) | Spot::Average(_) | Spot::Update { .. } => None,
             };
             match value {
                 Some(measure) => {
@@ -229,7 +261,10 @@ impl Agenda {
                     slice.values[SLICE_POINTS / 2] = Some(measure);
                 }
             }
-            Meaning::Projection(_) | Meaning::Truth(_) => {}
+            Meaning::Projection(_)
+            | Meaning::Truth(_)
+            | Meaning::Update(_)
+            | Meaning::Average(_) => {}
         }
     }
 
@@ -324,7 +359,14 @@ mod tests {
             singular: (1..count).map(|k| 1.0 / k as f64).collect(),
             ..Trajectory::default()
         };
-        Agenda::new(1, &Arc::new(trajectory), &members, window, |_| known)
+        Agenda::new(
+            1,
+            &Arc::new(trajectory),
+            &members,
+            window,
+            |_| known,
+            |_| known,
+        )
     }
 
     #[test]

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::data::Split;
+use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::Measure;
-use crate::landscape::surveyor::{Plan, Report, Request, Spot};
+use crate::landscape::surveyor::{Plan, Report, Request, Spot, Value};
 use crate::run::Checkpoint;
 use crate::run::settle::RunEvent;
 use crate::run::watch::Watcher;
@@ -75,6 +77,8 @@ pub(super) struct Conductor {
     generation: u64,
     /// Losses of checkpoints themselves: they hold for every plane.
     truths: HashMap<PathBuf, Measure>,
+    /// The critical step of each update, by its ends.
+    updates: HashMap<[PathBuf; 2], CriticalStep>,
     window: Option<Window>,
     /// When the last points were measured.
     pace: VecDeque<Instant>,
@@ -106,6 +110,7 @@ impl Conductor {
             agenda: None,
             generation: 0,
             truths: HashMap::new(),
+            updates: HashMap::new(),
             window: None,
             pace: VecDeque::new(),
         }
@@ -167,7 +172,10 @@ impl Conductor {
                 line.step = Some(checkpoint.step);
                 line.state = CheckpointState::Settled;
                 line.truth = None;
+                line.critical = None;
                 self.truths.remove(&checkpoint.path);
+                self.updates
+                    .retain(|ends, _| !ends.contains(&checkpoint.path));
                 self.change.settled.push(checkpoint);
             }
             RunEvent::Vanished(path) => {
@@ -200,6 +208,7 @@ impl Conductor {
                     state: CheckpointState::Waiting,
                     truth: None,
                     on_plane: None,
+                    critical: None,
                 });
                 lines.len() - 1
             });
@@ -211,8 +220,12 @@ impl Conductor {
         for line in &mut self.snapshot.checkpoints {
             line.on_plane = None;
         }
-        for member in &members {
-            self.line(&member.path).state = CheckpointState::OnPath;
+        self.snapshot.averages.clear();
+        for (i, member) in members.iter().enumerate() {
+            let critical = self.updates.get(&update(&members, i)).copied();
+            let line = self.line(&member.path);
+            line.state = CheckpointState::OnPath;
+            line.critical = critical;
         }
         self.snapshot.trajectory =
             Some(Arc::new(fit.trajectory.clone())).filter(|_| !members.is_empty());
@@ -257,11 +270,13 @@ impl Conductor {
             &plane.members,
             self.window,
             known_truth,
+            |i| self.updates.contains_key(&update(&plane.members, i)),
         );
         let recalled = agenda.recall(&plane.known);
         let request = Request::Measure(Plan {
             generation: self.generation,
             recipe: plane.recipe.clone(),
+            split: self.split(),
             spots: agenda.spots.clone(),
         });
         self.agenda = Some(agenda);
@@ -289,8 +304,8 @@ impl Conductor {
             Report::Measured {
                 generation,
                 index,
-                measure,
-            } => self.measured(generation, index, measure),
+                value,
+            } => self.measured(generation, index, value),
             Report::Failed {
                 generation,
                 index,
@@ -307,7 +322,15 @@ impl Conductor {
         }
     }
 
-    fn measured(&mut self, generation: u64, index: usize, measure: Measure) {
+    fn split(&self) -> Split {
+        self.options
+            .setup
+            .data
+            .as_ref()
+            .map_or_else(Split::default, |data| data.split)
+    }
+
+    fn measured(&mut self, generation: u64, index: usize, value: Value) {
         self.pace.push_back(Instant::now());
         let Some(agenda) = self
             .agenda
@@ -320,14 +343,24 @@ impl Conductor {
         else {
             return;
         };
-        if let (Spot::OnPlane(at), Some(plane)) = (spot, &mut self.plane) {
-            plane.known.insert(*at, measure);
-        }
-        agenda.fill(meaning, measure);
-        match meaning {
-            Meaning::Truth(i) => self.set_truth(i, measure),
-            Meaning::Projection(i) => self.set_projection(i, measure),
-            Meaning::Slice { .. } | Meaning::Grid { .. } => {}
+        match value {
+            Value::Measure(measure) => {
+                if let (Spot::OnPlane(at), Some(plane)) = (spot, &mut self.plane) {
+                    plane.known.insert(*at, measure);
+                }
+                agenda.fill(meaning, measure);
+                match meaning {
+                    Meaning::Truth(i) => self.set_truth(i, measure),
+                    Meaning::Projection(i) => self.set_projection(i, measure),
+                    Meaning::Average(last) => self.set_average(last, measure),
+                    Meaning::Slice { .. } | Meaning::Grid { .. } | Meaning::Update(_) => {}
+                }
+            }
+            Value::Critical(step) => {
+                if let Meaning::Update(i) = meaning {
+                    self.set_critical(i, step);
+                }
+            }
         }
         self.show_pictures();
     }
@@ -342,6 +375,22 @@ impl Conductor {
     fn set_projection(&mut self, i: usize, measure: Measure) {
         if let Some(path) = self.member_path(i) {
             self.line(&path).on_plane = Some(measure);
+        }
+    }
+
+    fn set_average(&mut self, last: usize, measure: Measure) {
+        let averages = &mut self.snapshot.averages;
+        averages.retain(|(known, _)| *known != last);
+        averages.push((last, measure));
+        averages.sort_by_key(|average| average.0);
+    }
+
+    fn set_critical(&mut self, i: usize, step: CriticalStep) {
+        let Some(plane) = &self.plane else { return };
+        let key = update(&plane.members, i);
+        self.updates.insert(key, step);
+        if let Some(path) = self.member_path(i) {
+            self.line(&path).critical = Some(step);
         }
     }
 
@@ -410,6 +459,11 @@ impl Conductor {
         let surplus = self.snapshot.notices.len().saturating_sub(NOTICES);
         self.snapshot.notices.drain(..surplus);
     }
+}
+
+/// The ends of the update that led to checkpoint `i`.
+fn update(members: &[Checkpoint], i: usize) -> [PathBuf; 2] {
+    [i.saturating_sub(1), i].map(|i| members[i].path.clone())
 }
 
 /// By step; those whose step is not known yet are last.

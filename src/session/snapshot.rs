@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::data::Split;
+use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::{Measure, Surface};
 use crate::weights::trajectory::Trajectory;
 
@@ -67,6 +68,8 @@ pub struct CheckpointLine {
     pub truth: Option<Measure>,
     /// Loss and accuracy of its projection onto the plane.
     pub on_plane: Option<Measure>,
+    /// The critical step along the update that led to it.
+    pub critical: Option<CriticalStep>,
 }
 
 /// Loss and accuracy along one axis of the plane, through the current checkpoint.
@@ -131,6 +134,8 @@ pub struct Snapshot {
     pub map: Option<Map>,
     /// Slices through the current checkpoint along both axes.
     pub slices: Vec<Slice>,
+    /// The loss of the average of the last so many checkpoints.
+    pub averages: Vec<(usize, Measure)>,
     /// What the surveyor is doing.
     pub progress: Progress,
     /// The run folder itself cannot be read at the moment; one sentence says why.

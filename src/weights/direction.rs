@@ -75,6 +75,24 @@ fn scatter(flat: &mut [f32], sums: &[f64], group: &[Piece], layout: &Layout) {
     }
 }
 
+/// The mean of `count` points, running statistics likewise, one after the other.
+///
+/// # Errors
+/// A checkpoint cannot be read.
+pub fn mean<W: Weighted>(
+    layout: &Layout,
+    count: usize,
+    mut open: impl FnMut(usize) -> Result<W, WeightsError>,
+) -> Result<Vec<f32>, WeightsError> {
+    let mut sums = vec![0.0f64; layout.len()];
+    for row in 0..count {
+        for (sum, value) in sums.iter_mut().zip(flat(layout, &open(row)?)?) {
+            *sum += f64::from(value);
+        }
+    }
+    Ok(sums.iter().map(|sum| (sum / count as f64) as f32).collect())
+}
+
 /// A whole point as a flat vector.
 ///
 /// # Errors
@@ -220,6 +238,13 @@ pub(in crate::weights) mod tests {
             assert_eq!(x[k], at(1) - at(0));
             assert_eq!(y[k], at(2) - 0.5 * (at(0) + at(1)));
         }
+    }
+
+    #[test]
+    fn a_mean_is_that_of_weights_and_statistics() {
+        let points = [2.0f32, 4.0, 9.0].map(|value| Point(vec![value; 12]));
+        let mean = mean(&layout(), 3, |row| Ok(points[row].clone())).unwrap();
+        assert_eq!(mean, [5.0; 12]);
     }
 
     #[test]

@@ -128,6 +128,7 @@ pub(crate) fn path_only(count: usize) -> Snapshot {
                     accuracy: on_plane.accuracy,
                 }),
                 on_plane: Some(on_plane),
+                critical: None,
             }
         })
         .collect();
