@@ -1,5 +1,6 @@
 //! Forward passes of the known architectures, and how they are recognized from a state dict.
 
+mod convolution;
 mod detect;
 mod layer;
 mod mlp;

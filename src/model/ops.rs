@@ -5,6 +5,8 @@
 
 use candle_core::{D, Result, Tensor, bail};
 
+use super::convolution;
+
 /// What PyTorch's batch norm adds to the variance.
 const EPSILON: f64 = 1e-5;
 
@@ -39,7 +41,9 @@ pub fn conv(
         _ => bail!("a {k} wide kernel, stride {stride}, padding {padding} on {len} pixels"),
     };
     let (below, right) = (leftover(height, k_height)?, leftover(width, k_width)?);
-    let y = if below == right {
+    let y = if convolution::fits(x, kernel) {
+        convolution::convolve(x, kernel, stride, padding)?
+    } else if below == right {
         x.conv2d(kernel, padding, stride, 1, 1)?
     } else {
         // candle's gradient takes what the last step leaves over in height for that in width too.
