@@ -1,5 +1,6 @@
 //! The loss around a checkpoint: where to measure next, what was measured, who measures it.
 
+pub mod curvature;
 pub mod device;
 pub mod explore;
 pub mod field;
@@ -62,6 +63,12 @@ pub enum LandscapeError {
     /// The plane cannot be made.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// Second derivatives cannot be had.
+    #[error("curvature: {0}")]
+    Curvature(String),
+    /// It was told to stop.
+    #[error("stopped")]
+    Stopped,
     /// A tensor operation failed.
     #[error("the forward pass failed: {0}")]
     Candle(#[from] candle_core::Error),

@@ -19,7 +19,7 @@ const BATCH_CPU: usize = 64;
 const BATCH_GPU: usize = 512;
 
 /// Images of shape (B, C, H, W) and their labels.
-type Batch = (Tensor, Vec<u32>);
+pub(super) type Batch = (Tensor, Vec<u32>);
 
 /// A model and the fixed samples, resident on a device.
 #[derive(Debug)]
@@ -90,6 +90,34 @@ impl Objective {
         self.samples
     }
 
+    /// Which tensor lies where.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Where it is measured.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    pub(super) fn network(&self) -> &dyn Network {
+        self.network.as_ref()
+    }
+
+    /// The samples in batches of at most `most`, at least one each.
+    pub(super) fn batches(&self, most: usize) -> Result<Vec<Batch>, LandscapeError> {
+        let mut smaller = Vec::new();
+        for (images, labels) in &self.batches {
+            for (i, labels) in labels.chunks(most.max(1)).enumerate() {
+                let images = images.narrow(0, i * most.max(1), labels.len())?;
+                smaller.push((images, labels.to_vec()));
+            }
+        }
+        Ok(smaller)
+    }
+
     /// Loss and accuracy at a flat vector of the layout on the device, of shape (`layout.len()`,).
     ///
     /// # Errors
@@ -104,13 +132,25 @@ impl Objective {
     /// # Errors
     /// As [`Objective::at`].
     pub fn on(&self, plane: &ResidentPlane, at: [f64; 2]) -> Result<Measure, LandscapeError> {
+        self.measure(&self.weights_on(plane, at)?)
+    }
+
+    /// Weights and running statistics at a point of a plane.
+    ///
+    /// # Errors
+    /// As [`Objective::at`].
+    pub fn weights_on(
+        &self,
+        plane: &ResidentPlane,
+        at: [f64; 2],
+    ) -> Result<Weights, LandscapeError> {
         let weights = Weights::new(plane.point(at)?, Arc::clone(&self.layout));
         if plane.batch_norm != BatchNorm::Recalibrated {
-            return self.measure(&weights);
+            return Ok(weights);
         }
         let images: Vec<&Tensor> = self.batches.iter().map(|batch| &batch.0).collect();
         let images = Tensor::cat(&images, 0)?;
-        self.measure(&weights.recalibrated(self.network.as_ref(), &images)?)
+        Ok(weights.recalibrated(self.network.as_ref(), &images)?)
     }
 
     fn measure(&self, weights: &Weights) -> Result<Measure, LandscapeError> {

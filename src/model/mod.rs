@@ -66,6 +66,14 @@ impl Weights {
         })
     }
 
+    /// The same weights with other tensors in some slots.
+    #[must_use]
+    pub fn with(&self, tensors: impl IntoIterator<Item = (usize, Tensor)>) -> Self {
+        let mut other = self.clone();
+        other.instead.extend(tensors);
+        other
+    }
+
     fn is_recalibrating(&self) -> bool {
         self.notes.is_some()
     }

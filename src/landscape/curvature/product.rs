@@ -1,0 +1,238 @@
+//! Products of the Hessian with a vector, by double backward (math.md, last note).
+
+use candle_core::{D, DType, Tensor, Var};
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::model::Weights;
+use crate::weights::layout::Role;
+
+use super::super::LandscapeError;
+use super::super::objective::{Batch, Objective};
+
+/// The variable that keeps candle's gradients differentiable; it must be set when the process starts.
+pub const KEEP_GRAPH: &str = "CANDLE_GRAD_DO_NOT_DETACH";
+/// candle walks graphs by recursion, and those of deep networks are deep.
+const STACK: usize = 64 << 20;
+/// Bytes that the graphs of all threads may take together.
+const BUDGET: usize = 1 << 30;
+/// A graph with both derivatives holds about so many times the numbers of the forward pass (532 nodes
+/// become 2099 for a ResNet-20, and each node may hold a gradient).
+const COPIES: usize = 8;
+
+/// What it takes to differentiate an objective twice.
+#[derive(Debug)]
+pub struct Curvature<'a> {
+    objective: &'a Objective,
+    /// Slots of the parameters of rank 2 and more.
+    slots: Vec<usize>,
+    dimension: usize,
+    threads: ThreadPool,
+}
+
+impl<'a> Curvature<'a> {
+    /// Checks that second derivatives are right in this process before any is believed.
+    ///
+    /// # Errors
+    /// The process was started without [`KEEP_GRAPH`], so that second derivatives would be silently
+    /// wrong; or threads cannot be had.
+    pub fn new(objective: &'a Objective) -> Result<Self, LandscapeError> {
+        let layout = objective.layout();
+        let weight = |&index: &usize| {
+            let slot = &layout.slots()[index];
+            slot.role == Role::Parameter && slot.rank() >= 2
+        };
+        let slots: Vec<usize> = (0..layout.slots().len()).filter(weight).collect();
+        let dimension = slots.iter().map(|&index| layout.slots()[index].len()).sum();
+        let threads = ThreadPoolBuilder::new()
+            .num_threads(rayon::current_num_threads())
+            .stack_size(STACK)
+            .build()
+            .map_err(|error| LandscapeError::Curvature(error.to_string()))?;
+        if !threads.install(is_twice_differentiable)? {
+            return Err(LandscapeError::Curvature(format!(
+                "second derivatives need {KEEP_GRAPH}=1 in the environment"
+            )));
+        }
+        Ok(Self {
+            objective,
+            slots,
+            dimension,
+            threads,
+        })
+    }
+
+    /// Number of parameters that the Hessian is over: those of rank 2 and more.
+    #[must_use]
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// The Hessian of the mean loss at a point.
+    ///
+    /// # Errors
+    /// candle's: the device failed or has no room.
+    pub fn at(&self, weights: Weights) -> Result<Hessian<'_>, LandscapeError> {
+        let cells = self.numbers_per_sample(&weights)? * COPIES * DType::F32.size_in_bytes();
+        let room = BUDGET / self.threads.current_num_threads().max(1);
+        let batches = self.objective.batches(room / cells.max(1))?;
+        Ok(Hessian {
+            curvature: self,
+            weights,
+            batches,
+        })
+    }
+
+    /// How many numbers a forward pass of one sample leaves in its graph, beside the weights.
+    fn numbers_per_sample(&self, weights: &Weights) -> Result<usize, LandscapeError> {
+        let batches = self.objective.batches(1)?;
+        let Some(batch) = batches.first() else {
+            return Ok(0);
+        };
+        self.threads.install(|| {
+            let (weights, _) = self.variables(weights)?;
+            let loss = self.loss(&weights, batch)?;
+            Ok(loss
+                .sorted_nodes()
+                .iter()
+                .map(|node| node.elem_count())
+                .sum())
+        })
+    }
+
+    /// The weights with a variable in the place of each tensor that is differentiated.
+    fn variables(&self, weights: &Weights) -> Result<(Weights, Vec<Tensor>), LandscapeError> {
+        let variable = |&slot: &usize| -> Result<(usize, Tensor), LandscapeError> {
+            let variable = Var::from_tensor(&weights.slot(slot)?.contiguous()?)?;
+            Ok((slot, variable.into_inner()))
+        };
+        let pairs: Vec<(usize, Tensor)> =
+            self.slots.iter().map(variable).collect::<Result<_, _>>()?;
+        let variables = pairs.iter().map(|pair| pair.1.clone()).collect();
+        Ok((weights.with(pairs), variables))
+    }
+
+    /// Sum of the cross-entropies of a batch, differentiable.
+    fn loss(&self, weights: &Weights, (images, labels): &Batch) -> Result<Tensor, LandscapeError> {
+        let logits = self.objective.network().forward(weights, images)?;
+        let largest = logits.detach().max_keepdim(D::Minus1)?;
+        let shifted = logits.broadcast_sub(&largest)?;
+        let normalizer = shifted.exp()?.sum(D::Minus1)?.log()?;
+        let classes = logits.dim(1)?;
+        let mut chosen = vec![0f32; labels.len() * classes];
+        for (row, label) in chosen.chunks_mut(classes.max(1)).zip(labels) {
+            if let Some(entry) = row.get_mut(*label as usize) {
+                *entry = 1.0;
+            }
+        }
+        let chosen = Tensor::from_vec(chosen, (labels.len(), classes), logits.device())?;
+        let own = (shifted * chosen)?.sum(D::Minus1)?;
+        Ok((normalizer - own)?.sum_all()?)
+    }
+}
+
+/// The Hessian of the mean loss at one point, as a map.
+#[derive(Debug)]
+pub struct Hessian<'a> {
+    curvature: &'a Curvature<'a>,
+    weights: Weights,
+    batches: Vec<Batch>,
+}
+
+impl Hessian<'_> {
+    /// Length of the vectors it takes.
+    #[must_use]
+    pub fn dimension(&self) -> usize {
+        self.curvature.dimension
+    }
+
+    /// H·v: micro-batches are summed in f64 in the order of the samples.
+    ///
+    /// # Errors
+    /// candle's: the device failed or has no room.
+    pub fn product(&self, v: &[f64]) -> Result<Vec<f64>, LandscapeError> {
+        let curvature = self.curvature;
+        let v = self.pieces(v)?;
+        let mut sum = vec![0.0; curvature.dimension];
+        // A wave of batches at a time, so that only their results are held.
+        for wave in self
+            .batches
+            .chunks(curvature.threads.current_num_threads().max(1))
+        {
+            let parts: Vec<Vec<f32>> = curvature.threads.install(|| {
+                wave.par_iter()
+                    .map(|batch| self.part(batch, &v))
+                    .collect::<Result<_, _>>()
+            })?;
+            for part in parts {
+                sum.iter_mut()
+                    .zip(part)
+                    .for_each(|(sum, part)| *sum += f64::from(part));
+            }
+        }
+        let samples = curvature.objective.samples() as f64;
+        sum.iter_mut().for_each(|value| *value /= samples);
+        Ok(sum)
+    }
+
+    /// A flat vector cut into tensors of the slots' shapes.
+    fn pieces(&self, v: &[f64]) -> Result<Vec<Tensor>, LandscapeError> {
+        let objective = self.curvature.objective;
+        let mut rest = v;
+        let mut pieces = Vec::with_capacity(self.curvature.slots.len());
+        for &index in &self.curvature.slots {
+            let slot = &objective.layout().slots()[index];
+            let (piece, tail) = rest.split_at(slot.len());
+            rest = tail;
+            let values: Vec<f32> = piece.iter().map(|value| *value as f32).collect();
+            pieces.push(Tensor::from_vec(
+                values,
+                slot.shape.as_slice(),
+                objective.device(),
+            )?);
+        }
+        Ok(pieces)
+    }
+
+    /// The product of one batch's summed loss.
+    fn part(&self, batch: &Batch, v: &[Tensor]) -> Result<Vec<f32>, LandscapeError> {
+        let curvature = self.curvature;
+        let (weights, variables) = curvature.variables(&self.weights)?;
+        let gradients = curvature.loss(&weights, batch)?.backward()?;
+        let mut along: Option<Tensor> = None;
+        for (variable, v) in variables.iter().zip(v) {
+            let Some(gradient) = gradients.get(variable) else {
+                continue;
+            };
+            let term = (gradient * v)?.sum_all()?;
+            along = Some(match along {
+                Some(sum) => (sum + term)?,
+                None => term,
+            });
+        }
+        let mut product = Vec::with_capacity(curvature.dimension);
+        let second = along.map(|along| along.backward()).transpose()?;
+        for variable in &variables {
+            match second.as_ref().and_then(|second| second.get(variable)) {
+                Some(part) => product.extend(part.flatten_all()?.to_vec1::<f32>()?),
+                None => product.resize(product.len() + variable.elem_count(), 0.0),
+            }
+        }
+        Ok(product)
+    }
+}
+
+/// Whether second derivatives are right on this thread: those of Σx³ along v are 6·x·v. candle gives
+/// other numbers and no error where gradients are cut from their graph.
+fn is_twice_differentiable() -> Result<bool, LandscapeError> {
+    let x = Var::new(&[1f32, -2.0, 3.0], &candle_core::Device::Cpu)?;
+    let v = Tensor::new(&[1f32, 10.0, -1.0], &candle_core::Device::Cpu)?;
+    let cube = (x.sqr()? * x.as_tensor())?.sum_all()?;
+    let gradients = cube.backward()?;
+    let Some(gradient) = gradients.get(&x) else {
+        return Ok(false);
+    };
+    let second = (gradient * v)?.sum_all()?.backward()?;
+    let found = second.get(&x).map(Tensor::to_vec1::<f32>).transpose()?;
+    Ok(found == Some(vec![6.0, -120.0, -18.0]))
+}
