@@ -91,6 +91,12 @@ impl Levels {
         &self.values
     }
 
+    /// The lowest loss in sight, if there is one.
+    #[must_use]
+    pub fn lowest(&self) -> Option<f64> {
+        self.lowest
+    }
+
     /// How many levels are not above this loss: 0 is the lowest band, `values().len()` the highest.
     #[must_use]
     pub fn band(&self, loss: f64) -> usize {

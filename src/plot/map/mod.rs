@@ -13,10 +13,10 @@
 //! it is wide; the axes have a scale each, so that the window fills the whole area.
 
 mod frame;
-mod ground;
+pub(super) mod ground;
 mod isolines;
 mod legend;
-mod path;
+pub(super) mod path;
 
 use crate::landscape::field::{Field, Origin};
 use crate::landscape::surface::Surface;
@@ -24,7 +24,7 @@ use crate::landscape::survey::spread;
 
 use super::colormap::Colormap;
 use super::levels::{Levels, Scale};
-use super::picture::{Picture, Rgb};
+use super::picture::{Cell, Picture, Rgb};
 use super::raster::Marker;
 
 /// How the loss is drawn.
@@ -90,6 +90,21 @@ pub struct Backdrop<'a> {
     pub stale: bool,
 }
 
+impl Backdrop<'_> {
+    /// The surface at the crossings of these lines of the scene (ascending).
+    pub(super) fn sample(&self, x: Vec<f64>, y: Vec<f64>) -> Field {
+        let own = |lines: &[f64], shift: f64| lines.iter().map(|v| v - shift).collect::<Vec<_>>();
+        let [across, up] = self.shift;
+        let field = self.surface.sample(&own(&x, across), &own(&y, up));
+        Field { x, y, ..field }
+    }
+
+    /// Whether what is shown is not the last word: interpolated only, or of an earlier plane.
+    pub(super) fn is_preliminary(&self, origin: Origin) -> bool {
+        origin != Origin::Measured || self.stale
+    }
+}
+
 /// Title of an axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AxisTitle {
@@ -100,7 +115,7 @@ pub struct AxisTitle {
 }
 
 impl AxisTitle {
-    fn percent(&self) -> Option<String> {
+    pub(super) fn percent(&self) -> Option<String> {
         self.share.map(|share| format!("{:.1} %", share * 100.0))
     }
 }
@@ -134,6 +149,33 @@ pub struct MapScene<'a> {
 const LEVELS: [usize; 2] = [12, 9];
 /// Below this many cells lines only hide the bands.
 const ROOM_FOR_LINES: (usize, usize) = (36, 12);
+
+impl MapScene<'_> {
+    /// The levels of these losses, as many as the characters can tell apart.
+    pub(super) fn levels(&self, losses: impl IntoIterator<Item = f64>) -> Levels {
+        let [coloured, shaded] = LEVELS;
+        let colours = self.tints.is_some() && self.marker != Marker::Ascii;
+        Levels::of(self.scale, losses, if colours { coloured } else { shaded })
+    }
+
+    pub(super) fn text_ink(&self) -> Cell {
+        Cell::ink(self.tints.map(|tints| tints.text))
+    }
+
+    pub(super) fn title_ink(&self) -> Cell {
+        Cell {
+            bold: true,
+            ..self.text_ink()
+        }
+    }
+
+    pub(super) fn faint_ink(&self) -> Cell {
+        Cell {
+            dim: self.tints.is_none(),
+            ..Cell::ink(self.tints.map(|tints| tints.faint))
+        }
+    }
+}
 
 /// Draws the map into this many cells. Any size will do; what has no room is left out: first the
 /// legend, then the axes.
@@ -180,10 +222,7 @@ impl<'a> Sheet<'a> {
             .backdrop
             .map(|backdrop| sample(scene, &backdrop, area));
         let losses = lattice.iter().flat_map(|field| field.loss.iter().copied());
-        let [coloured, shaded] = LEVELS;
-        let colours = scene.tints.is_some() && scene.marker != Marker::Ascii;
-        let count = if colours { coloured } else { shaded };
-        let levels = Levels::of(scene.scale, losses, count);
+        let levels = scene.levels(losses);
         Self {
             scene,
             area,
@@ -214,9 +253,9 @@ impl<'a> Sheet<'a> {
         (origin != Origin::Unknown).then_some((field.loss[index], origin))
     }
 
-    /// Whether what a cell shows is not the last word: interpolated only, or of an earlier plane.
     fn is_preliminary(&self, origin: Origin) -> bool {
-        origin != Origin::Measured || self.scene.backdrop.is_some_and(|b| b.stale)
+        let backdrop = self.scene.backdrop;
+        backdrop.is_some_and(|backdrop| backdrop.is_preliminary(origin))
     }
 
     /// Place of a point of the plane in cells from the area's upper left corner.
@@ -248,17 +287,12 @@ impl<'a> Sheet<'a> {
 /// Samples the surface at every half cell of the area.
 fn sample(scene: &MapScene<'_>, backdrop: &Backdrop<'_>, area: Area) -> Field {
     let lines = |[min, max]: [f64; 2], cells: usize| spread(min, max, 2 * cells + 1);
-    let (x, y) = (lines(scene.x, area.width), lines(scene.y, area.height));
-    let own = |lines: &[f64], shift: f64| lines.iter().map(|v| v - shift).collect::<Vec<_>>();
-    let [across, up] = backdrop.shift;
-    let field = backdrop.surface.sample(&own(&x, across), &own(&y, up));
-    Field { x, y, ..field }
+    backdrop.sample(lines(scene.x, area.width), lines(scene.y, area.height))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::picture::Cell;
     use super::*;
     use crate::landscape::surface::Measure;
     use proptest::prelude::*;
