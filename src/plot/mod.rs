@@ -9,3 +9,4 @@ pub mod levels;
 pub mod map;
 pub mod picture;
 pub mod raster;
+pub mod relief;

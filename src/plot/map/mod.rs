@@ -200,11 +200,11 @@ pub fn draw(scene: &MapScene<'_>, width: usize, height: usize) -> Picture {
 
 /// The rectangle of a picture that shows the plane, in cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Area {
-    left: usize,
-    top: usize,
-    width: usize,
-    height: usize,
+pub(super) struct Area {
+    pub(super) left: usize,
+    pub(super) top: usize,
+    pub(super) width: usize,
+    pub(super) height: usize,
 }
 
 /// A scene with the loss sampled for the cells of its area.
