@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let path = synthetic::trajectory(25);
     let window = whole_path(&path.coordinates);
-    let surface = synthetic::surface(&path, 4, 900);
+    let surface = synthetic::surface(&path, 5, 0);
     let title = |k: usize| AxisTitle {
         name: format!("PC{}", k + 1),
         share: path.explained.get(k).copied(),

@@ -30,6 +30,7 @@ use camera::Camera;
 use canvas::Canvas;
 use depth::{Depths, walk};
 use mesh::{Density, Mesh, Tone};
+use path::Trail;
 
 /// Columns beside the box for the numbers of the loss.
 const LABELS: usize = LABEL_WIDTH + 2;
@@ -52,12 +53,13 @@ pub fn draw(scene: &MapScene<'_>, view: View, width: usize, height: usize) -> Pi
         return picture;
     }
     let model = Model::new(scene, view, width, height);
+    let trail = Trail::of(&model, width, height);
     if model.has_faces() {
         model.draw_faces(&mut picture);
     }
-    model.draw_lines(&mut picture);
+    model.draw_lines(&mut picture, &trail);
     model.draw_labels(&mut picture);
-    model.draw_path(&mut picture);
+    model.draw_path(&mut picture, &trail);
     picture
 }
 
@@ -66,13 +68,6 @@ pub fn draw(scene: &MapScene<'_>, view: View, width: usize, height: usize) -> Pi
 enum Ink {
     Outline,
     Surface(Tone),
-}
-
-/// Where a point of the path is seen.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Station {
-    place: [f64; 3],
-    on_surface: bool,
 }
 
 /// A scene in the box, seen by a camera.
@@ -119,35 +114,51 @@ impl<'a> Model<'a> {
         self.scene.layers != Layers::Bands || !self.has_faces()
     }
 
-    /// The colour of the face that most of a cell's dots show, behind the cell.
+    /// The faces behind the cells, upper and lower half by themselves.
     fn draw_faces(&self, picture: &mut Picture) {
         let Some(tints) = self.scene.tints else {
             return;
         };
         let bands = self.mesh.levels.bands();
+        let colour = |tone: Tone| {
+            let colour = band_colour(&tints, tone.band, bands, tone.preliminary);
+            colour.towards(tints.ground, FACE)
+        };
         for row in 0..picture.height() {
             for column in 0..picture.width() {
-                let dots = (0..8).map(|dot| (2 * column + dot % 2, 4 * row + dot / 2));
-                let faces: Vec<usize> = dots.filter_map(|(x, y)| self.depths.face(x, y)).collect();
-                if faces.len() < 4 {
-                    continue;
-                }
-                let tone = self.tones[faces[faces.len() / 2]];
-                let colour = band_colour(&tints, tone.band, bands, tone.preliminary);
+                let [upper, lower] =
+                    [0, 2].map(|half| self.tone(2 * column, 4 * row + half).map(colour));
+                let symbol = match (upper, lower) {
+                    (upper, lower) if upper == lower => ' ',
+                    (Some(_), _) => '▀',
+                    (None, _) => '▄',
+                };
                 let cell = Cell {
-                    background: Some(colour.towards(tints.ground, FACE)),
-                    ..Cell::default()
+                    symbol,
+                    background: lower.filter(|_| upper.is_some()),
+                    ..Cell::ink(upper.or(lower).filter(|_| symbol != ' '))
                 };
                 picture.put(column, row, cell);
             }
         }
     }
 
-    fn draw_lines(&self, picture: &mut Picture) {
+    /// What the two by two dots from a column and a row on show, where at least half of them are of a
+    /// face.
+    fn tone(&self, column: usize, row: usize) -> Option<Tone> {
+        let dots = [(0, 0), (1, 0), (0, 1), (1, 1)];
+        let mut faces = dots
+            .into_iter()
+            .filter_map(|(right, down)| self.depths.face(column + right, row + down));
+        let _first = faces.next()?;
+        Some(self.tones[faces.next()?])
+    }
+
+    fn draw_lines(&self, picture: &mut Picture, trail: &Trail) {
         let mut canvas = Canvas::new(picture.width(), picture.height());
         self.trace_box(&mut canvas);
         if self.has_lines() {
-            self.trace_mesh(&mut canvas);
+            self.trace_mesh(&mut canvas, trail);
         }
         for (column, row, dots, ink) in canvas.cells() {
             if let Some(symbol) = self.scene.marker.stroke(dots) {
@@ -160,11 +171,11 @@ impl<'a> Model<'a> {
         }
     }
 
-    fn trace_mesh(&self, canvas: &mut Canvas<Ink>) {
+    fn trace_mesh(&self, canvas: &mut Canvas<Ink>, trail: &Trail) {
         for [from, to] in self.mesh.pieces() {
             let (start, end) = (self.camera.place(from.at), self.camera.place(to.at));
             walk(start, end, |column, row, depth| {
-                if !self.depths.hides(column, row, depth) {
+                if !self.depths.hides(column, row, depth) && !trail.is_near(column, row) {
                     canvas.dot(column, row, -depth, Ink::Surface(from.tone));
                 }
             });
@@ -174,7 +185,7 @@ impl<'a> Model<'a> {
     fn line_ink(&self, tone: Tone) -> Cell {
         let bands = self.mesh.levels.bands();
         let colour = self.scene.tints.map(|tints| {
-            let share = if tone.preliminary { 0.0 } else { LINE };
+            let share = if tone.preliminary { LINE / 2.0 } else { LINE };
             band_colour(&tints, tone.band, bands, tone.preliminary).towards(tints.text, share)
         });
         Cell {

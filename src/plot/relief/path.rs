@@ -3,9 +3,9 @@
 use super::super::map::path::{Marks, uncrowded};
 use super::super::picture::{Cell, Picture, Rgb};
 use super::super::raster::clip;
+use super::Model;
 use super::canvas::Canvas;
 use super::depth::walk;
-use super::{Model, Station};
 
 /// The path lies this much above the surface, as a share of the box's height.
 const LIFT: f64 = 0.01;
@@ -16,16 +16,65 @@ const HIDDEN: f64 = 0.55;
 /// Newest first, but what is seen before what is hidden.
 const SEEN: f64 = 1e12;
 
+/// The mesh keeps off the path by this many dots across, and half as many down.
+const MOAT: usize = 3;
+
 /// A dot of the path: the checkpoint to which it leads, and whether the surface hides it.
 type Trace = (usize, bool);
 
-impl Model<'_> {
-    pub(super) fn draw_path(&self, picture: &mut Picture) {
-        let mut canvas = Canvas::new(picture.width(), picture.height());
-        for (i, segment) in self.scene.path.windows(2).enumerate() {
-            self.trace(&mut canvas, [segment[0], segment[1]], i + 1);
+/// Where a point of the path is seen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Station {
+    place: [f64; 3],
+    on_surface: bool,
+}
+
+/// The path as dots, and what they need of room.
+pub(super) struct Trail {
+    canvas: Canvas<Trace>,
+    /// Dots a row, and for each dot whether a piece of the path that is seen is near.
+    width: usize,
+    near: Vec<bool>,
+}
+
+impl Trail {
+    /// The trail of a model in a picture of so many cells.
+    pub(super) fn of(model: &Model<'_>, width: usize, height: usize) -> Self {
+        let mut trail = Self {
+            canvas: Canvas::new(width, height),
+            width: 2 * width,
+            near: vec![false; 8 * width * height],
+        };
+        for (i, segment) in model.scene.path.windows(2).enumerate() {
+            model.trace(&mut trail, [segment[0], segment[1]], i + 1);
         }
-        for (column, row, dots, (checkpoint, hidden)) in canvas.cells() {
+        trail
+    }
+
+    /// Whether a dot of the mesh would touch the path.
+    pub(super) fn is_near(&self, column: usize, row: usize) -> bool {
+        let index = row * self.width + column;
+        column < self.width && self.near.get(index).copied().unwrap_or_default()
+    }
+
+    fn dot(&mut self, (column, row): (usize, usize), (checkpoint, hidden): Trace) {
+        let rank = checkpoint as f64 + if hidden { 0.0 } else { SEEN };
+        self.canvas.dot(column, row, rank, (checkpoint, hidden));
+        if hidden {
+            return;
+        }
+        let across = column.saturating_sub(MOAT)..(column + MOAT + 1).min(self.width);
+        for row in row.saturating_sub(MOAT / 2)..=row + MOAT / 2 {
+            let start = row * self.width;
+            let moat = self.near.get_mut(start + across.start..start + across.end);
+            moat.into_iter().for_each(|dots| dots.fill(true));
+        }
+    }
+}
+
+impl Model<'_> {
+    pub(super) fn draw_path(&self, picture: &mut Picture, trail: &Trail) {
+        for (column, row, dots, (checkpoint, hidden)) in trail.canvas.cells() {
             if let Some(symbol) = self.scene.marker.stroke(dots) {
                 self.put_trace(picture, (column, row), symbol, checkpoint, hidden);
             }
@@ -34,7 +83,7 @@ impl Model<'_> {
     }
 
     /// The dots of a segment, where it is within the window; every other one where it is hidden.
-    fn trace(&self, canvas: &mut Canvas<Trace>, segment: [[f64; 2]; 2], checkpoint: usize) {
+    fn trace(&self, trail: &mut Trail, segment: [[f64; 2]; 2], checkpoint: usize) {
         let [from, to] = segment.map(|point| self.ground(point));
         let Some([from, to]) = clip(from, to, [1.0, 1.0]) else {
             return;
@@ -55,8 +104,7 @@ impl Model<'_> {
             walk(near.place, far.place, |column, row, depth| {
                 let hidden = self.depths.hides(column, row, depth);
                 if !hidden || (column + row).is_multiple_of(2) {
-                    let rank = checkpoint as f64 + if hidden { 0.0 } else { SEEN };
-                    canvas.dot(column, row, rank, (checkpoint, hidden));
+                    trail.dot((column, row), (checkpoint, hidden));
                 }
             });
         }
