@@ -10,6 +10,7 @@ use crate::landscape::explore::{Until, explore};
 use crate::landscape::objective::{Objective, ResidentPlane};
 use crate::landscape::surface::Surface as Grid;
 use crate::landscape::{LandscapeError, device, survey};
+use crate::plot::relief::View;
 use crate::report::surface::{PathPoint, PlaneReport, Report};
 use crate::run::Checkpoint;
 use crate::session::agenda::MARGIN;
@@ -19,7 +20,7 @@ use crate::weights::recipe::{BatchNorm, Directions, Plane, Recipe};
 use crate::weights::{direction, plane};
 use crate::{data, model, report};
 
-use super::options::{Axis, KeyOption, LINES, MeasureOptions, Steps, open_run};
+use super::options::{Axis, DEFAULT_VIEW, KeyOption, LINES, MeasureOptions, Steps, open_run, view};
 use super::output::{Format, OutputOptions, Usage};
 use super::progress;
 use super::trajectory::{ReadPath, read_path};
@@ -73,6 +74,17 @@ pub(super) struct Surface {
     /// Stop at this estimated error, a share of the log-loss range
     #[arg(long, value_name = "ERROR", default_value_t = 0.01)]
     tolerance: f64,
+    /// A relief instead of the map, turned and tilted by degrees (30,35): --relief=120,50
+    #[arg(
+        long,
+        value_name = "TURN,TILT",
+        value_parser = view,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = DEFAULT_VIEW,
+        allow_hyphen_values = true
+    )]
+    relief: Option<View>,
     #[command(flatten)]
     output: OutputOptions,
 }
@@ -93,6 +105,9 @@ struct Scene {
 impl Surface {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run)?;
+        if self.relief.is_some() && self.output.format != Format::Text {
+            return Err(Usage("--relief is a picture in text: leave out --format".into()).into());
+        }
         let scene = self.scene()?;
         let resident = scene.objective.resident(&scene.plane)?;
         let coordinates: Vec<[f64; 2]> = scene.places.iter().map(|place| place.0).collect();
@@ -112,7 +127,7 @@ impl Surface {
         bar.finish_and_clear();
         let report = self.report(&scene, grid, path);
         self.output.write(&match self.output.format {
-            Format::Text => report.text(),
+            Format::Text => report.text(self.relief),
             Format::Json => report::json(&report.json())?,
             Format::Csv => report.csv()?,
         })

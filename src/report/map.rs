@@ -1,15 +1,16 @@
-//! The map of the screen as plain characters.
+//! The map of the screen and its relief as plain characters.
 
 use crate::landscape::surface::Surface;
 use crate::plot::levels::Scale;
 use crate::plot::map::{AxisTitle, Backdrop, Layers, MapScene, draw};
 use crate::plot::raster::Marker;
+use crate::plot::relief::{self, View};
 
 /// Characters across and lines down: what fits a page and most terminals.
 const WIDTH: usize = 96;
 const HEIGHT: usize = 30;
 
-/// What a printed map shows.
+/// What a printed map or relief shows.
 #[derive(Clone, Debug)]
 pub struct PrintedMap<'a> {
     /// The measured surface, if there is one.
@@ -29,12 +30,22 @@ pub struct PrintedMap<'a> {
 /// Draws the map without colours, in braille where the terminal's language has more than ASCII.
 #[must_use]
 pub fn text(map: &PrintedMap<'_>) -> String {
+    draw(&scene(map), WIDTH, HEIGHT).text()
+}
+
+/// Draws the surface as a relief, in the same characters.
+#[must_use]
+pub fn relief(map: &PrintedMap<'_>, view: View) -> String {
+    relief::draw(&scene(map), view, WIDTH, HEIGHT).text()
+}
+
+fn scene<'a>(map: &PrintedMap<'a>) -> MapScene<'a> {
     let title = |k: usize| AxisTitle {
         name: map.axes[k].to_owned(),
         share: map.explained.map(|explained| explained[k]),
     };
     let unicode = speaks_unicode();
-    let scene = MapScene {
+    MapScene {
         x: map.window[0],
         y: map.window[1],
         backdrop: map.surface.map(|surface| Backdrop {
@@ -58,8 +69,7 @@ pub fn text(map: &PrintedMap<'_>) -> String {
             Marker::Ascii
         },
         tints: None,
-    };
-    draw(&scene, WIDTH, HEIGHT).text()
+    }
 }
 
 /// By the variables that POSIX has for it, the strongest first.

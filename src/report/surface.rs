@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::data::Split;
 use crate::landscape::surface::{Measure, Surface};
+use crate::plot::relief::View;
 use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::recipe::BatchNorm;
 
@@ -168,23 +169,23 @@ impl Report {
         csv_rows(std::iter::once(head).chain(rows))
     }
 
-    /// Summary, map, slices through the origin.
+    /// Summary, map, slices through the origin. With a view, the surface is a relief instead of a map.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, relief: Option<View>) -> String {
         let mut text = self.summary();
         text.push('\n');
-        text += &self.map();
+        text += &self.picture(relief);
         text += &self.slices();
         text
     }
 
-    fn map(&self) -> String {
+    fn picture(&self, relief: Option<View>) -> String {
         let ends = |lines: &[f64]| {
             [lines.first(), lines.last()].map(|end| end.copied().unwrap_or_default())
         };
         let path: Vec<[f64; 2]> = self.path.iter().map(|point| [point.x, point.y]).collect();
         let is_origin = |point: &PathPoint| point.step == self.origin;
-        map::text(&PrintedMap {
+        let printed = PrintedMap {
             surface: Some(&self.grid),
             window: [ends(self.grid.x()), ends(self.grid.y())],
             path: &path,
@@ -199,7 +200,11 @@ impl Report {
                 .explained
                 .as_ref()
                 .and_then(|shares| Some([*shares.first()?, *shares.get(1)?])),
-        })
+        };
+        match relief {
+            Some(view) => map::relief(&printed, view),
+            None => map::text(&printed),
+        }
     }
 
     fn summary(&self) -> String {

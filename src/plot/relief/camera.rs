@@ -177,7 +177,7 @@ mod tests {
     fn at_45_degrees_and_30_of_tilt_the_nearest_corner_is_lowest() {
         let camera = camera(45.0, 30.0);
         let slant = 30f64.to_radians().cos();
-        let size = 95.0f64.min(1e9) / (2.0 * REACH * 0.5 + HEIGHT * slant);
+        let size = 95.0 / (2.0 * REACH * 0.5 + HEIGHT * slant);
         let size = size.min(119.0 / (2.0 * REACH));
         assert_near(
             camera.place([0.0, 0.0, 0.0]),

@@ -1,7 +1,7 @@
 //! Around the surface: the outline of the ground, the axis of the loss, and the titles.
 
 use super::super::map::Area;
-use super::super::picture::{Cell, Picture};
+use super::super::picture::Picture;
 use super::super::raster::Marker;
 use super::canvas::Canvas;
 use super::depth::walk;
@@ -176,12 +176,5 @@ impl Model<'_> {
             Marker::Ascii => ['>', '>', '^', '<', '<', '<', 'v', '>'],
         };
         arrows[eighth.rem_euclid(8) as usize]
-    }
-}
-
-impl Model<'_> {
-    /// The ink of an outline.
-    pub(super) fn outline_ink(&self) -> Cell {
-        self.scene.faint_ink()
     }
 }

@@ -17,6 +17,8 @@ mod depth;
 mod frame;
 mod mesh;
 mod path;
+#[cfg(test)]
+mod tests;
 
 use super::levels::LABEL_WIDTH;
 use super::map::ground::band_colour;
@@ -163,7 +165,7 @@ impl<'a> Model<'a> {
         for (column, row, dots, ink) in canvas.cells() {
             if let Some(symbol) = self.scene.marker.stroke(dots) {
                 let ink = match ink {
-                    Ink::Outline => self.outline_ink(),
+                    Ink::Outline => self.scene.faint_ink(),
                     Ink::Surface(tone) => self.line_ink(tone),
                 };
                 picture.put(column, row, Cell { symbol, ..ink });
