@@ -270,7 +270,13 @@ fn surface_text_is_a_relief_when_asked_and_turns_with_its_angle() {
     let (run, data) = (fixture("mlp-fashion"), fixture("fashion-mnist"));
     let surface = [&["surface", run.as_str(), "--data", &data], &SMALL[..]].concat();
     let relief = |option: &str| {
-        let text = stdout(&[&surface[..], &[option]].concat());
+        let arguments = [&surface[..], &[option]].concat();
+        let output = program()
+            .args(arguments)
+            .env("LC_ALL", "C.UTF-8")
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
         let lines = text.lines().skip_while(|line| !line.is_empty());
         lines.skip(1).take(30).collect::<Vec<_>>().join("\n")
     };

@@ -84,6 +84,9 @@ fn span(places: [f64; 3], dots: usize) -> std::ops::Range<usize> {
     first..end
 }
 
+/// What rounding errors may take from a place that lies on the border of two dots.
+const ROUNDING: f64 = 1e-6;
+
 /// The dots of a straight line, one for each step along its longer extent, with their depths.
 pub(super) fn walk(from: Vertex, to: Vertex, mut at: impl FnMut(usize, usize, f64)) {
     let way = [0, 1, 2].map(|k| to[k] - from[k]);
@@ -94,6 +97,7 @@ pub(super) fn walk(from: Vertex, to: Vertex, mut at: impl FnMut(usize, usize, f6
     for step in 0..=steps as usize {
         let share = step as f64 / steps;
         let [across, down, depth] = [0, 1, 2].map(|k| from[k] + way[k] * share);
+        let (across, down) = (across + ROUNDING, down + ROUNDING);
         if across >= 0.0 && down >= 0.0 {
             at(across as usize, down as usize, depth);
         }

@@ -188,7 +188,8 @@ impl Model<'_> {
         Some((across as usize / 2, down as usize / 4))
     }
 
-    fn is_hidden(&self, point: [f64; 2]) -> bool {
+    /// Whether the surface is in front of a point of the path.
+    pub(super) fn is_hidden(&self, point: [f64; 2]) -> bool {
         self.seen(point).is_some_and(|[across, down, depth]| {
             self.depths.hides(across as usize, down as usize, depth)
         })

@@ -101,16 +101,12 @@ fn ridge(_: f64, y: f64) -> f64 {
     0.3 + 4.0 * (-8.0 * (y + 0.5).powi(2)).exp()
 }
 
-/// Bands of the surface that are in sight.
-fn bands_in_sight(scene: &MapScene<'_>, view: View) -> BTreeSet<usize> {
-    let model = Model::new(scene, view, 60, 24);
-    let mut canvas = Canvas::new(60, 24);
-    model.trace_mesh(&mut canvas, &Trail::of(&model, 60, 24));
-    let bands = canvas.cells().filter_map(|(_, _, _, ink)| match ink {
-        Ink::Surface(tone) => Some(tone.band),
-        Ink::Outline => None,
-    });
-    bands.collect()
+/// The dots of the mesh that are in sight, cell by cell.
+fn mesh_in_sight(scene: &MapScene<'_>, view: View, width: usize, height: usize) -> Canvas<Ink> {
+    let model = Model::new(scene, view, width, height);
+    let mut canvas = Canvas::new(width, height);
+    model.trace_mesh(&mut canvas, &Trail::of(&model, width, height));
+    canvas
 }
 
 #[test]
@@ -156,21 +152,27 @@ fn between_its_points_the_mesh_is_linear() {
 fn a_flat_surface_is_straight_lines_from_above_and_one_from_the_side() {
     let surface = surface(|_, _| 2.0);
     let scene = scene(&surface, &[]);
-    let from_above = dots(&draw(&scene, ABOVE, 40, 11));
-    let model = Model::new(&scene, ABOVE, 40, 11);
+    let lines = Model::new(&scene, ABOVE, 40, 11).mesh.density.spaces + 1;
+    let seen = |view| {
+        let mut picture = Picture::new(40, 11);
+        for (column, row, dots, _) in mesh_in_sight(&scene, view, 40, 11).cells() {
+            let symbol = Marker::Braille.stroke(dots).unwrap();
+            picture.cell_mut(column, row).unwrap().symbol = symbol;
+        }
+        dots(&picture)
+    };
+    let from_above = seen(ABOVE);
     let columns: BTreeSet<usize> = from_above.iter().map(|dot| dot.0).collect();
     let rows: BTreeSet<usize> = from_above.iter().map(|dot| dot.1).collect();
     let full = |column: usize| rows.iter().all(|row| from_above.contains(&(column, *row)));
     let upright: Vec<usize> = columns.iter().copied().filter(|c| full(*c)).collect();
     let level = |row: usize| columns.iter().all(|c| from_above.contains(&(*c, row)));
     let level: Vec<usize> = rows.iter().copied().filter(|r| level(*r)).collect();
-    let lines = model.mesh.density.spaces + 1;
     assert_eq!((upright.len(), level.len()), (lines, lines));
     let on_line = |dot: &(usize, usize)| upright.contains(&dot.0) || level.contains(&dot.1);
     assert!(from_above.iter().all(on_line));
     let side = View { tilt: 0.0, ..ABOVE };
-    let from_the_side = dots(&draw(&scene, side, 40, 11));
-    let rows: BTreeSet<usize> = from_the_side.iter().map(|dot| dot.1).collect();
+    let rows: BTreeSet<usize> = seen(side).iter().map(|dot| dot.1).collect();
     assert_eq!(rows.len(), 1);
 }
 
@@ -186,7 +188,14 @@ fn a_ridge_in_front_hides_the_valley_behind_it() {
     assert_eq!(seen(0.0, 15.0), [true, false]);
     assert_eq!(seen(0.0, 90.0), [true, true]);
     assert_eq!(seen(180.0, 15.0), [true, true]);
-    let bands = |turn| bands_in_sight(&scene, View { turn, tilt: 15.0 });
+    let bands = |turn| -> BTreeSet<usize> {
+        let canvas = mesh_in_sight(&scene, View { turn, tilt: 30.0 }, 60, 24);
+        let bands = canvas.cells().filter_map(|(_, _, _, ink)| match ink {
+            Ink::Surface(tone) => Some(tone.band),
+            Ink::Outline => None,
+        });
+        bands.collect()
+    };
     // The foot of the ridge on this side is half way up; only the valley is as low as this.
     assert!(!bands(0.0).contains(&low), "{:?}", bands(0.0));
     assert!(bands(180.0).contains(&low), "{:?}", bands(180.0));
@@ -205,9 +214,9 @@ fn through_a_hole_one_sees_what_is_behind() {
     let hides = |surface: &Surface, x: f64| {
         let view = View {
             turn: 0.0,
-            tilt: 15.0,
+            tilt: 30.0,
         };
-        Model::new(&scene(surface, &[]), view, 60, 24).is_hidden([x, 0.5])
+        Model::new(&scene(surface, &[]), view, 60, 24).is_hidden([x, 0.9])
     };
     assert!(hides(&whole, 0.0) && hides(&whole, 0.8));
     assert!(!hides(&holed, 0.0) && hides(&holed, 0.8));
