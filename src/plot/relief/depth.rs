@@ -174,7 +174,7 @@ mod tests {
     fn a_line_has_a_dot_for_each_step_and_none_twice_beside_itself() {
         let mut dots = Vec::new();
         walk([0.5, 0.5, 0.0], [6.5, 2.5, 3.0], |c, r, d| {
-            dots.push((c, r, d))
+            dots.push((c, r, d));
         });
         let places: Vec<_> = dots.iter().map(|(c, r, _)| (*c, *r)).collect();
         assert_eq!(

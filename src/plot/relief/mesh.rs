@@ -104,10 +104,10 @@ impl Mesh {
         let clipped = top.is_some_and(|top| field.loss.iter().any(|loss| loss > top));
         Self {
             density,
+            levels,
             heights,
             clipped,
             nodes,
-            levels,
         }
     }
 

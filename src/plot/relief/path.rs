@@ -66,8 +66,10 @@ impl Trail {
         let across = column.saturating_sub(MOAT)..(column + MOAT + 1).min(self.width);
         for row in row.saturating_sub(MOAT / 2)..=row + MOAT / 2 {
             let start = row * self.width;
-            let moat = self.near.get_mut(start + across.start..start + across.end);
-            moat.into_iter().for_each(|dots| dots.fill(true));
+            let moat = start + across.start..start + across.end;
+            if let Some(dots) = self.near.get_mut(moat) {
+                dots.fill(true);
+            }
         }
     }
 }
