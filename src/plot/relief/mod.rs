@@ -8,7 +8,7 @@
 //!       ╲____PC1____╱ PC2         it is hidden; a hole where nothing is known or no number.
 //! ```
 //!
-//! Faces go into a z-buffer of the picture's dots ([`depth`]); then every dot of a line is asked whether a
+//! Faces go into a z-buffer of the picture's dots (`depth`); then every dot of a line is asked whether a
 //! face is in front of it. That holds for any view, from below as well.
 
 mod camera;
