@@ -266,6 +266,30 @@ fn surface_text_is_a_map_with_slices() {
 }
 
 #[test]
+fn surface_text_is_a_relief_when_asked_and_turns_with_its_angle() {
+    let (run, data) = (fixture("mlp-fashion"), fixture("fashion-mnist"));
+    let surface = [&["surface", run.as_str(), "--data", &data], &SMALL[..]].concat();
+    let relief = |option: &str| {
+        let arguments = [&surface[..], &[option]].concat();
+        let output = program()
+            .args(arguments)
+            .env("LC_ALL", "C.UTF-8")
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines = text.lines().skip_while(|line| !line.is_empty());
+        lines.skip(1).take(30).collect::<Vec<_>>().join("\n")
+    };
+    let default = relief("--relief");
+    assert_eq!(default, relief("--relief=30,35"));
+    assert!(default.contains("PC1 →") && default.contains("PC2 ↖"));
+    assert!(relief("--relief=210,35").contains("PC1 ←"));
+    let wrong = |more: &[&str]| refusal(&[&surface[..], more].concat(), 2);
+    assert!(wrong(&["--relief", "--format", "json"]).contains("--relief is a picture in text"));
+    assert!(wrong(&["--relief=30"]).contains("expected TURN,TILT"));
+}
+
+#[test]
 fn inspect_tells_tensors_norms_and_the_architecture() {
     let value = json(&["inspect", &fixture("resnet8-fashion"), "--format", "json"]);
     assert_eq!(

@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::data::{Count, Order, Request, Split};
 use crate::landscape::surveyor::Setup;
+use crate::plot::relief::View;
 use crate::run::Checkpoint;
 use crate::run::scan::{self, Opened};
 
@@ -184,6 +185,24 @@ impl FromStr for Axis {
     }
 }
 
+/// The view of a relief that is asked for without numbers, as it is written.
+pub(super) const DEFAULT_VIEW: &str = "30,35";
+
+/// Turn and tilt of a relief: `TURN,TILT`, degrees.
+pub(super) fn view(text: &str) -> Result<View, String> {
+    let number = |text: &str| {
+        let number = text.trim().parse().ok();
+        number.filter(|value: &f64| value.is_finite())
+    };
+    text.split_once(',')
+        .and_then(|(turn, tilt)| number(turn).zip(number(tilt)))
+        .filter(|(_, tilt)| (-90.0..=90.0).contains(tilt))
+        .map(|(turn, tilt)| View { turn, tilt })
+        .ok_or_else(|| {
+            format!("expected TURN,TILT in degrees with TILT from -90 to 90, got {text}")
+        })
+}
+
 /// Opens a run for a command that is not live: what cannot be read is said on stderr and left out.
 pub(super) fn open_run(
     run: &Path,
@@ -252,6 +271,17 @@ mod tests {
         assert_eq!(axis("-0.5:2e1:9"), Some((-0.5, 20.0, 9)));
         for wrong in ["1", "1:1", "2:1", "0:1:1", "0:1:2:3", "0:nan", "0:1:9999"] {
             assert_eq!(axis(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_view_is_two_angles() {
+        let angles = |text: &str| view(text).ok().map(|view| (view.turn, view.tilt));
+        assert_eq!(angles("120,50"), Some((120.0, 50.0)));
+        assert_eq!(angles("-45, -90"), Some((-45.0, -90.0)));
+        assert_eq!(view(DEFAULT_VIEW), Ok(View::default()));
+        for wrong in ["", "30", "30,", "30,91", "30,35,1", "nan,35", "30,inf"] {
+            assert_eq!(angles(wrong), None, "{wrong}");
         }
     }
 

@@ -6,11 +6,12 @@ use clap::Args;
 
 use crate::landscape::explore::{Until, explore};
 use crate::landscape::surface::Surface as Grid;
+use crate::plot::relief::View;
 use crate::report;
 use crate::report::surface::Report;
 
-use super::options::{KeyOption, MeasureOptions, Steps};
-use super::output::{Format, OutputOptions};
+use super::options::{DEFAULT_VIEW, KeyOption, MeasureOptions, Steps, view};
+use super::output::{Format, OutputOptions, Usage};
 use super::progress;
 use super::scene::{GridOptions, PlaneOptions};
 
@@ -35,6 +36,17 @@ pub(super) struct Surface {
     /// Stop at this estimated error, a share of the log-loss range
     #[arg(long, value_name = "ERROR", default_value_t = 0.01)]
     tolerance: f64,
+    /// A relief instead of the map, turned and tilted by degrees (30,35): --relief=120,50
+    #[arg(
+        long,
+        value_name = "TURN,TILT",
+        value_parser = view,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = DEFAULT_VIEW,
+        allow_hyphen_values = true
+    )]
+    relief: Option<View>,
     #[command(flatten)]
     output: OutputOptions,
 }
@@ -42,6 +54,9 @@ pub(super) struct Surface {
 impl Surface {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run)?;
+        if self.relief.is_some() && self.output.format != Format::Text {
+            return Err(Usage("--relief is a picture in text: leave out --format".into()).into());
+        }
         let scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;
         let resident = scene.objective.resident(&scene.plane)?;
         let coordinates = scene.coordinates();
@@ -72,7 +87,7 @@ impl Surface {
             path,
         };
         self.output.write(&match self.output.format {
-            Format::Text => report.text(),
+            Format::Text => report.text(self.relief),
             Format::Json => report::json(&report.json())?,
             Format::Csv => report.csv()?,
         })

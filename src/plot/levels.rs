@@ -47,6 +47,9 @@ const FLOOR: f64 = 5e-3;
 /// A level may be moved by this share of its distance to its neighbour to become a round number.
 const SLACK: f64 = 0.15;
 
+/// Losses that differ by less than this share are equal but for rounding errors of interpolation.
+const EQUAL: f64 = 1e-12;
+
 /// Losses at which contour lines are drawn, ascending, finite, all above the lowest loss in sight.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Levels {
@@ -64,7 +67,8 @@ impl Levels {
         let (Some(&lowest), Some(&highest)) = (sorted.first(), sorted.last()) else {
             return Self::default();
         };
-        if lowest >= highest || !(highest - lowest).is_normal() || count == 0 {
+        let equal = highest - lowest <= EQUAL * highest.abs().max(lowest.abs());
+        if equal || !(highest - lowest).is_normal() || count == 0 {
             return Self {
                 values: Vec::new(),
                 lowest: Some(lowest),
@@ -89,6 +93,12 @@ impl Levels {
     #[must_use]
     pub fn values(&self) -> &[f64] {
         &self.values
+    }
+
+    /// The lowest loss in sight, if there is one.
+    #[must_use]
+    pub fn lowest(&self) -> Option<f64> {
+        self.lowest
     }
 
     /// How many levels are not above this loss: 0 is the lowest band, `values().len()` the highest.
@@ -245,7 +255,9 @@ mod tests {
 
     #[test]
     fn a_flat_surface_and_one_that_is_all_holes_have_one_band() {
-        for losses in [vec![], vec![2.0; 9], vec![f64::NAN, f64::INFINITY]] {
+        let rounded = vec![2.0, 2.0 + 4.0 * f64::EPSILON];
+        let not_finite = vec![f64::NAN, f64::INFINITY];
+        for losses in [vec![], vec![2.0; 9], rounded, not_finite] {
             let levels = Levels::of(Scale::Log, losses, 8);
             assert_eq!((levels.values().len(), levels.bands()), (0, 1));
             assert_eq!(levels.band(2.0), 0);

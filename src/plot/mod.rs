@@ -1,5 +1,6 @@
-//! Pictures as pure geometry: levels, contours, rasters, axes and the map as a grid of character
-//! cells. Nothing here knows a terminal; the screen copies a [`picture::Picture`], a report prints it.
+//! Pictures as pure geometry: levels, contours, rasters, axes, and the map and the relief as grids of
+//! character cells. Nothing here knows a terminal; the screen copies a [`picture::Picture`], a report
+//! prints it.
 
 pub mod axis;
 pub mod colormap;
@@ -9,3 +10,4 @@ pub mod levels;
 pub mod map;
 pub mod picture;
 pub mod raster;
+pub mod relief;

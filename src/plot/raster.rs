@@ -114,6 +114,15 @@ impl Raster {
         self.cells.get(index).copied().unwrap_or_default()
     }
 
+    /// Sets the dot at a column and a row of dots; outside there is none.
+    pub fn dot(&mut self, column: usize, row: usize) {
+        if column / 2 < self.width
+            && let Some(dots) = self.cells.get_mut(row / 4 * self.width + column / 2)
+        {
+            dots.0 |= BITS[row % 4][column % 2];
+        }
+    }
+
     /// Draws a straight line between two places in cells (0,0 is the upper left corner), and tells
     /// which cells it touched. What lies outside, or is not finite, is not drawn.
     pub fn line(&mut self, from: [f64; 2], to: [f64; 2], mut touched: impl FnMut(usize, usize)) {
@@ -129,14 +138,14 @@ impl Raster {
             let share = step as f64 / steps as f64;
             let column = ((from[0] * 2.0 + across * share) as usize).min(self.width * 2 - 1);
             let row = ((from[1] * 4.0 + down * share) as usize).min(height * 4 - 1);
-            self.cells[row / 4 * self.width + column / 2].0 |= BITS[row % 4][column % 2];
+            self.dot(column, row);
             touched(column / 2, row / 4);
         }
     }
 }
 
 /// The part of a segment that lies in the rectangle from (0,0) to `size` (Liang and Barsky).
-fn clip(from: [f64; 2], to: [f64; 2], size: [f64; 2]) -> Option<[[f64; 2]; 2]> {
+pub(super) fn clip(from: [f64; 2], to: [f64; 2], size: [f64; 2]) -> Option<[[f64; 2]; 2]> {
     let finite = from.iter().chain(&to).all(|v| v.is_finite());
     if !finite || size.contains(&0.0) {
         return None;

@@ -1,15 +1,16 @@
-//! The map of the screen as plain characters.
+//! The map of the screen and its relief as plain characters.
 
 use crate::landscape::surface::Surface;
 use crate::plot::levels::Scale;
 use crate::plot::map::{AxisTitle, Backdrop, Extras, Layers, MapScene, draw};
 use crate::plot::raster::Marker;
+use crate::plot::relief::{self, View};
 
 /// Characters across and lines down: what fits a page and most terminals.
 const WIDTH: usize = 96;
 const HEIGHT: usize = 30;
 
-/// What a printed map shows.
+/// What a printed map or relief shows.
 #[derive(Clone, Debug)]
 pub struct PrintedMap<'a> {
     /// The measured surface, if there is one.
@@ -31,7 +32,17 @@ pub struct PrintedMap<'a> {
 /// Draws the map without colours, in braille where the terminal's language has more than ASCII.
 #[must_use]
 pub fn text(map: &PrintedMap<'_>) -> String {
-    let scene = MapScene {
+    draw(&scene(map), WIDTH, HEIGHT).text()
+}
+
+/// Draws the surface as a relief, in the same characters.
+#[must_use]
+pub fn relief(map: &PrintedMap<'_>, view: View) -> String {
+    relief::draw(&scene(map), view, WIDTH, HEIGHT).text()
+}
+
+fn scene<'a>(map: &PrintedMap<'a>) -> MapScene<'a> {
+    MapScene {
         x: map.window[0],
         y: map.window[1],
         backdrop: map.surface.map(|surface| Backdrop {
@@ -47,8 +58,7 @@ pub fn text(map: &PrintedMap<'_>) -> String {
         marker: marker(),
         tints: None,
         extras: map.extras,
-    };
-    draw(&scene, WIDTH, HEIGHT).text()
+    }
 }
 
 /// Titles of the axes.

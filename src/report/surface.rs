@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::data::Split;
 use crate::landscape::surface::{Measure, Surface};
+use crate::plot::relief::View;
 use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::recipe::BatchNorm;
 
@@ -170,17 +171,17 @@ impl Report {
         csv_rows(std::iter::once(head).chain(points))
     }
 
-    /// Summary, map, slices through the origin.
+    /// Summary, map, slices through the origin. With a view, the surface is a relief instead of a map.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, relief: Option<View>) -> String {
         let mut text = self.summary();
         text.push('\n');
-        text += &self.map();
+        text += &self.picture(relief);
         text += &self.slices();
         text
     }
 
-    fn map(&self) -> String {
+    fn picture(&self, relief: Option<View>) -> String {
         let ends = |lines: &[f64]| {
             [lines.first(), lines.last()].map(|end| end.copied().unwrap_or_default())
         };
@@ -188,7 +189,7 @@ impl Report {
         let doubt = |point: &PathPoint| self.grid.doubt(point.loss, point.plane_loss);
         let doubts: Vec<f64> = self.path.iter().map(doubt).collect();
         let is_origin = |point: &PathPoint| point.step == self.origin;
-        map::text(&PrintedMap {
+        let printed = PrintedMap {
             surface: Some(&self.grid),
             window: [ends(self.grid.x()), ends(self.grid.y())],
             path: &path,
@@ -207,7 +208,11 @@ impl Report {
                 doubts: &doubts,
                 ..Extras::default()
             },
-        })
+        };
+        match relief {
+            Some(view) => map::relief(&printed, view),
+            None => map::text(&printed),
+        }
     }
 
     fn summary(&self) -> String {

@@ -1,7 +1,7 @@
 //! Around the map: how the picture is divided, ticks and titles of the axes.
 
 use super::super::axis::ticks;
-use super::super::picture::{Cell, Picture};
+use super::super::picture::Picture;
 use super::super::raster::Marker;
 use super::{Area, MapScene, Sheet, legend};
 
@@ -41,10 +41,10 @@ impl Sheet<'_> {
     fn draw_vertical_axis(&self, picture: &mut Picture) {
         let title = &self.scene.axes[1];
         let end = self.area.left - 1;
-        picture.print_right(end, 0, &title.name, self.title_ink());
+        picture.print_right(end, 0, &title.name, self.scene.title_ink());
         let mut free_from = 2;
         if let Some(percent) = title.percent() {
-            picture.print_right(end, 1, &percent, self.text_ink());
+            picture.print_right(end, 1, &percent, self.scene.text_ink());
             free_from = 3;
         }
         let [min, max] = self.scene.y;
@@ -53,13 +53,13 @@ impl Sheet<'_> {
                 continue;
             };
             if row >= free_from {
-                picture.print_right(end, row, &tick.label, self.faint_ink());
+                picture.print_right(end, row, &tick.label, self.scene.faint_ink());
                 let dash = if self.scene.marker == Marker::Ascii {
                     '-'
                 } else {
                     '╶'
                 };
-                picture.print_right(end + 1, row, &dash.to_string(), self.faint_ink());
+                picture.print_right(end + 1, row, &dash.to_string(), self.scene.faint_ink());
             }
         }
     }
@@ -70,12 +70,12 @@ impl Sheet<'_> {
         let title = &self.scene.axes[0];
         let percent = title.percent().map_or(String::new(), |p| format!(" {p}"));
         let free_until = end - (title.name.chars().count() + percent.chars().count()).min(end);
-        picture.print_right(end, row, &percent, self.text_ink());
+        picture.print_right(end, row, &percent, self.scene.text_ink());
         picture.print_right(
             end - percent.chars().count(),
             row,
             &title.name,
-            self.title_ink(),
+            self.scene.title_ink(),
         );
         let [min, max] = self.scene.x;
         for tick in ticks(min, max, (self.area.width / 7).clamp(2, 9)) {
@@ -85,26 +85,8 @@ impl Sheet<'_> {
             let length = tick.label.chars().count();
             let start = (self.area.left + column).saturating_sub(length / 2);
             if start + length + 1 < free_until {
-                picture.print(start, row, &tick.label, self.faint_ink());
+                picture.print(start, row, &tick.label, self.scene.faint_ink());
             }
-        }
-    }
-
-    pub(super) fn text_ink(&self) -> Cell {
-        Cell::ink(self.scene.tints.map(|tints| tints.text))
-    }
-
-    pub(super) fn title_ink(&self) -> Cell {
-        Cell {
-            bold: true,
-            ..self.text_ink()
-        }
-    }
-
-    pub(super) fn faint_ink(&self) -> Cell {
-        Cell {
-            dim: self.scene.tints.is_none(),
-            ..Cell::ink(self.scene.tints.map(|tints| tints.faint))
         }
     }
 }

@@ -85,7 +85,7 @@ impl Sheet<'_> {
     fn sign(&self, symbol: char) -> Cell {
         Cell {
             symbol,
-            ..self.faint_ink()
+            ..self.scene.faint_ink()
         }
     }
 
@@ -143,7 +143,7 @@ impl Sheet<'_> {
 }
 
 /// The colour behind a band.
-pub(super) fn band_colour(tints: &Tints, band: usize, bands: usize, dim: bool) -> Rgb {
+pub(in crate::plot) fn band_colour(tints: &Tints, band: usize, bands: usize, dim: bool) -> Rgb {
     let [clear, receded] = RECEDE;
     let colour = tints.colormap.band(band, bands);
     colour.towards(tints.ground, if dim { receded } else { clear })

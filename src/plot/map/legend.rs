@@ -26,7 +26,7 @@ impl Sheet<'_> {
         if left + WIDTH > picture.width() + 1 {
             return;
         }
-        picture.print(left, self.area.top, "loss", self.title_ink());
+        picture.print(left, self.area.top, "loss", self.scene.title_ink());
         let notes = self.notes();
         let room = self.area.height.saturating_sub(1 + notes.len());
         let (entries, tallest) = if self.has_bands() {
@@ -43,12 +43,22 @@ impl Sheet<'_> {
                     picture.put(left + column, row + line, entry.sample);
                 }
             }
-            picture.print(left + 3, row + tall - 1, &entry.label, self.text_ink());
+            picture.print(
+                left + 3,
+                row + tall - 1,
+                &entry.label,
+                self.scene.text_ink(),
+            );
             row += tall;
         }
         for (offset, (sign, meaning)) in notes.iter().enumerate() {
             let row = self.area.top + self.area.height - notes.len() + offset;
-            picture.print(left, row, &format!("{sign}  {meaning}"), self.faint_ink());
+            picture.print(
+                left,
+                row,
+                &format!("{sign}  {meaning}"),
+                self.scene.faint_ink(),
+            );
         }
     }
 

@@ -13,11 +13,11 @@
 //! it is wide; the axes have a scale each, so that the window fills the whole area.
 
 mod frame;
-mod ground;
+pub(super) mod ground;
 mod isolines;
 mod legend;
 pub mod panels;
-mod path;
+pub(super) mod path;
 
 use crate::landscape::field::{Field, Origin};
 use crate::landscape::surface::Surface;
@@ -25,7 +25,7 @@ use crate::landscape::survey::spread;
 
 use super::colormap::Colormap;
 use super::levels::{Levels, Scale};
-use super::picture::{Picture, Rgb};
+use super::picture::{Cell, Picture, Rgb};
 use super::raster::Marker;
 
 /// How the loss is drawn.
@@ -91,6 +91,21 @@ pub struct Backdrop<'a> {
     pub stale: bool,
 }
 
+impl Backdrop<'_> {
+    /// The surface at the crossings of these lines of the scene (ascending).
+    pub(super) fn sample(&self, x: Vec<f64>, y: Vec<f64>) -> Field {
+        let own = |lines: &[f64], shift: f64| lines.iter().map(|v| v - shift).collect::<Vec<_>>();
+        let [across, up] = self.shift;
+        let field = self.surface.sample(&own(&x, across), &own(&y, up));
+        Field { x, y, ..field }
+    }
+
+    /// Whether what is shown is not the last word: interpolated only, or of an earlier plane.
+    pub(super) fn is_preliminary(&self, origin: Origin) -> bool {
+        origin != Origin::Measured || self.stale
+    }
+}
+
 /// Title of an axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AxisTitle {
@@ -101,7 +116,7 @@ pub struct AxisTitle {
 }
 
 impl AxisTitle {
-    fn percent(&self) -> Option<String> {
+    pub(super) fn percent(&self) -> Option<String> {
         self.share.map(|share| format!("{:.1} %", share * 100.0))
     }
 }
@@ -150,6 +165,33 @@ const LEVELS: [usize; 2] = [12, 9];
 /// Below this many cells lines only hide the bands.
 const ROOM_FOR_LINES: (usize, usize) = (36, 12);
 
+impl MapScene<'_> {
+    /// The levels of these losses, as many as the characters can tell apart.
+    pub(super) fn levels(&self, losses: impl IntoIterator<Item = f64>) -> Levels {
+        let [coloured, shaded] = LEVELS;
+        let colours = self.tints.is_some() && self.marker != Marker::Ascii;
+        Levels::of(self.scale, losses, if colours { coloured } else { shaded })
+    }
+
+    pub(super) fn text_ink(&self) -> Cell {
+        Cell::ink(self.tints.map(|tints| tints.text))
+    }
+
+    pub(super) fn title_ink(&self) -> Cell {
+        Cell {
+            bold: true,
+            ..self.text_ink()
+        }
+    }
+
+    pub(super) fn faint_ink(&self) -> Cell {
+        Cell {
+            dim: self.tints.is_none(),
+            ..Cell::ink(self.tints.map(|tints| tints.faint))
+        }
+    }
+}
+
 /// Draws the map into this many cells. Any size will do; what has no room is left out: first the
 /// legend, then the axes.
 #[must_use]
@@ -175,23 +217,13 @@ fn draw_in(sheet: &Sheet<'_>, picture: &mut Picture, trail: &path::Trail) {
     sheet.draw_path(picture, trail);
 }
 
-/// How many levels a map has.
-fn level_count(scene: &MapScene<'_>) -> usize {
-    let [coloured, shaded] = LEVELS;
-    if scene.tints.is_some() && scene.marker != Marker::Ascii {
-        coloured
-    } else {
-        shaded
-    }
-}
-
 /// The rectangle of a picture that shows the plane, in cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Area {
-    left: usize,
-    top: usize,
-    width: usize,
-    height: usize,
+pub(super) struct Area {
+    pub(super) left: usize,
+    pub(super) top: usize,
+    pub(super) width: usize,
+    pub(super) height: usize,
 }
 
 /// A scene with the loss sampled for the cells of its area.
@@ -210,7 +242,7 @@ impl<'a> Sheet<'a> {
             .lattice
             .iter()
             .flat_map(|field| field.loss.iter().copied());
-        sheet.levels = Levels::of(scene.scale, losses, level_count(scene));
+        sheet.levels = scene.levels(losses);
         sheet
     }
 
@@ -249,9 +281,9 @@ impl<'a> Sheet<'a> {
         (origin != Origin::Unknown).then_some((field.loss[index], origin))
     }
 
-    /// Whether what a cell shows is not the last word: interpolated only, or of an earlier plane.
     fn is_preliminary(&self, origin: Origin) -> bool {
-        origin != Origin::Measured || self.scene.backdrop.is_some_and(|b| b.stale)
+        let backdrop = self.scene.backdrop;
+        backdrop.is_some_and(|backdrop| backdrop.is_preliminary(origin))
     }
 
     /// Place of a point of the plane in cells from the area's upper left corner.
@@ -283,17 +315,12 @@ impl<'a> Sheet<'a> {
 /// Samples the surface at every half cell of the area.
 fn sample(scene: &MapScene<'_>, backdrop: &Backdrop<'_>, area: Area) -> Field {
     let lines = |[min, max]: [f64; 2], cells: usize| spread(min, max, 2 * cells + 1);
-    let (x, y) = (lines(scene.x, area.width), lines(scene.y, area.height));
-    let own = |lines: &[f64], shift: f64| lines.iter().map(|v| v - shift).collect::<Vec<_>>();
-    let [across, up] = backdrop.shift;
-    let field = backdrop.surface.sample(&own(&x, across), &own(&y, up));
-    Field { x, y, ..field }
+    backdrop.sample(lines(scene.x, area.width), lines(scene.y, area.height))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::picture::Cell;
     use super::*;
     use crate::landscape::surface::Measure;
     use proptest::prelude::*;

@@ -2,7 +2,7 @@
 
 use super::super::levels::Levels;
 use super::super::picture::{Cell, Picture};
-use super::{Area, MapScene, Sheet, draw_in, legend, level_count, path::Trail};
+use super::{Area, MapScene, Sheet, draw_in, legend, path::Trail};
 
 /// A cell is twice as high as it is wide, and a panel looks best a little wider than high.
 const ASPECT: f64 = 2.4;
@@ -103,9 +103,9 @@ fn shared_levels(panels: &[Panel<'_>], cells: [usize; 2]) -> Levels {
             .map(|backdrop| super::sample(&panel.scene, &backdrop, area))
     });
     let losses: Vec<f64> = fields.flat_map(|field| field.loss).collect();
-    panels.first().map_or_else(Levels::default, |first| {
-        Levels::of(first.scene.scale, losses, level_count(&first.scene))
-    })
+    panels
+        .first()
+        .map_or_else(Levels::default, |first| first.scene.levels(losses))
 }
 
 #[cfg(test)]

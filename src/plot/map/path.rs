@@ -1,8 +1,8 @@
 //! The path of the run on the map, and the marks on it.
 
-use super::super::picture::{Cell, Picture};
+use super::super::picture::{Cell, Picture, Rgb};
 use super::super::raster::{Marker, Raster};
-use super::{Sheet, Tints};
+use super::{MapScene, Sheet, Tints};
 
 /// How much of the path's colour its oldest part keeps.
 const OLDEST: f64 = 0.45;
@@ -14,9 +14,9 @@ pub(super) const DOUBTFUL: f64 = 0.05;
 
 /// The printed marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Marks {
+pub(in crate::plot) struct Marks {
     start: char,
-    checkpoint: char,
+    pub(in crate::plot) checkpoint: char,
     current: char,
     selected: char,
     lowest: char,
@@ -29,7 +29,7 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    pub(super) fn of(marker: Marker) -> Self {
+    pub(in crate::plot) fn of(marker: Marker) -> Self {
         let [start, checkpoint, current, selected, lowest] = match marker {
             Marker::Braille | Marker::Block => ['○', '•', '●', '◆', '✕'],
             Marker::Ascii => ['S', 'o', 'O', '&', 'X'],
@@ -113,62 +113,17 @@ impl Sheet<'_> {
         self.draw_stations(picture, trail);
     }
 
-    /// Checkpoints from the newest back, as far as they have a cell of their own; then the marks.
+    /// Checkpoints that have a cell of their own; then the marks.
     fn draw_stations(&self, picture: &mut Picture, trail: &Trail) {
         let marks = Marks::of(self.scene.marker);
-        let mut taken: Vec<(usize, usize)> = Vec::new();
-        for (i, station) in trail.stations.iter().enumerate().rev() {
-            let Some((column, row)) = *station else {
-                continue;
-            };
-            let crowded = taken
-                .iter()
-                .any(|t| t.1 == row && t.0.abs_diff(column) <= 1);
-            if !crowded {
-                taken.push((column, row));
-                let doubtful = self.doubt(i) > DOUBTFUL;
-                let mark = if doubtful {
-                    marks.doubtful
-                } else {
-                    marks.checkpoint
-                };
-                self.put_trace(picture, (column, row), mark, i);
-            }
+        for (i, place) in uncrowded(&trail.stations) {
+            self.put_trace(picture, place, self.scene.station(marks, i), i);
         }
         self.draw_rival(picture, marks.rival);
-        let last = trail.stations.len().saturating_sub(1);
-        let station = |i: usize| trail.stations.get(i).copied().flatten();
-        let selected = Some(self.scene.selected).filter(|selected| *selected != last);
-        let [path, mark] = [|t: Tints| t.path, |t: Tints| t.mark];
-        let ranked = [
-            (station(0), marks.start, self.scene.tints.map(path)),
-            (trail.lowest, marks.lowest, self.scene.tints.map(mark)),
-            (station(last), marks.current, self.scene.tints.map(path)),
-            (
-                selected.and_then(station),
-                marks.selected,
-                self.scene.tints.map(mark),
-            ),
-        ];
-        let drops = self.scene.extras.drops.iter();
-        let drops = drops.map(|i| (station(*i), marks.drop, self.scene.tints.map(mark)));
-        for (place, symbol, colour) in drops.chain(ranked) {
+        for (place, cell) in self.scene.marks(&trail.stations, trail.lowest) {
             let Some((column, row)) = place else { continue };
-            let cell = Cell {
-                symbol,
-                bold: true,
-                ..Cell::ink(colour)
-            };
             picture.put(self.area.left + column, self.area.top + row, cell);
         }
-    }
-
-    /// How little the map says about a checkpoint, 0 to 1; 0 where that is not known.
-    fn doubt(&self, checkpoint: usize) -> f64 {
-        let doubt = self.scene.extras.doubts.get(checkpoint).copied();
-        doubt
-            .filter(|doubt| doubt.is_finite())
-            .map_or(0.0, |doubt| doubt.clamp(0.0, 1.0))
     }
 
     /// The checkpoints of a second run, in the colour of marks.
@@ -193,7 +148,6 @@ impl Sheet<'_> {
         }
     }
 
-    /// A piece of the path, the fainter the older it is.
     fn put_trace(
         &self,
         picture: &mut Picture,
@@ -203,8 +157,87 @@ impl Sheet<'_> {
     ) {
         let (column, row) = (self.area.left + column, self.area.top + row);
         let background = picture.cell_mut(column, row).and_then(|c| c.background);
-        let last = self.scene.path.len().saturating_sub(1).max(1);
-        let after = checkpoint > self.scene.selected;
+        let cell = self.scene.trace(symbol, checkpoint, background);
+        picture.put(column, row, cell);
+    }
+}
+
+/// The checkpoints that have no newer one beside them, newest first, with their cells.
+pub(in crate::plot) fn uncrowded(
+    stations: &[Option<(usize, usize)>],
+) -> Vec<(usize, (usize, usize))> {
+    let mut taken: Vec<(usize, (usize, usize))> = Vec::new();
+    for (i, station) in stations.iter().enumerate().rev() {
+        let Some((column, row)) = *station else {
+            continue;
+        };
+        let crowded = taken
+            .iter()
+            .any(|(_, t)| t.1 == row && t.0.abs_diff(column) <= 1);
+        if !crowded {
+            taken.push((i, (column, row)));
+        }
+    }
+    taken
+}
+
+impl MapScene<'_> {
+    /// The marks in the order in which they are put, each with its cell of the picture.
+    pub(in crate::plot) fn marks(
+        &self,
+        stations: &[Option<(usize, usize)>],
+        lowest: Option<(usize, usize)>,
+    ) -> Vec<(Option<(usize, usize)>, Cell)> {
+        let marks = Marks::of(self.marker);
+        let last = stations.len().saturating_sub(1);
+        let station = |i: usize| stations.get(i).copied().flatten();
+        let selected = Some(self.selected).filter(|selected| *selected != last);
+        let [path, mark] = [|t: Tints| t.path, |t: Tints| t.mark].map(|of| self.tints.map(of));
+        let drops = self.extras.drops.iter();
+        let drops = drops.map(|drop| (station(*drop), marks.drop, mark));
+        let ranked = [
+            (station(0), marks.start, path),
+            (lowest, marks.lowest, mark),
+            (station(last), marks.current, path),
+            (selected.and_then(station), marks.selected, mark),
+        ];
+        let all = drops.chain(ranked).map(|(place, symbol, colour)| {
+            let cell = Cell {
+                symbol,
+                bold: true,
+                ..Cell::ink(colour)
+            };
+            (place, cell)
+        });
+        all.collect()
+    }
+
+    /// The sign of a checkpoint: a small one where the map's loss is far from its own.
+    pub(in crate::plot) fn station(&self, marks: Marks, checkpoint: usize) -> char {
+        if self.doubt(checkpoint) > DOUBTFUL {
+            marks.doubtful
+        } else {
+            marks.checkpoint
+        }
+    }
+
+    /// How little the map says about a checkpoint, 0 to 1; 0 where that is not known.
+    fn doubt(&self, checkpoint: usize) -> f64 {
+        let doubt = self.extras.doubts.get(checkpoint).copied();
+        doubt
+            .filter(|doubt| doubt.is_finite())
+            .map_or(0.0, |doubt| doubt.clamp(0.0, 1.0))
+    }
+
+    /// A piece of the path that leads to a checkpoint, the fainter the older it is.
+    pub(in crate::plot) fn trace(
+        &self,
+        symbol: char,
+        checkpoint: usize,
+        background: Option<Rgb>,
+    ) -> Cell {
+        let last = self.path.len().saturating_sub(1).max(1);
+        let after = checkpoint > self.selected;
         let share = if after {
             AFTER
         } else {
@@ -215,12 +248,11 @@ impl Sheet<'_> {
             let ground = background.unwrap_or(tints.ground);
             ground.towards(tints.path, share)
         };
-        let cell = Cell {
+        Cell {
             symbol,
             bold: !after,
-            dim: after && self.scene.tints.is_none(),
-            ..Cell::ink(self.scene.tints.map(faded))
-        };
-        picture.put(column, row, cell);
+            dim: after && self.tints.is_none(),
+            ..Cell::ink(self.tints.map(faded))
+        }
     }
 }

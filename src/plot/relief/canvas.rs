@@ -1,0 +1,60 @@
+//! Dots with what they show: of all that meets in a cell, the one of highest rank gives the colour.
+
+use super::super::raster::{Dots, Raster};
+
+/// Dots over a rectangle of cells, each cell with an ink.
+pub(super) struct Canvas<I> {
+    width: usize,
+    raster: Raster,
+    inks: Vec<Option<(f64, I)>>,
+}
+
+impl<I: Copy> Canvas<I> {
+    /// Without a dot; width and height in cells.
+    pub(super) fn new(width: usize, height: usize) -> Self {
+        Self {
+            width,
+            raster: Raster::new(width, height),
+            inks: vec![None; width * height],
+        }
+    }
+
+    /// Sets the dot at a column and a row of dots; outside there is none.
+    pub(super) fn dot(&mut self, column: usize, row: usize, rank: f64, ink: I) {
+        self.raster.dot(column, row);
+        if column / 2 < self.width
+            && let Some(there) = self.inks.get_mut(row / 4 * self.width + column / 2)
+            && there.is_none_or(|(highest, _)| rank >= highest)
+        {
+            *there = Some((rank, ink));
+        }
+    }
+
+    /// The cells that have dots: column, row, dots and ink.
+    pub(super) fn cells(&self) -> impl Iterator<Item = (usize, usize, Dots, I)> {
+        self.inks.iter().enumerate().filter_map(|(index, ink)| {
+            let (column, row) = (index % self.width, index / self.width);
+            Some((column, row, self.raster.dots(column, row), (*ink)?.1))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::raster::Marker;
+    use super::*;
+
+    #[test]
+    fn the_highest_rank_of_a_cell_gives_its_ink_and_all_give_their_dots() {
+        let mut canvas = Canvas::new(2, 1);
+        canvas.dot(2, 0, -1.0, 'a');
+        canvas.dot(3, 3, -2.0, 'b');
+        canvas.dot(4, 0, 9.0, 'c');
+        canvas.dot(0, 4, 9.0, 'd');
+        let cells: Vec<_> = canvas.cells().collect();
+        assert_eq!(cells.len(), 1);
+        let (column, row, dots, ink) = cells[0];
+        assert_eq!((column, row, ink), (1, 0, 'a'));
+        assert_eq!(Marker::Braille.stroke(dots), Some('⢁'));
+    }
+}
