@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::data::{self, Count, Order, Request};
 use crate::demo::{DemoOptions, train};
+use crate::landscape::curvature::product::KEEP_GRAPH;
 use crate::landscape::surveyor::Setup;
 use crate::report::summary;
 use crate::session::snapshot::{CheckpointState, Snapshot};
@@ -121,6 +122,7 @@ impl Training {
             "--seed",
             &demo.seed.to_string(),
         ]);
+        command.env_remove(KEEP_GRAPH);
         // The other cores are for measuring; candle has a pool of its own beside rayon's.
         command
             .env("RAYON_NUM_THREADS", "1")

@@ -2,6 +2,7 @@
 
 mod compare;
 mod demo;
+mod hessian;
 mod inspect;
 mod line;
 mod measure;
@@ -46,6 +47,8 @@ enum Command {
     Compare(compare::Compare),
     /// 1-D slice through a checkpoint, or the interpolation between two
     Line(line::Line),
+    /// Curvature: extreme eigenvalues of the Hessian, their ratio on a map, the density of the spectrum
+    Hessian(hessian::Hessian),
     /// Tensors, shapes, norms, step, the architecture that was recognized and why
     Inspect(inspect::Inspect),
     /// The training process of `demo`
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Trajectory(command) => command.run(),
         Command::Surface(command) => command.run(),
         Command::Compare(command) => command.run(),
+        Command::Hessian(command) => command.run(),
         Command::Line(command) => command.run(),
         Command::Inspect(command) => command.run(),
     };

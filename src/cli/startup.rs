@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
+use crate::landscape::curvature::product::KEEP_GRAPH;
+
 use directories::ProjectDirs;
 use tracing_subscriber::EnvFilter;
 
@@ -17,7 +19,12 @@ const LOG_LEVEL: &str = "ISOLOSS_LOG";
 /// environment of a running process is unsafe, starting a process with another one is not. When the
 /// start fails the program goes on as it is, only slower.
 pub(super) fn set_environment() {
-    if std::env::var_os(THREADS).is_some() {
+    let is_set = |name: &str| std::env::var_os(name).is_some();
+    // The demo's training takes first derivatives alone, which are cheaper without their graphs.
+    let trains = std::env::args_os()
+        .nth(1)
+        .is_some_and(|command| command == "demo-train");
+    if is_set(THREADS) && (trains || is_set(KEEP_GRAPH)) {
         return;
     }
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -25,9 +32,13 @@ pub(super) fn set_environment() {
         return;
     };
     let mut command = std::process::Command::new(program);
-    command
-        .args(std::env::args_os().skip(1))
-        .env(THREADS, threads.to_string());
+    command.args(std::env::args_os().skip(1)).env(
+        THREADS,
+        std::env::var_os(THREADS).unwrap_or_else(|| threads.to_string().into()),
+    );
+    if !trains {
+        command.env(KEEP_GRAPH, "1");
+    }
     start_instead(command);
 }
 

@@ -2,6 +2,7 @@
 
 pub mod compare;
 mod graph;
+pub mod hessian;
 pub mod inspect;
 pub mod line;
 pub mod lines;

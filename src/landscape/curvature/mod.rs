@@ -7,7 +7,7 @@ pub mod product;
 use serde::{Deserialize, Serialize};
 
 use super::LandscapeError;
-use lanczos::Steps;
+use lanczos::{Ends, Steps};
 use product::Hessian;
 
 /// The ends of the spectrum at a point.
@@ -52,6 +52,27 @@ impl Default for Effort {
     }
 }
 
+/// A small residual says that an eigenvalue is near, not that it is the outermost one: the ends must
+/// have stood still for so many products, too.
+const STILL: usize = 10;
+/// They stand still when they moved by less than this share of the tolerance.
+const MOVED: f64 = 0.25;
+
+fn is_settled(history: &[Ends], tolerance: f64) -> bool {
+    let (Some(now), Some(then)) = (
+        history.last(),
+        history
+            .len()
+            .checked_sub(STILL + 1)
+            .and_then(|i| history.get(i)),
+    ) else {
+        return false;
+    };
+    let moved = (now.lambda_max - then.lambda_max).abs() + (now.lambda_min - then.lambda_min).abs();
+    let bound = tolerance * now.largest();
+    now.residual <= bound && moved <= MOVED * bound
+}
+
 /// λmax and λmin by one run of Lanczos' method; `go_on` is asked before every product.
 ///
 /// # Errors
@@ -63,13 +84,15 @@ pub fn extremes(
 ) -> Result<Extremes, LandscapeError> {
     let mut steps = Steps::from_seed(hessian.dimension(), effort.seed);
     let most = effort.iterations.min(hessian.dimension());
+    let mut history: Vec<Ends> = Vec::new();
     loop {
         if !go_on() {
             return Err(LandscapeError::Stopped);
         }
         let goes_on = steps.advance(|v| hessian.product(v))?;
         let ends = steps.ends();
-        let converged = !goes_on || ends.residual <= effort.tolerance * ends.largest();
+        history.push(ends);
+        let converged = !goes_on || is_settled(&history, effort.tolerance);
         if converged || ends.lambda_max.is_nan() || steps.count() >= most {
             return Ok(Extremes {
                 lambda_max: ends.lambda_max,

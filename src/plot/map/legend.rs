@@ -26,7 +26,8 @@ impl Sheet<'_> {
         if left + WIDTH > picture.width() + 1 {
             return;
         }
-        picture.print(left, self.area.top, "loss", self.scene.title_ink());
+        let of = self.scene.extras.of.unwrap_or("loss");
+        picture.print(left, self.area.top, of, self.scene.title_ink());
         let notes = self.notes();
         let room = self.area.height.saturating_sub(1 + notes.len());
         let (entries, tallest) = if self.has_bands() {

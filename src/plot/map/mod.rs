@@ -158,6 +158,8 @@ pub struct Extras<'a> {
     pub drops: &'a [usize],
     /// The path of a second run on the same plane.
     pub rival: &'a [[f64; 2]],
+    /// What the surface is of, where it is not the loss.
+    pub of: Option<&'a str>,
 }
 
 /// Levels of a coloured map, and of one that has ten shades of characters.

@@ -1,0 +1,193 @@
+//! `isoloss hessian`: the ends of the Hessian's spectrum at a point or on a map, and its density.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+
+use crate::landscape::curvature::density::density;
+use crate::landscape::curvature::product::Curvature;
+use crate::landscape::curvature::{Effort, Extremes, extremes};
+use crate::landscape::objective::ResidentPlane;
+use crate::landscape::survey;
+use crate::report;
+use crate::report::hessian::{Findings, Grid, Point, Report};
+
+use super::options::{KeyOption, MeasureOptions, Steps};
+use super::output::{Format, OutputOptions};
+use super::progress;
+use super::scene::{GridOptions, PlaneOptions, Scene};
+
+/// Lines a side of the map where the user does not say: each point takes as many gradients as a
+/// surface's takes losses.
+const LINES: usize = 11;
+
+#[derive(Debug, Args)]
+pub(super) struct Hessian {
+    /// Folder of the run, or a checkpoint
+    run: PathBuf,
+    #[command(flatten)]
+    key: KeyOption,
+    #[command(flatten)]
+    measure: MeasureOptions,
+    /// Which checkpoints: A..B or every:N
+    #[arg(long, value_name = "STEPS")]
+    steps: Option<Steps>,
+    #[command(flatten)]
+    plane: PlaneOptions,
+    /// Where on the plane: α,β
+    #[arg(
+        long,
+        value_name = "A,B",
+        default_value = "0,0",
+        allow_hyphen_values = true
+    )]
+    point: Place,
+    /// Also on a grid of the plane: |λmin/λmax| at each point
+    #[arg(long)]
+    map: bool,
+    #[command(flatten)]
+    grid: GridOptions,
+    /// Also the density of the spectrum at the point
+    #[arg(long)]
+    density: bool,
+    /// Random vectors of the density
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    probes: u64,
+    /// Most Hessian-vector products at a point, and for each vector of the density
+    #[arg(long, value_name = "N", default_value_t = 80, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    iterations: u32,
+    /// Stop when both ends are known to this share of the largest eigenvalue
+    #[arg(long, value_name = "ERROR", default_value_t = 0.01)]
+    tolerance: f64,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+/// A point of the plane, written `α,β`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Place([f64; 2]);
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |part: &str| {
+            part.trim()
+                .parse::<f64>()
+                .ok()
+                .filter(|value| value.is_finite())
+        };
+        let pair = text
+            .split_once(',')
+            .and_then(|(a, b)| number(a).zip(number(b)));
+        match pair {
+            Some((alpha, beta)) => Ok(Self([alpha, beta])),
+            None => Err(format!("expected two numbers A,B, got {text}")),
+        }
+    }
+}
+
+impl Hessian {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        self.output.check(&self.run)?;
+        let scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;
+        let resident = scene.objective.resident(&scene.plane)?;
+        let curvature = Curvature::new(&scene.objective)?;
+        let at = |place: [f64; 2]| self.at(&scene, &curvature, &resident, place);
+        let point = Point::of(self.point.0, at(self.point.0)?);
+        let map = self.map.then(|| self.map(&scene, at)).transpose()?;
+        let density = self
+            .density
+            .then(|| {
+                let weights = scene.objective.weights_on(&resident, self.point.0)?;
+                let hessian = curvature.at(weights)?;
+                let bar = progress::bar("density", self.probes as usize * self.iterations as usize);
+                density(
+                    &hessian,
+                    self.probes,
+                    self.iterations as usize,
+                    self.measure.seed,
+                    || {
+                        bar.inc(1);
+                        true
+                    },
+                )
+            })
+            .transpose()?;
+        let report = Report::from(Findings {
+            run: self.run.display().to_string(),
+            origin: scene.origin.step,
+            model: scene.model.clone(),
+            at: point,
+            samples: scene.objective.samples(),
+            parameters: curvature.dimension(),
+            seed: self.measure.seed,
+            map,
+            density,
+        });
+        self.output.write(&match self.output.format {
+            Format::Text => report.text(),
+            Format::Json => report::json(&report)?,
+            Format::Csv => report.csv()?,
+        })
+    }
+
+    fn at(
+        &self,
+        scene: &Scene,
+        curvature: &Curvature<'_>,
+        resident: &ResidentPlane,
+        place: [f64; 2],
+    ) -> anyhow::Result<Extremes> {
+        let effort = Effort {
+            tolerance: self.tolerance,
+            iterations: self.iterations as usize,
+            seed: self.measure.seed,
+        };
+        let hessian = curvature.at(scene.objective.weights_on(resident, place)?)?;
+        let bar = progress::bar("products", self.iterations as usize);
+        let found = extremes(&hessian, effort, || {
+            bar.inc(1);
+            true
+        })?;
+        bar.finish_and_clear();
+        Ok(found)
+    }
+
+    fn map(
+        &self,
+        scene: &Scene,
+        at: impl Fn([f64; 2]) -> anyhow::Result<Extremes>,
+    ) -> anyhow::Result<Grid> {
+        let [x, y] = self.grid.lines(scene.window(), LINES);
+        let mut points: Vec<Vec<Option<Point>>> = vec![vec![None; x.len()]; y.len()];
+        let bar = progress::bar("curvature", x.len() * y.len());
+        for level in 0..survey::levels(x.len(), y.len()) {
+            for (i, j) in survey::additions(&x, &y, level, &scene.coordinates()) {
+                let place = [x[i], y[j]];
+                points[j][i] = Some(Point::of(place, at(place)?));
+                bar.inc(1);
+            }
+        }
+        bar.finish_and_clear();
+        let points = points
+            .into_iter()
+            .map(|row| row.into_iter().flatten().collect())
+            .collect();
+        Ok(Grid { x, y, points })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_two_numbers() {
+        assert_eq!("0.5,-1e-2".parse(), Ok(Place([0.5, -0.01])));
+        for wrong in ["1", "1,2,3", "a,b", "1,inf", ""] {
+            assert!(wrong.parse::<Place>().is_err(), "{wrong}");
+        }
+    }
+}

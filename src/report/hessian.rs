@@ -1,0 +1,240 @@
+//! `hessian` without a screen.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::landscape::curvature::Extremes;
+use crate::landscape::curvature::density::Density;
+use crate::plot::axis::short;
+use crate::plot::map::Extras;
+
+use super::graph;
+use super::map::{self, PrintedMap};
+use super::{cell, csv_rows};
+use crate::landscape::surface::{Measure, Surface};
+
+/// The ends of the spectrum at a point of the plane.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Point {
+    /// α and β.
+    pub point: [f64; 2],
+    /// The largest eigenvalue.
+    pub lambda_max: f64,
+    /// The smallest one.
+    pub lambda_min: f64,
+    /// |λmin/λmax|.
+    pub ratio: f64,
+    /// Hessian-vector products.
+    pub iterations: usize,
+    /// Whether both are as exact as was asked.
+    pub converged: bool,
+}
+
+impl Point {
+    /// What was found at (α, β).
+    #[must_use]
+    pub fn of(point: [f64; 2], found: Extremes) -> Self {
+        Self {
+            point,
+            lambda_max: found.lambda_max,
+            lambda_min: found.lambda_min,
+            ratio: found.ratio(),
+            iterations: found.iterations,
+            converged: found.converged,
+        }
+    }
+}
+
+/// A grid of points.
+#[derive(Clone, Debug, Serialize)]
+pub struct Grid {
+    /// Columns.
+    pub x: Vec<f64>,
+    /// Rows.
+    pub y: Vec<f64>,
+    /// Entry \[j\]\[i\] is at x_i, y_j.
+    pub points: Vec<Vec<Point>>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Origin {
+    step: u64,
+}
+
+/// The curvature at a point, on a grid, and the density of the spectrum. Field names are other
+/// programs' to rely on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    run: String,
+    origin: Origin,
+    model: String,
+    #[serde(flatten)]
+    at: Point,
+    samples: usize,
+    /// Of rank 2 and more.
+    parameters: usize,
+    seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    map: Option<Grid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    density: Option<Density>,
+}
+
+/// What a report is made of.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    /// The run folder or checkpoint.
+    pub run: String,
+    /// Step of the plane's origin.
+    pub origin: u64,
+    /// The architecture.
+    pub model: String,
+    /// The point that was asked for.
+    pub at: Point,
+    /// Number of samples.
+    pub samples: usize,
+    /// Parameters of rank 2 and more.
+    pub parameters: usize,
+    /// Seed of samples, random directions and starting vectors.
+    pub seed: u64,
+    /// The map, where it was asked for.
+    pub map: Option<Grid>,
+    /// The density at the point, likewise.
+    pub density: Option<Density>,
+}
+
+/// Places of the smoothed density.
+const PLACES: usize = 200;
+
+impl From<Findings> for Report {
+    fn from(found: Findings) -> Self {
+        Self {
+            run: found.run,
+            origin: Origin { step: found.origin },
+            model: found.model,
+            at: found.at,
+            samples: found.samples,
+            parameters: found.parameters,
+            seed: found.seed,
+            map: found.map,
+            density: found.density,
+        }
+    }
+}
+
+impl Report {
+    /// One row a point; with a density alone, one row a node.
+    ///
+    /// # Errors
+    /// Never: rows are written to memory.
+    pub fn csv(&self) -> Result<String, csv::Error> {
+        if let (None, Some(density)) = (&self.map, &self.density) {
+            let head = vec!["node".to_owned(), "weight".to_owned()];
+            let pairs = density.nodes.iter().zip(&density.weights);
+            let rows = pairs.map(|(node, weight)| vec![cell(*node), cell(*weight)]);
+            return csv_rows(std::iter::once(head).chain(rows));
+        }
+        let head = [
+            "x",
+            "y",
+            "lambda_max",
+            "lambda_min",
+            "ratio",
+            "iterations",
+            "converged",
+        ];
+        let points: Vec<&Point> = match &self.map {
+            Some(grid) => grid.points.iter().flatten().collect(),
+            None => vec![&self.at],
+        };
+        let rows = points.into_iter().map(|at| {
+            let [x, y] = at.point;
+            let values = [x, y, at.lambda_max, at.lambda_min, at.ratio].map(cell);
+            [
+                &values[..],
+                &[at.iterations.to_string(), at.converged.to_string()],
+            ]
+            .concat()
+        });
+        csv_rows(std::iter::once(head.map(str::to_owned).to_vec()).chain(rows))
+    }
+
+    /// The point in words, the map of |λmin/λmax|, the density.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = format!(
+            "{}: {}, step {}, {} samples, {} weights of rank 2 and more, seed {}\n",
+            self.run, self.model, self.origin.step, self.samples, self.parameters, self.seed
+        );
+        let at = &self.at;
+        let _ = writeln!(
+            text,
+            "at {}, {}: λmax {}, λmin {}, |λmin/λmax| {} ({} products{})",
+            short(at.point[0]),
+            short(at.point[1]),
+            short(at.lambda_max),
+            short(at.lambda_min),
+            short(at.ratio),
+            at.iterations,
+            if at.converged {
+                ""
+            } else {
+                ", not converged: more --iterations"
+            },
+        );
+        if let Some(grid) = &self.map {
+            let _ = write!(text, "\n|λmin/λmax| on the plane\n{}", ratio_map(grid));
+        }
+        if let Some(density) = &self.density {
+            let _ = write!(text, "\n{}", density_graph(density));
+        }
+        text
+    }
+}
+
+/// The ratio as a map of its own; its contours are those of any surface.
+fn ratio_map(grid: &Grid) -> String {
+    let mut surface = Surface::new(grid.x.clone(), grid.y.clone());
+    for (j, row) in grid.points.iter().enumerate() {
+        for (i, point) in row.iter().enumerate() {
+            let measure = Measure {
+                loss: point.ratio,
+                accuracy: 0.0,
+            };
+            surface.record(i, j, measure);
+        }
+    }
+    let ends = |lines: &[f64]| [lines.first(), lines.last()].map(|e| e.copied().unwrap_or(0.0));
+    map::text(&PrintedMap {
+        surface: Some(&surface),
+        window: [ends(&grid.x), ends(&grid.y)],
+        path: &[],
+        current: 0,
+        axes: ["x", "y"],
+        explained: None,
+        extras: Extras {
+            of: Some("ratio"),
+            ..Extras::default()
+        },
+    })
+}
+
+/// The density over the eigenvalue axis, logarithmic as in the literature: the bulk at 0 outweighs the
+/// rest by orders of magnitude.
+fn density_graph(density: &Density) -> String {
+    let (Some(first), Some(last)) = (density.nodes.first(), density.nodes.last()) else {
+        return String::new();
+    };
+    if !(first.is_finite() && last.is_finite()) {
+        return "the density is not a number\n".into();
+    }
+    let sigma = ((last - first) / 50.0).max(f64::MIN_POSITIVE);
+    let places = crate::landscape::survey::spread(first - 3.0 * sigma, last + 3.0 * sigma, PLACES);
+    // Below a millionth of its peak the tail of the smearing says nothing.
+    let mut curve = density.smooth(&places, sigma);
+    let floor = 1e-6 * curve.iter().copied().fold(0.0, f64::max);
+    curve.iter_mut().for_each(|value| *value = value.max(floor));
+    let title = format!("density of eigenvalues, smeared by {}", short(sigma));
+    graph::text(&title, "", vec![graph::curve(&places, &curve)], Vec::new())
+}
