@@ -54,6 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         layers: layers(&argument(5, "bands+lines")),
         marker: marker(&argument(4, "braille")),
         tints: Theme::of(theme(&argument(6, "dark"))).tints(),
+        extras: isoloss::plot::map::Extras::default(),
     };
     print!("{}", draw(&scene, view, width, height).ansi());
     let each = time(&scene, view, width, height);

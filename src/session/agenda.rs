@@ -96,8 +96,8 @@ impl Agenda {
     /// the slices through the checkpoint, the coarse levels, the other checkpoints from the newest
     /// back, the fine levels.
     ///
-    /// `members` are the path's checkpoints; `known_truth(i)` says that checkpoint i's own loss is
-    /// known, `known_update(i)` that the critical step towards it is. Without a window the whole path is surveyed. One checkpoint has no slices and no map,
+    /// `members` are the path's checkpoints; `known` tells which losses, updates and averages of them
+    /// need not be measured again. Without a window the whole path is surveyed. One checkpoint has no slices and no map,
     /// two have a slice along their line.
     #[must_use]
     pub fn new(
@@ -105,8 +105,7 @@ impl Agenda {
         trajectory: &Arc<Trajectory>,
         members: &[Checkpoint],
         window: Option<Window>,
-        known_truth: impl Fn(usize) -> bool,
-        known_update: impl Fn(usize) -> bool,
+        known: impl Fn(Meaning) -> bool,
     ) -> Self {
         let path = &trajectory.coordinates;
         let axes = trajectory
@@ -140,19 +139,19 @@ impl Agenda {
         };
         let newest_first: Vec<usize> = (0..members.len()).rev().collect();
         if let Some(&current) = newest_first.first() {
-            agenda.plan_checkpoint(current, members, &known_truth);
+            agenda.plan_checkpoint(current, members, &known);
         }
         // The coarsest level stands in a moment; everything finer waits for the slices.
         agenda.plan_levels(0..levels.min(1));
         agenda.plan_slices();
-        agenda.plan_update(members.len().saturating_sub(1), members, &known_update);
-        agenda.plan_averages(members);
+        agenda.plan_update(members.len().saturating_sub(1), members, &known);
+        agenda.plan_averages(members, &known);
         agenda.plan_levels(1..levels.min(FIRST_LEVELS));
         for &i in newest_first.iter().skip(1) {
-            agenda.plan_checkpoint(i, members, &known_truth);
+            agenda.plan_checkpoint(i, members, &known);
         }
         for &i in newest_first.iter().skip(1) {
-            agenda.plan_update(i, members, &known_update);
+            agenda.plan_update(i, members, &known);
         }
         agenda.plan_levels(FIRST_LEVELS..levels);
         agenda
@@ -167,9 +166,9 @@ impl Agenda {
         &mut self,
         i: usize,
         members: &[Checkpoint],
-        known_truth: impl Fn(usize) -> bool,
+        known: impl Fn(Meaning) -> bool,
     ) {
-        if !known_truth(i) {
+        if !known(Meaning::Truth(i)) {
             self.plan(Spot::Checkpoint(members[i].clone()), Meaning::Truth(i));
         }
         self.plan(
@@ -178,19 +177,22 @@ impl Agenda {
         );
     }
 
-    fn plan_update(&mut self, i: usize, members: &[Checkpoint], known: impl Fn(usize) -> bool) {
+    fn plan_update(&mut self, i: usize, members: &[Checkpoint], known: impl Fn(Meaning) -> bool) {
         if let (Some(from), Some(to)) = (
             i.checked_sub(1).and_then(|i| members.get(i)),
             members.get(i),
-        ) && !known(i)
+        ) && !known(Meaning::Update(i))
         {
             let [from, to] = [from, to].map(Checkpoint::clone);
             self.plan(Spot::Update { from, to }, Meaning::Update(i));
         }
     }
 
-    fn plan_averages(&mut self, members: &[Checkpoint]) {
-        for last in AVERAGES {
+    fn plan_averages(&mut self, members: &[Checkpoint], known: impl Fn(Meaning) -> bool) {
+        for last in AVERAGES
+            .into_iter()
+            .filter(|last| !known(Meaning::Average(*last)))
+        {
             if let Some(from) = members.len().checked_sub(last) {
                 let spot = Spot::Average(members[from..].to_vec());
                 self.plan(spot, Meaning::Average(last));
@@ -359,14 +361,7 @@ mod tests {
             singular: (1..count).map(|k| 1.0 / k as f64).collect(),
             ..Trajectory::default()
         };
-        Agenda::new(
-            1,
-            &Arc::new(trajectory),
-            &members,
-            window,
-            |_| known,
-            |_| known,
-        )
+        Agenda::new(1, &Arc::new(trajectory), &members, window, |_| known)
     }
 
     #[test]
@@ -397,7 +392,11 @@ mod tests {
         };
         assert!(is(2..27, |m| matches!(m, Meaning::Grid { level: 0, .. })));
         assert!(is(27..67, |m| matches!(m, Meaning::Slice { .. })));
-        assert!(is(67..123, |m| matches!(m, Meaning::Grid { level: 1, .. })));
+        assert!(is(67..71, |m| matches!(
+            m,
+            Meaning::Update(5) | Meaning::Average(_)
+        )));
+        assert!(is(71..127, |m| matches!(m, Meaning::Grid { level: 1, .. })));
         let last_truth = agenda
             .meanings
             .iter()

@@ -263,14 +263,19 @@ impl Conductor {
         };
         self.generation += 1;
         let trajectory = Arc::new(plane.fit.trajectory.clone());
-        let known_truth = |i: usize| self.truths.contains_key(&plane.members[i].path);
+        let averages = &self.snapshot.averages;
+        let known = |meaning: Meaning| match meaning {
+            Meaning::Truth(i) => self.truths.contains_key(&plane.members[i].path),
+            Meaning::Update(i) => self.updates.contains_key(&update(&plane.members, i)),
+            Meaning::Average(last) => averages.iter().any(|average| average.0 == last),
+            _ => false,
+        };
         let mut agenda = Agenda::new(
             self.generation,
             &trajectory,
             &plane.members,
             self.window,
-            known_truth,
-            |i| self.updates.contains_key(&update(&plane.members, i)),
+            known,
         );
         let recalled = agenda.recall(&plane.known);
         let request = Request::Measure(Plan {

@@ -3,6 +3,8 @@
 pub mod density;
 pub mod lanczos;
 pub mod product;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 

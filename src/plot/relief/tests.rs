@@ -64,6 +64,7 @@ fn scene<'a>(surface: &'a Surface, path: &'a [[f64; 2]]) -> MapScene<'a> {
         layers: Layers::Lines,
         marker: Marker::Braille,
         tints: None,
+        extras: crate::plot::map::Extras::default(),
     }
 }
 

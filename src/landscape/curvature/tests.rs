@@ -1,0 +1,200 @@
+//! Curvature against PyTorch's exact Hessians of two tiny networks, of which
+//! tests/fixtures/models/make_hessian.py tells how they were made.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::collections::HashMap;
+use std::process::Command;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use serde_json::Value;
+
+use super::density::density;
+use super::product::{Curvature, KEEP_GRAPH};
+use super::{Effort, extremes};
+use crate::data::{Dataset, Split};
+use crate::landscape::objective::Objective;
+use crate::model::{Weights, recognize};
+use crate::run::format::{Dtype, TensorInfo};
+use crate::weights::layout::Layout;
+
+const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models");
+
+/// candle reads the variable once a thread, so such a test runs itself in a child process that has it.
+fn in_a_process_that_keeps_graphs(name: &str) -> bool {
+    if std::env::var_os(KEEP_GRAPH).is_some() {
+        return true;
+    }
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("landscape::curvature::tests::{name}")])
+        .env(KEEP_GRAPH, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+    false
+}
+
+/// A tiny network of the fixtures with its samples, labelled 0, 1, 2.
+fn tiny(name: &str, batch: usize) -> (Objective, Weights) {
+    let path = format!("{MODELS}/{name}.safetensors");
+    let tensors: HashMap<String, Tensor> =
+        candle_core::safetensors::load(path, &Device::Cpu).unwrap();
+    let mut infos: Vec<TensorInfo> = tensors
+        .iter()
+        .filter(|(name, _)| !["input", "logits"].contains(&name.as_str()))
+        .filter(|(name, _)| !name.ends_with("num_batches_tracked"))
+        .map(|(name, tensor)| TensorInfo {
+            name: name.clone(),
+            shape: tensor.dims().into(),
+            dtype: Dtype::F32,
+        })
+        .collect();
+    // Here the order of names is PyTorch's own: that of the Hessian's rows.
+    infos.sort_by(|a, b| a.name.cmp(&b.name));
+    let layout = Arc::new(Layout::of(&infos));
+    let input = &tensors["input"];
+    let (count, channels, height, width) = input.dims4().unwrap();
+    let data = Dataset {
+        name: name.into(),
+        split: Split::Train,
+        shape: [channels, height, width],
+        pixels: input.flatten_all().unwrap().to_vec1().unwrap(),
+        labels: (0..count as u32).collect(),
+        classes: 3,
+        normalization: String::new(),
+    };
+    let recognized = recognize(&layout, "auto", Some(data.shape)).unwrap();
+    let objective = Objective::new(
+        &recognized,
+        Arc::clone(&layout),
+        &data,
+        &Device::Cpu,
+        Some(batch),
+    )
+    .unwrap();
+    let slots = layout.slots().iter();
+    let flat: Vec<Tensor> = slots
+        .map(|slot| tensors[&slot.name].flatten_all().unwrap())
+        .collect();
+    let weights = Weights::new(Tensor::cat(&flat, 0).unwrap(), layout);
+    (objective, weights)
+}
+
+fn exact(name: &str) -> Value {
+    let text = std::fs::read_to_string(format!("{MODELS}/hessian.json")).unwrap();
+    serde_json::from_str::<Value>(&text).unwrap()[name].take()
+}
+
+#[test]
+fn products_and_extreme_eigenvalues_are_those_of_the_exact_hessian() {
+    if !in_a_process_that_keeps_graphs(
+        "products_and_extreme_eigenvalues_are_those_of_the_exact_hessian",
+    ) {
+        return;
+    }
+    for name in ["mlp", "resnet8"] {
+        let expected = exact(name);
+        // One batch, and micro-batches of two and one.
+        for batch in [3, 2] {
+            let (objective, weights) = tiny(name, batch);
+            let curvature = Curvature::new(&objective).unwrap();
+            assert_eq!(expected["dimension"], curvature.dimension());
+            let hessian = curvature.at(weights).unwrap();
+            let v: Vec<f64> = (0..curvature.dimension())
+                .map(|i| (i as f64).sin())
+                .collect();
+            let product = hessian.product(&v).unwrap();
+            let exact = expected["product"].as_array().unwrap();
+            let largest = exact
+                .iter()
+                .map(|e| e.as_f64().unwrap().abs())
+                .fold(0.0, f64::max);
+            for (found, exact) in product.iter().zip(exact) {
+                assert!(
+                    (found - exact.as_f64().unwrap()).abs() < 1e-5 * largest,
+                    "{name}"
+                );
+            }
+            let found = extremes(
+                &hessian,
+                Effort {
+                    tolerance: 1e-3,
+                    ..Effort::default()
+                },
+                || true,
+            )
+            .unwrap();
+            let [max, min] =
+                ["lambda_max", "lambda_min"].map(|end| expected[end].as_f64().unwrap());
+            assert!(
+                (found.lambda_max - max).abs() < 1e-3 * max,
+                "{name}: {found:?}"
+            );
+            assert!(
+                (found.lambda_min - min).abs() < 1e-3 * max,
+                "{name}: {found:?}"
+            );
+            assert!(found.converged && (found.ratio() + min / max).abs() < 2e-3);
+        }
+    }
+}
+
+#[test]
+fn the_mean_of_the_density_is_the_trace_over_the_dimension() {
+    if !in_a_process_that_keeps_graphs("the_mean_of_the_density_is_the_trace_over_the_dimension") {
+        return;
+    }
+    let expected = exact("mlp");
+    let (objective, weights) = tiny("mlp", 3);
+    let curvature = Curvature::new(&objective).unwrap();
+    let hessian = curvature.at(weights).unwrap();
+    let found = density(&hessian, 60, 30, 7, || true).unwrap();
+    assert!((found.weights.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+    let mean: f64 = found
+        .nodes
+        .iter()
+        .zip(&found.weights)
+        .map(|(node, weight)| node * weight)
+        .sum();
+    let exact = expected["trace"].as_f64().unwrap() / curvature.dimension() as f64;
+    // Sixty random vectors estimate it to a few thousandths of the spectrum's width.
+    assert!((mean - exact).abs() < 0.01, "{mean} {exact}");
+    let ends = ["lambda_min", "lambda_max"].map(|end| expected[end].as_f64().unwrap());
+    assert!(
+        found
+            .nodes
+            .iter()
+            .all(|node| (ends[0] - 1e-3..ends[1] + 1e-3).contains(node))
+    );
+}
+
+#[test]
+fn a_process_that_cuts_graphs_is_refused() {
+    if std::env::var_os(KEEP_GRAPH).is_some() {
+        return;
+    }
+    let (objective, _) = tiny("mlp", 3);
+    let error = Curvature::new(&objective).unwrap_err().to_string();
+    assert!(error.contains("CANDLE_GRAD_DO_NOT_DETACH=1"), "{error}");
+}
+
+#[test]
+fn a_product_that_is_told_to_stop_stops() {
+    if !in_a_process_that_keeps_graphs("a_product_that_is_told_to_stop_stops") {
+        return;
+    }
+    let (objective, weights) = tiny("mlp", 3);
+    let curvature = Curvature::new(&objective).unwrap();
+    let hessian = curvature.at(weights).unwrap();
+    let mut left = 2;
+    let stopped = extremes(&hessian, Effort::default(), || {
+        left -= 1;
+        left > 0
+    });
+    assert!(stopped.is_err() && left == 0);
+}
