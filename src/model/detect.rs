@@ -95,6 +95,12 @@ impl<'a> Inventory<'a> {
         self.index.contains_key(name)
     }
 
+    /// Extents of the tensor of this name.
+    pub(super) fn shape(&self, name: &str) -> Option<&'a [usize]> {
+        let index = self.index.get(name)?;
+        Some(&self.slots[*index].shape)
+    }
+
     /// The numbers N of all names `prefix.N.…`, ascending.
     pub(super) fn numbers(&self, prefix: &str) -> BTreeSet<usize> {
         let number = |slot: &Slot| {

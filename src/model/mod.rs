@@ -1,7 +1,10 @@
 //! Forward passes of the known architectures, and how they are recognized from a state dict.
 
+mod block;
 mod convolution;
+mod densenet;
 mod detect;
+mod imagenet;
 mod layer;
 mod mlp;
 pub mod ops;
@@ -131,7 +134,8 @@ pub enum ModelError {
     /// `--model` names nothing that is known.
     #[error(
         "the model {0:?} is not known: expected auto, mlp, resnetN with N = 6n+2 (resnet8, resnet20, resnet32, \
-         resnet44, resnet56, resnet110), resnetN-noshort, or vggN (vgg9, vgg16, vgg19)"
+         resnet44, resnet56, resnet110), wrnN-K with K = 2, 4 or 8 (wrn56-2), resnet18, resnet34, resnet50, \
+         resnet101, resnet152, any of these with -noshort, vggN (vgg9, vgg16, vgg19), or densenet121"
     )]
     UnknownModel(String),
     /// The names belong to no architecture that is known.
@@ -181,24 +185,41 @@ pub enum ModelError {
 #[derive(Clone, Copy)]
 enum Family {
     Mlp,
-    ResNet { noshort: bool },
+    ResNet {
+        noshort: bool,
+    },
+    /// ResNets of four stages.
+    ImageNet {
+        noshort: bool,
+    },
     Vgg,
+    DenseNet,
 }
 
 impl Family {
     /// The family of a name that `--model` takes, other than `auto`.
     fn named(model: &str) -> Option<Self> {
-        let depth = |family| -> Option<usize> { model.strip_prefix(family)?.parse().ok() };
-        if let Some(resnet) = model.strip_prefix("resnet") {
-            let (depth, noshort) = match resnet.strip_suffix("-noshort") {
-                Some(depth) => (depth, true),
-                None => (resnet, false),
-            };
-            let depth: usize = depth.parse().ok()?;
-            return (depth > 2 && depth % 6 == 2).then_some(Self::ResNet { noshort });
+        let (plain, noshort) = match model.strip_suffix("-noshort") {
+            Some(plain) => (plain, true),
+            None => (model, false),
+        };
+        if imagenet::NAMES.contains(&plain) {
+            return Some(Self::ImageNet { noshort });
         }
+        let is_cifar = |depth: &str| depth.parse().is_ok_and(|d: usize| d > 2 && d % 6 == 2);
+        if plain.strip_prefix("resnet").is_some_and(is_cifar) {
+            return Some(Self::ResNet { noshort });
+        }
+        let wide = plain
+            .strip_prefix("wrn")
+            .and_then(|wide| wide.split_once('-'));
+        if wide.is_some_and(|(depth, k)| is_cifar(depth) && ["2", "4", "8"].contains(&k)) {
+            return Some(Self::ResNet { noshort });
+        }
+        let depth = |family| model.strip_prefix(family)?.parse::<usize>().ok();
         match model {
             "mlp" => Some(Self::Mlp),
+            "densenet121" => Some(Self::DenseNet),
             _ => depth("vgg").map(|_| Self::Vgg),
         }
     }
@@ -209,6 +230,10 @@ impl Family {
             Err(ModelError::Empty)
         } else if resnet::claims(inventory) {
             Ok(Self::ResNet { noshort: false })
+        } else if imagenet::claims(inventory) {
+            Ok(Self::ImageNet { noshort: false })
+        } else if densenet::claims(inventory) {
+            Ok(Self::DenseNet)
         } else if vgg::claims(inventory) {
             Ok(Self::Vgg)
         } else {
@@ -232,6 +257,11 @@ impl Family {
         let (architecture, recognized) = match self {
             Self::Mlp => ("an MLP", mlp::recognize(inventory)),
             Self::ResNet { noshort } => ("a CIFAR ResNet", resnet::recognize(inventory, noshort)),
+            Self::ImageNet { noshort } => (
+                "a ResNet of four stages",
+                imagenet::recognize(inventory, noshort),
+            ),
+            Self::DenseNet => ("a DenseNet", densenet::recognize(inventory)),
             Self::Vgg => ("a VGG", vgg::recognize(inventory, image)),
         };
         recognized.map_err(|misfit| ModelError::Misfit {

@@ -160,13 +160,16 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
     x.le(&zero)?.where_cond(&zero, x)
 }
 
-/// A square pooling window without padding.
+/// A square pooling window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
     /// Width of the window.
     pub kernel: usize,
     /// Step from one window to the next.
     pub stride: usize,
+    /// How far the first and last windows may hang over the edge, less than the kernel; max pooling
+    /// only.
+    pub padding: usize,
     /// The last window may hang over the edge (PyTorch's `ceil_mode`); max pooling only.
     pub ceil: bool,
 }
@@ -178,6 +181,7 @@ impl Pool {
         Self {
             kernel: 2,
             stride: 2,
+            padding: 0,
             ceil,
         }
     }
@@ -185,6 +189,7 @@ impl Pool {
     /// Number of windows along `len` pixels; none where not even one fits.
     #[must_use]
     pub fn windows(self, len: usize) -> Option<usize> {
+        let len = len + 2 * self.padding;
         let travel = match len.checked_sub(self.kernel) {
             Some(travel) => travel,
             // One window, hanging over the edge.
@@ -213,7 +218,7 @@ impl Pool {
     /// # Errors
     /// candle's, the window is larger than the image, or windows may hang over the edge.
     pub fn average(self, x: &Tensor) -> Result<Tensor> {
-        if self.ceil {
+        if self.ceil || self.padding > 0 {
             bail!("average pooling over the edge is not defined here");
         }
         let area = (self.kernel * self.kernel) as f64;
@@ -232,9 +237,9 @@ impl Pool {
         };
         let mut pooled: Option<Tensor> = None;
         for i in 0..self.kernel {
-            let row = every(x, 2, i, self.stride, rows)?;
+            let row = every(x, 2, (i, self.padding), self.stride, rows)?;
             for j in 0..self.kernel {
-                let value = every(&row, 3, j, self.stride, columns)?;
+                let value = every(&row, 3, (j, self.padding), self.stride, columns)?;
                 pooled = Some(match pooled {
                     Some(pooled) => combine(&pooled, &value)?,
                     None => value,
@@ -245,12 +250,18 @@ impl Pool {
     }
 }
 
-/// `count` positions along `dim`, from `start` on, `step` apart. A position over the edge takes
-/// the last one instead, which lies in the same window and so changes no maximum.
-fn every(x: &Tensor, dim: usize, start: usize, step: usize, count: usize) -> Result<Tensor> {
+/// `count` positions along `dim`, `step` apart, from `start` less `padding` on. A position over an edge
+/// takes the one at the edge instead, which lies in the same window and so changes no maximum.
+fn every(
+    x: &Tensor,
+    dim: usize,
+    (start, padding): (usize, usize),
+    step: usize,
+    count: usize,
+) -> Result<Tensor> {
     let last = x.dim(dim)? - 1;
     let positions: Vec<u32> = (0..count)
-        .map(|window| (start + window * step).min(last) as u32)
+        .map(|window| (start + window * step).saturating_sub(padding).min(last) as u32)
         .collect();
     x.index_select(&Tensor::new(positions, x.device())?, dim)
 }
@@ -277,8 +288,8 @@ pub fn padded_shortcut(x: &Tensor, stride: usize, channels: usize) -> Result<Ten
     let x = if stride == 1 {
         x.clone()
     } else {
-        let x = every(x, 2, 0, stride, height.div_ceil(stride))?;
-        every(&x, 3, 0, stride, width.div_ceil(stride))?
+        let x = every(x, 2, (0, 0), stride, height.div_ceil(stride))?;
+        every(&x, 3, (0, 0), stride, width.div_ceil(stride))?
     };
     x.pad_with_zeros(1, added, added)
 }
@@ -308,6 +319,7 @@ mod tests {
         Pool {
             kernel,
             stride,
+            padding: 0,
             ceil,
         }
     }

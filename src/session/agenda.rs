@@ -425,7 +425,7 @@ mod tests {
             [Meaning::Truth(0), Meaning::Projection(0)]
         );
         let two = agenda(2, None, false);
-        assert_eq!((two.slices.len(), two.spots.len()), (1, 2 + 20 + 2));
+        assert_eq!((two.slices.len(), two.spots.len()), (1, 2 + 20 + 4));
         assert!(two.level().is_none() && !two.stands());
     }
 

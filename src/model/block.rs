@@ -1,0 +1,169 @@
+//! A residual block: two or three convolutions, and what is added to the last one's result.
+
+use candle_core::{Result, Tensor};
+
+use super::detect::{Inventory, Misfit};
+use super::layer::{Conv, ConvShape};
+use super::{Weights, ops};
+
+/// A block of a ResNet.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// Each with its batch norm; ReLU between them.
+    convs: Vec<Conv>,
+    pub(super) shortcut: Shortcut,
+}
+
+/// What is added to a block's last convolution.
+#[derive(Debug)]
+pub(super) enum Shortcut {
+    /// The block's input.
+    Identity,
+    /// The input, by a 1×1 convolution and batch norm.
+    Projection(Box<Conv>),
+    /// The input without parameters: every second pixel, and channels of zeros.
+    Padded {
+        /// Every so many pixels.
+        stride: usize,
+        /// Channels with the zeros.
+        channels: usize,
+    },
+    /// Nothing: the networks without shortcuts.
+    None,
+}
+
+/// The convolutions of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// 3×3, 3×3; the first one takes the stride.
+    Basic,
+    /// 1×1, 3×3, 1×1; the second one takes the stride.
+    Bottleneck,
+}
+
+impl Block {
+    /// Takes `prefix.conv1`, `.bn1`, … and the shortcut.
+    pub(super) fn take(
+        inventory: &mut Inventory,
+        prefix: &str,
+        kind: Kind,
+        inputs: usize,
+        stride: usize,
+        noshort: bool,
+    ) -> std::result::Result<Self, Misfit> {
+        let kernels: &[(usize, usize)] = match kind {
+            Kind::Basic => &[(3, stride), (3, 1)],
+            Kind::Bottleneck => &[(1, 1), (3, stride), (1, 1)],
+        };
+        let mut convs: Vec<Conv> = Vec::with_capacity(kernels.len());
+        for (i, &(kernel, stride)) in kernels.iter().enumerate() {
+            let (name, norm) = (
+                format!("{prefix}.conv{}", i + 1),
+                format!("{prefix}.bn{}", i + 1),
+            );
+            let shape = ConvShape {
+                outputs: None,
+                inputs: Some(convs.last().map_or(inputs, |conv| conv.outputs)),
+                kernel,
+                stride,
+            };
+            convs.push(Conv::take(inventory, &name, Some(&norm), shape)?);
+        }
+        let mut block = Self {
+            convs,
+            shortcut: Shortcut::None,
+        };
+        if !noshort {
+            block.shortcut = shortcut(inventory, prefix, inputs, block.outputs(), stride)?;
+        }
+        Ok(block)
+    }
+
+    /// Channels of its result.
+    pub(super) fn outputs(&self) -> usize {
+        self.convs.last().map_or(0, |conv| conv.outputs)
+    }
+
+    pub(super) fn forward(&self, weights: &Weights, x: &Tensor) -> Result<Tensor> {
+        let mut y = x.clone();
+        for (i, conv) in self.convs.iter().enumerate() {
+            if i > 0 {
+                y = ops::relu(&y)?;
+            }
+            y = conv.forward(weights, &y)?;
+        }
+        let y = match &self.shortcut {
+            Shortcut::Identity => (y + x)?,
+            Shortcut::Projection(conv) => (y + conv.forward(weights, x)?)?,
+            Shortcut::Padded { stride, channels } => {
+                (y + ops::padded_shortcut(x, *stride, *channels)?)?
+            }
+            Shortcut::None => y,
+        };
+        ops::relu(&y)
+    }
+}
+
+fn shortcut(
+    inventory: &mut Inventory,
+    prefix: &str,
+    inputs: usize,
+    outputs: usize,
+    stride: usize,
+) -> std::result::Result<Shortcut, Misfit> {
+    let shape = ConvShape {
+        outputs: Some(outputs),
+        inputs: Some(inputs),
+        kernel: 1,
+        stride,
+    };
+    if let Some(conv) = projection(inventory, prefix, shape)? {
+        Ok(Shortcut::Projection(Box::new(conv)))
+    } else if stride == 1 && inputs == outputs {
+        Ok(Shortcut::Identity)
+    } else {
+        padded(prefix, inputs, outputs, stride)
+    }
+}
+
+/// Whether a block has the tensors of a projection.
+pub(super) fn has_projection(inventory: &Inventory, block: &str) -> bool {
+    ["shortcut", "downsample"]
+        .iter()
+        .any(|name| inventory.has(&format!("{block}.{name}.0.weight")))
+}
+
+/// The 1×1 convolution and batch norm `shortcut.0/1` or `downsample.0/1`, where they are there.
+fn projection(
+    inventory: &mut Inventory,
+    block: &str,
+    shape: ConvShape,
+) -> std::result::Result<Option<Conv>, Misfit> {
+    let names = ["shortcut", "downsample"].map(|name| format!("{block}.{name}"));
+    let found = |name: &&String| inventory.has(&format!("{name}.0.weight"));
+    let Some(name) = names.iter().find(found) else {
+        return Ok(None);
+    };
+    let (conv, norm) = (format!("{name}.0"), format!("{name}.1"));
+    Conv::take(inventory, &conv, Some(&norm), shape).map(Some)
+}
+
+/// The shortcut without parameters, where channels of zeros can be added evenly on both sides.
+fn padded(
+    block: &str,
+    inputs: usize,
+    outputs: usize,
+    stride: usize,
+) -> std::result::Result<Shortcut, Misfit> {
+    let added = outputs.checked_sub(inputs);
+    if added.is_some_and(|added| added % 2 == 0) {
+        return Ok(Shortcut::Padded {
+            stride,
+            channels: outputs,
+        });
+    }
+    Err(Misfit::Structure(format!(
+        "{block} goes from {inputs} to {outputs} channels, and neither {block}.shortcut.0.weight nor \
+         {block}.downsample.0.weight is there, nor can half of the difference be zeros on each side"
+    )))
+}
