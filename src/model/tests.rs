@@ -201,8 +201,9 @@ fn what_nearly_fits_is_told_with_what_is_wrong() {
     );
     assert_eq!(
         broken("resnet8", shape("layer4.0.conv1.weight", &[4, 1, 3, 3])),
-        "the tensors were taken for a CIFAR ResNet, but layer1 to layer4 have 1, 1, 1, 1 blocks, \
-         expected three stages of equally many"
+        "the tensors were taken for a ResNet of four stages, but layer1 to layer4 have 1, 1, 1, 1 blocks of \
+         two convolutions, expected 2, 2, 2, 2 or 3, 4, 6, 3 of two, or 3, 4, 6, 3, or 3, 4, 23, 3, or \
+         3, 8, 36, 3 of three"
     );
     assert_eq!(
         broken("resnet8", shape("layer2.0.attention.weight", &[4, 4])),
@@ -243,8 +244,18 @@ fn names_of_no_known_architecture_are_counted_and_quoted() {
 
 #[rstest]
 #[case(
+    "resnet19",
+    "the model \"resnet19\" is not known: expected auto, mlp, resnetN"
+)]
+#[case(
     "resnet18",
-    "the model \"resnet18\" is not known: expected auto, mlp, resnetN"
+    "taken for a ResNet of four stages, but layer1 to layer4 have 1, 1, 1, 0 blocks"
+)]
+#[case("wrn8-3", "is not known")]
+#[case("wrn8-2", "the tensors are those of resnet8, not of wrn8-2")]
+#[case(
+    "densenet121",
+    "taken for a DenseNet, but dense1 to dense4 have 0, 0, 0, 0 layers"
 )]
 #[case("resnet99999999999999999999", "is not known")]
 #[case("vgg", "is not known")]
