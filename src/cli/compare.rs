@@ -12,6 +12,7 @@ use crate::landscape::surface::{Measure, Surface as Grid};
 use crate::report;
 use crate::report::compare::{Report, Subject};
 use crate::report::surface::PathPoint;
+use crate::run::hyper::Hyper;
 use crate::weights::direction;
 use crate::weights::member::Member;
 
@@ -74,7 +75,7 @@ impl Compare {
             "compare",
             scenes.len() * x.len() * y.len() + 2 * checkpoints,
         );
-        let labels = self.labels();
+        let labels = self.labels(&scenes);
         let mut subjects = Vec::with_capacity(scenes.len());
         for (i, scene) in scenes.iter().enumerate() {
             let grid = Grid::new(x.clone(), y.clone());
@@ -208,12 +209,21 @@ impl Compare {
         Ok((own, test))
     }
 
-    fn labels(&self) -> Vec<String> {
-        if self.labels.is_empty() {
-            names(&self.runs)
-        } else {
-            self.labels.clone()
+    /// As the user says it, else what the checkpoints say where that tells them apart, with the name.
+    fn labels(&self, scenes: &[Scene]) -> Vec<String> {
+        if !self.labels.is_empty() {
+            return self.labels.clone();
         }
+        let told: Vec<String> = scenes
+            .iter()
+            .map(|scene| Hyper::of(&scene.origin).label())
+            .collect();
+        let with = |(name, told): (String, Option<&String>)| match told {
+            Some(told) if !told.is_empty() => format!("{name}, {told}"),
+            _ => name,
+        };
+        let told = (0..self.runs.len()).map(|i| told.get(i));
+        names(&self.runs).into_iter().zip(told).map(with).collect()
     }
 }
 

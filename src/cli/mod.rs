@@ -14,6 +14,7 @@ mod startup;
 mod surface;
 mod trajectory;
 mod watch;
+mod weights;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ enum Command {
     Line(line::Line),
     /// Curvature: extreme eigenvalues of the Hessian, their ratio on a map, the density of the spectrum
     Hessian(hessian::Hessian),
+    /// The weights themselves: norms by layer and angles between updates over training, histograms
+    Weights(weights::Weights),
     /// Tensors, shapes, norms, step, the architecture that was recognized and why
     Inspect(inspect::Inspect),
     /// The training process of `demo`
@@ -71,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Surface(command) => command.run(),
         Command::Compare(command) => command.run(),
         Command::Hessian(command) => command.run(),
+        Command::Weights(command) => command.run(),
         Command::Line(command) => command.run(),
         Command::Inspect(command) => command.run(),
     };

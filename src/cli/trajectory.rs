@@ -45,6 +45,7 @@ pub(super) struct ReadPath {
     pub(super) parameters: usize,
     pub(super) members: Vec<Checkpoint>,
     pub(super) fit: std::sync::Arc<crate::weights::trajectory::Fit>,
+    pub(super) growth: crate::weights::growth::Growth,
 }
 
 /// Reads all checkpoints onto one path; those that do not fit are said on stderr and left out.
@@ -66,6 +67,7 @@ pub(super) fn read_path(checkpoints: Vec<Checkpoint>, key: &KeyOption) -> anyhow
         first: shape.first,
         parameters: shape.layout.parameters(),
         members,
+        growth: path.growth(),
         fit,
     })
 }

@@ -8,6 +8,7 @@ pub mod contour;
 pub mod graph;
 pub mod levels;
 pub mod map;
+pub mod matrix;
 pub mod picture;
 pub mod raster;
 pub mod relief;

@@ -10,6 +10,7 @@ pub mod map;
 pub mod summary;
 pub mod surface;
 pub mod trajectory;
+pub mod weights;
 
 /// Pretty JSON with a line break at its end. What is not finite is `null`.
 ///

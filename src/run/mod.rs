@@ -3,6 +3,7 @@
 //! Everything here only reads, with ordinary reads; nothing is mapped and nothing is written.
 
 pub mod format;
+pub mod hyper;
 pub mod scan;
 pub mod settle;
 pub mod stamp;

@@ -123,6 +123,15 @@ impl Gram {
         self.tensors.iter().fold(zero, |sum, dots| sum + &dots.path)
     }
 
+    /// ‖w_i‖² of one tensor at each checkpoint; empty for a tensor that is no parameter.
+    #[must_use]
+    pub fn squares(&self, tensor: usize) -> Vec<f64> {
+        self.tensors.get(tensor).map_or_else(Vec::new, |dots| {
+            let square = |i: usize| dots.square + 2.0 * dots.base[i] + dots.path[(i, i)];
+            (0..self.rows).map(square).collect()
+        })
+    }
+
     /// ‖θ_i‖ over all parameters.
     #[must_use]
     pub fn norms(&self) -> Vec<f64> {

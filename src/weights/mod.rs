@@ -2,6 +2,8 @@
 
 pub mod direction;
 pub mod gram;
+pub mod growth;
+pub mod histogram;
 pub mod layout;
 pub mod member;
 pub mod normalize;
@@ -65,6 +67,14 @@ pub enum WeightsError {
         expected: String,
         /// What the file has instead.
         found: String,
+    },
+    /// No tensor of the checkpoint belongs to this layer.
+    #[error("no layer is named {layer}; there are {examples} and others")]
+    NoLayer {
+        /// As the user gave it.
+        layer: String,
+        /// Some names that there are.
+        examples: String,
     },
     /// The two directions of a plane are parallel, or one of them is zero.
     #[error("the directions {0} span no plane: one is zero or they are parallel")]

@@ -7,6 +7,7 @@ use crate::run::Checkpoint;
 
 use super::WeightsError;
 use super::gram::Gram;
+use super::growth::Growth;
 use super::member::{Member, Shape};
 use super::trajectory::{Fit, Trajectory, fit};
 
@@ -100,6 +101,16 @@ impl RunPath {
         self.previous = Some(fit.trajectory.clone());
         let members = order.iter().map(|&row| self.rows[row].clone()).collect();
         (members, Arc::new(fit))
+    }
+
+    /// Norms by layer and angles between updates of the checkpoints on the path.
+    #[must_use]
+    pub fn growth(&self) -> Growth {
+        let mut order: Vec<usize> = (0..self.rows.len()).collect();
+        order.sort_by_key(|&row| self.rows[row].step);
+        self.shape.as_ref().map_or_else(Growth::default, |shape| {
+            Growth::of(&self.gram, &shape.layout, &order)
+        })
     }
 
     /// Whether a checkpoint has the run's names and shapes; the first one sets them.

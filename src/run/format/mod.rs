@@ -9,6 +9,7 @@ mod safetensors;
 mod sharded;
 mod state_dict;
 mod torch;
+pub(in crate::run) mod training;
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -115,7 +115,10 @@ impl TorchFile {
 }
 
 /// Calls the reader; its errors and panics are errors of the file.
-fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, String>) -> Result<T, FormatError> {
+pub(super) fn guarded<T>(
+    path: &Path,
+    read: impl FnOnce() -> Result<T, String>,
+) -> Result<T, FormatError> {
     let result =
         catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err("the reader failed".into()));
     result.map_err(|reason| FormatError::Invalid {

@@ -1,0 +1,120 @@
+//! `isoloss weights`: norms and angles over training, histograms of checkpoints.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::landscape::survey;
+use crate::report;
+use crate::report::weights::{Histograms, Report};
+use crate::run::Checkpoint;
+use crate::run::hyper::Hyper;
+use crate::weights::histogram::{self, Histogram};
+use crate::weights::member::{Member, Shape};
+
+use super::options::{KeyOption, Steps, open_run};
+use super::output::{Format, OutputOptions};
+use super::trajectory::read_path;
+
+#[derive(Debug, Args)]
+pub(super) struct Weights {
+    /// Folder of the run, or a checkpoint
+    run: PathBuf,
+    /// Another checkpoint, whose histogram is laid over the first one's
+    other: Option<PathBuf>,
+    #[command(flatten)]
+    key: KeyOption,
+    /// Which checkpoints: A..B or every:N
+    #[arg(long, value_name = "STEPS")]
+    steps: Option<Steps>,
+    /// Histogram of the weights: that of a run's last checkpoint over its first one's
+    #[arg(long)]
+    histogram: bool,
+    /// The weights of one layer, e.g. layer1.0.conv1
+    #[arg(long, value_name = "NAME")]
+    layer: Option<String>,
+    /// Bins of the histogram
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..))]
+    bins: u16,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+impl Weights {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        self.output.check(&self.run)?;
+        let mut checkpoints = open_run(&self.run, &self.key, self.steps)?;
+        if let Some(other) = &self.other {
+            let second = open_run(other, &self.key, None)?;
+            checkpoints = checkpoints
+                .pop()
+                .into_iter()
+                .chain(second.last().cloned())
+                .collect();
+        }
+        let wanted = self.histogram || self.layer.is_some() || self.other.is_some();
+        if wanted || checkpoints.len() == 1 {
+            return self.histograms(&checkpoints);
+        }
+        let path = read_path(checkpoints, &self.key)?;
+        let rates = path
+            .members
+            .iter()
+            .map(|member| Hyper::of(member).learning_rate)
+            .collect();
+        let run = self.run.display().to_string();
+        let trajectory = &path.fit.trajectory;
+        let report = Report::new(run, path.parameters, trajectory, &path.growth, rates);
+        self.output.write(&match self.output.format {
+            Format::Text => report.text(),
+            Format::Json => report::json(&report)?,
+            Format::Csv => report.csv()?,
+        })
+    }
+
+    /// Of the first and the last of these, over the range of both.
+    fn histograms(&self, checkpoints: &[Checkpoint]) -> anyhow::Result<()> {
+        let ends: Vec<&Checkpoint> = match checkpoints {
+            [first, .., last] => vec![first, last],
+            few => few.iter().collect(),
+        };
+        let shape = Shape::of(ends[0], self.key.key.as_deref())?;
+        let slots = histogram::slots(&shape.layout, self.layer.as_deref())?;
+        let mut opened = Vec::with_capacity(ends.len());
+        let mut range = [f64::INFINITY, f64::NEG_INFINITY];
+        for checkpoint in ends {
+            let member = Member::open(checkpoint, &shape)?;
+            if let Some([min, max]) = histogram::range(&member, &shape.layout, &slots)? {
+                range = [range[0].min(min), range[1].max(max)];
+            }
+            opened.push((checkpoint, member));
+        }
+        // Weights that are all the same, or none of them finite, have a bin all the same.
+        let [min, max] = if range[0] < range[1] {
+            range
+        } else {
+            let middle = if range[0].is_finite() { range[0] } else { 0.0 };
+            [middle - 0.5, middle + 0.5]
+        };
+        let bins = usize::from(self.bins);
+        let mut found = Vec::with_capacity(opened.len());
+        for (checkpoint, member) in opened {
+            let histogram = Histogram::of(&member, &shape.layout, &slots, [min, max], bins)?;
+            found.push((
+                checkpoint.path.display().to_string(),
+                checkpoint.step,
+                histogram,
+            ));
+        }
+        let report = Histograms::new(
+            self.layer.clone(),
+            survey::spread(min, max, bins + 1),
+            found,
+        );
+        self.output.write(&match self.output.format {
+            Format::Text => report.text(),
+            Format::Json => report::json(&report)?,
+            Format::Csv => report.csv()?,
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! A matrix of cosines as a picture: half blocks, two rows a character, from −1 through nothing to 1.
+
+use super::map::Tints;
+use super::picture::{Cell, Picture, Rgb};
+
+/// Signs of a picture without colours, by |cosine|; those of negative ones stand second.
+const SHADES: [[char; 2]; 4] = [[' ', ' '], ['·', '-'], ['+', '='], ['█', '▒']];
+
+/// Draws a square matrix of values from −1 to 1, row 0 at the top; one that is not a number is blank.
+/// It is shrunk to fit by means over its pieces, and never blown up.
+#[must_use]
+pub fn draw(values: &[Vec<f64>], tints: Option<Tints>, width: usize, height: usize) -> Picture {
+    let size = values.len();
+    let (columns, rows) = match tints {
+        Some(_) => (size.min(width), size.min(2 * height)),
+        None => ((2 * size).min(width), size.min(height)),
+    };
+    let mut picture = Picture::new(width, height);
+    let at = |column: usize, row: usize| mean(values, [column, columns], [row, rows]);
+    for row in 0..if tints.is_some() {
+        rows.div_ceil(2)
+    } else {
+        rows
+    } {
+        for column in 0..columns {
+            let cell = match tints {
+                Some(tints) => half_blocks(
+                    tints,
+                    at(column, 2 * row),
+                    (2 * row + 1 < rows).then(|| at(column, 2 * row + 1)),
+                ),
+                None => shade(at(column, row)),
+            };
+            picture.put(column, row, cell);
+        }
+    }
+    picture
+}
+
+/// Mean of the matrix over one of `count` columns and one of as many rows.
+fn mean(values: &[Vec<f64>], [column, columns]: [usize; 2], [row, rows]: [usize; 2]) -> f64 {
+    let piece = |index: usize, count: usize| {
+        let start = index * values.len() / count;
+        start..((index + 1) * values.len() / count).max(start + 1)
+    };
+    let inside = values
+        .iter()
+        .skip(piece(row, rows).start)
+        .take(piece(row, rows).len());
+    let entries = inside.flat_map(|line| line.get(piece(column, columns)).unwrap_or_default());
+    let (sum, count) = entries.fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
+    sum / f64::from(count)
+}
+
+fn half_blocks(tints: Tints, upper: f64, lower: Option<f64>) -> Cell {
+    let colour = |value: f64| {
+        let end = if value < 0.0 { tints.mark } else { tints.path };
+        tints.ground.towards(end, value.abs().min(1.0))
+    };
+    let colour = |value: f64| {
+        if value.is_nan() {
+            tints.ground
+        } else {
+            colour(value)
+        }
+    };
+    Cell {
+        symbol: '▀',
+        foreground: Some(colour(upper)),
+        background: Some(lower.map_or(tints.ground, colour)) as Option<Rgb>,
+        ..Cell::default()
+    }
+}
+
+fn shade(value: f64) -> Cell {
+    let level = if value.is_nan() {
+        0
+    } else {
+        (value.abs() * 4.0).min(3.0) as usize
+    };
+    Cell {
+        symbol: SHADES[level][usize::from(value < 0.0)],
+        ..Cell::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_and_sizes_of_cosines_can_be_told_apart() {
+        let values = vec![
+            vec![1.0, -1.0, 0.3],
+            vec![-0.3, 0.0, f64::NAN],
+            vec![0.6, -0.6, 1.0],
+        ];
+        assert_eq!(draw(&values, None, 6, 3).text(), "██▒▒··\n--\n++==██\n");
+    }
+
+    #[test]
+    fn a_large_matrix_is_shrunk_by_means() {
+        let values: Vec<Vec<f64>> = (0..4)
+            .map(|i| {
+                (0..4)
+                    .map(|j| if (i < 2) == (j < 2) { 1.0 } else { -1.0 })
+                    .collect()
+            })
+            .collect();
+        assert_eq!(draw(&values, None, 2, 2).text(), "█▒\n▒█\n");
+        assert_eq!(draw(&[], None, 4, 2).width(), 4);
+        assert_eq!(draw(&values, None, 0, 0).height(), 0);
+    }
+}

@@ -1,0 +1,178 @@
+//! What a checkpoint tells about how it was trained: learning rate, weight decay, batch size.
+
+use std::path::Path;
+
+use super::Checkpoint;
+use super::format::training::{self, Note};
+
+/// The trainer's settings as far as the checkpoint tells them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Hyper {
+    /// Of the optimizer's first group, at this step.
+    pub learning_rate: Option<f64>,
+    /// Likewise.
+    pub weight_decay: Option<f64>,
+    /// Samples a step.
+    pub batch_size: Option<f64>,
+}
+
+/// Where trainers keep their optimizers: Lightning, then what is usual by hand.
+const OPTIMIZERS: [&str; 5] = [
+    "optimizer_states",
+    "optimizer",
+    "optimizer_state_dict",
+    "optim",
+    "optimizers",
+];
+/// Where they keep the settings of the run.
+const SETTINGS: [&str; 5] = ["hyper_parameters", "hparams", "args", "config", "cfg"];
+const BATCH_SIZE: [&str; 4] = [
+    "batch_size",
+    "bs",
+    "train_batch_size",
+    "per_device_train_batch_size",
+];
+
+impl Hyper {
+    /// Reads the settings of a checkpoint. What is not told, or cannot be read, is none; no weights are
+    /// read.
+    #[must_use]
+    pub fn of(checkpoint: &Checkpoint) -> Self {
+        if checkpoint.path.is_dir() {
+            return Self {
+                learning_rate: state_of_trainer(&checkpoint.path),
+                ..Self::default()
+            };
+        }
+        let Some(note) = training::note(&checkpoint.path) else {
+            return Self::default();
+        };
+        let group = OPTIMIZERS
+            .iter()
+            .find_map(|name| first_group(note.get(name)?));
+        let of_group = |name: &str| group.and_then(|group| group.get(name)?.number());
+        let settings = SETTINGS
+            .iter()
+            .filter_map(|name| note.get(name))
+            .chain([&note]);
+        let mut named = settings.flat_map(|settings| {
+            BATCH_SIZE
+                .iter()
+                .filter_map(|name| settings.get(name)?.number())
+        });
+        Self {
+            learning_rate: of_group("lr"),
+            weight_decay: of_group("weight_decay"),
+            batch_size: named.next(),
+        }
+    }
+
+    /// What tells a run from others, e.g. `bs 128, wd 0.0005`; empty when nothing is told.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let parts = [("bs", self.batch_size), ("wd", self.weight_decay)];
+        let told = parts
+            .iter()
+            .filter_map(|(name, value)| Some(format!("{name} {}", (*value)?)));
+        told.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The first parameter group, of the first optimizer where there are several.
+fn first_group(optimizer: &Note) -> Option<&Note> {
+    let optimizer = optimizer.first().unwrap_or(optimizer);
+    optimizer.get("param_groups")?.first()
+}
+
+/// A log of a hundred thousand entries is a tenth of this.
+const LARGEST_STATE: u64 = 256 << 20;
+
+/// The last learning rate that Hugging Face's trainer noted.
+fn state_of_trainer(folder: &Path) -> Option<f64> {
+    let file = std::fs::File::open(folder.join("trainer_state.json")).ok()?;
+    let state: serde_json::Value =
+        serde_json::from_reader(std::io::Read::take(file, LARGEST_STATE)).ok()?;
+    let history = state.get("log_history")?.as_array()?.iter().rev();
+    history
+        .filter_map(|entry| entry.get("learning_rate")?.as_f64())
+        .next()
+}
+
+/// A rate below this share of the one before is a drop: schedules that fall slowly have none.
+const DROP: f64 = 0.75;
+
+/// Indices of the checkpoints whose learning rate fell at once since the one before that told its own.
+#[must_use]
+pub fn drops(rates: &[Option<f64>]) -> Vec<usize> {
+    let told = rates
+        .iter()
+        .enumerate()
+        .filter_map(|(i, rate)| Some((i, (*rate)?)));
+    let told: Vec<(usize, f64)> = told.collect();
+    let fell = |pair: &&[(usize, f64)]| pair[1].1 < DROP * pair[0].1;
+    told.windows(2).filter(fell).map(|pair| pair[1].0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixture(name: &str) -> Checkpoint {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        Checkpoint {
+            step: 0,
+            path: folder.join(name),
+        }
+    }
+
+    #[test]
+    fn lightning_and_plain_optimizers_tell_their_rates() {
+        let lightning = Hyper::of(&fixture("torch/lightning=9.ckpt"));
+        assert!(lightning.learning_rate.is_some(), "{lightning:?}");
+        let plain = Hyper::of(&fixture("torch/optimizer_only.pt"));
+        assert_eq!(plain.learning_rate, lightning.learning_rate);
+        assert_eq!(Hyper::of(&fixture("torch/plain.pt")), Hyper::default());
+        assert_eq!(Hyper::of(&fixture("torch/evil.pt")).learning_rate, None);
+        assert_eq!(Hyper::of(&fixture("nowhere.pt")), Hyper::default());
+        assert_eq!(
+            Hyper::of(&fixture("digits-run/step_0000.safetensors")),
+            Hyper::default()
+        );
+    }
+
+    #[test]
+    fn settings_of_the_run_tell_the_batch_size() {
+        let first = Hyper::of(&fixture("resnet8-fashion/step=0.ckpt"));
+        assert_eq!(first.batch_size, Some(128.0));
+        assert_eq!(first.label(), "bs 128, wd 0.0005");
+    }
+
+    #[test]
+    fn hugging_face_s_trainer_tells_the_last_rate() {
+        let Ok(folder) = tempfile::tempdir() else {
+            return;
+        };
+        let state =
+            r#"{"log_history": [{"learning_rate": 0.1}, {"learning_rate": 0.02}, {"loss": 1}]}"#;
+        assert!(std::fs::write(folder.path().join("trainer_state.json"), state).is_ok());
+        let checkpoint = Checkpoint {
+            step: 1,
+            path: folder.path().into(),
+        };
+        assert_eq!(Hyper::of(&checkpoint).learning_rate, Some(0.02));
+    }
+
+    #[test]
+    fn a_drop_is_a_fall_at_once() {
+        let rates = [
+            Some(0.1),
+            None,
+            Some(0.09),
+            Some(0.009),
+            Some(0.009),
+            Some(0.001),
+        ];
+        assert_eq!(drops(&rates), [3, 5]);
+        assert_eq!(drops(&[Some(1.0)]), [] as [usize; 0]);
+    }
+}

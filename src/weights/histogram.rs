@@ -1,0 +1,204 @@
+//! How the weights of a checkpoint are spread.
+
+use super::WeightsError;
+use super::layout::{Layout, Role};
+use super::member::Weighted;
+
+/// Elements that are read at once.
+const PIECE: usize = 1 << 20;
+
+/// Counts of weights over equal bins.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Histogram {
+    /// Weights in each bin.
+    pub counts: Vec<u64>,
+    /// Lowest and highest finite weight.
+    pub range: [f64; 2],
+    /// Mean of the finite weights.
+    pub mean: f64,
+    /// Their standard deviation.
+    pub std: f64,
+    /// Share of them that are exactly zero.
+    pub zeros: f64,
+    /// How many they are.
+    pub count: u64,
+    /// How many others are infinite or not a number.
+    pub not_finite: u64,
+}
+
+/// Which weights: all of rank 2 and more, or those of one layer.
+///
+/// # Errors
+/// No layer has this name; the first few that there are stand in the error.
+pub fn slots(layout: &Layout, layer: Option<&str>) -> Result<Vec<usize>, WeightsError> {
+    let parameters = layout
+        .slots()
+        .iter()
+        .enumerate()
+        .filter(|(_, slot)| slot.role == Role::Parameter);
+    let chosen: Vec<usize> = match layer {
+        None => parameters
+            .filter(|(_, slot)| slot.rank() >= 2)
+            .map(|(i, _)| i)
+            .collect(),
+        Some(layer) => parameters
+            .filter(|(_, slot)| {
+                slot.name == layer
+                    || slot
+                        .name
+                        .strip_prefix(layer)
+                        .is_some_and(|r| r.starts_with('.'))
+            })
+            .map(|(i, _)| i)
+            .collect(),
+    };
+    match layer {
+        Some(layer) if chosen.is_empty() => {
+            let names = layout.slots().iter().take(6).map(|slot| slot.name.as_str());
+            Err(WeightsError::NoLayer {
+                layer: layer.into(),
+                examples: names.collect::<Vec<_>>().join(", "),
+            })
+        }
+        _ => Ok(chosen),
+    }
+}
+
+/// What every weight is shown to, piece by piece.
+fn each(
+    source: &impl Weighted,
+    layout: &Layout,
+    slots: &[usize],
+    mut see: impl FnMut(&[f32]),
+) -> Result<(), WeightsError> {
+    for &slot in slots {
+        let len = layout.slots()[slot].len();
+        for start in (0..len).step_by(PIECE) {
+            see(&source.read(slot, start..len.min(start + PIECE))?);
+        }
+    }
+    Ok(())
+}
+
+/// Lowest and highest finite weight; none when no weight is finite.
+///
+/// # Errors
+/// The checkpoint cannot be read.
+pub fn range(
+    source: &impl Weighted,
+    layout: &Layout,
+    slots: &[usize],
+) -> Result<Option<[f64; 2]>, WeightsError> {
+    let mut range: Option<[f64; 2]> = None;
+    each(source, layout, slots, |values| {
+        for value in values.iter().filter(|value| value.is_finite()) {
+            let value = f64::from(*value);
+            let [min, max] = range.unwrap_or([value, value]);
+            range = Some([min.min(value), max.max(value)]);
+        }
+    })?;
+    Ok(range)
+}
+
+impl Histogram {
+    /// Counts weights into `bins` equal bins of `range`; the last bin has its upper edge. Weights
+    /// outside it count for the figures alone.
+    ///
+    /// # Errors
+    /// The checkpoint cannot be read.
+    pub fn of(
+        source: &impl Weighted,
+        layout: &Layout,
+        slots: &[usize],
+        [min, max]: [f64; 2],
+        bins: usize,
+    ) -> Result<Self, WeightsError> {
+        let mut found = Self {
+            counts: vec![0; bins],
+            range: [f64::INFINITY, f64::NEG_INFINITY],
+            ..Self::default()
+        };
+        let (mut sum, mut squares, mut zeros) = (0.0, 0.0, 0u64);
+        each(source, layout, slots, |values| {
+            for &value in values {
+                if !value.is_finite() {
+                    found.not_finite += 1;
+                    continue;
+                }
+                zeros += u64::from(value == 0.0);
+                let value = f64::from(value);
+                found.count += 1;
+                found.range = [found.range[0].min(value), found.range[1].max(value)];
+                sum += value;
+                squares += value * value;
+                let place = (value - min) / (max - min) * bins as f64;
+                let bin = if value == max {
+                    bins.saturating_sub(1)
+                } else {
+                    place.floor() as usize
+                };
+                if place >= 0.0
+                    && let Some(count) = found.counts.get_mut(bin)
+                {
+                    *count += 1;
+                }
+            }
+        })?;
+        let count = found.count as f64;
+        found.mean = sum / count;
+        found.std = (squares / count - found.mean * found.mean).max(0.0).sqrt();
+        found.zeros = zeros as f64 / count;
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+    use crate::weights::direction::tests::{Point, layout};
+
+    #[test]
+    fn every_finite_weight_is_in_one_bin() {
+        let mut values = vec![
+            -2.0,
+            -1.0,
+            0.0,
+            0.0,
+            0.5,
+            1.0,
+            1.5,
+            2.0,
+            f32::NAN,
+            9.0,
+            7.0,
+            7.0,
+        ];
+        let point = Point(values.clone());
+        let all = slots(&layout(), None).unwrap();
+        assert_eq!(range(&point, &layout(), &all).unwrap(), Some([-2.0, 2.0]));
+        let found = Histogram::of(&point, &layout(), &all, [-2.0, 2.0], 4).unwrap();
+        assert_eq!(found.counts, [1, 1, 3, 3]);
+        assert_eq!(
+            (found.count, found.mean, found.zeros, found.not_finite),
+            (8, 0.25, 0.25, 0)
+        );
+        values.truncate(8);
+        let variance = values
+            .iter()
+            .map(|v| (f64::from(*v) - 0.25).powi(2))
+            .sum::<f64>()
+            / 8.0;
+        assert!((found.std - variance.sqrt()).abs() < 1e-12);
+        let bias = slots(&layout(), Some("b")).unwrap();
+        let found = Histogram::of(&point, &layout(), &bias, [0.0, 9.0], 3).unwrap();
+        assert_eq!((found.counts, found.not_finite), (vec![0, 0, 1], 1));
+    }
+
+    #[test]
+    fn a_layer_that_is_not_there_is_named_with_those_that_are() {
+        let error = slots(&layout(), Some("conv9")).unwrap_err().to_string();
+        assert!(error.contains("conv9") && error.contains("w, b"), "{error}");
+    }
+}
