@@ -106,6 +106,28 @@ impl Objective {
         self.network.as_ref()
     }
 
+    /// The same objective on its first `count` samples alone.
+    ///
+    /// # Errors
+    /// candle's.
+    pub fn first(&self, count: usize) -> Result<Self, LandscapeError> {
+        let (mut batches, mut samples) = (Vec::new(), 0);
+        for (images, labels) in &self.batches {
+            let taken = labels.len().min(count - samples);
+            if taken > 0 {
+                batches.push((images.narrow(0, 0, taken)?, labels[..taken].to_vec()));
+                samples += taken;
+            }
+        }
+        Ok(Self {
+            network: Arc::clone(&self.network),
+            layout: Arc::clone(&self.layout),
+            device: self.device.clone(),
+            batches,
+            samples,
+        })
+    }
+
     /// The samples in batches of at most `most`, at least one each.
     pub(super) fn batches(&self, most: usize) -> Result<Vec<Batch>, LandscapeError> {
         let mut smaller = Vec::new();

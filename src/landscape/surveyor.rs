@@ -17,6 +17,8 @@ use crate::weights::direction;
 use crate::weights::member::{Member, Shape};
 use crate::weights::recipe::{Plane, Recipe};
 
+use super::curvature::product::Curvature;
+use super::curvature::{Effort, Extremes, extremes};
 use super::objective::{Objective, ResidentPlane};
 use super::sharpness::{CriticalStep, critical_step};
 use super::surface::Measure;
@@ -51,7 +53,14 @@ pub enum Spot {
         /// Where it ended.
         to: Checkpoint,
     },
+    /// The ends of the Hessian's spectrum at (α, β), on the first [`CURVATURE_SAMPLES`] samples.
+    Curvature([f64; 2]),
 }
+
+/// A product with the Hessian costs as much as some ten losses, and an eigenvalue some twenty products.
+pub const CURVATURE_SAMPLES: usize = 64;
+/// Bound of the error of an eigenvalue on the screen, as a share of the largest.
+const CURVATURE_TOLERANCE: f64 = 0.02;
 
 /// What was found at a spot.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,6 +69,8 @@ pub enum Value {
     Measure(Measure),
     /// The critical step along an update.
     Critical(CriticalStep),
+    /// The ends of the Hessian's spectrum.
+    Curvature(Extremes),
 }
 
 /// A plan of points.
@@ -367,6 +378,17 @@ impl Ready {
                 objective.at_flat(&mean)
             }
             Spot::Update { from, to } => return critical(objective, &flat(from)?, &flat(to)?),
+            Spot::Curvature(at) => {
+                let few = objective.first(CURVATURE_SAMPLES)?;
+                let plane = resident(&mut self.plane, objective, recipe)?;
+                let effort = Effort {
+                    tolerance: CURVATURE_TOLERANCE,
+                    ..Effort::default()
+                };
+                let curvature = Curvature::new(&few)?;
+                let hessian = curvature.at(few.weights_on(plane, *at)?)?;
+                return extremes(&hessian, effort, || true).map(Value::Curvature);
+            }
             Spot::OnPlane(at) => {
                 let plane = resident(&mut self.plane, objective, recipe)?;
                 objective.on(plane, *at)

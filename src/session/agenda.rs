@@ -235,7 +235,7 @@ impl Agenda {
         for (spot, meaning) in plan {
             let value = match &spot {
                 Spot::OnPlane(at) => known.get(*at),
-                Spot::Checkpoint(_) | Spot::Average(_) | Spot::Update { .. } => None,
+                _ => None,
             };
             match value {
                 Some(measure) => {

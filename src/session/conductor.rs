@@ -19,11 +19,12 @@ use crate::weights::member::Shape;
 use crate::weights::recipe::{Directions, Recipe};
 use crate::weights::trajectory::Fit;
 
-use super::agenda::{Agenda, Known, Meaning};
+use super::agenda::{Agenda, Known, Meaning, whole_path};
 use super::reader::{Change, Reading};
 use super::snapshot::{
     CheckpointLine, CheckpointState, Command, Finding, Map, ModelLine, Snapshot, Window,
 };
+use super::study::{Findings, Study};
 use super::{Options, data_finding};
 
 /// Snapshots are published at most this often; a screen draws ten a second.
@@ -80,6 +81,8 @@ pub(super) struct Conductor {
     /// The critical step of each update, by its ends.
     updates: HashMap<[PathBuf; 2], CriticalStep>,
     window: Option<Window>,
+    /// What is wanted on demand.
+    study: Option<Study>,
     /// When the last points were measured.
     pace: VecDeque<Instant>,
 }
@@ -112,6 +115,7 @@ impl Conductor {
             truths: HashMap::new(),
             updates: HashMap::new(),
             window: None,
+            study: None,
             pace: VecDeque::new(),
         }
     }
@@ -150,7 +154,15 @@ impl Conductor {
                 shape,
                 members,
                 fit,
-            }) => self.path(shape, members, fit),
+                growth,
+                shadow,
+                hyper,
+            }) => {
+                self.snapshot.growth = Some(growth);
+                self.snapshot.shadow = shadow;
+                self.snapshot.hyper = hyper;
+                self.path(shape, members, fit);
+            }
             Input::Reading(Reading::Rejected { path, reason }) => {
                 self.line(&path).state = CheckpointState::Unreadable(reason);
             }
@@ -290,6 +302,28 @@ impl Conductor {
         }
         self.show_pictures();
         let _ = self.to_surveyor.send(request);
+        self.plan_study();
+    }
+
+    /// Plans what is wanted on demand, for the plane that counts now.
+    fn plan_study(&mut self) {
+        let planned = self
+            .study
+            .zip(self.plane.as_ref())
+            .and_then(|(study, plane)| {
+                let path = &plane.fit.trajectory.coordinates;
+                let window = self.window.unwrap_or_else(|| whole_path(path));
+                let window = [window.x, window.y];
+                let next = self.generation + 1;
+                let split = self.split();
+                Findings::plan(study, &plane.recipe, &plane.members, window, split, next)
+            });
+        let plans = planned
+            .as_ref()
+            .map_or(Vec::new(), |planned| planned.1.clone());
+        self.generation += plans.len() as u64;
+        self.snapshot.study = planned.map(|planned| planned.0);
+        let _ = self.to_surveyor.send(Request::First(plans));
     }
 
     fn report(&mut self, report: Report) {
@@ -319,7 +353,11 @@ impl Conductor {
                 tracing::warn!(generation, ?index, "{reason}");
                 let explained = matches!(self.snapshot.model, Finding::Not(_))
                     || matches!(self.snapshot.data, Finding::Not(_));
-                if generation == self.generation && !explained {
+                let current = self
+                    .agenda
+                    .as_ref()
+                    .is_some_and(|a| a.generation == generation);
+                if current && !explained {
                     self.notice(reason);
                 }
             }
@@ -337,6 +375,11 @@ impl Conductor {
 
     fn measured(&mut self, generation: u64, index: usize, value: Value) {
         self.pace.push_back(Instant::now());
+        if let Some(study) = &mut self.snapshot.study
+            && study.take(generation, index, value)
+        {
+            return;
+        }
         let Some(agenda) = self
             .agenda
             .as_mut()
@@ -361,6 +404,7 @@ impl Conductor {
                     Meaning::Slice { .. } | Meaning::Grid { .. } | Meaning::Update(_) => {}
                 }
             }
+            Value::Curvature(_) => {}
             Value::Critical(step) => {
                 if let Meaning::Update(i) = meaning {
                     self.set_critical(i, step);
@@ -451,6 +495,12 @@ impl Conductor {
                 if self.window != window {
                     self.window = window;
                     self.plan();
+                }
+            }
+            Command::Study(study) => {
+                if self.study != study {
+                    self.study = study;
+                    self.plan_study();
                 }
             }
             Command::Rescan => self.watcher.rescan(),

@@ -15,6 +15,7 @@ pub mod agenda;
 mod conductor;
 pub mod reader;
 pub mod snapshot;
+pub mod study;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

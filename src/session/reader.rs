@@ -1,13 +1,17 @@
 //! The thread that reads checkpoints: what settled goes in, the fitted path comes out.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use crate::run::Checkpoint;
+use crate::run::hyper::Hyper;
 use crate::weights::WeightsError;
+use crate::weights::growth::Growth;
 use crate::weights::member::Shape;
 use crate::weights::path::RunPath;
+use crate::weights::shadow::{self, Shadow};
 use crate::weights::trajectory::Fit;
 
 /// What changed on disk since the last request.
@@ -30,6 +34,12 @@ pub enum Reading {
         members: Vec<Checkpoint>,
         /// Where they lie.
         fit: Arc<Fit>,
+        /// How they grow and turn.
+        growth: Arc<Growth>,
+        /// Their shadow on a random plane, where reading them again is no burden.
+        shadow: Option<Arc<Shadow>>,
+        /// What each tells of its training.
+        hyper: Vec<Hyper>,
     },
     /// A checkpoint that does not belong on the path, with the reason.
     Rejected {
@@ -39,6 +49,9 @@ pub enum Reading {
         reason: String,
     },
 }
+
+/// Weights of all checkpoints that are read once more for the shadow: 200 MB of them.
+const LARGEST_SHADOW: usize = 50_000_000;
 
 /// Serves changes until their sender is gone or `report` returns false. Changes that came while
 /// one was being read are read together, so that opening a run reads each file once.
@@ -50,6 +63,7 @@ pub fn serve(
     let mut path = RunPath::new(key);
     // Settled, but could not be read: tried again with the next change.
     let mut deferred: Vec<Checkpoint> = Vec::new();
+    let mut known = HashMap::new();
     while let Ok(mut change) = changes.recv() {
         for more in changes.try_iter() {
             change.settled.extend(more.settled);
@@ -57,7 +71,10 @@ pub fn serve(
         }
         deferred.retain(|old| change.settled.iter().all(|new| new.path != old.path));
         change.settled.append(&mut deferred);
-        for readings in apply(&mut path, change, &mut deferred) {
+        for settled in &change.settled {
+            known.remove(&settled.path);
+        }
+        for readings in apply(&mut path, change, &mut deferred, &mut known) {
             if !report(readings) {
                 return;
             }
@@ -65,7 +82,12 @@ pub fn serve(
     }
 }
 
-fn apply(path: &mut RunPath, mut change: Change, deferred: &mut Vec<Checkpoint>) -> Vec<Reading> {
+fn apply(
+    path: &mut RunPath,
+    mut change: Change,
+    deferred: &mut Vec<Checkpoint>,
+    known: &mut HashMap<PathBuf, Hyper>,
+) -> Vec<Reading> {
     let settled = change.settled.iter().map(|checkpoint| &checkpoint.path);
     for changed in settled.chain(&change.gone) {
         path.remove(changed);
@@ -84,10 +106,30 @@ fn apply(path: &mut RunPath, mut change: Change, deferred: &mut Vec<Checkpoint>)
         }
     }
     let (members, fit) = path.fit();
+    let told = |member: &Checkpoint| {
+        *known
+            .entry(member.path.clone())
+            .or_insert_with(|| Hyper::of(member))
+    };
     readings.push(Reading::Path {
+        hyper: members.iter().map(told).collect(),
+        growth: Arc::new(path.growth()),
+        shadow: path.shape().and_then(|shape| cast(shape, &members, &fit)),
         shape: path.shape().cloned(),
         members,
         fit,
     });
     readings
+}
+
+/// The shadow of a path that is short and small enough to be read once more.
+fn cast(shape: &Shape, members: &[Checkpoint], fit: &Fit) -> Option<Arc<Shadow>> {
+    if members.len() < 3 || shape.layout.parameters() * members.len() > LARGEST_SHADOW {
+        return None;
+    }
+    let found = shadow::of(shape, members, &fit.trajectory.singular, 0);
+    found
+        .inspect_err(|error| tracing::info!("no shadow: {error}"))
+        .ok()
+        .map(Arc::new)
 }

@@ -6,7 +6,12 @@ use std::sync::Arc;
 use crate::data::Split;
 use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::{Measure, Surface};
+use crate::run::hyper::Hyper;
+use crate::weights::growth::Growth;
+use crate::weights::shadow::Shadow;
 use crate::weights::trajectory::Trajectory;
+
+use super::study::{Findings, Study};
 
 /// Something that is looked for: not yet found, found, or not to be had, with the reason.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -134,6 +139,14 @@ pub struct Snapshot {
     pub map: Option<Map>,
     /// Slices through the current checkpoint along both axes.
     pub slices: Vec<Slice>,
+    /// What is measured on demand.
+    pub study: Option<Findings>,
+    /// Norms by layer and angles between updates of the path.
+    pub growth: Option<Arc<Growth>>,
+    /// The path on a random plane; none where the run is too big to read again for that.
+    pub shadow: Option<Arc<Shadow>>,
+    /// What each checkpoint of the path tells of its training.
+    pub hyper: Vec<Hyper>,
     /// The loss of the average of the last so many checkpoints.
     pub averages: Vec<(usize, Measure)>,
     /// What the surveyor is doing.
@@ -160,6 +173,8 @@ pub enum Command {
     Pause(bool),
     /// Survey this window of the plane from now on; `None` is the whole path with its margin.
     Survey(Option<Window>),
+    /// Measure this around the current checkpoint, before the map goes on; `None` is the map alone.
+    Study(Option<Study>),
     /// Look at the folder now.
     Rescan,
 }

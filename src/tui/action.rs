@@ -12,10 +12,22 @@ pub enum Action {
     Help,
     /// Close the help, else dismiss the banner.
     Close,
-    /// Show the map where only one view has room.
+    /// Show the map.
     ShowMap,
-    /// Show the slices where only one view has room.
+    /// Show slices and lines.
     ShowSlices,
+    /// Show the path on its own plane and on a random one.
+    ShowPath,
+    /// Show norms and angles of the weights.
+    ShowWeights,
+    /// Show eigenvalues of the Hessian.
+    ShowCurvature,
+    /// Show the runs beside one another.
+    ShowCompare,
+    /// Show the relief.
+    ShowSurface,
+    /// Slices along the next directions; the next figure of the curvature.
+    NextDirections,
     /// Show the next view.
     NextView,
     /// Hold the picture still, or follow the run again.

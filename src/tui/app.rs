@@ -5,20 +5,111 @@ use std::sync::Arc;
 use crate::plot::levels::Scale;
 use crate::plot::map::Layers;
 use crate::plot::raster::Marker;
+use crate::plot::relief;
 use crate::session::agenda::{MARGIN, SLICE_STEPS, whole_path};
 use crate::session::snapshot::{Command, Snapshot, Window};
+use crate::session::study::Study;
 
 use super::action::Action;
 use super::theme::{Theme, ThemeName};
 
-/// What is shown where only one view has room.
+/// What is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum View {
     /// The map.
     #[default]
     Map,
-    /// The slices through the current checkpoint.
+    /// Slices and lines through the current checkpoint.
     Slices,
+    /// The path on its own plane and on a random one.
+    Path,
+    /// Norms and angles of the weights over training.
+    Weights,
+    /// Eigenvalues of the Hessian around the current checkpoint.
+    Curvature,
+    /// The runs beside one another.
+    Compare,
+    /// The surface as a relief.
+    Surface,
+}
+
+impl View {
+    /// Every view, in the order of their keys.
+    pub const ALL: [Self; 7] = [
+        Self::Map,
+        Self::Slices,
+        Self::Path,
+        Self::Weights,
+        Self::Curvature,
+        Self::Compare,
+        Self::Surface,
+    ];
+
+    /// Its name on the screen.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Map => "map",
+            Self::Slices => "slices",
+            Self::Path => "path",
+            Self::Weights => "weights",
+            Self::Curvature => "curvature",
+            Self::Compare => "compare",
+            Self::Surface => "surface",
+        }
+    }
+
+    fn next(self) -> Self {
+        let at = Self::ALL.iter().position(|view| *view == self).unwrap_or(0);
+        Self::ALL[(at + 1) % Self::ALL.len()]
+    }
+}
+
+/// What the slices run along.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Along {
+    /// Both principal components.
+    #[default]
+    Components,
+    /// Random directions, overlaid.
+    Random,
+    /// The last update.
+    Update,
+    /// The line from the first checkpoint to the current one.
+    Line,
+}
+
+impl Along {
+    fn next(self) -> Self {
+        match self {
+            Self::Components => Self::Random,
+            Self::Random => Self::Update,
+            Self::Update => Self::Line,
+            Self::Line => Self::Components,
+        }
+    }
+}
+
+/// Which figure of the spectrum the curvature map shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Figure {
+    /// |λmin/λmax|.
+    #[default]
+    Ratio,
+    /// λmax.
+    Largest,
+    /// λmin, upside down.
+    Smallest,
+}
+
+impl Figure {
+    fn next(self) -> Self {
+        match self {
+            Self::Ratio => Self::Largest,
+            Self::Largest => Self::Smallest,
+            Self::Smallest => Self::Ratio,
+        }
+    }
 }
 
 /// How pictures are drawn.
@@ -38,6 +129,9 @@ pub struct Look {
 const PAN: f64 = 0.125;
 /// Factor by which a key zooms.
 const ZOOM: f64 = 1.5;
+/// Degrees by which an arrow key turns and tilts the relief.
+const TURN: f64 = 15.0;
+const TILT: f64 = 5.0;
 
 /// The state of the screen. It changes by [`App::update`] and [`App::receive`] alone.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +140,11 @@ pub struct App {
     frozen: Option<Arc<Snapshot>>,
     look: Look,
     view: View,
+    along: Along,
+    figure: Figure,
+    camera: relief::View,
+    /// What the other runs of a comparison have found.
+    rivals: Vec<Arc<Snapshot>>,
     /// None: the whole path.
     window: Option<Window>,
     /// Index of the checkpoint that is looked at; none: the current one, whichever that is.
@@ -72,6 +171,11 @@ impl App {
         self.live = snapshot;
     }
 
+    /// Takes what the other runs of a comparison have found.
+    pub fn receive_rivals(&mut self, rivals: Vec<Arc<Snapshot>>) {
+        self.rivals = rivals;
+    }
+
     /// Does what the user asks, and returns what the session has to do for it.
     pub fn update(&mut self, action: Action) -> Vec<Command> {
         match action {
@@ -79,13 +183,21 @@ impl App {
             Action::Help => self.helping = !self.helping,
             Action::Close if self.helping => self.helping = false,
             Action::Close => self.dismissed = self.banner().map(str::to_owned),
-            Action::ShowMap => self.view = View::Map,
-            Action::ShowSlices => self.view = View::Slices,
-            Action::NextView => {
-                self.view = match self.view {
-                    View::Map => View::Slices,
-                    View::Slices => View::Map,
-                };
+            Action::ShowMap => return self.show(View::Map),
+            Action::ShowSlices => return self.show(View::Slices),
+            Action::ShowPath => return self.show(View::Path),
+            Action::ShowWeights => return self.show(View::Weights),
+            Action::ShowCurvature => return self.show(View::Curvature),
+            Action::ShowCompare => return self.show(View::Compare),
+            Action::ShowSurface => return self.show(View::Surface),
+            Action::NextView => return self.show(self.view.next()),
+            Action::NextDirections => {
+                match self.view {
+                    View::Curvature => self.figure = self.figure.next(),
+                    View::Slices => self.along = self.along.next(),
+                    _ => return Vec::new(),
+                }
+                return self.show(self.view);
             }
             Action::Freeze => {
                 self.frozen = match self.frozen {
@@ -119,8 +231,47 @@ impl App {
         Vec::new()
     }
 
+    /// Turns to a view, and has measured what it needs.
+    fn show(&mut self, view: View) -> Vec<Command> {
+        self.view = view;
+        vec![Command::Study(self.study())]
+    }
+
+    /// What the view shows beside what is always measured.
+    fn study(&self) -> Option<Study> {
+        match (self.view, self.along) {
+            (View::Curvature, _) => Some(Study::Curvature),
+            (View::Slices, Along::Random) => Some(Study::Random),
+            (View::Slices, Along::Update) => Some(Study::Update),
+            (View::Slices, Along::Line) => Some(Study::Line),
+            _ => None,
+        }
+    }
+
+    /// Turns and tilts the relief.
+    fn turn(&mut self, action: Action) {
+        let [turn, tilt] = match action {
+            Action::PanLeft => [-TURN, 0.0],
+            Action::PanRight => [TURN, 0.0],
+            Action::PanUp => [0.0, TILT],
+            Action::PanDown => [0.0, -TILT],
+            _ => [0.0, 0.0],
+        };
+        self.camera = self.camera.moved(turn, tilt);
+    }
+
     /// Moves the window, and has it surveyed.
     fn look_at(&mut self, action: Action) -> Vec<Command> {
+        let turns = [
+            Action::PanLeft,
+            Action::PanRight,
+            Action::PanUp,
+            Action::PanDown,
+        ];
+        if self.view == View::Surface && turns.contains(&action) {
+            self.turn(action);
+            return Vec::new();
+        }
         let Some(window) = self.window() else {
             return Vec::new();
         };
@@ -229,7 +380,31 @@ impl App {
         Theme::of(self.look.theme)
     }
 
-    /// What is shown where only one view has room.
+    /// What the slices run along.
+    #[must_use]
+    pub fn along(&self) -> Along {
+        self.along
+    }
+
+    /// Which figure the curvature map shows.
+    #[must_use]
+    pub fn figure(&self) -> Figure {
+        self.figure
+    }
+
+    /// How the relief is turned.
+    #[must_use]
+    pub fn camera(&self) -> relief::View {
+        self.camera
+    }
+
+    /// What the other runs of a comparison have found.
+    #[must_use]
+    pub fn rivals(&self) -> &[Arc<Snapshot>] {
+        &self.rivals
+    }
+
+    /// What is looked at.
     #[must_use]
     pub fn view(&self) -> View {
         self.view

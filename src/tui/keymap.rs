@@ -27,13 +27,29 @@ pub const KEYMAP: &[Row] = &[
         bindings: &[(KeyCode::Char('?'), NONE, Action::Help)],
     },
     Row {
-        keys: "1 2 tab",
-        help: "map, slices, next view",
+        keys: "1 2 3 4 tab",
+        help: "map, slices, path, weights, next view",
         bindings: &[
             (KeyCode::Char('1'), NONE, Action::ShowMap),
             (KeyCode::Char('2'), NONE, Action::ShowSlices),
+            (KeyCode::Char('3'), NONE, Action::ShowPath),
+            (KeyCode::Char('4'), NONE, Action::ShowWeights),
             (KeyCode::Tab, NONE, Action::NextView),
         ],
+    },
+    Row {
+        keys: "5 6 7",
+        help: "curvature, compare, surface",
+        bindings: &[
+            (KeyCode::Char('5'), NONE, Action::ShowCurvature),
+            (KeyCode::Char('6'), NONE, Action::ShowCompare),
+            (KeyCode::Char('7'), NONE, Action::ShowSurface),
+        ],
+    },
+    Row {
+        keys: "d",
+        help: "slices: PCs, random, update, line · λ ratio, max, min",
+        bindings: &[(KeyCode::Char('d'), NONE, Action::NextDirections)],
     },
     Row {
         keys: "space",
@@ -50,7 +66,7 @@ pub const KEYMAP: &[Row] = &[
     },
     Row {
         keys: "← → ↑ ↓",
-        help: "pan",
+        help: "pan; turn and tilt the surface",
         bindings: &[
             (KeyCode::Left, NONE, Action::PanLeft),
             (KeyCode::Right, NONE, Action::PanRight),

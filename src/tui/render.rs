@@ -1,13 +1,17 @@
 //! One frame: the app's state, drawn. Nothing here waits, locks or changes anything.
 
 use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 
 use crate::plot::raster::Marker;
 
 use super::app::{App, View};
 use super::ascii;
 use super::layout::{Arrangement, arrange};
-use super::view::{header, help, map, slices, status, trust};
+use super::view::{
+    compare, curvature, header, help, map, path, slices, status, surface, trust, weights,
+};
 
 /// Draws the whole screen.
 pub fn render(app: &App, frame: &mut Frame<'_>) {
@@ -25,8 +29,12 @@ pub fn render(app: &App, frame: &mut Frame<'_>) {
         } => {
             header::render(app, true, header, buffer);
             header::render_banner(app, banner, buffer);
-            map::render(app, map, buffer);
-            slices::render(app, slices, buffer);
+            render_view(app, map, buffer);
+            // What the body shows need not stand beside it again.
+            match app.view() {
+                View::Slices => map::render(app, slices, buffer),
+                _ => slices::render_components(app, slices, buffer),
+            }
             trust::render(app, trust, buffer);
             status::render(app, false, status, buffer);
         }
@@ -39,15 +47,15 @@ pub fn render(app: &App, frame: &mut Frame<'_>) {
         } => {
             header::render(app, false, header, buffer);
             header::render_banner(app, banner, buffer);
-            match app.view() {
-                View::Map => map::render(app, body, buffer),
-                View::Slices => slices::render(app, body, buffer),
-            }
+            render_view(app, body, buffer);
             status::render_trust(app, trust, buffer);
             status::render(app, true, status, buffer);
         }
         Arrangement::Tiny { map, status } => {
-            map::render_plane(app, map, buffer);
+            match app.view() {
+                View::Map => map::render_plane(app, map, buffer),
+                _ => render_view(app, map, buffer),
+            }
             status::render_tiny(app, status, buffer);
         }
     }
@@ -56,5 +64,18 @@ pub fn render(app: &App, frame: &mut Frame<'_>) {
     }
     if app.look().marker == Marker::Ascii {
         ascii::simplify(buffer);
+    }
+}
+
+/// Draws the view that is looked at.
+fn render_view(app: &App, area: Rect, buffer: &mut Buffer) {
+    match app.view() {
+        View::Map => map::render(app, area, buffer),
+        View::Slices => slices::render(app, area, buffer),
+        View::Path => path::render(app, area, buffer),
+        View::Weights => weights::render(app, area, buffer),
+        View::Curvature => curvature::render(app, area, buffer),
+        View::Compare => compare::render(app, area, buffer),
+        View::Surface => surface::render(app, area, buffer),
     }
 }

@@ -11,6 +11,7 @@ pub mod path;
 pub mod pca;
 pub mod plane;
 pub mod recipe;
+pub mod shadow;
 pub mod trajectory;
 
 use std::path::PathBuf;

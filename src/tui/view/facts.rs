@@ -2,6 +2,7 @@
 
 use crate::landscape::surface::Measure;
 use crate::plot::axis::short;
+use crate::run::hyper;
 use crate::session::snapshot::{CheckpointLine, CheckpointState, Snapshot};
 
 use super::super::app::App;
@@ -50,6 +51,34 @@ pub(crate) fn duration(seconds: f64) -> String {
             format!("{} h {} min", minutes / 60, minutes % 60)
         }
     }
+}
+
+/// How much the map misleads about each checkpoint of the path; not a number where that is not known.
+pub(crate) fn doubts(snapshot: &Snapshot) -> Vec<f64> {
+    let steps = snapshot
+        .trajectory
+        .as_ref()
+        .map_or(&[][..], |path| &path.steps);
+    let map = snapshot.map.as_ref().filter(|map| !map.stale);
+    let doubt = |step: &u64| {
+        let mut lines = snapshot.checkpoints.iter();
+        let line = lines.find(|line| line.step == Some(*step))?;
+        Some(map?.surface.doubt(line.truth?.loss, line.on_plane?.loss))
+    };
+    steps
+        .iter()
+        .map(|step| doubt(step).unwrap_or(f64::NAN))
+        .collect()
+}
+
+/// Where on the path the learning rate fell.
+pub(crate) fn drops(snapshot: &Snapshot) -> Vec<usize> {
+    let rates: Vec<Option<f64>> = snapshot
+        .hyper
+        .iter()
+        .map(|told| told.learning_rate)
+        .collect();
+    hyper::drops(&rates)
 }
 
 /// How many checkpoints cannot be read, and how many are still being written.

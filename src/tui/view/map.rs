@@ -66,7 +66,16 @@ pub(crate) fn render_plane(app: &App, area: Rect, buffer: &mut Buffer) {
         .as_ref()
         .map_or(0, |text| rows_for(text, area.width).min(area.height / 2));
     let [map, below] = Layout::vertical([Constraint::Min(0), Constraint::Length(rows)]).areas(area);
-    let scene = scene(app, trajectory, window);
+    let (doubts, drops) = (facts::doubts(snapshot), facts::drops(snapshot));
+    let extras = Extras {
+        doubts: &doubts,
+        drops: &drops,
+        ..Extras::default()
+    };
+    let scene = MapScene {
+        extras,
+        ..scene(app, snapshot, trajectory, window)
+    };
     paint(
         &draw(&scene, map.width.into(), map.height.into()),
         map,
@@ -101,8 +110,13 @@ fn rows_for(text: &str, width: u16) -> u16 {
     rows as u16
 }
 
-fn scene<'a>(app: &'a App, trajectory: &'a Trajectory, window: Window) -> MapScene<'a> {
-    let snapshot = app.snapshot();
+/// What the map of a session shows.
+pub(super) fn scene<'a>(
+    app: &App,
+    snapshot: &'a Snapshot,
+    trajectory: &'a Trajectory,
+    window: Window,
+) -> MapScene<'a> {
     let look = app.look();
     let title = |k: usize| AxisTitle {
         name: format!("PC{}", k + 1),
@@ -113,7 +127,10 @@ fn scene<'a>(app: &'a App, trajectory: &'a Trajectory, window: Window) -> MapSce
         y: window.y,
         backdrop: snapshot.map.as_ref().map(|map| backdrop(map, trajectory)),
         path: &trajectory.coordinates,
-        selected: app.selected().unwrap_or(0),
+        selected: app
+            .selected()
+            .unwrap_or(0)
+            .min(trajectory.steps.len().saturating_sub(1)),
         axes: [title(0), title(1)],
         scale: look.scale,
         layers: look.layers,

@@ -1,18 +1,23 @@
 //! The panes of the screen. Each draws what the app knows into its area of the buffer.
 
+pub(super) mod compare;
+pub(super) mod curvature;
 pub(super) mod facts;
 pub(super) mod header;
 pub(super) mod help;
 pub(super) mod map;
+pub(super) mod path;
 pub(super) mod slices;
 pub(super) mod status;
+pub(super) mod surface;
 pub(super) mod trust;
+pub(super) mod weights;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Margin, Rect};
 use ratatui::style::{Modifier, Style};
-use ratatui::text::Line;
-use ratatui::widgets::{Block, BorderType, Widget};
+use ratatui::text::{Line, Text};
+use ratatui::widgets::{Block, BorderType, Paragraph, Widget, Wrap};
 
 use crate::plot::picture::{Cell, Picture};
 
@@ -32,6 +37,14 @@ fn frame(app: &App, title: &str) -> Block<'static> {
 fn enclosed(frame: &Block<'_>, area: Rect, buffer: &mut Buffer) -> Rect {
     frame.render(area, buffer);
     frame.inner(area)
+}
+
+/// A framed pane with a sentence in the place of a picture that cannot be had.
+fn render_sentence(app: &App, text: &str, area: Rect, buffer: &mut Buffer) {
+    let text = Text::styled(text.to_owned(), app.theme().faint());
+    Paragraph::new(text)
+        .wrap(Wrap { trim: true })
+        .render(padded(area), buffer);
 }
 
 /// The area without its first and last column.

@@ -8,17 +8,114 @@ use ratatui::widgets::{Paragraph, Widget, Wrap};
 use crate::landscape::surface::Measure;
 use crate::plot::graph::{Curve as Line, Graph, Mark, Side, Stroke};
 use crate::session::snapshot::{Finding, Slice};
+use crate::session::study::{LineCurve, Study};
 
-use super::super::app::App;
-use super::{enclosed, facts, frame, padded, paint};
+use super::super::app::{Along, App};
+use super::{enclosed, facts, frame, padded, paint, render_sentence};
 
 /// From this width on the two axes stand side by side.
 const SIDE_BY_SIDE: u16 = 56;
 /// Least rows of a chart; where there are fewer, accuracy gives way to loss.
 const CHART: u16 = 4;
 
-/// Draws the pane.
+/// Draws the pane: what the user chose to slice along.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
+    if app.along() == Along::Components {
+        render_components(app, area, buffer);
+    } else {
+        render_lines(app, area, buffer);
+    }
+}
+
+/// Random directions overlaid, the last update, or the line from the first checkpoint.
+fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
+    let title = match app.along() {
+        Along::Random => "slices · 3 random filter-normalized directions · d: next",
+        Along::Update => "slices · along the last update (-1: before it) · d: next",
+        _ => "line · from the first checkpoint (A) to the current one (B) · d: next",
+    };
+    let inner = enclosed(&frame(app, title), area, buffer);
+    let Some(study) = app
+        .snapshot()
+        .study
+        .as_ref()
+        .filter(|study| !study.lines.is_empty())
+    else {
+        let why = match app.along() {
+            Along::Random => "no loss to slice yet: see the map",
+            _ => "this line needs two checkpoints, --data and a known model",
+        };
+        return render_sentence(app, why, inner, buffer);
+    };
+    let alone = study.study != Study::Random;
+    let values = |line: &LineCurve, value: fn(&Measure) -> f64| -> Vec<f64> {
+        let of = |measure: &Option<Measure>| measure.as_ref().map_or(f64::NAN, value);
+        line.values.iter().map(of).collect()
+    };
+    let drawn: Vec<(&LineCurve, [Vec<f64>; 2])> = (study.lines.iter())
+        .map(|line| {
+            (
+                line,
+                [
+                    values(line, |m| m.loss),
+                    values(line, |m| 100.0 * m.accuracy),
+                ],
+            )
+        })
+        .collect();
+    let mut curves = Vec::new();
+    for (line, [loss, accuracy]) in &drawn {
+        let stroke = if line.split == drawn[0].0.split {
+            Stroke::Solid
+        } else {
+            Stroke::Dashed
+        };
+        let on = |y, side| Line {
+            x: &line.alpha,
+            y,
+            side,
+            stroke,
+        };
+        curves.push(on(loss, Side::Left));
+        if alone {
+            curves.push(on(accuracy, Side::Right));
+        }
+    }
+    let ends: &[(f64, &str)] = match study.study {
+        Study::Line => &[(0.0, "A"), (1.0, "B")],
+        Study::Update => &[(-1.0, "before"), (0.0, "now")],
+        _ => &[(0.0, "now")],
+    };
+    let own = drawn.first().map_or("", |(line, _)| line.split.name());
+    let title = if alone {
+        format!("loss ({own} —, other - -)")
+    } else {
+        format!("loss on {own}")
+    };
+    let graph = Graph {
+        title: &title,
+        right: "accuracy %",
+        curves,
+        marks: ends
+            .iter()
+            .map(|&(at, label)| Mark {
+                at,
+                label: label.into(),
+            })
+            .collect(),
+        ticks: true,
+        marker: app.look().marker,
+        tints: app.theme().tints(),
+    };
+    paint(
+        &graph.draw(inner.width.into(), inner.height.into()),
+        inner,
+        buffer,
+    );
+}
+
+/// Slices along both principal components.
+pub(crate) fn render_components(app: &App, area: Rect, buffer: &mut Buffer) {
     let step = app
         .snapshot()
         .trajectory

@@ -1,0 +1,359 @@
+//! Pictures that are measured on demand: lines through the current checkpoint, and its curvature.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::Split;
+use crate::landscape::curvature::Extremes;
+use crate::landscape::surface::Measure;
+use crate::landscape::survey;
+use crate::landscape::surveyor::{Plan, Spot, Value};
+use crate::run::Checkpoint;
+use crate::weights::normalize::{Ignore, Norm};
+use crate::weights::recipe::{BatchNorm, Directions, Recipe};
+
+/// What is to be measured before the map goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Study {
+    /// Slices along random filter-normalized directions, several seeds.
+    Random,
+    /// The slice along the last update.
+    Update,
+    /// The line from the first checkpoint (α = 0) to the current one (α = 1).
+    Line,
+    /// λmax, λmin and their ratio around the current checkpoint.
+    Curvature,
+}
+
+/// Random directions that are overlaid, to show whether the shape repeats.
+const SEEDS: u64 = 3;
+/// Points of a line; 0 and 1 are among them.
+const POINTS: usize = 41;
+/// Lines a side of the curvature map.
+const CURVATURE_LINES: usize = 9;
+
+/// One measured line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LineCurve {
+    /// Seed of a random direction.
+    pub seed: Option<u64>,
+    /// The samples.
+    pub split: Split,
+    /// Places, in lengths of the direction.
+    pub alpha: Vec<f64>,
+    /// What was measured there so far.
+    pub values: Vec<Option<Measure>>,
+}
+
+/// The curvature around the current checkpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CurvatureMap {
+    /// Columns.
+    pub x: Vec<f64>,
+    /// Rows.
+    pub y: Vec<f64>,
+    /// Entry j·columns + i, as far as it is known.
+    pub values: Vec<Option<Extremes>>,
+    /// At the checkpoint.
+    pub here: Option<Extremes>,
+}
+
+/// A study and what it has found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Findings {
+    /// What is measured.
+    pub study: Study,
+    /// Lines, where it measures lines.
+    pub lines: Vec<LineCurve>,
+    /// The map of curvature, where it measures that.
+    pub curvature: Option<CurvatureMap>,
+    /// Points that are still to come.
+    pub left: usize,
+    /// What a spot of each plan is: entry of `lines`, or of the map.
+    meanings: Vec<Vec<Meaning>>,
+    /// Generation of each plan.
+    generations: Vec<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    Line { line: usize, point: usize },
+    Map(usize),
+    Here,
+}
+
+impl Findings {
+    /// Plans a study around the last of `members`, on the plane of `recipe` with this window. The plans'
+    /// generations count on from `next`. None where there are too few checkpoints.
+    #[must_use]
+    pub fn plan(
+        study: Study,
+        recipe: &Recipe,
+        members: &[Checkpoint],
+        window: [[f64; 2]; 2],
+        split: Split,
+        next: u64,
+    ) -> Option<(Self, Vec<Plan>)> {
+        let mut findings = Self {
+            study,
+            lines: Vec::new(),
+            curvature: None,
+            left: 0,
+            meanings: Vec::new(),
+            generations: Vec::new(),
+        };
+        let plans = match study {
+            Study::Curvature => vec![findings.plan_curvature(recipe, window, split)],
+            _ => findings.plan_lines(recipe, members, split)?,
+        };
+        let plans = plans
+            .into_iter()
+            .zip(next..)
+            .map(|(plan, generation)| Plan { generation, ..plan });
+        let plans: Vec<Plan> = plans.collect();
+        findings.generations = plans.iter().map(|plan| plan.generation).collect();
+        findings.left = plans.iter().map(|plan| plan.spots.len()).sum();
+        Some((findings, plans))
+    }
+
+    fn plan_lines(
+        &mut self,
+        recipe: &Recipe,
+        members: &[Checkpoint],
+        split: Split,
+    ) -> Option<Vec<Plan>> {
+        let last = members.last()?.clone();
+        let before = members.len().checked_sub(2).and_then(|i| members.get(i));
+        let range = match self.study {
+            Study::Random => [-1.0, 1.0],
+            Study::Update => [-2.0, 2.0],
+            _ => [-0.5, 1.5],
+        };
+        let directions: Vec<(Option<u64>, Directions)> = match self.study {
+            Study::Random => (0..SEEDS).map(|seed| (Some(seed), random(seed))).collect(),
+            Study::Update => {
+                let from = before?.clone();
+                vec![(
+                    None,
+                    Directions::Difference {
+                        from,
+                        to: last.clone(),
+                    },
+                )]
+            }
+            _ => {
+                let from = members.first().filter(|first| **first != last)?.clone();
+                vec![(
+                    None,
+                    Directions::Difference {
+                        from,
+                        to: last.clone(),
+                    },
+                )]
+            }
+        };
+        let mut plans = Vec::new();
+        for (seed, directions) in directions {
+            let is_line = self.study == Study::Line;
+            let recipe = Recipe {
+                origin: if is_line {
+                    members.first()?.clone()
+                } else {
+                    last.clone()
+                },
+                // Both ends of a line are checkpoints with statistics of their own.
+                batch_norm: if is_line {
+                    BatchNorm::States
+                } else {
+                    recipe.batch_norm
+                },
+                directions,
+                ..recipe.clone()
+            };
+            for split in splits(split, seed.is_some()) {
+                plans.push(self.plan_line(recipe.clone(), seed, split, range));
+            }
+        }
+        Some(plans)
+    }
+
+    fn plan_line(
+        &mut self,
+        recipe: Recipe,
+        seed: Option<u64>,
+        split: Split,
+        [min, max]: [f64; 2],
+    ) -> Plan {
+        let alpha = survey::spread(min, max, POINTS);
+        let line = self.lines.len();
+        let spots = alpha
+            .iter()
+            .map(|alpha| Spot::OnPlane([*alpha, 0.0]))
+            .collect();
+        self.meanings.push(
+            (0..POINTS)
+                .map(|point| Meaning::Line { line, point })
+                .collect(),
+        );
+        self.lines.push(LineCurve {
+            seed,
+            split,
+            values: vec![None; alpha.len()],
+            alpha,
+        });
+        Plan {
+            generation: 0,
+            recipe,
+            split,
+            spots,
+        }
+    }
+
+    fn plan_curvature(&mut self, recipe: &Recipe, window: [[f64; 2]; 2], split: Split) -> Plan {
+        let [x, y] = window.map(|[min, max]| survey::spread(min, max, CURVATURE_LINES));
+        let mut spots = vec![Spot::Curvature([0.0, 0.0])];
+        let mut meanings = vec![Meaning::Here];
+        for level in 0..survey::levels(x.len(), y.len()) {
+            for (i, j) in survey::additions(&x, &y, level, &[[0.0, 0.0]]) {
+                spots.push(Spot::Curvature([x[i], y[j]]));
+                meanings.push(Meaning::Map(j * x.len() + i));
+            }
+        }
+        self.meanings.push(meanings);
+        self.curvature = Some(CurvatureMap {
+            values: vec![None; x.len() * y.len()],
+            x,
+            y,
+            here: None,
+        });
+        Plan {
+            generation: 0,
+            recipe: recipe.clone(),
+            split,
+            spots,
+        }
+    }
+
+    /// Takes an answer; false when it belongs to no plan of this study.
+    pub fn take(&mut self, generation: u64, index: usize, value: Value) -> bool {
+        let plan = self
+            .generations
+            .iter()
+            .position(|known| *known == generation);
+        let meaning = plan.and_then(|plan| self.meanings.get(plan)?.get(index).copied());
+        let Some(meaning) = meaning else {
+            return false;
+        };
+        self.left = self.left.saturating_sub(1);
+        match (meaning, value) {
+            (Meaning::Line { line, point }, Value::Measure(measure)) => {
+                self.lines[line].values[point] = Some(measure);
+            }
+            (Meaning::Here, Value::Curvature(extremes)) => {
+                if let Some(map) = &mut self.curvature {
+                    map.here = Some(extremes);
+                }
+            }
+            (Meaning::Map(at), Value::Curvature(extremes)) => {
+                if let Some(map) = &mut self.curvature {
+                    map.values[at] = Some(extremes);
+                }
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// Whether a plan is one of this study's.
+    #[must_use]
+    pub fn owns(&self, generation: u64) -> bool {
+        self.generations.contains(&generation)
+    }
+}
+
+fn random(seed: u64) -> Directions {
+    Directions::Random {
+        seed,
+        norm: Norm::Filter,
+        ignore: Ignore::Biasbn,
+        orthogonal: false,
+    }
+}
+
+/// Both splits, the session's own first; overlaid lines have that one alone.
+fn splits(own: Split, overlaid: bool) -> Vec<Split> {
+    let other = match own {
+        Split::Train => Split::Test,
+        Split::Test => Split::Train,
+    };
+    if overlaid {
+        vec![own]
+    } else {
+        vec![own, other]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+
+    fn checkpoint(step: u64) -> Checkpoint {
+        Checkpoint {
+            step,
+            path: format!("{step}.pt").into(),
+        }
+    }
+
+    fn plan(study: Study, count: u64) -> Option<(Findings, Vec<Plan>)> {
+        let members: Vec<Checkpoint> = (0..count).map(checkpoint).collect();
+        let recipe = Recipe {
+            first: checkpoint(0),
+            key: None,
+            origin: checkpoint(count - 1),
+            directions: random(0),
+            batch_norm: BatchNorm::Frozen,
+        };
+        Findings::plan(study, &recipe, &members, [[-1.0, 1.0]; 2], Split::Train, 7)
+    }
+
+    #[test]
+    fn lines_have_both_ends_among_their_points_and_both_splits() {
+        let (findings, plans) = plan(Study::Line, 3).unwrap();
+        assert_eq!(
+            plans
+                .iter()
+                .map(|p| (p.generation, p.split))
+                .collect::<Vec<_>>(),
+            [(7, Split::Train), (8, Split::Test)]
+        );
+        assert_eq!(plans[0].recipe.origin, checkpoint(0));
+        assert!(
+            [0.0, 1.0]
+                .iter()
+                .all(|end| findings.lines[0].alpha.contains(end))
+        );
+        assert_eq!(plan(Study::Random, 1).unwrap().1.len(), 3);
+        assert!(plan(Study::Update, 1).is_none() && plan(Study::Line, 1).is_none());
+    }
+
+    #[test]
+    fn answers_find_their_place_and_strangers_none() {
+        let (mut findings, plans) = plan(Study::Curvature, 3).unwrap();
+        let found = Extremes {
+            lambda_max: 2.0,
+            lambda_min: -1.0,
+            iterations: 9,
+            converged: true,
+        };
+        assert!(findings.take(7, 0, Value::Curvature(found)));
+        assert!(
+            !findings.take(6, 0, Value::Curvature(found))
+                && !findings.take(7, 999, Value::Curvature(found))
+        );
+        let map = findings.curvature.as_ref().unwrap();
+        assert_eq!(map.here, Some(found));
+        assert_eq!(findings.left, plans[0].spots.len() - 1);
+        assert_eq!(plans[0].spots.len(), 1 + 81);
+    }
+}

@@ -1,0 +1,89 @@
+//! Why paths are drawn on their principal plane: the same path there and on a random plane.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Paragraph, Widget};
+
+use crate::plot::axis::short;
+use crate::plot::map::{AxisTitle, MapScene, draw};
+use crate::session::agenda::whole_path;
+
+use super::super::app::App;
+use super::{enclosed, frame, map, padded, paint, render_sentence};
+
+/// From this width on the planes stand side by side.
+const SIDE_BY_SIDE: u16 = 60;
+
+/// Draws the pane.
+pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
+    let snapshot = app.snapshot();
+    let inner = enclosed(
+        &frame(app, "path · PCA plane and a random plane"),
+        area,
+        buffer,
+    );
+    let (Some(trajectory), Some(shadow)) = (&snapshot.trajectory, &snapshot.shadow) else {
+        let why = "Both planes begin with the third checkpoint. A run of more than 50 million weights in all \
+                   checkpoints is not read again for the random one while it is watched: isoloss trajectory \
+                   RUN --plane random does it without a screen.";
+        return render_sentence(app, why, inner, buffer);
+    };
+    let each = [Constraint::Fill(1), Constraint::Fill(1)];
+    let areas: [Rect; 2] = if inner.width >= SIDE_BY_SIDE {
+        Layout::horizontal(each).spacing(2).areas(inner)
+    } else {
+        Layout::vertical(each).areas(inner)
+    };
+    let caught: f64 = trajectory.explained.iter().take(2).sum();
+    let own = MapScene {
+        backdrop: None,
+        ..map::scene(
+            app,
+            snapshot,
+            trajectory,
+            whole_path(&trajectory.coordinates),
+        )
+    };
+    let window = whole_path(&shadow.coordinates);
+    let title = |name: &str| AxisTitle {
+        name: name.into(),
+        share: None,
+    };
+    let random = MapScene {
+        x: window.x,
+        y: window.y,
+        path: &shadow.coordinates,
+        axes: [title("random 1"), title("random 2")],
+        ..own.clone()
+    };
+    let cosine = format!(
+        ", cosine {} (expected {})",
+        short(shadow.cosine),
+        short(shadow.expected_cosine)
+    );
+    let planes = [
+        (own, caught, " of the path's variance".to_owned()),
+        (random, shadow.caught, cosine),
+    ];
+    for ((scene, share, rest), area) in planes.into_iter().zip(areas) {
+        let [line, picture] =
+            Layout::vertical([Constraint::Length(1), Constraint::Min(0)]).areas(area);
+        let share = Span::styled(percent(share), app.theme().strong());
+        Paragraph::new(Line::from(vec![
+            share,
+            Span::styled(rest, app.theme().faint()),
+        ]))
+        .render(padded(line), buffer);
+        paint(
+            &draw(&scene, picture.width.into(), picture.height.into()),
+            picture,
+            buffer,
+        );
+    }
+}
+
+/// A share that may be tiny: `98.5 %`, `0.004 %`.
+fn percent(share: f64) -> String {
+    format!("{} %", short(100.0 * share))
+}

@@ -1,0 +1,32 @@
+//! The surface as a relief, turned and tilted with the arrow keys.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use crate::plot::relief;
+
+use super::super::app::App;
+use super::{enclosed, frame, map, paint, render_sentence};
+
+/// Draws the pane.
+pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
+    let snapshot = app.snapshot();
+    let mut frame = frame(app, "surface · height is log loss");
+    let camera = app.camera();
+    let caption = format!(
+        " turn {:.0}° tilt {:.0}° · arrows ",
+        camera.turn, camera.tilt
+    );
+    frame = frame.title_bottom(Line::styled(caption, app.theme().faint()).right_aligned());
+    let inner = enclosed(&frame, area, buffer);
+    let (Some(trajectory), Some(window), Some(_)) =
+        (&snapshot.trajectory, app.window(), &snapshot.map)
+    else {
+        let why = "There is no surface yet: it begins with the third checkpoint, where --data and a known model are given. The map (1) says what is missing.";
+        return render_sentence(app, why, inner, buffer);
+    };
+    let scene = map::scene(app, snapshot, trajectory, window);
+    let picture = relief::draw(&scene, camera, inner.width.into(), inner.height.into());
+    paint(&picture, inner, buffer);
+}

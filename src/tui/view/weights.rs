@@ -1,0 +1,198 @@
+//! The weights over training: norms and updates, angles between updates, how sharp each update was.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::{Line, Text};
+use ratatui::widgets::{Paragraph, Widget};
+
+use crate::plot::axis::short;
+use crate::plot::graph::{Curve, Graph, Mark, Side, Stroke};
+use crate::plot::matrix;
+use crate::session::snapshot::Snapshot;
+
+use super::super::app::App;
+use super::{enclosed, facts, frame, padded, paint, render_sentence};
+
+/// Least rows with the matrix and the layers below the graphs.
+const ROOM_FOR_MATRIX: u16 = 18;
+
+/// Draws the pane.
+pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
+    let snapshot = app.snapshot();
+    let inner = enclosed(&frame(app, "weights over training"), area, buffer);
+    let count = snapshot
+        .trajectory
+        .as_ref()
+        .map_or(0, |path| path.steps.len());
+    if count < 2 {
+        return render_sentence(
+            app,
+            "Norms and updates begin with the second checkpoint.",
+            inner,
+            buffer,
+        );
+    }
+    if inner.height < ROOM_FOR_MATRIX {
+        return render_norms(app, snapshot, inner, buffer);
+    }
+    let [upper, lower] = Layout::vertical([Constraint::Fill(1), Constraint::Fill(1)]).areas(inner);
+    let halves = [Constraint::Fill(1), Constraint::Fill(1)];
+    let [norms, sharpness] = Layout::horizontal(halves).spacing(2).areas(upper);
+    let [angles, layers] = Layout::horizontal(halves).spacing(2).areas(lower);
+    render_norms(app, snapshot, norms, buffer);
+    render_sharpness(app, snapshot, sharpness, buffer);
+    render_cosines(app, snapshot, angles, buffer);
+    render_layers(app, snapshot, layers, buffer);
+}
+
+fn steps(snapshot: &Snapshot) -> Vec<f64> {
+    let steps = snapshot
+        .trajectory
+        .as_ref()
+        .map_or(&[][..], |path| &path.steps);
+    steps.iter().map(|step| *step as f64).collect()
+}
+
+/// The checkpoints at which the learning rate fell.
+fn marks(snapshot: &Snapshot, steps: &[f64]) -> Vec<Mark> {
+    let drops = facts::drops(snapshot).into_iter();
+    drops
+        .filter_map(|i| {
+            Some(Mark {
+                at: *steps.get(i)?,
+                label: "lr↓".into(),
+            })
+        })
+        .collect()
+}
+
+fn render_norms(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
+    let Some(trajectory) = &snapshot.trajectory else {
+        return;
+    };
+    let steps = steps(snapshot);
+    // The first checkpoint has no update behind it.
+    let mut updates = trajectory.update_norm.clone();
+    updates
+        .iter_mut()
+        .take(1)
+        .for_each(|first| *first = f64::NAN);
+    let on = |y, side, stroke| Curve {
+        x: &steps,
+        y,
+        side,
+        stroke,
+    };
+    let graph = Graph {
+        title: "norm of the weights —",
+        right: "update - -",
+        curves: vec![
+            on(&trajectory.norm, Side::Left, Stroke::Solid),
+            on(&updates, Side::Right, Stroke::Dashed),
+        ],
+        marks: marks(snapshot, &steps),
+        ticks: true,
+        marker: app.look().marker,
+        tints: app.theme().tints(),
+    };
+    paint(
+        &graph.draw(area.width.into(), area.height.into()),
+        area,
+        buffer,
+    );
+}
+
+/// Critical sharpness 2/s along each update.
+fn render_sharpness(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
+    let steps = steps(snapshot);
+    let of = |step: &f64| {
+        let mut lines = snapshot.checkpoints.iter();
+        let line = lines.find(|line| line.step.is_some_and(|own| own as f64 == *step))?;
+        Some(line.critical?.sharpness())
+    };
+    let sharpness: Vec<f64> = steps
+        .iter()
+        .map(|step| of(step).unwrap_or(f64::NAN))
+        .collect();
+    let curve = Curve {
+        x: &steps,
+        y: &sharpness,
+        side: Side::Left,
+        stroke: Stroke::Solid,
+    };
+    let graph = Graph {
+        title: "critical sharpness along updates (2: no further)",
+        right: "",
+        curves: vec![curve],
+        marks: marks(snapshot, &steps),
+        ticks: true,
+        marker: app.look().marker,
+        tints: app.theme().tints(),
+    };
+    paint(
+        &graph.draw(area.width.into(), area.height.into()),
+        area,
+        buffer,
+    );
+}
+
+fn render_cosines(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
+    let Some(growth) = &snapshot.growth else {
+        return;
+    };
+    let [title, picture] =
+        Layout::vertical([Constraint::Length(1), Constraint::Min(0)]).areas(area);
+    let mean = mean(&growth.successive());
+    let text = format!("angles of updates · successive cosine {}", short(mean));
+    Paragraph::new(Line::raw(text)).render(padded(title), buffer);
+    let picture = padded(picture);
+    let tints = app.theme().tints();
+    let drawn = matrix::draw(
+        &growth.cosines,
+        tints,
+        picture.width.into(),
+        picture.height.into(),
+    );
+    paint(&drawn, picture, buffer);
+}
+
+/// Mean of what is finite.
+fn mean(values: &[f64]) -> f64 {
+    let finite: Vec<f64> = values
+        .iter()
+        .copied()
+        .filter(|value| value.is_finite())
+        .collect();
+    finite.iter().sum::<f64>() / finite.len() as f64
+}
+
+/// The layers that grew most.
+fn render_layers(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
+    let Some(growth) = &snapshot.growth else {
+        return;
+    };
+    let ends = growth.layers.iter().filter_map(|layer| {
+        let (first, last) = (*layer.norm.first()?, *layer.norm.last()?);
+        Some((layer.name.as_str(), first, last))
+    });
+    let mut rows: Vec<(&str, f64, f64)> = ends.collect();
+    let change = |row: &(&str, f64, f64)| (row.2 - row.1).abs();
+    rows.sort_by(|a, b| change(b).total_cmp(&change(a)));
+    let width = usize::from(area.width.saturating_sub(20));
+    let mut lines = vec![Line::styled(
+        "layers that changed most: norm",
+        app.theme().faint(),
+    )];
+    for (name, first, last) in rows
+        .into_iter()
+        .take(usize::from(area.height.saturating_sub(1)))
+    {
+        let name: String = name.chars().take(width).collect();
+        lines.push(Line::raw(format!(
+            "{name:width$} {:>7} → {:<7}",
+            short(first),
+            short(last)
+        )));
+    }
+    Paragraph::new(Text::from(lines)).render(padded(area), buffer);
+}
