@@ -262,7 +262,7 @@ fn surface_text_is_a_map_with_slices() {
         .take(30)
         .collect();
     assert!(map.iter().all(|line| line.is_ascii()), "{map:?}");
-    assert!(text.contains("Loss along x through the origin"));
+    assert!(text.contains("loss along x through the origin"));
 }
 
 #[test]

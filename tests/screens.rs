@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use insta::assert_snapshot;
 use isoloss::session::snapshot::{CheckpointState, Finding, Snapshot};
+use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
 use isoloss::tui::app::{App, Look};
 use isoloss::tui::keymap::KEYMAP;
@@ -98,6 +99,80 @@ fn the_map_at_30_by_10() {
 fn the_slices_where_one_view_has_room() {
     let app = app(synthetic::snapshot(), &[Action::ShowSlices]);
     assert_snapshot!(text(&screen(&app, 70, 20)));
+}
+
+/// A view with what it shows all measured.
+fn view(keys: &[Action], study: Option<Study>) -> App {
+    let snapshot = study.map_or_else(synthetic::snapshot, synthetic::studied);
+    app(snapshot, keys)
+}
+
+/// Full, compact and tiny, as text.
+fn sizes(app: &App) -> String {
+    let sizes = [(120, 40), (70, 20), (40, 12)];
+    sizes
+        .map(|(width, height)| text(&screen(app, width, height)))
+        .join("\n")
+}
+
+#[test]
+fn random_slices_overlaid() {
+    let keys = [Action::ShowSlices, Action::NextDirections];
+    assert_snapshot!(sizes(&view(&keys, Some(Study::Random))));
+}
+
+#[test]
+fn the_line_from_the_first_checkpoint() {
+    let next = Action::NextDirections;
+    let keys = [Action::ShowSlices, next, next, next];
+    assert_snapshot!(sizes(&view(&keys, Some(Study::Line))));
+}
+
+#[test]
+fn the_path_on_both_planes() {
+    assert_snapshot!(sizes(&view(&[Action::ShowPath], None)));
+}
+
+#[test]
+fn the_weights_over_training() {
+    assert_snapshot!(sizes(&view(&[Action::ShowWeights], None)));
+}
+
+#[test]
+fn the_curvature_map() {
+    assert_snapshot!(sizes(&view(
+        &[Action::ShowCurvature],
+        Some(Study::Curvature)
+    )));
+}
+
+#[test]
+fn the_relief_turned() {
+    assert_snapshot!(sizes(&view(&[Action::ShowSurface, Action::PanRight], None)));
+}
+
+#[test]
+fn two_runs_side_by_side() {
+    let mut app = view(&[Action::ShowCompare], None);
+    app.receive_rivals(vec![Arc::new(synthetic::snapshot())]);
+    assert_snapshot!(sizes(&app));
+}
+
+#[test]
+fn a_view_without_its_input_says_what_is_missing() {
+    let said = |keys: &[Action], snapshot: Snapshot| text(&screen(&app(snapshot, keys), 70, 20));
+    let early = || synthetic::path_only(1);
+    assert!(said(&[Action::ShowCompare], synthetic::snapshot()).contains("isoloss watch RUN RUN"));
+    assert!(said(&[Action::ShowPath], early()).contains("third checkpoint"));
+    assert!(said(&[Action::ShowWeights], early()).contains("second checkpoint"));
+    assert!(said(&[Action::ShowCurvature], early()).contains("--data"));
+    assert!(said(&[Action::ShowSurface], early()).contains("third checkpoint"));
+    let line = [
+        Action::ShowSlices,
+        Action::NextDirections,
+        Action::NextDirections,
+    ];
+    assert!(said(&line, early()).contains("two checkpoints"));
 }
 
 #[test]

@@ -74,7 +74,7 @@ impl Demo {
             batch_norm: BatchNorm::Frozen,
         })?;
         if !self.headless && io::stdout().is_terminal() {
-            return show(&session);
+            return show(&session, &[]);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

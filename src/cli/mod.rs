@@ -1,5 +1,6 @@
 //! The command line: one file a command, the options they share, errors into exit codes.
 
+mod average;
 mod compare;
 mod demo;
 mod hessian;
@@ -10,6 +11,7 @@ mod options;
 mod output;
 mod progress;
 mod scene;
+mod sharpness;
 mod startup;
 mod surface;
 mod trajectory;
@@ -52,6 +54,10 @@ enum Command {
     Hessian(hessian::Hessian),
     /// The weights themselves: norms by layer and angles between updates over training, histograms
     Weights(weights::Weights),
+    /// What averaging the last checkpoints would change
+    Average(average::Average),
+    /// How far each update could have gone: critical steps over training
+    Sharpness(sharpness::Sharpness),
     /// Tensors, shapes, norms, step, the architecture that was recognized and why
     Inspect(inspect::Inspect),
     /// The training process of `demo`
@@ -75,6 +81,8 @@ pub fn main() -> ExitCode {
         Command::Compare(command) => command.run(),
         Command::Hessian(command) => command.run(),
         Command::Weights(command) => command.run(),
+        Command::Average(command) => command.run(),
+        Command::Sharpness(command) => command.run(),
         Command::Line(command) => command.run(),
         Command::Inspect(command) => command.run(),
     };

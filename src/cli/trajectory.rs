@@ -6,10 +6,13 @@ use clap::Args;
 
 use crate::report;
 use crate::run::Checkpoint;
+use crate::weights::member::Shape;
 use crate::weights::path::RunPath;
+use crate::weights::shadow;
 
 use super::options::{KeyOption, Steps, open_run};
 use super::output::{Format, OutputOptions};
+use super::scene::PlaneKind;
 
 #[derive(Debug, Args)]
 pub(super) struct Trajectory {
@@ -20,6 +23,12 @@ pub(super) struct Trajectory {
     /// Which checkpoints: A..B or every:N
     #[arg(long, value_name = "STEPS")]
     steps: Option<Steps>,
+    /// Also on a plane of two random filter-normalized directions
+    #[arg(long, value_enum, default_value = "pca")]
+    plane: PlaneKind,
+    /// Seed of the random directions
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
     #[command(flatten)]
     output: OutputOptions,
 }
@@ -29,8 +38,17 @@ impl Trajectory {
         self.output.check(&self.run)?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
         let path = read_path(checkpoints, &self.key)?;
+        let shadow = match self.plane {
+            PlaneKind::Pca => None,
+            PlaneKind::Random => {
+                let shape = Shape::of(&path.first, self.key.key.as_deref())?;
+                let singular = &path.fit.trajectory.singular;
+                Some(shadow::of(&shape, &path.members, singular, self.seed)?)
+            }
+        };
+        let trajectory = &path.fit.trajectory;
         let report =
-            report::trajectory::Report::new(&self.run, path.parameters, &path.fit.trajectory);
+            report::trajectory::Report::new(&self.run, path.parameters, trajectory, shadow);
         self.output.write(&match self.output.format {
             Format::Text => report.text(),
             Format::Json => report::json(&report)?,

@@ -21,6 +21,9 @@ use super::startup;
 pub(super) struct Watch {
     /// Folder of the run; it need not be there yet
     run: PathBuf,
+    /// Other runs, up to five, beside which it is shown (key 6)
+    #[arg(num_args = 0..=5)]
+    others: Vec<PathBuf>,
     #[command(flatten)]
     key: KeyOption,
     #[command(flatten)]
@@ -33,14 +36,22 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn run(self) -> anyhow::Result<()> {
         startup::be_nice();
-        let session = Session::start(Options {
-            run: self.run,
-            key: self.key.key,
-            setup: self.measure.setup(),
-            batch_norm: self.bn,
-        })?;
+        let start = |run: PathBuf| {
+            Session::start(Options {
+                run,
+                key: self.key.key.clone(),
+                setup: self.measure.setup(),
+                batch_norm: self.bn,
+            })
+        };
+        let session = start(self.run)?;
         if io::stdout().is_terminal() {
-            return show(&session);
+            let others = self
+                .others
+                .into_iter()
+                .map(start)
+                .collect::<io::Result<Vec<_>>>()?;
+            return show(&session, &others);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -75,7 +86,7 @@ pub(super) async fn print_lines(
 }
 
 /// The screen, until the user quits; then what was found, on the normal screen.
-pub(super) fn show(session: &Session) -> anyhow::Result<()> {
+pub(super) fn show(session: &Session, others: &[Session]) -> anyhow::Result<()> {
     let look = Look {
         theme: ThemeName::from_environment(),
         ..Look::default()
@@ -84,7 +95,8 @@ pub(super) fn show(session: &Session) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     let snapshots = session.snapshots.clone();
-    let app = runtime.block_on(screen::run(App::new(look), snapshots, |command| {
+    let rivals = others.iter().map(|other| other.snapshots.clone()).collect();
+    let app = runtime.block_on(screen::run(App::new(look), snapshots, rivals, |command| {
         session.command(command);
     }))?;
     println!("{}", summary::sentence(app.snapshot()));

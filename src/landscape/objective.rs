@@ -11,6 +11,7 @@ use crate::weights::layout::Layout;
 use crate::weights::recipe::{BatchNorm, Plane};
 
 use super::LandscapeError;
+use super::sharpness::{CriticalStep, critical_step};
 use super::surface::Measure;
 
 /// Samples a forward pass takes at once where the user does not say. On a CPU batches run beside one
@@ -167,12 +168,27 @@ impl Objective {
         at: [f64; 2],
     ) -> Result<Weights, LandscapeError> {
         let weights = Weights::new(plane.point(at)?, Arc::clone(&self.layout));
-        if plane.batch_norm != BatchNorm::Recalibrated {
-            return Ok(weights);
+        if plane.batch_norm == BatchNorm::Recalibrated {
+            self.recalibrated(&weights)
+        } else {
+            Ok(weights)
         }
+    }
+
+    fn recalibrated(&self, weights: &Weights) -> Result<Weights, LandscapeError> {
         let images: Vec<&Tensor> = self.batches.iter().map(|batch| &batch.0).collect();
         let images = Tensor::cat(&images, 0)?;
         Ok(weights.recalibrated(self.network.as_ref(), &images)?)
+    }
+
+    /// Loss and accuracy at a point that lies in memory, with running statistics taken anew.
+    ///
+    /// # Errors
+    /// As [`Objective::at`].
+    pub fn at_recalibrated(&self, flat: &[f32]) -> Result<Measure, LandscapeError> {
+        let point = Tensor::from_slice(flat, flat.len(), &self.device)?;
+        let weights = Weights::new(point, Arc::clone(&self.layout));
+        self.measure(&self.recalibrated(&weights)?)
     }
 
     fn measure(&self, weights: &Weights) -> Result<Measure, LandscapeError> {
@@ -218,6 +234,20 @@ impl Objective {
     /// As [`Objective::at`].
     pub fn at_flat(&self, flat: &[f32]) -> Result<Measure, LandscapeError> {
         self.at(Tensor::from_slice(flat, flat.len(), &self.device)?)
+    }
+
+    /// The critical step from one point along the way to another; running statistics move along.
+    ///
+    /// # Errors
+    /// As [`Objective::at`].
+    pub fn critical(&self, from: &[f32], to: &[f32]) -> Result<CriticalStep, LandscapeError> {
+        let start = self.at_flat(from)?.loss;
+        critical_step(start, |step| {
+            let ends = from.iter().zip(to);
+            let along = |(from, to): (&f32, &f32)| from + step as f32 * (to - from);
+            let point: Vec<f32> = ends.map(along).collect();
+            self.at_flat(&point).map(|measure| measure.loss)
+        })
     }
 
     /// Copies a plane to the device.

@@ -20,7 +20,7 @@ use crate::weights::recipe::{Plane, Recipe};
 use super::curvature::product::Curvature;
 use super::curvature::{Effort, Extremes, extremes};
 use super::objective::{Objective, ResidentPlane};
-use super::sharpness::{CriticalStep, critical_step};
+use super::sharpness::CriticalStep;
 use super::surface::Measure;
 use super::{LandscapeError, device};
 
@@ -377,7 +377,11 @@ impl Ready {
                 let mean = direction::mean(&shape.layout, members.len(), open)?;
                 objective.at_flat(&mean)
             }
-            Spot::Update { from, to } => return critical(objective, &flat(from)?, &flat(to)?),
+            Spot::Update { from, to } => {
+                return objective
+                    .critical(&flat(from)?, &flat(to)?)
+                    .map(Value::Critical);
+            }
             Spot::Curvature(at) => {
                 let few = objective.first(CURVATURE_SAMPLES)?;
                 let plane = resident(&mut self.plane, objective, recipe)?;
@@ -396,18 +400,6 @@ impl Ready {
         }
         .map(Value::Measure)
     }
-}
-
-/// The critical step from one point along the way to another; running statistics move along.
-fn critical(objective: &Objective, from: &[f32], to: &[f32]) -> Result<Value, LandscapeError> {
-    let start = objective.at_flat(from)?.loss;
-    let loss = |step: f64| {
-        let ends = from.iter().zip(to);
-        let along = |(from, to): (&f32, &f32)| from + step as f32 * (to - from);
-        let point: Vec<f32> = ends.map(along).collect();
-        objective.at_flat(&point).map(|measure| measure.loss)
-    };
-    critical_step(start, loss).map(Value::Critical)
 }
 
 /// The plane of a recipe on the device, made when it is not the one that is there.

@@ -193,7 +193,7 @@ impl Graph<'_> {
         }
     }
 
-    /// The first word of the scale's title beside the beginning of its first curve: colour alone must
+    /// The first word of the scale's title beside an end of its first curve: colour alone must
     /// not tell loss from accuracy.
     fn draw_name(&self, picture: &mut Picture, frame: &Frame, side: Side) {
         let title = if side == Side::Left {
@@ -202,12 +202,17 @@ impl Graph<'_> {
             self.right
         };
         let word = title.split(' ').next().unwrap_or_default();
-        let points = self
-            .on(side)
-            .next()
-            .map(|curve| frame.points(curve))
-            .unwrap_or_default();
-        let Some([across, down]) = points.into_iter().find(|point| point[1].is_finite()) else {
+        let points = self.on(side).next().map(|curve| frame.points(curve));
+        let mut finite = points
+            .into_iter()
+            .flatten()
+            .filter(|point| point[1].is_finite());
+        // Each at the end that is nearer to its scale.
+        let place = match side {
+            Side::Left => finite.next(),
+            Side::Right => finite.next_back(),
+        };
+        let Some([across, down]) = place else {
             return;
         };
         let row = down.clamp(0.0, frame.height as f64 - 1.0) as usize;
@@ -224,7 +229,12 @@ impl Graph<'_> {
                 tints.mark
             }
         };
-        let column = frame.left + across.max(0.0) as usize + 1;
+        let column = match side {
+            Side::Left => frame.left + across.max(0.0) as usize + 1,
+            Side::Right => {
+                (frame.left + across.max(0.0) as usize).saturating_sub(word.chars().count() + 1)
+            }
+        };
         picture.print(
             column,
             1 + row,

@@ -1,5 +1,6 @@
 //! The same results without a screen: JSON, CSV and text of every command, and plain lines.
 
+pub mod average;
 pub mod compare;
 mod graph;
 pub mod hessian;
@@ -7,6 +8,7 @@ pub mod inspect;
 pub mod line;
 pub mod lines;
 pub mod map;
+pub mod sharpness;
 pub mod summary;
 pub mod surface;
 pub mod trajectory;

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::plot::axis::short;
 use crate::session::agenda::whole_path;
+use crate::weights::shadow::Shadow;
 use crate::weights::trajectory::Trajectory;
 
 use crate::plot::map::Extras;
@@ -27,6 +29,8 @@ pub struct Report {
     lissajous: Vec<f64>,
     coordinates: Vec<[f64; 2]>,
     residual: Vec<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    random: Option<Shadow>,
     #[serde(skip)]
     looks_random: bool,
 }
@@ -34,10 +38,16 @@ pub struct Report {
 impl Report {
     /// Takes the figures of a fitted path.
     #[must_use]
-    pub fn new(run: &Path, parameters: usize, trajectory: &Trajectory) -> Self {
+    pub fn new(
+        run: &Path,
+        parameters: usize,
+        trajectory: &Trajectory,
+        random: Option<Shadow>,
+    ) -> Self {
         let looks_random = trajectory.looks_random();
         let trajectory = trajectory.clone();
         Self {
+            random,
             run: run.display().to_string(),
             parameters,
             steps: trajectory.steps,
@@ -83,6 +93,9 @@ impl Report {
         text += &self.variance();
         if self.explained.len() >= 2 {
             let _ = write!(text, "\n{}\n", self.map());
+        }
+        if let Some(random) = &self.random {
+            text += &random_map(random);
         }
         text += &self.table();
         text
@@ -147,4 +160,25 @@ impl Report {
         }
         text
     }
+}
+
+/// The path on the random plane, and how little of it that catches.
+fn random_map(random: &Shadow) -> String {
+    let window = whole_path(&random.coordinates);
+    let map = map::text(&PrintedMap {
+        surface: None,
+        window: [window.x, window.y],
+        path: &random.coordinates,
+        current: random.coordinates.len().saturating_sub(1),
+        axes: ["random 1", "random 2"],
+        explained: None,
+        extras: Extras::default(),
+    });
+    format!(
+        "A random plane (seed {}) holds {} % of the path's variance; cosine of its directions {}, expected {}\n\n{map}\n",
+        random.seed,
+        short(100.0 * random.caught),
+        short(random.cosine),
+        short(random.expected_cosine),
+    )
 }

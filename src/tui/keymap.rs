@@ -48,7 +48,7 @@ pub const KEYMAP: &[Row] = &[
     },
     Row {
         keys: "d",
-        help: "slices: PCs, random, update, line · λ ratio, max, min",
+        help: "next directions, next eigenvalue",
         bindings: &[(KeyCode::Char('d'), NONE, Action::NextDirections)],
     },
     Row {

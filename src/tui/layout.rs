@@ -7,7 +7,7 @@ pub const FULL: (u16, u16) = (100, 30);
 /// Smallest screen with one view and its surroundings.
 pub const COMPACT: (u16, u16) = (60, 16);
 /// Rows of the trust pane, with its frame.
-const TRUST: u16 = 13;
+const TRUST: u16 = 14;
 
 /// Where everything goes. A part that has no room has no area.
 ///

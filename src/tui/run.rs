@@ -21,13 +21,14 @@ const FRAME: Duration = Duration::from_millis(100);
 /// Shows a session until the user quits, the terminal is closed or the process is asked to end.
 /// Nothing is drawn while nothing changes. Needs a tokio runtime with I/O and time.
 ///
-/// `command` passes on what the user asks of the session; it must not wait.
+/// `rivals` are the other runs of a comparison. `command` passes on what the user asks of the session; it must not wait.
 ///
 /// # Errors
 /// The terminal cannot be used any more. It was restored as far as it can be.
 pub async fn run(
     mut app: App,
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    mut rivals: Vec<watch::Receiver<Arc<Snapshot>>>,
     command: impl Fn(Command),
 ) -> io::Result<App> {
     let mut signals = Signals::listen()?;
@@ -46,6 +47,10 @@ pub async fn run(
                 app.receive(Arc::clone(&snapshots.borrow_and_update()));
                 dirty = true;
             }
+            () = any_changed(&mut rivals), if !rivals.is_empty() => {
+                app.receive_rivals(latest(&mut rivals));
+                dirty = true;
+            }
             () = sleep_until(next_frame), if dirty => {
                 screen.draw(&app)?;
                 dirty = false;
@@ -55,6 +60,24 @@ pub async fn run(
         }
     }
     Ok(app)
+}
+
+/// The newest snapshot of each other run.
+fn latest(rivals: &mut [watch::Receiver<Arc<Snapshot>>]) -> Vec<Arc<Snapshot>> {
+    let newest = |rival: &mut watch::Receiver<_>| Arc::clone(&rival.borrow_and_update());
+    rivals.iter_mut().map(newest).collect()
+}
+
+/// Waits until another run has news; a run that is over has none.
+async fn any_changed(rivals: &mut [watch::Receiver<Arc<Snapshot>>]) {
+    let each = rivals.iter_mut().map(|rival| {
+        Box::pin(async {
+            if rival.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+    });
+    futures_util::future::select_all(each).await;
 }
 
 /// Does what an event asks, and tells whether the screen may have changed.

@@ -1,16 +1,27 @@
 //! A run that never was: a bowl of log-loss with ripples and a hole, and a path that curves into it.
 
+#![allow(dead_code, reason = "each test file uses its own part")]
+
 use std::f64::consts::PI;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use isoloss::data::Split;
+use isoloss::landscape::curvature::Extremes;
+use isoloss::landscape::sharpness::CriticalStep;
 use isoloss::landscape::surface::{Measure, Surface};
 use isoloss::landscape::survey::{additions, levels, spread};
+use isoloss::landscape::surveyor::{Spot, Value};
+use isoloss::run::Checkpoint;
+use isoloss::run::hyper::Hyper;
 use isoloss::session::agenda::whole_path;
 use isoloss::session::snapshot::{
     CheckpointLine, CheckpointState, DataLine, Finding, Map, ModelLine, Progress, Slice, Snapshot,
 };
+use isoloss::session::study::{Findings, Study};
+use isoloss::weights::growth::{Growth, LayerNorm};
+use isoloss::weights::recipe::{BatchNorm, Directions, Recipe};
+use isoloss::weights::shadow::Shadow;
 use isoloss::weights::trajectory::Trajectory;
 
 /// Loss and accuracy at a point of the plane; 0,0 is the last checkpoint.
@@ -162,6 +173,21 @@ pub(crate) fn snapshot() -> Snapshot {
         stale: false,
         trajectory,
     });
+    snapshot.growth = Some(Arc::new(growth(25)));
+    snapshot.shadow = Some(Arc::new(shadow(25)));
+    snapshot.averages = vec![(2, measure(0.1, 0.0)), (5, measure(0.2, 0.1))];
+    snapshot.hyper = (0..25)
+        .map(|i| Hyper {
+            learning_rate: Some(if i < 15 { 0.1 } else { 0.01 }),
+            ..Hyper::default()
+        })
+        .collect();
+    for (i, line) in snapshot.checkpoints.iter_mut().enumerate().skip(1) {
+        line.critical = Some(CriticalStep {
+            step: 2.0 / (1.0 + i as f64 / 10.0),
+            evaluations: 8,
+        });
+    }
     snapshot.slices = vec![slice(0), slice(1)];
     snapshot.progress = Progress {
         points_per_second: 31.4,
@@ -171,5 +197,78 @@ pub(crate) fn snapshot() -> Snapshot {
         seconds_left: Some(118.0),
         paused: false,
     };
+    snapshot
+}
+
+/// Two layers, and updates that turn slowly.
+fn growth(count: usize) -> Growth {
+    let layer = |name: &str, rate: f64| LayerNorm {
+        name: name.into(),
+        norm: (0..count).map(|i| 2.0 + rate * i as f64).collect(),
+    };
+    let updates = count - 1;
+    let cosine = |i: usize, j: usize| (0.2 * (i as f64 - j as f64)).cos();
+    Growth {
+        layers: vec![layer("conv1", 0.1), layer("layer1.0.conv1", -0.02)],
+        cosines: (0..updates)
+            .map(|i| (0..updates).map(|j| cosine(i, j)).collect())
+            .collect(),
+    }
+}
+
+fn shadow(count: usize) -> Shadow {
+    Shadow {
+        coordinates: (0..count)
+            .map(|i| [(1.3 * i as f64).sin() * 1e-3, (2.1 * i as f64).cos() * 1e-3])
+            .collect(),
+        caught: 7.4e-6,
+        cosine: -1.2e-3,
+        expected_cosine: 1.53e-3,
+        seed: 0,
+    }
+}
+
+/// The snapshot with a study that is all measured.
+pub(crate) fn studied(study: Study) -> Snapshot {
+    let mut snapshot = snapshot();
+    let members: Vec<Checkpoint> = (snapshot.checkpoints.iter())
+        .map(|line| Checkpoint {
+            step: line.step.unwrap_or(0),
+            path: line.path.clone(),
+        })
+        .collect();
+    let recipe = Recipe {
+        first: members[0].clone(),
+        key: None,
+        origin: members[24].clone(),
+        directions: Directions::File("d.safetensors".into()),
+        batch_norm: BatchNorm::Frozen,
+    };
+    let window = snapshot
+        .trajectory
+        .as_ref()
+        .map(|path| whole_path(&path.coordinates));
+    let window = window.map_or([[-1.0, 1.0]; 2], |window| [window.x, window.y]);
+    let planned = Findings::plan(study, &recipe, &members, window, Split::Train, 1);
+    snapshot.study = planned.map(|(mut findings, plans)| {
+        for plan in &plans {
+            for (index, spot) in plan.spots.iter().enumerate() {
+                let value = match spot {
+                    Spot::OnPlane([a, _]) => {
+                        Value::Measure(measure(2.0 * a, plan.generation as f64))
+                    }
+                    Spot::Curvature([a, b]) => Value::Curvature(Extremes {
+                        lambda_max: 20.0 + a * a + b * b,
+                        lambda_min: -1.0 - a.abs() - b.abs(),
+                        iterations: 22,
+                        converged: true,
+                    }),
+                    _ => continue,
+                };
+                findings.take(plan.generation, index, value);
+            }
+        }
+        findings
+    });
     snapshot
 }

@@ -58,23 +58,22 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         ..own.clone()
     };
     let cosine = format!(
-        ", cosine {} (expected {})",
-        short(shadow.cosine),
+        "cosine {}, expected {}",
+        short(shadow.cosine.abs()),
         short(shadow.expected_cosine)
     );
-    let planes = [
-        (own, caught, " of the path's variance".to_owned()),
-        (random, shadow.caught, cosine),
-    ];
+    let null: f64 = trajectory.explained_null.iter().take(2).sum();
+    let walk = format!("a random walk has {}", percent(null));
+    let planes = [(own, caught, walk), (random, shadow.caught, cosine)];
     for ((scene, share, rest), area) in planes.into_iter().zip(areas) {
-        let [line, picture] =
-            Layout::vertical([Constraint::Length(1), Constraint::Min(0)]).areas(area);
-        let share = Span::styled(percent(share), app.theme().strong());
-        Paragraph::new(Line::from(vec![
-            share,
-            Span::styled(rest, app.theme().faint()),
-        ]))
-        .render(padded(line), buffer);
+        let [lines, picture] =
+            Layout::vertical([Constraint::Length(2), Constraint::Min(0)]).areas(area);
+        let faint = app.theme().faint();
+        let caught = Line::from(vec![
+            Span::styled(percent(share), app.theme().strong()),
+            Span::styled(" of the variance", faint),
+        ]);
+        Paragraph::new(vec![caught, Line::styled(rest, faint)]).render(padded(lines), buffer);
         paint(
             &draw(&scene, picture.width.into(), picture.height.into()),
             picture,

@@ -14,9 +14,10 @@ use super::{facts, header, padded};
 /// Columns of the progress bar.
 const BAR: usize = 12;
 /// Keys worth a place on the screen, the most important first.
-const HINTS: [(&str, &str); 7] = [
+const HINTS: [(&str, &str); 8] = [
     ("?", "help"),
     ("q", "quit"),
+    ("1-7", "views"),
     ("space", "freeze"),
     ("[ ]", "scrub"),
     (".", "near"),

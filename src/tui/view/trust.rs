@@ -7,6 +7,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
+use crate::plot::axis::short;
 use crate::session::snapshot::{CheckpointState, Finding, Snapshot};
 use crate::weights::trajectory::Trajectory;
 
@@ -120,10 +121,41 @@ fn losses(app: &App) -> Vec<Line<'static>> {
             format!(" true, {map} on map"),
         )
     };
-    vec![
+    let mut lines = vec![
         pair("loss", facts::loss(truth), facts::loss(map)),
         pair("accuracy", facts::accuracy(truth), facts::accuracy(map)),
-    ]
+    ];
+    lines.extend(average(app));
+    lines
+}
+
+/// What averaging the last checkpoints would change: of several numbers of them the best.
+fn average(app: &App) -> Option<Line<'static>> {
+    let snapshot = app.snapshot();
+    let now = snapshot
+        .checkpoints
+        .iter()
+        .rev()
+        .find_map(|line| line.truth)?;
+    let averages = snapshot
+        .averages
+        .iter()
+        .filter(|average| average.1.loss.is_finite());
+    let (count, best) = averages.min_by(|a, b| a.1.loss.total_cmp(&b.1.loss))?;
+    let change = best.loss - now.loss;
+    let style = if change < 0.0 {
+        app.theme().strong()
+    } else {
+        Style::new()
+    };
+    let sign = if change < 0.0 { "−" } else { "+" };
+    let value = format!("{sign}{}", short(change.abs()));
+    Some(row(
+        app,
+        "average",
+        (value, style),
+        format!(" loss, last {count}"),
+    ))
 }
 
 /// What is measured, and on what.

@@ -84,7 +84,7 @@ fn render_norms(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer)
         stroke,
     };
     let graph = Graph {
-        title: "norm of the weights —",
+        title: "norm —",
         right: "update - -",
         curves: vec![
             on(&trajectory.norm, Side::Left, Stroke::Solid),
@@ -121,7 +121,7 @@ fn render_sharpness(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buf
         stroke: Stroke::Solid,
     };
     let graph = Graph {
-        title: "critical sharpness along updates (2: no further)",
+        title: "critical sharpness",
         right: "",
         curves: vec![curve],
         marks: marks(snapshot, &steps),
@@ -143,7 +143,7 @@ fn render_cosines(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffe
     let [title, picture] =
         Layout::vertical([Constraint::Length(1), Constraint::Min(0)]).areas(area);
     let mean = mean(&growth.successive());
-    let text = format!("angles of updates · successive cosine {}", short(mean));
+    let text = format!("updates · cosine to next {}", short(mean));
     Paragraph::new(Line::raw(text)).render(padded(title), buffer);
     let picture = padded(picture);
     let tints = app.theme().tints();

@@ -1,0 +1,107 @@
+//! `isoloss average`: what averaging the last checkpoints would change.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+
+use crate::landscape::LandscapeError;
+use crate::report;
+use crate::report::average::{Report, Row};
+use crate::session::agenda::AVERAGES;
+use crate::weights::direction;
+use crate::weights::member::{Member, Shape};
+
+use super::measure::Measured;
+use super::options::{KeyOption, MeasureOptions, Steps, open_run};
+use super::output::{Format, OutputOptions};
+use super::trajectory::read_path;
+
+#[derive(Debug, Args)]
+pub(super) struct Average {
+    /// Folder of the run
+    run: PathBuf,
+    #[command(flatten)]
+    key: KeyOption,
+    #[command(flatten)]
+    measure: MeasureOptions,
+    /// Which checkpoints: A..B or every:N
+    #[arg(long, value_name = "STEPS")]
+    steps: Option<Steps>,
+    /// How many of the last checkpoints are averaged; several with commas
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    last: Option<Vec<usize>>,
+    /// Take running statistics anew from the samples, as is usual after averaging; by default they are
+    /// averaged too
+    #[arg(long)]
+    recalibrate: bool,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+impl Average {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        self.output.check(&self.run)?;
+        if self.measure.data.is_none() {
+            return Err(LandscapeError::NoData.into());
+        }
+        let path = read_path(open_run(&self.run, &self.key, self.steps)?, &self.key)?;
+        let count = path.members.len();
+        let shape = Shape::of(&path.first, self.key.key.as_deref())?;
+        let Measured { model, objective } = self.measure.objective(&shape, self.measure.split)?;
+        let wanted = self.last.clone().unwrap_or_else(|| AVERAGES.to_vec());
+        if let Some(wrong) = wanted
+            .iter()
+            .find(|last| **last == 0 || (self.last.is_some() && **last > count))
+        {
+            bail!(
+                "{}: expected --last from 1 to {count}, the number of checkpoints, got {wrong}",
+                self.run.display()
+            );
+        }
+        let mut rows: Vec<Row> = Vec::new();
+        for last in std::iter::once(1)
+            .chain(wanted)
+            .filter(|last| *last <= count)
+        {
+            if rows.iter().any(|row| row.last == last) {
+                continue;
+            }
+            let members = &path.members[count - last..];
+            let open = |row: usize| Member::open(&members[row], &shape);
+            let mean = direction::mean(&shape.layout, last, open)?;
+            let found = if self.recalibrate {
+                objective.at_recalibrated(&mean)?
+            } else {
+                objective.at_flat(&mean)?
+            };
+            let alone = rows.first().map_or(found.loss, |row| row.loss);
+            rows.push(Row::of(
+                last,
+                found,
+                crate::landscape::surface::Measure {
+                    loss: alone,
+                    ..found
+                },
+            ));
+        }
+        let report = Report {
+            run: self.run.display().to_string(),
+            model,
+            step: path.members.last().map_or(0, |member| member.step),
+            samples: objective.samples(),
+            split: self.measure.split,
+            bn: if self.recalibrate {
+                "recalibrated"
+            } else {
+                "averaged"
+            },
+            averages: rows,
+        };
+        self.output.write(&match self.output.format {
+            Format::Text => report.text(),
+            Format::Json => report::json(&report)?,
+            Format::Csv => report.csv()?,
+        })
+    }
+}

@@ -1,0 +1,79 @@
+//! `isoloss sharpness`: critical steps along the updates of a run.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+
+use crate::landscape::LandscapeError;
+use crate::report;
+use crate::report::sharpness::{Report, Row};
+use crate::weights::direction;
+use crate::weights::member::{Member, Shape};
+
+use super::measure::Measured;
+use super::options::{KeyOption, MeasureOptions, Steps, open_run};
+use super::output::{Format, OutputOptions};
+use super::progress;
+use super::trajectory::read_path;
+
+#[derive(Debug, Args)]
+pub(super) struct Sharpness {
+    /// Folder of the run
+    run: PathBuf,
+    #[command(flatten)]
+    key: KeyOption,
+    #[command(flatten)]
+    measure: MeasureOptions,
+    /// Which checkpoints: A..B or every:N
+    #[arg(long, value_name = "STEPS")]
+    steps: Option<Steps>,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+impl Sharpness {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        self.output.check(&self.run)?;
+        if self.measure.data.is_none() {
+            return Err(LandscapeError::NoData.into());
+        }
+        let path = read_path(open_run(&self.run, &self.key, self.steps)?, &self.key)?;
+        if path.members.len() < 2 {
+            bail!(
+                "{}: expected at least two checkpoints, found one: no update leads to it",
+                self.run.display()
+            );
+        }
+        let shape = Shape::of(&path.first, self.key.key.as_deref())?;
+        let Measured { model, objective } = self.measure.objective(&shape, self.measure.split)?;
+        let bar = progress::bar("updates", path.members.len() - 1);
+        let mut updates = Vec::with_capacity(path.members.len() - 1);
+        let mut before = direction::flat(&shape.layout, &Member::open(&path.members[0], &shape)?)?;
+        for member in &path.members[1..] {
+            let after = direction::flat(&shape.layout, &Member::open(member, &shape)?)?;
+            let found = objective.critical(&before, &after)?;
+            updates.push(Row {
+                step: member.step,
+                critical_step: found.step,
+                sharpness: found.sharpness(),
+                evaluations: found.evaluations,
+            });
+            before = after;
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        let report = Report {
+            run: self.run.display().to_string(),
+            model,
+            samples: objective.samples(),
+            split: self.measure.split,
+            updates,
+        };
+        self.output.write(&match self.output.format {
+            Format::Text => report.text(),
+            Format::Json => report::json(&report)?,
+            Format::Csv => report.csv()?,
+        })
+    }
+}
