@@ -468,3 +468,271 @@ fn the_run_is_never_written_to() {
     stdout(&[&["surface", path, "--data", &data], &SMALL[..]].concat());
     assert_eq!(state(), before);
 }
+
+/// A digits run and what it is measured on.
+fn digits() -> [String; 7] {
+    let run = fixture("digits-run");
+    [
+        &run,
+        "--data",
+        "digits",
+        "--samples",
+        "100",
+        "--format",
+        "json",
+    ]
+    .map(str::to_owned)
+}
+
+fn digits_json(command: &str, more: &[&str]) -> serde_json::Value {
+    let digits = digits();
+    let arguments: Vec<&str> = std::iter::once(command)
+        .chain(digits.iter().map(String::as_str))
+        .chain(more.iter().copied())
+        .collect();
+    json(&arguments)
+}
+
+fn array<'a>(value: &'a serde_json::Value) -> &'a Vec<serde_json::Value> {
+    value.as_array().unwrap()
+}
+
+#[test]
+fn a_line_has_its_fields_and_its_middle_is_the_average_of_its_ends() {
+    let [a, b] =
+        ["0230", "0240"].map(|step| fixture(&format!("digits-run/step_{step}.safetensors")));
+    let arguments = [
+        "line",
+        &a,
+        &b,
+        "--data",
+        "digits",
+        "--samples",
+        "100",
+        "--x=0:1:3",
+        "--format",
+        "json",
+    ];
+    let text = stdout(&arguments);
+    assert_fields(&text, &["a", "b", "alpha", "train", "test", "barrier"]);
+    let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let average = digits_json("average", &["--last", "2"]);
+    let middle = line["train"]["loss"][1].as_f64().unwrap();
+    let mean = average["averages"][1]["loss"].as_f64().unwrap();
+    assert!((middle - mean).abs() < 1e-6, "{middle} {mean}");
+    assert_eq!(average["averages"][0]["loss"], line["train"]["loss"][2]);
+    assert_ne!(line["train"]["loss"], line["test"]["loss"]);
+}
+
+#[test]
+fn slices_run_along_what_was_asked_for() {
+    let along = [
+        "--along",
+        "random,pc1,pc2,update",
+        "--seeds",
+        "2",
+        "--x=-1:1:3",
+    ];
+    let found = digits_json("line", &along);
+    let names: Vec<&str> = array(&found["curves"])
+        .iter()
+        .map(|c| c["direction"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["random", "random", "pc1", "pc2", "update"]);
+    let middles: Vec<&serde_json::Value> = array(&found["curves"])
+        .iter()
+        .map(|curve| &curve["train"]["loss"][1])
+        .collect();
+    assert!(
+        middles.iter().all(|loss| *loss == middles[0]),
+        "all run through the checkpoint"
+    );
+    let ends = |i: usize| &found["curves"][i]["train"]["loss"][0];
+    assert_ne!(ends(0), ends(1), "seeds differ");
+    let one = fixture("digits-run/step_0000.safetensors");
+    let error = refusal(&["line", &one, "--data", "digits", "--along", "update"], 1);
+    assert!(error.contains("no checkpoint before it"), "{error}");
+    let error = refusal(&["line", &one], 1);
+    assert!(error.contains("--data"), "{error}");
+}
+
+#[test]
+fn runs_are_compared_on_one_range_and_a_pair_on_one_plane() {
+    let folder = tempfile::tempdir().unwrap();
+    let [early, late] = ["early", "late"].map(|name| folder.path().join(name));
+    for (half, steps) in [(&early, 0..12), (&late, 12..25)] {
+        fs::create_dir(half).unwrap();
+        for step in steps {
+            let name = format!("step_{:04}.safetensors", 10 * step);
+            copy(&format!("digits-run/{name}"), &half.join(&name));
+        }
+    }
+    let runs = [&early, &late].map(|half| half.to_str().unwrap());
+    let measure = [
+        "--data",
+        "digits",
+        "--samples",
+        "60",
+        "--x=-1:1:5",
+        "--y=-1:1:5",
+        "--exact",
+        "--format",
+        "json",
+    ];
+    let compare = |more: &[&str]| json(&[&["compare"], &runs[..], &measure, more].concat());
+    let found = compare(&["--label", "bs 32", "--label", "bs 512"]);
+    assert_eq!(
+        (array(&found["x"]).len(), array(&found["runs"]).len()),
+        (5, 2)
+    );
+    assert_eq!(found["runs"][1]["label"], "bs 512");
+    let error = found["runs"][0]["test_error"].as_f64().unwrap();
+    assert!((0.0..1.0).contains(&error), "{error}");
+    assert_eq!(
+        found["runs"][0]["loss"][2][2],
+        found["runs"][0]["loss_at_origin"]
+    );
+    let shared = compare(&["--shared"]);
+    let only = &shared["runs"][0];
+    assert_eq!(
+        (array(&only["path"]).len(), array(&only["other_path"]).len()),
+        (12, 13)
+    );
+    assert_eq!(only["plane"]["kind"], "pca");
+    let six = [runs[0]; 7];
+    assert!(refusal(&[&["compare"], &six[..]].concat(), 2).contains("no more"));
+    let error = refusal(&["compare", runs[0], runs[1], "--label", "one"], 2);
+    assert!(
+        error.contains("--label: expected one for each of 2 runs"),
+        "{error}"
+    );
+}
+
+#[test]
+fn curvature_has_its_fields_a_map_and_a_density() {
+    let digits = digits();
+    let arguments: Vec<&str> = std::iter::once("hessian")
+        .chain(digits.iter().map(String::as_str))
+        .collect();
+    let text = stdout(&arguments);
+    let names = [
+        "origin",
+        "point",
+        "lambda_max",
+        "lambda_min",
+        "ratio",
+        "iterations",
+        "samples",
+        "parameters",
+    ];
+    for name in names {
+        assert!(text.contains(&format!("\"{name}\":")), "{name}: {text}");
+    }
+    let found = digits_json(
+        "hessian",
+        &[
+            "--map",
+            "--density",
+            "--probes",
+            "2",
+            "--x=-1:1:3",
+            "--y=-1:1:2",
+        ],
+    );
+    let rows = array(&found["map"]["points"]);
+    assert_eq!((rows.len(), array(&rows[0]).len()), (2, 3));
+    assert_eq!(rows[1][2]["point"], serde_json::json!([1.0, 1.0]));
+    let weights = array(&found["density"]["weights"])
+        .iter()
+        .map(|w| w.as_f64().unwrap());
+    assert!((weights.sum::<f64>() - 1.0).abs() < 1e-9);
+    let nodes = array(&found["density"]["nodes"]);
+    let top = nodes
+        .iter()
+        .map(|n| n.as_f64().unwrap())
+        .fold(f64::MIN, f64::max);
+    assert!((top / found["lambda_max"].as_f64().unwrap() - 1.0).abs() < 0.01);
+    let error = refusal(
+        &["hessian", &digits[0], "--data", "digits", "--point", "1"],
+        2,
+    );
+    assert!(error.contains("expected two numbers"), "{error}");
+}
+
+#[test]
+fn norms_of_layers_make_that_of_all_weights() {
+    let found = json(&["weights", &fixture("digits-run"), "--format", "json"]);
+    let number = |value: &serde_json::Value| value.as_f64().unwrap();
+    for (i, norm) in array(&found["norm"]).iter().enumerate() {
+        let squares = array(&found["layers"])
+            .iter()
+            .map(|layer| number(&layer["norm"][i]).powi(2));
+        assert!((squares.sum::<f64>().sqrt() / number(norm) - 1.0).abs() < 1e-9);
+    }
+    assert_eq!(array(&found["cosine_matrix"]).len(), 24);
+    assert_eq!(found["cosine_matrix"][0][1], found["update_cosine"][0]);
+    assert!((number(&found["cosine_matrix"][3][3]) - 1.0).abs() < 1e-9);
+    let [a, b] =
+        ["0000", "0240"].map(|step| fixture(&format!("digits-run/step_{step}.safetensors")));
+    let both = json(&["weights", &a, &b, "--bins", "7", "--format", "json"]);
+    assert_eq!(array(&both["edges"]).len(), 8);
+    for spread in array(&both["checkpoints"]) {
+        let counted: u64 = array(&spread["counts"])
+            .iter()
+            .map(|count| count.as_u64().unwrap())
+            .sum();
+        assert_eq!(spread["count"], counted, "every weight is in a bin");
+    }
+    let error = refusal(&["weights", &a, "--layer", "nine"], 1);
+    assert!(error.contains("no layer is named nine"), "{error}");
+}
+
+#[test]
+fn critical_steps_are_found_with_few_losses_and_a_random_plane_catches_little() {
+    let found = digits_json("sharpness", &[]);
+    assert_eq!(array(&found["updates"]).len(), 24);
+    for update in array(&found["updates"]) {
+        assert!(update["evaluations"].as_u64().unwrap() < 10);
+    }
+    let path = json(&[
+        "trajectory",
+        &fixture("digits-run"),
+        "--plane",
+        "random",
+        "--format",
+        "json",
+    ]);
+    let caught = path["random"]["caught"].as_f64().unwrap();
+    assert!(caught > 0.0 && caught < 0.2, "{caught}");
+    assert_eq!(array(&path["random"]["coordinates"]).len(), 25);
+}
+
+#[test]
+fn an_orthogonal_pair_has_no_cosine() {
+    let one = fixture("digits-run/step_0240.safetensors");
+    let arguments = [
+        "surface",
+        &one,
+        "--data",
+        "digits",
+        "--samples",
+        "20",
+        "--x=-1:1:2",
+        "--y=-1:1:2",
+        "--format",
+        "json",
+    ];
+    let cosine = |more: &[&str]| {
+        let found = json(&[&arguments[..], more].concat());
+        found["plane"]["cosine"].as_f64().unwrap().abs()
+    };
+    assert!(cosine(&[]) > 1e-3 && cosine(&["--orthogonal"]) < 1e-6);
+    let norms = ["filter", "layer", "weight", "dfilter", "dlayer", "none"];
+    let losses: Vec<serde_json::Value> = norms
+        .iter()
+        .map(|norm| json(&[&arguments[..], &["--norm", norm]].concat())["loss"].take())
+        .collect();
+    for (i, a) in losses.iter().enumerate() {
+        assert!(losses[..i].iter().all(|b| a != b), "{}", norms[i]);
+    }
+}

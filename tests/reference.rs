@@ -186,3 +186,49 @@ fn a_line_between_two_checkpoints_is_that_of_pytorch(
         }
     }
 }
+
+/// Largest and smallest eigenvalue of the Hessian, in PyTorch float64, on the random plane of the
+/// reference: at every point of the MLP's, and at one of the convolutional network's.
+#[rstest]
+#[case("mlp-fashion", "512", 0..4)]
+#[case("resnet8-fashion", "256", 2..3)]
+fn extreme_eigenvalues_are_those_of_pytorch(
+    #[case] run: &str,
+    #[case] samples: &str,
+    #[case] points: std::ops::Range<usize>,
+) {
+    let expected = reference(run);
+    let directions = fixture(&format!("{run}.reference/directions.safetensors"));
+    let (folder, data) = (fixture(run), fixture("fashion-mnist"));
+    for point in points {
+        let row = numbers(&expected["hessian"]["points"][point]);
+        let at = format!("--point={},{}", row[0], row[1]);
+        let found = json(&[
+            "hessian",
+            &folder,
+            "--directions",
+            &directions,
+            "--data",
+            &data,
+            "--samples",
+            samples,
+            "--order",
+            "first",
+            &at,
+            "--format",
+            "json",
+        ]);
+        let [min, max] = ["lambda_min", "lambda_max"].map(|end| found[end].as_f64().unwrap());
+        assert!(
+            (max / row[3] - 1.0).abs() < 0.02,
+            "{run} {at}: {max}, expected {}",
+            row[3]
+        );
+        assert!(
+            (min - row[2]).abs() < 0.02 * row[3],
+            "{run} {at}: {min}, expected {}",
+            row[2]
+        );
+        assert_eq!(found["converged"], true);
+    }
+}

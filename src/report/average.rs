@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::data::Split;
 use crate::landscape::surface::Measure;
+use crate::plot::axis::short;
 
 use super::{cell, csv_rows, loss, percent};
 
@@ -94,7 +95,7 @@ impl Report {
                     text,
                     "the average of the last {last} checkpoints would change the loss by {}{} to {}, accuracy {accuracy}",
                     if row.change < 0.0 { "-" } else { "+" },
-                    loss(row.change.abs()),
+                    short(row.change.abs()),
                     loss(row.loss),
                 ),
             };
