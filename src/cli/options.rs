@@ -41,7 +41,8 @@ pub(super) struct MeasureOptions {
     /// Standard deviation of the pixels after /255, likewise
     #[arg(long, value_delimiter = ',', value_name = "STD")]
     pub(super) std: Option<Vec<f32>>,
-    /// Architecture: `auto`, mlp, resnet20 … resnet110, …-noshort, vgg9, vgg16, vgg19
+    /// Architecture: `auto`, mlp, resnet20 … resnet110, wrn56-2 …, resnet18 … resnet152, …-noshort, vgg9, vgg16,
+    /// vgg19, densenet121
     #[arg(long, default_value = "auto")]
     pub(super) model: String,
     /// Where to measure: auto, cpu, cuda:N, metal

@@ -228,10 +228,7 @@ impl Report {
         let title = match group {
             [_] if self.b.is_some() => "loss from A to B (train —, test - -)".into(),
             [only] => format!("loss along {} (train —, test - -)", only.direction),
-            many => format!(
-                "loss along {} random directions (train —, test - -)",
-                many.len()
-            ),
+            many => format!("train loss along {} random directions", many.len()),
         };
         graph::text(&title, "accuracy %", curves, marks.collect())
     }
