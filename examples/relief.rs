@@ -3,7 +3,6 @@
 //!
 //! Arguments: width, height, turn, tilt, characters, layers, theme (dark, light or mono).
 
-#[allow(dead_code, reason = "a snapshot is all that is shown here")]
 #[path = "../tests/synthetic/mod.rs"]
 mod synthetic;
 

@@ -493,7 +493,7 @@ fn digits_json(command: &str, more: &[&str]) -> serde_json::Value {
     json(&arguments)
 }
 
-fn array<'a>(value: &'a serde_json::Value) -> &'a Vec<serde_json::Value> {
+fn array(value: &serde_json::Value) -> &Vec<serde_json::Value> {
     value.as_array().unwrap()
 }
 

@@ -234,7 +234,9 @@ fn density_graph(density: &Density) -> String {
     // Below a millionth of its peak the tail of the smearing says nothing.
     let mut curve = density.smooth(&places, sigma);
     let floor = 1e-6 * curve.iter().copied().fold(0.0, f64::max);
-    curve.iter_mut().for_each(|value| *value = value.max(floor));
+    for value in &mut curve {
+        *value = value.max(floor);
+    }
     let title = format!("density of eigenvalues, smeared by {}", short(sigma));
     graph::text(&title, "", vec![graph::curve(&places, &curve)], Vec::new())
 }

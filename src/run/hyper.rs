@@ -94,8 +94,8 @@ fn state_of_trainer(folder: &Path) -> Option<f64> {
         serde_json::from_reader(std::io::Read::take(file, LARGEST_STATE)).ok()?;
     let history = state.get("log_history")?.as_array()?.iter().rev();
     history
-        .filter_map(|entry| entry.get("learning_rate")?.as_f64())
-        .next()
+        .into_iter()
+        .find_map(|entry| entry.get("learning_rate")?.as_f64())
 }
 
 /// A rate below this share of the one before is a drop: schedules that fall slowly have none.

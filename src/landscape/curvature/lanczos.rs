@@ -52,7 +52,9 @@ impl Steps {
     #[must_use]
     pub fn from(mut start: Vec<f64>) -> Self {
         let length = norm(&start);
-        start.iter_mut().for_each(|value| *value /= length);
+        for value in &mut start {
+            *value /= length;
+        }
         Self {
             basis: vec![start],
             alpha: Vec::new(),
@@ -99,7 +101,9 @@ impl Steps {
         // Asked this way round, a length that is not a number ends it too.
         let goes_on = length > CLOSED * scale && self.basis.len() < next.len();
         if goes_on {
-            next.iter_mut().for_each(|value| *value /= length);
+            for value in &mut next {
+                *value /= length;
+            }
             self.basis.push(next);
         }
         Ok(goes_on)

@@ -171,7 +171,9 @@ impl Hessian<'_> {
             }
         }
         let samples = curvature.objective.samples() as f64;
-        sum.iter_mut().for_each(|value| *value /= samples);
+        for value in &mut sum {
+            *value /= samples;
+        }
         Ok(sum)
     }
 
