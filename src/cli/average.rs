@@ -6,7 +6,6 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::landscape::LandscapeError;
-use crate::report;
 use crate::report::average::{Report, Row};
 use crate::session::agenda::AVERAGES;
 use crate::weights::direction;
@@ -14,7 +13,7 @@ use crate::weights::member::{Member, Shape};
 
 use super::measure::Measured;
 use super::options::{KeyOption, MeasureOptions, Steps, open_run};
-use super::output::{Format, OutputOptions};
+use super::output::OutputOptions;
 use super::trajectory::read_path;
 
 #[derive(Debug, Args)]
@@ -98,10 +97,7 @@ impl Average {
             },
             averages: rows,
         };
-        self.output.write(&match self.output.format {
-            Format::Text => report.text(),
-            Format::Json => report::json(&report)?,
-            Format::Csv => report.csv()?,
-        })
+        self.output
+            .print(|| report.text(), &report, || report.csv())
     }
 }

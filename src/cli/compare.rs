@@ -7,9 +7,8 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use crate::data::Split;
-use crate::landscape::explore::{Until, explore};
+use crate::landscape::explore::explore;
 use crate::landscape::surface::{Measure, Surface as Grid};
-use crate::report;
 use crate::report::compare::{Report, Subject};
 use crate::report::surface::PathPoint;
 use crate::run::hyper::Hyper;
@@ -17,9 +16,9 @@ use crate::weights::direction;
 use crate::weights::member::Member;
 
 use super::options::{KeyOption, LINES, MeasureOptions, Steps, open_run};
-use super::output::{Format, OutputOptions, Usage};
+use super::output::{OutputOptions, Usage};
 use super::progress;
-use super::scene::{GridOptions, PlaneKind, PlaneOptions, Scene};
+use super::scene::{EffortOptions, GridOptions, PlaneKind, PlaneOptions, Scene};
 
 /// More panels than this cannot be read.
 const MOST: usize = 6;
@@ -47,12 +46,8 @@ pub(super) struct Compare {
     plane: PlaneOptions,
     #[command(flatten)]
     grid: GridOptions,
-    /// Measure every grid point
-    #[arg(long, conflicts_with = "tolerance")]
-    exact: bool,
-    /// Stop at this estimated error, a share of the log-loss range
-    #[arg(long, value_name = "ERROR", default_value_t = 0.01)]
-    tolerance: f64,
+    #[command(flatten)]
+    effort: EffortOptions,
     #[command(flatten)]
     output: OutputOptions,
 }
@@ -90,11 +85,8 @@ impl Compare {
             bn: self.plane.bn,
             subjects,
         };
-        self.output.write(&match self.output.format {
-            Format::Text => report.text(),
-            Format::Json => report::json(&report.json())?,
-            Format::Csv => report.csv()?,
-        })
+        self.output
+            .print(|| report.text(), &report.json(), || report.csv())
     }
 
     fn check(&self) -> anyhow::Result<()> {
@@ -152,12 +144,7 @@ impl Compare {
         bar: &ProgressBar,
     ) -> anyhow::Result<Subject> {
         let resident = scene.objective.resident(&scene.plane)?;
-        let until = if self.exact {
-            Until::Exact
-        } else {
-            Until::Tolerance(self.tolerance)
-        };
-        explore(&mut grid, &scene.coordinates(), until, |at| {
+        explore(&mut grid, &scene.coordinates(), self.effort.until(), |at| {
             scene.objective.on(&resident, at).inspect(|_| bar.inc(1))
         })?;
         let points = scene.measure_path(&resident, bar)?;

@@ -10,11 +10,10 @@ use crate::landscape::curvature::product::Curvature;
 use crate::landscape::curvature::{Effort, Extremes, extremes};
 use crate::landscape::objective::ResidentPlane;
 use crate::landscape::survey;
-use crate::report;
 use crate::report::hessian::{Findings, Grid, Point, Report};
 
 use super::options::{KeyOption, MeasureOptions, Steps};
-use super::output::{Format, OutputOptions};
+use super::output::OutputOptions;
 use super::progress;
 use super::scene::{GridOptions, PlaneOptions, Scene};
 
@@ -126,11 +125,8 @@ impl Hessian {
             map,
             density,
         });
-        self.output.write(&match self.output.format {
-            Format::Text => report.text(),
-            Format::Json => report::json(&report)?,
-            Format::Csv => report.csv()?,
-        })
+        self.output
+            .print(|| report.text(), &report, || report.csv())
     }
 
     fn at(

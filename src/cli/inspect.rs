@@ -4,15 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::model;
 use crate::report::inspect::{LeftOut, Report, TensorReport};
 use crate::run::format::StateDict;
 use crate::run::{Checkpoint, scan};
 use crate::weights::layout::{Layout, Role};
 use crate::weights::normalize::dot;
-use crate::{model, report};
 
 use super::options::KeyOption;
-use super::output::{Format, OutputOptions};
+use super::output::OutputOptions;
 
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
@@ -57,11 +57,8 @@ impl Inspect {
             steps,
             left_out,
         };
-        self.output.write(&match self.output.format {
-            Format::Text => report.text(),
-            Format::Json => report::json(&report)?,
-            Format::Csv => report.csv()?,
-        })
+        self.output
+            .print(|| report.text(), &report, || report.csv())
     }
 
     /// The checkpoint to show, and the run that it is the last one of.

@@ -10,7 +10,6 @@ use crate::data::Split;
 use crate::landscape::line::walk;
 use crate::landscape::objective::{Objective, ResidentPlane};
 use crate::landscape::{LandscapeError, survey};
-use crate::report;
 use crate::report::line::{LineCurve, Report, Values};
 use crate::run::Checkpoint;
 use crate::session::agenda::MARGIN;
@@ -20,7 +19,7 @@ use crate::weights::recipe::{BatchNorm, Directions, Recipe};
 
 use super::measure::{Measured, origin};
 use super::options::{Axis, KeyOption, LINES, MeasureOptions, open_run};
-use super::output::{Format, OutputOptions};
+use super::output::OutputOptions;
 use super::progress;
 use super::trajectory::{ReadPath, read_path};
 
@@ -112,11 +111,8 @@ impl Line {
         let shape = Shape::of(&path.first, self.key.key.as_deref())?;
         let [train, test] = self.objectives(&shape)?;
         let report = self.measure_all(&path.first, &a, b.as_ref(), plans, [train, test])?;
-        self.output.write(&match self.output.format {
-            Format::Text => report.text(),
-            Format::Json => report::json(&report.json())?,
-            Format::Csv => report.csv()?,
-        })
+        self.output
+            .print(|| report.text(), &report.json(), || report.csv())
     }
 
     /// The last checkpoint of B.

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use crate::report;
 
 /// Wrong usage that the parser cannot see: exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +56,20 @@ impl OutputOptions {
             .into());
         }
         Ok(())
+    }
+
+    /// Writes a result in the format that was asked for.
+    pub(super) fn print(
+        &self,
+        text: impl FnOnce() -> String,
+        json: &impl Serialize,
+        csv: impl FnOnce() -> Result<String, csv::Error>,
+    ) -> anyhow::Result<()> {
+        self.write(&match self.format {
+            Format::Text => text(),
+            Format::Json => report::json(json)?,
+            Format::Csv => csv()?,
+        })
     }
 
     /// Writes the result, whole or not at all.

@@ -7,6 +7,7 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
+use crate::landscape::explore::Until;
 use crate::landscape::objective::{Objective, ResidentPlane};
 use crate::landscape::{LandscapeError, survey};
 use crate::report::surface::{PathPoint, PlaneReport};
@@ -64,6 +65,28 @@ pub(super) struct GridOptions {
     /// Range of β, likewise
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     pub(super) y: Option<Axis>,
+}
+
+/// How much of the grid is measured.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct EffortOptions {
+    /// Measure every grid point
+    #[arg(long, conflicts_with = "tolerance")]
+    exact: bool,
+    /// Stop at this estimated error, a share of the log-loss range
+    #[arg(long, value_name = "ERROR", default_value_t = 0.01)]
+    tolerance: f64,
+}
+
+impl EffortOptions {
+    /// When to stop.
+    pub(super) fn until(self) -> Until {
+        if self.exact {
+            Until::Exact
+        } else {
+            Until::Tolerance(self.tolerance)
+        }
+    }
 }
 
 impl GridOptions {

@@ -6,14 +6,13 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::landscape::LandscapeError;
-use crate::report;
 use crate::report::sharpness::{Report, Row};
 use crate::weights::direction;
 use crate::weights::member::{Member, Shape};
 
 use super::measure::Measured;
 use super::options::{KeyOption, MeasureOptions, Steps, open_run};
-use super::output::{Format, OutputOptions};
+use super::output::OutputOptions;
 use super::progress;
 use super::trajectory::read_path;
 
@@ -70,10 +69,7 @@ impl Sharpness {
             split: self.measure.split,
             updates,
         };
-        self.output.write(&match self.output.format {
-            Format::Text => report.text(),
-            Format::Json => report::json(&report)?,
-            Format::Csv => report.csv()?,
-        })
+        self.output
+            .print(|| report.text(), &report, || report.csv())
     }
 }

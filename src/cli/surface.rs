@@ -4,16 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::landscape::explore::{Until, explore};
+use crate::landscape::explore::explore;
 use crate::landscape::surface::Surface as Grid;
 use crate::plot::relief::View;
-use crate::report;
 use crate::report::surface::Report;
 
 use super::options::{DEFAULT_VIEW, KeyOption, MeasureOptions, Steps, view};
 use super::output::{Format, OutputOptions, Usage};
 use super::progress;
-use super::scene::{GridOptions, PlaneOptions};
+use super::scene::{EffortOptions, GridOptions, PlaneOptions};
 
 #[derive(Debug, Args)]
 pub(super) struct Surface {
@@ -30,12 +29,8 @@ pub(super) struct Surface {
     plane: PlaneOptions,
     #[command(flatten)]
     grid: GridOptions,
-    /// Measure every grid point
-    #[arg(long, conflicts_with = "tolerance")]
-    exact: bool,
-    /// Stop at this estimated error, a share of the log-loss range
-    #[arg(long, value_name = "ERROR", default_value_t = 0.01)]
-    tolerance: f64,
+    #[command(flatten)]
+    effort: EffortOptions,
     /// A relief instead of the map, turned and tilted by degrees (30,35): --relief=120,50
     #[arg(
         long,
@@ -63,12 +58,7 @@ impl Surface {
         let [x, y] = scene.lines(&self.grid);
         let bar = progress::bar("surface", x.len() * y.len() + 2 * coordinates.len());
         let mut grid = Grid::new(x, y);
-        let until = if self.exact {
-            Until::Exact
-        } else {
-            Until::Tolerance(self.tolerance)
-        };
-        explore(&mut grid, &coordinates, until, |at| {
+        explore(&mut grid, &coordinates, self.effort.until(), |at| {
             scene.objective.on(&resident, at).inspect(|_| bar.inc(1))
         })?;
         let path = scene.measure_path(&resident, &bar)?;
@@ -86,10 +76,7 @@ impl Surface {
             grid,
             path,
         };
-        self.output.write(&match self.output.format {
-            Format::Text => report.text(self.relief),
-            Format::Json => report::json(&report.json())?,
-            Format::Csv => report.csv()?,
-        })
+        self.output
+            .print(|| report.text(self.relief), &report.json(), || report.csv())
     }
 }

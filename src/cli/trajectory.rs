@@ -11,7 +11,7 @@ use crate::weights::path::RunPath;
 use crate::weights::shadow;
 
 use super::options::{KeyOption, Steps, open_run};
-use super::output::{Format, OutputOptions};
+use super::output::OutputOptions;
 use super::scene::PlaneKind;
 
 #[derive(Debug, Args)]
@@ -49,11 +49,8 @@ impl Trajectory {
         let trajectory = &path.fit.trajectory;
         let report =
             report::trajectory::Report::new(&self.run, path.parameters, trajectory, shadow);
-        self.output.write(&match self.output.format {
-            Format::Text => report.text(),
-            Format::Json => report::json(&report)?,
-            Format::Csv => report.csv()?,
-        })
+        self.output
+            .print(|| report.text(), &report, || report.csv())
     }
 }
 

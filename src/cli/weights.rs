@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::landscape::survey;
-use crate::report;
 use crate::report::weights::{Histograms, Report};
 use crate::run::Checkpoint;
 use crate::run::hyper::Hyper;
@@ -13,7 +12,7 @@ use crate::weights::histogram::{self, Histogram};
 use crate::weights::member::{Member, Shape};
 
 use super::options::{KeyOption, Steps, open_run};
-use super::output::{Format, OutputOptions};
+use super::output::OutputOptions;
 use super::trajectory::read_path;
 
 #[derive(Debug, Args)]
@@ -65,11 +64,8 @@ impl Weights {
         let run = self.run.display().to_string();
         let trajectory = &path.fit.trajectory;
         let report = Report::new(run, path.parameters, trajectory, &path.growth, rates);
-        self.output.write(&match self.output.format {
-            Format::Text => report.text(),
-            Format::Json => report::json(&report)?,
-            Format::Csv => report.csv()?,
-        })
+        self.output
+            .print(|| report.text(), &report, || report.csv())
     }
 
     /// Of the first and the last of these, over the range of both.
@@ -111,10 +107,7 @@ impl Weights {
             survey::spread(min, max, bins + 1),
             found,
         );
-        self.output.write(&match self.output.format {
-            Format::Text => report.text(),
-            Format::Json => report::json(&report)?,
-            Format::Csv => report.csv()?,
-        })
+        self.output
+            .print(|| report.text(), &report, || report.csv())
     }
 }

@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use crate::plot::map::MapScene;
 use crate::plot::map::panels::{Panel, draw};
 use crate::session::agenda::whole_path;
 use crate::session::snapshot::{Snapshot, Window};
@@ -32,7 +33,11 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
             let trajectory = snapshot.trajectory.as_deref()?;
             Some(Panel {
                 title: title(snapshot),
-                scene: map::scene(app, snapshot, trajectory, window?),
+                scene: MapScene {
+                    // Which checkpoint is looked at is the first run's affair.
+                    selected: trajectory.steps.len().saturating_sub(1),
+                    ..map::scene(app, snapshot, trajectory, window?)
+                },
             })
         })
         .collect();
