@@ -139,6 +139,17 @@ fn the_weights_over_training() {
 }
 
 #[test]
+fn the_weights_as_histograms() {
+    let keys = [Action::ShowWeights, Action::NextDirections];
+    assert_snapshot!(sizes(&view(&keys, None)));
+}
+
+#[test]
+fn a_random_plane() {
+    assert_snapshot!(sizes(&view(&[Action::NextDirections], Some(Study::Plane))));
+}
+
+#[test]
 fn the_curvature_map() {
     assert_snapshot!(sizes(&view(
         &[Action::ShowCurvature],

@@ -156,8 +156,10 @@ impl Conductor {
                 fit,
                 growth,
                 shadow,
+                overlay,
                 hyper,
             }) => {
+                self.snapshot.overlay = overlay;
                 self.snapshot.growth = Some(growth);
                 self.snapshot.shadow = shadow;
                 self.snapshot.hyper = hyper;

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
+use super::study::PLANE_SEED;
 use crate::run::Checkpoint;
 use crate::run::hyper::Hyper;
 use crate::weights::WeightsError;
 use crate::weights::growth::Growth;
-use crate::weights::member::Shape;
+use crate::weights::histogram::Overlay;
+use crate::weights::member::{Member, Shape};
 use crate::weights::path::RunPath;
 use crate::weights::shadow::{self, Shadow};
 use crate::weights::trajectory::Fit;
@@ -38,6 +40,8 @@ pub enum Reading {
         growth: Arc<Growth>,
         /// Their shadow on a random plane, where reading them again is no burden.
         shadow: Option<Arc<Shadow>>,
+        /// How the weights of the first and the newest are spread, likewise.
+        overlay: Option<Arc<Overlay>>,
         /// What each tells of its training.
         hyper: Vec<Hyper>,
     },
@@ -52,6 +56,9 @@ pub enum Reading {
 
 /// Weights of all checkpoints that are read once more for the shadow: 200 MB of them.
 const LARGEST_SHADOW: usize = 50_000_000;
+
+/// Bins of the histograms.
+const BINS: usize = 80;
 
 /// Serves changes until their sender is gone or `report` returns false. Changes that came while
 /// one was being read are read together, so that opening a run reads each file once.
@@ -115,6 +122,7 @@ fn apply(
         hyper: members.iter().map(told).collect(),
         growth: Arc::new(path.growth()),
         shadow: path.shape().and_then(|shape| cast(shape, &members, &fit)),
+        overlay: path.shape().and_then(|shape| overlay(shape, &members)),
         shape: path.shape().cloned(),
         members,
         fit,
@@ -122,12 +130,25 @@ fn apply(
     readings
 }
 
+/// The histograms of the first and the newest checkpoint.
+fn overlay(shape: &Shape, members: &[Checkpoint]) -> Option<Arc<Overlay>> {
+    let [first, .., last] = members else {
+        return None;
+    };
+    if shape.layout.parameters() > LARGEST_SHADOW {
+        return None;
+    }
+    let [first, last] = [first, last].map(|member| Member::open(member, shape).ok());
+    let found = Overlay::of([&first?, &last?], &shape.layout, BINS).ok()?;
+    found.map(Arc::new)
+}
+
 /// The shadow of a path that is short and small enough to be read once more.
 fn cast(shape: &Shape, members: &[Checkpoint], fit: &Fit) -> Option<Arc<Shadow>> {
     if members.len() < 3 || shape.layout.parameters() * members.len() > LARGEST_SHADOW {
         return None;
     }
-    let found = shadow::of(shape, members, &fit.trajectory.singular, 0);
+    let found = shadow::of(shape, members, &fit.trajectory.singular, PLANE_SEED);
     found
         .inspect_err(|error| tracing::info!("no shadow: {error}"))
         .ok()

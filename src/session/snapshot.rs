@@ -8,6 +8,7 @@ use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::{Measure, Surface};
 use crate::run::hyper::Hyper;
 use crate::weights::growth::Growth;
+use crate::weights::histogram::Overlay;
 use crate::weights::shadow::Shadow;
 use crate::weights::trajectory::Trajectory;
 
@@ -145,6 +146,8 @@ pub struct Snapshot {
     pub growth: Option<Arc<Growth>>,
     /// The path on a random plane; none where the run is too big to read again for that.
     pub shadow: Option<Arc<Shadow>>,
+    /// How the weights of the first and the newest checkpoint are spread, likewise.
+    pub overlay: Option<Arc<Overlay>>,
     /// What each checkpoint of the path tells of its training.
     pub hyper: Vec<Hyper>,
     /// The loss of the average of the last so many checkpoints.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Split;
 use crate::landscape::curvature::Extremes;
-use crate::landscape::surface::Measure;
+use crate::landscape::surface::{Measure, Surface};
 use crate::landscape::survey;
 use crate::landscape::surveyor::{Plan, Spot, Value};
 use crate::run::Checkpoint;
@@ -20,14 +20,20 @@ pub enum Study {
     Update,
     /// The line from the first checkpoint (α = 0) to the current one (α = 1).
     Line,
+    /// The loss on a plane of two random filter-normalized directions.
+    Plane,
     /// λmax, λmin and their ratio around the current checkpoint.
     Curvature,
 }
 
+/// Seed of the random plane: that on which the path's shadow lies.
+pub const PLANE_SEED: u64 = 0;
 /// Random directions that are overlaid, to show whether the shape repeats.
 const SEEDS: u64 = 3;
 /// Points of a line; 0 and 1 are among them.
 const POINTS: usize = 41;
+/// Lines a side of the random plane, from −1 to 1.
+const PLANE_LINES: usize = 33;
 /// Lines a side of the curvature map.
 const CURVATURE_LINES: usize = 9;
 
@@ -66,6 +72,8 @@ pub struct Findings {
     pub lines: Vec<LineCurve>,
     /// The map of curvature, where it measures that.
     pub curvature: Option<CurvatureMap>,
+    /// The random plane, where it measures that.
+    pub plane: Option<Surface>,
     /// Points that are still to come.
     pub left: usize,
     /// What a spot of each plan is: entry of `lines`, or of the map.
@@ -77,6 +85,7 @@ pub struct Findings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
     Line { line: usize, point: usize },
+    Plane { i: usize, j: usize },
     Map(usize),
     Here,
 }
@@ -97,11 +106,13 @@ impl Findings {
             study,
             lines: Vec::new(),
             curvature: None,
+            plane: None,
             left: 0,
             meanings: Vec::new(),
             generations: Vec::new(),
         };
         let plans = match study {
+            Study::Plane => vec![findings.plan_plane(recipe, split)],
             Study::Curvature => vec![findings.plan_curvature(recipe, window, split)],
             _ => findings.plan_lines(recipe, members, split)?,
         };
@@ -208,6 +219,35 @@ impl Findings {
         }
     }
 
+    fn plan_plane(&mut self, recipe: &Recipe, split: Split) -> Plan {
+        let lines = survey::spread(-1.0, 1.0, PLANE_LINES);
+        let levels = 0..survey::levels(lines.len(), lines.len());
+        let points: Vec<(usize, usize)> = levels
+            .flat_map(|level| survey::additions(&lines, &lines, level, &[[0.0, 0.0]]))
+            .collect();
+        let spots = points
+            .iter()
+            .map(|&(i, j)| Spot::OnPlane([lines[i], lines[j]]))
+            .collect();
+        self.meanings.push(
+            points
+                .into_iter()
+                .map(|(i, j)| Meaning::Plane { i, j })
+                .collect(),
+        );
+        self.plane = Some(Surface::new(lines.clone(), lines));
+        let recipe = Recipe {
+            directions: random(PLANE_SEED),
+            ..recipe.clone()
+        };
+        Plan {
+            generation: 0,
+            recipe,
+            split,
+            spots,
+        }
+    }
+
     fn plan_curvature(&mut self, recipe: &Recipe, window: [[f64; 2]; 2], split: Split) -> Plan {
         let [x, y] = window.map(|[min, max]| survey::spread(min, max, CURVATURE_LINES));
         let mut spots = vec![Spot::Curvature([0.0, 0.0])];
@@ -247,6 +287,11 @@ impl Findings {
         match (meaning, value) {
             (Meaning::Line { line, point }, Value::Measure(measure)) => {
                 self.lines[line].values[point] = Some(measure);
+            }
+            (Meaning::Plane { i, j }, Value::Measure(measure)) => {
+                if let Some(plane) = &mut self.plane {
+                    plane.record(i, j, measure);
+                }
             }
             (Meaning::Here, Value::Curvature(extremes)) => {
                 if let Some(map) = &mut self.curvature {

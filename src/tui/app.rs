@@ -142,6 +142,10 @@ pub struct App {
     view: View,
     along: Along,
     figure: Figure,
+    /// The map is that of a random plane.
+    on_random_plane: bool,
+    /// The weights are shown as histograms.
+    as_histogram: bool,
     camera: relief::View,
     /// What the other runs of a comparison have found.
     rivals: Vec<Arc<Snapshot>>,
@@ -195,6 +199,8 @@ impl App {
                 match self.view {
                     View::Curvature => self.figure = self.figure.next(),
                     View::Slices => self.along = self.along.next(),
+                    View::Map => self.on_random_plane = !self.on_random_plane,
+                    View::Weights => self.as_histogram = !self.as_histogram,
                     _ => return Vec::new(),
                 }
                 return self.show(self.view);
@@ -241,6 +247,7 @@ impl App {
     fn study(&self) -> Option<Study> {
         match (self.view, self.along) {
             (View::Curvature, _) => Some(Study::Curvature),
+            (View::Map, _) if self.on_random_plane => Some(Study::Plane),
             (View::Slices, Along::Random) => Some(Study::Random),
             (View::Slices, Along::Update) => Some(Study::Update),
             (View::Slices, Along::Line) => Some(Study::Line),
@@ -384,6 +391,18 @@ impl App {
     #[must_use]
     pub fn along(&self) -> Along {
         self.along
+    }
+
+    /// Whether the map is that of a random plane.
+    #[must_use]
+    pub fn is_on_random_plane(&self) -> bool {
+        self.on_random_plane
+    }
+
+    /// Whether the weights are shown as histograms.
+    #[must_use]
+    pub fn is_histogram(&self) -> bool {
+        self.as_histogram
     }
 
     /// Which figure the curvature map shows.

@@ -48,7 +48,7 @@ pub const KEYMAP: &[Row] = &[
     },
     Row {
         keys: "d",
-        help: "next directions, next eigenvalue",
+        help: "other directions, eigenvalue, histogram",
         bindings: &[(KeyCode::Char('d'), NONE, Action::NextDirections)],
     },
     Row {

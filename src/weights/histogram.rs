@@ -152,6 +152,43 @@ impl Histogram {
     }
 }
 
+/// Histograms of all weights of rank 2 and more of two checkpoints, over the range of both.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overlay {
+    /// Edges of the bins: one more than bins.
+    pub edges: Vec<f64>,
+    /// One a checkpoint.
+    pub histograms: [Histogram; 2],
+}
+
+impl Overlay {
+    /// Reads both checkpoints; none where no weight is finite, or all are the same.
+    ///
+    /// # Errors
+    /// A checkpoint cannot be read.
+    pub fn of<W: Weighted>(
+        sources: [&W; 2],
+        layout: &Layout,
+        bins: usize,
+    ) -> Result<Option<Self>, WeightsError> {
+        let slots = slots(layout, None)?;
+        let [a, b] = sources.map(|source| range(source, layout, &slots));
+        let (Some(a), Some(b)) = (a?, b?) else {
+            return Ok(None);
+        };
+        let [min, max] = [a[0].min(b[0]), a[1].max(b[1])];
+        if min >= max {
+            return Ok(None);
+        }
+        let [a, b] = sources.map(|source| Histogram::of(source, layout, &slots, [min, max], bins));
+        let edge = |i: usize| min + (max - min) * i as f64 / bins as f64;
+        Ok(Some(Self {
+            edges: (0..=bins).map(edge).collect(),
+            histograms: [a?, b?],
+        }))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
@@ -194,6 +231,18 @@ mod tests {
         let bias = slots(&layout(), Some("b")).unwrap();
         let found = Histogram::of(&point, &layout(), &bias, [0.0, 9.0], 3).unwrap();
         assert_eq!((found.counts, found.not_finite), (vec![0, 0, 1], 1));
+    }
+
+    #[test]
+    fn two_checkpoints_share_their_bins() {
+        let [a, b] = [[0.0; 12], [4.0; 12]].map(|values| Point(values.to_vec()));
+        let overlay = Overlay::of([&a, &b], &layout(), 4).unwrap().unwrap();
+        assert_eq!(overlay.edges, [0.0, 1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(
+            overlay.histograms.map(|h| h.counts),
+            [[8, 0, 0, 0], [0, 0, 0, 8]]
+        );
+        assert_eq!(Overlay::of([&a, &a], &layout(), 4).unwrap(), None);
     }
 
     #[test]

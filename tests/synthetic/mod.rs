@@ -20,6 +20,7 @@ use isoloss::session::snapshot::{
 };
 use isoloss::session::study::{Findings, Study};
 use isoloss::weights::growth::{Growth, LayerNorm};
+use isoloss::weights::histogram::{Histogram, Overlay};
 use isoloss::weights::recipe::{BatchNorm, Directions, Recipe};
 use isoloss::weights::shadow::Shadow;
 use isoloss::weights::trajectory::Trajectory;
@@ -175,6 +176,18 @@ pub(crate) fn snapshot() -> Snapshot {
     });
     snapshot.growth = Some(Arc::new(growth(25)));
     snapshot.shadow = Some(Arc::new(shadow(25)));
+    snapshot.overlay = Some(Arc::new(Overlay {
+        edges: spread(-1.0, 1.0, 21),
+        histograms: [0.2, 0.5].map(|std| Histogram {
+            counts: spread(-0.95, 0.95, 20)
+                .iter()
+                .map(|x: &f64| (1e4 * (-x * x / (2.0 * std * std)).exp() / std) as u64)
+                .collect(),
+            std,
+            count: 250_000,
+            ..Histogram::default()
+        }),
+    }));
     snapshot.averages = vec![(2, measure(0.1, 0.0)), (5, measure(0.2, 0.1))];
     snapshot.hyper = (0..25)
         .map(|i| Hyper {
@@ -254,6 +267,9 @@ pub(crate) fn studied(study: Study) -> Snapshot {
         for plan in &plans {
             for (index, spot) in plan.spots.iter().enumerate() {
                 let value = match spot {
+                    Spot::OnPlane([a, b]) if study == Study::Plane => {
+                        Value::Measure(measure(2.0 * a, 2.0 * b))
+                    }
                     Spot::OnPlane([a, _]) => {
                         Value::Measure(measure(2.0 * a, plan.generation as f64))
                     }

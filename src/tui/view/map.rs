@@ -9,11 +9,14 @@ use crate::plot::map::{AxisTitle, Backdrop, Extras, MapScene, draw};
 use crate::session::snapshot::{CheckpointState, Finding, Map, Snapshot, Window};
 use crate::weights::trajectory::Trajectory;
 
-use super::super::app::App;
-use super::{enclosed, facts, frame, padded, paint};
+use super::super::app::{App, View};
+use super::{enclosed, facts, frame, padded, paint, render_sentence};
 
-/// Draws the pane with its frame.
+/// Draws the pane with its frame: the plane of the path, or a random one.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
+    if app.is_on_random_plane() && app.view() == View::Map {
+        return render_random(app, area, buffer);
+    }
     let mut frame = frame(app, &title(app, area.width));
     if app.snapshot().map.is_some() {
         let look = app.look();
@@ -23,6 +26,52 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     }
     let inner = enclosed(&frame, area, buffer);
     render_plane(app, inner, buffer);
+}
+
+/// The loss on two random filter-normalized directions around the newest checkpoint, with the shadow
+/// of the path.
+fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
+    let snapshot = app.snapshot();
+    let inner = enclosed(
+        &frame(app, "landscape · random plane, filter-normalized · d: PCA"),
+        area,
+        buffer,
+    );
+    let plane = snapshot
+        .study
+        .as_ref()
+        .and_then(|study| study.plane.as_ref());
+    let (Some(plane), Some(trajectory)) = (plane, &snapshot.trajectory) else {
+        let why = refusal(snapshot).unwrap_or("The random plane begins with the first checkpoint.");
+        return render_sentence(app, why, inner, buffer);
+    };
+    let path = snapshot
+        .shadow
+        .as_ref()
+        .map_or(&[][..], |shadow| &shadow.coordinates);
+    let random = |name: &str| AxisTitle {
+        name: name.into(),
+        share: None,
+    };
+    let window = Window {
+        x: [-1.0, 1.0],
+        y: [-1.0, 1.0],
+    };
+    let scene = MapScene {
+        backdrop: Some(Backdrop {
+            surface: plane,
+            shift: [0.0, 0.0],
+            stale: false,
+        }),
+        path,
+        axes: [random("random 1"), random("random 2")],
+        ..scene(app, snapshot, trajectory, window)
+    };
+    paint(
+        &draw(&scene, inner.width.into(), inner.height.into()),
+        inner,
+        buffer,
+    );
 }
 
 fn title(app: &App, width: u16) -> String {

@@ -5,7 +5,9 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Text;
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
+use crate::landscape;
 use crate::landscape::surface::Measure;
+use crate::plot::axis::short;
 use crate::plot::graph::{Curve as Line, Graph, Mark, Side, Stroke};
 use crate::session::snapshot::{Finding, Slice};
 use crate::session::study::{LineCurve, Study};
@@ -87,7 +89,13 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
         _ => &[(0.0, "now")],
     };
     let own = drawn.first().map_or("", |(line, _)| line.split.name());
-    let title = if alone {
+    let barrier = drawn
+        .first()
+        .filter(|_| study.study == Study::Line)
+        .and_then(barrier);
+    let title = if let Some(barrier) = barrier {
+        format!("loss ({own} —, other - -) barrier {barrier}")
+    } else if alone {
         format!("loss ({own} —, other - -)")
     } else {
         format!("loss on {own}")
@@ -112,6 +120,14 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
         inner,
         buffer,
     );
+}
+
+/// The hill between both ends of a line, once they are measured.
+fn barrier((line, [loss, _]): &(&LineCurve, [Vec<f64>; 2])) -> Option<String> {
+    let at = |end: f64| Some(loss[line.alpha.iter().position(|alpha| *alpha == end)?]);
+    let ends = [at(0.0)?, at(1.0)?];
+    let whole = loss.iter().all(|loss| loss.is_finite()) && ends.iter().all(|end| end.is_finite());
+    whole.then(|| short(landscape::line::barrier(&line.alpha, loss, ends).height))
 }
 
 /// Slices along both principal components.

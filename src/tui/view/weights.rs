@@ -19,7 +19,11 @@ const ROOM_FOR_MATRIX: u16 = 18;
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let snapshot = app.snapshot();
-    let inner = enclosed(&frame(app, "weights over training"), area, buffer);
+    let inner = enclosed(
+        &frame(app, "weights over training · d: norms, histogram"),
+        area,
+        buffer,
+    );
     let count = snapshot
         .trajectory
         .as_ref()
@@ -32,6 +36,9 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
             buffer,
         );
     }
+    if app.is_histogram() {
+        return render_histogram(app, snapshot, inner, buffer);
+    }
     if inner.height < ROOM_FOR_MATRIX {
         return render_norms(app, snapshot, inner, buffer);
     }
@@ -43,6 +50,50 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     render_sharpness(app, snapshot, sharpness, buffer);
     render_cosines(app, snapshot, angles, buffer);
     render_layers(app, snapshot, layers, buffer);
+}
+
+/// The weights of the newest checkpoint over those of the first.
+fn render_histogram(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
+    let Some(overlay) = &snapshot.overlay else {
+        let why = "Histograms need two checkpoints, of at most 50 million weights; others, and single layers: \
+                   isoloss weights RUN --histogram";
+        return render_sentence(app, why, area, buffer);
+    };
+    let middles: Vec<f64> = overlay
+        .edges
+        .windows(2)
+        .map(|edge| f64::midpoint(edge[0], edge[1]))
+        .collect();
+    let shares = overlay.histograms.each_ref().map(|histogram| -> Vec<f64> {
+        let share = |count: &u64| 100.0 * *count as f64 / histogram.count.max(1) as f64;
+        histogram.counts.iter().map(share).collect()
+    });
+    let strokes = [Stroke::Dashed, Stroke::Solid];
+    let curves = shares.iter().zip(strokes).map(|(y, stroke)| Curve {
+        x: &middles,
+        y,
+        side: Side::Left,
+        stroke,
+    });
+    let [first, newest] = overlay
+        .histograms
+        .each_ref()
+        .map(|histogram| short(histogram.std));
+    let title = format!("weights in a bin, % · now — σ {newest}, first - - σ {first}");
+    let graph = Graph {
+        title: &title,
+        right: "",
+        curves: curves.collect(),
+        marks: Vec::new(),
+        ticks: true,
+        marker: app.look().marker,
+        tints: app.theme().tints(),
+    };
+    paint(
+        &graph.draw(area.width.into(), area.height.into()),
+        area,
+        buffer,
+    );
 }
 
 fn steps(snapshot: &Snapshot) -> Vec<f64> {
