@@ -90,6 +90,26 @@ impl Along {
     }
 }
 
+/// Which plane the map shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Plane {
+    /// The path's own.
+    #[default]
+    Principal,
+    /// Two random filter-normalized directions.
+    Random,
+}
+
+/// How the weights are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Weighing {
+    /// Norms and angles over training.
+    #[default]
+    Norms,
+    /// Histograms of the first and the newest checkpoint.
+    Histogram,
+}
+
 /// Which figure of the spectrum the curvature map shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Figure {
@@ -142,10 +162,8 @@ pub struct App {
     view: View,
     along: Along,
     figure: Figure,
-    /// The map is that of a random plane.
-    on_random_plane: bool,
-    /// The weights are shown as histograms.
-    as_histogram: bool,
+    plane: Plane,
+    weighing: Weighing,
     camera: relief::View,
     /// What the other runs of a comparison have found.
     rivals: Vec<Arc<Snapshot>>,
@@ -199,8 +217,18 @@ impl App {
                 match self.view {
                     View::Curvature => self.figure = self.figure.next(),
                     View::Slices => self.along = self.along.next(),
-                    View::Map => self.on_random_plane = !self.on_random_plane,
-                    View::Weights => self.as_histogram = !self.as_histogram,
+                    View::Map => {
+                        self.plane = match self.plane {
+                            Plane::Principal => Plane::Random,
+                            Plane::Random => Plane::Principal,
+                        };
+                    }
+                    View::Weights => {
+                        self.weighing = match self.weighing {
+                            Weighing::Norms => Weighing::Histogram,
+                            Weighing::Histogram => Weighing::Norms,
+                        };
+                    }
                     _ => return Vec::new(),
                 }
                 return self.show(self.view);
@@ -247,7 +275,7 @@ impl App {
     fn study(&self) -> Option<Study> {
         match (self.view, self.along) {
             (View::Curvature, _) => Some(Study::Curvature),
-            (View::Map, _) if self.on_random_plane => Some(Study::Plane),
+            (View::Map, _) if self.plane == Plane::Random => Some(Study::Plane),
             (View::Slices, Along::Random) => Some(Study::Random),
             (View::Slices, Along::Update) => Some(Study::Update),
             (View::Slices, Along::Line) => Some(Study::Line),
@@ -393,16 +421,16 @@ impl App {
         self.along
     }
 
-    /// Whether the map is that of a random plane.
+    /// Which plane the map shows.
     #[must_use]
-    pub fn is_on_random_plane(&self) -> bool {
-        self.on_random_plane
+    pub fn plane(&self) -> Plane {
+        self.plane
     }
 
-    /// Whether the weights are shown as histograms.
+    /// How the weights are shown.
     #[must_use]
-    pub fn is_histogram(&self) -> bool {
-        self.as_histogram
+    pub fn weighing(&self) -> Weighing {
+        self.weighing
     }
 
     /// Which figure the curvature map shows.

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 
 use crate::plot::raster::Marker;
 
-use super::app::{App, View};
+use super::app::{App, Plane, View};
 use super::ascii;
 use super::layout::{Arrangement, arrange};
 use super::view::{
@@ -53,7 +53,7 @@ pub fn render(app: &App, frame: &mut Frame<'_>) {
         }
         Arrangement::Tiny { map, status } => {
             match app.view() {
-                View::Map if !app.is_on_random_plane() => map::render_plane(app, map, buffer),
+                View::Map if app.plane() == Plane::Principal => map::render_plane(app, map, buffer),
                 _ => render_view(app, map, buffer),
             }
             status::render_tiny(app, status, buffer);

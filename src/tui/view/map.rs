@@ -9,12 +9,12 @@ use crate::plot::map::{AxisTitle, Backdrop, Extras, MapScene, draw};
 use crate::session::snapshot::{CheckpointState, Finding, Map, Snapshot, Window};
 use crate::weights::trajectory::Trajectory;
 
-use super::super::app::{App, View};
+use super::super::app::{App, Plane, View};
 use super::{enclosed, facts, frame, padded, paint, render_sentence};
 
 /// Draws the pane with its frame: the plane of the path, or a random one.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
-    if app.is_on_random_plane() && app.view() == View::Map {
+    if app.plane() == Plane::Random && app.view() == View::Map {
         return render_random(app, area, buffer);
     }
     let mut frame = frame(app, &title(app, area.width));

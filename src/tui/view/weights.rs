@@ -10,7 +10,7 @@ use crate::plot::graph::{Curve, Graph, Mark, Side, Stroke};
 use crate::plot::matrix;
 use crate::session::snapshot::Snapshot;
 
-use super::super::app::App;
+use super::super::app::{App, Weighing};
 use super::{enclosed, facts, frame, padded, paint, render_sentence};
 
 /// Least rows with the matrix and the layers below the graphs.
@@ -36,7 +36,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
             buffer,
         );
     }
-    if app.is_histogram() {
+    if app.weighing() == Weighing::Histogram {
         return render_histogram(app, snapshot, inner, buffer);
     }
     if inner.height < ROOM_FOR_MATRIX {
