@@ -1,10 +1,8 @@
 //! A residual block: two or three convolutions, and what is added to the last one's result.
 
-use candle_core::{Result, Tensor};
-
 use super::detect::{Inventory, Misfit};
+use super::graph::{Graph, Layer, Value};
 use super::layer::{Conv, ConvShape};
-use super::{Weights, ops};
 
 /// A block of a ResNet.
 #[derive(Debug)]
@@ -84,23 +82,27 @@ impl Block {
         self.convs.last().map_or(0, |conv| conv.outputs)
     }
 
-    pub(super) fn forward(&self, weights: &Weights, x: &Tensor) -> Result<Tensor> {
-        let mut y = x.clone();
+    /// Appends the block. The shortcut stands first, so that a kernel can add it to the convolutions' sum.
+    pub(super) fn extend(&self, graph: &mut Graph, x: Value) -> Value {
+        let shortcut = match &self.shortcut {
+            Shortcut::Identity => Some(x),
+            Shortcut::Projection(conv) => Some(graph.conv(x, conv)),
+            &Shortcut::Padded { stride, channels } => {
+                Some(graph.then(x, Layer::Padded { stride, channels }))
+            }
+            Shortcut::None => None,
+        };
+        let mut y = x;
         for (i, conv) in self.convs.iter().enumerate() {
             if i > 0 {
-                y = ops::relu(&y)?;
+                y = graph.relu(y);
             }
-            y = conv.forward(weights, &y)?;
+            y = graph.conv(y, conv);
         }
-        let y = match &self.shortcut {
-            Shortcut::Identity => (y + x)?,
-            Shortcut::Projection(conv) => (y + conv.forward(weights, x)?)?,
-            Shortcut::Padded { stride, channels } => {
-                (y + ops::padded_shortcut(x, *stride, *channels)?)?
-            }
-            Shortcut::None => y,
-        };
-        ops::relu(&y)
+        if let Some(shortcut) = shortcut {
+            y = graph.add(y, shortcut);
+        }
+        graph.relu(y)
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use candle_core::{Result, Tensor};
+use candle_core::Result;
 
 use super::detect::{Inventory, Misfit};
+use super::graph::{Graph, Layer, Value};
 use super::layer::{Conv, ConvShape, Linear, Norm};
-use super::{Network, Recognized, Weights, count, ops};
+use super::ops::Pool;
+use super::{Network, Recognized, count};
 
 /// Layers of each dense block.
 const BLOCKS: [usize; 4] = [6, 12, 24, 16];
@@ -53,27 +55,34 @@ impl Unit {
         })
     }
 
-    fn forward(&self, weights: &Weights, x: &Tensor) -> Result<Tensor> {
-        let x = ops::relu(&self.norm.forward(weights, x)?)?;
-        self.conv.forward(weights, &x)
+    fn extend(&self, graph: &mut Graph, x: Value) -> Value {
+        let x = graph.norm(x, &self.norm);
+        let x = graph.relu(x);
+        graph.conv(x, &self.conv)
     }
 }
 
 impl Network for DenseNet {
-    fn forward(&self, weights: &Weights, images: &Tensor) -> Result<Tensor> {
-        let mut x = self.stem.forward(weights, images)?;
+    fn graph(&self, _image: [usize; 3]) -> Result<Graph> {
+        let mut graph = Graph::default();
+        let mut x = graph.conv(Graph::IMAGES, &self.stem);
         for stage in &self.stages {
             for [first, second] in &stage.layers {
-                let new = second.forward(weights, &first.forward(weights, &x)?)?;
+                let between = first.extend(&mut graph, x);
+                let new = second.extend(&mut graph, between);
                 // What is new stands before what was there.
-                x = Tensor::cat(&[&new, &x], 1)?;
+                x = graph.concat(new, x);
             }
             if let Some(transition) = &stage.transition {
-                x = ops::Pool::halving(false).average(&transition.forward(weights, &x)?)?;
+                x = transition.extend(&mut graph, x);
+                x = graph.then(x, Layer::Average(Pool::halving(false)));
             }
         }
-        let x = ops::relu(&self.norm.forward(weights, &x)?)?;
-        self.head.forward(weights, &ops::global_average(&x)?)
+        x = graph.norm(x, &self.norm);
+        x = graph.relu(x);
+        x = graph.then(x, Layer::GlobalAverage);
+        graph.linear(x, &self.head);
+        Ok(graph)
     }
 }
 

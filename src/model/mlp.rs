@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::{Result, Tensor};
+use candle_core::Result;
 
 use super::detect::{Inventory, Misfit};
+use super::graph::{Graph, Layer};
 use super::layer::Linear;
-use super::{Network, Recognized, Weights, count, ops};
+use super::{Network, Recognized, count};
 
 #[derive(Debug)]
 struct Mlp {
@@ -15,20 +16,17 @@ struct Mlp {
 }
 
 impl Network for Mlp {
-    fn forward(&self, weights: &Weights, images: &Tensor) -> Result<Tensor> {
-        chain(&self.layers, weights, images.flatten_from(1)?)
-    }
-}
-
-/// Linear layers with ReLU between them: x (N, inputs) to (N, outputs of the last).
-fn chain(layers: &[Linear], weights: &Weights, mut x: Tensor) -> Result<Tensor> {
-    for (i, layer) in layers.iter().enumerate() {
-        if i > 0 {
-            x = ops::relu(&x)?;
+    fn graph(&self, _image: [usize; 3]) -> Result<Graph> {
+        let mut graph = Graph::default();
+        let mut x = graph.then(Graph::IMAGES, Layer::Flatten);
+        for (i, layer) in self.layers.iter().enumerate() {
+            if i > 0 {
+                x = graph.relu(x);
+            }
+            x = graph.linear(x, layer);
         }
-        x = layer.forward(weights, &x)?;
+        Ok(graph)
     }
-    Ok(x)
 }
 
 /// Names of the tensors that cannot be a Linear layer's.

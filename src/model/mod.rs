@@ -4,6 +4,7 @@ mod block;
 mod convolution;
 mod densenet;
 mod detect;
+mod graph;
 mod imagenet;
 mod layer;
 mod mlp;
@@ -19,6 +20,7 @@ use candle_core::Tensor;
 
 use self::detect::Inventory;
 pub use self::detect::{Misfit, Pattern};
+pub use self::graph::Graph;
 use crate::weights::layout::Layout;
 
 /// All weights of a model at one point: a flat vector on the device, seen through its layout.
@@ -104,11 +106,11 @@ impl Weights {
 
 /// A forward pass whose weights are given anew at every call.
 pub trait Network: Send + Sync + fmt::Debug {
-    /// Logits of shape (N, classes) in evaluation mode, for images of shape (N, C, H, W).
+    /// Its layers in evaluation mode, for images of these channels, height and width.
     ///
     /// # Errors
-    /// candle's; shapes were checked when the network was recognized.
-    fn forward(&self, weights: &Weights, images: &Tensor) -> candle_core::Result<Tensor>;
+    /// The images do not fit; recognition looked at them before.
+    fn graph(&self, image: [usize; 3]) -> candle_core::Result<Graph>;
 }
 
 /// An architecture that was recognized in a state dict.

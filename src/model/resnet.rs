@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use candle_core::{Result, Tensor};
+use candle_core::Result;
 
 use super::block::{Block, Kind, Shortcut};
 use super::detect::{Inventory, Misfit};
+use super::graph::{Graph, Layer};
 use super::layer::{Conv, ConvShape, Linear};
-use super::{Network, Recognized, Weights, count, ops};
+use super::{Network, Recognized, count};
 
 const STAGES: usize = 3;
 
@@ -20,12 +21,16 @@ struct ResNet {
 }
 
 impl Network for ResNet {
-    fn forward(&self, weights: &Weights, images: &Tensor) -> Result<Tensor> {
-        let mut x = ops::relu(&self.stem.forward(weights, images)?)?;
+    fn graph(&self, _image: [usize; 3]) -> Result<Graph> {
+        let mut graph = Graph::default();
+        let mut x = graph.conv(Graph::IMAGES, &self.stem);
+        x = graph.relu(x);
         for block in &self.blocks {
-            x = block.forward(weights, &x)?;
+            x = block.extend(&mut graph, x);
         }
-        self.head.forward(weights, &ops::global_average(&x)?)
+        x = graph.then(x, Layer::GlobalAverage);
+        graph.linear(x, &self.head);
+        Ok(graph)
     }
 }
 

@@ -6,12 +6,13 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Result, bail};
 
 use super::detect::{Inventory, Misfit};
+use super::graph::{Graph, Layer};
 use super::layer::{Conv, ConvShape, Linear, Norm};
 use super::ops::Pool;
-use super::{Network, Recognized, Weights, count, ops};
+use super::{Network, Recognized, count};
 
 /// The names of the parts of the head, in the order in which they are applied.
 const HEADS: [&str; 2] = ["fc", "classifier"];
@@ -92,33 +93,34 @@ impl Vgg {
 }
 
 impl Network for Vgg {
-    fn forward(&self, weights: &Weights, images: &Tensor) -> Result<Tensor> {
-        let (_, _, height, width) = images.dims4()?;
+    fn graph(&self, [_, height, width]: [usize; 3]) -> Result<Graph> {
         let Some(pooling) = self.pooling(height, width) else {
             bail!(
                 "no 2×2 pooling makes {height}×{width} pixels {} values",
                 self.flattened()
             );
         };
-        let pool = Pool::halving(pooling.ceil);
-        let mut x = images.clone();
+        let pool = Layer::Max(Pool::halving(pooling.ceil));
+        let mut graph = Graph::default();
+        let mut x = Graph::IMAGES;
         for (i, feature) in self.features.iter().enumerate() {
-            x = ops::relu(&feature.conv.forward(weights, &x)?)?;
+            x = graph.conv(x, &feature.conv);
+            x = graph.relu(x);
             if feature.pool || (pooling.last && i + 1 == self.features.len()) {
-                x = pool.max(&x)?;
+                x = graph.then(x, pool.clone());
             }
         }
-        let mut x = x.flatten_from(1)?;
+        x = graph.then(x, Layer::Flatten);
         for (i, dense) in self.head.iter().enumerate() {
             if i > 0 {
-                x = ops::relu(&x)?;
+                x = graph.relu(x);
             }
-            x = dense.linear.forward(weights, &x)?;
+            x = graph.linear(x, &dense.linear);
             if let Some(norm) = &dense.norm {
-                x = norm.forward(weights, &x)?;
+                x = graph.norm(x, norm);
             }
         }
-        Ok(x)
+        Ok(graph)
     }
 }
 
