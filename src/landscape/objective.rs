@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Storage, Tensor};
 use rayon::prelude::*;
 
 use crate::data::Dataset;
+use crate::model::kernels::Kernels;
 use crate::model::{Network, Recognized, Weights};
 use crate::weights::layout::Layout;
 use crate::weights::recipe::{BatchNorm, Plane};
@@ -26,6 +27,8 @@ pub(super) type Batch = (Tensor, Vec<u32>);
 #[derive(Debug)]
 pub struct Objective {
     network: Arc<dyn Network>,
+    /// On the CPU, where they know all of the network's layers.
+    kernels: Option<Arc<Kernels>>,
     layout: Arc<Layout>,
     device: Device,
     /// Together every sample once.
@@ -76,8 +79,12 @@ impl Objective {
                 Ok((Tensor::from_slice(pixels, shape, device)?, labels.to_vec()))
             })
             .collect::<Result<_, LandscapeError>>()?;
+        let kernels = device
+            .is_cpu()
+            .then(|| Kernels::of(recognized.network.as_ref(), data.shape));
         Ok(Self {
             network: Arc::clone(&recognized.network),
+            kernels: kernels.flatten().map(Arc::new),
             layout,
             device: device.clone(),
             batches,
@@ -122,6 +129,7 @@ impl Objective {
         }
         Ok(Self {
             network: Arc::clone(&self.network),
+            kernels: self.kernels.clone(),
             layout: Arc::clone(&self.layout),
             device: self.device.clone(),
             batches,
@@ -192,7 +200,16 @@ impl Objective {
     }
 
     fn measure(&self, weights: &Weights) -> Result<Measure, LandscapeError> {
-        let sums: Vec<(f64, usize)> = if self.device.is_cpu() {
+        let sums = if let Some(kernels) = &self.kernels {
+            let logits = self.logits(kernels, weights)?;
+            let labels: Vec<u32> = self
+                .batches
+                .iter()
+                .flat_map(|batch| &batch.1)
+                .copied()
+                .collect();
+            vec![sums(logits.chunks(logits.len() / self.samples), &labels)]
+        } else if self.device.is_cpu() {
             // candle spreads only part of its work over the cores; whole batches fill them.
             let batches = self.batches.par_iter();
             batches
@@ -213,6 +230,24 @@ impl Objective {
         })
     }
 
+    /// Logits of all samples, one after another.
+    fn logits(&self, kernels: &Kernels, weights: &Weights) -> Result<Vec<f32>, LandscapeError> {
+        let held: Vec<_> = self
+            .batches
+            .iter()
+            .map(|batch| batch.0.storage_and_layout())
+            .collect();
+        let mut images: Vec<&[f32]> = Vec::with_capacity(held.len());
+        for (storage, layout) in &held {
+            if let (Storage::Cpu(storage), Some((from, to))) =
+                (&**storage, layout.contiguous_offsets())
+            {
+                images.push(&storage.as_slice::<f32>()?[from..to]);
+            }
+        }
+        Ok(kernels.logits(weights, &images)?)
+    }
+
     /// Sum of losses and number of correct predictions of one batch.
     fn sums(
         &self,
@@ -220,12 +255,7 @@ impl Objective {
         (images, labels): &Batch,
     ) -> Result<(f64, usize), LandscapeError> {
         let logits = self.network.forward(weights, images)?.to_vec2::<f32>()?;
-        let (mut loss, mut right) = (0.0, 0);
-        for (logits, label) in logits.iter().zip(labels) {
-            loss += cross_entropy(logits, *label as usize);
-            right += usize::from(predicted(logits) == *label as usize);
-        }
-        Ok((loss, right))
+        Ok(sums(logits.iter().map(Vec::as_slice), labels))
     }
 
     /// Loss and accuracy at a point that lies in memory.
@@ -282,6 +312,16 @@ impl ResidentPlane {
         let coefficients = Tensor::from_slice(&coefficients, (1, 3), self.rows.device())?;
         Ok(coefficients.matmul(&self.rows)?.squeeze(0)?)
     }
+}
+
+/// Sum of losses and number of correct predictions.
+fn sums<'a>(logits: impl Iterator<Item = &'a [f32]>, labels: &[u32]) -> (f64, usize) {
+    let (mut loss, mut right) = (0.0, 0);
+    for (logits, label) in logits.zip(labels) {
+        loss += cross_entropy(logits, *label as usize);
+        right += usize::from(predicted(logits) == *label as usize);
+    }
+    (loss, right)
 }
 
 /// −ln softmax(logits)\[label\], in f64.

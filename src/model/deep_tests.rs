@@ -9,6 +9,7 @@ use candle_core::{Device, Tensor};
 use rstest::rstest;
 use serde::Deserialize;
 
+use super::kernels::Kernels;
 use super::{Weights, recognize};
 use crate::run::format::{Dtype, TensorInfo};
 use crate::weights::layout::Layout;
@@ -105,21 +106,27 @@ fn deep_networks_are_recognized_and_have_the_logits_of_pytorch(
     };
     let recognized = recognize(&layout, asked, deep.images[1..].try_into().ok()).unwrap();
     assert_eq!(recognized.name, named);
-    let images: Vec<f32> = ruled(9999, deep.images.iter().product()).collect();
-    let images = Tensor::from_vec(images, deep.images.as_slice(), &Device::Cpu).unwrap();
+    let pixels: Vec<f32> = ruled(9999, deep.images.iter().product()).collect();
+    let images = Tensor::from_slice(&pixels, deep.images.as_slice(), &Device::Cpu).unwrap();
     let flat = Tensor::from_vec(flat, layout.len(), &Device::Cpu).unwrap();
-    let logits = recognized
-        .network
-        .forward(&Weights::new(flat, layout), &images)
-        .unwrap();
-    let found = logits.to_vec2::<f32>().unwrap();
-    let values = || deep.logits.iter().flatten();
-    let largest = values().fold(0f32, |largest, value| largest.max(value.abs()));
-    let difference = values()
-        .zip(found.iter().flatten())
-        .map(|(a, b)| (a - b).abs());
-    let error = difference.fold(0.0, f32::max) / largest.max(1.0);
-    assert!(error < 2e-5, "{error}");
+    let weights = Weights::new(flat, layout);
+    let logits = recognized.network.forward(&weights, &images).unwrap();
+    let by_candle = logits.flatten_all().unwrap().to_vec1().unwrap();
+    let kernels = Kernels::of(
+        recognized.network.as_ref(),
+        deep.images[1..].try_into().unwrap(),
+    );
+    let by_kernels = kernels.unwrap().logits(&weights, &[&pixels]).unwrap();
+    let values: Vec<f32> = deep.logits.iter().flatten().copied().collect();
+    let largest = values
+        .iter()
+        .fold(1f32, |largest, value| largest.max(value.abs()));
+    for found in [by_candle, by_kernels] {
+        assert_eq!(found.len(), values.len());
+        let difference = values.iter().zip(&found).map(|(a, b)| (a - b).abs());
+        let error = difference.fold(0.0, f32::max) / largest;
+        assert!(error < 2e-5, "{error}");
+    }
     let apart = deep.logits[0]
         .iter()
         .zip(&deep.logits[1])

@@ -116,7 +116,7 @@ impl Graph {
     }
 
     /// Logits (N, classes) of images (N, C, H, W), with candle.
-    fn run(&self, weights: &Weights, images: &Tensor) -> Result<Tensor> {
+    pub(super) fn run(&self, weights: &Weights, images: &Tensor) -> Result<Tensor> {
         let mut takers = self.takers();
         let mut values = vec![None; self.nodes.len() + 1];
         values[0] = Some(images.clone());

@@ -9,8 +9,8 @@ use super::ops;
 /// A fully connected layer.
 #[derive(Clone, Debug)]
 pub(super) struct Linear {
-    weight: usize,
-    bias: Option<usize>,
+    pub(super) weight: usize,
+    pub(super) bias: Option<usize>,
     pub(super) inputs: usize,
     pub(super) outputs: usize,
 }
@@ -43,10 +43,10 @@ impl Linear {
 /// A batch norm in evaluation mode.
 #[derive(Clone, Debug)]
 pub(super) struct Norm {
-    weight: usize,
-    bias: usize,
-    mean: usize,
-    variance: usize,
+    pub(super) weight: usize,
+    pub(super) bias: usize,
+    pub(super) mean: usize,
+    pub(super) variance: usize,
 }
 
 impl Norm {
@@ -93,11 +93,13 @@ impl Norm {
 /// A convolution, with the batch norm that follows it where there is one.
 #[derive(Clone, Debug)]
 pub(super) struct Conv {
-    kernel: usize,
-    bias: Option<usize>,
-    norm: Option<Norm>,
-    stride: usize,
-    padding: usize,
+    pub(super) kernel_slot: usize,
+    pub(super) bias: Option<usize>,
+    pub(super) norm: Option<Norm>,
+    /// Width of the square kernel.
+    pub(super) kernel: usize,
+    pub(super) stride: usize,
+    pub(super) padding: usize,
     pub(super) inputs: usize,
     pub(super) outputs: usize,
 }
@@ -122,14 +124,15 @@ impl Conv {
     ) -> std::result::Result<Self, Misfit> {
         let k = Some(shape.kernel);
         let expected = [shape.outputs, shape.inputs, k, k];
-        let (kernel, found) = inventory.take(&member(prefix, "weight"), &expected)?;
+        let (kernel_slot, found) = inventory.take(&member(prefix, "weight"), &expected)?;
         let (outputs, inputs) = (found[0], found[1]);
         let bias = inventory.take_if_there(&member(prefix, "bias"), &[Some(outputs)])?;
         let norm = norm
             .map(|norm| Norm::take(inventory, norm, outputs))
             .transpose()?;
         Ok(Self {
-            kernel,
+            kernel_slot,
+            kernel: shape.kernel,
             bias: bias.map(|(index, _)| index),
             norm,
             stride: shape.stride,
@@ -141,7 +144,7 @@ impl Conv {
 
     /// x (N, I, H, W) to (N, O, H', W').
     pub(super) fn forward(&self, weights: &Weights, x: &Tensor) -> Result<Tensor> {
-        let mut kernel = weights.slot(self.kernel)?;
+        let mut kernel = weights.slot(self.kernel_slot)?;
         let mut bias = self.bias.map(|bias| weights.slot(bias)).transpose()?;
         let apart = self.norm.as_ref().filter(|_| weights.is_recalibrating());
         if let Some(norm) = self.norm.as_ref().filter(|_| apart.is_none()) {

@@ -6,6 +6,7 @@ mod densenet;
 mod detect;
 mod graph;
 mod imagenet;
+pub mod kernels;
 mod layer;
 mod mlp;
 pub mod ops;
@@ -87,6 +88,11 @@ impl Weights {
         if let Some(Ok(mut notes)) = self.notes.as_ref().map(|notes| notes.lock()) {
             notes.insert(slot, statistic);
         }
+    }
+
+    /// The numbers of a slot, in memory.
+    fn values(&self, index: usize) -> candle_core::Result<Vec<f32>> {
+        self.slot(index)?.flatten_all()?.to_vec1()
     }
 
     /// The tensor of a slot, in its own shape.

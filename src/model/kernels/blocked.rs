@@ -1,0 +1,44 @@
+//! Where the numbers of an image lie: channels in blocks of one vector, each block an image of its own
+//! with a frame of zeros around it, so that a convolution never asks whether it stands at an edge.
+
+/// Extents of an image value in the arena: (blocks, rows, columns, lanes).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Blocked {
+    pub(super) channels: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+    /// Width of the frame.
+    pub(super) halo: usize,
+    /// Channels of a block.
+    pub(super) lanes: usize,
+}
+
+impl Blocked {
+    pub(super) fn blocks(&self) -> usize {
+        self.channels.div_ceil(self.lanes)
+    }
+
+    /// From a row to the next.
+    pub(super) fn row(&self) -> usize {
+        (self.width + 2 * self.halo) * self.lanes
+    }
+
+    /// From a block to the next.
+    pub(super) fn block(&self) -> usize {
+        (self.height + 2 * self.halo) * self.row()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.blocks() * self.block()
+    }
+
+    /// Where pixel (row, column) of the first block lies.
+    pub(super) fn pixel(&self, row: usize, column: usize) -> usize {
+        (row + self.halo) * self.row() + (column + self.halo) * self.lanes
+    }
+
+    /// Where one number lies.
+    pub(super) fn place(&self, channel: usize, row: usize, column: usize) -> usize {
+        channel / self.lanes * self.block() + self.pixel(row, column) + channel % self.lanes
+    }
+}

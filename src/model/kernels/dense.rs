@@ -1,0 +1,103 @@
+//! Fully connected layers on a group of vectors: each weight vector is read once for eight samples.
+
+use pulp::{Simd, WithSimd};
+
+use super::conv::relu;
+use super::simd::Level;
+
+/// Vectors beside one another: one row of `stride` numbers each.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub(super) values: &'a [f32],
+    pub(super) stride: usize,
+}
+
+/// A fully connected layer.
+#[derive(Clone, Copy)]
+pub(super) struct Dense<'a> {
+    pub(super) x: Rows<'a>,
+    pub(super) inputs: usize,
+    /// (output blocks, inputs, lanes).
+    pub(super) weights: &'a [f32],
+    /// (output blocks, lanes).
+    pub(super) bias: &'a [f32],
+    pub(super) relu: bool,
+}
+
+impl Dense<'_> {
+    /// Writes (samples, output blocks, lanes).
+    pub(super) fn run(&self, level: Level, samples: usize, y: &mut [f32]) {
+        level.run(Whole {
+            dense: self,
+            samples,
+            y,
+        });
+    }
+}
+
+struct Whole<'a, 'b> {
+    dense: &'a Dense<'b>,
+    samples: usize,
+    y: &'a mut [f32],
+}
+
+impl WithSimd for Whole<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { dense, samples, y } = self;
+        let blocks = dense.bias.len() / S::F32_LANES;
+        for block in (0..blocks).step_by(2) {
+            let pair = block + 1 < blocks;
+            let mut sample = 0;
+            while sample < samples {
+                let from = (sample, block);
+                let taken = match (samples - sample, pair) {
+                    (6.., true) => strip::<S, 6, 2>(simd, dense, from, y),
+                    (_, true) => strip::<S, 1, 2>(simd, dense, from, y),
+                    (6.., false) => strip::<S, 6, 1>(simd, dense, from, y),
+                    (_, false) => strip::<S, 1, 1>(simd, dense, from, y),
+                };
+                sample += taken;
+            }
+        }
+    }
+}
+
+/// P samples, V blocks of outputs; gives P.
+#[inline(always)]
+fn strip<S: Simd, const P: usize, const V: usize>(
+    simd: S,
+    dense: &Dense,
+    (sample, block): (usize, usize),
+    y: &mut [f32],
+) -> usize {
+    let lanes = S::F32_LANES;
+    let (weights, _) = S::as_simd_f32s(dense.weights);
+    let (bias, _) = S::as_simd_f32s(dense.bias);
+    let inputs = dense.inputs;
+    let weights: [&[S::f32s]; V] =
+        std::array::from_fn(|v| &weights[(block + v) * inputs..][..inputs]);
+    let x: [&[f32]; P] =
+        std::array::from_fn(|p| &dense.x.values[(sample + p) * dense.x.stride..][..inputs]);
+    let mut sums: [[S::f32s; P]; V] = std::array::from_fn(|v| [bias[block + v]; P]);
+    for i in 0..inputs {
+        let weights: [S::f32s; V] = std::array::from_fn(|v| weights[v][i]);
+        for p in 0..P {
+            let x = simd.splat_f32s(x[p][i]);
+            for v in 0..V {
+                sums[v][p] = simd.mul_add_e_f32s(x, weights[v], sums[v][p]);
+            }
+        }
+    }
+    let row = dense.bias.len();
+    for (v, sums) in sums.into_iter().enumerate() {
+        for (p, sum) in sums.into_iter().enumerate() {
+            let from = (sample + p) * row + (block + v) * lanes;
+            let (out, _) = S::as_mut_simd_f32s(&mut y[from..][..lanes]);
+            out[0] = if dense.relu { relu(simd, sum) } else { sum };
+        }
+    }
+    P
+}

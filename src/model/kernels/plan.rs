@@ -1,0 +1,377 @@
+//! From a list of layers to steps on buffers: convolution, norm, sum and ReLU become one step, and a
+//! buffer is used again as soon as nobody needs what is in it.
+
+use super::blocked::Blocked;
+use super::conv::Shape;
+use crate::model::graph::{Graph, Layer, Node, Value};
+use crate::model::layer;
+use crate::model::ops::Pool;
+
+/// A step on images; numbers are those of buffers.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// The samples' pixels into a buffer.
+    Load { to: usize },
+    /// Convolution with everything that follows it at once.
+    Conv {
+        conv: layer::Conv,
+        shape: Shape,
+        from: usize,
+        residual: Option<usize>,
+        to: usize,
+    },
+    /// Pooling: the mean or the largest.
+    Pool {
+        pool: Pool,
+        mean: bool,
+        from: usize,
+        to: usize,
+    },
+    /// A batch norm of its own.
+    Norm {
+        norm: layer::Norm,
+        relu: bool,
+        from: usize,
+        to: usize,
+    },
+    /// Copies of channels: source, every how many pixels, first channel that they become.
+    Place {
+        parts: Vec<(usize, usize, usize)>,
+        to: usize,
+    },
+}
+
+/// How an image becomes the vector that the head takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Features {
+    /// The samples' own numbers.
+    Raw,
+    /// A buffer's numbers in the order channel, row, column.
+    Flatten(usize),
+    /// A buffer's means by channel.
+    Average(usize),
+}
+
+/// A fully connected layer with its batch norm and ReLU.
+#[derive(Clone, Debug)]
+pub(super) struct Dense {
+    pub(super) linear: layer::Linear,
+    pub(super) norm: Option<layer::Norm>,
+    pub(super) relu: bool,
+}
+
+/// Steps for one image, then layers for a group of vectors.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) lanes: usize,
+    pub(super) buffers: Vec<Blocked>,
+    pub(super) steps: Vec<Step>,
+    pub(super) features: Features,
+    /// Length of the vector.
+    pub(super) length: usize,
+    pub(super) head: Vec<Dense>,
+}
+
+impl Plan {
+    /// The plan of a network for images of these channels, height and width; none where a layer is one
+    /// that the kernels do not know.
+    pub(super) fn of(graph: &Graph, image: [usize; 3], lanes: usize) -> Option<Self> {
+        let body = graph
+            .nodes
+            .iter()
+            .position(|node| matches!(node.layer, Layer::Flatten | Layer::GlobalAverage))?;
+        let mut builder = Builder::new(graph, body, image, lanes)?;
+        builder.steps()?;
+        let (average, source) = match graph.nodes.get(body) {
+            Some(node) => (
+                matches!(node.layer, Layer::GlobalAverage),
+                *node.takes.first()?,
+            ),
+            None => return None,
+        };
+        let [channels, height, width] = builder.extents[source.0]?;
+        let features = match builder.buffer_of[source.0] {
+            Some(buffer) if average => Features::Average(buffer),
+            Some(buffer) => Features::Flatten(buffer),
+            None if source == Graph::IMAGES && !average => Features::Raw,
+            None => return None,
+        };
+        Some(Self {
+            lanes,
+            buffers: builder.buffers,
+            steps: builder.steps,
+            features,
+            length: if average {
+                channels
+            } else {
+                channels * height * width
+            },
+            head: head(graph, body)?,
+        })
+    }
+}
+
+/// The layers behind the one that makes vectors of images: a chain, one taking what the other gives.
+fn head(graph: &Graph, body: usize) -> Option<Vec<Dense>> {
+    let mut head: Vec<Dense> = Vec::new();
+    for (i, node) in graph.nodes.iter().enumerate().skip(body + 1) {
+        if node.takes != [Value(i)] {
+            return None;
+        }
+        match (&node.layer, head.last_mut()) {
+            (Layer::Linear(linear), _) => head.push(Dense {
+                linear: linear.clone(),
+                norm: None,
+                relu: false,
+            }),
+            (Layer::Norm(norm), Some(last)) if last.norm.is_none() && !last.relu => {
+                last.norm = Some(norm.clone());
+            }
+            (Layer::Relu, Some(last)) => last.relu = true,
+            _ => return None,
+        }
+    }
+    (!head.is_empty()).then_some(head)
+}
+
+/// A plan while it is made.
+struct Builder<'a> {
+    graph: &'a Graph,
+    /// Layers before this one work on images.
+    body: usize,
+    lanes: usize,
+    /// How many layers still have to take each value.
+    takers: Vec<usize>,
+    /// Channels, height, width of each image value.
+    extents: Vec<Option<[usize; 3]>>,
+    /// Width of the frame that each value's takers need.
+    halos: Vec<usize>,
+    buffers: Vec<Blocked>,
+    free: Vec<usize>,
+    buffer_of: Vec<Option<usize>>,
+    steps: Vec<Step>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(graph: &'a Graph, body: usize, image: [usize; 3], lanes: usize) -> Option<Self> {
+        let count = graph.nodes.len() + 1;
+        let mut builder = Self {
+            graph,
+            body,
+            lanes,
+            takers: graph.takers(),
+            extents: vec![None; count],
+            halos: vec![0; count],
+            buffers: Vec::new(),
+            free: Vec::new(),
+            buffer_of: vec![None; count],
+            steps: Vec::new(),
+        };
+        builder.extents[0] = Some(image);
+        for (i, node) in graph.nodes[..=body].iter().enumerate() {
+            for value in &node.takes {
+                if let Layer::Conv(conv) = &node.layer {
+                    let halo = &mut builder.halos[value.0];
+                    *halo = conv.padding.max(*halo);
+                }
+            }
+            if i < body {
+                builder.extents[i + 1] = Some(builder.extent(i)?);
+            }
+        }
+        Some(builder)
+    }
+
+    /// Extents of what a layer gives.
+    fn extent(&self, node: usize) -> Option<[usize; 3]> {
+        let node = &self.graph.nodes[node];
+        let [channels, height, width] = self.extents[node.takes.first()?.0]?;
+        Some(match &node.layer {
+            Layer::Conv(conv) if matches!(conv.stride, 1 | 2) => {
+                let side = |len: usize| {
+                    let travel = (len + 2 * conv.padding).checked_sub(conv.kernel)?;
+                    Some(travel / conv.stride + 1)
+                };
+                [conv.outputs, side(height)?, side(width)?]
+            }
+            Layer::Max(pool) | Layer::Average(pool) => {
+                [channels, pool.windows(height)?, pool.windows(width)?]
+            }
+            Layer::Norm(_) | Layer::Relu | Layer::Add => [channels, height, width],
+            Layer::Padded { stride, channels } => {
+                [*channels, height.div_ceil(*stride), width.div_ceil(*stride)]
+            }
+            Layer::Concat => {
+                let [others, ..] = self.extents[node.takes.get(1)?.0]?;
+                [channels + others, height, width]
+            }
+            _ => return None,
+        })
+    }
+
+    /// What a convolution or a norm takes along: the sum with a value that stands already, and the ReLU,
+    /// where nobody else takes what comes before.
+    fn fused(&self, i: usize) -> Fused {
+        let mut fused = Fused {
+            layers: vec![i],
+            value: Value(i + 1),
+            residual: None,
+            relu: false,
+        };
+        let is_conv = matches!(self.graph.nodes[i].layer, Layer::Conv(_));
+        if !is_conv && !matches!(self.graph.nodes[i].layer, Layer::Norm(_)) {
+            return fused;
+        }
+        if is_conv
+            && let Some(taker) = self.only_taker(fused.value)
+            && let Node {
+                layer: Layer::Add,
+                takes,
+            } = &self.graph.nodes[taker]
+            && let [a, b] = takes[..]
+        {
+            let other = if a == fused.value { b } else { a };
+            if self.buffer_of[other.0].is_some() {
+                fused.layers.push(taker);
+                (fused.value, fused.residual) = (Value(taker + 1), Some(other));
+            }
+        }
+        if let Some(taker) = self.only_taker(fused.value)
+            && matches!(self.graph.nodes[taker].layer, Layer::Relu)
+        {
+            fused.layers.push(taker);
+            (fused.value, fused.relu) = (Value(taker + 1), true);
+        }
+        fused
+    }
+
+    /// The layer on images that alone takes a value.
+    fn only_taker(&self, value: Value) -> Option<usize> {
+        let takes = |i: &usize| self.graph.nodes[*i].takes.contains(&value);
+        let mut takers = (value.0..=self.body).filter(takes);
+        let first = takers.next();
+        first.filter(|&i| i < self.body && takers.next().is_none())
+    }
+}
+
+/// Layers that become one step.
+struct Fused {
+    layers: Vec<usize>,
+    /// What they give.
+    value: Value,
+    residual: Option<Value>,
+    relu: bool,
+}
+
+impl Builder<'_> {
+    /// Makes the steps of all layers on images.
+    fn steps(&mut self) -> Option<()> {
+        if self.graph.nodes[self.body].takes[..] != [Graph::IMAGES] {
+            let to = self.take_buffer(Graph::IMAGES)?;
+            self.steps.push(Step::Load { to });
+        }
+        // What a convolution took along needs no step of its own.
+        let mut done = vec![false; self.body];
+        for i in 0..self.body {
+            if done[i] {
+                continue;
+            }
+            let fused = self.fused(i);
+            let to = self.take_buffer(fused.value)?;
+            let step = self.step(i, &fused, to)?;
+            self.steps.push(step);
+            for layer in fused.layers {
+                done[layer] = true;
+                self.release(layer);
+            }
+        }
+        Some(())
+    }
+
+    fn step(&self, i: usize, fused: &Fused, to: usize) -> Option<Step> {
+        let relu = fused.relu;
+        let node = &self.graph.nodes[i];
+        let from = self.buffer_of[node.takes.first()?.0]?;
+        Some(match &node.layer {
+            Layer::Conv(conv) => Step::Conv {
+                shape: Shape {
+                    input: self.buffers[from],
+                    output: self.buffers[to],
+                    kernel: conv.kernel,
+                    stride: conv.stride,
+                    padding: conv.padding,
+                    relu,
+                },
+                conv: conv.clone(),
+                from,
+                residual: match fused.residual {
+                    Some(value) => Some(self.buffer_of[value.0]?),
+                    None => None,
+                },
+                to,
+            },
+            Layer::Max(pool) | Layer::Average(pool) => Step::Pool {
+                pool: *pool,
+                mean: matches!(node.layer, Layer::Average(_)),
+                from,
+                to,
+            },
+            Layer::Norm(norm) => Step::Norm {
+                norm: norm.clone(),
+                relu,
+                from,
+                to,
+            },
+            Layer::Padded { stride, channels } => {
+                let added = channels.checked_sub(self.buffers[from].channels)?;
+                Step::Place {
+                    parts: vec![(from, *stride, added / 2)],
+                    to,
+                }
+            }
+            Layer::Concat => {
+                let other = self.buffer_of[node.takes.get(1)?.0]?;
+                let first = self.buffers[from].channels;
+                Step::Place {
+                    parts: vec![(from, 1, 0), (other, 1, first)],
+                    to,
+                }
+            }
+            _ => return None,
+        })
+    }
+
+    /// A buffer of a value's extents that is free, or a new one. Its frame, and lanes without a channel,
+    /// stay zero because no other extents ever use it.
+    fn take_buffer(&mut self, value: Value) -> Option<usize> {
+        let [channels, height, width] = self.extents[value.0]?;
+        let wanted = Blocked {
+            channels,
+            height,
+            width,
+            halo: self.halos[value.0],
+            lanes: self.lanes,
+        };
+        let fits = |&free: &usize| self.buffers[free] == wanted;
+        let buffer = if let Some(found) = self.free.iter().position(fits) {
+            self.free.swap_remove(found)
+        } else {
+            self.buffers.push(wanted);
+            self.buffers.len() - 1
+        };
+        self.buffer_of[value.0] = Some(buffer);
+        Some(buffer)
+    }
+
+    /// Frees the buffers that nobody needs once layer `i` is done.
+    fn release(&mut self, i: usize) {
+        for value in &self.graph.nodes[i].takes {
+            self.takers[value.0] -= 1;
+            if self.takers[value.0] == 0
+                && let Some(buffer) = self.buffer_of[value.0].take()
+            {
+                self.free.push(buffer);
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Which vector instructions the kernels use: the widest that the machine has, picked at run time.
+
+use pulp::{Arch, Scalar256b, Simd, WithSimd};
+
+/// Vector instructions of the machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Level {
+    /// AVX-512, AVX2 with FMA, or NEON.
+    Native(Arch),
+    /// AVX2 with FMA on a machine that has AVX-512 too.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(pulp::x86::V3),
+    /// Whatever the compiler makes of arrays of eight numbers, on any machine.
+    Portable,
+}
+
+impl Level {
+    /// The widest.
+    pub(crate) fn best() -> Self {
+        match Arch::new() {
+            Arch::Scalar => Self::Portable,
+            arch => Self::Native(arch),
+        }
+    }
+
+    /// All that this machine can run, the widest first.
+    pub(crate) fn all() -> Vec<Self> {
+        let mut levels = vec![Self::best()];
+        #[cfg(target_arch = "x86_64")]
+        if matches!(Arch::new(), Arch::V4(_)) {
+            levels.extend(pulp::x86::V3::try_new().map(Self::Avx2));
+        }
+        if !matches!(levels[0], Self::Portable) {
+            levels.push(Self::Portable);
+        }
+        levels
+    }
+
+    /// Runs `op` compiled for these instructions.
+    #[inline]
+    pub(crate) fn run<Op: WithSimd>(self, op: Op) -> Op::Output {
+        match self {
+            Self::Native(arch) => arch.dispatch(op),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(simd) => Simd::vectorize(simd, op),
+            Self::Portable => Scalar256b.vectorize(op),
+        }
+    }
+
+    /// Numbers in a vector: as many channels lie beside one another.
+    pub(crate) fn lanes(self) -> usize {
+        struct Lanes;
+        impl WithSimd for Lanes {
+            type Output = usize;
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, _: S) -> usize {
+                S::F32_LANES
+            }
+        }
+        self.run(Lanes)
+    }
+}
