@@ -8,7 +8,7 @@ pub(crate) enum Level {
     /// AVX-512, AVX2 with FMA, or NEON.
     Native(Arch),
     /// AVX2 with FMA on a machine that has AVX-512 too.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(test, target_arch = "x86_64"))]
     Avx2(pulp::x86::V3),
     /// Whatever the compiler makes of arrays of eight numbers, on any machine.
     Portable,
@@ -24,6 +24,7 @@ impl Level {
     }
 
     /// All that this machine can run, the widest first.
+    #[cfg(test)]
     pub(crate) fn all() -> Vec<Self> {
         let mut levels = vec![Self::best()];
         #[cfg(target_arch = "x86_64")]
@@ -41,7 +42,7 @@ impl Level {
     pub(crate) fn run<Op: WithSimd>(self, op: Op) -> Op::Output {
         match self {
             Self::Native(arch) => arch.dispatch(op),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(test, target_arch = "x86_64"))]
             Self::Avx2(simd) => Simd::vectorize(simd, op),
             Self::Portable => Scalar256b.vectorize(op),
         }

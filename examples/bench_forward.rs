@@ -1,0 +1,254 @@
+//! Images a second through whole networks, with new weights at every pass, against candle's own
+//! convolution and against what the machine's matrix product allows, all measured in turn in one run:
+//! `cargo run --release --example bench_forward [-- --json]`.
+
+#[path = "bench/mod.rs"]
+mod bench;
+
+use std::error::Error;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use isoloss::model::kernels::Kernels;
+use isoloss::model::{Weights, recognize};
+use isoloss::run::format::{Dtype, TensorInfo};
+use isoloss::weights::layout::Layout;
+use serde_json::{Map, Value, json};
+
+use bench::{in_turn, matmul_rate, random, wants_json};
+
+const BATCH: usize = 128;
+const ROUNDS: usize = 7;
+const IMAGE: [usize; 3] = [3, 32, 32];
+
+/// A convolution of the benchmark's networks: inputs, outputs, width of the image it makes, stride.
+#[derive(Clone, Copy)]
+struct Conv {
+    inputs: usize,
+    outputs: usize,
+    width: usize,
+    stride: usize,
+}
+
+/// A network as its tensors, as candle runs it, and what a sample costs.
+struct Bench {
+    name: &'static str,
+    tensors: Vec<TensorInfo>,
+    convs: Vec<Conv>,
+    candle: fn(&[Tensor], &[Conv], &Tensor) -> candle_core::Result<Tensor>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let benches = [resnet("resnet20", 3), resnet("resnet56", 9), vgg9()];
+    let matmul = matmul_rate()?;
+    let mut table = Map::new();
+    for bench in &benches {
+        table.insert(bench.name.into(), measure(bench, matmul)?);
+    }
+    if wants_json() {
+        println!("{}", Value::Object(table));
+        return Ok(());
+    }
+    println!(
+        "batch {BATCH}, 3x32x32, matrix product {:.0} GFLOP/s",
+        matmul / 1e9
+    );
+    println!(
+        "{:<10} {:>10} {:>10} {:>10}",
+        "", "images/s", "x candle", "x product"
+    );
+    for (name, row) in &table {
+        let figure = |key: &str| row[key].as_f64().unwrap_or(f64::NAN);
+        let images = figure("images_per_second");
+        println!(
+            "{name:<10} {images:>10.0} {:>10.1} {:>10.2}",
+            figure("vs_candle"),
+            figure("vs_matmul")
+        );
+    }
+    Ok(())
+}
+
+fn measure(bench: &Bench, matmul: f64) -> Result<Value, Box<dyn Error>> {
+    let layout = Arc::new(Layout::of(&bench.tensors));
+    let recognized = recognize(&layout, "auto", Some(IMAGE))?;
+    let kernels = Kernels::of(recognized.network.as_ref(), IMAGE).ok_or("no kernels")?;
+    let flat = Tensor::from_vec(random(layout.len()), layout.len(), &Device::Cpu)?;
+    let weights = Weights::new(flat, layout);
+    let pixels = random(BATCH * IMAGE.iter().product::<usize>());
+    let images = Tensor::from_slice(&pixels, (BATCH, 3, 32, 32), &Device::Cpu)?;
+    let folded: Vec<Tensor> = bench
+        .convs
+        .iter()
+        .map(|conv| {
+            let shape = (conv.outputs, conv.inputs, 3, 3);
+            Tensor::from_vec(random(conv.outputs * conv.inputs * 9), shape, &Device::Cpu)
+        })
+        .collect::<Result<_, _>>()?;
+    let mut passes = [
+        &mut || drop(kernels.logits(&weights, &[&pixels])) as _,
+        &mut || drop((bench.candle)(&folded, &bench.convs, &images)) as _,
+    ] as [&mut dyn FnMut(); 2];
+    let [ours, candle] = in_turn(ROUNDS, &mut passes);
+    let work = |conv: &Conv| 2 * 9 * conv.inputs * conv.outputs * conv.width * conv.width;
+    let flops: usize = bench.convs.iter().map(work).sum();
+    Ok(json!({
+        "images_per_second": BATCH as f64 / ours,
+        "vs_candle": candle / ours,
+        "vs_matmul": (BATCH * flops) as f64 / ours / matmul,
+    }))
+}
+
+/// A convolution with bias by candle alone.
+fn conv(x: &Tensor, kernel: &Tensor, stride: usize) -> candle_core::Result<Tensor> {
+    let bias = Tensor::zeros((1, kernel.dim(0)?, 1, 1), x.dtype(), x.device())?;
+    x.conv2d(kernel, 1, stride, 1, 1)?.broadcast_add(&bias)
+}
+
+fn named(tensors: &mut Vec<TensorInfo>, name: &str, shape: &[usize]) {
+    tensors.push(TensorInfo {
+        name: name.into(),
+        shape: shape.to_vec(),
+        dtype: Dtype::F32,
+    });
+}
+
+fn norm(tensors: &mut Vec<TensorInfo>, prefix: &str, channels: usize) {
+    for name in ["weight", "bias", "running_mean", "running_var"] {
+        named(tensors, &format!("{prefix}.{name}"), &[channels]);
+    }
+}
+
+/// The ResNet of depth 6n + 2 for CIFAR, with shortcuts without parameters.
+fn resnet(name: &'static str, n: usize) -> Bench {
+    let (mut tensors, mut convs) = (Vec::new(), Vec::new());
+    let mut push = |tensors: &mut Vec<TensorInfo>, prefix: &str, bn: &str, conv: Conv| {
+        named(
+            tensors,
+            &format!("{prefix}.weight"),
+            &[conv.outputs, conv.inputs, 3, 3],
+        );
+        norm(tensors, bn, conv.outputs);
+        convs.push(conv);
+    };
+    let (mut inputs, mut width) = (16, 32);
+    let stem = Conv {
+        inputs: 3,
+        outputs: 16,
+        width,
+        stride: 1,
+    };
+    push(&mut tensors, "conv1", "bn1", stem);
+    for stage in 0..3 {
+        for block in 0..n {
+            let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+            let outputs = 16 << stage;
+            width /= stride;
+            let prefix = format!("layer{}.{block}", stage + 1);
+            for (number, inputs, stride) in [(1, inputs, stride), (2, outputs, 1)] {
+                let conv = Conv {
+                    inputs,
+                    outputs,
+                    width,
+                    stride,
+                };
+                let (name, bn) = (
+                    format!("{prefix}.conv{number}"),
+                    format!("{prefix}.bn{number}"),
+                );
+                push(&mut tensors, &name, &bn, conv);
+            }
+            inputs = outputs;
+        }
+    }
+    named(&mut tensors, "linear.weight", &[10, 64]);
+    named(&mut tensors, "linear.bias", &[10]);
+    Bench {
+        name,
+        tensors,
+        convs,
+        candle: resnet_by_candle,
+    }
+}
+
+fn resnet_by_candle(
+    kernels: &[Tensor],
+    convs: &[Conv],
+    images: &Tensor,
+) -> candle_core::Result<Tensor> {
+    let mut x = conv(images, &kernels[0], 1)?.relu()?;
+    for (kernels, convs) in kernels[1..].chunks(2).zip(convs[1..].chunks(2)) {
+        let y = conv(&x, &kernels[0], convs[0].stride)?.relu()?;
+        let y = conv(&y, &kernels[1], 1)?;
+        if convs[0].stride == 2 {
+            let added = (convs[0].outputs - convs[0].inputs) / 2;
+            x = x
+                .avg_pool2d(1)?
+                .upsample_nearest2d(convs[0].width, convs[0].width)?;
+            x = x.pad_with_zeros(1, added, added)?;
+        }
+        x = (x + y)?.relu()?;
+    }
+    x.flatten_from(2)?.mean(2)
+}
+
+/// The VGG-9 of Li et al. 2018: 64, 128, 256, 256, 512, 512 channels.
+fn vgg9() -> Bench {
+    let (mut tensors, mut convs) = (Vec::new(), Vec::new());
+    let (mut number, mut inputs) = (0, 3);
+    for (outputs, width, pool) in [
+        (64, 32, true),
+        (128, 16, true),
+        (256, 8, false),
+        (256, 8, true),
+        (512, 4, false),
+        (512, 4, true),
+    ] {
+        named(
+            &mut tensors,
+            &format!("features.{number}.weight"),
+            &[outputs, inputs, 3, 3],
+        );
+        named(&mut tensors, &format!("features.{number}.bias"), &[outputs]);
+        norm(&mut tensors, &format!("features.{}", number + 1), outputs);
+        convs.push(Conv {
+            inputs,
+            outputs,
+            width,
+            stride: 1,
+        });
+        number += if pool { 4 } else { 3 };
+        inputs = outputs;
+    }
+    for (number, inputs, outputs) in [(1, 2048, 512), (4, 512, 512), (6, 512, 10)] {
+        let shape = [outputs, inputs];
+        named(&mut tensors, &format!("classifier.{number}.weight"), &shape);
+        named(
+            &mut tensors,
+            &format!("classifier.{number}.bias"),
+            &[outputs],
+        );
+    }
+    Bench {
+        name: "vgg9",
+        tensors,
+        convs,
+        candle: vgg_by_candle,
+    }
+}
+
+fn vgg_by_candle(
+    kernels: &[Tensor],
+    convs: &[Conv],
+    images: &Tensor,
+) -> candle_core::Result<Tensor> {
+    let mut x = images.clone();
+    for (i, kernel) in kernels.iter().enumerate() {
+        x = conv(&x, kernel, 1)?.relu()?;
+        let next = convs.get(i + 1).map_or(2, |next| next.width);
+        if next < convs[i].width {
+            x = x.max_pool2d(2)?;
+        }
+    }
+    x.flatten_from(1)
+}
