@@ -39,7 +39,12 @@ struct Bench {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let benches = [resnet("resnet20", 3), resnet("resnet56", 9), vgg9()];
+    let benches = [
+        resnet("resnet20", 3),
+        resnet("resnet56", 9),
+        vgg9(),
+        narrow_vgg9(),
+    ];
     let matmul = matmul_rate()?;
     let mut table = Map::new();
     for bench in &benches {
@@ -192,23 +197,14 @@ fn resnet_by_candle(
     x.flatten_from(2)?.mean(2)
 }
 
-/// The VGG-9 of Li et al. 2018: 64, 128, 256, 256, 512, 512 channels.
-fn vgg9() -> Bench {
+/// A VGG by its convolutions (outputs, width of the image, whether a 2×2 max pool follows) and the widths
+/// of its head.
+fn vgg(name: &'static str, features: &[(usize, usize, bool)], head: &[usize]) -> Bench {
     let (mut tensors, mut convs) = (Vec::new(), Vec::new());
     let (mut number, mut inputs) = (0, 3);
-    for (outputs, width, pool) in [
-        (64, 32, true),
-        (128, 16, true),
-        (256, 8, false),
-        (256, 8, true),
-        (512, 4, false),
-        (512, 4, true),
-    ] {
-        named(
-            &mut tensors,
-            &format!("features.{number}.weight"),
-            &[outputs, inputs, 3, 3],
-        );
+    for &(outputs, width, pool) in features {
+        let shape = [outputs, inputs, 3, 3];
+        named(&mut tensors, &format!("features.{number}.weight"), &shape);
         named(&mut tensors, &format!("features.{number}.bias"), &[outputs]);
         norm(&mut tensors, &format!("features.{}", number + 1), outputs);
         convs.push(Conv {
@@ -220,21 +216,45 @@ fn vgg9() -> Bench {
         number += if pool { 4 } else { 3 };
         inputs = outputs;
     }
-    for (number, inputs, outputs) in [(1, 2048, 512), (4, 512, 512), (6, 512, 10)] {
-        let shape = [outputs, inputs];
-        named(&mut tensors, &format!("classifier.{number}.weight"), &shape);
-        named(
-            &mut tensors,
-            &format!("classifier.{number}.bias"),
-            &[outputs],
-        );
+    for (number, widths) in head.windows(2).enumerate() {
+        let prefix = format!("classifier.{}", 3 * number);
+        let shape = [widths[1], widths[0]];
+        named(&mut tensors, &format!("{prefix}.weight"), &shape);
+        named(&mut tensors, &format!("{prefix}.bias"), &[widths[1]]);
     }
     Bench {
-        name: "vgg9",
+        name,
         tensors,
         convs,
         candle: vgg_by_candle,
     }
+}
+
+/// The VGG-9 of Li et al. 2018.
+fn vgg9() -> Bench {
+    let features = [
+        (64, 32, true),
+        (128, 16, true),
+        (256, 8, false),
+        (256, 8, true),
+        (512, 4, false),
+        (512, 4, true),
+    ];
+    vgg("vgg9", &features, &[2048, 512, 512, 10])
+}
+
+/// The VGG-9 of the interpolation fixture: a quarter as wide, seven convolutions.
+fn narrow_vgg9() -> Bench {
+    let features = [
+        (16, 32, false),
+        (16, 32, true),
+        (32, 16, false),
+        (32, 16, true),
+        (64, 8, false),
+        (64, 8, false),
+        (64, 8, true),
+    ];
+    vgg("vgg9-16", &features, &[1024, 64, 10])
 }
 
 fn vgg_by_candle(
@@ -245,7 +265,7 @@ fn vgg_by_candle(
     let mut x = images.clone();
     for (i, kernel) in kernels.iter().enumerate() {
         x = conv(&x, kernel, 1)?.relu()?;
-        let next = convs.get(i + 1).map_or(2, |next| next.width);
+        let next = convs.get(i + 1).map_or(0, |next| next.width);
         if next < convs[i].width {
             x = x.max_pool2d(2)?;
         }

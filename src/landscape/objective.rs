@@ -1,8 +1,8 @@
 //! The loss at a point of weight space (math.md 1, 2).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{Device, Storage, Tensor};
+use candle_core::{Device, Storage, Tensor, TensorId};
 use rayon::prelude::*;
 
 use crate::data::Dataset;
@@ -23,12 +23,17 @@ const BATCH_GPU: usize = 512;
 /// Images of shape (B, C, H, W) and their labels.
 pub(super) type Batch = (Tensor, Vec<u32>);
 
+/// What the first layer gives for every sample at θ*, dx and dy.
+type FirstLayer = Arc<[Vec<f32>; 3]>;
+
 /// A model and the fixed samples, resident on a device.
 #[derive(Debug)]
 pub struct Objective {
     network: Arc<dyn Network>,
     /// On the CPU, where they know all of the network's layers.
     kernels: Option<Arc<Kernels>>,
+    /// What the first layer gives at the three rows of the plane that was measured on last.
+    first: Mutex<Option<(TensorId, FirstLayer)>>,
     layout: Arc<Layout>,
     device: Device,
     /// Together every sample once.
@@ -85,6 +90,7 @@ impl Objective {
         Ok(Self {
             network: Arc::clone(&recognized.network),
             kernels: kernels.flatten().map(Arc::new),
+            first: Mutex::default(),
             layout,
             device: device.clone(),
             batches,
@@ -130,6 +136,7 @@ impl Objective {
         Ok(Self {
             network: Arc::clone(&self.network),
             kernels: self.kernels.clone(),
+            first: Mutex::default(),
             layout: Arc::clone(&self.layout),
             device: self.device.clone(),
             batches,
@@ -163,7 +170,14 @@ impl Objective {
     /// # Errors
     /// As [`Objective::at`].
     pub fn on(&self, plane: &ResidentPlane, at: [f64; 2]) -> Result<Measure, LandscapeError> {
-        self.measure(&self.weights_on(plane, at)?)
+        let weights = self.weights_on(plane, at)?;
+        if let Some(kernels) = &self.kernels
+            && let Some(first) = self.first_layer(kernels, plane)?
+        {
+            let coefficients = [1.0, at[0] as f32, at[1] as f32];
+            return Ok(self.measured(&kernels.logits_from(&weights, &first, coefficients)?));
+        }
+        self.measure(&weights)
     }
 
     /// Weights and running statistics at a point of a plane.
@@ -200,16 +214,11 @@ impl Objective {
     }
 
     fn measure(&self, weights: &Weights) -> Result<Measure, LandscapeError> {
-        let sums = if let Some(kernels) = &self.kernels {
-            let logits = self.logits(kernels, weights)?;
-            let labels: Vec<u32> = self
-                .batches
-                .iter()
-                .flat_map(|batch| &batch.1)
-                .copied()
-                .collect();
-            vec![sums(logits.chunks(logits.len() / self.samples), &labels)]
-        } else if self.device.is_cpu() {
+        if let Some(kernels) = &self.kernels {
+            let logits = self.with_images(|images| kernels.logits(weights, images))?;
+            return Ok(self.measured(&logits));
+        }
+        let sums: Vec<(f64, usize)> = if self.device.is_cpu() {
             // candle spreads only part of its work over the cores; whole batches fill them.
             let batches = self.batches.par_iter();
             batches
@@ -224,19 +233,33 @@ impl Objective {
         // In the order of the samples, so that the sum does not depend on the threads.
         let loss: f64 = sums.iter().map(|sums| sums.0).sum();
         let right: usize = sums.iter().map(|sums| sums.1).sum();
-        Ok(Measure {
-            loss: loss / self.samples as f64,
-            accuracy: right as f64 / self.samples as f64,
-        })
+        Ok(self.mean(loss, right))
     }
 
-    /// Logits of all samples, one after another.
-    fn logits(&self, kernels: &Kernels, weights: &Weights) -> Result<Vec<f32>, LandscapeError> {
-        let held: Vec<_> = self
+    /// Loss and accuracy of the logits of all samples.
+    fn measured(&self, logits: &[f32]) -> Measure {
+        let labels = self.batches.iter().flat_map(|batch| &batch.1);
+        let (loss, right) = sums(logits.chunks(logits.len() / self.samples), labels);
+        self.mean(loss, right)
+    }
+
+    fn mean(&self, loss: f64, right: usize) -> Measure {
+        Measure {
+            loss: loss / self.samples as f64,
+            accuracy: right as f64 / self.samples as f64,
+        }
+    }
+
+    /// Calls `work` with the numbers of all samples, which lie in memory.
+    fn with_images<T>(
+        &self,
+        work: impl FnOnce(&[&[f32]]) -> candle_core::Result<T>,
+    ) -> Result<T, LandscapeError> {
+        let images = self
             .batches
             .iter()
-            .map(|batch| batch.0.storage_and_layout())
-            .collect();
+            .map(|batch| batch.0.storage_and_layout());
+        let held: Vec<_> = images.collect();
         let mut images: Vec<&[f32]> = Vec::with_capacity(held.len());
         for (storage, layout) in &held {
             if let (Storage::Cpu(storage), Some((from, to))) =
@@ -245,7 +268,32 @@ impl Objective {
                 images.push(&storage.as_slice::<f32>()?[from..to]);
             }
         }
-        Ok(kernels.logits(weights, &images)?)
+        Ok(work(&images)?)
+    }
+
+    /// What a fully connected first layer gives at the three rows of a plane; each point's is their
+    /// combination (math.md 1), and for an MLP this layer is most of the work.
+    fn first_layer(
+        &self,
+        kernels: &Kernels,
+        plane: &ResidentPlane,
+    ) -> Result<Option<FirstLayer>, LandscapeError> {
+        if !kernels.begins_linear() {
+            return Ok(None);
+        }
+        let mut known = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((id, first)) = &*known
+            && *id == plane.rows.id()
+        {
+            return Ok(Some(Arc::clone(first)));
+        }
+        let row = |row: usize| {
+            let weights = Weights::new(plane.rows.get(row)?, Arc::clone(&self.layout));
+            self.with_images(|images| kernels.first_layer(&weights, images))
+        };
+        let rows = Arc::new([row(0)?, row(1)?, row(2)?]);
+        *known = Some((plane.rows.id(), Arc::clone(&rows)));
+        Ok(Some(rows))
     }
 
     /// Sum of losses and number of correct predictions of one batch.
@@ -315,7 +363,10 @@ impl ResidentPlane {
 }
 
 /// Sum of losses and number of correct predictions.
-fn sums<'a>(logits: impl Iterator<Item = &'a [f32]>, labels: &[u32]) -> (f64, usize) {
+fn sums<'a>(
+    logits: impl Iterator<Item = &'a [f32]>,
+    labels: impl IntoIterator<Item = &'a u32>,
+) -> (f64, usize) {
     let (mut loss, mut right) = (0.0, 0);
     for (logits, label) in logits.zip(labels) {
         loss += cross_entropy(logits, *label as usize);

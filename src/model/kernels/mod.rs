@@ -1,5 +1,8 @@
 //! Forward passes on the CPU with weights that are new at every point.
 
+// What handles vectors has to be inlined into the function that is compiled for their instructions.
+#![allow(clippy::inline_always)]
+
 mod blocked;
 mod conv;
 mod dense;
@@ -39,6 +42,7 @@ pub struct Kernels {
 #[derive(Debug, Default)]
 struct Arena {
     buffers: Vec<Vec<f32>>,
+    features: Vec<f32>,
     vectors: [Vec<f32>; 2],
 }
 
@@ -68,66 +72,176 @@ impl Kernels {
     /// # Errors
     /// The weights are not f32 numbers in memory.
     pub fn logits(&self, weights: &Weights, images: &[&[f32]]) -> Result<Vec<f32>> {
+        self.each_group(weights, 0, images, self.image, |packed, arena, images| {
+            self.group(packed, arena, images)
+        })
+    }
+
+    /// Whether the first layer is fully connected and has no norm: what it gives is linear in the weights.
+    #[must_use]
+    pub fn begins_linear(&self) -> bool {
+        let plain = self
+            .plan
+            .head
+            .first()
+            .is_some_and(|first| first.norm.is_none());
+        plain && matches!(self.plan.features, Features::Raw)
+    }
+
+    /// What the first layer gives before its ReLU, for a network that begins linear: a row of whole
+    /// vectors a sample.
+    ///
+    /// # Errors
+    /// As [`Kernels::logits`].
+    pub fn first_layer(&self, weights: &Weights, images: &[&[f32]]) -> Result<Vec<f32>> {
+        let linear = plan::Dense {
+            relu: false,
+            ..self.plan.head[0].clone()
+        };
+        self.each_group(weights, 0, images, self.image, |packed, _, images| {
+            let pair = &packed.head[0];
+            let mut result = vec![0.0; images.len() / self.image * pair.bias.len()];
+            self.dense(&linear, pair, images, self.image, &mut result);
+            result
+        })
+    }
+
+    /// Logits from what the first layer gave at three points whose combination, with these coefficients,
+    /// the weights are.
+    ///
+    /// # Errors
+    /// As [`Kernels::logits`].
+    pub fn logits_from(
+        &self,
+        weights: &Weights,
+        first: &[Vec<f32>; 3],
+        coefficients: [f32; 3],
+    ) -> Result<Vec<f32>> {
+        let width = self.plan.head[0]
+            .linear
+            .outputs
+            .next_multiple_of(self.plan.lanes);
+        let relu = self.plan.head[0].relu;
+        let [origin, x, y] = first;
+        let [one, alpha, beta] = coefficients;
+        let mut combined = vec![0.0; origin.len()];
+        combined
+            .par_iter_mut()
+            .zip(origin)
+            .zip(x.par_iter().zip(y))
+            .with_min_len(4096)
+            .for_each(|((out, origin), (x, y))| {
+                let sum = one * origin + alpha * x + beta * y;
+                *out = if relu && sum <= 0.0 { 0.0 } else { sum };
+            });
+        self.each_group(weights, 1, &[&combined], width, |packed, arena, vectors| {
+            self.head(packed, arena, vectors, width, 1)
+        })
+    }
+
+    /// Packs the weights, but for those of the first `done` layers of the head, and works on groups of
+    /// samples beside one another; `length` is that of a sample.
+    fn each_group(
+        &self,
+        weights: &Weights,
+        done: usize,
+        samples: &[&[f32]],
+        length: usize,
+        work: impl Fn(&Packed, &mut Arena, &[f32]) -> Vec<f32> + Sync,
+    ) -> Result<Vec<f32>> {
         let mut packed = taken(&self.packed);
-        packed.fill(&self.plan, weights)?;
+        packed.fill(&self.plan, weights, done)?;
         let threads = rayon::current_num_threads();
-        let samples: usize = images.iter().map(|images| images.len() / self.image).sum();
-        let group = samples.div_ceil(4 * threads).clamp(1, GROUP);
-        let groups: Vec<&[f32]> = images
+        let count: usize = samples.iter().map(|samples| samples.len() / length).sum();
+        let group = count.div_ceil(4 * threads).clamp(1, GROUP);
+        let groups = samples
             .iter()
-            .flat_map(|images| images.chunks(group * self.image))
-            .collect();
-        let logits = groups.par_iter().map(|images| {
+            .flat_map(|samples| samples.chunks(group * length));
+        let groups: Vec<&[f32]> = groups.collect();
+        let results = groups.par_iter().map(|samples| {
             let mut arena = taken(&self.arenas);
-            let logits = self.group(&packed, &mut arena, images);
+            let result = work(&packed, &mut arena, samples);
             give_back(&self.arenas, arena);
-            logits
+            result
         });
-        let logits: Vec<Vec<f32>> = logits.collect();
+        let results: Vec<Vec<f32>> = results.collect();
         give_back(&self.packed, packed);
-        Ok(logits.concat())
+        Ok(results.concat())
     }
 
     /// Logits of a group of samples.
     fn group(&self, packed: &Packed, arena: &mut Arena, images: &[f32]) -> Vec<f32> {
         let plan = &self.plan;
-        let Arena { buffers, vectors } = arena;
-        buffers.resize_with(plan.buffers.len(), Vec::new);
-        for (buffer, extents) in buffers.iter_mut().zip(&plan.buffers) {
+        if matches!(plan.features, Features::Raw) {
+            return self.head(packed, arena, images, plan.length, 0);
+        }
+        arena.buffers.resize_with(plan.buffers.len(), Vec::new);
+        for (buffer, extents) in arena.buffers.iter_mut().zip(&plan.buffers) {
             buffer.resize(extents.len(), 0.0);
         }
-        let samples = images.len() / self.image;
-        let [features, result] = vectors;
-        if !matches!(plan.features, Features::Raw) {
-            features.resize(samples * plan.length, 0.0);
-            let rows = features.chunks_exact_mut(plan.length);
-            for (image, vector) in images.chunks_exact(self.image).zip(rows) {
-                self.body(packed, buffers, image);
-                match plan.features {
-                    Features::Average(at) => pool::global_average(self.image(buffers, at), vector),
-                    Features::Flatten(at) => pool::flatten(self.image(buffers, at), vector),
-                    Features::Raw => {}
+        let mut features = std::mem::take(&mut arena.features);
+        features.resize(images.len() / self.image * plan.length, 0.0);
+        let rows = features.chunks_exact_mut(plan.length);
+        for (image, vector) in images.chunks_exact(self.image).zip(rows) {
+            self.body(packed, &mut arena.buffers, image);
+            match plan.features {
+                Features::Average(at) => {
+                    pool::global_average(self.image(&arena.buffers, at), vector);
                 }
+                Features::Flatten(at) => pool::flatten(self.image(&arena.buffers, at), vector),
+                Features::Raw => {}
             }
         }
-        let mut stride = plan.length;
-        for (i, (layer, pair)) in plan.head.iter().zip(&packed.head).enumerate() {
-            let is_raw = i == 0 && matches!(plan.features, Features::Raw);
-            let values: &[f32] = if is_raw { images } else { features };
-            result.resize(samples * pair.bias.len(), 0.0);
-            dense::Dense {
-                x: dense::Rows { values, stride },
-                inputs: layer.linear.inputs,
-                weights: &pair.weights,
-                bias: &pair.bias,
-                relu: layer.relu,
-            }
-            .run(self.level, samples, result);
+        let logits = self.head(packed, arena, &features, plan.length, 0);
+        arena.features = features;
+        logits
+    }
+
+    /// Logits of a group of vectors, which stand where layer `first` of the head takes them.
+    fn head(
+        &self,
+        packed: &Packed,
+        arena: &mut Arena,
+        vectors: &[f32],
+        length: usize,
+        first: usize,
+    ) -> Vec<f32> {
+        let samples = vectors.len() / length;
+        let [before, after] = &mut arena.vectors;
+        let mut stride = length;
+        let layers = self.plan.head.iter().zip(&packed.head).skip(first);
+        for (i, (layer, pair)) in layers.enumerate() {
+            after.resize(samples * pair.bias.len(), 0.0);
+            let values = if i == 0 { vectors } else { &*before };
+            self.dense(layer, pair, values, stride, after);
             stride = pair.bias.len();
-            std::mem::swap(features, result);
+            std::mem::swap(before, after);
         }
-        let rows = features.chunks_exact(stride).take(samples);
+        let last: &[f32] = if self.plan.head.len() == first {
+            vectors
+        } else {
+            before
+        };
+        let rows = last.chunks_exact(stride).take(samples);
         rows.flat_map(|row| &row[..self.classes]).copied().collect()
+    }
+
+    fn dense(
+        &self,
+        layer: &plan::Dense,
+        pair: &Pair,
+        values: &[f32],
+        stride: usize,
+        result: &mut [f32],
+    ) {
+        dense::Dense {
+            x: dense::Rows { values, stride },
+            inputs: layer.linear.inputs,
+            weights: &pair.weights,
+            bias: &pair.bias,
+            relu: layer.relu,
+        }
+        .run(self.level, values.len() / stride, result);
     }
 
     fn image<'a>(&self, buffers: &'a [Vec<f32>], at: usize) -> pool::Image<'a> {

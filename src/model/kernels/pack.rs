@@ -24,8 +24,9 @@ pub(super) struct Pair {
 }
 
 impl Packed {
-    /// Packs the weights of a point, in memory that is kept from one point to the next.
-    pub(super) fn fill(&mut self, plan: &Plan, weights: &Weights) -> Result<()> {
+    /// Packs the weights of a point, in memory that is kept from one point to the next; the first `done`
+    /// layers of the head need none.
+    pub(super) fn fill(&mut self, plan: &Plan, weights: &Weights, done: usize) -> Result<()> {
         self.steps.resize_with(plan.steps.len(), Pair::default);
         self.head.resize_with(plan.head.len(), Pair::default);
         let steps = self.steps.par_iter_mut().zip(&plan.steps);
@@ -34,7 +35,7 @@ impl Packed {
             Step::Norm { norm, .. } => pair.norm(norm, weights, plan.lanes),
             Step::Load { .. } | Step::Pool { .. } | Step::Place { .. } => Ok(()),
         })?;
-        let head = self.head.par_iter_mut().zip(&plan.head);
+        let head = self.head.par_iter_mut().zip(&plan.head).skip(done);
         head.try_for_each(|(pair, dense)| pair.dense(dense, weights, plan.lanes))
     }
 }
@@ -51,7 +52,8 @@ fn affine(norm: &layer::Norm, weights: &Weights) -> Result<(Vec<f32>, Vec<f32>)>
         .collect();
     let shift = beta.iter().zip(&mean).zip(&scale);
     let shift = shift.map(|((beta, mean), scale)| beta - mean * scale);
-    Ok((shift.collect(), scale)).map(|(shift, scale)| (scale, shift))
+    let shift = shift.collect();
+    Ok((scale, shift))
 }
 
 /// Scale of each output and what is added to it.

@@ -280,3 +280,32 @@ fn vectors_of_many_samples_have_candle_s_logits() {
         assert!(error < 2e-5, "{error} with {level:?}");
     }
 }
+
+#[test]
+fn the_first_layer_of_three_points_gives_the_logits_of_their_combination() {
+    let (mut graph, mut slots) = (Graph::default(), Slots::default());
+    let x = graph.then(Graph::IMAGES, Layer::Flatten);
+    head(&mut graph, &mut slots, x, 90, false);
+    let points = [1, 2, 3].map(|seed| weights(&slots, seed));
+    let coefficients = [1.0, 0.5, -0.75];
+    let flat = points.iter().zip(coefficients);
+    let flat = flat.map(|(point, c)| (&point.flat * f64::from(c)).unwrap());
+    let combined = flat.reduce(|a, b| (a + b).unwrap()).unwrap();
+    let combined = Weights::new(combined, Arc::clone(&points[0].layout));
+    let pixels = numbers(50 * 90, 7);
+    for level in Level::all() {
+        let kernels = Kernels::at_level(&graph, [2, 5, 9], level).unwrap();
+        assert!(kernels.begins_linear());
+        let expected = kernels.logits(&combined, &[&pixels]).unwrap();
+        let first = points
+            .each_ref()
+            .map(|point| kernels.first_layer(point, &[&pixels]).unwrap());
+        let found = kernels
+            .logits_from(&combined, &first, coefficients)
+            .unwrap();
+        assert_eq!(found.len(), expected.len());
+        let differences = found.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+        let error = differences.fold(0.0, f32::max);
+        assert!(error < 1e-6, "{error} with {level:?}");
+    }
+}
