@@ -520,7 +520,10 @@ fn a_line_has_its_fields_and_its_middle_is_the_average_of_its_ends() {
     let middle = line["train"]["loss"][1].as_f64().unwrap();
     let mean = average["averages"][1]["loss"].as_f64().unwrap();
     assert!((middle - mean).abs() < 1e-6, "{middle} {mean}");
-    assert_eq!(average["averages"][0]["loss"], line["train"]["loss"][2]);
+    // On a line the first layer is combined from its ends, so the last digit may differ.
+    let newest = average["averages"][0]["loss"].as_f64().unwrap();
+    let end = line["train"]["loss"][2].as_f64().unwrap();
+    assert!((newest - end).abs() < 1e-6, "{newest} {end}");
     assert_ne!(line["train"]["loss"], line["test"]["loss"]);
 }
 

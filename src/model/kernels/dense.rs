@@ -1,4 +1,4 @@
-//! Fully connected layers on a group of vectors: each weight vector is read once for eight samples.
+//! Fully connected layers on a group of vectors: each weight vector is read once for six samples.
 
 use pulp::{Simd, WithSimd};
 

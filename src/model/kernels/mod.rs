@@ -1,4 +1,19 @@
 //! Forward passes on the CPU with weights that are new at every point.
+//!
+//! A loss surface is thousands of forward passes of which none has the weights of another, so engines that
+//! prepare constant weights once gain nothing here. [`Kernels`] plans a network once (`plan`: batch norm,
+//! bias, residual and ReLU go into the convolution before them), packs each point's weights in the order in
+//! which they are read (`pack`), and takes every sample through all layers while its activations are in
+//! cache. Samples are spread over rayon's threads; memory is kept from point to point.
+//!
+//! Images lie in blocks of channels as wide as a vector (`blocked`, called NCHWc by others), so that the
+//! inner loop of a convolution (`conv`) is one broadcast and one fused multiply-add for each vector of
+//! products. Vector instructions are those of the crate `pulp`, which picks AVX-512, AVX2 with FMA, or NEON at
+//! run time and has a portable form for other machines; with it there is no `unsafe` here at all.
+//!
+//! `cargo run --release --example bench_forward` measures whole networks against candle; the README has the
+//! table. candle's layers stay for gradients, other devices, and layers that are not known here; both give
+//! the same numbers (`tests`).
 
 // What handles vectors has to be inlined into the function that is compiled for their instructions.
 #![allow(clippy::inline_always)]
