@@ -1,5 +1,8 @@
 //! What the benchmarks share: taking turns, a fixed source of numbers, the machine's own rate.
 
+// Each benchmark uses a part of it.
+#![allow(dead_code)]
+
 use std::time::Instant;
 
 use candle_core::{Device, Result, Tensor};
