@@ -64,8 +64,12 @@ fn measure(view: char, width: u16, height: u16) -> Result<Value, Box<dyn Error>>
     let [frame, empty] = in_turn(
         ROUNDS,
         &mut [
-            &mut || drop(terminal.draw(|frame| render(&app, frame))),
-            &mut || drop(other.draw(|_| {})),
+            &mut || {
+                let _ = terminal.draw(|frame| render(&app, frame));
+            },
+            &mut || {
+                let _ = other.draw(|_| {});
+            },
         ],
     );
     Ok(json!({ "milliseconds": frame * 1e3, "vs_empty": frame / empty }))

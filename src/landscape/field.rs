@@ -1,4 +1,4 @@
-//! Loss and accuracy on crossings of lines, ready to be drawn.
+//! Loss on crossings of lines, ready to be drawn.
 
 /// How a value of a [`Field`] came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,7 +11,7 @@ pub enum Origin {
     Measured,
 }
 
-/// Loss and accuracy at the crossings of vertical lines `x` and horizontal lines `y`, ready to be
+/// Loss at the crossings of vertical lines `x` and horizontal lines `y`, ready to be
 /// drawn. Entry `j * x.len() + i` belongs to `x[i]`, `y[j]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Field {
@@ -21,8 +21,6 @@ pub struct Field {
     pub y: Vec<f64>,
     /// Loss; NaN where it is unknown or was measured to be not a number (a hole, never filled).
     pub loss: Vec<f64>,
-    /// Fraction correct, likewise.
-    pub accuracy: Vec<f64>,
     /// How each value came about.
     pub origin: Vec<Origin>,
 }

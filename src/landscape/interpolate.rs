@@ -9,20 +9,53 @@ use super::field::Origin;
 /// `x` (ascending) and `z` are the nodes; one value is returned for each of `at`, NaN outside.
 #[must_use]
 pub fn pchip(x: &[f64], z: &[f64], at: &[f64]) -> Vec<f64> {
-    let slopes = slopes(x, z);
-    at.iter()
-        .map(|&at| match interval(x, at) {
-            None => f64::NAN,
-            Some((i, 0.0)) => z[i],
+    Stations::of(x, at).values(z)
+}
+
+/// Places between nodes, with the Hermite polynomials there: the same for every line of a grid.
+struct Stations<'a> {
+    nodes: &'a [f64],
+    at: Vec<Station>,
+}
+
+/// One place.
+enum Station {
+    Outside,
+    Node(usize),
+    /// Weights of the values and of the slopes at both ends of interval i.
+    Between(usize, [f64; 4]),
+}
+
+impl<'a> Stations<'a> {
+    fn of(nodes: &'a [f64], at: &[f64]) -> Self {
+        let station = |&at: &f64| match interval(nodes, at) {
+            None => Station::Outside,
+            Some((i, 0.0)) => Station::Node(i),
             Some((i, t)) => {
-                let h = x[i + 1] - x[i];
+                let h = nodes[i + 1] - nodes[i];
                 let (t2, t3) = (t * t, t * t * t);
-                z[i] * (2.0 * t3 - 3.0 * t2 + 1.0)
-                    + z[i + 1] * (3.0 * t2 - 2.0 * t3)
-                    + h * (slopes[i] * (t3 - 2.0 * t2 + t) + slopes[i + 1] * (t3 - t2))
+                let values = [2.0 * t3 - 3.0 * t2 + 1.0, 3.0 * t2 - 2.0 * t3];
+                let slopes = [h * (t3 - 2.0 * t2 + t), h * (t3 - t2)];
+                Station::Between(i, [values[0], values[1], slopes[0], slopes[1]])
             }
-        })
-        .collect()
+        };
+        Self {
+            nodes,
+            at: at.iter().map(station).collect(),
+        }
+    }
+
+    fn values(&self, z: &[f64]) -> Vec<f64> {
+        let slopes = slopes(self.nodes, z);
+        let value = |station: &Station| match *station {
+            Station::Outside => f64::NAN,
+            Station::Node(i) => z[i],
+            Station::Between(i, [a, b, c, d]) => {
+                z[i] * a + z[i + 1] * b + slopes[i] * c + slopes[i + 1] * d
+            }
+        };
+        self.at.iter().map(value).collect()
+    }
 }
 
 /// The interval of `x` that holds `at` and how far into it, 0 to 1. The last node is (n−1, 0).
@@ -74,15 +107,16 @@ impl Nodes {
     /// is measured when every node round it is, and unknown when any of them is.
     #[must_use]
     pub fn at(&self, x: &[f64], y: &[f64]) -> Self {
+        let (across, up) = (Stations::of(&self.x, x), Stations::of(&self.y, y));
         let rows: Vec<Vec<f64>> = self
             .z
             .chunks(self.x.len())
-            .map(|row| pchip(&self.x, row, x))
+            .map(|row| across.values(row))
             .collect();
         let mut z = vec![f64::NAN; x.len() * y.len()];
         for i in 0..x.len() {
             let column: Vec<f64> = rows.iter().map(|row| row[i]).collect();
-            for (j, value) in pchip(&self.y, &column, y).into_iter().enumerate() {
+            for (j, value) in up.values(&column).into_iter().enumerate() {
                 z[j * x.len() + i] = value;
             }
         }

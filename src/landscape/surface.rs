@@ -105,19 +105,23 @@ impl Surface {
         })
     }
 
-    /// Loss and accuracy at the crossings of any lines (ascending), interpolated in log-loss
+    /// Loss at the crossings of any lines (ascending), interpolated in log-loss
     /// without inventing extrema; outside the grid everything is unknown.
     #[must_use]
     pub fn sample(&self, x: &[f64], y: &[f64]) -> Field {
         let loss = self.nodes(|measure| log_loss(measure.loss)).at(x, y);
-        let accuracy = self.nodes(|measure| measure.accuracy).at(x, y);
         Field {
             x: loss.x,
             y: loss.y,
             loss: loss.z.into_iter().map(from_log_loss).collect(),
-            accuracy: accuracy.z,
             origin: loss.origin,
         }
+    }
+
+    /// Fraction correct at the crossings of other lines, likewise; entry `j * x.len() + i`.
+    #[must_use]
+    pub fn sample_accuracy(&self, x: &[f64], y: &[f64]) -> Vec<f64> {
+        self.nodes(|measure| measure.accuracy).at(x, y).z
     }
 
     /// What was measured on the finest level that has been begun, and between it what the coarser
@@ -253,10 +257,11 @@ mod tests {
     fn a_measured_point_is_sampled_as_it_was_measured() {
         let surface = surface(3, 0);
         let field = surface.sample(surface.x(), surface.y());
+        let accuracy = surface.sample_accuracy(surface.x(), surface.y());
         for (index, loss) in field.loss.iter().enumerate() {
             let measure = bowl(surface.x()[index % 17], surface.y()[index / 17]);
             assert!((loss / measure.loss - 1.0).abs() < 1e-12);
-            assert!((field.accuracy[index] - measure.accuracy).abs() < 1e-12);
+            assert!((accuracy[index] - measure.accuracy).abs() < 1e-12);
             assert_eq!(field.origin[index], Origin::Measured);
         }
     }

@@ -15,13 +15,37 @@ struct Edge {
     upward: bool,
 }
 
+/// The at most two edges at which a line goes on from an edge; the first place is filled first.
+#[derive(Clone, Copy, Debug, Default)]
+struct Neighbours([Option<Edge>; 2]);
+
+impl Neighbours {
+    fn push(&mut self, edge: Edge) {
+        let place = usize::from(self.0[0].is_some());
+        self.0[place] = Some(edge);
+    }
+
+    fn pop(&mut self) -> Option<Edge> {
+        let [first, second] = &mut self.0;
+        second.take().or_else(|| first.take())
+    }
+
+    fn remove(&mut self, edge: Edge) {
+        if self.0[1] == Some(edge) {
+            self.0[1] = None;
+        } else if self.0[0] == Some(edge) {
+            self.0 = [self.0[1], None];
+        }
+    }
+}
+
 /// The lines on which the loss of a field is `level`, between the crossings by linear interpolation.
 ///
 /// A square of four crossings is cut by none, one or two segments; a saddle is decided by the mean of
 /// its corners. A corner that is not a number leaves a hole: no line enters its squares.
 #[must_use]
 pub fn isolines(field: &Field, level: f64) -> Vec<Polyline> {
-    let mut neighbours: BTreeMap<Edge, Vec<Edge>> = BTreeMap::new();
+    let mut neighbours: BTreeMap<Edge, Neighbours> = BTreeMap::new();
     for row in 0..field.y.len().saturating_sub(1) {
         for column in 0..field.x.len().saturating_sub(1) {
             for (a, b) in segments(field, column, row, level).into_iter().flatten() {
@@ -45,7 +69,9 @@ fn segments(field: &Field, column: usize, row: usize, level: f64) -> [Option<(Ed
     let at = |dc: usize, dr: usize| field.loss[(row + dr) * width + column + dc];
     // Counter-clockwise from the lower left.
     let corners = [at(0, 0), at(1, 0), at(1, 1), at(0, 1)];
-    if !corners.iter().all(|loss| loss.is_finite()) {
+    let above = corners.map(|loss| loss >= level);
+    // Most squares of a picture are cut by no line, and this runs for each of them and each level.
+    if above == [true; 4] || above == [false; 4] || !corners.iter().all(|loss| loss.is_finite()) {
         return [None; 2];
     }
     let edge = |dc: usize, dr: usize, upward: bool| Edge {
@@ -56,11 +82,7 @@ fn segments(field: &Field, column: usize, row: usize, level: f64) -> [Option<(Ed
     let (bottom, right) = (edge(0, 0, false), edge(1, 0, true));
     let (top, left) = (edge(0, 1, false), edge(0, 0, true));
     let mean = corners.iter().map(|loss| loss / 4.0).sum::<f64>();
-    let case = corners
-        .iter()
-        .enumerate()
-        .filter(|(_, loss)| **loss >= level)
-        .fold(0, |case, (bit, _)| case | 1 << bit);
+    let case = (0..4).fold(0, |case, bit| case | usize::from(above[bit]) << bit);
     match case {
         1 | 14 => [Some((left, bottom)), None],
         2 | 13 => [Some((bottom, right)), None],
@@ -102,19 +124,17 @@ fn crossing(field: &Field, edge: Edge, level: f64) -> [f64; 2] {
 
 /// Joins segments end to end: open lines from one end to the other, then the closed ones. An edge is
 /// shared by two squares and cut once in each, so it has at most two neighbours.
-fn join(mut neighbours: BTreeMap<Edge, Vec<Edge>>) -> Vec<Vec<Edge>> {
-    let ends = neighbours.iter().filter(|(_, next)| next.len() == 1);
+fn join(mut neighbours: BTreeMap<Edge, Neighbours>) -> Vec<Vec<Edge>> {
+    let ends = neighbours.iter().filter(|(_, next)| next.0[1].is_none());
     let ends: Vec<Edge> = ends.map(|(edge, _)| *edge).collect();
     let any: Vec<Edge> = neighbours.keys().copied().collect();
     let mut chains = Vec::new();
     for start in ends.into_iter().chain(any) {
         let mut chain = vec![start];
         let mut here = start;
-        while let Some(next) = neighbours.get_mut(&here).and_then(Vec::pop) {
-            if let Some(back) = neighbours.get_mut(&next)
-                && let Some(position) = back.iter().position(|edge| *edge == here)
-            {
-                back.swap_remove(position);
+        while let Some(next) = neighbours.get_mut(&here).and_then(Neighbours::pop) {
+            if let Some(back) = neighbours.get_mut(&next) {
+                back.remove(here);
             }
             chain.push(next);
             here = next;
@@ -137,7 +157,6 @@ mod tests {
         let crossings = y.iter().flat_map(|&b| x.iter().map(move |&a| (a, b)));
         let loss: Vec<f64> = crossings.map(|(a, b)| loss(a, b)).collect();
         Field {
-            accuracy: vec![0.0; loss.len()],
             origin: vec![Origin::Measured; loss.len()],
             x,
             y,

@@ -114,6 +114,7 @@ pub(super) struct Rows {
 pub(super) fn rows(grid: &Surface) -> Rows {
     let (x, y) = (grid.x(), grid.y());
     let field = grid.sample(x, y);
+    let accuracy = grid.sample_accuracy(x, y);
     let each = |value: &dyn Fn(Option<Measure>, usize) -> f64| {
         let at = |j: usize, i: usize| value(grid.get(i, j), j * x.len() + i);
         let row = |j| (0..x.len()).map(|i| at(j, i)).collect();
@@ -121,7 +122,7 @@ pub(super) fn rows(grid: &Surface) -> Rows {
     };
     Rows {
         loss: each(&|measure, at| measure.map_or(field.loss[at], |measure| measure.loss)),
-        accuracy: each(&|measure, at| measure.map_or(field.accuracy[at], |m| m.accuracy)),
+        accuracy: each(&|measure, at| measure.map_or(accuracy[at], |m| m.accuracy)),
         measured: (0..y.len())
             .map(|j| (0..x.len()).map(|i| grid.get(i, j).is_some()).collect())
             .collect(),
