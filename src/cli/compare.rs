@@ -73,7 +73,7 @@ impl Compare {
         let labels = self.labels(&scenes);
         let mut subjects = Vec::with_capacity(scenes.len());
         for (i, scene) in scenes.iter().enumerate() {
-            let grid = Grid::new(x.clone(), y.clone());
+            let grid = self.effort.surface([x.clone(), y.clone()]);
             let subject = self.subject(scene, i, grid, &labels, &bar)?;
             subjects.push(subject);
         }

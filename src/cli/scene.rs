@@ -9,6 +9,7 @@ use indicatif::ProgressBar;
 
 use crate::landscape::explore::Until;
 use crate::landscape::objective::{Objective, ResidentPlane};
+use crate::landscape::surface::{Surface, TOLERANCE};
 use crate::landscape::{LandscapeError, survey};
 use crate::report::surface::{PathPoint, PlaneReport};
 use crate::run::Checkpoint;
@@ -74,7 +75,7 @@ pub(super) struct EffortOptions {
     #[arg(long, conflicts_with = "tolerance")]
     exact: bool,
     /// Stop at this estimated error, a share of the log-loss range
-    #[arg(long, value_name = "ERROR", default_value_t = 0.01)]
+    #[arg(long, value_name = "ERROR", default_value_t = TOLERANCE)]
     tolerance: f64,
 }
 
@@ -84,8 +85,13 @@ impl EffortOptions {
         if self.exact {
             Until::Exact
         } else {
-            Until::Tolerance(self.tolerance)
+            Until::Good
         }
+    }
+
+    /// An empty surface over these lines, which rests within the tolerance.
+    pub(super) fn surface(self, [x, y]: [Vec<f64>; 2]) -> Surface {
+        Surface::new(x, y).with_tolerance(self.tolerance)
     }
 }
 

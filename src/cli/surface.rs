@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::landscape::explore::explore;
-use crate::landscape::surface::Surface as Grid;
 use crate::plot::relief::View;
 use crate::report::surface::Report;
 
@@ -55,9 +54,9 @@ impl Surface {
         let scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;
         let resident = scene.objective.resident(&scene.plane)?;
         let coordinates = scene.coordinates();
-        let [x, y] = scene.lines(&self.grid);
-        let bar = progress::bar("surface", x.len() * y.len() + 2 * coordinates.len());
-        let mut grid = Grid::new(x, y);
+        let mut grid = self.effort.surface(scene.lines(&self.grid));
+        let points = grid.x().len() * grid.y().len();
+        let bar = progress::bar("surface", points + 2 * coordinates.len());
         explore(&mut grid, &coordinates, self.effort.until(), |at| {
             scene.objective.on(&resident, at).inspect(|_| bar.inc(1))
         })?;

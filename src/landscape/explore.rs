@@ -1,6 +1,7 @@
-//! Measures a grid level by level, until every point is measured or the picture is good enough.
+//! Measures a grid until every point is measured or the picture is good enough.
 
 use super::LandscapeError;
+use super::refine::Estimate;
 use super::surface::{Measure, Surface};
 use super::survey;
 
@@ -9,12 +10,17 @@ use super::survey;
 pub enum Until {
     /// Every grid point is measured.
     Exact,
-    /// The mean surprise of a level, as a share of the range of log-loss, is at most this. What a
-    /// level did not expect is the error of the picture before it, so the one with it is better.
-    Tolerance(f64),
+    /// The expected error is within the surface's tolerance everywhere.
+    Good,
 }
 
-/// Measures an empty surface, nearest to the path first; `measure` is called once a point.
+/// Points that are measured before the rest is judged anew.
+pub const BATCH: usize = 16;
+/// Levels that are measured whole: 9×9 points. Without them there is no surplus to judge by.
+pub const WHOLE: usize = 2;
+
+/// Measures an empty surface, nearest to the path first, then where the error is largest; `measure` is
+/// called once a point.
 ///
 /// # Errors
 /// Those of `measure`; what was measured before stays.
@@ -24,26 +30,30 @@ pub fn explore(
     until: Until,
     mut measure: impl FnMut([f64; 2]) -> Result<Measure, LandscapeError>,
 ) -> Result<(), LandscapeError> {
-    for level in 0..survey::levels(surface.x().len(), surface.y().len()) {
-        for (i, j) in survey::additions(surface.x(), surface.y(), level, path) {
-            let value = measure([surface.x()[i], surface.y()[j]])?;
-            surface.record(i, j, value);
-        }
-        match until {
-            Until::Tolerance(tolerance) if level > 0 && error(surface, level) <= tolerance => break,
-            Until::Tolerance(_) | Until::Exact => {}
+    let mut record = |surface: &mut Surface, (i, j): (usize, usize)| {
+        let value = measure([surface.x()[i], surface.y()[j]])?;
+        surface.record(i, j, value);
+        Ok::<(), LandscapeError>(())
+    };
+    let levels = survey::levels(surface.x().len(), surface.y().len());
+    let whole = match until {
+        Until::Exact => levels,
+        Until::Good => levels.min(WHOLE),
+    };
+    for level in 0..whole {
+        for point in survey::additions(surface.x(), surface.y(), level, path) {
+            record(surface, point)?;
         }
     }
-    Ok(())
-}
-
-/// Mean surprise of a level; infinite where nothing could be compared.
-fn error(surface: &Surface, level: usize) -> f64 {
-    let surprises = surface.surprises(level);
-    if surprises.is_empty() {
-        return f64::INFINITY;
+    loop {
+        let wanted = Estimate::of(surface).wanted();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        for point in wanted.into_iter().take(BATCH) {
+            record(surface, point)?;
+        }
     }
-    surprises.iter().sum::<f64>() / surprises.len() as f64
 }
 
 #[cfg(test)]
@@ -53,8 +63,8 @@ mod tests {
     use super::*;
     use crate::landscape::survey::spread;
 
-    fn run(until: Until, loss: impl Fn(f64, f64) -> f64) -> Surface {
-        let lines = spread(-1.0, 1.0, 33);
+    fn run(until: Until, lines: usize, loss: impl Fn(f64, f64) -> f64) -> Surface {
+        let lines = spread(-1.0, 1.0, lines);
         let mut surface = Surface::new(lines.clone(), lines);
         let measure = |[x, y]: [f64; 2]| {
             Ok(Measure {
@@ -66,18 +76,71 @@ mod tests {
         surface
     }
 
-    #[test]
-    fn exact_measures_every_point() {
-        assert_eq!(run(Until::Exact, |x, y| x * x + y * y).measured(), 33 * 33);
+    /// Mean and 99th percentile of the error of every grid point, as shares of the range of log-loss.
+    fn errors(surface: &Surface, loss: impl Fn(f64, f64) -> f64) -> [f64; 2] {
+        let z = |loss: f64| crate::landscape::surface::log_loss(loss);
+        let (x, y) = (surface.x(), surface.y());
+        let found = surface.sample(x, y);
+        let truth = y.iter().flat_map(|&y| x.iter().map(move |&x| (x, y)));
+        let truth: Vec<f64> = truth.map(|(x, y)| z(loss(x, y))).collect();
+        let range = truth.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+            - truth.iter().copied().fold(f64::INFINITY, f64::min);
+        let mut errors: Vec<f64> = (found.loss.iter().zip(&truth))
+            .map(|(found, truth)| (z(*found) - truth).abs() / range)
+            .collect();
+        errors.sort_by(f64::total_cmp);
+        let mean = errors.iter().sum::<f64>() / errors.len() as f64;
+        [mean, errors[errors.len() * 99 / 100]]
     }
 
     #[test]
-    fn a_smooth_bowl_needs_few_points_and_a_spiky_one_all() {
-        let smooth = run(Until::Tolerance(0.01), |x, y| (x + 0.3 * y * y).exp());
-        assert!(smooth.measured() <= 17 * 17);
-        let spiky = run(Until::Tolerance(0.01), |x, y| {
-            1.0 + ((x * 997.0).sin() * (y * 613.0).cos()).abs()
-        });
-        assert_eq!(spiky.measured(), 33 * 33);
+    fn exact_measures_every_point() {
+        let surface = run(Until::Exact, 33, |x, y| x * x + y * y);
+        assert_eq!(surface.measured(), 33 * 33);
+    }
+
+    #[test]
+    fn a_smooth_bowl_rests_with_nine_by_nine_points() {
+        let bowl = |x: f64, y: f64| (x + 0.3 * y * y).exp();
+        let surface = run(Until::Good, 51, bowl);
+        assert_eq!(surface.measured(), 81);
+        let [mean, worst] = errors(&surface, bowl);
+        assert!(mean < 0.002 && worst < 0.01, "{mean} {worst}");
+    }
+
+    #[test]
+    fn a_spiky_surface_is_measured_whole() {
+        let spiky = |x: f64, y: f64| 1.0 + ((x * 997.0).sin() * (y * 613.0).cos()).abs();
+        let surface = run(Until::Good, 51, spiky);
+        assert_eq!(surface.measured(), 51 * 51);
+    }
+
+    #[test]
+    fn a_ridge_is_followed_and_the_plain_beside_it_is_left_alone() {
+        let ridge = |x: f64, y: f64| 1.0 + 5.0 * (-((x + 0.3 * y - 0.123) / 0.08).powi(2)).exp();
+        let surface = run(Until::Good, 51, ridge);
+        assert!(surface.measured() < 51 * 51 / 2, "{}", surface.measured());
+        let [mean, worst] = errors(&surface, ridge);
+        assert!(mean < 0.005 && worst < 0.03, "{mean} {worst}");
+    }
+
+    #[test]
+    fn the_border_of_a_hole_is_followed_to_the_finest_level() {
+        let hole = |x: f64, y: f64| {
+            if x + y > 0.77 { f64::NAN } else { 1.0 + x * x }
+        };
+        let surface = run(Until::Good, 51, hole);
+        assert!(surface.measured() < 51 * 51 / 2, "{}", surface.measured());
+        let (x, y) = (surface.x(), surface.y());
+        let found = surface.sample(x, y);
+        for (at, loss) in found.loss.iter().enumerate() {
+            let expected = hole(x[at % 51], y[at / 51]);
+            assert_eq!(loss.is_nan(), expected.is_nan(), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_flat_surface_rests_at_once() {
+        assert_eq!(run(Until::Good, 51, |_, _| 2.3).measured(), 81);
     }
 }

@@ -5,9 +5,9 @@
 pub enum Origin {
     /// Nothing is known here yet.
     Unknown,
-    /// Interpolated between coarser points; finer ones are still to come.
+    /// Interpolated between points that are too far apart to be trusted; finer ones are still to come.
     Predicted,
-    /// Measured, or between points that were all measured at the finest level asked for so far.
+    /// Measured, or between points so close that the expected error is within the tolerance.
     Measured,
 }
 

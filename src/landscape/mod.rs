@@ -7,6 +7,7 @@ pub mod field;
 pub mod interpolate;
 pub mod line;
 pub mod objective;
+pub mod refine;
 pub mod sharpness;
 pub mod surface;
 pub mod survey;

@@ -1,7 +1,8 @@
 //! The loss on a plane: what was measured on a nested grid, and what may be drawn between.
 
-use super::field::{Field, Origin};
+use super::field::Field;
 use super::interpolate::Nodes;
+use super::refine::Estimate;
 use super::survey;
 
 /// Mean loss and fraction correct of the fixed samples at one point. The loss may be not finite.
@@ -13,14 +14,18 @@ pub struct Measure {
     pub accuracy: f64,
 }
 
-/// A grid over a window of the plane, measured level by level. Level 0 has 5×5 of its lines,
+/// A grid over a window of the plane, of which some points are measured. Level 0 has 5×5 of its lines,
 /// each next level halves the spacing, the last has all lines.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Surface {
     x: Vec<f64>,
     y: Vec<f64>,
     values: Vec<Option<Measure>>,
+    tolerance: f64,
 }
+
+/// Expected error with which a surface rests where the user does not say, a share of its range.
+pub const TOLERANCE: f64 = 0.01;
 
 /// Losses are compared, interpolated and judged on this scale, z = ln(L + 10⁻³) (math.md 11).
 #[must_use]
@@ -37,7 +42,24 @@ impl Surface {
     #[must_use]
     pub fn new(x: Vec<f64>, y: Vec<f64>) -> Self {
         let values = vec![None; x.len() * y.len()];
-        Self { x, y, values }
+        Self {
+            x,
+            y,
+            values,
+            tolerance: TOLERANCE,
+        }
+    }
+
+    /// The same, to rest only where the expected error is at most this share of the range of log-loss.
+    #[must_use]
+    pub fn with_tolerance(self, tolerance: f64) -> Self {
+        Self { tolerance, ..self }
+    }
+
+    /// The expected error with which it rests.
+    #[must_use]
+    pub fn tolerance(&self) -> f64 {
+        self.tolerance
     }
 
     /// Records the measurement at `x[i]`, `y[j]`; indices outside the grid are ignored.
@@ -97,7 +119,7 @@ impl Surface {
     }
 
     /// Lowest and highest log-loss that was measured.
-    fn range(&self) -> [f64; 2] {
+    pub(super) fn range(&self) -> [f64; 2] {
         let measured = self.values.iter().flatten().map(|m| log_loss(m.loss));
         let finite = measured.filter(|z| z.is_finite());
         finite.fold([f64::INFINITY, f64::NEG_INFINITY], |[min, max], z| {
@@ -114,7 +136,7 @@ impl Surface {
             x: loss.x,
             y: loss.y,
             loss: loss.z.into_iter().map(from_log_loss).collect(),
-            origin: loss.origin,
+            origin: Estimate::of(self).origins(self, x, y),
         }
     }
 
@@ -127,103 +149,67 @@ impl Surface {
     /// What was measured on the finest level that has been begun, and between it what the coarser
     /// levels predict.
     fn nodes(&self, value: impl Fn(Measure) -> f64) -> Nodes {
-        let count = survey::levels(self.x.len(), self.y.len());
-        let mut nodes = self.level(0, &value, None);
-        for level in 1..count {
-            let finer = self.level(level, &value, Some(&nodes));
-            let begun = finer
-                .origin
-                .iter()
-                .filter(|&&o| o == Origin::Measured)
-                .count();
-            if begun
-                == nodes
-                    .origin
-                    .iter()
-                    .filter(|&&o| o == Origin::Measured)
-                    .count()
-            {
-                break;
-            }
-            nodes = finer;
-        }
-        nodes
+        self.hierarchy(value, |_, _, _| {})
     }
 
-    /// The nodes of one level: measured, else predicted by the coarser level, else unknown.
-    fn level(
+    /// As [`Surface::nodes`]. For each measured point that a level adds, `each` is told its index
+    /// (j · columns + i), what the coarser level predicts there and what was measured.
+    pub(super) fn hierarchy(
         &self,
-        level: usize,
         value: impl Fn(Measure) -> f64,
-        coarser: Option<&Nodes>,
+        mut each: impl FnMut(usize, f64, f64),
     ) -> Nodes {
-        let (columns, rows) = (
-            survey::lines(self.x.len(), level),
-            survey::lines(self.y.len(), level),
-        );
-        let x: Vec<f64> = columns.iter().map(|&i| self.x[i]).collect();
-        let y: Vec<f64> = rows.iter().map(|&j| self.y[j]).collect();
-        let mut nodes = coarser.map_or_else(
-            || Nodes {
-                z: vec![f64::NAN; x.len() * y.len()],
-                origin: vec![Origin::Unknown; x.len() * y.len()],
-                x: x.clone(),
-                y: y.clone(),
-            },
-            |coarser| coarser.at(&x, &y),
-        );
-        let crossings = rows
-            .iter()
-            .flat_map(|&j| columns.iter().map(move |&i| (i, j)));
-        for (index, (i, j)) in crossings.enumerate() {
-            match self.get(i, j) {
-                Some(measure) => {
-                    let z = value(measure);
-                    nodes.z[index] = if z.is_finite() { z } else { f64::NAN };
-                    nodes.origin[index] = Origin::Measured;
+        let first = [self.x.len(), self.y.len()].map(survey::first_levels);
+        let mut nodes = None;
+        for level in 0..survey::levels(self.x.len(), self.y.len()) {
+            let [columns, rows] =
+                [self.x.len(), self.y.len()].map(|count| survey::lines(count, level));
+            let mut finer = self.predict(nodes.as_ref(), &columns, &rows);
+            let mut begun = level == 0;
+            let crossings = rows
+                .iter()
+                .flat_map(|&j| columns.iter().map(move |&i| (i, j)));
+            for ((i, j), z) in crossings.zip(&mut finer.z) {
+                let Some(measured) = self.get(i, j).map(&value) else {
+                    continue;
+                };
+                if level > 0 && first[0][i].max(first[1][j]) == level {
+                    each(j * self.x.len() + i, *z, measured);
+                    begun = true;
                 }
-                None => nodes.origin[index] = nodes.origin[index].min(Origin::Predicted),
+                *z = if measured.is_finite() {
+                    measured
+                } else {
+                    f64::NAN
+                };
+            }
+            match nodes {
+                Some(_) if !begun => break,
+                _ => nodes = Some(finer),
             }
         }
-        nodes
+        nodes.unwrap_or_else(|| self.predict(None, &[], &[]))
     }
 
-    /// How far the coarser level was off at the points that `level` added, as shares of the range of
-    /// log-loss that was measured: the error of a surface interpolated without them (math.md 11).
-    /// Points where either is not finite are left out.
-    #[must_use]
-    pub fn surprises(&self, level: usize) -> Vec<f64> {
-        let of = |measure: Measure| log_loss(measure.loss);
-        let mut coarse = self.level(0, of, None);
-        for level in 1..level {
-            coarse = self.level(level, of, Some(&coarse));
-        }
-        let (columns, rows) = (
-            survey::lines(self.x.len(), level),
-            survey::lines(self.y.len(), level),
-        );
+    /// What coarser nodes say at the crossings of these of the grid's lines; nothing without any.
+    fn predict(&self, coarser: Option<&Nodes>, columns: &[usize], rows: &[usize]) -> Nodes {
         let x: Vec<f64> = columns.iter().map(|&i| self.x[i]).collect();
         let y: Vec<f64> = rows.iter().map(|&j| self.y[j]).collect();
-        let predicted = coarse.at(&x, &y);
-        let [min, max] = self.range();
-        survey::additions(&self.x, &self.y, level, &[])
-            .into_iter()
-            .filter_map(|(i, j)| {
-                let (column, row) = (
-                    columns.binary_search(&i).ok()?,
-                    rows.binary_search(&j).ok()?,
-                );
-                let predicted = predicted.z[row * columns.len() + column];
-                let error = (of(self.get(i, j)?) - predicted).abs() / (max - min);
-                error.is_finite().then_some(error)
-            })
-            .collect()
+        match coarser {
+            Some(coarser) => coarser.at(&x, &y),
+            None => Nodes {
+                z: vec![f64::NAN; x.len() * y.len()],
+                x,
+                y,
+            },
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::landscape::field::Origin;
     use crate::landscape::survey::{additions, levels, spread};
 
     fn bowl(x: f64, y: f64) -> Measure {
@@ -235,6 +221,10 @@ mod tests {
 
     /// A 17×17 surface with the levels below `complete`, and `more` points of the next one.
     fn surface(complete: usize, more: usize) -> Surface {
+        surface_of(bowl, complete, more)
+    }
+
+    fn surface_of(loss: impl Fn(f64, f64) -> Measure, complete: usize, more: usize) -> Surface {
         let lines = spread(-2.0, 2.0, 17);
         let mut surface = Surface::new(lines.clone(), lines.clone());
         for level in 0..levels(17, 17) {
@@ -247,7 +237,7 @@ mod tests {
                 .into_iter()
                 .take(count)
             {
-                surface.record(i, j, bowl(lines[i], lines[j]));
+                surface.record(i, j, loss(lines[i], lines[j]));
             }
         }
         surface
@@ -268,14 +258,22 @@ mod tests {
 
     #[test]
     fn finer_levels_come_nearer_to_the_truth() {
+        let wavy = |x: f64, y: f64| Measure {
+            loss: ((1.1 * x).sin() + (0.9 * y).cos()).exp(),
+            accuracy: 0.0,
+        };
         let at = spread(-1.9, 1.9, 31);
         let error = |complete: usize| {
-            let field = surface(complete, 0).sample(&at, &at);
-            let truth = |index: usize| bowl(at[index % 31], at[index / 31]).loss;
+            let field = surface_of(wavy, complete, 0).sample(&at, &at);
+            let truth = |index: usize| wavy(at[index % 31], at[index / 31]).loss;
             let errors = (0..field.loss.len()).map(|i| (field.loss[i] / truth(i) - 1.0).abs());
             errors.fold(0.0, f64::max)
         };
-        assert!(error(1) < 0.25 && error(2) < error(1) / 3.0 && error(3) < error(2) / 3.0);
+        let errors = [1, 2, 3].map(error);
+        assert!(
+            errors[0] < 0.25 && errors[1] < errors[0] / 3.0 && errors[2] < errors[1] / 3.0,
+            "{errors:?}"
+        );
     }
 
     #[test]
@@ -286,14 +284,24 @@ mod tests {
     }
 
     #[test]
-    fn a_level_that_has_begun_is_predicted_where_it_is_not_measured_yet() {
-        let surface = surface(1, 10);
-        let field = surface.sample(surface.x(), surface.y());
-        assert!(
-            field.origin.contains(&Origin::Measured) && field.origin.contains(&Origin::Predicted)
-        );
+    fn until_two_levels_stand_what_lies_between_is_preliminary() {
+        let coarse = surface(1, 10);
+        let field = coarse.sample(coarse.x(), coarse.y());
         assert!(!field.origin.contains(&Origin::Unknown));
+        assert!(field.origin.contains(&Origin::Predicted));
         assert!(field.loss.iter().all(|loss| loss.is_finite()));
+        let fine = surface(2, 0);
+        let field = fine.sample(fine.x(), fine.y());
+        assert!(
+            field
+                .origin
+                .iter()
+                .all(|origin| *origin == Origin::Measured),
+            "a bowl is met by 9×9 points"
+        );
+        let strict = fine.with_tolerance(1e-6);
+        let field = strict.sample(strict.x(), strict.y());
+        assert!(field.origin.contains(&Origin::Predicted));
     }
 
     #[test]
@@ -331,36 +339,5 @@ mod tests {
         );
         let (x, y, measure) = surface.lowest().expect("there is one");
         assert_eq!((x, y, measure.loss), (surface.x()[3], surface.y()[5], 0.01));
-    }
-
-    #[test]
-    fn surprises_are_none_for_what_is_linear_in_log_loss() {
-        let lines = spread(0.0, 1.0, 9);
-        let mut surface = Surface::new(lines.clone(), lines.clone());
-        for i in 0..9 {
-            for j in 0..9 {
-                let loss = (2.0 * lines[i] - lines[j]).exp() - 1e-3;
-                surface.record(
-                    i,
-                    j,
-                    Measure {
-                        loss,
-                        accuracy: 0.0,
-                    },
-                );
-            }
-        }
-        let surprises = surface.surprises(1);
-        assert_eq!(surprises.len(), 81 - 25);
-        assert!(surprises.iter().all(|s| *s < 1e-12));
-        surface.record(
-            1,
-            1,
-            Measure {
-                loss: 30.0,
-                accuracy: 0.0,
-            },
-        );
-        assert!(surface.surprises(1).iter().any(|s| *s > 0.1));
     }
 }

@@ -1,8 +1,10 @@
-//! Which point of a grid to measure next: coarse levels first, and nearest to the path first.
+//! The nested levels of a grid, and the order in which the points of one are measured: nearest to the path
+//! first.
 //!
 //! Level 0 has 5×5 of the grid's lines; each next level puts a line between every two that stand, so
 //! that no point is measured twice; the last level has all lines. The lines of a level are lines of
-//! the grid itself, so that grids of any size have levels.
+//! the grid itself, so that grids of any size have levels. Two levels are measured whole; where finer ones
+//! are needed, `refine` tells.
 
 /// Intervals a side at level 0.
 const COARSEST: usize = 4;
@@ -18,6 +20,18 @@ pub fn lines(count: usize, level: usize) -> Vec<usize> {
     (0..=intervals)
         .map(|i| (2 * i * (count - 1) + intervals) / (2 * intervals))
         .collect()
+}
+
+/// For each of `count` lines the first level that has it.
+#[must_use]
+pub fn first_levels(count: usize) -> Vec<usize> {
+    let mut first = vec![0; count];
+    for level in (0..levels(count, count)).rev() {
+        for line in lines(count, level) {
+            first[line] = level;
+        }
+    }
+    first
 }
 
 /// Number of levels of a grid of `columns` by `rows` lines.
