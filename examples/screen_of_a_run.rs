@@ -51,7 +51,7 @@ fn surveyed(run: PathBuf, data: PathBuf) -> Result<Arc<Snapshot>, Box<dyn Error>
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let at_rest = |snapshot: &Arc<Snapshot>| {
         let stands = snapshot.map.as_ref().is_some_and(|map| !map.stale);
-        stands && snapshot.progress.lines.is_none() && snapshot.progress.seconds_left.is_none()
+        stands && snapshot.progress.rests
     };
     let snapshot = runtime
         .block_on(session.snapshots.wait_for(at_rest))?

@@ -100,8 +100,8 @@ fn checkpoints_arrive_one_by_one_and_a_half_written_one_when_it_is_whole() {
     watched.expect("checkpoint step 1580 (model_1580.pt)");
     fs::write(run.join("model_395.pt"), &bytes).unwrap();
     watched.expect("checkpoint step 395 (model_395.pt)");
-    // A fast machine is past the coarser levels before the next line is printed.
-    watched.expect("map 65×65");
+    // A fast machine is past the coarse levels before the next line is printed.
+    watched.expect("map at rest");
     fs::remove_file(run.join("model_0.pt")).unwrap();
     watched.expect("gone step 0");
 }

@@ -96,6 +96,22 @@ impl Surface {
         self.values.iter().flatten().count()
     }
 
+    /// Lines a side of the finest level that has been begun.
+    #[must_use]
+    pub fn finest(&self) -> usize {
+        let counts = [self.x.len(), self.y.len()];
+        let [columns, rows] = counts.map(survey::first_levels);
+        let measured = self
+            .values
+            .iter()
+            .zip(0..)
+            .filter(|(value, _)| value.is_some());
+        let level = measured
+            .map(|(_, at)| columns[at % counts[0]].max(rows[at / counts[0]]))
+            .max();
+        survey::lines(counts[0].max(counts[1]), level.unwrap_or(0)).len()
+    }
+
     /// The lowest finite loss that was measured, and where: (α, β, measure).
     #[must_use]
     pub fn lowest(&self) -> Option<(f64, f64, Measure)> {

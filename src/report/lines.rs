@@ -110,20 +110,29 @@ fn place(line: &CheckpointLine, after: &Snapshot) -> String {
     }
 }
 
-/// A level of the map that is complete, told by the next one having begun or all being done.
+/// The map, whenever a finer level has been begun and when it rests.
 fn level(before: &Snapshot, after: &Snapshot) -> Option<String> {
-    let (was, is) = (before.progress.lines?, after.progress.lines);
-    if is.is_some_and(|is| is <= was) {
-        return None;
-    }
-    let lowest = after.map.as_ref()?.surface.lowest()?;
-    let at = format!(
-        "lowest loss {} at {:.4}, {:.4}",
-        loss(lowest.2.loss),
-        lowest.0,
-        lowest.1
-    );
-    Some(format!("map {was}×{was}: {at}"))
+    let (was, is) = (&before.progress, &after.progress);
+    let [old, map] = [before, after].map(|snapshot| snapshot.map.as_ref());
+    let map = map.filter(|map| !map.stale)?;
+    let is_same = old.is_some_and(|old| !old.stale && old.trajectory.steps == map.trajectory.steps);
+    let name = match (is.rests, is.lines) {
+        (true, _) if !(was.rests && is_same) => "map at rest".into(),
+        (false, Some(lines)) if is_same && was.lines.is_some_and(|was| was < lines) => {
+            let was = was.lines.unwrap_or_default();
+            format!("map {was}×{was}")
+        }
+        _ => return None,
+    };
+    let (x, y, lowest) = map.surface.lowest()?;
+    let error = (is.error).map_or(String::new(), |error| {
+        format!(", within {}", percent(error))
+    });
+    Some(format!(
+        "{name}: {} points{error}, lowest loss {} at {x:.4}, {y:.4}",
+        map.surface.measured(),
+        loss(lowest.loss),
+    ))
 }
 
 fn name(line: &CheckpointLine) -> String {
@@ -137,8 +146,12 @@ fn name(line: &CheckpointLine) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::landscape::surface::Measure;
+    use crate::landscape::surface::{Measure, Surface};
+    use crate::session::snapshot::{Map, Progress};
+    use crate::weights::trajectory::Trajectory;
 
     fn line(step: u64, state: CheckpointState) -> CheckpointLine {
         CheckpointLine {
@@ -181,6 +194,38 @@ mod tests {
             "unreadable model_3.pt: cut",
         ];
         assert_eq!(changes(&before, &after), expected);
+    }
+
+    #[test]
+    fn a_map_is_told_when_it_rests_and_again_when_the_path_is_another() {
+        let mut surface = Surface::new(vec![-1.0, 1.0], vec![0.0, 2.0]);
+        let measure = Measure {
+            loss: 0.25,
+            accuracy: 1.0,
+        };
+        surface.record(1, 0, measure);
+        let at_rest = |steps: Vec<u64>| Snapshot {
+            map: Some(Map {
+                surface: surface.clone(),
+                stale: false,
+                trajectory: Arc::new(Trajectory {
+                    steps,
+                    ..Trajectory::default()
+                }),
+            }),
+            progress: Progress {
+                rests: true,
+                lines: Some(2),
+                error: Some(0.004),
+                ..Progress::default()
+            },
+            ..Snapshot::default()
+        };
+        let expected = "map at rest: 1 points, within 0.40 %, lowest loss 0.2500 at 1.0000, 0.0000";
+        let (first, second) = (at_rest(vec![1]), at_rest(vec![1, 2]));
+        assert_eq!(changes(&Snapshot::default(), &first), [expected]);
+        assert!(changes(&first, &first).is_empty());
+        assert_eq!(changes(&first, &second), [expected]);
     }
 
     #[test]

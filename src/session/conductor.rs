@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::data::Split;
+use crate::landscape::refine::Estimate;
 use crate::landscape::sharpness::CriticalStep;
-use crate::landscape::surface::Measure;
+use crate::landscape::surface::{Measure, Surface};
 use crate::landscape::surveyor::{Plan, Report, Request, Spot, Value};
 use crate::run::Checkpoint;
 use crate::run::settle::RunEvent;
@@ -139,6 +140,7 @@ impl Conductor {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if dirty && published.elapsed() >= PUBLISH_EVERY {
+                self.show_pictures();
                 self.show_progress();
                 self.publish.send_replace(Arc::new(self.snapshot.clone()));
                 published = Instant::now();
@@ -292,19 +294,42 @@ impl Conductor {
             known,
         );
         let recalled = agenda.recall(&plane.known);
-        let request = Request::Measure(Plan {
-            generation: self.generation,
-            recipe: plane.recipe.clone(),
-            split: self.split(),
-            spots: agenda.spots.clone(),
-        });
         self.agenda = Some(agenda);
         for (i, measure) in recalled {
             self.set_projection(i, measure);
         }
-        self.show_pictures();
-        let _ = self.to_surveyor.send(request);
+        self.send_plan();
         self.plan_study();
+    }
+
+    /// Has the agenda's spots measured.
+    fn send_plan(&self) {
+        if let (Some(plane), Some(agenda)) = (&self.plane, &self.agenda) {
+            let _ = self.to_surveyor.send(Request::Measure(Plan {
+                generation: agenda.generation,
+                recipe: plane.recipe.clone(),
+                split: self.split(),
+                spots: agenda.spots.clone(),
+            }));
+        }
+    }
+
+    /// A plan is done: what it found tells what comes next.
+    fn go_on(&mut self, done: u64) {
+        let next = self.generation + 1;
+        if let Some(plan) = (self.snapshot.study.as_mut()).and_then(|study| study.go_on(done, next))
+        {
+            self.generation = next;
+            let _ = self.to_surveyor.send(Request::First(vec![plan]));
+        }
+        if let Some(agenda) = &mut self.agenda
+            && agenda.generation == done
+        {
+            self.generation += 1;
+            if agenda.go_on(self.generation) {
+                self.send_plan();
+            }
+        }
     }
 
     /// Plans what is wanted on demand, for the plane that counts now.
@@ -363,7 +388,8 @@ impl Conductor {
                     self.notice(reason);
                 }
             }
-            Report::Done(_) | Report::Data { .. } | Report::NoData(_) => {}
+            Report::Done(generation) => self.go_on(generation),
+            Report::Data { .. } | Report::NoData(_) => {}
         }
     }
 
@@ -413,7 +439,6 @@ impl Conductor {
                 }
             }
         }
-        self.show_pictures();
     }
 
     fn set_truth(&mut self, i: usize, measure: Measure) {
@@ -480,10 +505,15 @@ impl Conductor {
         };
         let progress = &mut self.snapshot.progress;
         progress.points_per_second = pace;
-        let level = self.agenda.as_ref().and_then(Agenda::level);
-        progress.lines = level.map(|level| level.0);
-        (progress.done, progress.planned) = level.map_or((0, 0), |level| (level.1, level.2));
-        let left = self.agenda.as_ref().map_or(0, Agenda::remaining);
+        let agenda = self.agenda.as_ref();
+        let left = agenda.map_or(0, Agenda::remaining);
+        let surface = agenda.map(|agenda| &agenda.surface);
+        let is_begun = |surface: &&Surface| !surface.x().is_empty();
+        progress.lines = surface.filter(is_begun).map(Surface::finest);
+        progress.rests = agenda.is_some_and(Agenda::rests);
+        progress.done = surface.map_or(0, Surface::measured);
+        progress.planned = progress.done + left;
+        progress.error = surface.and_then(|surface| Estimate::of(surface).expected());
         progress.seconds_left = (left > 0 && pace > 0.0).then(|| left as f64 / pace);
     }
 

@@ -105,13 +105,17 @@ pub struct Map {
 pub struct Progress {
     /// Measured points a second, over the last seconds; 0 when idle.
     pub points_per_second: f64,
-    /// Lines a side of the level that is being measured, e.g. 17; none when there is nothing to do.
+    /// Lines a side of the finest level that has been begun, e.g. 17; none where there is no map.
     pub lines: Option<usize>,
-    /// Points of this level that are done, those of coarser levels not counted.
+    /// The map asks for nothing more.
+    pub rests: bool,
+    /// Points of the map that are done.
     pub done: usize,
-    /// Points that this level adds.
+    /// These, and the points that the map still asks for, as far as is known.
     pub planned: usize,
-    /// Seconds left until the finest level stands, at the present pace.
+    /// Expected error of the map between its points, a share of the range of log-loss.
+    pub error: Option<f64>,
+    /// Seconds left until these points are measured, at the present pace.
     pub seconds_left: Option<f64>,
     /// The user paused the device.
     pub paused: bool,

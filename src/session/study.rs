@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Split;
 use crate::landscape::curvature::Extremes;
+use crate::landscape::explore::{BATCH, WHOLE};
+use crate::landscape::refine::Estimate;
 use crate::landscape::surface::{Measure, Surface};
 use crate::landscape::survey;
 use crate::landscape::surveyor::{Plan, Spot, Value};
@@ -80,6 +82,8 @@ pub struct Findings {
     meanings: Vec<Vec<Meaning>>,
     /// Generation of each plan.
     generations: Vec<u64>,
+    /// The last plan, where others follow that differ in their spots alone.
+    template: Option<Plan>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +114,7 @@ impl Findings {
             left: 0,
             meanings: Vec::new(),
             generations: Vec::new(),
+            template: None,
         };
         let plans = match study {
             Study::Plane => vec![findings.plan_plane(recipe, split)],
@@ -221,31 +226,52 @@ impl Findings {
 
     fn plan_plane(&mut self, recipe: &Recipe, split: Split) -> Plan {
         let lines = survey::spread(-1.0, 1.0, PLANE_LINES);
-        let levels = 0..survey::levels(lines.len(), lines.len());
-        let points: Vec<(usize, usize)> = levels
+        let points = (0..WHOLE)
             .flat_map(|level| survey::additions(&lines, &lines, level, &[[0.0, 0.0]]))
             .collect();
-        let spots = points
-            .iter()
-            .map(|&(i, j)| Spot::OnPlane([lines[i], lines[j]]))
-            .collect();
-        self.meanings.push(
-            points
-                .into_iter()
-                .map(|(i, j)| Meaning::Plane { i, j })
-                .collect(),
-        );
         self.plane = Some(Surface::new(lines.clone(), lines));
         let recipe = Recipe {
             directions: random(PLANE_SEED),
             ..recipe.clone()
         };
-        Plan {
+        let template = Plan {
             generation: 0,
             recipe,
             split,
-            spots,
+            spots: Vec::new(),
+        };
+        self.template = Some(template.clone());
+        self.plan_points(template, points)
+    }
+
+    /// A plan of points of the random plane.
+    fn plan_points(&mut self, template: Plan, points: Vec<(usize, usize)>) -> Plan {
+        let lines = self.plane.as_ref().map_or(&[][..], Surface::x);
+        let spots = points
+            .iter()
+            .map(|&(i, j)| Spot::OnPlane([lines[i], lines[j]]))
+            .collect();
+        let meaning = |(i, j)| Meaning::Plane { i, j };
+        self.meanings
+            .push(points.into_iter().map(meaning).collect());
+        Plan { spots, ..template }
+    }
+
+    /// What comes when a plan is done: where the random plane asks for more.
+    pub fn go_on(&mut self, done: u64, generation: u64) -> Option<Plan> {
+        let template = self
+            .template
+            .clone()
+            .filter(|_| self.generations.last() == Some(&done))?;
+        let mut wanted = Estimate::of(self.plane.as_ref()?).wanted();
+        wanted.truncate(BATCH);
+        if wanted.is_empty() {
+            return None;
         }
+        self.left += wanted.len();
+        self.generations.push(generation);
+        let plan = self.plan_points(template, wanted);
+        Some(Plan { generation, ..plan })
     }
 
     fn plan_curvature(&mut self, recipe: &Recipe, window: [[f64; 2]; 2], split: Split) -> Plan {
@@ -380,6 +406,34 @@ mod tests {
         );
         assert_eq!(plan(Study::Random, 1).unwrap().1.len(), 3);
         assert!(plan(Study::Update, 1).is_none() && plan(Study::Line, 1).is_none());
+    }
+
+    #[test]
+    fn a_smooth_random_plane_rests_and_a_rough_one_asks_for_more() {
+        let ends = |loss: &dyn Fn(f64, f64) -> f64| {
+            let (mut findings, mut plans) = plan(Study::Plane, 3).unwrap();
+            let mut measured = 0;
+            while let Some(plan) = plans.pop() {
+                for (index, spot) in plan.spots.iter().enumerate() {
+                    let Spot::OnPlane([x, y]) = *spot else {
+                        panic!("{spot:?}")
+                    };
+                    let measure = Measure {
+                        loss: loss(x, y),
+                        accuracy: 0.5,
+                    };
+                    assert!(findings.take(plan.generation, index, Value::Measure(measure)));
+                    measured += 1;
+                }
+                plans.extend(findings.go_on(plan.generation, plan.generation + 1));
+            }
+            assert_eq!(findings.left, 0);
+            measured
+        };
+        assert_eq!(ends(&|x, y| (x + y).exp()), 81);
+        let rough = |x: f64, y: f64| 0.1 + (12.9 * x + 78.2 * y).sin().abs() * 43.7 % 1.0;
+        let measured = ends(&rough);
+        assert!(measured > 33 * 33 * 9 / 10, "{measured}");
     }
 
     #[test]

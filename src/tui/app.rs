@@ -6,7 +6,7 @@ use crate::plot::levels::Scale;
 use crate::plot::map::Layers;
 use crate::plot::raster::Marker;
 use crate::plot::relief;
-use crate::session::agenda::{MARGIN, SLICE_STEPS, whole_path};
+use crate::session::agenda::{MARGIN, whole_path};
 use crate::session::snapshot::{Command, Snapshot, Window};
 use crate::session::study::Study;
 
@@ -147,6 +147,8 @@ pub struct Look {
 
 /// Share of the window by which an arrow key moves it.
 const PAN: f64 = 0.125;
+/// Steps of the path that the neighbourhood of a checkpoint reaches to.
+const NEAR_STEPS: usize = 5;
 /// Factor by which a key zooms.
 const ZOOM: f64 = 1.5;
 /// Degrees by which an arrow key turns and tilts the relief.
@@ -333,7 +335,7 @@ impl App {
         let path = &self.snapshot().trajectory.as_ref()?.coordinates;
         let selected = self.selected()?;
         let here = path.get(selected)?;
-        let recent = path.get(selected.saturating_sub(SLICE_STEPS)..=selected)?;
+        let recent = path.get(selected.saturating_sub(NEAR_STEPS)..=selected)?;
         let furthest = |axis: usize| {
             let distances = recent.iter().map(|at| (at[axis] - here[axis]).abs());
             distances.fold(0.0, f64::max)
@@ -593,7 +595,7 @@ mod tests {
         app.update(Action::ScrubBack);
         app.update(Action::Neighbourhood);
         let window = app.window().unwrap();
-        let reach = SLICE_STEPS as f64 * (1.0 + MARGIN);
+        let reach = NEAR_STEPS as f64 * (1.0 + MARGIN);
         assert_eq!(window.x, [1.0 - reach, 1.0 + reach]);
         assert_eq!(window.y, [0.5 - reach / 2.0, 0.5 + reach / 2.0]);
     }

@@ -207,6 +207,8 @@ pub(crate) fn snapshot() -> Snapshot {
         lines: Some(33),
         done: 280,
         planned: 800,
+        rests: false,
+        error: Some(0.0123),
         seconds_left: Some(118.0),
         paused: false,
     };

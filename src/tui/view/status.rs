@@ -84,7 +84,7 @@ pub(crate) fn render_tiny(app: &App, area: Rect, buffer: &mut Buffer) {
     fit(pieces, area.width.into()).render(area, buffer);
 }
 
-/// The level that is being measured and how far it is.
+/// The level that is being measured, how far it is and how far off.
 fn progress(app: &App) -> Vec<Piece> {
     let theme = app.theme();
     let snapshot = app.snapshot();
@@ -99,10 +99,19 @@ fn progress(app: &App) -> Vec<Piece> {
         return Vec::new();
     }
     let Some(lines) = progress.lines else {
-        let done = snapshot.map.is_some();
-        let text = if done { "all measured" } else { "" };
-        return vec![Piece::new(3, vec![Span::styled(text, theme.faint())])];
+        return Vec::new();
     };
+    // How far off the map is expected to be between its points.
+    let error = progress.error.map(|error| {
+        let text = format!("±{}", facts::percent(error));
+        Piece::new(5, vec![Span::raw(text)])
+    });
+    if progress.rests {
+        let text = Span::styled("at rest", theme.faint());
+        return std::iter::once(Piece::new(3, vec![text]))
+            .chain(error)
+            .collect();
+    }
     let share = progress.done as f64 / progress.planned.max(1) as f64;
     let filled = (share.clamp(0.0, 1.0) * BAR as f64) as usize;
     let mut pieces = vec![
@@ -116,6 +125,7 @@ fn progress(app: &App) -> Vec<Piece> {
         ),
         Piece::new(5, vec![Span::raw(format!("{:.0} %", share * 100.0))]),
     ];
+    pieces.extend(error);
     if let Some(seconds) = progress.seconds_left {
         let left = format!("{} left", facts::duration(seconds));
         pieces.push(Piece::new(8, vec![Span::styled(left, theme.faint())]));

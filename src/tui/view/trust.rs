@@ -126,7 +126,17 @@ fn losses(app: &App) -> Vec<Line<'static>> {
         pair("accuracy", facts::accuracy(truth), facts::accuracy(map)),
     ];
     lines.extend(average(app));
+    lines.extend(error(app));
     lines
+}
+
+/// How far off the map is expected to be between the points that were measured.
+fn error(app: &App) -> Option<Line<'static>> {
+    let snapshot = app.snapshot();
+    let points = snapshot.map.as_ref()?.surface.measured();
+    let value = format!("±{}", facts::percent(snapshot.progress.error?));
+    let rest = format!(" of its range, {points} points");
+    Some(row(app, "map error", (value, Style::new()), rest))
 }
 
 /// What averaging the last checkpoints would change: of several numbers of them the best.
