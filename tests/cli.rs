@@ -739,3 +739,40 @@ fn an_orthogonal_pair_has_no_cosine() {
         assert!(losses[..i].iter().all(|b| a != b), "{}", norms[i]);
     }
 }
+
+#[test]
+fn devices_and_types_that_cannot_be_are_wrong_usage() {
+    let (run, data) = (fixture("mlp-fashion"), fixture("fashion-mnist"));
+    let refused = |more: &[&str]| {
+        let arguments = ["surface", &run, "--data", &data];
+        refusal(&[&arguments[..], more].concat(), 2)
+    };
+    let error = refused(&["--device", "cpu,tpu"]);
+    assert!(error.contains("expected auto, cpu, cuda:N or metal, got tpu"));
+    let error = refused(&["--device", "cpu", "--dtype", "bf16"]);
+    assert!(error.contains("--dtype bf16 --device cpu: the CPU has no matrix product in bf16"));
+    let error = refusal(&["watch", &run, "--device", "cpu", "--dtype", "bf16"], 2);
+    assert!(error.contains("expected f32 or f16, or a GPU"), "{error}");
+}
+
+#[test]
+fn half_precision_gives_the_same_surface_to_its_digits() {
+    let (run, data) = (fixture("resnet8-fashion"), fixture("fashion-mnist"));
+    let losses = |more: &[&str]| -> Vec<f64> {
+        let arguments = [
+            "surface", &run, "--data", &data, "--exact", "--format", "json",
+        ];
+        let found = json(&[&arguments[..], &SMALL, &["--device", "cpu,cpu"], more].concat());
+        let rows = array(&found["loss"]).iter().flat_map(|row| array(row));
+        rows.map(|loss| loss.as_f64().unwrap()).collect()
+    };
+    for bn in ["frozen", "recalibrated"] {
+        let full = losses(&["--bn", bn]);
+        let half = losses(&["--bn", bn, "--dtype", "f16"]);
+        assert_eq!(full.len(), 15);
+        for (full, half) in full.iter().zip(&half) {
+            let error = (full - half).abs() / full;
+            assert!(error > 0.0 && error < 5e-3, "{bn}: {full} and {half}");
+        }
+    }
+}

@@ -135,3 +135,16 @@ fn a_checkpoint_of_another_shape_is_named_and_stops_nothing() {
     add(run.path(), 395);
     watched.expect("checkpoint step 395");
 }
+
+#[test]
+fn two_devices_share_the_map_of_one_run() {
+    let run = tempfile::tempdir().unwrap();
+    for step in [0, 395, 1580] {
+        add(run.path(), step);
+    }
+    let data = fixture("fashion-mnist");
+    let more = ["--data", &data, "--samples", "64", "--device", "cpu,cpu"];
+    let watched = Watched::start(run.path(), &more);
+    watched.expect("device cpu,cpu");
+    watched.expect("map 65×65");
+}

@@ -18,9 +18,13 @@ struct Case {
 }
 
 fn case(name: &str) -> Case {
+    case_on(name, &Device::Cpu)
+}
+
+fn case_on(name: &str, device: &Device) -> Case {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models");
     let path = folder.join(name).with_extension("safetensors");
-    let mut tensors = safetensors::load(path, &Device::Cpu).unwrap();
+    let mut tensors = safetensors::load(path, device).unwrap();
     let (input, logits) = (tensors.remove("input"), tensors.remove("logits"));
     let layout = layout(tensors.iter().map(|(name, t)| (name.as_str(), t.dims())));
     Case {
@@ -94,7 +98,7 @@ fn largest(t: &Tensor) -> f32 {
 )]
 #[case::batch_norm("vgg16", "vgg16", "13 3×3 convolutions")]
 #[case::no_batch_norm_three_linears("vgg11_plain", "vgg11", "3 Linear layers, 5 classes")]
-fn logits_are_those_of_pytorch(#[case] file: &str, #[case] name: &str, #[case] evidence: &str) {
+fn networks_are_recognized(#[case] file: &str, #[case] name: &str, #[case] evidence: &str) {
     let case = case(file);
     let model = if name.ends_with("noshort") {
         name
@@ -109,16 +113,63 @@ fn logits_are_those_of_pytorch(#[case] file: &str, #[case] name: &str, #[case] e
         recognized.evidence
     );
     assert_eq!(recognized.classes, case.logits.dims()[1]);
-    let logits = recognized
-        .network
-        .forward(&case.weights, &case.input)
-        .unwrap();
-    assert_eq!(logits.dims(), case.logits.dims());
-    let error = largest(&(logits - &case.logits).unwrap());
-    assert!(
-        error < 1e-5 * largest(&case.logits).max(1.),
-        "off by {error}"
-    );
+}
+
+/// Every network of the fixtures; its shortcuts do not tell one from the other.
+const FILES: [&str; 8] = [
+    "mlp",
+    "resnet8",
+    "resnet14_downsample",
+    "resnet20_padded",
+    "resnet14_noshort",
+    "vgg9_ceil",
+    "vgg16",
+    "vgg11_plain",
+];
+
+/// How far the logits of a network are from PyTorch's in f32, as a share of the largest, when its layers
+/// are computed in a type.
+fn distance(file: &str, dtype: DType, device: &Device) -> f32 {
+    let case = case_on(file, device);
+    let model = if file.ends_with("noshort") {
+        "resnet14-noshort"
+    } else {
+        "auto"
+    };
+    let network = recognize(&case.layout, model, image(&case.input))
+        .unwrap()
+        .network;
+    let images = case.input.to_dtype(dtype).unwrap();
+    let logits = network.forward(&case.weights, &images).unwrap();
+    assert_eq!((logits.dtype(), logits.dims()), (dtype, case.logits.dims()));
+    let logits = logits.to_dtype(DType::F32).unwrap();
+    largest(&(logits - &case.logits).unwrap()) / largest(&case.logits).max(1.)
+}
+
+test_device!(logits_are_those_of_pytorch);
+fn logits_are_those_of_pytorch(device: &Device) {
+    for file in FILES {
+        let error = distance(file, DType::F32, device);
+        assert!(error < 1e-5, "{file}: off by {error}");
+    }
+}
+
+test_device!(half_precision_costs_its_digits_and_no_more);
+fn half_precision_costs_its_digits_and_no_more(device: &Device) {
+    for file in FILES {
+        for (dtype, bits) in [(DType::F16, 11), (DType::BF16, 8)] {
+            if device.is_cpu() && dtype == DType::BF16 {
+                continue;
+            }
+            let unit = 0.5f32.powi(bits);
+            let error = distance(file, dtype, device);
+            assert!(
+                error > unit / 64. && error < 16. * unit,
+                "{file} in {dtype:?}: off by {} units",
+                error / unit
+            );
+        }
+    }
 }
 
 #[rstest]
@@ -133,8 +184,8 @@ fn a_model_can_be_named_and_needs_no_image(#[case] file: &str, #[case] model: &s
     );
 }
 
-#[test]
-fn gradients_reach_every_parameter_of_every_network() {
+test_device!(gradients_reach_every_parameter_of_every_network);
+fn gradients_reach_every_parameter_of_every_network(device: &Device) {
     for file in [
         "mlp",
         "resnet8",
@@ -142,7 +193,7 @@ fn gradients_reach_every_parameter_of_every_network() {
         "vgg9_ceil",
         "vgg11_plain",
     ] {
-        let case = case(file);
+        let case = case_on(file, device);
         let var = candle_core::Var::from_tensor(&case.weights.flat).unwrap();
         let weights = Weights::new(var.as_tensor().clone(), Arc::new(case.layout.clone()));
         let recognized = recognize(&case.layout, "auto", None).unwrap();
@@ -367,4 +418,22 @@ fn an_image_that_no_pooling_fits_is_an_error_not_a_number() {
     let network = recognize(&case.layout, "auto", None).unwrap().network;
     let x = Tensor::zeros((1, 3, 64, 64), DType::F32, &Device::Cpu).unwrap();
     assert!(network.forward(&case.weights, &x).is_err());
+}
+
+#[test]
+fn the_widest_layer_is_the_largest_matrix_of_patches() {
+    let widest = |file: &str, image: [usize; 3]| {
+        let case = case(file);
+        let network = recognize(&case.layout, "auto", Some(image))
+            .unwrap()
+            .network;
+        network.graph(image).unwrap().widest(image)
+    };
+    // 20-9-9-3: the images themselves.
+    assert_eq!(widest("mlp", [1, 4, 5]).unwrap(), 20);
+    // Widths 4-6-8: 3×3 taps of 4 channels at full size; at half size 6 channels are less.
+    assert_eq!(widest("resnet8", [1, 9, 6]).unwrap(), 9 * 6 * 4 * 9);
+    // 4 channels at 32×32, before the first of its pools.
+    assert_eq!(widest("vgg16", [3, 32, 32]).unwrap(), 32 * 32 * 4 * 9);
+    assert!(widest("vgg16", [3, 1, 1]).is_err());
 }
