@@ -763,7 +763,7 @@ fn half_precision_gives_the_same_surface_to_its_digits() {
             "surface", &run, "--data", &data, "--exact", "--format", "json",
         ];
         let found = json(&[&arguments[..], &SMALL, &["--device", "cpu,cpu"], more].concat());
-        let rows = array(&found["loss"]).iter().flat_map(|row| array(row));
+        let rows = array(&found["loss"]).iter().flat_map(array);
         rows.map(|loss| loss.as_f64().unwrap()).collect()
     };
     for bn in ["frozen", "recalibrated"] {

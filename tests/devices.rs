@@ -41,7 +41,7 @@ fn plan() -> Plan {
             directions: Directions::Random {
                 seed: 1,
                 norm: Norm::Filter,
-                ignore: Ignore::BiasBn,
+                ignore: Ignore::Biasbn,
                 orthogonal: false,
             },
             batch_norm: BatchNorm::Frozen,
@@ -52,12 +52,12 @@ fn plan() -> Plan {
 }
 
 /// All reports up to the end of the plan.
-fn reports(devices: &[Place]) -> Vec<Report> {
+fn reports(devices: &[Place], precision: Precision) -> Vec<Report> {
     let setup = Setup {
         data: Some(isoloss::data::Request::whole("digits")),
         model: "auto".into(),
         devices: devices.to_vec(),
-        precision: Precision::F32,
+        precision,
         batch: None,
     };
     let ((requests, served), (send, reports)) = (channel(), channel());
@@ -103,7 +103,8 @@ fn others(reports: Vec<Report>) -> Vec<Report> {
 
 #[test]
 fn two_devices_give_what_one_gives_and_speak_as_one() {
-    let [one, two] = [&[Place::Cpu][..], &[Place::Cpu, Place::Cpu]].map(reports);
+    let [one, two] = [&[Place::Cpu][..], &[Place::Cpu, Place::Cpu]]
+        .map(|devices| reports(devices, Precision::F32));
     let losses = [losses(&one), losses(&two)];
     assert!(losses[0][0] != losses[0][24]);
     assert_eq!(losses[0], losses[1]);
@@ -115,7 +116,7 @@ fn two_devices_give_what_one_gives_and_speak_as_one() {
             &Report::Device("cpu,cpu".into())
         )
     );
-    assert!(matches!(one[1], Report::Data { samples: 1797, .. }));
+    assert!(matches!(one[1], Report::Data { samples: 1437, .. }));
     assert!(matches!(&one[2], Report::Model { name, .. } if name == "mlp"));
     assert_eq!(one[3..], [Report::Done(3)]);
     assert_eq!(one[1..], two[1..]);
@@ -123,8 +124,11 @@ fn two_devices_give_what_one_gives_and_speak_as_one() {
 
 #[test]
 fn a_device_that_does_not_open_is_told_and_the_others_measure() {
-    let both = reports(&[ABSENT, Place::Cpu]);
-    assert_eq!(losses(&both), losses(&reports(&[Place::Cpu])));
+    let both = reports(&[ABSENT, Place::Cpu], Precision::F32);
+    assert_eq!(
+        losses(&both),
+        losses(&reports(&[Place::Cpu], Precision::F32))
+    );
     let others = others(both);
     assert_eq!(others[0], Report::Device("cpu".into()));
     assert!(matches!(&others[1], Report::Lost(why) if why.starts_with("device cuda:4096: ")));
@@ -132,7 +136,7 @@ fn a_device_that_does_not_open_is_told_and_the_others_measure() {
 
 #[test]
 fn without_a_device_the_model_is_told_and_plans_fail() {
-    let told = reports(&[ABSENT]);
+    let told = reports(&[ABSENT], Precision::Bf16);
     let no_data =
         |report: &Report| matches!(report, Report::NoData(why) if why.starts_with("device cuda:"));
     assert!(no_data(&told[0]), "{told:?}");

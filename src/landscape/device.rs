@@ -86,12 +86,12 @@ fn accelerator() -> Option<Place> {
 /// loss is taken from the logits in f64, whatever it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 pub enum Precision {
-    /// 24 bits.
+    /// 24 significant bits.
     #[default]
     F32,
-    /// 8 bits, over the range of f32.
+    /// 8 significant bits, over the range of f32.
     Bf16,
-    /// 11 bits; beyond 65504 a loss is not a number.
+    /// 11 significant bits; beyond 65504 a loss is not a number.
     F16,
 }
 
@@ -125,16 +125,6 @@ pub struct Compute {
 }
 
 impl Compute {
-    /// In f32 on the CPU.
-    #[must_use]
-    pub fn cpu() -> Self {
-        Self {
-            device: Device::Cpu,
-            precision: Precision::F32,
-            batch: None,
-        }
-    }
-
     /// Opens a device, and says which it became. The thread that calls this is the one that uses it.
     ///
     /// # Errors

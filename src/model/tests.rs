@@ -433,7 +433,7 @@ fn the_widest_layer_is_the_largest_matrix_of_patches() {
     assert_eq!(widest("mlp", [1, 4, 5]).unwrap(), 20);
     // Widths 4-6-8: 3×3 taps of 4 channels at full size; at half size 6 channels are less.
     assert_eq!(widest("resnet8", [1, 9, 6]).unwrap(), 9 * 6 * 4 * 9);
-    // 4 channels at 32×32, before the first of its pools.
-    assert_eq!(widest("vgg16", [3, 32, 32]).unwrap(), 32 * 32 * 4 * 9);
+    // Widths 2-2-pool-4: 3×3 taps of the 3 channels of the images.
+    assert_eq!(widest("vgg16", [3, 32, 32]).unwrap(), 32 * 32 * 3 * 9);
     assert!(widest("vgg16", [3, 1, 1]).is_err());
 }

@@ -60,8 +60,8 @@ pub(super) struct Board<R> {
     pub(super) over: bool,
     /// Surveyors that can measure.
     pub(super) able: usize,
-    /// What was said last about the samples and about the model: all find out the same.
-    told: [Option<Report>; 2],
+    /// What was said last about the samples and about the model, and for which plan: all find out the same.
+    told: [Option<(u64, Report)>; 2],
 }
 
 impl<R: FnMut(Report) -> bool> Board<R> {
@@ -90,15 +90,23 @@ impl<R: FnMut(Report) -> bool> Board<R> {
         self.over |= !(self.report)(report);
     }
 
-    /// Reports something about the samples or the model, where it is new.
-    pub(super) fn tell(&mut self, finding: Report) {
+    /// Reports something about the samples or the model that was found for a plan, where it is new.
+    pub(super) fn tell(&mut self, generation: u64, finding: Report) {
         let subject = match finding {
             Report::Data { .. } | Report::NoData(_) => 0,
             _ => 1,
         };
-        if self.told[subject].as_ref() != Some(&finding) {
-            self.told[subject] = Some(finding.clone());
-            self.report(finding);
+        let told = &mut self.told[subject];
+        let (since, is_new) = match told {
+            Some((since, last)) => (*since, *last != finding),
+            None => (0, true),
+        };
+        // A device may be late with what it found for a plan that others have left behind.
+        if generation >= since {
+            *told = Some((generation, finding.clone()));
+            if is_new {
+                self.report(finding);
+            }
         }
     }
 
@@ -120,6 +128,21 @@ impl<R: FnMut(Report) -> bool> Board<R> {
     fn sheet(&mut self, plan: &Arc<Plan>) -> Option<&mut Sheet> {
         let mut sheets = self.first.iter_mut().chain(&mut self.work);
         sheets.find(|sheet| Arc::ptr_eq(&sheet.plan, plan))
+    }
+
+    /// Takes a surveyor's answer; an error is that of a device which cannot compute what another may.
+    pub(super) fn settle(
+        &mut self,
+        task: &Task,
+        found: Result<Value, LandscapeError>,
+    ) -> Result<(), String> {
+        match found {
+            Err(LandscapeError::Candle(error)) if self.able > 1 => Err(error.to_string()),
+            found => {
+                self.answer(task, found);
+                Ok(())
+            }
+        }
     }
 
     /// Reports what was found, unless nobody waits for it any more.

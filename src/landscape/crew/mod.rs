@@ -13,11 +13,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
 
-use crate::data;
+use crate::data::{self, Dataset};
 
 use self::board::{Board, Task};
 use super::LandscapeError;
-use super::device::{Compute, Place};
+use super::device::{Compute, Place, Precision};
 use super::surveyor::{Plan, Report, Request, Setup, Surveyor, Value};
 
 /// Serves requests until their sender is gone or `report` returns false.
@@ -31,46 +31,35 @@ where
         None => Err(LandscapeError::NoData),
     };
     let data = data.map(Arc::new).map_err(|error| error.to_string());
+    // Every machine opens this; without samples the model is still recognized.
+    let without_device = Setup {
+        precision: Precision::F32,
+        ..setup.clone()
+    };
     thread::scope(|scope| {
-        let samples = data.as_ref().ok();
-        let openings: Vec<_> = (setup.devices.iter())
+        let hired: Vec<_> = (setup.devices.iter())
             .map(|place| {
-                let (opened, opening) = channel();
-                let samples = samples.cloned();
-                start(scope, *place, &crew, move |crew| {
-                    let compute = open(*place, setup);
-                    let told = compute.as_ref().map(|(_, became)| *became);
-                    let _ = opened.send(told.map_err(Clone::clone));
-                    if let Ok((compute, became)) = compute {
-                        crew.employ(Surveyor::new(setup.clone(), samples, compute), became);
-                    }
-                });
-                opening
+                let samples = data.as_ref().ok().cloned();
+                hire(scope, &crew, setup, *place, samples)
             })
             .collect();
-        let openings = openings.into_iter().zip(&setup.devices);
-        let openings = openings.map(|(opening, place)| {
-            let no_thread = || format!("device {place}: the system has no thread for it");
-            opening.recv().unwrap_or_else(|_| Err(no_thread()))
+        let openings = hired.iter().map(|opening| match opening.recv() {
+            Ok(opened) => opened,
+            Err(closed) => Err(closed.to_string()),
         });
         let mustered = crew.muster(openings.collect());
         if mustered.is_err() {
-            // Without samples the model is still recognized.
-            start(scope, Place::Cpu, &crew, |crew| {
-                crew.employ(
-                    Surveyor::new(setup.clone(), None, Compute::cpu()),
-                    Place::Cpu,
-                );
-            });
+            hire(scope, &crew, &without_device, Place::Cpu, None);
         }
-        crew.board().tell(match (mustered, &data) {
+        let found = match (mustered, &data) {
             (Err(reason), _) => Report::NoData(reason),
             (Ok(()), Err(reason)) => Report::NoData(reason.clone()),
             (Ok(()), Ok(data)) => Report::Data {
                 name: data.name.clone(),
                 samples: data.labels.len(),
             },
-        });
+        };
+        crew.board().tell(0, found);
         for request in requests {
             crew.post(request);
         }
@@ -78,17 +67,33 @@ where
     });
 }
 
-/// Starts the thread that owns a device. Where the system has none, `work` is dropped.
-fn start<'scope, 'env, R: Send>(
+/// Starts a surveyor on a thread that opens and owns its device, and says how the opening went.
+fn hire<'scope, 'env, R>(
     scope: &'scope Scope<'scope, 'env>,
-    place: Place,
     crew: &'env Crew<R>,
-    work: impl FnOnce(&Crew<R>) + Send + 'scope,
-) {
+    setup: &'env Setup,
+    place: Place,
+    samples: Option<Arc<Dataset>>,
+) -> Receiver<Result<Place, String>>
+where
+    R: FnMut(Report) -> bool + Send,
+{
+    let (send, opening) = channel();
+    let opened = send.clone();
+    let work = move || match open(place, setup) {
+        Ok((compute, became)) => {
+            let _ = opened.send(Ok(became));
+            crew.employ(Surveyor::new(setup.clone(), samples, compute), became);
+        }
+        Err(reason) => {
+            let _ = opened.send(Err(reason));
+        }
+    };
     let thread = thread::Builder::new().name(format!("surveyor {place}"));
-    if let Err(error) = thread.spawn_scoped(scope, move || work(crew)) {
-        tracing::error!("surveyor {place}: {error}");
+    if let Err(error) = thread.spawn_scoped(scope, work) {
+        let _ = send.send(Err(format!("device {place}: no thread for it: {error}")));
     }
+    opening
 }
 
 /// Opens a device on its own thread. Where a driver's library is missing it may panic.
@@ -184,29 +189,23 @@ impl<R: FnMut(Report) -> bool> Crew<R> {
         while let Some(task) = self.next() {
             let measured = catch_unwind(AssertUnwindSafe(|| measure(&task.plan, task.index)));
             let mut board = self.board();
-            let lost = match measured {
+            let settled = match measured {
                 Ok((findings, found)) => {
-                    findings.into_iter().for_each(|finding| board.tell(finding));
-                    match found {
-                        // What one device cannot compute another may.
-                        Err(LandscapeError::Candle(error)) if board.able > 1 => {
-                            Some(error.to_string())
-                        }
-                        found => {
-                            board.answer(&task, found);
-                            None
-                        }
+                    for finding in findings {
+                        board.tell(task.plan.generation, finding);
                     }
+                    board.settle(&task, found)
                 }
-                Err(panic) => Some(message(&*panic).to_owned()),
+                Err(panic) => Err(message(&*panic).to_owned()),
             };
-            if let Some(reason) = &lost {
+            if let Err(reason) = settled {
                 tracing::error!("{place}: {reason}");
-                board.lose(place, &task, reason);
-            }
-            if lost.is_some() || board.over {
+                board.lose(place, &task, &reason);
                 self.changed.notify_all();
                 return;
+            }
+            if board.over {
+                self.changed.notify_all();
             }
         }
     }

@@ -14,7 +14,7 @@ use super::density::density;
 use super::product::{Curvature, KEEP_GRAPH};
 use super::{Effort, extremes};
 use crate::data::{Dataset, Split};
-use crate::landscape::device::Compute;
+use crate::landscape::device::{Compute, Precision};
 use crate::landscape::objective::Objective;
 use crate::model::{Weights, recognize};
 use crate::run::format::{Dtype, TensorInfo};
@@ -71,8 +71,9 @@ fn tiny(name: &str, batch: usize) -> (Objective, Weights) {
     };
     let recognized = recognize(&layout, "auto", Some(data.shape)).unwrap();
     let compute = Compute {
+        device: Device::Cpu,
+        precision: Precision::F32,
         batch: Some(batch),
-        ..Compute::cpu()
     };
     let objective = Objective::new(&recognized, Arc::clone(&layout), &data, &compute).unwrap();
     let slots = layout.slots().iter();
