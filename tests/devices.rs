@@ -11,6 +11,7 @@ mod program;
 
 use std::sync::mpsc::channel;
 use std::thread;
+use std::time::Duration;
 
 use isoloss::data::Split;
 use isoloss::landscape::crew::serve;
@@ -68,7 +69,7 @@ fn reports(devices: &[Place], precision: Precision) -> Vec<Report> {
         all.last(),
         Some(Report::Done(_) | Report::Failed { index: None, .. })
     ) {
-        all.push(reports.recv().unwrap());
+        all.push(reports.recv_timeout(Duration::from_secs(60)).unwrap());
     }
     drop(requests);
     crew.join().unwrap();

@@ -57,7 +57,7 @@ pub(super) struct MeasureOptions {
         default_value = "auto"
     )]
     pub(super) device: Vec<Place>,
-    /// The type in which forward passes are computed; the CPU has no bf16, curvature is always f32
+    /// The type in which forward passes are computed; the CPU has no bf16, and its f16 is slow; curvature is always f32
     #[arg(long, value_enum, default_value = "f32")]
     pub(super) dtype: Precision,
     /// Samples a forward pass takes at once; by default as many as fit

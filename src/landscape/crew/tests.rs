@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Barrier;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use rstest::rstest;
 
@@ -237,7 +238,7 @@ fn with_a_broken_one(spots: usize, how: Break) -> Vec<Report> {
         crew.post(Request::Measure(plan(1, spots)));
         let mut all = Vec::new();
         while all.last() != Some(&Report::Done(1)) {
-            all.push(reports.recv().unwrap());
+            all.push(reports.recv_timeout(Duration::from_secs(60)).unwrap());
         }
         crew.dismiss();
         all
