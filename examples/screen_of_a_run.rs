@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use isoloss::data::Request;
+use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::surveyor::Setup;
 use isoloss::session::snapshot::Snapshot;
 use isoloss::session::{Options, Session};
@@ -43,7 +44,8 @@ fn surveyed(run: PathBuf, data: PathBuf) -> Result<Arc<Snapshot>, Box<dyn Error>
         setup: Setup {
             data: Some(Request::whole(data)),
             model: "auto".into(),
-            device: "cpu".into(),
+            devices: vec![Place::Cpu],
+            precision: Precision::F32,
             batch: None,
         },
         batch_norm: BatchNorm::Frozen,

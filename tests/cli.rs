@@ -739,3 +739,39 @@ fn an_orthogonal_pair_has_no_cosine() {
         assert!(losses[..i].iter().all(|b| a != b), "{}", norms[i]);
     }
 }
+
+#[test]
+fn devices_and_types_that_cannot_be_are_wrong_usage() {
+    let (run, data) = (fixture("mlp-fashion"), fixture("fashion-mnist"));
+    let refused = |more: &[&str]| {
+        let arguments = ["surface", &run, "--data", &data];
+        refusal(&[&arguments[..], more].concat(), 2)
+    };
+    let error = refused(&["--device", "cpu,tpu"]);
+    assert!(error.contains("expected auto, cpu, cuda:N or metal, got tpu"));
+    let error = refused(&["--device", "cpu", "--dtype", "bf16"]);
+    assert!(error.contains("--dtype bf16 --device cpu: the CPU has no matrix product in bf16"));
+    let error = refusal(&["watch", &run, "--device", "cpu", "--dtype", "bf16"], 2);
+    assert!(error.contains("expected f32 or f16, or a GPU"), "{error}");
+}
+
+#[test]
+fn half_precision_gives_the_same_surface_to_its_digits() {
+    let (run, data) = (fixture("resnet8-fashion"), fixture("fashion-mnist"));
+    let losses = |more: &[&str]| -> Vec<f64> {
+        let arguments = ["surface", &run, "--data", &data, "--plane", "random"];
+        let few = ["--samples", "16", "--x=-1:1:3", "--y=-1:1:2", "--exact"];
+        let others = ["--device", "cpu,cpu", "--format", "json"];
+        let found = json(&[&arguments[..], &few, &others, more].concat());
+        let rows = array(&found["loss"]).iter().flat_map(array);
+        rows.map(|loss| loss.as_f64().unwrap()).collect()
+    };
+    for bn in ["frozen", "recalibrated"] {
+        let full = losses(&["--bn", bn]);
+        let half = losses(&["--bn", bn, "--dtype", "f16"]);
+        assert_eq!(full.len(), 6);
+        let error = |(full, half): (&f64, &f64)| (full - half).abs() / full;
+        let error = full.iter().zip(&half).map(error).fold(0.0, f64::max);
+        assert!(error > 1e-5 && error < 5e-3, "{bn}: {error}");
+    }
+}

@@ -135,3 +135,18 @@ fn a_checkpoint_of_another_shape_is_named_and_stops_nothing() {
     add(run.path(), 395);
     watched.expect("checkpoint step 395");
 }
+
+#[test]
+fn two_devices_share_a_map_and_a_third_that_does_not_open_is_told() {
+    let run = tempfile::tempdir().unwrap();
+    for step in [0, 395, 1580] {
+        add(run.path(), step);
+    }
+    let data = fixture("fashion-mnist");
+    let more = ["--data", &data, "--samples", "64", "--device"];
+    let more = [&more[..], &["cpu,cuda:4096,cpu"]].concat();
+    let watched = Watched::start(run.path(), &more);
+    watched.expect("device cpu,cpu");
+    watched.expect("notice: device cuda:4096: ");
+    watched.expect("map 65×65");
+}

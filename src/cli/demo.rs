@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::data::{self, Count, Order, Request};
 use crate::demo::{DemoOptions, train};
 use crate::landscape::curvature::product::KEEP_GRAPH;
+use crate::landscape::device::{Place, Precision};
 use crate::landscape::surveyor::Setup;
 use crate::report::summary;
 use crate::session::snapshot::{CheckpointState, Snapshot};
@@ -68,7 +69,8 @@ impl Demo {
                     ..Request::whole("digits")
                 }),
                 model: "auto".into(),
-                device: "auto".into(),
+                devices: vec![Place::Auto],
+                precision: Precision::F32,
                 batch: None,
             },
             batch_norm: BatchNorm::Frozen,

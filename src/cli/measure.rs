@@ -1,8 +1,9 @@
 //! What a measuring command stands on: the recognized model and its samples, on the device.
 
 use crate::data::{self, Split};
+use crate::landscape::LandscapeError;
+use crate::landscape::device::{Compute, Place};
 use crate::landscape::objective::Objective;
-use crate::landscape::{LandscapeError, device};
 use crate::model;
 use crate::run::Checkpoint;
 use crate::weights::member::Shape;
@@ -20,7 +21,8 @@ pub(super) struct Measured {
 impl MeasureOptions {
     /// Recognizes the model of these shapes and loads the samples of a split.
     pub(super) fn objective(&self, shape: &Shape, split: Split) -> anyhow::Result<Measured> {
-        let mut request = self.request().ok_or(LandscapeError::NoData)?;
+        let setup = self.setup()?;
+        let mut request = setup.data.ok_or(LandscapeError::NoData)?;
         request.split = split;
         let samples = data::load(&request)?;
         let recognized = model::recognize(&shape.layout, &self.model, Some(samples.shape))
@@ -28,10 +30,9 @@ impl MeasureOptions {
                 path: shape.first.path.clone(),
                 source,
             })?;
-        let (device, _) = device::open(&self.device)?;
-        let batch = self.setup().batch;
-        let objective =
-            Objective::new(&recognized, shape.layout.clone(), &samples, &device, batch)?;
+        let place = setup.devices.first().copied().unwrap_or(Place::Auto);
+        let (compute, _) = Compute::open(place, setup.precision, setup.batch)?;
+        let objective = Objective::new(&recognized, shape.layout.clone(), &samples, &compute)?;
         Ok(Measured {
             model: recognized.name,
             objective,

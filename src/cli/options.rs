@@ -7,10 +7,13 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::data::{Count, Order, Request, Split};
+use crate::landscape::device::{Place, Precision};
 use crate::landscape::surveyor::Setup;
 use crate::plot::relief::View;
 use crate::run::Checkpoint;
 use crate::run::scan::{self, Opened};
+
+use super::output::Usage;
 
 /// Which state dict of a checkpoint.
 #[derive(Clone, Debug, Args)]
@@ -45,10 +48,19 @@ pub(super) struct MeasureOptions {
     /// vgg19, densenet121
     #[arg(long, default_value = "auto")]
     pub(super) model: String,
-    /// Where to measure: auto, cpu, cuda:N, metal
-    #[arg(long, default_value = "auto")]
-    pub(super) device: String,
-    /// Samples a forward pass takes at once
+    /// Where to measure: auto, cpu, cuda:N, metal; a live session shares its points among those of a list
+    /// (cuda:0,cuda:1), other commands take the first
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "DEVICE",
+        default_value = "auto"
+    )]
+    pub(super) device: Vec<Place>,
+    /// The type in which forward passes are computed; the CPU has no bf16, and its f16 is slow; curvature is always f32
+    #[arg(long, value_enum, default_value = "f32")]
+    pub(super) dtype: Precision,
+    /// Samples a forward pass takes at once; by default as many as fit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) batch: Option<u32>,
     /// Seed of the samples and of random directions
@@ -72,14 +84,20 @@ impl MeasureOptions {
     }
 
     /// All that stays the same for a session.
-    #[must_use]
-    pub(super) fn setup(&self) -> Setup {
-        Setup {
+    pub(super) fn setup(&self) -> Result<Setup, Usage> {
+        let cpu = self.device.iter().find(|place| place.is_cpu());
+        if let Some(place) = cpu.filter(|_| !self.dtype.suits_cpu()) {
+            return Err(Usage(format!(
+                "--dtype bf16 --device {place}: the CPU has no matrix product in bf16, expected f32 or f16, or a GPU"
+            )));
+        }
+        Ok(Setup {
             data: self.request(),
             model: self.model.clone(),
-            device: self.device.clone(),
+            devices: self.device.clone(),
+            precision: self.dtype,
             batch: self.batch.map(|batch| batch as usize),
-        }
+        })
     }
 }
 

@@ -35,12 +35,13 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn run(self) -> anyhow::Result<()> {
+        let setup = self.measure.setup()?;
         startup::be_nice();
         let start = |run: PathBuf| {
             Session::start(Options {
                 run,
                 key: self.key.key.clone(),
-                setup: self.measure.setup(),
+                setup: setup.clone(),
                 batch_norm: self.bn,
             })
         };

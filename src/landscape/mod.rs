@@ -1,5 +1,6 @@
 //! The loss around a checkpoint: where to measure next, what was measured, who measures it.
 
+pub mod crew;
 pub mod curvature;
 pub mod device;
 pub mod explore;
@@ -23,10 +24,10 @@ use crate::weights::WeightsError;
 #[derive(Debug, thiserror::Error)]
 pub enum LandscapeError {
     /// The device does not open.
-    #[error("device {name}: {why}")]
+    #[error("device {place}: {why}")]
     Device {
         /// As the user gave it.
-        name: String,
+        place: device::Place,
         /// The reason.
         why: String,
     },

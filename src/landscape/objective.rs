@@ -1,8 +1,9 @@
 //! The loss at a point of weight space (math.md 1, 2).
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{Device, Storage, Tensor, TensorId};
+use candle_core::{DType, Device, Storage, Tensor, TensorId};
 use rayon::prelude::*;
 
 use crate::data::Dataset;
@@ -12,13 +13,16 @@ use crate::weights::layout::Layout;
 use crate::weights::recipe::{BatchNorm, Plane};
 
 use super::LandscapeError;
+use super::device::Compute;
 use super::sharpness::{CriticalStep, critical_step};
 use super::surface::Measure;
 
-/// Samples a forward pass takes at once where the user does not say. On a CPU batches run beside one
-/// another and their activations should stay in cache; a GPU wants work, bounded by candle's im2col buffer.
+/// Samples a forward pass on the CPU takes at once where the user does not say: batches run beside one
+/// another and their activations should stay in cache.
 const BATCH_CPU: usize = 64;
-const BATCH_GPU: usize = 512;
+/// A GPU wants work: as many samples as keep candle's im2col buffer, a new one for each convolution,
+/// within so many bytes.
+const BUFFER: usize = 512 << 20;
 
 /// Images of shape (B, C, H, W) and their labels.
 pub(super) type Batch = (Tensor, Vec<u32>);
@@ -36,8 +40,12 @@ pub struct Objective {
     first: Mutex<Option<(TensorId, FirstLayer)>>,
     layout: Arc<Layout>,
     device: Device,
+    /// The type in which layers are computed.
+    dtype: DType,
     /// Together every sample once.
     batches: Vec<Batch>,
+    /// Samples that a forward pass takes at once, less than a batch has where the device had no room.
+    at_once: AtomicUsize,
     samples: usize,
 }
 
@@ -50,8 +58,7 @@ impl Objective {
         recognized: &Recognized,
         layout: Arc<Layout>,
         data: &Dataset,
-        device: &Device,
-        batch: Option<usize>,
+        compute: &Compute,
     ) -> Result<Self, LandscapeError> {
         if data.labels.is_empty() {
             return Err(LandscapeError::NoSamples(data.name.clone()));
@@ -69,12 +76,15 @@ impl Objective {
                 classes: recognized.classes,
             });
         }
-        let default = if device.is_cpu() {
-            BATCH_CPU
-        } else {
-            BATCH_GPU
+        let (device, dtype) = (&compute.device, compute.precision.dtype());
+        let batch = match compute.batch {
+            Some(batch) => batch.max(1),
+            None if device.is_cpu() => BATCH_CPU,
+            None => {
+                let widest = recognized.network.graph(data.shape)?.widest(data.shape)?;
+                batch_within(BUFFER, widest, dtype)
+            }
         };
-        let batch = batch.unwrap_or(default).max(1);
         let [channels, height, width] = data.shape;
         let pixels = data.pixels.chunks(batch * channels * height * width);
         let batches = pixels
@@ -84,8 +94,7 @@ impl Objective {
                 Ok((Tensor::from_slice(pixels, shape, device)?, labels.to_vec()))
             })
             .collect::<Result<_, LandscapeError>>()?;
-        let kernels = device
-            .is_cpu()
+        let kernels = (device.is_cpu() && dtype == DType::F32)
             .then(|| Kernels::of(recognized.network.as_ref(), data.shape));
         Ok(Self {
             network: Arc::clone(&recognized.network),
@@ -93,7 +102,9 @@ impl Objective {
             first: Mutex::default(),
             layout,
             device: device.clone(),
+            dtype,
             batches,
+            at_once: batch.into(),
             samples: data.labels.len(),
         })
     }
@@ -139,7 +150,9 @@ impl Objective {
             first: Mutex::default(),
             layout: Arc::clone(&self.layout),
             device: self.device.clone(),
+            dtype: self.dtype,
             batches,
+            at_once: self.at_once.load(Ordering::Relaxed).into(),
             samples,
         })
     }
@@ -225,10 +238,11 @@ impl Objective {
                 .map(|batch| self.sums(weights, batch))
                 .collect::<Result<_, _>>()?
         } else {
-            let batches = self.batches.iter();
-            batches
-                .map(|batch| self.sums(weights, batch))
-                .collect::<Result<_, _>>()?
+            with_room(&self.at_once, |most| {
+                let batches = self.batches(most)?;
+                let sums = batches.iter().map(|batch| self.sums(weights, batch));
+                sums.collect()
+            })?
         };
         // In the order of the samples, so that the sum does not depend on the threads.
         let loss: f64 = sums.iter().map(|sums| sums.0).sum();
@@ -302,7 +316,11 @@ impl Objective {
         weights: &Weights,
         (images, labels): &Batch,
     ) -> Result<(f64, usize), LandscapeError> {
-        let logits = self.network.forward(weights, images)?.to_vec2::<f32>()?;
+        let logits = self
+            .network
+            .forward(weights, &images.to_dtype(self.dtype)?)?
+            .to_dtype(DType::F32)?
+            .to_vec2::<f32>()?;
         Ok(sums(logits.iter().map(Vec::as_slice), labels))
     }
 
@@ -360,6 +378,35 @@ impl ResidentPlane {
         let coefficients = Tensor::from_slice(&coefficients, (1, 3), self.rows.device())?;
         Ok(coefficients.matmul(&self.rows)?.squeeze(0)?)
     }
+}
+
+/// Samples of which the layer with the most numbers, `widest` for each, stays within so many bytes.
+fn batch_within(bytes: usize, widest: usize, dtype: DType) -> usize {
+    let sample = widest.saturating_mul(dtype.size_in_bytes());
+    (bytes / sample.max(1)).max(1)
+}
+
+/// Calls `work` with the number of samples it may take at once, and with half of that as long as the
+/// device has no room; what it had room for counts from then on.
+fn with_room<T>(
+    at_once: &AtomicUsize,
+    mut work: impl FnMut(usize) -> Result<T, LandscapeError>,
+) -> Result<T, LandscapeError> {
+    loop {
+        let samples = at_once.load(Ordering::Relaxed);
+        match work(samples) {
+            Err(LandscapeError::Candle(error)) if samples > 1 && is_out_of_memory(&error) => {
+                tracing::info!("no room for {samples} samples at once, trying half");
+                at_once.store(samples / 2, Ordering::Relaxed);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// candle has no kind of its own for this error of the CUDA driver.
+fn is_out_of_memory(error: &candle_core::Error) -> bool {
+    error.to_string().contains("CUDA_ERROR_OUT_OF_MEMORY")
 }
 
 /// Sum of losses and number of correct predictions.
@@ -425,6 +472,60 @@ mod tests {
         assert_eq!(predicted(&[1.0, 3.0, 3.0]), 1);
         assert_eq!(predicted(&[f32::NAN; 3]), 0);
         assert_eq!(predicted(&[5.0, f32::NAN, 6.0]), 1);
+    }
+
+    #[test]
+    fn a_batch_is_as_large_as_the_buffer_allows_and_at_least_one_sample() {
+        // The first stage of a ResNet-20: 32×32 places, 16 channels, 3×3 taps, 4 bytes: 589824 a sample.
+        let stage = 32 * 32 * 16 * 9;
+        assert_eq!(batch_within(512 << 20, stage, DType::F32), 910);
+        assert_eq!(batch_within(512 << 20, stage, DType::BF16), 1820);
+        assert_eq!(batch_within(589_824 * 7, stage, DType::F32), 7);
+        assert_eq!(batch_within(589_824 * 7 - 1, stage, DType::F32), 6);
+        assert_eq!(batch_within(589_823, stage, DType::F32), 1);
+        assert_eq!(batch_within(512 << 20, usize::MAX, DType::F32), 1);
+    }
+
+    fn no_room() -> LandscapeError {
+        let driver = "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")";
+        candle_core::Error::Cuda(driver.into())
+            .context("conv2d")
+            .into()
+    }
+
+    #[test]
+    fn without_room_a_batch_is_halved_and_that_is_remembered() {
+        let at_once = AtomicUsize::new(100);
+        let mut tried = Vec::new();
+        let mut measure = |room: usize| {
+            with_room(&at_once, |samples| {
+                tried.push(samples);
+                if samples > room {
+                    Err(no_room())
+                } else {
+                    Ok(samples)
+                }
+            })
+        };
+        assert_eq!(measure(30).ok(), Some(25));
+        assert_eq!(measure(30).ok(), Some(25));
+        assert_eq!(
+            measure(0).err().map(|e| e.to_string()),
+            Some(no_room().to_string())
+        );
+        assert_eq!(tried, [100, 50, 25, 25, 25, 12, 6, 3, 1]);
+    }
+
+    #[test]
+    fn other_errors_are_not_tried_again() {
+        let at_once = AtomicUsize::new(100);
+        let mut tries = 0;
+        let failed = with_room(&at_once, |_| -> Result<(), _> {
+            tries += 1;
+            Err(candle_core::Error::Msg("CUDA_ERROR_ILLEGAL_ADDRESS".into()).into())
+        });
+        assert!(failed.is_err());
+        assert_eq!((tries, at_once.into_inner()), (1, 100));
     }
 
     #[test]

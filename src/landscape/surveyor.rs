@@ -1,13 +1,10 @@
-//! The worker that owns the compute device: it is told a plan of points and answers with losses.
+//! The worker that owns a compute device, and the messages between it and those who want losses.
 //!
-//! What it is told and what it answers are plain serde messages, so that the same loop can run in
-//! another process with nothing but the transport changed. A newer plan cancels an older one
-//! between two points.
+//! What it is told and what it answers are plain serde messages, so that it can run in another process
+//! with nothing but the transport changed. How several share a plan is told in `crew`.
 
-use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, RecvError, TryRecvError};
+use std::sync::Arc;
 
-use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{self, Dataset, Split};
@@ -17,12 +14,13 @@ use crate::weights::direction;
 use crate::weights::member::{Member, Shape};
 use crate::weights::recipe::{Plane, Recipe};
 
+use super::LandscapeError;
 use super::curvature::product::Curvature;
 use super::curvature::{Effort, Extremes, extremes};
+use super::device::{Compute, Place, Precision};
 use super::objective::{Objective, ResidentPlane};
 use super::sharpness::CriticalStep;
 use super::surface::Measure;
-use super::{LandscapeError, device};
 
 /// What stays the same for a whole session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,8 +29,10 @@ pub struct Setup {
     pub data: Option<data::Request>,
     /// `auto` or the name of an architecture.
     pub model: String,
-    /// `auto`, `cpu`, `cuda:N` or `metal`.
-    pub device: String,
+    /// Each has a surveyor.
+    pub devices: Vec<Place>,
+    /// The type in which layers are computed.
+    pub precision: Precision,
     /// Samples a forward pass takes at once.
     pub batch: Option<usize>,
 }
@@ -100,8 +100,10 @@ pub enum Request {
 /// What the surveyor answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Report {
-    /// The device that was opened.
+    /// The devices that were opened.
     Device(String),
+    /// A device did not open or broke; one sentence says which and why.
+    Lost(String),
     /// The samples that were loaded: name and number.
     Data {
         /// What they are.
@@ -142,59 +144,16 @@ pub enum Report {
     },
 }
 
-/// Serves requests until their sender is gone or `report` returns false.
-pub fn serve(setup: Setup, requests: &Receiver<Request>, mut report: impl FnMut(Report) -> bool) {
-    let mut surveyor = Surveyor::start(setup);
-    let mut work: Option<(Plan, usize)> = None;
-    let mut first: VecDeque<(Plan, usize)> = VecDeque::new();
-    let mut paused = false;
-    loop {
-        for news in surveyor.news.drain(..) {
-            if !report(news) {
-                return;
-            }
-        }
-        // Waits only when there is nothing to do.
-        let busy = work.is_some() || !first.is_empty();
-        let request = if busy && !paused {
-            requests.try_recv()
-        } else {
-            requests
-                .recv()
-                .map_err(|RecvError| TryRecvError::Disconnected)
-        };
-        match request {
-            Ok(Request::Measure(plan)) => work = Some((plan, 0)),
-            Ok(Request::First(plans)) => first = plans.into_iter().map(|plan| (plan, 0)).collect(),
-            Ok(Request::Pause(pause)) => paused = pause,
-            Err(TryRecvError::Disconnected) => return,
-            Err(TryRecvError::Empty) if !first.is_empty() => {
-                let (plan, next) = &mut first[0];
-                let goes_on = surveyor.step(plan, *next);
-                *next += 1;
-                if !goes_on {
-                    first.pop_front();
-                }
-            }
-            Err(TryRecvError::Empty) => {
-                work = work.and_then(|(plan, next)| {
-                    surveyor.step(&plan, next).then_some((plan, next + 1))
-                });
-            }
-        }
-    }
-}
-
 /// The device, the samples on it and the model that is measured.
 #[derive(Debug)]
-struct Surveyor {
+pub(super) struct Surveyor {
     setup: Setup,
-    device: Device,
+    compute: Compute,
     /// The samples of the setup's split; without them the model is still recognized.
-    data: Option<Dataset>,
+    data: Option<Arc<Dataset>>,
     ready: Option<Ready>,
-    /// What was found out since `serve` looked last.
-    news: Vec<Report>,
+    /// What was found out about the samples and the model since somebody took it.
+    pub(super) findings: Vec<Report>,
 }
 
 /// A recognized model with its samples, and the plane that is on the device.
@@ -209,66 +168,20 @@ struct Ready {
 }
 
 impl Surveyor {
-    /// Opens the device and loads the samples; what cannot be had is in the news.
-    fn start(setup: Setup) -> Self {
-        let mut news = Vec::new();
-        let device = device::open(&setup.device).map(|(device, name)| {
-            news.push(Report::Device(name));
-            device
-        });
-        let loaded = match (&setup.data, &device) {
-            (_, Err(_)) | (None, _) => Err(LandscapeError::NoData),
-            (Some(request), _) => data::load(request).map_err(LandscapeError::from),
-        };
-        news.push(match (&device, &loaded) {
-            (Err(error), _) | (_, Err(error)) => Report::NoData(error.to_string()),
-            (_, Ok(data)) => Report::Data {
-                name: data.name.clone(),
-                samples: data.labels.len(),
-            },
-        });
+    pub(super) fn new(setup: Setup, data: Option<Arc<Dataset>>, compute: Compute) -> Self {
         Self {
             setup,
-            device: device.unwrap_or(Device::Cpu),
-            data: loaded.ok(),
+            compute,
+            data,
             ready: None,
-            news,
+            findings: Vec::new(),
         }
     }
 
-    /// Measures spot `next` of the plan; false when the plan is at its end.
-    fn step(&mut self, plan: &Plan, next: usize) -> bool {
-        let generation = plan.generation;
-        let Some(spot) = plan.spots.get(next) else {
-            self.news.push(Report::Done(generation));
-            return false;
-        };
-        let measured = match self.prepare(&plan.recipe) {
-            Ok(()) => self.measure(spot, plan),
-            Err(error) => Err(error),
-        };
-        // A checkpoint that is gone costs its own point, anything else the whole plan.
-        let gone = matches!(
-            (spot, &measured),
-            (
-                Spot::Checkpoint(_) | Spot::Average(_) | Spot::Update { .. },
-                Err(LandscapeError::Weights(_))
-            )
-        );
-        let goes_on = measured.is_ok() || gone;
-        self.news.push(match measured {
-            Ok(value) => Report::Measured {
-                generation,
-                index: next,
-                value,
-            },
-            Err(error) => Report::Failed {
-                generation,
-                index: goes_on.then_some(next),
-                reason: error.to_string(),
-            },
-        });
-        goes_on
+    /// Measures a spot of a plan.
+    pub(super) fn measure(&mut self, plan: &Plan, index: usize) -> Result<Value, LandscapeError> {
+        self.prepare(&plan.recipe)?;
+        self.measure_at(&plan.spots[index], plan)
     }
 
     /// Recognizes the model when that was not done yet for this run's shapes.
@@ -283,10 +196,10 @@ impl Surveyor {
         self.ready = None;
         let shape = Shape::of(&recipe.first, recipe.key.as_deref())?;
         let recognized = self.recognize(&shape)?;
-        let data = self.data.as_ref().ok_or(LandscapeError::NoData)?;
+        let data = self.data.clone().ok_or(LandscapeError::NoData)?;
         let objective = self
-            .objective(&recognized, &shape, data)
-            .inspect_err(|error| self.news.push(Report::NoData(error.to_string())))?;
+            .objective(&recognized, &shape, &data)
+            .inspect_err(|error| self.findings.push(Report::NoData(error.to_string())))?;
         self.ready = Some(Ready {
             shape,
             recognized,
@@ -304,8 +217,8 @@ impl Surveyor {
                 path: shape.first.path.clone(),
                 source,
             })
-            .inspect_err(|error| self.news.push(Report::NoModel(error.to_string())))?;
-        self.news.push(Report::Model {
+            .inspect_err(|error| self.findings.push(Report::NoModel(error.to_string())))?;
+        self.findings.push(Report::Model {
             name: recognized.name.clone(),
             evidence: recognized.evidence.clone(),
         });
@@ -319,10 +232,10 @@ impl Surveyor {
         data: &Dataset,
     ) -> Result<Objective, LandscapeError> {
         let layout = shape.layout.clone();
-        Objective::new(recognized, layout, data, &self.device, self.setup.batch)
+        Objective::new(recognized, layout, data, &self.compute)
     }
 
-    fn measure(&mut self, spot: &Spot, plan: &Plan) -> Result<Value, LandscapeError> {
+    fn measure_at(&mut self, spot: &Spot, plan: &Plan) -> Result<Value, LandscapeError> {
         let own = self
             .setup
             .data

@@ -1,4 +1,7 @@
 //! Layers whose tensors are slots of a layout: found by name once, applied to any weights.
+//!
+//! Weights are f32 and become the images' type as the last step before they are used: what a norm is
+//! folded into, and what a point of a plane is the sum of, would lose the digits that tell points apart.
 
 use candle_core::{Result, Tensor};
 
@@ -35,8 +38,9 @@ impl Linear {
 
     /// x (N, inputs) to (N, outputs).
     pub(super) fn forward(&self, weights: &Weights, x: &Tensor) -> Result<Tensor> {
-        let bias = self.bias.map(|bias| weights.slot(bias)).transpose()?;
-        ops::linear(x, &weights.slot(self.weight)?, bias.as_ref())
+        let slot = |slot| weights.slot(slot)?.to_dtype(x.dtype());
+        let bias = self.bias.map(slot).transpose()?;
+        ops::linear(x, &slot(self.weight)?, bias.as_ref())
     }
 }
 
@@ -151,6 +155,8 @@ impl Conv {
             let (folded, shift) = norm.at(weights)?.fold(&kernel, bias.as_ref())?;
             (kernel, bias) = (folded, Some(shift));
         }
+        let kernel = kernel.to_dtype(x.dtype())?;
+        let bias = bias.map(|bias| bias.to_dtype(x.dtype())).transpose()?;
         let y = ops::conv(x, &kernel, bias.as_ref(), self.stride, self.padding)?;
         match apart {
             Some(norm) => norm.forward(weights, &y),

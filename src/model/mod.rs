@@ -1,5 +1,9 @@
 //! Forward passes of the known architectures, and how they are recognized from a state dict.
 
+#[cfg(test)]
+#[macro_use]
+mod test_device;
+
 mod block;
 mod convolution;
 mod densenet;
@@ -10,6 +14,7 @@ pub mod kernels;
 mod layer;
 mod mlp;
 pub mod ops;
+mod patches;
 mod resnet;
 mod vgg;
 

@@ -18,9 +18,13 @@ struct Case {
 }
 
 fn case(name: &str) -> Case {
+    case_on(name, &Device::Cpu)
+}
+
+fn case_on(name: &str, device: &Device) -> Case {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models");
     let path = folder.join(name).with_extension("safetensors");
-    let mut tensors = safetensors::load(path, &Device::Cpu).unwrap();
+    let mut tensors = safetensors::load(path, device).unwrap();
     let (input, logits) = (tensors.remove("input"), tensors.remove("logits"));
     let layout = layout(tensors.iter().map(|(name, t)| (name.as_str(), t.dims())));
     Case {
@@ -94,7 +98,7 @@ fn largest(t: &Tensor) -> f32 {
 )]
 #[case::batch_norm("vgg16", "vgg16", "13 3×3 convolutions")]
 #[case::no_batch_norm_three_linears("vgg11_plain", "vgg11", "3 Linear layers, 5 classes")]
-fn logits_are_those_of_pytorch(#[case] file: &str, #[case] name: &str, #[case] evidence: &str) {
+fn networks_are_recognized(#[case] file: &str, #[case] name: &str, #[case] evidence: &str) {
     let case = case(file);
     let model = if name.ends_with("noshort") {
         name
@@ -109,16 +113,68 @@ fn logits_are_those_of_pytorch(#[case] file: &str, #[case] name: &str, #[case] e
         recognized.evidence
     );
     assert_eq!(recognized.classes, case.logits.dims()[1]);
-    let logits = recognized
-        .network
-        .forward(&case.weights, &case.input)
-        .unwrap();
-    assert_eq!(logits.dims(), case.logits.dims());
-    let error = largest(&(logits - &case.logits).unwrap());
-    assert!(
-        error < 1e-5 * largest(&case.logits).max(1.),
-        "off by {error}"
-    );
+}
+
+/// Every network of the fixtures; its shortcuts do not tell one from the other.
+const FILES: [&str; 8] = [
+    "mlp",
+    "resnet8",
+    "resnet14_downsample",
+    "resnet20_padded",
+    "resnet14_noshort",
+    "vgg9_ceil",
+    "vgg16",
+    "vgg11_plain",
+];
+
+/// How far the logits of a network are from PyTorch's in f32, as a share of the largest, when its layers
+/// are computed in a type.
+fn distance(file: &str, dtype: DType, device: &Device) -> f32 {
+    let case = case_on(file, device);
+    distance_at(&case.weights, &case, file, dtype)
+}
+
+/// As [`distance`], with these weights.
+fn distance_at(weights: &Weights, case: &Case, file: &str, dtype: DType) -> f32 {
+    let model = if file.ends_with("noshort") {
+        "resnet14-noshort"
+    } else {
+        "auto"
+    };
+    let network = recognize(&case.layout, model, image(&case.input))
+        .unwrap()
+        .network;
+    let images = case.input.to_dtype(dtype).unwrap();
+    let logits = network.forward(weights, &images).unwrap();
+    assert_eq!((logits.dtype(), logits.dims()), (dtype, case.logits.dims()));
+    let logits = logits.to_dtype(DType::F32).unwrap();
+    largest(&(logits - &case.logits).unwrap()) / largest(&case.logits).max(1.)
+}
+
+test_device!(logits_are_those_of_pytorch);
+fn logits_are_those_of_pytorch(device: &Device) {
+    for file in FILES {
+        let error = distance(file, DType::F32, device);
+        assert!(error < 1e-5, "{file}: off by {error}");
+    }
+}
+
+test_device!(half_precision_costs_its_digits_and_no_more);
+fn half_precision_costs_its_digits_and_no_more(device: &Device) {
+    for file in FILES {
+        for (dtype, bits) in [(DType::F16, 11), (DType::BF16, 8)] {
+            if device.is_cpu() && dtype == DType::BF16 {
+                continue;
+            }
+            let unit = 0.5f32.powi(bits);
+            let error = distance(file, dtype, device);
+            assert!(
+                error > unit / 64. && error < 16. * unit,
+                "{file} in {dtype:?}: off by {} units",
+                error / unit
+            );
+        }
+    }
 }
 
 #[rstest]
@@ -133,8 +189,27 @@ fn a_model_can_be_named_and_needs_no_image(#[case] file: &str, #[case] model: &s
     );
 }
 
-#[test]
-fn gradients_reach_every_parameter_of_every_network() {
+test_device!(norms_are_folded_before_digits_are_dropped);
+fn norms_are_folded_before_digits_are_dropped(device: &Device) {
+    let case = case_on("resnet8", device);
+    // The same function: in f16 these kernels lose their digits and this γ is infinite, their product is
+    // what it was.
+    let scales = [
+        ("conv1.weight", 1e-6),
+        ("bn1.running_mean", 1e-6),
+        ("bn1.weight", 1e6),
+    ];
+    let weights = case.weights.with(scales.map(|(name, scale)| {
+        let mut slots = case.layout.slots().iter();
+        let slot = slots.position(|slot| slot.name == name).unwrap();
+        (slot, (case.weights.slot(slot).unwrap() * scale).unwrap())
+    }));
+    let error = distance_at(&weights, &case, "resnet8", DType::F16);
+    assert!(error < 16. * 0.5f32.powi(11), "off by {error}");
+}
+
+test_device!(gradients_reach_every_parameter_of_every_network);
+fn gradients_reach_every_parameter_of_every_network(device: &Device) {
     for file in [
         "mlp",
         "resnet8",
@@ -142,7 +217,7 @@ fn gradients_reach_every_parameter_of_every_network() {
         "vgg9_ceil",
         "vgg11_plain",
     ] {
-        let case = case(file);
+        let case = case_on(file, device);
         let var = candle_core::Var::from_tensor(&case.weights.flat).unwrap();
         let weights = Weights::new(var.as_tensor().clone(), Arc::new(case.layout.clone()));
         let recognized = recognize(&case.layout, "auto", None).unwrap();
@@ -367,4 +442,20 @@ fn an_image_that_no_pooling_fits_is_an_error_not_a_number() {
     let network = recognize(&case.layout, "auto", None).unwrap().network;
     let x = Tensor::zeros((1, 3, 64, 64), DType::F32, &Device::Cpu).unwrap();
     assert!(network.forward(&case.weights, &x).is_err());
+}
+
+#[test]
+fn the_widest_layer_is_the_largest_matrix_of_patches() {
+    let graph = |file: &str, image: [usize; 3]| {
+        let recognized = recognize(&case(file).layout, "auto", Some(image)).unwrap();
+        recognized.network.graph(image).unwrap()
+    };
+    let widest = |file, image| graph(file, image).widest(image).unwrap();
+    // 20-9-9-3: the images themselves.
+    assert_eq!(widest("mlp", [1, 4, 5]), 20);
+    // Widths 4-6-8: 3×3 taps of 4 channels at full size; at half size 6 channels are less.
+    assert_eq!(widest("resnet8", [1, 9, 6]), 9 * 6 * 4 * 9);
+    // Widths 2-2-pool-4: 3×3 taps of the 3 channels of the images.
+    assert_eq!(widest("vgg16", [3, 32, 32]), 32 * 32 * 3 * 9);
+    assert!(graph("vgg16", [3, 32, 32]).widest([3, 1, 1]).is_err());
 }

@@ -366,6 +366,7 @@ impl Conductor {
                     parameters: self.plane.as_ref().map_or(0, |plane| plane.parameters),
                 });
             }
+            Report::Lost(reason) => self.notice(reason),
             Report::NoModel(reason) => self.snapshot.model = Finding::Not(reason),
             Report::Measured {
                 generation,

@@ -4,9 +4,11 @@
 //! scanner ──RunEvent──▶ ┌───────────┐ ──Arc<Snapshot>──▶ screen, plain lines
 //! reader  ◀──Change──── │ conductor │
 //!         ──Reading──▶  │  (folds)  │ ◀──Command──────── keys
-//! surveyor ◀──Request── └───────────┘
-//!          ──Report──▶
+//! crew    ◀──Request─── └───────────┘
+//!         ──Report──▶
 //! ```
+//!
+//! The crew has a surveyor for each compute device.
 //!
 //! The conductor folds every message into one [`Snapshot`] and decides what is measured next. Nobody
 //! waits for it and it waits for nobody; a thread that panics becomes a notice.
@@ -17,7 +19,6 @@ pub mod reader;
 pub mod snapshot;
 pub mod study;
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,7 +27,8 @@ use std::thread;
 
 use tokio::sync::watch;
 
-use crate::landscape::surveyor::{self, Report, Setup};
+use crate::landscape::crew::{self, message};
+use crate::landscape::surveyor::{Report, Setup};
 use crate::run::watch::{Watcher, spawn};
 use crate::weights::recipe::BatchNorm;
 
@@ -40,7 +42,7 @@ pub struct Options {
     pub run: PathBuf,
     /// Nested key of the state dict, when the user named one.
     pub key: Option<String>,
-    /// Samples, model and device.
+    /// Samples, model and devices.
     pub setup: Setup,
     /// Whether running statistics move too.
     pub batch_norm: BatchNorm,
@@ -72,8 +74,8 @@ impl Session {
             });
         })?;
         let setup = options.setup.clone();
-        start("surveyor", inputs.clone(), move |inputs| {
-            surveyor::serve(setup, &requests, |report| {
+        start("crew", inputs.clone(), move |inputs| {
+            crew::serve(&setup, &requests, |report| {
                 inputs.send(Input::Report(report)).is_ok()
             });
         })?;
@@ -124,13 +126,7 @@ fn start(
         .map(drop)
 }
 
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no reason was given")
-}
-
-/// The surveyor's finding about its samples, as the screen shows it.
+/// The crew's finding about its samples, as the screen shows it.
 fn data_finding(setup: &Setup, report: &Report) -> Option<Finding<DataLine>> {
     match (report, &setup.data) {
         (Report::Data { name, samples }, Some(request)) => Some(Finding::Is(DataLine {

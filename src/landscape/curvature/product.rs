@@ -44,8 +44,14 @@ impl<'a> Curvature<'a> {
         };
         let slots: Vec<usize> = (0..layout.slots().len()).filter(weight).collect();
         let dimension = slots.iter().map(|&index| layout.slots()[index].len()).sum();
+        // A GPU is used by one thread at a time.
+        let threads = if objective.device().is_cpu() {
+            rayon::current_num_threads()
+        } else {
+            1
+        };
         let threads = ThreadPoolBuilder::new()
-            .num_threads(rayon::current_num_threads())
+            .num_threads(threads)
             .stack_size(STACK)
             .build()
             .map_err(|error| LandscapeError::Curvature(error.to_string()))?;

@@ -14,6 +14,7 @@ use super::density::density;
 use super::product::{Curvature, KEEP_GRAPH};
 use super::{Effort, extremes};
 use crate::data::{Dataset, Split};
+use crate::landscape::device::{Compute, Precision};
 use crate::landscape::objective::Objective;
 use crate::model::{Weights, recognize};
 use crate::run::format::{Dtype, TensorInfo};
@@ -69,14 +70,12 @@ fn tiny(name: &str, batch: usize) -> (Objective, Weights) {
         normalization: String::new(),
     };
     let recognized = recognize(&layout, "auto", Some(data.shape)).unwrap();
-    let objective = Objective::new(
-        &recognized,
-        Arc::clone(&layout),
-        &data,
-        &Device::Cpu,
-        Some(batch),
-    )
-    .unwrap();
+    let compute = Compute {
+        device: Device::Cpu,
+        precision: Precision::F32,
+        batch: Some(batch),
+    };
+    let objective = Objective::new(&recognized, Arc::clone(&layout), &data, &compute).unwrap();
     let slots = layout.slots().iter();
     let flat: Vec<Tensor> = slots
         .map(|slot| tensors[&slot.name].flatten_all().unwrap())

@@ -1,0 +1,146 @@
+//! One plan on several devices gives what one device gives, and outlives those that do not open.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
+mod program;
+
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use isoloss::data::Split;
+use isoloss::landscape::crew::serve;
+use isoloss::landscape::device::{Place, Precision};
+use isoloss::landscape::surveyor::{Plan, Report, Request, Setup, Spot, Value};
+use isoloss::run::Checkpoint;
+use isoloss::weights::normalize::{Ignore, Norm};
+use isoloss::weights::recipe::{BatchNorm, Directions, Recipe};
+use program::fixture;
+
+/// A GPU that no machine has.
+const ABSENT: Place = Place::Cuda(4096);
+
+/// 25 points of a random plane through the last checkpoint of a real run, and that checkpoint itself.
+fn plan() -> Plan {
+    let checkpoint = Checkpoint {
+        step: 240,
+        path: fixture("digits-run/step_0240.safetensors").into(),
+    };
+    let at = |i: u32| f64::from(i) / 4.0 - 0.5;
+    let points = (0..25).map(|i| Spot::OnPlane([at(i % 5), at(i / 5)]));
+    Plan {
+        generation: 3,
+        recipe: Recipe {
+            first: checkpoint.clone(),
+            key: None,
+            origin: checkpoint.clone(),
+            directions: Directions::Random {
+                seed: 1,
+                norm: Norm::Filter,
+                ignore: Ignore::Biasbn,
+                orthogonal: false,
+            },
+            batch_norm: BatchNorm::Frozen,
+        },
+        split: Split::Train,
+        spots: points.chain([Spot::Checkpoint(checkpoint)]).collect(),
+    }
+}
+
+/// All reports up to the end of the plan.
+fn reports(devices: &[Place], precision: Precision) -> Vec<Report> {
+    let setup = Setup {
+        data: Some(isoloss::data::Request::whole("digits")),
+        model: "auto".into(),
+        devices: devices.to_vec(),
+        precision,
+        batch: None,
+    };
+    let ((requests, served), (send, reports)) = (channel(), channel());
+    requests.send(Request::Measure(plan())).unwrap();
+    let crew = thread::spawn(move || serve(&setup, &served, |report| send.send(report).is_ok()));
+    let mut all = Vec::new();
+    while !matches!(
+        all.last(),
+        Some(Report::Done(_) | Report::Failed { index: None, .. })
+    ) {
+        all.push(reports.recv_timeout(Duration::from_secs(60)).unwrap());
+    }
+    drop(requests);
+    crew.join().unwrap();
+    assert_eq!(reports.try_iter().next(), None);
+    all
+}
+
+/// The losses by spot; each is told once.
+fn losses(reports: &[Report]) -> Vec<f64> {
+    let mut losses = vec![None; plan().spots.len()];
+    for report in reports {
+        if let Report::Measured {
+            index,
+            value: Value::Measure(measure),
+            generation,
+        } = report
+        {
+            assert_eq!(*generation, 3);
+            assert!(losses[*index].replace(measure.loss).is_none(), "{index}");
+        }
+    }
+    losses.into_iter().map(Option::unwrap).collect()
+}
+
+/// The reports that are no values.
+fn others(reports: Vec<Report>) -> Vec<Report> {
+    let others = reports.into_iter();
+    others
+        .filter(|report| !matches!(report, Report::Measured { .. }))
+        .collect()
+}
+
+#[test]
+fn two_devices_give_what_one_gives_and_speak_as_one() {
+    let [one, two] = [&[Place::Cpu][..], &[Place::Cpu, Place::Cpu]]
+        .map(|devices| reports(devices, Precision::F32));
+    let losses = [losses(&one), losses(&two)];
+    assert!(losses[0][0] != losses[0][24]);
+    assert_eq!(losses[0], losses[1]);
+    let [one, two] = [others(one), others(two)];
+    assert_eq!(
+        (&one[0], &two[0]),
+        (
+            &Report::Device("cpu".into()),
+            &Report::Device("cpu,cpu".into())
+        )
+    );
+    assert!(matches!(one[1], Report::Data { samples: 1437, .. }));
+    assert!(matches!(&one[2], Report::Model { name, .. } if name == "mlp"));
+    assert_eq!(one[3..], [Report::Done(3)]);
+    assert_eq!(one[1..], two[1..]);
+}
+
+#[test]
+fn a_device_that_does_not_open_is_told_and_the_others_measure() {
+    let both = reports(&[ABSENT, Place::Cpu], Precision::F32);
+    assert_eq!(
+        losses(&both),
+        losses(&reports(&[Place::Cpu], Precision::F32))
+    );
+    let others = others(both);
+    assert_eq!(others[0], Report::Device("cpu".into()));
+    assert!(matches!(&others[1], Report::Lost(why) if why.starts_with("device cuda:4096: ")));
+}
+
+#[test]
+fn without_a_device_the_model_is_told_and_plans_fail() {
+    let told = reports(&[ABSENT], Precision::Bf16);
+    let no_data =
+        |report: &Report| matches!(report, Report::NoData(why) if why.starts_with("device cuda:"));
+    assert!(no_data(&told[0]), "{told:?}");
+    assert!(matches!(&told[1], Report::Model { name, .. } if name == "mlp"));
+    assert_eq!(told.len(), 3);
+}
