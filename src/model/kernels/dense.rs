@@ -1,4 +1,4 @@
-//! Fully connected layers on a group of vectors: each weight vector is read once for six samples.
+//! Fully connected layers on a group of vectors: each weight vector is read once for up to eight samples.
 
 use pulp::{Simd, WithSimd};
 
@@ -53,10 +53,16 @@ impl WithSimd for Whole<'_, '_> {
             let mut sample = 0;
             while sample < samples {
                 let from = (sample, block);
-                let taken = match (samples - sample, pair) {
+                // Sums of two blocks, their weights and one input number have to fit into the registers.
+                let left = (samples - sample).min(if S::REGISTER_COUNT >= 32 { 8 } else { 6 });
+                let taken = match (left, pair) {
+                    (8.., true) => strip::<S, 8, 2>(simd, dense, from, y),
                     (6.., true) => strip::<S, 6, 2>(simd, dense, from, y),
+                    (4.., true) => strip::<S, 4, 2>(simd, dense, from, y),
                     (_, true) => strip::<S, 1, 2>(simd, dense, from, y),
+                    (8.., false) => strip::<S, 8, 1>(simd, dense, from, y),
                     (6.., false) => strip::<S, 6, 1>(simd, dense, from, y),
+                    (4.., false) => strip::<S, 4, 1>(simd, dense, from, y),
                     (_, false) => strip::<S, 1, 1>(simd, dense, from, y),
                 };
                 sample += taken;

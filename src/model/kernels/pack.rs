@@ -4,6 +4,7 @@ use candle_core::Result;
 use rayon::prelude::*;
 
 use super::plan::{Dense, Plan, Step};
+use super::winograd::{self, PRODUCTS};
 use crate::model::{Weights, layer};
 
 /// What batch norm adds to the variance.
@@ -31,6 +32,9 @@ impl Packed {
         self.head.resize_with(plan.head.len(), Pair::default);
         let steps = self.steps.par_iter_mut().zip(&plan.steps);
         steps.try_for_each(|(pair, step)| match step {
+            Step::Conv { conv, winograd, .. } if *winograd => {
+                pair.winograd(conv, weights, plan.lanes)
+            }
             Step::Conv { conv, .. } => pair.conv(conv, weights, plan.lanes),
             Step::Norm { norm, .. } => pair.norm(norm, weights, plan.lanes),
             Step::Load { .. } | Step::Pool { .. } | Step::Place { .. } => Ok(()),
@@ -103,6 +107,28 @@ impl Pair {
                     let place = (first + tap * lanes) * lanes + output % lanes;
                     self.weights[place] = weight * scale;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// (O, I, 3, 3) to (products, output blocks, inputs, lanes).
+    fn winograd(&mut self, conv: &layer::Conv, weights: &Weights, lanes: usize) -> Result<()> {
+        let (scale, shift) = outputs(conv.bias, conv.norm.as_ref(), conv.outputs, weights)?;
+        padded(&shift, lanes, &mut self.bias);
+        let kernels = weights.values(conv.kernel_slot)?;
+        let (kernels, _) = kernels.as_chunks::<9>();
+        let product = conv.outputs.next_multiple_of(lanes) * conv.inputs;
+        self.weights.clear();
+        self.weights.resize(PRODUCTS * product, 0.0);
+        for (output, (kernels, scale)) in kernels.chunks(conv.inputs).zip(scale).enumerate() {
+            let first = output / lanes * conv.inputs * lanes + output % lanes;
+            for (input, kernel) in kernels.iter().enumerate() {
+                let places = self.weights[first + input * lanes..].iter_mut().step_by(product);
+                let scaled = winograd::transformed(kernel);
+                places
+                    .zip(scaled)
+                    .for_each(|(place, weight)| *place = weight * scale);
             }
         }
         Ok(())
