@@ -12,6 +12,9 @@ use super::blocked::Blocked;
 use super::pool::Image;
 use super::simd::Level;
 
+/// Input channels from which on Winograd's products pay: at 32 they only draw level.
+const MANY: usize = 64;
+
 /// A convolution, as far as it does not change with the weights.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
@@ -26,13 +29,13 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Whether Winograd's tiles cover it; with few channels their transforms cost more than they save.
-    pub(super) fn has_tiles(&self) -> bool {
+    /// Whether Winograd's tiles cover it, and save more than their transforms cost.
+    pub(super) fn suits_winograd(&self) -> bool {
         let at = self.output;
         (self.kernel, self.stride, self.padding) == (3, 1, 1)
             && at.height.is_multiple_of(2)
             && at.width.is_multiple_of(2)
-            && self.input.channels >= self.input.lanes
+            && self.input.channels >= MANY
     }
 
     /// Weights of one block of output channels: (input blocks, k, k, lanes in, lanes out).

@@ -19,6 +19,8 @@ pub(super) struct Dense<'a> {
     pub(super) inputs: usize,
     /// (output blocks, inputs, lanes).
     pub(super) weights: &'a [f32],
+    /// From the weights of a block to those of the next.
+    pub(super) step: usize,
     /// (output blocks, lanes).
     pub(super) bias: &'a [f32],
     pub(super) relu: bool,
@@ -82,9 +84,9 @@ fn strip<S: Simd, const P: usize, const V: usize>(
     let lanes = S::F32_LANES;
     let (weights, _) = S::as_simd_f32s(dense.weights);
     let (bias, _) = S::as_simd_f32s(dense.bias);
-    let inputs = dense.inputs;
+    let (inputs, step) = (dense.inputs, dense.step / lanes);
     let weights: [&[S::f32s]; V] =
-        std::array::from_fn(|v| &weights[(block + v) * inputs..][..inputs]);
+        std::array::from_fn(|v| &weights[(block + v) * step..][..inputs]);
     let x: [&[f32]; P] =
         std::array::from_fn(|p| &dense.x.values[(sample + p) * dense.x.stride..][..inputs]);
     let mut sums: [[S::f32s; P]; V] = std::array::from_fn(|v| [bias[block + v]; P]);

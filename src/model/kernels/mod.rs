@@ -4,11 +4,12 @@
 //! prepare constant weights once gain nothing here. [`Kernels`] plans a network once (`plan`: batch norm,
 //! bias, residual and ReLU go into the convolution before them), packs each point's weights in the order in
 //! which they are read (`pack`), and takes every sample through all layers while its activations are in
-//! cache. Samples are spread over rayon's threads; memory is kept from point to point.
+//! cache, or, where the weights are the larger part, several samples through each layer while its weights
+//! are. Samples are spread over rayon's threads; memory is kept from point to point.
 //!
 //! Images lie in blocks of channels as wide as a vector (`blocked`, called NCHWc by others), so that the
 //! inner loop of a convolution (`conv`) is one broadcast and one fused multiply-add for each vector of
-//! products. Vector instructions are those of the crate `pulp`, which picks AVX-512, AVX2 with FMA, or NEON at
+//! products; 3×3 kernels of many channels take less than half of the products (`winograd`). Vector instructions are those of the crate `pulp`, which picks AVX-512, AVX2 with FMA, or NEON at
 //! run time and has a portable form for other machines; with it there is no `unsafe` here at all.
 //!
 //! `cargo run --release --example bench_forward` measures whole networks against candle; the README has the
@@ -253,6 +254,7 @@ impl Kernels {
             x: dense::Rows { values, stride },
             inputs: layer.linear.inputs,
             weights: &pair.weights,
+            step: layer.linear.inputs * self.plan.lanes,
             bias: &pair.bias,
             relu: layer.relu,
         }

@@ -325,7 +325,7 @@ impl Builder<'_> {
                 };
                 Step::Conv {
                     shape,
-                    winograd: shape.has_tiles(),
+                    winograd: shape.suits_winograd(),
                     conv: conv.clone(),
                     from,
                     residual: match fused.residual {

@@ -12,6 +12,8 @@ use super::conv::{Conv, relu};
 use super::dense::{Dense, Rows};
 use super::simd::Level;
 
+/// Numbers in the widest vector.
+pub(super) const WIDEST: usize = 16;
 /// Products of a tile.
 pub(super) const PRODUCTS: usize = 16;
 /// Tiles that go through the products together: each weight that is read serves so many.
@@ -25,15 +27,39 @@ pub(super) struct Scratch {
     zeros: Vec<f32>,
 }
 
-/// G g Gᵀ of one kernel, row by row.
-pub(super) fn transformed(kernel: &[f32; 9]) -> [f32; PRODUCTS] {
-    let line = |[a, b, c]: [f32; 3]| [a, (a + b + c) * 0.5, (a - b + c) * 0.5, c];
-    let [a, b, c] = [0, 3, 6].map(|row| line([kernel[row], kernel[row + 1], kernel[row + 2]]));
-    let columns: [[f32; 4]; 4] = std::array::from_fn(|j| line([a[j], b[j], c[j]]));
-    std::array::from_fn(|place| columns[place % 4][place / 4])
+/// A number of several kernels beside one another.
+type Lane = [f32; WIDEST];
+
+/// G g Gᵀ of several kernels, row by row.
+pub(super) fn transformed(kernels: &[Lane; 9]) -> [Lane; PRODUCTS] {
+    let mut rows = [[[0.0; WIDEST]; 4]; 3];
+    for (row, taps) in rows.iter_mut().zip(kernels.as_chunks().0) {
+        *row = before_weights(*taps);
+    }
+    let mut places = [[0.0; WIDEST]; PRODUCTS];
+    for j in 0..4 {
+        for (i, place) in before_weights(rows.map(|row| row[j]))
+            .into_iter()
+            .enumerate()
+        {
+            places[4 * i + j] = place;
+        }
+    }
+    places
 }
 
-/// The convolution, with weights (products, output blocks, inputs, lanes).
+/// G times one column.
+fn before_weights([a, b, c]: [Lane; 3]) -> [Lane; 4] {
+    let (mut sum, mut difference) = (a, a);
+    for i in 0..WIDEST {
+        let outer = a[i] + c[i];
+        sum[i] = (outer + b[i]) * 0.5;
+        difference[i] = (outer - b[i]) * 0.5;
+    }
+    [a, sum, difference, c]
+}
+
+/// The convolution, with weights (output blocks, products, inputs, lanes).
 pub(super) fn run(conv: &Conv, level: Level, scratch: &mut Scratch, y: &mut [f32]) {
     let shape = conv.shape;
     let lanes = shape.input.lanes;
@@ -53,15 +79,16 @@ pub(super) fn run(conv: &Conv, level: Level, scratch: &mut Scratch, y: &mut [f32
         });
         let products = scratch.inputs.chunks_exact(count * inputs);
         let products = products.zip(scratch.outputs.chunks_exact_mut(count * outputs));
-        let weights = conv.weights.chunks_exact(conv.weights.len() / PRODUCTS);
-        for ((values, sums), weights) in products.zip(weights) {
+        let product = shape.input.channels * lanes;
+        for (n, (values, sums)) in products.enumerate() {
             Dense {
                 x: Rows {
                     values,
                     stride: inputs,
                 },
                 inputs: shape.input.channels,
-                weights,
+                weights: &conv.weights[n * product..],
+                step: PRODUCTS * product,
                 bias: &scratch.zeros,
                 relu: false,
             }
@@ -106,27 +133,20 @@ impl WithSimd for Inputs<'_, '_> {
         let (to, _) = S::as_mut_simd_f32s(self.to);
         let blocks = at.blocks();
         let product = self.tiles.len() * blocks;
-        let line = |[a, b, c, d]: [S::f32s; 4]| {
-            [
-                simd.sub_f32s(a, c),
-                simd.add_f32s(b, c),
-                simd.sub_f32s(c, b),
-                simd.sub_f32s(b, d),
-            ]
-        };
         for (n, tile) in self.tiles.enumerate() {
             let (image, row, column) = self.conv.tile(tile);
             let first = image * at.len() + corner + row * at.row() + column * at.lanes;
             for block in 0..blocks {
                 let first = (first + block * at.block()) / at.lanes;
-                let rows: [[S::f32s; 4]; 4] = std::array::from_fn(|i| {
-                    let row = &x[first + i * at.row() / at.lanes..][..4];
-                    line([row[0], row[1], row[2], row[3]])
-                });
+                let mut rows = [[simd.splat_f32s(0.0); 4]; 4];
+                for (i, row) in rows.iter_mut().enumerate() {
+                    let x = &x[first + i * at.row() / at.lanes..][..4];
+                    *row = before(simd, [x[0], x[1], x[2], x[3]]);
+                }
                 for j in 0..4 {
-                    let column = line([rows[0][j], rows[1][j], rows[2][j], rows[3][j]]);
-                    for (i, value) in column.into_iter().enumerate() {
-                        to[(4 * i + j) * product + n * blocks + block] = value;
+                    let column = before(simd, [rows[0][j], rows[1][j], rows[2][j], rows[3][j]]);
+                    for i in 0..4 {
+                        to[(4 * i + j) * product + n * blocks + block] = column[i];
                     }
                 }
             }
@@ -153,21 +173,25 @@ impl WithSimd for Outputs<'_, '_> {
         let (y, _) = S::as_mut_simd_f32s(self.y);
         let blocks = at.blocks();
         let product = self.tiles.len() * blocks;
-        let line = |[a, b, c, d]: [S::f32s; 4]| {
-            let (sum, difference) = (simd.add_f32s(b, c), simd.sub_f32s(b, c));
-            [simd.add_f32s(a, sum), simd.sub_f32s(difference, d)]
-        };
         for (n, tile) in self.tiles.enumerate() {
             let (image, row, column) = conv.tile(tile);
             for block in 0..blocks {
-                let rows: [[S::f32s; 2]; 4] = std::array::from_fn(|i| {
-                    line(std::array::from_fn(|j| {
-                        from[(4 * i + j) * product + n * blocks + block]
-                    }))
-                });
+                let mut rows = [[simd.splat_f32s(0.0); 2]; 4];
+                for (i, row) in rows.iter_mut().enumerate() {
+                    let place = |j: usize| (4 * i + j) * product + n * blocks + block;
+                    *row = after(
+                        simd,
+                        [
+                            from[place(0)],
+                            from[place(1)],
+                            from[place(2)],
+                            from[place(3)],
+                        ],
+                    );
+                }
                 for j in 0..2 {
-                    let column_sums = line([rows[0][j], rows[1][j], rows[2][j], rows[3][j]]);
-                    for (i, sum) in column_sums.into_iter().enumerate() {
+                    let sums = after(simd, [rows[0][j], rows[1][j], rows[2][j], rows[3][j]]);
+                    for (i, sum) in sums.into_iter().enumerate() {
                         let mut sum = simd.add_f32s(sum, bias[block]);
                         if let Some(residual) = &conv.residual {
                             let at = residual.at;
@@ -187,4 +211,24 @@ impl WithSimd for Outputs<'_, '_> {
             }
         }
     }
+}
+
+// Functions, since vector code in a closure is not compiled for the vectors' instructions.
+
+/// Bᵀ times one column.
+#[inline(always)]
+fn before<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 4] {
+    [
+        simd.sub_f32s(a, c),
+        simd.add_f32s(b, c),
+        simd.sub_f32s(c, b),
+        simd.sub_f32s(b, d),
+    ]
+}
+
+/// Aᵀ times one column.
+#[inline(always)]
+fn after<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 2] {
+    let (sum, difference) = (simd.add_f32s(b, c), simd.sub_f32s(b, c));
+    [simd.add_f32s(a, sum), simd.sub_f32s(difference, d)]
 }
