@@ -27,11 +27,13 @@ const STACK: usize = 64 << 20;
 type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> std::result::Result<(), Failure> {
-    // candle keeps gradients differentiable only where the process was started so.
+    // candle keeps gradients differentiable only where the process was started so, and its threads for
+    // single operations wait in a loop for one another, which on a busy machine takes most of the time.
     if std::env::var_os(KEEP_GRAPH).is_none() {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(std::env::args_os().skip(1));
-        let status = command.env(KEEP_GRAPH, "1").status()?;
+        let command = command.env(KEEP_GRAPH, "1").env("CANDLE_NUM_THREADS", "1");
+        let status = command.status()?;
         exit(status.code().unwrap_or(1));
     }
     let measured = thread::Builder::new().stack_size(STACK).spawn(measure)?;
@@ -105,11 +107,7 @@ fn print(figures: &[(&str, f64)]) {
 
 /// The sum of the squared logits of a network; with two stages its gradient by the variables, with three
 /// the product of its Hessian with the variables themselves.
-fn derive(
-    logits: &dyn Fn() -> Result<Tensor>,
-    variables: &[Tensor],
-    stages: usize,
-) -> Result<()> {
+fn derive(logits: &dyn Fn() -> Result<Tensor>, variables: &[Tensor], stages: usize) -> Result<()> {
     let loss = logits()?.sqr()?.sum_all()?;
     if stages == 1 {
         return Ok(());

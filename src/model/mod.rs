@@ -4,6 +4,7 @@ mod block;
 mod convolution;
 mod densenet;
 mod detect;
+mod gate;
 mod graph;
 mod imagenet;
 pub mod kernels;
@@ -11,6 +12,7 @@ mod layer;
 mod mlp;
 pub mod ops;
 mod resnet;
+mod unfold;
 mod vgg;
 
 use std::collections::HashMap;
