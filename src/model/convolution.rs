@@ -156,6 +156,10 @@ impl Map {
                 let blocks = a.par_chunks(image).zip(result.par_chunks_mut(place));
                 blocks.for_each(|(images, results)| extents.forward(images, b, bias, results));
             }
+            Self::Images if extents.is_mirrored() => {
+                let (mirrored, kernels) = (extents.mirrored(), extents.flipped(b));
+                return Self::Forward.of(&mirrored, a, &kernels, &[]);
+            }
             Self::Images => {
                 let blocks = a.par_chunks(place).zip(result.par_chunks_mut(image));
                 blocks.for_each(|(gradients, images)| extents.images(gradients, b, images));
@@ -170,6 +174,38 @@ impl Map {
             }
         }
         result
+    }
+}
+
+/// Without a stride, the gradient of the images is a convolution too: of the gradient of the result with
+/// every kernel turned about, inputs and outputs in each other's place.
+impl Extents {
+    fn is_mirrored(&self) -> bool {
+        let [height, width] = self.kernel;
+        self.stride == 1 && height == width && self.padding < height
+    }
+
+    fn mirrored(&self) -> Self {
+        Self {
+            inputs: self.outputs,
+            outputs: self.inputs,
+            size: self.result(),
+            padding: self.kernel[0] - 1 - self.padding,
+            ..*self
+        }
+    }
+
+    /// (O, I, k, k) to (I, O, k, k), the taps from last to first.
+    fn flipped<T: RealField + Copy>(&self, kernels: &[T]) -> Vec<T> {
+        let taps = self.kernel[0] * self.kernel[1];
+        let of_input = |input: usize| {
+            let kernels = kernels.chunks_exact(taps).skip(input);
+            kernels.step_by(self.inputs)
+        };
+        (0..self.inputs)
+            .flat_map(of_input)
+            .flat_map(|kernel| kernel.iter().rev().copied())
+            .collect()
     }
 }
 
