@@ -135,7 +135,9 @@ fn matrix<T: RealField>(values: &[T], rows: usize, columns: usize) -> DMatrixVie
     DMatrixView::from_slice(values, rows, columns)
 }
 
-/// The transpose of a matrix that lies column by column with so many rows and columns.
+/// The transpose of a matrix that lies column by column with so many rows and columns. To be used on the
+/// right of a product alone: small products of nalgebra 0.35 write past their result where the rows of the
+/// left side lie apart.
 fn transpose<T: RealField>(
     values: &[T],
     rows: usize,
@@ -275,12 +277,13 @@ impl Extents {
         let (taps, plane) = (self.taps(), self.plane());
         let mut scratch = self.scratch();
         let mut result = vec![T::zero(); taps * self.outputs];
-        let mut sum = DMatrixViewMut::from_slice(&mut result, taps, self.outputs);
+        let mut sum =
+            DMatrixViewMut::from_slice_with_strides_mut(&mut result, self.outputs, taps, taps, 1);
         let gradients = gradients.chunks_exact(self.outputs * plane);
         for (image, gradient) in images.chunks_exact(self.image()).zip(gradients) {
-            let columns = transpose(self.columns(image, &mut scratch), plane, taps);
-            let gradient = matrix(gradient, plane, self.outputs);
-            sum.gemm(T::one(), &columns, &gradient, T::one());
+            let columns = matrix(self.columns(image, &mut scratch), plane, taps);
+            let gradient = matrix(gradient, plane, self.outputs).transpose();
+            sum.gemm(T::one(), &gradient, &columns, T::one());
         }
         result
     }

@@ -45,7 +45,7 @@ mod tests {
 
     use candle_core::{DType, Device, Var};
     use proptest::prelude::*;
-    use proptest::test_runner::TestRunner;
+    use proptest::test_runner::{Config, TestRunner};
 
     use super::*;
     use crate::model::convolution;
@@ -120,7 +120,11 @@ mod tests {
         }
         let operators: Convolve =
             |x, w, stride, padding| convolution::convolve(x, w, None, stride, padding);
-        let checked = TestRunner::default().run(&cases(), |case| {
+        let config = Config {
+            failure_persistence: None,
+            ..Config::default()
+        };
+        let checked = TestRunner::new(config).run(&cases(), |case| {
             let expected = derivatives(convolve, &case).unwrap();
             let found = derivatives(operators, &case).unwrap();
             for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
