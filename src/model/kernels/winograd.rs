@@ -175,7 +175,7 @@ impl WithSimd for Outputs<'_, '_> {
         let product = self.tiles.len() * blocks;
         for (n, tile) in self.tiles.enumerate() {
             let (image, row, column) = conv.tile(tile);
-            for block in 0..blocks {
+            for (block, bias) in bias.iter().enumerate() {
                 let mut rows = [[simd.splat_f32s(0.0); 2]; 4];
                 for (i, row) in rows.iter_mut().enumerate() {
                     let place = |j: usize| (4 * i + j) * product + n * blocks + block;
@@ -189,10 +189,11 @@ impl WithSimd for Outputs<'_, '_> {
                         ],
                     );
                 }
+                #[allow(clippy::needless_range_loop)] // a column of four arrays
                 for j in 0..2 {
                     let sums = after(simd, [rows[0][j], rows[1][j], rows[2][j], rows[3][j]]);
                     for (i, sum) in sums.into_iter().enumerate() {
-                        let mut sum = simd.add_f32s(sum, bias[block]);
+                        let mut sum = simd.add_f32s(sum, *bias);
                         if let Some(residual) = &conv.residual {
                             let at = residual.at;
                             let place = at.block() * block + at.pixel(row + i, column + j);
