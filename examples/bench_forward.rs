@@ -11,24 +11,15 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use isoloss::model::kernels::Kernels;
 use isoloss::model::{Weights, recognize};
-use isoloss::run::format::{Dtype, TensorInfo};
+use isoloss::run::format::TensorInfo;
 use isoloss::weights::layout::Layout;
 use serde_json::{Map, Value, json};
 
-use bench::{in_turn, matmul_rate, random, wants_json};
+use bench::{Conv, conv, in_turn, matmul_rate, named, norm, random, wants_json};
 
 const BATCH: usize = 128;
 const ROUNDS: usize = 7;
 const IMAGE: [usize; 3] = [3, 32, 32];
-
-/// A convolution of the benchmark's networks: inputs, outputs, width of the image it makes, stride.
-#[derive(Clone, Copy)]
-struct Conv {
-    inputs: usize,
-    outputs: usize,
-    width: usize,
-    stride: usize,
-}
 
 /// A network as its tensors, as candle runs it, and what a sample costs.
 struct Bench {
@@ -104,97 +95,14 @@ fn measure(bench: &Bench, matmul: f64) -> Result<Value, Box<dyn Error>> {
     }))
 }
 
-/// A convolution with bias by candle alone.
-fn conv(x: &Tensor, kernel: &Tensor, stride: usize) -> candle_core::Result<Tensor> {
-    let bias = Tensor::zeros((1, kernel.dim(0)?, 1, 1), x.dtype(), x.device())?;
-    x.conv2d(kernel, 1, stride, 1, 1)?.broadcast_add(&bias)
-}
-
-fn named(tensors: &mut Vec<TensorInfo>, name: &str, shape: &[usize]) {
-    tensors.push(TensorInfo {
-        name: name.into(),
-        shape: shape.to_vec(),
-        dtype: Dtype::F32,
-    });
-}
-
-fn norm(tensors: &mut Vec<TensorInfo>, prefix: &str, channels: usize) {
-    for name in ["weight", "bias", "running_mean", "running_var"] {
-        named(tensors, &format!("{prefix}.{name}"), &[channels]);
-    }
-}
-
-/// The ResNet of depth 6n + 2 for CIFAR, with shortcuts without parameters.
 fn resnet(name: &'static str, n: usize) -> Bench {
-    let (mut tensors, mut convs) = (Vec::new(), Vec::new());
-    let mut push = |tensors: &mut Vec<TensorInfo>, prefix: &str, bn: &str, conv: Conv| {
-        named(
-            tensors,
-            &format!("{prefix}.weight"),
-            &[conv.outputs, conv.inputs, 3, 3],
-        );
-        norm(tensors, bn, conv.outputs);
-        convs.push(conv);
-    };
-    let (mut inputs, mut width) = (16, 32);
-    let stem = Conv {
-        inputs: 3,
-        outputs: 16,
-        width,
-        stride: 1,
-    };
-    push(&mut tensors, "conv1", "bn1", stem);
-    for stage in 0..3 {
-        for block in 0..n {
-            let stride = if stage > 0 && block == 0 { 2 } else { 1 };
-            let outputs = 16 << stage;
-            width /= stride;
-            let prefix = format!("layer{}.{block}", stage + 1);
-            for (number, inputs, stride) in [(1, inputs, stride), (2, outputs, 1)] {
-                let conv = Conv {
-                    inputs,
-                    outputs,
-                    width,
-                    stride,
-                };
-                let (name, bn) = (
-                    format!("{prefix}.conv{number}"),
-                    format!("{prefix}.bn{number}"),
-                );
-                push(&mut tensors, &name, &bn, conv);
-            }
-            inputs = outputs;
-        }
-    }
-    named(&mut tensors, "linear.weight", &[10, 64]);
-    named(&mut tensors, "linear.bias", &[10]);
+    let (tensors, convs) = bench::resnet(n);
     Bench {
         name,
         tensors,
         convs,
-        candle: resnet_by_candle,
+        candle: bench::resnet_by_candle,
     }
-}
-
-fn resnet_by_candle(
-    kernels: &[Tensor],
-    convs: &[Conv],
-    images: &Tensor,
-) -> candle_core::Result<Tensor> {
-    let mut x = conv(images, &kernels[0], 1)?.relu()?;
-    for (kernels, convs) in kernels[1..].chunks(2).zip(convs[1..].chunks(2)) {
-        let y = conv(&x, &kernels[0], convs[0].stride)?.relu()?;
-        let y = conv(&y, &kernels[1], 1)?;
-        if convs[0].stride == 2 {
-            let added = (convs[0].outputs - convs[0].inputs) / 2;
-            x = x
-                .avg_pool2d(1)?
-                .upsample_nearest2d(convs[0].width, convs[0].width)?;
-            x = x.pad_with_zeros(1, added, added)?;
-        }
-        x = (x + y)?.relu()?;
-    }
-    x.flatten_from(2)?.mean(2)
 }
 
 /// A VGG by its convolutions (outputs, width of the image, whether a 2×2 max pool follows) and the widths

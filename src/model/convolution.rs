@@ -5,8 +5,12 @@
 //! gradients of any of them are the other two, and derivatives of every order are exact. candle's own
 //! backward pass goes through a naive transposed convolution, which is many times slower.
 
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
-use nalgebra::{DMatrixView, DMatrixViewMut, RealField};
+use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType, bail};
+use nalgebra::{DMatrixView, DMatrixViewMut, Dyn, RealField};
+use rayon::prelude::*;
+
+/// Images that share a matrix of patches; blocks of them are spread over the threads.
+const BLOCK: usize = 4;
 
 /// Which of the three maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,9 +105,9 @@ impl Extents {
     }
 }
 
-/// The patches of one image: taps × places of the result, row by row; zero outside the image.
+/// The patches of one image: taps × places of the result, row by row. Places outside the image are
+/// left as they are: zero.
 fn patches<T: RealField + Copy>(extents: &Extents, image: &[T], patches: &mut [T]) {
-    patches.fill(T::zero());
     let plane = extents.plane();
     extents.stretches(|tap, place, pixel, count| {
         let target = &mut patches[tap * plane + place..][..count];
@@ -126,56 +130,48 @@ fn gather<T: RealField + Copy>(extents: &Extents, patches: &[T], image: &mut [T]
     });
 }
 
+/// A matrix that lies column by column.
+fn matrix<T: RealField>(values: &[T], rows: usize, columns: usize) -> DMatrixView<'_, T> {
+    DMatrixView::from_slice(values, rows, columns)
+}
+
+/// The transpose of a matrix that lies column by column with so many rows and columns. To be used on the
+/// right of a product alone: small products of nalgebra 0.35 write past their result where the rows of the
+/// left side lie apart.
+fn transpose<T: RealField>(
+    values: &[T],
+    rows: usize,
+    columns: usize,
+) -> DMatrixView<'_, T, Dyn, Dyn> {
+    DMatrixView::from_slice_with_strides(values, columns, rows, rows, 1)
+}
+
 impl Map {
-    /// The map of two contiguous arrays. Matrices that lie row by row are read as their transposes,
-    /// column by column.
-    fn of<T: RealField + Copy>(self, extents: &Extents, a: &[T], b: &[T]) -> Vec<T> {
-        let (taps, plane, outputs) = (extents.taps(), extents.plane(), extents.outputs);
+    /// The map of two contiguous arrays; to the result of [`Map::Forward`] a number is added for each
+    /// output.
+    fn of<T: RealField + Copy>(self, extents: &Extents, a: &[T], b: &[T], bias: &[T]) -> Vec<T> {
         let mut result = vec![T::zero(); extents.shape(self).elem_count()];
-        let mut scratch = vec![
-            T::zero();
-            if extents.is_pointwise() {
-                0
-            } else {
-                taps * plane
+        let image = (BLOCK * extents.image()).max(1);
+        let place = (BLOCK * extents.outputs * extents.plane()).max(1);
+        match self {
+            Self::Forward => {
+                let blocks = a.par_chunks(image).zip(result.par_chunks_mut(place));
+                blocks.for_each(|(images, results)| extents.forward(images, b, bias, results));
             }
-        ];
-        for n in 0..extents.images {
-            let (one, zero) = (T::one(), T::zero());
-            let image = n * extents.image()..(n + 1) * extents.image();
-            let place = n * outputs * plane..(n + 1) * outputs * plane;
-            match self {
-                Self::Forward | Self::Kernels => {
-                    let columns = if extents.is_pointwise() {
-                        &a[image]
-                    } else {
-                        patches(extents, &a[image], &mut scratch);
-                        &scratch
-                    };
-                    let columns = DMatrixView::from_slice(columns, plane, taps);
-                    if self == Self::Forward {
-                        let kernels = DMatrixView::from_slice(b, taps, outputs);
-                        let out = &mut result[place];
-                        let mut out = DMatrixViewMut::from_slice(out, plane, outputs);
-                        out.gemm(one, &columns, &kernels, zero);
-                    } else {
-                        let gradient = DMatrixView::from_slice(&b[place], plane, outputs);
-                        let mut out = DMatrixViewMut::from_slice(&mut result, taps, outputs);
-                        out.gemm(one, &columns.transpose(), &gradient, one);
-                    }
-                }
-                Self::Images => {
-                    let gradient = DMatrixView::from_slice(&a[place], plane, outputs);
-                    let kernels = DMatrixView::from_slice(b, taps, outputs).transpose();
-                    if extents.is_pointwise() {
-                        let out = &mut result[image];
-                        let mut out = DMatrixViewMut::from_slice(out, plane, taps);
-                        out.gemm(one, &gradient, &kernels, zero);
-                    } else {
-                        let mut out = DMatrixViewMut::from_slice(&mut scratch, plane, taps);
-                        out.gemm(one, &gradient, &kernels, zero);
-                        gather(extents, &scratch, &mut result[image]);
-                    }
+            Self::Images if extents.is_mirrored() => {
+                let (mirrored, kernels) = (extents.mirrored(), extents.flipped(b));
+                return Self::Forward.of(&mirrored, a, &kernels, &[]);
+            }
+            Self::Images => {
+                let blocks = a.par_chunks(place).zip(result.par_chunks_mut(image));
+                blocks.for_each(|(gradients, images)| extents.images(gradients, b, images));
+            }
+            Self::Kernels => {
+                let blocks = a.par_chunks(image).zip(b.par_chunks(place));
+                let blocks = blocks.map(|(images, gradients)| extents.kernels(images, gradients));
+                // In the order of the images, whatever thread was first.
+                for block in blocks.collect::<Vec<_>>() {
+                    result.iter_mut().zip(block).for_each(|(r, b)| *r += b);
                 }
             }
         }
@@ -183,17 +179,142 @@ impl Map {
     }
 }
 
+/// Without a stride, the gradient of the images is a convolution too: of the gradient of the result with
+/// every kernel turned about, inputs and outputs in each other's place.
+impl Extents {
+    fn is_mirrored(&self) -> bool {
+        let [height, width] = self.kernel;
+        self.stride == 1 && height == width && self.padding < height
+    }
+
+    fn mirrored(&self) -> Self {
+        Self {
+            inputs: self.outputs,
+            outputs: self.inputs,
+            size: self.result(),
+            padding: self.kernel[0] - 1 - self.padding,
+            ..*self
+        }
+    }
+
+    /// (O, I, k, k) to (I, O, k, k), the taps from last to first.
+    fn flipped<T: RealField + Copy>(&self, kernels: &[T]) -> Vec<T> {
+        let taps = self.kernel[0] * self.kernel[1];
+        let of_input = |input: usize| {
+            let kernels = kernels.chunks_exact(taps).skip(input);
+            kernels.step_by(self.inputs)
+        };
+        (0..self.inputs)
+            .flat_map(of_input)
+            .flat_map(|kernel| kernel.iter().rev().copied())
+            .collect()
+    }
+}
+
+/// The maps of a few images. Matrices that lie row by row are read as their transposes, column by column.
+impl Extents {
+    /// Room for the patches of one image.
+    fn scratch<T: RealField + Copy>(&self) -> Vec<T> {
+        let is_needed = !self.is_pointwise();
+        vec![T::zero(); usize::from(is_needed) * self.taps() * self.plane()]
+    }
+
+    /// The patches of one image, in `scratch` unless the image is them.
+    fn columns<'a, T: RealField + Copy>(&self, image: &'a [T], scratch: &'a mut [T]) -> &'a [T] {
+        if self.is_pointwise() {
+            return image;
+        }
+        patches(self, image, scratch);
+        scratch
+    }
+
+    fn forward<T: RealField + Copy>(
+        &self,
+        images: &[T],
+        kernels: &[T],
+        bias: &[T],
+        results: &mut [T],
+    ) {
+        let (taps, plane) = (self.taps(), self.plane());
+        let mut scratch = self.scratch();
+        let results = results.chunks_exact_mut(self.outputs * plane);
+        for (image, result) in images.chunks_exact(self.image()).zip(results) {
+            for (channel, bias) in result.chunks_exact_mut(plane).zip(bias) {
+                channel.fill(*bias);
+            }
+            let columns = matrix(self.columns(image, &mut scratch), plane, taps);
+            let kernels = matrix(kernels, taps, self.outputs);
+            let mut result = DMatrixViewMut::from_slice(result, plane, self.outputs);
+            result.gemm(T::one(), &columns, &kernels, T::one());
+        }
+    }
+
+    fn images<T: RealField + Copy>(&self, gradients: &[T], kernels: &[T], images: &mut [T]) {
+        let (taps, plane) = (self.taps(), self.plane());
+        let kernels = transpose(kernels, taps, self.outputs);
+        let mut scratch = self.scratch();
+        let images = images.chunks_exact_mut(self.image());
+        for (gradient, image) in gradients.chunks_exact(self.outputs * plane).zip(images) {
+            let gradient = matrix(gradient, plane, self.outputs);
+            let columns = if self.is_pointwise() {
+                &mut *image
+            } else {
+                &mut scratch
+            };
+            DMatrixViewMut::from_slice(columns, plane, taps).gemm(
+                T::one(),
+                &gradient,
+                &kernels,
+                T::zero(),
+            );
+            if !self.is_pointwise() {
+                gather(self, &scratch, image);
+            }
+        }
+    }
+
+    fn kernels<T: RealField + Copy>(&self, images: &[T], gradients: &[T]) -> Vec<T> {
+        let (taps, plane) = (self.taps(), self.plane());
+        let mut scratch = self.scratch();
+        let mut result = vec![T::zero(); taps * self.outputs];
+        let mut sum =
+            DMatrixViewMut::from_slice_with_strides_mut(&mut result, self.outputs, taps, taps, 1);
+        let gradients = gradients.chunks_exact(self.outputs * plane);
+        for (image, gradient) in images.chunks_exact(self.image()).zip(gradients) {
+            let columns = matrix(self.columns(image, &mut scratch), plane, taps);
+            let gradient = matrix(gradient, plane, self.outputs).transpose();
+            sum.gemm(T::one(), &gradient, &columns, T::one());
+        }
+        result
+    }
+}
+
 /// One of the three maps, for one convolution.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Convolution {
     map: Map,
     extents: Extents,
+    /// What the forward map adds to each output.
+    bias: Option<Tensor>,
 }
 
 impl Convolution {
-    fn with(self, map: Map, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        a.contiguous()?
-            .apply_op2(&b.contiguous()?, Self { map, ..self })
+    /// A map of the same convolution, if anything that it is wanted for depends on a variable.
+    fn gradient(&self, of: &Tensor, map: Map, a: &Tensor, b: &Tensor) -> Result<Option<Tensor>> {
+        if !of.track_op() {
+            return Ok(None);
+        }
+        let op = Self {
+            map,
+            extents: self.extents,
+            bias: None,
+        };
+        a.contiguous()?.apply_op2(&b.contiguous()?, op).map(Some)
+    }
+
+    fn bias<T: WithDType>(&self) -> Result<Vec<T>> {
+        let bias = self.bias.as_ref().map(Tensor::to_vec1);
+        Ok(bias.transpose()?.unwrap_or_default())
     }
 }
 
@@ -215,13 +336,14 @@ impl CustomOp2 for Convolution {
             bail!("a convolution of arrays with gaps");
         };
         let (a_range, b_range) = (a_range.0..a_range.1, b_range.0..b_range.1);
-        let shape = self.extents.shape(self.map);
+        let (map, extents) = (self.map, &self.extents);
+        let shape = extents.shape(map);
         let result = match (a, b) {
             (CpuStorage::F32(a), CpuStorage::F32(b)) => {
-                CpuStorage::F32(self.map.of(&self.extents, &a[a_range], &b[b_range]))
+                CpuStorage::F32(map.of(extents, &a[a_range], &b[b_range], &self.bias()?))
             }
             (CpuStorage::F64(a), CpuStorage::F64(b)) => {
-                CpuStorage::F64(self.map.of(&self.extents, &a[a_range], &b[b_range]))
+                CpuStorage::F64(map.of(extents, &a[a_range], &b[b_range], &self.bias()?))
             }
             _ => bail!("a convolution of other numbers than f32 or f64"),
         };
@@ -235,19 +357,18 @@ impl CustomOp2 for Convolution {
         _result: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let with = |map, a: &Tensor, b: &Tensor| self.with(map, a, b).map(Some);
         Ok(match self.map {
             Map::Forward => (
-                with(Map::Images, gradient, b)?,
-                with(Map::Kernels, a, gradient)?,
+                self.gradient(a, Map::Images, gradient, b)?,
+                self.gradient(b, Map::Kernels, a, gradient)?,
             ),
             Map::Images => (
-                with(Map::Forward, gradient, b)?,
-                with(Map::Kernels, gradient, a)?,
+                self.gradient(a, Map::Forward, gradient, b)?,
+                self.gradient(b, Map::Kernels, gradient, a)?,
             ),
             Map::Kernels => (
-                with(Map::Images, b, gradient)?,
-                with(Map::Forward, a, gradient)?,
+                self.gradient(a, Map::Images, b, gradient)?,
+                self.gradient(b, Map::Forward, a, gradient)?,
             ),
         })
     }
@@ -259,13 +380,15 @@ pub(super) fn fits(x: &Tensor, kernel: &Tensor) -> bool {
     x.device().is_cpu() && known(x) && x.dtype() == kernel.dtype()
 }
 
-/// Cross-correlation of x (N, I, H, W) with kernels (O, I, k, l), on the CPU.
+/// Cross-correlation of x (N, I, H, W) with kernels (O, I, k, l), on the CPU, plus a constant bias (O),
+/// to which no gradient goes.
 ///
 /// # Errors
 /// candle's, for shapes that do not fit.
 pub(super) fn convolve(
     x: &Tensor,
     kernel: &Tensor,
+    bias: Option<&Tensor>,
     stride: usize,
     padding: usize,
 ) -> Result<Tensor> {
@@ -289,11 +412,12 @@ pub(super) fn convolve(
         stride,
         padding,
     };
-    Convolution {
+    let op = Convolution {
         map: Map::Forward,
         extents,
-    }
-    .with(Map::Forward, x, kernel)
+        bias: bias.cloned(),
+    };
+    x.contiguous()?.apply_op2(&kernel.contiguous()?, op)
 }
 
 #[cfg(test)]
@@ -392,7 +516,7 @@ mod tests {
         for extents in CASES {
             let [x, w, _] = arrays(&extents);
             assert_eq!(
-                Map::Forward.of(&extents, &x, &w),
+                Map::Forward.of(&extents, &x, &w, &[]),
                 plain(&extents, &x, &w),
                 "{extents:?}"
             );
@@ -404,15 +528,15 @@ mod tests {
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         for extents in CASES {
             let [x, w, g] = arrays(&extents);
-            let through = dot(&Map::Forward.of(&extents, &x, &w), &g);
+            let through = dot(&Map::Forward.of(&extents, &x, &w, &[]), &g);
             assert_eq!(
                 through,
-                dot(&Map::Images.of(&extents, &g, &w), &x),
+                dot(&Map::Images.of(&extents, &g, &w, &[]), &x),
                 "{extents:?}"
             );
             assert_eq!(
                 through,
-                dot(&Map::Kernels.of(&extents, &x, &g), &w),
+                dot(&Map::Kernels.of(&extents, &x, &g, &[]), &w),
                 "{extents:?}"
             );
         }

@@ -8,6 +8,7 @@ mod block;
 mod convolution;
 mod densenet;
 mod detect;
+mod gate;
 mod graph;
 mod imagenet;
 pub mod kernels;
@@ -16,6 +17,7 @@ mod mlp;
 pub mod ops;
 mod patches;
 mod resnet;
+mod unfold;
 mod vgg;
 
 use std::collections::HashMap;

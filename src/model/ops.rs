@@ -5,7 +5,7 @@
 
 use candle_core::{D, Result, Tensor, bail};
 
-use super::convolution;
+use super::{convolution, gate, unfold};
 
 /// What PyTorch's batch norm adds to the variance.
 const EPSILON: f64 = 1e-5;
@@ -36,31 +36,31 @@ pub fn conv(
 ) -> Result<Tensor> {
     let (_, _, height, width) = x.dims4()?;
     let (outputs, _, k_height, k_width) = kernel.dims4()?;
-    let leftover = |len: usize, k: usize| match (len + 2 * padding).checked_sub(k) {
-        Some(travel) if stride > 0 => Ok(travel % stride),
-        _ => bail!("a {k} wide kernel, stride {stride}, padding {padding} on {len} pixels"),
-    };
-    let (below, right) = (leftover(height, k_height)?, leftover(width, k_width)?);
+    for (len, k) in [(height, k_height), (width, k_width)] {
+        if stride == 0 || len + 2 * padding < k {
+            bail!("a {k} wide kernel, stride {stride}, padding {padding} on {len} pixels");
+        }
+    }
+    // A bias that no gradient goes to costs nothing on the way.
+    let (inside, bias) = bias.map_or((None, None), |bias| {
+        let is_constant = !bias.track_op() && convolution::fits(x, kernel);
+        if is_constant {
+            (Some(bias), None)
+        } else {
+            (None, Some(bias))
+        }
+    });
     let y = if convolution::fits(x, kernel) {
-        convolution::convolve(x, kernel, stride, padding)?
-    } else if below == right {
-        x.conv2d(kernel, padding, stride, 1, 1)?
+        convolution::convolve(x, kernel, inside, stride, padding)?
+    } else if x.track_op() || kernel.track_op() {
+        unfold::convolve(x, kernel, stride, padding)?
     } else {
-        // candle's gradient takes what the last step leaves over in height for that in width too.
-        let x = pad(&pad(x, 2, padding, below)?, 3, padding, right)?;
-        x.conv2d(kernel, 0, stride, 1, 1)?
+        x.conv2d(kernel, padding, stride, 1, 1)?
     };
     match bias {
         Some(bias) => y.broadcast_add(&bias.reshape((1, outputs, 1, 1))?),
         None => Ok(y),
     }
-}
-
-/// Zeros before and after along `dim`, less the `leftover` positions that no kernel will read.
-fn pad(x: &Tensor, dim: usize, padding: usize, leftover: usize) -> Result<Tensor> {
-    let kept = x.dim(dim)? + padding.min(leftover) - leftover;
-    x.narrow(dim, 0, kept)?
-        .pad_with_zeros(dim, padding, padding.saturating_sub(leftover))
 }
 
 /// A batch norm's tensors, each of shape (channels).
@@ -157,6 +157,9 @@ impl Statistics {
 /// # Errors
 /// candle's.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
+    if gate::fits(x) {
+        return gate::relu(x);
+    }
     let zero = Tensor::zeros((), x.dtype(), x.device())?.broadcast_as(x.shape())?;
     x.le(&zero)?.where_cond(&zero, x)
 }

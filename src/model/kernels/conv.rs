@@ -12,6 +12,9 @@ use super::blocked::Blocked;
 use super::pool::Image;
 use super::simd::Level;
 
+/// Input channels from which on Winograd's products pay: at 32 they only draw level.
+const MANY: usize = 64;
+
 /// A convolution, as far as it does not change with the weights.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
@@ -26,6 +29,15 @@ pub(super) struct Shape {
 }
 
 impl Shape {
+    /// Whether Winograd's tiles cover it, and save more than their transforms cost.
+    pub(super) fn suits_winograd(&self) -> bool {
+        let at = self.output;
+        (self.kernel, self.stride, self.padding) == (3, 1, 1)
+            && at.height.is_multiple_of(2)
+            && at.width.is_multiple_of(2)
+            && self.input.channels >= MANY
+    }
+
     /// Weights of one block of output channels: (input blocks, k, k, lanes in, lanes out).
     pub(super) fn weights_per_block(&self) -> usize {
         let lanes = self.input.lanes;
@@ -33,21 +45,39 @@ impl Shape {
     }
 }
 
-/// One convolution of one image.
+/// One convolution of some images.
 #[derive(Clone, Copy)]
 pub(super) struct Conv<'a> {
     pub(super) shape: &'a Shape,
+    /// Images, one after another.
     pub(super) x: &'a [f32],
     /// (output blocks, input blocks, k, k, lanes in, lanes out).
     pub(super) weights: &'a [f32],
     /// (output blocks, lanes).
     pub(super) bias: &'a [f32],
-    /// What is added to the sums before the ReLU.
+    /// What is added to the sums before the ReLU, of all images.
     pub(super) residual: Option<Image<'a>>,
 }
 
 impl Conv<'_> {
-    /// Writes the result's pixels; its frame stays as it is.
+    pub(super) fn images(&self) -> usize {
+        self.x.len() / self.shape.input.len()
+    }
+
+    /// The convolution of one of them.
+    fn image(&self, n: usize) -> Self {
+        let image = Image {
+            at: self.shape.input,
+            values: self.x,
+        };
+        Self {
+            x: image.nth(n).values,
+            residual: self.residual.map(|residual| residual.nth(n)),
+            ..*self
+        }
+    }
+
+    /// Writes the results' pixels; their frames stay as they are.
     pub(super) fn run(&self, level: Level, y: &mut [f32]) {
         level.run(Whole { conv: self, y });
     }
@@ -69,13 +99,16 @@ impl WithSimd for Whole<'_, '_> {
         let longest = if S::REGISTER_COUNT >= 32 { 8 } else { 6 };
         let strips = width.div_ceil(longest);
         let (short, longer) = (width / strips, width % strips);
+        // Strips of the longer kind first; the two kinds differ by one pixel.
+        let split = longer * (short + 1);
         for block in (0..blocks).step_by(2) {
             let pair = block + 1 < blocks;
-            // Strips of the longer kind first; the two kinds differ by one pixel.
-            let split = longer * (short + 1);
-            for (columns, length) in [(0..split, short + 1), (split..width, short)] {
-                if !columns.is_empty() {
-                    rows(simd, self.conv, self.y, (block, pair), columns, length);
+            for (n, y) in self.y.chunks_exact_mut(shape.output.len()).enumerate() {
+                let conv = self.conv.image(n);
+                for (columns, length) in [(0..split, short + 1), (split..width, short)] {
+                    if !columns.is_empty() {
+                        rows(simd, &conv, y, (block, pair), columns, length);
+                    }
                 }
             }
         }

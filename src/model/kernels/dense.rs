@@ -1,4 +1,4 @@
-//! Fully connected layers on a group of vectors: each weight vector is read once for six samples.
+//! Fully connected layers on a group of vectors: each weight vector is read once for up to eight samples.
 
 use pulp::{Simd, WithSimd};
 
@@ -19,6 +19,8 @@ pub(super) struct Dense<'a> {
     pub(super) inputs: usize,
     /// (output blocks, inputs, lanes).
     pub(super) weights: &'a [f32],
+    /// From the weights of a block to those of the next.
+    pub(super) step: usize,
     /// (output blocks, lanes).
     pub(super) bias: &'a [f32],
     pub(super) relu: bool,
@@ -53,10 +55,16 @@ impl WithSimd for Whole<'_, '_> {
             let mut sample = 0;
             while sample < samples {
                 let from = (sample, block);
-                let taken = match (samples - sample, pair) {
+                // Sums of two blocks, their weights and one input number have to fit into the registers.
+                let left = (samples - sample).min(if S::REGISTER_COUNT >= 32 { 8 } else { 6 });
+                let taken = match (left, pair) {
+                    (8.., true) => strip::<S, 8, 2>(simd, dense, from, y),
                     (6.., true) => strip::<S, 6, 2>(simd, dense, from, y),
+                    (4.., true) => strip::<S, 4, 2>(simd, dense, from, y),
                     (_, true) => strip::<S, 1, 2>(simd, dense, from, y),
+                    (8.., false) => strip::<S, 8, 1>(simd, dense, from, y),
                     (6.., false) => strip::<S, 6, 1>(simd, dense, from, y),
+                    (4.., false) => strip::<S, 4, 1>(simd, dense, from, y),
                     (_, false) => strip::<S, 1, 1>(simd, dense, from, y),
                 };
                 sample += taken;
@@ -76,9 +84,9 @@ fn strip<S: Simd, const P: usize, const V: usize>(
     let lanes = S::F32_LANES;
     let (weights, _) = S::as_simd_f32s(dense.weights);
     let (bias, _) = S::as_simd_f32s(dense.bias);
-    let inputs = dense.inputs;
+    let (inputs, step) = (dense.inputs, dense.step / lanes);
     let weights: [&[S::f32s]; V] =
-        std::array::from_fn(|v| &weights[(block + v) * inputs..][..inputs]);
+        std::array::from_fn(|v| &weights[(block + v) * step..][..inputs]);
     let x: [&[f32]; P] =
         std::array::from_fn(|p| &dense.x.values[(sample + p) * dense.x.stride..][..inputs]);
     let mut sums: [[S::f32s; P]; V] = std::array::from_fn(|v| [bias[block + v]; P]);

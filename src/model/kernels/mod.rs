@@ -4,11 +4,12 @@
 //! prepare constant weights once gain nothing here. [`Kernels`] plans a network once (`plan`: batch norm,
 //! bias, residual and ReLU go into the convolution before them), packs each point's weights in the order in
 //! which they are read (`pack`), and takes every sample through all layers while its activations are in
-//! cache. Samples are spread over rayon's threads; memory is kept from point to point.
+//! cache, or, where the weights are the larger part, several samples through each layer while its weights
+//! are. Samples are spread over rayon's threads; memory is kept from point to point.
 //!
 //! Images lie in blocks of channels as wide as a vector (`blocked`, called NCHWc by others), so that the
 //! inner loop of a convolution (`conv`) is one broadcast and one fused multiply-add for each vector of
-//! products. Vector instructions are those of the crate `pulp`, which picks AVX-512, AVX2 with FMA, or NEON at
+//! products; 3×3 kernels of many channels take less than half of the products (`winograd`). Vector instructions are those of the crate `pulp`, which picks AVX-512, AVX2 with FMA, or NEON at
 //! run time and has a portable form for other machines; with it there is no `unsafe` here at all.
 //!
 //! `cargo run --release --example bench_forward` measures whole networks against candle; the README has the
@@ -25,6 +26,7 @@ mod pack;
 mod plan;
 mod pool;
 pub(crate) mod simd;
+mod winograd;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -57,6 +59,7 @@ pub struct Kernels {
 #[derive(Debug, Default)]
 struct Arena {
     buffers: Vec<Vec<f32>>,
+    tiles: winograd::Scratch,
     features: Vec<f32>,
     vectors: [Vec<f32>; 2],
 }
@@ -190,21 +193,19 @@ impl Kernels {
         if matches!(plan.features, Features::Raw) {
             return self.head(packed, arena, images, plan.length, 0);
         }
-        arena.buffers.resize_with(plan.buffers.len(), Vec::new);
-        for (buffer, extents) in arena.buffers.iter_mut().zip(&plan.buffers) {
-            buffer.resize(extents.len(), 0.0);
-        }
         let mut features = std::mem::take(&mut arena.features);
         features.resize(images.len() / self.image * plan.length, 0.0);
-        let rows = features.chunks_exact_mut(plan.length);
-        for (image, vector) in images.chunks_exact(self.image).zip(rows) {
-            self.body(packed, &mut arena.buffers, image);
-            match plan.features {
-                Features::Average(at) => {
-                    pool::global_average(self.image(&arena.buffers, at), vector);
+        let together = plan.together();
+        let vectors = features.chunks_mut(together * plan.length);
+        for (images, vectors) in images.chunks(together * self.image).zip(vectors) {
+            self.body(packed, arena, images);
+            for (n, vector) in vectors.chunks_exact_mut(plan.length).enumerate() {
+                let image = |at| self.images(&arena.buffers, at, n + 1).nth(n);
+                match plan.features {
+                    Features::Average(at) => pool::global_average(image(at), vector),
+                    Features::Flatten(at) => pool::flatten(image(at), vector),
+                    Features::Raw => {}
                 }
-                Features::Flatten(at) => pool::flatten(self.image(&arena.buffers, at), vector),
-                Features::Raw => {}
             }
         }
         let logits = self.head(packed, arena, &features, plan.length, 0);
@@ -253,22 +254,31 @@ impl Kernels {
             x: dense::Rows { values, stride },
             inputs: layer.linear.inputs,
             weights: &pair.weights,
+            step: layer.linear.inputs * self.plan.lanes,
             bias: &pair.bias,
             relu: layer.relu,
         }
         .run(self.level, values.len() / stride, result);
     }
 
-    fn image<'a>(&self, buffers: &'a [Vec<f32>], at: usize) -> pool::Image<'a> {
+    /// The first `count` images in a buffer.
+    fn images<'a>(&self, buffers: &'a [Vec<f32>], at: usize, count: usize) -> pool::Image<'a> {
+        let extents = self.plan.buffers[at];
         pool::Image {
-            at: self.plan.buffers[at],
-            values: &buffers[at],
+            at: extents,
+            values: &buffers[at][..count * extents.len()],
         }
     }
 
-    /// All steps on one image.
-    fn body(&self, packed: &Packed, buffers: &mut [Vec<f32>], image: &[f32]) {
-        for (step, pair) in self.plan.steps.iter().zip(&packed.steps) {
+    /// All steps on some images.
+    fn body(&self, packed: &Packed, arena: &mut Arena, images: &[f32]) {
+        let plan = &self.plan;
+        let count = images.len() / self.image;
+        arena.buffers.resize_with(plan.buffers.len(), Vec::new);
+        for (buffer, extents) in arena.buffers.iter_mut().zip(&plan.buffers) {
+            buffer.resize(buffer.len().max(count * extents.len()), 0.0);
+        }
+        for (step, pair) in plan.steps.iter().zip(&packed.steps) {
             let to = match step {
                 Step::Load { to }
                 | Step::Conv { to, .. }
@@ -277,62 +287,88 @@ impl Kernels {
                 | Step::Place { to, .. } => *to,
             };
             // Lifted out while it is written: the others are read. Taking a vector moves no numbers.
-            let mut result = std::mem::take(&mut buffers[to]);
-            self.step(step, pair, buffers, image, to, &mut result);
-            buffers[to] = result;
+            let mut buffer = std::mem::take(&mut arena.buffers[to]);
+            let result = &mut buffer[..count * plan.buffers[to].len()];
+            if let Step::Conv { .. } = step {
+                self.conv(step, pair, arena, count, result);
+            } else {
+                let results = result.chunks_exact_mut(plan.buffers[to].len());
+                for (n, (image, result)) in images.chunks_exact(self.image).zip(results).enumerate()
+                {
+                    self.pixels(step, pair, &arena.buffers, (n, image), result);
+                }
+            }
+            arena.buffers[to] = buffer;
         }
     }
 
-    fn step(
+    /// A convolution of all images.
+    fn conv(&self, step: &Step, pair: &Pair, arena: &mut Arena, count: usize, result: &mut [f32]) {
+        let Step::Conv {
+            shape,
+            winograd,
+            from,
+            residual,
+            ..
+        } = step
+        else {
+            return;
+        };
+        let conv = conv::Conv {
+            shape,
+            x: self.images(&arena.buffers, *from, count).values,
+            weights: &pair.weights,
+            bias: &pair.bias,
+            residual: residual.map(|at| self.images(&arena.buffers, at, count)),
+        };
+        if *winograd {
+            winograd::run(&conv, self.level, &mut arena.tiles, result);
+        } else {
+            conv.run(self.level, result);
+        }
+    }
+
+    /// Any other step on image `n`.
+    fn pixels(
         &self,
         step: &Step,
         pair: &Pair,
         buffers: &[Vec<f32>],
-        image: &[f32],
-        to: usize,
+        (n, image): (usize, &[f32]),
         result: &mut [f32],
     ) {
         let level = self.level;
-        let extents = self.plan.buffers[to];
+        let of = |from: usize| self.images(buffers, from, n + 1).nth(n);
         match step {
-            Step::Load { .. } => pool::block(image, extents, result),
-            Step::Conv {
-                shape,
-                from,
-                residual,
-                ..
-            } => conv::Conv {
-                shape,
-                x: &buffers[*from],
-                weights: &pair.weights,
-                bias: &pair.bias,
-                residual: residual.map(|at| self.image(buffers, at)),
-            }
-            .run(level, result),
+            Step::Load { to } => pool::block(image, self.plan.buffers[*to], result),
             Step::Pool {
-                pool, mean, from, ..
+                pool,
+                mean,
+                from,
+                to,
             } => pool::Windows {
                 level,
                 pool: *pool,
                 mean: *mean,
-                from: self.image(buffers, *from),
-                to: extents,
+                from: of(*from),
+                to: self.plan.buffers[*to],
             }
             .run(result),
-            Step::Norm { relu, from, .. } => pool::Norm {
+            Step::Norm { relu, from, to, .. } => pool::Norm {
                 level,
-                from: self.image(buffers, *from),
-                to: extents,
+                from: of(*from),
+                to: self.plan.buffers[*to],
                 scale: &pair.weights,
                 shift: &pair.bias,
                 relu: *relu,
             }
             .run(result),
-            Step::Place { parts, .. } => {
+            Step::Place { parts, to } => {
                 for &(from, stride, first) in parts {
-                    pool::place(self.image(buffers, from), stride, first, extents, result);
+                    pool::place(of(from), stride, first, self.plan.buffers[*to], result);
                 }
             }
+            Step::Conv { .. } => {}
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The weights of one point in the order in which the kernels read them, batch norm folded in.
 
-use candle_core::Result;
+use candle_core::{CpuStorage, Layout, Result, Storage, bail};
 use rayon::prelude::*;
 
 use super::plan::{Dense, Plan, Step};
+use super::winograd::{self, PRODUCTS, WIDEST};
 use crate::model::{Weights, layer};
 
 /// What batch norm adds to the variance.
@@ -31,12 +32,23 @@ impl Packed {
         self.head.resize_with(plan.head.len(), Pair::default);
         let steps = self.steps.par_iter_mut().zip(&plan.steps);
         steps.try_for_each(|(pair, step)| match step {
+            Step::Conv { conv, winograd, .. } if *winograd => {
+                pair.winograd(conv, weights, plan.lanes)
+            }
             Step::Conv { conv, .. } => pair.conv(conv, weights, plan.lanes),
             Step::Norm { norm, .. } => pair.norm(norm, weights, plan.lanes),
             Step::Load { .. } | Step::Pool { .. } | Step::Place { .. } => Ok(()),
         })?;
         let head = self.head.par_iter_mut().zip(&plan.head).skip(done);
         head.try_for_each(|(pair, dense)| pair.dense(dense, weights, plan.lanes))
+    }
+}
+
+/// The numbers of a tensor without gaps, where they lie.
+fn numbers<'a>(storage: &'a Storage, layout: &Layout) -> Result<&'a [f32]> {
+    match (storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(CpuStorage::F32(values)), Some((first, end))) => Ok(&values[first..end]),
+        _ => bail!("weights that are not f32 numbers in memory"),
     }
 }
 
@@ -89,7 +101,9 @@ impl Pair {
     fn conv(&mut self, conv: &layer::Conv, weights: &Weights, lanes: usize) -> Result<()> {
         let (scale, shift) = outputs(conv.bias, conv.norm.as_ref(), conv.outputs, weights)?;
         padded(&shift, lanes, &mut self.bias);
-        let kernel = weights.values(conv.kernel_slot)?;
+        let kernel = weights.slot(conv.kernel_slot)?.contiguous()?;
+        let (kernel, layout) = kernel.storage_and_layout();
+        let kernel = numbers(&kernel, layout)?;
         let taps = conv.kernel * conv.kernel;
         let blocks = conv.inputs.div_ceil(lanes);
         let size = conv.outputs.div_ceil(lanes) * blocks * taps * lanes * lanes;
@@ -108,6 +122,37 @@ impl Pair {
         Ok(())
     }
 
+    /// (O, I, 3, 3) to (output blocks, products, inputs, lanes).
+    fn winograd(&mut self, conv: &layer::Conv, weights: &Weights, lanes: usize) -> Result<()> {
+        let (scale, shift) = outputs(conv.bias, conv.norm.as_ref(), conv.outputs, weights)?;
+        padded(&shift, lanes, &mut self.bias);
+        let kernels = weights.slot(conv.kernel_slot)?.contiguous()?;
+        let (kernels, layout) = kernels.storage_and_layout();
+        let (kernels, _) = numbers(&kernels, layout)?.as_chunks::<9>();
+        let block = PRODUCTS * conv.inputs * lanes;
+        self.weights
+            .resize(conv.outputs.div_ceil(lanes) * block, 0.0);
+        let blocks = self.weights.par_chunks_exact_mut(block);
+        let kernels = kernels.par_chunks(lanes * conv.inputs);
+        let blocks = blocks.zip(kernels).zip(scale.par_chunks(lanes));
+        blocks.for_each(|((block, kernels), scale)| {
+            let mut taps = [[0.0; WIDEST]; 9];
+            for input in 0..conv.inputs {
+                let of_outputs = kernels[input..].iter().step_by(conv.inputs).zip(scale);
+                for (lane, (kernel, scale)) in of_outputs.enumerate() {
+                    for (tap, weight) in taps.iter_mut().zip(kernel) {
+                        tap[lane] = weight * scale;
+                    }
+                }
+                let rows = block[input * lanes..].chunks_mut(conv.inputs * lanes);
+                for (row, place) in rows.zip(winograd::transformed(&taps)) {
+                    row[..lanes].copy_from_slice(&place[..lanes]);
+                }
+            }
+        });
+        Ok(())
+    }
+
     fn norm(&mut self, norm: &layer::Norm, weights: &Weights, lanes: usize) -> Result<()> {
         let (scale, shift) = affine(norm, weights)?;
         padded(&scale, lanes, &mut self.weights);
@@ -120,17 +165,24 @@ impl Pair {
         let linear = &dense.linear;
         let (scale, shift) = outputs(linear.bias, dense.norm.as_ref(), linear.outputs, weights)?;
         padded(&shift, lanes, &mut self.bias);
-        let matrix = weights.values(linear.weight)?;
+        let matrix = weights.slot(linear.weight)?.contiguous()?;
+        let (matrix, layout) = matrix.storage_and_layout();
+        let rows = numbers(&matrix, layout)?.par_chunks(linear.inputs * lanes);
+        let block = linear.inputs * lanes;
         self.weights.clear();
         self.weights
-            .resize(linear.outputs.next_multiple_of(lanes) * linear.inputs, 0.0);
-        for (output, (row, scale)) in matrix.chunks(linear.inputs).zip(scale).enumerate() {
-            let first = output / lanes * linear.inputs * lanes + output % lanes;
-            let places = self.weights[first..].iter_mut().step_by(lanes);
-            places
-                .zip(row)
-                .for_each(|(place, weight)| *place = weight * scale);
-        }
+            .resize(linear.outputs.div_ceil(lanes) * block, 0.0);
+        let blocks = self.weights.par_chunks_exact_mut(block).zip(rows);
+        blocks
+            .zip(scale.par_chunks(lanes))
+            .for_each(|((block, rows), scale)| {
+                for (lane, (row, scale)) in rows.chunks(linear.inputs).zip(scale).enumerate() {
+                    let places = block[lane..].iter_mut().step_by(lanes);
+                    places
+                        .zip(row)
+                        .for_each(|(place, weight)| *place = weight * scale);
+                }
+            });
         Ok(())
     }
 }

@@ -16,6 +16,7 @@ pub(super) enum Step {
     Conv {
         conv: layer::Conv,
         shape: Shape,
+        winograd: bool,
         from: usize,
         residual: Option<usize>,
         to: usize,
@@ -72,7 +73,27 @@ pub(super) struct Plan {
     pub(super) head: Vec<Dense>,
 }
 
+/// Bytes of weights that stay in a core's cache while samples pass.
+const CACHE: usize = 1 << 19;
+/// Bytes that the images of samples may take that go through large layers together.
+const ROOM: usize = 32 << 20;
+
 impl Plan {
+    /// Samples that go through each step together: one, so that its activations stay in cache, unless
+    /// there are more weights than that.
+    pub(super) fn together(&self) -> usize {
+        let weights = |step: &Step| match step {
+            Step::Conv { conv, .. } => conv.inputs * conv.outputs * conv.kernel * conv.kernel,
+            _ => 0,
+        };
+        let largest = self.steps.iter().map(weights).max().unwrap_or(0);
+        if largest * size_of::<f32>() < CACHE {
+            return 1;
+        }
+        let sample: usize = self.buffers.iter().map(Blocked::len).sum();
+        (ROOM / size_of::<f32>() / sample.max(1)).max(1)
+    }
+
     /// The plan of a network for images of these channels, height and width; none where a layer is one
     /// that the kernels do not know.
     pub(super) fn of(graph: &Graph, image: [usize; 3], lanes: usize) -> Option<Self> {
@@ -293,23 +314,27 @@ impl Builder<'_> {
         let node = &self.graph.nodes[i];
         let from = self.buffer_of[node.takes.first()?.0]?;
         Some(match &node.layer {
-            Layer::Conv(conv) => Step::Conv {
-                shape: Shape {
+            Layer::Conv(conv) => {
+                let shape = Shape {
                     input: self.buffers[from],
                     output: self.buffers[to],
                     kernel: conv.kernel,
                     stride: conv.stride,
                     padding: conv.padding,
                     relu,
-                },
-                conv: conv.clone(),
-                from,
-                residual: match fused.residual {
-                    Some(value) => Some(self.buffer_of[value.0]?),
-                    None => None,
-                },
-                to,
-            },
+                };
+                Step::Conv {
+                    shape,
+                    winograd: shape.suits_winograd(),
+                    conv: conv.clone(),
+                    from,
+                    residual: match fused.residual {
+                        Some(value) => Some(self.buffer_of[value.0]?),
+                        None => None,
+                    },
+                    to,
+                }
+            }
             Layer::Max(pool) | Layer::Average(pool) => Step::Pool {
                 pool: *pool,
                 mean: matches!(node.layer, Layer::Average(_)),

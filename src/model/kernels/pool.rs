@@ -8,11 +8,21 @@ use super::conv::relu;
 use super::simd::Level;
 use crate::model::ops::Pool;
 
-/// A blocked image with its extents.
+/// A blocked image, or some of them one after another, with its extents.
 #[derive(Clone, Copy)]
 pub(super) struct Image<'a> {
     pub(super) at: Blocked,
     pub(super) values: &'a [f32],
+}
+
+impl Image<'_> {
+    /// One of some images.
+    pub(super) fn nth(&self, n: usize) -> Self {
+        Self {
+            values: &self.values[n * self.at.len()..][..self.at.len()],
+            ..*self
+        }
+    }
 }
 
 /// Largest value (NaN counts as the largest), or mean, of each window.

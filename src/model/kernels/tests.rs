@@ -36,25 +36,28 @@ fn sketches() -> impl Strategy<Value = Sketch> {
     let kernel = || prop_oneof![Just(1usize), Just(3), Just(5)];
     (
         (1usize..5, 5usize..20, 5usize..20),
-        [1usize..40, 1..40],
+        // From 64 on a 3×3 convolution is Winograd's.
+        (prop_oneof![1usize..40, 62usize..70], 1usize..40),
         (kernel(), kernel(), 1usize..3),
         (0usize..3, 0usize..5),
         any::<[bool; 4]>(),
         (1usize..9, any::<u64>()),
     )
         .prop_map(
-            |(image, widths, (a, b, stride), (shortcut, pool), flags, (samples, seed))| Sketch {
-                image: image.into(),
-                widths,
-                kernels: [a, b],
-                stride,
-                shortcut,
-                pool,
-                norms: [flags[0], flags[1]],
-                concat: flags[2],
-                average: flags[3],
-                samples,
-                seed,
+            |(image, (first, second), (a, b, stride), (shortcut, pool), flags, (samples, seed))| {
+                Sketch {
+                    image: image.into(),
+                    widths: [first, second],
+                    kernels: [a, b],
+                    stride,
+                    shortcut,
+                    pool,
+                    norms: [flags[0], flags[1]],
+                    concat: flags[2],
+                    average: flags[3],
+                    samples,
+                    seed,
+                }
             },
         )
 }
@@ -307,5 +310,24 @@ fn the_first_layer_of_three_points_gives_the_logits_of_their_combination() {
         let differences = found.iter().zip(&expected).map(|(a, b)| (a - b).abs());
         let error = differences.fold(0.0, f32::max);
         assert!(error < 1e-6, "{error} with {level:?}");
+    }
+}
+
+#[test]
+fn samples_that_share_large_weights_have_candle_s_logits() {
+    let (mut graph, mut slots) = (Graph::default(), Slots::default());
+    let mut x = Graph::IMAGES;
+    // Winograd's, one with a stride, and one on images of odd width.
+    for (inputs, stride) in [(128, 1), (128, 2), (128, 1)] {
+        let conv = slots.conv([inputs, 128], 3, stride, true);
+        x = graph.conv(x, &conv);
+        x = graph.relu(x);
+    }
+    x = graph.then(x, Layer::GlobalAverage);
+    head(&mut graph, &mut slots, x, 128, false);
+    let weights = weights(&slots, 5);
+    for level in Level::all() {
+        let error = error(&graph, &weights, [128, 6, 10], 19, level);
+        assert!(error < 2e-5, "{error} with {level:?}");
     }
 }
