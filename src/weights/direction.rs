@@ -56,9 +56,12 @@ pub fn combine<W: Weighted>(
 }
 
 fn read_group(source: &impl Weighted, group: &[Piece]) -> Result<Vec<f32>, WeightsError> {
-    let mut values = Vec::new();
+    let mut values = vec![0.0; group.iter().map(|(_, range)| range.len()).sum()];
+    let mut rest = values.as_mut_slice();
     for (slot, range) in group {
-        values.extend(source.read(*slot, range.clone())?);
+        let piece;
+        (piece, rest) = rest.split_at_mut(range.len());
+        source.read(*slot, range.start, piece)?;
     }
     Ok(values)
 }
@@ -98,9 +101,9 @@ pub fn mean<W: Weighted>(
 /// # Errors
 /// The checkpoint cannot be read.
 pub fn flat(layout: &Layout, source: &impl Weighted) -> Result<Vec<f32>, WeightsError> {
-    let mut flat = Vec::with_capacity(layout.len());
+    let mut flat = vec![0.0; layout.len()];
     for (index, slot) in layout.slots().iter().enumerate() {
-        flat.extend(source.read(index, 0..slot.len())?);
+        source.read(index, 0, &mut flat[slot.offset..][..slot.len()])?;
     }
     Ok(flat)
 }
@@ -192,8 +195,6 @@ fn read_direction(
 pub(in crate::weights) mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-    use std::ops::Range;
-
     use super::*;
     use crate::run::format::Dtype;
 
@@ -202,9 +203,18 @@ pub(in crate::weights) mod tests {
     pub(in crate::weights) struct Point(pub(in crate::weights) Vec<f32>);
 
     impl Weighted for Point {
-        fn read(&self, slot: usize, range: Range<usize>) -> Result<Vec<f32>, WeightsError> {
-            let offset = layout().slots()[slot].offset;
-            Ok(self.0[offset + range.start..offset + range.end].to_vec())
+        fn read(&self, slot: usize, start: usize, values: &mut [f32]) -> Result<(), WeightsError> {
+            let offset = layout().slots()[slot].offset + start;
+            values.copy_from_slice(&self.0[offset..][..values.len()]);
+            Ok(())
+        }
+
+        fn whole(&self) -> bool {
+            false
+        }
+
+        fn files(&self) -> usize {
+            1
         }
     }
 

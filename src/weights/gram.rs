@@ -1,63 +1,56 @@
-//! All distances and angles of a run's path, as one small matrix a tensor.
+//! All distances and angles of a run's path, as one small matrix, and the norms of its tensors.
 //!
 //! PCA of T checkpoints of n weights needs only the T×T dot products of their differences. They are
-//! summed in f64 over pieces of every tensor, so that neither T·n weights nor a whole checkpoint are
-//! ever in memory, and kept one matrix a tensor, so that leaving tensors out is a sum of matrices.
+//! summed in f64 over pieces of the tensors, so that neither T·n weights nor a whole checkpoint are
+//! ever in memory. Of the single tensors the norms alone are kept: nothing asks for more, and a
+//! matrix for each of them would be a gigabyte for a thousand checkpoints.
 
-use nalgebra::{DMatrix, DVector};
+use std::ops::Range;
+
+use nalgebra::DMatrix;
 use rayon::prelude::*;
 
 use super::WeightsError;
-use super::layout::{Layout, Role};
+use super::layout::{Layout, Piece, Role};
 use super::member::Weighted;
+use super::products;
 
-/// Bytes of weights that are held at once, over all checkpoints.
-const BUDGET: usize = 128 << 20;
-/// Elements of f64 scratch a block of columns may take, so that it stays in cache.
-const BLOCK: usize = 1 << 18;
+/// Bytes of weights that a thread holds at once, over all checkpoints: they stay in cache.
+const BUDGET: usize = 4 << 20;
+/// Groups of pieces whose sums are held at once.
+const BATCH: usize = 64;
+/// Bytes for all threads together where each visit to a checkpoint is costly.
+const LARGE_BUDGET: usize = 128 << 20;
+/// Files that stay open while pieces are read: some systems give a process 256.
+const OPEN: usize = 128;
 
-/// Dot products of one tensor's path. δ_i = w_i − w_0, where w_0 is the first row's tensor.
+/// The dot products of the path of a run. Rows are checkpoints in order of arrival.
 #[derive(Clone, Debug, PartialEq)]
-struct Dots {
-    /// δ_i·δ_j, T×T.
+pub struct Gram {
+    /// δ_i·δ_j over all parameters, T×T, where δ_i = θ_i − θ_0.
     path: DMatrix<f64>,
-    /// w_0·δ_i, T.
-    base: DVector<f64>,
-    /// w_0·w_0.
-    square: f64,
+    /// ‖w‖² of each parameter tensor, a list for each checkpoint.
+    squares: Vec<Vec<f64>>,
 }
 
-impl Dots {
-    fn empty() -> Self {
+impl Default for Gram {
+    fn default() -> Self {
         Self {
             path: DMatrix::zeros(0, 0),
-            base: DVector::zeros(0),
-            square: 0.0,
+            squares: Vec::new(),
         }
     }
-
-    fn grow(&mut self, count: usize) {
-        self.path.resize_mut(count, count, 0.0);
-        self.base.resize_vertically_mut(count, 0.0);
-    }
-}
-
-/// The dot products of every parameter tensor of a run. Rows are checkpoints in order of arrival.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Gram {
-    tensors: Vec<Dots>,
-    rows: usize,
 }
 
 impl Gram {
     /// Number of checkpoints.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.rows
+        self.squares.len()
     }
 
     /// Adds the checkpoints `open(rows()) .. open(count − 1)`; earlier ones are read again, once, for
-    /// their products with the new ones. `open` is called once for each row and group of pieces.
+    /// their products with the new ones.
     ///
     /// # Errors
     /// A checkpoint cannot be read or holds a value that is not finite; nothing was added then.
@@ -65,133 +58,157 @@ impl Gram {
         &mut self,
         layout: &Layout,
         count: usize,
-        mut open: impl FnMut(usize) -> Result<W, WeightsError>,
-        finite: impl Fn(usize, usize) -> WeightsError,
+        open: impl Fn(usize) -> Result<W, WeightsError> + Sync,
+        finite: impl Fn(usize, usize) -> WeightsError + Sync,
     ) -> Result<(), WeightsError> {
-        let mut grown = self.clone();
+        let known = self.rows();
         let slots = layout.slots().iter();
         let parameters = slots.filter(|slot| slot.role == Role::Parameter).count();
-        grown.tensors.resize_with(parameters, Dots::empty);
-        for dots in &mut grown.tensors {
-            dots.grow(count);
-        }
-        for group in layout.groups(0..parameters, BUDGET / 4 / count.max(1)) {
-            let mut rows: Vec<Vec<Vec<f32>>> = Vec::with_capacity(count);
-            for row in 0..count {
-                let source = open(row)?;
-                let mut pieces = Vec::with_capacity(group.len());
-                for (slot, range) in &group {
-                    let values = source.read(*slot, range.clone())?;
-                    if !values.iter().all(|v| v.is_finite()) {
-                        return Err(finite(row, *slot));
-                    }
-                    pieces.push(values);
-                }
-                rows.push(pieces);
+        let keep = if count > 0 {
+            OPEN / open(0)?.files().max(1)
+        } else {
+            0
+        };
+        let kept: Vec<W> = (0..count.min(keep))
+            .into_par_iter()
+            .map(&open)
+            .collect::<Result<_, _>>()?;
+        let read_row = |row: usize, group: &[Piece], values: &mut [f32]| {
+            let not_finite = |slot| finite(row, slot);
+            match kept.get(row) {
+                Some(source) => read(source, group, values, not_finite),
+                None => read(&open(row)?, group, values, not_finite),
             }
-            for (index, (slot, _)) in group.iter().enumerate() {
-                let piece: Vec<&[f32]> = rows.iter().map(|row| row[index].as_slice()).collect();
-                accumulate(&mut grown.tensors[*slot], &piece, self.rows);
+        };
+        let costly = count > keep || kept.iter().any(Weighted::whole);
+        let (budget, batch) = if costly {
+            (LARGE_BUDGET, 1)
+        } else {
+            (BUDGET, BATCH)
+        };
+        let mut grown = self.clone();
+        grown.path.resize_mut(count, count, 0.0);
+        grown.squares.resize(count, vec![0.0; parameters]);
+        let groups = layout.groups(0..parameters, budget / 4 / count.max(1));
+        for groups in groups.chunks(batch) {
+            let sums: Vec<Sums> = groups
+                .par_iter()
+                .map_init(Vec::new, |values, group| {
+                    Sums::of(group, count, known, values, read_row)
+                })
+                .collect::<Result<_, _>>()?;
+            // In order of position, so that the result does not depend on the threads.
+            for (group, sums) in groups.iter().zip(&sums) {
+                grown.add(group, sums, known);
             }
         }
-        grown.rows = count;
         *self = grown;
         Ok(())
     }
 
+    /// Adds what one group of pieces gives to the rows from `known` on.
+    fn add(&mut self, group: &[Piece], sums: &Sums, known: usize) {
+        for i in known..self.rows() {
+            for ((slot, _), square) in group.iter().zip(&sums.squares[i]) {
+                self.squares[i][*slot] += square;
+            }
+            for j in 0..=i {
+                self.path[(i, j)] += sums.products[(i - known, j)];
+                self.path[(j, i)] = self.path[(i, j)];
+            }
+        }
+    }
+
     /// Takes one checkpoint out. Differences are then from the first that is left.
     pub fn remove(&mut self, row: usize) {
-        if self.rows == 1 {
-            *self = Self::default();
-            return;
-        }
-        self.rows -= 1;
-        for dots in &mut self.tensors {
-            if row == 0 {
-                rebase(dots);
-            }
-            let path = std::mem::replace(&mut dots.path, DMatrix::zeros(0, 0));
-            dots.path = path.remove_row(row).remove_column(row);
-            dots.base = std::mem::replace(&mut dots.base, DVector::zeros(0)).remove_row(row);
-        }
+        self.squares.remove(row);
+        let path = std::mem::replace(&mut self.path, DMatrix::zeros(0, 0));
+        let path = if row == 0 && path.nrows() > 1 {
+            rebased(&path)
+        } else {
+            path
+        };
+        self.path = path.remove_row(row).remove_column(row);
     }
 
     /// δ_i·δ_j over all parameters, T×T, where δ_i = θ_i − θ_0.
     #[must_use]
-    pub fn path(&self) -> DMatrix<f64> {
-        let zero = DMatrix::zeros(self.rows, self.rows);
-        self.tensors.iter().fold(zero, |sum, dots| sum + &dots.path)
+    pub fn path(&self) -> &DMatrix<f64> {
+        &self.path
     }
 
-    /// ‖w_i‖² of one tensor at each checkpoint; empty for a tensor that is no parameter.
+    /// ‖w_i‖² of one tensor at each checkpoint; zeros for a tensor that is no parameter.
     #[must_use]
     pub fn squares(&self, tensor: usize) -> Vec<f64> {
-        self.tensors.get(tensor).map_or_else(Vec::new, |dots| {
-            let square = |i: usize| dots.square + 2.0 * dots.base[i] + dots.path[(i, i)];
-            (0..self.rows).map(square).collect()
-        })
+        let square = |row: &Vec<f64>| row.get(tensor).copied().unwrap_or(0.0);
+        self.squares.iter().map(square).collect()
     }
 
     /// ‖θ_i‖ over all parameters.
     #[must_use]
     pub fn norms(&self) -> Vec<f64> {
-        let square = |i: usize| -> f64 {
-            let of = |dots: &Dots| dots.square + 2.0 * dots.base[i] + dots.path[(i, i)];
-            self.tensors.iter().map(of).sum()
-        };
-        (0..self.rows).map(|i| square(i).max(0.0).sqrt()).collect()
+        let norm = |row: &Vec<f64>| row.iter().sum::<f64>().sqrt();
+        self.squares.iter().map(norm).collect()
     }
 }
 
-/// Adds the products of one piece for the rows from `known` on; `rows[i]` is checkpoint i's piece.
-fn accumulate(dots: &mut Dots, rows: &[&[f32]], known: usize) {
-    let Some(base) = rows.first() else { return };
-    let width = (BLOCK / rows.len()).max(64);
-    let starts: Vec<usize> = (0..base.len()).step_by(width).collect();
-    // Blocks are summed in order of position, so that the result does not depend on the threads.
-    let sums: Vec<(DMatrix<f64>, DVector<f64>)> = starts
-        .par_iter()
-        .map(|&start| {
-            let block = start..base.len().min(start + width);
-            let origin = DVector::from_iterator(
-                block.len(),
-                base[block.clone()].iter().map(|&v| f64::from(v)),
-            );
-            let delta = DMatrix::from_fn(block.len(), rows.len(), |k, i| {
-                f64::from(rows[i][start + k]) - origin[k]
-            });
-            let fresh = delta.columns_range(known..);
-            (delta.tr_mul(&fresh), fresh.tr_mul(&origin))
-        })
-        .collect();
-    for (products, base_products) in sums {
-        for (column, i) in (known..rows.len()).enumerate() {
-            for j in 0..rows.len() {
-                dots.path[(j, i)] += products[(j, column)];
-                if j < known {
-                    dots.path[(i, j)] += products[(j, column)];
-                }
-            }
-            dots.base[i] += base_products[column];
+/// What one group of pieces gives.
+struct Sums {
+    /// ‖w‖² of each piece, a list for each checkpoint.
+    squares: Vec<Vec<f64>>,
+    /// δ_i·δ_j for the new checkpoints.
+    products: DMatrix<f64>,
+}
+
+impl Sums {
+    /// `values` is room for the pieces of all checkpoints; `read` fills one row of it.
+    fn of(
+        group: &[Piece],
+        count: usize,
+        known: usize,
+        values: &mut Vec<f32>,
+        read: impl Fn(usize, &[Piece], &mut [f32]) -> Result<Vec<f64>, WeightsError> + Sync,
+    ) -> Result<Self, WeightsError> {
+        let size: usize = group.iter().map(|(_, range)| range.len()).sum();
+        values.resize(count * size, 0.0);
+        let squares = values
+            .par_chunks_mut(size.max(1))
+            .enumerate()
+            .map(|(row, values)| read(row, group, values))
+            .collect::<Result<_, _>>()?;
+        let rows: Vec<&[f32]> = values.chunks(size.max(1)).collect();
+        let products = products::differences(&rows, known);
+        Ok(Self { squares, products })
+    }
+}
+
+/// Reads a group of pieces, one after the other; gives ‖w‖² of each.
+fn read(
+    source: &impl Weighted,
+    group: &[Piece],
+    values: &mut [f32],
+    not_finite: impl Fn(usize) -> WeightsError,
+) -> Result<Vec<f64>, WeightsError> {
+    let mut rest = values;
+    let mut squares = Vec::with_capacity(group.len());
+    for (slot, Range { start, end }) in group {
+        let piece;
+        (piece, rest) = rest.split_at_mut(end - start);
+        source.read(*slot, *start, piece)?;
+        let square = products::square(piece);
+        if !square.is_finite() {
+            return Err(not_finite(*slot));
         }
+        squares.push(square);
     }
-    if known == 0 {
-        dots.square += base.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
-    }
+    Ok(squares)
 }
 
-/// Takes row 1 as the new base, in place; row 0 is about to go.
-fn rebase(dots: &mut Dots) {
-    let old = dots.clone();
-    let own = old.path[(1, 1)];
-    let count = old.base.len();
-    dots.square = old.square + 2.0 * old.base[1] + own;
-    dots.path = DMatrix::from_fn(count, count, |i, j| {
-        old.path[(i, j)] - old.path[(i, 1)] - old.path[(1, j)] + own
-    });
-    dots.base = DVector::from_fn(count, |i, _| {
-        old.base[i] - old.base[1] + old.path[(1, i)] - own
-    });
+/// The products of differences from row 1 instead of row 0.
+fn rebased(path: &DMatrix<f64>) -> DMatrix<f64> {
+    DMatrix::from_fn(path.nrows(), path.ncols(), |i, j| {
+        path[(i, j)] - path[(i, 1)] - path[(1, j)] + path[(1, 1)]
+    })
 }
 
 #[cfg(test)]
@@ -259,6 +276,21 @@ mod tests {
         extend(&mut grown, &points[..3]).unwrap();
         extend(&mut grown, &points).unwrap();
         close(&grown, &gram(&points));
+    }
+
+    #[test]
+    fn more_checkpoints_than_can_be_open_give_the_same_products() {
+        let points = points(OPEN + 3);
+        let all = gram(&points);
+        for (i, j) in [(1, OPEN - 1), (OPEN, OPEN + 2), (OPEN + 1, 2)] {
+            close(
+                &gram(&[points[0].clone(), points[i].clone(), points[j].clone()]),
+                &Gram {
+                    path: DMatrix::from_fn(3, 3, |a, b| all.path()[([0, i, j][a], [0, i, j][b])]),
+                    squares: [0, i, j].map(|row| all.squares[row].clone()).to_vec(),
+                },
+            );
+        }
     }
 
     #[test]

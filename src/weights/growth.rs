@@ -30,7 +30,7 @@ impl Growth {
     pub fn of(gram: &Gram, layout: &Layout, rows: &[usize]) -> Self {
         Self {
             layers: layers(gram, layout, rows),
-            cosines: cosines(&gram.path(), rows),
+            cosines: cosines(gram.path(), rows),
         }
     }
 

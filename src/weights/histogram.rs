@@ -7,6 +7,9 @@ use super::member::Weighted;
 /// Elements that are read at once.
 const PIECE: usize = 1 << 20;
 
+/// Weights that are compared side by side.
+const LANES: usize = 16;
+
 /// Counts of weights over equal bins.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Histogram {
@@ -71,10 +74,13 @@ fn each(
     slots: &[usize],
     mut see: impl FnMut(&[f32]),
 ) -> Result<(), WeightsError> {
+    let mut values = vec![0.0; PIECE];
     for &slot in slots {
         let len = layout.slots()[slot].len();
         for start in (0..len).step_by(PIECE) {
-            see(&source.read(slot, start..len.min(start + PIECE))?);
+            let values = &mut values[..PIECE.min(len - start)];
+            source.read(slot, start, values)?;
+            see(values);
         }
     }
     Ok(())
@@ -89,15 +95,23 @@ pub fn range(
     layout: &Layout,
     slots: &[usize],
 ) -> Result<Option<[f64; 2]>, WeightsError> {
-    let mut range: Option<[f64; 2]> = None;
+    let [mut lowest, mut highest] = [[f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]];
     each(source, layout, slots, |values| {
-        for value in values.iter().filter(|value| value.is_finite()) {
-            let value = f64::from(*value);
-            let [min, max] = range.unwrap_or([value, value]);
-            range = Some([min.min(value), max.max(value)]);
+        for line in values.chunks(LANES) {
+            for ((value, lowest), highest) in line.iter().zip(&mut lowest).zip(&mut highest) {
+                let [low, high] = if value.abs() < f32::INFINITY {
+                    [*value, *value]
+                } else {
+                    [*lowest, *highest]
+                };
+                *lowest = if low < *lowest { low } else { *lowest };
+                *highest = if high > *highest { high } else { *highest };
+            }
         }
     })?;
-    Ok(range)
+    let lowest = lowest.into_iter().fold(f32::INFINITY, f32::min);
+    let highest = highest.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    Ok((lowest <= highest).then(|| [f64::from(lowest), f64::from(highest)]))
 }
 
 impl Histogram {
@@ -135,7 +149,7 @@ impl Histogram {
                 let bin = if value == max {
                     bins.saturating_sub(1)
                 } else {
-                    place.floor() as usize
+                    place as usize
                 };
                 if place >= 0.0
                     && let Some(count) = found.counts.get_mut(bin)
@@ -172,7 +186,9 @@ impl Overlay {
         bins: usize,
     ) -> Result<Option<Self>, WeightsError> {
         let slots = slots(layout, None)?;
-        let [a, b] = sources.map(|source| range(source, layout, &slots));
+        let [first, second] = sources;
+        let range = |source| range(source, layout, &slots);
+        let (a, b) = rayon::join(|| range(first), || range(second));
         let (Some(a), Some(b)) = (a?, b?) else {
             return Ok(None);
         };
@@ -180,7 +196,8 @@ impl Overlay {
         if min >= max {
             return Ok(None);
         }
-        let [a, b] = sources.map(|source| Histogram::of(source, layout, &slots, [min, max], bins));
+        let histogram = |source| Histogram::of(source, layout, &slots, [min, max], bins);
+        let (a, b) = rayon::join(|| histogram(first), || histogram(second));
         let edge = |i: usize| min + (max - min) * i as f64 / bins as f64;
         Ok(Some(Self {
             edges: (0..=bins).map(edge).collect(),

@@ -1,6 +1,5 @@
 //! A checkpoint that belongs to a run: its tensors matched by name to the run's layout.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::run::Checkpoint;
@@ -10,12 +9,18 @@ use super::WeightsError;
 use super::layout::{Layout, Role, Slot};
 
 /// Anything that yields the weights of one point of a run, a piece of a tensor at a time.
-pub trait Weighted: Sync {
-    /// Elements `range` of slot `slot`, row-major.
+pub trait Weighted: Send + Sync {
+    /// Fills `values` with the elements of slot `slot` from `start` on, row-major.
     ///
     /// # Errors
     /// The source can no longer be read.
-    fn read(&self, slot: usize, range: Range<usize>) -> Result<Vec<f32>, WeightsError>;
+    fn read(&self, slot: usize, start: usize, values: &mut [f32]) -> Result<(), WeightsError>;
+
+    /// Whether reading a piece of a tensor costs as much as reading all of it.
+    fn whole(&self) -> bool;
+
+    /// Files that are open as long as it is.
+    fn files(&self) -> usize;
 }
 
 /// The names and shapes that every checkpoint of a run must have: those of its first one.
@@ -109,7 +114,15 @@ fn matching(
 }
 
 impl Weighted for Member {
-    fn read(&self, slot: usize, range: Range<usize>) -> Result<Vec<f32>, WeightsError> {
-        Ok(self.dict.read(self.tensors[slot], range)?)
+    fn read(&self, slot: usize, start: usize, values: &mut [f32]) -> Result<(), WeightsError> {
+        Ok(self.dict.read_into(self.tensors[slot], start, values)?)
+    }
+
+    fn whole(&self) -> bool {
+        self.dict.reads_whole()
+    }
+
+    fn files(&self) -> usize {
+        self.dict.files()
     }
 }

@@ -10,6 +10,7 @@ pub mod normalize;
 pub mod path;
 pub mod pca;
 pub mod plane;
+mod products;
 pub mod recipe;
 pub mod shadow;
 pub mod trajectory;

@@ -1,8 +1,12 @@
-//! Stored elements of any float type to `f32`.
+//! Stored elements of any float type to `f32`, in vector code.
 
-use half::{bf16, f16};
+use half::f16;
+use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 
 use super::Dtype;
+
+/// Half-precision elements that are lined up at once.
+const LINE: usize = 256;
 
 /// Bytes of one element; none for types that are not read.
 pub(super) fn size(dtype: &Dtype) -> Option<usize> {
@@ -14,39 +18,103 @@ pub(super) fn size(dtype: &Dtype) -> Option<usize> {
     }
 }
 
-/// Little-endian elements to `f32`; none for types that are not read. Doubles are rounded: losses
-/// are measured in single precision. Bytes beyond the last whole element are left out.
-pub(super) fn to_f32(bytes: &[u8], dtype: &Dtype) -> Option<Vec<f32>> {
-    Some(match dtype {
-        Dtype::F64 => map(bytes, |b| f64::from_le_bytes(b) as f32),
-        Dtype::F32 => map(bytes, f32::from_le_bytes),
-        Dtype::F16 => map(bytes, |b| f16::from_le_bytes(b).to_f32()),
-        Dtype::Bf16 => map(bytes, |b| bf16::from_le_bytes(b).to_f32()),
+/// Little-endian elements to `f32`, one a value; none for types that are not read, and where the bytes
+/// are not as many as the values take. Doubles are rounded: losses are measured in single precision.
+pub fn to_f32(bytes: &[u8], dtype: &Dtype, values: &mut [f32]) -> Option<()> {
+    if bytes.len() != values.len() * size(dtype)? {
+        return None;
+    }
+    match dtype {
+        Dtype::F64 => map(bytes, values, |b| f64::from_le_bytes(b) as f32),
+        Dtype::F32 => map(bytes, values, f32::from_le_bytes),
+        Dtype::F16 => halves(bytes, values),
+        // The upper half of an f32. `half` would look at each for NaN first, one after the other.
+        Dtype::Bf16 => map(bytes, values, |b| {
+            f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)
+        }),
         Dtype::Other(_) => return None,
-    })
+    }
+    Some(())
 }
 
-fn map<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-    bytes
-        .as_chunks::<N>()
-        .0
-        .iter()
-        .map(|&chunk| value(chunk))
-        .collect()
+fn map<const N: usize>(bytes: &[u8], values: &mut [f32], value: impl Fn([u8; N]) -> f32) {
+    for (to, &from) in values.iter_mut().zip(bytes.as_chunks::<N>().0) {
+        *to = value(from);
+    }
+}
+
+/// By the machine's own instructions where it has them. They want whole numbers; bytes of a file may
+/// start anywhere.
+fn halves(bytes: &[u8], values: &mut [f32]) {
+    let mut line = [0u16; LINE];
+    for (values, bytes) in values.chunks_mut(LINE).zip(bytes.chunks(2 * LINE)) {
+        let line = &mut line[..values.len()];
+        for (bits, &bytes) in line.iter_mut().zip(bytes.as_chunks::<2>().0) {
+            *bits = u16::from_le_bytes(bytes);
+        }
+        line.reinterpret_cast::<f16>().convert_to_f32_slice(values);
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use half::bf16;
+
     use super::*;
+
+    fn converted(bytes: &[u8], dtype: &Dtype, count: usize) -> Option<Vec<f32>> {
+        let mut values = vec![9.0; count];
+        to_f32(bytes, dtype, &mut values).map(|()| values)
+    }
 
     #[test]
     fn every_float_type_gives_its_value() {
-        let check =
-            |bytes: &[u8], dtype| assert_eq!(to_f32(bytes, &dtype), Some(vec![-1.5]), "{dtype}");
+        let check = |bytes: &[u8], dtype| {
+            assert_eq!(converted(bytes, &dtype, 1), Some(vec![-1.5]), "{dtype}");
+        };
         check(&(-1.5f64).to_le_bytes(), Dtype::F64);
         check(&(-1.5f32).to_le_bytes(), Dtype::F32);
         check(&[0x00, 0xbe], Dtype::F16);
         check(&[0xc0, 0xbf], Dtype::Bf16);
-        assert_eq!(to_f32(&[0; 8], &Dtype::Other("I64".into())), None);
+        assert_eq!(converted(&[0; 8], &Dtype::Other("I64".into()), 1), None);
+    }
+
+    #[test]
+    fn other_numbers_of_bytes_than_of_values_are_refused() {
+        for (bytes, count) in [(3, 1), (5, 1), (4, 2), (0, 1)] {
+            assert_eq!(converted(&vec![0; bytes], &Dtype::F32, count), None);
+        }
+        assert_eq!(converted(&[], &Dtype::F16, 0), Some(Vec::new()));
+    }
+
+    /// Each of the 65 536 numbers, in buffers that start at any byte and end after any number of them.
+    fn assert_every_half(dtype: &Dtype, scalar: fn(u16) -> f32) {
+        let all: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
+        for start in 0..64 {
+            let mut bytes = vec![0xaa; start];
+            bytes.extend_from_slice(&all);
+            // Odd starts too: a number is where its buffer says, not where memory would like it.
+            let bytes = &bytes[start..bytes.len() - 2 * start];
+            let found = converted(bytes, dtype, bytes.len() / 2).unwrap_or_default();
+            assert_eq!(found.len(), (1 << 16) - start);
+            for (bits, found) in (0..=u16::MAX).zip(found) {
+                let expected = scalar(bits);
+                let same = found.to_bits() == expected.to_bits();
+                assert!(
+                    same || (found.is_nan() && expected.is_nan()),
+                    "{dtype} {bits:#06x} from byte {start}: expected {expected}, found {found}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_f16_is_its_scalar_definition() {
+        assert_every_half(&Dtype::F16, |bits| f16::from_bits(bits).to_f32_const());
+    }
+
+    #[test]
+    fn every_bf16_is_its_scalar_definition() {
+        assert_every_half(&Dtype::Bf16, |bits| bf16::from_bits(bits).to_f32_const());
     }
 }

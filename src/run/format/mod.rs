@@ -3,7 +3,7 @@
 //! No code of a checkpoint is ever run: torch files go through a reader that knows which pickle
 //! instructions and classes make tensors and refuses all others.
 
-mod convert;
+pub mod convert;
 mod order;
 mod safetensors;
 mod sharded;
@@ -172,10 +172,10 @@ impl OpenFile {
         }
     }
 
-    fn read(&self, index: usize, range: Range<usize>) -> Result<Vec<f32>, FormatError> {
+    fn read(&self, index: usize, start: usize, values: &mut [f32]) -> Result<(), FormatError> {
         match self {
-            Self::Torch(file) => file.read(index, range),
-            Self::Safetensors(file) => file.read(index, range),
+            Self::Torch(file) => file.read(index, start, values),
+            Self::Safetensors(file) => file.read(index, start, values),
         }
     }
 
@@ -196,7 +196,7 @@ struct Place {
 
 /// An open checkpoint: its state dict's names and shapes, values on request.
 ///
-/// Torch files hold one file descriptor while open.
+/// Each of its files holds one file descriptor while open.
 #[derive(Debug)]
 pub struct StateDict {
     path: PathBuf,
@@ -278,13 +278,41 @@ impl StateDict {
         self.key.as_deref()
     }
 
+    /// Files that are open as long as it is.
+    #[must_use]
+    pub fn files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether reading a piece of a tensor costs as much as reading all of it.
+    #[must_use]
+    pub fn reads_whole(&self) -> bool {
+        let mut files = self.files.iter();
+        files.any(|file| matches!(file, OpenFile::Torch(_)))
+    }
+
     /// Reads elements `range` of tensor `index` in row-major order, converted to `f32`.
     ///
     /// # Errors
     /// The file can no longer be read, or is not what its header said.
     pub fn read(&self, index: usize, range: Range<usize>) -> Result<Vec<f32>, FormatError> {
+        let mut values = vec![0.0; range.len()];
+        self.read_into(index, range.start, &mut values)?;
+        Ok(values)
+    }
+
+    /// Fills `values` with the elements of tensor `index` from `start` on, likewise.
+    ///
+    /// # Errors
+    /// As [`StateDict::read`].
+    pub fn read_into(
+        &self,
+        index: usize,
+        start: usize,
+        values: &mut [f32],
+    ) -> Result<(), FormatError> {
         match self.places.get(index) {
-            Some(place) => self.files[place.file].read(place.tensor, range),
+            Some(place) => self.files[place.file].read(place.tensor, start, values),
             None => Err(FormatError::NoTensors(self.path.clone())),
         }
     }

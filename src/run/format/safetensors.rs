@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::ops::Range;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Metadata, TensorInfo as TensorHeader};
@@ -17,11 +16,14 @@ const FORMAT: &str = "safetensors";
 const LENGTH: u64 = 8;
 /// The format's own limit.
 const LARGEST_HEADER: u64 = 100_000_000;
+/// Bytes that are read and converted at once: they stay in cache.
+const PIECE: usize = 128 << 10;
 
 /// An open file: its header; the values stay on disk.
 #[derive(Debug)]
 pub(super) struct SafetensorsFile {
     path: PathBuf,
+    file: File,
     stamp: Stamp,
     tensors: Vec<TensorInfo>,
     /// First byte of each tensor in the file.
@@ -53,6 +55,7 @@ impl SafetensorsFile {
         };
         Ok(Self {
             path: path.to_path_buf(),
+            file,
             stamp,
             starts: names.iter().map(|(_, info)| start(info)).collect(),
             tensors: names.iter().map(info).collect(),
@@ -71,7 +74,13 @@ impl SafetensorsFile {
             .find_map(|name| self.metadata.get(*name)?.parse().ok())
     }
 
-    pub(super) fn read(&self, index: usize, range: Range<usize>) -> Result<Vec<f32>, FormatError> {
+    /// Fills `values` with the elements from `start` on.
+    pub(super) fn read(
+        &self,
+        index: usize,
+        start: usize,
+        values: &mut [f32],
+    ) -> Result<(), FormatError> {
         let tensor = &self.tensors[index];
         let problem = |reason: String| FormatError::Tensor {
             path: self.path.clone(),
@@ -80,21 +89,57 @@ impl SafetensorsFile {
         };
         let size = convert::size(&tensor.dtype)
             .ok_or_else(|| problem(format!("its type is {}", tensor.dtype)))?;
-        if range.end > tensor.shape.iter().product() || range.start > range.end {
-            return Err(problem(format!("it has no elements {range:?}")));
+        let end = start.saturating_add(values.len());
+        if end > tensor.shape.iter().product() {
+            return Err(problem(format!("it has no elements {start}..{end}")));
         }
-        let mut bytes = vec![0; range.len() * size];
-        File::open(&self.path)
-            .and_then(|mut file| {
-                file.seek(SeekFrom::Start(
-                    self.starts[index] + (range.start * size) as u64,
-                ))?;
-                file.read_exact(&mut bytes)
-            })
+        let from = self.starts[index] + (start * size) as u64;
+        self.fill(from, &tensor.dtype, size, values)
             .map_err(|e| problem(e.to_string()))?;
-        unchanged(&self.path, self.stamp)?;
-        convert::to_f32(&bytes, &tensor.dtype).ok_or_else(|| problem("its type is not read".into()))
+        unchanged(&self.path, self.stamp)
     }
+
+    /// Reads elements of `size` bytes from byte `from` of the file on.
+    fn fill(
+        &self,
+        mut from: u64,
+        dtype: &Dtype,
+        size: usize,
+        values: &mut [f32],
+    ) -> io::Result<()> {
+        if *dtype == Dtype::F32 && cfg!(target_endian = "little") {
+            return read_at(&self.file, bytemuck::cast_slice_mut(values), from);
+        }
+        let mut bytes = vec![0; PIECE.min(values.len() * size)];
+        for values in values.chunks_mut(PIECE / size) {
+            let bytes = &mut bytes[..values.len() * size];
+            read_at(&self.file, bytes, from)?;
+            convert::to_f32(bytes, dtype, values).ok_or(io::ErrorKind::Unsupported)?;
+            from += bytes.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Reads at a place of its own, so that threads can share the file.
+#[cfg(unix)]
+fn read_at(file: &File, bytes: &mut [u8], from: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, from)
+}
+
+/// Likewise.
+#[cfg(windows)]
+fn read_at(file: &File, mut bytes: &mut [u8], mut from: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, bytes, from)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                bytes = &mut bytes[read..];
+                from += read as u64;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The JSON behind its length; no more is asked for than the file has.

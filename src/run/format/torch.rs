@@ -3,9 +3,9 @@
 //! It was chosen over candle's own reader, which aborts on hostile files, skips tensors silently and
 //! prints to stderr. A panic in it would still be only this file's error.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -77,8 +77,13 @@ impl TorchFile {
         &self.tensors
     }
 
-    /// The crate reads a tensor whole; no cache is kept.
-    pub(super) fn read(&self, index: usize, range: Range<usize>) -> Result<Vec<f32>, FormatError> {
+    /// Fills `values` with the elements from `start` on. The crate reads a tensor whole; no cache is kept.
+    pub(super) fn read(
+        &self,
+        index: usize,
+        start: usize,
+        values: &mut [f32],
+    ) -> Result<(), FormatError> {
         let (tensor, handle) = (&self.tensors[index], &self.handles[index]);
         let problem = |reason: String| FormatError::Tensor {
             path: self.path.clone(),
@@ -92,10 +97,13 @@ impl TorchFile {
             .map_err(|_| problem("the reader failed".into()))?
             .map_err(|e| problem(e.to_string()))?;
         unchanged(&self.path, self.stamp)?;
-        let wanted = bytes.get(range.start * size..range.end * size);
+        let end = start.saturating_add(values.len());
+        let wanted = bytes.get(start.saturating_mul(size)..end.saturating_mul(size));
         wanted
-            .and_then(|bytes| convert::to_f32(&native_to_little(bytes, size), &tensor.dtype))
-            .ok_or_else(|| problem(format!("it has no elements {range:?}")))
+            .and_then(|bytes| {
+                convert::to_f32(&native_to_little(bytes, size), &tensor.dtype, values)
+            })
+            .ok_or_else(|| problem(format!("it has no elements {start}..{end}")))
     }
 
     /// The trainer's own count, wherever the outermost dict has it.
@@ -165,9 +173,10 @@ fn without_wrapping_dict<'a>(name: &'a str, strings: &PickleStrings) -> &'a str 
     }
 }
 
-fn native_to_little(bytes: &[u8], size: usize) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
+fn native_to_little(bytes: &[u8], size: usize) -> Cow<'_, [u8]> {
+    let mut bytes = Cow::Borrowed(bytes);
     if cfg!(target_endian = "big") {
+        let bytes = bytes.to_mut();
         bytes.chunks_exact_mut(size).for_each(<[u8]>::reverse);
     }
     bytes

@@ -1,0 +1,202 @@
+//! Dot products of many vectors with one another, summed in f64: the arithmetic behind the Gram matrix.
+
+// What is not inlined is compiled for any machine instead of this one.
+#![allow(clippy::inline_always)]
+
+use std::ops::Range;
+
+use nalgebra::DMatrix;
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+/// Parts of the vectors that are worked on side by side. Each has a matrix of its own, and these are
+/// summed in order of position, so that the result does not depend on the threads.
+const PARTS: usize = 8;
+/// Elements of a vector in a part: fewer are not worth one.
+const SHORTEST: usize = 16 * LONGEST;
+/// Differences that are made at once, over all vectors: half a megabyte, so that they stay in cache.
+const BLOCK: usize = 1 << 16;
+/// Elements of a vector in them: enough to make up for adding up the lanes, few enough that the rows
+/// of a tile stay in the innermost cache.
+const LONGEST: usize = 640;
+/// No machine has more numbers in a vector.
+const LANES: usize = 8;
+/// Products that are summed at once, in registers: LEFT × RIGHT.
+const LEFT: usize = 4;
+const RIGHT: usize = 3;
+
+/// δ_i·δ_j for i from `known` on and all j ≤ i, where δ_i = rows[i] − rows[0]: row i − `known`, column
+/// j. What lies beyond is of no meaning.
+pub(super) fn differences(rows: &[&[f32]], known: usize) -> DMatrix<f64> {
+    let len = rows.first().map_or(0, |row| row.len());
+    let part = len.div_ceil(PARTS).next_multiple_of(LANES).max(SHORTEST);
+    let starts: Vec<usize> = (0..len).step_by(part).collect();
+    let sums: Vec<DMatrix<f64>> = starts
+        .into_par_iter()
+        .map(|start| of_part(rows, known, start..len.min(start + part)))
+        .collect();
+    let zero = DMatrix::zeros(rows.len() - known, rows.len());
+    sums.into_iter().fold(zero, |sum, part| sum + part)
+}
+
+fn of_part(rows: &[&[f32]], known: usize, part: Range<usize>) -> DMatrix<f64> {
+    let mut sums = DMatrix::zeros(rows.len() - known, rows.len());
+    let width = (BLOCK / rows.len()).clamp(8 * LANES, LONGEST);
+    let width = width.next_multiple_of(LANES);
+    // One row more than there are vectors: zeros, for the edges of the last tiles.
+    let mut deltas = vec![0.0; (rows.len() + 1) * width];
+    for start in part.clone().step_by(width) {
+        let block = start..part.end.min(start + width);
+        let used = block.len().next_multiple_of(LANES);
+        for (delta, row) in deltas.chunks_mut(width).zip(rows) {
+            subtract(&row[block.clone()], &rows[0][block.clone()], delta);
+            delta[block.len()..used].fill(0.0);
+        }
+        let row = |i: usize| &deltas[i.min(rows.len()) * width..][..used];
+        for i in (known..rows.len()).step_by(LEFT) {
+            for j in (0..rows.len().min(i + LEFT)).step_by(RIGHT) {
+                let tile = Tile {
+                    left: std::array::from_fn(|k| row(i + k)),
+                    right: std::array::from_fn(|k| row(j + k)),
+                };
+                add(&mut sums, &Arch::new().dispatch(tile), (i - known, j));
+            }
+        }
+    }
+    sums
+}
+
+/// `delta` = `row` − `base`, in vector code.
+fn subtract(row: &[f32], base: &[f32], delta: &mut [f64]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for ((delta, value), base) in delta.iter_mut().zip(row).zip(base) {
+                *delta = f64::from(*value) - f64::from(*base);
+            }
+        },
+    );
+}
+
+fn add(sums: &mut DMatrix<f64>, tile: &[[f64; RIGHT]; LEFT], (top, left): (usize, usize)) {
+    for (i, row) in tile.iter().enumerate() {
+        for (j, product) in row.iter().enumerate() {
+            if let Some(sum) = sums.get_mut((top + i, left + j)) {
+                *sum += product;
+            }
+        }
+    }
+}
+
+/// All products of a few rows with a few others.
+struct Tile<'a> {
+    left: [&'a [f64]; LEFT],
+    right: [&'a [f64]; RIGHT],
+}
+
+impl<'a> WithSimd for Tile<'a> {
+    type Output = [[f64; RIGHT]; LEFT];
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+        let Self { left, right } = self;
+        let count = left[0].len() / S::F64_LANES;
+        let vectors = |row: &'a [f64]| &S::as_simd_f64s(row).0[..count];
+        let left: [&[S::f64s]; LEFT] = std::array::from_fn(|i| vectors(left[i]));
+        let right: [&[S::f64s]; RIGHT] = std::array::from_fn(|j| vectors(right[j]));
+        let mut sums = [[simd.splat_f64s(0.0); RIGHT]; LEFT];
+        for k in 0..count {
+            let right: [S::f64s; RIGHT] = std::array::from_fn(|j| right[j][k]);
+            for i in 0..LEFT {
+                for j in 0..RIGHT {
+                    sums[i][j] = simd.mul_add_e_f64s(left[i][k], right[j], sums[i][j]);
+                }
+            }
+        }
+        // Not `map`: it would be a call, outside of what is compiled for this machine.
+        let mut products = [[0.0; RIGHT]; LEFT];
+        for i in 0..LEFT {
+            for j in 0..RIGHT {
+                products[i][j] = simd.reduce_sum_f64s(sums[i][j]);
+            }
+        }
+        products
+    }
+}
+
+/// Σv², in vector code. Not finite where a value is not.
+pub(super) fn square(values: &[f32]) -> f64 {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let mut sums = [0.0; 4 * LANES];
+            let (lines, rest) = values.as_chunks::<{ 4 * LANES }>();
+            for line in lines {
+                for (sum, value) in sums.iter_mut().zip(line) {
+                    let value = f64::from(*value);
+                    *sum += value * value;
+                }
+            }
+            let rest = rest.iter().map(|value| f64::from(*value).powi(2));
+            sums.iter().sum::<f64>() + rest.sum::<f64>()
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(count: usize, len: usize) -> Vec<Vec<f32>> {
+        let value = |i: usize, k: usize| ((i * 7 + k * 3 + i * k) % 101) as f32 / 64.0 - 0.7;
+        (0..count)
+            .map(|i| (0..len).map(|k| value(i, k)).collect())
+            .collect()
+    }
+
+    #[test]
+    fn products_are_those_of_the_definition_at_every_size() {
+        for (count, len) in [(1, 5), (2, 1), (5, 64), (6, 1025), (13, 8193), (41, 2050)] {
+            let rows = rows(count, len);
+            let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
+            for known in [0, 1, count / 2, count - 1] {
+                let found = differences(&rows, known);
+                for i in known..count {
+                    for j in 0..=i {
+                        // Sixty-fourths of small numbers: every product and every sum is exact.
+                        let exact: f64 = (0..len)
+                            .map(|k| {
+                                let delta =
+                                    |i: usize| f64::from(rows[i][k]) - f64::from(rows[0][k]);
+                                delta(i) * delta(j)
+                            })
+                            .sum();
+                        let found = found[(i - known, j)];
+                        assert!(
+                            (found - exact).abs() <= 1e-13 * exact.abs(),
+                            "{count} rows of {len}, {known} known, ({i}, {j}): {found} {exact}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_square_is_that_of_the_definition_and_tells_what_is_not_finite() {
+        for len in [0, 1, 31, 32, 1000] {
+            let values = &rows(1, len)[0];
+            let exact: f64 = values.iter().map(|v| f64::from(*v).powi(2)).sum();
+            assert!((square(values) - exact).abs() <= 1e-13 * exact);
+        }
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut values = vec![f32::MAX; 100];
+            assert!(square(&values).is_finite());
+            for at in [0, 50, 99] {
+                let kept = std::mem::replace(&mut values[at], bad);
+                assert!(!square(&values).is_finite(), "{bad} at {at}");
+                values[at] = kept;
+            }
+        }
+    }
+}
