@@ -12,6 +12,8 @@ use tracing_subscriber::EnvFilter;
 /// candle asks for the number of threads at every matrix product; when this is unset it parses
 /// /proc/cpuinfo each time: 15.7 µs a product instead of 0.43 µs.
 const THREADS: &str = "RAYON_NUM_THREADS";
+/// candle's own pool spins while it waits. Whole batches run beside one another instead, so it gets one thread.
+const POOL: &str = "CANDLE_NUM_THREADS";
 /// Names the log's levels, e.g. `debug` or `isoloss::run=trace`.
 const LOG_LEVEL: &str = "ISOLOSS_LOG";
 
@@ -19,26 +21,24 @@ const LOG_LEVEL: &str = "ISOLOSS_LOG";
 /// environment of a running process is unsafe, starting a process with another one is not. When the
 /// start fails the program goes on as it is, only slower.
 pub(super) fn set_environment() {
-    let is_set = |name: &str| std::env::var_os(name).is_some();
     // The demo's training takes first derivatives alone, which are cheaper without their graphs.
     let trains = std::env::args_os()
         .nth(1)
         .is_some_and(|command| command == "demo-train");
-    if is_set(THREADS) && (trains || is_set(KEEP_GRAPH)) {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut wanted = vec![(THREADS, threads.to_string()), (POOL, "1".into())];
+    if !trains {
+        wanted.push((KEEP_GRAPH, "1".into()));
+    }
+    wanted.retain(|(name, _)| std::env::var_os(name).is_none());
+    if wanted.is_empty() {
         return;
     }
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let Ok(program) = std::env::current_exe() else {
         return;
     };
     let mut command = std::process::Command::new(program);
-    command.args(std::env::args_os().skip(1)).env(
-        THREADS,
-        std::env::var_os(THREADS).unwrap_or_else(|| threads.to_string().into()),
-    );
-    if !trains {
-        command.env(KEEP_GRAPH, "1");
-    }
+    command.args(std::env::args_os().skip(1)).envs(wanted);
     start_instead(command);
 }
 
