@@ -17,7 +17,7 @@ use super::surface::{Surface, log_loss};
 use super::survey;
 
 /// By how much an error falls from a level to the next.
-const DECAY: f64 = 0.25;
+pub(super) const DECAY: f64 = 0.25;
 /// What the cell beside one of its own size may have of its error at least: errors are taken to change no
 /// faster, so that a small surplus in the midst of large ones is not believed.
 const KINSHIP: f64 = 0.25;
