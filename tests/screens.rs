@@ -176,14 +176,45 @@ fn a_view_without_its_input_says_what_is_missing() {
     assert!(said(&[Action::ShowCompare], synthetic::snapshot()).contains("isoloss watch RUN RUN"));
     assert!(said(&[Action::ShowPath], early()).contains("third checkpoint"));
     assert!(said(&[Action::ShowWeights], early()).contains("second checkpoint"));
-    assert!(said(&[Action::ShowCurvature], early()).contains("--data"));
+    assert!(said(&[Action::ShowCurvature], early()).contains("third checkpoint"));
     assert!(said(&[Action::ShowSurface], early()).contains("third checkpoint"));
     let line = [
         Action::ShowSlices,
         Action::NextDirections,
         Action::NextDirections,
     ];
-    assert!(said(&line, early()).contains("two checkpoints"));
+    assert!(said(&line, early()).contains("second checkpoint"));
+}
+
+#[test]
+fn without_data_every_view_of_the_loss_says_how_to_give_it() {
+    let next = Action::NextDirections;
+    let views: [(&[Action], Option<Study>); 8] = [
+        (&[Action::ShowMap], None),
+        (&[next], Some(Study::Plane)),
+        (&[Action::ShowSlices], None),
+        (&[Action::ShowSlices, next], Some(Study::Random)),
+        (&[Action::ShowSlices, next, next], Some(Study::Update)),
+        (&[Action::ShowSlices, next, next, next], Some(Study::Line)),
+        (&[Action::ShowCurvature], Some(Study::Curvature)),
+        (&[Action::ShowSurface], None),
+    ];
+    for (keys, study) in views {
+        let app = app(synthetic::without_data(study), keys);
+        for (width, height) in [(120, 40), (80, 24), (40, 12)] {
+            // The view itself is at the left; of the frames only words are left.
+            let text = text(&screen(&app, width, height));
+            let left = text.lines().map(|line| line.chars().take(79).collect());
+            let left = left.collect::<Vec<String>>().join(" ").replace('│', " ");
+            let words = left.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains("add --data FOLDER"), "{keys:?}\n{text}");
+            for promise in ["not measured yet", "being measured", "0 of"] {
+                assert!(!words.contains(promise), "{keys:?}\n{text}");
+            }
+        }
+    }
+    let app = app(synthetic::without_data(None), &[Action::ShowWeights]);
+    assert!(text(&screen(&app, 120, 40)).contains("no critical sharpness: no data"));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::plot::map::{Backdrop, Extras, MapScene, draw};
 use crate::session::study::CurvatureMap;
 
 use super::super::app::{App, Figure};
-use super::{enclosed, frame, map, padded, paint, render_sentence};
+use super::{enclosed, frame, map, padded, paint, render_refusal, render_sentence};
 
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
@@ -25,12 +25,15 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     };
     let title = format!("curvature · {name} · first {CURVATURE_SAMPLES} samples · d: next figure");
     let inner = enclosed(&frame(app, &title), area, buffer);
+    if render_refusal(app, "curvature", inner, buffer) {
+        return;
+    }
     let study = snapshot.study.as_ref();
     let found = study.and_then(|study| study.curvature.as_ref());
     let (Some(found), Some(trajectory), Some(window)) = (found, &snapshot.trajectory, app.window())
     else {
-        let why = "Curvature is measured on demand on the plane of the path, so it needs three checkpoints, \
-                   --data and a known model. The map (1) says what is missing.";
+        let why = "Curvature is measured on demand on the plane of the path, which begins with the third \
+                   checkpoint.";
         return render_sentence(app, why, inner, buffer);
     };
     let [line, picture] =

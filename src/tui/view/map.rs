@@ -10,7 +10,7 @@ use crate::session::snapshot::{CheckpointState, Finding, Map, Snapshot, Window};
 use crate::weights::trajectory::Trajectory;
 
 use super::super::app::{App, Plane, View};
-use super::{enclosed, facts, frame, padded, paint, render_sentence};
+use super::{enclosed, facts, frame, padded, paint, render_refusal, render_sentence};
 
 /// Draws the pane with its frame: the plane of the path, or a random one.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
@@ -41,8 +41,11 @@ fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
         .study
         .as_ref()
         .and_then(|study| study.plane.as_ref());
+    if render_refusal(app, "loss surface", inner, buffer) {
+        return;
+    }
     let (Some(plane), Some(trajectory)) = (plane, &snapshot.trajectory) else {
-        let why = refusal(snapshot).unwrap_or("The random plane begins with the first checkpoint.");
+        let why = "The random plane begins with the first checkpoint.";
         return render_sentence(app, why, inner, buffer);
     };
     let path = snapshot
@@ -213,8 +216,8 @@ fn backdrop<'a>(map: &'a Map, now: &Trajectory) -> Backdrop<'a> {
 }
 
 /// What cannot be had, and why; none when the surface is there.
-fn missing(snapshot: &Snapshot) -> Option<String> {
-    let refused = refusal(snapshot).map(|reason| format!("no loss surface: {reason}"));
+pub(super) fn missing(snapshot: &Snapshot) -> Option<String> {
+    let refused = facts::refusal(snapshot).map(|reason| format!("no loss surface: {reason}"));
     let count = snapshot
         .trajectory
         .as_ref()
@@ -239,16 +242,8 @@ fn missing(snapshot: &Snapshot) -> Option<String> {
     }
 }
 
-/// Why there is no loss.
-fn refusal(snapshot: &Snapshot) -> Option<&str> {
-    match (&snapshot.model, &snapshot.data) {
-        (Finding::Not(reason), _) | (_, Finding::Not(reason)) => Some(reason),
-        _ => None,
-    }
-}
-
 fn is_refused(snapshot: &Snapshot) -> bool {
-    facts::axes(snapshot) == 2 && refusal(snapshot).is_some()
+    facts::axes(snapshot) == 2 && facts::refusal(snapshot).is_some()
 }
 
 /// Before there is a path.

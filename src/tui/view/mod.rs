@@ -47,6 +47,18 @@ fn render_sentence(app: &App, text: &str, area: Rect, buffer: &mut Buffer) {
         .render(padded(area), buffer);
 }
 
+/// Where a loss cannot be had, says in the place of `what` why, and how to give it; false where it can.
+fn render_refusal(app: &App, what: &str, area: Rect, buffer: &mut Buffer) -> bool {
+    let Some(reason) = facts::refusal(app.snapshot()) else {
+        return false;
+    };
+    let text = Text::styled(format!("no {what}: {reason}"), app.theme().warn());
+    Paragraph::new(text)
+        .wrap(Wrap { trim: true })
+        .render(padded(area), buffer);
+    true
+}
+
 /// The area without its first and last column.
 fn padded(area: Rect) -> Rect {
     area.inner(Margin::new(1, 0))

@@ -2,18 +2,16 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::text::Text;
-use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use crate::landscape;
 use crate::landscape::surface::Measure;
 use crate::plot::axis::short;
 use crate::plot::graph::{Curve as Line, Graph, Mark, Side, Stroke};
-use crate::session::snapshot::{Finding, Slice};
+use crate::session::snapshot::Slice;
 use crate::session::study::{LineCurve, Study};
 
 use super::super::app::{Along, App};
-use super::{enclosed, facts, frame, padded, paint, render_sentence};
+use super::{enclosed, facts, frame, paint, render_refusal, render_sentence};
 
 /// From this width on the two axes stand side by side.
 const SIDE_BY_SIDE: u16 = 56;
@@ -37,6 +35,9 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
         _ => "line · from the first checkpoint (A) to the current one (B) · d: next",
     };
     let inner = enclosed(&frame(app, title), area, buffer);
+    if render_refusal(app, "slices", inner, buffer) {
+        return;
+    }
     let Some(study) = app
         .snapshot()
         .study
@@ -44,8 +45,8 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
         .filter(|study| !study.lines.is_empty())
     else {
         let why = match app.along() {
-            Along::Random => "no loss to slice yet: see the map",
-            _ => "this line needs two checkpoints, --data and a known model",
+            Along::Random => "slices begin with the first checkpoint",
+            _ => "this line begins with the second checkpoint",
         };
         return render_sentence(app, why, inner, buffer);
     };
@@ -141,13 +142,16 @@ pub(crate) fn render_components(app: &App, area: Rect, buffer: &mut Buffer) {
         format!("slices through step {step}")
     });
     let inner = enclosed(&frame(app, &title), area, buffer);
+    if render_refusal(app, "slices", inner, buffer) {
+        return;
+    }
     let slices = &app.snapshot().slices;
     if slices.is_empty() {
-        let text = Text::styled(why_none(app), app.theme().faint());
-        Paragraph::new(text)
-            .wrap(Wrap { trim: true })
-            .render(padded(inner), buffer);
-        return;
+        let why = match facts::axes(app.snapshot()) {
+            0 => "slices begin with the second checkpoint",
+            _ => "not measured yet",
+        };
+        return render_sentence(app, why, inner, buffer);
     }
     let each = vec![Constraint::Fill(1); slices.len()];
     let areas = if inner.width >= SIDE_BY_SIDE {
@@ -157,16 +161,6 @@ pub(crate) fn render_components(app: &App, area: Rect, buffer: &mut Buffer) {
     };
     for (slice, area) in slices.iter().zip(areas.iter()) {
         render_slice(app, slice, *area, buffer);
-    }
-}
-
-/// Why there are no slices.
-fn why_none(app: &App) -> String {
-    let snapshot = app.snapshot();
-    match (&snapshot.model, &snapshot.data) {
-        (Finding::Not(_), _) | (_, Finding::Not(_)) => "no loss to slice: see the map".into(),
-        _ if facts::axes(snapshot) == 0 => "slices begin with the second checkpoint".into(),
-        _ => "not measured yet".into(),
     }
 }
 

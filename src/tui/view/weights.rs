@@ -11,7 +11,7 @@ use crate::plot::matrix;
 use crate::session::snapshot::Snapshot;
 
 use super::super::app::{App, Weighing};
-use super::{enclosed, facts, frame, padded, paint, render_sentence};
+use super::{enclosed, facts, frame, padded, paint, render_refusal, render_sentence};
 
 /// Least rows with the matrix and the layers below the graphs.
 const ROOM_FOR_MATRIX: u16 = 18;
@@ -155,6 +155,9 @@ fn render_norms(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer)
 
 /// Critical sharpness 2/s along each update.
 fn render_sharpness(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
+    if render_refusal(app, "critical sharpness", area, buffer) {
+        return;
+    }
     let steps = steps(snapshot);
     let of = |step: &f64| {
         let mut lines = snapshot.checkpoints.iter();
