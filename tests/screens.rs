@@ -8,6 +8,11 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use insta::assert_snapshot;
+use isoloss::data::Split;
+use isoloss::landscape::curvature::Extremes;
+use isoloss::landscape::surface::Measure;
+use isoloss::landscape::surveyor::Value;
+use isoloss::run::hyper::Hyper;
 use isoloss::session::snapshot::{CheckpointState, Finding, Snapshot};
 use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
@@ -128,6 +133,38 @@ fn the_line_from_the_first_checkpoint() {
     assert_snapshot!(sizes(&view(&keys, Some(Study::Line))));
 }
 
+/// The points of a line that an expression is asked of, with what is measured there.
+fn with_line_values(at: impl Fn(f64) -> Option<Measure>) -> App {
+    let next = Action::NextDirections;
+    let mut snapshot = synthetic::studied(Study::Line);
+    let study = snapshot.study.as_mut().expect("a study");
+    let line = &mut study.lines[0];
+    for (alpha, value) in line.alpha.iter().zip(&mut line.values) {
+        *value = at(*alpha);
+    }
+    app(snapshot, &[Action::ShowSlices, next, next, next])
+}
+
+#[test]
+fn the_barrier_is_that_between_the_ends() {
+    // A hill of 0.5 in the middle, on a slope from 1 to 2.
+    let hill = |alpha: f64| 1.0 + alpha + 2.0 * alpha * (1.0 - alpha);
+    let loss = |loss| Measure {
+        loss,
+        accuracy: 0.5,
+    };
+    let diverges_outside = |alpha: f64| {
+        let between = (0.0..=1.0).contains(&alpha);
+        Some(loss(if between { hill(alpha) } else { f64::NAN }))
+    };
+    let said = |app: &App| text(&screen(app, 120, 40));
+    assert!(said(&with_line_values(diverges_outside)).contains("barrier 0.5 · train —, test - -"));
+    let hole = |alpha: f64| Some(loss(if alpha == 0.5 { f64::NAN } else { hill(alpha) }));
+    assert!(said(&with_line_values(hole)).contains("barrier not a number"));
+    let half = |alpha: f64| (alpha < 0.5).then(|| loss(hill(alpha)));
+    assert!(!said(&with_line_values(half)).contains("barrier"));
+}
+
 #[test]
 fn the_path_on_both_planes() {
     assert_snapshot!(sizes(&view(&[Action::ShowPath], None)));
@@ -167,6 +204,59 @@ fn two_runs_side_by_side() {
     let mut app = view(&[Action::ShowCompare], None);
     app.receive_rivals(vec![Arc::new(synthetic::snapshot())]);
     assert_snapshot!(sizes(&app));
+}
+
+#[test]
+fn on_test_samples_the_title_of_a_run_is_its_test_error() {
+    let mut snapshot = synthetic::snapshot();
+    if let Finding::Is(data) = &mut snapshot.data {
+        data.split = Split::Test;
+    }
+    snapshot.hyper = vec![Hyper {
+        batch_size: Some(128.0),
+        weight_decay: Some(5e-4),
+        ..Hyper::default()
+    }];
+    let mut app = app(snapshot, &[Action::ShowCompare]);
+    app.receive_rivals(vec![Arc::new(synthetic::without_data(None))]);
+    // The synthetic run ends at an accuracy of 90.4 %.
+    let wide = text(&screen(&app, 120, 40));
+    assert!(wide.contains("resnet20, bs 128, wd 0.0005, test error 9.6 %"));
+    assert!(wide.contains("no loss surface: no data given"), "{wide}");
+    app.receive_rivals(vec![Arc::new(synthetic::snapshot())]);
+    let tiny = text(&screen(&app, 40, 12));
+    for whole in ["resnet20, bs 128 ", "wd 0.0005 ", "test error 9.6 %"] {
+        assert!(tiny.contains(whole), "{tiny}");
+    }
+}
+
+#[test]
+fn a_curvature_map_that_is_being_measured_says_how_far_it_is() {
+    let mut snapshot = synthetic::path_only(25);
+    let (mut findings, plans) =
+        synthetic::planned(Study::Curvature, &snapshot).expect("a path with a plane");
+    for index in 0..12 {
+        let found = Extremes {
+            lambda_max: 20.0,
+            lambda_min: -1.0,
+            iterations: 22,
+            converged: true,
+        };
+        assert!(findings.take(plans[0].generation, index, Value::Curvature(found)));
+    }
+    findings.seconds_left = Some(45.0);
+    snapshot.study = Some(findings);
+    let mut app = app(snapshot, &[Action::ShowCurvature]);
+    for (width, height) in [(120, 40), (80, 24), (40, 12)] {
+        let said = text(&screen(&app, width, height));
+        // The first of the twelve is the checkpoint itself, beside the grid.
+        assert!(said.contains("11 of 81 points · 45 s left"), "{said}");
+        assert!(said.contains("λmax 20 · λmin -1 · ratio 0.05"), "{said}");
+    }
+    let mut paused = app.snapshot().clone();
+    paused.progress.paused = true;
+    app.receive(Arc::new(paused));
+    assert!(text(&screen(&app, 40, 12)).contains("11 of 81 points · paused"));
 }
 
 #[test]
@@ -372,10 +462,41 @@ fn the_help_has_every_row_of_the_table() {
         40,
     ));
     for row in KEYMAP {
-        let line = format!("{:10}{}", row.keys, row.help);
+        let line = format!("{:12}{}", row.keys, row.help);
         assert!(text.contains(&line), "{line}");
+        assert!(!row.keys.is_empty() && row.keys.chars().count() < 12);
     }
     assert_snapshot!(text);
+}
+
+#[test]
+fn where_the_help_has_no_room_the_arrows_scroll_to_each_of_its_lines() {
+    for (width, height) in [(80, 24), (40, 12)] {
+        let mut app = app(synthetic::snapshot(), &[Action::Help]);
+        let mut seen = String::new();
+        for _ in 0..12 {
+            let page = text(&screen(&app, width, height));
+            assert!(page.contains("keys · ↑ ↓ scroll"), "{page}");
+            seen += &page;
+            assert_eq!(app.update(Action::PanDown), []);
+        }
+        for row in KEYMAP {
+            let first = row.help.split(' ').next().unwrap_or_default();
+            let line = format!("{:12}{first}", row.keys);
+            assert!(seen.contains(&line), "{line}");
+            // No word is cut.
+            for word in row.help.split(' ') {
+                assert!(seen.split_whitespace().any(|seen| seen == word), "{word}");
+            }
+        }
+        assert!(seen.contains("not yet measured"));
+        let last = text(&screen(&app, width, height));
+        assert!(last.contains("not yet measured"), "{last}");
+        for _ in 0..12 {
+            app.update(Action::PanUp);
+        }
+        assert!(text(&screen(&app, width, height)).contains("these keys"));
+    }
 }
 
 #[test]

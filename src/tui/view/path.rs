@@ -19,7 +19,7 @@ const SIDE_BY_SIDE: u16 = 60;
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let snapshot = app.snapshot();
     let inner = enclosed(
-        &frame(app, "path · PCA plane and a random plane"),
+        &frame(app, "path · PCA plane and a random plane", area.width),
         area,
         buffer,
     );

@@ -12,7 +12,7 @@ use super::{enclosed, frame, map, paint, render_refusal, render_sentence};
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let snapshot = app.snapshot();
-    let mut frame = frame(app, "surface · height is log loss");
+    let mut frame = frame(app, "surface · height is log loss", area.width);
     let camera = app.camera();
     let caption = format!(
         " turn {:.0}° tilt {:.0}° · arrows ",

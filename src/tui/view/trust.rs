@@ -20,7 +20,7 @@ const LABEL: usize = 10;
 
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
-    let inner = enclosed(&frame(app, "trust"), area, buffer);
+    let inner = enclosed(&frame(app, "trust", area.width), area, buffer);
     let mut lines = Vec::new();
     if let Some(trajectory) = &app.snapshot().trajectory {
         lines.extend(plane(app, trajectory));

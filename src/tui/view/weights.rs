@@ -20,7 +20,11 @@ const ROOM_FOR_MATRIX: u16 = 18;
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let snapshot = app.snapshot();
     let inner = enclosed(
-        &frame(app, "weights over training · d: norms, histogram"),
+        &frame(
+            app,
+            "weights over training · d: norms, histogram",
+            area.width,
+        ),
         area,
         buffer,
     );
@@ -79,7 +83,7 @@ fn render_histogram(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buf
         .histograms
         .each_ref()
         .map(|histogram| short(histogram.std));
-    let title = format!("weights in a bin, % · now — σ {newest}, first - - σ {first}");
+    let title = format!("weights in a bin, % · now — σ {newest} · first - - σ {first}");
     let graph = Graph {
         title: &title,
         right: "",
