@@ -166,6 +166,23 @@ fn the_barrier_is_that_between_the_ends() {
 }
 
 #[test]
+fn both_planes_of_the_path_have_a_scale_at_every_size() {
+    let app = view(&[Action::ShowPath], None);
+    for (width, height) in [(120, 40), (80, 24)] {
+        let said = text(&screen(&app, width, height));
+        for axis in ["PC1", "PC2", "random 1", "random"] {
+            assert!(said.contains(axis), "{axis}\n{said}");
+        }
+        // The window of the synthetic path has the origin and 5 among its round numbers.
+        let ticks = said.lines().filter(|line| line.contains('╶'));
+        assert!(ticks.count() >= 2, "{said}");
+    }
+    // The path with a fifth of its extent on each side.
+    let tiny = text(&screen(&app, 40, 12));
+    assert!(tiny.contains("11.2 wide · 3.01 high"), "{tiny}");
+}
+
+#[test]
 fn the_path_on_both_planes() {
     assert_snapshot!(sizes(&view(&[Action::ShowPath], None)));
 }

@@ -29,7 +29,8 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let inner = enclosed(&frame, area, buffer);
     if app.rivals().is_empty() {
         let why = "There is one run here. Give others behind it, up to six in all: isoloss watch RUN RUN …; \
-                   or compare checkpoints and runs on random planes without a screen: isoloss compare RUN RUN …";
+                   or compare checkpoints and runs on random planes without a screen: isoloss compare RUN RUN …; \
+                   two of them on one plane with both paths: --shared";
         return render_sentence(app, why, inner, buffer);
     }
     let runs: Vec<&Snapshot> = std::iter::once(app.snapshot())
