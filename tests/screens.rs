@@ -221,6 +221,13 @@ fn two_runs_side_by_side() {
     let mut app = view(&[Action::ShowCompare], None);
     app.receive_rivals(vec![Arc::new(synthetic::snapshot())]);
     assert_snapshot!(sizes(&app));
+    // A plane through two runs needs one architecture.
+    let mut stranger = synthetic::snapshot();
+    if let Finding::Is(model) = &mut stranger.model {
+        model.name = "vgg9".into();
+    }
+    app.receive_rivals(vec![Arc::new(stranger)]);
+    assert!(!sizes(&app).contains("--shared"));
 }
 
 #[test]

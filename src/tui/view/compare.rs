@@ -21,7 +21,9 @@ const SHARED: &str = "isoloss compare RUN RUN --shared · both paths on one plan
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let mut frame = frame(app, "compare · one scale and one range", area.width);
-    if app.rivals().len() == 1 {
+    if let [other] = app.rivals()
+        && may_share_a_plane(app.snapshot(), other)
+    {
         let room = area.width.saturating_sub(4).into();
         let caption = format!(" {} ", title::fit(SHARED, " · ", room));
         frame = frame.title_bottom(Line::styled(caption, app.theme().faint()).right_aligned());
@@ -64,6 +66,14 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         picture,
         buffer,
     );
+}
+
+/// Whether nothing is known that speaks against a plane through both runs.
+fn may_share_a_plane(one: &Snapshot, other: &Snapshot) -> bool {
+    match (&one.model, &other.model) {
+        (Finding::Is(one), Finding::Is(other)) => one.name == other.name,
+        _ => true,
+    }
 }
 
 /// The window that holds the paths of all runs.
