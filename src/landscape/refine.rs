@@ -50,6 +50,10 @@ struct Cell {
 }
 
 impl Cell {
+    fn is_replaced(&self) -> bool {
+        !self.is_finest && self.open.is_empty()
+    }
+
     fn asks(&self, tolerance: f64) -> bool {
         let least = if self.is_crossed {
             tolerance
@@ -79,7 +83,7 @@ impl Estimate {
         while !level.is_empty() {
             share(&mut level);
             let (replaced, standing): (Vec<_>, Vec<_>) =
-                level.into_iter().partition(|cell| tree.is_replaced(cell));
+                level.into_iter().partition(Cell::is_replaced);
             cells.extend(standing);
             level = replaced.iter().flat_map(|cell| tree.finer(cell)).collect();
         }
@@ -260,10 +264,6 @@ impl<'a> Tree<'a> {
             lines[d].partition_point(|line| *line < from)
                 ..lines[d].partition_point(|line| *line <= to)
         })
-    }
-
-    fn is_replaced(&self, cell: &Cell) -> bool {
-        !cell.is_finest && cell.open.is_empty()
     }
 
     /// The cells of the next level that take a cell's place.

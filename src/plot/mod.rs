@@ -12,3 +12,4 @@ pub mod matrix;
 pub mod picture;
 pub mod raster;
 pub mod relief;
+pub mod title;

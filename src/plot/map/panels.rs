@@ -2,10 +2,13 @@
 
 use super::super::levels::Levels;
 use super::super::picture::{Cell, Picture};
+use super::super::title;
 use super::{Area, MapScene, Sheet, draw_in, legend, path::Trail};
 
 /// A cell is twice as high as it is wide, and a panel looks best a little wider than high.
 const ASPECT: f64 = 2.4;
+/// Rows of a panel for each line of its title.
+const ROWS_A_TITLE_LINE: usize = 3;
 /// Narrowest picture with a legend.
 const ROOM_FOR_LEGEND: usize = 70;
 
@@ -46,16 +49,23 @@ pub fn draw(panels: &[Panel<'_>], width: usize, height: usize) -> Picture {
         (panel, place)
     });
     let levels = shared_levels(panels, cells);
+    // Every map begins on the same row.
+    let titled = places
+        .clone()
+        .map(|(panel, place)| title_lines(&panel.title, place).len());
+    let titled = titled.max().unwrap_or(0);
     for (panel, place) in places {
         let bold = Cell {
             bold: true,
             ..Cell::ink(panel.scene.tints.map(|tints| tints.text))
         };
-        let title: String = panel.title.chars().take(place.width).collect();
-        picture.print(place.left, place.top, &title, bold);
+        let title = title_lines(&panel.title, place);
+        for (row, line) in title.iter().enumerate() {
+            picture.print(place.left, place.top + row, line, bold);
+        }
         let map = Area {
-            top: place.top + 1,
-            height: place.height - 1,
+            top: place.top + titled,
+            height: place.height - titled,
             ..place
         };
         if map.height > 0 {
@@ -73,6 +83,12 @@ pub fn draw(panels: &[Panel<'_>], width: usize, height: usize) -> Picture {
         Sheet::with(&first.scene, all, levels).draw_legend(&mut picture);
     }
     picture
+}
+
+/// The title line, on more lines where it is too long for one and the panel is high enough for them.
+fn title_lines(title: &str, place: Area) -> Vec<String> {
+    let rows = (place.height / ROWS_A_TITLE_LINE).max(1);
+    title::lines(title, ", ", place.width, rows)
 }
 
 /// Columns and rows of panels whose shape is nearest to the best one.
