@@ -7,6 +7,7 @@ mod hessian;
 mod inspect;
 mod line;
 mod measure;
+mod notice;
 mod options;
 mod output;
 mod progress;
@@ -89,10 +90,10 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("isoloss: {}", sentence(&error));
-            ExitCode::from(if error.is::<output::Usage>() { 2 } else { 1 })
-        }
+        Err(error) => match notice::say(sentence(&error)) {
+            Err(unread) if unread.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            _ => ExitCode::from(if error.is::<output::Usage>() { 2 } else { 1 }),
+        },
     }
 }
 
