@@ -56,7 +56,7 @@ pub(super) struct Hessian {
     /// Most Hessian-vector products at a point, and for each vector of the density
     #[arg(long, value_name = "N", default_value_t = 80, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     iterations: u32,
-    /// Stop when each end is known to this share of itself, or λmin to this share of a thousandth of λmax
+    /// Stop when each end is known to this share of itself, or known to be below a thousandth of the other
     #[arg(long, value_name = "ERROR", default_value_t = 0.01)]
     tolerance: f64,
     #[command(flatten)]

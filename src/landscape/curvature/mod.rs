@@ -38,8 +38,8 @@ impl Extremes {
 pub struct Effort {
     /// Bound of each end's error, as a share of that end.
     pub tolerance: f64,
-    /// An end that is smaller than this share of the largest |λ| is measured by that share instead: so
-    /// far |λmin/λmax| is told from 0.
+    /// An end that is smaller than this share of the largest |λ| is only known to be so: |λmin/λmax|
+    /// is not told from 0.
     pub resolution: f64,
     /// Most Hessian-vector products.
     pub iterations: usize,
@@ -47,7 +47,7 @@ pub struct Effort {
     pub seed: u64,
 }
 
-/// |λmin/λmax| below this is not told from 0. Products in f32 are rounded at 1e-6 of λmax.
+/// As small as is of use in a ratio that goes up to 1. Products in f32 are rounded at 1e-6 of λmax.
 pub const RESOLUTION: f64 = 1e-3;
 
 impl Default for Effort {
@@ -79,7 +79,8 @@ fn is_settled(history: &[Ends], effort: Effort) -> bool {
     };
     let least = effort.resolution * now.largest();
     let is_known = |now: f64, then: f64, residual: f64| {
-        let bound = effort.tolerance * now.abs().max(least);
+        // What is below the resolution need only be known to be so.
+        let bound = (effort.tolerance * now.abs()).max(least - now.abs());
         residual <= bound && (now - then).abs() <= MOVED * bound
     };
     is_known(now.lambda_max, then.lambda_max, now.residuals[0])
