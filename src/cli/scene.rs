@@ -157,7 +157,7 @@ impl PlaneOptions {
         let path = read_path([own, others].concat(), key)?;
         let directions = principal(&path).map_err(|found| {
             anyhow!(
-                "{} and {}: expected at least three different checkpoints of both together for a shared plane, found {found}; give the runs' folders, or leave out --shared",
+                "{} and {}: expected at least three different checkpoints of both together for a shared plane, found {found}; without --shared each has a plane of its own",
                 first.display(),
                 second.display(),
             )
