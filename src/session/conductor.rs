@@ -28,7 +28,7 @@ use super::snapshot::{
 use super::study::{Findings, Study};
 use super::{Options, data_finding};
 
-/// Snapshots are published at most this often; a screen draws ten a second.
+/// Snapshots are published at most this often; a screen draws ten a second where it is not told otherwise.
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
 /// The pace of measuring is that of the last few seconds.
 const PACE_OVER: Duration = Duration::from_secs(3);

@@ -2,7 +2,7 @@
 
 use super::super::levels::Levels;
 use super::super::picture::{Cell, Picture};
-use super::{Area, MapScene, Sheet, draw_in, legend, path::Trail};
+use super::{Area, MapScene, Sheet, draw_in, legend};
 
 /// A cell is twice as high as it is wide, and a panel looks best a little wider than high.
 const ASPECT: f64 = 2.4;
@@ -60,7 +60,8 @@ pub fn draw(panels: &[Panel<'_>], width: usize, height: usize) -> Picture {
         };
         if map.height > 0 {
             let sheet = Sheet::with(&panel.scene, map, levels.clone());
-            draw_in(&sheet, &mut picture, &Trail::of(&sheet));
+            let course = draw_in(&sheet, &mut picture);
+            course.ink(&mut picture, panel.scene.selected);
         }
     }
     if right > 0 && height > 2 {

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::plot::map::MapScene;
-use crate::plot::map::panels::{Panel, draw};
+use crate::plot::map::panels::Panel;
 use crate::session::agenda::whole_path;
 use crate::session::snapshot::{Snapshot, Window};
 
@@ -44,11 +44,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     if panels.is_empty() {
         return render_sentence(app, "No checkpoint yet.", inner, buffer);
     }
-    paint(
-        &draw(&panels, inner.width.into(), inner.height.into()),
-        inner,
-        buffer,
-    );
+    paint(&app.pictures().panels(&panels, inner), inner, buffer);
 }
 
 /// The window that holds the paths of all runs.

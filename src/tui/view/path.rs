@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget};
 
 use crate::plot::axis::short;
-use crate::plot::map::{AxisTitle, MapScene, draw};
+use crate::plot::map::{AxisTitle, MapScene};
 use crate::session::agenda::whole_path;
 
 use super::super::app::App;
@@ -74,11 +74,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
             Span::styled(" of the variance", faint),
         ]);
         Paragraph::new(vec![caught, Line::styled(rest, faint)]).render(padded(lines), buffer);
-        paint(
-            &draw(&scene, picture.width.into(), picture.height.into()),
-            picture,
-            buffer,
-        );
+        paint(&app.pictures().map(&scene, picture), picture, buffer);
     }
 }
 
