@@ -87,7 +87,10 @@ mod tests {
                 picture.into()
             });
             let text = number.to_string();
-            assert_eq!(picture.text().trim_end(), &text[..text.len().min(width.into())]);
+            assert_eq!(
+                picture.text().trim_end(),
+                &text[..text.len().min(width.into())]
+            );
         }
         count.get()
     }
@@ -96,14 +99,20 @@ mod tests {
     fn a_picture_is_drawn_once_for_the_same_numbers_and_size() {
         assert_eq!(drawn(&[(1.5, 8), (1.5, 8), (1.5, 8)]), 1);
         assert_eq!(drawn(&[(1.5, 8), (2.5, 8), (1.5, 8), (1.5, 9)]), 3);
-        assert_eq!(drawn(&[(f64::NAN, 8), (f64::NAN, 8), (0.0, 8), (-0.0, 8)]), 3);
+        assert_eq!(
+            drawn(&[(f64::NAN, 8), (f64::NAN, 8), (0.0, 8), (-0.0, 8)]),
+            3
+        );
     }
 
     #[test]
     fn the_one_that_was_asked_for_longest_ago_is_let_go() {
         let four = [1.0, 2.0, 3.0, 4.0].map(|number| (number, 4));
         assert_eq!(drawn(&[&four[..], &four].concat()), 4);
-        assert_eq!(drawn(&[&four[..], &[(1.0, 4), (5.0, 4), (1.0, 4)]].concat()), 5);
+        assert_eq!(
+            drawn(&[&four[..], &[(1.0, 4), (5.0, 4), (1.0, 4)]].concat()),
+            5
+        );
         assert_eq!(drawn(&[&four[..], &[(5.0, 4), (1.0, 4)]].concat()), 6);
     }
 }

@@ -161,9 +161,7 @@ impl Sheet<'_> {
 }
 
 /// The checkpoints that have no newer one beside them, newest first, with their cells.
-pub(in crate::plot) fn uncrowded(
-    stations: &[Option<Place>],
-) -> Vec<(usize, Place)> {
+pub(in crate::plot) fn uncrowded(stations: &[Option<Place>]) -> Vec<(usize, Place)> {
     let mut taken: Vec<(usize, Place)> = Vec::new();
     for (i, station) in stations.iter().enumerate().rev() {
         let Some((column, row)) = *station else {
