@@ -63,7 +63,7 @@ impl Levels {
     #[must_use]
     pub fn of(scale: Scale, losses: impl IntoIterator<Item = f64>, count: usize) -> Self {
         let mut sorted: Vec<f64> = losses.into_iter().filter(|l| l.is_finite()).collect();
-        sorted.sort_by(f64::total_cmp);
+        sorted.sort_unstable_by(f64::total_cmp);
         let (Some(&lowest), Some(&highest)) = (sorted.first(), sorted.last()) else {
             return Self::default();
         };

@@ -247,26 +247,25 @@ struct Sheet<'a> {
 
 impl<'a> Sheet<'a> {
     fn new(scene: &'a MapScene<'a>, area: Area) -> Self {
-        let mut sheet = Self::with(scene, area, Levels::default());
-        let losses = sheet
-            .lattice
-            .iter()
-            .flat_map(|field| field.loss.iter().copied());
-        sheet.levels = scene.levels(losses);
+        let mut sheet = Self::without_levels(scene, area);
+        sheet.levels = scene.levels(sheet.losses());
         sheet
     }
 
-    /// With levels that other maps have too.
-    fn with(scene: &'a MapScene<'a>, area: Area, levels: Levels) -> Self {
-        let lattice = scene
-            .backdrop
-            .map(|backdrop| sample(scene, &backdrop, area));
+    /// Still to be given the levels that other maps have too.
+    fn without_levels(scene: &'a MapScene<'a>, area: Area) -> Self {
+        let backdrop = scene.backdrop;
         Self {
             scene,
             area,
-            lattice,
-            levels,
+            lattice: backdrop.map(|backdrop| sample(scene, &backdrop, area)),
+            levels: Levels::default(),
         }
+    }
+
+    fn losses(&self) -> impl Iterator<Item = f64> {
+        let fields = self.lattice.iter();
+        fields.flat_map(|field| field.loss.iter().copied())
     }
 
     fn has_bands(&self) -> bool {

@@ -1,6 +1,5 @@
 //! Several maps side by side, on one colour scale with one legend.
 
-use super::super::levels::Levels;
 use super::super::picture::{Cell, Picture};
 use super::{Area, MapScene, Sheet, draw_in, legend};
 
@@ -35,7 +34,8 @@ pub fn draw(panels: &[Panel<'_>], width: usize, height: usize) -> Picture {
     if cells.contains(&0) {
         return picture;
     }
-    let places = panels.iter().enumerate().map(|(i, panel)| {
+    let mut sheets = Vec::new();
+    for (i, panel) in panels.iter().enumerate() {
         let place = Area {
             left: i % columns * cells[0],
             top: i / columns * cells[1],
@@ -43,10 +43,6 @@ pub fn draw(panels: &[Panel<'_>], width: usize, height: usize) -> Picture {
             width: cells[0] - usize::from(columns > 1).min(cells[0] - 1),
             height: cells[1],
         };
-        (panel, place)
-    });
-    let levels = shared_levels(panels, cells);
-    for (panel, place) in places {
         let bold = Cell {
             bold: true,
             ..Cell::ink(panel.scene.tints.map(|tints| tints.text))
@@ -58,20 +54,28 @@ pub fn draw(panels: &[Panel<'_>], width: usize, height: usize) -> Picture {
             height: place.height - 1,
             ..place
         };
-        if map.height > 0 {
-            let sheet = Sheet::with(&panel.scene, map, levels.clone());
-            let course = draw_in(&sheet, &mut picture);
-            course.ink(&mut picture, panel.scene.selected);
+        sheets.push(Sheet::without_levels(&panel.scene, map));
+    }
+    let levels = first.scene.levels(sheets.iter().flat_map(Sheet::losses));
+    for sheet in &mut sheets {
+        sheet.levels = levels.clone();
+        if sheet.area.height > 0 {
+            let course = draw_in(sheet, &mut picture);
+            course.ink(&mut picture, sheet.scene.selected);
         }
     }
-    if right > 0 && height > 2 {
-        let all = Area {
-            left: 0,
-            top: 1,
-            width: width - right,
-            height: height - 1,
-        };
-        Sheet::with(&first.scene, all, levels).draw_legend(&mut picture);
+    let all = Area {
+        left: 0,
+        top: 1,
+        width: width - right,
+        height: height - 1,
+    };
+    let legend = sheets
+        .into_iter()
+        .next()
+        .filter(|_| right > 0 && height > 2);
+    if let Some(sheet) = legend {
+        Sheet { area: all, ..sheet }.draw_legend(&mut picture);
     }
     picture
 }
@@ -87,26 +91,6 @@ fn grid(count: usize, width: usize, height: usize) -> [usize; 2] {
     shapes
         .min_by(|a, b| misfit(*a).total_cmp(&misfit(*b)))
         .unwrap_or([1, 1])
-}
-
-/// Levels for the losses in sight of all panels.
-fn shared_levels(panels: &[Panel<'_>], cells: [usize; 2]) -> Levels {
-    let area = Area {
-        left: 0,
-        top: 0,
-        width: cells[0],
-        height: cells[1],
-    };
-    let fields = panels.iter().filter_map(|panel| {
-        panel
-            .scene
-            .backdrop
-            .map(|backdrop| super::sample(&panel.scene, &backdrop, area))
-    });
-    let losses: Vec<f64> = fields.flat_map(|field| field.loss).collect();
-    panels
-        .first()
-        .map_or_else(Levels::default, |first| first.scene.levels(losses))
 }
 
 #[cfg(test)]
