@@ -148,5 +148,5 @@ fn two_devices_share_a_map_and_a_third_that_does_not_open_is_told() {
     let watched = Watched::start(run.path(), &more);
     watched.expect("device cpu,cpu");
     watched.expect("notice: device cuda:4096: ");
-    watched.expect("map 65×65");
+    watched.expect("map at rest");
 }

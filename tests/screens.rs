@@ -8,6 +8,11 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use insta::assert_snapshot;
+use isoloss::data::Split;
+use isoloss::landscape::curvature::Extremes;
+use isoloss::landscape::surface::Measure;
+use isoloss::landscape::surveyor::Value;
+use isoloss::run::hyper::Hyper;
 use isoloss::session::snapshot::{CheckpointState, Finding, Snapshot};
 use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
@@ -128,6 +133,55 @@ fn the_line_from_the_first_checkpoint() {
     assert_snapshot!(sizes(&view(&keys, Some(Study::Line))));
 }
 
+/// The points of a line that an expression is asked of, with what is measured there.
+fn with_line_values(at: impl Fn(f64) -> Option<Measure>) -> App {
+    let next = Action::NextDirections;
+    let mut snapshot = synthetic::studied(Study::Line);
+    let study = snapshot.study.as_mut().expect("a study");
+    let line = &mut study.lines[0];
+    for (alpha, value) in line.alpha.iter().zip(&mut line.values) {
+        *value = at(*alpha);
+    }
+    app(snapshot, &[Action::ShowSlices, next, next, next])
+}
+
+#[test]
+fn the_barrier_is_that_between_the_ends() {
+    // A hill of 0.5 in the middle, on a slope from 1 to 2.
+    let hill = |alpha: f64| 1.0 + alpha + 2.0 * alpha * (1.0 - alpha);
+    let loss = |loss| Measure {
+        loss,
+        accuracy: 0.5,
+    };
+    let diverges_outside = |alpha: f64| {
+        let between = (0.0..=1.0).contains(&alpha);
+        Some(loss(if between { hill(alpha) } else { f64::NAN }))
+    };
+    let said = |app: &App| text(&screen(app, 120, 40));
+    assert!(said(&with_line_values(diverges_outside)).contains("barrier 0.5 · train —, test - -"));
+    let hole = |alpha: f64| Some(loss(if alpha == 0.5 { f64::NAN } else { hill(alpha) }));
+    assert!(said(&with_line_values(hole)).contains("barrier not a number"));
+    let half = |alpha: f64| (alpha < 0.5).then(|| loss(hill(alpha)));
+    assert!(!said(&with_line_values(half)).contains("barrier"));
+}
+
+#[test]
+fn both_planes_of_the_path_have_a_scale_at_every_size() {
+    let app = view(&[Action::ShowPath], None);
+    for (width, height) in [(120, 40), (80, 24)] {
+        let said = text(&screen(&app, width, height));
+        for axis in ["PC1", "PC2", "random 1", "random"] {
+            assert!(said.contains(axis), "{axis}\n{said}");
+        }
+        // The window of the synthetic path has the origin and 5 among its round numbers.
+        let ticks = said.lines().filter(|line| line.contains('╶'));
+        assert!(ticks.count() >= 2, "{said}");
+    }
+    // The path with a fifth of its extent on each side.
+    let tiny = text(&screen(&app, 40, 12));
+    assert!(tiny.contains("11.2 wide · 3.01 high"), "{tiny}");
+}
+
 #[test]
 fn the_path_on_both_planes() {
     assert_snapshot!(sizes(&view(&[Action::ShowPath], None)));
@@ -167,6 +221,66 @@ fn two_runs_side_by_side() {
     let mut app = view(&[Action::ShowCompare], None);
     app.receive_rivals(vec![Arc::new(synthetic::snapshot())]);
     assert_snapshot!(sizes(&app));
+    // A plane through two runs needs one architecture.
+    let mut stranger = synthetic::snapshot();
+    if let Finding::Is(model) = &mut stranger.model {
+        model.name = "vgg9".into();
+    }
+    app.receive_rivals(vec![Arc::new(stranger)]);
+    assert!(!sizes(&app).contains("--shared"));
+}
+
+#[test]
+fn on_test_samples_the_title_of_a_run_is_its_test_error() {
+    let mut snapshot = synthetic::snapshot();
+    if let Finding::Is(data) = &mut snapshot.data {
+        data.split = Split::Test;
+    }
+    snapshot.hyper = vec![Hyper {
+        batch_size: Some(128.0),
+        weight_decay: Some(5e-4),
+        ..Hyper::default()
+    }];
+    let mut app = app(snapshot, &[Action::ShowCompare]);
+    app.receive_rivals(vec![Arc::new(synthetic::without_data(None))]);
+    // The synthetic run ends at an accuracy of 90.4 %.
+    let wide = text(&screen(&app, 120, 40));
+    assert!(wide.contains("resnet20, bs 128, wd 0.0005, test error 9.6 %"));
+    assert!(wide.contains("no loss surface: no data given"), "{wide}");
+    app.receive_rivals(vec![Arc::new(synthetic::snapshot())]);
+    let tiny = text(&screen(&app, 40, 12));
+    for whole in ["resnet20, bs 128 ", "wd 0.0005 ", "test error 9.6 %"] {
+        assert!(tiny.contains(whole), "{tiny}");
+    }
+}
+
+#[test]
+fn a_curvature_map_that_is_being_measured_says_how_far_it_is() {
+    let mut snapshot = synthetic::path_only(25);
+    let (mut findings, plans) =
+        synthetic::planned(Study::Curvature, &snapshot).expect("a path with a plane");
+    for index in 0..12 {
+        let found = Extremes {
+            lambda_max: 20.0,
+            lambda_min: -1.0,
+            iterations: 22,
+            converged: true,
+        };
+        assert!(findings.take(plans[0].generation, index, Value::Curvature(found)));
+    }
+    findings.seconds_left = Some(45.0);
+    snapshot.study = Some(findings);
+    let mut app = app(snapshot, &[Action::ShowCurvature]);
+    for (width, height) in [(120, 40), (80, 24), (40, 12)] {
+        let said = text(&screen(&app, width, height));
+        // The first of the twelve is the checkpoint itself, beside the grid.
+        assert!(said.contains("11 of 81 points · 45 s left"), "{said}");
+        assert!(said.contains("λmax 20 · λmin -1 · ratio 0.05"), "{said}");
+    }
+    let mut paused = app.snapshot().clone();
+    paused.progress.paused = true;
+    app.receive(Arc::new(paused));
+    assert!(text(&screen(&app, 40, 12)).contains("11 of 81 points · paused"));
 }
 
 #[test]
@@ -176,14 +290,45 @@ fn a_view_without_its_input_says_what_is_missing() {
     assert!(said(&[Action::ShowCompare], synthetic::snapshot()).contains("isoloss watch RUN RUN"));
     assert!(said(&[Action::ShowPath], early()).contains("third checkpoint"));
     assert!(said(&[Action::ShowWeights], early()).contains("second checkpoint"));
-    assert!(said(&[Action::ShowCurvature], early()).contains("--data"));
+    assert!(said(&[Action::ShowCurvature], early()).contains("third checkpoint"));
     assert!(said(&[Action::ShowSurface], early()).contains("third checkpoint"));
     let line = [
         Action::ShowSlices,
         Action::NextDirections,
         Action::NextDirections,
     ];
-    assert!(said(&line, early()).contains("two checkpoints"));
+    assert!(said(&line, early()).contains("second checkpoint"));
+}
+
+#[test]
+fn without_data_every_view_of_the_loss_says_how_to_give_it() {
+    let next = Action::NextDirections;
+    let views: [(&[Action], Option<Study>); 8] = [
+        (&[Action::ShowMap], None),
+        (&[next], Some(Study::Plane)),
+        (&[Action::ShowSlices], None),
+        (&[Action::ShowSlices, next], Some(Study::Random)),
+        (&[Action::ShowSlices, next, next], Some(Study::Update)),
+        (&[Action::ShowSlices, next, next, next], Some(Study::Line)),
+        (&[Action::ShowCurvature], Some(Study::Curvature)),
+        (&[Action::ShowSurface], None),
+    ];
+    for (keys, study) in views {
+        let app = app(synthetic::without_data(study), keys);
+        for (width, height) in [(120, 40), (80, 24), (40, 12)] {
+            // The view itself is at the left; of the frames only words are left.
+            let text = text(&screen(&app, width, height));
+            let left = text.lines().map(|line| line.chars().take(79).collect());
+            let left = left.collect::<Vec<String>>().join(" ").replace('│', " ");
+            let words = left.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains("add --data FOLDER"), "{keys:?}\n{text}");
+            for promise in ["not measured yet", "being measured", "0 of"] {
+                assert!(!words.contains(promise), "{keys:?}\n{text}");
+            }
+        }
+    }
+    let app = app(synthetic::without_data(None), &[Action::ShowWeights]);
+    assert!(text(&screen(&app, 120, 40)).contains("no critical sharpness: no data"));
 }
 
 #[test]
@@ -341,10 +486,41 @@ fn the_help_has_every_row_of_the_table() {
         40,
     ));
     for row in KEYMAP {
-        let line = format!("{:10}{}", row.keys, row.help);
+        let line = format!("{:12}{}", row.keys, row.help);
         assert!(text.contains(&line), "{line}");
+        assert!(!row.keys.is_empty() && row.keys.chars().count() < 12);
     }
     assert_snapshot!(text);
+}
+
+#[test]
+fn where_the_help_has_no_room_the_arrows_scroll_to_each_of_its_lines() {
+    for (width, height) in [(80, 24), (40, 12)] {
+        let mut app = app(synthetic::snapshot(), &[Action::Help]);
+        let mut seen = String::new();
+        for _ in 0..12 {
+            let page = text(&screen(&app, width, height));
+            assert!(page.contains("keys · ↑ ↓ scroll"), "{page}");
+            seen += &page;
+            assert_eq!(app.update(Action::PanDown), []);
+        }
+        for row in KEYMAP {
+            let first = row.help.split(' ').next().unwrap_or_default();
+            let line = format!("{:12}{first}", row.keys);
+            assert!(seen.contains(&line), "{line}");
+            // No word is cut.
+            for word in row.help.split(' ') {
+                assert!(seen.split_whitespace().any(|seen| seen == word), "{word}");
+            }
+        }
+        assert!(seen.contains("not yet measured"));
+        let last = text(&screen(&app, width, height));
+        assert!(last.contains("not yet measured"), "{last}");
+        for _ in 0..12 {
+            app.update(Action::PanUp);
+        }
+        assert!(text(&screen(&app, width, height)).contains("these keys"));
+    }
 }
 
 #[test]

@@ -7,7 +7,6 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use crate::data::Split;
-use crate::landscape::explore::explore;
 use crate::landscape::surface::{Measure, Surface as Grid};
 use crate::report::compare::{Report, Subject};
 use crate::report::surface::PathPoint;
@@ -139,14 +138,12 @@ impl Compare {
         &self,
         scene: &Scene,
         index: usize,
-        mut grid: Grid,
+        grid: Grid,
         labels: &[String],
         bar: &ProgressBar,
     ) -> anyhow::Result<Subject> {
         let resident = scene.objective.resident(&scene.plane)?;
-        explore(&mut grid, &scene.coordinates(), self.effort.until(), |at| {
-            scene.objective.on(&resident, at).inspect(|_| bar.inc(1))
-        })?;
+        let (grid, fidelity) = scene.explore(&resident, grid, self.effort, bar)?;
         let points = scene.measure_path(&resident, bar)?;
         let (path, rival) = if self.shared {
             split(scene, &points, &self.runs[0])
@@ -180,6 +177,7 @@ impl Compare {
             at_origin,
             at_origin_test,
             grid,
+            fidelity,
             path,
             rival,
         })

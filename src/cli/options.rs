@@ -117,7 +117,7 @@ impl MeasureOptions {
     }
 }
 
-fn count(text: &str) -> Result<Count, String> {
+pub(super) fn count(text: &str) -> Result<Count, String> {
     match text {
         "all" => Ok(Count::All),
         text => match text.parse() {

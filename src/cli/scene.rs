@@ -7,11 +7,13 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
-use crate::landscape::explore::Until;
+use crate::data::Count;
+use crate::landscape::explore::{Until, explore};
+use crate::landscape::fidelity::Complement;
 use crate::landscape::objective::{Objective, ResidentPlane};
 use crate::landscape::surface::{Surface, TOLERANCE};
 use crate::landscape::{LandscapeError, survey};
-use crate::report::surface::{PathPoint, PlaneReport};
+use crate::report::surface::{Fidelity, PathPoint, PlaneReport};
 use crate::run::Checkpoint;
 use crate::session::agenda::MARGIN;
 use crate::weights::member::{Member, Shape};
@@ -20,7 +22,7 @@ use crate::weights::recipe::{BatchNorm, Directions, Plane, Recipe};
 use crate::weights::{direction, plane};
 
 use super::measure::{Measured, origin};
-use super::options::{Axis, KeyOption, LINES, MeasureOptions, Steps, open_run};
+use super::options::{Axis, KeyOption, LINES, MeasureOptions, Steps, count, open_run};
 use super::trajectory::{ReadPath, read_path};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -77,21 +79,32 @@ pub(super) struct EffortOptions {
     /// Stop at this estimated error, a share of the log-loss range
     #[arg(long, value_name = "ERROR", default_value_t = TOLERANCE)]
     tolerance: f64,
+    /// Samples that are measured everywhere, all of --samples only on a coarse grid and the difference
+    /// interpolated: a number or `all`. Default: all, of 8192 samples and more 1024
+    #[arg(long, value_name = "SAMPLES", value_parser = count, conflicts_with = "exact")]
+    fidelity: Option<Count>,
 }
 
-impl EffortOptions {
-    /// When to stop.
-    pub(super) fn until(self) -> Until {
-        if self.exact {
-            Until::Exact
-        } else {
-            Until::Good
-        }
-    }
+/// From so many samples on, few are measured everywhere where the user does not say.
+const MANY: usize = 8192;
+/// How many those few are.
+const FEW: usize = 1024;
 
+impl EffortOptions {
     /// An empty surface over these lines, which rests within the tolerance.
     pub(super) fn surface(self, [x, y]: [Vec<f64>; 2]) -> Surface {
         Surface::new(x, y).with_tolerance(self.tolerance)
+    }
+
+    /// How many of so many samples are measured everywhere; none where all are.
+    fn few(self, samples: usize) -> Option<usize> {
+        let few = match self.fidelity {
+            Some(Count::All) => samples,
+            Some(Count::At(few)) => few,
+            None if samples >= MANY && !self.exact => FEW,
+            None => samples,
+        };
+        Some(few).filter(|few| *few < samples)
     }
 }
 
@@ -282,6 +295,38 @@ impl Scene {
     /// The grid's lines, where the user does not say.
     pub(super) fn lines(&self, grid: &GridOptions) -> [Vec<f64>; 2] {
         grid.lines(self.window(), LINES)
+    }
+
+    /// Measures the loss on the plane as far as is asked for: the surface, and what is an estimate in it.
+    pub(super) fn explore(
+        &self,
+        resident: &ResidentPlane,
+        mut grid: Surface,
+        effort: EffortOptions,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<(Surface, Option<Fidelity>)> {
+        let path = self.coordinates();
+        let until = if effort.exact {
+            Until::Exact
+        } else {
+            Until::Good
+        };
+        let all = |at| self.objective.on(resident, at).inspect(|_| bar.inc(1));
+        let Some(samples) = effort.few(self.objective.samples()) else {
+            explore(&mut grid, &path, until, all)?;
+            return Ok((grid, None));
+        };
+        let few = self.objective.first(samples)?;
+        explore(&mut grid, &path, until, |at| {
+            few.on(resident, at).inspect(|_| bar.inc(1))
+        })?;
+        let complement = Complement::explore(&grid, all)?;
+        let fidelity = Fidelity {
+            samples,
+            points: complement.points(),
+            error: complement.error(),
+        };
+        Ok((complement.add_to(&grid), Some(fidelity)))
     }
 
     /// The loss of every checkpoint and of its projection onto the plane.

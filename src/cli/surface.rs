@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::landscape::explore::explore;
 use crate::plot::relief::View;
 use crate::report::surface::Report;
 
@@ -53,13 +52,10 @@ impl Surface {
         }
         let scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;
         let resident = scene.objective.resident(&scene.plane)?;
-        let coordinates = scene.coordinates();
-        let mut grid = self.effort.surface(scene.lines(&self.grid));
+        let grid = self.effort.surface(scene.lines(&self.grid));
         let points = grid.x().len() * grid.y().len();
-        let bar = progress::bar("surface", points + 2 * coordinates.len());
-        explore(&mut grid, &coordinates, self.effort.until(), |at| {
-            scene.objective.on(&resident, at).inspect(|_| bar.inc(1))
-        })?;
+        let bar = progress::bar("surface", points + 2 * scene.places.len());
+        let (grid, fidelity) = scene.explore(&resident, grid, self.effort, &bar)?;
         let path = scene.measure_path(&resident, &bar)?;
         bar.finish_and_clear();
         let report = Report {
@@ -73,6 +69,7 @@ impl Surface {
             bn: self.plane.bn,
             plane: self.plane.report(&scene),
             grid,
+            fidelity,
             path,
         };
         self.output

@@ -4,6 +4,7 @@ pub mod crew;
 pub mod curvature;
 pub mod device;
 pub mod explore;
+pub mod fidelity;
 pub mod field;
 pub mod interpolate;
 pub mod line;

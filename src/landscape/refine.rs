@@ -17,7 +17,7 @@ use super::surface::{Surface, log_loss};
 use super::survey;
 
 /// By how much an error falls from a level to the next.
-const DECAY: f64 = 0.25;
+pub(super) const DECAY: f64 = 0.25;
 /// What the cell beside one of its own size may have of its error at least: errors are taken to change no
 /// faster, so that a small surplus in the midst of large ones is not believed.
 const KINSHIP: f64 = 0.25;
@@ -50,6 +50,10 @@ struct Cell {
 }
 
 impl Cell {
+    fn is_replaced(&self) -> bool {
+        !self.is_finest && self.open.is_empty()
+    }
+
     fn asks(&self, tolerance: f64) -> bool {
         let least = if self.is_crossed {
             tolerance
@@ -79,7 +83,7 @@ impl Estimate {
         while !level.is_empty() {
             share(&mut level);
             let (replaced, standing): (Vec<_>, Vec<_>) =
-                level.into_iter().partition(|cell| tree.is_replaced(cell));
+                level.into_iter().partition(Cell::is_replaced);
             cells.extend(standing);
             level = replaced.iter().flat_map(|cell| tree.finer(cell)).collect();
         }
@@ -260,10 +264,6 @@ impl<'a> Tree<'a> {
             lines[d].partition_point(|line| *line < from)
                 ..lines[d].partition_point(|line| *line <= to)
         })
-    }
-
-    fn is_replaced(&self, cell: &Cell) -> bool {
-        !cell.is_finest && cell.open.is_empty()
     }
 
     /// The cells of the next level that take a cell's place.

@@ -33,7 +33,8 @@ pub fn log_loss(loss: f64) -> f64 {
     (loss + 1e-3).ln()
 }
 
-fn from_log_loss(z: f64) -> f64 {
+/// The loss of a log-loss.
+pub(super) fn from_log_loss(z: f64) -> f64 {
     z.exp() - 1e-3
 }
 

@@ -4,6 +4,7 @@ use super::axis::{short, within};
 use super::map::Tints;
 use super::picture::{Cell, Picture, Rgb};
 use super::raster::{Marker, Raster};
+use super::title;
 
 /// Which scale a curve is read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub struct Mark {
 /// Curves, and how they are drawn.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Graph<'a> {
-    /// e.g. `loss along PC1`, above the left scale.
+    /// e.g. `loss along PC1`, above the left scale; ` · ` stands between its items.
     pub title: &'a str,
     /// Above the right scale, where a curve is read on it.
     pub right: &'a str,
@@ -86,7 +87,14 @@ impl Graph<'_> {
         } else {
             0
         };
-        picture.print(left, 0, self.title, self.ink(|tints| tints.text));
+        let aside = if right > 0 {
+            self.right.chars().count() + 1
+        } else {
+            0
+        };
+        let room = width.saturating_sub(left + aside);
+        let title = title::fit(self.title, " · ", room);
+        picture.print(left, 0, &title, self.ink(|tints| tints.text));
         let plot = [width - left - right, height.saturating_sub(1 + below)];
         let Some(x) = self.places().filter(|_| scales.iter().any(Option::is_some)) else {
             picture.print(left, 1 + plot[1] / 2, "not measured yet", self.faint());
@@ -100,22 +108,22 @@ impl Graph<'_> {
         }
         let both = scales.iter().all(Option::is_some);
         // The left curves are drawn last: they lie over the others.
-        for side in [Side::Right, Side::Left] {
-            let Some(scale) = scales[side as usize] else {
-                continue;
-            };
+        let drawn = [Side::Right, Side::Left].into_iter().filter_map(|side| {
             let frame = Frame {
                 x,
-                scale,
+                scale: scales[side as usize]?,
                 left,
                 width: plot[0],
                 height: plot[1],
             };
+            Some((side, frame))
+        });
+        for (side, frame) in drawn.clone() {
             self.draw_numbers(&mut picture, &frame, side, [left, right]);
             self.draw_curves(&mut picture, &frame, side);
-            if both {
-                self.draw_name(&mut picture, &frame, side);
-            }
+        }
+        for (side, frame) in drawn.filter(|_| both) {
+            self.draw_name(&mut picture, &frame, side);
         }
         if below > 0 {
             self.draw_ticks(&mut picture, x, left, plot[0], height - 1);
@@ -193,57 +201,50 @@ impl Graph<'_> {
         }
     }
 
-    /// The first word of the scale's title beside an end of its first curve: colour alone must
-    /// not tell loss from accuracy.
+    /// The first word of the scale's title beside its first curve, where no curve is in the way: colour
+    /// alone must not tell loss from accuracy.
     fn draw_name(&self, picture: &mut Picture, frame: &Frame, side: Side) {
-        let title = if side == Side::Left {
-            self.title
-        } else {
-            self.right
+        let (title, tint): (_, fn(Tints) -> Rgb) = match side {
+            Side::Left => (self.title, |tints| tints.path),
+            Side::Right => (self.right, |tints| tints.mark),
         };
         let word = title.split(' ').next().unwrap_or_default();
-        let points = self.on(side).next().map(|curve| frame.points(curve));
-        let mut finite = points
-            .into_iter()
-            .flatten()
-            .filter(|point| point[1].is_finite());
-        // Each at the end that is nearer to its scale.
-        let place = match side {
-            Side::Left => finite.next(),
-            Side::Right => finite.next_back(),
-        };
-        let Some([across, down]) = place else {
+        let Some(points) = self.on(side).next().map(|curve| frame.points(curve)) else {
             return;
         };
-        let row = down.clamp(0.0, frame.height as f64 - 1.0) as usize;
-        // Into the picture: above the lower half, below the upper one.
-        let row = if row > frame.height / 2 {
-            row - 1
-        } else {
-            (row + 1).min(frame.height - 1)
+        let places = points.into_iter().filter(|point| point[1].is_finite());
+        let mut places: Vec<[f64; 2]> = places.collect();
+        // From the end that is nearer to the scale.
+        if side == Side::Right {
+            places.reverse();
+        }
+        let length = word.chars().count();
+        let place = |[across, down]: [f64; 2], offset: isize| {
+            let row = (down.max(0.0) as usize).min(frame.height - 1);
+            let column = (across.max(0.0) as usize).min(frame.width - 1);
+            let start = match side {
+                Side::Left => column,
+                Side::Right => (column + 1).saturating_sub(length),
+            };
+            Some((start, row.checked_add_signed(offset)?))
         };
-        let tint = |tints: Tints| {
-            if side == Side::Left {
-                tints.path
-            } else {
-                tints.mark
-            }
-        };
-        let column = match side {
-            Side::Left => frame.left + across.max(0.0) as usize + 1,
-            Side::Right => {
-                (frame.left + across.max(0.0) as usize).saturating_sub(word.chars().count() + 1)
-            }
-        };
-        picture.print(
-            column,
-            1 + row,
-            word,
-            Cell {
+        let beside = [[-1, 1], [-2, 2]].into_iter().flat_map(|offsets| {
+            let rows = move |at: &[f64; 2]| offsets.map(|offset| place(*at, offset));
+            places.iter().flat_map(rows)
+        });
+        let free = beside.flatten().find(|&(start, row)| {
+            let room = start + length <= frame.width && row < frame.height;
+            // A blank on both sides, where the graph does not end.
+            room && (start.saturating_sub(1)..(start + length + 1).min(frame.width))
+                .all(|column| picture.is_blank(frame.left + column, 1 + row))
+        });
+        if let Some((start, row)) = free {
+            let bold = Cell {
                 bold: true,
                 ..self.ink(tint)
-            },
-        );
+            };
+            picture.print(frame.left + start, 1 + row, word, bold);
+        }
     }
 
     /// A dot on the curve at the measured place nearest to `at`, where that is finite.
@@ -512,6 +513,42 @@ mod tests {
         let columns: Vec<char> = lines[7].chars().collect();
         assert_eq!((columns[8 + 6], columns[8 + 18]), ('A', 'B'), "{text}");
         assert_eq!(text.matches('●').count(), 4);
+    }
+
+    #[test]
+    fn the_names_of_both_scales_stand_beside_their_curves_and_on_none() {
+        let x = [0.0, 1.0, 2.0, 3.0, 4.0];
+        let (loss, test) = ([3.0, 1.0, 2.0, 4.0, 4.0], [2.5, 1.5, 2.5, 3.0, 3.5]);
+        let accuracy = [0.1, 0.9, 0.8, 0.2, 0.3];
+        let drawn = |title| {
+            let curves = vec![
+                curve(&x, &loss, Side::Left, Stroke::Solid),
+                curve(&x, &accuracy, Side::Right, Stroke::Solid),
+                curve(&x, &test, Side::Left, Stroke::Dashed),
+            ];
+            let right = if title == "loss" { "accuracy" } else { "" };
+            Graph {
+                title,
+                right,
+                ..graph(curves, &[])
+            }
+            .draw(60, 12)
+        };
+        let (named, bare) = (drawn("loss"), drawn(""));
+        let cells = |picture: &Picture| -> Vec<char> {
+            let plot = picture.rows().skip(1).flatten();
+            plot.map(|cell| cell.symbol).collect()
+        };
+        let text = named.text();
+        let plot = text.split_once('\n').map_or("", |(_, plot)| plot);
+        assert!(
+            plot.contains(" loss ") && plot.contains(" accuracy\n"),
+            "{text}"
+        );
+        // Every stroke of the curves is still there.
+        for (bare, named) in cells(&bare).into_iter().zip(cells(&named)) {
+            assert!(bare == ' ' || bare == named, "{text}");
+        }
     }
 
     #[test]

@@ -14,3 +14,4 @@ pub mod matrix;
 pub mod picture;
 pub mod raster;
 pub mod relief;
+pub mod title;

@@ -126,6 +126,13 @@ impl Picture {
         }
     }
 
+    /// Whether a cell is there and nothing is printed in it.
+    #[must_use]
+    pub fn is_blank(&self, column: usize, row: usize) -> bool {
+        let cell = self.cells.get(row * self.width + column);
+        column < self.width && cell.is_some_and(|cell| cell.symbol == ' ')
+    }
+
     /// Puts a cell; one without a background lets the one that is there show through.
     pub fn put(&mut self, column: usize, row: usize, cell: Cell) {
         if let Some(place) = self.cell_mut(column, row) {

@@ -11,7 +11,7 @@ use crate::plot::map::panels::{self, Panel};
 use crate::plot::map::{Backdrop, Extras, MapScene};
 use crate::weights::recipe::BatchNorm;
 
-use super::surface::{PathPoint, PlaneReport, rows};
+use super::surface::{Fidelity, PathPoint, PlaneReport, rows};
 use super::{cell, csv_rows, loss, map, percent};
 
 /// Characters across, and lines down for each row of panels.
@@ -39,6 +39,8 @@ pub struct Subject {
     pub at_origin_test: Option<Measure>,
     /// What was measured on the plane.
     pub grid: Surface,
+    /// How it was estimated, where not all samples were measured everywhere.
+    pub fidelity: Option<Fidelity>,
     /// The run's path on the plane.
     pub path: Vec<PathPoint>,
     /// The other run's path, on a plane that both share.
@@ -181,6 +183,9 @@ impl Report {
                 subject.plane.cosine,
                 subject.plane.expected_cosine,
             );
+            if let Some(fidelity) = subject.fidelity {
+                let _ = writeln!(text, "  {}", fidelity.sentence());
+            }
         }
         text.push('\n');
         text + &self.panels()

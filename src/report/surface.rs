@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::data::Split;
+use crate::landscape::refine::Estimate;
 use crate::landscape::surface::{Measure, Surface};
 use crate::plot::relief::View;
 use crate::weights::normalize::{Ignore, Norm};
@@ -73,8 +74,33 @@ pub struct Report {
     pub plane: PlaneReport,
     /// What was measured.
     pub grid: Surface,
+    /// How it was estimated, where not all samples were measured everywhere.
+    pub fidelity: Option<Fidelity>,
     /// The path on the plane.
     pub path: Vec<PathPoint>,
+}
+
+/// A surface of few samples to which the difference that all make was added.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fidelity {
+    /// Samples that were measured everywhere.
+    pub samples: usize,
+    /// Points at which all were.
+    pub points: usize,
+    /// Expected error of the difference between these, a share of the range of log-loss.
+    pub error: f64,
+}
+
+impl Fidelity {
+    /// One sentence, to stand below the number of samples.
+    pub(super) fn sentence(self) -> String {
+        format!(
+            "an estimate: {} samples everywhere, all at {} points, the difference between known within {}",
+            self.samples,
+            self.points,
+            percent(self.error)
+        )
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -101,6 +127,15 @@ pub struct Json<'a> {
     measured: Vec<Vec<bool>>,
     evaluations: usize,
     path: &'a [PathPoint],
+}
+
+/// How far off it is expected to be between its points.
+pub(super) fn error(grid: &Surface) -> String {
+    let expected = Estimate::of(grid).expected();
+    let error = expected.filter(|error| *error > 0.0);
+    error.map_or_else(String::new, |error| {
+        format!(", within {} between", percent(error))
+    })
 }
 
 /// A surface in rows, entry \[j\]\[i\] at x_i, y_j: measured values to the digit, others interpolated.
@@ -218,7 +253,7 @@ impl Report {
 
     fn summary(&self) -> String {
         let mut text = format!(
-            "{}: {}, {} parameters, {} plane through step {}\n{} {} samples, batch norm {}, {} of {} points measured\n",
+            "{}: {}, {} parameters, {} plane through step {}\n{} {} samples, batch norm {}, {} of {} points measured{}\n",
             self.run,
             self.model,
             self.parameters,
@@ -229,7 +264,11 @@ impl Report {
             self.bn.name(),
             self.grid.measured(),
             self.grid.x().len() * self.grid.y().len(),
+            error(&self.grid),
         );
+        if let Some(fidelity) = self.fidelity {
+            let _ = writeln!(text, "{}", fidelity.sentence());
+        }
         if let Some(explained) = &self.plane.explained {
             let shares: Vec<String> = explained.iter().map(|share| percent(*share)).collect();
             let _ = writeln!(

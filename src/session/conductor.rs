@@ -84,6 +84,8 @@ pub(super) struct Conductor {
     window: Option<Window>,
     /// What is wanted on demand.
     study: Option<Study>,
+    /// Generation of the plan that measures the current checkpoint on test samples.
+    test_plan: Option<u64>,
     /// When the last points were measured.
     pace: VecDeque<Instant>,
 }
@@ -117,6 +119,7 @@ impl Conductor {
             updates: HashMap::new(),
             window: None,
             study: None,
+            test_plan: None,
             pace: VecDeque::new(),
         }
     }
@@ -237,6 +240,7 @@ impl Conductor {
             line.on_plane = None;
         }
         self.snapshot.averages.clear();
+        self.snapshot.test = None;
         for (i, member) in members.iter().enumerate() {
             let critical = self.updates.get(&update(&members, i)).copied();
             let line = self.line(&member.path);
@@ -345,12 +349,32 @@ impl Conductor {
                 let split = self.split();
                 Findings::plan(study, &plane.recipe, &plane.members, window, split, next)
             });
-        let plans = planned
+        let mut plans = planned
             .as_ref()
             .map_or(Vec::new(), |planned| planned.1.clone());
         self.generation += plans.len() as u64;
         self.snapshot.study = planned.map(|planned| planned.0);
+        if let Some(test) = self.plan_test() {
+            plans.insert(0, test);
+        }
         let _ = self.to_surveyor.send(Request::First(plans));
+    }
+
+    /// The current checkpoint on test samples, until that is known. Where there are none the plan fails, and
+    /// nobody is told.
+    fn plan_test(&mut self) -> Option<Plan> {
+        let plane = self.plane.as_ref()?;
+        if self.split() == Split::Test || self.snapshot.test.is_some() {
+            return None;
+        }
+        self.generation += 1;
+        self.test_plan = Some(self.generation);
+        Some(Plan {
+            generation: self.generation,
+            recipe: plane.recipe.clone(),
+            split: Split::Test,
+            spots: vec![Spot::Checkpoint(plane.recipe.origin.clone())],
+        })
     }
 
     fn report(&mut self, report: Report) {
@@ -404,6 +428,10 @@ impl Conductor {
 
     fn measured(&mut self, generation: u64, index: usize, value: Value) {
         self.pace.push_back(Instant::now());
+        if let (true, Value::Measure(measure)) = (self.test_plan == Some(generation), value) {
+            self.snapshot.test = Some(measure);
+            return;
+        }
         if let Some(study) = &mut self.snapshot.study
             && study.take(generation, index, value)
         {

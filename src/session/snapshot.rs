@@ -156,6 +156,8 @@ pub struct Snapshot {
     pub hyper: Vec<Hyper>,
     /// The loss of the average of the last so many checkpoints.
     pub averages: Vec<(usize, Measure)>,
+    /// Loss and accuracy of the current checkpoint on test samples, where the map is of others.
+    pub test: Option<Measure>,
     /// What the surveyor is doing.
     pub progress: Progress,
     /// The run folder itself cannot be read at the moment; one sentence says why.

@@ -1,5 +1,7 @@
 //! Pictures that are measured on demand: lines through the current checkpoint, and its curvature.
 
+use std::time::Instant;
+
 use serde::{Deserialize, Serialize};
 
 use crate::data::Split;
@@ -78,6 +80,10 @@ pub struct Findings {
     pub plane: Option<Surface>,
     /// Points that are still to come.
     pub left: usize,
+    /// Seconds that these will take, at the pace since the first answer; none before the second.
+    pub seconds_left: Option<f64>,
+    /// When the first answer came, and how many points were left then.
+    first: Option<(Instant, usize)>,
     /// What a spot of each plan is: entry of `lines`, or of the map.
     meanings: Vec<Vec<Meaning>>,
     /// Generation of each plan.
@@ -112,6 +118,8 @@ impl Findings {
             curvature: None,
             plane: None,
             left: 0,
+            seconds_left: None,
+            first: None,
             meanings: Vec::new(),
             generations: Vec::new(),
             template: None,
@@ -310,6 +318,7 @@ impl Findings {
             return false;
         };
         self.left = self.left.saturating_sub(1);
+        self.seconds_left = self.estimate();
         match (meaning, value) {
             (Meaning::Line { line, point }, Value::Measure(measure)) => {
                 self.lines[line].values[point] = Some(measure);
@@ -332,6 +341,13 @@ impl Findings {
             _ => {}
         }
         true
+    }
+
+    fn estimate(&mut self) -> Option<f64> {
+        let (first, from) = *self.first.get_or_insert((Instant::now(), self.left));
+        let done = from.saturating_sub(self.left);
+        let each = first.elapsed().as_secs_f64() / done as f64;
+        (done > 0 && self.left > 0).then_some(each * self.left as f64)
     }
 
     /// Whether a plan is one of this study's.
@@ -453,6 +469,14 @@ mod tests {
         let map = findings.curvature.as_ref().unwrap();
         assert_eq!(map.here, Some(found));
         assert_eq!(findings.left, plans[0].spots.len() - 1);
+        // One answer has no pace; the second has, and the last leaves nothing.
+        assert_eq!(findings.seconds_left, None);
+        assert!(findings.take(7, 1, Value::Curvature(found)));
+        assert!(findings.seconds_left.is_some_and(|left| left > 0.0));
+        for index in 2..plans[0].spots.len() {
+            findings.take(7, index, Value::Curvature(found));
+        }
+        assert_eq!((findings.left, findings.seconds_left), (0, None));
         assert_eq!(plans[0].spots.len(), 1 + 81);
     }
 }

@@ -13,6 +13,7 @@ use crate::session::study::Study;
 use super::action::Action;
 use super::pictures::Pictures;
 use super::theme::{Theme, ThemeName};
+use super::view::help::SCROLLS;
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -177,6 +178,8 @@ pub struct App {
     scrub: Option<usize>,
     paused: bool,
     helping: bool,
+    /// How often the help was scrolled down.
+    scrolled: usize,
     /// The banner that the user has seen.
     dismissed: Option<String>,
     over: bool,
@@ -207,7 +210,7 @@ impl App {
     pub fn update(&mut self, action: Action) -> Vec<Command> {
         match action {
             Action::Quit => self.over = true,
-            Action::Help => self.helping = !self.helping,
+            Action::Help => (self.helping, self.scrolled) = (!self.helping, 0),
             Action::Close if self.helping => self.helping = false,
             Action::Close => self.dismissed = self.banner().map(str::to_owned),
             Action::ShowMap => return self.show(View::Map),
@@ -258,6 +261,8 @@ impl App {
                 return vec![Command::Pause(self.paused)];
             }
             Action::Rescan => return vec![Command::Rescan],
+            Action::PanUp if self.helping => self.scrolled = self.scrolled.saturating_sub(1),
+            Action::PanDown if self.helping => self.scrolled = (self.scrolled + 1).min(SCROLLS),
             Action::PanLeft
             | Action::PanRight
             | Action::PanUp
@@ -471,6 +476,12 @@ impl App {
     #[must_use]
     pub fn is_helping(&self) -> bool {
         self.helping
+    }
+
+    /// How often the help was scrolled down.
+    #[must_use]
+    pub fn scrolled(&self) -> usize {
+        self.scrolled
     }
 
     /// Whether the user paused the device.

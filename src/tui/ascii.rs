@@ -14,7 +14,7 @@ pub(super) fn simplify(buffer: &mut Buffer) {
 
 fn plain(symbol: char) -> char {
     match symbol {
-        '─' | '–' => '-',
+        '─' | '–' | '—' | '−' => '-',
         '│' | '·' => '|',
         '╭' | '╮' | '╰' | '╯' | '┌' | '┐' | '└' | '┘' => '+',
         '×' => 'x',

@@ -11,7 +11,7 @@ use isoloss::landscape::curvature::Extremes;
 use isoloss::landscape::sharpness::CriticalStep;
 use isoloss::landscape::surface::{Measure, Surface};
 use isoloss::landscape::survey::{additions, levels, spread};
-use isoloss::landscape::surveyor::{Spot, Value};
+use isoloss::landscape::surveyor::{Plan, Spot, Value};
 use isoloss::run::Checkpoint;
 use isoloss::run::hyper::Hyper;
 use isoloss::session::agenda::whole_path;
@@ -202,6 +202,10 @@ pub(crate) fn snapshot() -> Snapshot {
         });
     }
     snapshot.slices = vec![slice(0), slice(1)];
+    snapshot.test = Some(Measure {
+        loss: 0.352,
+        accuracy: 0.886,
+    });
     snapshot.progress = Progress {
         points_per_second: 31.4,
         lines: Some(33),
@@ -243,9 +247,8 @@ fn shadow(count: usize) -> Shadow {
     }
 }
 
-/// The snapshot with a study that is all measured.
-pub(crate) fn studied(study: Study) -> Snapshot {
-    let mut snapshot = snapshot();
+/// The plan of a study of this run, nothing of it measured.
+pub(crate) fn planned(study: Study, snapshot: &Snapshot) -> Option<(Findings, Vec<Plan>)> {
     let members: Vec<Checkpoint> = (snapshot.checkpoints.iter())
         .map(|line| Checkpoint {
             step: line.step.unwrap_or(0),
@@ -264,8 +267,36 @@ pub(crate) fn studied(study: Study) -> Snapshot {
         .as_ref()
         .map(|path| whole_path(&path.coordinates));
     let window = window.map_or([[-1.0, 1.0]; 2], |window| [window.x, window.y]);
-    let planned = Findings::plan(study, &recipe, &members, window, Split::Train, 1);
-    snapshot.study = planned.map(|(mut findings, plans)| {
+    Findings::plan(study, &recipe, &members, window, Split::Train, 1)
+}
+
+/// A run that was given no data: its pictures are planned, and nothing is ever measured.
+pub(crate) fn without_data(study: Option<Study>) -> Snapshot {
+    let mut without = path_only(25);
+    without.data = Finding::Not("no data given, so there is no loss: add --data FOLDER".into());
+    for line in &mut without.checkpoints {
+        (line.truth, line.on_plane) = (None, None);
+    }
+    let trajectory = Arc::new(trajectory(25));
+    without.map = Some(Map {
+        surface: surface(&trajectory, 0, 0),
+        stale: false,
+        trajectory,
+    });
+    let measured = snapshot();
+    (without.growth, without.shadow) = (measured.growth, measured.shadow);
+    without.slices = measured.slices;
+    for slice in &mut without.slices {
+        slice.values.fill(None);
+    }
+    without.study = study.and_then(|study| Some(planned(study, &without)?.0));
+    without
+}
+
+/// The snapshot with a study that is all measured.
+pub(crate) fn studied(study: Study) -> Snapshot {
+    let mut snapshot = snapshot();
+    snapshot.study = planned(study, &snapshot).map(|(mut findings, plans)| {
         for plan in &plans {
             for (index, spot) in plan.spots.iter().enumerate() {
                 let value = match spot {

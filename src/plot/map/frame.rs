@@ -7,15 +7,28 @@ use super::{Area, MapScene, Sheet, legend};
 
 /// Columns left of the map for the ticks of the second axis.
 const GUTTER: usize = 8;
-/// Smallest picture with axes, and with a legend.
+/// Smallest picture with axes; where there is a path alone, their numbers are all there are.
 const ROOM_FOR_AXES: (usize, usize) = (44, 11);
+const ROOM_FOR_AXES_OF_A_PATH: (usize, usize) = (30, 9);
+/// Smallest picture with a legend.
 const ROOM_FOR_LEGEND: (usize, usize) = (58, 11);
+
+/// Whether a picture of this size has axes.
+#[must_use]
+pub fn has_axes(scene: &MapScene<'_>, width: usize, height: usize) -> bool {
+    let least = match scene.backdrop {
+        Some(_) => ROOM_FOR_AXES,
+        None => ROOM_FOR_AXES_OF_A_PATH,
+    };
+    width >= least.0 && height >= least.1
+}
 
 /// Divides the picture between map, axes and legend.
 pub(super) fn arrange(scene: &MapScene<'_>, width: usize, height: usize) -> Area {
     let has_room = |room: (usize, usize)| width >= room.0 && height >= room.1;
-    let left = if has_room(ROOM_FOR_AXES) { GUTTER } else { 0 };
-    let bottom = usize::from(has_room(ROOM_FOR_AXES));
+    let has_axes = has_axes(scene, width, height);
+    let left = if has_axes { GUTTER } else { 0 };
+    let bottom = usize::from(has_axes);
     let right = if has_room(ROOM_FOR_LEGEND) && scene.backdrop.is_some() {
         legend::WIDTH
     } else {

@@ -132,6 +132,7 @@ impl Sheet<'_> {
             (unknown, (signs.unknown, "not yet")),
             (doubtful, (marks.doubtful, "untrue")),
             (!extras.drops.is_empty(), (marks.drop, "lr fell")),
+            (!extras.rival.is_empty(), (marks.rival[2], "2nd run")),
         ]
         .into_iter()
         .filter_map(|(occurs, note)| occurs.then_some(note))

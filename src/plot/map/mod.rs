@@ -23,6 +23,8 @@ use crate::landscape::field::{Field, Origin};
 use crate::landscape::surface::Surface;
 use crate::landscape::survey::spread;
 
+pub use frame::has_axes;
+
 use super::chart::{Chart, Course};
 use super::colormap::Colormap;
 use super::levels::{Levels, Scale};
@@ -411,6 +413,21 @@ mod tests {
             ..scene(&surface, &path)
         };
         assert_eq!(cell(&draw(&scrubbed, 20, 10), 10, 5).symbol, '◆');
+    }
+
+    #[test]
+    fn a_second_run_is_in_the_legend_where_there_is_one() {
+        let surface = surface(|x, y| 0.1 + x * x + y * y);
+        let alone = scene(&surface, &[[0.5, 0.5], [0.0, 0.0]]);
+        let both = MapScene {
+            extras: Extras {
+                rival: &[[-0.5, 0.5], [0.0, -0.5]],
+                ..Extras::default()
+            },
+            ..alone.clone()
+        };
+        assert!(draw(&both, 70, 20).text().contains("■  2nd run"));
+        assert!(!draw(&alone, 70, 20).text().contains("2nd run"));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Several maps side by side, on one colour scale with one legend.
 
 use super::super::picture::{Cell, Picture};
+use super::super::title;
 use super::{Area, MapScene, Sheet, draw_in, legend};
 
 /// A cell is twice as high as it is wide, and a panel looks best a little wider than high.
 const ASPECT: f64 = 2.4;
+/// Rows of a panel for each line of its title.
+const ROWS_A_TITLE_LINE: usize = 3;
 /// Narrowest picture with a legend.
 const ROOM_FOR_LEGEND: usize = 70;
 
@@ -34,8 +37,7 @@ pub fn draw(panels: &[Panel<'_>], width: usize, height: usize) -> Picture {
     if cells.contains(&0) {
         return picture;
     }
-    let mut sheets = Vec::new();
-    for (i, panel) in panels.iter().enumerate() {
+    let places = panels.iter().enumerate().map(|(i, panel)| {
         let place = Area {
             left: i % columns * cells[0],
             top: i / columns * cells[1],
@@ -43,15 +45,26 @@ pub fn draw(panels: &[Panel<'_>], width: usize, height: usize) -> Picture {
             width: cells[0] - usize::from(columns > 1).min(cells[0] - 1),
             height: cells[1],
         };
+        (panel, place)
+    });
+    // Every map begins on the same row.
+    let titled = places
+        .clone()
+        .map(|(panel, place)| title_lines(&panel.title, place).len());
+    let titled = titled.max().unwrap_or(0);
+    let mut sheets = Vec::new();
+    for (panel, place) in places {
         let bold = Cell {
             bold: true,
             ..Cell::ink(panel.scene.tints.map(|tints| tints.text))
         };
-        let title: String = panel.title.chars().take(place.width).collect();
-        picture.print(place.left, place.top, &title, bold);
+        let title = title_lines(&panel.title, place);
+        for (row, line) in title.iter().enumerate() {
+            picture.print(place.left, place.top + row, line, bold);
+        }
         let map = Area {
-            top: place.top + 1,
-            height: place.height - 1,
+            top: place.top + titled,
+            height: place.height - titled,
             ..place
         };
         sheets.push(Sheet::without_levels(&panel.scene, map));
@@ -78,6 +91,12 @@ pub fn draw(panels: &[Panel<'_>], width: usize, height: usize) -> Picture {
         Sheet { area: all, ..sheet }.draw_legend(&mut picture);
     }
     picture
+}
+
+/// The title line, on more lines where it is too long for one and the panel is high enough for them.
+fn title_lines(title: &str, place: Area) -> Vec<String> {
+    let rows = (place.height / ROWS_A_TITLE_LINE).max(1);
+    title::lines(title, ", ", place.width, rows)
 }
 
 /// Columns and rows of panels whose shape is nearest to the best one.

@@ -26,7 +26,7 @@ pub(in crate::plot) struct Marks {
     /// The learning rate fell.
     pub(super) drop: char,
     /// First, other and last checkpoint of a second run.
-    rival: [char; 3],
+    pub(super) rival: [char; 3],
 }
 
 impl Marks {

@@ -2,25 +2,38 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::text::Line;
 
+use crate::data::Split;
+use crate::landscape::surface::Measure;
 use crate::plot::map::MapScene;
 use crate::plot::map::panels::Panel;
+use crate::plot::title;
+use crate::run::hyper::Hyper;
 use crate::session::agenda::whole_path;
-use crate::session::snapshot::{Snapshot, Window};
+use crate::session::snapshot::{Finding, Snapshot, Window};
 
 use super::super::app::App;
-use super::{enclosed, facts, frame, map, paint, render_sentence};
+use super::{enclosed, facts, frame, map, paint, render_foot, render_sentence};
+
+/// What shows a pair of runs on a plane that both lie on.
+const SHARED: &str = "isoloss compare RUN RUN --shared · both paths on one plane";
 
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
-    let inner = enclosed(
-        &frame(app, "compare · one scale and one range"),
-        area,
-        buffer,
-    );
+    let mut frame = frame(app, "compare · one scale and one range", area.width);
+    if let [other] = app.rivals()
+        && may_share_a_plane(app.snapshot(), other)
+    {
+        let room = area.width.saturating_sub(4).into();
+        let caption = format!(" {} ", title::fit(SHARED, " · ", room));
+        frame = frame.title_bottom(Line::styled(caption, app.theme().faint()).right_aligned());
+    }
+    let inner = enclosed(&frame, area, buffer);
     if app.rivals().is_empty() {
         let why = "There is one run here. Give others behind it, up to six in all: isoloss watch RUN RUN …; \
-                   or compare checkpoints and runs on random planes without a screen: isoloss compare RUN RUN …";
+                   or compare checkpoints and runs on random planes without a screen: isoloss compare RUN RUN …; \
+                   two of them on one plane with both paths: --shared";
         return render_sentence(app, why, inner, buffer);
     }
     let runs: Vec<&Snapshot> = std::iter::once(app.snapshot())
@@ -32,7 +45,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         .filter_map(|snapshot| {
             let trajectory = snapshot.trajectory.as_deref()?;
             Some(Panel {
-                title: title(snapshot),
+                title: title_line(snapshot),
                 scene: MapScene {
                     // Which checkpoint is looked at is the first run's affair.
                     selected: trajectory.steps.len().saturating_sub(1),
@@ -44,7 +57,20 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     if panels.is_empty() {
         return render_sentence(app, "No checkpoint yet.", inner, buffer);
     }
-    paint(&app.pictures().panels(&panels, inner), inner, buffer);
+    let refused = runs.iter().find_map(|snapshot| facts::refusal(snapshot));
+    let picture = refused.map_or(inner, |reason| {
+        let sentence = format!("no loss surface: {reason}");
+        render_foot(&sentence, app.theme().warn(), inner, buffer)
+    });
+    paint(&app.pictures().panels(&panels, picture), picture, buffer);
+}
+
+/// Whether nothing is known that speaks against a plane through both runs.
+fn may_share_a_plane(one: &Snapshot, other: &Snapshot) -> bool {
+    match (&one.model, &other.model) {
+        (Finding::Is(one), Finding::Is(other)) => one.name == other.name,
+        _ => true,
+    }
 }
 
 /// The window that holds the paths of all runs.
@@ -62,24 +88,32 @@ fn widest(runs: &[&Snapshot]) -> Option<Window> {
     })
 }
 
-/// What differs: the run's name, batch size and weight decay where its checkpoints tell, the loss.
-fn title(snapshot: &Snapshot) -> String {
+/// What differs: the run's name, batch size and weight decay where its checkpoints tell, the accuracy.
+fn title_line(snapshot: &Snapshot) -> String {
     let name = snapshot.run.file_name().map_or_else(
         || snapshot.run.display().to_string(),
         |name| name.to_string_lossy().into_owned(),
     );
-    let told = snapshot.hyper.last().map(crate::run::hyper::Hyper::label);
-    let last = snapshot
-        .trajectory
-        .as_ref()
-        .and_then(|path| path.steps.last());
-    let line = snapshot
-        .checkpoints
-        .iter()
-        .rev()
-        .find(|line| line.step.as_ref() == last);
-    let measure = line.and_then(|line| line.truth);
-    let accuracy = measure.map(|_| format!("accuracy {}", facts::accuracy(measure)));
-    let parts = [Some(name), told.filter(|told| !told.is_empty()), accuracy];
+    let told = snapshot.hyper.last().map(Hyper::label);
+    let told = told.filter(|told| !told.is_empty());
+    let parts = [Some(name), told, accuracy(snapshot)];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// How well the last checkpoint does: the paper's test error, where there are test samples.
+fn accuracy(snapshot: &Snapshot) -> Option<String> {
+    let error = |measure: Measure| format!("test error {}", facts::percent(1.0 - measure.accuracy));
+    if let Some(test) = snapshot.test {
+        return Some(error(test));
+    }
+    let last = snapshot.trajectory.as_ref()?.steps.last();
+    let mut lines = snapshot.checkpoints.iter().rev();
+    let measure = lines.find(|line| line.step.as_ref() == last)?.truth?;
+    let Finding::Is(data) = &snapshot.data else {
+        return None;
+    };
+    Some(match data.split {
+        Split::Train => format!("train acc {}", facts::percent(measure.accuracy)),
+        Split::Test => error(measure),
+    })
 }

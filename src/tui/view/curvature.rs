@@ -10,10 +10,12 @@ use crate::landscape::surface::{Measure, Surface};
 use crate::landscape::surveyor::CURVATURE_SAMPLES;
 use crate::plot::axis::short;
 use crate::plot::map::{Backdrop, Extras, MapScene};
-use crate::session::study::CurvatureMap;
+use crate::plot::title;
+use crate::session::snapshot::Snapshot;
+use crate::session::study::{CurvatureMap, Findings};
 
 use super::super::app::{App, Figure};
-use super::{enclosed, frame, map, padded, paint, render_sentence};
+use super::{enclosed, facts, frame, map, padded, paint, render_refusal, render_sentence};
 
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
@@ -24,24 +26,31 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         Figure::Smallest => "−λmin",
     };
     let title = format!("curvature · {name} · first {CURVATURE_SAMPLES} samples · d: next figure");
-    let inner = enclosed(&frame(app, &title), area, buffer);
+    let inner = enclosed(&frame(app, &title, area.width), area, buffer);
+    if render_refusal(app, "curvature", inner, buffer) {
+        return;
+    }
     let study = snapshot.study.as_ref();
-    let found = study.and_then(|study| study.curvature.as_ref());
-    let (Some(found), Some(trajectory), Some(window)) = (found, &snapshot.trajectory, app.window())
+    let found = study.and_then(|study| Some((study, study.curvature.as_ref()?)));
+    let (Some((study, found)), Some(trajectory), Some(window)) =
+        (found, &snapshot.trajectory, app.window())
     else {
-        let why = "Curvature is measured on demand on the plane of the path, so it needs three checkpoints, \
-                   --data and a known model. The map (1) says what is missing.";
+        let why = "Curvature is measured on demand on the plane of the path, which begins with the third \
+                   checkpoint.";
         return render_sentence(app, why, inner, buffer);
     };
-    let [line, picture] =
-        Layout::vertical([Constraint::Length(1), Constraint::Min(0)]).areas(inner);
-    let known = found.values.iter().flatten().count();
-    let progress = format!(" · {known} of {} points", found.values.len());
-    let text = found
-        .here
-        .map_or_else(|| "being measured".into(), |here| sentence(&here))
-        + &progress;
-    Paragraph::new(Line::styled(text, app.theme().strong())).render(padded(line), buffer);
+    let here = found.here.map_or_else(Vec::new, |here| eigenvalues(&here));
+    let text = [here, progress(snapshot, study, found)]
+        .concat()
+        .join(" · ");
+    let room = usize::from(inner.width.saturating_sub(2));
+    let text = title::lines(&text, " · ", room, usize::from(inner.height / 3));
+    let rows = Constraint::Length(text.len() as u16);
+    let [above, picture] = Layout::vertical([rows, Constraint::Min(0)]).areas(inner);
+    let text: Vec<Line<'_>> = text.into_iter().map(Line::raw).collect();
+    Paragraph::new(text)
+        .style(app.theme().strong())
+        .render(padded(above), buffer);
     let surface = surface(found, app.figure());
     let scene = MapScene {
         backdrop: Some(Backdrop {
@@ -58,18 +67,30 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     paint(&app.pictures().map(&scene, picture), picture, buffer);
 }
 
-fn sentence(here: &Extremes) -> String {
-    format!(
-        "here: λmax {}, λmin {}, ratio {}{}",
-        short(here.lambda_max),
-        short(here.lambda_min),
-        short(here.ratio()),
-        if here.converged {
-            ""
-        } else {
-            " (not converged)"
-        },
-    )
+/// Those at the checkpoint, one an item.
+fn eigenvalues(here: &Extremes) -> Vec<String> {
+    let ratio = format!("ratio {}", short(here.ratio()));
+    let mut said = vec![
+        format!("λmax {}", short(here.lambda_max)),
+        format!("λmin {}", short(here.lambda_min)),
+        ratio,
+    ];
+    if !here.converged {
+        said.push("not converged".into());
+    }
+    said
+}
+
+/// How far the map is, and how long it will take at the pace so far.
+fn progress(snapshot: &Snapshot, study: &Findings, found: &CurvatureMap) -> Vec<String> {
+    let known = found.values.iter().flatten().count();
+    let mut said = vec![format!("{known} of {} points", found.values.len())];
+    if snapshot.progress.paused {
+        said.push("paused".into());
+    } else if let Some(seconds) = study.seconds_left {
+        said.push(format!("{} left", facts::duration(seconds)));
+    }
+    said
 }
 
 /// The figure as a surface; what has no logarithm is none of it: a bowl has no −λmin.

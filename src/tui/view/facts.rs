@@ -3,7 +3,7 @@
 use crate::landscape::surface::Measure;
 use crate::plot::axis::short;
 use crate::run::hyper;
-use crate::session::snapshot::{CheckpointLine, CheckpointState, Snapshot};
+use crate::session::snapshot::{CheckpointLine, CheckpointState, Finding, Snapshot};
 
 use super::super::app::App;
 
@@ -79,6 +79,14 @@ pub(crate) fn drops(snapshot: &Snapshot) -> Vec<usize> {
         .map(|told| told.learning_rate)
         .collect();
     hyper::drops(&rates)
+}
+
+/// Why there is no loss, and how to have it; none where nothing is known to be missing.
+pub(crate) fn refusal(snapshot: &Snapshot) -> Option<&str> {
+    match (&snapshot.model, &snapshot.data) {
+        (Finding::Not(reason), _) | (_, Finding::Not(reason)) => Some(reason),
+        _ => None,
+    }
 }
 
 /// How many checkpoints cannot be read, and how many are still being written.

@@ -1,8 +1,8 @@
 //! The map pane: the loss around the path, or in its place the reason why there is none.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Alignment, Constraint, Layout, Rect};
-use ratatui::text::{Line, Text};
+use ratatui::layout::{Alignment, Rect};
+use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use crate::plot::map::{AxisTitle, Backdrop, Extras, MapScene};
@@ -10,14 +10,14 @@ use crate::session::snapshot::{CheckpointState, Finding, Map, Snapshot, Window};
 use crate::weights::trajectory::Trajectory;
 
 use super::super::app::{App, Plane, View};
-use super::{enclosed, facts, frame, padded, paint, render_sentence};
+use super::{enclosed, facts, frame, padded, paint, render_foot, render_refusal, render_sentence};
 
 /// Draws the pane with its frame: the plane of the path, or a random one.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     if app.plane() == Plane::Random && app.view() == View::Map {
         return render_random(app, area, buffer);
     }
-    let mut frame = frame(app, &title(app, area.width));
+    let mut frame = frame(app, &title(app, area.width), area.width);
     if app.snapshot().map.is_some() {
         let look = app.look();
         let caption = [look.layers.name(), look.scale.name(), look.marker.name()].join(" · ");
@@ -33,7 +33,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
 fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
     let snapshot = app.snapshot();
     let inner = enclosed(
-        &frame(app, "landscape · random plane, filter-normalized · d: PCA"),
+        &frame(app, "random plane · filter-normalized · d: PCA", area.width),
         area,
         buffer,
     );
@@ -41,8 +41,11 @@ fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
         .study
         .as_ref()
         .and_then(|study| study.plane.as_ref());
+    if render_refusal(app, "loss surface", inner, buffer) {
+        return;
+    }
     let (Some(plane), Some(trajectory)) = (plane, &snapshot.trajectory) else {
-        let why = refusal(snapshot).unwrap_or("The random plane begins with the first checkpoint.");
+        let why = "The random plane begins with the first checkpoint.";
         return render_sentence(app, why, inner, buffer);
     };
     let path = snapshot
@@ -106,11 +109,15 @@ pub(crate) fn render_plane(app: &App, area: Rect, buffer: &mut Buffer) {
     let (Some(trajectory), Some(window)) = (&snapshot.trajectory, app.window()) else {
         return render_empty(app, area, buffer);
     };
-    let sentence = missing(snapshot);
-    let rows = sentence
-        .as_ref()
-        .map_or(0, |text| rows_for(text, area.width).min(area.height / 2));
-    let [map, below] = Layout::vertical([Constraint::Min(0), Constraint::Length(rows)]).areas(area);
+    let style = if is_refused(snapshot) {
+        app.theme().warn()
+    } else {
+        app.theme().faint()
+    };
+    let map = match missing(snapshot) {
+        Some(sentence) => render_foot(&sentence, style, area, buffer),
+        None => area,
+    };
     let (doubts, drops) = (facts::doubts(snapshot), facts::drops(snapshot));
     let extras = Extras {
         doubts: &doubts,
@@ -122,33 +129,6 @@ pub(crate) fn render_plane(app: &App, area: Rect, buffer: &mut Buffer) {
         ..scene(app, snapshot, trajectory, window)
     };
     paint(&app.pictures().map(&scene, map), map, buffer);
-    if let Some(sentence) = sentence {
-        let style = if is_refused(snapshot) {
-            app.theme().warn()
-        } else {
-            app.theme().faint()
-        };
-        let text = Text::styled(sentence, style);
-        Paragraph::new(text)
-            .wrap(Wrap { trim: true })
-            .render(padded(below), buffer);
-    }
-}
-
-/// Rows of a sentence that is wrapped at blanks; a word that is too long is broken.
-fn rows_for(text: &str, width: u16) -> u16 {
-    let room = usize::from(width.saturating_sub(2)).max(1);
-    let (mut rows, mut used) = (1, 0);
-    for word in text.split_whitespace().map(|word| word.chars().count()) {
-        if used > 0 && used + 1 + word > room {
-            (rows, used) = (rows + 1, 0);
-        }
-        used += word + usize::from(used > 0);
-        let broken = used.saturating_sub(1) / room;
-        rows += broken;
-        used -= broken * room;
-    }
-    rows as u16
 }
 
 /// What the map of a session shows.
@@ -205,8 +185,8 @@ fn backdrop<'a>(map: &'a Map, now: &Trajectory) -> Backdrop<'a> {
 }
 
 /// What cannot be had, and why; none when the surface is there.
-fn missing(snapshot: &Snapshot) -> Option<String> {
-    let refused = refusal(snapshot).map(|reason| format!("no loss surface: {reason}"));
+pub(super) fn missing(snapshot: &Snapshot) -> Option<String> {
+    let refused = facts::refusal(snapshot).map(|reason| format!("no loss surface: {reason}"));
     let count = snapshot
         .trajectory
         .as_ref()
@@ -231,16 +211,8 @@ fn missing(snapshot: &Snapshot) -> Option<String> {
     }
 }
 
-/// Why there is no loss.
-fn refusal(snapshot: &Snapshot) -> Option<&str> {
-    match (&snapshot.model, &snapshot.data) {
-        (Finding::Not(reason), _) | (_, Finding::Not(reason)) => Some(reason),
-        _ => None,
-    }
-}
-
 fn is_refused(snapshot: &Snapshot) -> bool {
-    facts::axes(snapshot) == 2 && refusal(snapshot).is_some()
+    facts::axes(snapshot) == 2 && facts::refusal(snapshot).is_some()
 }
 
 /// Before there is a path.
@@ -287,17 +259,6 @@ fn render_empty(app: &App, area: Rect, buffer: &mut Buffer) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_sentence_has_the_rows_that_it_takes_to_wrap_it() {
-        let text = "One checkpoint is a point.";
-        assert_eq!(
-            [40, 28, 27, 12, 7].map(|width| rows_for(text, width)),
-            [1, 1, 2, 4, 6]
-        );
-        assert_eq!(rows_for("", 10), 1);
-        assert_eq!(rows_for("a", 0), 1);
-    }
 
     #[test]
     fn an_earlier_surface_moves_with_the_checkpoints_that_both_paths_have() {

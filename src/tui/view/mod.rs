@@ -14,19 +14,21 @@ pub(super) mod trust;
 pub(super) mod weights;
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Margin, Rect};
+use ratatui::layout::{Constraint, Layout, Margin, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Text};
 use ratatui::widgets::{Block, BorderType, Paragraph, Widget, Wrap};
 
 use crate::plot::picture::{Cell, Picture};
+use crate::plot::title;
 
 use super::app::App;
 use super::theme::terminal;
 
-/// A frame with a title.
-fn frame(app: &App, title: &str) -> Block<'static> {
+/// A frame of this width with as much of a title as it has room for; ` · ` stands between its items.
+fn frame(app: &App, title: &str, width: u16) -> Block<'static> {
     let theme = app.theme();
+    let title = title::fit(title, " · ", width.saturating_sub(4).into());
     Block::bordered()
         .border_type(BorderType::Rounded)
         .border_style(theme.border())
@@ -45,6 +47,45 @@ fn render_sentence(app: &App, text: &str, area: Rect, buffer: &mut Buffer) {
     Paragraph::new(text)
         .wrap(Wrap { trim: true })
         .render(padded(area), buffer);
+}
+
+/// Writes a sentence below a picture, in at most half of the area; returns what is left for the picture.
+fn render_foot(text: &str, style: Style, area: Rect, buffer: &mut Buffer) -> Rect {
+    let rows = rows_for(text, area.width).min(area.height / 2);
+    let [picture, below] =
+        Layout::vertical([Constraint::Min(0), Constraint::Length(rows)]).areas(area);
+    Paragraph::new(Text::styled(text.to_owned(), style))
+        .wrap(Wrap { trim: true })
+        .render(padded(below), buffer);
+    picture
+}
+
+/// Rows of a sentence that is wrapped at blanks; a word that is too long is broken.
+fn rows_for(text: &str, width: u16) -> u16 {
+    let room = usize::from(width.saturating_sub(2)).max(1);
+    let (mut rows, mut used) = (1, 0);
+    for word in text.split_whitespace().map(|word| word.chars().count()) {
+        if used > 0 && used + 1 + word > room {
+            (rows, used) = (rows + 1, 0);
+        }
+        used += word + usize::from(used > 0);
+        let broken = used.saturating_sub(1) / room;
+        rows += broken;
+        used -= broken * room;
+    }
+    rows as u16
+}
+
+/// Where a loss cannot be had, says in the place of `what` why, and how to give it; false where it can.
+fn render_refusal(app: &App, what: &str, area: Rect, buffer: &mut Buffer) -> bool {
+    let Some(reason) = facts::refusal(app.snapshot()) else {
+        return false;
+    };
+    let text = Text::styled(format!("no {what}: {reason}"), app.theme().warn());
+    Paragraph::new(text)
+        .wrap(Wrap { trim: true })
+        .render(padded(area), buffer);
+    true
 }
 
 /// The area without its first and last column.
@@ -78,4 +119,20 @@ fn style(cell: &Cell) -> Style {
         }
     }
     style
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_has_the_rows_that_it_takes_to_wrap_it() {
+        let text = "One checkpoint is a point.";
+        assert_eq!(
+            [40, 28, 27, 12, 7].map(|width| rows_for(text, width)),
+            [1, 1, 2, 4, 6]
+        );
+        assert_eq!(rows_for("", 10), 1);
+        assert_eq!(rows_for("a", 0), 1);
+    }
 }

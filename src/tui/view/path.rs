@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget};
 
 use crate::plot::axis::short;
-use crate::plot::map::{AxisTitle, MapScene};
+use crate::plot::map::{AxisTitle, MapScene, has_axes};
 use crate::session::agenda::whole_path;
 
 use super::super::app::App;
@@ -19,7 +19,7 @@ const SIDE_BY_SIDE: u16 = 60;
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let snapshot = app.snapshot();
     let inner = enclosed(
-        &frame(app, "path · PCA plane and a random plane"),
+        &frame(app, "path · PCA plane and a random plane", area.width),
         area,
         buffer,
     );
@@ -69,6 +69,12 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         let [lines, picture] =
             Layout::vertical([Constraint::Length(2), Constraint::Min(0)]).areas(area);
         let faint = app.theme().faint();
+        let (width, height) = (picture.width.into(), picture.height.into());
+        let rest = if has_axes(&scene, width, height) {
+            rest
+        } else {
+            extent(&scene)
+        };
         let caught = Line::from(vec![
             Span::styled(percent(share), app.theme().strong()),
             Span::styled(" of the variance", faint),
@@ -76,6 +82,12 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         Paragraph::new(vec![caught, Line::styled(rest, faint)]).render(padded(lines), buffer);
         paint(&app.pictures().map(&scene, picture), picture, buffer);
     }
+}
+
+/// How much of the plane a picture without axes shows.
+fn extent(scene: &MapScene<'_>) -> String {
+    let [wide, high] = [scene.x, scene.y].map(|[min, max]| short(max - min));
+    format!("{wide} wide · {high} high")
 }
 
 /// A share that may be tiny: `98.5 %`, `0.004 %`.

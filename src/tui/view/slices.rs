@@ -2,18 +2,16 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::text::Text;
-use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use crate::landscape;
 use crate::landscape::surface::Measure;
 use crate::plot::axis::short;
 use crate::plot::graph::{Curve as Line, Graph, Mark, Side, Stroke};
-use crate::session::snapshot::{Finding, Slice};
+use crate::session::snapshot::Slice;
 use crate::session::study::{LineCurve, Study};
 
 use super::super::app::{Along, App};
-use super::{enclosed, facts, frame, padded, paint, render_sentence};
+use super::{enclosed, facts, frame, paint, render_refusal, render_sentence};
 
 /// From this width on the two axes stand side by side.
 const SIDE_BY_SIDE: u16 = 56;
@@ -32,11 +30,14 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
 /// Random directions overlaid, the last update, or the line from the first checkpoint.
 fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
     let title = match app.along() {
-        Along::Random => "slices · 3 random filter-normalized directions · d: next",
-        Along::Update => "slices · along the last update (-1: before it) · d: next",
-        _ => "line · from the first checkpoint (A) to the current one (B) · d: next",
+        Along::Random => "slices · 3 random directions · filter-normalized · d: next",
+        Along::Update => "slices · along the last update · -1: before it · d: next",
+        _ => "line · A first, B current checkpoint · d: next",
     };
-    let inner = enclosed(&frame(app, title), area, buffer);
+    let inner = enclosed(&frame(app, title, area.width), area, buffer);
+    if render_refusal(app, "slices", inner, buffer) {
+        return;
+    }
     let Some(study) = app
         .snapshot()
         .study
@@ -44,8 +45,8 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
         .filter(|study| !study.lines.is_empty())
     else {
         let why = match app.along() {
-            Along::Random => "no loss to slice yet: see the map",
-            _ => "this line needs two checkpoints, --data and a known model",
+            Along::Random => "slices begin with the first checkpoint",
+            _ => "this line begins with the second checkpoint",
         };
         return render_sentence(app, why, inner, buffer);
     };
@@ -88,18 +89,17 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
         Study::Update => &[(-1.0, "before"), (0.0, "now")],
         _ => &[(0.0, "now")],
     };
-    let own = drawn.first().map_or("", |(line, _)| line.split.name());
+    let splits: Vec<&str> = drawn.iter().map(|(line, _)| line.split.name()).collect();
     let barrier = drawn
         .first()
         .filter(|_| study.study == Study::Line)
         .and_then(barrier);
-    let title = if let Some(barrier) = barrier {
-        format!("loss ({own} —, other - -) barrier {barrier}")
-    } else if alone {
-        format!("loss ({own} —, other - -)")
-    } else {
-        format!("loss on {own}")
+    let strokes = match splits[..] {
+        [solid, dashed] if alone => format!("{solid} —, {dashed} - -"),
+        _ => splits.first().copied().unwrap_or_default().into(),
     };
+    let items = [Some("loss".into()), barrier, Some(strokes)];
+    let title = items.into_iter().flatten().collect::<Vec<_>>().join(" · ");
     let graph = Graph {
         title: &title,
         right: "accuracy %",
@@ -122,12 +122,16 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
     );
 }
 
-/// The hill between both ends of a line, once they are measured.
+/// The hill between both ends of a line, once all between them is measured.
 fn barrier((line, [loss, _]): &(&LineCurve, [Vec<f64>; 2])) -> Option<String> {
     let at = |end: f64| Some(loss[line.alpha.iter().position(|alpha| *alpha == end)?]);
     let ends = [at(0.0)?, at(1.0)?];
-    let whole = loss.iter().all(|loss| loss.is_finite()) && ends.iter().all(|end| end.is_finite());
-    whole.then(|| short(landscape::line::barrier(&line.alpha, loss, ends).height))
+    let mut points = line.alpha.iter().zip(&line.values);
+    if points.any(|(alpha, value)| (0.0..=1.0).contains(alpha) && value.is_none()) {
+        return None;
+    }
+    let height = landscape::line::barrier(&line.alpha, loss, ends).height;
+    Some(format!("barrier {}", short(height)))
 }
 
 /// Slices along both principal components.
@@ -140,14 +144,17 @@ pub(crate) fn render_components(app: &App, area: Rect, buffer: &mut Buffer) {
     let title = step.map_or("slices".into(), |step| {
         format!("slices through step {step}")
     });
-    let inner = enclosed(&frame(app, &title), area, buffer);
+    let inner = enclosed(&frame(app, &title, area.width), area, buffer);
+    if render_refusal(app, "slices", inner, buffer) {
+        return;
+    }
     let slices = &app.snapshot().slices;
     if slices.is_empty() {
-        let text = Text::styled(why_none(app), app.theme().faint());
-        Paragraph::new(text)
-            .wrap(Wrap { trim: true })
-            .render(padded(inner), buffer);
-        return;
+        let why = match facts::axes(app.snapshot()) {
+            0 => "slices begin with the second checkpoint",
+            _ => "not measured yet",
+        };
+        return render_sentence(app, why, inner, buffer);
     }
     let each = vec![Constraint::Fill(1); slices.len()];
     let areas = if inner.width >= SIDE_BY_SIDE {
@@ -157,16 +164,6 @@ pub(crate) fn render_components(app: &App, area: Rect, buffer: &mut Buffer) {
     };
     for (slice, area) in slices.iter().zip(areas.iter()) {
         render_slice(app, slice, *area, buffer);
-    }
-}
-
-/// Why there are no slices.
-fn why_none(app: &App) -> String {
-    let snapshot = app.snapshot();
-    match (&snapshot.model, &snapshot.data) {
-        (Finding::Not(_), _) | (_, Finding::Not(_)) => "no loss to slice: see the map".into(),
-        _ if facts::axes(snapshot) == 0 => "slices begin with the second checkpoint".into(),
-        _ => "not measured yet".into(),
     }
 }
 

@@ -5,12 +5,12 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::super::app::App;
-use super::{enclosed, frame, map, paint, render_sentence};
+use super::{enclosed, frame, map, paint, render_refusal, render_sentence};
 
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let snapshot = app.snapshot();
-    let mut frame = frame(app, "surface · height is log loss");
+    let mut frame = frame(app, "surface · height is log loss", area.width);
     let camera = app.camera();
     let caption = format!(
         " turn {:.0}° tilt {:.0}° · arrows ",
@@ -18,10 +18,13 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     );
     frame = frame.title_bottom(Line::styled(caption, app.theme().faint()).right_aligned());
     let inner = enclosed(&frame, area, buffer);
+    if render_refusal(app, "surface", inner, buffer) {
+        return;
+    }
     let (Some(trajectory), Some(window), Some(_)) =
         (&snapshot.trajectory, app.window(), &snapshot.map)
     else {
-        let why = "There is no surface yet: it begins with the third checkpoint, where --data and a known model are given. The map (1) says what is missing.";
+        let why = "There is no surface yet: it begins with the third checkpoint.";
         return render_sentence(app, why, inner, buffer);
     };
     let scene = map::scene(app, snapshot, trajectory, window);

@@ -20,7 +20,7 @@ const LABEL: usize = 10;
 
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
-    let inner = enclosed(&frame(app, "trust"), area, buffer);
+    let inner = enclosed(&frame(app, "trust", area.width), area, buffer);
     let mut lines = Vec::new();
     if let Some(trajectory) = &app.snapshot().trajectory {
         lines.extend(plane(app, trajectory));
@@ -125,9 +125,18 @@ fn losses(app: &App) -> Vec<Line<'static>> {
         pair("loss", facts::loss(truth), facts::loss(map)),
         pair("accuracy", facts::accuracy(truth), facts::accuracy(map)),
     ];
+    lines.extend(test(app));
     lines.extend(average(app));
     lines.extend(error(app));
     lines
+}
+
+/// The current checkpoint on test samples.
+fn test(app: &App) -> Option<Line<'static>> {
+    let test = app.snapshot().test?;
+    let value = (facts::loss(Some(test)), app.theme().strong());
+    let rest = format!(" loss, {} right", facts::accuracy(Some(test)));
+    Some(row(app, "test", value, rest))
 }
 
 /// How far off the map is expected to be between the points that were measured.

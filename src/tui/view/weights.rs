@@ -11,7 +11,7 @@ use crate::plot::matrix;
 use crate::session::snapshot::Snapshot;
 
 use super::super::app::{App, Weighing};
-use super::{enclosed, facts, frame, padded, paint, render_sentence};
+use super::{enclosed, facts, frame, padded, paint, render_refusal, render_sentence};
 
 /// Least rows with the matrix and the layers below the graphs.
 const ROOM_FOR_MATRIX: u16 = 18;
@@ -20,7 +20,11 @@ const ROOM_FOR_MATRIX: u16 = 18;
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let snapshot = app.snapshot();
     let inner = enclosed(
-        &frame(app, "weights over training · d: norms, histogram"),
+        &frame(
+            app,
+            "weights over training · d: norms, histogram",
+            area.width,
+        ),
         area,
         buffer,
     );
@@ -79,7 +83,7 @@ fn render_histogram(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buf
         .histograms
         .each_ref()
         .map(|histogram| short(histogram.std));
-    let title = format!("weights in a bin, % · now — σ {newest}, first - - σ {first}");
+    let title = format!("weights in a bin, % · now — σ {newest} · first - - σ {first}");
     let graph = Graph {
         title: &title,
         right: "",
@@ -155,6 +159,9 @@ fn render_norms(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer)
 
 /// Critical sharpness 2/s along each update.
 fn render_sharpness(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
+    if render_refusal(app, "critical sharpness", area, buffer) {
+        return;
+    }
     let steps = steps(snapshot);
     let of = |step: &f64| {
         let mut lines = snapshot.checkpoints.iter();

@@ -1,0 +1,66 @@
+//! Titles made of items, e.g. `run, bs 128, test error 7.4 %`: what has no room is left out whole, and
+//! no word or number is cut.
+
+/// As many items as there is room for, in their order; a first one that has none is cut, which `…` shows.
+#[must_use]
+pub fn fit(title: &str, separator: &str, width: usize) -> String {
+    lines(title, separator, width, 1).pop().unwrap_or_default()
+}
+
+/// The same on at most `rows` lines, which break between items.
+#[must_use]
+pub fn lines(title: &str, separator: &str, width: usize, rows: usize) -> Vec<String> {
+    let length = |text: &str| text.chars().count();
+    let mut lines: Vec<String> = Vec::new();
+    for item in title.split(separator) {
+        let full = lines.len() >= rows;
+        match lines.last_mut() {
+            None => lines.push(cut(item, width)),
+            Some(line) if length(line) + length(separator) + length(item) <= width => {
+                line.push_str(separator);
+                line.push_str(item);
+            }
+            Some(_) if !full && length(item) <= width => lines.push(item.into()),
+            Some(_) => {}
+        }
+    }
+    lines
+}
+
+fn cut(item: &str, width: usize) -> String {
+    if item.chars().count() <= width {
+        return item.into();
+    }
+    let kept = item.chars().take(width.saturating_sub(1));
+    kept.chain(['…']).take(width).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TITLE: &str = "mlp-fashion, bs 128, wd 0.0005, test error 13.2 %";
+
+    #[test]
+    fn items_that_have_no_room_are_left_out_and_later_ones_that_have_stay() {
+        assert_eq!(fit(TITLE, ", ", 49), TITLE);
+        assert_eq!(fit(TITLE, ", ", 48), "mlp-fashion, bs 128, wd 0.0005");
+        assert_eq!(fit("a long one, longer, b", ", ", 13), "a long one, b");
+        assert_eq!(fit(TITLE, ", ", 11), "mlp-fashion");
+    }
+
+    #[test]
+    fn lines_break_between_items() {
+        assert_eq!(
+            lines(TITLE, ", ", 18, 3),
+            ["mlp-fashion", "bs 128, wd 0.0005", "test error 13.2 %"]
+        );
+        assert_eq!(lines(TITLE, ", ", 18, 2).len(), 2);
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_shows_that_it_is_cut() {
+        assert_eq!(fit(TITLE, ", ", 6), "mlp-f…");
+        assert_eq!([fit(TITLE, ", ", 1), fit(TITLE, ", ", 0)], ["…", ""]);
+    }
+}
