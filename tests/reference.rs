@@ -143,6 +143,85 @@ fn the_surface_is_pytorch_s_at_every_point(
     assert_relative(&own, &truth, 1e-5, "loss at a checkpoint");
 }
 
+/// Mean and 99th percentile of the error of a surface in log-loss at some of its lines, as shares of the range
+/// (math.md 11).
+fn errors(found: &Value, exact: &Value, lines: &[usize]) -> [f64; 2] {
+    let z = |loss: &Value| (loss.as_f64().unwrap() + 1e-3).ln();
+    let truth: Vec<f64> = rows(&exact["loss"])
+        .iter()
+        .map(|loss| (loss + 1e-3).ln())
+        .collect();
+    let places = lines
+        .iter()
+        .flat_map(|j| lines.iter().map(move |i| (*j, *i)));
+    let found: Vec<f64> = places.map(|(j, i)| z(&found["loss"][j][i])).collect();
+    assert_eq!(found.len(), truth.len());
+    let range = truth.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+        - truth.iter().copied().fold(f64::INFINITY, f64::min);
+    let off = found
+        .iter()
+        .zip(&truth)
+        .map(|(found, truth)| (found - truth).abs() / range);
+    let mut off: Vec<f64> = off.collect();
+    off.sort_by(f64::total_cmp);
+    [
+        off.iter().sum::<f64>() / off.len() as f64,
+        off[off.len() * 99 / 100],
+    ]
+}
+
+/// Of 51×51 points few are measured, and what is drawn between them is nearly the truth: on every other line for
+/// the MLP, on every fourth for the convolutional network. Those lines are odd, which the coarse levels are mostly not.
+#[rstest]
+#[case("mlp-fashion", "pca", "pca", 2, 100)]
+#[case("mlp-fashion", "random", "directions", 2, 100)]
+#[case("resnet8-fashion", "pca", "pca", 4, 200)]
+#[case("resnet8-fashion", "random", "directions", 4, 200)]
+fn a_surface_measures_only_what_matters(
+    #[case] run: &str,
+    #[case] plane: &str,
+    #[case] file: &str,
+    #[case] step: usize,
+    #[case] most: u64,
+) {
+    let whole = reference(run);
+    let ends = |name: &str| {
+        let lines = numbers(&whole[plane][name]);
+        [lines[0], lines[lines.len() - 1]]
+    };
+    let lines: Vec<usize> = (1..50).step_by(step).collect();
+    let data = fixture("fashion-mnist");
+    let directions = fixture(&format!("{run}.reference/{file}.safetensors"));
+    let surface = |axis: &dyn Fn([f64; 2]) -> String, more: &[&str]| {
+        let (x, y) = (axis(ends("xs")), axis(ends("ys")));
+        let (x, y) = (format!("--x={x}"), format!("--y={y}"));
+        let samples = ["--data", &data, "--samples", "256", "--order", "first"];
+        let plane = ["--directions", &directions, &x, &y, "--format", "json"];
+        let run = fixture(run);
+        json(&[&["surface", &run][..], &samples, &plane, more].concat())
+    };
+    let found = surface(&|[min, max]| format!("{min}:{max}:51"), &[]);
+    let exact = surface(
+        &|[min, max]| {
+            let at = |line: usize| min + (max - min) * line as f64 / 50.0;
+            format!(
+                "{}:{}:{}",
+                at(lines[0]),
+                at(lines[lines.len() - 1]),
+                lines.len()
+            )
+        },
+        &["--exact"],
+    );
+    assert!(
+        found["evaluations"].as_u64().unwrap() <= most,
+        "{}",
+        found["evaluations"]
+    );
+    let [mean, worst] = errors(&found, &exact, &lines);
+    assert!(mean <= 0.005 && worst <= 0.03, "{mean} {worst}");
+}
+
 /// PyTorch's values along the line from the first to the last checkpoint of resnet8-fashion, of which
 /// tests/fixtures/make_lines.py tells how they were made.
 #[rstest]

@@ -233,6 +233,8 @@ fn two_runs_side_by_side() {
 #[test]
 fn on_test_samples_the_title_of_a_run_is_its_test_error() {
     let mut snapshot = synthetic::snapshot();
+    // Test samples beside others are measured only where the map is of others.
+    snapshot.test = None;
     if let Finding::Is(data) = &mut snapshot.data {
         data.split = Split::Test;
     }
@@ -248,6 +250,8 @@ fn on_test_samples_the_title_of_a_run_is_its_test_error() {
     assert!(wide.contains("resnet20, bs 128, wd 0.0005, test error 9.6 %"));
     assert!(wide.contains("no loss surface: no data given"), "{wide}");
     app.receive_rivals(vec![Arc::new(synthetic::snapshot())]);
+    let beside = text(&screen(&app, 120, 40));
+    assert!(beside.contains("test error 11.4 %"), "{beside}");
     let tiny = text(&screen(&app, 40, 12));
     for whole in ["resnet20, bs 128 ", "wd 0.0005 ", "test error 9.6 %"] {
         assert!(tiny.contains(whole), "{tiny}");

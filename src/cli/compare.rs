@@ -2,18 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
 use clap::Args;
 use indicatif::ProgressBar;
 
 use crate::data::Split;
 use crate::landscape::surface::{Measure, Surface as Grid};
-use crate::report::compare::{Report, Subject};
+use crate::report::compare::{Report, Subject, TestError};
 use crate::report::surface::PathPoint;
 use crate::run::hyper::Hyper;
 use crate::weights::direction;
 use crate::weights::member::Member;
 
+use super::measure::Measured;
 use super::options::{KeyOption, LINES, MeasureOptions, Steps, open_run};
 use super::output::{OutputOptions, Usage};
 use super::progress;
@@ -123,15 +123,8 @@ impl Compare {
     fn shared_scene(&self) -> anyhow::Result<Scene> {
         let first = open_run(&self.runs[0], &self.key, self.steps)?;
         let second = open_run(&self.runs[1], &self.key, self.steps)?;
-        let Some(origin) = first.last().cloned() else {
-            bail!(
-                "{}: expected checkpoints, found none",
-                self.runs[0].display()
-            );
-        };
-        let both = [first, second].concat();
-        self.plane
-            .shared_scene(&self.runs, both, origin, &self.key, &self.measure)
+        let runs = [(self.runs[0].as_path(), first), (&self.runs[1], second)];
+        self.plane.shared_scene(runs, &self.key, &self.measure)
     }
 
     fn subject(
@@ -150,7 +143,7 @@ impl Compare {
         } else {
             (points, Vec::new())
         };
-        let (at_origin, at_origin_test) = self.at_origin(scene)?;
+        let (at_origin, test) = self.at_origin(scene)?;
         let (run, label) = if self.shared {
             let names: Vec<String> = self
                 .runs
@@ -175,7 +168,7 @@ impl Compare {
             parameters: scene.path.parameters,
             plane: self.plane.report(scene),
             at_origin,
-            at_origin_test,
+            test,
             grid,
             fidelity,
             path,
@@ -184,14 +177,19 @@ impl Compare {
     }
 
     /// Loss and accuracy of the checkpoint at the origin, on the samples and on test samples.
-    fn at_origin(&self, scene: &Scene) -> anyhow::Result<(Measure, Option<Measure>)> {
+    fn at_origin(&self, scene: &Scene) -> anyhow::Result<(Measure, Option<TestError>)> {
         let member = Member::open(&scene.origin, &scene.shape)?;
         let flat = direction::flat(&scene.shape.layout, &member)?;
         let own = scene.objective.at_flat(&flat)?;
         // A set without test samples has no test error.
         let test = self.measure.objective(&scene.shape, Split::Test).ok();
-        let test = test.map(|test| test.objective.at_flat(&flat)).transpose()?;
-        Ok((own, test))
+        let of = |test: Measured| -> anyhow::Result<TestError> {
+            Ok(TestError {
+                share: 1.0 - test.objective.at_flat(&flat)?.accuracy,
+                samples: test.objective.samples(),
+            })
+        };
+        Ok((own, test.map(of).transpose()?))
     }
 
     /// As the user says it, else what the checkpoints say where that tells them apart, with the name.

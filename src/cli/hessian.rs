@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::landscape::curvature::density::density;
 use crate::landscape::curvature::product::Curvature;
-use crate::landscape::curvature::{Effort, Extremes, extremes};
+use crate::landscape::curvature::{Effort, Extremes, RESOLUTION, extremes};
 use crate::landscape::objective::ResidentPlane;
 use crate::landscape::survey;
 use crate::report::hessian::{Findings, Grid, Point, Report};
@@ -56,7 +56,7 @@ pub(super) struct Hessian {
     /// Most Hessian-vector products at a point, and for each vector of the density
     #[arg(long, value_name = "N", default_value_t = 80, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     iterations: u32,
-    /// Stop when both ends are known to this share of the largest eigenvalue
+    /// Stop when each end is known to this share of itself, or known to be below a thousandth of the other
     #[arg(long, value_name = "ERROR", default_value_t = 0.01)]
     tolerance: f64,
     #[command(flatten)]
@@ -138,6 +138,7 @@ impl Hessian {
     ) -> anyhow::Result<Extremes> {
         let effort = Effort {
             tolerance: self.tolerance,
+            resolution: RESOLUTION,
             iterations: self.iterations as usize,
             seed: self.measure.seed,
         };

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
 use crate::data::Split;
-use crate::landscape::line::walk;
+use crate::landscape::line::{refined_barrier, walk};
 use crate::landscape::objective::{Objective, ResidentPlane};
 use crate::landscape::{LandscapeError, survey};
 use crate::report::line::{LineCurve, Report, Values};
@@ -18,6 +18,7 @@ use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::recipe::{BatchNorm, Directions, Recipe};
 
 use super::measure::{Measured, origin};
+use super::notice;
 use super::options::{Axis, KeyOption, LINES, MeasureOptions, open_run};
 use super::output::OutputOptions;
 use super::progress;
@@ -90,6 +91,8 @@ struct Plan {
     /// Which of the plane's directions.
     axis: usize,
     alpha: Vec<f64>,
+    /// Whether it leads from one checkpoint to another, with a barrier between them.
+    has_ends: bool,
 }
 
 impl Line {
@@ -134,6 +137,7 @@ impl Line {
             },
             axis: 0,
             alpha: self.range([-0.5, 1.5]),
+            has_ends: true,
         }
     }
 
@@ -154,6 +158,7 @@ impl Line {
                 directions: Directions::File(file.clone()),
                 axis: 0,
                 alpha: self.range([-1.0, 1.0]),
+                has_ends: false,
             }]);
         }
         let mut plans = Vec::new();
@@ -181,6 +186,7 @@ impl Line {
             },
             axis: 0,
             alpha: self.range([-1.0, 1.0]),
+            has_ends: false,
         })
     }
 
@@ -211,6 +217,7 @@ impl Line {
             },
             axis,
             alpha: self.range(window.map(|end| end - here)),
+            has_ends: false,
         })
     }
 
@@ -234,6 +241,7 @@ impl Line {
             },
             axis: 0,
             alpha: self.range([-2.0, 2.0]),
+            has_ends: false,
         })
     }
 
@@ -245,7 +253,7 @@ impl Line {
             (Err(error), Err(_)) => Err(error),
             (train, test) => Ok([train, test].map(|measured| {
                 measured
-                    .inspect_err(|error| eprintln!("isoloss: left out: {error}"))
+                    .inspect_err(|error| notice::left_out(&[error]))
                     .ok()
             })),
         }
@@ -321,5 +329,14 @@ fn values(
 ) -> Result<Values, LandscapeError> {
     let points = walk(objective, plane, plan.axis, &plan.alpha, || bar.inc(1))?;
     let ends = walk(objective, plane, plan.axis, &[0.0, 1.0], || bar.inc(1))?;
-    Ok(Values::of(&points, [ends[0], ends[1]]))
+    let ends = [ends[0], ends[1]];
+    let barrier = || {
+        let loss: Vec<f64> = points.iter().map(|point| point.loss).collect();
+        refined_barrier(&plan.alpha, &loss, ends.map(|end| end.loss), |alpha| {
+            let found = walk(objective, plane, plan.axis, &[alpha], || ())?;
+            Ok::<_, LandscapeError>(found[0].loss)
+        })
+    };
+    let barrier = plan.has_ends.then(barrier).transpose()?;
+    Ok(Values::of(&points, ends, barrier))
 }

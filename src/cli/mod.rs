@@ -7,6 +7,7 @@ mod hessian;
 mod inspect;
 mod line;
 mod measure;
+mod notice;
 mod options;
 mod output;
 mod progress;
@@ -90,7 +91,8 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("isoloss: {}", sentence(&error));
+            // Where nobody reads the sentence, the exit code still tells.
+            let _ = notice::say(sentence(&error));
             ExitCode::from(if error.is::<output::Usage>() { 2 } else { 1 })
         }
     }

@@ -1,5 +1,6 @@
 //! Options that several commands share, and the types their values parse into.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::plot::relief::View;
 use crate::run::Checkpoint;
 use crate::run::scan::{self, Opened};
 
+use super::notice;
 use super::output::Usage;
 
 /// Which state dict of a checkpoint.
@@ -159,6 +161,16 @@ impl FromStr for Steps {
     }
 }
 
+impl fmt::Display for Steps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Range(from, u64::MAX) => write!(f, "{from}.."),
+            Self::Range(from, to) => write!(f, "{from}..{to}"),
+            Self::Every(every) => write!(f, "every:{every}"),
+        }
+    }
+}
+
 impl Steps {
     /// Keeps the checkpoints that are meant; they are in order of steps.
     fn select(self, checkpoints: Vec<Checkpoint>) -> Vec<Checkpoint> {
@@ -248,10 +260,11 @@ pub(super) fn open_run(
         checkpoints,
         unreadable,
     } = scan::open(run, key.key.as_deref())?;
-    for (path, reason) in unreadable {
+    for (path, reason) in &unreadable {
         tracing::warn!(path = %path.display(), "{reason}");
-        eprintln!("isoloss: left out: {reason}");
     }
+    let reasons: Vec<String> = unreadable.into_iter().map(|(_, reason)| reason).collect();
+    notice::left_out(&reasons);
     if checkpoints.is_empty() {
         bail!("{}: none of the checkpoints can be read", run.display());
     }
@@ -262,7 +275,7 @@ pub(super) fn open_run(
     let chosen = steps.select(checkpoints);
     if chosen.is_empty() {
         bail!(
-            "{}: --steps leaves no checkpoint; the run has steps {first} to {last}",
+            "{}: --steps {steps} leaves no checkpoint; the run has steps {first} to {last}",
             run.display()
         );
     }
@@ -294,6 +307,10 @@ mod tests {
         assert_eq!(selected("35.."), [40]);
         assert_eq!(selected("every:2"), [0, 20, 40]);
         assert_eq!(selected("every:3"), [10, 40]);
+        for same in ["5..2", "7..", "every:3"] {
+            let steps = same.parse::<Steps>().map(|steps| steps.to_string());
+            assert_eq!(steps.as_deref(), Ok(same));
+        }
         for wrong in ["10", "every:0", "a..b", "every:"] {
             assert!(wrong.parse::<Steps>().is_err(), "{wrong}");
         }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
@@ -13,9 +13,11 @@ use crate::landscape::fidelity::Complement;
 use crate::landscape::objective::{Objective, ResidentPlane};
 use crate::landscape::surface::{Surface, TOLERANCE};
 use crate::landscape::{LandscapeError, survey};
+use crate::model;
 use crate::report::surface::{Fidelity, PathPoint, PlaneReport};
 use crate::run::Checkpoint;
 use crate::session::agenda::MARGIN;
+use crate::weights::WeightsError;
 use crate::weights::member::{Member, Shape};
 use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::recipe::{BatchNorm, Directions, Plane, Recipe};
@@ -153,29 +155,26 @@ impl PlaneOptions {
     /// The principal plane of two runs of one architecture, through a checkpoint of the first.
     pub(super) fn shared_scene(
         &self,
-        runs: &[PathBuf],
-        checkpoints: Vec<Checkpoint>,
-        origin: Checkpoint,
+        runs: [(&Path, Vec<Checkpoint>); 2],
         key: &KeyOption,
         measure: &MeasureOptions,
     ) -> anyhow::Result<Scene> {
         if measure.data.is_none() {
             return Err(LandscapeError::NoData.into());
         }
-        let path = read_path(checkpoints, key)?;
-        for run in runs {
-            if !path
-                .members
-                .iter()
-                .any(|member| member.path.starts_with(run))
-            {
-                bail!(
-                    "{}: expected the architecture of the other run, found another",
-                    run.display()
-                );
-            }
-        }
-        let directions = principal(&runs[0], &path)?;
+        let [(first, own), (second, others)] = runs;
+        let (Some(origin), Some(other)) = (own.last().cloned(), others.last()) else {
+            bail!("--shared: expected checkpoints of two runs, found none");
+        };
+        refuse_another_architecture([(first, &origin), (second, other)], key)?;
+        let path = read_path([own, others].concat(), key)?;
+        let directions = principal(&path).map_err(|found| {
+            anyhow!(
+                "{} and {}: expected at least three different checkpoints of both together for a shared plane, found {found}; without --shared each has a plane of its own",
+                first.display(),
+                second.display(),
+            )
+        })?;
         self.finish(path, origin, directions, key, measure)
     }
 
@@ -233,7 +232,12 @@ impl PlaneOptions {
                 orthogonal: self.orthogonal,
             });
         }
-        principal(run, path)
+        principal(path).map_err(|found| {
+            anyhow!(
+                "{}: expected at least three different checkpoints for a PCA plane, found {found}; --plane random needs one",
+                run.display()
+            )
+        })
     }
 
     /// What the plane is, for the report.
@@ -251,26 +255,53 @@ impl PlaneOptions {
             ignore: random.then_some(self.ignore),
             explained,
             cosine: metric.cosine(),
-            expected_cosine: plane::expected_cosine(scene.path.parameters),
+            expected_cosine: plane::expected_cosine(scene.plane.extent()),
         }
     }
 }
 
-/// The principal components of a path, which must have left its line.
-pub(super) fn principal(run: &Path, path: &ReadPath) -> anyhow::Result<Directions> {
+/// Both checkpoints must have the same tensors.
+fn refuse_another_architecture(
+    [(first, own), (second, other)]: [(&Path, &Checkpoint); 2],
+    key: &KeyOption,
+) -> anyhow::Result<()> {
+    let shape = Shape::of(own, key.key.as_deref())?;
+    match Member::open(other, &shape) {
+        Err(error @ (WeightsError::Mismatch { .. } | WeightsError::Surplus { .. })) => {
+            let found = Shape::of(other, key.key.as_deref())?;
+            let sentence = format!(
+                "{}: expected the architecture of {} ({}), found {}",
+                second.display(),
+                first.display(),
+                architecture(&shape),
+                architecture(&found)
+            );
+            Err(anyhow::Error::new(error).context(sentence))
+        }
+        other => Ok(other.map(|_| ())?),
+    }
+}
+
+/// e.g. `resnet20, 272474 parameters`.
+fn architecture(shape: &Shape) -> String {
+    let parameters = format!("{} parameters", shape.layout.parameters());
+    match model::recognize(&shape.layout, "auto", None) {
+        Ok(recognized) => format!("{}, {parameters}", recognized.name),
+        Err(_) => parameters,
+    }
+}
+
+/// The principal components of a path, which must have left its line; else how far it came.
+fn principal(path: &ReadPath) -> Result<Directions, String> {
     let singular = path.fit.trajectory.singular.iter();
     let components = singular.filter(|sigma| **sigma > 0.0).count();
     if components < 2 {
-        bail!(
-            "{}: expected at least three different checkpoints for a PCA plane, found {} on {}; --plane random needs one",
-            run.display(),
-            path.members.len(),
-            if components == 0 {
-                "one point"
-            } else {
-                "one line"
-            },
-        );
+        let place = if components == 0 {
+            "one point"
+        } else {
+            "one line"
+        };
+        return Err(format!("{} on {place}", path.members.len()));
     }
     Ok(Directions::Principal {
         members: path.members.clone(),

@@ -56,6 +56,7 @@ impl Sharpness {
                 step: member.step,
                 critical_step: found.step,
                 sharpness: found.sharpness(),
+                beyond: found.beyond(),
                 evaluations: found.evaluations,
             });
             before = after;

@@ -10,6 +10,7 @@ use crate::weights::member::Shape;
 use crate::weights::path::RunPath;
 use crate::weights::shadow;
 
+use super::notice;
 use super::options::{KeyOption, Steps, open_run};
 use super::output::OutputOptions;
 use super::scene::PlaneKind;
@@ -74,9 +75,8 @@ pub(super) fn read_path(checkpoints: Vec<Checkpoint>, key: &KeyOption) -> anyhow
             |first| first.error.into(),
         ));
     };
-    for rejected in rejected {
-        eprintln!("isoloss: left out: {}", rejected.error);
-    }
+    let reasons: Vec<_> = rejected.iter().map(|rejected| &rejected.error).collect();
+    notice::left_out(&reasons);
     let (members, fit) = path.fit();
     Ok(ReadPath {
         first: shape.first,

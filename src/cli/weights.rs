@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 
 use crate::landscape::survey;
@@ -75,7 +76,8 @@ impl Weights {
             few => few.iter().collect(),
         };
         let shape = Shape::of(ends[0], self.key.key.as_deref())?;
-        let slots = histogram::slots(&shape.layout, self.layer.as_deref())?;
+        let slots = histogram::slots(&shape.layout, self.layer.as_deref())
+            .with_context(|| ends[0].path.display().to_string())?;
         let mut opened = Vec::with_capacity(ends.len());
         let mut range = [f64::INFINITY, f64::NEG_INFINITY];
         for checkpoint in ends {

@@ -7,10 +7,20 @@ use serde::{Deserialize, Serialize};
 pub struct CriticalStep {
     /// The smallest s > 0 found with L(θ_a + s·u) > L(θ_a), in lengths of the update that was made:
     /// above 1 the run could have gone further, below 1 it went uphill. Infinite when no such s was
-    /// found, not a number when L(θ_a) is none.
+    /// found, the shortest step tried when even that rose, not a number when L(θ_a) is none.
     pub step: f64,
     /// Losses that were measured.
     pub evaluations: usize,
+}
+
+/// A critical step that is only bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Beyond {
+    /// Even the shortest step rose.
+    Below,
+    /// Even the longest step did not.
+    Above,
 }
 
 impl CriticalStep {
@@ -20,10 +30,23 @@ impl CriticalStep {
     pub fn sharpness(&self) -> f64 {
         2.0 / self.step
     }
+
+    /// On which side of the steps that were tried the critical one lies, when it is not among them.
+    #[must_use]
+    pub fn beyond(&self) -> Option<Beyond> {
+        // A step that was bracketed is longer than the shortest one.
+        if self.step <= REACH[0] {
+            Some(Beyond::Below)
+        } else {
+            self.step.is_infinite().then_some(Beyond::Above)
+        }
+    }
 }
 
-/// Steps are doubled or halved at most so often: from 1/16 to 16 lengths of the update.
+/// Steps are doubled or halved at most so often.
 const OCTAVES: usize = 4;
+/// The shortest and the longest step tried, in lengths of the update.
+pub const REACH: [f64; 2] = [0.0625, 16.0];
 /// Then the interval is halved so often, in the logarithm: an eighth of an octave is left, 9 %.
 const HALVINGS: usize = 3;
 
@@ -109,7 +132,12 @@ mod tests {
     fn a_slope_without_end_has_no_critical_step_and_a_wall_the_smallest() {
         assert_eq!(parabola(1e9).step, f64::INFINITY);
         assert_eq!(parabola(1e9).sharpness(), 0.0);
-        assert_eq!(parabola(1e-9).step, 1.0 / 16.0);
+        assert_eq!(parabola(1e-9).step, REACH[0]);
+        let sides = [1e9, 1e-9, 0.0626, 15.9].map(|critical| parabola(critical).beyond());
+        assert_eq!(
+            sides,
+            [Some(Beyond::Above), Some(Beyond::Below), None, None]
+        );
     }
 
     #[test]

@@ -127,6 +127,15 @@ const FILES: [&str; 8] = [
     "vgg11_plain",
 ];
 
+/// The network's name for `recognize`.
+fn model_of(file: &str) -> &'static str {
+    if file.ends_with("noshort") {
+        "resnet14-noshort"
+    } else {
+        "auto"
+    }
+}
+
 /// How far the logits of a network are from PyTorch's in f32, as a share of the largest, when its layers
 /// are computed in a type.
 fn distance(file: &str, dtype: DType, device: &Device) -> f32 {
@@ -136,12 +145,7 @@ fn distance(file: &str, dtype: DType, device: &Device) -> f32 {
 
 /// As [`distance`], with these weights.
 fn distance_at(weights: &Weights, case: &Case, file: &str, dtype: DType) -> f32 {
-    let model = if file.ends_with("noshort") {
-        "resnet14-noshort"
-    } else {
-        "auto"
-    };
-    let network = recognize(&case.layout, model, image(&case.input))
+    let network = recognize(&case.layout, model_of(file), image(&case.input))
         .unwrap()
         .network;
     let images = case.input.to_dtype(dtype).unwrap();
@@ -155,6 +159,42 @@ test_device!(logits_are_those_of_pytorch);
 fn logits_are_those_of_pytorch(device: &Device) {
     for file in FILES {
         let error = distance(file, DType::F32, device);
+        assert!(error < 1e-5, "{file}: off by {error}");
+    }
+}
+
+/// So often that images meet what others, and the pass before, left in the memory that they share.
+#[rstest]
+fn kernels_have_pytorch_s_logits_image_after_image(
+    #[values(
+        "mlp",
+        "resnet8",
+        "resnet14_downsample",
+        "resnet20_padded",
+        "resnet14_noshort",
+        "vgg9_ceil",
+        "vgg16",
+        "vgg11_plain"
+    )]
+    file: &str,
+) {
+    let case = case(file);
+    let image = image(&case.input).unwrap();
+    let network = recognize(&case.layout, model_of(file), Some(image))
+        .unwrap()
+        .network;
+    let kernels = kernels::Kernels::of(network.as_ref(), image).unwrap();
+    let images: Vec<f32> = case.input.flatten_all().unwrap().to_vec1().unwrap();
+    let logits: Vec<f32> = case.logits.flatten_all().unwrap().to_vec1().unwrap();
+    for _ in 0..2 {
+        let many = images.repeat(9);
+        let found = kernels.logits(&case.weights, &[&many]).unwrap();
+        assert_eq!(found.len(), 9 * logits.len());
+        let off = found
+            .iter()
+            .zip(logits.iter().cycle())
+            .map(|(a, b)| (a - b).abs());
+        let error = off.fold(0.0, f32::max) / largest(&case.logits).max(1.);
         assert!(error < 1e-5, "{file}: off by {error}");
     }
 }

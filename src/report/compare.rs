@@ -18,6 +18,15 @@ use super::{cell, csv_rows, loss, map, percent};
 const WIDTH: usize = 120;
 const ROW: usize = 20;
 
+/// Share of test samples that are classified wrong.
+#[derive(Clone, Copy, Debug)]
+pub struct TestError {
+    /// In \[0, 1\].
+    pub share: f64,
+    /// Of how many samples.
+    pub samples: usize,
+}
+
 /// One run or checkpoint of a comparison.
 #[derive(Clone, Debug)]
 pub struct Subject {
@@ -35,8 +44,8 @@ pub struct Subject {
     pub plane: PlaneReport,
     /// Loss and accuracy at the origin.
     pub at_origin: Measure,
-    /// Loss and accuracy at the origin on test samples, where there are any.
-    pub at_origin_test: Option<Measure>,
+    /// Its error on test samples, where there are any.
+    pub test: Option<TestError>,
     /// What was measured on the plane.
     pub grid: Surface,
     /// How it was estimated, where not all samples were measured everywhere.
@@ -72,6 +81,7 @@ struct SubjectJson<'a> {
     plane: &'a PlaneReport,
     loss_at_origin: f64,
     test_error: Option<f64>,
+    test_samples: Option<usize>,
     loss: Vec<Vec<f64>>,
     accuracy: Vec<Vec<f64>>,
     measured: Vec<Vec<bool>>,
@@ -93,13 +103,27 @@ pub struct Json<'a> {
 }
 
 impl Subject {
-    /// The paper's title line: what differs, and the test error in percent.
+    /// The paper's title line, the test error and what differs: the error stands in front, since a
+    /// panel cuts a long label.
     #[must_use]
     pub fn title(&self) -> String {
-        let error = self.at_origin_test.map_or(String::new(), |test| {
-            format!(", test error {}", percent(1.0 - test.accuracy))
-        });
-        format!("{}{error}", self.label)
+        match self.test {
+            Some(test) => format!("test error {}, {}", percent(test.share), self.label),
+            None => self.label.clone(),
+        }
+    }
+
+    /// The same with the number of test samples.
+    fn sentence(&self) -> String {
+        match self.test {
+            Some(test) => format!(
+                "{}, test error {} of {} samples",
+                self.label,
+                percent(test.share),
+                test.samples
+            ),
+            None => format!("{}, no test samples", self.label),
+        }
     }
 
     fn json(&self) -> SubjectJson<'_> {
@@ -112,7 +136,8 @@ impl Subject {
             parameters: self.parameters,
             plane: &self.plane,
             loss_at_origin: self.at_origin.loss,
-            test_error: self.at_origin_test.map(|test| 1.0 - test.accuracy),
+            test_error: self.test.map(|test| test.share),
+            test_samples: self.test.map(|test| test.samples),
             loss: rows.loss,
             accuracy: rows.accuracy,
             measured: rows.measured,
@@ -173,7 +198,7 @@ impl Report {
             let _ = writeln!(
                 text,
                 "{}: {}, {} parameters, step {}, {} plane, loss {}, accuracy {}, cosine {:.5} (random {:.5})",
-                subject.title(),
+                subject.sentence(),
                 subject.model,
                 subject.parameters,
                 subject.step,

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::landscape::curvature::Extremes;
 use crate::landscape::curvature::density::Density;
+use crate::landscape::curvature::{Extremes, RESOLUTION};
 use crate::plot::axis::short;
 use crate::plot::map::Extras;
 
@@ -167,22 +167,7 @@ impl Report {
             "{}: {}, step {}, {} samples, {} weights of rank 2 and more, seed {}\n",
             self.run, self.model, self.origin.step, self.samples, self.parameters, self.seed
         );
-        let at = &self.at;
-        let _ = writeln!(
-            text,
-            "at {}, {}: λmax {}, λmin {}, |λmin/λmax| {} ({} products{})",
-            short(at.point[0]),
-            short(at.point[1]),
-            short(at.lambda_max),
-            short(at.lambda_min),
-            short(at.ratio),
-            at.iterations,
-            if at.converged {
-                ""
-            } else {
-                ", not converged: more --iterations"
-            },
-        );
+        let _ = writeln!(text, "{}", sentence(&self.at));
         if let Some(grid) = &self.map {
             let _ = write!(text, "\n|λmin/λmax| on the plane\n{}", ratio_map(grid));
         }
@@ -190,6 +175,29 @@ impl Report {
             let _ = write!(text, "\n{}", density_graph(density));
         }
         text
+    }
+}
+
+/// Both ends and their ratio, with what is known of them.
+fn sentence(at: &Point) -> String {
+    let [x, y, max, min] = [at.point[0], at.point[1], at.lambda_max, at.lambda_min].map(short);
+    let ratio = if at.ratio < RESOLUTION {
+        format!("< {RESOLUTION}")
+    } else {
+        short(at.ratio)
+    };
+    if at.lambda_max.is_nan() {
+        format!("at {x}, {y}: the curvature is not a number")
+    } else if at.converged {
+        format!(
+            "at {x}, {y}: λmax {max}, λmin {min}, |λmin/λmax| {ratio} ({} products)",
+            at.iterations
+        )
+    } else {
+        format!(
+            "at {x}, {y}: λmax at least {max}, λmin at most {min} ({} products, not converged: more --iterations)",
+            at.iterations
+        )
     }
 }
 
@@ -239,4 +247,27 @@ fn density_graph(density: &Density) -> String {
     }
     let title = format!("density of eigenvalues, smeared by {}", short(sigma));
     graph::text(&title, "", vec![graph::curve(&places, &curve)], Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_not_told_as_a_number() {
+        let says = |lambda_min: f64, converged: bool| {
+            let found = Extremes {
+                lambda_max: 4.0,
+                lambda_min,
+                iterations: 20,
+                converged,
+            };
+            sentence(&Point::of([0.0, 0.5], found))
+        };
+        assert!(says(-0.5, true).contains("λmin -0.5, |λmin/λmax| 0.125 (20 products)"));
+        assert!(says(-1e-4, true).contains("|λmin/λmax| < 0.001"));
+        let short_of = says(-0.5, false);
+        assert!(short_of.contains("λmax at least 4, λmin at most -0.5"));
+        assert!(short_of.contains("more --iterations") && !short_of.contains("|λmin/λmax|"));
+    }
 }

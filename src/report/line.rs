@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::landscape::line::{self, Barrier};
+use crate::landscape::line::Barrier;
 use crate::landscape::surface::Measure;
+use crate::plot::axis::short;
 use crate::plot::graph::{Curve, Mark, Side, Stroke};
 use crate::weights::recipe::BatchNorm;
 
@@ -21,16 +22,20 @@ pub struct Values {
     /// Loss and accuracy at α = 0 and α = 1.
     #[serde(skip)]
     pub ends: [Measure; 2],
+    /// The hill between the ends, refined beyond the grid; none for slices.
+    #[serde(skip)]
+    pub barrier: Option<Barrier>,
 }
 
 impl Values {
-    /// What was measured along a line, and at its ends.
+    /// What was measured along a line, at its ends, and of the hill between them.
     #[must_use]
-    pub fn of(points: &[Measure], ends: [Measure; 2]) -> Self {
+    pub fn of(points: &[Measure], ends: [Measure; 2], barrier: Option<Barrier>) -> Self {
         Self {
             loss: points.iter().map(|point| point.loss).collect(),
             accuracy: points.iter().map(|point| point.accuracy).collect(),
             ends,
+            barrier,
         }
     }
 }
@@ -117,12 +122,10 @@ impl Report {
     fn barriers(&self) -> Option<Barriers> {
         self.b.as_ref()?;
         let curve = self.curves.first()?;
-        let barrier = |values: &Values| {
-            line::barrier(&curve.alpha, &values.loss, values.ends.map(|end| end.loss))
-        };
+        let barrier = |values: &Option<Values>| values.as_ref()?.barrier;
         Some(Barriers {
-            train: curve.train.as_ref().map(barrier),
-            test: curve.test.as_ref().map(barrier),
+            train: barrier(&curve.train),
+            test: barrier(&curve.test),
         })
     }
 
@@ -183,6 +186,7 @@ impl Report {
         for group in self.graphs() {
             text.push('\n');
             text += &self.graph(&group);
+            text += &order(&group);
         }
         text
     }
@@ -216,10 +220,10 @@ impl Report {
                 curves.push(on(&line.accuracy, Side::Right));
             }
         }
-        let ends: &[(f64, &str)] = if self.b.is_some() {
-            &[(0.0, "A"), (1.0, "B")]
-        } else {
-            &[(0.0, "0")]
+        let ends: &[(f64, &str)] = match group {
+            _ if self.b.is_some() => &[(0.0, "A"), (1.0, "B")],
+            [only] if only.direction == "update" => &[(-1.0, "before"), (0.0, "0")],
+            _ => &[(0.0, "0")],
         };
         let marks = ends.iter().map(|&(at, label)| Mark {
             at,
@@ -232,6 +236,33 @@ impl Report {
         };
         graph::text(&title, "accuracy %", curves, marks.collect())
     }
+}
+
+/// Which of the overlaid curves is which, as plain characters cannot show it: by their ends, from the
+/// top.
+fn order(group: &[&LineCurve]) -> String {
+    let mut text = String::new();
+    if group.len() < 2 {
+        return text;
+    }
+    let at_end = |curve: &LineCurve, last: bool| {
+        let values = curve.train.as_ref().or(curve.test.as_ref())?;
+        let end = |values: &[f64]| [values.first(), values.last()][usize::from(last)].copied();
+        Some((curve.seed?, end(&curve.alpha)?, end(&values.loss)?))
+    };
+    for last in [false, true] {
+        let mut ends: Vec<_> = group.iter().filter_map(|c| at_end(c, last)).collect();
+        ends.sort_by(|a, b| b.2.total_cmp(&a.2));
+        let Some(&(_, alpha, _)) = ends.first() else {
+            continue;
+        };
+        let seeds = ends
+            .iter()
+            .map(|(seed, _, value)| format!("seed {seed} {}", loss(*value)));
+        let seeds = seeds.collect::<Vec<_>>().join(", ");
+        let _ = writeln!(text, "at α {}, from the top: {seeds}", short(alpha));
+    }
+    text
 }
 
 /// A line as it is drawn: with its ends among the measured points, accuracy in percent.
@@ -280,14 +311,14 @@ fn barrier_sentence(split: &str, barrier: Barrier) -> String {
     match barrier.height {
         height if height.is_nan() => {
             format!(
-                "{split}: the loss is not a number between A and B, at α {:.2}",
-                barrier.alpha
+                "{split}: the loss is not a number between A and B, at α {}",
+                short(barrier.alpha)
             )
         }
         height if height > 0.0 => format!(
-            "{split}: a barrier of {} at α {:.2} between A and B",
+            "{split}: a barrier of {} at α {} between A and B",
             loss(height),
-            barrier.alpha
+            short(barrier.alpha)
         ),
         _ => format!("{split}: no barrier between A and B"),
     }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::data::Split;
+use crate::landscape::sharpness::{Beyond, REACH};
 use crate::plot::axis::short;
 
 use super::{cell, csv_rows, graph};
@@ -19,6 +20,9 @@ pub struct Row {
     pub critical_step: f64,
     /// Two over that: above 2 the update went uphill.
     pub sharpness: f64,
+    /// Where the critical step is only bounded: `below` the one that is given, or `above` all that were
+    /// tried.
+    pub beyond: Option<Beyond>,
     /// Losses that were measured.
     pub evaluations: usize,
 }
@@ -44,14 +48,21 @@ impl Report {
     /// # Errors
     /// Never: rows are written to memory.
     pub fn csv(&self) -> Result<String, csv::Error> {
-        let head = ["step", "critical_step", "sharpness", "evaluations"]
-            .map(str::to_owned)
-            .to_vec();
+        let head = [
+            "step",
+            "critical_step",
+            "sharpness",
+            "beyond",
+            "evaluations",
+        ]
+        .map(str::to_owned)
+        .to_vec();
         let rows = self.updates.iter().map(|row| {
             let values = [cell(row.critical_step), cell(row.sharpness)];
             [
                 vec![row.step.to_string()],
                 values.to_vec(),
+                vec![row.beyond.map_or("", side).to_owned()],
                 vec![row.evaluations.to_string()],
             ]
             .concat()
@@ -70,22 +81,20 @@ impl Report {
             self.split.name()
         );
         if let Some(last) = self.updates.last() {
-            let _ = if last.critical_step.is_finite() {
-                writeln!(
-                    text,
-                    "the update to step {} could have been {} times as long before the loss rose: critical sharpness {} ({} losses)",
-                    last.step,
-                    short(last.critical_step),
-                    short(last.sharpness),
-                    last.evaluations
-                )
-            } else {
-                writeln!(
-                    text,
-                    "the update to step {} found no rise within 16 times its length",
-                    last.step
-                )
-            };
+            let _ = writeln!(text, "{}", sentence(last));
+        }
+        let bounded = self
+            .updates
+            .iter()
+            .filter(|row| row.beyond == Some(Beyond::Below));
+        let bounded = bounded.count();
+        if bounded > 0 {
+            let _ = writeln!(
+                text,
+                "{bounded} of {} updates rose at once: drawn at {}, their sharpness is above it",
+                self.updates.len(),
+                short(2.0 / REACH[0])
+            );
         }
         let steps: Vec<f64> = self.updates.iter().map(|row| row.step as f64).collect();
         let sharpness: Vec<f64> = self.updates.iter().map(|row| row.sharpness).collect();
@@ -96,5 +105,86 @@ impl Report {
             graph::text("critical sharpness over steps", "", vec![curve], Vec::new())
         );
         text
+    }
+}
+
+fn sentence(row: &Row) -> String {
+    let [shortest, longest] = REACH;
+    let (step, losses) = (row.step, row.evaluations);
+    match row.beyond {
+        _ if row.critical_step.is_nan() => {
+            format!("the update to step {step} began where the loss is not a number")
+        }
+        None => format!(
+            "the update to step {step} could have been {} times as long before the loss rose: critical sharpness {} ({losses} losses)",
+            short(row.critical_step),
+            short(row.sharpness),
+        ),
+        Some(Beyond::Below) => format!(
+            "the update to step {step} rose even at {} of its length, the shortest that was tried: critical sharpness above {} ({losses} losses)",
+            short(shortest),
+            short(2.0 / shortest),
+        ),
+        Some(Beyond::Above) => format!(
+            "the update to step {step} found no rise within {} times its length: critical sharpness below {} ({losses} losses)",
+            short(longest),
+            short(2.0 / longest),
+        ),
+    }
+}
+
+fn side(beyond: Beyond) -> &'static str {
+    match beyond {
+        Beyond::Below => "below",
+        Beyond::Above => "above",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::landscape::sharpness::CriticalStep;
+
+    /// What is said of an update whose critical step was found at `step`.
+    fn report(step: f64) -> Report {
+        let found = CriticalStep {
+            step,
+            evaluations: 5,
+        };
+        let row = Row {
+            step: 10,
+            critical_step: step,
+            sharpness: found.sharpness(),
+            beyond: found.beyond(),
+            evaluations: 5,
+        };
+        Report {
+            run: "run".into(),
+            model: "mlp".into(),
+            samples: 9,
+            split: Split::Train,
+            updates: vec![row],
+        }
+    }
+
+    #[test]
+    fn a_bound_is_not_told_as_a_measurement() {
+        let says = |step: f64, words: &str, json: &str| {
+            let report = report(step);
+            assert!(report.text().contains(words), "{}", report.text());
+            let found = crate::report::json(&report).unwrap_or_default();
+            assert!(found.contains(&format!("\"beyond\":{json}")), "{found}");
+        };
+        says(0.5, "could have been 0.5 times as long", "null");
+        says(REACH[0], "critical sharpness above 32", "\"below\"");
+        says(
+            REACH[0],
+            "1 of 1 updates rose at once: drawn at 32",
+            "\"below\"",
+        );
+        says(f64::INFINITY, "critical sharpness below 0.125", "\"above\"");
+        says(f64::NAN, "is not a number", "null");
+        let csv = report(REACH[0]).csv().unwrap_or_default();
+        assert!(csv.ends_with("10,0.0625,32,below,5\n"), "{csv}");
     }
 }

@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::run::format::{StateDict, TensorInfo};
+use crate::run::format::{FormatError, StateDict, TensorInfo};
 
 use super::WeightsError;
 use super::layout::{Layout, Piece, Role};
@@ -149,7 +149,15 @@ pub fn from_file(
     path: &Path,
     layout: &Layout,
 ) -> Result<(Vec<f32>, Option<Vec<f32>>), WeightsError> {
-    let dict = StateDict::open(path, None)?;
+    let dict = StateDict::open(path, None).map_err(|error| match error {
+        // What is no safetensors file is taken for PyTorch's, whose reader names its own format.
+        FormatError::Invalid { path, .. } => FormatError::Invalid {
+            path,
+            format: "safetensors",
+            reason: "with tensors x.<name>, and y.<name> for a plane".into(),
+        },
+        other => other,
+    })?;
     let has_y = dict
         .tensors()
         .iter()

@@ -57,10 +57,14 @@ pub fn slots(layout: &Layout, layer: Option<&str>) -> Result<Vec<usize>, Weights
     };
     match layer {
         Some(layer) if chosen.is_empty() => {
-            let names = layout.slots().iter().take(6).map(|slot| slot.name.as_str());
+            let names = layout.slots().iter().map(|slot| slot.name.as_str());
+            let mut examples = names.clone().take(6).collect::<Vec<_>>().join(", ");
+            if names.len() > 6 {
+                examples += " and others";
+            }
             Err(WeightsError::NoLayer {
                 layer: layer.into(),
-                examples: names.collect::<Vec<_>>().join(", "),
+                examples,
             })
         }
         _ => Ok(chosen),

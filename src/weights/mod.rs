@@ -71,11 +71,11 @@ pub enum WeightsError {
         found: String,
     },
     /// No tensor of the checkpoint belongs to this layer.
-    #[error("no layer is named {layer}; there are {examples} and others")]
+    #[error("no layer is named {layer}; there are {examples}")]
     NoLayer {
         /// As the user gave it.
         layer: String,
-        /// Some names that there are.
+        /// Names that there are, some where they are many.
         examples: String,
     },
     /// The two directions of a plane are parallel, or one of them is zero.

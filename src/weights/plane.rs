@@ -82,6 +82,13 @@ pub fn expected_cosine(n: usize) -> f64 {
     (2.0 / (PI * n as f64)).sqrt()
 }
 
+/// Entries in which either direction is not zero.
+#[must_use]
+pub fn extent(x: &[f32], y: &[f32]) -> usize {
+    let pairs = x.iter().zip(y);
+    pairs.filter(|(x, y)| **x != 0.0 || **y != 0.0).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,5 +125,10 @@ mod tests {
             / f64::from(pairs);
         assert!((mean / expected_cosine(n) - 1.0).abs() < 0.05, "{mean}");
         assert!((expected_cosine(1_000_000) - 7.978_845_6e-4).abs() < 1e-11);
+    }
+
+    #[test]
+    fn entries_that_neither_direction_moves_do_not_count() {
+        assert_eq!(extent(&[1.0, 0.0, 0.0, -2.0], &[3.0, 0.0, 1.0, 0.0]), 3);
     }
 }

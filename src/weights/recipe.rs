@@ -10,7 +10,7 @@ use super::direction::{self, Pair};
 use super::layout::Layout;
 use super::member::{Member, Shape};
 use super::normalize::{Ignore, Norm, normalize};
-use super::plane::Metric;
+use super::plane::{self, Metric};
 
 /// What a plane's directions are.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -122,6 +122,13 @@ impl Plane {
     pub fn parameters(&self) -> [&[f32]; 2] {
         let count = self.layout.parameters();
         [&self.directions[0][..count], &self.directions[1][..count]]
+    }
+
+    /// Parameters that the directions move: the n of [`super::plane::expected_cosine`].
+    #[must_use]
+    pub fn extent(&self) -> usize {
+        let [x, y] = self.parameters();
+        plane::extent(x, y)
     }
 }
 

@@ -7,7 +7,7 @@ use super::WeightsError;
 use super::direction;
 use super::member::{Member, Shape};
 use super::normalize::{Ignore, Norm, dot, normalize};
-use super::plane::{Metric, expected_cosine};
+use super::plane::{Metric, expected_cosine, extent};
 
 /// A path on a plane of two random filter-normalized directions through its last checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
@@ -65,7 +65,7 @@ pub fn of(
         },
         coordinates,
         cosine: metric.cosine(),
-        expected_cosine: expected_cosine(count),
+        expected_cosine: expected_cosine(extent(x, y)),
     })
 }
 

@@ -364,8 +364,17 @@ impl Kernels {
             }
             .run(result),
             Step::Place { parts, to } => {
+                let extents = self.plan.buffers[*to];
+                let placed: usize = parts
+                    .iter()
+                    .map(|(from, ..)| self.plan.buffers[*from].channels)
+                    .sum();
+                if placed < extents.channels {
+                    // Channels that nothing is placed in are zero, and another step may have used them.
+                    result.fill(0.0);
+                }
                 for &(from, stride, first) in parts {
-                    pool::place(of(from), stride, first, self.plan.buffers[*to], result);
+                    pool::place(of(from), stride, first, extents, result);
                 }
             }
             Step::Conv { .. } => {}

@@ -23,7 +23,7 @@ const SIGNS: [[&str; 3]; 6] = [
     ["• ·", "o ,", "checkpoint; one that the map is untrue of"],
     ["▼", "v", "the learning rate fell"],
     ["╳ ^", "! ^", "not a number, above the top level"],
-    ["dim", "dim", "not yet measured at this level"],
+    ["dim", "dim", "not yet measured finely enough"],
 ];
 /// Rows by which an arrow key scrolls.
 const SCROLL: usize = 3;
