@@ -1,5 +1,6 @@
-//! Milliseconds that a frame takes, for every view at three sizes, against drawing an empty frame, all
-//! measured in turn in one run: `cargo run --release --example bench_frame [-- --json]`.
+//! Milliseconds that a frame takes, for every view at three sizes: with new data, with another checkpoint
+//! looked at, and with nothing of its pictures changed; against drawing an empty frame, all measured in turn in
+//! one run: `cargo run --release --example bench_frame [-- --json]`.
 
 #[path = "bench/mod.rs"]
 mod bench;
@@ -9,9 +10,9 @@ mod synthetic;
 use std::error::Error;
 use std::sync::Arc;
 
-use crossterm::event::{KeyCode, KeyEvent};
-use isoloss::tui::app::{App, Look};
-use isoloss::tui::keymap;
+use isoloss::session::study::Study;
+use isoloss::tui::action::Action;
+use isoloss::tui::app::{App, Look, View};
 use isoloss::tui::render::render;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -21,14 +22,17 @@ use bench::{in_turn, wants_json};
 
 const ROUNDS: usize = 21;
 const SIZES: [(u16, u16); 3] = [(120, 40), (200, 60), (300, 100)];
-const VIEWS: [char; 7] = ['1', '2', '3', '4', '5', '6', '7'];
+/// The other runs of a comparison: as many as there may be.
+const RIVALS: usize = 5;
+/// What a frame is drawn after.
+const CHANGES: [&str; 3] = ["new data", "cursor", "nothing"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut table = Map::new();
     for (width, height) in SIZES {
         let mut row = Map::new();
-        for view in VIEWS {
-            row.insert(view.into(), measure(view, width, height)?);
+        for view in View::ALL {
+            row.insert(view.name().into(), measure(view, width, height)?);
         }
         table.insert(format!("{width}x{height}"), Value::Object(row));
     }
@@ -36,41 +40,79 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", Value::Object(table));
         return Ok(());
     }
-    println!("milliseconds a frame (times an empty frame), views by their keys");
-    println!(
-        "{:<8} {}",
-        "",
-        VIEWS.map(|view| format!("{view:>13}")).concat()
-    );
+    println!("milliseconds a frame (times an empty frame), by what has changed since the last one");
     for (size, row) in &table {
-        let cells = VIEWS.map(|view| {
-            let figure = |key: &str| row[view.to_string()][key].as_f64().unwrap_or(f64::NAN);
-            let cell = format!("{:.2} ({:.0})", figure("milliseconds"), figure("vs_empty"));
-            format!("{cell:>13}")
-        });
-        println!("{size:<8} {}", cells.concat());
+        println!(
+            "{size:<12}{}",
+            CHANGES.map(|change| format!("{change:>13}")).concat()
+        );
+        for view in View::ALL {
+            let cells = CHANGES.map(|change| {
+                let figure = |key: &str| row[view.name()][change][key].as_f64().unwrap_or(f64::NAN);
+                let cell = format!("{:.2} ({:.0})", figure("milliseconds"), figure("vs_empty"));
+                format!("{cell:>13}")
+            });
+            println!("  {:<10}{}", view.name(), cells.concat());
+        }
     }
     Ok(())
 }
 
-fn measure(view: char, width: u16, height: u16) -> Result<Value, Box<dyn Error>> {
+/// A view with all measured that it shows.
+fn app(view: View) -> App {
+    let snapshot = match view {
+        View::Curvature => synthetic::studied(Study::Curvature),
+        _ => synthetic::snapshot(),
+    };
     let mut app = App::new(Look::default());
-    app.receive(Arc::new(synthetic::snapshot()));
-    if let Some(action) = keymap::action(KeyEvent::from(KeyCode::Char(view))) {
-        app.update(action);
+    app.receive(Arc::new(snapshot));
+    if view == View::Compare {
+        app.receive_rivals(
+            (0..RIVALS)
+                .map(|_| Arc::new(synthetic::snapshot()))
+                .collect(),
+        );
     }
-    let mut terminal = Terminal::new(TestBackend::new(width, height))?;
-    let mut other = Terminal::new(TestBackend::new(width, height))?;
-    let [frame, empty] = in_turn(
+    while app.view() != view {
+        app.update(Action::NextView);
+    }
+    app
+}
+
+fn measure(view: View, width: u16, height: u16) -> Result<Value, Box<dyn Error>> {
+    let terminal = || Terminal::new(TestBackend::new(width, height));
+    let [mut a, mut b, mut c, mut d] = [terminal()?, terminal()?, terminal()?, terminal()?];
+    // An app that was never drawn has no picture to go back to.
+    let (unseen, mut scrubbed, still) = (app(view), app(view), app(view));
+    let mut back = false;
+    let seconds = in_turn(
         ROUNDS,
         &mut [
             &mut || {
-                let _ = terminal.draw(|frame| render(&app, frame));
+                let app = unseen.clone();
+                let _ = a.draw(|frame| render(&app, frame));
             },
             &mut || {
-                let _ = other.draw(|_| {});
+                back = !back;
+                let action = if back {
+                    Action::ScrubBack
+                } else {
+                    Action::ScrubForward
+                };
+                scrubbed.update(action);
+                let _ = b.draw(|frame| render(&scrubbed, frame));
+            },
+            &mut || {
+                let _ = c.draw(|frame| render(&still, frame));
+            },
+            &mut || {
+                let _ = d.draw(|_| {});
             },
         ],
     );
-    Ok(json!({ "milliseconds": frame * 1e3, "vs_empty": frame / empty }))
+    let figures = CHANGES.iter().zip(seconds).map(|(change, frame)| {
+        let figure = json!({ "milliseconds": frame * 1e3, "vs_empty": frame / seconds[3] });
+        ((*change).to_owned(), figure)
+    });
+    Ok(Value::Object(figures.collect()))
 }

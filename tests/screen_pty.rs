@@ -7,12 +7,16 @@
 )]
 #![cfg(unix)]
 
+mod program;
+
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use program::fixture;
 
 /// The program in a terminal of its own.
 struct Terminal {
@@ -20,6 +24,8 @@ struct Terminal {
     master: Box<dyn MasterPty + Send>,
     keys: Box<dyn Write + Send>,
     screen: Arc<Mutex<vt100::Parser>>,
+    /// Bytes that were written to it so far.
+    written: Arc<AtomicUsize>,
 }
 
 impl Terminal {
@@ -39,10 +45,13 @@ impl Terminal {
         let mut output = pty.master.try_clone_reader().unwrap();
         let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, cols, 0)));
         let parser = Arc::clone(&screen);
+        let written = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&written);
         thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(count @ 1..) = output.read(&mut bytes) {
                 parser.lock().unwrap().process(&bytes[..count]);
+                counter.fetch_add(count, Ordering::SeqCst);
             }
         });
         let keys = pty.master.take_writer().unwrap();
@@ -51,6 +60,7 @@ impl Terminal {
             master: pty.master,
             keys,
             screen,
+            written,
         }
     }
 
@@ -69,6 +79,13 @@ impl Terminal {
             assert!(Instant::now() < deadline, "no {what} on\n{text}");
             thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Bytes that are written within this time.
+    fn written_in(&self, time: Duration) -> usize {
+        let before = self.written.load(Ordering::SeqCst);
+        thread::sleep(time);
+        self.written.load(Ordering::SeqCst) - before
     }
 
     fn press(&mut self, keys: &str) {
@@ -164,4 +181,27 @@ fn a_termination_signal_restores_the_terminal() {
     assert_eq!(terminal.exit_code(), 0);
     thread::sleep(Duration::from_millis(200));
     assert!(!terminal.screen.lock().unwrap().screen().alternate_screen());
+}
+
+#[test]
+fn nothing_is_written_while_nothing_changes() {
+    let missing = fixture("no-run");
+    let measured = fixture("digits-run");
+    let run_alone: &[&str] = &["watch", &missing];
+    let with_data: &[&str] = &["watch", &measured, "--data", "digits", "--samples", "16"];
+    for arguments in [run_alone, with_data] {
+        let terminal = Terminal::start(arguments, 30, 100);
+        terminal.wait("screen", |text| text.contains("isoloss"));
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while terminal.written_in(Duration::from_secs(4)) > 0 {
+            assert!(Instant::now() < deadline, "no rest on\n{}", terminal.text());
+        }
+        // Two scans of the folder, and what a pace is taken over.
+        assert_eq!(
+            terminal.written_in(Duration::from_secs(5)),
+            0,
+            "{arguments:?}"
+        );
+        assert!(!terminal.text().contains("pt/s"), "{}", terminal.text());
+    }
 }

@@ -22,6 +22,7 @@ use crate::session::snapshot::{CheckpointState, Snapshot};
 use crate::session::{Options, Session};
 use crate::weights::recipe::BatchNorm;
 
+use super::options::FrameOption;
 use super::startup;
 use super::watch::{print_lines, show};
 
@@ -42,6 +43,8 @@ pub(super) struct Demo {
     /// Seed of the network and of the samples
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    frames: FrameOption,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -76,7 +79,7 @@ impl Demo {
             batch_norm: BatchNorm::Frozen,
         })?;
         if !self.headless && io::stdout().is_terminal() {
-            return show(&session, &[]);
+            return show(&session, &[], self.frames);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

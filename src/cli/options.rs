@@ -3,9 +3,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::bail;
-use clap::Args;
+use clap::{Args, value_parser};
 
 use crate::data::{Count, Order, Request, Split};
 use crate::landscape::device::{Place, Precision};
@@ -23,6 +24,21 @@ pub(super) struct KeyOption {
     /// The state dict inside a checkpoint, where it is not found by itself
     #[arg(long, value_name = "KEY")]
     pub(super) key: Option<String>,
+}
+
+/// How often the screen is drawn.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct FrameOption {
+    /// Frames a second at most, 1 to 60; none is drawn while nothing changes
+    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = value_parser!(u32).range(1..=60))]
+    fps: u32,
+}
+
+impl FrameOption {
+    /// Least time between two frames.
+    pub(super) fn apart(self) -> Duration {
+        Duration::from_secs(1) / self.fps
+    }
 }
 
 /// Which samples, which model, on what.

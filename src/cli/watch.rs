@@ -14,7 +14,7 @@ use crate::tui::run as screen;
 use crate::tui::theme::ThemeName;
 use crate::weights::recipe::BatchNorm;
 
-use super::options::{KeyOption, MeasureOptions};
+use super::options::{FrameOption, KeyOption, MeasureOptions};
 use super::startup;
 
 #[derive(Debug, Args)]
@@ -31,6 +31,8 @@ pub(super) struct Watch {
     /// What becomes of batch norm's running statistics
     #[arg(long, value_enum, default_value = "frozen")]
     bn: BatchNorm,
+    #[command(flatten)]
+    frames: FrameOption,
 }
 
 impl Watch {
@@ -52,7 +54,7 @@ impl Watch {
                 .into_iter()
                 .map(start)
                 .collect::<io::Result<Vec<_>>>()?;
-            return show(&session, &others);
+            return show(&session, &others, self.frames);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -87,7 +89,11 @@ pub(super) async fn print_lines(
 }
 
 /// The screen, until the user quits; then what was found, on the normal screen.
-pub(super) fn show(session: &Session, others: &[Session]) -> anyhow::Result<()> {
+pub(super) fn show(
+    session: &Session,
+    others: &[Session],
+    frames: FrameOption,
+) -> anyhow::Result<()> {
     let look = Look {
         theme: ThemeName::from_environment(),
         ..Look::default()
@@ -97,9 +103,9 @@ pub(super) fn show(session: &Session, others: &[Session]) -> anyhow::Result<()> 
         .build()?;
     let snapshots = session.snapshots.clone();
     let rivals = others.iter().map(|other| other.snapshots.clone()).collect();
-    let app = runtime.block_on(screen::run(App::new(look), snapshots, rivals, |command| {
-        session.command(command);
-    }))?;
+    let command = |command| session.command(command);
+    let screen = screen::run(App::new(look), snapshots, rivals, frames.apart(), command);
+    let app = runtime.block_on(screen)?;
     println!("{}", summary::sentence(app.snapshot()));
     Ok(())
 }

@@ -62,11 +62,11 @@ impl Levels {
     /// finite do not count; where all are equal there is no level.
     #[must_use]
     pub fn of(scale: Scale, losses: impl IntoIterator<Item = f64>, count: usize) -> Self {
-        let mut sorted: Vec<f64> = losses.into_iter().filter(|l| l.is_finite()).collect();
-        sorted.sort_by(f64::total_cmp);
-        let (Some(&lowest), Some(&highest)) = (sorted.first(), sorted.last()) else {
+        let mut losses: Vec<f64> = losses.into_iter().filter(|l| l.is_finite()).collect();
+        if losses.is_empty() {
             return Self::default();
-        };
+        }
+        let [lowest, highest] = [0.0, 1.0].map(|share| quantile(&mut losses, share));
         let equal = highest - lowest <= EQUAL * highest.abs().max(lowest.abs());
         if equal || !(highest - lowest).is_normal() || count == 0 {
             return Self {
@@ -75,9 +75,9 @@ impl Levels {
             };
         }
         let mut values = match scale {
-            Scale::Log => logarithmic(&sorted, count),
-            Scale::Linear => linear(lowest, quantile(&sorted, TOP), count),
-            Scale::Quantile => quantiles(&sorted, count),
+            Scale::Log => logarithmic(&mut losses, [lowest, highest], count),
+            Scale::Linear => linear(lowest, quantile(&mut losses, TOP), count),
+            Scale::Quantile => quantiles(&mut losses, count),
         };
         // A level that is the lowest loss but for rounding errors has nothing below it.
         let above = lowest + (highest - lowest) * 1e-9;
@@ -152,16 +152,10 @@ fn exact(value: f64) -> String {
 }
 
 /// Distances from the lowest loss in a geometric sequence.
-fn logarithmic(sorted: &[f64], count: usize) -> Vec<f64> {
-    let lowest = sorted[0];
-    let above = |share: f64| quantile(sorted, share) - lowest;
-    let highest = sorted[sorted.len() - 1] - lowest;
-    let top = if above(TOP) > 0.0 {
-        above(TOP)
-    } else {
-        highest
-    };
-    let bottom = above(BOTTOM).clamp(top * FLOOR, top);
+fn logarithmic(losses: &mut [f64], [lowest, highest]: [f64; 2], count: usize) -> Vec<f64> {
+    let [bottom, top] = [BOTTOM, TOP].map(|share| quantile(losses, share) - lowest);
+    let top = if top > 0.0 { top } else { highest - lowest };
+    let bottom = bottom.clamp(top * FLOOR, top);
     let intervals = count.saturating_sub(1).max(1) as f64;
     let ratio = (top / bottom).powf(1.0 / intervals);
     let slack = SLACK * (1.0 - 1.0 / ratio);
@@ -176,16 +170,18 @@ fn linear(lowest: f64, top: f64, count: usize) -> Vec<f64> {
     ticks.into_iter().map(|tick| tick.at).collect()
 }
 
-fn quantiles(sorted: &[f64], count: usize) -> Vec<f64> {
-    let at = |k: usize| quantile(sorted, k as f64 / (count + 1) as f64);
-    (1..=count)
-        .map(|k| rounded(at(k), SLACK * (at(k) - at(k - 1)).min(at(k + 1) - at(k))))
+fn quantiles(losses: &mut [f64], count: usize) -> Vec<f64> {
+    let shares = (0..count + 2).map(|k| k as f64 / (count + 1) as f64);
+    let at: Vec<f64> = shares.map(|share| quantile(losses, share)).collect();
+    at.windows(3)
+        .map(|at| rounded(at[1], SLACK * (at[1] - at[0]).min(at[2] - at[1])))
         .collect()
 }
 
-/// The value below which this share of the sorted values lies; the nearest one below.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    sorted[((sorted.len() - 1) as f64 * share) as usize]
+/// The value below which this share of the values lies; the nearest one below. Puts them in another order.
+fn quantile(values: &mut [f64], share: f64) -> f64 {
+    let rank = ((values.len() - 1) as f64 * share) as usize;
+    *values.select_nth_unstable_by(rank, f64::total_cmp).1
 }
 
 /// The number with the fewest digits that is at most `slack` away.

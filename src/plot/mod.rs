@@ -3,9 +3,11 @@
 //! prints it.
 
 pub mod axis;
+pub mod chart;
 pub mod colormap;
 pub mod contour;
 pub mod graph;
+pub mod key;
 pub mod levels;
 pub mod map;
 pub mod matrix;

@@ -65,6 +65,16 @@ impl Cell {
             ..Self::default()
         }
     }
+
+    /// A heavy sign.
+    #[must_use]
+    pub fn mark(symbol: char, foreground: Option<Rgb>) -> Self {
+        Self {
+            symbol,
+            bold: true,
+            ..Self::ink(foreground)
+        }
+    }
 }
 
 /// Cells in rows, the first row at the top.
@@ -99,6 +109,12 @@ impl Picture {
     /// The rows, from the top.
     pub fn rows(&self) -> impl Iterator<Item = &[Cell]> {
         self.cells.chunks(self.width.max(1))
+    }
+
+    /// The colour behind a cell; none outside, and where it is the terminal's own.
+    #[must_use]
+    pub fn background(&self, column: usize, row: usize) -> Option<Rgb> {
+        self.rows().nth(row)?.get(column)?.background
     }
 
     /// The cell at a column and a row; none outside.

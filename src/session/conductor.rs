@@ -28,7 +28,7 @@ use super::snapshot::{
 use super::study::{Findings, Study};
 use super::{Options, data_finding};
 
-/// Snapshots are published at most this often; a screen draws ten a second.
+/// Snapshots are published at most this often; a screen draws ten a second where it is not told otherwise.
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
 /// The pace of measuring is that of the last few seconds.
 const PACE_OVER: Duration = Duration::from_secs(3);
@@ -136,12 +136,10 @@ impl Conductor {
             };
             match inputs.recv_timeout(wait) {
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(input) => {
-                    self.fold(input);
-                    dirty = true;
-                }
+                Ok(input) => dirty |= self.fold(input),
                 Err(RecvTimeoutError::Timeout) => {}
             }
+            dirty |= self.has_come_to_rest();
             if dirty && published.elapsed() >= PUBLISH_EVERY {
                 self.show_pictures();
                 self.show_progress();
@@ -152,9 +150,17 @@ impl Conductor {
         }
     }
 
-    fn fold(&mut self, input: Input) {
+    /// Whether the pace that was shown last is that of a time gone by.
+    fn has_come_to_rest(&self) -> bool {
+        let rests = (self.pace.back()).is_none_or(|last| last.elapsed() > PACE_OVER);
+        rests && self.snapshot.progress.points_per_second > 0.0
+    }
+
+    /// Folds an input, and tells whether there may be something new to publish: a screen is drawn for
+    /// each snapshot, and a folder in which nothing happens is scanned all the time.
+    fn fold(&mut self, input: Input) -> bool {
         match input {
-            Input::Run(event) => self.run_event(event),
+            Input::Run(event) => return self.run_event(event),
             Input::Reading(Reading::Path {
                 shape,
                 members,
@@ -178,13 +184,19 @@ impl Conductor {
             Input::Broken(reason) => self.notice(reason),
             Input::Stop => {}
         }
+        true
     }
 
-    fn run_event(&mut self, event: RunEvent) {
+    /// Folds what the scanner saw, and tells whether it is new.
+    fn run_event(&mut self, event: RunEvent) -> bool {
+        let mut is_new = true;
         match event {
             RunEvent::Waiting(path) => self.line(&path).state = CheckpointState::Waiting,
             RunEvent::Unreadable { path, reason } => {
-                self.line(&path).state = CheckpointState::Unreadable(reason);
+                let state = CheckpointState::Unreadable(reason);
+                let known = &mut self.line(&path).state;
+                is_new = *known != state;
+                *known = state;
             }
             RunEvent::Settled(checkpoint) => {
                 let line = self.line(&checkpoint.path);
@@ -203,15 +215,21 @@ impl Conductor {
                 self.change.gone.push(path);
             }
             RunEvent::Scanned => {
-                self.snapshot.watching = self.watcher.mode();
+                let watching = self.watcher.mode();
+                is_new = self.snapshot.watching != watching || self.snapshot.trouble.is_some();
+                self.snapshot.watching = watching;
                 self.snapshot.trouble = None;
                 if self.change != Change::default() {
                     let _ = self.to_reader.send(std::mem::take(&mut self.change));
                 }
             }
-            RunEvent::Failed(reason) => self.snapshot.trouble = Some(reason),
+            RunEvent::Failed(reason) => {
+                is_new = self.snapshot.trouble.as_ref() != Some(&reason);
+                self.snapshot.trouble = Some(reason);
+            }
         }
         sort(&mut self.snapshot.checkpoints);
+        is_new
     }
 
     /// The line of a checkpoint, made when it is new.

@@ -11,6 +11,7 @@ use crate::session::snapshot::{Command, Snapshot, Window};
 use crate::session::study::Study;
 
 use super::action::Action;
+use super::pictures::Pictures;
 use super::theme::{Theme, ThemeName};
 use super::view::help::SCROLLS;
 
@@ -156,7 +157,8 @@ const ZOOM: f64 = 1.5;
 const TURN: f64 = 15.0;
 const TILT: f64 = 5.0;
 
-/// The state of the screen. It changes by [`App::update`] and [`App::receive`] alone.
+/// The state of the screen. It changes by [`App::update`] and [`App::receive`] alone; beside it lie the
+/// pictures that were drawn of it.
 #[derive(Clone, Debug, Default)]
 pub struct App {
     live: Arc<Snapshot>,
@@ -181,6 +183,7 @@ pub struct App {
     /// The banner that the user has seen.
     dismissed: Option<String>,
     over: bool,
+    pictures: Pictures,
 }
 
 impl App {
@@ -450,6 +453,11 @@ impl App {
     #[must_use]
     pub fn camera(&self) -> relief::View {
         self.camera
+    }
+
+    /// What was drawn already.
+    pub(super) fn pictures(&self) -> &Pictures {
+        &self.pictures
     }
 
     /// What the other runs of a comparison have found.

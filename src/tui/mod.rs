@@ -12,6 +12,7 @@ mod ascii;
 pub mod keymap;
 pub mod layout;
 mod line;
+mod pictures;
 pub mod render;
 pub mod run;
 pub mod terminal;

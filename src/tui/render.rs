@@ -1,4 +1,4 @@
-//! One frame: the app's state, drawn. Nothing here waits, locks or changes anything.
+//! One frame: the app's state, drawn. Nothing here waits, locks or changes what is shown.
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;

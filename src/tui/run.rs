@@ -15,13 +15,11 @@ use super::app::App;
 use super::keymap;
 use super::terminal::Screen;
 
-/// Frames are at least this far apart.
-const FRAME: Duration = Duration::from_millis(100);
-
 /// Shows a session until the user quits, the terminal is closed or the process is asked to end.
 /// Nothing is drawn while nothing changes. Needs a tokio runtime with I/O and time.
 ///
-/// `rivals` are the other runs of a comparison. `command` passes on what the user asks of the session; it must not wait.
+/// `rivals` are the other runs of a comparison. Frames are at least `apart` from one another. `command` passes
+/// on what the user asks of the session; it must not wait.
 ///
 /// # Errors
 /// The terminal cannot be used any more. It was restored as far as it can be.
@@ -29,6 +27,7 @@ pub async fn run(
     mut app: App,
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
     mut rivals: Vec<watch::Receiver<Arc<Snapshot>>>,
+    apart: Duration,
     command: impl Fn(Command),
 ) -> io::Result<App> {
     let mut signals = Signals::listen()?;
@@ -54,7 +53,7 @@ pub async fn run(
             () = sleep_until(next_frame), if dirty => {
                 screen.draw(&app)?;
                 dirty = false;
-                next_frame = Instant::now() + FRAME;
+                next_frame = Instant::now() + apart;
             }
             () = signals.asked_to_end() => break,
         }

@@ -50,8 +50,9 @@ impl Sheet<'_> {
         let mut raster = Raster::new(self.area.width, self.area.height);
         let mut level_of = vec![0; self.area.width * self.area.height];
         let mut lines: Vec<Vec<Polyline>> = Vec::new();
-        for (index, &level) in self.levels.values().iter().enumerate() {
-            let placed: Vec<Polyline> = isolines(field, level)
+        let traced = isolines(field, self.levels.values());
+        for (index, traced) in traced.into_iter().enumerate() {
+            let placed: Vec<Polyline> = traced
                 .into_iter()
                 .map(|line| line.into_iter().map(|point| self.place(point)).collect())
                 .collect();

@@ -25,6 +25,7 @@ use crate::landscape::survey::spread;
 
 pub use frame::has_axes;
 
+use super::chart::{Chart, Course};
 use super::colormap::Colormap;
 use super::levels::{Levels, Scale};
 use super::picture::{Cell, Picture, Rgb};
@@ -200,25 +201,32 @@ impl MapScene<'_> {
 /// legend, then the axes.
 #[must_use]
 pub fn draw(scene: &MapScene<'_>, width: usize, height: usize) -> Picture {
+    chart(scene, width, height).looked_at(scene.selected)
+}
+
+/// The map as [`draw`] has it, whichever checkpoint is looked at.
+#[must_use]
+pub fn chart(scene: &MapScene<'_>, width: usize, height: usize) -> Chart {
     let mut picture = Picture::new(width, height);
     let area = frame::arrange(scene, width, height);
     if area.width == 0 || area.height == 0 {
-        return picture;
+        return picture.into();
     }
     let sheet = Sheet::new(scene, area);
-    draw_in(&sheet, &mut picture, &path::Trail::of(&sheet));
+    let course = draw_in(&sheet, &mut picture);
     sheet.draw_axes(&mut picture);
     sheet.draw_legend(&mut picture);
-    picture
+    Chart { picture, course }
 }
 
-/// Draws the layers of the plane itself.
-fn draw_in(sheet: &Sheet<'_>, picture: &mut Picture, trail: &path::Trail) {
+/// Draws the layers of the plane itself but for the path, which is still to be inked.
+fn draw_in(sheet: &Sheet<'_>, picture: &mut Picture) -> Course {
+    let trail = path::Trail::of(sheet);
     sheet.draw_ground(picture);
     if sheet.has_lines() {
-        sheet.draw_isolines(picture, trail);
+        sheet.draw_isolines(picture, &trail);
     }
-    sheet.draw_path(picture, trail);
+    sheet.course(picture, &trail)
 }
 
 /// The rectangle of a picture that shows the plane, in cells.
@@ -241,26 +249,25 @@ struct Sheet<'a> {
 
 impl<'a> Sheet<'a> {
     fn new(scene: &'a MapScene<'a>, area: Area) -> Self {
-        let mut sheet = Self::with(scene, area, Levels::default());
-        let losses = sheet
-            .lattice
-            .iter()
-            .flat_map(|field| field.loss.iter().copied());
-        sheet.levels = scene.levels(losses);
+        let mut sheet = Self::without_levels(scene, area);
+        sheet.levels = scene.levels(sheet.losses());
         sheet
     }
 
-    /// With levels that other maps have too.
-    fn with(scene: &'a MapScene<'a>, area: Area, levels: Levels) -> Self {
-        let lattice = scene
-            .backdrop
-            .map(|backdrop| sample(scene, &backdrop, area));
+    /// Still to be given the levels that other maps have too.
+    fn without_levels(scene: &'a MapScene<'a>, area: Area) -> Self {
+        let backdrop = scene.backdrop;
         Self {
             scene,
             area,
-            lattice,
-            levels,
+            lattice: backdrop.map(|backdrop| sample(scene, &backdrop, area)),
+            levels: Levels::default(),
         }
+    }
+
+    fn losses(&self) -> impl Iterator<Item = f64> {
+        let fields = self.lattice.iter();
+        fields.flat_map(|field| field.loss.iter().copied())
     }
 
     fn has_bands(&self) -> bool {

@@ -1,9 +1,8 @@
 //! Several maps side by side, on one colour scale with one legend.
 
-use super::super::levels::Levels;
 use super::super::picture::{Cell, Picture};
 use super::super::title;
-use super::{Area, MapScene, Sheet, draw_in, legend, path::Trail};
+use super::{Area, MapScene, Sheet, draw_in, legend};
 
 /// A cell is twice as high as it is wide, and a panel looks best a little wider than high.
 const ASPECT: f64 = 2.4;
@@ -48,12 +47,12 @@ pub fn draw(panels: &[Panel<'_>], width: usize, height: usize) -> Picture {
         };
         (panel, place)
     });
-    let levels = shared_levels(panels, cells);
     // Every map begins on the same row.
     let titled = places
         .clone()
         .map(|(panel, place)| title_lines(&panel.title, place).len());
     let titled = titled.max().unwrap_or(0);
+    let mut sheets = Vec::new();
     for (panel, place) in places {
         let bold = Cell {
             bold: true,
@@ -68,19 +67,28 @@ pub fn draw(panels: &[Panel<'_>], width: usize, height: usize) -> Picture {
             height: place.height - titled,
             ..place
         };
-        if map.height > 0 {
-            let sheet = Sheet::with(&panel.scene, map, levels.clone());
-            draw_in(&sheet, &mut picture, &Trail::of(&sheet));
+        sheets.push(Sheet::without_levels(&panel.scene, map));
+    }
+    let levels = first.scene.levels(sheets.iter().flat_map(Sheet::losses));
+    for sheet in &mut sheets {
+        sheet.levels = levels.clone();
+        if sheet.area.height > 0 {
+            let course = draw_in(sheet, &mut picture);
+            course.ink(&mut picture, sheet.scene.selected);
         }
     }
-    if right > 0 && height > 2 {
-        let all = Area {
-            left: 0,
-            top: 1,
-            width: width - right,
-            height: height - 1,
-        };
-        Sheet::with(&first.scene, all, levels).draw_legend(&mut picture);
+    let all = Area {
+        left: 0,
+        top: 1,
+        width: width - right,
+        height: height - 1,
+    };
+    let legend = sheets
+        .into_iter()
+        .next()
+        .filter(|_| right > 0 && height > 2);
+    if let Some(sheet) = legend {
+        Sheet { area: all, ..sheet }.draw_legend(&mut picture);
     }
     picture
 }
@@ -102,26 +110,6 @@ fn grid(count: usize, width: usize, height: usize) -> [usize; 2] {
     shapes
         .min_by(|a, b| misfit(*a).total_cmp(&misfit(*b)))
         .unwrap_or([1, 1])
-}
-
-/// Levels for the losses in sight of all panels.
-fn shared_levels(panels: &[Panel<'_>], cells: [usize; 2]) -> Levels {
-    let area = Area {
-        left: 0,
-        top: 0,
-        width: cells[0],
-        height: cells[1],
-    };
-    let fields = panels.iter().filter_map(|panel| {
-        panel
-            .scene
-            .backdrop
-            .map(|backdrop| super::sample(&panel.scene, &backdrop, area))
-    });
-    let losses: Vec<f64> = fields.flat_map(|field| field.loss).collect();
-    panels
-        .first()
-        .map_or_else(Levels::default, |first| first.scene.levels(losses))
 }
 
 #[cfg(test)]

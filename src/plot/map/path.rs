@@ -1,5 +1,6 @@
 //! The path of the run on the map, and the marks on it.
 
+use super::super::chart::{Course, Place, Stroke};
 use super::super::picture::{Cell, Picture, Rgb};
 use super::super::raster::{Marker, Raster};
 use super::{MapScene, Sheet, Tints};
@@ -58,8 +59,8 @@ pub(super) struct Trail {
     /// For each cell the checkpoint to which the newest segment in it leads.
     leads_to: Vec<Option<usize>>,
     /// Cell of each checkpoint that is in sight.
-    stations: Vec<Option<(usize, usize)>>,
-    lowest: Option<(usize, usize)>,
+    stations: Vec<Option<Place>>,
+    lowest: Option<Place>,
 }
 
 impl Trail {
@@ -99,74 +100,69 @@ impl Trail {
 }
 
 impl Sheet<'_> {
-    pub(super) fn draw_path(&self, picture: &mut Picture, trail: &Trail) {
-        for row in 0..self.area.height {
-            for column in 0..self.area.width {
-                let Some(checkpoint) = trail.leads_to[row * self.area.width + column] else {
-                    continue;
-                };
-                if let Some(stroke) = self.scene.marker.stroke(trail.raster.dots(column, row)) {
-                    self.put_trace(picture, (column, row), stroke, checkpoint);
-                }
-            }
+    /// The path over what is drawn below it.
+    pub(super) fn course(&self, picture: &Picture, trail: &Trail) -> Course {
+        let shifted = |(column, row): Place| (self.area.left + column, self.area.top + row);
+        let marks = Marks::of(self.scene.marker);
+        let mut strokes = Vec::new();
+        let mut lead = |place, symbol, checkpoint| {
+            let (column, row) = shifted(place);
+            let background = picture.background(column, row);
+            strokes.push(Stroke {
+                place: (column, row),
+                checkpoint,
+                cells: self.scene.trace(symbol, checkpoint, background),
+            });
+        };
+        for (place, symbol, checkpoint) in self.traces(trail) {
+            lead(place, symbol, checkpoint);
         }
-        self.draw_stations(picture, trail);
+        // Checkpoints that have a cell of their own.
+        for (i, place) in uncrowded(&trail.stations) {
+            lead(place, self.scene.station(marks, i), i);
+        }
+        let marks = self
+            .rivals(marks.rival)
+            .chain(self.scene.marks(&trail.stations, trail.lowest));
+        strokes.extend(marks.map(|(place, cell)| Stroke::mark(shifted(place), cell)));
+        Course {
+            strokes,
+            stations: (trail.stations.iter())
+                .map(|place| place.map(shifted))
+                .collect(),
+            selected: self.scene.selected_mark(),
+        }
     }
 
-    /// Checkpoints that have a cell of their own; then the marks.
-    fn draw_stations(&self, picture: &mut Picture, trail: &Trail) {
-        let marks = Marks::of(self.scene.marker);
-        for (i, place) in uncrowded(&trail.stations) {
-            self.put_trace(picture, place, self.scene.station(marks, i), i);
-        }
-        self.draw_rival(picture, marks.rival);
-        for (place, cell) in self.scene.marks(&trail.stations, trail.lowest) {
-            let Some((column, row)) = place else { continue };
-            picture.put(self.area.left + column, self.area.top + row, cell);
-        }
+    /// The cells that the path crosses, with the checkpoint to which it leads there.
+    fn traces(&self, trail: &Trail) -> impl Iterator<Item = (Place, char, usize)> {
+        let leads_to = trail.leads_to.iter().enumerate();
+        leads_to.filter_map(|(index, checkpoint)| {
+            let (column, row) = (index % trail.width, index / trail.width);
+            let stroke = self.scene.marker.stroke(trail.raster.dots(column, row))?;
+            Some(((column, row), stroke, (*checkpoint)?))
+        })
     }
 
     /// The checkpoints of a second run, in the colour of marks.
-    fn draw_rival(&self, picture: &mut Picture, [first, other, newest]: [char; 3]) {
+    fn rivals(&self, [first, other, newest]: [char; 3]) -> impl Iterator<Item = (Place, Cell)> {
         let rival = self.scene.extras.rival;
         let last = rival.len().saturating_sub(1);
-        for (i, point) in rival.iter().enumerate() {
-            let Some((column, row)) = self.cell(*point) else {
-                continue;
-            };
+        rival.iter().enumerate().filter_map(move |(i, point)| {
             let symbol = match i {
                 i if i == last => newest,
                 0 => first,
                 _ => other,
             };
-            let cell = Cell {
-                symbol,
-                bold: true,
-                ..Cell::ink(self.scene.tints.map(|t| t.mark))
-            };
-            picture.put(self.area.left + column, self.area.top + row, cell);
-        }
-    }
-
-    fn put_trace(
-        &self,
-        picture: &mut Picture,
-        (column, row): (usize, usize),
-        symbol: char,
-        checkpoint: usize,
-    ) {
-        let (column, row) = (self.area.left + column, self.area.top + row);
-        let background = picture.cell_mut(column, row).and_then(|c| c.background);
-        let cell = self.scene.trace(symbol, checkpoint, background);
-        picture.put(column, row, cell);
+            let colour = self.scene.tints.map(|t| t.mark);
+            Some((self.cell(*point)?, Cell::mark(symbol, colour)))
+        })
     }
 }
 
 /// The checkpoints that have no newer one beside them, newest first, with their cells.
-pub(in crate::plot) fn uncrowded(
-    stations: &[Option<(usize, usize)>],
-) -> Vec<(usize, (usize, usize))> {
-    let mut taken: Vec<(usize, (usize, usize))> = Vec::new();
+pub(in crate::plot) fn uncrowded(stations: &[Option<Place>]) -> Vec<(usize, Place)> {
+    let mut taken: Vec<(usize, Place)> = Vec::new();
     for (i, station) in stations.iter().enumerate().rev() {
         let Some((column, row)) = *station else {
             continue;
@@ -182,16 +178,15 @@ pub(in crate::plot) fn uncrowded(
 }
 
 impl MapScene<'_> {
-    /// The marks in the order in which they are put, each with its cell of the picture.
+    /// The marks that are in sight, in the order in which they are put, each with its cell of the picture.
     pub(in crate::plot) fn marks(
         &self,
-        stations: &[Option<(usize, usize)>],
-        lowest: Option<(usize, usize)>,
-    ) -> Vec<(Option<(usize, usize)>, Cell)> {
+        stations: &[Option<Place>],
+        lowest: Option<Place>,
+    ) -> Vec<(Place, Cell)> {
         let marks = Marks::of(self.marker);
         let last = stations.len().saturating_sub(1);
         let station = |i: usize| stations.get(i).copied().flatten();
-        let selected = Some(self.selected).filter(|selected| *selected != last);
         let [path, mark] = [|t: Tints| t.path, |t: Tints| t.mark].map(|of| self.tints.map(of));
         let drops = self.extras.drops.iter();
         let drops = drops.map(|drop| (station(*drop), marks.drop, mark));
@@ -199,17 +194,16 @@ impl MapScene<'_> {
             (station(0), marks.start, path),
             (lowest, marks.lowest, mark),
             (station(last), marks.current, path),
-            (selected.and_then(station), marks.selected, mark),
         ];
-        let all = drops.chain(ranked).map(|(place, symbol, colour)| {
-            let cell = Cell {
-                symbol,
-                bold: true,
-                ..Cell::ink(colour)
-            };
-            (place, cell)
-        });
-        all.collect()
+        let all = drops.chain(ranked);
+        all.filter_map(|(place, symbol, colour)| Some((place?, Cell::mark(symbol, colour))))
+            .collect()
+    }
+
+    /// The mark of the checkpoint that is looked at.
+    pub(in crate::plot) fn selected_mark(&self) -> Cell {
+        let symbol = Marks::of(self.marker).selected;
+        Cell::mark(symbol, self.tints.map(|tints| tints.mark))
     }
 
     /// The sign of a checkpoint: a small one where the map's loss is far from its own.
@@ -229,30 +223,28 @@ impl MapScene<'_> {
             .map_or(0.0, |doubt| doubt.clamp(0.0, 1.0))
     }
 
-    /// A piece of the path that leads to a checkpoint, the fainter the older it is.
+    /// A piece of the path that leads to a checkpoint, the fainter the older it is: as it looks up to the
+    /// checkpoint that is looked at, and after it.
     pub(in crate::plot) fn trace(
         &self,
         symbol: char,
         checkpoint: usize,
         background: Option<Rgb>,
-    ) -> Cell {
+    ) -> [Cell; 2] {
         let last = self.path.len().saturating_sub(1).max(1);
-        let after = checkpoint > self.selected;
-        let share = if after {
-            AFTER
-        } else {
-            OLDEST + (1.0 - OLDEST) * checkpoint as f64 / last as f64
-        };
-        let share = share * (1.0 - 0.5 * self.doubt(checkpoint));
-        let faded = |tints: Tints| {
-            let ground = background.unwrap_or(tints.ground);
-            ground.towards(tints.path, share)
-        };
-        Cell {
-            symbol,
-            bold: !after,
-            dim: after && self.tints.is_none(),
-            ..Cell::ink(self.tints.map(faded))
-        }
+        let kept = OLDEST + (1.0 - OLDEST) * checkpoint as f64 / last as f64;
+        let clear = 1.0 - 0.5 * self.doubt(checkpoint);
+        [(kept, false), (AFTER, true)].map(|(share, after)| {
+            let faded = |tints: Tints| {
+                let ground = background.unwrap_or(tints.ground);
+                ground.towards(tints.path, share * clear)
+            };
+            Cell {
+                symbol,
+                bold: !after,
+                dim: after && self.tints.is_none(),
+                ..Cell::ink(self.tints.map(faded))
+            }
+        })
     }
 }

@@ -20,6 +20,7 @@ mod path;
 #[cfg(test)]
 mod tests;
 
+use super::chart::Chart;
 use super::levels::LABEL_WIDTH;
 use super::map::ground::band_colour;
 use super::map::{Area, Layers, MapScene};
@@ -50,9 +51,15 @@ const LINE: f64 = 0.3;
 /// left out without them.
 #[must_use]
 pub fn draw(scene: &MapScene<'_>, view: View, width: usize, height: usize) -> Picture {
+    chart(scene, view, width, height).looked_at(scene.selected)
+}
+
+/// The relief as [`draw`] has it, whichever checkpoint is looked at.
+#[must_use]
+pub fn chart(scene: &MapScene<'_>, view: View, width: usize, height: usize) -> Chart {
     let mut picture = Picture::new(width, height);
     if width == 0 || height == 0 {
-        return picture;
+        return picture.into();
     }
     let model = Model::new(scene, view, width, height);
     let trail = Trail::of(&model, width, height);
@@ -61,8 +68,8 @@ pub fn draw(scene: &MapScene<'_>, view: View, width: usize, height: usize) -> Pi
     }
     model.draw_lines(&mut picture, &trail);
     model.draw_labels(&mut picture);
-    model.draw_path(&mut picture, &trail);
-    picture
+    let course = model.course(&picture, &trail);
+    Chart { picture, course }
 }
 
 /// What a line of the picture is of.

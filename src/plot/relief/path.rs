@@ -1,5 +1,6 @@
 //! The path of the run on the surface, and the marks on it.
 
+use super::super::chart::{Course, Place, Stroke};
 use super::super::map::path::{Marks, uncrowded};
 use super::super::picture::{Cell, Picture, Rgb};
 use super::super::raster::clip;
@@ -75,13 +76,35 @@ impl Trail {
 }
 
 impl Model<'_> {
-    pub(super) fn draw_path(&self, picture: &mut Picture, trail: &Trail) {
+    /// The path over what is drawn below it.
+    pub(super) fn course(&self, picture: &Picture, trail: &Trail) -> Course {
+        let mut strokes = Vec::new();
         for (column, row, dots, (checkpoint, hidden)) in trail.canvas.cells() {
             if let Some(symbol) = self.scene.marker.stroke(dots) {
-                self.put_trace(picture, (column, row), symbol, checkpoint, hidden);
+                strokes.push(self.stroke(picture, (column, row), symbol, checkpoint, hidden));
             }
         }
-        self.draw_stations(picture);
+        let stations: Vec<_> = (self.scene.path.iter())
+            .map(|point| self.cell(*point))
+            .collect();
+        let symbol = Marks::of(self.scene.marker).checkpoint;
+        for (i, place) in uncrowded(&stations) {
+            let point = self.scene.path.get(i);
+            if point.is_none_or(|point| !self.is_hidden(*point)) {
+                strokes.push(self.stroke(picture, place, symbol, i, false));
+            }
+        }
+        let lowest = self.scene.backdrop.and_then(|backdrop| {
+            let (a, b, _) = backdrop.surface.lowest()?;
+            self.cell([a + backdrop.shift[0], b + backdrop.shift[1]])
+        });
+        let marks = self.scene.marks(&stations, lowest).into_iter();
+        strokes.extend(marks.map(|(place, cell)| Stroke::mark(place, cell)));
+        Course {
+            strokes,
+            stations,
+            selected: self.scene.selected_mark(),
+        }
     }
 
     /// The dots of a segment, where it is within the window; every other one where it is hidden.
@@ -112,54 +135,29 @@ impl Model<'_> {
         }
     }
 
-    fn draw_stations(&self, picture: &mut Picture) {
-        let path = self.scene.path.iter();
-        let stations: Vec<_> = path.map(|point| self.cell(*point)).collect();
-        let lowest = self.scene.backdrop.and_then(|backdrop| {
-            let (a, b, _) = backdrop.surface.lowest()?;
-            self.cell([a + backdrop.shift[0], b + backdrop.shift[1]])
-        });
-        let symbol = Marks::of(self.scene.marker).checkpoint;
-        for (i, place) in uncrowded(&stations) {
-            let hidden = self
-                .scene
-                .path
-                .get(i)
-                .is_some_and(|point| self.is_hidden(*point));
-            if !hidden {
-                self.put_trace(picture, place, symbol, i, false);
-            }
-        }
-        for (place, cell) in self.scene.marks(&stations, lowest) {
-            if let Some((column, row)) = place {
-                picture.put(column, row, cell);
-            }
-        }
-    }
-
-    fn put_trace(
+    fn stroke(
         &self,
-        picture: &mut Picture,
-        (column, row): (usize, usize),
+        picture: &Picture,
+        place: Place,
         symbol: char,
         checkpoint: usize,
         hidden: bool,
-    ) {
-        let background = picture.cell_mut(column, row).and_then(|c| c.background);
-        let cell = self.scene.trace(symbol, checkpoint, background);
+    ) -> Stroke {
+        let background = picture.background(place.0, place.1);
         let behind = background.or(self.scene.tints.map(|tints| tints.ground));
         let faded = |ink: Rgb| behind.map_or(ink, |behind| behind.towards(ink, HIDDEN));
-        let cell = if hidden {
-            Cell {
-                bold: false,
-                dim: self.scene.tints.is_none(),
-                foreground: cell.foreground.map(faded),
-                ..cell
-            }
-        } else {
-            cell
+        let dimmed = |cell: Cell| Cell {
+            bold: false,
+            dim: self.scene.tints.is_none(),
+            foreground: cell.foreground.map(faded),
+            ..cell
         };
-        picture.put(column, row, cell);
+        let cells = self.scene.trace(symbol, checkpoint, background);
+        Stroke {
+            place,
+            checkpoint,
+            cells: if hidden { cells.map(dimmed) } else { cells },
+        }
     }
 
     /// Where a point of the ground (0 to 1 each) lies on the surface; on the ground where there is none.

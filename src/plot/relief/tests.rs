@@ -267,7 +267,8 @@ fn the_path_is_dotted_where_it_is_hidden() {
         let model = Model::new(&scene, view, 60, 24);
         let trail = Trail::of(&model, 60, 24);
         let mut picture = Picture::new(60, 24);
-        model.draw_path(&mut picture, &trail);
+        let course = model.course(&picture, &trail);
+        course.ink(&mut picture, scene.selected);
         dots(&picture).len()
     };
     let (hidden, seen) = (traced(0.0), traced(180.0));

@@ -7,7 +7,7 @@ use ratatui::text::Line;
 use crate::data::Split;
 use crate::landscape::surface::Measure;
 use crate::plot::map::MapScene;
-use crate::plot::map::panels::{Panel, draw};
+use crate::plot::map::panels::Panel;
 use crate::plot::title;
 use crate::run::hyper::Hyper;
 use crate::session::agenda::whole_path;
@@ -62,11 +62,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         let sentence = format!("no loss surface: {reason}");
         render_foot(&sentence, app.theme().warn(), inner, buffer)
     });
-    paint(
-        &draw(&panels, picture.width.into(), picture.height.into()),
-        picture,
-        buffer,
-    );
+    paint(&app.pictures().panels(&panels, picture), picture, buffer);
 }
 
 /// Whether nothing is known that speaks against a plane through both runs.

@@ -9,7 +9,7 @@ use crate::landscape::curvature::Extremes;
 use crate::landscape::surface::{Measure, Surface};
 use crate::landscape::surveyor::CURVATURE_SAMPLES;
 use crate::plot::axis::short;
-use crate::plot::map::{Backdrop, Extras, MapScene, draw};
+use crate::plot::map::{Backdrop, Extras, MapScene};
 use crate::plot::title;
 use crate::session::snapshot::Snapshot;
 use crate::session::study::{CurvatureMap, Findings};
@@ -64,11 +64,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         },
         ..map::scene(app, snapshot, trajectory, window)
     };
-    paint(
-        &draw(&scene, picture.width.into(), picture.height.into()),
-        picture,
-        buffer,
-    );
+    paint(&app.pictures().map(&scene, picture), picture, buffer);
 }
 
 /// Those at the checkpoint, one an item.

@@ -5,7 +5,7 @@ use ratatui::layout::{Alignment, Rect};
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
-use crate::plot::map::{AxisTitle, Backdrop, Extras, MapScene, draw};
+use crate::plot::map::{AxisTitle, Backdrop, Extras, MapScene};
 use crate::session::snapshot::{CheckpointState, Finding, Map, Snapshot, Window};
 use crate::weights::trajectory::Trajectory;
 
@@ -70,11 +70,7 @@ fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
         axes: [random("random 1"), random("random 2")],
         ..scene(app, snapshot, trajectory, window)
     };
-    paint(
-        &draw(&scene, inner.width.into(), inner.height.into()),
-        inner,
-        buffer,
-    );
+    paint(&app.pictures().map(&scene, inner), inner, buffer);
 }
 
 fn title(app: &App, width: u16) -> String {
@@ -132,11 +128,7 @@ pub(crate) fn render_plane(app: &App, area: Rect, buffer: &mut Buffer) {
         extras,
         ..scene(app, snapshot, trajectory, window)
     };
-    paint(
-        &draw(&scene, map.width.into(), map.height.into()),
-        map,
-        buffer,
-    );
+    paint(&app.pictures().map(&scene, map), map, buffer);
 }
 
 /// What the map of a session shows.

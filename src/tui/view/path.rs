@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget};
 
 use crate::plot::axis::short;
-use crate::plot::map::{AxisTitle, MapScene, draw, has_axes};
+use crate::plot::map::{AxisTitle, MapScene, has_axes};
 use crate::session::agenda::whole_path;
 
 use super::super::app::App;
@@ -80,7 +80,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
             Span::styled(" of the variance", faint),
         ]);
         Paragraph::new(vec![caught, Line::styled(rest, faint)]).render(padded(lines), buffer);
-        paint(&draw(&scene, width, height), picture, buffer);
+        paint(&app.pictures().map(&scene, picture), picture, buffer);
     }
 }
 

@@ -4,8 +4,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use crate::plot::relief;
-
 use super::super::app::App;
 use super::{enclosed, frame, map, paint, render_refusal, render_sentence};
 
@@ -30,6 +28,6 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         return render_sentence(app, why, inner, buffer);
     };
     let scene = map::scene(app, snapshot, trajectory, window);
-    let picture = relief::draw(&scene, camera, inner.width.into(), inner.height.into());
+    let picture = app.pictures().relief(&scene, camera, inner);
     paint(&picture, inner, buffer);
 }

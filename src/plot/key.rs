@@ -1,0 +1,131 @@
+//! What a picture is drawn of, bit by bit: of equal keys come equal pictures.
+
+use super::colormap::Colormap;
+use super::map::{AxisTitle, Backdrop, Extras, MapScene, Tints};
+use super::picture::Rgb;
+
+/// All that goes into a picture, kept whole rather than hashed, so that no two are taken for one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Key(Vec<u64>);
+
+impl Key {
+    /// Appends a number; those that are not equal in each bit are different.
+    #[must_use]
+    pub fn number(mut self, number: f64) -> Self {
+        self.0.push(number.to_bits());
+        self
+    }
+
+    /// Appends a count, an index or a case.
+    #[must_use]
+    pub fn count(mut self, count: usize) -> Self {
+        self.0.push(count as u64);
+        self
+    }
+
+    /// Appends numbers and how many they are.
+    #[must_use]
+    pub fn numbers(mut self, numbers: &[f64]) -> Self {
+        self.0.push(numbers.len() as u64);
+        self.0.extend(numbers.iter().map(|number| number.to_bits()));
+        self
+    }
+
+    /// Appends text and how long it is.
+    #[must_use]
+    pub fn text(mut self, text: &str) -> Self {
+        self.0.push(text.len() as u64);
+        self.0.extend(text.bytes().map(u64::from));
+        self
+    }
+
+    /// Appends a scene, but for the checkpoint that is looked at.
+    #[must_use]
+    pub fn scene(self, scene: &MapScene<'_>) -> Self {
+        // Named one by one, so that a field that is added is not left out.
+        let MapScene {
+            x,
+            y,
+            backdrop,
+            path,
+            selected: _,
+            axes,
+            scale,
+            layers,
+            marker,
+            tints,
+            extras,
+        } = scene;
+        let key = self.numbers(x).numbers(y).numbers(path.as_flattened());
+        let key = key.count(*scale as usize).count(*layers as usize);
+        let key = key.count(*marker as usize);
+        let key = axes.iter().fold(key, Self::axis);
+        key.backdrop(backdrop.as_ref())
+            .tints(tints.as_ref())
+            .extras(extras)
+    }
+
+    fn axis(self, AxisTitle { name, share }: &AxisTitle) -> Self {
+        self.text(name).numbers(share.as_slice())
+    }
+
+    /// Of the surface what pictures show of it: where it was measured, and the losses.
+    fn backdrop(self, backdrop: Option<&Backdrop<'_>>) -> Self {
+        let Some(Backdrop {
+            surface,
+            shift,
+            stale,
+        }) = backdrop
+        else {
+            return self.count(0);
+        };
+        let mut key = (self.count(1).numbers(surface.x()).numbers(surface.y()))
+            .number(surface.tolerance())
+            .numbers(shift)
+            .count(usize::from(*stale));
+        let (columns, rows) = (surface.x().len(), surface.y().len());
+        for at in (0..rows).flat_map(|j| (0..columns).map(move |i| (i, j))) {
+            match surface.get(at.0, at.1) {
+                Some(measure) => key.0.extend([1, measure.loss.to_bits()]),
+                None => key.0.push(0),
+            }
+        }
+        key
+    }
+
+    fn tints(self, tints: Option<&Tints>) -> Self {
+        let Some(Tints {
+            colormap,
+            ground,
+            text,
+            faint,
+            path,
+            mark,
+        }) = tints
+        else {
+            return self.count(0);
+        };
+        let colours = [ground, text, faint, path, mark];
+        let key = self.count(1).colormap(*colormap);
+        colours.into_iter().fold(key, |key, Rgb(r, g, b)| {
+            key.count(u32::from_be_bytes([0, *r, *g, *b]) as usize)
+        })
+    }
+
+    fn colormap(self, colormap: Colormap) -> Self {
+        self.count(colormap as usize)
+    }
+
+    fn extras(self, extras: &Extras<'_>) -> Self {
+        let Extras {
+            doubts,
+            drops,
+            rival,
+            of,
+        } = extras;
+        let key = self.numbers(doubts).numbers(rival.as_flattened());
+        let key = key.count(drops.len());
+        let key = drops.iter().fold(key, |key, drop| key.count(*drop));
+        key.count(usize::from(of.is_some())).text(of.unwrap_or(""))
+    }
+}
