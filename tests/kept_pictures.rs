@@ -48,6 +48,12 @@ fn snapshots() -> Vec<Arc<Snapshot>> {
         let path = synthetic::trajectory(24);
         snapshot.trajectory = Some(Arc::new(path));
     };
+    // In the midst of the path, so that its window stays.
+    let bent = |snapshot: &mut Snapshot| {
+        let mut path = synthetic::trajectory(25);
+        path.coordinates[16] = path.coordinates[19];
+        snapshot.trajectory = Some(Arc::new(path));
+    };
     let all = [
         synthetic::path_only(0),
         synthetic::path_only(2),
@@ -60,8 +66,10 @@ fn snapshots() -> Vec<Arc<Snapshot>> {
         of_map(&|map| map.stale = true),
         of_map(&|map| map.surface = map.surface.clone().with_tolerance(1.0)),
         changed(&shorter),
+        changed(&bent),
         changed(&|snapshot| snapshot.checkpoints[12].truth = None),
         changed(&|snapshot| snapshot.hyper.truncate(10)),
+        changed(&|snapshot| snapshot.hyper[14] = snapshot.hyper[15].clone()),
         changed(&|snapshot| snapshot.shadow = None),
         changed(&|snapshot| snapshot.run = "runs/other".into()),
         changed(&|snapshot| snapshot.progress.done += 1),
@@ -101,7 +109,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn no_kept_picture_is_stale(
