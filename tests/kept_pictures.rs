@@ -69,7 +69,7 @@ fn snapshots() -> Vec<Arc<Snapshot>> {
         changed(&bent),
         changed(&|snapshot| snapshot.checkpoints[12].truth = None),
         changed(&|snapshot| snapshot.hyper.truncate(10)),
-        changed(&|snapshot| snapshot.hyper[14] = snapshot.hyper[15].clone()),
+        changed(&|snapshot| snapshot.hyper[14] = snapshot.hyper[15]),
         changed(&|snapshot| snapshot.shadow = None),
         changed(&|snapshot| snapshot.run = "runs/other".into()),
         changed(&|snapshot| snapshot.progress.done += 1),
