@@ -101,10 +101,9 @@ impl EffortOptions {
     /// How many of so many samples are measured everywhere; none where all are.
     fn few(self, samples: usize) -> Option<usize> {
         let few = match self.fidelity {
-            Some(Count::All) => samples,
             Some(Count::At(few)) => few,
             None if samples >= MANY && !self.exact => FEW,
-            None => samples,
+            Some(Count::All) | None => samples,
         };
         Some(few).filter(|few| *few < samples)
     }

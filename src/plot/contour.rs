@@ -112,7 +112,9 @@ fn neighbours(segments: &[(Edge, Edge)]) -> Vec<(Edge, Neighbours)> {
     both.sort_by_key(|pair| pair.0);
     let at_one = both.chunk_by(|a, b| a.0 == b.0).map(|pairs| {
         let mut neighbours = Neighbours::default();
-        pairs.iter().for_each(|pair| neighbours.push(pair.1));
+        for pair in pairs {
+            neighbours.push(pair.1);
+        }
         (pairs[0].0, neighbours)
     });
     at_one.collect()

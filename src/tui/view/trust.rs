@@ -144,7 +144,7 @@ fn error(app: &App) -> Option<Line<'static>> {
     let snapshot = app.snapshot();
     let points = snapshot.map.as_ref()?.surface.measured();
     let value = format!("±{}", facts::percent(snapshot.progress.error?));
-    let rest = format!(", {points} points measured");
+    let rest = format!(", {points} points");
     Some(row(app, "map error", (value, Style::new()), rest))
 }
 
