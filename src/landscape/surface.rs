@@ -126,13 +126,13 @@ impl Surface {
             .map(|(index, measure)| (self.x[index % columns], self.y[index / columns], measure))
     }
 
-    /// How much the map misleads about a checkpoint: |z̃ − z| as a share of the range of measured
-    /// log-loss, where z is the checkpoint's own and z̃ that of its projection (math.md 11). Not a
-    /// number where either is none.
+    /// How much the map misleads about a checkpoint of a loss of its own and one of its projection:
+    /// |z̃ − z| as a share of the range of measured log-loss, where z is that of its own and z̃ that of
+    /// the projection (math.md 11). Not a number where either is none.
     #[must_use]
-    pub fn doubt(&self, own: f64, on_plane: f64) -> f64 {
+    pub fn doubt(&self) -> impl Fn(f64, f64) -> f64 + use<> {
         let [min, max] = self.range();
-        (log_loss(on_plane) - log_loss(own)).abs() / (max - min)
+        move |own, on_plane| (log_loss(on_plane) - log_loss(own)).abs() / (max - min)
     }
 
     /// Lowest and highest log-loss that was measured.

@@ -222,7 +222,8 @@ impl Report {
             [lines.first(), lines.last()].map(|end| end.copied().unwrap_or_default())
         };
         let path: Vec<[f64; 2]> = self.path.iter().map(|point| [point.x, point.y]).collect();
-        let doubt = |point: &PathPoint| self.grid.doubt(point.loss, point.plane_loss);
+        let doubt = self.grid.doubt();
+        let doubt = |point: &PathPoint| doubt(point.loss, point.plane_loss);
         let doubts: Vec<f64> = self.path.iter().map(doubt).collect();
         let is_origin = |point: &PathPoint| point.step == self.origin;
         let printed = PrintedMap {

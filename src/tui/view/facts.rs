@@ -1,5 +1,7 @@
 //! Numbers of a snapshot in the words of the screen.
 
+use std::collections::HashMap;
+
 use crate::landscape::surface::Measure;
 use crate::plot::axis::short;
 use crate::run::hyper;
@@ -53,22 +55,26 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
+/// A number of each checkpoint of the path; not a number where it is not known.
+pub(crate) fn of_path(
+    snapshot: &Snapshot,
+    number: impl Fn(&CheckpointLine) -> Option<f64>,
+) -> Vec<f64> {
+    let lines = snapshot.checkpoints.iter();
+    let lines: HashMap<u64, &CheckpointLine> =
+        lines.filter_map(|line| Some((line.step?, line))).collect();
+    let steps = snapshot.trajectory.iter().flat_map(|path| &path.steps);
+    let known = steps.map(|step| lines.get(step).and_then(|line| number(line)));
+    known.map(|known| known.unwrap_or(f64::NAN)).collect()
+}
+
 /// How much the map misleads about each checkpoint of the path; not a number where that is not known.
 pub(crate) fn doubts(snapshot: &Snapshot) -> Vec<f64> {
-    let steps = snapshot
-        .trajectory
-        .as_ref()
-        .map_or(&[][..], |path| &path.steps);
     let map = snapshot.map.as_ref().filter(|map| !map.stale);
-    let doubt = |step: &u64| {
-        let mut lines = snapshot.checkpoints.iter();
-        let line = lines.find(|line| line.step == Some(*step))?;
-        Some(map?.surface.doubt(line.truth?.loss, line.on_plane?.loss))
-    };
-    steps
-        .iter()
-        .map(|step| doubt(step).unwrap_or(f64::NAN))
-        .collect()
+    let doubt = map.map(|map| map.surface.doubt());
+    of_path(snapshot, |line| {
+        Some(doubt.as_ref()?(line.truth?.loss, line.on_plane?.loss))
+    })
 }
 
 /// Where on the path the learning rate fell.

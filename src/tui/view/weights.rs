@@ -163,15 +163,7 @@ fn render_sharpness(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buf
         return;
     }
     let steps = steps(snapshot);
-    let of = |step: &f64| {
-        let mut lines = snapshot.checkpoints.iter();
-        let line = lines.find(|line| line.step.is_some_and(|own| own as f64 == *step))?;
-        Some(line.critical?.sharpness())
-    };
-    let sharpness: Vec<f64> = steps
-        .iter()
-        .map(|step| of(step).unwrap_or(f64::NAN))
-        .collect();
+    let sharpness = facts::of_path(snapshot, |line| Some(line.critical?.sharpness()));
     let curve = Curve {
         x: &steps,
         y: &sharpness,
