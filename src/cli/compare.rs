@@ -14,10 +14,10 @@ use crate::weights::direction;
 use crate::weights::member::Member;
 
 use super::measure::Measured;
-use super::options::{KeyOption, LINES, MeasureOptions, Steps, open_run};
+use super::options::{KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run};
 use super::output::{OutputOptions, Usage};
 use super::progress;
-use super::scene::{EffortOptions, GridOptions, PlaneKind, PlaneOptions, Scene};
+use super::scene::{EffortOptions, GridOptions, PlaneOptions, Scene};
 
 /// More panels than this cannot be read.
 const MOST: usize = 6;

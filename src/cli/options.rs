@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::bail;
-use clap::{Args, value_parser};
+use clap::{Args, ValueEnum, value_parser};
 
 use crate::data::{Count, Order, Request, Split};
 use crate::landscape::device::{Place, Precision};
@@ -39,6 +39,15 @@ impl FrameOption {
     pub(super) fn apart(self) -> Duration {
         Duration::from_secs(1) / self.fps
     }
+}
+
+/// Which directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlaneKind {
+    /// The two principal components of the run's path
+    Pca,
+    /// Two random directions, normalized by the weights
+    Random,
 }
 
 /// Which samples, which model, on what.

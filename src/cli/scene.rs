@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::ProgressBar;
 
 use crate::data::Count;
@@ -24,16 +24,8 @@ use crate::weights::recipe::{BatchNorm, Directions, Plane, Recipe};
 use crate::weights::{direction, plane};
 
 use super::measure::{Measured, origin};
-use super::options::{Axis, KeyOption, LINES, MeasureOptions, Steps, count, open_run};
+use super::options::{Axis, KeyOption, LINES, MeasureOptions, PlaneKind, Steps, count, open_run};
 use super::trajectory::{ReadPath, read_path};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum PlaneKind {
-    /// The two principal components of the run's path
-    Pca,
-    /// Two random directions, normalized by the weights
-    Random,
-}
 
 /// Which plane.
 #[derive(Clone, Debug, Args)]

@@ -11,9 +11,8 @@ use crate::weights::path::RunPath;
 use crate::weights::shadow;
 
 use super::notice;
-use super::options::{KeyOption, Steps, open_run};
+use super::options::{KeyOption, PlaneKind, Steps, open_run};
 use super::output::OutputOptions;
-use super::scene::PlaneKind;
 
 #[derive(Debug, Args)]
 pub(super) struct Trajectory {

@@ -1,5 +1,9 @@
 //! Loss on crossings of lines, ready to be drawn.
 
+use super::interpolate::interval;
+use super::refine::Estimate;
+use super::surface::{Surface, from_log_loss, log_loss};
+
 /// How a value of a [`Field`] came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
@@ -23,4 +27,48 @@ pub struct Field {
     pub loss: Vec<f64>,
     /// How each value came about.
     pub origin: Vec<Origin>,
+}
+
+impl Surface {
+    /// Loss at the crossings of any lines (ascending), interpolated in log-loss
+    /// without inventing extrema; outside the grid everything is unknown.
+    #[must_use]
+    pub fn sample(&self, x: &[f64], y: &[f64]) -> Field {
+        let loss = self.nodes(|measure| log_loss(measure.loss)).at(x, y);
+        Field {
+            x: loss.x,
+            y: loss.y,
+            loss: loss.z.into_iter().map(from_log_loss).collect(),
+            origin: origins(self, x, y),
+        }
+    }
+}
+
+/// How the values at the crossings of lines come about, entry `j * x.len() + i`.
+fn origins(surface: &Surface, x: &[f64], y: &[f64]) -> Vec<Origin> {
+    let [width, height] = [surface.x(), surface.y()].map(|lines| lines.len().saturating_sub(1));
+    let rests = Estimate::of(surface).rests(width, height);
+    // The far border belongs to the last gaps.
+    let place = |lines: &[f64], gaps: usize, at: f64| {
+        let (place, _) = interval(lines, at)?;
+        gaps.checked_sub(1).map(|last| place.min(last))
+    };
+    let columns: Vec<Option<usize>> = (x.iter())
+        .map(|&at| place(surface.x(), width, at))
+        .collect();
+    let mut origins = Vec::with_capacity(x.len() * y.len());
+    for &at in y {
+        let row = place(surface.y(), height, at);
+        origins.extend(columns.iter().map(|column| {
+            let rests = column
+                .zip(row)
+                .and_then(|(column, row)| rests[row * width + column]);
+            match rests {
+                Some(true) => Origin::Measured,
+                Some(false) => Origin::Predicted,
+                None => Origin::Unknown,
+            }
+        }));
+    }
+    origins
 }

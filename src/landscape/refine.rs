@@ -11,8 +11,6 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::field::Origin;
-use super::interpolate::interval;
 use super::surface::{Surface, log_loss};
 use super::survey;
 
@@ -125,39 +123,17 @@ impl Estimate {
         points
     }
 
-    /// How the values at the crossings of other lines come about, entry `j * x.len() + i`.
-    #[must_use]
-    pub fn origins(&self, surface: &Surface, x: &[f64], y: &[f64]) -> Vec<Origin> {
-        let width = surface.x().len().saturating_sub(1);
-        let height = surface.y().len().saturating_sub(1);
-        let mut ground = vec![Origin::Unknown; width * height];
+    /// For each gap between the grid's neighbouring columns and rows, entry row · width + column, whether it
+    /// rests; none where nothing is known yet.
+    pub(super) fn rests(&self, width: usize, height: usize) -> Vec<Option<bool>> {
+        let mut ground = vec![None; width * height];
         for cell in &self.cells {
-            let origin = if cell.asks(self.tolerance) {
-                Origin::Predicted
-            } else {
-                Origin::Measured
-            };
+            let rests = !cell.asks(self.tolerance);
             for row in cell.rows[0]..cell.rows[1] {
-                ground[row * width..][cell.columns[0]..cell.columns[1]].fill(origin);
+                ground[row * width..][cell.columns[0]..cell.columns[1]].fill(Some(rests));
             }
         }
-        // The far border belongs to the last cells.
-        let place = |lines: &[f64], cells: usize, at: f64| {
-            let (place, _) = interval(lines, at)?;
-            cells.checked_sub(1).map(|last| place.min(last))
-        };
-        let columns: Vec<Option<usize>> = (x.iter())
-            .map(|&at| place(surface.x(), width, at))
-            .collect();
-        let mut origins = Vec::with_capacity(x.len() * y.len());
-        for &at in y {
-            let row = place(surface.y(), height, at);
-            origins.extend(columns.iter().map(|column| match (column, row) {
-                (Some(column), Some(row)) => ground[row * width + column],
-                _ => Origin::Unknown,
-            }));
-        }
-        origins
+        ground
     }
 }
 

@@ -1,8 +1,6 @@
 //! The loss on a plane: what was measured on a nested grid, and what may be drawn between.
 
-use super::field::Field;
 use super::interpolate::Nodes;
-use super::refine::Estimate;
 use super::survey;
 
 /// Mean loss and fraction correct of the fixed samples at one point. The loss may be not finite.
@@ -144,19 +142,6 @@ impl Surface {
         })
     }
 
-    /// Loss at the crossings of any lines (ascending), interpolated in log-loss
-    /// without inventing extrema; outside the grid everything is unknown.
-    #[must_use]
-    pub fn sample(&self, x: &[f64], y: &[f64]) -> Field {
-        let loss = self.nodes(|measure| log_loss(measure.loss)).at(x, y);
-        Field {
-            x: loss.x,
-            y: loss.y,
-            loss: loss.z.into_iter().map(from_log_loss).collect(),
-            origin: Estimate::of(self).origins(self, x, y),
-        }
-    }
-
     /// Fraction correct at the crossings of other lines, likewise; entry `j * x.len() + i`.
     #[must_use]
     pub fn sample_accuracy(&self, x: &[f64], y: &[f64]) -> Vec<f64> {
@@ -165,7 +150,7 @@ impl Surface {
 
     /// What was measured on the finest level that has been begun, and between it what the coarser
     /// levels predict.
-    fn nodes(&self, value: impl Fn(Measure) -> f64) -> Nodes {
+    pub(super) fn nodes(&self, value: impl Fn(Measure) -> f64) -> Nodes {
         self.hierarchy(value, |_, _, _| {})
     }
 

@@ -10,7 +10,7 @@ use pulp::{Simd, WithSimd};
 
 use super::blocked::Blocked;
 use super::pool::Image;
-use super::simd::Level;
+use super::simd::{Level, relu};
 
 /// Input channels from which on Winograd's products pay: at 32 they only draw level.
 const MANY: usize = 64;
@@ -225,11 +225,4 @@ fn strip<S: Simd, const P: usize, const V: usize, const STRIDE: usize>(
         }
     }
     *sums = acc;
-}
-
-/// max(x, 0) that lets NaN through.
-#[inline(always)]
-pub(super) fn relu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    let zero = simd.splat_f32s(0.0);
-    simd.select_f32s(simd.less_than_or_equal_f32s(x, zero), zero, x)
 }

@@ -2,8 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::conv::relu;
-use super::simd::Level;
+use super::simd::{Level, relu};
 
 /// Vectors beside one another: one row of `stride` numbers each.
 #[derive(Clone, Copy)]

@@ -4,8 +4,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::blocked::Blocked;
-use super::conv::relu;
-use super::simd::Level;
+use super::simd::{Level, relu};
 use crate::model::ops::Pool;
 
 /// A blocked image, or some of them one after another, with its extents.

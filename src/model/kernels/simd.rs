@@ -61,3 +61,10 @@ impl Level {
         self.run(Lanes)
     }
 }
+
+/// max(x, 0) that lets NaN through.
+#[inline(always)]
+pub(super) fn relu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let zero = simd.splat_f32s(0.0);
+    simd.select_f32s(simd.less_than_or_equal_f32s(x, zero), zero, x)
+}

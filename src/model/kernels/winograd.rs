@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::conv::{Conv, relu};
+use super::conv::Conv;
 use super::dense::{Dense, Rows};
-use super::simd::Level;
+use super::simd::{Level, relu};
 
 /// Numbers in the widest vector.
 pub(super) const WIDEST: usize = 16;
