@@ -54,7 +54,7 @@ fn snapshots() -> Vec<Arc<Snapshot>> {
         path.coordinates[16] = path.coordinates[19];
         snapshot.trajectory = Some(Arc::new(path));
     };
-    let all = [
+    let all = vec![
         synthetic::path_only(0),
         synthetic::path_only(2),
         synthetic::snapshot(),
@@ -69,13 +69,13 @@ fn snapshots() -> Vec<Arc<Snapshot>> {
         changed(&bent),
         changed(&|snapshot| snapshot.checkpoints[12].truth = None),
         changed(&|snapshot| snapshot.hyper.truncate(10)),
-        changed(&|snapshot| snapshot.hyper[14] = snapshot.hyper[15].clone()),
+        changed(&|snapshot| snapshot.hyper[14] = snapshot.hyper[15]),
         changed(&|snapshot| snapshot.shadow = None),
         changed(&|snapshot| snapshot.run = "runs/other".into()),
         changed(&|snapshot| snapshot.progress.done += 1),
         changed(&|snapshot| snapshot.notices.push("a worker is gone".into())),
     ];
-    all.map(Arc::new).into()
+    all.into_iter().map(Arc::new).collect()
 }
 
 fn happen(app: &mut App, event: &Event, snapshots: &[Arc<Snapshot>]) {
