@@ -998,7 +998,7 @@ fn what_was_asked_for_in_vain_is_repeated() {
 fn frames_a_second_are_from_1_to_60() {
     for command in ["watch", "demo"] {
         for fps in ["0", "61", "ten"] {
-            let error = refusal(&[command, "--fps", fps, "run"], 2);
+            let error = refusal(&[command, "--fps", fps], 2);
             assert!(error.contains("--fps <COUNT>"), "{command} {fps}: {error}");
         }
     }

@@ -127,7 +127,6 @@ impl Surface {
     /// How much the map misleads about a checkpoint of a loss of its own and one of its projection:
     /// |z̃ − z| as a share of the range of measured log-loss, where z is that of its own and z̃ that of
     /// the projection (math.md 11). Not a number where either is none.
-    #[must_use]
     pub fn doubt(&self) -> impl Fn(f64, f64) -> f64 + use<> {
         let [min, max] = self.range();
         move |own, on_plane| (log_loss(on_plane) - log_loss(own)).abs() / (max - min)
