@@ -1003,3 +1003,51 @@ fn frames_a_second_are_from_1_to_60() {
         }
     }
 }
+
+#[test]
+fn few_samples_everywhere_and_all_at_a_few_points_are_an_estimate_of_all() {
+    let checkpoint = fixture("digits-run/step_0240.safetensors");
+    let surface = |samples: &'static str, more: &[&'static str]| {
+        let range = ["--x=-1:1:17", "--y=-1:1:17", "--data", "digits"];
+        let arguments = ["surface", &checkpoint, "--samples", samples];
+        [&arguments[..], &range, more].concat()
+    };
+    let losses = |samples: &'static str, more: &[&'static str]| -> Vec<Vec<f64>> {
+        let found = json(&surface(samples, &[more, &["--format", "json"]].concat()));
+        let row = |row: &serde_json::Value| -> Vec<f64> {
+            array(row)
+                .iter()
+                .map(|loss| loss.as_f64().unwrap())
+                .collect()
+        };
+        array(&found["loss"]).iter().map(row).collect()
+    };
+    let all = losses("300", &["--exact"]);
+    let (estimate, few) = (
+        losses("300", &["--fidelity", "60"]),
+        losses("60", &["--exact"]),
+    );
+    let off = |found: &[Vec<f64>]| -> f64 {
+        let pairs = found.iter().flatten().zip(all.iter().flatten());
+        pairs
+            .map(|(found, all)| (found / all).ln().abs())
+            .sum::<f64>()
+            / 289.0
+    };
+    assert!(
+        off(&estimate) < off(&few) / 3.0,
+        "{} {}",
+        off(&estimate),
+        off(&few)
+    );
+    for (i, j) in [(0, 0), (8, 8), (4, 12)] {
+        assert_eq!(estimate[j][i], all[j][i], "there all samples were measured");
+    }
+    let text = stdout(&surface("300", &["--fidelity", "60"]));
+    assert!(
+        text.contains("an estimate: 60 samples everywhere, all at "),
+        "{text}"
+    );
+    let refused = refusal(&surface("300", &["--fidelity", "60", "--exact"]), 2);
+    assert!(refused.contains("--exact"), "{refused}");
+}
