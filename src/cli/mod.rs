@@ -2,6 +2,7 @@
 
 mod average;
 mod compare;
+mod completions;
 mod demo;
 mod hessian;
 mod inspect;
@@ -61,6 +62,8 @@ enum Command {
     Sharpness(sharpness::Sharpness),
     /// Tensors, shapes, norms, step, the architecture that was recognized and why
     Inspect(inspect::Inspect),
+    /// A completion script of the command line, or its manual page
+    Completions(completions::Completions),
     /// The training process of `demo`
     #[command(hide = true)]
     DemoTrain(demo::DemoTrain),
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Sharpness(command) => command.run(),
         Command::Line(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Completions(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
