@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 
-use crate::landscape::device::{Compute, Place, Precision};
+use crate::landscape::crew;
+use crate::landscape::device::{Place, Precision};
 use crate::model::kernels::simd::Level;
 use crate::report;
 use crate::report::doctor::{Device, Report, Run, Terminal};
@@ -137,7 +138,5 @@ fn device(place: Place) -> Device {
 
 /// The name of the device that opens for this one, or why none does.
 fn became(place: Place) -> Result<String, String> {
-    Compute::open(place, Precision::default(), None)
-        .map(|(_, place)| place.to_string())
-        .map_err(|error| error.to_string())
+    crew::open(place, Precision::default(), None).map(|(_, became)| became.to_string())
 }
