@@ -10,7 +10,7 @@ mod program;
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use program::{fixture, json, program, refusal, run};
 
@@ -994,14 +994,254 @@ fn what_was_asked_for_in_vain_is_repeated() {
     assert!(!said.contains("PyTorch"), "{said}");
 }
 
+/// The commands that `--help` tells of.
+fn commands() -> Vec<String> {
+    let help = stdout(&["--help"]);
+    let list = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let names = list.take_while(|line| !line.is_empty()).filter_map(|line| {
+        let name = line.strip_prefix("  ")?.split(' ').next()?;
+        (!name.is_empty() && name != "help").then(|| name.to_owned())
+    });
+    names.collect()
+}
+
 #[test]
-fn frames_a_second_are_from_1_to_60() {
-    for command in ["watch", "demo"] {
-        for fps in ["0", "61", "ten"] {
-            let error = refusal(&[command, "--fps", fps], 2);
-            assert!(error.contains("--fps <COUNT>"), "{command} {fps}: {error}");
+fn shells_complete_every_command_and_no_hidden_one() {
+    let known = commands();
+    assert!(known.len() > 10 && known.contains(&"surface".into()));
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = stdout(&["completions", shell]);
+        for name in &known {
+            assert!(script.contains(name), "{shell} lacks {name}");
         }
+        assert!(!script.contains("demo-train"), "{shell}");
     }
+    assert!(
+        refusal(&["completions", "dos"], 2).contains("bash, zsh, fish, powershell, elvish, man")
+    );
+}
+
+#[test]
+fn bash_takes_its_script_and_completes_with_it() {
+    if Command::new("bash").arg("--version").output().is_err() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("isoloss.bash");
+    fs::write(&script, stdout(&["completions", "bash"])).unwrap();
+    let bash = |arguments: &[&str]| {
+        let mut command = Command::new("bash");
+        let output = command.args(arguments).arg(&script).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && stderr.is_empty(), "{stderr}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    bash(&["-n"]);
+    let ask = "source \"$0\"; COMP_WORDS=(isoloss ''); COMP_CWORD=1; _isoloss isoloss '' isoloss; \
+               printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let offered = bash(&["-c", ask]);
+    for name in commands() {
+        assert!(
+            offered.lines().any(|word| word == name),
+            "{name}: {offered}"
+        );
+    }
+}
+
+#[test]
+fn the_manual_has_a_page_of_every_command() {
+    let pages = stdout(&["completions", "man"]);
+    assert!(pages.contains(".TH isoloss 1"), "{pages}");
+    for name in commands() {
+        let title = format!(".TH isoloss-{name} 1");
+        let listed = format!("isoloss\\-{name}(1)");
+        assert!(pages.contains(&title) && pages.contains(&listed), "{name}");
+    }
+    assert!(pages.contains("\\-\\-relief") && !pages.contains("demo\\-train"));
+}
+
+/// What `doctor` prints of a fact.
+fn fact<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
+    let of = |line: &'a str| Some(line.strip_prefix(name)?.strip_prefix("  ")?.trim_start());
+    text.lines().filter_map(of).collect()
+}
+
+#[test]
+fn doctor_tells_of_a_good_run() {
+    let run = fixture("digits-run");
+    let text = stdout(&["doctor", &run]);
+    assert_eq!(fact(&text, "version"), [env!("CARGO_PKG_VERSION")]);
+    assert!(fact(&text, "stdout")[0].starts_with("no terminal"));
+    assert!(fact(&text, "glyphs")[0].contains('⣿'));
+    let checkpoints = fact(&text, "checkpoints")[0];
+    assert!(
+        checkpoints.starts_with("25, the last one step 240: "),
+        "{text}"
+    );
+    assert!(checkpoints.ends_with("step_0240.safetensors"), "{text}");
+    assert!(fact(&text, "left out").is_empty(), "{text}");
+    assert_eq!(fact(&text, "cpu"), ["opens"]);
+    assert!(fact(&text, "log")[0].ends_with("isoloss.log"));
+    let found = text
+        .lines()
+        .map(|line| line.chars().nth("checkpoints  ".len()));
+    assert!(
+        found.clone().all(|first| first.is_some_and(|c| c != ' ')),
+        "{text}"
+    );
+}
+
+#[test]
+fn doctor_tells_what_the_environment_makes_of_the_screen() {
+    let terminal = |variables: &[(&str, &str)]| {
+        let mut command = program();
+        for name in [
+            "COLORTERM",
+            "NO_COLOR",
+            "LC_ALL",
+            "LC_CTYPE",
+            "TMUX",
+            "SSH_CONNECTION",
+        ] {
+            command.env_remove(name);
+        }
+        command.envs(variables.iter().copied());
+        let output = command
+            .args(["doctor", "--format", "json"])
+            .output()
+            .unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(report["run"].is_null() && output.status.success());
+        report["terminal"].clone()
+    };
+    let bare = terminal(&[
+        ("TERM", "xterm"),
+        ("LANG", "C"),
+        ("SSH_CONNECTION", "::1 9 ::1 22"),
+    ]);
+    assert_eq!(
+        (&bare["theme"], &bare["sent_bits"]),
+        (&"dark".into(), &24.into())
+    );
+    assert_eq!(bare["promised_colours"], 8);
+    assert_eq!(
+        (&bare["text_marker"], &bare["utf8"]),
+        (&"ascii".into(), &false.into())
+    );
+    assert_eq!(bare["within"], serde_json::json!(["ssh"]));
+    assert!(bare["environment"]["COLORTERM"].is_null());
+    let rich = terminal(&[
+        ("COLORTERM", "truecolor"),
+        ("LANG", "C.UTF-8"),
+        ("NO_COLOR", "1"),
+    ]);
+    assert_eq!(
+        (&rich["theme"], &rich["sent_bits"]),
+        (&"mono".into(), &0.into())
+    );
+    assert_eq!(rich["promised_colours"], 65535);
+    assert_eq!(
+        (&rich["text_marker"], &rich["utf8"]),
+        (&"braille".into(), &true.into())
+    );
+    assert_eq!(rich["environment"]["COLORTERM"], "truecolor");
+}
+
+#[test]
+fn doctor_json_has_the_fields_that_programs_rely_on() {
+    let run = fixture("digits-run");
+    let text = stdout(&["doctor", &run, "--format", "json"]);
+    let names = [
+        "version",
+        "terminal",
+        "stdout_is_terminal",
+        "size",
+        "environment",
+        "theme",
+        "sent_bits",
+        "promised_colours",
+        "screen_marker",
+        "text_marker",
+        "utf8",
+        "within",
+        "run",
+        "path",
+        "filesystem",
+        "watching",
+        "checkpoints",
+        "last",
+        "step",
+        "path",
+        "left_out",
+        "error",
+        "threads",
+        "cores",
+        "vectors",
+        "lanes",
+        "devices",
+        "name",
+        "error",
+        "auto",
+        "log",
+    ];
+    assert_fields(&text, &names);
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (
+            &report["run"]["checkpoints"],
+            &report["run"]["last"]["step"]
+        ),
+        (&25.into(), &240.into())
+    );
+    let devices: Vec<&str> = array(&report["devices"])
+        .iter()
+        .map(|device| device["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(devices, ["cpu", "cuda:0", "metal"]);
+}
+
+#[test]
+fn doctor_counts_what_cannot_be_read_and_fails_where_nothing_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    copy(
+        "digits-run/step_0240.safetensors",
+        &folder.path().join("step_240.safetensors"),
+    );
+    for step in 1..=5 {
+        fs::write(
+            folder.path().join(format!("step_{step}.pt")),
+            "no checkpoint",
+        )
+        .unwrap();
+    }
+    let text = stdout(&["doctor", path]);
+    assert!(
+        fact(&text, "checkpoints")[0].starts_with("1, the last one step 240: "),
+        "{text}"
+    );
+    let left_out = fact(&text, "left out");
+    assert!(left_out[0].contains("step_1.pt: "), "{text}");
+    assert_eq!((left_out.len(), left_out[3]), (4, "2 more"), "{text}");
+
+    fs::remove_file(folder.path().join("step_240.safetensors")).unwrap();
+    let missing = folder.path().join("nowhere");
+    for (run, reason) in [
+        (path, "none of the checkpoints can be read"),
+        (missing.to_str().unwrap(), "found nothing there"),
+    ] {
+        let output = program().args(["doctor", run]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(fact(&text, "error")[0].ends_with(reason), "{text}");
+        assert!(
+            !fact(&text, "log").is_empty(),
+            "the rest is told all the same"
+        );
+    }
+    let output = run(&["doctor", missing.to_str().unwrap()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(fact(&text, "watched by"), ["poll 2s"]);
 }
 
 #[test]
@@ -1050,4 +1290,14 @@ fn few_samples_everywhere_and_all_at_a_few_points_are_an_estimate_of_all() {
     );
     let refused = refusal(&surface("300", &["--fidelity", "60", "--exact"]), 2);
     assert!(refused.contains("--exact"), "{refused}");
+}
+
+#[test]
+fn frames_a_second_are_from_1_to_60() {
+    for command in ["watch", "demo"] {
+        for fps in ["0", "61", "ten"] {
+            let error = refusal(&[command, "--fps", fps], 2);
+            assert!(error.contains("--fps <COUNT>"), "{command} {fps}: {error}");
+        }
+    }
 }

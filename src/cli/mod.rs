@@ -2,7 +2,9 @@
 
 mod average;
 mod compare;
+mod completions;
 mod demo;
+mod doctor;
 mod hessian;
 mod inspect;
 mod line;
@@ -61,6 +63,10 @@ enum Command {
     Sharpness(sharpness::Sharpness),
     /// Tensors, shapes, norms, step, the architecture that was recognized and why
     Inspect(inspect::Inspect),
+    /// What terminal, file system and devices let it do, and the last readable checkpoint of a run
+    Doctor(doctor::Doctor),
+    /// A completion script of the command line, or its manual page
+    Completions(completions::Completions),
     /// The training process of `demo`
     #[command(hide = true)]
     DemoTrain(demo::DemoTrain),
@@ -86,6 +92,8 @@ pub fn main() -> ExitCode {
         Command::Sharpness(command) => command.run(),
         Command::Line(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Doctor(command) => command.run(),
+        Command::Completions(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,8 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
-/// Of what was left out so much is told before the rest is counted.
-const TOLD: usize = 3;
+use crate::report::TOLD;
 
 /// A sentence on stderr.
 ///

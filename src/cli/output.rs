@@ -78,8 +78,13 @@ impl OutputOptions {
             return fs::write(path, result)
                 .with_context(|| format!("{}: cannot be written", path.display()));
         }
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(result.as_bytes())?;
-        Ok(stdout.flush()?)
+        to_stdout(result.as_bytes())
     }
+}
+
+/// Writes a whole result.
+pub(super) fn to_stdout(result: &[u8]) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(result)?;
+    Ok(stdout.flush()?)
 }

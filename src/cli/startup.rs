@@ -25,8 +25,7 @@ pub(super) fn set_environment() {
     let trains = std::env::args_os()
         .nth(1)
         .is_some_and(|command| command == "demo-train");
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut wanted = vec![(THREADS, threads.to_string()), (POOL, "1".into())];
+    let mut wanted = vec![(THREADS, cores().to_string()), (POOL, "1".into())];
     if !trains {
         wanted.push((KEEP_GRAPH, "1".into()));
     }
@@ -40,6 +39,11 @@ pub(super) fn set_environment() {
     let mut command = std::process::Command::new(program);
     command.args(std::env::args_os().skip(1)).envs(wanted);
     start_instead(command);
+}
+
+/// Cores that this process may use.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 #[cfg(unix)]
@@ -81,7 +85,8 @@ pub(super) fn start_log() {
     let _ = log.try_init();
 }
 
-fn log_path() -> Option<PathBuf> {
+/// File of the log, in a folder that is there.
+pub(super) fn log_path() -> Option<PathBuf> {
     let folders = ProjectDirs::from("", "", "isoloss")?;
     let folder = folders.state_dir().unwrap_or_else(|| folders.cache_dir());
     fs::create_dir_all(folder).ok()?;

@@ -94,18 +94,22 @@ pub(super) fn show(
     others: &[Session],
     frames: FrameOption,
 ) -> anyhow::Result<()> {
-    let look = Look {
-        theme: ThemeName::from_environment(),
-        ..Look::default()
-    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let snapshots = session.snapshots.clone();
     let rivals = others.iter().map(|other| other.snapshots.clone()).collect();
     let command = |command| session.command(command);
-    let screen = screen::run(App::new(look), snapshots, rivals, frames.apart(), command);
+    let screen = screen::run(App::new(look()), snapshots, rivals, frames.apart(), command);
     let app = runtime.block_on(screen)?;
     println!("{}", summary::sentence(app.snapshot()));
     Ok(())
+}
+
+/// How the screen begins.
+pub(super) fn look() -> Look {
+    Look {
+        theme: ThemeName::from_environment(),
+        ..Look::default()
+    }
 }

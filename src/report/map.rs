@@ -79,7 +79,7 @@ pub(super) fn layers() -> Layers {
 }
 
 /// Braille where the terminal's language has more than ASCII.
-pub(super) fn marker() -> Marker {
+pub(crate) fn marker() -> Marker {
     if speaks_unicode() {
         Marker::Braille
     } else {
@@ -88,7 +88,7 @@ pub(super) fn marker() -> Marker {
 }
 
 /// By the variables that POSIX has for it, the strongest first.
-fn speaks_unicode() -> bool {
+pub(crate) fn speaks_unicode() -> bool {
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let language = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
     language.is_none_or(|language| {

@@ -2,6 +2,7 @@
 
 pub mod average;
 pub mod compare;
+pub mod doctor;
 mod graph;
 pub mod hessian;
 pub mod inspect;
@@ -13,6 +14,9 @@ pub mod summary;
 pub mod surface;
 pub mod trajectory;
 pub mod weights;
+
+/// Of what was left out so much is told before the rest is counted.
+pub const TOLD: usize = 3;
 
 /// Pretty JSON with a line break at its end. What is not finite is `null`.
 ///

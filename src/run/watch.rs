@@ -48,9 +48,19 @@ impl Watcher {
     /// systems, without an error, so polling goes on beside them.
     #[must_use]
     pub fn mode(&self) -> String {
-        let notified = if self.notified { "notify+" } else { "" };
-        format!("{notified}poll {}s", POLL.as_secs())
+        name(self.notified)
     }
+}
+
+/// How a folder would be watched.
+#[must_use]
+pub fn mode(run: &Path) -> String {
+    name(notifier(run, channel().0).is_some())
+}
+
+fn name(notified: bool) -> String {
+    let notified = if notified { "notify+" } else { "" };
+    format!("{notified}poll {}s", POLL.as_secs())
 }
 
 impl Drop for Watcher {

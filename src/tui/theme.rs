@@ -40,6 +40,16 @@ impl ThemeName {
         }
     }
 
+    /// As its file is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dark => "dark",
+            Self::Light => "light",
+            Self::Mono => "mono",
+        }
+    }
+
     fn file(self) -> &'static str {
         match self {
             Self::Dark => include_str!("../../themes/dark.toml"),

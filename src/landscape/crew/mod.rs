@@ -80,7 +80,7 @@ where
 {
     let (send, opening) = channel();
     let opened = send.clone();
-    let work = move || match open(place, setup) {
+    let work = move || match open(place, setup.precision, setup.batch) {
         Ok((compute, became)) => {
             let _ = opened.send(Ok(became));
             crew.employ(Surveyor::new(setup.clone(), samples, compute), became);
@@ -96,9 +96,13 @@ where
     opening
 }
 
-/// Opens a device on its own thread. Where a driver's library is missing it may panic.
-fn open(place: Place, setup: &Setup) -> Result<(Compute, Place), String> {
-    catch_unwind(|| Compute::open(place, setup.precision, setup.batch))
+/// Opens a device for the thread that calls. Where a driver's library is missing it may panic.
+pub(crate) fn open(
+    place: Place,
+    precision: Precision,
+    batch: Option<usize>,
+) -> Result<(Compute, Place), String> {
+    catch_unwind(|| Compute::open(place, precision, batch))
         .unwrap_or_else(|panic| {
             let why = message(&*panic).to_owned();
             Err(LandscapeError::Device { place, why })

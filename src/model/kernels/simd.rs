@@ -48,6 +48,21 @@ impl Level {
         }
     }
 
+    /// As makers of processors call them.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Native(Arch::V4(_)) => "AVX-512",
+            #[cfg(all(test, target_arch = "x86_64"))]
+            Self::Avx2(_) => "AVX2 with FMA",
+            #[cfg(target_arch = "x86_64")]
+            Self::Native(Arch::V3(_)) => "AVX2 with FMA",
+            #[cfg(target_arch = "aarch64")]
+            Self::Native(Arch::Neon(_)) => "NEON",
+            Self::Native(_) | Self::Portable => "portable",
+        }
+    }
+
     /// Numbers in a vector: as many channels lie beside one another.
     pub(crate) fn lanes(self) -> usize {
         struct Lanes;

@@ -1,0 +1,142 @@
+//! `isoloss doctor`: what the terminal, the file system and the devices let the program do.
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+
+use crate::landscape::crew;
+use crate::landscape::device::{Place, Precision};
+use crate::model::kernels::simd::Level;
+use crate::report;
+use crate::report::doctor::{Device, Report, Run, Terminal};
+use crate::report::inspect::LeftOut;
+use crate::report::map;
+use crate::run::{filesystem, scan, watch};
+use crate::tui::theme::Theme;
+
+use super::options::KeyOption;
+use super::watch::look;
+use super::{output, startup};
+
+/// Variables on which colours and characters depend.
+const VARIABLES: [&str; 6] = [
+    "TERM",
+    "COLORTERM",
+    "NO_COLOR",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LANG",
+];
+
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// Folder of a run, or a checkpoint
+    run: Option<PathBuf>,
+    #[command(flatten)]
+    key: KeyOption,
+    /// How the result is written
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs; the names are stable.
+    Json,
+}
+
+impl Doctor {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let level = Level::best();
+        let report = Report {
+            version: env!("CARGO_PKG_VERSION"),
+            terminal: terminal(),
+            run: self.run.as_deref().map(|run| self.examine(run)),
+            threads: rayon::current_num_threads(),
+            cores: startup::cores(),
+            vectors: level.name(),
+            lanes: level.lanes(),
+            devices: [Place::Cpu, Place::Cuda(0), Place::Metal]
+                .map(device)
+                .into(),
+            auto: became(Place::Auto).unwrap_or_else(|error| error),
+            log: startup::log_path().map(|path| path.display().to_string()),
+        };
+        let result = match self.format {
+            Format::Text => report.text(),
+            Format::Json => report::json(&report)?,
+        };
+        output::to_stdout(result.as_bytes())?;
+        match report.run.and_then(|run| run.error) {
+            Some(error) => bail!(error),
+            None => Ok(()),
+        }
+    }
+
+    fn examine(&self, run: &Path) -> Run {
+        let (opened, mut error) = match scan::open(run, self.key.key.as_deref()) {
+            Ok(opened) => (opened, None),
+            Err(error) => (scan::Opened::default(), Some(error.to_string())),
+        };
+        if opened.checkpoints.is_empty() && error.is_none() {
+            error = Some(format!(
+                "{}: none of the checkpoints can be read",
+                run.display()
+            ));
+        }
+        let left_out = opened.unreadable.into_iter().map(|(path, reason)| LeftOut {
+            path: path.display().to_string(),
+            reason,
+        });
+        Run {
+            path: run.display().to_string(),
+            filesystem: filesystem::of(run),
+            watching: watch::mode(run),
+            checkpoints: opened.checkpoints.len(),
+            last: opened.checkpoints.last().cloned(),
+            left_out: left_out.collect(),
+            error,
+        }
+    }
+}
+
+fn terminal() -> Terminal {
+    let value = |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let within = [("tmux", "TMUX"), ("ssh", "SSH_CONNECTION")]
+        .into_iter()
+        .filter(|&(_, variable)| value(variable).is_some());
+    let look = look();
+    let stdout_is_terminal = io::stdout().is_terminal();
+    let size = stdout_is_terminal
+        .then(|| crossterm::terminal::size().ok())
+        .flatten();
+    Terminal {
+        stdout_is_terminal,
+        size: size.map(Into::into),
+        environment: VARIABLES.map(|name| (name, value(name))).into(),
+        theme: look.theme.name().into(),
+        // Themes have colours of 24 bits or none.
+        sent_bits: Theme::of(look.theme).tints().map_or(0, |_| 24),
+        promised_colours: crossterm::style::available_color_count(),
+        screen_marker: look.marker,
+        text_marker: map::marker(),
+        utf8: map::speaks_unicode(),
+        within: within.map(|(name, _)| name).collect(),
+    }
+}
+
+fn device(place: Place) -> Device {
+    Device {
+        name: place.to_string(),
+        error: became(place).err(),
+    }
+}
+
+/// The name of the device that opens for this one, or why none does.
+fn became(place: Place) -> Result<String, String> {
+    crew::open(place, Precision::default(), None).map(|(_, became)| became.to_string())
+}

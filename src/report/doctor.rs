@@ -1,0 +1,219 @@
+//! What `doctor` found, as aligned lines.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::plot::raster::Marker;
+use crate::run::Checkpoint;
+use crate::run::filesystem::Filesystem;
+
+use super::TOLD;
+use super::inspect::LeftOut;
+
+/// Characters of the screen; which of them show is for the eye to tell.
+const GLYPHS: &str = "⠁⡇⠤⢸⣀⣿ braille  ▘▀▌▙▄█ blocks  ╭─┬╮│╰┴╯ lines  ●○◆✕▼ marks";
+
+/// What the program finds here.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Of the program.
+    pub version: &'static str,
+    /// Where results are shown.
+    pub terminal: Terminal,
+    /// The run, where one was named.
+    pub run: Option<Run>,
+    /// Threads of a computation on the CPU.
+    pub threads: usize,
+    /// Cores that this process may use.
+    pub cores: usize,
+    /// Vector instructions of the kernels.
+    pub vectors: &'static str,
+    /// Numbers in a vector.
+    pub lanes: usize,
+    /// Where losses could be measured.
+    pub devices: Vec<Device>,
+    /// The device that `--device auto` becomes.
+    pub auto: String,
+    /// File of the log; none where there is no folder for it.
+    pub log: Option<String>,
+}
+
+/// The terminal, as far as the environment tells.
+#[derive(Clone, Debug, Serialize)]
+pub struct Terminal {
+    /// Whether results go to one.
+    pub stdout_is_terminal: bool,
+    /// Columns and rows.
+    pub size: Option<[u16; 2]>,
+    /// What was set of the variables that decide.
+    pub environment: BTreeMap<&'static str, Option<String>>,
+    /// Theme in which the screen starts.
+    pub theme: String,
+    /// Bits of a colour that the screen sends; 0 without colours.
+    pub sent_bits: u8,
+    /// Colours that the terminal promises; 65535 stands for all of 24 bits.
+    pub promised_colours: u16,
+    /// What pictures on the screen are made of at first.
+    pub screen_marker: Marker,
+    /// What pictures in text are made of, by the language.
+    pub text_marker: Marker,
+    /// Whether the language has all of Unicode; where none is set, it is taken to.
+    pub utf8: bool,
+    /// What stands between program and terminal: `tmux`, `ssh`.
+    pub within: Vec<&'static str>,
+}
+
+/// The run, as `watch` would find it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Run {
+    /// As it was named.
+    pub path: String,
+    /// Where it lies; none where nothing is there, or the system does not tell.
+    pub filesystem: Option<Filesystem>,
+    /// How it is watched.
+    pub watching: String,
+    /// Checkpoints that can be read.
+    pub checkpoints: usize,
+    /// The last one of these.
+    pub last: Option<Checkpoint>,
+    /// Those that cannot be read or do not count.
+    pub left_out: Vec<LeftOut>,
+    /// Why the run cannot be watched.
+    pub error: Option<String>,
+}
+
+/// A device, and whether it opens.
+#[derive(Clone, Debug, Serialize)]
+pub struct Device {
+    /// As `--device` has it.
+    pub name: String,
+    /// Why it does not open.
+    pub error: Option<String>,
+}
+
+/// A line: what it is about, and what was found.
+type Line = (String, String);
+
+impl Report {
+    /// A line a fact.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut lines = vec![line("version", self.version)];
+        lines.extend(self.terminal.lines());
+        lines.extend(self.run.iter().flat_map(Run::lines));
+        lines.extend(self.devices());
+        let log = self.log.as_deref().unwrap_or("no folder for it");
+        lines.push(line("log", log));
+        let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        let mut text = String::new();
+        for (name, found) in lines {
+            let _ = writeln!(text, "{name:width$}  {found}");
+        }
+        text
+    }
+
+    fn devices(&self) -> Vec<Line> {
+        let kernels = format!(
+            "{} threads on {} cores, {} ({} numbers a vector)",
+            self.threads, self.cores, self.vectors, self.lanes
+        );
+        let mut lines = vec![line("kernels", kernels)];
+        for device in &self.devices {
+            let state = device.error.as_deref().unwrap_or("opens");
+            lines.push(line(&device.name, state));
+        }
+        lines.push(line("auto", self.auto.as_str()));
+        lines
+    }
+}
+
+impl Terminal {
+    fn lines(&self) -> Vec<Line> {
+        let stdout = match (self.stdout_is_terminal, self.size) {
+            (false, _) => "no terminal: plain lines instead of the screen".to_owned(),
+            (true, Some([columns, rows])) => format!("a terminal of {columns}×{rows}"),
+            (true, None) => "a terminal that does not tell its size".to_owned(),
+        };
+        let mut lines = vec![line("stdout", stdout)];
+        for (name, value) in &self.environment {
+            lines.push(line(name, value.as_deref().unwrap_or("not set")));
+        }
+        let within = if self.within.is_empty() {
+            "neither tmux nor ssh".into()
+        } else {
+            self.within.join(", ")
+        };
+        lines.extend([
+            line("within", within),
+            line("colours", self.colours()),
+            line(
+                "pictures",
+                format!(
+                    "{} on the screen (m: the next); {} in text, as the language has {}",
+                    self.screen_marker.name(),
+                    self.text_marker.name(),
+                    if self.utf8 { "UTF-8" } else { "no UTF-8" }
+                ),
+            ),
+            line("glyphs", GLYPHS),
+        ]);
+        lines
+    }
+
+    fn colours(&self) -> String {
+        let theme = &self.theme;
+        if self.sent_bits == 0 {
+            return format!("none (theme {theme})");
+        }
+        let promised = match self.promised_colours {
+            u16::MAX => "the terminal promises them".to_owned(),
+            few => format!(
+                "the terminal promises {few} colours: if they look wrong, NO_COLOR=1 does without"
+            ),
+        };
+        format!("{} bits (theme {theme}); {promised}", self.sent_bits)
+    }
+}
+
+impl Run {
+    fn lines(&self) -> Vec<Line> {
+        let mut lines = vec![line("run", self.path.as_str())];
+        if let Some(Filesystem { name, shared }) = &self.filesystem {
+            let caution = if *shared {
+                "; what other machines write there is found by polling alone"
+            } else {
+                ""
+            };
+            lines.push(line("filesystem", format!("{name}{caution}")));
+        }
+        lines.push(line("watched by", self.watching.as_str()));
+        if let Some(error) = &self.error {
+            lines.push(line("error", error.as_str()));
+        }
+        if let Some(last) = &self.last {
+            let found = format!(
+                "{}, the last one step {}: {}",
+                self.checkpoints,
+                last.step,
+                last.path.display()
+            );
+            lines.push(line("checkpoints", found));
+        }
+        for left in self.left_out.iter().take(TOLD) {
+            lines.push(line("left out", left.reason.as_str()));
+        }
+        if self.left_out.len() > TOLD {
+            lines.push(line(
+                "left out",
+                format!("{} more", self.left_out.len() - TOLD),
+            ));
+        }
+        lines
+    }
+}
+
+fn line(name: &str, found: impl Into<String>) -> Line {
+    (name.to_owned(), found.into())
+}
