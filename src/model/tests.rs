@@ -164,20 +164,14 @@ fn logits_are_those_of_pytorch(device: &Device) {
 }
 
 /// So often that images meet what others, and the pass before, left in the memory that they share.
-#[rstest]
-fn kernels_have_pytorch_s_logits_image_after_image(
-    #[values(
-        "mlp",
-        "resnet8",
-        "resnet14_downsample",
-        "resnet20_padded",
-        "resnet14_noshort",
-        "vgg9_ceil",
-        "vgg16",
-        "vgg11_plain"
-    )]
-    file: &str,
-) {
+#[test]
+fn kernels_have_pytorch_s_logits_image_after_image() {
+    FILES
+        .into_iter()
+        .for_each(assert_kernels_have_pytorch_s_logits);
+}
+
+fn assert_kernels_have_pytorch_s_logits(file: &str) {
     let case = case(file);
     let image = image(&case.input).unwrap();
     let network = recognize(&case.layout, model_of(file), Some(image))
