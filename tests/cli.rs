@@ -1301,3 +1301,16 @@ fn frames_a_second_are_from_1_to_60() {
         }
     }
 }
+
+#[test]
+fn a_tolerance_is_a_number_above_nothing() {
+    let run = fixture("digits-run");
+    for wrong in ["nan", "inf", "-1", "0", "much"] {
+        let said = refusal(
+            &["surface", &run, "--data", "digits", "--tolerance", wrong],
+            2,
+        );
+        let expected = format!("expected a number above 0, such as 0.01, got {wrong}");
+        assert!(said.contains(&expected), "{said}");
+    }
+}

@@ -71,12 +71,20 @@ pub(super) struct EffortOptions {
     #[arg(long, conflicts_with = "tolerance")]
     exact: bool,
     /// Stop at this estimated error, a share of the log-loss range
-    #[arg(long, value_name = "ERROR", default_value_t = TOLERANCE)]
+    #[arg(long, value_name = "ERROR", default_value_t = TOLERANCE, value_parser = tolerance, allow_negative_numbers = true)]
     tolerance: f64,
     /// Samples that are measured everywhere, all of --samples only on a coarse grid and the difference
     /// interpolated: a number or `all`. Default: all, of 8192 samples and more 1024
     #[arg(long, value_name = "SAMPLES", value_parser = count, conflicts_with = "exact")]
     fidelity: Option<Count>,
+}
+
+fn tolerance(text: &str) -> Result<f64, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|error: &f64| *error > 0.0 && error.is_finite());
+    number.ok_or_else(|| format!("expected a number above 0, such as 0.01, got {text}"))
 }
 
 /// From so many samples on, few are measured everywhere where the user does not say.

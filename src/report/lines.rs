@@ -126,7 +126,7 @@ fn level(before: &Snapshot, after: &Snapshot) -> Option<String> {
     };
     let (x, y, lowest) = map.surface.lowest()?;
     let error = (is.error).map_or(String::new(), |error| {
-        format!(", within {}", percent(error))
+        format!(", mean error {} expected", percent(error))
     });
     Some(format!(
         "{name}: {} points{error}, lowest loss {} at {x:.4}, {y:.4}",
@@ -221,7 +221,7 @@ mod tests {
             },
             ..Snapshot::default()
         };
-        let expected = "map at rest: 1 points, within 0.40 %, lowest loss 0.2500 at 1.0000, 0.0000";
+        let expected = "map at rest: 1 points, mean error 0.40 % expected, lowest loss 0.2500 at 1.0000, 0.0000";
         let (first, second) = (at_rest(vec![1]), at_rest(vec![1, 2]));
         assert_eq!(changes(&Snapshot::default(), &first), [expected]);
         assert!(changes(&first, &first).is_empty());

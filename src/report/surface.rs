@@ -134,7 +134,7 @@ pub(super) fn error(grid: &Surface) -> String {
     let expected = Estimate::of(grid).expected();
     let error = expected.filter(|error| *error > 0.0);
     error.map_or_else(String::new, |error| {
-        format!(", within {} between", percent(error))
+        format!(", between them a mean error of {} expected", percent(error))
     })
 }
 

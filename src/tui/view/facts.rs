@@ -42,6 +42,15 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
+/// `±0.3 %`: how far off a map is expected to be between its points.
+pub(crate) fn error(share: f64) -> String {
+    if share < 5e-4 {
+        "±<0.1 %".into()
+    } else {
+        format!("±{}", percent(share))
+    }
+}
+
 /// `45 s`, `3 min`, `2 h 10 min`; never less than what is left.
 pub(crate) fn duration(seconds: f64) -> String {
     let seconds = seconds.ceil() as u64;

@@ -5,9 +5,10 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 use ratatui::widgets::Widget;
 
+use crate::landscape::refine::Estimate;
 use crate::session::snapshot::Finding;
 
-use super::super::app::App;
+use super::super::app::{App, Plane, View};
 use super::super::line::{Piece, fit};
 use super::{facts, header, padded};
 
@@ -98,6 +99,9 @@ fn progress(app: &App) -> Vec<Piece> {
     {
         return Vec::new();
     }
+    if app.view() == View::Map && app.plane() != Plane::Principal {
+        return progress_of_study(app);
+    }
     let Some(lines) = progress.lines else {
         return Vec::new();
     };
@@ -131,6 +135,27 @@ fn progress(app: &App) -> Vec<Piece> {
         pieces.push(Piece::new(8, vec![Span::styled(left, theme.faint())]));
     }
     pieces
+}
+
+fn at_rest(app: &App) -> Piece {
+    let text = Span::styled("at rest", app.theme().faint());
+    Piece::new(3, vec![text])
+}
+
+/// How far the random plane is, which is measured on demand, and how far off.
+fn progress_of_study(app: &App) -> Vec<Piece> {
+    let study = app.snapshot().study.as_ref();
+    let Some((study, surface)) = study.and_then(|study| Some((study, study.plane.as_ref()?)))
+    else {
+        return Vec::new();
+    };
+    let error = Estimate::of(surface).expected();
+    let error = error.map(|error| Piece::new(5, vec![Span::raw(facts::error(error))]));
+    let left = match study.left {
+        0 => at_rest(app),
+        left => Piece::new(3, vec![Span::raw(format!("{left} points left"))]),
+    };
+    std::iter::once(left).chain(error).collect()
 }
 
 /// The line of a compact screen that stands for the trust pane.

@@ -143,7 +143,7 @@ fn test(app: &App) -> Option<Line<'static>> {
 fn error(app: &App) -> Option<Line<'static>> {
     let snapshot = app.snapshot();
     let points = snapshot.map.as_ref()?.surface.measured();
-    let value = format!("±{}", facts::percent(snapshot.progress.error?));
+    let value = facts::error(snapshot.progress.error?);
     let rest = format!(", {points} points");
     Some(row(app, "map error", (value, Style::new()), rest))
 }
