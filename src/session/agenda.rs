@@ -156,24 +156,15 @@ impl Agenda {
         for &i in newest_first.iter().skip(1) {
             self.plan_checkpoint(i, members, &known);
         }
-        self.backlog = (newest_first.iter())
-            .filter(|i| !known(Meaning::Update(**i)))
-            .filter_map(|&i| {
-                let (from, to) = (members.get(i.checked_sub(1)?)?, members.get(i)?);
-                let [from, to] = [from, to].map(Checkpoint::clone);
-                Some((Spot::Update { from, to }, Meaning::Update(i)))
-            })
-            .collect();
-        // The newest update is looked at first of all.
-        if let Some((spot, meaning)) = self.take_newest_update(members.len()) {
+        let mut updates = newest_first.into_iter().map(Meaning::Update);
+        let newest = updates.next().filter(|update| !known(*update));
+        if let Some((spot, meaning)) = newest.and_then(|update| spot_of(update, members)) {
             self.plan(spot, meaning);
         }
-    }
-
-    fn take_newest_update(&mut self, members: usize) -> Option<(Spot, Meaning)> {
-        let newest = Meaning::Update(members.checked_sub(1)?);
-        let at = (self.backlog.iter()).position(|(_, meaning)| *meaning == newest)?;
-        Some(self.backlog.remove(at))
+        self.backlog = updates
+            .filter(|update| !known(*update))
+            .filter_map(|update| spot_of(update, members))
+            .collect();
     }
 
     /// Plans what comes when all spots are answered: where the map asks for more, and once it rests the
@@ -346,6 +337,16 @@ impl Slice {
         at[self.axis] = self.offset[point];
         at
     }
+}
+
+/// Where the critical step of an update is measured; the first checkpoint has no update before it.
+fn spot_of(update: Meaning, members: &[Checkpoint]) -> Option<(Spot, Meaning)> {
+    let Meaning::Update(i) = update else {
+        return None;
+    };
+    let (from, to) = (members.get(i.checked_sub(1)?)?, members.get(i)?);
+    let [from, to] = [from, to].map(Checkpoint::clone);
+    Some((Spot::Update { from, to }, update))
 }
 
 /// The window of the whole path, with its margin.

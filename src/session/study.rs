@@ -349,12 +349,6 @@ impl Findings {
         let each = first.elapsed().as_secs_f64() / done as f64;
         (done > 0 && self.left > 0).then_some(each * self.left as f64)
     }
-
-    /// Whether a plan is one of this study's.
-    #[must_use]
-    pub fn owns(&self, generation: u64) -> bool {
-        self.generations.contains(&generation)
-    }
 }
 
 fn random(seed: u64) -> Directions {
