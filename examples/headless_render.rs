@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent};
 use isoloss::tui::app::{App, Look};
-use isoloss::tui::keymap;
 use isoloss::tui::render::render;
 use isoloss::tui::theme::ThemeName;
 use ratatui::Terminal;
@@ -33,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let snapshot = checkpoints.map_or_else(synthetic::snapshot, synthetic::path_only);
     app.receive(Arc::new(snapshot));
     for key in keys.chars() {
-        if let Some(action) = keymap::action(KeyEvent::from(KeyCode::Char(key))) {
+        if let Some(action) = app.keymap().action(KeyEvent::from(KeyCode::Char(key))) {
             app.update(action);
         }
     }

@@ -12,7 +12,7 @@ use isoloss::session::snapshot::{Map, Snapshot};
 use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
 use isoloss::tui::app::{App, Look};
-use isoloss::tui::keymap;
+use isoloss::tui::keymap::Keymap;
 use isoloss::tui::render::render;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -97,7 +97,8 @@ fn actions() -> Vec<Action> {
     let characters = (' '..='~').map(KeyCode::Char);
     let others = [KeyCode::Left, KeyCode::Right, KeyCode::Up, KeyCode::Down];
     let keys = characters.chain(others).map(KeyEvent::from);
-    keys.filter_map(keymap::action).collect()
+    keys.filter_map(|key| Keymap::default().action(key))
+        .collect()
 }
 
 fn event() -> impl Strategy<Value = Event> {

@@ -1,12 +1,12 @@
 //! The README says what the program does.
 
-use isoloss::tui::keymap;
+use isoloss::tui::keymap::Keymap;
 
 const README: &str = include_str!("../README.md");
 
 #[test]
 fn the_table_of_keys_is_that_of_the_program() {
-    let table = keymap::markdown();
+    let table = Keymap::default().markdown();
     assert!(README.contains(&table), "the README needs\n{table}");
 }
 

@@ -17,7 +17,7 @@ use isoloss::session::snapshot::{CheckpointState, Finding, Snapshot};
 use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
 use isoloss::tui::app::{App, Look};
-use isoloss::tui::keymap::KEYMAP;
+use isoloss::tui::keymap::{self, Keymap};
 use isoloss::tui::render::render;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -489,10 +489,11 @@ fn the_help_has_every_row_of_the_table() {
         120,
         40,
     ));
-    for row in KEYMAP {
-        let line = format!("{:12}{}", row.keys, row.help);
+    for row in keymap::rows() {
+        let keys = Keymap::default().printed(row);
+        let line = format!("{keys:14}{}", row.help);
         assert!(text.contains(&line), "{line}");
-        assert!(!row.keys.is_empty() && row.keys.chars().count() < 12);
+        assert!(!keys.is_empty() && keys.chars().count() < 14);
     }
     assert_snapshot!(text);
 }
@@ -502,15 +503,15 @@ fn where_the_help_has_no_room_the_arrows_scroll_to_each_of_its_lines() {
     for (width, height) in [(80, 24), (40, 12)] {
         let mut app = app(synthetic::snapshot(), &[Action::Help]);
         let mut seen = String::new();
-        for _ in 0..12 {
+        for _ in 0..20 {
             let page = text(&screen(&app, width, height));
             assert!(page.contains("keys · ↑ ↓ scroll"), "{page}");
             seen += &page;
             assert_eq!(app.update(Action::PanDown), []);
         }
-        for row in KEYMAP {
+        for row in keymap::rows() {
             let first = row.help.split(' ').next().unwrap_or_default();
-            let line = format!("{:12}{first}", row.keys);
+            let line = format!("{:14}{first}", Keymap::default().printed(row));
             assert!(seen.contains(&line), "{line}");
             // No word is cut.
             for word in row.help.split(' ') {
@@ -520,11 +521,25 @@ fn where_the_help_has_no_room_the_arrows_scroll_to_each_of_its_lines() {
         assert!(seen.contains("not yet measured"));
         let last = text(&screen(&app, width, height));
         assert!(last.contains("not yet measured"), "{last}");
-        for _ in 0..12 {
+        for _ in 0..20 {
             app.update(Action::PanUp);
         }
-        assert!(text(&screen(&app, width, height)).contains("these keys"));
+        assert!(text(&screen(&app, width, height)).contains("map, slices, path"));
     }
+}
+
+#[test]
+fn help_and_hints_show_the_keys_in_force() {
+    let changes = [
+        (Action::Help, vec!["f1".parse().unwrap()]),
+        (Action::ShowCommand, vec![]),
+    ];
+    let keymap = Keymap::default().rebound(&changes).unwrap();
+    let app = app(synthetic::snapshot(), &[Action::Help]).with_keys(keymap);
+    let text = text(&screen(&app, 160, 40));
+    assert!(text.contains(&format!("{:14}these keys", "f1")), "{text}");
+    assert!(text.contains("f1 help"), "{text}");
+    assert!(!text.contains("reproduces"), "{text}");
 }
 
 #[test]

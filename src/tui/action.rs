@@ -1,9 +1,12 @@
-//! Everything that a user can ask of the screen: the one language of keys, tests and signals.
+//! Everything that a user can ask of the screen: the one language of keys, configuration, tests and signals.
 
+use std::fmt;
+
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// One request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One request. Its name in a configuration is that of the variant, in kebab case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Leave.
@@ -30,12 +33,24 @@ pub enum Action {
     NextDirections,
     /// Show the next view.
     NextView,
+    /// Show the view before.
+    PreviousView,
+    /// The view on the whole screen, or among its panes again.
+    ZoomView,
     /// Hold the picture still, or follow the run again.
     Freeze,
     /// Look at the checkpoint before.
     ScrubBack,
     /// Look at the checkpoint after; after the last one, follow the run.
     ScrubForward,
+    /// Look ten checkpoints further back.
+    LeapBack,
+    /// Look ten checkpoints further on; after the last one, follow the run.
+    LeapForward,
+    /// Ask for a step, and look at the checkpoint nearest to it.
+    Jump,
+    /// Replay the run from its first checkpoint on, or stop.
+    Film,
     /// Move the window.
     PanLeft,
     /// Move the window.
@@ -52,6 +67,8 @@ pub enum Action {
     WholePath,
     /// A window around the checkpoint that is looked at, as wide as the last few steps.
     Neighbourhood,
+    /// Show a cursor on the map with coordinates, loss, accuracy and nearest step, or hide it.
+    Cursor,
     /// Bands, lines or both.
     NextLayers,
     /// Logarithmic, linear or quantile levels.
@@ -64,4 +81,33 @@ pub enum Action {
     Pause,
     /// Look at the run folder now.
     Rescan,
+    /// Show the command that reproduces what is on the screen.
+    ShowCommand,
+    /// Write what is on the screen into a file.
+    Export,
+    /// Leave the terminal to the shell until the program is taken up again.
+    Suspend,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to_possible_value() {
+            Some(value) => f.write_str(value.get_name()),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_has_one_name() {
+        for action in Action::value_variants() {
+            let name = serde_json::Value::String(action.to_string());
+            assert_eq!(serde_json::to_value(action).ok(), Some(name));
+        }
+        assert_eq!(Action::ScrubBack.to_string(), "scrub-back");
+    }
 }

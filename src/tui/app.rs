@@ -11,9 +11,10 @@ use crate::session::snapshot::{Command, Snapshot, Window};
 use crate::session::study::Study;
 
 use super::action::Action;
+use super::keymap::Keymap;
 use super::pictures::Pictures;
 use super::theme::{Theme, ThemeName};
-use super::view::help::SCROLLS;
+use super::view::help::scrolls;
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,8 +63,16 @@ impl View {
     }
 
     fn next(self) -> Self {
+        self.after(1)
+    }
+
+    fn previous(self) -> Self {
+        self.after(Self::ALL.len() - 1)
+    }
+
+    fn after(self, count: usize) -> Self {
         let at = Self::ALL.iter().position(|view| *view == self).unwrap_or(0);
-        Self::ALL[(at + 1) % Self::ALL.len()]
+        Self::ALL[(at + count) % Self::ALL.len()]
     }
 }
 
@@ -161,6 +170,7 @@ const TILT: f64 = 5.0;
 /// pictures that were drawn of it.
 #[derive(Clone, Debug, Default)]
 pub struct App {
+    keymap: Keymap,
     live: Arc<Snapshot>,
     frozen: Option<Arc<Snapshot>>,
     look: Look,
@@ -196,6 +206,12 @@ impl App {
         }
     }
 
+    /// The same screen with these keys.
+    #[must_use]
+    pub fn with_keys(self, keymap: Keymap) -> Self {
+        Self { keymap, ..self }
+    }
+
     /// Takes what the session found.
     pub fn receive(&mut self, snapshot: Arc<Snapshot>) {
         self.live = snapshot;
@@ -221,6 +237,7 @@ impl App {
             Action::ShowCompare => return self.show(View::Compare),
             Action::ShowSurface => return self.show(View::Surface),
             Action::NextView => return self.show(self.view.next()),
+            Action::PreviousView => return self.show(self.view.previous()),
             Action::NextDirections => {
                 match self.view {
                     View::Curvature => self.figure = self.figure.next(),
@@ -262,7 +279,9 @@ impl App {
             }
             Action::Rescan => return vec![Command::Rescan],
             Action::PanUp if self.helping => self.scrolled = self.scrolled.saturating_sub(1),
-            Action::PanDown if self.helping => self.scrolled = (self.scrolled + 1).min(SCROLLS),
+            Action::PanDown if self.helping => {
+                self.scrolled = (self.scrolled + 1).min(scrolls(self));
+            }
             Action::PanLeft
             | Action::PanRight
             | Action::PanUp
@@ -271,6 +290,15 @@ impl App {
             | Action::ZoomOut
             | Action::WholePath
             | Action::Neighbourhood => return self.look_at(action),
+            Action::ZoomView
+            | Action::LeapBack
+            | Action::LeapForward
+            | Action::Jump
+            | Action::Film
+            | Action::Cursor
+            | Action::ShowCommand
+            | Action::Export
+            | Action::Suspend => {}
         }
         Vec::new()
     }
@@ -411,6 +439,12 @@ impl App {
         newest
             .map(String::as_str)
             .filter(|banner| self.dismissed.as_deref() != Some(*banner))
+    }
+
+    /// Which key does what.
+    #[must_use]
+    pub fn keymap(&self) -> &Keymap {
+        &self.keymap
     }
 
     /// How pictures are drawn.
@@ -644,6 +678,18 @@ mod tests {
             assert_eq!(app.update(action), []);
         }
         assert_eq!((app.window(), app.selected()), (None, None));
+    }
+
+    #[test]
+    fn views_go_round_both_ways() {
+        let mut app = app(2);
+        app.update(Action::PreviousView);
+        assert_eq!(app.view(), View::Surface);
+        app.update(Action::PreviousView);
+        assert_eq!(app.view(), View::Compare);
+        app.update(Action::NextView);
+        app.update(Action::NextView);
+        assert_eq!(app.view(), View::Map);
     }
 
     #[test]

@@ -1,233 +1,374 @@
-//! The one table of keys: it dispatches, and the help screen and the README's table are made of it.
+//! The one table of keys: it dispatches, and the help screen, the README's table and the names that a configuration
+//! may bind are made of it.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 
 use super::action::Action;
+use super::key::Key;
 
-/// Keys that belong together, with what they do.
+/// Rows that belong together.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
-    /// As they are printed, e.g. `[ ]`.
-    pub keys: &'static str,
-    /// What they do, in a few words.
-    pub help: &'static str,
-    bindings: &'static [(KeyCode, KeyModifiers, Action)],
+pub struct Group {
+    /// What they are about.
+    pub name: &'static str,
+    /// In the order in which they are shown.
+    pub rows: &'static [Row],
 }
 
-const NONE: KeyModifiers = KeyModifiers::NONE;
-const CONTROL: KeyModifiers = KeyModifiers::CONTROL;
+/// Actions that one line of help is enough for.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// What their keys do, in a few words.
+    pub help: &'static str,
+    /// Each with the keys that it has unless told otherwise.
+    pub actions: &'static [(Action, &'static [Key])],
+}
 
-/// Every key that does something.
-pub const KEYMAP: &[Row] = &[
-    Row {
-        keys: "?",
-        help: "these keys",
-        bindings: &[(KeyCode::Char('?'), NONE, Action::Help)],
-    },
-    Row {
-        keys: "1 2 3 4 tab",
-        help: "map, slices, path, weights, next view",
-        bindings: &[
-            (KeyCode::Char('1'), NONE, Action::ShowMap),
-            (KeyCode::Char('2'), NONE, Action::ShowSlices),
-            (KeyCode::Char('3'), NONE, Action::ShowPath),
-            (KeyCode::Char('4'), NONE, Action::ShowWeights),
-            (KeyCode::Tab, NONE, Action::NextView),
+const fn row(help: &'static str, actions: &'static [(Action, &'static [Key])]) -> Row {
+    Row { help, actions }
+}
+
+const fn key(character: char) -> Key {
+    Key::character(character)
+}
+
+/// Every action, and the keys that it has by default.
+pub const TABLE: &[Group] = &[
+    Group {
+        name: "views",
+        rows: &[
+            row(
+                "map, slices, path, weights",
+                &[
+                    (Action::ShowMap, &[key('1')]),
+                    (Action::ShowSlices, &[key('2')]),
+                    (Action::ShowPath, &[key('3')]),
+                    (Action::ShowWeights, &[key('4')]),
+                ],
+            ),
+            row(
+                "curvature, compare, surface",
+                &[
+                    (Action::ShowCurvature, &[key('5')]),
+                    (Action::ShowCompare, &[key('6')]),
+                    (Action::ShowSurface, &[key('7')]),
+                ],
+            ),
+            row(
+                "next / previous view",
+                &[
+                    (Action::NextView, &[Key::of(KeyCode::Tab)]),
+                    (Action::PreviousView, &[Key::of(KeyCode::BackTab)]),
+                ],
+            ),
+            row(
+                "the view on the whole screen",
+                &[(Action::ZoomView, &[key('z')])],
+            ),
+            row(
+                "other directions, eigenvalue, histogram",
+                &[(Action::NextDirections, &[key('d')])],
+            ),
         ],
     },
-    Row {
-        keys: "5 6 7",
-        help: "curvature, compare, surface",
-        bindings: &[
-            (KeyCode::Char('5'), NONE, Action::ShowCurvature),
-            (KeyCode::Char('6'), NONE, Action::ShowCompare),
-            (KeyCode::Char('7'), NONE, Action::ShowSurface),
+    Group {
+        name: "checkpoints",
+        rows: &[
+            row(
+                "one checkpoint back / forward",
+                &[
+                    (Action::ScrubBack, &[key('[')]),
+                    (Action::ScrubForward, &[key(']')]),
+                ],
+            ),
+            row(
+                "ten checkpoints back / forward",
+                &[
+                    (Action::LeapBack, &[key('{')]),
+                    (Action::LeapForward, &[key('}')]),
+                ],
+            ),
+            row("jump to a step", &[(Action::Jump, &[key('/')])]),
+            row("replay the run as a film", &[(Action::Film, &[key('P')])]),
+            row(
+                "freeze the picture / follow the run",
+                &[(Action::Freeze, &[key(' ')])],
+            ),
         ],
     },
-    Row {
-        keys: "d",
-        help: "other directions, eigenvalue, histogram",
-        bindings: &[(KeyCode::Char('d'), NONE, Action::NextDirections)],
-    },
-    Row {
-        keys: "space",
-        help: "freeze the picture / follow the run",
-        bindings: &[(KeyCode::Char(' '), NONE, Action::Freeze)],
-    },
-    Row {
-        keys: "[ ]",
-        help: "one checkpoint back / forward",
-        bindings: &[
-            (KeyCode::Char('['), NONE, Action::ScrubBack),
-            (KeyCode::Char(']'), NONE, Action::ScrubForward),
+    Group {
+        name: "window",
+        rows: &[
+            row(
+                "pan; turn and tilt the surface",
+                &[
+                    (Action::PanLeft, &[Key::of(KeyCode::Left)]),
+                    (Action::PanRight, &[Key::of(KeyCode::Right)]),
+                    (Action::PanUp, &[Key::of(KeyCode::Up)]),
+                    (Action::PanDown, &[Key::of(KeyCode::Down)]),
+                ],
+            ),
+            row(
+                "zoom in, out, whole path",
+                &[
+                    // `=` is the same key without shift on most layouts.
+                    (Action::ZoomIn, &[key('+'), key('=')]),
+                    (Action::ZoomOut, &[key('-')]),
+                    (Action::WholePath, &[key('0')]),
+                ],
+            ),
+            row(
+                "neighbourhood of the checkpoint",
+                &[(Action::Neighbourhood, &[key('.')])],
+            ),
+            row(
+                "cursor: loss, accuracy, nearest step",
+                &[(Action::Cursor, &[key('i'), Key::of(KeyCode::Enter)])],
+            ),
         ],
     },
-    Row {
-        keys: "← → ↑ ↓",
-        help: "pan; turn and tilt the surface",
-        bindings: &[
-            (KeyCode::Left, NONE, Action::PanLeft),
-            (KeyCode::Right, NONE, Action::PanRight),
-            (KeyCode::Up, NONE, Action::PanUp),
-            (KeyCode::Down, NONE, Action::PanDown),
+    Group {
+        name: "look",
+        rows: &[
+            row(
+                "bands+lines, bands, lines",
+                &[(Action::NextLayers, &[key('c')])],
+            ),
+            row(
+                "log, linear, quantile levels",
+                &[(Action::NextScale, &[key('l')])],
+            ),
+            row(
+                "marker: braille, block, ascii",
+                &[(Action::NextMarker, &[key('m')])],
+            ),
+            row(
+                "theme: dark, light, mono",
+                &[(Action::NextTheme, &[key('t')])],
+            ),
         ],
     },
-    Row {
-        keys: "+ - 0",
-        help: "zoom in, out, whole path",
-        bindings: &[
-            (KeyCode::Char('+'), NONE, Action::ZoomIn),
-            // The same key without shift on most layouts.
-            (KeyCode::Char('='), NONE, Action::ZoomIn),
-            (KeyCode::Char('-'), NONE, Action::ZoomOut),
-            (KeyCode::Char('0'), NONE, Action::WholePath),
-        ],
-    },
-    Row {
-        keys: ".",
-        help: "neighbourhood of the checkpoint",
-        bindings: &[(KeyCode::Char('.'), NONE, Action::Neighbourhood)],
-    },
-    Row {
-        keys: "c",
-        help: "bands+lines, bands, lines",
-        bindings: &[(KeyCode::Char('c'), NONE, Action::NextLayers)],
-    },
-    Row {
-        keys: "l",
-        help: "log, linear, quantile levels",
-        bindings: &[(KeyCode::Char('l'), NONE, Action::NextScale)],
-    },
-    Row {
-        keys: "m",
-        help: "marker: braille, block, ascii",
-        bindings: &[(KeyCode::Char('m'), NONE, Action::NextMarker)],
-    },
-    Row {
-        keys: "t",
-        help: "theme: dark, light, mono",
-        bindings: &[(KeyCode::Char('t'), NONE, Action::NextTheme)],
-    },
-    Row {
-        keys: "p",
-        help: "pause the device / go on",
-        bindings: &[(KeyCode::Char('p'), NONE, Action::Pause)],
-    },
-    Row {
-        keys: "r",
-        help: "look at the run folder now",
-        bindings: &[(KeyCode::Char('r'), NONE, Action::Rescan)],
-    },
-    Row {
-        keys: "esc",
-        help: "close help, dismiss the banner",
-        bindings: &[(KeyCode::Esc, NONE, Action::Close)],
-    },
-    Row {
-        keys: "q ctrl-c",
-        help: "quit",
-        bindings: &[
-            (KeyCode::Char('q'), NONE, Action::Quit),
-            (KeyCode::Char('c'), CONTROL, Action::Quit),
+    Group {
+        name: "program",
+        rows: &[
+            row("these keys", &[(Action::Help, &[key('?')])]),
+            row("pause the device / go on", &[(Action::Pause, &[key('p')])]),
+            row(
+                "look at the run folder now",
+                &[(Action::Rescan, &[key('r')])],
+            ),
+            row(
+                "the command that reproduces this",
+                &[(Action::ShowCommand, &[key('y')])],
+            ),
+            row("export what is shown", &[(Action::Export, &[key('e')])]),
+            row(
+                "close help, dismiss the banner",
+                &[(Action::Close, &[Key::of(KeyCode::Esc)])],
+            ),
+            row("suspend", &[(Action::Suspend, &[Key::control('z')])]),
+            row("quit", &[(Action::Quit, &[key('q'), Key::control('c')])]),
         ],
     },
 ];
 
-/// What a key does.
-#[must_use]
-pub fn action(key: KeyEvent) -> Option<Action> {
-    if key.kind == KeyEventKind::Release {
-        return None;
-    }
-    // Shift is already in the character, and some terminals report it besides.
-    let modifiers = key.modifiers - KeyModifiers::SHIFT;
-    let bindings = KEYMAP.iter().flat_map(|row| row.bindings);
-    bindings
-        .filter(|(code, with, _)| *code == key.code && *with == modifiers)
-        .map(|(_, _, action)| *action)
-        .next()
+/// Every row of the table.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    TABLE.iter().flat_map(|group| group.rows)
 }
 
-/// The table for the README, in Markdown.
-#[must_use]
-pub fn markdown() -> String {
-    let mut table = String::from("| key | does |\n|---|---|\n");
-    for row in KEYMAP {
-        let keys: Vec<String> = row.keys.split(' ').map(|key| format!("`{key}`")).collect();
-        // Writing to a String cannot fail.
-        let _ = writeln!(table, "| {} | {} |", keys.join(" "), row.help);
+/// The keys in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keymap {
+    /// In the order of the table.
+    bindings: Vec<(Action, Vec<Key>)>,
+}
+
+impl Default for Keymap {
+    fn default() -> Self {
+        let actions = rows().flat_map(|row| row.actions);
+        Self {
+            bindings: actions
+                .map(|(action, keys)| (*action, keys.to_vec()))
+                .collect(),
+        }
     }
-    table
+}
+
+/// No key is left to quit with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoWayOut;
+
+impl fmt::Display for NoWayOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected a key for `{}`, got none", Action::Quit)
+    }
+}
+
+impl std::error::Error for NoWayOut {}
+
+impl Keymap {
+    /// The same with other keys for some actions: a key that another action had is taken from it, and an action
+    /// without keys has none.
+    ///
+    /// # Errors
+    /// Nothing would be left to quit with.
+    pub fn rebound(mut self, changes: &[(Action, Vec<Key>)]) -> Result<Self, NoWayOut> {
+        let taken: Vec<Key> = changes.iter().flat_map(|(_, keys)| keys.clone()).collect();
+        for (action, keys) in &mut self.bindings {
+            match changes.iter().find(|(changed, _)| changed == action) {
+                Some((_, changed)) => keys.clone_from(changed),
+                None => keys.retain(|key| !taken.contains(key)),
+            }
+        }
+        if self.keys(Action::Quit).is_empty() {
+            return Err(NoWayOut);
+        }
+        Ok(self)
+    }
+
+    /// What a key does.
+    #[must_use]
+    pub fn action(&self, event: KeyEvent) -> Option<Action> {
+        if event.kind == KeyEventKind::Release {
+            return None;
+        }
+        let key = Key::from(event);
+        let bound = self.bindings.iter().find(|(_, keys)| keys.contains(&key));
+        bound.map(|(action, _)| *action)
+    }
+
+    /// The keys of an action; none where it is unbound.
+    #[must_use]
+    pub fn keys(&self, action: Action) -> &[Key] {
+        let bound = self.bindings.iter().find(|(bound, _)| *bound == action);
+        bound.map_or(&[], |(_, keys)| keys)
+    }
+
+    /// The keys of a row as they are printed, e.g. `[ ]`; empty where all are unbound.
+    #[must_use]
+    pub fn printed(&self, row: &Row) -> String {
+        let keys = row
+            .actions
+            .iter()
+            .flat_map(|(action, _)| self.keys(*action));
+        let keys: Vec<String> = keys.map(ToString::to_string).collect();
+        keys.join(" ")
+    }
+
+    /// The table for the README, in Markdown.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let mut table = String::from("| key | does | name in `[keys]` |\n|---|---|---|\n");
+        let code = |words: Vec<String>| words.join(" ");
+        for row in rows() {
+            let keys = row
+                .actions
+                .iter()
+                .flat_map(|(action, _)| self.keys(*action));
+            let keys = code(keys.map(|key| format!("`{key}`")).collect());
+            let actions = row.actions.iter().map(|(action, _)| format!("`{action}`"));
+            let actions = code(actions.collect());
+            // Writing to a String cannot fail.
+            let _ = writeln!(table, "| {keys} | {} | {actions} |", row.help);
+        }
+        table
+    }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use clap::ValueEnum;
+    use crossterm::event::KeyModifiers;
     use std::collections::HashSet;
 
-    fn press(code: KeyCode, modifiers: KeyModifiers) -> Option<Action> {
-        action(KeyEvent::new(code, modifiers))
+    fn press(keymap: &Keymap, code: KeyCode, modifiers: KeyModifiers) -> Option<Action> {
+        keymap.action(KeyEvent::new(code, modifiers))
+    }
+
+    fn changed(action: Action, keys: &[&str]) -> (Action, Vec<Key>) {
+        (
+            action,
+            keys.iter().map(|key| key.parse().unwrap()).collect(),
+        )
     }
 
     #[test]
     fn keys_do_what_the_table_says() {
-        assert_eq!(press(KeyCode::Char('q'), NONE), Some(Action::Quit));
-        assert_eq!(press(KeyCode::Char('c'), CONTROL), Some(Action::Quit));
-        assert_eq!(press(KeyCode::Char('c'), NONE), Some(Action::NextLayers));
-        let shift = KeyModifiers::SHIFT;
+        let keymap = Keymap::default();
+        let press = |code, modifiers| press(&keymap, code, modifiers);
+        let (none, shift, control) = (
+            KeyModifiers::NONE,
+            KeyModifiers::SHIFT,
+            KeyModifiers::CONTROL,
+        );
+        assert_eq!(press(KeyCode::Char('q'), none), Some(Action::Quit));
+        assert_eq!(press(KeyCode::Char('c'), control), Some(Action::Quit));
+        assert_eq!(press(KeyCode::Char('c'), none), Some(Action::NextLayers));
         assert_eq!(press(KeyCode::Char('?'), shift), Some(Action::Help));
         assert_eq!(press(KeyCode::Char('+'), shift), Some(Action::ZoomIn));
-        assert_eq!(press(KeyCode::Char('q'), CONTROL), None);
-        assert_eq!(press(KeyCode::Char('x'), NONE), None);
+        assert_eq!(press(KeyCode::BackTab, shift), Some(Action::PreviousView));
+        assert_eq!(press(KeyCode::Char('P'), shift), Some(Action::Film));
+        assert_eq!(press(KeyCode::Char('q'), control), None);
+        assert_eq!(press(KeyCode::Char('x'), none), None);
     }
 
     #[test]
     fn a_key_that_is_let_go_does_nothing() {
-        let mut key = KeyEvent::new(KeyCode::Char('q'), NONE);
+        let mut key = KeyEvent::from(KeyCode::Char('q'));
         key.kind = KeyEventKind::Release;
-        assert_eq!(action(key), None);
+        assert_eq!(Keymap::default().action(key), None);
     }
 
     #[test]
-    fn no_key_stands_twice_in_the_table() {
-        let keys = KEYMAP.iter().flat_map(|row| row.bindings);
+    fn every_action_stands_in_the_table_once_and_so_does_every_key() {
+        let actions: Vec<_> = rows().flat_map(|row| row.actions).collect();
         let mut seen = HashSet::new();
-        for (code, modifiers, _) in keys {
-            assert!(seen.insert((*code, *modifiers)), "{code:?}");
+        for (action, keys) in &actions {
+            for key in *keys {
+                assert!(seen.insert(*key), "{key}");
+            }
+            assert!(!keys.is_empty(), "{action}");
+        }
+        let listed: Vec<Action> = actions.iter().map(|(action, _)| *action).collect();
+        assert_eq!(listed.len(), Action::value_variants().len());
+        for action in Action::value_variants() {
+            assert!(listed.contains(action), "{action}");
         }
     }
 
     #[test]
-    fn the_printed_keys_are_those_that_dispatch() {
-        let name = |code: KeyCode, modifiers: KeyModifiers| match code {
-            KeyCode::Char(' ') => "space".to_owned(),
-            KeyCode::Char(c) if modifiers == CONTROL => format!("ctrl-{c}"),
-            KeyCode::Char(c) => c.to_string(),
-            KeyCode::Tab => "tab".into(),
-            KeyCode::Esc => "esc".into(),
-            KeyCode::Left => "←".into(),
-            KeyCode::Right => "→".into(),
-            KeyCode::Up => "↑".into(),
-            KeyCode::Down => "↓".into(),
-            other => format!("{other:?}"),
-        };
-        for row in KEYMAP {
-            let printed: HashSet<String> = row.keys.split(' ').map(str::to_owned).collect();
-            let bound = row
-                .bindings
-                .iter()
-                .map(|(code, with, _)| name(*code, *with));
-            let bound: HashSet<String> = bound.filter(|key| key != "=").collect();
-            assert_eq!(printed, bound);
-        }
+    fn a_key_belongs_to_whom_it_was_given_last() {
+        let keymap = Keymap::default();
+        let changes = [
+            changed(Action::Freeze, &["f", "q"]),
+            changed(Action::Help, &[]),
+        ];
+        let keymap = keymap.rebound(&changes).unwrap();
+        let press = |c| press(&keymap, KeyCode::Char(c), KeyModifiers::NONE);
+        assert_eq!([press('f'), press('q')], [Some(Action::Freeze); 2]);
+        assert_eq!([press(' '), press('?')], [None; 2]);
+        assert_eq!(keymap.keys(Action::Quit), [Key::control('c')]);
+        assert!(keymap.markdown().contains("| `f` `q` | freeze the picture"));
+        // Two actions may change places.
+        let swap = [
+            changed(Action::Pause, &["r"]),
+            changed(Action::Rescan, &["p"]),
+        ];
+        let keymap = keymap.rebound(&swap).unwrap();
+        assert_eq!(keymap.keys(Action::Rescan), [key('p')]);
     }
 
     #[test]
-    fn the_readme_table_has_a_line_for_every_row() {
-        let table = markdown();
-        assert_eq!(table.lines().count(), KEYMAP.len() + 2);
-        assert!(table.contains("| `[` `]` | one checkpoint back / forward |"));
+    fn there_is_always_a_way_out() {
+        let keymap = Keymap::default();
+        let changes = [changed(Action::Quit, &[])];
+        assert_eq!(keymap.clone().rebound(&changes), Err(NoWayOut));
+        let changes = [changed(Action::Freeze, &["q", "ctrl-c"])];
+        assert_eq!(keymap.rebound(&changes), Err(NoWayOut));
     }
 }

@@ -9,6 +9,7 @@
 pub mod action;
 pub mod app;
 mod ascii;
+pub mod key;
 pub mod keymap;
 pub mod layout;
 mod line;

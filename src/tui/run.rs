@@ -12,7 +12,6 @@ use tokio::time::{Instant, sleep_until};
 use crate::session::snapshot::{Command, Snapshot};
 
 use super::app::App;
-use super::keymap;
 use super::terminal::Screen;
 
 /// Shows a session until the user quits, the terminal is closed or the process is asked to end.
@@ -82,7 +81,7 @@ async fn any_changed(rivals: &mut [watch::Receiver<Arc<Snapshot>>]) {
 /// Does what an event asks, and tells whether the screen may have changed.
 fn take(app: &mut App, event: &Event, command: impl Fn(Command)) -> bool {
     match event {
-        Event::Key(key) => match keymap::action(*key) {
+        Event::Key(key) => match app.keymap().action(*key) {
             Some(action) => {
                 app.update(action).into_iter().for_each(command);
                 true

@@ -8,23 +8,47 @@ use ratatui::widgets::Widget;
 use crate::landscape::refine::Estimate;
 use crate::session::snapshot::Finding;
 
+use super::super::action::Action;
 use super::super::app::{App, Plane, View};
 use super::super::line::{Piece, fit};
 use super::{facts, header, padded};
 
 /// Columns of the progress bar.
 const BAR: usize = 12;
-/// Keys worth a place on the screen, the most important first.
-const HINTS: [(&str, &str); 8] = [
-    ("?", "help"),
-    ("q", "quit"),
-    ("1-7", "views"),
-    ("space", "freeze"),
-    ("[ ]", "scrub"),
-    (".", "near"),
-    ("0", "whole path"),
-    ("c l m", "look"),
+/// Actions whose keys are worth a place on the screen, the most important first.
+const HINTS: [(&[Action], &str); 8] = [
+    (&[Action::Help], "help"),
+    (&[Action::Quit], "quit"),
+    (&[Action::ShowMap, Action::ShowSurface], "views"),
+    (&[Action::Freeze], "freeze"),
+    (&[Action::ScrubBack, Action::ScrubForward], "scrub"),
+    (&[Action::Neighbourhood], "near"),
+    (&[Action::WholePath], "whole path"),
+    (
+        &[Action::NextLayers, Action::NextScale, Action::NextMarker],
+        "look",
+    ),
 ];
+
+/// What leads to actions, and what they do; none where an action has no key. `rank` as in [`Piece::new`].
+fn hint(app: &App, rank: u8, actions: &[Action], does: &str) -> Option<Piece> {
+    let keys = actions
+        .iter()
+        .map(|action| app.keymap().keys(*action).first());
+    let keys: Vec<String> = keys
+        .map(|key| key.map(ToString::to_string))
+        .collect::<Option<_>>()?;
+    // Between the first view and the last are the others.
+    let between = if actions.contains(&Action::ShowMap) {
+        "-"
+    } else {
+        " "
+    };
+    let theme = app.theme();
+    let key = Span::styled(keys.join(between), theme.accent());
+    let does = Span::styled(format!(" {does}"), theme.faint());
+    Some(Piece::new(rank, vec![key, does]))
+}
 
 /// Draws the line. `device` tells whether the device belongs here or in the header.
 pub(crate) fn render(app: &App, device: bool, area: Rect, buffer: &mut Buffer) {
@@ -40,13 +64,8 @@ pub(crate) fn render(app: &App, device: bool, area: Rect, buffer: &mut Buffer) {
     let used = left.width() as u16;
     left.render(area, buffer);
     let room = area.width.saturating_sub(used + 3);
-    let hints = HINTS.iter().enumerate().map(|(rank, (key, does))| {
-        let key = Span::styled(*key, theme.accent());
-        Piece::new(
-            rank as u8,
-            vec![key, Span::styled(format!(" {does}"), theme.faint())],
-        )
-    });
+    let ranks = HINTS.iter().zip(0..);
+    let hints = ranks.filter_map(|((actions, does), rank)| hint(app, rank, actions, does));
     let hints = fit(hints.collect(), room.into());
     if hints.width() <= room.into() {
         let rest = Rect {
@@ -77,11 +96,7 @@ pub(crate) fn render_tiny(app: &App, area: Rect, buffer: &mut Buffer) {
         pieces.push(Piece::new(2, vec![Span::styled("!", theme.bad())]));
     }
     pieces.extend(progress(app));
-    let help = vec![
-        Span::styled("?", theme.accent()),
-        Span::styled(" help", theme.faint()),
-    ];
-    pieces.push(Piece::new(6, help));
+    pieces.extend(hint(app, 6, &[Action::Help], "help"));
     fit(pieces, area.width.into()).render(area, buffer);
 }
 
