@@ -18,12 +18,11 @@ const SHORTEST: usize = 16 * LONGEST;
 const BLOCK: usize = 1 << 16;
 /// Elements of a vector in them: enough to make up for adding up the lanes, few enough that the rows
 /// of a tile stay in the innermost cache.
-const LONGEST: usize = 640;
+const LONGEST: usize = 512;
 /// No machine has more numbers in a vector.
 const LANES: usize = 8;
-/// Products that are summed at once, in registers: LEFT × RIGHT.
-const LEFT: usize = 4;
-const RIGHT: usize = 3;
+/// Products that are summed at once, in registers: SIDE × SIDE.
+const SIDE: usize = 4;
 
 /// δ_i·δ_j for i from `known` on and all j ≤ i, where δ_i = rows[i] − rows[0]: row i − `known`, column
 /// j. What lies beyond is of no meaning.
@@ -43,18 +42,18 @@ fn of_part(rows: &[&[f32]], known: usize, part: Range<usize>) -> DMatrix<f64> {
     let mut sums = DMatrix::zeros(rows.len() - known, rows.len());
     let width = (BLOCK / rows.len()).clamp(8 * LANES, LONGEST);
     let width = width.next_multiple_of(LANES);
-    // One row more than there are vectors: zeros, for the edges of the last tiles.
-    let mut deltas = vec![0.0; (rows.len() + 1) * width];
+    // Row 0 stays zeros: δ_0, and the edges of the last tiles.
+    let mut deltas = vec![0.0; rows.len() * width];
     for start in part.clone().step_by(width) {
         let block = start..part.end.min(start + width);
         let used = block.len().next_multiple_of(LANES);
-        for (delta, row) in deltas.chunks_mut(width).zip(rows) {
+        for (delta, row) in deltas.chunks_mut(width).zip(rows).skip(1) {
             subtract(&row[block.clone()], &rows[0][block.clone()], delta);
             delta[block.len()..used].fill(0.0);
         }
-        let row = |i: usize| &deltas[i.min(rows.len()) * width..][..used];
-        for i in (known..rows.len()).step_by(LEFT) {
-            for j in (0..rows.len().min(i + LEFT)).step_by(RIGHT) {
+        let row = |i: usize| &deltas[if i < rows.len() { i * width } else { 0 }..][..used];
+        for i in (known.max(1)..rows.len()).step_by(SIDE) {
+            for j in (1..rows.len().min(i + SIDE)).step_by(SIDE) {
                 let tile = Tile {
                     left: std::array::from_fn(|k| row(i + k)),
                     right: std::array::from_fn(|k| row(j + k)),
@@ -78,7 +77,7 @@ fn subtract(row: &[f32], base: &[f32], delta: &mut [f64]) {
     );
 }
 
-fn add(sums: &mut DMatrix<f64>, tile: &[[f64; RIGHT]; LEFT], (top, left): (usize, usize)) {
+fn add(sums: &mut DMatrix<f64>, tile: &[[f64; SIDE]; SIDE], (top, left): (usize, usize)) {
     for (i, row) in tile.iter().enumerate() {
         for (j, product) in row.iter().enumerate() {
             if let Some(sum) = sums.get_mut((top + i, left + j)) {
@@ -90,33 +89,33 @@ fn add(sums: &mut DMatrix<f64>, tile: &[[f64; RIGHT]; LEFT], (top, left): (usize
 
 /// All products of a few rows with a few others.
 struct Tile<'a> {
-    left: [&'a [f64]; LEFT],
-    right: [&'a [f64]; RIGHT],
+    left: [&'a [f64]; SIDE],
+    right: [&'a [f64]; SIDE],
 }
 
 impl<'a> WithSimd for Tile<'a> {
-    type Output = [[f64; RIGHT]; LEFT];
+    type Output = [[f64; SIDE]; SIDE];
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
         let Self { left, right } = self;
         let count = left[0].len() / S::F64_LANES;
         let vectors = |row: &'a [f64]| &S::as_simd_f64s(row).0[..count];
-        let left: [&[S::f64s]; LEFT] = std::array::from_fn(|i| vectors(left[i]));
-        let right: [&[S::f64s]; RIGHT] = std::array::from_fn(|j| vectors(right[j]));
-        let mut sums = [[simd.splat_f64s(0.0); RIGHT]; LEFT];
+        let left: [&[S::f64s]; SIDE] = std::array::from_fn(|i| vectors(left[i]));
+        let right: [&[S::f64s]; SIDE] = std::array::from_fn(|j| vectors(right[j]));
+        let mut sums = [[simd.splat_f64s(0.0); SIDE]; SIDE];
         for k in 0..count {
-            let right: [S::f64s; RIGHT] = std::array::from_fn(|j| right[j][k]);
-            for i in 0..LEFT {
-                for j in 0..RIGHT {
+            let right: [S::f64s; SIDE] = std::array::from_fn(|j| right[j][k]);
+            for i in 0..SIDE {
+                for j in 0..SIDE {
                     sums[i][j] = simd.mul_add_e_f64s(left[i][k], right[j], sums[i][j]);
                 }
             }
         }
         // Not `map`: it would be a call, outside of what is compiled for this machine.
-        let mut products = [[0.0; RIGHT]; LEFT];
-        for i in 0..LEFT {
-            for j in 0..RIGHT {
+        let mut products = [[0.0; SIDE]; SIDE];
+        for i in 0..SIDE {
+            for j in 0..SIDE {
                 products[i][j] = simd.reduce_sum_f64s(sums[i][j]);
             }
         }
