@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
-use isoloss::tui::app::{App, Look, View};
+use isoloss::tui::app::{App, Look};
+use isoloss::tui::choice::View;
 use isoloss::tui::render::render;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;

@@ -17,7 +17,9 @@ use isoloss::session::snapshot::{CheckpointState, Finding, Snapshot};
 use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
 use isoloss::tui::app::{App, Look};
+use isoloss::tui::invocation::Invocation;
 use isoloss::tui::keymap::{self, Keymap};
+use isoloss::tui::prompt::Entry;
 use isoloss::tui::render::render;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -583,4 +585,54 @@ fn no_size_is_refused() {
         }
     }
     screen(&app(synthetic::snapshot(), &[]), 300, 100);
+}
+
+#[test]
+fn a_zoomed_view_has_the_screen_for_itself() {
+    let app = app(
+        synthetic::snapshot(),
+        &[Action::ShowSlices, Action::ZoomView],
+    );
+    assert_snapshot!(sizes(&app));
+}
+
+#[test]
+fn the_cursor_tells_what_is_known_where_it_stands() {
+    let mut keys = vec![Action::Cursor];
+    keys.extend([Action::PanUp; 9]);
+    keys.extend([Action::PanRight; 5]);
+    assert_snapshot!(sizes(&app(synthetic::snapshot(), &keys)));
+}
+
+#[test]
+fn the_step_that_is_typed_and_the_nearest_one_are_shown() {
+    let mut app = app(synthetic::snapshot(), &[Action::Jump]);
+    let empty = text(&screen(&app, 70, 20));
+    app.enter(Entry::Digit('4'));
+    app.enter(Entry::Digit('3'));
+    let typed = sizes(&app);
+    assert_snapshot!(format!("{empty}\n{typed}"));
+}
+
+#[test]
+fn a_film_shows_the_path_up_to_its_checkpoint() {
+    let mut app = app(synthetic::snapshot(), &[Action::Film]);
+    (0..4).for_each(|_| app.advance());
+    assert_snapshot!(sizes(&app));
+}
+
+#[test]
+fn the_command_can_be_copied() {
+    let invocation = Invocation {
+        run: "runs/a folder".into(),
+        measure: ["--data", "digits", "--samples", "256", "--seed", "0"]
+            .map(str::to_owned)
+            .to_vec(),
+        batch_norm: ["--bn", "frozen"].map(str::to_owned).to_vec(),
+        ..Invocation::default()
+    };
+    let mut app = app(synthetic::snapshot(), &[Action::ShowCommand]).of(invocation);
+    let map = sizes(&app);
+    app.update(Action::ShowSlices);
+    assert_snapshot!(format!("{map}\n{}", text(&screen(&app, 120, 40))));
 }

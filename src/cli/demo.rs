@@ -20,11 +20,13 @@ use crate::landscape::surveyor::Setup;
 use crate::report::summary;
 use crate::session::snapshot::{CheckpointState, Snapshot};
 use crate::session::{Options, Session};
+use crate::tui::app::App;
+use crate::tui::invocation::Invocation;
 use crate::weights::recipe::BatchNorm;
 
 use super::options::FrameOption;
 use super::startup;
-use super::watch::{print_lines, show};
+use super::watch::{look, print_lines, show};
 
 /// Samples that the map is measured on: enough for a smooth surface, few enough that it stands while
 /// the next checkpoint is still being trained.
@@ -61,7 +63,7 @@ impl Demo {
             TempDir::with_prefix("isoloss-demo-").context("the demo's folder cannot be made")?;
         let training = Training::start(&folder, self)?;
         startup::be_nice();
-        let session = Session::start(Options {
+        let options = Options {
             run: folder.path().to_path_buf(),
             key: None,
             setup: Setup {
@@ -77,9 +79,12 @@ impl Demo {
                 batch: None,
             },
             batch_norm: BatchNorm::Frozen,
-        })?;
+        };
+        let invocation = Invocation::of(&options, &[]);
+        let session = Session::start(options)?;
         if !self.headless && io::stdout().is_terminal() {
-            return show(&session, &[], self.frames);
+            let app = App::new(look()).of(invocation);
+            return show(app, &session, &[], self.frames);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -10,6 +10,7 @@ use crate::report::{lines, summary};
 use crate::session::snapshot::Snapshot;
 use crate::session::{Options, Session};
 use crate::tui::app::{App, Look};
+use crate::tui::invocation::Invocation;
 use crate::tui::run as screen;
 use crate::tui::theme::ThemeName;
 use crate::weights::recipe::BatchNorm;
@@ -39,14 +40,14 @@ impl Watch {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let setup = self.measure.setup()?;
         startup::be_nice();
-        let start = |run: PathBuf| {
-            Session::start(Options {
-                run,
-                key: self.key.key.clone(),
-                setup: setup.clone(),
-                batch_norm: self.bn,
-            })
+        let options = |run| Options {
+            run,
+            key: self.key.key.clone(),
+            setup: setup.clone(),
+            batch_norm: self.bn,
         };
+        let start = |run| Session::start(options(run));
+        let invocation = Invocation::of(&options(self.run.clone()), &self.others);
         let session = start(self.run)?;
         if io::stdout().is_terminal() {
             let others = self
@@ -54,7 +55,8 @@ impl Watch {
                 .into_iter()
                 .map(start)
                 .collect::<io::Result<Vec<_>>>()?;
-            return show(&session, &others, self.frames);
+            let app = App::new(look()).of(invocation);
+            return show(app, &session, &others, self.frames);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -90,6 +92,7 @@ pub(super) async fn print_lines(
 
 /// The screen, until the user quits; then what was found, on the normal screen.
 pub(super) fn show(
+    app: App,
     session: &Session,
     others: &[Session],
     frames: FrameOption,
@@ -100,7 +103,7 @@ pub(super) fn show(
     let snapshots = session.snapshots.clone();
     let rivals = others.iter().map(|other| other.snapshots.clone()).collect();
     let command = |command| session.command(command);
-    let screen = screen::run(App::new(look()), snapshots, rivals, frames.apart(), command);
+    let screen = screen::run(app, snapshots, rivals, frames.apart(), command);
     let app = runtime.block_on(screen)?;
     println!("{}", summary::sentence(app.snapshot()));
     Ok(())

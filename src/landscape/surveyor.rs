@@ -37,6 +37,14 @@ pub struct Setup {
     pub batch: Option<usize>,
 }
 
+impl Setup {
+    /// Seed of the samples, and of random directions.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.data.as_ref().map_or(0, |data| data.seed)
+    }
+}
+
 /// A place where the loss is wanted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Spot {

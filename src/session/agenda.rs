@@ -17,7 +17,7 @@ use crate::weights::trajectory::Trajectory;
 use super::snapshot::{Slice, Window};
 
 /// Lines a side of the finest level: levels of 5, 9, 17, 33 and 65 lines.
-const LINES: usize = 65;
+pub const LINES: usize = 65;
 /// Points of a slice; one of them is the checkpoint itself.
 const SLICE_POINTS: usize = 21;
 /// How many of the last checkpoints are averaged.

@@ -365,7 +365,16 @@ impl Conductor {
                 let window = [window.x, window.y];
                 let next = self.generation + 1;
                 let split = self.split();
-                Findings::plan(study, &plane.recipe, &plane.members, window, split, next)
+                let seed = self.options.setup.seed();
+                Findings::plan(
+                    study,
+                    &plane.recipe,
+                    &plane.members,
+                    window,
+                    split,
+                    seed,
+                    next,
+                )
             });
         let mut plans = planned
             .as_ref()

@@ -67,9 +67,9 @@ impl Session {
         let (to_surveyor, requests) = channel();
         let (publish, snapshots) = watch::channel(Arc::new(Snapshot::default()));
         let watcher = start_scanner(&options, inputs.clone())?;
-        let key = options.key.clone();
+        let (key, seed) = (options.key.clone(), options.setup.seed());
         start("reader", inputs.clone(), move |inputs| {
-            reader::serve(key, &changes, |reading| {
+            reader::serve(key, seed, &changes, |reading| {
                 inputs.send(Input::Reading(reading)).is_ok()
             });
         })?;

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use super::study::PLANE_SEED;
 use crate::run::Checkpoint;
 use crate::run::hyper::Hyper;
 use crate::weights::WeightsError;
@@ -64,6 +63,7 @@ const BINS: usize = 80;
 /// one was being read are read together, so that opening a run reads each file once.
 pub fn serve(
     key: Option<String>,
+    seed: u64,
     changes: &Receiver<Change>,
     mut report: impl FnMut(Reading) -> bool,
 ) {
@@ -81,7 +81,7 @@ pub fn serve(
         for settled in &change.settled {
             known.remove(&settled.path);
         }
-        for readings in apply(&mut path, change, &mut deferred, &mut known) {
+        for readings in apply(&mut path, seed, change, &mut deferred, &mut known) {
             if !report(readings) {
                 return;
             }
@@ -91,6 +91,7 @@ pub fn serve(
 
 fn apply(
     path: &mut RunPath,
+    seed: u64,
     mut change: Change,
     deferred: &mut Vec<Checkpoint>,
     known: &mut HashMap<PathBuf, Hyper>,
@@ -121,7 +122,9 @@ fn apply(
     readings.push(Reading::Path {
         hyper: members.iter().map(told).collect(),
         growth: Arc::new(path.growth()),
-        shadow: path.shape().and_then(|shape| cast(shape, &members, &fit)),
+        shadow: path
+            .shape()
+            .and_then(|shape| cast(shape, &members, &fit, seed)),
         overlay: path.shape().and_then(|shape| overlay(shape, &members)),
         shape: path.shape().cloned(),
         members,
@@ -144,11 +147,11 @@ fn overlay(shape: &Shape, members: &[Checkpoint]) -> Option<Arc<Overlay>> {
 }
 
 /// The shadow of a path that is short and small enough to be read once more.
-fn cast(shape: &Shape, members: &[Checkpoint], fit: &Fit) -> Option<Arc<Shadow>> {
+fn cast(shape: &Shape, members: &[Checkpoint], fit: &Fit, seed: u64) -> Option<Arc<Shadow>> {
     if members.len() < 3 || shape.layout.parameters() * members.len() > LARGEST_SHADOW {
         return None;
     }
-    let found = shadow::of(shape, members, &fit.trajectory.singular, PLANE_SEED);
+    let found = shadow::of(shape, members, &fit.trajectory.singular, seed);
     found
         .inspect_err(|error| tracing::info!("no shadow: {error}"))
         .ok()

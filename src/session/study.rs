@@ -30,16 +30,14 @@ pub enum Study {
     Curvature,
 }
 
-/// Seed of the random plane: that on which the path's shadow lies.
-pub const PLANE_SEED: u64 = 0;
 /// Random directions that are overlaid, to show whether the shape repeats.
-const SEEDS: u64 = 3;
+pub const SEEDS: u64 = 3;
 /// Points of a line; 0 and 1 are among them.
-const POINTS: usize = 41;
+pub const POINTS: usize = 41;
 /// Lines a side of the random plane, from −1 to 1.
-const PLANE_LINES: usize = 33;
+pub const PLANE_LINES: usize = 33;
 /// Lines a side of the curvature map.
-const CURVATURE_LINES: usize = 9;
+pub const CURVATURE_LINES: usize = 9;
 
 /// One measured line.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,7 +100,8 @@ enum Meaning {
 
 impl Findings {
     /// Plans a study around the last of `members`, on the plane of `recipe` with this window. The plans'
-    /// generations count on from `next`. None where there are too few checkpoints.
+    /// generations count on from `next`. Random directions have `seed` and those after it. None where there
+    /// are too few checkpoints.
     #[must_use]
     pub fn plan(
         study: Study,
@@ -110,6 +109,7 @@ impl Findings {
         members: &[Checkpoint],
         window: [[f64; 2]; 2],
         split: Split,
+        seed: u64,
         next: u64,
     ) -> Option<(Self, Vec<Plan>)> {
         let mut findings = Self {
@@ -125,9 +125,9 @@ impl Findings {
             template: None,
         };
         let plans = match study {
-            Study::Plane => vec![findings.plan_plane(recipe, split)],
+            Study::Plane => vec![findings.plan_plane(recipe, seed, split)],
             Study::Curvature => vec![findings.plan_curvature(recipe, window, split)],
-            _ => findings.plan_lines(recipe, members, split)?,
+            _ => findings.plan_lines(recipe, members, seed, split)?,
         };
         let plans = plans
             .into_iter()
@@ -143,6 +143,7 @@ impl Findings {
         &mut self,
         recipe: &Recipe,
         members: &[Checkpoint],
+        seed: u64,
         split: Split,
     ) -> Option<Vec<Plan>> {
         let last = members.last()?.clone();
@@ -153,7 +154,9 @@ impl Findings {
             _ => [-0.5, 1.5],
         };
         let directions: Vec<(Option<u64>, Directions)> = match self.study {
-            Study::Random => (0..SEEDS).map(|seed| (Some(seed), random(seed))).collect(),
+            Study::Random => (seed..seed.saturating_add(SEEDS))
+                .map(|seed| (Some(seed), random(seed)))
+                .collect(),
             Study::Update => {
                 let from = before?.clone();
                 vec![(
@@ -232,14 +235,14 @@ impl Findings {
         }
     }
 
-    fn plan_plane(&mut self, recipe: &Recipe, split: Split) -> Plan {
+    fn plan_plane(&mut self, recipe: &Recipe, seed: u64, split: Split) -> Plan {
         let lines = survey::spread(-1.0, 1.0, PLANE_LINES);
         let points = (0..WHOLE)
             .flat_map(|level| survey::additions(&lines, &lines, level, &[[0.0, 0.0]]))
             .collect();
         self.plane = Some(Surface::new(lines.clone(), lines));
         let recipe = Recipe {
-            directions: random(PLANE_SEED),
+            directions: random(seed),
             ..recipe.clone()
         };
         let template = Plan {
@@ -395,7 +398,15 @@ mod tests {
             directions: random(0),
             batch_norm: BatchNorm::Frozen,
         };
-        Findings::plan(study, &recipe, &members, [[-1.0, 1.0]; 2], Split::Train, 7)
+        Findings::plan(
+            study,
+            &recipe,
+            &members,
+            [[-1.0, 1.0]; 2],
+            Split::Train,
+            5,
+            7,
+        )
     }
 
     #[test]
@@ -414,7 +425,9 @@ mod tests {
                 .iter()
                 .all(|end| findings.lines[0].alpha.contains(end))
         );
-        assert_eq!(plan(Study::Random, 1).unwrap().1.len(), 3);
+        let (overlaid, plans) = plan(Study::Random, 1).unwrap();
+        let seeds: Vec<_> = overlaid.lines.iter().map(|line| line.seed).collect();
+        assert_eq!((seeds, plans.len()), (vec![Some(5), Some(6), Some(7)], 3));
         assert!(plan(Study::Update, 1).is_none() && plan(Study::Line, 1).is_none());
     }
 

@@ -1,4 +1,4 @@
-//! What the screen knows besides the snapshot: the view, the window, the checkpoint that is looked at.
+//! What the screen knows besides the snapshot: the view, the window, the cursor, the checkpoint that is looked at.
 
 use std::sync::Arc;
 
@@ -6,142 +6,20 @@ use crate::plot::levels::Scale;
 use crate::plot::map::Layers;
 use crate::plot::raster::Marker;
 use crate::plot::relief;
-use crate::session::agenda::{MARGIN, whole_path};
+use crate::session::agenda::whole_path;
 use crate::session::snapshot::{Command, Snapshot, Window};
 use crate::session::study::Study;
 
 use super::action::Action;
+use super::choice::{Along, Figure, Plane, View, Weighing};
+use super::cursor::Cursor;
+use super::invocation::Invocation;
 use super::keymap::Keymap;
 use super::pictures::Pictures;
+use super::prompt::{Entry, Prompt};
 use super::theme::{Theme, ThemeName};
 use super::view::help::scrolls;
-
-/// What is looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum View {
-    /// The map.
-    #[default]
-    Map,
-    /// Slices and lines through the current checkpoint.
-    Slices,
-    /// The path on its own plane and on a random one.
-    Path,
-    /// Norms and angles of the weights over training.
-    Weights,
-    /// Eigenvalues of the Hessian around the current checkpoint.
-    Curvature,
-    /// The runs beside one another.
-    Compare,
-    /// The surface as a relief.
-    Surface,
-}
-
-impl View {
-    /// Every view, in the order of their keys.
-    pub const ALL: [Self; 7] = [
-        Self::Map,
-        Self::Slices,
-        Self::Path,
-        Self::Weights,
-        Self::Curvature,
-        Self::Compare,
-        Self::Surface,
-    ];
-
-    /// Its name on the screen.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Map => "map",
-            Self::Slices => "slices",
-            Self::Path => "path",
-            Self::Weights => "weights",
-            Self::Curvature => "curvature",
-            Self::Compare => "compare",
-            Self::Surface => "surface",
-        }
-    }
-
-    fn next(self) -> Self {
-        self.after(1)
-    }
-
-    fn previous(self) -> Self {
-        self.after(Self::ALL.len() - 1)
-    }
-
-    fn after(self, count: usize) -> Self {
-        let at = Self::ALL.iter().position(|view| *view == self).unwrap_or(0);
-        Self::ALL[(at + count) % Self::ALL.len()]
-    }
-}
-
-/// What the slices run along.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Along {
-    /// Both principal components.
-    #[default]
-    Components,
-    /// Random directions, overlaid.
-    Random,
-    /// The last update.
-    Update,
-    /// The line from the first checkpoint to the current one.
-    Line,
-}
-
-impl Along {
-    fn next(self) -> Self {
-        match self {
-            Self::Components => Self::Random,
-            Self::Random => Self::Update,
-            Self::Update => Self::Line,
-            Self::Line => Self::Components,
-        }
-    }
-}
-
-/// Which plane the map shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Plane {
-    /// The path's own.
-    #[default]
-    Principal,
-    /// Two random filter-normalized directions.
-    Random,
-}
-
-/// How the weights are shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Weighing {
-    /// Norms and angles over training.
-    #[default]
-    Norms,
-    /// Histograms of the first and the newest checkpoint.
-    Histogram,
-}
-
-/// Which figure of the spectrum the curvature map shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Figure {
-    /// |λmin/λmax|.
-    #[default]
-    Ratio,
-    /// λmax.
-    Largest,
-    /// λmin, upside down.
-    Smallest,
-}
-
-impl Figure {
-    fn next(self) -> Self {
-        match self {
-            Self::Ratio => Self::Largest,
-            Self::Largest => Self::Smallest,
-            Self::Smallest => Self::Ratio,
-        }
-    }
-}
+use super::window::{PAN, ZOOM, middle, neighbourhood, panned, zoomed};
 
 /// How pictures are drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -156,15 +34,28 @@ pub struct Look {
     pub theme: ThemeName,
 }
 
-/// Share of the window by which an arrow key moves it.
-const PAN: f64 = 0.125;
-/// Steps of the path that the neighbourhood of a checkpoint reaches to.
-const NEAR_STEPS: usize = 5;
-/// Factor by which a key zooms.
-const ZOOM: f64 = 1.5;
 /// Degrees by which an arrow key turns and tilts the relief.
 const TURN: f64 = 15.0;
 const TILT: f64 = 5.0;
+
+/// Checkpoints that a leap passes.
+const LEAP: isize = 10;
+/// Pictures of a film at most: at eight a second a quarter of a minute.
+const PICTURES: usize = 120;
+/// Directions on a random plane are as long as the weights: it is seen from −1 to 1.
+pub(super) const RANDOM_WINDOW: Window = Window {
+    x: [-1.0, 1.0],
+    y: [-1.0, 1.0],
+};
+
+/// What lies over the views.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Overlay {
+    /// The keys, scrolled down so often.
+    Help(usize),
+    /// The command that gives the same.
+    Command,
+}
 
 /// The state of the screen. It changes by [`App::update`] and [`App::receive`] alone; beside it lie the
 /// pictures that were drawn of it.
@@ -186,10 +77,20 @@ pub struct App {
     window: Option<Window>,
     /// Index of the checkpoint that is looked at; none: the current one, whichever that is.
     scrub: Option<usize>,
+    /// The run is being replayed: the path ends at the checkpoint that is looked at.
+    filming: bool,
+    /// A point of the plane on the map.
+    cursor: Option<Cursor>,
+    /// The step that is being typed.
+    prompt: Option<Prompt>,
+    /// The view has the whole screen.
+    zoomed: bool,
     paused: bool,
-    helping: bool,
-    /// How often the help was scrolled down.
-    scrolled: usize,
+    overlay: Option<Overlay>,
+    /// What the screen itself has to say of the last key.
+    told: Option<String>,
+    /// How the session was asked for.
+    invocation: Arc<Invocation>,
     /// The banner that the user has seen.
     dismissed: Option<String>,
     over: bool,
@@ -212,6 +113,13 @@ impl App {
         Self { keymap, ..self }
     }
 
+    /// The same screen, which knows how its session was asked for.
+    #[must_use]
+    pub fn of(self, invocation: Invocation) -> Self {
+        let invocation = Arc::new(invocation);
+        Self { invocation, ..self }
+    }
+
     /// Takes what the session found.
     pub fn receive(&mut self, snapshot: Arc<Snapshot>) {
         self.live = snapshot;
@@ -224,11 +132,20 @@ impl App {
 
     /// Does what the user asks, and returns what the session has to do for it.
     pub fn update(&mut self, action: Action) -> Vec<Command> {
+        if action != Action::Close {
+            self.told = None;
+        }
         match action {
             Action::Quit => self.over = true,
-            Action::Help => (self.helping, self.scrolled) = (!self.helping, 0),
-            Action::Close if self.helping => self.helping = false,
-            Action::Close => self.dismissed = self.banner().map(str::to_owned),
+            Action::Help => {
+                let helps = self.is_helping();
+                self.overlay = (!helps).then_some(Overlay::Help(0));
+            }
+            Action::ShowCommand => {
+                let shows = self.shows_command();
+                self.overlay = (!shows).then_some(Overlay::Command);
+            }
+            Action::Close => self.close(),
             Action::ShowMap => return self.show(View::Map),
             Action::ShowSlices => return self.show(View::Slices),
             Action::ShowPath => return self.show(View::Path),
@@ -238,37 +155,21 @@ impl App {
             Action::ShowSurface => return self.show(View::Surface),
             Action::NextView => return self.show(self.view.next()),
             Action::PreviousView => return self.show(self.view.previous()),
-            Action::NextDirections => {
-                match self.view {
-                    View::Curvature => self.figure = self.figure.next(),
-                    View::Slices => self.along = self.along.next(),
-                    View::Map => {
-                        self.plane = match self.plane {
-                            Plane::Principal => Plane::Random,
-                            Plane::Random => Plane::Principal,
-                        };
-                    }
-                    View::Weights => {
-                        self.weighing = match self.weighing {
-                            Weighing::Norms => Weighing::Histogram,
-                            Weighing::Histogram => Weighing::Norms,
-                        };
-                    }
-                    _ => return Vec::new(),
-                }
-                return self.show(self.view);
-            }
+            Action::NextDirections => return self.choose_next(),
+            Action::ZoomView => self.zoomed = !self.zoomed,
             Action::Freeze => {
                 self.frozen = match self.frozen {
                     None => Some(Arc::clone(&self.live)),
                     Some(_) => None,
                 };
             }
-            Action::ScrubBack => self.scrub = self.selected().map(|i| i.saturating_sub(1)),
-            Action::ScrubForward => {
-                let last = self.checkpoints().saturating_sub(1);
-                self.scrub = self.selected().map(|i| i + 1).filter(|next| *next < last);
-            }
+            Action::ScrubBack => self.scrub_by(-1),
+            Action::ScrubForward => self.scrub_by(1),
+            Action::LeapBack => self.scrub_by(-LEAP),
+            Action::LeapForward => self.scrub_by(LEAP),
+            Action::Jump => self.prompt = self.selected().map(|_| Prompt::default()),
+            Action::Film => self.play(),
+            Action::Cursor => return self.point(),
             Action::NextLayers => self.look.layers = self.look.layers.next(),
             Action::NextScale => self.look.scale = self.look.scale.next(),
             Action::NextMarker => self.look.marker = self.look.marker.next(),
@@ -278,27 +179,134 @@ impl App {
                 return vec![Command::Pause(self.paused)];
             }
             Action::Rescan => return vec![Command::Rescan],
-            Action::PanUp if self.helping => self.scrolled = self.scrolled.saturating_sub(1),
-            Action::PanDown if self.helping => {
-                self.scrolled = (self.scrolled + 1).min(scrolls(self));
+            Action::PanLeft | Action::PanRight | Action::PanUp | Action::PanDown => {
+                return self.arrow(action);
             }
-            Action::PanLeft
-            | Action::PanRight
-            | Action::PanUp
-            | Action::PanDown
-            | Action::ZoomIn
-            | Action::ZoomOut
-            | Action::WholePath
-            | Action::Neighbourhood => return self.look_at(action),
-            Action::ZoomView
-            | Action::LeapBack
-            | Action::LeapForward
-            | Action::Jump
-            | Action::Film
-            | Action::Cursor
-            | Action::ShowCommand
-            | Action::Export
-            | Action::Suspend => {}
+            Action::ZoomIn | Action::ZoomOut | Action::WholePath | Action::Neighbourhood => {
+                return self.look_at(action);
+            }
+            // Theirs who have the terminal and the files.
+            Action::Export | Action::Suspend => {}
+        }
+        Vec::new()
+    }
+
+    /// Closes what lies on top: a pane, a message, a film, the cursor, the banner.
+    fn close(&mut self) {
+        if self.overlay.take().is_some() || self.told.take().is_some() {
+            return;
+        }
+        if self.filming {
+            (self.filming, self.scrub) = (false, None);
+        } else if self.cursor.take().is_none() {
+            self.dismissed = self.banner().map(str::to_owned);
+        }
+    }
+
+    /// Turns to what else the view can show.
+    fn choose_next(&mut self) -> Vec<Command> {
+        match self.view {
+            View::Curvature => self.figure = self.figure.next(),
+            View::Slices => self.along = self.along.next(),
+            View::Map => {
+                self.plane = self.plane.next();
+                self.cursor = None;
+            }
+            View::Weights => self.weighing = self.weighing.next(),
+            View::Path | View::Compare | View::Surface => return Vec::new(),
+        }
+        self.show(self.view)
+    }
+
+    /// Looks at a checkpoint so many further on; from the last one on the run is followed.
+    fn scrub_by(&mut self, count: isize) {
+        self.filming = false;
+        let to = self.selected().map(|at| at.saturating_add_signed(count));
+        self.look_at_checkpoint(to);
+    }
+
+    fn look_at_checkpoint(&mut self, checkpoint: Option<usize>) {
+        let last = self.checkpoints().saturating_sub(1);
+        self.scrub = checkpoint.filter(|at| *at < last);
+    }
+
+    /// Begins the film: at the checkpoint that is looked at, or at the first when that is the last. Or stops it.
+    fn play(&mut self) {
+        self.filming = !self.filming && self.checkpoints() > 1;
+        if self.filming && self.scrub.is_none() {
+            self.scrub = Some(0);
+        }
+    }
+
+    /// The next picture of the film; after its last one the run is followed.
+    pub fn advance(&mut self) {
+        let stride = self.checkpoints().div_ceil(PICTURES);
+        self.look_at_checkpoint(self.selected().map(|at| at + stride));
+        self.filming = self.scrub.is_some();
+    }
+
+    /// What the user types of a step: true once a step is no longer asked for.
+    pub fn enter(&mut self, entry: Entry) {
+        let Some(mut prompt) = self.prompt.take() else {
+            return;
+        };
+        match entry {
+            Entry::Cancel => {}
+            Entry::Accept => {
+                let nearest = self.steps().and_then(|steps| prompt.nearest(steps));
+                if nearest.is_some() {
+                    self.filming = false;
+                    self.look_at_checkpoint(nearest);
+                }
+            }
+            Entry::Digit(_) | Entry::Erase => {
+                prompt.edit(entry);
+                self.prompt = Some(prompt);
+            }
+        }
+    }
+
+    /// Puts the cursor on the map, at the checkpoint that is looked at, or takes it away.
+    fn point(&mut self) -> Vec<Command> {
+        let here = self
+            .selected()
+            .and_then(|at| self.drawn_path().get(at).copied());
+        self.cursor = match self.cursor {
+            None => here.map(|at| Cursor { at }),
+            Some(_) => None,
+        };
+        if self.view == View::Map || self.cursor.is_none() {
+            return Vec::new();
+        }
+        self.show(View::Map)
+    }
+
+    /// What an arrow does: it scrolls the help, turns the relief, moves the cursor or pans.
+    fn arrow(&mut self, action: Action) -> Vec<Command> {
+        let [right, up] = match action {
+            Action::PanLeft => [-1.0, 0.0],
+            Action::PanRight => [1.0, 0.0],
+            Action::PanUp => [0.0, 1.0],
+            _ => [0.0, -1.0],
+        };
+        if let Some(Overlay::Help(scrolled)) = self.overlay {
+            let down = if up < 0.0 {
+                scrolled + 1
+            } else {
+                scrolled.saturating_sub(usize::from(up > 0.0))
+            };
+            self.overlay = Some(Overlay::Help(down.min(scrolls(self))));
+        } else if self.view == View::Surface {
+            self.camera = self.camera.moved(right * TURN, up * TILT);
+        } else if let (View::Map, Some(cursor), Some(window)) =
+            (self.view, self.cursor, self.drawn_window())
+        {
+            self.cursor = Some(cursor.moved(window, [right, up]));
+        } else {
+            let target = self
+                .window()
+                .and_then(|window| panned(window, [right * PAN, up * PAN]));
+            return self.survey(target);
         }
         Vec::new()
     }
@@ -321,76 +329,40 @@ impl App {
         }
     }
 
-    /// Turns and tilts the relief.
-    fn turn(&mut self, action: Action) {
-        let [turn, tilt] = match action {
-            Action::PanLeft => [-TURN, 0.0],
-            Action::PanRight => [TURN, 0.0],
-            Action::PanUp => [0.0, TILT],
-            Action::PanDown => [0.0, -TILT],
-            _ => [0.0, 0.0],
-        };
-        self.camera = self.camera.moved(turn, tilt);
-    }
-
-    /// Moves the window, and has it surveyed.
+    /// Changes the window, and has it surveyed. Around the cursor, where there is one.
     fn look_at(&mut self, action: Action) -> Vec<Command> {
-        let turns = [
-            Action::PanLeft,
-            Action::PanRight,
-            Action::PanUp,
-            Action::PanDown,
-        ];
-        if self.view == View::Surface && turns.contains(&action) {
-            self.turn(action);
-            return Vec::new();
-        }
         let Some(window) = self.window() else {
             return Vec::new();
         };
-        let target = match action {
-            Action::PanLeft => Some(panned(window, -PAN, 0.0)),
-            Action::PanRight => Some(panned(window, PAN, 0.0)),
-            Action::PanUp => Some(panned(window, 0.0, PAN)),
-            Action::PanDown => Some(panned(window, 0.0, -PAN)),
-            Action::ZoomIn => Some(zoomed(window, 1.0 / ZOOM)),
-            Action::ZoomOut => Some(zoomed(window, ZOOM)),
-            Action::Neighbourhood => self.neighbourhood().or(self.window),
-            _ => None,
+        let around = match (self.cursor, self.plane) {
+            (Some(cursor), Plane::Principal) => cursor.at,
+            _ => middle(window),
         };
-        // A window that has lost its extent to rounding, or overflowed, shows nothing.
-        if target.is_some_and(|window| !is_sound(window)) || target == self.window {
+        let target = match action {
+            Action::ZoomIn => zoomed(window, around, 1.0 / ZOOM),
+            Action::ZoomOut => zoomed(window, around, ZOOM),
+            Action::Neighbourhood => (self.selected()).and_then(|at| {
+                neighbourhood(&self.snapshot().trajectory.as_ref()?.coordinates, at)
+            }),
+            _ => {
+                let changes = self.window.take().is_some();
+                return if changes {
+                    vec![Command::Survey(None)]
+                } else {
+                    Vec::new()
+                };
+            }
+        };
+        self.survey(target)
+    }
+
+    /// Looks at a window from now on; stays with the one there is where there is none.
+    fn survey(&mut self, target: Option<Window>) -> Vec<Command> {
+        if target.is_none() || target == self.window {
             return Vec::new();
         }
         self.window = target;
         vec![Command::Survey(target)]
-    }
-
-    /// The window around the checkpoint that is looked at, as wide as the last few steps before it.
-    fn neighbourhood(&self) -> Option<Window> {
-        let path = &self.snapshot().trajectory.as_ref()?.coordinates;
-        let selected = self.selected()?;
-        let here = path.get(selected)?;
-        let recent = path.get(selected.saturating_sub(NEAR_STEPS)..=selected)?;
-        let furthest = |axis: usize| {
-            let distances = recent.iter().map(|at| (at[axis] - here[axis]).abs());
-            distances.fold(0.0, f64::max)
-        };
-        let widest = furthest(0).max(furthest(1));
-        let around = |axis: usize| {
-            // An axis along which the path stands still is looked at as far as the other one.
-            let reach = if furthest(axis) > 1e-3 * widest {
-                furthest(axis)
-            } else {
-                widest
-            };
-            let half = reach * (1.0 + MARGIN);
-            [here[axis] - half, here[axis] + half]
-        };
-        (widest > 0.0).then(|| Window {
-            x: around(0),
-            y: around(1),
-        })
     }
 
     /// What is drawn: the session as it is, or as it was when the picture was frozen.
@@ -404,6 +376,39 @@ impl App {
     pub fn window(&self) -> Option<Window> {
         let path = &self.snapshot().trajectory.as_ref()?.coordinates;
         Some(self.window.unwrap_or_else(|| whole_path(path)))
+    }
+
+    /// The window that the map shows: on a random plane always the same; none without a path.
+    fn drawn_window(&self) -> Option<Window> {
+        match self.plane {
+            Plane::Principal => self.window(),
+            Plane::Random => Some(RANDOM_WINDOW),
+        }
+    }
+
+    /// The path as the map shows it.
+    fn drawn_path(&self) -> &[[f64; 2]] {
+        let snapshot = self.snapshot();
+        let own = snapshot
+            .trajectory
+            .as_ref()
+            .map(|path| &path.coordinates[..]);
+        let shadow = snapshot
+            .shadow
+            .as_ref()
+            .map(|shadow| &shadow.coordinates[..]);
+        let path = match self.plane {
+            Plane::Principal => own,
+            Plane::Random => shadow,
+        };
+        path.unwrap_or_default()
+    }
+
+    /// Steps of the checkpoints of the drawn path; none without one.
+    #[must_use]
+    pub fn steps(&self) -> Option<&[u64]> {
+        let path = self.snapshot().trajectory.as_ref();
+        path.map(|path| &path.steps[..])
     }
 
     /// Whether the window is that of the whole path.
@@ -506,16 +511,66 @@ impl App {
         self.view
     }
 
+    /// How the session was asked for.
+    #[must_use]
+    pub fn invocation(&self) -> &Invocation {
+        &self.invocation
+    }
+
+    /// Whether the view has the whole screen.
+    #[must_use]
+    pub fn is_zoomed(&self) -> bool {
+        self.zoomed
+    }
+
+    /// Whether the run is being replayed: then [`App::advance`] is due every so often.
+    #[must_use]
+    pub fn is_filming(&self) -> bool {
+        self.filming
+    }
+
+    /// The point of the plane that the user asks about.
+    #[must_use]
+    pub fn cursor(&self) -> Option<[f64; 2]> {
+        self.cursor.map(|cursor| cursor.at)
+    }
+
+    /// The step that is being typed: keys are for [`App::enter`] then.
+    #[must_use]
+    pub fn prompt(&self) -> Option<&Prompt> {
+        self.prompt.as_ref()
+    }
+
     /// Whether the keys are shown.
     #[must_use]
     pub fn is_helping(&self) -> bool {
-        self.helping
+        matches!(self.overlay, Some(Overlay::Help(_)))
+    }
+
+    /// Whether the command is shown that gives the same.
+    #[must_use]
+    pub fn shows_command(&self) -> bool {
+        self.overlay == Some(Overlay::Command)
     }
 
     /// How often the help was scrolled down.
     #[must_use]
     pub fn scrolled(&self) -> usize {
-        self.scrolled
+        match self.overlay {
+            Some(Overlay::Help(scrolled)) => scrolled,
+            _ => 0,
+        }
+    }
+
+    /// Says something in the banner's line until the next key.
+    pub fn tell(&mut self, sentence: String) {
+        self.told = Some(sentence);
+    }
+
+    /// What the screen itself has to say of the last key.
+    #[must_use]
+    pub fn told(&self) -> Option<&str> {
+        self.told.as_deref()
     }
 
     /// Whether the user paused the device.
@@ -536,38 +591,12 @@ fn checkpoints(snapshot: &Snapshot) -> usize {
     trajectory.map_or(0, |trajectory| trajectory.coordinates.len())
 }
 
-fn panned(window: Window, across: f64, up: f64) -> Window {
-    let moved = |[min, max]: [f64; 2], share: f64| [min, max].map(|v| v + (max - min) * share);
-    Window {
-        x: moved(window.x, across),
-        y: moved(window.y, up),
-    }
-}
-
-fn zoomed(window: Window, factor: f64) -> Window {
-    let scaled = |[min, max]: [f64; 2]| {
-        let middle = f64::midpoint(min, max);
-        [min, max].map(|v| middle + (v - middle) * factor)
-    };
-    Window {
-        x: scaled(window.x),
-        y: scaled(window.y),
-    }
-}
-
-/// Whether both ranges have an extent that f64 can divide into lines.
-fn is_sound(window: Window) -> bool {
-    [window.x, window.y].iter().all(|[min, max]| {
-        let extent = max - min;
-        extent.is_finite() && extent > 1e-9 * min.abs().max(max.abs()).max(f64::MIN_POSITIVE)
-    })
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::weights::trajectory::Trajectory;
+    use crossterm::event::{KeyCode, KeyEvent};
 
     fn snapshot(count: usize) -> Arc<Snapshot> {
         let last = count as f64 - 1.0;
@@ -606,6 +635,103 @@ mod tests {
     }
 
     #[test]
+    fn leaps_pass_ten_checkpoints() {
+        let mut app = app(25);
+        let mut at = |action| {
+            app.update(action);
+            app.selected().unwrap()
+        };
+        assert_eq!(
+            [
+                at(Action::LeapBack),
+                at(Action::LeapBack),
+                at(Action::LeapBack)
+            ],
+            [14, 4, 0]
+        );
+        assert_eq!(
+            [
+                at(Action::LeapForward),
+                at(Action::LeapForward),
+                at(Action::LeapForward)
+            ],
+            [10, 20, 24]
+        );
+    }
+
+    #[test]
+    fn a_film_shows_every_checkpoint_and_then_follows_the_run() {
+        let mut app = app(5);
+        app.update(Action::Film);
+        let mut seen = Vec::new();
+        while app.is_filming() {
+            seen.push(app.selected().unwrap());
+            app.advance();
+        }
+        assert_eq!((seen, app.selected()), (vec![0, 1, 2, 3], Some(4)));
+        // From where the user looks, and no further once told.
+        app.update(Action::ScrubBack);
+        app.update(Action::ScrubBack);
+        app.update(Action::Film);
+        assert_eq!(app.selected(), Some(2));
+        app.update(Action::Close);
+        assert!(!app.is_filming());
+    }
+
+    #[test]
+    fn a_long_film_leaves_checkpoints_out_but_never_the_last() {
+        let mut app = app(1000);
+        app.update(Action::Film);
+        let mut pictures = 1;
+        while app.is_filming() {
+            app.advance();
+            pictures += 1;
+        }
+        assert!((100..=PICTURES).contains(&pictures), "{pictures}");
+        assert_eq!(app.selected(), Some(999));
+    }
+
+    fn types(app: &mut App, keys: &[KeyCode]) {
+        for code in keys {
+            app.enter(Entry::of(KeyEvent::from(*code)).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_step_that_is_typed_is_looked_at() {
+        let mut app = app(50);
+        app.update(Action::Jump);
+        types(&mut app, &[KeyCode::Char('1'), KeyCode::Char('2')]);
+        assert_eq!(app.prompt().unwrap().typed(), "12");
+        types(&mut app, &[KeyCode::Enter]);
+        assert_eq!((app.selected(), app.prompt()), (Some(12), None));
+        app.update(Action::Jump);
+        types(&mut app, &[KeyCode::Char('3'), KeyCode::Esc]);
+        assert_eq!((app.selected(), app.prompt()), (Some(12), None));
+    }
+
+    #[test]
+    fn the_cursor_starts_at_the_checkpoint_and_stays_in_the_window() {
+        let mut app = app(5);
+        app.update(Action::ShowWeights);
+        assert_eq!(app.update(Action::Cursor), [Command::Study(None)]);
+        assert_eq!((app.view(), app.cursor()), (View::Map, Some([0.0, 0.0])));
+        let window = app.window().unwrap();
+        for _ in 0..200 {
+            assert_eq!(app.update(Action::PanRight), []);
+        }
+        assert_eq!(app.cursor(), Some([window.x[1], 0.0]));
+        app.update(Action::ZoomIn);
+        assert_eq!(
+            app.window().unwrap().x[1],
+            window.x[1],
+            "zoomed around the cursor"
+        );
+        app.update(Action::Close);
+        assert_eq!(app.cursor(), None);
+    }
+
+    #[test]
     fn a_checkpoint_that_is_looked_at_stays_when_new_ones_come() {
         let mut app = app(4);
         app.update(Action::ScrubBack);
@@ -640,30 +766,6 @@ mod tests {
         assert_eq!(app.update(Action::WholePath), [Command::Survey(None)]);
         assert_eq!(app.update(Action::WholePath), []);
         assert_eq!(app.window(), Some(whole));
-    }
-
-    #[test]
-    fn the_neighbourhood_is_as_wide_as_the_last_steps_before_the_checkpoint() {
-        let mut app = app(20);
-        app.update(Action::ScrubBack);
-        app.update(Action::Neighbourhood);
-        let window = app.window().unwrap();
-        let reach = NEAR_STEPS as f64 * (1.0 + MARGIN);
-        assert_eq!(window.x, [1.0 - reach, 1.0 + reach]);
-        assert_eq!(window.y, [0.5 - reach / 2.0, 0.5 + reach / 2.0]);
-    }
-
-    #[test]
-    fn zooming_ends_where_numbers_do() {
-        let mut app = app(5);
-        for _ in 0..5000 {
-            app.update(Action::ZoomIn);
-        }
-        assert!(is_sound(app.window().unwrap()));
-        for _ in 0..5000 {
-            app.update(Action::ZoomOut);
-        }
-        assert!(is_sound(app.window().unwrap()));
     }
 
     #[test]

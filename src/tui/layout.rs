@@ -52,6 +52,15 @@ pub enum Arrangement {
         /// One line.
         status: Rect,
     },
+    /// One view on the whole screen.
+    Zoomed {
+        /// One line, or none.
+        banner: Rect,
+        /// Framed.
+        body: Rect,
+        /// One line.
+        status: Rect,
+    },
     /// The map without a frame.
     Tiny {
         /// All but the last line.
@@ -61,13 +70,21 @@ pub enum Arrangement {
     },
 }
 
-/// Divides an area.
+/// Divides an area; where a view is zoomed, it has the screen for itself.
 #[must_use]
-pub fn arrange(area: Rect, has_banner: bool) -> Arrangement {
+pub fn arrange(area: Rect, has_banner: bool, zoomed: bool) -> Arrangement {
     use Constraint::{Length, Min};
     let fits = |size: (u16, u16)| area.width >= size.0 && area.height >= size.1;
     let banner_rows = u16::from(has_banner);
-    if fits(FULL) {
+    if zoomed && fits(COMPACT) {
+        let rows = [Length(banner_rows), Min(0), Length(1)];
+        let [banner, body, status] = Layout::vertical(rows).areas(area);
+        Arrangement::Zoomed {
+            banner,
+            body,
+            status,
+        }
+    } else if fits(FULL) {
         let [header, banner, body, status] =
             Layout::vertical([Length(1), Length(banner_rows), Min(0), Length(1)]).areas(area);
         // The map has two thirds, but the numbers beside it need no more than this.
@@ -103,11 +120,36 @@ mod tests {
     use super::*;
 
     fn kind(width: u16, height: u16) -> &'static str {
-        match arrange(Rect::new(0, 0, width, height), true) {
+        named(arrange(Rect::new(0, 0, width, height), true, false))
+    }
+
+    fn named(arrangement: Arrangement) -> &'static str {
+        match arrangement {
             Arrangement::Full { .. } => "full",
             Arrangement::Compact { .. } => "compact",
+            Arrangement::Zoomed { .. } => "zoomed",
             Arrangement::Tiny { .. } => "tiny",
         }
+    }
+
+    #[test]
+    fn a_zoomed_view_has_all_but_a_line() {
+        for (width, height) in [FULL, COMPACT] {
+            let area = Rect::new(0, 0, width, height);
+            let Arrangement::Zoomed {
+                banner,
+                body,
+                status,
+            } = arrange(area, false, true)
+            else {
+                unreachable!("{width}×{height} can be zoomed");
+            };
+            assert_eq!(
+                (banner.height, body.height, status.height),
+                (0, height - 1, 1)
+            );
+        }
+        assert_eq!(named(arrange(Rect::new(0, 0, 30, 10), true, true)), "tiny");
     }
 
     #[test]
@@ -133,7 +175,7 @@ mod tests {
             slices,
             trust,
             status,
-        } = arrange(area, true)
+        } = arrange(area, true, false)
         else {
             unreachable!("120×40 is full");
         };
@@ -147,7 +189,8 @@ mod tests {
 
     #[test]
     fn without_a_banner_its_line_is_the_maps() {
-        let Arrangement::Compact { banner, body, .. } = arrange(Rect::new(0, 0, 70, 20), false)
+        let Arrangement::Compact { banner, body, .. } =
+            arrange(Rect::new(0, 0, 70, 20), false, false)
         else {
             unreachable!("70×20 is compact");
         };

@@ -6,11 +6,12 @@ use ratatui::layout::Rect;
 
 use crate::plot::raster::Marker;
 
-use super::app::{App, Plane, View};
+use super::app::App;
 use super::ascii;
+use super::choice::{Plane, View};
 use super::layout::{Arrangement, arrange};
 use super::view::{
-    compare, curvature, header, help, map, path, slices, status, surface, trust, weights,
+    command, compare, curvature, header, help, map, path, slices, status, surface, trust, weights,
 };
 
 /// Draws the whole screen.
@@ -18,7 +19,7 @@ pub fn render(app: &App, frame: &mut Frame<'_>) {
     let area = frame.area();
     let buffer = frame.buffer_mut();
     buffer.set_style(area, app.theme().base());
-    match arrange(area, app.banner().is_some()) {
+    match arrange(area, app.told().or(app.banner()).is_some(), app.is_zoomed()) {
         Arrangement::Full {
             header,
             banner,
@@ -51,16 +52,28 @@ pub fn render(app: &App, frame: &mut Frame<'_>) {
             status::render_trust(app, trust, buffer);
             status::render(app, true, status, buffer);
         }
+        Arrangement::Zoomed {
+            banner,
+            body,
+            status,
+        } => {
+            header::render_banner(app, banner, buffer);
+            render_view(app, body, buffer);
+            status::render_tiny(app, true, status, buffer);
+        }
         Arrangement::Tiny { map, status } => {
             match app.view() {
                 View::Map if app.plane() == Plane::Principal => map::render_plane(app, map, buffer),
                 _ => render_view(app, map, buffer),
             }
-            status::render_tiny(app, status, buffer);
+            status::render_tiny(app, false, status, buffer);
         }
     }
     if app.is_helping() {
         help::render(app, area, buffer);
+    }
+    if app.shows_command() {
+        command::render(app, area, buffer);
     }
     if app.look().marker == Marker::Ascii {
         ascii::simplify(buffer);

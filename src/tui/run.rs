@@ -12,7 +12,11 @@ use tokio::time::{Instant, sleep_until};
 use crate::session::snapshot::{Command, Snapshot};
 
 use super::app::App;
+use super::prompt::Entry;
 use super::terminal::Screen;
+
+/// Time between two pictures of a film.
+const FILM: Duration = Duration::from_millis(125);
 
 /// Shows a session until the user quits, the terminal is closed or the process is asked to end.
 /// Nothing is drawn while nothing changes. Needs a tokio runtime with I/O and time.
@@ -34,7 +38,11 @@ pub async fn run(
     let mut events = EventStream::new();
     app.receive(Arc::clone(&snapshots.borrow_and_update()));
     let (mut dirty, mut next_frame, mut session_lives) = (true, Instant::now(), true);
+    let mut next_picture = Instant::now();
     while !app.is_over() {
+        if !app.is_filming() {
+            next_picture = Instant::now() + FILM;
+        }
         tokio::select! {
             event = events.next() => match event {
                 Some(event) => dirty |= take(&mut app, &event?, &command),
@@ -48,6 +56,11 @@ pub async fn run(
             () = any_changed(&mut rivals), if !rivals.is_empty() => {
                 app.receive_rivals(latest(&mut rivals));
                 dirty = true;
+            }
+            () = sleep_until(next_picture), if app.is_filming() => {
+                app.advance();
+                dirty = true;
+                next_picture = Instant::now() + FILM;
             }
             () = sleep_until(next_frame), if dirty => {
                 screen.draw(&app)?;
@@ -81,6 +94,11 @@ async fn any_changed(rivals: &mut [watch::Receiver<Arc<Snapshot>>]) {
 /// Does what an event asks, and tells whether the screen may have changed.
 fn take(app: &mut App, event: &Event, command: impl Fn(Command)) -> bool {
     match event {
+        Event::Key(key) if app.prompt().is_some() => {
+            let entry = Entry::of(*key);
+            entry.into_iter().for_each(|entry| app.enter(entry));
+            entry.is_some()
+        }
         Event::Key(key) => match app.keymap().action(*key) {
             Some(action) => {
                 app.update(action).into_iter().for_each(command);

@@ -267,7 +267,7 @@ pub(crate) fn planned(study: Study, snapshot: &Snapshot) -> Option<(Findings, Ve
         .as_ref()
         .map(|path| whole_path(&path.coordinates));
     let window = window.map_or([[-1.0, 1.0]; 2], |window| [window.x, window.y]);
-    Findings::plan(study, &recipe, &members, window, Split::Train, 1)
+    Findings::plan(study, &recipe, &members, window, Split::Train, 0, 1)
 }
 
 /// A run that was given no data: its pictures are planned, and nothing is ever measured.

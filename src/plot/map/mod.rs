@@ -103,8 +103,30 @@ impl Backdrop<'_> {
         Field { x, y, ..field }
     }
 
+    /// Loss at a point of the scene, and how it came about; none where nothing is known.
+    #[must_use]
+    pub fn loss(&self, [alpha, beta]: [f64; 2]) -> Option<(f64, Origin)> {
+        let field = self.sample(vec![alpha], vec![beta]);
+        let (loss, origin) = field.loss.first().zip(field.origin.first())?;
+        (*origin != Origin::Unknown).then_some((*loss, *origin))
+    }
+
+    /// Fraction correct at a point of the scene; none where that is not known, or no number.
+    #[must_use]
+    pub fn accuracy(&self, [alpha, beta]: [f64; 2]) -> Option<f64> {
+        let [across, up] = self.shift;
+        let sampled = self
+            .surface
+            .sample_accuracy(&[alpha - across], &[beta - up]);
+        sampled
+            .first()
+            .copied()
+            .filter(|accuracy| accuracy.is_finite())
+    }
+
     /// Whether what is shown is not the last word: interpolated only, or of an earlier plane.
-    pub(super) fn is_preliminary(&self, origin: Origin) -> bool {
+    #[must_use]
+    pub fn is_preliminary(&self, origin: Origin) -> bool {
         origin != Origin::Measured || self.stale
     }
 }
@@ -219,6 +241,34 @@ pub fn chart(scene: &MapScene<'_>, width: usize, height: usize) -> Chart {
     Chart { picture, course }
 }
 
+/// The cell (column, row) of a picture of this size in which a point of the plane lies; none outside.
+#[must_use]
+pub fn cell(scene: &MapScene<'_>, [width, height]: [usize; 2], at: [f64; 2]) -> Option<[usize; 2]> {
+    let area = frame::arrange(scene, width, height);
+    let (column, row) = area.cell(area.place(scene, at))?;
+    Some([area.left + column, area.top + row])
+}
+
+/// The point of the plane in the middle of a cell of a picture of this size; none beside the map.
+#[must_use]
+pub fn point(
+    scene: &MapScene<'_>,
+    [width, height]: [usize; 2],
+    cell: [usize; 2],
+) -> Option<[f64; 2]> {
+    let area = frame::arrange(scene, width, height);
+    let along = |cell: usize, first: usize, cells: usize| {
+        let cell = cell.checked_sub(first).filter(|cell| *cell < cells)?;
+        Some((cell as f64 + 0.5) / cells as f64)
+    };
+    let right = along(cell[0], area.left, area.width)?;
+    let down = along(cell[1], area.top, area.height)?;
+    Some([
+        scene.x[0] + (scene.x[1] - scene.x[0]) * right,
+        scene.y[1] + (scene.y[0] - scene.y[1]) * down,
+    ])
+}
+
 /// Draws the layers of the plane itself but for the path, which is still to be inked.
 fn draw_in(sheet: &Sheet<'_>, picture: &mut Picture) -> Course {
     let trail = path::Trail::of(sheet);
@@ -236,6 +286,28 @@ pub(super) struct Area {
     pub(super) top: usize,
     pub(super) width: usize,
     pub(super) height: usize,
+}
+
+impl Area {
+    /// Place of a point of the plane in cells from the upper left corner.
+    fn place(&self, scene: &MapScene<'_>, [a, b]: [f64; 2]) -> [f64; 2] {
+        let [x, y] = [scene.x, scene.y];
+        [
+            (a - x[0]) / (x[1] - x[0]) * self.width as f64,
+            (y[1] - b) / (y[1] - y[0]) * self.height as f64,
+        ]
+    }
+
+    /// The cell in which a place lies; none outside. The window's own far edges belong to the last
+    /// cells.
+    fn cell(&self, [across, down]: [f64; 2]) -> Option<(usize, usize)> {
+        let within = |place: f64, cells: usize| {
+            // Asked this way round, a place that is not a number is outside.
+            (cells > 0 && (0.0..=cells as f64).contains(&place))
+                .then(|| (place as usize).min(cells - 1))
+        };
+        Some((within(across, self.width)?, within(down, self.height)?))
+    }
 }
 
 /// A scene with the loss sampled for the cells of its area.
@@ -298,28 +370,13 @@ impl<'a> Sheet<'a> {
     }
 
     /// Place of a point of the plane in cells from the area's upper left corner.
-    fn place(&self, [a, b]: [f64; 2]) -> [f64; 2] {
-        let [x, y] = [self.scene.x, self.scene.y];
-        [
-            (a - x[0]) / (x[1] - x[0]) * self.area.width as f64,
-            (y[1] - b) / (y[1] - y[0]) * self.area.height as f64,
-        ]
+    fn place(&self, at: [f64; 2]) -> [f64; 2] {
+        self.area.place(self.scene, at)
     }
 
-    /// The cell of the area in which a point of the plane lies; none outside. The window's own far
-    /// edges belong to the last cells.
-    fn cell(&self, point: [f64; 2]) -> Option<(usize, usize)> {
-        let [across, down] = self.place(point);
-        let within = |place: f64, cells: usize| {
-            // Asked this way round, a place that is not a number is outside.
-            (0.0..=cells as f64)
-                .contains(&place)
-                .then(|| (place as usize).min(cells - 1))
-        };
-        Some((
-            within(across, self.area.width)?,
-            within(down, self.area.height)?,
-        ))
+    /// The cell of the area in which a point of the plane lies; none outside.
+    fn cell(&self, at: [f64; 2]) -> Option<(usize, usize)> {
+        self.area.cell(self.place(at))
     }
 }
 

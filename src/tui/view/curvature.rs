@@ -14,7 +14,8 @@ use crate::plot::title;
 use crate::session::snapshot::Snapshot;
 use crate::session::study::{CurvatureMap, Findings};
 
-use super::super::app::{App, Figure};
+use super::super::app::App;
+use super::super::choice::Figure;
 use super::{enclosed, facts, frame, map, padded, paint, render_refusal, render_sentence};
 
 /// Draws the pane.

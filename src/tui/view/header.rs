@@ -51,6 +51,10 @@ pub(crate) fn render(app: &App, device: bool, area: Rect, buffer: &mut Buffer) {
 fn state(app: &App) -> Vec<Piece> {
     let theme = app.theme();
     let snapshot = app.snapshot();
+    if app.is_filming() {
+        let text = Span::styled("▶ replaying", theme.accent());
+        return vec![Piece::new(3, vec![text])];
+    }
     match app.behind() {
         Some(newer) => {
             let mut text = String::from("● frozen");
@@ -101,10 +105,14 @@ pub(super) fn speed(app: &App) -> String {
     }
 }
 
-/// The line under the header that says what went wrong last.
+/// The line under the header: what the last key did, else what went wrong last.
 pub(crate) fn render_banner(app: &App, area: Rect, buffer: &mut Buffer) {
-    let Some(banner) = app.banner() else { return };
     let theme = app.theme();
+    let (banner, sign, ink) = match (app.told(), app.banner()) {
+        (Some(told), _) => (told, " · ", theme.good()),
+        (None, Some(banner)) => (banner, " ! ", theme.warn()),
+        (None, None) => return,
+    };
     let close = "  esc";
     let room = usize::from(area.width).saturating_sub(3 + close.len());
     let mut text: String = banner
@@ -119,8 +127,15 @@ pub(crate) fn render_banner(app: &App, area: Rect, buffer: &mut Buffer) {
             .collect();
     }
     let line = Line::from(vec![
-        Span::styled(" ! ", theme.bad()),
-        Span::styled(text, theme.warn()),
+        Span::styled(
+            sign,
+            if app.told().is_some() {
+                ink
+            } else {
+                theme.bad()
+            },
+        ),
+        Span::styled(text, ink),
         Span::styled(close, theme.faint()),
     ]);
     line.render(area, buffer);

@@ -9,8 +9,11 @@ use crate::plot::map::{AxisTitle, Backdrop, Extras, MapScene};
 use crate::session::snapshot::{CheckpointState, Finding, Map, Snapshot, Window};
 use crate::weights::trajectory::Trajectory;
 
-use super::super::app::{App, Plane, View};
-use super::{enclosed, facts, frame, padded, paint, render_foot, render_refusal, render_sentence};
+use super::super::app::{App, RANDOM_WINDOW};
+use super::super::choice::{Plane, View};
+use super::{
+    cursor, enclosed, facts, frame, padded, paint, render_foot, render_refusal, render_sentence,
+};
 
 /// Draws the pane with its frame: the plane of the path, or a random one.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
@@ -18,11 +21,15 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         return render_random(app, area, buffer);
     }
     let mut frame = frame(app, &title(app, area.width), area.width);
-    if app.snapshot().map.is_some() {
+    let reading = cursor::line(app, area.width.saturating_sub(4));
+    if reading.is_none() && app.snapshot().map.is_some() {
         let look = app.look();
         let caption = [look.layers.name(), look.scale.name(), look.marker.name()].join(" · ");
         let caption = Line::styled(format!(" {caption} "), app.theme().faint());
         frame = frame.title_bottom(caption.right_aligned());
+    }
+    if let Some(reading) = reading {
+        frame = frame.title_bottom(reading);
     }
     let inner = enclosed(&frame, area, buffer);
     render_plane(app, inner, buffer);
@@ -32,11 +39,11 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
 /// of the path.
 fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
     let snapshot = app.snapshot();
-    let inner = enclosed(
-        &frame(app, "random plane · filter-normalized · d: PCA", area.width),
-        area,
-        buffer,
-    );
+    let mut frame = frame(app, "random plane · filter-normalized · d: PCA", area.width);
+    if let Some(reading) = cursor::line(app, area.width.saturating_sub(4)) {
+        frame = frame.title_bottom(reading);
+    }
+    let inner = enclosed(&frame, area, buffer);
     let plane = snapshot
         .study
         .as_ref()
@@ -44,10 +51,19 @@ fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
     if render_refusal(app, "loss surface", inner, buffer) {
         return;
     }
-    let (Some(plane), Some(trajectory)) = (plane, &snapshot.trajectory) else {
+    let (Some(_), Some(trajectory)) = (plane, &snapshot.trajectory) else {
         let why = "The random plane begins with the first checkpoint.";
         return render_sentence(app, why, inner, buffer);
     };
+    let scene = random_scene(app, snapshot, trajectory);
+    paint(&app.pictures().map(&scene, inner), inner, buffer);
+    cursor::mark(app, &scene, inner, buffer);
+}
+
+/// What the map of the random plane shows.
+fn random_scene<'a>(app: &App, snapshot: &'a Snapshot, trajectory: &'a Trajectory) -> MapScene<'a> {
+    let study = snapshot.study.as_ref();
+    let plane = study.and_then(|study| study.plane.as_ref());
     let path = snapshot
         .shadow
         .as_ref()
@@ -56,21 +72,33 @@ fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
         name: name.into(),
         share: None,
     };
-    let window = Window {
-        x: [-1.0, 1.0],
-        y: [-1.0, 1.0],
+    let backdrop = |surface| Backdrop {
+        surface,
+        shift: [0.0, 0.0],
+        stale: false,
     };
-    let scene = MapScene {
-        backdrop: Some(Backdrop {
-            surface: plane,
-            shift: [0.0, 0.0],
-            stale: false,
-        }),
-        path,
+    MapScene {
+        backdrop: plane.map(backdrop),
+        path: so_far(app, path),
         axes: [random("random 1"), random("random 2")],
-        ..scene(app, snapshot, trajectory, window)
-    };
-    paint(&app.pictures().map(&scene, inner), inner, buffer);
+        ..scene(app, snapshot, trajectory, RANDOM_WINDOW)
+    }
+}
+
+/// What the map shows, as the view has it; none without a path.
+pub(super) fn shown(app: &App) -> Option<MapScene<'_>> {
+    let snapshot = app.snapshot();
+    let trajectory = snapshot.trajectory.as_ref()?;
+    match app.plane() {
+        Plane::Principal => Some(scene(app, snapshot, trajectory, app.window()?)),
+        Plane::Random => Some(random_scene(app, snapshot, trajectory)),
+    }
+}
+
+/// The path up to the checkpoint that a film is at; all of it without one.
+fn so_far<'a>(app: &App, path: &'a [[f64; 2]]) -> &'a [[f64; 2]] {
+    let seen = app.selected().filter(|_| app.is_filming());
+    seen.and_then(|seen| path.get(..=seen)).unwrap_or(path)
 }
 
 fn title(app: &App, width: u16) -> String {
@@ -129,6 +157,7 @@ pub(crate) fn render_plane(app: &App, area: Rect, buffer: &mut Buffer) {
         ..scene(app, snapshot, trajectory, window)
     };
     paint(&app.pictures().map(&scene, map), map, buffer);
+    cursor::mark(app, &scene, map, buffer);
 }
 
 /// What the map of a session shows.
@@ -147,7 +176,7 @@ pub(super) fn scene<'a>(
         x: window.x,
         y: window.y,
         backdrop: snapshot.map.as_ref().map(|map| backdrop(map, trajectory)),
-        path: &trajectory.coordinates,
+        path: so_far(app, &trajectory.coordinates),
         selected: app
             .selected()
             .unwrap_or(0)

@@ -1,6 +1,8 @@
 //! The panes of the screen. Each draws what the app knows into its area of the buffer.
 
+pub(super) mod command;
 pub(super) mod compare;
+pub(super) mod cursor;
 pub(super) mod curvature;
 pub(super) mod facts;
 pub(super) mod header;

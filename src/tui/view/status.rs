@@ -2,16 +2,17 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::Span;
+use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
 use crate::landscape::refine::Estimate;
 use crate::session::snapshot::Finding;
 
 use super::super::action::Action;
-use super::super::app::{App, Plane, View};
+use super::super::app::App;
+use super::super::choice::{Plane, View};
 use super::super::line::{Piece, fit};
-use super::{facts, header, padded};
+use super::{cursor, facts, header, padded};
 
 /// Columns of the progress bar.
 const BAR: usize = 12;
@@ -54,6 +55,9 @@ fn hint(app: &App, rank: u8, actions: &[Action], does: &str) -> Option<Piece> {
 pub(crate) fn render(app: &App, device: bool, area: Rect, buffer: &mut Buffer) {
     let theme = app.theme();
     let area = padded(area);
+    if let Some(line) = prompt(app) {
+        return line.render(area, buffer);
+    }
     let mut pieces = Vec::new();
     if device && !app.snapshot().device.is_empty() {
         let speed = Span::styled(header::speed(app), theme.faint());
@@ -77,9 +81,14 @@ pub(crate) fn render(app: &App, device: bool, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Draws the only line of a small screen: where the run is, and whether more is to come.
-pub(crate) fn render_tiny(app: &App, area: Rect, buffer: &mut Buffer) {
+/// Draws the only line of a small screen, or of one that a view has for itself: where the run is, and whether more
+/// is to come. What the cursor tells is here where the map has no frame.
+pub(crate) fn render_tiny(app: &App, framed: bool, area: Rect, buffer: &mut Buffer) {
     let theme = app.theme();
+    let reading = || cursor::line(app, area.width).filter(|_| !framed);
+    if let Some(line) = prompt(app).or_else(reading) {
+        return line.render(area, buffer);
+    }
     let mut pieces = Vec::new();
     if let Some(step) = facts::selected_step(app) {
         let loss = facts::loss(facts::measure(app));
@@ -98,6 +107,26 @@ pub(crate) fn render_tiny(app: &App, area: Rect, buffer: &mut Buffer) {
     pieces.extend(progress(app));
     pieces.extend(hint(app, 6, &[Action::Help], "help"));
     fit(pieces, area.width.into()).render(area, buffer);
+}
+
+/// The step that is being typed, and the checkpoint that is nearest to it.
+fn prompt(app: &App) -> Option<Line<'static>> {
+    let theme = app.theme();
+    let prompt = app.prompt()?;
+    let steps = app.steps().unwrap_or_default();
+    let typed = format!("{}▏", prompt.typed());
+    let mut spans = vec![
+        Span::styled("step ", theme.accent()),
+        Span::styled(typed, theme.strong()),
+    ];
+    let nearest = prompt.nearest(steps).and_then(|at| steps.get(at));
+    let hint = match (nearest, steps.first(), steps.last()) {
+        (Some(step), ..) => format!("  enter: step {step}"),
+        (None, Some(first), Some(last)) => format!("  {first} to {last}"),
+        _ => String::new(),
+    };
+    spans.push(Span::styled(format!("{hint}  esc"), theme.faint()));
+    Some(Line::from(spans))
 }
 
 /// The level that is being measured, how far it is and how far off.

@@ -1,0 +1,115 @@
+//! How a session was asked for, in words of the command line: what other commands need to measure the same.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use crate::data::Count;
+use crate::landscape::device::{Place, Precision};
+use crate::session::Options;
+
+/// What a session watches, and how it measures. Words are as the shell gives them to a program, unquoted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Invocation {
+    /// The run folder.
+    pub run: PathBuf,
+    /// Folders of the runs beside it.
+    pub rivals: Vec<PathBuf>,
+    /// Which state dict.
+    pub key: Vec<String>,
+    /// Which samples, which model, on what.
+    pub measure: Vec<String>,
+    /// What becomes of batch norm's running statistics.
+    pub batch_norm: Vec<String>,
+}
+
+impl Invocation {
+    /// The words of a session's options. What decides the numbers is said even where it is the default:
+    /// defaults can be configured.
+    #[must_use]
+    pub fn of(options: &Options, rivals: &[PathBuf]) -> Self {
+        let key = options.key.iter();
+        Self {
+            run: options.run.clone(),
+            rivals: rivals.to_vec(),
+            key: key.flat_map(|key| option("--key", key)).collect(),
+            measure: measure(options),
+            batch_norm: option("--bn", options.batch_norm.name()).into(),
+        }
+    }
+
+    /// The command that watches the same again.
+    #[must_use]
+    pub fn watch(&self) -> Vec<String> {
+        let runs = std::iter::once(&self.run).chain(&self.rivals);
+        let options = [&self.key, &self.measure, &self.batch_norm];
+        ["isoloss", "watch"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(runs.map(|run| run.display().to_string()))
+            .chain(options.into_iter().flatten().cloned())
+            .collect()
+    }
+}
+
+/// Words as a line that a POSIX shell takes apart again.
+#[must_use]
+pub fn shell(words: &[String]) -> String {
+    let quoted = words.iter().map(|word| quoted(word));
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell takes it for one. A zero byte, which no argument can have, is left out.
+pub(super) fn quoted(word: &str) -> String {
+    // Of these no shell makes anything, and shlex would put `--x=-1:1` in quotes.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
+    if !word.is_empty() && !word.starts_with('=') && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    let word = word.replace('\0', "");
+    shlex::try_quote(&word).map_or_else(|_| word.clone(), String::from)
+}
+
+fn option(name: &str, value: impl ToString) -> [String; 2] {
+    [name.to_owned(), value.to_string()]
+}
+
+fn measure(options: &Options) -> Vec<String> {
+    let setup = &options.setup;
+    let mut words = Vec::new();
+    if let Some(data) = &setup.data {
+        let samples = match data.count {
+            Count::All => "all".to_owned(),
+            Count::At(count) => count.to_string(),
+        };
+        words.extend(option("--data", data.source.display()));
+        words.extend(option("--split", name(&data.split)));
+        words.extend(option("--samples", samples));
+        words.extend(option("--order", name(&data.order)));
+        words.extend(option("--seed", data.seed));
+        for (name, values) in [("--mean", &data.mean), ("--std", &data.std)] {
+            words.extend(values.iter().flat_map(|values| option(name, list(values))));
+        }
+    }
+    words.extend(option("--model", &setup.model));
+    if setup.devices != [Place::Auto] {
+        words.extend(option("--device", list(&setup.devices)));
+    }
+    if setup.precision != Precision::F32 {
+        words.extend(option("--dtype", name(&setup.precision)));
+    }
+    let batch = setup.batch.iter();
+    words.extend(batch.flat_map(|batch| option("--batch", batch)));
+    words
+}
+
+/// The word of the command line for a value.
+fn name(value: &impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+fn list(values: &[impl ToString]) -> String {
+    let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+    values.join(",")
+}

@@ -1,0 +1,238 @@
+//! The commands that give the numbers of the screen again, without the screen.
+
+use crate::session::agenda::LINES;
+use crate::session::snapshot::{CheckpointState, Slice, Window};
+use crate::session::study::{CURVATURE_LINES, PLANE_LINES, POINTS, SEEDS};
+
+use super::app::App;
+use super::choice::{Along, Plane, View, Weighing};
+use super::invocation::Invocation;
+
+/// What the view shows, as commands: words, unquoted. None before there is a path.
+#[must_use]
+pub fn commands(app: &App) -> Vec<Vec<String>> {
+    let Some(seen) = Seen::of(app) else {
+        return Vec::new();
+    };
+    match app.view() {
+        View::Map | View::Surface => vec![seen.surface(app)],
+        View::Slices => seen.slices(app),
+        View::Path => {
+            let seed = seen.seed();
+            vec![seen.command(
+                "trajectory",
+                &[],
+                [words(&["--plane", "random"]), seed].concat(),
+            )]
+        }
+        View::Weights => {
+            let histogram = app.weighing() == Weighing::Histogram;
+            let options = if histogram {
+                words(&["--histogram"])
+            } else {
+                Vec::new()
+            };
+            vec![seen.command("weights", &[], options)]
+        }
+        View::Curvature => {
+            let options = [words(&["--map"]), seen.grid(CURVATURE_LINES)].concat();
+            vec![seen.command("hessian", &seen.measure(), options)]
+        }
+        View::Compare => vec![seen.compare()],
+    }
+}
+
+/// What is on the screen, of what was asked for.
+struct Seen<'a> {
+    invocation: &'a Invocation,
+    window: Window,
+    /// Step of the newest checkpoint of the path: later ones are not part of the picture.
+    last: u64,
+    /// The session's axes that a fit from nothing would turn the other way.
+    turned: [bool; 2],
+    slices: &'a [Slice],
+}
+
+impl<'a> Seen<'a> {
+    fn of(app: &'a App) -> Option<Self> {
+        let snapshot = app.snapshot();
+        let trajectory = snapshot.trajectory.as_ref()?;
+        let first = trajectory.coordinates.first()?;
+        Some(Self {
+            invocation: app.invocation(),
+            window: app.window()?,
+            last: *trajectory.steps.last()?,
+            turned: first.map(|coordinate| coordinate < 0.0),
+            slices: &snapshot.slices,
+        })
+    }
+
+    /// A command on the run as far as it is seen.
+    fn command(&self, name: &str, measure: &[String], options: Vec<String>) -> Vec<String> {
+        let Invocation { run, key, .. } = self.invocation;
+        let run = run.display().to_string();
+        let steps = format!("..{}", self.last);
+        let start = words(&["isoloss", name, &run, "--steps", &steps]);
+        [&start[..], key, measure, &options].concat()
+    }
+
+    fn measure(&self) -> Vec<String> {
+        let Invocation {
+            measure,
+            batch_norm,
+            ..
+        } = self.invocation;
+        [&measure[..], batch_norm].concat()
+    }
+
+    /// The seed of random directions where no samples are named.
+    fn seed(&self) -> Vec<String> {
+        let named = self.invocation.measure.iter();
+        let seed = named.skip_while(|word| *word != "--seed").take(2);
+        seed.cloned().collect()
+    }
+
+    fn surface(&self, app: &App) -> Vec<String> {
+        let mut options = match app.plane() {
+            Plane::Random if app.view() == View::Map => {
+                let side = [-1.0, 1.0];
+                let axes = [
+                    axis("--x", side, PLANE_LINES),
+                    axis("--y", side, PLANE_LINES),
+                ];
+                [words(&["--plane", "random"]), axes.to_vec()].concat()
+            }
+            _ => self.grid(LINES),
+        };
+        if app.view() == View::Surface {
+            let camera = app.camera();
+            options.push(format!("--relief={},{}", camera.turn, camera.tilt));
+        }
+        self.command("surface", &self.measure(), options)
+    }
+
+    fn compare(&self) -> Vec<String> {
+        let Invocation {
+            run, rivals, key, ..
+        } = self.invocation;
+        let runs = std::iter::once(run).chain(rivals);
+        let runs: Vec<String> = runs.map(|run| run.display().to_string()).collect();
+        [
+            &words(&["isoloss", "compare"]),
+            &runs,
+            key,
+            &self.measure()[..],
+        ]
+        .concat()
+    }
+
+    /// The window, `lines` a side.
+    fn grid(&self, lines: usize) -> Vec<String> {
+        let [x, y] =
+            [(0, self.window.x), (1, self.window.y)].map(|(k, range)| self.facing(k, range));
+        vec![axis("--x", x, lines), axis("--y", y, lines)]
+    }
+
+    /// A range of axis `k` as a fit from nothing has it.
+    fn facing(&self, k: usize, [min, max]: [f64; 2]) -> [f64; 2] {
+        if self.turned[k] {
+            [-max, -min]
+        } else {
+            [min, max]
+        }
+    }
+
+    fn slices(&self, app: &App) -> Vec<Vec<String>> {
+        let line = |options: Vec<String>| {
+            let Invocation {
+                run, key, measure, ..
+            } = self.invocation;
+            let start = words(&["isoloss", "line", &run.display().to_string()]);
+            [&start[..], key, measure, &options].concat()
+        };
+        let origin = words(&["--origin", &self.last.to_string()]);
+        let range = |range| vec![axis("--x", range, POINTS)];
+        match app.along() {
+            Along::Components => (self.slices.iter())
+                .filter_map(|slice| {
+                    let (min, max) = slice.offset.first().zip(slice.offset.last())?;
+                    let component = format!("pc{}", slice.axis + 1);
+                    let x = axis(
+                        "--x",
+                        self.facing(slice.axis, [*min, *max]),
+                        slice.offset.len(),
+                    );
+                    Some(line(
+                        [words(&["--along", &component, &x]), origin.clone()].concat(),
+                    ))
+                })
+                .collect(),
+            Along::Random => {
+                let seeds = words(&["--along", "random", "--seeds", &SEEDS.to_string()]);
+                vec![line([seeds, range([-1.0, 1.0]), origin].concat())]
+            }
+            Along::Update => vec![line(
+                [words(&["--along", "update"]), range([-2.0, 2.0]), origin].concat(),
+            )],
+            Along::Line => ends(app)
+                .map(|ends| self.line_between(&ends))
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    /// The line from the first checkpoint to the last one.
+    fn line_between(&self, ends: &[String; 2]) -> Vec<String> {
+        let Invocation { key, measure, .. } = self.invocation;
+        let start = words(&["isoloss", "line", &ends[0], &ends[1]]);
+        let options = words(&["--bn", "states", &axis("--x", [-0.5, 1.5], POINTS)]);
+        [&start[..], key, measure, &options].concat()
+    }
+}
+
+/// The files of the first and the last checkpoint of the path.
+fn ends(app: &App) -> Option<[String; 2]> {
+    let lines = app.snapshot().checkpoints.iter();
+    let mut on_path = lines.filter(|line| line.state == CheckpointState::OnPath);
+    let (first, last) = (on_path.next()?, on_path.next_back()?);
+    Some([first, last].map(|line| line.path.display().to_string()))
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// A range with as many digits as it takes to get the same numbers again.
+fn axis(name: &str, [min, max]: [f64; 2], lines: usize) -> String {
+    format!("{name}={min}:{max}:{lines}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::snapshot::Snapshot;
+    use crate::tui::app::Look;
+    use crate::weights::trajectory::Trajectory;
+    use std::sync::Arc;
+
+    #[test]
+    fn an_axis_that_a_fit_from_nothing_turns_is_written_the_other_way_round() {
+        let trajectory = Trajectory {
+            steps: vec![0, 10, 20],
+            coordinates: vec![[-5.0, 5.0], [-2.0, 0.0], [0.0, 0.0]],
+            ..Trajectory::default()
+        };
+        let mut app = App::new(Look::default());
+        app.receive(Arc::new(Snapshot {
+            trajectory: Some(Arc::new(trajectory)),
+            ..Snapshot::default()
+        }));
+        let commands = commands(&app);
+        let words: Vec<&str> = commands[0].iter().map(String::as_str).collect();
+        assert!(
+            words.contains(&"--x=-1:6:65") && words.contains(&"--y=-1:6:65"),
+            "{words:?}"
+        );
+        assert!(words.windows(2).any(|pair| pair == ["--steps", "..20"]));
+    }
+}

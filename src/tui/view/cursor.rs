@@ -1,0 +1,81 @@
+//! The cursor on the map, and what is known where it stands.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+use ratatui::text::{Line, Span};
+
+use crate::plot::axis::short;
+use crate::plot::map::{self, MapScene};
+
+use super::super::app::App;
+use super::super::choice::{Plane, View};
+use super::super::cursor::Reading;
+use super::super::line::{Piece, fit};
+use super::facts;
+
+/// Puts the mark on a map that was drawn into this area.
+pub(super) fn mark(app: &App, scene: &MapScene<'_>, area: Rect, buffer: &mut Buffer) {
+    let Some(at) = app.cursor().filter(|_| app.view() == View::Map) else {
+        return;
+    };
+    let size = [area.width.into(), area.height.into()];
+    if let Some([column, row]) = map::cell(scene, size, at) {
+        let place = (area.x + column as u16, area.y + row as u16);
+        if let Some(cell) = buffer.cell_mut(place) {
+            let style = app.theme().strong().add_modifier(Modifier::REVERSED);
+            cell.set_char('+').set_style(style);
+        }
+    }
+}
+
+/// `α 0.12  β -0.4  loss 0.312  acc 88.2 %  near step 376  off plane 31 %`: what has room. None without a cursor.
+pub(crate) fn line(app: &App, width: u16) -> Option<Line<'static>> {
+    let at = app.cursor().filter(|_| app.view() == View::Map)?;
+    let scene = super::map::shown(app)?;
+    let reading = Reading::at(at, scene.backdrop.as_ref(), scene.path);
+    let theme = app.theme();
+    let piece = |rank, name: &'static str, value: String| {
+        Piece::new(
+            rank,
+            vec![
+                Span::styled(name, theme.faint()),
+                Span::styled(value, theme.strong()),
+            ],
+        )
+    };
+    let about = if reading.certain { "" } else { "~" };
+    let number = |value: Option<f64>| {
+        value.map_or_else(|| "–".into(), |value| format!("{about}{}", short(value)))
+    };
+    let mut pieces = vec![
+        piece(2, "α ", short(at[0])),
+        piece(2, "β ", short(at[1])),
+        piece(0, "loss ", number(reading.loss)),
+    ];
+    if let Some(accuracy) = reading.accuracy {
+        pieces.push(piece(
+            3,
+            "acc ",
+            format!("{about}{}", facts::percent(accuracy)),
+        ));
+    }
+    let step = reading.nearest.and_then(|at| app.steps()?.get(at));
+    if let Some(step) = step {
+        pieces.push(piece(1, "near step ", step.to_string()));
+    }
+    if let Some(residual) = reading.nearest.and_then(|at| residual(app, at)) {
+        pieces.push(piece(4, "off plane ", facts::percent(residual)));
+    }
+    let mut line = fit(pieces, width.into());
+    line.spans.insert(0, Span::raw(" "));
+    line.spans.push(Span::raw(" "));
+    Some(line)
+}
+
+/// How far a checkpoint is off the path's own plane, where that is shown: a share of its distance from the origin.
+fn residual(app: &App, checkpoint: usize) -> Option<f64> {
+    let path = app.snapshot().trajectory.as_ref();
+    let path = path.filter(|_| app.plane() == Plane::Principal)?;
+    path.residual.get(checkpoint).copied()
+}
