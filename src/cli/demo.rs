@@ -77,6 +77,7 @@ impl Demo {
                 batch: None,
             },
             batch_norm: BatchNorm::Frozen,
+            fidelity: None,
         })?;
         if !self.headless && io::stdout().is_terminal() {
             return show(&session, &[], self.frames);
