@@ -154,7 +154,7 @@ fn fidelity(app: &App) -> Option<Line<'static>> {
     let map = app.snapshot().map.as_ref()?;
     let (few, rest) = match map.fidelity? {
         Fidelity::Few(few) => (few, " alone so far".into()),
-        Fidelity::Estimate { few, points, .. } => (few, format!(", all at {points} points")),
+        Fidelity::Estimate { few, points, .. } => (few, format!(", all at {points}")),
     };
     let value = (format!("{few} samples"), Style::new());
     Some(row(app, "map of", value, rest))
