@@ -235,7 +235,7 @@ fn headline() -> Result<Value, Box<dyn Error>> {
     let start = Instant::now();
     let (sketch, _) = measured(empty, Until::Good, &few, &resident)?;
     let complement = Complement::explore(&sketch, |at| objective.on(&resident, at))?;
-    let both = complement.add_to(&sketch);
+    let both = complement.map_or_else(|| sketch.clone(), |complement| complement.add_to(&sketch));
     let both_seconds = start.elapsed().as_secs_f64();
     Ok(json!({
         "9x9, first picture": { "points": 81, "seconds": first_seconds, "vs_candle": all_points / first_seconds },

@@ -49,6 +49,7 @@ fn surveyed(run: PathBuf, data: PathBuf) -> Result<Arc<Snapshot>, Box<dyn Error>
             batch: None,
         },
         batch_norm: BatchNorm::Frozen,
+        fidelity: None,
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let at_rest = |snapshot: &Arc<Snapshot>| {

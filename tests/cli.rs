@@ -1290,6 +1290,9 @@ fn few_samples_everywhere_and_all_at_a_few_points_are_an_estimate_of_all() {
     );
     let refused = refusal(&surface("300", &["--fidelity", "60", "--exact"]), 2);
     assert!(refused.contains("--exact"), "{refused}");
+    let refused = refusal(&surface("300", &["--fidelity", "300"]), 2);
+    let expected = "--fidelity 300: expected fewer than the 300 samples, or `all`";
+    assert!(refused.contains(expected), "{refused}");
 }
 
 #[test]

@@ -13,10 +13,18 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use isoloss::data::{Count, Request};
+use isoloss::landscape::device::{Place, Precision};
+use isoloss::landscape::surface::log_loss;
+use isoloss::landscape::surveyor::Setup;
+use isoloss::session::snapshot::{Fidelity, Snapshot};
+use isoloss::session::{Options, Session};
+use isoloss::weights::recipe::BatchNorm;
 use program::{fixture, program};
 
 /// A watching program and the lines that it prints.
@@ -149,4 +157,112 @@ fn two_devices_share_a_map_and_a_third_that_does_not_open_is_told() {
     watched.expect("device cpu,cpu");
     watched.expect("notice: device cuda:4096: ");
     watched.expect("map at rest");
+}
+
+#[test]
+fn few_samples_everywhere_are_told_and_more_than_there_are_are_refused() {
+    let (run, all) = (
+        fixture("digits-run"),
+        ["--data", "digits", "--samples", "all"],
+    );
+    let watched = |fidelity| {
+        Watched::start(
+            Path::new(&run),
+            &[&all[..], &["--fidelity", fidelity]].concat(),
+        )
+    };
+    watched("1437").expect(
+        "notice: --fidelity 1437: expected fewer than the 1437 samples, or `all`; all are measured everywhere",
+    );
+    watched("200").expect("points, 1437 samples from 200 everywhere, ");
+}
+
+/// The snapshot of a session at rest, of all digits, with so many samples everywhere.
+fn at_rest(run: &str, fidelity: usize) -> Arc<Snapshot> {
+    let session = Session::start(Options {
+        run: run.into(),
+        key: None,
+        setup: Setup {
+            data: Some(Request::whole("digits")),
+            model: "auto".into(),
+            devices: vec![Place::Cpu],
+            precision: Precision::F32,
+            batch: None,
+        },
+        batch_norm: BatchNorm::Frozen,
+        fidelity: Some(Count::At(fidelity)),
+    })
+    .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        let snapshot = session.snapshots.borrow().clone();
+        let last = snapshot.checkpoints.first();
+        let is_measured = last.is_some_and(|line| line.truth.is_some() && line.on_plane.is_some());
+        if snapshot.progress.rests && is_measured {
+            return snapshot;
+        }
+        assert!(Instant::now() < deadline, "{:?}", snapshot.progress);
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_map_of_few_samples_agrees_with_the_exact_surface_of_all_within_its_error() {
+    let run = fixture("digits-run");
+    let snapshot = at_rest(&run, 200);
+    let map = snapshot.map.as_ref().unwrap();
+    let Some(Fidelity::Estimate {
+        few: 200, points, ..
+    }) = map.fidelity
+    else {
+        panic!("{:?}", map.fidelity)
+    };
+    assert!([25, 81].contains(&points), "{points}");
+    let range = |lines: &[f64]| format!("{}:{}:17", lines[0], lines[lines.len() - 1]);
+    let [x, y] = [map.surface.x(), map.surface.y()].map(range);
+    let output = program()
+        .args([
+            "surface",
+            &run,
+            "--data",
+            "digits",
+            "--samples",
+            "all",
+            "--order",
+            "first",
+        ])
+        .args([
+            &format!("--x={x}"),
+            &format!("--y={y}"),
+            "--exact",
+            "--format",
+            "json",
+        ])
+        .output()
+        .unwrap();
+    let exact: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let numbers = |value: &serde_json::Value| -> Vec<f64> {
+        let numbers = value.as_array().unwrap().iter();
+        numbers.map(|number| number.as_f64().unwrap()).collect()
+    };
+    let [x, y] = ["x", "y"].map(|axis| numbers(&exact[axis]));
+    let rows = exact["loss"].as_array().unwrap().iter();
+    let exact: Vec<f64> = rows.flat_map(numbers).map(log_loss).collect();
+    let [min, max] = [f64::min, f64::max].map(|of| exact.iter().copied().reduce(of).unwrap());
+    let found = map.surface.sample(&x, &y).loss;
+    let off = found
+        .iter()
+        .zip(&exact)
+        .map(|(found, exact)| (log_loss(*found) - exact).abs());
+    let mean = off.sum::<f64>() / exact.len() as f64 / (max - min);
+    let stated = snapshot.progress.error.unwrap();
+    assert!(mean <= stated && stated < 0.03, "{mean} {stated}");
+    for line in &snapshot.checkpoints {
+        let (truth, on_plane) = (line.truth.unwrap(), line.on_plane.unwrap());
+        let whole = |share: f64| (share * 1437.0 - (share * 1437.0).round()).abs() < 1e-9;
+        assert!(
+            whole(truth.accuracy) && whole(on_plane.accuracy),
+            "of all samples"
+        );
+    }
 }

@@ -51,6 +51,7 @@ impl Live {
                 batch: None,
             },
             batch_norm: BatchNorm::Frozen,
+            fidelity: None,
         };
         let app = App::new(Look::default()).of(Invocation::of(&options, &[]));
         let session = Session::start(options).unwrap();

@@ -13,7 +13,7 @@ use isoloss::landscape::curvature::Extremes;
 use isoloss::landscape::surface::Measure;
 use isoloss::landscape::surveyor::Value;
 use isoloss::run::hyper::Hyper;
-use isoloss::session::snapshot::{CheckpointState, Finding, Snapshot};
+use isoloss::session::snapshot::{CheckpointState, Fidelity, Finding, Snapshot};
 use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
 use isoloss::tui::app::{App, Look};
@@ -287,6 +287,40 @@ fn a_curvature_map_that_is_being_measured_says_how_far_it_is() {
     paused.progress.paused = true;
     app.receive(Arc::new(paused));
     assert!(text(&screen(&app, 40, 12)).contains("11 of 81 points · paused"));
+}
+
+#[test]
+fn a_map_of_few_samples_says_so_and_so_does_its_estimate_of_all() {
+    let said = |fidelity, width, height| {
+        let mut snapshot = synthetic::snapshot();
+        if let Finding::Is(data) = &mut snapshot.data {
+            data.samples = 60_000;
+        }
+        snapshot.map.as_mut().unwrap().fidelity = Some(fidelity);
+        text(&screen(&app(snapshot, &[]), width, height))
+    };
+    let estimate = Fidelity::Estimate {
+        few: 1024,
+        points: 25,
+        error: 0.004,
+    };
+    for (fidelity, title, row) in [
+        (
+            Fidelity::Few(1024),
+            "1024 of 60000 samples",
+            "1024 samples alone so far",
+        ),
+        (
+            estimate,
+            "60000 samples from 1024 everywhere",
+            "1024 samples, all at 25",
+        ),
+    ] {
+        let wide = said(fidelity, 120, 40);
+        assert!(wide.contains(title) && wide.contains(row), "{wide}");
+        let small = said(fidelity, 80, 24);
+        assert!(small.contains(title), "{small}");
+    }
 }
 
 #[test]

@@ -79,6 +79,7 @@ impl Demo {
                 batch: None,
             },
             batch_norm: BatchNorm::Frozen,
+            fidelity: None,
         };
         let invocation = Invocation::of(&options, &[]);
         let session = Session::start(options)?;

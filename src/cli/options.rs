@@ -41,6 +41,15 @@ impl FrameOption {
     }
 }
 
+/// On how many samples the loss is measured everywhere.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct FidelityOption {
+    /// Samples that are measured everywhere, all of --samples only on a coarse grid and the difference
+    /// interpolated: a number or `all`. Default: all, of 8192 samples and more 1024
+    #[arg(long, value_name = "SAMPLES", value_parser = count)]
+    pub(super) fidelity: Option<Count>,
+}
+
 /// Which directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum PlaneKind {

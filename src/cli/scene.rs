@@ -7,9 +7,8 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use indicatif::ProgressBar;
 
-use crate::data::Count;
 use crate::landscape::explore::{Until, explore};
-use crate::landscape::fidelity::Complement;
+use crate::landscape::fidelity::{self, Complement};
 use crate::landscape::objective::{Objective, ResidentPlane};
 use crate::landscape::surface::{Surface, TOLERANCE};
 use crate::landscape::{LandscapeError, survey};
@@ -24,7 +23,10 @@ use crate::weights::recipe::{BatchNorm, Directions, Plane, Recipe};
 use crate::weights::{direction, plane};
 
 use super::measure::{Measured, origin};
-use super::options::{Axis, KeyOption, LINES, MeasureOptions, PlaneKind, Steps, count, open_run};
+use super::options::{
+    Axis, FidelityOption, KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run,
+};
+use super::output::Usage;
 use super::trajectory::{ReadPath, read_path};
 
 /// Which plane.
@@ -68,15 +70,13 @@ pub(super) struct GridOptions {
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct EffortOptions {
     /// Measure every grid point
-    #[arg(long, conflicts_with = "tolerance")]
+    #[arg(long, conflicts_with_all = ["tolerance", "fidelity"])]
     exact: bool,
     /// Stop at this estimated error, a share of the log-loss range
     #[arg(long, value_name = "ERROR", default_value_t = TOLERANCE, value_parser = tolerance, allow_negative_numbers = true)]
     tolerance: f64,
-    /// Samples that are measured everywhere, all of --samples only on a coarse grid and the difference
-    /// interpolated: a number or `all`. Default: all, of 8192 samples and more 1024
-    #[arg(long, value_name = "SAMPLES", value_parser = count, conflicts_with = "exact")]
-    fidelity: Option<Count>,
+    #[command(flatten)]
+    fidelity: FidelityOption,
 }
 
 fn tolerance(text: &str) -> Result<f64, String> {
@@ -87,11 +87,6 @@ fn tolerance(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| format!("expected a number above 0, such as 0.01, got {text}"))
 }
 
-/// From so many samples on, few are measured everywhere where the user does not say.
-const MANY: usize = 8192;
-/// How many those few are.
-const FEW: usize = 1024;
-
 impl EffortOptions {
     /// An empty surface over these lines, which rests within the tolerance.
     pub(super) fn surface(self, [x, y]: [Vec<f64>; 2]) -> Surface {
@@ -99,13 +94,11 @@ impl EffortOptions {
     }
 
     /// How many of so many samples are measured everywhere; none where all are.
-    fn few(self, samples: usize) -> Option<usize> {
-        let few = match self.fidelity {
-            Some(Count::At(few)) => few,
-            None if samples >= MANY && !self.exact => FEW,
-            Some(Count::All) | None => samples,
-        };
-        Some(few).filter(|few| *few < samples)
+    fn few(self, samples: usize) -> Result<Option<usize>, Usage> {
+        if self.exact {
+            return Ok(None);
+        }
+        fidelity::few(self.fidelity.fidelity, samples).map_err(|error| Usage(error.to_string()))
     }
 }
 
@@ -342,7 +335,7 @@ impl Scene {
             Until::Good
         };
         let all = |at| self.objective.on(resident, at).inspect(|_| bar.inc(1));
-        let Some(samples) = effort.few(self.objective.samples()) else {
+        let Some(samples) = effort.few(self.objective.samples())? else {
             explore(&mut grid, &path, until, all)?;
             return Ok((grid, None));
         };
@@ -350,7 +343,9 @@ impl Scene {
         explore(&mut grid, &path, until, |at| {
             few.on(resident, at).inspect(|_| bar.inc(1))
         })?;
-        let complement = Complement::explore(&grid, all)?;
+        let Some(complement) = Complement::explore(&grid, all)? else {
+            return Ok((grid, None));
+        };
         let fidelity = Fidelity {
             samples,
             points: complement.points(),

@@ -15,7 +15,7 @@ use crate::tui::run as screen;
 use crate::tui::theme::ThemeName;
 use crate::weights::recipe::BatchNorm;
 
-use super::options::{FrameOption, KeyOption, MeasureOptions};
+use super::options::{FidelityOption, FrameOption, KeyOption, MeasureOptions};
 use super::startup;
 
 #[derive(Debug, Args)]
@@ -33,6 +33,8 @@ pub(super) struct Watch {
     #[arg(long, value_enum, default_value = "frozen")]
     bn: BatchNorm,
     #[command(flatten)]
+    fidelity: FidelityOption,
+    #[command(flatten)]
     frames: FrameOption,
 }
 
@@ -45,6 +47,7 @@ impl Watch {
             key: self.key.key.clone(),
             setup: setup.clone(),
             batch_norm: self.bn,
+            fidelity: self.fidelity.fidelity,
         };
         let start = |run| Session::start(options(run));
         let invocation = Invocation::of(&options(self.run.clone()), &self.others);

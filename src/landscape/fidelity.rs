@@ -4,12 +4,32 @@
 //! not: so it is measured on few points and interpolated, and added to the loss on few samples (two-level
 //! multi-fidelity, Kennedy and O'Hagan, Biometrika 87, 2000, with the scale fixed at one).
 
+use crate::data::Count;
+
 use super::LandscapeError;
 use super::explore::WHOLE;
 use super::interpolate::Nodes;
 use super::refine::DECAY;
 use super::surface::{Measure, Surface, from_log_loss, log_loss};
 use super::survey;
+
+/// From so many samples on, few are measured everywhere where the user does not say.
+const MANY: usize = 8192;
+/// How many those few are.
+const FEW: usize = 1024;
+
+/// How many of so many samples are measured everywhere, as the user asked or left open; none where all are.
+///
+/// # Errors
+/// A number was asked for that is not below that of all.
+pub fn few(asked: Option<Count>, samples: usize) -> Result<Option<usize>, LandscapeError> {
+    match asked {
+        Some(Count::At(few)) if few >= samples => Err(LandscapeError::Fidelity { few, samples }),
+        Some(Count::At(few)) => Ok(Some(few)),
+        None if samples >= MANY => Ok(Some(FEW)),
+        Some(Count::All) | None => Ok(None),
+    }
+}
 
 /// The difference that all samples make to few of them, on a coarse grid.
 #[derive(Clone, Debug)]
@@ -25,49 +45,66 @@ pub struct Complement {
 }
 
 impl Complement {
-    /// Measures all samples level by level where `few` was measured, until the difference is expected to be
-    /// known within half of the tolerance of `few`, or 9×9 points stand. `measure` is called once a point.
+    /// Measures all samples level by level where `few` was measured, until no more points are wanted.
+    /// `measure` is called once a point. None of a grid without lines.
     ///
     /// # Errors
     /// Those of `measure`.
     pub fn explore(
         few: &Surface,
         mut measure: impl FnMut([f64; 2]) -> Result<Measure, LandscapeError>,
-    ) -> Result<Self, LandscapeError> {
+    ) -> Result<Option<Self>, LandscapeError> {
         let mut all = Surface::new(few.x().to_vec(), few.y().to_vec());
-        let mut level = 0;
         loop {
-            for (i, j) in survey::additions(few.x(), few.y(), level, &[]) {
-                all.record(i, j, measure([few.x()[i], few.y()[j]])?);
+            let wanted = Self::wanted(few, &all, &[]);
+            if wanted.is_empty() {
+                return Ok(Self::of(few, &all));
             }
-            let found = Self::of(few, &all, level);
-            level += 1;
-            if found.error <= few.tolerance() / 2.0 || level == WHOLE {
-                return Ok(found);
+            for (i, j) in wanted {
+                all.record(i, j, measure([few.x()[i], few.y()[j]])?);
             }
         }
     }
 
-    fn of(few: &Surface, all: &Surface, level: usize) -> Self {
-        let lines = [few.x().len(), few.y().len()].map(|count| survey::lines(count, level));
+    /// The points (column, row) of the next level that are still to be measured on all samples, nearest to
+    /// the path first: none where the difference is expected to be known within half of the tolerance of
+    /// `few`, or 9×9 points stand.
+    #[must_use]
+    pub fn wanted(few: &Surface, all: &Surface, path: &[[f64; 2]]) -> Vec<(usize, usize)> {
+        if Self::of(few, all).is_some_and(|found| found.error <= few.tolerance() / 2.0) {
+            return Vec::new();
+        }
+        let open = |level| -> Vec<(usize, usize)> {
+            let points = survey::additions(few.x(), few.y(), level, path).into_iter();
+            points.filter(|&(i, j)| all.get(i, j).is_none()).collect()
+        };
+        let mut levels = (0..WHOLE).map(open);
+        levels.find(|points| !points.is_empty()).unwrap_or_default()
+    }
+
+    /// From the finest level of which all points are measured on all samples; none before the coarsest is.
+    #[must_use]
+    pub fn of(few: &Surface, all: &Surface) -> Option<Self> {
+        let is_whole = |level: &usize| {
+            let mut points = crossings(few, *level).into_iter();
+            points.len() > 0 && points.all(|(i, j)| all.get(i, j).is_some())
+        };
+        let level = (0..WHOLE).rev().find(is_whole)?;
         let difference = |value: &dyn Fn(Measure) -> f64| {
-            difference(few, all, &lines, |few, all| value(all) - value(few))
+            difference(few, all, level, |few, all| value(all) - value(few))
         };
         let loss = difference(&|measure| log_loss(measure.loss));
         let [min, max] = few.range();
         let error = DECAY * surplus(&loss) / (max - min);
-        let [columns, rows] = &lines;
-        let points = rows
-            .iter()
-            .flat_map(|&j| columns.iter().map(move |&i| (i, j)));
-        Self {
+        Some(Self {
             accuracy: difference(&|measure| measure.accuracy),
-            measured: points
+            measured: crossings(few, level)
+                .into_iter()
                 .filter_map(|(i, j)| Some((i, j, all.get(i, j)?)))
                 .collect(),
             loss,
             error: if error.is_finite() { error } else { 0.0 },
-        }
+        })
     }
 
     /// Expected error of the difference between its points, a share of the range of log-loss.
@@ -86,18 +123,12 @@ impl Complement {
     /// the interpolated difference.
     #[must_use]
     pub fn add_to(&self, few: &Surface) -> Surface {
-        let [loss, accuracy] =
-            [&self.loss, &self.accuracy].map(|nodes| nodes.at(few.x(), few.y()).z);
         let mut sum = few.clone();
+        let mut shifts = self.shifts(few.x(), few.y());
         for j in 0..few.y().len() {
             for i in 0..few.x().len() {
-                if let Some(measure) = few.get(i, j) {
-                    let at = j * few.x().len() + i;
-                    let all = Measure {
-                        loss: from_log_loss(log_loss(measure.loss) + loss[at]).max(0.0),
-                        accuracy: (measure.accuracy + accuracy[at]).clamp(0.0, 1.0),
-                    };
-                    sum.record(i, j, all);
+                if let (Some(shift), Some(measure)) = (shifts.next(), few.get(i, j)) {
+                    sum.record(i, j, shift(measure));
                 }
             }
         }
@@ -106,29 +137,62 @@ impl Complement {
         }
         sum
     }
+
+    /// For the crossings of lines, row by row, what makes of a measure on few samples the one that is
+    /// expected on all. Outside the grid the difference is that at its border.
+    pub fn shifts(
+        &self,
+        x: &[f64],
+        y: &[f64],
+    ) -> impl Iterator<Item = impl Fn(Measure) -> Measure> {
+        let within = |lines: &[f64], at: &[f64]| -> Vec<f64> {
+            let ends = lines.first().zip(lines.last());
+            let clamped = |at: &f64| ends.map_or(*at, |(min, max)| at.clamp(*min, *max));
+            at.iter().map(clamped).collect()
+        };
+        let (x, y) = (within(&self.loss.x, x), within(&self.loss.y, y));
+        let [loss, accuracy] = [&self.loss, &self.accuracy].map(|nodes| nodes.at(&x, &y).z);
+        loss.into_iter().zip(accuracy).map(|(loss, accuracy)| {
+            move |few: Measure| Measure {
+                loss: from_log_loss(log_loss(few.loss) + loss).max(0.0),
+                accuracy: (few.accuracy + accuracy).clamp(0.0, 1.0),
+            }
+        })
+    }
 }
 
-/// What all samples change at the crossings of these lines. Beside a hole there is no difference to see:
+/// The points (column, row) of a level and of those before it, row by row.
+fn crossings(grid: &Surface, level: usize) -> Vec<(usize, usize)> {
+    let [columns, rows] = [grid.x(), grid.y()].map(|lines| survey::lines(lines.len(), level));
+    let points = rows
+        .iter()
+        .flat_map(|&j| columns.iter().map(move |&i| (i, j)));
+    points.collect()
+}
+
+/// What all samples change at the points of a level. Beside a hole there is no difference to see:
 /// there the mean one stands.
 fn difference(
     few: &Surface,
     all: &Surface,
-    [columns, rows]: &[Vec<usize>; 2],
+    level: usize,
     change: impl Fn(Measure, Measure) -> f64,
 ) -> Nodes {
-    let at = |i: usize, j: usize| Some(change(few.get(i, j)?, all.get(i, j)?));
-    let points = rows
-        .iter()
-        .flat_map(|&j| columns.iter().map(move |&i| (i, j)));
-    let mut z: Vec<f64> = points.map(|(i, j)| at(i, j).unwrap_or(f64::NAN)).collect();
+    let at = |(i, j)| Some(change(few.get(i, j)?, all.get(i, j)?));
+    let points = crossings(few, level).into_iter();
+    let mut z: Vec<f64> = points.map(|point| at(point).unwrap_or(f64::NAN)).collect();
     let finite: Vec<f64> = z.iter().copied().filter(|z| z.is_finite()).collect();
     let mean = finite.iter().sum::<f64>() / finite.len().max(1) as f64;
     for z in z.iter_mut().filter(|z| !z.is_finite()) {
         *z = mean;
     }
+    let of = |lines: &[f64]| -> Vec<f64> {
+        let chosen = survey::lines(lines.len(), level).into_iter();
+        chosen.map(|line| lines[line]).collect()
+    };
     Nodes {
-        x: columns.iter().map(|&i| few.x()[i]).collect(),
-        y: rows.iter().map(|&j| few.y()[j]).collect(),
+        x: of(few.x()),
+        y: of(few.y()),
         z,
     }
 }
@@ -174,7 +238,9 @@ mod tests {
         let bumpy = |x: f64, y: f64| 1.5 + (9.0 * x).sin() * (8.0 * y).cos();
         let more = |x: f64, y: f64| bumpy(x, y) * (0.1 + 0.05 * x - 0.03 * y).exp();
         let few = few_of(bumpy);
-        let complement = Complement::explore(&few, |[x, y]| Ok(measure(more(x, y)))).unwrap();
+        let complement = Complement::explore(&few, |[x, y]| Ok(measure(more(x, y))))
+            .unwrap()
+            .unwrap();
         assert_eq!(complement.points(), 25);
         assert!(complement.error() < 0.005);
         let sum = complement.add_to(&few);
@@ -190,7 +256,9 @@ mod tests {
     fn a_fast_difference_takes_more_points_and_is_told() {
         let few = few_of(|x, y| 1.0 + x * x + y * y);
         let more = |x: f64, y: f64| (1.0 + x * x + y * y) * (0.3 * (7.0 * x).sin()).exp();
-        let complement = Complement::explore(&few, |[x, y]| Ok(measure(more(x, y)))).unwrap();
+        let complement = Complement::explore(&few, |[x, y]| Ok(measure(more(x, y))))
+            .unwrap()
+            .unwrap();
         assert_eq!(complement.points(), 81);
         assert!(complement.error() > 0.005, "{}", complement.error());
     }
@@ -201,10 +269,32 @@ mod tests {
         let complement = Complement::explore(&few, |[x, y]| {
             Ok(measure(if x > 0.8 { f64::NAN } else { 1.1 + y * y }))
         })
+        .unwrap()
         .unwrap();
         let sum = complement.add_to(&few);
         assert!(sum.get(32, 0).unwrap().loss.is_nan());
         assert_eq!(sum.get(0, 0).unwrap().loss, 2.1);
         assert!(sum.get(28, 3).unwrap().loss.is_finite());
+    }
+
+    #[test]
+    fn few_are_fewer_than_all_and_by_themselves_only_of_many() {
+        for (asked, samples, expected) in [
+            (None, MANY - 1, None),
+            (None, MANY, Some(FEW)),
+            (Some(Count::All), 60_000, None),
+            (Some(Count::At(200)), 201, Some(200)),
+        ] {
+            assert_eq!(
+                few(asked, samples).unwrap(),
+                expected,
+                "{asked:?} {samples}"
+            );
+        }
+        let said = few(Some(Count::At(200)), 200).unwrap_err().to_string();
+        assert!(
+            said.starts_with("--fidelity 200: expected fewer than the 200 samples"),
+            "{said}"
+        );
     }
 }

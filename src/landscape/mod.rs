@@ -52,6 +52,14 @@ pub enum LandscapeError {
         "no data given, so there is no loss to measure: add --data FOLDER, with idx, CIFAR binary, .npz or .safetensors files, or --data digits"
     )]
     NoData,
+    /// More samples were to be measured everywhere than there are, or all of them.
+    #[error("--fidelity {few}: expected fewer than the {samples} samples, or `all`")]
+    Fidelity {
+        /// What was asked for.
+        few: usize,
+        /// How many there are.
+        samples: usize,
+    },
     /// The samples cannot be loaded.
     #[error(transparent)]
     Data(#[from] DataError),

@@ -50,6 +50,13 @@ impl Setup {
 pub enum Spot {
     /// (α, β) on the plane.
     OnPlane([f64; 2]),
+    /// (α, β) on the plane, on the first few samples alone.
+    OnFew {
+        /// (α, β).
+        at: [f64; 2],
+        /// How many samples.
+        samples: usize,
+    },
     /// A checkpoint itself, with its own running statistics.
     Checkpoint(Checkpoint),
     /// The mean of the weights and running statistics of several checkpoints.
@@ -170,6 +177,8 @@ struct Ready {
     shape: Shape,
     recognized: Recognized,
     objective: Objective,
+    /// On the first few samples, and of which: those of the setup or the others, and how many.
+    few: Option<((bool, usize), Objective)>,
     /// On the samples of the other split, once they were asked for.
     other: Option<Objective>,
     plane: Option<(Recipe, ResidentPlane)>,
@@ -212,6 +221,7 @@ impl Surveyor {
             shape,
             recognized,
             objective,
+            few: None,
             other: None,
             plane: None,
         });
@@ -313,6 +323,15 @@ impl Ready {
                 let curvature = Curvature::new(&few)?;
                 let hessian = curvature.at(few.weights_on(plane, *at)?)?;
                 return extremes(&hessian, effort, || true).map(Value::Curvature);
+            }
+            Spot::OnFew { at, samples } => {
+                let plane = resident(&mut self.plane, objective, recipe)?;
+                let which = (own, *samples);
+                let few = match self.few.take() {
+                    Some((known, few)) if known == which => few,
+                    _ => objective.first(*samples)?,
+                };
+                self.few.insert((which, few)).1.on(plane, *at)
             }
             Spot::OnPlane(at) => {
                 let plane = resident(&mut self.plane, objective, recipe)?;

@@ -125,11 +125,12 @@ fn level(before: &Snapshot, after: &Snapshot) -> Option<String> {
         _ => return None,
     };
     let (x, y, lowest) = map.surface.lowest()?;
+    let samples = (after.map_samples()).map_or(String::new(), |samples| format!(", {samples}"));
     let error = (is.error).map_or(String::new(), |error| {
         format!(", mean error {} expected", percent(error))
     });
     Some(format!(
-        "{name}: {} points{error}, lowest loss {} at {x:.4}, {y:.4}",
+        "{name}: {} points{samples}{error}, lowest loss {} at {x:.4}, {y:.4}",
         map.surface.measured(),
         loss(lowest.loss),
     ))
@@ -207,6 +208,7 @@ mod tests {
         let at_rest = |steps: Vec<u64>| Snapshot {
             map: Some(Map {
                 surface: surface.clone(),
+                fidelity: None,
                 stale: false,
                 trajectory: Arc::new(Trajectory {
                     steps,

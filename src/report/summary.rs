@@ -70,10 +70,11 @@ pub fn sentence(snapshot: &Snapshot) -> String {
         );
     }
     let map = snapshot.map.as_ref().filter(|map| !map.stale);
+    let samples = (snapshot.map_samples()).map_or(String::new(), |samples| format!(", {samples}"));
     if let Some((x, y, lowest)) = map.and_then(|map| map.surface.lowest()) {
         let _ = write!(
             text,
-            " The lowest loss on the plane is {} at {x:.3}, {y:.3}.",
+            " The lowest loss on the plane is {} at {x:.3}, {y:.3}{samples}.",
             loss(lowest.loss)
         );
     }

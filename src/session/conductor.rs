@@ -1,6 +1,6 @@
 //! The thread that folds what the others found into one snapshot, and plans what is measured next.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::data::Split;
-use crate::landscape::refine::Estimate;
+use crate::landscape::fidelity;
 use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::{Measure, Surface};
 use crate::landscape::surveyor::{Plan, Report, Request, Spot, Value};
@@ -20,7 +20,10 @@ use crate::weights::member::Shape;
 use crate::weights::recipe::{Directions, Recipe};
 use crate::weights::trajectory::Fit;
 
-use super::agenda::{Agenda, Known, Meaning, whole_path};
+use super::agenda::{Agenda, Meaning, whole_path};
+use super::known::Known;
+use super::pace::{self, Pace};
+use super::pictures::{Few, Shown};
 use super::reader::{Change, Reading};
 use super::snapshot::{
     CheckpointLine, CheckpointState, Command, Finding, Map, ModelLine, Snapshot, Window,
@@ -30,8 +33,6 @@ use super::{Options, data_finding};
 
 /// Snapshots are published at most this often; a screen draws ten a second where it is not told otherwise.
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
-/// The pace of measuring is that of the last few seconds.
-const PACE_OVER: Duration = Duration::from_secs(3);
 /// Notices that are kept.
 const NOTICES: usize = 20;
 
@@ -82,12 +83,13 @@ pub(super) struct Conductor {
     /// The critical step of each update, by its ends.
     updates: HashMap<[PathBuf; 2], CriticalStep>,
     window: Option<Window>,
+    /// How many samples are measured everywhere, once the samples are known; none where all are.
+    few: Option<Few>,
     /// What is wanted on demand.
     study: Option<Study>,
     /// Generation of the plan that measures the current checkpoint on test samples.
     test_plan: Option<u64>,
-    /// When the last points were measured.
-    pace: VecDeque<Instant>,
+    pace: Pace,
 }
 
 impl Conductor {
@@ -118,9 +120,10 @@ impl Conductor {
             truths: HashMap::new(),
             updates: HashMap::new(),
             window: None,
+            few: None,
             study: None,
             test_plan: None,
-            pace: VecDeque::new(),
+            pace: Pace::default(),
         }
     }
 
@@ -132,7 +135,7 @@ impl Conductor {
             let wait = if dirty {
                 PUBLISH_EVERY.saturating_sub(published.elapsed())
             } else {
-                PACE_OVER
+                pace::OVER
             };
             match inputs.recv_timeout(wait) {
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -141,8 +144,9 @@ impl Conductor {
             }
             dirty |= self.has_come_to_rest();
             if dirty && published.elapsed() >= PUBLISH_EVERY {
-                self.show_pictures();
-                self.show_progress();
+                let shown = self.agenda.as_ref().map(|agenda| agenda.pictures.shown());
+                self.show_progress(shown.as_ref());
+                self.show_pictures(shown);
                 self.publish.send_replace(Arc::new(self.snapshot.clone()));
                 published = Instant::now();
                 dirty = false;
@@ -152,8 +156,7 @@ impl Conductor {
 
     /// Whether the pace that was shown last is that of a time gone by.
     fn has_come_to_rest(&self) -> bool {
-        let rests = (self.pace.back()).is_none_or(|last| last.elapsed() > PACE_OVER);
-        rests && self.snapshot.progress.points_per_second > 0.0
+        self.pace.rests() && self.snapshot.progress.points_per_second > 0.0
     }
 
     /// Folds an input, and tells whether there may be something new to publish: a screen is drawn for
@@ -313,6 +316,7 @@ impl Conductor {
             &trajectory,
             &plane.members,
             self.window,
+            self.few,
             known,
         );
         let recalled = agenda.recall(&plane.known);
@@ -324,8 +328,29 @@ impl Conductor {
         self.plan_study();
     }
 
-    /// Has the agenda's spots measured.
+    /// The samples are known, or that there are none: what was planned is measured from now on.
+    fn begin(&mut self) {
+        if let Finding::Is(data) = &self.snapshot.data {
+            let all = data.samples;
+            match fidelity::few(self.options.fidelity, all) {
+                Ok(few) => self.few = few.map(|few| Few { few, all }),
+                Err(error) => self.notice(format!("{error}; all are measured everywhere")),
+            }
+        }
+        if self.few.is_some() {
+            self.snapshot.map = None;
+            self.plan();
+        } else {
+            self.send_plan();
+            self.plan_study();
+        }
+    }
+
+    /// Has the agenda's spots measured, once it is known on what.
     fn send_plan(&self) {
+        if self.snapshot.data == Finding::Pending {
+            return;
+        }
         if let (Some(plane), Some(agenda)) = (&self.plane, &self.agenda) {
             let _ = self.to_surveyor.send(Request::Measure(Plan {
                 generation: agenda.generation,
@@ -356,6 +381,9 @@ impl Conductor {
 
     /// Plans what is wanted on demand, for the plane that counts now.
     fn plan_study(&mut self) {
+        if self.snapshot.data == Finding::Pending {
+            return;
+        }
         let planned = self
             .study
             .zip(self.plane.as_ref())
@@ -406,7 +434,11 @@ impl Conductor {
 
     fn report(&mut self, report: Report) {
         if let Some(finding) = data_finding(&self.options.setup, &report) {
+            let is_first = self.snapshot.data == Finding::Pending;
             self.snapshot.data = finding;
+            if is_first {
+                self.begin();
+            }
         }
         match report {
             Report::Device(name) => self.snapshot.device = name,
@@ -453,8 +485,18 @@ impl Conductor {
             .map_or_else(Split::default, |data| data.split)
     }
 
+    /// What a point cost, in points of the samples that are measured everywhere.
+    fn cost(&self, generation: u64, index: usize) -> usize {
+        let Some(agenda) = &self.agenda else { return 1 };
+        let own = agenda.generation == generation;
+        match agenda.spots.get(index).filter(|_| own) {
+            Some(Spot::OnFew { .. }) => 1,
+            _ => agenda.pictures.cost_of_all(),
+        }
+    }
+
     fn measured(&mut self, generation: u64, index: usize, value: Value) {
-        self.pace.push_back(Instant::now());
+        self.pace.count(self.cost(generation, index));
         if let (true, Value::Measure(measure)) = (self.test_plan == Some(generation), value) {
             self.snapshot.test = Some(measure);
             return;
@@ -477,15 +519,18 @@ impl Conductor {
         };
         match value {
             Value::Measure(measure) => {
-                if let (Spot::OnPlane(at), Some(plane)) = (spot, &mut self.plane) {
-                    plane.known.insert(*at, measure);
+                if let Some(plane) = &mut self.plane {
+                    plane.known.insert(spot, measure);
                 }
                 agenda.fill(meaning, measure);
                 match meaning {
                     Meaning::Truth(i) => self.set_truth(i, measure),
                     Meaning::Projection(i) => self.set_projection(i, measure),
                     Meaning::Average(last) => self.set_average(last, measure),
-                    Meaning::Slice { .. } | Meaning::Grid { .. } | Meaning::Update(_) => {}
+                    Meaning::Slice { .. }
+                    | Meaning::Grid { .. }
+                    | Meaning::Full { .. }
+                    | Meaning::Update(_) => {}
                 }
             }
             Value::Curvature(_) => {}
@@ -531,46 +576,40 @@ impl Conductor {
     }
 
     /// The old map stays, stale, until the first level of the new one stands.
-    fn show_pictures(&mut self) {
-        let Some(agenda) = &self.agenda else { return };
-        self.snapshot.slices.clone_from(&agenda.slices);
-        let mappable = !agenda.surface.x().is_empty();
+    fn show_pictures(&mut self, shown: Option<Shown>) {
+        let (Some(agenda), Some(shown)) = (&self.agenda, shown) else {
+            return;
+        };
+        self.snapshot.slices = shown.slices;
+        let mappable = !shown.surface.x().is_empty();
         if !mappable {
             self.snapshot.map = None;
-        } else if agenda.stands() || self.snapshot.map.as_ref().is_none_or(|map| !map.stale) {
+        } else if agenda.pictures.stands()
+            || self.snapshot.map.as_ref().is_none_or(|map| !map.stale)
+        {
             self.snapshot.map = Some(Map {
-                surface: agenda.surface.clone(),
+                surface: shown.surface,
+                fidelity: shown.fidelity,
                 stale: false,
                 trajectory: Arc::clone(&agenda.trajectory),
             });
         }
     }
 
-    fn show_progress(&mut self) {
-        while self.pace.front().is_some_and(|at| at.elapsed() > PACE_OVER) {
-            self.pace.pop_front();
-        }
-        let since = self
-            .pace
-            .front()
-            .map_or(0.0, |at| at.elapsed().as_secs_f64());
-        let pace = if since > 0.2 {
-            self.pace.len() as f64 / since
-        } else {
-            0.0
-        };
+    fn show_progress(&mut self, shown: Option<&Shown>) {
+        let pace = self.pace.rate();
         let progress = &mut self.snapshot.progress;
-        progress.points_per_second = pace;
+        progress.points_per_second = pace.points;
         let agenda = self.agenda.as_ref();
         let left = agenda.map_or(0, Agenda::remaining);
-        let surface = agenda.map(|agenda| &agenda.surface);
+        let surface = shown.map(|shown| &shown.surface);
         let is_begun = |surface: &&Surface| !surface.x().is_empty();
         progress.lines = surface.filter(is_begun).map(Surface::finest);
         progress.rests = agenda.is_some_and(Agenda::rests);
-        progress.done = surface.map_or(0, Surface::measured);
+        progress.done = agenda.map_or(0, |agenda| agenda.pictures.done());
         progress.planned = progress.done + left;
-        progress.error = surface.and_then(|surface| Estimate::of(surface).expected());
-        progress.seconds_left = (left > 0 && pace > 0.0).then(|| left as f64 / pace);
+        progress.error = shown.and_then(|shown| shown.error);
+        progress.seconds_left = (left > 0 && pace.cost > 0.0).then(|| left as f64 / pace.cost);
     }
 
     fn command(&mut self, command: Command) {

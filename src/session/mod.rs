@@ -15,6 +15,9 @@
 
 pub mod agenda;
 mod conductor;
+pub mod known;
+mod pace;
+pub mod pictures;
 pub mod reader;
 pub mod snapshot;
 pub mod study;
@@ -27,6 +30,7 @@ use std::thread;
 
 use tokio::sync::watch;
 
+use crate::data::Count;
 use crate::landscape::crew::{self, message};
 use crate::landscape::surveyor::{Report, Setup};
 use crate::run::watch::{Watcher, spawn};
@@ -46,6 +50,9 @@ pub struct Options {
     pub setup: Setup,
     /// Whether running statistics move too.
     pub batch_norm: BatchNorm,
+    /// Samples that are measured everywhere on the map, all only on a coarse grid; none leaves it to the
+    /// number of all.
+    pub fidelity: Option<Count>,
 }
 
 /// A running session. Dropping it stops its threads, each after what it is at.

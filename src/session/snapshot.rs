@@ -89,11 +89,40 @@ pub struct Slice {
     pub values: Vec<Option<Measure>>,
 }
 
+/// How a surface was had where not all samples were measured everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub enum Fidelity {
+    /// It is that of so many samples; the difference that all make is still to come.
+    Few(usize),
+    /// It is that of few samples with the interpolated difference that all make.
+    Estimate {
+        /// Samples that were measured everywhere.
+        few: usize,
+        /// Points at which all were.
+        points: usize,
+        /// Expected error of the difference between these, a share of the range of log-loss.
+        error: f64,
+    },
+}
+
+impl Fidelity {
+    /// What the loss is that of, in words: of how many of all samples.
+    #[must_use]
+    pub fn words(self, all: usize) -> String {
+        match self {
+            Self::Few(few) => format!("{few} of {all} samples"),
+            Self::Estimate { few, .. } => format!("{all} samples from {few} everywhere"),
+        }
+    }
+}
+
 /// The surface that is being measured or was.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Map {
     /// The measured grid.
     pub surface: Surface,
+    /// How it was had; none where all samples were measured everywhere.
+    pub fidelity: Option<Fidelity>,
     /// It belongs to an earlier plane; shown dim until the next one has its first level.
     pub stale: bool,
     /// The path when this plane was fitted, for drawing a stale map with the path it belongs to.
@@ -109,11 +138,13 @@ pub struct Progress {
     pub lines: Option<usize>,
     /// The map asks for nothing more.
     pub rests: bool,
-    /// Points of the map that are done.
+    /// Points of the map that are done; one that is measured on all samples counts as many as it costs of
+    /// those that are measured on few.
     pub done: usize,
     /// These, and the points that the map still asks for, as far as is known.
     pub planned: usize,
-    /// Expected error of the map between its points, a share of the range of log-loss.
+    /// Expected error of the map between its points, with that of the difference that all samples make to few:
+    /// a share of the range of log-loss.
     pub error: Option<f64>,
     /// Seconds left until these points are measured, at the present pace.
     pub seconds_left: Option<f64>,
@@ -164,6 +195,31 @@ pub struct Snapshot {
     pub trouble: Option<String>,
     /// What went wrong and did not stop the session; shown as a banner. The newest is last.
     pub notices: Vec<String>,
+}
+
+impl Snapshot {
+    /// What the map's loss is that of, in words, where not all samples were measured everywhere.
+    #[must_use]
+    pub fn map_samples(&self) -> Option<String> {
+        self.in_words(self.map.as_ref()?.fidelity?)
+    }
+
+    /// The same of the slices, which are new where the map is stale.
+    #[must_use]
+    pub fn slice_samples(&self) -> Option<String> {
+        let map = self.map.as_ref()?;
+        self.in_words(match map.fidelity? {
+            Fidelity::Estimate { few, .. } if map.stale => Fidelity::Few(few),
+            fidelity => fidelity,
+        })
+    }
+
+    fn in_words(&self, fidelity: Fidelity) -> Option<String> {
+        match &self.data {
+            Finding::Is(data) => Some(fidelity.words(data.samples)),
+            _ => None,
+        }
+    }
 }
 
 /// A window of the plane, in its coordinates.

@@ -21,6 +21,8 @@ pub struct Invocation {
     pub measure: Vec<String>,
     /// What becomes of batch norm's running statistics.
     pub batch_norm: Vec<String>,
+    /// How many of the samples are measured everywhere.
+    pub fidelity: Vec<String>,
 }
 
 impl Invocation {
@@ -35,6 +37,9 @@ impl Invocation {
             key: key.flat_map(|key| option("--key", key)).collect(),
             measure: measure(options),
             batch_norm: option("--bn", options.batch_norm.name()).into(),
+            fidelity: (options.fidelity.iter())
+                .flat_map(|few| option("--fidelity", number(*few)))
+                .collect(),
         }
     }
 
@@ -42,7 +47,7 @@ impl Invocation {
     #[must_use]
     pub fn watch(&self) -> Vec<String> {
         let runs = std::iter::once(&self.run).chain(&self.rivals);
-        let options = [&self.key, &self.measure, &self.batch_norm];
+        let options = [&self.key, &self.measure, &self.batch_norm, &self.fidelity];
         ["isoloss", "watch"]
             .map(str::to_owned)
             .into_iter()
@@ -74,17 +79,20 @@ fn option(name: &str, value: impl ToString) -> [String; 2] {
     [name.to_owned(), value.to_string()]
 }
 
+fn number(count: Count) -> String {
+    match count {
+        Count::All => "all".into(),
+        Count::At(count) => count.to_string(),
+    }
+}
+
 fn measure(options: &Options) -> Vec<String> {
     let setup = &options.setup;
     let mut words = Vec::new();
     if let Some(data) = &setup.data {
-        let samples = match data.count {
-            Count::All => "all".to_owned(),
-            Count::At(count) => count.to_string(),
-        };
         words.extend(option("--data", data.source.display()));
         words.extend(option("--split", name(&data.split)));
-        words.extend(option("--samples", samples));
+        words.extend(option("--samples", number(data.count)));
         words.extend(option("--order", name(&data.order)));
         words.extend(option("--seed", data.seed));
         for (name, values) in [("--mean", &data.mean), ("--std", &data.std)] {

@@ -1,6 +1,6 @@
 //! The commands that give the numbers of the screen again, without the screen.
 
-use crate::session::agenda::LINES;
+use crate::session::pictures::LINES;
 use crate::session::snapshot::{CheckpointState, Slice, Window};
 use crate::session::study::{CURVATURE_LINES, PLANE_LINES, POINTS, SEEDS};
 
@@ -104,6 +104,7 @@ impl<'a> Seen<'a> {
             }
             _ => self.grid(LINES),
         };
+        options.extend(self.invocation.fidelity.iter().cloned());
         if app.view() == View::Surface {
             let camera = app.camera();
             options.push(format!("--relief={},{}", camera.turn, camera.tilt));
@@ -122,6 +123,7 @@ impl<'a> Seen<'a> {
             &runs,
             key,
             &self.measure()[..],
+            &self.invocation.fidelity,
         ]
         .concat()
     }

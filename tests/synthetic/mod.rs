@@ -171,6 +171,7 @@ pub(crate) fn snapshot() -> Snapshot {
     let trajectory = Arc::new(trajectory(25));
     snapshot.map = Some(Map {
         surface: surface(&trajectory, 3, 280),
+        fidelity: None,
         stale: false,
         trajectory,
     });
@@ -280,6 +281,7 @@ pub(crate) fn without_data(study: Option<Study>) -> Snapshot {
     let trajectory = Arc::new(trajectory(25));
     without.map = Some(Map {
         surface: surface(&trajectory, 0, 0),
+        fidelity: None,
         stale: false,
         trajectory,
     });

@@ -110,21 +110,24 @@ fn title(app: &App, width: u16) -> String {
         "PCA plane, window"
     };
     let mut title = format!("landscape · {window}");
+    let estimate = snapshot.map_samples();
     if let Finding::Is(data) = &snapshot.data {
-        let split = format!("{:?}", data.split).to_lowercase();
+        let split = data.split.name();
+        let samples = estimate.clone();
+        let samples = samples.unwrap_or_else(|| format!("{} samples", data.samples));
         title = format!(
-            "{title} · {split} loss, {} samples, bn {}",
-            data.samples, snapshot.batch_norm
+            "{title} · {split} loss, {samples}, bn {}",
+            snapshot.batch_norm
         );
     }
     if stale {
         title = format!("{title} · earlier surface");
     }
     if title.chars().count() + 6 > width.into() {
-        title = if stale {
-            "landscape · earlier surface".into()
-        } else {
-            "landscape".into()
+        title = match estimate {
+            _ if stale => "landscape · earlier surface".into(),
+            Some(samples) => format!("landscape · {samples}"),
+            None => "landscape".into(),
         };
     }
     title
@@ -300,6 +303,7 @@ mod tests {
         let now = path(&[0, 10, 20], &[[4.5, 1.5], [1.5, 0.5], [0.0, 0.0]]);
         let mut map = Map {
             surface: crate::landscape::surface::Surface::new(vec![], vec![]),
+            fidelity: None,
             stale: true,
             trajectory: then.into(),
         };

@@ -142,9 +142,12 @@ pub(crate) fn render_components(app: &App, area: Rect, buffer: &mut Buffer) {
         .trajectory
         .as_ref()
         .and_then(|path| path.steps.last());
-    let title = step.map_or("slices".into(), |step| {
+    let mut title = step.map_or("slices".into(), |step| {
         format!("slices through step {step}")
     });
+    if let Some(samples) = app.snapshot().slice_samples() {
+        title = format!("{title} · {samples}");
+    }
     let inner = enclosed(&frame(app, &title, area.width), area, buffer);
     if render_refusal(app, "slices", inner, buffer) {
         return;

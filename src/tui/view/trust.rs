@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use crate::plot::axis::short;
-use crate::session::snapshot::{CheckpointState, Finding, Snapshot};
+use crate::session::snapshot::{CheckpointState, Fidelity, Finding, Snapshot};
 use crate::weights::trajectory::Trajectory;
 
 use super::super::app::App;
@@ -128,6 +128,7 @@ fn losses(app: &App) -> Vec<Line<'static>> {
     lines.extend(test(app));
     lines.extend(average(app));
     lines.extend(error(app));
+    lines.extend(fidelity(app));
     lines
 }
 
@@ -146,6 +147,17 @@ fn error(app: &App) -> Option<Line<'static>> {
     let value = facts::error(snapshot.progress.error?);
     let rest = format!(", {points} points");
     Some(row(app, "map error", (value, Style::new()), rest))
+}
+
+/// On which samples the map was measured, where these are not all everywhere.
+fn fidelity(app: &App) -> Option<Line<'static>> {
+    let map = app.snapshot().map.as_ref()?;
+    let (few, rest) = match map.fidelity? {
+        Fidelity::Few(few) => (few, " alone so far".into()),
+        Fidelity::Estimate { few, points, .. } => (few, format!(", all at {points}")),
+    };
+    let value = (format!("{few} samples"), Style::new());
+    Some(row(app, "map of", value, rest))
 }
 
 /// What averaging the last checkpoints would change: of several numbers of them the best.
