@@ -20,6 +20,7 @@ use crate::landscape::surveyor::Setup;
 use crate::report::summary;
 use crate::session::snapshot::{CheckpointState, Snapshot};
 use crate::session::{Options, Session};
+use crate::tui::keymap::Keymap;
 use crate::weights::recipe::BatchNorm;
 
 use super::options::FrameOption;
@@ -56,7 +57,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 impl Demo {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(super) fn run(&self, keymap: Keymap) -> anyhow::Result<()> {
         let folder =
             TempDir::with_prefix("isoloss-demo-").context("the demo's folder cannot be made")?;
         let training = Training::start(&folder, self)?;
@@ -80,7 +81,7 @@ impl Demo {
             fidelity: None,
         })?;
         if !self.headless && io::stdout().is_terminal() {
-            return show(&session, &[], self.frames);
+            return show(&session, &[], self.frames, keymap);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

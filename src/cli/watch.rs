@@ -10,6 +10,7 @@ use crate::report::{lines, summary};
 use crate::session::snapshot::Snapshot;
 use crate::session::{Options, Session};
 use crate::tui::app::{App, Look};
+use crate::tui::keymap::Keymap;
 use crate::tui::run as screen;
 use crate::tui::theme::ThemeName;
 use crate::weights::recipe::BatchNorm;
@@ -29,7 +30,7 @@ pub(super) struct Watch {
     #[command(flatten)]
     measure: MeasureOptions,
     /// What becomes of batch norm's running statistics
-    #[arg(long, value_enum, default_value = "frozen")]
+    #[arg(long, env = "ISOLOSS_BN", value_enum, default_value = "frozen")]
     bn: BatchNorm,
     #[command(flatten)]
     fidelity: FidelityOption,
@@ -38,7 +39,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self, keymap: Keymap) -> anyhow::Result<()> {
         let setup = self.measure.setup()?;
         startup::be_nice();
         let start = |run: PathBuf| {
@@ -57,7 +58,7 @@ impl Watch {
                 .into_iter()
                 .map(start)
                 .collect::<io::Result<Vec<_>>>()?;
-            return show(&session, &others, self.frames);
+            return show(&session, &others, self.frames, keymap);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -96,6 +97,7 @@ pub(super) fn show(
     session: &Session,
     others: &[Session],
     frames: FrameOption,
+    keymap: Keymap,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -103,7 +105,8 @@ pub(super) fn show(
     let snapshots = session.snapshots.clone();
     let rivals = others.iter().map(|other| other.snapshots.clone()).collect();
     let command = |command| session.command(command);
-    let screen = screen::run(App::new(look()), snapshots, rivals, frames.apart(), command);
+    let app = App::new(look()).with_keys(keymap);
+    let screen = screen::run(app, snapshots, rivals, frames.apart(), command);
     let app = runtime.block_on(screen)?;
     println!("{}", summary::sentence(app.snapshot()));
     Ok(())
