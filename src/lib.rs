@@ -13,7 +13,7 @@
 //!
 //! Data goes from left to right and never back; control goes the other way, as one
 //! [`tui::action::Action`] or [`session::snapshot::Command`]. [`session`] holds the threads of a live
-//! run together, [`cli`] has a file for each command, [`demo`] trains the network that is watched where
+//! run together, [`cli`] has a file for each command, [`config`] gives its options other defaults, [`demo`] trains the network that is watched where
 //! there is nothing else to watch.
 //!
 //! Rules, kept by `tests/architecture.rs`:
@@ -23,6 +23,7 @@
 //! - A device is always an argument. Randomness is always a seed that the output names.
 
 pub mod cli;
+pub mod config;
 pub mod data;
 pub mod demo;
 pub mod landscape;

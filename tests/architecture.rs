@@ -71,6 +71,7 @@ fn no_room_knows_those_behind_it(
             "crate::tui",
             "crate::report",
             "crate::cli",
+            "crate::config",
             "ratatui",
             "crossterm",
         ],

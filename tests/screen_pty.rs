@@ -41,6 +41,10 @@ impl Terminal {
         command.args(arguments);
         command.env("TERM", "xterm-256color");
         command.env("XDG_STATE_HOME", std::env::temp_dir().join("isoloss-tests"));
+        command.env(
+            "XDG_CONFIG_HOME",
+            std::env::temp_dir().join("isoloss-tests"),
+        );
         let child = pty.slave.spawn_command(command).unwrap();
         let mut output = pty.master.try_clone_reader().unwrap();
         let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, cols, 0)));

@@ -22,6 +22,7 @@ use crate::session::snapshot::{CheckpointState, Snapshot};
 use crate::session::{Options, Session};
 use crate::tui::app::App;
 use crate::tui::invocation::Invocation;
+use crate::tui::keymap::Keymap;
 use crate::weights::recipe::BatchNorm;
 
 use super::options::FrameOption;
@@ -58,7 +59,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 impl Demo {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(super) fn run(&self, keymap: Keymap) -> anyhow::Result<()> {
         let folder =
             TempDir::with_prefix("isoloss-demo-").context("the demo's folder cannot be made")?;
         let training = Training::start(&folder, self)?;
@@ -84,7 +85,7 @@ impl Demo {
         let invocation = Invocation::of(&options, &[]);
         let session = Session::start(options)?;
         if !self.headless && io::stdout().is_terminal() {
-            let app = App::new(look()).of(invocation);
+            let app = App::new(look()).with_keys(keymap).of(invocation);
             return show(app, &session, &[], self.frames);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -21,7 +21,7 @@ pub(super) struct Inspect {
     #[command(flatten)]
     key: KeyOption,
     /// Architecture that the checkpoint should be
-    #[arg(long, default_value = "auto")]
+    #[arg(long, env = "ISOLOSS_MODEL", default_value = "auto")]
     model: String,
     #[command(flatten)]
     output: OutputOptions,

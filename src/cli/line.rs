@@ -70,7 +70,7 @@ pub(super) struct Line {
     ignore: Ignore,
     /// What becomes of batch norm's running statistics: by default they are interpolated from A to B
     /// (states), and stay A's along slices (frozen)
-    #[arg(long, value_enum)]
+    #[arg(long, env = "ISOLOSS_BN", value_enum)]
     bn: Option<BatchNorm>,
     /// The checkpoint of a run through which slices go: `last` or a step
     #[arg(long, value_name = "STEP", default_value = "last")]

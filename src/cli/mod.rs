@@ -3,6 +3,7 @@
 mod average;
 mod compare;
 mod completions;
+mod config;
 mod demo;
 mod doctor;
 mod hessian;
@@ -22,9 +23,15 @@ mod watch;
 mod weights;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::places::Places;
+use crate::config::settings::{Settings, with_defaults};
+use crate::config::{Config, Problems};
+use crate::tui::keymap::Keymap;
 
 /// Watch a training run in weight space: the path of its checkpoints over the contours of the loss.
 #[derive(Debug, Parser)]
@@ -65,6 +72,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// What terminal, file system and devices let it do, and the last readable checkpoint of a run
     Doctor(doctor::Doctor),
+    /// Settings that last: which are in force and why, whether a file is right, where files lie
+    Config(config::Config),
     /// A completion script of the command line, or its manual page
     Completions(completions::Completions),
     /// The training process of `demo`
@@ -77,31 +86,70 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     startup::set_environment();
-    let cli = Cli::parse_from(with_command(std::env::args_os().collect()));
-    startup::start_log();
-    let result = match cli.command {
-        Command::Watch(command) => command.run(),
-        Command::Demo(command) => command.run(),
-        Command::DemoTrain(command) => command.run(),
-        Command::Trajectory(command) => command.run(),
-        Command::Surface(command) => command.run(),
-        Command::Compare(command) => command.run(),
-        Command::Hessian(command) => command.run(),
-        Command::Weights(command) => command.run(),
-        Command::Average(command) => command.run(),
-        Command::Sharpness(command) => command.run(),
-        Command::Line(command) => command.run(),
-        Command::Inspect(command) => command.run(),
-        Command::Doctor(command) => command.run(),
-        Command::Completions(command) => command.run(),
-    };
+    let arguments = with_command(std::env::args_os().collect());
+    let result = understand(&arguments).and_then(|(cli, keymap)| {
+        startup::start_log();
+        cli.command.run(keymap)
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Where nobody reads the sentence, the exit code still tells.
             let _ = notice::say(sentence(&error));
-            ExitCode::from(if error.is::<output::Usage>() { 2 } else { 1 })
+            let usage = error.is::<output::Usage>() || error.is::<Problems>();
+            ExitCode::from(if usage { 2 } else { 1 })
+        }
+    }
+}
+
+/// Parses the command line under the settings of files and environment; wrong usage ends the process. The
+/// commands about configuration itself, and those that configure nothing, do not need the files to be right.
+fn understand(arguments: &[OsString]) -> anyhow::Result<(Cli, Keymap)> {
+    let definition = Cli::command();
+    let settings = Settings::of(&definition);
+    let alone = definition.clone().get_matches_from(arguments);
+    let (name, first) = alone.subcommand().unwrap_or(("", &alone));
+    let (config, matches) = if ["config", "completions", "demo-train"].contains(&name) {
+        (Config::default(), alone)
+    } else {
+        settings.check_environment()?;
+        let found = Places::around(run_of(&definition, name, first)).found();
+        let config = Config::read(found, &settings)?;
+        let definition = with_defaults(definition, &config);
+        let matches = definition.get_matches_from(arguments);
+        (config, matches)
+    };
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    Ok((cli, config.keymap().clone()))
+}
+
+/// The run or checkpoint that a command is about: what stands first behind it.
+fn run_of<'a>(definition: &clap::Command, name: &str, matches: &'a ArgMatches) -> Option<&'a Path> {
+    let command = definition.find_subcommand(name)?;
+    let first = command.get_positionals().next()?;
+    let mut values = matches.get_raw(first.get_id().as_str())?;
+    values.next().map(Path::new)
+}
+
+impl Command {
+    fn run(self, keymap: Keymap) -> anyhow::Result<()> {
+        match self {
+            Command::Watch(command) => command.run(keymap),
+            Command::Demo(command) => command.run(keymap),
+            Command::Config(command) => command.run(),
+            Command::DemoTrain(command) => command.run(),
+            Command::Trajectory(command) => command.run(),
+            Command::Surface(command) => command.run(),
+            Command::Compare(command) => command.run(),
+            Command::Hessian(command) => command.run(),
+            Command::Weights(command) => command.run(),
+            Command::Average(command) => command.run(),
+            Command::Sharpness(command) => command.run(),
+            Command::Line(command) => command.run(),
+            Command::Inspect(command) => command.run(),
+            Command::Doctor(command) => command.run(),
+            Command::Completions(command) => command.run(),
         }
     }
 }
@@ -167,6 +215,28 @@ mod tests {
         assert_eq!(sentence(&error), "a.pt: cannot be written: disk on fire");
         let error = anyhow::Error::new(cause()).context("a.pt: disk on fire");
         assert_eq!(sentence(&error), "a.pt: disk on fire");
+    }
+
+    #[test]
+    fn every_setting_has_a_variable_of_its_name() {
+        let definition = Cli::command();
+        let options = definition
+            .get_subcommands()
+            .flat_map(clap::Command::get_arguments);
+        for option in options {
+            if let Some(variable) = option.get_env() {
+                let name = option.get_long().unwrap_or_default().to_uppercase();
+                assert_eq!(variable, format!("ISOLOSS_{name}").as_str());
+            }
+        }
+        let settings = Settings::of(&definition);
+        let names: Vec<&str> = settings.names().collect();
+        for name in [
+            "data", "split", "samples", "order", "mean", "std", "model", "device", "dtype",
+            "batch", "seed", "key", "bn", "fps",
+        ] {
+            assert!(names.contains(&name), "{name}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Options that several commands share, and the types their values parse into.
+//! Options that several commands share, and the types their values parse into. One with an environment variable is
+//! a setting that files may give too (see [`crate::config`]).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ use super::output::Usage;
 #[derive(Clone, Debug, Args)]
 pub(super) struct KeyOption {
     /// The state dict inside a checkpoint, where it is not found by itself
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, env = "ISOLOSS_KEY", value_name = "KEY")]
     pub(super) key: Option<String>,
 }
 
@@ -30,7 +31,7 @@ pub(super) struct KeyOption {
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct FrameOption {
     /// Frames a second at most, 1 to 60; none is drawn while nothing changes
-    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = value_parser!(u32).range(1..=60))]
+    #[arg(long, env = "ISOLOSS_FPS", value_name = "COUNT", default_value_t = 10, value_parser = value_parser!(u32).range(1..=60))]
     fps: u32,
 }
 
@@ -63,44 +64,45 @@ pub(super) enum PlaneKind {
 #[derive(Clone, Debug, Args)]
 pub(super) struct MeasureOptions {
     /// Folder of idx or CIFAR binary files, an .npz or .safetensors file, or `digits`
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, env = "ISOLOSS_DATA", value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
     /// Which part of the data
-    #[arg(long, value_enum, default_value = "train")]
+    #[arg(long, env = "ISOLOSS_SPLIT", value_enum, default_value = "train")]
     pub(super) split: Split,
     /// How many samples: a number or `all`
-    #[arg(long, value_name = "N", default_value = "1024", value_parser = count)]
+    #[arg(long, env = "ISOLOSS_SAMPLES", value_name = "N", default_value = "1024", value_parser = count)]
     pub(super) samples: Count,
     /// Which samples, when not all
-    #[arg(long, value_enum, default_value = "random")]
+    #[arg(long, env = "ISOLOSS_ORDER", value_enum, default_value = "random")]
     pub(super) order: Order,
     /// Mean of the pixels after /255, one value or one per channel; known sets have theirs
-    #[arg(long, value_delimiter = ',', value_name = "MEAN")]
+    #[arg(long, env = "ISOLOSS_MEAN", value_delimiter = ',', value_name = "MEAN")]
     pub(super) mean: Option<Vec<f32>>,
     /// Standard deviation of the pixels after /255, likewise
-    #[arg(long, value_delimiter = ',', value_name = "STD")]
+    #[arg(long, env = "ISOLOSS_STD", value_delimiter = ',', value_name = "STD")]
     pub(super) std: Option<Vec<f32>>,
     /// Architecture: `auto`, mlp, resnet20 … resnet110, wrn56-2 …, resnet18 … resnet152, …-noshort, vgg9, vgg16,
     /// vgg19, densenet121
-    #[arg(long, default_value = "auto")]
+    #[arg(long, env = "ISOLOSS_MODEL", default_value = "auto")]
     pub(super) model: String,
     /// Where to measure: auto, cpu, cuda:N, metal; a live session shares its points among those of a list
     /// (cuda:0,cuda:1), other commands take the first
     #[arg(
         long,
+        env = "ISOLOSS_DEVICE",
         value_delimiter = ',',
         value_name = "DEVICE",
         default_value = "auto"
     )]
     pub(super) device: Vec<Place>,
     /// The type in which forward passes are computed; the CPU has no bf16, and its f16 is slow; curvature is always f32
-    #[arg(long, value_enum, default_value = "f32")]
+    #[arg(long, env = "ISOLOSS_DTYPE", value_enum, default_value = "f32")]
     pub(super) dtype: Precision,
     /// Samples a forward pass takes at once; by default as many as fit
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "ISOLOSS_BATCH", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) batch: Option<u32>,
     /// Seed of the samples and of random directions
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, env = "ISOLOSS_SEED", default_value_t = 0)]
     pub(super) seed: u64,
 }
 

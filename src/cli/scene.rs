@@ -48,7 +48,7 @@ pub(super) struct PlaneOptions {
     #[arg(long)]
     orthogonal: bool,
     /// What becomes of batch norm's running statistics
-    #[arg(long, value_enum, default_value = "frozen")]
+    #[arg(long, env = "ISOLOSS_BN", value_enum, default_value = "frozen")]
     pub(super) bn: BatchNorm,
     /// The plane's origin: `last` or a step
     #[arg(long, value_name = "STEP", default_value = "last")]

@@ -27,7 +27,7 @@ pub(super) struct Trajectory {
     #[arg(long, value_enum, default_value = "pca")]
     plane: PlaneKind,
     /// Seed of the random directions
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, env = "ISOLOSS_SEED", default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
     output: OutputOptions,

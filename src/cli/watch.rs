@@ -11,6 +11,7 @@ use crate::session::snapshot::Snapshot;
 use crate::session::{Options, Session};
 use crate::tui::app::{App, Look};
 use crate::tui::invocation::Invocation;
+use crate::tui::keymap::Keymap;
 use crate::tui::run as screen;
 use crate::tui::theme::ThemeName;
 use crate::weights::recipe::BatchNorm;
@@ -30,7 +31,7 @@ pub(super) struct Watch {
     #[command(flatten)]
     measure: MeasureOptions,
     /// What becomes of batch norm's running statistics
-    #[arg(long, value_enum, default_value = "frozen")]
+    #[arg(long, env = "ISOLOSS_BN", value_enum, default_value = "frozen")]
     bn: BatchNorm,
     #[command(flatten)]
     fidelity: FidelityOption,
@@ -39,7 +40,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self, keymap: Keymap) -> anyhow::Result<()> {
         let setup = self.measure.setup()?;
         startup::be_nice();
         let options = |run| Options {
@@ -58,7 +59,7 @@ impl Watch {
                 .into_iter()
                 .map(start)
                 .collect::<io::Result<Vec<_>>>()?;
-            let app = App::new(look()).of(invocation);
+            let app = App::new(look()).with_keys(keymap).of(invocation);
             return show(app, &session, &others, self.frames);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -10,6 +10,9 @@ mod select;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// Name of the data set that is packed into the program.
+pub const DIGITS: &str = "digits";
+
 /// Which part of a data set.
 #[derive(
     Clone,
@@ -231,7 +234,7 @@ fn read(source: &Path, split: Split) -> Result<Images, DataError> {
         .and_then(|ending| ending.to_str())
         .unwrap_or_default();
     match ending {
-        _ if source == Path::new("digits") && !source.exists() => Ok(digits::read(split)),
+        _ if source == Path::new(DIGITS) && !source.exists() => Ok(digits::read(split)),
         "npz" => arrays::read_npz(source, split),
         "safetensors" => arrays::read_safetensors(source, split),
         _ if source.is_dir() => {

@@ -15,10 +15,14 @@ pub(crate) fn fixture(name: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// The program with its log in a folder that goes away.
+/// The program with its log in a folder that goes away, and without a configuration of whoever runs the tests.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_isoloss"));
     command.env("XDG_STATE_HOME", std::env::temp_dir().join("isoloss-tests"));
+    command.env(
+        "XDG_CONFIG_HOME",
+        std::env::temp_dir().join("isoloss-tests"),
+    );
     command
 }
 
