@@ -35,7 +35,7 @@ pub enum End {
 }
 
 /// Shows a session until the user quits, the terminal is hung up or the process is asked to end: then
-/// the process has [a second and a half](super::signals) to end by itself.
+/// the process has a second and a half to end by itself.
 /// Nothing is drawn while nothing changes. Needs a tokio runtime with I/O and time.
 ///
 /// `rivals` are the other runs of a comparison. Frames are at least `apart` from one another. `command` passes

@@ -131,13 +131,11 @@ mod system {
         }
         let limit = Timespec::try_from(within).ok();
         let over = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
-        match poll(&mut terminals, limit.as_ref()) {
-            Ok(_) => terminals.iter().any(|fd| fd.revents().intersects(over)),
-            Err(_) => {
-                thread::sleep(within);
-                false
-            }
+        if poll(&mut terminals, limit.as_ref()).is_err() {
+            thread::sleep(within);
+            return false;
         }
+        terminals.iter().any(|fd| fd.revents().intersects(over))
     }
 }
 

@@ -41,7 +41,7 @@ fn assert_suspended(shell: &Terminal, job: u32) {
 fn assert_resumed(shell: &Terminal) {
     let whole = |text: &str| {
         let last = text.lines().last().unwrap_or_default();
-        text.contains("PC1") && text.contains("isoloss") && last.contains("help")
+        text.contains("PC1") && text.contains("landscape") && last.contains("help")
     };
     shell.wait("map", whole);
     assert!(shell.is_up());
