@@ -25,9 +25,9 @@ use crate::tui::invocation::Invocation;
 use crate::tui::keymap::Keymap;
 use crate::weights::recipe::BatchNorm;
 
-use super::options::FrameOption;
+use super::options::ScreenOptions;
 use super::startup;
-use super::watch::{look, print_lines, show};
+use super::watch::{Ended, look, print_lines, show};
 
 /// Samples that the map is measured on: enough for a smooth surface, few enough that it stands while
 /// the next checkpoint is still being trained.
@@ -47,7 +47,7 @@ pub(super) struct Demo {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
-    frames: FrameOption,
+    screen: ScreenOptions,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -86,35 +86,35 @@ impl Demo {
         let session = Session::start(options)?;
         if !self.headless && io::stdout().is_terminal() {
             let app = App::new(look()).with_keys(keymap).of(invocation);
-            return show(app, &session, &[], self.frames);
+            return show(app, &session, &[], self.screen);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let ended = runtime.block_on(async {
+        let last = runtime.block_on(async {
             tokio::select! {
-                last = print_lines(session, |snapshot| training.is_over(snapshot)) => last.map(Some),
-                () = asked_to_end() => Ok(None),
+                last = print_lines(session, |snapshot| training.is_over(snapshot)) => last.map_err(anyhow::Error::from),
+                number = asked_to_end() => Err(Ended(number).into()),
             }
         })?;
-        let Some(last) = ended else { return Ok(()) };
         training.check()?;
         print!("{}", summary::text(&last));
         Ok(())
     }
 }
 
-/// Waits for a signal that asks to end, so that the demo's folder does not outlive the demo.
-async fn asked_to_end() {
+/// Waits for a signal that asks to end, so that the demo's folder does not outlive the demo; its number.
+async fn asked_to_end() -> i32 {
+    const SIGINT: i32 = 2;
     #[cfg(unix)]
     if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = ctrl_c() => {}
-        }
-        return;
+        return tokio::select! {
+            _ = terminate.recv() => SignalKind::terminate().as_raw_value(),
+            _ = ctrl_c() => SIGINT,
+        };
     }
     let _ = ctrl_c().await;
+    SIGINT
 }
 
 /// The child process that trains. It ends with this process, whatever ends it: its input closes.

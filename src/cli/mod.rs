@@ -82,7 +82,7 @@ enum Command {
 }
 
 /// Runs the command line of this process. Exit code 0: done; 1: the run or a file was bad; 2: wrong
-/// usage. A broken pipe is success: whoever read had enough.
+/// usage; 128 and its number: a signal asked to end. A broken pipe is success: whoever read had enough.
 #[must_use]
 pub fn main() -> ExitCode {
     startup::set_environment();
@@ -94,12 +94,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Where nobody reads the sentence, the exit code still tells.
-            let _ = notice::say(sentence(&error));
-            let usage = error.is::<output::Usage>() || error.is::<Problems>();
-            ExitCode::from(if usage { 2 } else { 1 })
-        }
+        Err(error) => failure(&error).into(),
     }
 }
 
@@ -152,6 +147,17 @@ impl Command {
             Command::Completions(command) => command.run(),
         }
     }
+}
+
+/// Says what went wrong, and returns the exit code.
+fn failure(error: &anyhow::Error) -> u8 {
+    if let Some(ended) = error.downcast_ref::<watch::Ended>() {
+        return ended.code();
+    }
+    // Where nobody reads the sentence, the exit code still tells.
+    let _ = notice::say(sentence(error));
+    let usage = error.is::<output::Usage>() || error.is::<Problems>();
+    if usage { 2 } else { 1 }
 }
 
 /// Puts `watch` before arguments that begin with no command, so that a run alone is watched.

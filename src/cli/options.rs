@@ -29,13 +29,16 @@ pub(super) struct KeyOption {
 
 /// How often the screen is drawn.
 #[derive(Clone, Copy, Debug, Args)]
-pub(super) struct FrameOption {
+pub(super) struct ScreenOptions {
     /// Frames a second at most, 1 to 60; none is drawn while nothing changes
     #[arg(long, env = "ISOLOSS_FPS", value_name = "COUNT", default_value_t = 10, value_parser = value_parser!(u32).range(1..=60))]
     fps: u32,
+    /// Wheel zooms where it points, a click selects the nearest checkpoint; selecting text then needs shift
+    #[arg(long)]
+    pub(super) mouse: bool,
 }
 
-impl FrameOption {
+impl ScreenOptions {
     /// Least time between two frames.
     pub(super) fn apart(self) -> Duration {
         Duration::from_secs(1) / self.fps

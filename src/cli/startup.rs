@@ -71,11 +71,7 @@ pub(super) fn be_nice() {
 /// Sends log lines to a file of the user's state folder; without one there is no log. The screen
 /// belongs to the picture and the run folder to the trainer.
 pub(super) fn start_log() {
-    let Some(file) =
-        log_path().and_then(|path| File::options().create(true).append(true).open(path).ok())
-    else {
-        return;
-    };
+    let Some(file) = open_log() else { return };
     let filter =
         EnvFilter::try_from_env(LOG_LEVEL).unwrap_or_else(|_| EnvFilter::new("isoloss=info"));
     let log = tracing_subscriber::fmt()
@@ -83,6 +79,12 @@ pub(super) fn start_log() {
         .with_ansi(false)
         .with_env_filter(filter);
     let _ = log.try_init();
+}
+
+/// The log's file, to write on at its end.
+pub(super) fn open_log() -> Option<File> {
+    let path = log_path()?;
+    File::options().create(true).append(true).open(path).ok()
 }
 
 /// File of the log, in a folder that is there.

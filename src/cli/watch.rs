@@ -1,6 +1,6 @@
 //! `isoloss watch`: the screen, or plain lines where there is none.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Seek, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,12 +12,27 @@ use crate::session::{Options, Session};
 use crate::tui::app::{App, Look};
 use crate::tui::invocation::Invocation;
 use crate::tui::keymap::Keymap;
-use crate::tui::run as screen;
+use crate::tui::run::{End, run};
+use crate::tui::terminal::Wishes;
 use crate::tui::theme::ThemeName;
 use crate::weights::recipe::BatchNorm;
 
-use super::options::{FidelityOption, FrameOption, KeyOption, MeasureOptions};
+use super::notice;
+use super::options::{FidelityOption, KeyOption, MeasureOptions, ScreenOptions};
 use super::startup;
+
+/// A signal asked the process to end: nothing is said, and the exit code is that of a process which
+/// the signal ended.
+#[derive(Debug, thiserror::Error)]
+#[error("ended by signal {0}")]
+pub(super) struct Ended(pub(super) i32);
+
+impl Ended {
+    /// As shells report it.
+    pub(super) fn code(&self) -> u8 {
+        128_u8.saturating_add(self.0.try_into().unwrap_or(0))
+    }
+}
 
 #[derive(Debug, Args)]
 pub(super) struct Watch {
@@ -36,7 +51,7 @@ pub(super) struct Watch {
     #[command(flatten)]
     fidelity: FidelityOption,
     #[command(flatten)]
-    frames: FrameOption,
+    screen: ScreenOptions,
 }
 
 impl Watch {
@@ -60,7 +75,7 @@ impl Watch {
                 .map(start)
                 .collect::<io::Result<Vec<_>>>()?;
             let app = App::new(look()).with_keys(keymap).of(invocation);
-            return show(app, &session, &others, self.frames);
+            return show(app, &session, &others, self.screen);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -99,7 +114,7 @@ pub(super) fn show(
     app: App,
     session: &Session,
     others: &[Session],
-    frames: FrameOption,
+    screen: ScreenOptions,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -107,10 +122,31 @@ pub(super) fn show(
     let snapshots = session.snapshots.clone();
     let rivals = others.iter().map(|other| other.snapshots.clone()).collect();
     let command = |command| session.command(command);
-    let screen = screen::run(app, snapshots, rivals, frames.apart(), command);
-    let app = runtime.block_on(screen)?;
-    println!("{}", summary::sentence(app.snapshot()));
-    Ok(())
+    let mut log = startup::open_log();
+    let wishes = Wishes {
+        mouse: screen.mouse,
+        log: log.as_ref().and_then(|log| log.try_clone().ok()),
+    };
+    let shown = run(app, snapshots, rivals, screen.apart(), wishes, command);
+    let shown = runtime.block_on(shown);
+    if let (Some(log), Some(path)) = (&mut log, startup::log_path())
+        // Nobody else writes to this handle, which every clone of it moves on.
+        && log.stream_position()? > 0
+    {
+        let _ = notice::say(format_args!(
+            "what stderr was told meanwhile is in {}",
+            path.display()
+        ));
+    }
+    let (app, end) = shown?;
+    match end {
+        End::Quit => Ok(writeln!(
+            io::stdout(),
+            "{}",
+            summary::sentence(app.snapshot())
+        )?),
+        End::Signal(number) => Err(Ended(number).into()),
+    }
 }
 
 /// How the screen begins.

@@ -145,3 +145,22 @@ fn data_finding(setup: &Setup, report: &Report) -> Option<Finding<DataLine>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_panics_is_reported_with_its_reason() {
+        let (inputs, received) = channel();
+        start("reader", inputs, |_| panic!("no room")).unwrap();
+        let Ok(Input::Broken(reason)) = received.recv() else {
+            panic!("nothing was reported");
+        };
+        assert_eq!(
+            reason,
+            "the reader stopped: no room; what was found so far stays"
+        );
+    }
+}

@@ -365,6 +365,32 @@ impl App {
         vec![Command::Survey(target)]
     }
 
+    /// Zooms around a point of the plane, which stays where it is, and has the new window surveyed.
+    pub fn zoom_at(&mut self, point: [f64; 2], closer: bool) -> Vec<Command> {
+        let factor = if closer { 1.0 / ZOOM } else { ZOOM };
+        let window = self.window();
+        self.survey(window.and_then(|window| zoomed(window, point, factor)))
+    }
+
+    /// Puts the cursor on a point of the plane; where there is none, looks at the checkpoint nearest to the
+    /// point, both axes as long as the window's.
+    pub fn point_at(&mut self, point: [f64; 2]) {
+        if let Some(cursor) = &mut self.cursor {
+            cursor.at = point;
+            return;
+        }
+        let (Some(trajectory), Some(window)) = (&self.snapshot().trajectory, self.window()) else {
+            return;
+        };
+        let [wide, high] = [window.x, window.y].map(|[min, max]| max - min);
+        let distance = |at: &[f64; 2]| ((at[0] - point[0]) / wide).hypot((at[1] - point[1]) / high);
+        let path = trajectory.coordinates.iter().map(distance).enumerate();
+        let nearest = path.min_by(|(_, one), (_, other)| one.total_cmp(other));
+        let nearest = nearest.map(|(index, _)| index);
+        self.filming = false;
+        self.look_at_checkpoint(nearest);
+    }
+
     /// What is drawn: the session as it is, or as it was when the picture was frozen.
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {
@@ -766,6 +792,39 @@ mod tests {
         assert_eq!(app.update(Action::WholePath), [Command::Survey(None)]);
         assert_eq!(app.update(Action::WholePath), []);
         assert_eq!(app.window(), Some(whole));
+    }
+
+    #[test]
+    fn the_point_that_is_zoomed_at_stays_where_it_is() {
+        let mut app = app(5);
+        let before = app.window().unwrap();
+        let point = [
+            before.x[0] + 0.25 * (before.x[1] - before.x[0]),
+            before.y[1],
+        ];
+        let asked = app.zoom_at(point, true);
+        let after = app.window().unwrap();
+        assert_eq!(asked, [Command::Survey(Some(after))]);
+        let share = (point[0] - after.x[0]) / (after.x[1] - after.x[0]);
+        assert!((share - 0.25).abs() < 1e-12, "{after:?}");
+        assert!((after.y[1] - before.y[1]).abs() < 1e-12, "{after:?}");
+        let extent = |window: Window| window.x[1] - window.x[0];
+        assert!((extent(before) / extent(after) - ZOOM).abs() < 1e-12);
+        app.zoom_at(point, false);
+        assert!((extent(app.window().unwrap()) - extent(before)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_checkpoint_nearest_to_a_point_is_looked_at() {
+        let mut app = app(5);
+        app.point_at([3.1, 1.4]);
+        assert_eq!(app.selected(), Some(1));
+        app.point_at([0.2, 0.0]);
+        app.receive(snapshot(7));
+        assert_eq!(app.selected(), Some(6), "the last one is followed");
+        app.update(Action::Cursor);
+        app.point_at([3.1, 1.4]);
+        assert_eq!((app.selected(), app.cursor()), (Some(6), Some([3.1, 1.4])));
     }
 
     #[test]

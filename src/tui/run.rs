@@ -4,21 +4,38 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossterm::event::{Event, EventStream};
-use futures_util::StreamExt;
+use crossterm::event::Event;
+use ratatui::layout::Rect;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::session::snapshot::{Command, Snapshot};
 
+use super::action::Action;
 use super::app::App;
+use super::input;
+use super::mouse;
 use super::prompt::Entry;
-use super::terminal::Screen;
+use super::signals::{self, Signals, Told};
+use super::terminal::{Screen, Wishes};
+
+/// Number of the signal that a hung-up terminal stands for.
+const SIGHUP: i32 = 1;
 
 /// Time between two pictures of a film.
 const FILM: Duration = Duration::from_millis(125);
 
-/// Shows a session until the user quits, the terminal is closed or the process is asked to end.
+/// Why the screen ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The user quit.
+    Quit,
+    /// The signal of this number asked for it; a hung-up terminal counts as SIGHUP.
+    Signal(i32),
+}
+
+/// Shows a session until the user quits, the terminal is hung up or the process is asked to end: then
+/// the process has a second and a half to end by itself.
 /// Nothing is drawn while nothing changes. Needs a tokio runtime with I/O and time.
 ///
 /// `rivals` are the other runs of a comparison. Frames are at least `apart` from one another. `command` passes
@@ -28,14 +45,42 @@ const FILM: Duration = Duration::from_millis(125);
 /// The terminal cannot be used any more. It was restored as far as it can be.
 pub async fn run(
     mut app: App,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    rivals: Vec<watch::Receiver<Arc<Snapshot>>>,
+    apart: Duration,
+    wishes: Wishes,
+    command: impl Fn(Command),
+) -> io::Result<(App, End)> {
+    let mut signals = Signals::listen()?;
+    let mut screen = Screen::enter(wishes)?;
+    let shown = show(
+        &mut app,
+        &mut screen,
+        &mut signals,
+        snapshots,
+        rivals,
+        apart,
+        command,
+    )
+    .await;
+    match shown {
+        Ok(end) => Ok((app, end)),
+        // The draw or the read that failed was there before the signal.
+        Err(_) if signals::is_gone() => Ok((app, End::Signal(SIGHUP))),
+        Err(error) => Err(error),
+    }
+}
+
+async fn show(
+    app: &mut App,
+    screen: &mut Screen,
+    signals: &mut Signals,
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
     mut rivals: Vec<watch::Receiver<Arc<Snapshot>>>,
     apart: Duration,
     command: impl Fn(Command),
-) -> io::Result<App> {
-    let mut signals = Signals::listen()?;
-    let mut screen = Screen::enter()?;
-    let mut events = EventStream::new();
+) -> io::Result<End> {
+    let mut events = input::listen()?;
     app.receive(Arc::clone(&snapshots.borrow_and_update()));
     let (mut dirty, mut next_frame, mut session_lives) = (true, Instant::now(), true);
     let mut next_picture = Instant::now();
@@ -44,13 +89,14 @@ pub async fn run(
             next_picture = Instant::now() + FILM;
         }
         tokio::select! {
-            event = events.next() => match event {
-                Some(event) => dirty |= take(&mut app, &event?, &command),
+            event = events.recv() => match event {
+                Some(event) => dirty |= take(app, &event?, screen.area()?, &command),
                 None => break,
             },
             changed = snapshots.changed(), if session_lives => {
                 session_lives = changed.is_ok();
-                app.receive(Arc::clone(&snapshots.borrow_and_update()));
+                let newest = Arc::clone(&snapshots.borrow_and_update());
+                app.receive(if session_lives { newest } else { orphaned(&newest) });
                 dirty = true;
             }
             () = any_changed(&mut rivals), if !rivals.is_empty() => {
@@ -63,14 +109,35 @@ pub async fn run(
                 next_picture = Instant::now() + FILM;
             }
             () = sleep_until(next_frame), if dirty => {
-                screen.draw(&app)?;
+                screen.draw(app)?;
                 dirty = false;
                 next_frame = Instant::now() + apart;
             }
-            () = signals.asked_to_end() => break,
+            told = signals.next() => match told {
+                Told::End(signal) => return Ok(End::Signal(signal)),
+                Told::Stop => {
+                    screen.leave();
+                    signals.stop().await?;
+                    screen.take_again()?;
+                    dirty = true;
+                }
+                // Stopped without being asked. Whoever had the terminal meanwhile left it as it likes.
+                Told::GoesOn => {
+                    screen.take_again()?;
+                    dirty = true;
+                }
+            },
         }
     }
-    Ok(app)
+    Ok(End::Quit)
+}
+
+/// The last snapshot of a session that ended while it was shown: only its panic does that.
+fn orphaned(last: &Snapshot) -> Arc<Snapshot> {
+    let mut last = last.clone();
+    let notice = "the session stopped, the log says why; what was found so far stays";
+    last.notices.push(notice.into());
+    Arc::new(last)
 }
 
 /// The newest snapshot of each other run.
@@ -92,8 +159,12 @@ async fn any_changed(rivals: &mut [watch::Receiver<Arc<Snapshot>>]) {
 }
 
 /// Does what an event asks, and tells whether the screen may have changed.
-fn take(app: &mut App, event: &Event, command: impl Fn(Command)) -> bool {
+fn take(app: &mut App, event: &Event, screen: Rect, command: impl Fn(Command)) -> bool {
     match event {
+        Event::Key(key) if app.keymap().action(*key) == Some(Action::Suspend) => {
+            signals::stop_group();
+            false
+        }
         Event::Key(key) if app.prompt().is_some() => {
             let entry = Entry::of(*key);
             entry.into_iter().for_each(|entry| app.enter(entry));
@@ -106,47 +177,16 @@ fn take(app: &mut App, event: &Event, command: impl Fn(Command)) -> bool {
             }
             None => false,
         },
+        Event::Mouse(event) => match mouse::take(app, *event, screen) {
+            Some(asked) => {
+                asked.into_iter().for_each(command);
+                true
+            }
+            None => false,
+        },
         Event::Resize(..) => true,
-        _ => false,
-    }
-}
-
-/// The signals that ask a process to end.
-#[cfg(unix)]
-struct Signals([tokio::signal::unix::Signal; 3]);
-
-#[cfg(unix)]
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self([
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::hangup())?,
-            signal(SignalKind::interrupt())?,
-        ]))
-    }
-
-    async fn asked_to_end(&mut self) {
-        let [terminate, hang_up, interrupt] = &mut self.0;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = hang_up.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    }
-}
-
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn asked_to_end(&mut self) {
-        let _ = tokio::signal::ctrl_c().await;
+        // What is pasted is not meant for keys.
+        Event::Paste(_) | Event::FocusGained | Event::FocusLost => false,
     }
 }
 
@@ -160,11 +200,14 @@ mod tests {
     #[test]
     fn only_events_that_mean_something_draw_a_frame() {
         let mut app = App::new(Look::default());
+        let screen = Rect::new(0, 0, 80, 24);
         let asked = RefCell::new(Vec::new());
-        let mut event = |event: Event| take(&mut app, &event, |c| asked.borrow_mut().push(c));
+        let mut event =
+            |event: Event| take(&mut app, &event, screen, |c| asked.borrow_mut().push(c));
         let key = |c: char| Event::Key(KeyEvent::from(KeyCode::Char(c)));
         assert!(!event(key('x')));
         assert!(!event(Event::FocusGained));
+        assert!(!event(Event::Paste("rrq".into())));
         assert!(event(Event::Resize(80, 24)));
         assert!(event(key('r')));
         assert_eq!(*asked.borrow(), [Command::Rescan]);

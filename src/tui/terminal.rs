@@ -1,37 +1,65 @@
 //! The terminal: entered once, and restored exactly once, however the screen ends.
 
 use std::cell::Cell;
+use std::fs::File;
 use std::io::{self, Stdout, stdout};
+use std::mem::ManuallyDrop;
 use std::panic;
-use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use crossterm::cursor::Show;
-use crossterm::execute;
-use crossterm::style::force_color_output;
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::style::{Print, force_color_output};
 use crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
     disable_raw_mode, enable_raw_mode,
 };
+use crossterm::{execute, queue};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::{Position, Rect};
 
 use super::app::App;
 use super::render::render;
+use super::stderr::Diversion;
 
-/// Whether the terminal is in raw mode and on the alternate screen.
-static ENTERED: AtomicBool = AtomicBool::new(false);
+/// Buttons and wheel, with coordinates of any size. crossterm's own command also asks for every
+/// movement, which nobody here needs and a slow line feels.
+const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1006h";
+const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1000l";
+
+/// What must be given back, while the terminal is in raw mode and on the alternate screen.
+static TAKEN: Mutex<Option<Taken>> = Mutex::new(None);
 static HOOK: Once = Once::new();
+
+#[derive(Debug)]
+struct Taken {
+    mouse: bool,
+    _stderr: Option<Diversion>,
+}
 
 thread_local! {
     /// Whether this thread draws. A worker's panic must not wreck the live screen.
     static DRAWS: Cell<bool> = const { Cell::new(false) };
 }
 
+/// What the screen asks of the terminal beside its cells.
+#[derive(Debug, Default)]
+pub struct Wishes {
+    /// Whether buttons and wheel of the mouse are reported. The terminal's own selection then needs
+    /// shift.
+    pub mouse: bool,
+    /// Where stderr goes while the screen is up, when it is the terminal; none: nowhere.
+    pub log: Option<File>,
+}
+
 /// The terminal while it belongs to the screen. Dropping it restores the terminal.
 #[derive(Debug)]
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Never dropped: ratatui would show the cursor of a terminal that is no longer the screen's, and
+    /// panic where it is gone.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
+    wishes: Wishes,
 }
 
 impl Screen {
@@ -39,18 +67,18 @@ impl Screen {
     ///
     /// # Errors
     /// The system's, when standard output is no terminal.
-    pub fn enter() -> io::Result<Self> {
+    pub fn enter(wishes: Wishes) -> io::Result<Self> {
         DRAWS.set(true);
         HOOK.call_once(install_hook);
         // The mono theme has no colours to leave out; crossterm's own way with NO_COLOR would also
         // drop bold and reverse.
         force_color_output(true);
-        enable_raw_mode()?;
-        ENTERED.store(true, Ordering::SeqCst);
-        let screen = execute!(stdout(), EnterAlternateScreen)
-            .and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
-        match screen {
-            Ok(terminal) => Ok(Self { terminal }),
+        take(&wishes)?;
+        match Terminal::new(CrosstermBackend::new(stdout())) {
+            Ok(terminal) => Ok(Self {
+                terminal: ManuallyDrop::new(terminal),
+                wishes,
+            }),
             Err(error) => {
                 restore();
                 Err(error)
@@ -63,15 +91,39 @@ impl Screen {
     /// # Errors
     /// The terminal is gone.
     pub fn draw(&mut self, app: &App) -> io::Result<()> {
-        let size = self.terminal.size()?;
         // A terminal that was hung up says that it has no cells.
-        if size.width == 0 || size.height == 0 {
+        if self.area()?.is_empty() {
             return Ok(());
         }
         execute!(stdout(), BeginSynchronizedUpdate)?;
         let drawn = self.terminal.draw(|frame| render(app, frame)).map(drop);
         execute!(stdout(), EndSynchronizedUpdate)?;
         drawn
+    }
+
+    /// The cells of the terminal.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn area(&self) -> io::Result<Rect> {
+        Ok(Rect::from((Position::ORIGIN, self.terminal.size()?)))
+    }
+
+    /// Restores the terminal until it is taken again.
+    pub fn leave(&mut self) {
+        restore();
+    }
+
+    /// Takes the terminal again, whatever became of it meanwhile; the next frame is drawn whole.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn take_again(&mut self) -> io::Result<()> {
+        restore();
+        take(&self.wishes)?;
+        let area = self.area()?;
+        // Not `clear`: it asks the terminal where the cursor is, and the answer is read as keys.
+        self.terminal.resize(area)
     }
 }
 
@@ -81,13 +133,46 @@ impl Drop for Screen {
     }
 }
 
+/// Raw mode, the alternate screen and the diversion of stderr: all of them or none.
+fn take(wishes: &Wishes) -> io::Result<()> {
+    enable_raw_mode()?;
+    *taken() = Some(Taken {
+        mouse: wishes.mouse,
+        _stderr: Diversion::start(wishes.log.as_ref()),
+    });
+    let mouse = if wishes.mouse { MOUSE_ON } else { "" };
+    // What is pasted comes as one event, not as keys that each do something.
+    let entered = execute!(
+        stdout(),
+        EnterAlternateScreen,
+        EnableBracketedPaste,
+        Print(mouse)
+    );
+    if entered.is_err() {
+        restore();
+    }
+    entered
+}
+
 /// Gives the terminal back, the first time that it is called after it was taken.
 fn restore() {
-    if ENTERED.swap(false, Ordering::SeqCst) {
-        // A terminal that is gone cannot be restored, and there is nobody left to be told.
-        let _ = execute!(stdout(), EndSynchronizedUpdate, LeaveAlternateScreen, Show);
-        let _ = disable_raw_mode();
+    let Some(held) = taken().take() else { return };
+    // A terminal that is gone cannot be restored, and there is nobody left to be told.
+    if held.mouse {
+        let _ = queue!(stdout(), Print(MOUSE_OFF));
     }
+    let _ = execute!(
+        stdout(),
+        EndSynchronizedUpdate,
+        DisableBracketedPaste,
+        LeaveAlternateScreen,
+        Show
+    );
+    let _ = disable_raw_mode();
+}
+
+fn taken() -> MutexGuard<'static, Option<Taken>> {
+    TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A panic of the drawing thread is reported on the restored terminal; that of any other thread goes
@@ -98,7 +183,7 @@ fn install_hook() {
         if DRAWS.get() {
             restore();
         }
-        if ENTERED.load(Ordering::SeqCst) {
+        if taken().is_some() {
             tracing::error!("{info}");
         } else {
             report(info);

@@ -1,18 +1,19 @@
 //! The map pane: the loss around the path, or in its place the reason why there is none.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Alignment, Rect};
+use ratatui::layout::{Alignment, Position, Rect};
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
-use crate::plot::map::{AxisTitle, Backdrop, Extras, MapScene};
+use crate::plot::map::{self as plot, AxisTitle, Backdrop, Extras, MapScene};
 use crate::session::snapshot::{CheckpointState, Finding, Map, Snapshot, Window};
 use crate::weights::trajectory::Trajectory;
 
 use super::super::app::{App, RANDOM_WINDOW};
 use super::super::choice::{Plane, View};
 use super::{
-    cursor, enclosed, facts, frame, padded, paint, render_foot, render_refusal, render_sentence,
+    above_foot, cursor, enclosed, facts, frame, padded, paint, render_foot, render_refusal,
+    render_sentence,
 };
 
 /// Draws the pane with its frame: the plane of the path, or a random one.
@@ -161,6 +162,17 @@ pub(crate) fn render_plane(app: &App, area: Rect, buffer: &mut Buffer) {
     };
     paint(&app.pictures().map(&scene, map), map, buffer);
     cursor::mark(app, &scene, map, buffer);
+}
+
+/// The point of the plane that a cell of the screen shows, where [`render_plane`] draws into this area;
+/// none beside the map.
+pub(crate) fn point(app: &App, area: Rect, at: Position) -> Option<[f64; 2]> {
+    let snapshot = app.snapshot();
+    let scene = scene(app, snapshot, snapshot.trajectory.as_ref()?, app.window()?);
+    let map = missing(snapshot).map_or(area, |sentence| above_foot(&sentence, area)[0]);
+    let cell = [at.x.checked_sub(map.x)?, at.y.checked_sub(map.y)?];
+    let size = [map.width, map.height];
+    plot::point(&scene, size.map(usize::from), cell.map(usize::from))
 }
 
 /// What the map of a session shows.

@@ -53,13 +53,17 @@ fn render_sentence(app: &App, text: &str, area: Rect, buffer: &mut Buffer) {
 
 /// Writes a sentence below a picture, in at most half of the area; returns what is left for the picture.
 fn render_foot(text: &str, style: Style, area: Rect, buffer: &mut Buffer) -> Rect {
-    let rows = rows_for(text, area.width).min(area.height / 2);
-    let [picture, below] =
-        Layout::vertical([Constraint::Min(0), Constraint::Length(rows)]).areas(area);
+    let [picture, below] = above_foot(text, area);
     Paragraph::new(Text::styled(text.to_owned(), style))
         .wrap(Wrap { trim: true })
         .render(padded(below), buffer);
     picture
+}
+
+/// The area divided between a picture and the sentence below it.
+fn above_foot(text: &str, area: Rect) -> [Rect; 2] {
+    let rows = rows_for(text, area.width).min(area.height / 2);
+    Layout::vertical([Constraint::Min(0), Constraint::Length(rows)]).areas(area)
 }
 
 /// Rows of a sentence that is wrapped at blanks; a word that is too long is broken.
