@@ -14,6 +14,7 @@ use crate::weights::member::{Member, Shape};
 use super::measure::Measured;
 use super::options::{KeyOption, MeasureOptions, Steps, open_run};
 use super::output::OutputOptions;
+use super::progress;
 use super::trajectory::read_path;
 
 #[derive(Debug, Args)]
@@ -59,10 +60,12 @@ impl Average {
             );
         }
         let mut rows: Vec<Row> = Vec::new();
+        let bar = progress::bar("averages", wanted.len() + 1);
         for last in std::iter::once(1)
             .chain(wanted)
             .filter(|last| *last <= count)
         {
+            bar.inc(1);
             if rows.iter().any(|row| row.last == last) {
                 continue;
             }
@@ -84,6 +87,7 @@ impl Average {
                 },
             ));
         }
+        bar.finish_and_clear();
         let report = Report {
             run: self.run.display().to_string(),
             model,

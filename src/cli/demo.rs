@@ -86,7 +86,7 @@ impl Demo {
         let session = Session::start(options)?;
         if !self.headless && io::stdout().is_terminal() {
             let app = App::new(look()).with_keys(keymap).of(invocation);
-            return show(app, &session, &[], self.screen);
+            return show(app, &session, &[], self.screen).map(drop);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

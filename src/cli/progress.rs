@@ -5,10 +5,26 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// A bar over `total` evaluations. It is hidden when stderr is no terminal.
 #[must_use]
 pub(super) fn bar(what: &'static str, total: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template(
+    styled(
+        what,
+        total,
         "{msg} {bar:30} {human_pos}/{human_len} · {per_sec} · {eta} left",
     )
-    .unwrap_or_else(|_| ProgressStyle::default_bar());
+}
+
+/// A bar over weights that are read, four bytes each; how many is said once it is known.
+#[must_use]
+pub(super) fn weights() -> ProgressBar {
+    styled(
+        "weights",
+        0,
+        "{msg} {bar:30} {percent} % · {per_sec} · {eta} left",
+    )
+}
+
+fn styled(what: &'static str, total: usize, template: &str) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr())
         .with_style(style)
         .with_message(what)

@@ -89,8 +89,20 @@ pub(super) fn open_log() -> Option<File> {
 
 /// File of the log, in a folder that is there.
 pub(super) fn log_path() -> Option<PathBuf> {
+    Some(state_folder()?.join("isoloss.log"))
+}
+
+/// Whether this user has never seen the screen; asked a second time they have.
+pub(super) fn is_first_time() -> bool {
+    let mark = state_folder().map(|folder| folder.join("welcomed"));
+    // Where nothing can be remembered, the hint would come every time.
+    mark.is_some_and(|mark| File::create_new(mark).is_ok())
+}
+
+/// The user's state folder, which is there.
+fn state_folder() -> Option<PathBuf> {
     let folders = ProjectDirs::from("", "", "isoloss")?;
     let folder = folders.state_dir().unwrap_or_else(|| folders.cache_dir());
     fs::create_dir_all(folder).ok()?;
-    Some(folder.join("isoloss.log"))
+    Some(folder.to_path_buf())
 }

@@ -13,6 +13,7 @@ use crate::weights::shadow;
 use super::notice;
 use super::options::{KeyOption, PlaneKind, Steps, open_run};
 use super::output::OutputOptions;
+use super::progress;
 
 #[derive(Debug, Args)]
 pub(super) struct Trajectory {
@@ -66,7 +67,12 @@ pub(super) struct ReadPath {
 /// Reads all checkpoints onto one path; those that do not fit are said on stderr and left out.
 pub(super) fn read_path(checkpoints: Vec<Checkpoint>, key: &KeyOption) -> anyhow::Result<ReadPath> {
     let mut path = RunPath::new(key.key.clone());
-    let mut rejected = path.add(checkpoints);
+    let bar = progress::weights();
+    let mut rejected = path.add_telling(checkpoints, |read, all| {
+        bar.set_length(all as u64);
+        bar.set_position(read as u64);
+    });
+    bar.finish_and_clear();
     let Some(shape) = path.shape().cloned() else {
         let first = rejected.drain(..).next();
         return Err(first.map_or_else(

@@ -10,7 +10,7 @@ use crate::report::{lines, summary};
 use crate::session::snapshot::Snapshot;
 use crate::session::{Options, Session};
 use crate::tui::app::{App, Look};
-use crate::tui::invocation::Invocation;
+use crate::tui::invocation::{self, Invocation};
 use crate::tui::keymap::Keymap;
 use crate::tui::run::{End, run};
 use crate::tui::terminal::Wishes;
@@ -75,7 +75,9 @@ impl Watch {
                 .map(start)
                 .collect::<io::Result<Vec<_>>>()?;
             let app = App::new(look()).with_keys(keymap).of(invocation);
-            return show(app, &session, &others, self.screen);
+            let app = show(app, &session, &others, self.screen)?;
+            let again = invocation::shell(&app.invocation().watch());
+            return Ok(writeln!(io::stdout(), "Watch it again: {again}")?);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -111,11 +113,14 @@ pub(super) async fn print_lines(
 
 /// The screen, until the user quits; then what was found, on the normal screen.
 pub(super) fn show(
-    app: App,
+    mut app: App,
     session: &Session,
     others: &[Session],
     screen: ScreenOptions,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<App> {
+    if startup::is_first_time() {
+        app.welcome();
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -139,14 +144,11 @@ pub(super) fn show(
         ));
     }
     let (app, end) = shown?;
-    match end {
-        End::Quit => Ok(writeln!(
-            io::stdout(),
-            "{}",
-            summary::sentence(app.snapshot())
-        )?),
-        End::Signal(number) => Err(Ended(number).into()),
+    if let End::Signal(number) = end {
+        return Err(Ended(number).into());
     }
+    writeln!(io::stdout(), "{}", summary::sentence(app.snapshot()))?;
+    Ok(app)
 }
 
 /// How the screen begins.

@@ -593,6 +593,21 @@ impl App {
         self.told = Some(sentence);
     }
 
+    /// Says to somebody who sees the screen for the first time how to go on.
+    pub fn welcome(&mut self) {
+        let wanted = [
+            (Action::Help, "shows all keys"),
+            (Action::ShowCommand, "the command behind what you see"),
+            (Action::Quit, "quits"),
+        ];
+        let hints = wanted.iter().filter_map(|(action, does)| {
+            let key = self.keymap.keys(*action).first()?;
+            Some(format!("{key} {does}"))
+        });
+        let hints: Vec<String> = hints.collect();
+        self.tell(format!("Welcome. {}", hints.join(", ")));
+    }
+
     /// What the screen itself has to say of the last key.
     #[must_use]
     pub fn told(&self) -> Option<&str> {

@@ -50,7 +50,8 @@ impl Gram {
     }
 
     /// Adds the checkpoints `open(rows()) .. open(count − 1)`; earlier ones are read again, once, for
-    /// their products with the new ones.
+    /// their products with the new ones. `told` hears now and then how many weights have been read, and of
+    /// how many.
     ///
     /// # Errors
     /// A checkpoint cannot be read or holds a value that is not finite; nothing was added then.
@@ -60,6 +61,7 @@ impl Gram {
         count: usize,
         open: impl Fn(usize) -> Result<W, WeightsError> + Sync,
         finite: impl Fn(usize, usize) -> WeightsError + Sync,
+        told: impl Fn(usize, usize),
     ) -> Result<(), WeightsError> {
         let known = self.rows();
         let slots = layout.slots().iter();
@@ -90,6 +92,8 @@ impl Gram {
         grown.path.resize_mut(count, count, 0.0);
         grown.squares.resize(count, vec![0.0; parameters]);
         let groups = layout.groups(0..parameters, budget / 4 / count.max(1));
+        let all = layout.parameters() * count;
+        let mut read = 0;
         for groups in groups.chunks(batch) {
             let sums: Vec<Sums> = groups
                 .par_iter()
@@ -100,7 +104,9 @@ impl Gram {
             // In order of position, so that the result does not depend on the threads.
             for (group, sums) in groups.iter().zip(&sums) {
                 grown.add(group, sums, known);
+                read += group.iter().map(|(_, range)| range.len()).sum::<usize>() * count;
             }
+            told(read, all);
         }
         *self = grown;
         Ok(())
@@ -217,6 +223,7 @@ mod tests {
 
     use super::*;
     use crate::weights::direction::tests::{Point, layout};
+    use std::cell::RefCell;
 
     fn gram(points: &[Point]) -> Gram {
         let mut gram = Gram::default();
@@ -226,9 +233,23 @@ mod tests {
 
     fn extend(gram: &mut Gram, points: &[Point]) -> Result<(), WeightsError> {
         let open = |row: usize| Ok(points[row].clone());
-        gram.extend(&layout(), points.len(), open, |row, _| {
-            WeightsError::NoWeights(format!("row {row}").into())
-        })
+        let finite = |row, _| WeightsError::NoWeights(format!("row {row}").into());
+        gram.extend(&layout(), points.len(), open, finite, |_, _| {})
+    }
+
+    #[test]
+    fn how_far_reading_has_come_is_told_up_to_all_of_it() {
+        let (points, told) = (points(OPEN + 1), RefCell::new(Vec::new()));
+        let open = |row: usize| Ok(points[row].clone());
+        let finite = |_, _| unreachable!("all are finite");
+        Gram::default()
+            .extend(&layout(), points.len(), open, finite, |read, all| {
+                told.borrow_mut().push((read, all))
+            })
+            .unwrap();
+        let (told, all) = (told.into_inner(), 10 * points.len());
+        assert_eq!(told.last(), Some(&(all, all)));
+        assert!(told.is_sorted());
     }
 
     fn points(count: usize) -> Vec<Point> {

@@ -109,8 +109,14 @@ mod tests {
             .collect();
         let mut gram = Gram::default();
         let never = |_, _| WeightsError::NoWeights("finite".into());
-        gram.extend(&layout(), 4, |row| Ok(points[row].clone()), never)
-            .unwrap();
+        gram.extend(
+            &layout(),
+            4,
+            |row| Ok(points[row].clone()),
+            never,
+            |_, _| {},
+        )
+        .unwrap();
         let growth = Growth::of(&gram, &layout(), &[0, 1, 2, 3]);
         let found: Vec<(&str, &[f64])> = growth
             .layers

@@ -48,7 +48,16 @@ impl RunPath {
     }
 
     /// Reads checkpoints onto the path, all in one pass. Those that do not fit are returned.
-    pub fn add(&mut self, mut checkpoints: Vec<Checkpoint>) -> Vec<Rejected> {
+    pub fn add(&mut self, checkpoints: Vec<Checkpoint>) -> Vec<Rejected> {
+        self.add_telling(checkpoints, |_, _| {})
+    }
+
+    /// The same; `told` hears now and then how many weights have been read, and of how many.
+    pub fn add_telling(
+        &mut self,
+        mut checkpoints: Vec<Checkpoint>,
+        told: impl Fn(usize, usize),
+    ) -> Vec<Rejected> {
         let mut rejected = Vec::new();
         checkpoints.sort_by_key(|checkpoint| checkpoint.step);
         checkpoints.retain(|checkpoint| match self.fits(checkpoint) {
@@ -61,12 +70,12 @@ impl RunPath {
                 false
             }
         });
-        if self.extend(&checkpoints).is_ok() {
+        if self.extend(&checkpoints, &told).is_ok() {
             self.rows.append(&mut checkpoints);
         }
         // One by one where all at once failed, so that one bad file stops no other.
         for checkpoint in checkpoints {
-            match self.extend(std::slice::from_ref(&checkpoint)) {
+            match self.extend(std::slice::from_ref(&checkpoint), &told) {
                 Ok(()) => self.rows.push(checkpoint),
                 Err(error) => rejected.push(Rejected { checkpoint, error }),
             }
@@ -123,7 +132,11 @@ impl RunPath {
         }
     }
 
-    fn extend(&mut self, new: &[Checkpoint]) -> Result<(), WeightsError> {
+    fn extend(
+        &mut self,
+        new: &[Checkpoint],
+        told: impl Fn(usize, usize),
+    ) -> Result<(), WeightsError> {
         let Some(shape) = self.shape.as_ref().filter(|_| !new.is_empty()) else {
             return Ok(());
         };
@@ -133,7 +146,8 @@ impl RunPath {
             path: all[row].path.clone(),
             tensor: shape.layout.slots()[slot].name.clone(),
         };
-        self.gram.extend(&shape.layout, all.len(), open, not_finite)
+        self.gram
+            .extend(&shape.layout, all.len(), open, not_finite, told)
     }
 
     fn forget_shape_of_nothing(&mut self) {

@@ -182,8 +182,14 @@ mod tests {
             .collect();
         let mut gram = Gram::default();
         let never = |_, _| WeightsError::NoWeights("finite".into());
-        gram.extend(&layout(), rows.len(), |row| Ok(rows[row].clone()), never)
-            .unwrap();
+        gram.extend(
+            &layout(),
+            rows.len(),
+            |row| Ok(rows[row].clone()),
+            never,
+            |_, _| {},
+        )
+        .unwrap();
         (
             gram,
             (0..points.len()).map(|i| (10 * i as u64, i)).collect(),
