@@ -13,6 +13,7 @@ mod notice;
 mod options;
 mod output;
 mod progress;
+mod rates;
 mod scene;
 mod sharpness;
 mod startup;
