@@ -8,9 +8,6 @@ use std::sync::Mutex;
 use anyhow::Context;
 use clap::Args;
 use tempfile::TempDir;
-use tokio::signal::ctrl_c;
-#[cfg(unix)]
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::data::{self, Count, Order, Request};
 use crate::demo::{DemoOptions, train};
@@ -24,9 +21,10 @@ use crate::tui::app::App;
 use crate::tui::invocation::Invocation;
 use crate::weights::recipe::BatchNorm;
 
+use super::ending::asked_to_end;
 use super::options::FrameOption;
 use super::startup;
-use super::watch::{look, print_lines, show};
+use super::watch::{look, print_lines, show_session};
 
 /// Samples that the map is measured on: enough for a smooth surface, few enough that it stands while
 /// the next checkpoint is still being trained.
@@ -85,14 +83,15 @@ impl Demo {
         let session = Session::start(options)?;
         if !self.headless && io::stdout().is_terminal() {
             let app = App::new(look()).of(invocation);
-            return show(app, &session, &[], self.frames);
+            return show_session(app, &session, &[], self.frames);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let ended = runtime.block_on(async {
             tokio::select! {
-                last = print_lines(session, |snapshot| training.is_over(snapshot)) => last.map(Some),
+                last = print_lines(&session, |snapshot| training.is_over(snapshot)) => last.map(Some),
+                // The demo's folder must not outlive the demo.
                 () = asked_to_end() => Ok(None),
             }
         })?;
@@ -101,19 +100,6 @@ impl Demo {
         print!("{}", summary::text(&last));
         Ok(())
     }
-}
-
-/// Waits for a signal that asks to end, so that the demo's folder does not outlive the demo.
-async fn asked_to_end() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = ctrl_c() => {}
-        }
-        return;
-    }
-    let _ = ctrl_c().await;
 }
 
 /// The child process that trains. It ends with this process, whatever ends it: its input closes.

@@ -5,14 +5,19 @@ mod compare;
 mod completions;
 mod demo;
 mod doctor;
+mod ending;
+mod headless;
 mod hessian;
 mod inspect;
+mod keep;
 mod line;
 mod measure;
 mod notice;
 mod options;
 mod output;
 mod progress;
+mod record;
+mod replay;
 mod scene;
 mod sharpness;
 mod startup;
@@ -43,6 +48,8 @@ struct Cli {
 enum Command {
     /// Watch a run: the screen; when stdout is no terminal, one plain line per event
     Watch(watch::Watch),
+    /// Show a session that `watch --record` has recorded; no run folder, data or device is needed
+    Replay(replay::Replay),
     /// Train a small real network on the embedded digits in a child process and watch it
     Demo(demo::Demo),
     /// PCA of the checkpoints: coordinates, explained variance and its null, residuals, norms
@@ -81,6 +88,7 @@ pub fn main() -> ExitCode {
     startup::start_log();
     let result = match cli.command {
         Command::Watch(command) => command.run(),
+        Command::Replay(command) => command.run(),
         Command::Demo(command) => command.run(),
         Command::DemoTrain(command) => command.run(),
         Command::Trajectory(command) => command.run(),

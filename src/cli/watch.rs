@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use tokio::sync::watch;
 
 use crate::report::{lines, summary};
-use crate::session::snapshot::Snapshot;
+use crate::session::snapshot::{Command, Snapshot};
 use crate::session::{Options, Session};
 use crate::tui::app::{App, Look};
 use crate::tui::invocation::Invocation;
@@ -15,7 +16,10 @@ use crate::tui::run as screen;
 use crate::tui::theme::ThemeName;
 use crate::weights::recipe::BatchNorm;
 
+use super::ending::asked_to_end;
+use super::headless::HeadlessOptions;
 use super::options::{FidelityOption, FrameOption, KeyOption, MeasureOptions};
+use super::record::{RecordOption, Recording, Target};
 use super::startup;
 
 #[derive(Debug, Args)]
@@ -36,11 +40,21 @@ pub(super) struct Watch {
     fidelity: FidelityOption,
     #[command(flatten)]
     frames: FrameOption,
+    #[command(flatten)]
+    headless: HeadlessOptions,
+    #[command(flatten)]
+    record: RecordOption,
 }
 
 impl Watch {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let setup = self.measure.setup()?;
+        for run in std::iter::once(&self.run).chain(&self.others) {
+            self.headless.check(run)?;
+            self.record.check(run)?;
+        }
+        let keeper = self.headless.keeper(&self.run)?;
+        let target = self.record.open()?;
         startup::be_nice();
         let options = |run| Options {
             run,
@@ -52,31 +66,50 @@ impl Watch {
         let start = |run| Session::start(options(run));
         let invocation = Invocation::of(&options(self.run.clone()), &self.others);
         let session = start(self.run)?;
-        if io::stdout().is_terminal() {
-            let others = self
-                .others
-                .into_iter()
-                .map(start)
-                .collect::<io::Result<Vec<_>>>()?;
+        let record = |target: Target| target.start(session.snapshots.clone());
+        let recording = target.map(record).transpose()?;
+        let shown = if let Some(keeper) = keeper {
+            let snapshots = session.snapshots.clone();
+            runtime()?.block_on(self.headless.keep(keeper, snapshots));
+            Ok(())
+        } else if io::stdout().is_terminal() && !self.headless.headless {
+            let others = self.others.into_iter().map(start);
+            let others = others.collect::<io::Result<Vec<_>>>()?;
             let app = App::new(look()).of(invocation);
-            return show(app, &session, &others, self.frames);
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        runtime.block_on(print_lines(session, |_| false))?;
-        Ok(())
+            show_session(app, &session, &others, self.frames)
+        } else {
+            let printed = runtime()?.block_on(print_until_asked(&session, recording.is_some()));
+            printed.map_err(anyhow::Error::from)
+        };
+        // However the screen or the pipe ended, what was recorded is whole.
+        recording.map_or(Ok(()), Recording::finish)?;
+        shown
     }
+}
+
+/// One line an event. Where there is something to finish, a signal ends it in order.
+async fn print_until_asked(session: &Session, finish: bool) -> io::Result<()> {
+    tokio::select! {
+        printed = print_lines(session, |_| false) => printed.map(drop),
+        () = asked_to_end(), if finish => Ok(()),
+    }
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
 }
 
 /// Prints one line an event until the session or the reader of the lines is gone, or `over` says so.
 pub(super) async fn print_lines(
-    mut session: Session,
+    session: &Session,
     over: impl Fn(&Snapshot) -> bool,
 ) -> io::Result<Arc<Snapshot>> {
+    let mut snapshots = session.snapshots.clone();
     let mut before = Arc::new(Snapshot::default());
     loop {
-        let after = session.snapshots.borrow_and_update().clone();
+        let after = snapshots.borrow_and_update().clone();
         let mut stdout = io::stdout().lock();
         for line in lines::changes(&before, &after) {
             writeln!(stdout, "{line}")?;
@@ -87,27 +120,34 @@ pub(super) async fn print_lines(
             return Ok(after);
         }
         before = after;
-        if session.snapshots.changed().await.is_err() {
+        if snapshots.changed().await.is_err() {
             return Ok(before);
         }
     }
 }
 
-/// The screen, until the user quits; then what was found, on the normal screen.
-pub(super) fn show(
+/// The screen of a session beside others.
+pub(super) fn show_session(
     app: App,
     session: &Session,
     others: &[Session],
     frames: FrameOption,
 ) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let snapshots = session.snapshots.clone();
     let rivals = others.iter().map(|other| other.snapshots.clone()).collect();
     let command = |command| session.command(command);
+    show(app, session.snapshots.clone(), rivals, frames, command)
+}
+
+/// The screen, until the user quits; then what was found, on the normal screen.
+pub(super) fn show(
+    app: App,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    rivals: Vec<watch::Receiver<Arc<Snapshot>>>,
+    frames: FrameOption,
+    command: impl Fn(Command),
+) -> anyhow::Result<()> {
     let screen = screen::run(app, snapshots, rivals, frames.apart(), command);
-    let app = runtime.block_on(screen)?;
+    let app = runtime()?.block_on(screen)?;
     println!("{}", summary::sentence(app.snapshot()));
     Ok(())
 }
