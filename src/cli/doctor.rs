@@ -17,7 +17,7 @@ use crate::run::{filesystem, scan, watch};
 use crate::tui::theme::Theme;
 
 use super::options::KeyOption;
-use super::watch::look;
+use super::screen::look;
 use super::{output, startup};
 
 /// Variables on which colours and characters depend.

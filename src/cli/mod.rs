@@ -6,8 +6,11 @@ mod completions;
 mod config;
 mod demo;
 mod doctor;
+mod ending;
+mod headless;
 mod hessian;
 mod inspect;
+mod keep;
 mod line;
 mod measure;
 mod notice;
@@ -15,7 +18,10 @@ mod options;
 mod output;
 mod progress;
 mod rates;
+mod record;
+mod replay;
 mod scene;
+mod screen;
 mod sharpness;
 mod startup;
 mod surface;
@@ -51,6 +57,8 @@ struct Cli {
 enum Command {
     /// Watch a run: the screen; when stdout is no terminal, one plain line per event
     Watch(watch::Watch),
+    /// Show a session that `watch --record` has recorded; no run folder, data or device is needed
+    Replay(replay::Replay),
     /// Train a small real network on the embedded digits in a child process and watch it
     Demo(demo::Demo),
     /// PCA of the checkpoints: coordinates, explained variance and its null, residuals, norms
@@ -132,6 +140,7 @@ impl Command {
     fn run(self, keymap: Keymap) -> anyhow::Result<()> {
         match self {
             Command::Watch(command) => command.run(keymap),
+            Command::Replay(command) => command.run(keymap),
             Command::Demo(command) => command.run(keymap),
             Command::Config(command) => command.run(),
             Command::DemoTrain(command) => command.run(),
@@ -152,13 +161,20 @@ impl Command {
 
 /// Says what went wrong, and returns the exit code.
 fn failure(error: &anyhow::Error) -> u8 {
-    if let Some(ended) = error.downcast_ref::<watch::Ended>() {
+    if let Some(ended) = error.downcast_ref::<ending::Ended>() {
         return ended.code();
     }
     // Where nobody reads the sentence, the exit code still tells.
     let _ = notice::say(sentence(error));
     let usage = error.is::<output::Usage>() || error.is::<Problems>();
     if usage { 2 } else { 1 }
+}
+
+/// A runtime on this thread, with I/O and time.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
 }
 
 /// Puts `watch` before arguments that begin with no command, so that a run alone is watched.

@@ -7,7 +7,7 @@ use super::format::training::{self, Note};
 use super::log::trainer_state::{self, TrainerState};
 
 /// The trainer's settings as far as the checkpoint tells them.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Hyper {
     /// Of the optimizer's first group, at this step.
     pub learning_rate: Option<f64>,

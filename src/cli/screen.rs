@@ -1,0 +1,74 @@
+//! The screen of a session, and what is said on the normal screen when it ends.
+
+use std::io::{self, Seek, Write};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::report::summary;
+use crate::session::Session;
+use crate::session::snapshot::{Command, Snapshot};
+use crate::tui::app::{App, Look};
+use crate::tui::run::{End, run};
+use crate::tui::terminal::Wishes;
+use crate::tui::theme::ThemeName;
+
+use super::ending::Ended;
+use super::notice;
+use super::options::ScreenOptions;
+use super::startup;
+
+/// The screen of a session beside others.
+pub(super) fn show_session(
+    app: App,
+    session: &Session,
+    others: &[Session],
+    screen: ScreenOptions,
+) -> anyhow::Result<App> {
+    let rivals = others.iter().map(|other| other.snapshots.clone()).collect();
+    let command = |command| session.command(command);
+    show(app, session.snapshots.clone(), rivals, screen, command)
+}
+
+/// The screen, until the user quits; then what was found, on the normal screen.
+pub(super) fn show(
+    mut app: App,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    rivals: Vec<watch::Receiver<Arc<Snapshot>>>,
+    screen: ScreenOptions,
+    command: impl Fn(Command),
+) -> anyhow::Result<App> {
+    if startup::is_first_time() {
+        app.welcome();
+    }
+    let mut log = startup::open_log();
+    let wishes = Wishes {
+        mouse: screen.mouse,
+        log: log.as_ref().and_then(|log| log.try_clone().ok()),
+    };
+    let shown = run(app, snapshots, rivals, screen.apart(), wishes, command);
+    let shown = super::runtime()?.block_on(shown);
+    if let (Some(log), Some(path)) = (&mut log, startup::log_path())
+        // Nobody else writes to this handle, which every clone of it moves on.
+        && log.stream_position()? > 0
+    {
+        let _ = notice::say(format_args!(
+            "what stderr was told meanwhile is in {}",
+            path.display()
+        ));
+    }
+    let (app, end) = shown?;
+    if let End::Signal(number) = end {
+        return Err(Ended(number).into());
+    }
+    writeln!(io::stdout(), "{}", summary::sentence(app.snapshot()))?;
+    Ok(app)
+}
+
+/// How the screen begins.
+pub(super) fn look() -> Look {
+    Look {
+        theme: ThemeName::from_environment(),
+        ..Look::default()
+    }
+}
