@@ -20,13 +20,13 @@ use crate::landscape::surveyor::Setup;
 use crate::report::summary;
 use crate::session::snapshot::{CheckpointState, Snapshot};
 use crate::session::{Options, Session};
-use crate::tui::app::App;
 use crate::tui::invocation::Invocation;
 use crate::weights::recipe::BatchNorm;
 
+use super::look::LookOptions;
 use super::options::FrameOption;
 use super::startup;
-use super::watch::{look, print_lines, show};
+use super::watch::{print_lines, show};
 
 /// Samples that the map is measured on: enough for a smooth surface, few enough that it stands while
 /// the next checkpoint is still being trained.
@@ -47,6 +47,8 @@ pub(super) struct Demo {
     seed: u64,
     #[command(flatten)]
     frames: FrameOption,
+    #[command(flatten)]
+    look: LookOptions,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -59,6 +61,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 impl Demo {
     pub(super) fn run(&self) -> anyhow::Result<()> {
+        let chosen = self.look.choose()?;
         let folder =
             TempDir::with_prefix("isoloss-demo-").context("the demo's folder cannot be made")?;
         let training = Training::start(&folder, self)?;
@@ -84,8 +87,8 @@ impl Demo {
         let invocation = Invocation::of(&options, &[]);
         let session = Session::start(options)?;
         if !self.headless && io::stdout().is_terminal() {
-            let app = App::new(look()).of(invocation);
-            return show(app, &session, &[], self.frames);
+            let (app, typed) = chosen.app();
+            return show(app.of(invocation), &session, &[], self.frames, typed);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

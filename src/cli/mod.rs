@@ -8,6 +8,7 @@ mod doctor;
 mod hessian;
 mod inspect;
 mod line;
+mod look;
 mod measure;
 mod notice;
 mod options;

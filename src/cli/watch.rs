@@ -5,16 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use crossterm::event::KeyEvent;
 
 use crate::report::{lines, summary};
 use crate::session::snapshot::Snapshot;
 use crate::session::{Options, Session};
-use crate::tui::app::{App, Look};
+use crate::tui::app::App;
 use crate::tui::invocation::Invocation;
 use crate::tui::run as screen;
-use crate::tui::theme::ThemeName;
 use crate::weights::recipe::BatchNorm;
 
+use super::look::LookOptions;
 use super::options::{FidelityOption, FrameOption, KeyOption, MeasureOptions};
 use super::startup;
 
@@ -36,11 +37,14 @@ pub(super) struct Watch {
     fidelity: FidelityOption,
     #[command(flatten)]
     frames: FrameOption,
+    #[command(flatten)]
+    look: LookOptions,
 }
 
 impl Watch {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let setup = self.measure.setup()?;
+        let chosen = self.look.choose()?;
         startup::be_nice();
         let options = |run| Options {
             run,
@@ -58,8 +62,8 @@ impl Watch {
                 .into_iter()
                 .map(start)
                 .collect::<io::Result<Vec<_>>>()?;
-            let app = App::new(look()).of(invocation);
-            return show(app, &session, &others, self.frames);
+            let (app, typed) = chosen.app();
+            return show(app.of(invocation), &session, &others, self.frames, typed);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -95,10 +99,11 @@ pub(super) async fn print_lines(
 
 /// The screen, until the user quits; then what was found, on the normal screen.
 pub(super) fn show(
-    app: App,
+    mut app: App,
     session: &Session,
     others: &[Session],
     frames: FrameOption,
+    typed: Vec<KeyEvent>,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -106,16 +111,13 @@ pub(super) fn show(
     let snapshots = session.snapshots.clone();
     let rivals = others.iter().map(|other| other.snapshots.clone()).collect();
     let command = |command| session.command(command);
+    for key in typed {
+        if let Some(action) = app.keymap().action(key) {
+            app.update(action).into_iter().for_each(command);
+        }
+    }
     let screen = screen::run(app, snapshots, rivals, frames.apart(), command);
     let app = runtime.block_on(screen)?;
     println!("{}", summary::sentence(app.snapshot()));
     Ok(())
-}
-
-/// How the screen begins.
-pub(super) fn look() -> Look {
-    Look {
-        theme: ThemeName::from_environment(),
-        ..Look::default()
-    }
 }

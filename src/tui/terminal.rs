@@ -17,6 +17,7 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
 use super::app::App;
+use super::color::Quantizer;
 use super::render::render;
 
 /// Whether the terminal is in raw mode and on the alternate screen.
@@ -32,6 +33,7 @@ thread_local! {
 #[derive(Debug)]
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
+    quantizer: Quantizer,
 }
 
 impl Screen {
@@ -50,7 +52,10 @@ impl Screen {
         let screen = execute!(stdout(), EnterAlternateScreen)
             .and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
         match screen {
-            Ok(terminal) => Ok(Self { terminal }),
+            Ok(terminal) => Ok(Self {
+                terminal,
+                quantizer: Quantizer::default(),
+            }),
             Err(error) => {
                 restore();
                 Err(error)
@@ -69,7 +74,13 @@ impl Screen {
             return Ok(());
         }
         execute!(stdout(), BeginSynchronizedUpdate)?;
-        let drawn = self.terminal.draw(|frame| render(app, frame)).map(drop);
+        let depth = app.look().themes.depth();
+        let (terminal, quantizer) = (&mut self.terminal, &mut self.quantizer);
+        let drawn = terminal.draw(|frame| {
+            render(app, frame);
+            quantizer.quantize(depth, frame.buffer_mut());
+        });
+        let drawn = drawn.map(drop);
         execute!(stdout(), EndSynchronizedUpdate)?;
         drawn
     }
