@@ -17,14 +17,14 @@ use crate::landscape::surveyor::Setup;
 use crate::report::summary;
 use crate::session::snapshot::{CheckpointState, Snapshot};
 use crate::session::{Options, Session};
-use crate::tui::app::App;
 use crate::tui::invocation::Invocation;
 use crate::tui::keymap::Keymap;
 use crate::weights::recipe::BatchNorm;
 
 use super::ending::{Ended, asked_to_end};
+use super::look::LookOptions;
 use super::options::ScreenOptions;
-use super::screen::{look, show_session};
+use super::screen::show_session;
 use super::startup;
 use super::watch::print_lines;
 
@@ -47,6 +47,8 @@ pub(super) struct Demo {
     seed: u64,
     #[command(flatten)]
     screen: ScreenOptions,
+    #[command(flatten)]
+    look: LookOptions,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -84,8 +86,8 @@ impl Demo {
         let invocation = Invocation::of(&options, &[]);
         let session = Session::start(options)?;
         if !self.headless && io::stdout().is_terminal() {
-            let app = App::new(look()).with_keys(keymap).of(invocation);
-            return show_session(app, &session, &[], self.screen).map(drop);
+            let begin = self.look.choose()?.begin(keymap, invocation);
+            return show_session(begin, &session, &[], self.screen).map(drop);
         }
         let last = super::runtime()?.block_on(async {
             tokio::select! {

@@ -20,7 +20,6 @@ use super::ending::asked_to_end;
 use super::keep::Keeper;
 use super::notice;
 use super::output::{Usage, refuse_inside};
-use super::screen::look;
 
 /// Lines of checkpoints are looked for so often.
 const LINES_EVERY: Duration = Duration::from_secs(1);
@@ -70,11 +69,16 @@ impl HeadlessOptions {
     }
 
     /// Keeps frames and lines until the process is asked to end or the session is over.
-    pub(super) async fn keep(&self, keeper: Keeper, snapshots: watch::Receiver<Arc<Snapshot>>) {
+    pub(super) async fn keep(
+        &self,
+        keeper: Keeper,
+        app: App,
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+    ) {
         let mut watcher = Watcher {
             keeper,
             snapshots,
-            app: App::new(look()),
+            app,
             size: self.size,
             trouble: None,
         };

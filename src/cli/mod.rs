@@ -12,6 +12,7 @@ mod hessian;
 mod inspect;
 mod keep;
 mod line;
+mod look;
 mod measure;
 mod notice;
 mod options;

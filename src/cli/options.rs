@@ -34,7 +34,7 @@ pub(super) struct ScreenOptions {
     #[arg(long, env = "ISOLOSS_FPS", value_name = "COUNT", default_value_t = 10, value_parser = value_parser!(u32).range(1..=60))]
     fps: u32,
     /// Wheel zooms where it points, a click selects the nearest checkpoint; selecting text then needs shift
-    #[arg(long)]
+    #[arg(long, env = "ISOLOSS_MOUSE")]
     pub(super) mouse: bool,
 }
 

@@ -13,12 +13,13 @@ use tokio::sync::watch;
 use crate::report::lines;
 use crate::session::record::{Moment, Recording};
 use crate::session::snapshot::{Command, Snapshot};
-use crate::tui::app::App;
+use crate::tui::invocation::Invocation;
 use crate::tui::keymap::Keymap;
 
+use super::look::LookOptions;
 use super::notice;
 use super::options::ScreenOptions;
-use super::screen::{look, show};
+use super::screen::show;
 
 /// Seconds that a replay waits at most where nothing happened for long.
 const LONGEST_WAIT: f64 = 2.0;
@@ -33,6 +34,8 @@ pub(super) struct Replay {
     speed: f64,
     #[command(flatten)]
     screen: ScreenOptions,
+    #[command(flatten)]
+    look: LookOptions,
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -61,8 +64,8 @@ impl Replay {
             .name("player".into())
             .spawn(move || player.play(recording))?;
         // A player that is gone has nothing to say to a command.
-        let app = App::new(look()).with_keys(keymap);
-        show(app, snapshots, Vec::new(), self.screen, |command| {
+        let begin = self.look.choose()?.begin(keymap, Invocation::default());
+        show(begin, snapshots, Vec::new(), self.screen, |command| {
             let _ = asked.send(command);
         })
         .map(drop)

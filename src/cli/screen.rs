@@ -3,36 +3,44 @@
 use std::io::{self, Seek, Write};
 use std::sync::Arc;
 
+use crossterm::event::KeyEvent;
 use tokio::sync::watch;
 
 use crate::report::summary;
 use crate::session::Session;
 use crate::session::snapshot::{Command, Snapshot};
-use crate::tui::app::{App, Look};
+use crate::tui::app::App;
 use crate::tui::run::{End, run};
 use crate::tui::terminal::Wishes;
-use crate::tui::theme::ThemeName;
 
 use super::ending::Ended;
 use super::notice;
 use super::options::ScreenOptions;
 use super::startup;
 
+/// How a screen begins.
+pub(super) struct Begin {
+    /// What it shows first.
+    pub(super) app: App,
+    /// Keys that came before it was there.
+    pub(super) typed: Vec<KeyEvent>,
+}
+
 /// The screen of a session beside others.
 pub(super) fn show_session(
-    app: App,
+    begin: Begin,
     session: &Session,
     others: &[Session],
     screen: ScreenOptions,
 ) -> anyhow::Result<App> {
     let rivals = others.iter().map(|other| other.snapshots.clone()).collect();
     let command = |command| session.command(command);
-    show(app, session.snapshots.clone(), rivals, screen, command)
+    show(begin, session.snapshots.clone(), rivals, screen, command)
 }
 
 /// The screen, until the user quits; then what was found, on the normal screen.
 pub(super) fn show(
-    mut app: App,
+    Begin { mut app, typed }: Begin,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     rivals: Vec<watch::Receiver<Arc<Snapshot>>>,
     screen: ScreenOptions,
@@ -40,6 +48,11 @@ pub(super) fn show(
 ) -> anyhow::Result<App> {
     if startup::is_first_time() {
         app.welcome();
+    }
+    for key in typed {
+        let action = app.keymap().action(key);
+        let asked = action.map_or_else(Vec::new, |action| app.update(action));
+        asked.into_iter().for_each(&command);
     }
     let mut log = startup::open_log();
     let wishes = Wishes {
@@ -63,12 +76,4 @@ pub(super) fn show(
     }
     writeln!(io::stdout(), "{}", summary::sentence(app.snapshot()))?;
     Ok(app)
-}
-
-/// How the screen begins.
-pub(super) fn look() -> Look {
-    Look {
-        theme: ThemeName::from_environment(),
-        ..Look::default()
-    }
 }

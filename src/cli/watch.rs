@@ -16,10 +16,11 @@ use crate::weights::recipe::BatchNorm;
 
 use super::ending::{Ended, asked_to_end};
 use super::headless::HeadlessOptions;
+use super::look::LookOptions;
 use super::options::{FidelityOption, KeyOption, MeasureOptions, ScreenOptions};
 use super::record::{RecordOption, Recording, Target};
 use super::runtime;
-use super::screen::{look, show_session};
+use super::screen::show_session;
 use super::startup;
 
 #[derive(Debug, Args)]
@@ -40,6 +41,8 @@ pub(super) struct Watch {
     fidelity: FidelityOption,
     #[command(flatten)]
     screen: ScreenOptions,
+    #[command(flatten)]
+    look: LookOptions,
     #[command(flatten)]
     headless: HeadlessOptions,
     #[command(flatten)]
@@ -70,13 +73,14 @@ impl Watch {
         let recording = target.map(record).transpose()?;
         let shown = if let Some(keeper) = keeper {
             let snapshots = session.snapshots.clone();
-            runtime()?.block_on(self.headless.keep(keeper, snapshots));
+            let begin = self.look.choose_for_files()?.begin(keymap, invocation);
+            runtime()?.block_on(self.headless.keep(keeper, begin.app, snapshots));
             Ok(())
         } else if io::stdout().is_terminal() && !self.headless.headless {
             let others = self.others.into_iter().map(start);
             let others = others.collect::<io::Result<Vec<_>>>()?;
-            let app = App::new(look()).with_keys(keymap).of(invocation);
-            show_session(app, &session, &others, self.screen)
+            let begin = self.look.choose()?.begin(keymap, invocation);
+            show_session(begin, &session, &others, self.screen)
                 .and_then(|app| say_how_to_resume(&app))
         } else {
             runtime()?.block_on(print_until_asked(&session, recording.is_some()))

@@ -182,7 +182,7 @@ impl Graph<'_> {
                 tints.mark
             }
         };
-        let mut raster = Raster::new(frame.width, frame.height);
+        let mut raster = Raster::new(frame.width, frame.height, self.marker);
         let lines = self.on(side).filter(|curve| curve.stroke != Stroke::Points);
         for curve in lines {
             for [from, to] in strokes(&frame.points(curve), curve.stroke) {
@@ -260,11 +260,7 @@ impl Graph<'_> {
         let Some([across, down]) = place.filter(|place| place[1].is_finite()) else {
             return;
         };
-        let symbol = if self.marker == Marker::Ascii {
-            'O'
-        } else {
-            '●'
-        };
+        let symbol = if self.marker.is_ascii() { 'O' } else { '●' };
         let column = (across as usize).min(frame.width - 1);
         let row = (down as usize).min(frame.height - 1);
         let cell = Cell {

@@ -20,6 +20,7 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::{Position, Rect};
 
 use super::app::App;
+use super::color::Quantizer;
 use super::render::render;
 use super::stderr::Diversion;
 
@@ -59,6 +60,7 @@ pub struct Screen {
     /// Never dropped: ratatui would show the cursor of a terminal that is no longer the screen's, and
     /// panic where it is gone.
     terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
+    quantizer: Quantizer,
     wishes: Wishes,
 }
 
@@ -77,6 +79,7 @@ impl Screen {
         match Terminal::new(CrosstermBackend::new(stdout())) {
             Ok(terminal) => Ok(Self {
                 terminal: ManuallyDrop::new(terminal),
+                quantizer: Quantizer::default(),
                 wishes,
             }),
             Err(error) => {
@@ -96,7 +99,13 @@ impl Screen {
             return Ok(());
         }
         execute!(stdout(), BeginSynchronizedUpdate)?;
-        let drawn = self.terminal.draw(|frame| render(app, frame)).map(drop);
+        let depth = app.look().themes.depth();
+        let (terminal, quantizer) = (&mut self.terminal, &mut self.quantizer);
+        let drawn = terminal.draw(|frame| {
+            render(app, frame);
+            quantizer.quantize(depth, frame.buffer_mut());
+        });
+        let drawn = drawn.map(drop);
         execute!(stdout(), EndSynchronizedUpdate)?;
         drawn
     }
