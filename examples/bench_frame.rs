@@ -1,6 +1,7 @@
 //! Milliseconds that a frame takes, for every view at three sizes: with new data, with another checkpoint
 //! looked at, and with nothing of its pictures changed; against drawing an empty frame, all measured in turn in
-//! one run: `cargo run --release --example bench_frame [-- --json]`.
+//! one run: `cargo run --release --example bench_frame [-- --json]`. `-- --256`: the same brought down to 256
+//! colours.
 
 #[path = "bench/mod.rs"]
 mod bench;
@@ -14,9 +15,11 @@ use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
 use isoloss::tui::app::{App, Look};
 use isoloss::tui::choice::View;
+use isoloss::tui::color::{Depth, Quantizer};
 use isoloss::tui::render::render;
-use ratatui::Terminal;
+use isoloss::tui::themes::Themes;
 use ratatui::backend::TestBackend;
+use ratatui::{Frame, Terminal};
 use serde_json::{Map, Value, json};
 
 use bench::{in_turn, wants_json};
@@ -59,13 +62,30 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+fn depth() -> Depth {
+    if std::env::args().any(|argument| argument == "--256") {
+        Depth::TwoFiftySix
+    } else {
+        Depth::TrueColor
+    }
+}
+
+/// Draws a frame as the screen does.
+fn show(app: &App, quantizer: &mut Quantizer, frame: &mut Frame<'_>) {
+    render(app, frame);
+    quantizer.quantize(app.look().themes.depth(), frame.buffer_mut());
+}
+
 /// A view with all measured that it shows.
 fn app(view: View) -> App {
     let snapshot = match view {
         View::Curvature => synthetic::studied(Study::Curvature),
         _ => synthetic::snapshot(),
     };
-    let mut app = App::new(Look::default());
+    let mut app = App::new(Look {
+        themes: Themes::built_in(depth()),
+        ..Look::default()
+    });
     app.receive(Arc::new(snapshot));
     if view == View::Compare {
         app.receive_rivals(
@@ -85,13 +105,14 @@ fn measure(view: View, width: u16, height: u16) -> Result<Value, Box<dyn Error>>
     let [mut a, mut b, mut c, mut d] = [terminal()?, terminal()?, terminal()?, terminal()?];
     // An app that was never drawn has no picture to go back to.
     let (unseen, mut scrubbed, still) = (app(view), app(view), app(view));
+    let [mut first, mut second, mut third] = std::array::from_fn(|_| Quantizer::default());
     let mut back = false;
     let seconds = in_turn(
         ROUNDS,
         &mut [
             &mut || {
                 let app = unseen.clone();
-                let _ = a.draw(|frame| render(&app, frame));
+                let _ = a.draw(|frame| show(&app, &mut first, frame));
             },
             &mut || {
                 back = !back;
@@ -101,10 +122,10 @@ fn measure(view: View, width: u16, height: u16) -> Result<Value, Box<dyn Error>>
                     Action::ScrubForward
                 };
                 scrubbed.update(action);
-                let _ = b.draw(|frame| render(&scrubbed, frame));
+                let _ = b.draw(|frame| show(&scrubbed, &mut second, frame));
             },
             &mut || {
-                let _ = c.draw(|frame| render(&still, frame));
+                let _ = c.draw(|frame| show(&still, &mut third, frame));
             },
             &mut || {
                 let _ = d.draw(|_| {});

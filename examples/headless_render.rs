@@ -1,7 +1,8 @@
 //! Prints the screen of a run that never was as ANSI text, to be looked at without a session:
 //! `cargo run --release --example headless_render -- 120 40 'l c' > screen.ansi`.
 //!
-//! Arguments: width, height, keys to press, and how many checkpoints the run has (25).
+//! Arguments: width, height, keys to press, how many checkpoints the run has where there is no
+//! surface (`-`: 25 and a surface), theme, and colours (`truecolor`, `256`, `16`, `never`).
 
 #[path = "../tests/synthetic/mod.rs"]
 mod synthetic;
@@ -12,8 +13,9 @@ use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent};
 use isoloss::tui::app::{App, Look};
+use isoloss::tui::color::{Depth, Quantizer};
 use isoloss::tui::render::render;
-use isoloss::tui::theme::ThemeName;
+use isoloss::tui::themes::Themes;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
@@ -24,9 +26,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let width = arguments.next().map_or(Ok(120), |text| text.parse())?;
     let height = arguments.next().map_or(Ok(40), |text| text.parse())?;
     let keys = arguments.next().unwrap_or_default();
-    let checkpoints = arguments.next().map(|text| text.parse()).transpose()?;
+    let checkpoints = arguments.next().filter(|text| text != "-");
+    let checkpoints = checkpoints.map(|text| text.parse()).transpose()?;
+    let theme = arguments.next().unwrap_or_else(|| "dark".into());
+    let depth = arguments.next().unwrap_or_else(|| "truecolor".into());
+    let depth: Depth = serde_json::from_value(depth.into())?;
+    let mut themes = Themes::built_in(depth);
+    if !themes.select(&theme) {
+        return Err(format!("there is no theme {theme}").into());
+    }
     let mut app = App::new(Look {
-        theme: ThemeName::from_environment(),
+        themes,
         ..Look::default()
     });
     let snapshot = checkpoints.map_or_else(synthetic::snapshot, synthetic::path_only);
@@ -37,7 +47,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let mut terminal = Terminal::new(TestBackend::new(width, height))?;
-    terminal.draw(|frame| render(&app, frame))?;
+    terminal.draw(|frame| {
+        render(&app, frame);
+        Quantizer::default().quantize(depth, frame.buffer_mut());
+    })?;
     print!("{}", ansi(terminal.backend().buffer()));
     Ok(())
 }
@@ -46,6 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn ansi(buffer: &Buffer) -> String {
     let colour = |colour: Color, layer: u8| match colour {
         Color::Rgb(r, g, b) => format!(";{layer};2;{r};{g};{b}"),
+        Color::Indexed(number) => format!(";{layer};5;{number}"),
         _ => String::new(),
     };
     let mut text = String::new();

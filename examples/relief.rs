@@ -15,7 +15,7 @@ use isoloss::plot::map::{AxisTitle, Backdrop, Layers, MapScene};
 use isoloss::plot::raster::Marker;
 use isoloss::plot::relief::{View, draw};
 use isoloss::session::agenda::whole_path;
-use isoloss::tui::theme::{Theme, ThemeName};
+use isoloss::tui::themes::Themes;
 
 /// Pictures that are timed, each turned a little further.
 const ROUNDS: u32 = 100;
@@ -38,6 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         name: format!("PC{}", k + 1),
         share: path.explained.get(k).copied(),
     };
+    let mut themes = Themes::default();
+    themes.select(&argument(6, "dark"));
     let scene = MapScene {
         x: window.x,
         y: window.y,
@@ -52,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         scale: Scale::Log,
         layers: layers(&argument(5, "bands+lines")),
         marker: marker(&argument(4, "braille")),
-        tints: Theme::of(theme(&argument(6, "dark"))).tints(),
+        tints: themes.current().tints(),
         extras: isoloss::plot::map::Extras::default(),
     };
     print!("{}", draw(&scene, view, width, height).ansi());
@@ -71,8 +73,7 @@ fn time(scene: &MapScene<'_>, view: View, width: usize, height: usize) -> Durati
 }
 
 fn marker(name: &str) -> Marker {
-    let all = [Marker::Braille, Marker::Block, Marker::Ascii];
-    let found = all.into_iter().find(|marker| marker.name() == name);
+    let found = Marker::ALL.into_iter().find(|marker| marker.name() == name);
     found.unwrap_or_default()
 }
 
@@ -80,12 +81,4 @@ fn layers(name: &str) -> Layers {
     let all = [Layers::Both, Layers::Bands, Layers::Lines];
     let found = all.into_iter().find(|layers| layers.name() == name);
     found.unwrap_or_default()
-}
-
-fn theme(name: &str) -> ThemeName {
-    match name {
-        "light" => ThemeName::Light,
-        "mono" => ThemeName::Mono,
-        _ => ThemeName::Dark,
-    }
 }

@@ -1101,6 +1101,9 @@ fn doctor_tells_what_the_environment_makes_of_the_screen() {
             "LC_ALL",
             "LC_CTYPE",
             "TMUX",
+            "STY",
+            "TERM_PROGRAM",
+            "COLORFGBG",
             "SSH_CONNECTION",
         ] {
             command.env_remove(name);
@@ -1120,10 +1123,12 @@ fn doctor_tells_what_the_environment_makes_of_the_screen() {
         ("SSH_CONNECTION", "::1 9 ::1 22"),
     ]);
     assert_eq!(
-        (&bare["theme"], &bare["sent_bits"]),
-        (&"dark".into(), &24.into())
+        (&bare["theme"], &bare["color"]),
+        (&"dark".into(), &"256".into())
     );
-    assert_eq!(bare["promised_colours"], 8);
+    assert_eq!(bare["color_reason"], "TERM is xterm");
+    assert_eq!(bare["screen_marker"], "ascii");
+    assert_eq!(bare["screen_marker_reason"], "LANG is C, without UTF-8");
     assert_eq!(
         (&bare["text_marker"], &bare["utf8"]),
         (&"ascii".into(), &false.into())
@@ -1136,15 +1141,58 @@ fn doctor_tells_what_the_environment_makes_of_the_screen() {
         ("NO_COLOR", "1"),
     ]);
     assert_eq!(
-        (&rich["theme"], &rich["sent_bits"]),
-        (&"mono".into(), &0.into())
+        (&rich["theme"], &rich["color"]),
+        (&"mono".into(), &"never".into())
     );
-    assert_eq!(rich["promised_colours"], 65535);
+    assert_eq!(rich["color_reason"], "NO_COLOR is set");
+    let light = terminal(&[
+        ("TERM", "xterm-kitty"),
+        ("LANG", "C.UTF-8"),
+        ("COLORFGBG", "0;15"),
+    ]);
+    assert_eq!(
+        (&light["theme"], &light["color"], &light["screen_marker"]),
+        (&"light".into(), &"truecolor".into(), &"braille".into())
+    );
+    assert_eq!(light["theme_reason"], "COLORFGBG is 0;15");
     assert_eq!(
         (&rich["text_marker"], &rich["utf8"]),
         (&"braille".into(), &true.into())
     );
     assert_eq!(rich["environment"]["COLORTERM"], "truecolor");
+}
+
+#[test]
+fn a_theme_that_there_is_not_is_wrong_usage_and_a_bad_file_stops_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let themes = home.path().join("isoloss/themes");
+    std::fs::create_dir_all(&themes).unwrap();
+    std::fs::write(themes.join("sea.toml"), "colour = 3").unwrap();
+    let doctor = |theme: &str| {
+        let mut command = program();
+        command.env("XDG_CONFIG_HOME", home.path());
+        command.args(["doctor", "--theme", theme]).output().unwrap()
+    };
+    let unknown = doctor("norse");
+    assert_eq!(unknown.status.code(), Some(2));
+    let said = String::from_utf8(unknown.stderr).unwrap();
+    assert!(
+        said.contains("--theme norse: expected one of dark, light, gruvbox, nord"),
+        "{said}"
+    );
+    assert!(said.contains("or a file norse.toml in "), "{said}");
+    for theme in ["nord", "sea"] {
+        let found = doctor(theme);
+        assert!(found.status.success());
+        let text = String::from_utf8(found.stdout).unwrap();
+        let [bad] = fact(&text, "bad theme")[..] else {
+            panic!("{text}");
+        };
+        assert!(
+            bad.contains("sea.toml: colour: no such token, expected colormap"),
+            "{bad}"
+        );
+    }
 }
 
 #[test]
@@ -1157,10 +1205,14 @@ fn doctor_json_has_the_fields_that_programs_rely_on() {
         "stdout_is_terminal",
         "size",
         "environment",
+        "color",
+        "color_reason",
         "theme",
-        "sent_bits",
-        "promised_colours",
+        "theme_reason",
+        "themes",
+        "unusable_themes",
         "screen_marker",
+        "screen_marker_reason",
         "text_marker",
         "utf8",
         "within",

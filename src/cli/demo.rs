@@ -20,14 +20,14 @@ use crate::landscape::surveyor::Setup;
 use crate::report::summary;
 use crate::session::snapshot::{CheckpointState, Snapshot};
 use crate::session::{Options, Session};
-use crate::tui::app::App;
 use crate::tui::invocation::Invocation;
 use crate::tui::keymap::Keymap;
 use crate::weights::recipe::BatchNorm;
 
+use super::look::LookOptions;
 use super::options::ScreenOptions;
 use super::startup;
-use super::watch::{Ended, look, print_lines, show};
+use super::watch::{Ended, print_lines, show};
 
 /// Samples that the map is measured on: enough for a smooth surface, few enough that it stands while
 /// the next checkpoint is still being trained.
@@ -48,6 +48,8 @@ pub(super) struct Demo {
     seed: u64,
     #[command(flatten)]
     screen: ScreenOptions,
+    #[command(flatten)]
+    look: LookOptions,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -60,6 +62,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 impl Demo {
     pub(super) fn run(&self, keymap: Keymap) -> anyhow::Result<()> {
+        let chosen = self.look.choose()?;
         let folder =
             TempDir::with_prefix("isoloss-demo-").context("the demo's folder cannot be made")?;
         let training = Training::start(&folder, self)?;
@@ -85,8 +88,9 @@ impl Demo {
         let invocation = Invocation::of(&options, &[]);
         let session = Session::start(options)?;
         if !self.headless && io::stdout().is_terminal() {
-            let app = App::new(look()).with_keys(keymap).of(invocation);
-            return show(app, &session, &[], self.screen);
+            let (app, typed) = chosen.app();
+            let app = app.with_keys(keymap).of(invocation);
+            return show(app, &session, &[], self.screen, typed);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -14,15 +14,15 @@ use crate::report::doctor::{Device, Report, Run, Terminal};
 use crate::report::inspect::LeftOut;
 use crate::report::map;
 use crate::run::{filesystem, scan, watch};
-use crate::tui::theme::Theme;
 
+use super::look::{Chosen, LookOptions};
 use super::options::KeyOption;
-use super::watch::look;
 use super::{output, startup};
 
 /// Variables on which colours and characters depend.
-const VARIABLES: [&str; 6] = [
+const VARIABLES: [&str; 7] = [
     "TERM",
+    "COLORFGBG",
     "COLORTERM",
     "NO_COLOR",
     "LC_ALL",
@@ -36,6 +36,8 @@ pub(super) struct Doctor {
     run: Option<PathBuf>,
     #[command(flatten)]
     key: KeyOption,
+    #[command(flatten)]
+    look: LookOptions,
     /// How the result is written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -54,7 +56,7 @@ impl Doctor {
         let level = Level::best();
         let report = Report {
             version: env!("CARGO_PKG_VERSION"),
-            terminal: terminal(),
+            terminal: terminal(self.look.choose()?),
             run: self.run.as_deref().map(|run| self.examine(run)),
             threads: rayon::current_num_threads(),
             cores: startup::cores(),
@@ -104,12 +106,12 @@ impl Doctor {
     }
 }
 
-fn terminal() -> Terminal {
+fn terminal(chosen: Chosen) -> Terminal {
     let value = |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let within = [("tmux", "TMUX"), ("ssh", "SSH_CONNECTION")]
         .into_iter()
         .filter(|&(_, variable)| value(variable).is_some());
-    let look = look();
+    let look = chosen.look;
     let stdout_is_terminal = io::stdout().is_terminal();
     let size = stdout_is_terminal
         .then(|| crossterm::terminal::size().ok())
@@ -118,11 +120,14 @@ fn terminal() -> Terminal {
         stdout_is_terminal,
         size: size.map(Into::into),
         environment: VARIABLES.map(|name| (name, value(name))).into(),
-        theme: look.theme.name().into(),
-        // Themes have colours of 24 bits or none.
-        sent_bits: Theme::of(look.theme).tints().map_or(0, |_| 24),
-        promised_colours: crossterm::style::available_color_count(),
+        color: look.themes.depth(),
+        color_reason: chosen.depth,
+        theme: look.themes.current().name().into(),
+        theme_reason: chosen.theme,
+        themes: look.themes.names().map(str::to_owned).collect(),
+        unusable_themes: chosen.wrong,
         screen_marker: look.marker,
+        screen_marker_reason: chosen.marker,
         text_marker: map::marker(),
         utf8: map::speaks_unicode(),
         within: within.map(|(name, _)| name).collect(),

@@ -9,6 +9,7 @@ mod doctor;
 mod hessian;
 mod inspect;
 mod line;
+mod look;
 mod measure;
 mod notice;
 mod options;

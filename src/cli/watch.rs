@@ -5,18 +5,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use crossterm::event::KeyEvent;
 
 use crate::report::{lines, summary};
 use crate::session::snapshot::Snapshot;
 use crate::session::{Options, Session};
-use crate::tui::app::{App, Look};
+use crate::tui::app::App;
 use crate::tui::invocation::Invocation;
 use crate::tui::keymap::Keymap;
 use crate::tui::run::{End, run};
 use crate::tui::terminal::Wishes;
-use crate::tui::theme::ThemeName;
 use crate::weights::recipe::BatchNorm;
 
+use super::look::LookOptions;
 use super::notice;
 use super::options::{FidelityOption, KeyOption, MeasureOptions, ScreenOptions};
 use super::startup;
@@ -52,11 +53,14 @@ pub(super) struct Watch {
     fidelity: FidelityOption,
     #[command(flatten)]
     screen: ScreenOptions,
+    #[command(flatten)]
+    look: LookOptions,
 }
 
 impl Watch {
     pub(super) fn run(self, keymap: Keymap) -> anyhow::Result<()> {
         let setup = self.measure.setup()?;
+        let chosen = self.look.choose()?;
         startup::be_nice();
         let options = |run| Options {
             run,
@@ -74,8 +78,9 @@ impl Watch {
                 .into_iter()
                 .map(start)
                 .collect::<io::Result<Vec<_>>>()?;
-            let app = App::new(look()).with_keys(keymap).of(invocation);
-            return show(app, &session, &others, self.screen);
+            let (app, typed) = chosen.app();
+            let app = app.with_keys(keymap).of(invocation);
+            return show(app, &session, &others, self.screen, typed);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -111,10 +116,11 @@ pub(super) async fn print_lines(
 
 /// The screen, until the user quits; then what was found, on the normal screen.
 pub(super) fn show(
-    app: App,
+    mut app: App,
     session: &Session,
     others: &[Session],
     screen: ScreenOptions,
+    typed: Vec<KeyEvent>,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -122,6 +128,11 @@ pub(super) fn show(
     let snapshots = session.snapshots.clone();
     let rivals = others.iter().map(|other| other.snapshots.clone()).collect();
     let command = |command| session.command(command);
+    for key in typed {
+        if let Some(action) = app.keymap().action(key) {
+            app.update(action).into_iter().for_each(command);
+        }
+    }
     let mut log = startup::open_log();
     let wishes = Wishes {
         mouse: screen.mouse,
@@ -146,13 +157,5 @@ pub(super) fn show(
             summary::sentence(app.snapshot())
         )?),
         End::Signal(number) => Err(Ended(number).into()),
-    }
-}
-
-/// How the screen begins.
-pub(super) fn look() -> Look {
-    Look {
-        theme: ThemeName::from_environment(),
-        ..Look::default()
     }
 }

@@ -180,7 +180,7 @@ impl Graph<'_> {
                 tints.mark
             }
         };
-        let mut raster = Raster::new(frame.width, frame.height);
+        let mut raster = Raster::new(frame.width, frame.height, self.marker);
         for curve in self.on(side) {
             for [from, to] in strokes(&frame.points(curve), curve.stroke) {
                 raster.line(from, to, |_, _| {});
@@ -253,11 +253,7 @@ impl Graph<'_> {
         let Some([across, down]) = nearest.filter(|place| place[1].is_finite()) else {
             return;
         };
-        let symbol = if self.marker == Marker::Ascii {
-            'O'
-        } else {
-            '●'
-        };
+        let symbol = if self.marker.is_ascii() { 'O' } else { '●' };
         let column = (across as usize).min(frame.width - 1);
         let row = (down as usize).min(frame.height - 1);
         let cell = Cell {

@@ -1,6 +1,6 @@
 //! What a picture is drawn of, bit by bit: of equal keys come equal pictures.
 
-use super::colormap::Colormap;
+use super::colormap::Bands;
 use super::map::{AxisTitle, Backdrop, Extras, MapScene, Tints};
 use super::picture::Rgb;
 
@@ -95,7 +95,8 @@ impl Key {
 
     fn tints(self, tints: Option<&Tints>) -> Self {
         let Some(Tints {
-            colormap,
+            bands,
+            levels,
             ground,
             text,
             faint,
@@ -105,15 +106,23 @@ impl Key {
         else {
             return self.count(0);
         };
-        let colours = [ground, text, faint, path, mark];
-        let key = self.count(1).colormap(*colormap);
-        colours.into_iter().fold(key, |key, Rgb(r, g, b)| {
-            key.count(u32::from_be_bytes([0, *r, *g, *b]) as usize)
-        })
+        let colours = [ground, text, faint, path, mark].into_iter().copied();
+        let key = self.count(1).bands(*bands).count(*levels);
+        colours.fold(key, Self::colour)
     }
 
-    fn colormap(self, colormap: Colormap) -> Self {
-        self.count(colormap as usize)
+    fn colour(self, Rgb(r, g, b): Rgb) -> Self {
+        self.count(u32::from_be_bytes([0, r, g, b]) as usize)
+    }
+
+    fn bands(self, bands: Bands) -> Self {
+        match bands {
+            Bands::Gradient { map, recede } => self.count(map as usize).number(recede),
+            Bands::Steps(steps) => {
+                let key = self.count(usize::MAX).count(steps.len());
+                steps.iter().copied().fold(key, Self::colour)
+            }
+        }
     }
 
     fn extras(self, extras: &Extras<'_>) -> Self {

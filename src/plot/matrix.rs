@@ -2,14 +2,24 @@
 
 use super::map::Tints;
 use super::picture::{Cell, Picture, Rgb};
+use super::raster::Marker;
 
 /// Signs of a picture without colours, by |cosine|; those of negative ones stand second.
 const SHADES: [[char; 2]; 4] = [[' ', ' '], ['·', '-'], ['+', '='], ['█', '▒']];
+/// The same in 7-bit characters.
+const ASCII_SHADES: [[char; 2]; 4] = [[' ', ' '], ['.', '-'], ['+', '='], ['#', '%']];
 
 /// Draws a square matrix of values from −1 to 1, row 0 at the top; one that is not a number is blank.
-/// It is shrunk to fit by means over its pieces, and never blown up.
+/// It is shrunk to fit by means over its pieces, and never blown up. 7-bit characters have no colours.
 #[must_use]
-pub fn draw(values: &[Vec<f64>], tints: Option<Tints>, width: usize, height: usize) -> Picture {
+pub fn draw(
+    values: &[Vec<f64>],
+    tints: Option<Tints>,
+    marker: Marker,
+    width: usize,
+    height: usize,
+) -> Picture {
+    let tints = tints.filter(|_| !marker.is_ascii());
     let size = values.len();
     let (columns, rows) = match tints {
         Some(_) => (size.min(width), size.min(2 * height)),
@@ -29,7 +39,7 @@ pub fn draw(values: &[Vec<f64>], tints: Option<Tints>, width: usize, height: usi
                     at(column, 2 * row),
                     (2 * row + 1 < rows).then(|| at(column, 2 * row + 1)),
                 ),
-                None => shade(at(column, row)),
+                None => shade(at(column, row), marker),
             };
             picture.put(column, row, cell);
         }
@@ -72,14 +82,19 @@ fn half_blocks(tints: Tints, upper: f64, lower: Option<f64>) -> Cell {
     }
 }
 
-fn shade(value: f64) -> Cell {
+fn shade(value: f64, marker: Marker) -> Cell {
     let level = if value.is_nan() {
         0
     } else {
         (value.abs() * 4.0).min(3.0) as usize
     };
+    let shades = if marker.is_ascii() {
+        ASCII_SHADES
+    } else {
+        SHADES
+    };
     Cell {
-        symbol: SHADES[level][usize::from(value < 0.0)],
+        symbol: shades[level][usize::from(value < 0.0)],
         ..Cell::default()
     }
 }
@@ -95,7 +110,9 @@ mod tests {
             vec![-0.3, 0.0, f64::NAN],
             vec![0.6, -0.6, 1.0],
         ];
-        assert_eq!(draw(&values, None, 6, 3).text(), "██▒▒··\n--\n++==██\n");
+        let drawn = |marker| draw(&values, None, marker, 6, 3).text();
+        assert_eq!(drawn(Marker::Braille), "██▒▒··\n--\n++==██\n");
+        assert_eq!(drawn(Marker::Ascii), "##%%..\n--\n++==##\n");
     }
 
     #[test]
@@ -107,8 +124,8 @@ mod tests {
                     .collect()
             })
             .collect();
-        assert_eq!(draw(&values, None, 2, 2).text(), "█▒\n▒█\n");
-        assert_eq!(draw(&[], None, 4, 2).width(), 4);
-        assert_eq!(draw(&values, None, 0, 0).height(), 0);
+        assert_eq!(draw(&values, None, Marker::Block, 2, 2).text(), "█▒\n▒█\n");
+        assert_eq!(draw(&[], None, Marker::Block, 4, 2).width(), 4);
+        assert_eq!(draw(&values, None, Marker::Block, 0, 0).height(), 0);
     }
 }

@@ -3,6 +3,7 @@
 //! prints it.
 
 pub mod axis;
+mod blocks;
 pub mod chart;
 pub mod colormap;
 pub mod contour;

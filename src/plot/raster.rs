@@ -1,4 +1,6 @@
-//! Lines as dots: every character cell is 2 dots wide and 4 dots high, as in braille.
+//! Lines as dots: every character cell is a few dots wide and high, as its marker has them.
+
+use super::blocks::{OCTANTS, QUADRANTS, SEXTANTS};
 
 /// The characters that pictures are made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -7,21 +9,36 @@ pub enum Marker {
     /// 2×4 dots a cell.
     #[default]
     Braille,
-    /// 2×2 blocks a cell, for fonts without braille.
+    /// 2×4 blocks a cell without gaps, for fonts with Unicode 16.
+    Octant,
+    /// 2×3 blocks a cell, for fonts with Unicode 13.
+    Sextant,
+    /// 2×2 blocks a cell, which nearly every font has.
+    Quadrant,
+    /// 1×2 blocks a cell.
+    HalfBlock,
+    /// The whole cell.
     Block,
     /// 7-bit characters alone.
     Ascii,
 }
 
 impl Marker {
+    /// All of them, the finest first.
+    pub const ALL: [Self; 7] = [
+        Self::Braille,
+        Self::Octant,
+        Self::Sextant,
+        Self::Quadrant,
+        Self::HalfBlock,
+        Self::Block,
+        Self::Ascii,
+    ];
+
     /// The next one, round and round.
     #[must_use]
     pub fn next(self) -> Self {
-        match self {
-            Self::Braille => Self::Block,
-            Self::Block => Self::Ascii,
-            Self::Ascii => Self::Braille,
-        }
+        Self::ALL[(self as usize + 1) % Self::ALL.len()]
     }
 
     /// Its name on the screen.
@@ -29,8 +46,30 @@ impl Marker {
     pub fn name(self) -> &'static str {
         match self {
             Self::Braille => "braille",
+            Self::Octant => "octant",
+            Self::Sextant => "sextant",
+            Self::Quadrant => "quadrant",
+            Self::HalfBlock => "halfblock",
             Self::Block => "block",
             Self::Ascii => "ascii",
+        }
+    }
+
+    /// Whether it has 7-bit characters alone.
+    #[must_use]
+    pub fn is_ascii(self) -> bool {
+        self == Self::Ascii
+    }
+
+    /// Dots of a cell, across and down. Those of 7-bit characters only tell how a line slants.
+    #[must_use]
+    pub fn dots(self) -> [usize; 2] {
+        match self {
+            Self::Braille | Self::Octant | Self::Ascii => [2, 4],
+            Self::Sextant => [2, 3],
+            Self::Quadrant => [2, 2],
+            Self::HalfBlock => [1, 2],
+            Self::Block => [1, 1],
         }
     }
 
@@ -40,18 +79,18 @@ impl Marker {
         if dots == Dots::default() {
             return None;
         }
+        let shape = dots.shape(self.dots());
         match self {
             Self::Braille => char::from_u32(0x2800 + u32::from(dots.0)),
-            Self::Block => Some(QUADRANTS[dots.quadrants()]),
+            Self::Octant => Some(OCTANTS[shape]),
+            Self::Sextant => Some(SEXTANTS[shape]),
+            Self::Quadrant => Some(QUADRANTS[shape]),
+            Self::HalfBlock => Some([' ', '▀', '▄', '█'][shape]),
+            Self::Block => Some('█'),
             Self::Ascii => Some(dots.slant()),
         }
     }
 }
-
-/// By bits: 1 upper left, 2 upper right, 4 lower left, 8 lower right.
-const QUADRANTS: [char; 16] = [
-    ' ', '▘', '▝', '▀', '▖', '▌', '▞', '▛', '▗', '▚', '▐', '▜', '▄', '▙', '▟', '█',
-];
 
 /// Bit of the dot at [row][column], in Unicode's order of braille dots.
 const BITS: [[u8; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
@@ -65,9 +104,12 @@ impl Dots {
         self.0 & BITS[row][column] != 0
     }
 
-    fn quadrants(self) -> usize {
-        let half = |column, row| usize::from(self.has(column, row) || self.has(column, row + 1));
-        half(0, 0) | half(1, 0) << 1 | half(0, 2) << 2 | half(1, 2) << 3
+    /// A bit for each dot of so many across and down, row by row from the upper left one.
+    fn shape(self, [across, down]: [usize; 2]) -> usize {
+        let places = (0..down).flat_map(|row| (0..across).map(move |column| (column, row)));
+        let bits = places.enumerate();
+        bits.map(|(bit, (column, row))| usize::from(self.has(column, row)) << bit)
+            .sum()
     }
 
     /// The 7-bit character that slants as the dots do; none of them is part of the shading ramp.
@@ -94,15 +136,18 @@ impl Dots {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Raster {
     width: usize,
+    /// Dots of a cell, across and down.
+    grid: [usize; 2],
     cells: Vec<Dots>,
 }
 
 impl Raster {
-    /// Without a dot; width and height in cells.
+    /// Without a dot; width and height in cells, each with the dots of the marker.
     #[must_use]
-    pub fn new(width: usize, height: usize) -> Self {
+    pub fn new(width: usize, height: usize, marker: Marker) -> Self {
         Self {
             width,
+            grid: marker.dots(),
             cells: vec![Dots::default(); width * height],
         }
     }
@@ -116,10 +161,13 @@ impl Raster {
 
     /// Sets the dot at a column and a row of dots; outside there is none.
     pub fn dot(&mut self, column: usize, row: usize) {
-        if column / 2 < self.width
-            && let Some(dots) = self.cells.get_mut(row / 4 * self.width + column / 2)
+        let [across, down] = self.grid;
+        if column / across < self.width
+            && let Some(dots) = self
+                .cells
+                .get_mut(row / down * self.width + column / across)
         {
-            dots.0 |= BITS[row % 4][column % 2];
+            dots.0 |= BITS[row % down][column % across];
         }
     }
 
@@ -131,15 +179,18 @@ impl Raster {
         let Some([from, to]) = clip(from, to, size) else {
             return;
         };
-        let (across, down) = ((to[0] - from[0]) * 2.0, (to[1] - from[1]) * 4.0);
+        let [fine, high] = self.grid.map(|dots| dots as f64);
+        let (across, down) = ((to[0] - from[0]) * fine, (to[1] - from[1]) * high);
         // A little denser than the dots, so that rounding leaves none out.
         let steps = across.abs().max(down.abs()) as usize + 2;
         for step in 0..=steps {
             let share = step as f64 / steps as f64;
-            let column = ((from[0] * 2.0 + across * share) as usize).min(self.width * 2 - 1);
-            let row = ((from[1] * 4.0 + down * share) as usize).min(height * 4 - 1);
+            let column = (from[0] * fine + across * share) as usize;
+            let row = (from[1] * high + down * share) as usize;
+            let column = column.min(self.width * self.grid[0] - 1);
+            let row = row.min(height * self.grid[1] - 1);
             self.dot(column, row);
-            touched(column / 2, row / 4);
+            touched(column / self.grid[0], row / self.grid[1]);
         }
     }
 }
@@ -175,7 +226,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn drawn(marker: Marker, from: [f64; 2], to: [f64; 2]) -> String {
-        let mut raster = Raster::new(4, 1);
+        let mut raster = Raster::new(4, 1, marker);
         raster.line(from, to, |_, _| {});
         (0..4)
             .map(|column| marker.stroke(raster.dots(column, 0)).unwrap_or(' '))
@@ -186,8 +237,33 @@ mod tests {
     fn a_line_through_the_top_dots_in_every_marker() {
         let line = |marker| drawn(marker, [0.0, 0.1], [2.0, 0.1]);
         assert_eq!(line(Marker::Braille), "⠉⠉⠁ ");
-        assert_eq!(line(Marker::Block), "▀▀▘ ");
+        assert_eq!(line(Marker::Octant), "🮂🮂\u{1CEA8} ");
+        assert_eq!(line(Marker::Sextant), "🬂🬂🬀 ");
+        assert_eq!(line(Marker::Quadrant), "▀▀▘ ");
+        assert_eq!(line(Marker::HalfBlock), "▀▀▀ ");
+        assert_eq!(line(Marker::Block), "███ ");
         assert_eq!(drawn(Marker::Ascii, [0.0, 0.1], [1.9, 0.1]), "~~  ");
+    }
+
+    #[test]
+    fn a_steep_line_is_one_dot_wide_in_every_marker() {
+        for marker in Marker::ALL {
+            let [across, down] = marker.dots();
+            let mut raster = Raster::new(1, 3, marker);
+            raster.line([0.1, 0.0], [0.3, 2.999], |_, _| {});
+            let dots: u32 = (0..3).map(|row| raster.dots(0, row).0.count_ones()).sum();
+            assert_eq!(dots as usize, 3 * down, "{marker:?} of {across} across");
+        }
+    }
+
+    #[test]
+    fn every_marker_is_the_next_of_one_other() {
+        let mut marker = Marker::default();
+        for expected in Marker::ALL {
+            assert_eq!(marker, expected);
+            marker = marker.next();
+        }
+        assert_eq!(marker, Marker::default());
     }
 
     #[test]
@@ -216,9 +292,9 @@ mod tests {
         #[test]
         fn no_line_leaves_the_raster(
             a in -1e3..1e3f64, b in -1e3..1e3f64, c in -1e3..1e3f64, d in -1e3..1e3f64,
-            width in 0..9usize, height in 0..9usize,
+            width in 0..9usize, height in 0..9usize, marker in 0..7usize,
         ) {
-            let mut raster = Raster::new(width, height);
+            let mut raster = Raster::new(width, height, Marker::ALL[marker]);
             raster.line([a, b], [c, d], |column, row| assert!(column < width && row < height));
         }
     }

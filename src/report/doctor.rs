@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::plot::raster::Marker;
 use crate::run::Checkpoint;
 use crate::run::filesystem::Filesystem;
+use crate::tui::color::Depth;
 
 use super::TOLD;
 use super::inspect::LeftOut;
@@ -49,14 +50,22 @@ pub struct Terminal {
     pub size: Option<[u16; 2]>,
     /// What was set of the variables that decide.
     pub environment: BTreeMap<&'static str, Option<String>>,
+    /// Colours that the screen sends.
+    pub color: Depth,
+    /// Why so many.
+    pub color_reason: String,
     /// Theme in which the screen starts.
     pub theme: String,
-    /// Bits of a colour that the screen sends; 0 without colours.
-    pub sent_bits: u8,
-    /// Colours that the terminal promises; 65535 stands for all of 24 bits.
-    pub promised_colours: u16,
+    /// Why this one.
+    pub theme_reason: String,
+    /// The names of all themes.
+    pub themes: Vec<String>,
+    /// A sentence about each theme file that cannot be used.
+    pub unusable_themes: Vec<String>,
     /// What pictures on the screen are made of at first.
     pub screen_marker: Marker,
+    /// Why of these.
+    pub screen_marker_reason: String,
     /// What pictures in text are made of, by the language.
     pub text_marker: Marker,
     /// Whether the language has all of Unicode; where none is set, it is taken to.
@@ -149,10 +158,24 @@ impl Terminal {
             line("within", within),
             line("colours", self.colours()),
             line(
+                "theme",
+                format!(
+                    "{} ({}); t: the next of {}",
+                    self.theme,
+                    self.theme_reason,
+                    self.themes.join(", ")
+                ),
+            ),
+        ]);
+        let wrong = self.unusable_themes.iter();
+        lines.extend(wrong.map(|sentence| line("bad theme", sentence.as_str())));
+        lines.extend([
+            line(
                 "pictures",
                 format!(
-                    "{} on the screen (m: the next); {} in text, as the language has {}",
+                    "{} on the screen ({}; m: the next); {} in text, as the language has {}",
                     self.screen_marker.name(),
+                    self.screen_marker_reason,
                     self.text_marker.name(),
                     if self.utf8 { "UTF-8" } else { "no UTF-8" }
                 ),
@@ -163,17 +186,16 @@ impl Terminal {
     }
 
     fn colours(&self) -> String {
-        let theme = &self.theme;
-        if self.sent_bits == 0 {
-            return format!("none (theme {theme})");
-        }
-        let promised = match self.promised_colours {
-            u16::MAX => "the terminal promises them".to_owned(),
-            few => format!(
-                "the terminal promises {few} colours: if they look wrong, NO_COLOR=1 does without"
-            ),
+        let colours = match self.color {
+            Depth::Mono => "none",
+            Depth::Sixteen => "16",
+            Depth::TwoFiftySix => "256",
+            Depth::TrueColor => "of 24 bits",
         };
-        format!("{} bits (theme {theme}); {promised}", self.sent_bits)
+        format!(
+            "{colours} ({}); where they look wrong: --color",
+            self.color_reason
+        )
     }
 }
 

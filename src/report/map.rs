@@ -87,14 +87,25 @@ pub(crate) fn marker() -> Marker {
     }
 }
 
-/// By the variables that POSIX has for it, the strongest first.
+/// Whether the terminal's language has more than ASCII; where none is set, it is taken to.
 pub(crate) fn speaks_unicode() -> bool {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let language = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
-    language.is_none_or(|language| {
-        language
-            .to_ascii_lowercase()
-            .replace('-', "")
-            .contains("utf8")
-    })
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    language(set).is_none_or(|(_, language)| is_unicode(&language))
+}
+
+/// The variable that decides on the language, by POSIX the strongest that is set, and its value.
+/// `variable` gives none for one that is not set or empty.
+pub(crate) fn language(
+    variable: impl Fn(&str) -> Option<String>,
+) -> Option<(&'static str, String)> {
+    let names = ["LC_ALL", "LC_CTYPE", "LANG"];
+    names
+        .into_iter()
+        .find_map(|name| Some((name, variable(name)?)))
+}
+
+/// Whether a language, e.g. `de_DE.UTF-8`, has all of Unicode.
+pub(crate) fn is_unicode(language: &str) -> bool {
+    let name = language.to_ascii_lowercase().replace('-', "");
+    name.contains("utf8")
 }

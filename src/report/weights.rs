@@ -12,7 +12,7 @@ use crate::weights::growth::Growth;
 use crate::weights::histogram::Histogram;
 use crate::weights::trajectory::Trajectory;
 
-use super::{cell, csv_rows, graph};
+use super::{cell, csv_rows, graph, map};
 
 /// Characters across and lines down of the matrix.
 const MATRIX: (usize, usize) = (96, 48);
@@ -142,7 +142,8 @@ impl Report {
         );
         text += &self.layer_table();
         if self.cosine_matrix.len() > 1 {
-            let picture = matrix::draw(&self.cosine_matrix, None, MATRIX.0, MATRIX.1).text();
+            let picture =
+                matrix::draw(&self.cosine_matrix, None, map::marker(), MATRIX.0, MATRIX.1).text();
             let _ = write!(
                 text,
                 "\ncosines of updates, first at the top left: █ + · towards 1, ▒ = - towards -1\n{}",

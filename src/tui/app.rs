@@ -17,12 +17,13 @@ use super::invocation::Invocation;
 use super::keymap::Keymap;
 use super::pictures::Pictures;
 use super::prompt::{Entry, Prompt};
-use super::theme::{Theme, ThemeName};
+use super::theme::Theme;
+use super::themes::Themes;
 use super::view::help::scrolls;
 use super::window::{PAN, ZOOM, middle, neighbourhood, panned, zoomed};
 
 /// How pictures are drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Look {
     /// Bands, lines or both.
     pub layers: Layers,
@@ -30,8 +31,8 @@ pub struct Look {
     pub scale: Scale,
     /// Characters to draw with.
     pub marker: Marker,
-    /// Colours.
-    pub theme: ThemeName,
+    /// Colours, and how many of them.
+    pub themes: Themes,
 }
 
 /// Degrees by which an arrow key turns and tilts the relief.
@@ -93,6 +94,8 @@ pub struct App {
     invocation: Arc<Invocation>,
     /// The banner that the user has seen.
     dismissed: Option<String>,
+    /// Sentences for the banner that do not come from the session, the first to be shown last.
+    warnings: Vec<String>,
     over: bool,
     pictures: Pictures,
 }
@@ -118,6 +121,11 @@ impl App {
     pub fn of(self, invocation: Invocation) -> Self {
         let invocation = Arc::new(invocation);
         Self { invocation, ..self }
+    }
+
+    /// Takes sentences for the banner, to be shown until the user has seen them.
+    pub fn warn(&mut self, sentences: Vec<String>) {
+        self.warnings = sentences;
     }
 
     /// Takes what the session found.
@@ -173,7 +181,7 @@ impl App {
             Action::NextLayers => self.look.layers = self.look.layers.next(),
             Action::NextScale => self.look.scale = self.look.scale.next(),
             Action::NextMarker => self.look.marker = self.look.marker.next(),
-            Action::NextTheme => self.look.theme = self.look.theme.next(),
+            Action::NextTheme => self.look.themes.next(),
             Action::Pause => {
                 self.paused = !self.paused;
                 return vec![Command::Pause(self.paused)];
@@ -199,7 +207,10 @@ impl App {
         if self.filming {
             (self.filming, self.scrub) = (false, None);
         } else if self.cursor.take().is_none() {
-            self.dismissed = self.banner().map(str::to_owned);
+            match self.news() {
+                Some(news) => self.dismissed = Some(news.to_owned()),
+                None => drop(self.warnings.pop()),
+            }
         }
     }
 
@@ -463,9 +474,14 @@ impl App {
         Some(checkpoints(&self.live).saturating_sub(checkpoints(frozen)))
     }
 
-    /// What went wrong last: the run folder first, then the newest notice.
+    /// What went wrong last: the run folder first, then the newest notice, then what was wrong at the start.
     #[must_use]
     pub fn banner(&self) -> Option<&str> {
+        self.news().or(self.warnings.last().map(String::as_str))
+    }
+
+    /// What went wrong last in the session, where the user has not seen it.
+    fn news(&self) -> Option<&str> {
         let newest = self.live.trouble.as_ref().or(self.live.notices.last());
         newest
             .map(String::as_str)
@@ -480,14 +496,14 @@ impl App {
 
     /// How pictures are drawn.
     #[must_use]
-    pub fn look(&self) -> Look {
-        self.look
+    pub fn look(&self) -> &Look {
+        &self.look
     }
 
     /// The colours of the screen.
     #[must_use]
-    pub fn theme(&self) -> Theme {
-        Theme::of(self.look.theme)
+    pub fn theme(&self) -> &Theme {
+        self.look.themes.current()
     }
 
     /// What the slices run along.
@@ -875,5 +891,19 @@ mod tests {
         assert_eq!(app.banner(), None);
         app.receive(with(&["first", "second"]));
         assert_eq!(app.banner(), Some("second"));
+    }
+
+    #[test]
+    fn what_was_wrong_at_the_start_is_told_one_by_one_after_the_news() {
+        let mut app = App::new(Look::default());
+        app.warn(vec!["one".into(), "two".into()]);
+        app.receive(Arc::new(Snapshot {
+            notices: vec!["news".into()],
+            ..Snapshot::default()
+        }));
+        for expected in [Some("news"), Some("two"), Some("one"), None, None] {
+            assert_eq!(app.banner(), expected);
+            app.update(Action::Close);
+        }
     }
 }

@@ -141,11 +141,11 @@ pub const TABLE: &[Group] = &[
                 &[(Action::NextScale, &[key('l')])],
             ),
             row(
-                "marker: braille, block, ascii",
+                "marker: braille, octant, … ascii",
                 &[(Action::NextMarker, &[key('m')])],
             ),
             row(
-                "theme: dark, light, mono",
+                "next theme: dark, light, nord, …",
                 &[(Action::NextTheme, &[key('t')])],
             ),
         ],

@@ -4,8 +4,6 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::plot::raster::Marker;
-
 use super::app::App;
 use super::ascii;
 use super::choice::{Plane, View};
@@ -75,7 +73,7 @@ pub fn render(app: &App, frame: &mut Frame<'_>) {
     if app.shows_command() {
         command::render(app, area, buffer);
     }
-    if app.look().marker == Marker::Ascii {
+    if app.look().marker.is_ascii() {
         ascii::simplify(buffer);
     }
 }

@@ -20,6 +20,7 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::{Position, Rect};
 
 use super::app::App;
+use super::color::Quantizer;
 use super::render::render;
 use super::stderr::Diversion;
 
@@ -60,6 +61,7 @@ pub struct Screen {
     /// panic where it is gone.
     terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
     wishes: Wishes,
+    quantizer: Quantizer,
 }
 
 impl Screen {
@@ -78,6 +80,7 @@ impl Screen {
             Ok(terminal) => Ok(Self {
                 terminal: ManuallyDrop::new(terminal),
                 wishes,
+                quantizer: Quantizer::default(),
             }),
             Err(error) => {
                 restore();
@@ -96,7 +99,13 @@ impl Screen {
             return Ok(());
         }
         execute!(stdout(), BeginSynchronizedUpdate)?;
-        let drawn = self.terminal.draw(|frame| render(app, frame)).map(drop);
+        let depth = app.look().themes.depth();
+        let (terminal, quantizer) = (&mut self.terminal, &mut self.quantizer);
+        let drawn = terminal.draw(|frame| {
+            render(app, frame);
+            quantizer.quantize(depth, frame.buffer_mut());
+        });
+        let drawn = drawn.map(drop);
         execute!(stdout(), EndSynchronizedUpdate)?;
         drawn
     }

@@ -2,7 +2,6 @@
 
 use super::super::axis::ticks;
 use super::super::picture::Picture;
-use super::super::raster::Marker;
 use super::{Area, MapScene, Sheet, legend};
 
 /// Columns left of the map for the ticks of the second axis.
@@ -67,7 +66,7 @@ impl Sheet<'_> {
             };
             if row >= free_from {
                 picture.print_right(end, row, &tick.label, self.scene.faint_ink());
-                let dash = if self.scene.marker == Marker::Ascii {
+                let dash = if self.scene.marker.is_ascii() {
                     '-'
                 } else {
                     '╶'

@@ -8,8 +8,8 @@ use super::{Sheet, Tints};
 const ASCII_RAMP: [char; 10] = [' ', '.', ':', '-', '=', '+', '*', '#', '%', '@'];
 /// Shades of other characters; none is heavy, so that lines and path stay readable.
 const SHADE_RAMP: [char; 5] = [' ', '·', ':', '░', '▒'];
-/// How far bands recede into the ground, so that the path stands out, and how far when dim.
-const RECEDE: [f64; 2] = [0.2, 0.52];
+/// Ground over a dim band, where there are no fainter colours.
+const VEIL: char = '░';
 
 /// How much a sign stands out from its band.
 const SIGN: f64 = 0.35;
@@ -28,8 +28,8 @@ pub(super) struct Signs {
 impl Signs {
     pub(super) fn of(marker: Marker) -> Self {
         let (hole, clipped, unknown) = match marker {
-            Marker::Braille | Marker::Block => ('╳', '^', '·'),
             Marker::Ascii => ('!', '^', '?'),
+            _ => ('╳', '^', '·'),
         };
         Self {
             hole,
@@ -112,7 +112,7 @@ impl Sheet<'_> {
         let bands = self.levels.bands();
         let ramp: &[char] = match self.scene.marker {
             Marker::Ascii => &ASCII_RAMP,
-            Marker::Braille | Marker::Block => &SHADE_RAMP,
+            _ => &SHADE_RAMP,
         };
         let symbol = ramp[(band * (ramp.len() - 1))
             .div_ceil((bands - 1).max(1))
@@ -125,11 +125,17 @@ impl Sheet<'_> {
             },
             Some(tints) => {
                 let colour = band_colour(&tints, band, bands, dim);
-                if self.scene.marker == Marker::Ascii {
+                if self.scene.marker.is_ascii() {
                     let ink = colour.towards(tints.text, if dim { 0.0 } else { 0.2 });
                     Cell {
                         symbol,
                         ..Cell::ink(Some(ink))
+                    }
+                } else if dim && !tints.bands.has_shades() {
+                    Cell {
+                        symbol: VEIL,
+                        background: Some(colour),
+                        ..Cell::ink(Some(tints.ground))
                     }
                 } else {
                     Cell {
@@ -143,10 +149,8 @@ impl Sheet<'_> {
 }
 
 /// The colour behind a band.
-pub(in crate::plot) fn band_colour(tints: &Tints, band: usize, bands: usize, dim: bool) -> Rgb {
-    let [clear, receded] = RECEDE;
-    let colour = tints.colormap.band(band, bands);
-    colour.towards(tints.ground, if dim { receded } else { clear })
+pub(crate) fn band_colour(tints: &Tints, band: usize, bands: usize, dim: bool) -> Rgb {
+    tints.bands.band(band, bands, tints.ground, dim)
 }
 
 /// A colour that stands out from a background by this share: lighter on dark, darker on light.

@@ -3,7 +3,8 @@
 use super::super::contour::{Polyline, isolines};
 use super::super::picture::{Cell, Picture, Rgb};
 use super::super::raster::{Marker, Raster};
-use super::ground::{band_colour, contrast};
+use super::band_colour;
+use super::ground::contrast;
 use super::path::Trail;
 use super::{Origin, Sheet};
 
@@ -47,7 +48,7 @@ impl Occupied {
 impl Sheet<'_> {
     pub(super) fn draw_isolines(&self, picture: &mut Picture, trail: &Trail) {
         let Some(field) = &self.lattice else { return };
-        let mut raster = Raster::new(self.area.width, self.area.height);
+        let mut raster = Raster::new(self.area.width, self.area.height, self.scene.marker);
         let mut level_of = vec![0; self.area.width * self.area.height];
         let mut lines: Vec<Vec<Polyline>> = Vec::new();
         let traced = isolines(field, self.levels.values());
@@ -64,7 +65,7 @@ impl Sheet<'_> {
             lines.push(placed);
         }
         // Among 7-bit shades a line would be one more shade: their edges are the lines.
-        let ascii = self.scene.marker == Marker::Ascii;
+        let ascii = self.scene.marker.is_ascii();
         if !(ascii && self.has_bands()) {
             self.draw_strokes(picture, &raster, &level_of);
         }
@@ -80,9 +81,10 @@ impl Sheet<'_> {
                 let Some(stroke) = self.scene.marker.stroke(raster.dots(column, row)) else {
                     continue;
                 };
-                let symbol = match self.scene.marker {
-                    Marker::Ascii => level_digit(level),
-                    Marker::Braille | Marker::Block => stroke,
+                let symbol = if self.scene.marker.is_ascii() {
+                    level_digit(level)
+                } else {
+                    stroke
                 };
                 let cell = Cell {
                     symbol,
@@ -99,7 +101,7 @@ impl Sheet<'_> {
         let dim = self.is_preliminary(origin);
         let behind = picture.cell_mut(self.area.left + column, self.area.top + row);
         let background = behind.and_then(|cell| cell.background);
-        let digits = self.scene.marker == Marker::Ascii;
+        let digits = self.scene.marker.is_ascii();
         match (self.scene.tints, background) {
             // Without colours only faintness tells lines from the path.
             (None, _) => Cell {
@@ -141,7 +143,7 @@ impl Sheet<'_> {
                 let cell = Cell {
                     symbol,
                     dim: false,
-                    bold: self.scene.tints.is_none() || self.scene.marker == Marker::Ascii,
+                    bold: self.scene.tints.is_none() || self.scene.marker.is_ascii(),
                     foreground: self.label_colour(ink, picture, column + offset, row),
                     ..ink
                 };
@@ -159,7 +161,9 @@ impl Sheet<'_> {
         row: usize,
     ) -> Option<Rgb> {
         let behind = picture.cell_mut(self.area.left + column, self.area.top + row)?;
+        let no_shades = (self.scene.tints).is_some_and(|tints| !tints.bands.has_shades());
         match behind.background {
+            Some(background) if no_shades => Some(contrast(background, 1.0)),
             Some(background) => ink.foreground.map(|ink| {
                 let end = if background.luma() < ink.luma() {
                     255
@@ -177,7 +181,9 @@ impl Sheet<'_> {
 fn stand_out(marker: Marker) -> f64 {
     match marker {
         Marker::Braille | Marker::Ascii => 0.32,
-        Marker::Block => 0.14,
+        Marker::Octant | Marker::Sextant => 0.2,
+        Marker::Quadrant => 0.14,
+        Marker::HalfBlock | Marker::Block => 0.11,
     }
 }
 

@@ -4,9 +4,9 @@ use crate::landscape::field::Origin;
 
 use super::super::levels::LABEL_WIDTH;
 use super::super::picture::{Cell, Picture};
-use super::super::raster::Marker;
 use super::Sheet;
-use super::ground::{Signs, band_colour};
+use super::band_colour;
+use super::ground::Signs;
 use super::isolines::level_digit;
 
 /// Columns of the legend: a blank, two of colour, a blank, a number.
@@ -93,9 +93,10 @@ impl Sheet<'_> {
         (0..self.levels.values().len())
             .rev()
             .map(|level| {
-                let symbol = match self.scene.marker {
-                    Marker::Ascii => level_digit(level),
-                    Marker::Braille | Marker::Block => '─',
+                let symbol = if self.scene.marker.is_ascii() {
+                    level_digit(level)
+                } else {
+                    '─'
                 };
                 let bands = self.levels.bands();
                 let colour = self.scene.tints.map(|tints| {

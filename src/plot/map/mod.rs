@@ -24,9 +24,10 @@ use crate::landscape::surface::Surface;
 use crate::landscape::survey::spread;
 
 pub use frame::has_axes;
+pub(crate) use ground::band_colour;
 
 use super::chart::{Chart, Course};
-use super::colormap::Colormap;
+use super::colormap::Bands;
 use super::levels::{Levels, Scale};
 use super::picture::{Cell, Picture, Rgb};
 use super::raster::Marker;
@@ -70,7 +71,9 @@ impl Layers {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tints {
     /// Of the bands.
-    pub colormap: Colormap,
+    pub bands: Bands,
+    /// Contour levels that its colours can tell apart.
+    pub levels: usize,
     /// What lies behind everything.
     pub ground: Rgb,
     /// Numbers and titles.
@@ -187,17 +190,22 @@ pub struct Extras<'a> {
     pub of: Option<&'a str>,
 }
 
-/// Levels of a coloured map, and of one that has ten shades of characters.
-const LEVELS: [usize; 2] = [12, 9];
+/// Levels of a map that has ten shades of characters, or lines alone, and of one with five shades.
+const LEVELS: [usize; 2] = [9, 4];
 /// Below this many cells lines only hide the bands.
 const ROOM_FOR_LINES: (usize, usize) = (36, 12);
 
 impl MapScene<'_> {
     /// The levels of these losses, as many as the characters can tell apart.
     pub(super) fn levels(&self, losses: impl IntoIterator<Item = f64>) -> Levels {
-        let [coloured, shaded] = LEVELS;
-        let colours = self.tints.is_some() && self.marker != Marker::Ascii;
-        Levels::of(self.scale, losses, if colours { coloured } else { shaded })
+        let [many, few] = LEVELS;
+        let count = match self.tints {
+            _ if self.marker.is_ascii() => many,
+            Some(tints) => tints.levels,
+            None if self.layers == Layers::Lines => many,
+            None => few,
+        };
+        Levels::of(self.scale, losses, count)
     }
 
     pub(super) fn text_ink(&self) -> Cell {
@@ -391,10 +399,15 @@ fn sample(scene: &MapScene<'_>, backdrop: &Backdrop<'_>, area: Area) -> Field {
 mod tests {
     use super::*;
     use crate::landscape::surface::Measure;
+    use crate::plot::colormap::Colormap;
     use proptest::prelude::*;
 
     const TINTS: Tints = Tints {
-        colormap: Colormap::Viridis,
+        bands: Bands::Gradient {
+            map: Colormap::Viridis,
+            recede: 0.28,
+        },
+        levels: 12,
         ground: Rgb(0, 0, 0),
         text: Rgb(200, 200, 200),
         faint: Rgb(100, 100, 100),
@@ -587,7 +600,7 @@ mod tests {
             ], 0..9),
             loss in prop_oneof![Just(f64::NAN), Just(f64::INFINITY), 0.0..1e300f64],
             layers in prop_oneof![Just(Layers::Both), Just(Layers::Bands), Just(Layers::Lines)],
-            marker in prop_oneof![Just(Marker::Braille), Just(Marker::Block), Just(Marker::Ascii)],
+            marker in prop::sample::select(&Marker::ALL[..]),
         ) {
             let surface = surface(|x, y| if x > y { loss } else { 1.0 + x * x });
             let scene = MapScene {
@@ -598,7 +611,7 @@ mod tests {
             };
             let picture = draw(&scene, width, height);
             prop_assert_eq!(picture.width(), width);
-            if marker == Marker::Ascii {
+            if marker.is_ascii() {
                 prop_assert!(picture.text().is_ascii());
             }
         }

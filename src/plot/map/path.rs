@@ -6,7 +6,7 @@ use super::super::raster::{Marker, Raster};
 use super::{MapScene, Sheet, Tints};
 
 /// How much of the path's colour its oldest part keeps.
-const OLDEST: f64 = 0.45;
+const OLDEST: f64 = 0.6;
 /// How much the part keeps that comes after the checkpoint that is looked at.
 const AFTER: f64 = 0.3;
 
@@ -32,12 +32,12 @@ pub(in crate::plot) struct Marks {
 impl Marks {
     pub(in crate::plot) fn of(marker: Marker) -> Self {
         let [start, checkpoint, current, selected, lowest] = match marker {
-            Marker::Braille | Marker::Block => ['○', '•', '●', '◆', '✕'],
             Marker::Ascii => ['S', 'o', 'O', '&', 'X'],
+            _ => ['○', '•', '●', '◆', '✕'],
         };
         let [doubtful, drop, first, other, last] = match marker {
-            Marker::Braille | Marker::Block => ['·', '▼', '□', '▪', '■'],
             Marker::Ascii => [',', 'v', 'r', 'x', 'R'],
+            _ => ['·', '▼', '□', '▪', '■'],
         };
         Self {
             start,
@@ -66,7 +66,7 @@ pub(super) struct Trail {
 impl Trail {
     pub(super) fn of(sheet: &Sheet<'_>) -> Self {
         let (width, height) = (sheet.area.width, sheet.area.height);
-        let mut raster = Raster::new(width, height);
+        let mut raster = Raster::new(width, height, sheet.scene.marker);
         let mut leads_to = vec![None; width * height];
         for (i, segment) in sheet.scene.path.windows(2).enumerate() {
             raster.line(
@@ -236,6 +236,13 @@ impl MapScene<'_> {
         let clear = 1.0 - 0.5 * self.doubt(checkpoint);
         [(kept, false), (AFTER, true)].map(|(share, after)| {
             let faded = |tints: Tints| {
+                if !tints.bands.has_shades() {
+                    return match (after, background) {
+                        (false, _) => tints.path,
+                        (true, Some(_)) => tints.ground,
+                        (true, None) => tints.faint,
+                    };
+                }
                 let ground = background.unwrap_or(tints.ground);
                 ground.towards(tints.path, share * clear)
             };

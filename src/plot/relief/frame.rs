@@ -126,7 +126,7 @@ impl Model<'_> {
         match (self.mesh.clipped, self.scene.marker) {
             (false, _) => top,
             (true, Marker::Ascii) => format!(">{top}"),
-            (true, Marker::Braille | Marker::Block) => format!("≥{top}"),
+            (true, _) => format!("≥{top}"),
         }
     }
 
@@ -172,8 +172,8 @@ impl Model<'_> {
         let [across, down] = self.camera.way(axis);
         let eighth = ((-down).atan2(across) / std::f64::consts::FRAC_PI_4).round() as i32;
         let arrows = match self.scene.marker {
-            Marker::Braille | Marker::Block => ['→', '↗', '↑', '↖', '←', '↙', '↓', '↘'],
             Marker::Ascii => ['>', '>', '^', '<', '<', '<', 'v', '>'],
+            _ => ['→', '↗', '↑', '↖', '←', '↙', '↓', '↘'],
         };
         arrows[eighth.rem_euclid(8) as usize]
     }

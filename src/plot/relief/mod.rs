@@ -22,8 +22,7 @@ mod tests;
 
 use super::chart::Chart;
 use super::levels::LABEL_WIDTH;
-use super::map::ground::band_colour;
-use super::map::{Area, Layers, MapScene};
+use super::map::{Area, Layers, MapScene, band_colour};
 use super::picture::{Cell, Picture};
 use super::raster::Marker;
 
@@ -114,9 +113,8 @@ impl<'a> Model<'a> {
     }
 
     fn has_faces(&self) -> bool {
-        self.scene.layers != Layers::Lines
-            && self.scene.tints.is_some()
-            && self.scene.marker != Marker::Ascii
+        let shades = self.scene.tints.is_some_and(|t| t.bands.has_shades());
+        shades && self.scene.layers != Layers::Lines && !self.scene.marker.is_ascii()
     }
 
     fn has_lines(&self) -> bool {
@@ -164,7 +162,7 @@ impl<'a> Model<'a> {
     }
 
     fn draw_lines(&self, picture: &mut Picture, trail: &Trail) {
-        let mut canvas = Canvas::new(picture.width(), picture.height());
+        let mut canvas = Canvas::new(picture.width(), picture.height(), self.scene.marker);
         self.trace_box(&mut canvas);
         if self.has_lines() {
             self.trace_mesh(&mut canvas, trail);
@@ -207,9 +205,11 @@ impl<'a> Model<'a> {
 /// Lines as far apart as these characters can still tell apart, on a ground of so many dots a side.
 fn density(marker: Marker, side: f64) -> Density {
     let space = match marker {
-        Marker::Braille => 8.0,
-        Marker::Block => 12.0,
-        Marker::Ascii => 16.0,
+        Marker::Braille | Marker::Octant => 8.0,
+        Marker::Sextant => 10.0,
+        Marker::Quadrant => 12.0,
+        Marker::HalfBlock | Marker::Ascii => 16.0,
+        Marker::Block => 24.0,
     };
     let spaces = (side / space).clamp(4.0, 32.0) as usize;
     let pieces = (side / spaces as f64 / PIECE).clamp(1.0, 8.0) as usize;

@@ -42,7 +42,7 @@ impl Trail {
     /// The trail of a model in a picture of so many cells.
     pub(super) fn of(model: &Model<'_>, width: usize, height: usize) -> Self {
         let mut trail = Self {
-            canvas: Canvas::new(width, height),
+            canvas: Canvas::new(width, height, model.scene.marker),
             width: 2 * width,
             near: vec![false; 8 * width * height],
         };

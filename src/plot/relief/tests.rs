@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use crate::landscape::surface::{Measure, Surface, log_loss};
 use crate::landscape::survey::spread;
 
-use super::super::colormap::Colormap;
+use super::super::colormap::{Bands, Colormap};
 use super::super::levels::{Levels, Scale};
 use super::super::map::{AxisTitle, Backdrop, Tints};
 use super::super::picture::Rgb;
@@ -18,7 +18,11 @@ use super::mesh::Heights;
 use super::*;
 
 const TINTS: Tints = Tints {
-    colormap: Colormap::Viridis,
+    bands: Bands::Gradient {
+        map: Colormap::Viridis,
+        recede: 0.28,
+    },
+    levels: 12,
     ground: Rgb(0, 0, 0),
     text: Rgb(200, 200, 200),
     faint: Rgb(100, 100, 100),
@@ -105,7 +109,7 @@ fn ridge(_: f64, y: f64) -> f64 {
 /// The dots of the mesh that are in sight, cell by cell.
 fn mesh_in_sight(scene: &MapScene<'_>, view: View, width: usize, height: usize) -> Canvas<Ink> {
     let model = Model::new(scene, view, width, height);
-    let mut canvas = Canvas::new(width, height);
+    let mut canvas = Canvas::new(width, height, Marker::Braille);
     model.trace_mesh(&mut canvas, &Trail::of(&model, width, height));
     canvas
 }
@@ -382,7 +386,7 @@ proptest! {
         ], 0..9),
         loss in prop_oneof![Just(f64::NAN), Just(f64::INFINITY), 0.0..1e300f64],
         layers in prop_oneof![Just(Layers::Both), Just(Layers::Bands), Just(Layers::Lines)],
-        marker in prop_oneof![Just(Marker::Braille), Just(Marker::Block), Just(Marker::Ascii)],
+        marker in prop::sample::select(&Marker::ALL[..]),
     ) {
         let surface = surface(|x, y| if x > y { loss } else { 1.0 + x * x });
         let scene = MapScene {
@@ -393,7 +397,7 @@ proptest! {
         };
         let picture = draw(&scene, View { turn, tilt }, width, height);
         prop_assert_eq!(picture.width(), width);
-        if marker == Marker::Ascii {
+        if marker.is_ascii() {
             prop_assert!(picture.text().is_ascii());
         }
     }

@@ -5,7 +5,6 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Paragraph, Widget};
 
-use crate::plot::raster::Marker;
 use crate::plot::title;
 
 use super::super::action::Action;
@@ -96,7 +95,7 @@ fn scroll_title(app: &App) -> String {
 }
 
 /// The rows of a column, each with its lines: words that have no room beside their keys stand below the others.
-fn rows<'a>(sections: &[Section], width: u16, theme: Theme) -> Vec<Vec<Line<'a>>> {
+fn rows<'a>(sections: &[Section], width: u16, theme: &Theme) -> Vec<Vec<Line<'a>>> {
     let room = usize::from(width).saturating_sub(KEYS + 2);
     let row = |(keys, help): &(String, &'static str)| {
         let words = title::lines(help, " ", room, usize::MAX).into_iter();
@@ -131,7 +130,7 @@ fn sections(app: &App) -> Vec<Section> {
             rows: rows.filter(|(keys, _)| !keys.is_empty()).collect(),
         }
     };
-    let ascii = app.look().marker == Marker::Ascii;
+    let ascii = app.look().marker.is_ascii();
     let signs = SIGNS.map(|[signs, plain, meaning]| {
         let signs = if ascii { plain } else { signs };
         (signs.to_owned(), meaning)

@@ -25,7 +25,13 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let reading = cursor::line(app, area.width.saturating_sub(4));
     if reading.is_none() && app.snapshot().map.is_some() {
         let look = app.look();
-        let caption = [look.layers.name(), look.scale.name(), look.marker.name()].join(" · ");
+        let names = [
+            look.layers.name(),
+            look.scale.name(),
+            look.marker.name(),
+            app.theme().name(),
+        ];
+        let caption = names.join(" · ");
         let caption = Line::styled(format!(" {caption} "), app.theme().faint());
         frame = frame.title_bottom(caption.right_aligned());
     }

@@ -201,6 +201,7 @@ fn render_cosines(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffe
     let drawn = matrix::draw(
         &growth.cosines,
         tints,
+        app.look().marker,
         picture.width.into(),
         picture.height.into(),
     );

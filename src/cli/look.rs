@@ -1,0 +1,236 @@
+//! How the screen looks: colours, theme and characters, as they are asked for or as the terminal lets them be.
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use crossterm::event::KeyEvent;
+use directories::ProjectDirs;
+
+use crate::plot::raster::Marker;
+use crate::tui::app::{App, Look};
+use crate::tui::color::Depth;
+use crate::tui::themes::Themes;
+use crate::tui::{detect, ground};
+
+use super::output::Usage;
+
+/// Colours, theme and characters of the screen.
+#[derive(Clone, Debug, Args)]
+pub(super) struct LookOptions {
+    /// Colours that the terminal is sent; `auto`: as NO_COLOR, COLORTERM and TERM tell
+    #[arg(long, value_enum, default_value = "auto", value_name = "DEPTH")]
+    color: ColorOption,
+    /// Theme: dark, light, gruvbox, nord, catppuccin, colorblind, high-contrast, mono, or one of your own;
+    /// else dark or light, as the terminal is
+    #[arg(long, value_name = "NAME")]
+    theme: Option<String>,
+    /// Characters that pictures are made of; `auto`: braille, or ascii where the terminal has no other
+    #[arg(long, value_enum, default_value = "auto")]
+    marker: MarkerOption,
+    /// 7-bit characters alone: `--marker ascii`
+    #[arg(long, conflicts_with = "marker")]
+    ascii: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ColorOption {
+    Auto,
+    Truecolor,
+    #[value(name = "256")]
+    TwoFiftySix,
+    #[value(name = "16")]
+    Sixteen,
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum MarkerOption {
+    Auto,
+    Braille,
+    Octant,
+    Sextant,
+    Quadrant,
+    #[value(name = "halfblock")]
+    HalfBlock,
+    Block,
+    Ascii,
+}
+
+/// What was asked for or found, with the reasons.
+pub(super) struct Chosen {
+    /// How the screen begins.
+    pub(super) look: Look,
+    /// Why it has so many colours.
+    pub(super) depth: String,
+    /// Why it is drawn with these characters.
+    pub(super) marker: String,
+    /// Why it has this theme.
+    pub(super) theme: String,
+    /// A sentence about each theme file that cannot be used.
+    pub(super) wrong: Vec<String>,
+    /// Keys that came while the terminal was asked.
+    pub(super) typed: Vec<KeyEvent>,
+}
+
+impl Chosen {
+    /// A screen that looks so, and the keys that it is still to be given.
+    pub(super) fn app(self) -> (App, Vec<KeyEvent>) {
+        let mut app = App::new(self.look);
+        app.warn(self.wrong);
+        (app, self.typed)
+    }
+}
+
+impl LookOptions {
+    /// Asks the environment, and the terminal where there is one, for what is not given.
+    ///
+    /// # Errors
+    /// There is no theme of this name.
+    pub(super) fn choose(&self) -> anyhow::Result<Chosen> {
+        let (depth, depth_reason) = self.depth();
+        let (marker, marker_reason) = self.marker();
+        let mut themes = Themes::built_in(depth);
+        let folder = themes_folder();
+        let wrong = folder
+            .as_ref()
+            .map_or(Vec::new(), |folder| themes.add_folder(folder));
+        let (theme, typed) = match &self.theme {
+            Some(name) if themes.select(name) => ("asked for".to_owned(), Vec::new()),
+            Some(name) if !wrong.iter().any(|file| is_about(file, name)) => {
+                return Err(unknown(name, &themes, folder).into());
+            }
+            _ => by_ground(&mut themes),
+        };
+        Ok(Chosen {
+            look: Look {
+                marker,
+                themes,
+                ..Look::default()
+            },
+            depth: depth_reason,
+            marker: marker_reason,
+            theme,
+            wrong,
+            typed,
+        })
+    }
+
+    fn depth(&self) -> (Depth, String) {
+        let depth = match self.color {
+            ColorOption::Auto => return detect::depth(variable),
+            ColorOption::Truecolor => Depth::TrueColor,
+            ColorOption::TwoFiftySix => Depth::TwoFiftySix,
+            ColorOption::Sixteen => Depth::Sixteen,
+            ColorOption::Never => Depth::Mono,
+        };
+        (depth, "asked for".into())
+    }
+
+    fn marker(&self) -> (Marker, String) {
+        let marker = match self.marker {
+            _ if self.ascii => Marker::Ascii,
+            MarkerOption::Auto => return detect::marker(variable),
+            MarkerOption::Braille => Marker::Braille,
+            MarkerOption::Octant => Marker::Octant,
+            MarkerOption::Sextant => Marker::Sextant,
+            MarkerOption::Quadrant => Marker::Quadrant,
+            MarkerOption::HalfBlock => Marker::HalfBlock,
+            MarkerOption::Block => Marker::Block,
+            MarkerOption::Ascii => Marker::Ascii,
+        };
+        (marker, "asked for".into())
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    let value = std::env::var_os(name)?.to_string_lossy().into_owned();
+    Some(value).filter(|value| !value.is_empty())
+}
+
+/// Where the user's own themes are.
+fn themes_folder() -> Option<PathBuf> {
+    let folders = ProjectDirs::from("", "", "isoloss")?;
+    Some(folders.config_dir().join("themes"))
+}
+
+/// Whether a sentence is about the file of a theme.
+fn is_about(sentence: &str, theme: &str) -> bool {
+    let file = format!("{theme}.toml: ");
+    let names = sentence.match_indices(&file);
+    names
+        .into_iter()
+        .any(|(at, _)| sentence[..at].ends_with(std::path::is_separator))
+}
+
+fn unknown(name: &str, themes: &Themes, folder: Option<PathBuf>) -> Usage {
+    let known: Vec<&str> = themes.names().collect();
+    let own = folder.map_or(String::new(), |folder| {
+        format!(", or a file {name}.toml in {}", folder.display())
+    });
+    Usage(format!(
+        "--theme {name}: expected one of {}{own}",
+        known.join(", ")
+    ))
+}
+
+/// How long a terminal may take to answer; over ssh it is farther away.
+const PATIENCE: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
+
+/// Turns to the light theme where the terminal's ground is light, and to the dark one elsewhere. Returns
+/// why, and the keys that came while the terminal was asked.
+fn by_ground(themes: &mut Themes) -> (String, Vec<KeyEvent>) {
+    if themes.depth() == Depth::Mono {
+        return ("there are no colours".into(), Vec::new());
+    }
+    let answer = ask();
+    let (light, reason) = match (answer.ground, variable("COLORFGBG")) {
+        (Some(ground), _) => (
+            ground.luma() > 0.5,
+            format!("the terminal's ground is {ground}"),
+        ),
+        (None, Some(colours)) => (is_light(&colours), format!("COLORFGBG is {colours}")),
+        (None, None) => (false, "the terminal does not tell its ground".into()),
+    };
+    themes.select(if light { "light" } else { "dark" });
+    (reason, answer.typed)
+}
+
+/// The terminal's ground, where there is a terminal to be asked.
+fn ask() -> ground::Answer {
+    let consoles = ["linux", "dumb"];
+    let is_console = variable("TERM").is_none_or(|term| consoles.contains(&term.as_str()));
+    if is_console || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        return ground::Answer::default();
+    }
+    let far = variable("SSH_CONNECTION").is_some();
+    // A terminal that cannot be asked has not told its ground.
+    ground::ask(PATIENCE[usize::from(far)]).unwrap_or_default()
+}
+
+/// By the convention of rxvt: numbers of ink and ground, of the sixteen colours.
+fn is_light(colours: &str) -> bool {
+    let ground = colours.rsplit(';').next();
+    ground.is_some_and(|ground| ["7", "9", "10", "11", "12", "13", "14", "15"].contains(&ground))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ground_of_colorfgbg_is_its_last_number() {
+        let light = ["0;15", "0;default;7", "15"].map(is_light);
+        assert_eq!(light, [true; 3]);
+        let dark = ["15;0", "7;8", "0;default", ""].map(is_light);
+        assert_eq!(dark, [false; 4]);
+    }
+
+    #[test]
+    fn a_sentence_is_about_the_file_it_begins_with() {
+        let sentence = "/home/me/.config/isoloss/themes/sea.toml: ground: expected #rrggbb";
+        assert!(is_about(sentence, "sea"));
+        assert!(!is_about(sentence, "a") && !is_about(sentence, "deepsea"));
+    }
+}

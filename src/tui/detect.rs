@@ -1,0 +1,154 @@
+//! What the environment tells of the terminal: how many colours it shows, and which characters.
+
+use crate::plot::raster::Marker;
+use crate::report::map::{is_unicode, language};
+
+use super::color::Depth;
+
+/// Terminals that show 24 bits and say so in TERM alone, which is what is left of them over ssh.
+const TRUE_COLOUR: [&str; 6] = [
+    "alacritty",
+    "foot",
+    "wezterm",
+    "xterm-ghostty",
+    "xterm-kitty",
+    "contour",
+];
+/// Terminals without colours.
+const MONO: [&str; 6] = ["dumb", "vt52", "vt100", "vt102", "vt220", "vt320"];
+
+/// The depth that these variables ask for, and which of them. `variable` gives none for one that is not set
+/// or empty.
+pub fn depth(variable: impl Fn(&str) -> Option<String>) -> (Depth, String) {
+    if variable("NO_COLOR").is_some() {
+        return (Depth::Mono, "NO_COLOR is set".into());
+    }
+    let Some(term) = variable("TERM") else {
+        return (Depth::Sixteen, "TERM is not set".into());
+    };
+    let by_term = depth_of(&term);
+    let told = |depth| (depth, format!("TERM is {term}"));
+    if by_term == Depth::Mono {
+        return told(Depth::Mono);
+    }
+    // Both hand on what they were told of the terminal around them, which they do not ask.
+    if variable("STY").is_some() && variable("TMUX").is_none() {
+        let depth = by_term.min(Depth::TwoFiftySix);
+        return (depth, format!("GNU screen, TERM is {term}"));
+    }
+    if variable("TERM_PROGRAM").is_some_and(|program| program == "Apple_Terminal") {
+        return (Depth::TwoFiftySix, "TERM_PROGRAM is Apple_Terminal".into());
+    }
+    match variable("COLORTERM") {
+        Some(told) if ["truecolor", "24bit"].contains(&told.as_str()) => {
+            (Depth::TrueColor, format!("COLORTERM is {told}"))
+        }
+        _ => told(by_term),
+    }
+}
+
+fn depth_of(term: &str) -> Depth {
+    let family = term.split('-').next().unwrap_or(term);
+    if MONO.contains(&family) {
+        Depth::Mono
+    } else if term.ends_with("-direct") || TRUE_COLOUR.iter().any(|name| term.starts_with(name)) {
+        Depth::TrueColor
+    } else if term.contains("256color") || ["xterm", "tmux"].contains(&term) {
+        Depth::TwoFiftySix
+    } else {
+        Depth::Sixteen
+    }
+}
+
+/// The marker that these variables let be drawn, and which of them.
+pub fn marker(variable: impl Fn(&str) -> Option<String>) -> (Marker, String) {
+    // The console's fonts have 256 or 512 glyphs; few hold the signs of the map.
+    let bare = variable("TERM").filter(|term| term == "linux" || depth_of(term) == Depth::Mono);
+    if let Some(term) = bare {
+        return (Marker::Ascii, format!("TERM is {term}"));
+    }
+    match language(&variable) {
+        Some((name, value)) if !is_unicode(&value) => {
+            (Marker::Ascii, format!("{name} is {value}, without UTF-8"))
+        }
+        Some((name, value)) => (Marker::Braille, format!("{name} is {value}")),
+        None => (Marker::Braille, "no language is set".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn variables(set: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> {
+        move |name| {
+            let found = set.iter().find(|(known, _)| *known == name);
+            found
+                .map(|(_, value)| (*value).to_owned())
+                .filter(|value| !value.is_empty())
+        }
+    }
+
+    #[rstest]
+    #[case("xterm-256color", "", Depth::TwoFiftySix)]
+    #[case("xterm-256color", "truecolor", Depth::TrueColor)]
+    #[case("xterm-256color", "24bit", Depth::TrueColor)]
+    #[case("xterm-256color", "yes", Depth::TwoFiftySix)]
+    #[case("xterm-direct", "", Depth::TrueColor)]
+    #[case("xterm-kitty", "", Depth::TrueColor)]
+    #[case("xterm", "", Depth::TwoFiftySix)]
+    #[case("tmux-256color", "", Depth::TwoFiftySix)]
+    #[case("tmux-256color", "truecolor", Depth::TrueColor)]
+    #[case("screen-256color", "", Depth::TwoFiftySix)]
+    #[case("screen", "", Depth::Sixteen)]
+    #[case("rxvt", "", Depth::Sixteen)]
+    #[case("linux", "", Depth::Sixteen)]
+    #[case("linux", "truecolor", Depth::TrueColor)]
+    #[case("dumb", "", Depth::Mono)]
+    #[case("dumb", "truecolor", Depth::Mono)]
+    #[case("vt220-8bit", "", Depth::Mono)]
+    #[case("", "", Depth::Sixteen)]
+    fn depths_of_terminals(#[case] term: &str, #[case] colorterm: &str, #[case] expected: Depth) {
+        for (no_color, expected) in [("", expected), ("1", Depth::Mono)] {
+            let set = [
+                ("TERM", term),
+                ("COLORTERM", colorterm),
+                ("NO_COLOR", no_color),
+            ];
+            let (found, why) = depth(variables(&set));
+            assert_eq!(found, expected, "{set:?}: {why}");
+            assert!(!why.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_hands_on_more_than_it_shows_is_not_believed() {
+        let truecolor = ("COLORTERM", "truecolor");
+        let apple = [
+            ("TERM", "xterm-256color"),
+            truecolor,
+            ("TERM_PROGRAM", "Apple_Terminal"),
+        ];
+        assert_eq!(depth(variables(&apple)).0, Depth::TwoFiftySix);
+        let screen = [("TERM", "screen.xterm-256color"), truecolor, ("STY", "1.x")];
+        assert_eq!(depth(variables(&screen)).0, Depth::TwoFiftySix);
+        // tmux itself brings 24 bits down to what the terminal around it shows.
+        let tmux = [("TERM", "screen"), truecolor, ("TMUX", "/tmp/tmux,1,0")];
+        assert_eq!(depth(variables(&tmux)).0, Depth::TrueColor);
+    }
+
+    #[rstest]
+    #[case(&[("LANG", "en_GB.UTF-8")], Marker::Braille)]
+    #[case(&[("LANG", "C.utf8")], Marker::Braille)]
+    #[case(&[], Marker::Braille)]
+    #[case(&[("LANG", "C")], Marker::Ascii)]
+    #[case(&[("LANG", "en_GB.UTF-8"), ("LC_ALL", "POSIX")], Marker::Ascii)]
+    #[case(&[("LC_CTYPE", "de_DE.ISO-8859-1"), ("LANG", "en_GB.UTF-8")], Marker::Ascii)]
+    #[case(&[("LC_ALL", ""), ("LANG", "en_GB.UTF-8")], Marker::Braille)]
+    #[case(&[("TERM", "linux"), ("LANG", "en_GB.UTF-8")], Marker::Ascii)]
+    #[case(&[("TERM", "dumb"), ("LANG", "en_GB.UTF-8")], Marker::Ascii)]
+    fn markers_of_languages(#[case] set: &[(&str, &str)], #[case] expected: Marker) {
+        assert_eq!(marker(variables(set)).0, expected);
+    }
+}
