@@ -62,6 +62,7 @@ pub struct Screen {
     terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
     quantizer: Quantizer,
     wishes: Wishes,
+    quantizer: Quantizer,
 }
 
 impl Screen {
@@ -81,6 +82,7 @@ impl Screen {
                 terminal: ManuallyDrop::new(terminal),
                 quantizer: Quantizer::default(),
                 wishes,
+                quantizer: Quantizer::default(),
             }),
             Err(error) => {
                 restore();

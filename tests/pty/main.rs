@@ -10,6 +10,7 @@
 
 mod ending;
 mod faults;
+mod look;
 #[path = "../program/mod.rs"]
 mod program;
 mod screen;

@@ -23,6 +23,8 @@ pub(crate) struct Terminal {
     screen: Arc<Mutex<vt100::Parser>>,
     /// Bytes that were written to it so far.
     written: Arc<AtomicUsize>,
+    /// The bytes themselves.
+    bytes: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
     stalled: Arc<AtomicBool>,
 }
@@ -67,6 +69,8 @@ impl Terminal {
         let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, cols, 0)));
         let written = Arc::new(AtomicUsize::new(0));
         let stalled = Arc::new(AtomicBool::new(false));
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&bytes);
         let shared = (
             Arc::clone(&screen),
             Arc::clone(&written),
@@ -77,6 +81,7 @@ impl Terminal {
             let mut bytes = [0; 4096];
             while let Ok(count @ 1..) = output.read(&mut bytes) {
                 screen.lock().unwrap().process(&bytes[..count]);
+                all.lock().unwrap().extend_from_slice(&bytes[..count]);
                 written.fetch_add(count, Ordering::SeqCst);
                 if stalled.load(Ordering::SeqCst) {
                     return;
@@ -90,6 +95,7 @@ impl Terminal {
             keys: Some(keys),
             screen,
             written,
+            bytes,
             reader: Some(reader),
             stalled,
         }
@@ -151,6 +157,21 @@ impl Terminal {
     /// Bytes that were written so far.
     pub(crate) fn written(&self) -> usize {
         self.written.load(Ordering::SeqCst)
+    }
+
+    /// How often this was written so far.
+    pub(crate) fn sent(&self, wanted: &str) -> usize {
+        let bytes = self.bytes.lock().unwrap();
+        String::from_utf8_lossy(&bytes).matches(wanted).count()
+    }
+
+    /// Whether the character in a cell is heavy.
+    pub(crate) fn is_bold(&self, row: u16, column: u16) -> bool {
+        let parser = self.screen.lock().unwrap();
+        parser
+            .screen()
+            .cell(row, column)
+            .is_some_and(vt100::Cell::bold)
     }
 
     pub(crate) fn press(&mut self, keys: &str) {
