@@ -61,7 +61,6 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 impl Demo {
     pub(super) fn run(&self, keymap: Keymap) -> anyhow::Result<()> {
-        let chosen = self.look.choose()?;
         let folder =
             TempDir::with_prefix("isoloss-demo-").context("the demo's folder cannot be made")?;
         let training = Training::start(&folder, self)?;

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use crossterm::event::KeyEvent;
 
 use crate::report::lines;
 use crate::session::snapshot::Snapshot;

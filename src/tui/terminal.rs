@@ -62,7 +62,6 @@ pub struct Screen {
     terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
     quantizer: Quantizer,
     wishes: Wishes,
-    quantizer: Quantizer,
 }
 
 impl Screen {
@@ -82,7 +81,6 @@ impl Screen {
                 terminal: ManuallyDrop::new(terminal),
                 quantizer: Quantizer::default(),
                 wishes,
-                quantizer: Quantizer::default(),
             }),
             Err(error) => {
                 restore();
