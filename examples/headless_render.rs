@@ -12,12 +12,9 @@ use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent};
 use isoloss::tui::app::{App, Look};
-use isoloss::tui::render::render;
+use isoloss::tui::still::still;
 use isoloss::tui::theme::ThemeName;
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
-use ratatui::buffer::Buffer;
-use ratatui::style::{Color, Modifier};
+use ratatui::layout::Size;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = args().skip(1);
@@ -36,34 +33,6 @@ fn main() -> Result<(), Box<dyn Error>> {
             app.update(action);
         }
     }
-    let mut terminal = Terminal::new(TestBackend::new(width, height))?;
-    terminal.draw(|frame| render(&app, frame))?;
-    print!("{}", ansi(terminal.backend().buffer()));
+    print!("{}", still(&app, Size::new(width, height)).ansi());
     Ok(())
-}
-
-/// The buffer as text with ANSI escapes.
-fn ansi(buffer: &Buffer) -> String {
-    let colour = |colour: Color, layer: u8| match colour {
-        Color::Rgb(r, g, b) => format!(";{layer};2;{r};{g};{b}"),
-        _ => String::new(),
-    };
-    let mut text = String::new();
-    for row in buffer.content.chunks(buffer.area.width.into()) {
-        for cell in row {
-            let attributes = [
-                (Modifier::BOLD, ";1"),
-                (Modifier::DIM, ";2"),
-                (Modifier::REVERSED, ";7"),
-            ];
-            let set = attributes
-                .iter()
-                .filter(|(m, _)| cell.modifier.contains(*m));
-            let codes: String = set.map(|(_, code)| *code).collect();
-            let (ink, ground) = (colour(cell.fg, 38), colour(cell.bg, 48));
-            text.extend(["\x1b[0", &codes, &ink, &ground, "m", cell.symbol()]);
-        }
-        text += "\x1b[0m\n";
-    }
-    text
 }

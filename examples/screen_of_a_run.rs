@@ -14,10 +14,9 @@ use isoloss::landscape::surveyor::Setup;
 use isoloss::session::snapshot::Snapshot;
 use isoloss::session::{Options, Session};
 use isoloss::tui::app::{App, Look};
-use isoloss::tui::render::render;
+use isoloss::tui::still::still;
 use isoloss::weights::recipe::BatchNorm;
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
+use ratatui::layout::Size;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let [run, data, width, height] = &args().skip(1).collect::<Vec<_>>()[..] else {
@@ -26,13 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let snapshot = surveyed(run.into(), data.into())?;
     let mut app = App::new(Look::default());
     app.receive(snapshot);
-    let mut terminal = Terminal::new(TestBackend::new(width.parse()?, height.parse()?))?;
-    terminal.draw(|frame| render(&app, frame))?;
-    let buffer = terminal.backend().buffer();
-    for row in buffer.content.chunks(buffer.area.width.into()) {
-        let line: String = row.iter().map(ratatui::buffer::Cell::symbol).collect();
-        println!("{}", line.trim_end());
-    }
+    let size = Size::new(width.parse()?, height.parse()?);
+    print!("{}", still(&app, size).text());
     Ok(())
 }
 

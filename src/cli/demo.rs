@@ -8,9 +8,6 @@ use std::sync::Mutex;
 use anyhow::Context;
 use clap::Args;
 use tempfile::TempDir;
-use tokio::signal::ctrl_c;
-#[cfg(unix)]
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::data::{self, Count, Order, Request};
 use crate::demo::{DemoOptions, train};
@@ -25,9 +22,10 @@ use crate::tui::invocation::Invocation;
 use crate::tui::keymap::Keymap;
 use crate::weights::recipe::BatchNorm;
 
+use super::ending::{Ended, asked_to_end};
 use super::options::ScreenOptions;
 use super::startup;
-use super::watch::{Ended, look, print_lines, show};
+use super::watch::{look, print_lines, show_session};
 
 /// Samples that the map is measured on: enough for a smooth surface, few enough that it stands while
 /// the next checkpoint is still being trained.
@@ -86,14 +84,15 @@ impl Demo {
         let session = Session::start(options)?;
         if !self.headless && io::stdout().is_terminal() {
             let app = App::new(look()).with_keys(keymap).of(invocation);
-            return show(app, &session, &[], self.screen);
+            return show_session(app, &session, &[], self.screen);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let last = runtime.block_on(async {
             tokio::select! {
-                last = print_lines(session, |snapshot| training.is_over(snapshot)) => last.map_err(anyhow::Error::from),
+                last = print_lines(&session, |snapshot| training.is_over(snapshot)) => last.map_err(anyhow::Error::from),
+                // The demo's folder must not outlive the demo.
                 number = asked_to_end() => Err(Ended(number).into()),
             }
         })?;
@@ -101,20 +100,6 @@ impl Demo {
         print!("{}", summary::text(&last));
         Ok(())
     }
-}
-
-/// Waits for a signal that asks to end, so that the demo's folder does not outlive the demo; its number.
-async fn asked_to_end() -> i32 {
-    const SIGINT: i32 = 2;
-    #[cfg(unix)]
-    if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-        return tokio::select! {
-            _ = terminate.recv() => SignalKind::terminate().as_raw_value(),
-            _ = ctrl_c() => SIGINT,
-        };
-    }
-    let _ = ctrl_c().await;
-    SIGINT
 }
 
 /// The child process that trains. It ends with this process, whatever ends it: its input closes.

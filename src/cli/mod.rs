@@ -6,14 +6,19 @@ mod completions;
 mod config;
 mod demo;
 mod doctor;
+mod ending;
+mod headless;
 mod hessian;
 mod inspect;
+mod keep;
 mod line;
 mod measure;
 mod notice;
 mod options;
 mod output;
 mod progress;
+mod record;
+mod replay;
 mod scene;
 mod sharpness;
 mod startup;
@@ -50,6 +55,8 @@ struct Cli {
 enum Command {
     /// Watch a run: the screen; when stdout is no terminal, one plain line per event
     Watch(watch::Watch),
+    /// Show a session that `watch --record` has recorded; no run folder, data or device is needed
+    Replay(replay::Replay),
     /// Train a small real network on the embedded digits in a child process and watch it
     Demo(demo::Demo),
     /// PCA of the checkpoints: coordinates, explained variance and its null, residuals, norms
@@ -131,6 +138,7 @@ impl Command {
     fn run(self, keymap: Keymap) -> anyhow::Result<()> {
         match self {
             Command::Watch(command) => command.run(keymap),
+            Command::Replay(command) => command.run(keymap),
             Command::Demo(command) => command.run(keymap),
             Command::Config(command) => command.run(),
             Command::DemoTrain(command) => command.run(),
@@ -151,7 +159,7 @@ impl Command {
 
 /// Says what went wrong, and returns the exit code.
 fn failure(error: &anyhow::Error) -> u8 {
-    if let Some(ended) = error.downcast_ref::<watch::Ended>() {
+    if let Some(ended) = error.downcast_ref::<ending::Ended>() {
         return ended.code();
     }
     // Where nobody reads the sentence, the exit code still tells.

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::report;
+use crate::run::inside::is_inside;
 
 /// Wrong usage that the parser cannot see: exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -45,15 +46,11 @@ impl OutputOptions {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
         };
-        let folder = fs::canonicalize(folder)
+        fs::canonicalize(folder)
             .with_context(|| format!("{}: no such folder", folder.display()))?;
-        let inside = fs::canonicalize(run).is_ok_and(|run| run.is_dir() && folder.starts_with(run));
-        if inside {
-            return Err(Usage(format!(
-                "--out {}: is inside the run, where isoloss writes nothing",
-                out.display()
-            ))
-            .into());
+        // A run may be a checkpoint, beside which there is room.
+        if run.is_dir() {
+            refuse_inside("--out", out, run)?;
         }
         Ok(())
     }
@@ -80,6 +77,17 @@ impl OutputOptions {
         }
         to_stdout(result.as_bytes())
     }
+}
+
+/// Refuses a file or folder, given by an option, inside a run: that is only ever read.
+pub(super) fn refuse_inside(option: &str, path: &Path, run: &Path) -> Result<(), Usage> {
+    if is_inside(path, run) {
+        let path = path.display();
+        return Err(Usage(format!(
+            "{option} {path}: is inside the run, where isoloss writes nothing"
+        )));
+    }
+    Ok(())
 }
 
 /// Writes a whole result.

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use tokio::sync::watch;
 
 use crate::report::{lines, summary};
-use crate::session::snapshot::Snapshot;
+use crate::session::snapshot::{Command, Snapshot};
 use crate::session::{Options, Session};
 use crate::tui::app::{App, Look};
 use crate::tui::invocation::Invocation;
@@ -17,22 +18,12 @@ use crate::tui::terminal::Wishes;
 use crate::tui::theme::ThemeName;
 use crate::weights::recipe::BatchNorm;
 
+use super::ending::{Ended, asked_to_end};
+use super::headless::HeadlessOptions;
 use super::notice;
 use super::options::{FidelityOption, KeyOption, MeasureOptions, ScreenOptions};
+use super::record::{RecordOption, Recording, Target};
 use super::startup;
-
-/// A signal asked the process to end: nothing is said, and the exit code is that of a process which
-/// the signal ended.
-#[derive(Debug, thiserror::Error)]
-#[error("ended by signal {0}")]
-pub(super) struct Ended(pub(super) i32);
-
-impl Ended {
-    /// As shells report it.
-    pub(super) fn code(&self) -> u8 {
-        128_u8.saturating_add(self.0.try_into().unwrap_or(0))
-    }
-}
 
 #[derive(Debug, Args)]
 pub(super) struct Watch {
@@ -52,11 +43,21 @@ pub(super) struct Watch {
     fidelity: FidelityOption,
     #[command(flatten)]
     screen: ScreenOptions,
+    #[command(flatten)]
+    headless: HeadlessOptions,
+    #[command(flatten)]
+    record: RecordOption,
 }
 
 impl Watch {
     pub(super) fn run(self, keymap: Keymap) -> anyhow::Result<()> {
         let setup = self.measure.setup()?;
+        for run in std::iter::once(&self.run).chain(&self.others) {
+            self.headless.check(run)?;
+            self.record.check(run)?;
+        }
+        let keeper = self.headless.keeper(&self.run)?;
+        let target = self.record.open()?;
         startup::be_nice();
         let options = |run| Options {
             run,
@@ -68,31 +69,49 @@ impl Watch {
         let start = |run| Session::start(options(run));
         let invocation = Invocation::of(&options(self.run.clone()), &self.others);
         let session = start(self.run)?;
-        if io::stdout().is_terminal() {
-            let others = self
-                .others
-                .into_iter()
-                .map(start)
-                .collect::<io::Result<Vec<_>>>()?;
+        let record = |target: Target| target.start(session.snapshots.clone());
+        let recording = target.map(record).transpose()?;
+        let shown = if let Some(keeper) = keeper {
+            let snapshots = session.snapshots.clone();
+            runtime()?.block_on(self.headless.keep(keeper, snapshots));
+            Ok(())
+        } else if io::stdout().is_terminal() && !self.headless.headless {
+            let others = self.others.into_iter().map(start);
+            let others = others.collect::<io::Result<Vec<_>>>()?;
             let app = App::new(look()).with_keys(keymap).of(invocation);
-            return show(app, &session, &others, self.screen);
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        runtime.block_on(print_lines(session, |_| false))?;
-        Ok(())
+            show_session(app, &session, &others, self.screen)
+        } else {
+            runtime()?.block_on(print_until_asked(&session, recording.is_some()))
+        };
+        // However the screen or the pipe ended, what was recorded is whole.
+        recording.map_or(Ok(()), Recording::finish)?;
+        shown
     }
+}
+
+/// One line an event. Where there is something to finish, a signal ends it in order.
+async fn print_until_asked(session: &Session, finish: bool) -> anyhow::Result<()> {
+    tokio::select! {
+        printed = print_lines(session, |_| false) => Ok(printed.map(drop)?),
+        number = asked_to_end(), if finish => Err(Ended(number).into()),
+    }
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
 }
 
 /// Prints one line an event until the session or the reader of the lines is gone, or `over` says so.
 pub(super) async fn print_lines(
-    mut session: Session,
+    session: &Session,
     over: impl Fn(&Snapshot) -> bool,
 ) -> io::Result<Arc<Snapshot>> {
+    let mut snapshots = session.snapshots.clone();
     let mut before = Arc::new(Snapshot::default());
     loop {
-        let after = session.snapshots.borrow_and_update().clone();
+        let after = snapshots.borrow_and_update().clone();
         let mut stdout = io::stdout().lock();
         for line in lines::changes(&before, &after) {
             writeln!(stdout, "{line}")?;
@@ -103,32 +122,39 @@ pub(super) async fn print_lines(
             return Ok(after);
         }
         before = after;
-        if session.snapshots.changed().await.is_err() {
+        if snapshots.changed().await.is_err() {
             return Ok(before);
         }
     }
 }
 
-/// The screen, until the user quits; then what was found, on the normal screen.
-pub(super) fn show(
+/// The screen of a session beside others.
+pub(super) fn show_session(
     app: App,
     session: &Session,
     others: &[Session],
     screen: ScreenOptions,
 ) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let snapshots = session.snapshots.clone();
     let rivals = others.iter().map(|other| other.snapshots.clone()).collect();
     let command = |command| session.command(command);
+    show(app, session.snapshots.clone(), rivals, screen, command)
+}
+
+/// The screen, until the user quits; then what was found, on the normal screen.
+pub(super) fn show(
+    app: App,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    rivals: Vec<watch::Receiver<Arc<Snapshot>>>,
+    screen: ScreenOptions,
+    command: impl Fn(Command),
+) -> anyhow::Result<()> {
     let mut log = startup::open_log();
     let wishes = Wishes {
         mouse: screen.mouse,
         log: log.as_ref().and_then(|log| log.try_clone().ok()),
     };
     let shown = run(app, snapshots, rivals, screen.apart(), wishes, command);
-    let shown = runtime.block_on(shown);
+    let shown = runtime()?.block_on(shown);
     if let (Some(log), Some(path)) = (&mut log, startup::log_path())
         // Nobody else writes to this handle, which every clone of it moves on.
         && log.stream_position()? > 0

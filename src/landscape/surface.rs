@@ -14,7 +14,7 @@ pub struct Measure {
 
 /// A grid over a window of the plane, of which some points are measured. Level 0 has 5×5 of its lines,
 /// each next level halves the spacing, the last has all lines.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Surface {
     x: Vec<f64>,
     y: Vec<f64>,
@@ -59,6 +59,16 @@ impl Surface {
     #[must_use]
     pub fn tolerance(&self) -> f64 {
         self.tolerance
+    }
+
+    /// Whether it has a value for each crossing of lines that ascend; one that was not made here may not.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let ascends = |lines: &[f64]| {
+            lines.is_sorted_by(|a, b| a < b) && lines.iter().all(|at| at.is_finite())
+        };
+        let crossings = self.x.len().checked_mul(self.y.len());
+        crossings == Some(self.values.len()) && ascends(&self.x) && ascends(&self.y)
     }
 
     /// Records the measurement at `x[i]`, `y[j]`; indices outside the grid are ignored.

@@ -14,4 +14,5 @@ pub mod matrix;
 pub mod picture;
 pub mod raster;
 pub mod relief;
+pub mod svg;
 pub mod title;

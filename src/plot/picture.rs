@@ -77,6 +77,32 @@ impl Cell {
     }
 }
 
+/// How a picture is written to a file.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Characters alone.
+    Text,
+    /// With ANSI colours, for `cat` and `less -R`.
+    Ansi,
+    /// For browsers and papers.
+    Svg,
+}
+
+impl Format {
+    /// How names of its files end.
+    #[must_use]
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Text => "txt",
+            Self::Ansi => "ansi",
+            Self::Svg => "svg",
+        }
+    }
+}
+
 /// Cells in rows, the first row at the top.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
@@ -151,6 +177,16 @@ impl Picture {
     /// Prints text that ends before a column.
     pub fn print_right(&mut self, end: usize, row: usize, text: &str, like: Cell) {
         self.print(end.saturating_sub(text.chars().count()), row, text, like);
+    }
+
+    /// The picture as a file of this format.
+    #[must_use]
+    pub fn print_as(&self, format: Format) -> String {
+        match format {
+            Format::Text => self.text(),
+            Format::Ansi => self.ansi(),
+            Format::Svg => self.svg(),
+        }
     }
 
     /// The characters alone, without blanks at the ends of lines.

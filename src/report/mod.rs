@@ -1,6 +1,7 @@
 //! The same results without a screen: JSON, CSV and text of every command, and plain lines.
 
 pub mod average;
+pub mod checkpoints;
 pub mod compare;
 pub mod doctor;
 mod graph;
@@ -9,6 +10,7 @@ pub mod inspect;
 pub mod line;
 pub mod lines;
 pub mod map;
+pub mod measured;
 pub mod sharpness;
 pub mod summary;
 pub mod surface;

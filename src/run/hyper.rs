@@ -6,7 +6,7 @@ use super::Checkpoint;
 use super::format::training::{self, Note};
 
 /// The trainer's settings as far as the checkpoint tells them.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Hyper {
     /// Of the optimizer's first group, at this step.
     pub learning_rate: Option<f64>,

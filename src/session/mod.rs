@@ -17,9 +17,12 @@ pub mod agenda;
 mod conductor;
 pub mod known;
 mod pace;
+mod patch;
 pub mod pictures;
 pub mod reader;
+pub mod record;
 pub mod snapshot;
+mod sound;
 pub mod study;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -140,6 +143,7 @@ fn data_finding(setup: &Setup, report: &Report) -> Option<Finding<DataLine>> {
             name: name.clone(),
             split: request.split,
             samples: *samples,
+            seed: request.seed,
         })),
         (Report::NoData(reason), _) => Some(Finding::Not(reason.clone())),
         _ => None,

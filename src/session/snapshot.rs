@@ -1,7 +1,9 @@
 //! What a session knows at one moment: all that the screen and the plain lines draw from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::data::Split;
 use crate::landscape::sharpness::CriticalStep;
@@ -15,7 +17,7 @@ use crate::weights::trajectory::Trajectory;
 use super::study::{Findings, Study};
 
 /// Something that is looked for: not yet found, found, or not to be had, with the reason.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum Finding<T> {
     /// Not looked at yet.
     #[default]
@@ -27,7 +29,7 @@ pub enum Finding<T> {
 }
 
 /// The architecture that was recognized.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelLine {
     /// e.g. `resnet20`.
     pub name: String,
@@ -38,7 +40,7 @@ pub struct ModelLine {
 }
 
 /// The samples on which losses are measured.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataLine {
     /// e.g. `fashion-mnist`.
     pub name: String,
@@ -46,10 +48,12 @@ pub struct DataLine {
     pub split: Split,
     /// How many samples.
     pub samples: usize,
+    /// Seed by which they were drawn.
+    pub seed: u64,
 }
 
 /// How far a checkpoint has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CheckpointState {
     /// Still being written.
     Waiting,
@@ -62,11 +66,12 @@ pub enum CheckpointState {
 }
 
 /// One checkpoint of the run, in the order of steps.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointLine {
     /// Training step, once it is known.
     pub step: Option<u64>,
     /// The file or folder.
+    #[serde(serialize_with = "lossy")]
     pub path: PathBuf,
     /// How far it has come.
     pub state: CheckpointState,
@@ -79,7 +84,7 @@ pub struct CheckpointLine {
 }
 
 /// Loss and accuracy along one axis of the plane, through the current checkpoint.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
     /// 0 for PC1, 1 for PC2.
     pub axis: usize,
@@ -90,7 +95,7 @@ pub struct Slice {
 }
 
 /// How a surface was had where not all samples were measured everywhere.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Fidelity {
     /// It is that of so many samples; the difference that all make is still to come.
     Few(usize),
@@ -117,7 +122,7 @@ impl Fidelity {
 }
 
 /// The surface that is being measured or was.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Map {
     /// The measured grid.
     pub surface: Surface,
@@ -130,7 +135,7 @@ pub struct Map {
 }
 
 /// What the surveyor is doing.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Measured points a second, over the last seconds; 0 when idle.
     pub points_per_second: f64,
@@ -152,10 +157,13 @@ pub struct Progress {
     pub paused: bool,
 }
 
-/// Everything a session knows at one moment.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Everything a session knows at one moment. It is recorded field by field; one that a recording lacks has its
+/// default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Snapshot {
     /// The run folder.
+    #[serde(serialize_with = "lossy")]
     pub run: PathBuf,
     /// How the folder is watched, e.g. `inotify+poll 2s`.
     pub watching: String,
@@ -222,8 +230,13 @@ impl Snapshot {
     }
 }
 
+/// A path in Unicode: names of other bytes have replacement characters there.
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
+}
+
 /// A window of the plane, in its coordinates.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Window {
     /// Range of α.
     pub x: [f64; 2],

@@ -40,7 +40,7 @@ pub const PLANE_LINES: usize = 33;
 pub const CURVATURE_LINES: usize = 9;
 
 /// One measured line.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LineCurve {
     /// Seed of a random direction.
     pub seed: Option<u64>,
@@ -53,7 +53,7 @@ pub struct LineCurve {
 }
 
 /// The curvature around the current checkpoint.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CurvatureMap {
     /// Columns.
     pub x: Vec<f64>,
@@ -66,7 +66,7 @@ pub struct CurvatureMap {
 }
 
 /// A study and what it has found.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Findings {
     /// What is measured.
     pub study: Study,
@@ -80,6 +80,14 @@ pub struct Findings {
     pub left: usize,
     /// Seconds that these will take, at the pace since the first answer; none before the second.
     pub seconds_left: Option<f64>,
+    /// How its answers come in; not recorded.
+    #[serde(skip)]
+    course: Course,
+}
+
+/// What tells the place of each answer, and the pace.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Course {
     /// When the first answer came, and how many points were left then.
     first: Option<(Instant, usize)>,
     /// What a spot of each plan is: entry of `lines`, or of the map.
@@ -119,10 +127,7 @@ impl Findings {
             plane: None,
             left: 0,
             seconds_left: None,
-            first: None,
-            meanings: Vec::new(),
-            generations: Vec::new(),
-            template: None,
+            course: Course::default(),
         };
         let plans = match study {
             Study::Plane => vec![findings.plan_plane(recipe, seed, split)],
@@ -134,7 +139,7 @@ impl Findings {
             .zip(next..)
             .map(|(plan, generation)| Plan { generation, ..plan });
         let plans: Vec<Plan> = plans.collect();
-        findings.generations = plans.iter().map(|plan| plan.generation).collect();
+        findings.course.generations = plans.iter().map(|plan| plan.generation).collect();
         findings.left = plans.iter().map(|plan| plan.spots.len()).sum();
         Some((findings, plans))
     }
@@ -216,7 +221,7 @@ impl Findings {
             .iter()
             .map(|alpha| Spot::OnPlane([*alpha, 0.0]))
             .collect();
-        self.meanings.push(
+        self.course.meanings.push(
             (0..POINTS)
                 .map(|point| Meaning::Line { line, point })
                 .collect(),
@@ -251,7 +256,7 @@ impl Findings {
             split,
             spots: Vec::new(),
         };
-        self.template = Some(template.clone());
+        self.course.template = Some(template.clone());
         self.plan_points(template, points)
     }
 
@@ -263,7 +268,8 @@ impl Findings {
             .map(|&(i, j)| Spot::OnPlane([lines[i], lines[j]]))
             .collect();
         let meaning = |(i, j)| Meaning::Plane { i, j };
-        self.meanings
+        self.course
+            .meanings
             .push(points.into_iter().map(meaning).collect());
         Plan { spots, ..template }
     }
@@ -271,16 +277,17 @@ impl Findings {
     /// What comes when a plan is done: where the random plane asks for more.
     pub fn go_on(&mut self, done: u64, generation: u64) -> Option<Plan> {
         let template = self
+            .course
             .template
             .clone()
-            .filter(|_| self.generations.last() == Some(&done))?;
+            .filter(|_| self.course.generations.last() == Some(&done))?;
         let mut wanted = Estimate::of(self.plane.as_ref()?).wanted();
         wanted.truncate(BATCH);
         if wanted.is_empty() {
             return None;
         }
         self.left += wanted.len();
-        self.generations.push(generation);
+        self.course.generations.push(generation);
         let plan = self.plan_points(template, wanted);
         Some(Plan { generation, ..plan })
     }
@@ -295,7 +302,7 @@ impl Findings {
                 meanings.push(Meaning::Map(j * x.len() + i));
             }
         }
-        self.meanings.push(meanings);
+        self.course.meanings.push(meanings);
         self.curvature = Some(CurvatureMap {
             values: vec![None; x.len() * y.len()],
             x,
@@ -313,10 +320,11 @@ impl Findings {
     /// Takes an answer; false when it belongs to no plan of this study.
     pub fn take(&mut self, generation: u64, index: usize, value: Value) -> bool {
         let plan = self
+            .course
             .generations
             .iter()
             .position(|known| *known == generation);
-        let meaning = plan.and_then(|plan| self.meanings.get(plan)?.get(index).copied());
+        let meaning = plan.and_then(|plan| self.course.meanings.get(plan)?.get(index).copied());
         let Some(meaning) = meaning else {
             return false;
         };
@@ -347,7 +355,7 @@ impl Findings {
     }
 
     fn estimate(&mut self) -> Option<f64> {
-        let (first, from) = *self.first.get_or_insert((Instant::now(), self.left));
+        let (first, from) = *self.course.first.get_or_insert((Instant::now(), self.left));
         let done = from.saturating_sub(self.left);
         let each = first.elapsed().as_secs_f64() / done as f64;
         (done > 0 && self.left > 0).then_some(each * self.left as f64)

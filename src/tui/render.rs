@@ -14,10 +14,13 @@ use super::view::{
     command, compare, curvature, header, help, map, path, slices, status, surface, trust, weights,
 };
 
-/// Draws the whole screen.
+/// Draws the whole screen into a frame of a terminal.
 pub fn render(app: &App, frame: &mut Frame<'_>) {
-    let area = frame.area();
-    let buffer = frame.buffer_mut();
+    draw(app, frame.area(), frame.buffer_mut());
+}
+
+/// Draws the whole screen into an area of a buffer.
+pub(super) fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     buffer.set_style(area, app.theme().base());
     match arrange(area, app.told().or(app.banner()).is_some(), app.is_zoomed()) {
         Arrangement::Full {

@@ -6,7 +6,7 @@ use super::gram::Gram;
 use super::layout::{Layout, Role};
 
 /// ‖w‖ of one layer at each checkpoint.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct LayerNorm {
     /// What its tensors' names have in common, e.g. `layer1.0.conv1`.
     pub name: String,
@@ -15,7 +15,7 @@ pub struct LayerNorm {
 }
 
 /// Norms and angles of a path, in the order of its steps.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Growth {
     /// In the order of the state dict.
     pub layers: Vec<LayerNorm>,

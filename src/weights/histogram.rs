@@ -11,7 +11,7 @@ const PIECE: usize = 1 << 20;
 const LANES: usize = 16;
 
 /// Counts of weights over equal bins.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Histogram {
     /// Weights in each bin.
     pub counts: Vec<u64>,
@@ -171,7 +171,7 @@ impl Histogram {
 }
 
 /// Histograms of all weights of rank 2 and more of two checkpoints, over the range of both.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Overlay {
     /// Edges of the bins: one more than bins.
     pub edges: Vec<f64>,

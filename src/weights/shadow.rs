@@ -10,7 +10,7 @@ use super::normalize::{Ignore, Norm, dot, normalize};
 use super::plane::{Metric, expected_cosine, extent};
 
 /// A path on a plane of two random filter-normalized directions through its last checkpoint.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Shadow {
     /// Seed of the directions.
     pub seed: u64,

@@ -9,7 +9,7 @@ use super::pca::Components;
 
 /// What PCA of the checkpoints says (math.md 6–8). All vectors but `explained`, `explained_null`,
 /// `singular` and `lissajous` have one entry a checkpoint, in the order of `steps`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Trajectory {
     /// Training step of each checkpoint, ascending.
     pub steps: Vec<u64>,

@@ -158,6 +158,7 @@ pub(crate) fn path_only(count: usize) -> Snapshot {
             name: "cifar10".into(),
             split: Split::Train,
             samples: 1024,
+            seed: 0,
         }),
         checkpoints,
         trajectory: (count > 0).then(|| Arc::new(trajectory)),

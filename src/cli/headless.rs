@@ -1,0 +1,180 @@
+//! A run that is watched without a screen: frames and lines in a folder, until the process is asked to end.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use ratatui::layout::Size;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::plot::picture::Format;
+use crate::session::snapshot::Snapshot;
+use crate::tui::app::App;
+use crate::tui::still::still;
+
+use super::ending::asked_to_end;
+use super::keep::Keeper;
+use super::notice;
+use super::output::{Usage, refuse_inside};
+use super::watch::look;
+
+/// Lines of checkpoints are looked for so often.
+const LINES_EVERY: Duration = Duration::from_secs(1);
+/// Between these two frames lie apart.
+const EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(7 * 24 * 3600)];
+/// Columns and rows of a frame: a screen of one character to more than any has.
+const SIDES: RangeInclusive<u16> = 1..=500;
+
+#[derive(Debug, Args)]
+pub(super) struct HeadlessOptions {
+    /// Without a screen: plain lines, or files where --out names a folder
+    #[arg(long)]
+    pub(super) headless: bool,
+    /// Folder for frames and for checkpoints.jsonl, a line a checkpoint; not inside the run folder
+    #[arg(long, value_name = "DIR", requires = "headless")]
+    out: Option<PathBuf>,
+    /// How often a frame is written where something has changed: 30s, 2m, 1h
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = every, requires = "out")]
+    every: Duration,
+    /// How frames are written; several are separated by commas
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "text",
+        requires = "out"
+    )]
+    format: Vec<Format>,
+    /// Columns and rows of a frame
+    #[arg(long, value_name = "COLUMNSxROWS", default_value = "120x40", value_parser = size, requires = "out")]
+    size: Size,
+}
+
+impl HeadlessOptions {
+    /// Refuses a folder inside a run. Called before any work.
+    pub(super) fn check(&self, run: &Path) -> Result<(), Usage> {
+        let inside = |folder: &PathBuf| refuse_inside("--out", folder, run);
+        self.out.as_ref().map_or(Ok(()), inside)
+    }
+
+    /// The folder for frames and lines of a run, where one was asked for.
+    pub(super) fn keeper(&self, run: &Path) -> anyhow::Result<Option<Keeper>> {
+        let Some(folder) = &self.out else {
+            return Ok(None);
+        };
+        Keeper::open(folder, run, &self.format).map(Some)
+    }
+
+    /// Keeps frames and lines until the process is asked to end or the session is over.
+    pub(super) async fn keep(&self, keeper: Keeper, snapshots: watch::Receiver<Arc<Snapshot>>) {
+        let mut watcher = Watcher {
+            keeper,
+            snapshots,
+            app: App::new(look()),
+            size: self.size,
+            trouble: None,
+        };
+        let [mut frames, mut lines] = [self.every, LINES_EVERY].map(interval);
+        frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        lines.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut end = pin!(asked_to_end());
+        loop {
+            tokio::select! {
+                _ = &mut end => break,
+                _ = frames.tick() => watcher.write(true),
+                _ = lines.tick() => watcher.write(false),
+            }
+        }
+        watcher.write(true);
+    }
+}
+
+struct Watcher {
+    keeper: Keeper,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    app: App,
+    size: Size,
+    /// Why the last attempt failed.
+    trouble: Option<String>,
+}
+
+impl Watcher {
+    /// Writes what is new. Why that fails is said once; the next time it is tried again.
+    fn write(&mut self, frame: bool) {
+        let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
+        let mut written = self.keeper.keep_lines(&snapshot);
+        if frame {
+            self.app.receive(Arc::clone(&snapshot));
+            let picture = still(&self.app, self.size);
+            written = written.and(self.keeper.keep_frame(picture, &snapshot));
+        }
+        match written.map_err(|error| super::sentence(&error)) {
+            // A frame that failed is not made good by lines that do not.
+            Ok(()) if frame => self.trouble = None,
+            Ok(()) => {}
+            Err(trouble) if self.trouble.as_ref() == Some(&trouble) => {}
+            Err(trouble) => {
+                // Watching goes on, whether or not anybody reads this.
+                let _ = notice::say(format_args!("{trouble}; it is tried again"));
+                self.trouble = Some(trouble);
+            }
+        }
+    }
+}
+
+fn every(text: &str) -> Result<Duration, String> {
+    let [least, most] = EVERY;
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    seconds
+        .or_else(|| humantime::parse_duration(text).ok())
+        .filter(|time| (least..=most).contains(time))
+        .ok_or_else(|| format!("expected a time from 1s to 7d such as 30s, 2m or 1h, got {text}"))
+}
+
+fn size(text: &str) -> Result<Size, String> {
+    let side = |text: &str| text.parse().ok().filter(|side| SIDES.contains(side));
+    text.split_once('x')
+        .and_then(|(columns, rows)| Some(Size::new(side(columns)?, side(rows)?)))
+        .ok_or_else(|| {
+            let most = SIDES.end();
+            format!("expected COLUMNSxROWS such as 120x40, each from 1 to {most}, got {text}")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_a_unit_or_is_in_seconds() {
+        let seconds = |text: &str| every(text).ok().map(|time| time.as_secs());
+        assert_eq!(
+            ["30s", "2m", "1h", "45", "1m 30s"].map(seconds),
+            [Some(30), Some(120), Some(3600), Some(45), Some(90)]
+        );
+        for wrong in [
+            "",
+            "0",
+            "0s",
+            "-1s",
+            "8d",
+            "1.5",
+            "often",
+            "99999999999999999999",
+        ] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_columns_and_rows() {
+        assert_eq!(size("80x24"), Ok(Size::new(80, 24)));
+        for wrong in ["80", "0x24", "80x501", "80x24x1", "x"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The surface that a live session has measured, as the command `surface` reports one.
+
+use clap::ValueEnum;
+
+use crate::landscape::surface::Measure;
+use crate::session::snapshot::{Fidelity, Finding, Snapshot};
+use crate::weights::plane::expected_cosine;
+use crate::weights::recipe::BatchNorm;
+
+use super::surface::{self, PathPoint, PlaneReport, Report};
+
+/// The map of the path's own plane as far as it is measured; none where there is no map of the path as it is.
+#[must_use]
+pub fn surface(snapshot: &Snapshot) -> Option<Report> {
+    let map = snapshot.map.as_ref().filter(|map| !map.stale)?;
+    let (Finding::Is(model), Finding::Is(data)) = (&snapshot.model, &snapshot.data) else {
+        return None;
+    };
+    if map.surface.measured() == 0 {
+        return None;
+    }
+    Some(Report {
+        run: snapshot.run.display().to_string(),
+        origin: *map.trajectory.steps.last()?,
+        model: model.name.clone(),
+        parameters: model.parameters,
+        samples: match map.fidelity {
+            Some(Fidelity::Few(few)) => few,
+            _ => data.samples,
+        },
+        split: data.split,
+        seed: data.seed,
+        bn: BatchNorm::from_str(&snapshot.batch_norm, false).ok()?,
+        plane: PlaneReport {
+            kind: "pca",
+            norm: None,
+            ignore: None,
+            explained: map.trajectory.explained.get(..2).map(<[f64]>::to_vec),
+            // Principal components are orthogonal.
+            cosine: 0.0,
+            expected_cosine: expected_cosine(model.parameters),
+        },
+        grid: map.surface.clone(),
+        fidelity: match map.fidelity {
+            Some(Fidelity::Estimate { few, points, error }) => Some(surface::Fidelity {
+                samples: few,
+                points,
+                error,
+            }),
+            _ => None,
+        },
+        path: path(snapshot)?,
+    })
+}
+
+/// The path of the map; a loss that is not known is not a number.
+fn path(snapshot: &Snapshot) -> Option<Vec<PathPoint>> {
+    let trajectory = &snapshot.map.as_ref()?.trajectory;
+    let places = trajectory.coordinates.iter().zip(&trajectory.residual);
+    let points = trajectory.steps.iter().zip(places);
+    let point = |(&step, (&[x, y], &residual)): (&u64, (&[f64; 2], &f64))| {
+        let mut lines = snapshot.checkpoints.iter();
+        let line = lines.find(|line| line.step == Some(step));
+        let loss = |measure: Option<_>| measure.map_or(f64::NAN, |measure: Measure| measure.loss);
+        PathPoint {
+            step,
+            x,
+            y,
+            residual,
+            loss: loss(line.and_then(|line| line.truth)),
+            plane_loss: loss(line.and_then(|line| line.on_plane)),
+        }
+    };
+    Some(points.map(point).collect())
+}
