@@ -1,5 +1,6 @@
 //! What is seen, written to files beside the run: pictures of the screen, and the surface as numbers.
 
+use std::env;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -53,6 +54,23 @@ pub fn stem(app: &App) -> String {
     let step = path.and_then(|path| path.steps.get(app.selected()?));
     let step = step.map_or(String::new(), |step| format!("-step{step}"));
     format!("isoloss{step}-{}", app.view().name())
+}
+
+/// Writes what is seen to the working folder, in every format; says in a sentence how that went.
+#[must_use]
+pub fn here(app: &App, size: Size) -> String {
+    let written =
+        env::current_dir().and_then(|folder| export(app, size, &folder, &stem(app), &Format::ALL));
+    match written {
+        Ok(files) => {
+            let name = |file: &PathBuf| file.file_name().map(|name| name.display().to_string());
+            let names: Vec<String> = files.iter().filter_map(name).collect();
+            let folder = files.first().and_then(|file| file.parent());
+            let folder = folder.map_or(String::new(), |folder| folder.display().to_string());
+            format!("written to {folder}: {}", names.join(", "))
+        }
+        Err(error) => format!("nothing was written: {error}"),
+    }
 }
 
 /// Writes the screen at this size to a folder, in each of these formats, and returns the files' paths. No file

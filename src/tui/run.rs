@@ -13,6 +13,7 @@ use crate::session::snapshot::{Command, Snapshot};
 
 use super::action::Action;
 use super::app::App;
+use super::export;
 use super::input;
 use super::mouse;
 use super::prompt::Entry;
@@ -164,6 +165,13 @@ fn take(app: &mut App, event: &Event, screen: Rect, command: impl Fn(Command)) -
         Event::Key(key) if app.keymap().action(*key) == Some(Action::Suspend) => {
             signals::stop_group();
             false
+        }
+        Event::Key(key)
+            if app.prompt().is_none() && app.keymap().action(*key) == Some(Action::Export) =>
+        {
+            let said = export::here(app, screen.as_size());
+            app.tell(said);
+            true
         }
         Event::Key(key) if app.prompt().is_some() => {
             let entry = Entry::of(*key);
