@@ -13,6 +13,7 @@ use isoloss::landscape::curvature::Extremes;
 use isoloss::landscape::surface::Measure;
 use isoloss::landscape::surveyor::Value;
 use isoloss::run::hyper::Hyper;
+use isoloss::run::log::{Clock, Logged, TrainingLog};
 use isoloss::session::snapshot::{CheckpointState, Fidelity, Finding, Snapshot};
 use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
@@ -200,6 +201,88 @@ fn the_weights_as_histograms() {
     assert_snapshot!(sizes(&view(&keys, None)));
 }
 
+/// A run with a log of its own, whose learning rate falls tenfold half-way, and λmax at every third
+/// checkpoint, which rises to 2/η.
+fn with_a_log() -> Snapshot {
+    let mut snapshot = synthetic::snapshot();
+    let path = snapshot.trajectory.clone().expect("a path");
+    let last = *path.steps.last().expect("a step");
+    let rate = |step: u64| if 2 * step < last { 0.05 } else { 0.005 };
+    let loss = |step: u64| 0.3 + 2.0 * (-(step as f64) / 90.0).exp();
+    let log = TrainingLog {
+        source: "run/metrics.csv".into(),
+        train: (1..=last).map(|step| (step, loss(step))).collect(),
+        eval: (1..=last)
+            .step_by(20)
+            .map(|step| (step, 0.1 + loss(step)))
+            .collect(),
+        rate: (1..=last).map(|step| (step, rate(step))).collect(),
+    };
+    snapshot.hyper.clear();
+    let logged = path.steps.iter().map(|step| Logged {
+        train: Some(loss(*step)),
+        eval: Some(0.1 + loss(*step)),
+        rate: Some(rate(*step)),
+    });
+    snapshot.logged = logged.collect();
+    snapshot.clock = Some(Clock::Steps);
+    snapshot.training = Some(Arc::new(log));
+    let every_third = path.steps.iter().rev().step_by(3).rev();
+    let sharpness = |step: u64| 40.0 * (step as f64 / last as f64) + 2.0;
+    snapshot.lambda_max = every_third.map(|step| (*step, sharpness(*step))).collect();
+    snapshot
+}
+
+#[test]
+fn the_log_beside_the_losses_and_sharpness_against_the_edge() {
+    let next = Action::NextDirections;
+    let app = app(with_a_log(), &[Action::ShowWeights, next, next]);
+    assert_snapshot!(sizes(&app));
+}
+
+#[test]
+fn what_training_logged_stands_in_the_header_and_beside_the_true_loss() {
+    let app = app(with_a_log(), &[]);
+    let wide = text(&screen(&app, 160, 40));
+    let header = wide.lines().next().expect("a line");
+    assert!(
+        header.contains("logged 0.3") && header.contains("lr 0.005"),
+        "{header}"
+    );
+    let words = text(&screen(&app, 120, 40));
+    let row = words
+        .lines()
+        .skip(1)
+        .find(|line| line.contains("logged"))
+        .expect("a row");
+    assert!(row.contains("0.328 eval 0.428 lr 0.005"), "{row}");
+}
+
+#[test]
+fn without_a_log_the_view_says_which_are_read() {
+    let next = Action::NextDirections;
+    let mut snapshot = synthetic::snapshot();
+    snapshot.hyper.clear();
+    snapshot.lambda_max = vec![(
+        *snapshot
+            .trajectory
+            .clone()
+            .expect("a path")
+            .steps
+            .last()
+            .expect("a step"),
+        3.0,
+    )];
+    let app = app(snapshot, &[Action::ShowWeights, next, next]);
+    let said = text(&screen(&app, 120, 40));
+    for words in [
+        "trainer_state.json, metrics.csv",
+        "2/η needs a learning rate",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+}
+
 #[test]
 fn a_random_plane() {
     assert_snapshot!(sizes(&view(&[Action::NextDirections], Some(Study::Plane))));
@@ -343,7 +426,7 @@ fn a_view_without_its_input_says_what_is_missing() {
 #[test]
 fn without_data_every_view_of_the_loss_says_how_to_give_it() {
     let next = Action::NextDirections;
-    let views: [(&[Action], Option<Study>); 8] = [
+    let views: [(&[Action], Option<Study>); 9] = [
         (&[Action::ShowMap], None),
         (&[next], Some(Study::Plane)),
         (&[Action::ShowSlices], None),
@@ -352,6 +435,7 @@ fn without_data_every_view_of_the_loss_says_how_to_give_it() {
         (&[Action::ShowSlices, next, next, next], Some(Study::Line)),
         (&[Action::ShowCurvature], Some(Study::Curvature)),
         (&[Action::ShowSurface], None),
+        (&[Action::ShowWeights, next, next], Some(Study::Stability)),
     ];
     for (keys, study) in views {
         let app = app(synthetic::without_data(study), keys);

@@ -15,6 +15,7 @@ use crate::report::hessian::{Findings, Grid, Point, Report};
 use super::options::{KeyOption, MeasureOptions, Steps};
 use super::output::OutputOptions;
 use super::progress;
+use super::rates;
 use super::scene::{GridOptions, PlaneOptions, Scene};
 
 /// Lines a side of the map where the user does not say: each point takes as many gradients as a
@@ -114,11 +115,14 @@ impl Hessian {
                 )
             })
             .transpose()?;
+        let origin = std::slice::from_ref(&scene.origin);
+        let learning_rate = rates::of(&self.run, &self.key, origin).pop().flatten();
         let report = Report::from(Findings {
             run: self.run.display().to_string(),
             origin: scene.origin.step,
             model: scene.model.clone(),
             at: point,
+            learning_rate,
             samples: scene.objective.samples(),
             parameters: curvature.dimension(),
             seed: self.measure.seed,

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::model;
-use crate::report::inspect::{LeftOut, Report, TensorReport};
+use crate::report::inspect::{LeftOut, Log, Report, TensorReport};
 use crate::run::format::StateDict;
-use crate::run::{Checkpoint, scan};
+use crate::run::{Checkpoint, log, scan};
 use crate::weights::layout::{Layout, Role};
 use crate::weights::normalize::dot;
 
+use super::notice;
 use super::options::KeyOption;
 use super::output::OutputOptions;
 
@@ -43,6 +44,10 @@ impl Inspect {
         } else {
             steps.last().copied()
         };
+        let news = log::find(&self.path);
+        for trouble in &news.troubles {
+            notice::say(trouble)?;
+        }
         let report = Report {
             step: name
                 .or_else(|| crate::run::step::of(&path, &path))
@@ -56,6 +61,7 @@ impl Inspect {
             tensors,
             steps,
             left_out,
+            log: news.log.as_deref().map(Log::from),
         };
         self.output
             .print(|| report.text(), &report, || report.csv())

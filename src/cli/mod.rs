@@ -14,6 +14,7 @@ mod notice;
 mod options;
 mod output;
 mod progress;
+mod rates;
 mod scene;
 mod sharpness;
 mod startup;

@@ -14,6 +14,7 @@ use super::measure::Measured;
 use super::options::{KeyOption, MeasureOptions, Steps, open_run};
 use super::output::OutputOptions;
 use super::progress;
+use super::rates;
 use super::trajectory::read_path;
 
 #[derive(Debug, Args)]
@@ -49,7 +50,8 @@ impl Sharpness {
         let bar = progress::bar("updates", path.members.len() - 1);
         let mut updates = Vec::with_capacity(path.members.len() - 1);
         let mut before = direction::flat(&shape.layout, &Member::open(&path.members[0], &shape)?)?;
-        for member in &path.members[1..] {
+        let rates = rates::of(&self.run, &self.key, &path.members);
+        for (member, rate) in path.members.iter().zip(rates).skip(1) {
             let after = direction::flat(&shape.layout, &Member::open(member, &shape)?)?;
             let found = objective.critical(&before, &after)?;
             updates.push(Row {
@@ -58,6 +60,7 @@ impl Sharpness {
                 sharpness: found.sharpness(),
                 beyond: found.beyond(),
                 evaluations: found.evaluations,
+                learning_rate: rate,
             });
             before = after;
             bar.inc(1);

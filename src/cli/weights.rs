@@ -8,12 +8,12 @@ use clap::Args;
 use crate::landscape::survey;
 use crate::report::weights::{Histograms, Report};
 use crate::run::Checkpoint;
-use crate::run::hyper::Hyper;
 use crate::weights::histogram::{self, Histogram};
 use crate::weights::member::{Member, Shape};
 
 use super::options::{KeyOption, Steps, open_run};
 use super::output::OutputOptions;
+use super::rates;
 use super::trajectory::read_path;
 
 #[derive(Debug, Args)]
@@ -57,11 +57,7 @@ impl Weights {
             return self.histograms(&checkpoints);
         }
         let path = read_path(checkpoints, &self.key)?;
-        let rates = path
-            .members
-            .iter()
-            .map(|member| Hyper::of(member).learning_rate)
-            .collect();
+        let rates = rates::of(&self.run, &self.key, &path.members);
         let run = self.run.display().to_string();
         let trajectory = &path.fit.trajectory;
         let report = Report::new(run, path.parameters, trajectory, &path.growth, rates);

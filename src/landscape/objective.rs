@@ -329,7 +329,13 @@ impl Objective {
     /// # Errors
     /// As [`Objective::at`].
     pub fn at_flat(&self, flat: &[f32]) -> Result<Measure, LandscapeError> {
-        self.at(Tensor::from_slice(flat, flat.len(), &self.device)?)
+        self.measure(&self.weights_of(flat)?)
+    }
+
+    /// The weights of a point that lies in memory.
+    pub(super) fn weights_of(&self, flat: &[f32]) -> Result<Weights, LandscapeError> {
+        let point = Tensor::from_slice(flat, flat.len(), &self.device)?;
+        Ok(Weights::new(point, Arc::clone(&self.layout)))
     }
 
     /// The critical step from one point along the way to another; running statistics move along.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{self, Dataset, Split};
-use crate::model::{self, Recognized};
+use crate::model::{self, Recognized, Weights};
 use crate::run::Checkpoint;
 use crate::weights::direction;
 use crate::weights::member::{Member, Shape};
@@ -70,6 +70,8 @@ pub enum Spot {
     },
     /// The ends of the Hessian's spectrum at (α, β), on the first [`CURVATURE_SAMPLES`] samples.
     Curvature([f64; 2]),
+    /// Likewise at a checkpoint itself, with its own running statistics.
+    CurvatureOf(Checkpoint),
 }
 
 /// A product with the Hessian costs as much as some ten losses, and an eigenvalue some twenty products.
@@ -316,13 +318,11 @@ impl Ready {
             Spot::Curvature(at) => {
                 let few = objective.first(CURVATURE_SAMPLES)?;
                 let plane = resident(&mut self.plane, objective, recipe)?;
-                let effort = Effort {
-                    tolerance: CURVATURE_TOLERANCE,
-                    ..Effort::default()
-                };
-                let curvature = Curvature::new(&few)?;
-                let hessian = curvature.at(few.weights_on(plane, *at)?)?;
-                return extremes(&hessian, effort, || true).map(Value::Curvature);
+                return curvature(&few, few.weights_on(plane, *at)?);
+            }
+            Spot::CurvatureOf(checkpoint) => {
+                let few = objective.first(CURVATURE_SAMPLES)?;
+                return curvature(&few, few.weights_of(&flat(checkpoint)?)?);
             }
             Spot::OnFew { at, samples } => {
                 let plane = resident(&mut self.plane, objective, recipe)?;
@@ -340,6 +340,16 @@ impl Ready {
         }
         .map(Value::Measure)
     }
+}
+
+/// The ends of the spectrum, as exactly as the screen needs them.
+fn curvature(objective: &Objective, weights: Weights) -> Result<Value, LandscapeError> {
+    let effort = Effort {
+        tolerance: CURVATURE_TOLERANCE,
+        ..Effort::default()
+    };
+    let curvature = Curvature::new(objective)?;
+    extremes(&curvature.at(weights)?, effort, || true).map(Value::Curvature)
 }
 
 /// The plane of a recipe on the device, made when it is not the one that is there.

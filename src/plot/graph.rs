@@ -22,6 +22,8 @@ pub enum Stroke {
     Solid,
     /// A broken line: test samples.
     Dashed,
+    /// A dot at each value: single measurements beside a curve.
+    Points,
 }
 
 /// One curve.
@@ -181,7 +183,8 @@ impl Graph<'_> {
             }
         };
         let mut raster = Raster::new(frame.width, frame.height);
-        for curve in self.on(side) {
+        let lines = self.on(side).filter(|curve| curve.stroke != Stroke::Points);
+        for curve in lines {
             for [from, to] in strokes(&frame.points(curve), curve.stroke) {
                 raster.line(from, to, |_, _| {});
             }
@@ -196,7 +199,12 @@ impl Graph<'_> {
         }
         for curve in self.on(side).filter(|curve| curve.stroke == Stroke::Solid) {
             for mark in &self.marks {
-                self.draw_mark(picture, frame, curve, mark.at);
+                self.draw_dot(picture, frame, frame.nearest(curve, mark.at));
+            }
+        }
+        for curve in self.on(side).filter(|curve| curve.stroke == Stroke::Points) {
+            for point in frame.points(curve) {
+                self.draw_dot(picture, frame, Some(point));
             }
         }
     }
@@ -247,10 +255,9 @@ impl Graph<'_> {
         }
     }
 
-    /// A dot on the curve at the measured place nearest to `at`, where that is finite.
-    fn draw_mark(&self, picture: &mut Picture, frame: &Frame, curve: &Curve<'_>, at: f64) {
-        let nearest = frame.nearest(curve, at);
-        let Some([across, down]) = nearest.filter(|place| place[1].is_finite()) else {
+    /// A dot at a measured place, where that is finite.
+    fn draw_dot(&self, picture: &mut Picture, frame: &Frame, place: Option<[f64; 2]>) {
+        let Some([across, down]) = place.filter(|place| place[1].is_finite()) else {
             return;
         };
         let symbol = if self.marker == Marker::Ascii {

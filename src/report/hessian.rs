@@ -71,6 +71,10 @@ pub struct Report {
     model: String,
     #[serde(flatten)]
     at: Point,
+    /// At the step of the origin, where the checkpoint or training's log tells it.
+    learning_rate: Option<f64>,
+    /// Above it gradient descent with that rate is unstable: 2/η.
+    edge: Option<f64>,
     samples: usize,
     /// Of rank 2 and more.
     parameters: usize,
@@ -92,6 +96,8 @@ pub struct Findings {
     pub model: String,
     /// The point that was asked for.
     pub at: Point,
+    /// The learning rate at the step of the origin.
+    pub learning_rate: Option<f64>,
     /// Number of samples.
     pub samples: usize,
     /// Parameters of rank 2 and more.
@@ -114,6 +120,8 @@ impl From<Findings> for Report {
             origin: Origin { step: found.origin },
             model: found.model,
             at: found.at,
+            learning_rate: found.learning_rate,
+            edge: found.learning_rate.map(|rate| 2.0 / rate),
             samples: found.samples,
             parameters: found.parameters,
             seed: found.seed,
@@ -168,6 +176,14 @@ impl Report {
             self.run, self.model, self.origin.step, self.samples, self.parameters, self.seed
         );
         let _ = writeln!(text, "{}", sentence(&self.at));
+        if let (Some(rate), Some(edge)) = (self.learning_rate, self.edge) {
+            let share = short(self.at.lambda_max / edge);
+            let [rate, edge] = [rate, edge].map(short);
+            let _ = writeln!(
+                text,
+                "λmax is {share} of 2/η {edge} at the learning rate {rate}"
+            );
+        }
         if let Some(grid) = &self.map {
             let _ = write!(text, "\n|λmin/λmax| on the plane\n{}", ratio_map(grid));
         }

@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use crate::plot::axis::short;
+use crate::run::log::{Series, TrainingLog};
+
 use super::{cell, csv_rows};
 
 /// One tensor of a checkpoint.
@@ -30,6 +33,34 @@ pub struct LeftOut {
     pub reason: String,
 }
 
+/// The log that was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Log {
+    /// The file, or the folder of event files.
+    pub path: String,
+    /// The last step that it tells of.
+    pub last_step: Option<u64>,
+    /// The last training loss.
+    pub train_loss: Option<f64>,
+    /// The last loss on held-out samples.
+    pub eval_loss: Option<f64>,
+    /// The last learning rate.
+    pub learning_rate: Option<f64>,
+}
+
+impl From<&TrainingLog> for Log {
+    fn from(log: &TrainingLog) -> Self {
+        let last = |series: &Series| Some(series.last()?.value);
+        Self {
+            path: log.source.display().to_string(),
+            last_step: log.last_step(),
+            train_loss: last(&log.train),
+            eval_loss: last(&log.eval),
+            learning_rate: last(&log.rate),
+        }
+    }
+}
+
 /// What a checkpoint holds.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -53,6 +84,8 @@ pub struct Report {
     pub steps: Vec<u64>,
     /// Checkpoints of the run that cannot be read.
     pub left_out: Vec<LeftOut>,
+    /// Training's own log, where the run has one.
+    pub log: Option<Log>,
 }
 
 impl Report {
@@ -104,6 +137,9 @@ impl Report {
             Some(model) => _ = writeln!(text, "model {model}: {}", self.evidence),
             None => _ = writeln!(text, "model not recognized: {}", self.evidence),
         }
+        if let Some(log) = &self.log {
+            let _ = writeln!(text, "log {}", log_line(log));
+        }
         for left in &self.left_out {
             let _ = writeln!(text, "left out: {}", left.reason);
         }
@@ -137,6 +173,22 @@ impl Report {
         }
         text
     }
+}
+
+/// Its path, how far it reaches and what stands last in it.
+pub(super) fn log_line(log: &Log) -> String {
+    let step = log.last_step.unwrap_or_default();
+    let mut line = format!("{}, to step {step}", log.path);
+    for (name, value) in [
+        ("train loss", log.train_loss),
+        ("evaluation loss", log.eval_loss),
+        ("learning rate", log.learning_rate),
+    ] {
+        if let Some(value) = value {
+            let _ = write!(line, ", {name} {}", short(value));
+        }
+    }
+    line
 }
 
 fn extents(shape: &[usize]) -> String {

@@ -2,6 +2,9 @@
 
 use crate::session::snapshot::{CheckpointLine, CheckpointState, Finding, Snapshot};
 
+use crate::plot::axis::short;
+
+use super::inspect::{self, Log};
 use super::{loss, percent};
 
 /// What is new in `after`, one line an event.
@@ -33,6 +36,14 @@ pub fn changes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
             model.name, model.evidence, model.parameters
         )
     }));
+    let source = |snapshot: &Snapshot| snapshot.training.as_ref().map(|log| log.source.clone());
+    if let Some(log) = after
+        .training
+        .as_ref()
+        .filter(|_| source(before) != source(after))
+    {
+        lines.push(format!("log {}", inspect::log_line(&Log::from(&**log))));
+    }
     for line in &after.checkpoints {
         let old = before.checkpoints.iter().find(|old| old.path == line.path);
         lines.extend(checkpoint(old, line, after));
@@ -83,13 +94,41 @@ fn checkpoint(
     }
     if let (Some(truth), None) = (line.truth, old.and_then(|old| old.truth)) {
         lines.push(format!(
-            "loss {} at {}, accuracy {}",
+            "loss {} at {}, accuracy {}{}",
             loss(truth.loss),
             name(line),
-            percent(truth.accuracy)
+            percent(truth.accuracy),
+            logged(line, after)
         ));
     }
     lines
+}
+
+/// What training logged there itself.
+fn logged(line: &CheckpointLine, after: &Snapshot) -> String {
+    let index = || {
+        let steps = &after.trajectory.as_ref()?.steps;
+        steps.binary_search(&line.step?).ok()
+    };
+    let Some(index) = index() else {
+        return String::new();
+    };
+    let told = after.logged.get(index).copied().unwrap_or_default();
+    let told = [
+        ("logged", told.train),
+        ("logged evaluation", told.eval),
+        ("lr", after.rate(index)),
+    ];
+    let told = told.into_iter().filter_map(|(name, value)| {
+        let value = value?;
+        let value = if name == "lr" {
+            short(value)
+        } else {
+            loss(value)
+        };
+        Some(format!(", {name} {value}"))
+    });
+    told.collect()
 }
 
 /// How far it lies from the checkpoint before, and what the plane of all that was read holds, where
@@ -151,6 +190,7 @@ mod tests {
 
     use super::*;
     use crate::landscape::surface::{Measure, Surface};
+    use crate::run::log::{Logged, TrainingLog};
     use crate::session::snapshot::{Map, Progress};
     use crate::weights::trajectory::Trajectory;
 
@@ -163,6 +203,35 @@ mod tests {
             on_plane: None,
             critical: None,
         }
+    }
+
+    #[test]
+    fn the_loss_that_training_logged_stands_beside_the_measured_one() {
+        let mut before = snapshot(vec![line(10, CheckpointState::OnPath)]);
+        before.trajectory = Some(Arc::new(Trajectory {
+            steps: vec![10],
+            ..Trajectory::default()
+        }));
+        let mut after = before.clone();
+        after.checkpoints[0].truth = Some(Measure {
+            loss: 0.5,
+            accuracy: 0.25,
+        });
+        after.logged = vec![Logged {
+            train: Some(0.525),
+            eval: None,
+            rate: Some(1e-3),
+        }];
+        after.training = Some(Arc::new(TrainingLog {
+            source: "run/metrics.csv".into(),
+            train: [(10, 0.525)].into_iter().collect(),
+            ..TrainingLog::default()
+        }));
+        let expected = [
+            "log run/metrics.csv, to step 10, train loss 0.525",
+            "loss 0.5000 at step 10 (model_10.pt), accuracy 25.0 %, logged 0.5250, lr 0.001",
+        ];
+        assert_eq!(changes(&before, &after), expected);
     }
 
     fn snapshot(checkpoints: Vec<CheckpointLine>) -> Snapshot {

@@ -25,6 +25,8 @@ pub struct Row {
     pub beyond: Option<Beyond>,
     /// Losses that were measured.
     pub evaluations: usize,
+    /// The learning rate at that step, where the checkpoint or training's log tells it.
+    pub learning_rate: Option<f64>,
 }
 
 /// Critical steps over training. Field names are other programs' to rely on.
@@ -54,6 +56,7 @@ impl Report {
             "sharpness",
             "beyond",
             "evaluations",
+            "learning_rate",
         ]
         .map(str::to_owned)
         .to_vec();
@@ -64,6 +67,7 @@ impl Report {
                 values.to_vec(),
                 vec![row.beyond.map_or("", side).to_owned()],
                 vec![row.evaluations.to_string()],
+                vec![row.learning_rate.map_or(String::new(), cell)],
             ]
             .concat()
         });
@@ -82,6 +86,9 @@ impl Report {
         );
         if let Some(last) = self.updates.last() {
             let _ = writeln!(text, "{}", sentence(last));
+            if let Some(rate) = last.learning_rate {
+                let _ = writeln!(text, "{}", at_rate(last, rate));
+            }
         }
         let bounded = self
             .updates
@@ -133,6 +140,22 @@ fn sentence(row: &Row) -> String {
     }
 }
 
+/// The same as learning rates: the update is as long as the rate is high. Sharpness above 2 in lengths of
+/// the update is sharpness above 2/η along it.
+fn at_rate(row: &Row, rate: f64) -> String {
+    let critical = row.critical_step * rate;
+    let critical = if row.beyond.is_none() && critical.is_finite() {
+        format!(", the critical one {}", short(critical))
+    } else {
+        String::new()
+    };
+    format!(
+        "its learning rate was {}, 2/η {}{critical}",
+        short(rate),
+        short(2.0 / rate)
+    )
+}
+
 fn side(beyond: Beyond) -> &'static str {
     match beyond {
         Beyond::Below => "below",
@@ -157,6 +180,7 @@ mod tests {
             sharpness: found.sharpness(),
             beyond: found.beyond(),
             evaluations: 5,
+            learning_rate: Some(0.5),
         };
         Report {
             run: "run".into(),
@@ -176,6 +200,12 @@ mod tests {
             assert!(found.contains(&format!("\"beyond\":{json}")), "{found}");
         };
         says(0.5, "could have been 0.5 times as long", "null");
+        says(
+            0.5,
+            "learning rate was 0.5, 2/η 4, the critical one 0.25",
+            "null",
+        );
+        says(REACH[0], "learning rate was 0.5, 2/η 4\n", "\"below\"");
         says(REACH[0], "critical sharpness above 32", "\"below\"");
         says(
             REACH[0],
@@ -185,6 +215,6 @@ mod tests {
         says(f64::INFINITY, "critical sharpness below 0.125", "\"above\"");
         says(f64::NAN, "is not a number", "null");
         let csv = report(REACH[0]).csv().unwrap_or_default();
-        assert!(csv.ends_with("10,0.0625,32,below,5\n"), "{csv}");
+        assert!(csv.ends_with("10,0.0625,32,below,5,0.5\n"), "{csv}");
     }
 }

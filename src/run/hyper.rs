@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Checkpoint;
 use super::format::training::{self, Note};
+use super::log::trainer_state::{self, TrainerState};
 
 /// The trainer's settings as far as the checkpoint tells them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -84,18 +85,10 @@ fn first_group(optimizer: &Note) -> Option<&Note> {
     optimizer.get("param_groups")?.first()
 }
 
-/// A log of a hundred thousand entries is a tenth of this.
-const LARGEST_STATE: u64 = 256 << 20;
-
 /// The last learning rate that Hugging Face's trainer noted.
 fn state_of_trainer(folder: &Path) -> Option<f64> {
-    let file = std::fs::File::open(folder.join("trainer_state.json")).ok()?;
-    let state: serde_json::Value =
-        serde_json::from_reader(std::io::Read::take(file, LARGEST_STATE)).ok()?;
-    let history = state.get("log_history")?.as_array()?.iter().rev();
-    history
-        .into_iter()
-        .find_map(|entry| entry.get("learning_rate")?.as_f64())
+    let state = TrainerState::read(&folder.join(trainer_state::NAME));
+    state.ok()??.learning_rate()
 }
 
 /// A rate below this share of the one before is a drop: schedules that fall slowly have none.

@@ -5,6 +5,7 @@
 pub mod filesystem;
 pub mod format;
 pub mod hyper;
+pub mod log;
 pub mod scan;
 pub mod settle;
 pub mod stamp;

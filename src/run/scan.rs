@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use super::format::StateDict;
 use super::format::sharded_weight_files;
 use super::stamp::Stamp;
-use super::{Checkpoint, RunError, step};
+use super::{Checkpoint, RunError, log, step};
 
 /// Folders below the run that are looked into: as deep as Lightning's
 /// `lightning_logs/version_0/checkpoints/`, and one more.
@@ -43,6 +43,8 @@ pub struct Scan {
     pub found: Vec<Found>,
     /// Files that are none.
     pub others: usize,
+    /// Training's own logs, in any folder of the run; they count among the others too.
+    pub logs: Vec<PathBuf>,
 }
 
 /// Lists the candidates of a run: files with a checkpoint's ending in it and its sub-folders, and
@@ -57,6 +59,7 @@ pub fn scan(run: &Path) -> Result<Scan, RunError> {
         scan.found.extend(single(run, run, Stamp::from(&metadata)));
     } else if let Some(folder) = weights_folder(run, run) {
         scan.found.push(folder);
+        scan.logs.extend(log_of_folder(run));
     } else {
         list(run, run, 0, &mut scan).map_err(|source| RunError::List {
             path: run.to_path_buf(),
@@ -79,6 +82,7 @@ fn list(run: &Path, folder: &Path, depth: usize, scan: &mut Scan) -> std::io::Re
             }
             if let Some(found) = weights_folder(&path, run) {
                 scan.found.push(found);
+                scan.logs.extend(log_of_folder(&path));
             } else if depth < DEPTH {
                 let _ = list(run, &path, depth + 1, scan);
             }
@@ -89,6 +93,8 @@ fn list(run: &Path, folder: &Path, depth: usize, scan: &mut Scan) -> std::io::Re
             }
         } else {
             scan.others += 1;
+            scan.logs
+                .extend(Some(path).filter(|path| log::is_log(path)));
         }
     }
     Ok(())
@@ -101,6 +107,12 @@ fn single(path: &Path, run: &Path, stamp: Stamp) -> Option<Found> {
         stamp,
     };
     path.is_file().then_some(found)
+}
+
+/// The log that Hugging Face's trainer saves beside the weights.
+fn log_of_folder(folder: &Path) -> Option<PathBuf> {
+    let path = folder.join(log::trainer_state::NAME);
+    path.is_file().then_some(path)
 }
 
 /// An HF-style folder, with the stamp of all its weight files.

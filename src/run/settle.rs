@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::Checkpoint;
+use super::log::News;
 use super::scan::{self, Found};
 use super::stamp::Stamp;
 
 /// What the scanner tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum RunEvent {
     /// A checkpoint is being written.
     Waiting(PathBuf),
@@ -28,6 +29,8 @@ pub enum RunEvent {
     },
     /// A checkpoint is gone.
     Vanished(PathBuf),
+    /// Training's own log has changed.
+    Logged(News),
     /// A scan is complete: all that it found has been told.
     Scanned,
     /// The run folder itself cannot be looked at; one sentence says why.

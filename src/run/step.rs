@@ -13,18 +13,18 @@ enum Confidence {
     Step,
 }
 
+/// What a number in a name counts, where the word before it tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Training steps.
+    Step,
+    /// Passes over the data.
+    Epoch,
+}
+
+const EPOCH: [&str; 3] = ["epoch", "ep", "e"];
 const STEP: [&str; 5] = ["step", "steps", "iter", "iteration", "it"];
-const CHECKPOINT: [&str; 9] = [
-    "checkpoint",
-    "ckpt",
-    "chkpt",
-    "model",
-    "weights",
-    "state",
-    "epoch",
-    "ep",
-    "e",
-];
+const CHECKPOINT: [&str; 6] = ["checkpoint", "ckpt", "chkpt", "model", "weights", "state"];
 /// Words whose number is something else, whatever stands round it.
 const OTHER: [&str; 13] = [
     "loss", "acc", "accuracy", "val", "lr", "seed", "rank", "version", "v", "of", "top", "wd", "bs",
@@ -36,6 +36,16 @@ const OTHER: [&str; 13] = [
 /// `resnet20_best.pth` has none.
 #[must_use]
 pub fn of(path: &Path, run: &Path) -> Option<u64> {
+    find(path, run).map(|(step, _)| step)
+}
+
+/// What that step counts, where the path tells.
+#[must_use]
+pub fn unit(path: &Path, run: &Path) -> Option<Unit> {
+    find(path, run)?.1
+}
+
+fn find(path: &Path, run: &Path) -> Option<(u64, Option<Unit>)> {
     let name = |path: &Path| {
         let name = if path.is_dir() {
             path.file_name()
@@ -44,21 +54,21 @@ pub fn of(path: &Path, run: &Path) -> Option<u64> {
         };
         name.and_then(|name| name.to_str()).map(str::to_owned)
     };
-    if let Some(step) = name(path).and_then(|name| in_name(&name)) {
-        return Some(step.1);
+    if let Some((_, step, unit)) = name(path).and_then(|name| in_name(&name)) {
+        return Some((step, unit));
     }
     let folder = path
         .parent()
         .filter(|folder| *folder != run && folder.starts_with(run))?;
     let folder = folder.file_name()?.to_str()?;
-    let (confidence, step) = in_name(folder)?;
-    (confidence > Confidence::Alone).then_some(step)
+    let (confidence, step, unit) = in_name(folder)?;
+    (confidence > Confidence::Alone).then_some((step, unit))
 }
 
 /// The likeliest number of a name; of equals the last.
-fn in_name(name: &str) -> Option<(Confidence, u64)> {
+fn in_name(name: &str) -> Option<(Confidence, u64, Option<Unit>)> {
     let bytes = name.as_bytes();
-    let mut best: Option<(Confidence, u64)> = None;
+    let mut best: Option<(Confidence, u64, Option<Unit>)> = None;
     let mut at = 0;
     while at < bytes.len() {
         let length = bytes[at..]
@@ -71,7 +81,9 @@ fn in_name(name: &str) -> Option<(Confidence, u64)> {
         }
         let (before, after) = (&name[..at], &name[at + length..]);
         let number = name[at..at + length].parse().ok();
-        if let Some(found) = confidence(before, after).zip(number) {
+        let found = confidence(before, after).zip(number);
+        if let Some(((confidence, unit), number)) = found {
+            let found = (confidence, number, unit);
             best = best.filter(|best| best.0 > found.0).or(Some(found));
         }
         at += length;
@@ -79,7 +91,7 @@ fn in_name(name: &str) -> Option<(Confidence, u64)> {
     best
 }
 
-fn confidence(before: &str, after: &str) -> Option<Confidence> {
+fn confidence(before: &str, after: &str) -> Option<(Confidence, Option<Unit>)> {
     let fraction = after
         .strip_prefix('.')
         .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
@@ -97,10 +109,11 @@ fn confidence(before: &str, after: &str) -> Option<Confidence> {
     let attached = bare.len() == before.len() && !word.is_empty();
     match word.as_str() {
         word if OTHER.contains(&word) => None,
-        word if STEP.contains(&word) => Some(Confidence::Step),
-        word if CHECKPOINT.contains(&word) => Some(Confidence::Named),
+        word if STEP.contains(&word) => Some((Confidence::Step, Some(Unit::Step))),
+        word if EPOCH.contains(&word) => Some((Confidence::Named, Some(Unit::Epoch))),
+        word if CHECKPOINT.contains(&word) => Some((Confidence::Named, None)),
         _ if attached => None,
-        _ => Some(Confidence::Alone),
+        _ => Some((Confidence::Alone, None)),
     }
 }
 
@@ -146,6 +159,15 @@ mod tests {
         ] {
             assert_eq!(step(path), None, "{path}");
         }
+    }
+
+    #[test]
+    fn a_word_tells_what_the_number_counts() {
+        let told = |path: &str| unit(Path::new(path), Path::new("run"));
+        assert_eq!(told("run/epoch=3-step=500.ckpt"), Some(Unit::Step));
+        assert_eq!(told("run/cifar10_epoch5.pt"), Some(Unit::Epoch));
+        assert_eq!(told("run/model_1027.pt"), None);
+        assert_eq!(told("run/checkpoint-500/pytorch_model.bin"), None);
     }
 
     #[test]

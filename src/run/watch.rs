@@ -10,6 +10,7 @@ use notify::event::{ModifyKind, RenameMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::format::StateDict;
+use super::log::Logbook;
 use super::scan;
 use super::settle::{RunEvent, Settler};
 
@@ -92,6 +93,7 @@ pub fn spawn(
                 key,
                 settler: Settler::default(),
                 renamed: HashSet::new(),
+                logs: Logbook::default(),
                 last_news: Instant::now(),
             };
             while scanner.scan(&mut send) && scanner.wait(&wakes) {}
@@ -126,6 +128,8 @@ struct Scanner {
     settler: Settler,
     /// Files that arrived by rename since the last scan.
     renamed: HashSet<PathBuf>,
+    /// Training's own logs.
+    logs: Logbook,
     last_news: Instant,
 }
 
@@ -148,10 +152,12 @@ impl Scanner {
                     .any(|found| found.path == path && found.step.is_some());
                 Ok(if named { None } else { dict.step() })
             });
-        if !events.is_empty() {
+        let logged = self.logs.look(&self.run, &scan.logs).map(RunEvent::Logged);
+        let mut events = events.into_iter().chain(logged).peekable();
+        if events.peek().is_some() {
             self.last_news = Instant::now();
         }
-        events.into_iter().chain([RunEvent::Scanned]).all(send)
+        events.chain([RunEvent::Scanned]).all(send)
     }
 
     /// Waits for the next scan's time or a reason to scan before; false when it is time to stop.

@@ -14,6 +14,7 @@ use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::{Measure, Surface};
 use crate::landscape::surveyor::{Plan, Report, Request, Spot, Value};
 use crate::run::Checkpoint;
+use crate::run::log::Clock;
 use crate::run::settle::RunEvent;
 use crate::run::watch::Watcher;
 use crate::weights::member::Shape;
@@ -82,6 +83,8 @@ pub(super) struct Conductor {
     truths: HashMap<PathBuf, Measure>,
     /// The critical step of each update, by its ends.
     updates: HashMap<[PathBuf; 2], CriticalStep>,
+    /// λmax of each checkpoint where it was measured.
+    sharpness: HashMap<PathBuf, f64>,
     window: Option<Window>,
     /// How many samples are measured everywhere, once the samples are known; none where all are.
     few: Option<Few>,
@@ -119,6 +122,7 @@ impl Conductor {
             generation: 0,
             truths: HashMap::new(),
             updates: HashMap::new(),
+            sharpness: HashMap::new(),
             window: None,
             few: None,
             study: None,
@@ -208,6 +212,7 @@ impl Conductor {
                 line.truth = None;
                 line.critical = None;
                 self.truths.remove(&checkpoint.path);
+                self.sharpness.remove(&checkpoint.path);
                 self.updates
                     .retain(|ends, _| !ends.contains(&checkpoint.path));
                 self.change.settled.push(checkpoint);
@@ -216,6 +221,13 @@ impl Conductor {
                 self.snapshot.checkpoints.retain(|line| line.path != path);
                 self.truths.remove(&path);
                 self.change.gone.push(path);
+            }
+            RunEvent::Logged(news) => {
+                for trouble in news.troubles {
+                    self.notice(trouble);
+                }
+                self.snapshot.training = news.log;
+                self.look_up();
             }
             RunEvent::Scanned => {
                 let watching = self.watcher.mode();
@@ -288,7 +300,28 @@ impl Conductor {
                 fit,
                 known: Known::default(),
             });
+        self.look_up();
+        self.show_sharpness();
         self.plan();
+    }
+
+    /// What training's own log tells at the checkpoints of the path.
+    fn look_up(&mut self) {
+        let members = self.plane.as_ref().map_or(&[][..], |plane| &plane.members);
+        let log = self.snapshot.training.as_deref();
+        self.snapshot.clock = log.and_then(|log| Clock::of(log, members, &self.options.run));
+        let logged = log.zip(self.snapshot.clock);
+        self.snapshot.logged =
+            logged.map_or_else(Vec::new, |(log, clock)| clock.logged(log, members));
+    }
+
+    fn show_sharpness(&mut self) {
+        let members = self.plane.iter().flat_map(|plane| &plane.members);
+        let known = members.filter_map(|member| {
+            let lambda_max = *self.sharpness.get(&member.path)?;
+            Some((member.step, lambda_max))
+        });
+        self.snapshot.lambda_max = known.collect();
     }
 
     /// Plans anew for the plane and window that count now.
@@ -394,15 +427,11 @@ impl Conductor {
                 let next = self.generation + 1;
                 let split = self.split();
                 let seed = self.options.setup.seed();
-                Findings::plan(
-                    study,
-                    &plane.recipe,
-                    &plane.members,
-                    window,
-                    split,
-                    seed,
-                    next,
-                )
+                let mut members = plane.members.clone();
+                if study == Study::Stability {
+                    members.retain(|member| !self.sharpness.contains_key(&member.path));
+                }
+                Findings::plan(study, &plane.recipe, &members, window, split, seed, next)
             });
         let mut plans = planned
             .as_ref()
@@ -500,6 +529,13 @@ impl Conductor {
         if let (true, Value::Measure(measure)) = (self.test_plan == Some(generation), value) {
             self.snapshot.test = Some(measure);
             return;
+        }
+        if let (Some(study), Value::Curvature(found)) = (&self.snapshot.study, value)
+            && let Some(station) = study.station(generation, index)
+        {
+            let path = station.path.clone();
+            self.sharpness.insert(path, found.lambda_max);
+            self.show_sharpness();
         }
         if let Some(study) = &mut self.snapshot.study
             && study.take(generation, index, value)

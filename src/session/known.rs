@@ -31,6 +31,10 @@ fn key(spot: &Spot) -> Option<Key> {
     match spot {
         Spot::OnPlane(at) => Some((at.map(f64::to_bits), None)),
         Spot::OnFew { at, samples } => Some((at.map(f64::to_bits), Some(*samples))),
-        Spot::Checkpoint(_) | Spot::Average(_) | Spot::Update { .. } | Spot::Curvature(_) => None,
+        Spot::Checkpoint(_)
+        | Spot::Average(_)
+        | Spot::Update { .. }
+        | Spot::Curvature(_)
+        | Spot::CurvatureOf(_) => None,
     }
 }

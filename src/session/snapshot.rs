@@ -7,6 +7,7 @@ use crate::data::Split;
 use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::{Measure, Surface};
 use crate::run::hyper::Hyper;
+use crate::run::log::{Clock, Logged, TrainingLog};
 use crate::weights::growth::Growth;
 use crate::weights::histogram::Overlay;
 use crate::weights::shadow::Shadow;
@@ -185,6 +186,14 @@ pub struct Snapshot {
     pub overlay: Option<Arc<Overlay>>,
     /// What each checkpoint of the path tells of its training.
     pub hyper: Vec<Hyper>,
+    /// Training's own log.
+    pub training: Option<Arc<TrainingLog>>,
+    /// What the checkpoints' numbers count in it; none where that cannot be known.
+    pub clock: Option<Clock>,
+    /// What it tells at each checkpoint of the path; empty where it tells nothing of them.
+    pub logged: Vec<Logged>,
+    /// λmax at the checkpoints of the path where it was measured, by step.
+    pub lambda_max: Vec<(u64, f64)>,
     /// The loss of the average of the last so many checkpoints.
     pub averages: Vec<(usize, Measure)>,
     /// Loss and accuracy of the current checkpoint on test samples, where the map is of others.
@@ -219,6 +228,13 @@ impl Snapshot {
             Finding::Is(data) => Some(fidelity.words(data.samples)),
             _ => None,
         }
+    }
+
+    /// The learning rate at a checkpoint of the path: its own word, else the log's.
+    #[must_use]
+    pub fn rate(&self, member: usize) -> Option<f64> {
+        let own = self.hyper.get(member).and_then(|hyper| hyper.learning_rate);
+        own.or_else(|| self.logged.get(member)?.rate)
     }
 }
 

@@ -28,6 +28,8 @@ pub enum Study {
     Plane,
     /// λmax, λmin and their ratio around the current checkpoint.
     Curvature,
+    /// λmax at each checkpoint.
+    Stability,
 }
 
 /// Random directions that are overlaid, to show whether the shape repeats.
@@ -76,6 +78,8 @@ pub struct Findings {
     pub curvature: Option<CurvatureMap>,
     /// The random plane, where it measures that.
     pub plane: Option<Surface>,
+    /// The checkpoints at which it measures curvature, in that order.
+    pub stations: Vec<Checkpoint>,
     /// Points that are still to come.
     pub left: usize,
     /// Seconds that these will take, at the pace since the first answer; none before the second.
@@ -96,12 +100,13 @@ enum Meaning {
     Plane { i: usize, j: usize },
     Map(usize),
     Here,
+    Station(usize),
 }
 
 impl Findings {
-    /// Plans a study around the last of `members`, on the plane of `recipe` with this window. The plans'
-    /// generations count on from `next`. Random directions have `seed` and those after it. None where there
-    /// are too few checkpoints.
+    /// Plans a study around the last of `members`, or at each of them, on the plane of `recipe` with this
+    /// window. The plans' generations count on from `next`. Random directions have `seed` and those after
+    /// it. None where there are too few checkpoints.
     #[must_use]
     pub fn plan(
         study: Study,
@@ -117,6 +122,7 @@ impl Findings {
             lines: Vec::new(),
             curvature: None,
             plane: None,
+            stations: Vec::new(),
             left: 0,
             seconds_left: None,
             first: None,
@@ -127,6 +133,7 @@ impl Findings {
         let plans = match study {
             Study::Plane => vec![findings.plan_plane(recipe, seed, split)],
             Study::Curvature => vec![findings.plan_curvature(recipe, window, split)],
+            Study::Stability => vec![findings.plan_stations(recipe, members, split)],
             _ => findings.plan_lines(recipe, members, seed, split)?,
         };
         let plans = plans
@@ -310,6 +317,40 @@ impl Findings {
         }
     }
 
+    /// The newest checkpoint first, then ever closer together: a curve is to be seen early.
+    fn plan_stations(&mut self, recipe: &Recipe, members: &[Checkpoint], split: Split) -> Plan {
+        let newest = members.iter().rev();
+        let mut apart = members.len().next_power_of_two();
+        while apart > 0 {
+            for member in newest.clone().step_by(apart) {
+                if !self.stations.contains(member) {
+                    self.stations.push(member.clone());
+                }
+            }
+            apart /= 2;
+        }
+        let spots = self.stations.iter().cloned().map(Spot::CurvatureOf);
+        self.meanings
+            .push((0..self.stations.len()).map(Meaning::Station).collect());
+        Plan {
+            generation: 0,
+            recipe: recipe.clone(),
+            split,
+            spots: spots.collect(),
+        }
+    }
+
+    /// The checkpoint to which an answer belongs.
+    #[must_use]
+    pub fn station(&self, generation: u64, index: usize) -> Option<&Checkpoint> {
+        let plans = self.generations.iter().zip(&self.meanings);
+        let mut of_plan = plans.filter(|(known, _)| **known == generation);
+        match of_plan.next()?.1.get(index)? {
+            Meaning::Station(station) => self.stations.get(*station),
+            _ => None,
+        }
+    }
+
     /// Takes an answer; false when it belongs to no plan of this study.
     pub fn take(&mut self, generation: u64, index: usize, value: Value) -> bool {
         let plan = self
@@ -457,6 +498,19 @@ mod tests {
         let rough = |x: f64, y: f64| 0.1 + (12.9 * x + 78.2 * y).sin().abs() * 43.7 % 1.0;
         let measured = ends(&rough);
         assert!(measured > 33 * 33 * 9 / 10, "{measured}");
+    }
+
+    #[test]
+    fn stability_is_measured_once_at_each_checkpoint_the_newest_first() {
+        let (findings, plans) = plan(Study::Stability, 5).unwrap();
+        let order: Vec<u64> = findings.stations.iter().map(|member| member.step).collect();
+        assert_eq!(order, [4, 0, 2, 3, 1]);
+        assert_eq!(plans[0].spots[1], Spot::CurvatureOf(checkpoint(0)));
+        assert_eq!(findings.station(7, 1), Some(&checkpoint(0)));
+        assert_eq!(
+            (findings.station(7, 5), findings.station(8, 0)),
+            (None, None)
+        );
     }
 
     #[test]

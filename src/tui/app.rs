@@ -321,6 +321,7 @@ impl App {
     fn study(&self) -> Option<Study> {
         match (self.view, self.along) {
             (View::Curvature, _) => Some(Study::Curvature),
+            (View::Weights, _) if self.weighing == Weighing::Stability => Some(Study::Stability),
             (View::Map, _) if self.plane == Plane::Random => Some(Study::Plane),
             (View::Slices, Along::Random) => Some(Study::Random),
             (View::Slices, Along::Update) => Some(Study::Update),

@@ -112,13 +112,16 @@ pub enum Weighing {
     Norms,
     /// Histograms of the first and the newest checkpoint.
     Histogram,
+    /// Training's own log, and λmax against 2/η.
+    Stability,
 }
 
 impl Weighing {
     pub(super) fn next(self) -> Self {
         match self {
             Self::Norms => Self::Histogram,
-            Self::Histogram => Self::Norms,
+            Self::Histogram => Self::Stability,
+            Self::Stability => Self::Norms,
         }
     }
 }

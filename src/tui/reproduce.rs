@@ -25,6 +25,9 @@ pub fn commands(app: &App) -> Vec<Vec<String>> {
                 [words(&["--plane", "random"]), seed].concat(),
             )]
         }
+        View::Weights if app.weighing() == Weighing::Stability => {
+            vec![seen.command("hessian", &seen.measure(), Vec::new())]
+        }
         View::Weights => {
             let histogram = app.weighing() == Weighing::Histogram;
             let options = if histogram {

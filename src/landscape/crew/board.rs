@@ -210,7 +210,7 @@ impl<R: FnMut(Report) -> bool> Board<R> {
 fn costs_one_spot(spot: &Spot, error: &LandscapeError) -> bool {
     let reads = matches!(
         spot,
-        Spot::Checkpoint(_) | Spot::Average(_) | Spot::Update { .. }
+        Spot::Checkpoint(_) | Spot::Average(_) | Spot::CurvatureOf(_) | Spot::Update { .. }
     );
     reads && matches!(error, LandscapeError::Weights(_))
 }

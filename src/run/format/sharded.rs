@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::run::log::trainer_state::{self, TrainerState};
+
 use super::{FormatError, OpenFile, Place, natural};
 
 /// Weight files and indices of a folder, the first that is there counts.
@@ -121,16 +123,8 @@ fn read_bounded(path: &Path, limit: u64) -> Result<String, FormatError> {
 
 /// The step that the trainer noted beside the weights.
 pub(super) fn step(folder: &Path) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct TrainerState {
-        global_step: u64,
-    }
-    let text = read_bounded(&folder.join("trainer_state.json"), LARGEST_INDEX).ok()?;
-    Some(
-        serde_json::from_str::<TrainerState>(&text)
-            .ok()?
-            .global_step,
-    )
+    let state = TrainerState::read(&folder.join(trainer_state::NAME));
+    state.ok()??.global_step
 }
 
 /// The files of a folder whose change means another checkpoint; empty when it is none.

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use crate::landscape::surface::Measure;
 use crate::plot::axis::short;
+use crate::plot::graph::Mark;
 use crate::run::hyper;
+use crate::run::log::Logged;
 use crate::session::snapshot::{CheckpointLine, CheckpointState, Finding, Snapshot};
 
 use super::super::app::App;
@@ -88,12 +90,40 @@ pub(crate) fn doubts(snapshot: &Snapshot) -> Vec<f64> {
 
 /// Where on the path the learning rate fell.
 pub(crate) fn drops(snapshot: &Snapshot) -> Vec<usize> {
-    let rates: Vec<Option<f64>> = snapshot
-        .hyper
-        .iter()
-        .map(|told| told.learning_rate)
-        .collect();
+    let members = snapshot.hyper.len().max(snapshot.logged.len());
+    let rates: Vec<Option<f64>> = (0..members).map(|member| snapshot.rate(member)).collect();
     hyper::drops(&rates)
+}
+
+/// The steps of the path.
+pub(crate) fn steps(snapshot: &Snapshot) -> Vec<f64> {
+    let steps = snapshot.trajectory.iter().flat_map(|path| &path.steps);
+    steps.map(|step| *step as f64).collect()
+}
+
+/// Marks on a graph over steps at the checkpoints where the learning rate fell.
+pub(crate) fn drop_marks(snapshot: &Snapshot) -> Vec<Mark> {
+    let steps = steps(snapshot);
+    let at = drops(snapshot)
+        .into_iter()
+        .filter_map(|i| steps.get(i).copied());
+    at.map(|at| Mark {
+        at,
+        label: "lr↓".into(),
+    })
+    .collect()
+}
+
+/// What training logged at the checkpoint that is looked at, and its learning rate.
+pub(crate) fn logged(app: &App) -> Logged {
+    let snapshot = app.snapshot();
+    let Some(at) = app.selected() else {
+        return Logged::default();
+    };
+    Logged {
+        rate: snapshot.rate(at),
+        ..snapshot.logged.get(at).copied().unwrap_or_default()
+    }
 }
 
 /// Why there is no loss, and how to have it; none where nothing is known to be missing.

@@ -5,6 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
+use crate::plot::axis::short;
+
 use super::super::app::App;
 use super::super::line::{Piece, fit, tail};
 use super::{facts, padded};
@@ -39,6 +41,7 @@ pub(crate) fn render(app: &App, device: bool, area: Rect, buffer: &mut Buffer) {
         let accuracy = Span::styled(facts::accuracy(Some(measure)), theme.strong());
         pieces.push(Piece::new(4, vec![Span::raw("acc "), accuracy]));
     }
+    pieces.extend(logged(app));
     pieces.extend(missing(app));
     if device && !snapshot.device.is_empty() {
         pieces.push(Piece::new(8, vec![Span::styled(speed(app), theme.faint())]));
@@ -75,6 +78,21 @@ fn state(app: &App) -> Vec<Piece> {
             ),
         ],
     }
+}
+
+/// The loss that training logged there itself, and the learning rate beside it.
+fn logged(app: &App) -> Vec<Piece> {
+    let theme = app.theme();
+    let logged = facts::logged(app);
+    if logged.train.is_none() {
+        return Vec::new();
+    }
+    let told = [("logged ", logged.train, 7), ("lr ", logged.rate, 8)];
+    let told = told.into_iter().filter_map(|(name, value, rank)| {
+        let value = Span::styled(short(value?), theme.strong());
+        Some(Piece::new(rank, vec![Span::raw(name), value]))
+    });
+    told.collect()
 }
 
 /// Checkpoints that are not on the path.

@@ -10,6 +10,7 @@ pub(super) mod help;
 pub(super) mod map;
 pub(super) mod path;
 pub(super) mod slices;
+mod stability;
 pub(super) mod status;
 pub(super) mod surface;
 pub(super) mod trust;

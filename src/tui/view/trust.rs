@@ -125,11 +125,30 @@ fn losses(app: &App) -> Vec<Line<'static>> {
         pair("loss", facts::loss(truth), facts::loss(map)),
         pair("accuracy", facts::accuracy(truth), facts::accuracy(map)),
     ];
+    lines.extend(logged(app));
     lines.extend(test(app));
     lines.extend(average(app));
     lines.extend(error(app));
     lines.extend(fidelity(app));
     lines
+}
+
+/// What training logged itself at the checkpoint: `0.312 eval 0.33 lr 0.001`.
+fn logged(app: &App) -> Option<Line<'static>> {
+    let theme = app.theme();
+    let logged = facts::logged(app);
+    logged.train.or(logged.eval)?;
+    let told = [
+        ("", logged.train),
+        ("eval ", logged.eval),
+        ("lr ", logged.rate),
+    ];
+    let told = told.into_iter().filter_map(|(name, value)| {
+        let value = Span::styled(short(value?) + " ", theme.strong());
+        Some([Span::styled(name, theme.faint()), value])
+    });
+    let label = Span::styled(format!("{:LABEL$}", "logged"), theme.faint());
+    Some(std::iter::once(label).chain(told.flatten()).collect())
 }
 
 /// The current checkpoint on test samples.

@@ -6,13 +6,13 @@ use ratatui::text::{Line, Text};
 use ratatui::widgets::{Paragraph, Widget};
 
 use crate::plot::axis::short;
-use crate::plot::graph::{Curve, Graph, Mark, Side, Stroke};
+use crate::plot::graph::{Curve, Graph, Side, Stroke};
 use crate::plot::matrix;
 use crate::session::snapshot::Snapshot;
 
 use super::super::app::App;
 use super::super::choice::Weighing;
-use super::{enclosed, facts, frame, padded, paint, render_refusal, render_sentence};
+use super::{enclosed, facts, frame, padded, paint, render_refusal, render_sentence, stability};
 
 /// Least rows with the matrix and the layers below the graphs.
 const ROOM_FOR_MATRIX: u16 = 18;
@@ -23,7 +23,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let inner = enclosed(
         &frame(
             app,
-            "weights over training · d: norms, histogram",
+            "weights over training · d: norms, histogram, stability",
             area.width,
         ),
         area,
@@ -41,8 +41,10 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
             buffer,
         );
     }
-    if app.weighing() == Weighing::Histogram {
-        return render_histogram(app, snapshot, inner, buffer);
+    match app.weighing() {
+        Weighing::Histogram => return render_histogram(app, snapshot, inner, buffer),
+        Weighing::Stability => return stability::render(app, inner, buffer),
+        Weighing::Norms => {}
     }
     if inner.height < ROOM_FOR_MATRIX {
         return render_norms(app, snapshot, inner, buffer);
@@ -101,32 +103,11 @@ fn render_histogram(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buf
     );
 }
 
-fn steps(snapshot: &Snapshot) -> Vec<f64> {
-    let steps = snapshot
-        .trajectory
-        .as_ref()
-        .map_or(&[][..], |path| &path.steps);
-    steps.iter().map(|step| *step as f64).collect()
-}
-
-/// The checkpoints at which the learning rate fell.
-fn marks(snapshot: &Snapshot, steps: &[f64]) -> Vec<Mark> {
-    let drops = facts::drops(snapshot).into_iter();
-    drops
-        .filter_map(|i| {
-            Some(Mark {
-                at: *steps.get(i)?,
-                label: "lr↓".into(),
-            })
-        })
-        .collect()
-}
-
 fn render_norms(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
     let Some(trajectory) = &snapshot.trajectory else {
         return;
     };
-    let steps = steps(snapshot);
+    let steps = facts::steps(snapshot);
     // The first checkpoint has no update behind it.
     let mut updates = trajectory.update_norm.clone();
     updates
@@ -146,7 +127,7 @@ fn render_norms(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer)
             on(&trajectory.norm, Side::Left, Stroke::Solid),
             on(&updates, Side::Right, Stroke::Dashed),
         ],
-        marks: marks(snapshot, &steps),
+        marks: facts::drop_marks(snapshot),
         ticks: true,
         marker: app.look().marker,
         tints: app.theme().tints(),
@@ -163,7 +144,7 @@ fn render_sharpness(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buf
     if render_refusal(app, "critical sharpness", area, buffer) {
         return;
     }
-    let steps = steps(snapshot);
+    let steps = facts::steps(snapshot);
     let sharpness = facts::of_path(snapshot, |line| Some(line.critical?.sharpness()));
     let curve = Curve {
         x: &steps,
@@ -175,7 +156,7 @@ fn render_sharpness(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buf
         title: "critical sharpness",
         right: "",
         curves: vec![curve],
-        marks: marks(snapshot, &steps),
+        marks: facts::drop_marks(snapshot),
         ticks: true,
         marker: app.look().marker,
         tints: app.theme().tints(),

@@ -1,0 +1,38 @@
+//! The learning rates of checkpoints: their own word, else that of training's log.
+
+use std::path::Path;
+
+use crate::run::hyper::Hyper;
+use crate::run::log::{self, Clock};
+use crate::run::{Checkpoint, scan};
+
+use super::notice;
+use super::options::KeyOption;
+
+/// The rate at each of these checkpoints of a run; what is wrong with its log is said on stderr.
+pub(super) fn of(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Vec<Option<f64>> {
+    let own = members.iter().map(|member| Hyper::of(member).learning_rate);
+    let own: Vec<Option<f64>> = own.collect();
+    if own.iter().all(Option::is_some) {
+        return own;
+    }
+    let Some(logged) = logged(run, key, members) else {
+        return own;
+    };
+    let rates = own.into_iter().zip(logged);
+    rates.map(|(own, logged)| own.or(logged)).collect()
+}
+
+/// What the log of the run tells. All checkpoints of the run tell what their numbers count, not only
+/// those that were asked for.
+fn logged(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Option<Vec<Option<f64>>> {
+    let news = log::find(run);
+    for trouble in &news.troubles {
+        // The result counts even where nobody reads what it lacks.
+        let _ = notice::say(trouble);
+    }
+    let log = news.log?;
+    let all = scan::open(run, key.key.as_deref()).ok()?.checkpoints;
+    let logged = Clock::of(&log, &all, run)?.logged(&log, members);
+    Some(logged.into_iter().map(|logged| logged.rate).collect())
+}

@@ -1,0 +1,133 @@
+//! `metrics.csv` of Lightning's CSVLogger, and tables like it: a row a moment, empty where nothing was
+//! logged of a column.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use super::names::{self, Quantity};
+use super::{LARGEST, Reading, TrainingLog};
+
+/// The file's name.
+pub(super) const NAME: &str = "metrics.csv";
+
+/// Where the numbers of a table stand.
+struct Columns {
+    step: usize,
+    epoch: Option<usize>,
+    values: Vec<(Quantity, usize)>,
+}
+
+/// The log of a table; none where it has no line yet. A last line without an end is still being written.
+pub(super) fn read(path: &Path) -> Result<Option<Reading>, String> {
+    let mut text = Vec::new();
+    let opened = File::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut text));
+    let Some(end) = text
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .filter(|_| opened.is_ok())
+    else {
+        return Ok(None);
+    };
+    let mut table = csv::ReaderBuilder::new()
+        .flexible(true)
+        .from_reader(&text[..end]);
+    let told = |error: csv::Error| format!("{}: expected a table, found {error}", path.display());
+    let head = table.byte_headers().map_err(told)?;
+    let head: Vec<String> = head
+        .iter()
+        .map(|name| String::from_utf8_lossy(name).into())
+        .collect();
+    let columns = Columns::of(&head).ok_or_else(|| {
+        format!(
+            "{}: expected the columns step and a loss or learning rate, found {}",
+            path.display(),
+            brief(&head.join(", "))
+        )
+    })?;
+    let mut log = TrainingLog::of(path);
+    let mut trouble = None;
+    for record in table.byte_records() {
+        let taken = record.map_err(told).and_then(|record| {
+            let line = record.position().map_or(0, csv::Position::line);
+            let number = |column: usize| {
+                number(record.get(column).unwrap_or_default()).map_err(|found| {
+                    let name = head.get(column).map_or("", |name| name);
+                    format!(
+                        "{}: line {line}: expected a number under {name}, found {}",
+                        path.display(),
+                        brief(&found)
+                    )
+                })
+            };
+            columns.take(&mut log, number)
+        });
+        if let Err(sentence) = taken {
+            trouble = Some(sentence);
+            break;
+        }
+    }
+    Ok(Some(Reading { log, trouble }))
+}
+
+impl Columns {
+    /// Those that are known; where there is no step, the epoch counts.
+    fn of(head: &[String]) -> Option<Self> {
+        let named = |wanted: &str| head.iter().position(|name| name.trim() == wanted);
+        let known = || {
+            let columns = head.iter().enumerate();
+            columns.filter_map(|(column, name)| Some((names::quantity(name)?, column)))
+        };
+        let best = |wanted: Quantity| {
+            let columns = known().filter(|((quantity, _), _)| *quantity == wanted);
+            let best = columns.min_by_key(|((_, rank), _)| *rank);
+            best.map(|(_, column)| (wanted, column))
+        };
+        let values = [Quantity::Train, Quantity::Eval, Quantity::Rate].map(best);
+        let values: Vec<(Quantity, usize)> = values.into_iter().flatten().collect();
+        let epoch = named("epoch");
+        Some(Self {
+            step: named("step").or(epoch)?,
+            epoch,
+            values,
+        })
+        .filter(|columns| !columns.values.is_empty())
+    }
+
+    /// Takes a row; `number` reads a cell.
+    fn take(
+        &self,
+        log: &mut TrainingLog,
+        number: impl Fn(usize) -> Result<Option<f64>, String>,
+    ) -> Result<(), String> {
+        let Some(step) = number(self.step)?.filter(|step| *step >= 0.0) else {
+            return Ok(());
+        };
+        let epoch = self.epoch.map_or(Ok(None), &number)?;
+        for (quantity, column) in &self.values {
+            if let Some(value) = number(*column)? {
+                log.series_mut(*quantity).push(step as u64, epoch, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A cell's number, none where it is empty; what it holds where that is no number.
+fn number(cell: &[u8]) -> Result<Option<f64>, String> {
+    let text = String::from_utf8_lossy(cell);
+    match text.trim() {
+        "" => Ok(None),
+        number => number.parse().map(Some).map_err(|_| number.to_owned()),
+    }
+}
+
+/// As much of a text as a sentence has room for.
+fn brief(text: &str) -> String {
+    const ROOM: usize = 80;
+    let mut brief: String = text.chars().take(ROOM).collect();
+    if text.chars().count() > ROOM {
+        brief.push('…');
+    }
+    brief
+}

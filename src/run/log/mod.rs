@@ -1,0 +1,162 @@
+//! What training logged itself: loss and learning rate over steps, in the formats of the usual trainers.
+//!
+//! Logs are read while they are written: a last line or record that is cut off is not there yet. What
+//! is wrong in one is told in a sentence, and what stands before it counts.
+
+mod align;
+mod book;
+mod metrics_csv;
+mod names;
+mod record;
+mod tensorboard;
+pub mod trainer_state;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use align::{Clock, Logged};
+pub(in crate::run) use book::is_log;
+pub use book::{Logbook, News};
+use names::Quantity;
+
+/// Most bytes that are read of one log.
+const LARGEST: u64 = 128 << 20;
+/// Most values of one curve; later ones are left out.
+const MOST: usize = 1 << 20;
+
+/// One logged number.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Training step.
+    pub step: u64,
+    /// Epochs at that step, where the log tells them.
+    pub epoch: Option<f64>,
+    /// The number; NaN where training logged one that is not finite.
+    pub value: f64,
+}
+
+/// A number over training, by step; each step once.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Series(Vec<Entry>);
+
+impl Series {
+    /// Its entries, steps ascending.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.0
+    }
+
+    /// The one that was logged last.
+    #[must_use]
+    pub fn last(&self) -> Option<&Entry> {
+        self.0.last()
+    }
+
+    /// Adds an entry. A step that is not after the last one means that training went back to there, from
+    /// a checkpoint: what was logged from that step on no longer counts.
+    fn push(&mut self, step: u64, epoch: Option<f64>, value: f64) {
+        while self.0.last().is_some_and(|last| last.step >= step) {
+            self.0.pop();
+        }
+        if self.0.len() < MOST {
+            let value = if value.is_finite() { value } else { f64::NAN };
+            self.0.push(Entry { step, epoch, value });
+        }
+    }
+}
+
+impl FromIterator<(u64, f64)> for Series {
+    /// Of steps and values, without epochs.
+    fn from_iter<T: IntoIterator<Item = (u64, f64)>>(pairs: T) -> Self {
+        let mut series = Self::default();
+        for (step, value) in pairs {
+            series.push(step, None, value);
+        }
+        series
+    }
+}
+
+/// The log of a training run, as far as it has been written.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainingLog {
+    /// The file, or the folder of event files.
+    pub source: PathBuf,
+    /// Loss on training samples.
+    pub train: Series,
+    /// Loss on held-out samples.
+    pub eval: Series,
+    /// Learning rate.
+    pub rate: Series,
+}
+
+impl TrainingLog {
+    fn of(source: &Path) -> Self {
+        Self {
+            source: source.to_path_buf(),
+            ..Self::default()
+        }
+    }
+
+    fn series_mut(&mut self, quantity: Quantity) -> &mut Series {
+        match quantity {
+            Quantity::Train => &mut self.train,
+            Quantity::Eval => &mut self.eval,
+            Quantity::Rate => &mut self.rate,
+        }
+    }
+
+    fn all(&self) -> [&Series; 3] {
+        [&self.train, &self.eval, &self.rate]
+    }
+
+    /// Whether it tells nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all().iter().all(|series| series.0.is_empty())
+    }
+
+    /// The last step of which it tells anything.
+    #[must_use]
+    pub fn last_step(&self) -> Option<u64> {
+        let last = |series: &&Series| Some(series.last()?.step);
+        self.all().iter().filter_map(last).max()
+    }
+}
+
+/// A log as it was read: what it tells, and a sentence about what could not be read of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Reading {
+    log: TrainingLog,
+    trouble: Option<String>,
+}
+
+/// The log of a run as it is now, and a sentence for each one that could not be read to its end.
+#[must_use]
+pub fn find(run: &Path) -> News {
+    let logs = super::scan::scan(run).map_or_else(|_| Vec::new(), |scan| scan.logs);
+    Logbook::default().look(run, &logs).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn training_that_goes_back_to_a_checkpoint_logs_those_steps_anew() {
+        let mut series = Series::default();
+        for (step, value) in [
+            (10, 1.0),
+            (20, 2.0),
+            (30, 3.0),
+            (20, 4.0),
+            (30, f64::INFINITY),
+        ] {
+            series.push(step, None, value);
+        }
+        let steps: Vec<u64> = series.entries().iter().map(|entry| entry.step).collect();
+        assert_eq!(steps, [10, 20, 30]);
+        assert_eq!(series.entries()[1].value, 4.0);
+        assert!(series.entries()[2].value.is_nan());
+    }
+}

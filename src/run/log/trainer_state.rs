@@ -1,0 +1,140 @@
+//! `trainer_state.json` of Hugging Face's trainer: one object with the log so far, written at checkpoints.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{LARGEST, Reading, TrainingLog};
+
+/// The file's name, in a checkpoint's folder and in the run's.
+pub const NAME: &str = "trainer_state.json";
+
+/// What is read of it.
+#[derive(Debug, Deserialize)]
+pub struct TrainerState {
+    /// Optimizer steps so far.
+    pub global_step: Option<u64>,
+    #[serde(default)]
+    log_history: Vec<Line>,
+}
+
+/// A line has a loss and a rate, or the figures of an evaluation; a number that Python wrote as `NaN` is
+/// null here.
+#[derive(Debug, Deserialize)]
+struct Line {
+    #[serde(default)]
+    step: u64,
+    epoch: Option<f64>,
+    #[serde(default, deserialize_with = "told")]
+    loss: Option<f64>,
+    #[serde(default, deserialize_with = "told")]
+    eval_loss: Option<f64>,
+    #[serde(default, deserialize_with = "told")]
+    learning_rate: Option<f64>,
+}
+
+/// A key that is there has a value, if only NaN.
+fn told<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    Ok(Some(Option::deserialize(from)?.unwrap_or(f64::NAN)))
+}
+
+impl TrainerState {
+    /// Reads the file of this path. None where it is not there or still being written.
+    ///
+    /// # Errors
+    /// It is too large, or not what the trainer writes; the sentence names it.
+    pub fn read(path: &Path) -> Result<Option<Self>, String> {
+        let mut text = Vec::new();
+        let opened =
+            File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text));
+        if opened.is_err() {
+            return Ok(None);
+        }
+        if text.len() as u64 > LARGEST {
+            let most = LARGEST >> 20;
+            return Err(format!(
+                "{}: expected at most {most} MB of log, found more",
+                path.display()
+            ));
+        }
+        match serde_json::from_slice(&without_nan(&text)) {
+            Ok(state) => Ok(Some(state)),
+            Err(error) if error.is_eof() => Ok(None),
+            Err(error) => Err(format!(
+                "{}: expected the state of a trainer with a log_history, found {error}",
+                path.display()
+            )),
+        }
+    }
+
+    /// The last learning rate that was logged.
+    #[must_use]
+    pub fn learning_rate(&self) -> Option<f64> {
+        let rates = self.log_history.iter().rev();
+        rates
+            .filter_map(|line| line.learning_rate)
+            .find(|rate| rate.is_finite())
+    }
+}
+
+/// The log of a trainer; none while it is being written.
+pub(super) fn read(path: &Path) -> Result<Option<Reading>, String> {
+    let Some(state) = TrainerState::read(path)? else {
+        return Ok(None);
+    };
+    let mut log = TrainingLog::of(path);
+    for line in state.log_history {
+        for (series, value) in [
+            (&mut log.train, line.loss),
+            (&mut log.eval, line.eval_loss),
+            (&mut log.rate, line.learning_rate),
+        ] {
+            if let Some(value) = value {
+                series.push(line.step, line.epoch, value);
+            }
+        }
+    }
+    Ok(Some(Reading { log, trouble: None }))
+}
+
+/// Python writes `NaN`, `Infinity` and `-Infinity`, which JSON does not have: outside of strings they
+/// become `null`.
+fn without_nan(text: &[u8]) -> Vec<u8> {
+    const WORDS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
+    let mut out = Vec::with_capacity(text.len());
+    let (mut rest, mut quoted) = (text, false);
+    while let [byte, after @ ..] = rest {
+        let word = WORDS.iter().find(|word| !quoted && rest.starts_with(word));
+        if let Some(word) = word {
+            out.extend_from_slice(b"null");
+            rest = &rest[word.len()..];
+            continue;
+        }
+        let escape = quoted && *byte == b'\\' && !after.is_empty();
+        quoted ^= *byte == b'"';
+        let taken = 1 + usize::from(escape);
+        out.extend_from_slice(&rest[..taken]);
+        rest = &rest[taken..];
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_bare_words_are_no_numbers() {
+        let blank =
+            |text: &str| String::from_utf8(without_nan(text.as_bytes())).unwrap_or_default();
+        assert_eq!(
+            blank(r#"{"NaN": NaN, "a\"NaN": [-Infinity,Infinity], "b\\": NaN}"#),
+            r#"{"NaN": null, "a\"NaN": [null,null], "b\\": null}"#
+        );
+        for cut in ["\"\\", "Na", "\""] {
+            assert_eq!(blank(cut), cut);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Training's own log beside what was measured, and how near λmax is to 2/η, where gradient descent
+//! becomes unstable.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Rect};
+
+use crate::landscape::surveyor::CURVATURE_SAMPLES;
+use crate::plot::axis::short;
+use crate::plot::graph::{Curve, Graph, Mark, Side, Stroke};
+use crate::run::log::{Clock, Series};
+use crate::session::snapshot::Snapshot;
+use crate::session::study::Study;
+
+use super::super::app::App;
+use super::{facts, paint, render_foot, render_refusal};
+
+/// Least rows for both graphs.
+const ROOM_FOR_BOTH: u16 = 12;
+
+/// Draws both graphs, one above the other; where there is no room, or neither a log nor data, that of the
+/// curvature.
+pub(super) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
+    let snapshot = app.snapshot();
+    let nothing = snapshot.training.is_none() && facts::refusal(snapshot).is_some();
+    if area.height < ROOM_FOR_BOTH || nothing {
+        return render_edge(app, area, buffer);
+    }
+    let halves = [Constraint::Fill(1), Constraint::Fill(1)];
+    let [upper, lower] = Layout::vertical(halves).areas(area);
+    render_log(app, upper, buffer);
+    render_edge(app, lower, buffer);
+}
+
+/// A curve: its places and values.
+type Line = [Vec<f64>; 2];
+
+/// The logged loss and learning rate as curves, the measured losses as points.
+fn render_log(app: &App, area: Rect, buffer: &mut Buffer) {
+    let snapshot = app.snapshot();
+    let steps = facts::steps(snapshot);
+    let measured = facts::of_path(snapshot, |line| Some(line.truth?.loss));
+    let columns = usize::from(area.width);
+    let logged = |of: fn(&crate::run::log::TrainingLog) -> &Series| {
+        let log = snapshot.training.as_deref().zip(snapshot.clock);
+        log.map_or_else(Line::default, |(log, clock)| curve(of(log), clock, columns))
+    };
+    let [train, eval, rate] = [
+        logged(|log| &log.train),
+        logged(|log| &log.eval),
+        logged(|log| &log.rate),
+    ];
+    let measured = [steps, measured];
+    let curves = [
+        (&rate, Side::Right, Stroke::Solid),
+        (&eval, Side::Left, Stroke::Dashed),
+        (&train, Side::Left, Stroke::Solid),
+        (&measured, Side::Left, Stroke::Points),
+    ];
+    let curves = curves.into_iter().filter(|(line, ..)| !line[0].is_empty());
+    let names = [
+        (!measured[1].iter().all(|loss| loss.is_nan())).then_some("measured ●"),
+        (!train[0].is_empty()).then_some("logged —"),
+        (!eval[0].is_empty()).then_some("evaluated - -"),
+    ];
+    let names: Vec<&str> = names.into_iter().flatten().collect();
+    let title = format!("loss: {}", names.join(", "));
+    draw(
+        app,
+        &title,
+        "lr",
+        curves.collect(),
+        Vec::new(),
+        area,
+        buffer,
+    );
+    if let Some(why) = unmatched(snapshot) {
+        render_foot(why, app.theme().faint(), area, buffer);
+    }
+}
+
+/// Why no log is drawn.
+fn unmatched(snapshot: &Snapshot) -> Option<&'static str> {
+    match (&snapshot.training, snapshot.clock) {
+        (None, _) => Some(
+            "no log of training: trainer_state.json, metrics.csv or TensorBoard's files in the run's folder are read",
+        ),
+        (_, None) => Some(
+            "the log counts something else than the checkpoints' names do: call them step=N or epoch=N",
+        ),
+        _ => None,
+    }
+}
+
+/// λmax at the checkpoints against 2/η there.
+fn render_edge(app: &App, area: Rect, buffer: &mut Buffer) {
+    if render_refusal(app, "λmax", area, buffer) {
+        return;
+    }
+    let snapshot = app.snapshot();
+    let steps = facts::steps(snapshot);
+    let edge: Vec<f64> = (0..steps.len())
+        .map(|member| snapshot.rate(member).map_or(f64::NAN, |rate| 2.0 / rate))
+        .collect();
+    let known = snapshot.lambda_max.iter();
+    let lambda_max: Line = [
+        known.clone().map(|(step, _)| *step as f64).collect(),
+        known.map(|(_, value)| *value).collect(),
+    ];
+    let foot = verdict(app, &edge);
+    let picture = render_foot(&foot, app.theme().strong(), area, buffer);
+    let edge = [steps, edge];
+    let curves = vec![
+        (&edge, Side::Left, Stroke::Dashed),
+        (&lambda_max, Side::Left, Stroke::Solid),
+        (&lambda_max, Side::Left, Stroke::Points),
+    ];
+    let title = format!("λmax ● · 2/η - - · first {CURVATURE_SAMPLES} samples");
+    let marks = facts::drop_marks(snapshot);
+    draw(app, &title, "", curves, marks, picture, buffer);
+}
+
+/// How near the checkpoint that is looked at is to the edge, or what is missing to know.
+fn verdict(app: &App, edge: &[f64]) -> String {
+    let snapshot = app.snapshot();
+    let step = facts::selected_step(app).unwrap_or_default();
+    let known = (snapshot.lambda_max.iter()).find(|(known, _)| *known == step);
+    let edge = app.selected().and_then(|at| edge.get(at)).copied();
+    let study = snapshot.study.as_ref();
+    let left = study.filter(|study| study.study == Study::Stability && study.left > 0);
+    let left = left.map_or_else(String::new, |study| {
+        let time = study.seconds_left.map(facts::duration);
+        let time = time.map_or_else(String::new, |time| format!(", {time}"));
+        format!(" · {} more to measure{time}", study.left)
+    });
+    let said = match (known, edge.filter(|edge| edge.is_finite())) {
+        (Some((_, value)), Some(edge)) => format!(
+            "step {step}: λmax {} is {} of 2/η {}",
+            short(*value),
+            short(*value / edge),
+            short(edge)
+        ),
+        (Some((_, value)), None) => format!(
+            "step {step}: λmax {}; 2/η needs a learning rate, in the checkpoints or in a log",
+            short(*value)
+        ),
+        (None, _) => format!("step {step}: λmax not measured yet"),
+    };
+    said + &left
+}
+
+fn draw(
+    app: &App,
+    title: &str,
+    right: &str,
+    curves: Vec<(&Line, Side, Stroke)>,
+    marks: Vec<Mark>,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let curves = curves
+        .into_iter()
+        .map(|([x, y], side, stroke)| Curve { x, y, side, stroke });
+    let graph = Graph {
+        title,
+        right,
+        curves: curves.collect(),
+        marks,
+        ticks: true,
+        marker: app.look().marker,
+        tints: app.theme().tints(),
+    };
+    let picture = graph.draw(area.width.into(), area.height.into());
+    paint(&picture, area, buffer);
+}
+
+/// A series as at most so many points: the mean of what falls into each.
+fn curve(series: &Series, clock: Clock, points: usize) -> Line {
+    let entries = series.entries();
+    let each = entries.len().div_ceil(points.max(1)).max(1);
+    let means = entries.chunks(each).map(|chunk| {
+        let finite = chunk.iter().filter(|entry| entry.value.is_finite());
+        let sum: f64 = finite.clone().map(|entry| entry.value).sum();
+        let place = chunk.last().map_or(f64::NAN, |entry| clock.place(entry));
+        (place, sum / finite.count() as f64)
+    });
+    let (x, y) = means.filter(|(place, _)| place.is_finite()).unzip();
+    [x, y]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_log_is_drawn_by_its_means() {
+        let values = [f64::NAN, f64::NAN, 2.0, f64::NAN, 4.0, 6.0, 7.0];
+        let series: Series = (0..).zip(values).collect();
+        let [x, y] = curve(&series, Clock::Steps, 4);
+        assert_eq!(x, [1.0, 3.0, 5.0, 6.0]);
+        assert!(y[0].is_nan());
+        assert_eq!(y[1..], [2.0, 5.0, 7.0]);
+        assert!(curve(&series, Clock::Epochs, 4)[0].is_empty());
+    }
+}
