@@ -213,7 +213,8 @@ proptest! {
         for name in ["events.out.tfevents.1.host", "metrics.csv", "trainer_state.json"] {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join(name), &bytes).unwrap();
-            find(folder.path());
+            let news = find(folder.path());
+            prop_assert!(news.log.is_none_or(|log| !log.is_empty()));
         }
     }
 }
