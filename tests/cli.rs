@@ -1321,7 +1321,7 @@ fn a_tolerance_is_a_number_above_nothing() {
 #[test]
 fn the_log_of_training_fills_in_the_learning_rate() {
     let run = tempfile::tempdir().unwrap();
-    for step in ["0200", "0240"] {
+    for step in ["0100", "0200", "0240"] {
         let name = format!("step_{step}.safetensors");
         fs::copy(
             fixture(&format!("digits-run/{name}")),
@@ -1329,7 +1329,7 @@ fn the_log_of_training_fills_in_the_learning_rate() {
         )
         .unwrap();
     }
-    let table = "step,train_loss,lr-SGD\n190,0.5,0.25\n230,0.25,0.125\n";
+    let table = "step,train_loss,lr-SGD\n100,1,0.5\n190,0.5,0.25\n230,0.25,0.125\n";
     fs::write(run.path().join("metrics.csv"), table).unwrap();
     let run = run.path().to_str().unwrap();
     let log = &json(&["inspect", run, "--format", "json"])["log"];
@@ -1339,12 +1339,12 @@ fn the_log_of_training_fills_in_the_learning_rate() {
     );
     let data = ["--data", "digits", "--samples", "64", "--format", "json"];
     let of = |command: &str| json(&[&[command, run], &data[..]].concat());
-    assert_eq!(of("sharpness")["updates"][0]["learning_rate"], 0.125);
+    assert_eq!(of("sharpness")["updates"][1]["learning_rate"], 0.125);
     let hessian = of("hessian");
     assert_eq!(
         (&hessian["learning_rate"], &hessian["edge"]),
         (&0.125.into(), &16.0.into())
     );
     let rates = &json(&["weights", run, "--format", "json"])["learning_rate"];
-    assert_eq!(rates, &serde_json::json!([0.25, 0.125]));
+    assert_eq!(rates, &serde_json::json!([0.5, 0.25, 0.125]));
 }

@@ -100,7 +100,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Reading>, String> {
 }
 
 /// Python writes `NaN`, `Infinity` and `-Infinity`, which JSON does not have: outside of strings they
-/// become `null`.
+/// become `null`. A last word that is cut off is left out, so that the text ends there.
 fn without_nan(text: &[u8]) -> Vec<u8> {
     const WORDS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
     let mut out = Vec::with_capacity(text.len());
@@ -111,6 +111,9 @@ fn without_nan(text: &[u8]) -> Vec<u8> {
             out.extend_from_slice(b"null");
             rest = &rest[word.len()..];
             continue;
+        }
+        if !quoted && WORDS.iter().any(|word| word.starts_with(rest)) {
+            break;
         }
         let escape = quoted && *byte == b'\\' && !after.is_empty();
         quoted ^= *byte == b'"';
@@ -133,8 +136,11 @@ mod tests {
             blank(r#"{"NaN": NaN, "a\"NaN": [-Infinity,Infinity], "b\\": NaN}"#),
             r#"{"NaN": null, "a\"NaN": [null,null], "b\\": null}"#
         );
-        for cut in ["\"\\", "Na", "\""] {
+        for cut in ["\"\\", "\"", "\"Na"] {
             assert_eq!(blank(cut), cut);
+        }
+        for cut in ["[N", "[Na", "[-", "[-Infinit"] {
+            assert_eq!(blank(cut), "[");
         }
     }
 }
