@@ -231,7 +231,7 @@ fn headline() -> Result<Value, Box<dyn Error>> {
     let first = Surface::new(spread(-1.0, 1.0, 9), spread(-1.0, 1.0, 9));
     let (_, first_seconds) = measured(first, Until::Exact, &objective, &resident)?;
     let (alone, seconds) = measured(empty.clone(), Until::Good, &objective, &resident)?;
-    let few = objective.first(FEW)?;
+    let few = objective.few(FEW)?;
     let start = Instant::now();
     let (sketch, _) = measured(empty, Until::Good, &few, &resident)?;
     let complement = Complement::explore(&sketch, |at| objective.on(&resident, at))?;

@@ -58,6 +58,8 @@ struct Cli {
 enum Command {
     /// Watch a run: the screen; when stdout is no terminal, one plain line per event
     Watch(watch::Watch),
+    /// Watch a run as `watch` does, and record the session in a file for `replay`
+    Record(Box<record::Record>),
     /// Show a session that `watch --record` has recorded; no run folder, data or device is needed
     Replay(replay::Replay),
     /// Train a small real network on the embedded digits in a child process and watch it
@@ -132,8 +134,9 @@ fn understand(arguments: &[OsString]) -> anyhow::Result<(Cli, Keymap)> {
 /// The run or checkpoint that a command is about: what stands first behind it.
 fn run_of<'a>(definition: &clap::Command, name: &str, matches: &'a ArgMatches) -> Option<&'a Path> {
     let command = definition.find_subcommand(name)?;
-    let first = command.get_positionals().next()?;
-    let mut values = matches.get_raw(first.get_id().as_str())?;
+    let named = command.get_positionals().find(|one| one.get_id() == "run");
+    let run = named.or_else(|| command.get_positionals().next())?;
+    let mut values = matches.get_raw(run.get_id().as_str())?;
     values.next().map(Path::new)
 }
 
@@ -141,6 +144,7 @@ impl Command {
     fn run(self, keymap: Keymap) -> anyhow::Result<()> {
         match self {
             Command::Watch(command) => command.run(keymap),
+            Command::Record(command) => command.run(keymap),
             Command::Replay(command) => command.run(keymap),
             Command::Demo(command) => command.run(keymap),
             Command::Config(command) => command.run(),

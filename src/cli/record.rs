@@ -1,4 +1,4 @@
-//! `--record`: the session's snapshots in one file, while it runs.
+//! `isoloss record`, which is `isoloss watch --record`: the session's snapshots in one file, while it runs.
 
 use std::fs::File;
 use std::io;
@@ -14,11 +14,30 @@ use tokio::sync::watch;
 
 use crate::session::record::Recorder;
 use crate::session::snapshot::Snapshot;
+use crate::tui::keymap::Keymap;
 
 use super::output::{Usage, refuse_inside};
+use super::watch::Watch;
 
 /// A record is written at most so often.
 const APART: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Args)]
+pub(super) struct Record {
+    /// New file for `isoloss replay`; not inside the run folder
+    file: PathBuf,
+    #[command(flatten)]
+    watch: Watch,
+}
+
+impl Record {
+    pub(super) fn run(self, keymap: Keymap) -> anyhow::Result<()> {
+        let record = RecordOption {
+            record: Some(self.file),
+        };
+        self.watch.recorded(record).run(keymap)
+    }
+}
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct RecordOption {

@@ -339,7 +339,7 @@ impl Scene {
             explore(&mut grid, &path, until, all)?;
             return Ok((grid, None));
         };
-        let few = self.objective.first(samples)?;
+        let few = self.objective.few(samples)?;
         explore(&mut grid, &path, until, |at| {
             few.on(resident, at).inspect(|_| bar.inc(1))
         })?;

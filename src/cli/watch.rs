@@ -50,6 +50,11 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    /// The same, recorded so.
+    pub(super) fn recorded(self, record: RecordOption) -> Self {
+        Self { record, ..self }
+    }
+
     pub(super) fn run(self, keymap: Keymap) -> anyhow::Result<()> {
         let setup = self.measure.setup()?;
         for run in std::iter::once(&self.run).chain(&self.others) {

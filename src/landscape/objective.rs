@@ -1,5 +1,6 @@
 //! The loss at a point of weight space (math.md 1, 2).
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -131,19 +132,24 @@ impl Objective {
         self.network.as_ref()
     }
 
-    /// The same objective on its first `count` samples alone.
+    /// The same objective on `count` of its samples alone, or on all where there are no more. They are spread
+    /// evenly over the file's order, which may be that of the classes.
     ///
     /// # Errors
     /// candle's.
-    pub fn first(&self, count: usize) -> Result<Self, LandscapeError> {
-        let (mut batches, mut samples) = (Vec::new(), 0);
-        for (images, labels) in &self.batches {
-            let taken = labels.len().min(count - samples);
-            if taken > 0 {
-                batches.push((images.narrow(0, 0, taken)?, labels[..taken].to_vec()));
-                samples += taken;
-            }
+    pub fn few(&self, count: usize) -> Result<Self, LandscapeError> {
+        let samples = count.min(self.samples);
+        let most = self.batches.iter().map(|batch| batch.1.len()).max();
+        let (mut images, mut labels, mut from) = (Vec::new(), Vec::new(), 0);
+        for batch in &self.batches {
+            let chosen = spread(from..from + batch.1.len(), samples, self.samples);
+            from += batch.1.len();
+            labels.extend(chosen.iter().map(|&i| batch.1[i as usize]));
+            let chosen = Tensor::new(chosen, batch.0.device())?;
+            images.push(batch.0.index_select(&chosen, 0)?);
         }
+        let together = (Tensor::cat(&images, 0)?, labels);
+        let batches = chunks(&together, most.unwrap_or(1))?;
         Ok(Self {
             network: Arc::clone(&self.network),
             kernels: self.kernels.clone(),
@@ -160,11 +166,8 @@ impl Objective {
     /// The samples in batches of at most `most`, at least one each.
     pub(super) fn batches(&self, most: usize) -> Result<Vec<Batch>, LandscapeError> {
         let mut smaller = Vec::new();
-        for (images, labels) in &self.batches {
-            for (i, labels) in labels.chunks(most.max(1)).enumerate() {
-                let images = images.narrow(0, i * most.max(1), labels.len())?;
-                smaller.push((images, labels.to_vec()));
-            }
+        for batch in &self.batches {
+            smaller.extend(chunks(batch, most)?);
         }
         Ok(smaller)
     }
@@ -451,6 +454,24 @@ fn predicted(logits: &[f32]) -> usize {
     best.0
 }
 
+/// A batch in pieces of at most `most` samples, at least one each.
+fn chunks((images, labels): &Batch, most: usize) -> Result<Vec<Batch>, LandscapeError> {
+    let most = most.max(1);
+    let pieces = labels.chunks(most).enumerate();
+    pieces
+        .map(|(i, labels)| Ok((images.narrow(0, i * most, labels.len())?, labels.to_vec())))
+        .collect()
+}
+
+/// Which of the samples `range` are among `count` that are spread evenly over `all`, counted from its start.
+fn spread(range: Range<usize>, count: usize, all: usize) -> Vec<u32> {
+    let before = |sample: usize| sample * count / all.max(1);
+    let chosen = range
+        .clone()
+        .filter(|&sample| before(sample + 1) > before(sample));
+    chosen.map(|sample| (sample - range.start) as u32).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -478,6 +499,22 @@ mod tests {
         assert_eq!(predicted(&[1.0, 3.0, 3.0]), 1);
         assert_eq!(predicted(&[f32::NAN; 3]), 0);
         assert_eq!(predicted(&[5.0, f32::NAN, 6.0]), 1);
+    }
+
+    #[test]
+    fn few_samples_are_spread_evenly_whatever_the_batches() {
+        // Ten samples of three, and all there are.
+        assert_eq!(spread(0..10, 3, 10), [3, 6, 9]);
+        assert_eq!(
+            [spread(0..4, 3, 10), spread(4..10, 3, 10)],
+            [vec![3], vec![2, 5]]
+        );
+        assert_eq!(spread(0..10, 10, 10), (0..10).collect::<Vec<_>>());
+        // Of 60000 in the order of ten classes each has its share.
+        let chosen = spread(0..60_000, 1024, 60_000);
+        assert_eq!(chosen.len(), 1024);
+        let of_class = |class: u32| chosen.iter().filter(|i| **i / 6000 == class).count();
+        assert!((0..10).all(|class| (102..=103).contains(&of_class(class))));
     }
 
     #[test]

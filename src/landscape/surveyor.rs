@@ -316,12 +316,12 @@ impl Ready {
                     .map(Value::Critical);
             }
             Spot::Curvature(at) => {
-                let few = objective.first(CURVATURE_SAMPLES)?;
+                let few = objective.few(CURVATURE_SAMPLES)?;
                 let plane = resident(&mut self.plane, objective, recipe)?;
                 return curvature(&few, few.weights_on(plane, *at)?);
             }
             Spot::CurvatureOf(checkpoint) => {
-                let few = objective.first(CURVATURE_SAMPLES)?;
+                let few = objective.few(CURVATURE_SAMPLES)?;
                 return curvature(&few, few.weights_of(&flat(checkpoint)?)?);
             }
             Spot::OnFew { at, samples } => {
@@ -329,7 +329,7 @@ impl Ready {
                 let which = (own, *samples);
                 let few = match self.few.take() {
                     Some((known, few)) if known == which => few,
-                    _ => objective.first(*samples)?,
+                    _ => objective.few(*samples)?,
                 };
                 self.few.insert((which, few)).1.on(plane, *at)
             }

@@ -49,6 +49,18 @@ pub(super) const RANDOM_WINDOW: Window = Window {
     y: [-1.0, 1.0],
 };
 
+/// Which checkpoint is looked at, by its index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Gaze {
+    /// The newest, whichever that is.
+    #[default]
+    Newest,
+    /// This one, also when others come.
+    At(usize),
+    /// This one for a moment: the run is being replayed.
+    Film(usize),
+}
+
 /// What lies over the views.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Overlay {
@@ -76,10 +88,7 @@ pub struct App {
     rivals: Vec<Arc<Snapshot>>,
     /// None: the whole path.
     window: Option<Window>,
-    /// Index of the checkpoint that is looked at; none: the current one, whichever that is.
-    scrub: Option<usize>,
-    /// The run is being replayed: the path ends at the checkpoint that is looked at.
-    filming: bool,
+    gaze: Gaze,
     /// A point of the plane on the map.
     cursor: Option<Cursor>,
     /// The step that is being typed.
@@ -204,8 +213,8 @@ impl App {
         if self.overlay.take().is_some() || self.told.take().is_some() {
             return;
         }
-        if self.filming {
-            (self.filming, self.scrub) = (false, None);
+        if self.is_filming() {
+            self.gaze = Gaze::Newest;
         } else if self.cursor.take().is_none() {
             match self.news() {
                 Some(news) => self.dismissed = Some(news.to_owned()),
@@ -231,29 +240,31 @@ impl App {
 
     /// Looks at a checkpoint so many further on; from the last one on the run is followed.
     fn scrub_by(&mut self, count: isize) {
-        self.filming = false;
         let to = self.selected().map(|at| at.saturating_add_signed(count));
-        self.look_at_checkpoint(to);
+        self.look_at_checkpoint(to, Gaze::At);
     }
 
-    fn look_at_checkpoint(&mut self, checkpoint: Option<usize>) {
+    fn look_at_checkpoint(&mut self, checkpoint: Option<usize>, gaze: fn(usize) -> Gaze) {
         let last = self.checkpoints().saturating_sub(1);
-        self.scrub = checkpoint.filter(|at| *at < last);
+        let checkpoint = checkpoint.filter(|at| *at < last);
+        self.gaze = checkpoint.map_or(Gaze::Newest, gaze);
     }
 
     /// Begins the film: at the checkpoint that is looked at, or at the first when that is the last. Or stops it.
     fn play(&mut self) {
-        self.filming = !self.filming && self.checkpoints() > 1;
-        if self.filming && self.scrub.is_none() {
-            self.scrub = Some(0);
-        }
+        self.gaze = match self.gaze {
+            Gaze::Film(at) => Gaze::At(at),
+            Gaze::At(at) => Gaze::Film(at),
+            Gaze::Newest if self.checkpoints() > 1 => Gaze::Film(0),
+            Gaze::Newest => Gaze::Newest,
+        };
     }
 
     /// The next picture of the film; after its last one the run is followed.
     pub fn advance(&mut self) {
         let stride = self.checkpoints().div_ceil(PICTURES);
-        self.look_at_checkpoint(self.selected().map(|at| at + stride));
-        self.filming = self.scrub.is_some();
+        let next = self.selected().map(|at| at + stride);
+        self.look_at_checkpoint(next, Gaze::Film);
     }
 
     /// What the user types of a step: true once a step is no longer asked for.
@@ -266,8 +277,7 @@ impl App {
             Entry::Accept => {
                 let nearest = self.steps().and_then(|steps| prompt.nearest(steps));
                 if nearest.is_some() {
-                    self.filming = false;
-                    self.look_at_checkpoint(nearest);
+                    self.look_at_checkpoint(nearest, Gaze::At);
                 }
             }
             Entry::Digit(_) | Entry::Erase => {
@@ -399,8 +409,7 @@ impl App {
         let path = trajectory.coordinates.iter().map(distance).enumerate();
         let nearest = path.min_by(|(_, one), (_, other)| one.total_cmp(other));
         let nearest = nearest.map(|(index, _)| index);
-        self.filming = false;
-        self.look_at_checkpoint(nearest);
+        self.look_at_checkpoint(nearest, Gaze::At);
     }
 
     /// What is drawn: the session as it is, or as it was when the picture was frozen.
@@ -459,7 +468,10 @@ impl App {
     #[must_use]
     pub fn selected(&self) -> Option<usize> {
         let last = self.checkpoints().checked_sub(1)?;
-        Some(self.scrub.unwrap_or(last).min(last))
+        Some(match self.gaze {
+            Gaze::Newest => last,
+            Gaze::At(at) | Gaze::Film(at) => at.min(last),
+        })
     }
 
     /// How many checkpoints the drawn path has.
@@ -569,7 +581,7 @@ impl App {
     /// Whether the run is being replayed: then [`App::advance`] is due every so often.
     #[must_use]
     pub fn is_filming(&self) -> bool {
-        self.filming
+        matches!(self.gaze, Gaze::Film(_))
     }
 
     /// The point of the plane that the user asks about.

@@ -38,7 +38,7 @@ impl Invocation {
             measure: measure(options),
             batch_norm: option("--bn", options.batch_norm.name()).into(),
             fidelity: (options.fidelity.iter())
-                .flat_map(|few| option("--fidelity", number(*few)))
+                .flat_map(|few| option("--fidelity", &number(*few)))
                 .collect(),
         }
     }
@@ -75,7 +75,7 @@ pub(super) fn quoted(word: &str) -> String {
     shlex::try_quote(&word).map_or_else(|_| word.clone(), String::from)
 }
 
-fn option(name: &str, value: impl ToString) -> [String; 2] {
+fn option(name: &str, value: &(impl ToString + ?Sized)) -> [String; 2] {
     [name.to_owned(), value.to_string()]
 }
 
@@ -90,21 +90,21 @@ fn measure(options: &Options) -> Vec<String> {
     let setup = &options.setup;
     let mut words = Vec::new();
     if let Some(data) = &setup.data {
-        words.extend(option("--data", data.source.display()));
-        words.extend(option("--split", name(&data.split)));
-        words.extend(option("--samples", number(data.count)));
-        words.extend(option("--order", name(&data.order)));
-        words.extend(option("--seed", data.seed));
+        words.extend(option("--data", &data.source.display()));
+        words.extend(option("--split", &name(&data.split)));
+        words.extend(option("--samples", &number(data.count)));
+        words.extend(option("--order", &name(&data.order)));
+        words.extend(option("--seed", &data.seed));
         for (name, values) in [("--mean", &data.mean), ("--std", &data.std)] {
-            words.extend(values.iter().flat_map(|values| option(name, list(values))));
+            words.extend(values.iter().flat_map(|values| option(name, &list(values))));
         }
     }
     words.extend(option("--model", &setup.model));
     if setup.devices != [Place::Auto] {
-        words.extend(option("--device", list(&setup.devices)));
+        words.extend(option("--device", &list(&setup.devices)));
     }
     if setup.precision != Precision::F32 {
-        words.extend(option("--dtype", name(&setup.precision)));
+        words.extend(option("--dtype", &name(&setup.precision)));
     }
     let batch = setup.batch.iter();
     words.extend(batch.flat_map(|batch| option("--batch", batch)));

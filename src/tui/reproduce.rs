@@ -8,10 +8,12 @@ use super::app::App;
 use super::choice::{Along, Plane, View, Weighing};
 use super::invocation::Invocation;
 
-/// What the view shows, as commands: words, unquoted. None before there is a path.
+/// What the view shows, as commands: words, unquoted. None before there is a path, and none of a recording, which
+/// does not hold how its session was asked for.
 #[must_use]
 pub fn commands(app: &App) -> Vec<Vec<String>> {
-    let Some(seen) = Seen::of(app) else {
+    let watches = !app.invocation().run.as_os_str().is_empty();
+    let Some(seen) = Seen::of(app).filter(|_| watches) else {
         return Vec::new();
     };
     match app.view() {
@@ -22,11 +24,11 @@ pub fn commands(app: &App) -> Vec<Vec<String>> {
             vec![seen.command(
                 "trajectory",
                 &[],
-                [words(&["--plane", "random"]), seed].concat(),
+                &[words(&["--plane", "random"]), seed].concat(),
             )]
         }
         View::Weights if app.weighing() == Weighing::Stability => {
-            vec![seen.command("hessian", &seen.measure(), Vec::new())]
+            vec![seen.command("hessian", &seen.measure(), &[])]
         }
         View::Weights => {
             let histogram = app.weighing() == Weighing::Histogram;
@@ -35,11 +37,11 @@ pub fn commands(app: &App) -> Vec<Vec<String>> {
             } else {
                 Vec::new()
             };
-            vec![seen.command("weights", &[], options)]
+            vec![seen.command("weights", &[], &options)]
         }
         View::Curvature => {
             let options = [words(&["--map"]), seen.grid(CURVATURE_LINES)].concat();
-            vec![seen.command("hessian", &seen.measure(), options)]
+            vec![seen.command("hessian", &seen.measure(), &options)]
         }
         View::Compare => vec![seen.compare()],
     }
@@ -71,12 +73,12 @@ impl<'a> Seen<'a> {
     }
 
     /// A command on the run as far as it is seen.
-    fn command(&self, name: &str, measure: &[String], options: Vec<String>) -> Vec<String> {
+    fn command(&self, name: &str, measure: &[String], options: &[String]) -> Vec<String> {
         let Invocation { run, key, .. } = self.invocation;
         let run = run.display().to_string();
         let steps = format!("..{}", self.last);
         let start = words(&["isoloss", name, &run, "--steps", &steps]);
-        [&start[..], key, measure, &options].concat()
+        [&start[..], key, measure, options].concat()
     }
 
     fn measure(&self) -> Vec<String> {
@@ -112,7 +114,7 @@ impl<'a> Seen<'a> {
             let camera = app.camera();
             options.push(format!("--relief={},{}", camera.turn, camera.tilt));
         }
-        self.command("surface", &self.measure(), options)
+        self.command("surface", &self.measure(), &options)
     }
 
     fn compare(&self) -> Vec<String> {
@@ -227,7 +229,11 @@ mod tests {
             coordinates: vec![[-5.0, 5.0], [-2.0, 0.0], [0.0, 0.0]],
             ..Trajectory::default()
         };
-        let mut app = App::new(Look::default());
+        let invocation = Invocation {
+            run: "runs/a".into(),
+            ..Invocation::default()
+        };
+        let mut app = App::new(Look::default()).of(invocation);
         app.receive(Arc::new(Snapshot {
             trajectory: Some(Arc::new(trajectory)),
             ..Snapshot::default()

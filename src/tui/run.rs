@@ -175,8 +175,7 @@ fn take(app: &mut App, event: &Event, screen: Rect, command: impl Fn(Command)) -
         }
         Event::Key(key) if app.prompt().is_some() => {
             let entry = Entry::of(*key);
-            entry.into_iter().for_each(|entry| app.enter(entry));
-            entry.is_some()
+            entry.map(|entry| app.enter(entry)).is_some()
         }
         Event::Key(key) => match app.keymap().action(*key) {
             Some(action) => {

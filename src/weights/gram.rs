@@ -244,7 +244,7 @@ mod tests {
         let finite = |_, _| unreachable!("all are finite");
         Gram::default()
             .extend(&layout(), points.len(), open, finite, |read, all| {
-                told.borrow_mut().push((read, all))
+                told.borrow_mut().push((read, all));
             })
             .unwrap();
         let (told, all) = (told.into_inner(), 10 * points.len());

@@ -25,7 +25,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         .flat_map(|words| folded(words, room))
         .collect();
     if lines.is_empty() {
-        lines.push("Nothing was measured yet.".into());
+        lines.push("There is no command: nothing was measured yet, or this is a recording.".into());
     }
     let height = (lines.len() as u16 + 2).min(area.height);
     let pane = Rect {
@@ -52,19 +52,16 @@ fn folded(words: &[String], room: usize) -> Vec<String> {
     for piece in pieces(words) {
         let line = lines.last_mut();
         // A blank before it, and ` \` after it.
-        match line.filter(|line| length(line) + 1 + length(&piece) + 2 <= room) {
-            Some(line) => {
-                line.push(' ');
-                *line += &piece;
-            }
-            None => {
-                if let Some(line) = lines.last_mut() {
-                    *line += " \\";
-                }
-                let indent = if lines.is_empty() { "" } else { INDENT };
-                lines.extend(broken(&format!("{indent}{piece}"), room));
-            }
+        if let Some(line) = line.filter(|line| length(line) + 1 + length(&piece) + 2 <= room) {
+            line.push(' ');
+            *line += &piece;
+            continue;
         }
+        if let Some(line) = lines.last_mut() {
+            *line += " \\";
+        }
+        let indent = if lines.is_empty() { "" } else { INDENT };
+        lines.extend(broken(&format!("{indent}{piece}"), room));
     }
     lines
 }
@@ -96,16 +93,13 @@ fn pieces(words: &[String]) -> Vec<String> {
     let mut takes_value = false;
     for word in words {
         let is_option = word.starts_with("--");
-        match pieces.last_mut().filter(|_| takes_value && !is_option) {
-            Some(option) => {
-                option.push(' ');
-                *option += &quoted(word);
-                takes_value = false;
-            }
-            None => {
-                pieces.push(quoted(word));
-                takes_value = is_option && !word.contains('=');
-            }
+        if let Some(option) = pieces.last_mut().filter(|_| takes_value && !is_option) {
+            option.push(' ');
+            *option += &quoted(word);
+            takes_value = false;
+        } else {
+            pieces.push(quoted(word));
+            takes_value = is_option && !word.contains('=');
         }
     }
     pieces
