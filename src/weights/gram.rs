@@ -76,11 +76,15 @@ impl Gram {
             .map(&open)
             .collect::<Result<_, _>>()?;
         let read_row = |row: usize, group: &[Piece], values: &mut [f32]| {
-            let not_finite = |slot| finite(row, slot);
             match kept.get(row) {
-                Some(source) => read(source, group, values, not_finite),
-                None => read(&open(row)?, group, values, not_finite),
+                Some(source) => read(source, group, values)?,
+                None => read(&open(row)?, group, values)?,
             }
+            // Earlier ones were looked at when they were new.
+            if row < known {
+                return Ok(Vec::new());
+            }
+            squares(group, values, |slot| finite(row, slot))
         };
         let costly = count > keep || kept.iter().any(Weighted::whole);
         let (budget, batch) = if costly {
@@ -160,7 +164,7 @@ impl Gram {
 
 /// What one group of pieces gives.
 struct Sums {
-    /// ‖w‖² of each piece, a list for each checkpoint.
+    /// ‖w‖² of each piece, a list for each checkpoint, of which those of earlier ones are empty.
     squares: Vec<Vec<f64>>,
     /// δ_i·δ_j for the new checkpoints.
     products: DMatrix<f64>,
@@ -188,19 +192,28 @@ impl Sums {
     }
 }
 
-/// Reads a group of pieces, one after the other; gives ‖w‖² of each.
-fn read(
-    source: &impl Weighted,
-    group: &[Piece],
-    values: &mut [f32],
-    not_finite: impl Fn(usize) -> WeightsError,
-) -> Result<Vec<f64>, WeightsError> {
+/// Reads a group of pieces, one after the other.
+fn read(source: &impl Weighted, group: &[Piece], values: &mut [f32]) -> Result<(), WeightsError> {
     let mut rest = values;
-    let mut squares = Vec::with_capacity(group.len());
     for (slot, Range { start, end }) in group {
         let piece;
         (piece, rest) = rest.split_at_mut(end - start);
         source.read(*slot, *start, piece)?;
+    }
+    Ok(())
+}
+
+/// ‖w‖² of each piece of a group that was read.
+fn squares(
+    group: &[Piece],
+    values: &[f32],
+    not_finite: impl Fn(usize) -> WeightsError,
+) -> Result<Vec<f64>, WeightsError> {
+    let mut rest = values;
+    let mut squares = Vec::with_capacity(group.len());
+    for (slot, range) in group {
+        let piece;
+        (piece, rest) = rest.split_at(range.len());
         let square = products::square(piece);
         if !square.is_finite() {
             return Err(not_finite(*slot));

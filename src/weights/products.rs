@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use nalgebra::DMatrix;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Parts of the vectors that are worked on side by side. Each has a matrix of its own, and these are
@@ -32,18 +32,26 @@ pub(super) fn differences(rows: &[&[f32]], known: usize) -> DMatrix<f64> {
     let starts: Vec<usize> = (0..len).step_by(part).collect();
     let sums: Vec<DMatrix<f64>> = starts
         .into_par_iter()
-        .map(|start| of_part(rows, known, start..len.min(start + part)))
+        .map_init(Vec::new, |deltas, start| {
+            of_part(rows, known, start..len.min(start + part), deltas)
+        })
         .collect();
     let zero = DMatrix::zeros(rows.len() - known, rows.len());
     sums.into_iter().fold(zero, |sum, part| sum + part)
 }
 
-fn of_part(rows: &[&[f32]], known: usize, part: Range<usize>) -> DMatrix<f64> {
+/// `deltas` is room for differences.
+fn of_part(
+    rows: &[&[f32]],
+    known: usize,
+    part: Range<usize>,
+    deltas: &mut Vec<f64>,
+) -> DMatrix<f64> {
     let mut sums = DMatrix::zeros(rows.len() - known, rows.len());
     let width = (BLOCK / rows.len()).clamp(8 * LANES, LONGEST);
     let width = width.next_multiple_of(LANES);
     // Row 0 stays zeros: δ_0, and the edges of the last tiles.
-    let mut deltas = vec![0.0; rows.len() * width];
+    deltas.resize(rows.len() * width, 0.0);
     for start in part.clone().step_by(width) {
         let block = start..part.end.min(start + width);
         let used = block.len().next_multiple_of(LANES);
@@ -125,21 +133,34 @@ impl<'a> WithSimd for Tile<'a> {
 
 /// Σv², in vector code. Not finite where a value is not.
 pub(super) fn square(values: &[f32]) -> f64 {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let mut sums = [0.0; 4 * LANES];
-            let (lines, rest) = values.as_chunks::<{ 4 * LANES }>();
-            for line in lines {
-                for (sum, value) in sums.iter_mut().zip(line) {
-                    let value = f64::from(*value);
-                    *sum += value * value;
-                }
+    Arch::new().dispatch(Square(values))
+}
+
+struct Square<'a>(&'a [f32]);
+
+// A closure would be a call, outside of what is compiled for this machine.
+impl NullaryFnOnce for Square<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn call(self) -> f64 {
+        let mut sums = [0.0; 4 * LANES];
+        let (lines, rest) = self.0.as_chunks::<{ 4 * LANES }>();
+        for line in lines {
+            for (sum, value) in sums.iter_mut().zip(line) {
+                let value = f64::from(*value);
+                *sum += value * value;
             }
-            let rest = rest.iter().map(|value| f64::from(*value).powi(2));
-            sums.iter().sum::<f64>() + rest.sum::<f64>()
-        },
-    )
+        }
+        let mut square = 0.0;
+        for sum in sums {
+            square += sum;
+        }
+        for value in rest {
+            square += f64::from(*value) * f64::from(*value);
+        }
+        square
+    }
 }
 
 #[cfg(test)]
