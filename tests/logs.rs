@@ -9,8 +9,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use isoloss::run::log::{Clock, News, Series, TrainingLog, find};
+use isoloss::run::log::{Clock, News, Series, TrainingLog};
 use isoloss::run::scan;
+use isoloss::run::scan::training_log;
 use proptest::prelude::*;
 
 fn fixture(name: &str) -> PathBuf {
@@ -20,7 +21,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn read(name: &str) -> TrainingLog {
-    let news = find(&fixture(name));
+    let news = training_log(&fixture(name));
     assert_eq!(news.troubles, [] as [String; 0], "{name}");
     TrainingLog::clone(&news.log.expect(name))
 }
@@ -106,7 +107,7 @@ fn lightning_s_table_is_read_from_the_run_and_from_its_checkpoints() {
     fs::create_dir_all(&checkpoints).unwrap();
     let table = fixture("lightning/version_0/metrics.csv");
     fs::copy(table, folder.path().join("version_0/metrics.csv")).unwrap();
-    let beside = find(&checkpoints).log.unwrap();
+    let beside = training_log(&checkpoints).log.unwrap();
     assert_eq!(beside.train, log.train);
 }
 
@@ -115,7 +116,7 @@ fn what_is_wrong_is_told_by_name_and_what_stands_before_it_counts() {
     let folder = tempfile::tempdir().unwrap();
     let says = |text: &str| -> News {
         fs::write(folder.path().join("metrics.csv"), text).unwrap();
-        find(folder.path())
+        training_log(folder.path())
     };
     let cell = says("step,loss\n1,0.5\n2,many\n3,0.1\n");
     assert_eq!(pairs(&cell.log.unwrap().train), [(1, 0.5)]);
@@ -138,14 +139,14 @@ fn what_is_wrong_is_told_by_name_and_what_stands_before_it_counts() {
         "{\"log_history\": 3}",
     )
     .unwrap();
-    let state = find(folder.path());
+    let state = training_log(folder.path());
     assert!(state.troubles[0].contains("expected the state of a trainer with a log_history"));
     fs::write(
         folder.path().join("trainer_state.json"),
         "{\"log_history\": [{\"loss\"",
     )
     .unwrap();
-    assert_eq!(find(folder.path()), News::default());
+    assert_eq!(training_log(folder.path()), News::default());
 }
 
 #[test]
@@ -200,7 +201,7 @@ proptest! {
         }
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(&name), &bytes).unwrap();
-        let news = find(folder.path());
+        let news = training_log(folder.path());
         prop_assert!(news.troubles.iter().all(|said| said.contains(&name)));
         if damage.is_empty() && !name.ends_with("csv") {
             // A file that is only cut off is not broken.
@@ -213,7 +214,7 @@ proptest! {
         for name in ["events.out.tfevents.1.host", "metrics.csv", "trainer_state.json"] {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join(name), &bytes).unwrap();
-            let news = find(folder.path());
+            let news = training_log(folder.path());
             prop_assert!(news.log.is_none_or(|log| !log.is_empty()));
         }
     }

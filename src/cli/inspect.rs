@@ -7,7 +7,7 @@ use clap::Args;
 use crate::model;
 use crate::report::inspect::{LeftOut, Log, Report, TensorReport};
 use crate::run::format::StateDict;
-use crate::run::{Checkpoint, log, scan};
+use crate::run::{Checkpoint, scan};
 use crate::weights::layout::{Layout, Role};
 use crate::weights::normalize::dot;
 
@@ -44,7 +44,7 @@ impl Inspect {
         } else {
             steps.last().copied()
         };
-        let news = log::find(&self.path);
+        let news = scan::training_log(&self.path);
         for trouble in &news.troubles {
             notice::say(trouble)?;
         }

@@ -20,6 +20,7 @@ mod output;
 mod progress;
 mod rates;
 mod record;
+mod recording;
 mod replay;
 mod scene;
 mod screen;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::run::hyper::Hyper;
-use crate::run::log::{self, Clock};
+use crate::run::log::Clock;
 use crate::run::{Checkpoint, scan};
 
 use super::notice;
@@ -26,7 +26,7 @@ pub(super) fn of(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Vec<Opt
 /// What the log of the run tells. All checkpoints of the run tell what their numbers count, not only
 /// those that were asked for.
 fn logged(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Option<Vec<Option<f64>>> {
-    let news = log::find(run);
+    let news = scan::training_log(run);
     for trouble in &news.troubles {
         // The result counts even where nobody reads what it lacks.
         let _ = notice::say(trouble);

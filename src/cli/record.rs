@@ -1,26 +1,13 @@
-//! `isoloss record`, which is `isoloss watch --record`: the session's snapshots in one file, while it runs.
+//! `isoloss record`: `isoloss watch --record`.
 
-use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
-use tokio::sync::watch;
 
-use crate::session::record::Recorder;
-use crate::session::snapshot::Snapshot;
 use crate::tui::keymap::Keymap;
 
-use super::output::{Usage, refuse_inside};
+use super::recording::RecordOption;
 use super::watch::Watch;
-
-/// A record is written at most so often.
-const APART: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub(super) struct Record {
@@ -36,90 +23,5 @@ impl Record {
             record: Some(self.file),
         };
         self.watch.recorded(record).run(keymap)
-    }
-}
-
-#[derive(Clone, Debug, Args)]
-pub(super) struct RecordOption {
-    /// New file in which the session is recorded, for `isoloss replay`; not inside the run folder
-    #[arg(long, value_name = "FILE")]
-    record: Option<PathBuf>,
-}
-
-impl RecordOption {
-    /// Refuses a file inside a run. Called before any work.
-    pub(super) fn check(&self, run: &Path) -> Result<(), Usage> {
-        let inside = |file: &PathBuf| refuse_inside("--record", file, run);
-        self.record.as_ref().map_or(Ok(()), inside)
-    }
-
-    /// Makes the file, where one was asked for.
-    pub(super) fn open(&self) -> anyhow::Result<Option<Target>> {
-        let Some(path) = self.record.clone() else {
-            return Ok(None);
-        };
-        let file = File::create_new(&path)
-            .with_context(|| format!("{}: cannot be made", path.display()))?;
-        Ok(Some(Target { path, file }))
-    }
-}
-
-/// A new file that will be a recording.
-#[derive(Debug)]
-pub(super) struct Target {
-    path: PathBuf,
-    file: File,
-}
-
-impl Target {
-    /// Records what a session publishes from now on.
-    pub(super) fn start(self, snapshots: watch::Receiver<Arc<Snapshot>>) -> io::Result<Recording> {
-        let (end, asked) = channel();
-        let file = self.file;
-        let thread = thread::Builder::new()
-            .name("recorder".into())
-            .spawn(move || record(file, snapshots, &asked))?;
-        Ok(Recording {
-            path: self.path,
-            end,
-            thread,
-        })
-    }
-}
-
-/// A recording that is being made.
-#[derive(Debug)]
-pub(super) struct Recording {
-    path: PathBuf,
-    end: Sender<()>,
-    thread: JoinHandle<io::Result<()>>,
-}
-
-impl Recording {
-    /// Records the last state, and ends.
-    pub(super) fn finish(self) -> anyhow::Result<()> {
-        drop(self.end);
-        let written = self.thread.join();
-        written
-            .unwrap_or_else(|_| Err(io::Error::other("the recorder stopped")))
-            .with_context(|| format!("{}: was not written to its end", self.path.display()))
-    }
-}
-
-fn record(
-    file: File,
-    mut snapshots: watch::Receiver<Arc<Snapshot>>,
-    end: &Receiver<()>,
-) -> io::Result<()> {
-    let begun = Instant::now();
-    let mut recorder = Recorder::begin(file)?;
-    loop {
-        let snapshot = Arc::clone(&snapshots.borrow_and_update());
-        recorder.record(begun.elapsed(), &snapshot)?;
-        if end.recv_timeout(APART) != Err(RecvTimeoutError::Timeout) {
-            let snapshot = Arc::clone(&snapshots.borrow_and_update());
-            recorder.record(begun.elapsed(), &snapshot)?;
-            return recorder.finish()?.sync_all();
-        }
     }
 }

@@ -18,7 +18,7 @@ use super::ending::{Ended, asked_to_end};
 use super::headless::HeadlessOptions;
 use super::look::LookOptions;
 use super::options::{FidelityOption, KeyOption, MeasureOptions, ScreenOptions};
-use super::record::{RecordOption, Recording, Target};
+use super::recording::{RecordOption, Recording, Target};
 use super::runtime;
 use super::screen::show_session;
 use super::startup;

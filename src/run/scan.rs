@@ -70,6 +70,13 @@ pub fn scan(run: &Path) -> Result<Scan, RunError> {
     Ok(scan)
 }
 
+/// The training's own log as it is now, and a sentence for each one that could not be read to its end.
+#[must_use]
+pub fn training_log(run: &Path) -> log::News {
+    let logs = scan(run).map_or_else(|_| Vec::new(), |scan| scan.logs);
+    log::read(run, &logs)
+}
+
 fn list(run: &Path, folder: &Path, depth: usize, scan: &mut Scan) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)?.flatten() {
         let path = entry.path();

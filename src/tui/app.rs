@@ -13,13 +13,13 @@ use crate::session::study::Study;
 use super::action::Action;
 use super::choice::{Along, Figure, Plane, View, Weighing};
 use super::cursor::Cursor;
+use super::guide::scrolls;
 use super::invocation::Invocation;
 use super::keymap::Keymap;
 use super::pictures::Pictures;
 use super::prompt::{Entry, Prompt};
 use super::theme::Theme;
 use super::themes::Themes;
-use super::view::help::scrolls;
 use super::window::{PAN, ZOOM, middle, neighbourhood, panned, zoomed};
 
 /// How pictures are drawn.
@@ -316,7 +316,7 @@ impl App {
             } else {
                 scrolled.saturating_sub(usize::from(up > 0.0))
             };
-            self.overlay = Some(Overlay::Help(down.min(scrolls(self))));
+            self.overlay = Some(Overlay::Help(down.min(scrolls(&self.keymap))));
         } else if self.view == View::Surface {
             self.camera = self.camera.moved(right * TURN, up * TILT);
         } else if let (View::Map, Some(cursor), Some(window)) =

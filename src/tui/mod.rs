@@ -15,6 +15,7 @@ pub mod cursor;
 pub mod detect;
 pub mod export;
 pub mod ground;
+mod guide;
 mod input;
 pub mod invocation;
 pub mod key;

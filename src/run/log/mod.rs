@@ -131,11 +131,10 @@ struct Reading {
     trouble: Option<String>,
 }
 
-/// The log of a run as it is now, and a sentence for each one that could not be read to its end.
+/// The log of a run, of the files that a scan found, and a sentence for each one that could not be read to its end.
 #[must_use]
-pub fn find(run: &Path) -> News {
-    let logs = super::scan::scan(run).map_or_else(|_| Vec::new(), |scan| scan.logs);
-    Logbook::default().look(run, &logs).unwrap_or_default()
+pub fn read(run: &Path, logs: &[PathBuf]) -> News {
+    Logbook::default().look(run, logs).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
-use ratatui::widgets::{Clear, Paragraph, Widget};
+use ratatui::widgets::{Paragraph, Widget};
 
 use super::super::app::App;
 use super::super::invocation::quoted;
 use super::super::reproduce::commands;
-use super::{enclosed, frame};
+use super::{cleared, enclosed, frame};
 
 /// Widest pane.
 const WIDTH: u16 = 100;
@@ -27,15 +27,8 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     if lines.is_empty() {
         lines.push("There is no command: nothing was measured yet, or this is a recording.".into());
     }
-    let height = (lines.len() as u16 + 2).min(area.height);
-    let pane = Rect {
-        x: area.x + (area.width - width) / 2,
-        y: area.y + (area.height - height) / 2,
-        width,
-        height,
-    };
-    Clear.render(pane, buffer);
-    buffer.set_style(pane, app.theme().base());
+    let size = [width, lines.len() as u16 + 2];
+    let pane = cleared(app, size, area, buffer);
     let inner = enclosed(
         &frame(app, "the same without the screen · esc", width),
         pane,

@@ -14,7 +14,7 @@ use crate::session::agenda::whole_path;
 use crate::session::snapshot::{Finding, Snapshot, Window};
 
 use super::super::app::App;
-use super::{enclosed, facts, frame, map, paint, render_foot, render_sentence};
+use super::{enclosed, facts, frame, paint, render_foot, render_sentence, scene};
 
 /// What shows a pair of runs on a plane that both lie on.
 const SHARED: &str = "isoloss compare RUN RUN --shared · both paths on one plane";
@@ -49,7 +49,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
                 scene: MapScene {
                     // Which checkpoint is looked at is the first run's affair.
                     selected: trajectory.steps.len().saturating_sub(1),
-                    ..map::scene(app, snapshot, trajectory, window?)
+                    ..scene::of_session(app, snapshot, trajectory, window?)
                 },
             })
         })

@@ -32,7 +32,7 @@ pub(super) fn mark(app: &App, scene: &MapScene<'_>, area: Rect, buffer: &mut Buf
 /// `α 0.12  β -0.4  loss 0.312  acc 88.2 %  near step 376  off plane 31 %`: what has room. None without a cursor.
 pub(crate) fn line(app: &App, width: u16) -> Option<Line<'static>> {
     let at = app.cursor().filter(|_| app.view() == View::Map)?;
-    let scene = super::map::shown(app)?;
+    let scene = super::scene::shown(app)?;
     let reading = Reading::at(at, scene.backdrop.as_ref(), scene.path);
     let theme = app.theme();
     let piece = |rank, name: &'static str, value: String| {

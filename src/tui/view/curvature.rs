@@ -16,7 +16,7 @@ use crate::session::study::{CurvatureMap, Findings};
 
 use super::super::app::App;
 use super::super::choice::Figure;
-use super::{enclosed, facts, frame, map, padded, paint, render_refusal, render_sentence};
+use super::{enclosed, facts, frame, padded, paint, render_refusal, render_sentence, scene};
 
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
@@ -63,7 +63,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
             of: Some(name),
             ..Extras::default()
         },
-        ..map::scene(app, snapshot, trajectory, window)
+        ..scene::of_session(app, snapshot, trajectory, window)
     };
     paint(&app.pictures().map(&scene, picture), picture, buffer);
 }

@@ -1,51 +1,25 @@
-//! The help screen: the table of keys, and what the signs of the map mean.
+//! The help pane.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Clear, Paragraph, Widget};
+use ratatui::widgets::{Paragraph, Widget};
 
 use crate::plot::title;
 
 use super::super::action::Action;
 use super::super::app::App;
-use super::super::keymap::TABLE;
+use super::super::guide::{SCROLL, Section, sections};
 use super::super::theme::Theme;
-use super::{enclosed, frame};
+use super::{cleared, enclosed, frame};
 
 /// Columns of the keys.
 const KEYS: usize = 14;
 /// Columns of a list of keys.
 const WIDTH: u16 = 56;
-/// Signs of the map, in braille and block, and in 7-bit characters.
-const SIGNS: [[&str; 3]; 6] = [
-    ["○ ● ◆", "S O &", "start, current, looked at"],
-    ["✕", "X", "lowest loss that was measured"],
-    ["• ·", "o ,", "checkpoint; one the map is untrue of"],
-    ["▼", "v", "the learning rate fell"],
-    ["╳ ^", "! ^", "not a number, above the top level"],
-    ["dim", "dim", "not yet measured finely enough"],
-];
-/// Rows by which an arrow key scrolls.
-const SCROLL: usize = 3;
-
-/// A headline with what stands below it: keys or signs, each with what it does or means.
-struct Section {
-    name: &'static str,
-    rows: Vec<(String, &'static str)>,
-}
-
-/// How often the help can be scrolled until its last rows are at the top.
-pub(in crate::tui) fn scrolls(app: &App) -> usize {
-    let rows = sections(app)
-        .into_iter()
-        .map(|section| section.rows.len() + 2);
-    rows.sum::<usize>() / SCROLL
-}
-
 /// Draws the pane in the middle of the screen: in two columns where there is room for them.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
-    let sections = sections(app);
+    let sections = sections(app.keymap(), app.look().marker.is_ascii());
     let wide = area.width >= 2 * WIDTH;
     let columns = if wide {
         let half = sections.len() / 2;
@@ -61,16 +35,8 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         .collect();
     let lines = columns.iter().map(|rows| rows.iter().flatten().count());
     let lines = lines.max().unwrap_or(0);
-    let height = (lines as u16 + 2).min(area.height);
-    let pane = Rect {
-        x: area.x + (area.width - width) / 2,
-        y: area.y + (area.height - height) / 2,
-        width,
-        height,
-    };
-    Clear.render(pane, buffer);
-    buffer.set_style(pane, app.theme().base());
-    let (title, first) = if lines + 2 <= height.into() {
+    let pane = cleared(app, [width, lines as u16 + 2], area, buffer);
+    let (title, first) = if lines + 2 <= pane.height.into() {
         ("keys".to_owned(), 0)
     } else {
         (scroll_title(app), SCROLL * app.scrolled())
@@ -118,30 +84,4 @@ fn rows<'a>(sections: &[Section], width: u16, theme: &Theme) -> Vec<Vec<Line<'a>
         rows.extend(section.rows.iter().map(row));
     }
     rows
-}
-
-/// The groups of the table, without rows that no key leads to, and the signs.
-fn sections(app: &App) -> Vec<Section> {
-    let keys = |group: &crate::tui::keymap::Group| {
-        let rows = group.rows.iter();
-        let rows = rows.map(|row| (app.keymap().printed(row), row.help));
-        Section {
-            name: group.name,
-            rows: rows.filter(|(keys, _)| !keys.is_empty()).collect(),
-        }
-    };
-    let ascii = app.look().marker.is_ascii();
-    let signs = SIGNS.map(|[signs, plain, meaning]| {
-        let signs = if ascii { plain } else { signs };
-        (signs.to_owned(), meaning)
-    });
-    let signs = Section {
-        name: "signs",
-        rows: signs.to_vec(),
-    };
-    let groups = TABLE.iter().map(keys);
-    groups
-        .chain([signs])
-        .filter(|section| !section.rows.is_empty())
-        .collect()
 }

@@ -5,15 +5,14 @@ use ratatui::layout::{Alignment, Position, Rect};
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
-use crate::plot::map::{self as plot, AxisTitle, Backdrop, Extras, MapScene};
-use crate::session::snapshot::{CheckpointState, Finding, Map, Snapshot, Window};
-use crate::weights::trajectory::Trajectory;
+use crate::plot::map::{self as plot, Extras, MapScene};
+use crate::session::snapshot::{CheckpointState, Finding, Snapshot};
 
-use super::super::app::{App, RANDOM_WINDOW};
+use super::super::app::App;
 use super::super::choice::{Plane, View};
 use super::{
     above_foot, cursor, enclosed, facts, frame, padded, paint, render_foot, render_refusal,
-    render_sentence,
+    render_sentence, scene,
 };
 
 /// Draws the pane with its frame: the plane of the path, or a random one.
@@ -62,50 +61,9 @@ fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
         let why = "The random plane begins with the first checkpoint.";
         return render_sentence(app, why, inner, buffer);
     };
-    let scene = random_scene(app, snapshot, trajectory);
+    let scene = scene::of_random_plane(app, snapshot, trajectory);
     paint(&app.pictures().map(&scene, inner), inner, buffer);
     cursor::mark(app, &scene, inner, buffer);
-}
-
-/// What the map of the random plane shows.
-fn random_scene<'a>(app: &App, snapshot: &'a Snapshot, trajectory: &'a Trajectory) -> MapScene<'a> {
-    let study = snapshot.study.as_ref();
-    let plane = study.and_then(|study| study.plane.as_ref());
-    let path = snapshot
-        .shadow
-        .as_ref()
-        .map_or(&[][..], |shadow| &shadow.coordinates);
-    let random = |name: &str| AxisTitle {
-        name: name.into(),
-        share: None,
-    };
-    let backdrop = |surface| Backdrop {
-        surface,
-        shift: [0.0, 0.0],
-        stale: false,
-    };
-    MapScene {
-        backdrop: plane.map(backdrop),
-        path: so_far(app, path),
-        axes: [random("random 1"), random("random 2")],
-        ..scene(app, snapshot, trajectory, RANDOM_WINDOW)
-    }
-}
-
-/// What the map shows, as the view has it; none without a path.
-pub(super) fn shown(app: &App) -> Option<MapScene<'_>> {
-    let snapshot = app.snapshot();
-    let trajectory = snapshot.trajectory.as_ref()?;
-    match app.plane() {
-        Plane::Principal => Some(scene(app, snapshot, trajectory, app.window()?)),
-        Plane::Random => Some(random_scene(app, snapshot, trajectory)),
-    }
-}
-
-/// The path up to the checkpoint that a film is at; all of it without one.
-fn so_far<'a>(app: &App, path: &'a [[f64; 2]]) -> &'a [[f64; 2]] {
-    let seen = app.selected().filter(|_| app.is_filming());
-    seen.and_then(|seen| path.get(..=seen)).unwrap_or(path)
 }
 
 fn title(app: &App, width: u16) -> String {
@@ -164,7 +122,7 @@ pub(crate) fn render_plane(app: &App, area: Rect, buffer: &mut Buffer) {
     };
     let scene = MapScene {
         extras,
-        ..scene(app, snapshot, trajectory, window)
+        ..scene::of_session(app, snapshot, trajectory, window)
     };
     paint(&app.pictures().map(&scene, map), map, buffer);
     cursor::mark(app, &scene, map, buffer);
@@ -174,64 +132,11 @@ pub(crate) fn render_plane(app: &App, area: Rect, buffer: &mut Buffer) {
 /// none beside the map.
 pub(crate) fn point(app: &App, area: Rect, at: Position) -> Option<[f64; 2]> {
     let snapshot = app.snapshot();
-    let scene = scene(app, snapshot, snapshot.trajectory.as_ref()?, app.window()?);
+    let scene = scene::of_session(app, snapshot, snapshot.trajectory.as_ref()?, app.window()?);
     let map = missing(snapshot).map_or(area, |sentence| above_foot(&sentence, area)[0]);
     let cell = [at.x.checked_sub(map.x)?, at.y.checked_sub(map.y)?];
     let size = [map.width, map.height];
     plot::point(&scene, size.map(usize::from), cell.map(usize::from))
-}
-
-/// What the map of a session shows.
-pub(super) fn scene<'a>(
-    app: &App,
-    snapshot: &'a Snapshot,
-    trajectory: &'a Trajectory,
-    window: Window,
-) -> MapScene<'a> {
-    let look = app.look();
-    let title = |k: usize| AxisTitle {
-        name: format!("PC{}", k + 1),
-        share: trajectory.explained.get(k).copied(),
-    };
-    MapScene {
-        x: window.x,
-        y: window.y,
-        backdrop: snapshot.map.as_ref().map(|map| backdrop(map, trajectory)),
-        path: so_far(app, &trajectory.coordinates),
-        selected: app
-            .selected()
-            .unwrap_or(0)
-            .min(trajectory.steps.len().saturating_sub(1)),
-        axes: [title(0), title(1)],
-        scale: look.scale,
-        layers: look.layers,
-        marker: look.marker,
-        tints: app.theme().tints(),
-        extras: Extras::default(),
-    }
-}
-
-/// A surface of an earlier plane is drawn where the checkpoints that both paths have lie on average:
-/// the origin is the last checkpoint and moves with it.
-fn backdrop<'a>(map: &'a Map, now: &Trajectory) -> Backdrop<'a> {
-    let then = &map.trajectory;
-    let moves = then
-        .steps
-        .iter()
-        .zip(&then.coordinates)
-        .filter_map(|(step, from)| {
-            let to = now.coordinates.get(now.steps.binary_search(step).ok()?)?;
-            Some([to[0] - from[0], to[1] - from[1]])
-        });
-    let (count, sum) = moves.fold((0, [0.0, 0.0]), |(count, sum), by| {
-        (count + 1, [sum[0] + by[0], sum[1] + by[1]])
-    });
-    let mean = |total: f64| total / f64::from(count.max(1));
-    Backdrop {
-        surface: &map.surface,
-        shift: if map.stale { sum.map(mean) } else { [0.0, 0.0] },
-        stale: map.stale,
-    }
 }
 
 /// What cannot be had, and why; none when the surface is there.
@@ -304,29 +209,4 @@ fn render_empty(app: &App, area: Rect, buffer: &mut Buffer) {
         .alignment(Alignment::Center)
         .wrap(Wrap { trim: true })
         .render(padded(lower), buffer);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_earlier_surface_moves_with_the_checkpoints_that_both_paths_have() {
-        let path = |steps: &[u64], coordinates: &[[f64; 2]]| Trajectory {
-            steps: steps.to_vec(),
-            coordinates: coordinates.to_vec(),
-            ..Trajectory::default()
-        };
-        let then = path(&[0, 10], &[[3.0, 1.0], [0.0, 0.0]]);
-        let now = path(&[0, 10, 20], &[[4.5, 1.5], [1.5, 0.5], [0.0, 0.0]]);
-        let mut map = Map {
-            surface: crate::landscape::surface::Surface::new(vec![], vec![]),
-            fidelity: None,
-            stale: true,
-            trajectory: then.into(),
-        };
-        assert_eq!(backdrop(&map, &now).shift, [1.5, 0.5]);
-        map.stale = false;
-        assert_eq!(backdrop(&map, &now).shift, [0.0, 0.0]);
-    }
 }

@@ -9,6 +9,7 @@ pub(super) mod header;
 pub(super) mod help;
 pub(super) mod map;
 pub(super) mod path;
+mod scene;
 pub(super) mod slices;
 mod stability;
 pub(super) mod status;
@@ -20,7 +21,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Margin, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Text};
-use ratatui::widgets::{Block, BorderType, Paragraph, Widget, Wrap};
+use ratatui::widgets::{Block, BorderType, Clear, Paragraph, Widget, Wrap};
 
 use crate::plot::picture::{Cell, Picture};
 use crate::plot::title;
@@ -36,6 +37,20 @@ fn frame(app: &App, title: &str, width: u16) -> Block<'static> {
         .border_type(BorderType::Rounded)
         .border_style(theme.border())
         .title(Line::styled(format!(" {title} "), theme.strong()))
+}
+
+/// Clears a pane of at most this size in the middle of the screen, and returns it.
+fn cleared(app: &App, [width, height]: [u16; 2], screen: Rect, buffer: &mut Buffer) -> Rect {
+    let (width, height) = (width.min(screen.width), height.min(screen.height));
+    let pane = Rect {
+        x: screen.x + (screen.width - width) / 2,
+        y: screen.y + (screen.height - height) / 2,
+        width,
+        height,
+    };
+    Clear.render(pane, buffer);
+    buffer.set_style(pane, app.theme().base());
+    pane
 }
 
 /// Draws a frame and returns the area within.

@@ -10,7 +10,7 @@ use crate::plot::map::{AxisTitle, MapScene, has_axes};
 use crate::session::agenda::whole_path;
 
 use super::super::app::App;
-use super::{enclosed, frame, map, padded, paint, render_sentence};
+use super::{enclosed, frame, padded, paint, render_sentence, scene};
 
 /// From this width on the planes stand side by side.
 const SIDE_BY_SIDE: u16 = 60;
@@ -38,7 +38,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let caught: f64 = trajectory.explained.iter().take(2).sum();
     let own = MapScene {
         backdrop: None,
-        ..map::scene(
+        ..scene::of_session(
             app,
             snapshot,
             trajectory,

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::super::app::App;
-use super::{enclosed, frame, map, paint, render_refusal, render_sentence};
+use super::{enclosed, frame, paint, render_refusal, render_sentence, scene};
 
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
@@ -27,7 +27,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         let why = "There is no surface yet: it begins with the third checkpoint.";
         return render_sentence(app, why, inner, buffer);
     };
-    let scene = map::scene(app, snapshot, trajectory, window);
+    let scene = scene::of_session(app, snapshot, trajectory, window);
     let picture = app.pictures().relief(&scene, camera, inner);
     paint(&picture, inner, buffer);
 }

@@ -1,0 +1,54 @@
+//! What the help says: the table of keys as they are bound, and what the signs of the map mean.
+
+use super::keymap::{Group, Keymap, TABLE};
+
+/// Signs of the map, in braille and block, and in 7-bit characters.
+const SIGNS: [[&str; 3]; 6] = [
+    ["○ ● ◆", "S O &", "start, current, looked at"],
+    ["✕", "X", "lowest loss that was measured"],
+    ["• ·", "o ,", "checkpoint; one the map is untrue of"],
+    ["▼", "v", "the learning rate fell"],
+    ["╳ ^", "! ^", "not a number, above the top level"],
+    ["dim", "dim", "not yet measured finely enough"],
+];
+/// Rows by which an arrow key scrolls.
+pub(super) const SCROLL: usize = 3;
+
+/// A headline with what stands below it: keys or signs, each with what it does or means.
+pub(super) struct Section {
+    pub(super) name: &'static str,
+    pub(super) rows: Vec<(String, &'static str)>,
+}
+
+/// How often the help can be scrolled until its last rows are at the top.
+pub(super) fn scrolls(keymap: &Keymap) -> usize {
+    let rows = sections(keymap, false)
+        .into_iter()
+        .map(|section| section.rows.len() + 2);
+    rows.sum::<usize>() / SCROLL
+}
+
+/// The groups of the table, without rows that no key leads to, and the signs.
+pub(super) fn sections(keymap: &Keymap, ascii: bool) -> Vec<Section> {
+    let keys = |group: &Group| {
+        let rows = group.rows.iter();
+        let rows = rows.map(|row| (keymap.printed(row), row.help));
+        Section {
+            name: group.name,
+            rows: rows.filter(|(keys, _)| !keys.is_empty()).collect(),
+        }
+    };
+    let signs = SIGNS.map(|[signs, plain, meaning]| {
+        let signs = if ascii { plain } else { signs };
+        (signs.to_owned(), meaning)
+    });
+    let signs = Section {
+        name: "signs",
+        rows: signs.to_vec(),
+    };
+    let groups = TABLE.iter().map(keys);
+    groups
+        .chain([signs])
+        .filter(|section| !section.rows.is_empty())
+        .collect()
+}
