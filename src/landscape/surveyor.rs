@@ -50,7 +50,7 @@ impl Setup {
 pub enum Spot {
     /// (α, β) on the plane.
     OnPlane([f64; 2]),
-    /// (α, β) on the plane, on the first few samples alone.
+    /// (α, β) on the plane, on few of the samples alone.
     OnFew {
         /// (α, β).
         at: [f64; 2],
@@ -68,7 +68,7 @@ pub enum Spot {
         /// Where it ended.
         to: Checkpoint,
     },
-    /// The ends of the Hessian's spectrum at (α, β), on the first [`CURVATURE_SAMPLES`] samples.
+    /// The ends of the Hessian's spectrum at (α, β), on [`CURVATURE_SAMPLES`] of the samples.
     Curvature([f64; 2]),
     /// Likewise at a checkpoint itself, with its own running statistics.
     CurvatureOf(Checkpoint),
@@ -179,7 +179,7 @@ struct Ready {
     shape: Shape,
     recognized: Recognized,
     objective: Objective,
-    /// On the first few samples, and of which: those of the setup or the others, and how many.
+    /// On few of the samples, and of which: those of the setup or the others, and how many.
     few: Option<((bool, usize), Objective)>,
     /// On the samples of the other split, once they were asked for.
     other: Option<Objective>,

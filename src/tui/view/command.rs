@@ -5,7 +5,11 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Widget};
 
+use crate::landscape::surveyor::CURVATURE_SAMPLES;
+use crate::session::snapshot::Finding;
+
 use super::super::app::App;
+use super::super::choice::View;
 use super::super::invocation::quoted;
 use super::super::reproduce::commands;
 use super::{cleared, enclosed, frame};
@@ -24,6 +28,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         .iter()
         .flat_map(|words| folded(words, room))
         .collect();
+    lines.extend(curvature_note(app).filter(|_| !lines.is_empty()));
     if lines.is_empty() {
         lines.push("There is no command: nothing was measured yet, or this is a recording.".into());
     }
@@ -36,6 +41,20 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     );
     let lines: Vec<Line<'_>> = lines.into_iter().map(Line::from).collect();
     Paragraph::new(lines).render(inner, buffer);
+}
+
+/// What the command of the curvature measures otherwise than the screen, as a comment of the shell.
+fn curvature_note(app: &App) -> Option<String> {
+    let Finding::Is(data) = &app.snapshot().data else {
+        return None;
+    };
+    let fewer = app.view() == View::Curvature && data.samples > CURVATURE_SAMPLES;
+    fewer.then(|| {
+        format!(
+            "# the screen has the curvature of {CURVATURE_SAMPLES} of the {} samples",
+            data.samples
+        )
+    })
 }
 
 /// A command in lines of at most `room` columns, continued as a shell reads them: an option and its value

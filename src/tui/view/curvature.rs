@@ -26,7 +26,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         Figure::Largest => "λmax",
         Figure::Smallest => "−λmin",
     };
-    let title = format!("curvature · {name} · first {CURVATURE_SAMPLES} samples · d: next figure");
+    let title = format!("curvature · {name} · {CURVATURE_SAMPLES} samples · d: next figure");
     let inner = enclosed(&frame(app, &title, area.width), area, buffer);
     if render_refusal(app, "curvature", inner, buffer) {
         return;

@@ -64,6 +64,10 @@ fn render_log(app: &App, area: Rect, buffer: &mut Buffer) {
     ];
     let names: Vec<&str> = names.into_iter().flatten().collect();
     let title = format!("loss: {}", names.join(", "));
+    let area = match unmatched(snapshot) {
+        Some(why) => render_foot(why, app.theme().faint(), area, buffer),
+        None => area,
+    };
     draw(
         app,
         &title,
@@ -73,9 +77,6 @@ fn render_log(app: &App, area: Rect, buffer: &mut Buffer) {
         area,
         buffer,
     );
-    if let Some(why) = unmatched(snapshot) {
-        render_foot(why, app.theme().faint(), area, buffer);
-    }
 }
 
 /// Why no log is drawn.
@@ -114,7 +115,7 @@ fn render_edge(app: &App, area: Rect, buffer: &mut Buffer) {
         (&lambda_max, Side::Left, Stroke::Solid),
         (&lambda_max, Side::Left, Stroke::Points),
     ];
-    let title = format!("λmax ● · 2/η - - · first {CURVATURE_SAMPLES} samples");
+    let title = format!("λmax ● · 2/η - - · {CURVATURE_SAMPLES} samples");
     let marks = facts::drop_marks(snapshot);
     draw(app, &title, "", curves, marks, picture, buffer);
 }
