@@ -1,6 +1,7 @@
 //! What is seen, written to files beside the run: pictures of the screen, and the surface as numbers.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -63,11 +64,18 @@ pub fn here(app: &App, size: Size) -> String {
         env::current_dir().and_then(|folder| export(app, size, &folder, &stem(app), &Format::ALL));
     match written {
         Ok(files) => {
-            let name = |file: &PathBuf| file.file_name().map(|name| name.display().to_string());
-            let names: Vec<String> = files.iter().filter_map(name).collect();
+            let part = |part: fn(&Path) -> Option<&OsStr>| {
+                move |file: &PathBuf| part(file).map(|part| part.display().to_string())
+            };
+            let stem = files.first().and_then(part(Path::file_stem));
+            let endings: Vec<String> = files.iter().filter_map(part(Path::extension)).collect();
             let folder = files.first().and_then(|file| file.parent());
             let folder = folder.map_or(String::new(), |folder| folder.display().to_string());
-            format!("written to {folder}: {}", names.join(", "))
+            format!(
+                "{}.{{{}}} in {folder}",
+                stem.unwrap_or_default(),
+                endings.join(",")
+            )
         }
         Err(error) => format!("nothing was written: {error}"),
     }
