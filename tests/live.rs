@@ -266,3 +266,23 @@ fn a_map_of_few_samples_agrees_with_the_exact_surface_of_all_within_its_error() 
         );
     }
 }
+
+#[test]
+fn a_watch_whose_reader_is_gone_ends_also_when_nothing_happens() {
+    let run = fixture("digits-run");
+    let mut child = program()
+        .args(["watch", &run, "--data", "digits", "--samples", "64"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let rests = |line: &String| line.contains("map at rest");
+    // The pipe is closed with its lines.
+    assert!(lines.map_while(Result::ok).any(|line| rests(&line)));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < deadline, "it waits for a reader");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(child.wait().unwrap().success());
+}

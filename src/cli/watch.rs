@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -129,8 +130,38 @@ pub(super) async fn print_lines(
             return Ok(after);
         }
         before = after;
-        if snapshots.changed().await.is_err() {
-            return Ok(before);
+        tokio::select! {
+            changed = snapshots.changed() => {
+                if changed.is_err() {
+                    return Ok(before);
+                }
+            }
+            () = nobody_reads() => return Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
+}
+
+/// How often is looked whether the lines still have a reader.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Waits until the pipe on stdout has lost its reader: a run at rest prints no line that would tell.
+async fn nobody_reads() {
+    while has_reader() {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+#[cfg(unix)]
+fn has_reader() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stdout = io::stdout();
+    let mut pipe = [PollFd::new(&stdout, PollFlags::empty())];
+    // A pipe without a reader is an error of its writing end; whatever cannot be asked is written to.
+    let asked = poll(&mut pipe, Some(&Timespec::default()));
+    asked.is_err() || !pipe[0].revents().contains(PollFlags::ERR)
+}
+
+#[cfg(not(unix))]
+fn has_reader() -> bool {
+    true
 }
