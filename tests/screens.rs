@@ -7,6 +7,7 @@ mod synthetic;
 use std::fmt::Write;
 use std::sync::Arc;
 
+use clap::ValueEnum;
 use insta::assert_snapshot;
 use isoloss::data::Split;
 use isoloss::landscape::curvature::Extremes;
@@ -930,4 +931,33 @@ fn the_command_can_be_copied() {
     let map = sizes(&app);
     app.update(Action::ShowSlices);
     assert_snapshot!(format!("{map}\n{}", text(&screen(&app, 120, 40))));
+}
+
+/// Keys after which an action has something to do.
+fn before(action: Action) -> &'static [Action] {
+    match action {
+        Action::ShowMap => &[Action::ShowSlices],
+        Action::ScrubForward => &[Action::LeapBack],
+        Action::LeapForward => &[Action::LeapBack, Action::LeapBack],
+        Action::WholePath => &[Action::ZoomIn],
+        Action::Close => &[Action::Help],
+        _ => &[],
+    }
+}
+
+#[test]
+fn every_key_of_the_table_does_something_that_can_be_seen() {
+    let keymap = Keymap::default();
+    for action in Action::value_variants() {
+        assert!(!keymap.keys(*action).is_empty(), "{action} has no key");
+        // Theirs who have the terminal and the files; tests/pty and tests/export.rs press them.
+        if [Action::Suspend, Action::Export].contains(action) {
+            continue;
+        }
+        let mut app = app(synthetic::snapshot(), before(*action));
+        let shown = dump(&screen(&app, 120, 40));
+        let asked = app.update(*action);
+        let changed = dump(&screen(&app, 120, 40)) != shown;
+        assert!(changed || !asked.is_empty() || app.is_over(), "{action}");
+    }
 }
