@@ -1400,3 +1400,21 @@ fn the_log_of_training_fills_in_the_learning_rate() {
     let rates = &json(&["weights", run, "--format", "json"])["learning_rate"];
     assert_eq!(rates, &serde_json::json!([0.5, 0.25, 0.125]));
 }
+
+#[test]
+fn a_slip_in_the_name_of_a_command_is_no_run_to_wait_for() {
+    let said = refusal(&["doctr"], 2);
+    assert!(
+        said.contains("unrecognized subcommand") && said.contains("'doctor'"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_theme_that_is_not_there_is_refused_also_in_a_pipe() {
+    let said = refusal(&["watch", "runs/x", "--theme", "drak"], 2);
+    assert!(
+        said.contains("--theme") && said.contains("expected one of dark, light"),
+        "{said}"
+    );
+}

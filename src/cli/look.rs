@@ -33,7 +33,7 @@ pub(super) struct LookOptions {
     color: ColorOption,
     /// Theme: dark, light, gruvbox, nord, catppuccin, colorblind, high-contrast, mono, or one of your own;
     /// else dark or light, as the terminal is
-    #[arg(long, env = "ISOLOSS_THEME", value_name = "NAME")]
+    #[arg(long, env = "ISOLOSS_THEME", value_name = "NAME", value_parser = theme)]
     theme: Option<String>,
     /// Characters that pictures are made of; `auto`: braille, or ascii where the terminal has no other
     #[arg(long, env = "ISOLOSS_MARKER", value_enum, default_value = "auto")]
@@ -182,6 +182,26 @@ impl LookOptions {
         };
         (marker, "asked for".into())
     }
+}
+
+/// A theme that is there: built in, or a file of the user's.
+fn theme(name: &str) -> Result<String, String> {
+    let themes = Themes::built_in(Depth::TrueColor);
+    let folder = themes_folder();
+    let file = folder
+        .as_ref()
+        .map(|folder| folder.join(format!("{name}.toml")));
+    if themes.names().any(|known| known == name) || file.is_some_and(|file| file.exists()) {
+        return Ok(name.to_owned());
+    }
+    let known: Vec<&str> = themes.names().collect();
+    let own = folder.map_or(String::new(), |folder| {
+        format!(", or a file {name}.toml in {}", folder.display())
+    });
+    Err(format!(
+        "expected one of {}{own}, got {name}",
+        known.join(", ")
+    ))
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -191,10 +191,21 @@ fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
     if let Some(first) = arguments.get(1)
         && !is_command(first)
         && !own.iter().any(|known| first == known)
+        && !is_slip(first, &cli)
     {
         arguments.insert(1, "watch".into());
     }
     arguments
+}
+
+/// Whether this is nearly the name of a command and no file: clap then says which one may be meant.
+fn is_slip(first: &OsString, cli: &clap::Command) -> bool {
+    let text = first.to_string_lossy();
+    let near = |name: &str| strsim::damerau_levenshtein(name, &text) == 1;
+    let mut commands = cli
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set());
+    commands.any(|command| near(command.get_name())) && !Path::new(first).exists()
 }
 
 /// An error with its causes, as far as it does not tell them itself.

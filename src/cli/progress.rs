@@ -1,6 +1,8 @@
 //! Progress of a long command on stderr: a bar with rate and time left, nothing when piped.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::fmt::Write;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// A bar over `total` evaluations. It is hidden when stderr is no terminal.
 #[must_use]
@@ -8,7 +10,7 @@ pub(super) fn bar(what: &'static str, total: usize) -> ProgressBar {
     styled(
         what,
         total,
-        "{msg} {bar:30} {human_pos}/{human_len} · {per_sec} · {eta} left",
+        "{msg} {bar:30} {human_pos}/{human_len} · {pace} · {eta} left",
     )
 }
 
@@ -18,13 +20,18 @@ pub(super) fn weights() -> ProgressBar {
     styled(
         "weights",
         0,
-        "{msg} {bar:30} {percent} % · {per_sec} · {eta} left",
+        "{msg} {bar:30} {percent} % · {bytes_per_sec} · {eta} left",
     )
 }
 
 fn styled(what: &'static str, total: usize, template: &str) -> ProgressBar {
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let pace = |state: &ProgressState, out: &mut dyn Write| {
+        // A bar that cannot be written has nobody to be told.
+        let _ = write!(out, "{:.1}/s", state.per_sec());
+    };
+    let style = ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("pace", pace);
     ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr())
         .with_style(style)
         .with_message(what)

@@ -69,8 +69,9 @@ pub(super) fn read_path(checkpoints: Vec<Checkpoint>, key: &KeyOption) -> anyhow
     let mut path = RunPath::new(key.key.clone());
     let bar = progress::weights();
     let mut rejected = path.add_telling(checkpoints, |read, all| {
-        bar.set_length(all as u64);
-        bar.set_position(read as u64);
+        let bytes = |weights: usize| (weights * size_of::<f32>()) as u64;
+        bar.set_length(bytes(all));
+        bar.set_position(bytes(read));
     });
     bar.finish_and_clear();
     let Some(shape) = path.shape().cloned() else {

@@ -20,7 +20,7 @@ use super::pictures::Pictures;
 use super::prompt::{Entry, Prompt};
 use super::theme::Theme;
 use super::themes::Themes;
-use super::window::{PAN, ZOOM, middle, neighbourhood, panned, zoomed};
+use super::window::{PAN, ZOOM, contains, middle, neighbourhood, panned, sees_something, zoomed};
 
 /// How pictures are drawn.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -174,12 +174,7 @@ impl App {
             Action::PreviousView => return self.show(self.view.previous()),
             Action::NextDirections => return self.choose_next(),
             Action::ZoomView => self.zoomed = !self.zoomed,
-            Action::Freeze => {
-                self.frozen = match self.frozen {
-                    None => Some(Arc::clone(&self.live)),
-                    Some(_) => None,
-                };
-            }
+            Action::Freeze => self.freeze(),
             Action::ScrubBack => self.scrub_by(-1),
             Action::ScrubForward => self.scrub_by(1),
             Action::LeapBack => self.scrub_by(-LEAP),
@@ -220,6 +215,18 @@ impl App {
                 Some(news) => self.dismissed = Some(news.to_owned()),
                 None => drop(self.warnings.pop()),
             }
+        }
+    }
+
+    /// Holds the picture, a film's too, or follows the run again.
+    fn freeze(&mut self) {
+        if let Gaze::Film(at) = self.gaze {
+            self.gaze = Gaze::At(at);
+        }
+        if self.frozen.take().is_some() {
+            self.gaze = Gaze::Newest;
+        } else {
+            self.frozen = Some(Arc::clone(&self.live));
         }
     }
 
@@ -292,6 +299,10 @@ impl App {
         let here = self
             .selected()
             .and_then(|at| self.drawn_path().get(at).copied());
+        let here = here.map(|at| match self.drawn_window() {
+            Some(window) if !contains(window, at) => middle(window),
+            _ => at,
+        });
         self.cursor = match self.cursor {
             None => here.map(|at| Cursor { at }),
             Some(_) => None,
@@ -380,7 +391,13 @@ impl App {
 
     /// Looks at a window from now on; stays with the one there is where there is none.
     fn survey(&mut self, target: Option<Window>) -> Vec<Command> {
-        if target.is_none() || target == self.window {
+        let whole = self
+            .snapshot()
+            .trajectory
+            .as_ref()
+            .map(|path| whole_path(&path.coordinates));
+        let sees = |target| whole.is_some_and(|whole| sees_something(target, whole));
+        if target == self.window || !target.is_some_and(sees) {
             return Vec::new();
         }
         self.window = target;
@@ -869,6 +886,46 @@ mod tests {
         app.update(Action::Cursor);
         app.point_at([3.1, 1.4]);
         assert_eq!((app.selected(), app.cursor()), (Some(6), Some([3.1, 1.4])));
+    }
+
+    #[test]
+    fn zooming_ends_where_there_is_nothing_left_to_see() {
+        let mut app = app(5);
+        let whole = app.window().unwrap();
+        let extent = |w: Window| w.x[1] - w.x[0];
+        for (action, ratio) in [(Action::ZoomIn, 1e-5), (Action::ZoomOut, 100.0)] {
+            app.update(Action::WholePath);
+            let mut count = 0;
+            while !app.update(action).is_empty() {
+                count += 1;
+            }
+            let reached = extent(app.window().unwrap()) / extent(whole);
+            assert!(
+                count > 5 && (ratio / ZOOM..=ratio * ZOOM).contains(&reached),
+                "{reached}"
+            );
+        }
+    }
+
+    #[test]
+    fn freezing_stops_a_film_and_going_on_follows_the_run() {
+        let mut app = app(9);
+        app.update(Action::Film);
+        app.advance();
+        app.update(Action::Freeze);
+        assert!(!app.is_filming() && app.selected() == Some(1) && app.behind() == Some(0));
+        app.update(Action::Freeze);
+        assert_eq!((app.selected(), app.behind()), (Some(8), None));
+    }
+
+    #[test]
+    fn a_cursor_that_would_be_out_of_sight_starts_in_the_middle() {
+        let mut app = app(9);
+        for action in [Action::ZoomIn, Action::ZoomIn, Action::ZoomIn] {
+            app.update(action);
+        }
+        app.update(Action::Cursor);
+        assert_eq!(app.cursor(), app.window().map(middle));
     }
 
     #[test]

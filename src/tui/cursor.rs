@@ -34,7 +34,7 @@ pub struct Reading {
     pub loss: Option<f64>,
     /// A share of the samples; none where the loss is none or not a number.
     pub accuracy: Option<f64>,
-    /// The map is measured finely enough here, of this plane.
+    /// It was measured here, and not interpolated between points of the map.
     pub certain: bool,
     /// Index of the checkpoint that lies nearest on the plane.
     pub nearest: Option<usize>,
@@ -52,7 +52,7 @@ impl Reading {
             Some((
                 loss,
                 backdrop.accuracy(at),
-                !backdrop.is_preliminary(origin),
+                backdrop.is_measured(at) && !backdrop.is_preliminary(origin),
             ))
         });
         Self {

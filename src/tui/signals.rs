@@ -23,7 +23,7 @@ mod system {
     use crossterm::terminal::disable_raw_mode;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::process::{Signal as Number, getpgrp, getppid, getsid, kill_current_process_group};
-    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGSTOP, SIGTERM, SIGTSTP};
+    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP};
     use signal_hook::iterator::Signals as Endings;
     use signal_hook::low_level::{exit, raise};
     use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -49,7 +49,7 @@ mod system {
         /// Listens from now on. Needs a tokio runtime.
         pub(in crate::tui) fn listen() -> io::Result<Self> {
             let (send, endings) = unbounded_channel();
-            let mut asked = Endings::new([SIGHUP, SIGINT, SIGTERM])?;
+            let mut asked = Endings::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
             let hang_up = send.clone();
             spawn("signals", move || {
                 if let Some(signal) = asked.forever().next() {

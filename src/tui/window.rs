@@ -34,6 +34,25 @@ pub(super) fn middle(window: Window) -> [f64; 2] {
     [window.x, window.y].map(|[min, max]| f64::midpoint(min, max))
 }
 
+/// Whether a point lies in a window.
+pub(super) fn contains(window: Window, at: [f64; 2]) -> bool {
+    let within = |[min, max]: [f64; 2], value: f64| (min..=max).contains(&value);
+    within(window.x, at[0]) && within(window.y, at[1])
+}
+
+/// How much narrower and wider than that of the whole path a window may be: beyond, single precision tells no two
+/// points of it apart, or the whole path lies in a character.
+const NARROWEST: f64 = 1e-5;
+const WIDEST: f64 = 100.0;
+
+/// Whether a window is neither too narrow nor too wide to show anything.
+pub(super) fn sees_something(window: Window, whole: Window) -> bool {
+    let extent = |[min, max]: [f64; 2]| max - min;
+    let ratio = |one: [f64; 2], other: [f64; 2]| extent(one) / extent(other);
+    let ratios = [ratio(window.x, whole.x), ratio(window.y, whole.y)];
+    ratios.iter().all(|ratio| *ratio >= NARROWEST) && ratios.iter().any(|ratio| *ratio <= WIDEST)
+}
+
 /// The window around a checkpoint of a path, as wide as the last few steps before it; none where the path has
 /// no such checkpoint or stands still.
 pub(super) fn neighbourhood(path: &[[f64; 2]], checkpoint: usize) -> Option<Window> {

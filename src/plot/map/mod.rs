@@ -114,6 +114,16 @@ impl Backdrop<'_> {
         (*origin != Origin::Unknown).then_some((*loss, *origin))
     }
 
+    /// Whether the surface was measured at a point of the scene itself.
+    #[must_use]
+    pub fn is_measured(&self, [alpha, beta]: [f64; 2]) -> bool {
+        let [across, up] = self.shift;
+        let line = |lines: &[f64], at: f64| lines.iter().position(|line| *line == at);
+        let crossing =
+            line(self.surface.x(), alpha - across).zip(line(self.surface.y(), beta - up));
+        crossing.is_some_and(|(i, j)| self.surface.get(i, j).is_some())
+    }
+
     /// Fraction correct at a point of the scene; none where that is not known, or no number.
     #[must_use]
     pub fn accuracy(&self, [alpha, beta]: [f64; 2]) -> Option<f64> {

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
+use crate::landscape::surface::Measure;
 use crate::plot::axis::short;
 use crate::plot::map::{self, MapScene};
 
@@ -33,7 +34,15 @@ pub(super) fn mark(app: &App, scene: &MapScene<'_>, area: Rect, buffer: &mut Buf
 pub(crate) fn line(app: &App, width: u16) -> Option<Line<'static>> {
     let at = app.cursor().filter(|_| app.view() == View::Map)?;
     let scene = super::scene::shown(app)?;
-    let reading = Reading::at(at, scene.backdrop.as_ref(), scene.path);
+    let mut reading = Reading::at(at, scene.backdrop.as_ref(), scene.path);
+    let on_checkpoint = reading
+        .nearest
+        .filter(|nearest| scene.path.get(*nearest) == Some(&at));
+    // There the plane's loss was measured itself, not between points of the map.
+    if let Some(known) = on_checkpoint.and_then(|nearest| on_plane(app, nearest)) {
+        (reading.loss, reading.accuracy) = (Some(known.loss), Some(known.accuracy));
+        reading.certain = true;
+    }
     let theme = app.theme();
     let piece = |rank, name: &'static str, value: String| {
         Piece::new(
@@ -71,6 +80,14 @@ pub(crate) fn line(app: &App, width: u16) -> Option<Line<'static>> {
     line.spans.insert(0, Span::raw(" "));
     line.spans.push(Span::raw(" "));
     Some(line)
+}
+
+/// What was measured at the projection of a checkpoint onto the path's own plane, where that is shown.
+fn on_plane(app: &App, checkpoint: usize) -> Option<Measure> {
+    let step = *app.steps()?.get(checkpoint)?;
+    let mut lines = app.snapshot().checkpoints.iter();
+    let line = lines.find(|line| line.step == Some(step))?;
+    line.on_plane.filter(|_| app.plane() == Plane::Principal)
 }
 
 /// How far a checkpoint is off the path's own plane, where that is shown: a share of its distance from the origin.
