@@ -1177,7 +1177,7 @@ fn a_theme_that_there_is_not_is_wrong_usage_and_a_bad_file_stops_nothing() {
     assert_eq!(unknown.status.code(), Some(2));
     let said = String::from_utf8(unknown.stderr).unwrap();
     assert!(
-        said.contains("--theme norse: expected one of dark, light, gruvbox, nord"),
+        said.contains("expected one of dark, light, gruvbox, nord"),
         "{said}"
     );
     assert!(said.contains("or a file norse.toml in "), "{said}");

@@ -86,7 +86,7 @@ impl Demo {
         let invocation = Invocation::of(&options, &[]);
         let session = Session::start(options)?;
         if !self.headless && io::stdout().is_terminal() {
-            let begin = self.look.choose()?.begin(keymap, invocation);
+            let begin = self.look.choose().begin(keymap, invocation);
             return show_session(begin, &session, &[], self.screen).map(drop);
         }
         let last = super::runtime()?.block_on(async {

@@ -56,7 +56,7 @@ impl Doctor {
         let level = Level::best();
         let report = Report {
             version: env!("CARGO_PKG_VERSION"),
-            terminal: terminal(self.look.choose()?),
+            terminal: terminal(self.look.choose()),
             run: self.run.as_deref().map(|run| self.examine(run)),
             threads: rayon::current_num_threads(),
             cores: startup::cores(),

@@ -16,7 +16,6 @@ use crate::tui::keymap::Keymap;
 use crate::tui::themes::Themes;
 use crate::tui::{detect, ground};
 
-use super::output::Usage;
 use super::screen::Begin;
 
 /// Colours, theme and characters of the screen.
@@ -97,19 +96,13 @@ impl Chosen {
 
 impl LookOptions {
     /// Asks the environment, and the terminal where there is one, for what is not given.
-    ///
-    /// # Errors
-    /// There is no theme of this name.
-    pub(super) fn choose(&self) -> anyhow::Result<Chosen> {
+    pub(super) fn choose(&self) -> Chosen {
         self.chosen(self.depth(), self.marker(), by_ground)
     }
 
     /// The same for pictures that are written into files: whoever opens them has all colours and characters,
     /// whatever terminal this one is.
-    ///
-    /// # Errors
-    /// There is no theme of this name.
-    pub(super) fn choose_for_files(&self) -> anyhow::Result<Chosen> {
+    pub(super) fn choose_for_files(&self) -> Chosen {
         let reason = || "files have all of them".to_owned();
         let depth = match self.color {
             ColorOption::Auto if variable("NO_COLOR").is_none() => (Depth::TrueColor, reason()),
@@ -130,7 +123,7 @@ impl LookOptions {
         (depth, depth_reason): (Depth, String),
         (marker, marker_reason): (Marker, String),
         by_default: impl Fn(&mut Themes) -> (String, Vec<KeyEvent>),
-    ) -> anyhow::Result<Chosen> {
+    ) -> Chosen {
         let mut themes = Themes::built_in(depth);
         let folder = themes_folder();
         let wrong = folder
@@ -138,12 +131,9 @@ impl LookOptions {
             .map_or(Vec::new(), |folder| themes.add_folder(folder));
         let (theme, typed) = match &self.theme {
             Some(name) if themes.select(name) => ("asked for".to_owned(), Vec::new()),
-            Some(name) if !wrong.iter().any(|file| is_about(file, name)) => {
-                return Err(unknown(name, &themes, folder).into());
-            }
             _ => by_default(&mut themes),
         };
-        Ok(Chosen {
+        Chosen {
             look: Look {
                 marker,
                 themes,
@@ -154,7 +144,7 @@ impl LookOptions {
             theme,
             wrong,
             typed,
-        })
+        }
     }
 
     fn depth(&self) -> (Depth, String) {
@@ -215,26 +205,6 @@ fn themes_folder() -> Option<PathBuf> {
     Some(folders.config_dir().join("themes"))
 }
 
-/// Whether a sentence is about the file of a theme.
-fn is_about(sentence: &str, theme: &str) -> bool {
-    let file = format!("{theme}.toml: ");
-    let names = sentence.match_indices(&file);
-    names
-        .into_iter()
-        .any(|(at, _)| sentence[..at].ends_with(std::path::is_separator))
-}
-
-fn unknown(name: &str, themes: &Themes, folder: Option<PathBuf>) -> Usage {
-    let known: Vec<&str> = themes.names().collect();
-    let own = folder.map_or(String::new(), |folder| {
-        format!(", or a file {name}.toml in {}", folder.display())
-    });
-    Usage(format!(
-        "--theme {name}: expected one of {}{own}",
-        known.join(", ")
-    ))
-}
-
 /// How long a terminal may take to answer; over ssh it is farther away.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
 
@@ -285,12 +255,5 @@ mod tests {
         assert_eq!(light, [true; 3]);
         let dark = ["15;0", "7;8", "0;default", ""].map(is_light);
         assert_eq!(dark, [false; 4]);
-    }
-
-    #[test]
-    fn a_sentence_is_about_the_file_it_begins_with() {
-        let sentence = "/home/me/.config/isoloss/themes/sea.toml: ground: expected #rrggbb";
-        assert!(is_about(sentence, "sea"));
-        assert!(!is_about(sentence, "a") && !is_about(sentence, "deepsea"));
     }
 }

@@ -64,7 +64,7 @@ impl Replay {
             .name("player".into())
             .spawn(move || player.play(recording))?;
         // A player that is gone has nothing to say to a command.
-        let begin = self.look.choose()?.begin(keymap, Invocation::default());
+        let begin = self.look.choose().begin(keymap, Invocation::default());
         show(begin, snapshots, Vec::new(), self.screen, |command| {
             let _ = asked.send(command);
         })

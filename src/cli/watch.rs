@@ -79,13 +79,13 @@ impl Watch {
         let recording = target.map(record).transpose()?;
         let shown = if let Some(keeper) = keeper {
             let snapshots = session.snapshots.clone();
-            let begin = self.look.choose_for_files()?.begin(keymap, invocation);
+            let begin = self.look.choose_for_files().begin(keymap, invocation);
             runtime()?.block_on(self.headless.keep(keeper, begin.app, snapshots));
             Ok(())
         } else if io::stdout().is_terminal() && !self.headless.headless {
             let others = self.others.into_iter().map(start);
             let others = others.collect::<io::Result<Vec<_>>>()?;
-            let begin = self.look.choose()?.begin(keymap, invocation);
+            let begin = self.look.choose().begin(keymap, invocation);
             show_session(begin, &session, &others, self.screen)
                 .and_then(|app| say_how_to_resume(&app))
         } else {
