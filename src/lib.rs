@@ -13,8 +13,8 @@
 //!
 //! Data goes from left to right and never back; control goes the other way, as one
 //! [`tui::action::Action`] or [`session::snapshot::Command`]. [`session`] holds the threads of a live
-//! run together, [`cli`] has a file for each command, [`config`] gives its options other defaults, [`demo`] trains the network that is watched where
-//! there is nothing else to watch.
+//! run together, [`cli`] has a file for each command, [`config`] gives its options other defaults, [`demo`]
+//! trains the network that is watched where there is nothing else to watch.
 //!
 //! Rules, kept by `tests/architecture.rs`:
 //! - `tui` and `report` know the rooms before them; none of these knows `tui`, `report` or `cli`.

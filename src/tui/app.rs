@@ -274,7 +274,7 @@ impl App {
         self.look_at_checkpoint(next, Gaze::Film);
     }
 
-    /// What the user types of a step: true once a step is no longer asked for.
+    /// Takes what the user types of a step; once it is accepted, the nearest checkpoint is looked at.
     pub fn enter(&mut self, entry: Entry) {
         let Some(mut prompt) = self.prompt.take() else {
             return;

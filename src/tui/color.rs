@@ -120,21 +120,26 @@ pub(super) const fn colour_of(number: u8) -> Rgb {
     }
 }
 
+/// The channels as amounts of light, 0 to 1 (IEC 61966-2-1).
+pub(super) fn linear(Rgb(r, g, b): Rgb) -> [f64; 3] {
+    [r, g, b].map(|channel| {
+        let coded = f64::from(channel) / 255.0;
+        if coded <= 0.04045 {
+            coded / 12.92
+        } else {
+            ((coded + 0.055) / 1.055).powf(2.4)
+        }
+    })
+}
+
 /// A colour in OKLab, in which equal distances look equally different.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Lab([f64; 3]);
 
 impl Lab {
     /// By Björn Ottosson, "A perceptual color space for image processing" (2020).
-    pub(super) fn of(Rgb(r, g, b): Rgb) -> Self {
-        let [r, g, b] = [r, g, b].map(|channel| {
-            let coded = f64::from(channel) / 255.0;
-            if coded <= 0.04045 {
-                coded / 12.92
-            } else {
-                ((coded + 0.055) / 1.055).powf(2.4)
-            }
-        });
+    pub(super) fn of(colour: Rgb) -> Self {
+        let [r, g, b] = linear(colour);
         let [l, m, s] = [
             0.412_221_470_8 * r + 0.536_332_536_3 * g + 0.051_445_992_9 * b,
             0.211_903_498_2 * r + 0.680_699_545_1 * g + 0.107_396_956_6 * b,

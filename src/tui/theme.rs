@@ -335,6 +335,7 @@ pub fn terminal(Rgb(r, g, b): Rgb) -> Color {
 mod tests {
     use super::*;
     use crate::plot::map::band_colour;
+    use crate::tui::color::linear;
 
     fn built_in() -> Vec<Theme> {
         let all = BUILT_IN.iter();
@@ -355,15 +356,8 @@ mod tests {
 
     /// Contrast of WCAG 2.2, 1 to 21.
     fn contrast(a: Rgb, b: Rgb) -> f64 {
-        let luminance = |Rgb(r, g, b): Rgb| {
-            let [r, g, b] = [r, g, b].map(|channel| {
-                let coded = f64::from(channel) / 255.0;
-                if coded <= 0.04045 {
-                    coded / 12.92
-                } else {
-                    ((coded + 0.055) / 1.055).powf(2.4)
-                }
-            });
+        let luminance = |colour: Rgb| {
+            let [r, g, b] = linear(colour);
             0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05
         };
         let (a, b) = (luminance(a), luminance(b));
