@@ -107,14 +107,10 @@ fn fixture(run: &str, plane: &str, file: &str, samples: usize) -> Result<Value, 
         "mlp-fashion" => (1580, "model_1580.pt"),
         _ => (632, "step=632.ckpt"),
     };
-    let origin = Checkpoint {
-        step,
-        path: folder.join(run).join(name),
-    };
+    let origin = Checkpoint::new(step, folder.join(run).join(name));
     let reference = folder.join(format!("{run}.reference"));
     let recipe = Recipe {
-        first: origin.clone(),
-        key: None,
+        shape: Shape::of(&origin, None)?,
         origin,
         directions: Directions::File(reference.join(format!("{file}.safetensors"))),
         batch_norm: BatchNorm::Frozen,
@@ -124,8 +120,7 @@ fn fixture(run: &str, plane: &str, file: &str, samples: usize) -> Result<Value, 
         order: Order::First,
         ..Request::whole(folder.join("fashion-mnist"))
     })?;
-    let shape = Shape::of(&recipe.first, None)?;
-    let objective = objective(&shape.layout, &data)?;
+    let objective = objective(&recipe.shape.layout, &data)?;
     let resident = objective.resident(&recipe.make()?)?;
     let known: Value =
         serde_json::from_str(&std::fs::read_to_string(reference.join("reference.json"))?)?;

@@ -87,10 +87,7 @@ fn opening(stored: safetensors::Dtype) -> Result<Value, Box<dyn Error>> {
         files.push(write(&run, step, stored)?);
     }
     let path = write(&later, CHECKPOINTS, stored)?;
-    let more = vec![Checkpoint {
-        step: CHECKPOINTS,
-        path,
-    }];
+    let more = vec![Checkpoint::new(CHECKPOINTS, path)];
     let opened = RefCell::new(RunPath::default());
     let [read, open, one_more] = in_turn(
         ROUNDS,

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use isoloss::data::Request;
 use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::surveyor::Setup;
+use isoloss::cache::KeepLimit;
+use isoloss::run::RunChoice;
 use isoloss::session::snapshot::Snapshot;
 use isoloss::session::{Options, Session};
 use isoloss::tui::app::{App, Look};
@@ -34,7 +36,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn surveyed(run: PathBuf, data: PathBuf) -> Result<Arc<Snapshot>, Box<dyn Error>> {
     let mut session = Session::start(Options {
         run,
-        key: None,
+        choice: RunChoice::default(),
+        keep: KeepLimit::Nothing,
+        disk_only: true,
         setup: Setup {
             data: Some(Request::whole(data)),
             model: "auto".into(),

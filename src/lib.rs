@@ -22,6 +22,7 @@
 //! - tokio lives in `session` (a channel), `tui` (the loop) and `cli`.
 //! - A device is always an argument. Randomness is always a seed that the output names.
 
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod data;

@@ -27,17 +27,13 @@ const ABSENT: Place = Place::Cuda(4096);
 
 /// 25 points of a random plane through the last checkpoint of a real run, and that checkpoint itself.
 fn plan() -> Plan {
-    let checkpoint = Checkpoint {
-        step: 240,
-        path: fixture("digits-run/step_0240.safetensors").into(),
-    };
+    let checkpoint = Checkpoint::new(240, fixture("digits-run/step_0240.safetensors"));
     let at = |i: u32| f64::from(i) / 4.0 - 0.5;
     let points = (0..25).map(|i| Spot::OnPlane([at(i % 5), at(i / 5)]));
     Plan {
         generation: 3,
         recipe: Recipe {
-            first: checkpoint.clone(),
-            key: None,
+            shape: Shape::of(&checkpoint, None).unwrap(),
             origin: checkpoint.clone(),
             directions: Directions::Random {
                 seed: 1,

@@ -22,6 +22,8 @@ use isoloss::data::{Count, Request};
 use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::surface::log_loss;
 use isoloss::landscape::surveyor::Setup;
+use isoloss::cache::KeepLimit;
+use isoloss::run::RunChoice;
 use isoloss::session::snapshot::{Fidelity, Snapshot};
 use isoloss::session::{Options, Session};
 use isoloss::weights::recipe::BatchNorm;
@@ -181,7 +183,9 @@ fn few_samples_everywhere_are_told_and_more_than_there_are_are_refused() {
 fn at_rest(run: &str, fidelity: usize) -> Arc<Snapshot> {
     let session = Session::start(Options {
         run: run.into(),
-        key: None,
+        choice: RunChoice::default(),
+        keep: KeepLimit::Nothing,
+        disk_only: true,
         setup: Setup {
             data: Some(Request::whole("digits")),
             model: "auto".into(),

@@ -16,6 +16,8 @@ use isoloss::data::{Count, Request};
 use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::surface::Surface;
 use isoloss::landscape::surveyor::Setup;
+use isoloss::cache::KeepLimit;
+use isoloss::run::RunChoice;
 use isoloss::session::snapshot::Snapshot;
 use isoloss::session::{Options, Session};
 use isoloss::tui::action::Action;
@@ -37,7 +39,9 @@ impl Live {
     fn start() -> Self {
         let options = Options {
             run: fixture("digits-run").into(),
-            key: None,
+            choice: RunChoice::default(),
+            keep: KeepLimit::Nothing,
+            disk_only: true,
             setup: Setup {
                 data: Some(Request {
                     count: Count::At(100),

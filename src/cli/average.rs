@@ -9,7 +9,7 @@ use crate::landscape::LandscapeError;
 use crate::report::average::{Report, Row};
 use crate::session::agenda::AVERAGES;
 use crate::weights::direction;
-use crate::weights::member::{Member, Shape};
+use crate::weights::member::Member;
 
 use super::measure::Measured;
 use super::options::{KeyOption, MeasureOptions, Steps, open_run};
@@ -47,7 +47,7 @@ impl Average {
         }
         let path = read_path(open_run(&self.run, &self.key, self.steps)?, &self.key)?;
         let count = path.members.len();
-        let shape = Shape::of(&path.first, self.key.key.as_deref())?;
+        let shape = path.shape.clone();
         let Measured { model, objective } = self.measure.objective(&shape, self.measure.split)?;
         let wanted = self.last.clone().unwrap_or_else(|| AVERAGES.to_vec());
         if let Some(wrong) = wanted

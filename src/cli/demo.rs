@@ -15,6 +15,8 @@ use crate::landscape::curvature::product::KEEP_GRAPH;
 use crate::landscape::device::{Place, Precision};
 use crate::landscape::surveyor::Setup;
 use crate::report::summary;
+use crate::cache::KeepLimit;
+use crate::run::RunChoice;
 use crate::session::snapshot::{CheckpointState, Snapshot};
 use crate::session::{Options, Session};
 use crate::tui::invocation::Invocation;
@@ -67,7 +69,10 @@ impl Demo {
         startup::be_nice();
         let options = Options {
             run: folder.path().to_path_buf(),
-            key: None,
+            choice: RunChoice::default(),
+            // Its folder is gone with it.
+            keep: KeepLimit::Nothing,
+            disk_only: true,
             setup: Setup {
                 data: Some(Request {
                     count: Count::At(SAMPLES),

@@ -13,7 +13,7 @@ use crate::report;
 use crate::report::doctor::{Device, Report, Run, Terminal};
 use crate::report::inspect::LeftOut;
 use crate::report::map;
-use crate::run::{filesystem, scan, watch};
+use crate::run::{Opened, filesystem, watch};
 
 use super::look::{Chosen, LookOptions};
 use super::options::KeyOption;
@@ -80,9 +80,9 @@ impl Doctor {
     }
 
     fn examine(&self, run: &Path) -> Run {
-        let (opened, mut error) = match scan::open(run, self.key.key.as_deref()) {
+        let (opened, mut error) = match self.key.open(run) {
             Ok(opened) => (opened, None),
-            Err(error) => (scan::Opened::default(), Some(error.to_string())),
+            Err(error) => (Opened::default(), Some(error.to_string())),
         };
         if opened.checkpoints.is_empty() && error.is_none() {
             error = Some(format!(

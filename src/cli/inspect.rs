@@ -7,7 +7,8 @@ use clap::Args;
 use crate::model;
 use crate::report::inspect::{LeftOut, Log, Report, TensorReport};
 use crate::run::format::StateDict;
-use crate::run::{Checkpoint, scan};
+use crate::run::names::arrange;
+use crate::run::scan;
 use crate::weights::layout::{Layout, Role};
 use crate::weights::normalize::dot;
 
@@ -50,7 +51,6 @@ impl Inspect {
         }
         let report = Report {
             step: name
-                .or_else(|| crate::run::step::of(&path, &path))
                 .or_else(|| dict.step()),
             path: path.display().to_string(),
             key: dict.key().map(str::to_owned),
@@ -70,15 +70,18 @@ impl Inspect {
     /// The checkpoint to show, and the run that it is the last one of.
     fn find(&self) -> anyhow::Result<(PathBuf, Vec<u64>, Vec<LeftOut>)> {
         if self.path.is_file() {
-            return Ok((self.path.clone(), Vec::new(), Vec::new()));
+            let name = self.path.file_name().map(PathBuf::from).unwrap_or_default();
+            let named = arrange(&[name]).points.first().and_then(|point| point.step);
+            return Ok((self.path.clone(), named.into_iter().collect(), Vec::new()));
         }
-        let opened = scan::open(&self.path, self.key.key.as_deref())?;
+        let opened = self.key.open(&self.path)?;
         let left_out = opened.unreadable.into_iter().map(|(path, reason)| LeftOut {
             path: path.display().to_string(),
             reason,
         });
         let left_out: Vec<LeftOut> = left_out.collect();
-        let Some(Checkpoint { path, .. }) = opened.checkpoints.last().cloned() else {
+        let newest = opened.checkpoints.last();
+        let Some(path) = newest.map(|newest| newest.kept.clone().unwrap_or(newest.path.clone())) else {
             let reasons: Vec<String> = left_out.into_iter().map(|left| left.reason).collect();
             anyhow::bail!(
                 "{}: no checkpoint can be read: {}",

@@ -111,9 +111,9 @@ impl Line {
             Some(b) => vec![self.between(&a, b)],
             None => self.slices(&path, at)?,
         };
-        let shape = Shape::of(&path.first, self.key.key.as_deref())?;
+        let shape = path.shape.clone();
         let [train, test] = self.objectives(&shape)?;
-        let report = self.measure_all(&path.first, &a, b.as_ref(), plans, [train, test])?;
+        let report = self.measure_all(&shape, &a, b.as_ref(), plans, [train, test])?;
         self.output
             .print(|| report.text(), &report.json(), || report.csv())
     }
@@ -261,7 +261,7 @@ impl Line {
 
     fn measure_all(
         &self,
-        first: &Checkpoint,
+        shape: &Shape,
         a: &Checkpoint,
         b: Option<&Checkpoint>,
         plans: Vec<Plan>,
@@ -278,8 +278,7 @@ impl Line {
         let mut curves = Vec::with_capacity(plans.len());
         for plan in plans {
             let recipe = Recipe {
-                first: first.clone(),
-                key: self.key.key.clone(),
+                shape: shape.clone(),
                 origin: a.clone(),
                 directions: plan.directions.clone(),
                 batch_norm: bn,

@@ -27,7 +27,7 @@ impl MeasureOptions {
         let samples = data::load(&request)?;
         let recognized = model::recognize(&shape.layout, &self.model, Some(samples.shape))
             .map_err(|source| LandscapeError::Model {
-                path: shape.first.path.clone(),
+                path: shape.newest.clone(),
                 source,
             })?;
         let place = setup.devices.first().copied().unwrap_or(Place::Auto);

@@ -13,18 +13,55 @@ use crate::data::{Count, Order, Request, Split};
 use crate::landscape::device::{Place, Precision};
 use crate::landscape::surveyor::Setup;
 use crate::plot::relief::View;
-use crate::run::Checkpoint;
-use crate::run::scan::{self, Opened};
+use crate::cache::{KeepLimit, RunCache};
+use crate::run::{self, Checkpoint, Opened, RunChoice, RunError};
 
 use super::notice;
 use super::output::Usage;
 
-/// Which state dict of a checkpoint.
+/// Which files are the run, and which state dict of each.
 #[derive(Clone, Debug, Args)]
 pub(super) struct KeyOption {
-    /// The state dict inside a checkpoint, where it is not found by itself
+    /// The state dict inside a checkpoint, where it is not found by itself: a key as the file has it, with
+    /// dots between nested ones
     #[arg(long, env = "ISOLOSS_KEY", value_name = "KEY")]
     pub(super) key: Option<String>,
+    /// Only the files that this glob takes, by path below the run or by name; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    only: Vec<String>,
+    /// Only what lies in the run's folder now, without the copies of checkpoints that are gone
+    #[arg(long)]
+    pub(super) disk_only: bool,
+}
+
+impl KeyOption {
+    /// The choice among a run's files.
+    pub(super) fn choice(&self) -> RunChoice {
+        RunChoice {
+            key: self.key.clone(),
+            only: self.only.clone(),
+        }
+    }
+
+    /// Opens a run with what was kept of it.
+    pub(super) fn open(&self, run: &Path) -> Result<Opened, RunError> {
+        let kept = if self.disk_only {
+            Vec::new()
+        } else {
+            RunCache::open(run, KeepLimit::Auto).map_or_else(Vec::new, |cache| cache.seen(run))
+        };
+        run::open(run, &self.choice(), kept)
+    }
+}
+
+/// How much of what was read is kept.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct KeepOption {
+    /// How much of the checkpoints that were read is kept in the cache folder, so that they stay on the path
+    /// when the run deletes or overwrites them: a size such as 500M, all, none, or auto: at most 2 GiB (256 MiB
+    /// on a network file system) and a twentieth of what is free
+    #[arg(long, env = "ISOLOSS_KEEP", value_name = "SIZE", default_value_t = KeepLimit::Auto)]
+    pub(super) keep: KeepLimit,
 }
 
 /// How often the screen is drawn.
@@ -282,12 +319,23 @@ pub(super) fn open_run(
     let Opened {
         checkpoints,
         unreadable,
-    } = scan::open(run, key.key.as_deref())?;
+        remarks,
+    } = key.open(run)?;
     for (path, reason) in &unreadable {
         tracing::warn!(path = %path.display(), "{reason}");
     }
+    for remark in &remarks {
+        notice::say(remark)?;
+    }
     let reasons: Vec<String> = unreadable.into_iter().map(|(_, reason)| reason).collect();
     notice::left_out(&reasons);
+    let kept = checkpoints.iter().filter(|one| one.kept.is_some()).count();
+    if kept > 0 {
+        notice::say(format_args!(
+            "{kept} of {} checkpoints are copies that were kept of files which are gone; --disk-only leaves them out",
+            checkpoints.len()
+        ))?;
+    }
     if checkpoints.is_empty() {
         bail!("{}: none of the checkpoints can be read", run.display());
     }
@@ -310,10 +358,7 @@ mod tests {
     use super::*;
 
     fn selected(steps: &str) -> Vec<u64> {
-        let checkpoint = |step| Checkpoint {
-            step,
-            path: format!("{step}.pt").into(),
-        };
+        let checkpoint = |step| Checkpoint::new(step, format!("{step}.pt"));
         let checkpoints = [0, 10, 20, 30, 40].map(checkpoint).to_vec();
         let steps: Steps = steps.parse().expect("valid");
         steps

@@ -32,7 +32,7 @@ fn logged(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Option<Vec<Opt
         let _ = notice::say(trouble);
     }
     let log = news.log?;
-    let all = scan::open(run, key.key.as_deref()).ok()?.checkpoints;
+    let all = key.open(run).ok()?.checkpoints;
     let logged = Clock::of(&log, &all, run)?.logged(&log, members);
     Some(logged.into_iter().map(|logged| logged.rate).collect())
 }

@@ -27,7 +27,7 @@ use super::options::{
     Axis, FidelityOption, KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run,
 };
 use super::output::Usage;
-use super::trajectory::{ReadPath, read_path};
+use super::trajectory::{ReadPath, read_path, read_path_of_many};
 
 /// Which plane.
 #[derive(Clone, Debug, Args)]
@@ -141,7 +141,7 @@ impl PlaneOptions {
         let path = read_path(open_run(run, key, steps)?, key)?;
         let origin = path.members[origin(&self.origin, &path.members, run)?].clone();
         let directions = self.directions(run, &path, measure.seed)?;
-        self.finish(path, origin, directions, key, measure)
+        self.finish(path, origin, directions, measure)
     }
 
     /// The principal plane of two runs of one architecture, through a checkpoint of the first.
@@ -159,7 +159,7 @@ impl PlaneOptions {
             bail!("--shared: expected checkpoints of two runs, found none");
         };
         refuse_another_architecture([(first, &origin), (second, other)], key)?;
-        let path = read_path([own, others].concat(), key)?;
+        let path = read_path_of_many([own, others].concat(), key)?;
         let directions = principal(&path).map_err(|found| {
             anyhow!(
                 "{} and {}: expected at least three different checkpoints of both together for a shared plane, found {found}; without --shared each has a plane of its own",
@@ -167,7 +167,7 @@ impl PlaneOptions {
                 second.display(),
             )
         })?;
-        self.finish(path, origin, directions, key, measure)
+        self.finish(path, origin, directions, measure)
     }
 
     /// Whether the user said which plane.
@@ -180,17 +180,15 @@ impl PlaneOptions {
         path: ReadPath,
         origin: Checkpoint,
         directions: Directions,
-        key: &KeyOption,
         measure: &MeasureOptions,
     ) -> anyhow::Result<Scene> {
         let recipe = Recipe {
-            first: path.first.clone(),
-            key: key.key.clone(),
+            shape: path.shape.clone(),
             directions,
             origin: origin.clone(),
             batch_norm: self.bn,
         };
-        let shape = Shape::of(&recipe.first, key.key.as_deref())?;
+        let shape = path.shape.clone();
         let Measured { model, objective } = measure.objective(&shape, measure.split)?;
         let plane = recipe.make()?;
         let places = places(&plane, &path.members, &shape)?;

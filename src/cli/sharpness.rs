@@ -8,7 +8,7 @@ use clap::Args;
 use crate::landscape::LandscapeError;
 use crate::report::sharpness::{Report, Row};
 use crate::weights::direction;
-use crate::weights::member::{Member, Shape};
+use crate::weights::member::Member;
 
 use super::measure::Measured;
 use super::options::{KeyOption, MeasureOptions, Steps, open_run};
@@ -45,7 +45,7 @@ impl Sharpness {
                 self.run.display()
             );
         }
-        let shape = Shape::of(&path.first, self.key.key.as_deref())?;
+        let shape = path.shape.clone();
         let Measured { model, objective } = self.measure.objective(&shape, self.measure.split)?;
         let bar = progress::bar("updates", path.members.len() - 1);
         let mut updates = Vec::with_capacity(path.members.len() - 1);

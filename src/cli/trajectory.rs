@@ -7,7 +7,7 @@ use clap::Args;
 use crate::report;
 use crate::run::Checkpoint;
 use crate::weights::member::Shape;
-use crate::weights::path::RunPath;
+use crate::weights::path::{PathUpdate, RunPath};
 use crate::weights::shadow;
 
 use super::notice;
@@ -42,9 +42,8 @@ impl Trajectory {
         let shadow = match self.plane {
             PlaneKind::Pca => None,
             PlaneKind::Random => {
-                let shape = Shape::of(&path.first, self.key.key.as_deref())?;
                 let singular = &path.fit.trajectory.singular;
-                Some(shadow::of(&shape, &path.members, singular, self.seed)?)
+                Some(shadow::of(&path.shape, &path.members, singular, self.seed)?)
             }
         };
         let trajectory = &path.fit.trajectory;
@@ -57,7 +56,7 @@ impl Trajectory {
 
 /// A run that was read: its checkpoints and where they lie.
 pub(super) struct ReadPath {
-    pub(super) first: Checkpoint,
+    pub(super) shape: Shape,
     pub(super) parameters: usize,
     pub(super) members: Vec<Checkpoint>,
     pub(super) fit: std::sync::Arc<crate::weights::trajectory::Fit>,
@@ -66,9 +65,23 @@ pub(super) struct ReadPath {
 
 /// Reads all checkpoints onto one path; those that do not fit are said on stderr and left out.
 pub(super) fn read_path(checkpoints: Vec<Checkpoint>, key: &KeyOption) -> anyhow::Result<ReadPath> {
-    let mut path = RunPath::new(key.key.clone());
+    read_onto(RunPath::new(key.key.clone()), checkpoints)
+}
+
+/// Reads all checkpoints of several runs onto one path.
+pub(super) fn read_path_of_many(
+    checkpoints: Vec<Checkpoint>,
+    key: &KeyOption,
+) -> anyhow::Result<ReadPath> {
+    read_onto(RunPath::of_many_runs(key.key.clone()), checkpoints)
+}
+
+fn read_onto(mut path: RunPath, checkpoints: Vec<Checkpoint>) -> anyhow::Result<ReadPath> {
     let bar = progress::weights();
-    let mut rejected = path.add_telling(checkpoints, |read, all| {
+    let PathUpdate {
+        mut rejected,
+        changes,
+    } = path.update(checkpoints, |read, all| {
         let bytes = |weights: usize| (weights * size_of::<f32>()) as u64;
         bar.set_length(bytes(all));
         bar.set_position(bytes(read));
@@ -83,10 +96,13 @@ pub(super) fn read_path(checkpoints: Vec<Checkpoint>, key: &KeyOption) -> anyhow
     };
     let reasons: Vec<_> = rejected.iter().map(|rejected| &rejected.error).collect();
     notice::left_out(&reasons);
+    for change in &changes {
+        notice::say(change)?;
+    }
     let (members, fit) = path.fit();
     Ok(ReadPath {
-        first: shape.first,
         parameters: shape.layout.parameters(),
+        shape,
         members,
         growth: path.growth(),
         fit,

@@ -18,7 +18,7 @@ use crate::weights::recipe::BatchNorm;
 use super::ending::{Ended, asked_to_end};
 use super::headless::HeadlessOptions;
 use super::look::LookOptions;
-use super::options::{FidelityOption, KeyOption, MeasureOptions, ScreenOptions};
+use super::options::{FidelityOption, KeepOption, KeyOption, MeasureOptions, ScreenOptions};
 use super::recording::{RecordOption, Recording, Target};
 use super::runtime;
 use super::screen::show_session;
@@ -33,6 +33,8 @@ pub(super) struct Watch {
     others: Vec<PathBuf>,
     #[command(flatten)]
     key: KeyOption,
+    #[command(flatten)]
+    keep: KeepOption,
     #[command(flatten)]
     measure: MeasureOptions,
     /// What becomes of batch norm's running statistics
@@ -67,7 +69,9 @@ impl Watch {
         startup::be_nice();
         let options = |run| Options {
             run,
-            key: self.key.key.clone(),
+            choice: self.key.choice(),
+            keep: self.keep.keep,
+            disk_only: self.key.disk_only,
             setup: setup.clone(),
             batch_norm: self.bn,
             fidelity: self.fidelity.fidelity,

@@ -208,12 +208,12 @@ impl Surveyor {
         if self
             .ready
             .as_ref()
-            .is_some_and(|ready| ready.shape.first == recipe.first)
+            .is_some_and(|ready| ready.shape == recipe.shape)
         {
             return Ok(());
         }
         self.ready = None;
-        let shape = Shape::of(&recipe.first, recipe.key.as_deref())?;
+        let shape = recipe.shape.clone();
         let recognized = self.recognize(&shape)?;
         let data = self.data.clone().ok_or(LandscapeError::NoData)?;
         let objective = self
@@ -234,7 +234,7 @@ impl Surveyor {
         let image = self.data.as_ref().map(|data| data.shape);
         let recognized = model::recognize(&shape.layout, &self.setup.model, image)
             .map_err(|source| LandscapeError::Model {
-                path: shape.first.path.clone(),
+                path: shape.newest.clone(),
                 source,
             })
             .inspect_err(|error| self.findings.push(Report::NoModel(error.to_string())))?;

@@ -89,11 +89,8 @@ mod tests {
     fn snapshot() -> Snapshot {
         let line = |step: u64| CheckpointLine {
             step: Some(step),
-            path: format!("runs/a/deep/model_{step}.pt").into(),
             state: CheckpointState::OnPath,
-            truth: None,
-            on_plane: None,
-            critical: None,
+            ..CheckpointLine::new(format!("runs/a/deep/model_{step}.pt").as_ref())
         };
         Snapshot {
             run: "runs/a".into(),

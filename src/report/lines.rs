@@ -1,5 +1,7 @@
 //! A session as plain lines, one an event, for pipes and logs.
 
+use crate::session::reader::KeptLine;
+use crate::session::size_in_words;
 use crate::session::snapshot::{CheckpointLine, CheckpointState, Finding, Snapshot};
 
 use crate::plot::axis::short;
@@ -45,13 +47,17 @@ pub fn changes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
         lines.push(format!("log {}", inspect::log_line(&Log::from(&**log))));
     }
     for line in &after.checkpoints {
-        let old = before.checkpoints.iter().find(|old| old.path == line.path);
+        let is = |old: &&CheckpointLine| old.path == line.path && old.arrival == line.arrival;
+        let old = before.checkpoints.iter().find(is);
         lines.extend(checkpoint(old, line, after));
     }
     for old in &before.checkpoints {
         if after.checkpoints.iter().all(|line| line.path != old.path) {
             lines.push(format!("gone {}", name(old)));
         }
+    }
+    if let Some(kept) = after.kept.as_ref().filter(|_| before.kept.is_none()) {
+        lines.push(format!("keeping {}", in_words(kept)));
     }
     lines.extend(level(before, after));
     let known = before.notices.len().min(after.notices.len());
@@ -86,11 +92,20 @@ fn checkpoint(
         match &line.state {
             CheckpointState::Waiting => lines.push(format!("writing {}", name(line))),
             CheckpointState::Unreadable(reason) => lines.push(format!("unreadable {reason}")),
+            CheckpointState::LeftOut(reason) => lines.push(format!("left out {reason}")),
+            CheckpointState::OldBranch => lines.push(format!("old branch {}", name(line))),
             CheckpointState::OnPath => {
                 lines.push(format!("checkpoint {}{}", name(line), place(line, after)));
             }
             CheckpointState::Settled => {}
         }
+    }
+    let has_newer = |line: &CheckpointLine| {
+        let mut others = after.checkpoints.iter();
+        others.any(|other| other.path == line.path && other.arrival > line.arrival)
+    };
+    if line.is_gone && old.is_some_and(|old| !old.is_gone) && !has_newer(line) {
+        lines.push(format!("gone {}: kept on the path", name(line)));
     }
     if let (Some(truth), None) = (line.truth, old.and_then(|old| old.truth)) {
         lines.push(format!(
@@ -175,6 +190,24 @@ fn level(before: &Snapshot, after: &Snapshot) -> Option<String> {
     ))
 }
 
+/// e.g. `12 checkpoints (34.0 MiB of 2.00 GiB) in ~/.cache/…`.
+fn in_words(kept: &KeptLine) -> String {
+    let room = kept.room.map_or(String::new(), |room| {
+        format!(", at most {}", size_in_words(room))
+    });
+    format!(
+        "what is read in {}{room}; {} there now ({}); --keep changes it",
+        kept.folder.display(),
+        count(kept.checkpoints, "checkpoint"),
+        size_in_words(kept.bytes),
+    )
+}
+
+fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
 fn name(line: &CheckpointLine) -> String {
     let file = line
         .path
@@ -197,11 +230,8 @@ mod tests {
     fn line(step: u64, state: CheckpointState) -> CheckpointLine {
         CheckpointLine {
             step: Some(step),
-            path: format!("run/model_{step}.pt").into(),
             state,
-            truth: None,
-            on_plane: None,
-            critical: None,
+            ..CheckpointLine::new(format!("run/model_{step}.pt").as_ref())
         }
     }
 

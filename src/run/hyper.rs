@@ -39,6 +39,10 @@ impl Hyper {
     /// read.
     #[must_use]
     pub fn of(checkpoint: &Checkpoint) -> Self {
+        // A copy holds weights alone, and the run's file may hold a later content by now.
+        if checkpoint.kept.is_some() {
+            return Self::default();
+        }
         if checkpoint.path.is_dir() {
             return Self {
                 learning_rate: state_of_trainer(&checkpoint.path),
@@ -112,10 +116,7 @@ mod tests {
 
     fn fixture(name: &str) -> Checkpoint {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-        Checkpoint {
-            step: 0,
-            path: folder.join(name),
-        }
+        Checkpoint::new(0, folder.join(name))
     }
 
     #[test]
@@ -148,10 +149,7 @@ mod tests {
         let state =
             r#"{"log_history": [{"learning_rate": 0.1}, {"learning_rate": 0.02}, {"loss": 1}]}"#;
         assert!(std::fs::write(folder.path().join("trainer_state.json"), state).is_ok());
-        let checkpoint = Checkpoint {
-            step: 1,
-            path: folder.path().into(),
-        };
+        let checkpoint = Checkpoint::new(1, folder.path());
         assert_eq!(Hyper::of(&checkpoint).learning_rate, Some(0.02));
     }
 

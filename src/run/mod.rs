@@ -2,11 +2,15 @@
 //!
 //! Everything here only reads, with ordinary reads; nothing is mapped and nothing is written.
 
+pub mod catalog;
 pub mod filesystem;
 pub mod format;
+pub mod history;
 pub mod hyper;
 pub mod inside;
 pub mod log;
+mod open;
+pub mod names;
 pub mod regular;
 pub mod scan;
 pub mod settle;
@@ -14,15 +18,48 @@ pub mod stamp;
 pub mod step;
 pub mod watch;
 
+pub use open::{Opened, RunChoice, arranged, content, header, open, worth_opening};
+
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 /// One saved state of training.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Checkpoint {
     /// Training step, from the file name, the folder name or the checkpoint's own record.
     pub step: u64,
-    /// The file, or the HF-style folder that holds the weights.
+    /// The file, or the HF-style folder that holds the weights. It may be gone, or hold a later content,
+    /// where a copy was kept.
     pub path: PathBuf,
+    /// The copy in the user's cache that is read instead; `None` if the run's own file is.
+    #[serde(default)]
+    pub kept: Option<PathBuf>,
+    /// Number that tells contents apart which were saved under one path, in order of arrival.
+    #[serde(default)]
+    pub arrival: u64,
+    /// Time of the last change of its file; `None` if the step alone orders it.
+    #[serde(default)]
+    pub modified: Option<SystemTime>,
+}
+
+impl Checkpoint {
+    /// A checkpoint that is read where the run has it.
+    #[must_use]
+    pub fn new(step: u64, path: impl Into<PathBuf>) -> Self {
+        Self {
+            step,
+            path: path.into(),
+            kept: None,
+            arrival: 0,
+            modified: None,
+        }
+    }
+
+    /// True if both are the same content, wherever it is read from.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        (self.arrival, &self.path) == (other.arrival, &other.path)
+    }
 }
 
 /// Why a run could not be looked at.
@@ -41,14 +78,15 @@ pub enum RunError {
     },
     /// No file in the folder looks like a checkpoint.
     #[error(
-        "{}: holds no checkpoint: expected .pt, .pth, .bin, .ckpt or .safetensors files or checkpoint-N folders, found {others} other files",
-        path.display()
+        "{}: holds no checkpoint: expected files of torch.save or safetensors, of any ending, or checkpoint-N folders, found {}",
+        path.display(),
+        if others.is_empty() { "none" } else { others.as_str() }
     )]
     NoCheckpoint {
         /// The folder.
         path: PathBuf,
-        /// Files that are none.
-        others: usize,
+        /// Files that are none, in words; empty if there are none.
+        others: String,
     },
     /// The one checkpoint that was named cannot be read.
     #[error(transparent)]

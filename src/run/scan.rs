@@ -1,242 +1,247 @@
-//! Which checkpoints a folder holds at this moment. This is the truth; notifications only hint at it.
+//! Which files of a folder may be checkpoints at this moment. This is the truth; notifications only hint
+//! at it.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::format::StateDict;
-use super::format::sharded_weight_files;
+use super::format::{FileKind, sharded_weight_files, sniff};
+use super::names::glob_matches;
 use super::stamp::Stamp;
-use super::{Checkpoint, RunError, log, step};
+use super::{RunError, log};
 
-/// Folders below the run that are looked into: as deep as Lightning's
-/// `lightning_logs/version_0/checkpoints/`, and one more.
-const DEPTH: usize = 4;
-const ENDINGS: [&str; 5] = ["pt", "pth", "bin", "ckpt", "safetensors"];
-/// Beginnings of files that trainers save beside the weights.
-const NOT_WEIGHTS: [&str; 8] = [
-    "optimizer",
-    "optim",
-    "scheduler",
-    "scaler",
-    "rng_state",
-    "random_states",
-    "training_args",
-    "zero_pp_rank",
+/// Folders below the run that are looked into: frameworks nest steps, ranks and networks.
+const DEPTH: usize = 8;
+/// Files that are listed: far more than any run has.
+const MOST_FILES: usize = 200_000;
+/// Endings of checkpoints: a file with one of these that holds none is named, others are only counted.
+const ENDINGS: [&str; 9] = [
+    "pt", "pth", "bin", "ckpt", "safetensors", "tar", "t7", "th", "pkl",
 ];
 
 /// Something in the run folder that may be a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The file, or the HF-style folder.
+    /// Path below the run of the file by which names know it.
+    pub name: PathBuf,
+    /// The file, or the HF-style folder, that is read.
     pub path: PathBuf,
-    /// The step that its name tells.
-    pub step: Option<u64>,
     /// Its state.
     pub stamp: Stamp,
 }
 
-/// Every candidate of a run, and how many other files there are.
+/// Every candidate of a run, and what else lies there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
     /// By path.
     pub found: Vec<Found>,
-    /// Files that are none.
-    pub others: usize,
+    /// Numbers of other files by ending, or by kind where the ending says nothing.
+    pub others: BTreeMap<String, usize>,
     /// Training's own logs, in any folder of the run; they count among the others too.
     pub logs: Vec<PathBuf>,
 }
 
-/// Lists the candidates of a run: files with a checkpoint's ending in it and its sub-folders, and
-/// HF-style folders. Hidden folders are passed over and links to folders are not followed.
-///
-/// # Errors
-/// The run folder is not there or cannot be listed; sub-folders that cannot are passed over.
-pub fn scan(run: &Path) -> Result<Scan, RunError> {
-    let metadata = fs::metadata(run).map_err(|_| RunError::Missing(run.to_path_buf()))?;
-    let mut scan = Scan::default();
-    if metadata.is_file() {
-        scan.found.extend(single(run, run, Stamp::from(&metadata)));
-    } else if let Some(folder) = weights_folder(run, run) {
-        scan.found.push(folder);
-        scan.logs.extend(log_of_folder(run));
-    } else {
-        list(run, run, 0, &mut scan).map_err(|source| RunError::List {
-            path: run.to_path_buf(),
-            source,
-        })?;
+/// Looks at folders, and remembers what kind each file is as long as it does not change.
+#[derive(Debug, Default)]
+pub struct FolderScanner {
+    only: Vec<String>,
+    kinds: HashMap<PathBuf, (Stamp, FileKind)>,
+}
+
+impl FolderScanner {
+    /// A scanner for the files that one of these globs takes; for all where there is none.
+    #[must_use]
+    pub fn new(only: &[String]) -> Self {
+        Self {
+            only: only.to_vec(),
+            kinds: HashMap::new(),
+        }
     }
-    scan.found.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(scan)
+
+    /// Lists the candidates of a run: files in it and its sub-folders that begin like a checkpoint, whatever
+    /// their ending, and HF-style folders. Hidden folders are passed over and links to folders are not
+    /// followed.
+    ///
+    /// # Errors
+    /// The run folder is not there or cannot be listed; sub-folders that cannot are passed over.
+    pub fn scan(&mut self, run: &Path) -> Result<Scan, RunError> {
+        let metadata = fs::metadata(run).map_err(|_| RunError::Missing(run.to_path_buf()))?;
+        let mut scan = Scan::default();
+        if metadata.is_file() {
+            scan.found.push(Found {
+                name: run.file_name().map(PathBuf::from).unwrap_or_default(),
+                path: run.to_path_buf(),
+                stamp: Stamp::from(&metadata),
+            });
+            return Ok(scan);
+        }
+        let mut left = MOST_FILES;
+        self.list(run, run, 0, &mut left, &mut scan)
+            .map_err(|source| RunError::List {
+                path: run.to_path_buf(),
+                source,
+            })?;
+        scan.found.sort_by(|a, b| a.path.cmp(&b.path));
+        let there = |path: &PathBuf| scan.found.iter().any(|found| found.path == *path);
+        if self.kinds.len() > 2 * (scan.found.len() + scan.others.len()) + 1000 {
+            self.kinds.retain(|path, _| there(path));
+        }
+        Ok(scan)
+    }
+
+    fn list(
+        &mut self,
+        run: &Path,
+        folder: &Path,
+        depth: usize,
+        left: &mut usize,
+        scan: &mut Scan,
+    ) -> std::io::Result<()> {
+        // A folder that is one checkpoint: its parts are no checkpoints of their own.
+        let parts = self.weights_folder(run, folder, scan);
+        for entry in fs::read_dir(folder)?.flatten() {
+            if *left == 0 {
+                break;
+            }
+            *left -= 1;
+            let path = entry.path();
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
+            if kind.is_dir() {
+                let hidden = entry.file_name().to_string_lossy().starts_with('.');
+                if !hidden && depth < DEPTH {
+                    let _ = self.list(run, &path, depth + 1, left, scan);
+                }
+            } else if !parts.contains(&path) {
+                self.file(run, path, scan);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an HF-style or distributed folder as one checkpoint, and returns the files that it is made of.
+    fn weights_folder(&self, run: &Path, folder: &Path, scan: &mut Scan) -> Vec<PathBuf> {
+        let mut parts = sharded_weight_files(folder);
+        if parts.is_empty() {
+            parts = distributed_parts(folder);
+        }
+        let stamps = parts.iter().filter_map(|file| Stamp::of(file).ok());
+        let Some((stamp, first)) = stamps.reduce(Stamp::and).zip(parts.first()) else {
+            return Vec::new();
+        };
+        let name = first.strip_prefix(run).unwrap_or(first).to_path_buf();
+        if self.is_wanted(&name) {
+            // The root's own file is one file beside others, not the run.
+            let whole = folder == run && parts.len() == 1;
+            scan.found.push(Found {
+                name,
+                path: if whole { first.clone() } else { folder.to_path_buf() },
+                stamp,
+            });
+        }
+        parts
+    }
+
+    fn file(&mut self, run: &Path, path: PathBuf, scan: &mut Scan) {
+        if log::is_log(&path) {
+            scan.logs.push(path.clone());
+        }
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        // A link to a file is looked at through the link; one that leads nowhere is none.
+        let Some(stamp) = Stamp::of(&path).ok().filter(|_| !hidden) else {
+            return;
+        };
+        let name = path.strip_prefix(run).unwrap_or(&path).to_path_buf();
+        let ending = ending(&path);
+        let kind = self.kind(&path, stamp);
+        let is_candidate =
+            kind.may_hold_weights() || ENDINGS.contains(&ending.as_str()) && kind != FileKind::Special;
+        if is_candidate && self.is_wanted(&name) {
+            scan.found.push(Found { name, path, stamp });
+        } else {
+            let known = if ending.is_empty() {
+                kind.to_string()
+            } else {
+                format!(".{ending}")
+            };
+            *scan.others.entry(known).or_default() += 1;
+        }
+    }
+
+    fn kind(&mut self, path: &Path, stamp: Stamp) -> FileKind {
+        match self.kinds.get(path) {
+            Some((known, kind)) if *known == stamp => *kind,
+            _ => {
+                let kind = sniff(path);
+                self.kinds.insert(path.to_path_buf(), (stamp, kind));
+                kind
+            }
+        }
+    }
+
+    fn is_wanted(&self, name: &Path) -> bool {
+        self.only.is_empty() || self.only.iter().any(|glob| glob_matches(glob, name))
+    }
+}
+
+/// The ending of a name in small letters; that of `model.pth.tar` is `tar`.
+fn ending(path: &Path) -> String {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    ending.unwrap_or_default().to_ascii_lowercase()
+}
+
+/// The parts of a checkpoint that torch.distributed.checkpoint saved; empty for another folder.
+fn distributed_parts(folder: &Path) -> Vec<PathBuf> {
+    if !folder.join(".metadata").is_file() {
+        return Vec::new();
+    }
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut parts: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| ending(path) == "distcp")
+        .collect();
+    parts.sort();
+    parts
+}
+
+/// The state of a checkpoint as a scan would see it; `None` if it is not there.
+#[must_use]
+pub fn stamp_of(path: &Path) -> Option<Stamp> {
+    if path.is_dir() {
+        let parts = sharded_weight_files(path);
+        let stamps = parts.iter().filter_map(|file| Stamp::of(file).ok());
+        return stamps.reduce(Stamp::and);
+    }
+    Stamp::of(path).ok()
 }
 
 /// The training's own log as it is now, and a sentence for each one that could not be read to its end.
 #[must_use]
 pub fn training_log(run: &Path) -> log::News {
-    let logs = scan(run).map_or_else(|_| Vec::new(), |scan| scan.logs);
-    log::read(run, &logs)
+    let scan = FolderScanner::default().scan(run);
+    log::read(run, &scan.map_or_else(|_| Vec::new(), |scan| scan.logs))
 }
 
-fn list(run: &Path, folder: &Path, depth: usize, scan: &mut Scan) -> std::io::Result<()> {
-    for entry in fs::read_dir(folder)?.flatten() {
-        let path = entry.path();
-        let Ok(kind) = entry.file_type() else {
-            continue;
-        };
-        if kind.is_dir() {
-            if entry.file_name().to_string_lossy().starts_with('.') {
-                continue;
-            }
-            if let Some(found) = weights_folder(&path, run) {
-                scan.found.push(found);
-                scan.logs.extend(log_of_folder(&path));
-            } else if depth < DEPTH {
-                let _ = list(run, &path, depth + 1, scan);
-            }
-        } else if is_candidate(&path) {
-            // A link to a file is looked at through the link; one that leads nowhere is none.
-            if let Ok(stamp) = Stamp::of(&path) {
-                scan.found.extend(single(&path, run, stamp));
-            }
-        } else {
-            scan.others += 1;
-            scan.logs
-                .extend(Some(path).filter(|path| log::is_log(path)));
-        }
-    }
-    Ok(())
-}
-
-fn single(path: &Path, run: &Path, stamp: Stamp) -> Option<Found> {
-    let found = Found {
-        path: path.to_path_buf(),
-        step: step::of(path, run),
-        stamp,
-    };
-    path.is_file().then_some(found)
-}
-
-/// The log that Hugging Face's trainer saves beside the weights.
-fn log_of_folder(folder: &Path) -> Option<PathBuf> {
-    let path = folder.join(log::trainer_state::NAME);
-    path.is_file().then_some(path)
-}
-
-/// An HF-style folder, with the stamp of all its weight files.
-fn weights_folder(folder: &Path, run: &Path) -> Option<Found> {
-    let stamps = sharded_weight_files(folder)
-        .into_iter()
-        .filter_map(|file| Stamp::of(&file).ok());
-    Some(Found {
-        path: folder.to_path_buf(),
-        step: step::of(folder, run),
-        stamp: stamps.reduce(Stamp::and)?,
-    })
-}
-
-fn is_candidate(path: &Path) -> bool {
-    let name = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
-    let ending = path
-        .extension()
-        .and_then(|ending| ending.to_str())
-        .unwrap_or_default();
-    ENDINGS.contains(&ending.to_ascii_lowercase().as_str())
-        && !name.starts_with('.')
-        && !NOT_WEIGHTS.iter().any(|word| name.starts_with(word))
-}
-
-/// A run that was opened at once.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Opened {
-    /// The checkpoints that can be read, by step.
-    pub checkpoints: Vec<Checkpoint>,
-    /// Those that cannot or do not count, each with a sentence that names it.
-    pub unreadable: Vec<(PathBuf, String)>,
-}
-
-/// Opens a run as it is now: every checkpoint whose own header agrees with its size. `run` may also be
-/// one checkpoint.
-///
-/// # Errors
-/// Nothing is there, or no candidate.
-pub fn open(run: &Path, key: Option<&str>) -> Result<Opened, RunError> {
-    let scan = scan(run)?;
-    if scan.found.is_empty() {
-        return Err(RunError::NoCheckpoint {
-            path: run.to_path_buf(),
-            others: scan.others,
-        });
-    }
-    let single = scan.found.len() == 1 && scan.found[0].path == run;
-    let mut opened = Opened::default();
-    let mut stepped: Vec<(Found, Option<u64>)> = Vec::new();
-    for found in scan.found {
-        match StateDict::open(&found.path, key) {
-            Ok(dict) => {
-                let step = found.step.or_else(|| dict.step());
-                stepped.push((found, step));
-            }
-            Err(error) if single => return Err(error.into()),
-            Err(error) => opened.unreadable.push((found.path, error.to_string())),
-        }
-    }
-    if stepped.iter().all(|(_, step)| step.is_none()) {
-        number_by_age(&mut stepped);
-    }
-    // The one whose name has the step counts before a copy like `last.ckpt`.
-    stepped.sort_by_key(|(found, step)| (*step, found.step.is_none()));
-    for (found, step) in stepped {
-        match step {
-            None => opened
-                .unreadable
-                .push((found.path.clone(), no_step(&found.path))),
-            Some(step) => match opened.checkpoints.last().filter(|last| last.step == step) {
-                Some(last) => opened
-                    .unreadable
-                    .push((found.path.clone(), same_step(&found.path, step, &last.path))),
-                None => opened.checkpoints.push(Checkpoint {
-                    step,
-                    path: found.path,
-                }),
-            },
-        }
-    }
-    Ok(opened)
-}
-
-/// Numbers checkpoints by the time of their last change, from 0, where none of them tells a step.
-fn number_by_age(found: &mut [(Found, Option<u64>)]) {
-    found.sort_by(|a, b| {
-        a.0.stamp
-            .modified
-            .cmp(&b.0.stamp.modified)
-            .then_with(|| a.0.path.cmp(&b.0.path))
-    });
-    for (number, (_, step)) in found.iter_mut().enumerate() {
-        *step = Some(number as u64);
-    }
-}
-
-/// Why a checkpoint without a step is left out.
+/// Counts by ending, the most first, e.g. `2 .h5 and 1 .json`.
 #[must_use]
-pub fn no_step(path: &Path) -> String {
-    format!(
-        "{}: expected a step in its name or inside, found none",
-        path.display()
-    )
-}
-
-/// Why a second checkpoint of one step is left out.
-#[must_use]
-pub fn same_step(path: &Path, step: u64, other: &Path) -> String {
-    format!(
-        "{}: step {step} is already {}",
-        path.display(),
-        other.display()
-    )
+pub fn in_words(others: &BTreeMap<String, usize>) -> String {
+    const TOLD: usize = 4;
+    let mut counts: Vec<(&String, usize)> = others.iter().map(|(e, n)| (e, *n)).collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let rest: usize = counts.iter().skip(TOLD).map(|(_, count)| count).sum();
+    let mut told: Vec<String> = counts
+        .iter()
+        .take(TOLD)
+        .map(|(ending, count)| format!("{count} {ending}"))
+        .collect();
+    if rest > 0 {
+        told.push(format!("{rest} others"));
+    }
+    told.join(", ")
 }
 
 /// True for a file that has not been touched for a while: nobody is writing it.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::Checkpoint;
+use super::catalog::CheckpointFacts;
 use super::log::News;
 use super::scan::{self, Found};
 use super::stamp::Stamp;
@@ -19,8 +19,8 @@ pub enum RunEvent {
     /// A checkpoint is being written.
     Waiting(PathBuf),
     /// A checkpoint is whole: a new one, or new contents of an old one.
-    Settled(Checkpoint),
-    /// A checkpoint cannot be read, or does not count; one sentence says why. It is tried again.
+    Settled(Settled),
+    /// A checkpoint cannot be read; one sentence says why. It is tried again.
     Unreadable {
         /// The checkpoint.
         path: PathBuf,
@@ -32,9 +32,30 @@ pub enum RunEvent {
     /// Training's own log has changed.
     Logged(News),
     /// A scan is complete: all that it found has been told.
-    Scanned,
+    Scanned {
+        /// Files that are no checkpoints by their contents, in words; `None` if there are none.
+        others: Option<String>,
+    },
     /// The run folder itself cannot be looked at; one sentence says why.
     Failed(String),
+}
+
+/// A checkpoint that is whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// Where it lies.
+    pub found: Found,
+    /// What its header says.
+    pub header: Header,
+}
+
+/// What the header of a checkpoint says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// Counters and shapes.
+    pub facts: CheckpointFacts,
+    /// A sentence about what was chosen among its contents; `None` if there was no choice.
+    pub note: Option<String>,
 }
 
 /// First pause before an unreadable file is tried again; doubled each time.
@@ -46,10 +67,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(60);
 enum State {
     /// Seen with a stamp that may still change.
     Waiting,
-    Settled {
-        step: u64,
-        named: bool,
-    },
+    Settled,
     Unreadable {
         reason: String,
         again: SystemTime,
@@ -63,31 +81,30 @@ pub struct Settler {
     files: BTreeMap<PathBuf, (Stamp, State)>,
 }
 
-/// What a checkpoint says of itself when it is opened: its step, if it has one, or why it cannot be.
-pub type Opening = Result<Option<u64>, String>;
-
 impl Settler {
     /// Compares a scan with the one before. `renamed` are files that arrived by rename since then;
-    /// `open` reads a checkpoint's header.
+    /// `open` reads a checkpoint's header, or says why it cannot be.
     pub fn scan(
         &mut self,
         found: &[Found],
         renamed: &HashSet<PathBuf>,
         now: SystemTime,
-        mut open: impl FnMut(&Path) -> Opening,
+        mut open: impl FnMut(&Path) -> Result<Header, String>,
     ) -> Vec<RunEvent> {
         let mut events = self.vanished(found);
-        let mut ready = Vec::new();
         for found in found {
-            if self.is_ready(found, renamed, now, &mut events) {
-                ready.push((found, open(&found.path)));
+            if !self.is_ready(found, renamed, now, &mut events) {
+                continue;
             }
-        }
-        self.number_where_none_tells(&mut ready);
-        ready
-            .sort_by_key(|(found, opening)| (found.step.is_none(), opening.clone().ok().flatten()));
-        for (found, opening) in ready {
-            self.settle(found, opening, now, &mut events);
+            match open(&found.path) {
+                Ok(header) => {
+                    let state = (found.stamp, State::Settled);
+                    self.files.insert(found.path.clone(), state);
+                    let found = found.clone();
+                    events.push(RunEvent::Settled(Settled { found, header }));
+                }
+                Err(reason) => self.refuse(found, reason, now, &mut events),
+            }
         }
         events
     }
@@ -114,7 +131,7 @@ impl Settler {
         gone.into_iter().map(RunEvent::Vanished).collect()
     }
 
-    /// Whether a file should be opened now.
+    /// Tells if a file should be opened now.
     fn is_ready(
         &mut self,
         found: &Found,
@@ -124,7 +141,7 @@ impl Settler {
     ) -> bool {
         let known = self.files.get(&found.path);
         let still = match known {
-            Some((stamp, State::Settled { .. })) if *stamp == found.stamp => return false,
+            Some((stamp, State::Settled)) if *stamp == found.stamp => return false,
             Some((stamp, State::Unreadable { again, .. })) if *stamp == found.stamp => {
                 return now >= *again;
             }
@@ -141,86 +158,6 @@ impl Settler {
         self.files
             .insert(found.path.clone(), (found.stamp, State::Waiting));
         false
-    }
-
-    /// In a run where no checkpoint tells a step they are numbered in the order in which they came.
-    fn number_where_none_tells(&self, ready: &mut [(&Found, Opening)]) {
-        let mut known = self.files.values().filter_map(|(_, state)| match state {
-            State::Settled { step, named } => Some((*step, *named)),
-            _ => None,
-        });
-        let told =
-            known.any(|(_, named)| named) || ready.iter().any(|(found, _)| found.step.is_some());
-        if told
-            || ready
-                .iter()
-                .any(|(_, opening)| matches!(opening, Ok(Some(_))))
-        {
-            return;
-        }
-        let settled = |(_, state): &&(Stamp, State)| matches!(state, State::Settled { .. });
-        let first = self.files.values().filter(settled).count() as u64;
-        ready.sort_by_key(|(found, _)| found.stamp.modified);
-        let openings = ready
-            .iter_mut()
-            .filter_map(|(_, opening)| opening.as_mut().ok());
-        for (number, step) in openings.enumerate() {
-            *step = Some(first + number as u64);
-        }
-    }
-
-    fn settle(
-        &mut self,
-        found: &Found,
-        opening: Opening,
-        now: SystemTime,
-        events: &mut Vec<RunEvent>,
-    ) {
-        let path = &found.path;
-        let step = match opening {
-            Err(reason) => return self.refuse(found, reason, now, events),
-            Ok(step) => found.step.or(step),
-        };
-        let Some(step) = step else {
-            return self.refuse(found, scan::no_step(path), now, events);
-        };
-        let rival = self
-            .files
-            .iter()
-            .find_map(|(other, (_, state))| match state {
-                State::Settled {
-                    step: theirs,
-                    named,
-                } if *theirs == step && other != path => Some((other.clone(), *named)),
-                _ => None,
-            });
-        match rival {
-            // A copy like `last.ckpt` makes room for the checkpoint that has the step in its name.
-            Some((other, false)) if found.step.is_some() => {
-                if let Some((_, state)) = self.files.get_mut(&other) {
-                    let reason = scan::same_step(&other, step, path);
-                    *state = unreadable(&reason, None, now);
-                    events.push(RunEvent::Vanished(other.clone()));
-                    events.push(RunEvent::Unreadable {
-                        path: other,
-                        reason,
-                    });
-                }
-            }
-            Some((other, _)) => {
-                return self.refuse(found, scan::same_step(path, step, &other), now, events);
-            }
-            None => {}
-        }
-        let state = State::Settled {
-            step,
-            named: found.step.is_some(),
-        };
-        self.files.insert(path.clone(), (found.stamp, state));
-        events.push(RunEvent::Settled(Checkpoint {
-            step,
-            path: path.clone(),
-        }));
     }
 
     /// Reports a reason once, and plans the next try.
@@ -273,8 +210,8 @@ mod tests {
 
     fn file(name: &str, size: u64, modified: u64) -> Found {
         Found {
+            name: name.into(),
             path: name.into(),
-            step: super::super::step::of(Path::new(name), Path::new("")),
             stamp: Stamp {
                 size,
                 modified: at(modified),
@@ -291,17 +228,14 @@ mod tests {
             .collect();
         settler.scan(files, &HashSet::new(), at(now), |path| match sizes[path] {
             0 => Err("cut short".into()),
-            _ => Ok(path
-                .to_str()
-                .filter(|name| name.contains("last"))
-                .map(|_| 500)),
+            _ => Ok(Header::default()),
         })
     }
 
-    fn settled(step: u64, path: &str) -> RunEvent {
-        RunEvent::Settled(Checkpoint {
-            step,
-            path: path.into(),
+    fn settled(found: &Found) -> RunEvent {
+        RunEvent::Settled(Settled {
+            found: found.clone(),
+            header: Header::default(),
         })
     }
 
@@ -319,31 +253,28 @@ mod tests {
             scan(&mut settler, &[file("model_1.pt", 10, 0)], 0),
             [RunEvent::Waiting("model_1.pt".into())]
         );
-        assert_eq!(scan(&mut settler, &[file("model_1.pt", 20, 2)], 2), []);
+        let grown = [file("model_1.pt", 20, 2)];
+        assert_eq!(scan(&mut settler, &grown, 2), []);
         assert!(settler.is_waiting());
-        assert_eq!(
-            scan(&mut settler, &[file("model_1.pt", 20, 2)], 4),
-            [settled(1, "model_1.pt")]
-        );
-        assert_eq!(scan(&mut settler, &[file("model_1.pt", 20, 2)], 6), []);
+        assert_eq!(scan(&mut settler, &grown, 4), [settled(&grown[0])]);
+        assert_eq!(scan(&mut settler, &grown, 6), []);
         assert!(!settler.is_waiting());
     }
 
     #[test]
     fn a_file_at_rest_when_it_is_first_seen_counts_at_once() {
         let mut settler = Settler::default();
-        assert_eq!(
-            scan(&mut settler, &[file("model_1.pt", 10, 0)], 60),
-            [settled(1, "model_1.pt")]
-        );
+        let files = [file("model_1.pt", 10, 0)];
+        assert_eq!(scan(&mut settler, &files, 60), [settled(&files[0])]);
     }
 
     #[test]
     fn a_renamed_file_counts_at_once() {
         let mut settler = Settler::default();
         let renamed = HashSet::from([PathBuf::from("model_1.pt")]);
-        let events = settler.scan(&[file("model_1.pt", 10, 0)], &renamed, at(0), |_| Ok(None));
-        assert_eq!(events, [settled(1, "model_1.pt")]);
+        let files = [file("model_1.pt", 10, 0)];
+        let events = settler.scan(&files, &renamed, at(0), |_| Ok(Header::default()));
+        assert_eq!(events, [settled(&files[0])]);
     }
 
     #[test]
@@ -362,75 +293,28 @@ mod tests {
             });
         }
         assert_eq!(tries, [102, 106, 114, 130]);
+        let whole = [file("model_1.pt", 9, 150)];
         assert_eq!(
-            scan(&mut settler, &[file("model_1.pt", 9, 150)], 150),
+            scan(&mut settler, &whole, 150),
             [RunEvent::Waiting("model_1.pt".into())]
         );
-        assert_eq!(
-            scan(&mut settler, &[file("model_1.pt", 9, 150)], 152),
-            [settled(1, "model_1.pt")]
-        );
+        assert_eq!(scan(&mut settler, &whole, 152), [settled(&whole[0])]);
     }
 
     #[test]
     fn new_contents_are_reported_again_and_a_lost_file_once() {
         let mut settler = Settler::default();
         scan(&mut settler, &[file("model_1.pt", 10, 0)], 60);
+        let new = [file("model_1.pt", 11, 61)];
         assert_eq!(
-            scan(&mut settler, &[file("model_1.pt", 11, 61)], 62),
+            scan(&mut settler, &new, 62),
             [RunEvent::Waiting("model_1.pt".into())]
         );
-        assert_eq!(
-            scan(&mut settler, &[file("model_1.pt", 11, 61)], 64),
-            [settled(1, "model_1.pt")]
-        );
+        assert_eq!(scan(&mut settler, &new, 64), [settled(&new[0])]);
         assert_eq!(
             scan(&mut settler, &[], 66),
             [RunEvent::Vanished("model_1.pt".into())]
         );
         assert_eq!(scan(&mut settler, &[], 68), []);
-    }
-
-    #[test]
-    fn a_copy_of_the_last_checkpoint_makes_room_for_the_one_with_the_step_in_its_name() {
-        let mut settler = Settler::default();
-        assert_eq!(
-            scan(&mut settler, &[file("last.ckpt", 10, 0)], 60),
-            [settled(500, "last.ckpt")]
-        );
-        let both = [file("last.ckpt", 10, 0), file("step=500.ckpt", 10, 0)];
-        let events = scan(&mut settler, &both, 70);
-        assert_eq!(events[0], RunEvent::Vanished("last.ckpt".into()));
-        assert!(
-            matches!(&events[1], RunEvent::Unreadable { reason, .. } if reason.contains("step 500 is already"))
-        );
-        assert_eq!(events[2], settled(500, "step=500.ckpt"));
-        assert_eq!(scan(&mut settler, &both, 71), []);
-    }
-
-    #[test]
-    fn without_any_step_the_order_is_that_of_time() {
-        let mut settler = Settler::default();
-        let files = [file("b.pt", 1, 3), file("a.pt", 1, 9)];
-        assert_eq!(
-            scan(&mut settler, &files, 60),
-            [settled(0, "b.pt"), settled(1, "a.pt")]
-        );
-        let more = [files[0].clone(), files[1].clone(), file("c.pt", 1, 11)];
-        assert_eq!(scan(&mut settler, &more, 70), [settled(2, "c.pt")]);
-    }
-
-    #[test]
-    fn beside_steps_a_checkpoint_without_one_is_left_out() {
-        let mut settler = Settler::default();
-        let events = scan(
-            &mut settler,
-            &[file("best.pt", 1, 0), file("model_3.pt", 1, 0)],
-            60,
-        );
-        assert_eq!(events[0], settled(3, "model_3.pt"));
-        assert!(
-            matches!(&events[1], RunEvent::Unreadable { reason, .. } if reason.contains("expected a step"))
-        );
     }
 }

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant, SystemTime};
 use notify::event::{ModifyKind, RenameMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use super::format::StateDict;
 use super::log::Logbook;
-use super::scan;
+use super::scan::{FolderScanner, Found, in_words};
 use super::settle::{RunEvent, Settler};
+use super::{RunChoice, header, worth_opening};
 
 /// Time between scans while the run is alive.
 const POLL: Duration = Duration::from_secs(2);
@@ -77,7 +77,7 @@ impl Drop for Watcher {
 /// The system has no thread to give.
 pub fn spawn(
     run: PathBuf,
-    key: Option<String>,
+    choice: RunChoice,
     mut send: impl FnMut(RunEvent) -> bool + Send + 'static,
 ) -> std::io::Result<Watcher> {
     let (wake, wakes) = channel();
@@ -90,7 +90,8 @@ pub fn spawn(
             let _notifier = notifier;
             let mut scanner = Scanner {
                 run,
-                key,
+                folder: FolderScanner::new(&choice.only),
+                key: choice.key,
                 settler: Settler::default(),
                 renamed: HashSet::new(),
                 logs: Logbook::default(),
@@ -124,6 +125,7 @@ fn notifier(run: &Path, wake: Sender<Wake>) -> Option<RecommendedWatcher> {
 
 struct Scanner {
     run: PathBuf,
+    folder: FolderScanner,
     key: Option<String>,
     settler: Settler,
     /// Files that arrived by rename since the last scan.
@@ -136,28 +138,34 @@ struct Scanner {
 impl Scanner {
     /// One scan; false when nobody listens any more.
     fn scan(&mut self, send: &mut impl FnMut(RunEvent) -> bool) -> bool {
-        let scan = match scan::scan(&self.run) {
+        let scan = match self.folder.scan(&self.run) {
             Ok(scan) => scan,
-            Err(error) => return send(RunEvent::Failed(error.to_string())),
+            Err(error) => return self.failed(error.to_string(), send),
         };
         let renamed = std::mem::take(&mut self.renamed);
         let key = self.key.as_deref();
+        let found: Vec<Found> = worth_opening(&scan.found).into_iter().cloned().collect();
         let events = self
             .settler
-            .scan(&scan.found, &renamed, SystemTime::now(), |path| {
-                let dict = StateDict::open(path, key).map_err(|error| error.to_string())?;
-                let named = scan
-                    .found
-                    .iter()
-                    .any(|found| found.path == path && found.step.is_some());
-                Ok(if named { None } else { dict.step() })
+            .scan(&found, &renamed, SystemTime::now(), |path| {
+                header(path, key).map_err(|error| error.to_string())
             });
+        let others = in_words(&scan.others);
         let logged = self.logs.look(&self.run, &scan.logs).map(RunEvent::Logged);
         let mut events = events.into_iter().chain(logged).peekable();
         if events.peek().is_some() {
             self.last_news = Instant::now();
         }
-        events.chain([RunEvent::Scanned]).all(send)
+        let others = Some(others).filter(|others| !others.is_empty());
+        events.chain([RunEvent::Scanned { others }]).all(send)
+    }
+
+    /// Tells that the folder cannot be looked at: what lay in it is gone as far as anybody can see.
+    fn failed(&mut self, reason: String, send: &mut impl FnMut(RunEvent) -> bool) -> bool {
+        let nothing = |_: &Path| Err(String::new());
+        let gone = (self.settler).scan(&[], &HashSet::new(), SystemTime::now(), nothing);
+        let told = gone.into_iter().all(&mut *send);
+        told && send(RunEvent::Failed(reason))
     }
 
     /// Waits for the next scan's time or a reason to scan before; false when it is time to stop.
@@ -207,7 +215,7 @@ mod tests {
     fn next(events: &Receiver<RunEvent>) -> RunEvent {
         loop {
             let event = events.recv_timeout(Duration::from_secs(10)).unwrap();
-            if event != RunEvent::Scanned {
+            if !matches!(event, RunEvent::Scanned { .. }) {
                 return event;
             }
         }
@@ -218,7 +226,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model_3.safetensors");
         let (send, events) = channel();
-        let watcher = spawn(folder.path().into(), None, move |event| {
+        let watcher = spawn(folder.path().into(), RunChoice::default(), move |event| {
             send.send(event).is_ok()
         })
         .unwrap();
@@ -229,13 +237,7 @@ mod tests {
         );
         fs::write(&path, bytes()).unwrap();
         assert_eq!(next(&events), RunEvent::Waiting(path.clone()));
-        assert_eq!(
-            next(&events),
-            RunEvent::Settled(Checkpoint {
-                step: 3,
-                path: path.clone()
-            })
-        );
+        assert!(matches!(next(&events), RunEvent::Settled(settled) if settled.found.path == path));
         fs::remove_file(&path).unwrap();
         assert_eq!(next(&events), RunEvent::Vanished(path));
         drop(watcher);
@@ -246,18 +248,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path().join("run");
         let (send, events) = channel();
-        let watcher = spawn(run.clone(), None, move |event| send.send(event).is_ok()).unwrap();
+        let watcher = spawn(run.clone(), RunChoice::default(), move |event| send.send(event).is_ok()).unwrap();
         assert!(matches!(next(&events), RunEvent::Failed(_)));
         fs::create_dir(&run).unwrap();
         fs::write(run.join("model_1.safetensors"), bytes()).unwrap();
         watcher.rescan();
         let settled = loop {
-            if let RunEvent::Settled(checkpoint) = next(&events) {
-                break checkpoint;
+            if let RunEvent::Settled(settled) = next(&events) {
+                break settled;
             }
         };
-        assert_eq!(settled.step, 1);
+        assert_eq!(settled.found.name, Path::new("model_1.safetensors"));
     }
-
-    use crate::run::Checkpoint;
 }

@@ -17,7 +17,6 @@ use crate::run::Checkpoint;
 use crate::run::log::Clock;
 use crate::run::settle::RunEvent;
 use crate::run::watch::Watcher;
-use crate::weights::member::Shape;
 use crate::weights::recipe::{Directions, Recipe};
 use crate::weights::trajectory::Fit;
 
@@ -25,7 +24,7 @@ use super::agenda::{Agenda, Meaning, whole_path};
 use super::known::Known;
 use super::pace::{self, Pace};
 use super::pictures::{Few, Shown};
-use super::reader::{Change, Reading};
+use super::reader::{Change, PathReading, Reading};
 use super::snapshot::{
     CheckpointLine, CheckpointState, Command, Finding, Map, ModelLine, Snapshot, Window,
 };
@@ -34,6 +33,8 @@ use super::{Options, data_finding};
 
 /// Snapshots are published at most this often; a screen draws ten a second where it is not told otherwise.
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
+/// Words of the sentence about weights that are NaN or infinite.
+const NOT_FINITE: &str = "not finite";
 /// Notices that are kept.
 const NOTICES: usize = 20;
 
@@ -52,6 +53,13 @@ pub(super) enum Input {
     Broken(String),
     /// The session is over.
     Stop,
+}
+
+/// The identity of a content: its path and its number there.
+type Key = (PathBuf, u64);
+
+fn key(checkpoint: &Checkpoint) -> Key {
+    (checkpoint.path.clone(), checkpoint.arrival)
 }
 
 /// The plane of the path as it is now.
@@ -80,11 +88,13 @@ pub(super) struct Conductor {
     agenda: Option<Agenda>,
     generation: u64,
     /// Losses of checkpoints themselves: they hold for every plane.
-    truths: HashMap<PathBuf, Measure>,
+    truths: HashMap<Key, Measure>,
     /// The critical step of each update, by its ends.
-    updates: HashMap<[PathBuf; 2], CriticalStep>,
+    updates: HashMap<[Key; 2], CriticalStep>,
     /// λmax of each checkpoint where it was measured.
-    sharpness: HashMap<PathBuf, f64>,
+    sharpness: HashMap<Key, f64>,
+    /// Files of the run that are no checkpoints, in words.
+    others: Option<String>,
     window: Option<Window>,
     /// How many samples are measured everywhere, once the samples are known; none where all are.
     few: Option<Few>,
@@ -123,6 +133,7 @@ impl Conductor {
             truths: HashMap::new(),
             updates: HashMap::new(),
             sharpness: HashMap::new(),
+            others: None,
             window: None,
             few: None,
             study: None,
@@ -168,24 +179,22 @@ impl Conductor {
     fn fold(&mut self, input: Input) -> bool {
         match input {
             Input::Run(event) => return self.run_event(event),
-            Input::Reading(Reading::Path {
-                shape,
-                members,
-                fit,
-                growth,
-                shadow,
-                overlay,
-                hyper,
+            Input::Reading(Reading::Path(reading)) => self.path(*reading),
+            Input::Reading(Reading::Rejected {
+                checkpoint,
+                reason,
+                is_unreadable,
             }) => {
-                self.snapshot.overlay = overlay;
-                self.snapshot.growth = Some(growth);
-                self.snapshot.shadow = shadow;
-                self.snapshot.hyper = hyper;
-                self.path(shape, members, fit);
+                let line = self.line(&checkpoint.path, 0);
+                line.step = Some(checkpoint.step);
+                line.state = if is_unreadable {
+                    CheckpointState::Unreadable(reason)
+                } else {
+                    CheckpointState::LeftOut(reason)
+                };
             }
-            Input::Reading(Reading::Rejected { path, reason }) => {
-                self.line(&path).state = CheckpointState::Unreadable(reason);
-            }
+            Input::Reading(Reading::Remark(remark)) => self.notice(remark),
+            Input::Reading(Reading::Kept(kept)) => self.snapshot.kept = Some(kept),
             Input::Report(report) => self.report(report),
             Input::Command(command) => self.command(command),
             Input::Broken(reason) => self.notice(reason),
@@ -198,28 +207,20 @@ impl Conductor {
     fn run_event(&mut self, event: RunEvent) -> bool {
         let mut is_new = true;
         match event {
-            RunEvent::Waiting(path) => self.line(&path).state = CheckpointState::Waiting,
+            RunEvent::Waiting(path) => self.line(&path, 0).state = CheckpointState::Waiting,
             RunEvent::Unreadable { path, reason } => {
                 let state = CheckpointState::Unreadable(reason);
-                let known = &mut self.line(&path).state;
+                let known = &mut self.line(&path, 0).state;
                 is_new = *known != state;
                 *known = state;
             }
-            RunEvent::Settled(checkpoint) => {
-                let line = self.line(&checkpoint.path);
-                line.step = Some(checkpoint.step);
-                line.state = CheckpointState::Settled;
-                line.truth = None;
-                line.critical = None;
-                self.truths.remove(&checkpoint.path);
-                self.sharpness.remove(&checkpoint.path);
-                self.updates
-                    .retain(|ends, _| !ends.contains(&checkpoint.path));
-                self.change.settled.push(checkpoint);
+            RunEvent::Settled(settled) => {
+                self.line(&settled.found.path, 0).state = CheckpointState::Settled;
+                self.change.settled.push(settled);
             }
             RunEvent::Vanished(path) => {
-                self.snapshot.checkpoints.retain(|line| line.path != path);
-                self.truths.remove(&path);
+                let lines = &mut self.snapshot.checkpoints;
+                lines.retain(|line| line.path != path || line.arrival > 0);
                 self.change.gone.push(path);
             }
             RunEvent::Logged(news) => {
@@ -229,66 +230,128 @@ impl Conductor {
                 self.snapshot.training = news.log;
                 self.look_up();
             }
-            RunEvent::Scanned => {
+            RunEvent::Scanned { others } => {
+                self.others = others;
                 let watching = self.watcher.mode();
-                is_new = self.snapshot.watching != watching || self.snapshot.trouble.is_some();
+                let trouble = self.emptiness();
+                is_new = self.snapshot.watching != watching || self.snapshot.trouble != trouble;
                 self.snapshot.watching = watching;
-                self.snapshot.trouble = None;
-                if self.change != Change::default() {
-                    let _ = self.to_reader.send(std::mem::take(&mut self.change));
-                }
+                self.snapshot.trouble = trouble;
+                self.send_change();
             }
             RunEvent::Failed(reason) => {
                 is_new = self.snapshot.trouble.as_ref() != Some(&reason);
                 self.snapshot.trouble = Some(reason);
+                self.send_change();
             }
         }
         sort(&mut self.snapshot.checkpoints);
         is_new
     }
 
-    /// The line of a checkpoint, made when it is new.
-    fn line(&mut self, path: &Path) -> &mut CheckpointLine {
+    fn send_change(&mut self) {
+        if self.change != Change::default() {
+            let _ = self.to_reader.send(std::mem::take(&mut self.change));
+        }
+    }
+
+    /// Says why there is no path where files lie that were all looked at; `None` while there is one, or one
+    /// may come.
+    fn emptiness(&self) -> Option<String> {
+        let lines = &self.snapshot.checkpoints;
+        let is_open = |line: &CheckpointLine| {
+            matches!(
+                line.state,
+                CheckpointState::Waiting | CheckpointState::Settled | CheckpointState::OnPath
+            )
+        };
+        if lines.iter().any(is_open) {
+            return None;
+        }
+        let run = self.snapshot.run.display();
+        let reasons: Vec<&str> = lines
+            .iter()
+            .filter_map(|line| match &line.state {
+                CheckpointState::Unreadable(reason) | CheckpointState::LeftOut(reason) => {
+                    Some(reason.as_str())
+                }
+                _ => None,
+            })
+            .collect();
+        let Some(first) = reasons.first() else {
+            let others = self.others.as_ref()?;
+            return Some(format!(
+                "{run}: no file in it begins like a checkpoint of torch.save or safetensors, passed over {others}"
+            ));
+        };
+        let count = reasons.len();
+        let files = if count == 1 { "file" } else { "files" };
+        Some(if reasons.iter().all(|reason| reason.contains(NOT_FINITE)) {
+            format!("{run}: {count} {files}, none usable yet: all hold NaN or infinite weights")
+        } else {
+            format!("{run}: {count} {files}, none usable yet: {first}")
+        })
+    }
+
+    /// The line of a content, made when it is new; number 0 is a file that was not read yet.
+    fn line(&mut self, path: &Path, arrival: u64) -> &mut CheckpointLine {
         let lines = &mut self.snapshot.checkpoints;
         let index = lines
             .iter()
-            .position(|line| line.path == path)
+            .position(|line| line.path == path && line.arrival == arrival)
             .unwrap_or_else(|| {
                 lines.push(CheckpointLine {
-                    step: None,
-                    path: path.to_path_buf(),
-                    state: CheckpointState::Waiting,
-                    truth: None,
-                    on_plane: None,
-                    critical: None,
+                    arrival,
+                    ..CheckpointLine::new(path)
                 });
                 lines.len() - 1
             });
         &mut lines[index]
     }
 
-    /// The path moves at once; its plane is new, so what was measured is shown as stale.
-    fn path(&mut self, shape: Option<Shape>, members: Vec<Checkpoint>, fit: Arc<Fit>) {
+    /// The path moves at once; its plane is new, so what was measured is shown as stale. Where only files
+    /// went of which copies are kept, the plane is the same and what is measured on it goes on.
+    fn path(&mut self, reading: PathReading) {
+        let is_same = self.plane.as_ref().is_some_and(|plane| {
+            let pairs = plane.members.iter().zip(&reading.members);
+            plane.members.len() == reading.members.len()
+                && pairs.into_iter().all(|(old, new)| old.is(new) && old.step == new.step)
+                && plane.fit == reading.fit
+                && reading.shape.as_ref() == Some(&plane.recipe.shape)
+        });
+        self.show_lines(&reading);
+        self.snapshot.overlay = reading.overlay;
+        self.snapshot.growth = Some(reading.growth);
+        self.snapshot.shadow = reading.shadow;
+        self.snapshot.hyper = reading.hyper;
+        let members = reading.members;
+        if is_same {
+            if let Some(plane) = &mut self.plane {
+                plane.members = members;
+                // The next plan is made from the copies.
+                if let Some(origin) = plane.members.last() {
+                    plane.recipe.origin = origin.clone();
+                }
+                if let Directions::Principal { members, .. } = &mut plane.recipe.directions {
+                    members.clone_from(&plane.members);
+                }
+            }
+            return;
+        }
         for line in &mut self.snapshot.checkpoints {
             line.on_plane = None;
         }
         self.snapshot.averages.clear();
         self.snapshot.test = None;
-        for (i, member) in members.iter().enumerate() {
-            let critical = self.updates.get(&update(&members, i)).copied();
-            let line = self.line(&member.path);
-            line.state = CheckpointState::OnPath;
-            line.critical = critical;
-        }
+        let fit = reading.fit;
         self.snapshot.trajectory =
             Some(Arc::new(fit.trajectory.clone())).filter(|_| !members.is_empty());
-        self.plane = shape
+        self.plane = (reading.shape)
             .zip(members.last().cloned())
             .map(|(shape, origin)| CurrentPlane {
                 parameters: shape.layout.parameters(),
                 recipe: Recipe {
-                    first: shape.first,
-                    key: shape.key,
+                    shape,
                     origin,
                     directions: Directions::Principal {
                         members: members.clone(),
@@ -300,9 +363,45 @@ impl Conductor {
                 fit,
                 known: Known::default(),
             });
+        self.snapshot.trouble = self.emptiness();
         self.look_up();
         self.show_sharpness();
         self.plan();
+    }
+
+    /// The lines of the path and of old branches, and of files that are no part of it yet.
+    fn show_lines(&mut self, reading: &PathReading) {
+        let PathReading {
+            members,
+            left,
+            gone,
+            ..
+        } = reading;
+        let known = |line: &CheckpointLine| {
+            let mut all = members.iter().chain(left);
+            all.any(|c| c.arrival == line.arrival && c.path == line.path)
+        };
+        // A file that was read and is no part of the path is no point of it by its name.
+        let is_read = |line: &CheckpointLine| {
+            line.arrival == 0 && line.state == CheckpointState::Settled
+        };
+        let lines = &mut self.snapshot.checkpoints;
+        lines.retain(|line| known(line) || line.arrival == 0 && !is_read(line));
+        let is_gone = |checkpoint: &Checkpoint| gone.iter().any(|gone| gone.is(checkpoint));
+        for (i, member) in members.iter().enumerate() {
+            let critical = self.updates.get(&update(members, i)).copied();
+            let truth = self.truths.get(&key(member)).copied();
+            let line = self.line(&member.path, member.arrival);
+            (line.step, line.is_gone) = (Some(member.step), is_gone(member));
+            line.state = CheckpointState::OnPath;
+            (line.critical, line.truth) = (critical, truth);
+        }
+        for checkpoint in left {
+            let line = self.line(&checkpoint.path, checkpoint.arrival);
+            (line.step, line.is_gone) = (Some(checkpoint.step), is_gone(checkpoint));
+            line.state = CheckpointState::OldBranch;
+        }
+        sort(&mut self.snapshot.checkpoints);
     }
 
     /// What training's own log tells at the checkpoints of the path.
@@ -318,7 +417,7 @@ impl Conductor {
     fn show_sharpness(&mut self) {
         let members = self.plane.iter().flat_map(|plane| &plane.members);
         let known = members.filter_map(|member| {
-            let lambda_max = *self.sharpness.get(&member.path)?;
+            let lambda_max = *self.sharpness.get(&key(member))?;
             Some((member.step, lambda_max))
         });
         self.snapshot.lambda_max = known.collect();
@@ -339,7 +438,7 @@ impl Conductor {
         let trajectory = Arc::new(plane.fit.trajectory.clone());
         let averages = &self.snapshot.averages;
         let known = |meaning: Meaning| match meaning {
-            Meaning::Truth(i) => self.truths.contains_key(&plane.members[i].path),
+            Meaning::Truth(i) => self.truths.contains_key(&key(&plane.members[i])),
             Meaning::Update(i) => self.updates.contains_key(&update(&plane.members, i)),
             Meaning::Average(last) => averages.iter().any(|average| average.0 == last),
             _ => false,
@@ -429,7 +528,7 @@ impl Conductor {
                 let seed = self.options.setup.seed();
                 let mut members = plane.members.clone();
                 if study == Study::Stability {
-                    members.retain(|member| !self.sharpness.contains_key(&member.path));
+                    members.retain(|member| !self.sharpness.contains_key(&key(member)));
                 }
                 Findings::plan(study, &plane.recipe, &members, window, split, seed, next)
             });
@@ -533,8 +632,8 @@ impl Conductor {
         if let (Some(study), Value::Curvature(found)) = (&self.snapshot.study, value)
             && let Some(station) = study.station(generation, index)
         {
-            let path = station.path.clone();
-            self.sharpness.insert(path, found.lambda_max);
+            let station = key(station);
+            self.sharpness.insert(station, found.lambda_max);
             self.show_sharpness();
         }
         if let Some(study) = &mut self.snapshot.study
@@ -579,15 +678,15 @@ impl Conductor {
     }
 
     fn set_truth(&mut self, i: usize, measure: Measure) {
-        if let Some(path) = self.member_path(i) {
-            self.line(&path).truth = Some(measure);
-            self.truths.insert(path, measure);
+        if let Some((path, arrival)) = self.member_key(i) {
+            self.line(&path, arrival).truth = Some(measure);
+            self.truths.insert((path, arrival), measure);
         }
     }
 
     fn set_projection(&mut self, i: usize, measure: Measure) {
-        if let Some(path) = self.member_path(i) {
-            self.line(&path).on_plane = Some(measure);
+        if let Some((path, arrival)) = self.member_key(i) {
+            self.line(&path, arrival).on_plane = Some(measure);
         }
     }
 
@@ -600,15 +699,15 @@ impl Conductor {
 
     fn set_critical(&mut self, i: usize, step: CriticalStep) {
         let Some(plane) = &self.plane else { return };
-        let key = update(&plane.members, i);
-        self.updates.insert(key, step);
-        if let Some(path) = self.member_path(i) {
-            self.line(&path).critical = Some(step);
+        let ends = update(&plane.members, i);
+        self.updates.insert(ends, step);
+        if let Some((path, arrival)) = self.member_key(i) {
+            self.line(&path, arrival).critical = Some(step);
         }
     }
 
-    fn member_path(&self, i: usize) -> Option<PathBuf> {
-        Some(self.plane.as_ref()?.members.get(i)?.path.clone())
+    fn member_key(&self, i: usize) -> Option<Key> {
+        Some(key(self.plane.as_ref()?.members.get(i)?))
     }
 
     /// The old map stays, stale, until the first level of the new one stands.
@@ -680,14 +779,14 @@ impl Conductor {
 }
 
 /// The ends of the update that led to checkpoint `i`.
-fn update(members: &[Checkpoint], i: usize) -> [PathBuf; 2] {
-    [i.saturating_sub(1), i].map(|i| members[i].path.clone())
+fn update(members: &[Checkpoint], i: usize) -> [Key; 2] {
+    [i.saturating_sub(1), i].map(|i| key(&members[i]))
 }
 
 /// By step; those whose step is not known yet are last.
 fn sort(lines: &mut [CheckpointLine]) {
     lines.sort_by(|a, b| {
         let key = |line: &CheckpointLine| line.step.unwrap_or(u64::MAX);
-        key(a).cmp(&key(b)).then_with(|| a.path.cmp(&b.path))
+        key(a).cmp(&key(b)).then_with(|| (&a.path, a.arrival).cmp(&(&b.path, b.arrival)))
     });
 }

@@ -15,6 +15,7 @@
 
 pub mod agenda;
 mod conductor;
+mod keeper;
 pub mod known;
 mod pace;
 mod patch;
@@ -33,13 +34,16 @@ use std::thread;
 
 use tokio::sync::watch;
 
+use crate::cache::KeepLimit;
 use crate::data::Count;
 use crate::landscape::crew::{self, message};
 use crate::landscape::surveyor::{Report, Setup};
+use crate::run::RunChoice;
 use crate::run::watch::{Watcher, spawn};
 use crate::weights::recipe::BatchNorm;
 
 use conductor::{Conductor, Input};
+use reader::ReaderOptions;
 use snapshot::{Command, DataLine, Finding, Snapshot};
 
 /// What a session watches and measures.
@@ -47,8 +51,12 @@ use snapshot::{Command, DataLine, Finding, Snapshot};
 pub struct Options {
     /// The run folder.
     pub run: PathBuf,
-    /// Nested key of the state dict, when the user named one.
-    pub key: Option<String>,
+    /// Which files count, and which state dict of each.
+    pub choice: RunChoice,
+    /// How much of what was read is kept.
+    pub keep: KeepLimit,
+    /// True if what was kept before is left alone.
+    pub disk_only: bool,
     /// Samples, model and devices.
     pub setup: Setup,
     /// Whether running statistics move too.
@@ -77,9 +85,15 @@ impl Session {
         let (to_surveyor, requests) = channel();
         let (publish, snapshots) = watch::channel(Arc::new(Snapshot::default()));
         let watcher = start_scanner(&options, inputs.clone())?;
-        let (key, seed) = (options.key.clone(), options.setup.seed());
+        let reading = ReaderOptions {
+            run: options.run.clone(),
+            key: options.choice.key.clone(),
+            seed: options.setup.seed(),
+            keep: options.keep,
+            disk_only: options.disk_only,
+        };
         start("reader", inputs.clone(), move |inputs| {
-            reader::serve(key, seed, &changes, |reading| {
+            reader::serve(reading, &changes, |reading| {
                 inputs.send(Input::Reading(reading)).is_ok()
             });
         })?;
@@ -109,7 +123,7 @@ impl Drop for Session {
 }
 
 fn start_scanner(options: &Options, inputs: Sender<Input>) -> std::io::Result<Watcher> {
-    spawn(options.run.clone(), options.key.clone(), move |event| {
+    spawn(options.run.clone(), options.choice.clone(), move |event| {
         inputs.send(Input::Run(event)).is_ok()
     })
 }
@@ -134,6 +148,12 @@ fn start(
         .name(name.into())
         .spawn(body)
         .map(drop)
+}
+
+/// Bytes as people read them, e.g. `2.00 GiB`.
+#[must_use]
+pub fn size_in_words(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
 }
 
 /// The crew's finding about its samples, as the screen shows it.

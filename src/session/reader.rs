@@ -1,25 +1,33 @@
-//! The thread that reads checkpoints: what settled goes in, the fitted path comes out.
+//! The thread that reads checkpoints: what settled goes in, the fitted path comes out, and what was read is
+//! kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, TryRecvError};
 
-use crate::run::Checkpoint;
+use serde::{Deserialize, Serialize};
+
+use crate::cache::KeepLimit;
+use crate::run::history::{History, Seen};
 use crate::run::hyper::Hyper;
+use crate::run::settle::Settled;
+use crate::run::{Checkpoint, arranged, content};
 use crate::weights::WeightsError;
 use crate::weights::growth::Growth;
 use crate::weights::histogram::Overlay;
 use crate::weights::member::{Member, Shape};
-use crate::weights::path::RunPath;
+use crate::weights::path::{PathChange, RunPath};
 use crate::weights::shadow::{self, Shadow};
 use crate::weights::trajectory::Fit;
+
+use super::keeper::Keeper;
 
 /// What changed on disk since the last request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Change {
     /// Checkpoints that settled, new ones or new contents of old ones.
-    pub settled: Vec<Checkpoint>,
+    pub settled: Vec<Settled>,
     /// Checkpoints that are gone.
     pub gone: Vec<PathBuf>,
 }
@@ -28,29 +36,74 @@ pub struct Change {
 #[derive(Clone, Debug)]
 pub enum Reading {
     /// The path of all checkpoints that fit; `members` is empty when none is left.
-    Path {
-        /// Names and shapes of the run.
-        shape: Option<Shape>,
-        /// The checkpoints on the path, by step.
-        members: Vec<Checkpoint>,
-        /// Where they lie.
-        fit: Arc<Fit>,
-        /// How they grow and turn.
-        growth: Arc<Growth>,
-        /// Their shadow on a random plane, where reading them again is no burden.
-        shadow: Option<Arc<Shadow>>,
-        /// How the weights of the first and the newest are spread, likewise.
-        overlay: Option<Arc<Overlay>>,
-        /// What each tells of its training.
-        hyper: Vec<Hyper>,
-    },
+    Path(Box<PathReading>),
     /// A checkpoint that does not belong on the path, with the reason.
     Rejected {
         /// The checkpoint.
-        path: PathBuf,
+        checkpoint: Checkpoint,
         /// One sentence.
         reason: String,
+        /// True if it cannot be read at all.
+        is_unreadable: bool,
     },
+    /// A choice or a turn of the path, in one sentence.
+    Remark(String),
+    /// How much is kept.
+    Kept(KeptLine),
+}
+
+/// A path that was read and fitted.
+#[derive(Clone, Debug, Default)]
+pub struct PathReading {
+    /// Names and shapes of the run.
+    pub shape: Option<Shape>,
+    /// The checkpoints on the path, by step.
+    pub members: Vec<Checkpoint>,
+    /// The checkpoints of branches that training has left.
+    pub left: Vec<Checkpoint>,
+    /// Those of both that the run's folder no longer holds.
+    pub gone: Vec<Checkpoint>,
+    /// Where they lie.
+    pub fit: Arc<Fit>,
+    /// How they grow and turn.
+    pub growth: Arc<Growth>,
+    /// Their shadow on a random plane, where reading them again is no burden.
+    pub shadow: Option<Arc<Shadow>>,
+    /// How the weights of the first and the newest are spread, likewise.
+    pub overlay: Option<Arc<Overlay>>,
+    /// What each tells of its training.
+    pub hyper: Vec<Hyper>,
+}
+
+/// The copies of the run's checkpoints in the user's cache folder.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeptLine {
+    /// Where they lie.
+    pub folder: PathBuf,
+    /// Number of them.
+    pub checkpoints: usize,
+    /// Bytes that they take.
+    pub bytes: u64,
+    /// Bytes that they may take; `None` without a limit.
+    pub room: Option<u64>,
+    /// Points that left the path, because the room was full and their files are gone.
+    pub thinned: usize,
+}
+
+/// What a reader is to read and to keep.
+#[derive(Clone, Debug)]
+pub struct ReaderOptions {
+    /// The run folder.
+    pub run: PathBuf,
+    /// Nested key of the state dict, when the user named one.
+    pub key: Option<String>,
+    /// Seed of the random plane.
+    pub seed: u64,
+    /// How much is kept.
+    pub keep: KeepLimit,
+    /// True if what was kept before is left alone.
+    pub disk_only: bool,
 }
 
 /// Weights of all checkpoints that are read once more for the shadow: 200 MB of them.
@@ -60,77 +113,245 @@ const LARGEST_SHADOW: usize = 50_000_000;
 const BINS: usize = 80;
 
 /// Serves changes until their sender is gone or `report` returns false. Changes that came while
-/// one was being read are read together, so that opening a run reads each file once.
+/// one was being read are read together, so that opening a run reads each file once. While nothing
+/// changes, what lies there is kept.
 pub fn serve(
-    key: Option<String>,
-    seed: u64,
+    options: ReaderOptions,
     changes: &Receiver<Change>,
     mut report: impl FnMut(Reading) -> bool,
 ) {
-    let mut path = RunPath::new(key);
-    // Settled, but could not be read: tried again with the next change.
-    let mut deferred: Vec<Checkpoint> = Vec::new();
-    let mut known = HashMap::new();
-    while let Ok(mut change) = changes.recv() {
+    let mut reader = Reader::new(options);
+    let mut readings = reader.begin();
+    loop {
+        for reading in readings {
+            if !report(reading) {
+                return;
+            }
+        }
+        let mut change = match changes.try_recv() {
+            Ok(change) => change,
+            Err(TryRecvError::Disconnected) => return,
+            Err(TryRecvError::Empty) => {
+                if let Some(kept) = reader.keep_another() {
+                    readings = kept;
+                    continue;
+                }
+                match changes.recv() {
+                    Ok(change) => change,
+                    Err(_) => return,
+                }
+            }
+        };
         for more in changes.try_iter() {
             change.settled.extend(more.settled);
             change.gone.extend(more.gone);
         }
-        deferred.retain(|old| change.settled.iter().all(|new| new.path != old.path));
-        change.settled.append(&mut deferred);
-        for settled in &change.settled {
-            known.remove(&settled.path);
-        }
-        for readings in apply(&mut path, seed, change, &mut deferred, &mut known) {
-            if !report(readings) {
-                return;
-            }
-        }
+        readings = reader.apply(change);
     }
 }
 
-fn apply(
-    path: &mut RunPath,
-    seed: u64,
-    mut change: Change,
-    deferred: &mut Vec<Checkpoint>,
-    known: &mut HashMap<PathBuf, Hyper>,
-) -> Vec<Reading> {
-    let settled = change.settled.iter().map(|checkpoint| &checkpoint.path);
-    for changed in settled.chain(&change.gone) {
-        path.remove(changed);
-    }
-    change
-        .settled
-        .retain(|checkpoint| !change.gone.contains(&checkpoint.path));
-    let mut readings = Vec::new();
-    for rejected in path.add(change.settled) {
-        readings.push(Reading::Rejected {
-            path: rejected.checkpoint.path.clone(),
-            reason: rejected.error.to_string(),
-        });
-        if matches!(rejected.error, WeightsError::Format(_)) {
-            deferred.push(rejected.checkpoint);
+/// The identity of a content.
+type Key = (PathBuf, u64);
+
+struct Reader {
+    options: ReaderOptions,
+    path: RunPath,
+    history: History,
+    keeper: Keeper,
+    hyper: HashMap<Key, Hyper>,
+    /// Remarks that were made.
+    told: HashSet<String>,
+    /// True once the files that lay there at the start were read.
+    has_begun: bool,
+}
+
+impl Reader {
+    fn new(options: ReaderOptions) -> Self {
+        Self {
+            path: RunPath::new(options.key.clone()),
+            history: History::default(),
+            keeper: Keeper::open(&options.run, options.keep),
+            hyper: HashMap::new(),
+            told: HashSet::new(),
+            has_begun: false,
+            options,
         }
     }
-    let (members, fit) = path.fit();
-    let told = |member: &Checkpoint| {
-        *known
-            .entry(member.path.clone())
-            .or_insert_with(|| Hyper::of(member))
-    };
-    readings.push(Reading::Path {
-        hyper: members.iter().map(told).collect(),
-        growth: Arc::new(path.growth()),
-        shadow: path
-            .shape()
-            .and_then(|shape| cast(shape, &members, &fit, seed)),
-        overlay: path.shape().and_then(|shape| overlay(shape, &members)),
-        shape: path.shape().cloned(),
-        members,
-        fit,
-    });
-    readings
+
+    /// Takes over what was kept in earlier sessions: the path from before stands at once.
+    fn begin(&mut self) -> Vec<Reading> {
+        let mut readings = Vec::new();
+        if !self.options.disk_only {
+            self.history.restore(self.keeper.seen(&self.options.run));
+            if !self.history.seen().is_empty() {
+                readings.extend(self.read());
+            }
+        }
+        readings.extend(self.keeper.line().map(Reading::Kept));
+        readings
+    }
+
+    fn apply(&mut self, change: Change) -> Vec<Reading> {
+        for gone in &change.gone {
+            self.history.vanish(gone);
+        }
+        let arrival = self.history.next_arrival();
+        let mut remarks = Vec::new();
+        for settled in change.settled {
+            remarks.extend(settled.header.note.clone());
+            self.arrive(settled, arrival);
+        }
+        let mut readings: Vec<Reading> = self.remarks(remarks);
+        readings.extend(self.read());
+        // What lay there at the start is kept when nothing else is to be done; later ones may be gone soon.
+        if std::mem::replace(&mut self.has_begun, true) {
+            let new = self.history.seen().iter().filter(|seen| seen.arrival == arrival);
+            let new: Vec<Key> = new.map(|seen| (seen.path.clone(), seen.arrival)).collect();
+            for key in new {
+                readings.extend(self.keep(&key));
+            }
+        }
+        readings
+    }
+
+    /// Takes a file that settled, where its content is not known already.
+    fn arrive(&mut self, settled: Settled, arrival: u64) {
+        let Settled { found, header } = settled;
+        let mut facts = header.facts;
+        let key = self.options.key.as_deref();
+        if let Some(known) = self.history.newest_mut(&found.path) {
+            let same = (known.size, known.modified) == (found.stamp.size, found.stamp.modified);
+            if !same {
+                facts.content = content(&found.path, key);
+            }
+            let known_content = known.facts.content;
+            if same || facts.content.is_some() && facts.content == known_content {
+                self.history.is_back(&found.path, found.stamp);
+                return;
+            }
+        }
+        let new = Seen {
+            name: found.name,
+            path: found.path,
+            arrival,
+            modified: found.stamp.modified,
+            size: found.stamp.size,
+            facts,
+            kept: None,
+            on_disk: true,
+            is_left: false,
+        };
+        let hyper = Hyper::of(&new.at(0));
+        self.hyper.insert((new.path.clone(), arrival), hyper);
+        self.history.arrive(new);
+    }
+
+    /// Makes the path that of all that can be read, and fits it.
+    fn read(&mut self) -> Vec<Reading> {
+        self.history.forget_lost();
+        let (wanted, remarks) = arranged(&mut self.history, self.options.key.as_deref());
+        let mut readings = self.remarks(remarks);
+        let update = self.path.update(wanted, |_, _| {});
+        for change in &update.changes {
+            self.leave(change);
+            readings.extend(self.remarks(vec![change.to_string()]));
+        }
+        for rejected in update.rejected {
+            readings.push(Reading::Rejected {
+                reason: rejected.error.to_string(),
+                is_unreadable: matches!(rejected.error, WeightsError::Format(_)),
+                checkpoint: rejected.checkpoint,
+            });
+        }
+        readings.push(Reading::Path(Box::new(self.fitted())));
+        readings
+    }
+
+    fn fitted(&mut self) -> PathReading {
+        let (members, fit) = self.path.fit();
+        let left = self.path.left_behind();
+        let on_disk = |checkpoint: &&Checkpoint| {
+            let mut seen = self.history.seen().iter();
+            seen.any(|seen| seen.is(checkpoint) && seen.on_disk)
+        };
+        let gone = members.iter().chain(&left).filter(|c| !on_disk(c));
+        let gone: Vec<Checkpoint> = gone.cloned().collect();
+        let shape = self.path.shape();
+        let told = |member: &Checkpoint| {
+            let key = (member.path.clone(), member.arrival);
+            self.hyper.get(&key).copied().unwrap_or_default()
+        };
+        PathReading {
+            hyper: members.iter().map(told).collect(),
+            growth: Arc::new(self.path.growth()),
+            shadow: shape.and_then(|shape| cast(shape, &members, &fit, self.options.seed)),
+            overlay: shape.and_then(|shape| overlay(shape, &members)),
+            shape: shape.cloned(),
+            members,
+            left,
+            gone,
+            fit,
+        }
+    }
+
+    /// Notes which checkpoints the path has left for good.
+    fn leave(&mut self, change: &PathChange) {
+        let (left, standing) = Keeper::left_by(change);
+        for checkpoint in left {
+            if let Some(seen) = self.history.find_mut(checkpoint) {
+                // An old branch stays in sight; the others are no part of the path any more.
+                seen.is_left = !matches!(change, PathChange::Resumed { .. });
+            }
+            self.keeper.set(checkpoint, standing);
+        }
+    }
+
+    /// Remarks that were not made before.
+    fn remarks(&mut self, remarks: Vec<String>) -> Vec<Reading> {
+        let new = remarks
+            .into_iter()
+            .filter(|remark| self.told.insert(remark.clone()));
+        new.map(Reading::Remark).collect()
+    }
+
+    /// Keeps one more of the checkpoints that lay there at the start; `None` if all are that can be.
+    fn keep_another(&mut self) -> Option<Vec<Reading>> {
+        let next = self.history.seen().iter().find(|seen| self.keeper.wants(seen));
+        let key = next.map(|seen| (seen.path.clone(), seen.arrival))?;
+        Some(self.keep(&key))
+    }
+
+    fn keep(&mut self, key: &Key) -> Vec<Reading> {
+        let (members, fit) = self.path.fit();
+        let mut length = 0.0;
+        let lengths = fit.trajectory.update_norm.iter().map(|norm| {
+            length += norm;
+            length
+        });
+        let path: Vec<(Checkpoint, f64)> = members.into_iter().zip(lengths).collect();
+        let is = |seen: &&Seen| (&seen.path, seen.arrival) == (&key.0, key.1);
+        let Some(mut seen) = self.history.seen().iter().find(is).cloned() else {
+            return Vec::new();
+        };
+        let own = self.options.key.as_deref();
+        let kept = self.keeper.keep(&mut seen, &path, own, &self.options.run);
+        if let Some(known) = self.history.find_mut(&seen.at(0)) {
+            (known.kept, known.facts.content) = (seen.kept, seen.facts.content);
+        }
+        let mut is_shorter = false;
+        for lost in &kept.lost {
+            if let Some(seen) = self.history.find_mut(lost) {
+                seen.kept = None;
+                is_shorter |= !seen.on_disk;
+            }
+        }
+        let mut readings = self.remarks(kept.trouble.into_iter().collect());
+        if is_shorter {
+            readings.extend(self.read());
+        }
+        readings.extend(self.keeper.line().map(Reading::Kept));
+        readings
+    }
 }
 
 /// The histograms of the first and the newest checkpoint.

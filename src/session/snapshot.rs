@@ -15,6 +15,7 @@ use crate::weights::histogram::Overlay;
 use crate::weights::shadow::Shadow;
 use crate::weights::trajectory::Trajectory;
 
+use super::reader::KeptLine;
 use super::study::{Findings, Study};
 
 /// Something that is looked for: not yet found, found, or not to be had, with the reason.
@@ -62,8 +63,29 @@ pub enum CheckpointState {
     Settled,
     /// On the path.
     OnPath,
-    /// Not readable or not of this run, with the reason; it is retried.
+    /// On a branch that a resumed run has left.
+    OldBranch,
+    /// Not readable, with the reason; it is retried.
     Unreadable(String),
+    /// Readable and no point of the path, with the reason.
+    LeftOut(String),
+}
+
+impl CheckpointLine {
+    /// The line of a file of which nothing is known yet.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self {
+            step: None,
+            path: path.to_path_buf(),
+            arrival: 0,
+            is_gone: false,
+            state: CheckpointState::Waiting,
+            truth: None,
+            on_plane: None,
+            critical: None,
+        }
+    }
 }
 
 /// One checkpoint of the run, in the order of steps.
@@ -74,6 +96,12 @@ pub struct CheckpointLine {
     /// The file or folder.
     #[serde(serialize_with = "lossy")]
     pub path: PathBuf,
+    /// Number that tells contents apart which were saved under one path; 0 until it was read.
+    #[serde(default)]
+    pub arrival: u64,
+    /// True if the run's folder holds it no longer.
+    #[serde(default)]
+    pub is_gone: bool,
     /// How far it has come.
     pub state: CheckpointState,
     /// Loss and accuracy of the checkpoint itself.
@@ -208,7 +236,10 @@ pub struct Snapshot {
     pub test: Option<Measure>,
     /// What the surveyor is doing.
     pub progress: Progress,
-    /// The run folder itself cannot be read at the moment; one sentence says why.
+    /// How much is kept in the user's cache; `None` if nothing is.
+    pub kept: Option<KeptLine>,
+    /// There is no path at the moment; one sentence says why: the folder cannot be read, or no file in it
+    /// is usable.
     pub trouble: Option<String>,
     /// What went wrong and did not stop the session; shown as a banner. The newest is last.
     pub notices: Vec<String>,

@@ -438,17 +438,13 @@ mod tests {
     use super::*;
 
     fn checkpoint(step: u64) -> Checkpoint {
-        Checkpoint {
-            step,
-            path: format!("{step}.pt").into(),
-        }
+        Checkpoint::new(step, format!("{step}.pt"))
     }
 
     fn plan(study: Study, count: u64) -> Option<(Findings, Vec<Plan>)> {
         let members: Vec<Checkpoint> = (0..count).map(checkpoint).collect();
         let recipe = Recipe {
-            first: checkpoint(0),
-            key: None,
+            shape: Shape::default(),
             origin: checkpoint(count - 1),
             directions: random(0),
             batch_norm: BatchNorm::Frozen,

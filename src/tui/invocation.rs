@@ -15,7 +15,7 @@ pub struct Invocation {
     pub run: PathBuf,
     /// Folders of the runs beside it.
     pub rivals: Vec<PathBuf>,
-    /// Which state dict.
+    /// Which files and which state dict.
     pub key: Vec<String>,
     /// Which samples, which model, on what.
     pub measure: Vec<String>,
@@ -30,11 +30,15 @@ impl Invocation {
     /// defaults can be configured.
     #[must_use]
     pub fn of(options: &Options, rivals: &[PathBuf]) -> Self {
-        let key = options.key.iter();
+        let key = options.choice.key.iter();
+        let key = key.flat_map(|key| option("--key", key));
+        let only = options.choice.only.iter();
+        let only = only.flat_map(|only| option("--only", only));
+        let disk_only = options.disk_only.then(|| "--disk-only".to_owned());
         Self {
             run: options.run.clone(),
             rivals: rivals.to_vec(),
-            key: key.flat_map(|key| option("--key", key)).collect(),
+            key: key.chain(only).chain(disk_only).collect(),
             measure: measure(options),
             batch_norm: option("--bn", options.batch_norm.name()).into(),
             fidelity: (options.fidelity.iter())

@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::run::format::{Dtype, TensorInfo};
 
 /// What a tensor is to the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Role {
     /// Trainable: a coordinate of weight space.
     Parameter,
@@ -17,7 +17,7 @@ pub enum Role {
 }
 
 /// One tensor's place in the flat vector.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Slot {
     /// Name in the state dict, prefixes stripped.
     pub name: String,
@@ -53,7 +53,7 @@ impl Slot {
 pub type Piece = (usize, Range<usize>);
 
 /// The slots of every tensor that counts, in flat-vector order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Layout {
     slots: Vec<Slot>,
     parameters: usize,

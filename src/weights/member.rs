@@ -1,9 +1,12 @@
 //! A checkpoint that belongs to a run: its tensors matched by name to the run's layout.
 
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::run::Checkpoint;
-use crate::run::format::{StateDict, TensorInfo};
+use crate::run::format::{FormatError, StateDict, TensorInfo};
 
 use super::WeightsError;
 use super::layout::{Layout, Role, Slot};
@@ -16,18 +19,19 @@ pub trait Weighted: Send + Sync {
     /// The source can no longer be read.
     fn read(&self, slot: usize, start: usize, values: &mut [f32]) -> Result<(), WeightsError>;
 
-    /// Whether reading a piece of a tensor costs as much as reading all of it.
+    /// True if reading a piece of a tensor costs as much as reading all of it.
     fn whole(&self) -> bool;
 
-    /// Files that are open as long as it is.
+    /// Number of files that are open as long as it is.
     fn files(&self) -> usize;
 }
 
-/// The names and shapes that every checkpoint of a run must have: those of its first one.
-#[derive(Clone, Debug)]
+/// The names and shapes that every checkpoint of a path has: those of the run's newest one, because a
+/// model that was changed is the one that is trained now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Shape {
-    /// The run's first checkpoint.
-    pub first: Checkpoint,
+    /// The checkpoint that told them; it may be gone by now.
+    pub newest: PathBuf,
     /// Its tensors, laid out.
     pub layout: Arc<Layout>,
     /// Nested key of the state dict, when the user named one.
@@ -35,21 +39,35 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Takes names and shapes from a run's first checkpoint.
+    /// Takes names and shapes from a checkpoint.
     ///
     /// # Errors
     /// The checkpoint cannot be read or holds no weights.
-    pub fn of(first: &Checkpoint, key: Option<&str>) -> Result<Self, WeightsError> {
-        let dict = StateDict::open(&first.path, key)?;
+    pub fn of(checkpoint: &Checkpoint, key: Option<&str>) -> Result<Self, WeightsError> {
+        let dict = open(checkpoint, key)?;
         let layout = Layout::of(dict.tensors());
         if layout.parameters() == 0 {
-            return Err(WeightsError::NoWeights(first.path.clone()));
+            return Err(WeightsError::NoWeights(checkpoint.path.clone()));
         }
         Ok(Self {
-            first: first.clone(),
+            newest: checkpoint.path.clone(),
             layout: Arc::new(layout),
             key: key.map(str::to_owned),
         })
+    }
+}
+
+/// Opens the kept copy of a checkpoint, or the run's own file if none was kept or it was cleared away.
+fn open(checkpoint: &Checkpoint, key: Option<&str>) -> Result<StateDict, FormatError> {
+    let cleared =
+        |error: &FormatError| matches!(error, FormatError::Io { source, .. } if source.kind() == ErrorKind::NotFound);
+    match &checkpoint.kept {
+        // A copy holds the chosen state dict alone.
+        Some(copy) => match StateDict::open(copy, None) {
+            Err(error) if cleared(&error) => StateDict::open(&checkpoint.path, key),
+            opened => opened,
+        },
+        None => StateDict::open(&checkpoint.path, key),
     }
 }
 
@@ -67,17 +85,23 @@ impl Member {
     /// # Errors
     /// The checkpoint cannot be read, or a tensor is missing, has another shape or is unknown.
     pub fn open(checkpoint: &Checkpoint, shape: &Shape) -> Result<Self, WeightsError> {
-        let dict = StateDict::open(&checkpoint.path, shape.key.as_deref())?;
-        let tensors = shape
-            .layout
-            .slots()
+        let dict = open(checkpoint, shape.key.as_deref())?;
+        let names: HashMap<&str, usize> = dict
+            .tensors()
             .iter()
-            .map(|slot| matching(dict.tensors(), slot, checkpoint, shape))
-            .collect::<Result<Vec<_>, _>>()?;
+            .enumerate()
+            .map(|(index, tensor)| (tensor.name.as_str(), index))
+            .collect();
+        let found = |slot: &Slot| {
+            let index = names.get(slot.name.as_str()).copied();
+            matching(index, dict.tensors(), slot, checkpoint, shape)
+        };
+        let tensors = shape.layout.slots().iter().map(found);
+        let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
         if let Some(surplus) = surplus(dict.tensors(), &shape.layout) {
             return Err(WeightsError::Surplus {
                 path: checkpoint.path.clone(),
-                first: shape.first.path.clone(),
+                newest: shape.newest.clone(),
                 tensor: surplus,
             });
         }
@@ -95,20 +119,20 @@ fn surplus(tensors: &[TensorInfo], layout: &Layout) -> Option<String> {
 }
 
 fn matching(
+    index: Option<usize>,
     tensors: &[TensorInfo],
     slot: &Slot,
     checkpoint: &Checkpoint,
     shape: &Shape,
 ) -> Result<usize, WeightsError> {
-    let index = tensors.iter().position(|tensor| tensor.name == slot.name);
     match index.map(|index| (index, &tensors[index])) {
         Some((index, tensor)) if tensor.shape == slot.shape => Ok(index),
         other => Err(WeightsError::Mismatch {
             path: checkpoint.path.clone(),
-            first: shape.first.path.clone(),
+            newest: shape.newest.clone(),
             tensor: slot.name.clone(),
             expected: slot.shape.clone(),
-            found: other.map_or("none".into(), |(_, tensor)| format!("{:?}", tensor.shape)),
+            found: other.map(|(_, tensor)| tensor.shape.clone()),
         }),
     }
 }

@@ -5,6 +5,7 @@ pub mod gram;
 pub mod growth;
 pub mod histogram;
 pub mod layout;
+mod lineage;
 pub mod member;
 pub mod normalize;
 pub mod path;
@@ -25,27 +26,27 @@ pub enum WeightsError {
     /// The checkpoint itself cannot be read.
     #[error(transparent)]
     Format(#[from] FormatError),
-    /// A tensor of the run's first checkpoint is not in this one, or not with the same shape.
-    #[error("{}: expected tensor {tensor} of shape {expected:?} as in {}, found {found}", path.display(), first.display())]
+    /// A tensor of the run's newest checkpoint is not in this one, or not with the same shape.
+    #[error("{}: expected tensor {tensor} of shape {expected:?} as in {}, the run's newest checkpoint, found {}", path.display(), newest.display(), shape_or_none(found))]
     Mismatch {
         /// The checkpoint that does not fit.
         path: PathBuf,
-        /// The run's first checkpoint, whose names and shapes count.
-        first: PathBuf,
+        /// The run's newest checkpoint, whose names and shapes count.
+        newest: PathBuf,
         /// Name of the tensor.
         tensor: String,
-        /// Its shape in the first checkpoint.
+        /// Its shape in the newest checkpoint.
         expected: Vec<usize>,
-        /// What this checkpoint has instead.
-        found: String,
+        /// Its shape in this one; `None` if there is no such tensor.
+        found: Option<Vec<usize>>,
     },
-    /// A checkpoint has a tensor that the run's first one lacks.
-    #[error("{}: tensor {tensor} is not in {}, the run's first checkpoint", path.display(), first.display())]
+    /// A checkpoint has a tensor that the run's newest one lacks.
+    #[error("{}: tensor {tensor} is not in {}, the run's newest checkpoint", path.display(), newest.display())]
     Surplus {
         /// The checkpoint that does not fit.
         path: PathBuf,
-        /// The run's first checkpoint.
-        first: PathBuf,
+        /// The run's newest checkpoint.
+        newest: PathBuf,
         /// Name of the tensor.
         tensor: String,
     },
@@ -81,4 +82,18 @@ pub enum WeightsError {
     /// The two directions of a plane are parallel, or one of them is zero.
     #[error("the directions {0} span no plane: one is zero or they are parallel")]
     Degenerate(String),
+}
+
+fn shape_or_none(shape: &Option<Vec<usize>>) -> String {
+    shape
+        .as_ref()
+        .map_or_else(|| "none".into(), |shape| format!("shape {shape:?}"))
+}
+
+impl WeightsError {
+    /// True if the checkpoint can be read but is another model than the run's newest.
+    #[must_use]
+    pub fn is_another_shape(&self) -> bool {
+        matches!(self, Self::Mismatch { .. } | Self::Surplus { .. })
+    }
 }

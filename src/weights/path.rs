@@ -1,6 +1,8 @@
 //! The checkpoints of a run as they come in: which belong on the path, and their Gram rows.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::run::Checkpoint;
@@ -8,8 +10,9 @@ use crate::run::Checkpoint;
 use super::WeightsError;
 use super::gram::Gram;
 use super::growth::Growth;
+use super::lineage::{Lineage, Place, Row};
 use super::member::{Member, Shape};
-use super::trajectory::{Fit, Trajectory, fit};
+use super::trajectory::{Fit, OldBranch, Trajectory, fit, project};
 
 /// A checkpoint that has no place on the path, with the reason.
 #[derive(Debug)]
@@ -20,15 +23,122 @@ pub struct Rejected {
     pub error: WeightsError,
 }
 
+/// A turn of the path: checkpoints that were on it belong to it no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathChange {
+    /// Training was resumed from a checkpoint of the run: the path branches there.
+    Resumed {
+        /// The first checkpoint of the new branch.
+        first: Checkpoint,
+        /// Step of the checkpoint that it follows from; `None` if it is the run's own start.
+        from: Option<u64>,
+        /// The checkpoints of the old branch.
+        left: Vec<Checkpoint>,
+    },
+    /// The weights are unrelated to those before: another run in the same folder.
+    AnotherRun {
+        /// The first checkpoint of the run that is followed.
+        first: Checkpoint,
+        /// The checkpoints of the other run.
+        left: Vec<Checkpoint>,
+    },
+    /// The newest checkpoint has other names or shapes: the path begins anew.
+    AnotherModel {
+        /// The newest checkpoint.
+        newest: Checkpoint,
+        /// The checkpoints of the model before.
+        left: Vec<Checkpoint>,
+    },
+}
+
+impl fmt::Display for PathChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resumed { first, from, left } => {
+                let name = file_name(first);
+                let from = from.map_or("the start".into(), |step| format!("step {step}"));
+                write!(
+                    f,
+                    "{name} (step {}) follows from {from}: training was resumed there; {} of the branch before, {}, no longer on the path",
+                    first.step,
+                    span(left),
+                    are(left)
+                )
+            }
+            Self::AnotherRun { first, left } => write!(
+                f,
+                "{} (step {}) begins another run: its weights are unrelated to those of {}, the older run's, {} left out; --steps chooses",
+                file_name(first),
+                first.step,
+                span(left),
+                are(left)
+            ),
+            Self::AnotherModel { newest, left } => write!(
+                f,
+                "{} (step {}) has tensors of other names or shapes: the path begins anew with it; {} of the model before {} left out; --steps chooses",
+                file_name(newest),
+                newest.step,
+                span(left),
+                are(left)
+            ),
+        }
+    }
+}
+
+fn file_name(checkpoint: &Checkpoint) -> String {
+    let name = checkpoint.path.file_name();
+    name.map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+/// e.g. `checkpoint-280 to checkpoint-300 (2 checkpoints)`.
+fn span(left: &[Checkpoint]) -> String {
+    match left {
+        [] => "nothing".into(),
+        [one] => file_name(one),
+        [first, .., last] => format!(
+            "{} to {} ({} checkpoints)",
+            file_name(first),
+            file_name(last),
+            left.len()
+        ),
+    }
+}
+
+fn are(left: &[Checkpoint]) -> &'static str {
+    if left.len() == 1 { "is" } else { "are" }
+}
+
+/// The outcome of an update.
+#[derive(Debug, Default)]
+pub struct PathUpdate {
+    /// Checkpoints that were tried and have no place on the path.
+    pub rejected: Vec<Rejected>,
+    /// Turns of the path.
+    pub changes: Vec<PathChange>,
+}
+
+/// The identity of a content: its path and its number there.
+type Key = (PathBuf, u64);
+
+fn key(checkpoint: &Checkpoint) -> Key {
+    (checkpoint.path.clone(), checkpoint.arrival)
+}
+
 /// A run as far as it was read.
 #[derive(Debug, Default)]
 pub struct RunPath {
     key: Option<String>,
     shape: Option<Shape>,
     gram: Gram,
-    /// The checkpoint of each row of the Gram matrix, in order of arrival.
-    rows: Vec<Checkpoint>,
+    /// One for each row of the Gram matrix, in order of arrival.
+    rows: Vec<Row>,
+    /// Contents that are not tried again while the shape is what it is.
+    misfits: HashSet<Key>,
+    /// Contents that are never tried again: not finite, or of another run.
+    retired: HashSet<Key>,
     previous: Option<Trajectory>,
+    /// True if the checkpoints of several runs are laid on one path as they are.
+    has_many_runs: bool,
 }
 
 impl RunPath {
@@ -41,95 +151,225 @@ impl RunPath {
         }
     }
 
-    /// Names and shapes of the run, those of the first checkpoint that was read.
+    /// An empty path for the checkpoints of several runs, which follow from nothing before.
+    #[must_use]
+    pub fn of_many_runs(key: Option<String>) -> Self {
+        Self {
+            has_many_runs: true,
+            ..Self::new(key)
+        }
+    }
+
+    /// Names and shapes of the run, those of the newest checkpoint that was read.
     #[must_use]
     pub fn shape(&self) -> Option<&Shape> {
         self.shape.as_ref()
     }
 
-    /// Reads checkpoints onto the path, all in one pass. Those that do not fit are returned.
-    pub fn add(&mut self, checkpoints: Vec<Checkpoint>) -> Vec<Rejected> {
-        self.add_telling(checkpoints, |_, _| {})
-    }
-
-    /// The same; `told` hears now and then how many weights have been read, and of how many.
-    pub fn add_telling(
+    /// Makes the path that of `wanted`: the others leave it, new ones are read, all in one pass.
+    /// `told` hears now and then how many weights have been read, and of how many.
+    ///
+    /// Those of one call came together, so that their steps order them; those of a later call came
+    /// after them, so that a step that is not above all before means a resumed run or another one.
+    pub fn update(
         &mut self,
-        mut checkpoints: Vec<Checkpoint>,
+        mut wanted: Vec<Checkpoint>,
         told: impl Fn(usize, usize),
-    ) -> Vec<Rejected> {
-        let mut rejected = Vec::new();
-        checkpoints.sort_by_key(|checkpoint| checkpoint.step);
-        checkpoints.retain(|checkpoint| match self.fits(checkpoint) {
+    ) -> PathUpdate {
+        let mut update = PathUpdate::default();
+        self.keep_only(&wanted);
+        wanted.sort_by_key(|checkpoint| checkpoint.step);
+        self.follow_newest(&wanted, &mut update);
+        let mut new = self.new_of(&wanted);
+        new.retain(|checkpoint| match self.fits(checkpoint) {
             Ok(()) => true,
             Err(error) => {
-                rejected.push(Rejected {
-                    checkpoint: checkpoint.clone(),
-                    error,
-                });
+                self.reject(checkpoint, error, &mut update);
                 false
             }
         });
-        if self.extend(&checkpoints, &told).is_ok() {
-            self.rows.append(&mut checkpoints);
+        let known = self.rows.len();
+        if self.extend(&new, &told).is_ok() {
+            self.rows.extend(new.drain(..).map(Row::new));
         }
         // One by one where all at once failed, so that one bad file stops no other.
-        for checkpoint in checkpoints {
+        for checkpoint in new {
             match self.extend(std::slice::from_ref(&checkpoint), &told) {
-                Ok(()) => self.rows.push(checkpoint),
-                Err(error) => rejected.push(Rejected { checkpoint, error }),
+                Ok(()) => self.rows.push(Row::new(checkpoint)),
+                Err(error) => self.reject(&checkpoint, error, &mut update),
             }
         }
-        self.forget_shape_of_nothing();
-        rejected
-    }
-
-    /// Takes a checkpoint off the path, if it is on it.
-    pub fn remove(&mut self, path: &Path) {
-        while let Some(row) = self
-            .rows
-            .iter()
-            .position(|checkpoint| checkpoint.path == path)
-        {
-            self.gram.remove(row);
-            self.rows.remove(row);
-        }
-        self.forget_shape_of_nothing();
+        self.place(known, &mut update);
+        update
     }
 
     /// The checkpoints on the path by step, and where they lie. Signs of the axes stay as they were
-    /// at the last fit.
+    /// at the last fit. An empty path has an empty fit.
     pub fn fit(&mut self) -> (Vec<Checkpoint>, Arc<Fit>) {
-        let mut order: Vec<usize> = (0..self.rows.len()).collect();
-        order.sort_by_key(|&row| self.rows[row].step);
+        let order = self.order();
         let steps: Vec<(u64, usize)> = order
             .iter()
-            .map(|&row| (self.rows[row].step, row))
+            .map(|&row| (self.rows[row].checkpoint.step, row))
             .collect();
-        let fit = fit(&self.gram, &steps, self.previous.as_ref());
+        let mut fit = fit(&self.gram, &steps, self.previous.as_ref());
+        fit.trajectory.old_branches = self.old_branches(&order, &fit);
         self.previous = Some(fit.trajectory.clone());
-        let members = order.iter().map(|&row| self.rows[row].clone()).collect();
+        let members = order
+            .iter()
+            .map(|&row| self.rows[row].checkpoint.clone())
+            .collect();
         (members, Arc::new(fit))
+    }
+
+    /// The checkpoints of branches that training has left, by step.
+    #[must_use]
+    pub fn left_behind(&self) -> Vec<Checkpoint> {
+        let mut left: Vec<Checkpoint> = self
+            .rows
+            .iter()
+            .filter(|row| row.place != Place::OnPath)
+            .map(|row| row.checkpoint.clone())
+            .collect();
+        left.sort_by_key(|checkpoint| checkpoint.step);
+        left
     }
 
     /// Norms by layer and angles between updates of the checkpoints on the path.
     #[must_use]
     pub fn growth(&self) -> Growth {
-        let mut order: Vec<usize> = (0..self.rows.len()).collect();
-        order.sort_by_key(|&row| self.rows[row].step);
+        let order = self.order();
         self.shape.as_ref().map_or_else(Growth::default, |shape| {
             Growth::of(&self.gram, &shape.layout, &order)
         })
     }
 
-    /// Whether a checkpoint has the run's names and shapes; the first one sets them.
-    fn fits(&mut self, checkpoint: &Checkpoint) -> Result<(), WeightsError> {
-        match &self.shape {
-            Some(shape) => Member::open(checkpoint, shape).map(drop),
-            None => {
-                Shape::of(checkpoint, self.key.as_deref()).map(|shape| self.shape = Some(shape))
+    /// Rows of the path, by step.
+    fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.rows.len())
+            .filter(|&row| self.rows[row].place == Place::OnPath)
+            .collect();
+        order.sort_by_key(|&row| self.rows[row].checkpoint.step);
+        order
+    }
+
+    fn old_branches(&self, order: &[usize], fit: &Fit) -> Vec<OldBranch> {
+        let mut branches: Vec<OldBranch> = Vec::new();
+        let mut rows: Vec<usize> = (0..self.rows.len()).collect();
+        rows.sort_by_key(|&row| self.rows[row].checkpoint.step);
+        for row in rows {
+            let Place::OldBranch { number, from } = self.rows[row].place else {
+                continue;
+            };
+            let step = self.rows[row].checkpoint.step;
+            let at = project(&self.gram, order, &fit.combinations, row);
+            match branches.iter_mut().find(|branch| branch.number == number) {
+                Some(branch) => {
+                    branch.steps.push(step);
+                    branch.coordinates.push(at);
+                }
+                None => branches.push(OldBranch {
+                    number,
+                    from,
+                    steps: vec![step],
+                    coordinates: vec![at],
+                }),
             }
         }
+        branches
+    }
+
+    /// Takes the others off the path, and takes over what has changed of those that stay.
+    fn keep_only(&mut self, wanted: &[Checkpoint]) {
+        for row in (0..self.rows.len()).rev() {
+            let own = &self.rows[row].checkpoint;
+            match wanted.iter().find(|checkpoint| checkpoint.is(own)) {
+                Some(checkpoint) => self.rows[row].checkpoint = checkpoint.clone(),
+                None => self.remove(row),
+            }
+        }
+        let wanted: HashSet<Key> = wanted.iter().map(key).collect();
+        self.misfits.retain(|key| wanted.contains(key));
+        self.retired.retain(|key| wanted.contains(key));
+    }
+
+    fn remove(&mut self, row: usize) {
+        self.gram.remove(row);
+        self.rows.remove(row);
+    }
+
+    /// Those that are neither on the path nor were refused for good.
+    fn new_of(&self, wanted: &[Checkpoint]) -> Vec<Checkpoint> {
+        let known: HashSet<Key> = self.rows.iter().map(|row| key(&row.checkpoint)).collect();
+        let is_new = |checkpoint: &&Checkpoint| {
+            let key = key(checkpoint);
+            !known.contains(&key) && !self.misfits.contains(&key) && !self.retired.contains(&key)
+        };
+        wanted.iter().filter(is_new).cloned().collect()
+    }
+
+    /// Takes names and shapes from the newest checkpoint, where it has others than the path.
+    fn follow_newest(&mut self, wanted: &[Checkpoint], update: &mut PathUpdate) {
+        let mut new = self.new_of(wanted);
+        new.sort_by_key(|checkpoint| (checkpoint.arrival, checkpoint.step));
+        let Some(shape) = &self.shape else {
+            let newest_first = new.iter().rev();
+            self.shape = newest_first
+                .filter_map(|newest| Shape::of(newest, self.key.as_deref()).ok())
+                .next();
+            return;
+        };
+        let last = self.rows.iter().map(|row| row.checkpoint.arrival).max();
+        let Some(newest) = new.pop().filter(|newest| last <= Some(newest.arrival)) else {
+            return;
+        };
+        let is_another = Member::open(&newest, shape).is_err_and(|e| e.is_another_shape());
+        let Some(shape) = is_another
+            .then(|| Shape::of(&newest, self.key.as_deref()).ok())
+            .flatten()
+        else {
+            return;
+        };
+        // A checkpoint that holds NaN as well says nothing of what is trained.
+        let begun = Self {
+            key: self.key.clone(),
+            shape: Some(shape),
+            has_many_runs: self.has_many_runs,
+            ..Self::default()
+        };
+        let mut trial = Gram::default();
+        if begun.read_into(&mut trial, &[&newest], |_, _| {}).is_err() {
+            return;
+        }
+        let before = std::mem::replace(self, begun);
+        self.retired = before.retired;
+        let left: Vec<Checkpoint> = before.rows.into_iter().map(|row| row.checkpoint).collect();
+        if !left.is_empty() {
+            update
+                .changes
+                .push(PathChange::AnotherModel { newest, left });
+        }
+    }
+
+    /// Checks names and shapes.
+    fn fits(&self, checkpoint: &Checkpoint) -> Result<(), WeightsError> {
+        match &self.shape {
+            Some(shape) => Member::open(checkpoint, shape).map(drop),
+            // No checkpoint told a shape, so that this one's own error says why.
+            None => Shape::of(checkpoint, self.key.as_deref()).map(drop),
+        }
+    }
+
+    fn reject(&mut self, checkpoint: &Checkpoint, error: WeightsError, update: &mut PathUpdate) {
+        let key = key(checkpoint);
+        match &error {
+            WeightsError::NotFinite { .. } => drop(self.retired.insert(key)),
+            error if error.is_another_shape() => drop(self.misfits.insert(key)),
+            _ => {}
+        }
+        update.rejected.push(Rejected {
+            checkpoint: checkpoint.clone(),
+            error,
+        });
     }
 
     fn extend(
@@ -137,23 +377,60 @@ impl RunPath {
         new: &[Checkpoint],
         told: impl Fn(usize, usize),
     ) -> Result<(), WeightsError> {
-        let Some(shape) = self.shape.as_ref().filter(|_| !new.is_empty()) else {
+        if new.is_empty() {
+            return Ok(());
+        }
+        let rows = self.rows.iter().map(|row| &row.checkpoint);
+        let all: Vec<&Checkpoint> = rows.chain(new).collect();
+        let mut gram = std::mem::take(&mut self.gram);
+        let read = self.read_into(&mut gram, &all, told);
+        self.gram = gram;
+        read
+    }
+
+    fn read_into(
+        &self,
+        gram: &mut Gram,
+        all: &[&Checkpoint],
+        told: impl Fn(usize, usize),
+    ) -> Result<(), WeightsError> {
+        let Some(shape) = &self.shape else {
             return Ok(());
         };
-        let all: Vec<&Checkpoint> = self.rows.iter().chain(new).collect();
         let open = |row: usize| Member::open(all[row], shape);
         let not_finite = |row: usize, slot: usize| WeightsError::NotFinite {
             path: all[row].path.clone(),
             tensor: shape.layout.slots()[slot].name.clone(),
         };
-        self.gram
-            .extend(&shape.layout, all.len(), open, not_finite, told)
+        gram.extend(&shape.layout, all.len(), open, not_finite, told)
     }
 
-    fn forget_shape_of_nothing(&mut self) {
-        if self.rows.is_empty() {
-            self.shape = None;
-            self.previous = None;
+    /// Finds the place of the rows from `known` on, and takes off the path what belongs to it no more.
+    fn place(&mut self, known: usize, update: &mut PathUpdate) {
+        let Some(shape) = &self.shape else { return };
+        let mut lineage = Lineage {
+            shape,
+            gram: &self.gram,
+            rows: &mut self.rows,
+        };
+        let changes = if self.has_many_runs {
+            Vec::new()
+        } else if known == 0 {
+            lineage.sort_out()
+        } else {
+            lineage.place(known)
+        };
+        for change in &changes {
+            let PathChange::AnotherRun { left, .. } = change else {
+                continue;
+            };
+            for checkpoint in left {
+                if let Some(row) = self.rows.iter().position(|row| row.checkpoint.is(checkpoint)) {
+                    self.retired.insert(key(checkpoint));
+                    self.remove(row);
+                }
+            }
         }
+        update.changes.extend(changes);
     }
 }

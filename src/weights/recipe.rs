@@ -84,10 +84,8 @@ impl BatchNorm {
 /// A plane through weight space, as instructions.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Recipe {
-    /// The run's first checkpoint, whose names and shapes count.
-    pub first: Checkpoint,
-    /// Nested key of the state dict, when the user named one.
-    pub key: Option<String>,
+    /// Names and shapes of the weights, held here because the checkpoint that told them may be gone.
+    pub shape: Shape,
     /// The plane's origin θ*.
     pub origin: Checkpoint,
     /// Its directions.
@@ -138,15 +136,15 @@ impl Recipe {
     /// # Errors
     /// A checkpoint or direction file cannot be read, does not fit, or given directions are parallel.
     pub fn make(&self) -> Result<Plane, WeightsError> {
-        let shape = Shape::of(&self.first, self.key.as_deref())?;
+        let shape = &self.shape;
         let layout = Arc::clone(&shape.layout);
-        let origin = direction::flat(&layout, &Member::open(&self.origin, &shape)?)?;
+        let origin = direction::flat(&layout, &Member::open(&self.origin, shape)?)?;
         let mut directions = match &self.directions {
             Directions::Principal {
                 members,
                 combinations,
             } => direction::combine(&layout, combinations, |row| {
-                Member::open(&members[row], &shape)
+                Member::open(&members[row], shape)
             })?,
             Directions::Random {
                 seed,
@@ -166,7 +164,7 @@ impl Recipe {
             }
             Directions::Difference { from, to } => {
                 let ends = [from, to].map(|end| {
-                    let member = Member::open(end, &shape)?;
+                    let member = Member::open(end, shape)?;
                     direction::flat(&layout, &member)
                 });
                 let [from, to] = ends;

@@ -29,6 +29,22 @@ pub struct Trajectory {
     pub singular: Vec<f64>,
     /// R² of each component's coordinates against the half cosine that a random walk draws.
     pub lissajous: Vec<f64>,
+    /// Branches that training has left, on the plane of the path.
+    #[serde(default)]
+    pub old_branches: Vec<OldBranch>,
+}
+
+/// The checkpoints of a branch that a resumed run has left.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct OldBranch {
+    /// Number of the branch, from 1.
+    pub number: usize,
+    /// Step of the path's checkpoint at which it was left; `None` if the run was started anew.
+    pub from: Option<u64>,
+    /// Training step of each checkpoint, ascending.
+    pub steps: Vec<u64>,
+    /// Coordinates of θ_t − θ_last along PC1 and PC2.
+    pub coordinates: Vec<[f64; 2]>,
 }
 
 /// From this R² on in both components, a path looks like a random walk.
@@ -47,7 +63,7 @@ impl Trajectory {
 }
 
 /// A fitted path, with what it takes to make its plane.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fit {
     /// The path.
     pub trajectory: Trajectory,
@@ -61,6 +77,10 @@ pub struct Fit {
 /// the steps that both have); a first fit turns the axes so that the path's first point is positive.
 #[must_use]
 pub fn fit(gram: &Gram, rows: &[(u64, usize)], previous: Option<&Trajectory>) -> Fit {
+    // Nothing has no components, and matrix routines are not to be asked for them.
+    if rows.is_empty() {
+        return Fit::default();
+    }
     let all = gram.path();
     let dots = DMatrix::from_fn(rows.len(), rows.len(), |i, j| all[(rows[i].1, rows[j].1)]);
     let mut components = Components::of(&dots);
@@ -94,11 +114,33 @@ pub fn fit(gram: &Gram, rows: &[(u64, usize)], previous: Option<&Trajectory>) ->
             .collect(),
         singular: components.singular.clone(),
         steps,
+        old_branches: Vec::new(),
     };
     Fit {
         trajectory,
         combinations: [0, 1].map(|k| components.combination(k)),
     }
+}
+
+/// Coordinates of θ − θ_last on the plane of a fit for a row that is not on its path: with pc = Σ a_i θ_i
+/// and Σ a_i = 0 they are Σ a_i (θ − θ_last)·θ_i. `order` has the rows of the path.
+#[must_use]
+pub fn project(
+    gram: &Gram,
+    order: &[usize],
+    combinations: &[Vec<f64>; 2],
+    row: usize,
+) -> [f64; 2] {
+    let path = gram.path();
+    let Some(&last) = order.last() else {
+        return [0.0; 2];
+    };
+    combinations.each_ref().map(|combination| {
+        let terms = order.iter().zip(combination);
+        terms
+            .map(|(&i, a)| a * (path[(row, i)] - path[(last, i)]))
+            .sum()
+    })
 }
 
 /// Share of a random walk's variance in component `k` (from 1), in the limit of many steps and

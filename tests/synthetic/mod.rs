@@ -133,14 +133,13 @@ pub(crate) fn path_only(count: usize) -> Snapshot {
             let on_plane = measure(at[0], at[1]);
             CheckpointLine {
                 step: Some(*step),
-                path: PathBuf::from(format!("runs/resnet20/model_{step}.pt")),
                 state: CheckpointState::OnPath,
                 truth: Some(Measure {
                     loss: on_plane.loss * 0.93,
                     accuracy: on_plane.accuracy,
                 }),
                 on_plane: Some(on_plane),
-                critical: None,
+                ..CheckpointLine::new(format!("runs/resnet20/model_{step}.pt").as_ref())
             }
         })
         .collect();
@@ -252,14 +251,10 @@ fn shadow(count: usize) -> Shadow {
 /// The plan of a study of this run, nothing of it measured.
 pub(crate) fn planned(study: Study, snapshot: &Snapshot) -> Option<(Findings, Vec<Plan>)> {
     let members: Vec<Checkpoint> = (snapshot.checkpoints.iter())
-        .map(|line| Checkpoint {
-            step: line.step.unwrap_or(0),
-            path: line.path.clone(),
-        })
+        .map(|line| Checkpoint::new(line.step.unwrap_or(0), line.path.clone()))
         .collect();
     let recipe = Recipe {
-        first: members[0].clone(),
-        key: None,
+        shape: Shape::default(),
         origin: members[24].clone(),
         directions: Directions::File("d.safetensors".into()),
         batch_norm: BatchNorm::Frozen,

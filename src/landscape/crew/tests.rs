@@ -16,10 +16,7 @@ use crate::weights::WeightsError;
 use crate::weights::recipe::{BatchNorm, Directions, Recipe};
 
 fn checkpoint() -> Checkpoint {
-    Checkpoint {
-        step: 0,
-        path: "0.pt".into(),
-    }
+    Checkpoint::new(0, "0.pt")
 }
 
 /// A plan of so many points of a plane.
@@ -27,8 +24,7 @@ fn plan(generation: u64, spots: usize) -> Plan {
     Plan {
         generation,
         recipe: Recipe {
-            first: checkpoint(),
-            key: None,
+            shape: Shape::default(),
             origin: checkpoint(),
             directions: Directions::File("xy.safetensors".into()),
             batch_norm: BatchNorm::Frozen,

@@ -1,13 +1,13 @@
 //! What the log tells at a checkpoint: checkpoints are numbered by steps or by epochs, and a number of
 //! the one kind must never be looked up among the other.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, Series, TrainingLog, trainer_state};
 use crate::run::Checkpoint;
-use crate::run::step::{self, Unit};
+use crate::run::names::{StepUnit, arrange};
 
 /// What the numbers of a run's checkpoints count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,10 +52,14 @@ impl Clock {
             .all()
             .iter()
             .any(|series| series.entries().iter().any(|entry| entry.epoch.is_some()));
-        match step::unit(&last.path, run) {
-            Some(Unit::Epoch) if has_epochs => Some(Self::Epochs),
-            Some(Unit::Step) => Some(Self::Steps),
-            None if is_trainer_s => Some(Self::Steps),
+        let names: Vec<PathBuf> = members
+            .iter()
+            .map(|member| member.path.strip_prefix(run).unwrap_or(&member.path).into())
+            .collect();
+        match arrange(&names).unit {
+            StepUnit::Epoch if has_epochs => Some(Self::Epochs),
+            StepUnit::Step => Some(Self::Steps),
+            StepUnit::Unspecified if is_trainer_s => Some(Self::Steps),
             _ => reaches(),
         }
     }
@@ -112,10 +116,7 @@ mod tests {
     use super::*;
 
     fn members(names: &[(&str, u64)]) -> Vec<Checkpoint> {
-        let member = |(name, step): &(&str, u64)| Checkpoint {
-            step: *step,
-            path: format!("run/{name}").into(),
-        };
+        let member = |(name, step): &(&str, u64)| Checkpoint::new(*step, format!("run/{name}"));
         names.iter().map(member).collect()
     }
 

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use super::tensorboard::{Events, MARK};
 use super::{Reading, TrainingLog, metrics_csv, trainer_state};
 use crate::run::stamp::Stamp;
-use crate::run::step;
 
 /// Least time between two readings: some trainers write a line a step.
 const EVERY: Duration = Duration::from_secs(2);
@@ -149,11 +148,9 @@ impl Logbook {
 /// The step of the checkpoint in whose folder a log lies.
 fn step_of(log: &Path) -> Option<u64> {
     let folder = log.parent()?;
-    folder
-        .file_name()?
-        .to_str()
-        .filter(|name| name.starts_with("checkpoint"))
-        .and_then(|_| step::of(folder, folder.parent()?))
+    let name = folder.file_name()?.to_str()?;
+    let number = name.strip_prefix("checkpoint")?;
+    number.trim_start_matches(['-', '_']).parse().ok()
 }
 
 /// The logs beside a folder of checkpoints, as Lightning lays them.

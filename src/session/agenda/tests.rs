@@ -12,10 +12,7 @@ fn agenda(count: usize, window: Option<Window>, known: bool) -> Agenda {
 
 fn agenda_of(count: usize, window: Option<Window>, few: Option<Few>, known: bool) -> Agenda {
     let members: Vec<Checkpoint> = (0..count)
-        .map(|i| Checkpoint {
-            step: i as u64,
-            path: format!("model_{i}.pt").into(),
-        })
+        .map(|i| Checkpoint::new(i as u64, format!("model_{i}.pt")))
         .collect();
     let last = count as f64 - 1.0;
     let trajectory = Trajectory {

@@ -1,0 +1,78 @@
+//! The user's cache folder: copies of checkpoints that were read, so that a path outlives the files that a
+//! trainer rotates, overwrites or deletes.
+//!
+//! ```text
+//! <cache>/isoloss/runs/<name>-<hash of the run's path>/
+//!   run.json              where the run is
+//!   <content>.safetensors the model's tensors of one checkpoint
+//!   <path>-<content>.json which checkpoint that was: name, step, counters, order of arrival
+//! ```
+//!
+//! Each checkpoint has a record of its own and every file is written under a temporary name and renamed, so
+//! that several watchers of one run do not disturb each other.
+
+mod copy;
+mod list;
+mod record;
+mod room;
+mod store;
+mod thin;
+
+use std::path::{Path, PathBuf};
+
+use directories::ProjectDirs;
+
+pub use list::{CachedRun, clear, list};
+pub use record::{KeptRecord, Standing};
+pub use room::KeepLimit;
+pub use store::{KeepOutcome, RunCache};
+
+/// Reasons why a copy could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// The checkpoint itself cannot be read.
+    #[error(transparent)]
+    Format(#[from] crate::run::format::FormatError),
+    /// The system refuses.
+    #[error("{}: checkpoints cannot be kept there: {source}", path.display())]
+    Io {
+        /// The file or folder in the cache.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+impl CacheError {
+    fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { path, source }
+    }
+}
+
+/// The folder that holds a folder for each run; `None` if the user has no home.
+#[must_use]
+pub fn root() -> Option<PathBuf> {
+    let folders = ProjectDirs::from("", "", "isoloss")?;
+    Some(folders.cache_dir().join("runs"))
+}
+
+/// The folder of a run: its name for people, a hash of its path for the program.
+#[must_use]
+pub fn folder_of(run: &Path) -> Option<PathBuf> {
+    let run = real(run);
+    let name: String = run.file_name().map_or_else(String::new, |name| {
+        let name = name.to_string_lossy();
+        let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+        name.chars().filter(|c| plain(*c)).take(40).collect()
+    });
+    let hash = blake3::hash(run.as_os_str().as_encoded_bytes()).to_hex();
+    Some(root()?.join(format!("{name}-{}", hash.get(..16)?)))
+}
+
+/// The absolute path without links, so that a run is found under every name it has.
+fn real(run: &Path) -> PathBuf {
+    std::fs::canonicalize(run)
+        .or_else(|_| std::path::absolute(run))
+        .unwrap_or_else(|_| run.to_path_buf())
+}

@@ -1,0 +1,185 @@
+//! Every content that was seen in a run, also of files that were overwritten or are gone: what the path is
+//! made of.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::Checkpoint;
+use super::catalog::{Catalog, CatalogEntry, CheckpointFacts, StepOrigin, catalog};
+use super::open::content;
+use super::stamp::Stamp;
+
+/// One content that lay at one path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Path below the run, of the file by which names know it.
+    pub name: PathBuf,
+    /// The file, or the HF-style folder, that is read.
+    pub path: PathBuf,
+    /// Number of the scan that brought it: later contents of one path have higher ones.
+    pub arrival: u64,
+    /// Time of the last change of its file.
+    pub modified: SystemTime,
+    /// Bytes of its file.
+    pub size: u64,
+    /// What its header says.
+    pub facts: CheckpointFacts,
+    /// The copy in the user's cache.
+    pub kept: Option<PathBuf>,
+    /// True while the run has it.
+    pub on_disk: bool,
+    /// True if the path left it: of an old branch, another run or another model.
+    pub is_left: bool,
+}
+
+impl Seen {
+    /// The checkpoint that it is at a step. What was kept is read from its copy, because the run's own file
+    /// may go at any moment.
+    #[must_use]
+    pub fn at(&self, step: u64) -> Checkpoint {
+        Checkpoint {
+            step,
+            path: self.path.clone(),
+            kept: self.kept.clone(),
+            arrival: self.arrival,
+            modified: Some(self.modified),
+        }
+    }
+
+    /// True if it is this checkpoint.
+    #[must_use]
+    pub fn is(&self, checkpoint: &Checkpoint) -> bool {
+        (self.arrival, &self.path) == (checkpoint.arrival, &checkpoint.path)
+    }
+
+    /// True if it can still be read.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.on_disk || self.kept.is_some()
+    }
+}
+
+/// The contents of a run, in order of arrival.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    seen: Vec<Seen>,
+}
+
+impl History {
+    /// Takes over what is known from before.
+    pub fn restore(&mut self, seen: impl IntoIterator<Item = Seen>) {
+        self.seen.extend(seen);
+        self.seen.sort_by_key(|seen| seen.arrival);
+    }
+
+    /// Every content, in order of arrival.
+    #[must_use]
+    pub fn seen(&self) -> &[Seen] {
+        &self.seen
+    }
+
+    /// The content of a checkpoint.
+    pub fn find_mut(&mut self, checkpoint: &Checkpoint) -> Option<&mut Seen> {
+        self.seen.iter_mut().find(|seen| seen.is(checkpoint))
+    }
+
+    /// The number for contents that arrive now.
+    #[must_use]
+    pub fn next_arrival(&self) -> u64 {
+        self.seen.iter().map(|seen| seen.arrival).max().unwrap_or_default() + 1
+    }
+
+    /// The content that the run has, or had last, at a path.
+    pub fn newest_mut(&mut self, path: &Path) -> Option<&mut Seen> {
+        self.seen.iter_mut().rev().find(|seen| seen.path == path)
+    }
+
+    /// Notes that a path holds the content that it was seen with before.
+    pub fn is_back(&mut self, path: &Path, stamp: Stamp) {
+        if let Some(seen) = self.newest_mut(path) {
+            seen.on_disk = true;
+            seen.modified = stamp.modified;
+            seen.size = stamp.size;
+        }
+    }
+
+    /// Takes a new content, which replaces what its path held before.
+    pub fn arrive(&mut self, new: Seen) {
+        self.vanish(&new.path);
+        self.seen.push(new);
+    }
+
+    /// Notes that the run holds a path no longer.
+    pub fn vanish(&mut self, path: &Path) {
+        for seen in self.seen.iter_mut().filter(|seen| seen.path == path) {
+            seen.on_disk = false;
+        }
+    }
+
+    /// Forgets the contents that can be read nowhere any more, and returns them.
+    pub fn forget_lost(&mut self) -> Vec<Seen> {
+        let (there, lost) = self.seen.drain(..).partition(Seen::is_there);
+        self.seen = there;
+        lost
+    }
+
+    /// The path as names, counters and times tell it.
+    #[must_use]
+    pub fn catalog(&self) -> Catalog {
+        let entries: Vec<CatalogEntry> = self
+            .current()
+            .map(|seen| CatalogEntry {
+                path: seen.name.clone(),
+                modified: seen.modified,
+                facts: Some(seen.facts),
+            })
+            .collect();
+        catalog(&entries)
+    }
+
+    /// The points of a catalog of this history. A content that was overwritten under a name with a step has
+    /// that step too: what came after it tells whether the path goes on from it.
+    #[must_use]
+    pub fn checkpoints(&self, catalog: &Catalog) -> Vec<Checkpoint> {
+        let current: Vec<&Seen> = self.current().collect();
+        let mut found = Vec::new();
+        for point in &catalog.points {
+            let (Some(step), Some(seen)) = (point.step, current.get(point.entry)) else {
+                continue;
+            };
+            found.push(seen.at(step));
+            if matches!(point.origin, StepOrigin::Name | StepOrigin::NameOrder) {
+                let older = current
+                    .iter()
+                    .filter(|old| old.name == seen.name && old.arrival < seen.arrival);
+                found.extend(older.map(|old| old.at(step)));
+            }
+        }
+        found
+    }
+
+    /// Reads the weights of these files, as names know them, where that was not done yet. False if nothing
+    /// new was learned.
+    pub fn read_contents(&mut self, names: &HashSet<PathBuf>, key: Option<&str>) -> bool {
+        let mut learned = false;
+        for seen in &mut self.seen {
+            if seen.facts.content.is_none() && names.contains(&seen.name) {
+                // A copy holds the chosen state dict alone.
+                let (path, key) = match &seen.kept {
+                    Some(copy) => (copy, None),
+                    None => (&seen.path, key),
+                };
+                if seen.is_there() {
+                    seen.facts.content = content(path, key);
+                    learned |= seen.facts.content.is_some();
+                }
+            }
+        }
+        learned
+    }
+
+    fn current(&self) -> impl Iterator<Item = &Seen> {
+        self.seen.iter().filter(|seen| !seen.is_left && seen.is_there())
+    }
+}

@@ -1,0 +1,193 @@
+//! A run as it lies in its folder, opened at once: for the commands that are not live.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use super::catalog::{CheckpointFacts, InnerCounters};
+use super::format::{FormatError, StateDict};
+use super::history::{History, Seen};
+use super::names::{LeftOut, arrange};
+use super::scan::{FolderScanner, Found, Scan, in_words};
+use super::settle::Header;
+use super::{Checkpoint, RunError};
+
+/// A run that was opened at once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Opened {
+    /// The checkpoints of its path, by step.
+    pub checkpoints: Vec<Checkpoint>,
+    /// Files that cannot be read, each with a sentence that names it.
+    pub unreadable: Vec<(PathBuf, String)>,
+    /// What was chosen or assumed, one sentence each.
+    pub remarks: Vec<String>,
+}
+
+/// Which files are a run, and which state dict of each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunChoice {
+    /// Nested key of the state dict, when the user named one.
+    pub key: Option<String>,
+    /// Globs of the files that count; all where there is none.
+    pub only: Vec<String>,
+}
+
+/// Opens a run as it is now: every checkpoint whose own header agrees with its size, and the contents of
+/// `before` that were kept. `run` may also be one checkpoint.
+///
+/// # Errors
+/// Nothing is there, or no candidate, or the one checkpoint that was named cannot be read.
+pub fn open(run: &Path, choice: &RunChoice, before: Vec<Seen>) -> Result<Opened, RunError> {
+    let scan = match FolderScanner::new(&choice.only).scan(run) {
+        Ok(scan) => scan,
+        // A run whose folder is gone is still there as far as it was kept.
+        Err(_) if !before.is_empty() => Scan::default(),
+        Err(error) => return Err(error),
+    };
+    if scan.found.is_empty() && before.is_empty() {
+        return Err(no_checkpoint(run, &scan));
+    }
+    let single = scan.found.len() == 1 && scan.found[0].path == run;
+    let mut opened = Opened::default();
+    let mut history = History::default();
+    history.restore(before);
+    let mut notes: Vec<(PathBuf, String)> = Vec::new();
+    let arrival = history.next_arrival();
+    for found in worth_opening(&scan.found) {
+        match header(&found.path, choice.key.as_deref()) {
+            Ok(header) => {
+                notes.extend(header.note.map(|note| (found.path.clone(), note)));
+                let key = choice.key.as_deref();
+                take(&mut history, found, header.facts, arrival, key);
+            }
+            Err(error) if single => return Err(error.into()),
+            Err(error) => opened.unreadable.push((found.path.clone(), error.to_string())),
+        }
+    }
+    let (checkpoints, remarks) = arranged(&mut history, choice.key.as_deref());
+    opened.remarks.extend(told_once(&notes, &checkpoints));
+    opened.remarks.extend(remarks);
+    opened.checkpoints = checkpoints;
+    Ok(opened)
+}
+
+/// The error of a folder in which nothing looks like a checkpoint.
+fn no_checkpoint(run: &Path, scan: &Scan) -> RunError {
+    RunError::NoCheckpoint {
+        path: run.to_path_buf(),
+        others: in_words(&scan.others),
+    }
+}
+
+/// The files that may hold a model by their names: an optimizer's state is not even opened.
+#[must_use]
+pub fn worth_opening(found: &[Found]) -> Vec<&Found> {
+    let names: Vec<PathBuf> = found.iter().map(|found| found.name.clone()).collect();
+    let passed: HashSet<PathBuf> = arrange(&names)
+        .left_out
+        .into_iter()
+        .filter(|(_, why)| {
+            matches!(
+                why,
+                LeftOut::Optimizer | LeftOut::TrainingState | LeftOut::Metadata
+            )
+        })
+        .map(|(name, _)| name)
+        .collect();
+    // A single file is what the user named.
+    let is_only_one = found.len() == 1;
+    found
+        .iter()
+        .filter(|found| is_only_one || !passed.contains(&found.name))
+        .collect()
+}
+
+/// Reads the header of a checkpoint.
+///
+/// # Errors
+/// The checkpoint cannot be read or holds no model.
+pub fn header(path: &Path, key: Option<&str>) -> Result<Header, FormatError> {
+    let dict = StateDict::open(path, key)?;
+    let tensors = dict.tensors();
+    let mut hash = blake3::Hasher::new();
+    for tensor in tensors {
+        hash.update(tensor.name.as_bytes());
+        for extent in &tensor.shape {
+            hash.update(&extent.to_le_bytes());
+        }
+    }
+    let hash = hash.finalize();
+    let (signature, _) = hash.as_bytes().split_at(8);
+    let numbers = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>());
+    Ok(Header {
+        facts: CheckpointFacts {
+            counters: InnerCounters::from(dict.counters()),
+            signature: u64::from_le_bytes(signature.try_into().unwrap_or_default()),
+            numbers: numbers.fold(0, usize::saturating_add),
+            content: None,
+        },
+        note: dict.note(),
+    })
+}
+
+/// Takes a file into the history, where its content is not there already.
+fn take(
+    history: &mut History,
+    found: &Found,
+    facts: CheckpointFacts,
+    arrival: u64,
+    key: Option<&str>,
+) {
+    if let Some(known) = history.newest_mut(&found.path) {
+        let same = (known.size, known.modified) == (found.stamp.size, found.stamp.modified)
+            || known.facts.content.is_some() && content(&found.path, key) == known.facts.content;
+        if same {
+            history.is_back(&found.path, found.stamp);
+            return;
+        }
+    }
+    history.arrive(Seen {
+        name: found.name.clone(),
+        path: found.path.clone(),
+        arrival,
+        modified: found.stamp.modified,
+        size: found.stamp.size,
+        facts,
+        kept: None,
+        on_disk: true,
+        is_left: false,
+    });
+}
+
+/// The hash of a checkpoint's weights; `None` if they cannot be read.
+#[must_use]
+pub fn content(path: &Path, key: Option<&str>) -> Option<[u8; 32]> {
+    Some(StateDict::open(path, key).ok()?.content().ok()?.0)
+}
+
+/// The checkpoints of a history by step, and what was chosen. The weights of files that may be copies are
+/// read for that.
+pub fn arranged(history: &mut History, key: Option<&str>) -> (Vec<Checkpoint>, Vec<String>) {
+    let mut catalog = history.catalog();
+    // Twice: a file that turns out to be no copy may be compared with others then.
+    for _ in 0..2 {
+        let undecided: HashSet<PathBuf> = catalog.undecided().into_iter().collect();
+        if undecided.is_empty() || !history.read_contents(&undecided, key) {
+            break;
+        }
+        catalog = history.catalog();
+    }
+    let mut checkpoints = history.checkpoints(&catalog);
+    checkpoints.sort_by_key(|checkpoint| (checkpoint.step, checkpoint.arrival));
+    (checkpoints, catalog.remarks)
+}
+
+/// The sentence that most checkpoints of the path share, once: each file of a run says the same.
+fn told_once(notes: &[(PathBuf, String)], checkpoints: &[Checkpoint]) -> Option<String> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let on_path = |path: &Path| checkpoints.iter().any(|checkpoint| checkpoint.path == path);
+    for (_, note) in notes.iter().filter(|(path, _)| on_path(path)) {
+        *counts.entry(note).or_default() += 1;
+    }
+    let (note, _) = counts.into_iter().max_by_key(|(note, count)| (*count, *note))?;
+    Some(note.to_owned())
+}

@@ -1,0 +1,166 @@
+//! Decides which checkpoints of a live run are kept, and tells how much that is.
+
+use std::path::Path;
+
+use crate::cache::{KeepLimit, KeepOutcome, KeptRecord, RunCache, Standing};
+use crate::run::Checkpoint;
+use crate::run::format::StateDict;
+use crate::run::history::Seen;
+use crate::run::scan::stamp_of;
+use crate::weights::path::PathChange;
+
+use super::reader::KeptLine;
+
+/// Kept checkpoints of the run, or none where the user wants none.
+pub(super) struct Keeper {
+    cache: Option<RunCache>,
+    is_on: bool,
+    thinned: usize,
+    /// True once one could not be kept: what lies on disk is then not tried one after the other.
+    is_blocked: bool,
+}
+
+/// The outcome of keeping one more.
+#[derive(Debug, Default)]
+pub(super) struct NowKept {
+    /// Checkpoints whose copies had to go.
+    pub(super) lost: Vec<Checkpoint>,
+    /// Why nothing was kept, in one sentence.
+    pub(super) trouble: Option<String>,
+}
+
+impl Keeper {
+    pub(super) fn open(run: &Path, limit: KeepLimit) -> Self {
+        Self {
+            cache: RunCache::open(run, limit),
+            is_on: limit != KeepLimit::Nothing,
+            thinned: 0,
+            is_blocked: false,
+        }
+    }
+
+    /// What was kept in earlier sessions.
+    pub(super) fn seen(&self, run: &Path) -> Vec<Seen> {
+        self.cache
+            .as_ref()
+            .map_or_else(Vec::new, |cache| cache.seen(run))
+    }
+
+    /// How much is kept; `None` if nothing is to be.
+    pub(super) fn line(&self) -> Option<KeptLine> {
+        let cache = self.cache.as_ref()?;
+        let is_there = !cache.records().is_empty();
+        (self.is_on || is_there).then(|| KeptLine {
+            folder: cache.folder().to_path_buf(),
+            checkpoints: cache.records().len(),
+            bytes: cache.bytes(),
+            room: Some(cache.room()).filter(|room| *room < u64::MAX),
+            thinned: self.thinned,
+        })
+    }
+
+    /// True if a checkpoint that lies on disk is not kept and there is room for it.
+    pub(super) fn wants(&self, seen: &Seen) -> bool {
+        let fits = |cache: &RunCache| {
+            // Four bytes a number is what most models take.
+            let bytes = (seen.facts.numbers as u64).saturating_mul(4).min(seen.size);
+            cache.bytes().saturating_add(bytes) <= cache.room()
+        };
+        self.is_on
+            && !self.is_blocked
+            && seen.on_disk
+            && seen.kept.is_none()
+            && !seen.is_left
+            && self.cache.as_ref().is_some_and(fits)
+    }
+
+    /// Keeps a checkpoint; `path` has the checkpoints of the path and its length up to each.
+    pub(super) fn keep(
+        &mut self,
+        seen: &mut Seen,
+        path: &[(Checkpoint, f64)],
+        key: Option<&str>,
+        run: &Path,
+    ) -> NowKept {
+        let mut now = NowKept::default();
+        let Some(cache) = self.cache.as_mut().filter(|_| self.is_on) else {
+            return now;
+        };
+        // What is not on the path, because it holds NaN or does not fit, is not worth keeping.
+        let Some((checkpoint, _)) = path.iter().find(|(checkpoint, _)| seen.is(checkpoint)) else {
+            return now;
+        };
+        match keep(cache, seen, checkpoint.step, key, run) {
+            // The run deleted or overwrote it meanwhile, which the next scan tells.
+            Ok(None) => {}
+            Ok(Some(KeepOutcome::Kept(copy))) => seen.kept = Some(copy),
+            Ok(Some(KeepOutcome::TooLarge)) => {
+                self.is_blocked = true;
+                now.trouble = Some(format!(
+                    "{}: larger than the {} that may be kept, so that it leaves the path when the run deletes it: --keep SIZE",
+                    seen.name.display(),
+                    super::size_in_words(cache.room())
+                ));
+            }
+            Err(reason) => {
+                // A full disk may have room again later; the sentence is told once.
+                self.is_blocked = true;
+                now.trouble = Some(reason);
+            }
+        }
+        let lost = cache.make_room(path);
+        self.thinned += lost.len();
+        now.lost = lost;
+        now
+    }
+
+    /// Takes down the part that a checkpoint has in the run.
+    pub(super) fn set(&mut self, checkpoint: &Checkpoint, standing: Standing) {
+        if let Some(cache) = &mut self.cache
+            && let Err(error) = cache.set(checkpoint, standing)
+        {
+            tracing::warn!("{error}");
+        }
+    }
+
+    /// The checkpoints that a turn of the path leaves, and as what.
+    pub(super) fn left_by(change: &PathChange) -> (&[Checkpoint], Standing) {
+        match change {
+            PathChange::Resumed { left, .. } => (left, Standing::OldBranch),
+            PathChange::AnotherRun { left, .. } => (left, Standing::AnotherRun),
+            PathChange::AnotherModel { left, .. } => (left, Standing::AnotherModel),
+        }
+    }
+}
+
+fn keep(
+    cache: &mut RunCache,
+    seen: &mut Seen,
+    step: u64,
+    key: Option<&str>,
+    run: &Path,
+) -> Result<Option<KeepOutcome>, String> {
+    let is_same = |seen: &Seen| {
+        let stamp = stamp_of(&seen.path);
+        stamp.is_some_and(|now| (now.size, now.modified) == (seen.size, seen.modified))
+    };
+    if !is_same(seen) {
+        return Ok(None);
+    }
+    let sentence = |error: &dyn std::fmt::Display| {
+        format!("{error}; what was not kept leaves the path when the run deletes it")
+    };
+    let dict = StateDict::open(&seen.path, key).map_err(|e| sentence(&e))?;
+    if seen.facts.content.is_none() {
+        let content = dict.content().map_err(|e| sentence(&e))?.0;
+        // A file that was exchanged while it was read has the weights of nothing.
+        if !is_same(seen) {
+            return Ok(None);
+        }
+        seen.facts.content = Some(content);
+    }
+    let record = KeptRecord::of(seen, step, run);
+    let record = record.ok_or_else(|| sentence(&seen.path.display()))?;
+    let kept = cache.keep(record, &dict, &seen.path);
+    kept.map(Some).map_err(|e| sentence(&e))
+}
