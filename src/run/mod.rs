@@ -7,6 +7,7 @@ pub mod format;
 pub mod hyper;
 pub mod inside;
 pub mod log;
+pub mod names;
 pub mod regular;
 pub mod scan;
 pub mod settle;

@@ -1,0 +1,103 @@
+//! What one run of each of 132 frameworks leaves in its folder, and the path that is in it.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::*;
+
+#[derive(Deserialize)]
+struct Row {
+    framework: String,
+    files: Vec<PathBuf>,
+    order: Vec<PathBuf>,
+    steps: Vec<u64>,
+    #[serde(default)]
+    free: bool,
+    #[serde(default)]
+    ask: bool,
+    #[serde(default)]
+    not: BTreeMap<PathBuf, String>,
+    #[serde(default)]
+    or: Vec<Answer>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    order: Vec<PathBuf>,
+    steps: Vec<u64>,
+}
+
+fn rows() -> Vec<Row> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/names.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn is_right(row: &Row, found: &Arrangement) -> bool {
+    let order: Vec<&PathBuf> = found.points.iter().map(|point| &point.path).collect();
+    let steps: Vec<Option<u64>> = found.points.iter().map(|point| point.step).collect();
+    let is = |expected: &[PathBuf], expected_steps: &[u64]| {
+        let same_order = order.iter().copied().eq(expected);
+        let rising = steps.iter().all(Option::is_none) || steps.is_sorted_by(|a, b| a < b);
+        same_order
+            && (steps.iter().copied().eq(expected_steps.iter().map(|s| Some(*s))) || (row.free && rising))
+    };
+    let named = !row.ask || !found.alternatives.is_empty() || row.order.len() < 3;
+    named && (is(&row.order, &row.steps) || row.or.iter().any(|or| is(&or.order, &or.steps)))
+}
+
+#[test]
+fn the_path_of_every_framework_is_found() {
+    let rows = rows();
+    assert_eq!(rows.len(), 132);
+    let mut wrong = Vec::new();
+    for row in &rows {
+        let found = arrange(&row.files);
+        if !is_right(row, &found) {
+            let points: Vec<_> = found.points.iter().map(|p| (p.step, &p.path)).collect();
+            wrong.push(format!("{}: {points:?} {:?}", row.framework, found.alternatives));
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_file_is_a_point_or_left_out_with_a_reason() {
+    for row in rows() {
+        let found = arrange(&row.files);
+        let points = found.points.iter().map(|point| &point.path);
+        let mut all: Vec<&PathBuf> = points.chain(found.left_out.iter().map(|(path, _)| path)).collect();
+        all.sort();
+        let mut files: Vec<&PathBuf> = row.files.iter().collect();
+        files.sort();
+        assert_eq!(all, files, "{}", row.framework);
+    }
+}
+
+#[test]
+fn reasons_are_those_of_the_table() {
+    let mut wrong = Vec::new();
+    for row in rows() {
+        let found = arrange(&row.files);
+        for (path, why) in &found.left_out {
+            let Some(expected) = row.not.get(path) else {
+                continue;
+            };
+            let right = match expected.split([' ', ':']).next().unwrap_or_default() {
+                "optimizer" => matches!(why, LeftOut::Optimizer | LeftOut::TrainingState),
+                "metadata" => matches!(why, LeftOut::Metadata | LeftOut::MaybeCopy { .. } | LeftOut::NoStep),
+                "average" => matches!(why, LeftOut::Average { .. }),
+                "discriminator" => matches!(why, LeftOut::OtherNetwork { .. } | LeftOut::NoStep),
+                "part" => matches!(why, LeftOut::Part { .. } | LeftOut::OtherNetwork { .. }),
+                _ => continue,
+            };
+            if !right {
+                wrong.push(format!("{}: {} is {why:?}, not {expected}", row.framework, path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}

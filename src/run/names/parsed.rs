@@ -1,0 +1,358 @@
+//! One path, taken apart: its numbers with what each may count, and the words that its family shares.
+
+use std::path::{Component, Path};
+
+use super::token::{NameToken, TokenKind, split};
+use super::word::{self, FileRole, WordClass};
+
+/// A number of a name that may count something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    /// The component of the path it stands in.
+    pub(super) component: usize,
+    /// Its token there.
+    pub(super) token: usize,
+    /// The number.
+    pub(super) value: u64,
+    /// What the word beside it says.
+    pub(super) class: WordClass,
+    /// Length of that word: `epoch` is surer than `e`.
+    pub(super) certainty: usize,
+    /// True where it hangs on letters that say nothing, as in `resnet50`.
+    pub(super) glued: bool,
+    /// True with leading zeros.
+    pub(super) padded: bool,
+    /// True for a date or a time.
+    pub(super) is_date: bool,
+}
+
+/// A path, taken apart.
+#[derive(Clone, Debug)]
+pub(super) struct ParsedName {
+    /// Its components.
+    pub(super) components: Vec<String>,
+    /// The words and numbers of each component.
+    pub(super) tokens: Vec<Vec<NameToken>>,
+    /// What the files of one family share.
+    pub(super) key: String,
+    /// The key of the last component alone.
+    pub(super) file_key: String,
+    /// Numbers that may count something.
+    pub(super) slots: Vec<Slot>,
+    /// Numbers of ranks, shards and layers.
+    pub(super) parts: Vec<u64>,
+    /// Word for its standing, as `best`; the largest of [`standing`].
+    pub(super) standing: u8,
+    /// What the file holds.
+    pub(super) role: FileRole,
+    /// Words that the model usually bears, among those of the file's name.
+    pub(super) preferred: bool,
+    /// All words without numbers and standing, sorted.
+    pub(super) words: Vec<String>,
+}
+
+/// The order among files that names tell only a standing of: the best was written no later than the last.
+fn standing(word: &str) -> u8 {
+    match word {
+        "best" => 1,
+        "last" | "latest" | "final" | "end" | "finished" | "newest" | "current" | "recent" => 3,
+        _ => 2,
+    }
+}
+
+/// Most numbers of one path that are looked at: a name full of them costs no more.
+const SLOTS: usize = 24;
+
+/// Takes a relative path apart.
+pub(super) fn parse(path: &Path) -> ParsedName {
+    let components: Vec<String> = path
+        .components()
+        .filter_map(|part| match part {
+            Component::Normal(part) => Some(part.to_string_lossy().into_owned()),
+            _ => None,
+        })
+        .collect();
+    let mut name = ParsedName {
+        tokens: components.iter().map(|part| split(part)).collect(),
+        components,
+        key: String::new(),
+        file_key: String::new(),
+        slots: Vec::new(),
+        parts: Vec::new(),
+        standing: 0,
+        role: FileRole::Model,
+        preferred: false,
+        words: Vec::new(),
+    };
+    for at in 0..name.components.len() {
+        name.add(at);
+    }
+    name.words.sort_unstable();
+    name.words.dedup();
+    name.key.push_str(match name.role {
+        FileRole::Model => "",
+        FileRole::Adversary => "|adversary",
+        FileRole::Average => "|average",
+        FileRole::Optimizer => "|optimizer",
+        FileRole::Training => "|training",
+    });
+    name
+}
+
+/// What one token contributes to the family's key.
+enum Element {
+    /// The word without its status, and the standing that this tells.
+    Word(String, u8),
+    Slot(Slot),
+    Part(u64),
+    Mark(&'static str),
+    Nothing,
+}
+
+impl ParsedName {
+    fn add(&mut self, at: usize) {
+        let text = self.components.get(at).cloned().unwrap_or_default();
+        let tokens = self.tokens.get(at).cloned().unwrap_or_default();
+        let is_file = at + 1 == self.components.len();
+        let words = || {
+            tokens.iter().flat_map(|token| match &token.kind {
+                TokenKind::Word(run, parts) if parts.len() > 1 => {
+                    std::iter::once(run.as_str()).chain(parts.iter().map(String::as_str)).collect()
+                }
+                TokenKind::Word(run, _) => vec![run.as_str()],
+                _ => Vec::new(),
+            })
+        };
+        self.role = self.role.max(word::role(words()));
+        if is_file {
+            self.preferred = words().any(word::is_preferred);
+        }
+        let mut elements = elements((at, is_file), &text, &tokens);
+        drop_metrics(&mut elements, &tokens, &text);
+        let mut key = String::new();
+        for element in elements {
+            match element {
+                Element::Word(word, standing) => {
+                    self.standing = self.standing.max(standing);
+                    self.push_word(&mut key, &word);
+                }
+                Element::Slot(_) if self.slots.len() >= SLOTS => key.push_str("0 "),
+                Element::Slot(slot) => {
+                    key.push_str(if slot.is_date { "@ " } else { "# " });
+                    self.slots.push(slot);
+                }
+                Element::Part(part) => {
+                    key.push_str("& ");
+                    self.parts.push(part);
+                }
+                Element::Mark(mark) => key.push_str(mark),
+                Element::Nothing => {}
+            }
+        }
+        if is_file {
+            self.file_key.clone_from(&key);
+        }
+        if !key.is_empty() {
+            if !self.key.is_empty() {
+                self.key.push('/');
+            }
+            self.key.push_str(&key);
+        }
+    }
+
+    fn push_word(&mut self, key: &mut String, word: &str) {
+        if !word.is_empty() {
+            key.push_str(word);
+            key.push(' ');
+            self.words.push(word.to_owned());
+        }
+    }
+}
+
+/// The rest of a word without the status that it tells, and the standing: of `bestModel` `model`.
+fn without_status(word: &str, parts: &[String]) -> (String, u8) {
+    if word::is_status(word) {
+        return (String::new(), standing(word));
+    }
+    if let Some(status) = parts.iter().find(|part| word::is_status(part)) {
+        // A letter alone, as in `bestF`, tells by which score.
+        let rest = parts.iter().filter(|part| part.len() > 1 && !word::is_status(part));
+        return (rest.map(String::as_str).collect(), standing(status));
+    }
+    let end = word::glued_status(word);
+    match end.and_then(|end| Some((word.strip_suffix(end)?, standing(end)))) {
+        Some((rest, standing)) => (rest.to_owned(), standing),
+        None => (word.to_owned(), 0),
+    }
+}
+
+fn elements((component, is_file): (usize, bool), text: &str, tokens: &[NameToken]) -> Vec<Element> {
+    let bound = bind(tokens);
+    let mut last_part = None;
+    (0..tokens.len())
+        .map(|at| {
+            let token = &tokens[at];
+            let slot = |value, class, certainty, glued| Slot {
+                component,
+                token: at,
+                value,
+                class,
+                certainty,
+                glued,
+                padded: text[token.start..].starts_with('0') && token.end > token.start + 1,
+                is_date: false,
+            };
+            match &token.kind {
+                TokenKind::Word(word, parts) => {
+                    let (rest, standing) = without_status(word, parts);
+                    Element::Word(rest, standing)
+                }
+                TokenKind::Hash => Element::Mark("% "),
+                TokenKind::Ordinal(value) => Element::Word(format!("{value}th"), 0),
+                TokenKind::Date(value) => Element::Slot(Slot {
+                    is_date: true,
+                    ..slot(*value, WordClass::Other, 0, false)
+                }),
+                TokenKind::Fraction => Element::Mark("~"),
+                TokenKind::Whole(value) => {
+                    let (mut class, certainty, glued) = number_class(tokens, at, bound[at]);
+                    // `000-DiT-XL-2/`, `2_Dense/`: an index in front of the folder's name.
+                    if !is_file && at == 0 && bound[at].is_none() && tokens.len() > 1 {
+                        class = WordClass::Run;
+                    }
+                    let follows = last_part.is_some_and(|last: usize| last + 1 == at);
+                    if class == WordClass::Part || follows || is_part_of(tokens, at) {
+                        last_part = Some(at);
+                        return Element::Part(*value);
+                    }
+                    match class {
+                        WordClass::Metric => Element::Mark("~"),
+                        _ => Element::Slot(slot(*value, class, certainty, glued)),
+                    }
+                }
+            }
+        })
+        .collect()
+}
+
+fn word_at(tokens: &[NameToken], at: Option<usize>) -> Option<&str> {
+    match &tokens.get(at?)?.kind {
+        TokenKind::Word(word, _) => Some(word),
+        _ => None,
+    }
+}
+
+fn is_number(tokens: &[NameToken], at: Option<usize>) -> bool {
+    let kind = at.and_then(|at| tokens.get(at)).map(|token| &token.kind);
+    matches!(kind, Some(TokenKind::Whole(_)))
+}
+
+/// `00001-of-00003`.
+fn is_part_of(tokens: &[NameToken], at: usize) -> bool {
+    let of = |place: Option<usize>, number: Option<usize>| {
+        word_at(tokens, place) == Some("of") && is_number(tokens, number)
+    };
+    of(at.checked_sub(1), at.checked_sub(2)) || of(Some(at + 1), Some(at + 2))
+}
+
+/// What a whole number counts, the length of the word that says so, and true where it hangs on letters
+/// that say nothing.
+fn number_class(
+    tokens: &[NameToken],
+    at: usize,
+    bound: Option<usize>,
+) -> (WordClass, usize, bool) {
+    if let Some(word) = word_at(tokens, bound) {
+        return (word::class(word), word.len(), false);
+    }
+    let attached = |a: usize, b: usize| match (tokens.get(a), tokens.get(b)) {
+        (Some(a), Some(b)) => a.end == b.start,
+        _ => false,
+    };
+    if let Some(after) = word_at(tokens, Some(at + 1)).filter(|_| attached(at, at + 1)) {
+        if matches!(after, "x" | "px" | "bit" | "bits") {
+            return (WordClass::Run, 0, false);
+        }
+        if word::class(after) == WordClass::Metric && !is_number(tokens, Some(at + 2)) {
+            return (WordClass::Metric, 0, false);
+        }
+    }
+    let before = at.checked_sub(1);
+    let Some(NameToken { kind: TokenKind::Word(word, parts), .. }) =
+        before.and_then(|before| tokens.get(before))
+    else {
+        return (WordClass::Other, 0, false);
+    };
+    let is_attached = attached(at.saturating_sub(1), at);
+    let mut class = word::class(word);
+    if class == WordClass::Other {
+        class = parts.last().map_or(class, |part| word::class(part));
+    }
+    if class.is_counter() {
+        // It counts the number on its other side.
+        class = WordClass::Other;
+    }
+    if word == "x" && is_attached {
+        class = WordClass::Run;
+    }
+    (class, word.len(), is_attached && class == WordClass::Other)
+}
+
+/// For each token that is a number, the word that counts it: `epoch_10`, `10epoch`. Each word counts one
+/// number, the one it hangs on, else the one behind it; where the last word of the name has none behind it,
+/// the one before.
+fn bind(tokens: &[NameToken]) -> Vec<Option<usize>> {
+    let mut bound: Vec<Option<usize>> = vec![None; tokens.len()];
+    let counters: Vec<usize> = (0..tokens.len())
+        .filter(|&at| word_at(tokens, Some(at)).is_some_and(|word| word::class(word).is_counter()))
+        .collect();
+    let gap = |a: usize, b: usize| tokens[b].start - tokens[a].end;
+    let left = |at: usize| at.checked_sub(1).filter(|left| is_number(tokens, Some(*left)));
+    let right = |at: usize| Some(at + 1).filter(|right| is_number(tokens, Some(*right)));
+    let before = counters
+        .last()
+        .is_some_and(|&last| right(last).is_none() && left(last).is_some());
+    for at in counters {
+        let short = word_at(tokens, Some(at)).is_some_and(|word| word.len() == 1);
+        // A letter alone counts only what it hangs on: `e10`, not `net_B_5`.
+        let near = |number: &usize| !short || gap(at.min(*number), at.max(*number)) == 0;
+        let (left, right) = (left(at).filter(near), right(at).filter(near));
+        let chosen = match (left, right) {
+            (Some(left), Some(right)) => match (gap(left, at) == 0, gap(at, right) == 0) {
+                (true, false) => left,
+                (false, true) => right,
+                _ if before => left,
+                _ => right,
+            },
+            (Some(number), None) | (None, Some(number)) => number,
+            (None, None) => continue,
+        };
+        if let Some(place) = bound.get_mut(chosen) {
+            *place = place.or(Some(at));
+        }
+    }
+    bound
+}
+
+/// Takes metrics out of the key with the words that name them, so that a file with a score stands beside
+/// one without.
+fn drop_metrics(elements: &mut [Element], tokens: &[NameToken], text: &str) {
+    for at in 0..elements.len() {
+        if !matches!(elements[at], Element::Mark("~")) {
+            continue;
+        }
+        elements[at] = Element::Nothing;
+        let mut word = at;
+        while let Some(before) = word.checked_sub(1) {
+            let named = text.get(tokens[before].end..tokens[word].start);
+            let named = word == at && named.is_some_and(|gap| gap == "=" || gap == ":");
+            match &elements[before] {
+                Element::Word(name, _) if named || word::is_metric_prefix(name) => {
+                    elements[before] = Element::Nothing;
+                    word = before;
+                }
+                _ => break,
+            }
+        }
+    }
+}
