@@ -2,6 +2,7 @@
 //!
 //! Everything here only reads, with ordinary reads; nothing is mapped and nothing is written.
 
+pub mod catalog;
 pub mod filesystem;
 pub mod format;
 pub mod hyper;

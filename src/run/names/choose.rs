@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::left_out::LeftOut;
-use super::parsed::{ParsedName, parse};
+use super::parsed::{ParsedName, Slot, parse};
 use super::series::{Beside, Member, Series, families, resolve};
 use super::word::{self, FileRole};
 use super::{Arrangement, Family, FamilyKind, NameEvidence, NamedPoint, StepUnit, pattern};
@@ -137,6 +137,10 @@ impl<'a> Choice<'a> {
         let is_model = |at: &usize| self.role(&self.series[*at]) < FileRole::Optimizer;
         if winners.iter().any(is_model) {
             winners.retain(is_model);
+        } else {
+            // `opt-125m/step_5.pt`: a language model, unless the name is surer.
+            let words = |at: &usize| self.names[self.series[*at].first()].file_key.split(' ');
+            winners.retain(|at| words(at).all(|word| !word.starts_with("optim")));
         }
         if winners.iter().any(|at| self.series[*at].is_numbered()) {
             winners.retain(|at| self.series[*at].is_numbered());
@@ -182,6 +186,10 @@ impl<'a> Choice<'a> {
         }
         if a_folder != b_folder && b_folder.starts_with(a_folder) {
             return counts.0 >= counts.1;
+        }
+        if a_folder == b_folder && !a_series.is_run {
+            // Networks that an index tells apart: the first.
+            return (counts.0, Reverse(self.first_path(a))) > (counts.1, Reverse(self.first_path(b)));
         }
         let times = (self.newest(a_series), self.newest(b_series));
         (times.0, counts.0, self.first_path(a)) > (times.1, counts.1, self.first_path(b))
@@ -248,16 +256,19 @@ impl<'a> Choice<'a> {
             return false;
         }
         let explicit = matches!(main.unit, StepUnit::Step | StepUnit::Epoch);
-        let begins = |name: &ParsedName| {
-            let (begin, _) = name.file_key.split_once('#')?;
-            Some(begin.to_owned())
+        let begins = |series: &Series| {
+            let name = &self.names[series.first()];
+            let slot = name.slots.get(*series.counters.first()?)?;
+            let text = name.components.get(slot.component)?;
+            let start = name.tokens.get(slot.component)?.get(slot.token)?.start;
+            Some(text.get(..start)?.to_lowercase())
         };
         let disjoint = other
             .members
             .iter()
             .all(|member| member.step.is_some_and(|step| !steps.contains_key(&step)));
         (b.standing > 0 && explicit)
-            || (other.members.len() == 1 && disjoint && begins(a).is_some() && begins(a) == begins(b))
+            || (other.members.len() == 1 && disjoint && begins(main).is_some() && begins(main) == begins(other))
     }
 
     /// True where the files' own tensors differ.
@@ -292,7 +303,9 @@ impl<'a> Choice<'a> {
                 for file in files(series) {
                     left_out.insert(file, self.training_state(file));
                 }
-            } else if series.is_numbered() || self.is_same_in_another_folder(main, at) {
+            } else if (series.is_numbered() && !self.repeats(main, at))
+                || self.is_same_in_another_folder(main, at)
+            {
                 related.push((at, self.relation(main, series)));
             } else {
                 loose.push(series);
@@ -306,7 +319,24 @@ impl<'a> Choice<'a> {
         for file in loose.into_iter().flat_map(files) {
             left_out.insert(file, self.unnumbered(main, file, &related));
         }
-        arrangement.alternatives = self.alternatives(&related, left_out);
+        arrangement.alternatives = self.alternatives(main, &related, left_out);
+    }
+
+    /// True where a series' one number is no step but a constant of the main series' names, as 768 in
+    /// `style_768.safetensors` beside `style_768-000010.safetensors`, or where its files are called
+    /// `latest` and no more.
+    fn repeats(&self, main: usize, other: usize) -> bool {
+        let (main, other) = (&self.series[main], &self.series[other]);
+        let (a, b) = (&self.names[main.first()], &self.names[other.first()]);
+        let counter = other.counters.first().and_then(|at| b.slots.get(*at));
+        let constant = |slot: &Slot| {
+            a.slots.iter().enumerate().any(|(at, ours)| {
+                !main.counters.contains(&at) && ours.component == slot.component && ours.value == slot.value
+            })
+        };
+        let words = b.words.iter().all(|word| a.words.binary_search(word).is_ok());
+        let alone = other.members.len() == 1;
+        b.file_key.is_empty() || (alone && words && counter.is_some_and(constant))
     }
 
     /// True for files without steps that have the main series' names in a folder beside its own.
@@ -392,10 +422,12 @@ impl<'a> Choice<'a> {
 
     fn alternatives(
         &self,
+        main: usize,
         related: &[(usize, Relation)],
         left_out: &BTreeMap<usize, LeftOut>,
     ) -> Vec<Family> {
         let mut families: BTreeMap<&str, Family> = BTreeMap::new();
+        let is_path = self.series[main].members.len() > 1;
         for (at, relation) in related {
             let series = &self.series[*at];
             // A part of the path's checkpoints is no family.
@@ -409,6 +441,8 @@ impl<'a> Choice<'a> {
                     why: relation.why,
                 });
         }
+        // A single file beside a path is none itself: a frozen encoder, a file of statistics.
+        families.retain(|_, family| family.files > 1 || !is_path || family.why == FamilyKind::Run);
         families.into_values().collect()
     }
 }

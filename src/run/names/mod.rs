@@ -97,13 +97,13 @@ pub struct Arrangement {
 
 /// Facts about a file that help to choose between families.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct NameEvidence {
+pub(crate) struct NameEvidence {
     /// Time of its last change.
-    pub(super) modified: Option<SystemTime>,
+    pub(crate) modified: Option<SystemTime>,
     /// Hash of the names and shapes of its tensors.
-    pub(super) signature: Option<u64>,
+    pub(crate) signature: Option<u64>,
     /// Numbers of its model.
-    pub(super) numbers: usize,
+    pub(crate) numbers: usize,
 }
 
 /// Arranges the files of one run folder by their names alone. Paths are relative to the folder.
@@ -114,7 +114,7 @@ pub fn arrange(paths: &[PathBuf]) -> Arrangement {
 
 /// Arranges files by their names; where families are as good as each other, what is known of the files
 /// decides.
-pub(super) fn arrange_with(
+pub(crate) fn arrange_with(
     paths: &[PathBuf],
     evidence: &dyn Fn(&Path) -> NameEvidence,
 ) -> Arrangement {

@@ -364,6 +364,11 @@ impl<'a> Family<'a> {
 
     /// The epoch, unless another number tells apart what was written within one.
     fn by_epoch(&self, epoch: usize, others: &[&Column]) -> Counting {
+        // `checkpoint-5000-epoch-10` tells updates too, whether an epoch has one file or several.
+        let counts = |other: &&&Column| self.strength(other) == 3 && self.rises(epoch, other.at);
+        if let Some(inner) = others.iter().find(counts).filter(|_| self.rows.len() > 1) {
+            return Self::single(inner.at, StepUnit::Step);
+        }
         if self.is_unique(&[epoch]) {
             return Self::single(epoch, StepUnit::Epoch);
         }

@@ -159,7 +159,7 @@ const AVERAGE: &[&str] = &[
     "ema", "swa", "swag", "avg", "ave", "average", "averaged", "polyak", "shadow", "teacher",
     "target", "momentum", "lookahead",
 ];
-const OPTIMIZER: &[&str] = &["optimizer", "optimizers", "optim", "optims", "optimiser", "opt", "optstate"];
+const OPTIMIZER: &[&str] = &["optimizer", "optimizers", "optim", "optims", "optimiser", "opt", "optstate", "pdopt"];
 const TRAINING: &[&str] = &[
     "scheduler", "schedulers", "sched", "scaler", "rng", "criterion", "vecnormalize", "replay",
     "buffer", "lrscheduler", "gradscaler", "dataloader", "sampler",
