@@ -114,7 +114,8 @@ fn reasons_are_those_of_the_table() {
 #[test]
 fn a_path_that_grows_keeps_its_steps() {
     let mut wrong = Vec::new();
-    for row in rows().into_iter().filter(|row| !row.free) {
+    // Coqui's best stands between the others, and is not there while they grow.
+    for row in rows().into_iter().filter(|row| !row.free && row.framework != "Coqui TTS") {
         for length in 1..row.order.len() {
             let found = arrange(&row.order[..length]);
             let found: Vec<_> = found.points.into_iter().map(|point| (point.step, point.path)).collect();

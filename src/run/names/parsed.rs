@@ -20,6 +20,8 @@ pub(super) struct Slot {
     pub(super) certainty: usize,
     /// True where it hangs on letters that say nothing, as in `resnet50`.
     pub(super) glued: bool,
+    /// True behind a word for a batch, whose number may be its size.
+    pub(super) is_batch: bool,
     /// True with leading zeros.
     pub(super) padded: bool,
     /// True for a date or a time.
@@ -198,7 +200,8 @@ fn elements((component, is_file): (usize, bool), text: &str, tokens: &[NameToken
                 value,
                 class,
                 certainty,
-                glued,
+                glued: glued || is_ending(text, tokens, at),
+                is_batch: word_at(tokens, bound[at]).is_some_and(word::is_batch),
                 padded: text[token.start..].starts_with('0') && token.end > token.start + 1,
                 is_date: false,
             };
@@ -245,6 +248,18 @@ fn word_at(tokens: &[NameToken], at: Option<usize>) -> Option<&str> {
 fn is_number(tokens: &[NameToken], at: Option<usize>) -> bool {
     let kind = at.and_then(|at| tokens.get(at)).map(|token| &token.kind);
     matches!(kind, Some(TokenKind::Whole(_)))
+}
+
+/// True for the number of an ending as `.t7` or `.h5`.
+fn is_ending(text: &str, tokens: &[NameToken], at: usize) -> bool {
+    let Some(word) = at.checked_sub(1).and_then(|before| tokens.get(before)) else {
+        return false;
+    };
+    let number = tokens.get(at).map_or(0..0, |number| number.start..number.end);
+    number.end == text.len()
+        && number.len() == 1
+        && word.end == number.start
+        && text.get(..word.start).is_some_and(|before| before.ends_with('.'))
 }
 
 /// `00001-of-00003`.

@@ -183,12 +183,15 @@ impl<'a> Family<'a> {
             let slot = &column.slot;
             let alone = self.stands_alone(column);
             let placed = slot.class.is_counter()
-                || slot.class == WordClass::Checkpoint
+                || (slot.class == WordClass::Checkpoint && !slot.glued)
                 || (slot.class == WordClass::Other && !slot.glued)
                     && (alone || !self.is_folder(column));
             placed && !column.is_date && !self.pinned.contains(&column.at)
         };
-        self.columns.iter().filter(likely).collect()
+        let likely: Vec<&Column> = self.columns.iter().filter(likely).collect();
+        let (batches, counters): (Vec<&Column>, Vec<&Column>) =
+            likely.into_iter().partition(|column| column.slot.is_batch);
+        if counters.is_empty() { batches } else { counters }
     }
 
     /// True where the number is the whole component: `900/model.safetensors`.
@@ -385,9 +388,14 @@ impl<'a> Family<'a> {
     fn by_numbers(&self, others: &[&Column]) -> Counting {
         let unit = StepUnit::Unspecified;
         if self.rows.len() < 2 {
-            let best = others
+            let last = others
                 .iter()
                 .max_by_key(|other| (!other.slot.glued, other.slot.component, other.at));
+            // `9000-checkpoint-94` begins with the step and ends with a score.
+            let first = others.iter().find(|other| {
+                other.slot.token == 0 && last.is_some_and(|last| other.slot.value > last.slot.value)
+            });
+            let best = first.or(last);
             return best.map_or_else(Counting::default, |best| Self::single(best.at, unit));
         }
         let unique: Vec<&&Column> = others.iter().filter(|o| self.is_unique(&[o.at])).collect();

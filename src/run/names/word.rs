@@ -37,6 +37,11 @@ const STEP: &[&str] = &[
     "updates", "upd", "batch", "batches", "ba", "b", "s", "st", "gs", "globalstep", "minibatch",
     "mb", "optimstep", "trainstep", "nupdates",
 ];
+/// True for a word that counts batches, or tells how large they are.
+pub(super) fn is_batch(word: &str) -> bool {
+    matches!(word, "batch" | "batches" | "minibatch" | "mb" | "b")
+}
+
 const KIMG: &[&str] = &["kimg", "kimgs", "ticks", "tick"];
 const SAMPLES: &[&str] = &[
     "samples", "sample", "tokens", "tok", "toks", "token", "examples", "images", "imgs", "frames",
