@@ -119,7 +119,12 @@ impl Catalog {
 #[must_use]
 pub fn catalog(entries: &[CatalogEntry]) -> Catalog {
     let mut builder = CatalogBuilder::new(entries);
-    if builder.arrangement.points.iter().any(|point| point.step.is_some()) {
+    if builder
+        .arrangement
+        .points
+        .iter()
+        .any(|point| point.step.is_some())
+    {
         builder.by_names();
     } else {
         builder.by_contents();
@@ -193,7 +198,9 @@ impl<'a> CatalogBuilder<'a> {
         };
         self.catalog.unit = unit;
         for point in &arrangement.points {
-            let Some(entry) = self.newest(&point.path) else { continue };
+            let Some(entry) = self.newest(&point.path) else {
+                continue;
+            };
             self.catalog.points.push(CatalogPoint {
                 path: point.path.clone(),
                 entry,
@@ -208,31 +215,64 @@ impl<'a> CatalogBuilder<'a> {
         let counter = PathCounter::of(&self.catalog, self.entries);
         let mut by_content: HashMap<[u8; 32], usize> = HashMap::new();
         for point in self.catalog.points.iter().rev() {
-            by_content.extend(self.content(point.entry).map(|content| (content, point.entry)));
+            by_content.extend(
+                self.content(point.entry)
+                    .map(|content| (content, point.entry)),
+            );
         }
-        let signature = self.catalog.points.last().and_then(|point| self.facts(point.entry));
+        let signature = self
+            .catalog
+            .points
+            .last()
+            .and_then(|point| self.facts(point.entry));
         let known = Known {
             signature: signature.map(|facts| facts.signature),
             by_content,
             counter,
         };
         for (path, why) in arrangement.left_out {
+            let copy = self.newest(&path).and_then(|entry| self.content(entry));
             if why.is_undecided() {
-                let versions = self.versions.get(path.as_path()).cloned().unwrap_or_default();
+                let versions = self
+                    .versions
+                    .get(path.as_path())
+                    .cloned()
+                    .unwrap_or_default();
                 for entry in versions {
                     self.decide(entry, &why, &known);
                 }
+            } else if let Some(of) = copy.and_then(|content| known.by_content.get(&content)) {
+                let of = self.entries[*of].path.clone();
+                self.leave_out(&path, LeftOut::Copy { of });
             } else {
                 self.leave_out(&path, why);
             }
         }
-        self.catalog.points.sort_by_key(|point| (point.step.is_none(), point.step));
+        self.catalog
+            .points
+            .sort_by_key(|point| (point.step.is_none(), point.step));
         self.catalog.alternatives = arrangement.alternatives;
+        self.forget_copied_families();
         self.remark_families(&arrangement.pattern);
         if self.catalog.unit == StepUnit::Order {
-            let remark = "names count anew within an epoch or tell dates: steps are places in their order";
+            let remark =
+                "names count anew within an epoch or tell dates: steps are places in their order";
             self.catalog.remarks.push(remark.to_owned());
         }
+    }
+
+    /// Takes out families all of whose files are copies of the path's: the end of each epoch beside the
+    /// updates.
+    fn forget_copied_families(&mut self) {
+        let left: HashSet<&str> = self
+            .catalog
+            .left_out
+            .iter()
+            .filter_map(|(_, why)| why.family())
+            .collect();
+        self.catalog
+            .alternatives
+            .retain(|family| left.contains(family.pattern.as_str()));
     }
 
     /// Takes the counters inside for steps where names tell an order alone and all counters agree with it.
@@ -257,14 +297,20 @@ impl<'a> CatalogBuilder<'a> {
             self.leave_out(&path, why.clone());
             return;
         };
-        if let Some(of) = facts.content.and_then(|content| known.by_content.get(&content)) {
+        if let Some(of) = facts
+            .content
+            .and_then(|content| known.by_content.get(&content))
+        {
             let of = self.entries[*of].path.clone();
             if of != path {
                 self.leave_out(&path, LeftOut::Copy { of });
             }
             return;
         }
-        if known.signature.is_some_and(|signature| signature != facts.signature) {
+        if known
+            .signature
+            .is_some_and(|signature| signature != facts.signature)
+        {
             let family = path.display().to_string();
             self.leave_out(&path, LeftOut::OtherNetwork { family });
             return;
@@ -273,7 +319,10 @@ impl<'a> CatalogBuilder<'a> {
             self.later_counts(entry, of);
             return;
         }
-        let step = known.counter.as_ref().and_then(|counter| counter.step(facts.counters));
+        let step = known
+            .counter
+            .as_ref()
+            .and_then(|counter| counter.step(facts.counters));
         let taken = step.and_then(|step| self.catalog.points.iter().find(|p| p.step == Some(step)));
         let taken = taken.map(|point| point.path.clone());
         let target = match (why, &taken) {
@@ -310,7 +359,11 @@ impl<'a> CatalogBuilder<'a> {
     fn is_read(&self, target: Option<&Path>) -> bool {
         match target.and_then(|target| self.newest(target)) {
             Some(entry) => self.content(entry).is_some(),
-            None => self.catalog.points.iter().all(|point| self.content(point.entry).is_some()),
+            None => self
+                .catalog
+                .points
+                .iter()
+                .all(|point| self.content(point.entry).is_some()),
         }
     }
 
@@ -331,13 +384,27 @@ impl<'a> CatalogBuilder<'a> {
     /// Of two files with one step the later is the point.
     fn later_counts(&mut self, entry: usize, of: &Path) {
         let path = self.entries[entry].path.clone();
-        let Some(at) = self.catalog.points.iter().position(|point| point.path == of) else {
-            self.leave_out(&path, LeftOut::SameStep { of: of.to_path_buf() });
+        let Some(at) = self
+            .catalog
+            .points
+            .iter()
+            .position(|point| point.path == of)
+        else {
+            self.leave_out(
+                &path,
+                LeftOut::SameStep {
+                    of: of.to_path_buf(),
+                },
+            );
             return;
         };
         let other = self.catalog.points[at].entry;
         let is_later = self.entries[entry].modified > self.entries[other].modified;
-        let (stays, goes) = if is_later { (entry, other) } else { (other, entry) };
+        let (stays, goes) = if is_later {
+            (entry, other)
+        } else {
+            (other, entry)
+        };
         let (stays_path, goes_path) = (&self.entries[stays].path, &self.entries[goes].path);
         if let Some(step) = self.catalog.points[at].step {
             self.told.push(format!(
@@ -369,7 +436,11 @@ impl<'a> CatalogBuilder<'a> {
                 facts.is_some_and(|(facts, main)| facts.signature == main.signature)
             };
             let same = why.is_undecided().then(|| {
-                let versions = self.versions.get(path.as_path()).cloned().unwrap_or_default();
+                let versions = self
+                    .versions
+                    .get(path.as_path())
+                    .cloned()
+                    .unwrap_or_default();
                 versions.into_iter().filter(is_same).collect::<Vec<_>>()
             });
             match same.filter(|same| !same.is_empty()) {
@@ -404,7 +475,9 @@ impl<'a> CatalogBuilder<'a> {
         }
         if kept.len() > 1 {
             let unread = kept.iter().filter(|entry| self.content(**entry).is_none());
-            let unread: Vec<PathBuf> = unread.map(|entry| self.entries[*entry].path.clone()).collect();
+            let unread: Vec<PathBuf> = unread
+                .map(|entry| self.entries[*entry].path.clone())
+                .collect();
             self.catalog.undecided.extend(unread);
         }
         kept
@@ -412,9 +485,11 @@ impl<'a> CatalogBuilder<'a> {
 
     /// Gives steps to files whose names tell none.
     fn number(&mut self, mut open: Vec<usize>) {
-        let read: Vec<CheckpointFacts> = open.iter().filter_map(|entry| self.facts(*entry)).collect();
+        let read: Vec<CheckpointFacts> =
+            open.iter().filter_map(|entry| self.facts(*entry)).collect();
         let differ = |counter: fn(InnerCounters) -> Option<u64>| {
-            let counts: Option<Vec<u64>> = read.iter().map(|facts| counter(facts.counters)).collect();
+            let counts: Option<Vec<u64>> =
+                read.iter().map(|facts| counter(facts.counters)).collect();
             counts.is_some_and(|counts| counts.iter().collect::<HashSet<_>>().len() == counts.len())
         };
         let by_step: fn(InnerCounters) -> Option<u64> = |counters| counters.step;
@@ -431,11 +506,14 @@ impl<'a> CatalogBuilder<'a> {
                 read.iter().all(|facts| counter(facts.counters).is_some())
             };
             let some = [(by_step, StepUnit::Step), (by_epoch, StepUnit::Epoch)];
-            some.into_iter().find(|(counter, _)| all(*counter) && read.len() > 1)
+            some.into_iter()
+                .find(|(counter, _)| all(*counter) && read.len() > 1)
         };
-        let order: HashMap<usize, usize> = open.iter().enumerate().map(|(at, e)| (*e, at)).collect();
+        let order: HashMap<usize, usize> =
+            open.iter().enumerate().map(|(at, e)| (*e, at)).collect();
         let ties = {
-            let times: HashSet<SystemTime> = open.iter().map(|e| self.entries[*e].modified).collect();
+            let times: HashSet<SystemTime> =
+                open.iter().map(|e| self.entries[*e].modified).collect();
             times.len() < open.len()
         };
         open.sort_by_key(|entry| (self.entries[*entry].modified, order.get(entry).copied()));
@@ -452,13 +530,23 @@ impl<'a> CatalogBuilder<'a> {
                 entry,
                 step,
                 epoch: counters.and_then(|counters| counters.epoch),
-                origin: if counter.is_some() { StepOrigin::Counter } else { StepOrigin::Time },
+                origin: if counter.is_some() {
+                    StepOrigin::Counter
+                } else {
+                    StepOrigin::Time
+                },
             });
         }
-        self.catalog.points.sort_by_key(|point| (point.step.is_none(), point.step));
+        self.catalog
+            .points
+            .sort_by_key(|point| (point.step.is_none(), point.step));
         self.drop_repeated();
         if counter.is_none() && self.catalog.points.len() > 1 {
-            let tie = if ties { ", those of one time by their names" } else { "" };
+            let tie = if ties {
+                ", those of one time by their names"
+            } else {
+                ""
+            };
             self.catalog.remarks.push(format!(
                 "neither names nor contents tell a step: checkpoints are in the order of their times{tie}"
             ));
@@ -510,7 +598,11 @@ impl<'a> CatalogBuilder<'a> {
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
-            let folder = if kind == FamilyKind::Run { "; or give the folder of one" } else { "" };
+            let folder = if kind == FamilyKind::Run {
+                "; or give the folder of one"
+            } else {
+                ""
+            };
             remarks.push(format!(
                 "{what}: {followed} ({}) is followed, the others are {}{more}{folder}",
                 files(self.catalog.points.len()),
@@ -525,7 +617,9 @@ impl<'a> CatalogBuilder<'a> {
         self.told.truncate(SHOWN);
         self.catalog.remarks.append(&mut self.told);
         if more > 0 {
-            self.catalog.remarks.push(format!("{more} more files are left out for such reasons"));
+            self.catalog
+                .remarks
+                .push(format!("{more} more files are left out for such reasons"));
         }
         self.catalog.left_out.sort();
         self.catalog.left_out.dedup();
@@ -533,7 +627,13 @@ impl<'a> CatalogBuilder<'a> {
             let entry = self.newest(path);
             entry.is_some_and(|entry| self.content(entry).is_none())
         };
-        let mut undecided: Vec<PathBuf> = self.catalog.undecided.iter().filter(|p| unread(p)).cloned().collect();
+        let mut undecided: Vec<PathBuf> = self
+            .catalog
+            .undecided
+            .iter()
+            .filter(|p| unread(p))
+            .cloned()
+            .collect();
         undecided.sort();
         undecided.dedup();
         self.catalog.undecided = undecided;
@@ -546,10 +646,17 @@ impl<'a> CatalogBuilder<'a> {
         if points.iter().any(|point| point.origin == StepOrigin::Time) {
             return 0;
         }
-        let times: Vec<SystemTime> = points.iter().map(|p| self.entries[p.entry].modified).collect();
+        let times: Vec<SystemTime> = points
+            .iter()
+            .map(|p| self.entries[p.entry].modified)
+            .collect();
         let mut oldest = Vec::with_capacity(times.len());
         for time in &times {
-            oldest.push(oldest.last().map_or(*time, |last: &SystemTime| (*last).min(*time)));
+            oldest.push(
+                oldest
+                    .last()
+                    .map_or(*time, |last: &SystemTime| (*last).min(*time)),
+            );
         }
         let mut tail = 0;
         let mut newest: Option<SystemTime> = None;
@@ -625,7 +732,11 @@ impl PathCounter {
     }
 
     fn step(&self, counters: InnerCounters) -> Option<u64> {
-        let count = if self.is_epoch { counters.epoch } else { counters.step }?;
+        let count = if self.is_epoch {
+            counters.epoch
+        } else {
+            counters.step
+        }?;
         u64::try_from(i128::from(count) + self.offset).ok()
     }
 }

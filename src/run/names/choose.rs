@@ -29,10 +29,7 @@ struct Relation {
 
 impl<'a> Choice<'a> {
     /// Takes the paths, which are sorted, into families.
-    pub(super) fn new(
-        paths: &'a [&'a PathBuf],
-        evidence: &dyn Fn(&Path) -> NameEvidence,
-    ) -> Self {
+    pub(super) fn new(paths: &'a [&'a PathBuf], evidence: &dyn Fn(&Path) -> NameEvidence) -> Self {
         let names: Vec<ParsedName> = paths.iter().map(|path| parse(path)).collect();
         let mut refused = Vec::new();
         let mut files = Vec::new();
@@ -58,14 +55,19 @@ impl<'a> Choice<'a> {
     /// The path in order, and what each other file is.
     pub(super) fn arrangement(mut self) -> Arrangement {
         let mut arrangement = Arrangement::default();
-        let mut left_out: BTreeMap<usize, LeftOut> = std::mem::take(&mut self.refused).into_iter().collect();
+        let mut left_out: BTreeMap<usize, LeftOut> =
+            std::mem::take(&mut self.refused).into_iter().collect();
         if let Some(main) = self.main() {
             let joined = self.join(main, &mut left_out);
             self.leave_out(main, &joined, &mut left_out, &mut arrangement);
             let main = &self.series[main];
             arrangement.unit = main.unit;
             arrangement.pattern = pattern::of_series(main, &self.names, false);
-            arrangement.points = main.members.iter().map(|member| self.point(member)).collect();
+            arrangement.points = main
+                .members
+                .iter()
+                .map(|member| self.point(member))
+                .collect();
         } else {
             for series in &self.series {
                 for file in files(series) {
@@ -74,7 +76,10 @@ impl<'a> Choice<'a> {
             }
         }
         let path = |file: usize| self.paths[file].clone();
-        arrangement.left_out = left_out.into_iter().map(|(file, why)| (path(file), why)).collect();
+        arrangement.left_out = left_out
+            .into_iter()
+            .map(|(file, why)| (path(file), why))
+            .collect();
         arrangement
     }
 
@@ -98,11 +103,19 @@ impl<'a> Choice<'a> {
     }
 
     fn newest(&self, series: &Series) -> Option<SystemTime> {
-        series.members.iter().filter_map(|member| self.evidence[member.file].modified).max()
+        series
+            .members
+            .iter()
+            .filter_map(|member| self.evidence[member.file].modified)
+            .max()
     }
 
     fn oldest(&self, series: &Series) -> Option<SystemTime> {
-        series.members.iter().filter_map(|member| self.evidence[member.file].modified).min()
+        series
+            .members
+            .iter()
+            .filter_map(|member| self.evidence[member.file].modified)
+            .min()
     }
 
     /// The folder of a series' run: all that is above its steps.
@@ -119,9 +132,13 @@ impl<'a> Choice<'a> {
     /// adversary, its average and the optimizer, unless it has less than half as many files; then the
     /// one with more files, steps before epochs, usual words for a model, more numbers, the higher folder.
     fn main(&self) -> Option<usize> {
-        let mut winners: HashMap<(&str, FileRole), usize> = HashMap::new();
+        let mut winners: HashMap<(&str, &[String], FileRole), usize> = HashMap::new();
         for (at, series) in self.series.iter().enumerate() {
-            let key = (self.names[series.first()].file_key.as_str(), self.role(series));
+            let name = &self.names[series.first()];
+            // Folders below the step are networks of one checkpoint: `500/unet/`, `500/vae/`.
+            let below = series.depth + 1..name.components.len().saturating_sub(1);
+            let below = name.components.get(below).unwrap_or_default();
+            let key = (name.file_key.as_str(), below, self.role(series));
             winners
                 .entry(key)
                 .and_modify(|best| {
@@ -145,7 +162,10 @@ impl<'a> Choice<'a> {
         if winners.iter().any(|at| self.series[*at].is_numbered()) {
             winners.retain(|at| self.series[*at].is_numbered());
         }
-        let most = winners.iter().map(|at| self.series[*at].members.len()).max()?;
+        let most = winners
+            .iter()
+            .map(|at| self.series[*at].members.len())
+            .max()?;
         let began = winners
             .iter()
             .map(|at| &self.series[*at])
@@ -156,7 +176,10 @@ impl<'a> Choice<'a> {
             let series = &self.series[*at];
             let name = &self.names[series.first()];
             let count = series.members.len();
-            let is_stale = self.newest(series).zip(began).is_some_and(|(newest, began)| newest < began);
+            let is_stale = self
+                .newest(series)
+                .zip(began)
+                .is_some_and(|(newest, began)| newest < began);
             let numbers = self.evidence[series.first()].numbers;
             (
                 is_stale,
@@ -164,7 +187,7 @@ impl<'a> Choice<'a> {
                 self.role(series),
                 Reverse(count),
                 series.unit,
-                !name.preferred,
+                name.preference,
                 Reverse(numbers),
                 name.components.len(),
                 *at,
@@ -189,7 +212,8 @@ impl<'a> Choice<'a> {
         }
         if a_folder == b_folder && !a_series.is_run {
             // Networks that an index tells apart: the first.
-            return (counts.0, Reverse(self.first_path(a))) > (counts.1, Reverse(self.first_path(b)));
+            return (counts.0, Reverse(self.first_path(a)))
+                > (counts.1, Reverse(self.first_path(b)));
         }
         let times = (self.newest(a_series), self.newest(b_series));
         (times.0, counts.0, self.first_path(a)) > (times.1, counts.1, self.first_path(b))
@@ -244,7 +268,8 @@ impl<'a> Choice<'a> {
     fn belongs(&self, main: usize, other: usize, steps: &HashMap<u64, usize>) -> bool {
         let (main, other) = (&self.series[main], &self.series[other]);
         let (a, b) = (&self.names[main.first()], &self.names[other.first()]);
-        let folder = |name: &ParsedName| name.components.split_last().map(|(_, rest)| rest.to_vec());
+        let folder =
+            |name: &ParsedName| name.components.split_last().map(|(_, rest)| rest.to_vec());
         if !other.is_numbered()
             || main.unit != other.unit
             || a.role != b.role
@@ -268,13 +293,18 @@ impl<'a> Choice<'a> {
             .iter()
             .all(|member| member.step.is_some_and(|step| !steps.contains_key(&step)));
         (b.standing > 0 && explicit)
-            || (other.members.len() == 1 && disjoint && begins(main).is_some() && begins(main) == begins(other))
+            || (other.members.len() == 1
+                && disjoint
+                && begins(main).is_some()
+                && begins(main) == begins(other))
     }
 
     /// True where the files' own tensors differ.
     fn is_other_network(&self, main: &Series, other: &Series) -> bool {
         let signature = |series: &Series| self.evidence[series.first()].signature;
-        signature(main).zip(signature(other)).is_some_and(|(a, b)| a != b)
+        signature(main)
+            .zip(signature(other))
+            .is_some_and(|(a, b)| a != b)
     }
 
     fn beside(&self, beside: Beside, point: usize) -> LeftOut {
@@ -298,7 +328,12 @@ impl<'a> Choice<'a> {
         }
         let mut loose = Vec::new();
         let mut related: Vec<(usize, Relation)> = Vec::new();
-        for (at, series) in self.series.iter().enumerate().filter(|(at, _)| !joined.contains(at)) {
+        for (at, series) in self
+            .series
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| !joined.contains(at))
+        {
             if self.role(series) >= FileRole::Optimizer {
                 for file in files(series) {
                     left_out.insert(file, self.training_state(file));
@@ -331,10 +366,15 @@ impl<'a> Choice<'a> {
         let counter = other.counters.first().and_then(|at| b.slots.get(*at));
         let constant = |slot: &Slot| {
             a.slots.iter().enumerate().any(|(at, ours)| {
-                !main.counters.contains(&at) && ours.component == slot.component && ours.value == slot.value
+                !main.counters.contains(&at)
+                    && ours.component == slot.component
+                    && ours.value == slot.value
             })
         };
-        let words = b.words.iter().all(|word| a.words.binary_search(word).is_ok());
+        let words = b
+            .words
+            .iter()
+            .all(|word| a.words.binary_search(word).is_ok());
         let alone = other.members.len() == 1;
         b.file_key.is_empty() || (alone && words && counter.is_some_and(constant))
     }
@@ -351,27 +391,40 @@ impl<'a> Choice<'a> {
     fn relation(&self, main: usize, series: &Series) -> Relation {
         let main = &self.series[main];
         let (ours, theirs) = (self.folder(main), self.folder(series));
-        let apart = ours.iter().zip(theirs).position(|(ours, theirs)| ours != theirs);
+        let apart = ours
+            .iter()
+            .zip(theirs)
+            .position(|(ours, theirs)| ours != theirs);
         let same_files = self.names[main.first()].file_key == self.names[series.first()].file_key;
         // Of a folder that has both the path and another family, that family alone can be named.
         let folder = apart.and_then(|apart| theirs.get(..=apart));
-        let why = if self.role(series) == FileRole::Average && self.role(main) != FileRole::Average {
+        let why = if self.role(series) == FileRole::Average && self.role(main) != FileRole::Average
+        {
             FamilyKind::Average
         } else if series.is_run || (folder.is_some() && same_files) {
             FamilyKind::Run
-        } else if is_explicit(main.unit) && is_explicit(series.unit) && main.unit != series.unit {
+        } else if self.counts_otherwise(main, series) {
             FamilyKind::Unit
         } else {
             FamilyKind::Network
         };
         let pattern = match folder {
             Some(folder) if why == FamilyKind::Run => {
-                let folder: Vec<String> = folder.iter().map(|part| pattern::escaped(part)).collect();
+                let folder: Vec<String> =
+                    folder.iter().map(|part| pattern::escaped(part)).collect();
                 format!("{}/**", folder.join("/"))
             }
             _ => self.pattern(main, series),
         };
         Relation { why, pattern }
+    }
+
+    /// True for the same network counted in another unit: another word for it, or other numbers.
+    fn counts_otherwise(&self, main: &Series, series: &Series) -> bool {
+        let (a, b) = (&self.names[main.first()], &self.names[series.first()]);
+        let units = is_explicit(main.unit) && is_explicit(series.unit) && main.unit != series.unit;
+        let numbers = a.words == b.words && a.slots.len() != b.slots.len();
+        (units || numbers) && a.role == b.role && !self.is_other_network(main, series)
     }
 
     /// The glob of a series that takes none of the main one's files.
@@ -388,7 +441,10 @@ impl<'a> Choice<'a> {
     fn unnumbered(&self, main: usize, file: usize, related: &[(usize, Relation)]) -> LeftOut {
         let name = &self.names[file];
         let main = &self.series[main];
-        let folder = name.components.split_last().map_or(&[][..], |(_, folder)| folder);
+        let folder = name
+            .components
+            .split_last()
+            .map_or(&[][..], |(_, folder)| folder);
         for (at, relation) in related {
             let series = &self.series[*at];
             let theirs = self.folder(series);
@@ -409,7 +465,10 @@ impl<'a> Choice<'a> {
             };
         }
         let words = &self.names[main.first()].words;
-        let known = name.words.iter().all(|word| words.binary_search(word).is_ok());
+        let known = name
+            .words
+            .iter()
+            .all(|word| words.binary_search(word).is_ok());
         if known || name.standing > 0 {
             let last = main.members.last().filter(|_| name.standing != 1);
             LeftOut::MaybeCopy {
@@ -431,7 +490,9 @@ impl<'a> Choice<'a> {
         for (at, relation) in related {
             let series = &self.series[*at];
             // A part of the path's checkpoints is no family.
-            let count = files(series).filter(|file| left_out.contains_key(file)).count();
+            let count = files(series)
+                .filter(|file| left_out.contains_key(file))
+                .count();
             families
                 .entry(&relation.pattern)
                 .and_modify(|family| family.files += count)
@@ -469,13 +530,20 @@ fn files(series: &Series) -> impl Iterator<Item = usize> {
 /// The reason why a name alone tells that a file is no checkpoint.
 fn refusal(name: &ParsedName) -> Option<LeftOut> {
     let file = name.components.last()?;
-    let ending = file.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    let ending = file
+        .rsplit_once('.')
+        .map(|(_, ending)| ending.to_ascii_lowercase());
     let ending = ending.as_deref().unwrap_or_default();
     let hidden = name.components.iter().any(|part| part.starts_with('.'));
     if hidden || word::is_metadata(ending) || file.contains("tfevents") {
         return Some(LeftOut::Metadata);
     }
-    let folders = name.components.split_last().map_or(&[][..], |(_, folders)| folders);
-    let exported = folders.iter().any(|folder| matches!(folder.as_str(), "export" | "exported" | "exports"));
+    let folders = name
+        .components
+        .split_last()
+        .map_or(&[][..], |(_, folders)| folders);
+    let exported = folders
+        .iter()
+        .any(|folder| matches!(folder.as_str(), "export" | "exported" | "exports"));
     (exported || word::is_export(ending)).then_some(LeftOut::Export)
 }

@@ -43,9 +43,16 @@ fn is_right(row: &Row, found: &Arrangement) -> bool {
         let same_order = order.iter().copied().eq(expected);
         let rising = steps.iter().all(Option::is_none) || steps.is_sorted_by(|a, b| a < b);
         same_order
-            && (steps.iter().copied().eq(expected_steps.iter().map(|s| Some(*s))) || (row.free && rising))
+            && (steps
+                .iter()
+                .copied()
+                .eq(expected_steps.iter().map(|s| Some(*s)))
+                || (row.free && rising))
     };
-    let others = row.not.values().filter(|why| why.starts_with("another ") || why.starts_with("disc"));
+    let others = row
+        .not
+        .values()
+        .filter(|why| why.starts_with("another ") || why.starts_with("disc"));
     let named = !row.ask || !found.alternatives.is_empty() || others.count() < 2;
     named && (is(&row.order, &row.steps) || row.or.iter().any(|or| is(&or.order, &or.steps)))
 }
@@ -59,10 +66,18 @@ fn the_path_of_every_framework_is_found() {
         let found = arrange(&row.files);
         if !is_right(row, &found) {
             let points: Vec<_> = found.points.iter().map(|p| (p.step, &p.path)).collect();
-            wrong.push(format!("{}: {points:?} {:?}", row.framework, found.alternatives));
+            wrong.push(format!(
+                "{}: {points:?} {:?}",
+                row.framework, found.alternatives
+            ));
         }
     }
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -70,7 +85,9 @@ fn every_file_is_a_point_or_left_out_with_a_reason() {
     for row in rows() {
         let found = arrange(&row.files);
         let points = found.points.iter().map(|point| &point.path);
-        let mut all: Vec<&PathBuf> = points.chain(found.left_out.iter().map(|(path, _)| path)).collect();
+        let mut all: Vec<&PathBuf> = points
+            .chain(found.left_out.iter().map(|(path, _)| path))
+            .collect();
         all.sort();
         let mut files: Vec<&PathBuf> = row.files.iter().collect();
         files.sort();
@@ -104,23 +121,42 @@ fn reasons_are_those_of_the_table() {
                 _ => continue,
             };
             if !right {
-                wrong.push(format!("{}: {} is {why:?}, not {expected}", row.framework, path.display()));
+                wrong.push(format!(
+                    "{}: {} is {why:?}, not {expected}",
+                    row.framework,
+                    path.display()
+                ));
             }
         }
     }
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn a_path_that_grows_keeps_its_steps() {
     let mut wrong = Vec::new();
     // Coqui's best stands between the others, and is not there while they grow.
-    for row in rows().into_iter().filter(|row| !row.free && row.framework != "Coqui TTS") {
+    for row in rows()
+        .into_iter()
+        .filter(|row| !row.free && row.framework != "Coqui TTS")
+    {
         for length in 1..row.order.len() {
             let found = arrange(&row.order[..length]);
-            let found: Vec<_> = found.points.into_iter().map(|point| (point.step, point.path)).collect();
+            let found: Vec<_> = found
+                .points
+                .into_iter()
+                .map(|point| (point.step, point.path))
+                .collect();
             let is = |order: &[PathBuf], steps: &[u64]| {
-                let expected = steps.iter().map(|step| Some(*step)).zip(order.iter().cloned());
+                let expected = steps
+                    .iter()
+                    .map(|step| Some(*step))
+                    .zip(order.iter().cloned());
                 expected.take(length).eq(found.iter().cloned())
             };
             if !is(&row.order, &row.steps) && !row.or.iter().any(|or| is(&or.order, &or.steps)) {
@@ -128,5 +164,10 @@ fn a_path_that_grows_keeps_its_steps() {
             }
         }
     }
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }

@@ -59,10 +59,25 @@ pub enum LeftOut {
 }
 
 impl LeftOut {
+    /// The glob of the family that the file belongs to.
+    #[must_use]
+    pub fn family(&self) -> Option<&str> {
+        match self {
+            Self::Average { family }
+            | Self::OtherNetwork { family }
+            | Self::OtherRun { family }
+            | Self::OtherUnit { family } => Some(family),
+            _ => None,
+        }
+    }
+
     /// True where the contents may still make the file a point of the path.
     #[must_use]
     pub fn is_undecided(&self) -> bool {
-        matches!(self, Self::MaybeCopy { .. } | Self::NoStep | Self::SameStep { .. })
+        matches!(
+            self,
+            Self::MaybeCopy { .. } | Self::NoStep | Self::SameStep { .. }
+        )
     }
 }
 

@@ -47,8 +47,8 @@ pub(super) struct ParsedName {
     pub(super) standing: u8,
     /// What the file holds.
     pub(super) role: FileRole,
-    /// Words that the model usually bears, among those of the file's name.
-    pub(super) preferred: bool,
+    /// Its place among the networks of a run, by its words; the lowest is followed.
+    pub(super) preference: u8,
     /// All words without numbers and standing, sorted.
     pub(super) words: Vec<String>,
 }
@@ -83,7 +83,7 @@ pub(super) fn parse(path: &Path) -> ParsedName {
         parts: Vec::new(),
         standing: 0,
         role: FileRole::Model,
-        preferred: false,
+        preference: 2,
         words: Vec::new(),
     };
     for at in 0..name.components.len() {
@@ -116,19 +116,20 @@ impl ParsedName {
         let text = self.components.get(at).cloned().unwrap_or_default();
         let tokens = self.tokens.get(at).cloned().unwrap_or_default();
         let is_file = at + 1 == self.components.len();
-        let words = || {
-            tokens.iter().flat_map(|token| match &token.kind {
-                TokenKind::Word(run, parts) if parts.len() > 1 => {
-                    std::iter::once(run.as_str()).chain(parts.iter().map(String::as_str)).collect()
-                }
-                TokenKind::Word(run, _) => vec![run.as_str()],
-                _ => Vec::new(),
-            })
-        };
-        self.role = self.role.max(word::role(words()));
-        if is_file {
-            self.preferred = words().any(word::is_preferred);
+        let mut words: Vec<&str> = Vec::new();
+        for token in &tokens {
+            if let TokenKind::Word(run, parts) = &token.kind {
+                words.push(run);
+                words.extend(parts.iter().map(String::as_str).filter(|_| parts.len() > 1));
+            }
         }
+        self.role = self.role.max(word::role(&words));
+        // The nearest component that says something decides.
+        self.preference = match word::preference(&words) {
+            2 => self.preference,
+            1 if self.preference != 2 => self.preference,
+            found => found,
+        };
         let mut elements = elements((at, is_file), &text, &tokens);
         drop_metrics(&mut elements, &tokens, &text);
         let mut key = String::new();
@@ -178,7 +179,9 @@ fn without_status(word: &str, parts: &[String]) -> (String, u8) {
     }
     if let Some(status) = parts.iter().find(|part| word::is_status(part)) {
         // A letter alone, as in `bestF`, tells by which score.
-        let rest = parts.iter().filter(|part| part.len() > 1 && !word::is_status(part));
+        let rest = parts
+            .iter()
+            .filter(|part| part.len() > 1 && !word::is_status(part));
         return (rest.map(String::as_str).collect(), standing(status));
     }
     let end = word::glued_status(word);
@@ -255,11 +258,15 @@ fn is_ending(text: &str, tokens: &[NameToken], at: usize) -> bool {
     let Some(word) = at.checked_sub(1).and_then(|before| tokens.get(before)) else {
         return false;
     };
-    let number = tokens.get(at).map_or(0..0, |number| number.start..number.end);
+    let number = tokens
+        .get(at)
+        .map_or(0..0, |number| number.start..number.end);
     number.end == text.len()
         && number.len() == 1
         && word.end == number.start
-        && text.get(..word.start).is_some_and(|before| before.ends_with('.'))
+        && text
+            .get(..word.start)
+            .is_some_and(|before| before.ends_with('.'))
 }
 
 /// `00001-of-00003`.
@@ -272,11 +279,7 @@ fn is_part_of(tokens: &[NameToken], at: usize) -> bool {
 
 /// What a whole number counts, the length of the word that says so, and true where it hangs on letters
 /// that say nothing.
-fn number_class(
-    tokens: &[NameToken],
-    at: usize,
-    bound: Option<usize>,
-) -> (WordClass, usize, bool) {
+fn number_class(tokens: &[NameToken], at: usize, bound: Option<usize>) -> (WordClass, usize, bool) {
     if let Some(word) = word_at(tokens, bound) {
         return (word::class(word), word.len(), false);
     }
@@ -293,8 +296,10 @@ fn number_class(
         }
     }
     let before = at.checked_sub(1);
-    let Some(NameToken { kind: TokenKind::Word(word, parts), .. }) =
-        before.and_then(|before| tokens.get(before))
+    let Some(NameToken {
+        kind: TokenKind::Word(word, parts),
+        ..
+    }) = before.and_then(|before| tokens.get(before))
     else {
         return (WordClass::Other, 0, false);
     };
@@ -322,7 +327,10 @@ fn bind(tokens: &[NameToken]) -> Vec<Option<usize>> {
         .filter(|&at| word_at(tokens, Some(at)).is_some_and(|word| word::class(word).is_counter()))
         .collect();
     let gap = |a: usize, b: usize| tokens[b].start - tokens[a].end;
-    let left = |at: usize| at.checked_sub(1).filter(|left| is_number(tokens, Some(*left)));
+    let left = |at: usize| {
+        at.checked_sub(1)
+            .filter(|left| is_number(tokens, Some(*left)))
+    };
     let right = |at: usize| Some(at + 1).filter(|right| is_number(tokens, Some(*right)));
     let before = counters
         .last()

@@ -39,9 +39,10 @@ pub(super) fn of_series(series: &Series, names: &[ParsedName], digits: bool) -> 
     let star = if digits { "[0-9]*" } else { "*" };
     let varies = |at: usize| {
         let value = name.slots.get(at).map(|slot| slot.value);
-        series.members.iter().any(|member| {
-            names[member.file].slots.get(at).map(|slot| slot.value) != value
-        })
+        series
+            .members
+            .iter()
+            .any(|member| names[member.file].slots.get(at).map(|slot| slot.value) != value)
     };
     let starred = |component: usize, token: usize| {
         let at = name
@@ -49,7 +50,9 @@ pub(super) fn of_series(series: &Series, names: &[ParsedName], digits: bool) -> 
             .iter()
             .position(|slot| (slot.component, slot.token) == (component, token));
         match at {
-            Some(at) => !series.pinned.contains(&at) && (series.counters.contains(&at) || varies(at)),
+            Some(at) => {
+                !series.pinned.contains(&at) && (series.counters.contains(&at) || varies(at))
+            }
             None => series.members.len() > 1 && !text_is_shared(series, names, (component, token)),
         }
     };
@@ -73,12 +76,19 @@ pub(super) fn of_series(series: &Series, names: &[ParsedName], digits: bool) -> 
 }
 
 /// True if all files of a series have the same text at one place.
-fn text_is_shared(series: &Series, names: &[ParsedName], (component, token): (usize, usize)) -> bool {
+fn text_is_shared(
+    series: &Series,
+    names: &[ParsedName],
+    (component, token): (usize, usize),
+) -> bool {
     let text = |file: usize| {
         let name = names.get(file)?;
         let token = name.tokens.get(component)?.get(token)?;
         name.components.get(component)?.get(token.start..token.end)
     };
     let first = text(series.first());
-    series.members.iter().all(|member| text(member.file) == first)
+    series
+        .members
+        .iter()
+        .all(|member| text(member.file) == first)
 }

@@ -51,7 +51,9 @@ pub(super) struct Series {
 impl Series {
     /// True where names tell the order.
     pub(super) fn is_numbered(&self) -> bool {
-        self.members.first().is_some_and(|first| first.step.is_some())
+        self.members
+            .first()
+            .is_some_and(|first| first.step.is_some())
     }
 
     /// Index of a file that stands for it.
@@ -87,7 +89,10 @@ pub(super) fn resolve(names: &[ParsedName], files: &[usize]) -> Vec<Series> {
             Some(column) => {
                 let mut groups: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
                 for &file in &files {
-                    groups.entry(family.value(file, column)).or_default().push(file);
+                    groups
+                        .entry(family.value(file, column))
+                        .or_default()
+                        .push(file);
                 }
                 let pinned: Vec<usize> = pinned.iter().copied().chain([column]).collect();
                 open.extend(groups.into_values().map(|group| (group, pinned.clone())));
@@ -147,7 +152,10 @@ impl<'a> Family<'a> {
     }
 
     fn value(&self, file: usize, column: usize) -> u64 {
-        self.names[file].slots.get(column).map_or(0, |slot| slot.value)
+        self.names[file]
+            .slots
+            .get(column)
+            .map_or(0, |slot| slot.value)
     }
 
     /// True for a number that differs between files and is not held fixed.
@@ -156,7 +164,10 @@ impl<'a> Family<'a> {
     }
 
     fn is_folder(&self, column: &Column) -> bool {
-        let components = self.files.first().map_or(0, |file| self.names[*file].components.len());
+        let components = self
+            .files
+            .first()
+            .map_or(0, |file| self.names[*file].components.len());
         column.slot.component + 1 < components
     }
 
@@ -191,7 +202,11 @@ impl<'a> Family<'a> {
         let likely: Vec<&Column> = self.columns.iter().filter(likely).collect();
         let (batches, counters): (Vec<&Column>, Vec<&Column>) =
             likely.into_iter().partition(|column| column.slot.is_batch);
-        if counters.is_empty() { batches } else { counters }
+        if counters.is_empty() {
+            batches
+        } else {
+            counters
+        }
     }
 
     /// True where the number is the whole component: `900/model.safetensors`.
@@ -239,7 +254,9 @@ impl<'a> Family<'a> {
         let date = varying().find(|column| column.is_date);
         if let Some(date) = date {
             let repeats = !self.is_unique(&self.count().order);
-            let counted = candidates.iter().any(|column| column.slot.class.is_counter());
+            let counted = candidates
+                .iter()
+                .any(|column| column.slot.class.is_counter());
             if date.slot.component != home || (repeats && counted) {
                 return Some(date.at);
             }
@@ -250,9 +267,10 @@ impl<'a> Family<'a> {
         let stranger = candidates.iter().find(stranger)?;
         let counting = self.count();
         let rises = self.is_unique(&counting.order)
-            && counting.order.last().is_some_and(|last| {
-                self.rises(stranger.at, *last)
-            });
+            && counting
+                .order
+                .last()
+                .is_some_and(|last| self.rises(stranger.at, *last));
         (stranger.slot.component > home || !rises).then_some(stranger.at)
     }
 
@@ -267,8 +285,11 @@ impl<'a> Family<'a> {
 
     /// True where `inner` rises strictly in the order of `outer`, then `inner`.
     fn rises(&self, outer: usize, inner: usize) -> bool {
-        let mut pairs: Vec<(u64, u64)> =
-            self.rows.iter().map(|row| (row[outer], row[inner])).collect();
+        let mut pairs: Vec<(u64, u64)> = self
+            .rows
+            .iter()
+            .map(|row| (row[outer], row[inner]))
+            .collect();
         pairs.sort_unstable();
         pairs.windows(2).all(|pair| pair[0].1 < pair[1].1)
     }
@@ -290,8 +311,12 @@ impl<'a> Family<'a> {
         }
         let home = self.home(&candidates);
         let of = |class: WordClass| {
-            let found = candidates.iter().filter(|column| column.slot.class == class);
-            found.max_by_key(|column| (column.slot.certainty, column.slot.component)).map(|c| c.at)
+            let found = candidates
+                .iter()
+                .filter(|column| column.slot.class == class);
+            found
+                .max_by_key(|column| (column.slot.certainty, column.slot.component))
+                .map(|c| c.at)
         };
         let others: Vec<&Column> = candidates
             .iter()
@@ -378,7 +403,10 @@ impl<'a> Family<'a> {
         if let Some(inner) = others.iter().find(|other| self.rises(epoch, other.at)) {
             return Self::single(inner.at, StepUnit::Step);
         }
-        match others.iter().find(|other| self.is_unique(&[epoch, other.at])) {
+        match others
+            .iter()
+            .find(|other| self.is_unique(&[epoch, other.at]))
+        {
             Some(inner) => Self::lexicographic(epoch, inner.at),
             None => Self::single(epoch, StepUnit::Epoch),
         }
@@ -405,13 +433,17 @@ impl<'a> Family<'a> {
                 [only] => Self::single(only.at, unit),
                 [outer, inner, ..] => {
                     let mut counting = Self::lexicographic(outer.at, inner.at);
-                    counting.order.extend(others.iter().skip(2).map(|other| other.at));
+                    counting
+                        .order
+                        .extend(others.iter().skip(2).map(|other| other.at));
                     counting
                 }
             },
             [only] => {
                 let outer = others.iter().find(|other| {
-                    other.at < only.at && !self.rises(other.at, only.at) && self.counts_epochs(other)
+                    other.at < only.at
+                        && !self.rises(other.at, only.at)
+                        && self.counts_epochs(other)
                 });
                 match outer {
                     Some(outer) => Self::lexicographic(outer.at, only.at),
@@ -419,9 +451,9 @@ impl<'a> Family<'a> {
                 }
             }
             several => {
-                let best = several.iter().max_by_key(|column| {
-                    (self.regularity(column), std::cmp::Reverse(column.at))
-                });
+                let best = several
+                    .iter()
+                    .max_by_key(|column| (self.regularity(column), std::cmp::Reverse(column.at)));
                 best.map_or_else(Counting::default, |best| Self::single(best.at, unit))
             }
         }
@@ -462,7 +494,9 @@ impl<'a> Family<'a> {
     fn rises_with_names(&self, column: &Column) -> bool {
         self.columns
             .iter()
-            .filter(|other| other.at != column.at && self.varies(other) && self.is_unique(&[other.at]))
+            .filter(|other| {
+                other.at != column.at && self.varies(other) && self.is_unique(&[other.at])
+            })
             .all(|other| self.rises(other.at, column.at))
     }
 
@@ -489,7 +523,11 @@ impl<'a> Family<'a> {
         let mut series = Series {
             members: Vec::with_capacity(points.len()),
             beside: Vec::new(),
-            unit: if numbered { counting.unit } else { StepUnit::Order },
+            unit: if numbered {
+                counting.unit
+            } else {
+                StepUnit::Order
+            },
             counters: counting.order.clone(),
             pinned: self.pinned.to_vec(),
             depth: 0,
@@ -499,8 +537,14 @@ impl<'a> Family<'a> {
             }),
         };
         let home = counting.order.iter().filter_map(|at| self.columns.get(*at));
-        let file = self.files.first().map_or(0, |file| self.names[*file].components.len().max(1) - 1);
-        series.depth = home.map(|column| column.slot.component).min().unwrap_or(file);
+        let file = self
+            .files
+            .first()
+            .map_or(0, |file| self.names[*file].components.len().max(1) - 1);
+        series.depth = home
+            .map(|column| column.slot.component)
+            .min()
+            .unwrap_or(file);
         for (ordinal, mut files) in points.into_values().enumerate() {
             let rank = |file: &usize| {
                 let name = &self.names[*file];
@@ -510,13 +554,18 @@ impl<'a> Family<'a> {
             let Some((&point, rest)) = files.split_first() else {
                 continue;
             };
-            let step = counting.step.map_or(ordinal as u64, |at| self.value(point, at));
+            let step = counting
+                .step
+                .map_or(ordinal as u64, |at| self.value(point, at));
             series.members.push(Member {
                 file: point,
                 step: numbered.then_some(step),
                 epoch: counting.epoch.map(|at| self.value(point, at)),
             });
-            series.beside.extend(rest.iter().map(|&file| (file, self.beside(point, file), point)));
+            series.beside.extend(
+                rest.iter()
+                    .map(|&file| (file, self.beside(point, file), point)),
+            );
         }
         series
     }

@@ -72,11 +72,22 @@ fn steps(names: &[&str]) -> Vec<(Option<u64>, String)> {
 #[case::parameters_beside_optimizer(&[("epoch_9.pdparams", 9), ("epoch_10.pdparams", 10)], &["epoch_9.pdopt", "epoch_10.pdopt"])]
 #[case::a_language_model_called_opt(&[("opt-125m/step_900.pt", 900), ("opt-125m/step_1000.pt", 1000)], &[])]
 #[case::h5(&[("model.009.h5", 9), ("model.010.h5", 10)], &["model.h5"])]
+#[case::commas(&[("iter_9,000.pt", 9000), ("iter_10,000.pt", 10000), ("iter_100,000.pt", 100_000)], &[])]
+#[case::a_schedule_in_the_model_s_name(&[("cosine_sched_model_9.pt", 9), ("cosine_sched_model_10.pt", 10)], &[])]
+#[case::parts_of_a_pipeline(&[("500/unet/pytorch_model.bin", 500), ("1000/unet/pytorch_model.bin", 1000)], &["500/text_encoder/pytorch_model.bin", "1000/text_encoder/pytorch_model.bin", "500/vae/pytorch_model.bin", "1000/vae/pytorch_model.bin"])]
+#[case::a_job_resubmitted(&[("slurm-123456/ckpt_9.pt", 9), ("slurm-123456/ckpt_10.pt", 10), ("slurm-123457/ckpt_11.pt", 11)], &[])]
+#[case::best_of_its_own_step(&[("model_0001.pt", 1), ("model_0005.pt", 5), ("model_best_0009.pt", 9), ("model_0010.pt", 10)], &[])]
 #[case::encoder_below_the_model(&[("9.pt", 9), ("10.pt", 10), ("11.pt", 11)], &["encoder/pretrained.pt"])]
 fn runs_of_other_makers(#[case] points: &[(&str, u64)], #[case] others: &[&str]) {
-    let names: Vec<&str> = points.iter().map(|(name, _)| *name).chain(others.iter().copied()).collect();
-    let expected: Vec<(Option<u64>, String)> =
-        points.iter().map(|(name, step)| (Some(*step), (*name).to_owned())).collect();
+    let names: Vec<&str> = points
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(others.iter().copied())
+        .collect();
+    let expected: Vec<(Option<u64>, String)> = points
+        .iter()
+        .map(|(name, step)| (Some(*step), (*name).to_owned()))
+        .collect();
     assert_eq!(steps(&names), expected);
 }
 
@@ -90,7 +101,11 @@ fn runs_of_other_makers(#[case] points: &[(&str, u64)], #[case] others: &[&str])
 #[case::seconds_alone(&["1717230000.pt", "1717240000.pt", "1717250000.pt"])]
 fn order_alone(#[case] names: &[&str]) {
     let found = arrange(&paths(names));
-    let order: Vec<String> = found.points.iter().map(|p| p.path.display().to_string()).collect();
+    let order: Vec<String> = found
+        .points
+        .iter()
+        .map(|p| p.path.display().to_string())
+        .collect();
     assert_eq!(order, names);
     assert_eq!(found.unit, StepUnit::Order);
 }
@@ -104,14 +119,22 @@ fn order_alone(#[case] names: &[&str]) {
 #[case::best_before_last(&["best.pt", "last.pt"])]
 #[case::hashes(&["7f3a9c1.pt", "b81d00e.pt"])]
 fn names_without_steps_leave_them_to_the_contents(#[case] names: &[&str]) {
-    let expected: Vec<(Option<u64>, String)> = names.iter().map(|name| (None, (*name).to_owned())).collect();
+    let expected: Vec<(Option<u64>, String)> = names
+        .iter()
+        .map(|name| (None, (*name).to_owned()))
+        .collect();
     assert_eq!(steps(names), expected);
 }
 
 #[test]
 fn an_empty_folder_and_one_of_other_files_have_no_path() {
     assert_eq!(arrange(&[]), Arrangement::default());
-    let found = arrange(&paths(&["train.log", "config.yaml", "optimizer.pt", ".hidden/model_3.pt"]));
+    let found = arrange(&paths(&[
+        "train.log",
+        "config.yaml",
+        "optimizer.pt",
+        ".hidden/model_3.pt",
+    ]));
     assert!(found.points.is_empty());
     assert_eq!(found.left_out.len(), 4);
 }
@@ -125,12 +148,23 @@ fn globs_of_alternatives_take_their_family_alone() {
         panic!("{:?}", found.alternatives)
     };
     assert_eq!((other.pattern.as_str(), other.files), ("*_net_D.pth", 2));
-    let taken = names.iter().filter(|name| glob_matches(&other.pattern, Path::new(name)));
+    let taken = names
+        .iter()
+        .filter(|name| glob_matches(&other.pattern, Path::new(name)));
     assert_eq!(taken.count(), 2);
-    let found = arrange(&paths(&["checkpoint1.pt", "checkpoint2.pt", "checkpoint_1_9.pt", "checkpoint_1_10.pt", "checkpoint_2_11.pt"]));
+    let found = arrange(&paths(&[
+        "checkpoint1.pt",
+        "checkpoint2.pt",
+        "checkpoint_1_9.pt",
+        "checkpoint_1_10.pt",
+        "checkpoint_2_11.pt",
+    ]));
     let other = &found.alternatives.first().unwrap().pattern;
     assert!(glob_matches(other, Path::new("checkpoint1.pt")));
-    assert!(!glob_matches(other, Path::new("checkpoint_1_9.pt")), "{other}");
+    assert!(
+        !glob_matches(other, Path::new("checkpoint_1_9.pt")),
+        "{other}"
+    );
 }
 
 #[test]
@@ -146,7 +180,11 @@ fn globs_match_paths_names_and_whole_folders() {
         ("version_0/**", "version_1/x.ckpt", false),
         ("*_net_G.pth", "10_net_G.pth", true),
     ] {
-        assert_eq!(glob_matches(glob, Path::new(path)), expected, "{glob} {path}");
+        assert_eq!(
+            glob_matches(glob, Path::new(path)),
+            expected,
+            "{glob} {path}"
+        );
     }
 }
 
@@ -177,7 +215,11 @@ fn a_hundred_thousand_files_are_arranged_at_once() {
         let paths: Vec<PathBuf> = (0..100_000).map(|at| PathBuf::from(name(at))).collect();
         let start = Instant::now();
         let found = arrange(&paths);
-        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            start.elapsed()
+        );
         assert_eq!(found.points.len() + found.left_out.len(), paths.len());
     }
 }

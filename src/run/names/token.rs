@@ -92,6 +92,9 @@ fn is_alphanumeric(text: &str, at: usize) -> bool {
 
 fn number(text: &str, at: usize) -> (TokenKind, usize) {
     let whole = digits(text, at);
+    if let Some((value, length)) = grouped(text, at) {
+        return (TokenKind::Whole(value), length);
+    }
     let mut end = at + whole;
     let dotted = at > 0 && byte(text, at - 1) == Some(b'.') && &text[at..end] != "0";
     let mut decimals = 0;
@@ -128,6 +131,17 @@ fn number(text: &str, at: usize) -> (TokenKind, usize) {
     }
 }
 
+/// A number with commas between thousands, `10,000`, and its length.
+fn grouped(text: &str, at: usize) -> Option<(u64, usize)> {
+    let mut end = at + digits(text, at);
+    let first = end - at;
+    while byte(text, end) == Some(b',') && digits(text, end + 1) == 3 {
+        end += 4;
+    }
+    let value = text.get(at..end)?.replace(',', "").parse().ok()?;
+    (end > at + first && first <= 3).then_some((value, end - at))
+}
+
 /// The exponent of `1e3` and its length; `None` inside for a negative one.
 fn exponent(text: &str, at: usize) -> Option<(Option<u32>, usize)> {
     if !matches!(byte(text, at), Some(b'e' | b'E')) {
@@ -161,8 +175,10 @@ pub(super) fn looks_like_time(value: u64) -> bool {
     let day = match value {
         10_000_000..=99_999_999 => value,
         10_000_000_000_000..=99_999_999_999_999 => value / 1_000_000,
-        _ => return (1_300_000_000..2_100_000_000).contains(&value)
-            || (1_300_000_000_000..2_100_000_000_000).contains(&value),
+        _ => {
+            return (1_300_000_000..2_100_000_000).contains(&value)
+                || (1_300_000_000_000..2_100_000_000_000).contains(&value);
+        }
     };
     is_day(day / 10_000, day / 100 % 100, day % 100)
 }
@@ -194,8 +210,7 @@ fn date(text: &str, at: usize, before: Option<&NameToken>) -> Option<(TokenKind,
             let is_day = is_day(day / 10_000, day / 100 % 100, day % 100);
             let time = compact_time(text, at + 9)?;
             let separated = byte(text, at + 8).is_some_and(|c| b"-_T".contains(&c));
-            return (is_day && separated)
-                .then_some((TokenKind::Date(day * 1_000_000 + time), 15));
+            return (is_day && separated).then_some((TokenKind::Date(day * 1_000_000 + time), 15));
         }
         _ => return time_alone(text, at, before),
     };
@@ -241,14 +256,23 @@ fn time_alone(text: &str, at: usize, before: Option<&NameToken>) -> Option<(Toke
     let months = [
         "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
     ];
-    let month = matches!(before, Some(NameToken { kind: TokenKind::Whole(1..=31), .. }))
-        && months.iter().any(|m| text.to_lowercase().contains(m));
+    let month = matches!(
+        before,
+        Some(NameToken {
+            kind: TokenKind::Whole(1..=31),
+            ..
+        })
+    ) && months.iter().any(|m| text.to_lowercase().contains(m));
     (whole || colons || month).then_some((TokenKind::Date(value), length))
 }
 
 /// The length of a UUID or of a random identifier that begins here.
 fn hash(text: &str, at: usize) -> Option<usize> {
-    if text[..at].chars().next_back().is_some_and(char::is_alphanumeric) {
+    if text[..at]
+        .chars()
+        .next_back()
+        .is_some_and(char::is_alphanumeric)
+    {
         return None;
     }
     let bytes = text.as_bytes().get(at..)?;
@@ -264,7 +288,10 @@ fn hash(text: &str, at: usize) -> Option<usize> {
     if uuid.is_some() {
         return Some(36);
     }
-    let length = bytes.iter().take_while(|c| c.is_ascii_alphanumeric()).count();
+    let length = bytes
+        .iter()
+        .take_while(|c| c.is_ascii_alphanumeric())
+        .count();
     if !(6..=64).contains(&length) {
         return None;
     }
@@ -274,12 +301,15 @@ fn hash(text: &str, at: usize) -> Option<usize> {
         .filter(|part| !part.is_empty())
         .collect();
     let is_digit: Vec<bool> = run.bytes().map(|c| c.is_ascii_digit()).collect();
-    let changes = is_digit.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    let changes = is_digit
+        .windows(2)
+        .filter(|pair| pair[0] != pair[1])
+        .count();
     let hexadecimal = run.bytes().all(|c| c.is_ascii_hexdigit());
     let needed = if hexadecimal { 2 } else { 4 };
-    let counters = letters.iter().all(|word| {
-        super::word::class(&word.to_ascii_lowercase()).is_counter()
-    });
+    let counters = letters
+        .iter()
+        .all(|word| super::word::class(&word.to_ascii_lowercase()).is_counter());
     let short = letters.iter().all(|word| word.len() <= 3) || (hexadecimal && length >= 20);
     (changes >= needed && short && !counters && exponent_form(run).is_none()).then_some(length)
 }

@@ -33,9 +33,31 @@ impl WordClass {
 
 const EPOCH: &[&str] = &["epoch", "epochs", "ep", "e", "epo", "eps", "epk", "pass"];
 const STEP: &[&str] = &[
-    "step", "steps", "iter", "iters", "iteration", "iterations", "it", "itr", "its", "update",
-    "updates", "upd", "batch", "batches", "ba", "b", "s", "st", "gs", "globalstep", "minibatch",
-    "mb", "optimstep", "trainstep", "nupdates",
+    "step",
+    "steps",
+    "iter",
+    "iters",
+    "iteration",
+    "iterations",
+    "it",
+    "itr",
+    "its",
+    "update",
+    "updates",
+    "upd",
+    "batch",
+    "batches",
+    "ba",
+    "b",
+    "s",
+    "st",
+    "gs",
+    "globalstep",
+    "minibatch",
+    "mb",
+    "optimstep",
+    "trainstep",
+    "nupdates",
 ];
 /// True for a word that counts batches, or tells how large they are.
 pub(super) fn is_batch(word: &str) -> bool {
@@ -44,31 +66,187 @@ pub(super) fn is_batch(word: &str) -> bool {
 
 const KIMG: &[&str] = &["kimg", "kimgs", "ticks", "tick"];
 const SAMPLES: &[&str] = &[
-    "samples", "sample", "tokens", "tok", "toks", "token", "examples", "images", "imgs", "frames",
-    "frame", "timesteps", "timestep", "envsteps", "ts", "episodes", "episode", "seen", "games",
+    "samples",
+    "sample",
+    "tokens",
+    "tok",
+    "toks",
+    "token",
+    "examples",
+    "images",
+    "imgs",
+    "frames",
+    "frame",
+    "timesteps",
+    "timestep",
+    "envsteps",
+    "ts",
+    "episodes",
+    "episode",
+    "seen",
+    "games",
 ];
 const CHECKPOINT: &[&str] = &[
-    "checkpoint", "checkpoints", "ckpt", "ckpts", "chkpt", "chk", "cp", "cpt", "model", "models",
-    "weights", "weight", "state", "params", "param", "snapshot", "snap", "net", "network", "save",
-    "saved", "dump", "milestone", "g", "d",
+    "checkpoint",
+    "checkpoints",
+    "ckpt",
+    "ckpts",
+    "chkpt",
+    "chk",
+    "cp",
+    "cpt",
+    "model",
+    "models",
+    "weights",
+    "weight",
+    "state",
+    "params",
+    "param",
+    "snapshot",
+    "snap",
+    "net",
+    "network",
+    "save",
+    "saved",
+    "dump",
+    "milestone",
+    "g",
+    "d",
 ];
 const METRIC: &[&str] = &[
-    "loss", "losses", "acc", "accuracy", "psnr", "ssim", "lpips", "fid", "wer", "cer", "bleu",
-    "rouge", "f1", "map", "miou", "iou", "auc", "auroc", "rew", "reward", "rewards", "return",
-    "returns", "score", "scores", "metric", "ppl", "perplexity", "dice", "mse", "mae", "rmse", "err", "error", "prec", "precision", "recall", "kappa",
-    "top", "eer", "success", "nll", "elbo", "bpd", "bpc", "vloss", "tloss", "vacc", "r2", "corr",
-    "pesq", "sdr", "snr", "ndcg", "mrr", "elo", "ap", "mape", "spearman", "pearson", "metrics",
+    "loss",
+    "losses",
+    "acc",
+    "accuracy",
+    "psnr",
+    "ssim",
+    "lpips",
+    "fid",
+    "wer",
+    "cer",
+    "bleu",
+    "rouge",
+    "f1",
+    "map",
+    "miou",
+    "iou",
+    "auc",
+    "auroc",
+    "rew",
+    "reward",
+    "rewards",
+    "return",
+    "returns",
+    "score",
+    "scores",
+    "metric",
+    "ppl",
+    "perplexity",
+    "dice",
+    "mse",
+    "mae",
+    "rmse",
+    "err",
+    "error",
+    "prec",
+    "precision",
+    "recall",
+    "kappa",
+    "top",
+    "eer",
+    "success",
+    "nll",
+    "elbo",
+    "bpd",
+    "bpc",
+    "vloss",
+    "tloss",
+    "vacc",
+    "r2",
+    "corr",
+    "pesq",
+    "sdr",
+    "snr",
+    "ndcg",
+    "mrr",
+    "elo",
+    "ap",
+    "mape",
+    "spearman",
+    "pearson",
+    "metrics",
 ];
 /// Words that stand before a metric's own.
 const METRIC_PREFIX: &[&str] = &[
-    "val", "valid", "validation", "test", "train", "eval", "mean", "dev", "avg", "other", "mae",
+    "val",
+    "valid",
+    "validation",
+    "test",
+    "train",
+    "eval",
+    "mean",
+    "dev",
+    "avg",
+    "other",
+    "mae",
 ];
 const RUN: &[&str] = &[
-    "version", "v", "ver", "fold", "folds", "seed", "run", "runs", "exp", "expt", "experiment",
-    "trial", "job", "split", "cv", "attempt", "try", "replica", "member", "worker", "lr", "wd",
-    "bs", "batchsize", "bsz", "dim", "hidden", "width", "depth", "size", "res", "heads", "dropout",
-    "wu", "warmup", "gamma", "beta", "alpha", "lambda", "temp", "nl", "nh", "px", "bit", "bits",
-    "bf", "fp", "int", "seedid", "stage", "phase", "task", "gpus", "gpu", "ctx", "horizon",
+    "version",
+    "v",
+    "ver",
+    "fold",
+    "folds",
+    "seed",
+    "run",
+    "runs",
+    "exp",
+    "expt",
+    "experiment",
+    "trial",
+    "job",
+    "split",
+    "cv",
+    "attempt",
+    "try",
+    "replica",
+    "member",
+    "worker",
+    "lr",
+    "wd",
+    "bs",
+    "batchsize",
+    "bsz",
+    "dim",
+    "hidden",
+    "width",
+    "depth",
+    "size",
+    "res",
+    "heads",
+    "dropout",
+    "wu",
+    "warmup",
+    "gamma",
+    "beta",
+    "alpha",
+    "lambda",
+    "temp",
+    "nl",
+    "nh",
+    "px",
+    "bit",
+    "bits",
+    "bf",
+    "fp",
+    "int",
+    "seedid",
+    "stage",
+    "phase",
+    "task",
+    "gpus",
+    "gpu",
+    "ctx",
+    "horizon",
 ];
 const PART: &[&str] = &[
     "rank", "ranks", "tp", "pp", "dp", "mp", "shard", "part", "layer", "node", "proc", "process",
@@ -122,9 +300,28 @@ pub(super) fn is_metric_prefix(word: &str) -> bool {
 }
 
 const STATUS: &[&str] = &[
-    "best", "last", "latest", "final", "finished", "newest", "current", "recent", "backup", "bak",
-    "copy", "full", "old", "prev", "previous", "end", "interrupted", "resume", "tmp", "stopped",
-    "emergency", "preempt",
+    "best",
+    "last",
+    "latest",
+    "final",
+    "finished",
+    "newest",
+    "current",
+    "recent",
+    "backup",
+    "bak",
+    "copy",
+    "full",
+    "old",
+    "prev",
+    "previous",
+    "end",
+    "interrupted",
+    "resume",
+    "tmp",
+    "stopped",
+    "emergency",
+    "preempt",
 ];
 
 /// True for a word that tells a checkpoint's standing and not its place in training: `best`, `last`,
@@ -157,72 +354,221 @@ pub(super) enum FileRole {
 }
 
 const ADVERSARY: &[&str] = &[
-    "d", "disc", "discriminator", "discriminators", "netd", "critic", "critics", "value", "vf",
-    "q", "qf", "qnet", "do", "mpd", "msd", "reward", "rewardmodel", "dis",
+    "d",
+    "disc",
+    "discriminator",
+    "discriminators",
+    "netd",
+    "critic",
+    "critics",
+    "value",
+    "vf",
+    "q",
+    "qf",
+    "qnet",
+    "do",
+    "mpd",
+    "msd",
+    "reward",
+    "rewardmodel",
+    "dis",
 ];
 const AVERAGE: &[&str] = &[
-    "ema", "swa", "swag", "avg", "ave", "average", "averaged", "polyak", "shadow", "teacher",
-    "target", "momentum", "lookahead",
+    "ema",
+    "swa",
+    "swag",
+    "avg",
+    "ave",
+    "average",
+    "averaged",
+    "polyak",
+    "shadow",
+    "teacher",
+    "target",
+    "momentum",
+    "lookahead",
 ];
-const OPTIMIZER: &[&str] = &["optimizer", "optimizers", "optim", "optims", "optimiser", "opt", "optstate", "pdopt"];
-const TRAINING: &[&str] = &[
-    "scheduler", "schedulers", "sched", "scaler", "rng", "criterion", "vecnormalize", "replay",
-    "buffer", "lrscheduler", "gradscaler", "dataloader", "sampler",
+const OPTIMIZER: &[&str] = &[
+    "optimizer",
+    "optimizers",
+    "optim",
+    "optims",
+    "optimiser",
+    "opt",
+    "optstate",
+    "pdopt",
 ];
-const MODEL: &[&str] = &["model", "net", "network", "unet", "weights", "params", "policy", "actor"];
+const TRAINING: &[&str] = &["vecnormalize", "replay", "buffer"];
+/// Words of the training program that describe a model where one is named: `cosine_sched_model`.
+const SCHEDULE: &[&str] = &[
+    "scheduler",
+    "schedulers",
+    "sched",
+    "scaler",
+    "rng",
+    "criterion",
+    "lrscheduler",
+    "gradscaler",
+    "dataloader",
+    "sampler",
+];
+const MODEL: &[&str] = &[
+    "model", "net", "network", "unet", "weights", "params", "policy", "actor",
+];
 /// Words before `state` that make it the training program's.
 const STATE_OF: &[&str] = &[
-    "training", "trainer", "recipe", "algorithm", "policy", "random", "rng", "loader", "env",
-    "accelerator", "grad",
+    "training",
+    "trainer",
+    "recipe",
+    "algorithm",
+    "policy",
+    "random",
+    "rng",
+    "loader",
+    "env",
+    "accelerator",
+    "grad",
 ];
-const PREFERRED: &[&str] = &[
-    "model", "net", "network", "g", "gen", "generator", "netg", "actor", "policy", "pi", "student",
-    "unet", "backbone", "checkpoint", "ckpt",
+/// Networks whose landscape is wanted where several are trained together.
+const FIRST: &[&str] = &[
+    "g",
+    "gen",
+    "generator",
+    "netg",
+    "actor",
+    "policy",
+    "pi",
+    "student",
+    "unet",
+    "transformer",
+    "denoiser",
+    "dit",
+    "backbone",
+];
+const SECOND: &[&str] = &["model", "net", "network", "checkpoint", "ckpt"];
+/// Networks that stand beside the one that is trained.
+const LAST: &[&str] = &[
+    "encoder",
+    "vae",
+    "head",
+    "tokenizer",
+    "embeddings",
+    "embedding",
+    "text",
+    "proj",
 ];
 
 /// The role that the words of one path component tell. A word for the model in front keeps
 /// `model_optim_rng.pt` a model, since that file holds both.
-pub(super) fn role<'a>(words: impl Iterator<Item = &'a str>) -> FileRole {
-    let mut role = FileRole::Model;
-    let mut before: Option<&str> = None;
-    let mut has_model = false;
-    for word in words {
-        let found = if OPTIMIZER.contains(&word) && !has_model {
+pub(super) fn role(words: &[&str]) -> FileRole {
+    let has_model = words.iter().any(|word| MODEL.contains(word));
+    let model = words
+        .iter()
+        .position(|word| MODEL.contains(word))
+        .unwrap_or(usize::MAX);
+    let found = words.iter().enumerate().map(|(at, word)| {
+        let before = at.checked_sub(1).and_then(|before| words.get(before));
+        let state = matches!(*word, "state" | "states" | "args")
+            && before.is_some_and(|before| STATE_OF.contains(before));
+        if OPTIMIZER.contains(word) && at < model {
             FileRole::Optimizer
-        } else if (TRAINING.contains(&word) && (!has_model || word != "rng"))
-            || (matches!(word, "state" | "states" | "args")
-                && before.is_some_and(|before| STATE_OF.contains(&before)))
-        {
+        } else if TRAINING.contains(word) || state || (SCHEDULE.contains(word) && !has_model) {
             FileRole::Training
-        } else if AVERAGE.contains(&word) {
+        } else if AVERAGE.contains(word) {
             FileRole::Average
-        } else if ADVERSARY.contains(&word) {
+        } else if ADVERSARY.contains(word) {
             FileRole::Adversary
         } else {
             FileRole::Model
-        };
-        role = role.max(found);
-        has_model |= MODEL.contains(&word);
-        before = Some(word);
-    }
-    role
+        }
+    });
+    found.max().unwrap_or_default()
 }
 
-/// True for a word that the network whose landscape is wanted usually bears.
-pub(super) fn is_preferred(word: &str) -> bool {
-    PREFERRED.contains(&word)
+/// The place of a path among those of several networks, by its words: the lowest is followed.
+pub(super) fn preference(words: &[&str]) -> u8 {
+    let any = |list: &[&str]| words.iter().any(|word| list.contains(word));
+    match (any(FIRST), any(LAST), any(SECOND)) {
+        (true, ..) => 0,
+        (_, true, _) => 3,
+        (.., true) => 1,
+        _ => 2,
+    }
 }
 
 const METADATA: &[&str] = &[
-    "json", "jsonl", "yaml", "yml", "txt", "log", "csv", "tsv", "md", "py", "sh", "png", "jpg",
-    "jpeg", "svg", "gif", "mp4", "wav", "html", "xml", "toml", "cfg", "ini", "ipynb", "index",
-    "meta", "lock", "npy", "npz", "out", "err", "metadata", "pdf", "diff", "patch", "conf", "db",
-    "sqlite", "parquet", "arrow", "webp", "flac", "mp3", "avi", "tmp", "swp", "hparams", "rst",
-    "gitignore", "gitattributes", "tex", "pbtxt", "proto", "wandb", "pid", "jinja",
+    "json",
+    "jsonl",
+    "yaml",
+    "yml",
+    "txt",
+    "log",
+    "csv",
+    "tsv",
+    "md",
+    "py",
+    "sh",
+    "png",
+    "jpg",
+    "jpeg",
+    "svg",
+    "gif",
+    "mp4",
+    "wav",
+    "html",
+    "xml",
+    "toml",
+    "cfg",
+    "ini",
+    "ipynb",
+    "index",
+    "meta",
+    "lock",
+    "npy",
+    "npz",
+    "out",
+    "err",
+    "metadata",
+    "pdf",
+    "diff",
+    "patch",
+    "conf",
+    "db",
+    "sqlite",
+    "parquet",
+    "arrow",
+    "webp",
+    "flac",
+    "mp3",
+    "avi",
+    "tmp",
+    "swp",
+    "hparams",
+    "rst",
+    "gitignore",
+    "gitattributes",
+    "tex",
+    "pbtxt",
+    "proto",
+    "wandb",
+    "pid",
+    "jinja",
 ];
 const EXPORT: &[&str] = &[
-    "nemo", "onnx", "tflite", "engine", "gguf", "mlmodel", "mlpackage", "torchscript", "plan",
-    "trt", "ggml", "pb", "mar", "msgpack",
+    "nemo",
+    "onnx",
+    "tflite",
+    "engine",
+    "gguf",
+    "mlmodel",
+    "mlpackage",
+    "torchscript",
+    "plan",
+    "trt",
+    "ggml",
+    "pb",
+    "mar",
+    "msgpack",
 ];
 
 /// True for endings of text, pictures and other data that are no weights.
