@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::left_out::LeftOut;
 use super::parsed::{ParsedName, Slot, parse};
-use super::series::{Beside, Member, Series, families, resolve};
+use super::series::{Beside, Series, SeriesPoint, families, resolve};
 use super::word::{self, FileRole};
 use super::{Arrangement, Family, FamilyKind, NameEvidence, NamedPoint, StepUnit, pattern};
 
@@ -83,7 +83,7 @@ impl<'a> Choice<'a> {
         arrangement
     }
 
-    fn point(&self, member: &Member) -> NamedPoint {
+    fn point(&self, member: &SeriesPoint) -> NamedPoint {
         NamedPoint {
             path: self.paths[member.file].clone(),
             step: member.step,
@@ -245,15 +245,12 @@ impl<'a> Choice<'a> {
             joined.insert(at);
             for member in &self.series[at].members {
                 let Some(step) = member.step else { continue };
-                match steps.get(&step) {
-                    Some(of) => {
-                        let of = Some(self.paths[*of].clone());
-                        left_out.insert(member.file, LeftOut::MaybeCopy { of });
-                    }
-                    None => {
-                        steps.insert(step, member.file);
-                        added.push(*member);
-                    }
+                if let Some(of) = steps.get(&step) {
+                    let of = Some(self.paths[*of].clone());
+                    left_out.insert(member.file, LeftOut::MaybeCopy { of });
+                } else {
+                    steps.insert(step, member.file);
+                    added.push(*member);
                 }
             }
             for (file, beside, point) in self.series[at].beside.clone() {

@@ -18,14 +18,21 @@ pub(super) struct Slot {
     pub(super) class: WordClass,
     /// Length of that word: `epoch` is surer than `e`.
     pub(super) certainty: usize,
-    /// True where it hangs on letters that say nothing, as in `resnet50`.
-    pub(super) glued: bool,
-    /// True behind a word for a batch, whose number may be its size.
-    pub(super) is_batch: bool,
+    /// What makes it doubtful that it is the step.
+    pub(super) doubt: Option<SlotDoubt>,
     /// True with leading zeros.
     pub(super) padded: bool,
     /// True for a date or a time.
     pub(super) is_date: bool,
+}
+
+/// A reason why a number may be no step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SlotDoubt {
+    /// It hangs on letters that say nothing, as in `resnet50`, or on an ending.
+    Glued,
+    /// Behind a word for a batch it may be the size.
+    Batch,
 }
 
 /// A path, taken apart.
@@ -203,8 +210,13 @@ fn elements((component, is_file): (usize, bool), text: &str, tokens: &[NameToken
                 value,
                 class,
                 certainty,
-                glued: glued || is_ending(text, tokens, at),
-                is_batch: word_at(tokens, bound[at]).is_some_and(word::is_batch),
+                doubt: if glued || is_ending(text, tokens, at) {
+                    Some(SlotDoubt::Glued)
+                } else {
+                    let word = word_at(tokens, bound[at]);
+                    word.filter(|word| word::is_batch(word))
+                        .map(|_| SlotDoubt::Batch)
+                },
                 padded: text[token.start..].starts_with('0') && token.end > token.start + 1,
                 is_date: false,
             };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::StepUnit;
-use super::parsed::{ParsedName, Slot};
+use super::parsed::{ParsedName, Slot, SlotDoubt};
 use super::token::looks_like_time;
 use super::word::WordClass;
 
@@ -20,7 +20,7 @@ pub(super) enum Beside {
 
 /// A point of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Member {
+pub(super) struct SeriesPoint {
     /// Index of its file.
     pub(super) file: usize,
     /// Its step; `None` where names tell none.
@@ -33,7 +33,7 @@ pub(super) struct Member {
 #[derive(Clone, Debug)]
 pub(super) struct Series {
     /// The points, by step.
-    pub(super) members: Vec<Member>,
+    pub(super) members: Vec<SeriesPoint>,
     /// Files that share a point's step, with the place of that point among the members' files.
     pub(super) beside: Vec<(usize, Beside, usize)>,
     /// What its steps count.
@@ -63,20 +63,15 @@ impl Series {
 }
 
 /// One number of the family's names, over all its files.
-struct Column {
-    at: usize,
-    slot: Slot,
+pub(super) struct Column {
+    /// Its place among the slots of a name.
+    pub(super) at: usize,
+    /// Its slot in the first file.
+    pub(super) slot: Slot,
+    /// Number of distinct values.
     values: usize,
-    is_date: bool,
-}
-
-/// Which columns order the files, and which of them is the step.
-#[derive(Default)]
-struct Counting {
-    order: Vec<usize>,
-    step: Option<usize>,
-    epoch: Option<usize>,
-    unit: StepUnit,
+    /// True where all values are dates or times.
+    pub(super) is_date: bool,
 }
 
 /// Orders the files of one family; where its numbers tell several runs or networks apart, each by itself.
@@ -84,7 +79,7 @@ pub(super) fn resolve(names: &[ParsedName], files: &[usize]) -> Vec<Series> {
     let mut resolved = Vec::new();
     let mut open = vec![(files.to_vec(), Vec::new())];
     while let Some((files, pinned)) = open.pop() {
-        let family = Family::new(names, &files, &pinned);
+        let family = FamilyNumbers::new(names, &files, &pinned);
         match family.splitter() {
             Some(column) => {
                 let mut groups: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
@@ -103,16 +98,17 @@ pub(super) fn resolve(names: &[ParsedName], files: &[usize]) -> Vec<Series> {
     resolved
 }
 
-struct Family<'a> {
+/// The numbers of one family's names.
+pub(super) struct FamilyNumbers<'a> {
     names: &'a [ParsedName],
     files: &'a [usize],
     /// Distinct rows of numbers, of the files without a word for their standing if there are any.
-    rows: Vec<Vec<u64>>,
-    columns: Vec<Column>,
+    pub(super) rows: Vec<Vec<u64>>,
+    pub(super) columns: Vec<Column>,
     pinned: &'a [usize],
 }
 
-impl<'a> Family<'a> {
+impl<'a> FamilyNumbers<'a> {
     fn new(names: &'a [ParsedName], files: &'a [usize], pinned: &'a [usize]) -> Self {
         let row = |file: &usize| -> Vec<u64> {
             names[*file].slots.iter().map(|slot| slot.value).collect()
@@ -159,7 +155,7 @@ impl<'a> Family<'a> {
     }
 
     /// True for a number that differs between files and is not held fixed.
-    fn varies(&self, column: &Column) -> bool {
+    pub(super) fn varies(&self, column: &Column) -> bool {
         column.values > 1 && !self.pinned.contains(&column.at)
     }
 
@@ -173,7 +169,7 @@ impl<'a> Family<'a> {
 
     /// Numbers that may be the step: those that vary; of a single file, those that words or their place
     /// make likely.
-    fn candidates(&self) -> Vec<&Column> {
+    pub(super) fn candidates(&self) -> Vec<&Column> {
         let varying: Vec<&Column> = self
             .columns
             .iter()
@@ -194,14 +190,15 @@ impl<'a> Family<'a> {
             let slot = &column.slot;
             let alone = self.stands_alone(column);
             let placed = slot.class.is_counter()
-                || (slot.class == WordClass::Checkpoint && !slot.glued)
-                || (slot.class == WordClass::Other && !slot.glued)
+                || (slot.class == WordClass::Checkpoint && slot.doubt != Some(SlotDoubt::Glued))
+                || (slot.class == WordClass::Other && slot.doubt != Some(SlotDoubt::Glued))
                     && (alone || !self.is_folder(column));
             placed && !column.is_date && !self.pinned.contains(&column.at)
         };
         let likely: Vec<&Column> = self.columns.iter().filter(likely).collect();
-        let (batches, counters): (Vec<&Column>, Vec<&Column>) =
-            likely.into_iter().partition(|column| column.slot.is_batch);
+        let (batches, counters): (Vec<&Column>, Vec<&Column>) = likely
+            .into_iter()
+            .partition(|column| column.slot.doubt == Some(SlotDoubt::Batch));
         if counters.is_empty() {
             batches
         } else {
@@ -217,7 +214,7 @@ impl<'a> Family<'a> {
     }
 
     /// How surely a component's number is the step.
-    fn strength(&self, column: &Column) -> u8 {
+    pub(super) fn strength(&self, column: &Column) -> u8 {
         match column.slot.class {
             class if class.is_counter() => 4,
             WordClass::Checkpoint if column.slot.certainty > 6 || column.slot.certainty == 4 => 3,
@@ -228,7 +225,7 @@ impl<'a> Family<'a> {
     }
 
     /// The component of the path with the step.
-    fn home(&self, candidates: &[&Column]) -> usize {
+    pub(super) fn home(&self, candidates: &[&Column]) -> usize {
         let best = candidates
             .iter()
             .max_by_key(|column| (self.strength(column), column.slot.component));
@@ -274,7 +271,7 @@ impl<'a> Family<'a> {
         (stranger.slot.component > home || !rises).then_some(stranger.at)
     }
 
-    fn is_unique(&self, columns: &[usize]) -> bool {
+    pub(super) fn is_unique(&self, columns: &[usize]) -> bool {
         let keys: HashSet<Vec<u64>> = self
             .rows
             .iter()
@@ -284,7 +281,7 @@ impl<'a> Family<'a> {
     }
 
     /// True where `inner` rises strictly in the order of `outer`, then `inner`.
-    fn rises(&self, outer: usize, inner: usize) -> bool {
+    pub(super) fn rises(&self, outer: usize, inner: usize) -> bool {
         let mut pairs: Vec<(u64, u64)> = self
             .rows
             .iter()
@@ -292,212 +289,6 @@ impl<'a> Family<'a> {
             .collect();
         pairs.sort_unstable();
         pairs.windows(2).all(|pair| pair[0].1 < pair[1].1)
-    }
-
-    fn count(&self) -> Counting {
-        let candidates = self.candidates();
-        let dates: Vec<usize> = self
-            .columns
-            .iter()
-            .filter(|column| column.is_date && self.varies(column))
-            .map(|column| column.at)
-            .collect();
-        if candidates.is_empty() {
-            return Counting {
-                order: dates,
-                unit: StepUnit::Order,
-                ..Counting::default()
-            };
-        }
-        let home = self.home(&candidates);
-        let of = |class: WordClass| {
-            let found = candidates
-                .iter()
-                .filter(|column| column.slot.class == class);
-            found
-                .max_by_key(|column| (column.slot.certainty, column.slot.component))
-                .map(|c| c.at)
-        };
-        let others: Vec<&Column> = candidates
-            .iter()
-            .copied()
-            .filter(|column| !column.slot.class.is_counter() && column.slot.component == home)
-            .collect();
-        let epoch = of(WordClass::Epoch);
-        let step = [
-            (WordClass::Step, StepUnit::Step),
-            (WordClass::Kimg, StepUnit::Kimg),
-            (WordClass::Samples, StepUnit::Samples),
-        ]
-        .into_iter()
-        .find_map(|(class, unit)| Some((of(class)?, unit)))
-        .filter(|(_, unit)| *unit != StepUnit::Samples || epoch.is_none());
-        let mut counting = match (epoch, step) {
-            (epoch, Some((step, unit))) => self.by_step(epoch, step, unit, &others),
-            (Some(epoch), None) => self.by_epoch(epoch, &others),
-            (None, None) => self.by_numbers(&others),
-        };
-        counting.epoch = epoch;
-        if !dates.is_empty() && !self.is_unique(&counting.order) {
-            let order = dates.into_iter().chain(counting.order).collect();
-            return Counting {
-                order,
-                unit: StepUnit::Order,
-                ..Counting::default()
-            };
-        }
-        counting
-    }
-
-    fn lexicographic(outer: usize, inner: usize) -> Counting {
-        Counting {
-            order: vec![outer, inner],
-            unit: StepUnit::Order,
-            ..Counting::default()
-        }
-    }
-
-    fn single(column: usize, unit: StepUnit) -> Counting {
-        Counting {
-            order: vec![column],
-            step: Some(column),
-            epoch: None,
-            unit,
-        }
-    }
-
-    /// The step where it rises over all epochs; where it starts again with each, epoch and step.
-    fn by_step(
-        &self,
-        epoch: Option<usize>,
-        step: usize,
-        unit: StepUnit,
-        others: &[&Column],
-    ) -> Counting {
-        if let Some(epoch) = epoch {
-            let repeats = !self.is_unique(&[step]);
-            if !self.rises(epoch, step) && (!repeats || self.is_unique(&[epoch, step])) {
-                return Self::lexicographic(epoch, step);
-            }
-            return Self::single(step, unit);
-        }
-        let outer = others
-            .iter()
-            .find(|other| !self.is_unique(&[step]) && self.is_unique(&[other.at, step]));
-        match outer {
-            Some(outer) => Self::lexicographic(outer.at, step),
-            None => Self::single(step, unit),
-        }
-    }
-
-    /// The epoch, unless another number tells apart what was written within one.
-    fn by_epoch(&self, epoch: usize, others: &[&Column]) -> Counting {
-        // `checkpoint-5000-epoch-10` tells updates too, whether an epoch has one file or several.
-        let counts = |other: &&&Column| self.strength(other) == 3 && self.rises(epoch, other.at);
-        if let Some(inner) = others.iter().find(counts).filter(|_| self.rows.len() > 1) {
-            return Self::single(inner.at, StepUnit::Step);
-        }
-        if self.is_unique(&[epoch]) {
-            return Self::single(epoch, StepUnit::Epoch);
-        }
-        if let Some(inner) = others.iter().find(|other| self.rises(epoch, other.at)) {
-            return Self::single(inner.at, StepUnit::Step);
-        }
-        match others
-            .iter()
-            .find(|other| self.is_unique(&[epoch, other.at]))
-        {
-            Some(inner) => Self::lexicographic(epoch, inner.at),
-            None => Self::single(epoch, StepUnit::Epoch),
-        }
-    }
-
-    /// The step among numbers that no word explains.
-    fn by_numbers(&self, others: &[&Column]) -> Counting {
-        let unit = StepUnit::Unspecified;
-        if self.rows.len() < 2 {
-            let last = others
-                .iter()
-                .max_by_key(|other| (!other.slot.glued, other.slot.component, other.at));
-            // `9000-checkpoint-94` begins with the step and ends with a score.
-            let first = others.iter().find(|other| {
-                other.slot.token == 0 && last.is_some_and(|last| other.slot.value > last.slot.value)
-            });
-            let best = first.or(last);
-            return best.map_or_else(Counting::default, |best| Self::single(best.at, unit));
-        }
-        let unique: Vec<&&Column> = others.iter().filter(|o| self.is_unique(&[o.at])).collect();
-        match unique.as_slice() {
-            [] => match others {
-                [] => Counting::default(),
-                [only] => Self::single(only.at, unit),
-                [outer, inner, ..] => {
-                    let mut counting = Self::lexicographic(outer.at, inner.at);
-                    counting
-                        .order
-                        .extend(others.iter().skip(2).map(|other| other.at));
-                    counting
-                }
-            },
-            [only] => {
-                let outer = others.iter().find(|other| {
-                    other.at < only.at
-                        && !self.rises(other.at, only.at)
-                        && self.counts_epochs(other)
-                });
-                match outer {
-                    Some(outer) => Self::lexicographic(outer.at, only.at),
-                    None => Self::single(only.at, unit),
-                }
-            }
-            several => {
-                let best = several
-                    .iter()
-                    .max_by_key(|column| (self.regularity(column), std::cmp::Reverse(column.at)));
-                best.map_or_else(Counting::default, |best| Self::single(best.at, unit))
-            }
-        }
-    }
-
-    /// True for a number that looks like an outer counter: a few values that follow each other from the
-    /// first on, each with several files.
-    fn counts_epochs(&self, column: &Column) -> bool {
-        let values: HashSet<u64> = self.rows.iter().map(|row| row[column.at]).collect();
-        let (low, high) = (values.iter().min(), values.iter().max());
-        let (Some(&low), Some(&high)) = (low, high) else {
-            return false;
-        };
-        low <= 1 && high - low < values.len() as u64 && values.len() * 2 <= self.rows.len()
-    }
-
-    /// How much a number looks like a counter and not like a score: multiples of a number, even
-    /// distances, leading zeros, a long way from the first to the last.
-    fn regularity(&self, column: &Column) -> (u8, u64) {
-        let mut values: Vec<u64> = self.rows.iter().map(|row| row[column.at]).collect();
-        values.sort_unstable();
-        let (low, high) = (values.first().copied(), values.last().copied());
-        let (low, high) = (low.unwrap_or(0), high.unwrap_or(0));
-        let distances = values.windows(2).map(|pair| pair[1] - pair[0]);
-        let divisor = distances.clone().fold(0, gcd);
-        let even = values.len() > 2 && distances.clone().all(|distance| distance == divisor);
-        let rising = self.rises_with_names(column);
-        let score = 3 * u8::from(even)
-            + 2 * u8::from(divisor >= 5)
-            + 2 * u8::from(column.slot.padded)
-            + u8::from(high / 3 >= low)
-            + u8::from(rising)
-            + u8::from(column.slot.class == WordClass::Checkpoint);
-        (score, high)
-    }
-
-    /// True where all other unique numbers rise with this one, so that either orders.
-    fn rises_with_names(&self, column: &Column) -> bool {
-        self.columns
-            .iter()
-            .filter(|other| {
-                other.at != column.at && self.varies(other) && self.is_unique(&[other.at])
-            })
-            .all(|other| self.rises(other.at, column.at))
     }
 
     fn series(&self) -> Series {
@@ -557,7 +348,7 @@ impl<'a> Family<'a> {
             let step = counting
                 .step
                 .map_or(ordinal as u64, |at| self.value(point, at));
-            series.members.push(Member {
+            series.members.push(SeriesPoint {
                 file: point,
                 step: numbered.then_some(step),
                 epoch: counting.epoch.map(|at| self.value(point, at)),
@@ -580,13 +371,6 @@ impl<'a> Family<'a> {
             Beside::SameStep
         }
     }
-}
-
-fn gcd(mut a: u64, mut b: u64) -> u64 {
-    while b > 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }
 
 /// Groups files by their family's key, in the order of the keys.

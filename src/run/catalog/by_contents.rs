@@ -1,0 +1,167 @@
+//! The path where names tell no steps: by the counters inside, else by time.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use super::{CatalogBuilder, CatalogPoint, CheckpointFacts, InnerCounters, StepOrigin};
+use crate::run::names::{LeftOut, StepUnit};
+
+impl CatalogBuilder<'_> {
+    /// The path where names tell no steps: by the counters inside, else by time.
+    pub(super) fn by_contents(&mut self) {
+        let arrangement = std::mem::take(&mut self.arrangement);
+        let paths = arrangement.points.iter().map(|point| point.path.as_path());
+        let mut open: Vec<usize> = paths
+            .filter_map(|path| self.versions.get(path))
+            .flatten()
+            .copied()
+            .collect();
+        let signature = open.iter().rev().find_map(|entry| self.facts(*entry));
+        for (path, why) in arrangement.left_out {
+            // Other names with the same network are points as well: `alpha.pt`, `beta.pt`.
+            let is_same = |entry: &usize| {
+                let facts = self.facts(*entry).zip(signature);
+                facts.is_some_and(|(facts, main)| facts.signature == main.signature)
+            };
+            let same = why.is_undecided().then(|| {
+                let versions = self
+                    .versions
+                    .get(path.as_path())
+                    .cloned()
+                    .unwrap_or_default();
+                versions.into_iter().filter(is_same).collect::<Vec<_>>()
+            });
+            match same.filter(|same| !same.is_empty()) {
+                Some(same) => open.extend(same),
+                None => self.leave_out(&path, why),
+            }
+        }
+        let open = self.fold_copies(open);
+        self.number(open);
+        self.catalog.alternatives = arrangement.alternatives;
+        self.remark_families(&arrangement.pattern);
+    }
+
+    /// Takes out files with the weights of another.
+    fn fold_copies(&mut self, open: Vec<usize>) -> Vec<usize> {
+        let mut seen: HashMap<[u8; 32], usize> = HashMap::new();
+        let mut kept = Vec::new();
+        for entry in open {
+            let first = match self.content(entry) {
+                Some(content) => *seen.entry(content).or_insert(entry),
+                None => entry,
+            };
+            if first == entry {
+                kept.push(entry);
+                continue;
+            }
+            let (path, of) = (&self.entries[entry].path, &self.entries[first].path);
+            if path != of {
+                let (path, of) = (path.clone(), of.clone());
+                self.leave_out(&path, LeftOut::Copy { of });
+            }
+        }
+        if kept.len() > 1 {
+            let unread = kept.iter().filter(|entry| self.content(**entry).is_none());
+            let unread: Vec<PathBuf> = unread
+                .map(|entry| self.entries[*entry].path.clone())
+                .collect();
+            self.catalog.undecided.extend(unread);
+        }
+        kept
+    }
+
+    /// Gives steps to files whose names tell none.
+    fn number(&mut self, mut open: Vec<usize>) {
+        let read: Vec<CheckpointFacts> =
+            open.iter().filter_map(|entry| self.facts(*entry)).collect();
+        let differ = |counter: fn(InnerCounters) -> Option<u64>| {
+            let counts: Option<Vec<u64>> =
+                read.iter().map(|facts| counter(facts.counters)).collect();
+            counts.is_some_and(|counts| counts.iter().collect::<HashSet<_>>().len() == counts.len())
+        };
+        let by_step: fn(InnerCounters) -> Option<u64> = |counters| counters.step;
+        let by_epoch: fn(InnerCounters) -> Option<u64> = |counters| counters.epoch;
+        let counter = if read.is_empty() {
+            None
+        } else if differ(by_step) {
+            Some((by_step, StepUnit::Step))
+        } else if differ(by_epoch) {
+            Some((by_epoch, StepUnit::Epoch))
+        } else {
+            // Two files with one counter, as a best and a last of the same epoch: the later counts.
+            let all = |counter: fn(InnerCounters) -> Option<u64>| {
+                read.iter().all(|facts| counter(facts.counters).is_some())
+            };
+            let some = [(by_step, StepUnit::Step), (by_epoch, StepUnit::Epoch)];
+            some.into_iter()
+                .find(|(counter, _)| all(*counter) && read.len() > 1)
+        };
+        let order: HashMap<usize, usize> =
+            open.iter().enumerate().map(|(at, e)| (*e, at)).collect();
+        let ties = {
+            let times: HashSet<SystemTime> =
+                open.iter().map(|e| self.entries[*e].modified).collect();
+            times.len() < open.len()
+        };
+        open.sort_by_key(|entry| (self.entries[*entry].modified, order.get(entry).copied()));
+        let all_unread = read.is_empty();
+        self.catalog.unit = counter.map_or(StepUnit::Order, |(_, unit)| unit);
+        for (place, entry) in open.iter().copied().enumerate() {
+            let counters = self.facts(entry).map(|facts| facts.counters);
+            let step = match counter {
+                Some((counter, _)) => counters.and_then(counter),
+                None => (!all_unread).then_some(place as u64),
+            };
+            self.catalog.points.push(CatalogPoint {
+                path: self.entries[entry].path.clone(),
+                entry,
+                step,
+                epoch: counters.and_then(|counters| counters.epoch),
+                origin: if counter.is_some() {
+                    StepOrigin::Counter
+                } else {
+                    StepOrigin::Time
+                },
+            });
+        }
+        self.catalog
+            .points
+            .sort_by_key(|point| (point.step.is_none(), point.step));
+        self.drop_repeated();
+        if counter.is_none() && self.catalog.points.len() > 1 {
+            let tie = if ties {
+                ", those of one time by their names"
+            } else {
+                ""
+            };
+            self.catalog.remarks.push(format!(
+                "neither names nor contents tell a step: checkpoints are in the order of their times{tie}"
+            ));
+        }
+    }
+
+    /// Of points with one step keeps the later.
+    fn drop_repeated(&mut self) {
+        let points = std::mem::take(&mut self.catalog.points);
+        for point in points {
+            let last = self.catalog.points.last_mut();
+            match last.filter(|last| last.step.is_some() && last.step == point.step) {
+                Some(last) => {
+                    let old = std::mem::replace(last, point);
+                    let of = last.path.clone();
+                    if old.path != of {
+                        self.told.push(format!(
+                            "{}: left out, since its counter is that of {}, which was written later",
+                            old.path.display(),
+                            of.display()
+                        ));
+                        self.leave_out(&old.path, LeftOut::SameStep { of });
+                    }
+                }
+                None => self.catalog.points.push(point),
+            }
+        }
+    }
+}
