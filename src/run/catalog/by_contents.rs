@@ -34,7 +34,16 @@ impl CatalogBuilder<'_> {
             });
             match same.filter(|same| !same.is_empty()) {
                 Some(same) => open.extend(same),
-                None => self.leave_out(&path, why),
+                None => {
+                    let unread = self
+                        .newest(&path)
+                        .and_then(|entry| self.facts(entry))
+                        .is_none();
+                    if unread && why.is_undecided() {
+                        self.catalog.undecided.push(path.clone());
+                    }
+                    self.leave_out(&path, why);
+                }
             }
         }
         let open = self.fold_copies(open);
@@ -74,30 +83,8 @@ impl CatalogBuilder<'_> {
 
     /// Gives steps to files whose names tell none.
     fn number(&mut self, mut open: Vec<usize>) {
-        let read: Vec<CheckpointFacts> =
-            open.iter().filter_map(|entry| self.facts(*entry)).collect();
-        let differ = |counter: fn(InnerCounters) -> Option<u64>| {
-            let counts: Option<Vec<u64>> =
-                read.iter().map(|facts| counter(facts.counters)).collect();
-            counts.is_some_and(|counts| counts.iter().collect::<HashSet<_>>().len() == counts.len())
-        };
-        let by_step: fn(InnerCounters) -> Option<u64> = |counters| counters.step;
-        let by_epoch: fn(InnerCounters) -> Option<u64> = |counters| counters.epoch;
-        let counter = if read.is_empty() {
-            None
-        } else if differ(by_step) {
-            Some((by_step, StepUnit::Step))
-        } else if differ(by_epoch) {
-            Some((by_epoch, StepUnit::Epoch))
-        } else {
-            // Two files with one counter, as a best and a last of the same epoch: the later counts.
-            let all = |counter: fn(InnerCounters) -> Option<u64>| {
-                read.iter().all(|facts| counter(facts.counters).is_some())
-            };
-            let some = [(by_step, StepUnit::Step), (by_epoch, StepUnit::Epoch)];
-            some.into_iter()
-                .find(|(counter, _)| all(*counter) && read.len() > 1)
-        };
+        let counter = self.counter(&open);
+        let all_unread = open.iter().all(|entry| self.facts(*entry).is_none());
         let order: HashMap<usize, usize> =
             open.iter().enumerate().map(|(at, e)| (*e, at)).collect();
         let ties = {
@@ -106,7 +93,6 @@ impl CatalogBuilder<'_> {
             times.len() < open.len()
         };
         open.sort_by_key(|entry| (self.entries[*entry].modified, order.get(entry).copied()));
-        let all_unread = read.is_empty();
         self.catalog.unit = counter.map_or(StepUnit::Order, |(_, unit)| unit);
         for (place, entry) in open.iter().copied().enumerate() {
             let counters = self.facts(entry).map(|facts| facts.counters);
@@ -139,6 +125,34 @@ impl CatalogBuilder<'_> {
             self.catalog.remarks.push(format!(
                 "neither names nor contents tell a step: checkpoints are in the order of their times{tie}"
             ));
+        }
+    }
+
+    /// The counter inside that tells the files apart: all that were read have it.
+    fn counter(&self, open: &[usize]) -> Option<(fn(InnerCounters) -> Option<u64>, StepUnit)> {
+        let read: Vec<CheckpointFacts> =
+            open.iter().filter_map(|entry| self.facts(*entry)).collect();
+        let differ = |counter: fn(InnerCounters) -> Option<u64>| {
+            let counts: Option<Vec<u64>> =
+                read.iter().map(|facts| counter(facts.counters)).collect();
+            counts.is_some_and(|counts| counts.iter().collect::<HashSet<_>>().len() == counts.len())
+        };
+        let by_step: fn(InnerCounters) -> Option<u64> = |counters| counters.step;
+        let by_epoch: fn(InnerCounters) -> Option<u64> = |counters| counters.epoch;
+        if read.is_empty() {
+            None
+        } else if differ(by_step) {
+            Some((by_step, StepUnit::Step))
+        } else if differ(by_epoch) {
+            Some((by_epoch, StepUnit::Epoch))
+        } else {
+            // Two files with one counter, as a best and a last of the same epoch: the later counts.
+            let all = |counter: fn(InnerCounters) -> Option<u64>| {
+                read.iter().all(|facts| counter(facts.counters).is_some())
+            };
+            let some = [(by_step, StepUnit::Step), (by_epoch, StepUnit::Epoch)];
+            some.into_iter()
+                .find(|(counter, _)| all(*counter) && read.len() > 1)
         }
     }
 

@@ -33,24 +33,7 @@ impl CatalogBuilder<'_> {
         if unit == StepUnit::Order {
             self.counters_for_places();
         }
-        let counter = PathCounter::of(&self.catalog, self.entries);
-        let mut by_content: HashMap<[u8; 32], usize> = HashMap::new();
-        for point in self.catalog.points.iter().rev() {
-            by_content.extend(
-                self.content(point.entry)
-                    .map(|content| (content, point.entry)),
-            );
-        }
-        let signature = self
-            .catalog
-            .points
-            .last()
-            .and_then(|point| self.facts(point.entry));
-        let known = Decisive {
-            signature: signature.map(|facts| facts.signature),
-            by_content,
-            counter,
-        };
+        let known = self.decisive();
         for (path, why) in arrangement.left_out {
             let copy = self.newest(&path).and_then(|entry| self.content(entry));
             if why.is_undecided() {
@@ -79,6 +62,19 @@ impl CatalogBuilder<'_> {
             let remark =
                 "names count anew within an epoch or tell dates: steps are places in their order";
             self.catalog.remarks.push(remark.to_owned());
+        }
+    }
+
+    /// The facts about the points that decide about other files.
+    fn decisive(&self) -> Decisive {
+        let points = &self.catalog.points;
+        let content = |point: &CatalogPoint| Some((self.content(point.entry)?, point.entry));
+        let newest = points.last().and_then(|point| self.facts(point.entry));
+        Decisive {
+            signature: newest.map(|facts| facts.signature),
+            // Of equal weights under two steps the first.
+            by_content: points.iter().rev().filter_map(content).collect(),
+            counter: PathCounter::of(&self.catalog, self.entries),
         }
     }
 
@@ -118,20 +114,16 @@ impl CatalogBuilder<'_> {
             self.leave_out(&path, why.clone());
             return;
         };
-        if let Some(of) = facts
+        let same = facts
             .content
-            .and_then(|content| known.by_content.get(&content))
-        {
-            let of = self.entries[*of].path.clone();
+            .and_then(|content| known.by_content.get(&content));
+        if let Some(of) = same.map(|of| self.entries[*of].path.clone()) {
             if of != path {
                 self.leave_out(&path, LeftOut::Copy { of });
             }
             return;
         }
-        if known
-            .signature
-            .is_some_and(|signature| signature != facts.signature)
-        {
+        if known.signature.is_some_and(|main| main != facts.signature) {
             let family = path.display().to_string();
             self.leave_out(&path, LeftOut::OtherNetwork { family });
             return;
@@ -140,10 +132,8 @@ impl CatalogBuilder<'_> {
             self.later_counts(entry, of);
             return;
         }
-        let step = known
-            .counter
-            .as_ref()
-            .and_then(|counter| counter.step(facts.counters));
+        let counter = known.counter.as_ref();
+        let step = counter.and_then(|counter| counter.step(facts.counters));
         let taken = step.and_then(|step| self.catalog.points.iter().find(|p| p.step == Some(step)));
         let taken = taken.map(|point| point.path.clone());
         let target = match (why, &taken) {

@@ -132,33 +132,7 @@ impl<'a> Choice<'a> {
     /// adversary, its average and the optimizer, unless it has less than half as many files; then the
     /// one with more files, steps before epochs, usual words for a model, more numbers, the higher folder.
     fn main(&self) -> Option<usize> {
-        let mut winners: HashMap<(&str, &[String], FileRole), usize> = HashMap::new();
-        for (at, series) in self.series.iter().enumerate() {
-            let name = &self.names[series.first()];
-            // Folders below the step are networks of one checkpoint: `500/unet/`, `500/vae/`.
-            let below = series.depth + 1..name.components.len().saturating_sub(1);
-            let below = name.components.get(below).unwrap_or_default();
-            let key = (name.file_key.as_str(), below, self.role(series));
-            winners
-                .entry(key)
-                .and_modify(|best| {
-                    if self.is_better_run(at, *best) {
-                        *best = at;
-                    }
-                })
-                .or_insert(at);
-        }
-        let mut winners: Vec<usize> = winners.into_values().collect();
-        winners.sort_unstable();
-        winners.retain(|at| self.role(&self.series[*at]) < FileRole::Training);
-        let is_model = |at: &usize| self.role(&self.series[*at]) < FileRole::Optimizer;
-        if winners.iter().any(is_model) {
-            winners.retain(is_model);
-        } else {
-            // `opt-125m/step_5.pt`: a language model, unless the name is surer.
-            let words = |at: &usize| self.names[self.series[*at].first()].file_key.split(' ');
-            winners.retain(|at| words(at).all(|word| !word.starts_with("optim")));
-        }
+        let mut winners = self.winners();
         if winners.iter().any(|at| self.series[*at].is_numbered()) {
             winners.retain(|at| self.series[*at].is_numbered());
         }
@@ -193,6 +167,38 @@ impl<'a> Choice<'a> {
                 *at,
             )
         })
+    }
+
+    /// Of the same files in several folders the series to follow, without those that hold no model.
+    fn winners(&self) -> Vec<usize> {
+        let mut winners: HashMap<(&str, &[String], FileRole), usize> = HashMap::new();
+        for (at, series) in self.series.iter().enumerate() {
+            let name = &self.names[series.first()];
+            // Folders below the step are networks of one checkpoint: `500/unet/`, `500/vae/`.
+            let below = series.depth + 1..name.components.len().saturating_sub(1);
+            let below = name.components.get(below).unwrap_or_default();
+            let key = (name.file_key.as_str(), below, self.role(series));
+            winners
+                .entry(key)
+                .and_modify(|best| {
+                    if self.is_better_run(at, *best) {
+                        *best = at;
+                    }
+                })
+                .or_insert(at);
+        }
+        let mut winners: Vec<usize> = winners.into_values().collect();
+        winners.sort_unstable();
+        winners.retain(|at| self.role(&self.series[*at]) < FileRole::Training);
+        let is_model = |at: &usize| self.role(&self.series[*at]) < FileRole::Optimizer;
+        if winners.iter().any(is_model) {
+            winners.retain(is_model);
+        } else {
+            // `opt-125m/step_5.pt`: a language model, unless the name is surer.
+            let words = |at: &usize| self.names[self.series[*at].first()].file_key.split(' ');
+            winners.retain(|at| words(at).all(|word| !word.starts_with("optim")));
+        }
+        winners
     }
 
     /// True if series `a` is followed rather than `b`, whose files have the same names in another folder.

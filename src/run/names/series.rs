@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::StepUnit;
+use super::counting::Counting;
 use super::parsed::{ParsedName, Slot, SlotDoubt};
 use super::token::looks_like_time;
 use super::word::WordClass;
@@ -293,49 +294,9 @@ impl<'a> FamilyNumbers<'a> {
 
     fn series(&self) -> Series {
         let counting = self.count();
-        // What no number orders is one point a family, or told apart by its standing.
         let numbered = !counting.order.is_empty();
-        let key = |file: usize| -> Vec<u64> {
-            let order = counting.order.iter().map(|at| self.value(file, *at));
-            let standing = self.names[file].standing;
-            let path = file as u64;
-            if numbered {
-                order.collect()
-            } else if self.names[file].parts.is_empty() {
-                vec![u64::from(standing), path]
-            } else {
-                vec![u64::from(standing)]
-            }
-        };
-        let mut points: BTreeMap<Vec<u64>, Vec<usize>> = BTreeMap::new();
-        for &file in self.files {
-            points.entry(key(file)).or_default().push(file);
-        }
-        let mut series = Series {
-            members: Vec::with_capacity(points.len()),
-            beside: Vec::new(),
-            unit: if numbered {
-                counting.unit
-            } else {
-                StepUnit::Order
-            },
-            counters: counting.order.clone(),
-            pinned: self.pinned.to_vec(),
-            depth: 0,
-            is_run: self.pinned.iter().any(|at| {
-                let column = self.columns.get(*at);
-                column.is_some_and(|c| c.slot.class == WordClass::Run || c.is_date)
-            }),
-        };
-        let home = counting.order.iter().filter_map(|at| self.columns.get(*at));
-        let file = self
-            .files
-            .first()
-            .map_or(0, |file| self.names[*file].components.len().max(1) - 1);
-        series.depth = home
-            .map(|column| column.slot.component)
-            .min()
-            .unwrap_or(file);
+        let points = self.points(&counting);
+        let mut series = self.empty_series(&counting);
         for (ordinal, mut files) in points.into_values().enumerate() {
             let rank = |file: &usize| {
                 let name = &self.names[*file];
@@ -359,6 +320,53 @@ impl<'a> FamilyNumbers<'a> {
             );
         }
         series
+    }
+
+    /// The files of each point, in order. What no number orders is told apart by its standing, then by its
+    /// path; the parts of one checkpoint are one point.
+    fn points(&self, counting: &Counting) -> BTreeMap<Vec<u64>, Vec<usize>> {
+        let key = |file: usize| -> Vec<u64> {
+            let standing = u64::from(self.names[file].standing);
+            if !counting.order.is_empty() {
+                let order = counting.order.iter();
+                order.map(|at| self.value(file, *at)).collect()
+            } else if self.names[file].parts.is_empty() {
+                vec![standing, file as u64]
+            } else {
+                vec![standing]
+            }
+        };
+        let mut points: BTreeMap<Vec<u64>, Vec<usize>> = BTreeMap::new();
+        for &file in self.files {
+            points.entry(key(file)).or_default().push(file);
+        }
+        points
+    }
+
+    fn empty_series(&self, counting: &Counting) -> Series {
+        let home = counting.order.iter().filter_map(|at| self.columns.get(*at));
+        let file = self.files.first().map(|file| &self.names[*file]);
+        let last = file.map_or(0, |name| name.components.len().saturating_sub(1));
+        let tells_runs = |at: &usize| {
+            let column = self.columns.get(*at);
+            column.is_some_and(|c| c.slot.class == WordClass::Run || c.is_date)
+        };
+        Series {
+            members: Vec::new(),
+            beside: Vec::new(),
+            unit: if counting.order.is_empty() {
+                StepUnit::Order
+            } else {
+                counting.unit
+            },
+            counters: counting.order.clone(),
+            pinned: self.pinned.to_vec(),
+            depth: home
+                .map(|column| column.slot.component)
+                .min()
+                .unwrap_or(last),
+            is_run: self.pinned.iter().any(tells_runs),
+        }
     }
 
     fn beside(&self, point: usize, file: usize) -> Beside {
