@@ -3,9 +3,10 @@
 //! The flat vector holds the trainable parameters first, in the checkpoint's own order, then the
 //! running statistics of the batch norms. θ is the first part; `states` mode moves both.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::run::format::{Dtype, TensorInfo};
+use crate::run::format::{Dtype, TensorInfo, is_buffer};
 
 /// What a tensor is to the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -56,6 +57,7 @@ pub type Piece = (usize, Range<usize>);
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Layout {
     slots: Vec<Slot>,
+    by_name: HashMap<String, usize>,
     parameters: usize,
     len: usize,
 }
@@ -64,7 +66,9 @@ impl Layout {
     /// Lays out the floating-point tensors of a state dict; integers and other buffers are left out.
     #[must_use]
     pub fn of(tensors: &[TensorInfo]) -> Self {
-        let float = |t: &&TensorInfo| !matches!(t.dtype, Dtype::Other(_));
+        let float = |t: &&TensorInfo| {
+            !matches!(t.dtype, Dtype::Other(_)) && !is_buffer(&t.name, &t.shape)
+        };
         let statistic =
             |t: &TensorInfo| t.name.ends_with("running_mean") || t.name.ends_with("running_var");
         let mut slots = Vec::with_capacity(tensors.len());
@@ -88,7 +92,9 @@ impl Layout {
                 parameters = len;
             }
         }
+        let names = slots.iter().enumerate().rev();
         Self {
+            by_name: names.map(|(at, slot)| (slot.name.clone(), at)).collect(),
             slots,
             parameters,
             len,
@@ -104,10 +110,8 @@ impl Layout {
     /// The slot of this name, with its index.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<(usize, &Slot)> {
-        self.slots
-            .iter()
-            .enumerate()
-            .find(|(_, slot)| slot.name == name)
+        let index = *self.by_name.get(name)?;
+        Some((index, self.slots.get(index)?))
     }
 
     /// Number of trainable parameters: the dimension of weight space.

@@ -14,6 +14,7 @@ pub(super) fn size(dtype: &Dtype) -> Option<usize> {
         Dtype::F64 => Some(8),
         Dtype::F32 => Some(4),
         Dtype::F16 | Dtype::Bf16 => Some(2),
+        Dtype::F8E4M3 | Dtype::F8E5M2 => Some(1),
         Dtype::Other(_) => None,
     }
 }
@@ -32,9 +33,25 @@ pub fn to_f32(bytes: &[u8], dtype: &Dtype, values: &mut [f32]) -> Option<()> {
         Dtype::Bf16 => map(bytes, values, |b| {
             f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)
         }),
+        Dtype::F8E4M3 => map(bytes, values, |[b]| e4m3(b)),
+        // The upper half of an f16.
+        Dtype::F8E5M2 => map(bytes, values, |[b]| {
+            f16::from_bits(u16::from(b) << 8).to_f32_const()
+        }),
         Dtype::Other(_) => return None,
     }
     Some(())
+}
+
+/// Eight bits without infinities: exponents are counted from 7, all ones is not a number.
+fn e4m3(bits: u8) -> f32 {
+    let sign = if bits & 0x80 == 0 { 1.0 } else { -1.0 };
+    let (exponent, mantissa) = ((bits >> 3) & 15, f32::from(bits & 7));
+    match (exponent, bits & 7) {
+        (15, 7) => f32::NAN,
+        (0, _) => sign * mantissa * 2f32.powi(-9),
+        _ => sign * (1.0 + mantissa / 8.0) * 2f32.powi(i32::from(exponent) - 7),
+    }
 }
 
 fn map<const N: usize>(bytes: &[u8], values: &mut [f32], value: impl Fn([u8; N]) -> f32) {

@@ -1,24 +1,41 @@
 //! One way to read every checkpoint format: names and shapes at once, values a tensor at a time.
 //!
-//! No code of a checkpoint is ever run: torch files go through a reader that knows which pickle
-//! instructions and classes make tensors and refuses all others.
+//! No code of a checkpoint is ever run: torch files go through a pickle machine of our own, to which
+//! classes and functions are names.
 
+mod archive;
+mod buffers;
 pub mod convert;
+pub mod names;
 mod order;
+mod refuse;
+pub(crate) mod pickle;
 mod safetensors;
 mod sharded;
+mod sniff;
+pub(crate) mod source;
 mod state_dict;
+mod stored;
 mod torch;
 pub(in crate::run) mod training;
+mod tree;
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::collections::HashMap;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::regular;
 use super::stamp::Stamp;
+use source::Source;
+use stored::Stored;
+use tree::Item;
 
+pub use buffers::is_buffer;
 pub use order::natural;
+pub use sniff::{Content, sniff};
+pub use state_dict::{NetworkRole, OtherNetwork};
 pub(super) use sharded::weight_files as sharded_weight_files;
 
 /// Element type of a stored tensor, as far as isoloss cares.
@@ -32,8 +49,32 @@ pub enum Dtype {
     F16,
     /// Brain float: the upper half of an `F32`.
     Bf16,
+    /// Eight bits: four of exponent, three of mantissa, no infinities.
+    F8E4M3,
+    /// Eight bits: five of exponent, two of mantissa.
+    F8E5M2,
     /// Anything else (integers, booleans); the name is the format's own.
     Other(String),
+}
+
+impl Dtype {
+    /// True for types whose values are not read as weights.
+    fn is_other(&self) -> bool {
+        matches!(self, Self::Other(_))
+    }
+
+    /// The type of this name, as safetensors write it.
+    fn named(name: &str) -> Self {
+        match name {
+            "F64" => Self::F64,
+            "F32" => Self::F32,
+            "F16" => Self::F16,
+            "BF16" => Self::Bf16,
+            "F8_E4M3" => Self::F8E4M3,
+            "F8_E5M2" => Self::F8E5M2,
+            other => Self::Other(other.to_owned()),
+        }
+    }
 }
 
 impl std::fmt::Display for Dtype {
@@ -43,6 +84,8 @@ impl std::fmt::Display for Dtype {
             Self::F32 => f.write_str("f32"),
             Self::F16 => f.write_str("f16"),
             Self::Bf16 => f.write_str("bf16"),
+            Self::F8E4M3 => f.write_str("f8_e4m3"),
+            Self::F8E5M2 => f.write_str("f8_e5m2"),
             Self::Other(name) => f.write_str(&name.to_lowercase()),
         }
     }
@@ -100,6 +143,16 @@ pub enum FormatError {
         /// The keys that are there.
         found: Vec<String>,
     },
+    /// Something else than weights, or weights in a form that is not read.
+    #[error("{}: expected the weights of a model, found {what}: {remedy}", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// Name of the thing.
+        what: String,
+        /// Advice.
+        remedy: &'static str,
+    },
     /// A checkpoint without tensors, but for an optimizer's.
     #[error("{}: expected the tensors of a model, found none", .0.display())]
     NoTensors(PathBuf),
@@ -128,62 +181,86 @@ pub enum FormatError {
 
 /// One file of a checkpoint, its header read.
 #[derive(Debug)]
-enum OpenFile {
-    Torch(torch::TorchFile),
-    Safetensors(safetensors::SafetensorsFile),
+struct OpenFile {
+    path: PathBuf,
+    stamp: Stamp,
+    tensors: Vec<Stored>,
+    root: Option<Item>,
+    metadata: HashMap<String, String>,
 }
 
 impl OpenFile {
     /// Decides by content, since every ending is used for every format somewhere.
     fn open(path: &Path) -> Result<Self, FormatError> {
-        let mut start = [0; 9];
-        let read = File::open(path).and_then(|mut file| {
-            let size = file.metadata()?.len();
-            let mut filled = 0;
-            while filled < start.len() {
-                match file.read(&mut start[filled..])? {
-                    0 => break,
-                    n => filled += n,
-                }
-            }
-            Ok((size, filled))
-        });
-        let (size, filled) = read.map_err(|source| FormatError::Io {
+        let io_error = |source| FormatError::Io {
             path: path.to_path_buf(),
             source,
-        })?;
+        };
+        let file = regular::open(path).map_err(io_error)?;
+        let stamp = Stamp::from(&file.metadata().map_err(io_error)?);
+        let source = Source::File {
+            file: Arc::new(file),
+            start: 0,
+            len: stamp.size,
+        };
+        let content = sniff::content(&source).map_err(io_error)?;
         let named = path
             .extension()
             .is_some_and(|extension| extension == "safetensors");
-        let header = u64::from_le_bytes(start[..8].try_into().unwrap_or_default());
-        let looks = filled == 9 && start[8] == b'{' && header < size;
-        if named || looks {
-            safetensors::SafetensorsFile::open(path).map(Self::Safetensors)
+        if let Some((what, remedy)) = content.refusal()
+            && !(named && content == Content::Empty)
+        {
+            return Err(FormatError::Refused {
+                path: path.to_path_buf(),
+                what: what.into(),
+                remedy,
+            });
+        }
+        let mut opened = Self {
+            path: path.to_path_buf(),
+            stamp,
+            tensors: Vec::new(),
+            root: None,
+            metadata: HashMap::new(),
+        };
+        if content == Content::Safetensors || (named && !content.is_readable()) {
+            let (tensors, metadata) = safetensors::open(path, &source)?;
+            let (names, tensors): (Vec<String>, Vec<Stored>) = tensors.into_iter().unzip();
+            let fields = names.into_iter().enumerate();
+            let fields = fields.map(|(at, name)| (name.into(), Item::Tensor(at)));
+            opened.root = Some(Item::Dict(None, fields.collect()));
+            (opened.tensors, opened.metadata) = (tensors, metadata);
         } else {
-            torch::TorchFile::open(path).map(Self::Torch)
+            let contents = torch::open(path, &source)?;
+            (opened.tensors, opened.root) = (contents.tensors, Some(contents.root));
         }
+        Ok(opened)
     }
 
-    /// Names are as in the file, with the keys of nested dicts in front, joined by dots.
-    fn tensors(&self) -> &[TensorInfo] {
-        match self {
-            Self::Torch(file) => file.tensors(),
-            Self::Safetensors(file) => file.tensors(),
-        }
+    /// The tensors of the outermost dict, by name.
+    fn named(&self) -> impl Iterator<Item = (&str, usize)> {
+        let fields = match &self.root {
+            Some(Item::Dict(_, fields)) => fields.as_slice(),
+            _ => &[],
+        };
+        fields.iter().filter_map(|(name, item)| match item {
+            Item::Tensor(index) => Some((&**name, *index)),
+            _ => None,
+        })
     }
 
-    fn read(&self, index: usize, start: usize, values: &mut [f32]) -> Result<(), FormatError> {
-        match self {
-            Self::Torch(file) => file.read(index, start, values),
-            Self::Safetensors(file) => file.read(index, start, values),
-        }
-    }
-
-    fn step(&self) -> Option<u64> {
-        match self {
-            Self::Torch(file) => file.step(),
-            Self::Safetensors(file) => file.step(),
-        }
+    fn read(&self, index: usize, name: &str, start: usize, values: &mut [f32]) -> Result<(), FormatError> {
+        let problem = |reason: String| FormatError::Tensor {
+            path: self.path.clone(),
+            tensor: name.to_owned(),
+            reason,
+        };
+        let stored = self.tensors.get(index);
+        let stored = stored.ok_or_else(|| problem("it is not in the file".into()))?;
+        let read = stored.read(start, values);
+        // A file that was changed under the reader is told as that.
+        unchanged(&self.path, self.stamp)?;
+        read.map_err(problem)
     }
 }
 
@@ -201,6 +278,9 @@ struct Place {
 pub struct StateDict {
     path: PathBuf,
     key: Option<String>,
+    others: Vec<OtherNetwork>,
+    tied: Vec<(usize, String)>,
+    counts: Option<u64>,
     files: Vec<OpenFile>,
     tensors: Vec<TensorInfo>,
     places: Vec<Place>,
@@ -214,40 +294,94 @@ impl StateDict {
     /// # Errors
     /// The file is unreadable, incomplete, hostile or holds no tensors.
     pub fn open(path: &Path, key: Option<&str>) -> Result<Self, FormatError> {
-        let (files, mut places) = if path.is_dir() {
+        if let Some(refused) = refuse::by_place(path) {
+            return Err(refused);
+        }
+        let (files, places, root) = if path.is_dir() {
             sharded::open(path)?
         } else {
-            let file = OpenFile::open(path)?;
-            let places = (0..file.tensors().len())
+            let mut file = OpenFile::open(path)?;
+            let places: Vec<Place> = (0..file.tensors.len())
                 .map(|tensor| Place { file: 0, tensor })
                 .collect();
-            (vec![file], places)
+            let root = file.root.take();
+            (vec![file], places, root)
         };
-        let info = |place: &Place| &files[place.file].tensors()[place.tensor];
-        let names: Vec<&str> = places
-            .iter()
-            .map(|place| info(place).name.as_str())
-            .collect();
-        let chosen = state_dict::choose(&names, key).map_err(|problem| problem.of(path))?;
-        places = chosen
-            .tensors
-            .iter()
-            .map(|(index, _)| places[*index])
-            .collect();
-        let named = places.iter().zip(&chosen.tensors);
-        let tensors = named
-            .map(|(place, (_, name))| TensorInfo {
-                name: name.clone(),
-                ..info(place).clone()
-            })
-            .collect();
-        Ok(Self {
+        let root = root.unwrap_or(Item::List(Vec::new()));
+        let stored = |index: usize| {
+            let place = places.get(index)?;
+            files[place.file].tensors.get(place.tensor)
+        };
+        if let Some(refused) = refuse::by_content(path, &root) {
+            return Err(refused);
+        }
+        let chosen = state_dict::choose(&root, &stored, key).map_err(|problem| problem.of(path))?;
+        let mut dict = Self {
             path: path.to_path_buf(),
             key: chosen.key,
-            tensors,
-            places,
-            files,
-        })
+            others: chosen.others,
+            tied: Vec::new(),
+            tensors: Vec::new(),
+            places: Vec::new(),
+            files: Vec::new(),
+            counts: refuse::counts(&root),
+        };
+        let mut seen: HashMap<(Arc<str>, u64), Vec<usize>> = HashMap::new();
+        for (index, name) in chosen.tensors {
+            let (Some(stored), Some(place)) = (stored(index), places.get(index)) else {
+                continue;
+            };
+            // A few numbers seen as many are a buffer; the same place twice is one tensor.
+            if stored.is_expanded() {
+                continue;
+            }
+            let same = seen.entry((Arc::clone(&stored.key), stored.offset)).or_default();
+            let twin = same.iter().find(|at| {
+                let at: Place = dict.places[**at];
+                files[at.file].tensors[at.tensor].is_tied_to(stored)
+            });
+            if let Some(twin) = twin {
+                dict.tied.push((*twin, name));
+                continue;
+            }
+            same.push(dict.places.len());
+            dict.places.push(*place);
+            dict.tensors.push(TensorInfo {
+                name,
+                shape: stored.shape.clone(),
+                dtype: stored.dtype.clone(),
+            });
+        }
+        dict.files = files;
+        Ok(dict)
+    }
+
+    /// Networks of the checkpoint that were not taken.
+    #[must_use]
+    pub fn others(&self) -> &[OtherNetwork] {
+        &self.others
+    }
+
+    /// A sentence that names the network that was taken and the others, with the keys that take them;
+    /// none where there is one network.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        if self.others.is_empty() {
+            return None;
+        }
+        let keys = self.others.iter().map(|other| format!("--key {}", other.key));
+        let keys = keys.collect::<Vec<_>>().join(", ");
+        let taken = self.key.as_deref().unwrap_or("the outermost tensors");
+        Some(format!(
+            "{}: holds several networks: {taken} is taken, {keys} takes another",
+            self.path.display()
+        ))
+    }
+
+    /// Further names of tensors that are one with another: its index, and the name.
+    #[must_use]
+    pub fn tied(&self) -> &[(usize, String)] {
+        &self.tied
     }
 
     /// The file or folder.
@@ -269,7 +403,10 @@ impl StateDict {
         if self.path.is_dir() {
             return sharded::step(&self.path);
         }
-        self.files.first()?.step()
+        let known = ["global_step", "step", "epoch"];
+        let metadata = &self.files.first()?.metadata;
+        let told = known.iter().find_map(|name| metadata.get(*name)?.parse().ok());
+        self.counts.or(told)
     }
 
     /// The nested key under which the state dict was found, e.g. `state_dict`.
@@ -288,7 +425,10 @@ impl StateDict {
     #[must_use]
     pub fn reads_whole(&self) -> bool {
         let mut files = self.files.iter();
-        files.any(|file| matches!(file, OpenFile::Torch(_)))
+        files.any(|file| {
+            let mut storages = file.tensors.iter().filter_map(|tensor| tensor.storage.as_ref().ok());
+            storages.any(|storage| storage.is_deflated())
+        })
     }
 
     /// Reads elements `range` of tensor `index` in row-major order, converted to `f32`.
@@ -312,7 +452,10 @@ impl StateDict {
         values: &mut [f32],
     ) -> Result<(), FormatError> {
         match self.places.get(index) {
-            Some(place) => self.files[place.file].read(place.tensor, start, values),
+            Some(place) => {
+                let name = &self.tensors[index].name;
+                self.files[place.file].read(place.tensor, name, start, values)
+            }
             None => Err(FormatError::NoTensors(self.path.clone())),
         }
     }

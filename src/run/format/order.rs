@@ -1,7 +1,6 @@
-//! The order of names: that of a torch file's pickle, else the natural one.
+//! The natural order of names.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 
 /// Compares names as people do: runs of digits by their value, so that `layer2` is before `layer10`.
 #[must_use]
@@ -40,55 +39,6 @@ fn digits<'a>(text: &mut &'a [u8]) -> &'a [u8] {
     &digits[zeros..]
 }
 
-/// Where each string of a pickle first stands. Strings are found by their instructions
-/// (`BINUNICODE`, `SHORT_BINUNICODE`, `UNICODE`) and nothing is interpreted, so that at worst the
-/// order is odd.
-#[derive(Debug, Default)]
-pub(super) struct PickleStrings(HashMap<String, usize>);
-
-impl PickleStrings {
-    pub(super) fn of(pickle: &[u8]) -> Self {
-        let mut found = HashMap::new();
-        for (at, &instruction) in pickle.iter().enumerate() {
-            let rest = &pickle[at + 1..];
-            let text = match (instruction, rest) {
-                (b'X', [a, b, c, d, text @ ..]) => {
-                    text.get(..u32::from_le_bytes([*a, *b, *c, *d]) as usize)
-                }
-                (0x8c, [length, text @ ..]) => text.get(..usize::from(*length)),
-                (b'V', text) => text
-                    .iter()
-                    .position(|&c| c == b'\n')
-                    .and_then(|end| text.get(..end)),
-                _ => None,
-            };
-            // Names of tensors are short; a long match is chance.
-            let text = text.filter(|text| !text.is_empty() && text.len() < 512);
-            if let Some(text) = text.and_then(|text| std::str::from_utf8(text).ok()) {
-                found.entry(text.to_owned()).or_insert(at);
-            }
-        }
-        Self(found)
-    }
-
-    /// Whether the pickle holds this string.
-    pub(super) fn holds(&self, text: &str) -> bool {
-        self.0.contains_key(text)
-    }
-
-    /// Position of the dotted `name`: that of the longest part of it that is a string of its own,
-    /// since nested dicts join their keys with dots.
-    pub(super) fn position(&self, name: &str) -> Option<usize> {
-        let mut rest = name;
-        loop {
-            if let Some(position) = self.0.get(rest) {
-                return Some(*position);
-            }
-            rest = rest.split_once('.')?.1;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,15 +65,5 @@ mod tests {
                 "layer10.w"
             ]
         );
-    }
-
-    #[test]
-    fn strings_are_found_where_they_first_stand() {
-        let pickle =
-            b"\x80\x02}X\x08\x00\x00\x00fc2.biasq\x01\x8c\x0afc1.weightX\x08\x00\x00\x00fc2.bias.";
-        let strings = PickleStrings::of(pickle);
-        assert_eq!(strings.position("state_dict.fc2.bias"), Some(3));
-        assert_eq!(strings.position("fc1.weight"), Some(18));
-        assert_eq!(strings.position("fc3.weight"), None);
     }
 }

@@ -1,15 +1,19 @@
 //! HF-style folders: one weight file, or an index that says which shard holds which tensor.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::Read;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::run::log::trainer_state::{self, TrainerState};
 
+use super::tree::Item;
 use super::{FormatError, OpenFile, Place, natural};
+use crate::run::regular;
+
+/// Files, where each tensor is, and the names as one dict.
+pub(super) type Opened = (Vec<OpenFile>, Vec<Place>, Option<Item>);
 
 /// Weight files and indices of a folder, the first that is there counts.
 const WHOLE: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
@@ -26,17 +30,18 @@ struct Index {
 }
 
 /// Opens the weights of a folder.
-pub(super) fn open(folder: &Path) -> Result<(Vec<OpenFile>, Vec<Place>), FormatError> {
+pub(super) fn open(folder: &Path) -> Result<Opened, FormatError> {
     if let Some(whole) = WHOLE
         .iter()
         .map(|name| folder.join(name))
         .find(|path| path.is_file())
     {
-        let file = OpenFile::open(&whole)?;
-        let places = (0..file.tensors().len())
+        let mut file = OpenFile::open(&whole)?;
+        let places = (0..file.tensors.len())
             .map(|tensor| Place { file: 0, tensor })
             .collect();
-        return Ok((vec![file], places));
+        let root = file.root.take();
+        return Ok((vec![file], places, root));
     }
     match INDICES
         .iter()
@@ -55,10 +60,7 @@ pub(super) fn open(folder: &Path) -> Result<(Vec<OpenFile>, Vec<Place>), FormatE
     }
 }
 
-fn open_shards(
-    folder: &Path,
-    index_path: &Path,
-) -> Result<(Vec<OpenFile>, Vec<Place>), FormatError> {
+fn open_shards(folder: &Path, index_path: &Path) -> Result<Opened, FormatError> {
     let wrong = |reason: String| FormatError::Shards {
         path: index_path.to_path_buf(),
         reason,
@@ -81,17 +83,20 @@ fn open_shards(
         }
         files.push(OpenFile::open(&folder.join(name))?);
     }
+    let mut places: HashMap<&str, Vec<(&str, Place)>> = HashMap::new();
+    for (file, opened) in files.iter().enumerate() {
+        for (name, tensor) in opened.named() {
+            let place = (names[file], Place { file, tensor });
+            places.entry(name).or_default().push(place);
+        }
+    }
     let mut tensors: Vec<(&String, Place)> = Vec::new();
     for (tensor, shard) in &index.weight_map {
-        let file = names.iter().position(|name| name == shard);
-        let place = file.and_then(|file| {
-            let at = files[file]
-                .tensors()
-                .iter()
-                .position(|info| info.name == *tensor);
-            at.map(|tensor| Place { file, tensor })
+        let found = places.get(tensor.as_str()).and_then(|places| {
+            let found = places.iter().find(|(name, _)| name == shard);
+            found.map(|(_, place)| *place)
         });
-        let place = place.ok_or_else(|| {
+        let place = found.ok_or_else(|| {
             wrong(format!(
                 "expected tensor {tensor} in {shard}, found none there"
             ))
@@ -99,7 +104,11 @@ fn open_shards(
         tensors.push((tensor, place));
     }
     tensors.sort_by(|a, b| natural(a.0, b.0));
-    Ok((files, tensors.into_iter().map(|(_, place)| place).collect()))
+    let fields = tensors.iter().enumerate();
+    let fields = fields.map(|(at, (name, _))| (name.as_str().into(), Item::Tensor(at)));
+    let root = Item::Dict(None, fields.collect());
+    let places = tensors.into_iter().map(|(_, place)| place).collect();
+    Ok((files, places, Some(root)))
 }
 
 fn read_index(path: &Path) -> Result<Index, FormatError> {
@@ -111,14 +120,10 @@ fn read_index(path: &Path) -> Result<Index, FormatError> {
 }
 
 fn read_bounded(path: &Path, limit: u64) -> Result<String, FormatError> {
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(limit).read_to_string(&mut text))
-        .map_err(|source| FormatError::Io {
-            path: path.to_path_buf(),
-            source,
-        })?;
-    Ok(text)
+    regular::read_text(path, limit).map_err(|source| FormatError::Io {
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 /// The step that the trainer noted beside the weights.

@@ -1,11 +1,19 @@
-//! Which of a checkpoint's tensors are the model's: the state dict among nested dicts.
+//! Which of a checkpoint's tensors are the model's: one network among nested dicts.
+//!
+//! Networks are told apart by their keys and never mixed. One is taken: the model before its average and
+//! its teacher, a generator before its discriminator, then what stands under a trainer's usual key, then
+//! the larger, then the first. States of optimizers, schedulers and losses are none, at any depth.
 
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::FormatError;
+use super::stored::Stored;
+use super::tree::Item;
+use super::{FormatError, names};
 
-/// Keys under which trainers put the state dict, the likeliest first.
-const CONTAINERS: [&str; 14] = [
+/// Keys under which trainers put the state dict: what is nested below one is one network.
+const CONTAINERS: [&str; 9] = [
     "state_dict",
     "model_state_dict",
     "model_state",
@@ -15,47 +23,68 @@ const CONTAINERS: [&str; 14] = [
     "network",
     "weights",
     "params",
-    "student",
-    "ema_state_dict",
-    "model_ema",
-    "ema",
-    "ema_model",
 ];
-/// Words that wrappers put before every name.
-const PREFIXES: [&str; 3] = ["module.", "model.", "_orig_mod."];
-/// How top-level keys begin that hold a trainer's state and no model.
-const TRAINER: [&str; 13] = [
-    "optim",
-    "opt_state",
-    "lr_sched",
-    "sched",
-    "scaler",
-    "grad_scaler",
-    "amp",
-    "rng",
-    "random",
-    "callbacks",
-    "loops",
-    "hyper_parameters",
-    "hparams",
+/// Words of keys that hold a trainer's state and no model.
+const TRAINER: [&str; 31] = [
+    "optim", "optims", "optimizer", "optimizers", "optimiser", "opt", "scheduler", "schedulers", "sched", "scaler", "amp",
+    "rng", "random", "loss", "losses", "criterion", "center", "centre", "callbacks", "loops", "hparams", "args",
+    "config", "cfg", "metrics", "history", "sampler", "dataloader", "datasets", "logger", "lr",
 ];
+/// Names within the state of an optimizer.
+const STATES: [&str; 9] = [
+    "exp_avg",
+    "exp_avg_sq",
+    "max_exp_avg_sq",
+    "momentum_buffer",
+    "square_avg",
+    "acc_delta",
+    "param_groups",
+    "fp32_flat_groups",
+    "single_partition_of_fp32_groups",
+];
+const AVERAGES: [&str; 11] = [
+    "ema", "swa", "averaged", "average", "avg", "shadow", "polyak", "teacher", "target", "momentum", "best",
+];
+const CRITICS: [&str; 7] = ["d", "dis", "disc", "discriminator", "critic", "netd", "discriminators"];
+/// Names of a layer's own tensors.
+const LAYER: [&str; 6] = ["weight", "bias", "kernel", "scale", "embedding", "gamma"];
 
-/// Whether a key means something to [`choose`].
-pub(super) fn is_known_key(key: &str) -> bool {
-    CONTAINERS.contains(&key) || TRAINER.iter().any(|word| key.starts_with(word))
+/// What a network is among several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NetworkRole {
+    /// The one that is trained: a model, a student, a generator.
+    Model,
+    /// A discriminator or critic.
+    Discriminator,
+    /// An average of the model, or its teacher.
+    Average,
+}
+
+/// A network of the checkpoint that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherNetwork {
+    /// The `--key` that takes it.
+    pub key: String,
+    /// Its numbers.
+    pub numbers: u64,
+    /// What it is.
+    pub role: NetworkRole,
 }
 
 /// The model's tensors: index among all of the file's, and name in the state dict.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Chosen {
     pub(super) key: Option<String>,
     pub(super) tensors: Vec<(usize, String)>,
+    pub(super) others: Vec<OtherNetwork>,
 }
 
 /// Why none could be chosen.
 #[derive(Debug, PartialEq)]
 pub(super) enum Problem {
     None,
+    Empty,
+    Same(String),
     Key { key: String, found: Vec<String> },
 }
 
@@ -64,219 +93,282 @@ impl Problem {
         let path = path.to_path_buf();
         match self {
             Self::None => FormatError::NoTensors(path),
+            Self::Empty => FormatError::Refused {
+                path,
+                what: "empty: all its tensors have size 0, as placeholders of a sharded run have".into(),
+                remedy: "take the checkpoint that holds the weights",
+            },
+            Self::Same(name) => FormatError::Refused {
+                path,
+                what: format!("two tensors called {name}"),
+                remedy: "choose one network with --key",
+            },
             Self::Key { key, found } => FormatError::Key { path, key, found },
         }
     }
 }
 
-/// Chooses among dotted names. `key` may be dotted itself; without it the likeliest container is
-/// entered, as often as there is one, and prefixes that all names share are stripped.
-pub(super) fn choose(names: &[&str], key: Option<&str>) -> Result<Chosen, Problem> {
-    let mut chosen: Vec<(usize, &str)> = names.iter().copied().enumerate().collect();
-    let mut entered: Vec<&str> = Vec::new();
-    if let Some(key) = key {
-        let inside = enter(&chosen, key);
-        if inside.is_empty() {
-            return Err(Problem::Key {
-                key: key.to_owned(),
-                found: heads(&chosen),
-            });
-        }
-        (chosen, entered) = (inside, vec![key]);
-    } else {
-        while let Some((container, inside)) = container(&chosen) {
-            chosen = inside;
-            entered.push(container);
-        }
-        let is_model = |(_, name): &(usize, &str)| !belongs_to_trainer(name);
-        chosen.retain(is_model);
+#[derive(Debug)]
+struct Network {
+    path: Vec<Arc<str>>,
+    tensors: Vec<(usize, String)>,
+    numbers: u64,
+}
+
+impl Network {
+    fn key(&self) -> Option<String> {
+        (!self.path.is_empty()).then(|| self.path.join("."))
     }
-    strip_prefixes(&mut chosen);
-    if chosen.is_empty() {
+
+    fn role(&self) -> NetworkRole {
+        let words: Vec<String> = self.path.iter().flat_map(|part| words(part)).collect();
+        let any = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
+        if any(&AVERAGES) {
+            NetworkRole::Average
+        } else if any(&CRITICS) {
+            NetworkRole::Discriminator
+        } else {
+            NetworkRole::Model
+        }
+    }
+
+    fn is_in_container(&self) -> bool {
+        self.path.iter().any(|part| CONTAINERS.contains(&&**part))
+    }
+}
+
+/// Finds the networks of one checkpoint.
+struct Finder<'a> {
+    stored: &'a dyn Fn(usize) -> Option<&'a Stored>,
+    found: Vec<Network>,
+}
+
+/// Chooses a network. `key` names it by the checkpoint's own keys, dotted.
+pub(super) fn choose<'a>(
+    root: &Item,
+    stored: &'a dyn Fn(usize) -> Option<&'a Stored>,
+    key: Option<&str>,
+) -> Result<Chosen, Problem> {
+    let mut finder = Finder {
+        stored,
+        found: Vec::new(),
+    };
+    match key {
+        None => finder.find(root, &mut Vec::new()),
+        Some(key) => {
+            let picked = below(root, key).ok_or_else(|| Problem::Key {
+                key: key.to_owned(),
+                found: heads(root),
+            })?;
+            finder.find(&picked, &mut vec![key.into()]);
+            if finder.found.is_empty() {
+                finder.network(&picked, &[key.into()], true);
+            }
+        }
+    }
+    let mut networks = finder.found;
+    if networks.is_empty() {
         return Err(Problem::None);
     }
-    Ok(Chosen {
-        key: (!entered.is_empty()).then(|| entered.join(".")),
-        tensors: chosen
-            .into_iter()
-            .map(|(index, name)| (index, name.to_owned()))
-            .collect(),
-    })
-}
-
-fn enter<'a>(names: &[(usize, &'a str)], key: &str) -> Vec<(usize, &'a str)> {
-    let inside = |(index, name): &(usize, &'a str)| {
-        let rest = name.strip_prefix(key)?.strip_prefix('.')?;
-        Some((*index, rest))
-    };
-    names.iter().filter_map(inside).collect()
-}
-
-/// The likeliest container that is there. One that holds every name and is a wrapper's word too is
-/// left to the stripping of prefixes.
-fn container<'a>(names: &[(usize, &'a str)]) -> Option<(&'static str, Vec<(usize, &'a str)>)> {
-    let found = CONTAINERS
-        .iter()
-        .map(|container| (*container, enter(names, container)));
-    let (container, inside) = found.into_iter().find(|(_, inside)| !inside.is_empty())?;
-    let is_prefix = PREFIXES
-        .iter()
-        .any(|prefix| prefix.trim_end_matches('.') == container);
-    let others = names.len() - inside.len();
-    let trainer = names
-        .iter()
-        .filter(|(_, name)| belongs_to_trainer(name))
-        .count();
-    if others == 0 && is_prefix {
-        return None;
+    // The sort keeps the file's order among equals.
+    networks.sort_by_key(|one| {
+        (one.numbers == 0, one.role(), !one.is_in_container(), std::cmp::Reverse(one.numbers))
+    });
+    let chosen = networks.remove(0);
+    if chosen.numbers == 0 {
+        return Err(Problem::Empty);
     }
-    // A module that happens to have such a name, beside other modules, is no container.
-    let beside = others > trainer
-        && !matches!(
-            container,
-            "state_dict" | "model_state_dict" | "model_state" | "model"
-        );
-    (!beside || others_are_copies(names, container)).then_some((container, inside))
-}
-
-/// Whether all names outside `container` stand under other containers or a trainer's keys.
-fn others_are_copies(names: &[(usize, &str)], container: &str) -> bool {
-    names.iter().all(|(_, name)| {
-        let head = name.split('.').next().unwrap_or_default();
-        head == container || CONTAINERS.contains(&head) || belongs_to_trainer(name)
+    let others = networks.iter().filter(|other| other.numbers > 0);
+    let others = others
+        .map(|other| OtherNetwork {
+            key: other.key().unwrap_or_default(),
+            numbers: other.numbers,
+            role: other.role(),
+        })
+        .collect();
+    let key = chosen.key();
+    let tensors = named(chosen.tensors)?;
+    Ok(Chosen {
+        key,
+        tensors,
+        others,
     })
 }
 
-fn belongs_to_trainer(name: &str) -> bool {
-    TRAINER.iter().any(|word| name.starts_with(word)) && name.contains('.')
+/// Takes wrappers' words off; two tensors never share a name.
+fn named(tensors: Vec<(usize, String)>) -> Result<Vec<(usize, String)>, Problem> {
+    let (indices, mut all): (Vec<usize>, Vec<String>) = tensors.into_iter().unzip();
+    names::strip(&mut all);
+    let mut seen = HashSet::new();
+    if let Some(name) = all.iter().find(|name| !seen.insert(name.as_str())) {
+        return Err(Problem::Same(name.clone()));
+    }
+    Ok(indices.into_iter().zip(all).collect())
 }
 
-fn strip_prefixes(names: &mut [(usize, &str)]) {
-    while let Some(prefix) = PREFIXES.iter().find(|prefix| {
-        !names.is_empty() && names.iter().all(|(_, name)| name.starts_with(**prefix))
-    }) {
-        for (_, name) in names.iter_mut() {
-            *name = &name[prefix.len()..];
+impl Finder<'_> {
+    fn find(&mut self, item: &Item, path: &mut Vec<Arc<str>>) {
+        if path.last().is_some_and(|key| is_trainer(key)) && !path.last().is_some_and(|key| &**key == "state") {
+            return;
+        }
+        let fields: Vec<(Arc<str>, &Item)> = match item {
+            Item::Dict(class, fields) if !is_state(class.as_deref(), fields) => {
+                fields.iter().map(|(name, item)| (Arc::clone(name), item)).collect()
+            }
+            Item::List(values) => {
+                let numbered = values.iter().enumerate();
+                numbered.map(|(at, item)| (at.to_string().into(), item)).collect()
+            }
+            _ => return,
+        };
+        let own = fields.iter().any(|(name, item)| self.is_weight(name, item));
+        let known = path.last().is_some_and(|key| CONTAINERS.contains(&&**key));
+        let nested = |item: &Item| matches!(item, Item::Dict(..) | Item::List(_));
+        let networks = fields.iter().any(|(name, item)| {
+            nested(item) && (CONTAINERS.contains(&&**name) || words(name).iter().any(|word| is_role(word)))
+        });
+        let layers = fields.iter().filter(|(_, item)| is_layer(item)).count();
+        let joined = !networks && (known || layers > 2 || (own && layers > 0));
+        if joined || own {
+            self.network(item, path, joined);
+        }
+        if !joined {
+            for (name, item) in fields.iter().filter(|(_, item)| nested(item)) {
+                path.push(Arc::clone(name));
+                self.find(item, path);
+                path.pop();
+            }
+        }
+    }
+
+    /// A float tensor that is no number of the trainer's.
+    fn is_weight(&self, name: &str, item: &Item) -> bool {
+        let Item::Tensor(index) = item else {
+            return false;
+        };
+        let float = (self.stored)(*index).is_some_and(|stored| !stored.dtype.is_other() && !stored.shape.is_empty());
+        float && (name.contains('.') || !is_trainer(name)) && !is_flat_state(name)
+    }
+
+    fn network(&mut self, item: &Item, path: &[Arc<str>], nested: bool) {
+        let mut tensors = Vec::new();
+        flatten(item, "", nested, &mut tensors);
+        let float = |index: usize| (self.stored)(index).filter(|stored| !stored.dtype.is_other());
+        let numbers = tensors.iter().filter_map(|(index, _)| float(*index)?.count());
+        let numbers = numbers.fold(0u64, |all, count| all.saturating_add(count as u64));
+        if !tensors.is_empty() {
+            self.found.push(Network {
+                path: path.to_vec(),
+                tensors,
+                numbers,
+            });
         }
     }
 }
 
-/// The first parts of names, each once, for an error message.
-fn heads(names: &[(usize, &str)]) -> Vec<String> {
+fn flatten(item: &Item, front: &str, nested: bool, to: &mut Vec<(usize, String)>) {
+    let mut field = |name: &str, item: &Item| match item {
+        Item::Tensor(index) if !is_flat_state(name) => to.push((*index, format!("{front}{name}"))),
+        Item::Dict(..) | Item::List(_) if nested && !is_trainer(name) => {
+            flatten(item, &format!("{front}{name}."), nested, to);
+        }
+        _ => {}
+    };
+    match item {
+        Item::Dict(class, fields) if !is_state(class.as_deref(), fields) => {
+            fields.iter().for_each(|(name, item)| field(name, item));
+        }
+        Item::List(values) => {
+            let numbered = values.iter().enumerate();
+            numbered.for_each(|(at, item)| field(&at.to_string(), item));
+        }
+        _ => {}
+    }
+}
+
+/// The value under a dotted key: keys may have dots themselves, and flat names begin with one.
+fn below(item: &Item, key: &str) -> Option<Item> {
+    let Item::Dict(_, fields) = item else {
+        return None;
+    };
+    for (name, inner) in fields {
+        if &**name == key && !matches!(inner, Item::Tensor(_)) {
+            return Some(inner.clone());
+        }
+        let rest = key.strip_prefix(&**name).and_then(|rest| rest.strip_prefix('.'));
+        if let Some(found) = rest.and_then(|rest| below(inner, rest)) {
+            return Some(found);
+        }
+    }
+    let flat = fields.iter().filter_map(|(name, inner)| {
+        let rest = name.strip_prefix(key)?.strip_prefix('.')?;
+        Some((Arc::from(rest), inner.clone()))
+    });
+    let flat: Vec<_> = flat.collect();
+    (!flat.is_empty()).then_some(Item::Dict(None, flat))
+}
+
+/// The state of an optimizer, by what it holds.
+fn is_state(class: Option<&str>, fields: &[(Arc<str>, Item)]) -> bool {
+    class.is_some_and(|class| class.starts_with("torch.optim"))
+        || fields.iter().any(|(name, _)| STATES.contains(&&**name))
+}
+
+/// A flat name within an optimizer's state.
+fn is_flat_state(name: &str) -> bool {
+    name.split('.').any(|part| STATES.contains(&part))
+        || name.split_once('.').is_some_and(|(head, _)| head.starts_with("optim"))
+}
+
+fn is_trainer(key: &str) -> bool {
+    words(key).iter().any(|word| TRAINER.contains(&word.as_str()))
+}
+
+fn is_role(word: &str) -> bool {
+    AVERAGES.contains(&word) || CRITICS.contains(&word) || matches!(word, "g" | "generator" | "student")
+}
+
+/// A dict of one layer's tensors, as flax nests them.
+fn is_layer(item: &Item) -> bool {
+    let Item::Dict(_, fields) = item else {
+        return false;
+    };
+    let tensor = |(name, item): &(Arc<str>, Item)| matches!(item, Item::Tensor(_)) && LAYER.contains(&&**name);
+    !fields.is_empty() && fields.iter().all(tensor)
+}
+
+/// The words of a key: `netG_A`, `g_ema`, `model-ema`.
+fn words(key: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut before = ' ';
+    for c in key.chars() {
+        if !c.is_alphanumeric() || (c.is_uppercase() && before.is_lowercase()) {
+            words.push(String::new());
+        }
+        if c.is_alphanumeric()
+            && let Some(word) = words.last_mut()
+        {
+            word.extend(c.to_lowercase());
+        }
+        before = c;
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// The outermost keys, for an error message.
+fn heads(root: &Item) -> Vec<String> {
+    let Item::Dict(_, fields) = root else {
+        return Vec::new();
+    };
     let mut heads: Vec<String> = Vec::new();
-    for (_, name) in names {
+    for (name, item) in fields {
         let head = name.split('.').next().unwrap_or_default();
-        if heads.iter().all(|known| known != head) {
+        let holds = matches!(item, Item::Tensor(_) | Item::Dict(..) | Item::List(_));
+        if holds && heads.iter().all(|known| known != head) {
             heads.push(head.to_owned());
         }
     }
     heads.truncate(12);
     heads
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-    use super::*;
-
-    fn chosen(names: &[&str], key: Option<&str>) -> (Option<String>, Vec<String>) {
-        let chosen = choose(names, key).unwrap();
-        (
-            chosen.key,
-            chosen.tensors.into_iter().map(|(_, name)| name).collect(),
-        )
-    }
-
-    #[test]
-    fn a_plain_state_dict_is_taken_as_it_is() {
-        assert_eq!(
-            chosen(&["fc1.weight", "fc1.bias"], None),
-            (None, vec!["fc1.weight".into(), "fc1.bias".into()])
-        );
-    }
-
-    #[test]
-    fn lightning_s_is_found_and_its_optimizer_is_not() {
-        let names = [
-            "state_dict.model.conv1.weight",
-            "state_dict.model.bn1.bias",
-            "optimizer_states.0.state.0.momentum_buffer",
-        ];
-        assert_eq!(
-            chosen(&names, None),
-            (
-                Some("state_dict".into()),
-                vec!["conv1.weight".into(), "bn1.bias".into()]
-            )
-        );
-    }
-
-    #[test]
-    fn an_optimizer_beside_a_flat_model_is_left_out() {
-        let names = ["net.0.weight", "optimizer.state.0.exp_avg"];
-        assert_eq!(chosen(&names, None).1, ["0.weight"]);
-        assert_eq!(
-            chosen(&["fc.weight", "optimizer.state.0.exp_avg"], None).1,
-            ["fc.weight"]
-        );
-        assert_eq!(
-            choose(&["optimizer.state.0.exp_avg"], None),
-            Err(Problem::None)
-        );
-    }
-
-    #[test]
-    fn wrappers_words_are_stripped_only_when_all_names_have_them() {
-        assert_eq!(
-            chosen(&["module._orig_mod.a", "module._orig_mod.b"], None),
-            (None, vec!["a".into(), "b".into()])
-        );
-        assert_eq!(
-            chosen(&["module.a", "head.b"], None).1,
-            ["module.a", "head.b"]
-        );
-    }
-
-    #[test]
-    fn the_model_comes_before_its_average_unless_the_key_says_otherwise() {
-        let names = ["ema.fc.weight", "model.fc.weight", "optim.state.0.exp_avg"];
-        assert_eq!(
-            choose(&names, None).unwrap().tensors,
-            [(1, "fc.weight".into())]
-        );
-        assert_eq!(
-            choose(&names, Some("ema")).unwrap().tensors,
-            [(0, "fc.weight".into())]
-        );
-    }
-
-    #[test]
-    fn nested_containers_are_entered() {
-        let names = [
-            "model.state_dict.module.fc.weight",
-            "optimizer.state.0.exp_avg",
-        ];
-        assert_eq!(
-            chosen(&names, None),
-            (Some("model.state_dict".into()), vec!["fc.weight".into()])
-        );
-        assert_eq!(chosen(&names, Some("model.state_dict")).1, ["fc.weight"]);
-    }
-
-    #[test]
-    fn a_wrong_key_is_answered_with_the_keys_that_are_there() {
-        let problem = choose(
-            &["model.fc.weight", "ema.fc.weight", "model.fc.bias"],
-            Some("net"),
-        );
-        let found = vec!["model".to_owned(), "ema".to_owned()];
-        assert_eq!(
-            problem,
-            Err(Problem::Key {
-                key: "net".into(),
-                found
-            })
-        );
-    }
 }

@@ -1,193 +1,188 @@
-//! Files of `torch.save`: zip, legacy, tar and plain pickles, read by the crate `pytorch-reader`.
+//! Files of `torch.save` and pickles: zip archives, legacy files, and what frameworks wrap around them.
 //!
-//! It was chosen over candle's own reader, which aborts on hostile files, skips tensors silently and
-//! prints to stderr. A panic in it would still be only this file's error.
+//! The reader is isoloss's own, since it is what all else rests on: one foreign object must not refuse a
+//! file, a tensor must be read in pieces, and every archive that torch writes must be taken. Others read
+//! tensors whole at twice their size and refuse archives by the length of their name.
 
-use std::borrow::Cow;
-use std::fs::File;
-use std::io::{Read, Seek};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
 
-use pytorch_reader::{DType, PickleValue, PytorchReader, Tensor};
-
-use crate::run::stamp::Stamp;
-
-use super::order::PickleStrings;
-use super::state_dict::is_known_key;
-use super::{Dtype, FormatError, TensorInfo, convert, natural, unchanged};
+use super::archive::Archive;
+use super::pickle::{ArrayRef, Element, Node, Pickle, TensorRef, Value};
+use super::source::{Source, Storage};
+use super::stored::Stored;
+use super::tree::{Item, Planter};
+use super::{Dtype, FormatError};
 
 const FORMAT: &str = "PyTorch";
-/// A pickle of names and shapes is small; larger ones are refused by the reader too.
-const LARGEST_PICKLE: u64 = 100 << 20;
+/// Bytes of a pickle that must be inflated first.
+const LARGEST_PICKLE: u64 = 256 << 20;
+/// `torch.save`'s own mark, as the first pickle of a legacy file.
+const MAGIC: &[u8] = b"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 
-/// Far more than the names of any model take.
-const FRONT: u64 = 4 << 20;
-
-/// An open file: its pickle was interpreted, the values stay on disk.
-pub(super) struct TorchFile {
-    path: PathBuf,
-    stamp: Stamp,
-    tensors: Vec<TensorInfo>,
-    handles: Vec<Tensor>,
+/// A file's tensors and how they are nested.
+#[derive(Debug)]
+pub(super) struct Contents {
+    pub(super) tensors: Vec<Stored>,
+    pub(super) root: Item,
 }
 
-impl std::fmt::Debug for TorchFile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TorchFile")
-            .field("path", &self.path)
-            .finish_non_exhaustive()
-    }
-}
-
-impl TorchFile {
-    /// Reads names and shapes.
-    pub(super) fn open(path: &Path) -> Result<Self, FormatError> {
-        let stamp = Stamp::of(path).map_err(|source| FormatError::Io {
-            path: path.to_path_buf(),
-            source,
-        })?;
-        let reader = guarded(path, || PytorchReader::new(path).map_err(|e| e.to_string()))?;
-        let mut handles: Vec<(String, Tensor)> = reader.into_tensors().into_iter().collect();
-        let strings = PickleStrings::of(&pickle(path).unwrap_or_default());
-        // What the pickle does not tell goes behind, in natural order.
-        let place = |name: &str| strings.position(name).unwrap_or(usize::MAX);
-        handles.sort_by(|a, b| {
-            place(&a.0)
-                .cmp(&place(&b.0))
-                .then_with(|| natural(&a.0, &b.0))
-        });
-        let tensors = handles
-            .iter()
-            .map(|(name, tensor)| TensorInfo {
-                name: without_wrapping_dict(name, &strings).to_owned(),
-                shape: tensor.shape().to_vec(),
-                dtype: dtype(tensor.dtype()),
-            })
-            .collect();
-        Ok(Self {
-            path: path.to_path_buf(),
-            stamp,
-            tensors,
-            handles: handles.into_iter().map(|(_, tensor)| tensor).collect(),
-        })
-    }
-
-    pub(super) fn tensors(&self) -> &[TensorInfo] {
-        &self.tensors
-    }
-
-    /// Fills `values` with the elements from `start` on. The crate reads a tensor whole; no cache is kept.
-    pub(super) fn read(
-        &self,
-        index: usize,
-        start: usize,
-        values: &mut [f32],
-    ) -> Result<(), FormatError> {
-        let (tensor, handle) = (&self.tensors[index], &self.handles[index]);
-        let problem = |reason: String| FormatError::Tensor {
-            path: self.path.clone(),
-            tensor: tensor.name.clone(),
-            reason,
-        };
-        let size = convert::size(&tensor.dtype)
-            .ok_or_else(|| problem(format!("its type is {}", tensor.dtype)))?;
-        unchanged(&self.path, self.stamp)?;
-        let bytes = catch_unwind(AssertUnwindSafe(|| handle.read()))
-            .map_err(|_| problem("the reader failed".into()))?
-            .map_err(|e| problem(e.to_string()))?;
-        unchanged(&self.path, self.stamp)?;
-        let end = start.saturating_add(values.len());
-        let wanted = bytes.get(start.saturating_mul(size)..end.saturating_mul(size));
-        wanted
-            .and_then(|bytes| {
-                convert::to_f32(&native_to_little(bytes, size), &tensor.dtype, values)
-            })
-            .ok_or_else(|| problem(format!("it has no elements {start}..{end}")))
-    }
-
-    /// The trainer's own count, wherever the outermost dict has it.
-    pub(super) fn step(&self) -> Option<u64> {
-        let value = guarded(&self.path, || {
-            PytorchReader::read_pickle_data(&self.path, None).map_err(|e| e.to_string())
-        });
-        let Ok(PickleValue::Dict(fields)) = value else {
-            return None;
-        };
-        let known = ["global_step", "step", "iteration", "iter", "epoch"];
-        known.iter().find_map(|name| match fields.get(*name) {
-            Some(PickleValue::Int(step)) => u64::try_from(*step).ok(),
-            _ => None,
-        })
-    }
-}
-
-/// Calls the reader; its errors and panics are errors of the file.
-pub(super) fn guarded<T>(
-    path: &Path,
-    read: impl FnOnce() -> Result<T, String>,
-) -> Result<T, FormatError> {
-    let result =
-        catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err("the reader failed".into()));
-    result.map_err(|reason| FormatError::Invalid {
+/// Interprets a file.
+pub(super) fn open(path: &Path, source: &Source) -> Result<Contents, FormatError> {
+    contents(source).map_err(|reason| FormatError::Invalid {
         path: path.to_path_buf(),
         format: FORMAT,
         reason,
     })
 }
 
-/// The bytes in which names stand in the checkpoint's order: a zip file's pickle, or the front of a
-/// file that begins with its pickle, as legacy ones do.
-fn pickle(path: &Path) -> Option<Vec<u8>> {
-    let mut pickle = Vec::new();
-    let mut file = File::open(path).ok()?;
-    let Ok(mut archive) = zip::ZipArchive::new(&file) else {
-        file.rewind().ok()?;
-        file.take(FRONT).read_to_end(&mut pickle).ok()?;
-        return Some(pickle);
-    };
-    let mut names = archive
-        .file_names()
-        .flatten()
-        .map(std::borrow::Cow::into_owned);
-    let name = names.find(|name| name.ends_with("data.pkl"))?;
-    drop(names);
-    let entry = archive.by_name(&name).ok()?;
-    entry.take(LARGEST_PICKLE).read_to_end(&mut pickle).ok()?;
-    Some(pickle)
+fn contents(source: &Source) -> Result<Contents, String> {
+    let front = source.bytes(0, source.len().min(16)).map_err(sentence)?;
+    if front.starts_with(b"PK") {
+        return of_archive(source);
+    }
+    if front.windows(MAGIC.len()).any(|window| window == MAGIC) {
+        return of_legacy(source);
+    }
+    let pickle = Pickle::read(source, 0).map_err(sentence)?;
+    Ok(planted(&pickle, &HashMap::new(), false))
 }
 
-/// `{"net": state_dict}` and a module called `net` give the same dotted names; the pickle tells them
-/// apart, since a state dict's own names are whole strings in it.
-fn without_wrapping_dict<'a>(name: &'a str, strings: &PickleStrings) -> &'a str {
-    match name.split_once('.') {
-        Some((head, rest))
-            if !strings.holds(name)
-                && strings.holds(head)
-                && strings.holds(rest)
-                && !is_known_key(head) =>
-        {
-            rest
+fn sentence(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+fn of_archive(source: &Source) -> Result<Contents, String> {
+    let archive = Archive::open(source).map_err(sentence)?;
+    let Some(name) = archive.ending("data.pkl") else {
+        // stable-baselines3 puts a file of torch's into an archive of its own.
+        let inner = archive.ending("policy.pth").ok_or("it holds no data.pkl")?;
+        let inner = archive.record(inner).and_then(|inner| inner.whole(LARGEST_PICKLE));
+        let inner = inner.map_err(sentence)?;
+        if inner.len() >= source.len() {
+            return Err("it holds itself".into());
         }
-        _ => name,
+        return contents(&inner);
+    };
+    if archive.ending("constants.pkl").is_some() {
+        return Err(
+            "it is a TorchScript program: save torch.jit.load(...).state_dict() with torch.save instead"
+                .into(),
+        );
+    }
+    let folder = name.trim_end_matches("data.pkl").to_owned();
+    let pickle = archive.record(name).and_then(|pickle| pickle.whole(LARGEST_PICKLE));
+    let pickle = Pickle::read(&pickle.map_err(sentence)?, 0).map_err(sentence)?;
+    let order = archive.record(&format!("{folder}byteorder"));
+    let order = order.and_then(|order| order.whole(16)).and_then(|order| order.bytes(0, order.len()));
+    let big_endian = order.is_ok_and(|order| order == b"big");
+    let mut storages = HashMap::new();
+    for record in archive.names() {
+        if let Some(key) = record.strip_prefix(&folder).and_then(|rest| rest.strip_prefix("data/")) {
+            let storage = archive.record(record).map_err(sentence)?;
+            storages.insert(Arc::from(key), Arc::new(storage));
+        }
+    }
+    Ok(planted(&pickle, &storages, big_endian))
+}
+
+/// Five pickles (mark, protocol, system, object, keys of storages), then each storage behind its size.
+fn of_legacy(source: &Source) -> Result<Contents, String> {
+    let mut at = 0;
+    let mut read = || {
+        let pickle = Pickle::read(source, at).map_err(sentence)?;
+        at = pickle.end();
+        Ok::<_, String>(pickle)
+    };
+    let (_, _, system, object, keys) = (read()?, read()?, read()?, read()?, read()?);
+    let little = system.get(system.root(), "little_endian");
+    let big_endian = little == Some(Value::Bool(false));
+    let sizes = object.element_sizes();
+    let mut storages = HashMap::new();
+    for key in keys.values(keys.root()).unwrap_or_default() {
+        let key = keys.text(*key).ok_or("a storage has no key")?;
+        let cut = "it is cut or still being written";
+        let numel = source.bytes(at, 8).map_err(|_| cut)?;
+        let mut numel: [u8; 8] = numel.try_into().map_err(|_| cut)?;
+        if big_endian {
+            numel.reverse();
+        }
+        let size = sizes.get(&key).copied().unwrap_or(1) as u64;
+        let len = u64::from_le_bytes(numel).checked_mul(size).ok_or(cut)?;
+        let part = source.part(at + 8, len).ok_or(cut)?;
+        storages.insert(key, Arc::new(Storage::Plain(part)));
+        at += 8 + len;
+    }
+    Ok(planted(&object, &storages, big_endian))
+}
+
+fn planted(
+    pickle: &Pickle,
+    storages: &HashMap<Arc<str>, Arc<Storage>>,
+    big_endian: bool,
+) -> Contents {
+    let stored = |node: &Node| match node {
+        Node::Tensor(tensor) => of_torch(pickle, storages, tensor, big_endian),
+        Node::Array(array) => Some(of_numpy(array)),
+        _ => None,
+    };
+    let mut planter = Planter::new(pickle, &stored);
+    let root = planter.item(pickle.root(), 0);
+    Contents {
+        tensors: planter.tensors,
+        root,
     }
 }
 
-fn native_to_little(bytes: &[u8], size: usize) -> Cow<'_, [u8]> {
-    let mut bytes = Cow::Borrowed(bytes);
-    if cfg!(target_endian = "big") {
-        let bytes = bytes.to_mut();
-        bytes.chunks_exact_mut(size).for_each(<[u8]>::reverse);
-    }
-    bytes
+fn of_torch(
+    pickle: &Pickle,
+    storages: &HashMap<Arc<str>, Arc<Storage>>,
+    tensor: &TensorRef,
+    big_endian: bool,
+) -> Option<Stored> {
+    let Node::Storage(reference) = pickle.node(Value::Node(tensor.storage))? else {
+        return None;
+    };
+    let storage = storages.get(&reference.key).cloned();
+    let stored = Stored {
+        dtype: dtype(&tensor.element),
+        size: tensor.element.size,
+        shape: tensor.shape.clone(),
+        strides: tensor.strides.clone(),
+        offset: tensor.offset.saturating_add(reference.from),
+        big_endian,
+        key: Arc::clone(&reference.key),
+        storage: storage.ok_or_else(|| format!("its storage {} is not in the file", reference.key)),
+    };
+    Some(stored.checked())
 }
 
-fn dtype(dtype: DType) -> Dtype {
-    match dtype {
-        DType::F64 => Dtype::F64,
-        DType::F32 => Dtype::F32,
-        DType::F16 => Dtype::F16,
-        DType::BF16 => Dtype::Bf16,
-        other => Dtype::Other(format!("{other:?}")),
+fn of_numpy(array: &ArrayRef) -> Stored {
+    let mut strides = vec![0; array.shape.len()];
+    let mut step = 1usize;
+    let mut along = |(stride, extent): (&mut usize, &usize)| {
+        *stride = step;
+        step = step.saturating_mul(*extent);
+    };
+    if array.fortran {
+        strides.iter_mut().zip(&array.shape).for_each(&mut along);
+    } else {
+        strides.iter_mut().zip(&array.shape).rev().for_each(&mut along);
     }
+    let stored = Stored {
+        dtype: dtype(&array.element),
+        size: array.element.size,
+        shape: array.shape.clone(),
+        strides,
+        offset: 0,
+        big_endian: array.big_endian,
+        key: "".into(),
+        storage: Ok(Arc::new(Storage::Plain(array.data.source()))),
+    };
+    stored.checked()
+}
+
+fn dtype(element: &Element) -> Dtype {
+    Dtype::named(&element.name)
 }

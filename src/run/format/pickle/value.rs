@@ -1,0 +1,137 @@
+//! The values that a pickle makes: plain ones in place, all others in one list, referred to by number.
+
+use std::sync::Arc;
+
+use super::super::source::Source;
+
+/// A value; what has parts is in the list of its [`Pickle`](super::Pickle).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Value {
+    /// Nothing.
+    None,
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Float(f64),
+    /// A value with parts: its place in the list.
+    Node(u32),
+}
+
+/// Bytes of a pickle: long ones stay in the file.
+#[derive(Clone, Debug)]
+pub(crate) enum Blob {
+    /// In memory.
+    Short(Arc<[u8]>),
+    /// In the file.
+    Long(Source),
+}
+
+impl Blob {
+    /// The bytes as a source.
+    pub(crate) fn source(&self) -> Source {
+        match self {
+            Self::Short(bytes) => Source::Memory(Arc::clone(bytes)),
+            Self::Long(source) => source.clone(),
+        }
+    }
+}
+
+/// An object of a class that is not known, or known only by its fields: nothing of it is run.
+#[derive(Clone, Debug)]
+pub(crate) struct Opaque {
+    /// Module and name, with a dot between.
+    pub(crate) class: Arc<str>,
+    /// Arguments of its making, a tuple.
+    pub(crate) args: Value,
+    /// State that was set.
+    pub(crate) state: Value,
+    /// Values that were appended.
+    pub(crate) list: Vec<Value>,
+    /// Values that were set by key.
+    pub(crate) dict: Vec<(Value, Value)>,
+}
+
+/// Type of the elements of a storage or an array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Element {
+    /// Name as safetensors write it: `F32`, `I64`, `BOOL` …, else the format's own.
+    pub(crate) name: Arc<str>,
+    /// Bytes of one.
+    pub(crate) size: usize,
+}
+
+/// A storage of torch that lies outside the pickle, or within as bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct StorageRef {
+    /// Key of its bytes.
+    pub(crate) key: Arc<str>,
+    /// Element type, none where the tensor tells.
+    pub(crate) element: Option<Element>,
+    /// Elements that it claims.
+    pub(crate) numel: u64,
+    /// First element, in the storage that it is a view of.
+    pub(crate) from: u64,
+    /// The storage written out as a torch file of its own, in place.
+    pub(crate) within: Option<Blob>,
+}
+
+/// A view of a storage.
+#[derive(Clone, Debug)]
+pub(crate) struct TensorRef {
+    /// The storage's node.
+    pub(crate) storage: u32,
+    /// Element type.
+    pub(crate) element: Element,
+    /// First element.
+    pub(crate) offset: u64,
+    /// Extents, outermost first.
+    pub(crate) shape: Vec<usize>,
+    /// Elements from one to the next, for each extent.
+    pub(crate) strides: Vec<usize>,
+}
+
+/// An array of numpy.
+#[derive(Clone, Debug)]
+pub(crate) struct ArrayRef {
+    /// Element type.
+    pub(crate) element: Element,
+    /// Extents, outermost first.
+    pub(crate) shape: Vec<usize>,
+    /// The first extent varies fastest.
+    pub(crate) fortran: bool,
+    /// The most significant byte of an element comes first.
+    pub(crate) big_endian: bool,
+    /// The elements.
+    pub(crate) data: Blob,
+}
+
+/// A value with parts.
+#[derive(Clone, Debug)]
+pub(crate) enum Node {
+    /// Text.
+    Text(Arc<str>),
+    /// Bytes.
+    Bytes(Blob),
+    /// A list, a set, a deque.
+    List(Vec<Value>),
+    /// A tuple.
+    Tuple(Vec<Value>),
+    /// A dict, in its own order; of equal keys the last counts.
+    Dict(Vec<(Value, Value)>),
+    /// A class or function by its name; never called.
+    Global(Arc<str>),
+    /// A storage.
+    Storage(StorageRef),
+    /// A tensor.
+    Tensor(Box<TensorRef>),
+    /// An array of numpy.
+    Array(Box<ArrayRef>),
+    /// A type of numpy's elements, and true for big-endian.
+    NumpyType(Element, bool),
+    /// Anything else.
+    Object(Box<Opaque>),
+    /// A value that lies outside, by its number: tensors of the oldest format.
+    Outside(Arc<str>),
+}

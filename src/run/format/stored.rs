@@ -1,0 +1,233 @@
+//! One tensor as it lies in a file: a view of a storage, read a piece at a time.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use super::source::Storage;
+use super::{Dtype, convert};
+
+/// Bytes that are read and converted at once: they stay in cache.
+const PIECE: usize = 128 << 10;
+/// Bytes of a window on a storage whose elements are gathered.
+const WINDOW: u64 = 4 << 10;
+/// Windows that are kept while gathering: 32 MiB.
+const WINDOWS: usize = 8 << 10;
+/// A view with more elements than this, and this many times those of its storage, is no weights.
+const EXPANDED: (usize, u64) = (1 << 20, 64);
+
+/// Where the elements of a tensor are.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    /// Element type.
+    pub(super) dtype: Dtype,
+    /// Bytes of an element.
+    pub(super) size: usize,
+    /// Extents, outermost first.
+    pub(super) shape: Vec<usize>,
+    /// Elements from one to the next, for each extent.
+    pub(super) strides: Vec<usize>,
+    /// First element in the storage.
+    pub(super) offset: u64,
+    /// The most significant byte of an element comes first.
+    pub(super) big_endian: bool,
+    /// Key of the storage: tensors with one key share it.
+    pub(super) key: Arc<str>,
+    /// The bytes, or why there are none.
+    pub(super) storage: Result<Arc<Storage>, String>,
+}
+
+impl Stored {
+    /// Number of elements; none where they are more than memory has addresses.
+    pub(super) fn count(&self) -> Option<usize> {
+        let mut extents = self.shape.iter();
+        extents.try_fold(1usize, |all, extent| all.checked_mul(*extent))
+    }
+
+    /// The elements of the storage that the view reaches over.
+    fn reach(&self) -> Option<u64> {
+        if self.shape.contains(&0) {
+            return Some(0);
+        }
+        let mut last = 0u64;
+        for (extent, stride) in self.shape.iter().zip(&self.strides) {
+            let along = (*extent as u64 - 1).checked_mul(*stride as u64)?;
+            last = last.checked_add(along)?;
+        }
+        last.checked_add(1)
+    }
+
+    /// Checks that the storage covers the view; else the reason is kept, since other tensors of the file
+    /// may be whole.
+    pub(super) fn checked(mut self) -> Self {
+        if let Ok(storage) = &self.storage {
+            let fits = self.count().and_then(|_| self.reach()).is_some_and(|reach| {
+                let end = self.offset.checked_add(reach);
+                let bytes = end.and_then(|end| end.checked_mul(self.size as u64));
+                bytes.is_some_and(|bytes| bytes <= storage.len() || reach == 0)
+            });
+            if !fits {
+                let reason = format!(
+                    "its storage has {} bytes, fewer than its shape {:?} needs",
+                    storage.len(),
+                    self.shape
+                );
+                self.storage = Err(reason);
+            }
+        }
+        self
+    }
+
+    /// True for a view of a few numbers that was expanded to many: it takes no room in the file, so that
+    /// its size says nothing.
+    pub(super) fn is_expanded(&self) -> bool {
+        let (Some(count), Some(reach)) = (self.count(), self.reach()) else {
+            return true;
+        };
+        count > EXPANDED.0 && count as u64 / EXPANDED.1 > reach
+    }
+
+    /// True for tensors of one place: the same numbers under two names.
+    pub(super) fn is_tied_to(&self, other: &Self) -> bool {
+        !self.key.is_empty()
+            && (&self.key, self.offset, &self.shape, &self.strides)
+                == (&other.key, other.offset, &other.shape, &other.strides)
+    }
+
+    fn is_contiguous(&self) -> bool {
+        let mut expected = 1;
+        let mut extents = self.shape.iter().zip(&self.strides).rev();
+        extents.all(|(extent, stride)| {
+            let fits = *extent == 1 || *stride == expected;
+            expected = expected.saturating_mul(*extent);
+            fits
+        })
+    }
+
+    /// Fills `values` with the elements from `start` on, in row-major order.
+    ///
+    /// # Errors
+    /// A sentence says what is wrong.
+    pub(super) fn read(&self, start: usize, values: &mut [f32]) -> Result<(), String> {
+        let size = convert::size(&self.dtype);
+        let size = size.ok_or_else(|| format!("its type is {}", self.dtype))?;
+        if self.dtype == Dtype::F32 && cfg!(target_endian = "little") && !self.big_endian {
+            return self.raw(start, bytemuck::cast_slice_mut(values));
+        }
+        let mut bytes = vec![0; PIECE.min(values.len() * size)];
+        for (piece, values) in values.chunks_mut(PIECE / size).enumerate() {
+            let bytes = &mut bytes[..values.len() * size];
+            self.raw(start + piece * (PIECE / size), bytes)?;
+            convert::to_f32(bytes, &self.dtype, values).ok_or("it cannot be converted")?;
+        }
+        Ok(())
+    }
+
+    /// Fills `bytes` with the little-endian elements from `start` on, in row-major order.
+    ///
+    /// # Errors
+    /// A sentence says what is wrong.
+    pub(super) fn raw(&self, start: usize, bytes: &mut [u8]) -> Result<(), String> {
+        let storage = self.storage.as_ref().map_err(Clone::clone)?;
+        let elements = bytes.len() / self.size.max(1);
+        let end = start.checked_add(elements);
+        if end.is_none_or(|end| self.count().is_none_or(|count| end > count)) {
+            let end = start.saturating_add(elements);
+            return Err(format!("it has no elements {start}..{end}"));
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let size = self.size as u64;
+        let read = if self.is_contiguous() {
+            storage.read_at(bytes, (self.offset + start as u64) * size)
+        } else {
+            self.gather(storage, start, bytes)
+        };
+        read.map_err(|error| error.to_string())?;
+        if self.big_endian {
+            bytes.chunks_exact_mut(self.size).for_each(<[u8]>::reverse);
+        }
+        Ok(())
+    }
+
+    /// Collects elements that lie apart, through windows that are kept for the next of them.
+    fn gather(&self, storage: &Storage, start: usize, bytes: &mut [u8]) -> io::Result<()> {
+        let mut at = self.indices(start);
+        let mut windows = Windows {
+            storage,
+            kept: HashMap::new(),
+        };
+        for to in bytes.chunks_exact_mut(self.size) {
+            let place = self.offset + self.place(&at);
+            windows.read(place * self.size as u64, to)?;
+            self.advance(&mut at);
+        }
+        Ok(())
+    }
+
+    /// The indices of an element, for each extent.
+    fn indices(&self, mut element: usize) -> Vec<usize> {
+        let mut indices = vec![0; self.shape.len()];
+        for (index, extent) in indices.iter_mut().zip(&self.shape).rev() {
+            *index = element % extent.max(&1);
+            element /= extent.max(&1);
+        }
+        indices
+    }
+
+    fn place(&self, indices: &[usize]) -> u64 {
+        let steps = indices.iter().zip(&self.strides);
+        steps.map(|(index, stride)| *index as u64 * *stride as u64).sum()
+    }
+
+    fn advance(&self, indices: &mut [usize]) {
+        for (index, extent) in indices.iter_mut().zip(&self.shape).rev() {
+            *index += 1;
+            if *index < *extent {
+                return;
+            }
+            *index = 0;
+        }
+    }
+}
+
+/// Pieces of a storage that were read.
+struct Windows<'a> {
+    storage: &'a Storage,
+    kept: HashMap<u64, Vec<u8>>,
+}
+
+impl Windows<'_> {
+    fn read(&mut self, mut at: u64, mut to: &mut [u8]) -> io::Result<()> {
+        while !to.is_empty() {
+            let (number, within) = (at / WINDOW, (at % WINDOW) as usize);
+            let window = self.window(number)?;
+            let ready = window.get(within..).unwrap_or_default();
+            if ready.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let count = ready.len().min(to.len());
+            to[..count].copy_from_slice(&ready[..count]);
+            to = &mut to[count..];
+            at += count as u64;
+        }
+        Ok(())
+    }
+
+    fn window(&mut self, number: u64) -> io::Result<&[u8]> {
+        if self.kept.len() >= WINDOWS && !self.kept.contains_key(&number) {
+            self.kept.clear();
+        }
+        match self.kept.entry(number) {
+            std::collections::hash_map::Entry::Occupied(kept) => Ok(kept.into_mut()),
+            std::collections::hash_map::Entry::Vacant(place) => {
+                let start = number * WINDOW;
+                let len = WINDOW.min(self.storage.len().saturating_sub(start));
+                let mut bytes = vec![0; len as usize];
+                self.storage.read_at(&mut bytes, start)?;
+                Ok(place.insert(bytes))
+            }
+        }
+    }
+}
