@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::report::{self, file};
+use crate::report::{self, file, visible};
 use crate::run::inside::is_inside;
 
 /// Wrong usage that the parser cannot see: exit code 2.
@@ -70,7 +70,7 @@ impl OutputOptions {
         csv: impl FnOnce() -> Result<String, csv::Error>,
     ) -> anyhow::Result<()> {
         self.write(&match self.format {
-            Format::Text => text(),
+            Format::Text => visible::lines_about(&text(), &serde_json::to_value(json)?),
             Format::Json => report::json(json)?,
             Format::Csv => csv()?,
         })
@@ -82,7 +82,7 @@ impl OutputOptions {
             return file::replace(path, result.as_bytes())
                 .with_context(|| format!("{}: cannot be written", path.display()));
         }
-        to_stdout(result.as_bytes())
+        to_stdout(result)
     }
 }
 
@@ -97,9 +97,9 @@ pub(super) fn refuse_inside(option: &str, path: &Path, run: &Path) -> Result<(),
     Ok(())
 }
 
-/// Writes a whole result.
-pub(super) fn to_stdout(result: &[u8]) -> anyhow::Result<()> {
+/// Writes a whole result; what is hidden in it is written out.
+pub(super) fn to_stdout(result: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(result)?;
+    stdout.write_all(visible::lines(result).as_bytes())?;
     Ok(stdout.flush()?)
 }

@@ -39,7 +39,9 @@ pub fn refusal(path: &Path, run: &Path, force: bool) -> Option<String> {
         Err(error) => return Some(format!("expected a result of isoloss, found {error}")),
     };
     if holds_weights(&head) {
-        return Some("expected a result of isoloss, found weights or data; choose another name".into());
+        return Some(
+            "expected a result of isoloss, found weights or data; choose another name".into(),
+        );
     }
     if is_linked_into(&there, run) {
         return Some("is a file of the run under another name; choose another one".into());
@@ -53,7 +55,9 @@ pub fn refusal(path: &Path, run: &Path, force: bool) -> Option<String> {
     if force {
         return None;
     }
-    Some("expected a result of isoloss to replace, found something else; --force replaces it".into())
+    Some(
+        "expected a result of isoloss to replace, found something else; --force replaces it".into(),
+    )
 }
 
 /// Writes a file of which a reader sees all or what was there before. A link is replaced, not followed; a pipe

@@ -17,6 +17,7 @@ pub mod sharpness;
 pub mod summary;
 pub mod surface;
 pub mod trajectory;
+pub mod visible;
 pub mod weights;
 
 /// Of what was left out so much is told before the rest is counted.
@@ -27,7 +28,8 @@ pub const TOLD: usize = 3;
 /// # Errors
 /// Never for this crate's own types.
 pub fn json(value: &impl serde::Serialize) -> serde_json::Result<String> {
-    serde_json::to_string(value).map(|text| text + "\n")
+    let text = serde_json::to_string(value)?;
+    Ok(visible::json(&text).into_owned() + "\n")
 }
 
 /// Rows of a CSV file, the first of which names the columns.
@@ -37,7 +39,7 @@ pub fn json(value: &impl serde::Serialize) -> serde_json::Result<String> {
 fn csv_rows(rows: impl IntoIterator<Item = Vec<String>>) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
-        writer.write_record(&row)?;
+        writer.write_record(row.iter().map(|cell| visible::line(cell).into_owned()))?;
     }
     let bytes = writer
         .into_inner()

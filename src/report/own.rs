@@ -60,7 +60,9 @@ pub(super) fn is_result(head: &[u8]) -> bool {
         Err(_) => return false,
     };
     text.is_empty()
-        || JSON.iter().any(|(start, then)| text.starts_with(start) && text.contains(then))
+        || JSON
+            .iter()
+            .any(|(start, then)| text.starts_with(start) && text.contains(then))
         || CSV.iter().any(|start| text.starts_with(start))
         || PICTURES.iter().any(|start| text.starts_with(start))
         || text.lines().take(4).any(|line| {
