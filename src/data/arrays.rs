@@ -1,6 +1,5 @@
 //! Images and labels as named arrays: `.npz` and `.safetensors` files.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
@@ -8,6 +7,7 @@ use npyz::{DType, NpyFile};
 use zip::ZipArchive;
 
 use crate::run::format::StateDict;
+use crate::run::regular;
 
 use super::{DataError, Images, Split};
 
@@ -60,7 +60,7 @@ pub(super) fn read_npz(path: &Path, split: Split) -> Result<Images, DataError> {
         path: path.to_path_buf(),
         source,
     };
-    let file = BufReader::new(File::open(path).map_err(io)?);
+    let file = BufReader::new(regular::open(path).map_err(io)?);
     let mut archive = ZipArchive::new(file).map_err(|error| io(error.into()))?;
     let entries = archive.file_names().flatten();
     let names: Vec<String> = entries

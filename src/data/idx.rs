@@ -1,10 +1,11 @@
 //! idx folders, the format of MNIST and its relatives, gzipped or not.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
+
+use crate::run::regular;
 
 use super::{DataError, Images, Split};
 
@@ -89,7 +90,7 @@ fn read_idx(path: &Path, magic: u32) -> Result<(Vec<usize>, Vec<u8>), DataError>
         path: path.to_path_buf(),
         source,
     };
-    let file = io::BufReader::new(File::open(path).map_err(io)?);
+    let file = io::BufReader::new(regular::open(path).map_err(io)?);
     let mut reader: Box<dyn Read> = if path.extension().is_some_and(|end| end == "gz") {
         Box::new(GzDecoder::new(file))
     } else {

@@ -56,6 +56,19 @@ fn cell(value: f64) -> String {
     }
 }
 
+/// Characters of a name in a column at most; formatting takes no column of more than 65 535.
+const WIDEST: usize = 200;
+
+/// A name as a column has room for it, in one line; JSON and CSV have it whole.
+fn brief(name: &str) -> std::borrow::Cow<'_, str> {
+    let shown = visible::line(name);
+    if shown.chars().count() <= WIDEST {
+        return shown;
+    }
+    let start: String = shown.chars().take(WIDEST - 1).collect();
+    (start + "…").into()
+}
+
 /// A share in percent, with three digits that count.
 fn percent(share: f64) -> String {
     if share >= 0.9995 {
@@ -90,6 +103,13 @@ mod tests {
             Some("[1.5,null,null]\n")
         );
         assert_eq!((cell(f64::NAN), cell(0.25)), (String::new(), "0.25".into()));
+    }
+
+    #[test]
+    fn a_long_name_is_cut_in_a_column() {
+        assert_eq!(brief("fc1.weight"), "fc1.weight");
+        let cut = brief(&"w".repeat(70_000)).into_owned();
+        assert_eq!((cut.chars().count(), cut.ends_with('…')), (WIDEST, true));
     }
 
     #[test]
