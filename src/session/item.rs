@@ -134,7 +134,10 @@ mod tests {
         assert_eq!(read(&lists[..], &mut taken, 2000), Err(Trouble::Heavy));
         assert!(taken.len() < 1000);
         let deep = [0x81; 1000];
-        assert_eq!(read(&deep[..], &mut Vec::new(), 1 << 20), Err(Trouble::Heavy));
+        assert_eq!(
+            read(&deep[..], &mut Vec::new(), 1 << 20),
+            Err(Trouble::Heavy)
+        );
         // A list without end.
         assert_eq!(read(&[0x9f; 1][..], &mut Vec::new(), 9), Err(Trouble::Cut));
     }

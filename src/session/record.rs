@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use ciborium::Value;
 use flate2::read::MultiGzDecoder;
-use flate2::{Compression, Crc};
 use flate2::write::GzEncoder;
+use flate2::{Compression, Crc};
 use serde::{Deserialize, Serialize};
 
 use crate::run::regular;
