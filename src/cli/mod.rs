@@ -125,8 +125,12 @@ fn understand(arguments: &[OsString]) -> anyhow::Result<(Cli, Keymap)> {
         (Config::default(), alone)
     } else {
         settings.check_environment()?;
-        let found = Places::around(run_of(&definition, name, first)).found();
-        let config = Config::read(found, &settings)?;
+        let places = Places::around(run_of(&definition, name, first));
+        for sentence in places.passed_over() {
+            // The command goes on without that file, whether or not anybody reads this.
+            let _ = notice::say(sentence);
+        }
+        let config = Config::read(places.found(), &settings)?;
         let definition = with_defaults(definition, &config);
         let matches = definition.try_get_matches_from(arguments);
         let matches = matches.unwrap_or_else(|error| usage::end(&error, arguments));
