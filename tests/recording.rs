@@ -13,7 +13,7 @@ use std::time::Duration;
 use ciborium::Value;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use isoloss::session::record::{Moment, RecordError, Recorder, Recording};
+use isoloss::session::record::{Cut, Moment, RecordError, Recorder, Recording};
 use isoloss::session::snapshot::Snapshot;
 use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
@@ -285,5 +285,65 @@ proptest! {
         for moment in moments.into_iter().flatten() {
             look_at_everything(moment.snapshot);
         }
+    }
+}
+
+/// A disk that takes so many bytes and no more, until it is given room.
+struct Disk {
+    bytes: Vec<u8>,
+    room: std::rc::Rc<std::cell::Cell<usize>>,
+}
+
+impl Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = bytes
+            .len()
+            .min(self.room.get().saturating_sub(self.bytes.len()));
+        if count == 0 && !bytes.is_empty() {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        self.bytes.extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Cut for Disk {
+    fn cut(&mut self, length: u64) -> std::io::Result<()> {
+        self.bytes.cut(length)
+    }
+}
+
+#[test]
+fn a_full_disk_loses_only_what_came_while_it_was_full() {
+    let session = session();
+    let room = std::rc::Rc::new(std::cell::Cell::new(1 << 20));
+    let (disk, given) = (room.clone(), &room);
+    let mut recorder = Recorder::begin(Disk {
+        bytes: Vec::new(),
+        room: disk,
+    })
+    .unwrap();
+    let mut kept = Vec::new();
+    for (at, snapshot) in session.iter().enumerate() {
+        // Twice the disk is full in the midst of a record.
+        given.set(if [2, 3, 6].contains(&at) {
+            500
+        } else {
+            1 << 20
+        });
+        let recorded = recorder.record(Duration::from_secs(at as u64), snapshot);
+        assert_eq!(recorded.is_err(), [2, 3, 6].contains(&at), "{at}");
+        if recorded.is_ok() {
+            kept.push(snapshot);
+        }
+    }
+    let moments = read(&recorder.finish().unwrap().bytes).unwrap();
+    assert_eq!(moments.len(), kept.len());
+    for (moment, snapshot) in moments.into_iter().zip(kept) {
+        assert!(bytes(&moment.unwrap().snapshot) == bytes(snapshot));
     }
 }

@@ -37,11 +37,11 @@ impl Completions {
             Reader::Fish => Shell::Fish,
             Reader::Powershell => Shell::PowerShell,
             Reader::Elvish => Shell::Elvish,
-            Reader::Man => return output::to_stdout(&man_pages()?),
+            Reader::Man => return output::to_stdout(&String::from_utf8_lossy(&man_pages()?)),
         };
         let mut script = Vec::new();
         generate(shell, &mut visible(), NAME, &mut script);
-        output::to_stdout(&script)
+        output::to_stdout(&String::from_utf8_lossy(&script))
     }
 }
 

@@ -58,7 +58,7 @@ impl Config {
             }
             What::Path { run } => paths(&Places::around(run.as_deref())),
         };
-        output::to_stdout(text.as_bytes())
+        output::to_stdout(&text)
     }
 }
 

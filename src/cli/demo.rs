@@ -27,8 +27,8 @@ use super::ending::{Ended, asked_to_end};
 use super::look::LookOptions;
 use super::options::ScreenOptions;
 use super::screen::show_session;
-use super::startup;
 use super::watch::print_lines;
+use super::{output, startup};
 
 /// Samples that the map is measured on: enough for a smooth surface, few enough that it stands while
 /// the next checkpoint is still being trained.
@@ -102,8 +102,7 @@ impl Demo {
             }
         })?;
         training.check()?;
-        print!("{}", summary::text(&last));
-        Ok(())
+        output::to_stdout(&summary::text(&last))
     }
 }
 

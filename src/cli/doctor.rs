@@ -12,7 +12,7 @@ use crate::model::kernels::simd::Level;
 use crate::report;
 use crate::report::doctor::{Device, Report, Run, Terminal};
 use crate::report::inspect::LeftOut;
-use crate::report::map;
+use crate::report::{map, visible};
 use crate::run::{Opened, filesystem, watch};
 
 use super::look::{Chosen, LookOptions};
@@ -69,10 +69,10 @@ impl Doctor {
             log: startup::log_path().map(|path| path.display().to_string()),
         };
         let result = match self.format {
-            Format::Text => report.text(),
+            Format::Text => visible::lines_about(&report.text(), &serde_json::to_value(&report)?),
             Format::Json => report::json(&report)?,
         };
-        output::to_stdout(result.as_bytes())?;
+        output::to_stdout(&result)?;
         match report.run.and_then(|run| run.error) {
             Some(error) => bail!(error),
             None => Ok(()),

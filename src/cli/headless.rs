@@ -123,7 +123,7 @@ impl Watcher {
             Err(trouble) if self.trouble.as_ref() == Some(&trouble) => {}
             Err(trouble) => {
                 // Watching goes on, whether or not anybody reads this.
-                let _ = notice::say(format_args!("{trouble}; it is tried again"));
+                notice::say_aside(format!("{trouble}; it is tried again"));
                 self.trouble = Some(trouble);
             }
         }

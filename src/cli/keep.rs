@@ -10,10 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::plot::picture::{Format, Picture};
 use crate::report::checkpoints::{self, Line};
+use crate::report::file;
+use crate::run::regular;
 use crate::session::snapshot::Snapshot;
 
 /// The file of lines.
 const LINES: &str = "checkpoints.jsonl";
+/// Bytes of it at most that are looked through for what was told: a million checkpoints.
+const LARGEST: u64 = 1 << 30;
 
 /// What a line is of: each checkpoint of each run has one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -47,7 +51,7 @@ impl Keeper {
         fs::create_dir_all(folder)
             .with_context(|| format!("{}: cannot be made", folder.display()))?;
         let path = folder.join(LINES);
-        let known = match fs::read(&path) {
+        let known = match regular::read(&path, LARGEST) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => {
@@ -96,12 +100,7 @@ impl Keeper {
     /// Writes a file of which a reader sees all or what was there before.
     fn replace(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let path = self.folder.join(name);
-        let partial = self.folder.join(format!(".{name}.partial"));
-        let written = fs::write(&partial, text).and_then(|()| fs::rename(&partial, &path));
-        written
-            .inspect_err(|_| {
-                let _ = fs::remove_file(&partial);
-            })
+        file::replace(&path, text.as_bytes())
             .with_context(|| format!("{}: cannot be written", path.display()))
     }
 
@@ -133,16 +132,30 @@ impl Keeper {
 /// Appends whole lines. One that a process left unfinished is cut off before, and so are these where they
 /// cannot be written whole.
 fn append(path: &Path, lines: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .open(path)?;
+    let mut file = own_file(OpenOptions::new().read(true).append(true).create(true)).open(path)?;
+    if !file.metadata()?.is_file() {
+        let kind = "expected a regular file, found a pipe or a device";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, kind));
+    }
     let whole = whole_lines(&mut file)?;
     file.set_len(whole)?;
     file.write_all(lines.as_bytes()).inspect_err(|_| {
         let _ = file.set_len(whole);
     })
+}
+
+/// Opens no link that somebody else left in the folder, and waits for no reader of a pipe.
+#[cfg(unix)]
+fn own_file(options: &mut OpenOptions) -> &mut OpenOptions {
+    use rustix::fs::OFlags;
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    options.custom_flags(flags.bits().cast_signed())
+}
+
+#[cfg(not(unix))]
+fn own_file(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
 }
 
 /// Bytes up to the end of the last whole line.
@@ -183,6 +196,25 @@ mod tests {
             append(&path, "new\n").unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), after);
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn lines_and_frames_follow_no_planted_links() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        let out = folder.path().join("out");
+        fs::create_dir(&out).unwrap();
+        for name in [LINES, ".latest.txt.partial", "latest.txt"] {
+            symlink(&victim, out.join(name)).unwrap();
+        }
+        let mut keeper = Keeper::open(&out, folder.path(), &[Format::Text]).unwrap();
+        let frame = keeper.keep_frame(Picture::new(2, 1), &Snapshot::default());
+        frame.unwrap();
+        assert!(append(&out.join(LINES), "line\n").is_err());
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod look;
 mod measure;
 mod notice;
 mod options;
+mod outlet;
 mod output;
 mod progress;
 mod rates;
@@ -28,6 +29,7 @@ mod sharpness;
 mod startup;
 mod surface;
 mod trajectory;
+mod usage;
 mod watch;
 mod weights;
 
@@ -116,19 +118,25 @@ pub fn main() -> ExitCode {
 fn understand(arguments: &[OsString]) -> anyhow::Result<(Cli, Keymap)> {
     let definition = Cli::command();
     let settings = Settings::of(&definition);
-    let alone = definition.clone().get_matches_from(arguments);
+    let alone = definition.clone().try_get_matches_from(arguments);
+    let alone = alone.unwrap_or_else(|error| usage::end(&error, arguments));
     let (name, first) = alone.subcommand().unwrap_or(("", &alone));
     let (config, matches) = if ["config", "completions", "demo-train"].contains(&name) {
         (Config::default(), alone)
     } else {
         settings.check_environment()?;
-        let found = Places::around(run_of(&definition, name, first)).found();
-        let config = Config::read(found, &settings)?;
+        let places = Places::around(run_of(&definition, name, first));
+        for sentence in places.passed_over() {
+            // The command goes on without that file, whether or not anybody reads this.
+            let _ = notice::say(sentence);
+        }
+        let config = Config::read(places.found(), &settings)?;
         let definition = with_defaults(definition, &config);
-        let matches = definition.get_matches_from(arguments);
+        let matches = definition.try_get_matches_from(arguments);
+        let matches = matches.unwrap_or_else(|error| usage::end(&error, arguments));
         (config, matches)
     };
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| usage::end(&error, arguments));
     Ok((cli, config.keymap().clone()))
 }
 
@@ -171,7 +179,10 @@ fn failure(error: &anyhow::Error) -> u8 {
         return ended.code();
     }
     // Where nobody reads the sentence, the exit code still tells.
-    let _ = notice::say(sentence(error));
+    let _ = match error.downcast_ref::<Problems>() {
+        Some(problems) => notice::say_lines(problems),
+        None => notice::say(sentence(error)),
+    };
     let usage = error.is::<output::Usage>() || error.is::<Problems>();
     if usage { 2 } else { 1 }
 }

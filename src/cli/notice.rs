@@ -2,15 +2,34 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::thread;
 
-use crate::report::TOLD;
+use crate::report::{TOLD, visible};
 
-/// A sentence on stderr.
+/// Prints a sentence on stderr, in one line.
 ///
 /// # Errors
 /// Nobody can read it.
 pub(super) fn say(sentence: impl Display) -> io::Result<()> {
-    writeln!(io::stderr(), "isoloss: {sentence}")
+    let sentence = sentence.to_string();
+    writeln!(io::stderr(), "isoloss: {}", visible::line(&sentence))
+}
+
+/// Prints a sentence on stderr from a thread of its own, for those who must not wait for its reader.
+pub(super) fn say_aside(sentence: String) {
+    // Without a thread it stays unsaid: what it is about goes on.
+    let _ = thread::Builder::new()
+        .name("notice".into())
+        .spawn(move || say(sentence));
+}
+
+/// Prints sentences that already stand in lines of their own.
+///
+/// # Errors
+/// Nobody can read them.
+pub(super) fn say_lines(sentences: impl Display) -> io::Result<()> {
+    let sentences = sentences.to_string();
+    writeln!(io::stderr(), "isoloss: {}", visible::lines(&sentences))
 }
 
 /// The first few reasons why something was left out, and how many more there are.

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::report;
+use crate::report::{self, file, visible};
 use crate::run::inside::is_inside;
 
 /// Wrong usage that the parser cannot see: exit code 2.
@@ -36,10 +36,14 @@ pub(super) struct OutputOptions {
     /// File to write instead of stdout; not inside the run folder
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
+    /// Replace the file of --out also where isoloss did not write it; never a checkpoint or a file of the run
+    #[arg(long, requires = "out")]
+    force: bool,
 }
 
 impl OutputOptions {
-    /// Refuses an output file inside the run, which is only ever read. Called before any work.
+    /// Refuses an output file inside the run, which is only ever read, and one over something else than an
+    /// earlier result. Called before any work.
     pub(super) fn check(&self, run: &Path) -> anyhow::Result<()> {
         let Some(out) = &self.out else { return Ok(()) };
         let folder = match out.parent() {
@@ -52,7 +56,10 @@ impl OutputOptions {
         if run.is_dir() {
             refuse_inside("--out", out, run)?;
         }
-        Ok(())
+        match file::refusal(out, run, self.force) {
+            Some(reason) => Err(Usage(format!("--out {}: {reason}", out.display())).into()),
+            None => Ok(()),
+        }
     }
 
     /// Writes a result in the format that was asked for.
@@ -63,7 +70,7 @@ impl OutputOptions {
         csv: impl FnOnce() -> Result<String, csv::Error>,
     ) -> anyhow::Result<()> {
         self.write(&match self.format {
-            Format::Text => text(),
+            Format::Text => visible::lines_about(&text(), &serde_json::to_value(json)?),
             Format::Json => report::json(json)?,
             Format::Csv => csv()?,
         })
@@ -72,10 +79,10 @@ impl OutputOptions {
     /// Writes the result, whole or not at all.
     pub(super) fn write(&self, result: &str) -> anyhow::Result<()> {
         if let Some(path) = &self.out {
-            return fs::write(path, result)
+            return file::replace(path, result.as_bytes())
                 .with_context(|| format!("{}: cannot be written", path.display()));
         }
-        to_stdout(result.as_bytes())
+        to_stdout(result)
     }
 }
 
@@ -90,9 +97,9 @@ pub(super) fn refuse_inside(option: &str, path: &Path, run: &Path) -> Result<(),
     Ok(())
 }
 
-/// Writes a whole result.
-pub(super) fn to_stdout(result: &[u8]) -> anyhow::Result<()> {
+/// Writes a whole result; what is hidden in it is written out.
+pub(super) fn to_stdout(result: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(result)?;
+    stdout.write_all(visible::lines(result).as_bytes())?;
     Ok(stdout.flush()?)
 }

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use crate::session::record::Recorder;
 use crate::session::snapshot::Snapshot;
 
+use super::notice;
 use super::output::{Usage, refuse_inside};
 
 /// A record is written at most so often.
@@ -56,10 +57,11 @@ impl Target {
     /// Records what a session publishes from now on.
     pub(super) fn start(self, snapshots: watch::Receiver<Arc<Snapshot>>) -> io::Result<Recording> {
         let (end, asked) = channel();
-        let file = self.file;
+        // A disk that is full from the first byte is told at once.
+        let (recorder, path) = (Recorder::begin(self.file)?, self.path.clone());
         let thread = thread::Builder::new()
             .name("recorder".into())
-            .spawn(move || record(file, snapshots, &asked))?;
+            .spawn(move || record(&path, recorder, snapshots, &asked))?;
         Ok(Recording {
             path: self.path,
             end,
@@ -88,15 +90,26 @@ impl Recording {
 }
 
 fn record(
-    file: File,
+    path: &Path,
+    mut recorder: Recorder<File>,
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
     end: &Receiver<()>,
 ) -> io::Result<()> {
     let begun = Instant::now();
-    let mut recorder = Recorder::begin(file)?;
+    let mut was_told = false;
     loop {
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
-        recorder.record(begun.elapsed(), &snapshot)?;
+        match recorder.record(begun.elapsed(), &snapshot) {
+            Ok(()) => was_told = false,
+            Err(error) if !was_told => {
+                notice::say_aside(format!(
+                    "{}: cannot be written: {error}; it is tried again, and goes on when there is room",
+                    path.display()
+                ));
+                was_told = true;
+            }
+            Err(_) => {}
+        }
         if end.recv_timeout(APART) != Err(RecvTimeoutError::Timeout) {
             let snapshot = Arc::clone(&snapshots.borrow_and_update());
             recorder.record(begun.elapsed(), &snapshot)?;

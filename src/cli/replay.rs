@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use tokio::sync::watch;
 
-use crate::report::lines;
+use crate::report::{lines, visible};
 use crate::session::record::{Moment, Recording};
 use crate::session::snapshot::{Command, Snapshot};
 use crate::tui::invocation::Invocation;
@@ -80,7 +80,7 @@ fn print_lines(recording: Recording) -> anyhow::Result<()> {
         match moment {
             Ok(Moment { snapshot, .. }) => {
                 for line in lines::changes(&before, &snapshot) {
-                    writeln!(stdout, "{line}")?;
+                    writeln!(stdout, "{}", visible::line(&line))?;
                 }
                 before = snapshot;
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crossterm::event::KeyEvent;
 use tokio::sync::watch;
 
-use crate::report::summary;
+use crate::report::{summary, visible};
 use crate::session::Session;
 use crate::session::snapshot::{Command, Snapshot};
 use crate::tui::app::App;
@@ -74,6 +74,7 @@ pub(super) fn show(
     if let End::Signal(number) = end {
         return Err(Ended(number).into());
     }
-    writeln!(io::stdout(), "{}", summary::sentence(app.snapshot()))?;
+    let sentence = summary::sentence(app.snapshot());
+    writeln!(io::stdout(), "{}", visible::line(&sentence))?;
     Ok(app)
 }

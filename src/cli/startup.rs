@@ -1,10 +1,12 @@
 //! What must be set before any other thread exists: environment, priority, log.
 
 use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
 use crate::landscape::curvature::product::KEEP_GRAPH;
+use crate::report::visible;
 
 use directories::ProjectDirs;
 use tracing_subscriber::EnvFilter;
@@ -75,16 +77,41 @@ pub(super) fn start_log() {
     let filter =
         EnvFilter::try_from_env(LOG_LEVEL).unwrap_or_else(|_| EnvFilter::new("isoloss=info"));
     let log = tracing_subscriber::fmt()
-        .with_writer(Mutex::new(file))
+        .with_writer(Mutex::new(OneLine(file)))
         .with_ansi(false)
         .with_env_filter(filter);
     let _ = log.try_init();
 }
 
+/// Writes each event as one line, whatever its fields hold: the log's formatter gives an event at once.
+struct OneLine(File);
+
+impl Write for OneLine {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let line = visible::line(text.trim_end_matches('\n'));
+        self.0.write_all(format!("{line}\n").as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// The log's file, to write on at its end.
 pub(super) fn open_log() -> Option<File> {
     let path = log_path()?;
-    File::options().create(true).append(true).open(path).ok()
+    let mut options = File::options();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        // A pipe in its place would be waited for without end.
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    }
+    let file = options.open(path).ok()?;
+    file.metadata().ok()?.is_file().then_some(file)
 }
 
 /// File of the log, in a folder that is there.

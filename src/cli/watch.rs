@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::report::lines;
+use crate::report::{lines, visible};
 use crate::session::snapshot::Snapshot;
 use crate::session::{Options, Session};
 use crate::tui::app::App;
@@ -19,6 +19,7 @@ use super::ending::{Ended, asked_to_end};
 use super::headless::HeadlessOptions;
 use super::look::LookOptions;
 use super::options::{FidelityOption, KeepOption, KeyOption, MeasureOptions, ScreenOptions};
+use super::outlet::Outlet;
 use super::recording::{RecordOption, Recording, Target};
 use super::runtime;
 use super::screen::show_session;
@@ -112,7 +113,11 @@ async fn print_until_asked(session: &Session, finish: bool) -> anyhow::Result<()
 /// The command that watches the same again.
 fn say_how_to_resume(app: &App) -> anyhow::Result<()> {
     let again = invocation::shell(&app.invocation().watch());
-    Ok(writeln!(io::stdout(), "Watch it again: {again}")?)
+    Ok(writeln!(
+        io::stdout(),
+        "Watch it again: {}",
+        visible::line(&again)
+    )?)
 }
 
 /// Prints one line an event until the session or the reader of the lines is gone, or `over` says so.
@@ -122,14 +127,13 @@ pub(super) async fn print_lines(
 ) -> io::Result<Arc<Snapshot>> {
     let mut snapshots = session.snapshots.clone();
     let mut before = Arc::new(Snapshot::default());
+    let outlet = Outlet::start()?;
     loop {
         let after = snapshots.borrow_and_update().clone();
-        let mut stdout = io::stdout().lock();
-        for line in lines::changes(&before, &after) {
-            writeln!(stdout, "{line}")?;
+        let new = lines::changes(&before, &after);
+        if !new.is_empty() {
+            outlet.print(&new).await?;
         }
-        stdout.flush()?;
-        drop(stdout);
         if over(&after) {
             return Ok(after);
         }

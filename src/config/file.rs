@@ -1,6 +1,5 @@
 //! One file: TOML into values that the settings take, and keys of actions.
 
-use std::fs;
 use std::ops::Range;
 use std::path::{self, PathBuf};
 
@@ -9,11 +8,17 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::data;
+use crate::run::regular;
 use crate::tui::action::Action;
 use crate::tui::key::Key;
 
 use super::settings::{Settings, nearest};
 use super::{Problem, Problems};
+
+/// Bytes of a file at most: all settings and keys there are take some thousand.
+const LARGEST: u64 = 1 << 20;
+/// Problems of a file that are told; a file with thousands is a mistake of another kind.
+const TOLD: usize = 8;
 
 /// Name of the table of keys.
 const KEYS: &str = "keys";
@@ -57,7 +62,7 @@ impl File {
     /// # Errors
     /// All that is wrong in it, in its order.
     pub fn read(path: PathBuf, settings: &Settings) -> Result<Self, Problems> {
-        match fs::read_to_string(&path) {
+        match regular::read_text(&path, LARGEST) {
             Ok(text) => Self::parse(path, &text, settings),
             Err(error) => Err(Problems(vec![Problem {
                 place: path.display().to_string(),
@@ -80,6 +85,7 @@ impl File {
                 keys: Vec::new(),
             },
             problems: Vec::new(),
+            untold: 0,
         };
         match DeTable::parse(text) {
             Ok(table) => reader.table(table.get_ref()),
@@ -92,8 +98,12 @@ impl File {
             return Ok(reader.file);
         }
         reader.problems.sort_by_key(|(at, _)| *at);
+        let more = (reader.untold > 0).then(|| Problem {
+            place: reader.file.path.display().to_string(),
+            message: format!("{} more such problems", reader.untold),
+        });
         let problems = reader.problems.into_iter().map(|(_, problem)| problem);
-        Err(Problems(problems.collect()))
+        Err(Problems(problems.chain(more).collect()))
     }
 
     /// `FILE:LINE` where an action gets its keys; none where it gets none here.
@@ -118,6 +128,8 @@ struct Reader<'a> {
     settings: &'a Settings,
     file: File,
     problems: Vec<(usize, Problem)>,
+    /// How many more there were.
+    untold: usize,
 }
 
 type Item<'a, 'b> = (
@@ -138,7 +150,12 @@ impl Reader<'_> {
     fn setting(&mut self, (name, value): Item<'_, '_>) {
         let known: Vec<&str> = self.settings.names().collect();
         if !known.contains(&name.get_ref().as_ref()) {
-            let message = unknown_setting(name.get_ref(), &known);
+            // The nearest of a name is worth looking for where it is told.
+            let message = if self.problems.len() < TOLD {
+                unknown_setting(name.get_ref(), &known)
+            } else {
+                String::new()
+            };
             return self.refuse(name.span(), message);
         }
         let Some(text) = text(value.get_ref()) else {
@@ -175,7 +192,12 @@ impl Reader<'_> {
     fn keys(&mut self, table: &DeTable<'_>) {
         for (name, value) in in_order(table) {
             let Ok(action) = Action::from_str(name.get_ref(), false) else {
-                self.refuse(name.span(), unknown_action(name.get_ref()));
+                let message = if self.problems.len() < TOLD {
+                    unknown_action(name.get_ref())
+                } else {
+                    String::new()
+                };
+                self.refuse(name.span(), message);
                 continue;
             };
             let Some(keys) = self.keys_of(value) else {
@@ -229,6 +251,10 @@ impl Reader<'_> {
     }
 
     fn refuse(&mut self, span: Range<usize>, message: String) {
+        if self.problems.len() >= TOLD {
+            self.untold += 1;
+            return;
+        }
         let (line, column) = self.position(span.start);
         let place = format!("{}:{line}:{column}", self.file.path.display());
         self.problems.push((span.start, Problem { place, message }));

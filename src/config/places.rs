@@ -32,13 +32,39 @@ impl Places {
         Self { user, run: places }
     }
 
+    /// A sentence about each file beside the run that another user left there: it does not count.
+    #[must_use]
+    pub fn passed_over(&self) -> Vec<String> {
+        let there = self.run.iter().filter(|path| path.exists());
+        there
+            .filter(|path| !is_own(path))
+            .map(|path| {
+                let path = path.display();
+                format!("{path}: belongs to another user and is not used; copy it and put the copy in its place to use it")
+            })
+            .collect()
+    }
+
     /// The files that are there and count; later ones override earlier ones.
     #[must_use]
     pub fn found(&self) -> Vec<PathBuf> {
-        let run = self.run.iter().find(|path| path.exists());
+        let run = self.run.iter().find(|path| path.exists() && is_own(path));
         let user = self.user.iter().filter(|path| path.exists());
         user.chain(run).cloned().collect()
     }
+}
+
+/// Whether a file is the user's or the administrator's: whoever may write beside a run does not set what keys do.
+#[cfg(unix)]
+fn is_own(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let user = rustix::process::geteuid().as_raw();
+    fs::metadata(path).is_ok_and(|file| [user, 0].contains(&file.uid()))
+}
+
+#[cfg(not(unix))]
+fn is_own(_: &Path) -> bool {
+    true
 }
 
 /// The folder that a run lies in; for a file, the one that its folder lies in.
@@ -72,6 +98,27 @@ mod tests {
         );
         assert_eq!(places("a"), [PathBuf::from("isoloss.toml")]);
         assert_eq!(Places::around(None).run, [PathBuf::from("isoloss.toml")]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_another_user_is_told_and_does_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        fs::write(&path, "").unwrap();
+        let places = Places {
+            user: None,
+            run: vec![path.clone()],
+        };
+        assert_eq!(
+            (places.found(), places.passed_over()),
+            (vec![path.clone()], vec![])
+        );
+        // Only the administrator can give a file away.
+        if std::os::unix::fs::chown(&path, Some(65534), None).is_ok() {
+            assert_eq!(places.found(), Vec::<PathBuf>::new());
+            assert!(places.passed_over()[0].contains("another user"));
+        }
     }
 
     #[test]

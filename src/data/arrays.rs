@@ -1,47 +1,54 @@
-//! Images and labels as named arrays: `.npz` and `.safetensors` files.
+//! Images or tables, and their labels, as named arrays: `.npz` and `.safetensors` files.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use npyz::{DType, NpyFile};
+use safetensors::{Dtype, SafeTensors};
 use zip::ZipArchive;
 
-use crate::run::format::StateDict;
+use crate::run::regular;
 
-use super::{DataError, Images, Split};
+use super::array::{Head, Kind, Rows};
+use super::{Chosen, DataError, Images, Request, npy, select};
 
 /// Names under which images and labels are found, after those with the split in them.
-const PAIRS: [(&str, &str); 4] = [
+const PAIRS: [(&str, &str); 10] = [
     ("images", "labels"),
     ("x", "y"),
     ("X", "y"),
+    ("X", "Y"),
     ("data", "labels"),
+    ("data", "targets"),
+    ("inputs", "targets"),
+    ("features", "labels"),
+    ("features", "targets"),
+    ("arr_0", "arr_1"),
 ];
 /// An image has at most this many channels: it tells (N, H, W, C) from (N, C, H, W).
 const MOST_CHANNELS: usize = 4;
-/// Elements of the largest array that is read.
+/// Elements of the largest array of which rows are read.
 const LARGEST: usize = 1 << 31;
-
-/// One array, whatever its type was.
-struct Array {
-    shape: Vec<usize>,
-    values: Vec<f32>,
-}
+/// Elements of the largest array that is in memory whole: labels, and what is in Fortran order.
+const LARGEST_WHOLE: usize = 1 << 28;
+/// Bytes of the head of a safetensors file, as its own reader has it.
+const HEAD: u64 = 100 << 20;
 
 /// Names of images and labels that a split may have, the likeliest first.
-fn candidates(split: Split) -> Vec<(String, String)> {
-    let split = split.name();
+fn candidates(split: &str) -> Vec<(String, String)> {
     let mut pairs = vec![
         (format!("x_{split}"), format!("y_{split}")),
         (format!("{split}_images"), format!("{split}_labels")),
         (format!("X_{split}"), format!("y_{split}")),
+        (format!("X_{split}"), format!("Y_{split}")),
+        (format!("{split}_x"), format!("{split}_y")),
+        (format!("{split}_data"), format!("{split}_labels")),
     ];
     pairs.extend(PAIRS.map(|(x, y)| (x.to_owned(), y.to_owned())));
     pairs
 }
 
-fn choose(path: &Path, names: &[String], split: Split) -> Result<(String, String), DataError> {
+fn choose(path: &Path, names: &[String], split: &str) -> Result<(String, String), DataError> {
     let there = |name: &String| names.contains(name);
     let found = candidates(split)
         .into_iter()
@@ -49,184 +56,275 @@ fn choose(path: &Path, names: &[String], split: Split) -> Result<(String, String
     found.ok_or_else(|| {
         wrong(
             path,
-            format!("arrays images and labels, or x_{0} and y_{0}", split.name()),
+            format!("arrays images and labels, or x_{split} and y_{split}"),
             names.join(", "),
         )
     })
 }
 
-pub(super) fn read_npz(path: &Path, split: Split) -> Result<Images, DataError> {
-    let io = |source: io::Error| DataError::Io {
-        path: path.to_path_buf(),
-        source,
-    };
-    let file = BufReader::new(File::open(path).map_err(io)?);
-    let mut archive = ZipArchive::new(file).map_err(|error| io(error.into()))?;
-    let entries = archive.file_names().flatten();
-    let names: Vec<String> = entries
-        .filter_map(|name| Some(name.strip_suffix(".npy")?.to_owned()))
-        .collect();
-    let (x, y) = choose(path, &names, split)?;
-    let mut read = |name: &str| -> Result<Array, DataError> {
-        let entry = archive
-            .by_name(&format!("{name}.npy"))
-            .map_err(|error| io(error.into()))?;
-        read_npy(path, name, NpyFile::new(entry).map_err(io)?)
-    };
-    let (images, labels) = (read(&x)?, read(&y)?);
-    assemble(path, images, labels)
+/// A file of named arrays.
+trait Arrays {
+    /// The names of all.
+    fn names(&self) -> Vec<String>;
+
+    /// The head of one, and its data.
+    fn open(&mut self, name: &str) -> Result<(Head, Box<dyn Read + '_>), DataError>;
 }
 
-fn read_npy<R: Read>(path: &Path, name: &str, array: NpyFile<R>) -> Result<Array, DataError> {
-    let shape: Vec<usize> = array.shape().iter().map(|&n| n as usize).collect();
-    check_size(path, name, &shape)?;
-    if array.order() != npyz::Order::C {
-        return Err(wrong(
-            path,
-            format!("array {name} in C order"),
-            "Fortran order".into(),
-        ));
+struct Npz<'a> {
+    path: &'a Path,
+    archive: ZipArchive<BufReader<File>>,
+}
+
+impl Arrays for Npz<'_> {
+    fn names(&self) -> Vec<String> {
+        let entries = self.archive.file_names().flatten();
+        entries
+            .filter_map(|name| Some(name.strip_suffix(".npy")?.to_owned()))
+            .collect()
     }
-    let DType::Plain(kind) = array.dtype() else {
-        return Err(wrong(
-            path,
-            format!("numbers in array {name}"),
-            "records".into(),
-        ));
-    };
-    let io = |source: io::Error| DataError::Io {
-        path: path.to_path_buf(),
-        source,
-    };
-    // Labels and pixels are whole numbers below 2²⁴ or floats already.
-    let values = match (kind.type_char(), kind.size_field()) {
-        (npyz::TypeChar::Uint, 1) => array
-            .into_vec::<u8>()
-            .map_err(io)?
-            .into_iter()
-            .map(f32::from)
-            .collect(),
-        (npyz::TypeChar::Float, 4) => array.into_vec::<f32>().map_err(io)?,
-        (npyz::TypeChar::Float, 8) => narrow(array.into_vec::<f64>().map_err(io)?, |v| v as f32),
-        (npyz::TypeChar::Int, 8) => narrow(array.into_vec::<i64>().map_err(io)?, |v| v as f32),
-        (npyz::TypeChar::Int, 4) => narrow(array.into_vec::<i32>().map_err(io)?, |v| v as f32),
-        _ => {
-            return Err(wrong(
-                path,
-                format!("array {name} of u8, i32, i64, f32 or f64"),
-                kind.to_string(),
-            ));
-        }
-    };
-    Ok(Array { shape, values })
-}
 
-fn narrow<T>(values: Vec<T>, value: impl Fn(T) -> f32) -> Vec<f32> {
-    values.into_iter().map(value).collect()
-}
-
-/// Tensors must be of a float type: what the reader of checkpoints reads.
-pub(super) fn read_safetensors(path: &Path, split: Split) -> Result<Images, DataError> {
-    let dict = StateDict::open(path, None).map_err(|error| DataError::Io {
-        path: path.to_path_buf(),
-        source: io::Error::other(error),
-    })?;
-    let names: Vec<String> = dict
-        .tensors()
-        .iter()
-        .map(|tensor| tensor.name.clone())
-        .collect();
-    let (x, y) = choose(path, &names, split)?;
-    let read = |name: &str| -> Result<Array, DataError> {
-        let index = names
-            .iter()
-            .position(|known| known == name)
-            .unwrap_or_default();
-        let shape = dict.tensors()[index].shape.clone();
-        check_size(path, name, &shape)?;
-        let values = dict
-            .read(index, 0..shape.iter().product())
-            .map_err(|error| DataError::Io {
-                path: path.to_path_buf(),
-                source: io::Error::other(error),
-            })?;
-        Ok(Array { shape, values })
-    };
-    let (images, labels) = (read(&x)?, read(&y)?);
-    assemble(path, images, labels)
-}
-
-fn check_size(path: &Path, name: &str, shape: &[usize]) -> Result<(), DataError> {
-    let total = shape
-        .iter()
-        .try_fold(1usize, |total, &n| total.checked_mul(n));
-    match total {
-        Some(total) if total <= LARGEST => Ok(()),
-        _ => Err(wrong(
-            path,
-            format!("array {name} of at most {LARGEST} elements"),
-            format!("shape {shape:?}"),
-        )),
-    }
-}
-
-/// Checks shapes and labels, brings images to (N, C, H, W) and bytes to 0 … 1.
-fn assemble(path: &Path, images: Array, labels: Array) -> Result<Images, DataError> {
-    let (shape, channels_last) = image_shape(path, &images.shape)?;
-    let labels = whole_labels(path, images.shape[0], labels)?;
-    let mut pixels = images.values;
-    if channels_last {
-        pixels = to_channels_first(&pixels, shape);
-    }
-    // Bytes and floats alike come as 0 … 255 or as 0 … 1.
-    if pixels.iter().any(|pixel| *pixel > 1.0) {
-        for pixel in &mut pixels {
-            *pixel /= 255.0;
+    fn open(&mut self, name: &str) -> Result<(Head, Box<dyn Read + '_>), DataError> {
+        let path = self.path;
+        let entry = self.archive.by_name(&format!("{name}.npy"));
+        let mut entry = entry.map_err(|error| unreadable(path, error.into()))?;
+        match npy::head(&mut entry).map_err(|error| unreadable(path, error))? {
+            Ok(head) => Ok((head, Box::new(entry))),
+            Err(found) => {
+                let expected = format!("array {name} of truth values, whole numbers or floats");
+                Err(wrong(path, expected, found))
+            }
         }
     }
-    let stem = path
-        .file_stem()
-        .map(|name| name.to_string_lossy().into_owned());
-    Ok(Images {
-        name: stem.unwrap_or_else(|| "arrays".into()),
-        shape,
-        pixels,
-        labels,
+}
+
+struct Tensors<'a> {
+    path: &'a Path,
+    file: File,
+    /// Where the data begin.
+    begin: u64,
+    tensors: Vec<(String, safetensors::tensor::TensorInfo)>,
+}
+
+impl Arrays for Tensors<'_> {
+    fn names(&self) -> Vec<String> {
+        self.tensors.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn open(&mut self, name: &str) -> Result<(Head, Box<dyn Read + '_>), DataError> {
+        let found = self.tensors.iter().find(|(known, _)| known == name);
+        let Some((_, info)) = found else {
+            return Err(wrong(self.path, format!("array {name}"), "none".into()));
+        };
+        let Some(kind) = kind_of(info.dtype) else {
+            let expected = format!("array {name} of truth values, whole numbers or floats");
+            return Err(wrong(self.path, expected, format!("{:?}", info.dtype)));
+        };
+        let head = Head {
+            shape: info.shape.clone(),
+            kind,
+            big_endian: false,
+            fortran: false,
+        };
+        let start = self.begin + info.data_offsets.0 as u64;
+        self.file
+            .seek(SeekFrom::Start(start))
+            .map_err(|error| unreadable(self.path, error))?;
+        Ok((head, Box::new(BufReader::new(&self.file))))
+    }
+}
+
+fn kind_of(dtype: Dtype) -> Option<Kind> {
+    Some(match dtype {
+        Dtype::BOOL => Kind::Bool,
+        Dtype::U8 => Kind::U8,
+        Dtype::I8 => Kind::I8,
+        Dtype::U16 => Kind::U16,
+        Dtype::I16 => Kind::I16,
+        Dtype::U32 => Kind::U32,
+        Dtype::I32 => Kind::I32,
+        Dtype::U64 => Kind::U64,
+        Dtype::I64 => Kind::I64,
+        Dtype::F16 => Kind::F16,
+        Dtype::BF16 => Kind::Bf16,
+        Dtype::F32 => Kind::F32,
+        Dtype::F64 => Kind::F64,
+        _ => return None,
     })
 }
 
-/// Channels, height and width, and whether the channels are last.
-fn image_shape(path: &Path, shape: &[usize]) -> Result<([usize; 3], bool), DataError> {
-    match *shape {
-        [_, h, w] => Ok(([1, h, w], false)),
-        [_, c, h, w] if c <= MOST_CHANNELS => Ok(([c, h, w], false)),
-        [_, h, w, c] if c <= MOST_CHANNELS => Ok(([c, h, w], true)),
+pub(super) fn read_npz(path: &Path, request: &Request) -> Result<(Images, Chosen), DataError> {
+    let file = regular::open(path).map_err(|error| unreadable(path, error))?;
+    let archive = ZipArchive::new(BufReader::new(file));
+    let archive = archive.map_err(|error| unreadable(path, error.into()))?;
+    read(path, &mut Npz { path, archive }, request)
+}
+
+pub(super) fn read_safetensors(
+    path: &Path,
+    request: &Request,
+) -> Result<(Images, Chosen), DataError> {
+    let failed = |error| unreadable(path, error);
+    let mut file = regular::open(path).map_err(failed)?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(failed)?;
+    let size = u64::from_le_bytes(length);
+    if size > HEAD {
+        let expected = format!("a safetensors file with a head of at most {HEAD} bytes");
+        return Err(wrong(path, expected, format!("{size}")));
+    }
+    let mut bytes = length.to_vec();
+    (&file).take(size).read_to_end(&mut bytes).map_err(failed)?;
+    let (size, metadata) = SafeTensors::read_metadata(&bytes)
+        .map_err(|error| wrong(path, "a safetensors file".into(), error.to_string()))?;
+    let tensors = metadata.tensors().into_iter();
+    let mut tensors = Tensors {
+        path,
+        file,
+        begin: size as u64 + 8,
+        tensors: tensors.map(|(name, info)| (name, info.clone())).collect(),
+    };
+    tensors.tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    read(path, &mut tensors, request)
+}
+
+/// Reads the labels, and of the images those that are asked for; brings them to (N, C, H, W) and bytes to 0 … 1.
+fn read(
+    path: &Path,
+    arrays: &mut dyn Arrays,
+    request: &Request,
+) -> Result<(Images, Chosen), DataError> {
+    let (x, y) = choose(path, &arrays.names(), request.split.name())?;
+    let head = arrays.open(&x)?.0;
+    check_size(path, &x, &head, LARGEST)?;
+    let (shape, layout) = layout(path, &head.shape)?;
+    let labels = {
+        let (head, data) = arrays.open(&y)?;
+        check_size(path, &y, &head, LARGEST_WHOLE)?;
+        let all: Vec<usize> = (0..head.rows()).collect();
+        let rows = head.read(data, &all);
+        rows.map(|rows| (head.shape, rows.values))
+            .map_err(|error| unreadable(path, error))?
+    };
+    let labels = classes(path, head.rows(), labels)?;
+    let indices = select::chosen(labels.len(), request);
+    let data = arrays.open(&x)?.1;
+    let mut rows = head
+        .read(data, &indices)
+        .map_err(|error| unreadable(path, error))?;
+    let scale = scale(&rows, head.kind, layout);
+    for value in &mut rows.values {
+        *value /= scale;
+    }
+    let brightness = rows.mean() / f64::from(scale);
+    let pixels = match layout {
+        Layout::ChannelsLast => to_channels_first(&rows.values, shape),
+        Layout::ChannelsFirst | Layout::Table => rows.values,
+    };
+    let stem = path.file_stem().map(|name| name.to_string_lossy());
+    let images = Images {
+        name: stem.map_or_else(|| "arrays".into(), |name| name.into_owned()),
+        shape,
+        pixels,
+        labels: indices.iter().map(|&at| labels[at]).collect(),
+    };
+    let classes = labels.iter().max().map_or(0, |label| *label as usize + 1);
+    let chosen = Chosen {
+        indices,
+        brightness: brightness as f32,
+        classes,
+    };
+    Ok((images, chosen))
+}
+
+/// By how much values are divided: pixels come as 0 … 255 or as 0 … 1, or have been normalized already; the
+/// features of a table are what they are, unless they are bytes.
+fn scale(rows: &Rows, kind: Kind, layout: Layout) -> f32 {
+    let is_of_pixels = layout != Layout::Table || kind == Kind::U8;
+    if is_of_pixels && rows.max > 1.0 && rows.min >= 0.0 {
+        255.0
+    } else {
+        1.0
+    }
+}
+
+fn check_size(path: &Path, name: &str, head: &Head, most: usize) -> Result<(), DataError> {
+    let most = if head.fortran {
+        most.min(LARGEST_WHOLE)
+    } else {
+        most
+    };
+    let mut extents = head.shape.iter();
+    let total = extents.try_fold(1usize, |total, &n| total.checked_mul(n));
+    match total {
+        Some(total) if total <= most => Ok(()),
         _ => Err(wrong(
             path,
-            "images of shape (N, H, W), (N, C, H, W) or (N, H, W, C)".into(),
+            format!("array {name} of at most {most} elements"),
+            format!("shape {:?}", head.shape),
+        )),
+    }
+}
+
+/// Order of the axes behind the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    ChannelsFirst,
+    ChannelsLast,
+    /// Features, which are no pixels.
+    Table,
+}
+
+/// Channels, height and width, and where they stand.
+fn layout(path: &Path, shape: &[usize]) -> Result<([usize; 3], Layout), DataError> {
+    match *shape {
+        [_, features] => Ok(([1, 1, features], Layout::Table)),
+        [_, h, w] => Ok(([1, h, w], Layout::ChannelsFirst)),
+        [_, c, h, w] if c <= MOST_CHANNELS => Ok(([c, h, w], Layout::ChannelsFirst)),
+        [_, h, w, c] if c <= MOST_CHANNELS => Ok(([c, h, w], Layout::ChannelsLast)),
+        _ => Err(wrong(
+            path,
+            "images of shape (N, H, W), (N, C, H, W) or (N, H, W, C), or a table of shape (N, F)"
+                .into(),
             format!("shape {shape:?}"),
         )),
     }
 }
 
-/// One whole number for each image.
-fn whole_labels(path: &Path, count: usize, labels: Array) -> Result<Vec<u32>, DataError> {
-    if labels.values.len() != count {
-        let expected = format!("{count} labels, one for each image");
-        return Err(wrong(path, expected, format!("shape {:?}", labels.shape)));
+/// One whole number for each image, or a row of zeros with a one at its place.
+fn classes(
+    path: &Path,
+    count: usize,
+    (shape, values): (Vec<usize>, Vec<f32>),
+) -> Result<Vec<u32>, DataError> {
+    let expected = || format!("{count} labels, one for each image");
+    if let [rows, columns] = shape[..]
+        && rows == count
+        && columns > 1
+    {
+        let one_hot = values.chunks(columns).map(|row| {
+            let ones = row.iter().filter(|value| **value == 1.0).count();
+            let zeros = row.iter().filter(|value| **value == 0.0).count();
+            let at = row.iter().position(|value| *value == 1.0)?;
+            (ones == 1 && ones + zeros == columns).then_some(at as u32)
+        });
+        let labels: Option<Vec<u32>> = one_hot.collect();
+        return labels.ok_or_else(|| {
+            let found = format!("shape {shape:?} with rows that are not one 1 among zeros");
+            wrong(path, expected(), found)
+        });
+    }
+    if values.len() != count {
+        return Err(wrong(path, expected(), format!("shape {shape:?}")));
     }
     let is_class = |label: &f32| *label >= 0.0 && label.fract() == 0.0 && *label <= 1e6;
-    match labels.values.iter().find(|label| !is_class(label)) {
-        Some(bad) => Err(wrong(
+    match values.iter().position(|label| !is_class(label)) {
+        Some(at) => Err(wrong(
             path,
             "labels that are whole numbers from 0".into(),
-            format!("label {bad}"),
+            format!("label {} of sample {at}", values[at]),
         )),
-        None => Ok(labels
-            .values
-            .into_iter()
-            .map(|label| label as u32)
-            .collect()),
+        None => Ok(values.into_iter().map(|label| label as u32).collect()),
     }
 }
 
@@ -240,6 +338,13 @@ fn to_channels_first(pixels: &[f32], [channels, height, width]: [usize; 3]) -> V
             .collect()
     };
     images.flat_map(first).collect()
+}
+
+fn unreadable(path: &Path, source: io::Error) -> DataError {
+    DataError::Io {
+        path: path.to_path_buf(),
+        source,
+    }
 }
 
 fn wrong(path: &Path, expected: String, found: String) -> DataError {
@@ -275,10 +380,15 @@ mod tests {
 
     /// Writes an `.npz` and loads it: its shape, pixels and labels, or the error.
     fn said(x: (&str, &[u64], Vec<u8>), y: (&str, Vec<i64>)) -> String {
+        let labels = npy(&[y.1.len() as u64], y.1);
+        loaded((x.0, npy(x.1, x.2)), (y.0, labels))
+    }
+
+    fn loaded(x: (&str, Vec<u8>), y: (&str, Vec<u8>)) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("set.npz");
         let mut archive = ZipWriter::new(File::create(&path).unwrap());
-        for (name, bytes) in [(x.0, npy(x.1, x.2)), (y.0, npy(&[y.1.len() as u64], y.1))] {
+        for (name, bytes) in [x, y] {
             archive
                 .start_file(format!("{name}.npy"), SimpleFileOptions::default())
                 .unwrap();
@@ -315,8 +425,56 @@ mod tests {
         let x =
             |shape: &'static [u64]| ("x", shape, vec![0; shape.iter().product::<u64>() as usize]);
         assert!(said(x(&[2, 1, 1]), ("y", vec![1])).contains("expected 2 labels"));
-        assert!(said(x(&[2, 1]), ("y", vec![1, 1])).contains("found shape [2, 1]"));
+        assert!(said(x(&[2]), ("y", vec![1, 1])).contains("found shape [2]"));
         assert!(said(x(&[1, 1, 1]), ("y", vec![-1])).contains("found label -1"));
         assert!(said(x(&[1, 1, 1]), ("z", vec![1])).contains("expected arrays images and labels"));
+    }
+
+    #[test]
+    fn a_table_has_its_features_as_they_are_and_labels_may_be_one_hot() {
+        let table = npy(&[2, 3], vec![0.5, -2.0, 7.0, 1.0, 2.0, 3.0f64]);
+        let one_hot = npy(&[2, 4], vec![0, 0, 1, 0, 1, 0, 0, 0i64]);
+        let expected = "[1, 1, 3] [0.5, -2.0, 7.0, 1.0, 2.0, 3.0] [2, 0]";
+        assert_eq!(loaded(("X", table.clone()), ("y", one_hot)), expected);
+        let whole = npy(&[2, 1], vec![2.0, 0.0f32]);
+        assert_eq!(loaded(("X", table.clone()), ("y", whole)), expected);
+        let mixed = npy(&[2, 2], vec![1, 1, 0, 1i64]);
+        let sentence = loaded(("X", table.clone()), ("y", mixed));
+        assert!(sentence.contains("not one 1 among zeros"), "{sentence}");
+        let halves = npy(&[2], vec![0.5, 0.0f32]);
+        let sentence = loaded(("X", table), ("y", halves));
+        assert!(sentence.contains("label 0.5 of sample 0"), "{sentence}");
+    }
+
+    #[test]
+    fn a_sample_that_is_not_finite_is_named_by_its_place() {
+        let mut pixels = vec![0.25f32; 12];
+        pixels[9] = f32::NAN;
+        let labels = npy(&[3], vec![0, 1, 1i64]);
+        let sentence = loaded(("images", npy(&[3, 2, 2], pixels)), ("labels", labels));
+        assert!(sentence.contains("found NaN in sample 2"), "{sentence}");
+    }
+
+    #[test]
+    fn safetensors_hold_whole_numbers_too() {
+        use safetensors::tensor::{Dtype, TensorView, serialize};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("set.safetensors");
+        let (pixels, labels) = ([0u8, 255, 51, 0], [1u8, 0]);
+        let view = |dtype, shape: &[usize], bytes: &'static [u8]| {
+            TensorView::new(dtype, shape.to_vec(), bytes).unwrap()
+        };
+        let pixels: &'static [u8] = pixels.to_vec().leak();
+        let labels: &'static [u8] = labels.to_vec().leak();
+        let tensors = [
+            ("images", view(Dtype::U8, &[2, 1, 2], pixels)),
+            ("labels", view(Dtype::BOOL, &[2], labels)),
+        ];
+        std::fs::write(&path, serialize(tensors, None).unwrap()).unwrap();
+        let data = load(&Request::whole(&path)).unwrap();
+        assert_eq!(
+            (data.pixels, data.labels),
+            (vec![0.0, 1.0, 0.2, 0.0], vec![1, 0])
+        );
     }
 }

@@ -1,10 +1,13 @@
 //! CIFAR-10 and CIFAR-100 in their binary versions: records of labels and 3×32×32 bytes.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::run::regular;
 
 use super::{DataError, Images, Split};
 
+/// Bytes of a file at most: those of CIFAR-100 have 154 million.
+const LARGEST: u64 = 1 << 30;
 const SIDE: usize = 32;
 const IMAGE: usize = 3 * SIDE * SIDE;
 
@@ -50,7 +53,7 @@ fn read_records(
             expected,
             found,
         };
-        let bytes = fs::read(path).map_err(|source| DataError::Io {
+        let bytes = regular::read(path, LARGEST).map_err(|source| DataError::Io {
             path: path.clone(),
             source,
         })?;
@@ -85,6 +88,7 @@ mod tests {
 
     use super::super::{Request, load};
     use super::*;
+    use std::fs;
 
     fn record(labels: &[u8], pixel: u8) -> Vec<u8> {
         [labels, &[pixel; IMAGE]].concat()

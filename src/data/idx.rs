@@ -1,10 +1,12 @@
 //! idx folders, the format of MNIST and its relatives, gzipped or not.
 
-use std::fs::File;
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
+
+use crate::run::regular;
 
 use super::{DataError, Images, Split};
 
@@ -21,8 +23,37 @@ pub(super) struct Files {
     labels: PathBuf,
 }
 
-/// Finds the files of a split by the names that are in use.
-pub(super) fn find(folder: &Path, split: Split) -> Option<Files> {
+/// Folders below one that are looked into.
+const LOOKED_INTO: usize = 256;
+
+/// Finds the folder with the files of a split: the one that is given, its `raw` as torchvision makes it, or one
+/// that has either below it.
+pub(super) fn find(folder: &Path, split: Split) -> Result<Option<(PathBuf, Files)>, DataError> {
+    let with_files = |folder: PathBuf| {
+        let raw = folder.join("raw");
+        [folder, raw]
+            .into_iter()
+            .find_map(|folder| Some((folder.clone(), named(&folder, split)?)))
+    };
+    if let Some(found) = with_files(folder.to_path_buf()) {
+        return Ok(Some(found));
+    }
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut below: Vec<PathBuf> = entries
+        .take(LOOKED_INTO)
+        .map(|entry| entry.path())
+        .collect();
+    below.sort();
+    let mut found: Vec<(PathBuf, Files)> = below.into_iter().filter_map(with_files).collect();
+    if let [(first, _), (second, _), ..] = &found[..] {
+        let found = format!("{} and {}", first.display(), second.display());
+        return Err(wrong(folder, "one data set, by its folder", found));
+    }
+    Ok(found.pop())
+}
+
+/// The files of a split by the names that are in use.
+fn named(folder: &Path, split: Split) -> Option<Files> {
     let stems: &[&str] = match split {
         Split::Train => &["train"],
         Split::Test => &["t10k", "test"],
@@ -61,7 +92,10 @@ pub(super) fn read(folder: &Path, files: &Files) -> Result<Images, DataError> {
             format!("{label_sizes:?}"),
         ));
     }
-    let name = folder
+    // `raw` says nothing of the set.
+    let parent = folder.parent().filter(|_| folder.ends_with("raw"));
+    let name = parent
+        .unwrap_or(folder)
         .file_name()
         .map_or_else(|| "idx".into(), |name| name.to_string_lossy().into_owned());
     Ok(Images {
@@ -89,7 +123,7 @@ fn read_idx(path: &Path, magic: u32) -> Result<(Vec<usize>, Vec<u8>), DataError>
         path: path.to_path_buf(),
         source,
     };
-    let file = io::BufReader::new(File::open(path).map_err(io)?);
+    let file = io::BufReader::new(regular::open(path).map_err(io)?);
     let mut reader: Box<dyn Read> = if path.extension().is_some_and(|end| end == "gz") {
         Box::new(GzDecoder::new(file))
     } else {
@@ -142,7 +176,6 @@ mod tests {
     use super::super::{Request, load};
     use super::*;
     use flate2::{Compression, write::GzEncoder};
-    use std::fs;
     use std::io::Write;
 
     fn idx(magic: u32, sizes: &[u32], bytes: &[u8]) -> Vec<u8> {
@@ -181,6 +214,28 @@ mod tests {
             said(&images, &idx(LABELS, &[2], &[7, 1])),
             "[1, 2, 3] [7, 1]"
         );
+    }
+
+    #[test]
+    fn the_folders_that_torchvision_makes_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let make = |name: &str| {
+            let raw = folder.path().join(name).join("raw");
+            fs::create_dir_all(&raw).unwrap();
+            let images = idx(IMAGES, &[1, 1, 2], &[0, 255]);
+            fs::write(raw.join("train-images-idx3-ubyte"), images).unwrap();
+            fs::write(raw.join("train-labels-idx1-ubyte"), idx(LABELS, &[1], &[3])).unwrap();
+        };
+        make("FashionMNIST");
+        for below in ["", "FashionMNIST", "FashionMNIST/raw"] {
+            let data = load(&Request::whole(folder.path().join(below))).unwrap();
+            assert_eq!((data.name.as_str(), data.labels), ("FashionMNIST", vec![3]));
+        }
+        make("MNIST");
+        let sentence = load(&Request::whole(folder.path()))
+            .unwrap_err()
+            .to_string();
+        assert!(sentence.contains("FashionMNIST and"), "{sentence}");
     }
 
     #[test]

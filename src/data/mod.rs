@@ -1,10 +1,12 @@
 //! The fixed samples on which every loss is measured.
 
+mod array;
 mod arrays;
 mod cifar;
 pub mod digits;
 mod idx;
 mod normalize;
+mod npy;
 mod select;
 
 use std::io;
@@ -151,6 +153,16 @@ pub enum DataError {
         /// What is there.
         found: String,
     },
+    /// A sample cannot be measured with.
+    #[error("{}: expected pixels that are finite, found {found} in sample {sample}, counted from 0; take it out of the data", path.display())]
+    NotFinite {
+        /// The folder or file.
+        path: PathBuf,
+        /// Its place in the split.
+        sample: usize,
+        /// The pixel.
+        found: f32,
+    },
     /// `--mean` or `--std` does not fit the images.
     #[error("{option}: expected one value or one for each of {channels} channels, found {found}")]
     Channels {
@@ -177,9 +189,26 @@ struct Images {
     labels: Vec<u32>,
 }
 
+/// Which samples of a split were taken, and what all of them are like.
+#[derive(Clone, Debug, PartialEq)]
+struct Chosen {
+    /// Their places in the file, ascending.
+    indices: Vec<usize>,
+    /// Mean over the pixels of all.
+    brightness: f32,
+    /// One more than the largest label of all.
+    classes: usize,
+}
+
 impl Images {
     fn image_len(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// Mean of all pixels.
+    fn brightness(&self) -> f32 {
+        let sum: f64 = self.pixels.iter().map(|&pixel| f64::from(pixel)).sum();
+        (sum / self.pixels.len().max(1) as f64) as f32
     }
 }
 
@@ -199,14 +228,17 @@ impl Split {
 /// # Errors
 /// The source is not there, is of no known format, or its files disagree.
 pub fn load(request: &Request) -> Result<Dataset, DataError> {
-    let images = read(&request.source, request.split)?;
-    let classes = images
-        .labels
-        .iter()
-        .max()
-        .map_or(0, |label| *label as usize + 1);
-    let normalizer = normalize::Normalizer::choose(&images, request)?;
-    let mut images = select::select(images, request);
+    let (mut images, chosen) = read(request)?;
+    let len = images.image_len().max(1);
+    if let Some(at) = images.pixels.iter().position(|pixel| !pixel.is_finite()) {
+        return Err(DataError::NotFinite {
+            path: request.source.clone(),
+            sample: chosen.indices.get(at / len).copied().unwrap_or_default(),
+            found: images.pixels[at],
+        });
+    }
+    let classes = chosen.classes;
+    let normalizer = normalize::Normalizer::choose(&images, chosen.brightness, request)?;
     normalizer.apply(&mut images);
     Ok(Dataset {
         name: normalizer.name,
@@ -222,24 +254,37 @@ pub fn load(request: &Request) -> Result<Dataset, DataError> {
 const KNOWN: &str =
     "idx files, CIFAR binary batches, an .npz or .safetensors file, or the word digits";
 
-fn read(source: &Path, split: Split) -> Result<Images, DataError> {
+/// Reads the samples that were asked for. Files that are read whole have them taken out.
+fn read(request: &Request) -> Result<(Images, Chosen), DataError> {
+    let source = request.source.as_path();
+    match source.extension().and_then(|ending| ending.to_str()) {
+        Some("npz") => return arrays::read_npz(source, request),
+        Some("safetensors") => return arrays::read_safetensors(source, request),
+        _ => {}
+    }
+    let images = read_whole(source, request.split)?;
+    let indices = select::chosen(images.labels.len(), request);
+    let classes = images.labels.iter().max();
+    let chosen = Chosen {
+        brightness: images.brightness(),
+        classes: classes.map_or(0, |label| *label as usize + 1),
+        indices,
+    };
+    Ok((select::take(images, &chosen.indices), chosen))
+}
+
+fn read_whole(source: &Path, split: Split) -> Result<Images, DataError> {
     let unknown = |found: String| DataError::Unknown {
         path: source.to_path_buf(),
         split: split.name(),
         expected: KNOWN,
         found,
     };
-    let ending = source
-        .extension()
-        .and_then(|ending| ending.to_str())
-        .unwrap_or_default();
-    match ending {
+    match source {
         _ if source == Path::new(DIGITS) && !source.exists() => Ok(digits::read(split)),
-        "npz" => arrays::read_npz(source, split),
-        "safetensors" => arrays::read_safetensors(source, split),
         _ if source.is_dir() => {
-            if let Some(files) = idx::find(source, split) {
-                return idx::read(source, &files);
+            if let Some((folder, files)) = idx::find(source, split)? {
+                return idx::read(&folder, &files);
             }
             cifar::read(source, split)?.ok_or_else(|| unknown(listing(source)))
         }

@@ -69,8 +69,13 @@ pub(super) struct Normalizer {
 
 impl Normalizer {
     /// Takes the user's figures, else those of the set if it is known, else none.
-    pub(super) fn choose(images: &Images, request: &Request) -> Result<Self, DataError> {
-        let known = recognize(images);
+    pub(super) fn choose(
+        images: &Images,
+        brightness: f32,
+        request: &Request,
+    ) -> Result<Self, DataError> {
+        let known = recognize(images, brightness);
+        let is_table = images.shape[..2] == [1, 1];
         let channels = images.shape[0];
         let mean = per_channel(
             "--mean",
@@ -93,6 +98,9 @@ impl Normalizer {
         let source = match known {
             _ if given => "as given",
             Some(known) => known.name,
+            None if is_table => {
+                "unknown set: values stay as the file has them; give --mean and --std if training had others"
+            }
             None => "unknown set: pixels stay 0 to 1; give --mean and --std if training had others",
         };
         Ok(Self {
@@ -116,15 +124,17 @@ impl Normalizer {
 
 /// Sets are told by their images' shape and brightness: all of the MNIST family have the same file
 /// names. CIFAR's two have different ones.
-fn recognize(images: &Images) -> Option<&'static Known> {
-    let brightness = images.pixels.iter().map(|&p| f64::from(p)).sum::<f64>()
-        / images.pixels.len().max(1) as f64;
+fn recognize(images: &Images, brightness: f32) -> Option<&'static Known> {
+    // A table may hold the pixels of images in one row each.
+    let fits = |known: &Known| {
+        known.shape == images.shape || images.shape == [1, 1, known.shape.iter().product::<usize>()]
+    };
     let by_name = KNOWN.iter().find(|known| known.name == images.name);
     by_name.or_else(|| {
         KNOWN
             .iter()
-            .filter(|known| known.shape == images.shape && known.shape[0] == 1)
-            .find(|known| (known.brightness - brightness as f32).abs() < SLACK)
+            .filter(|known| known.shape[0] == 1 && fits(known))
+            .find(|known| (known.brightness - brightness).abs() < SLACK)
     })
 }
 
@@ -182,7 +192,8 @@ mod tests {
     ) -> Result<(String, Vec<f32>), String> {
         let mut request = Request::whole("x");
         (request.mean, request.std) = (mean, std);
-        let normalizer = Normalizer::choose(images, &request).map_err(|e| e.to_string())?;
+        let normalizer =
+            Normalizer::choose(images, images.brightness(), &request).map_err(|e| e.to_string())?;
         let mut images = images.clone();
         normalizer.apply(&mut images);
         Ok((normalizer.words, images.pixels))

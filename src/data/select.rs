@@ -6,14 +6,13 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Count, Images, Order, Request};
 
-/// Takes the samples that were asked for, in the order of the file.
-pub(super) fn select(images: Images, request: &Request) -> Images {
-    let total = images.labels.len();
+/// The places of the samples that are asked for, ascending.
+pub(super) fn chosen(total: usize, request: &Request) -> Vec<usize> {
     let count = match request.count {
         Count::At(count) if count < total => count,
-        _ => return images,
+        _ => return (0..total).collect(),
     };
-    let chosen = match request.order {
+    match request.order {
         Order::First => (0..count).collect(),
         Order::Random => {
             let mut generator = ChaCha8Rng::seed_from_u64(request.seed);
@@ -21,7 +20,14 @@ pub(super) fn select(images: Images, request: &Request) -> Images {
             chosen.sort_unstable();
             chosen
         }
-    };
+    }
+}
+
+/// Takes samples out.
+pub(super) fn take(images: Images, chosen: &[usize]) -> Images {
+    if chosen.len() == images.labels.len() {
+        return images;
+    }
     let len = images.image_len();
     let image = |&i: &usize| images.pixels[i * len..(i + 1) * len].iter().copied();
     Images {
@@ -51,7 +57,8 @@ mod tests {
             seed,
             ..Request::whole("x")
         };
-        let taken = select(images, &request);
+        let chosen = chosen(images.labels.len(), &request);
+        let taken = take(images, &chosen);
         for (pixels, label) in taken.pixels.chunks(2).zip(&taken.labels) {
             assert_eq!(
                 pixels,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::plot::axis::short;
 use crate::run::log::{Series, TrainingLog};
 
-use super::{cell, csv_rows};
+use super::{WIDEST, brief, cell, csv_rows};
 
 /// One tensor of a checkpoint.
 #[derive(Clone, Debug, Serialize)]
@@ -155,7 +155,7 @@ impl Report {
             .map(|tensor| tensor.name.chars().count())
             .max()
             .unwrap_or(0)
-            .max(4);
+            .clamp(4, WIDEST);
         let mut text = format!(
             "{:width$}  {:>16}  {:>5}  {:>12}  role\n",
             "name", "shape", "type", "norm"
@@ -168,7 +168,9 @@ impl Report {
             let _ = writeln!(
                 text,
                 "{:width$}  {shape:>16}  {:>5}  {norm:>12}  {}",
-                tensor.name, tensor.dtype, tensor.role
+                brief(&tensor.name),
+                tensor.dtype,
+                tensor.role
             );
         }
         text

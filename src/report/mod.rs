@@ -4,6 +4,7 @@ pub mod average;
 pub mod checkpoints;
 pub mod compare;
 pub mod doctor;
+pub mod file;
 mod graph;
 pub mod hessian;
 pub mod inspect;
@@ -11,10 +12,12 @@ pub mod line;
 pub mod lines;
 pub mod map;
 pub mod measured;
+mod own;
 pub mod sharpness;
 pub mod summary;
 pub mod surface;
 pub mod trajectory;
+pub mod visible;
 pub mod weights;
 
 /// Of what was left out so much is told before the rest is counted.
@@ -25,7 +28,8 @@ pub const TOLD: usize = 3;
 /// # Errors
 /// Never for this crate's own types.
 pub fn json(value: &impl serde::Serialize) -> serde_json::Result<String> {
-    serde_json::to_string(value).map(|text| text + "\n")
+    let text = serde_json::to_string(value)?;
+    Ok(visible::json(&text).into_owned() + "\n")
 }
 
 /// Rows of a CSV file, the first of which names the columns.
@@ -35,7 +39,7 @@ pub fn json(value: &impl serde::Serialize) -> serde_json::Result<String> {
 fn csv_rows(rows: impl IntoIterator<Item = Vec<String>>) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
-        writer.write_record(&row)?;
+        writer.write_record(row.iter().map(|cell| visible::line(cell).into_owned()))?;
     }
     let bytes = writer
         .into_inner()
@@ -50,6 +54,19 @@ fn cell(value: f64) -> String {
     } else {
         String::new()
     }
+}
+
+/// Characters of a name in a column at most; formatting takes no column of more than 65 535.
+const WIDEST: usize = 200;
+
+/// A name as a column has room for it, in one line; JSON and CSV have it whole.
+fn brief(name: &str) -> std::borrow::Cow<'_, str> {
+    let shown = visible::line(name);
+    if shown.chars().count() <= WIDEST {
+        return shown;
+    }
+    let start: String = shown.chars().take(WIDEST - 1).collect();
+    (start + "…").into()
 }
 
 /// A share in percent, with three digits that count.
@@ -86,6 +103,13 @@ mod tests {
             Some("[1.5,null,null]\n")
         );
         assert_eq!((cell(f64::NAN), cell(0.25)), (String::new(), "0.25".into()));
+    }
+
+    #[test]
+    fn a_long_name_is_cut_in_a_column() {
+        assert_eq!(brief("fc1.weight"), "fc1.weight");
+        let cut = brief(&"w".repeat(70_000)).into_owned();
+        assert_eq!((cut.chars().count(), cut.ends_with('…')), (WIDEST, true));
     }
 
     #[test]

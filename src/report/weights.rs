@@ -12,7 +12,7 @@ use crate::weights::growth::Growth;
 use crate::weights::histogram::Histogram;
 use crate::weights::trajectory::Trajectory;
 
-use super::{cell, csv_rows, graph, map};
+use super::{WIDEST, brief, cell, csv_rows, graph, map};
 
 /// Characters across and lines down of the matrix.
 const MATRIX: (usize, usize) = (96, 48);
@@ -161,7 +161,7 @@ impl Report {
             .map(|layer| layer.name.chars().count())
             .max()
             .unwrap_or(0);
-        let width = width.max(5);
+        let width = width.clamp(5, WIDEST);
         let mut text = format!(
             "\n{:width$}  {:>9}  {:>9}  {:>7}\n",
             "layer", "first", "last", "times"
@@ -181,7 +181,7 @@ impl Report {
             let _ = writeln!(
                 text,
                 "{:width$}  {:>9}  {:>9}  {times:>7}",
-                layer.name,
+                brief(&layer.name),
                 short(first),
                 short(last),
             );

@@ -114,7 +114,9 @@ fn notifier(run: &Path, wake: Sender<Wake>) -> Option<RecommendedWatcher> {
             _ => Wake::Notified(Vec::new()),
         });
     };
-    let watcher = notify::recommended_watcher(handler).and_then(|mut watcher| {
+    // A link to a large tree would take thousands of watches; what it points to is polled.
+    let config = notify::Config::default().with_follow_symlinks(false);
+    let watcher = RecommendedWatcher::new(handler, config).and_then(|mut watcher| {
         watcher.watch(run, RecursiveMode::Recursive)?;
         Ok(watcher)
     });

@@ -15,6 +15,7 @@
 
 pub mod agenda;
 mod conductor;
+mod item;
 mod keeper;
 pub mod known;
 mod pace;

@@ -5,17 +5,20 @@
 //! there. CBOR keeps what is not finite, and names its fields.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Take, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ciborium::Value;
-use flate2::Compression;
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
+use flate2::{Compression, Crc};
 use serde::{Deserialize, Serialize};
 
+use crate::run::regular;
+
+use super::item::{self, Trouble};
 use super::patch::{Patch, weight};
 use super::snapshot::Snapshot;
 
@@ -25,7 +28,7 @@ const VERSION: u32 = 1;
 /// Bytes of one record at most, unpacked: a hundred times those of a long run.
 const RECORD: u64 = 64 << 20;
 /// What a snapshot may weigh in memory at most, in numbers.
-const SNAPSHOT: usize = 16 << 20;
+const SNAPSHOT: usize = 4 << 20;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
@@ -78,53 +81,138 @@ pub enum RecordError {
     },
 }
 
-/// Writes a recording.
+/// A place for bytes from whose end some can be taken back.
+pub trait Cut: Write {
+    /// Keeps so many bytes from the first on.
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn cut(&mut self, length: u64) -> io::Result<()>;
+}
+
+impl Cut for File {
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)?;
+        self.seek(SeekFrom::Start(length)).map(drop)
+    }
+}
+
+impl Cut for Vec<u8> {
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.truncate(length as usize);
+        Ok(())
+    }
+}
+
+/// Writes a recording. What cannot be written is taken back whole, so that the recording can be read, and gone
+/// on with when there is room again.
 #[derive(Debug)]
-pub struct Recorder<W: Write> {
-    to: GzEncoder<W>,
+pub struct Recorder<W: Cut> {
+    to: W,
+    /// Bytes of whole records.
+    length: u64,
+    /// Packs into memory first: how much of it a full disk takes is known only afterwards.
+    packer: GzEncoder<Vec<u8>>,
+    /// Of what the packer's stream has whole in the file.
+    checksum: Crc,
+    /// A write failed: the packer's stream is to be ended, and another one begun.
+    failed: bool,
     last: Value,
 }
 
-impl<W: Write> Recorder<W> {
+fn packer() -> GzEncoder<Vec<u8>> {
+    GzEncoder::new(Vec::new(), Compression::default())
+}
+
+impl<W: Cut> Recorder<W> {
     /// Begins a recording.
     ///
     /// # Errors
     /// Those of the writer.
     pub fn begin(to: W) -> io::Result<Self> {
-        let mut to = GzEncoder::new(to, Compression::default());
         let header = Header {
             magic: MAGIC.into(),
             version: VERSION,
             isoloss: env!("CARGO_PKG_VERSION").into(),
         };
-        ciborium::into_writer(&header, &mut to).map_err(io_error)?;
-        to.flush()?;
-        let last = Value::Null;
-        Ok(Self { to, last })
+        let mut recorder = Self {
+            to,
+            length: 0,
+            packer: packer(),
+            checksum: Crc::new(),
+            failed: false,
+            last: Value::Null,
+        };
+        recorder.append(&header)?;
+        Ok(recorder)
     }
 
     /// Writes what has changed in a snapshot; nothing where nothing has. `at` is the time since the recording
     /// began.
     ///
     /// # Errors
-    /// Those of the writer, which then holds what cannot be gone on with.
+    /// Those of the writer; the next record then holds what this one would have.
     pub fn record(&mut self, at: Duration, snapshot: &Snapshot) -> io::Result<()> {
         let value = Value::serialized(snapshot).map_err(io::Error::other)?;
         let Some(change) = Patch::between(&self.last, &value) else {
             return Ok(());
         };
         let at = at.as_secs_f64();
-        ciborium::into_writer(&Record { at, change }, &mut self.to).map_err(io_error)?;
+        self.append(&Record { at, change })?;
         self.last = value;
-        self.to.flush()
+        Ok(())
+    }
+
+    /// Writes an item whole, or takes back what was written of it.
+    fn append(&mut self, item: &impl Serialize) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        ciborium::into_writer(item, &mut bytes).map_err(io_error)?;
+        let mut packed = Vec::new();
+        if self.failed {
+            // A packer that packed what is not in the file cannot go on. The stream in the file ends at a byte,
+            // with an empty last block and the checksum of what is in it.
+            packed.extend([3, 0]);
+            packed.extend(self.checksum.sum().to_le_bytes());
+            packed.extend(self.checksum.amount().to_le_bytes());
+            self.packer = packer();
+        }
+        self.packer.write_all(&bytes)?;
+        self.packer.flush()?;
+        packed.append(self.packer.get_mut());
+        if let Err(error) = self.put(&packed) {
+            self.failed = true;
+            return Err(error);
+        }
+        if self.failed {
+            self.checksum = Crc::new();
+            self.failed = false;
+        }
+        self.checksum.update(&bytes);
+        Ok(())
+    }
+
+    fn put(&mut self, packed: &[u8]) -> io::Result<()> {
+        let written = self.to.write_all(packed).and_then(|()| self.to.flush());
+        if written.is_err() {
+            // A cut makes room rather than needing it.
+            self.to.cut(self.length)?;
+        } else {
+            self.length += packed.len() as u64;
+        }
+        written
     }
 
     /// Ends the recording, and returns the writer.
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn finish(self) -> io::Result<W> {
-        self.to.finish()
+    pub fn finish(mut self) -> io::Result<W> {
+        if !self.failed {
+            let packer = std::mem::replace(&mut self.packer, packer());
+            let rest = packer.finish()?;
+            self.put(&rest)?;
+        }
+        Ok(self.to)
     }
 }
 
@@ -148,7 +236,7 @@ pub struct Moment {
 #[derive(Debug)]
 pub struct Recording {
     path: PathBuf,
-    from: Take<BufReader<GzDecoder<File>>>,
+    from: Take<BufReader<MultiGzDecoder<File>>>,
     last: Value,
     at: Duration,
     over: bool,
@@ -160,11 +248,11 @@ impl Recording {
     /// # Errors
     /// The file cannot be opened, is no recording, or one of a newer version.
     pub fn open(path: &Path) -> Result<Self, RecordError> {
-        let file = File::open(path).map_err(|source| RecordError::Open {
+        let file = regular::open(path).map_err(|source| RecordError::Open {
             path: path.to_owned(),
             source,
         })?;
-        let mut from = BufReader::new(GzDecoder::new(file)).take(RECORD);
+        let mut from = BufReader::new(MultiGzDecoder::new(file)).take(RECORD);
         let header: Option<Header> = ciborium::from_reader(&mut from).ok();
         match header.filter(|header| header.magic == MAGIC) {
             None => Err(RecordError::Stranger(path.to_owned())),
@@ -187,20 +275,25 @@ impl Recording {
     fn read(&mut self) -> Result<Option<Moment>, &'static str> {
         const CUT: &str = "is cut off";
         const DAMAGED: &str = "is damaged";
+        const HEAVY: &str = "has more in it than a session can know";
         self.from.set_limit(RECORD);
         if self.from.fill_buf().map_err(|_| CUT)?.is_empty() {
             return Ok(None);
         }
-        let record: Record =
-            ciborium::from_reader(&mut self.from).map_err(|error| match error {
-                ciborium::de::Error::Io(_) if self.from.limit() > 0 => CUT,
-                ciborium::de::Error::Io(_) => "has a record of more than 64 MiB",
-                _ => DAMAGED,
-            })?;
+        let mut bytes = Vec::new();
+        let read = item::read(&mut self.from, &mut bytes, SNAPSHOT);
+        read.map_err(|trouble| match trouble {
+            Trouble::Cut if self.from.limit() > 0 => CUT,
+            Trouble::Cut => "has a record of more than 64 MiB",
+            Trouble::Damaged => DAMAGED,
+            Trouble::Heavy => HEAVY,
+        })?;
+        let record: Record = ciborium::from_reader(&bytes[..]).map_err(|_| DAMAGED)?;
+        drop(bytes);
         let at = Duration::try_from_secs_f64(record.at).map_err(|_| DAMAGED)?;
         record.change.apply(&mut self.last).ok_or(DAMAGED)?;
         if weight(&self.last) > SNAPSHOT {
-            return Err("has more in it than a session can know");
+            return Err(HEAVY);
         }
         let snapshot: Snapshot = self.last.deserialized().map_err(|_| DAMAGED)?;
         if !snapshot.is_sound() {

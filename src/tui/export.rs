@@ -115,7 +115,12 @@ pub fn export(
         let path = named(folder, &stem, ending);
         // Fails where another program was faster with the name.
         File::create_new(&path)
-            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .and_then(|mut file| {
+                // What is not whole does not stay.
+                file.write_all(text.as_bytes()).inspect_err(|_| {
+                    let _ = std::fs::remove_file(&path);
+                })
+            })
             .map_err(|error| {
                 io::Error::new(
                     error.kind(),

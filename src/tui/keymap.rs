@@ -197,13 +197,20 @@ impl Default for Keymap {
     }
 }
 
+/// A key that always quits, whatever a file says.
+const WAY_OUT: Key = Key::control('c');
+
 /// No key is left to quit with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoWayOut;
 
 impl fmt::Display for NoWayOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "expected a key for `{}`, got none", Action::Quit)
+        write!(
+            f,
+            "expected a key for `{}` and {WAY_OUT} for nothing else, got none",
+            Action::Quit
+        )
     }
 }
 
@@ -223,7 +230,8 @@ impl Keymap {
                 None => keys.retain(|key| !taken.contains(key)),
             }
         }
-        if self.keys(Action::Quit).is_empty() {
+        let mut others = changes.iter().filter(|(action, _)| *action != Action::Quit);
+        if self.keys(Action::Quit).is_empty() || others.any(|(_, keys)| keys.contains(&WAY_OUT)) {
             return Err(NoWayOut);
         }
         Ok(self)
@@ -236,6 +244,9 @@ impl Keymap {
             return None;
         }
         let key = Key::from(event);
+        if key == WAY_OUT {
+            return Some(Action::Quit);
+        }
         let bound = self.bindings.iter().find(|(_, keys)| keys.contains(&key));
         bound.map(|(action, _)| *action)
     }
@@ -369,6 +380,15 @@ mod tests {
         let changes = [changed(Action::Quit, &[])];
         assert_eq!(keymap.clone().rebound(&changes), Err(NoWayOut));
         let changes = [changed(Action::Freeze, &["q", "ctrl-c"])];
-        assert_eq!(keymap.rebound(&changes), Err(NoWayOut));
+        assert_eq!(keymap.clone().rebound(&changes), Err(NoWayOut));
+        let changes = [
+            changed(Action::Quit, &["Z"]),
+            changed(Action::Export, &["q", "ctrl-c"]),
+        ];
+        assert_eq!(keymap.clone().rebound(&changes), Err(NoWayOut));
+        let changes = [changed(Action::Quit, &["Z"])];
+        let rebound = keymap.rebound(&changes).unwrap();
+        let interrupt = KeyEvent::new(KeyCode::Char('c'), crossterm::event::KeyModifiers::CONTROL);
+        assert_eq!(rebound.action(interrupt), Some(Action::Quit));
     }
 }

@@ -4,6 +4,8 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use crate::report::visible;
+
 use super::app::App;
 use super::ascii;
 use super::choice::{Plane, View};
@@ -19,6 +21,20 @@ pub fn render(app: &App, frame: &mut Frame<'_>) {
 
 /// Draws the whole screen into an area of a buffer.
 pub(super) fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
+    draw_arranged(app, area, buffer);
+    replace_hidden(buffer);
+}
+
+/// Replaces what a terminal would obey rather than show: names of files and tensors are others' words.
+fn replace_hidden(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        if cell.symbol().contains(visible::is_hidden) {
+            cell.set_char(char::REPLACEMENT_CHARACTER);
+        }
+    }
+}
+
+fn draw_arranged(app: &App, area: Rect, buffer: &mut Buffer) {
     buffer.set_style(area, app.theme().base());
     match arrange(area, app.told().or(app.banner()).is_some(), app.is_zoomed()) {
         Arrangement::Full {
@@ -91,5 +107,23 @@ fn render_view(app: &App, area: Rect, buffer: &mut Buffer) {
         View::Curvature => curvature::render(app, area, buffer),
         View::Compare => compare::render(app, area, buffer),
         View::Surface => surface::render(app, area, buffer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_never_holds_what_a_terminal_obeys() {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 4, 1));
+        for (cell, symbol) in
+            (buffer.content.iter_mut()).zip(["a\u{202e}", "\u{9b}", "\u{7f}", "é"])
+        {
+            cell.set_symbol(symbol);
+        }
+        replace_hidden(&mut buffer);
+        let symbols: Vec<&str> = buffer.content.iter().map(|cell| cell.symbol()).collect();
+        assert_eq!(symbols, ["\u{fffd}", "\u{fffd}", "\u{fffd}", "é"]);
     }
 }

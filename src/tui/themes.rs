@@ -3,8 +3,13 @@
 use std::fs;
 use std::path::Path;
 
+use crate::run::regular;
+
 use super::color::Depth;
 use super::theme::{BUILT_IN, Theme};
+
+/// Bytes of a theme at most.
+const LARGEST: u64 = 1 << 20;
 
 /// All themes, and which is on.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +62,7 @@ impl Themes {
 
     fn add_file(&mut self, path: &Path) -> Result<(), String> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        let file = fs::read_to_string(path).map_err(|error| error.to_string())?;
+        let file = regular::read_text(path, LARGEST).map_err(|error| error.to_string())?;
         let theme = Theme::parse(&name, &file)?.at(self.depth);
         match self.all.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = theme,

@@ -21,8 +21,20 @@ const BUDGET: usize = 4 << 20;
 const BATCH: usize = 64;
 /// Bytes for all threads together where each visit to a checkpoint is costly.
 const LARGE_BUDGET: usize = 128 << 20;
-/// Files that stay open while pieces are read: some systems give a process 256.
+/// Files that stay open while pieces are read, at most.
 const OPEN: usize = 128;
+
+/// Files that may stay open: a quarter of what the system gives this process, as others need some too.
+fn most_open() -> usize {
+    #[cfg(unix)]
+    {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let given = limit.current.map_or(OPEN, |given| given as usize / 4);
+        given.clamp(1, OPEN)
+    }
+    #[cfg(not(unix))]
+    OPEN
+}
 
 /// The dot products of the path of a run. Rows are checkpoints in order of arrival.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +79,7 @@ impl Gram {
         let slots = layout.slots().iter();
         let parameters = slots.filter(|slot| slot.role == Role::Parameter).count();
         let keep = if count > 0 {
-            OPEN / open(0)?.files().max(1)
+            most_open() / open(0)?.files().max(1)
         } else {
             0
         };

@@ -4,6 +4,7 @@ pub mod direction;
 pub mod gram;
 pub mod growth;
 pub mod histogram;
+mod krylov;
 pub mod layout;
 mod lineage;
 pub mod member;

@@ -2,6 +2,8 @@
 
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
+use super::krylov;
+
 /// Components of T points, strongest first; at most T−1 of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Components {
@@ -9,7 +11,14 @@ pub struct Components {
     pub singular: Vec<f64>,
     /// u_k: one column a component, one row a point; the centred coordinate of point i is σ_k·u_ik.
     pub scores: DMatrix<f64>,
+    /// Σσ² over all components, also those that are not among these.
+    pub total: f64,
 }
+
+/// Up to so many points all components are computed, in time that grows with the third power.
+const ALL: usize = 200;
+/// Components of more points than that: those that are looked at, with room.
+const LARGEST: usize = 24;
 
 impl Components {
     /// Analyses points with dot products `dots` (T×T, from any common origin).
@@ -24,32 +33,42 @@ impl Components {
         let centred = DMatrix::from_fn(count, count, |i, j| {
             0.5 * (dots[(i, j)] + dots[(j, i)]) - means[i] - means[j] + mean
         });
-        let eigen = SymmetricEigen::new(centred);
-        let mut order: Vec<usize> = (0..count).collect();
-        order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
+        let (values, vectors) = match count {
+            0 => (Vec::new(), DMatrix::zeros(0, 0)),
+            1..=ALL => {
+                let eigen = SymmetricEigen::new(centred.clone());
+                (eigen.eigenvalues.as_slice().to_vec(), eigen.eigenvectors)
+            }
+            _ => krylov::largest(&centred, LARGEST),
+        };
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
         order.truncate(count.saturating_sub(1));
-        let largest = order.first().map_or(0.0, |&k| eigen.eigenvalues[k]);
+        let largest = order.first().map_or(0.0, |&k| values[k]);
         let noise = largest.max(0.0) * 1e-14 * count as f64;
-        let real = |k: usize| eigen.eigenvalues[k] > noise;
+        let real = |k: usize| values[k] > noise;
         let columns: Vec<DVector<f64>> = order
             .iter()
             .map(|&k| {
                 if real(k) {
-                    eigen.eigenvectors.column(k).into_owned()
+                    vectors.column(k).into_owned()
                 } else {
                     DVector::zeros(count)
                 }
             })
             .collect();
         let sigma = |&k: &usize| {
-            if real(k) {
-                eigen.eigenvalues[k].sqrt()
-            } else {
-                0.0
-            }
+            if real(k) { values[k].sqrt() } else { 0.0 }
         };
+        let singular: Vec<f64> = order.iter().map(sigma).collect();
+        let found: f64 = singular.iter().map(|sigma| sigma * sigma).sum();
         Self {
-            singular: order.iter().map(sigma).collect(),
+            // The sum of all eigenvalues is the trace; rounding must not make it less than some of them.
+            total: match count {
+                0..=ALL => found,
+                _ => centred.trace().max(found),
+            },
+            singular,
             scores: if columns.is_empty() {
                 DMatrix::zeros(count, 0)
             } else {
@@ -61,7 +80,7 @@ impl Components {
     /// σ_k²/Σσ² for each component; all zero when the points coincide.
     #[must_use]
     pub fn explained(&self) -> Vec<f64> {
-        let total: f64 = self.singular.iter().map(|s| s * s).sum();
+        let total = self.total;
         let share = |s: &f64| if total > 0.0 { s * s / total } else { 0.0 };
         self.singular.iter().map(share).collect()
     }
@@ -99,6 +118,8 @@ impl Components {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::SeedableRng;
+    use rand_distr::{Distribution, StandardNormal};
 
     /// math.md 6: θ = (0,0,0), (2,1,0), (3,3,1), (4,3,3).
     fn golden() -> (DMatrix<f64>, Components) {
@@ -141,6 +162,46 @@ mod tests {
         for (a, b) in components.singular.iter().zip(&again.singular) {
             assert!((a - b).abs() < 1e-6);
         }
+    }
+
+    #[test]
+    fn the_largest_of_many_points_are_those_that_all_are_computed_with() {
+        // A circle, which has two equal components, and noise of less and less.
+        let count = 260;
+        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(3);
+        let points = DMatrix::from_fn(count, 40, |i, k| {
+            let angle = std::f64::consts::TAU * i as f64 / count as f64;
+            let noise: f64 = StandardNormal.sample(&mut random);
+            [angle.cos(), angle.sin()]
+                .get(k)
+                .copied()
+                .unwrap_or(0.3 * noise / (k * k).max(1) as f64)
+        });
+        let dots = &points * points.transpose();
+        let few = Components::of(&dots);
+        assert_eq!(few.singular.len(), LARGEST);
+        let means = dots.row_mean();
+        let centred = DMatrix::from_fn(count, count, |i, j| {
+            dots[(i, j)] - means[i] - means[j] + means.mean()
+        });
+        let all = SymmetricEigen::new(centred.clone());
+        let mut values: Vec<f64> = all.eigenvalues.iter().copied().collect();
+        values.sort_by(|a, b| b.total_cmp(a));
+        for (sigma, value) in few.singular.iter().zip(&values) {
+            assert!((sigma * sigma - value).abs() < 1e-10 * values[0], "{sigma}");
+        }
+        assert!((few.total - values.iter().sum::<f64>()).abs() < 1e-9);
+        for k in 0..2 {
+            let score = few.scores.column(k);
+            let left = &centred * score - score * few.singular[k].powi(2);
+            assert!(left.norm() < 1e-9 * values[0]);
+        }
+    }
+
+    #[test]
+    fn no_point_has_no_component() {
+        let none = Components::of(&DMatrix::zeros(0, 0));
+        assert!(none.singular.is_empty() && none.explained().is_empty());
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! `metrics.csv` of Lightning's CSVLogger, and tables like it: a row a moment, empty where nothing was
 //! logged of a column.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+
+use crate::run::regular;
 
 use super::names::{self, Quantity};
 use super::{LARGEST, Reading, TrainingLog};
 
 /// The file's name.
 pub(super) const NAME: &str = "metrics.csv";
+
+/// Columns of a table at most.
+const COLUMNS: usize = 100_000;
 
 /// Where the numbers of a table stand.
 struct Columns {
@@ -21,7 +25,7 @@ struct Columns {
 /// The log of a table; none where it has no line yet. A last line without an end is still being written.
 pub(super) fn read(path: &Path) -> Result<Option<Reading>, String> {
     let mut text = Vec::new();
-    let opened = File::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut text));
+    let opened = regular::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut text));
     let Some(end) = text
         .iter()
         .rposition(|byte| *byte == b'\n')
@@ -33,6 +37,14 @@ pub(super) fn read(path: &Path) -> Result<Option<Reading>, String> {
         .flexible(true)
         .from_reader(&text[..end]);
     let told = |error: csv::Error| format!("{}: expected a table, found {error}", path.display());
+    // A table of numbers for people has no more; each column costs forty times its byte in the end.
+    let width = text.iter().take_while(|byte| **byte != b'\n');
+    if width.filter(|byte| **byte == b',').count() >= COLUMNS {
+        return Err(format!(
+            "{}: expected at most {COLUMNS} columns, found more; log fewer quantities to this file",
+            path.display()
+        ));
+    }
     let head = table.byte_headers().map_err(told)?;
     let head: Vec<String> = head
         .iter()

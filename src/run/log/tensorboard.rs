@@ -4,7 +4,6 @@
 //! that no compiler of `.proto` files is needed; fields that are not declared are passed over.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +12,7 @@ use prost::Message;
 use super::names::{self, Quantity};
 use super::record::{self, Record};
 use super::{Reading, Series, TrainingLog};
+use crate::run::regular;
 use crate::run::stamp::Stamp;
 
 /// What the names of event files have in them.
@@ -160,7 +160,7 @@ impl Events {
         offset: &mut u64,
         size: u64,
     ) -> io::Result<Option<String>> {
-        let mut file = BufReader::new(File::open(path)?);
+        let mut file = BufReader::new(regular::open(path)?);
         file.seek(SeekFrom::Start(*offset))?;
         loop {
             match record::read(&mut file, size.saturating_sub(*offset))? {

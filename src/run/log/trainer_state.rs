@@ -1,10 +1,11 @@
 //! `trainer_state.json` of Hugging Face's trainer: one object with the log so far, written at checkpoints.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use serde::Deserialize;
+
+use crate::run::regular;
 
 use super::{LARGEST, Reading, TrainingLog};
 
@@ -48,7 +49,7 @@ impl TrainerState {
     pub fn read(path: &Path) -> Result<Option<Self>, String> {
         let mut text = Vec::new();
         let opened =
-            File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text));
+            regular::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text));
         if opened.is_err() {
             return Ok(None);
         }

@@ -1,0 +1,226 @@
+//! An array of a file, row by row: whatever its type and order, no more of it is in memory than the rows asked for.
+
+use std::io::{self, Read};
+
+use half::{bf16, f16};
+
+/// Type of the elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Bool,
+    U8,
+    I8,
+    U16,
+    I16,
+    U32,
+    I32,
+    U64,
+    I64,
+    F16,
+    Bf16,
+    F32,
+    F64,
+}
+
+/// Elements that are decoded at once.
+const PIECE: usize = 1 << 14;
+
+/// Where an array begins in its file, and how it is laid out.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Head {
+    pub(super) shape: Vec<usize>,
+    pub(super) kind: Kind,
+    pub(super) big_endian: bool,
+    /// The first index varies fastest.
+    pub(super) fortran: bool,
+}
+
+/// Rows of an array, and what all of its elements are like.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Rows {
+    /// The rows that were asked for, in their order.
+    pub(super) values: Vec<f32>,
+    /// Sum of all elements.
+    sum: f64,
+    count: usize,
+    /// Least of all elements.
+    pub(super) min: f32,
+    /// Largest of all elements.
+    pub(super) max: f32,
+}
+
+impl Rows {
+    /// Mean of all elements.
+    pub(super) fn mean(&self) -> f64 {
+        self.sum / self.count.max(1) as f64
+    }
+
+    fn see(&mut self, value: f32) {
+        self.sum += f64::from(value);
+        self.count += 1;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+    }
+}
+
+impl Kind {
+    /// Bytes of an element.
+    pub(super) fn size(self) -> usize {
+        match self {
+            Self::Bool | Self::U8 | Self::I8 => 1,
+            Self::U16 | Self::I16 | Self::F16 | Self::Bf16 => 2,
+            Self::U32 | Self::I32 | Self::F32 => 4,
+            Self::U64 | Self::I64 | Self::F64 => 8,
+        }
+    }
+
+    /// An element of bytes in little-endian order. Labels and pixels are whole numbers below 2²⁴ or floats.
+    fn value(self, bytes: [u8; 8]) -> f32 {
+        let [a, b, c, d, ..] = bytes;
+        match self {
+            Self::Bool => f32::from(u8::from(a != 0)),
+            Self::U8 => f32::from(a),
+            Self::I8 => f32::from(a.cast_signed()),
+            Self::U16 => f32::from(u16::from_le_bytes([a, b])),
+            Self::I16 => f32::from(i16::from_le_bytes([a, b])),
+            Self::F16 => f16::from_le_bytes([a, b]).to_f32(),
+            Self::Bf16 => bf16::from_le_bytes([a, b]).to_f32(),
+            Self::U32 => u32::from_le_bytes([a, b, c, d]) as f32,
+            Self::I32 => i32::from_le_bytes([a, b, c, d]) as f32,
+            Self::F32 => f32::from_le_bytes([a, b, c, d]),
+            Self::U64 => u64::from_le_bytes(bytes) as f32,
+            Self::I64 => i64::from_le_bytes(bytes) as f32,
+            Self::F64 => f64::from_le_bytes(bytes) as f32,
+        }
+    }
+}
+
+impl Head {
+    /// Number of rows: the first extent.
+    pub(super) fn rows(&self) -> usize {
+        self.shape.first().copied().unwrap_or(1)
+    }
+
+    /// Elements of a row.
+    pub(super) fn row(&self) -> usize {
+        self.shape.iter().skip(1).product()
+    }
+
+    /// Reads the rows of these ascending numbers; all of the array is looked at.
+    pub(super) fn read(&self, data: impl Read, chosen: &[usize]) -> io::Result<Rows> {
+        let mut rows = Rows {
+            min: f32::INFINITY,
+            max: f32::NEG_INFINITY,
+            ..Rows::default()
+        };
+        if self.fortran && self.shape.len() > 1 {
+            let mut all = Vec::new();
+            self.decode(data, |_, value| all.push(value))?;
+            all.iter().for_each(|value| rows.see(*value));
+            self.gather(&all, chosen, &mut rows.values);
+            return Ok(rows);
+        }
+        let (length, mut next) = (self.row().max(1), chosen.iter().peekable());
+        self.decode(data, |at, value| {
+            rows.see(value);
+            let row = at / length;
+            while next.next_if(|chosen| **chosen < row).is_some() {}
+            if next.peek() == Some(&&row) {
+                rows.values.push(value);
+            }
+        })?;
+        Ok(rows)
+    }
+
+    /// Decodes all elements in the order of the file.
+    fn decode(&self, mut data: impl Read, mut take: impl FnMut(usize, f32)) -> io::Result<()> {
+        let size = self.kind.size();
+        let total = self.rows() * self.row();
+        let mut bytes = vec![0; PIECE * size];
+        let mut at = 0;
+        while at < total {
+            let count = PIECE.min(total - at);
+            let piece = &mut bytes[..count * size];
+            data.read_exact(piece)?;
+            for (k, element) in piece.chunks_exact(size).enumerate() {
+                let mut little = [0; 8];
+                little[..size].copy_from_slice(element);
+                if self.big_endian {
+                    little[..size].reverse();
+                }
+                take(at + k, self.kind.value(little));
+            }
+            at += count;
+        }
+        Ok(())
+    }
+
+    /// Takes rows out of an array in Fortran order.
+    fn gather(&self, all: &[f32], chosen: &[usize], into: &mut Vec<f32>) {
+        let strides: Vec<usize> = (0..self.shape.len())
+            .map(|axis| self.shape[..axis].iter().product())
+            .collect();
+        for &row in chosen {
+            for at in 0..self.row() {
+                let (mut rest, mut place) = (at, row);
+                for axis in (1..self.shape.len()).rev() {
+                    place += (rest % self.shape[axis]) * strides[axis];
+                    rest /= self.shape[axis];
+                }
+                into.extend(all.get(place));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+
+    fn head(kind: Kind, shape: &[usize]) -> Head {
+        Head {
+            shape: shape.to_vec(),
+            kind,
+            big_endian: false,
+            fortran: false,
+        }
+    }
+
+    #[test]
+    fn rows_are_taken_and_all_is_looked_at() {
+        let head = head(Kind::U8, &[3, 2]);
+        let rows = head.read(&[1, 2, 3, 4, 5, 9][..], &[0, 2]).unwrap();
+        assert_eq!(rows.values, [1.0, 2.0, 5.0, 9.0]);
+        assert_eq!((rows.mean(), rows.min, rows.max), (4.0, 1.0, 9.0));
+        assert!(head.read(&[1, 2][..], &[0]).is_err());
+    }
+
+    #[test]
+    fn fortran_order_and_big_endian_numbers_come_out_the_same() {
+        let shape = [2, 2, 3];
+        let mut big = head(Kind::I16, &shape);
+        let bytes: Vec<u8> = (0..12i16).flat_map(i16::to_be_bytes).collect();
+        big.big_endian = true;
+        let c = big.read(&bytes[..], &[0, 1]).unwrap().values;
+        // The same array with the first index fastest.
+        let at = |i: i16, j: i16, k: i16| i * 6 + j * 3 + k;
+        let order = (0..3).flat_map(|k| (0..2).flat_map(move |j| (0..2).map(move |i| at(i, j, k))));
+        let bytes: Vec<u8> = order.flat_map(i16::to_be_bytes).collect();
+        big.fortran = true;
+        assert_eq!(big.read(&bytes[..], &[0, 1]).unwrap().values, c);
+        assert_eq!(big.read(&bytes[..], &[1]).unwrap().values, c[6..]);
+    }
+
+    #[test]
+    fn halves_and_truth_values_are_numbers() {
+        let bytes = f16::from_f32(0.5).to_le_bytes();
+        assert_eq!(
+            head(Kind::F16, &[1]).read(&bytes[..], &[0]).unwrap().values,
+            [0.5]
+        );
+        let truth = head(Kind::Bool, &[2]).read(&[0, 1][..], &[0, 1]).unwrap();
+        assert_eq!(truth.values, [0.0, 1.0]);
+    }
+}

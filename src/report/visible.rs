@@ -1,0 +1,136 @@
+//! Text of files as it may be shown: nothing in it moves a cursor, turns its direction or begins a line.
+//!
+//! Names of files, tensors, keys and columns come from others. A terminal obeys what stands in them, and a line
+//! break in one forges a line of a log. So everything goes through here before it is printed.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// Tells characters that are obeyed rather than shown: controls, direction marks, separators of lines, tags.
+#[must_use]
+pub fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Makes a text one line, in which what is hidden is written out as `\u{1b}`.
+#[must_use]
+pub fn line(text: &str) -> Cow<'_, str> {
+    written_out(text, is_hidden)
+}
+
+/// Writes out what is hidden in a text of several lines, which stay.
+#[must_use]
+pub fn lines(text: &str) -> Cow<'_, str> {
+    written_out(text, |character| {
+        is_hidden(character) && !matches!(character, '\n' | '\t')
+    })
+}
+
+fn written_out(text: &str, hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&hidden) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if hidden(character) {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown.into()
+}
+
+/// Writes out what JSON itself leaves as it is; it stays the same JSON.
+#[must_use]
+pub fn json(text: &str) -> Cow<'_, str> {
+    let hidden = |character| is_hidden(character) && character != '\n';
+    if !text.contains(hidden) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if hidden(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a string cannot fail.
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
+        } else {
+            shown.push(character);
+        }
+    }
+    shown.into()
+}
+
+/// Writes out what is hidden in a text of several lines that was made of these names, the line breaks within the
+/// names too.
+#[must_use]
+pub fn lines_about(text: &str, names: &serde_json::Value) -> String {
+    let mut hidden = Vec::new();
+    collect(names, &mut hidden);
+    // A name that is part of another one would tear that apart.
+    hidden.sort_by_key(|name| std::cmp::Reverse(name.len()));
+    hidden.dedup();
+    let mut text = Cow::Borrowed(text);
+    for name in hidden {
+        if text.contains(name) {
+            text = text.replace(name, &line(name)).into();
+        }
+    }
+    lines(&text).into_owned()
+}
+
+fn collect<'a>(value: &'a serde_json::Value, into: &mut Vec<&'a str>) {
+    use serde_json::Value;
+    let mut take = |text: &'a str| {
+        if text.contains(is_hidden) && text.trim() != "" {
+            into.push(text);
+        }
+    };
+    match value {
+        Value::String(text) => take(text),
+        Value::Array(values) => values.iter().for_each(|value| collect(value, into)),
+        Value::Object(values) => {
+            values.keys().for_each(|key| take(key));
+            values.values().for_each(|value| collect(value, into));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+
+    const NAME: &str = "a\u{1b}]0;x\u{7}\u{9b}2J\u{202e}\u{7f}\r\nb";
+
+    #[test]
+    fn what_a_terminal_would_obey_is_written_out() {
+        let shown = r"a\u{1b}]0;x\u{7}\u{9b}2J\u{202e}\u{7f}\u{d}\u{a}b";
+        assert_eq!(line(NAME), shown);
+        assert!(lines(NAME).ends_with("\\u{d}\nb"));
+        assert_eq!(line("größe 層 👩‍🔬"), "größe 層 👩‍🔬");
+    }
+
+    #[test]
+    fn json_stays_the_same_json() {
+        let text = serde_json::to_string(&[NAME, "\u{e0041}"]).unwrap() + "\n";
+        let shown = json(&text);
+        assert!(!shown.trim_end().contains(is_hidden), "{shown}");
+        let again: Vec<String> = serde_json::from_str(&shown).unwrap();
+        assert_eq!(again, [NAME, "\u{e0041}"]);
+    }
+
+    #[test]
+    fn a_line_break_in_a_name_forges_no_line() {
+        let names = serde_json::json!({"tensors": [{"name": "w\nstep 9"}, {"name": "w\n"}]});
+        let text = "first\nw\nstep 9 · w\n\n";
+        let shown = lines_about(text, &names);
+        assert_eq!(shown, "first\nw\\u{a}step 9 · w\\u{a}\n");
+    }
+}
