@@ -19,6 +19,7 @@ mod options;
 mod output;
 mod progress;
 mod rates;
+mod reading;
 mod record;
 mod recording;
 mod replay;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{self, Dataset, Split};
+use crate::model::reading::Reading;
 use crate::model::{self, Recognized, Weights};
 use crate::run::Checkpoint;
 use crate::weights::direction;
@@ -29,6 +30,9 @@ pub struct Setup {
     pub data: Option<data::Request>,
     /// `auto` or the name of an architecture.
     pub model: String,
+    /// What the user answers of what names leave open.
+    #[serde(default)]
+    pub reading: Reading,
     /// Each has a surveyor.
     pub devices: Vec<Place>,
     /// The type in which layers are computed.

@@ -91,6 +91,20 @@ impl Question<'_> {
         Ok(inquiry.assumed)
     }
 
+    /// The usual reading, where the path was not asked.
+    #[must_use]
+    pub fn unasked(&self) -> Assumed {
+        let reading = self.recognize(self.asked).map(|found| found.reading);
+        Assumed {
+            function: Function {
+                reading: reading.unwrap_or(self.asked),
+                pixels: None,
+            },
+            normalization: self.data.scale.words(),
+            ..Assumed::default()
+        }
+    }
+
     pub(super) fn recognize(&self, reading: Reading) -> Result<Recognized, LandscapeError> {
         let image = Some(self.data.shape);
         model::recognize_as(&self.shape.layout, self.model, image, reading).map_err(

@@ -116,3 +116,29 @@ fn plausible(assumed: &Assumed) -> Option<String> {
         format!("the updates follow its gradient, cosine {cosine:.2} ± {error:.2}")
     })
 }
+
+impl Assumed {
+    /// What was taken, in a line.
+    #[must_use]
+    pub fn taken(&self) -> String {
+        let words = self.function.reading.words();
+        let mut words: Vec<String> = words
+            .into_iter()
+            .map(|(subject, answer)| format!("{subject} {answer}"))
+            .collect();
+        words.push(format!("pixels {}", self.normalization));
+        words.join(", ")
+    }
+
+    /// Lines for a summary: what was taken, why, and what to check where it is doubtful.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut lines = vec![format!("assumed: {}", self.taken())];
+        lines.extend(Some(self.evidence.clone()).filter(|evidence| !evidence.is_empty()));
+        lines.extend(self.loss_range.map(|[low, high]| {
+            format!("loss of the newest checkpoint over these readings: {low:.4} to {high:.4}")
+        }));
+        lines.extend(self.warning.as_ref().map(|text| format!("warning: {text}")));
+        lines.join("\n") + "\n"
+    }
+}
