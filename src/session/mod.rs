@@ -15,6 +15,7 @@
 
 pub mod agenda;
 mod conductor;
+mod inquiry;
 pub mod known;
 mod pace;
 mod patch;
