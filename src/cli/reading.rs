@@ -29,7 +29,12 @@ pub(super) struct ReadingOptions {
     shortcuts: Answer<Shortcuts>,
     /// First layers of a ResNet of four stages: plain, strided, pooled, strided-pooled, or auto, which asks
     /// the path
-    #[arg(long, env = "ISOLOSS_STEM", value_name = "KIND", default_value = "auto")]
+    #[arg(
+        long,
+        env = "ISOLOSS_STEM",
+        value_name = "KIND",
+        default_value = "auto"
+    )]
     stem: Answer<Stem>,
 }
 

@@ -48,11 +48,7 @@ const POPULAR: [(&str, &[f32], &[f32]); 13] = [
         &[0.5071, 0.4867, 0.4408],
         &[0.2675, 0.2565, 0.2761],
     ),
-    (
-        "ImageNet's",
-        &[0.485, 0.456, 0.406],
-        &[0.229, 0.224, 0.225],
-    ),
+    ("ImageNet's", &[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]),
     (
         "CIFAR's of old scripts",
         &[0.4914, 0.4824, 0.4467],
@@ -140,7 +136,9 @@ impl Dataset {
         let all = self.labels.len();
         let chosen: Vec<usize> = match count.min(all) {
             0 => Vec::new(),
-            count => (0..count).map(|i| (2 * i + 1) * all / (2 * count)).collect(),
+            count => (0..count)
+                .map(|i| (2 * i + 1) * all / (2 * count))
+                .collect(),
         };
         let len = self.shape.iter().product::<usize>();
         let image = |&i: &usize| self.pixels[i * len..(i + 1) * len].iter().copied();

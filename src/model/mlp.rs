@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use candle_core::Result;
 
+use super::activation::Activation;
 use super::detect::{Inventory, Misfit};
 use super::graph::{Graph, Layer};
 use super::layer::Linear;
-use super::activation::Activation;
 use super::reading::Reading;
 use super::{Network, Recognized, count};
 

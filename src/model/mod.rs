@@ -32,9 +32,9 @@ use candle_core::Tensor;
 use self::activated::Activated;
 use self::activation::Activation;
 use self::detect::Inventory;
-use self::reading::{Reading, Shortcuts, Stem};
 pub use self::detect::{Misfit, Pattern};
 pub use self::graph::Graph;
+use self::reading::{Reading, Shortcuts, Stem};
 use crate::weights::layout::Layout;
 
 /// All weights of a model at one point: a flat vector on the device, seen through its layout.

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::landscape::evidence::Assumed;
 use crate::landscape::curvature::density::Density;
 use crate::landscape::curvature::{Extremes, RESOLUTION};
+use crate::landscape::evidence::Assumed;
 use crate::plot::axis::short;
 use crate::plot::map::Extras;
 

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::landscape::evidence::Assumed;
 use crate::data::Split;
+use crate::landscape::evidence::Assumed;
 use crate::landscape::sharpness::{Beyond, REACH};
 use crate::plot::axis::short;
 

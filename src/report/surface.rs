@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::landscape::evidence::Assumed;
 use crate::data::Split;
+use crate::landscape::evidence::Assumed;
 use crate::landscape::refine::Estimate;
 use crate::landscape::surface::{Measure, Surface};
 use crate::plot::relief::View;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::landscape::evidence::Assumed;
 use crate::data::Split;
+use crate::landscape::evidence::Assumed;
 use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::{Measure, Surface};
 use crate::run::hyper::Hyper;

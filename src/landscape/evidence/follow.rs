@@ -76,7 +76,9 @@ impl Follower<'_> {
         let gradient = parts
             .map(|batch| self.gradient(&weights, batch))
             .try_reduce_with(|mut sum, part| {
-                sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+                sum.iter_mut()
+                    .zip(part)
+                    .for_each(|(sum, part)| *sum += part);
                 Ok(sum)
             });
         let Some(gradient) = gradient.transpose()? else {

@@ -107,12 +107,12 @@ impl Question<'_> {
 
     pub(super) fn recognize(&self, reading: Reading) -> Result<Recognized, LandscapeError> {
         let image = Some(self.data.shape);
-        model::recognize_as(&self.shape.layout, self.model, image, reading).map_err(
-            |source| LandscapeError::Model {
+        model::recognize_as(&self.shape.layout, self.model, image, reading).map_err(|source| {
+            LandscapeError::Model {
                 path: self.shape.first.path.clone(),
                 source,
-            },
-        )
+            }
+        })
     }
 
     fn flat(&self, member: usize) -> Result<Vec<f32>, LandscapeError> {
@@ -179,7 +179,11 @@ impl<'a> Inquiry<'a> {
         let device = &self.question.compute.device;
         let threads = pool(device)?;
         let mut sets: Vec<Vec<Batch>> = Vec::new();
-        let scaled = if self.batch_norm { 1 } else { self.scales.len() };
+        let scaled = if self.batch_norm {
+            1
+        } else {
+            self.scales.len()
+        };
         for scale in &self.scales[..scaled] {
             let data = self.few.rescaled(scale);
             sets.push(batches(&data, self.at_once, device)?);
@@ -273,7 +277,7 @@ impl<'a> Inquiry<'a> {
         if let (Some(best), Some(mean)) = (best, says) {
             self.assumed.doubtful = !mean.is_positive();
             if mean.mean > SILENT && mean.is_positive() {
-                tied = verdict::tied(&self.scores, best);
+                tied = self.comparable(verdict::tied(&self.scores, best))?;
                 taken = self.usual_of(&tied);
                 self.assumed.basis = if self.candidates.len() > 1 {
                     Basis::Path
@@ -282,7 +286,10 @@ impl<'a> Inquiry<'a> {
                 };
             }
         }
+        // Where updates go up the gradient of every reading, no loss of theirs says anything.
+        let is_against = says.is_some_and(|mean| mean.mean < 0.0);
         if self.assumed.basis == Basis::Usual
+            && !is_against
             && self.candidates.len() > 1
             && self.question.members.len() > 1
             && let Some(lowest) = self.lowest()?
@@ -290,7 +297,7 @@ impl<'a> Inquiry<'a> {
             (taken, tied) = (lowest, vec![lowest]);
             self.assumed.basis = Basis::Loss;
         }
-        let scale = if self.batch_norm && self.scales.len() > 1 {
+        let scale = if self.batch_norm && self.scales.len() > 1 && !self.assumed.doubtful {
             self.scale_by_loss(taken)?
         } else {
             Vec::new()
@@ -328,14 +335,31 @@ impl<'a> Inquiry<'a> {
 
     /// The reading whose mean loss along the path is lower by far.
     fn lowest(&self) -> Result<Option<usize>, LandscapeError> {
-        let mut sums = vec![0.0; self.candidates.len()];
+        let all: Vec<usize> = (0..self.candidates.len()).collect();
+        Ok(verdict::lowest_by_far(&self.losses(&all)?))
+    }
+
+    /// Those of the tied readings whose losses along the path are not far above the others'.
+    fn comparable(&self, tied: Vec<usize>) -> Result<Vec<usize>, LandscapeError> {
+        if tied.len() < 2 {
+            return Ok(tied);
+        }
+        let near = verdict::comparable(&self.losses(&tied)?);
+        let near: Vec<usize> = near.into_iter().map(|i| tied[i]).collect();
+        Ok(if near.is_empty() { tied } else { near })
+    }
+
+    /// The loss along the path of each of these readings.
+    fn losses(&self, readings: &[usize]) -> Result<Vec<f64>, LandscapeError> {
+        let mut sums = vec![0.0; readings.len()];
         for member in self.stations() {
             let flat = self.question.flat(member)?;
-            for (sum, candidate) in sums.iter_mut().zip(&self.candidates) {
+            for (sum, reading) in sums.iter_mut().zip(readings) {
+                let candidate = &self.candidates[*reading];
                 *sum += self.loss(&candidate.recognized, candidate.scale, &self.few, &flat)?;
             }
         }
-        Ok(verdict::lowest_by_far(&sums))
+        Ok(sums)
     }
 
     /// Checkpoints whose losses are compared: not the first, whose statistics are those of no samples yet.
@@ -348,6 +372,9 @@ impl<'a> Inquiry<'a> {
     /// Which scales the losses along the path leave: the one that is taken first.
     fn scale_by_loss(&self, taken: usize) -> Result<Vec<usize>, LandscapeError> {
         let stations = self.stations();
+        if stations.len() < FEWEST {
+            return Ok(Vec::new());
+        }
         let recognized = &self.candidates[taken].recognized;
         let mut scores = vec![Scores(Vec::new()); self.scales.len()];
         for member in stations {
@@ -357,8 +384,8 @@ impl<'a> Inquiry<'a> {
                 scores.0.push(-loss.ln());
             }
         }
-        let Some(best) = verdict::best(&scores).filter(|_| scores[0].0.len() >= FEWEST) else {
-            return Ok(vec![0]);
+        let Some(best) = verdict::best(&scores) else {
+            return Ok(Vec::new());
         };
         let mut tied = verdict::tied(&scores, best);
         // The set's own where it is among them, else the best.
@@ -417,10 +444,17 @@ impl Effort {
             .max(1)
             .saturating_mul(PASSES)
             .saturating_mul(readings.max(1));
-        if each.saturating_mul(SAMPLES * INTERVALS) <= budget {
+        // Readings that are far behind are soon asked no more: of several half goes on.
+        let rest = if readings > 2 {
+            INTERVALS / 2
+        } else {
+            INTERVALS
+        };
+        let samples = budget / each.saturating_mul(rest);
+        if readings > 1 && samples >= FEW_SAMPLES[1] {
             return Self {
                 intervals: INTERVALS,
-                samples: SAMPLES,
+                samples: samples.min(SAMPLES),
             };
         }
         let samples = budget / each.saturating_mul(FEW_INTERVALS);
@@ -446,6 +480,7 @@ mod tests {
     fn a_big_model_is_asked_on_few_updates_and_samples() {
         // MLP 784-64-10 under 40 readings, ResNet-20 under two, ResNet-50 under four.
         assert_eq!(Effort::of(51_000, 32, true).intervals, INTERVALS);
+        assert_eq!(Effort::of(1000, 1, true).intervals, FEW_INTERVALS);
         assert_eq!(Effort::of(40_000_000, 2, true).samples, FEW_SAMPLES[0]);
         let big = Effort::of(4_000_000_000, 4, true);
         assert_eq!((big.intervals, big.samples), (FEW_INTERVALS, 32));

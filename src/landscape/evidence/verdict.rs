@@ -10,8 +10,10 @@ pub(super) const SILENT: f64 = 0.02;
 pub(super) const FEWEST: usize = 3;
 /// A loss is lower by far that is below this share of another.
 const FAR_LOWER: f64 = 2.0 / 3.0;
-/// Behind by so much after the first updates, a reading is not asked any further.
-const HOPELESS: f64 = 0.05;
+/// Behind by such a share of the best after the first updates, a reading is not asked any further.
+const HOPELESS: f64 = 0.25;
+/// A loss so many times as high as another's is not that of the function that was minimized.
+const FAR_HIGHER: f64 = 1.5;
 
 /// Mean and its standard error, of those that are finite.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,8 +89,16 @@ pub(super) fn hopeful(all: &[Scores]) -> Vec<usize> {
     let Some(best) = best(all) else {
         return (0..all.len()).collect();
     };
-    let hopeless = |i: &usize| all[best].is_ahead(&all[*i], HOPELESS);
+    let margin = (HOPELESS * all[best].mean().mean).max(2.0 * MARGIN);
+    let hopeless = |i: &usize| all[best].is_ahead(&all[*i], margin);
     (0..all.len()).filter(|i| !hopeless(i)).collect()
+}
+
+/// Those of the losses that are not far above the lowest.
+pub(super) fn comparable(losses: &[f64]) -> Vec<usize> {
+    let lowest = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    let near = |i: &usize| losses[*i] <= FAR_HIGHER * lowest;
+    (0..losses.len()).filter(near).collect()
 }
 
 /// The reading whose loss is lower by far than that of every other that is not like it.
@@ -143,6 +153,12 @@ mod tests {
         assert!(scores(&[0.1, 0.12, 0.11]).mean().is_positive());
         assert!(!scores(&[0.1, -0.12, 0.11]).mean().is_positive());
         assert!(!scores(&[0.1]).mean().is_positive());
+    }
+
+    #[test]
+    fn a_loss_that_is_half_as_high_again_breaks_a_tie() {
+        assert_eq!(comparable(&[0.20, 0.31, 0.29, f64::NAN]), [0, 2]);
+        assert_eq!(comparable(&[f64::NAN; 2]), [0usize; 0]);
     }
 
     #[test]

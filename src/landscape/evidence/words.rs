@@ -4,6 +4,8 @@ use super::question::{Candidate, Inquiry};
 use super::verdict::FEWEST;
 use super::{Assumed, Basis};
 
+/// A cosine that is nearer than this to that of the reading that was taken was not what decided.
+const SLACK: f64 = 0.02;
 /// What to check where a path follows no reading.
 const WARNING: &str = "the path does not follow the gradient of this model on these samples: check the labels, the data set, the pixels' normalization (--mean, --std), the model (--model, --activation) and which weights these are (--key)";
 
@@ -53,7 +55,10 @@ impl Inquiry<'_> {
             let name = |scale: &usize| self.scales[*scale].source.clone();
             let level: Vec<String> = level.iter().map(name).collect();
             clauses.push(if level.is_empty() {
-                format!("normalization {}: the losses along the path are lowest", name(first))
+                format!(
+                    "normalization {}: the losses along the path are lowest",
+                    name(first)
+                )
             } else {
                 format!(
                     "normalization {} assumed: the losses are as low with {}",
@@ -87,8 +92,14 @@ impl Inquiry<'_> {
         };
         match (self.assumed.basis, level) {
             (Basis::Path, []) => {
+                let own = mean.mean;
                 let rival = rival.map_or(String::new(), |(other, mean)| {
-                    format!("; {other} {mean:.2}")
+                    let higher = if mean > own - SLACK {
+                        ", with a far higher loss"
+                    } else {
+                        ""
+                    };
+                    format!("; {other} {mean:.2}{higher}")
                 });
                 format!("{subject} {answer}: the updates follow its gradient, {cosine}{rival}")
             }
@@ -96,7 +107,9 @@ impl Inquiry<'_> {
                 "{subject} {answer} assumed: the updates follow {} as well, {cosine}",
                 level.join(", ")
             ),
-            (Basis::Loss, _) => format!("{subject} {answer}: its loss is lower by a third and more"),
+            (Basis::Loss, _) => {
+                format!("{subject} {answer}: its loss is lower by a third and more")
+            }
             (Basis::Usual, _) if mean.count < FEWEST => format!(
                 "{subject} {answer} assumed: the path has fewer than {FEWEST} updates to ask"
             ),

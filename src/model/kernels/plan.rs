@@ -219,8 +219,8 @@ impl<'a> Builder<'a> {
                 [channels, pool.windows(height)?, pool.windows(width)?]
             }
             Layer::Norm(_) | Layer::Relu | Layer::Activation(_) | Layer::Add => {
-            [channels, height, width]
-        }
+                [channels, height, width]
+            }
             Layer::Padded { stride, channels } => {
                 [*channels, height.div_ceil(*stride), width.div_ceil(*stride)]
             }
