@@ -280,6 +280,8 @@ fn images() -> Dataset {
         labels: vec![0; SAMPLES],
         classes: 10,
         normalization: String::new(),
+        scale: isoloss::data::scale::Scale::default(),
+        scales: Vec::new(),
     }
 }
 

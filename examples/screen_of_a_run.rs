@@ -42,6 +42,7 @@ fn surveyed(run: PathBuf, data: PathBuf) -> Result<Arc<Snapshot>, Box<dyn Error>
         setup: Setup {
             data: Some(Request::whole(data)),
             model: "auto".into(),
+            reading: isoloss::model::reading::Reading::default(),
             devices: vec![Place::Cpu],
             precision: Precision::F32,
             batch: None,

@@ -53,6 +53,7 @@ fn reports(devices: &[Place], precision: Precision) -> Vec<Report> {
     let setup = Setup {
         data: Some(isoloss::data::Request::whole("digits")),
         model: "auto".into(),
+        reading: isoloss::model::reading::Reading::default(),
         devices: devices.to_vec(),
         precision,
         batch: None,

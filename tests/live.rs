@@ -189,6 +189,7 @@ fn at_rest(run: &str, fidelity: usize) -> Arc<Snapshot> {
         setup: Setup {
             data: Some(Request::whole("digits")),
             model: "auto".into(),
+            reading: isoloss::model::reading::Reading::default(),
             devices: vec![Place::Cpu],
             precision: Precision::F32,
             batch: None,

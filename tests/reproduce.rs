@@ -50,6 +50,7 @@ impl Live {
                     ..Request::whole("digits")
                 }),
                 model: "auto".into(),
+                reading: isoloss::model::reading::Reading::default(),
                 devices: vec![Place::Cpu],
                 precision: Precision::F32,
                 batch: None,

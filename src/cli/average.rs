@@ -48,7 +48,11 @@ impl Average {
         let path = read_path(open_run(&self.run, &self.key, self.steps)?, &self.key)?;
         let count = path.members.len();
         let shape = path.shape.clone();
-        let Measured { model, objective } = self.measure.objective(&shape, self.measure.split)?;
+        let Measured {
+            model,
+            objective,
+            assumed,
+        } = (self.measure).objective(&shape, &path.members, self.measure.split)?;
         let wanted = self.last.clone().unwrap_or_else(|| AVERAGES.to_vec());
         if let Some(wrong) = wanted
             .iter()
@@ -94,6 +98,7 @@ impl Average {
             step: path.members.last().map_or(0, |member| member.step),
             samples: objective.samples(),
             split: self.measure.split,
+            assumed,
             bn: if self.recalibrate {
                 "recalibrated"
             } else {

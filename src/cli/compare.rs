@@ -165,6 +165,7 @@ impl Compare {
             label,
             step: scene.origin.step,
             model: scene.model.clone(),
+            assumed: scene.assumed.clone(),
             parameters: scene.path.parameters,
             plane: self.plane.report(scene),
             at_origin,
@@ -182,7 +183,10 @@ impl Compare {
         let flat = direction::flat(&scene.shape.layout, &member)?;
         let own = scene.objective.at_flat(&flat)?;
         // A set without test samples has no test error.
-        let test = self.measure.objective(&scene.shape, Split::Test).ok();
+        let test = self
+            .measure
+            .objective_as(&scene.shape, &scene.assumed, Split::Test)
+            .ok();
         let of = |test: Measured| -> anyhow::Result<TestError> {
             Ok(TestError {
                 share: 1.0 - test.objective.at_flat(&flat)?.accuracy,

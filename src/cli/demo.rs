@@ -14,6 +14,7 @@ use crate::demo::{DemoOptions, train};
 use crate::landscape::curvature::product::KEEP_GRAPH;
 use crate::landscape::device::{Place, Precision};
 use crate::landscape::surveyor::Setup;
+use crate::model::reading::Reading;
 use crate::report::summary;
 use crate::cache::KeepLimit;
 use crate::run::RunChoice;
@@ -81,6 +82,7 @@ impl Demo {
                     ..Request::whole("digits")
                 }),
                 model: "auto".into(),
+                reading: Reading::default(),
                 devices: vec![Place::Auto],
                 precision: Precision::F32,
                 batch: None,

@@ -121,6 +121,7 @@ impl Hessian {
             run: self.run.display().to_string(),
             origin: scene.origin.step,
             model: scene.model.clone(),
+            assumed: scene.assumed.clone(),
             at: point,
             learning_rate,
             samples: scene.objective.samples(),

@@ -112,7 +112,7 @@ impl Line {
             None => self.slices(&path, at)?,
         };
         let shape = path.shape.clone();
-        let [train, test] = self.objectives(&shape)?;
+        let [train, test] = self.objectives(&shape, &path.members)?;
         let report = self.measure_all(&shape, &a, b.as_ref(), plans, [train, test])?;
         self.output
             .print(|| report.text(), &report.json(), || report.csv())
@@ -246,9 +246,18 @@ impl Line {
     }
 
     /// Train and test; a set without test samples is measured on the others alone.
-    fn objectives(&self, shape: &Shape) -> anyhow::Result<[Option<Measured>; 2]> {
-        let train = self.measure.objective(shape, Split::Train);
-        let test = self.measure.objective(shape, Split::Test);
+    fn objectives(
+        &self,
+        shape: &Shape,
+        members: &[Checkpoint],
+    ) -> anyhow::Result<[Option<Measured>; 2]> {
+        let train = self.measure.objective(shape, members, Split::Train);
+        let test = match &train {
+            Ok(train) => self
+                .measure
+                .objective_as(shape, &train.assumed, Split::Test),
+            Err(_) => self.measure.objective(shape, members, Split::Test),
+        };
         match (train, test) {
             (Err(error), Err(_)) => Err(error),
             (train, test) => Ok([train, test].map(|measured| {
@@ -303,15 +312,15 @@ impl Line {
                 .as_ref()
                 .map_or(0, |measured| measured.objective.samples())
         });
-        let model = splits
-            .into_iter()
-            .flatten()
-            .next()
-            .map(|measured| measured.model);
+        let measured = splits.into_iter().flatten().next();
+        let (model, assumed) = measured.map_or_else(Default::default, |measured| {
+            (measured.model, measured.assumed)
+        });
         Ok(Report {
             a: a.path.display().to_string(),
             b: b.map(|b| b.path.display().to_string()),
-            model: model.unwrap_or_default(),
+            model,
+            assumed,
             samples,
             seed: self.measure.seed,
             bn,

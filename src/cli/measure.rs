@@ -1,13 +1,15 @@
 //! What a measuring command stands on: the recognized model and its samples, on the device.
 
-use crate::data::{self, Split};
+use crate::data::{self, Dataset, Split};
 use crate::landscape::LandscapeError;
 use crate::landscape::device::{Compute, Place};
+use crate::landscape::evidence::{Assumed, Question};
 use crate::landscape::objective::Objective;
 use crate::model;
 use crate::run::Checkpoint;
 use crate::weights::member::Shape;
 
+use super::notice;
 use super::options::MeasureOptions;
 
 /// A model with samples to measure it on.
@@ -16,26 +18,84 @@ pub(super) struct Measured {
     pub(super) model: String,
     /// The loss on the samples.
     pub(super) objective: Objective,
+    /// What was taken for granted, and why.
+    pub(super) assumed: Assumed,
 }
 
 impl MeasureOptions {
-    /// Recognizes the model of these shapes and loads the samples of a split.
-    pub(super) fn objective(&self, shape: &Shape, split: Split) -> anyhow::Result<Measured> {
+    /// Recognizes the model of these shapes, loads the samples of a split, and asks the path what names leave
+    /// open.
+    pub(super) fn objective(
+        &self,
+        shape: &Shape,
+        members: &[Checkpoint],
+        split: Split,
+    ) -> anyhow::Result<Measured> {
+        let (samples, compute) = self.samples(split)?;
+        let question = Question {
+            shape,
+            members,
+            data: &samples,
+            model: &self.model,
+            asked: self.reading.reading(),
+            compute: &compute,
+        };
+        // What cannot be asked is as usual; whether it can be measured is seen then.
+        let assumed = question.answer().unwrap_or_else(|error| {
+            tracing::info!("the path was not asked: {error}");
+            question.unasked()
+        });
+        if let Some(warning) = &assumed.warning {
+            // The result says it too.
+            let _ = notice::say(warning);
+        }
+        self.measured(shape, &samples, &compute, assumed)
+    }
+
+    /// The same function on the samples of another split.
+    pub(super) fn objective_as(
+        &self,
+        shape: &Shape,
+        assumed: &Assumed,
+        split: Split,
+    ) -> anyhow::Result<Measured> {
+        let (samples, compute) = self.samples(split)?;
+        self.measured(shape, &samples, &compute, assumed.clone())
+    }
+
+    fn samples(&self, split: Split) -> anyhow::Result<(Dataset, Compute)> {
         let setup = self.setup()?;
         let mut request = setup.data.ok_or(LandscapeError::NoData)?;
         request.split = split;
         let samples = data::load(&request)?;
-        let recognized = model::recognize(&shape.layout, &self.model, Some(samples.shape))
-            .map_err(|source| LandscapeError::Model {
-                path: shape.newest.clone(),
-                source,
-            })?;
         let place = setup.devices.first().copied().unwrap_or(Place::Auto);
         let (compute, _) = Compute::open(place, setup.precision, setup.batch)?;
-        let objective = Objective::new(&recognized, shape.layout.clone(), &samples, &compute)?;
+        Ok((samples, compute))
+    }
+
+    fn measured(
+        &self,
+        shape: &Shape,
+        samples: &Dataset,
+        compute: &Compute,
+        assumed: Assumed,
+    ) -> anyhow::Result<Measured> {
+        let reading = assumed.function.reading.or(self.reading.reading());
+        let recognized =
+            model::recognize_as(&shape.layout, &self.model, Some(samples.shape), reading).map_err(
+                |source| LandscapeError::Model {
+                    path: shape.newest.clone(),
+                    source,
+                },
+            )?;
+        let rescaled = assumed.function.pixels.as_ref();
+        let rescaled = rescaled.map(|scale| samples.rescaled(scale));
+        let samples = rescaled.as_ref().unwrap_or(samples);
+        let objective = Objective::new(&recognized, shape.layout.clone(), samples, compute)?;
         Ok(Measured {
             model: recognized.name,
             objective,
+            assumed,
         })
     }
 }

@@ -20,6 +20,7 @@ mod outlet;
 mod output;
 mod progress;
 mod rates;
+mod reading;
 mod record;
 mod recording;
 mod replay;

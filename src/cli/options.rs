@@ -18,6 +18,7 @@ use crate::run::{self, Checkpoint, Opened, RunChoice, RunError};
 
 use super::notice;
 use super::output::Usage;
+use super::reading::ReadingOptions;
 
 /// Which files are the run, and which state dict of each.
 #[derive(Clone, Debug, Args)]
@@ -125,6 +126,8 @@ pub(super) struct MeasureOptions {
     /// vgg19, densenet121
     #[arg(long, env = "ISOLOSS_MODEL", default_value = "auto")]
     pub(super) model: String,
+    #[command(flatten)]
+    pub(super) reading: ReadingOptions,
     /// Where to measure: auto, cpu, cuda:N, metal; a live session shares its points among those of a list
     /// (cuda:0,cuda:1), other commands take the first
     #[arg(
@@ -172,6 +175,7 @@ impl MeasureOptions {
         Ok(Setup {
             data: self.request(),
             model: self.model.clone(),
+            reading: self.reading.reading(),
             devices: self.device.clone(),
             precision: self.dtype,
             batch: self.batch.map(|batch| batch as usize),

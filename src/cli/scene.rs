@@ -7,6 +7,7 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use indicatif::ProgressBar;
 
+use crate::landscape::evidence::Assumed;
 use crate::landscape::explore::{Until, explore};
 use crate::landscape::fidelity::{self, Complement};
 use crate::landscape::objective::{Objective, ResidentPlane};
@@ -124,6 +125,7 @@ pub(super) struct Scene {
     pub(super) places: Vec<([f64; 2], f64)>,
     pub(super) model: String,
     pub(super) objective: Objective,
+    pub(super) assumed: Assumed,
 }
 
 impl PlaneOptions {
@@ -141,7 +143,8 @@ impl PlaneOptions {
         let path = read_path(open_run(run, key, steps)?, key)?;
         let origin = path.members[origin(&self.origin, &path.members, run)?].clone();
         let directions = self.directions(run, &path, measure.seed)?;
-        self.finish(path, origin, directions, measure)
+        let asked = path.members.clone();
+        self.finish(path, asked, origin, directions, measure)
     }
 
     /// The principal plane of two runs of one architecture, through a checkpoint of the first.
@@ -167,7 +170,10 @@ impl PlaneOptions {
                 second.display(),
             )
         })?;
-        self.finish(path, origin, directions, measure)
+        // No update leads from one run to the other.
+        let mut asked = path.members.clone();
+        asked.retain(|member| member.path.starts_with(first));
+        self.finish(path, asked, origin, directions, measure)
     }
 
     /// Whether the user said which plane.
@@ -178,6 +184,7 @@ impl PlaneOptions {
     fn finish(
         &self,
         path: ReadPath,
+        asked: Vec<Checkpoint>,
         origin: Checkpoint,
         directions: Directions,
         measure: &MeasureOptions,
@@ -189,7 +196,11 @@ impl PlaneOptions {
             batch_norm: self.bn,
         };
         let shape = path.shape.clone();
-        let Measured { model, objective } = measure.objective(&shape, measure.split)?;
+        let Measured {
+            model,
+            objective,
+            assumed,
+        } = measure.objective(&shape, &asked, measure.split)?;
         let plane = recipe.make()?;
         let places = places(&plane, &path.members, &shape)?;
         Ok(Scene {
@@ -201,6 +212,7 @@ impl PlaneOptions {
             places,
             model,
             objective,
+            assumed,
         })
     }
 

@@ -46,7 +46,11 @@ impl Sharpness {
             );
         }
         let shape = path.shape.clone();
-        let Measured { model, objective } = self.measure.objective(&shape, self.measure.split)?;
+        let Measured {
+            model,
+            objective,
+            assumed,
+        } = (self.measure).objective(&shape, &path.members, self.measure.split)?;
         let bar = progress::bar("updates", path.members.len() - 1);
         let mut updates = Vec::with_capacity(path.members.len() - 1);
         let mut before = direction::flat(&shape.layout, &Member::open(&path.members[0], &shape)?)?;
@@ -71,6 +75,7 @@ impl Sharpness {
             model,
             samples: objective.samples(),
             split: self.measure.split,
+            assumed,
             updates,
         };
         self.output

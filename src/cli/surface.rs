@@ -62,6 +62,7 @@ impl Surface {
             run: self.run.display().to_string(),
             origin: scene.origin.step,
             model: scene.model.clone(),
+            assumed: scene.assumed.clone(),
             parameters: scene.path.parameters,
             samples: scene.objective.samples(),
             split: self.measure.split,

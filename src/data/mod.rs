@@ -7,8 +7,10 @@ pub mod digits;
 mod idx;
 mod normalize;
 mod npy;
+pub mod scale;
 mod select;
 
+use self::scale::Scale;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -118,6 +120,10 @@ pub struct Dataset {
     pub classes: usize,
     /// How pixels were normalized, in words, for the screen (e.g. `mean 0.286 std 0.353 (fashion-mnist)`).
     pub normalization: String,
+    /// The figures that they were normalized by.
+    pub scale: Scale,
+    /// What else training may have normalized them by; empty where the user says.
+    pub scales: Vec<Scale>,
 }
 
 /// Why samples could not be loaded.
@@ -248,6 +254,8 @@ pub fn load(request: &Request) -> Result<Dataset, DataError> {
         labels: images.labels,
         classes,
         normalization: normalizer.words,
+        scale: normalizer.scale,
+        scales: normalizer.others,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Mean and standard deviation of the pixels: the user's, or those that a known set is trained with.
 
+use super::scale::{Scale, popular};
 use super::{DataError, Images, Request};
 
 /// A set that people train on: how to tell it, and the figures that its tutorials use.
@@ -63,8 +64,10 @@ const SLACK: f32 = 0.02;
 pub(super) struct Normalizer {
     pub(super) name: String,
     pub(super) words: String,
-    mean: Vec<f32>,
-    std: Vec<f32>,
+    /// The figures.
+    pub(super) scale: Scale,
+    /// What else it may have been; empty where the user gave the figures.
+    pub(super) others: Vec<Scale>,
 }
 
 impl Normalizer {
@@ -103,18 +106,27 @@ impl Normalizer {
             }
             None => "unknown set: pixels stay 0 to 1; give --mean and --std if training had others",
         };
+        let name = known.map_or_else(|| images.name.clone(), |known| known.name.to_owned());
+        let source = source.to_owned();
+        let scale = Scale { source, mean, std };
+        let others = if given {
+            Vec::new()
+        } else {
+            popular(&name, channels, &scale)
+        };
         Ok(Self {
-            name: known.map_or_else(|| images.name.clone(), |known| known.name.to_owned()),
-            words: format!("mean {} std {} ({source})", list(&mean), list(&std)),
-            mean,
-            std,
+            name,
+            words: scale.words(),
+            scale,
+            others,
         })
     }
 
     pub(super) fn apply(&self, images: &mut Images) {
         let plane = images.shape[1] * images.shape[2];
         let channels = images.pixels.chunks_mut(plane.max(1));
-        for (pixels, (mean, std)) in channels.zip(self.mean.iter().zip(&self.std).cycle()) {
+        let figures = self.scale.mean.iter().zip(&self.scale.std).cycle();
+        for (pixels, (mean, std)) in channels.zip(figures) {
             for pixel in pixels {
                 *pixel = (*pixel - mean) / std;
             }
@@ -154,20 +166,6 @@ fn per_channel(
             found: values.len(),
         }),
     }
-}
-
-fn list(values: &[f32]) -> String {
-    let same = values.iter().all(|value| *value == values[0]);
-    let shown = if same {
-        &values[..values.len().min(1)]
-    } else {
-        values
-    };
-    shown
-        .iter()
-        .map(|value| format!("{value}"))
-        .collect::<Vec<_>>()
-        .join(",")
 }
 
 #[cfg(test)]

@@ -197,6 +197,8 @@ mod tests {
             labels,
             classes: 8,
             normalization: "none".into(),
+            scale: crate::data::scale::Scale::default(),
+            scales: Vec::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod crew;
 pub mod curvature;
 pub mod device;
+pub mod evidence;
 pub mod explore;
 pub mod fidelity;
 pub mod field;

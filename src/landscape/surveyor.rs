@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{self, Dataset, Split};
+use crate::model::reading::Reading;
 use crate::model::{self, Recognized, Weights};
 use crate::run::Checkpoint;
 use crate::weights::direction;
@@ -18,6 +19,7 @@ use super::LandscapeError;
 use super::curvature::product::Curvature;
 use super::curvature::{Effort, Extremes, extremes};
 use super::device::{Compute, Place, Precision};
+use super::evidence::{Assumed, Function, Question};
 use super::objective::{Objective, ResidentPlane};
 use super::sharpness::CriticalStep;
 use super::surface::Measure;
@@ -29,6 +31,9 @@ pub struct Setup {
     pub data: Option<data::Request>,
     /// `auto` or the name of an architecture.
     pub model: String,
+    /// What the user answers of what names leave open.
+    #[serde(default)]
+    pub reading: Reading,
     /// Each has a surveyor.
     pub devices: Vec<Place>,
     /// The type in which layers are computed.
@@ -72,6 +77,8 @@ pub enum Spot {
     Curvature([f64; 2]),
     /// Likewise at a checkpoint itself, with its own running statistics.
     CurvatureOf(Checkpoint),
+    /// Which function a path of these checkpoints followed; the answer is told as [`Report::Assumed`].
+    Evidence(Vec<Checkpoint>),
 }
 
 /// A product with the Hessian costs as much as some ten losses, and an eigenvalue some twenty products.
@@ -88,6 +95,8 @@ pub enum Value {
     Critical(CriticalStep),
     /// The ends of the Hessian's spectrum.
     Curvature(Extremes),
+    /// The path was asked; what it answered is told by itself.
+    Assumed,
 }
 
 /// A plan of points.
@@ -110,6 +119,10 @@ pub enum Request {
     Measure(Plan),
     /// Measure these first, then go on; forget those that were to come first before.
     First(Vec<Plan>),
+    /// Have a path asked, soon: when there is a first picture, or nothing else is to be done.
+    Ask(Plan),
+    /// Measure this function from now on; forget all plans.
+    Assume(Function),
     /// Stop measuring, or go on.
     Pause(bool),
 }
@@ -137,6 +150,8 @@ pub enum Report {
         /// What was seen, in a sentence.
         evidence: String,
     },
+    /// What is taken for granted of the function that is measured.
+    Assumed(Box<Assumed>),
     /// No forward pass is known for these checkpoints; one sentence says why.
     NoModel(String),
     /// The value at `spots[index]` of a plan.
@@ -169,6 +184,8 @@ pub(super) struct Surveyor {
     /// The samples of the setup's split; without them the model is still recognized.
     data: Option<Arc<Dataset>>,
     ready: Option<Ready>,
+    /// What is measured, as far as names do not tell it.
+    function: Function,
     /// What was found out about the samples and the model since somebody took it.
     pub(super) findings: Vec<Report>,
 }
@@ -193,13 +210,26 @@ impl Surveyor {
             compute,
             data,
             ready: None,
+            function: Function::default(),
             findings: Vec::new(),
+        }
+    }
+
+    /// Measures this function from now on.
+    pub(super) fn assume(&mut self, function: Function) {
+        if self.function != function {
+            self.function = function;
+            self.ready = None;
         }
     }
 
     /// Measures a spot of a plan.
     pub(super) fn measure(&mut self, plan: &Plan, index: usize) -> Result<Value, LandscapeError> {
         self.prepare(&plan.recipe)?;
+        if let Spot::Evidence(members) = &plan.spots[index] {
+            self.ask(members)?;
+            return Ok(Value::Assumed);
+        }
         self.measure_at(&plan.spots[index], plan)
     }
 
@@ -216,6 +246,10 @@ impl Surveyor {
         let shape = recipe.shape.clone();
         let recognized = self.recognize(&shape)?;
         let data = self.data.clone().ok_or(LandscapeError::NoData)?;
+        if self.function == Function::default() {
+            let unasked = self.question(&shape, &[], &data).unasked();
+            self.findings.push(Report::Assumed(Box::new(unasked)));
+        }
         let objective = self
             .objective(&recognized, &shape, &data)
             .inspect_err(|error| self.findings.push(Report::NoData(error.to_string())))?;
@@ -232,7 +266,8 @@ impl Surveyor {
 
     fn recognize(&mut self, shape: &Shape) -> Result<Recognized, LandscapeError> {
         let image = self.data.as_ref().map(|data| data.shape);
-        let recognized = model::recognize(&shape.layout, &self.setup.model, image)
+        let reading = self.function.reading.or(self.setup.reading);
+        let recognized = model::recognize_as(&shape.layout, &self.setup.model, image, reading)
             .map_err(|source| LandscapeError::Model {
                 path: shape.newest.clone(),
                 source,
@@ -245,6 +280,36 @@ impl Surveyor {
         Ok(recognized)
     }
 
+    fn question<'a>(
+        &'a self,
+        shape: &'a Shape,
+        members: &'a [Checkpoint],
+        data: &'a Dataset,
+    ) -> Question<'a> {
+        Question {
+            shape,
+            members,
+            data,
+            model: &self.setup.model,
+            asked: self.setup.reading,
+            compute: &self.compute,
+        }
+    }
+
+    /// Asks a path which function it followed; where it cannot be asked, all is as usual.
+    fn ask(&mut self, members: &[Checkpoint]) -> Result<(), LandscapeError> {
+        let data = self.data.as_ref().ok_or(LandscapeError::NoData)?;
+        let ready = self.ready.as_ref().ok_or(LandscapeError::NoData)?;
+        let question = self.question(&ready.shape, members, data);
+        let answer = question.answer().inspect_err(|error| {
+            tracing::info!("the path was not asked: {error}");
+        });
+        if let Ok(assumed) = answer {
+            self.findings.push(Report::Assumed(Box::new(assumed)));
+        }
+        Ok(())
+    }
+
     fn objective(
         &self,
         recognized: &Recognized,
@@ -252,6 +317,9 @@ impl Surveyor {
         data: &Dataset,
     ) -> Result<Objective, LandscapeError> {
         let layout = shape.layout.clone();
+        let rescaled = self.function.pixels.as_ref();
+        let rescaled = rescaled.map(|scale| data.rescaled(scale));
+        let data = rescaled.as_ref().unwrap_or(data);
         Objective::new(recognized, layout, data, &self.compute)
     }
 
@@ -333,6 +401,8 @@ impl Ready {
                 };
                 self.few.insert((which, few)).1.on(plane, *at)
             }
+            // A surveyor asks before it measures.
+            Spot::Evidence(_) => return Ok(Value::Assumed),
             Spot::OnPlane(at) => {
                 let plane = resident(&mut self.plane, objective, recipe)?;
                 objective.on(plane, *at)

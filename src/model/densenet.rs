@@ -8,6 +8,7 @@ use super::detect::{Inventory, Misfit};
 use super::graph::{Graph, Layer, Value};
 use super::layer::{Conv, ConvShape, Linear, Norm};
 use super::ops::Pool;
+use super::reading::Reading;
 use super::{Network, Recognized, count};
 
 /// Layers of each dense block.
@@ -145,6 +146,8 @@ pub(super) fn recognize(mut inventory: Inventory) -> std::result::Result<Recogni
         channels: Some(stem.inputs),
         features: None,
         classes: head.outputs,
+        reading: Reading::default(),
+        readings: Vec::new(),
         network: Arc::new(DenseNet {
             stem,
             stages,

@@ -5,6 +5,7 @@
 
 use candle_core::{Result, Tensor, bail};
 
+use super::activation::Activation;
 use super::layer::{Conv, Linear, Norm};
 use super::ops::{self, Pool};
 use super::{Network, Weights};
@@ -20,6 +21,8 @@ pub(super) enum Layer {
     Norm(Norm),
     /// max(x, 0).
     Relu,
+    /// Another activation.
+    Activation(Activation),
     /// Largest value of each window.
     Max(Pool),
     /// Mean of each window.
@@ -103,6 +106,17 @@ impl Graph {
         Value(self.nodes.len())
     }
 
+    /// True where a layer normalizes by statistics of a batch.
+    #[must_use]
+    pub fn has_batch_norm(&self) -> bool {
+        let mut layers = self.nodes.iter().map(|node| &node.layer);
+        layers.any(|layer| match layer {
+            Layer::Conv(conv) => conv.norm.is_some(),
+            Layer::Norm(_) => true,
+            _ => false,
+        })
+    }
+
     /// How many layers take each value; the logits count as taken once.
     pub(super) fn takers(&self) -> Vec<usize> {
         let mut takers = vec![0; self.nodes.len() + 1];
@@ -148,6 +162,7 @@ impl Layer {
             (Self::Linear(linear), [x]) => linear.forward(weights, x),
             (Self::Norm(norm), [x]) => norm.forward(weights, x),
             (Self::Relu, [x]) => ops::relu(x),
+            (Self::Activation(activation), [x]) => activation.apply(x),
             (Self::Max(pool), [x]) => pool.max(x),
             (Self::Average(pool), [x]) => pool.average(x),
             (Self::GlobalAverage, [x]) => ops::global_average(x),

@@ -9,6 +9,7 @@ use super::block::{Block, Kind, has_projection};
 use super::detect::{Inventory, Misfit};
 use super::graph::{Graph, Layer};
 use super::layer::{Conv, ConvShape, Linear};
+use super::reading::{Reading, Stem};
 use super::{Network, Recognized, count, ops};
 
 const STAGES: usize = 4;
@@ -68,10 +69,13 @@ pub(super) fn claims(inventory: &Inventory) -> bool {
 pub(super) fn recognize(
     mut inventory: Inventory,
     noshort: bool,
+    stem: Option<Stem>,
 ) -> std::result::Result<Recognized, Misfit> {
     let (name, kind, counts) = depth(&inventory)?;
     let noshort = noshort || !has_projection(&inventory, "layer2.0");
-    let (stem, pool) = take_stem(&mut inventory)?;
+    let (kind_of_stem, stem) = take_stem(&mut inventory, stem)?;
+    let pool = kind_of_stem.is_pooled().then_some(POOL);
+    let width = stem.kernel;
     let mut blocks = Vec::new();
     let mut widths = Vec::with_capacity(STAGES);
     let mut channels = stem.outputs;
@@ -95,7 +99,7 @@ pub(super) fn recognize(
     Ok(Recognized {
         name: format!("{name}{}", if noshort { "-noshort" } else { "" }),
         evidence: format!(
-            "{} named like a ResNet of four stages: {} blocks, widths {}, {}, {}, {} classes",
+            "{} named like a ResNet of four stages: {} blocks, widths {}, {}, {width}×{width} stem{}, {} classes",
             count(inventory.slots().len(), "tensor"),
             counts.map(|count| count.to_string()).join("-"),
             widths.join("-"),
@@ -104,16 +108,24 @@ pub(super) fn recognize(
             } else {
                 "1×1-convolution shortcuts"
             },
-            if pool.is_some() {
-                "7×7 stem with max pooling"
-            } else {
-                "3×3 stem, stride 1 without pooling assumed"
+            match (kind_of_stem, width) {
+                (Stem::Plain, 3) => ", stride 1 without pooling assumed",
+                (Stem::Plain, _) => ", stride 1 without pooling",
+                (Stem::Strided, _) => ", stride 2 without pooling",
+                (Stem::Pooled, _) => ", stride 1, with max pooling",
+                (Stem::StridedPooled, 7) => " with max pooling",
+                (Stem::StridedPooled, _) => ", stride 2, with max pooling",
             },
             head.outputs,
         ),
         channels: Some(stem.inputs),
         features: None,
         classes: head.outputs,
+        reading: Reading {
+            stem: Some(kind_of_stem),
+            ..Reading::default()
+        },
+        readings: Vec::new(),
         network: Arc::new(ResNet {
             stem,
             pool,
@@ -123,19 +135,26 @@ pub(super) fn recognize(
     })
 }
 
-/// The stem: its kernel tells whether it is ImageNet's or CIFAR's.
-fn take_stem(inventory: &mut Inventory) -> std::result::Result<(Conv, Option<ops::Pool>), Misfit> {
+/// The stem: as the user says, else its kernel tells whether it is ImageNet's or CIFAR's.
+fn take_stem(
+    inventory: &mut Inventory,
+    asked: Option<Stem>,
+) -> std::result::Result<(Stem, Conv), Misfit> {
     let large = inventory
         .shape("conv1.weight")
         .is_some_and(|shape| shape.last() == Some(&7));
+    let stem = asked.unwrap_or(if large {
+        Stem::StridedPooled
+    } else {
+        Stem::Plain
+    });
     let shape = ConvShape {
         outputs: None,
         inputs: None,
         kernel: if large { 7 } else { 3 },
-        stride: if large { 2 } else { 1 },
+        stride: stem.stride(),
     };
-    let stem = Conv::take(inventory, "conv1", Some("bn1"), shape)?;
-    Ok((stem, large.then_some(POOL)))
+    Ok((stem, Conv::take(inventory, "conv1", Some("bn1"), shape)?))
 }
 
 /// Which of the known networks has these numbers of blocks.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use candle_core::Result;
 
+use super::activation::Activation;
 use super::detect::{Inventory, Misfit};
 use super::graph::{Graph, Layer};
 use super::layer::Linear;
+use super::reading::Reading;
 use super::{Network, Recognized, count};
 
 #[derive(Debug)]
@@ -43,7 +45,10 @@ pub(super) fn strangers(inventory: &Inventory) -> Vec<String> {
 }
 
 /// Reads an MLP of any layer names.
-pub(super) fn recognize(mut inventory: Inventory) -> std::result::Result<Recognized, Misfit> {
+pub(super) fn recognize(
+    mut inventory: Inventory,
+    activation: Option<Activation>,
+) -> std::result::Result<Recognized, Misfit> {
     let prefixes = inventory.slots().iter().filter_map(|slot| {
         let prefix = slot.name.strip_suffix("weight")?;
         Some(prefix.strip_suffix('.').unwrap_or(prefix))
@@ -64,15 +69,18 @@ pub(super) fn recognize(mut inventory: Inventory) -> std::result::Result<Recogni
     Ok(Recognized {
         name: "mlp".into(),
         evidence: format!(
-            "{} of {}, widths {}, ReLU assumed between them",
+            "{} of {}, widths {}, {} between them",
             count(inventory.slots().len(), "tensor"),
             count(layers.len(), "Linear layer"),
             widths.join("-"),
+            activation.map_or("ReLU assumed", Activation::name),
         ),
         channels: None,
         features: Some(first.inputs),
         classes: last.outputs,
         network: Arc::new(Mlp { layers }),
+        reading: Reading::default(),
+        readings: Vec::new(),
     })
 }
 

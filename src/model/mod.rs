@@ -4,6 +4,8 @@
 #[macro_use]
 mod test_device;
 
+mod activated;
+pub mod activation;
 mod block;
 mod convolution;
 mod densenet;
@@ -16,6 +18,7 @@ mod layer;
 mod mlp;
 pub mod ops;
 mod patches;
+pub mod reading;
 mod resnet;
 mod unfold;
 mod vgg;
@@ -26,9 +29,12 @@ use std::sync::{Arc, Mutex};
 
 use candle_core::Tensor;
 
+use self::activated::Activated;
+use self::activation::Activation;
 use self::detect::Inventory;
 pub use self::detect::{Misfit, Pattern};
 pub use self::graph::Graph;
+use self::reading::{Reading, Shortcuts, Stem};
 use crate::weights::layout::Layout;
 
 /// All weights of a model at one point: a flat vector on the device, seen through its layout.
@@ -87,13 +93,23 @@ impl Weights {
         other
     }
 
+    /// The same weights with batch norm as in training: every forward pass normalizes by the statistics of
+    /// its own images.
+    #[must_use]
+    pub fn in_training(&self) -> Self {
+        Self {
+            notes: Some(Arc::default()),
+            ..self.clone()
+        }
+    }
+
     fn is_recalibrating(&self) -> bool {
         self.notes.is_some()
     }
 
     fn note(&self, slot: usize, statistic: Tensor) {
         if let Some(Ok(mut notes)) = self.notes.as_ref().map(|notes| notes.lock()) {
-            notes.insert(slot, statistic);
+            notes.insert(slot, statistic.detach());
         }
     }
 
@@ -141,6 +157,10 @@ pub struct Recognized {
     pub classes: usize,
     /// The forward pass.
     pub network: Arc<dyn Network>,
+    /// What it took for granted of what names leave open.
+    pub reading: Reading,
+    /// All that fits the names and what was asked for, the usual one first.
+    pub readings: Vec<Reading>,
 }
 
 /// Why no architecture was recognized.
@@ -268,13 +288,20 @@ impl Family {
         self,
         inventory: Inventory,
         image: Option<[usize; 3]>,
+        reading: Reading,
     ) -> Result<Recognized, ModelError> {
         let (architecture, recognized) = match self {
-            Self::Mlp => ("an MLP", mlp::recognize(inventory)),
-            Self::ResNet { noshort } => ("a CIFAR ResNet", resnet::recognize(inventory, noshort)),
+            Self::Mlp => ("an MLP", mlp::recognize(inventory, reading.activation)),
+            Self::ResNet { noshort } => (
+                "a CIFAR ResNet",
+                resnet::recognize(
+                    inventory,
+                    noshort || reading.shortcuts == Some(Shortcuts::None),
+                ),
+            ),
             Self::ImageNet { noshort } => (
                 "a ResNet of four stages",
-                imagenet::recognize(inventory, noshort),
+                imagenet::recognize(inventory, noshort, reading.stem),
             ),
             Self::DenseNet => ("a DenseNet", densenet::recognize(inventory)),
             Self::Vgg => ("a VGG", vgg::recognize(inventory, image)),
@@ -296,12 +323,31 @@ pub fn recognize(
     model: &str,
     image: Option<[usize; 3]>,
 ) -> Result<Recognized, ModelError> {
+    recognize_as(layout, model, image, Reading::default())
+}
+
+/// The same, with answers to what names leave open; what nobody answers is as usual.
+///
+/// # Errors
+/// As [`recognize`].
+pub fn recognize_as(
+    layout: &Layout,
+    model: &str,
+    image: Option<[usize; 3]>,
+    asked: Reading,
+) -> Result<Recognized, ModelError> {
     let inventory = Inventory::of(layout);
     let family = match model {
         "auto" => Family::of(&inventory)?,
         _ => Family::named(model).ok_or_else(|| ModelError::UnknownModel(model.into()))?,
     };
-    let recognized = family.recognize(inventory, image)?;
+    let mut recognized = family.recognize(inventory, image, asked)?;
+    let activation = asked.activation.unwrap_or_default();
+    recognized.reading.activation = Some(activation);
+    if activation != Activation::Relu {
+        recognized.network = Arc::new(Activated::of(recognized.network, activation));
+    }
+    recognized.readings = family.readings(recognized.reading, asked, model == "auto");
     if model != "auto" && model != recognized.name {
         return Err(ModelError::OtherModel {
             asked: model.into(),
@@ -312,6 +358,39 @@ pub fn recognize(
         recognized.check_image(image)?;
     }
     Ok(recognized)
+}
+
+impl Family {
+    /// All that names leave open and nobody has answered, the usual answer first.
+    fn readings(self, found: Reading, asked: Reading, auto: bool) -> Vec<Reading> {
+        let mut readings = vec![found];
+        let mut spread = |open: bool, others: &[Reading]| {
+            let known = readings.clone();
+            for other in others.iter().filter(|_| open) {
+                let new = known.iter().map(|reading| other.or(*reading));
+                let new: Vec<Reading> = new.filter(|new| !known.contains(new)).collect();
+                readings.extend(new);
+            }
+        };
+        let activations = Activation::ALL.map(|activation| Reading {
+            activation: Some(activation),
+            ..Reading::default()
+        });
+        let is_open = matches!(self, Self::Mlp) && asked.activation.is_none();
+        spread(is_open, &activations);
+        let shortcuts = [Shortcuts::Padded, Shortcuts::None].map(|shortcuts| Reading {
+            shortcuts: Some(shortcuts),
+            ..Reading::default()
+        });
+        let is_open = found.shortcuts.is_some() && asked.shortcuts.is_none() && auto;
+        spread(is_open, &shortcuts);
+        let stems = Stem::ALL.map(|stem| Reading {
+            stem: Some(stem),
+            ..Reading::default()
+        });
+        spread(found.stem.is_some() && asked.stem.is_none(), &stems);
+        readings
+    }
 }
 
 impl Recognized {

@@ -32,6 +32,43 @@ impl Graph {
     }
 }
 
+/// Work and room of a sample's forward pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Multiplications of convolutions and fully connected layers.
+    pub products: usize,
+    /// Numbers that all layers give together, and the widest patches.
+    pub numbers: usize,
+}
+
+impl Graph {
+    /// What a sample costs.
+    ///
+    /// # Errors
+    /// The images do not fit.
+    pub fn cost(&self, image: Extents) -> Result<Cost> {
+        let mut values = vec![image];
+        let mut cost = Cost {
+            products: 0,
+            numbers: self.widest(image)?,
+        };
+        for node in &self.nodes {
+            let given = extents(node, &values)?;
+            let products = match &node.layer {
+                Layer::Conv(conv) => {
+                    product(&[product(&given), conv.inputs, conv.kernel, conv.kernel])
+                }
+                Layer::Linear(linear) => product(&[linear.inputs, linear.outputs]),
+                _ => 0,
+            };
+            cost.products = cost.products.saturating_add(products);
+            cost.numbers = cost.numbers.saturating_add(product(&given));
+            values.push(given);
+        }
+        Ok(cost)
+    }
+}
+
 /// What a layer gives, of the values before it.
 fn extents(node: &Node, values: &[Extents]) -> Result<Extents> {
     let taken = node.takes.iter().map(|value| values.get(value.0).copied());
@@ -62,7 +99,9 @@ fn extents(node: &Node, values: &[Extents]) -> Result<Extents> {
         Layer::Linear(linear) => [linear.outputs, 1, 1],
         Layer::GlobalAverage => [channels, 1, 1],
         Layer::Flatten => [product(&[channels, height, width]), 1, 1],
-        Layer::Norm(_) | Layer::Relu | Layer::Add => [channels, height, width],
+        Layer::Norm(_) | Layer::Relu | Layer::Activation(_) | Layer::Add => {
+            [channels, height, width]
+        }
         Layer::Concat => [taken.iter().map(|value| value[0]).sum(), height, width],
     })
 }

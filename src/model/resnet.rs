@@ -9,6 +9,7 @@ use super::block::{Block, Kind, Shortcut};
 use super::detect::{Inventory, Misfit};
 use super::graph::{Graph, Layer};
 use super::layer::{Conv, ConvShape, Linear};
+use super::reading::{Reading, Shortcuts};
 use super::{Network, Recognized, count};
 
 const STAGES: usize = 3;
@@ -92,6 +93,11 @@ pub(super) fn recognize(
         channels: Some(stem.inputs),
         features: None,
         classes: head.outputs,
+        reading: Reading {
+            shortcuts: shortcuts_taken(&blocks, n),
+            ..Reading::default()
+        },
+        readings: Vec::new(),
         network: Arc::new(ResNet { stem, blocks, head }),
     })
 }
@@ -125,6 +131,15 @@ fn blocks_per_stage(inventory: &Inventory) -> std::result::Result<usize, Misfit>
         "layer1 to layer4 have {} blocks, expected three stages of equally many",
         counts.join(", ")
     )))
+}
+
+/// Which of the shortcuts that names cannot tell apart was taken; none where there are projections.
+fn shortcuts_taken(blocks: &[Block], n: usize) -> Option<Shortcuts> {
+    match (&blocks.first()?.shortcut, &blocks.get(n)?.shortcut) {
+        (Shortcut::None, _) => Some(Shortcuts::None),
+        (_, Shortcut::Projection(_)) => None,
+        _ => Some(Shortcuts::Padded),
+    }
 }
 
 /// Says which kind of shortcut joins the stages; a mixture is no CIFAR ResNet.

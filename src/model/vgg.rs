@@ -12,6 +12,7 @@ use super::detect::{Inventory, Misfit};
 use super::graph::{Graph, Layer};
 use super::layer::{Conv, ConvShape, Linear, Norm};
 use super::ops::Pool;
+use super::reading::Reading;
 use super::{Network, Recognized, count};
 
 /// The names of the parts of the head, in the order in which they are applied.
@@ -160,6 +161,8 @@ pub(super) fn recognize(
         channels: Some(channels),
         features: None,
         classes,
+        reading: Reading::default(),
+        readings: Vec::new(),
         network: Arc::new(vgg),
     })
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::data::Split;
+use crate::landscape::evidence::Assumed;
 use crate::landscape::surface::Measure;
 use crate::plot::axis::short;
 
@@ -43,6 +44,8 @@ pub struct Report {
     pub run: String,
     /// The architecture.
     pub model: String,
+    /// What was taken for granted of the function that is measured, and why.
+    pub assumed: Assumed,
     /// Step of the last checkpoint.
     pub step: u64,
     /// Number of samples.
@@ -83,6 +86,7 @@ impl Report {
             self.split.name(),
             self.bn
         );
+        text += &self.assumed.text();
         for row in &self.averages {
             let accuracy = percent(row.accuracy);
             let _ = match row.last {

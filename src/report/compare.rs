@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::data::Split;
+use crate::landscape::evidence::Assumed;
 use crate::landscape::surface::{Measure, Surface};
 use crate::plot::levels::Scale;
 use crate::plot::map::panels::{self, Panel};
@@ -38,6 +39,8 @@ pub struct Subject {
     pub step: u64,
     /// The architecture.
     pub model: String,
+    /// What was taken for granted of the function that is measured, and why.
+    pub assumed: Assumed,
     /// Trainable parameters.
     pub parameters: usize,
     /// The plane.
@@ -77,6 +80,7 @@ struct SubjectJson<'a> {
     label: &'a str,
     step: u64,
     model: &'a str,
+    assumed: &'a Assumed,
     parameters: usize,
     plane: &'a PlaneReport,
     loss_at_origin: f64,
@@ -133,6 +137,7 @@ impl Subject {
             label: &self.label,
             step: self.step,
             model: &self.model,
+            assumed: &self.assumed,
             parameters: self.parameters,
             plane: &self.plane,
             loss_at_origin: self.at_origin.loss,
@@ -208,6 +213,9 @@ impl Report {
                 subject.plane.cosine,
                 subject.plane.expected_cosine,
             );
+            for line in subject.assumed.text().lines() {
+                let _ = writeln!(text, "  {line}");
+            }
             if let Some(fidelity) = subject.fidelity {
                 let _ = writeln!(text, "  {}", fidelity.sentence());
             }

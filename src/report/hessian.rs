@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::landscape::curvature::density::Density;
 use crate::landscape::curvature::{Extremes, RESOLUTION};
+use crate::landscape::evidence::Assumed;
 use crate::plot::axis::short;
 use crate::plot::map::Extras;
 
@@ -69,6 +70,7 @@ pub struct Report {
     run: String,
     origin: Origin,
     model: String,
+    assumed: Assumed,
     #[serde(flatten)]
     at: Point,
     /// At the step of the origin, where the checkpoint or training's log tells it.
@@ -94,6 +96,8 @@ pub struct Findings {
     pub origin: u64,
     /// The architecture.
     pub model: String,
+    /// What was taken for granted of the function that is measured, and why.
+    pub assumed: Assumed,
     /// The point that was asked for.
     pub at: Point,
     /// The learning rate at the step of the origin.
@@ -119,6 +123,7 @@ impl From<Findings> for Report {
             run: found.run,
             origin: Origin { step: found.origin },
             model: found.model,
+            assumed: found.assumed,
             at: found.at,
             learning_rate: found.learning_rate,
             edge: found.learning_rate.map(|rate| 2.0 / rate),
@@ -175,6 +180,7 @@ impl Report {
             "{}: {}, step {}, {} samples, {} weights of rank 2 and more, seed {}\n",
             self.run, self.model, self.origin.step, self.samples, self.parameters, self.seed
         );
+        text += &self.assumed.text();
         let _ = writeln!(text, "{}", sentence(&self.at));
         if let (Some(rate), Some(edge)) = (self.learning_rate, self.edge) {
             let share = short(self.at.lambda_max / edge);

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use crate::landscape::evidence::Assumed;
 use crate::landscape::line::Barrier;
 use crate::landscape::surface::Measure;
 use crate::plot::axis::short;
@@ -64,6 +65,8 @@ pub struct Report {
     pub b: Option<String>,
     /// The architecture.
     pub model: String,
+    /// What was taken for granted of the function that is measured, and why.
+    pub assumed: Assumed,
     /// Samples of each split, train and test.
     pub samples: [usize; 2],
     /// Seed of samples and random directions.
@@ -85,6 +88,7 @@ pub struct Json<'a> {
     test: Option<&'a Values>,
     barrier: Option<Barriers>,
     model: &'a str,
+    assumed: &'a Assumed,
     samples: [usize; 2],
     seed: u64,
     bn: BatchNorm,
@@ -111,6 +115,7 @@ impl Report {
             test: first.test.as_ref(),
             barrier: self.barriers(),
             model: &self.model,
+            assumed: &self.assumed,
             samples: self.samples,
             seed: self.seed,
             bn: self.bn,
@@ -175,6 +180,7 @@ impl Report {
             self.seed,
             self.bn.name()
         );
+        text += &self.assumed.text();
         for (split, barrier) in self
             .barriers()
             .map_or(Vec::new(), |b| vec![("train", b.train), ("test", b.test)])

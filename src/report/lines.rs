@@ -38,6 +38,7 @@ pub fn changes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
             model.name, model.evidence, model.parameters
         )
     }));
+    lines.extend(assumed(before, after));
     let source = |snapshot: &Snapshot| snapshot.training.as_ref().map(|log| log.source.clone());
     if let Some(log) = after
         .training
@@ -67,6 +68,29 @@ pub fn changes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
             .map(|notice| format!("notice: {notice}")),
     );
     lines
+}
+
+/// What is taken for granted of the function that is measured, when it is new.
+fn assumed(before: &Snapshot, after: &Snapshot) -> Vec<String> {
+    let new = after.assumed.as_ref();
+    let Some(assumed) = new.filter(|_| before.assumed != after.assumed) else {
+        return Vec::new();
+    };
+    let mut line = format!("assumed {}", assumed.taken());
+    if !assumed.evidence.is_empty() {
+        line = format!("{line}; {}", assumed.evidence);
+    }
+    if let Some([low, high]) = assumed.loss_range {
+        line = format!(
+            "{line}; loss of the newest {} to {} over these",
+            loss(low),
+            loss(high)
+        );
+    }
+    let doubt = assumed.warning.iter();
+    std::iter::once(line)
+        .chain(doubt.map(|warning| format!("doubtful: {warning}")))
+        .collect()
 }
 
 fn finding<T: PartialEq>(

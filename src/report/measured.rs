@@ -23,6 +23,7 @@ pub fn surface(snapshot: &Snapshot) -> Option<Report> {
         run: snapshot.run.display().to_string(),
         origin: *map.trajectory.steps.last()?,
         model: model.name.clone(),
+        assumed: snapshot.assumed.clone().unwrap_or_default(),
         parameters: model.parameters,
         samples: match map.fidelity {
             Some(Fidelity::Few(few)) => few,

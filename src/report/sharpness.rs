@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::data::Split;
+use crate::landscape::evidence::Assumed;
 use crate::landscape::sharpness::{Beyond, REACH};
 use crate::plot::axis::short;
 
@@ -36,6 +37,8 @@ pub struct Report {
     pub run: String,
     /// The architecture.
     pub model: String,
+    /// What was taken for granted of the function that is measured, and why.
+    pub assumed: Assumed,
     /// Number of samples.
     pub samples: usize,
     /// Where they are from.
@@ -84,6 +87,7 @@ impl Report {
             self.samples,
             self.split.name()
         );
+        text += &self.assumed.text();
         if let Some(last) = self.updates.last() {
             let _ = writeln!(text, "{}", sentence(last));
             if let Some(rate) = last.learning_rate {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::data::Split;
+use crate::landscape::evidence::Assumed;
 use crate::landscape::refine::Estimate;
 use crate::landscape::surface::{Measure, Surface};
 use crate::plot::relief::View;
@@ -60,6 +61,8 @@ pub struct Report {
     pub origin: u64,
     /// The architecture.
     pub model: String,
+    /// What was taken for granted of the function that is measured, and why.
+    pub assumed: Assumed,
     /// Trainable parameters.
     pub parameters: usize,
     /// Number of samples.
@@ -114,6 +117,7 @@ pub struct Json<'a> {
     run: &'a str,
     origin: OriginJson,
     model: &'a str,
+    assumed: &'a Assumed,
     parameters: usize,
     samples: usize,
     split: Split,
@@ -173,6 +177,7 @@ impl Report {
             run: &self.run,
             origin: OriginJson { step: self.origin },
             model: &self.model,
+            assumed: &self.assumed,
             parameters: self.parameters,
             samples: self.samples,
             split: self.split,
@@ -267,6 +272,7 @@ impl Report {
             self.grid.x().len() * self.grid.y().len(),
             error(&self.grid),
         );
+        text += &self.assumed.text();
         if let Some(fidelity) = self.fidelity {
             let _ = writeln!(text, "{}", fidelity.sentence());
         }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::data::Split;
+use crate::landscape::evidence::Assumed;
 use crate::landscape::fidelity;
 use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::{Measure, Surface};
@@ -21,6 +22,7 @@ use crate::weights::recipe::{Directions, Recipe};
 use crate::weights::trajectory::Fit;
 
 use super::agenda::{Agenda, Meaning, whole_path};
+use super::inquiry::Inquiry;
 use super::known::Known;
 use super::pace::{self, Pace};
 use super::pictures::{Few, Shown};
@@ -103,6 +105,8 @@ pub(super) struct Conductor {
     /// Generation of the plan that measures the current checkpoint on test samples.
     test_plan: Option<u64>,
     pace: Pace,
+    /// What was asked of the path.
+    inquiry: Inquiry,
 }
 
 impl Conductor {
@@ -139,6 +143,7 @@ impl Conductor {
             study: None,
             test_plan: None,
             pace: Pace::default(),
+            inquiry: Inquiry::default(),
         }
     }
 
@@ -458,6 +463,48 @@ impl Conductor {
         }
         self.send_plan();
         self.plan_study();
+        self.ask();
+    }
+
+    /// Has the path asked which function it followed, when it is time.
+    fn ask(&mut self) {
+        if self.snapshot.data == Finding::Pending {
+            return;
+        }
+        let split = self.split();
+        if let Some(plane) = &self.plane
+            && let Some(plan) = self.inquiry.due(&plane.recipe, &plane.members, split)
+        {
+            let _ = self.to_surveyor.send(Request::Ask(plan));
+        }
+    }
+
+    /// Takes what is assumed of the function; what was measured of another one is dropped.
+    fn assume(&mut self, assumed: Assumed) {
+        if !self.inquiry.counts(&assumed) {
+            return;
+        }
+        let changed = self.inquiry.fold(&assumed);
+        if let Some(warning) = &assumed.warning {
+            self.notice(warning.clone());
+        }
+        self.snapshot.assumed = Some(assumed);
+        let Some(function) = changed else { return };
+        let _ = self.to_surveyor.send(Request::Assume(function));
+        self.truths.clear();
+        self.updates.clear();
+        self.sharpness.clear();
+        for line in &mut self.snapshot.checkpoints {
+            (line.truth, line.on_plane, line.critical) = (None, None, None);
+        }
+        if let Some(plane) = &mut self.plane {
+            plane.known = Known::default();
+        }
+        self.snapshot.averages.clear();
+        self.snapshot.test = None;
+        self.snapshot.map = None;
+        self.show_sharpness();
+        self.plan();
     }
 
     /// The samples are known, or that there are none: what was planned is measured from now on.
@@ -475,6 +522,7 @@ impl Conductor {
         } else {
             self.send_plan();
             self.plan_study();
+            self.ask();
         }
     }
 
@@ -577,6 +625,7 @@ impl Conductor {
                     parameters: self.plane.as_ref().map_or(0, |plane| plane.parameters),
                 });
             }
+            Report::Assumed(assumed) => self.assume(*assumed),
             Report::Lost(reason) => self.notice(reason),
             Report::NoModel(reason) => self.snapshot.model = Finding::Not(reason),
             Report::Measured {
@@ -668,7 +717,7 @@ impl Conductor {
                     | Meaning::Update(_) => {}
                 }
             }
-            Value::Curvature(_) => {}
+            Value::Curvature(_) | Value::Assumed => {}
             Value::Critical(step) => {
                 if let Meaning::Update(i) = meaning {
                     self.set_critical(i, step);

@@ -35,6 +35,7 @@ fn key(spot: &Spot) -> Option<Key> {
         | Spot::Average(_)
         | Spot::Update { .. }
         | Spot::Curvature(_)
-        | Spot::CurvatureOf(_) => None,
+        | Spot::CurvatureOf(_)
+        | Spot::Evidence(_) => None,
     }
 }

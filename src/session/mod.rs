@@ -15,6 +15,7 @@
 
 pub mod agenda;
 mod conductor;
+mod inquiry;
 mod item;
 mod keeper;
 pub mod known;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::data::Split;
+use crate::landscape::evidence::Assumed;
 use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::{Measure, Surface};
 use crate::run::hyper::Hyper;
@@ -202,6 +203,8 @@ pub struct Snapshot {
     pub batch_norm: String,
     /// The architecture.
     pub model: Finding<ModelLine>,
+    /// What is taken for granted of the function that is measured, once the path was asked.
+    pub assumed: Option<Assumed>,
     /// The samples.
     pub data: Finding<DataLine>,
     /// Every checkpoint that was seen, by step.

@@ -104,6 +104,9 @@ fn measure(options: &Options) -> Vec<String> {
         }
     }
     words.extend(option("--model", &setup.model));
+    for (subject, answer) in setup.reading.words() {
+        words.extend(option(&format!("--{subject}"), &answer));
+    }
     if setup.devices != [Place::Auto] {
         words.extend(option("--device", &list(&setup.devices)));
     }

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use super::super::LandscapeError;
 use super::super::device::Place;
+use super::super::evidence::Function;
 use super::super::surveyor::{Plan, Report, Request, Spot, Value};
+
+/// Spots that make a first picture: a path is asked after them.
+const FIRST_PICTURE: usize = 32;
 
 /// A plan on the board.
 #[derive(Debug)]
@@ -56,6 +60,10 @@ pub(super) struct Board<R> {
     /// Plans that come first, in this order.
     first: Vec<Sheet>,
     work: Option<Sheet>,
+    /// A path to be asked, and spots that were answered since that was wanted.
+    asked: Option<(Sheet, usize)>,
+    /// What is measured, as far as names do not tell it.
+    pub(super) function: Function,
     paused: bool,
     pub(super) over: bool,
     /// Surveyors that can measure.
@@ -70,6 +78,8 @@ impl<R: FnMut(Report) -> bool> Board<R> {
             report,
             first: Vec::new(),
             work: None,
+            asked: None,
+            function: Function::default(),
             paused: false,
             over: false,
             able: 0,
@@ -81,6 +91,12 @@ impl<R: FnMut(Report) -> bool> Board<R> {
         match request {
             Request::Measure(plan) => self.work = Some(Sheet::of(plan)),
             Request::First(plans) => self.first = plans.into_iter().map(Sheet::of).collect(),
+            Request::Ask(plan) => self.asked = Some((Sheet::of(plan), 0)),
+            Request::Assume(function) => {
+                self.function = function;
+                self.first.clear();
+                self.work = None;
+            }
             Request::Pause(pause) => self.paused = pause,
         }
         self.close_done();
@@ -92,6 +108,10 @@ impl<R: FnMut(Report) -> bool> Board<R> {
 
     /// Reports something about the samples or the model that was found for a plan, where it is new.
     pub(super) fn tell(&mut self, generation: u64, finding: Report) {
+        if matches!(finding, Report::Assumed(_)) {
+            self.report(finding);
+            return;
+        }
         let subject = match finding {
             Report::Data { .. } | Report::NoData(_) => 0,
             _ => 1,
@@ -114,19 +134,25 @@ impl<R: FnMut(Report) -> bool> Board<R> {
         if self.paused {
             return None;
         }
-        self.first
-            .iter_mut()
-            .chain(&mut self.work)
-            .find_map(|sheet| {
-                let index = sheet.take()?;
-                let plan = Arc::clone(&sheet.plan);
-                Some(Task { plan, index })
-            })
+        let take = |sheet: &mut Sheet| {
+            let index = sheet.take()?;
+            let plan = Arc::clone(&sheet.plan);
+            Some(Task { plan, index })
+        };
+        let asked = self.asked.as_mut();
+        let due = asked.filter(|(_, answered)| *answered >= FIRST_PICTURE);
+        if let Some(task) = due.and_then(|(sheet, _)| take(sheet)) {
+            return Some(task);
+        }
+        let plans = self.first.iter_mut().chain(&mut self.work);
+        let asked = self.asked.as_mut().map(|asked| &mut asked.0);
+        plans.chain(asked).find_map(take)
     }
 
     /// The sheet of a plan that was not cancelled.
     fn sheet(&mut self, plan: &Arc<Plan>) -> Option<&mut Sheet> {
-        let mut sheets = self.first.iter_mut().chain(&mut self.work);
+        let asked = self.asked.as_mut().map(|asked| &mut asked.0);
+        let mut sheets = self.first.iter_mut().chain(&mut self.work).chain(asked);
         sheets.find(|sheet| Arc::ptr_eq(&sheet.plan, plan))
     }
 
@@ -152,6 +178,9 @@ impl<R: FnMut(Report) -> bool> Board<R> {
             return;
         };
         sheet.answered += 1;
+        if let Some((_, answered)) = &mut self.asked {
+            *answered += 1;
+        }
         match found {
             Ok(value) => self.report(Report::Measured {
                 generation,
@@ -178,11 +207,13 @@ impl<R: FnMut(Report) -> bool> Board<R> {
         let other = |sheet: &Sheet| !Arc::ptr_eq(&sheet.plan, plan);
         self.first.retain(other);
         self.work.take_if(|sheet| !other(sheet));
+        self.asked.take_if(|(sheet, _)| !other(sheet));
     }
 
     /// Takes the plans off whose spots are all answered.
     fn close_done(&mut self) {
-        let sheets = self.first.iter().chain(&self.work);
+        let asked = self.asked.as_ref().map(|asked| &asked.0);
+        let sheets = self.first.iter().chain(&self.work).chain(asked);
         let done = sheets.filter(|sheet| sheet.is_done());
         let done: Vec<Arc<Plan>> = done.map(|sheet| Arc::clone(&sheet.plan)).collect();
         for plan in done {

@@ -180,6 +180,9 @@ impl<R: FnMut(Report) -> bool> Crew<R> {
     /// Lets a surveyor measure until all is over or its device breaks.
     fn employ(&self, mut surveyor: Surveyor, place: Place) {
         self.work(place, |plan, index| {
+            // A plan of another function was cancelled when this one was assumed.
+            let function = self.board().function.clone();
+            surveyor.assume(function);
             let found = surveyor.measure(plan, index);
             (std::mem::take(&mut surveyor.findings), found)
         });

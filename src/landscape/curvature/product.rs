@@ -4,7 +4,7 @@ use candle_core::{D, DType, Tensor, Var};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::model::Weights;
+use crate::model::{Network, Weights};
 use crate::weights::layout::Role;
 
 use super::super::LandscapeError;
@@ -13,7 +13,7 @@ use super::super::objective::{Batch, Objective};
 /// The variable that keeps candle's gradients differentiable; it must be set when the process starts.
 pub const KEEP_GRAPH: &str = "CANDLE_GRAD_DO_NOT_DETACH";
 /// candle walks graphs by recursion, and those of deep networks are deep.
-const STACK: usize = 64 << 20;
+pub(in super::super) const STACK: usize = 64 << 20;
 /// Bytes that the graphs of all threads may take together.
 const BUDGET: usize = 1 << 30;
 /// A graph with both derivatives holds about so many times the numbers of the forward pass (532 nodes
@@ -118,23 +118,31 @@ impl<'a> Curvature<'a> {
         Ok((weights.with(pairs), variables))
     }
 
-    /// Sum of the cross-entropies of a batch, differentiable.
-    fn loss(&self, weights: &Weights, (images, labels): &Batch) -> Result<Tensor, LandscapeError> {
-        let logits = self.objective.network().forward(weights, images)?;
-        let largest = logits.detach().max_keepdim(D::Minus1)?;
-        let shifted = logits.broadcast_sub(&largest)?;
-        let normalizer = shifted.exp()?.sum(D::Minus1)?.log()?;
-        let classes = logits.dim(1)?;
-        let mut chosen = vec![0f32; labels.len() * classes];
-        for (row, label) in chosen.chunks_mut(classes.max(1)).zip(labels) {
-            if let Some(entry) = row.get_mut(*label as usize) {
-                *entry = 1.0;
-            }
-        }
-        let chosen = Tensor::from_vec(chosen, (labels.len(), classes), logits.device())?;
-        let own = (shifted * chosen)?.sum(D::Minus1)?;
-        Ok((normalizer - own)?.sum_all()?)
+    fn loss(&self, weights: &Weights, batch: &Batch) -> Result<Tensor, LandscapeError> {
+        summed_loss(self.objective.network(), weights, batch)
     }
+}
+
+/// Sum of the cross-entropies of a batch, differentiable.
+pub(in super::super) fn summed_loss(
+    network: &dyn Network,
+    weights: &Weights,
+    (images, labels): &Batch,
+) -> Result<Tensor, LandscapeError> {
+    let logits = network.forward(weights, images)?;
+    let largest = logits.detach().max_keepdim(D::Minus1)?;
+    let shifted = logits.broadcast_sub(&largest)?;
+    let normalizer = shifted.exp()?.sum(D::Minus1)?.log()?;
+    let classes = logits.dim(1)?;
+    let mut chosen = vec![0f32; labels.len() * classes];
+    for (row, label) in chosen.chunks_mut(classes.max(1)).zip(labels) {
+        if let Some(entry) = row.get_mut(*label as usize) {
+            *entry = 1.0;
+        }
+    }
+    let chosen = Tensor::from_vec(chosen, (labels.len(), classes), logits.device())?;
+    let own = (shifted * chosen)?.sum(D::Minus1)?;
+    Ok((normalizer - own)?.sum_all()?)
 }
 
 /// The Hessian of the mean loss at one point, as a map.

@@ -68,6 +68,8 @@ fn tiny(name: &str, batch: usize) -> (Objective, Weights) {
         labels: (0..count as u32).collect(),
         classes: 3,
         normalization: String::new(),
+        scale: crate::data::scale::Scale::default(),
+        scales: Vec::new(),
     };
     let recognized = recognize(&layout, "auto", Some(data.shape)).unwrap();
     let compute = Compute {

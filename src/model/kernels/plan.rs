@@ -218,7 +218,9 @@ impl<'a> Builder<'a> {
             Layer::Max(pool) | Layer::Average(pool) => {
                 [channels, pool.windows(height)?, pool.windows(width)?]
             }
-            Layer::Norm(_) | Layer::Relu | Layer::Add => [channels, height, width],
+            Layer::Norm(_) | Layer::Relu | Layer::Activation(_) | Layer::Add => {
+                [channels, height, width]
+            }
             Layer::Padded { stride, channels } => {
                 [*channels, height.div_ceil(*stride), width.div_ceil(*stride)]
             }

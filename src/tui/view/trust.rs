@@ -27,6 +27,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         lines.extend(losses(app));
     }
     lines.extend(sources(app));
+    lines.extend(assumed(app));
     lines.extend(unreadable(app));
     Paragraph::new(lines)
         .wrap(Wrap { trim: false })
@@ -113,12 +114,14 @@ fn losses(app: &App) -> Vec<Line<'static>> {
     let theme = app.theme();
     let line = facts::selected(app);
     let (truth, map) = (line.and_then(|l| l.truth), line.and_then(|l| l.on_plane));
+    // A loss of a function that the run may not have minimized is no truth.
+    let word = if is_doubtful(app) { "read" } else { "true" };
     let pair = |label: &str, truth: String, map: String| {
         row(
             app,
             label,
             (truth, theme.strong()),
-            format!(" true, {map} on map"),
+            format!(" {word}, {map} on map"),
         )
     };
     let mut lines = vec![
@@ -237,6 +240,56 @@ fn sources(app: &App) -> Vec<Line<'static>> {
     lines
 }
 
+/// True where the path does not follow the gradient of what is measured.
+fn is_doubtful(app: &App) -> bool {
+    let assumed = app.snapshot().assumed.as_ref();
+    assumed.is_some_and(|assumed| assumed.doubtful)
+}
+
+/// What is taken for granted of the model, and what speaks for it.
+fn assumed(app: &App) -> Vec<Line<'static>> {
+    let theme = app.theme();
+    let Some(assumed) = &app.snapshot().assumed else {
+        return Vec::new();
+    };
+    let words = assumed.function.reading.words();
+    let mut taken: Vec<String> = words
+        .into_iter()
+        .map(|(subject, answer)| match subject {
+            "activation" => answer.to_owned(),
+            subject => format!("{subject} {answer}"),
+        })
+        .collect();
+    taken
+        .extend((assumed.function.pixels.as_ref()).map(|scale| format!("pixels {}", scale.source)));
+    let mut lines = vec![row(
+        app,
+        "assumed",
+        (taken.join(", "), Style::new()),
+        String::new(),
+    )];
+    if !assumed.tied.is_empty() {
+        let range = assumed.loss_range.map_or(String::new(), |[low, high]| {
+            format!(", loss {}–{}", short(low), short(high))
+        });
+        let tied = (assumed.tied.join(", "), Style::new());
+        lines.push(row(app, "or as well", tied, range));
+    }
+    if let (Some(cosine), Some(error)) = (assumed.cosine, assumed.cosine_error) {
+        let style = if assumed.doubtful {
+            theme.warn()
+        } else {
+            theme.strong()
+        };
+        let rest = format!(" ± {error:.2}, cosine with {} updates", assumed.intervals);
+        lines.push(row(app, "follows", (format!("{cosine:.2}"), style), rest));
+    }
+    if let Some(warning) = &assumed.warning {
+        lines.push(Line::styled(warning.clone(), theme.warn()));
+    }
+    lines
+}
+
 /// `1024 of cifar10 train`.
 pub(super) fn samples(snapshot: &Snapshot) -> Option<String> {
     match &snapshot.data {
@@ -314,7 +367,10 @@ pub(super) fn brief(app: &App) -> Vec<Piece> {
     pieces.push(Piece::new(
         1,
         vec![
-            Span::styled("true ", theme.faint()),
+            Span::styled(
+                if is_doubtful(app) { "read " } else { "true " },
+                theme.faint(),
+            ),
             Span::styled(facts::loss(line.and_then(|l| l.truth)), theme.strong()),
             Span::styled(" map ", theme.faint()),
             Span::styled(facts::loss(line.and_then(|l| l.on_plane)), theme.strong()),

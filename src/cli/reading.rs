@@ -1,0 +1,92 @@
+//! Answers to what names of tensors leave open: each `auto`, which asks the path, or a word.
+
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+
+use crate::model::activation::Activation;
+use crate::model::reading::{Reading, Shortcuts, Stem};
+
+/// What the user answers.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct ReadingOptions {
+    /// Function between layers where names do not tell it: relu, gelu, tanh, silu, leaky-relu, elu, sigmoid,
+    /// gelu-tanh; auto takes for an MLP the one whose gradients the path follows, else ReLU
+    #[arg(
+        long,
+        env = "ISOLOSS_ACTIVATION",
+        value_name = "NAME",
+        default_value = "auto"
+    )]
+    activation: Answer<Activation>,
+    /// Shortcuts of a ResNet that has no projections: padded, none, or auto, which asks the path
+    #[arg(
+        long,
+        env = "ISOLOSS_SHORTCUTS",
+        value_name = "KIND",
+        default_value = "auto"
+    )]
+    shortcuts: Answer<Shortcuts>,
+    /// First layers of a ResNet of four stages: plain, strided, pooled, strided-pooled, or auto, which asks
+    /// the path
+    #[arg(
+        long,
+        env = "ISOLOSS_STEM",
+        value_name = "KIND",
+        default_value = "auto"
+    )]
+    stem: Answer<Stem>,
+}
+
+impl ReadingOptions {
+    pub(super) fn reading(self) -> Reading {
+        Reading {
+            activation: self.activation.0,
+            shortcuts: self.shortcuts.0,
+            stem: self.stem.0,
+        }
+    }
+}
+
+/// A word, or `auto`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Answer<T>(Option<T>);
+
+impl<T: ValueEnum> FromStr for Answer<T> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self(None));
+        }
+        T::from_str(text, false)
+            .map(|answer| Self(Some(answer)))
+            .map_err(|_| {
+                let values = T::value_variants().iter();
+                let values = values.filter_map(ValueEnum::to_possible_value);
+                let names: Vec<String> = values.map(|value| value.get_name().into()).collect();
+                format!("expected auto, {}, got {text}", names.join(", "))
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_auto_or_a_word_that_its_name_is() {
+        assert_eq!("auto".parse(), Ok(Answer::<Activation>(None)));
+        for activation in Activation::ALL {
+            assert_eq!(activation.name().parse(), Ok(Answer(Some(activation))));
+        }
+        for stem in Stem::ALL {
+            assert_eq!(stem.name().parse(), Ok(Answer(Some(stem))));
+        }
+        for shortcuts in [Shortcuts::Padded, Shortcuts::None] {
+            assert_eq!(shortcuts.name().parse(), Ok(Answer(Some(shortcuts))));
+        }
+        let said = "swish".parse::<Answer<Activation>>().err();
+        assert!(said.is_some_and(|said| said.starts_with("expected auto, relu, gelu, tanh")));
+    }
+}

@@ -1,0 +1,215 @@
+//! What pixels were normalized by, and by what else a run may have normalized them.
+
+use serde::{Deserialize, Serialize};
+
+use super::Dataset;
+
+/// (x − mean) / std of pixels from 0 to 1.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scale {
+    /// Where the figures are from, in a few words.
+    pub source: String,
+    /// One a channel.
+    pub mean: Vec<f32>,
+    /// One a channel.
+    pub std: Vec<f32>,
+}
+
+/// Figures of popular scripts, each of as many channels as they are for; those of one channel are for any
+/// number of them.
+const POPULAR: [(&str, &[f32], &[f32]); 13] = [
+    ("0 to 1", &[0.0], &[1.0]),
+    ("-1 to 1", &[0.5], &[0.5]),
+    ("0 to 255", &[0.0], &[1.0 / 255.0]),
+    ("MNIST's", &[0.1307], &[0.3081]),
+    ("Fashion-MNIST's", &[0.2860], &[0.3530]),
+    (
+        "CIFAR-10's",
+        &[0.4914, 0.4822, 0.4465],
+        &[0.2470, 0.2435, 0.2616],
+    ),
+    (
+        "CIFAR-10's, another std",
+        &[0.4914, 0.4822, 0.4465],
+        &[0.2023, 0.1994, 0.2010],
+    ),
+    (
+        "CIFAR-10's of ResNet scripts",
+        &[0.4914, 0.4822, 0.4465],
+        &[0.2290, 0.2240, 0.2250],
+    ),
+    (
+        "CIFAR-100's",
+        &[0.5071, 0.4865, 0.4409],
+        &[0.2673, 0.2564, 0.2762],
+    ),
+    (
+        "CIFAR-100's, another std",
+        &[0.5071, 0.4867, 0.4408],
+        &[0.2675, 0.2565, 0.2761],
+    ),
+    ("ImageNet's", &[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]),
+    (
+        "CIFAR's of old scripts",
+        &[0.4914, 0.4824, 0.4467],
+        &[0.2471, 0.2435, 0.2616],
+    ),
+    ("0 to 16", &[0.0], &[1.0 / 16.0]),
+];
+
+/// Figures that are nearer to one another than this are the same.
+const SAME: f32 = 2e-3;
+
+impl Scale {
+    /// The same figures, however they are called.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let near = |a: &[f32], b: &[f32]| {
+            let pairs = a.iter().zip(b);
+            a.len() == b.len() && pairs.clone().all(|(a, b)| (a - b).abs() < SAME)
+        };
+        near(&self.mean, &other.mean) && near(&self.std, &other.std)
+    }
+
+    /// The figures in words, e.g. `mean 0.286 std 0.353 (fashion-mnist)`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        format!(
+            "mean {} std {} ({})",
+            list(&self.mean),
+            list(&self.std),
+            self.source
+        )
+    }
+}
+
+/// What a run on images of so many channels may have been normalized by, beside `own`.
+pub(super) fn popular(name: &str, channels: usize, own: &Scale) -> Vec<Scale> {
+    let mut found = vec![own.clone()];
+    for (source, mean, std) in POPULAR {
+        let is_of_one = mean.len() == 1 && (source.contains("to") || channels == 1);
+        let is_digits = name == super::DIGITS;
+        let odd = match source {
+            "0 to 16" => !is_digits,
+            "0 to 255" | "MNIST's" | "Fashion-MNIST's" => is_digits,
+            _ => false,
+        };
+        if odd || !(is_of_one || mean.len() == channels) {
+            continue;
+        }
+        let spread = |figures: &[f32]| match figures {
+            [one] => vec![*one; channels],
+            figures => figures.to_vec(),
+        };
+        let scale = Scale {
+            source: source.into(),
+            mean: spread(mean),
+            std: spread(std),
+        };
+        if found.iter().all(|known| !known.is_like(&scale)) {
+            found.push(scale);
+        }
+    }
+    found.remove(0);
+    found
+}
+
+/// The figures, once where all channels have the same.
+pub(super) fn list(values: &[f32]) -> String {
+    let same = values.iter().all(|value| *value == values[0]);
+    let shown = if same {
+        &values[..values.len().min(1)]
+    } else {
+        values
+    };
+    shown
+        .iter()
+        .map(|value| format!("{value}"))
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+impl Dataset {
+    /// At most so many of the samples, spread evenly over the file's order, which may be that of the classes.
+    #[must_use]
+    pub fn few(&self, count: usize) -> Self {
+        let all = self.labels.len();
+        let chosen: Vec<usize> = match count.min(all) {
+            0 => Vec::new(),
+            count => (0..count)
+                .map(|i| (2 * i + 1) * all / (2 * count))
+                .collect(),
+        };
+        let len = self.shape.iter().product::<usize>();
+        let image = |&i: &usize| self.pixels[i * len..(i + 1) * len].iter().copied();
+        Self {
+            pixels: chosen.iter().flat_map(image).collect(),
+            labels: chosen.iter().map(|&i| self.labels[i]).collect(),
+            ..self.clone()
+        }
+    }
+
+    /// The same samples, normalized by other figures.
+    #[must_use]
+    pub fn rescaled(&self, scale: &Scale) -> Self {
+        let plane = self.shape[1] * self.shape[2];
+        let mut pixels = self.pixels.clone();
+        let (own, other) = (&self.scale, scale);
+        let figures = own.mean.iter().zip(&own.std);
+        let figures = figures.zip(other.mean.iter().zip(&other.std)).cycle();
+        for (channel, ((own_mean, own_std), (mean, std))) in
+            pixels.chunks_mut(plane.max(1)).zip(figures)
+        {
+            let [own_mean, own_std, mean, std] =
+                [own_mean, own_std, mean, std].map(|figure| f64::from(*figure));
+            for pixel in channel {
+                let raw = f64::from(*pixel) * own_std + own_mean;
+                *pixel = ((raw - mean) / std) as f32;
+            }
+        }
+        Self {
+            pixels,
+            scale: scale.clone(),
+            normalization: scale.words(),
+            ..self.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+    use crate::data::{Request, load};
+
+    #[test]
+    fn samples_that_are_rescaled_are_those_that_are_loaded_so() {
+        let own = load(&Request::whole(super::super::DIGITS)).unwrap();
+        let half = own.scales.iter().find(|scale| scale.source == "-1 to 1");
+        let rescaled = own.rescaled(half.unwrap());
+        let mut request = Request::whole(super::super::DIGITS);
+        (request.mean, request.std) = (Some(vec![0.5]), Some(vec![0.5]));
+        let loaded = load(&request).unwrap();
+        assert!(loaded.scales.is_empty(), "what is given is no question");
+        let pairs = rescaled.pixels.iter().zip(&loaded.pixels);
+        assert!(pairs.clone().all(|(a, b)| (a - b).abs() < 1e-6));
+        assert_eq!(rescaled.labels, loaded.labels);
+    }
+
+    #[test]
+    fn a_set_s_own_figures_are_not_among_the_others() {
+        let own = Scale {
+            source: "cifar-10".into(),
+            mean: vec![0.4914, 0.4822, 0.4465],
+            std: vec![0.2470, 0.2435, 0.2616],
+        };
+        let others = popular("cifar-10", 3, &own);
+        let names: Vec<&str> = others.iter().map(|scale| &*scale.source).collect();
+        assert!(!names.contains(&"CIFAR-10's") && !names.contains(&"MNIST's"));
+        for name in ["0 to 1", "-1 to 1", "0 to 255", "ImageNet's", "CIFAR-100's"] {
+            assert!(names.contains(&name), "{name}");
+        }
+        assert!(names.contains(&"CIFAR-10's, another std"));
+    }
+}

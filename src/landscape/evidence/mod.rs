@@ -1,0 +1,74 @@
+//! Which function a run minimized, where names and shapes leave that open: the path is asked.
+//!
+//! Training moves against the gradient of what it minimizes. So of several readings of the same weights the
+//! one is taken whose negative gradients the recorded updates follow best. Batch norm's inputs are scaled
+//! away by the statistics of a batch, and there the loss in evaluation mode tells how pixels were normalized.
+
+mod follow;
+mod question;
+mod verdict;
+mod words;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::scale::Scale;
+use crate::model::reading::Reading;
+
+pub use self::question::Question;
+
+/// A function of weights and samples, as far as names do not tell it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Function {
+    /// What the forward pass is.
+    #[serde(flatten)]
+    pub reading: Reading,
+    /// What pixels were normalized by; none where it is as the samples were loaded.
+    pub pixels: Option<Scale>,
+}
+
+/// What an assumption stands on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Basis {
+    /// It is what the field does, and nothing told for or against it.
+    #[default]
+    Usual,
+    /// The updates of the path follow its gradient best.
+    Path,
+    /// Its loss is the lowest by far.
+    Loss,
+}
+
+/// The function that is measured, with what speaks for it. Field names are other programs' to rely on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Assumed {
+    /// What was taken.
+    #[serde(flatten)]
+    pub function: Function,
+    /// How pixels are normalized, in words.
+    pub normalization: String,
+    /// What it stands on.
+    pub basis: Basis,
+    /// Why it was taken, in a sentence for each question.
+    pub evidence: String,
+    /// Mean cosine between the negative gradients and the updates.
+    pub cosine: Option<f64>,
+    /// Its standard error.
+    pub cosine_error: Option<f64>,
+    /// Over so many updates.
+    pub intervals: usize,
+    /// On so many samples.
+    pub samples: usize,
+    /// Other readings that the path cannot tell from it.
+    pub tied: Vec<String>,
+    /// Lowest and highest loss of the newest checkpoint over it and these.
+    pub loss_range: Option<[f64; 2]>,
+    /// The path does not follow the gradient of this model on these samples.
+    pub doubtful: bool,
+    /// What to check then, in a sentence.
+    pub warning: Option<String>,
+    /// Intervals that the path had when it was asked.
+    pub asked_of: usize,
+}

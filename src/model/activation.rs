@@ -1,0 +1,209 @@
+//! Activations: values whose first and second derivatives are PyTorch's too.
+
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
+use std::fmt;
+
+use candle_core::{Result, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::ops;
+
+/// The function between two layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// max(x, 0).
+    #[default]
+    Relu,
+    /// x·Φ(x), with the error function.
+    Gelu,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// x·σ(x), also called swish.
+    Silu,
+    /// x below 0 becomes 0.01·x.
+    LeakyRelu,
+    /// x below 0 becomes exp(x) − 1.
+    Elu,
+    /// 1 / (1 + exp(−x)).
+    Sigmoid,
+    /// x·Φ(x), by the approximation with the hyperbolic tangent.
+    GeluTanh,
+}
+
+/// PyTorch's slope of the leaky ReLU below 0.
+const SLOPE: f64 = 0.01;
+
+impl Activation {
+    /// All of them, the usual one first.
+    pub const ALL: [Self; 8] = [
+        Self::Relu,
+        Self::Gelu,
+        Self::Tanh,
+        Self::Silu,
+        Self::LeakyRelu,
+        Self::Elu,
+        Self::Sigmoid,
+        Self::GeluTanh,
+    ];
+
+    /// The word that `--activation` takes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Gelu => "gelu",
+            Self::Tanh => "tanh",
+            Self::Silu => "silu",
+            Self::LeakyRelu => "leaky-relu",
+            Self::Elu => "elu",
+            Self::Sigmoid => "sigmoid",
+            Self::GeluTanh => "gelu-tanh",
+        }
+    }
+
+    /// Its value for each element; NaN stays NaN.
+    ///
+    /// # Errors
+    /// candle's.
+    pub fn apply(self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Relu => ops::relu(x),
+            Self::Tanh => x.tanh(),
+            Self::Sigmoid => sigmoid(x),
+            Self::Silu => x * sigmoid(x)?,
+            // candle's own GELUs have six digits in their derivatives.
+            Self::Gelu => (x * 0.5)? * ((x * FRAC_1_SQRT_2)?.erf()? + 1.0)?,
+            Self::GeluTanh => {
+                let cubic = (x + ((x.sqr()? * x)? * 0.044_715)?)?;
+                (x * 0.5)? * ((cubic * (2.0 / PI).sqrt())?.tanh()? + 1.0)?
+            }
+            Self::LeakyRelu => below_zero(x)?.where_cond(&(x * SLOPE)?, x),
+            Self::Elu => {
+                // What is above 0 must not overflow on the side that is not taken.
+                let is_below = below_zero(x)?;
+                let low = is_below.where_cond(x, &x.zeros_like()?)?;
+                is_below.where_cond(&(low.exp()? - 1.0)?, x)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Activation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// 1 / (1 + exp(−x)) without an exponential that overflows.
+fn sigmoid(x: &Tensor) -> Result<Tensor> {
+    ((x * 0.5)?.tanh()? + 1.0)? * 0.5
+}
+
+/// True where x is 0 or less; NaN is neither.
+fn below_zero(x: &Tensor) -> Result<Tensor> {
+    x.le(&x.zeros_like()?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use candle_core::{DType, Device, Var};
+
+    use super::*;
+
+    /// PyTorch's numbers: make_activations.py.
+    fn reference() -> serde_json::Value {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/fixtures/models/activations.json"
+        );
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    fn numbers(value: &serde_json::Value) -> Vec<f64> {
+        serde_json::from_value(value.clone()).unwrap()
+    }
+
+    fn assert_near(found: &Tensor, expected: &[f64], what: &str) {
+        let found = found.to_vec1::<f64>().unwrap();
+        for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let bound = 1e-9 * expected.abs().max(1.0);
+            assert!(
+                (found - expected).abs() < bound,
+                "{what} at point {i}: {found}, expected {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_and_slopes_are_those_of_pytorch() {
+        let reference = reference();
+        let (x, c) = (numbers(&reference["x"]), numbers(&reference["c"]));
+        let c = Tensor::new(c, &Device::Cpu).unwrap();
+        for activation in Activation::ALL {
+            let expected = &reference["activations"][activation.name()];
+            let x = Var::new(x.as_slice(), &Device::Cpu).unwrap();
+            let y = activation.apply(&x).unwrap();
+            assert_near(&y, &numbers(&expected[0]), activation.name());
+            let raised = (y + 1.0).unwrap();
+            let cubes = (raised.sqr().unwrap() * &raised).unwrap();
+            let slopes = (cubes * &c).unwrap().sum_all().unwrap().backward().unwrap();
+            let slopes = slopes.get(&x).unwrap();
+            assert_near(slopes, &numbers(&expected[1]), activation.name());
+        }
+    }
+
+    /// candle keeps gradients differentiable only when this variable is set before a thread's first
+    /// backward pass, so the test runs itself in a child process that has it.
+    const KEEP_GRAPH: &str = "CANDLE_GRAD_DO_NOT_DETACH";
+
+    #[test]
+    fn second_derivatives_are_those_of_pytorch() {
+        if std::env::var_os(KEEP_GRAPH).is_none() {
+            let test = "model::activation::tests::second_derivatives_are_those_of_pytorch";
+            let child = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", test])
+                .env(KEEP_GRAPH, "1")
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&child.stdout);
+            assert!(
+                child.status.success() && said.contains("1 passed"),
+                "{said}"
+            );
+            return;
+        }
+        let reference = reference();
+        let (x, c) = (numbers(&reference["x"]), numbers(&reference["c"]));
+        let c = Tensor::new(c, &Device::Cpu).unwrap();
+        for activation in Activation::ALL {
+            let x = Var::new(x.as_slice(), &Device::Cpu).unwrap();
+            let raised = (activation.apply(&x).unwrap() + 1.0).unwrap();
+            let cubes = (raised.sqr().unwrap() * &raised).unwrap();
+            let slopes = (cubes * &c).unwrap().sum_all().unwrap().backward().unwrap();
+            let squares = slopes.get(&x).unwrap().sqr().unwrap();
+            let second = squares.sum_all().unwrap().backward().unwrap();
+            let expected = numbers(&reference["activations"][activation.name()][2]);
+            assert_near(second.get(&x).unwrap(), &expected, activation.name());
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_stays_so_and_large_numbers_give_no_such() {
+        let x = Tensor::new(&[f32::NAN, 200.0, -200.0, 0.0], &Device::Cpu).unwrap();
+        for activation in Activation::ALL {
+            let x = Var::from_tensor(&x.to_dtype(DType::F32).unwrap()).unwrap();
+            let y = activation.apply(&x).unwrap();
+            let slopes = y.sum_all().unwrap().backward().unwrap();
+            let slopes = slopes.get(&x).unwrap().to_vec1::<f32>().unwrap();
+            let y = y.to_vec1::<f32>().unwrap();
+            assert!(y[0].is_nan(), "{activation}");
+            assert!(y[1..].iter().all(|y| y.is_finite()), "{activation}: {y:?}");
+            assert!(
+                slopes[1..].iter().all(|slope| slope.is_finite()),
+                "{activation}: {slopes:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What names and shapes of a state dict leave open about the forward pass.
+
+use serde::{Deserialize, Serialize};
+
+use super::activation::Activation;
+
+/// What joins two stages of a ResNet without projections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shortcuts {
+    /// Every second pixel, and channels of zeros.
+    Padded,
+    /// Nothing: the network has no shortcuts at all.
+    None,
+}
+
+/// The first convolution's stride, and max pooling behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stem {
+    /// Stride 1: as for small images.
+    Plain,
+    /// Stride 2.
+    Strided,
+    /// Stride 1, then 3×3 max pooling of stride 2.
+    Pooled,
+    /// Stride 2, then 3×3 max pooling of stride 2: as for ImageNet.
+    StridedPooled,
+}
+
+/// Answers to what names leave open; none where they tell it themselves, or where nobody has answered yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reading {
+    /// The function between layers.
+    pub activation: Option<Activation>,
+    /// What joins the stages of a ResNet.
+    pub shortcuts: Option<Shortcuts>,
+    /// The first layers of a ResNet of four stages.
+    pub stem: Option<Stem>,
+}
+
+impl Shortcuts {
+    /// The word that `--shortcuts` takes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Padded => "padded",
+            Self::None => "none",
+        }
+    }
+}
+
+// By hand: `strided-pooled` is what clap would make of the last, and the field has its own words.
+impl clap::ValueEnum for Stem {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.name()))
+    }
+}
+
+impl Stem {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Plain,
+        Self::StridedPooled,
+        Self::Strided,
+        Self::Pooled,
+    ];
+
+    /// The word that `--stem` takes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Strided => "strided",
+            Self::Pooled => "pooled",
+            Self::StridedPooled => "strided-pooled",
+        }
+    }
+
+    pub(super) fn stride(self) -> usize {
+        match self {
+            Self::Plain | Self::Pooled => 1,
+            Self::Strided | Self::StridedPooled => 2,
+        }
+    }
+
+    pub(super) fn is_pooled(self) -> bool {
+        matches!(self, Self::Pooled | Self::StridedPooled)
+    }
+}
+
+impl Reading {
+    /// These answers where there are any, else those of `other`.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            activation: self.activation.or(other.activation),
+            shortcuts: self.shortcuts.or(other.shortcuts),
+            stem: self.stem.or(other.stem),
+        }
+    }
+
+    /// Every answer in words: subject and answer.
+    #[must_use]
+    pub fn words(&self) -> Vec<(&'static str, &'static str)> {
+        let answers = [
+            ("activation", self.activation.map(Activation::name)),
+            ("shortcuts", self.shortcuts.map(Shortcuts::name)),
+            ("stem", self.stem.map(Stem::name)),
+        ];
+        let answered = answers.into_iter();
+        answered
+            .filter_map(|(subject, answer)| Some((subject, answer?)))
+            .collect()
+    }
+}

@@ -1,0 +1,131 @@
+//! When a session asks its path which function it followed, and what an answer changes.
+
+use crate::data::Split;
+use crate::landscape::evidence::{Assumed, Function};
+use crate::landscape::surveyor::{Plan, Spot};
+use crate::run::Checkpoint;
+use crate::weights::recipe::Recipe;
+
+/// Updates from which on the path is asked; again when there are twice as many.
+const FIRST: usize = 3;
+/// The number of plans that ask: no map has it.
+const GENERATION: u64 = 0;
+
+/// What was asked of a path, and what is taken for granted.
+#[derive(Debug, Default)]
+pub(super) struct Inquiry {
+    /// The run's first checkpoint: another one is another run.
+    first: Option<Checkpoint>,
+    /// Updates that the path had when it was asked.
+    asked_of: usize,
+    /// What is measured; none until somebody says.
+    function: Option<Function>,
+}
+
+impl Inquiry {
+    /// The plan that asks this path, where it is time.
+    pub(super) fn due(
+        &mut self,
+        recipe: &Recipe,
+        members: &[Checkpoint],
+        split: Split,
+    ) -> Option<Plan> {
+        if self.first.as_ref() != Some(&recipe.first) {
+            self.first = Some(recipe.first.clone());
+            self.asked_of = 0;
+        }
+        let updates = members.len().saturating_sub(1);
+        if updates < FIRST || updates < 2 * self.asked_of {
+            return None;
+        }
+        self.asked_of = updates;
+        Some(Plan {
+            generation: GENERATION,
+            recipe: recipe.clone(),
+            split,
+            spots: vec![Spot::Evidence(members.to_vec())],
+        })
+    }
+
+    /// Takes an answer, and tells whether it counts.
+    pub(super) fn counts(&self, answer: &Assumed) -> bool {
+        // Each device says what it begins with; an answer of the path stands against that.
+        answer.asked_of > 0 || self.function.is_none()
+    }
+
+    /// The function that is to be measured from now on, where it is another one than so far.
+    pub(super) fn fold(&mut self, answer: &Assumed) -> Option<Function> {
+        let known = self.function.replace(answer.function.clone());
+        let is_new = known.is_some_and(|known| known != answer.function);
+        is_new.then(|| answer.function.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::activation::Activation;
+    use crate::model::reading::Reading;
+    use crate::weights::normalize::{Ignore, Norm};
+    use crate::weights::recipe::{BatchNorm, Directions};
+
+    fn member(step: u64) -> Checkpoint {
+        Checkpoint {
+            step,
+            path: format!("{step}.pt").into(),
+        }
+    }
+
+    fn recipe(first: u64) -> Recipe {
+        Recipe {
+            first: member(first),
+            key: None,
+            origin: member(9),
+            directions: Directions::Random {
+                seed: 0,
+                norm: Norm::Filter,
+                ignore: Ignore::Biasbn,
+                orthogonal: false,
+            },
+            batch_norm: BatchNorm::Frozen,
+        }
+    }
+
+    #[test]
+    fn a_path_is_asked_at_three_updates_and_whenever_they_doubled() {
+        let mut inquiry = Inquiry::default();
+        let members: Vec<Checkpoint> = (0..13).map(member).collect();
+        let mut due = |first, count: usize| {
+            let members = &members[..count];
+            inquiry.due(&recipe(first), members, Split::Train).is_some()
+        };
+        let asked: Vec<usize> = (0..13).filter(|count| due(0, *count)).collect();
+        assert_eq!(asked, [4, 7]);
+        assert!(due(0, 13));
+        assert!(due(1, 5), "another run");
+        assert!(!due(1, 5));
+    }
+
+    #[test]
+    fn an_answer_changes_what_is_measured_only_where_it_is_another() {
+        let answer = |activation, asked_of| Assumed {
+            function: Function {
+                reading: Reading {
+                    activation: Some(activation),
+                    ..Reading::default()
+                },
+                pixels: None,
+            },
+            asked_of,
+            ..Assumed::default()
+        };
+        let mut inquiry = Inquiry::default();
+        let usual = answer(Activation::Relu, 0);
+        assert!(inquiry.counts(&usual));
+        assert_eq!(inquiry.fold(&usual), None);
+        assert_eq!(inquiry.fold(&answer(Activation::Relu, 3)), None);
+        let tanh = answer(Activation::Tanh, 6);
+        assert_eq!(inquiry.fold(&tanh), Some(tanh.function));
+        assert!(!inquiry.counts(&usual), "a device that comes late");
+    }
+}

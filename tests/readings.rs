@@ -1,0 +1,135 @@
+//! Runs whose names do not tell what they are: the path is asked, and the losses are PyTorch's.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/readings")
+        .join(name)
+}
+
+/// The JSON of `average`: the newest checkpoint alone comes first.
+fn measured(run: &str, data: &str, options: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_isoloss"))
+        .arg("average")
+        .arg(fixture(run))
+        .args(["--data", data, "--samples", "all", "--format", "json"])
+        .args(options)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// PyTorch's loss of the newest checkpoint, of all samples.
+fn truth(run: &str) -> f64 {
+    let text = std::fs::read_to_string(fixture("truth.json")).unwrap();
+    let truth: Value = serde_json::from_str(&text).unwrap();
+    truth[run]["loss"].as_f64().unwrap()
+}
+
+fn loss(found: &Value) -> f64 {
+    found["averages"][0]["loss"].as_f64().unwrap()
+}
+
+fn assert_is_pytorch_s(found: &Value, run: &str) {
+    let (found, expected) = (loss(found), truth(run));
+    assert!(
+        (found / expected - 1.0).abs() < 1e-6,
+        "{run}: {found}, expected {expected}"
+    );
+}
+
+#[test]
+fn the_reading_that_a_run_followed_is_taken_and_its_loss_is_pytorch_s() {
+    // Run, what was taken, what normalization began with.
+    let cases = [
+        ("tanh", "tanh", Value::Null, "mean 0.3053"),
+        ("sigmoid-half", "sigmoid", Value::Null, "mean 0.5 std 0.5"),
+        ("resnet8", "relu", "padded".into(), "mean 0.5 std 0.5"),
+        ("resnet8-noshort", "relu", "none".into(), "mean 0.3053"),
+    ];
+    for (run, activation, shortcuts, normalization) in cases {
+        let found = measured(run, "digits", &[]);
+        let assumed = &found["assumed"];
+        assert_eq!(assumed["activation"], activation, "{run}: {assumed}");
+        assert_eq!(assumed["shortcuts"], shortcuts, "{run}: {assumed}");
+        let words = assumed["normalization"].as_str().unwrap();
+        assert!(words.starts_with(normalization), "{run}: {words}");
+        assert_eq!(assumed["basis"], "path");
+        assert_eq!(assumed["doubtful"], false);
+        assert!(assumed["cosine"].as_f64().unwrap() > 0.1, "{run}");
+        assert_is_pytorch_s(&found, run);
+    }
+}
+
+#[test]
+fn a_tie_is_said_with_the_range_of_losses_and_holds_the_truth() {
+    for (run, truth_is) in [("relu-none", "relu"), ("gelu-raw", "gelu")] {
+        let found = measured(run, "digits", &[]);
+        let assumed = &found["assumed"];
+        let tied = assumed["tied"].as_array().unwrap();
+        assert!(!tied.is_empty(), "{run}: {assumed}");
+        let holds = assumed["activation"] == truth_is || tied.contains(&truth_is.into());
+        assert!(holds, "{run}: {assumed}");
+        assert_eq!(assumed["activation"], "relu", "the field's default");
+        let range: Vec<f64> = serde_json::from_value(assumed["loss_range"].clone()).unwrap();
+        let expected = truth(run);
+        assert!(
+            range[0] <= expected * (1.0 + 1e-6) && expected <= range[1] * (1.0 + 1e-6),
+            "{run}: {range:?} without {expected}"
+        );
+        assert!(assumed["evidence"].as_str().unwrap().contains("as well"));
+    }
+}
+
+#[test]
+fn what_the_user_answers_is_not_asked() {
+    let found = measured(
+        "gelu-raw",
+        "digits",
+        &["--activation", "gelu", "--mean", "0", "--std", "0.0625"],
+    );
+    assert_eq!(found["assumed"]["activation"], "gelu");
+    assert_is_pytorch_s(&found, "gelu-raw");
+    let found = measured("resnet8-noshort", "digits", &["--shortcuts", "padded"]);
+    assert_eq!(found["assumed"]["shortcuts"], "padded");
+    assert_eq!(found["model"], "resnet8");
+    assert!(loss(&found) > 2.0 * truth("resnet8-noshort"));
+}
+
+#[test]
+fn wrong_labels_are_doubted_in_words_that_name_what_to_check() {
+    let data = fixture("shifted-labels.npz");
+    for run in ["tanh", "relu-none", "resnet8"] {
+        let found = measured(run, data.to_str().unwrap(), &[]);
+        let assumed = &found["assumed"];
+        assert_eq!(assumed["doubtful"], true, "{run}: {assumed}");
+        let warning = assumed["warning"].as_str().unwrap();
+        for word in ["labels", "--mean", "--model", "--key", "data"] {
+            assert!(warning.contains(word), "{run}: {warning}");
+        }
+        // Nothing is claimed for any of the readings.
+        assert_eq!(assumed["basis"], "usual", "{run}: {assumed}");
+    }
+}
+
+#[test]
+fn one_checkpoint_cannot_be_asked_and_that_is_said() {
+    let found = measured("tanh/step_160.safetensors", "digits", &[]);
+    let assumed = &found["assumed"];
+    assert_eq!(assumed["activation"], "relu");
+    assert_eq!(assumed["cosine"], Value::Null);
+    let evidence = assumed["evidence"].as_str().unwrap();
+    assert!(evidence.contains("activation relu assumed: the path has fewer than 3 updates"));
+}
