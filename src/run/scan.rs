@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::format::{FileKind, sharded_weight_files, sniff};
+use super::format::{Content, sharded_weight_files, sniff};
 use super::names::glob_matches;
 use super::stamp::Stamp;
 use super::{RunError, log};
@@ -46,7 +46,7 @@ pub struct Scan {
 #[derive(Debug, Default)]
 pub struct FolderScanner {
     only: Vec<String>,
-    kinds: HashMap<PathBuf, (Stamp, FileKind)>,
+    contents: HashMap<PathBuf, (Stamp, Content)>,
 }
 
 impl FolderScanner {
@@ -55,7 +55,7 @@ impl FolderScanner {
     pub fn new(only: &[String]) -> Self {
         Self {
             only: only.to_vec(),
-            kinds: HashMap::new(),
+            contents: HashMap::new(),
         }
     }
 
@@ -84,8 +84,8 @@ impl FolderScanner {
             })?;
         scan.found.sort_by(|a, b| a.path.cmp(&b.path));
         let there = |path: &PathBuf| scan.found.iter().any(|found| found.path == *path);
-        if self.kinds.len() > 2 * (scan.found.len() + scan.others.len()) + 1000 {
-            self.kinds.retain(|path, _| there(path));
+        if self.contents.len() > 2 * (scan.found.len() + scan.others.len()) + 1000 {
+            self.contents.retain(|path, _| there(path));
         }
         Ok(scan)
     }
@@ -157,14 +157,16 @@ impl FolderScanner {
         };
         let name = path.strip_prefix(run).unwrap_or(&path).to_path_buf();
         let ending = ending(&path);
-        let kind = self.kind(&path, stamp);
-        let is_candidate =
-            kind.may_hold_weights() || ENDINGS.contains(&ending.as_str()) && kind != FileKind::Special;
+        let is_candidate = match self.content(&path, stamp) {
+            Some(content) => content.is_readable() || ENDINGS.contains(&ending.as_str()),
+            // What cannot be opened may be a checkpoint where its name says so; a pipe is none.
+            None => path.is_file() && ENDINGS.contains(&ending.as_str()),
+        };
         if is_candidate && self.is_wanted(&name) {
             scan.found.push(Found { name, path, stamp });
         } else {
             let known = if ending.is_empty() {
-                kind.to_string()
+                "without an ending".to_owned()
             } else {
                 format!(".{ending}")
             };
@@ -172,13 +174,14 @@ impl FolderScanner {
         }
     }
 
-    fn kind(&mut self, path: &Path, stamp: Stamp) -> FileKind {
-        match self.kinds.get(path) {
-            Some((known, kind)) if *known == stamp => *kind,
+    /// The kind of a file's contents, read again when the file has changed; `None` if it cannot be opened.
+    fn content(&mut self, path: &Path, stamp: Stamp) -> Option<Content> {
+        match self.contents.get(path) {
+            Some((known, content)) if *known == stamp => Some(*content),
             _ => {
-                let kind = sniff(path);
-                self.kinds.insert(path.to_path_buf(), (stamp, kind));
-                kind
+                let content = sniff(path).ok()?;
+                self.contents.insert(path.to_path_buf(), (stamp, content));
+                Some(content)
             }
         }
     }

@@ -4,6 +4,7 @@ use crate::data::Split;
 use crate::landscape::evidence::{Assumed, Function};
 use crate::landscape::surveyor::{Plan, Spot};
 use crate::run::Checkpoint;
+use crate::weights::member::Shape;
 use crate::weights::recipe::Recipe;
 
 /// Updates from which on the path is asked; again when there are twice as many.
@@ -14,8 +15,8 @@ const GENERATION: u64 = 0;
 /// What was asked of a path, and what is taken for granted.
 #[derive(Debug, Default)]
 pub(super) struct Inquiry {
-    /// The run's first checkpoint: another one is another run.
-    first: Option<Checkpoint>,
+    /// Names and shapes of the model: others are another run's.
+    shape: Option<Shape>,
     /// Updates that the path had when it was asked.
     asked_of: usize,
     /// What is measured; none until somebody says.
@@ -30,8 +31,8 @@ impl Inquiry {
         members: &[Checkpoint],
         split: Split,
     ) -> Option<Plan> {
-        if self.first.as_ref() != Some(&recipe.first) {
-            self.first = Some(recipe.first.clone());
+        if self.shape.as_ref() != Some(&recipe.shape) {
+            self.shape = Some(recipe.shape.clone());
             self.asked_of = 0;
         }
         let updates = members.len().saturating_sub(1);
@@ -70,16 +71,15 @@ mod tests {
     use crate::weights::recipe::{BatchNorm, Directions};
 
     fn member(step: u64) -> Checkpoint {
-        Checkpoint {
-            step,
-            path: format!("{step}.pt").into(),
-        }
+        Checkpoint::new(step, format!("{step}.pt"))
     }
 
     fn recipe(first: u64) -> Recipe {
         Recipe {
-            first: member(first),
-            key: None,
+            shape: Shape {
+                newest: format!("{first}.pt").into(),
+                ..Shape::default()
+            },
             origin: member(9),
             directions: Directions::Random {
                 seed: 0,

@@ -1,12 +1,13 @@
 //! A checkpoint that belongs to a run: its tensors matched by name to the run's layout.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::run::Checkpoint;
-use crate::run::format::{FormatError, StateDict, TensorInfo};
+use crate::run::format::{FormatError, StateDict, TensorInfo, bare};
 
 use super::WeightsError;
 use super::layout::{Layout, Role, Slot};
@@ -86,19 +87,14 @@ impl Member {
     /// The checkpoint cannot be read, or a tensor is missing, has another shape or is unknown.
     pub fn open(checkpoint: &Checkpoint, shape: &Shape) -> Result<Self, WeightsError> {
         let dict = open(checkpoint, shape.key.as_deref())?;
-        let names: HashMap<&str, usize> = dict
-            .tensors()
-            .iter()
-            .enumerate()
-            .map(|(index, tensor)| (tensor.name.as_str(), index))
-            .collect();
+        let names = TensorNames::of(dict.tensors());
         let found = |slot: &Slot| {
-            let index = names.get(slot.name.as_str()).copied();
+            let index = names.find(&slot.name);
             matching(index, dict.tensors(), slot, checkpoint, shape)
         };
         let tensors = shape.layout.slots().iter().map(found);
         let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
-        if let Some(surplus) = surplus(dict.tensors(), &shape.layout) {
+        if let Some(surplus) = surplus(dict.tensors(), &tensors) {
             return Err(WeightsError::Surplus {
                 path: checkpoint.path.clone(),
                 newest: shape.newest.clone(),
@@ -109,12 +105,47 @@ impl Member {
     }
 }
 
-/// A parameter that the layout does not know: the model was changed. Other buffers may come and go.
-fn surplus(tensors: &[TensorInfo], layout: &Layout) -> Option<String> {
+/// The tensors of a checkpoint by name, as it is and without the words of wrappers: a run that was resumed
+/// under another wrapper has other words in its names and the same tensors.
+struct TensorNames<'a> {
+    exact: HashMap<&'a str, usize>,
+    /// `None` if several tensors have the same bare name.
+    bare: HashMap<Cow<'a, str>, Option<usize>>,
+}
+
+impl<'a> TensorNames<'a> {
+    fn of(tensors: &'a [TensorInfo]) -> Self {
+        let mut names = Self {
+            exact: HashMap::with_capacity(tensors.len()),
+            bare: HashMap::with_capacity(tensors.len()),
+        };
+        for (index, tensor) in tensors.iter().enumerate() {
+            names.exact.insert(&tensor.name, index);
+            names
+                .bare
+                .entry(bare(&tensor.name))
+                .and_modify(|known| *known = None)
+                .or_insert(Some(index));
+        }
+        names
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        let exact = self.exact.get(name).copied();
+        exact.or_else(|| self.bare.get(&*bare(name)).copied().flatten())
+    }
+}
+
+/// A parameter that none of the layout's slots is: the model was changed. Other buffers may come and go.
+fn surplus(tensors: &[TensorInfo], matched: &[usize]) -> Option<String> {
+    let matched: HashSet<&str> = matched
+        .iter()
+        .filter_map(|&index| Some(tensors.get(index)?.name.as_str()))
+        .collect();
     Layout::of(tensors)
         .slots()
         .iter()
-        .find(|slot| slot.role == Role::Parameter && layout.find(&slot.name).is_none())
+        .find(|slot| slot.role == Role::Parameter && !matched.contains(slot.name.as_str()))
         .map(|slot| slot.name.clone())
 }
 

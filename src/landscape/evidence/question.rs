@@ -109,7 +109,7 @@ impl Question<'_> {
         let image = Some(self.data.shape);
         model::recognize_as(&self.shape.layout, self.model, image, reading).map_err(|source| {
             LandscapeError::Model {
-                path: self.shape.first.path.clone(),
+                path: self.shape.newest.clone(),
                 source,
             }
         })

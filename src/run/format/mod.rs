@@ -33,8 +33,11 @@ use stored::Stored;
 use tree::Item;
 
 pub use buffers::is_buffer;
+pub use names::bare;
 pub use order::natural;
+mod stub;
 pub use sniff::{Content, sniff};
+pub use stub::ContentId;
 pub use state_dict::{NetworkRole, OtherNetwork};
 pub(super) use sharded::weight_files as sharded_weight_files;
 
@@ -471,66 +474,4 @@ fn unchanged(path: &Path, stamp: Stamp) -> Result<(), FormatError> {
             source,
         }),
     }
-}
-
-// STUB: replaced by the helper's
-/// Stub.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ContentId(pub [u8; 32]);
-impl StateDict {
-    /// Stub.
-    pub fn content(&self) -> Result<ContentId, FormatError> {
-        let mut hasher = blake3::Hasher::new();
-        for (index, tensor) in self.tensors().iter().enumerate() {
-            hasher.update(tensor.name.as_bytes());
-            if matches!(tensor.dtype, Dtype::Other(_)) { continue; }
-            let values = self.read(index, 0..tensor.shape.iter().product())?;
-            hasher.update(bytemuck::cast_slice(&values));
-        }
-        Ok(ContentId(*hasher.finalize().as_bytes()))
-    }
-    /// Stub.
-    pub fn write_safetensors(&self, out: &mut impl std::io::Write) -> Result<(), FormatError> {
-        let mut data = Vec::new();
-        let mut header = serde_json::Map::new();
-        for (index, tensor) in self.tensors().iter().enumerate() {
-            if matches!(tensor.dtype, Dtype::Other(_)) { continue; }
-            let values = self.read(index, 0..tensor.shape.iter().product())?;
-            let start = data.len();
-            data.extend_from_slice(bytemuck::cast_slice(&values));
-            header.insert(tensor.name.clone(), serde_json::json!({"dtype":"F32","shape":tensor.shape,"data_offsets":[start,data.len()]}));
-        }
-        let header = serde_json::to_vec(&header).unwrap_or_default();
-        let io = |source| FormatError::Io { path: self.path.clone(), source };
-        out.write_all(&(header.len() as u64).to_le_bytes()).map_err(io)?;
-        out.write_all(&header).map_err(io)?;
-        out.write_all(&data).map_err(io)
-    }
-    /// Stub.
-    pub fn is_nothing_else(&self) -> bool { false }
-    /// Stub.
-    pub fn counters(&self) -> crate::run::catalog::InnerCounters {
-        crate::run::catalog::InnerCounters { step: self.step(), epoch: None }
-    }
-    /// Stub.
-    pub fn note(&self) -> Option<String> { None }
-}
-
-/// Stub.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileKind { /// Stub
- Weights, /// Stub
- Unknown, /// Stub
- Special }
-impl FileKind {
-    /// Stub.
-    pub fn may_hold_weights(self) -> bool { self == Self::Weights }
-}
-impl std::fmt::Display for FileKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("unknown") }
-}
-/// Stub.
-pub fn sniff(path: &Path) -> FileKind {
-    let Ok(bytes) = super::regular::open(path).and_then(|mut f| { let mut b = [0u8; 9]; let n = f.read(&mut b)?; Ok(b[..n].to_vec()) }) else { return FileKind::Special };
-    if bytes.starts_with(b"PK") || bytes.starts_with(b"\x80\x02") || bytes.get(8) == Some(&b'{') { FileKind::Weights } else { FileKind::Unknown }
 }
