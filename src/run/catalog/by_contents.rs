@@ -7,6 +7,9 @@ use std::time::SystemTime;
 use super::{CatalogBuilder, CatalogPoint, CheckpointFacts, InnerCounters, StepOrigin};
 use crate::run::names::{LeftOut, StepUnit};
 
+/// Reads one of a checkpoint's own counters.
+type CounterOf = fn(InnerCounters) -> Option<u64>;
+
 impl CatalogBuilder<'_> {
     /// The path where names tell no steps: by the counters inside, else by time.
     pub(super) fn by_contents(&mut self) {
@@ -32,19 +35,16 @@ impl CatalogBuilder<'_> {
                     .unwrap_or_default();
                 versions.into_iter().filter(is_same).collect::<Vec<_>>()
             });
-            match same.filter(|same| !same.is_empty()) {
-                Some(same) => open.extend(same),
-                None => {
-                    let unread = self
-                        .newest(&path)
-                        .and_then(|entry| self.facts(entry))
-                        .is_none();
-                    if unread && why.is_undecided() {
-                        self.catalog.undecided.push(path.clone());
-                    }
-                    self.leave_out(&path, why);
-                }
+            if let Some(same) = same.filter(|same| !same.is_empty()) {
+                open.extend(same);
+                continue;
             }
+            let entry = self.newest(&path);
+            let unread = entry.and_then(|entry| self.facts(entry)).is_none();
+            if unread && why.is_undecided() {
+                self.catalog.undecided.push(path.clone());
+            }
+            self.leave_out(&path, why);
         }
         let open = self.fold_copies(open);
         self.number(open);
@@ -129,16 +129,16 @@ impl CatalogBuilder<'_> {
     }
 
     /// The counter inside that tells the files apart: all that were read have it.
-    fn counter(&self, open: &[usize]) -> Option<(fn(InnerCounters) -> Option<u64>, StepUnit)> {
+    fn counter(&self, open: &[usize]) -> Option<(CounterOf, StepUnit)> {
         let read: Vec<CheckpointFacts> =
             open.iter().filter_map(|entry| self.facts(*entry)).collect();
-        let differ = |counter: fn(InnerCounters) -> Option<u64>| {
+        let differ = |counter: CounterOf| {
             let counts: Option<Vec<u64>> =
                 read.iter().map(|facts| counter(facts.counters)).collect();
             counts.is_some_and(|counts| counts.iter().collect::<HashSet<_>>().len() == counts.len())
         };
-        let by_step: fn(InnerCounters) -> Option<u64> = |counters| counters.step;
-        let by_epoch: fn(InnerCounters) -> Option<u64> = |counters| counters.epoch;
+        let by_step: CounterOf = |counters| counters.step;
+        let by_epoch: CounterOf = |counters| counters.epoch;
         if read.is_empty() {
             None
         } else if differ(by_step) {
@@ -147,9 +147,8 @@ impl CatalogBuilder<'_> {
             Some((by_epoch, StepUnit::Epoch))
         } else {
             // Two files with one counter, as a best and a last of the same epoch: the later counts.
-            let all = |counter: fn(InnerCounters) -> Option<u64>| {
-                read.iter().all(|facts| counter(facts.counters).is_some())
-            };
+            let all =
+                |counter: CounterOf| read.iter().all(|facts| counter(facts.counters).is_some());
             let some = [(by_step, StepUnit::Step), (by_epoch, StepUnit::Epoch)];
             some.into_iter()
                 .find(|(counter, _)| all(*counter) && read.len() > 1)
