@@ -8,8 +8,8 @@ mod buffers;
 pub mod convert;
 pub mod names;
 mod order;
-mod refuse;
 pub(crate) mod pickle;
+mod refuse;
 mod safetensors;
 mod sharded;
 mod sniff;
@@ -34,9 +34,9 @@ use tree::Item;
 
 pub use buffers::is_buffer;
 pub use order::natural;
+pub(super) use sharded::weight_files as sharded_weight_files;
 pub use sniff::{Content, sniff};
 pub use state_dict::{NetworkRole, OtherNetwork};
-pub(super) use sharded::weight_files as sharded_weight_files;
 
 /// Element type of a stored tensor, as far as isoloss cares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -249,7 +249,13 @@ impl OpenFile {
         })
     }
 
-    fn read(&self, index: usize, name: &str, start: usize, values: &mut [f32]) -> Result<(), FormatError> {
+    fn read(
+        &self,
+        index: usize,
+        name: &str,
+        start: usize,
+        values: &mut [f32],
+    ) -> Result<(), FormatError> {
         let problem = |reason: String| FormatError::Tensor {
             path: self.path.clone(),
             tensor: name.to_owned(),
@@ -335,7 +341,9 @@ impl StateDict {
             if stored.is_expanded() {
                 continue;
             }
-            let same = seen.entry((Arc::clone(&stored.key), stored.offset)).or_default();
+            let same = seen
+                .entry((Arc::clone(&stored.key), stored.offset))
+                .or_default();
             let twin = same.iter().find(|at| {
                 let at: Place = dict.places[**at];
                 files[at.file].tensors[at.tensor].is_tied_to(stored)
@@ -369,7 +377,10 @@ impl StateDict {
         if self.others.is_empty() {
             return None;
         }
-        let keys = self.others.iter().map(|other| format!("--key {}", other.key));
+        let keys = self
+            .others
+            .iter()
+            .map(|other| format!("--key {}", other.key));
         let keys = keys.collect::<Vec<_>>().join(", ");
         let taken = self.key.as_deref().unwrap_or("the outermost tensors");
         Some(format!(
@@ -405,7 +416,9 @@ impl StateDict {
         }
         let known = ["global_step", "step", "epoch"];
         let metadata = &self.files.first()?.metadata;
-        let told = known.iter().find_map(|name| metadata.get(*name)?.parse().ok());
+        let told = known
+            .iter()
+            .find_map(|name| metadata.get(*name)?.parse().ok());
         self.counts.or(told)
     }
 
@@ -426,7 +439,10 @@ impl StateDict {
     pub fn reads_whole(&self) -> bool {
         let mut files = self.files.iter();
         files.any(|file| {
-            let mut storages = file.tensors.iter().filter_map(|tensor| tensor.storage.as_ref().ok());
+            let mut storages = file
+                .tensors
+                .iter()
+                .filter_map(|tensor| tensor.storage.as_ref().ok());
             storages.any(|storage| storage.is_deflated())
         })
     }
