@@ -51,7 +51,7 @@ impl Inspect {
         }
         let report = Report {
             step: name
-                .or_else(|| dict.step()),
+                .or_else(|| dict.counters().step.or(dict.counters().epoch)),
             path: path.display().to_string(),
             key: dict.key().map(str::to_owned),
             parameters: layout.parameters(),

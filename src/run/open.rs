@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::catalog::{CheckpointFacts, InnerCounters};
+use super::catalog::CheckpointFacts;
 use super::format::{FormatError, StateDict};
 use super::history::{History, Seen};
 use super::names::{LeftOut, arrange};
@@ -120,7 +120,7 @@ pub fn header(path: &Path, key: Option<&str>) -> Result<Header, FormatError> {
     let numbers = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>());
     Ok(Header {
         facts: CheckpointFacts {
-            counters: InnerCounters::from(dict.counters()),
+            counters: dict.counters(),
             signature: u64::from_le_bytes(signature.try_into().unwrap_or_default()),
             numbers: numbers.fold(0, usize::saturating_add),
             content: None,

@@ -66,9 +66,8 @@ impl Layout {
     /// Lays out the floating-point tensors of a state dict; integers and other buffers are left out.
     #[must_use]
     pub fn of(tensors: &[TensorInfo]) -> Self {
-        let float = |t: &&TensorInfo| {
-            !matches!(t.dtype, Dtype::Other(_)) && !is_buffer(&t.name, &t.shape)
-        };
+        let float =
+            |t: &&TensorInfo| !matches!(t.dtype, Dtype::Other(_)) && !is_buffer(&t.name, &t.shape);
         let statistic =
             |t: &TensorInfo| t.name.ends_with("running_mean") || t.name.ends_with("running_var");
         let mut slots = Vec::with_capacity(tensors.len());

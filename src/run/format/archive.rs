@@ -114,7 +114,9 @@ fn word(bytes: &[u8], at: usize) -> u64 {
 }
 
 fn long(bytes: &[u8], at: usize) -> u64 {
-    let eight = bytes.get(at..at + 8).and_then(|eight| eight.try_into().ok());
+    let eight = bytes
+        .get(at..at + 8)
+        .and_then(|eight| eight.try_into().ok());
     u64::from_le_bytes(eight.unwrap_or_default())
 }
 
@@ -132,7 +134,9 @@ fn directory(source: &Source) -> io::Result<(u64, u64)> {
     let at = (0..bytes.len().saturating_sub(END as usize - 1))
         .rev()
         .find(|at| bytes[*at..].starts_with(b"PK\x05\x06"));
-    let at = at.ok_or_else(|| damaged("the directory at its end is missing: it is cut or still being written"))?;
+    let at = at.ok_or_else(|| {
+        damaged("the directory at its end is missing: it is cut or still being written")
+    })?;
     let (len, start) = (word(&bytes, at + 12), word(&bytes, at + 16));
     let end = from + at as u64;
     // Larger files have a second record, whose place stands right before this one.

@@ -27,7 +27,9 @@ pub fn is_buffer(name: &str, shape: &[usize]) -> bool {
     let last = parts.next().unwrap_or_default();
     // GPT-2 keeps its causal mask as the bias of its attention: square, behind leading ones.
     let is_mask = matches!(shape, [1, .., rows, columns] if rows == columns && shape.len() > 2);
-    let in_attention = parts.next().is_some_and(|part| part.contains("attn") || part == "attention");
+    let in_attention = parts
+        .next()
+        .is_some_and(|part| part.contains("attn") || part == "attention");
     BUFFERS.contains(&last)
         || name.split('.').any(|part| part == "rotary_emb")
         || (last == "bias" && is_mask && in_attention)

@@ -5,11 +5,13 @@
 
 mod archive;
 mod buffers;
+mod counters;
 pub mod convert;
+mod identity;
 pub mod names;
 mod order;
-mod refuse;
 pub(crate) mod pickle;
+mod refuse;
 mod safetensors;
 mod sharded;
 mod sniff;
@@ -26,6 +28,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::catalog::InnerCounters;
 use super::regular;
 use super::stamp::Stamp;
 use source::Source;
@@ -33,13 +36,12 @@ use stored::Stored;
 use tree::Item;
 
 pub use buffers::is_buffer;
+pub use identity::ContentId;
 pub use names::bare;
 pub use order::natural;
-mod stub;
-pub use sniff::{Content, sniff};
-pub use stub::ContentId;
-pub use state_dict::{NetworkRole, OtherNetwork};
 pub(super) use sharded::weight_files as sharded_weight_files;
+pub use sniff::{Content, sniff};
+pub use state_dict::{NetworkRole, OtherNetwork};
 
 /// Element type of a stored tensor, as far as isoloss cares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,6 +192,7 @@ struct OpenFile {
     tensors: Vec<Stored>,
     root: Option<Item>,
     metadata: HashMap<String, String>,
+    is_safetensors: bool,
 }
 
 impl OpenFile {
@@ -225,6 +228,7 @@ impl OpenFile {
             tensors: Vec::new(),
             root: None,
             metadata: HashMap::new(),
+            is_safetensors: false,
         };
         if content == Content::Safetensors || (named && !content.is_readable()) {
             let (tensors, metadata) = safetensors::open(path, &source)?;
@@ -233,11 +237,38 @@ impl OpenFile {
             let fields = fields.map(|(at, name)| (name.into(), Item::Tensor(at)));
             opened.root = Some(Item::Dict(None, fields.collect()));
             (opened.tensors, opened.metadata) = (tensors, metadata);
+            opened.is_safetensors = true;
         } else {
             let contents = torch::open(path, &source)?;
             (opened.tensors, opened.root) = (contents.tensors, Some(contents.root));
         }
         Ok(opened)
+    }
+
+    /// The tensors of a copy that this program wrote, in the order that it wrote down; `None` for any other
+    /// file.
+    fn copied(root: &Item, metadata: &HashMap<String, String>) -> Option<state_dict::Chosen> {
+        let order: Vec<String> = serde_json::from_str(metadata.get(identity::ORDER)?).ok()?;
+        let Item::Dict(_, fields) = root else {
+            return None;
+        };
+        let by_name: HashMap<&str, usize> = fields
+            .iter()
+            .filter_map(|(name, item)| match item {
+                Item::Tensor(index) => Some((&**name, *index)),
+                _ => None,
+            })
+            .collect();
+        let tensors = order.into_iter().map(|name| {
+            let index = *by_name.get(name.as_str())?;
+            Some((index, name))
+        });
+        let tensors: Vec<(usize, String)> = tensors.collect::<Option<_>>()?;
+        (tensors.len() == fields.len()).then_some(state_dict::Chosen {
+            key: None,
+            tensors,
+            others: Vec::new(),
+        })
     }
 
     /// The tensors of the outermost dict, by name.
@@ -252,7 +283,13 @@ impl OpenFile {
         })
     }
 
-    fn read(&self, index: usize, name: &str, start: usize, values: &mut [f32]) -> Result<(), FormatError> {
+    fn read(
+        &self,
+        index: usize,
+        name: &str,
+        start: usize,
+        values: &mut [f32],
+    ) -> Result<(), FormatError> {
         let problem = |reason: String| FormatError::Tensor {
             path: self.path.clone(),
             tensor: name.to_owned(),
@@ -283,7 +320,7 @@ pub struct StateDict {
     key: Option<String>,
     others: Vec<OtherNetwork>,
     tied: Vec<(usize, String)>,
-    counts: Option<u64>,
+    counters: InnerCounters,
     files: Vec<OpenFile>,
     tensors: Vec<TensorInfo>,
     places: Vec<Place>,
@@ -318,7 +355,12 @@ impl StateDict {
         if let Some(refused) = refuse::by_content(path, &root) {
             return Err(refused);
         }
-        let chosen = state_dict::choose(&root, &stored, key).map_err(|problem| problem.of(path))?;
+        let copied = files.first().and_then(|file| OpenFile::copied(&root, &file.metadata));
+        let chosen = match copied {
+            // A copy of our own holds the chosen tensors alone, under their names and in their order.
+            Some(chosen) => chosen,
+            None => state_dict::choose(&root, &stored, key).map_err(|problem| problem.of(path))?,
+        };
         let mut dict = Self {
             path: path.to_path_buf(),
             key: chosen.key,
@@ -327,7 +369,11 @@ impl StateDict {
             tensors: Vec::new(),
             places: Vec::new(),
             files: Vec::new(),
-            counts: refuse::counts(&root),
+            counters: files
+                .first()
+                .map_or_else(InnerCounters::default, |file| {
+                    counters::counters(&root, &file.metadata)
+                }),
         };
         let mut seen: HashMap<(Arc<str>, u64), Vec<usize>> = HashMap::new();
         for (index, name) in chosen.tensors {
@@ -338,7 +384,9 @@ impl StateDict {
             if stored.is_expanded() {
                 continue;
             }
-            let same = seen.entry((Arc::clone(&stored.key), stored.offset)).or_default();
+            let same = seen
+                .entry((Arc::clone(&stored.key), stored.offset))
+                .or_default();
             let twin = same.iter().find(|at| {
                 let at: Place = dict.places[**at];
                 files[at.file].tensors[at.tensor].is_tied_to(stored)
@@ -372,7 +420,10 @@ impl StateDict {
         if self.others.is_empty() {
             return None;
         }
-        let keys = self.others.iter().map(|other| format!("--key {}", other.key));
+        let keys = self
+            .others
+            .iter()
+            .map(|other| format!("--key {}", other.key));
         let keys = keys.collect::<Vec<_>>().join(", ");
         let taken = self.key.as_deref().unwrap_or("the outermost tensors");
         Some(format!(
@@ -400,16 +451,14 @@ impl StateDict {
         &self.tensors
     }
 
-    /// The checkpoint's own `global_step`, else its `step` or `epoch`, where it has one.
+    /// The checkpoint's own counters.
     #[must_use]
-    pub fn step(&self) -> Option<u64> {
+    pub fn counters(&self) -> InnerCounters {
+        let mut counters = self.counters;
         if self.path.is_dir() {
-            return sharded::step(&self.path);
+            counters.step = sharded::step(&self.path).or(counters.step);
         }
-        let known = ["global_step", "step", "epoch"];
-        let metadata = &self.files.first()?.metadata;
-        let told = known.iter().find_map(|name| metadata.get(*name)?.parse().ok());
-        self.counts.or(told)
+        counters
     }
 
     /// The nested key under which the state dict was found, e.g. `state_dict`.
@@ -429,7 +478,10 @@ impl StateDict {
     pub fn reads_whole(&self) -> bool {
         let mut files = self.files.iter();
         files.any(|file| {
-            let mut storages = file.tensors.iter().filter_map(|tensor| tensor.storage.as_ref().ok());
+            let mut storages = file
+                .tensors
+                .iter()
+                .filter_map(|tensor| tensor.storage.as_ref().ok());
             storages.any(|storage| storage.is_deflated())
         })
     }
@@ -461,6 +513,15 @@ impl StateDict {
             }
             None => Err(FormatError::NoTensors(self.path.clone())),
         }
+    }
+}
+
+impl StateDict {
+    /// Fails when the file of a tensor is no longer the one that was opened.
+    fn unchanged(&self, index: usize) -> Result<(), FormatError> {
+        let place = self.places.get(index);
+        let file = place.and_then(|place| self.files.get(place.file));
+        file.map_or(Ok(()), |file| unchanged(&file.path, file.stamp))
     }
 }
 

@@ -5,11 +5,6 @@ use std::path::{Path, PathBuf};
 use super::FormatError;
 use super::tree::Item;
 
-/// Counters of trainers, the finest first.
-const COUNTERS: [&str; 13] = [
-    "global_step", "step", "steps", "global_steps", "iter_num", "iteration", "iter", "it", "num_updates", "n_iter",
-    "global_iter", "epoch", "current_epoch",
-];
 
 fn refused(path: &Path, what: String, remedy: &'static str) -> FormatError {
     FormatError::Refused {
@@ -23,23 +18,41 @@ fn refused(path: &Path, what: String, remedy: &'static str) -> FormatError {
 pub(super) fn by_place(path: &Path) -> Option<FormatError> {
     let name = path.file_name()?.to_str()?;
     let distributed = name == ".metadata"
-        || Path::new(name).extension().is_some_and(|ending| ending == "distcp")
+        || Path::new(name)
+            .extension()
+            .is_some_and(|ending| ending == "distcp")
         || (path.is_dir() && path.join(".metadata").is_file());
     if distributed {
-        let remedy = "python -m torch.distributed.checkpoint.format_utils dcp_to_torch makes one file of it";
-        return Some(refused(path, "a part of a torch.distributed.checkpoint (DCP)".into(), remedy));
+        let remedy =
+            "python -m torch.distributed.checkpoint.format_utils dcp_to_torch makes one file of it";
+        return Some(refused(
+            path,
+            "a part of a torch.distributed.checkpoint (DCP)".into(),
+            remedy,
+        ));
     }
     if name.contains("zero_pp_rank_") && name.contains("model_states") {
         return Some(zero(path));
     }
     let other = other_part(path)?;
-    let what = format!("one of several tensor-parallel parts of a model, another is {}", other.display());
-    Some(refused(path, what, "merge the parts with the converter of the framework"))
+    let what = format!(
+        "one of several tensor-parallel parts of a model, another is {}",
+        other.display()
+    );
+    Some(refused(
+        path,
+        what,
+        "merge the parts with the converter of the framework",
+    ))
 }
 
 fn zero(path: &Path) -> FormatError {
     let what = "placeholders of a DeepSpeed ZeRO-3 (stage 3) checkpoint".into();
-    refused(path, what, "zero_to_fp32.py beside it makes one file of the parts")
+    refused(
+        path,
+        what,
+        "zero_to_fp32.py beside it makes one file of the parts",
+    )
 }
 
 /// The second tensor-parallel part beside this one.
@@ -54,7 +67,10 @@ fn other_part(path: &Path) -> Option<PathBuf> {
     let beside = named(name).map(|other| folder.join(other));
     let above = folder.file_name().and_then(|part| named(part.to_str()?));
     let above = above.and_then(|other| Some(folder.parent()?.join(other).join(name)));
-    beside.into_iter().chain(above).find(|other| other.is_file())
+    beside
+        .into_iter()
+        .chain(above)
+        .find(|other| other.is_file())
 }
 
 /// By what the checkpoint holds.
@@ -63,11 +79,19 @@ pub(super) fn by_content(path: &Path, root: &Item) -> Option<FormatError> {
     let parts = args.and_then(|args| args.get("tensor_model_parallel_size")?.number());
     if let Some(parts) = parts.filter(|parts| *parts > 1.0) {
         let what = format!("one of {parts} tensor-parallel parts of a model");
-        return Some(refused(path, what, "merge the parts with the converter of the framework"));
+        return Some(refused(
+            path,
+            what,
+            "merge the parts with the converter of the framework",
+        ));
     }
     if let Some(name) = quantized(root, 0) {
         let what = format!("quantized weights ({name})");
-        return Some(refused(path, what, "save the model before it is quantized, or dequantized"));
+        return Some(refused(
+            path,
+            what,
+            "save the model before it is quantized, or dequantized",
+        ));
     }
     sharded(root, 0).map(|class| {
         let remedy = "save the full state dict (FullStateDictConfig or get_model_state_dict with full_state_dict)";
@@ -82,7 +106,10 @@ fn quantized(item: &Item, depth: usize) -> Option<String> {
     };
     let endings = [".SCB", ".absmax", ".quant_map", ".qweight", ".qzeros"];
     fields.iter().find_map(|(name, inner)| match inner {
-        Item::Tensor(_) => endings.iter().any(|end| name.ends_with(end)).then(|| name.to_string()),
+        Item::Tensor(_) => endings
+            .iter()
+            .any(|end| name.ends_with(end))
+            .then(|| name.to_string()),
         _ if depth < 4 => quantized(inner, depth + 1),
         _ => None,
     })
@@ -101,19 +128,4 @@ fn sharded(item: &Item, depth: usize) -> Option<String> {
         _ if depth < 4 => sharded(inner, depth + 1),
         _ => None,
     })
-}
-
-/// The trainer's own count, in the outermost dict or where fairseq and composer keep it.
-pub(super) fn counts(root: &Item) -> Option<u64> {
-    let counter = |item: &Item| {
-        COUNTERS.iter().find_map(|name| {
-            let number = item.get(name)?.number()?;
-            (number >= 0.0 && number.fract() == 0.0).then_some(number as u64)
-        })
-    };
-    let history = root.get("optimizer_history").and_then(|history| match history {
-        Item::List(values) => values.last().and_then(counter),
-        _ => None,
-    });
-    counter(root).or(history)
 }

@@ -54,7 +54,10 @@ impl Content {
     #[must_use]
     pub fn is_readable(self) -> bool {
         use Content::{Pickle, Safetensors, StableBaselines, TorchLegacy, TorchZip};
-        matches!(self, Safetensors | TorchZip | TorchLegacy | StableBaselines | Pickle)
+        matches!(
+            self,
+            Safetensors | TorchZip | TorchLegacy | StableBaselines | Pickle
+        )
     }
 
     /// The thing's name and its remedy, for kinds that are never read.
@@ -64,8 +67,14 @@ impl Content {
                 "a TorchScript program",
                 "save torch.jit.load(...).state_dict() with torch.save",
             ),
-            Self::Tar => ("a tape archive", "load it with torch and save it again with torch.save"),
-            Self::Onnx => ("an ONNX model", "save the state_dict that it was exported from"),
+            Self::Tar => (
+                "a tape archive",
+                "load it with torch and save it again with torch.save",
+            ),
+            Self::Onnx => (
+                "an ONNX model",
+                "save the state_dict that it was exported from",
+            ),
             Self::Hdf5 => (
                 "an HDF5 file, as Keras writes",
                 "save the arrays with safetensors.numpy.save_file",
@@ -74,7 +83,10 @@ impl Content {
                 "a Keras archive",
                 "save its arrays with safetensors.numpy.save_file",
             ),
-            Self::Numpy => ("arrays of numpy", "save them with safetensors.numpy.save_file"),
+            Self::Numpy => (
+                "arrays of numpy",
+                "save them with safetensors.numpy.save_file",
+            ),
             Self::LfsPointer => (
                 "a Git LFS pointer, not the file itself",
                 "run git lfs pull in its folder",
@@ -128,17 +140,24 @@ pub(super) fn content(source: &Source) -> io::Result<Content> {
         _ if front.get(257..262) == Some(b"ustar") => Content::Tar,
         _ if is_safetensors(&front, len) => Content::Safetensors,
         // Version, then one of the fields of a model.
-        [8, 1..=20, 0x12 | 0x1a | 0x22 | 0x2a | 0x32 | 0x3a | 0x42, ..] => Content::Onnx,
-        [b'(', b'd' | b'l' | b'i', ..] | [b'c', b'c', b'o', b'l', ..] | [b'}' | b']', b'q' | b'(', ..] => {
-            Content::Pickle
-        }
+        [
+            8,
+            1..=20,
+            0x12 | 0x1a | 0x22 | 0x2a | 0x32 | 0x3a | 0x42,
+            ..,
+        ] => Content::Onnx,
+        [b'(', b'd' | b'l' | b'i', ..]
+        | [b'c', b'c', b'o', b'l', ..]
+        | [b'}' | b']', b'q' | b'(', ..] => Content::Pickle,
         _ if is_table(source) => Content::TensorFlow,
         _ => Content::Unknown,
     })
 }
 
 fn is_safetensors(front: &[u8], len: u64) -> bool {
-    let length = front.first_chunk::<8>().map(|length| u64::from_le_bytes(*length));
+    let length = front
+        .first_chunk::<8>()
+        .map(|length| u64::from_le_bytes(*length));
     front.get(8) == Some(&b'{') && length.is_some_and(|length| length < len)
 }
 
@@ -166,5 +185,7 @@ fn archive(source: &Source) -> Content {
 /// The mark at the end of TensorFlow's index files.
 fn is_table(source: &Source) -> bool {
     let at = source.len().saturating_sub(8);
-    source.bytes(at, source.len() - at).is_ok_and(|end| end == 0xdb47_7524_8b80_fb57u64.to_le_bytes())
+    source
+        .bytes(at, source.len() - at)
+        .is_ok_and(|end| end == 0xdb47_7524_8b80_fb57u64.to_le_bytes())
 }

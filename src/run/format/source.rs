@@ -1,7 +1,7 @@
 //! Bytes of a checkpoint: a part of a file, or what was inflated from one.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use flate2::write::DeflateDecoder;
@@ -83,31 +83,6 @@ impl Source {
         let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
         self.read_at(&mut bytes, at)?;
         Ok(bytes)
-    }
-
-    /// The bytes one after another.
-    pub(crate) fn stream(&self, at: u64) -> Stream {
-        Stream {
-            source: self.clone(),
-            at,
-        }
-    }
-}
-
-/// Reads a source from front to back.
-#[derive(Debug)]
-pub(crate) struct Stream {
-    source: Source,
-    at: u64,
-}
-
-impl Read for Stream {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let left = self.source.len().saturating_sub(self.at);
-        let count = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        self.source.read_at(&mut bytes[..count], self.at)?;
-        self.at += count as u64;
-        Ok(count)
     }
 }
 

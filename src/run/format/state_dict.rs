@@ -26,9 +26,37 @@ const CONTAINERS: [&str; 9] = [
 ];
 /// Words of keys that hold a trainer's state and no model.
 const TRAINER: [&str; 31] = [
-    "optim", "optims", "optimizer", "optimizers", "optimiser", "opt", "scheduler", "schedulers", "sched", "scaler", "amp",
-    "rng", "random", "loss", "losses", "criterion", "center", "centre", "callbacks", "loops", "hparams", "args",
-    "config", "cfg", "metrics", "history", "sampler", "dataloader", "datasets", "logger", "lr",
+    "optim",
+    "optims",
+    "optimizer",
+    "optimizers",
+    "optimiser",
+    "opt",
+    "scheduler",
+    "schedulers",
+    "sched",
+    "scaler",
+    "amp",
+    "rng",
+    "random",
+    "loss",
+    "losses",
+    "criterion",
+    "center",
+    "centre",
+    "callbacks",
+    "loops",
+    "hparams",
+    "args",
+    "config",
+    "cfg",
+    "metrics",
+    "history",
+    "sampler",
+    "dataloader",
+    "datasets",
+    "logger",
+    "lr",
 ];
 /// Names within the state of an optimizer.
 const STATES: [&str; 9] = [
@@ -43,9 +71,18 @@ const STATES: [&str; 9] = [
     "single_partition_of_fp32_groups",
 ];
 const AVERAGES: [&str; 11] = [
-    "ema", "swa", "averaged", "average", "avg", "shadow", "polyak", "teacher", "target", "momentum", "best",
+    "ema", "swa", "averaged", "average", "avg", "shadow", "polyak", "teacher", "target",
+    "momentum", "best",
 ];
-const CRITICS: [&str; 7] = ["d", "dis", "disc", "discriminator", "critic", "netd", "discriminators"];
+const CRITICS: [&str; 7] = [
+    "d",
+    "dis",
+    "disc",
+    "discriminator",
+    "critic",
+    "netd",
+    "discriminators",
+];
 /// Names of a layer's own tensors.
 const LAYER: [&str; 6] = ["weight", "bias", "kernel", "scale", "embedding", "gamma"];
 
@@ -95,7 +132,8 @@ impl Problem {
             Self::None => FormatError::NoTensors(path),
             Self::Empty => FormatError::Refused {
                 path,
-                what: "empty: all its tensors have size 0, as placeholders of a sharded run have".into(),
+                what: "empty: all its tensors have size 0, as placeholders of a sharded run have"
+                    .into(),
                 remedy: "take the checkpoint that holds the weights",
             },
             Self::Same(name) => FormatError::Refused {
@@ -172,7 +210,12 @@ pub(super) fn choose<'a>(
     }
     // The sort keeps the file's order among equals.
     networks.sort_by_key(|one| {
-        (one.numbers == 0, one.role(), !one.is_in_container(), std::cmp::Reverse(one.numbers))
+        (
+            one.numbers == 0,
+            one.role(),
+            !one.is_in_container(),
+            std::cmp::Reverse(one.numbers),
+        )
     });
     let chosen = networks.remove(0);
     if chosen.numbers == 0 {
@@ -208,16 +251,21 @@ fn named(tensors: Vec<(usize, String)>) -> Result<Vec<(usize, String)>, Problem>
 
 impl Finder<'_> {
     fn find(&mut self, item: &Item, path: &mut Vec<Arc<str>>) {
-        if path.last().is_some_and(|key| is_trainer(key)) && !path.last().is_some_and(|key| &**key == "state") {
+        if path.last().is_some_and(|key| is_trainer(key))
+            && !path.last().is_some_and(|key| &**key == "state")
+        {
             return;
         }
         let fields: Vec<(Arc<str>, &Item)> = match item {
-            Item::Dict(class, fields) if !is_state(class.as_deref(), fields) => {
-                fields.iter().map(|(name, item)| (Arc::clone(name), item)).collect()
-            }
+            Item::Dict(class, fields) if !is_state(class.as_deref(), fields) => fields
+                .iter()
+                .map(|(name, item)| (Arc::clone(name), item))
+                .collect(),
             Item::List(values) => {
                 let numbered = values.iter().enumerate();
-                numbered.map(|(at, item)| (at.to_string().into(), item)).collect()
+                numbered
+                    .map(|(at, item)| (at.to_string().into(), item))
+                    .collect()
             }
             _ => return,
         };
@@ -225,7 +273,8 @@ impl Finder<'_> {
         let known = path.last().is_some_and(|key| CONTAINERS.contains(&&**key));
         let nested = |item: &Item| matches!(item, Item::Dict(..) | Item::List(_));
         let networks = fields.iter().any(|(name, item)| {
-            nested(item) && (CONTAINERS.contains(&&**name) || words(name).iter().any(|word| is_role(word)))
+            nested(item)
+                && (CONTAINERS.contains(&&**name) || words(name).iter().any(|word| is_role(word)))
         });
         let layers = fields.iter().filter(|(_, item)| is_layer(item)).count();
         let joined = !networks && (known || layers > 2 || (own && layers > 0));
@@ -246,7 +295,8 @@ impl Finder<'_> {
         let Item::Tensor(index) = item else {
             return false;
         };
-        let float = (self.stored)(*index).is_some_and(|stored| !stored.dtype.is_other() && !stored.shape.is_empty());
+        let float = (self.stored)(*index)
+            .is_some_and(|stored| !stored.dtype.is_other() && !stored.shape.is_empty());
         float && (name.contains('.') || !is_trainer(name)) && !is_flat_state(name)
     }
 
@@ -254,7 +304,9 @@ impl Finder<'_> {
         let mut tensors = Vec::new();
         flatten(item, "", nested, &mut tensors);
         let float = |index: usize| (self.stored)(index).filter(|stored| !stored.dtype.is_other());
-        let numbers = tensors.iter().filter_map(|(index, _)| float(*index)?.count());
+        let numbers = tensors
+            .iter()
+            .filter_map(|(index, _)| float(*index)?.count());
         let numbers = numbers.fold(0u64, |all, count| all.saturating_add(count as u64));
         if !tensors.is_empty() {
             self.found.push(Network {
@@ -295,7 +347,9 @@ fn below(item: &Item, key: &str) -> Option<Item> {
         if &**name == key && !matches!(inner, Item::Tensor(_)) {
             return Some(inner.clone());
         }
-        let rest = key.strip_prefix(&**name).and_then(|rest| rest.strip_prefix('.'));
+        let rest = key
+            .strip_prefix(&**name)
+            .and_then(|rest| rest.strip_prefix('.'));
         if let Some(found) = rest.and_then(|rest| below(inner, rest)) {
             return Some(found);
         }
@@ -317,15 +371,21 @@ fn is_state(class: Option<&str>, fields: &[(Arc<str>, Item)]) -> bool {
 /// A flat name within an optimizer's state.
 fn is_flat_state(name: &str) -> bool {
     name.split('.').any(|part| STATES.contains(&part))
-        || name.split_once('.').is_some_and(|(head, _)| head.starts_with("optim"))
+        || name
+            .split_once('.')
+            .is_some_and(|(head, _)| head.starts_with("optim"))
 }
 
 fn is_trainer(key: &str) -> bool {
-    words(key).iter().any(|word| TRAINER.contains(&word.as_str()))
+    words(key)
+        .iter()
+        .any(|word| TRAINER.contains(&word.as_str()))
 }
 
 fn is_role(word: &str) -> bool {
-    AVERAGES.contains(&word) || CRITICS.contains(&word) || matches!(word, "g" | "generator" | "student")
+    AVERAGES.contains(&word)
+        || CRITICS.contains(&word)
+        || matches!(word, "g" | "generator" | "student")
 }
 
 /// A dict of one layer's tensors, as flax nests them.
@@ -333,7 +393,9 @@ fn is_layer(item: &Item) -> bool {
     let Item::Dict(_, fields) = item else {
         return false;
     };
-    let tensor = |(name, item): &(Arc<str>, Item)| matches!(item, Item::Tensor(_)) && LAYER.contains(&&**name);
+    let tensor = |(name, item): &(Arc<str>, Item)| {
+        matches!(item, Item::Tensor(_)) && LAYER.contains(&&**name)
+    };
     !fields.is_empty() && fields.iter().all(tensor)
 }
 

@@ -61,11 +61,14 @@ impl Stored {
     /// may be whole.
     pub(super) fn checked(mut self) -> Self {
         if let Ok(storage) = &self.storage {
-            let fits = self.count().and_then(|_| self.reach()).is_some_and(|reach| {
-                let end = self.offset.checked_add(reach);
-                let bytes = end.and_then(|end| end.checked_mul(self.size as u64));
-                bytes.is_some_and(|bytes| bytes <= storage.len() || reach == 0)
-            });
+            let fits = self
+                .count()
+                .and_then(|_| self.reach())
+                .is_some_and(|reach| {
+                    let end = self.offset.checked_add(reach);
+                    let bytes = end.and_then(|end| end.checked_mul(self.size as u64));
+                    bytes.is_some_and(|bytes| bytes <= storage.len() || reach == 0)
+                });
             if !fits {
                 let reason = format!(
                     "its storage has {} bytes, fewer than its shape {:?} needs",
@@ -178,7 +181,9 @@ impl Stored {
 
     fn place(&self, indices: &[usize]) -> u64 {
         let steps = indices.iter().zip(&self.strides);
-        steps.map(|(index, stride)| *index as u64 * *stride as u64).sum()
+        steps
+            .map(|(index, stride)| *index as u64 * *stride as u64)
+            .sum()
     }
 
     fn advance(&self, indices: &mut [usize]) {

@@ -58,7 +58,9 @@ fn of_archive(source: &Source) -> Result<Contents, String> {
     let Some(name) = archive.ending("data.pkl") else {
         // stable-baselines3 puts a file of torch's into an archive of its own.
         let inner = archive.ending("policy.pth").ok_or("it holds no data.pkl")?;
-        let inner = archive.record(inner).and_then(|inner| inner.whole(LARGEST_PICKLE));
+        let inner = archive
+            .record(inner)
+            .and_then(|inner| inner.whole(LARGEST_PICKLE));
         let inner = inner.map_err(sentence)?;
         if inner.len() >= source.len() {
             return Err("it holds itself".into());
@@ -72,14 +74,21 @@ fn of_archive(source: &Source) -> Result<Contents, String> {
         );
     }
     let folder = name.trim_end_matches("data.pkl").to_owned();
-    let pickle = archive.record(name).and_then(|pickle| pickle.whole(LARGEST_PICKLE));
+    let pickle = archive
+        .record(name)
+        .and_then(|pickle| pickle.whole(LARGEST_PICKLE));
     let pickle = Pickle::read(&pickle.map_err(sentence)?, 0).map_err(sentence)?;
     let order = archive.record(&format!("{folder}byteorder"));
-    let order = order.and_then(|order| order.whole(16)).and_then(|order| order.bytes(0, order.len()));
+    let order = order
+        .and_then(|order| order.whole(16))
+        .and_then(|order| order.bytes(0, order.len()));
     let big_endian = order.is_ok_and(|order| order == b"big");
     let mut storages = HashMap::new();
     for record in archive.names() {
-        if let Some(key) = record.strip_prefix(&folder).and_then(|rest| rest.strip_prefix("data/")) {
+        if let Some(key) = record
+            .strip_prefix(&folder)
+            .and_then(|rest| rest.strip_prefix("data/"))
+        {
             let storage = archive.record(record).map_err(sentence)?;
             storages.insert(Arc::from(key), Arc::new(storage));
         }
@@ -144,10 +153,20 @@ fn of_torch(
     let Node::Storage(reference) = pickle.node(Value::Node(tensor.storage))? else {
         return None;
     };
-    let storage = storages.get(&reference.key).cloned();
+    let within = reference
+        .within
+        .as_ref()
+        .and_then(|blob| within(&blob.source()));
+    let (storage, element) = match within {
+        Some((storage, element)) => (Some(storage), element),
+        None => (
+            storages.get(&reference.key).cloned(),
+            tensor.element.clone(),
+        ),
+    };
     let stored = Stored {
-        dtype: dtype(&tensor.element),
-        size: tensor.element.size,
+        dtype: dtype(&element),
+        size: element.size,
         shape: tensor.shape.clone(),
         strides: tensor.strides.clone(),
         offset: tensor.offset.saturating_add(reference.from),
@@ -156,6 +175,27 @@ fn of_torch(
         storage: storage.ok_or_else(|| format!("its storage {} is not in the file", reference.key)),
     };
     Some(stored.checked())
+}
+
+/// A storage that was saved as a legacy file of its own, as `pickle.dump` of a tensor does.
+fn within(source: &Source) -> Option<(Arc<Storage>, Element)> {
+    let mut at = 0;
+    let mut root = None;
+    for part in 0..5 {
+        let pickle = Pickle::read(source, at).ok()?;
+        at = pickle.end();
+        if part == 3 {
+            root = Some(pickle);
+        }
+    }
+    let root = root?;
+    let Node::Storage(storage) = root.node(root.root())? else {
+        return None;
+    };
+    let element = storage.element.clone()?;
+    let len = storage.numel.checked_mul(element.size as u64)?;
+    let part = source.part(at + 8, len)?;
+    Some((Arc::new(Storage::Plain(part)), element))
 }
 
 fn of_numpy(array: &ArrayRef) -> Stored {
@@ -168,7 +208,11 @@ fn of_numpy(array: &ArrayRef) -> Stored {
     if array.fortran {
         strides.iter_mut().zip(&array.shape).for_each(&mut along);
     } else {
-        strides.iter_mut().zip(&array.shape).rev().for_each(&mut along);
+        strides
+            .iter_mut()
+            .zip(&array.shape)
+            .rev()
+            .for_each(&mut along);
     }
     let stored = Stored {
         dtype: dtype(&array.element),

@@ -83,9 +83,12 @@ impl<'a> Planter<'a> {
         }
         match self.pickle.node(value) {
             Some(Node::Dict(entries)) => Item::Dict(None, self.fields(entries, depth)),
-            Some(Node::List(values) | Node::Tuple(values)) => {
-                Item::List(values.iter().map(|value| self.item(*value, depth + 1)).collect())
-            }
+            Some(Node::List(values) | Node::Tuple(values)) => Item::List(
+                values
+                    .iter()
+                    .map(|value| self.item(*value, depth + 1))
+                    .collect(),
+            ),
             Some(node @ (Node::Tensor(_) | Node::Array(_))) => match (self.stored)(node) {
                 Some(stored) => self.tensor(stored),
                 None => Item::Other("a tensor that cannot be read".into()),
@@ -154,9 +157,13 @@ impl<'a> Planter<'a> {
                 }
             }
         }
-        let inner = pickle.get(state, "_modules").and_then(|own| pickle.entries(own));
+        let inner = pickle
+            .get(state, "_modules")
+            .and_then(|own| pickle.entries(own));
         for (key, value) in inner.unwrap_or_default() {
-            if let (Some(name), Some(Node::Object(object))) = (pickle.text(*key), pickle.node(*value)) {
+            if let (Some(name), Some(Node::Object(object))) =
+                (pickle.text(*key), pickle.node(*value))
+            {
                 self.module(object.state, &format!("{front}{name}."), depth + 1, to);
             }
         }

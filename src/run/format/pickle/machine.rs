@@ -5,9 +5,9 @@ use std::io;
 use std::sync::Arc;
 
 use super::super::source::Source;
+use super::Pickle;
 use super::input::Input;
 use super::value::{Blob, Node, Opaque, Value};
-use super::Pickle;
 
 /// Bytes that the values of one pickle may take. Names and shapes of a hundred thousand tensors take a
 /// tenth of it.
@@ -103,15 +103,15 @@ impl Machine {
                 self.object(instruction)?;
             }
             b'P' => {
-                let key = text(self.input.line(LINE)?);
-                self.push(Node::Outside(key))?;
+                self.input.line(LINE)?;
+                self.push(Node::Outside)?;
             }
             b'Q' => {
                 let id = self.pop()?;
                 let node = self.persistent(id);
                 self.push(node)?;
             }
-            0x97 => self.push(Node::Object(opaque("pickle.PickleBuffer", Value::None)))?,
+            0x97 => self.push(Node::Object(opaque("pickle.PickleBuffer")))?,
             0x98 => {}
             _ => self.container(instruction)?,
         }
@@ -400,11 +400,10 @@ impl Machine {
     }
 }
 
-/// An object of this class with these arguments.
-pub(super) fn opaque(class: &str, args: Value) -> Box<Opaque> {
+/// An object of this class without a state.
+pub(super) fn opaque(class: &str) -> Box<Opaque> {
     Box::new(Opaque {
         class: class.into(),
-        args,
         state: Value::None,
         list: Vec::new(),
         dict: Vec::new(),

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub(crate) use machine::{Machine, PickleError};
-pub(crate) use value::{ArrayRef, Blob, Element, Node, Opaque, StorageRef, TensorRef, Value};
+pub(crate) use value::{ArrayRef, Blob, Element, Node, Opaque, TensorRef, Value};
 
 use super::source::Source;
 

@@ -31,7 +31,7 @@ impl Machine {
         {
             return Ok(made);
         }
-        self.add(Node::Object(opaque(&class, args)))
+        self.add(Node::Object(opaque(&class)))
     }
 
     fn known(
@@ -71,7 +71,7 @@ impl Machine {
             ("torch.storage", "_load_from_bytes") => self.within(first),
             ("copy_reg" | "copyreg", "_reconstructor") => {
                 let class = self.global(first).unwrap_or_else(|| "object".into());
-                let mut object = opaque(&class, Value::None);
+                let mut object = opaque(&class);
                 if let Some(Node::Dict(entries)) = args.get(2).and_then(|at| self.node(*at)) {
                     object.dict.clone_from(entries);
                     self.charge(32 * object.dict.len() as u64)?;
@@ -143,7 +143,7 @@ impl Machine {
     pub(super) fn persistent(&self, id: Value) -> Node {
         let parts = match self.node(id) {
             Some(Node::Tuple(parts)) => parts.as_slice(),
-            Some(Node::Text(key)) => return Node::Outside(Arc::clone(key)),
+            Some(Node::Text(_)) => return Node::Outside,
             _ => &[],
         };
         let kind = parts.first().and_then(|kind| self.string_of(*kind));
@@ -170,8 +170,8 @@ impl Machine {
                 Node::Global(self.global(*class).unwrap_or_else(|| "object".into()))
             }
             _ => match id {
-                Value::Int(key) => Node::Outside(key.to_string().into()),
-                _ => Node::Object(opaque("persistent id", id)),
+                Value::Int(_) => Node::Outside,
+                _ => Node::Object(opaque("persistent id")),
             },
         }
     }
@@ -183,7 +183,7 @@ impl Machine {
         };
         let known = match self.nodes.get(storage as usize)? {
             Node::Storage(storage) => storage.element.clone(),
-            Node::Object(_) | Node::Outside(_) => None,
+            Node::Object(_) | Node::Outside => None,
             _ => return None,
         };
         let (shape, strides) = (self.extents(size)?, self.extents(stride)?);
@@ -291,7 +291,7 @@ impl Machine {
     }
 
     fn is_tensor(&self, value: Value) -> bool {
-        matches!(self.node(value), Some(Node::Tensor(_) | Node::Array(_) | Node::Outside(_)))
+        matches!(self.node(value), Some(Node::Tensor(_) | Node::Array(_)))
     }
 
     fn global(&self, value: Value) -> Option<Arc<str>> {

@@ -43,8 +43,6 @@ impl Blob {
 pub(crate) struct Opaque {
     /// Module and name, with a dot between.
     pub(crate) class: Arc<str>,
-    /// Arguments of its making, a tuple.
-    pub(crate) args: Value,
     /// State that was set.
     pub(crate) state: Value,
     /// Values that were appended.
@@ -132,6 +130,6 @@ pub(crate) enum Node {
     NumpyType(Element, bool),
     /// Anything else.
     Object(Box<Opaque>),
-    /// A value that lies outside, by its number: tensors of the oldest format.
-    Outside(Arc<str>),
+    /// A value that lies outside: a tensor of the oldest format.
+    Outside,
 }
