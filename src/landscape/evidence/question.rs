@@ -19,7 +19,7 @@ use super::follow::{Follower, Update, batches, pool};
 use super::verdict::{self, FEWEST, SILENT, Scores};
 use super::{Assumed, Basis, Function};
 
-/// Updates that are looked at, spread over the path; of a big model fewer.
+/// Updates that are looked at, spread over the path; of a big model fewer, where these say something.
 const INTERVALS: usize = 16;
 const FEW_INTERVALS: usize = 4;
 /// Samples likewise.
@@ -39,7 +39,7 @@ const COPIES: usize = 4;
 /// Up to so many numbers, the gradients of all readings are held at once.
 const SMALL: usize = 8 << 20;
 /// Checkpoints whose loss tells how pixels were normalized.
-const LOSSES: usize = 6;
+const LOSSES: usize = 4;
 
 /// What is to be found out, of which run.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +75,8 @@ pub(super) struct Inquiry<'a> {
     pub(super) scores: Vec<Scores>,
     batch_norm: bool,
     intervals: Vec<usize>,
+    /// So many of them are enough where they tell something.
+    enough: usize,
     at_once: usize,
     pub(super) assumed: Assumed,
 }
@@ -151,7 +153,7 @@ impl<'a> Inquiry<'a> {
             candidates.len(),
             question.compute.device.is_cpu(),
         );
-        let intervals = effort.spread(question.members.len().saturating_sub(1));
+        let intervals = spread(question.members.len().saturating_sub(1));
         let room = ROOM / (cost.numbers.max(1) * size_of::<f32>() * COPIES);
         let few = data.few(effort.samples);
         Ok(Self {
@@ -167,6 +169,7 @@ impl<'a> Inquiry<'a> {
             candidates,
             batch_norm,
             intervals,
+            enough: effort.intervals,
             at_once: room.clamp(1, BATCH),
         })
     }
@@ -201,8 +204,17 @@ impl<'a> Inquiry<'a> {
             if round + 1 == FEW_INTERVALS {
                 asked = verdict::hopeful(&self.scores);
             }
+            if round + 1 >= self.enough && self.is_clear() {
+                break;
+            }
         }
         Ok(())
+    }
+
+    /// True where some reading is followed beyond doubt.
+    fn is_clear(&self) -> bool {
+        let best = verdict::best(&self.scores);
+        best.is_some_and(|best| self.scores[best].mean().is_clear())
     }
 
     /// The intervals in an order whose first ones are spread over the path too.
@@ -460,16 +472,16 @@ impl Effort {
         let samples = budget / each.saturating_mul(FEW_INTERVALS);
         Self {
             intervals: FEW_INTERVALS,
-            samples: samples.clamp(FEW_SAMPLES[0], FEW_SAMPLES[1]),
+            samples: samples.clamp(FEW_SAMPLES[0], FEW_SAMPLES[usize::from(readings > 1)]),
         }
     }
+}
 
-    /// Which of so many intervals, spread over the path.
-    fn spread(self, count: usize) -> Vec<usize> {
-        let wanted = self.intervals.min(count);
-        let place = |i: usize| (2 * i + 1) * count / (2 * wanted);
-        (0..wanted).map(place).collect()
-    }
+/// Which of so many intervals are asked, spread over the path.
+fn spread(count: usize) -> Vec<usize> {
+    let wanted = INTERVALS.min(count);
+    let place = |i: usize| (2 * i + 1) * count / (2 * wanted);
+    (0..wanted).map(place).collect()
 }
 
 #[cfg(test)]
@@ -485,12 +497,8 @@ mod tests {
         let big = Effort::of(4_000_000_000, 4, true);
         assert_eq!((big.intervals, big.samples), (FEW_INTERVALS, 32));
         assert_eq!(Effort::of(40_000_000, 2, false).samples, SAMPLES);
-        let spread = Effort {
-            intervals: 4,
-            samples: 1,
-        };
-        assert_eq!(spread.spread(16), [2, 6, 10, 14]);
-        assert_eq!(spread.spread(3), [0, 1, 2]);
-        assert!(spread.spread(0).is_empty());
+        assert_eq!(spread(32)[..3], [1, 3, 5]);
+        assert_eq!(spread(3), [0, 1, 2]);
+        assert!(spread(0).is_empty());
     }
 }
