@@ -27,9 +27,11 @@ const SAMPLES: usize = 256;
 const FEW_SAMPLES: [usize; 2] = [32, 64];
 /// Samples whose statistics batch norm takes together, as is usual in training.
 const BATCH: usize = 64;
-/// Multiplications that an answer may cost: some ten seconds on two cores. A GPU does so many times more.
-const BUDGET: usize = 16_000_000_000;
-const GPU: usize = 30;
+/// Multiplications that an answer may cost: a few seconds on two cores. A GPU does so many times more.
+const BUDGET: usize = 8_000_000_000;
+const GPU: usize = 60;
+/// Standard errors above 0 at which no more updates are asked: of one reading, and of several.
+const CLEAR: [f64; 2] = [2.5, 4.0];
 /// A forward and a backward pass cost as much as three forward passes.
 const PASSES: usize = 3;
 /// Bytes that the graphs of all batches at work may take.
@@ -214,7 +216,8 @@ impl<'a> Inquiry<'a> {
     /// True where some reading is followed beyond doubt.
     fn is_clear(&self) -> bool {
         let best = verdict::best(&self.scores);
-        best.is_some_and(|best| self.scores[best].mean().is_clear())
+        let errors = CLEAR[usize::from(self.candidates.len() > 1)];
+        best.is_some_and(|best| self.scores[best].mean().is_above(errors))
     }
 
     /// The intervals in an order whose first ones are spread over the path too.
@@ -348,23 +351,26 @@ impl<'a> Inquiry<'a> {
     /// The reading whose mean loss along the path is lower by far.
     fn lowest(&self) -> Result<Option<usize>, LandscapeError> {
         let all: Vec<usize> = (0..self.candidates.len()).collect();
-        Ok(verdict::lowest_by_far(&self.losses(&all)?))
+        Ok(verdict::lowest_by_far(
+            &self.losses(&all, &self.stations())?,
+        ))
     }
 
-    /// Those of the tied readings whose losses along the path are not far above the others'.
+    /// Those of the tied readings whose losses at the newest checkpoint are not far above the others'.
     fn comparable(&self, tied: Vec<usize>) -> Result<Vec<usize>, LandscapeError> {
-        if tied.len() < 2 {
+        let Some(newest) = (self.question.members.len().checked_sub(1)).filter(|_| tied.len() > 1)
+        else {
             return Ok(tied);
-        }
-        let near = verdict::comparable(&self.losses(&tied)?);
+        };
+        let near = verdict::comparable(&self.losses(&tied, &[newest])?);
         let near: Vec<usize> = near.into_iter().map(|i| tied[i]).collect();
         Ok(if near.is_empty() { tied } else { near })
     }
 
-    /// The loss along the path of each of these readings.
-    fn losses(&self, readings: &[usize]) -> Result<Vec<f64>, LandscapeError> {
+    /// Sums of the losses of each of these readings at these checkpoints.
+    fn losses(&self, readings: &[usize], members: &[usize]) -> Result<Vec<f64>, LandscapeError> {
         let mut sums = vec![0.0; readings.len()];
-        for member in self.stations() {
+        for &member in members {
             let flat = self.question.flat(member)?;
             for (sum, reading) in sums.iter_mut().zip(readings) {
                 let candidate = &self.candidates[*reading];
@@ -496,7 +502,7 @@ mod tests {
         assert_eq!(Effort::of(40_000_000, 2, true).samples, FEW_SAMPLES[0]);
         let big = Effort::of(4_000_000_000, 4, true);
         assert_eq!((big.intervals, big.samples), (FEW_INTERVALS, 32));
-        assert_eq!(Effort::of(40_000_000, 2, false).samples, SAMPLES);
+        assert_eq!(Effort::of(40_000_000, 2, false).intervals, INTERVALS);
         assert_eq!(spread(32)[..3], [1, 3, 5]);
         assert_eq!(spread(3), [0, 1, 2]);
         assert!(spread(0).is_empty());

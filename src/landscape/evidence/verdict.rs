@@ -37,14 +37,14 @@ impl Mean {
         Self { mean, error, count }
     }
 
-    /// True where the mean is above 0 by so much that few values are enough.
-    pub(super) fn is_clear(self) -> bool {
-        self.mean > 2.0 * ERRORS * self.error
+    /// True where the mean is above 0 by so many standard errors.
+    pub(super) fn is_above(self, errors: f64) -> bool {
+        self.mean > errors * self.error
     }
 
     /// True where the mean is above 0 by more than chance.
     pub(super) fn is_positive(self) -> bool {
-        self.mean > ERRORS * self.error
+        self.is_above(ERRORS)
     }
 }
 

@@ -68,8 +68,8 @@ impl Inquiry<'_> {
             });
             others.extend(level);
         }
-        if clauses.is_empty() {
-            clauses.extend(plausible(&self.assumed));
+        if self.candidates.len() == 1 {
+            clauses.splice(0..0, plausible(&self.assumed));
         }
         self.assumed.tied = others;
         self.assumed.evidence = clauses.join("; ");
