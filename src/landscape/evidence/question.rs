@@ -291,7 +291,7 @@ impl<'a> Inquiry<'a> {
         let (mut taken, mut tied) = (0, vec![0]);
         if let (Some(best), Some(mean)) = (best, says) {
             self.assumed.doubtful = !mean.is_positive();
-            if mean.mean > SILENT && mean.is_positive() {
+            if mean.value > SILENT && mean.is_positive() {
                 tied = self.comparable(verdict::tied(&self.scores, best))?;
                 taken = self.usual_of(&tied);
                 self.assumed.basis = if self.candidates.len() > 1 {
@@ -302,7 +302,7 @@ impl<'a> Inquiry<'a> {
             }
         }
         // Where updates go up the gradient of every reading, no loss of theirs says anything.
-        let is_against = says.is_some_and(|mean| mean.mean < 0.0);
+        let is_against = says.is_some_and(|mean| mean.value < 0.0);
         if self.assumed.basis == Basis::Usual
             && !is_against
             && self.candidates.len() > 1
@@ -339,7 +339,7 @@ impl<'a> Inquiry<'a> {
                 candidate.scale == usual.scale,
             ];
             let same = same.into_iter().filter(|same| *same).count();
-            (same, self.scores[*i].mean().mean)
+            (same, self.scores[*i].mean().value)
         };
         let pick = |a: &&usize, b: &&usize| {
             let (a, b) = (likeness(a), likeness(b));
@@ -422,7 +422,7 @@ impl<'a> Inquiry<'a> {
             pixels: (scale > 0).then(|| self.scales[scale].clone()),
         };
         self.assumed.normalization = self.scales[scale].words();
-        self.assumed.cosine = known.then_some(mean.mean);
+        self.assumed.cosine = known.then_some(mean.value);
         self.assumed.cosine_error = known.then_some(mean.error);
         self.assumed.intervals = mean.count;
     }
