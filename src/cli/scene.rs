@@ -144,7 +144,7 @@ impl PlaneOptions {
         let origin = path.members[origin(&self.origin, &path.members, run)?].clone();
         let directions = self.directions(run, &path, measure.seed)?;
         let asked = path.members.clone();
-        self.finish(path, asked, origin, directions, measure)
+        self.finish(path, &asked, origin, directions, measure)
     }
 
     /// The principal plane of two runs of one architecture, through a checkpoint of the first.
@@ -173,7 +173,7 @@ impl PlaneOptions {
         // No update leads from one run to the other.
         let mut asked = path.members.clone();
         asked.retain(|member| member.path.starts_with(first));
-        self.finish(path, asked, origin, directions, measure)
+        self.finish(path, &asked, origin, directions, measure)
     }
 
     /// Whether the user said which plane.
@@ -184,7 +184,7 @@ impl PlaneOptions {
     fn finish(
         &self,
         path: ReadPath,
-        asked: Vec<Checkpoint>,
+        asked: &[Checkpoint],
         origin: Checkpoint,
         directions: Directions,
         measure: &MeasureOptions,
@@ -200,7 +200,7 @@ impl PlaneOptions {
             model,
             objective,
             assumed,
-        } = measure.objective(&shape, &asked, measure.split)?;
+        } = measure.objective(&shape, asked, measure.split)?;
         let plane = recipe.make()?;
         let places = places(&plane, &path.members, &shape)?;
         Ok(Scene {

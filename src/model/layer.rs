@@ -77,8 +77,8 @@ impl Norm {
         let mut norm = self.at(weights)?;
         if weights.is_recalibrating() {
             let own = ops::Statistics::of(x)?;
-            weights.note(self.mean, own.mean.clone());
-            weights.note(self.variance, own.unbiased_variance()?);
+            weights.note(self.mean, &own.mean);
+            weights.note(self.variance, &own.unbiased_variance()?);
             (norm.mean, norm.variance) = (own.mean, own.variance);
         }
         norm.apply(x)

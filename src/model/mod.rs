@@ -107,7 +107,7 @@ impl Weights {
         self.notes.is_some()
     }
 
-    fn note(&self, slot: usize, statistic: Tensor) {
+    fn note(&self, slot: usize, statistic: &Tensor) {
         if let Some(Ok(mut notes)) = self.notes.as_ref().map(|notes| notes.lock()) {
             notes.insert(slot, statistic.detach());
         }

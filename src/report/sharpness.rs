@@ -189,6 +189,7 @@ mod tests {
         Report {
             run: "run".into(),
             model: "mlp".into(),
+            assumed: Assumed::default(),
             samples: 9,
             split: Split::Train,
             updates: vec![row],

@@ -19,7 +19,7 @@ use super::follow::{Follower, Update, batches, pool};
 use super::verdict::{self, FEWEST, SILENT, Scores};
 use super::{Assumed, Basis, Function};
 
-/// Updates that are looked at, spread over the path; of a big model fewer.
+/// Updates that are looked at, spread over the path; of a big model fewer, where these say something.
 const INTERVALS: usize = 16;
 const FEW_INTERVALS: usize = 4;
 /// Samples likewise.
@@ -27,9 +27,11 @@ const SAMPLES: usize = 256;
 const FEW_SAMPLES: [usize; 2] = [32, 64];
 /// Samples whose statistics batch norm takes together, as is usual in training.
 const BATCH: usize = 64;
-/// Multiplications that an answer may cost: some ten seconds on two cores. A GPU does so many times more.
-const BUDGET: usize = 16_000_000_000;
-const GPU: usize = 30;
+/// Multiplications that an answer may cost: a few seconds on two cores. A GPU does so many times more.
+const BUDGET: usize = 8_000_000_000;
+const GPU: usize = 60;
+/// Standard errors above 0 at which no more updates are asked: of one reading, and of several.
+const CLEAR: [f64; 2] = [2.5, 4.0];
 /// A forward and a backward pass cost as much as three forward passes.
 const PASSES: usize = 3;
 /// Bytes that the graphs of all batches at work may take.
@@ -39,7 +41,7 @@ const COPIES: usize = 4;
 /// Up to so many numbers, the gradients of all readings are held at once.
 const SMALL: usize = 8 << 20;
 /// Checkpoints whose loss tells how pixels were normalized.
-const LOSSES: usize = 6;
+const LOSSES: usize = 4;
 
 /// What is to be found out, of which run.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +77,8 @@ pub(super) struct Inquiry<'a> {
     pub(super) scores: Vec<Scores>,
     batch_norm: bool,
     intervals: Vec<usize>,
+    /// So many of them are enough where they tell something.
+    enough: usize,
     at_once: usize,
     pub(super) assumed: Assumed,
 }
@@ -151,7 +155,7 @@ impl<'a> Inquiry<'a> {
             candidates.len(),
             question.compute.device.is_cpu(),
         );
-        let intervals = effort.spread(question.members.len().saturating_sub(1));
+        let intervals = spread(question.members.len().saturating_sub(1));
         let room = ROOM / (cost.numbers.max(1) * size_of::<f32>() * COPIES);
         let few = data.few(effort.samples);
         Ok(Self {
@@ -167,6 +171,7 @@ impl<'a> Inquiry<'a> {
             candidates,
             batch_norm,
             intervals,
+            enough: effort.intervals,
             at_once: room.clamp(1, BATCH),
         })
     }
@@ -201,8 +206,18 @@ impl<'a> Inquiry<'a> {
             if round + 1 == FEW_INTERVALS {
                 asked = verdict::hopeful(&self.scores);
             }
+            if round + 1 >= self.enough && self.is_clear() {
+                break;
+            }
         }
         Ok(())
+    }
+
+    /// True where some reading is followed beyond doubt.
+    fn is_clear(&self) -> bool {
+        let best = verdict::best(&self.scores);
+        let errors = CLEAR[usize::from(self.candidates.len() > 1)];
+        best.is_some_and(|best| self.scores[best].mean().is_above(errors))
     }
 
     /// The intervals in an order whose first ones are spread over the path too.
@@ -276,7 +291,7 @@ impl<'a> Inquiry<'a> {
         let (mut taken, mut tied) = (0, vec![0]);
         if let (Some(best), Some(mean)) = (best, says) {
             self.assumed.doubtful = !mean.is_positive();
-            if mean.mean > SILENT && mean.is_positive() {
+            if mean.value > SILENT && mean.is_positive() {
                 tied = self.comparable(verdict::tied(&self.scores, best))?;
                 taken = self.usual_of(&tied);
                 self.assumed.basis = if self.candidates.len() > 1 {
@@ -287,7 +302,7 @@ impl<'a> Inquiry<'a> {
             }
         }
         // Where updates go up the gradient of every reading, no loss of theirs says anything.
-        let is_against = says.is_some_and(|mean| mean.mean < 0.0);
+        let is_against = says.is_some_and(|mean| mean.value < 0.0);
         if self.assumed.basis == Basis::Usual
             && !is_against
             && self.candidates.len() > 1
@@ -324,7 +339,7 @@ impl<'a> Inquiry<'a> {
                 candidate.scale == usual.scale,
             ];
             let same = same.into_iter().filter(|same| *same).count();
-            (same, self.scores[*i].mean().mean)
+            (same, self.scores[*i].mean().value)
         };
         let pick = |a: &&usize, b: &&usize| {
             let (a, b) = (likeness(a), likeness(b));
@@ -336,23 +351,26 @@ impl<'a> Inquiry<'a> {
     /// The reading whose mean loss along the path is lower by far.
     fn lowest(&self) -> Result<Option<usize>, LandscapeError> {
         let all: Vec<usize> = (0..self.candidates.len()).collect();
-        Ok(verdict::lowest_by_far(&self.losses(&all)?))
+        Ok(verdict::lowest_by_far(
+            &self.losses(&all, &self.stations())?,
+        ))
     }
 
-    /// Those of the tied readings whose losses along the path are not far above the others'.
+    /// Those of the tied readings whose losses at the newest checkpoint are not far above the others'.
     fn comparable(&self, tied: Vec<usize>) -> Result<Vec<usize>, LandscapeError> {
-        if tied.len() < 2 {
+        let Some(newest) = (self.question.members.len().checked_sub(1)).filter(|_| tied.len() > 1)
+        else {
             return Ok(tied);
-        }
-        let near = verdict::comparable(&self.losses(&tied)?);
+        };
+        let near = verdict::comparable(&self.losses(&tied, &[newest])?);
         let near: Vec<usize> = near.into_iter().map(|i| tied[i]).collect();
         Ok(if near.is_empty() { tied } else { near })
     }
 
-    /// The loss along the path of each of these readings.
-    fn losses(&self, readings: &[usize]) -> Result<Vec<f64>, LandscapeError> {
+    /// Sums of the losses of each of these readings at these checkpoints.
+    fn losses(&self, readings: &[usize], members: &[usize]) -> Result<Vec<f64>, LandscapeError> {
         let mut sums = vec![0.0; readings.len()];
-        for member in self.stations() {
+        for &member in members {
             let flat = self.question.flat(member)?;
             for (sum, reading) in sums.iter_mut().zip(readings) {
                 let candidate = &self.candidates[*reading];
@@ -404,7 +422,7 @@ impl<'a> Inquiry<'a> {
             pixels: (scale > 0).then(|| self.scales[scale].clone()),
         };
         self.assumed.normalization = self.scales[scale].words();
-        self.assumed.cosine = known.then_some(mean.mean);
+        self.assumed.cosine = known.then_some(mean.value);
         self.assumed.cosine_error = known.then_some(mean.error);
         self.assumed.intervals = mean.count;
     }
@@ -460,16 +478,16 @@ impl Effort {
         let samples = budget / each.saturating_mul(FEW_INTERVALS);
         Self {
             intervals: FEW_INTERVALS,
-            samples: samples.clamp(FEW_SAMPLES[0], FEW_SAMPLES[1]),
+            samples: samples.clamp(FEW_SAMPLES[0], FEW_SAMPLES[usize::from(readings > 1)]),
         }
     }
+}
 
-    /// Which of so many intervals, spread over the path.
-    fn spread(self, count: usize) -> Vec<usize> {
-        let wanted = self.intervals.min(count);
-        let place = |i: usize| (2 * i + 1) * count / (2 * wanted);
-        (0..wanted).map(place).collect()
-    }
+/// Which of so many intervals are asked, spread over the path.
+fn spread(count: usize) -> Vec<usize> {
+    let wanted = INTERVALS.min(count);
+    let place = |i: usize| (2 * i + 1) * count / (2 * wanted);
+    (0..wanted).map(place).collect()
 }
 
 #[cfg(test)]
@@ -484,13 +502,9 @@ mod tests {
         assert_eq!(Effort::of(40_000_000, 2, true).samples, FEW_SAMPLES[0]);
         let big = Effort::of(4_000_000_000, 4, true);
         assert_eq!((big.intervals, big.samples), (FEW_INTERVALS, 32));
-        assert_eq!(Effort::of(40_000_000, 2, false).samples, SAMPLES);
-        let spread = Effort {
-            intervals: 4,
-            samples: 1,
-        };
-        assert_eq!(spread.spread(16), [2, 6, 10, 14]);
-        assert_eq!(spread.spread(3), [0, 1, 2]);
-        assert!(spread.spread(0).is_empty());
+        assert_eq!(Effort::of(40_000_000, 2, false).intervals, INTERVALS);
+        assert_eq!(spread(32)[..3], [1, 3, 5]);
+        assert_eq!(spread(3), [0, 1, 2]);
+        assert!(spread(0).is_empty());
     }
 }

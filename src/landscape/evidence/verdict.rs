@@ -18,7 +18,7 @@ const FAR_HIGHER: f64 = 1.5;
 /// Mean and its standard error, of those that are finite.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Mean {
-    pub(super) mean: f64,
+    pub(super) value: f64,
     pub(super) error: f64,
     pub(super) count: usize,
 }
@@ -34,12 +34,21 @@ impl Mean {
         } else {
             f64::INFINITY
         };
-        Self { mean, error, count }
+        Self {
+            value: mean,
+            error,
+            count,
+        }
+    }
+
+    /// True where the mean is above 0 by so many standard errors.
+    pub(super) fn is_above(self, errors: f64) -> bool {
+        self.value > errors * self.error
     }
 
     /// True where the mean is above 0 by more than chance.
     pub(super) fn is_positive(self) -> bool {
-        self.mean > ERRORS * self.error
+        self.is_above(ERRORS)
     }
 }
 
@@ -59,7 +68,7 @@ impl Scores {
 
     fn is_ahead(&self, other: &Self, margin: f64) -> bool {
         let lead = self.lead(other);
-        lead.count >= 2 && lead.mean > margin && lead.is_positive()
+        lead.count >= 2 && lead.value > margin && lead.is_positive()
     }
 }
 
@@ -68,8 +77,8 @@ pub(super) fn best(all: &[Scores]) -> Option<usize> {
     let most = all.iter().map(|scores| scores.mean().count).max()?;
     let means = all.iter().map(Scores::mean).enumerate();
     means
-        .filter(|(_, mean)| mean.count == most && mean.mean.is_finite())
-        .max_by(|a, b| a.1.mean.total_cmp(&b.1.mean))
+        .filter(|(_, mean)| mean.count == most && mean.value.is_finite())
+        .max_by(|a, b| a.1.value.total_cmp(&b.1.value))
         .map(|(best, _)| best)
 }
 
@@ -89,7 +98,7 @@ pub(super) fn hopeful(all: &[Scores]) -> Vec<usize> {
     let Some(best) = best(all) else {
         return (0..all.len()).collect();
     };
-    let margin = (HOPELESS * all[best].mean().mean).max(2.0 * MARGIN);
+    let margin = (HOPELESS * all[best].mean().value).max(2.0 * MARGIN);
     let hopeless = |i: &usize| all[best].is_ahead(&all[*i], margin);
     (0..all.len()).filter(|i| !hopeless(i)).collect()
 }
@@ -113,7 +122,7 @@ pub(super) fn lowest_by_far(losses: &[f64]) -> Option<usize> {
     others.peek()?;
     // What is not a number is no rival.
     others
-        .all(|(_, other)| !(*loss >= FAR_LOWER * other))
+        .all(|(_, other)| other.is_nan() || *loss < FAR_LOWER * other)
         .then_some(lowest)
 }
 

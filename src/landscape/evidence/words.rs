@@ -33,7 +33,7 @@ impl Inquiry<'_> {
                 other.map(|other| other.1).filter(|other| other != answer)
             };
             let all: Vec<usize> = (0..self.candidates.len()).collect();
-            if all.iter().filter_map(of).next().is_none() {
+            if all.iter().find_map(of).is_none() {
                 continue;
             }
             let mut level: Vec<String> = Vec::new();
@@ -45,7 +45,7 @@ impl Inquiry<'_> {
             let rival = all
                 .iter()
                 .filter(|i| !tied.contains(i))
-                .filter_map(|i| Some((of(i)?, self.scores[*i].mean().mean)))
+                .filter_map(|i| Some((of(i)?, self.scores[*i].mean().value)))
                 .filter(|(other, mean)| mean.is_finite() && !level.contains(other))
                 .max_by(|a, b| a.1.total_cmp(&b.1));
             clauses.push(self.clause(subject, answer, taken, &level, rival));
@@ -68,8 +68,8 @@ impl Inquiry<'_> {
             });
             others.extend(level);
         }
-        if clauses.is_empty() {
-            clauses.extend(plausible(&self.assumed));
+        if self.candidates.len() == 1 {
+            clauses.splice(0..0, plausible(&self.assumed));
         }
         self.assumed.tied = others;
         self.assumed.evidence = clauses.join("; ");
@@ -86,13 +86,13 @@ impl Inquiry<'_> {
     ) -> String {
         let mean = self.scores[taken].mean();
         let cosine = if mean.count >= FEWEST {
-            format!("cosine {:.2}", mean.mean)
+            format!("cosine {:.2}", mean.value)
         } else {
             String::new()
         };
         match (self.assumed.basis, level) {
             (Basis::Path, []) => {
-                let own = mean.mean;
+                let own = mean.value;
                 let rival = rival.map_or(String::new(), |(other, mean)| {
                     let higher = if mean > own - SLACK {
                         ", with a far higher loss"

@@ -21,7 +21,7 @@ const LABEL: usize = 10;
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let inner = enclosed(&frame(app, "trust", area.width), area, buffer);
-    let mut lines = Vec::new();
+    let mut lines = doubt(app);
     if let Some(trajectory) = &app.snapshot().trajectory {
         lines.extend(plane(app, trajectory));
         lines.extend(losses(app));
@@ -284,10 +284,15 @@ fn assumed(app: &App) -> Vec<Line<'static>> {
         let rest = format!(" ± {error:.2}, cosine with {} updates", assumed.intervals);
         lines.push(row(app, "follows", (format!("{cosine:.2}"), style), rest));
     }
-    if let Some(warning) = &assumed.warning {
-        lines.push(Line::styled(warning.clone(), theme.warn()));
-    }
     lines
+}
+
+/// What to check where it is doubtful that the run minimized what is measured; it comes first.
+fn doubt(app: &App) -> Vec<Line<'static>> {
+    let assumed = app.snapshot().assumed.as_ref();
+    let warning = assumed.and_then(|assumed| assumed.warning.clone());
+    let line = warning.map(|warning| Line::styled(warning, app.theme().warn()));
+    line.into_iter().collect()
 }
 
 /// `1024 of cifar10 train`.
@@ -341,6 +346,10 @@ pub(super) fn brief(app: &App) -> Vec<Piece> {
         return Vec::new();
     };
     let mut pieces = Vec::new();
+    if is_doubtful(app) {
+        let doubt = "doubtful: model, pixels, labels?";
+        pieces.push(Piece::new(0, vec![Span::styled(doubt, theme.warn())]));
+    }
     if let Some((label, share, null)) = explained(trajectory) {
         pieces.push(Piece::new(
             0,
