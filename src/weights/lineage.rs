@@ -59,14 +59,9 @@ impl Lineage<'_> {
     /// Sorts out checkpoints that were all there at once: those of another run and of an old branch that
     /// lie in the same folder. Times and weights must both say so, since a copy has other times.
     pub(super) fn sort_out(&mut self) -> Vec<PathChange> {
-        let mut changes = Vec::new();
         let path = self.path();
-        if let Some(change) = self.stale_tail(&path) {
-            changes.push(change);
-        }
-        let path = self.path();
-        changes.extend(self.unrelated_head(&path));
-        changes
+        let change = self.stale_tail(&path);
+        change.or_else(|| self.unrelated_head(&path)).into_iter().collect()
     }
 
     /// Higher steps that are older than all lower ones, where the weights do not follow either.

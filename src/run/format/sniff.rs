@@ -128,6 +128,8 @@ pub(super) fn content(source: &Source) -> io::Result<Content> {
         return Ok(Content::Empty);
     }
     Ok(match front.as_slice() {
+        // First of all: the low bytes of a header's length may be those of any other format.
+        _ if is_safetensors(&front, len) => Content::Safetensors,
         [b'P', b'K', 3, 4, ..] => archive(source),
         [b'G', b'G', b'U', b'F', ..] => Content::Gguf,
         [0x1f, 0x8b, ..] => Content::Gzip,
@@ -138,7 +140,6 @@ pub(super) fn content(source: &Source) -> io::Result<Content> {
         _ if front.starts_with(b"version https://git-lfs") => Content::LfsPointer,
         _ if text.starts_with(b"<!doctype") || text.starts_with(b"<html") => Content::WebPage,
         _ if front.get(257..262) == Some(b"ustar") => Content::Tar,
-        _ if is_safetensors(&front, len) => Content::Safetensors,
         // Version, then one of the fields of a model.
         [
             8,
