@@ -8,10 +8,10 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use isoloss::cache::KeepLimit;
 use isoloss::data::Request;
 use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::surveyor::Setup;
-use isoloss::cache::KeepLimit;
 use isoloss::run::RunChoice;
 use isoloss::session::snapshot::Snapshot;
 use isoloss::session::{Options, Session};

@@ -18,6 +18,7 @@ use isoloss::landscape::crew::serve;
 use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::surveyor::{Plan, Report, Request, Setup, Spot, Value};
 use isoloss::run::Checkpoint;
+use isoloss::weights::member::Shape;
 use isoloss::weights::normalize::{Ignore, Norm};
 use isoloss::weights::recipe::{BatchNorm, Directions, Recipe};
 use program::fixture;

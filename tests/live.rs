@@ -18,11 +18,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use isoloss::cache::KeepLimit;
 use isoloss::data::{Count, Request};
 use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::surface::log_loss;
 use isoloss::landscape::surveyor::Setup;
-use isoloss::cache::KeepLimit;
 use isoloss::run::RunChoice;
 use isoloss::session::snapshot::{Fidelity, Snapshot};
 use isoloss::session::{Options, Session};

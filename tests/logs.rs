@@ -153,10 +153,9 @@ fn what_is_wrong_is_told_by_name_and_what_stands_before_it_counts() {
 fn lightning_s_losses_stand_at_its_checkpoints() {
     let run = fixture("lightning");
     let log = read("lightning");
-    let member = |step: u64| isoloss::run::Checkpoint::new(step, run.join(format!(
-            "version_0/checkpoints/epoch={}-step={step).ckpt",
-            step / 10 - 1
-        )),
+    let member = |step: u64| {
+        let name = format!("epoch={}-step={step}.ckpt", step / 10 - 1);
+        isoloss::run::Checkpoint::new(step, run.join("version_0/checkpoints").join(name))
     };
     let members = [member(10), member(20), member(30)];
     let logged = Clock::of(&log, &members, &run)

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use isoloss::cache::KeepLimit;
 use isoloss::data::{Count, Request};
 use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::surface::Surface;
 use isoloss::landscape::surveyor::Setup;
-use isoloss::cache::KeepLimit;
 use isoloss::run::RunChoice;
 use isoloss::session::snapshot::Snapshot;
 use isoloss::session::{Options, Session};

@@ -69,7 +69,11 @@ fn share(dict: &StateDict, original: &Path, to: &File, room: u64) -> Option<u64>
         return None;
     }
     let from = regular::open(original).ok()?;
-    let size = from.metadata().ok().filter(|found| found.len() <= room)?.len();
+    let size = from
+        .metadata()
+        .ok()
+        .filter(|found| found.len() <= room)?
+        .len();
     rustix::fs::ioctl_ficlone(to, &from).ok()?;
     Some(size)
 }

@@ -71,9 +71,9 @@ fn cached(folder: &Path) -> Option<CachedRun> {
 /// A file cannot be removed.
 pub fn clear(run: Option<&Path>) -> Result<Vec<CachedRun>, CacheError> {
     let wanted = run.map(super::real);
-    let chosen = list().into_iter().filter(|cached| {
-        wanted.as_ref().is_none_or(|run| *run == cached.run)
-    });
+    let chosen = list()
+        .into_iter()
+        .filter(|cached| wanted.as_ref().is_none_or(|run| *run == cached.run));
     let chosen: Vec<CachedRun> = chosen.collect();
     for cached in &chosen {
         fs::remove_dir_all(&cached.folder).map_err(CacheError::io(&cached.folder))?;

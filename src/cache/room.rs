@@ -62,9 +62,7 @@ impl FromStr for KeepLimit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || {
-            format!("expected auto, all, none or a size such as 500M or 4G, got {text}")
-        };
+        let wrong = || format!("expected auto, all, none or a size such as 500M or 4G, got {text}");
         match text {
             "auto" => return Ok(Self::Auto),
             "all" => return Ok(Self::All),
@@ -83,7 +81,13 @@ impl FromStr for KeepLimit {
         };
         number
             .checked_mul(1 << unit)
-            .map(|bytes| if bytes == 0 { Self::Nothing } else { Self::Bytes(bytes) })
+            .map(|bytes| {
+                if bytes == 0 {
+                    Self::Nothing
+                } else {
+                    Self::Bytes(bytes)
+                }
+            })
             .ok_or_else(wrong)
     }
 }

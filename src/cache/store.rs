@@ -42,13 +42,18 @@ impl RunCache {
     /// Reads what is kept of a run; `None` if the user has no cache folder. Nothing is written yet.
     #[must_use]
     pub fn open(run: &Path, limit: KeepLimit) -> Option<Self> {
-        let folder = folder_of(run)?;
-        Some(Self {
+        Some(Self::at(folder_of(run)?, run, limit))
+    }
+
+    /// Reads what is kept of a run in this folder.
+    #[must_use]
+    pub fn at(folder: PathBuf, run: &Path, limit: KeepLimit) -> Self {
+        Self {
             run: real(run),
             room: limit.bytes(&folder),
             records: records(&folder),
             folder,
-        })
+        }
     }
 
     /// What is kept, in order of arrival.
@@ -119,9 +124,8 @@ impl RunCache {
             }
         };
         self.write(&record)?;
-        let same = |other: &KeptRecord| {
-            (&other.path, &other.content) == (&record.path, &record.content)
-        };
+        let same =
+            |other: &KeptRecord| (&other.path, &other.content) == (&record.path, &record.content);
         self.records.retain(|other| !same(other));
         self.records.push(record);
         Ok(KeepOutcome::Kept(path))
@@ -131,11 +135,7 @@ impl RunCache {
     ///
     /// # Errors
     /// The record cannot be written.
-    pub fn set(
-        &mut self,
-        checkpoint: &Checkpoint,
-        standing: Standing,
-    ) -> Result<(), CacheError> {
+    pub fn set(&mut self, checkpoint: &Checkpoint, standing: Standing) -> Result<(), CacheError> {
         let step = checkpoint.step;
         let at = self.position(checkpoint);
         let found = at.and_then(|at| self.records.get_mut(at));
@@ -174,7 +174,12 @@ impl RunCache {
         });
         let removed = removals(&lengths.collect::<Vec<_>>(), surplus.saturating_sub(free));
         let mut lost: Vec<usize> = removed.into_iter().map(|index| on_path[index].0).collect();
-        gone.extend(on_path.iter().filter(|on| lost.contains(&on.0)).map(|on| on.1));
+        gone.extend(
+            on_path
+                .iter()
+                .filter(|on| lost.contains(&on.0))
+                .map(|on| on.1),
+        );
         gone.sort_unstable();
         for at in gone.into_iter().rev() {
             self.remove(at);
@@ -241,4 +246,146 @@ fn records(folder: &Path) -> Vec<KeptRecord> {
         .collect();
     records.sort_by(|a, b| (a.arrival, &a.path).cmp(&(b.arrival, &b.path)));
     records
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+    use crate::run::{RunChoice, open};
+
+    /// A run of checkpoints that are fixtures under names of their own.
+    fn run(folder: &Path, names: &[&str]) -> Vec<Seen> {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/digits-run");
+        let mut files: Vec<_> = fs::read_dir(fixtures)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
+            .collect();
+        files.sort();
+        for (name, file) in names.iter().zip(files) {
+            fs::copy(file, folder.join(name)).unwrap();
+        }
+        let opened = open(folder, &RunChoice::default(), Vec::new()).unwrap();
+        let seen = |checkpoint: Checkpoint| Seen {
+            name: checkpoint.path.strip_prefix(folder).unwrap().into(),
+            path: checkpoint.path.clone(),
+            arrival: 1,
+            modified: checkpoint.modified.unwrap(),
+            size: fs::metadata(&checkpoint.path).unwrap().len(),
+            facts: crate::run::header(&checkpoint.path, None).unwrap().facts,
+            kept: None,
+            on_disk: true,
+            is_left: false,
+        };
+        opened.checkpoints.into_iter().map(seen).collect()
+    }
+
+    fn keep(cache: &mut RunCache, seen: &Seen, step: u64, folder: &Path) -> KeepOutcome {
+        let dict = StateDict::open(&seen.path, None).unwrap();
+        let mut seen = seen.clone();
+        seen.facts.content = Some(dict.content().unwrap().0);
+        let record = KeptRecord::of(&seen, step, folder).unwrap();
+        cache.keep(record, &dict, &seen.path).unwrap()
+    }
+
+    #[test]
+    fn what_was_kept_is_there_for_the_next_session_and_reads_the_same() {
+        let (folder, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let seen = run(
+            folder.path(),
+            &["step_0.safetensors", "step_10.safetensors"],
+        );
+        let at = || RunCache::at(copies.path().join("run"), folder.path(), KeepLimit::All);
+        let mut cache = at();
+        assert!(cache.records().is_empty() && !copies.path().join("run").exists());
+        for (step, seen) in [0, 10].into_iter().zip(&seen) {
+            let KeepOutcome::Kept(copy) = keep(&mut cache, seen, step, folder.path()) else {
+                panic!("there is room");
+            };
+            let [own, kept] = [&seen.path, &copy].map(|path| StateDict::open(path, None).unwrap());
+            assert_eq!(own.tensors(), kept.tensors());
+            assert_eq!(own.content().unwrap(), kept.content().unwrap());
+        }
+        fs::remove_file(&seen[0].path).unwrap();
+        let restored = at().seen(folder.path());
+        assert_eq!(restored.len(), 2);
+        let opened = open(folder.path(), &RunChoice::default(), restored).unwrap();
+        let steps: Vec<u64> = opened.checkpoints.iter().map(|one| one.step).collect();
+        assert_eq!(steps, [0, 10]);
+        assert!(opened.checkpoints[0].kept.is_some());
+    }
+
+    #[test]
+    fn a_full_room_thins_the_path_and_keeps_both_ends() {
+        let (folder, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let names = [
+            "step_0.safetensors",
+            "step_10.safetensors",
+            "step_20.safetensors",
+        ];
+        let seen = run(folder.path(), &names);
+        let mut cache = RunCache::at(copies.path().join("run"), folder.path(), KeepLimit::All);
+        let mut path = Vec::new();
+        for (i, seen) in seen.iter().enumerate() {
+            let step = 10 * i as u64;
+            keep(&mut cache, seen, step, folder.path());
+            path.push((seen.at(step), i as f64));
+        }
+        let each = cache.bytes() / 3;
+        cache.room = 2 * each;
+        let lost = cache.make_room(&path);
+        assert_eq!(lost, [path[1].0.clone()]);
+        assert!(cache.bytes() <= cache.room);
+        // No room for two either: the newest stays.
+        cache.room = each + each / 2;
+        let lost = cache.make_room(&path);
+        assert_eq!(lost, [path[0].0.clone()]);
+        let left: Vec<u64> = cache.records().iter().map(|record| record.step).collect();
+        assert_eq!(left, [20]);
+    }
+
+    #[test]
+    fn a_checkpoint_larger_than_the_room_is_not_kept() {
+        let (folder, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let seen = run(folder.path(), &["step_0.safetensors"]);
+        let limit = KeepLimit::Bytes(1000);
+        let mut cache = RunCache::at(copies.path().join("run"), folder.path(), limit);
+        assert_eq!(
+            keep(&mut cache, &seen[0], 0, folder.path()),
+            KeepOutcome::TooLarge
+        );
+        let copy = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().path();
+        let files = fs::read_dir(copies.path().join("run")).unwrap().map(copy);
+        assert!(files.into_iter().all(|path| path.ends_with("run.json")));
+    }
+
+    #[test]
+    fn a_record_that_points_out_of_the_folder_is_not_taken() {
+        let copies = tempfile::tempdir().unwrap();
+        let record = |path: &str| {
+            serde_json::json!({
+                "path": path, "name": path, "step": 1, "content": "0".repeat(64), "arrival": 1,
+                "modified": [1, 0], "size": 1, "bytes": 1, "signature": 1, "numbers": 1,
+            })
+        };
+        for (i, path) in ["a.pt", "../../etc/passwd", "/etc/passwd"]
+            .into_iter()
+            .enumerate()
+        {
+            let file = copies.path().join(format!("{i}.json"));
+            fs::write(file, record(path).to_string()).unwrap();
+        }
+        fs::write(
+            copies
+                .path()
+                .join(format!("{}.safetensors", "0".repeat(64))),
+            "",
+        )
+        .unwrap();
+        let found = records(copies.path());
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].path, Path::new("a.pt"));
+    }
 }

@@ -33,14 +33,19 @@ mod tests {
     #[test]
     fn what_is_left_is_even_along_the_path_with_both_ends() {
         // Dense in the first half: steps of 1 up to 10, then of 10.
-        let at = (0..=10).map(f64::from).chain((2..=10).map(|i| f64::from(10 * i)));
+        let at = (0..=10)
+            .map(f64::from)
+            .chain((2..=10).map(|i| f64::from(10 * i)));
         let path: Vec<OnPath> = at.map(|at| OnPath { at, bytes: 5 }).collect();
         let mut removed = removals(&path, 45);
         removed.sort_unstable();
         assert_eq!(removed.len(), 9);
-        assert!(removed.iter().all(|&index| (1..10).contains(&index)), "{removed:?}");
-        assert_eq!(removals(&path, 0), []);
-        assert_eq!(removals(&path[..2], 100), []);
+        assert!(
+            removed.iter().all(|&index| (1..10).contains(&index)),
+            "{removed:?}"
+        );
+        assert!(removals(&path, 0).is_empty());
+        assert!(removals(&path[..2], 100).is_empty());
         assert_eq!(removals(&path, u64::MAX).len(), path.len() - 2);
     }
 }

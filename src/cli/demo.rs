@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use tempfile::TempDir;
 
+use crate::cache::KeepLimit;
 use crate::data::{self, Count, Order, Request};
 use crate::demo::{DemoOptions, train};
 use crate::landscape::curvature::product::KEEP_GRAPH;
@@ -16,7 +17,6 @@ use crate::landscape::device::{Place, Precision};
 use crate::landscape::surveyor::Setup;
 use crate::model::reading::Reading;
 use crate::report::summary;
-use crate::cache::KeepLimit;
 use crate::run::RunChoice;
 use crate::session::snapshot::{CheckpointState, Snapshot};
 use crate::session::{Options, Session};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 
+use crate::cache::{KeepLimit, RunCache};
 use crate::landscape::crew;
 use crate::landscape::device::{Place, Precision};
 use crate::model::kernels::simd::Level;
@@ -14,6 +15,7 @@ use crate::report::doctor::{Device, Report, Run, Terminal};
 use crate::report::inspect::LeftOut;
 use crate::report::{map, visible};
 use crate::run::{Opened, filesystem, watch};
+use crate::session::reader::KeptLine;
 
 use super::look::{Chosen, LookOptions};
 use super::options::KeyOption;
@@ -98,6 +100,7 @@ impl Doctor {
             path: run.display().to_string(),
             filesystem: filesystem::of(run),
             watching: watch::mode(run),
+            kept: RunCache::open(run, KeepLimit::Auto).map(|cache| KeptLine::of(&cache)),
             checkpoints: opened.checkpoints.len(),
             last: opened.checkpoints.last().cloned(),
             left_out: left_out.collect(),

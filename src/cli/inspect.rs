@@ -50,8 +50,7 @@ impl Inspect {
             notice::say(trouble)?;
         }
         let report = Report {
-            step: name
-                .or_else(|| dict.counters().step.or(dict.counters().epoch)),
+            step: name.or_else(|| dict.counters().step.or(dict.counters().epoch)),
             path: path.display().to_string(),
             key: dict.key().map(str::to_owned),
             parameters: layout.parameters(),
@@ -81,7 +80,8 @@ impl Inspect {
         });
         let left_out: Vec<LeftOut> = left_out.collect();
         let newest = opened.checkpoints.last();
-        let Some(path) = newest.map(|newest| newest.kept.clone().unwrap_or(newest.path.clone())) else {
+        let Some(path) = newest.map(|newest| newest.kept.clone().unwrap_or(newest.path.clone()))
+        else {
             let reasons: Vec<String> = left_out.into_iter().map(|left| left.reason).collect();
             anyhow::bail!(
                 "{}: no checkpoint can be read: {}",

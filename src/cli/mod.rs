@@ -1,6 +1,7 @@
 //! The command line: one file a command, the options they share, errors into exit codes.
 
 mod average;
+mod cache;
 mod compare;
 mod completions;
 mod config;
@@ -88,6 +89,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// What terminal, file system and devices let it do, and the last readable checkpoint of a run
     Doctor(doctor::Doctor),
+    /// Checkpoints that were kept of runs: list them, remove them, or say where they lie
+    Cache(cache::Cache),
     /// Settings that last: which are in force and why, whether a file is right, where files lie
     Config(config::Config),
     /// A completion script of the command line, or its manual page
@@ -122,7 +125,7 @@ fn understand(arguments: &[OsString]) -> anyhow::Result<(Cli, Keymap)> {
     let alone = definition.clone().try_get_matches_from(arguments);
     let alone = alone.unwrap_or_else(|error| usage::end(&error, arguments));
     let (name, first) = alone.subcommand().unwrap_or(("", &alone));
-    let (config, matches) = if ["config", "completions", "demo-train"].contains(&name) {
+    let (config, matches) = if ["cache", "config", "completions", "demo-train"].contains(&name) {
         (Config::default(), alone)
     } else {
         settings.check_environment()?;
@@ -157,6 +160,7 @@ impl Command {
             Command::Record(command) => command.run(keymap),
             Command::Replay(command) => command.run(keymap),
             Command::Demo(command) => command.run(keymap),
+            Command::Cache(command) => command.run(),
             Command::Config(command) => command.run(),
             Command::DemoTrain(command) => command.run(),
             Command::Trajectory(command) => command.run(),

@@ -9,11 +9,11 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::{Args, ValueEnum, value_parser};
 
+use crate::cache::{KeepLimit, RunCache};
 use crate::data::{Count, Order, Request, Split};
 use crate::landscape::device::{Place, Precision};
 use crate::landscape::surveyor::Setup;
 use crate::plot::relief::View;
-use crate::cache::{KeepLimit, RunCache};
 use crate::run::{self, Checkpoint, Opened, RunChoice, RunError};
 
 use super::notice;

@@ -8,6 +8,8 @@ use serde::Serialize;
 use crate::plot::raster::Marker;
 use crate::run::Checkpoint;
 use crate::run::filesystem::Filesystem;
+use crate::session::reader::KeptLine;
+use crate::session::size_in_words;
 use crate::tui::color::Depth;
 
 use super::TOLD;
@@ -89,6 +91,8 @@ pub struct Run {
     pub last: Option<Checkpoint>,
     /// Those that cannot be read or do not count.
     pub left_out: Vec<LeftOut>,
+    /// What is kept of it in the user's cache folder; `None` if there is no such folder.
+    pub kept: Option<KeptLine>,
     /// Why the run cannot be watched.
     pub error: Option<String>,
 }
@@ -211,6 +215,20 @@ impl Run {
             lines.push(line("filesystem", format!("{name}{caution}")));
         }
         lines.push(line("watched by", self.watching.as_str()));
+        if let Some(kept) = &self.kept {
+            let room = kept.room.map_or("without a limit".into(), |room| {
+                format!("of {}", size_in_words(room))
+            });
+            let size = size_in_words(kept.bytes);
+            let folder = kept.folder.display();
+            lines.push(line(
+                "kept",
+                &format!(
+                    "{} checkpoints, {size} {room}, in {folder}",
+                    kept.checkpoints
+                ),
+            ));
+        }
         if let Some(error) = &self.error {
             lines.push(line("error", error.as_str()));
         }

@@ -87,7 +87,12 @@ impl History {
     /// The number for contents that arrive now.
     #[must_use]
     pub fn next_arrival(&self) -> u64 {
-        self.seen.iter().map(|seen| seen.arrival).max().unwrap_or_default() + 1
+        self.seen
+            .iter()
+            .map(|seen| seen.arrival)
+            .max()
+            .unwrap_or_default()
+            + 1
     }
 
     /// The content that the run has, or had last, at a path.
@@ -180,6 +185,8 @@ impl History {
     }
 
     fn current(&self) -> impl Iterator<Item = &Seen> {
-        self.seen.iter().filter(|seen| !seen.is_left && seen.is_there())
+        self.seen
+            .iter()
+            .filter(|seen| !seen.is_left && seen.is_there())
     }
 }

@@ -60,7 +60,9 @@ pub fn open(run: &Path, choice: &RunChoice, before: Vec<Seen>) -> Result<Opened,
                 take(&mut history, found, header.facts, arrival, key);
             }
             Err(error) if single => return Err(error.into()),
-            Err(error) => opened.unreadable.push((found.path.clone(), error.to_string())),
+            Err(error) => opened
+                .unreadable
+                .push((found.path.clone(), error.to_string())),
         }
     }
     let (checkpoints, remarks) = arranged(&mut history, choice.key.as_deref());
@@ -117,7 +119,9 @@ pub fn header(path: &Path, key: Option<&str>) -> Result<Header, FormatError> {
     }
     let hash = hash.finalize();
     let (signature, _) = hash.as_bytes().split_at(8);
-    let numbers = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>());
+    let numbers = tensors
+        .iter()
+        .map(|tensor| tensor.shape.iter().product::<usize>());
     Ok(Header {
         facts: CheckpointFacts {
             counters: dict.counters(),
@@ -188,6 +192,8 @@ fn told_once(notes: &[(PathBuf, String)], checkpoints: &[Checkpoint]) -> Option<
     for (_, note) in notes.iter().filter(|(path, _)| on_path(path)) {
         *counts.entry(note).or_default() += 1;
     }
-    let (note, _) = counts.into_iter().max_by_key(|(note, count)| (*count, *note))?;
+    let (note, _) = counts
+        .into_iter()
+        .max_by_key(|(note, count)| (*count, *note))?;
     Some(note.to_owned())
 }

@@ -17,7 +17,15 @@ const DEPTH: usize = 8;
 const MOST_FILES: usize = 200_000;
 /// Endings of checkpoints: a file with one of these that holds none is named, others are only counted.
 const ENDINGS: [&str; 9] = [
-    "pt", "pth", "bin", "ckpt", "safetensors", "tar", "t7", "th", "pkl",
+    "pt",
+    "pth",
+    "bin",
+    "ckpt",
+    "safetensors",
+    "tar",
+    "t7",
+    "th",
+    "pkl",
 ];
 
 /// Something in the run folder that may be a checkpoint.
@@ -137,7 +145,11 @@ impl FolderScanner {
             let whole = folder == run && parts.len() == 1;
             scan.found.push(Found {
                 name,
-                path: if whole { first.clone() } else { folder.to_path_buf() },
+                path: if whole {
+                    first.clone()
+                } else {
+                    folder.to_path_buf()
+                },
                 stamp,
             });
         }

@@ -250,7 +250,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path().join("run");
         let (send, events) = channel();
-        let watcher = spawn(run.clone(), RunChoice::default(), move |event| send.send(event).is_ok()).unwrap();
+        let watcher = spawn(run.clone(), RunChoice::default(), move |event| {
+            send.send(event).is_ok()
+        })
+        .unwrap();
         assert!(matches!(next(&events), RunEvent::Failed(_)));
         fs::create_dir(&run).unwrap();
         fs::write(run.join("model_1.safetensors"), bytes()).unwrap();

@@ -291,11 +291,13 @@ impl Conductor {
         };
         let count = reasons.len();
         let files = if count == 1 { "file" } else { "files" };
-        Some(if reasons.iter().all(|reason| reason.contains(NOT_FINITE)) {
-            format!("{run}: {count} {files}, none usable yet: all hold NaN or infinite weights")
-        } else {
-            format!("{run}: {count} {files}, none usable yet: {first}")
-        })
+        Some(
+            if reasons.iter().all(|reason| reason.contains(NOT_FINITE)) {
+                format!("{run}: {count} {files}, none usable yet: all hold NaN or infinite weights")
+            } else {
+                format!("{run}: {count} {files}, none usable yet: {first}")
+            },
+        )
     }
 
     /// The line of a content, made when it is new; number 0 is a file that was not read yet.
@@ -320,7 +322,9 @@ impl Conductor {
         let is_same = self.plane.as_ref().is_some_and(|plane| {
             let pairs = plane.members.iter().zip(&reading.members);
             plane.members.len() == reading.members.len()
-                && pairs.into_iter().all(|(old, new)| old.is(new) && old.step == new.step)
+                && pairs
+                    .into_iter()
+                    .all(|(old, new)| old.is(new) && old.step == new.step)
                 && plane.fit == reading.fit
                 && reading.shape.as_ref() == Some(&plane.recipe.shape)
         });
@@ -387,9 +391,8 @@ impl Conductor {
             all.any(|c| c.arrival == line.arrival && c.path == line.path)
         };
         // A file that was read and is no part of the path is no point of it by its name.
-        let is_read = |line: &CheckpointLine| {
-            line.arrival == 0 && line.state == CheckpointState::Settled
-        };
+        let is_read =
+            |line: &CheckpointLine| line.arrival == 0 && line.state == CheckpointState::Settled;
         let lines = &mut self.snapshot.checkpoints;
         lines.retain(|line| known(line) || line.arrival == 0 && !is_read(line));
         let is_gone = |checkpoint: &Checkpoint| gone.iter().any(|gone| gone.is(checkpoint));
@@ -836,6 +839,8 @@ fn update(members: &[Checkpoint], i: usize) -> [Key; 2] {
 fn sort(lines: &mut [CheckpointLine]) {
     lines.sort_by(|a, b| {
         let key = |line: &CheckpointLine| line.step.unwrap_or(u64::MAX);
-        key(a).cmp(&key(b)).then_with(|| (&a.path, a.arrival).cmp(&(&b.path, b.arrival)))
+        key(a)
+            .cmp(&key(b))
+            .then_with(|| (&a.path, a.arrival).cmp(&(&b.path, b.arrival)))
     });
 }

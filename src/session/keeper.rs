@@ -51,11 +51,8 @@ impl Keeper {
         let cache = self.cache.as_ref()?;
         let is_there = !cache.records().is_empty();
         (self.is_on || is_there).then(|| KeptLine {
-            folder: cache.folder().to_path_buf(),
-            checkpoints: cache.records().len(),
-            bytes: cache.bytes(),
-            room: Some(cache.room()).filter(|room| *room < u64::MAX),
             thinned: self.thinned,
+            ..KeptLine::of(cache)
         })
     }
 

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cache::KeepLimit;
+use crate::cache::{KeepLimit, RunCache};
 use crate::run::history::{History, Seen};
 use crate::run::hyper::Hyper;
 use crate::run::settle::Settled;
@@ -89,6 +89,20 @@ pub struct KeptLine {
     pub room: Option<u64>,
     /// Points that left the path, because the room was full and their files are gone.
     pub thinned: usize,
+}
+
+impl KeptLine {
+    /// What a cache holds of a run.
+    #[must_use]
+    pub fn of(cache: &RunCache) -> Self {
+        Self {
+            folder: cache.folder().to_path_buf(),
+            checkpoints: cache.records().len(),
+            bytes: cache.bytes(),
+            room: Some(cache.room()).filter(|room| *room < u64::MAX),
+            thinned: 0,
+        }
+    }
 }
 
 /// What a reader is to read and to keep.
@@ -205,7 +219,11 @@ impl Reader {
         readings.extend(self.read());
         // What lay there at the start is kept when nothing else is to be done; later ones may be gone soon.
         if std::mem::replace(&mut self.has_begun, true) {
-            let new = self.history.seen().iter().filter(|seen| seen.arrival == arrival);
+            let new = self
+                .history
+                .seen()
+                .iter()
+                .filter(|seen| seen.arrival == arrival);
             let new: Vec<Key> = new.map(|seen| (seen.path.clone(), seen.arrival)).collect();
             for key in new {
                 readings.extend(self.keep(&key));
@@ -316,7 +334,11 @@ impl Reader {
 
     /// Keeps one more of the checkpoints that lay there at the start; `None` if all are that can be.
     fn keep_another(&mut self) -> Option<Vec<Reading>> {
-        let next = self.history.seen().iter().find(|seen| self.keeper.wants(seen));
+        let next = self
+            .history
+            .seen()
+            .iter()
+            .find(|seen| self.keeper.wants(seen));
         let key = next.map(|seen| (seen.path.clone(), seen.arrival))?;
         Some(self.keep(&key))
     }

@@ -436,6 +436,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use super::*;
+    use crate::weights::member::Shape;
 
     fn checkpoint(step: u64) -> Checkpoint {
         Checkpoint::new(step, format!("{step}.pt"))

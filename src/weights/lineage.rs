@@ -61,7 +61,10 @@ impl Lineage<'_> {
     pub(super) fn sort_out(&mut self) -> Vec<PathChange> {
         let path = self.path();
         let change = self.stale_tail(&path);
-        change.or_else(|| self.unrelated_head(&path)).into_iter().collect()
+        change
+            .or_else(|| self.unrelated_head(&path))
+            .into_iter()
+            .collect()
     }
 
     /// Higher steps that are older than all lower ones, where the weights do not follow either.
@@ -82,7 +85,10 @@ impl Lineage<'_> {
         let Some(&from) = head
             .iter()
             .filter(|row| self.is_related(first, &[**row], path))
-            .min_by(|a, b| self.distance(first, **a).total_cmp(&self.distance(first, **b)))
+            .min_by(|a, b| {
+                self.distance(first, **a)
+                    .total_cmp(&self.distance(first, **b))
+            })
         else {
             return Some(PathChange::AnotherRun { first: start, left });
         };
@@ -209,7 +215,8 @@ impl Lineage<'_> {
         let own = &self.rows[row];
         later.iter().all(|&other| {
             let other = &self.rows[other];
-            other.checkpoint.step > own.checkpoint.step && other.checkpoint.modified > own.checkpoint.modified
+            other.checkpoint.step > own.checkpoint.step
+                && other.checkpoint.modified > own.checkpoint.modified
         })
     }
 
@@ -221,7 +228,10 @@ impl Lineage<'_> {
         };
         let path = &self.rows[row].checkpoint.path;
         // One file that is written over never brings an earlier step late.
-        if later.iter().any(|&other| self.rows[other].checkpoint.path == *path) {
+        if later
+            .iter()
+            .any(|&other| self.rows[other].checkpoint.path == *path)
+        {
             return false;
         }
         let whole = self.distance(before, after);

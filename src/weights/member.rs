@@ -60,8 +60,7 @@ impl Shape {
 
 /// Opens the kept copy of a checkpoint, or the run's own file if none was kept or it was cleared away.
 fn open(checkpoint: &Checkpoint, key: Option<&str>) -> Result<StateDict, FormatError> {
-    let cleared =
-        |error: &FormatError| matches!(error, FormatError::Io { source, .. } if source.kind() == ErrorKind::NotFound);
+    let cleared = |error: &FormatError| matches!(error, FormatError::Io { source, .. } if source.kind() == ErrorKind::NotFound);
     match &checkpoint.kept {
         // A copy holds the chosen state dict alone.
         Some(copy) => match StateDict::open(copy, None) {

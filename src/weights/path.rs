@@ -425,7 +425,11 @@ impl RunPath {
                 continue;
             };
             for checkpoint in left {
-                if let Some(row) = self.rows.iter().position(|row| row.checkpoint.is(checkpoint)) {
+                if let Some(row) = self
+                    .rows
+                    .iter()
+                    .position(|row| row.checkpoint.is(checkpoint))
+                {
                     self.retired.insert(key(checkpoint));
                     self.remove(row);
                 }

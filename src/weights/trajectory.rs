@@ -125,12 +125,7 @@ pub fn fit(gram: &Gram, rows: &[(u64, usize)], previous: Option<&Trajectory>) ->
 /// Coordinates of θ − θ_last on the plane of a fit for a row that is not on its path: with pc = Σ a_i θ_i
 /// and Σ a_i = 0 they are Σ a_i (θ − θ_last)·θ_i. `order` has the rows of the path.
 #[must_use]
-pub fn project(
-    gram: &Gram,
-    order: &[usize],
-    combinations: &[Vec<f64>; 2],
-    row: usize,
-) -> [f64; 2] {
+pub fn project(gram: &Gram, order: &[usize], combinations: &[Vec<f64>; 2], row: usize) -> [f64; 2] {
     let path = gram.path();
     let Some(&last) = order.last() else {
         return [0.0; 2];

@@ -13,6 +13,7 @@ use crate::landscape::surface::Measure;
 use crate::landscape::surveyor::Spot;
 use crate::run::Checkpoint;
 use crate::weights::WeightsError;
+use crate::weights::member::Shape;
 use crate::weights::recipe::{BatchNorm, Directions, Recipe};
 
 fn checkpoint() -> Checkpoint {

@@ -16,7 +16,7 @@ use super::super::LandscapeError;
 use super::super::device::{Compute, Precision};
 use super::super::objective::{Batch, Objective};
 use super::follow::{Follower, Update, batches, pool};
-use super::verdict::{self, FEWEST, SILENT, Scores};
+use super::verdict::{self, ENOUGH, FEWEST, SILENT, Scores};
 use super::{Assumed, Basis, Function};
 
 /// Updates that are looked at, spread over the path; of a big model fewer, where these say something.
@@ -320,6 +320,10 @@ impl<'a> Inquiry<'a> {
         let chosen = scale.first().copied();
         self.take(taken, chosen.unwrap_or(self.candidates[taken].scale));
         self.tell(taken, &tied, &scale);
+        // Few updates scatter so much that the right model would be suspected as well.
+        if says.is_some_and(|mean| mean.count < ENOUGH && !mean.is_negative()) {
+            self.assumed.warning = None;
+        }
         if tied.len() > 1 {
             self.assumed.loss_range = Some(self.range(&tied)?);
         }

@@ -6,6 +6,8 @@ const MARGIN: f64 = 0.005;
 const ERRORS: f64 = 2.0;
 /// Below this the path says nothing of a reading.
 pub(super) const SILENT: f64 = 0.02;
+/// Updates from which on a path that follows no gradient is told as a warning.
+pub(super) const ENOUGH: usize = 6;
 /// Updates that a mean cosine is believed of.
 pub(super) const FEWEST: usize = 3;
 /// A loss is lower by far that is below this share of another.
@@ -44,6 +46,15 @@ impl Mean {
     /// True where the mean is above 0 by so many standard errors.
     pub(super) fn is_above(self, errors: f64) -> bool {
         self.value > errors * self.error
+    }
+
+    /// True where the mean is below 0 by more than chance.
+    pub(super) fn is_negative(self) -> bool {
+        Self {
+            value: -self.value,
+            ..self
+        }
+        .is_above(ERRORS)
     }
 
     /// True where the mean is above 0 by more than chance.
@@ -162,6 +173,8 @@ mod tests {
         assert!(scores(&[0.1, 0.12, 0.11]).mean().is_positive());
         assert!(!scores(&[0.1, -0.12, 0.11]).mean().is_positive());
         assert!(!scores(&[0.1]).mean().is_positive());
+        assert!(scores(&[-0.1, -0.12, -0.11]).mean().is_negative());
+        assert!(!scores(&[0.1, -0.12, 0.11]).mean().is_negative());
     }
 
     #[test]

@@ -42,7 +42,11 @@ const DEPTH: usize = 3;
 
 /// The counters of a checkpoint by its outermost value, and by the metadata of safetensors.
 pub(super) fn counters(root: &Item, metadata: &HashMap<String, String>) -> InnerCounters {
-    let told = |names: &[&str]| names.iter().find_map(|name| metadata.get(*name)?.parse().ok());
+    let told = |names: &[&str]| {
+        names
+            .iter()
+            .find_map(|name| metadata.get(*name)?.parse().ok())
+    };
     let within = |names: &[&str]| find(root, names, DEPTH);
     InnerCounters {
         step: within(&STEPS).or_else(|| told(&STEPS)),
@@ -57,10 +61,12 @@ fn find(item: &Item, names: &[&str], depth: usize) -> Option<u64> {
         return own;
     }
     // fairseq keeps one entry a restart.
-    let history = item.get("optimizer_history").and_then(|history| match history {
-        Item::List(values) => values.last().and_then(|last| find(last, names, 0)),
-        _ => None,
-    });
+    let history = item
+        .get("optimizer_history")
+        .and_then(|history| match history {
+            Item::List(values) => values.last().and_then(|last| find(last, names, 0)),
+            _ => None,
+        });
     history.or_else(|| {
         let mut nested = NESTED.iter().filter_map(|name| item.get(name));
         nested.find_map(|nested| find(nested, names, depth - 1))
@@ -79,7 +85,12 @@ mod tests {
 
     fn dict(fields: &[(&str, Item)]) -> Item {
         let fields = fields.iter();
-        Item::Dict(None, fields.map(|(name, item)| ((*name).into(), item.clone())).collect())
+        Item::Dict(
+            None,
+            fields
+                .map(|(name, item)| ((*name).into(), item.clone()))
+                .collect(),
+        )
     }
 
     #[test]

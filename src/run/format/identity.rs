@@ -42,7 +42,12 @@ impl StateDict {
         let mut hasher = blake3::Hasher::new();
         for index in order {
             let tensor = &self.tensors[index];
-            let head = format!("{}\0{}\0{:?}\0", bare(&tensor.name), tensor.dtype, tensor.shape);
+            let head = format!(
+                "{}\0{}\0{:?}\0",
+                bare(&tensor.name),
+                tensor.dtype,
+                tensor.shape
+            );
             hasher.update(head.as_bytes());
             self.pieces(index, |bytes| {
                 hasher.update(bytes);
@@ -71,7 +76,10 @@ impl StateDict {
             header.insert(tensor.name.clone(), entry);
             end += bytes;
         }
-        let names: Vec<&str> = order.iter().map(|&i| self.tensors[i].name.as_str()).collect();
+        let names: Vec<&str> = order
+            .iter()
+            .map(|&i| self.tensors[i].name.as_str())
+            .collect();
         let mut metadata = Map::new();
         metadata.insert(ORDER.into(), Value::String(json!(names).to_string()));
         let counters = self.counters();
@@ -195,7 +203,10 @@ mod tests {
             assert_eq!(copy.counters(), original.counters());
             for (at, index) in original.weights().into_iter().enumerate() {
                 let count = original.stored(index).unwrap().count().unwrap();
-                assert_eq!(copy.read(at, 0..count).unwrap(), original.read(index, 0..count).unwrap());
+                assert_eq!(
+                    copy.read(at, 0..count).unwrap(),
+                    original.read(index, 0..count).unwrap()
+                );
             }
         }
     }

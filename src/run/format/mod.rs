@@ -5,8 +5,8 @@
 
 mod archive;
 mod buffers;
-mod counters;
 pub mod convert;
+mod counters;
 mod identity;
 pub mod names;
 mod order;
@@ -355,7 +355,9 @@ impl StateDict {
         if let Some(refused) = refuse::by_content(path, &root) {
             return Err(refused);
         }
-        let copied = files.first().and_then(|file| OpenFile::copied(&root, &file.metadata));
+        let copied = files
+            .first()
+            .and_then(|file| OpenFile::copied(&root, &file.metadata));
         let chosen = match copied {
             // A copy of our own holds the chosen tensors alone, under their names and in their order.
             Some(chosen) => chosen,
@@ -369,11 +371,9 @@ impl StateDict {
             tensors: Vec::new(),
             places: Vec::new(),
             files: Vec::new(),
-            counters: files
-                .first()
-                .map_or_else(InnerCounters::default, |file| {
-                    counters::counters(&root, &file.metadata)
-                }),
+            counters: files.first().map_or_else(InnerCounters::default, |file| {
+                counters::counters(&root, &file.metadata)
+            }),
         };
         let mut seen: HashMap<(Arc<str>, u64), Vec<usize>> = HashMap::new();
         for (index, name) in chosen.tensors {

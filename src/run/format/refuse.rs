@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use super::FormatError;
 use super::tree::Item;
 
-
 fn refused(path: &Path, what: String, remedy: &'static str) -> FormatError {
     FormatError::Refused {
         path: path.to_path_buf(),

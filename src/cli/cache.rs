@@ -1,0 +1,67 @@
+//! `isoloss cache`: the checkpoints that were kept, and how to be rid of them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::cache;
+use crate::report;
+use crate::report::cache::Report;
+
+use super::output::{self, Format};
+
+/// The kept checkpoints.
+#[derive(Debug, Args)]
+pub(super) struct Cache {
+    #[command(subcommand)]
+    action: CacheAction,
+}
+
+#[derive(Debug, Subcommand)]
+enum CacheAction {
+    /// Every run of which checkpoints are kept: how many, and how much room they take
+    List {
+        /// How the list is written
+        #[arg(long, value_enum, default_value = "text")]
+        format: Format,
+    },
+    /// Remove what is kept of a run; of all runs if none is named
+    Clear {
+        /// Folder of the run, which need not be there any more
+        run: Option<PathBuf>,
+    },
+    /// Where the copies lie: the folder of a run, or that of all
+    Path {
+        /// Folder of the run
+        run: Option<PathBuf>,
+    },
+}
+
+impl Cache {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        match &self.action {
+            CacheAction::List { format } => {
+                let report = Report::new(cache::list());
+                output::to_stdout(&match format {
+                    Format::Text => report.text(),
+                    Format::Json => report::json(&report)?,
+                    Format::Csv => report.csv()?,
+                })
+            }
+            CacheAction::Clear { run } => {
+                let cleared = cache::clear(run.as_deref())?;
+                output::to_stdout(&Report::new(cleared).removed())
+            }
+            CacheAction::Path { run } => {
+                let folder = match run {
+                    Some(run) => cache::folder_of(run),
+                    None => cache::root(),
+                };
+                let none =
+                    || anyhow::anyhow!("the user has no home folder, so that nothing is kept");
+                let folder = folder.ok_or_else(none)?;
+                output::to_stdout(&format!("{}\n", folder.display()))
+            }
+        }
+    }
+}

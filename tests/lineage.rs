@@ -1,0 +1,296 @@
+//! Which checkpoints are the path: the newest says what the model is, and the weights tell a resumed run
+//! from another one.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use isoloss::run::Checkpoint;
+use isoloss::weights::path::{PathChange, RunPath};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Weights that drift, with a random walk on top, as those of a run do.
+struct Walk {
+    rng: ChaCha8Rng,
+    drift: Vec<f32>,
+    weights: Vec<f32>,
+}
+
+impl Walk {
+    fn new(seed: u64, count: usize) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut numbers = |scale: f32| {
+            (0..count)
+                .map(|_| scale * (rng.random::<f32>() - 0.5))
+                .collect()
+        };
+        let (weights, drift) = (numbers(0.4), numbers(0.1));
+        Self {
+            rng,
+            drift,
+            weights,
+        }
+    }
+
+    fn step(&mut self) -> Vec<f32> {
+        for (weight, drift) in self.weights.iter_mut().zip(&self.drift) {
+            *weight += drift + 0.06 * (self.rng.random::<f32>() - 0.5);
+        }
+        self.weights.clone()
+    }
+}
+
+fn write(path: &Path, weights: &[f32]) {
+    let rows = weights.len() / 10;
+    let header = format!(
+        r#"{{"fc.weight":{{"dtype":"F32","shape":[{rows},10],"data_offsets":[0,{}]}}}}"#,
+        4 * weights.len()
+    );
+    let bytes: Vec<u8> = weights
+        .iter()
+        .flat_map(|weight| weight.to_le_bytes())
+        .collect();
+    let length = (header.len() as u64).to_le_bytes();
+    fs::write(path, [&length, header.as_bytes(), &bytes].concat()).unwrap();
+}
+
+/// A folder in which checkpoints are written, each with a time and a number of arrival.
+struct Folder {
+    folder: tempfile::TempDir,
+    now: SystemTime,
+    arrival: u64,
+}
+
+impl Folder {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000),
+            arrival: 0,
+        }
+    }
+
+    fn write(&mut self, step: u64, weights: &[f32]) -> Checkpoint {
+        self.arrival += 1;
+        self.now += Duration::from_secs(60);
+        let name = format!("{}_{step}.safetensors", self.arrival);
+        let path: PathBuf = self.folder.path().join(name);
+        write(&path, weights);
+        Checkpoint {
+            arrival: self.arrival,
+            modified: Some(self.now),
+            ..Checkpoint::new(step, path)
+        }
+    }
+}
+
+fn steps(path: &mut RunPath) -> Vec<u64> {
+    path.fit()
+        .0
+        .iter()
+        .map(|checkpoint| checkpoint.step)
+        .collect()
+}
+
+fn update(path: &mut RunPath, wanted: &[Checkpoint]) -> Vec<PathChange> {
+    path.update(wanted.to_vec(), |_, _| {}).changes
+}
+
+#[test]
+fn a_resumed_run_branches_and_its_old_branch_keeps_a_place_on_the_plane() {
+    let (mut folder, mut walk) = (Folder::new(), Walk::new(1, 600));
+    let mut wanted: Vec<Checkpoint> = (0..3).map(|i| folder.write(10 * i, &walk.step())).collect();
+    let (fork, drift) = (walk.weights.clone(), walk.drift.clone());
+    wanted.extend((3..6).map(|i| folder.write(10 * i, &walk.step())));
+    let mut path = RunPath::new(None);
+    assert!(update(&mut path, &wanted).is_empty());
+    assert_eq!(steps(&mut path), [0, 10, 20, 30, 40, 50]);
+    // Resumed from step 20, with other batches: another noise and much of the same drift.
+    let mut again = Walk::new(2, 600);
+    (again.weights, again.drift) = (fork, drift);
+    again
+        .drift
+        .iter_mut()
+        .step_by(2)
+        .for_each(|drift| *drift = -*drift);
+    wanted.push(folder.write(30, &again.step()));
+    let changes = update(&mut path, &wanted);
+    let [PathChange::Resumed { from, left, .. }] = &changes[..] else {
+        panic!("{changes:?}");
+    };
+    assert_eq!((*from, left.len()), (Some(20), 3));
+    assert!(
+        changes[0].to_string().contains("follows from step 20"),
+        "{}",
+        changes[0]
+    );
+    let (members, fit) = path.fit();
+    let told: Vec<u64> = members.iter().map(|checkpoint| checkpoint.step).collect();
+    assert_eq!(told, [0, 10, 20, 30]);
+    let [branch] = &fit.trajectory.old_branches[..] else {
+        panic!("one branch was left");
+    };
+    assert_eq!(
+        (branch.from, &branch.steps[..]),
+        (Some(20), &[30, 40, 50][..])
+    );
+    assert!(branch.coordinates.iter().flatten().all(|at| at.is_finite()));
+    wanted.push(folder.write(40, &again.step()));
+    assert!(update(&mut path, &wanted).is_empty());
+    assert_eq!(steps(&mut path), [0, 10, 20, 30, 40]);
+}
+
+#[test]
+fn unrelated_weights_are_another_run_whose_path_replaces_the_old_one() {
+    let (mut folder, mut walk) = (Folder::new(), Walk::new(1, 600));
+    let mut wanted: Vec<Checkpoint> = (0..4).map(|i| folder.write(10 * i, &walk.step())).collect();
+    let mut path = RunPath::new(None);
+    update(&mut path, &wanted);
+    let mut other = Walk::new(9, 600);
+    wanted.push(folder.write(0, &other.step()));
+    let changes = update(&mut path, &wanted);
+    assert!(
+        matches!(&changes[..], [PathChange::AnotherRun { left, .. }] if left.len() == 4),
+        "{changes:?}"
+    );
+    wanted.push(folder.write(10, &other.step()));
+    assert!(update(&mut path, &wanted).is_empty());
+    assert_eq!(steps(&mut path), [0, 10]);
+    // One that begins at a higher step as well.
+    wanted.push(folder.write(90, &Walk::new(20, 600).step()));
+    let changes = update(&mut path, &wanted);
+    assert!(
+        matches!(&changes[..], [PathChange::AnotherRun { .. }]),
+        "{changes:?}"
+    );
+    assert_eq!(steps(&mut path), [90]);
+}
+
+#[test]
+fn a_checkpoint_that_comes_late_belongs_between_its_neighbours() {
+    let (mut folder, mut walk) = (Folder::new(), Walk::new(3, 600));
+    let all: Vec<Checkpoint> = (0..5).map(|i| folder.write(10 * i, &walk.step())).collect();
+    let some = [
+        all[0].clone(),
+        all[1].clone(),
+        all[3].clone(),
+        all[4].clone(),
+    ];
+    let mut path = RunPath::new(None);
+    update(&mut path, &some);
+    // With its own time, and with that of a copy that keeps no times.
+    for modified in [all[2].modified, Some(folder.now + Duration::from_secs(600))] {
+        let late = Checkpoint {
+            arrival: 9,
+            modified,
+            ..all[2].clone()
+        };
+        let mut path = RunPath::new(None);
+        update(&mut path, &some);
+        let wanted = [&some[..], &[late]].concat();
+        assert_eq!(update(&mut path, &wanted), []);
+        assert_eq!(steps(&mut path), [0, 10, 20, 30, 40]);
+    }
+}
+
+#[test]
+fn what_lay_there_at_once_is_sorted_out_by_times_and_weights_together() {
+    let (mut folder, mut walk) = (Folder::new(), Walk::new(4, 600));
+    let mut other = Walk::new(5, 600);
+    let older: Vec<Checkpoint> = (7..9)
+        .map(|i| folder.write(10 * i, &other.step()))
+        .collect();
+    let newer: Vec<Checkpoint> = (0..4).map(|i| folder.write(10 * i, &walk.step())).collect();
+    let mut path = RunPath::new(None);
+    let changes = update(&mut path, &[&older[..], &newer].concat());
+    assert!(
+        matches!(&changes[..], [PathChange::AnotherRun { left, .. }] if left == &older),
+        "{changes:?}"
+    );
+    assert_eq!(steps(&mut path), [0, 10, 20, 30]);
+    // The same times after a copy that wrote the last one first: the weights say that it is no leftover.
+    let mut copied = newer.clone();
+    copied[3].modified = older[0].modified;
+    let mut path = RunPath::new(None);
+    assert_eq!(update(&mut path, &copied), []);
+    assert_eq!(steps(&mut path), [0, 10, 20, 30]);
+}
+
+#[test]
+fn lower_steps_of_an_unrelated_run_are_left_out_also_where_times_say_nothing() {
+    let (mut folder, mut walk) = (Folder::new(), Walk::new(6, 600));
+    let mut other = Walk::new(7, 600);
+    let mut all: Vec<Checkpoint> = (0..3)
+        .map(|i| folder.write(10 * i, &other.step()))
+        .collect();
+    all.extend((3..6).map(|i| folder.write(10 * i, &walk.step())));
+    for checkpoint in &mut all {
+        (checkpoint.modified, checkpoint.arrival) = (None, 0);
+    }
+    let mut path = RunPath::new(None);
+    let changes = update(&mut path, &all);
+    assert!(
+        matches!(&changes[..], [PathChange::AnotherRun { left, .. }] if left.len() == 3),
+        "{changes:?}"
+    );
+    assert_eq!(steps(&mut path), [30, 40, 50]);
+    let mut both = RunPath::of_many_runs(None);
+    assert_eq!(update(&mut both, &all), []);
+    assert_eq!(steps(&mut both).len(), 6);
+}
+
+#[test]
+fn the_newest_checkpoint_says_what_the_model_is() {
+    let (mut folder, mut walk) = (Folder::new(), Walk::new(8, 600));
+    let mut wanted: Vec<Checkpoint> = (0..3).map(|i| folder.write(10 * i, &walk.step())).collect();
+    let mut wider = Walk::new(8, 800);
+    wanted.extend((3..5).map(|i| folder.write(10 * i, &wider.step())));
+    let mut path = RunPath::new(None);
+    let found = path.update(wanted.clone(), |_, _| {});
+    assert_eq!(steps(&mut path), [30, 40]);
+    assert_eq!(found.rejected.len(), 3);
+    let said = found.rejected[0].error.to_string();
+    assert!(
+        said.contains("1_0.safetensors") && said.contains("[80, 10]") && said.contains("[60, 10]"),
+        "{said}"
+    );
+    // Chosen by themselves, the first ones are a path as well.
+    wanted.truncate(3);
+    let mut path = RunPath::new(None);
+    update(&mut path, &wanted);
+    assert_eq!(steps(&mut path), [0, 10, 20]);
+    // One after another: the path begins anew, and what was refused before fits then.
+    let narrow = wanted.clone();
+    wanted.push(folder.write(0, &wider.step()));
+    let changes = update(&mut path, &wanted);
+    assert!(
+        matches!(&changes[..], [PathChange::AnotherModel { left, .. }] if left == &narrow),
+        "{changes:?}"
+    );
+    assert_eq!(steps(&mut path), [0]);
+}
+
+#[test]
+fn nothing_is_a_path_like_any_other() {
+    let (mut folder, mut walk) = (Folder::new(), Walk::new(10, 600));
+    let mut path = RunPath::new(None);
+    assert!(steps(&mut path).is_empty());
+    let mut sick = walk.step();
+    sick[7] = f32::NAN;
+    let sick = folder.write(0, &sick);
+    let found = path.update(vec![sick.clone()], |_, _| {});
+    assert!(found.rejected[0].error.to_string().contains("not finite"));
+    assert!(steps(&mut path).is_empty());
+    // It is not complained of again.
+    let well = folder.write(10, &walk.step());
+    let found = path.update(vec![sick, well.clone()], |_, _| {});
+    assert!(found.rejected.is_empty() && found.changes.is_empty());
+    assert_eq!(steps(&mut path), [10]);
+    update(&mut path, &[]);
+    assert!(steps(&mut path).is_empty());
+    update(&mut path, &[well]);
+    assert_eq!(steps(&mut path), [10]);
+}
