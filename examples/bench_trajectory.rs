@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
 use isoloss::run::format::{Dtype, convert};
-use isoloss::run::{Checkpoint, scan};
+use isoloss::run::{Checkpoint, RunChoice, open};
 use isoloss::weights::path::RunPath;
 use safetensors::tensor::{View, serialize_to_file};
 use serde_json::{Map, Value, json};
@@ -87,9 +87,10 @@ fn opening(stored: safetensors::Dtype) -> Result<Value, Box<dyn Error>> {
         files.push(write(&run, step, stored)?);
     }
     let path = write(&later, CHECKPOINTS, stored)?;
+    let found = open(&run, &RunChoice::default(), Vec::new())?.checkpoints;
     let more = vec![Checkpoint::new(CHECKPOINTS, path)];
     let opened = RefCell::new(RunPath::default());
-    let [read, open, one_more] = in_turn(
+    let [read, opening, one_more] = in_turn(
         ROUNDS,
         &mut [
             &mut || {
@@ -98,15 +99,15 @@ fn opening(stored: safetensors::Dtype) -> Result<Value, Box<dyn Error>> {
                 }
             },
             &mut || {
-                let found = scan::open(&run, None).unwrap_or_default();
+                let found = open(&run, &RunChoice::default(), Vec::new()).unwrap_or_default();
                 let mut path = RunPath::default();
-                path.add(found.checkpoints);
+                path.update(found.checkpoints, |_, _| {});
                 black_box((path.fit(), path.growth()));
                 opened.replace(path);
             },
             &mut || {
                 let mut path = opened.borrow_mut();
-                path.add(more.clone());
+                path.update([found.clone(), more.clone()].concat(), |_, _| {});
                 black_box((path.fit(), path.growth()));
             },
         ],
@@ -115,7 +116,7 @@ fn opening(stored: safetensors::Dtype) -> Result<Value, Box<dyn Error>> {
     if placed != files.len() + more.len() {
         return Err(format!("expected every checkpoint on the path, found {placed}").into());
     }
-    Ok(json!({ "read": read, "open": open, "one_more": one_more }))
+    Ok(json!({ "read": read, "open": opening, "one_more": one_more }))
 }
 
 /// Reads a file as `cat` does, and throws it away.

@@ -69,10 +69,13 @@ fn a_range_of_a_tensor_is_that_part_of_it() {
 #[test]
 fn keys_and_steps_are_the_checkpoint_s_own() {
     let dict = StateDict::open(&torch("lightning=9.ckpt"), None).unwrap();
-    assert_eq!((dict.key(), dict.step()), (Some("state_dict"), Some(9)));
+    assert_eq!(
+        (dict.key(), dict.counters().step),
+        (Some("state_dict"), Some(9))
+    );
     let dict = StateDict::open(&torch("with_ema.pt"), Some("ema")).unwrap();
     assert_eq!(dict.read(0, 0..12).unwrap(), [0.0; 12]);
-    assert_eq!(dict.step(), Some(12));
+    assert_eq!(dict.counters().step, Some(12));
     let error = StateDict::open(&torch("with_ema.pt"), Some("nets"))
         .unwrap_err()
         .to_string();
@@ -221,7 +224,10 @@ fn a_sharded_folder_is_one_checkpoint_and_its_gaps_are_named() {
         br#"{"global_step": 300, "epoch": 1.5}"#,
     );
     assert_eq!(
-        StateDict::open(folder.path(), None).unwrap().step(),
+        StateDict::open(folder.path(), None)
+            .unwrap()
+            .counters()
+            .step,
         Some(300)
     );
     index(r#""w":"model-1.safetensors","v":"model-2.safetensors""#);

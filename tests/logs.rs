@@ -10,8 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use isoloss::run::log::{Clock, News, Series, TrainingLog};
-use isoloss::run::scan;
-use isoloss::run::scan::training_log;
+use isoloss::run::scan::{FolderScanner, training_log};
 use proptest::prelude::*;
 
 fn fixture(name: &str) -> PathBuf {
@@ -171,7 +170,7 @@ fn files() -> Vec<(String, Vec<u8>)> {
     let names = ["torch", "tf2", "tensorboardx", "hugging-face", "lightning"];
     let logs = names
         .iter()
-        .flat_map(|name| scan::scan(&fixture(name)).unwrap().logs);
+        .flat_map(|name| FolderScanner::default().scan(&fixture(name)).unwrap().logs);
     let read = |path: PathBuf| {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         (name, fs::read(&path).unwrap())

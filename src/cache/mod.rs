@@ -26,6 +26,7 @@ pub use list::{CachedRun, clear, list};
 pub use record::{KeptRecord, Standing};
 pub use room::KeepLimit;
 pub use store::{KeepOutcome, RunCache};
+pub use thin::evenly_thinned;
 
 /// Reasons why a copy could not be kept.
 #[derive(Debug, thiserror::Error)]

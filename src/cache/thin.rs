@@ -26,6 +26,16 @@ pub(super) fn removals(path: &[OnPath], mut surplus: u64) -> Vec<usize> {
     removed
 }
 
+/// Indices of `surplus` points to take off a path, given the length of the path up to each.
+#[must_use]
+pub fn evenly_thinned(lengths: &[f64], surplus: usize) -> Vec<usize> {
+    let point = |&at: &f64| OnPath { at, bytes: 1 };
+    removals(
+        &lengths.iter().map(point).collect::<Vec<_>>(),
+        surplus as u64,
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -111,6 +111,11 @@ impl Keeper {
         now
     }
 
+    /// Counts a point that was thinned out of a long path.
+    pub(super) fn count_thinned(&mut self) {
+        self.thinned += 1;
+    }
+
     /// Takes down the part that a checkpoint has in the run.
     pub(super) fn set(&mut self, checkpoint: &Checkpoint, standing: Standing) {
         if let Some(cache) = &mut self.cache

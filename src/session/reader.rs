@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cache::{KeepLimit, RunCache};
+use crate::cache::{KeepLimit, RunCache, evenly_thinned};
 use crate::run::history::{History, Seen};
 use crate::run::hyper::Hyper;
 use crate::run::settle::Settled;
@@ -87,7 +87,7 @@ pub struct KeptLine {
     pub bytes: u64,
     /// Bytes that they may take; `None` without a limit.
     pub room: Option<u64>,
-    /// Points that left the path, because the room was full and their files are gone.
+    /// Points of files that are gone which left the path, because the room was full or the path too long.
     pub thinned: usize,
 }
 
@@ -122,6 +122,9 @@ pub struct ReaderOptions {
 
 /// Weights of all checkpoints that are read once more for the shadow: 200 MB of them.
 const LARGEST_SHADOW: usize = 50_000_000;
+
+/// Points of a path: more than a screen has room for.
+const LONGEST: usize = 512;
 
 /// Bins of the histograms.
 const BINS: usize = 80;
@@ -267,8 +270,9 @@ impl Reader {
     /// Makes the path that of all that can be read, and fits it.
     fn read(&mut self) -> Vec<Reading> {
         self.history.forget_lost();
-        let (wanted, remarks) = arranged(&mut self.history, self.options.key.as_deref());
+        let (mut wanted, remarks) = arranged(&mut self.history, self.options.key.as_deref());
         let mut readings = self.remarks(remarks);
+        self.shorten(&mut wanted);
         let update = self.path.update(wanted, |_, _| {});
         for change in &update.changes {
             self.leave(change);
@@ -283,6 +287,34 @@ impl Reader {
         }
         readings.push(Reading::Path(Box::new(self.fitted())));
         readings
+    }
+
+    /// Thins a path that became too long, evenly in its length: its matrices grow with the square of its
+    /// points, and a watch of weeks must not. What lies on disk stays.
+    fn shorten(&mut self, wanted: &mut Vec<Checkpoint>) {
+        let surplus = wanted.len().saturating_sub(LONGEST);
+        if surplus == 0 {
+            return;
+        }
+        let (members, fit) = self.path.fit();
+        let mut length = 0.0;
+        let mut gone: Vec<(Checkpoint, f64)> = Vec::new();
+        for (member, norm) in members.into_iter().zip(&fit.trajectory.update_norm) {
+            length += norm;
+            let is_gone = |seen: &Seen| seen.is(&member) && !seen.on_disk;
+            if self.history.seen().iter().any(is_gone) {
+                gone.push((member, length));
+            }
+        }
+        let lengths: Vec<f64> = gone.iter().map(|gone| gone.1).collect();
+        for index in evenly_thinned(&lengths, surplus) {
+            let (checkpoint, _) = &gone[index];
+            if let Some(seen) = self.history.find_mut(checkpoint) {
+                seen.is_left = true;
+            }
+            wanted.retain(|one| !one.is(checkpoint));
+            self.keeper.count_thinned();
+        }
     }
 
     fn fitted(&mut self) -> PathReading {
