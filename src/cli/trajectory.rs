@@ -87,19 +87,21 @@ fn read_onto(mut path: RunPath, checkpoints: Vec<Checkpoint>) -> anyhow::Result<
         bar.set_position(bytes(read));
     });
     bar.finish_and_clear();
-    let Some(shape) = path.shape().cloned() else {
+    let (members, fit) = path.fit();
+    let Some(shape) = path.shape().cloned().filter(|_| !members.is_empty()) else {
+        let count = rejected.len();
         let first = rejected.drain(..).next();
-        return Err(first.map_or_else(
-            || anyhow::anyhow!("no checkpoint was given"),
-            |first| first.error.into(),
-        ));
+        let first = first.ok_or_else(|| anyhow::anyhow!("no checkpoint was given"))?;
+        return Err(match count {
+            1 => first.error.into(),
+            _ => anyhow::anyhow!("none of {count} checkpoints is usable: {}", first.error),
+        });
     };
     let reasons: Vec<_> = rejected.iter().map(|rejected| &rejected.error).collect();
     notice::left_out(&reasons);
     for change in &changes {
         notice::say(change)?;
     }
-    let (members, fit) = path.fit();
     Ok(ReadPath {
         parameters: shape.layout.parameters(),
         shape,

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
 use zip::ZipArchive;
 
 use crate::run::regular;
@@ -173,15 +174,16 @@ pub(super) fn read_safetensors(
         let expected = format!("a safetensors file with a head of at most {HEAD} bytes");
         return Err(wrong(path, expected, format!("{size}")));
     }
-    let mut bytes = length.to_vec();
+    let mut bytes = Vec::new();
     (&file).take(size).read_to_end(&mut bytes).map_err(failed)?;
-    let (size, metadata) = SafeTensors::read_metadata(&bytes)
+    // The crate's own function wants the whole file in memory.
+    let metadata: Metadata = serde_json::from_slice(&bytes)
         .map_err(|error| wrong(path, "a safetensors file".into(), error.to_string()))?;
     let tensors = metadata.tensors().into_iter();
     let mut tensors = Tensors {
         path,
         file,
-        begin: size as u64 + 8,
+        begin: size + 8,
         tensors: tensors.map(|(name, info)| (name, info.clone())).collect(),
     };
     tensors.tensors.sort_by(|a, b| a.0.cmp(&b.0));

@@ -235,7 +235,7 @@ mod tests {
         let sentence = load(&Request::whole(folder.path()))
             .unwrap_err()
             .to_string();
-        assert!(sentence.contains("FashionMNIST and"), "{sentence}");
+        assert!(sentence.contains("FashionMNIST/raw and"), "{sentence}");
     }
 
     #[test]

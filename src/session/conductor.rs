@@ -284,7 +284,9 @@ impl Conductor {
             })
             .collect();
         let Some(first) = reasons.first() else {
-            let others = self.others.as_ref()?;
+            let Some(others) = &self.others else {
+                return Some(format!("{run}: no checkpoint yet"));
+            };
             return Some(format!(
                 "{run}: no file in it begins like a checkpoint of torch.save or safetensors, passed over {others}"
             ));
