@@ -21,6 +21,7 @@ use isoloss::session::snapshot::{
 use isoloss::session::study::{Findings, Study};
 use isoloss::weights::growth::{Growth, LayerNorm};
 use isoloss::weights::histogram::{Histogram, Overlay};
+use isoloss::weights::member::Shape;
 use isoloss::weights::recipe::{BatchNorm, Directions, Recipe};
 use isoloss::weights::shadow::Shadow;
 use isoloss::weights::trajectory::Trajectory;
@@ -81,6 +82,7 @@ pub(crate) fn trajectory(count: usize) -> Trajectory {
         explained,
         singular,
         coordinates,
+        old_branches: Vec::new(),
     }
 }
 
