@@ -61,7 +61,15 @@ fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
         let why = "The random plane begins with the first checkpoint.";
         return render_sentence(app, why, inner, buffer);
     };
-    let scene = scene::of_random_plane(app, snapshot, trajectory);
+    let gone = facts::gone(snapshot);
+    let extras = Extras {
+        gone: &gone,
+        ..Extras::default()
+    };
+    let scene = MapScene {
+        extras,
+        ..scene::of_random_plane(app, snapshot, trajectory)
+    };
     paint(&app.pictures().map(&scene, inner), inner, buffer);
     cursor::mark(app, &scene, inner, buffer);
 }

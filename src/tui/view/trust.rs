@@ -123,7 +123,7 @@ fn losses(app: &App) -> Vec<Line<'static>> {
             app,
             label,
             (truth, theme.strong()),
-            format!(" {word}, {map} on map"),
+            format!(" {word}, map {map}"),
         )
     };
     let mut lines = vec![
@@ -264,12 +264,11 @@ fn assumed(app: &App) -> Vec<Line<'static>> {
         .collect();
     taken
         .extend((assumed.function.pixels.as_ref()).map(|scale| format!("pixels {}", scale.source)));
-    let mut lines = vec![row(
-        app,
-        "assumed",
-        (taken.join(", "), Style::new()),
-        String::new(),
-    )];
+    let mut lines = Vec::new();
+    if !taken.is_empty() {
+        let taken = (taken.join(", "), Style::new());
+        lines.push(row(app, "assumed", taken, String::new()));
+    }
     if !assumed.tied.is_empty() {
         let range = assumed.loss_range.map_or(String::new(), |[low, high]| {
             format!(", loss {}–{}", short(low), short(high))
@@ -326,9 +325,11 @@ fn kept(app: &App) -> Vec<Line<'static>> {
     let snapshot = app.snapshot();
     let mut lines = Vec::new();
     if let Some(kept) = snapshot.kept.as_ref().filter(|kept| kept.checkpoints > 0) {
-        let size = size_in_words(kept.bytes);
+        // `2 GiB` says as much as `2.00 GiB`, and leaves the row its room.
+        let words = |bytes| size_in_words(bytes).replace(".00 ", " ");
+        let size = words(kept.bytes);
         let rest = match kept.room {
-            Some(room) => format!(" · {size} of {}", size_in_words(room)),
+            Some(room) => format!(" · {size} of {}", words(room)),
             None => format!(" · {size}"),
         };
         let count = (kept.checkpoints.to_string(), theme.strong());
@@ -378,12 +379,18 @@ fn missing(app: &App) -> Vec<Line<'static>> {
 }
 
 /// What the loss of a checkpoint itself is called: no truth until the path was asked which function was
-/// minimized, nor where it does not follow the gradient of any.
+/// minimized, nor where it does not follow the gradient of any, or that of several.
 fn word(snapshot: &Snapshot) -> &'static str {
-    match &snapshot.assumed {
-        None => "assumed",
-        Some(assumed) if assumed.doubtful => "read",
-        Some(_) => "true",
+    let Some(assumed) = &snapshot.assumed else {
+        return "assumed";
+    };
+    let is_guess = assumed.cosine.is_none() && !assumed.function.reading.words().is_empty();
+    if assumed.doubtful {
+        "read"
+    } else if is_guess || !assumed.tied.is_empty() {
+        "assumed"
+    } else {
+        "true"
     }
 }
 
@@ -404,7 +411,7 @@ fn short_of(app: &App) -> Vec<Piece> {
     .collect()
 }
 
-/// The same in one line.
+/// The pane in one line.
 pub(super) fn brief(app: &App) -> Vec<Piece> {
     let theme = app.theme();
     let Some(trajectory) = &app.snapshot().trajectory else {
@@ -415,7 +422,6 @@ pub(super) fn brief(app: &App) -> Vec<Piece> {
         let doubt = "doubtful: model, pixels, labels?";
         pieces.push(Piece::new(0, vec![Span::styled(doubt, theme.warn())]));
     }
-    pieces.extend(short_of(app));
     if let Some((label, share, null)) = explained(trajectory) {
         pieces.push(Piece::new(
             0,
@@ -448,6 +454,7 @@ pub(super) fn brief(app: &App) -> Vec<Piece> {
             Span::styled(facts::loss(line.and_then(|l| l.on_plane)), theme.strong()),
         ],
     ));
+    pieces.extend(short_of(app));
     pieces
 }
 
@@ -455,6 +462,31 @@ pub(super) fn brief(app: &App) -> Vec<Piece> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::landscape::evidence::Assumed;
+
+    #[test]
+    fn a_loss_is_true_only_once_the_path_says_which_function_was_minimized() {
+        let said = |assumed: Option<Assumed>| {
+            word(&Snapshot {
+                assumed,
+                ..Snapshot::default()
+            })
+        };
+        let clear = Assumed {
+            cosine: Some(0.4),
+            ..Assumed::default()
+        };
+        let doubtful = Assumed {
+            doubtful: true,
+            ..clear.clone()
+        };
+        let tied = Assumed {
+            tied: vec!["activation tanh".into()],
+            ..clear.clone()
+        };
+        let all = [None, Some(clear), Some(doubtful), Some(tied)];
+        assert_eq!(all.map(said), ["assumed", "true", "read", "assumed"]);
+    }
 
     #[test]
     fn the_residual_of_the_last_checkpoint_does_not_count() {
