@@ -113,6 +113,73 @@ fn the_map_at_30_by_10() {
 }
 
 #[test]
+fn what_the_run_deleted_is_hollow_and_what_is_kept_is_counted() {
+    let app = app(synthetic::rotated(9), &[]);
+    let full = text(&screen(&app, 120, 40));
+    for said in [
+        "◦  deleted",
+        "kept      25 · 26 MiB of 2 GiB",
+        "deleted   16 of 25 points",
+    ] {
+        assert!(full.contains(said), "{said} is missing in\n{full}");
+    }
+    assert_snapshot!(sizes(&app));
+}
+
+#[test]
+fn a_branch_that_a_resumed_run_has_left_is_dotted() {
+    let app = app(synthetic::resumed(), &[]);
+    // Its checkpoints have steps of the path, and are not those that are looked at.
+    assert!(text(&screen(&app, 120, 40)).contains("┄  undone"));
+    assert_snapshot!(sizes(&app));
+}
+
+#[test]
+fn a_path_that_was_thinned_and_what_is_left_out_are_said() {
+    let mut snapshot = synthetic::rotated(2);
+    if let Some(kept) = &mut snapshot.kept {
+        kept.thinned = 3;
+    }
+    snapshot.checkpoints[4].state = CheckpointState::LeftOut("model_64.pt: holds NaN".into());
+    snapshot.checkpoints[3].state = CheckpointState::LeftOut("an older reason".into());
+    let app = app(snapshot, &[]);
+    let full = text(&screen(&app, 120, 40));
+    for said in [
+        "thinned 3: the room for copies is",
+        "2 left out:",
+        "model_64.pt: holds NaN",
+    ] {
+        assert!(full.contains(said), "{said} is missing in\n{full}");
+    }
+    assert!(!full.contains("unreadable") && !full.contains("an older reason"));
+    assert!(
+        full.lines()
+            .next()
+            .is_some_and(|header| header.contains("2 left out"))
+    );
+    assert!(text(&screen(&app, 80, 24)).contains("3 thinned"));
+}
+
+#[test]
+fn where_nothing_is_usable_the_view_says_why_at_every_size_and_once() {
+    let why = "runs/resnet20: 12 files, none usable yet: all hold NaN or infinite weights";
+    let mut snapshot = synthetic::path_only(0);
+    snapshot.trouble = Some(why.into());
+    snapshot.notices = vec!["model_0.pt: holds NaN".into()];
+    let app = app(snapshot, &[]);
+    for (width, height) in [(120, 40), (80, 24), (40, 12), (24, 10)] {
+        let text = text(&screen(&app, width, height));
+        let blank = |c: char| c.is_whitespace() || "│╭╮╰╯─".contains(c);
+        let words: Vec<&str> = text.split(blank).filter(|word| !word.is_empty()).collect();
+        let words = words.join(" ");
+        assert_eq!(words.matches("none usable yet").count(), 1, "{text}");
+        assert!(words.contains("infinite weights"), "{text}");
+        assert!(!words.contains("out of reach"), "{text}");
+    }
+    assert_snapshot!(sizes(&app));
+}
+
+#[test]
 fn the_slices_where_one_view_has_room() {
     let app = app(synthetic::snapshot(), &[Action::ShowSlices]);
     assert_snapshot!(text(&screen(&app, 70, 20)));
@@ -849,8 +916,10 @@ fn no_size_is_refused() {
         snapshot
     };
     let snapshots = [0, 1, 2, 25].map(synthetic::path_only).into_iter();
+    let more = [synthetic::rotated(3), synthetic::resumed()];
     let snapshots: Vec<_> = snapshots
         .chain([synthetic::snapshot(), unreadable()])
+        .chain(more)
         .collect();
     let mut sizes: Vec<(u16, u16)> = (1..=40)
         .flat_map(|w| (1..=12).map(move |h| (w, h)))

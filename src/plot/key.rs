@@ -130,11 +130,17 @@ impl Key {
             doubts,
             drops,
             rival,
+            gone,
+            old_branches,
             of,
         } = extras;
         let key = self.numbers(doubts).numbers(rival.as_flattened());
         let key = key.count(drops.len());
         let key = drops.iter().fold(key, |key, drop| key.count(*drop));
+        let key = key.count(gone.len());
+        let key = (gone.iter()).fold(key, |key, gone| key.count(usize::from(*gone)));
+        let key = key.count(old_branches.len());
+        let key = (old_branches.iter()).fold(key, |key, branch| key.numbers(branch.as_flattened()));
         key.count(usize::from(of.is_some())).text(of.unwrap_or(""))
     }
 }

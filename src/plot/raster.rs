@@ -193,6 +193,30 @@ impl Raster {
             touched(column / self.grid[0], row / self.grid[1]);
         }
     }
+
+    /// Draws a line of single dots through these places, so many widths of a cell from one to the next.
+    pub fn dotted(&mut self, places: &[[f64; 2]], every: f64) {
+        let height = self.cells.len().checked_div(self.width).unwrap_or(0);
+        let size = [self.width as f64, height as f64];
+        let grid = self.grid.map(|dots| dots as f64);
+        // What is left of the way to the next dot.
+        let mut ahead = every;
+        for segment in places.windows(2) {
+            let Some([from, to]) = clip(segment[0], segment[1], size) else {
+                continue;
+            };
+            let along = [to[0] - from[0], to[1] - from[1]];
+            // A cell is twice as high as it is wide.
+            let length = along[0].hypot(2.0 * along[1]);
+            let mut done = ahead;
+            while done < length {
+                let at = |axis: usize| (from[axis] + along[axis] * done / length) * grid[axis];
+                self.dot(at(0) as usize, at(1) as usize);
+                done += every;
+            }
+            ahead = done - length;
+        }
+    }
 }
 
 /// The part of a segment that lies in the rectangle from (0,0) to `size` (Liang and Barsky).
@@ -277,6 +301,17 @@ mod tests {
     fn a_line_that_comes_from_afar_enters_where_it_should() {
         assert_eq!(drawn(Marker::Braille, [-400.0, 0.9], [400.0, 0.9]), "⣀⣀⣀⣀");
         assert_eq!(drawn(Marker::Braille, [-4.0, 5.0], [4.0, 5.0]), "    ");
+    }
+
+    #[test]
+    fn dots_are_as_far_apart_around_a_corner() {
+        let mut raster = Raster::new(4, 2, Marker::Braille);
+        raster.dotted(&[[0.1, 0.1], [2.6, 0.1], [2.6, 1.9], [f64::NAN, 0.0]], 1.0);
+        let row = |row: usize| -> String {
+            let symbols = (0..4).map(|column| Marker::Braille.stroke(raster.dots(column, row)));
+            symbols.map(|symbol| symbol.unwrap_or(' ')).collect()
+        };
+        assert_eq!([row(0), row(1)], [" ⠁⠡ ", "  ⡐ "]);
     }
 
     #[test]

@@ -13,6 +13,8 @@ const BASELINE: usize = 12;
 const FONTS: &str = "'DejaVu Sans Mono',Menlo,Consolas,'Liberation Mono','Courier New',monospace";
 /// Ink and paper where the picture leaves both to the terminal.
 const NEUTRAL: [Rgb; 2] = [Rgb(0x22, 0x22, 0x22), Rgb(0xff, 0xff, 0xff)];
+/// The point of a path whose file is gone: a ring without a fill.
+const HOLLOW: char = '◦';
 /// Opacity of what is faint.
 const FAINT: &str = "0.6";
 
@@ -48,7 +50,7 @@ struct Shapes {
     ink: Ink,
     /// Path of the dots of braille, each a line of no length.
     dots: String,
-    /// Path of the light lines of frames.
+    /// Path of the light lines of frames, and of rings.
     rules: String,
 }
 
@@ -160,7 +162,9 @@ fn path_of(paths: &mut Vec<(Rgb, String)>, colour: Rgb) -> &mut String {
 }
 
 fn is_shape(cell: &Cell) -> bool {
-    is_braille(cell.symbol) || RULES.iter().any(|(symbol, _)| *symbol == cell.symbol)
+    is_braille(cell.symbol)
+        || cell.symbol == HOLLOW
+        || RULES.iter().any(|(symbol, _)| *symbol == cell.symbol)
 }
 
 fn is_text(cell: &Cell) -> bool {
@@ -217,8 +221,12 @@ fn dots(symbol: char, x: usize, y: usize) -> String {
     path
 }
 
-/// The lines of a frame's character, from the middle of the cell.
+/// The lines of a frame's character, from the middle of the cell, or a ring.
 fn rules(symbol: char, x: usize, y: usize) -> String {
+    if symbol == HOLLOW {
+        // Where fonts have their bullet: a little above the middle.
+        return format!("M{} {}a2 2 0 1 0 4 0a2 2 0 1 0 -4 0", x + 2, y + 7);
+    }
     let known = RULES.iter().find(|(known, _)| *known == symbol);
     let arms = known.map_or(0, |(_, arms)| *arms);
     let [half, tall] = [CELL[0] / 2, CELL[1] / 2];
@@ -322,6 +330,18 @@ mod tests {
             "{svg}"
         );
         assert_eq!(svg.matches("<path").count(), 2);
+    }
+
+    #[test]
+    fn a_hollow_point_is_a_ring_without_a_fill() {
+        let mut picture = Picture::new(2, 1);
+        picture.print(1, 0, "◦", Cell::default());
+        let svg = picture.svg();
+        assert!(
+            svg.contains("<path fill=\"none\" stroke=\"#222222\" d=\"M10 7a2 2"),
+            "{svg}"
+        );
+        assert!(!svg.contains("<text"), "{svg}");
     }
 
     #[test]

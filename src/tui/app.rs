@@ -16,6 +16,7 @@ use super::cursor::Cursor;
 use super::guide::scrolls;
 use super::invocation::Invocation;
 use super::keymap::Keymap;
+use super::news;
 use super::pictures::Pictures;
 use super::prompt::{Entry, Prompt};
 use super::theme::Theme;
@@ -512,10 +513,8 @@ impl App {
 
     /// What went wrong last in the session, where the user has not seen it.
     fn news(&self) -> Option<&str> {
-        let newest = self.live.trouble.as_ref().or(self.live.notices.last());
-        newest
-            .map(String::as_str)
-            .filter(|banner| self.dismissed.as_deref() != Some(*banner))
+        let newest = news::newest(&self.live, self.view() == View::Map)?;
+        (self.dismissed.as_deref() != Some(newest)).then_some(newest)
     }
 
     /// Which key does what.

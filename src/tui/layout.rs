@@ -6,8 +6,8 @@ use ratatui::layout::{Constraint, Layout, Rect};
 pub const FULL: (u16, u16) = (100, 30);
 /// Smallest screen with one view and its surroundings.
 pub const COMPACT: (u16, u16) = (60, 16);
-/// Rows of the trust pane, with its frame.
-const TRUST: u16 = 14;
+/// Rows of the trust pane, with its frame: at least, and at most.
+const TRUST: [u16; 2] = [14, 18];
 
 /// Where everything goes. A part that has no room has no area.
 ///
@@ -90,7 +90,8 @@ pub fn arrange(area: Rect, has_banner: bool, zoomed: bool) -> Arrangement {
         // The map has two thirds, but the numbers beside it need no more than this.
         let side = (area.width / 3).clamp(40, 48);
         let [map, right] = Layout::horizontal([Min(0), Length(side)]).areas(body);
-        let [slices, trust] = Layout::vertical([Min(0), Length(TRUST)]).areas(right);
+        let trust = (area.height * 2 / 5).clamp(TRUST[0], TRUST[1]);
+        let [slices, trust] = Layout::vertical([Min(0), Length(trust)]).areas(right);
         Arrangement::Full {
             header,
             banner,

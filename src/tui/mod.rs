@@ -23,6 +23,7 @@ pub mod keymap;
 pub mod layout;
 mod line;
 mod mouse;
+mod news;
 mod pictures;
 pub mod prompt;
 pub mod render;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use isoloss::data::Split;
 use isoloss::landscape::curvature::Extremes;
+use isoloss::landscape::evidence::Assumed;
 use isoloss::landscape::sharpness::CriticalStep;
 use isoloss::landscape::surface::{Measure, Surface};
 use isoloss::landscape::survey::{additions, levels, spread};
@@ -15,6 +16,7 @@ use isoloss::landscape::surveyor::{Plan, Spot, Value};
 use isoloss::run::Checkpoint;
 use isoloss::run::hyper::Hyper;
 use isoloss::session::agenda::whole_path;
+use isoloss::session::reader::KeptLine;
 use isoloss::session::snapshot::{
     CheckpointLine, CheckpointState, DataLine, Finding, Map, ModelLine, Progress, Slice, Snapshot,
 };
@@ -24,7 +26,7 @@ use isoloss::weights::histogram::{Histogram, Overlay};
 use isoloss::weights::member::Shape;
 use isoloss::weights::recipe::{BatchNorm, Directions, Recipe};
 use isoloss::weights::shadow::Shadow;
-use isoloss::weights::trajectory::Trajectory;
+use isoloss::weights::trajectory::{OldBranch, Trajectory};
 
 /// Loss and accuracy at a point of the plane; 0,0 is the last checkpoint.
 pub(crate) fn measure(x: f64, y: f64) -> Measure {
@@ -84,6 +86,46 @@ pub(crate) fn trajectory(count: usize) -> Trajectory {
         coordinates,
         old_branches: Vec::new(),
     }
+}
+
+/// The run deleted all but the last `on_disk` checkpoints, and their copies are kept.
+pub(crate) fn rotated(on_disk: usize) -> Snapshot {
+    let mut snapshot = snapshot();
+    let gone = snapshot.checkpoints.len() - on_disk;
+    for line in &mut snapshot.checkpoints[..gone] {
+        line.is_gone = true;
+    }
+    snapshot.kept = Some(KeptLine {
+        checkpoints: 25,
+        bytes: 26 << 20,
+        room: Some(2 << 30),
+        ..KeptLine::default()
+    });
+    snapshot
+}
+
+/// The run was resumed from its eighth checkpoint; what it had reached before is an old branch.
+pub(crate) fn resumed() -> Snapshot {
+    let mut snapshot = snapshot();
+    let mut path = trajectory(25);
+    let [x, y] = path.coordinates[7];
+    path.old_branches = vec![OldBranch {
+        number: 1,
+        from: Some(path.steps[7]),
+        steps: path.steps[8..13].to_vec(),
+        coordinates: (1..=5)
+            .map(f64::from)
+            .map(|i| [x - 0.9 * i, y + 0.12 * i * i / 5.0])
+            .collect(),
+    }];
+    let old = (path.old_branches[0].steps.iter()).map(|step| CheckpointLine {
+        step: Some(*step),
+        state: CheckpointState::OldBranch,
+        ..CheckpointLine::new(format!("runs/resnet20/old_{step}.pt").as_ref())
+    });
+    snapshot.checkpoints.extend(old);
+    snapshot.trajectory = Some(Arc::new(path));
+    snapshot
 }
 
 /// The surface around a path with `complete` levels, and `more` points of the next one.
@@ -170,6 +212,8 @@ pub(crate) fn path_only(count: usize) -> Snapshot {
 /// 25 checkpoints, the surface complete to 17×17 and a third of the way to 33×33.
 pub(crate) fn snapshot() -> Snapshot {
     let mut snapshot = path_only(25);
+    // The path was asked, and nothing had to be guessed.
+    snapshot.assumed = Some(Assumed::default());
     let trajectory = Arc::new(trajectory(25));
     snapshot.map = Some(Map {
         surface: surface(&trajectory, 3, 280),

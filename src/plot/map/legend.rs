@@ -124,16 +124,18 @@ impl Sheet<'_> {
         let hole = known().any(|(loss, origin)| *origin != Origin::Unknown && !loss.is_finite());
         let marks = super::path::Marks::of(self.scene.marker);
         let extras = &self.scene.extras;
-        let doubtful = extras
-            .doubts
-            .iter()
-            .any(|doubt| *doubt > super::path::DOUBTFUL);
+        let mut doubts = extras.doubts.iter().enumerate();
+        let doubtful =
+            doubts.any(|(i, doubt)| *doubt > super::path::DOUBTFUL && !self.scene.is_gone(i));
+        let is_mixed = extras.gone.contains(&true) && extras.gone.contains(&false);
         [
             (hole, (signs.hole, "NaN")),
             (unknown, (signs.unknown, "not yet")),
             (doubtful, (marks.doubtful, "untrue")),
             (!extras.drops.is_empty(), (marks.drop, "lr fell")),
             (!extras.rival.is_empty(), (marks.rival[2], "2nd run")),
+            (is_mixed, (marks.gone, "deleted")),
+            (!extras.old_branches.is_empty(), (marks.left, "undone")),
         ]
         .into_iter()
         .filter_map(|(occurs, note)| occurs.then_some(note))

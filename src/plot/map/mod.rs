@@ -25,6 +25,7 @@ use crate::landscape::survey::spread;
 
 pub use frame::has_axes;
 pub(crate) use ground::band_colour;
+pub use path::Extras;
 
 use super::chart::{Chart, Course};
 use super::colormap::Bands;
@@ -184,20 +185,6 @@ pub struct MapScene<'a> {
     pub tints: Option<Tints>,
     /// What not every map has.
     pub extras: Extras<'a>,
-}
-
-/// What not every map has.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Extras<'a> {
-    /// Of each checkpoint of the path how much the map's loss under it differs from its own, as a share
-    /// of the map's range of log-loss; what is not known is not a number.
-    pub doubts: &'a [f64],
-    /// Indices of the checkpoints at which the learning rate fell.
-    pub drops: &'a [usize],
-    /// The path of a second run on the same plane.
-    pub rival: &'a [[f64; 2]],
-    /// What the surface is of, where it is not the loss.
-    pub of: Option<&'a str>,
 }
 
 /// Levels of a map that has ten shades of characters, or lines alone, and of one with five shades.

@@ -3,28 +3,57 @@
 use super::super::chart::{Course, Place, Stroke};
 use super::super::picture::{Cell, Picture, Rgb};
 use super::super::raster::{Marker, Raster};
-use super::{MapScene, Sheet, Tints};
+use super::{Area, MapScene, Sheet, Tints};
 
 /// How much of the path's colour its oldest part keeps.
 const OLDEST: f64 = 0.6;
 /// How much the part keeps that comes after the checkpoint that is looked at.
 const AFTER: f64 = 0.3;
 
+/// How much a branch keeps that a resumed run has left.
+const LEFT: f64 = 0.45;
+/// Widths of a cell from one dot of such a branch to the next.
+const DOTTED: f64 = 1.0;
+
 /// A checkpoint whose own loss is further from the map's than this share of its range is drawn small.
 pub(super) const DOUBTFUL: f64 = 0.05;
+
+/// What not every map has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras<'a> {
+    /// Of each checkpoint of the path how much the map's loss under it differs from its own, as a share
+    /// of the map's range of log-loss; what is not known is not a number.
+    pub doubts: &'a [f64],
+    /// Indices of the checkpoints at which the learning rate fell.
+    pub drops: &'a [usize],
+    /// The path of a second run on the same plane.
+    pub rival: &'a [[f64; 2]],
+    /// Of each checkpoint of the path true if its file is gone: it is drawn hollow.
+    pub gone: &'a [bool],
+    /// Branches that a resumed run has left, each from where it was left.
+    pub old_branches: &'a [Vec<[f64; 2]>],
+    /// What the surface is of, where it is not the loss.
+    pub of: Option<&'a str>,
+}
 
 /// The printed marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::plot) struct Marks {
     start: char,
-    pub(in crate::plot) checkpoint: char,
+    checkpoint: char,
+    /// A checkpoint whose file is gone.
+    pub(super) gone: char,
     current: char,
+    /// The newest one, where its file is gone.
+    current_gone: char,
     selected: char,
     lowest: char,
     /// A checkpoint whose own loss is far from the map's.
     pub(super) doubtful: char,
     /// The learning rate fell.
     pub(super) drop: char,
+    /// A branch that a resumed run has left, in the legend.
+    pub(super) left: char,
     /// First, other and last checkpoint of a second run.
     pub(super) rival: [char; 3],
 }
@@ -39,10 +68,17 @@ impl Marks {
             Marker::Ascii => [',', 'v', 'r', 'x', 'R'],
             _ => ['·', '▼', '□', '▪', '■'],
         };
+        let [gone, current_gone, left] = match marker {
+            Marker::Ascii => ['c', 'Q', '~'],
+            _ => ['◦', '◎', '┄'],
+        };
         Self {
             start,
             checkpoint,
+            gone,
             current,
+            current_gone,
+            left,
             selected,
             lowest,
             doubtful,
@@ -104,7 +140,7 @@ impl Sheet<'_> {
     pub(super) fn course(&self, picture: &Picture, trail: &Trail) -> Course {
         let shifted = |(column, row): Place| (self.area.left + column, self.area.top + row);
         let marks = Marks::of(self.scene.marker);
-        let mut strokes = Vec::new();
+        let mut strokes = self.left_branches(picture);
         let mut lead = |place, symbol, checkpoint| {
             let (column, row) = shifted(place);
             let background = picture.background(column, row);
@@ -142,6 +178,27 @@ impl Sheet<'_> {
             let stroke = self.scene.marker.stroke(trail.raster.dots(column, row))?;
             Some(((column, row), stroke, (*checkpoint)?))
         })
+    }
+
+    /// The branches that a resumed run has left, as dotted lines below the path.
+    fn left_branches(&self, picture: &Picture) -> Vec<Stroke> {
+        let Area { width, height, .. } = self.area;
+        let mut raster = Raster::new(width, height, self.scene.marker);
+        for branch in self.scene.extras.old_branches {
+            let places: Vec<[f64; 2]> = branch.iter().map(|at| self.place(*at)).collect();
+            raster.dotted(&places, DOTTED);
+        }
+        let places = (0..height).flat_map(|row| (0..width).map(move |column| (column, row)));
+        let dots = places.filter_map(|(column, row)| {
+            let symbol = self.scene.marker.stroke(raster.dots(column, row))?;
+            let place = (self.area.left + column, self.area.top + row);
+            let background = picture.background(place.0, place.1);
+            Some(Stroke::mark(
+                place,
+                self.scene.dim(symbol, LEFT, background),
+            ))
+        });
+        dots.collect()
     }
 
     /// The checkpoints of a second run, in the colour of marks.
@@ -188,12 +245,17 @@ impl MapScene<'_> {
         let last = stations.len().saturating_sub(1);
         let station = |i: usize| stations.get(i).copied().flatten();
         let [path, mark] = [|t: Tints| t.path, |t: Tints| t.mark].map(|of| self.tints.map(of));
+        let current = if self.is_gone(last) {
+            marks.current_gone
+        } else {
+            marks.current
+        };
         let drops = self.extras.drops.iter();
         let drops = drops.map(|drop| (station(*drop), marks.drop, mark));
         let ranked = [
             (station(0), marks.start, path),
             (lowest, marks.lowest, mark),
-            (station(last), marks.current, path),
+            (station(last), current, path),
         ];
         let all = drops.chain(ranked);
         all.filter_map(|(place, symbol, colour)| Some((place?, Cell::mark(symbol, colour))))
@@ -206,13 +268,28 @@ impl MapScene<'_> {
         Cell::mark(symbol, self.tints.map(|tints| tints.mark))
     }
 
-    /// The sign of a checkpoint: a small one where the map's loss is far from its own.
+    /// The sign of a checkpoint: a hollow one where its file is gone, a small one where the map's loss is far
+    /// from its own.
     pub(in crate::plot) fn station(&self, marks: Marks, checkpoint: usize) -> char {
-        if self.doubt(checkpoint) > DOUBTFUL {
+        if !self.is_gone(checkpoint) && self.doubt(checkpoint) > DOUBTFUL {
             marks.doubtful
+        } else {
+            self.point(marks, checkpoint)
+        }
+    }
+
+    /// The sign of a checkpoint, whatever the map's loss is: filled, or hollow where its file is gone.
+    pub(in crate::plot) fn point(&self, marks: Marks, checkpoint: usize) -> char {
+        if self.is_gone(checkpoint) {
+            marks.gone
         } else {
             marks.checkpoint
         }
+    }
+
+    /// True if the file of a checkpoint of the path is gone.
+    pub(super) fn is_gone(&self, checkpoint: usize) -> bool {
+        self.extras.gone.get(checkpoint).is_some_and(|gone| *gone)
     }
 
     /// How little the map says about a checkpoint, 0 to 1; 0 where that is not known.
@@ -234,24 +311,137 @@ impl MapScene<'_> {
         let last = self.path.len().saturating_sub(1).max(1);
         let kept = OLDEST + (1.0 - OLDEST) * checkpoint as f64 / last as f64;
         let clear = 1.0 - 0.5 * self.doubt(checkpoint);
-        [(kept, false), (AFTER, true)].map(|(share, after)| {
-            let faded = |tints: Tints| {
-                if !tints.bands.has_shades() {
-                    return match (after, background) {
-                        (false, _) => tints.path,
-                        (true, Some(_)) => tints.ground,
-                        (true, None) => tints.faint,
-                    };
-                }
+        let before = |tints: Tints| {
+            if tints.bands.has_shades() {
                 let ground = background.unwrap_or(tints.ground);
-                ground.towards(tints.path, share * clear)
-            };
-            Cell {
-                symbol,
-                bold: !after,
-                dim: after && self.tints.is_none(),
-                ..Cell::ink(self.tints.map(faded))
+                ground.towards(tints.path, kept * clear)
+            } else {
+                tints.path
             }
-        })
+        };
+        let before = Cell {
+            symbol,
+            bold: true,
+            ..Cell::ink(self.tints.map(before))
+        };
+        [before, self.dim(symbol, AFTER * clear, background)]
+    }
+
+    /// A piece of a path that keeps this share of its colour.
+    fn dim(&self, symbol: char, share: f64, background: Option<Rgb>) -> Cell {
+        let faded = |tints: Tints| match background {
+            _ if tints.bands.has_shades() => {
+                (background.unwrap_or(tints.ground)).towards(tints.path, share)
+            }
+            Some(_) => tints.ground,
+            None => tints.faint,
+        };
+        Cell {
+            symbol,
+            dim: self.tints.is_none(),
+            ..Cell::ink(self.tints.map(faded))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plot::levels::Scale;
+    use crate::plot::map::{AxisTitle, Layers, draw};
+
+    fn scene<'a>(path: &'a [[f64; 2]], marker: Marker, extras: Extras<'a>) -> MapScene<'a> {
+        let title = |name: &str| AxisTitle {
+            name: name.into(),
+            share: None,
+        };
+        MapScene {
+            x: [-1.0, 1.0],
+            y: [-1.0, 1.0],
+            backdrop: None,
+            path,
+            selected: path.len().saturating_sub(1),
+            axes: [title("PC1"), title("PC2")],
+            scale: Scale::default(),
+            layers: Layers::Bands,
+            marker,
+            tints: None,
+            extras,
+        }
+    }
+
+    const PATH: [[f64; 2]; 4] = [[-0.9, 0.0], [-0.4, 0.0], [0.3, 0.0], [0.9, 0.0]];
+
+    #[test]
+    fn a_point_whose_file_is_gone_is_hollow_in_every_marker() {
+        for marker in Marker::ALL {
+            let extras = Extras {
+                gone: &[true, true, false, false],
+                ..Extras::default()
+            };
+            let scene = scene(&PATH, marker, extras);
+            let marks = Marks::of(marker);
+            let signs = [1, 2].map(|checkpoint| scene.station(marks, checkpoint));
+            let expected = if marker.is_ascii() {
+                ['c', 'o']
+            } else {
+                ['◦', '•']
+            };
+            assert_eq!(signs, expected, "{marker:?}");
+            let text = draw(&scene, 20, 10).text();
+            assert!(expected.iter().all(|sign| text.contains(*sign)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_hollow_point_stays_hollow_where_the_map_is_far_from_it() {
+        let extras = Extras {
+            gone: &[false, true, false, false],
+            doubts: &[0.0, 0.9, 0.9, 0.0],
+            ..Extras::default()
+        };
+        let scene = scene(&PATH, Marker::Braille, extras);
+        let marks = Marks::of(Marker::Braille);
+        assert_eq!([1, 2].map(|i| scene.station(marks, i)), ['◦', '·']);
+    }
+
+    #[test]
+    fn the_newest_checkpoint_has_a_mark_of_its_own_on_disk_and_gone() {
+        for (marker, expected) in [(Marker::Octant, ['●', '◎']), (Marker::Ascii, ['O', 'Q'])] {
+            let newest = |gone: &[bool]| {
+                let extras = Extras {
+                    gone,
+                    ..Extras::default()
+                };
+                let text = draw(&scene(&PATH, marker, extras), 20, 10).text();
+                expected.map(|sign| text.contains(sign))
+            };
+            assert_eq!(newest(&[]), [true, false]);
+            assert_eq!(newest(&[true; 4]), [false, true]);
+        }
+    }
+
+    #[test]
+    fn a_branch_that_was_left_is_dotted_and_dim_and_below_the_path() {
+        let branch = vec![
+            vec![[-0.4, 0.0], [0.5, -0.8]],
+            vec![[-0.9, 0.0], [0.9, 0.0]],
+        ];
+        let without = draw(&scene(&PATH, Marker::Braille, Extras::default()), 20, 10);
+        let extras = Extras {
+            old_branches: &branch,
+            ..Extras::default()
+        };
+        let with = draw(&scene(&PATH, Marker::Braille, extras), 20, 10);
+        let mut added = 0;
+        for (before, after) in without.rows().flatten().zip(with.rows().flatten()) {
+            if before.symbol == ' ' {
+                added += usize::from(after.symbol != ' ');
+                assert!(after.symbol == ' ' || after.dim);
+            } else {
+                assert_eq!(before, after, "the path is not painted over");
+            }
+        }
+        assert!((5..=12).contains(&added), "{added} in {}", with.text());
     }
 }

@@ -87,10 +87,11 @@ impl Model<'_> {
         let stations: Vec<_> = (self.scene.path.iter())
             .map(|point| self.cell(*point))
             .collect();
-        let symbol = Marks::of(self.scene.marker).checkpoint;
+        let marks = Marks::of(self.scene.marker);
         for (i, place) in uncrowded(&stations) {
             let point = self.scene.path.get(i);
             if point.is_none_or(|point| !self.is_hidden(*point)) {
+                let symbol = self.scene.point(marks, i);
                 strokes.push(self.stroke(picture, place, symbol, i, false));
             }
         }

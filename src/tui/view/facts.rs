@@ -15,7 +15,9 @@ use super::super::app::App;
 pub(crate) fn selected(app: &App) -> Option<&CheckpointLine> {
     let step = selected_step(app)?;
     let lines = app.snapshot().checkpoints.iter();
-    lines.rev().find(|line| line.step == Some(step))
+    lines
+        .rev()
+        .find(|line| line.step == Some(step) && is_of_path(line))
 }
 
 /// Step of the checkpoint that is looked at.
@@ -72,8 +74,9 @@ pub(crate) fn of_path(
     number: impl Fn(&CheckpointLine) -> Option<f64>,
 ) -> Vec<f64> {
     let lines = snapshot.checkpoints.iter();
-    let lines: HashMap<u64, &CheckpointLine> =
-        lines.filter_map(|line| Some((line.step?, line))).collect();
+    let lines: HashMap<u64, &CheckpointLine> = (lines.filter(|line| is_of_path(line)))
+        .filter_map(|line| Some((line.step?, line)))
+        .collect();
     let steps = snapshot.trajectory.iter().flat_map(|path| &path.steps);
     let known = steps.map(|step| lines.get(step).and_then(|line| number(line)));
     known.map(|known| known.unwrap_or(f64::NAN)).collect()
@@ -134,6 +137,63 @@ pub(crate) fn refusal(snapshot: &Snapshot) -> Option<&str> {
     }
 }
 
+/// False for what has the step of a checkpoint of the path, and is none.
+fn is_of_path(line: &CheckpointLine) -> bool {
+    !matches!(
+        line.state,
+        CheckpointState::OldBranch | CheckpointState::LeftOut(_)
+    )
+}
+
+/// Of each checkpoint of the path whether its file is gone.
+pub(crate) fn gone(snapshot: &Snapshot) -> Vec<bool> {
+    let gone = of_path(snapshot, |line| Some(f64::from(u8::from(line.is_gone))));
+    gone.into_iter().map(|gone| gone > 0.0).collect()
+}
+
+/// The branches that a resumed run has left, each from the checkpoint at which it was left.
+pub(crate) fn old_branches(app: &App) -> Vec<Vec<[f64; 2]>> {
+    let Some(path) = &app.snapshot().trajectory else {
+        return Vec::new();
+    };
+    // A film has not come to what is still ahead.
+    let now = selected_step(app).filter(|_| app.is_filming());
+    let branches = (path.old_branches.iter())
+        .filter(|branch| now.is_none_or(|now| branch.from.is_none_or(|from| from <= now)));
+    branches
+        .map(|branch| {
+            let at = (branch.from).and_then(|from| path.steps.binary_search(&from).ok());
+            let from = at.and_then(|at| path.coordinates.get(at));
+            from.into_iter()
+                .chain(&branch.coordinates)
+                .copied()
+                .collect()
+        })
+        .collect()
+}
+
+/// Why the newest checkpoint that cannot be read cannot.
+pub(crate) fn unreadable(snapshot: &Snapshot) -> Option<&str> {
+    let newest = snapshot.checkpoints.iter().rev();
+    newest
+        .filter_map(|line| match &line.state {
+            CheckpointState::Unreadable(reason) => Some(reason.as_str()),
+            _ => None,
+        })
+        .next()
+}
+
+/// How many checkpoints can be read and are no part of the path, and why the newest is not.
+pub(crate) fn left_out(snapshot: &Snapshot) -> Option<(usize, &str)> {
+    let reasons = snapshot.checkpoints.iter().rev();
+    let mut reasons = reasons.filter_map(|line| match &line.state {
+        CheckpointState::LeftOut(reason) => Some(reason.as_str()),
+        _ => None,
+    });
+    let newest = reasons.next()?;
+    Some((1 + reasons.count(), newest))
+}
+
 /// How many checkpoints cannot be read, and how many are still being written.
 pub(crate) fn missing(snapshot: &Snapshot) -> (usize, usize) {
     let count = |wanted: fn(&CheckpointState) -> bool| {
@@ -161,6 +221,26 @@ pub(crate) fn axes(snapshot: &Snapshot) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_out_is_counted_apart_with_the_reason_of_the_newest() {
+        let line = |state| CheckpointLine {
+            state,
+            ..CheckpointLine::new("a.pt".as_ref())
+        };
+        let snapshot = Snapshot {
+            checkpoints: vec![
+                line(CheckpointState::LeftOut("older".into())),
+                line(CheckpointState::LeftOut("newer".into())),
+                line(CheckpointState::OldBranch),
+                line(CheckpointState::Unreadable("no".into())),
+            ],
+            ..Snapshot::default()
+        };
+        assert_eq!(left_out(&snapshot), Some((2, "newer")));
+        assert_eq!(missing(&snapshot), (1, 0));
+        assert_eq!(left_out(&Snapshot::default()), None);
+    }
 
     #[test]
     fn durations_are_rounded_up() {

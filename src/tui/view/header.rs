@@ -67,7 +67,12 @@ fn state(app: &App) -> Vec<Piece> {
             vec![Piece::new(3, vec![Span::styled(text, theme.warn())])]
         }
         None if snapshot.trouble.is_some() => {
-            let text = Span::styled("● folder out of reach", theme.bad());
+            // Without a path the view itself says why; a path that stands has lost its folder.
+            let text = if snapshot.trajectory.is_some() {
+                Span::styled("● folder out of reach", theme.bad())
+            } else {
+                Span::styled("● nothing usable yet", theme.warn())
+            };
             vec![Piece::new(3, vec![text])]
         }
         None => vec![
@@ -103,6 +108,13 @@ fn missing(app: &App) -> Vec<Piece> {
     if unreadable > 0 {
         let text = format!("{unreadable} unreadable");
         pieces.push(Piece::new(5, vec![Span::styled(text, theme.warn())]));
+    }
+    // Where nothing is on the path, the sentence about that has the count.
+    if let Some((count, _)) = facts::left_out(app.snapshot())
+        && app.snapshot().trouble.is_none()
+    {
+        let text = format!("{count} left out");
+        pieces.push(Piece::new(8, vec![Span::styled(text, theme.faint())]));
     }
     if waiting > 0 {
         let text = format!("{waiting} being written");

@@ -6,13 +6,13 @@ use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use crate::plot::map::{self as plot, Extras, MapScene};
-use crate::session::snapshot::{CheckpointState, Finding, Snapshot};
+use crate::session::snapshot::{Finding, Snapshot};
 
 use super::super::app::App;
 use super::super::choice::{Plane, View};
 use super::{
     above_foot, cursor, enclosed, facts, frame, padded, paint, render_foot, render_refusal,
-    render_sentence, scene,
+    render_sentence, rows_for, scene,
 };
 
 /// Draws the pane with its frame: the plane of the path, or a random one.
@@ -61,7 +61,15 @@ fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
         let why = "The random plane begins with the first checkpoint.";
         return render_sentence(app, why, inner, buffer);
     };
-    let scene = scene::of_random_plane(app, snapshot, trajectory);
+    let gone = facts::gone(snapshot);
+    let extras = Extras {
+        gone: &gone,
+        ..Extras::default()
+    };
+    let scene = MapScene {
+        extras,
+        ..scene::of_random_plane(app, snapshot, trajectory)
+    };
     paint(&app.pictures().map(&scene, inner), inner, buffer);
     cursor::mark(app, &scene, inner, buffer);
 }
@@ -115,9 +123,12 @@ pub(crate) fn render_plane(app: &App, area: Rect, buffer: &mut Buffer) {
         None => area,
     };
     let (doubts, drops) = (facts::doubts(snapshot), facts::drops(snapshot));
+    let (gone, old_branches) = (facts::gone(snapshot), facts::old_branches(app));
     let extras = Extras {
         doubts: &doubts,
         drops: &drops,
+        gone: &gone,
+        old_branches: &old_branches,
         ..Extras::default()
     };
     let scene = MapScene {
@@ -170,36 +181,12 @@ fn is_refused(snapshot: &Snapshot) -> bool {
     facts::axes(snapshot) == 2 && facts::refusal(snapshot).is_some()
 }
 
-/// Before there is a path.
+/// Before there is a path, or where none of what is there is usable.
 fn render_empty(app: &App, area: Rect, buffer: &mut Buffer) {
-    let theme = app.theme();
-    let snapshot = app.snapshot();
-    let (unreadable, waiting) = facts::missing(snapshot);
-    let mut lines = vec![
-        Line::styled("No checkpoint yet", theme.strong()),
-        Line::styled(snapshot.run.display().to_string(), theme.faint()),
-    ];
-    let settled = snapshot.checkpoints.len() - unreadable - waiting;
-    let counts = [
-        (settled, "being read"),
-        (waiting, "still being written"),
-        (unreadable, "unreadable, retried"),
-    ];
-    for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
-        lines.push(Line::styled(format!("{count} {what}"), theme.faint()));
-    }
-    for line in &snapshot.checkpoints {
-        if let CheckpointState::Unreadable(reason) = &line.state {
-            lines.push(Line::styled(reason.clone(), theme.warn()));
-        }
-    }
-    if snapshot.checkpoints.is_empty() {
-        lines.push(Line::styled(
-            "The first one appears here once it is saved.",
-            theme.faint(),
-        ));
-    }
-    let top = area.height.saturating_sub(lines.len() as u16) / 3;
+    let area = padded(area);
+    let lines = emptiness(app);
+    let rows = (lines.iter()).map(|line| rows_for(&line.to_string(), area.width + 2));
+    let top = area.height.saturating_sub(rows.sum()) / 3;
     let lower = Rect {
         y: area.y + top,
         height: area.height - top,
@@ -208,5 +195,41 @@ fn render_empty(app: &App, area: Rect, buffer: &mut Buffer) {
     Paragraph::new(lines)
         .alignment(Alignment::Center)
         .wrap(Wrap { trim: true })
-        .render(padded(lower), buffer);
+        .render(lower, buffer);
+}
+
+/// What is said in the place of a path.
+fn emptiness(app: &App) -> Vec<Line<'static>> {
+    let theme = app.theme();
+    let snapshot = app.snapshot();
+    let title = Line::styled("No checkpoint yet", theme.strong());
+    let next = |text: &'static str| Line::styled(text, theme.faint());
+    // The sentence has the folder, and counts what is there.
+    if let Some(trouble) = &snapshot.trouble {
+        return vec![
+            title,
+            Line::styled(trouble.clone(), theme.warn()),
+            next("The path begins with the first that is usable."),
+        ];
+    }
+    let run = snapshot.run.display().to_string();
+    let mut lines = vec![title, Line::styled(run, theme.faint())];
+    let (unreadable, waiting) = facts::missing(snapshot);
+    let (left_out, why) = facts::left_out(snapshot).unwrap_or_default();
+    let settled = (snapshot.checkpoints.len()).saturating_sub(unreadable + waiting + left_out);
+    let counts = [
+        (settled, "being read"),
+        (waiting, "still being written"),
+        (unreadable, "unreadable, retried"),
+        (left_out, "left out"),
+    ];
+    for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+        lines.push(Line::styled(format!("{count} {what}"), theme.faint()));
+    }
+    let reasons = (facts::unreadable(snapshot).into_iter()).chain((left_out > 0).then_some(why));
+    lines.extend(reasons.map(|reason| Line::styled(reason.to_owned(), theme.warn())));
+    if snapshot.checkpoints.is_empty() {
+        lines.push(next("The first one appears here once it is saved."));
+    }
+    lines
 }

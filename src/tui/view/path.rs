@@ -6,11 +6,11 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget};
 
 use crate::plot::axis::short;
-use crate::plot::map::{AxisTitle, MapScene, has_axes};
+use crate::plot::map::{AxisTitle, Extras, MapScene, has_axes};
 use crate::session::agenda::whole_path;
 
 use super::super::app::App;
-use super::{enclosed, frame, padded, paint, render_sentence, scene};
+use super::{enclosed, facts, frame, padded, paint, render_sentence, scene};
 
 /// From this width on the planes stand side by side.
 const SIDE_BY_SIDE: u16 = 60;
@@ -36,8 +36,17 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         Layout::vertical(each).areas(inner)
     };
     let caught: f64 = trajectory.explained.iter().take(2).sum();
+    let (gone, old_branches) = (facts::gone(snapshot), facts::old_branches(app));
+    let extras = Extras {
+        gone: &gone,
+        ..Extras::default()
+    };
     let own = MapScene {
         backdrop: None,
+        extras: Extras {
+            old_branches: &old_branches,
+            ..extras
+        },
         ..scene::of_session(
             app,
             snapshot,
@@ -54,6 +63,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         x: window.x,
         y: window.y,
         path: &shadow.coordinates,
+        extras,
         axes: [title("random 1"), title("random 2")],
         ..own.clone()
     };

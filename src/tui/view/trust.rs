@@ -8,7 +8,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use crate::plot::axis::short;
-use crate::session::snapshot::{CheckpointState, Fidelity, Finding, Snapshot};
+use crate::session::size_in_words;
+use crate::session::snapshot::{Fidelity, Finding, Snapshot};
 use crate::weights::trajectory::Trajectory;
 
 use super::super::app::App;
@@ -22,13 +23,15 @@ const LABEL: usize = 10;
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let inner = enclosed(&frame(app, "trust", area.width), area, buffer);
     let mut lines = doubt(app);
+    lines.extend(thinned(app));
     if let Some(trajectory) = &app.snapshot().trajectory {
         lines.extend(plane(app, trajectory));
         lines.extend(losses(app));
     }
     lines.extend(sources(app));
     lines.extend(assumed(app));
-    lines.extend(unreadable(app));
+    lines.extend(kept(app));
+    lines.extend(missing(app));
     Paragraph::new(lines)
         .wrap(Wrap { trim: false })
         .render(padded(inner), buffer);
@@ -114,14 +117,13 @@ fn losses(app: &App) -> Vec<Line<'static>> {
     let theme = app.theme();
     let line = facts::selected(app);
     let (truth, map) = (line.and_then(|l| l.truth), line.and_then(|l| l.on_plane));
-    // A loss of a function that the run may not have minimized is no truth.
-    let word = if is_doubtful(app) { "read" } else { "true" };
+    let word = word(app.snapshot());
     let pair = |label: &str, truth: String, map: String| {
         row(
             app,
             label,
             (truth, theme.strong()),
-            format!(" {word}, {map} on map"),
+            format!(" {word}, map {map}"),
         )
     };
     let mut lines = vec![
@@ -262,12 +264,11 @@ fn assumed(app: &App) -> Vec<Line<'static>> {
         .collect();
     taken
         .extend((assumed.function.pixels.as_ref()).map(|scale| format!("pixels {}", scale.source)));
-    let mut lines = vec![row(
-        app,
-        "assumed",
-        (taken.join(", "), Style::new()),
-        String::new(),
-    )];
+    let mut lines = Vec::new();
+    if !taken.is_empty() {
+        let taken = (taken.join(", "), Style::new());
+        lines.push(row(app, "assumed", taken, String::new()));
+    }
     if !assumed.tied.is_empty() {
         let range = assumed.loss_range.map_or(String::new(), |[low, high]| {
             format!(", loss {}–{}", short(low), short(high))
@@ -318,28 +319,99 @@ fn thousands(count: usize) -> String {
     grouped.join(" ")
 }
 
-/// The newest checkpoint that cannot be read, with the reason.
-fn unreadable(app: &App) -> Vec<Line<'static>> {
+/// The copies of checkpoints that are kept, and how much of the path lies on disk.
+fn kept(app: &App) -> Vec<Line<'static>> {
     let theme = app.theme();
-    let (count, _) = facts::missing(app.snapshot());
-    let newest = app
-        .snapshot()
-        .checkpoints
-        .iter()
-        .rev()
-        .find_map(|line| match &line.state {
-            CheckpointState::Unreadable(reason) => Some(reason),
-            _ => None,
-        });
-    newest.map_or(Vec::new(), |reason| {
-        vec![
-            Line::styled(format!("{count} unreadable, retried:"), theme.warn()),
-            Line::styled(reason.clone(), theme.faint()),
-        ]
-    })
+    let snapshot = app.snapshot();
+    let mut lines = Vec::new();
+    if let Some(kept) = snapshot.kept.as_ref().filter(|kept| kept.checkpoints > 0) {
+        // `2 GiB` says as much as `2.00 GiB`, and leaves the row its room.
+        let words = |bytes| size_in_words(bytes).replace(".00 ", " ");
+        let size = words(kept.bytes);
+        let rest = match kept.room {
+            Some(room) => format!(" · {size} of {}", words(room)),
+            None => format!(" · {size}"),
+        };
+        let count = (kept.checkpoints.to_string(), theme.strong());
+        lines.push(row(app, "kept", count, rest));
+    }
+    let gone = facts::gone(snapshot);
+    let count = gone.iter().filter(|gone| **gone).count();
+    if count > 0 {
+        let value = (count.to_string(), theme.strong());
+        let rest = format!(" of {} points, by the run", gone.len());
+        lines.push(row(app, "deleted", value, rest));
+    }
+    lines
 }
 
-/// The same in one line.
+/// That the path had to be thinned, because there is no room for more copies.
+fn thinned(app: &App) -> Option<Line<'static>> {
+    let kept = app.snapshot().kept.as_ref();
+    let count = kept.map(|kept| kept.thinned).filter(|count| *count > 0)?;
+    let text = format!("thinned {count}: the room for copies is full (--keep)");
+    Some(Line::styled(text, app.theme().warn()))
+}
+
+/// What is not on the path: how many cannot be read and how many are left out, with the newest reasons.
+fn missing(app: &App) -> Vec<Line<'static>> {
+    let theme = app.theme();
+    let snapshot = app.snapshot();
+    let (count, _) = facts::missing(snapshot);
+    let unreadable = (facts::unreadable(snapshot)).map(|reason| {
+        (
+            format!("{count} unreadable, retried:"),
+            theme.warn(),
+            reason,
+        )
+    });
+    let left_out = facts::left_out(snapshot)
+        .filter(|_| snapshot.trouble.is_none())
+        .map(|(count, reason)| (format!("{count} left out:"), Style::new(), reason));
+    let all = unreadable.into_iter().chain(left_out);
+    all.flat_map(|(what, style, reason)| {
+        [
+            Line::styled(what, style),
+            Line::styled(reason.to_owned(), theme.faint()),
+        ]
+    })
+    .collect()
+}
+
+/// What the loss of a checkpoint itself is called: no truth until the path was asked which function was
+/// minimized, nor where it does not follow the gradient of any, or that of several.
+fn word(snapshot: &Snapshot) -> &'static str {
+    let Some(assumed) = &snapshot.assumed else {
+        return "assumed";
+    };
+    let is_guess = assumed.cosine.is_none() && !assumed.function.reading.words().is_empty();
+    if assumed.doubtful {
+        "read"
+    } else if is_guess || !assumed.tied.is_empty() {
+        "assumed"
+    } else {
+        "true"
+    }
+}
+
+/// What of the path is deleted and thinned, for a line.
+fn short_of(app: &App) -> Vec<Piece> {
+    let theme = app.theme();
+    let snapshot = app.snapshot();
+    let thinned = snapshot.kept.as_ref().map_or(0, |kept| kept.thinned);
+    let gone = facts::gone(snapshot).iter().filter(|gone| **gone).count();
+    let told = [
+        (thinned, "thinned", theme.warn(), 1),
+        (gone, "deleted", theme.faint(), 3),
+    ];
+    let told = told.into_iter().filter(|(count, ..)| *count > 0);
+    told.map(|(count, what, style, rank)| {
+        Piece::new(rank, vec![Span::styled(format!("{count} {what}"), style)])
+    })
+    .collect()
+}
+
+/// The pane in one line.
 pub(super) fn brief(app: &App) -> Vec<Piece> {
     let theme = app.theme();
     let Some(trajectory) = &app.snapshot().trajectory else {
@@ -376,15 +448,13 @@ pub(super) fn brief(app: &App) -> Vec<Piece> {
     pieces.push(Piece::new(
         1,
         vec![
-            Span::styled(
-                if is_doubtful(app) { "read " } else { "true " },
-                theme.faint(),
-            ),
+            Span::styled(format!("{} ", word(app.snapshot())), theme.faint()),
             Span::styled(facts::loss(line.and_then(|l| l.truth)), theme.strong()),
             Span::styled(" map ", theme.faint()),
             Span::styled(facts::loss(line.and_then(|l| l.on_plane)), theme.strong()),
         ],
     ));
+    pieces.extend(short_of(app));
     pieces
 }
 
@@ -392,6 +462,31 @@ pub(super) fn brief(app: &App) -> Vec<Piece> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::landscape::evidence::Assumed;
+
+    #[test]
+    fn a_loss_is_true_only_once_the_path_says_which_function_was_minimized() {
+        let said = |assumed: Option<Assumed>| {
+            word(&Snapshot {
+                assumed,
+                ..Snapshot::default()
+            })
+        };
+        let clear = Assumed {
+            cosine: Some(0.4),
+            ..Assumed::default()
+        };
+        let doubtful = Assumed {
+            doubtful: true,
+            ..clear.clone()
+        };
+        let tied = Assumed {
+            tied: vec!["activation tanh".into()],
+            ..clear.clone()
+        };
+        let all = [None, Some(clear), Some(doubtful), Some(tied)];
+        assert_eq!(all.map(said), ["assumed", "true", "read", "assumed"]);
+    }
 
     #[test]
     fn the_residual_of_the_last_checkpoint_does_not_count() {
