@@ -65,7 +65,14 @@ pub fn open(run: &Path, choice: &RunChoice, before: Vec<Seen>) -> Result<Opened,
                 .push((found.path.clone(), error.to_string())),
         }
     }
-    let (checkpoints, remarks) = arranged(&mut history, choice.key.as_deref());
+    let (mut checkpoints, remarks) = arranged(&mut history, choice.key.as_deref());
+    // Copies are for what the run no longer has.
+    for checkpoint in &mut checkpoints {
+        let on_disk = |seen: &Seen| seen.is(checkpoint) && seen.on_disk;
+        if history.seen().iter().any(on_disk) {
+            checkpoint.kept = None;
+        }
+    }
     opened.remarks.extend(told_once(&notes, &checkpoints));
     opened.remarks.extend(remarks);
     opened.checkpoints = checkpoints;

@@ -124,7 +124,7 @@ pub struct ReaderOptions {
 const LARGEST_SHADOW: usize = 50_000_000;
 
 /// Points of a path: more than a screen has room for.
-const LONGEST: usize = 512;
+const LONGEST: usize = 256;
 
 /// Bins of the histograms.
 const BINS: usize = 80;
@@ -178,6 +178,8 @@ struct Reader {
     hyper: HashMap<Key, Hyper>,
     /// Remarks that were made.
     told: HashSet<String>,
+    /// The path as it was fitted last: its checkpoints and the length of the path up to each.
+    lengths: Vec<(Checkpoint, f64)>,
     /// True once the files that lay there at the start were read.
     has_begun: bool,
 }
@@ -190,6 +192,7 @@ impl Reader {
             keeper: Keeper::open(&options.run, options.keep),
             hyper: HashMap::new(),
             told: HashSet::new(),
+            lengths: Vec::new(),
             has_begun: false,
             options,
         }
@@ -296,16 +299,12 @@ impl Reader {
         if surplus == 0 {
             return;
         }
-        let (members, fit) = self.path.fit();
-        let mut length = 0.0;
-        let mut gone: Vec<(Checkpoint, f64)> = Vec::new();
-        for (member, norm) in members.into_iter().zip(&fit.trajectory.update_norm) {
-            length += norm;
-            let is_gone = |seen: &Seen| seen.is(&member) && !seen.on_disk;
-            if self.history.seen().iter().any(is_gone) {
-                gone.push((member, length));
-            }
-        }
+        let is_gone = |checkpoint: &Checkpoint| {
+            let mut seen = self.history.seen().iter();
+            seen.any(|seen| seen.is(checkpoint) && !seen.on_disk)
+        };
+        let gone = self.lengths.iter().filter(|(one, _)| is_gone(one));
+        let gone: Vec<(Checkpoint, f64)> = gone.cloned().collect();
         let lengths: Vec<f64> = gone.iter().map(|gone| gone.1).collect();
         for index in evenly_thinned(&lengths, surplus) {
             let (checkpoint, _) = &gone[index];
@@ -319,6 +318,12 @@ impl Reader {
 
     fn fitted(&mut self) -> PathReading {
         let (members, fit) = self.path.fit();
+        let mut length = 0.0;
+        let lengths = fit.trajectory.update_norm.iter().map(|norm| {
+            length += norm;
+            length
+        });
+        self.lengths = members.iter().cloned().zip(lengths).collect();
         let left = self.path.left_behind();
         let on_disk = |checkpoint: &&Checkpoint| {
             let mut seen = self.history.seen().iter();
@@ -376,19 +381,12 @@ impl Reader {
     }
 
     fn keep(&mut self, key: &Key) -> Vec<Reading> {
-        let (members, fit) = self.path.fit();
-        let mut length = 0.0;
-        let lengths = fit.trajectory.update_norm.iter().map(|norm| {
-            length += norm;
-            length
-        });
-        let path: Vec<(Checkpoint, f64)> = members.into_iter().zip(lengths).collect();
         let is = |seen: &&Seen| (&seen.path, seen.arrival) == (&key.0, key.1);
         let Some(mut seen) = self.history.seen().iter().find(is).cloned() else {
             return Vec::new();
         };
         let own = self.options.key.as_deref();
-        let kept = self.keeper.keep(&mut seen, &path, own, &self.options.run);
+        let kept = self.keeper.keep(&mut seen, &self.lengths, own, &self.options.run);
         if let Some(known) = self.history.find_mut(&seen.at(0)) {
             (known.kept, known.facts.content) = (seen.kept, seen.facts.content);
         }

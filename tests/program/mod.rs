@@ -23,6 +23,10 @@ pub(crate) fn program() -> Command {
         "XDG_CONFIG_HOME",
         std::env::temp_dir().join("isoloss-tests"),
     );
+    // Copies of one test's run must not be the start of another's.
+    let cache = format!("isoloss-tests/cache-{}", std::process::id());
+    command.env("XDG_CACHE_HOME", std::env::temp_dir().join(cache));
+    command.env("ISOLOSS_KEEP", "none");
     command
 }
 

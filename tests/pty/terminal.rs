@@ -44,6 +44,8 @@ pub(crate) fn command(program: impl AsRef<Path>) -> CommandBuilder {
         "XDG_CONFIG_HOME",
         std::env::temp_dir().join("isoloss-tests"),
     );
+    // Nothing of the tests is kept in the folder of whoever runs them.
+    command.env("ISOLOSS_KEEP", "none");
     command
 }
 

@@ -30,6 +30,7 @@ impl Tmux {
         let output: Output = Command::new("tmux")
             .args(["-f", "/dev/null", "-L", &self.0])
             .args(arguments)
+            .env("ISOLOSS_KEEP", "none")
             .env("XDG_STATE_HOME", std::env::temp_dir().join("isoloss-tests"))
             .env(
                 "XDG_CONFIG_HOME",
