@@ -324,7 +324,10 @@ fn what_is_not_there_is_one_sentence_and_exit_code_1() {
         refusal(&["trajectory", "no/such/run"], 1)
             .contains("no/such/run: expected a run folder or a checkpoint")
     );
-    assert!(refusal(&["trajectory", empty], 1).contains("holds no checkpoint: expected files of torch.save"));
+    assert!(
+        refusal(&["trajectory", empty], 1)
+            .contains("holds no checkpoint: expected files of torch.save")
+    );
     let run = fixture("mlp-fashion");
     assert!(refusal(&["surface", &run], 1).contains("no data given"));
     assert!(refusal(&["surface", &run, "--data", empty], 1).contains("found notes.txt"));

@@ -142,7 +142,9 @@ fn a_checkpoint_of_another_shape_is_named_and_stops_nothing() {
     )
     .unwrap();
     // The newest says what the model is, also where it is followed by one of the old shape.
-    watched.expect("model_200.pt (step 200) has tensors of other names or shapes: the path begins anew");
+    watched.expect(
+        "model_200.pt (step 200) has tensors of other names or shapes: the path begins anew",
+    );
     watched.expect("checkpoint step 200");
     add(run.path(), 395);
     watched.expect("model_395.pt (step 395) has tensors of other names or shapes");

@@ -3,7 +3,7 @@
 //! Names decide where they tell ([`names`](super::names)); the counters inside decide where names do not;
 //! times decide only where nothing else does, and then that is said. Nothing here looks at a file.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -13,7 +13,7 @@ mod by_names;
 mod tests;
 
 use super::names::{
-    Arrangement, Family, FamilyKind, LeftOut, NameEvidence, StepUnit, arrange_with,
+    Arrangement, Family, FamilyKind, LeftOut, NameEvidence, NamedPoint, StepUnit, arrange_with,
 };
 
 /// The counters that a checkpoint holds itself.
@@ -121,6 +121,11 @@ impl Catalog {
 #[must_use]
 pub fn catalog(entries: &[CatalogEntry]) -> Catalog {
     let mut builder = CatalogBuilder::new(entries);
+    if builder.arrangement.points.len() < 2
+        && let Some(arrangement) = builder.by_folders()
+    {
+        builder.arrangement = arrangement;
+    }
     if builder
         .arrangement
         .points
@@ -145,6 +150,30 @@ struct CatalogBuilder<'a> {
 }
 
 impl<'a> CatalogBuilder<'a> {
+    /// One file of the same network in each of several folders that are called by a number: the folder has the
+    /// step, whatever the files are called.
+    fn by_folders(&self) -> Option<Arrangement> {
+        let mut numbers: BTreeMap<u64, PathBuf> = BTreeMap::new();
+        let mut signatures = HashSet::new();
+        for path in self.versions.keys() {
+            let number = path.parent()?.file_name()?.to_str()?.parse().ok()?;
+            signatures.insert(self.facts(self.newest(path)?)?.signature);
+            if numbers.insert(number, path.to_path_buf()).is_some() {
+                return None;
+            }
+        }
+        let points = numbers.into_iter().map(|(step, path)| NamedPoint {
+            path,
+            step: Some(step),
+            epoch: None,
+        });
+        (signatures.len() == 1 && points.len() > 1).then(|| Arrangement {
+            points: points.collect(),
+            pattern: "*".into(),
+            ..Arrangement::default()
+        })
+    }
+
     fn new(entries: &'a [CatalogEntry]) -> Self {
         let mut versions: HashMap<&Path, Vec<usize>> = HashMap::new();
         for (at, entry) in entries.iter().enumerate() {

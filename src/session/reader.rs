@@ -176,6 +176,8 @@ struct Reader {
     history: History,
     keeper: Keeper,
     hyper: HashMap<Key, Hyper>,
+    /// Contents that were to be kept once: what could not be is not tried again and again.
+    tried: HashSet<Key>,
     /// Remarks that were made.
     told: HashSet<String>,
     /// The path as it was fitted last: its checkpoints and the length of the path up to each.
@@ -191,6 +193,7 @@ impl Reader {
             history: History::default(),
             keeper: Keeper::open(&options.run, options.keep),
             hyper: HashMap::new(),
+            tried: HashSet::new(),
             told: HashSet::new(),
             lengths: Vec::new(),
             has_begun: false,
@@ -371,13 +374,14 @@ impl Reader {
 
     /// Keeps one more of the checkpoints that lay there at the start; `None` if all are that can be.
     fn keep_another(&mut self) -> Option<Vec<Reading>> {
-        let next = self
-            .history
-            .seen()
-            .iter()
-            .find(|seen| self.keeper.wants(seen));
-        let key = next.map(|seen| (seen.path.clone(), seen.arrival))?;
-        Some(self.keep(&key))
+        let key = |seen: &Seen| (seen.path.clone(), seen.arrival);
+        let is_next = |seen: &&Seen| {
+            let on_path = self.lengths.iter().any(|(member, _)| seen.is(member));
+            on_path && self.keeper.wants(seen) && !self.tried.contains(&key(seen))
+        };
+        let next = self.history.seen().iter().find(is_next).map(key)?;
+        self.tried.insert(next.clone());
+        Some(self.keep(&next))
     }
 
     fn keep(&mut self, key: &Key) -> Vec<Reading> {
@@ -386,7 +390,9 @@ impl Reader {
             return Vec::new();
         };
         let own = self.options.key.as_deref();
-        let kept = self.keeper.keep(&mut seen, &self.lengths, own, &self.options.run);
+        let kept = self
+            .keeper
+            .keep(&mut seen, &self.lengths, own, &self.options.run);
         if let Some(known) = self.history.find_mut(&seen.at(0)) {
             (known.kept, known.facts.content) = (seen.kept, seen.facts.content);
         }

@@ -67,12 +67,12 @@ impl Lineage<'_> {
             .collect()
     }
 
-    /// Higher steps that are older than all lower ones, where the weights do not follow either.
+    /// Higher steps that are older than the one before them, where the weights do not follow either.
     fn stale_tail(&mut self, path: &[usize]) -> Option<PathChange> {
         let modified = |row: &usize| self.rows[*row].checkpoint.modified;
         let is_split = |&at: &usize| {
             let (head, tail) = path.split_at(at);
-            tail.iter().map(modified).max() < head.iter().map(modified).min()
+            tail.iter().map(modified).max() < head.last().map(modified)
         };
         let at = (1..path.len()).find(is_split)?;
         let (head, tail) = path.split_at(at);

@@ -30,7 +30,9 @@ pub fn is_buffer(name: &str, shape: &[usize]) -> bool {
     let in_attention = parts
         .next()
         .is_some_and(|part| part.contains("attn") || part == "attention");
-    BUFFERS.contains(&last)
+    // Spectral norm's vectors; the weight norm of old has a whole matrix of that name, which is trained.
+    let is_matrix = matches!(last, "weight_v" | "_v") && shape.len() > 1;
+    (BUFFERS.contains(&last) && !is_matrix)
         || name.split('.').any(|part| part == "rotary_emb")
         || (last == "bias" && is_mask && in_attention)
 }

@@ -253,6 +253,9 @@ fn elements((component, is_file): (usize, bool), text: &str, tokens: &[NameToken
         .collect()
 }
 
+/// Parts of a checkpoint that may be counted without padding.
+const FEW_PARTS: u64 = 8;
+
 fn word_at(tokens: &[NameToken], at: Option<usize>) -> Option<&str> {
     match &tokens.get(at?)?.kind {
         TokenKind::Word(word, _) => Some(word),
@@ -281,12 +284,20 @@ fn is_ending(text: &str, tokens: &[NameToken], at: usize) -> bool {
             .is_some_and(|before| before.ends_with('.'))
 }
 
-/// `00001-of-00003`.
+/// `00001-of-00003`, and `1-of-2`; in `9of40` and `9-of-40` the first number counts.
 fn is_part_of(tokens: &[NameToken], at: usize) -> bool {
-    let of = |place: Option<usize>, number: Option<usize>| {
-        word_at(tokens, place) == Some("of") && is_number(tokens, number)
+    let parts = |first: Option<usize>| {
+        let (first, of) = (first?, first? + 1);
+        let (part, word, all) = (tokens.get(first)?, tokens.get(of)?, tokens.get(of + 1)?);
+        let (TokenKind::Whole(_), TokenKind::Whole(count)) = (&part.kind, &all.kind) else {
+            return None;
+        };
+        let apart = part.end < word.start && word.end < all.start;
+        let padded = part.end - part.start == all.end - all.start && all.end - all.start > 2;
+        let is_of = word_at(tokens, Some(of)) == Some("of");
+        Some(is_of && apart && (padded || *count <= FEW_PARTS))
     };
-    of(at.checked_sub(1), at.checked_sub(2)) || of(Some(at + 1), Some(at + 2))
+    parts(Some(at)) == Some(true) || parts(at.checked_sub(2)) == Some(true)
 }
 
 /// What a whole number counts, the length of the word that says so, and true where it hangs on letters
