@@ -16,7 +16,7 @@ use super::TOLD;
 use super::inspect::LeftOut;
 
 /// Characters of the screen; which of them show is for the eye to tell.
-const GLYPHS: &str = "⠁⡇⠤⢸⣀⣿ braille  ▘▀▌▙▄█ blocks  ╭─┬╮│╰┴╯ lines  ●○◆✕▼ marks";
+const GLYPHS: &str = "⠁⡇⠤⢸⣀⣿ braille  ▘▀▌▙▄█ blocks  ╭─┬╮│╰┴╯ lines  ●○◦◎◆✕▼ marks";
 
 /// What the program finds here.
 #[derive(Clone, Debug, Serialize)]

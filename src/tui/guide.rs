@@ -3,10 +3,12 @@
 use super::keymap::{Group, Keymap, TABLE};
 
 /// Signs of the map, in braille and block, and in 7-bit characters.
-const SIGNS: [[&str; 3]; 6] = [
+const SIGNS: [[&str; 3]; 8] = [
     ["○ ● ◆", "S O &", "start, current, looked at"],
     ["✕", "X", "lowest loss that was measured"],
     ["• ·", "o ,", "checkpoint; one the map is untrue of"],
+    ["◦ ◎", "c Q", "deleted by the run; current, deleted"],
+    ["┄", "~", "left when the run was resumed"],
     ["▼", "v", "the learning rate fell"],
     ["╳ ^", "! ^", "not a number, above the top level"],
     ["dim", "dim", "not yet measured finely enough"],

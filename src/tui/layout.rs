@@ -90,7 +90,7 @@ pub fn arrange(area: Rect, has_banner: bool, zoomed: bool) -> Arrangement {
         // The map has two thirds, but the numbers beside it need no more than this.
         let side = (area.width / 3).clamp(40, 48);
         let [map, right] = Layout::horizontal([Min(0), Length(side)]).areas(body);
-        let trust = (area.height * 2 / 5).clamp(TRUST[0], TRUST[1]);
+        let trust = (area.height * 3 / 7).clamp(TRUST[0], TRUST[1]);
         let [slices, trust] = Layout::vertical([Min(0), Length(trust)]).areas(right);
         Arrangement::Full {
             header,

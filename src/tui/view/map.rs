@@ -202,18 +202,18 @@ fn render_empty(app: &App, area: Rect, buffer: &mut Buffer) {
 fn emptiness(app: &App) -> Vec<Line<'static>> {
     let theme = app.theme();
     let snapshot = app.snapshot();
-    let title = Line::styled("No checkpoint yet", theme.strong());
+    let title = |text: &'static str| Line::styled(text, theme.strong());
     let next = |text: &'static str| Line::styled(text, theme.faint());
     // The sentence has the folder, and counts what is there.
     if let Some(trouble) = &snapshot.trouble {
         return vec![
-            title,
+            title("No path yet"),
             Line::styled(trouble.clone(), theme.warn()),
             next("The path begins with the first that is usable."),
         ];
     }
     let run = snapshot.run.display().to_string();
-    let mut lines = vec![title, Line::styled(run, theme.faint())];
+    let mut lines = vec![title("No checkpoint yet"), Line::styled(run, theme.faint())];
     let (unreadable, waiting) = facts::missing(snapshot);
     let (left_out, why) = facts::left_out(snapshot).unwrap_or_default();
     let settled = (snapshot.checkpoints.len()).saturating_sub(unreadable + waiting + left_out);

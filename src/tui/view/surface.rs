@@ -4,8 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
+use crate::plot::map::{Extras, MapScene};
+
 use super::super::app::App;
-use super::{enclosed, frame, paint, render_refusal, render_sentence, scene};
+use super::{enclosed, facts, frame, paint, render_refusal, render_sentence, scene};
 
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
@@ -27,7 +29,15 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         let why = "There is no surface yet: it begins with the third checkpoint.";
         return render_sentence(app, why, inner, buffer);
     };
-    let scene = scene::of_session(app, snapshot, trajectory, window);
+    let gone = facts::gone(snapshot);
+    let extras = Extras {
+        gone: &gone,
+        ..Extras::default()
+    };
+    let scene = MapScene {
+        extras,
+        ..scene::of_session(app, snapshot, trajectory, window)
+    };
     let picture = app.pictures().relief(&scene, camera, inner);
     paint(&picture, inner, buffer);
 }

@@ -28,10 +28,11 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         lines.extend(plane(app, trajectory));
         lines.extend(losses(app));
     }
-    lines.extend(sources(app));
-    lines.extend(assumed(app));
     lines.extend(kept(app));
     lines.extend(missing(app));
+    lines.extend(assumed(app));
+    // Where rows are short, these go first: most of them stands above the map too.
+    lines.extend(sources(app));
     Paragraph::new(lines)
         .wrap(Wrap { trim: false })
         .render(padded(inner), buffer);
@@ -274,7 +275,7 @@ fn assumed(app: &App) -> Vec<Line<'static>> {
             format!(", loss {}–{}", short(low), short(high))
         });
         let tied = (assumed.tied.join(", "), Style::new());
-        lines.push(row(app, "or as well", tied, range));
+        lines.push(row(app, "or else", tied, range));
     }
     if let (Some(cosine), Some(error)) = (assumed.cosine, assumed.cosine_error) {
         let style = if assumed.doubtful {
