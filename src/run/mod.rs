@@ -15,7 +15,6 @@ pub mod regular;
 pub mod scan;
 pub mod settle;
 pub mod stamp;
-pub mod step;
 pub mod watch;
 
 pub use open::{Opened, RunChoice, arranged, content, header, open, worth_opening};

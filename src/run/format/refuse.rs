@@ -5,6 +5,14 @@ use std::path::{Path, PathBuf};
 use super::FormatError;
 use super::tree::Item;
 
+/// Words before the rank of a tensor-parallel part, in the name of its file or folder.
+const RANKS: [&str; 4] = [
+    "mp_rank_",
+    "tp_rank_",
+    "consolidated.",
+    "model_parallel_rank_",
+];
+
 fn refused(path: &Path, what: String, remedy: &'static str) -> FormatError {
     FormatError::Refused {
         path: path.to_path_buf(),
@@ -58,10 +66,17 @@ fn zero(path: &Path) -> FormatError {
 fn other_part(path: &Path) -> Option<PathBuf> {
     let (folder, name) = (path.parent()?, path.file_name()?.to_str()?);
     let named = |part: &str| {
-        let at = part.find("mp_rank_")? + 8;
-        let rank: usize = part.get(at..at + 2)?.parse().ok()?;
-        let other = if rank == 0 { 1 } else { 0 };
-        Some(format!("{}{other:02}{}", &part[..at], part.get(at + 2..)?))
+        let (before, rank, after) = RANKS.iter().find_map(|word| {
+            let (before, rest) = part.split_at(part.find(word)? + word.len());
+            let end = rest
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(rest.len());
+            let (rank, after) = rest.split_at(end);
+            (!rank.is_empty()).then_some((before, rank, after))
+        })?;
+        let other = usize::from(rank.parse::<usize>().ok()? == 0);
+        let width = rank.len();
+        Some(format!("{before}{other:0width$}{after}"))
     };
     let beside = named(name).map(|other| folder.join(other));
     let above = folder.file_name().and_then(|part| named(part.to_str()?));
@@ -103,8 +118,19 @@ fn quantized(item: &Item, depth: usize) -> Option<String> {
     let Item::Dict(_, fields) = item else {
         return None;
     };
-    let endings = [".SCB", ".absmax", ".quant_map", ".qweight", ".qzeros"];
+    let endings = [
+        ".SCB",
+        ".absmax",
+        ".quant_map",
+        ".qweight",
+        ".qzeros",
+        ".g_idx",
+        ".W_q",
+        ".weight_packed",
+    ];
     fields.iter().find_map(|(name, inner)| match inner {
+        // What torch.ao.quantization packs, whatever it is kept as.
+        _ if name.contains("_packed_params") => Some(name.to_string()),
         Item::Tensor(_) => endings
             .iter()
             .any(|end| name.ends_with(end))

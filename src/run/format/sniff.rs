@@ -23,6 +23,8 @@ pub enum Content {
     Pickle,
     /// A program of TorchScript.
     TorchScript,
+    /// A program of torch.export.
+    TorchProgram,
     /// A tape archive, as torch 0.1 wrote.
     Tar,
     /// ONNX.
@@ -66,6 +68,10 @@ impl Content {
             Self::TorchScript => (
                 "a TorchScript program",
                 "save torch.jit.load(...).state_dict() with torch.save",
+            ),
+            Self::TorchProgram => (
+                "an exported program (torch.export, .pt2)",
+                "save the state_dict of the model that was exported",
             ),
             Self::Tar => (
                 "a tape archive",
@@ -168,7 +174,9 @@ fn archive(source: &Source) -> Content {
         return Content::TorchZip;
     };
     let has = |name: &str| archive.ending(name).is_some();
-    if has("constants.pkl") {
+    if has("serialized_exported_program.json") || has("models/model.json") {
+        Content::TorchProgram
+    } else if has("constants.pkl") {
         Content::TorchScript
     } else if has("data.pkl") {
         Content::TorchZip
