@@ -59,7 +59,7 @@ fn write(path: &Path, weights: &[f32]) {
 
 /// A folder in which checkpoints are written, each with a time and a number of arrival.
 struct Folder {
-    folder: tempfile::TempDir,
+    place: tempfile::TempDir,
     now: SystemTime,
     arrival: u64,
 }
@@ -67,7 +67,7 @@ struct Folder {
 impl Folder {
     fn new() -> Self {
         Self {
-            folder: tempfile::tempdir().unwrap(),
+            place: tempfile::tempdir().unwrap(),
             now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000),
             arrival: 0,
         }
@@ -77,7 +77,7 @@ impl Folder {
         self.arrival += 1;
         self.now += Duration::from_secs(60);
         let name = format!("{}_{step}.safetensors", self.arrival);
-        let path: PathBuf = self.folder.path().join(name);
+        let path: PathBuf = self.place.path().join(name);
         write(&path, weights);
         Checkpoint {
             arrival: self.arrival,

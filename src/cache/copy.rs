@@ -23,25 +23,24 @@ pub(super) fn write(
     let folder = path.parent().unwrap_or(Path::new("."));
     let partial = tempfile::NamedTempFile::new_in(folder).map_err(CacheError::io(folder))?;
     let _idle = IdleDisk::enter();
-    let bytes = match share(dict, original, partial.as_file(), room) {
-        Some(bytes) => bytes,
-        None => {
-            let limited = Limited {
-                file: partial.as_file(),
-                left: room,
-                is_full: false,
-            };
-            let mut writer = BufWriter::with_capacity(PIECE, limited);
-            let written = dict.write_safetensors(&mut writer);
-            let flushed = writer.flush();
-            if writer.get_ref().is_full {
-                return Ok(None);
-            }
-            written?;
-            flushed.map_err(CacheError::io(path))?;
-            let metadata = partial.as_file().metadata();
-            metadata.map_err(CacheError::io(path))?.len()
+    let bytes = if let Some(bytes) = share(dict, original, partial.as_file(), room) {
+        bytes
+    } else {
+        let limited = Limited {
+            file: partial.as_file(),
+            left: room,
+            is_full: false,
+        };
+        let mut writer = BufWriter::with_capacity(PIECE, limited);
+        let written = dict.write_safetensors(&mut writer);
+        let flushed = writer.flush();
+        if writer.get_ref().is_full {
+            return Ok(None);
         }
+        written?;
+        flushed.map_err(CacheError::io(path))?;
+        let metadata = partial.as_file().metadata();
+        metadata.map_err(CacheError::io(path))?.len()
     };
     partial
         .persist(path)

@@ -113,14 +113,13 @@ impl RunCache {
     ) -> Result<KeepOutcome, CacheError> {
         let path = self.copy_of(&record);
         let known = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
-        record.bytes = match known {
-            Some(known) => known.len(),
-            None => {
-                self.say_where()?;
-                match copy::write(dict, original, &path, self.room)? {
-                    Some(bytes) => bytes,
-                    None => return Ok(KeepOutcome::TooLarge),
-                }
+        record.bytes = if let Some(known) = known {
+            known.len()
+        } else {
+            self.say_where()?;
+            match copy::write(dict, original, &path, self.room)? {
+                Some(bytes) => bytes,
+                None => return Ok(KeepOutcome::TooLarge),
             }
         };
         self.write(&record)?;

@@ -35,7 +35,7 @@ impl Outlet {
     pub(super) async fn print(&self, lines: &[String]) -> io::Result<()> {
         let lines = lines.iter().map(|line| visible::line(line) + "\n");
         let (done, printed) = oneshot::channel();
-        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+        let gone = |()| io::Error::from(io::ErrorKind::BrokenPipe);
         self.0.send((lines.collect(), done)).map_err(|_| gone(()))?;
         printed.await.map_err(|_| gone(()))?
     }

@@ -116,7 +116,9 @@ impl Head {
         if self.fortran && self.shape.len() > 1 {
             let mut all = Vec::new();
             self.decode(data, |_, value| all.push(value))?;
-            all.iter().for_each(|value| rows.see(*value));
+            for value in &all {
+                rows.see(*value);
+            }
             self.gather(&all, chosen, &mut rows.values);
             return Ok(rows);
         }

@@ -104,16 +104,16 @@ struct Tensors<'a> {
     file: File,
     /// Where the data begin.
     begin: u64,
-    tensors: Vec<(String, safetensors::tensor::TensorInfo)>,
+    named: Vec<(String, safetensors::tensor::TensorInfo)>,
 }
 
 impl Arrays for Tensors<'_> {
     fn names(&self) -> Vec<String> {
-        self.tensors.iter().map(|(name, _)| name.clone()).collect()
+        self.named.iter().map(|(name, _)| name.clone()).collect()
     }
 
     fn open(&mut self, name: &str) -> Result<(Head, Box<dyn Read + '_>), DataError> {
-        let found = self.tensors.iter().find(|(known, _)| known == name);
+        let found = self.named.iter().find(|(known, _)| known == name);
         let Some((_, info)) = found else {
             return Err(wrong(self.path, format!("array {name}"), "none".into()));
         };
@@ -184,9 +184,9 @@ pub(super) fn read_safetensors(
         path,
         file,
         begin: size + 8,
-        tensors: tensors.map(|(name, info)| (name, info.clone())).collect(),
+        named: tensors.map(|(name, info)| (name, info.clone())).collect(),
     };
-    tensors.tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    tensors.named.sort_by(|a, b| a.0.cmp(&b.0));
     read(path, &mut tensors, request)
 }
 
@@ -225,7 +225,7 @@ fn read(
     };
     let stem = path.file_stem().map(|name| name.to_string_lossy());
     let images = Images {
-        name: stem.map_or_else(|| "arrays".into(), |name| name.into_owned()),
+        name: stem.map_or_else(|| "arrays".into(), std::borrow::Cow::into_owned),
         shape,
         pixels,
         labels: indices.iter().map(|&at| labels[at]).collect(),

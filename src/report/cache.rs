@@ -1,5 +1,7 @@
 //! The kept checkpoints as text and data.
 
+use std::fmt::Write;
+
 use serde::Serialize;
 
 use crate::cache::CachedRun;
@@ -30,10 +32,12 @@ impl Report {
         for run in &self.runs {
             let size = size_in_words(run.bytes);
             let name = visible::line(&run.run.display().to_string()).into_owned();
-            text += &format!("{:>11}  {size:>10}  {name}\n", run.checkpoints);
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{:>11}  {size:>10}  {name}", run.checkpoints);
         }
         let (checkpoints, bytes) = self.sum();
-        text += &format!("{checkpoints:>11}  {:>10}  in all\n", size_in_words(bytes));
+        let size = size_in_words(bytes);
+        let _ = writeln!(text, "{checkpoints:>11}  {size:>10}  in all");
         text
     }
 

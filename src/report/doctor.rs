@@ -223,7 +223,7 @@ impl Run {
             let folder = kept.folder.display();
             lines.push(line(
                 "kept",
-                &format!(
+                format!(
                     "{} checkpoints, {size} {room}, in {folder}",
                     kept.checkpoints
                 ),

@@ -123,7 +123,11 @@ mod tests {
             cell.set_symbol(symbol);
         }
         replace_hidden(&mut buffer);
-        let symbols: Vec<&str> = buffer.content.iter().map(|cell| cell.symbol()).collect();
+        let symbols: Vec<&str> = buffer
+            .content
+            .iter()
+            .map(ratatui::buffer::Cell::symbol)
+            .collect();
         assert_eq!(symbols, ["\u{fffd}", "\u{fffd}", "\u{fffd}", "é"]);
     }
 }

@@ -31,8 +31,8 @@ pub(super) fn largest(matrix: &DMatrix<f64>, wanted: usize) -> (Vec<f64>, DMatri
             return found(&basis, &images, wanted).0;
         };
         block = product(matrix, &fresh);
-        basis.extend(fresh.column_iter().map(|column| column.into_owned()));
-        images.extend(block.column_iter().map(|column| column.into_owned()));
+        basis.extend(fresh.column_iter().map(nalgebra::Matrix::into_owned));
+        images.extend(block.column_iter().map(nalgebra::Matrix::into_owned));
         if basis.len() >= 2 * wanted {
             let (pairs, left) = found(&basis, &images, wanted);
             if left <= ENOUGH {

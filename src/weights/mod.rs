@@ -28,7 +28,7 @@ pub enum WeightsError {
     #[error(transparent)]
     Format(#[from] FormatError),
     /// A tensor of the run's newest checkpoint is not in this one, or not with the same shape.
-    #[error("{}: expected tensor {tensor} of shape {expected:?} as in {}, the run's newest checkpoint, found {}", path.display(), newest.display(), shape_or_none(found))]
+    #[error("{}: expected tensor {tensor} of shape {expected:?} as in {}, the run's newest checkpoint, found {}", path.display(), newest.display(), shape_or_none(found.as_ref()))]
     Mismatch {
         /// The checkpoint that does not fit.
         path: PathBuf,
@@ -85,10 +85,8 @@ pub enum WeightsError {
     Degenerate(String),
 }
 
-fn shape_or_none(shape: &Option<Vec<usize>>) -> String {
-    shape
-        .as_ref()
-        .map_or_else(|| "none".into(), |shape| format!("shape {shape:?}"))
+fn shape_or_none(shape: Option<&Vec<usize>>) -> String {
+    shape.map_or_else(|| "none".into(), |shape| format!("shape {shape:?}"))
 }
 
 impl WeightsError {

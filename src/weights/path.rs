@@ -312,10 +312,9 @@ impl RunPath {
         let mut new = self.new_of(wanted);
         new.sort_by_key(|checkpoint| (checkpoint.arrival, checkpoint.step));
         let Some(shape) = &self.shape else {
-            let newest_first = new.iter().rev();
-            self.shape = newest_first
-                .filter_map(|newest| Shape::of(newest, self.key.as_deref()).ok())
-                .next();
+            let mut newest_first = new.iter().rev();
+            self.shape =
+                newest_first.find_map(|newest| Shape::of(newest, self.key.as_deref()).ok());
             return;
         };
         let last = self.rows.iter().map(|row| row.checkpoint.arrival).max();

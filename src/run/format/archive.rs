@@ -87,9 +87,10 @@ impl Archive {
         let part = start.and_then(|start| self.source.part(start, record.packed));
         let part = part.ok_or(io::ErrorKind::UnexpectedEof)?;
         if !record.deflated {
-            return match record.packed == record.size {
-                true => Ok(Storage::Plain(part)),
-                false => Err(damaged("a record has two sizes")),
+            return if record.packed == record.size {
+                Ok(Storage::Plain(part))
+            } else {
+                Err(damaged("a record has two sizes"))
             };
         }
         if record.size / RATIO > record.packed {
@@ -126,9 +127,10 @@ fn directory(source: &Source) -> io::Result<(u64, u64)> {
     let from = source.len() - tail;
     // Nearly always there is no comment.
     let near = source.bytes(source.len() - tail.min(END), tail.min(END))?;
-    let bytes = match near.starts_with(b"PK\x05\x06") {
-        true => near,
-        false => source.bytes(from, tail)?,
+    let bytes = if near.starts_with(b"PK\x05\x06") {
+        near
+    } else {
+        source.bytes(from, tail)?
     };
     let from = source.len() - bytes.len() as u64;
     let at = (0..bytes.len().saturating_sub(END as usize - 1))

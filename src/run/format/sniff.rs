@@ -184,7 +184,10 @@ fn archive(source: &Source) -> Content {
         Content::StableBaselines
     } else if has("model.weights.h5") {
         Content::Keras
-    } else if archive.names().all(|name| name.ends_with(".npy")) {
+    } else if archive
+        .names()
+        .all(|name| Path::new(name).extension().is_some_and(|e| e == "npy"))
+    {
         Content::Numpy
     } else {
         Content::Unknown

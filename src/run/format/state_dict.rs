@@ -252,7 +252,7 @@ fn named(tensors: Vec<(usize, String)>) -> Result<Vec<(usize, String)>, Problem>
 impl Finder<'_> {
     fn find(&mut self, item: &Item, path: &mut Vec<Arc<str>>) {
         if path.last().is_some_and(|key| is_trainer(key))
-            && !path.last().is_some_and(|key| &**key == "state")
+            && path.last().is_none_or(|key| &**key != "state")
         {
             return;
         }
@@ -328,7 +328,9 @@ fn flatten(item: &Item, front: &str, nested: bool, to: &mut Vec<(usize, String)>
     };
     match item {
         Item::Dict(class, fields) if !is_state(class.as_deref(), fields) => {
-            fields.iter().for_each(|(name, item)| field(name, item));
+            for (name, item) in fields {
+                field(name, item);
+            }
         }
         Item::List(values) => {
             let numbered = values.iter().enumerate();

@@ -174,13 +174,11 @@ pub(crate) fn old_branches(app: &App) -> Vec<Vec<[f64; 2]>> {
 
 /// Why the newest checkpoint that cannot be read cannot.
 pub(crate) fn unreadable(snapshot: &Snapshot) -> Option<&str> {
-    let newest = snapshot.checkpoints.iter().rev();
-    newest
-        .filter_map(|line| match &line.state {
-            CheckpointState::Unreadable(reason) => Some(reason.as_str()),
-            _ => None,
-        })
-        .next()
+    let mut newest = snapshot.checkpoints.iter().rev();
+    newest.find_map(|line| match &line.state {
+        CheckpointState::Unreadable(reason) => Some(reason.as_str()),
+        _ => None,
+    })
 }
 
 /// How many checkpoints can be read and are no part of the path, and why the newest is not.

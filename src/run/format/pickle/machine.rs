@@ -111,7 +111,7 @@ impl Machine {
                 let node = self.persistent(id);
                 self.push(node)?;
             }
-            0x97 => self.push(Node::Object(opaque("pickle.PickleBuffer")))?,
+            0x97 => self.push(Node::Object(Box::new(opaque("pickle.PickleBuffer"))))?,
             0x98 => {}
             _ => self.container(instruction)?,
         }
@@ -196,9 +196,10 @@ impl Machine {
         }
         self.charge(len)?;
         let bytes = self.input.bytes(len)?;
-        Ok(match is_text {
-            true => Node::Text(text(bytes)),
-            false => Node::Bytes(Blob::Short(bytes.into())),
+        Ok(if is_text {
+            Node::Text(text(bytes))
+        } else {
+            Node::Bytes(Blob::Short(bytes.into()))
         })
     }
 
@@ -240,7 +241,8 @@ impl Machine {
             }
             b'b' => {
                 let (state, object) = (self.pop()?, self.top()?);
-                self.build(object, state)
+                self.build(object, state);
+                Ok(())
             }
             _ => {
                 if instruction == 0x92 {
@@ -401,13 +403,13 @@ impl Machine {
 }
 
 /// An object of this class without a state.
-pub(super) fn opaque(class: &str) -> Box<Opaque> {
-    Box::new(Opaque {
+pub(super) fn opaque(class: &str) -> Opaque {
+    Opaque {
         class: class.into(),
         state: Value::None,
         list: Vec::new(),
         dict: Vec::new(),
-    })
+    }
 }
 
 fn pairs(values: &[Value]) -> Vec<(Value, Value)> {

@@ -31,7 +31,7 @@ impl Machine {
         {
             return Ok(made);
         }
-        self.add(Node::Object(opaque(&class)))
+        self.add(Node::Object(Box::new(opaque(&class))))
     }
 
     fn known(
@@ -52,12 +52,18 @@ impl Machine {
                 self.encoded(first)?
             }
             ("torch", "Size") => return Ok(Some(first)),
-            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state")
-            | ("torch.nn.parameter", "Parameter" | "Buffer")
-            | (
+            (
                 "torch._utils",
-                "_rebuild_device_tensor_from_numpy" | "_rebuild_device_tensor_from_cpu_tensor",
-            ) if self.is_tensor(first) => return Ok(Some(first)),
+                "_rebuild_parameter"
+                | "_rebuild_parameter_with_state"
+                | "_rebuild_device_tensor_from_numpy"
+                | "_rebuild_device_tensor_from_cpu_tensor",
+            )
+            | ("torch.nn.parameter", "Parameter" | "Buffer")
+                if self.is_tensor(first) =>
+            {
+                return Ok(Some(first));
+            }
             ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => self.tensor(args, None),
             ("torch._utils", "_rebuild_tensor_v3") => {
                 let dtype = args.get(6).and_then(|dtype| self.global(*dtype));
@@ -71,7 +77,7 @@ impl Machine {
             ("torch.storage", "_load_from_bytes") => self.within(first),
             ("copy_reg" | "copyreg", "_reconstructor") => {
                 let class = self.global(first).unwrap_or_else(|| "object".into());
-                let mut object = opaque(&class);
+                let mut object = Box::new(opaque(&class));
                 if let Some(Node::Dict(entries)) = args.get(2).and_then(|at| self.node(*at)) {
                     object.dict.clone_from(entries);
                     self.charge(32 * object.dict.len() as u64)?;
@@ -112,7 +118,7 @@ impl Machine {
     }
 
     /// Sets the state of an object; that of known values says nothing more about them.
-    pub(super) fn build(&mut self, object: Value, state: Value) -> Result<(), PickleError> {
+    pub(super) fn build(&mut self, object: Value, state: Value) {
         let parts = match self.node(state) {
             Some(Node::Tuple(parts)) => parts.clone(),
             _ => Vec::new(),
@@ -128,14 +134,13 @@ impl Machine {
             _ => None,
         };
         let Value::Node(index) = object else {
-            return Ok(());
+            return;
         };
         match (self.nodes.get_mut(index as usize), replaced) {
             (Some(node), Some(replaced)) => *node = replaced,
             (Some(Node::Object(object)), None) => object.state = state,
             _ => {}
         }
-        Ok(())
     }
 
     /// What a persistent id stands for: a storage, a class whose source was saved beside it, or a value
@@ -171,7 +176,7 @@ impl Machine {
             }
             _ => match id {
                 Value::Int(_) => Node::Outside,
-                _ => Node::Object(opaque("persistent id")),
+                _ => Node::Object(Box::new(opaque("persistent id"))),
             },
         }
     }
@@ -241,9 +246,8 @@ impl Machine {
     }
 
     fn extents(&self, value: Value) -> Option<Vec<usize>> {
-        let values = match self.node(value)? {
-            Node::Tuple(values) | Node::List(values) => values,
-            _ => return None,
+        let (Node::Tuple(values) | Node::List(values)) = self.node(value)? else {
+            return None;
         };
         let extent = |value: &Value| match value {
             Value::Int(extent) => usize::try_from(*extent).ok(),
