@@ -27,7 +27,8 @@ pub(super) fn scrolls(keymap: &Keymap) -> usize {
     let rows = sections(keymap, false)
         .into_iter()
         .map(|section| section.rows.len() + 2);
-    rows.sum::<usize>() / SCROLL
+    // Each section has a headline, and a blank above it but for the first: the last row stays in sight.
+    rows.sum::<usize>().saturating_sub(2) / SCROLL
 }
 
 /// The groups of the table, without rows that no key leads to, and the signs.

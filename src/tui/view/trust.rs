@@ -340,7 +340,7 @@ fn kept(app: &App) -> Vec<Line<'static>> {
     let count = gone.iter().filter(|gone| **gone).count();
     if count > 0 {
         let value = (count.to_string(), theme.strong());
-        let rest = format!(" of {} points, by the run", gone.len());
+        let rest = format!(" of {} points", gone.len());
         lines.push(row(app, "deleted", value, rest));
     }
     lines
