@@ -344,7 +344,7 @@ fn what_is_not_there_is_one_sentence_and_exit_code_1() {
             ],
             1
         )
-        .contains("model_0.pt: the tensors were taken for a VGG")
+        .contains("model_1580.pt: the tensors were taken for a VGG")
     );
     assert!(
         refusal(

@@ -45,12 +45,21 @@ impl Inspect {
         } else {
             steps.last().copied()
         };
+        if let Some((_, sentence)) = dict.left_out() {
+            notice::say(sentence)?;
+        }
+        let by_name = || {
+            let name = path.file_name().map(PathBuf::from).unwrap_or_default();
+            arrange(&[name]).points.first().and_then(|point| point.step)
+        };
         let news = scan::training_log(&self.path);
         for trouble in &news.troubles {
             notice::say(trouble)?;
         }
         let report = Report {
-            step: name.or_else(|| dict.counters().step.or(dict.counters().epoch)),
+            step: name
+                .or_else(by_name)
+                .or_else(|| dict.counters().step.or(dict.counters().epoch)),
             path: path.display().to_string(),
             key: dict.key().map(str::to_owned),
             parameters: layout.parameters(),
@@ -69,9 +78,7 @@ impl Inspect {
     /// The checkpoint to show, and the run that it is the last one of.
     fn find(&self) -> anyhow::Result<(PathBuf, Vec<u64>, Vec<LeftOut>)> {
         if self.path.is_file() {
-            let name = self.path.file_name().map(PathBuf::from).unwrap_or_default();
-            let named = arrange(&[name]).points.first().and_then(|point| point.step);
-            return Ok((self.path.clone(), named.into_iter().collect(), Vec::new()));
+            return Ok((self.path.clone(), Vec::new(), Vec::new()));
         }
         let opened = self.key.open(&self.path)?;
         let left_out = opened.unreadable.into_iter().map(|(path, reason)| LeftOut {

@@ -311,7 +311,7 @@ mod tests {
             let symbols = (0..4).map(|column| Marker::Braille.stroke(raster.dots(column, row)));
             symbols.map(|symbol| symbol.unwrap_or(' ')).collect()
         };
-        assert_eq!([row(0), row(1)], [" ⠁⠡ ", "  ⡐ "]);
+        assert_eq!([row(0), row(1)], [" ⠁⢑ ", "  ⢐ "]);
     }
 
     #[test]

@@ -96,6 +96,9 @@ impl std::fmt::Display for Dtype {
     }
 }
 
+/// Share of a network's numbers from which on it is told that they are left out.
+const TELLING: f64 = 0.01;
+
 /// Name, shape and element type of a stored tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorInfo {
@@ -320,6 +323,8 @@ pub struct StateDict {
     key: Option<String>,
     others: Vec<OtherNetwork>,
     tied: Vec<(usize, String)>,
+    /// Numbers of views that were expanded from a few.
+    expanded: u64,
     counters: InnerCounters,
     files: Vec<OpenFile>,
     tensors: Vec<TensorInfo>,
@@ -368,6 +373,7 @@ impl StateDict {
             key: chosen.key,
             others: chosen.others,
             tied: Vec::new(),
+            expanded: 0,
             tensors: Vec::new(),
             places: Vec::new(),
             files: Vec::new(),
@@ -382,6 +388,8 @@ impl StateDict {
             };
             // A few numbers seen as many are a buffer; the same place twice is one tensor.
             if stored.is_expanded() {
+                let count = stored.count().unwrap_or(usize::MAX) as u64;
+                dict.expanded = dict.expanded.saturating_add(count);
                 continue;
             }
             let same = seen
@@ -413,22 +421,64 @@ impl StateDict {
         &self.others
     }
 
-    /// A sentence that names the network that was taken and the others, with the keys that take them;
-    /// none where there is one network.
+    /// What was chosen among the contents, in a sentence that is the same for each checkpoint of a run: the
+    /// network that was taken and the keys that take the others, and the share of its numbers that was left
+    /// out where that is above one hundredth. `None` if there was no choice.
     #[must_use]
     pub fn note(&self) -> Option<String> {
-        if self.others.is_empty() {
-            return None;
-        }
         let keys = self
             .others
             .iter()
             .map(|other| format!("--key {}", other.key));
-        let keys = keys.collect::<Vec<_>>().join(", ");
+        let keys: Vec<String> = keys.collect();
         let taken = self.key.as_deref().unwrap_or("the outermost tensors");
-        Some(format!(
-            "{}: holds several networks: {taken} is taken, {keys} takes another",
-            self.path.display()
+        let networks = (!keys.is_empty()).then(|| {
+            let keys = keys.join(", ");
+            format!("the checkpoints hold several networks: {taken} is taken, {keys} takes another")
+        });
+        let left_out = self.left_out().filter(|(share, _)| *share > TELLING);
+        let told = networks
+            .into_iter()
+            .chain(left_out.map(|(_, sentence)| sentence));
+        let told = told.collect::<Vec<_>>().join("; ");
+        (!told.is_empty()).then_some(told)
+    }
+
+    /// The share of the network's numbers that are no weights, with a sentence that says what they are;
+    /// `None` if there are none.
+    #[must_use]
+    pub fn left_out(&self) -> Option<(f64, String)> {
+        let numbers = |tensor: &TensorInfo| tensor.shape.iter().product::<usize>() as f64;
+        let (mut all, mut buffers) = (self.expanded as f64, 0.0);
+        let mut unread: std::collections::BTreeMap<String, f64> = std::collections::BTreeMap::new();
+        for tensor in &self.tensors {
+            all += numbers(tensor);
+            if tensor.dtype.is_other() {
+                *unread.entry(tensor.dtype.to_string()).or_default() += numbers(tensor);
+            } else if is_buffer(&tensor.name, &tensor.shape) {
+                buffers += numbers(tensor);
+            }
+        }
+        let mut kinds: Vec<(String, f64)> = unread
+            .into_iter()
+            .map(|(dtype, count)| (format!("tensors of type {dtype}"), count))
+            .collect();
+        kinds.push(("buffers".into(), buffers));
+        kinds.push(("expanded views".into(), self.expanded as f64));
+        kinds.retain(|(_, count)| *count > 0.0);
+        let left: f64 = kinds.iter().map(|(_, count)| count).sum();
+        if left == 0.0 {
+            return None;
+        }
+        let percent = |count: f64| format!("{:.2} %", 100.0 * count / all);
+        let told = kinds
+            .iter()
+            .map(|(kind, count)| format!("{kind} {}", percent(*count)));
+        let told = told.collect::<Vec<_>>().join(", ");
+        let share = left / all;
+        Some((
+            share,
+            format!("{} of the numbers are left out: {told}", percent(left)),
         ))
     }
 

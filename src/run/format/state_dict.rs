@@ -4,7 +4,7 @@
 //! its teacher, a generator before its discriminator, then what stands under a trainer's usual key, then
 //! the larger, then the first. States of optimizers, schedulers and losses are none, at any depth.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -303,6 +303,21 @@ impl Finder<'_> {
     fn network(&mut self, item: &Item, path: &[Arc<str>], nested: bool) {
         let mut tensors = Vec::new();
         flatten(item, "", nested, &mut tensors);
+        for head in self.copies(&tensors) {
+            let front = format!("{head}.");
+            let (own, rest): (Vec<_>, Vec<_>) = tensors
+                .into_iter()
+                .partition(|(_, name)| name.starts_with(&front));
+            tensors = rest;
+            let own = own.into_iter();
+            let own = own.map(|(index, name)| (index, name[front.len()..].to_owned()));
+            let path: Vec<Arc<str>> = path.iter().cloned().chain([head]).collect();
+            self.add(path, own.collect());
+        }
+        self.add(path.to_vec(), tensors);
+    }
+
+    fn add(&mut self, path: Vec<Arc<str>>, tensors: Vec<(usize, String)>) {
         let float = |index: usize| (self.stored)(index).filter(|stored| !stored.dtype.is_other());
         let numbers = tensors
             .iter()
@@ -310,18 +325,43 @@ impl Finder<'_> {
         let numbers = numbers.fold(0u64, |all, count| all.saturating_add(count as u64));
         if !tensors.is_empty() {
             self.found.push(Network {
-                path: path.to_vec(),
+                path,
                 tensors,
                 numbers,
             });
         }
+    }
+
+    /// Heads of flat names that hold an average of what another head holds, as `model_ema.` beside `model.`
+    /// and `teacher.` beside `student.`: the same names and shapes again.
+    fn copies(&self, tensors: &[(usize, String)]) -> Vec<Arc<str>> {
+        let mut heads: BTreeMap<&str, Vec<(&str, Option<&[usize]>)>> = BTreeMap::new();
+        for (index, name) in tensors {
+            if let Some((head, rest)) = name.split_once('.') {
+                let shape = (self.stored)(*index).map(|stored| stored.shape.as_slice());
+                heads.entry(head).or_default().push((rest, shape));
+            }
+        }
+        for held in heads.values_mut() {
+            held.sort_unstable();
+        }
+        let is_average = |head: &str| words(head).iter().any(|w| AVERAGES.contains(&w.as_str()));
+        let is_copy = |head: &str, held: &Vec<(&str, Option<&[usize]>)>| {
+            let mut others = heads.iter().filter(|(other, _)| !is_average(other));
+            is_average(head) && others.any(|(_, other)| other == held)
+        };
+        let copies = heads.iter().filter(|(head, held)| is_copy(head, held));
+        copies.map(|(head, _)| Arc::from(*head)).collect()
     }
 }
 
 fn flatten(item: &Item, front: &str, nested: bool, to: &mut Vec<(usize, String)>) {
     let mut field = |name: &str, item: &Item| match item {
         Item::Tensor(index) if !is_flat_state(name) => to.push((*index, format!("{front}{name}"))),
-        Item::Dict(..) | Item::List(_) if nested && !is_trainer(name) => {
+        // Within a network only a whole word is a trainer's: `center_head` is a module.
+        Item::Dict(..) | Item::List(_)
+            if nested && !TRAINER.contains(&name.to_ascii_lowercase().as_str()) =>
+        {
             flatten(item, &format!("{front}{name}."), nested, to);
         }
         _ => {}
@@ -435,4 +475,86 @@ fn heads(root: &Item) -> Vec<String> {
     }
     heads.truncate(12);
     heads
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::super::Dtype;
+    use super::*;
+
+    /// A tensor of two numbers for each name, of a shape of its own where its name ends with a digit.
+    fn stored(names: &[&str]) -> Vec<Stored> {
+        let one = |name: &&str| Stored {
+            dtype: Dtype::F32,
+            size: 4,
+            shape: vec![2, name.bytes().last().map_or(1, |b| usize::from(b % 7) + 1)],
+            strides: vec![1, 1],
+            offset: 0,
+            big_endian: false,
+            key: "".into(),
+            storage: Err("no file".into()),
+        };
+        names.iter().map(one).collect()
+    }
+
+    fn chosen(
+        names: &[&str],
+        key: Option<&str>,
+    ) -> Result<(Option<String>, Vec<String>, Vec<String>), Problem> {
+        let stored = stored(names);
+        let fields = names.iter().enumerate();
+        let fields = fields.map(|(at, name)| ((*name).into(), Item::Tensor(at)));
+        let root = Item::Dict(None, fields.collect());
+        let of = |index: usize| stored.get(index);
+        let chosen = choose(&root, &of, key)?;
+        let names = chosen.tensors.into_iter().map(|(_, name)| name).collect();
+        let others = chosen.others.into_iter().map(|other| other.key).collect();
+        Ok((chosen.key, names, others))
+    }
+
+    #[test]
+    fn an_average_among_flat_names_is_a_network_of_its_own() {
+        let names = [
+            "model.fc.weight",
+            "model.fc.bias",
+            "model_ema.fc.weight",
+            "model_ema.fc.bias",
+        ];
+        let (key, taken, others) = chosen(&names, None).unwrap();
+        assert_eq!(
+            (key, taken),
+            (None, vec!["fc.weight".into(), "fc.bias".into()])
+        );
+        assert_eq!(others, ["model_ema"]);
+        let (_, taken, _) = chosen(&names, Some("model_ema")).unwrap();
+        assert_eq!(taken, ["fc.weight", "fc.bias"]);
+        let names = ["student.a", "head.b", "teacher.a"];
+        let (_, taken, others) = chosen(&names, None).unwrap();
+        assert_eq!(
+            (taken, others),
+            (
+                vec!["student.a".into(), "head.b".into()],
+                vec!["teacher".into()]
+            )
+        );
+    }
+
+    #[test]
+    fn a_module_that_only_has_such_a_name_stays() {
+        let names = ["backbone.weight", "target.weight1", "center_head.bias"];
+        let (_, taken, others) = chosen(&names, None).unwrap();
+        assert_eq!(taken.len(), 3);
+        assert!(others.is_empty());
+    }
+
+    #[test]
+    fn optimizers_are_no_networks_and_a_wrong_key_is_answered_with_those_there_are() {
+        let names = ["fc.weight", "optimizer.state.0.exp_avg"];
+        assert_eq!(chosen(&names, None).unwrap().1, ["fc.weight"]);
+        assert_eq!(chosen(&names[1..], None), Err(Problem::None));
+        let problem = chosen(&names, Some("net")).unwrap_err();
+        assert!(matches!(problem, Problem::Key { key, .. } if key == "net"));
+    }
 }
