@@ -175,6 +175,9 @@ impl Network {
     }
 }
 
+/// The rest of a flat name behind its head, and the shape of the tensor.
+type Held<'a> = (&'a str, Option<&'a [usize]>);
+
 /// Finds the networks of one checkpoint.
 struct Finder<'a> {
     stored: &'a dyn Fn(usize) -> Option<&'a Stored>,
@@ -335,7 +338,7 @@ impl Finder<'_> {
     /// Heads of flat names that hold an average of what another head holds, as `model_ema.` beside `model.`
     /// and `teacher.` beside `student.`: the same names and shapes again.
     fn copies(&self, tensors: &[(usize, String)]) -> Vec<Arc<str>> {
-        let mut heads: BTreeMap<&str, Vec<(&str, Option<&[usize]>)>> = BTreeMap::new();
+        let mut heads: BTreeMap<&str, Vec<Held<'_>>> = BTreeMap::new();
         for (index, name) in tensors {
             if let Some((head, rest)) = name.split_once('.') {
                 let shape = (self.stored)(*index).map(|stored| stored.shape.as_slice());
@@ -346,7 +349,7 @@ impl Finder<'_> {
             held.sort_unstable();
         }
         let is_average = |head: &str| words(head).iter().any(|w| AVERAGES.contains(&w.as_str()));
-        let is_copy = |head: &str, held: &Vec<(&str, Option<&[usize]>)>| {
+        let is_copy = |head: &str, held: &Vec<Held<'_>>| {
             let mut others = heads.iter().filter(|(other, _)| !is_average(other));
             is_average(head) && others.any(|(_, other)| other == held)
         };
@@ -499,10 +502,10 @@ mod tests {
         names.iter().map(one).collect()
     }
 
-    fn chosen(
-        names: &[&str],
-        key: Option<&str>,
-    ) -> Result<(Option<String>, Vec<String>, Vec<String>), Problem> {
+    /// The key that was taken, the names of its tensors, and the keys of the other networks.
+    type Choice = (Option<String>, Vec<String>, Vec<String>);
+
+    fn chosen(names: &[&str], key: Option<&str>) -> Result<Choice, Problem> {
         let stored = stored(names);
         let fields = names.iter().enumerate();
         let fields = fields.map(|(at, name)| ((*name).into(), Item::Tensor(at)));
