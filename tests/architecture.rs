@@ -61,6 +61,7 @@ fn no_room_knows_those_behind_it(
         "landscape",
         "plot",
         "session",
+        "cache",
         "demo"
     )]
     name: &str,
@@ -80,7 +81,10 @@ fn no_room_knows_those_behind_it(
 
 #[rstest]
 fn candle_stays_in_its_rooms(
-    #[values("run", "weights", "plot", "data", "session", "report", "tui", "cli")] name: &str,
+    #[values(
+        "run", "weights", "plot", "data", "cache", "session", "report", "tui", "cli"
+    )]
+    name: &str,
 ) {
     assert_unknown(name, &["candle_core", "candle_nn"]);
 }
@@ -95,6 +99,7 @@ fn tokio_stays_where_things_wait(
         "landscape",
         "plot",
         "report",
+        "cache",
         "demo"
     )]
     name: &str,
