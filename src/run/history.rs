@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::Checkpoint;
 use super::catalog::{Catalog, CatalogEntry, CheckpointFacts, StepOrigin, catalog};
 use super::open::content;
-use super::stamp::Stamp;
+use super::scan::Found;
 
 /// One content that lay at one path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,23 +96,46 @@ impl History {
     }
 
     /// The content that the run has, or had last, at a path.
-    pub fn newest_mut(&mut self, path: &Path) -> Option<&mut Seen> {
+    fn newest_mut(&mut self, path: &Path) -> Option<&mut Seen> {
         self.seen.iter_mut().rev().find(|seen| seen.path == path)
     }
 
-    /// Notes that a path holds the content that it was seen with before.
-    pub fn is_back(&mut self, path: &Path, stamp: Stamp) {
-        if let Some(seen) = self.newest_mut(path) {
-            seen.on_disk = true;
-            seen.modified = stamp.modified;
-            seen.size = stamp.size;
+    /// Takes a file that is whole. Its content is a new one, which replaces the one that its path had
+    /// before, unless size and time of change or the weights themselves are the same. Returns true for a
+    /// new one.
+    pub fn take(
+        &mut self,
+        found: Found,
+        mut facts: CheckpointFacts,
+        arrival: u64,
+        key: Option<&str>,
+    ) -> bool {
+        if let Some(known) = self.newest_mut(&found.path) {
+            let is_untouched =
+                (known.size, known.modified) == (found.stamp.size, found.stamp.modified);
+            if !is_untouched {
+                facts.content = content(&found.path, key);
+            }
+            if is_untouched || facts.content.is_some() && facts.content == known.facts.content {
+                known.on_disk = true;
+                known.modified = found.stamp.modified;
+                known.size = found.stamp.size;
+                return false;
+            }
         }
-    }
-
-    /// Takes a new content, which replaces what its path held before.
-    pub fn arrive(&mut self, new: Seen) {
-        self.vanish(&new.path);
-        self.seen.push(new);
+        self.vanish(&found.path);
+        self.seen.push(Seen {
+            name: found.name,
+            path: found.path,
+            arrival,
+            modified: found.stamp.modified,
+            size: found.stamp.size,
+            facts,
+            kept: None,
+            on_disk: true,
+            is_left: false,
+        });
+        true
     }
 
     /// Notes that the run holds a path no longer.

@@ -56,8 +56,7 @@ pub fn open(run: &Path, choice: &RunChoice, before: Vec<Seen>) -> Result<Opened,
         match header(&found.path, choice.key.as_deref()) {
             Ok(header) => {
                 notes.extend(header.note.map(|note| (found.path.clone(), note)));
-                let key = choice.key.as_deref();
-                take(&mut history, found, header.facts, arrival, key);
+                history.take(found.clone(), header.facts, arrival, choice.key.as_deref());
             }
             Err(error) if single => return Err(error.into()),
             Err(error) => opened
@@ -138,35 +137,6 @@ pub fn header(path: &Path, key: Option<&str>) -> Result<Header, FormatError> {
         },
         note: dict.note(),
     })
-}
-
-/// Takes a file into the history, where its content is not there already.
-fn take(
-    history: &mut History,
-    found: &Found,
-    facts: CheckpointFacts,
-    arrival: u64,
-    key: Option<&str>,
-) {
-    if let Some(known) = history.newest_mut(&found.path) {
-        let same = (known.size, known.modified) == (found.stamp.size, found.stamp.modified)
-            || known.facts.content.is_some() && content(&found.path, key) == known.facts.content;
-        if same {
-            history.is_back(&found.path, found.stamp);
-            return;
-        }
-    }
-    history.arrive(Seen {
-        name: found.name.clone(),
-        path: found.path.clone(),
-        arrival,
-        modified: found.stamp.modified,
-        size: found.stamp.size,
-        facts,
-        kept: None,
-        on_disk: true,
-        is_left: false,
-    });
 }
 
 /// The hash of a checkpoint's weights; `None` if they cannot be read.

@@ -12,7 +12,7 @@ use crate::cache::{KeepLimit, RunCache, evenly_thinned};
 use crate::run::history::{History, Seen};
 use crate::run::hyper::Hyper;
 use crate::run::settle::Settled;
-use crate::run::{Checkpoint, arranged, content};
+use crate::run::{Checkpoint, arranged};
 use crate::weights::WeightsError;
 use crate::weights::growth::Growth;
 use crate::weights::histogram::Overlay;
@@ -244,33 +244,13 @@ impl Reader {
     /// Takes a file that settled, where its content is not known already.
     fn arrive(&mut self, settled: Settled, arrival: u64) {
         let Settled { found, header } = settled;
-        let mut facts = header.facts;
+        let path = found.path.clone();
         let key = self.options.key.as_deref();
-        if let Some(known) = self.history.newest_mut(&found.path) {
-            let same = (known.size, known.modified) == (found.stamp.size, found.stamp.modified);
-            if !same {
-                facts.content = content(&found.path, key);
-            }
-            let known_content = known.facts.content;
-            if same || facts.content.is_some() && facts.content == known_content {
-                self.history.is_back(&found.path, found.stamp);
-                return;
-            }
+        if self.history.take(found, header.facts, arrival, key) {
+            let new = self.history.seen().last().map(|seen| seen.at(0));
+            let hyper = new.as_ref().map(Hyper::of).unwrap_or_default();
+            self.hyper.insert((path, arrival), hyper);
         }
-        let new = Seen {
-            name: found.name,
-            path: found.path,
-            arrival,
-            modified: found.stamp.modified,
-            size: found.stamp.size,
-            facts,
-            kept: None,
-            on_disk: true,
-            is_left: false,
-        };
-        let hyper = Hyper::of(&new.at(0));
-        self.hyper.insert((new.path.clone(), arrival), hyper);
-        self.history.arrive(new);
     }
 
     /// Makes the path that of all that can be read, and fits it.

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::run::format::{Dtype, TensorInfo, is_buffer};
+use crate::run::format::{Buffers, Dtype, TensorInfo};
 
 /// What a tensor is to the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -66,8 +66,8 @@ impl Layout {
     /// Lays out the floating-point tensors of a state dict; integers and other buffers are left out.
     #[must_use]
     pub fn of(tensors: &[TensorInfo]) -> Self {
-        let float =
-            |t: &&TensorInfo| !matches!(t.dtype, Dtype::Other(_)) && !is_buffer(&t.name, &t.shape);
+        let buffers = Buffers::of(tensors);
+        let float = |t: &&TensorInfo| !matches!(t.dtype, Dtype::Other(_)) && !buffers.has(t);
         let statistic =
             |t: &TensorInfo| t.name.ends_with("running_mean") || t.name.ends_with("running_var");
         let mut slots = Vec::with_capacity(tensors.len());

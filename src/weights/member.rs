@@ -86,7 +86,7 @@ impl Member {
     /// The checkpoint cannot be read, or a tensor is missing, has another shape or is unknown.
     pub fn open(checkpoint: &Checkpoint, shape: &Shape) -> Result<Self, WeightsError> {
         let dict = open(checkpoint, shape.key.as_deref())?;
-        let names = TensorNames::of(dict.tensors());
+        let names = TensorNames::of(&dict);
         let found = |slot: &Slot| {
             let index = names.find(&slot.name);
             matching(index, dict.tensors(), slot, checkpoint, shape)
@@ -113,7 +113,8 @@ struct TensorNames<'a> {
 }
 
 impl<'a> TensorNames<'a> {
-    fn of(tensors: &'a [TensorInfo]) -> Self {
+    fn of(dict: &'a StateDict) -> Self {
+        let tensors = dict.tensors();
         let mut names = Self {
             exact: HashMap::with_capacity(tensors.len()),
             bare: HashMap::with_capacity(tensors.len()),
@@ -125,6 +126,11 @@ impl<'a> TensorNames<'a> {
                 .entry(bare(&tensor.name))
                 .and_modify(|known| *known = None)
                 .or_insert(Some(index));
+        }
+        // The newest may have kept another name of a tie, or tie no longer.
+        for (index, name) in dict.tied() {
+            names.exact.entry(name).or_insert(*index);
+            names.bare.entry(bare(name)).or_insert(Some(*index));
         }
         names
     }

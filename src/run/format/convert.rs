@@ -14,7 +14,7 @@ pub(super) fn size(dtype: &Dtype) -> Option<usize> {
         Dtype::F64 => Some(8),
         Dtype::F32 => Some(4),
         Dtype::F16 | Dtype::Bf16 => Some(2),
-        Dtype::F8E4M3 | Dtype::F8E5M2 => Some(1),
+        Dtype::F8E4M3 | Dtype::F8E5M2 | Dtype::F8E4M3Fnuz | Dtype::F8E5M2Fnuz => Some(1),
         Dtype::Other(_) => None,
     }
 }
@@ -38,12 +38,30 @@ pub fn to_f32(bytes: &[u8], dtype: &Dtype, values: &mut [f32]) -> Option<()> {
         Dtype::F8E5M2 => map(bytes, values, |[b]| {
             f16::from_bits(u16::from(b) << 8).to_f32_const()
         }),
+        Dtype::F8E4M3Fnuz => map(bytes, values, |[b]| finite_eight(b, 3)),
+        Dtype::F8E5M2Fnuz => map(bytes, values, |[b]| finite_eight(b, 2)),
         Dtype::Other(_) => return None,
     }
     Some(())
 }
 
-/// Eight bits without infinities: exponents are counted from 7, all ones is not a number.
+/// Eight bits without infinities and without a negative zero, whose pattern is NaN. Exponents are counted from
+/// 8 or 16, as there are `places` of 3 or 2 bits of mantissa.
+fn finite_eight(bits: u8, places: u32) -> f32 {
+    if bits == 0x80 {
+        return f32::NAN;
+    }
+    let sign = if bits & 0x80 == 0 { 1.0 } else { -1.0 };
+    let mantissa = f32::from(bits & ((1 << places) - 1)) / f32::from(1u8 << places);
+    let exponent = i32::from((bits & 0x7f) >> places);
+    let bias = 1 << (6 - places);
+    match exponent {
+        0 => sign * mantissa * 2f32.powi(1 - bias),
+        _ => sign * (1.0 + mantissa) * 2f32.powi(exponent - bias),
+    }
+}
+
+/// Eight bits without infinities: exponents are counted from 7, all ones is NaN.
 fn e4m3(bits: u8) -> f32 {
     let sign = if bits & 0x80 == 0 { 1.0 } else { -1.0 };
     let (exponent, mantissa) = ((bits >> 3) & 15, f32::from(bits & 7));
@@ -94,6 +112,44 @@ mod tests {
         check(&[0x00, 0xbe], Dtype::F16);
         check(&[0xc0, 0xbf], Dtype::Bf16);
         assert_eq!(converted(&[0; 8], &Dtype::Other("I64".into()), 1), None);
+    }
+
+    /// Values by torch 2.15: `torch.arange(256, dtype=torch.uint8).view(dtype).float()`.
+    #[test]
+    fn eight_bits_are_as_torch_has_them() {
+        let cases = [
+            (
+                Dtype::F8E4M3,
+                [0x01, 0x08, 0x38, 0x7e, 0xb4],
+                [0.001_953_125, 0.015_625, 1.0, 448.0, -0.75],
+            ),
+            (
+                Dtype::F8E5M2,
+                [0x01, 0x04, 0x3c, 0x7b, 0xb6],
+                [1.525_878_9e-5, 6.103_515_6e-5, 1.0, 57_344.0, -0.375],
+            ),
+            (
+                Dtype::F8E4M3Fnuz,
+                [0x01, 0x08, 0x40, 0x7f, 0xbc],
+                [0.000_976_562_5, 0.007_812_5, 1.0, 240.0, -0.75],
+            ),
+            (
+                Dtype::F8E5M2Fnuz,
+                [0x01, 0x04, 0x40, 0x7f, 0xba],
+                [7.629_394_5e-6, 3.051_757_8e-5, 1.0, 57_344.0, -0.375],
+            ),
+        ];
+        for (dtype, bytes, values) in cases {
+            assert_eq!(
+                converted(&bytes, &dtype, 5),
+                Some(values.to_vec()),
+                "{dtype}"
+            );
+        }
+        for dtype in [Dtype::F8E4M3Fnuz, Dtype::F8E5M2Fnuz] {
+            let found = converted(&[0x80], &dtype, 1).unwrap_or_default();
+            assert!(found.iter().all(|value| value.is_nan()) && found.len() == 1);
+        }
     }
 
     #[test]

@@ -3,19 +3,24 @@
 //! A copy is a safetensors file with the chosen model's tensors in their own types. safetensors keep no
 //! order, so that the copy writes it into its metadata: models are recognized by the order of their tensors.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::Write;
 
 use serde_json::{Map, Value, json};
 
 use super::names::bare;
+use super::state_dict::Chosen;
 use super::stored::Stored;
+use super::tree::Item;
 use super::{Dtype, FormatError, StateDict, natural};
 
 /// Bytes that are read and hashed at once.
 const PIECE: usize = 1 << 20;
-/// Name of the metadata that has the names of the tensors in their order.
-pub(super) const ORDER: &str = "isoloss.order";
+/// Names of the metadata that has the names of the tensors in their order, and of the one that has further
+/// names of tied tensors, each with its place in that order.
+const ORDER: &str = "isoloss.order";
+const TIED: &str = "isoloss.tied";
 
 /// Identity of a model's weights: equal for equal numbers under equal names, whatever file they lie in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,6 +87,14 @@ impl StateDict {
             .collect();
         let mut metadata = Map::new();
         metadata.insert(ORDER.into(), Value::String(json!(names).to_string()));
+        let place = |index: &usize| order.iter().position(|kept| kept == index);
+        let tied = self.tied.iter();
+        let tied: Vec<_> = tied
+            .filter_map(|(index, name)| Some((place(index)?, name)))
+            .collect();
+        if !tied.is_empty() {
+            metadata.insert(TIED.into(), Value::String(json!(tied).to_string()));
+        }
         let counters = self.counters();
         let counts = [("step", counters.step), ("epoch", counters.epoch)];
         for (name, count) in counts {
@@ -158,6 +171,35 @@ impl StateDict {
     }
 }
 
+/// The tensors of a copy that this program wrote, in the order that it wrote down; `None` for any other file.
+pub(super) fn copied(root: &Item, metadata: &HashMap<String, String>) -> Option<Chosen> {
+    let order: Vec<String> = serde_json::from_str(metadata.get(ORDER)?).ok()?;
+    let Item::Dict(_, fields) = root else {
+        return None;
+    };
+    let by_name: HashMap<&str, usize> = fields
+        .iter()
+        .filter_map(|(name, item)| match item {
+            Item::Tensor(index) => Some((&**name, *index)),
+            _ => None,
+        })
+        .collect();
+    let tensors = order.into_iter().map(|name| {
+        let index = *by_name.get(name.as_str())?;
+        Some((index, name))
+    });
+    let tensors: Vec<(usize, String)> = tensors.collect::<Option<_>>()?;
+    let tied = metadata.get(TIED).map(String::as_str).unwrap_or("[]");
+    let mut tied: Vec<(usize, String)> = serde_json::from_str(tied).ok()?;
+    tied.retain(|(place, _)| *place < tensors.len());
+    (tensors.len() == fields.len()).then_some(Chosen {
+        key: None,
+        tensors,
+        others: Vec::new(),
+        tied,
+    })
+}
+
 /// The type's name in safetensors; types that are not read have their own.
 fn safetensors_name(dtype: &Dtype) -> &str {
     match dtype {
@@ -167,6 +209,8 @@ fn safetensors_name(dtype: &Dtype) -> &str {
         Dtype::Bf16 => "BF16",
         Dtype::F8E4M3 => "F8_E4M3",
         Dtype::F8E5M2 => "F8_E5M2",
+        Dtype::F8E4M3Fnuz => "F8_E4M3FNUZ",
+        Dtype::F8E5M2Fnuz => "F8_E5M2FNUZ",
         Dtype::Other(name) => name,
     }
 }

@@ -7,17 +7,20 @@ mod archive;
 mod buffers;
 pub mod convert;
 mod counters;
+mod heads;
 mod identity;
 pub mod names;
 mod order;
 pub(crate) mod pickle;
 mod refuse;
+mod role;
 mod safetensors;
 mod sharded;
 mod sniff;
 pub(crate) mod source;
 mod state_dict;
 mod stored;
+mod ties;
 mod torch;
 pub(in crate::run) mod training;
 mod tree;
@@ -33,15 +36,17 @@ use super::regular;
 use super::stamp::Stamp;
 use source::Source;
 use stored::Stored;
+use ties::{Named, Ties};
 use tree::Item;
 
-pub use buffers::is_buffer;
+pub use buffers::Buffers;
 pub use identity::ContentId;
 pub use names::bare;
 pub use order::natural;
+pub use role::NetworkRole;
 pub(super) use sharded::weight_files as sharded_weight_files;
 pub use sniff::{Content, sniff};
-pub use state_dict::{NetworkRole, OtherNetwork};
+pub use state_dict::OtherNetwork;
 
 /// Element type of a stored tensor, as far as isoloss cares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +63,10 @@ pub enum Dtype {
     F8E4M3,
     /// Eight bits: five of exponent, two of mantissa.
     F8E5M2,
+    /// As `F8E4M3`, with exponents counted from 8, and NaN in the place of the negative zero.
+    F8E4M3Fnuz,
+    /// As `F8E5M2`, with exponents counted from 16, and NaN in the place of the negative zero.
+    F8E5M2Fnuz,
     /// Anything else (integers, booleans); the name is the format's own.
     Other(String),
 }
@@ -77,6 +86,8 @@ impl Dtype {
             "BF16" => Self::Bf16,
             "F8_E4M3" => Self::F8E4M3,
             "F8_E5M2" => Self::F8E5M2,
+            "F8_E4M3FNUZ" => Self::F8E4M3Fnuz,
+            "F8_E5M2FNUZ" => Self::F8E5M2Fnuz,
             other => Self::Other(other.to_owned()),
         }
     }
@@ -91,6 +102,8 @@ impl std::fmt::Display for Dtype {
             Self::Bf16 => f.write_str("bf16"),
             Self::F8E4M3 => f.write_str("f8_e4m3"),
             Self::F8E5M2 => f.write_str("f8_e5m2"),
+            Self::F8E4M3Fnuz => f.write_str("f8_e4m3fnuz"),
+            Self::F8E5M2Fnuz => f.write_str("f8_e5m2fnuz"),
             Self::Other(name) => f.write_str(&name.to_lowercase()),
         }
     }
@@ -248,32 +261,6 @@ impl OpenFile {
         Ok(opened)
     }
 
-    /// The tensors of a copy that this program wrote, in the order that it wrote down; `None` for any other
-    /// file.
-    fn copied(root: &Item, metadata: &HashMap<String, String>) -> Option<state_dict::Chosen> {
-        let order: Vec<String> = serde_json::from_str(metadata.get(identity::ORDER)?).ok()?;
-        let Item::Dict(_, fields) = root else {
-            return None;
-        };
-        let by_name: HashMap<&str, usize> = fields
-            .iter()
-            .filter_map(|(name, item)| match item {
-                Item::Tensor(index) => Some((&**name, *index)),
-                _ => None,
-            })
-            .collect();
-        let tensors = order.into_iter().map(|name| {
-            let index = *by_name.get(name.as_str())?;
-            Some((index, name))
-        });
-        let tensors: Vec<(usize, String)> = tensors.collect::<Option<_>>()?;
-        (tensors.len() == fields.len()).then_some(state_dict::Chosen {
-            key: None,
-            tensors,
-            others: Vec::new(),
-        })
-    }
-
     /// The tensors of the outermost dict, by name.
     fn named(&self) -> impl Iterator<Item = (&str, usize)> {
         let fields = match &self.root {
@@ -362,7 +349,7 @@ impl StateDict {
         }
         let copied = files
             .first()
-            .and_then(|file| OpenFile::copied(&root, &file.metadata));
+            .and_then(|file| identity::copied(&root, &file.metadata));
         let chosen = match copied {
             // A copy of our own holds the chosen tensors alone, under their names and in their order.
             Some(chosen) => chosen,
@@ -372,7 +359,7 @@ impl StateDict {
             path: path.to_path_buf(),
             key: chosen.key,
             others: chosen.others,
-            tied: Vec::new(),
+            tied: chosen.tied,
             expanded: 0,
             tensors: Vec::new(),
             places: Vec::new(),
@@ -381,32 +368,29 @@ impl StateDict {
                 counters::counters(&root, &file.metadata)
             }),
         };
-        let mut seen: HashMap<(Arc<str>, u64), Vec<usize>> = HashMap::new();
-        for (index, name) in chosen.tensors {
-            let (Some(stored), Some(place)) = (stored(index), places.get(index)) else {
+        let mut ties = Ties::default();
+        for (index, name) in &chosen.tensors {
+            let (Some(stored), Some(place)) = (stored(*index), places.get(*index)) else {
                 continue;
             };
-            // A few numbers seen as many are a buffer; the same place twice is one tensor.
+            // A few numbers seen as many are a buffer.
             if stored.is_expanded() {
                 let count = stored.count().unwrap_or(usize::MAX) as u64;
                 dict.expanded = dict.expanded.saturating_add(count);
                 continue;
             }
-            let same = seen
-                .entry((Arc::clone(&stored.key), stored.offset))
-                .or_default();
-            let twin = same.iter().find(|at| {
-                let at: Place = dict.places[**at];
-                files[at.file].tensors[at.tensor].is_tied_to(stored)
-            });
-            if let Some(twin) = twin {
-                dict.tied.push((*twin, name));
+            let named = Named {
+                name,
+                file: place.file,
+                stored,
+            };
+            if let Some(twin) = ties.meet(named) {
+                dict.tied.push((twin, name.clone()));
                 continue;
             }
-            same.push(dict.places.len());
             dict.places.push(*place);
             dict.tensors.push(TensorInfo {
-                name,
+                name: name.clone(),
                 shape: stored.shape.clone(),
                 dtype: stored.dtype.clone(),
             });
@@ -450,12 +434,13 @@ impl StateDict {
     pub fn left_out(&self) -> Option<(f64, String)> {
         let numbers = |tensor: &TensorInfo| tensor.shape.iter().product::<usize>() as f64;
         let (mut all, mut buffers) = (self.expanded as f64, 0.0);
+        let known = Buffers::of(&self.tensors);
         let mut unread: std::collections::BTreeMap<String, f64> = std::collections::BTreeMap::new();
         for tensor in &self.tensors {
             all += numbers(tensor);
             if tensor.dtype.is_other() {
                 *unread.entry(tensor.dtype.to_string()).or_default() += numbers(tensor);
-            } else if is_buffer(&tensor.name, &tensor.shape) {
+            } else if known.has(tensor) {
                 buffers += numbers(tensor);
             }
         }

@@ -4,13 +4,14 @@
 //! its teacher, a generator before its discriminator, then what stands under a trainer's usual key, then
 //! the larger, then the first. States of optimizers, schedulers and losses are none, at any depth.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::role::{NetworkRole, TRAINER, is_role, is_trainer};
 use super::stored::Stored;
 use super::tree::Item;
-use super::{FormatError, names};
+use super::{FormatError, heads, names};
 
 /// Keys under which trainers put the state dict: what is nested below one is one network.
 const CONTAINERS: [&str; 9] = [
@@ -24,40 +25,6 @@ const CONTAINERS: [&str; 9] = [
     "weights",
     "params",
 ];
-/// Words of keys that hold a trainer's state and no model.
-const TRAINER: [&str; 31] = [
-    "optim",
-    "optims",
-    "optimizer",
-    "optimizers",
-    "optimiser",
-    "opt",
-    "scheduler",
-    "schedulers",
-    "sched",
-    "scaler",
-    "amp",
-    "rng",
-    "random",
-    "loss",
-    "losses",
-    "criterion",
-    "center",
-    "centre",
-    "callbacks",
-    "loops",
-    "hparams",
-    "args",
-    "config",
-    "cfg",
-    "metrics",
-    "history",
-    "sampler",
-    "dataloader",
-    "datasets",
-    "logger",
-    "lr",
-];
 /// Names within the state of an optimizer.
 const STATES: [&str; 9] = [
     "exp_avg",
@@ -70,32 +37,8 @@ const STATES: [&str; 9] = [
     "fp32_flat_groups",
     "single_partition_of_fp32_groups",
 ];
-const AVERAGES: [&str; 11] = [
-    "ema", "swa", "averaged", "average", "avg", "shadow", "polyak", "teacher", "target",
-    "momentum", "best",
-];
-const CRITICS: [&str; 7] = [
-    "d",
-    "dis",
-    "disc",
-    "discriminator",
-    "critic",
-    "netd",
-    "discriminators",
-];
 /// Names of a layer's own tensors.
 const LAYER: [&str; 6] = ["weight", "bias", "kernel", "scale", "embedding", "gamma"];
-
-/// What a network is among several.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NetworkRole {
-    /// The one that is trained: a model, a student, a generator.
-    Model,
-    /// A discriminator or critic.
-    Discriminator,
-    /// An average of the model, or its teacher.
-    Average,
-}
 
 /// A network of the checkpoint that was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +57,8 @@ pub(super) struct Chosen {
     pub(super) key: Option<String>,
     pub(super) tensors: Vec<(usize, String)>,
     pub(super) others: Vec<OtherNetwork>,
+    /// Further names of these tensors that are known already: index among them, and name.
+    pub(super) tied: Vec<(usize, String)>,
 }
 
 /// Why none could be chosen.
@@ -159,24 +104,13 @@ impl Network {
     }
 
     fn role(&self) -> NetworkRole {
-        let words: Vec<String> = self.path.iter().flat_map(|part| words(part)).collect();
-        let any = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
-        if any(&AVERAGES) {
-            NetworkRole::Average
-        } else if any(&CRITICS) {
-            NetworkRole::Discriminator
-        } else {
-            NetworkRole::Model
-        }
+        NetworkRole::of(self.path.iter().map(|part| &**part))
     }
 
     fn is_in_container(&self) -> bool {
         self.path.iter().any(|part| CONTAINERS.contains(&&**part))
     }
 }
-
-/// The rest of a flat name behind its head, and the shape of the tensor.
-type Held<'a> = (&'a str, Option<&'a [usize]>);
 
 /// Finds the networks of one checkpoint.
 struct Finder<'a> {
@@ -195,13 +129,13 @@ pub(super) fn choose<'a>(
         found: Vec::new(),
     };
     match key {
-        None => finder.find(root, &mut Vec::new()),
+        None => finder.find(root, &mut Vec::new(), false),
         Some(key) => {
             let picked = below(root, key).ok_or_else(|| Problem::Key {
                 key: key.to_owned(),
                 found: heads(root),
             })?;
-            finder.find(&picked, &mut vec![key.into()]);
+            finder.find(&picked, &mut vec![key.into()], false);
             if finder.found.is_empty() {
                 finder.network(&picked, &[key.into()], true);
             }
@@ -238,6 +172,7 @@ pub(super) fn choose<'a>(
         key,
         tensors,
         others,
+        tied: Vec::new(),
     })
 }
 
@@ -253,7 +188,9 @@ fn named(tensors: Vec<(usize, String)>) -> Result<Vec<(usize, String)>, Problem>
 }
 
 impl Finder<'_> {
-    fn find(&mut self, item: &Item, path: &mut Vec<Arc<str>>) {
+    /// Finds the networks at and below a value; `known` tells that what it holds is one, unless it holds
+    /// several.
+    fn find(&mut self, item: &Item, path: &mut Vec<Arc<str>>, known: bool) {
         if path.last().is_some_and(|key| is_trainer(key))
             && path.last().is_none_or(|key| &**key != "state")
         {
@@ -272,13 +209,13 @@ impl Finder<'_> {
             }
             _ => return,
         };
-        let own = fields.iter().any(|(name, item)| self.is_weight(name, item));
-        let known = path.last().is_some_and(|key| CONTAINERS.contains(&&**key));
         let nested = |item: &Item| matches!(item, Item::Dict(..) | Item::List(_));
-        let networks = fields.iter().any(|(name, item)| {
-            nested(item)
-                && (CONTAINERS.contains(&&**name) || words(name).iter().any(|word| is_role(word)))
-        });
+        let alone = !fields.iter().any(|(_, item)| nested(item));
+        let own = fields
+            .iter()
+            .any(|(name, item)| self.is_weight(name, item, alone));
+        let known = known || path.last().is_some_and(|key| CONTAINERS.contains(&&**key));
+        let networks = self.holds_networks(&fields);
         let layers = fields.iter().filter(|(_, item)| is_layer(item)).count();
         let joined = !networks && (known || layers > 2 || (own && layers > 0));
         if joined || own {
@@ -287,26 +224,69 @@ impl Finder<'_> {
         if !joined {
             for (name, item) in fields.iter().filter(|(_, item)| nested(item)) {
                 path.push(Arc::clone(name));
-                self.find(item, path);
+                self.find(item, path, networks);
                 path.pop();
             }
         }
     }
 
-    /// A float tensor that is no number of the trainer's.
-    fn is_weight(&self, name: &str, item: &Item) -> bool {
+    /// True for a dict whose values are networks rather than the layers of one. A word like `target` may be
+    /// a layer's name too: it tells a network where a flat state dict stands below it, where all beside it
+    /// have such words, and where another value has the same tensors.
+    fn holds_networks(&self, fields: &[(Arc<str>, &Item)]) -> bool {
+        let nested: Vec<(&Arc<str>, &Item)> = fields
+            .iter()
+            .filter(|(name, item)| {
+                matches!(item, Item::Dict(..) | Item::List(_)) && !is_trainer(name)
+            })
+            .map(|(name, item)| (name, *item))
+            .collect();
+        let is_named = |name: &str| CONTAINERS.contains(&name) || is_role(name);
+        let all_named = nested.iter().all(|(name, _)| is_named(name));
+        nested.iter().any(|(name, item)| {
+            let is_network = || {
+                all_named
+                    || is_flat(item)
+                    || nested
+                        .iter()
+                        .any(|(other, twin)| other != name && self.is_twin(item, twin))
+            };
+            CONTAINERS.contains(&&***name) || is_role(name) && is_network()
+        })
+    }
+
+    /// True if two values hold tensors of the same names and shapes.
+    fn is_twin(&self, one: &Item, other: &Item) -> bool {
+        let [one, other] = [one, other].map(|item| {
+            let mut tensors = Vec::new();
+            flatten(item, "", true, &mut tensors);
+            let mut shapes: Vec<_> = tensors
+                .into_iter()
+                .map(|(index, name)| (name, (self.stored)(index).map(|stored| &stored.shape)))
+                .collect();
+            shapes.sort_unstable();
+            shapes
+        });
+        !one.is_empty() && one == other
+    }
+
+    /// A float tensor that is no number of the trainer's. Where it stands beside networks rather than
+    /// `alone`, any word of a trainer's tells that.
+    fn is_weight(&self, name: &str, item: &Item, alone: bool) -> bool {
         let Item::Tensor(index) = item else {
             return false;
         };
         let float = (self.stored)(*index)
             .is_some_and(|stored| !stored.dtype.is_other() && !stored.shape.is_empty());
-        float && (name.contains('.') || !is_trainer(name)) && !is_flat_state(name)
+        let is_state = !name.contains('.') && !alone && is_trainer(name);
+        float && !is_state && !is_flat_state(name)
     }
 
     fn network(&mut self, item: &Item, path: &[Arc<str>], nested: bool) {
         let mut tensors = Vec::new();
         flatten(item, "", nested, &mut tensors);
-        for head in self.copies(&tensors) {
+        let shape = |index: usize| (self.stored)(index).map(|stored| stored.shape.as_slice());
+        for head in heads::networks(&tensors, &shape) {
             let front = format!("{head}.");
             let (own, rest): (Vec<_>, Vec<_>) = tensors
                 .into_iter()
@@ -333,28 +313,6 @@ impl Finder<'_> {
                 numbers,
             });
         }
-    }
-
-    /// Heads of flat names that hold an average of what another head holds, as `model_ema.` beside `model.`
-    /// and `teacher.` beside `student.`: the same names and shapes again.
-    fn copies(&self, tensors: &[(usize, String)]) -> Vec<Arc<str>> {
-        let mut heads: BTreeMap<&str, Vec<Held<'_>>> = BTreeMap::new();
-        for (index, name) in tensors {
-            if let Some((head, rest)) = name.split_once('.') {
-                let shape = (self.stored)(*index).map(|stored| stored.shape.as_slice());
-                heads.entry(head).or_default().push((rest, shape));
-            }
-        }
-        for held in heads.values_mut() {
-            held.sort_unstable();
-        }
-        let is_average = |head: &str| words(head).iter().any(|w| AVERAGES.contains(&w.as_str()));
-        let is_copy = |head: &str, held: &Vec<Held<'_>>| {
-            let mut others = heads.iter().filter(|(other, _)| !is_average(other));
-            is_average(head) && others.any(|(_, other)| other == held)
-        };
-        let copies = heads.iter().filter(|(head, held)| is_copy(head, held));
-        copies.map(|(head, _)| Arc::from(*head)).collect()
     }
 }
 
@@ -421,16 +379,15 @@ fn is_flat_state(name: &str) -> bool {
             .is_some_and(|(head, _)| head.starts_with("optim"))
 }
 
-fn is_trainer(key: &str) -> bool {
-    words(key)
-        .iter()
-        .any(|word| TRAINER.contains(&word.as_str()))
-}
-
-fn is_role(word: &str) -> bool {
-    AVERAGES.contains(&word)
-        || CRITICS.contains(&word)
-        || matches!(word, "g" | "generator" | "student")
+/// A dict whose tensors have dotted names: the flat state dict of a network.
+fn is_flat(item: &Item) -> bool {
+    let Item::Dict(_, fields) = item else {
+        return false;
+    };
+    let dotted = |(name, item): &(Arc<str>, Item)| {
+        matches!(item, Item::Tensor(_)) && name.trim_matches('.').contains('.')
+    };
+    fields.iter().any(dotted)
 }
 
 /// A dict of one layer's tensors, as flax nests them.
@@ -442,25 +399,6 @@ fn is_layer(item: &Item) -> bool {
         matches!(item, Item::Tensor(_)) && LAYER.contains(&&**name)
     };
     !fields.is_empty() && fields.iter().all(tensor)
-}
-
-/// The words of a key: `netG_A`, `g_ema`, `model-ema`.
-fn words(key: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut before = ' ';
-    for c in key.chars() {
-        if !c.is_alphanumeric() || (c.is_uppercase() && before.is_lowercase()) {
-            words.push(String::new());
-        }
-        if c.is_alphanumeric()
-            && let Some(word) = words.last_mut()
-        {
-            word.extend(c.to_lowercase());
-        }
-        before = c;
-    }
-    words.retain(|word| !word.is_empty());
-    words
 }
 
 /// The outermost keys, for an error message.
@@ -550,6 +488,75 @@ mod tests {
         let (_, taken, others) = chosen(&names, None).unwrap();
         assert_eq!(taken.len(), 3);
         assert!(others.is_empty());
+    }
+
+    #[test]
+    fn networks_that_share_a_flat_dict_are_told_apart() {
+        let names = [
+            "discriminator.net.weight3",
+            "generator.net.weight1",
+            "generator.net.bias",
+            "loss.lpips.weight",
+        ];
+        let (key, taken, others) = chosen(&names, None).unwrap();
+        assert_eq!(key.as_deref(), Some("generator"));
+        assert_eq!(taken, ["net.weight1", "net.bias"]);
+        assert_eq!(others, ["discriminator", "loss"]);
+        let (_, taken, _) = chosen(&names, Some("discriminator")).unwrap();
+        assert_eq!(taken, ["net.weight3"]);
+        // A head of that name alone is a module.
+        let names = ["backbone.weight", "discriminator.weight"];
+        assert_eq!(chosen(&names, None).unwrap().1.len(), 2);
+    }
+
+    /// A dict of dicts by dotted paths; the tensors are numbered.
+    fn tree(paths: &[&str]) -> Item {
+        let mut root: Vec<(Arc<str>, Item)> = Vec::new();
+        for (at, path) in paths.iter().enumerate() {
+            let mut fields = &mut root;
+            let mut parts: Vec<&str> = path.split('/').collect();
+            let last = parts.pop().unwrap();
+            for part in parts {
+                let known = fields.iter().position(|(name, _)| &**name == part);
+                let known = known.unwrap_or_else(|| {
+                    fields.push((part.into(), Item::Dict(None, Vec::new())));
+                    fields.len() - 1
+                });
+                let Item::Dict(_, inner) = &mut fields[known].1 else {
+                    unreachable!()
+                };
+                fields = inner;
+            }
+            fields.push((last.into(), Item::Tensor(at)));
+        }
+        Item::Dict(None, root)
+    }
+
+    fn taken(paths: &[&str]) -> Vec<String> {
+        let stored = stored(paths);
+        let of = |index: usize| stored.get(index);
+        let chosen = choose(&tree(paths), &of, None).unwrap();
+        chosen.tensors.into_iter().map(|(_, name)| name).collect()
+    }
+
+    #[test]
+    fn a_nested_layer_whose_name_is_a_role_stays_in_its_network() {
+        let flax = [
+            "params/encoder/Dense_0/kernel",
+            "params/encoder/Dense_0/bias",
+            "params/target_head/kernel",
+            "params/target_head/bias",
+        ];
+        assert_eq!(taken(&flax).len(), 4);
+        let twins = [
+            "params/online/Dense_0/kernel",
+            "params/target/Dense_0/kernel",
+        ];
+        assert_eq!(taken(&twins), ["Dense_0.kernel"]);
+        let roles = ["params/generator/Dense_0/kernel", "params/critic/out/bias"];
+        assert_eq!(taken(&roles), ["Dense_0.kernel"]);
+        let flat = ["model/text/fc.weight", "model/ema/fc.weight2"];
+        assert_eq!(taken(&flat), ["fc.weight"]);
     }
 
     #[test]
