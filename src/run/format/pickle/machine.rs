@@ -12,6 +12,8 @@ use super::value::{Blob, Node, Opaque, Value};
 /// Bytes that the values of one pickle may take. Names and shapes of a hundred thousand tensors take a
 /// tenth of it.
 const BUDGET: u64 = 512 << 20;
+/// Bytes of a node with what is boxed beside it.
+const NODE: u64 = 160;
 /// Values on the stack.
 const DEEPEST: usize = 8 << 20;
 /// Bytes longer than this stay in the file.
@@ -111,7 +113,7 @@ impl Machine {
                 let node = self.persistent(id);
                 self.push(node)?;
             }
-            0x97 => self.push(Node::Object(Box::new(opaque("pickle.PickleBuffer"))))?,
+            0x97 => self.push(Node::Object(Box::new(opaque("pickle.PickleBuffer".into()))))?,
             0x98 => {}
             _ => self.container(instruction)?,
         }
@@ -211,12 +213,13 @@ impl Machine {
             }
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
-                let name = match (self.node(module), self.node(name)) {
+                let name: Arc<str> = match (self.node(module), self.node(name)) {
                     (Some(Node::Text(module)), Some(Node::Text(name))) => {
-                        Arc::from(format!("{module}.{name}"))
+                        format!("{module}.{name}").into()
                     }
                     _ => return Err(self.damaged()),
                 };
+                self.charge(name.len() as u64)?;
                 self.push(Node::Global(name))
             }
             0x82..=0x84 => {
@@ -351,7 +354,13 @@ impl Machine {
 
     /// Puts a node on the list.
     pub(super) fn add(&mut self, node: Node) -> Result<Value, PickleError> {
-        self.charge(64)?;
+        let parts = match &node {
+            Node::Storage(storage) => storage.key.len(),
+            Node::Tensor(tensor) => 16 * tensor.shape.len(),
+            Node::Array(array) => 8 * array.shape.len(),
+            _ => 0,
+        };
+        self.charge(NODE + parts as u64)?;
         let index = u32::try_from(self.nodes.len()).map_err(|_| PickleError::Budget)?;
         self.nodes.push(node);
         Ok(Value::Node(index))
@@ -403,9 +412,9 @@ impl Machine {
 }
 
 /// An object of this class without a state.
-pub(super) fn opaque(class: &str) -> Opaque {
+pub(super) fn opaque(class: Arc<str>) -> Opaque {
     Opaque {
-        class: class.into(),
+        class,
         state: Value::None,
         list: Vec::new(),
         dict: Vec::new(),

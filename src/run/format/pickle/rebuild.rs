@@ -7,6 +7,10 @@ use super::value::{ArrayRef, Blob, Element, Node, StorageRef, TensorRef, Value};
 
 /// Functions that call functions; more deeply than this nobody nests them.
 const DEEPEST: usize = 8;
+/// Parts of the state of an array or of its type; other objects may have more.
+const STATE: usize = 16;
+/// Bytes of a key, or of the name of a type.
+const NAME: usize = 1 << 10;
 /// Extents of one tensor.
 const EXTENTS: usize = 64;
 
@@ -26,12 +30,14 @@ impl Machine {
             Some(Node::Tuple(values)) => values.clone(),
             _ => Vec::new(),
         };
+        // One tuple may be the arguments of a million calls.
+        self.charge(16 * values.len() as u64)?;
         if depth < DEEPEST
             && let Some(made) = self.known(&class, &values, depth)?
         {
             return Ok(made);
         }
-        self.add(Node::Object(Box::new(opaque(&class))))
+        self.add(Node::Object(Box::new(opaque(class))))
     }
 
     fn known(
@@ -77,7 +83,7 @@ impl Machine {
             ("torch.storage", "_load_from_bytes") => self.within(first),
             ("copy_reg" | "copyreg", "_reconstructor") => {
                 let class = self.global(first).unwrap_or_else(|| "object".into());
-                let mut object = Box::new(opaque(&class));
+                let mut object = Box::new(opaque(class));
                 if let Some(Node::Dict(entries)) = args.get(2).and_then(|at| self.node(*at)) {
                     object.dict.clone_from(entries);
                     self.charge(32 * object.dict.len() as u64)?;
@@ -120,7 +126,7 @@ impl Machine {
     /// Sets the state of an object; that of known values says nothing more about them.
     pub(super) fn build(&mut self, object: Value, state: Value) {
         let parts = match self.node(state) {
-            Some(Node::Tuple(parts)) => parts.clone(),
+            Some(Node::Tuple(parts)) if parts.len() <= STATE => parts.clone(),
             _ => Vec::new(),
         };
         let replaced = match (self.node(object), parts.as_slice()) {
@@ -176,7 +182,7 @@ impl Machine {
             }
             _ => match id {
                 Value::Int(_) => Node::Outside,
-                _ => Node::Object(Box::new(opaque("persistent id"))),
+                _ => Node::Object(Box::new(opaque("persistent id".into()))),
             },
         }
     }
@@ -305,10 +311,11 @@ impl Machine {
         }
     }
 
+    /// A key or a short name; longer texts are neither, and would be copied at each mention.
     fn string_of(&self, value: Value) -> Option<String> {
         match (value, self.node(value)) {
-            (_, Some(Node::Text(text))) => Some(text.to_string()),
-            (_, Some(Node::Bytes(Blob::Short(bytes)))) => {
+            (_, Some(Node::Text(text))) if text.len() <= NAME => Some(text.to_string()),
+            (_, Some(Node::Bytes(Blob::Short(bytes)))) if bytes.len() <= NAME => {
                 std::str::from_utf8(bytes).ok().map(str::to_owned)
             }
             (Value::Int(key), _) => Some(key.to_string()),
