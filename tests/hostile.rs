@@ -51,7 +51,14 @@ impl Bench {
 
 #[rstest]
 fn a_file_that_is_cut_anywhere_is_refused_by_name(
-    #[values("plain.pt", "legacy.pt", "protocol4.pt", "lightning=9.ckpt", "with_ema.pt")] name: &str,
+    #[values(
+        "plain.pt",
+        "legacy.pt",
+        "protocol4.pt",
+        "lightning=9.ckpt",
+        "with_ema.pt"
+    )]
+    name: &str,
 ) {
     let (whole, bench) = (torch(name), Bench::new());
     for end in 0..whole.len() {
@@ -186,13 +193,17 @@ fn archive(records: &[(&str, &[u8], u32)]) -> Vec<u8> {
 }
 
 /// The pickle of `{"w": two floats of storage 0}`.
-const TWO: &[u8] = b"\x80\x02}U\x01wctorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\nFloatStorage\n\
+const TWO: &[u8] =
+    b"\x80\x02}U\x01wctorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\nFloatStorage\n\
     U\x010U\x03cpuK\x02tQK\x00K\x02\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtRs.";
 
 #[test]
 fn an_archive_is_read_by_what_it_has_and_refused_for_what_it_claims() {
     let bench = Bench::new();
-    let data: Vec<u8> = [1.5f32, -2.5].iter().flat_map(|x| x.to_le_bytes()).collect();
+    let data: Vec<u8> = [1.5f32, -2.5]
+        .iter()
+        .flat_map(|x| x.to_le_bytes())
+        .collect();
     let size = TWO.len() as u32;
     let good = [("a/data.pkl", TWO, size), ("a/data/0", &data, 8)];
     assert_eq!(bench.read(&archive(&good)), Ok(vec![1.5, -2.5]));

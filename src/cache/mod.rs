@@ -6,6 +6,7 @@
 //!   run.json              where the run is
 //!   <content>.safetensors the model's tensors of one checkpoint
 //!   <path>-<content>.json which checkpoint that was: name, step, counters, order of arrival
+//!   path.json             how the path was drawn last: signs of its axes, branches that were left
 //! ```
 //!
 //! Each checkpoint has a record of its own and every file is written under a temporary name and renamed, so

@@ -7,6 +7,7 @@ use crate::run::Checkpoint;
 use crate::run::format::StateDict;
 use crate::run::history::Seen;
 use crate::run::regular;
+use crate::weights::path::PathMemory;
 
 use super::copy;
 use super::list::{RUN, RunFile};
@@ -15,6 +16,9 @@ use super::room::KeepLimit;
 use super::thin::{OnPath, removals};
 use super::{CacheError, folder_of, real};
 
+/// Name of the file that says how the path was drawn, and far more bytes than that takes.
+const PATH: &str = "path.json";
+const LARGEST_PATH: u64 = 16 << 20;
 /// A record is a few hundred bytes.
 const LARGEST_RECORD: u64 = 64 << 10;
 /// Records that are read of one run: a hundred thousand checkpoints.
@@ -144,6 +148,25 @@ impl RunCache {
         (record.step, record.standing) = (step, standing);
         let record = record.clone();
         self.write(&record)
+    }
+
+    /// Writes down the path as it was drawn, where something is kept of the run.
+    ///
+    /// # Errors
+    /// The cache cannot be written.
+    pub fn remember(&self, memory: &PathMemory) -> Result<(), CacheError> {
+        if self.records.is_empty() {
+            return Ok(());
+        }
+        let path = self.folder.join(PATH);
+        copy::write_small(&path, &serde_json::to_vec(memory).unwrap_or_default())
+    }
+
+    /// The path as it was drawn last; `None` if nobody wrote that down.
+    #[must_use]
+    pub fn memory(&self) -> Option<PathMemory> {
+        let text = regular::read_text(&self.folder.join(PATH), LARGEST_PATH).ok()?;
+        serde_json::from_str(&text).ok()
     }
 
     /// Makes room where more is kept than may be: first of what is no longer on the path, then evenly along

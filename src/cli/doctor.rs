@@ -92,6 +92,7 @@ impl Doctor {
                 run.display()
             ));
         }
+        let last = opened.newest().cloned();
         let left_out = opened.unreadable.into_iter().map(|(path, reason)| LeftOut {
             path: path.display().to_string(),
             reason,
@@ -102,7 +103,7 @@ impl Doctor {
             watching: watch::mode(run),
             kept: RunCache::open(run, KeepLimit::Auto).map(|cache| KeptLine::of(&cache)),
             checkpoints: opened.checkpoints.len(),
-            last: opened.checkpoints.last().cloned(),
+            last,
             left_out: left_out.collect(),
             error,
         }

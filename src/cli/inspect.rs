@@ -32,7 +32,12 @@ pub(super) struct Inspect {
 impl Inspect {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.path)?;
-        let (path, steps, left_out) = self.find()?;
+        let Shown {
+            path,
+            step,
+            steps,
+            left_out,
+        } = self.find()?;
         let dict = StateDict::open(&path, self.key.key.as_deref())?;
         let layout = Layout::of(dict.tensors());
         let (model, evidence) = match model::recognize(&layout, &self.model, None) {
@@ -40,11 +45,6 @@ impl Inspect {
             Err(error) => (None, error.to_string()),
         };
         let (tensors, norm) = tensors(&dict, &layout)?;
-        let name = if steps.is_empty() {
-            None
-        } else {
-            steps.last().copied()
-        };
         if let Some((_, sentence)) = dict.left_out() {
             notice::say(sentence)?;
         }
@@ -57,7 +57,7 @@ impl Inspect {
             notice::say(trouble)?;
         }
         let report = Report {
-            step: name
+            step: step
                 .or_else(by_name)
                 .or_else(|| dict.counters().step.or(dict.counters().epoch)),
             path: path.display().to_string(),
@@ -75,20 +75,22 @@ impl Inspect {
             .print(|| report.text(), &report, || report.csv())
     }
 
-    /// The checkpoint to show, and the run that it is the last one of.
-    fn find(&self) -> anyhow::Result<(PathBuf, Vec<u64>, Vec<LeftOut>)> {
+    /// Finds the checkpoint to show, and the run that it is the newest one of.
+    fn find(&self) -> anyhow::Result<Shown> {
         if self.path.is_file() {
-            return Ok((self.path.clone(), Vec::new(), Vec::new()));
+            return Ok(Shown {
+                path: self.path.clone(),
+                ..Shown::default()
+            });
         }
         let opened = self.key.open(&self.path)?;
+        let newest = opened.newest().cloned();
         let left_out = opened.unreadable.into_iter().map(|(path, reason)| LeftOut {
             path: path.display().to_string(),
             reason,
         });
         let left_out: Vec<LeftOut> = left_out.collect();
-        let newest = opened.checkpoints.last();
-        let Some(path) = newest.map(|newest| newest.kept.clone().unwrap_or(newest.path.clone()))
-        else {
+        let Some(newest) = newest else {
             let reasons: Vec<String> = left_out.into_iter().map(|left| left.reason).collect();
             anyhow::bail!(
                 "{}: no checkpoint can be read: {}",
@@ -96,14 +98,28 @@ impl Inspect {
                 reasons.join("; ")
             );
         };
+        let step = newest.step;
+        let path = newest.kept.unwrap_or(newest.path);
         let is_run = path != self.path;
         let steps = opened.checkpoints.iter().map(|checkpoint| checkpoint.step);
-        Ok((
+        Ok(Shown {
+            step: is_run.then_some(step),
+            steps: if is_run { steps.collect() } else { Vec::new() },
             path,
-            if is_run { steps.collect() } else { Vec::new() },
             left_out,
-        ))
+        })
     }
+}
+
+/// The checkpoint that is shown.
+#[derive(Default)]
+struct Shown {
+    path: PathBuf,
+    /// Its step in the run; `None` if it was named itself.
+    step: Option<u64>,
+    /// Those of the whole run.
+    steps: Vec<u64>,
+    left_out: Vec<LeftOut>,
 }
 
 /// Every tensor with its norm, and the norm of all parameters.

@@ -93,7 +93,6 @@ pub struct Catalog {
     /// Families that could be followed instead.
     pub alternatives: Vec<Family>,
     undecided: Vec<PathBuf>,
-    older_tail: usize,
 }
 
 impl Catalog {
@@ -102,13 +101,6 @@ impl Catalog {
     #[must_use]
     pub fn undecided(&self) -> Vec<PathBuf> {
         self.undecided.clone()
-    }
-
-    /// Number of last points that are all older than every point with a lower step: perhaps what an
-    /// earlier run left.
-    #[must_use]
-    pub fn older_tail(&self) -> usize {
-        self.older_tail
     }
 }
 
@@ -280,36 +272,7 @@ impl<'a> CatalogBuilder<'a> {
         undecided.sort();
         undecided.dedup();
         self.catalog.undecided = undecided;
-        self.catalog.older_tail = self.tail();
         self.catalog
-    }
-
-    fn tail(&self) -> usize {
-        let points = &self.catalog.points;
-        if points.iter().any(|point| point.origin == StepOrigin::Time) {
-            return 0;
-        }
-        let times: Vec<SystemTime> = points
-            .iter()
-            .map(|p| self.entries[p.entry].modified)
-            .collect();
-        let mut oldest = Vec::with_capacity(times.len());
-        for time in &times {
-            oldest.push(
-                oldest
-                    .last()
-                    .map_or(*time, |last: &SystemTime| (*last).min(*time)),
-            );
-        }
-        let mut tail = 0;
-        let mut newest: Option<SystemTime> = None;
-        for at in (1..times.len()).rev() {
-            newest = newest.max(Some(times[at]));
-            if newest < Some(oldest[at - 1]) {
-                tail = times.len() - at;
-            }
-        }
-        tail
     }
 }
 

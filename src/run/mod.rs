@@ -41,6 +41,16 @@ pub struct Checkpoint {
     pub modified: Option<SystemTime>,
 }
 
+/// Index of the first of the last checkpoints of a path that are all older than the one before them: perhaps
+/// an earlier run left them. `None` if there are none.
+pub fn older_tail<'a>(path: impl Iterator<Item = &'a Checkpoint>) -> Option<usize> {
+    let times: Vec<Option<SystemTime>> = path.map(|checkpoint| checkpoint.modified).collect();
+    (1..times.len()).find(|&at| {
+        let (head, tail) = times.split_at(at);
+        tail.iter().max() < head.last()
+    })
+}
+
 impl Checkpoint {
     /// A checkpoint that is read where the run has it.
     #[must_use]

@@ -9,7 +9,7 @@ use super::history::{History, Seen};
 use super::names::{LeftOut, arrange};
 use super::scan::{FolderScanner, Found, Scan, in_words};
 use super::settle::Header;
-use super::{Checkpoint, RunError};
+use super::{Checkpoint, RunError, older_tail};
 
 /// A run that was opened at once.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,7 +22,16 @@ pub struct Opened {
     pub remarks: Vec<String>,
 }
 
-/// Which files are a run, and which state dict of each.
+impl Opened {
+    /// The checkpoint that was written last, as far as steps and times tell it without reading weights.
+    #[must_use]
+    pub fn newest(&self) -> Option<&Checkpoint> {
+        let end = older_tail(self.checkpoints.iter()).unwrap_or(self.checkpoints.len());
+        self.checkpoints[..end].last()
+    }
+}
+
+/// The files that are a run, and the state dict of each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunChoice {
     /// Nested key of the state dict, when the user named one.

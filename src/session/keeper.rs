@@ -7,7 +7,7 @@ use crate::run::Checkpoint;
 use crate::run::format::StateDict;
 use crate::run::history::Seen;
 use crate::run::scan::stamp_of;
-use crate::weights::path::PathChange;
+use crate::weights::path::{PathChange, PathMemory};
 
 use super::reader::KeptLine;
 
@@ -39,11 +39,27 @@ impl Keeper {
         }
     }
 
-    /// What was kept in earlier sessions.
-    pub(super) fn seen(&self, run: &Path) -> Vec<Seen> {
-        self.cache
-            .as_ref()
-            .map_or_else(Vec::new, |cache| cache.seen(run))
+    /// What was kept in earlier sessions, and how the path was drawn. Checkpoints of old branches are seen
+    /// again if it says where they branched off.
+    pub(super) fn before(&self, run: &Path) -> (Vec<Seen>, PathMemory) {
+        let Some(cache) = &self.cache else {
+            return Default::default();
+        };
+        let memory = cache.memory().unwrap_or_default();
+        let mut seen = cache.seen(run);
+        for seen in &mut seen {
+            seen.is_left &= !memory.left.iter().any(|(left, _)| seen.is(left));
+        }
+        (seen, memory)
+    }
+
+    /// Writes down how the path is drawn.
+    pub(super) fn remember(&self, memory: &PathMemory) {
+        if let Some(cache) = self.cache.as_ref().filter(|_| self.is_on)
+            && let Err(error) = cache.remember(memory)
+        {
+            tracing::warn!("{error}");
+        }
     }
 
     /// How much is kept; `None` if nothing is to be.

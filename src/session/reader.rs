@@ -205,7 +205,9 @@ impl Reader {
     fn begin(&mut self) -> Vec<Reading> {
         let mut readings = Vec::new();
         if !self.options.disk_only {
-            self.history.restore(self.keeper.seen(&self.options.run));
+            let (seen, memory) = self.keeper.before(&self.options.run);
+            self.history.restore(seen);
+            self.path.recall(memory);
             if !self.history.seen().is_empty() {
                 readings.extend(self.read());
             }
@@ -301,6 +303,7 @@ impl Reader {
 
     fn fitted(&mut self) -> PathReading {
         let (members, fit) = self.path.fit();
+        self.keeper.remember(&self.path.memory());
         let mut length = 0.0;
         let lengths = fit.trajectory.update_norm.iter().map(|norm| {
             length += norm;

@@ -1,14 +1,14 @@
 //! Which checkpoint follows from which: a resumed run and another run in one folder leave the same names,
 //! and only the weights tell them apart.
 
-use crate::run::Checkpoint;
+use crate::run::{Checkpoint, older_tail};
 
 use super::WeightsError;
 use super::direction;
 use super::gram::Gram;
 use super::layout::Role;
 use super::member::{Member, Shape};
-use super::path::PathChange;
+use super::path::{LeftBranch, PathChange};
 
 /// The part that a checkpoint has in the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,12 +16,7 @@ pub(super) enum Place {
     /// A point of the path that is followed.
     OnPath,
     /// A point of a branch that training has left.
-    OldBranch {
-        /// Number of the branch.
-        number: usize,
-        /// Step at which the path left it.
-        from: Option<u64>,
-    },
+    OldBranch(LeftBranch),
 }
 
 /// A checkpoint that was read: one row of the Gram matrix.
@@ -29,15 +24,6 @@ pub(super) enum Place {
 pub(super) struct Row {
     pub(super) checkpoint: Checkpoint,
     pub(super) place: Place,
-}
-
-impl Row {
-    pub(super) fn new(checkpoint: Checkpoint) -> Self {
-        Self {
-            checkpoint,
-            place: Place::OnPath,
-        }
-    }
 }
 
 /// Weights of independent seeds have a cosine around 0, successive checkpoints usually one above 0.5; below
@@ -69,12 +55,7 @@ impl Lineage<'_> {
 
     /// Higher steps that are older than the one before them, where the weights do not follow either.
     fn stale_tail(&mut self, path: &[usize]) -> Option<PathChange> {
-        let modified = |row: &usize| self.rows[*row].checkpoint.modified;
-        let is_split = |&at: &usize| {
-            let (head, tail) = path.split_at(at);
-            tail.iter().map(modified).max() < head.last().map(modified)
-        };
-        let at = (1..path.len()).find(is_split)?;
+        let at = older_tail(path.iter().map(|row| &self.rows[*row].checkpoint))?;
         let (head, tail) = path.split_at(at);
         let (&first, &end) = (tail.first()?, head.last()?);
         if self.nearest(first, head) == Some(end) && self.is_related(first, &[end], path) {
@@ -178,14 +159,14 @@ impl Lineage<'_> {
             .rows
             .iter()
             .map(|row| match row.place {
-                Place::OldBranch { number, .. } => number,
+                Place::OldBranch(branch) => branch.number,
                 Place::OnPath => 0,
             })
             .max()
             .unwrap_or_default();
         let from = from.map(|row| self.rows[row].checkpoint.step);
         for &row in rows {
-            self.rows[row].place = Place::OldBranch { number, from };
+            self.rows[row].place = Place::OldBranch(LeftBranch { number, from });
         }
         PathChange::Resumed {
             first,

@@ -1,6 +1,6 @@
 //! The checkpoints of a run as they come in: which belong on the path, and their Gram rows.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -124,6 +124,28 @@ fn key(checkpoint: &Checkpoint) -> Key {
     (checkpoint.path.clone(), checkpoint.arrival)
 }
 
+/// A path as it was drawn last, for the next session: nothing in the weights tells the signs of its axes, or
+/// where training was resumed.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct PathMemory {
+    /// Training step of each checkpoint, ascending.
+    pub steps: Vec<u64>,
+    /// Coordinates of θ_t − θ_last along PC1 and PC2.
+    pub coordinates: Vec<[f64; 2]>,
+    /// The checkpoints of branches that training has left, each with its branch.
+    pub left: Vec<(Checkpoint, LeftBranch)>,
+}
+
+/// A branch that training has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LeftBranch {
+    /// Number of the branch, from 1.
+    pub number: usize,
+    /// Step at which the path left it; `None` if the run was started anew.
+    pub from: Option<u64>,
+}
+
 /// A run as far as it was read.
 #[derive(Debug, Default)]
 pub struct RunPath {
@@ -137,6 +159,8 @@ pub struct RunPath {
     /// Contents that are never tried again: not finite, or of another run.
     retired: HashSet<Key>,
     previous: Option<Trajectory>,
+    /// Branches of checkpoints that a session before found out.
+    recalled: HashMap<Key, LeftBranch>,
     /// True if the checkpoints of several runs are laid on one path as they are.
     has_many_runs: bool,
 }
@@ -157,6 +181,40 @@ impl RunPath {
         Self {
             has_many_runs: true,
             ..Self::new(key)
+        }
+    }
+
+    /// Takes over what an earlier session knew.
+    pub fn recall(&mut self, memory: PathMemory) {
+        self.previous = Some(Trajectory {
+            steps: memory.steps,
+            coordinates: memory.coordinates,
+            ..Trajectory::default()
+        });
+        let left = memory.left.into_iter();
+        self.recalled = left.map(|(one, branch)| (key(&one), branch)).collect();
+    }
+
+    /// What the next session cannot find out by itself.
+    #[must_use]
+    pub fn memory(&self) -> PathMemory {
+        let previous = self.previous.clone().unwrap_or_default();
+        let branch = |row: &Row| match row.place {
+            Place::OldBranch(branch) => Some((row.checkpoint.clone(), branch)),
+            Place::OnPath => None,
+        };
+        PathMemory {
+            steps: previous.steps,
+            coordinates: previous.coordinates,
+            left: self.rows.iter().filter_map(branch).collect(),
+        }
+    }
+
+    fn row(&self, checkpoint: Checkpoint) -> Row {
+        let branch = self.recalled.get(&key(&checkpoint));
+        Row {
+            place: branch.map_or(Place::OnPath, |branch| Place::OldBranch(*branch)),
+            checkpoint,
         }
     }
 
@@ -190,12 +248,13 @@ impl RunPath {
         });
         let known = self.rows.len();
         if self.extend(&new, &told).is_ok() {
-            self.rows.extend(new.drain(..).map(Row::new));
+            let new: Vec<Row> = new.drain(..).map(|one| self.row(one)).collect();
+            self.rows.extend(new);
         }
         // One by one where all at once failed, so that one bad file stops no other.
         for checkpoint in new {
             match self.extend(std::slice::from_ref(&checkpoint), &told) {
-                Ok(()) => self.rows.push(Row::new(checkpoint)),
+                Ok(()) => self.rows.push(self.row(checkpoint)),
                 Err(error) => self.reject(&checkpoint, error, &mut update),
             }
         }
@@ -257,7 +316,7 @@ impl RunPath {
         let mut rows: Vec<usize> = (0..self.rows.len()).collect();
         rows.sort_by_key(|&row| self.rows[row].checkpoint.step);
         for row in rows {
-            let Place::OldBranch { number, from } = self.rows[row].place else {
+            let Place::OldBranch(LeftBranch { number, from }) = self.rows[row].place else {
                 continue;
             };
             let step = self.rows[row].checkpoint.step;

@@ -344,31 +344,6 @@ fn counters_become_steps_where_names_start_again() {
 }
 
 #[test]
-fn what_an_earlier_run_left_is_the_older_tail() {
-    let at = |step: u64, time: u64| {
-        entry(
-            &format!("checkpoint-{step}/model.safetensors"),
-            time,
-            NONE,
-            None,
-        )
-    };
-    let tail = |entries: &[CatalogEntry]| catalog(entries).older_tail();
-    assert_eq!(
-        tail(&[
-            at(40, 100),
-            at(80, 110),
-            at(120, 120),
-            at(280, 5),
-            at(300, 6)
-        ]),
-        2
-    );
-    assert_eq!(tail(&[at(40, 1), at(80, 2), at(120, 3)]), 0);
-    assert_eq!(tail(&[at(40, 1), at(80, 1), at(120, 1)]), 0);
-}
-
-#[test]
 fn a_root_model_never_hides_the_folders_beside_it() {
     let mut entries: Vec<_> = [900, 1000]
         .iter()
