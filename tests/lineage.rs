@@ -294,3 +294,161 @@ fn nothing_is_a_path_like_any_other() {
     update(&mut path, &[well]);
     assert_eq!(steps(&mut path), [10]);
 }
+
+/// What is on the path: the checkpoints of these names' steps, told apart by arrival.
+fn on_path(path: &mut RunPath) -> Vec<(u64, u64)> {
+    let (members, _) = path.fit();
+    members.iter().map(|m| (m.step, m.arrival)).collect()
+}
+
+#[test]
+fn a_resume_that_saves_at_other_steps_leaves_all_of_the_old_branch() {
+    let (mut folder, mut walk) = (Folder::new(), Walk::new(21, 600));
+    let mut all: Vec<Checkpoint> = (1..=3)
+        .map(|i| folder.write(10 * i, &walk.step()))
+        .collect();
+    let mut resumed = Walk {
+        rng: ChaCha8Rng::seed_from_u64(99),
+        drift: walk.drift.iter().rev().copied().collect(),
+        weights: walk.weights.clone(),
+    };
+    all.extend((4..=6).map(|i| folder.write(10 * i, &walk.step())));
+    let mut path = RunPath::new(None);
+    update(&mut path, &all);
+    for i in 3..=6 {
+        all.push(folder.write(10 * i + 5, &resumed.step()));
+        update(&mut path, &all);
+    }
+    assert_eq!(steps(&mut path), [10, 20, 30, 35, 45, 55, 65]);
+    let left = path.left_behind();
+    let left: Vec<u64> = left.iter().map(|one| one.step).collect();
+    assert_eq!(left, [40, 50, 60]);
+    // The same files at once, as a later session or `--disk-only` finds them: by their times alone.
+    for checkpoint in &mut all {
+        checkpoint.arrival = 0;
+    }
+    let mut path = RunPath::new(None);
+    update(&mut path, &all);
+    assert_eq!(steps(&mut path), [10, 20, 30, 35, 45, 55, 65]);
+}
+
+#[test]
+fn kept_and_new_ones_that_are_read_together_are_told_apart_by_arrival() {
+    let (mut folder, mut walk) = (Folder::new(), Walk::new(31, 600));
+    let mut other = Walk::new(32, 600);
+    let before: Vec<Checkpoint> = (1..=5)
+        .map(|i| folder.write(10 * i, &walk.step()))
+        .collect();
+    let after: Vec<Checkpoint> = (1..=3)
+        .map(|i| folder.write(10 * i, &other.step()))
+        .collect();
+    let mut path = RunPath::new(None);
+    let changes = update(&mut path, &[&before[..], &after].concat());
+    assert!(matches!(&changes[..], [PathChange::AnotherRun { left, .. }] if left.len() == 5));
+    assert_eq!(on_path(&mut path), [(10, 6), (20, 7), (30, 8)]);
+}
+
+#[test]
+fn files_that_were_copied_in_any_order_are_one_path() {
+    let mut walk = Walk::new(41, 600);
+    let mut folder = Folder::new();
+    let all: Vec<Checkpoint> = (0..12)
+        .map(|i| folder.write(10 * i, &walk.step()))
+        .collect();
+    let orders: [fn(usize) -> u64; 3] = [
+        |i| 100 - i as u64,
+        |i| (7 * i as u64) % 12,
+        // By name: 0, 10, 100, 110, 20, 30 …
+        |i| [0, 1, 4, 5, 6, 7, 8, 9, 10, 11, 2, 3][i],
+    ];
+    for (number, order) in orders.into_iter().enumerate() {
+        let mut copied = all.clone();
+        for (i, checkpoint) in copied.iter_mut().enumerate() {
+            checkpoint.modified = Some(folder.now + Duration::from_secs(order(i)));
+            checkpoint.arrival = 0;
+        }
+        let mut path = RunPath::new(None);
+        assert_eq!(update(&mut path, &copied), [], "order {number}");
+        assert_eq!(steps(&mut path).len(), 12, "order {number}");
+    }
+    // One that is much older than the one before it is told, where its weights fit.
+    let mut doubtful = all;
+    doubtful[11].modified = Some(folder.now - Duration::from_secs(6000));
+    for checkpoint in &mut doubtful {
+        checkpoint.arrival = 0;
+    }
+    let mut path = RunPath::new(None);
+    let changes = update(&mut path, &doubtful);
+    assert!(
+        matches!(&changes[..], [PathChange::Doubtful { first, .. }] if first.step == 110),
+        "{changes:?}"
+    );
+    assert_eq!(steps(&mut path).len(), 12);
+}
+
+#[test]
+fn another_run_after_a_resume_leaves_the_dead_branch_as_well() {
+    let (mut folder, mut walk) = (Folder::new(), Walk::new(51, 600));
+    let mut all: Vec<Checkpoint> = (1..=6)
+        .map(|i| folder.write(10 * i, &walk.step()))
+        .collect();
+    let mut path = RunPath::new(None);
+    update(&mut path, &all);
+    let mut resumed = Walk::new(52, 600);
+    resumed.weights = walk.weights.clone();
+    for step in [40, 50] {
+        all.push(folder.write(step, &resumed.step()));
+        update(&mut path, &all);
+    }
+    assert!(!path.left_behind().is_empty());
+    let mut other = Walk::new(53, 600);
+    all.push(folder.write(10, &other.step()));
+    let changes = update(&mut path, &all);
+    assert!(
+        matches!(&changes[..], [PathChange::AnotherRun { left, .. }] if left.len() == 8),
+        "{changes:?}"
+    );
+    assert_eq!(steps(&mut path), [10]);
+    assert!(path.left_behind().is_empty());
+}
+
+#[test]
+fn a_lost_copy_takes_its_point_off_and_keeps_no_other_from_the_path() {
+    let (mut folder, mut walk) = (Folder::new(), Walk::new(61, 600));
+    let all: Vec<Checkpoint> = (0..5).map(|i| folder.write(10 * i, &walk.step())).collect();
+    let mut path = RunPath::new(None);
+    update(&mut path, &all[..4]);
+    fs::remove_file(&all[1].path).unwrap();
+    let told = path.update(all.clone(), |_, _| {});
+    assert_eq!(told.lost, all[1..2]);
+    assert_eq!(steps(&mut path), [0, 20, 30, 40]);
+}
+
+#[test]
+fn what_a_session_knew_of_signs_and_branches_the_next_one_knows() {
+    let (mut folder, mut walk) = (Folder::new(), Walk::new(71, 600));
+    let mut all: Vec<Checkpoint> = (0..5).map(|i| folder.write(10 * i, &walk.step())).collect();
+    let mut path = RunPath::new(None);
+    update(&mut path, &all);
+    let mut resumed = Walk::new(72, 600);
+    resumed.weights.clone_from(&walk.weights);
+    for step in [30, 40, 50] {
+        all.push(folder.write(step, &resumed.step()));
+        update(&mut path, &all);
+    }
+    let before = path.fit().1.trajectory.clone();
+    assert_eq!(before.old_branches.len(), 1);
+    let mut memory = path.memory();
+    for at in &mut memory.coordinates {
+        at[1] = -at[1];
+    }
+    let mut next = RunPath::new(None);
+    next.recall(memory);
+    assert_eq!(update(&mut next, &all), []);
+    let after = next.fit().1.trajectory.clone();
+    assert_eq!(after.old_branches.len(), 1);
+    assert_eq!(after.old_branches[0].steps, before.old_branches[0].steps);
+    for (old, new) in before.coordinates.iter().zip(&after.coordinates) {
+        assert!((old[0] - new[0]).abs() < 1e-6 && (old[1] + new[1]).abs() < 1e-6);
+    }
+}

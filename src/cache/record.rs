@@ -48,6 +48,9 @@ pub struct KeptRecord {
     /// The checkpoint's own count of epochs.
     #[serde(default)]
     pub inner_epoch: Option<u64>,
+    /// Nested key of the state dict, when the user named one.
+    #[serde(default)]
+    pub key: Option<String>,
     /// Hash of names and shapes.
     pub signature: u64,
     /// Numbers of the model.
@@ -124,9 +127,10 @@ impl KeptRecord {
         }
     }
 
-    /// The record of a content that was seen, at its step; `None` until its weights were read.
+    /// The record of a content that was seen, at its step; `None` until its weights were read. `key` names
+    /// the state dict that was taken.
     #[must_use]
-    pub fn of(seen: &Seen, step: u64, run: &Path) -> Option<Self> {
+    pub fn of(seen: &Seen, step: u64, run: &Path, key: Option<&str>) -> Option<Self> {
         let content = seen.facts.content?;
         let path = match seen.path.strip_prefix(run) {
             Ok(path) if !path.as_os_str().is_empty() => path,
@@ -143,6 +147,7 @@ impl KeptRecord {
             bytes: 0,
             inner_step: seen.facts.counters.step,
             inner_epoch: seen.facts.counters.epoch,
+            key: key.map(str::to_owned),
             signature: seen.facts.signature,
             numbers: seen.facts.numbers,
             standing: Standing::OnPath,

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::run::Checkpoint;
 use crate::run::format::StateDict;
 use crate::run::history::Seen;
 use crate::run::regular;
+use crate::run::{Checkpoint, RunChoice};
 use crate::weights::path::PathMemory;
 
 use super::copy;
@@ -66,11 +66,18 @@ impl RunCache {
         &self.records
     }
 
-    /// The contents that were kept, as a run's history knows them.
+    /// The contents that were kept of the files and the state dict of a choice, as a run's history knows
+    /// them.
     #[must_use]
-    pub fn seen(&self, run: &Path) -> Vec<Seen> {
+    pub fn seen(&self, run: &Path, choice: &RunChoice) -> Vec<Seen> {
+        let chosen = |record: &&KeptRecord| record.key == choice.key && choice.takes(&record.name);
         let seen = |record: &KeptRecord| record.seen(run, self.copy_of(record));
-        self.records.iter().map(seen).collect()
+        self.records.iter().filter(chosen).map(seen).collect()
+    }
+
+    /// Reads anew what is kept, since other sessions and `isoloss cache clear` change it.
+    pub fn refresh(&mut self) {
+        self.records = records(&self.folder);
     }
 
     /// The folder of the copies.
@@ -308,7 +315,7 @@ mod tests {
         let dict = StateDict::open(&seen.path, None).unwrap();
         let mut seen = seen.clone();
         seen.facts.content = Some(dict.content().unwrap().0);
-        let record = KeptRecord::of(&seen, step, folder).unwrap();
+        let record = KeptRecord::of(&seen, step, folder, None).unwrap();
         cache.keep(record, &dict, &seen.path).unwrap()
     }
 
@@ -331,7 +338,7 @@ mod tests {
             assert_eq!(own.content().unwrap(), kept.content().unwrap());
         }
         fs::remove_file(&seen[0].path).unwrap();
-        let restored = at().seen(folder.path());
+        let restored = at().seen(folder.path(), &RunChoice::default());
         assert_eq!(restored.len(), 2);
         let opened = open(folder.path(), &RunChoice::default(), restored).unwrap();
         let steps: Vec<u64> = opened.checkpoints.iter().map(|one| one.step).collect();

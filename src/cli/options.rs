@@ -46,12 +46,10 @@ impl KeyOption {
 
     /// Opens a run with what was kept of it.
     pub(super) fn open(&self, run: &Path) -> Result<Opened, RunError> {
-        let kept = if self.disk_only {
-            Vec::new()
-        } else {
-            RunCache::open(run, KeepLimit::Auto).map_or_else(Vec::new, |cache| cache.seen(run))
-        };
-        run::open(run, &self.choice(), kept)
+        let choice = self.choice();
+        let cache = (!self.disk_only).then(|| RunCache::open(run, KeepLimit::Auto));
+        let kept = cache.flatten().map(|cache| cache.seen(run, &choice));
+        run::open(run, &choice, kept.unwrap_or_default())
     }
 }
 
@@ -322,6 +320,7 @@ pub(super) fn open_run(
 ) -> anyhow::Result<Vec<Checkpoint>> {
     let Opened {
         checkpoints,
+        left,
         unreadable,
         remarks,
     } = key.open(run)?;
@@ -333,25 +332,51 @@ pub(super) fn open_run(
     }
     let reasons: Vec<String> = unreadable.into_iter().map(|(_, reason)| reason).collect();
     notice::left_out(&reasons);
-    let kept = checkpoints.iter().filter(|one| one.kept.is_some()).count();
-    if kept > 0 {
-        notice::say(format_args!(
-            "{kept} of {} checkpoints are copies that were kept of files which are gone; --disk-only leaves them out",
-            checkpoints.len()
-        ))?;
-    }
     if checkpoints.is_empty() {
         bail!("{}: none of the checkpoints can be read", run.display());
     }
-    let Some(steps) = steps else {
-        return Ok(checkpoints);
+    let chosen = chosen(checkpoints, left, steps, run)?;
+    let kept = chosen.iter().filter(|one| one.kept.is_some()).count();
+    if kept > 0 {
+        notice::say(format_args!(
+            "{kept} of {} checkpoints are copies that were kept of files which are gone; --disk-only leaves them out",
+            chosen.len()
+        ))?;
+    }
+    Ok(chosen)
+}
+
+/// The checkpoints that `--steps` chooses: of the path, and where it has none there, of what it left.
+fn chosen(
+    path: Vec<Checkpoint>,
+    left: Vec<Checkpoint>,
+    steps: Option<Steps>,
+    run: &Path,
+) -> anyhow::Result<Vec<Checkpoint>> {
+    let span = |checkpoints: &[Checkpoint]| {
+        let ends = checkpoints.first().zip(checkpoints.last());
+        ends.map(|(first, last)| format!("steps {} to {}", first.step, last.step))
     };
-    let (first, last) = (checkpoints[0].step, checkpoints[checkpoints.len() - 1].step);
-    let chosen = steps.select(checkpoints);
+    let (has, had) = (span(&path), span(&left));
+    let Some(steps) = steps else {
+        if let Some(had) = had {
+            notice::say(format_args!(
+                "{} checkpoints of a branch, run or model before ({had}) are left out; --steps takes them where the path has none",
+                left.len()
+            ))?;
+        }
+        return Ok(path);
+    };
+    let mut chosen = steps.select(path);
     if chosen.is_empty() {
+        chosen = steps.select(left);
+    }
+    if chosen.is_empty() {
+        let before = had.map_or_else(String::new, |had| format!(", and {had} before"));
         bail!(
-            "{}: --steps {steps} leaves no checkpoint; the run has steps {first} to {last}",
-            run.display()
+            "{}: --steps {steps} leaves no checkpoint; the run has {}{before}",
+            run.display(),
+            has.unwrap_or_default()
         );
     }
     Ok(chosen)

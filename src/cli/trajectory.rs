@@ -81,6 +81,7 @@ fn read_onto(mut path: RunPath, checkpoints: Vec<Checkpoint>) -> anyhow::Result<
     let PathUpdate {
         mut rejected,
         changes,
+        ..
     } = path.update(checkpoints, |read, all| {
         let bytes = |weights: usize| (weights * size_of::<f32>()) as u64;
         bar.set_length(bytes(all));

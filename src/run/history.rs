@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::Checkpoint;
-use super::catalog::{Catalog, CatalogEntry, CheckpointFacts, StepOrigin, catalog};
+use super::catalog::{Catalog, CatalogEntry, CheckpointFacts, InnerCounters, StepOrigin, catalog};
 use super::open::content;
 use super::scan::Found;
 
@@ -73,6 +73,17 @@ impl History {
         self.seen.sort_by_key(|seen| seen.arrival);
     }
 
+    /// The contents that the path left, as a history of their own.
+    #[must_use]
+    pub fn left(&self) -> Self {
+        let mut seen = self.seen.clone();
+        seen.retain(|seen| seen.is_left && seen.is_there());
+        for seen in &mut seen {
+            seen.is_left = false;
+        }
+        Self { seen }
+    }
+
     /// Every content, in order of arrival.
     #[must_use]
     pub fn seen(&self) -> &[Seen] {
@@ -101,8 +112,8 @@ impl History {
     }
 
     /// Takes a file that is whole. Its content is a new one, which replaces the one that its path had
-    /// before, unless size and time of change or the weights themselves are the same. Returns true for a
-    /// new one.
+    /// before, unless size and time of change are the same, or the path had these weights at any time.
+    /// Returns true for a new one.
     pub fn take(
         &mut self,
         found: Found,
@@ -113,15 +124,19 @@ impl History {
         if let Some(known) = self.newest_mut(&found.path) {
             let is_untouched =
                 (known.size, known.modified) == (found.stamp.size, found.stamp.modified);
-            if !is_untouched {
-                facts.content = content(&found.path, key);
-            }
-            if is_untouched || facts.content.is_some() && facts.content == known.facts.content {
+            if is_untouched {
                 known.on_disk = true;
-                known.modified = found.stamp.modified;
-                known.size = found.stamp.size;
                 return false;
             }
+            facts.content = content(&found.path, key);
+        }
+        if let Some(at) = self.position(&found.path, facts.content) {
+            self.vanish(&found.path);
+            let known = &mut self.seen[at];
+            known.on_disk = true;
+            known.modified = found.stamp.modified;
+            known.size = found.stamp.size;
+            return false;
         }
         self.vanish(&found.path);
         self.seen.push(Seen {
@@ -136,6 +151,13 @@ impl History {
             is_left: false,
         });
         true
+    }
+
+    /// Index of the last content of a path that has these weights.
+    fn position(&self, path: &Path, content: Option<[u8; 32]>) -> Option<usize> {
+        let content = content?;
+        let is = |seen: &Seen| seen.path == path && seen.facts.content == Some(content);
+        self.seen.iter().rposition(is)
     }
 
     /// Notes that the run holds a path no longer.
@@ -166,8 +188,9 @@ impl History {
         catalog(&entries)
     }
 
-    /// The points of a catalog of this history. A content that was overwritten under a name with a step has
-    /// that step too: what came after it tells whether the path goes on from it.
+    /// The points of a catalog of this history. A content that was overwritten under a name with a step, or
+    /// under the same count of steps, has that step too: what came after it tells whether the path goes on
+    /// from it.
     #[must_use]
     pub fn checkpoints(&self, catalog: &Catalog) -> Vec<Checkpoint> {
         let current: Vec<&Seen> = self.current().collect();
@@ -177,12 +200,15 @@ impl History {
                 continue;
             };
             found.push(seen.at(step));
-            if matches!(point.origin, StepOrigin::Name | StepOrigin::NameOrder) {
-                let older = current
-                    .iter()
-                    .filter(|old| old.name == seen.name && old.arrival < seen.arrival);
-                found.extend(older.map(|old| old.at(step)));
-            }
+            let by_name = matches!(point.origin, StepOrigin::Name | StepOrigin::NameOrder);
+            let older = current.iter().filter(|old| {
+                let counted = || {
+                    let counters = old.facts.counters;
+                    counters == seen.facts.counters && counters != InnerCounters::default()
+                };
+                old.name == seen.name && old.arrival < seen.arrival && (by_name || counted())
+            });
+            found.extend(older.map(|old| old.at(step)));
         }
         found
     }

@@ -64,6 +64,13 @@ impl Checkpoint {
         }
     }
 
+    /// True if the run's own file is still the one that was read, as its time of change tells.
+    #[must_use]
+    pub fn is_on_disk(&self) -> bool {
+        let stamp = scan::stamp_of(&self.path);
+        stamp.is_some_and(|stamp| self.modified.is_none_or(|time| time == stamp.modified))
+    }
+
     /// True if both are the same content, wherever it is read from.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::catalog::CheckpointFacts;
 use super::format::{FormatError, StateDict};
 use super::history::{History, Seen};
-use super::names::{LeftOut, arrange};
+use super::names::{LeftOut, arrange, glob_matches};
 use super::scan::{FolderScanner, Found, Scan, in_words};
 use super::settle::Header;
 use super::{Checkpoint, RunError, older_tail};
@@ -16,6 +16,8 @@ use super::{Checkpoint, RunError, older_tail};
 pub struct Opened {
     /// The checkpoints of its path, by step.
     pub checkpoints: Vec<Checkpoint>,
+    /// Those that the path left in an earlier session: of an old branch, another run or another model.
+    pub left: Vec<Checkpoint>,
     /// Files that cannot be read, each with a sentence that names it.
     pub unreadable: Vec<(PathBuf, String)>,
     /// What was chosen or assumed, one sentence each.
@@ -40,13 +42,21 @@ pub struct RunChoice {
     pub only: Vec<String>,
 }
 
+impl RunChoice {
+    /// True if a file of this path below the run counts.
+    #[must_use]
+    pub fn takes(&self, name: &Path) -> bool {
+        self.only.is_empty() || self.only.iter().any(|glob| glob_matches(glob, name))
+    }
+}
+
 /// Opens a run as it is now: every checkpoint whose own header agrees with its size, and the contents of
 /// `before` that were kept. `run` may also be one checkpoint.
 ///
 /// # Errors
 /// Nothing is there, or no candidate, or the one checkpoint that was named cannot be read.
 pub fn open(run: &Path, choice: &RunChoice, before: Vec<Seen>) -> Result<Opened, RunError> {
-    let scan = match FolderScanner::new(&choice.only).scan(run) {
+    let scan = match FolderScanner::new(choice).scan(run) {
         Ok(scan) => scan,
         // A run whose folder is gone is still there as far as it was kept.
         Err(_) if !before.is_empty() => Scan::default(),
@@ -84,6 +94,7 @@ pub fn open(run: &Path, choice: &RunChoice, before: Vec<Seen>) -> Result<Opened,
     opened.remarks.extend(told_once(&notes, &checkpoints));
     opened.remarks.extend(remarks);
     opened.checkpoints = checkpoints;
+    opened.left = arranged(&mut history.left(), choice.key.as_deref()).0;
     Ok(opened)
 }
 

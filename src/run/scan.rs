@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::format::{Content, sharded_weight_files, sniff};
-use super::names::glob_matches;
 use super::stamp::Stamp;
-use super::{RunError, log};
+use super::{RunChoice, RunError, log};
 
 /// Folders below the run that are looked into: frameworks nest steps, ranks and networks.
 const DEPTH: usize = 8;
@@ -53,16 +52,16 @@ pub struct Scan {
 /// Looks at folders, and remembers what kind each file is as long as it does not change.
 #[derive(Debug, Default)]
 pub struct FolderScanner {
-    only: Vec<String>,
+    choice: RunChoice,
     contents: HashMap<PathBuf, (Stamp, Content)>,
 }
 
 impl FolderScanner {
-    /// A scanner for the files that one of these globs takes; for all where there is none.
+    /// A scanner for the files that count.
     #[must_use]
-    pub fn new(only: &[String]) -> Self {
+    pub fn new(choice: &RunChoice) -> Self {
         Self {
-            only: only.to_vec(),
+            choice: choice.clone(),
             contents: HashMap::new(),
         }
     }
@@ -199,7 +198,7 @@ impl FolderScanner {
     }
 
     fn is_wanted(&self, name: &Path) -> bool {
-        self.only.is_empty() || self.only.iter().any(|glob| glob_matches(glob, name))
+        self.choice.takes(name)
     }
 }
 

@@ -90,7 +90,7 @@ pub fn spawn(
             let _notifier = notifier;
             let mut scanner = Scanner {
                 run,
-                folder: FolderScanner::new(&choice.only),
+                folder: FolderScanner::new(&choice),
                 key: choice.key,
                 settler: Settler::default(),
                 renamed: HashSet::new(),

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use crate::cache::{KeepLimit, KeepOutcome, KeptRecord, RunCache, Standing};
-use crate::run::Checkpoint;
 use crate::run::format::StateDict;
 use crate::run::history::Seen;
 use crate::run::scan::stamp_of;
+use crate::run::{Checkpoint, RunChoice};
 use crate::weights::path::{PathChange, PathMemory};
 
 use super::reader::KeptLine;
@@ -41,16 +41,23 @@ impl Keeper {
 
     /// What was kept in earlier sessions, and how the path was drawn. Checkpoints of old branches are seen
     /// again if it says where they branched off.
-    pub(super) fn before(&self, run: &Path) -> (Vec<Seen>, PathMemory) {
+    pub(super) fn before(&self, run: &Path, choice: &RunChoice) -> (Vec<Seen>, PathMemory) {
         let Some(cache) = &self.cache else {
             return Default::default();
         };
         let memory = cache.memory().unwrap_or_default();
-        let mut seen = cache.seen(run);
+        let mut seen = cache.seen(run, choice);
         for seen in &mut seen {
             seen.is_left &= !memory.left.iter().any(|(left, _)| seen.is(left));
         }
         (seen, memory)
+    }
+
+    /// Looks anew at what is kept, because a copy is gone.
+    pub(super) fn refresh(&mut self) {
+        if let Some(cache) = &mut self.cache {
+            cache.refresh();
+        }
     }
 
     /// Writes down how the path is drawn.
@@ -144,6 +151,7 @@ impl Keeper {
     /// The checkpoints that a turn of the path leaves, and as what.
     pub(super) fn left_by(change: &PathChange) -> (&[Checkpoint], Standing) {
         match change {
+            PathChange::Doubtful { .. } => (&[], Standing::OnPath),
             PathChange::Resumed { left, .. } => (left, Standing::OldBranch),
             PathChange::AnotherRun { left, .. } => (left, Standing::AnotherRun),
             PathChange::AnotherModel { left, .. } => (left, Standing::AnotherModel),
@@ -177,7 +185,7 @@ fn keep(
         }
         seen.facts.content = Some(content);
     }
-    let record = KeptRecord::of(seen, step, run);
+    let record = KeptRecord::of(seen, step, run, key);
     let record = record.ok_or_else(|| sentence(&seen.path.display()))?;
     let kept = cache.keep(record, &dict, &seen.path);
     kept.map(Some).map_err(|e| sentence(&e))

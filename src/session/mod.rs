@@ -89,7 +89,7 @@ impl Session {
         let watcher = start_scanner(&options, inputs.clone())?;
         let reading = ReaderOptions {
             run: options.run.clone(),
-            key: options.choice.key.clone(),
+            choice: options.choice.clone(),
             seed: options.setup.seed(),
             keep: options.keep,
             disk_only: options.disk_only,

@@ -12,7 +12,7 @@ use crate::cache::{KeepLimit, RunCache, evenly_thinned};
 use crate::run::history::{History, Seen};
 use crate::run::hyper::Hyper;
 use crate::run::settle::Settled;
-use crate::run::{Checkpoint, arranged};
+use crate::run::{Checkpoint, RunChoice, arranged};
 use crate::weights::WeightsError;
 use crate::weights::growth::Growth;
 use crate::weights::histogram::Overlay;
@@ -110,8 +110,8 @@ impl KeptLine {
 pub struct ReaderOptions {
     /// The run folder.
     pub run: PathBuf,
-    /// Nested key of the state dict, when the user named one.
-    pub key: Option<String>,
+    /// The files that count, and the state dict of each.
+    pub choice: RunChoice,
     /// Seed of the random plane.
     pub seed: u64,
     /// How much is kept.
@@ -189,7 +189,7 @@ struct Reader {
 impl Reader {
     fn new(options: ReaderOptions) -> Self {
         Self {
-            path: RunPath::new(options.key.clone()),
+            path: RunPath::new(options.choice.key.clone()),
             history: History::default(),
             keeper: Keeper::open(&options.run, options.keep),
             hyper: HashMap::new(),
@@ -205,7 +205,7 @@ impl Reader {
     fn begin(&mut self) -> Vec<Reading> {
         let mut readings = Vec::new();
         if !self.options.disk_only {
-            let (seen, memory) = self.keeper.before(&self.options.run);
+            let (seen, memory) = self.keeper.before(&self.options.run, &self.options.choice);
             self.history.restore(seen);
             self.path.recall(memory);
             if !self.history.seen().is_empty() {
@@ -247,7 +247,7 @@ impl Reader {
     fn arrive(&mut self, settled: Settled, arrival: u64) {
         let Settled { found, header } = settled;
         let path = found.path.clone();
-        let key = self.options.key.as_deref();
+        let key = self.options.choice.key.as_deref();
         if self.history.take(found, header.facts, arrival, key) {
             let new = self.history.seen().last().map(|seen| seen.at(0));
             let hyper = new.as_ref().map(Hyper::of).unwrap_or_default();
@@ -258,10 +258,11 @@ impl Reader {
     /// Makes the path that of all that can be read, and fits it.
     fn read(&mut self) -> Vec<Reading> {
         self.history.forget_lost();
-        let (mut wanted, remarks) = arranged(&mut self.history, self.options.key.as_deref());
+        let (mut wanted, remarks) = arranged(&mut self.history, self.options.choice.key.as_deref());
         let mut readings = self.remarks(remarks);
         self.shorten(&mut wanted);
         let update = self.path.update(wanted, |_, _| {});
+        self.lose(&update.lost);
         for change in &update.changes {
             self.leave(change);
             readings.extend(self.remarks(vec![change.to_string()]));
@@ -273,7 +274,12 @@ impl Reader {
                 checkpoint: rejected.checkpoint,
             });
         }
-        readings.push(Reading::Path(Box::new(self.fitted())));
+        if update.lost.is_empty() {
+            readings.push(Reading::Path(Box::new(self.fitted())));
+        } else {
+            // What lies on disk still comes back from there.
+            readings.extend(self.read());
+        }
         readings
     }
 
@@ -335,6 +341,22 @@ impl Reader {
         }
     }
 
+    /// Notes that copies are gone, as after `isoloss cache clear`: what lies on disk may be kept again.
+    fn lose(&mut self, lost: &[Checkpoint]) {
+        if lost.is_empty() {
+            return;
+        }
+        self.keeper.refresh();
+        for checkpoint in lost {
+            if let Some(seen) = self.history.find_mut(checkpoint) {
+                seen.kept = None;
+            }
+            self.tried
+                .remove(&(checkpoint.path.clone(), checkpoint.arrival));
+        }
+        self.history.forget_lost();
+    }
+
     /// Notes which checkpoints the path has left for good.
     fn leave(&mut self, change: &PathChange) {
         let (left, standing) = Keeper::left_by(change);
@@ -372,7 +394,7 @@ impl Reader {
         let Some(mut seen) = self.history.seen().iter().find(is).cloned() else {
             return Vec::new();
         };
-        let own = self.options.key.as_deref();
+        let own = self.options.choice.key.as_deref();
         let kept = self
             .keeper
             .keep(&mut seen, &self.lengths, own, &self.options.run);

@@ -1,7 +1,9 @@
 //! Which checkpoint follows from which: a resumed run and another run in one folder leave the same names,
 //! and only the weights tell them apart.
 
-use crate::run::{Checkpoint, older_tail};
+use std::time::Duration;
+
+use crate::run::Checkpoint;
 
 use super::WeightsError;
 use super::direction;
@@ -34,6 +36,26 @@ const CHANCE: f64 = 4.0;
 /// Successive checkpoints of a run whose cosine is above this say that an unrelated one is another run's.
 const SMOOTH: f64 = 0.5;
 
+/// A leap to an old checkpoint, in moves of the new ones, that no path makes; and one that it does not make
+/// after a long pause, which is this many times the usual one.
+const LEAP: f64 = 2.5;
+const SMALL_LEAP: f64 = 1.3;
+const PAUSE: f64 = 3.0;
+
+/// A time at which training began at a lower step again.
+struct Restart {
+    /// Rows that were written before it, by time.
+    before: Vec<usize>,
+    /// Those of them that a resumed run leaves, by step.
+    old: Vec<usize>,
+    /// Rows that were written after it, by step.
+    new: Vec<usize>,
+    /// The last row that both have.
+    from: Option<usize>,
+    /// Time that went by, in usual times between checkpoints; 0 if that says nothing.
+    pause: f64,
+}
+
 /// The rows of a path, with what it takes to compare them.
 pub(super) struct Lineage<'a> {
     pub(super) shape: &'a Shape,
@@ -45,37 +67,121 @@ impl Lineage<'_> {
     /// Sorts out checkpoints that were all there at once: those of another run and of an old branch that
     /// lie in the same folder. Times and weights must both say so, since a copy has other times.
     pub(super) fn sort_out(&mut self) -> Vec<PathChange> {
-        let path = self.path();
-        let change = self.stale_tail(&path);
-        change
-            .or_else(|| self.unrelated_head(&path))
-            .into_iter()
-            .collect()
+        let mut changes = Vec::new();
+        // Each restart takes rows off the path, so that there are not more of them.
+        while let Some(change) = self.last_restart() {
+            let is_end = !matches!(change, PathChange::Resumed { .. });
+            changes.push(change);
+            if is_end {
+                return changes;
+            }
+        }
+        changes.extend(self.unrelated_head(&self.path()));
+        changes
     }
 
-    /// Higher steps that are older than the one before them, where the weights do not follow either.
-    fn stale_tail(&mut self, path: &[usize]) -> Option<PathChange> {
-        let at = older_tail(path.iter().map(|row| &self.rows[*row].checkpoint))?;
-        let (head, tail) = path.split_at(at);
-        let (&first, &end) = (tail.first()?, head.last()?);
-        if self.nearest(first, head) == Some(end) && self.is_related(first, &[end], path) {
-            return None;
+    /// The last time that training began at a lower step again, as times tell it, where the weights or a
+    /// long pause say so too.
+    fn last_restart(&mut self) -> Option<PathChange> {
+        let path = self.path();
+        let Restart {
+            before,
+            old,
+            new,
+            from,
+            pause,
+        } = self.restart_by_times(&path)?;
+        let (&first, &oldest) = (new.first()?, old.first()?);
+        let kin: Vec<usize> = from
+            .into_iter()
+            .chain([oldest])
+            .chain(self.nearest(first, &before))
+            .collect();
+        if !self.is_related(first, &kin, &path) {
+            let left: Vec<usize> = path
+                .iter()
+                .copied()
+                .filter(|r| before.contains(r))
+                .collect();
+            return Some(PathChange::AnotherRun {
+                first: self.rows[first].checkpoint.clone(),
+                left: self.checkpoints(&left),
+            });
         }
-        let left = self.checkpoints(tail);
-        let start = self.rows[*head.first()?].checkpoint.clone();
-        let Some(&from) = head
+        let leap = self.leap(&path, &old, &new, from);
+        let is_apart = leap > LEAP || leap > SMALL_LEAP && pause > PAUSE;
+        let first = self.rows[first].checkpoint.clone();
+        if is_apart {
+            return Some(self.branch(first, from, &old));
+        }
+        (pause > PAUSE
+            && old
+                .iter()
+                .all(|row| new.iter().all(|new| self.step(*row) > self.step(*new))))
+        .then(|| PathChange::Doubtful {
+            first: self.rows[oldest].checkpoint.clone(),
+            before: self.rows[*new.last().unwrap_or(&oldest)].checkpoint.clone(),
+        })
+    }
+
+    /// Splits a path where, in order of time, its step falls for the last time; `None` if it never does.
+    fn restart_by_times(&self, path: &[usize]) -> Option<Restart> {
+        let time = |row: usize| self.rows[row].checkpoint.modified;
+        let mut by_time = path.to_vec();
+        by_time.sort_by_key(|&row| (time(row), self.step(row)));
+        time(*by_time.first()?)?;
+        let falls = |at: &usize| self.step(by_time[*at]) < self.step(by_time[at - 1]);
+        let descents: Vec<usize> = (1..by_time.len()).filter(falls).collect();
+        let at = *descents.last()?;
+        let (before, new) = by_time.split_at(at);
+        let start = self.step(new[0]);
+        let (kept, old): (Vec<usize>, Vec<usize>) = path
             .iter()
-            .filter(|row| self.is_related(first, &[**row], path))
-            .min_by(|a, b| {
-                self.distance(first, **a)
-                    .total_cmp(&self.distance(first, **b))
-            })
-        else {
-            return Some(PathChange::AnotherRun { first: start, left });
+            .filter(|row| before.contains(row))
+            .partition(|row| self.step(**row) < start);
+        let apart = |pair: &[usize]| {
+            let (a, b) = (time(pair[0])?, time(pair[1])?);
+            b.duration_since(a).ok()
         };
-        let next = head.iter().position(|&row| row == from)? + 1;
-        let first = self.rows[*head.get(next)?].checkpoint.clone();
-        Some(self.branch(first, Some(from), tail))
+        let mut usual: Vec<Duration> = before
+            .windows(2)
+            .chain(new.windows(2))
+            .filter_map(apart)
+            .collect();
+        usual.sort_unstable();
+        let median = usual.get(usual.len() / 2).filter(|_| usual.len() > 1);
+        let pause = median.zip(apart(&[before[at - 1], new[0]]));
+        // Files that were copied in any order have many falls, so that a pause says nothing there.
+        let pause = pause.filter(|(median, _)| descents.len() == 1 && !median.is_zero());
+        Some(Restart {
+            from: kept.last().copied(),
+            before: before.to_vec(),
+            old,
+            new: new.to_vec(),
+            pause: pause.map_or(0.0, |(median, pause)| {
+                pause.as_secs_f64() / median.as_secs_f64()
+            }),
+        })
+    }
+
+    /// The largest leap from a new row to an old one beside it on the path, in usual moves of the new ones.
+    fn leap(&self, path: &[usize], old: &[usize], new: &[usize], from: Option<usize>) -> f64 {
+        let follows: Vec<usize> = from.into_iter().chain(new.iter().copied()).collect();
+        let moves = |rows: &[usize]| {
+            let moves = rows.windows(2).map(|w| self.distance(w[0], w[1]));
+            moves.fold(0.0, f64::max)
+        };
+        let usual = if follows.len() > 1 {
+            moves(&follows)
+        } else {
+            moves(old)
+        };
+        let between = path
+            .windows(2)
+            .filter(|w| old.contains(&w[0]) != old.contains(&w[1]) && Some(w[0]) != from)
+            .map(|w| self.distance(w[0], w[1]));
+        let largest = between.fold(0.0, f64::max);
+        if usual > 0.0 { largest / usual } else { 0.0 }
     }
 
     /// Lower steps whose weights have nothing in common with the higher ones, where each side is smooth in
@@ -102,41 +208,59 @@ impl Lineage<'_> {
         new.sort_by_key(|&row| self.rows[row].checkpoint.step);
         let mut gone: Vec<usize> = Vec::new();
         for row in new {
-            let step = self.rows[row].checkpoint.step;
+            let step = self.step(row);
+            let all: Vec<usize> = (0..known).filter(|other| !gone.contains(other)).collect();
             let mut before = self.path();
-            before.retain(|&other| other < known && !gone.contains(&other));
+            before.retain(|other| all.contains(other));
             let later: Vec<usize> = before
                 .iter()
                 .copied()
-                .filter(|&other| self.rows[other].checkpoint.step >= step)
+                .filter(|&other| self.step(other) >= step)
                 .collect();
-            if later.is_empty() && self.begins_anew(row, &before) {
+            let is_another = if later.is_empty() {
+                self.begins_anew(row, &before)
+            } else {
+                !self.was_only_late(row, &later) && !self.follows(row, &before, &later)
+            };
+            if is_another {
                 changes.push(PathChange::AnotherRun {
                     first: self.rows[row].checkpoint.clone(),
-                    left: self.checkpoints(&before),
+                    left: self.checkpoints(&self.by_step(all.clone())),
                 });
-                gone.extend(before);
-                continue;
-            }
-            if later.is_empty() || self.was_only_late(row, &later) {
-                continue;
-            }
-            let earlier = &before[..before.len() - later.len()];
-            let kin = [earlier.last(), earlier.first(), later.first()];
-            let mut kin: Vec<usize> = kin.into_iter().flatten().copied().collect();
-            kin.extend(self.nearest(row, &before));
-            if !self.is_related(row, &kin, &before) {
-                changes.push(PathChange::AnotherRun {
-                    first: self.rows[row].checkpoint.clone(),
-                    left: self.checkpoints(&before),
-                });
-                gone.extend(before);
-            } else if !self.lies_between(row, earlier.last().copied(), &later) {
-                let first = self.rows[row].checkpoint.clone();
-                changes.push(self.branch(first, earlier.last().copied(), &later));
+                gone.extend(all);
+            } else if !later.is_empty() && !self.was_only_late(row, &later) {
+                let earlier = &before[..before.len() - later.len()];
+                if !self.lies_between(row, earlier.last().copied(), &later) {
+                    changes.push(self.turn(row, &before, &later));
+                }
             }
         }
         changes
+    }
+
+    /// True if a row has to do with those before it.
+    fn follows(&self, row: usize, before: &[usize], later: &[usize]) -> bool {
+        let earlier = &before[..before.len() - later.len()];
+        let kin = [earlier.last(), earlier.first(), later.first()];
+        let mut kin: Vec<usize> = kin.into_iter().flatten().copied().collect();
+        kin.extend(self.nearest(row, before));
+        self.is_related(row, &kin, before)
+    }
+
+    /// The turn of the path at a row that goes on from an earlier one than `later`. Rows that came after those
+    /// and seemed to lie between them are the new branch's as well.
+    fn turn(&mut self, row: usize, before: &[usize], later: &[usize]) -> PathChange {
+        let arrival = |row: &usize| self.rows[*row].checkpoint.arrival;
+        let newest = later.iter().map(arrival).max();
+        let (new, old): (Vec<usize>, Vec<usize>) = before
+            .iter()
+            .partition(|other| !later.contains(other) && Some(arrival(other)) > newest);
+        let first = new.first().copied().unwrap_or(row);
+        let start = self.step(first);
+        let (kept, left): (Vec<usize>, Vec<usize>) =
+            old.into_iter().partition(|old| self.step(*old) < start);
+        let first = self.rows[first].checkpoint.clone();
+        self.branch(first, kept.last().copied(), &left)
     }
 
     /// True for weights with a higher step that have nothing in common with a smooth path: a gap in the
@@ -177,11 +301,17 @@ impl Lineage<'_> {
 
     /// Rows of the path, by step.
     fn path(&self) -> Vec<usize> {
-        let mut path: Vec<usize> = (0..self.rows.len())
-            .filter(|&row| self.rows[row].place == Place::OnPath)
-            .collect();
-        path.sort_by_key(|&row| self.rows[row].checkpoint.step);
-        path
+        let on_path = |row: &usize| self.rows[*row].place == Place::OnPath;
+        self.by_step((0..self.rows.len()).filter(on_path).collect())
+    }
+
+    fn by_step(&self, mut rows: Vec<usize>) -> Vec<usize> {
+        rows.sort_by_key(|&row| self.step(row));
+        rows
+    }
+
+    fn step(&self, row: usize) -> u64 {
+        self.rows[row].checkpoint.step
     }
 
     fn checkpoints(&self, rows: &[usize]) -> Vec<Checkpoint> {

@@ -64,7 +64,10 @@ fn open(checkpoint: &Checkpoint, key: Option<&str>) -> Result<StateDict, FormatE
     match &checkpoint.kept {
         // A copy holds the chosen state dict alone.
         Some(copy) => match StateDict::open(copy, None) {
-            Err(error) if cleared(&error) => StateDict::open(&checkpoint.path, key),
+            // The run's file may hold a later content by now.
+            Err(error) if cleared(&error) && checkpoint.is_on_disk() => {
+                StateDict::open(&checkpoint.path, key)
+            }
             opened => opened,
         },
         None => StateDict::open(&checkpoint.path, key),

@@ -42,6 +42,13 @@ pub enum PathChange {
         /// The checkpoints of the other run.
         left: Vec<Checkpoint>,
     },
+    /// A checkpoint is much older than the one before it, but its weights fit there: it stays.
+    Doubtful {
+        /// The older one.
+        first: Checkpoint,
+        /// The one before it by its step.
+        before: Checkpoint,
+    },
     /// The newest checkpoint has other names or shapes: the path begins anew.
     AnotherModel {
         /// The newest checkpoint.
@@ -55,31 +62,36 @@ impl fmt::Display for PathChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Resumed { first, from, left } => {
-                let name = file_name(first);
                 let from = from.map_or("the start".into(), |step| format!("step {step}"));
                 write!(
                     f,
-                    "{name} (step {}) follows from {from}: training was resumed there; {} of the branch before, {}, no longer on the path",
+                    "{} (step {}) follows from {from}: training was resumed there; {} of the branch before left the path",
+                    file_name(first),
                     first.step,
-                    span(left),
-                    are(left)
+                    span(left)
                 )
             }
             Self::AnotherRun { first, left } => write!(
                 f,
-                "{} (step {}) begins another run: its weights are unrelated to those of {}, the older run's, {} left out; --steps chooses",
+                "{} (step {}) begins another run: its weights are unrelated to those before; {} of the older run left the path; --steps chooses",
                 file_name(first),
                 first.step,
-                span(left),
-                are(left)
+                span(left)
+            ),
+            Self::Doubtful { first, before } => write!(
+                f,
+                "{} (step {}) is older than {} (step {}): perhaps an earlier run left it; its weights fit, so that it stays on the path; --steps chooses",
+                file_name(first),
+                first.step,
+                file_name(before),
+                before.step
             ),
             Self::AnotherModel { newest, left } => write!(
                 f,
-                "{} (step {}) has tensors of other names or shapes: the path begins anew with it; {} of the model before {} left out; --steps chooses",
+                "{} (step {}) has tensors of other names or shapes: the path begins anew with it; {} of the model before left the path; --steps chooses",
                 file_name(newest),
                 newest.step,
-                span(left),
-                are(left)
+                span(left)
             ),
         }
     }
@@ -90,22 +102,18 @@ fn file_name(checkpoint: &Checkpoint) -> String {
     name.map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
-/// e.g. `checkpoint-280 to checkpoint-300 (2 checkpoints)`.
+/// e.g. `2 checkpoints (steps 280 to 300)`.
 fn span(left: &[Checkpoint]) -> String {
     match left {
         [] => "nothing".into(),
-        [one] => file_name(one),
+        [one] => format!("1 checkpoint (step {})", one.step),
         [first, .., last] => format!(
-            "{} to {} ({} checkpoints)",
-            file_name(first),
-            file_name(last),
-            left.len()
+            "{} checkpoints (steps {} to {})",
+            left.len(),
+            first.step,
+            last.step
         ),
     }
-}
-
-fn are(left: &[Checkpoint]) -> &'static str {
-    if left.len() == 1 { "is" } else { "are" }
 }
 
 /// The outcome of an update.
@@ -115,6 +123,8 @@ pub struct PathUpdate {
     pub rejected: Vec<Rejected>,
     /// Turns of the path.
     pub changes: Vec<PathChange>,
+    /// Checkpoints that were on the path and can be read nowhere any more.
+    pub lost: Vec<Checkpoint>,
 }
 
 /// The identity of a content: its path and its number there.
@@ -246,8 +256,13 @@ impl RunPath {
                 false
             }
         });
+        new.sort_by_key(|checkpoint| (checkpoint.arrival, checkpoint.step));
+        let mut read = self.extend(&new, &told);
+        if read.is_err() && self.drop_lost(&mut update) {
+            read = self.extend(&new, &told);
+        }
         let known = self.rows.len();
-        if self.extend(&new, &told).is_ok() {
+        if read.is_ok() {
             let new: Vec<Row> = new.drain(..).map(|one| self.row(one)).collect();
             self.rows.extend(new);
         }
@@ -349,6 +364,23 @@ impl RunPath {
         let wanted: HashSet<Key> = wanted.iter().map(key).collect();
         self.misfits.retain(|key| wanted.contains(key));
         self.retired.retain(|key| wanted.contains(key));
+    }
+
+    /// Takes rows off whose weights can be read nowhere any more: their products with new ones cannot be had,
+    /// and they must not keep those from the path. True if there were any.
+    fn drop_lost(&mut self, update: &mut PathUpdate) -> bool {
+        let is_lost = |row: &Row| {
+            let shape = self.shape.as_ref();
+            shape.is_some_and(|shape| Member::open(&row.checkpoint, shape).is_err())
+        };
+        let lost: Vec<usize> = (0..self.rows.len())
+            .filter(|row| is_lost(&self.rows[*row]))
+            .collect();
+        for &row in lost.iter().rev() {
+            update.lost.push(self.rows[row].checkpoint.clone());
+            self.remove(row);
+        }
+        !lost.is_empty()
     }
 
     fn remove(&mut self, row: usize) {
@@ -463,36 +495,46 @@ impl RunPath {
         gram.extend(&shape.layout, all.len(), open, not_finite, told)
     }
 
-    /// Finds the place of the rows from `known` on, and takes off the path what belongs to it no more.
-    fn place(&mut self, known: usize, update: &mut PathUpdate) {
-        let Some(shape) = &self.shape else { return };
-        let mut lineage = Lineage {
-            shape,
-            gram: &self.gram,
-            rows: &mut self.rows,
-        };
-        let changes = if self.has_many_runs {
-            Vec::new()
-        } else if known == 0 {
-            lineage.sort_out()
-        } else {
-            lineage.place(known)
-        };
-        for change in &changes {
-            let PathChange::AnotherRun { left, .. } = change else {
-                continue;
+    /// Finds the place of the rows from `known` on, those of one arrival after the other, and takes off the
+    /// path what belongs to it no more.
+    fn place(&mut self, mut known: usize, update: &mut PathUpdate) {
+        while known < self.rows.len() && !self.has_many_runs {
+            let Some(shape) = &self.shape else { return };
+            let arrival = self.rows[known].checkpoint.arrival;
+            let mut others = self.rows[known..].iter();
+            let count = others.position(|row| row.checkpoint.arrival != arrival);
+            let end = count.map_or(self.rows.len(), |count| known + count);
+            let mut lineage = Lineage {
+                shape,
+                gram: &self.gram,
+                rows: &mut self.rows[..end],
             };
-            for checkpoint in left {
-                if let Some(row) = self
-                    .rows
-                    .iter()
-                    .position(|row| row.checkpoint.is(checkpoint))
-                {
-                    self.retired.insert(key(checkpoint));
-                    self.remove(row);
+            let changes = if known == 0 {
+                lineage.sort_out()
+            } else {
+                lineage.place(known)
+            };
+            known = end;
+            for change in &changes {
+                if let PathChange::AnotherRun { left, .. } = change {
+                    known -= self.retire(left);
                 }
             }
+            update.changes.extend(changes);
         }
-        update.changes.extend(changes);
+    }
+
+    /// Takes the checkpoints of another run off for good. Returns the number of them.
+    fn retire(&mut self, left: &[Checkpoint]) -> usize {
+        let mut count = 0;
+        for checkpoint in left {
+            let mut rows = self.rows.iter();
+            if let Some(row) = rows.position(|row| row.checkpoint.is(checkpoint)) {
+                self.retired.insert(key(checkpoint));
+                self.remove(row);
+                count += 1;
+            }
+        }
+        count
     }
 }
