@@ -124,15 +124,20 @@ impl RunCache {
     ) -> Result<KeepOutcome, CacheError> {
         let path = self.copy_of(&record);
         let known = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
-        record.bytes = if let Some(known) = known {
+        let is_whole = |known: &fs::Metadata| {
+            let others = &mut self.records.iter();
+            others.any(|other| other.content == record.content && other.bytes == known.len())
+        };
+        record.bytes = if let Some(known) = known.filter(is_whole) {
             known.len()
         } else {
-            self.say_where()?;
+            fs::create_dir_all(&self.folder).map_err(CacheError::io(&self.folder))?;
             match copy::write(dict, original, &path, self.room)? {
                 Some(bytes) => bytes,
                 None => return Ok(KeepOutcome::TooLarge),
             }
         };
+        self.say_where()?;
         self.write(&record)?;
         let same =
             |other: &KeptRecord| (&other.path, &other.content) == (&record.path, &record.content);
@@ -269,8 +274,12 @@ fn records(folder: &Path) -> Vec<KeptRecord> {
         .filter_map(|path| {
             let text = regular::read_text(&path, LARGEST_RECORD).ok()?;
             let record: KeptRecord = serde_json::from_str(&text).ok()?;
-            let there = || folder.join(record.copy_name()).is_file();
-            (record.is_valid() && there()).then_some(record)
+            // A copy of another size was cut, as by a crash: the file in the run may still be there.
+            let is_whole = || {
+                let copy = fs::symlink_metadata(folder.join(record.copy_name()));
+                copy.is_ok_and(|copy| copy.is_file() && copy.len() == record.bytes)
+            };
+            (record.is_valid() && is_whole()).then_some(record)
         })
         .collect();
     records.sort_by(|a, b| (a.arrival, &a.path).cmp(&(b.arrival, &b.path)));

@@ -20,7 +20,7 @@ type Held<'a> = HashSet<(String, Option<&'a [usize]>)>;
 pub(super) fn networks<'a>(
     tensors: &[(usize, String)],
     shape: &dyn Fn(usize) -> Option<&'a [usize]>,
-) -> Vec<Arc<str>> {
+) -> Vec<(Arc<str>, NetworkRole)> {
     let front = front(tensors);
     let mut heads: BTreeMap<&str, Held<'a>> = BTreeMap::new();
     for (index, name) in tensors {
@@ -38,21 +38,25 @@ pub(super) fn networks<'a>(
         let shared = held.intersection(other).count();
         shared > 0 && shared as f64 >= SHARED * held.len() as f64
     };
-    let is_own = |head: &str, held: &Held<'a>| {
+    let own = |(head, held): (&&str, &Held<'a>)| {
+        let name = format!("{front}{head}").into();
         let momentum = momentum_of(head).and_then(|of| heads.get(of.as_str()));
-        momentum.is_some_and(|of| follows(held, of))
-            || match role(head) {
-                NetworkRole::Average => heads.iter().any(|(other, twin)| {
-                    role(other) != NetworkRole::Average && follows(held, twin)
-                }),
-                NetworkRole::Discriminator => judged,
-                NetworkRole::Loss => heads.len() > 1,
-                NetworkRole::Model => judging && is_generator(head),
-            }
+        if momentum.is_some_and(|of| follows(held, of)) {
+            return Some((name, NetworkRole::Average));
+        }
+        let role = role(head);
+        let is_own = match role {
+            NetworkRole::Average => heads.iter().any(|(other, twin)| {
+                NetworkRole::of(std::iter::once(*other)) != NetworkRole::Average
+                    && follows(held, twin)
+            }),
+            NetworkRole::Discriminator => judged,
+            NetworkRole::Loss => heads.len() > 1,
+            NetworkRole::Model => judging && is_generator(head),
+        };
+        is_own.then_some((name, role))
     };
-    let own = heads.iter().filter(|(head, held)| is_own(head, held));
-    own.map(|(head, _)| format!("{front}{head}").into())
-        .collect()
+    heads.iter().filter_map(own).collect()
 }
 
 /// The words of wrappers in front of all names, e.g. `module.`.

@@ -105,6 +105,7 @@ impl Problem {
 #[derive(Debug)]
 struct Network {
     path: Vec<Arc<str>>,
+    role: NetworkRole,
     tensors: Vec<(usize, String)>,
     numbers: u64,
 }
@@ -112,10 +113,6 @@ struct Network {
 impl Network {
     fn key(&self) -> Option<String> {
         (!self.path.is_empty()).then(|| self.path.join("."))
-    }
-
-    fn role(&self) -> NetworkRole {
-        NetworkRole::of(self.path.iter().map(|part| &**part))
     }
 
     /// True if it has tensors as layers name them: a buffer of observations has none.
@@ -155,7 +152,7 @@ pub(super) fn choose<'a>(
     networks.sort_by_key(|one| {
         (
             one.numbers == 0,
-            one.role(),
+            one.role,
             !one.has_layers(),
             !one.is_in_container(),
             std::cmp::Reverse(one.numbers),
@@ -170,7 +167,7 @@ pub(super) fn choose<'a>(
         .map(|other| OtherNetwork {
             key: other.key().unwrap_or_else(|| OUTERMOST.into()),
             numbers: other.numbers,
-            role: other.role(),
+            role: other.role,
         })
         .collect();
     let key = chosen.key();
@@ -341,7 +338,7 @@ impl Finder<'_> {
         let mut tensors = Vec::new();
         flatten(item, "", nested, &mut tensors);
         let shape = |index: usize| (self.stored)(index).map(|stored| stored.shape.as_slice());
-        for head in heads::networks(&tensors, &shape) {
+        for (head, role) in heads::networks(&tensors, &shape) {
             let front = format!("{head}.");
             let (own, rest): (Vec<_>, Vec<_>) = tensors
                 .into_iter()
@@ -350,20 +347,23 @@ impl Finder<'_> {
             let own = own.into_iter();
             let own = own.map(|(index, name)| (index, name[front.len()..].to_owned()));
             let path: Vec<Arc<str>> = path.iter().cloned().chain([head]).collect();
-            self.add(path, own.collect());
+            self.add(path, role, own.collect());
         }
-        self.add(path.to_vec(), tensors);
+        self.add(path.to_vec(), NetworkRole::Model, tensors);
     }
 
-    fn add(&mut self, path: Vec<Arc<str>>, tensors: Vec<(usize, String)>) {
+    fn add(&mut self, path: Vec<Arc<str>>, role: NetworkRole, tensors: Vec<(usize, String)>) {
         let float = |index: usize| (self.stored)(index).filter(|stored| !stored.dtype.is_other());
         let numbers = tensors
             .iter()
             .filter_map(|(index, _)| float(*index)?.count());
         let numbers = numbers.fold(0u64, |all, count| all.saturating_add(count as u64));
         if !tensors.is_empty() {
+            // A generator within an average is the average's.
+            let above = NetworkRole::of(path.iter().map(|part| &**part));
             self.found.push(Network {
                 path,
+                role: role.max(above),
                 tensors,
                 numbers,
             });
