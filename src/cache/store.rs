@@ -419,11 +419,34 @@ mod tests {
             copies
                 .path()
                 .join(format!("{}.safetensors", "0".repeat(64))),
-            "",
+            "x",
         )
         .unwrap();
         let found = records(copies.path());
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].path, Path::new("a.pt"));
+    }
+
+    #[test]
+    fn a_copy_that_was_cut_is_not_taken_and_written_anew() {
+        let [run_folder, copies] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let seen = run(run_folder.path(), &["step_1.safetensors"]);
+        let dict = StateDict::open(&seen[0].path, None).unwrap();
+        let mut kept = seen[0].clone();
+        kept.facts.content = Some(dict.content().unwrap().0);
+        let record = KeptRecord::of(&kept, 1, run_folder.path(), None).unwrap();
+        let at = || RunCache::at(copies.path().join("run"), run_folder.path(), KeepLimit::All);
+        let mut cache = at();
+        let copy = cache.keep(record.clone(), &dict, &kept.path).unwrap();
+        let KeepOutcome::Kept(copy) = copy else {
+            panic!("{copy:?}")
+        };
+        let whole = fs::read(&copy).unwrap();
+        fs::write(&copy, &whole[..whole.len() / 2]).unwrap();
+        let mut cache = at();
+        assert!(cache.records().is_empty());
+        cache.keep(record, &dict, &kept.path).unwrap();
+        assert_eq!(fs::read(&copy).unwrap(), whole);
+        assert_eq!(at().records().len(), 1);
     }
 }
