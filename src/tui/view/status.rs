@@ -151,8 +151,7 @@ fn progress(app: &App) -> Vec<Piece> {
     };
     // How far off the map is expected to be between its points.
     let error = progress.error.map(|error| {
-        let text = format!("±{}", facts::percent(error));
-        Piece::new(5, vec![Span::raw(text)])
+        Piece::new(5, vec![Span::raw(facts::error(error))])
     });
     if progress.rests {
         let text = Span::styled("at rest", theme.faint());
