@@ -59,6 +59,11 @@ impl Watch {
         Self { record, ..self }
     }
 
+    /// Sessions of the run and of those beside which it is shown.
+    pub(super) fn sessions(&self) -> usize {
+        1 + self.others.len()
+    }
+
     pub(super) fn run(self, keymap: Keymap) -> anyhow::Result<()> {
         let setup = self.measure.setup()?;
         for run in std::iter::once(&self.run).chain(&self.others) {
