@@ -115,8 +115,24 @@ pub(super) fn refuse_inside(option: &str, path: &Path, run: &Path) -> Result<(),
     Ok(())
 }
 
+/// Refuses a stdout that is open for reading alone: what is written to it gets lost without an error.
+#[cfg(unix)]
+pub(super) fn check_stdout() -> io::Result<()> {
+    use rustix::fs::{OFlags, fcntl_getfl};
+    if fcntl_getfl(rustix::stdio::stdout())? & OFlags::RWMODE == OFlags::RDONLY {
+        return Err(io::Error::other("stdout is not open for writing"));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+pub(super) fn check_stdout() -> io::Result<()> {
+    Ok(())
+}
+
 /// Writes a whole result; what is hidden in it is written out.
 pub(super) fn to_stdout(result: &str) -> anyhow::Result<()> {
+    check_stdout()?;
     let mut stdout = io::stdout().lock();
     stdout.write_all(visible::lines(result).as_bytes())?;
     Ok(stdout.flush()?)
