@@ -206,7 +206,7 @@ fn failure(error: &anyhow::Error) -> u8 {
     }
     // Where nobody reads the sentence, the exit code still tells.
     let _ = match error.downcast_ref::<Problems>() {
-        Some(problems) => notice::say_lines(problems),
+        Some(problems) => notice::say_lines(&problems.0),
         None => notice::say(sentence(error)),
     };
     let usage = error.is::<output::Usage>() || error.is::<Problems>();

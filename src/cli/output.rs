@@ -52,7 +52,7 @@ impl OutputOptions {
         if run.is_dir() {
             refuse_inside("--out", out, run)?;
         }
-        if run.is_file() && real_folder(run)? == folder {
+        if beside(run)?.contains(&folder) {
             return Err(Usage(format!(
                 "--out {}: lies beside the checkpoint, perhaps in its run, where isoloss writes nothing; choose another folder",
                 out.display()
@@ -102,6 +102,25 @@ fn real_folder(file: &Path) -> anyhow::Result<PathBuf> {
         _ => Path::new("."),
     };
     fs::canonicalize(folder).with_context(|| format!("{}: no such folder", folder.display()))
+}
+
+/// Folders beside a checkpoint that was named: its own, and that of its folder where this is one of a run.
+fn beside(checkpoint: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    if checkpoint.is_file() {
+        folders.push(real_folder(checkpoint)?);
+    }
+    let inner = folders.first().cloned();
+    let inner = inner.or_else(|| fs::canonicalize(checkpoint).ok());
+    let is_numbered = |folder: &PathBuf| {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("checkpoint-")
+    };
+    let outer = inner
+        .filter(is_numbered)
+        .and_then(|inner| inner.parent().map(Path::to_path_buf));
+    folders.extend(outer);
+    Ok(folders)
 }
 
 /// Refuses a file or folder, given by an option, inside a run: that is only ever read.
@@ -161,6 +180,12 @@ mod tests {
         fs::write(&checkpoint, "PK").unwrap();
         let said = to(&run.join("new.json")).check(&checkpoint).unwrap_err();
         assert!(said.to_string().contains("beside the checkpoint"), "{said}");
+        let deep = run.join("checkpoint-10");
+        fs::create_dir(&deep).unwrap();
+        fs::write(deep.join("model.pt"), "PK").unwrap();
+        for named in [deep.join("model.pt"), deep] {
+            assert!(to(&run.join("trainer_state.json")).check(&named).is_err());
+        }
         let elsewhere = folder.path().join("new.json");
         to(&elsewhere).check(&checkpoint).unwrap();
         fs::write(&elsewhere, "mine").unwrap();

@@ -3,6 +3,7 @@
 use std::backtrace::Backtrace;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::panic::Location;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
@@ -81,17 +82,20 @@ pub(super) fn be_nice() {
     }
 }
 
-/// Lets a panic be told as one sentence, in which what is hidden is written out; the log has where it came from.
+/// Lets a panic be told as one sentence; the log has where it came from.
 pub(super) fn tell_panics() {
     std::panic::set_hook(Box::new(|info| {
-        let place = info
-            .location()
-            .map_or(String::new(), |at| format!(" ({at})"));
-        let sentence = format!("stopped by a mistake: {}{place}", message(info.payload()));
+        let sentence = mistake(message(info.payload()), info.location());
         tracing::error!("{sentence}\n{}", Backtrace::capture());
         // Where nobody reads it, the log has it.
         let _ = notice::say(sentence);
     }));
+}
+
+/// The sentence about a panic, in which what is hidden is written out.
+fn mistake(message: &str, place: Option<&Location<'_>>) -> String {
+    let place = place.map_or(String::new(), |place| format!(" ({place})"));
+    visible::line(&format!("stopped by a mistake: {message}{place}")).into_owned()
 }
 
 /// Sends log lines to a file of the user's state folder; without one there is no log. The screen
@@ -156,4 +160,17 @@ fn state_folder() -> Option<PathBuf> {
     let folder = folders.state_dir().unwrap_or_else(|| folders.cache_dir());
     fs::create_dir_all(folder).ok()?;
     Some(folder.to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_told_in_one_line() {
+        let told = mistake("no \u{1b}[2J\nerror: x", None);
+        assert_eq!(told, "stopped by a mistake: no \\u{1b}[2J\\u{a}error: x");
+        let place = mistake("no", Some(Location::caller()));
+        assert!(place.starts_with("stopped by a mistake: no (src/cli/startup.rs:"));
+    }
 }

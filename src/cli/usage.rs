@@ -1,5 +1,6 @@
 //! Wrong usage and help, told without letting an argument speak to the terminal.
 
+use std::env;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write};
 use std::process;
@@ -16,7 +17,7 @@ pub(super) fn end(error: &clap::Error, command: Command, arguments: &[OsString])
         process::exit(i32::from(!is_printed(error)));
     }
     // Where nobody reads it, the exit code still tells.
-    let _ = match shown(error, command, arguments) {
+    let _ = match shown(error, command, arguments, &variables()) {
         Some(text) => io::stderr().write_all(text.as_bytes()),
         None => error.print(),
     };
@@ -35,18 +36,47 @@ fn is_printed(help: &clap::Error) -> bool {
     }
 }
 
-/// What is said of arguments in which something is hidden: what would be said of them with that written out.
-fn shown(error: &clap::Error, command: Command, arguments: &[OsString]) -> Option<String> {
+/// Values of isoloss's own variables in which something is hidden.
+fn variables() -> Vec<String> {
+    let own = env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ISOLOSS_"));
+    own.map(|(_, value)| value.to_string_lossy().into_owned())
+        .filter(|value| value.contains(visible::is_hidden))
+        .collect()
+}
+
+/// What is said of arguments and variables in which something is hidden, with that written out; none where nothing
+/// is.
+fn shown(
+    error: &clap::Error,
+    command: Command,
+    arguments: &[OsString],
+    variables: &[String],
+) -> Option<String> {
     let texts = arguments.iter().map(|argument| argument.to_string_lossy());
-    if !texts.clone().any(|text| text.contains(visible::is_hidden)) {
+    let is_plain = !texts.clone().any(|text| text.contains(visible::is_hidden));
+    if is_plain && variables.is_empty() {
         return None;
     }
     let written_out = texts.map(|text| visible::line(&text).into_owned());
-    match command.try_get_matches_from(written_out) {
-        Err(error) => Some(visible::lines(&error.render().to_string()).into_owned()),
-        // Nothing is wrong with them then. In one line at least no part of it looks like another one.
-        Ok(_) => Some(visible::line(error.render().to_string().trim_end()).into_owned() + "\n"),
+    let text = match command.try_get_matches_from(written_out) {
+        // The same mistake, of what was written out.
+        Err(error) => error.render().to_string(),
+        // Nothing is wrong with that. In one line at least no part of it looks like another one.
+        Ok(_) => visible::line(error.render().to_string().trim_end()).into_owned() + "\n",
+    };
+    Some(visible::lines(&with_values(text, variables)).into_owned())
+}
+
+/// The text with these values written out, and the parts of which one alone may be told.
+fn with_values(mut text: String, values: &[String]) -> String {
+    for value in values {
+        for part in std::iter::once(&**value).chain(value.split(',')) {
+            if part.contains(visible::is_hidden) && !part.trim().is_empty() {
+                text = text.replace(part, &visible::line(part));
+            }
+        }
     }
+    text
 }
 
 #[cfg(test)]
@@ -69,7 +99,7 @@ mod tests {
         let command = Command::new("a").arg(bn.value_parser(value_parser!(u8)));
         let arguments = ["a", argument].map(OsString::from);
         let error = command.clone().try_get_matches_from(&arguments);
-        let text = shown(&error.unwrap_err(), command, &arguments).unwrap();
+        let text = shown(&error.unwrap_err(), command, &arguments, &[]).unwrap();
         for line in text.lines().skip(1) {
             let own = ["  tip:", "Usage:", "For more"];
             let is_own = line.is_empty() || own.iter().any(|own| line.starts_with(own));
@@ -82,7 +112,7 @@ mod tests {
         let arguments = ["a", "--bn=x"].map(OsString::from);
         let command = Command::new("a");
         let error = command.clone().try_get_matches_from(&arguments);
-        assert_eq!(shown(&error.unwrap_err(), command, &arguments), None);
+        assert_eq!(shown(&error.unwrap_err(), command, &arguments, &[]), None);
     }
 
     #[test]
@@ -91,7 +121,14 @@ mod tests {
         let command = Command::new("a").arg(bn);
         let arguments = ["a", "--bn", "1\n"].map(OsString::from);
         let error = command.clone().try_get_matches_from(&arguments);
-        let text = shown(&error.unwrap_err(), command, &arguments).unwrap();
+        let text = shown(&error.unwrap_err(), command, &arguments, &[]).unwrap();
         assert_eq!(text.lines().count(), 1, "{text}");
+    }
+
+    #[test]
+    fn a_variable_is_written_out_too() {
+        let values = ["1,2\nerror: x".to_owned(), "\n".to_owned()];
+        let text = with_values("got 2\nerror: x\nall: 1,2\nerror: x\n".into(), &values);
+        assert_eq!(text, "got 2\\u{a}error: x\nall: 1,2\\u{a}error: x\n");
     }
 }
