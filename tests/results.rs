@@ -23,7 +23,6 @@ fn path(file: &Path) -> &str {
 #[rstest]
 #[case::trajectory("trajectory RUN")]
 #[case::surface("surface RUN --x=-1:1:5 --y=-1:1:5 DATA")]
-#[case::relief("surface RUN --relief --x=-1:1:5 --y=-1:1:5 DATA")]
 #[case::compare("compare RUN RUN --x=-1:1:5 --y=-1:1:5 DATA")]
 #[case::line("line A B --x=-1:1:5 DATA")]
 #[case::slices("line RUN --x=-1:1:5 DATA")]
