@@ -44,8 +44,8 @@ fn too_few_descriptors_are_told_before_a_session_begins() {
 fn a_limit_on_the_size_of_files_is_told_like_a_full_disk() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.json");
-    let script = r#"ulimit -f 1; exec "$0" inspect "$1" --format json --out "$2""#;
-    let run = fixture("resnet8-fashion");
+    let script = r#"ulimit -f 1; exec "$0" trajectory "$1" --format json --out "$2""#;
+    let run = fixture("digits-run");
     let text = said(&shell(script, &[&run, out.to_str().unwrap()]));
     assert!(text.contains("cannot be written"), "{text}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
