@@ -51,6 +51,9 @@ pub(super) struct HeadlessOptions {
     /// Columns and rows of a frame
     #[arg(long, value_name = "COLUMNSxROWS", default_value = "120x40", value_parser = size, requires = "out")]
     size: Size,
+    /// Replace files of --out also where isoloss did not write them; never a checkpoint or a file of the run
+    #[arg(long, requires = "out")]
+    force: bool,
 }
 
 impl HeadlessOptions {
@@ -65,7 +68,7 @@ impl HeadlessOptions {
         let Some(folder) = &self.out else {
             return Ok(None);
         };
-        Keeper::open(folder, run, &self.format).map(Some)
+        Keeper::open(folder, run, &self.format, self.force).map(Some)
     }
 
     /// Keeps frames and lines until the process is asked to end or the session is over.

@@ -12,6 +12,7 @@ mod headless;
 mod hessian;
 mod inspect;
 mod keep;
+mod limits;
 mod line;
 mod look;
 mod measure;
@@ -105,9 +106,14 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     startup::set_environment();
+    startup::tell_panics();
+    limits::outlive_large_files();
     let arguments = with_command(std::env::args_os().collect());
     let result = understand(&arguments).and_then(|(cli, keymap)| {
         startup::start_log();
+        if let Some(sessions) = cli.command.sessions() {
+            limits::reserve(sessions)?;
+        }
         cli.command.run(keymap)
     });
     match result {
@@ -123,7 +129,7 @@ fn understand(arguments: &[OsString]) -> anyhow::Result<(Cli, Keymap)> {
     let definition = Cli::command();
     let settings = Settings::of(&definition);
     let alone = definition.clone().try_get_matches_from(arguments);
-    let alone = alone.unwrap_or_else(|error| usage::end(&error, arguments));
+    let alone = alone.unwrap_or_else(|error| usage::end(&error, definition.clone(), arguments));
     let (name, first) = alone.subcommand().unwrap_or(("", &alone));
     let (config, matches) = if ["cache", "config", "completions", "demo-train"].contains(&name) {
         (Config::default(), alone)
@@ -136,11 +142,12 @@ fn understand(arguments: &[OsString]) -> anyhow::Result<(Cli, Keymap)> {
         }
         let config = Config::read(places.found(), &settings)?;
         let definition = with_defaults(definition, &config);
-        let matches = definition.try_get_matches_from(arguments);
-        let matches = matches.unwrap_or_else(|error| usage::end(&error, arguments));
+        let matches = definition.clone().try_get_matches_from(arguments);
+        let matches = matches.unwrap_or_else(|error| usage::end(&error, definition, arguments));
         (config, matches)
     };
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| usage::end(&error, arguments));
+    let cli = Cli::from_arg_matches(&matches);
+    let cli = cli.unwrap_or_else(|error| usage::end(&error, Cli::command(), arguments));
     Ok((cli, config.keymap().clone()))
 }
 
@@ -154,6 +161,20 @@ fn run_of<'a>(definition: &clap::Command, name: &str, matches: &'a ArgMatches) -
 }
 
 impl Command {
+    /// Sessions that the command starts; none of those that compute nothing.
+    fn sessions(&self) -> Option<usize> {
+        match self {
+            Command::Watch(watch) => Some(watch.sessions()),
+            Command::Record(record) => Some(record.sessions()),
+            Command::Replay(_) | Command::Demo(_) => Some(1),
+            Command::Cache(_)
+            | Command::Config(_)
+            | Command::Completions(_)
+            | Command::DemoTrain(_) => None,
+            _ => Some(0),
+        }
+    }
+
     fn run(self, keymap: Keymap) -> anyhow::Result<()> {
         match self {
             Command::Watch(command) => command.run(keymap),
@@ -185,7 +206,7 @@ fn failure(error: &anyhow::Error) -> u8 {
     }
     // Where nobody reads the sentence, the exit code still tells.
     let _ = match error.downcast_ref::<Problems>() {
-        Some(problems) => notice::say_lines(problems),
+        Some(problems) => notice::say_lines(&problems.0),
         None => notice::say(sentence(error)),
     };
     let usage = error.is::<output::Usage>() || error.is::<Problems>();

@@ -23,13 +23,17 @@ pub(super) fn say_aside(sentence: String) {
         .spawn(move || say(sentence));
 }
 
-/// Prints sentences that already stand in lines of their own.
+/// Prints sentences, a line each.
 ///
 /// # Errors
 /// Nobody can read them.
-pub(super) fn say_lines(sentences: impl Display) -> io::Result<()> {
-    let sentences = sentences.to_string();
-    writeln!(io::stderr(), "isoloss: {}", visible::lines(&sentences))
+pub(super) fn say_lines(sentences: &[impl Display]) -> io::Result<()> {
+    writeln!(io::stderr(), "isoloss: {}", lines(sentences))
+}
+
+fn lines(sentences: &[impl Display]) -> String {
+    let line = |sentence: &_| visible::line(&format!("{sentence}")).into_owned();
+    sentences.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The first few reasons why something was left out, and how many more there are.
@@ -41,5 +45,15 @@ pub(super) fn left_out(reasons: &[impl Display]) {
     }
     if !rest.is_empty() {
         let _ = say(format_args!("left out: {} more", rest.len()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_with_a_line_break_is_one_line() {
+        assert_eq!(lines(&["got a\nerror: b", "c"]), "got a\\u{a}error: b\nc");
     }
 }

@@ -8,6 +8,8 @@ use tokio::sync::oneshot;
 
 use crate::report::visible;
 
+use super::output::check_stdout;
+
 /// Text to print, and who waits until that is done.
 type Order = (String, oneshot::Sender<io::Result<()>>);
 
@@ -19,8 +21,9 @@ impl Outlet {
     /// Starts the thread.
     ///
     /// # Errors
-    /// The system has no thread to give.
+    /// The system has no thread to give, or nobody could read the lines.
     pub(super) fn start() -> io::Result<Self> {
+        check_stdout()?;
         let (orders, taken) = channel();
         thread::Builder::new()
             .name("lines".into())

@@ -33,7 +33,7 @@ pub(super) struct OutputOptions {
     /// How the result is written
     #[arg(long, value_enum, default_value = "text")]
     pub(super) format: Format,
-    /// File to write instead of stdout; not inside the run folder
+    /// File to write instead of stdout, which is `-`; not inside the run folder
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
     /// Replace the file of --out also where isoloss did not write it; never a checkpoint or a file of the run
@@ -42,24 +42,33 @@ pub(super) struct OutputOptions {
 }
 
 impl OutputOptions {
-    /// Refuses an output file inside the run, which is only ever read, and one over something else than an
-    /// earlier result. Called before any work.
+    /// Refuses an output file inside the run or beside the checkpoint, which are only ever read, and one over
+    /// something else than an earlier result. Called before any work.
     pub(super) fn check(&self, run: &Path) -> anyhow::Result<()> {
-        let Some(out) = &self.out else { return Ok(()) };
-        let folder = match out.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
+        let Some(out) = self.file() else {
+            return Ok(());
         };
-        fs::canonicalize(folder)
-            .with_context(|| format!("{}: no such folder", folder.display()))?;
-        // A run may be a checkpoint, beside which there is room.
+        let folder = real_folder(out)?;
         if run.is_dir() {
             refuse_inside("--out", out, run)?;
+        }
+        if beside(run)?.contains(&folder) {
+            return Err(Usage(format!(
+                "--out {}: lies beside the checkpoint, perhaps in its run, where isoloss writes nothing; choose another folder",
+                out.display()
+            ))
+            .into());
         }
         match file::refusal(out, run, self.force) {
             Some(reason) => Err(Usage(format!("--out {}: {reason}", out.display())).into()),
             None => Ok(()),
         }
+    }
+
+    /// The file to write; none where it is stdout.
+    fn file(&self) -> Option<&Path> {
+        let stdout = ["-", "/dev/stdout"].map(Path::new);
+        self.out.as_deref().filter(|out| !stdout.contains(out))
     }
 
     /// Writes a result in the format that was asked for.
@@ -78,12 +87,40 @@ impl OutputOptions {
 
     /// Writes the result, whole or not at all.
     pub(super) fn write(&self, result: &str) -> anyhow::Result<()> {
-        if let Some(path) = &self.out {
+        if let Some(path) = self.file() {
             return file::replace(path, result.as_bytes())
                 .with_context(|| format!("{}: cannot be written", path.display()));
         }
         to_stdout(result)
     }
+}
+
+/// The folder of a file, without links.
+fn real_folder(file: &Path) -> anyhow::Result<PathBuf> {
+    let folder = match file.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    fs::canonicalize(folder).with_context(|| format!("{}: no such folder", folder.display()))
+}
+
+/// Folders beside a checkpoint that was named: its own, and that of its folder where this is one of a run.
+fn beside(checkpoint: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    if checkpoint.is_file() {
+        folders.push(real_folder(checkpoint)?);
+    }
+    let inner = folders.first().cloned();
+    let inner = inner.or_else(|| fs::canonicalize(checkpoint).ok());
+    let is_numbered = |folder: &PathBuf| {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("checkpoint-")
+    };
+    let outer = inner
+        .filter(is_numbered)
+        .and_then(|inner| inner.parent().map(Path::to_path_buf));
+    folders.extend(outer);
+    Ok(folders)
 }
 
 /// Refuses a file or folder, given by an option, inside a run: that is only ever read.
@@ -97,9 +134,71 @@ pub(super) fn refuse_inside(option: &str, path: &Path, run: &Path) -> Result<(),
     Ok(())
 }
 
+/// Refuses a stdout that is open for reading alone: what is written to it gets lost without an error.
+#[cfg(unix)]
+pub(super) fn check_stdout() -> io::Result<()> {
+    use rustix::fs::{OFlags, fcntl_getfl};
+    if fcntl_getfl(rustix::stdio::stdout())? & OFlags::RWMODE == OFlags::RDONLY {
+        return Err(io::Error::other("stdout is not open for writing"));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+pub(super) fn check_stdout() -> io::Result<()> {
+    Ok(())
+}
+
 /// Writes a whole result; what is hidden in it is written out.
 pub(super) fn to_stdout(result: &str) -> anyhow::Result<()> {
+    check_stdout()?;
     let mut stdout = io::stdout().lock();
     stdout.write_all(visible::lines(result).as_bytes())?;
     Ok(stdout.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+
+    fn to(out: &Path) -> OutputOptions {
+        OutputOptions {
+            format: Format::Json,
+            out: Some(out.into()),
+            force: true,
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_beside_a_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        fs::create_dir(&run).unwrap();
+        let checkpoint = run.join("model.pt");
+        fs::write(&checkpoint, "PK").unwrap();
+        let said = to(&run.join("new.json")).check(&checkpoint).unwrap_err();
+        assert!(said.to_string().contains("beside the checkpoint"), "{said}");
+        let deep = run.join("checkpoint-10");
+        fs::create_dir(&deep).unwrap();
+        fs::write(deep.join("model.pt"), "PK").unwrap();
+        for named in [deep.join("model.pt"), deep] {
+            assert!(to(&run.join("trainer_state.json")).check(&named).is_err());
+        }
+        let elsewhere = folder.path().join("new.json");
+        to(&elsewhere).check(&checkpoint).unwrap();
+        fs::write(&elsewhere, "mine").unwrap();
+        to(&elsewhere).check(&checkpoint).unwrap();
+    }
+
+    #[test]
+    fn two_names_are_stdout() {
+        for name in ["-", "/dev/stdout"] {
+            let out = to(Path::new(name));
+            assert_eq!(out.file(), None);
+            out.check(Path::new("run")).unwrap();
+        }
+        assert_eq!(to(Path::new("./-")).file(), Some(Path::new("./-")));
+    }
 }

@@ -18,6 +18,11 @@ pub(super) struct Record {
 }
 
 impl Record {
+    /// Sessions of what is watched.
+    pub(super) fn sessions(&self) -> usize {
+        self.watch.sessions()
+    }
+
     pub(super) fn run(self, keymap: Keymap) -> anyhow::Result<()> {
         let record = RecordOption {
             record: Some(self.file),

@@ -55,10 +55,15 @@ pub(super) struct Target {
 
 impl Target {
     /// Records what a session publishes from now on.
-    pub(super) fn start(self, snapshots: watch::Receiver<Arc<Snapshot>>) -> io::Result<Recording> {
+    pub(super) fn start(
+        self,
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+    ) -> anyhow::Result<Recording> {
         let (end, asked) = channel();
         // A disk that is full from the first byte is told at once.
-        let (recorder, path) = (Recorder::begin(self.file)?, self.path.clone());
+        let recorder = Recorder::begin(self.file)
+            .with_context(|| format!("{}: cannot be written", self.path.display()))?;
+        let path = self.path.clone();
         let thread = thread::Builder::new()
             .name("recorder".into())
             .spawn(move || record(&path, recorder, snapshots, &asked))?;
@@ -115,5 +120,24 @@ fn record(
             recorder.record(begun.elapsed(), &snapshot)?;
             return recorder.finish()?.sync_all();
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_by_the_name_of_the_file() {
+        let full = PathBuf::from("/dev/full");
+        let target = Target {
+            file: File::options().write(true).open(&full).unwrap(),
+            path: full,
+        };
+        let (_send, snapshots) = watch::channel(Arc::default());
+        let said = target.start(snapshots).unwrap_err();
+        assert_eq!(said.to_string(), "/dev/full: cannot be written");
     }
 }

@@ -1,15 +1,20 @@
 //! What must be set before any other thread exists: environment, priority, log.
 
+use std::backtrace::Backtrace;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::panic::Location;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
+use directories::ProjectDirs;
+use tracing_subscriber::EnvFilter;
+
+use crate::landscape::crew::message;
 use crate::landscape::curvature::product::KEEP_GRAPH;
 use crate::report::visible;
 
-use directories::ProjectDirs;
-use tracing_subscriber::EnvFilter;
+use super::notice;
 
 /// candle asks for the number of threads at every matrix product; when this is unset it parses
 /// /proc/cpuinfo each time: 15.7 µs a product instead of 0.43 µs.
@@ -43,6 +48,13 @@ pub(super) fn set_environment() {
     start_instead(command);
 }
 
+/// Threads of computations that the user or [`set_environment`] has chosen.
+pub(super) fn threads() -> usize {
+    let chosen = std::env::var(THREADS).ok();
+    let chosen = chosen.and_then(|chosen| chosen.parse().ok());
+    chosen.filter(|threads| *threads > 0).unwrap_or_else(cores)
+}
+
 /// Cores that this process may use.
 pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
@@ -68,6 +80,22 @@ pub(super) fn be_nice() {
     if let Err(error) = rustix::process::nice(10) {
         tracing::info!("priority stays: {error}");
     }
+}
+
+/// Lets a panic be told as one sentence; the log has where it came from.
+pub(super) fn tell_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let sentence = mistake(message(info.payload()), info.location());
+        tracing::error!("{sentence}\n{}", Backtrace::capture());
+        // Where nobody reads it, the log has it.
+        let _ = notice::say(sentence);
+    }));
+}
+
+/// The sentence about a panic, in which what is hidden is written out.
+fn mistake(message: &str, place: Option<&Location<'_>>) -> String {
+    let place = place.map_or(String::new(), |place| format!(" ({place})"));
+    visible::line(&format!("stopped by a mistake: {message}{place}")).into_owned()
 }
 
 /// Sends log lines to a file of the user's state folder; without one there is no log. The screen
@@ -132,4 +160,17 @@ fn state_folder() -> Option<PathBuf> {
     let folder = folders.state_dir().unwrap_or_else(|| folders.cache_dir());
     fs::create_dir_all(folder).ok()?;
     Some(folder.to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_told_in_one_line() {
+        let told = mistake("no \u{1b}[2J\nerror: x", None);
+        assert_eq!(told, "stopped by a mistake: no \\u{1b}[2J\\u{a}error: x");
+        let place = mistake("no", Some(Location::caller()));
+        assert!(place.starts_with("stopped by a mistake: no (src/cli/startup.rs:"));
+    }
 }

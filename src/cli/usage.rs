@@ -1,47 +1,134 @@
-//! Wrong usage, told without letting an argument speak to the terminal.
+//! Wrong usage and help, told without letting an argument speak to the terminal.
 
+use std::env;
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::process;
+
+use clap::Command;
 
 use crate::report::visible;
 
-/// Says what clap says, and ends the process.
-pub(super) fn end(error: &clap::Error, arguments: &[OsString]) -> ! {
-    let text = error.render().to_string();
-    let shown = shown(&text, arguments);
-    if shown == text {
-        error.exit();
+use super::notice;
+
+/// Says what clap says of arguments to this command, and ends the process.
+pub(super) fn end(error: &clap::Error, command: Command, arguments: &[OsString]) -> ! {
+    if !error.use_stderr() {
+        process::exit(i32::from(!is_printed(error)));
     }
     // Where nobody reads it, the exit code still tells.
-    let _ = io::stderr().write_all(shown.as_bytes());
+    let _ = match shown(error, command, arguments, &variables()) {
+        Some(text) => io::stderr().write_all(text.as_bytes()),
+        None => error.print(),
+    };
     process::exit(error.exit_code());
 }
 
-/// Writes out what is hidden in the arguments wherever the text has them.
-fn shown(text: &str, arguments: &[OsString]) -> String {
-    let mut shown = text.to_owned();
-    for argument in arguments {
-        let argument = argument.to_string_lossy();
-        let value = argument.split_once('=').map(|(_, value)| value);
-        for part in std::iter::once(&*argument).chain(value) {
-            if part.contains(visible::is_hidden) {
-                shown = shown.replace(part, &visible::line(part));
+/// Prints a help or a version on stdout. A reader who had enough is none that misses it.
+fn is_printed(help: &clap::Error) -> bool {
+    match help.print().and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            // Where nobody reads it, the exit code still tells.
+            let _ = notice::say(format_args!("cannot be written to stdout: {error}"));
+            false
+        }
+        _ => true,
+    }
+}
+
+/// Values of isoloss's own variables in which something is hidden.
+fn variables() -> Vec<String> {
+    let own = env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ISOLOSS_"));
+    own.map(|(_, value)| value.to_string_lossy().into_owned())
+        .filter(|value| value.contains(visible::is_hidden))
+        .collect()
+}
+
+/// What is said of arguments and variables in which something is hidden, with that written out; none where nothing
+/// is.
+fn shown(
+    error: &clap::Error,
+    command: Command,
+    arguments: &[OsString],
+    variables: &[String],
+) -> Option<String> {
+    let texts = arguments.iter().map(|argument| argument.to_string_lossy());
+    let is_plain = !texts.clone().any(|text| text.contains(visible::is_hidden));
+    if is_plain && variables.is_empty() {
+        return None;
+    }
+    let written_out = texts.map(|text| visible::line(&text).into_owned());
+    let text = match command.try_get_matches_from(written_out) {
+        // The same mistake, of what was written out.
+        Err(error) => error.render().to_string(),
+        // Nothing is wrong with that. In one line at least no part of it looks like another one.
+        Ok(_) => visible::line(error.render().to_string().trim_end()).into_owned() + "\n",
+    };
+    Some(visible::lines(&with_values(text, variables)).into_owned())
+}
+
+/// The text with these values written out, and the parts of which one alone may be told.
+fn with_values(mut text: String, values: &[String]) -> String {
+    for value in values {
+        for part in std::iter::once(&**value).chain(value.split(',')) {
+            if part.contains(visible::is_hidden) && !part.trim().is_empty() {
+                text = text.replace(part, &visible::line(part));
             }
         }
     }
-    visible::lines(&shown).into_owned()
+    text
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
     use super::*;
+    use clap::{Arg, value_parser};
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::value("--bn=1\n2\u{1b}[2J")]
+    #[case::one_of_several("--bn=1,a\nerror: b")]
+    #[case::name("--b\n=1")]
+    #[case::tip("--\nbn")]
+    #[case::short("-\n")]
+    #[case::line_feed("\n")]
+    fn an_argument_is_written_out_with_its_line_breaks(#[case] argument: &str) {
+        let bn = Arg::new("bn").long("bn").value_delimiter(',');
+        let command = Command::new("a").arg(bn.value_parser(value_parser!(u8)));
+        let arguments = ["a", argument].map(OsString::from);
+        let error = command.clone().try_get_matches_from(&arguments);
+        let text = shown(&error.unwrap_err(), command, &arguments, &[]).unwrap();
+        for line in text.lines().skip(1) {
+            let own = ["  tip:", "Usage:", "For more"];
+            let is_own = line.is_empty() || own.iter().any(|own| line.starts_with(own));
+            assert!(is_own, "{text}");
+        }
+    }
 
     #[test]
-    fn an_argument_is_written_out_with_its_line_breaks() {
-        let arguments = ["isoloss", "--bn=a\nb\u{1b}[2J"].map(OsString::from);
-        let text = "error: invalid value 'a\nb\u{1b}[2J'\n";
-        let expected = "error: invalid value 'a\\u{a}b\\u{1b}[2J'\n";
-        assert_eq!(shown(text, &arguments), expected);
+    fn what_hides_nothing_is_left_to_clap() {
+        let arguments = ["a", "--bn=x"].map(OsString::from);
+        let command = Command::new("a");
+        let error = command.clone().try_get_matches_from(&arguments);
+        assert_eq!(shown(&error.unwrap_err(), command, &arguments, &[]), None);
+    }
+
+    #[test]
+    fn where_it_became_right_the_error_is_one_line() {
+        let bn = Arg::new("bn").long("bn").value_parser([r"1\u{a}"]);
+        let command = Command::new("a").arg(bn);
+        let arguments = ["a", "--bn", "1\n"].map(OsString::from);
+        let error = command.clone().try_get_matches_from(&arguments);
+        let text = shown(&error.unwrap_err(), command, &arguments, &[]).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
+
+    #[test]
+    fn a_variable_is_written_out_too() {
+        let values = ["1,2\nerror: x".to_owned(), "\n".to_owned()];
+        let text = with_values("got 2\nerror: x\nall: 1,2\nerror: x\n".into(), &values);
+        assert_eq!(text, "got 2\\u{a}error: x\nall: 1,2\\u{a}error: x\n");
     }
 }

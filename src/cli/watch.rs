@@ -60,6 +60,11 @@ impl Watch {
         Self { record, ..self }
     }
 
+    /// Sessions of the run and of those beside which it is shown.
+    pub(super) fn sessions(&self) -> usize {
+        1 + self.others.len()
+    }
+
     pub(super) fn run(mut self, keymap: Keymap) -> anyhow::Result<()> {
         self.run = followed(self.run);
         self.others = self.others.into_iter().map(followed).collect();

@@ -18,6 +18,9 @@ const HOLLOW: char = '◦';
 /// Opacity of what is faint.
 const FAINT: &str = "0.6";
 
+/// The second line of every file, by which it is known again.
+pub const MARK: &str = "<!-- isoloss -->";
+
 /// Light lines from the middle of a cell, as bits: 1 up, 2 down, 4 left, 8 right.
 const RULES: [(char, u8); 15] = [
     ('│', 1 | 2),
@@ -62,7 +65,7 @@ impl Picture {
         let paper = self.paper();
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
-             font-family=\"{FONTS}\" font-size=\"{FONT_SIZE}\" xml:space=\"preserve\">\n\
+             font-family=\"{FONTS}\" font-size=\"{FONT_SIZE}\" xml:space=\"preserve\">\n{MARK}\n\
              <rect width=\"{width}\" height=\"{height}\" fill=\"{}\"/>\n",
             hex(paper)
         );

@@ -9,17 +9,34 @@ use crate::session::size_in_words;
 
 use super::{csv_rows, visible};
 
+/// A run of which checkpoints are kept. Names that are not Unicode have replacement characters in it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Row {
+    run: String,
+    folder: String,
+    checkpoints: usize,
+    bytes: u64,
+}
+
 /// The runs of which checkpoints are kept.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    runs: Vec<CachedRun>,
+    runs: Vec<Row>,
 }
 
 impl Report {
     /// A report of these runs.
     #[must_use]
     pub fn new(runs: Vec<CachedRun>) -> Self {
-        Self { runs }
+        let row = |run: CachedRun| Row {
+            run: run.run.display().to_string(),
+            folder: run.folder.display().to_string(),
+            checkpoints: run.checkpoints,
+            bytes: run.bytes,
+        };
+        Self {
+            runs: runs.into_iter().map(row).collect(),
+        }
     }
 
     /// A line for each run, and the sum.
@@ -31,7 +48,7 @@ impl Report {
         let mut text = String::from("checkpoints        size  run\n");
         for run in &self.runs {
             let size = size_in_words(run.bytes);
-            let name = visible::line(&run.run.display().to_string()).into_owned();
+            let name = visible::line(&run.run);
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{:>11}  {size:>10}  {name}", run.checkpoints);
         }
@@ -61,10 +78,10 @@ impl Report {
         let head = ["run", "checkpoints", "bytes", "folder"].map(str::to_owned);
         let rows = self.runs.iter().map(|run| {
             [
-                run.run.display().to_string(),
+                run.run.clone(),
                 run.checkpoints.to_string(),
                 run.bytes.to_string(),
-                run.folder.display().to_string(),
+                run.folder.clone(),
             ]
         });
         csv_rows(std::iter::once(head).chain(rows).map(Vec::from))
@@ -102,5 +119,20 @@ mod tests {
         );
         assert!(report.removed().contains("15 kept checkpoints of 2 runs"));
         assert_eq!(Report::new(Vec::new()).text(), "nothing is kept\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_name_that_is_not_unicode_is_told() {
+        use std::os::unix::ffi::OsStrExt;
+        let name = std::ffi::OsStr::from_bytes(b"a\xff");
+        let report = Report::new(vec![CachedRun {
+            run: name.into(),
+            folder: name.into(),
+            checkpoints: 1,
+            bytes: 1,
+        }]);
+        let json = crate::report::json(&report).unwrap_or_default();
+        assert!(json.contains("\"run\":\"a\u{fffd}\""), "{json}");
     }
 }

@@ -4,13 +4,14 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use crate::run::format::{Content, sniff};
 use crate::run::inside::is_inside;
 use crate::run::regular;
 
 use super::own;
 
-/// Beginnings of files that hold weights: zip, pickle, HDF5.
-const WEIGHTS: [&[u8]; 4] = [b"PK\x03\x04", b"\x80\x02", b"\x80\x04", b"\x89HDF"];
+/// Bytes at the beginning of a file in which text has no zeros.
+const HEAD: u64 = 4096;
 /// Files of a run that are looked through for one that is the same under another name.
 const LOOKED_THROUGH: usize = 100_000;
 
@@ -34,30 +35,20 @@ pub fn refusal(path: &Path, run: &Path, force: bool) -> Option<String> {
     if is_inside(path, run) && (run.is_file() || run.is_dir()) {
         return Some("is a file of the run, where isoloss writes nothing".into());
     }
-    let head = match head(path) {
-        Ok(head) => head,
-        Err(error) => return Some(format!("expected a result of isoloss, found {error}")),
-    };
-    if holds_weights(&head) {
-        return Some(
-            "expected a result of isoloss, found weights or data; choose another name".into(),
-        );
-    }
     if is_linked_into(&there, run) {
         return Some("is a file of the run under another name; choose another one".into());
     }
-    if own::is_result(&head) {
-        return None;
+    match found_in(path) {
+        Ok(Found::Result) => None,
+        Ok(Found::Data) => Some(
+            "expected a result of isoloss, found weights or other data; choose another name".into(),
+        ),
+        Ok(Found::Text) if force => None,
+        Ok(Found::Text) => Some(
+            "expected a result of isoloss to replace, found something else, or one of an older isoloss; --force replaces it".into(),
+        ),
+        Err(error) => Some(format!("expected a result of isoloss, found {error}")),
     }
-    if run.is_file() && run.parent().is_some_and(|folder| is_inside(path, folder)) {
-        return Some("expected a result of isoloss, found another file beside the checkpoint, which may belong to its run".into());
-    }
-    if force {
-        return None;
-    }
-    Some(
-        "expected a result of isoloss to replace, found something else; --force replaces it".into(),
-    )
 }
 
 /// Writes a file of which a reader sees all or what was there before. A link is replaced, not followed; a pipe
@@ -83,17 +74,33 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn head(path: &Path) -> io::Result<Vec<u8>> {
-    let mut head = Vec::new();
-    let file = regular::open(path)?;
-    file.take(own::HEAD as u64).read_to_end(&mut head)?;
-    Ok(head)
+/// Content of a file that a result would replace.
+enum Found {
+    /// An earlier result, or nothing.
+    Result,
+    /// Weights, or other data that no text holds.
+    Data,
+    /// Something else.
+    Text,
 }
 
-fn holds_weights(head: &[u8]) -> bool {
-    // The length of a header in eight bytes, then the header.
-    let is_safetensors = head.get(8) == Some(&b'{') && head.get(5..8) == Some(&[0; 3]);
-    is_safetensors || WEIGHTS.iter().any(|start| head.starts_with(start))
+fn found_in(path: &Path) -> io::Result<Found> {
+    if own::is_result(path)? {
+        return Ok(Found::Result);
+    }
+    let is_data = !matches!(
+        sniff(path)?,
+        Content::Unknown | Content::WebPage | Content::Empty
+    );
+    let mut head = Vec::new();
+    regular::open(path)?.take(HEAD).read_to_end(&mut head)?;
+    // The head may end within a character.
+    let text = std::str::from_utf8(&head);
+    let is_text = text.map_or_else(|error| error.error_len().is_none(), |_| true);
+    if is_data || !is_text || head.contains(&0) {
+        return Ok(Found::Data);
+    }
+    Ok(Found::Text)
 }
 
 #[cfg(unix)]
@@ -189,11 +196,26 @@ mod tests {
     fn weights_are_never_replaced_and_foreign_files_only_when_told() {
         let (folder, run) = run();
         let path = folder.path().join("out");
-        let weights: [&[u8]; 4] = [
+        let mut tape = vec![b'a'; 512];
+        tape[257..262].copy_from_slice(b"ustar");
+        let weights: [&[u8]; 17] = [
             b"PK\x03\x04rest",
+            b"PK\x05\x06\0\0\0\0",
+            b"\x80\x01}q\x00.",
             b"\x80\x02}q\x00.",
+            b"\x80\x03}q\x00.",
+            b"\x80\x04\x95.",
+            b"\x80\x05\x95.",
+            b"(dp0\nVw\np1\nI1\ns.",
             b"\x10\0\0\0\0\0\0\0{\"w\":",
             b"\x89HDF\r\n",
+            b"\x93NUMPY\x01\0xxxx",
+            b"GGUF\x03\0\0\0xxxx",
+            b"\x1f\x8b\x08\0",
+            b"\0\0\x08\x03\0\0\0\x01",
+            b"version https://git-lfs.github.com/spec/v1\n",
+            b"FORM a binary \xff\xfe",
+            &tape,
         ];
         for content in weights {
             fs::write(&path, content).unwrap();

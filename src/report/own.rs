@@ -1,72 +1,344 @@
-//! Results of isoloss, known by how they begin: those alone are replaced unasked.
+//! Results of isoloss, known by their form: those alone are replaced unasked.
 
-/// Bytes at the beginning of a file that tell.
-pub(super) const HEAD: usize = 4096;
+use std::fmt;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
 
-/// Beginnings of the objects that commands print as JSON, and a name that comes soon after.
-const JSON: [(&str, &str); 9] = [
-    (r#"{"run":""#, r#","parameters":"#),
-    (r#"{"run":""#, r#","model":"#),
-    (r#"{"run":""#, r#","origin":{"#),
-    (r#"{"run":""#, r#","step":"#),
-    (r#"{"path":""#, r#","key":"#),
-    (r#"{"a":""#, r#","alpha":["#),
-    (r#"{"samples":"#, r#","bn":""#),
-    (r#"{"layer":"#, r#","edges":["#),
-    (r#"{"version":"#, r#","terminal":{"#),
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+
+use crate::plot::svg;
+use crate::run::regular;
+
+/// Bytes of a text that are looked at: the sentences before the first picture of a long run.
+const HEAD: u64 = 4 << 20;
+/// Names of an object at most: a result has a dozen.
+const NAMES: usize = 64;
+
+/// Names of the objects that commands print as JSON, in their order. A later isoloss may have more between them.
+const JSON: [&str; 10] = [
+    "run parameters steps norm update_norm explained explained_null singular lissajous coordinates residual",
+    "run origin model assumed parameters samples split seed bn plane x y loss accuracy measured evaluations path",
+    "samples split seed bn x y runs",
+    "a b alpha train test barrier model assumed samples seed bn curves",
+    "run origin model assumed point lambda_max lambda_min ratio iterations converged samples parameters seed",
+    "run parameters steps norm update_norm update_cosine layers cosine_matrix learning_rate drops",
+    "layer edges checkpoints",
+    "path step key parameters norm model evidence tensors steps left_out log",
+    "run model assumed samples split updates",
+    "run model assumed step samples split bn averages",
 ];
-/// First columns of the tables that commands print as CSV.
-const CSV: [&str; 11] = [
-    "name,shape,dtype,role,norm",
-    "step,x,y,residual",
-    "step,norm,update_norm",
-    "x,y,loss,accuracy",
-    "direction,seed,alpha",
-    "x,y,lambda_max",
-    "node,weight",
+/// Columns of the tables that commands print as CSV.
+const TABLES: [&str; 8] = [
+    "step,x,y,residual,norm,update_norm",
+    "x,y,loss,accuracy,measured",
+    "run,label,x,y,loss,accuracy,measured",
+    "direction,seed,alpha,train_loss,train_accuracy,test_loss,test_accuracy",
+    "x,y,lambda_max,lambda_min,ratio,iterations,converged",
     "last,loss,accuracy,change",
-    "step,critical_step",
-    "run,label,x,y",
-    "from,to,step",
+    "step,critical_step,sharpness,beyond,evaluations,learning_rate",
+    "name,shape,dtype,role,norm",
 ];
-/// Phrases of the first lines that commands print for people, all those of one line each.
-const TEXT: [&[&str]; 10] = [
-    &[" checkpoints, ", " parameters"],
-    &[" parameters, norm "],
-    &[" parameters, ", " plane"],
-    &[": mlp, ", " parameters"],
-    &[" samples, ", "batch norm "],
-    &[" samples, ", "running statistics "],
-    &[" samples, ", " weights of rank 2 and more, seed "],
-    &[" weights from ", ", standard deviation "],
-    &[": ", ", ", " train samples"],
-    &[": ", ", ", " test samples"],
+/// The same of tables with a column for each layer or checkpoint, and what those begin with.
+const WIDE_TABLES: [(&str, &str); 2] = [
+    ("step,norm,update_norm,update_cosine,learning_rate", "norm "),
+    ("from,to", "step "),
 ];
-/// Beginnings of pictures.
-const PICTURES: [&str; 3] = [
-    "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 ",
-    "\u{1b}[0;",
-    " isoloss  ",
+/// Columns of the density of a spectrum, whose weights make one.
+const DENSITY: &str = "node,weight";
+/// Lines of the texts that commands print for people: the first one, and others that follow in this order. `#` is
+/// a number, `*` is anything.
+const TEXTS: [&[&str]; 13] = [
+    &[
+        "*: # checkpoints, steps # to #, # parameters",
+        "PC1 * + PC2 * of the path's variance; a random walk has *",
+    ],
+    &[
+        "*: # checkpoints, steps # to #, # parameters",
+        "One checkpoint is a point: there is no path yet.",
+    ],
+    &[
+        "*: # checkpoints, steps # to #, # parameters",
+        "Two checkpoints make a line: a plane needs a third.",
+    ],
+    &[
+        "*: *, # parameters, * plane through step #",
+        "# * samples, batch norm *, # of # points measured*",
+    ],
+    &["# * samples, seed #, batch norm *; one range and one scale for all"],
+    &["*: *, step #, # samples, # weights of rank 2 and more, seed #"],
+    &["*: *, # * samples", "*critical sharpness over steps*"],
+    &[
+        "*: *, step #, # * samples, running statistics *",
+        "the last checkpoint: loss *, accuracy *",
+    ],
+    &[
+        "from * (A) to * (B): *",
+        "# train and # test samples, seed #, batch norm *",
+    ],
+    &[
+        "slices through *: *",
+        "# train and # test samples, seed #, batch norm *",
+    ],
+    &[
+        "*: # checkpoints, # parameters",
+        "*norm of the weights over steps*",
+        "layer *first *last *times",
+    ],
+    &[
+        "*",
+        "*: # weights from * to *, mean *, standard deviation *, * exact zeros*",
+    ],
+    &[
+        "*",
+        "*step*, # parameters, norm *",
+        "model *: *",
+        "name *shape *type *norm  role",
+    ],
+];
+/// What the first line of a screen says of its run, behind a mark.
+const STATES: [&str; 4] = [
+    "watching",
+    "frozen",
+    "folder out of reach",
+    "nothing usable yet",
 ];
 
-/// Tells a result of isoloss by the beginning of its file, or a file that holds nothing yet.
-pub(super) fn is_result(head: &[u8]) -> bool {
-    let text = match std::str::from_utf8(head) {
+/// Tells a result of isoloss by its form, or a file that holds nothing yet.
+///
+/// # Errors
+/// The file cannot be read.
+pub(super) fn is_result(path: &Path) -> io::Result<bool> {
+    let mut head = Vec::new();
+    regular::open(path)?.take(HEAD).read_to_end(&mut head)?;
+    if head.is_empty() {
+        return Ok(true);
+    }
+    let text = match std::str::from_utf8(&head) {
         Ok(text) => text,
         // The head may end within a character.
         Err(error) if error.error_len().is_none() => {
             std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default()
         }
-        Err(_) => return false,
+        Err(_) => return Ok(false),
     };
-    text.is_empty()
-        || JSON
+    Ok(is_text(text)
+        || is_picture(text)
+        || is_table(text)
+        || (text.starts_with('{') && is_json(regular::open(path)?)))
+}
+
+fn is_json(file: impl Read) -> bool {
+    let Ok(Names(names)) = serde_json::from_reader(BufReader::new(file)) else {
+        return false;
+    };
+    JSON.iter().any(|known| {
+        let mut names = names.iter();
+        let mut known = known.split(' ');
+        known.all(|name| names.any(|other| other == name))
+    })
+}
+
+/// The names of an object, in their order.
+struct Names(Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(NamesVisitor).map(Self)
+    }
+}
+
+struct NamesVisitor;
+
+impl<'de> Visitor<'de> for NamesVisitor {
+    type Value = Vec<String>;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+        let mut names = Vec::new();
+        while let Some((name, IgnoredAny)) = object.next_entry()? {
+            names.push(name);
+            if names.len() > NAMES {
+                return Err(A::Error::custom("more names than any result has"));
+            }
+        }
+        Ok(names)
+    }
+}
+
+fn is_table(text: &str) -> bool {
+    let mut rows = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .from_reader(text.as_bytes())
+        .into_records();
+    let Some(Ok(head)) = rows.next() else {
+        return false;
+    };
+    let columns = head.iter().collect::<Vec<_>>().join(",");
+    let is_wide = |(columns, more): &(&str, &str)| {
+        let first = columns.split(',');
+        let count = first.clone().count();
+        head.iter().take(count).eq(first)
+            && head.iter().skip(count).all(|name| name.starts_with(more))
+    };
+    if columns == DENSITY {
+        let weight = |row: csv::StringRecord| row.get(1)?.parse::<f64>().ok();
+        let sum: Option<f64> = rows.map(|row| weight(row.ok()?)).sum();
+        return sum.is_some_and(|sum| (sum - 1.0).abs() < 1e-3);
+    }
+    let is_known = TABLES.contains(&&*columns);
+    // Rows of another width are not its own.
+    (is_known || WIDE_TABLES.iter().any(is_wide)) && rows.next().is_none_or(|row| row.is_ok())
+}
+
+fn is_picture(text: &str) -> bool {
+    if text.starts_with("<svg ") {
+        return text.lines().nth(1) == Some(svg::MARK);
+    }
+    is_screen(&without_colours(text))
+}
+
+/// Tells the characters of a screen by its first line and the frame below.
+fn is_screen(text: &str) -> bool {
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    let says = |state: &&str| {
+        let marks = ["●", "*"];
+        marks
             .iter()
-            .any(|(start, then)| text.starts_with(start) && text.contains(then))
-        || CSV.iter().any(|start| text.starts_with(start))
-        || PICTURES.iter().any(|start| text.starts_with(start))
-        || text.lines().take(4).any(|line| {
-            let says = |phrases: &&[&str]| phrases.iter().all(|phrase| line.contains(phrase));
-            TEXT.iter().any(says)
-        })
+            .any(|mark| first.contains(&format!("  {mark} {state}")))
+    };
+    first.starts_with(' ')
+        && STATES.iter().any(|state| says(&state))
+        && lines.take(3).any(|line| line.starts_with(['╭', '+']))
+}
+
+/// The text without the colours that pictures have.
+fn without_colours(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !c.is_ascii_digit() && c != ';');
+        plain += end.map_or("", |end| part[end..].strip_prefix('m').unwrap_or(part));
+    }
+    plain
+}
+
+fn is_text(text: &str) -> bool {
+    TEXTS.iter().any(|patterns| {
+        let Some((first, others)) = patterns.split_first() else {
+            return false;
+        };
+        let mut lines = text.lines();
+        lines.next().is_some_and(|line| fits(line, first))
+            && others
+                .iter()
+                .all(|pattern| lines.any(|line| fits(line, pattern)))
+    })
+}
+
+/// Tells that a whole line is as a pattern has it.
+fn fits(line: &str, pattern: &str) -> bool {
+    let mut pieces = pattern.split('*');
+    let Some(mut rest) = pieces.next().and_then(|piece| after(line, piece)) else {
+        return false;
+    };
+    let Some(last) = pieces.next_back() else {
+        return rest.is_empty();
+    };
+    // The leftmost place leaves the most to those behind.
+    for piece in pieces {
+        match ends(rest).find_map(|end| after(end, piece)) {
+            Some(end) => rest = end,
+            None => return false,
+        }
+    }
+    ends(rest).any(|end| after(end, last) == Some(""))
+}
+
+/// The ends of a text, the longest first.
+fn ends(text: &str) -> impl Iterator<Item = &str> {
+    let places = text.char_indices().map(|(at, _)| at);
+    places.chain([text.len()]).map(|at| &text[at..])
+}
+
+/// What comes after a piece of a pattern, in which `#` is a number.
+fn after<'a>(text: &'a str, piece: &str) -> Option<&'a str> {
+    let mut parts = piece.split('#');
+    let mut rest = text.strip_prefix(parts.next()?)?;
+    for part in parts {
+        let behind = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        if behind.len() == rest.len() {
+            return None;
+        }
+        rest = behind.strip_prefix(part)?;
+    }
+    Some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+    use rstest::rstest;
+
+    fn known(content: &str) -> bool {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        std::fs::write(&path, content).unwrap();
+        is_result(&path).unwrap()
+    }
+
+    #[rstest]
+    #[case::log("Loaded data: mnist, 60000 train samples\nepoch 1\n")]
+    #[case::other_log("cfg: 12 checkpoints, 400 parameters\n")]
+    #[case::coloured_log("\u{1b}[0;32mINFO\u{1b}[0m training started\n")]
+    #[case::notes(" isoloss  my notes on it\n")]
+    #[case::more_notes("run: mlp, 9 train samples\nnothing else\n")]
+    #[case::svg(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><path d="M0 0"/></svg>"#
+    )]
+    #[case::table("x,y,loss,accuracy\n1,2,3,4\n")]
+    #[case::begun_alike("last,loss,accuracy,change my own\n")]
+    #[case::other_rows("last,loss,accuracy,change\n1,2\n")]
+    #[case::graph("node,weight\n1,2\n")]
+    #[case::json(r#"{"run":"a","parameters":3,"steps":[1]}"#)]
+    #[case::cut(r#"{"layer":null,"edges":[],"checkpoints":["#)]
+    #[case::two(r#"{"layer":null,"edges":[],"checkpoints":[]} {}"#)]
+    #[case::settings("data = \"digits\"\n")]
+    #[case::escape_at_the_end("a\u{1b}[")]
+    fn what_is_only_alike_is_not_known(#[case] content: &str) {
+        assert!(!known(content), "{content}");
+    }
+
+    #[rstest]
+    #[case::empty("")]
+    #[case::json("{\"layer\":null,\"edges\":[0,null],\"more\":{\"a\":1},\"checkpoints\":[]}\n")]
+    #[case::density("node,weight\n-1,0.25\n2.5,0.75\n")]
+    #[case::quoted("from,to,\"step 1\"\n0,1,5\n")]
+    #[case::layers("step,norm,update_norm,update_cosine,learning_rate,\"norm a,b\"\n")]
+    #[case::long_name(
+        "weird: 3 checkpoints: 4 checkpoints, steps 0 to 3, 9 parameters\nOne checkpoint is a point: there is no path yet.\n"
+    )]
+    #[case::screen(" runs/a  ● watching  step 0\n╭ landscape ─╮\n")]
+    #[case::coloured(
+        "\u{1b}[0;1m \u{1b}[0mruns/a  * frozen, 3 newer\u{1b}[0m\nsaid\n\u{1b}[0;2m+ a +\n"
+    )]
+    fn a_result_is_known(#[case] content: &str) {
+        assert!(known(content), "{content}");
+    }
+
+    #[test]
+    fn a_pattern_takes_a_line_as_a_whole() {
+        assert!(fits("a: b: 12 of 3 c", "*: # of # c"));
+        assert!(fits("", "*") && fits("x y x", "x*x"));
+        for wrong in ["a: x of 3 c", "a: 1 of 3 c.", "a: 1 of  c", ""] {
+            assert!(!fits(wrong, "*: # of # c"), "{wrong}");
+        }
+        assert!(!fits("x", "x*x"));
+    }
 }

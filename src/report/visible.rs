@@ -6,13 +6,18 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Tells characters that are obeyed rather than shown: controls, direction marks, separators of lines, tags.
+/// Tells characters that are obeyed rather than shown, or that show nothing: controls, those of Unicode's category
+/// Cf (direction marks, joiners, spaces of no width, soft hyphens, tags), separators of lines, fillers.
 #[must_use]
 pub fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(character,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}'
-            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
+            | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Makes a text one line, in which what is hidden is written out as `\u{1b}`.
@@ -114,7 +119,15 @@ mod tests {
         let shown = r"a\u{1b}]0;x\u{7}\u{9b}2J\u{202e}\u{7f}\u{d}\u{a}b";
         assert_eq!(line(NAME), shown);
         assert!(lines(NAME).ends_with("\\u{d}\nb"));
-        assert_eq!(line("größe 層 👩‍🔬"), "größe 層 👩‍🔬");
+        assert_eq!(line("größe 層 👩\u{200d}🔬"), "größe 層 👩\\u{200d}🔬");
+        for hidden in [
+            '\u{200b}', '\u{feff}', '\u{2060}', '\u{ad}', '\u{200c}', '\u{180e}',
+        ] {
+            assert_eq!(
+                line(&format!("a{hidden}b")),
+                format!("a{}b", hidden.escape_unicode())
+            );
+        }
     }
 
     #[test]

@@ -226,6 +226,7 @@ pub struct Snapshot {
     /// What each checkpoint of the path tells of its training.
     pub hyper: Vec<Hyper>,
     /// Training's own log.
+    #[serde(serialize_with = "lossy_log")]
     pub training: Option<Arc<TrainingLog>>,
     /// What the checkpoints' numbers count in it; none where that cannot be known.
     pub clock: Option<Clock>,
@@ -240,6 +241,7 @@ pub struct Snapshot {
     /// What the surveyor is doing.
     pub progress: Progress,
     /// How much is kept in the user's cache; `None` if nothing is.
+    #[serde(serialize_with = "lossy_kept")]
     pub kept: Option<KeptLine>,
     /// There is no path at the moment; one sentence says why: the folder cannot be read, or no file in it
     /// is usable.
@@ -285,6 +287,36 @@ fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }
 
+/// A log with its path likewise.
+#[allow(clippy::ref_option, reason = "serde passes the field so")]
+fn lossy_log<S: Serializer>(
+    log: &Option<Arc<TrainingLog>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match log {
+        Some(log) if log.source.to_str().is_none() => {
+            let source = unicode(&log.source);
+            let log = TrainingLog::clone(log);
+            Some(TrainingLog { source, ..log }).serialize(serializer)
+        }
+        log => log.serialize(serializer),
+    }
+}
+
+/// The cache with its folder likewise.
+#[allow(clippy::ref_option, reason = "serde passes the field so")]
+fn lossy_kept<S: Serializer>(kept: &Option<KeptLine>, serializer: S) -> Result<S::Ok, S::Error> {
+    let kept = kept.as_ref().map(|kept| KeptLine {
+        folder: unicode(&kept.folder),
+        ..kept.clone()
+    });
+    kept.serialize(serializer)
+}
+
+fn unicode(path: &Path) -> PathBuf {
+    path.to_string_lossy().into_owned().into()
+}
+
 /// A window of the plane, in its coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Window {
@@ -305,4 +337,38 @@ pub enum Command {
     Study(Option<Study>),
     /// Look at the folder now.
     Rescan,
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn names_that_are_not_unicode_can_be_recorded() {
+        let name = OsStr::from_bytes(b"a\xff");
+        let snapshot = Snapshot {
+            run: name.into(),
+            checkpoints: vec![CheckpointLine::new(name.as_ref())],
+            training: Some(Arc::new(TrainingLog {
+                source: name.into(),
+                ..TrainingLog::default()
+            })),
+            kept: Some(KeptLine {
+                folder: name.into(),
+                ..KeptLine::default()
+            }),
+            ..Snapshot::default()
+        };
+        let value = ciborium::Value::serialized(&snapshot).unwrap();
+        let again: Snapshot = value.deserialized().unwrap();
+        let name = PathBuf::from("a\u{fffd}");
+        assert_eq!(again.run, name);
+        assert_eq!(again.training.unwrap().source, name);
+        assert_eq!(again.kept.unwrap().folder, name);
+    }
 }

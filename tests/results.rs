@@ -1,0 +1,89 @@
+//! Results in files: each command knows its own again, replaces nothing else unasked, and a checkpoint never.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod program;
+
+use std::fs;
+use std::path::Path;
+
+use program::{fixture, refusal, run};
+use rstest::rstest;
+
+const CHEAP: [&str; 4] = ["--data", "digits", "--samples", "32"];
+
+fn checkpoint(step: u32) -> String {
+    fixture(&format!("digits-run/step_{step:04}.safetensors"))
+}
+
+fn path(file: &Path) -> &str {
+    file.to_str().unwrap()
+}
+
+#[rstest]
+#[case::trajectory("trajectory RUN")]
+#[case::surface("surface RUN --x=-1:1:5 --y=-1:1:5 DATA")]
+#[case::compare("compare RUN RUN --x=-1:1:5 --y=-1:1:5 DATA")]
+#[case::line("line A B --x=-1:1:5 DATA")]
+#[case::slices("line RUN --x=-1:1:5 DATA")]
+#[case::hessian("hessian RUN DATA")]
+#[case::density("hessian RUN --density --probes 1 --iterations 5 DATA")]
+#[case::weights("weights RUN")]
+#[case::histogram("weights A")]
+#[case::histograms("weights A B")]
+#[case::average("average RUN DATA")]
+#[case::sharpness("sharpness RUN DATA")]
+#[case::inspect("inspect A")]
+#[case::inspect_run("inspect RUN")]
+fn a_result_is_replaced_by_the_next(
+    #[case] command: &str,
+    #[values("text", "json", "csv")] format: &str,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let (run_folder, a, b) = (fixture("digits-run"), checkpoint(0), checkpoint(240));
+    let mut arguments = Vec::new();
+    for word in command.split(' ') {
+        match word {
+            "RUN" => arguments.push(&*run_folder),
+            "A" => arguments.push(&*a),
+            "B" => arguments.push(&*b),
+            "DATA" => arguments.extend(CHEAP),
+            word => arguments.push(word),
+        }
+    }
+    arguments.extend(["--format", format, "--out", path(&out)]);
+    for _ in 0..2 {
+        let output = run(&arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {stderr}");
+    }
+    fs::write(&out, "Loaded data: mnist, 60000 train samples\n").unwrap();
+    assert!(refusal(&arguments, 2).contains("--force"));
+}
+
+#[test]
+fn a_checkpoint_is_not_replaced_and_nothing_is_written_beside_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.pt");
+    fs::write(&other, b"\x80\x03}q\0.").unwrap();
+    let own = folder.path().join("model.safetensors");
+    fs::copy(checkpoint(0), &own).unwrap();
+    let away = checkpoint(0);
+    let said = refusal(&["inspect", &away, "--out", path(&other), "--force"], 2);
+    assert!(said.contains("weights"), "{said}");
+    let beside = folder.path().join("new.json");
+    let said = refusal(&["inspect", path(&own), "--out", path(&beside)], 2);
+    assert!(said.contains("beside the checkpoint"), "{said}");
+    assert!(!beside.exists());
+}
+
+#[test]
+fn a_dash_is_stdout() {
+    let plain = run(&["inspect", &checkpoint(0)]);
+    for name in ["-", "/dev/stdout"] {
+        let output = run(&["inspect", &checkpoint(0), "--out", name]);
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(output.stdout, plain.stdout);
+    }
+}
