@@ -226,7 +226,9 @@ fn of_numpy(array: &ArrayRef) -> Stored {
         storage: Ok(Arc::new(Storage::Plain(array.data.source()))),
     };
     // An array of other bytes than its shape needs is not what it was.
-    let needed = stored.count().map(|count| count as u64 * stored.size as u64);
+    let needed = stored
+        .count()
+        .map(|count| count as u64 * stored.size as u64);
     if needed.is_some_and(|needed| needed != array.data.source().len()) {
         return Stored {
             storage: Err("its bytes are not as many as its shape needs".into()),

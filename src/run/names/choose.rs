@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::left_out::LeftOut;
-use super::parsed::{ParsedName, Slot, parse};
+use super::parsed::{ParsedName, parse};
 use super::series::{Beside, Series, SeriesPoint, families, resolve};
+use super::token::has_thousands;
 use super::word::{self, FileRole};
 use super::{Arrangement, Family, FamilyKind, NameEvidence, NamedPoint, StepUnit, pattern};
 
@@ -30,7 +31,9 @@ struct Relation {
 impl<'a> Choice<'a> {
     /// Takes the paths, which are sorted, into families.
     pub(super) fn new(paths: &'a [&'a PathBuf], evidence: &dyn Fn(&Path) -> NameEvidence) -> Self {
-        let names: Vec<ParsedName> = paths.iter().map(|path| parse(path)).collect();
+        let file = |path: &&'a PathBuf| path.file_name().and_then(|name| name.to_str());
+        let thousands = has_thousands(paths.iter().filter_map(file));
+        let names: Vec<ParsedName> = paths.iter().map(|path| parse(path, thousands)).collect();
         let mut refused = Vec::new();
         let mut files = Vec::new();
         for (file, name) in names.iter().enumerate() {
@@ -282,6 +285,8 @@ impl<'a> Choice<'a> {
             || other.is_run
             || folder(a) != folder(b)
             || self.is_other_network(main, other)
+            || self.is_constant(main, other)
+            || !self.stands_alike(main, other)
         {
             return false;
         }
@@ -302,6 +307,30 @@ impl<'a> Choice<'a> {
                 && disjoint
                 && begins(main).is_some()
                 && begins(main) == begins(other))
+    }
+
+    /// True if the step of `other` is a number that all names of `main` have, as 150 in
+    /// `detr_150e/latest.pth` beside `detr_150e/epoch_8.pth`.
+    fn is_constant(&self, main: &Series, other: &Series) -> bool {
+        let (a, b) = (&self.names[main.first()], &self.names[other.first()]);
+        let counter = other.counters.first().and_then(|at| b.slots.get(*at));
+        counter.is_some_and(|counter| {
+            a.slots.iter().enumerate().any(|(at, ours)| {
+                !main.counters.contains(&at)
+                    && ours.component == counter.component
+                    && ours.value == counter.value
+            })
+        })
+    }
+
+    /// True if the steps of both stand in the same folder's or file's name.
+    fn stands_alike(&self, main: &Series, other: &Series) -> bool {
+        let component = |series: &Series| {
+            let name = &self.names[series.first()];
+            let slot = name.slots.get(*series.counters.first()?)?;
+            Some(slot.component)
+        };
+        component(main) == component(other)
     }
 
     /// True where the files' own tensors differ.
@@ -368,20 +397,12 @@ impl<'a> Choice<'a> {
     fn repeats(&self, main: usize, other: usize) -> bool {
         let (main, other) = (&self.series[main], &self.series[other]);
         let (a, b) = (&self.names[main.first()], &self.names[other.first()]);
-        let counter = other.counters.first().and_then(|at| b.slots.get(*at));
-        let constant = |slot: &Slot| {
-            a.slots.iter().enumerate().any(|(at, ours)| {
-                !main.counters.contains(&at)
-                    && ours.component == slot.component
-                    && ours.value == slot.value
-            })
-        };
         let words = b
             .words
             .iter()
             .all(|word| a.words.binary_search(word).is_ok());
         let alone = other.members.len() == 1;
-        b.file_key.is_empty() || (alone && words && counter.is_some_and(constant))
+        b.file_key.is_empty() || (alone && words && self.is_constant(main, other))
     }
 
     /// True for files without steps that have the main series' names in a folder beside its own.

@@ -72,8 +72,8 @@ fn standing(word: &str) -> u8 {
 /// Most numbers of one path that are looked at: a name full of them costs no more.
 const SLOTS: usize = 24;
 
-/// Takes a relative path apart.
-pub(super) fn parse(path: &Path) -> ParsedName {
+/// Takes a relative path apart; `thousands` tells that underscores in its numbers stand between thousands.
+pub(super) fn parse(path: &Path, thousands: bool) -> ParsedName {
     let components: Vec<String> = path
         .components()
         .filter_map(|part| match part {
@@ -82,7 +82,10 @@ pub(super) fn parse(path: &Path) -> ParsedName {
         })
         .collect();
     let mut name = ParsedName {
-        tokens: components.iter().map(|part| split(part)).collect(),
+        tokens: components
+            .iter()
+            .map(|part| split(part, thousands))
+            .collect(),
         components,
         key: String::new(),
         file_key: String::new(),
@@ -138,7 +141,7 @@ impl ParsedName {
             found => found,
         };
         let mut elements = elements((at, is_file), &text, &tokens);
-        drop_metrics(&mut elements, &tokens, &text);
+        drop_metrics(&mut elements, &tokens, &text, is_file);
         let mut key = String::new();
         for element in elements {
             match element {
@@ -236,14 +239,33 @@ fn elements((component, is_file): (usize, bool), text: &str, tokens: &[NameToken
                     let (mut class, certainty, glued) = number_class(tokens, at, bound[at]);
                     // `000-DiT-XL-2/`, `2_Dense/`: an index in front of the folder's name.
                     if !is_file && at == 0 && bound[at].is_none() && tokens.len() > 1 {
-                        class = WordClass::Run;
+                        // `900_checkpoint/`, `10500_finish/`: its step.
+                        let word = word_at(tokens, Some(1)).unwrap_or_default();
+                        class = if tokens.len() == 2
+                            && (word::class(word) == WordClass::Checkpoint || word::is_status(word))
+                        {
+                            WordClass::Checkpoint
+                        } else {
+                            WordClass::Run
+                        };
                     }
                     let follows = last_part.is_some_and(|last: usize| last + 1 == at);
                     if class == WordClass::Part || follows || is_part_of(tokens, at) {
                         last_part = Some(at);
                         return Element::Part(*value);
                     }
+                    // `mae_10.pth`: a masked autoencoder rather than an error, where it is all there is.
+                    let is_alone = || {
+                        let numbers = tokens
+                            .iter()
+                            .filter(|t| !matches!(t.kind, TokenKind::Word(..)));
+                        let starts = word_at(tokens, Some(0)).is_some_and(word::may_be_network);
+                        is_file && starts && numbers.count() == 1
+                    };
                     match class {
+                        WordClass::Metric if is_alone() => {
+                            Element::Slot(slot(*value, WordClass::Other, 0, false))
+                        }
                         WordClass::Metric => Element::Mark("~"),
                         _ => Element::Slot(slot(*value, class, certainty, glued)),
                     }
@@ -382,9 +404,22 @@ fn bind(tokens: &[NameToken]) -> Vec<Option<usize>> {
 
 /// Takes metrics out of the key with the words that name them, so that a file with a score stands beside
 /// one without.
-fn drop_metrics(elements: &mut [Element], tokens: &[NameToken], text: &str) {
+fn drop_metrics(elements: &mut [Element], tokens: &[NameToken], text: &str, is_file: bool) {
     for at in 0..elements.len() {
         if !matches!(elements[at], Element::Mark("~")) {
+            continue;
+        }
+        // `lr_1e-3/` beside `lr_1e-4/`: settings, which tell runs apart. In the names of files a rate may
+        // change along one run.
+        let before = at
+            .checked_sub(1)
+            .and_then(|before| word_at(tokens, Some(before)));
+        if let (Some(setting), TokenKind::Fraction) = (before, &tokens[at].kind)
+            && word::class(setting) == WordClass::Run
+            && !is_file
+        {
+            let value = text.get(tokens[at].start..tokens[at].end);
+            elements[at] = Element::Word(value.unwrap_or_default().to_owned(), 0);
             continue;
         }
         elements[at] = Element::Nothing;

@@ -178,7 +178,7 @@ impl<'a> FamilyNumbers<'a> {
             .collect();
         let (runs, counters): (Vec<&Column>, Vec<&Column>) = varying
             .into_iter()
-            .partition(|column| column.slot.class == WordClass::Run);
+            .partition(|column| column.slot.class == WordClass::Run || self.is_job(column));
         if !counters.is_empty() {
             return counters;
         }
@@ -207,11 +207,24 @@ impl<'a> FamilyNumbers<'a> {
         }
     }
 
-    /// True where the number is the whole component: `900/model.safetensors`.
+    /// True where the number is the whole component: `900/model.safetensors`, `900.pt`.
     fn stands_alone(&self, column: &Column) -> bool {
         let name = self.files.first().map(|file| &self.names[*file]);
         let component = name.and_then(|name| name.components.get(column.slot.component));
-        component.is_some_and(|text| text.bytes().all(|c| c.is_ascii_digit()))
+        component.is_some_and(|text| {
+            let stem = text.split('.').next().unwrap_or_default();
+            !stem.is_empty() && stem.bytes().all(|c| c.is_ascii_digit())
+        })
+    }
+
+    /// True for a plain number of a folder above files whose own counter is the same in all: jobs that each
+    /// saved the same epoch, `0/epoch_9.pt` and `1/epoch_9.pt`.
+    fn is_job(&self, column: &Column) -> bool {
+        let is_plain = column.slot.class == WordClass::Other && self.is_folder(column);
+        let counts = |other: &Column| {
+            other.slot.class.is_counter() && !self.is_folder(other) && other.values == 1
+        };
+        is_plain && self.rows.len() > 1 && self.columns.iter().any(counts)
     }
 
     /// How surely a component's number is the step.
@@ -227,9 +240,13 @@ impl<'a> FamilyNumbers<'a> {
 
     /// The component of the path with the step.
     pub(super) fn home(&self, candidates: &[&Column]) -> usize {
-        let best = candidates
-            .iter()
-            .max_by_key(|column| (self.strength(column), column.slot.component));
+        // Of one file alone, numbers of folders far above it may be settings: `llama_3epochs/checkpoint-500`.
+        let is_one = self.rows.len() == 1;
+        let best = candidates.iter().max_by_key(|column| {
+            let (strength, component) = (self.strength(column), column.slot.component);
+            let near = if is_one && strength > 1 { component } else { 0 };
+            (near, strength, component)
+        });
         best.map_or(0, |column| column.slot.component)
     }
 
@@ -240,7 +257,9 @@ impl<'a> FamilyNumbers<'a> {
         let varying = || self.columns.iter().filter(|column| self.varies(column));
         let is_candidate = |at: usize| candidates.iter().any(|column| column.at == at);
         let run = varying().find(|column| {
-            column.slot.class == WordClass::Run && !column.is_date && !is_candidate(column.at)
+            (column.slot.class == WordClass::Run || self.is_job(column))
+                && !column.is_date
+                && !is_candidate(column.at)
         });
         if let Some(run) = run {
             return Some(run.at);

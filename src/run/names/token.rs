@@ -29,14 +29,18 @@ pub(super) struct NameToken {
 }
 
 /// Splits one component of a path. Separators are the gaps between tokens.
-pub(super) fn split(text: &str) -> Vec<NameToken> {
+///
+/// `thousands` tells that underscores in numbers stand between thousands.
+pub(super) fn split(text: &str, thousands: bool) -> Vec<NameToken> {
     let mut tokens: Vec<NameToken> = Vec::new();
     let mut at = 0;
     while let Some(first) = text.get(at..).and_then(|rest| rest.chars().next()) {
         let (kind, length) = if let Some(length) = hash(text, at) {
             (Some(TokenKind::Hash), length)
         } else if first.is_ascii_digit() {
-            let found = date(text, at, tokens.last()).unwrap_or_else(|| number(text, at));
+            let found = date(text, at, tokens.last())
+                .or_else(|| minutes(text, at, tokens.last()))
+                .unwrap_or_else(|| number(text, at, thousands));
             (Some(found.0), found.1)
         } else if first.is_alphabetic() {
             let (kind, length) = word(&text[at..]);
@@ -90,9 +94,22 @@ fn is_alphanumeric(text: &str, at: usize) -> bool {
     next.is_some_and(char::is_alphanumeric)
 }
 
-fn number(text: &str, at: usize) -> (TokenKind, usize) {
+/// The minutes of a time of day or of a duration, `30` in `12h30` and `0h30m`: no counter.
+fn minutes(text: &str, at: usize, before: Option<&NameToken>) -> Option<(TokenKind, usize)> {
+    let hour = before.filter(|before| before.end == at && before.end - before.start == 1)?;
+    let is_hour = text.get(hour.start..hour.end) == Some("h")
+        && hour.start > 0
+        && byte(text, hour.start - 1).is_some_and(|c| c.is_ascii_digit());
+    let length = digits(text, at);
+    let unit = usize::from(byte(text, at + length) == Some(b'm'));
+    (is_hour && length == 2 && !is_alphanumeric(text, at + length + unit))
+        .then_some((TokenKind::Fraction, length + unit))
+}
+
+fn number(text: &str, at: usize, thousands: bool) -> (TokenKind, usize) {
     let whole = digits(text, at);
-    if let Some((value, length)) = grouped(text, at) {
+    let marks: &[u8] = if thousands { b",_'" } else { b"," };
+    if let Some((value, length)) = grouped(text, at, marks) {
         return (TokenKind::Whole(value), length);
     }
     let mut end = at + whole;
@@ -131,15 +148,47 @@ fn number(text: &str, at: usize) -> (TokenKind, usize) {
     }
 }
 
-/// A number with commas between thousands, `10,000`, and its length.
-fn grouped(text: &str, at: usize) -> Option<(u64, usize)> {
-    let mut end = at + digits(text, at);
-    let first = end - at;
-    while byte(text, end) == Some(b',') && digits(text, end + 1) == 3 {
+/// A number with marks between thousands, `10,000`, and its length.
+fn grouped(text: &str, at: usize, marks: &[u8]) -> Option<(u64, usize)> {
+    let first = digits(text, at);
+    let mark = byte(text, at + first).filter(|mark| marks.contains(mark))?;
+    let mut end = at + first;
+    while byte(text, end) == Some(mark) && digits(text, end + 1) == 3 {
         end += 4;
     }
-    let value = text.get(at..end)?.replace(',', "").parse().ok()?;
-    (end > at + first && first <= 3).then_some((value, end - at))
+    let value = text
+        .get(at..end)?
+        .replace(char::from(mark), "")
+        .parse()
+        .ok()?;
+    let is_whole = end > at + first && first <= 3 && byte(text, at) != Some(b'0');
+    is_whole.then_some((value, end - at))
+}
+
+/// True where the numbers of names are written `900`, `1_000`, `10_000`: each is below a thousand or has
+/// groups of three digits, and something tells that these are no second counter: a number of hundreds
+/// without a group beside them, or groups that all are full hundreds.
+pub(super) fn has_thousands<'a>(names: impl Iterator<Item = &'a str>) -> bool {
+    let (mut groups, mut all_hundreds, mut has_hundreds) = (0, true, false);
+    for name in names {
+        let Some(at) = name.find(|c: char| c.is_ascii_digit()) else {
+            continue;
+        };
+        let first = digits(name, at);
+        if let Some((value, length)) = grouped(name, at, b"_") {
+            if digits(name, at + length) > 0 || byte(name, at + length) == Some(b'_') {
+                return false;
+            }
+            groups += 1;
+            all_hundreds &= value % 100 == 0;
+        } else if first > 3 || byte(name, at) == Some(b'0') || byte(name, at + first) == Some(b'_')
+        {
+            return false;
+        } else {
+            has_hundreds |= first == 3;
+        }
+    }
+    groups > 0 && has_hundreds || groups > 1 && all_hundreds
 }
 
 /// The exponent of `1e3` and its length; `None` inside for a negative one.

@@ -247,6 +247,10 @@ const RUN: &[&str] = &[
     "gpu",
     "ctx",
     "horizon",
+    "agent",
+    "client",
+    "player",
+    "do",
 ];
 const PART: &[&str] = &[
     "rank", "ranks", "tp", "pp", "dp", "mp", "shard", "part", "layer", "node", "proc", "process",
@@ -494,6 +498,14 @@ pub(super) fn preference(words: &[&str]) -> u8 {
         (.., true) => 1,
         _ => 2,
     }
+}
+
+/// Words of a metric that are networks' names as well.
+const NETWORKS: &[&str] = &["mae", "score", "dice", "depth", "top"];
+
+/// True for a word that may name a network rather than a metric.
+pub(super) fn may_be_network(word: &str) -> bool {
+    NETWORKS.contains(&word)
 }
 
 /// Words of what a trainer saves to go on from after a crash.

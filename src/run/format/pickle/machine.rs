@@ -5,9 +5,9 @@ use std::io;
 use std::sync::Arc;
 
 use super::super::source::Source;
-use super::{Pickle, escapes};
 use super::input::Input;
 use super::value::{Blob, Node, Opaque, Value};
+use super::{Pickle, escapes};
 
 /// Bytes that the values of one pickle may take. Names and shapes of a hundred thousand tensors take a
 /// tenth of it.
