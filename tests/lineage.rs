@@ -452,3 +452,30 @@ fn what_a_session_knew_of_signs_and_branches_the_next_one_knows() {
         assert!((old[0] - new[0]).abs() < 1e-6 && (old[1] + new[1]).abs() < 1e-6);
     }
 }
+
+#[test]
+fn an_old_file_that_is_read_after_newer_ones_is_the_old_branch_s() {
+    let (mut folder, mut walk) = (Folder::new(), Walk::new(81, 600));
+    let mut all: Vec<Checkpoint> = (1..=3)
+        .map(|i| folder.write(10 * i, &walk.step()))
+        .collect();
+    let mut resumed = Walk::new(82, 600);
+    resumed.weights.clone_from(&walk.weights);
+    let old: Vec<Checkpoint> = (4..=6)
+        .map(|i| folder.write(10 * i, &walk.step()))
+        .collect();
+    folder.now += Duration::from_secs(7200);
+    all.extend((4..=5).map(|i| folder.write(10 * i, &resumed.step())));
+    // Copies of these were kept; the old file was not, so that it comes from the folder as a new one.
+    let late = Checkpoint {
+        arrival: 20,
+        ..old[2].clone()
+    };
+    let together = [&all[..], &[late]].concat();
+    for first in [&all[..], &together[..]] {
+        let mut path = RunPath::new(None);
+        update(&mut path, first);
+        update(&mut path, &together);
+        assert_eq!(steps(&mut path), [10, 20, 30, 40, 50]);
+    }
+}

@@ -113,7 +113,7 @@ fn checkpoints_arrive_one_by_one_and_a_half_written_one_when_it_is_whole() {
     // A fast machine is past the coarse levels before the next line is printed.
     watched.expect("map at rest");
     fs::remove_file(run.join("model_0.pt")).unwrap();
-    watched.expect("gone step 0");
+    watched.expect("left the path step 0");
 }
 
 #[test]

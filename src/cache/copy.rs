@@ -42,6 +42,9 @@ pub(super) fn write(
         let metadata = partial.as_file().metadata();
         metadata.map_err(CacheError::io(path))?.len()
     };
+    // A name without its bytes is what a crash would leave.
+    let synced = partial.as_file().sync_data();
+    synced.map_err(CacheError::io(path))?;
     partial
         .persist(path)
         .map_err(|error| CacheError::io(path)(error.error))?;

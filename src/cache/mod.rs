@@ -59,7 +59,8 @@ pub fn root() -> Option<PathBuf> {
     Some(folders.cache_dir().join("runs"))
 }
 
-/// The folder of a run: its name for people, a hash of its path for the program.
+/// The folder of a run: its name for people, a hash of its path for the program. `None` if the user has no home,
+/// or if that lies in the run, where nothing is written.
 #[must_use]
 pub fn folder_of(run: &Path) -> Option<PathBuf> {
     let run = real(run);
@@ -69,7 +70,8 @@ pub fn folder_of(run: &Path) -> Option<PathBuf> {
         name.chars().filter(|c| plain(*c)).take(40).collect()
     });
     let hash = blake3::hash(run.as_os_str().as_encoded_bytes()).to_hex();
-    Some(root()?.join(format!("{name}-{}", hash.get(..16)?)))
+    let root = root().filter(|root| !root.starts_with(&run))?;
+    Some(root.join(format!("{name}-{}", hash.get(..16)?)))
 }
 
 /// The absolute path without links, so that a run is found under every name it has.

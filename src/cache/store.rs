@@ -124,15 +124,20 @@ impl RunCache {
     ) -> Result<KeepOutcome, CacheError> {
         let path = self.copy_of(&record);
         let known = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
-        record.bytes = if let Some(known) = known {
+        let is_whole = |known: &fs::Metadata| {
+            let others = &mut self.records.iter();
+            others.any(|other| other.content == record.content && other.bytes == known.len())
+        };
+        record.bytes = if let Some(known) = known.filter(is_whole) {
             known.len()
         } else {
-            self.say_where()?;
+            fs::create_dir_all(&self.folder).map_err(CacheError::io(&self.folder))?;
             match copy::write(dict, original, &path, self.room)? {
                 Some(bytes) => bytes,
                 None => return Ok(KeepOutcome::TooLarge),
             }
         };
+        self.say_where()?;
         self.write(&record)?;
         let same =
             |other: &KeptRecord| (&other.path, &other.content) == (&record.path, &record.content);
@@ -269,8 +274,12 @@ fn records(folder: &Path) -> Vec<KeptRecord> {
         .filter_map(|path| {
             let text = regular::read_text(&path, LARGEST_RECORD).ok()?;
             let record: KeptRecord = serde_json::from_str(&text).ok()?;
-            let there = || folder.join(record.copy_name()).is_file();
-            (record.is_valid() && there()).then_some(record)
+            // A copy of another size was cut, as by a crash: the file in the run may still be there.
+            let is_whole = || {
+                let copy = fs::symlink_metadata(folder.join(record.copy_name()));
+                copy.is_ok_and(|copy| copy.is_file() && copy.len() == record.bytes)
+            };
+            (record.is_valid() && is_whole()).then_some(record)
         })
         .collect();
     records.sort_by(|a, b| (a.arrival, &a.path).cmp(&(b.arrival, &b.path)));
@@ -410,11 +419,34 @@ mod tests {
             copies
                 .path()
                 .join(format!("{}.safetensors", "0".repeat(64))),
-            "",
+            "x",
         )
         .unwrap();
         let found = records(copies.path());
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].path, Path::new("a.pt"));
+    }
+
+    #[test]
+    fn a_copy_that_was_cut_is_not_taken_and_written_anew() {
+        let [run_folder, copies] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let seen = run(run_folder.path(), &["step_1.safetensors"]);
+        let dict = StateDict::open(&seen[0].path, None).unwrap();
+        let mut kept = seen[0].clone();
+        kept.facts.content = Some(dict.content().unwrap().0);
+        let record = KeptRecord::of(&kept, 1, run_folder.path(), None).unwrap();
+        let at = || RunCache::at(copies.path().join("run"), run_folder.path(), KeepLimit::All);
+        let mut cache = at();
+        let copy = cache.keep(record.clone(), &dict, &kept.path).unwrap();
+        let KeepOutcome::Kept(copy) = copy else {
+            panic!("{copy:?}")
+        };
+        let whole = fs::read(&copy).unwrap();
+        fs::write(&copy, &whole[..whole.len() / 2]).unwrap();
+        let mut cache = at();
+        assert!(cache.records().is_empty());
+        cache.keep(record, &dict, &kept.path).unwrap();
+        assert_eq!(fs::read(&copy).unwrap(), whole);
+        assert_eq!(at().records().len(), 1);
     }
 }

@@ -18,6 +18,7 @@ use super::options::{KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_ru
 use super::output::{OutputOptions, Usage};
 use super::progress;
 use super::scene::{EffortOptions, GridOptions, PlaneOptions, Scene};
+use super::trajectory::read_path;
 
 /// More panels than this cannot be read.
 const MOST: usize = 6;
@@ -121,8 +122,12 @@ impl Compare {
 
     /// Both runs as one path, on its own principal plane, through the first run's last checkpoint.
     fn shared_scene(&self) -> anyhow::Result<Scene> {
-        let first = open_run(&self.runs[0], &self.key, self.steps)?;
-        let second = open_run(&self.runs[1], &self.key, self.steps)?;
+        // Each by itself first, because only that tells what an earlier run left in its folder.
+        let own = |run: &PathBuf| {
+            let path = read_path(open_run(run, &self.key, self.steps)?, &self.key)?;
+            anyhow::Ok(path.members)
+        };
+        let (first, second) = (own(&self.runs[0])?, own(&self.runs[1])?);
         let runs = [(self.runs[0].as_path(), first), (&self.runs[1], second)];
         self.plane.shared_scene(runs, &self.key, &self.measure)
     }

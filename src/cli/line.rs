@@ -118,11 +118,11 @@ impl Line {
             .print(|| report.text(), &report.json(), || report.csv())
     }
 
-    /// The last checkpoint of B.
+    /// The last checkpoint on the path of B.
     fn end(&self, b: &Path) -> anyhow::Result<Checkpoint> {
-        let mut checkpoints = open_run(b, &self.key, None)?;
-        match checkpoints.pop() {
-            Some(last) => Ok(last),
+        let path = read_path(open_run(b, &self.key, None)?, &self.key)?;
+        match path.members.last() {
+            Some(last) => Ok(last.clone()),
             None => bail!("{}: expected a checkpoint, found none", b.display()),
         }
     }

@@ -335,15 +335,7 @@ pub(super) fn open_run(
     if checkpoints.is_empty() {
         bail!("{}: none of the checkpoints can be read", run.display());
     }
-    let chosen = chosen(checkpoints, left, steps, run)?;
-    let kept = chosen.iter().filter(|one| one.kept.is_some()).count();
-    if kept > 0 {
-        notice::say(format_args!(
-            "{kept} of {} checkpoints are copies that were kept of files which are gone; --disk-only leaves them out",
-            chosen.len()
-        ))?;
-    }
-    Ok(chosen)
+    chosen(checkpoints, left, steps, run)
 }
 
 /// The checkpoints that `--steps` chooses: of the path, and where it has none there, of what it left.

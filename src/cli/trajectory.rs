@@ -103,6 +103,7 @@ fn read_onto(mut path: RunPath, checkpoints: Vec<Checkpoint>) -> anyhow::Result<
     for change in &changes {
         notice::say(change)?;
     }
+    say_kept(&members)?;
     Ok(ReadPath {
         parameters: shape.layout.parameters(),
         shape,
@@ -110,4 +111,16 @@ fn read_onto(mut path: RunPath, checkpoints: Vec<Checkpoint>) -> anyhow::Result<
         growth: path.growth(),
         fit,
     })
+}
+
+/// Says which checkpoints are copies.
+pub(super) fn say_kept(members: &[Checkpoint]) -> anyhow::Result<()> {
+    let kept = members.iter().filter(|one| one.kept.is_some()).count();
+    if kept > 0 {
+        notice::say(format_args!(
+            "{kept} of {} checkpoints are copies that were kept of files which are gone; --disk-only leaves them out",
+            members.len()
+        ))?;
+    }
+    Ok(())
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::report::{lines, visible};
+use crate::run::followed;
 use crate::session::snapshot::Snapshot;
 use crate::session::{Options, Session};
 use crate::tui::app::App;
@@ -59,7 +60,9 @@ impl Watch {
         Self { record, ..self }
     }
 
-    pub(super) fn run(self, keymap: Keymap) -> anyhow::Result<()> {
+    pub(super) fn run(mut self, keymap: Keymap) -> anyhow::Result<()> {
+        self.run = followed(self.run);
+        self.others = self.others.into_iter().map(followed).collect();
         let setup = self.measure.setup()?;
         for run in std::iter::once(&self.run).chain(&self.others) {
             self.headless.check(run)?;

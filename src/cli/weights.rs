@@ -43,20 +43,16 @@ pub(super) struct Weights {
 impl Weights {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run)?;
-        let mut checkpoints = open_run(&self.run, &self.key, self.steps)?;
+        let read = |run, steps| read_path(open_run(run, &self.key, steps)?, &self.key);
+        let path = read(&self.run, self.steps)?;
         if let Some(other) = &self.other {
-            let second = open_run(other, &self.key, None)?;
-            checkpoints = checkpoints
-                .pop()
-                .into_iter()
-                .chain(second.last().cloned())
-                .collect();
+            let second = read(other, None)?.members;
+            let ends = path.members.last().into_iter().chain(second.last());
+            return self.histograms(&ends.cloned().collect::<Vec<_>>());
         }
-        let wanted = self.histogram || self.layer.is_some() || self.other.is_some();
-        if wanted || checkpoints.len() == 1 {
-            return self.histograms(&checkpoints);
+        if self.histogram || self.layer.is_some() || path.members.len() == 1 {
+            return self.histograms(&path.members);
         }
-        let path = read_path(checkpoints, &self.key)?;
         let rates = rates::of(&self.run, &self.key, &path.members);
         let run = self.run.display().to_string();
         let trajectory = &path.fit.trajectory;

@@ -53,13 +53,24 @@ pub fn changes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
         lines.extend(checkpoint(old, line, after));
     }
     for old in &before.checkpoints {
-        if after.checkpoints.iter().all(|line| line.path != old.path) {
-            lines.push(format!("gone {}", name(old)));
+        let is = |line: &&CheckpointLine| line.path == old.path && line.arrival == old.arrival;
+        if after.checkpoints.iter().any(|line| is(&line)) {
+            continue;
+        }
+        match old.state {
+            CheckpointState::OnPath | CheckpointState::OldBranch => {
+                lines.push(format!("left the path {}", name(old)));
+            }
+            // It was read: its line says more now, or it is no part of the path.
+            CheckpointState::Settled | CheckpointState::Waiting => {}
+            _ if after.checkpoints.iter().any(|line| line.path == old.path) => {}
+            _ => lines.push(format!("gone {}", name(old))),
         }
     }
     if let Some(kept) = after.kept.as_ref().filter(|_| before.kept.is_none()) {
         lines.push(format!("keeping {}", in_words(kept)));
     }
+    lines.extend(thinned(before, after));
     lines.extend(level(before, after));
     let known = before.notices.len().min(after.notices.len());
     lines.extend(
@@ -68,6 +79,16 @@ pub fn changes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
             .map(|notice| format!("notice: {notice}")),
     );
     lines
+}
+
+/// The points that made room for others.
+fn thinned(before: &Snapshot, after: &Snapshot) -> Option<String> {
+    let all = |snapshot: &Snapshot| snapshot.kept.as_ref().map_or(0, |kept| kept.thinned);
+    let new = all(after).saturating_sub(all(before));
+    (new > 0).then(|| {
+        let points = count(new, "point");
+        format!("thinned {points} of deleted files, evenly: the room for copies is full or the path too long")
+    })
 }
 
 /// What is taken for granted of the function that is measured, when it is new.

@@ -167,6 +167,17 @@ impl History {
         }
     }
 
+    /// Forgets copies that are gone, and returns the paths and numbers of their contents.
+    pub fn forget_copies(&mut self) -> Vec<(PathBuf, u64)> {
+        let is_gone = |seen: &&mut Seen| seen.kept.as_ref().is_some_and(|copy| !copy.is_file());
+        let mut gone = Vec::new();
+        for seen in self.seen.iter_mut().filter(is_gone) {
+            seen.kept = None;
+            gone.push((seen.path.clone(), seen.arrival));
+        }
+        gone
+    }
+
     /// Forgets the contents that can be read nowhere any more, and returns them.
     pub fn forget_lost(&mut self) -> Vec<Seen> {
         let (there, lost) = self.seen.drain(..).partition(Seen::is_there);

@@ -41,6 +41,18 @@ pub struct Checkpoint {
     pub modified: Option<SystemTime>,
 }
 
+/// The folder that a link such as `latest-run` leads to now, else the path itself: a session stays with one run
+/// when the link is moved to the next.
+#[must_use]
+pub fn followed(run: PathBuf) -> PathBuf {
+    let is_link = std::fs::symlink_metadata(&run).is_ok_and(|run| run.is_symlink());
+    if is_link {
+        std::fs::canonicalize(&run).unwrap_or(run)
+    } else {
+        run
+    }
+}
+
 /// Index of the first of the last checkpoints of a path that are all older than the one before them: perhaps
 /// an earlier run left them. `None` if there are none.
 pub fn older_tail<'a>(path: impl Iterator<Item = &'a Checkpoint>) -> Option<usize> {

@@ -59,7 +59,7 @@ pub fn open(run: &Path, choice: &RunChoice, before: Vec<Seen>) -> Result<Opened,
     let scan = match FolderScanner::new(choice).scan(run) {
         Ok(scan) => scan,
         // A run whose folder is gone is still there as far as it was kept.
-        Err(_) if !before.is_empty() => Scan::default(),
+        Err(RunError::Missing(_)) if !before.is_empty() => Scan::default(),
         Err(error) => return Err(error),
     };
     if scan.found.is_empty() && before.is_empty() {

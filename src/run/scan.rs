@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -82,7 +83,13 @@ impl FolderScanner {
     /// # Errors
     /// The run folder is not there or cannot be listed; sub-folders that cannot are passed over.
     pub fn scan(&mut self, run: &Path) -> Result<Scan, RunError> {
-        let metadata = fs::metadata(run).map_err(|_| RunError::Missing(run.to_path_buf()))?;
+        let metadata = fs::metadata(run).map_err(|source| match source.kind() {
+            ErrorKind::NotFound => RunError::Missing(run.to_path_buf()),
+            _ => RunError::List {
+                path: run.to_path_buf(),
+                source,
+            },
+        })?;
         let mut scan = Scan::default();
         if metadata.is_file() {
             scan.found.push(Found {

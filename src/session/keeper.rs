@@ -69,6 +69,13 @@ impl Keeper {
         }
     }
 
+    /// Why nothing can be kept, in one sentence; `None` if something can, or nothing is to be.
+    pub(super) fn trouble(&self) -> Option<String> {
+        (self.is_on && self.cache.is_none()).then(|| {
+            "no checkpoint is kept: there is no cache folder outside the run; XDG_CACHE_HOME names one".into()
+        })
+    }
+
     /// How much is kept; `None` if nothing is to be.
     pub(super) fn line(&self) -> Option<KeptLine> {
         let cache = self.cache.as_ref()?;
@@ -84,7 +91,8 @@ impl Keeper {
         let fits = |cache: &RunCache| {
             // Four bytes a number is what most models take.
             let bytes = (seen.facts.numbers as u64).saturating_mul(4).min(seen.size);
-            cache.bytes().saturating_add(bytes) <= cache.room()
+            // One that is too large for the room is tried, because that is to be told.
+            bytes > cache.room() || cache.bytes().saturating_add(bytes) <= cache.room()
         };
         self.is_on
             && !self.is_blocked
@@ -117,8 +125,7 @@ impl Keeper {
             Ok(Some(KeepOutcome::TooLarge)) => {
                 self.is_blocked = true;
                 now.trouble = Some(format!(
-                    "{}: larger than the {} that may be kept, so that it leaves the path when the run deletes it: --keep SIZE",
-                    seen.name.display(),
+                    "a checkpoint is larger than the {} that may be kept, so that it leaves the path when the run deletes it: --keep SIZE",
                     super::size_in_words(cache.room())
                 ));
             }

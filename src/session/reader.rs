@@ -212,6 +212,7 @@ impl Reader {
                 readings.extend(self.read());
             }
         }
+        readings.extend(self.keeper.trouble().map(Reading::Remark));
         readings.extend(self.keeper.line().map(Reading::Kept));
         readings
     }
@@ -259,7 +260,7 @@ impl Reader {
     fn read(&mut self) -> Vec<Reading> {
         self.history.forget_lost();
         let (mut wanted, remarks) = arranged(&mut self.history, self.options.choice.key.as_deref());
-        let mut readings = self.remarks(remarks);
+        let mut readings = self.choices(remarks);
         self.shorten(&mut wanted);
         let update = self.path.update(wanted, |_, _| {});
         self.lose(&update.lost);
@@ -351,8 +352,9 @@ impl Reader {
             if let Some(seen) = self.history.find_mut(checkpoint) {
                 seen.kept = None;
             }
-            self.tried
-                .remove(&(checkpoint.path.clone(), checkpoint.arrival));
+        }
+        for key in self.history.forget_copies() {
+            self.tried.remove(&key);
         }
         self.history.forget_lost();
     }
@@ -367,6 +369,16 @@ impl Reader {
             }
             self.keeper.set(checkpoint, standing);
         }
+    }
+
+    /// Remarks on what was chosen among the files: their numbers grow with the folder, so that they alone
+    /// make none new.
+    fn choices(&mut self, remarks: Vec<String>) -> Vec<Reading> {
+        let plain = |remark: &str| remark.replace(|c: char| c.is_ascii_digit(), "");
+        let new = remarks
+            .into_iter()
+            .filter(|remark| self.told.insert(plain(remark)));
+        new.map(Reading::Remark).collect()
     }
 
     /// Remarks that were not made before.

@@ -69,15 +69,32 @@ impl Lineage<'_> {
     pub(super) fn sort_out(&mut self) -> Vec<PathChange> {
         let mut changes = Vec::new();
         // Each restart takes rows off the path, so that there are not more of them.
+        self.split_by_times(&mut changes);
+        if matches!(changes.last(), None | Some(PathChange::Resumed { .. })) {
+            changes.extend(self.unrelated_head(&self.path()));
+        }
+        changes
+    }
+
+    /// Takes off what times and weights tell to be of a time before training began at a lower step again.
+    fn split_by_times(&mut self, changes: &mut Vec<PathChange>) {
         while let Some(change) = self.last_restart() {
             let is_end = !matches!(change, PathChange::Resumed { .. });
             changes.push(change);
             if is_end {
-                return changes;
+                return;
             }
         }
-        changes.extend(self.unrelated_head(&self.path()));
-        changes
+    }
+
+    /// True if one of the rows from `known` on was written before one with a lower step that came earlier.
+    fn is_left_over(&self, known: usize) -> bool {
+        let time = |row: usize| self.rows[row].checkpoint.modified;
+        let mut pairs = (known..self.rows.len()).flat_map(|row| (0..known).map(move |b| (row, b)));
+        pairs.any(|(row, before)| {
+            let on_path = self.rows[before].place == Place::OnPath;
+            on_path && self.step(before) < self.step(row) && time(row) < time(before)
+        })
     }
 
     /// The last time that training began at a lower step again, as times tell it, where the weights or a
@@ -109,7 +126,9 @@ impl Lineage<'_> {
             });
         }
         let leap = self.leap(&path, &old, &new, from);
-        let is_apart = leap > LEAP || leap > SMALL_LEAP && pause > PAUSE;
+        let is_apart = leap > LEAP
+            || leap > SMALL_LEAP && pause > PAUSE
+            || self.lie_aside(&path, &old, &new, from);
         let first = self.rows[first].checkpoint.clone();
         if is_apart {
             return Some(self.branch(first, from, &old));
@@ -162,6 +181,27 @@ impl Lineage<'_> {
                 pause.as_secs_f64() / median.as_secs_f64()
             }),
         })
+    }
+
+    /// True if most of the old rows that have new ones before and after them are a detour from these.
+    fn lie_aside(&self, path: &[usize], old: &[usize], new: &[usize], from: Option<usize>) -> bool {
+        let is_new = |row: &&usize| new.contains(row) || Some(**row) == from;
+        let (mut between, mut aside) = (0, 0);
+        for (at, &row) in path.iter().enumerate().filter(|(_, row)| old.contains(row)) {
+            let (head, tail) = path.split_at(at);
+            let neighbours = head.iter().rev().find(is_new);
+            if let Some((&a, &b)) = neighbours.zip(tail.iter().find(is_new)) {
+                between += 1;
+                aside += usize::from(!self.is_no_detour(a, row, b));
+            }
+        }
+        2 * aside > between
+    }
+
+    /// True if going from `a` to `b` by way of a row is no detour: both legs are shorter than the whole.
+    fn is_no_detour(&self, a: usize, row: usize, b: usize) -> bool {
+        let whole = self.distance(a, b);
+        self.distance(a, row) < whole && self.distance(row, b) < whole
     }
 
     /// The largest leap from a new row to an old one beside it on the path, in usual moves of the new ones.
@@ -234,6 +274,9 @@ impl Lineage<'_> {
                     changes.push(self.turn(row, &before, &later));
                 }
             }
+        }
+        if changes.is_empty() && self.is_left_over(known) {
+            self.split_by_times(&mut changes);
         }
         changes
     }
@@ -345,10 +388,7 @@ impl Lineage<'_> {
         {
             return false;
         }
-        let whole = self.distance(before, after);
-        self.rows[after].checkpoint.step > self.rows[row].checkpoint.step
-            && self.distance(before, row) < whole
-            && self.distance(row, after) < whole
+        self.step(after) > self.step(row) && self.is_no_detour(before, row, after)
     }
 
     fn nearest(&self, row: usize, among: &[usize]) -> Option<usize> {

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -58,16 +57,13 @@ impl Shape {
     }
 }
 
-/// Opens the kept copy of a checkpoint, or the run's own file if none was kept or it was cleared away.
+/// Opens the kept copy of a checkpoint, or the run's own file if none was kept, or the copy was cleared away
+/// or damaged and the file is still the one that was read.
 fn open(checkpoint: &Checkpoint, key: Option<&str>) -> Result<StateDict, FormatError> {
-    let cleared = |error: &FormatError| matches!(error, FormatError::Io { source, .. } if source.kind() == ErrorKind::NotFound);
     match &checkpoint.kept {
         // A copy holds the chosen state dict alone.
         Some(copy) => match StateDict::open(copy, None) {
-            // The run's file may hold a later content by now.
-            Err(error) if cleared(&error) && checkpoint.is_on_disk() => {
-                StateDict::open(&checkpoint.path, key)
-            }
+            Err(_) if checkpoint.is_on_disk() => StateDict::open(&checkpoint.path, key),
             opened => opened,
         },
         None => StateDict::open(&checkpoint.path, key),

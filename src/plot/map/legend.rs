@@ -27,7 +27,9 @@ impl Sheet<'_> {
             return;
         }
         let of = self.scene.extras.of.unwrap_or("loss");
-        picture.print(left, self.area.top, of, self.scene.title_ink());
+        // A title of all columns would lose its last sign to the frame.
+        let at = left - usize::from(of.chars().count() >= WIDTH);
+        picture.print(at, self.area.top, of, self.scene.title_ink());
         let notes = self.notes();
         let room = self.area.height.saturating_sub(1 + notes.len());
         let (entries, tallest) = if self.has_bands() {

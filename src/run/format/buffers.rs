@@ -4,27 +4,47 @@ use std::collections::HashSet;
 
 use super::TensorInfo;
 
-/// Last parts of the names of buffers.
-const BUFFERS: [&str; 19] = [
+/// Last parts of the names of buffers: counters, position tables, masks, schedules of a diffusion, averages of
+/// a codebook, ranges of an observer.
+const BUFFERS: [&str; 38] = [
     "num_batches_tracked",
-    "queue",
     "queue_ptr",
     "position_ids",
     "pe",
     "inv_freq",
     "original_inv_freq",
+    "freqs_cis",
+    "cos_cached",
+    "sin_cached",
     "relative_position_index",
     "relative_coords_table",
     "attn_mask",
     "masked_bias",
     "causal_mask",
-    "freqs_cis",
+    "tril",
     "pixel_mean",
     "pixel_std",
     "anchor_grid",
     "betas",
     "alphas_cumprod",
     "alphas_cumprod_prev",
+    "sqrt_alphas_cumprod",
+    "sqrt_one_minus_alphas_cumprod",
+    "log_one_minus_alphas_cumprod",
+    "sqrt_recip_alphas_cumprod",
+    "sqrt_recipm1_alphas_cumprod",
+    "posterior_variance",
+    "posterior_log_variance_clipped",
+    "posterior_mean_coef1",
+    "posterior_mean_coef2",
+    "embed_avg",
+    "cluster_size",
+    "ema_cluster_size",
+    "_ema_cluster_size",
+    "min_val",
+    "max_val",
+    "fake_quant_enabled",
+    "observer_enabled",
 ];
 
 /// The buffers of a state dict, which training does not move by gradients; running statistics apart.
@@ -49,15 +69,23 @@ impl<'a> Buffers<'a> {
         let (name, shape) = (tensor.name.as_str(), tensor.shape.as_slice());
         let mut parts = name.rsplit('.');
         let last = parts.next().unwrap_or_default();
+        let within = parts.next().unwrap_or_default();
         // GPT-2 keeps its causal mask as the bias of its attention: square, behind leading ones.
-        let is_mask = matches!(shape, [1, .., rows, columns] if rows == columns && shape.len() > 2);
-        let in_attention = parts
-            .next()
-            .is_some_and(|part| part.contains("attn") || part == "attention");
+        let is_square = matches!(shape, [ones @ .., rows, columns]
+            if rows == columns && !ones.is_empty() && ones.iter().all(|one| *one == 1));
+        let in_attention = within.contains("attn") || within == "attention";
+        let is_queue = last.trim_end_matches(|c: char| c.is_ascii_digit()) == "queue"
+            || last.starts_with("queue_")
+            || last.ends_with("_queue");
+        let is_rotary =
+            within == "rotary_emb" && (last.starts_with("cos") || last.starts_with("sin"));
+        let is_base = last == "base" && name.contains("parametrizations.");
         BUFFERS.contains(&last)
+            || is_queue
+            || is_rotary
+            || is_base
             || self.is_of_spectral_norm(name, shape)
-            || name.split('.').any(|part| part == "rotary_emb")
-            || (last == "bias" && is_mask && in_attention)
+            || is_square && in_attention && matches!(last, "bias" | "mask")
     }
 
     /// True for the vectors u and v of spectral norm: `weight_u` beside `weight_orig`, whatever the weight is
@@ -130,16 +158,23 @@ mod tests {
         ];
         assert!(buffers(&gates).is_empty());
         assert!(buffers(&[("layer.attn.bias", &[4])]).is_empty());
+        // A learned bias of each head, and learned frequencies.
+        assert!(buffers(&[("layer.attn.bias", &[1, 4, 8, 8])]).is_empty());
+        assert!(buffers(&[("rotary_emb.freqs", &[8])]).is_empty());
     }
 
     #[test]
     fn masks_and_tables_are_buffers() {
-        let all: [(&str, &[usize]); 4] = [
+        let all: [(&str, &[usize]); 8] = [
             ("h.0.attn.bias", &[1, 1, 8, 8]),
             ("h.0.attn.rotary_emb.cos", &[8, 2]),
             ("encoder.pe", &[8, 1, 4]),
             ("queue", &[4, 8]),
+            ("image_queue", &[4, 8]),
+            ("queue2", &[4, 8]),
+            ("attn.mask", &[1, 1, 8, 8]),
+            ("fc.parametrizations.weight.0.base", &[4, 4]),
         ];
-        assert_eq!(buffers(&all).len(), 4);
+        assert_eq!(buffers(&all).len(), 8);
     }
 }

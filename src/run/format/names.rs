@@ -13,6 +13,14 @@ const WRAPPERS: [&str; 5] = [
 /// Modules may be called so too: they are taken off in front, where all names have them.
 const FRONTS: [&str; 3] = ["module.", "model.", "net."];
 
+/// True for a word that a wrapper may put in front of all names.
+pub(super) fn is_front(word: &str) -> bool {
+    WRAPPERS.contains(&word)
+        || FRONTS[..2]
+            .iter()
+            .any(|front| front.strip_suffix('.') == Some(word))
+}
+
 /// A name without the words that are never a module's own.
 #[must_use]
 pub fn without_wrappers(name: &str) -> Cow<'_, str> {

@@ -1,7 +1,7 @@
 //! What the words of a key say about a network: model, critic, average, loss, or no network at all.
 
 /// Words of keys that hold a trainer's state and no model.
-pub(super) const TRAINER: [&str; 31] = [
+const TRAINER: [&str; 31] = [
     "optim",
     "optims",
     "optimizer",
@@ -52,15 +52,45 @@ const CRITICS: [&str; 7] = [
 /// Words of networks that a critic judges.
 const GENERATORS: [&str; 6] = ["g", "gen", "generator", "generators", "netg", "student"];
 /// Words of networks within a loss or a metric, which training does not move or does not ask for.
-const LOSSES: [&str; 8] = [
+const LOSSES: [&str; 9] = [
     "loss",
     "losses",
+    "crit",
     "criterion",
     "criteria",
     "lpips",
     "perceptual",
     "metric",
     "metrics",
+];
+
+/// Words of an optimizer's state and of what belongs to it: never a module's own, at any depth.
+const OPTIMIZERS: [&str; 7] = [
+    "optim",
+    "optims",
+    "optimizer",
+    "optimizers",
+    "optimiser",
+    "scheduler",
+    "schedulers",
+];
+/// Words of numbers that a trainer writes down beside the tensors of a flat state dict.
+const RECORDS: [&str; 15] = [
+    "acc",
+    "accuracy",
+    "epoch",
+    "epochs",
+    "history",
+    "iter",
+    "iteration",
+    "loss",
+    "losses",
+    "lr",
+    "metric",
+    "metrics",
+    "score",
+    "step",
+    "steps",
 ];
 
 /// A network's part among several.
@@ -101,6 +131,16 @@ pub(super) fn is_generator(key: &str) -> bool {
 /// True for the key of a trainer's state.
 pub(super) fn is_trainer(key: &str) -> bool {
     has(key, &TRAINER)
+}
+
+/// True for the key of an optimizer's state.
+pub(super) fn is_optimizer(key: &str) -> bool {
+    has(key, &OPTIMIZERS)
+}
+
+/// True for the name of a number that a trainer wrote down.
+pub(super) fn is_record(name: &str) -> bool {
+    has(name, &RECORDS) || is_optimizer(name)
 }
 
 /// True for the key of one network beside others.

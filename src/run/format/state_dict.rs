@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::role::{NetworkRole, TRAINER, is_role, is_trainer};
+use super::role::{NetworkRole, is_optimizer, is_record, is_role, is_trainer};
 use super::stored::Stored;
 use super::tree::Item;
 use super::{FormatError, heads, names};
@@ -38,7 +38,18 @@ const STATES: [&str; 9] = [
     "single_partition_of_fp32_groups",
 ];
 /// Names of a layer's own tensors.
-const LAYER: [&str; 6] = ["weight", "bias", "kernel", "scale", "embedding", "gamma"];
+const LAYER: [&str; 8] = [
+    "weight",
+    "bias",
+    "kernel",
+    "scale",
+    "embedding",
+    "gamma",
+    "w",
+    "b",
+];
+/// The `--key` of the outermost tensors.
+const OUTERMOST: &str = ".";
 
 /// A network of the checkpoint that was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +105,7 @@ impl Problem {
 #[derive(Debug)]
 struct Network {
     path: Vec<Arc<str>>,
+    role: NetworkRole,
     tensors: Vec<(usize, String)>,
     numbers: u64,
 }
@@ -103,8 +115,10 @@ impl Network {
         (!self.path.is_empty()).then(|| self.path.join("."))
     }
 
-    fn role(&self) -> NetworkRole {
-        NetworkRole::of(self.path.iter().map(|part| &**part))
+    /// True if it has tensors as layers name them: a buffer of observations has none.
+    fn has_layers(&self) -> bool {
+        let mut names = self.tensors.iter().map(|(_, name)| name);
+        names.any(|name| name.rsplit('.').next().is_some_and(is_of_layer))
     }
 
     fn is_in_container(&self) -> bool {
@@ -116,6 +130,8 @@ impl Network {
 struct Finder<'a> {
     stored: &'a dyn Fn(usize) -> Option<&'a Stored>,
     found: Vec<Network>,
+    /// True to pass over keys with any word of a trainer's, false for those of optimizers alone.
+    is_strict: bool,
 }
 
 /// Chooses a network. `key` names it by the checkpoint's own keys, dotted.
@@ -124,24 +140,11 @@ pub(super) fn choose<'a>(
     stored: &'a dyn Fn(usize) -> Option<&'a Stored>,
     key: Option<&str>,
 ) -> Result<Chosen, Problem> {
-    let mut finder = Finder {
-        stored,
-        found: Vec::new(),
-    };
-    match key {
-        None => finder.find(root, &mut Vec::new(), false),
-        Some(key) => {
-            let picked = below(root, key).ok_or_else(|| Problem::Key {
-                key: key.to_owned(),
-                found: heads(root),
-            })?;
-            finder.find(&picked, &mut vec![key.into()], false);
-            if finder.found.is_empty() {
-                finder.network(&picked, &[key.into()], true);
-            }
-        }
+    // `best_loss_state_dict` has a trainer's word: it counts where nothing else does.
+    let mut networks = found(root, stored, key, true)?;
+    if networks.is_empty() {
+        networks = found(root, stored, key, false)?;
     }
-    let mut networks = finder.found;
     if networks.is_empty() {
         return Err(Problem::None);
     }
@@ -149,7 +152,8 @@ pub(super) fn choose<'a>(
     networks.sort_by_key(|one| {
         (
             one.numbers == 0,
-            one.role(),
+            one.role,
+            !one.has_layers(),
             !one.is_in_container(),
             std::cmp::Reverse(one.numbers),
         )
@@ -161,9 +165,9 @@ pub(super) fn choose<'a>(
     let others = networks.iter().filter(|other| other.numbers > 0);
     let others = others
         .map(|other| OtherNetwork {
-            key: other.key().unwrap_or_default(),
+            key: other.key().unwrap_or_else(|| OUTERMOST.into()),
             numbers: other.numbers,
-            role: other.role(),
+            role: other.role,
         })
         .collect();
     let key = chosen.key();
@@ -174,6 +178,35 @@ pub(super) fn choose<'a>(
         others,
         tied: Vec::new(),
     })
+}
+
+/// Finds the networks, all or those under a key.
+fn found<'a>(
+    root: &Item,
+    stored: &'a dyn Fn(usize) -> Option<&'a Stored>,
+    key: Option<&str>,
+    is_strict: bool,
+) -> Result<Vec<Network>, Problem> {
+    let mut finder = Finder {
+        stored,
+        found: Vec::new(),
+        is_strict,
+    };
+    match key {
+        None => finder.find(root, &mut Vec::new(), false),
+        Some(OUTERMOST) => finder.network(root, &[OUTERMOST.into()], false),
+        Some(key) => {
+            let picked = below(root, key).ok_or_else(|| Problem::Key {
+                key: key.to_owned(),
+                found: heads(root),
+            })?;
+            finder.find(&picked, &mut vec![key.into()], false);
+            if finder.found.is_empty() {
+                finder.network(&picked, &[key.into()], true);
+            }
+        }
+    }
+    Ok(finder.found)
 }
 
 /// Takes wrappers' words off; two tensors never share a name.
@@ -191,9 +224,7 @@ impl Finder<'_> {
     /// Finds the networks at and below a value; `known` tells that what it holds is one, unless it holds
     /// several.
     fn find(&mut self, item: &Item, path: &mut Vec<Arc<str>>, known: bool) {
-        if path.last().is_some_and(|key| is_trainer(key))
-            && path.last().is_none_or(|key| &**key != "state")
-        {
+        if path.last().is_some_and(|key| self.is_passed(key)) {
             return;
         }
         let fields: Vec<(Arc<str>, &Item)> = match item {
@@ -217,7 +248,15 @@ impl Finder<'_> {
         let known = known || path.last().is_some_and(|key| CONTAINERS.contains(&&**key));
         let networks = self.holds_networks(&fields);
         let layers = fields.iter().filter(|(_, item)| is_layer(item)).count();
-        let joined = !networks && (known || layers > 2 || (own && layers > 0));
+        // Two layers may be two networks of one layer each, unless they are numbered.
+        let numbered = |name: &str| name.contains(|c: char| c.is_ascii_digit() || c == '/');
+        let all_numbered = || {
+            fields
+                .iter()
+                .all(|(name, item)| !nested(item) || numbered(name))
+        };
+        let joined = !networks
+            && (known || layers > 2 || own && layers > 0 || layers == 2 && all_numbered());
         if joined || own {
             self.network(item, path, joined);
         }
@@ -230,6 +269,15 @@ impl Finder<'_> {
         }
     }
 
+    /// True for a key whose values are a trainer's.
+    fn is_passed(&self, key: &str) -> bool {
+        if self.is_strict {
+            is_trainer(key)
+        } else {
+            is_optimizer(key)
+        }
+    }
+
     /// True for a dict whose values are networks rather than the layers of one. A word like `target` may be
     /// a layer's name too: it tells a network where a flat state dict stands below it, where all beside it
     /// have such words, and where another value has the same tensors.
@@ -237,10 +285,14 @@ impl Finder<'_> {
         let nested: Vec<(&Arc<str>, &Item)> = fields
             .iter()
             .filter(|(name, item)| {
-                matches!(item, Item::Dict(..) | Item::List(_)) && !is_trainer(name)
+                matches!(item, Item::Dict(..) | Item::List(_)) && !self.is_passed(name)
             })
             .map(|(name, item)| (name, *item))
             .collect();
+        // `model` beside `lm_head` is a module as well.
+        if nested.iter().any(|(_, item)| is_layer(item)) {
+            return false;
+        }
         let is_named = |name: &str| CONTAINERS.contains(&name) || is_role(name);
         let all_named = nested.iter().all(|(name, _)| is_named(name));
         nested.iter().any(|(name, item)| {
@@ -278,7 +330,7 @@ impl Finder<'_> {
         };
         let float = (self.stored)(*index)
             .is_some_and(|stored| !stored.dtype.is_other() && !stored.shape.is_empty());
-        let is_state = !name.contains('.') && !alone && is_trainer(name);
+        let is_state = !name.contains('.') && !alone && self.is_passed(name);
         float && !is_state && !is_flat_state(name)
     }
 
@@ -286,7 +338,7 @@ impl Finder<'_> {
         let mut tensors = Vec::new();
         flatten(item, "", nested, &mut tensors);
         let shape = |index: usize| (self.stored)(index).map(|stored| stored.shape.as_slice());
-        for head in heads::networks(&tensors, &shape) {
+        for (head, role) in heads::networks(&tensors, &shape) {
             let front = format!("{head}.");
             let (own, rest): (Vec<_>, Vec<_>) = tensors
                 .into_iter()
@@ -295,20 +347,23 @@ impl Finder<'_> {
             let own = own.into_iter();
             let own = own.map(|(index, name)| (index, name[front.len()..].to_owned()));
             let path: Vec<Arc<str>> = path.iter().cloned().chain([head]).collect();
-            self.add(path, own.collect());
+            self.add(path, role, own.collect());
         }
-        self.add(path.to_vec(), tensors);
+        self.add(path.to_vec(), NetworkRole::Model, tensors);
     }
 
-    fn add(&mut self, path: Vec<Arc<str>>, tensors: Vec<(usize, String)>) {
+    fn add(&mut self, path: Vec<Arc<str>>, role: NetworkRole, tensors: Vec<(usize, String)>) {
         let float = |index: usize| (self.stored)(index).filter(|stored| !stored.dtype.is_other());
         let numbers = tensors
             .iter()
             .filter_map(|(index, _)| float(*index)?.count());
         let numbers = numbers.fold(0u64, |all, count| all.saturating_add(count as u64));
         if !tensors.is_empty() {
+            // A generator within an average is the average's.
+            let above = NetworkRole::of(path.iter().map(|part| &**part));
             self.found.push(Network {
                 path,
+                role: role.max(above),
                 tensors,
                 numbers,
             });
@@ -317,12 +372,17 @@ impl Finder<'_> {
 }
 
 fn flatten(item: &Item, front: &str, nested: bool, to: &mut Vec<(usize, String)>) {
+    // Beside dotted names, a tensor without a dot may be a number that the trainer wrote down.
+    let beside_layers = is_flat(item);
     let mut field = |name: &str, item: &Item| match item {
-        Item::Tensor(index) if !is_flat_state(name) => to.push((*index, format!("{front}{name}"))),
-        // Within a network only a whole word is a trainer's: `center_head` is a module.
-        Item::Dict(..) | Item::List(_)
-            if nested && !TRAINER.contains(&name.to_ascii_lowercase().as_str()) =>
-        {
+        Item::Tensor(index) => {
+            let is_recorded = beside_layers && !name.contains('.') && is_record(name);
+            if !is_recorded && !is_flat_state(name) {
+                to.push((*index, format!("{front}{name}")));
+            }
+        }
+        // Within a network `center` and `config` are modules, `optimizer` is not.
+        Item::Dict(..) | Item::List(_) if nested && !is_optimizer(name) => {
             flatten(item, &format!("{front}{name}."), nested, to);
         }
         _ => {}
@@ -343,6 +403,14 @@ fn flatten(item: &Item, front: &str, nested: bool, to: &mut Vec<(usize, String)>
 
 /// The value under a dotted key: keys may have dots themselves, and flat names begin with one.
 fn below(item: &Item, key: &str) -> Option<Item> {
+    if let Item::List(values) = item {
+        let (number, rest) = key.split_once('.').unwrap_or((key, ""));
+        let inner = values.get(number.parse::<usize>().ok()?)?;
+        return match rest {
+            "" => Some(inner.clone()),
+            rest => below(inner, rest),
+        };
+    }
     let Item::Dict(_, fields) = item else {
         return None;
     };
@@ -367,8 +435,13 @@ fn below(item: &Item, key: &str) -> Option<Item> {
 
 /// The state of an optimizer, by what it holds.
 fn is_state(class: Option<&str>, fields: &[(Arc<str>, Item)]) -> bool {
-    class.is_some_and(|class| class.starts_with("torch.optim"))
-        || fields.iter().any(|(name, _)| STATES.contains(&&**name))
+    let has = |names: &[&str]| fields.iter().any(|(name, _)| names.contains(&&**name));
+    // An average of weights is among torch's optimizers, and is a model.
+    let is_optimizer =
+        |class: &str| class.starts_with("torch.optim") && !class.contains("swa_utils");
+    class.is_some_and(is_optimizer)
+        || has(&STATES)
+        || has(&["step"]) && has(&["sum", "prev", "step_size", "mu_product"])
 }
 
 /// A flat name within an optimizer's state.
@@ -376,7 +449,7 @@ fn is_flat_state(name: &str) -> bool {
     name.split('.').any(|part| STATES.contains(&part))
         || name
             .split_once('.')
-            .is_some_and(|(head, _)| head.starts_with("optim"))
+            .is_some_and(|(head, _)| is_optimizer(head))
 }
 
 /// A dict whose tensors have dotted names: the flat state dict of a network.
@@ -390,14 +463,18 @@ fn is_flat(item: &Item) -> bool {
     fields.iter().any(dotted)
 }
 
+/// True for the name of a layer's own tensor.
+fn is_of_layer(name: &str) -> bool {
+    LAYER.contains(&name)
+}
+
 /// A dict of one layer's tensors, as flax nests them.
 fn is_layer(item: &Item) -> bool {
     let Item::Dict(_, fields) = item else {
         return false;
     };
-    let tensor = |(name, item): &(Arc<str>, Item)| {
-        matches!(item, Item::Tensor(_)) && LAYER.contains(&&**name)
-    };
+    let tensor =
+        |(name, item): &(Arc<str>, Item)| matches!(item, Item::Tensor(_)) && is_of_layer(name);
     !fields.is_empty() && fields.iter().all(tensor)
 }
 
@@ -419,152 +496,4 @@ fn heads(root: &Item) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-    use super::super::Dtype;
-    use super::*;
-
-    /// A tensor of two numbers for each name, of a shape of its own where its name ends with a digit.
-    fn stored(names: &[&str]) -> Vec<Stored> {
-        let one = |name: &&str| Stored {
-            dtype: Dtype::F32,
-            size: 4,
-            shape: vec![2, name.bytes().last().map_or(1, |b| usize::from(b % 7) + 1)],
-            strides: vec![1, 1],
-            offset: 0,
-            big_endian: false,
-            key: "".into(),
-            storage: Err("no file".into()),
-        };
-        names.iter().map(one).collect()
-    }
-
-    /// The key that was taken, the names of its tensors, and the keys of the other networks.
-    type Choice = (Option<String>, Vec<String>, Vec<String>);
-
-    fn chosen(names: &[&str], key: Option<&str>) -> Result<Choice, Problem> {
-        let stored = stored(names);
-        let fields = names.iter().enumerate();
-        let fields = fields.map(|(at, name)| ((*name).into(), Item::Tensor(at)));
-        let root = Item::Dict(None, fields.collect());
-        let of = |index: usize| stored.get(index);
-        let chosen = choose(&root, &of, key)?;
-        let names = chosen.tensors.into_iter().map(|(_, name)| name).collect();
-        let others = chosen.others.into_iter().map(|other| other.key).collect();
-        Ok((chosen.key, names, others))
-    }
-
-    #[test]
-    fn an_average_among_flat_names_is_a_network_of_its_own() {
-        let names = [
-            "model.fc.weight",
-            "model.fc.bias",
-            "model_ema.fc.weight",
-            "model_ema.fc.bias",
-        ];
-        let (key, taken, others) = chosen(&names, None).unwrap();
-        assert_eq!(
-            (key, taken),
-            (None, vec!["fc.weight".into(), "fc.bias".into()])
-        );
-        assert_eq!(others, ["model_ema"]);
-        let (_, taken, _) = chosen(&names, Some("model_ema")).unwrap();
-        assert_eq!(taken, ["fc.weight", "fc.bias"]);
-        let names = ["student.a", "head.b", "teacher.a"];
-        let (_, taken, others) = chosen(&names, None).unwrap();
-        assert_eq!(
-            (taken, others),
-            (
-                vec!["student.a".into(), "head.b".into()],
-                vec!["teacher".into()]
-            )
-        );
-    }
-
-    #[test]
-    fn a_module_that_only_has_such_a_name_stays() {
-        let names = ["backbone.weight", "target.weight1", "center_head.bias"];
-        let (_, taken, others) = chosen(&names, None).unwrap();
-        assert_eq!(taken.len(), 3);
-        assert!(others.is_empty());
-    }
-
-    #[test]
-    fn networks_that_share_a_flat_dict_are_told_apart() {
-        let names = [
-            "discriminator.net.weight3",
-            "generator.net.weight1",
-            "generator.net.bias",
-            "loss.lpips.weight",
-        ];
-        let (key, taken, others) = chosen(&names, None).unwrap();
-        assert_eq!(key.as_deref(), Some("generator"));
-        assert_eq!(taken, ["net.weight1", "net.bias"]);
-        assert_eq!(others, ["discriminator", "loss"]);
-        let (_, taken, _) = chosen(&names, Some("discriminator")).unwrap();
-        assert_eq!(taken, ["net.weight3"]);
-        // A head of that name alone is a module.
-        let names = ["backbone.weight", "discriminator.weight"];
-        assert_eq!(chosen(&names, None).unwrap().1.len(), 2);
-    }
-
-    /// A dict of dicts by dotted paths; the tensors are numbered.
-    fn tree(paths: &[&str]) -> Item {
-        let mut root: Vec<(Arc<str>, Item)> = Vec::new();
-        for (at, path) in paths.iter().enumerate() {
-            let mut fields = &mut root;
-            let mut parts: Vec<&str> = path.split('/').collect();
-            let last = parts.pop().unwrap();
-            for part in parts {
-                let known = fields.iter().position(|(name, _)| &**name == part);
-                let known = known.unwrap_or_else(|| {
-                    fields.push((part.into(), Item::Dict(None, Vec::new())));
-                    fields.len() - 1
-                });
-                let Item::Dict(_, inner) = &mut fields[known].1 else {
-                    unreachable!()
-                };
-                fields = inner;
-            }
-            fields.push((last.into(), Item::Tensor(at)));
-        }
-        Item::Dict(None, root)
-    }
-
-    fn taken(paths: &[&str]) -> Vec<String> {
-        let stored = stored(paths);
-        let of = |index: usize| stored.get(index);
-        let chosen = choose(&tree(paths), &of, None).unwrap();
-        chosen.tensors.into_iter().map(|(_, name)| name).collect()
-    }
-
-    #[test]
-    fn a_nested_layer_whose_name_is_a_role_stays_in_its_network() {
-        let flax = [
-            "params/encoder/Dense_0/kernel",
-            "params/encoder/Dense_0/bias",
-            "params/target_head/kernel",
-            "params/target_head/bias",
-        ];
-        assert_eq!(taken(&flax).len(), 4);
-        let twins = [
-            "params/online/Dense_0/kernel",
-            "params/target/Dense_0/kernel",
-        ];
-        assert_eq!(taken(&twins), ["Dense_0.kernel"]);
-        let roles = ["params/generator/Dense_0/kernel", "params/critic/out/bias"];
-        assert_eq!(taken(&roles), ["Dense_0.kernel"]);
-        let flat = ["model/text/fc.weight", "model/ema/fc.weight2"];
-        assert_eq!(taken(&flat), ["fc.weight"]);
-    }
-
-    #[test]
-    fn optimizers_are_no_networks_and_a_wrong_key_is_answered_with_those_there_are() {
-        let names = ["fc.weight", "optimizer.state.0.exp_avg"];
-        assert_eq!(chosen(&names, None).unwrap().1, ["fc.weight"]);
-        assert_eq!(chosen(&names[1..], None), Err(Problem::None));
-        let problem = chosen(&names, Some("net")).unwrap_err();
-        assert!(matches!(problem, Problem::Key { key, .. } if key == "net"));
-    }
-}
+mod tests;

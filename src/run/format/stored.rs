@@ -90,11 +90,17 @@ impl Stored {
         count > EXPANDED.0 && count as u64 / EXPANDED.1 > reach
     }
 
-    /// True for tensors of one place: the same numbers under two names.
+    /// True for tensors of one place: the same numbers under two names, perhaps as another shape.
     pub(super) fn is_tied_to(&self, other: &Self) -> bool {
-        !self.key.is_empty()
-            && (&self.key, self.offset, &self.shape, &self.strides)
-                == (&other.key, other.offset, &other.shape, &other.strides)
+        let place = |stored: &Self| (Arc::clone(&stored.key), stored.offset);
+        let is_same_view = (&self.shape, &self.strides) == (&other.shape, &other.strides);
+        // All numbers of a stretch, in any order.
+        let stretch = |stored: &Self| {
+            let count = stored.count()? as u64;
+            stored.reach().filter(|reach| *reach == count)
+        };
+        let is_same_stretch = || stretch(self).is_some() && stretch(self) == stretch(other);
+        !self.key.is_empty() && place(self) == place(other) && (is_same_view || is_same_stretch())
     }
 
     fn is_contiguous(&self) -> bool {

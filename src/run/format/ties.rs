@@ -32,13 +32,16 @@ impl<'a> Ties<'a> {
     /// weights lose theirs.
     pub(super) fn meet(&mut self, tensor: Named<'a>) -> Option<usize> {
         let Named { file, stored, .. } = tensor;
-        let place = (file, Arc::clone(&stored.key), stored.offset);
-        let same = self.by_place.entry(place).or_default();
-        let mut candidates = same.iter();
-        if let Some(twin) = candidates.find(|at| self.met[**at].stored.is_tied_to(stored)) {
-            return Some(*twin);
+        // Tensors of safetensors have no storages to share.
+        if !stored.key.is_empty() {
+            let place = (file, Arc::clone(&stored.key), stored.offset);
+            let same = self.by_place.entry(place).or_default();
+            let mut candidates = same.iter();
+            if let Some(twin) = candidates.find(|at| self.met[**at].stored.is_tied_to(stored)) {
+                return Some(*twin);
+            }
+            same.push(self.met.len());
         }
-        same.push(self.met.len());
         if stored.shape.len() == 2 {
             let alike = self.matrices.entry(&stored.shape).or_default();
             let is_twin = |at: &&usize| {

@@ -19,9 +19,6 @@ use super::{Dtype, FormatError};
 const FORMAT: &str = "PyTorch";
 /// Bytes of a pickle that must be inflated first.
 const LARGEST_PICKLE: u64 = 256 << 20;
-/// `torch.save`'s own mark, as the first pickle of a legacy file.
-const MAGIC: &[u8] = b"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
-
 /// A file's tensors and how they are nested.
 #[derive(Debug)]
 pub(super) struct Contents {
@@ -43,10 +40,10 @@ fn contents(source: &Source) -> Result<Contents, String> {
     if front.starts_with(b"PK") {
         return of_archive(source);
     }
-    if front.windows(MAGIC.len()).any(|window| window == MAGIC) {
+    let pickle = Pickle::read(source, 0).map_err(cut)?;
+    if pickle.root() == Value::Magic {
         return of_legacy(source);
     }
-    let pickle = Pickle::read(source, 0).map_err(cut)?;
     Ok(planted(&pickle, &HashMap::new(), false))
 }
 
@@ -182,7 +179,11 @@ fn of_torch(
         strides: tensor.strides.clone(),
         offset: tensor.offset.saturating_add(reference.from),
         big_endian,
-        key: Arc::clone(&reference.key),
+        // A storage that is written out in place has no key of its own.
+        key: match &reference.within {
+            Some(_) => format!("within {}", tensor.storage).into(),
+            None => Arc::clone(&reference.key),
+        },
         storage: storage.ok_or_else(|| format!("its storage {} is not in the file", reference.key)),
     };
     Some(stored.checked())
@@ -235,6 +236,16 @@ fn of_numpy(array: &ArrayRef) -> Stored {
         key: "".into(),
         storage: Ok(Arc::new(Storage::Plain(array.data.source()))),
     };
+    // An array of other bytes than its shape needs is not what it was.
+    let needed = stored
+        .count()
+        .map(|count| count as u64 * stored.size as u64);
+    if needed.is_some_and(|needed| needed != array.data.source().len()) {
+        return Stored {
+            storage: Err("its bytes are not as many as its shape needs".into()),
+            ..stored
+        };
+    }
     stored.checked()
 }
 

@@ -78,7 +78,7 @@ impl<'a> Planter<'a> {
         match value {
             Value::Int(value) => return Item::Number(value as f64),
             Value::Float(value) => return Item::Number(value),
-            Value::None | Value::Bool(_) => return Item::Other("none".into()),
+            Value::None | Value::Bool(_) | Value::Magic => return Item::Other("none".into()),
             Value::Node(_) => {}
         }
         match self.pickle.node(value) {

@@ -128,7 +128,8 @@ impl<'a> Choice<'a> {
     ///
     /// Names with steps come before names without. Of the same files in several folders, which are several
     /// runs, the newest is taken, else the one with more files, else the last in natural order. Of
-    /// different files in one folder: not one that ended before another began; the model before its
+    /// different files in one folder: not one that ended before another began; not what a trainer saves for
+    /// a crash (`recovery-12-300`), which goes at every save; the model before its
     /// adversary, its average and the optimizer, unless it has less than half as many files; then the
     /// one with more files, steps before epochs, usual words for a model, more numbers, the higher folder.
     fn main(&self) -> Option<usize> {
@@ -157,6 +158,7 @@ impl<'a> Choice<'a> {
             let numbers = self.evidence[series.first()].numbers;
             (
                 is_stale,
+                word::is_spare(&name.words),
                 count * 2 < most,
                 self.role(series),
                 Reverse(count),

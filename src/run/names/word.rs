@@ -496,6 +496,28 @@ pub(super) fn preference(words: &[&str]) -> u8 {
     }
 }
 
+/// Words of what a trainer saves to go on from after a crash.
+const SPARE: &[&str] = &[
+    "recovery",
+    "recover",
+    "autosave",
+    "backup",
+    "bak",
+    "tmp",
+    "temp",
+    "interrupt",
+    "interrupted",
+    "emergency",
+    "crash",
+    "preempt",
+    "preempted",
+];
+
+/// True for words of a spare.
+pub(super) fn is_spare(words: &[String]) -> bool {
+    words.iter().any(|word| SPARE.contains(&word.as_str()))
+}
+
 const METADATA: &[&str] = &[
     "json",
     "jsonl",

@@ -150,10 +150,9 @@ fn progress(app: &App) -> Vec<Piece> {
         return Vec::new();
     };
     // How far off the map is expected to be between its points.
-    let error = progress.error.map(|error| {
-        let text = format!("±{}", facts::percent(error));
-        Piece::new(5, vec![Span::raw(text)])
-    });
+    let error = progress
+        .error
+        .map(|error| Piece::new(5, vec![Span::raw(facts::error(error))]));
     if progress.rests {
         let text = Span::styled("at rest", theme.faint());
         return std::iter::once(Piece::new(3, vec![text]))

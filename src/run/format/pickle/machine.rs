@@ -5,13 +5,16 @@ use std::io;
 use std::sync::Arc;
 
 use super::super::source::Source;
-use super::Pickle;
 use super::input::Input;
 use super::value::{Blob, Node, Opaque, Value};
+use super::{Pickle, escapes};
 
 /// Bytes that the values of one pickle may take. Names and shapes of a hundred thousand tensors take a
 /// tenth of it.
 const BUDGET: u64 = 512 << 20;
+/// `torch.save`'s own mark, the first pickle of a file of old, little-endian and in decimal digits.
+const MAGIC: &[u8] = b"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+const MAGIC_DIGITS: &str = "119547037146038801333356";
 /// Bytes of a node with what is boxed beside it.
 const NODE: u64 = 160;
 /// Values on the stack.
@@ -157,8 +160,10 @@ impl Machine {
                     b"01" if instruction == b'I' => Value::Bool(true),
                     _ => {
                         let digits = String::from_utf8_lossy(&line);
-                        let digits = digits.trim_end_matches('L');
-                        digits.parse().map_or(Value::None, Value::Int)
+                        match digits.trim_end_matches('L') {
+                            MAGIC_DIGITS => Value::Magic,
+                            digits => digits.parse().map_or(Value::None, Value::Int),
+                        }
                     }
                 }
             }
@@ -181,7 +186,11 @@ impl Machine {
             b'S' | b'V' => {
                 let line = self.input.line(LINE)?;
                 self.charge(line.len() as u64)?;
-                return Ok(Node::Text(text(unquoted(line))));
+                return Ok(match instruction {
+                    b'V' => Node::Text(escapes::unicode(&text(line)).into()),
+                    // Python 2 kept bytes so.
+                    _ => of_bytes(escapes::bytes(&unquoted(line))),
+                });
             }
             b'U' | b'C' | 0x8c => u64::from(self.input.byte()?),
             b'T' | b'B' | b'X' => u64::from(u32::from_le_bytes(self.input.array()?)),
@@ -433,6 +442,14 @@ fn text(bytes: Vec<u8>) -> Arc<str> {
     }
 }
 
+/// A text where the bytes are one, as those of names are.
+fn of_bytes(bytes: Vec<u8>) -> Node {
+    match String::from_utf8(bytes) {
+        Ok(text) => Node::Text(text.into()),
+        Err(error) => Node::Bytes(Blob::Short(error.into_bytes().into())),
+    }
+}
+
 /// The text of a line without the quotation marks of protocol 0.
 fn unquoted(line: Vec<u8>) -> Vec<u8> {
     match line.as_slice() {
@@ -443,6 +460,9 @@ fn unquoted(line: Vec<u8>) -> Vec<u8> {
 
 /// A little-endian number in two's complement; none where it does not fit.
 fn whole_number(bytes: &[u8]) -> Value {
+    if bytes == MAGIC {
+        return Value::Magic;
+    }
     if bytes.len() > 8 {
         return Value::None;
     }

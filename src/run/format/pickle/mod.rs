@@ -5,6 +5,7 @@
 //! its arguments and its state, so that one foreign object never refuses a file. Memory is bounded by a
 //! budget that each value is charged to, and long bytes stay in the file.
 
+mod escapes;
 mod input;
 mod machine;
 mod rebuild;

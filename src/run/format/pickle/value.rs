@@ -13,6 +13,8 @@ pub(crate) enum Value {
     Bool(bool),
     /// A whole number.
     Int(i64),
+    /// The number with which torch begins its files of old: longer than any other that counts.
+    Magic,
     /// A number.
     Float(f64),
     /// A value with parts: its place in the list.

@@ -69,6 +69,14 @@ pub(super) fn by_content<'a>(
             "save the model before it is quantized, or dequantized",
         ));
     }
+    if let Some(name) = wrapped(root, 0) {
+        let what = format!(
+            "a tensor of a class of its own ({name}), as distributed and quantized ones are"
+        );
+        let remedy = "save plain tensors: the full state dict of all processes (get_model_state_dict with \
+                      full_state_dict), or weights that are not quantized";
+        return Some(refused(path, what, remedy));
+    }
     sharded(root, 0).map(|name| {
         let remedy = "save the full state dict (FullStateDictConfig or get_model_state_dict with full_state_dict)";
         refused(path, format!("a part of distributed tensors ({name})"), remedy)
@@ -86,6 +94,21 @@ fn model_parallel(root: &Item) -> Option<String> {
     kinds.iter().find_map(|(name, kind)| {
         let count = args.get(name)?.number().filter(|count| *count > 1.0)?;
         Some(format!("one of {count} {kind} parts of a model"))
+    })
+}
+
+/// The name of a tensor that torch rebuilds by way of a class of its own: of it, only the name is known.
+fn wrapped(item: &Item, depth: usize) -> Option<String> {
+    let Item::Dict(_, fields) = item else {
+        return None;
+    };
+    fields.iter().find_map(|(name, inner)| match inner {
+        Item::Other(class) if class.ends_with("_rebuild_wrapper_subclass") => {
+            Some(name.to_string())
+        }
+        // The state of an optimizer may be so beside a whole model.
+        _ if depth < DEEPEST && !is_trainer(name) => wrapped(inner, depth + 1),
+        _ => None,
     })
 }
 
@@ -186,6 +209,15 @@ mod tests {
             let root = dict(vec![(name, Item::Tensor(0))]);
             assert_eq!(refusal(&root), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_model_of_wrapped_tensors_is_refused_and_an_optimizer_of_them_is_not() {
+        let class = Item::Other("torch._utils._rebuild_wrapper_subclass".into());
+        let wrapped = dict(vec![("l.weight", class), ("n.weight", Item::Tensor(0))]);
+        let root = dict(vec![("model", wrapped.clone())]);
+        assert!(refusal(&root).is_some_and(|said| said.contains("(l.weight)")));
+        assert_eq!(refusal(&dict(vec![("optimizer", wrapped)])), None);
     }
 
     #[test]

@@ -13,6 +13,9 @@ use super::safetensors::LARGEST_HEADER;
 use super::source::Source;
 use crate::run::regular;
 
+/// The first pickle of a legacy file of torch in protocol 0 or 1, whose long numbers are digits.
+const MAGIC_IN_DIGITS: &[u8] = b"L119547037146038801333356L";
+
 /// Kind of a file's contents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
@@ -81,7 +84,10 @@ pub(super) fn content(source: &Source) -> io::Result<Content> {
         _ if is_safetensors(&front) => Content::Safetensors,
         [b'P', b'K', 3, 4, ..] => archive(source),
         [0x80, 1..=5, 0x8a, 10, 0x6c, 0xfc, ..] => Content::TorchLegacy,
-        [0x80, 0..=5, ..] => foreign::of_pickle(&front).map_or(Content::Pickle, Content::Foreign),
+        _ if front.starts_with(MAGIC_IN_DIGITS) => Content::TorchLegacy,
+        [0x80] | [0x80, 0..=5, ..] => {
+            foreign::of_pickle(&front).map_or(Content::Pickle, Content::Foreign)
+        }
         _ => match foreign() {
             Some(thing) => Content::Foreign(thing),
             None if is_binary_of_python_2(&front) => Content::Pickle,
@@ -105,22 +111,29 @@ fn is_binary_of_python_2(front: &[u8]) -> bool {
     )
 }
 
-/// True for the first instructions of other pickles without a header: a mark and an object, or a class, whose
-/// module and name are lines.
+/// True for the first instructions of other pickles without a header: a container, a mark and a value, or a
+/// class, whose module and name are lines.
 fn may_be_pickle(front: &[u8]) -> bool {
     let is_name = |line: &[u8]| {
         let known = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.');
         !line.is_empty() && line.iter().all(known)
     };
-    let mut lines = front.get(1..).unwrap_or_default().split(|b| *b == b'\n');
-    let mut line = || lines.next().is_some_and(is_name);
+    let is_class = |lines: &[u8]| {
+        let mut lines = lines.split(|b| *b == b'\n');
+        lines.by_ref().take(2).filter(|line| is_name(line)).count() == 2
+    };
     match front {
+        [b'}' | b']', ..] | [b'(', b'S', b'\'' | b'"', ..] => true,
+        [b'c', class @ ..] | [b'(', b'c', class @ ..] => is_class(class),
+        [b'(', b'I' | b'F' | b'V' | b'L', line @ ..] => line
+            .iter()
+            .position(|b| *b == b'\n')
+            .is_some_and(|end| !line[..end].contains(&b' ')),
         [
             b'(',
-            b'c' | b'I' | b'F' | b'S' | b'V' | b'K' | b'J' | b'U' | b'X' | b'(' | b't',
+            b'K' | b'J' | b'M' | b'U' | b'X' | b'(' | b'}' | b']',
             ..,
-        ] => !front.iter().take(16).any(|b| *b == b' '),
-        [b'c', ..] => line() && line(),
+        ] => !foreign::is_text(front),
         _ => false,
     }
 }
@@ -210,7 +223,13 @@ mod tests {
             of(b"cnumpy.core.multiarray\n_reconstruct\np0\n"),
             Content::OldPickle
         );
-        assert_eq!(of(b"(S'a'\nI1\ntp0\n."), Content::OldPickle);
+        assert_eq!(of(b"(S'a b'\nI1\ntp0\n."), Content::OldPickle);
+        assert_eq!(of(b"}U\x01aK\x01s."), Content::OldPickle);
+        assert_eq!(
+            of(b"L119547037146038801333356L\n.L1001L\n."),
+            Content::TorchLegacy
+        );
+        assert_eq!(of(b"\x80"), Content::Pickle);
         assert_eq!(of(b"\xff\xfe\xfd\xfc random"), Content::Unknown);
     }
 }
