@@ -88,7 +88,10 @@ fn keys_and_steps_are_the_checkpoint_s_own() {
 #[test]
 fn an_optimizer_alone_is_no_model() {
     let error = StateDict::open(&torch("optimizer_only.pt"), None).unwrap_err();
-    assert!(matches!(error, FormatError::NoTensors(_)));
+    assert!(
+        error.to_string().contains("an optimizer and no model"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -95,7 +95,7 @@ impl Inspect {
             anyhow::bail!(
                 "{}: no checkpoint can be read: {}",
                 self.path.display(),
-                reasons.join("; ")
+                notice::told(&reasons).join("; ")
             );
         };
         let step = newest.step;

@@ -1,5 +1,6 @@
 //! What is said on stderr beside the result: sentences, of which nobody need read any.
 
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::thread;
@@ -38,13 +39,64 @@ fn lines(sentences: &[impl Display]) -> String {
 
 /// The first few reasons why something was left out, and how many more there are.
 pub(super) fn left_out(reasons: &[impl Display]) {
-    let (told, rest) = reasons.split_at(reasons.len().min(TOLD));
     // The result counts even where nobody reads what it lacks.
-    for reason in told {
+    for reason in told(reasons) {
         let _ = say(format_args!("left out: {reason}"));
     }
-    if !rest.is_empty() {
-        let _ = say(format_args!("left out: {} more", rest.len()));
+}
+
+/// The first few of several sentences that begin with a file each, and how many more there are; those that
+/// differ in the file alone are one.
+pub(super) fn told(sentences: &[impl Display]) -> Vec<String> {
+    let mut kinds: Vec<(String, usize)> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
+    for sentence in sentences {
+        let sentence = sentence.to_string();
+        let reason = sentence
+            .split_once(": ")
+            .map_or(&*sentence, |(_, reason)| reason);
+        match known.get(reason) {
+            Some(at) => kinds[*at].1 += 1,
+            None => {
+                known.insert(reason.to_owned(), kinds.len());
+                kinds.push((sentence, 0));
+            }
+        }
+    }
+    let rest: usize = kinds.iter().skip(TOLD).map(|(_, alike)| 1 + alike).sum();
+    let told = kinds
+        .into_iter()
+        .take(TOLD)
+        .map(|(sentence, alike)| match alike {
+            0 => sentence,
+            1 => format!("{sentence}, and 1 more file like it"),
+            _ => format!("{sentence}, and {alike} more files like it"),
+        });
+    let mut told: Vec<String> = told.collect();
+    if rest > 0 {
+        told.push(format!("{rest} more"));
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_that_differ_in_the_file_alone_are_told_once() {
+        let alike = |name: &str| format!("{name}: expected the weights of a model, found: a part");
+        let many = [
+            alike("a.pt"),
+            "b.pt: expected 9 bytes".to_owned(),
+            alike("c.pt"),
+            alike("d.pt"),
+        ];
+        let first = format!("{}, and 2 more files like it", alike("a.pt"));
+        assert_eq!(told(&many), [first.as_str(), "b.pt: expected 9 bytes"]);
+        let unlike: Vec<String> = (0..9).map(|at| format!("{at}.pt: expected {at}")).collect();
+        assert_eq!(told(&unlike).last().map(String::as_str), Some("6 more"));
+        assert_eq!(told(&unlike).len(), 1 + TOLD);
     }
 }
 

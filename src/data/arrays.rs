@@ -26,6 +26,8 @@ const PAIRS: [(&str, &str); 10] = [
     ("features", "targets"),
     ("arr_0", "arr_1"),
 ];
+/// Names of arrays that are told in a sentence.
+const TOLD: usize = 8;
 /// An image has at most this many channels: it tells (N, H, W, C) from (N, C, H, W).
 const MOST_CHANNELS: usize = 4;
 /// Elements of the largest array of which rows are read.
@@ -58,7 +60,12 @@ fn choose(path: &Path, names: &[String], split: &str) -> Result<(String, String)
         wrong(
             path,
             format!("arrays images and labels, or x_{split} and y_{split}"),
-            names.join(", "),
+            match names.get(TOLD..) {
+                Some(rest @ [_, ..]) => {
+                    format!("{} … and {} more", names[..TOLD].join(", "), rest.len())
+                }
+                _ => names.join(", "),
+            },
         )
     })
 }
@@ -362,10 +369,20 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use super::super::{Request, load};
+    use super::choose;
     use npyz::{AutoSerialize, WriterBuilder};
     use std::fs::File;
     use std::io::Write;
     use zip::{ZipWriter, write::SimpleFileOptions};
+
+    #[test]
+    fn an_archive_of_many_arrays_is_refused_in_a_short_sentence() {
+        let names: Vec<String> = (0..60_000).map(|at| format!("a{at}")).collect();
+        let error = choose(std::path::Path::new("a.npz"), &names, "train").unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("a7 … and 59992 more"), "{error}");
+        assert!(error.len() < 300, "{error}");
+    }
 
     fn npy<T: AutoSerialize>(shape: &[u64], values: Vec<T>) -> Vec<u8> {
         let mut bytes = Vec::new();

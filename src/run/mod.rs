@@ -96,6 +96,9 @@ pub enum RunError {
     /// Nothing is there.
     #[error("{}: expected a run folder or a checkpoint, found nothing there", .0.display())]
     Missing(PathBuf),
+    /// A pipe or a device is there.
+    #[error("{}: expected a run folder or a checkpoint, found a pipe or a device: not a regular file", .0.display())]
+    NotRegular(PathBuf),
     /// The folder cannot be listed.
     #[error("{}: cannot be listed: {source}", path.display())]
     List {

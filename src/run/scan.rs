@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::format::{Content, sharded_weight_files, sniff};
+use super::format::{Content, Thing, sharded_weight_files, sniff};
 use super::stamp::Stamp;
 use super::{RunChoice, RunError, log};
 
@@ -39,13 +39,22 @@ pub struct Found {
     pub stamp: Stamp,
 }
 
+/// Files of one ending that are no checkpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Their number.
+    pub count: usize,
+    /// What the first of them is that may hold a model in a form that is not read.
+    pub thing: Option<Thing>,
+}
+
 /// Every candidate of a run, and what else lies there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
     /// By path.
     pub found: Vec<Found>,
-    /// Numbers of other files by ending, or by kind where the ending says nothing.
-    pub others: BTreeMap<String, usize>,
+    /// Other files by ending, or by kind where the ending says nothing.
+    pub others: BTreeMap<String, Passed>,
     /// Training's own logs, in any folder of the run; they count among the others too.
     pub logs: Vec<PathBuf>,
 }
@@ -89,6 +98,9 @@ impl FolderScanner {
                 stamp: Stamp::from(&metadata),
             });
             return Ok(scan);
+        }
+        if !metadata.is_dir() {
+            return Err(RunError::NotRegular(run.to_path_buf()));
         }
         let mut left = MOST_FILES;
         self.list(run, run, 0, &mut left, &mut scan)
@@ -147,8 +159,8 @@ impl FolderScanner {
         };
         let name = first.strip_prefix(run).unwrap_or(first).to_path_buf();
         if self.is_wanted(&name) {
-            // The root's own file is one file beside others, not the run.
-            let whole = folder == run && parts.len() == 1;
+            // The root's own file is one file beside others, not the run; an index is no file of weights.
+            let whole = folder == run && parts.len() == 1 && ending(first) != "json";
             scan.found.push(Found {
                 name,
                 path: if whole {
@@ -175,7 +187,8 @@ impl FolderScanner {
         };
         let name = path.strip_prefix(run).unwrap_or(&path).to_path_buf();
         let ending = ending(&path);
-        let is_candidate = match self.content(&path, stamp) {
+        let content = self.content(&path, stamp);
+        let is_candidate = match content {
             Some(content) => content.is_readable() || ENDINGS.contains(&ending.as_str()),
             // What cannot be opened may be a checkpoint where its name says so; a pipe is none.
             None => path.is_file() && ENDINGS.contains(&ending.as_str()),
@@ -188,7 +201,13 @@ impl FolderScanner {
             } else {
                 format!(".{ending}")
             };
-            *scan.others.entry(known).or_default() += 1;
+            let passed = scan.others.entry(known).or_default();
+            passed.count += 1;
+            if let Some(Content::Foreign(thing)) = content
+                && thing.may_hold_model
+            {
+                passed.thing.get_or_insert(thing);
+            }
         }
     }
 
@@ -247,18 +266,25 @@ pub fn training_log(run: &Path) -> log::News {
     log::read(run, &scan.map_or_else(|_| Vec::new(), |scan| scan.logs))
 }
 
-/// Counts by ending, the most first, e.g. `2 .h5 and 1 .json`.
+/// Counts by ending with what they are where a model may be in them, those first, then the most, e.g.
+/// `2 .h5 (an HDF5 file: save its arrays), 1 .json`.
 #[must_use]
-pub fn in_words(others: &BTreeMap<String, usize>) -> String {
+pub fn in_words(others: &BTreeMap<String, Passed>) -> String {
     const TOLD: usize = 4;
-    let mut counts: Vec<(&String, usize)> = others.iter().map(|(e, n)| (e, *n)).collect();
-    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let rest: usize = counts.iter().skip(TOLD).map(|(_, count)| count).sum();
-    let mut told: Vec<String> = counts
+    let mut counts: Vec<(&String, &Passed)> = others.iter().collect();
+    counts.sort_by_key(|(_, passed)| (passed.thing.is_none(), std::cmp::Reverse(passed.count)));
+    let rest: usize = counts
         .iter()
-        .take(TOLD)
-        .map(|(ending, count)| format!("{count} {ending}"))
-        .collect();
+        .skip(TOLD)
+        .map(|(_, passed)| passed.count)
+        .sum();
+    let told = counts.iter().take(TOLD).map(|(ending, passed)| {
+        let thing = passed.thing.map_or_else(String::new, |thing| {
+            format!(" ({}: {})", thing.name, thing.remedy)
+        });
+        format!("{} {ending}{thing}", passed.count)
+    });
+    let mut told: Vec<String> = told.collect();
     if rest > 0 {
         told.push(format!("{rest} others"));
     }
@@ -271,4 +297,59 @@ pub fn is_at_rest(stamp: Stamp, now: SystemTime) -> bool {
     const REST: std::time::Duration = std::time::Duration::from_secs(5);
     now.duration_since(stamp.modified)
         .is_ok_and(|age| age > REST)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::super::format::StateDict;
+    use super::*;
+
+    fn scan(run: &Path) -> Result<Scan, RunError> {
+        FolderScanner::default().scan(run)
+    }
+
+    #[test]
+    fn what_is_passed_over_is_named_with_its_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        for at in 0..9 {
+            fs::write(folder.path().join(format!("{at}.json")), "{}").unwrap();
+        }
+        fs::write(folder.path().join("a.npy"), b"\x93NUMPY\x01\0").unwrap();
+        fs::write(folder.path().join("b.npy"), b"\x93NUMPY\x01\0").unwrap();
+        fs::write(folder.path().join("m.h5"), b"\x89HDF\r\n").unwrap();
+        let told = in_words(&scan(folder.path()).unwrap().others);
+        let numpy =
+            "2 .npy (arrays of numpy: save them with safetensors.numpy.save_file), 1 .h5 (an HDF5";
+        assert!(told.starts_with(numpy), "{told}");
+        assert!(told.ends_with(", 9 .json"), "{told}");
+    }
+
+    #[test]
+    fn an_index_alone_is_a_folder_without_its_shards_wherever_it_is_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("checkpoint-10");
+        fs::create_dir(&inner).unwrap();
+        let map = r#"{"weight_map":{"a":"model-00001-of-00002.safetensors"}}"#;
+        fs::write(inner.join("model.safetensors.index.json"), map).unwrap();
+        for run in [folder.path(), &inner] {
+            let found = scan(run).unwrap().found;
+            assert_eq!(found[0].path, inner);
+            let error = StateDict::open(&found[0].path, None)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("expected the shard model-00001-of-00002"),
+                "{error}"
+            );
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_no_run() {
+        let error = scan(Path::new("/dev/null")).unwrap_err().to_string();
+        assert!(error.contains("not a regular file"), "{error}");
+    }
 }

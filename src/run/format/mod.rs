@@ -10,6 +10,7 @@ mod counters;
 mod heads;
 mod identity;
 pub mod names;
+mod numbered;
 mod order;
 pub(crate) mod pickle;
 mod refuse;
@@ -35,6 +36,7 @@ use super::catalog::InnerCounters;
 use super::regular;
 use super::stamp::Stamp;
 use source::Source;
+use state_dict::Problem;
 use stored::Stored;
 use ties::{Named, Ties};
 use tree::Item;
@@ -45,7 +47,7 @@ pub use names::bare;
 pub use order::natural;
 pub use role::NetworkRole;
 pub(super) use sharded::weight_files as sharded_weight_files;
-pub use sniff::{Content, sniff};
+pub use sniff::{Content, Thing, sniff};
 pub use state_dict::OtherNetwork;
 
 /// Element type of a stored tensor, as far as isoloss cares.
@@ -229,13 +231,15 @@ impl OpenFile {
         let named = path
             .extension()
             .is_some_and(|extension| extension == "safetensors");
-        if let Some((what, remedy)) = content.refusal()
-            && !(named && content == Content::Empty)
+        // The header of a safetensors file has its own sentences.
+        if let Some(thing) = content
+            .refusal()
+            .filter(|_| !(named && content == Content::Unknown))
         {
             return Err(FormatError::Refused {
                 path: path.to_path_buf(),
-                what: what.into(),
-                remedy,
+                what: thing.name.into(),
+                remedy: thing.remedy,
             });
         }
         let mut opened = Self {
@@ -344,7 +348,7 @@ impl StateDict {
             let place = places.get(index)?;
             files[place.file].tensors.get(place.tensor)
         };
-        if let Some(refused) = refuse::by_content(path, &root) {
+        if let Some(refused) = refuse::by_content(path, &root, &stored) {
             return Err(refused);
         }
         let copied = files
@@ -353,7 +357,10 @@ impl StateDict {
         let chosen = match copied {
             // A copy of our own holds the chosen tensors alone, under their names and in their order.
             Some(chosen) => chosen,
-            None => state_dict::choose(&root, &stored, key).map_err(|problem| problem.of(path))?,
+            None => state_dict::choose(&root, &stored, key).map_err(|problem| match problem {
+                Problem::None => refuse::without_model(path, &root, &stored),
+                problem => problem.of(path),
+            })?,
         };
         let mut dict = Self {
             path: path.to_path_buf(),

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use safetensors::tensor::{Metadata, TensorInfo as TensorHeader};
+use safetensors::tensor::{Dtype as KnownDtype, Metadata, TensorInfo as TensorHeader};
+use serde::Deserialize;
 
 use super::source::{Source, Storage};
 use super::stored::Stored;
@@ -14,7 +15,7 @@ const FORMAT: &str = "safetensors";
 /// Bytes of the header's length.
 const LENGTH: u64 = 8;
 /// The format's own limit.
-const LARGEST_HEADER: u64 = 100_000_000;
+pub(super) const LARGEST_HEADER: u64 = 100_000_000;
 
 /// Tensors by name, in natural order, and the file's metadata.
 pub(super) type Contents = (Vec<(String, Stored)>, HashMap<String, String>);
@@ -22,8 +23,14 @@ pub(super) type Contents = (Vec<(String, Stored)>, HashMap<String, String>);
 /// Reads the header and checks it against the file's size.
 pub(super) fn open(path: &Path, source: &Source) -> Result<Contents, FormatError> {
     let header = read_header(path, source)?;
-    let metadata: Metadata =
-        serde_json::from_slice(&header).map_err(|e| invalid(path, e.to_string()))?;
+    if header.is_empty() {
+        return Err(invalid(path, "its header is empty".into()));
+    }
+    let (metadata, unknown) = match serde_json::from_slice(&header) {
+        Ok(metadata) => (metadata, HashMap::new()),
+        Err(error) => newer(&header)
+            .map_err(|of_types| invalid(path, of_types.unwrap_or_else(|| error.to_string())))?,
+    };
     let data = LENGTH + header.len() as u64;
     let expected = data.saturating_add(metadata.data_len() as u64);
     if expected != source.len() {
@@ -31,11 +38,63 @@ pub(super) fn open(path: &Path, source: &Source) -> Result<Contents, FormatError
     }
     let mut tensors = Vec::new();
     for (name, info) in metadata.tensors() {
-        let stored = stored(source, data, info);
+        let mut stored = stored(source, data, info);
+        if let Some((dtype, shape)) = unknown.get(&name) {
+            stored.dtype = Dtype::Other(dtype.clone());
+            stored.strides = vec![0; shape.len()];
+            stored.shape.clone_from(shape);
+        }
         tensors.push((name, stored));
     }
     tensors.sort_by(|a, b| natural(&a.0, &b.0));
     Ok((tensors, metadata.metadata().clone().unwrap_or_default()))
+}
+
+/// A tensor of any type in a header.
+#[derive(Deserialize)]
+struct AnyTensor {
+    dtype: String,
+    shape: Vec<usize>,
+    data_offsets: (usize, usize),
+}
+
+/// The types and shapes of tensors, by name.
+type Unknown = HashMap<String, (String, Vec<usize>)>;
+
+/// A header with types that are not known, whose tensors are taken as bytes: they are not read, the others
+/// are. Otherwise what is wrong with it, if that is its types and not something else.
+fn newer(header: &[u8]) -> Result<(Metadata, Unknown), Option<String>> {
+    let mut fields: HashMap<String, serde_json::Value> =
+        serde_json::from_slice(header).map_err(|_| None)?;
+    let metadata = fields.remove("__metadata__");
+    let metadata = metadata.map(serde_json::from_value).transpose();
+    let metadata = metadata.map_err(|_| None)?;
+    let (mut tensors, mut unknown) = (Vec::new(), Unknown::new());
+    for (name, field) in fields {
+        let any: AnyTensor = serde_json::from_value(field).map_err(|_| None)?;
+        let (start, end) = any.data_offsets;
+        let known = serde_json::from_value(serde_json::Value::String(any.dtype.clone()));
+        let mut info = TensorHeader {
+            dtype: known.as_ref().copied().unwrap_or(KnownDtype::U8),
+            shape: any.shape,
+            data_offsets: any.data_offsets,
+        };
+        if known.is_err() {
+            let shape = std::mem::replace(&mut info.shape, vec![end.saturating_sub(start)]);
+            unknown.insert(name.clone(), (any.dtype, shape));
+        }
+        tensors.push((name, info));
+    }
+    let first = unknown.values().map(|(dtype, _)| dtype).min().cloned();
+    let first = first.ok_or(None)?;
+    tensors.sort_by_key(|(_, info)| info.data_offsets);
+    let checked = Metadata::new(metadata, tensors);
+    let checked = checked.map_err(|error| {
+        Some(format!(
+            "it has tensors of the unknown type {first}, and {error}"
+        ))
+    })?;
+    Ok((checked, unknown))
 }
 
 fn stored(source: &Source, data: u64, info: &TensorHeader) -> Stored {
@@ -98,5 +157,54 @@ fn size_error(path: &Path, expected: u64, found: u64) -> FormatError {
         path: path.to_path_buf(),
         expected,
         found,
+    }
+}
+
+#[cfg(test)]
+pub(in crate::run) mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use std::fs;
+
+    use super::super::StateDict;
+    use super::*;
+
+    /// Writes a file of a header and so many bytes.
+    pub(in crate::run) fn write_header(path: &Path, header: &str, data: usize) {
+        let length = (header.len() as u64).to_le_bytes();
+        let bytes = [&length, header.as_bytes(), &vec![0; data]].concat();
+        fs::write(path, bytes).unwrap();
+    }
+
+    /// Writes a file of tensors of two numbers.
+    pub(in crate::run) fn write(path: &Path, names: &[&str]) {
+        let fields = names.iter().enumerate().map(|(at, name)| {
+            let (start, end) = (8 * at, 8 * at + 8);
+            format!(r#""{name}":{{"dtype":"F32","shape":[2],"data_offsets":[{start},{end}]}}"#)
+        });
+        let fields: Vec<String> = fields.collect();
+        write_header(path, &format!("{{{}}}", fields.join(",")), 8 * names.len());
+    }
+
+    #[test]
+    fn tensors_of_a_type_that_is_not_known_are_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.safetensors");
+        let header = r#"{"__metadata__":{"step":"7"},"a":{"dtype":"F8_NEW","shape":[3,4],"data_offsets":[0,12]},
+            "b":{"dtype":"F32","shape":[2],"data_offsets":[12,20]}}"#;
+        write_header(&path, header, 20);
+        let dict = StateDict::open(&path, None).unwrap();
+        assert_eq!(dict.counters().step, Some(7));
+        assert_eq!(dict.tensors()[0].dtype, Dtype::Other("F8_NEW".into()));
+        assert_eq!(dict.read(1, 0..2).unwrap(), [0.0; 2]);
+        let (share, told) = dict.left_out().unwrap();
+        assert!(
+            share > 0.8 && told.contains("tensors of type f8_new"),
+            "{told}"
+        );
+        write_header(&path, &header.replace("[12,20]", "[16,24]"), 24);
+        let error = StateDict::open(&path, None).unwrap_err().to_string();
+        assert!(error.contains("the unknown type F8_NEW, and"), "{error}");
+        assert!(error.len() < 300, "{error}");
     }
 }

@@ -5,11 +5,12 @@
 //! tensors whole at twice their size and refuse archives by the length of their name.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::archive::Archive;
-use super::pickle::{ArrayRef, Element, Node, Pickle, TensorRef, Value};
+use super::pickle::{ArrayRef, Element, Node, Pickle, PickleError, TensorRef, Value};
 use super::source::{Source, Storage};
 use super::stored::Stored;
 use super::tree::{Item, Planter};
@@ -39,7 +40,7 @@ fn contents(source: &Source) -> Result<Contents, String> {
     if front.starts_with(b"PK") {
         return of_archive(source);
     }
-    let pickle = Pickle::read(source, 0).map_err(sentence)?;
+    let pickle = Pickle::read(source, 0).map_err(cut)?;
     if pickle.root() == Value::Magic {
         return of_legacy(source);
     }
@@ -48,6 +49,16 @@ fn contents(source: &Source) -> Result<Contents, String> {
 
 fn sentence(error: impl std::fmt::Display) -> String {
     error.to_string()
+}
+
+/// The sentence for a pickle that lies in the file as it is: where it ends too early, so does the file.
+fn cut(error: PickleError) -> String {
+    match error {
+        PickleError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "it is cut or still being written".into()
+        }
+        error => sentence(error),
+    }
 }
 
 fn of_archive(source: &Source) -> Result<Contents, String> {
@@ -97,7 +108,7 @@ fn of_archive(source: &Source) -> Result<Contents, String> {
 fn of_legacy(source: &Source) -> Result<Contents, String> {
     let mut at = 0;
     let mut read = || {
-        let pickle = Pickle::read(source, at).map_err(sentence)?;
+        let pickle = Pickle::read(source, at).map_err(cut)?;
         at = pickle.end();
         Ok::<_, String>(pickle)
     };
