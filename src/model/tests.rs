@@ -73,7 +73,7 @@ fn largest(t: &Tensor) -> f32 {
 #[case::mlp(
     "mlp",
     "mlp",
-    "6 tensors of 3 Linear layers, widths 20-9-9-3, ReLU assumed between them"
+    "6 tensors of 3 Linear layers, widths 20-9-9-3; names do not tell the activation"
 )]
 #[case::one_by_one_shortcuts_odd_size(
     "resnet8",

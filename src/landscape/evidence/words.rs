@@ -1,13 +1,18 @@
 //! The evidence in words.
 
-use super::question::{Candidate, Inquiry};
-use super::verdict::FEWEST;
+use super::inquiry::Inquiry;
+use super::question::Candidate;
+use super::verdict::{ENOUGH, FEWEST};
 use super::{Assumed, Basis};
 
 /// A cosine that is nearer than this to that of the reading that was taken was not what decided.
 const SLACK: f64 = 0.02;
 /// What to check where a path follows no reading.
-const WARNING: &str = "the path does not follow the gradient of this model on these samples: check the labels, the data set, the pixels' normalization (--mean, --std), the model (--model, --activation) and which weights these are (--key)";
+const NOT_FOLLOWED: &str = "the path does not follow the gradient of this model on these samples";
+/// The same of few updates, which scatter.
+const FEW_UPDATES: &str =
+    "few updates, and none follows the gradient of this model on these samples";
+const CHECK: &str = "check the labels, the data set, the pixels' normalization (--mean, --std), the model (--model, --activation) and which weights these are (--key)";
 
 impl Inquiry<'_> {
     /// The answer of a reading to a question, in a word.
@@ -68,12 +73,24 @@ impl Inquiry<'_> {
             });
             others.extend(level);
         }
+        clauses.extend(self.assumed.unasked.iter().map(|subject| {
+            format!("{subject} assumed as usual: it was not asked, which would take long; tell it with --{subject}")
+        }));
         if self.candidates.len() == 1 {
             clauses.splice(0..0, plausible(&self.assumed));
         }
         self.assumed.tied = others;
         self.assumed.evidence = clauses.join("; ");
-        self.assumed.warning = self.assumed.doubtful.then(|| WARNING.into());
+        if self.assumed.doubtful {
+            let mean = self.scores[taken].mean();
+            let is_scattered = mean.count < ENOUGH && !mean.is_negative();
+            let said = if is_scattered {
+                FEW_UPDATES
+            } else {
+                NOT_FOLLOWED
+            };
+            self.assumed.warn(said);
+        }
     }
 
     fn clause(
@@ -107,16 +124,27 @@ impl Inquiry<'_> {
                 "{subject} {answer} assumed: the updates follow {} as well, {cosine}",
                 level.join(", ")
             ),
-            (Basis::Loss, _) => {
-                format!("{subject} {answer}: its loss is lower by a third and more")
+            (Basis::Loss, []) => {
+                format!("{subject} {answer}: the losses of others are higher by half and more")
             }
-            (Basis::Usual, _) if mean.count < FEWEST => format!(
-                "{subject} {answer} assumed: the path has fewer than {FEWEST} updates to ask"
+            (_, level) if mean.count < FEWEST => format!(
+                "{subject} {answer} assumed: the path has fewer than {FEWEST} updates to ask{}",
+                as_low(level)
             ),
+            (Basis::Loss, level) => format!("{subject} {answer} assumed{}", as_low(level)),
             (Basis::Usual, _) => {
                 format!("{subject} {answer} assumed: the updates follow no reading, {cosine}")
             }
         }
+    }
+}
+
+/// Names the answers whose losses do not tell against them.
+fn as_low(level: &[String]) -> String {
+    if level.is_empty() {
+        String::new()
+    } else {
+        format!("; the loss is about as low with {}", level.join(", "))
     }
 }
 
@@ -131,6 +159,29 @@ fn plausible(assumed: &Assumed) -> Option<String> {
 }
 
 impl Assumed {
+    /// Adds a reason to doubt, with what to check.
+    fn warn(&mut self, reason: &str) {
+        self.doubtful = true;
+        self.warning = Some(match self.warning.take() {
+            Some(known) => format!("{reason}; {known}"),
+            None => format!("{reason}: {CHECK}"),
+        });
+    }
+
+    /// Doubts a loss that is far above that of guessing.
+    pub(super) fn is_worse_than_guessing(&mut self, loss: f64, guessing: f64) {
+        self.warn(&format!(
+            "the newest checkpoint's loss {loss:.2} is far above that of guessing, {guessing:.2}"
+        ));
+    }
+
+    /// Doubts a reading whose running statistics do not fit it.
+    pub(super) fn has_other_statistics(&mut self, loss: f64, own: f64) {
+        self.warn(&format!(
+            "with the running statistics of batch norm the loss is {loss:.2}, with those of a batch {own:.2}: a sign of another stem, other shortcuts or pixels"
+        ));
+    }
+
     /// What was taken, in a line.
     #[must_use]
     pub fn taken(&self) -> String {
@@ -143,6 +194,16 @@ impl Assumed {
         words.join(", ")
     }
 
+    /// By which figures pixels are normalized, in a few words.
+    #[must_use]
+    pub fn pixels(&self) -> Option<&str> {
+        let source = match &self.function.pixels {
+            Some(scale) => &scale.source,
+            None => self.normalization.split_once('(')?.1.trim_end_matches(')'),
+        };
+        source.split([':', ';']).next()
+    }
+
     /// Lines for a summary: what was taken, why, and what to check where it is doubtful.
     #[must_use]
     pub fn text(&self) -> String {
@@ -151,7 +212,7 @@ impl Assumed {
         lines.extend(self.loss_range.map(|[low, high]| {
             format!("loss of the newest checkpoint over these readings: {low:.4} to {high:.4}")
         }));
-        lines.extend(self.warning.as_ref().map(|text| format!("warning: {text}")));
+        lines.extend(self.warnings().map(|text| format!("warning: {text}")));
         lines.join("\n") + "\n"
     }
 }
