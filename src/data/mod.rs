@@ -251,7 +251,10 @@ pub fn load(request: &Request) -> Result<Dataset, DataError> {
         });
     }
     let classes = chosen.classes;
-    let normalizer = normalize::Normalizer::choose(&images, chosen.brightness, request)?;
+    let normalizer = {
+        let brightness = Some(chosen.brightness).filter(|_| chosen.scales.is_none());
+        normalize::Normalizer::choose(&images, brightness, request)?
+    };
     normalizer.apply(&mut images);
     let given = request.mean.is_some() || request.std.is_some();
     let scales = chosen.scales.filter(|_| !given);

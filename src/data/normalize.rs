@@ -71,13 +71,14 @@ pub(super) struct Normalizer {
 }
 
 impl Normalizer {
-    /// Takes the user's figures, else those of the set if it is known, else none.
+    /// Takes the user's figures, else those of the set if it is known, else none; a set of no brightness has
+    /// values that are no pixels from 0 to 1.
     pub(super) fn choose(
         images: &Images,
-        brightness: f32,
+        brightness: Option<f32>,
         request: &Request,
     ) -> Result<Self, DataError> {
-        let known = recognize(images, brightness);
+        let known = brightness.and_then(|brightness| recognize(images, brightness));
         let is_table = images.shape[..2] == [1, 1];
         let channels = images.shape[0];
         let mean = per_channel(
@@ -195,8 +196,8 @@ mod tests {
     ) -> Result<(String, Vec<f32>), String> {
         let mut request = Request::whole("x");
         (request.mean, request.std) = (mean, std);
-        let normalizer =
-            Normalizer::choose(images, images.brightness(), &request).map_err(|e| e.to_string())?;
+        let normalizer = Normalizer::choose(images, Some(images.brightness()), &request)
+            .map_err(|e| e.to_string())?;
         let mut images = images.clone();
         normalizer.apply(&mut images);
         Ok((normalizer.words, images.pixels))

@@ -162,7 +162,7 @@ mod tests {
         let line = |loss| {
             let truth = Measure {
                 loss,
-                ..Measure::default()
+                accuracy: 0.5,
             };
             CheckpointLine {
                 state: CheckpointState::OnPath,

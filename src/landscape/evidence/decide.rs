@@ -143,9 +143,31 @@ impl Inquiry<'_> {
         let Some(newest) = self.question.newest().filter(|_| tied.len() > 1) else {
             return Ok(tied);
         };
-        let near = verdict::near(&self.losses(&tied, &[newest])?, FAR_HIGHER);
+        let count = tied.len() * self.scales.len();
+        let cpu = self.question.is_on_cpu();
+        let losses = if self.batch_norm && self.effort.allows_losses(self.products, count, cpu) {
+            self.best_losses(&tied, newest)?
+        } else {
+            self.losses(&tied, &[newest])?
+        };
+        let near = verdict::near(&losses, FAR_HIGHER);
         let near: Vec<usize> = near.into_iter().map(|i| tied[i]).collect();
         Ok(if near.is_empty() { tied } else { near })
+    }
+
+    /// The loss of each of these readings at a checkpoint under the scale that suits it best: the wrong scale
+    /// makes the right reading look bad in evaluation mode.
+    fn best_losses(&self, readings: &[usize], member: usize) -> Result<Vec<f64>, LandscapeError> {
+        let flat = self.question.flat(member)?;
+        let best = |reading: &usize| {
+            let recognized = &self.candidates[*reading].recognized;
+            let mut scales = 0..self.scales.len();
+            scales.try_fold(f64::INFINITY, |best, scale| {
+                let loss = self.loss(recognized, scale, &self.few, &flat)?;
+                Ok(best.min(loss))
+            })
+        };
+        readings.iter().map(best).collect()
     }
 
     /// Sums of the losses of each of these readings at these checkpoints: with batch norm by the statistics

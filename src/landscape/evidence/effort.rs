@@ -51,10 +51,12 @@ impl Effort {
 
     /// True where so many readings more can be asked on these samples within reason.
     pub(super) fn allows(self, products: usize, more: usize, cpu: bool) -> bool {
-        let cost = products
-            .saturating_mul(PASSES * FEW_INTERVALS)
-            .saturating_mul(self.samples)
-            .saturating_mul(more);
+        self.allows_losses(products, more.saturating_mul(PASSES * FEW_INTERVALS), cpu)
+    }
+
+    /// True where so many losses can be measured on these samples within reason.
+    pub(super) fn allows_losses(self, products: usize, losses: usize, cpu: bool) -> bool {
+        let cost = products.saturating_mul(self.samples).saturating_mul(losses);
         cost <= budget(cpu).saturating_mul(LATER)
     }
 }

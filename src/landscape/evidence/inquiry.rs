@@ -40,10 +40,10 @@ pub(super) struct Inquiry<'a> {
     pub(super) scores: Vec<Scores>,
     pub(super) batch_norm: bool,
     intervals: Vec<usize>,
-    effort: Effort,
+    pub(super) effort: Effort,
     pub(super) at_once: usize,
     /// Multiplications that a sample costs.
-    products: usize,
+    pub(super) products: usize,
     /// Activations that are asked once it is known which of the first candidates are best.
     later: Vec<Activation>,
     pub(super) assumed: Assumed,
@@ -87,7 +87,7 @@ impl<'a> Inquiry<'a> {
         Ok(inquiry)
     }
 
-    /// Adds a reading under each of these scales, or under all; returns how many candidates that are.
+    /// Adds a reading under each of these scales, or under all.
     fn add(&mut self, reading: Reading, scales: Option<&[usize]>) {
         // A stem may leave nothing of small images.
         let Ok(recognized) = self.question.recognize(reading) else {
@@ -133,9 +133,9 @@ impl<'a> Inquiry<'a> {
         let (first, rest) = order.split_at(FEW_INTERVALS.min(order.len()));
         let all: Vec<usize> = (0..self.candidates.len()).collect();
         self.ask_at(first, &all, &sets, &threads)?;
-        if let Some(best) = verdict::best(&self.scores) {
+        for widen in [Self::add_later, Self::add_scales] {
             let known = self.candidates.len();
-            self.add_later(Some(best));
+            widen(self, verdict::best(&self.scores));
             let new: Vec<usize> = (known..self.candidates.len()).collect();
             self.ask_at(first, &new, &sets, &threads)?;
         }
@@ -173,6 +173,17 @@ impl<'a> Inquiry<'a> {
             let activation = Some(activation);
             self.add(Reading { activation, ..base }, scales.as_deref());
         }
+    }
+
+    /// Adds the scales under which the reading that leads now was not asked.
+    fn add_scales(&mut self, best: Option<usize>) {
+        let Some(best) = best else { return };
+        let reading = self.candidates[best].recognized.reading;
+        let own = self.candidates.iter();
+        let own = own.filter(|candidate| candidate.recognized.reading == reading);
+        let known: Vec<usize> = own.map(|candidate| candidate.scale).collect();
+        let others: Vec<usize> = (0..self.scaled()).filter(|i| !known.contains(i)).collect();
+        self.add(reading, Some(&others));
     }
 
     /// The scales under which a reading is followed best.

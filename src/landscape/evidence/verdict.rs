@@ -9,7 +9,7 @@ const ERRORS: f64 = 2.0;
 /// Below this the path says nothing of a reading.
 const SILENT: f64 = 0.03;
 /// So large a cosine is none of the chance findings among many readings.
-const LOUD: f64 = 0.1;
+const LOUD: f64 = 0.15;
 /// Updates from which on a path that follows no gradient tells more than that its updates are few.
 pub(super) const ENOUGH: usize = 6;
 /// Updates that a mean cosine is believed of.
@@ -121,7 +121,11 @@ pub(super) fn hopeful(all: &[Scores]) -> Vec<usize> {
         return (0..all.len()).collect();
     };
     let margin = (HOPELESS * all[best].mean().value).max(2.0 * MARGIN);
-    let hopeless = |i: &usize| all[best].is_ahead(&all[*i], margin);
+    // What is so far behind needs no more certainty than that.
+    let hopeless = |i: &usize| {
+        let lead = all[best].lead(&all[*i]);
+        lead.count >= 2 && lead.value > margin.max(ERRORS * lead.error)
+    };
     (0..all.len()).filter(|i| !hopeless(i)).collect()
 }
 

@@ -194,6 +194,31 @@ impl Assumed {
         words.join(", ")
     }
 
+    /// Says that a file was looked at alone.
+    pub fn is_of_one_file(&mut self) {
+        let known = Some(std::mem::take(&mut self.evidence)).filter(|known| !known.is_empty());
+        let alone = "the updates of its folder were not asked: give the folder, and they are";
+        let clauses: Vec<String> = known.into_iter().chain([alone.into()]).collect();
+        self.evidence = clauses.join("; ");
+    }
+
+    /// Notes that another run, which is measured as this one, followed another function; returns the sentence.
+    pub fn differs(&mut self, other: &Self) -> Option<&str> {
+        if self.function == other.function {
+            return None;
+        }
+        let said = format!(
+            "the second run is measured as the first ({}), and by itself it would be read as {}: its losses here may not be its own",
+            self.taken(),
+            other.taken()
+        );
+        self.warning = Some(match self.warning.take() {
+            Some(known) => format!("{said}; {known}"),
+            None => said,
+        });
+        self.warning.as_deref()
+    }
+
     /// By which figures pixels are normalized, in a few words.
     #[must_use]
     pub fn pixels(&self) -> Option<&str> {
@@ -214,5 +239,56 @@ impl Assumed {
         }));
         lines.extend(self.warnings().map(|text| format!("warning: {text}")));
         lines.join("\n") + "\n"
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use super::*;
+    use crate::model::activation::Activation;
+
+    fn of(activation: Activation) -> Assumed {
+        let mut assumed = Assumed {
+            evident: true,
+            normalization: "mean 0.286 std 0.353 (fashion-mnist)".into(),
+            ..Assumed::default()
+        };
+        assumed.function.reading.activation = Some(activation);
+        assumed
+    }
+
+    #[test]
+    fn a_second_run_of_another_function_is_told_and_one_of_the_same_is_not() {
+        let mut own = of(Activation::Relu);
+        assert_eq!(own.differs(&of(Activation::Relu)), None);
+        assert!(own.is_known());
+        let said = own.differs(&of(Activation::Tanh)).unwrap();
+        assert!(said.contains("read as activation tanh"), "{said}");
+        assert!(!own.is_known());
+    }
+
+    #[test]
+    fn reasons_to_doubt_are_told_together_with_what_to_check_once() {
+        let mut own = of(Activation::Relu);
+        own.is_worse_than_guessing(8.56, 2.3);
+        own.has_other_statistics(8.56, 1.3);
+        let said = own.warning.clone().unwrap();
+        assert!(said.contains("that of guessing, 2.30") && said.contains("those of a batch 1.30"));
+        assert_eq!(said.matches("check the labels").count(), 1);
+        assert!(own.doubtful && !own.is_known());
+    }
+
+    #[test]
+    fn pixels_are_told_in_a_few_words_and_one_file_says_so() {
+        let mut own = of(Activation::Relu);
+        assert_eq!(own.pixels(), Some("fashion-mnist"));
+        own.normalization = "mean 0 std 1 (unknown set: pixels stay 0 to 1; give --mean)".into();
+        assert_eq!(own.pixels(), Some("unknown set"));
+        own.is_of_one_file();
+        assert!(
+            own.evidence
+                .starts_with("the updates of its folder were not asked")
+        );
     }
 }
