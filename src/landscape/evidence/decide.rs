@@ -16,9 +16,9 @@ const LOSSES: usize = 4;
 /// A loss that says something is below such a share of the loss of guessing.
 const LEARNED: f64 = 0.8;
 /// A loss that is far above that of guessing is so by this factor.
-const WORSE_THAN_GUESSING: f64 = 1.5;
+const WORSE_THAN_GUESSING: f64 = 1.25;
 /// Running statistics that fit give at most so many times the loss of a batch's own, and so much more.
-const STATISTICS: (f64, f64) = (3.0, 0.3);
+const STATISTICS: (f64, f64) = (2.0, 0.2);
 /// Up to so many tied readings the range of losses is that of all of them on all samples.
 const RANGED: usize = 6;
 
