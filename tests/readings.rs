@@ -133,3 +133,101 @@ fn one_checkpoint_cannot_be_asked_and_that_is_said() {
     let evidence = assumed["evidence"].as_str().unwrap();
     assert!(evidence.contains("activation relu assumed: the path has fewer than 3 updates"));
 }
+
+/// A folder with some of the checkpoints of a run.
+fn part(run: &str, steps: &[u32]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for step in steps {
+        let name = format!("step_{step:03}.safetensors");
+        std::fs::copy(fixture(run).join(&name), folder.path().join(&name)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn the_activation_of_a_convolutional_network_is_asked_too() {
+    let found = measured("vgg-tanh", "digits", &[]);
+    assert_eq!(
+        found["assumed"]["activation"], "tanh",
+        "{}",
+        found["assumed"]
+    );
+    assert_eq!(found["assumed"]["basis"], "path");
+    assert_is_pytorch_s(&found, "vgg-tanh");
+}
+
+#[test]
+fn few_checkpoints_leave_a_range_that_holds_the_truth() {
+    for run in [
+        "tanh",
+        "sigmoid-half",
+        "vgg-tanh",
+        "relu-none",
+        "resnet8",
+        "resnet8-noshort",
+    ] {
+        let folder = part(run, &[0, 80, 160]);
+        let found = measured(folder.path().to_str().unwrap(), "digits", &[]);
+        let assumed = &found["assumed"];
+        assert_ne!(assumed["basis"], "path", "{run}");
+        let (least, most) = match assumed["loss_range"].as_array() {
+            Some(range) => (range[0].as_f64().unwrap(), range[1].as_f64().unwrap()),
+            None => (loss(&found), loss(&found)),
+        };
+        let expected = truth(run);
+        let holds = least <= expected * 1.000_001 && expected <= most * 1.000_001;
+        assert!(
+            holds,
+            "{run}: {least} to {most} without {expected}: {assumed}"
+        );
+        assert_eq!(assumed["evident"], false, "{run}");
+    }
+}
+
+#[test]
+fn updates_of_adamw_leave_activations_of_one_kind_tied() {
+    let found = measured("relu-adamw", "digits", &[]);
+    let assumed = &found["assumed"];
+    assert_eq!(assumed["activation"], "relu", "{assumed}");
+    assert!(!assumed["tied"].as_array().unwrap().is_empty(), "{assumed}");
+    assert_is_pytorch_s(&found, "relu-adamw");
+}
+
+#[test]
+fn few_updates_with_wrong_labels_are_doubted_too() {
+    let data = fixture("shifted-labels.npz");
+    let folder = part("relu-none", &[0, 48, 96, 160]);
+    let found = measured(folder.path().to_str().unwrap(), data.to_str().unwrap(), &[]);
+    let assumed = &found["assumed"];
+    assert_eq!(assumed["doubtful"], true, "{assumed}");
+    assert!(
+        assumed["warning"]
+            .as_str()
+            .unwrap()
+            .contains("check the labels"),
+        "{assumed}"
+    );
+}
+
+#[test]
+fn a_file_alone_says_that_its_folder_was_not_asked() {
+    let output = Command::new(env!("CARGO_BIN_EXE_isoloss"))
+        .arg("surface")
+        .arg(fixture("tanh/step_160.safetensors"))
+        .args([
+            "--data",
+            "digits",
+            "--x=-0.1:0.1:2",
+            "--y=-0.1:0.1:2",
+            "--format",
+            "json",
+        ])
+        .output()
+        .unwrap();
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let evidence = found["assumed"]["evidence"].as_str().unwrap();
+    assert!(
+        evidence.contains("the updates of its folder were not asked"),
+        "{evidence}"
+    );
+}

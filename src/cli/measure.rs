@@ -32,13 +32,35 @@ impl MeasureOptions {
         split: Split,
     ) -> anyhow::Result<Measured> {
         let (samples, compute) = self.samples(split)?;
+        let assumed = self.asked(shape, members, &samples, &compute);
+        self.measured(shape, &samples, &compute, assumed)
+    }
+
+    /// The function that another run followed, which is measured as the first one's.
+    pub(super) fn followed(
+        &self,
+        shape: &Shape,
+        members: &[Checkpoint],
+        split: Split,
+    ) -> anyhow::Result<Assumed> {
+        let (samples, compute) = self.samples(split)?;
+        Ok(self.asked(shape, members, &samples, &compute))
+    }
+
+    fn asked(
+        &self,
+        shape: &Shape,
+        members: &[Checkpoint],
+        samples: &Dataset,
+        compute: &Compute,
+    ) -> Assumed {
         let question = Question {
             shape,
             members,
-            data: &samples,
+            data: samples,
             model: &self.model,
             asked: self.reading.reading(),
-            compute: &compute,
+            compute,
         };
         // What cannot be asked is as usual; whether it can be measured is seen then.
         let assumed = question.answer().unwrap_or_else(|error| {
@@ -49,7 +71,7 @@ impl MeasureOptions {
             // The result says it too.
             let _ = notice::say(warning);
         }
-        self.measured(shape, &samples, &compute, assumed)
+        assumed
     }
 
     /// The same function on the samples of another split.

@@ -98,11 +98,6 @@ mod tests {
         assert_eq!(told(&unlike).last().map(String::as_str), Some("6 more"));
         assert_eq!(told(&unlike).len(), 1 + TOLD);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn a_sentence_with_a_line_break_is_one_line() {

@@ -102,7 +102,7 @@ pub(super) enum PlaneKind {
 /// Which samples, which model, on what.
 #[derive(Clone, Debug, Args)]
 pub(super) struct MeasureOptions {
-    /// Folder of idx or CIFAR binary files, an .npz or .safetensors file, or `digits`
+    /// Folder of idx files or CIFAR batches, an .npz or .safetensors file, or `digits`
     #[arg(long, env = "ISOLOSS_DATA", value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
     /// Which part of the data

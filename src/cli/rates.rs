@@ -1,9 +1,9 @@
-//! The learning rates of checkpoints: their own word, else that of training's log.
+//! The learning rates of checkpoints and what training's log tells of them.
 
 use std::path::Path;
 
 use crate::run::hyper::Hyper;
-use crate::run::log::Clock;
+use crate::run::log::{Clock, Logged};
 use crate::run::{Checkpoint, scan};
 
 use super::notice;
@@ -20,12 +20,12 @@ pub(super) fn of(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Vec<Opt
         return own;
     };
     let rates = own.into_iter().zip(logged);
-    rates.map(|(own, logged)| own.or(logged)).collect()
+    rates.map(|(own, logged)| own.or(logged.rate)).collect()
 }
 
 /// What the log of the run tells. All checkpoints of the run tell what their numbers count, not only
 /// those that were asked for.
-fn logged(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Option<Vec<Option<f64>>> {
+pub(super) fn logged(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Option<Vec<Logged>> {
     let news = scan::training_log(run);
     for trouble in &news.troubles {
         // The result counts even where nobody reads what it lacks.
@@ -33,6 +33,5 @@ fn logged(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Option<Vec<Opt
     }
     let log = news.log?;
     let all = key.open(run).ok()?.checkpoints;
-    let logged = Clock::of(&log, &all, run)?.logged(&log, members);
-    Some(logged.into_iter().map(|logged| logged.rate).collect())
+    Some(Clock::of(&log, &all, run)?.logged(&log, members))
 }

@@ -11,7 +11,7 @@ use crate::model::reading::{Reading, Shortcuts, Stem};
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct ReadingOptions {
     /// Function between layers where names do not tell it: relu, gelu, tanh, silu, leaky-relu, elu, sigmoid,
-    /// gelu-tanh; auto takes for an MLP the one whose gradients the path follows, else ReLU
+    /// gelu-tanh; auto takes the one whose gradients the path follows, else ReLU
     #[arg(
         long,
         env = "ISOLOSS_ACTIVATION",

@@ -24,6 +24,7 @@ use crate::weights::recipe::{BatchNorm, Directions, Plane, Recipe};
 use crate::weights::{direction, plane};
 
 use super::measure::{Measured, origin};
+use super::notice;
 use super::options::{
     Axis, FidelityOption, KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run,
 };
@@ -144,7 +145,11 @@ impl PlaneOptions {
         let origin = path.members[origin(&self.origin, &path.members, run)?].clone();
         let directions = self.directions(run, &path, measure.seed)?;
         let asked = path.members.clone();
-        self.finish(path, &asked, origin, directions, measure)
+        let mut scene = self.finish(path, &asked, origin, directions, measure)?;
+        if run.is_file() {
+            scene.assumed.is_of_one_file();
+        }
+        Ok(scene)
     }
 
     /// The principal plane of two runs of one architecture, through a checkpoint of the first.
@@ -171,9 +176,14 @@ impl PlaneOptions {
             )
         })?;
         // No update leads from one run to the other.
-        let mut asked = path.members.clone();
-        asked.retain(|member| member.path.starts_with(first));
-        self.finish(path, &asked, origin, directions, measure)
+        let is_first = |member: &Checkpoint| member.path.starts_with(first);
+        let (asked, others): (Vec<_>, Vec<_>) = path.members.iter().cloned().partition(is_first);
+        let mut scene = self.finish(path, &asked, origin, directions, measure)?;
+        let other = measure.followed(&scene.shape, &others, measure.split)?;
+        if let Some(differs) = scene.assumed.differs(&other) {
+            notice::say(differs)?;
+        }
+        Ok(scene)
     }
 
     /// Whether the user said which plane.

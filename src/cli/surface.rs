@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::data::Split;
+use crate::landscape::evidence::Assumed;
 use crate::plot::relief::View;
-use crate::report::surface::Report;
+use crate::report::surface::{PathPoint, Report};
+use crate::run::Checkpoint;
 
 use super::options::{DEFAULT_VIEW, KeyOption, MeasureOptions, Steps, view};
 use super::output::{Format, OutputOptions, Usage};
-use super::progress;
 use super::scene::{EffortOptions, GridOptions, PlaneOptions};
+use super::{notice, progress, rates};
 
 #[derive(Debug, Args)]
 pub(super) struct Surface {
@@ -50,7 +53,7 @@ impl Surface {
         if self.relief.is_some() && self.output.format != Format::Text {
             return Err(Usage("--relief is a picture in text: leave out --format".into()).into());
         }
-        let scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;
+        let mut scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;
         let resident = scene.objective.resident(&scene.plane)?;
         let grid = self.effort.surface(scene.lines(&self.grid));
         let points = grid.x().len() * grid.y().len();
@@ -58,6 +61,7 @@ impl Surface {
         let (grid, fidelity) = scene.explore(&resident, grid, self.effort, &bar)?;
         let path = scene.measure_path(&resident, &bar)?;
         bar.finish_and_clear();
+        self.weigh(&mut scene.assumed, &scene.path.members, &path)?;
         let report = Report {
             run: self.run.display().to_string(),
             origin: scene.origin.step,
@@ -75,5 +79,27 @@ impl Surface {
         };
         self.output
             .print(|| report.text(self.relief), &report.json(), || report.csv())
+    }
+
+    /// Holds the losses of the path against those that training logged itself.
+    fn weigh(
+        &self,
+        assumed: &mut Assumed,
+        members: &[Checkpoint],
+        path: &[PathPoint],
+    ) -> anyhow::Result<()> {
+        if self.measure.split != Split::Train {
+            return Ok(());
+        }
+        let logged = rates::logged(&self.run, &self.key, members).unwrap_or_default();
+        let pairs = logged.iter().zip(path);
+        let pairs: Vec<[f64; 2]> = pairs
+            .filter_map(|(logged, point)| Some([logged.train?, point.loss]))
+            .collect();
+        assumed.weigh(&pairs);
+        if let Some(said) = &assumed.logged {
+            notice::say(said)?;
+        }
+        Ok(())
     }
 }

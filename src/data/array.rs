@@ -47,6 +47,8 @@ pub(super) struct Rows {
     pub(super) min: f32,
     /// Largest of all elements.
     pub(super) max: f32,
+    /// Of a table, sum and sum of squares of each column.
+    columns: Vec<[f64; 2]>,
 }
 
 impl Rows {
@@ -55,7 +57,20 @@ impl Rows {
         self.sum / self.count.max(1) as f64
     }
 
-    fn see(&mut self, value: f32) {
+    /// Mean and standard deviation of each column of a table.
+    pub(super) fn columns(&self) -> impl Iterator<Item = [f64; 2]> {
+        let count = self.count as f64 / self.columns.len().max(1) as f64;
+        self.columns.iter().map(move |[sum, squares]| {
+            let mean = sum / count;
+            [mean, (squares / count - mean * mean).max(0.0).sqrt()]
+        })
+    }
+
+    fn see(&mut self, value: f32, column: usize) {
+        if let Some([sum, squares]) = self.columns.get_mut(column) {
+            *sum += f64::from(value);
+            *squares += f64::from(value).powi(2);
+        }
         self.sum += f64::from(value);
         self.count += 1;
         self.min = self.min.min(value);
@@ -111,20 +126,24 @@ impl Head {
         let mut rows = Rows {
             min: f32::INFINITY,
             max: f32::NEG_INFINITY,
+            columns: match self.shape[..] {
+                [_, columns] => vec![[0.0; 2]; columns],
+                _ => Vec::new(),
+            },
             ..Rows::default()
         };
         if self.fortran && self.shape.len() > 1 {
             let mut all = Vec::new();
             self.decode(data, |_, value| all.push(value))?;
-            for value in &all {
-                rows.see(*value);
+            for (at, value) in all.iter().enumerate() {
+                rows.see(*value, at / self.rows().max(1));
             }
             self.gather(&all, chosen, &mut rows.values);
             return Ok(rows);
         }
         let (length, mut next) = (self.row().max(1), chosen.iter().peekable());
         self.decode(data, |at, value| {
-            rows.see(value);
+            rows.see(value, at % length);
             let row = at / length;
             while next.next_if(|chosen| **chosen < row).is_some() {}
             if next.peek() == Some(&&row) {
@@ -197,6 +216,10 @@ mod tests {
         assert_eq!(rows.values, [1.0, 2.0, 5.0, 9.0]);
         assert_eq!((rows.mean(), rows.min, rows.max), (4.0, 1.0, 9.0));
         assert!(head.read(&[1, 2][..], &[0]).is_err());
+        let columns: Vec<[f64; 2]> = rows.columns().collect();
+        assert!((columns[0][1] - (8.0f64 / 3.0).sqrt()).abs() < 1e-12);
+        assert_eq!(columns[0][0], 3.0);
+        assert_eq!(columns[1][0], 5.0);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use zip::ZipArchive;
 use crate::run::regular;
 
 use super::array::{Head, Kind, Rows};
-use super::{Chosen, DataError, Images, Request, npy, select};
+use super::{Chosen, DataError, Images, Request, npy, select, table};
 
 /// Names under which images and labels are found, after those with the split in them.
 const PAIRS: [(&str, &str); 10] = [
@@ -222,6 +222,8 @@ fn read(
         .read(data, &indices)
         .map_err(|error| unreadable(path, error))?;
     let scale = scale(&rows, head.kind, layout);
+    let is_whole = layout == Layout::Table && scale == 1.0;
+    let scales = is_whole.then(|| table::scales(&rows)).flatten();
     for value in &mut rows.values {
         *value /= scale;
     }
@@ -242,6 +244,7 @@ fn read(
         indices,
         brightness: brightness as f32,
         classes,
+        scales,
     };
     Ok((images, chosen))
 }

@@ -8,8 +8,8 @@ use super::{DataError, Images, Split};
 
 /// Bytes of a file at most: those of CIFAR-100 have 154 million.
 const LARGEST: u64 = 1 << 30;
-const SIDE: usize = 32;
-const IMAGE: usize = 3 * SIDE * SIDE;
+pub(super) const SIDE: usize = 32;
+pub(super) const IMAGE: usize = 3 * SIDE * SIDE;
 
 /// Reads a split, or tells that the folder holds none of its files. They may lie in the sub-folder that
 /// the archive unpacks to.

@@ -3,12 +3,14 @@
 mod array;
 mod arrays;
 mod cifar;
+mod cifar_pickle;
 pub mod digits;
 mod idx;
 mod normalize;
 mod npy;
 pub mod scale;
 mod select;
+mod table;
 
 use self::scale::Scale;
 use std::io;
@@ -179,6 +181,9 @@ pub enum DataError {
         /// Number of values given.
         found: usize,
     },
+    /// `--mean` is not finite.
+    #[error("--mean: expected finite values, found {0}")]
+    Mean(f32),
     /// `--std` is not above 0.
     #[error("--std: expected values above 0, found {0}")]
     Std(f32),
@@ -204,6 +209,8 @@ struct Chosen {
     brightness: f32,
     /// One more than the largest label of all.
     classes: usize,
+    /// What training may have scaled the features of a table by; none where they are pixels.
+    scales: Option<Vec<Scale>>,
 }
 
 impl Images {
@@ -244,8 +251,13 @@ pub fn load(request: &Request) -> Result<Dataset, DataError> {
         });
     }
     let classes = chosen.classes;
-    let normalizer = normalize::Normalizer::choose(&images, chosen.brightness, request)?;
+    let normalizer = {
+        let brightness = Some(chosen.brightness).filter(|_| chosen.scales.is_none());
+        normalize::Normalizer::choose(&images, brightness, request)?
+    };
     normalizer.apply(&mut images);
+    let given = request.mean.is_some() || request.std.is_some();
+    let scales = chosen.scales.filter(|_| !given);
     Ok(Dataset {
         name: normalizer.name,
         split: request.split,
@@ -255,12 +267,12 @@ pub fn load(request: &Request) -> Result<Dataset, DataError> {
         classes,
         normalization: normalizer.words,
         scale: normalizer.scale,
-        scales: normalizer.others,
+        scales: scales.unwrap_or(normalizer.others),
     })
 }
 
 const KNOWN: &str =
-    "idx files, CIFAR binary batches, an .npz or .safetensors file, or the word digits";
+    "idx files, CIFAR batches (binary or Python), an .npz or .safetensors file, or the word digits";
 
 /// Reads the samples that were asked for. Files that are read whole have them taken out.
 fn read(request: &Request) -> Result<(Images, Chosen), DataError> {
@@ -276,6 +288,7 @@ fn read(request: &Request) -> Result<(Images, Chosen), DataError> {
     let chosen = Chosen {
         brightness: images.brightness(),
         classes: classes.map_or(0, |label| *label as usize + 1),
+        scales: None,
         indices,
     };
     Ok((select::take(images, &chosen.indices), chosen))
@@ -294,7 +307,10 @@ fn read_whole(source: &Path, split: Split) -> Result<Images, DataError> {
             if let Some((folder, files)) = idx::find(source, split)? {
                 return idx::read(&folder, &files);
             }
-            cifar::read(source, split)?.ok_or_else(|| unknown(listing(source)))
+            if let Some(images) = cifar::read(source, split)? {
+                return Ok(images);
+            }
+            cifar_pickle::read(source, split)?.ok_or_else(|| unknown(listing(source)))
         }
         _ if source.exists() => Err(unknown("a file of another kind".into())),
         _ => Err(unknown("nothing there".into())),

@@ -71,13 +71,14 @@ pub(super) struct Normalizer {
 }
 
 impl Normalizer {
-    /// Takes the user's figures, else those of the set if it is known, else none.
+    /// Takes the user's figures, else those of the set if it is known, else none; a set of no brightness has
+    /// values that are no pixels from 0 to 1.
     pub(super) fn choose(
         images: &Images,
-        brightness: f32,
+        brightness: Option<f32>,
         request: &Request,
     ) -> Result<Self, DataError> {
-        let known = recognize(images, brightness);
+        let known = brightness.and_then(|brightness| recognize(images, brightness));
         let is_table = images.shape[..2] == [1, 1];
         let channels = images.shape[0];
         let mean = per_channel(
@@ -97,17 +98,22 @@ impl Normalizer {
         if let Some(&bad) = std.iter().find(|std| !(**std > 0.0 && std.is_finite())) {
             return Err(DataError::Std(bad));
         }
+        if let Some(&bad) = mean.iter().find(|mean| !mean.is_finite()) {
+            return Err(DataError::Mean(bad));
+        }
         let given = request.mean.is_some() || request.std.is_some();
-        let source = match known {
-            _ if given => "as given",
-            Some(known) => known.name,
-            None if is_table => {
-                "unknown set: values stay as the file has them; give --mean and --std if training had others"
-            }
-            None => "unknown set: pixels stay 0 to 1; give --mean and --std if training had others",
+        let figures = known.map_or("", |known| known.name);
+        let source = match (&request.mean, &request.std, known) {
+            (Some(_), Some(_), _) => "as given".into(),
+            (Some(_), None, None) => "mean as given, std 1".into(),
+            (Some(_), None, Some(_)) => format!("mean as given, std of {figures}"),
+            (None, Some(_), None) => "std as given, mean 0".into(),
+            (None, Some(_), Some(_)) => format!("std as given, mean of {figures}"),
+            (None, None, Some(_)) => figures.to_owned(),
+            (None, None, None) if is_table => "unknown set: values stay as the file has them; give --mean and --std if training had others".into(),
+            (None, None, None) => "unknown set: pixels stay 0 to 1; give --mean and --std if training had others".into(),
         };
         let name = known.map_or_else(|| images.name.clone(), |known| known.name.to_owned());
-        let source = source.to_owned();
         let scale = Scale { source, mean, std };
         let others = if given {
             Vec::new()
@@ -190,8 +196,8 @@ mod tests {
     ) -> Result<(String, Vec<f32>), String> {
         let mut request = Request::whole("x");
         (request.mean, request.std) = (mean, std);
-        let normalizer =
-            Normalizer::choose(images, images.brightness(), &request).map_err(|e| e.to_string())?;
+        let normalizer = Normalizer::choose(images, Some(images.brightness()), &request)
+            .map_err(|e| e.to_string())?;
         let mut images = images.clone();
         normalizer.apply(&mut images);
         Ok((normalizer.words, images.pixels))
@@ -226,6 +232,25 @@ mod tests {
             normalized(&images, None, Some(vec![0.0]))
                 .unwrap_err()
                 .contains("above 0")
+        );
+        for bad in [f32::NAN, f32::INFINITY] {
+            let said = normalized(&images, Some(vec![bad]), None).unwrap_err();
+            assert!(said.contains("--mean: expected finite values"), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_is_given_alone_is_told_from_the_set_s_own() {
+        let images = images([1, 28, 28], 0.29);
+        let (words, _) = normalized(&images, Some(vec![0.5]), None).unwrap();
+        assert_eq!(
+            words,
+            "mean 0.5 std 0.353 (mean as given, std of fashion-mnist)"
+        );
+        let (words, _) = normalized(&images, None, Some(vec![0.5])).unwrap();
+        assert_eq!(
+            words,
+            "mean 0.286 std 0.5 (std as given, mean of fashion-mnist)"
         );
     }
 

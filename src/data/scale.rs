@@ -9,18 +9,19 @@ use super::Dataset;
 pub struct Scale {
     /// Where the figures are from, in a few words.
     pub source: String,
-    /// One a channel.
+    /// One a channel, or of a table one a feature.
     pub mean: Vec<f32>,
-    /// One a channel.
+    /// Likewise.
     pub std: Vec<f32>,
 }
 
 /// Figures of popular scripts, each of as many channels as they are for; those of one channel are for any
 /// number of them.
-const POPULAR: [(&str, &[f32], &[f32]); 13] = [
+const POPULAR: [(&str, &[f32], &[f32]); 15] = [
     ("0 to 1", &[0.0], &[1.0]),
     ("-1 to 1", &[0.5], &[0.5]),
     ("0 to 255", &[0.0], &[1.0 / 255.0]),
+    ("0 to 1 less 0.5", &[0.5], &[1.0]),
     ("MNIST's", &[0.1307], &[0.3081]),
     ("Fashion-MNIST's", &[0.2860], &[0.3530]),
     (
@@ -48,6 +49,7 @@ const POPULAR: [(&str, &[f32], &[f32]); 13] = [
         &[0.5071, 0.4867, 0.4408],
         &[0.2675, 0.2565, 0.2761],
     ),
+    ("ImageNet's in grey", &[0.449], &[0.226]),
     ("ImageNet's", &[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]),
     (
         "CIFAR's of old scripts",
@@ -57,6 +59,8 @@ const POPULAR: [(&str, &[f32], &[f32]); 13] = [
     ("0 to 16", &[0.0], &[1.0 / 16.0]),
 ];
 
+/// More figures than this are those of single features.
+const MOST_SHOWN: usize = 4;
 /// Figures that are nearer to one another than this are the same.
 const SAME: f32 = 2e-3;
 
@@ -71,9 +75,19 @@ impl Scale {
         near(&self.mean, &other.mean) && near(&self.std, &other.std)
     }
 
+    /// Mean and standard deviation of a pixel of an image that has so many: that of its channel, or its own.
+    fn figures(&self, at: usize, len: usize) -> [f64; 2] {
+        let share = (len / self.mean.len().max(1)).max(1);
+        let of = |figures: &[f32], default| figures.get(at / share).copied().unwrap_or(default);
+        [of(&self.mean, 0.0), of(&self.std, 1.0)].map(f64::from)
+    }
+
     /// The figures in words, e.g. `mean 0.286 std 0.353 (fashion-mnist)`.
     #[must_use]
     pub fn words(&self) -> String {
+        if self.mean.len() > MOST_SHOWN {
+            return format!("mean 0 std 1 ({})", self.source);
+        }
         format!(
             "mean {} std {} ({})",
             list(&self.mean),
@@ -152,17 +166,12 @@ impl Dataset {
     /// The same samples, normalized by other figures.
     #[must_use]
     pub fn rescaled(&self, scale: &Scale) -> Self {
-        let plane = self.shape[1] * self.shape[2];
+        let len = self.shape.iter().product::<usize>().max(1);
         let mut pixels = self.pixels.clone();
-        let (own, other) = (&self.scale, scale);
-        let figures = own.mean.iter().zip(&own.std);
-        let figures = figures.zip(other.mean.iter().zip(&other.std)).cycle();
-        for (channel, ((own_mean, own_std), (mean, std))) in
-            pixels.chunks_mut(plane.max(1)).zip(figures)
-        {
-            let [own_mean, own_std, mean, std] =
-                [own_mean, own_std, mean, std].map(|figure| f64::from(*figure));
-            for pixel in channel {
+        for image in pixels.chunks_mut(len) {
+            for (at, pixel) in image.iter_mut().enumerate() {
+                let ([own_mean, own_std], [mean, std]) =
+                    (self.scale.figures(at, len), scale.figures(at, len));
                 let raw = f64::from(*pixel) * own_std + own_mean;
                 *pixel = ((raw - mean) / std) as f32;
             }

@@ -50,7 +50,7 @@ pub enum LandscapeError {
     },
     /// The user gave no data.
     #[error(
-        "no data given, so there is no loss to measure: add --data FOLDER, with idx, CIFAR binary, .npz or .safetensors files, or --data digits"
+        "no data given, so there is no loss to measure: add --data FOLDER, with idx, CIFAR, .npz or .safetensors files, or --data digits"
     )]
     NoData,
     /// More samples were to be measured everywhere than there are, or all of them.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{self, Dataset, Split};
 use crate::model::reading::Reading;
-use crate::model::{self, Recognized, Weights};
+use crate::model::{self, ModelError, Recognized, Weights};
 use crate::run::Checkpoint;
 use crate::weights::direction;
 use crate::weights::member::{Member, Shape};
@@ -266,8 +266,14 @@ impl Surveyor {
 
     fn recognize(&mut self, shape: &Shape) -> Result<Recognized, LandscapeError> {
         let image = self.data.as_ref().map(|data| data.shape);
+        let of = |reading| model::recognize_as(&shape.layout, &self.setup.model, image, reading);
         let reading = self.function.reading.or(self.setup.reading);
-        let recognized = model::recognize_as(&shape.layout, &self.setup.model, image, reading)
+        // An answer of the path may be that of another model, which the run had before.
+        let recognized = of(reading)
+            .or_else(|error| match error {
+                ModelError::Settled { .. } => of(self.setup.reading),
+                error => Err(error),
+            })
             .map_err(|source| LandscapeError::Model {
                 path: shape.newest.clone(),
                 source,

@@ -47,6 +47,23 @@ impl Activation {
         Self::GeluTanh,
     ];
 
+    /// Those that are asked of convolutional networks.
+    pub(super) const OF_CONVOLUTIONS: [Self; 5] = [
+        Self::Gelu,
+        Self::Silu,
+        Self::Tanh,
+        Self::Elu,
+        Self::LeakyRelu,
+    ];
+
+    /// True for ReLU and those that are like it but for a bend around 0.
+    pub(super) fn is_rectifier(self) -> bool {
+        matches!(
+            self,
+            Self::Relu | Self::LeakyRelu | Self::Gelu | Self::GeluTanh | Self::Silu
+        )
+    }
+
     /// The word that `--activation` takes.
     #[must_use]
     pub fn name(self) -> &'static str {

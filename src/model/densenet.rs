@@ -148,6 +148,7 @@ pub(super) fn recognize(mut inventory: Inventory) -> std::result::Result<Recogni
         classes: head.outputs,
         reading: Reading::default(),
         readings: Vec::new(),
+        activations: Vec::new(),
         network: Arc::new(DenseNet {
             stem,
             stages,

@@ -69,11 +69,14 @@ pub(super) fn recognize(
     Ok(Recognized {
         name: "mlp".into(),
         evidence: format!(
-            "{} of {}, widths {}, {} between them",
+            "{} of {}, widths {}{}",
             count(inventory.slots().len(), "tensor"),
             count(layers.len(), "Linear layer"),
             widths.join("-"),
-            activation.map_or("ReLU assumed", Activation::name),
+            activation.map_or(
+                "; names do not tell the activation".into(),
+                |activation| format!(", {activation} between them")
+            ),
         ),
         channels: None,
         features: Some(first.inputs),
@@ -81,6 +84,7 @@ pub(super) fn recognize(
         network: Arc::new(Mlp { layers }),
         reading: Reading::default(),
         readings: Vec::new(),
+        activations: Vec::new(),
     })
 }
 

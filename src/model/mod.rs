@@ -161,6 +161,8 @@ pub struct Recognized {
     pub reading: Reading,
     /// All that fits the names and what was asked for, the usual one first.
     pub readings: Vec<Reading>,
+    /// Functions between layers of each of these that convolutional networks rarely have, where nobody says.
+    pub activations: Vec<Activation>,
 }
 
 /// Why no architecture was recognized.
@@ -204,6 +206,16 @@ pub enum ModelError {
         /// What it is.
         found: String,
     },
+    /// An option answers what the model leaves no choice about.
+    #[error("--{option} {answer}: {model} has no open {option}, expected auto")]
+    Settled {
+        /// The option, e.g. `stem`.
+        option: &'static str,
+        /// Its value.
+        answer: &'static str,
+        /// The model's name.
+        model: String,
+    },
     /// The samples are not what the first layer takes.
     #[error("{model} takes images of {expected}, the samples have {}×{}×{} (channels, height, width)", .found[0], .found[1], .found[2])]
     Image {
@@ -215,6 +227,9 @@ pub enum ModelError {
         found: [usize; 3],
     },
 }
+
+/// How the name of a ResNet without shortcuts ends.
+const NOSHORT: &str = "-noshort";
 
 /// The families of architectures, with what `--model` may say about them.
 #[derive(Clone, Copy)]
@@ -234,7 +249,7 @@ enum Family {
 impl Family {
     /// The family of a name that `--model` takes, other than `auto`.
     fn named(model: &str) -> Option<Self> {
-        let (plain, noshort) = match model.strip_suffix("-noshort") {
+        let (plain, noshort) = match model.strip_suffix(NOSHORT) {
             Some(plain) => (plain, true),
             None => (model, false),
         };
@@ -347,8 +362,16 @@ pub fn recognize_as(
     if activation != Activation::Relu {
         recognized.network = Arc::new(Activated::of(recognized.network, activation));
     }
-    recognized.readings = family.readings(recognized.reading, asked, model == "auto");
-    if model != "auto" && model != recognized.name {
+    if !matches!(family, Family::Mlp) && asked.activation.is_none() {
+        recognized.activations = Activation::OF_CONVOLUTIONS.to_vec();
+    }
+    recognized.refuse_settled(asked)?;
+    let is_settled = model.ends_with(NOSHORT);
+    recognized.readings = family.readings(recognized.reading, asked, is_settled);
+    let without = recognized.name.strip_suffix(NOSHORT);
+    let is_named = model == recognized.name
+        || asked.shortcuts == Some(Shortcuts::None) && without == Some(model);
+    if model != "auto" && !is_named {
         return Err(ModelError::OtherModel {
             asked: model.into(),
             found: recognized.name,
@@ -361,8 +384,9 @@ pub fn recognize_as(
 }
 
 impl Family {
-    /// All that names leave open and nobody has answered, the usual answer first.
-    fn readings(self, found: Reading, asked: Reading, auto: bool) -> Vec<Reading> {
+    /// All that names leave open and nobody has answered, the usual answer first; the model's name may settle
+    /// the shortcuts.
+    fn readings(self, found: Reading, asked: Reading, is_settled: bool) -> Vec<Reading> {
         let mut readings = vec![found];
         let mut spread = |open: bool, others: &[Reading]| {
             let known = readings.clone();
@@ -382,7 +406,7 @@ impl Family {
             shortcuts: Some(shortcuts),
             ..Reading::default()
         });
-        let is_open = found.shortcuts.is_some() && asked.shortcuts.is_none() && auto;
+        let is_open = found.shortcuts.is_some() && asked.shortcuts.is_none() && !is_settled;
         spread(is_open, &shortcuts);
         let stems = Stem::ALL.map(|stem| Reading {
             stem: Some(stem),
@@ -394,6 +418,22 @@ impl Family {
 }
 
 impl Recognized {
+    /// Refuses answers to what is no question of this model, or is answered by its name.
+    fn refuse_settled(&self, asked: Reading) -> Result<(), ModelError> {
+        let settled = |option, answer| ModelError::Settled {
+            option,
+            answer,
+            model: self.name.clone(),
+        };
+        match (asked.stem, asked.shortcuts) {
+            (Some(stem), _) if self.reading.stem.is_none() => Err(settled("stem", stem.name())),
+            (_, Some(shortcuts)) if self.reading.shortcuts != Some(shortcuts) => {
+                Err(settled("shortcuts", shortcuts.name()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Checks the samples' shape against the first layer.
     fn check_image(&self, image: [usize; 3]) -> Result<(), ModelError> {
         let expected = match (self.channels, self.features) {

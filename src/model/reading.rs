@@ -105,6 +105,19 @@ impl Reading {
         }
     }
 
+    /// True where both differ in nothing but an activation that is much like the other's.
+    #[must_use]
+    pub fn is_kin_of(self, other: Self) -> bool {
+        let (Some(a), Some(b)) = (self.activation, other.activation) else {
+            return self == other;
+        };
+        let same = Self {
+            activation: other.activation,
+            ..self
+        };
+        same == other && (a == b || a.is_rectifier() && b.is_rectifier())
+    }
+
     /// Every answer in words: subject and answer.
     #[must_use]
     pub fn words(&self) -> Vec<(&'static str, &'static str)> {

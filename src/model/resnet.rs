@@ -98,6 +98,7 @@ pub(super) fn recognize(
             ..Reading::default()
         },
         readings: Vec::new(),
+        activations: Vec::new(),
         network: Arc::new(ResNet { stem, blocks, head }),
     })
 }

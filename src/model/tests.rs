@@ -73,7 +73,7 @@ fn largest(t: &Tensor) -> f32 {
 #[case::mlp(
     "mlp",
     "mlp",
-    "6 tensors of 3 Linear layers, widths 20-9-9-3, ReLU assumed between them"
+    "6 tensors of 3 Linear layers, widths 20-9-9-3; names do not tell the activation"
 )]
 #[case::one_by_one_shortcuts_odd_size(
     "resnet8",
@@ -492,4 +492,58 @@ fn the_widest_layer_is_the_largest_matrix_of_patches() {
     // Widths 2-2-pool-4: 3×3 taps of the 3 channels of the images.
     assert_eq!(widest("vgg16", [3, 32, 32]), 32 * 32 * 3 * 9);
     assert!(graph("vgg16", [3, 32, 32]).widest([3, 1, 1]).is_err());
+}
+
+/// What is said of a fixture under a name and answers: the readings that are left, or the error.
+fn asked(file: &str, model: &str, answers: Reading) -> Result<Vec<Reading>, String> {
+    let recognized = recognize_as(&case(file).layout, model, None, answers);
+    recognized
+        .map(|recognized| recognized.readings)
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn an_answer_to_what_is_no_question_is_refused() {
+    let stem = Reading {
+        stem: Some(Stem::Strided),
+        ..Reading::default()
+    };
+    let shortcuts = |shortcuts| Reading {
+        shortcuts: Some(shortcuts),
+        ..Reading::default()
+    };
+    let padded = shortcuts(Shortcuts::Padded);
+    for (file, model, answers, said) in [
+        ("mlp", "auto", stem, "--stem strided: mlp has no open stem"),
+        ("resnet20_padded", "auto", stem, "resnet20 has no open stem"),
+        ("vgg16", "auto", padded, "vgg16 has no open shortcuts"),
+        ("resnet8", "auto", padded, "resnet8 has no open shortcuts"),
+        (
+            "resnet14_noshort",
+            "resnet14-noshort",
+            padded,
+            "no open shortcuts",
+        ),
+    ] {
+        let found = asked(file, model, answers).unwrap_err();
+        assert!(found.contains(said), "{file}: {found}");
+    }
+    let none = shortcuts(Shortcuts::None);
+    let found = asked("resnet14_noshort", "resnet14", none).unwrap();
+    assert_eq!(found.len(), 1, "it is answered");
+}
+
+#[test]
+fn a_depth_leaves_shortcuts_open_and_noshort_does_not() {
+    let shortcuts = |model| {
+        let found = asked("resnet20_padded", model, Reading::default()).unwrap();
+        found
+            .into_iter()
+            .filter_map(|reading| reading.shortcuts)
+            .collect::<Vec<_>>()
+    };
+    let both = [Shortcuts::Padded, Shortcuts::None];
+    assert_eq!(shortcuts("auto"), both);
+    assert_eq!(shortcuts("resnet20"), both);
+    assert_eq!(shortcuts("resnet20-noshort"), [Shortcuts::None]);
 }

@@ -163,6 +163,7 @@ pub(super) fn recognize(
         classes,
         reading: Reading::default(),
         readings: Vec::new(),
+        activations: Vec::new(),
         network: Arc::new(vgg),
     })
 }

@@ -88,10 +88,12 @@ fn found_in(path: &Path) -> io::Result<Found> {
     if own::is_result(path)? {
         return Ok(Found::Result);
     }
-    let is_data = !matches!(
-        sniff(path)?,
-        Content::Unknown | Content::WebPage | Content::Empty
-    );
+    let is_data = match sniff(path)? {
+        // Web pages and logs are texts; archives and the like are told by their bytes below.
+        Content::Unknown => false,
+        Content::Foreign(thing) => thing.name.contains("LFS"),
+        _ => true,
+    };
     let mut head = Vec::new();
     regular::open(path)?.take(HEAD).read_to_end(&mut head)?;
     // The head may end within a character.

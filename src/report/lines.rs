@@ -108,9 +108,12 @@ fn assumed(before: &Snapshot, after: &Snapshot) -> Vec<String> {
             loss(high)
         );
     }
-    let doubt = assumed.warning.iter();
     std::iter::once(line)
-        .chain(doubt.map(|warning| format!("doubtful: {warning}")))
+        .chain(
+            assumed
+                .warnings()
+                .map(|warning| format!("doubtful: {warning}")),
+        )
         .collect()
 }
 

@@ -22,7 +22,7 @@ use crate::weights::recipe::{Directions, Recipe};
 use crate::weights::trajectory::Fit;
 
 use super::agenda::{Agenda, Meaning, whole_path};
-use super::inquiry::Inquiry;
+use super::inquiry::{self, Inquiry};
 use super::known::Known;
 use super::pace::{self, Pace};
 use super::pictures::{Few, Shown};
@@ -167,6 +167,7 @@ impl Conductor {
                 let shown = self.agenda.as_ref().map(|agenda| agenda.pictures.shown());
                 self.show_progress(shown.as_ref());
                 self.show_pictures(shown);
+                inquiry::weigh(&mut self.snapshot);
                 self.publish.send_replace(Arc::new(self.snapshot.clone()));
                 published = Instant::now();
                 dirty = false;

@@ -7,8 +7,10 @@ use crate::run::Checkpoint;
 use crate::weights::member::Shape;
 use crate::weights::recipe::Recipe;
 
-/// Updates from which on the path is asked; again when there are twice as many.
-const FIRST: usize = 3;
+use super::snapshot::{CheckpointState, Finding, Snapshot};
+
+/// Up to so many updates the path is asked at each, then whenever they have doubled.
+const EACH: usize = 3;
 /// The number of plans that ask: no map has it.
 const GENERATION: u64 = 0;
 
@@ -17,8 +19,8 @@ const GENERATION: u64 = 0;
 pub(super) struct Inquiry {
     /// Names and shapes of the model: others are another run's.
     shape: Option<Shape>,
-    /// Updates that the path had when it was asked.
-    asked_of: usize,
+    /// Updates that the path had when it was asked; none before.
+    asked_of: Option<usize>,
     /// What is measured; none until somebody says.
     function: Option<Function>,
 }
@@ -33,13 +35,16 @@ impl Inquiry {
     ) -> Option<Plan> {
         if self.shape.as_ref() != Some(&recipe.shape) {
             self.shape = Some(recipe.shape.clone());
-            self.asked_of = 0;
+            self.asked_of = None;
         }
-        let updates = members.len().saturating_sub(1);
-        if updates < FIRST || updates < 2 * self.asked_of {
+        let updates = members.len().checked_sub(1)?;
+        let is_due = self
+            .asked_of
+            .is_none_or(|asked| updates > asked && (updates <= EACH || updates >= 2 * asked));
+        if !is_due {
             return None;
         }
-        self.asked_of = updates;
+        self.asked_of = Some(updates);
         Some(Plan {
             generation: GENERATION,
             recipe: recipe.clone(),
@@ -51,7 +56,7 @@ impl Inquiry {
     /// Takes an answer, and tells whether it counts.
     pub(super) fn counts(&self, answer: &Assumed) -> bool {
         // Each device says what it begins with; an answer of the path stands against that.
-        answer.asked_of > 0 || self.function.is_none()
+        answer.samples > 0 || self.function.is_none()
     }
 
     /// The function that is to be measured from now on, where it is another one than so far.
@@ -62,11 +67,34 @@ impl Inquiry {
     }
 }
 
+/// Holds the measured losses of the path against those that training logged itself.
+pub(super) fn weigh(snapshot: &mut Snapshot) {
+    let Some(assumed) = &mut snapshot.assumed else {
+        return;
+    };
+    let is_train = matches!(&snapshot.data, Finding::Is(data) if data.split == Split::Train);
+    let path = snapshot.checkpoints.iter();
+    let path: Vec<_> = path
+        .filter(|line| line.state == CheckpointState::OnPath)
+        .collect();
+    if !is_train || path.len() != snapshot.logged.len() {
+        return assumed.weigh(&[]);
+    }
+    let pairs = path.into_iter().zip(&snapshot.logged);
+    let pairs: Vec<[f64; 2]> = pairs
+        .filter_map(|(line, logged)| Some([logged.train?, line.truth?.loss]))
+        .collect();
+    assumed.weigh(&pairs);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::landscape::surface::Measure;
     use crate::model::activation::Activation;
     use crate::model::reading::Reading;
+    use crate::run::log::Logged;
+    use crate::session::snapshot::{CheckpointLine, DataLine};
     use crate::weights::normalize::{Ignore, Norm};
     use crate::weights::recipe::{BatchNorm, Directions};
 
@@ -92,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_asked_at_three_updates_and_whenever_they_doubled() {
+    fn a_path_is_asked_at_each_of_its_first_updates_and_whenever_they_doubled() {
         let mut inquiry = Inquiry::default();
         let members: Vec<Checkpoint> = (0..13).map(member).collect();
         let mut due = |first, count: usize| {
@@ -100,7 +128,7 @@ mod tests {
             inquiry.due(&recipe(first), members, Split::Train).is_some()
         };
         let asked: Vec<usize> = (0..13).filter(|count| due(0, *count)).collect();
-        assert_eq!(asked, [4, 7]);
+        assert_eq!(asked, [1, 2, 3, 4, 7]);
         assert!(due(0, 13));
         assert!(due(1, 5), "another run");
         assert!(!due(1, 5));
@@ -108,7 +136,7 @@ mod tests {
 
     #[test]
     fn an_answer_changes_what_is_measured_only_where_it_is_another() {
-        let answer = |activation, asked_of| Assumed {
+        let answer = |activation, samples| Assumed {
             function: Function {
                 reading: Reading {
                     activation: Some(activation),
@@ -116,7 +144,7 @@ mod tests {
                 },
                 pixels: None,
             },
-            asked_of,
+            samples,
             ..Assumed::default()
         };
         let mut inquiry = Inquiry::default();
@@ -127,5 +155,45 @@ mod tests {
         let tanh = answer(Activation::Tanh, 6);
         assert_eq!(inquiry.fold(&tanh), Some(tanh.function));
         assert!(!inquiry.counts(&usual), "a device that comes late");
+    }
+
+    #[test]
+    fn a_log_that_tells_other_losses_is_told_of_training_samples_alone() {
+        let line = |loss| {
+            let truth = Measure {
+                loss,
+                accuracy: 0.5,
+            };
+            CheckpointLine {
+                state: CheckpointState::OnPath,
+                truth: Some(truth),
+                ..CheckpointLine::new(std::path::Path::new("a.pt"))
+            }
+        };
+        let logged = |train| Logged {
+            train: Some(train),
+            ..Logged::default()
+        };
+        let mut snapshot = Snapshot {
+            assumed: Some(Assumed::default()),
+            checkpoints: vec![line(3.0), line(2.9)],
+            logged: vec![logged(0.5), logged(0.3)],
+            ..Snapshot::default()
+        };
+        let mut said = |split| {
+            snapshot.data = Finding::Is(DataLine {
+                name: "digits".into(),
+                split,
+                samples: 9,
+                seed: 0,
+            });
+            weigh(&mut snapshot);
+            snapshot
+                .assumed
+                .as_ref()
+                .and_then(|assumed| assumed.logged.clone())
+        };
+        assert!(said(Split::Train).is_some_and(|said| said.contains("logged a loss of 0.30")));
+        assert_eq!(said(Split::Test), None);
     }
 }

@@ -213,7 +213,10 @@ pub(crate) fn path_only(count: usize) -> Snapshot {
 pub(crate) fn snapshot() -> Snapshot {
     let mut snapshot = path_only(25);
     // The path was asked, and nothing had to be guessed.
-    snapshot.assumed = Some(Assumed::default());
+    snapshot.assumed = Some(Assumed {
+        evident: true,
+        ..Assumed::default()
+    });
     let trajectory = Arc::new(trajectory(25));
     snapshot.map = Some(Map {
         surface: surface(&trajectory, 3, 280),

@@ -99,6 +99,22 @@ impl Follower<'_> {
         Ok(product / (slope * length).sqrt())
     }
 
+    /// The mean loss of these weights.
+    pub(super) fn loss(&self, flat: &[f32]) -> Result<f64, LandscapeError> {
+        let flat = Tensor::from_slice(flat, flat.len(), self.device)?;
+        let mut weights = Weights::new(flat, Arc::clone(self.layout));
+        if self.training {
+            weights = weights.in_training();
+        }
+        let (mut sum, mut count) = (0.0, 0);
+        for batch in self.batches {
+            let loss = summed_loss(self.network, &weights, batch)?;
+            sum += f64::from(loss.to_scalar::<f32>()?);
+            count += batch.1.len();
+        }
+        Ok(sum / count as f64)
+    }
+
     fn slots(&self) -> impl Iterator<Item = &crate::weights::layout::Slot> {
         let slots = self.layout.slots().iter();
         slots.filter(|slot| slot.role == Role::Parameter)

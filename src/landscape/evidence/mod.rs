@@ -4,7 +4,11 @@
 //! one is taken whose negative gradients the recorded updates follow best. Batch norm's inputs are scaled
 //! away by the statistics of a batch, and there the loss in evaluation mode tells how pixels were normalized.
 
+mod decide;
+mod effort;
 mod follow;
+mod inquiry;
+mod logged;
 mod question;
 mod verdict;
 mod words;
@@ -65,10 +69,26 @@ pub struct Assumed {
     pub tied: Vec<String>,
     /// Lowest and highest loss of the newest checkpoint over it and these.
     pub loss_range: Option<[f64; 2]>,
-    /// The path does not follow the gradient of this model on these samples.
+    /// The path does not follow the gradient of this model on these samples, or its losses are not those of
+    /// the function that was minimized.
     pub doubtful: bool,
     /// What to check then, in a sentence.
     pub warning: Option<String>,
+    /// What the usual answer was taken for without asking, because it would have cost too much.
+    pub unasked: Vec<String>,
+    /// The updates follow this reading clearly, or nothing was left to be assumed.
+    pub evident: bool,
+    /// That training's own log tells quite other losses, in a sentence.
+    pub logged: Option<String>,
     /// Intervals that the path had when it was asked.
     pub asked_of: usize,
+}
+
+impl Assumed {
+    /// True where the loss of this function is that of the run's own beyond doubt.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        let is_settled = self.tied.is_empty() && self.unasked.is_empty();
+        self.evident && is_settled && !self.doubtful && self.warnings().next().is_none()
+    }
 }

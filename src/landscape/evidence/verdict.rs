@@ -2,20 +2,24 @@
 
 /// A reading is ahead of another where its values are larger by more than this and by two standard errors.
 const MARGIN: f64 = 0.005;
+/// Optimizers that scale each weight's step bend the cosines of like activations by such a share of the best.
+const KIN: f64 = 0.1;
 /// Standard errors that are more than chance.
 const ERRORS: f64 = 2.0;
 /// Below this the path says nothing of a reading.
-pub(super) const SILENT: f64 = 0.02;
-/// Updates from which on a path that follows no gradient is told as a warning.
+const SILENT: f64 = 0.03;
+/// So large a cosine is none of the chance findings among many readings.
+const LOUD: f64 = 0.15;
+/// Updates from which on a path that follows no gradient tells more than that its updates are few.
 pub(super) const ENOUGH: usize = 6;
 /// Updates that a mean cosine is believed of.
 pub(super) const FEWEST: usize = 3;
-/// A loss is lower by far that is below this share of another.
-const FAR_LOWER: f64 = 2.0 / 3.0;
 /// Behind by such a share of the best after the first updates, a reading is not asked any further.
 const HOPELESS: f64 = 0.25;
 /// A loss so many times as high as another's is not that of the function that was minimized.
-const FAR_HIGHER: f64 = 1.5;
+pub(super) const FAR_HIGHER: f64 = 1.5;
+/// Training noise makes the loss of a wrong reading lower than the right one's by this factor and no more.
+pub(super) const LEVEL: f64 = 1.15;
 
 /// Mean and its standard error, of those that are finite.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,8 +47,10 @@ impl Mean {
         }
     }
 
-    /// True where the mean is above 0 by so many standard errors.
-    pub(super) fn is_above(self, errors: f64) -> bool {
+    /// True where the mean is above 0 by so many standard errors, as many more as few values call for.
+    fn is_above(self, errors: f64) -> bool {
+        let freedom = self.count.saturating_sub(1).max(1) as f64;
+        let errors = errors + (errors.powi(3) + errors) / (4.0 * freedom);
         self.value > errors * self.error
     }
 
@@ -57,9 +63,11 @@ impl Mean {
         .is_above(ERRORS)
     }
 
-    /// True where the mean is above 0 by more than chance.
-    pub(super) fn is_positive(self) -> bool {
-        self.is_above(ERRORS)
+    /// True where this is more than what the best of so many readings that say nothing gives by chance.
+    pub(super) fn is_followed(self, readings: usize) -> bool {
+        let is_loud = self.value > LOUD && self.value > ERRORS * self.error;
+        let errors = (ERRORS.powi(2) + 2.0 * (readings.max(1) as f64).ln()).sqrt();
+        self.count >= FEWEST && self.value > SILENT && (is_loud || self.is_above(errors))
     }
 }
 
@@ -79,7 +87,7 @@ impl Scores {
 
     fn is_ahead(&self, other: &Self, margin: f64) -> bool {
         let lead = self.lead(other);
-        lead.count >= 2 && lead.value > margin && lead.is_positive()
+        lead.count >= 2 && lead.value > margin && lead.is_above(ERRORS)
     }
 }
 
@@ -93,12 +101,15 @@ pub(super) fn best(all: &[Scores]) -> Option<usize> {
         .map(|(best, _)| best)
 }
 
-/// Those that are not behind the best by more than chance and the margin, with the best itself.
-pub(super) fn tied(all: &[Scores], best: usize) -> Vec<usize> {
+/// Those that are not behind the best by more than chance and the margin, with the best itself; those that
+/// are kin of it differ by a wider one.
+pub(super) fn tied(all: &[Scores], best: usize, is_kin: impl Fn(usize) -> bool) -> Vec<usize> {
+    let wide = (KIN * all[best].mean().value).max(MARGIN);
     let is_level = |i: &usize| {
         *i == best || {
             let comparable = all[*i].mean().count == all[best].mean().count;
-            comparable && !all[best].is_ahead(&all[*i], MARGIN)
+            let margin = if is_kin(*i) { wide } else { MARGIN };
+            comparable && !all[best].is_ahead(&all[*i], margin)
         }
     };
     (0..all.len()).filter(is_level).collect()
@@ -110,31 +121,24 @@ pub(super) fn hopeful(all: &[Scores]) -> Vec<usize> {
         return (0..all.len()).collect();
     };
     let margin = (HOPELESS * all[best].mean().value).max(2.0 * MARGIN);
-    let hopeless = |i: &usize| all[best].is_ahead(&all[*i], margin);
+    // What is so far behind needs no more certainty than that.
+    let hopeless = |i: &usize| {
+        let lead = all[best].lead(&all[*i]);
+        lead.count >= 2 && lead.value > margin.max(ERRORS * lead.error)
+    };
     (0..all.len()).filter(|i| !hopeless(i)).collect()
 }
 
-/// Those of the losses that are not far above the lowest.
-pub(super) fn comparable(losses: &[f64]) -> Vec<usize> {
-    let lowest = losses.iter().copied().fold(f64::INFINITY, f64::min);
-    let near = |i: &usize| losses[*i] <= FAR_HIGHER * lowest;
+/// Those of the losses that are at most so many times the lowest.
+pub(super) fn near(losses: &[f64], factor: f64) -> Vec<usize> {
+    let lowest = lowest(losses);
+    let near = |i: &usize| losses[*i] <= factor * lowest;
     (0..losses.len()).filter(near).collect()
 }
 
-/// The reading whose loss is lower by far than that of every other that is not like it.
-pub(super) fn lowest_by_far(losses: &[f64]) -> Option<usize> {
-    let finite = losses
-        .iter()
-        .enumerate()
-        .filter(|(_, loss)| loss.is_finite());
-    let (lowest, loss) = finite.min_by(|a, b| a.1.total_cmp(b.1))?;
-    let others = losses.iter().enumerate().filter(|(i, _)| *i != lowest);
-    let mut others = others.peekable();
-    others.peek()?;
-    // What is not a number is no rival.
-    others
-        .all(|(_, other)| other.is_nan() || *loss < FAR_LOWER * other)
-        .then_some(lowest)
+/// The lowest of the losses; infinite where none is a number.
+pub(super) fn lowest(losses: &[f64]) -> f64 {
+    losses.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
 #[cfg(test)]
@@ -154,7 +158,7 @@ mod tests {
         let all = [behind, truth, near, level];
         assert_eq!(best(&all), Some(1));
         // 0.003 behind throughout is below the margin; the last one only by chance.
-        assert_eq!(tied(&all, 1), [1, 2, 3]);
+        assert_eq!(tied(&all, 1, |_| false), [1, 2, 3]);
     }
 
     #[test]
@@ -164,30 +168,35 @@ mod tests {
             scores(&[0.1, 0.12, 0.09, 0.1, f64::NAN, f64::NAN]),
         ];
         assert_eq!(hopeful(&all), [0]);
-        assert_eq!(tied(&all, 0), [0]);
+        assert_eq!(tied(&all, 0, |_| false), [0]);
         assert_eq!(best(&[scores(&[f64::NAN])]), None);
     }
 
     #[test]
-    fn a_mean_is_positive_by_two_standard_errors() {
-        assert!(scores(&[0.1, 0.12, 0.11]).mean().is_positive());
-        assert!(!scores(&[0.1, -0.12, 0.11]).mean().is_positive());
-        assert!(!scores(&[0.1]).mean().is_positive());
+    fn a_path_is_followed_above_the_chance_of_the_best_of_many() {
+        let weak = scores(&[0.05, 0.03, 0.06, 0.02, 0.06, 0.01, 0.05, 0.04]).mean();
+        assert!(weak.is_followed(1));
+        let noise = scores(&[0.09, 0.0, 0.08, -0.01, 0.07, 0.02, 0.06, 0.01]).mean();
+        assert!(noise.is_followed(1) && !noise.is_followed(40), "{noise:?}");
+        assert!(scores(&[0.3, 0.34, 0.28]).mean().is_followed(40));
+        assert!(scores(&[0.5, 0.3, 0.15]).mean().is_followed(40), "loud");
+        assert!(!scores(&[0.02; 8]).mean().is_followed(1), "silent");
+        assert!(!scores(&[0.3, 0.34]).mean().is_followed(1), "too few");
         assert!(scores(&[-0.1, -0.12, -0.11]).mean().is_negative());
         assert!(!scores(&[0.1, -0.12, 0.11]).mean().is_negative());
     }
 
     #[test]
-    fn a_loss_that_is_half_as_high_again_breaks_a_tie() {
-        assert_eq!(comparable(&[0.20, 0.31, 0.29, f64::NAN]), [0, 2]);
-        assert_eq!(comparable(&[f64::NAN; 2]), [0usize; 0]);
+    fn kin_of_the_best_is_tied_within_a_tenth() {
+        let all = [scores(&[0.63, 0.64, 0.62, 0.63]), scores(&[0.68; 4])];
+        assert_eq!(tied(&all, 1, |_| false), [1]);
+        assert_eq!(tied(&all, 1, |_| true), [0, 1]);
     }
 
     #[test]
-    fn a_loss_decides_where_it_is_lower_by_a_third() {
-        assert_eq!(lowest_by_far(&[0.9, 0.5, 0.8]), Some(1));
-        assert_eq!(lowest_by_far(&[0.9, 0.5, 0.6]), None);
-        assert_eq!(lowest_by_far(&[f64::NAN, 0.5]), Some(1));
-        assert_eq!(lowest_by_far(&[0.5]), None);
+    fn losses_are_near_the_lowest_within_a_factor() {
+        assert_eq!(near(&[0.20, 0.31, 0.29, f64::NAN], FAR_HIGHER), [0, 2]);
+        assert_eq!(near(&[0.20, 0.31, 0.29], LEVEL), [0]);
+        assert_eq!(near(&[f64::NAN; 2], FAR_HIGHER), [0usize; 0]);
     }
 }

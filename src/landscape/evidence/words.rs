@@ -1,13 +1,18 @@
 //! The evidence in words.
 
-use super::question::{Candidate, Inquiry};
-use super::verdict::FEWEST;
+use super::inquiry::Inquiry;
+use super::question::Candidate;
+use super::verdict::{ENOUGH, FEWEST};
 use super::{Assumed, Basis};
 
 /// A cosine that is nearer than this to that of the reading that was taken was not what decided.
 const SLACK: f64 = 0.02;
 /// What to check where a path follows no reading.
-const WARNING: &str = "the path does not follow the gradient of this model on these samples: check the labels, the data set, the pixels' normalization (--mean, --std), the model (--model, --activation) and which weights these are (--key)";
+const NOT_FOLLOWED: &str = "the path does not follow the gradient of this model on these samples";
+/// The same of few updates, which scatter.
+const FEW_UPDATES: &str =
+    "few updates, and none follows the gradient of this model on these samples";
+const CHECK: &str = "check the labels, the data set, the pixels' normalization (--mean, --std), the model (--model, --activation) and which weights these are (--key)";
 
 impl Inquiry<'_> {
     /// The answer of a reading to a question, in a word.
@@ -68,12 +73,24 @@ impl Inquiry<'_> {
             });
             others.extend(level);
         }
+        clauses.extend(self.assumed.unasked.iter().map(|subject| {
+            format!("{subject} assumed as usual: it was not asked, which would take long; tell it with --{subject}")
+        }));
         if self.candidates.len() == 1 {
             clauses.splice(0..0, plausible(&self.assumed));
         }
         self.assumed.tied = others;
         self.assumed.evidence = clauses.join("; ");
-        self.assumed.warning = self.assumed.doubtful.then(|| WARNING.into());
+        if self.assumed.doubtful {
+            let mean = self.scores[taken].mean();
+            let is_scattered = mean.count < ENOUGH && !mean.is_negative();
+            let said = if is_scattered {
+                FEW_UPDATES
+            } else {
+                NOT_FOLLOWED
+            };
+            self.assumed.warn(said);
+        }
     }
 
     fn clause(
@@ -107,16 +124,27 @@ impl Inquiry<'_> {
                 "{subject} {answer} assumed: the updates follow {} as well, {cosine}",
                 level.join(", ")
             ),
-            (Basis::Loss, _) => {
-                format!("{subject} {answer}: its loss is lower by a third and more")
+            (Basis::Loss, []) => {
+                format!("{subject} {answer}: the losses of others are higher by half and more")
             }
-            (Basis::Usual, _) if mean.count < FEWEST => format!(
-                "{subject} {answer} assumed: the path has fewer than {FEWEST} updates to ask"
+            (_, level) if mean.count < FEWEST => format!(
+                "{subject} {answer} assumed: the path has fewer than {FEWEST} updates to ask{}",
+                as_low(level)
             ),
+            (Basis::Loss, level) => format!("{subject} {answer} assumed{}", as_low(level)),
             (Basis::Usual, _) => {
                 format!("{subject} {answer} assumed: the updates follow no reading, {cosine}")
             }
         }
+    }
+}
+
+/// Names the answers whose losses do not tell against them.
+fn as_low(level: &[String]) -> String {
+    if level.is_empty() {
+        String::new()
+    } else {
+        format!("; the loss is about as low with {}", level.join(", "))
     }
 }
 
@@ -131,6 +159,29 @@ fn plausible(assumed: &Assumed) -> Option<String> {
 }
 
 impl Assumed {
+    /// Adds a reason to doubt, with what to check.
+    fn warn(&mut self, reason: &str) {
+        self.doubtful = true;
+        self.warning = Some(match self.warning.take() {
+            Some(known) => format!("{reason}; {known}"),
+            None => format!("{reason}: {CHECK}"),
+        });
+    }
+
+    /// Doubts a loss that is far above that of guessing.
+    pub(super) fn is_worse_than_guessing(&mut self, loss: f64, guessing: f64) {
+        self.warn(&format!(
+            "the newest checkpoint's loss {loss:.2} is far above that of guessing, {guessing:.2}"
+        ));
+    }
+
+    /// Doubts a reading whose running statistics do not fit it.
+    pub(super) fn has_other_statistics(&mut self, loss: f64, own: f64) {
+        self.warn(&format!(
+            "with the running statistics of batch norm the loss is {loss:.2}, with those of a batch {own:.2}: a sign of another stem, other shortcuts or pixels"
+        ));
+    }
+
     /// What was taken, in a line.
     #[must_use]
     pub fn taken(&self) -> String {
@@ -143,6 +194,41 @@ impl Assumed {
         words.join(", ")
     }
 
+    /// Says that a file was looked at alone.
+    pub fn is_of_one_file(&mut self) {
+        let known = Some(std::mem::take(&mut self.evidence)).filter(|known| !known.is_empty());
+        let alone = "the updates of its folder were not asked: give the folder, and they are";
+        let clauses: Vec<String> = known.into_iter().chain([alone.into()]).collect();
+        self.evidence = clauses.join("; ");
+    }
+
+    /// Notes that another run, which is measured as this one, followed another function; returns the sentence.
+    pub fn differs(&mut self, other: &Self) -> Option<&str> {
+        if self.function == other.function {
+            return None;
+        }
+        let said = format!(
+            "the second run is measured as the first ({}), and by itself it would be read as {}: its losses here may not be its own",
+            self.taken(),
+            other.taken()
+        );
+        self.warning = Some(match self.warning.take() {
+            Some(known) => format!("{said}; {known}"),
+            None => said,
+        });
+        self.warning.as_deref()
+    }
+
+    /// By which figures pixels are normalized, in a few words.
+    #[must_use]
+    pub fn pixels(&self) -> Option<&str> {
+        let source = match &self.function.pixels {
+            Some(scale) => &scale.source,
+            None => self.normalization.split_once('(')?.1.trim_end_matches(')'),
+        };
+        source.split([':', ';']).next()
+    }
+
     /// Lines for a summary: what was taken, why, and what to check where it is doubtful.
     #[must_use]
     pub fn text(&self) -> String {
@@ -151,7 +237,58 @@ impl Assumed {
         lines.extend(self.loss_range.map(|[low, high]| {
             format!("loss of the newest checkpoint over these readings: {low:.4} to {high:.4}")
         }));
-        lines.extend(self.warning.as_ref().map(|text| format!("warning: {text}")));
+        lines.extend(self.warnings().map(|text| format!("warning: {text}")));
         lines.join("\n") + "\n"
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use super::*;
+    use crate::model::activation::Activation;
+
+    fn of(activation: Activation) -> Assumed {
+        let mut assumed = Assumed {
+            evident: true,
+            normalization: "mean 0.286 std 0.353 (fashion-mnist)".into(),
+            ..Assumed::default()
+        };
+        assumed.function.reading.activation = Some(activation);
+        assumed
+    }
+
+    #[test]
+    fn a_second_run_of_another_function_is_told_and_one_of_the_same_is_not() {
+        let mut own = of(Activation::Relu);
+        assert_eq!(own.differs(&of(Activation::Relu)), None);
+        assert!(own.is_known());
+        let said = own.differs(&of(Activation::Tanh)).unwrap();
+        assert!(said.contains("read as activation tanh"), "{said}");
+        assert!(!own.is_known());
+    }
+
+    #[test]
+    fn reasons_to_doubt_are_told_together_with_what_to_check_once() {
+        let mut own = of(Activation::Relu);
+        own.is_worse_than_guessing(8.56, 2.3);
+        own.has_other_statistics(8.56, 1.3);
+        let said = own.warning.clone().unwrap();
+        assert!(said.contains("that of guessing, 2.30") && said.contains("those of a batch 1.30"));
+        assert_eq!(said.matches("check the labels").count(), 1);
+        assert!(own.doubtful && !own.is_known());
+    }
+
+    #[test]
+    fn pixels_are_told_in_a_few_words_and_one_file_says_so() {
+        let mut own = of(Activation::Relu);
+        assert_eq!(own.pixels(), Some("fashion-mnist"));
+        own.normalization = "mean 0 std 1 (unknown set: pixels stay 0 to 1; give --mean)".into();
+        assert_eq!(own.pixels(), Some("unknown set"));
+        own.is_of_one_file();
+        assert!(
+            own.evidence
+                .starts_with("the updates of its folder were not asked")
+        );
     }
 }

@@ -7,6 +7,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
+use crate::landscape::evidence::Assumed;
 use crate::plot::axis::short;
 use crate::session::size_in_words;
 use crate::session::snapshot::{Fidelity, Finding, Snapshot};
@@ -263,8 +264,7 @@ fn assumed(app: &App) -> Vec<Line<'static>> {
             subject => format!("{subject} {answer}"),
         })
         .collect();
-    taken
-        .extend((assumed.function.pixels.as_ref()).map(|scale| format!("pixels {}", scale.source)));
+    taken.extend(assumed.pixels().map(|pixels| format!("pixels {pixels}")));
     let mut lines = Vec::new();
     if !taken.is_empty() {
         let taken = (taken.join(", "), Style::new());
@@ -278,7 +278,7 @@ fn assumed(app: &App) -> Vec<Line<'static>> {
         lines.push(row(app, "or else", tied, range));
     }
     if let (Some(cosine), Some(error)) = (assumed.cosine, assumed.cosine_error) {
-        let style = if assumed.doubtful {
+        let style = if assumed.doubtful || cosine <= error {
             theme.warn()
         } else {
             theme.strong()
@@ -292,9 +292,10 @@ fn assumed(app: &App) -> Vec<Line<'static>> {
 /// What to check where it is doubtful that the run minimized what is measured; it comes first.
 fn doubt(app: &App) -> Vec<Line<'static>> {
     let assumed = app.snapshot().assumed.as_ref();
-    let warning = assumed.and_then(|assumed| assumed.warning.clone());
-    let line = warning.map(|warning| Line::styled(warning, app.theme().warn()));
-    line.into_iter().collect()
+    let warnings = assumed.into_iter().flat_map(Assumed::warnings);
+    warnings
+        .map(|warning| Line::styled(warning.clone(), app.theme().warn()))
+        .collect()
 }
 
 /// `1024 of cifar10 train`.
@@ -382,16 +383,10 @@ fn missing(app: &App) -> Vec<Line<'static>> {
 /// What the loss of a checkpoint itself is called: no truth until the path was asked which function was
 /// minimized, nor where it does not follow the gradient of any, or that of several.
 fn word(snapshot: &Snapshot) -> &'static str {
-    let Some(assumed) = &snapshot.assumed else {
-        return "assumed";
-    };
-    let is_guess = assumed.cosine.is_none() && !assumed.function.reading.words().is_empty();
-    if assumed.doubtful {
-        "read"
-    } else if is_guess || !assumed.tied.is_empty() {
-        "assumed"
-    } else {
-        "true"
+    match &snapshot.assumed {
+        Some(assumed) if assumed.doubtful => "read",
+        Some(assumed) if assumed.is_known() => "true",
+        _ => "assumed",
     }
 }
 
@@ -463,7 +458,6 @@ pub(super) fn brief(app: &App) -> Vec<Piece> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::landscape::evidence::Assumed;
 
     #[test]
     fn a_loss_is_true_only_once_the_path_says_which_function_was_minimized() {
@@ -473,9 +467,17 @@ mod tests {
                 ..Snapshot::default()
             })
         };
-        let clear = Assumed {
+        let unclear = Assumed {
             cosine: Some(0.4),
             ..Assumed::default()
+        };
+        let clear = Assumed {
+            evident: true,
+            ..unclear.clone()
+        };
+        let unasked = Assumed {
+            unasked: vec!["activation".into()],
+            ..clear.clone()
         };
         let doubtful = Assumed {
             doubtful: true,
@@ -485,8 +487,9 @@ mod tests {
             tied: vec!["activation tanh".into()],
             ..clear.clone()
         };
-        let all = [None, Some(clear), Some(doubtful), Some(tied)];
-        assert_eq!(all.map(said), ["assumed", "true", "read", "assumed"]);
+        let all = [Some(clear), Some(doubtful), Some(tied), Some(unasked)];
+        assert_eq!(all.map(said), ["true", "read", "assumed", "assumed"]);
+        assert_eq!([None, Some(unclear)].map(said), ["assumed"; 2]);
     }
 
     #[test]

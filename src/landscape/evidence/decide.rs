@@ -1,0 +1,340 @@
+//! Decides which reading is measured, by the updates of the path or else by losses, and what is doubtful.
+
+use crate::data::Dataset;
+use crate::model::Recognized;
+
+use super::super::LandscapeError;
+use super::super::device::{Compute, Precision};
+use super::super::objective::Objective;
+use super::follow::{Follower, batches};
+use super::inquiry::Inquiry;
+use super::verdict::{self, FAR_HIGHER, FEWEST, LEVEL, Mean, Scores};
+use super::{Basis, Function};
+
+/// Checkpoints whose loss tells how pixels were normalized.
+const LOSSES: usize = 4;
+/// A loss that says something is below such a share of the loss of guessing.
+const LEARNED: f64 = 0.8;
+/// A loss that is far above that of guessing is so by this factor.
+const WORSE_THAN_GUESSING: f64 = 1.25;
+/// Running statistics that fit give at most so many times the loss of a batch's own, and so much more.
+const STATISTICS: (f64, f64) = (2.0, 0.2);
+/// Up to so many tied readings the range of losses is that of all of them on all samples.
+const RANGED: usize = 6;
+
+/// A candidate that is taken, and those that cannot be told from it.
+struct Choice {
+    taken: usize,
+    tied: Vec<usize>,
+    basis: Basis,
+}
+
+impl Inquiry<'_> {
+    pub(super) fn decide(&mut self) -> Result<(), LandscapeError> {
+        let best = verdict::best(&self.scores);
+        let says = best.map(|best| (best, self.scores[best].mean()));
+        let says = says.filter(|(_, mean)| mean.count >= FEWEST);
+        let followed = says.filter(|(_, mean)| mean.is_followed(self.candidates.len()));
+        let choice = match followed {
+            Some((best, _)) => self.by_path(best)?,
+            None => self.by_loss(says.map(|(_, mean)| mean))?,
+        };
+        self.assumed.doubtful = says.is_some() && followed.is_none();
+        self.assumed.basis = choice.basis;
+        let scales = self.scales_of(&choice)?;
+        let scale = scales.first().copied();
+        let scale = scale.unwrap_or(self.candidates[choice.taken].scale);
+        self.take(choice.taken, scale);
+        let is_open = self.candidates.len() > 1 || self.scales.len() > 1;
+        let unasked = !self.assumed.unasked.is_empty();
+        self.assumed.evident = followed.is_some() || !(is_open || unasked);
+        self.tell(choice.taken, &choice.tied, &scales);
+        self.doubt(choice.taken, scale)?;
+        if choice.tied.len() > 1 || scales.len() > 1 {
+            self.assumed.loss_range = self.range(&choice, &scales)?;
+        }
+        Ok(())
+    }
+
+    /// The reading that the updates follow.
+    fn by_path(&self, best: usize) -> Result<Choice, LandscapeError> {
+        let own = &self.candidates[best];
+        let is_kin = |i: usize| {
+            let other = &self.candidates[i];
+            own.scale == other.scale && own.recognized.reading.is_kin_of(other.recognized.reading)
+        };
+        let tied = self.comparable(verdict::tied(&self.scores, best, is_kin))?;
+        let count = self.candidates.len();
+        // What is taken must be followed itself.
+        let followed = tied.iter().copied();
+        let followed: Vec<usize> = followed
+            .filter(|i| self.scores[*i].mean().is_followed(count))
+            .collect();
+        let basis = if count > 1 { Basis::Path } else { Basis::Usual };
+        Ok(Choice {
+            taken: self.usual_of(&followed).unwrap_or(best),
+            tied,
+            basis,
+        })
+    }
+
+    /// The most usual of the readings with the lowest losses, which tell only that those far above are out;
+    /// the usual one alone where updates go up the gradient of every reading, or where nothing was learned.
+    fn by_loss(&self, says: Option<Mean>) -> Result<Choice, LandscapeError> {
+        let all: Vec<usize> = (0..self.candidates.len()).collect();
+        let usual = |tied| Choice {
+            taken: 0,
+            tied,
+            basis: Basis::Usual,
+        };
+        if all.len() < 2 || says.is_some_and(Mean::is_negative) {
+            return Ok(usual(vec![0]));
+        }
+        let stations = self.stations();
+        let losses = self.losses(&all, &stations)?;
+        let guessing = self.guessing() * stations.len() as f64;
+        if verdict::lowest(&losses) >= LEARNED * guessing {
+            let is_asked = says.is_some();
+            return Ok(usual(if is_asked { vec![0] } else { all }));
+        }
+        let near = verdict::near(&losses, FAR_HIGHER);
+        let level = verdict::near(&losses, LEVEL);
+        let basis = if near.len() < all.len() {
+            Basis::Loss
+        } else {
+            Basis::Usual
+        };
+        Ok(Choice {
+            taken: self.usual_of(&level).unwrap_or(0),
+            tied: near,
+            basis,
+        })
+    }
+
+    /// The loss of one who knows nothing but the number of classes.
+    fn guessing(&self) -> f64 {
+        (self.question.data.classes.max(2) as f64).ln()
+    }
+
+    /// Of tied readings the one that has most of the field's usual answers, then the best.
+    fn usual_of(&self, tied: &[usize]) -> Option<usize> {
+        let usual = &self.candidates[0];
+        let likeness = |i: &usize| {
+            let candidate = &self.candidates[*i];
+            let (own, other) = (candidate.recognized.reading, usual.recognized.reading);
+            let same = [
+                own.activation == other.activation,
+                own.shortcuts == other.shortcuts,
+                own.stem == other.stem,
+                candidate.scale == usual.scale,
+            ];
+            let same = same.into_iter().filter(|same| *same).count();
+            (same, self.scores[*i].mean().value)
+        };
+        let pick = |a: &&usize, b: &&usize| {
+            let (a, b) = (likeness(a), likeness(b));
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+        };
+        tied.iter().max_by(pick).copied()
+    }
+
+    /// Those of the tied readings whose losses at the newest checkpoint are not far above the others'.
+    fn comparable(&self, tied: Vec<usize>) -> Result<Vec<usize>, LandscapeError> {
+        let Some(newest) = self.question.newest().filter(|_| tied.len() > 1) else {
+            return Ok(tied);
+        };
+        let count = tied.len() * self.scales.len();
+        let cpu = self.question.is_on_cpu();
+        let losses = if self.batch_norm && self.effort.allows_losses(self.products, count, cpu) {
+            self.best_losses(&tied, newest)?
+        } else {
+            self.losses(&tied, &[newest])?
+        };
+        let near = verdict::near(&losses, FAR_HIGHER);
+        let near: Vec<usize> = near.into_iter().map(|i| tied[i]).collect();
+        Ok(if near.is_empty() { tied } else { near })
+    }
+
+    /// The loss of each of these readings at a checkpoint under the scale that suits it best: the wrong scale
+    /// makes the right reading look bad in evaluation mode.
+    fn best_losses(&self, readings: &[usize], member: usize) -> Result<Vec<f64>, LandscapeError> {
+        let flat = self.question.flat(member)?;
+        let best = |reading: &usize| {
+            let recognized = &self.candidates[*reading].recognized;
+            let mut scales = 0..self.scales.len();
+            scales.try_fold(f64::INFINITY, |best, scale| {
+                let loss = self.loss(recognized, scale, &self.few, &flat)?;
+                Ok(best.min(loss))
+            })
+        };
+        readings.iter().map(best).collect()
+    }
+
+    /// Sums of the losses of each of these readings at these checkpoints: with batch norm by the statistics
+    /// of batches, which undo the pixels' scale while it is not known.
+    fn losses(&self, readings: &[usize], members: &[usize]) -> Result<Vec<f64>, LandscapeError> {
+        let mut sums = vec![0.0; readings.len()];
+        for &member in members {
+            let flat = self.question.flat(member)?;
+            for (sum, reading) in sums.iter_mut().zip(readings) {
+                let candidate = &self.candidates[*reading];
+                *sum += if self.batch_norm {
+                    self.training_loss(&candidate.recognized, &flat)?
+                } else {
+                    self.loss(&candidate.recognized, candidate.scale, &self.few, &flat)?
+                };
+            }
+        }
+        Ok(sums)
+    }
+
+    /// The loss of a reading on these samples at a checkpoint, in evaluation mode.
+    fn loss(
+        &self,
+        recognized: &Recognized,
+        scale: usize,
+        data: &Dataset,
+        flat: &[f32],
+    ) -> Result<f64, LandscapeError> {
+        let data = if scale == 0 {
+            data.clone()
+        } else {
+            data.rescaled(&self.scales[scale])
+        };
+        let compute = Compute {
+            device: self.question.compute.device.clone(),
+            precision: Precision::F32,
+            batch: self.question.compute.batch,
+        };
+        let layout = self.question.shape.layout.clone();
+        Ok(Objective::new(recognized, layout, &data, &compute)?
+            .at_flat(flat)?
+            .loss)
+    }
+
+    /// Its loss as in training: by the statistics of batches of the samples.
+    fn training_loss(&self, recognized: &Recognized, flat: &[f32]) -> Result<f64, LandscapeError> {
+        let device = &self.question.compute.device;
+        let follower = Follower {
+            network: recognized.network.as_ref(),
+            layout: &self.question.shape.layout,
+            batches: &batches(&self.few, self.at_once, device)?,
+            device,
+            training: true,
+        };
+        follower.loss(flat)
+    }
+
+    /// Checkpoints whose losses are compared: not the first where there are others, whose statistics are those
+    /// of no samples yet.
+    fn stations(&self) -> Vec<usize> {
+        let count = self.question.members.len().saturating_sub(1);
+        let wanted = LOSSES.min(count);
+        if wanted == 0 {
+            return self.question.newest().into_iter().collect();
+        }
+        (1..=wanted).map(|i| i * count / wanted).collect()
+    }
+
+    /// Which scales the losses along the path leave where batch norm hides them from the updates, the one that
+    /// is taken first; none where that is no question.
+    fn scales_of(&self, choice: &Choice) -> Result<Vec<usize>, LandscapeError> {
+        if !self.batch_norm || self.scales.len() < 2 || self.assumed.doubtful {
+            return Ok(Vec::new());
+        }
+        let stations = self.stations();
+        let recognized = &self.candidates[choice.taken].recognized;
+        let mut scores = vec![Scores(Vec::new()); self.scales.len()];
+        for member in &stations {
+            let flat = self.question.flat(*member)?;
+            for (scale, scores) in scores.iter_mut().enumerate() {
+                let loss = self.loss(recognized, scale, &self.few, &flat)?;
+                scores.0.push(-loss.ln());
+            }
+        }
+        let Some(best) = verdict::best(&scores) else {
+            return Ok(Vec::new());
+        };
+        let (mut tied, level) = if stations.len() < FEWEST {
+            let losses: Vec<f64> = scores.iter().map(|s| (-s.mean().value).exp()).collect();
+            let near = |factor| verdict::near(&losses, factor);
+            (near(FAR_HIGHER), near(LEVEL))
+        } else {
+            let tied = verdict::tied(&scores, best, |_| false);
+            (tied.clone(), tied)
+        };
+        // The set's own where it is among them, else the best.
+        let first = if level.contains(&0) { 0 } else { best };
+        tied.retain(|scale| *scale != first);
+        tied.insert(0, first);
+        Ok(tied)
+    }
+
+    fn take(&mut self, taken: usize, scale: usize) {
+        let candidate = &self.candidates[taken];
+        let mean = self.scores[taken].mean();
+        let known = mean.count >= FEWEST;
+        self.assumed.function = Function {
+            reading: candidate.recognized.reading,
+            pixels: (scale > 0).then(|| self.scales[scale].clone()),
+        };
+        self.assumed.normalization = self.scales[scale].words();
+        self.assumed.cosine = known.then_some(mean.value);
+        self.assumed.cosine_error = known.then_some(mean.error);
+        self.assumed.intervals = mean.count;
+    }
+
+    /// Looks for signs that the losses are not those of the function that was minimized.
+    fn doubt(&mut self, taken: usize, scale: usize) -> Result<(), LandscapeError> {
+        let Some(newest) = self.question.newest() else {
+            return Ok(());
+        };
+        let flat = self.question.flat(newest)?;
+        let recognized = self.candidates[taken].recognized.clone();
+        let loss = self.loss(&recognized, scale, &self.few, &flat)?;
+        let guessing = self.guessing();
+        if loss.is_nan() || loss > WORSE_THAN_GUESSING * guessing {
+            self.assumed.is_worse_than_guessing(loss, guessing);
+        }
+        if self.batch_norm {
+            let own = self.training_loss(&recognized, &flat)?;
+            if loss > STATISTICS.0 * own + STATISTICS.1 {
+                self.assumed.has_other_statistics(loss, own);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lowest and highest loss of the newest checkpoint over tied readings and scales.
+    fn range(&self, choice: &Choice, scales: &[usize]) -> Result<Option<[f64; 2]>, LandscapeError> {
+        let Some(newest) = self.question.newest() else {
+            return Ok(None);
+        };
+        let flat = self.question.flat(newest)?;
+        let scale = |i: usize| scales.first().copied().unwrap_or(self.candidates[i].scale);
+        let mut all = vec![(choice.taken, scale(choice.taken))];
+        all.extend(choice.tied.iter().map(|i| (*i, scale(*i))));
+        all.extend(scales.iter().map(|scale| (choice.taken, *scale)));
+        let measure = |&(i, scale): &(usize, usize), data: &Dataset| {
+            self.loss(&self.candidates[i].recognized, scale, data, &flat)
+        };
+        if all.len() > RANGED {
+            // Of many the extremes on a few samples stand for all.
+            let mut rest = Vec::new();
+            for one in all.split_off(1) {
+                rest.push((measure(&one, &self.few)?, one));
+            }
+            rest.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let last = rest.len() - 1;
+            let ends = [0, 1, last - 1, last];
+            all.extend(ends.iter().filter_map(|i| rest.get(*i)).map(|one| one.1));
+        }
+        all.dedup();
+        let mut range = [f64::INFINITY, f64::NEG_INFINITY];
+        for one in &all {
+            let loss = measure(one, self.question.data)?;
+            range = [range[0].min(loss), range[1].max(loss)];
+        }
+        Ok(Some(range))
+    }
+}

@@ -1,0 +1,275 @@
+//! Asks the path of a run which of several readings it followed.
+
+use candle_core::Device;
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use crate::data::Dataset;
+use crate::data::scale::Scale;
+use crate::model::activation::Activation;
+use crate::model::reading::Reading;
+
+use super::super::LandscapeError;
+use super::super::objective::Batch;
+use super::Assumed;
+use super::effort::{Effort, FEW_INTERVALS, spread};
+use super::follow::{Follower, Update, batches, pool};
+use super::question::{Candidate, Question};
+use super::verdict::{self, FEWEST, Scores};
+
+/// Samples whose statistics batch norm takes together, as is usual in training.
+const BATCH: usize = 64;
+/// Standard errors above 0 at which no more updates are asked: of one reading, and of several.
+const CLEAR: [f64; 2] = [2.5, 4.0];
+/// Bytes that the graphs of all batches at work may take.
+const ROOM: usize = 1 << 30;
+/// A gradient's graph holds about so many times the numbers of its forward pass.
+const COPIES: usize = 4;
+/// Up to so many numbers, the gradients of all readings are held at once.
+const SMALL: usize = 8 << 20;
+/// Scales under which other activations are asked, those that the updates follow best.
+const LATER_SCALES: usize = 3;
+
+/// All that is asked, and how much work may go into it.
+pub(super) struct Inquiry<'a> {
+    pub(super) question: &'a Question<'a>,
+    /// Those of the samples that are looked at.
+    pub(super) few: Dataset,
+    pub(super) scales: Vec<Scale>,
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) scores: Vec<Scores>,
+    pub(super) batch_norm: bool,
+    intervals: Vec<usize>,
+    pub(super) effort: Effort,
+    pub(super) at_once: usize,
+    /// Multiplications that a sample costs.
+    pub(super) products: usize,
+    /// Activations that are asked once it is known which of the first candidates are best.
+    later: Vec<Activation>,
+    pub(super) assumed: Assumed,
+}
+
+impl<'a> Inquiry<'a> {
+    pub(super) fn new(question: &'a Question<'a>) -> Result<Self, LandscapeError> {
+        let first = question.recognize(question.asked)?;
+        let data = question.data;
+        let graph = first.network.graph(data.shape)?;
+        let mut scales = vec![data.scale.clone()];
+        scales.extend(data.scales.iter().cloned());
+        let cost = graph.cost(data.shape)?;
+        let updates = question.members.len().saturating_sub(1);
+        let intervals = spread(updates);
+        let room = ROOM / (cost.numbers.max(1) * size_of::<f32>() * COPIES);
+        let mut inquiry = Self {
+            assumed: Assumed {
+                asked_of: updates,
+                ..Assumed::default()
+            },
+            few: data.few(0),
+            question,
+            scales,
+            candidates: Vec::new(),
+            scores: Vec::new(),
+            batch_norm: graph.has_batch_norm(),
+            intervals,
+            effort: Effort::of(cost.products, 1, question.is_on_cpu()),
+            at_once: room.clamp(1, BATCH),
+            products: cost.products,
+            later: first.activations.clone(),
+        };
+        for reading in &first.readings {
+            inquiry.add(*reading, None);
+        }
+        let readings = inquiry.candidates.len();
+        inquiry.effort = Effort::of(cost.products, readings, question.is_on_cpu());
+        inquiry.few = data.few(inquiry.effort.samples);
+        inquiry.assumed.samples = inquiry.few.labels.len();
+        Ok(inquiry)
+    }
+
+    /// Adds a reading under each of these scales, or under all.
+    fn add(&mut self, reading: Reading, scales: Option<&[usize]>) {
+        // A stem may leave nothing of small images.
+        let Ok(recognized) = self.question.recognize(reading) else {
+            return;
+        };
+        if recognized.network.graph(self.question.data.shape).is_err() {
+            return;
+        }
+        let all: Vec<usize> = (0..self.scaled()).collect();
+        for &scale in scales.unwrap_or(&all) {
+            self.scores
+                .push(Scores(vec![f64::NAN; self.intervals.len()]));
+            self.candidates.push(Candidate {
+                recognized: recognized.clone(),
+                scale,
+            });
+        }
+    }
+
+    /// How many scales the updates are asked for: batch statistics undo the scale of the pixels.
+    fn scaled(&self) -> usize {
+        if self.batch_norm {
+            1
+        } else {
+            self.scales.len()
+        }
+    }
+
+    /// Has all readings follow the updates; those that are far behind after the first few no further.
+    pub(super) fn follow(&mut self) -> Result<(), LandscapeError> {
+        if self.intervals.len() < FEWEST {
+            self.add_later(None);
+            return Ok(());
+        }
+        let device = self.question.compute.device.clone();
+        let threads = pool(&device)?;
+        let mut sets: Vec<Vec<Batch>> = Vec::new();
+        for scale in &self.scales[..self.scaled()] {
+            let data = self.few.rescaled(scale);
+            sets.push(batches(&data, self.at_once, &device)?);
+        }
+        let order = self.order();
+        let (first, rest) = order.split_at(FEW_INTERVALS.min(order.len()));
+        let all: Vec<usize> = (0..self.candidates.len()).collect();
+        self.ask_at(first, &all, &sets, &threads)?;
+        for widen in [Self::add_later, Self::add_scales] {
+            let known = self.candidates.len();
+            widen(self, verdict::best(&self.scores));
+            let new: Vec<usize> = (known..self.candidates.len()).collect();
+            self.ask_at(first, &new, &sets, &threads)?;
+        }
+        let hopeful = verdict::hopeful(&self.scores);
+        for (round, at) in rest.iter().enumerate() {
+            if first.len() + round >= self.effort.intervals && self.is_clear() {
+                break;
+            }
+            self.ask_at(&[*at], &hopeful, &sets, &threads)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the activations that were put off: under the structure and the scales that lead.
+    fn add_later(&mut self, best: Option<usize>) {
+        let activations = std::mem::take(&mut self.later);
+        let usual = best.unwrap_or(0);
+        let Some(candidate) = self.candidates.get(usual) else {
+            return;
+        };
+        let base = candidate.recognized.reading;
+        let scales = best.map(|_| self.leading(base));
+        let count = scales.as_ref().map_or(self.scaled(), Vec::len);
+        let more = count * activations.len();
+        let is_open = !activations.is_empty();
+        if is_open
+            && !self
+                .effort
+                .allows(self.products, more, self.question.is_on_cpu())
+        {
+            self.assumed.unasked.push("activation".into());
+            return;
+        }
+        for activation in activations {
+            let activation = Some(activation);
+            self.add(Reading { activation, ..base }, scales.as_deref());
+        }
+    }
+
+    /// Adds the scales under which the reading that leads now was not asked.
+    fn add_scales(&mut self, best: Option<usize>) {
+        let Some(best) = best else { return };
+        let reading = self.candidates[best].recognized.reading;
+        let own = self.candidates.iter();
+        let own = own.filter(|candidate| candidate.recognized.reading == reading);
+        let known: Vec<usize> = own.map(|candidate| candidate.scale).collect();
+        let others: Vec<usize> = (0..self.scaled()).filter(|i| !known.contains(i)).collect();
+        self.add(reading, Some(&others));
+    }
+
+    /// The scales under which a reading is followed best.
+    fn leading(&self, reading: Reading) -> Vec<usize> {
+        let own = (0..self.candidates.len())
+            .filter(|i| self.candidates[*i].recognized.reading == reading);
+        let mut means: Vec<(usize, f64)> = own
+            .map(|i| (self.candidates[i].scale, self.scores[i].mean().value))
+            .collect();
+        means.sort_by(|a, b| b.1.total_cmp(&a.1));
+        means.truncate(LATER_SCALES);
+        means.into_iter().map(|(scale, _)| scale).collect()
+    }
+
+    /// Asks some readings at some of the intervals.
+    fn ask_at(
+        &mut self,
+        places: &[usize],
+        readings: &[usize],
+        sets: &[Vec<Batch>],
+        threads: &ThreadPool,
+    ) -> Result<(), LandscapeError> {
+        if readings.is_empty() {
+            return Ok(());
+        }
+        let device = self.question.compute.device.clone();
+        for &at in places {
+            let from = self.intervals[at];
+            let update = Update {
+                from: self.question.flat(from)?,
+                to: self.question.flat(from + 1)?,
+            };
+            for (reading, cosine) in self.ask(readings, &update, sets, threads, &device)? {
+                self.scores[reading].0[at] = cosine;
+            }
+        }
+        Ok(())
+    }
+
+    /// True where some reading is followed beyond doubt.
+    fn is_clear(&self) -> bool {
+        let count = self.candidates.len();
+        let errors = CLEAR[usize::from(count > 1)];
+        verdict::best(&self.scores).is_some_and(|best| {
+            let mean = self.scores[best].mean();
+            mean.value > errors * mean.error && mean.is_followed(count)
+        })
+    }
+
+    /// The intervals in an order whose first ones are spread over the path too.
+    fn order(&self) -> Vec<usize> {
+        let count = self.intervals.len();
+        let first: Vec<usize> = (0..FEW_INTERVALS.min(count))
+            .map(|i| (2 * i + 1) * count / (2 * FEW_INTERVALS.min(count)))
+            .collect();
+        let rest = (0..count).filter(|i| !first.contains(i));
+        first.iter().copied().chain(rest).collect()
+    }
+
+    fn ask(
+        &self,
+        readings: &[usize],
+        update: &Update,
+        sets: &[Vec<Batch>],
+        threads: &ThreadPool,
+        device: &Device,
+    ) -> Result<Vec<(usize, f64)>, LandscapeError> {
+        let layout = &self.question.shape.layout;
+        let ask = |&reading: &usize| -> Result<(usize, f64), LandscapeError> {
+            let candidate = &self.candidates[reading];
+            let follower = Follower {
+                network: candidate.recognized.network.as_ref(),
+                layout,
+                batches: &sets[candidate.scale],
+                device,
+                training: self.batch_norm,
+            };
+            Ok((reading, follower.cosine(update)?))
+        };
+        let is_small = layout.parameters() * readings.len() < SMALL;
+        threads.install(|| {
+            if is_small {
+                readings.par_iter().map(ask).collect()
+            } else {
+                readings.iter().map(ask).collect()
+            }
+        })
+    }
+}
