@@ -148,6 +148,8 @@ fn bombs_are_refused_before_they_take_memory() {
     let bench = Bench::new();
     // A tuple of two of itself, 60 times: 2^60 values as a tree.
     let doubling = program(b"K\x01", b"2\x86", 60, b"");
+    // Dicts of one dict twice, 40 times: 2^40 dicts as a tree.
+    let dicts = program(b"}U\x01wK\x01s", b"q\x01}(U\x01ah\x01U\x01bh\x01u", 40, b"");
     // Lists in lists, too deep for any stack.
     let deep = program(b"", b"]", 1_000_000, &vec![b'a'; 999_999]);
     // One tuple of ten thousand values as the arguments of a million calls.
@@ -164,7 +166,7 @@ fn bombs_are_refused_before_they_take_memory() {
     let long = program(b"\x8e\xff\xff\xff\xff\xff\xff\xff\x7f", b"", 0, b"");
     let text = program(b"X\xff\xff\xff\xff", b"", 0, b"");
     let marks = program(b"", b"(", 9_000_000, b"N");
-    for bomb in [doubling, deep, calls, keys, long, text, marks] {
+    for bomb in [doubling, dicts, deep, calls, keys, long, text, marks] {
         let told = bench.refusal(&bomb);
         assert!(told.contains("step_1.pt") && told.len() < 400, "{told}");
     }

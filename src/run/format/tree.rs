@@ -1,13 +1,19 @@
 //! A checkpoint's values as nested dicts with tensors as leaves; modules become their state dicts.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::pickle::{Node, Opaque, Pickle, Value};
+use super::Dtype;
 use super::stored::Stored;
 
-/// Dicts within dicts, and values in all: shared values count each time that they are met.
+/// Dicts within dicts.
 const DEEPEST: usize = 64;
-const MOST: usize = 4 << 20;
+/// Values that are met again, because several others hold them: each is planted anew, so that a few nodes could
+/// make any number. Those that are met once are as many as the pickle has.
+const AGAIN: usize = 256 << 10;
+/// Numbers of a list that are kept, where it holds nothing else: a log is no part of a model.
+const NUMBERS: usize = 64;
 
 /// A value of a checkpoint.
 #[derive(Clone, Debug)]
@@ -57,7 +63,11 @@ pub(super) struct Planter<'a> {
     /// Makes a stored tensor of a node.
     pub(super) stored: &'a dyn Fn(&Node) -> Option<Stored>,
     pub(super) tensors: Vec<Stored>,
-    met: usize,
+    met: HashSet<u32>,
+    /// Values that were met again.
+    again: usize,
+    /// Nodes around the value at hand that were met before.
+    inside: usize,
 }
 
 impl<'a> Planter<'a> {
@@ -66,15 +76,28 @@ impl<'a> Planter<'a> {
             pickle,
             stored,
             tensors: Vec::new(),
-            met: 0,
+            met: HashSet::new(),
+            again: 0,
+            inside: 0,
         }
     }
 
     pub(super) fn item(&mut self, value: Value, depth: usize) -> Item {
-        self.met += 1;
-        if depth > DEEPEST || self.met > MOST {
+        let is_new = match value {
+            Value::Node(index) => self.met.insert(index),
+            _ => true,
+        };
+        self.again += usize::from(!is_new || self.inside > 0);
+        if depth > DEEPEST || self.again > AGAIN {
             return Item::Other("too deep".into());
         }
+        self.inside += usize::from(!is_new);
+        let item = self.planted(value, depth);
+        self.inside -= usize::from(!is_new);
+        item
+    }
+
+    fn planted(&mut self, value: Value, depth: usize) -> Item {
         match value {
             Value::Int(value) => return Item::Number(value as f64),
             Value::Float(value) => return Item::Number(value),
@@ -83,12 +106,12 @@ impl<'a> Planter<'a> {
         }
         match self.pickle.node(value) {
             Some(Node::Dict(entries)) => Item::Dict(None, self.fields(entries, depth)),
-            Some(Node::List(values) | Node::Tuple(values)) => Item::List(
-                values
-                    .iter()
-                    .map(|value| self.item(*value, depth + 1))
-                    .collect(),
-            ),
+            Some(Node::List(values) | Node::Tuple(values)) => {
+                let has_nodes = values.iter().any(|value| matches!(value, Value::Node(_)));
+                let kept = if has_nodes { values.len() } else { NUMBERS };
+                let kept = values.iter().take(kept);
+                Item::List(kept.map(|value| self.item(*value, depth + 1)).collect())
+            }
             Some(node @ (Node::Tensor(_) | Node::Array(_))) => match (self.stored)(node) {
                 Some(stored) => self.tensor(stored),
                 None => Item::Other("a tensor that cannot be read".into()),
@@ -142,19 +165,32 @@ impl<'a> Planter<'a> {
 
     /// The state dict of a module: its own parameters and buffers, then those of the modules in it.
     fn module(&mut self, state: Value, front: &str, depth: usize, to: &mut Vec<(Arc<str>, Item)>) {
-        self.met += 1;
-        if depth > DEEPEST || self.met > MOST {
+        self.again += usize::from(self.inside > 0);
+        if depth > DEEPEST || self.again > AGAIN {
             return;
         }
         let pickle = self.pickle;
+        let passed = pickle.get(state, "_non_persistent_buffers_set");
+        let passed = passed.and_then(|passed| pickle.values(passed));
+        let is_passed = |name: &str| {
+            let mut passed = passed.unwrap_or_default().iter();
+            passed.any(|other| pickle.text(*other).is_some_and(|other| &*other == name))
+        };
         for kind in ["_parameters", "_buffers"] {
             let own = pickle.get(state, kind).and_then(|own| pickle.entries(own));
             for (key, value) in own.unwrap_or_default() {
-                if let (Some(name), Item::Tensor(index)) =
-                    (pickle.text(*key), self.item(*value, depth + 1))
-                {
-                    to.push((format!("{front}{name}").into(), Item::Tensor(index)));
+                let Some(name) = pickle.text(*key).filter(|name| !is_passed(name)) else {
+                    continue;
+                };
+                let Item::Tensor(index) = self.item(*value, depth + 1) else {
+                    continue;
+                };
+                // A module knows its buffers; running statistics are told by their names.
+                let is_buffer = kind == "_buffers" && !name.starts_with("running_");
+                if let Some(stored) = self.tensors.get_mut(index).filter(|_| is_buffer) {
+                    stored.dtype = Dtype::Other("buffer".into());
                 }
+                to.push((format!("{front}{name}").into(), Item::Tensor(index)));
             }
         }
         let inner = pickle

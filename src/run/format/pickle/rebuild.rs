@@ -80,6 +80,7 @@ impl Machine {
                 let inner = args.get(2).copied().unwrap_or(Value::None);
                 return Ok(Some(self.made(first, inner, depth + 1)?));
             }
+            ("torch._utils", name) if name.starts_with("_rebuild_") => self.unread(name, args),
             ("torch.storage", "_load_from_bytes") => self.within(first),
             ("copy_reg" | "copyreg", "_reconstructor") => {
                 let class = self.global(first).unwrap_or_else(|| "object".into());
@@ -207,6 +208,31 @@ impl Machine {
             offset: u64::try_from(offset).ok()?,
             shape,
             strides,
+        })))
+    }
+
+    /// A tensor in a form that is not read, with its shape, so that its numbers can be told as left out.
+    fn unread(&self, function: &str, args: &[Value]) -> Option<Node> {
+        let argument = |index: usize| args.get(index).copied().unwrap_or(Value::None);
+        let (kind, shape) = match function {
+            "_rebuild_sparse_tensor" => match self.node(argument(1)) {
+                Some(Node::Tuple(data)) => ("sparse", self.extents(*data.get(2)?)?),
+                _ => return None,
+            },
+            "_rebuild_meta_tensor_no_storage" => ("meta", self.extents(argument(1))?),
+            "_rebuild_nested_tensor" => match self.node(argument(0)) {
+                Some(Node::Tensor(buffer)) => ("nested", buffer.shape.clone()),
+                _ => return None,
+            },
+            "_rebuild_wrapper_subclass" => ("wrapped", self.extents(argument(2))?),
+            _ => return None,
+        };
+        Some(Node::Array(Box::new(ArrayRef {
+            element: unknown(kind, 0),
+            shape,
+            fortran: false,
+            big_endian: false,
+            data: Blob::Short(Arc::from([])),
         })))
     }
 
