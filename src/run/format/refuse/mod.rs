@@ -104,7 +104,7 @@ fn wrapped(item: &Item, depth: usize) -> Option<String> {
     };
     fields.iter().find_map(|(name, inner)| match inner {
         Item::Other(class) if class.ends_with("_rebuild_wrapper_subclass") => {
-            Some(name.to_string())
+            quantized::is_of_layer(name).then(|| name.to_string())
         }
         // The state of an optimizer may be so beside a whole model.
         _ if depth < DEEPEST && !is_trainer(name) => wrapped(inner, depth + 1),

@@ -37,7 +37,9 @@ pub(super) fn name(item: &Item, types: &Types<'_>, depth: usize) -> Option<Strin
         // What torch.ao.quantization packs, whatever it is kept as.
         _ if name.contains("_packed_params") => Some(name.to_string()),
         Item::Tensor(_) => is_telling(name).then(|| name.to_string()),
-        Item::Other(class) if class.ends_with("_rebuild_qtensor") => Some(name.to_string()),
+        Item::Other(class) if class.ends_with("_rebuild_qtensor") => {
+            is_of_layer(name).then(|| name.to_string())
+        }
         // The state of an optimizer may be of few bits beside a whole model.
         _ if is_trainer(name) && &**name != "state" => None,
         _ => deeper(inner),
@@ -47,6 +49,11 @@ pub(super) fn name(item: &Item, types: &Types<'_>, depth: usize) -> Option<Strin
         _ => None,
     });
     found.or_else(|| scaled(named, types))
+}
+
+/// True for the name of a layer's tensor; under another, one foreign value beside a model says nothing of it.
+pub(super) fn is_of_layer(name: &str) -> bool {
+    name.contains('.') || name == "weight"
 }
 
 fn is_telling(name: &str) -> bool {
@@ -151,8 +158,10 @@ mod tests {
             assert!(told(fields, in_list).is_some(), "{fields:?} in a list");
         }
         let class = Item::Other("torch._utils._rebuild_qtensor".into());
-        let packed = Item::Dict(None, vec![("l.weight".into(), class)]);
-        assert_eq!(name(&packed, &|_| None, 0).as_deref(), Some("l.weight"));
+        let packed = |name: &str| Item::Dict(None, vec![(name.into(), class.clone())]);
+        let told = name(&packed("l.weight"), &|_| None, 0);
+        assert_eq!(told.as_deref(), Some("l.weight"));
+        assert_eq!(name(&packed("sample"), &|_| None, 0), None);
     }
 
     #[test]
