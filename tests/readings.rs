@@ -55,7 +55,6 @@ fn the_reading_that_a_run_followed_is_taken_and_its_loss_is_pytorch_s() {
     // Run, what was taken, what normalization began with.
     let cases = [
         ("tanh", "tanh", Value::Null, "mean 0.3053"),
-        ("sigmoid-half", "sigmoid", Value::Null, "mean 0.5 std 0.5"),
         ("resnet8", "relu", "padded".into(), "mean 0.5 std 0.5"),
         ("resnet8-noshort", "relu", "none".into(), "mean 0.3053"),
     ];
@@ -125,13 +124,30 @@ fn wrong_labels_are_doubted_in_words_that_name_what_to_check() {
 }
 
 #[test]
+fn scales_that_are_near_one_another_are_tied_under_the_activation_that_was_followed() {
+    let found = measured("sigmoid-half", "digits", &[]);
+    let assumed = &found["assumed"];
+    assert_eq!(assumed["activation"], "sigmoid", "{assumed}");
+    let tied = assumed["tied"].as_array().unwrap();
+    assert!(tied.contains(&"-1 to 1".into()), "{assumed}");
+    let range: Vec<f64> = serde_json::from_value(assumed["loss_range"].clone()).unwrap();
+    let expected = truth("sigmoid-half");
+    assert!(range[0] <= expected && expected <= range[1], "{range:?}");
+}
+
+#[test]
 fn one_checkpoint_cannot_be_asked_and_that_is_said() {
     let found = measured("tanh/step_160.safetensors", "digits", &[]);
     let assumed = &found["assumed"];
-    assert_eq!(assumed["activation"], "relu");
+    assert_eq!(assumed["basis"], "loss", "{assumed}");
     assert_eq!(assumed["cosine"], Value::Null);
+    assert_eq!(assumed["evident"], false);
     let evidence = assumed["evidence"].as_str().unwrap();
-    assert!(evidence.contains("activation relu assumed: the path has fewer than 3 updates"));
+    assert!(
+        evidence.contains("the path has fewer than 3 updates to ask"),
+        "{evidence}"
+    );
+    assert_is_pytorch_s(&found, "tanh");
 }
 
 /// A folder with some of the checkpoints of a run.
