@@ -13,6 +13,9 @@ use super::{Basis, Function};
 
 /// Checkpoints whose loss tells how pixels were normalized.
 const LOSSES: usize = 4;
+/// A loss that speaks against a reading whose gradient the updates follow is so many times the lowest: a wrong
+/// reading often has a lower one.
+const AGAINST_UPDATES: f64 = 3.0;
 /// Samples below which updates that follow no gradient say nothing.
 const FEWEST_SAMPLES: usize = 32;
 /// A loss that says something is below such a share of the loss of guessing.
@@ -150,7 +153,7 @@ impl Inquiry<'_> {
         } else {
             self.losses(&tied, &[newest])?
         };
-        let near = verdict::near(&losses, FAR_HIGHER);
+        let near = verdict::near(&losses, AGAINST_UPDATES);
         let near: Vec<usize> = near.into_iter().map(|i| tied[i]).collect();
         Ok(if near.is_empty() { tied } else { near })
     }

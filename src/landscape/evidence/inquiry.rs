@@ -198,10 +198,11 @@ impl<'a> Inquiry<'a> {
         means.into_iter().map(|(scale, _)| scale).collect()
     }
 
-    /// True for readings that differ in the member of a family alone.
+    /// True for readings that differ in the member of a family alone; batch statistics undo the scale.
     pub(super) fn are_kin(&self, a: usize, b: usize) -> bool {
         let (a, b) = (&self.candidates[a], &self.candidates[b]);
-        a.scale == b.scale && a.recognized.reading.is_kin_of(b.recognized.reading)
+        (self.batch_norm || a.scale == b.scale)
+            && a.recognized.reading.is_kin_of(b.recognized.reading)
     }
 
     /// Asks some readings at some of the intervals.

@@ -131,17 +131,17 @@ impl Storage {
         }
     }
 
-    /// All bytes, if they are at most `limit`.
+    /// All bytes; those that must be inflated are at most `limit`.
     ///
     /// # Errors
     /// As [`Storage::read_at`], or there are more.
     pub(crate) fn whole(&self, limit: u64) -> io::Result<Source> {
-        if self.len() > limit {
-            let reason = format!("expected at most {limit} bytes, found {}", self.len());
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
-        }
         match self {
             Self::Plain(source) => Ok(source.clone()),
+            Self::Deflated(_, len) if *len > limit => {
+                let reason = format!("expected at most {limit} bytes, found {len}");
+                Err(io::Error::new(io::ErrorKind::FileTooLarge, reason))
+            }
             Self::Deflated(source, len) => {
                 let mut all = Bounded {
                     bytes: Vec::new(),

@@ -21,6 +21,9 @@ const NODE: u64 = 160;
 const DEEPEST: usize = 8 << 20;
 /// Bytes longer than this stay in the file.
 const LONG: u64 = 4 << 10;
+/// Bytes of a text above which it is passed over: protocol 2 keeps the bytes of arrays as text, and a buffer of
+/// observations is no part of a model.
+const LONGEST_TEXT: u64 = 64 << 20;
 /// Characters of a line in protocol 0.
 const LINE: usize = 64 << 20;
 
@@ -204,6 +207,10 @@ impl Machine {
                 self.charge(len)?;
             }
             return Ok(Node::Bytes(Blob::Long(part)));
+        }
+        if len > LONGEST_TEXT {
+            self.input.leave(len)?;
+            return Ok(Node::Outside);
         }
         self.charge(len)?;
         let bytes = self.input.bytes(len)?;
