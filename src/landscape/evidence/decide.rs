@@ -296,6 +296,9 @@ impl Inquiry<'_> {
         let recognized = self.candidates[taken].recognized.clone();
         let loss = self.loss(&recognized, scale, &self.few, &flat)?;
         let guessing = self.guessing();
+        if self.assumed.doubtful && self.assumed.warning.is_none() && loss > LEARNED * guessing {
+            self.assumed.follows_nothing_yet();
+        }
         if loss.is_nan() || loss > WORSE_THAN_GUESSING * guessing {
             self.assumed.is_worse_than_guessing(loss, guessing);
         }
