@@ -11,9 +11,11 @@ use std::sync::Arc;
 
 use super::archive::Archive;
 use super::pickle::{ArrayRef, Element, Node, Pickle, PickleError, TensorRef, Value};
-use super::source::{Source, Storage};
+use super::source::Source;
+use super::storage::Storage;
 use super::stored::Stored;
 use super::tree::{Item, Planter};
+use super::view::Ahead;
 use super::{Dtype, FormatError};
 
 const FORMAT: &str = "PyTorch";
@@ -89,7 +91,7 @@ fn of_archive(source: &Source) -> Result<Contents, String> {
     let order = archive.record(&format!("{folder}byteorder"));
     let order = order
         .and_then(|order| order.whole(16))
-        .and_then(|order| order.bytes(0, order.len()));
+        .and_then(|order| order.bytes(0, order.len().min(16)));
     let big_endian = order.is_ok_and(|order| order == b"big");
     let mut storages = HashMap::new();
     for record in archive.names() {
@@ -185,6 +187,7 @@ fn of_torch(
             None => Arc::clone(&reference.key),
         },
         storage: storage.ok_or_else(|| format!("its storage {} is not in the file", reference.key)),
+        ahead: Ahead::default(),
     };
     Some(stored.checked())
 }
@@ -235,6 +238,7 @@ fn of_numpy(array: &ArrayRef) -> Stored {
         big_endian: array.big_endian,
         key: "".into(),
         storage: Ok(Arc::new(Storage::Plain(array.data.source()))),
+        ahead: Ahead::default(),
     };
     // An array of other bytes than its shape needs is not what it was.
     let needed = stored

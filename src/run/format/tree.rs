@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::pickle::{Node, Opaque, Pickle, Value};
 use super::Dtype;
+use super::pickle::{Node, Opaque, Pickle, Value};
 use super::stored::Stored;
 
 /// Dicts within dicts.
