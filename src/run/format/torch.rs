@@ -163,10 +163,7 @@ fn of_torch(
     let Node::Storage(reference) = pickle.node(Value::Node(tensor.storage))? else {
         return None;
     };
-    let within = reference
-        .within
-        .as_ref()
-        .and_then(|blob| within(&blob.source()));
+    let within = reference.within.as_ref().and_then(within);
     let (storage, element) = match within {
         Some((storage, element)) => (Some(storage), element),
         None => (
@@ -229,7 +226,7 @@ fn of_numpy(array: &ArrayRef) -> Stored {
             .rev()
             .for_each(&mut along);
     }
-    let stored = Stored {
+    let mut stored = Stored {
         dtype: dtype(&array.element),
         size: array.element.size,
         shape: array.shape.clone(),
@@ -237,18 +234,15 @@ fn of_numpy(array: &ArrayRef) -> Stored {
         offset: 0,
         big_endian: array.big_endian,
         key: "".into(),
-        storage: Ok(Arc::new(Storage::Plain(array.data.source()))),
+        storage: Err("its bytes are not as many as its shape needs".into()),
         ahead: Ahead::default(),
     };
     // An array of other bytes than its shape needs is not what it was.
     let needed = stored
         .count()
-        .map(|count| count as u64 * stored.size as u64);
-    if needed.is_some_and(|needed| needed != array.data.source().len()) {
-        return Stored {
-            storage: Err("its bytes are not as many as its shape needs".into()),
-            ..stored
-        };
+        .and_then(|count| (count as u64).checked_mul(stored.size as u64));
+    if let Some(storage) = needed.and_then(|needed| array.data.storage(needed)) {
+        stored.storage = Ok(Arc::new(storage));
     }
     stored.checked()
 }
@@ -256,3 +250,6 @@ fn of_numpy(array: &ArrayRef) -> Stored {
 fn dtype(element: &Element) -> Dtype {
     Dtype::named(&element.name)
 }
+
+#[cfg(test)]
+mod tests;
