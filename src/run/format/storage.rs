@@ -270,6 +270,6 @@ mod tests {
             storage.read_at(&mut piece, at as u64).unwrap();
         }
         assert!(piece == vec![7; 16 << 10]);
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert!(begun.elapsed() < Duration::from_secs(30));
     }
 }

@@ -172,12 +172,56 @@ impl Stored {
                 strides: &self.strides,
                 offset: self.offset,
             };
-            self.ahead.read(view, start, count, bytes)
+            if self.is_costly() {
+                self.ahead.read(view, start, count, bytes)
+            } else {
+                view.gather(start, bytes)
+            }
         };
         read.map_err(|error| error.to_string())?;
         if self.big_endian {
             bytes.chunks_exact_mut(self.size).for_each(<[u8]>::reverse);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::Source;
+    use super::super::storage::Packing;
+    use super::*;
+
+    /// Tells it of a tensor of floats in a storage.
+    fn is_costly(shape: &[usize], strides: &[usize], storage: Storage) -> bool {
+        let stored = Stored {
+            dtype: Dtype::F32,
+            size: 4,
+            shape: shape.to_vec(),
+            strides: strides.to_vec(),
+            offset: 0,
+            big_endian: false,
+            key: "".into(),
+            storage: Ok(Arc::new(storage)),
+            ahead: Ahead::default(),
+        };
+        stored.checked().is_costly()
+    }
+
+    #[test]
+    fn pieces_are_costly_where_they_lie_all_over_a_large_storage() {
+        let bytes: Arc<[u8]> = vec![0; 4 << 20].into();
+        let plain = || Storage::Plain(Source::Memory(Arc::clone(&bytes)));
+        assert!(is_costly(&[1024, 1024], &[1, 1024], plain()));
+        assert!(!is_costly(&[1024, 1024], &[1024, 1], plain()));
+        // Channels last: a row of channels lies together with those beside it.
+        assert!(!is_costly(
+            &[128, 512, 4, 4],
+            &[8192, 1, 2048, 512],
+            plain()
+        ));
+        assert!(!is_costly(&[64, 64], &[1, 64], plain()));
+        let packed = Storage::packed(Source::Memory(Arc::from([])), Packing::Deflated, 4 << 20);
+        assert!(is_costly(&[1024, 1024], &[1024, 1], packed));
     }
 }
