@@ -19,10 +19,8 @@ const MAGIC_DIGITS: &str = "119547037146038801333356";
 const NODE: u64 = 2 * size_of::<Node>() as u64 + 16;
 /// Values on the stack.
 const DEEPEST: usize = 8 << 20;
-/// Bytes longer than this stay in the file.
+/// Bytes and texts longer than this stay in the file: none of them is a name.
 const LONG: u64 = 4 << 10;
-/// Likewise of texts, among which names are.
-const LONG_TEXT: u64 = 64 << 10;
 /// Characters of a line in protocol 0.
 const LINE: usize = 64 << 20;
 
@@ -199,8 +197,7 @@ impl Machine {
             _ => u64::from_le_bytes(self.input.array()?),
         };
         let is_text = matches!(instruction, b'X' | 0x8c | 0x8d);
-        let limit = if is_text { LONG_TEXT } else { LONG };
-        if len > limit {
+        if len > LONG {
             // A part of memory is a copy.
             if self.input.is_memory() {
                 self.charge(len)?;

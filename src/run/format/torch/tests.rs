@@ -178,7 +178,7 @@ fn values_that_are_met_again_take_bounded_memory_and_leave_others_whole() {
 /// Names that are put together are bounded too: modules in modules, each with a long name.
 #[test]
 fn long_names_of_nested_modules_take_bounded_memory() {
-    let name = [b"X\x00\x00\x01\x00".as_slice(), &[b'n'; 1 << 16], b"q\x010"].concat();
+    let name = [b"X\x00\x10\x00\x00".as_slice(), &[b'n'; 4 << 10], b"q\x010"].concat();
     let mut text = [&name, b"@q\x000".as_slice()].concat();
     text.extend(b"}(");
     for at in 0..20_000u32 {
