@@ -991,7 +991,7 @@ fn what_was_asked_for_in_vain_is_repeated() {
         1,
     );
     assert!(
-        said.contains("reference.json: expected a whole safetensors file"),
+        said.contains("reference.json: expected the weights of a model, found a JSON text"),
         "{said}"
     );
     assert!(!said.contains("PyTorch"), "{said}");

@@ -221,6 +221,18 @@ fn an_archive_is_read_by_what_it_has_and_refused_for_what_it_claims() {
         let told = bench.refusal(&archive(lies));
         assert!(told.contains("step_1.pt"), "{told}");
     }
+    // Beside the model a buffer of observations, as bytes and as the text that protocol 2 makes of them.
+    for (mark, len) in [(&b"B"[..], 80 << 20), (b"X", 80 << 20)] {
+        let mut large = TWO[..TWO.len() - 2].to_vec();
+        large.extend(b"sX\x06\0\0\0buffer");
+        large.extend(mark);
+        large.extend((len as u32).to_le_bytes());
+        large.resize(large.len() + len, b'x');
+        large.extend(b"s.");
+        let size = large.len() as u32;
+        let beside = [("a/data.pkl", &large[..], size), good[1]];
+        assert_eq!(bench.read(&archive(&beside)), Ok(vec![1.5, -2.5]));
+    }
     // A tensor whose storage is too short, or is not there, is one that cannot be read.
     let short = [good[0], ("a/data/0", &data[..4], 4)];
     for lies in [&short[..], &good[..1]] {

@@ -55,12 +55,11 @@ pub(super) fn told(sentences: &[impl Display]) -> Vec<String> {
         let reason = sentence
             .split_once(": ")
             .map_or(&*sentence, |(_, reason)| reason);
-        match known.get(reason) {
-            Some(at) => kinds[*at].1 += 1,
-            None => {
-                known.insert(reason.to_owned(), kinds.len());
-                kinds.push((sentence, 0));
-            }
+        if let Some(at) = known.get(reason) {
+            kinds[*at].1 += 1;
+        } else {
+            known.insert(reason.to_owned(), kinds.len());
+            kinds.push((sentence, 0));
         }
     }
     let rest: usize = kinds.iter().skip(TOLD).map(|(_, alike)| 1 + alike).sum();

@@ -89,9 +89,9 @@ fn found_in(path: &Path) -> io::Result<Found> {
         return Ok(Found::Result);
     }
     let is_data = match sniff(path)? {
-        // Web pages and logs are texts; archives and the like are told by their bytes below.
+        // Web pages and logs are texts; other binary files are told by their bytes below.
         Content::Unknown => false,
-        Content::Foreign(thing) => thing.name.contains("LFS"),
+        Content::Foreign(thing) => thing.may_hold_model,
         _ => true,
     };
     let mut head = Vec::new();

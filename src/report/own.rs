@@ -212,7 +212,7 @@ fn is_screen(text: &str) -> bool {
             .any(|mark| first.contains(&format!("  {mark} {state}")))
     };
     first.starts_with(' ')
-        && STATES.iter().any(|state| says(&state))
+        && STATES.iter().any(says)
         && lines.take(3).any(|line| line.starts_with(['╭', '+']))
 }
 

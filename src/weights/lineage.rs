@@ -128,7 +128,8 @@ impl Lineage<'_> {
         let leap = self.leap(&path, &old, &new, from);
         let is_apart = leap > LEAP
             || leap > SMALL_LEAP && pause > PAUSE
-            || self.lie_aside(&path, &old, &new, from);
+            || self.lie_aside(&path, &old, &new, from)
+            || self.follow_another(&old, &new, from);
         let first = self.rows[first].checkpoint.clone();
         if is_apart {
             return Some(self.branch(first, from, &old));
@@ -166,12 +167,13 @@ impl Lineage<'_> {
             .windows(2)
             .chain(new.windows(2))
             .filter_map(apart)
+            .filter(|time| !time.is_zero())
             .collect();
         usual.sort_unstable();
-        let median = usual.get(usual.len() / 2).filter(|_| usual.len() > 1);
+        let median = usual.get(usual.len() / 2);
         let pause = median.zip(apart(&[before[at - 1], new[0]]));
         // Files that were copied in any order have many falls, so that a pause says nothing there.
-        let pause = pause.filter(|(median, _)| descents.len() == 1 && !median.is_zero());
+        let pause = pause.filter(|_| descents.len() == 1);
         Some(Restart {
             from: kept.last().copied(),
             before: before.to_vec(),
@@ -196,6 +198,16 @@ impl Lineage<'_> {
             }
         }
         2 * aside > between
+    }
+
+    /// True if the old rows all come after the new ones, and the first of them is nearest to another than the
+    /// last of these.
+    fn follow_another(&self, old: &[usize], new: &[usize], from: Option<usize>) -> bool {
+        let (Some(&first), Some(&last)) = (old.first(), new.last()) else {
+            return false;
+        };
+        let follows: Vec<usize> = from.into_iter().chain(new.iter().copied()).collect();
+        self.step(first) > self.step(last) && self.nearest(first, &follows) != Some(last)
     }
 
     /// True if going from `a` to `b` by way of a row is no detour: both legs are shorter than the whole.

@@ -13,6 +13,11 @@ use super::{Basis, Function};
 
 /// Checkpoints whose loss tells how pixels were normalized.
 const LOSSES: usize = 4;
+/// A loss that speaks against a reading whose gradient the updates follow is so many times the lowest: a wrong
+/// reading often has a lower one.
+const AGAINST_UPDATES: f64 = 3.0;
+/// Samples below which updates that follow no gradient say nothing.
+const FEWEST_SAMPLES: usize = 32;
 /// A loss that says something is below such a share of the loss of guessing.
 const LEARNED: f64 = 0.8;
 /// A loss that is far above that of guessing is so by this factor.
@@ -39,7 +44,9 @@ impl Inquiry<'_> {
             Some((best, _)) => self.by_path(best)?,
             None => self.by_loss(says.map(|(_, mean)| mean))?,
         };
-        self.assumed.doubtful = says.is_some() && followed.is_none();
+        // A handful of samples has a gradient of its own.
+        let is_heard = self.few.labels.len() >= FEWEST_SAMPLES;
+        self.assumed.doubtful = says.is_some() && followed.is_none() && is_heard;
         self.assumed.basis = choice.basis;
         let scales = self.scales_of(&choice)?;
         let scale = scales.first().copied();
@@ -58,11 +65,7 @@ impl Inquiry<'_> {
 
     /// The reading that the updates follow.
     fn by_path(&self, best: usize) -> Result<Choice, LandscapeError> {
-        let own = &self.candidates[best];
-        let is_kin = |i: usize| {
-            let other = &self.candidates[i];
-            own.scale == other.scale && own.recognized.reading.is_kin_of(other.recognized.reading)
-        };
+        let is_kin = |i: usize| self.are_kin(best, i);
         let tied = self.comparable(verdict::tied(&self.scores, best, is_kin))?;
         let count = self.candidates.len();
         // What is taken must be followed itself.
@@ -150,7 +153,7 @@ impl Inquiry<'_> {
         } else {
             self.losses(&tied, &[newest])?
         };
-        let near = verdict::near(&losses, FAR_HIGHER);
+        let near = verdict::near(&losses, AGAINST_UPDATES);
         let near: Vec<usize> = near.into_iter().map(|i| tied[i]).collect();
         Ok(if near.is_empty() { tied } else { near })
     }
@@ -293,6 +296,9 @@ impl Inquiry<'_> {
         let recognized = self.candidates[taken].recognized.clone();
         let loss = self.loss(&recognized, scale, &self.few, &flat)?;
         let guessing = self.guessing();
+        if self.assumed.doubtful && self.assumed.warning.is_none() && loss > LEARNED * guessing {
+            self.assumed.follows_nothing_yet();
+        }
         if loss.is_nan() || loss > WORSE_THAN_GUESSING * guessing {
             self.assumed.is_worse_than_guessing(loss, guessing);
         }

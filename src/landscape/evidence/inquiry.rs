@@ -139,7 +139,7 @@ impl<'a> Inquiry<'a> {
             let new: Vec<usize> = (known..self.candidates.len()).collect();
             self.ask_at(first, &new, &sets, &threads)?;
         }
-        let hopeful = verdict::hopeful(&self.scores);
+        let hopeful = verdict::hopeful(&self.scores, |a, b| self.are_kin(a, b));
         for (round, at) in rest.iter().enumerate() {
             if first.len() + round >= self.effort.intervals && self.is_clear() {
                 break;
@@ -196,6 +196,13 @@ impl<'a> Inquiry<'a> {
         means.sort_by(|a, b| b.1.total_cmp(&a.1));
         means.truncate(LATER_SCALES);
         means.into_iter().map(|(scale, _)| scale).collect()
+    }
+
+    /// True for readings that differ in the member of a family alone; batch statistics undo the scale.
+    pub(super) fn are_kin(&self, a: usize, b: usize) -> bool {
+        let (a, b) = (&self.candidates[a], &self.candidates[b]);
+        (self.batch_norm || a.scale == b.scale)
+            && a.recognized.reading.is_kin_of(b.recognized.reading)
     }
 
     /// Asks some readings at some of the intervals.

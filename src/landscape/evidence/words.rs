@@ -84,12 +84,9 @@ impl Inquiry<'_> {
         if self.assumed.doubtful {
             let mean = self.scores[taken].mean();
             let is_scattered = mean.count < ENOUGH && !mean.is_negative();
-            let said = if is_scattered {
-                FEW_UPDATES
-            } else {
-                NOT_FOLLOWED
-            };
-            self.assumed.warn(said);
+            if !is_scattered {
+                self.assumed.warn(NOT_FOLLOWED);
+            }
         }
     }
 
@@ -173,6 +170,12 @@ impl Assumed {
         self.warn(&format!(
             "the newest checkpoint's loss {loss:.2} is far above that of guessing, {guessing:.2}"
         ));
+    }
+
+    /// Doubts a reading that few updates do not follow and under which the run has learned nothing: either alone
+    /// is no reason to.
+    pub(super) fn follows_nothing_yet(&mut self) {
+        self.warn(FEW_UPDATES);
     }
 
     /// Doubts a reading whose running statistics do not fit it.

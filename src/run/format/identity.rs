@@ -189,7 +189,7 @@ pub(super) fn copied(root: &Item, metadata: &HashMap<String, String>) -> Option<
         Some((index, name))
     });
     let tensors: Vec<(usize, String)> = tensors.collect::<Option<_>>()?;
-    let tied = metadata.get(TIED).map(String::as_str).unwrap_or("[]");
+    let tied = metadata.get(TIED).map_or("[]", String::as_str);
     let mut tied: Vec<(usize, String)> = serde_json::from_str(tied).ok()?;
     tied.retain(|(place, _)| *place < tensors.len());
     (tensors.len() == fields.len()).then_some(Chosen {

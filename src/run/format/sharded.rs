@@ -100,7 +100,7 @@ fn is_index(name: &str, path: &Path) -> bool {
         file.take(FRONT).read_to_end(&mut front)?;
         Ok::<_, io::Error>(front.windows(MAP.len()).any(|window| window == MAP))
     };
-    let named = name.contains(".index.") && name.ends_with(".json");
+    let named = name.contains(".index.") && path.extension().is_some_and(|ending| ending == "json");
     named && begins_with_map().unwrap_or(false)
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -98,11 +99,11 @@ fn names_that_came_later_are_found_as_far_as_they_were() {
         for row in &wrong {
             let found = arrange(&row.files);
             let points: Vec<_> = found.points.iter().map(|p| (p.step, &p.path)).collect();
-            told += &format!("{}: {points:?}, not {:?}\n", row.framework, row.steps);
+            let _ = writeln!(told, "{}: {points:?}, not {:?}", row.framework, row.steps);
         }
         rows.len() - wrong.len()
     });
-    assert!(right[0] >= 48 && right[1] >= 30, "{right:?}\n{told}");
+    assert!(right[0] >= 48 && right[1] >= 99, "{right:?}\n{told}");
 }
 
 #[test]

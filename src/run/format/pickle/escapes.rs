@@ -18,15 +18,12 @@ pub(super) fn unicode(line: &[u8]) -> String {
             .get(2..2 + digits)
             .filter(|digits| !digits.is_empty());
         let found = code.and_then(|code| char::from_u32(u32::from_str_radix(code, 16).ok()?));
-        match found {
-            Some(found) => {
-                resolved.push(found);
-                rest = &escape[2 + digits..];
-            }
-            None => {
-                resolved.push('\\');
-                rest = &escape[1..];
-            }
+        if let Some(found) = found {
+            resolved.push(found);
+            rest = &escape[2 + digits..];
+        } else {
+            resolved.push('\\');
+            rest = &escape[1..];
         }
     }
     resolved.push_str(rest);

@@ -91,10 +91,13 @@ pub(super) fn content(source: &Source) -> io::Result<Content> {
         _ => match foreign() {
             Some(thing) => Content::Foreign(thing),
             None if is_binary_of_python_2(&front) => Content::Pickle,
-            None if foreign::is_text(&front) => match may_be_pickle(&front) {
-                true => Content::OldPickle,
-                false => Content::Foreign(foreign::TEXT),
-            },
+            None if foreign::is_text(&front) => {
+                if may_be_pickle(&front) {
+                    Content::OldPickle
+                } else {
+                    Content::Foreign(foreign::TEXT)
+                }
+            }
             None if may_be_pickle(&front) => Content::OldPickle,
             None => Content::Unknown,
         },
