@@ -121,12 +121,15 @@ impl<'a> Batch<'a> {
             let found = format!("{} of shape {:?}", array.element.name, array.shape);
             return Err(self.invalid(expected(), found));
         }
-        let data = array.data.source();
-        let bytes = data.bytes(0, (images * IMAGE) as u64);
-        bytes.map_err(|source| DataError::Io {
+        let storage = array.data.storage((images * IMAGE) as u64);
+        let storage = storage.ok_or_else(|| self.invalid(expected(), "other bytes"))?;
+        let mut bytes = vec![0; images * IMAGE];
+        let read = storage.read_at(&mut bytes, 0);
+        read.map_err(|source| DataError::Io {
             path: self.path.to_path_buf(),
             source,
-        })
+        })?;
+        Ok(bytes)
     }
 }
 

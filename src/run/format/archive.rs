@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::io;
 
-use super::source::{Source, Storage};
+use super::source::Source;
+use super::storage::{Packing, Storage};
 
 /// Bytes of the record at the end, and the longest comment behind it.
 const END: u64 = 22;
@@ -96,7 +97,7 @@ impl Archive {
         if record.size / RATIO > record.packed {
             return Err(damaged("a record claims more than it can inflate to"));
         }
-        Ok(Storage::Deflated(part, record.size))
+        Ok(Storage::packed(part, Packing::Deflated, record.size))
     }
 }
 

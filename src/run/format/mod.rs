@@ -20,11 +20,13 @@ mod sharded;
 mod sniff;
 pub(crate) mod source;
 mod state_dict;
+mod storage;
 mod stored;
 mod ties;
 mod torch;
 pub(in crate::run) mod training;
 mod tree;
+mod view;
 
 use std::collections::HashMap;
 use std::io;
@@ -519,13 +521,7 @@ impl StateDict {
     #[must_use]
     pub fn reads_whole(&self) -> bool {
         let mut files = self.files.iter();
-        files.any(|file| {
-            let mut storages = file
-                .tensors
-                .iter()
-                .filter_map(|tensor| tensor.storage.as_ref().ok());
-            storages.any(|storage| storage.is_deflated())
-        })
+        files.any(|file| file.tensors.iter().any(Stored::is_costly))
     }
 
     /// Reads elements `range` of tensor `index` in row-major order, converted to `f32`.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use safetensors::tensor::{Dtype as KnownDtype, Metadata, TensorInfo as TensorHeader};
 use serde::Deserialize;
 
-use super::source::{Source, Storage};
+use super::source::Source;
+use super::storage::Storage;
 use super::stored::Stored;
 use super::{Dtype, FormatError, natural};
 
@@ -117,6 +118,7 @@ fn stored(source: &Source, data: u64, info: &TensorHeader) -> Stored {
         storage: part
             .map(|part| Arc::new(Storage::Plain(part)))
             .ok_or_else(|| "the file does not reach so far".into()),
+        ahead: super::view::Ahead::default(),
     };
     stored.checked()
 }

@@ -77,6 +77,7 @@ pub(super) struct Chosen {
 pub(super) enum Problem {
     None,
     Empty,
+    Huge,
     Same(String),
     Key { key: String, found: Vec<String> },
 }
@@ -91,6 +92,11 @@ impl Problem {
                 what: "empty: all its tensors have size 0, as placeholders of a sharded run have"
                     .into(),
                 remedy: "take the checkpoint that holds the weights",
+            },
+            Self::Huge => FormatError::Refused {
+                path,
+                what: "tensors of more numbers than memory has addresses".into(),
+                remedy: "save the model's own tensors, not views that were expanded from them",
             },
             Self::Same(name) => FormatError::Refused {
                 path,
@@ -160,7 +166,15 @@ pub(super) fn choose<'a>(
     });
     let chosen = networks.remove(0);
     if chosen.numbers == 0 {
-        return Err(Problem::Empty);
+        let mut all = chosen.tensors.iter();
+        let is_huge = |(index, _): &(usize, String)| {
+            stored(*index).is_some_and(|stored| stored.count().is_none())
+        };
+        return Err(if all.any(is_huge) {
+            Problem::Huge
+        } else {
+            Problem::Empty
+        });
     }
     let others = networks.iter().filter(|other| other.numbers > 0);
     let others = others

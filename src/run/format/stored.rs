@@ -1,18 +1,15 @@
 //! One tensor as it lies in a file: a view of a storage, read a piece at a time.
 
-use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 
-use super::source::Storage;
+use super::storage::Storage;
+use super::view::{Ahead, View};
 use super::{Dtype, convert};
 
 /// Bytes that are read and converted at once: they stay in cache.
 const PIECE: usize = 128 << 10;
-/// Bytes of a window on a storage whose elements are gathered.
-const WINDOW: u64 = 4 << 10;
-/// Windows that are kept while gathering: 32 MiB.
-const WINDOWS: usize = 8 << 10;
+/// Bytes of a storage that a piece reaches over, from which on it costs more than its own.
+const FAR: usize = 16 * PIECE;
 /// A view with more elements than this, and this many times those of its storage, is no weights.
 const EXPANDED: (usize, u64) = (1 << 20, 64);
 
@@ -35,6 +32,8 @@ pub(super) struct Stored {
     pub(super) key: Arc<str>,
     /// The bytes, or why there are none.
     pub(super) storage: Result<Arc<Storage>, String>,
+    /// What was read ahead, where the elements lie apart.
+    pub(super) ahead: Ahead,
 }
 
 impl Stored {
@@ -103,6 +102,24 @@ impl Stored {
         !self.key.is_empty() && place(self) == place(other) && (is_same_view || is_same_stretch())
     }
 
+    /// True where a piece costs as much as many: what is packed must be unpacked from the front on, and a row
+    /// of a transposed matrix lies all over its storage.
+    pub(super) fn is_costly(&self) -> bool {
+        let storage = self.storage.as_ref();
+        let Some(storage) = storage.ok().filter(|_| self.size > 0) else {
+            return false;
+        };
+        // The first piece, from its innermost extent outwards.
+        let mut left = PIECE / self.size;
+        let mut reach = 0usize;
+        for (extent, stride) in self.shape.iter().zip(&self.strides).rev() {
+            let along = (*extent).min(left.max(1)).saturating_sub(1);
+            reach = reach.saturating_add(along.saturating_mul(*stride));
+            left /= extent.max(&1);
+        }
+        storage.is_packed() || reach.saturating_mul(self.size) > FAR
+    }
+
     fn is_contiguous(&self) -> bool {
         let mut expected = 1;
         let mut extents = self.shape.iter().zip(&self.strides).rev();
@@ -139,19 +156,27 @@ impl Stored {
     pub(super) fn raw(&self, start: usize, bytes: &mut [u8]) -> Result<(), String> {
         let storage = self.storage.as_ref().map_err(Clone::clone)?;
         let elements = bytes.len() / self.size.max(1);
-        let end = start.checked_add(elements);
-        if end.is_none_or(|end| self.count().is_none_or(|count| end > count)) {
-            let end = start.saturating_add(elements);
-            return Err(format!("it has no elements {start}..{end}"));
-        }
+        let end = start.saturating_add(elements);
+        let count = self.count().filter(|count| end <= *count);
+        let count = count.ok_or_else(|| format!("it has no elements {start}..{end}"))?;
         if bytes.is_empty() {
             return Ok(());
         }
-        let size = self.size as u64;
         let read = if self.is_contiguous() {
-            storage.read_at(bytes, (self.offset + start as u64) * size)
+            storage.read_at(bytes, (self.offset + start as u64) * self.size as u64)
         } else {
-            self.gather(storage, start, bytes)
+            let view = View {
+                storage,
+                size: self.size,
+                shape: &self.shape,
+                strides: &self.strides,
+                offset: self.offset,
+            };
+            if self.is_costly() {
+                self.ahead.read(view, start, count, bytes)
+            } else {
+                view.gather(start, bytes)
+            }
         };
         read.map_err(|error| error.to_string())?;
         if self.big_endian {
@@ -159,86 +184,44 @@ impl Stored {
         }
         Ok(())
     }
+}
 
-    /// Collects elements that lie apart, through windows that are kept for the next of them.
-    fn gather(&self, storage: &Storage, start: usize, bytes: &mut [u8]) -> io::Result<()> {
-        let mut at = self.indices(start);
-        let mut windows = Windows {
-            storage,
-            kept: HashMap::new(),
+#[cfg(test)]
+mod tests {
+    use super::super::source::Source;
+    use super::super::storage::Packing;
+    use super::*;
+
+    /// Tells it of a tensor of floats in a storage.
+    fn is_costly(shape: &[usize], strides: &[usize], storage: Storage) -> bool {
+        let stored = Stored {
+            dtype: Dtype::F32,
+            size: 4,
+            shape: shape.to_vec(),
+            strides: strides.to_vec(),
+            offset: 0,
+            big_endian: false,
+            key: "".into(),
+            storage: Ok(Arc::new(storage)),
+            ahead: Ahead::default(),
         };
-        for to in bytes.chunks_exact_mut(self.size) {
-            let place = self.offset + self.place(&at);
-            windows.read(place * self.size as u64, to)?;
-            self.advance(&mut at);
-        }
-        Ok(())
+        stored.checked().is_costly()
     }
 
-    /// The indices of an element, for each extent.
-    fn indices(&self, mut element: usize) -> Vec<usize> {
-        let mut indices = vec![0; self.shape.len()];
-        for (index, extent) in indices.iter_mut().zip(&self.shape).rev() {
-            *index = element % extent.max(&1);
-            element /= extent.max(&1);
-        }
-        indices
-    }
-
-    fn place(&self, indices: &[usize]) -> u64 {
-        let steps = indices.iter().zip(&self.strides);
-        steps
-            .map(|(index, stride)| *index as u64 * *stride as u64)
-            .sum()
-    }
-
-    fn advance(&self, indices: &mut [usize]) {
-        for (index, extent) in indices.iter_mut().zip(&self.shape).rev() {
-            *index += 1;
-            if *index < *extent {
-                return;
-            }
-            *index = 0;
-        }
-    }
-}
-
-/// Pieces of a storage that were read.
-struct Windows<'a> {
-    storage: &'a Storage,
-    kept: HashMap<u64, Vec<u8>>,
-}
-
-impl Windows<'_> {
-    fn read(&mut self, mut at: u64, mut to: &mut [u8]) -> io::Result<()> {
-        while !to.is_empty() {
-            let (number, within) = (at / WINDOW, (at % WINDOW) as usize);
-            let window = self.window(number)?;
-            let ready = window.get(within..).unwrap_or_default();
-            if ready.is_empty() {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            let count = ready.len().min(to.len());
-            to[..count].copy_from_slice(&ready[..count]);
-            to = &mut to[count..];
-            at += count as u64;
-        }
-        Ok(())
-    }
-
-    fn window(&mut self, number: u64) -> io::Result<&[u8]> {
-        if self.kept.len() >= WINDOWS && !self.kept.contains_key(&number) {
-            self.kept.clear();
-        }
-        match self.kept.entry(number) {
-            std::collections::hash_map::Entry::Occupied(kept) => Ok(kept.into_mut()),
-            std::collections::hash_map::Entry::Vacant(place) => {
-                let start = number * WINDOW;
-                let len = WINDOW.min(self.storage.len().saturating_sub(start));
-                let mut bytes = vec![0; len as usize];
-                self.storage.read_at(&mut bytes, start)?;
-                Ok(place.insert(bytes))
-            }
-        }
+    #[test]
+    fn pieces_are_costly_where_they_lie_all_over_a_large_storage() {
+        let bytes: Arc<[u8]> = vec![0; 4 << 20].into();
+        let plain = || Storage::Plain(Source::Memory(Arc::clone(&bytes)));
+        assert!(is_costly(&[1024, 1024], &[1, 1024], plain()));
+        assert!(!is_costly(&[1024, 1024], &[1024, 1], plain()));
+        // Channels last: a row of channels lies together with those beside it.
+        assert!(!is_costly(
+            &[128, 512, 4, 4],
+            &[8192, 1, 2048, 512],
+            plain()
+        ));
+        assert!(!is_costly(&[64, 64], &[1, 64], plain()));
+        let packed = Storage::packed(Source::Memory(Arc::from([])), Packing::Deflated, 4 << 20);
+        assert!(is_costly(&[1024, 1024], &[1024, 1], packed));
     }
 }

@@ -68,7 +68,7 @@ fn is_embedding(name: &str) -> bool {
 fn is_equal(a: &Stored, b: &Stored) -> bool {
     let is_cheap = |stored: &Stored| {
         let storage = stored.storage.as_ref();
-        storage.is_ok_and(|storage| !storage.is_deflated())
+        storage.is_ok_and(|storage| !storage.is_packed())
     };
     let comparable = (&a.dtype, a.size) == (&b.dtype, b.size) && is_cheap(a) && is_cheap(b);
     let (true, Some(count)) = (comparable, a.count().filter(|count| *count > 0)) else {
@@ -90,7 +90,8 @@ fn is_equal(a: &Stored, b: &Stored) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::Dtype;
-    use super::super::source::{Source, Storage};
+    use super::super::source::Source;
+    use super::super::storage::Storage;
     use super::*;
 
     /// A matrix of bytes, 100 rows of 100 numbers.
@@ -108,6 +109,7 @@ mod tests {
             big_endian: false,
             key: key.into(),
             storage: Ok(Arc::new(Storage::Plain(Source::Memory(bytes.into())))),
+            ahead: super::super::view::Ahead::default(),
         }
     }
 

@@ -11,9 +11,11 @@ use std::sync::Arc;
 
 use super::archive::Archive;
 use super::pickle::{ArrayRef, Element, Node, Pickle, PickleError, TensorRef, Value};
-use super::source::{Source, Storage};
+use super::source::Source;
+use super::storage::Storage;
 use super::stored::Stored;
 use super::tree::{Item, Planter};
+use super::view::Ahead;
 use super::{Dtype, FormatError};
 
 const FORMAT: &str = "PyTorch";
@@ -89,7 +91,7 @@ fn of_archive(source: &Source) -> Result<Contents, String> {
     let order = archive.record(&format!("{folder}byteorder"));
     let order = order
         .and_then(|order| order.whole(16))
-        .and_then(|order| order.bytes(0, order.len()));
+        .and_then(|order| order.bytes(0, order.len().min(16)));
     let big_endian = order.is_ok_and(|order| order == b"big");
     let mut storages = HashMap::new();
     for record in archive.names() {
@@ -161,10 +163,7 @@ fn of_torch(
     let Node::Storage(reference) = pickle.node(Value::Node(tensor.storage))? else {
         return None;
     };
-    let within = reference
-        .within
-        .as_ref()
-        .and_then(|blob| within(&blob.source()));
+    let within = reference.within.as_ref().and_then(within);
     let (storage, element) = match within {
         Some((storage, element)) => (Some(storage), element),
         None => (
@@ -185,6 +184,7 @@ fn of_torch(
             None => Arc::clone(&reference.key),
         },
         storage: storage.ok_or_else(|| format!("its storage {} is not in the file", reference.key)),
+        ahead: Ahead::default(),
     };
     Some(stored.checked())
 }
@@ -226,7 +226,7 @@ fn of_numpy(array: &ArrayRef) -> Stored {
             .rev()
             .for_each(&mut along);
     }
-    let stored = Stored {
+    let mut stored = Stored {
         dtype: dtype(&array.element),
         size: array.element.size,
         shape: array.shape.clone(),
@@ -234,17 +234,15 @@ fn of_numpy(array: &ArrayRef) -> Stored {
         offset: 0,
         big_endian: array.big_endian,
         key: "".into(),
-        storage: Ok(Arc::new(Storage::Plain(array.data.source()))),
+        storage: Err("its bytes are not as many as its shape needs".into()),
+        ahead: Ahead::default(),
     };
     // An array of other bytes than its shape needs is not what it was.
     let needed = stored
         .count()
-        .map(|count| count as u64 * stored.size as u64);
-    if needed.is_some_and(|needed| needed != array.data.source().len()) {
-        return Stored {
-            storage: Err("its bytes are not as many as its shape needs".into()),
-            ..stored
-        };
+        .and_then(|count| (count as u64).checked_mul(stored.size as u64));
+    if let Some(storage) = needed.and_then(|needed| array.data.storage(needed)) {
+        stored.storage = Ok(Arc::new(storage));
     }
     stored.checked()
 }
@@ -252,3 +250,6 @@ fn of_numpy(array: &ArrayRef) -> Stored {
 fn dtype(element: &Element) -> Dtype {
     Dtype::named(&element.name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,11 +9,18 @@ use super::stored::Stored;
 
 /// Dicts within dicts.
 const DEEPEST: usize = 64;
-/// Values that are met again, because several others hold them: each is planted anew, so that a few nodes could
-/// make any number. Those that are met once are as many as the pickle has.
-const AGAIN: usize = 256 << 10;
-/// Numbers of a list that are kept, where it holds nothing else: a log is no part of a model.
-const NUMBERS: usize = 64;
+/// Bytes of what is made for values that are met again, because several others hold them: each is planted anew,
+/// so that a few nodes could make any number. Those that are met once are as many as the pickle has. Likewise of
+/// names that are put together, as a short pickle could make long ones.
+const LARGEST: usize = 16 << 20;
+/// Bytes of one value with its place in a dict.
+const ITEM: usize = size_of::<(Arc<str>, Item)>() + 32;
+/// Values of a list that are kept where they hold no tensor: a log is no part of a model.
+const RECORDS: usize = 64;
+/// Bytes of one part of a key.
+const LONGEST: usize = 1 << 10;
+/// Plain numbers of a dict that are kept.
+const NUMBERS: usize = 4096;
 
 /// A value of a checkpoint.
 #[derive(Clone, Debug)]
@@ -64,8 +71,10 @@ pub(super) struct Planter<'a> {
     pub(super) stored: &'a dyn Fn(&Node) -> Option<Stored>,
     pub(super) tensors: Vec<Stored>,
     met: HashSet<u32>,
-    /// Values that were met again.
-    again: usize,
+    /// Bytes of values that were met again.
+    spent: usize,
+    /// Bytes of names that were put together.
+    named: usize,
     /// Nodes around the value at hand that were met before.
     inside: usize,
 }
@@ -77,18 +86,23 @@ impl<'a> Planter<'a> {
             stored,
             tensors: Vec::new(),
             met: HashSet::new(),
-            again: 0,
+            spent: 0,
+            named: 0,
             inside: 0,
         }
     }
 
     pub(super) fn item(&mut self, value: Value, depth: usize) -> Item {
-        let is_new = match value {
-            Value::Node(index) => self.met.insert(index),
+        let is_new = match (value, self.pickle.node(value)) {
+            (_, Some(Node::Text(_))) => true,
+            (Value::Node(index), _) => self.met.insert(index),
             _ => true,
         };
-        self.again += usize::from(!is_new || self.inside > 0);
-        if depth > DEEPEST || self.again > AGAIN {
+        let is_again = !is_new || self.inside > 0;
+        if is_again {
+            self.spent = self.spent.saturating_add(ITEM);
+        }
+        if depth > DEEPEST || is_again && self.spent > LARGEST {
             return Item::Other("too deep".into());
         }
         self.inside += usize::from(!is_new);
@@ -106,36 +120,53 @@ impl<'a> Planter<'a> {
         }
         match self.pickle.node(value) {
             Some(Node::Dict(entries)) => Item::Dict(None, self.fields(entries, depth)),
-            Some(Node::List(values) | Node::Tuple(values)) => {
-                let has_nodes = values.iter().any(|value| matches!(value, Value::Node(_)));
-                let kept = if has_nodes { values.len() } else { NUMBERS };
-                let kept = values.iter().take(kept);
-                Item::List(kept.map(|value| self.item(*value, depth + 1)).collect())
-            }
+            Some(Node::List(values) | Node::Tuple(values)) => self.list(values, depth),
             Some(node @ (Node::Tensor(_) | Node::Array(_))) => match (self.stored)(node) {
                 Some(stored) => self.tensor(stored),
                 None => Item::Other("a tensor that cannot be read".into()),
             },
             Some(Node::Object(object)) => self.object(object, depth),
-            Some(Node::Text(_)) => Item::Other("text".into()),
+            Some(Node::Text(_) | Node::LongText(_)) => Item::Other("text".into()),
             _ => Item::Other("bytes".into()),
         }
     }
 
+    /// The values of a list, as far as its last tensor at least. Those between that hold none leave their places.
+    fn list(&mut self, values: &[Value], depth: usize) -> Item {
+        let (mut items, mut kept) = (Vec::new(), RECORDS);
+        let record = Item::Other("record".into());
+        let has_nodes = values.iter().any(|value| matches!(value, Value::Node(_)));
+        let known = if has_nodes { values.len() } else { RECORDS };
+        for (at, value) in values.iter().take(known).enumerate() {
+            let before = self.tensors.len();
+            let item = self.item(*value, depth + 1);
+            if self.tensors.len() > before {
+                kept = kept.max(at + 1);
+            }
+            items.push(if at < kept { item } else { record.clone() });
+        }
+        items.truncate(kept);
+        Item::List(items)
+    }
+
     fn tensor(&mut self, stored: Stored) -> Item {
+        if self.inside > 0 {
+            let extents = 2 * size_of::<usize>() * stored.shape.len();
+            self.spent = self.spent.saturating_add(size_of::<Stored>() + extents);
+        }
         self.tensors.push(stored);
         Item::Tensor(self.tensors.len() - 1)
     }
 
     fn fields(&mut self, entries: &[(Value, Value)], depth: usize) -> Vec<(Arc<str>, Item)> {
-        let mut fields = Vec::new();
+        let (mut fields, mut numbers) = (Vec::new(), 0);
         for (key, value) in entries {
-            let name = match key {
-                Value::Int(key) => key.to_string().into(),
-                key => match self.pickle.text(*key) {
-                    Some(name) => name,
-                    None => continue,
-                },
+            numbers += usize::from(!matches!(value, Value::Node(_)));
+            if numbers > NUMBERS && !matches!(value, Value::Node(_)) {
+                continue;
+            }
+            let Some(name) = self.name(*key) else {
+                continue;
             };
             let item = self.item(*value, depth + 1);
             fields.push((name, item));
@@ -143,11 +174,34 @@ impl<'a> Planter<'a> {
         fields
     }
 
-    fn object(&mut self, object: &'a Opaque, depth: usize) -> Item {
-        let state = match self.pickle.node(object.state) {
-            Some(Node::Tuple(parts)) => parts.first().copied().unwrap_or(Value::None),
-            _ => object.state,
+    /// The name that a key is; the parts of a tuple are joined, as flax flattens nested dicts.
+    fn name(&mut self, key: Value) -> Option<Arc<str>> {
+        if let Value::Int(key) = key {
+            return Some(key.to_string().into());
+        }
+        let joined = match self.pickle.node(key)? {
+            Node::Text(name) => return Some(Arc::clone(name)),
+            Node::Tuple(parts) if (1..=DEEPEST).contains(&parts.len()) => {
+                let part = |part: &Value| match part {
+                    Value::Int(part) => Some(part.to_string().into()),
+                    part => self.pickle.text(*part).filter(|part| part.len() <= LONGEST),
+                };
+                let parts: Option<Vec<Arc<str>>> = parts.iter().map(part).collect();
+                parts?.join(".").into()
+            }
+            _ => self.pickle.text(key)?,
         };
+        self.joined(joined)
+    }
+
+    /// A name that was put together, if there is room for it.
+    fn joined(&mut self, name: Arc<str>) -> Option<Arc<str>> {
+        self.named = self.named.saturating_add(name.len());
+        (self.named <= LARGEST).then_some(name)
+    }
+
+    fn object(&mut self, object: &'a Opaque, depth: usize) -> Item {
+        let state = self.state(object);
         let class = Some(Arc::clone(&object.class));
         if self.pickle.get(state, "_parameters").is_some() {
             let mut fields = Vec::new();
@@ -156,17 +210,40 @@ impl<'a> Planter<'a> {
         }
         let entries = self.pickle.entries(state).unwrap_or_default();
         if entries.is_empty() && object.dict.is_empty() {
-            return Item::Other(Arc::clone(&object.class));
+            // A named tuple, a class of lists, or a class with slots alone. Optax keeps its states so.
+            let values = self.pickle.values(state).unwrap_or(&object.list);
+            return match values {
+                [] => Item::Other(Arc::clone(&object.class)),
+                _ if object.class.starts_with("optax.") => Item::Other(Arc::clone(&object.class)),
+                values => self.list(values, depth),
+            };
         }
         let mut fields = self.fields(entries, depth);
         fields.extend(self.fields(&object.dict, depth));
         Item::Dict(class, fields)
     }
 
+    /// The dict of an object's fields, which may stand in a tuple: in front those of its dict, then those of its
+    /// slots.
+    fn state(&self, object: &Opaque) -> Value {
+        let Some(Node::Tuple(parts)) = self.pickle.node(object.state) else {
+            return object.state;
+        };
+        let is_full = |part: &&Value| {
+            let entries = self.pickle.entries(**part);
+            entries.is_some_and(|entries| !entries.is_empty())
+        };
+        let found = parts.iter().find(is_full);
+        found.copied().unwrap_or(Value::None)
+    }
+
     /// The state dict of a module: its own parameters and buffers, then those of the modules in it.
     fn module(&mut self, state: Value, front: &str, depth: usize, to: &mut Vec<(Arc<str>, Item)>) {
-        self.again += usize::from(self.inside > 0);
-        if depth > DEEPEST || self.again > AGAIN {
+        let is_again = self.inside > 0;
+        if is_again {
+            self.spent = self.spent.saturating_add(ITEM);
+        }
+        if depth > DEEPEST || is_again && self.spent > LARGEST {
             return;
         }
         let pickle = self.pickle;
@@ -187,10 +264,14 @@ impl<'a> Planter<'a> {
                 };
                 // A module knows its buffers; running statistics are told by their names.
                 let is_buffer = kind == "_buffers" && !name.starts_with("running_");
-                if let Some(stored) = self.tensors.get_mut(index).filter(|_| is_buffer) {
+                let stored = self.tensors.get_mut(index);
+                if let Some(stored) = stored.filter(|stored| is_buffer && !stored.dtype.is_other())
+                {
                     stored.dtype = Dtype::Other("buffer".into());
                 }
-                to.push((format!("{front}{name}").into(), Item::Tensor(index)));
+                if let Some(name) = self.joined(format!("{front}{name}").into()) {
+                    to.push((name, Item::Tensor(index)));
+                }
             }
         }
         let inner = pickle
@@ -200,7 +281,10 @@ impl<'a> Planter<'a> {
             if let (Some(name), Some(Node::Object(object))) =
                 (pickle.text(*key), pickle.node(*value))
             {
-                self.module(object.state, &format!("{front}{name}."), depth + 1, to);
+                let state = self.state(object);
+                if let Some(front) = self.joined(format!("{front}{name}.").into()) {
+                    self.module(state, &front, depth + 1, to);
+                }
             }
         }
     }

@@ -1,10 +1,11 @@
 //! The escapes in texts of protocol 0.
 
 /// Resolves `\uXXXX` and `\UXXXXXXXX`, as Python's raw-unicode-escape has them; any other backslash stands for
-/// itself.
-pub(super) fn unicode(text: &str) -> String {
-    let mut resolved = String::with_capacity(text.len());
-    let mut rest = text;
+/// itself, and any other byte for the character of its number.
+pub(super) fn unicode(line: &[u8]) -> String {
+    let mut resolved = String::with_capacity(line.len());
+    let text: String = line.iter().copied().map(char::from).collect();
+    let mut rest = text.as_str();
     while let Some(at) = rest.find('\\') {
         let (before, escape) = rest.split_at(at);
         resolved.push_str(before);
@@ -76,9 +77,10 @@ mod tests {
     /// As `pickle.loads` of Python 3.12 has them.
     #[test]
     fn escapes_are_resolved_as_python_does() {
-        assert_eq!(unicode(r"a\u0000b"), "a\0b");
-        assert_eq!(unicode(r"\u005cn \u00e9 \U0001f600"), "\\n é 😀");
-        assert_eq!(unicode(r"a\d\u12"), r"a\d\u12");
+        assert_eq!(unicode(br"a\u0000b"), "a\0b");
+        assert_eq!(unicode(br"\u005cn \u00e9 \U0001f600"), "\\n é 😀");
+        assert_eq!(unicode(br"a\d\u12"), r"a\d\u12");
+        assert_eq!(unicode(b"\x80\\\xe9"), "\u{80}\\\u{e9}");
         assert_eq!(bytes(br"\x00\x80a\n\'\\"), b"\x00\x80a\n'\\");
         assert_eq!(bytes(br"\0\12\q\"), b"\x00\n\\q\\");
     }

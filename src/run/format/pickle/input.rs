@@ -32,6 +32,11 @@ impl Input {
         self.start + self.at as u64
     }
 
+    /// True where parts are copies.
+    pub(super) fn is_memory(&self) -> bool {
+        matches!(self.source, Source::Memory(_))
+    }
+
     /// Bytes that are left.
     pub(super) fn left(&self) -> u64 {
         self.source.len().saturating_sub(self.position())

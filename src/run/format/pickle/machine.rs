@@ -1,12 +1,12 @@
 //! The stack machine of pickles, protocols 0 to 5.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
 use super::super::source::Source;
 use super::input::Input;
-use super::value::{Blob, Node, Opaque, Value};
+use super::memo::Memo;
+use super::value::{ArrayRef, Blob, Element, Node, Opaque, StorageRef, TensorRef, Value};
 use super::{Pickle, escapes};
 
 /// Bytes that the values of one pickle may take. Names and shapes of a hundred thousand tensors take a
@@ -15,15 +15,12 @@ const BUDGET: u64 = 512 << 20;
 /// `torch.save`'s own mark, the first pickle of a file of old, little-endian and in decimal digits.
 const MAGIC: &[u8] = b"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 const MAGIC_DIGITS: &str = "119547037146038801333356";
-/// Bytes of a node with what is boxed beside it.
-const NODE: u64 = 160;
+/// Bytes of a node, in a list that may be twice as long as it is full, and of the room for one thing beside it.
+const NODE: u64 = 2 * size_of::<Node>() as u64 + 16;
 /// Values on the stack.
 const DEEPEST: usize = 8 << 20;
-/// Bytes longer than this stay in the file.
+/// Bytes and texts longer than this stay in the file: none of them is a name.
 const LONG: u64 = 4 << 10;
-/// Bytes of a text above which it is passed over: protocol 2 keeps the bytes of arrays as text, and a buffer of
-/// observations is no part of a model.
-const LONGEST_TEXT: u64 = 64 << 20;
 /// Characters of a line in protocol 0.
 const LINE: usize = 64 << 20;
 
@@ -47,7 +44,7 @@ pub(crate) struct Machine {
     input: Input,
     stack: Vec<Value>,
     marks: Vec<usize>,
-    memo: HashMap<u64, Value>,
+    memo: Memo,
     pub(super) nodes: Vec<Node>,
     spent: u64,
 }
@@ -59,7 +56,7 @@ impl Machine {
             input: Input::new(source, at),
             stack: Vec::new(),
             marks: Vec::new(),
-            memo: HashMap::new(),
+            memo: Memo::default(),
             nodes: Vec::new(),
             spent: 0,
         }
@@ -132,16 +129,16 @@ impl Machine {
             b'p' | b'g' => self.parsed()?,
             b'q' | b'h' => u64::from(self.input.byte()?),
             b'r' | b'j' => u64::from(u32::from_le_bytes(self.input.array()?)),
-            _ => self.memo.len() as u64,
+            _ => self.memo.len(),
         };
         if matches!(instruction, b'g' | b'h' | b'j') {
-            let value = self.memo.get(&index).copied();
+            let value = self.memo.get(index);
             let value = value.ok_or_else(|| self.damaged())?;
             self.stack.push(value);
         } else {
             let top = self.top()?;
-            self.charge(48)?;
-            self.memo.insert(index, top);
+            self.charge(self.memo.cost(index))?;
+            self.memo.put(index, top);
         }
         Ok(())
     }
@@ -190,7 +187,7 @@ impl Machine {
                 let line = self.input.line(LINE)?;
                 self.charge(line.len() as u64)?;
                 return Ok(match instruction {
-                    b'V' => Node::Text(escapes::unicode(&text(line)).into()),
+                    b'V' => Node::Text(escapes::unicode(&line).into()),
                     // Python 2 kept bytes so.
                     _ => of_bytes(escapes::bytes(&unquoted(line))),
                 });
@@ -200,24 +197,24 @@ impl Machine {
             _ => u64::from_le_bytes(self.input.array()?),
         };
         let is_text = matches!(instruction, b'X' | 0x8c | 0x8d);
-        if !is_text && len > LONG {
+        if len > LONG {
             // A part of memory is a copy.
-            let part = self.input.leave(len)?;
-            if matches!(part, Source::Memory(_)) {
+            if self.input.is_memory() {
                 self.charge(len)?;
             }
-            return Ok(Node::Bytes(Blob::Long(part)));
-        }
-        if len > LONGEST_TEXT {
-            self.input.leave(len)?;
-            return Ok(Node::Outside);
+            let part = self.input.leave(len)?;
+            return Ok(if is_text {
+                Node::LongText(part)
+            } else {
+                Node::Bytes(Blob::Long(part))
+            });
         }
         self.charge(len)?;
         let bytes = self.input.bytes(len)?;
-        Ok(if is_text {
-            Node::Text(text(bytes))
-        } else {
-            Node::Bytes(Blob::Short(bytes.into()))
+        Ok(match instruction {
+            _ if is_text => Node::Text(text(bytes)),
+            b'U' | b'T' => of_bytes(bytes),
+            _ => Node::Bytes(Blob::Short(bytes.into())),
         })
     }
 
@@ -269,10 +266,28 @@ impl Machine {
                 }
                 let (args, callable) = (self.pop()?, self.pop()?);
                 let made = self.made(callable, args, 0)?;
+                if instruction == 0x81 {
+                    self.fill(made, args)?;
+                }
                 self.stack.push(made);
                 Ok(())
             }
         }
+    }
+
+    /// Keeps the values that an unknown class was made of without a call: a named tuple is no more than these.
+    fn fill(&mut self, made: Value, args: Value) -> Result<(), PickleError> {
+        let values = match self.node(args) {
+            Some(Node::Tuple(values)) => values.clone(),
+            _ => return Ok(()),
+        };
+        self.charge(16 * values.len() as u64)?;
+        if let Value::Node(index) = made
+            && let Some(Node::Object(object)) = self.nodes.get_mut(index as usize)
+        {
+            object.list = values;
+        }
+        Ok(())
     }
 
     fn container(&mut self, instruction: u8) -> Result<(), PickleError> {
@@ -294,6 +309,7 @@ impl Machine {
                 let from = self.stack.len().checked_sub(count);
                 let from = from.filter(|from| *from >= floor);
                 let from = from.ok_or_else(|| self.damaged())?;
+                self.charge(16 * count as u64)?;
                 let values = self.stack.split_off(from);
                 self.push(Node::Tuple(values))
             }
@@ -336,16 +352,23 @@ impl Machine {
     }
 
     fn set(&mut self, values: &[Value]) -> Result<(), PickleError> {
-        self.charge(32 * values.len() as u64)?;
         let Value::Node(index) = self.top()? else {
             return Err(self.damaged());
         };
-        match self.nodes.get_mut(index as usize) {
-            Some(Node::Dict(dict)) => dict.extend(pairs(values)),
-            Some(Node::Object(object)) => object.dict.extend(pairs(values)),
-            _ => {}
+        let dict = match self.nodes.get_mut(index as usize) {
+            Some(Node::Dict(dict)) => dict,
+            Some(Node::Object(object)) => &mut object.dict,
+            _ => return Ok(()),
+        };
+        let before = dict.capacity();
+        let pairs = pairs(values);
+        if dict.is_empty() {
+            // Most dicts are filled at once.
+            dict.reserve_exact(pairs.len());
         }
-        Ok(())
+        dict.extend(pairs);
+        let grown = (dict.capacity() - before) * size_of::<(Value, Value)>();
+        self.charge(grown as u64)
     }
 
     fn class_by_lines(&mut self) -> Result<Arc<str>, PickleError> {
@@ -371,9 +394,11 @@ impl Machine {
     /// Puts a node on the list.
     pub(super) fn add(&mut self, node: Node) -> Result<Value, PickleError> {
         let parts = match &node {
-            Node::Storage(storage) => storage.key.len(),
-            Node::Tensor(tensor) => 16 * tensor.shape.len(),
-            Node::Array(array) => 8 * array.shape.len(),
+            Node::Storage(storage) => size_of::<StorageRef>() + storage.key.len(),
+            Node::Tensor(tensor) => size_of::<TensorRef>() + 16 * tensor.shape.len(),
+            Node::Array(array) => size_of::<ArrayRef>() + 8 * array.shape.len(),
+            Node::NumpyType(..) => size_of::<Element>(),
+            Node::Object(_) => size_of::<Opaque>(),
             _ => 0,
         };
         self.charge(NODE + parts as u64)?;

@@ -8,6 +8,7 @@
 mod escapes;
 mod input;
 mod machine;
+mod memo;
 mod rebuild;
 mod value;
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::super::source::Source;
+use super::super::storage::{Packing, Storage};
 use super::machine::{Machine, PickleError, opaque};
 use super::value::{ArrayRef, Blob, Element, Node, StorageRef, TensorRef, Value};
 
@@ -81,7 +83,24 @@ impl Machine {
                 return Ok(Some(self.made(first, inner, depth + 1)?));
             }
             ("torch._utils", name) if name.starts_with("_rebuild_") => self.unread(name, args),
-            ("torch.storage", "_load_from_bytes") => self.within(first),
+            ("torch.storage", "_load_from_bytes") => self.within(first)?,
+            // A graph is written as the dict of its module beside its code.
+            ("torch.fx.graph_module", name) if name.starts_with("reduce_") => {
+                let mut args = args.iter();
+                let fields = args.find(|value| matches!(self.node(**value), Some(Node::Dict(_))));
+                let mut object = Box::new(opaque("torch.fx.GraphModule".into()));
+                object.state = fields.copied().unwrap_or(Value::None);
+                Some(Node::Object(object))
+            }
+            // A compiled module is made of the one that it wraps.
+            ("torch._dynamo.eval_frame", "OptimizedModule") => match self.node(first) {
+                Some(Node::Object(wrapped))
+                    if wrapped.dict.is_empty() && wrapped.list.is_empty() =>
+                {
+                    Some(Node::Object(wrapped.clone()))
+                }
+                _ => None,
+            },
             ("copy_reg" | "copyreg", "_reconstructor") => {
                 let class = self.global(first).unwrap_or_else(|| "object".into());
                 let mut object = Box::new(opaque(class));
@@ -103,7 +122,10 @@ impl Machine {
         let node = match name {
             "dtype" => {
                 let name = self.string_of(first).unwrap_or_default();
-                Some(Node::NumpyType(numpy_element(&name), name.starts_with('>')))
+                {
+                    let is_big = name.starts_with('>');
+                    Some(Node::NumpyType(Box::new(numpy_element(&name)), is_big))
+                }
             }
             "_reconstruct" => Some(Node::Array(Box::new(ArrayRef {
                 element: numpy_element(""),
@@ -170,13 +192,13 @@ impl Machine {
                     },
                     _ => 0,
                 };
-                Node::Storage(StorageRef {
+                Node::Storage(Box::new(StorageRef {
                     key: self.string_of(*key).unwrap_or_default().into(),
                     element: class.and_then(|class| element(&class)),
                     numel: u64::try_from(*numel).unwrap_or_default(),
                     from,
                     within: None,
-                })
+                }))
             }
             (Some("module"), [_, class, ..]) => {
                 Node::Global(self.global(*class).unwrap_or_else(|| "object".into()))
@@ -224,7 +246,6 @@ impl Machine {
                 Some(Node::Tensor(buffer)) => ("nested", buffer.shape.clone()),
                 _ => return None,
             },
-            "_rebuild_wrapper_subclass" => ("wrapped", self.extents(argument(2))?),
             _ => return None,
         };
         Some(Node::Array(Box::new(ArrayRef {
@@ -236,26 +257,35 @@ impl Machine {
         })))
     }
 
-    fn within(&self, bytes: Value) -> Option<Node> {
-        match self.node(bytes)? {
-            Node::Bytes(blob) => Some(Node::Storage(StorageRef {
-                key: "".into(),
-                element: None,
-                numel: 0,
-                from: 0,
-                within: Some(blob.clone()),
-            })),
-            _ => None,
-        }
+    fn within(&mut self, bytes: Value) -> Result<Option<Node>, PickleError> {
+        let within = match self.node(bytes) {
+            Some(Node::Bytes(Blob::Long(source))) => source.clone(),
+            Some(Node::Bytes(Blob::Short(bytes))) => Source::Memory(Arc::clone(bytes)),
+            Some(Node::Bytes(Blob::Latin(text))) => {
+                let (text, len) = (text.clone(), text.len());
+                self.charge(len)?;
+                Storage::packed(text, Packing::Latin, len).whole(len)?
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Node::Storage(Box::new(StorageRef {
+            key: "".into(),
+            element: None,
+            numel: 0,
+            from: 0,
+            within: Some(within),
+        }))))
     }
 
     fn array(&self, shape: Value, dtype: Value, fortran: bool, data: Value) -> Option<Node> {
         let (element, big_endian) = match self.node(dtype)? {
-            Node::NumpyType(element, big) => (element.clone(), *big),
+            Node::NumpyType(element, big) => (Element::clone(element), *big),
             _ => return None,
         };
         let data = match self.node(data)? {
             Node::Bytes(blob) => blob.clone(),
+            // Bytes of Python 2 that happen to be a text.
+            Node::Text(text) => Blob::Short(Arc::from(Arc::clone(text))),
             _ => return None,
         };
         Some(Node::Array(Box::new(ArrayRef {
@@ -269,12 +299,14 @@ impl Machine {
 
     /// A number of numpy's own types.
     fn scalar(&self, dtype: Value, data: Value) -> Option<Value> {
-        let (Node::NumpyType(element, false), Node::Bytes(Blob::Short(bytes))) =
-            (self.node(dtype)?, self.node(data)?)
-        else {
+        let Node::NumpyType(element, false) = self.node(dtype)? else {
             return None;
         };
-        number(&element.name, bytes)
+        match self.node(data)? {
+            Node::Bytes(Blob::Short(bytes)) => number(&element.name, bytes),
+            Node::Text(text) => number(&element.name, text.as_bytes()),
+            _ => None,
+        }
     }
 
     fn extents(&self, value: Value) -> Option<Vec<usize>> {
@@ -319,6 +351,7 @@ impl Machine {
     fn encoded(&mut self, from: Value) -> Result<Option<Node>, PickleError> {
         let bytes: Arc<[u8]> = match self.node(from) {
             Some(Node::Text(text)) => text.chars().map(|c| c as u32 as u8).collect(),
+            Some(Node::LongText(text)) => return Ok(Some(Node::Bytes(Blob::Latin(text.clone())))),
             Some(Node::Bytes(blob)) => return Ok(Some(Node::Bytes(blob.clone()))),
             _ => Arc::from([]),
         };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::source::Source;
+use super::super::storage::{Packing, Storage};
 
 /// A value; what has parts is in the list of its [`Pickle`](super::Pickle).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,15 +29,23 @@ pub(crate) enum Blob {
     Short(Arc<[u8]>),
     /// In the file.
     Long(Source),
+    /// In the file, as a text in UTF-8 whose characters are the bytes.
+    Latin(Source),
 }
 
 impl Blob {
-    /// The bytes as a source.
-    pub(crate) fn source(&self) -> Source {
-        match self {
+    /// The bytes; none where they are not as many as are needed.
+    pub(crate) fn storage(&self, needed: u64) -> Option<Storage> {
+        let source = match self {
             Self::Short(bytes) => Source::Memory(Arc::clone(bytes)),
             Self::Long(source) => source.clone(),
-        }
+            // Each is a character of one or two bytes; they are counted when they are read.
+            Self::Latin(text) => {
+                let fits = needed <= text.len() && text.len() / 2 <= needed;
+                return fits.then(|| Storage::packed(text.clone(), Packing::Latin, needed));
+            }
+        };
+        (source.len() == needed).then_some(Storage::Plain(source))
     }
 }
 
@@ -47,7 +56,7 @@ pub(crate) struct Opaque {
     pub(crate) class: Arc<str>,
     /// State that was set.
     pub(crate) state: Value,
-    /// Values that were appended.
+    /// Values that were appended, or those of a tuple with a class of its own.
     pub(crate) list: Vec<Value>,
     /// Values that were set by key.
     pub(crate) dict: Vec<(Value, Value)>,
@@ -74,7 +83,7 @@ pub(crate) struct StorageRef {
     /// First element, in the storage that it is a view of.
     pub(crate) from: u64,
     /// The storage written out as a torch file of its own, in place.
-    pub(crate) within: Option<Blob>,
+    pub(crate) within: Option<Source>,
 }
 
 /// A view of a storage.
@@ -112,6 +121,8 @@ pub(crate) struct ArrayRef {
 pub(crate) enum Node {
     /// Text.
     Text(Arc<str>),
+    /// A text that is longer than any name, in the file.
+    LongText(Source),
     /// Bytes.
     Bytes(Blob),
     /// A list, a set, a deque.
@@ -123,15 +134,26 @@ pub(crate) enum Node {
     /// A class or function by its name; never called.
     Global(Arc<str>),
     /// A storage.
-    Storage(StorageRef),
+    Storage(Box<StorageRef>),
     /// A tensor.
     Tensor(Box<TensorRef>),
     /// An array of numpy.
     Array(Box<ArrayRef>),
     /// A type of numpy's elements, and true for big-endian.
-    NumpyType(Element, bool),
+    NumpyType(Box<Element>, bool),
     /// Anything else.
     Object(Box<Opaque>),
     /// A value that lies outside: a tensor of the oldest format.
     Outside,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A log of a million entries is a million nodes.
+    #[test]
+    fn nodes_are_small() {
+        assert!(size_of::<Value>() <= 16 && size_of::<Node>() <= 32);
+    }
 }

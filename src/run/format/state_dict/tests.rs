@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::super::Dtype;
+use super::super::view::Ahead;
 use super::*;
 
 /// A tensor of two numbers for each name, of a shape of its own where its name ends with a digit.
@@ -16,6 +17,7 @@ fn stored(names: &[&str]) -> Vec<Stored> {
         big_endian: false,
         key: "".into(),
         storage: Err("no file".into()),
+        ahead: Ahead::default(),
     };
     names.iter().map(one).collect()
 }
