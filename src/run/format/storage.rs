@@ -16,7 +16,7 @@ pub(crate) enum Storage {
     /// As they are.
     Plain(Source),
     /// In another form.
-    Packed(Packed),
+    Packed(Box<Packed>),
 }
 
 /// Bytes that cannot be had without those before them.
@@ -44,12 +44,12 @@ pub(crate) enum Packing {
 impl Storage {
     /// Packed bytes that are `len` when they are unpacked.
     pub(crate) fn packed(source: Source, packing: Packing, len: u64) -> Self {
-        Self::Packed(Packed {
+        Self::Packed(Box::new(Packed {
             source,
             packing,
             len,
             stopped: Mutex::new(None),
-        })
+        }))
     }
 
     /// Number of bytes.

@@ -85,7 +85,7 @@ impl View<'_> {
             );
         }
         let mut rest = bytes;
-        if start % row > 0 {
+        if !start.is_multiple_of(row) {
             let (head, behind) = rest.split_at_mut((row - start % row) * self.size);
             self.split(depth + 1, start % row, row, at(first), window, head)?;
             (first, rest) = (first + 1, behind);
