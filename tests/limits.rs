@@ -21,7 +21,7 @@ fn shell(script: &str, arguments: &[&str]) -> Output {
     shell.args(arguments).output().unwrap()
 }
 
-/// What was said, in one sentence, of a failure.
+/// The one sentence that was said of a failure.
 fn said(output: &Output) -> String {
     let text = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");

@@ -295,7 +295,7 @@ fn nothing_is_a_path_like_any_other() {
     assert_eq!(steps(&mut path), [10]);
 }
 
-/// What is on the path: the checkpoints of these names' steps, told apart by arrival.
+/// Steps of the checkpoints on the path, each with its number of arrival.
 fn on_path(path: &mut RunPath) -> Vec<(u64, u64)> {
     let (members, _) = path.fit();
     members.iter().map(|m| (m.step, m.arrival)).collect()

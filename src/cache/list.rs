@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::regular;
+use crate::run::{regular, unicode};
 
 use super::{CacheError, root};
 
@@ -18,8 +18,10 @@ const LARGEST: u64 = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CachedRun {
     /// Where the run is or was.
+    #[serde(serialize_with = "unicode::path")]
     pub run: PathBuf,
     /// Its folder in the cache.
+    #[serde(serialize_with = "unicode::path")]
     pub folder: PathBuf,
     /// Number of copies.
     pub checkpoints: usize,

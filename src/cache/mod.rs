@@ -6,7 +6,8 @@
 //!   run.json              where the run is
 //!   <content>.safetensors the model's tensors of one checkpoint
 //!   <path>-<content>.json which checkpoint that was: name, step, counters, order of arrival
-//!   path.json             how the path was drawn last: signs of its axes, branches that were left
+//!   path.json             how the path was drawn last: signs of its axes, branches that were left;
+//!   path-<choice>.json    the same where --only or --key chose another
 //! ```
 //!
 //! Each checkpoint has a record of its own and every file is written under a temporary name and renamed, so

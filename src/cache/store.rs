@@ -16,8 +16,7 @@ use super::room::KeepLimit;
 use super::thin::{OnPath, removals};
 use super::{CacheError, folder_of, real};
 
-/// Name of the file that says how the path was drawn, and far more bytes than that takes.
-const PATH: &str = "path.json";
+/// Far more bytes than a path as it was drawn takes.
 const LARGEST_PATH: u64 = 16 << 20;
 /// A record is a few hundred bytes.
 const LARGEST_RECORD: u64 = 64 << 10;
@@ -162,22 +161,23 @@ impl RunCache {
         self.write(&record)
     }
 
-    /// Writes down the path as it was drawn, where something is kept of the run.
+    /// Writes down the path of a choice as it was drawn, where something is kept of the run.
     ///
     /// # Errors
     /// The cache cannot be written.
-    pub fn remember(&self, memory: &PathMemory) -> Result<(), CacheError> {
+    pub fn remember(&self, memory: &PathMemory, choice: &RunChoice) -> Result<(), CacheError> {
         if self.records.is_empty() {
             return Ok(());
         }
-        let path = self.folder.join(PATH);
+        let path = self.folder.join(memory_name(choice));
         copy::write_small(&path, &serde_json::to_vec(memory).unwrap_or_default())
     }
 
-    /// The path as it was drawn last; `None` if nobody wrote that down.
+    /// The path of a choice as it was drawn last; `None` if nobody wrote that down.
     #[must_use]
-    pub fn memory(&self) -> Option<PathMemory> {
-        let text = regular::read_text(&self.folder.join(PATH), LARGEST_PATH).ok()?;
+    pub fn memory(&self, choice: &RunChoice) -> Option<PathMemory> {
+        let path = self.folder.join(memory_name(choice));
+        let text = regular::read_text(&path, LARGEST_PATH).ok()?;
         serde_json::from_str(&text).ok()
     }
 
@@ -262,6 +262,16 @@ impl RunCache {
         let path = self.folder.join(record.name());
         copy::write_small(&path, &serde_json::to_vec(record).unwrap_or_default())
     }
+}
+
+/// Name of the file that says how the path of a choice was drawn: other files or another state dict have a path
+/// of their own.
+fn memory_name(choice: &RunChoice) -> String {
+    if *choice == RunChoice::default() {
+        return "path.json".into();
+    }
+    let hash = blake3::hash(format!("{choice:?}").as_bytes()).to_hex();
+    format!("path-{}.json", hash.get(..16).unwrap_or_default())
 }
 
 /// The records of a folder that name copies which are there, in order of arrival.
@@ -425,6 +435,29 @@ mod tests {
         let found = records(copies.path());
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].path, Path::new("a.pt"));
+    }
+
+    #[test]
+    fn each_choice_has_a_path_of_its_own() {
+        let [run_folder, copies] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let seen = run(run_folder.path(), &["step_1.safetensors"]);
+        let mut cache = RunCache::at(copies.path().into(), run_folder.path(), KeepLimit::All);
+        keep(&mut cache, &seen[0], 1, run_folder.path());
+        let choices = [&[][..], &["netD*"], &["netG*"]].map(|only| RunChoice {
+            key: None,
+            only: only.iter().map(|glob| (*glob).to_owned()).collect(),
+        });
+        let memory = |step: usize| PathMemory {
+            steps: vec![step as u64],
+            ..PathMemory::default()
+        };
+        for (step, choice) in choices.iter().enumerate() {
+            assert_eq!(cache.memory(choice), None);
+            cache.remember(&memory(step), choice).unwrap();
+        }
+        for (step, choice) in choices.iter().enumerate() {
+            assert_eq!(cache.memory(choice), Some(memory(step)));
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::landscape::crew;
 use crate::landscape::device::{Place, Precision};
 use crate::model::kernels::simd::Level;
 use crate::report;
-use crate::report::doctor::{Device, Last, Report, Run, Terminal};
+use crate::report::doctor::{Device, Report, Run, Terminal};
 use crate::report::inspect::LeftOut;
 use crate::report::{map, visible};
 use crate::run::{Opened, filesystem, watch};
@@ -92,7 +92,7 @@ impl Doctor {
                 run.display()
             ));
         }
-        let last = opened.newest().map(Last::from);
+        let last = opened.newest().cloned();
         let left_out = opened.unreadable.into_iter().map(|(path, reason)| LeftOut {
             path: path.display().to_string(),
             reason,
@@ -101,7 +101,7 @@ impl Doctor {
             path: run.display().to_string(),
             filesystem: filesystem::of(run),
             watching: watch::mode(run),
-            kept: RunCache::open(run, KeepLimit::Auto).map(|cache| KeptLine::of(&cache).into()),
+            kept: RunCache::open(run, KeepLimit::Auto).map(|cache| KeptLine::of(&cache)),
             checkpoints: opened.checkpoints.len(),
             last,
             left_out: left_out.collect(),

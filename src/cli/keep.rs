@@ -15,13 +15,14 @@ use crate::plot::picture::{Format, Picture};
 use crate::report::checkpoints::{self, Line};
 use crate::report::file;
 use crate::run::inside::is_inside;
+use crate::run::regular;
 use crate::session::snapshot::Snapshot;
 
 use super::output::Usage;
 
 /// The file of lines.
 const LINES: &str = "checkpoints.jsonl";
-/// How each of its lines begins.
+/// The beginning of each of its lines.
 const BEGINNING: &[u8] = b"{\"run\":\"";
 /// Bytes of it at most that are looked through for what was told: a million checkpoints.
 const LARGEST: u64 = 1 << 30;
@@ -107,7 +108,7 @@ impl Keeper {
     fn look_through(&mut self) -> anyhow::Result<()> {
         let path = self.folder.join(LINES);
         let file = own_file(OpenOptions::new().read(true)).open(&path);
-        match file.and_then(regular) {
+        match file.and_then(regular::checked) {
             Ok(mut file) => self.read(&mut file, &path).map(drop),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error).with_context(|| format!("{}: cannot be read", path.display())),
@@ -193,7 +194,7 @@ impl Keeper {
         }
         let options = &mut OpenOptions::new();
         let file = own_file(options.read(true).append(true).create(true)).open(path);
-        let mut file = regular(file?)?;
+        let mut file = regular::checked(file?)?;
         lock(&file)?;
         let whole = self.read(&mut file, path)?;
         let run = self.run.display().to_string();
@@ -256,14 +257,6 @@ impl Keeper {
 /// Name of the frame that was written last.
 fn latest(format: Format) -> String {
     format!("latest.{}", format.ending())
-}
-
-fn regular(file: File) -> io::Result<File> {
-    if file.metadata()?.is_file() {
-        return Ok(file);
-    }
-    let kind = "expected a regular file, found a pipe or a device";
-    Err(io::Error::new(io::ErrorKind::InvalidInput, kind))
 }
 
 /// Waits until no other isoloss writes to the file. Where the file system knows no locks, it goes without.

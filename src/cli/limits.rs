@@ -1,4 +1,4 @@
-//! What the system must give before work begins: threads, descriptors, and writes that fail instead of ending the
+//! The means that the system must give before work begins: threads, descriptors, and writes that fail instead of ending the
 //! process.
 
 use std::io;

@@ -44,7 +44,7 @@ fn variables() -> Vec<String> {
         .collect()
 }
 
-/// What is said of arguments and variables in which something is hidden, with that written out; none where nothing
+/// The sentence about arguments and variables in which something is hidden, with that written out; none where nothing
 /// is.
 fn shown(
     error: &clap::Error,

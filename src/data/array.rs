@@ -47,7 +47,7 @@ pub(super) struct Rows {
     pub(super) min: f32,
     /// Largest of all elements.
     pub(super) max: f32,
-    /// Of a table, sum and sum of squares of each column.
+    /// Sum and sum of squares of each column of a table.
     columns: Vec<[f64; 2]>,
 }
 

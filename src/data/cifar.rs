@@ -1,4 +1,4 @@
-//! CIFAR-10 and CIFAR-100 in their binary versions: records of labels and 3×32×32 bytes.
+//! CIFAR-10 and CIFAR-100: the files of both versions, and the binary one, records of labels and 3×32×32 bytes.
 
 use std::path::{Path, PathBuf};
 
@@ -6,32 +6,74 @@ use crate::run::regular;
 
 use super::{DataError, Images, Split};
 
-/// Bytes of a file at most: those of CIFAR-100 have 154 million.
+/// Bytes of a file at most: those of CIFAR-100 have 155 million.
 const LARGEST: u64 = 1 << 30;
 pub(super) const SIDE: usize = 32;
 pub(super) const IMAGE: usize = 3 * SIDE * SIDE;
 
-/// Reads a split, or tells that the folder holds none of its files. They may lie in the sub-folder that
-/// the archive unpacks to.
-pub(super) fn read(folder: &Path, split: Split) -> Result<Option<Images>, DataError> {
-    let inner = ["", "cifar-10-batches-bin", "cifar-100-binary"];
-    for folder in inner.map(|name| folder.join(name)) {
-        let ten: Vec<PathBuf> = match split {
-            Split::Train => (1..=5)
-                .map(|i| folder.join(format!("data_batch_{i}.bin")))
-                .collect(),
-            Split::Test => vec![folder.join("test_batch.bin")],
-        };
-        let ten: Vec<PathBuf> = ten.into_iter().filter(|path| path.is_file()).collect();
-        if !ten.is_empty() {
-            return read_records("cifar-10", &ten, 1, 10).map(Some);
-        }
-        let hundred = folder.join(format!("{}.bin", split.name()));
-        if hundred.is_file() {
-            return read_records("cifar-100", &[hundred], 2, 100).map(Some);
-        }
+/// The files of a split.
+pub(super) enum CifarFiles {
+    /// The batches of CIFAR-10.
+    Ten(Vec<PathBuf>),
+    /// The one of CIFAR-100.
+    Hundred(PathBuf),
+}
+
+impl CifarFiles {
+    /// Finds the files of a split whose names have this ending, in a folder or in one of the sub-folders that
+    /// the archives unpack to. `is_hundred` tells whether a folder may be that of CIFAR-100.
+    pub(super) fn find(
+        folder: &Path,
+        unpacked: [&str; 2],
+        ending: &str,
+        split: Split,
+        is_hundred: impl Fn(&Path) -> bool,
+    ) -> Option<Self> {
+        let [ten, hundred] = unpacked;
+        ["", ten, hundred].into_iter().find_map(|inner| {
+            let folder = folder.join(inner);
+            let named = |name: String| folder.join(name + ending);
+            let ten = match split {
+                Split::Train => (1..=5).map(|i| named(format!("data_batch_{i}"))).collect(),
+                Split::Test => vec![named("test_batch".into())],
+            };
+            let ten: Vec<PathBuf> = ten.into_iter().filter(|path| path.is_file()).collect();
+            if !ten.is_empty() {
+                return Some(Self::Ten(ten));
+            }
+            let hundred = named(split.name().into());
+            (is_hundred(&folder) && hundred.is_file()).then_some(Self::Hundred(hundred))
+        })
     }
-    Ok(None)
+}
+
+/// Reads a file of the set.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
+    regular::read(path, LARGEST).map_err(|source| DataError::Io {
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+/// A set of this name, without images so far.
+pub(super) fn empty(name: &str) -> Images {
+    Images {
+        name: name.into(),
+        shape: [3, SIDE, SIDE],
+        pixels: Vec::new(),
+        labels: Vec::new(),
+    }
+}
+
+/// Reads a split of the binary version, or tells that the folder holds none of its files.
+pub(super) fn read(folder: &Path, split: Split) -> Result<Option<Images>, DataError> {
+    let unpacked = ["cifar-10-batches-bin", "cifar-100-binary"];
+    let found = match CifarFiles::find(folder, unpacked, ".bin", split, |_| true) {
+        Some(CifarFiles::Ten(paths)) => read_records("cifar-10", &paths, 1, 10),
+        Some(CifarFiles::Hundred(path)) => read_records("cifar-100", &[path], 2, 100),
+        None => return Ok(None),
+    };
+    found.map(Some)
 }
 
 /// Records of `labels` bytes, the last of which is the (fine) label, and an image.
@@ -41,22 +83,14 @@ fn read_records(
     labels: usize,
     classes: u8,
 ) -> Result<Images, DataError> {
-    let mut images = Images {
-        name: name.into(),
-        shape: [3, SIDE, SIDE],
-        pixels: Vec::new(),
-        labels: Vec::new(),
-    };
+    let mut images = empty(name);
     for path in paths {
         let invalid = |expected: String, found: String| DataError::Invalid {
             path: path.clone(),
             expected,
             found,
         };
-        let bytes = regular::read(path, LARGEST).map_err(|source| DataError::Io {
-            path: path.clone(),
-            source,
-        })?;
+        let bytes = read_file(path)?;
         let record = labels + IMAGE;
         if bytes.is_empty() || bytes.len() % record != 0 {
             return Err(invalid(

@@ -5,37 +5,22 @@ use std::sync::Arc;
 
 use crate::run::format::pickle::{Node, Pickle, Value};
 use crate::run::format::source::Source;
-use crate::run::regular;
 
-use super::cifar::{IMAGE, SIDE};
+use super::cifar::{CifarFiles, IMAGE, empty, read_file};
 use super::{DataError, Images, Split};
 
-/// Bytes of a file at most: that of CIFAR-100 has 155 million.
-const LARGEST: u64 = 1 << 30;
-
-/// Reads a split, or tells that the folder holds none of its files. They may lie in the sub-folder that
-/// the archive unpacks to.
+/// Reads a split of the Python version, or tells that the folder holds none of its files.
 pub(super) fn read(folder: &Path, split: Split) -> Result<Option<Images>, DataError> {
-    let inner = ["", "cifar-10-batches-py", "cifar-100-python"];
-    for folder in inner.map(|name| folder.join(name)) {
-        let ten: Vec<PathBuf> = match split {
-            Split::Train => (1..=5)
-                .map(|i| folder.join(format!("data_batch_{i}")))
-                .collect(),
-            Split::Test => vec![folder.join("test_batch")],
-        };
-        let ten: Vec<PathBuf> = ten.into_iter().filter(|path| path.is_file()).collect();
-        if !ten.is_empty() {
-            return read_batches("cifar-10", &ten, "labels", 10).map(Some);
-        }
-        // Others have a file `train` too.
-        let is_hundred = folder.ends_with("cifar-100-python") || folder.join("meta").is_file();
-        let hundred = folder.join(split.name());
-        if is_hundred && hundred.is_file() {
-            return read_batches("cifar-100", &[hundred], "fine_labels", 100).map(Some);
-        }
-    }
-    Ok(None)
+    const HUNDRED: &str = "cifar-100-python";
+    // Others have a file `train` too.
+    let is_hundred = |folder: &Path| folder.ends_with(HUNDRED) || folder.join("meta").is_file();
+    let unpacked = ["cifar-10-batches-py", HUNDRED];
+    let found = match CifarFiles::find(folder, unpacked, "", split, is_hundred) {
+        Some(CifarFiles::Ten(paths)) => read_batches("cifar-10", &paths, "labels", 10),
+        Some(CifarFiles::Hundred(path)) => read_batches("cifar-100", &[path], "fine_labels", 100),
+        None => return Ok(None),
+    };
+    found.map(Some)
 }
 
 fn read_batches(
@@ -44,18 +29,9 @@ fn read_batches(
     labels: &str,
     classes: u32,
 ) -> Result<Images, DataError> {
-    let mut images = Images {
-        name: name.into(),
-        shape: [3, SIDE, SIDE],
-        pixels: Vec::new(),
-        labels: Vec::new(),
-    };
+    let mut images = empty(name);
     for path in paths {
-        let bytes = regular::read(path, LARGEST).map_err(|source| DataError::Io {
-            path: path.clone(),
-            source,
-        })?;
-        let batch = Batch::of(path, bytes)?;
+        let batch = Batch::of(path, read_file(path)?)?;
         let found = batch.labels(labels, classes)?;
         let pixels = batch.pixels(found.len())?;
         images.labels.extend(found);

@@ -209,7 +209,7 @@ struct Chosen {
     brightness: f32,
     /// One more than the largest label of all.
     classes: usize,
-    /// What training may have scaled the features of a table by; none where they are pixels.
+    /// Scales that training may have given the features of a table; none where they are pixels.
     scales: Option<Vec<Scale>>,
 }
 

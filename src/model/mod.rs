@@ -228,7 +228,7 @@ pub enum ModelError {
     },
 }
 
-/// How the name of a ResNet without shortcuts ends.
+/// The ending of the name of a ResNet without shortcuts.
 const NOSHORT: &str = "-noshort";
 
 /// The families of architectures, with what `--model` may say about them.

@@ -494,7 +494,7 @@ fn the_widest_layer_is_the_largest_matrix_of_patches() {
     assert!(graph("vgg16", [3, 32, 32]).widest([3, 1, 1]).is_err());
 }
 
-/// What is said of a fixture under a name and answers: the readings that are left, or the error.
+/// The answer for a fixture under a name and answers: the readings that are left, or the error.
 fn asked(file: &str, model: &str, answers: Reading) -> Result<Vec<Reading>, String> {
     let recognized = recognize_as(&case(file).layout, model, None, answers);
     recognized

@@ -9,34 +9,17 @@ use crate::session::size_in_words;
 
 use super::{csv_rows, visible};
 
-/// A run of which checkpoints are kept. Names that are not Unicode have replacement characters in it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-struct Row {
-    run: String,
-    folder: String,
-    checkpoints: usize,
-    bytes: u64,
-}
-
 /// The runs of which checkpoints are kept.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    runs: Vec<Row>,
+    runs: Vec<CachedRun>,
 }
 
 impl Report {
     /// A report of these runs.
     #[must_use]
     pub fn new(runs: Vec<CachedRun>) -> Self {
-        let row = |run: CachedRun| Row {
-            run: run.run.display().to_string(),
-            folder: run.folder.display().to_string(),
-            checkpoints: run.checkpoints,
-            bytes: run.bytes,
-        };
-        Self {
-            runs: runs.into_iter().map(row).collect(),
-        }
+        Self { runs }
     }
 
     /// A line for each run, and the sum.
@@ -48,7 +31,8 @@ impl Report {
         let mut text = String::from("checkpoints        size  run\n");
         for run in &self.runs {
             let size = size_in_words(run.bytes);
-            let name = visible::line(&run.run);
+            let name = run.run.display().to_string();
+            let name = visible::line(&name);
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{:>11}  {size:>10}  {name}", run.checkpoints);
         }
@@ -78,10 +62,10 @@ impl Report {
         let head = ["run", "checkpoints", "bytes", "folder"].map(str::to_owned);
         let rows = self.runs.iter().map(|run| {
             [
-                run.run.clone(),
+                run.run.display().to_string(),
                 run.checkpoints.to_string(),
                 run.bytes.to_string(),
-                run.folder.clone(),
+                run.folder.display().to_string(),
             ]
         });
         csv_rows(std::iter::once(head).chain(rows).map(Vec::from))

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::time::SystemTime;
 
 use serde::Serialize;
 
@@ -89,58 +88,13 @@ pub struct Run {
     /// Checkpoints that can be read.
     pub checkpoints: usize,
     /// The last one of these.
-    pub last: Option<Last>,
+    pub last: Option<Checkpoint>,
     /// Those that cannot be read or do not count.
     pub left_out: Vec<LeftOut>,
     /// What is kept of it in the user's cache folder; `None` if there is no such folder.
-    pub kept: Option<Kept>,
+    pub kept: Option<KeptLine>,
     /// Why the run cannot be watched.
     pub error: Option<String>,
-}
-
-/// The last checkpoint. Names that are not Unicode have replacement characters in it, here and below.
-#[derive(Clone, Debug, Serialize)]
-pub struct Last {
-    step: u64,
-    path: String,
-    kept: Option<String>,
-    arrival: u64,
-    modified: Option<SystemTime>,
-}
-
-impl From<&Checkpoint> for Last {
-    fn from(checkpoint: &Checkpoint) -> Self {
-        let kept = checkpoint.kept.as_ref();
-        Self {
-            step: checkpoint.step,
-            path: checkpoint.path.display().to_string(),
-            kept: kept.map(|path| path.display().to_string()),
-            arrival: checkpoint.arrival,
-            modified: checkpoint.modified,
-        }
-    }
-}
-
-/// The copies of a run in the user's cache folder.
-#[derive(Clone, Debug, Serialize)]
-pub struct Kept {
-    folder: String,
-    checkpoints: usize,
-    bytes: u64,
-    room: Option<u64>,
-    thinned: usize,
-}
-
-impl From<KeptLine> for Kept {
-    fn from(kept: KeptLine) -> Self {
-        Self {
-            folder: kept.folder.display().to_string(),
-            checkpoints: kept.checkpoints,
-            bytes: kept.bytes,
-            room: kept.room,
-            thinned: kept.thinned,
-        }
-    }
 }
 
 /// A device, and whether it opens.
@@ -266,7 +220,7 @@ impl Run {
                 format!("of {}", size_in_words(room))
             });
             let size = size_in_words(kept.bytes);
-            let folder = &kept.folder;
+            let folder = kept.folder.display();
             lines.push(line(
                 "kept",
                 format!(
@@ -281,7 +235,9 @@ impl Run {
         if let Some(last) = &self.last {
             let found = format!(
                 "{}, the last one step {}: {}",
-                self.checkpoints, last.step, last.path
+                self.checkpoints,
+                last.step,
+                last.path.display()
             );
             lines.push(line("checkpoints", found));
         }
@@ -320,7 +276,7 @@ mod tests {
         };
         let mut last = Checkpoint::new(3, name);
         last.kept = Some(name.into());
-        let told = (Last::from(&last), Kept::from(kept));
+        let told = (&last, &kept);
         let json = serde_json::to_value(told).unwrap();
         assert_eq!(json[0]["path"], "m\u{fffd}.pt");
         assert_eq!(json[0]["kept"], json[1]["folder"]);

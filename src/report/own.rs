@@ -96,7 +96,7 @@ const TEXTS: [&[&str]; 13] = [
         "name *shape *type *norm  role",
     ],
 ];
-/// What the first line of a screen says of its run, behind a mark.
+/// States of a run, which the first line of a screen says behind a mark.
 const STATES: [&str; 4] = [
     "watching",
     "frozen",
@@ -265,7 +265,7 @@ fn ends(text: &str) -> impl Iterator<Item = &str> {
     places.chain([text.len()]).map(|at| &text[at..])
 }
 
-/// What comes after a piece of a pattern, in which `#` is a number.
+/// Returns the text after a piece of a pattern, in which `#` is a number.
 fn after<'a>(text: &'a str, piece: &str) -> Option<&'a str> {
     let mut parts = piece.split('#');
     let mut rest = text.strip_prefix(parts.next()?)?;

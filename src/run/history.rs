@@ -113,20 +113,20 @@ impl History {
 
     /// Takes a file that is whole. Its content is a new one, which replaces the one that its path had
     /// before, unless size and time of change are the same, or the path had these weights at any time.
-    /// Returns true for a new one.
+    /// Returns a new one.
     pub fn take(
         &mut self,
         found: Found,
         mut facts: CheckpointFacts,
         arrival: u64,
         key: Option<&str>,
-    ) -> bool {
+    ) -> Option<&Seen> {
         if let Some(known) = self.newest_mut(&found.path) {
             let is_untouched =
                 (known.size, known.modified) == (found.stamp.size, found.stamp.modified);
             if is_untouched {
                 known.on_disk = true;
-                return false;
+                return None;
             }
             facts.content = content(&found.path, key);
         }
@@ -136,7 +136,7 @@ impl History {
             known.on_disk = true;
             known.modified = found.stamp.modified;
             known.size = found.stamp.size;
-            return false;
+            return None;
         }
         self.vanish(&found.path);
         self.seen.push(Seen {
@@ -150,7 +150,7 @@ impl History {
             on_disk: true,
             is_left: false,
         });
-        true
+        self.seen.last()
     }
 
     /// Index of the last content of a path that has these weights.

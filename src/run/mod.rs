@@ -15,6 +15,7 @@ pub mod regular;
 pub mod scan;
 pub mod settle;
 pub mod stamp;
+pub mod unicode;
 pub mod watch;
 
 pub use open::{Opened, RunChoice, arranged, content, header, open, worth_opening};
@@ -29,9 +30,10 @@ pub struct Checkpoint {
     pub step: u64,
     /// The file, or the HF-style folder that holds the weights. It may be gone, or hold a later content,
     /// where a copy was kept.
+    #[serde(serialize_with = "unicode::path")]
     pub path: PathBuf,
     /// The copy in the user's cache that is read instead; `None` if the run's own file is.
-    #[serde(default)]
+    #[serde(default, serialize_with = "unicode::optional")]
     pub kept: Option<PathBuf>,
     /// Number that tells contents apart which were saved under one path, in order of arrival.
     #[serde(default)]

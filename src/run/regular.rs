@@ -10,7 +10,14 @@ use std::path::Path;
 /// # Errors
 /// The system refuses, or something else than a regular file lies there.
 pub fn open(path: &Path) -> io::Result<File> {
-    let file = without_waiting(OpenOptions::new().read(true)).open(path)?;
+    checked(without_waiting(OpenOptions::new().read(true)).open(path)?)
+}
+
+/// Passes on an open file if it is a regular one.
+///
+/// # Errors
+/// The system refuses, or it is something else.
+pub fn checked(file: File) -> io::Result<File> {
     if file.metadata()?.is_file() {
         return Ok(file);
     }

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::format::{Content, Thing, sharded_weight_files, sniff};
+use super::format::{Content, Thing, listed, sharded_weight_files, sniff};
 use super::stamp::Stamp;
 use super::{RunChoice, RunError, log};
 
@@ -44,7 +44,7 @@ pub struct Found {
 pub struct Passed {
     /// Their number.
     pub count: usize,
-    /// What the first of them is that may hold a model in a form that is not read.
+    /// The first of them that may hold a model in a form that is not read.
     pub thing: Option<Thing>,
 }
 
@@ -63,8 +63,13 @@ pub struct Scan {
 #[derive(Debug, Default)]
 pub struct FolderScanner {
     choice: RunChoice,
-    contents: HashMap<PathBuf, (Stamp, Content)>,
+    contents: KnownContents,
+    /// Those of the scan before, which move over where the files are the same.
+    before: KnownContents,
 }
+
+/// The kind of each file that was looked at, as it was then.
+type KnownContents = HashMap<PathBuf, (Stamp, Content)>;
 
 impl FolderScanner {
     /// A scanner for the files that count.
@@ -72,7 +77,7 @@ impl FolderScanner {
     pub fn new(choice: &RunChoice) -> Self {
         Self {
             choice: choice.clone(),
-            contents: HashMap::new(),
+            ..Self::default()
         }
     }
 
@@ -102,6 +107,7 @@ impl FolderScanner {
         if !metadata.is_dir() {
             return Err(RunError::NotRegular(run.to_path_buf()));
         }
+        self.before = std::mem::take(&mut self.contents);
         let mut left = MOST_FILES;
         self.list(run, run, 0, &mut left, &mut scan)
             .map_err(|source| RunError::List {
@@ -109,10 +115,7 @@ impl FolderScanner {
                 source,
             })?;
         scan.found.sort_by(|a, b| a.path.cmp(&b.path));
-        let there = |path: &PathBuf| scan.found.iter().any(|found| found.path == *path);
-        if self.contents.len() > 2 * (scan.found.len() + scan.others.len()) + 1000 {
-            self.contents.retain(|path, _| there(path));
-        }
+        self.before = KnownContents::new();
         Ok(scan)
     }
 
@@ -124,14 +127,12 @@ impl FolderScanner {
         left: &mut usize,
         scan: &mut Scan,
     ) -> std::io::Result<()> {
+        let entries: Vec<fs::DirEntry> = fs::read_dir(folder)?.flatten().take(*left).collect();
+        *left -= entries.len();
+        let paths: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
         // A folder that is one checkpoint: its parts are no checkpoints of their own.
-        let parts = self.weights_folder(run, folder, scan);
-        for entry in fs::read_dir(folder)?.flatten() {
-            if *left == 0 {
-                break;
-            }
-            *left -= 1;
-            let path = entry.path();
+        let parts = self.weights_folder(run, folder, &paths, scan);
+        for (entry, path) in entries.into_iter().zip(paths) {
             let Ok(kind) = entry.file_type() else {
                 continue;
             };
@@ -148,10 +149,16 @@ impl FolderScanner {
     }
 
     /// Takes an HF-style or distributed folder as one checkpoint, and returns the files that it is made of.
-    fn weights_folder(&self, run: &Path, folder: &Path, scan: &mut Scan) -> Vec<PathBuf> {
-        let mut parts = sharded_weight_files(folder);
+    fn weights_folder(
+        &self,
+        run: &Path,
+        folder: &Path,
+        paths: &[PathBuf],
+        scan: &mut Scan,
+    ) -> Vec<PathBuf> {
+        let mut parts = sharded_weight_files(folder, paths);
         if parts.is_empty() {
-            parts = distributed_parts(folder);
+            parts = distributed_parts(folder, paths);
         }
         let stamps = parts.iter().filter_map(|file| Stamp::of(file).ok());
         let Some((stamp, first)) = stamps.reduce(Stamp::and).zip(parts.first()) else {
@@ -213,14 +220,14 @@ impl FolderScanner {
 
     /// The kind of a file's contents, read again when the file has changed; `None` if it cannot be opened.
     fn content(&mut self, path: &Path, stamp: Stamp) -> Option<Content> {
-        match self.contents.get(path) {
-            Some((known, content)) if *known == stamp => Some(*content),
-            _ => {
-                let content = sniff(path).ok()?;
-                self.contents.insert(path.to_path_buf(), (stamp, content));
-                Some(content)
-            }
-        }
+        let known = self.before.remove(path);
+        let known = known.filter(|(before, _)| *before == stamp);
+        let content = match known {
+            Some((_, content)) => content,
+            None => sniff(path).ok()?,
+        };
+        self.contents.insert(path.to_path_buf(), (stamp, content));
+        Some(content)
     }
 
     fn is_wanted(&self, name: &Path) -> bool {
@@ -235,15 +242,12 @@ fn ending(path: &Path) -> String {
 }
 
 /// The parts of a checkpoint that torch.distributed.checkpoint saved; empty for another folder.
-fn distributed_parts(folder: &Path) -> Vec<PathBuf> {
+fn distributed_parts(folder: &Path, paths: &[PathBuf]) -> Vec<PathBuf> {
     if !folder.join(".metadata").is_file() {
         return Vec::new();
     }
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut parts: Vec<PathBuf> = entries
-        .map(|entry| entry.path())
-        .filter(|path| ending(path) == "distcp")
-        .collect();
+    let is_part = |path: &&PathBuf| ending(path) == "distcp";
+    let mut parts: Vec<PathBuf> = paths.iter().filter(is_part).cloned().collect();
     parts.sort();
     parts
 }
@@ -252,7 +256,7 @@ fn distributed_parts(folder: &Path) -> Vec<PathBuf> {
 #[must_use]
 pub fn stamp_of(path: &Path) -> Option<Stamp> {
     if path.is_dir() {
-        let parts = sharded_weight_files(path);
+        let parts = sharded_weight_files(path, &listed(path));
         let stamps = parts.iter().filter_map(|file| Stamp::of(file).ok());
         return stamps.reduce(Stamp::and);
     }
@@ -324,6 +328,21 @@ mod tests {
             "2 .npy (arrays of numpy: save them with safetensors.numpy.save_file), 1 .h5 (an HDF5";
         assert!(told.starts_with(numpy), "{told}");
         assert!(told.ends_with(", 9 .json"), "{told}");
+    }
+
+    #[test]
+    fn files_that_stay_as_they_are_are_looked_into_once_however_many_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = 1500;
+        for at in 0..count {
+            fs::write(folder.path().join(format!("{at}.json")), "{}").unwrap();
+        }
+        let mut scanner = FolderScanner::default();
+        for gone in 0..3 {
+            scanner.scan(folder.path()).unwrap();
+            assert_eq!(scanner.contents.len(), count - gone);
+            fs::remove_file(folder.path().join(format!("{gone}.json"))).unwrap();
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::weights::recipe::{Directions, Recipe};
 use crate::weights::trajectory::Fit;
 
 use super::agenda::{Agenda, Meaning, whole_path};
-use super::inquiry::{self, Inquiry};
+use super::inquiry::{self, InquirySchedule};
 use super::known::Known;
 use super::pace::{self, Pace};
 use super::pictures::{Few, Shown};
@@ -106,7 +106,7 @@ pub(super) struct Conductor {
     test_plan: Option<u64>,
     pace: Pace,
     /// What was asked of the path.
-    inquiry: Inquiry,
+    inquiry: InquirySchedule,
 }
 
 impl Conductor {
@@ -143,7 +143,7 @@ impl Conductor {
             study: None,
             test_plan: None,
             pace: Pace::default(),
-            inquiry: Inquiry::default(),
+            inquiry: InquirySchedule::default(),
         }
     }
 

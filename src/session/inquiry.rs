@@ -16,7 +16,7 @@ const GENERATION: u64 = 0;
 
 /// What was asked of a path, and what is taken for granted.
 #[derive(Debug, Default)]
-pub(super) struct Inquiry {
+pub(super) struct InquirySchedule {
     /// Names and shapes of the model: others are another run's.
     shape: Option<Shape>,
     /// Updates that the path had when it was asked; none before.
@@ -25,7 +25,7 @@ pub(super) struct Inquiry {
     function: Option<Function>,
 }
 
-impl Inquiry {
+impl InquirySchedule {
     /// The plan that asks this path, where it is time.
     pub(super) fn due(
         &mut self,
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_path_is_asked_at_each_of_its_first_updates_and_whenever_they_doubled() {
-        let mut inquiry = Inquiry::default();
+        let mut inquiry = InquirySchedule::default();
         let members: Vec<Checkpoint> = (0..13).map(member).collect();
         let mut due = |first, count: usize| {
             let members = &members[..count];
@@ -147,7 +147,7 @@ mod tests {
             samples,
             ..Assumed::default()
         };
-        let mut inquiry = Inquiry::default();
+        let mut inquiry = InquirySchedule::default();
         let usual = answer(Activation::Relu, 0);
         assert!(inquiry.counts(&usual));
         assert_eq!(inquiry.fold(&usual), None);

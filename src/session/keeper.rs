@@ -39,13 +39,13 @@ impl Keeper {
         }
     }
 
-    /// What was kept in earlier sessions, and how the path was drawn. Checkpoints of old branches are seen
+    /// The contents that earlier sessions kept, and the path as it was drawn. Checkpoints of old branches are seen
     /// again if it says where they branched off.
     pub(super) fn before(&self, run: &Path, choice: &RunChoice) -> (Vec<Seen>, PathMemory) {
         let Some(cache) = &self.cache else {
             return Default::default();
         };
-        let memory = cache.memory().unwrap_or_default();
+        let memory = cache.memory(choice).unwrap_or_default();
         let mut seen = cache.seen(run, choice);
         for seen in &mut seen {
             seen.is_left &= !memory.left.iter().any(|(left, _)| seen.is(left));
@@ -61,9 +61,9 @@ impl Keeper {
     }
 
     /// Writes down how the path is drawn.
-    pub(super) fn remember(&self, memory: &PathMemory) {
+    pub(super) fn remember(&self, memory: &PathMemory, choice: &RunChoice) {
         if let Some(cache) = self.cache.as_ref().filter(|_| self.is_on)
-            && let Err(error) = cache.remember(memory)
+            && let Err(error) = cache.remember(memory, choice)
         {
             tracing::warn!("{error}");
         }

@@ -12,7 +12,7 @@ use crate::cache::{KeepLimit, RunCache, evenly_thinned};
 use crate::run::history::{History, Seen};
 use crate::run::hyper::Hyper;
 use crate::run::settle::Settled;
-use crate::run::{Checkpoint, RunChoice, arranged};
+use crate::run::{Checkpoint, RunChoice, arranged, unicode};
 use crate::weights::WeightsError;
 use crate::weights::growth::Growth;
 use crate::weights::histogram::Overlay;
@@ -80,6 +80,7 @@ pub struct PathReading {
 #[serde(default)]
 pub struct KeptLine {
     /// Where they lie.
+    #[serde(serialize_with = "unicode::path")]
     pub folder: PathBuf,
     /// Number of them.
     pub checkpoints: usize,
@@ -247,12 +248,10 @@ impl Reader {
     /// Takes a file that settled, where its content is not known already.
     fn arrive(&mut self, settled: Settled, arrival: u64) {
         let Settled { found, header } = settled;
-        let path = found.path.clone();
         let key = self.options.choice.key.as_deref();
-        if self.history.take(found, header.facts, arrival, key) {
-            let new = self.history.seen().last().map(|seen| seen.at(0));
-            let hyper = new.as_ref().map(Hyper::of).unwrap_or_default();
-            self.hyper.insert((path, arrival), hyper);
+        if let Some(new) = self.history.take(found, header.facts, arrival, key) {
+            let hyper = Hyper::of(&new.at(0));
+            self.hyper.insert((new.path.clone(), arrival), hyper);
         }
     }
 
@@ -310,7 +309,8 @@ impl Reader {
 
     fn fitted(&mut self) -> PathReading {
         let (members, fit) = self.path.fit();
-        self.keeper.remember(&self.path.memory());
+        self.keeper
+            .remember(&self.path.memory(), &self.options.choice);
         let mut length = 0.0;
         let lengths = fit.trajectory.update_norm.iter().map(|norm| {
             length += norm;
@@ -371,21 +371,23 @@ impl Reader {
         }
     }
 
-    /// Remarks on what was chosen among the files: their numbers grow with the folder, so that they alone
-    /// make none new.
+    /// Remarks on what was chosen among the files that were not made before: their numbers grow with the folder,
+    /// so that they alone make none new.
     fn choices(&mut self, remarks: Vec<String>) -> Vec<Reading> {
-        let plain = |remark: &str| remark.replace(|c: char| c.is_ascii_digit(), "");
-        let new = remarks
-            .into_iter()
-            .filter(|remark| self.told.insert(plain(remark)));
-        new.map(Reading::Remark).collect()
+        self.untold(remarks, |remark| {
+            remark.replace(|c: char| c.is_ascii_digit(), "")
+        })
     }
 
     /// Remarks that were not made before.
     fn remarks(&mut self, remarks: Vec<String>) -> Vec<Reading> {
-        let new = remarks
-            .into_iter()
-            .filter(|remark| self.told.insert(remark.clone()));
+        self.untold(remarks, str::to_owned)
+    }
+
+    /// Those of the remarks of which nothing with the same `identity` was told.
+    fn untold(&mut self, remarks: Vec<String>, identity: fn(&str) -> String) -> Vec<Reading> {
+        let is_new = |remark: &String| self.told.insert(identity(remark));
+        let new = remarks.into_iter().filter(is_new);
         new.map(Reading::Remark).collect()
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::data::Split;
 use crate::landscape::evidence::Assumed;
@@ -11,6 +11,7 @@ use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::{Measure, Surface};
 use crate::run::hyper::Hyper;
 use crate::run::log::{Clock, Logged, TrainingLog};
+use crate::run::unicode;
 use crate::weights::growth::Growth;
 use crate::weights::histogram::Overlay;
 use crate::weights::shadow::Shadow;
@@ -95,7 +96,7 @@ pub struct CheckpointLine {
     /// Training step, once it is known.
     pub step: Option<u64>,
     /// The file or folder.
-    #[serde(serialize_with = "lossy")]
+    #[serde(serialize_with = "unicode::path")]
     pub path: PathBuf,
     /// Number that tells contents apart which were saved under one path; 0 until it was read.
     #[serde(default)]
@@ -193,7 +194,7 @@ pub struct Progress {
 #[serde(default)]
 pub struct Snapshot {
     /// The run folder.
-    #[serde(serialize_with = "lossy")]
+    #[serde(serialize_with = "unicode::path")]
     pub run: PathBuf,
     /// How the folder is watched, e.g. `inotify+poll 2s`.
     pub watching: String,
@@ -226,7 +227,6 @@ pub struct Snapshot {
     /// What each checkpoint of the path tells of its training.
     pub hyper: Vec<Hyper>,
     /// Training's own log.
-    #[serde(serialize_with = "lossy_log")]
     pub training: Option<Arc<TrainingLog>>,
     /// What the checkpoints' numbers count in it; none where that cannot be known.
     pub clock: Option<Clock>,
@@ -241,7 +241,6 @@ pub struct Snapshot {
     /// What the surveyor is doing.
     pub progress: Progress,
     /// How much is kept in the user's cache; `None` if nothing is.
-    #[serde(serialize_with = "lossy_kept")]
     pub kept: Option<KeptLine>,
     /// There is no path at the moment; one sentence says why: the folder cannot be read, or no file in it
     /// is usable.
@@ -280,41 +279,6 @@ impl Snapshot {
         let own = self.hyper.get(member).and_then(|hyper| hyper.learning_rate);
         own.or_else(|| self.logged.get(member)?.rate)
     }
-}
-
-/// A path in Unicode: names of other bytes have replacement characters there.
-fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&path.to_string_lossy())
-}
-
-/// A log with its path likewise.
-#[allow(clippy::ref_option, reason = "serde passes the field so")]
-fn lossy_log<S: Serializer>(
-    log: &Option<Arc<TrainingLog>>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match log {
-        Some(log) if log.source.to_str().is_none() => {
-            let source = unicode(&log.source);
-            let log = TrainingLog::clone(log);
-            Some(TrainingLog { source, ..log }).serialize(serializer)
-        }
-        log => log.serialize(serializer),
-    }
-}
-
-/// The cache with its folder likewise.
-#[allow(clippy::ref_option, reason = "serde passes the field so")]
-fn lossy_kept<S: Serializer>(kept: &Option<KeptLine>, serializer: S) -> Result<S::Ok, S::Error> {
-    let kept = kept.as_ref().map(|kept| KeptLine {
-        folder: unicode(&kept.folder),
-        ..kept.clone()
-    });
-    kept.serialize(serializer)
-}
-
-fn unicode(path: &Path) -> PathBuf {
-    path.to_string_lossy().into_owned().into()
 }
 
 /// A window of the plane, in its coordinates.

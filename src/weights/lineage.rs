@@ -108,40 +108,39 @@ impl Lineage<'_> {
             from,
             pause,
         } = self.restart_by_times(&path)?;
-        let (&first, &oldest) = (new.first()?, old.first()?);
+        let (&first, &newest, &oldest) = (new.first()?, new.last()?, old.first()?);
         let kin: Vec<usize> = from
             .into_iter()
             .chain([oldest])
             .chain(self.nearest(first, &before))
             .collect();
         if !self.is_related(first, &kin, &path) {
-            let left: Vec<usize> = path
-                .iter()
-                .copied()
-                .filter(|r| before.contains(r))
-                .collect();
-            return Some(PathChange::AnotherRun {
-                first: self.rows[first].checkpoint.clone(),
-                left: self.checkpoints(&left),
-            });
+            return Some(self.another_run(first, before));
         }
-        let leap = self.leap(&path, &old, &new, from);
+        let follows: Vec<usize> = from.into_iter().chain(new).collect();
+        let leap = self.leap(&path, &old, &follows, from);
+        // Old rows behind the new ones, which go on from another than the last of these.
+        let is_tail = self.step(oldest) > self.step(newest);
         let is_apart = leap > LEAP
             || leap > SMALL_LEAP && pause > PAUSE
-            || self.lie_aside(&path, &old, &new, from)
-            || self.follow_another(&old, &new, from);
-        let first = self.rows[first].checkpoint.clone();
+            || self.lie_aside(&path, &old, &follows)
+            || is_tail && self.nearest(oldest, &follows) != Some(newest);
         if is_apart {
+            let first = self.rows[first].checkpoint.clone();
             return Some(self.branch(first, from, &old));
         }
-        (pause > PAUSE
-            && old
-                .iter()
-                .all(|row| new.iter().all(|new| self.step(*row) > self.step(*new))))
-        .then(|| PathChange::Doubtful {
+        (is_tail && pause > PAUSE).then(|| PathChange::Doubtful {
             first: self.rows[oldest].checkpoint.clone(),
-            before: self.rows[*new.last().unwrap_or(&oldest)].checkpoint.clone(),
+            before: self.rows[newest].checkpoint.clone(),
         })
+    }
+
+    /// The turn of the path to another run, which leaves these rows.
+    fn another_run(&self, first: usize, left: Vec<usize>) -> PathChange {
+        PathChange::AnotherRun {
+            first: self.rows[first].checkpoint.clone(),
+            left: self.checkpoints(&self.by_step(left)),
+        }
     }
 
     /// Splits a path where, in order of time, its step falls for the last time; `None` if it never does.
@@ -185,12 +184,12 @@ impl Lineage<'_> {
         })
     }
 
-    /// True if most of the old rows that have new ones before and after them are a detour from these.
-    fn lie_aside(&self, path: &[usize], old: &[usize], new: &[usize], from: Option<usize>) -> bool {
-        let is_new = |row: &&usize| new.contains(row) || Some(**row) == from;
+    /// True if most of the old rows that lie between two of `follows` are a detour from these.
+    fn lie_aside(&self, path: &[usize], old: &[usize], follows: &[usize]) -> bool {
         let (mut between, mut aside) = (0, 0);
         for (at, &row) in path.iter().enumerate().filter(|(_, row)| old.contains(row)) {
             let (head, tail) = path.split_at(at);
+            let is_new = |row: &&usize| follows.contains(row);
             let neighbours = head.iter().rev().find(is_new);
             if let Some((&a, &b)) = neighbours.zip(tail.iter().find(is_new)) {
                 between += 1;
@@ -200,34 +199,20 @@ impl Lineage<'_> {
         2 * aside > between
     }
 
-    /// True if the old rows all come after the new ones, and the first of them is nearest to another than the
-    /// last of these.
-    fn follow_another(&self, old: &[usize], new: &[usize], from: Option<usize>) -> bool {
-        let (Some(&first), Some(&last)) = (old.first(), new.last()) else {
-            return false;
-        };
-        let follows: Vec<usize> = from.into_iter().chain(new.iter().copied()).collect();
-        self.step(first) > self.step(last) && self.nearest(first, &follows) != Some(last)
-    }
-
     /// True if going from `a` to `b` by way of a row is no detour: both legs are shorter than the whole.
     fn is_no_detour(&self, a: usize, row: usize, b: usize) -> bool {
         let whole = self.distance(a, b);
         self.distance(a, row) < whole && self.distance(row, b) < whole
     }
 
-    /// The largest leap from a new row to an old one beside it on the path, in usual moves of the new ones.
-    fn leap(&self, path: &[usize], old: &[usize], new: &[usize], from: Option<usize>) -> f64 {
-        let follows: Vec<usize> = from.into_iter().chain(new.iter().copied()).collect();
+    /// The largest leap from a new row to an old one beside it on the path, in usual moves of the new ones with
+    /// the one that they go on from.
+    fn leap(&self, path: &[usize], old: &[usize], follows: &[usize], from: Option<usize>) -> f64 {
         let moves = |rows: &[usize]| {
             let moves = rows.windows(2).map(|w| self.distance(w[0], w[1]));
             moves.fold(0.0, f64::max)
         };
-        let usual = if follows.len() > 1 {
-            moves(&follows)
-        } else {
-            moves(old)
-        };
+        let usual = moves(if follows.len() > 1 { follows } else { old });
         let between = path
             .windows(2)
             .filter(|w| old.contains(&w[0]) != old.contains(&w[1]) && Some(w[0]) != from)
@@ -256,35 +241,13 @@ impl Lineage<'_> {
     /// Finds the place of the rows from `known` on, which came after the others.
     pub(super) fn place(&mut self, known: usize) -> Vec<PathChange> {
         let mut changes = Vec::new();
-        let mut new: Vec<usize> = (known..self.rows.len()).collect();
-        new.sort_by_key(|&row| self.rows[row].checkpoint.step);
-        let mut gone: Vec<usize> = Vec::new();
-        for row in new {
-            let step = self.step(row);
-            let all: Vec<usize> = (0..known).filter(|other| !gone.contains(other)).collect();
-            let mut before = self.path();
-            before.retain(|other| all.contains(other));
-            let later: Vec<usize> = before
-                .iter()
-                .copied()
-                .filter(|&other| self.step(other) >= step)
-                .collect();
-            let is_another = if later.is_empty() {
-                self.begins_anew(row, &before)
-            } else {
-                !self.was_only_late(row, &later) && !self.follows(row, &before, &later)
-            };
-            if is_another {
-                changes.push(PathChange::AnotherRun {
-                    first: self.rows[row].checkpoint.clone(),
-                    left: self.checkpoints(&self.by_step(all.clone())),
-                });
-                gone.extend(all);
-            } else if !later.is_empty() && !self.was_only_late(row, &later) {
-                let earlier = &before[..before.len() - later.len()];
-                if !self.lies_between(row, earlier.last().copied(), &later) {
-                    changes.push(self.turn(row, &before, &later));
-                }
+        for row in self.by_step((known..self.rows.len()).collect()) {
+            let change = self.change_at(row, known);
+            let is_end = matches!(change, Some(PathChange::AnotherRun { .. }));
+            changes.extend(change);
+            // Of the rows before nothing is left to follow from.
+            if is_end {
+                break;
             }
         }
         if changes.is_empty() && self.is_left_over(known) {
@@ -293,23 +256,40 @@ impl Lineage<'_> {
         changes
     }
 
-    /// True if a row has to do with those before it.
-    fn follows(&self, row: usize, before: &[usize], later: &[usize]) -> bool {
-        let earlier = &before[..before.len() - later.len()];
+    /// The turn that the path takes at a row which came after those up to `known`.
+    fn change_at(&mut self, row: usize, known: usize) -> Option<PathChange> {
+        let mut before = self.path();
+        before.retain(|&other| other < known);
+        let at = before.partition_point(|&other| self.step(other) < self.step(row));
+        let (earlier, later) = before.split_at(at);
+        let another_run = || self.another_run(row, (0..known).collect());
+        if later.is_empty() {
+            return self.begins_anew(row, earlier).then(another_run);
+        }
+        if self.was_only_late(row, later) {
+            return None;
+        }
         let kin = [earlier.last(), earlier.first(), later.first()];
         let mut kin: Vec<usize> = kin.into_iter().flatten().copied().collect();
-        kin.extend(self.nearest(row, before));
-        self.is_related(row, &kin, before)
+        kin.extend(self.nearest(row, &before));
+        if !self.is_related(row, &kin, &before) {
+            return Some(another_run());
+        }
+        if self.lies_between(row, earlier.last().copied(), later) {
+            return None;
+        }
+        Some(self.turn(row, earlier, later))
     }
 
     /// The turn of the path at a row that goes on from an earlier one than `later`. Rows that came after those
     /// and seemed to lie between them are the new branch's as well.
-    fn turn(&mut self, row: usize, before: &[usize], later: &[usize]) -> PathChange {
+    fn turn(&mut self, row: usize, earlier: &[usize], later: &[usize]) -> PathChange {
         let arrival = |row: &usize| self.rows[*row].checkpoint.arrival;
         let newest = later.iter().map(arrival).max();
-        let (new, old): (Vec<usize>, Vec<usize>) = before
+        let (new, mut old): (Vec<usize>, Vec<usize>) = earlier
             .iter()
-            .partition(|other| !later.contains(other) && Some(arrival(other)) > newest);
+            .partition(|other| Some(arrival(other)) > newest);
+        old.extend(later);
         let first = new.first().copied().unwrap_or(row);
         let start = self.step(first);
         let (kept, left): (Vec<usize>, Vec<usize>) =

@@ -205,7 +205,7 @@ impl RunPath {
         self.recalled = left.map(|(one, branch)| (key(&one), branch)).collect();
     }
 
-    /// What the next session cannot find out by itself.
+    /// The part of the path that the next session cannot find out by itself.
     #[must_use]
     pub fn memory(&self) -> PathMemory {
         let previous = self.previous.clone().unwrap_or_default();

@@ -119,7 +119,7 @@ impl Inquiry<'_> {
         (self.question.data.classes.max(2) as f64).ln()
     }
 
-    /// Of tied readings the one that has most of the field's usual answers, then the best.
+    /// Picks the one of tied readings that has most of the field's usual answers, then the best.
     fn usual_of(&self, tied: &[usize]) -> Option<usize> {
         let usual = &self.candidates[0];
         let likeness = |i: &usize| {
@@ -239,7 +239,7 @@ impl Inquiry<'_> {
         (1..=wanted).map(|i| i * count / wanted).collect()
     }
 
-    /// Which scales the losses along the path leave where batch norm hides them from the updates, the one that
+    /// The scales that the losses along the path leave where batch norm hides them from the updates, the one that
     /// is taken first; none where that is no question.
     fn scales_of(&self, choice: &Choice) -> Result<Vec<usize>, LandscapeError> {
         if !self.batch_norm || self.scales.len() < 2 || self.assumed.doubtful {

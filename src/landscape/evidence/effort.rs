@@ -1,4 +1,4 @@
-//! How much work an answer may cost: updates and samples that are looked at.
+//! The work that an answer may cost: updates and samples that are looked at.
 
 /// Updates that are looked at, spread over the path; of a big model fewer, where these say something.
 const INTERVALS: usize = 16;
@@ -14,7 +14,7 @@ const LATER: usize = 12;
 /// A forward and a backward pass cost as much as three forward passes.
 const PASSES: usize = 3;
 
-/// How many updates and samples are looked at.
+/// The numbers of updates and samples that are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Effort {
     pub(super) intervals: usize,
@@ -69,7 +69,7 @@ fn budget(cpu: bool) -> usize {
     }
 }
 
-/// Which of so many intervals are asked, spread over the path.
+/// Picks the intervals that are asked, spread over the path.
 pub(super) fn spread(count: usize) -> Vec<usize> {
     let wanted = INTERVALS.min(count);
     let place = |i: usize| (2 * i + 1) * count / (2 * wanted);

@@ -107,7 +107,7 @@ impl<'a> Inquiry<'a> {
         }
     }
 
-    /// How many scales the updates are asked for: batch statistics undo the scale of the pixels.
+    /// The number of scales that the updates are asked for: batch statistics undo the scale of the pixels.
     fn scaled(&self) -> usize {
         if self.batch_norm {
             1

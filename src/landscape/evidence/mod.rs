@@ -74,7 +74,7 @@ pub struct Assumed {
     pub doubtful: bool,
     /// What to check then, in a sentence.
     pub warning: Option<String>,
-    /// What the usual answer was taken for without asking, because it would have cost too much.
+    /// Questions to which the usual answer was taken without asking, because it would have cost too much.
     pub unasked: Vec<String>,
     /// The updates follow this reading clearly, or nothing was left to be assumed.
     pub evident: bool,

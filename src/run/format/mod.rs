@@ -48,7 +48,7 @@ pub use identity::ContentId;
 pub use names::bare;
 pub use order::natural;
 pub use role::NetworkRole;
-pub(super) use sharded::weight_files as sharded_weight_files;
+pub(super) use sharded::{listed, weight_files as sharded_weight_files};
 pub use sniff::{Content, Thing, sniff};
 pub use state_dict::OtherNetwork;
 
@@ -414,7 +414,7 @@ impl StateDict {
         &self.others
     }
 
-    /// What was chosen among the contents, in a sentence that is the same for each checkpoint of a run: the
+    /// The choice among the contents, in a sentence that is the same for each checkpoint of a run: the
     /// network that was taken and the keys that take the others, and the share of its numbers that was left
     /// out where that is above one hundredth. `None` if there was no choice.
     #[must_use]

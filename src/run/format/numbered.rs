@@ -10,7 +10,7 @@ const COUNTS: [&str; 6] = ["epoch", "ep", "step", "iter", "iteration", "round"];
 /// Name of one part among several.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Numbered {
-    /// What stands before and behind the numbers.
+    /// The text before and behind the numbers.
     pub(super) around: (String, String),
     /// Number of parts, two or more.
     pub(super) count: usize,

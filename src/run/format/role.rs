@@ -1,4 +1,4 @@
-//! What the words of a key say about a network: model, critic, average, loss, or no network at all.
+//! The role of a network, by the words of its key: model, critic, average, loss, or no network at all.
 
 /// Words of keys that hold a trainer's state and no model.
 const TRAINER: [&str; 31] = [

@@ -48,7 +48,8 @@ enum Weights {
 }
 
 impl Weights {
-    fn of(folder: &Path) -> Option<Self> {
+    /// Tells it by the files that lie there.
+    fn of(folder: &Path, paths: &[PathBuf]) -> Option<Self> {
         let there = |names: &[&str]| {
             let mut paths = names.iter().map(|name| folder.join(name));
             paths.find(|path| path.is_file())
@@ -60,17 +61,17 @@ impl Weights {
             return Some(Self::Indexed(index));
         }
         let (mut indices, mut sets) = (Vec::new(), BTreeMap::new());
-        for entry in fs::read_dir(folder).ok()?.flatten() {
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else { continue };
+        for path in paths {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let Some(name) = name else { continue };
             if let Some(part) = Numbered::of(name) {
                 let set = (part.around.clone(), part.count);
                 let (_, paths) = sets
                     .entry(set)
                     .or_insert_with(|| (part.clone(), BTreeMap::new()));
-                paths.insert(part.number, entry.path());
-            } else if is_index(name, &entry.path()) {
-                indices.push(entry.path());
+                paths.insert(part.number, path.clone());
+            } else if is_index(name, path) {
+                indices.push(path.clone());
             }
         }
         if indices.is_empty() {
@@ -115,7 +116,7 @@ pub(super) fn open(folder: &Path) -> Result<Opened, FormatError> {
         path: folder.to_path_buf(),
         reason,
     };
-    match Weights::of(folder) {
+    match Weights::of(folder, &listed(folder)) {
         Some(Weights::Whole(whole)) => {
             let mut file = OpenFile::open(&whole)?;
             let places = (0..file.tensors.len())
@@ -257,9 +258,15 @@ pub(super) fn step(folder: &Path) -> Option<u64> {
     state.ok()??.global_step
 }
 
-/// The files of a folder whose change means another checkpoint; empty when it is none.
-pub(in crate::run) fn weight_files(folder: &Path) -> Vec<PathBuf> {
-    let fronts: Vec<String> = match Weights::of(folder) {
+/// The paths in a folder; none of one that cannot be listed.
+pub(in crate::run) fn listed(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
+/// The files of a folder, among its `paths`, whose change means another checkpoint; empty when it is none.
+pub(in crate::run) fn weight_files(folder: &Path, paths: &[PathBuf]) -> Vec<PathBuf> {
+    let fronts: Vec<String> = match Weights::of(folder, paths) {
         None => return Vec::new(),
         Some(Weights::Whole(whole)) => return vec![whole],
         Some(Weights::Numbered(_, paths)) => return paths.into_values().collect(),
@@ -269,7 +276,7 @@ pub(in crate::run) fn weight_files(folder: &Path) -> Vec<PathBuf> {
             fronts.map(str::to_owned).collect()
         }
     };
-    let is_part = |path: &PathBuf| {
+    let is_part = |path: &&PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.unwrap_or_default();
         let known = ["model", "pytorch_model"].into_iter();
@@ -280,15 +287,7 @@ pub(in crate::run) fn weight_files(folder: &Path) -> Vec<PathBuf> {
         });
         shard || Numbered::of(name).is_some()
     };
-    let mut files: Vec<PathBuf> = fs::read_dir(folder)
-        .map(|entries| {
-            entries
-                .flatten()
-                .map(|entry| entry.path())
-                .filter(is_part)
-                .collect()
-        })
-        .unwrap_or_default();
+    let mut files: Vec<PathBuf> = paths.iter().filter(is_part).cloned().collect();
     files.sort();
     files
 }
@@ -325,7 +324,10 @@ mod tests {
         fs::write(&index, map).unwrap();
         fs::write(path("other.index.json"), "{}").unwrap();
         assert_eq!(names(folder.path()).unwrap(), ["a.weight", "b.weight"]);
-        assert_eq!(weight_files(folder.path()), [path(&one), path(&two), index]);
+        assert_eq!(
+            weight_files(folder.path(), &listed(folder.path())),
+            [path(&one), path(&two), index]
+        );
         fs::write(path("vae.safetensors.index.json"), r#"{"weight_map":{}}"#).unwrap();
         assert!(
             names(folder.path())
@@ -366,7 +368,10 @@ mod tests {
                 write(&folder.path().join(name), &["a.weight"]);
             }
         }
-        assert_eq!(weight_files(folder.path()), Vec::<PathBuf>::new());
+        assert_eq!(
+            weight_files(folder.path(), &listed(folder.path())),
+            Vec::<PathBuf>::new()
+        );
         let error = names(&folder.path().join("step10-00001-of-00002.safetensors")).unwrap_err();
         assert!(error.contains("a folder of its own"), "{error}");
     }

@@ -83,12 +83,12 @@ impl Source {
 
 /// A source that is read from its front on.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub(crate) struct SourceReader {
     source: Source,
     at: u64,
 }
 
-impl Reader {
+impl SourceReader {
     pub(crate) fn new(source: &Source) -> Self {
         Self {
             source: source.clone(),
@@ -97,7 +97,7 @@ impl Reader {
     }
 }
 
-impl Read for Reader {
+impl Read for SourceReader {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let left = usize::try_from(self.source.len() - self.at).unwrap_or(usize::MAX);
         let count = left.min(bytes.len());

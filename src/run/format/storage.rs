@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use flate2::bufread::DeflateDecoder;
 
-use super::source::{Reader, Source};
+use super::source::{Source, SourceReader};
 
 /// Packed bytes that are read at once.
 const STEP: usize = 64 << 10;
@@ -21,7 +21,7 @@ pub(crate) enum Storage {
 
 /// Bytes that cannot be had without those before them.
 ///
-/// Where the reader stopped is remembered, so that pieces that follow each other unpack everything once.
+/// The place where the reader stopped is remembered, so that pieces that follow each other unpack everything once.
 /// That costs a tenth of a megabyte for each storage that is read in part; all that was unpacked would be
 /// as much as the tensor, for each of a hundred open checkpoints.
 #[derive(Debug)]
@@ -121,7 +121,7 @@ impl Packed {
     }
 
     fn unpacker(&self) -> Unpacker {
-        let packed = BufReader::with_capacity(STEP, Reader::new(&self.source));
+        let packed = BufReader::with_capacity(STEP, SourceReader::new(&self.source));
         match self.packing {
             Packing::Deflated => Unpacker::Inflate(DeflateDecoder::new(packed)),
             Packing::Latin => Unpacker::Latin {
@@ -154,9 +154,9 @@ impl Cursor {
 /// The bytes of one form.
 #[derive(Debug)]
 enum Unpacker {
-    Inflate(DeflateDecoder<BufReader<Reader>>),
+    Inflate(DeflateDecoder<BufReader<SourceReader>>),
     Latin {
-        text: BufReader<Reader>,
+        text: BufReader<SourceReader>,
         /// The first byte of a character of two.
         lead: Option<u8>,
     },

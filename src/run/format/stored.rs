@@ -32,7 +32,7 @@ pub(super) struct Stored {
     pub(super) key: Arc<str>,
     /// The bytes, or why there are none.
     pub(super) storage: Result<Arc<Storage>, String>,
-    /// What was read ahead, where the elements lie apart.
+    /// Elements that were read ahead, where they lie apart.
     pub(super) ahead: Ahead,
 }
 

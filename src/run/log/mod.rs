@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::unicode;
 pub use align::{Clock, Logged};
 pub(in crate::run) use book::is_log;
 pub use book::{Logbook, News};
@@ -81,6 +82,7 @@ impl FromIterator<(u64, f64)> for Series {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainingLog {
     /// The file, or the folder of event files.
+    #[serde(serialize_with = "unicode::path")]
     pub source: PathBuf,
     /// Loss on training samples.
     pub train: Series,

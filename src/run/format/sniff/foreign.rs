@@ -1,4 +1,4 @@
-//! What lies in run folders and is no checkpoint that is read: names, by first bytes, and remedies.
+//! Files in run folders that are no checkpoints which are read: names, by first bytes, and remedies.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::super::source::Source;
 pub struct Thing {
     /// Its name, with an article.
     pub name: &'static str,
-    /// What gives a checkpoint that is read.
+    /// The way to a checkpoint that is read.
     pub remedy: &'static str,
     /// True where a model may be in it.
     pub may_hold_model: bool,

@@ -130,7 +130,7 @@ fn states_of_optax_are_no_list_of_networks() {
     assert_eq!(names(&state.root), Vec::<String>::new());
 }
 
-/// What a log of training holds, before a tensor: 1.5 million dicts of three entries.
+/// A log of training, before a tensor: 1.5 million dicts of three entries.
 #[test]
 fn a_long_log_beside_a_model_costs_little() {
     let mut text = b"}(U\x03log](}q\x00(U\x01aq\x01K\x01U\x01bq\x02K\x02U\x01cq\x03K\x03u".to_vec();
