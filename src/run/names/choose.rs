@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::file_role::{self, FileRole};
 use super::left_out::LeftOut;
 use super::parsed::{ParsedName, parse};
 use super::series::{Beside, Series, SeriesPoint, families, resolve};
 use super::token::has_thousands;
-use super::word::{self, FileRole};
+
 use super::{Arrangement, Family, FamilyKind, NameEvidence, NamedPoint, StepUnit, pattern};
 
 /// All series of a folder's files.
@@ -161,7 +162,7 @@ impl<'a> Choice<'a> {
             let numbers = self.evidence[series.first()].numbers;
             (
                 is_stale,
-                word::is_spare(&name.words),
+                file_role::is_spare(&name.words),
                 count * 2 < most,
                 self.role(series),
                 Reverse(count),
@@ -561,7 +562,7 @@ fn refusal(name: &ParsedName) -> Option<LeftOut> {
         .map(|(_, ending)| ending.to_ascii_lowercase());
     let ending = ending.as_deref().unwrap_or_default();
     let hidden = name.components.iter().any(|part| part.starts_with('.'));
-    if hidden || word::is_metadata(ending) || file.contains("tfevents") {
+    if hidden || file_role::is_metadata(ending) || file.contains("tfevents") {
         return Some(LeftOut::Metadata);
     }
     let folders = name
@@ -571,5 +572,5 @@ fn refusal(name: &ParsedName) -> Option<LeftOut> {
     let exported = folders
         .iter()
         .any(|folder| matches!(folder.as_str(), "export" | "exported" | "exports"));
-    (exported || word::is_export(ending)).then_some(LeftOut::Export)
+    (exported || file_role::is_export(ending)).then_some(LeftOut::Export)
 }

@@ -3,13 +3,14 @@
 //!
 //! Names are taken apart into words and numbers ([`token`], [`parsed`]). Files that share all words are a
 //! family; the number that tells its files apart is their step ([`series`], [`counting`]). One family is the path, the
-//! others are named ([`choose`]). Words decide as little as possible ([`word`]): a family's numbers tell
+//! others are named ([`choose`]). Words decide as little as possible ([`word`], [`file_role`]): a family's numbers tell
 //! by their values which of them counts and which is a score, a seed or a rank.
 //!
 //! Nothing here looks at a file: the same paths give the same answer, in whatever order they come.
 
 mod choose;
 mod counting;
+mod file_role;
 mod left_out;
 mod parsed;
 mod pattern;

@@ -2,8 +2,9 @@
 
 use std::path::{Component, Path};
 
+use super::file_role::{self, FileRole};
 use super::token::{NameToken, TokenKind, split};
-use super::word::{self, FileRole, WordClass};
+use super::word::{self, WordClass};
 
 /// A number of a name that may count something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,9 +134,9 @@ impl ParsedName {
                 words.extend(parts.iter().map(String::as_str).filter(|_| parts.len() > 1));
             }
         }
-        self.role = self.role.max(word::role(&words));
+        self.role = self.role.max(file_role::role(&words));
         // The nearest component that says something decides.
-        self.preference = match word::preference(&words) {
+        self.preference = match file_role::preference(&words) {
             2 => self.preference,
             1 if self.preference != 2 => self.preference,
             found => found,
