@@ -178,6 +178,18 @@ fn files() -> Vec<(String, Vec<u8>)> {
     logs.map(read).collect()
 }
 
+#[test]
+fn a_trainer_s_state_that_is_cut_off_anywhere_is_not_broken() {
+    for (name, bytes) in files().iter().filter(|(name, _)| name.ends_with("json")) {
+        for cut in 0..bytes.len() {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join(name), &bytes[..cut]).unwrap();
+            let news = training_log(folder.path());
+            assert_eq!(news.troubles, [] as [String; 0], "cut at {cut}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 

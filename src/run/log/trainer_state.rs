@@ -100,8 +100,9 @@ pub(super) fn read(path: &Path) -> Result<Option<Reading>, String> {
     Ok(Some(Reading { log, trouble: None }))
 }
 
-/// Python writes `NaN`, `Infinity` and `-Infinity`, which JSON does not have: outside of strings they
-/// become `null`. A last word that is cut off is left out, so that the text ends there.
+/// Makes JSON of what Python writes: `NaN`, `Infinity` and `-Infinity` become `null` outside of strings. A last
+/// word or number that is cut off is left out, so that the text ends there: `5e` is no number to a parser of
+/// JSON, and then it does not say that the text ended.
 fn without_nan(text: &[u8]) -> Vec<u8> {
     const WORDS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
     let mut out = Vec::with_capacity(text.len());
@@ -121,6 +122,10 @@ fn without_nan(text: &[u8]) -> Vec<u8> {
         let taken = 1 + usize::from(escape);
         out.extend_from_slice(&rest[..taken]);
         rest = &rest[taken..];
+    }
+    let digit = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+    while !quoted && out.last().is_some_and(digit) {
+        out.pop();
     }
     out
 }
@@ -143,5 +148,9 @@ mod tests {
         for cut in ["[N", "[Na", "[-", "[-Infinit"] {
             assert_eq!(blank(cut), "[");
         }
+        for cut in ["[5", "[5e", "[-2.5e-", "[5e-05"] {
+            assert_eq!(blank(cut), "[");
+        }
+        assert_eq!(blank("\"5e"), "\"5e");
     }
 }
