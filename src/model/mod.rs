@@ -18,6 +18,7 @@ mod layer;
 mod mlp;
 pub mod ops;
 mod patches;
+pub mod program;
 pub mod reading;
 mod resnet;
 mod unfold;

@@ -1,0 +1,185 @@
+//! Functions of each element.
+
+use std::f64::consts::{FRAC_1_SQRT_2, LN_2, PI};
+
+use candle_core::{Result, Tensor, bail};
+
+use super::Operands;
+use crate::model::ops;
+use crate::model::program::datum::{Datum, Kind};
+use crate::model::program::op::Function;
+
+/// Applies a function; whole numbers stay whole where the function keeps them so.
+pub(super) fn apply(function: Function, operands: &Operands<'_>) -> Result<Datum> {
+    let datum = operands.get(0)?;
+    let stays = matches!(
+        function,
+        Function::Neg
+            | Function::Abs
+            | Function::Square
+            | Function::Sign
+            | Function::Relu
+            | Function::Floor
+            | Function::Ceil
+            | Function::Round
+            | Function::Trunc
+    );
+    match function {
+        Function::Not => {
+            let truth = datum.cast(Kind::Bool, operands.scope.place)?;
+            truth.map(|x| (1.0 - x)?.contiguous())
+        }
+        Function::IsNan => {
+            let x = datum.tensor();
+            Datum::truth(&x.ne(x)?)
+        }
+        Function::IsInf => {
+            let x = datum.to_host()?;
+            Datum::truth(&x.abs()?.eq(f64::INFINITY)?)
+        }
+        _ if stays && datum.kind() == Kind::Int => datum.map(|x| of(function, x)),
+        _ => Ok(Datum::float(of(function, &operands.float(0)?)?)),
+    }
+}
+
+/// Returns a function of each element.
+///
+/// # Errors
+/// candle's.
+pub(in crate::model) fn of(function: Function, x: &Tensor) -> Result<Tensor> {
+    match function {
+        Function::Relu => ops::relu(x),
+        Function::Tanh => x.tanh(),
+        Function::Sigmoid => sigmoid(x),
+        Function::Silu => x * sigmoid(x)?,
+        // candle's own GELUs have six digits in their derivatives.
+        Function::Gelu(false) => (x * 0.5)? * ((x * FRAC_1_SQRT_2)?.erf()? + 1.0)?,
+        Function::Gelu(true) => {
+            let cubic = (x + ((x.sqr()? * x)? * 0.044_715)?)?;
+            (x * 0.5)? * ((cubic * (2.0 / PI).sqrt())?.tanh()? + 1.0)?
+        }
+        Function::LeakyRelu(slope) => not_above(x, 0.0)?.where_cond(&(x * slope)?, x),
+        Function::Elu(alpha, scale, factor) => {
+            // What is above 0 must not overflow on the side that is not taken.
+            let is_below = not_above(x, 0.0)?;
+            let low = is_below.where_cond(x, &x.zeros_like()?)?;
+            let low = (((low * factor)?.exp()? - 1.0)? * (alpha * scale))?;
+            is_below.where_cond(&low, &times(x, scale)?)
+        }
+        Function::Mish => x * softplus(x)?.tanh()?,
+        Function::Softplus(beta, threshold) => {
+            let scaled = times(x, beta)?;
+            let is_linear = above(&scaled, threshold)?;
+            let curved = is_linear.where_cond(&scaled.zeros_like()?, &scaled)?;
+            is_linear.where_cond(x, &times(&softplus(&curved)?, 1.0 / beta)?)
+        }
+        Function::LogSigmoid => softplus(&x.neg()?)?.neg(),
+        Function::Hardtanh(least, most) => bounded(x, least, most),
+        Function::Hardsigmoid => bounded(&(x + 3.0)?, 0.0, 6.0)? / 6.0,
+        Function::Hardswish => (x * bounded(&(x + 3.0)?, 0.0, 6.0)?)? / 6.0,
+        Function::Hardshrink(width) => {
+            let inner = x.abs()?.le(width)?;
+            inner.where_cond(&x.zeros_like()?, x)
+        }
+        Function::Softshrink(width) => {
+            let zero = x.zeros_like()?;
+            let low = x.lt(-width)?.where_cond(&(x + width)?, &zero)?;
+            let is_nan = x.ne(x)?;
+            let shrunk = above(x, width)?.where_cond(&(x - width)?, &low)?;
+            is_nan.where_cond(x, &shrunk)
+        }
+        Function::Threshold(least, value) => {
+            let value = (x.zeros_like()? + value)?;
+            not_above(x, least)?.where_cond(&value, x)
+        }
+        other => plain(other, x),
+    }
+}
+
+fn plain(function: Function, x: &Tensor) -> Result<Tensor> {
+    match function {
+        Function::Neg => x.neg(),
+        // candle's derivative at 0 is 1, PyTorch's is 0.
+        Function::Abs => x * x.sign()?.detach(),
+        Function::Exp => x.exp(),
+        Function::Expm1 => x.exp()? - 1.0,
+        Function::Log => x.log(),
+        Function::Log1p => (x + 1.0)?.log(),
+        Function::Log2 => x.log()? / LN_2,
+        Function::Sqrt => x.sqrt(),
+        Function::Rsqrt => x.sqrt()?.recip(),
+        Function::Square => x.sqr(),
+        Function::Reciprocal => x.recip(),
+        Function::Sin => x.sin(),
+        Function::Cos => x.cos(),
+        Function::Erf => x.erf(),
+        Function::Sign => x.sign(),
+        Function::Floor => x.floor(),
+        Function::Ceil => x.ceil(),
+        Function::Round => half_to_even(x),
+        Function::Trunc => x.sign()? * x.abs()?.floor()?,
+        other => bail!("{other:?} is not known"),
+    }
+}
+
+/// Rounds as PyTorch does: a half goes to the even neighbour.
+fn half_to_even(x: &Tensor) -> Result<Tensor> {
+    let below = x.floor()?;
+    let rest = (x - &below)?;
+    let is_odd = ((&below * 0.5)?.floor()? * 2.0)?.ne(&below)?;
+    let is_half = rest.eq(0.5)?;
+    let up = rest.gt(0.5)?.to_dtype(x.dtype())?;
+    let up = (up + (is_half.to_dtype(x.dtype())? * is_odd.to_dtype(x.dtype())?)?)?;
+    below + up
+}
+
+/// 1 / (1 + exp(−x)) without an exponential that overflows.
+pub(in crate::model) fn sigmoid(x: &Tensor) -> Result<Tensor> {
+    ((x * 0.5)?.tanh()? + 1.0)? * 0.5
+}
+
+/// ln(1 + exp(x)) without an exponential that overflows.
+pub(super) fn softplus(x: &Tensor) -> Result<Tensor> {
+    let high = ops::relu(x)?;
+    let away = (x * x.sign()?.detach())?.neg()?;
+    high + (away.exp()? + 1.0)?.log()?
+}
+
+/// A product that leaves x as it is where the factor is 1.
+fn times(x: &Tensor, factor: f64) -> Result<Tensor> {
+    if factor == 1.0 {
+        Ok(x.clone())
+    } else {
+        x * factor
+    }
+}
+
+/// True where x is this or less; NaN is neither.
+fn not_above(x: &Tensor, bound: f64) -> Result<Tensor> {
+    x.le(bound)
+}
+
+fn above(x: &Tensor, bound: f64) -> Result<Tensor> {
+    x.gt(bound)
+}
+
+/// x within bounds, with derivative 0 at both as in PyTorch; NaN stays.
+fn bounded(x: &Tensor, least: f64, most: f64) -> Result<Tensor> {
+    let of = |value: f64| x.zeros_like()? + value;
+    let low = x.le(least)?.where_cond(&of(least)?, x)?;
+    low.ge(most)?.where_cond(&of(most)?, &low)
+}
+
+/// x where it is above 0, else x times the slope of its channel.
+pub(super) fn prelu(operands: &Operands<'_>) -> Result<Tensor> {
+    let (x, slope) = (operands.float(0)?, operands.float(1)?);
+    let slope = if slope.elem_count() == 1 {
+        slope.reshape(vec![1; x.rank()])?
+    } else {
+        let mut dims = vec![1; x.rank()];
+        dims[1] = slope.elem_count();
+        slope.reshape(dims)?
+    };
+    let low = x.broadcast_mul(&slope)?;
+    above(&x, 0.0)?.where_cond(&x, &low)
+}

@@ -1,0 +1,154 @@
+//! Layers with parameters, pooling and other sizes of images.
+
+use candle_core::{D, DType, Result, Tensor, bail};
+
+use super::super::datum::{axis, mean_of_last, sum_keeping};
+use super::super::op::{Norm, Op};
+use super::{Operands, resize, window};
+use crate::model::ops;
+
+/// Applies a layer in evaluation mode.
+pub(super) fn apply(op: &Op, operands: &Operands<'_>) -> Result<Tensor> {
+    match op {
+        Op::Linear => linear(operands),
+        Op::BatchNorm { epsilon } => batch_norm(operands, *epsilon),
+        Op::Norm(norm) => normalized(*norm, operands),
+        Op::WeightNorm { axis: at } => weight_norm(operands, *at),
+        Op::Conv(conv) => {
+            let bias = operands.maybe_float(2)?;
+            window::convolve(
+                conv,
+                &operands.float(0)?,
+                &operands.float(1)?,
+                bias.as_ref(),
+            )
+        }
+        Op::MaxPool(pool) => window::pooled(pool, None, &operands.float(0)?),
+        Op::AveragePool(pool, mean) => window::pooled(pool, Some(*mean), &operands.float(0)?),
+        Op::Patches(pool) => window::patches(pool, &operands.float(0)?),
+        Op::AdaptivePool { to, max } => resize::adaptive(to, *max, &operands.float(0)?),
+        Op::Resize {
+            method,
+            to,
+            factors,
+        } => {
+            let to = to.as_ref().map(|to| operands.scope.sizes(to)).transpose()?;
+            resize::resized(
+                *method,
+                to.as_deref(),
+                factors.as_deref(),
+                &operands.float(0)?,
+            )
+        }
+        Op::PixelShuffle(factor) => pixel_shuffle(&operands.float(0)?, *factor as usize),
+        _ => bail!("{op:?} is no layer"),
+    }
+}
+
+fn linear(operands: &Operands<'_>) -> Result<Tensor> {
+    let x = operands.float(0)?;
+    let (weight, bias) = (operands.float(1)?, operands.maybe_float(2)?);
+    let width = x.dim(D::Minus1)?;
+    let rows = x.contiguous()?.reshape(((), width))?;
+    let y = ops::linear(&rows, &weight, bias.as_ref())?;
+    let mut dims = x.dims().to_vec();
+    if let Some(last) = dims.last_mut() {
+        *last = y.dim(1)?;
+    }
+    y.reshape(dims)
+}
+
+/// Batch norm by stored statistics, channel by channel.
+fn batch_norm(operands: &Operands<'_>, epsilon: f64) -> Result<Tensor> {
+    let x = operands.float(0)?;
+    let shape = channels(x.dims());
+    let along = |t: Tensor| t.reshape(shape.as_slice());
+    let root = along((operands.float(4)? + epsilon)?.sqrt()?)?;
+    let mut y = x.broadcast_sub(&along(operands.float(3)?)?)?;
+    y = match operands.maybe_float(1)? {
+        Some(weight) => y.broadcast_mul(&along(weight)?.broadcast_div(&root)?)?,
+        None => y.broadcast_div(&root)?,
+    };
+    match operands.maybe_float(2)? {
+        Some(bias) => y.broadcast_add(&along(bias)?),
+        None => Ok(y),
+    }
+}
+
+/// x with mean 0 and variance 1 along its last axis.
+fn standardized(x: &Tensor, epsilon: f64) -> Result<Tensor> {
+    let centred = x.broadcast_sub(&mean_of_last(x)?)?;
+    let variance = mean_of_last(&centred.sqr()?)?;
+    centred.broadcast_div(&(variance + epsilon)?.sqrt()?)
+}
+
+fn normalized(norm: Norm, operands: &Operands<'_>) -> Result<Tensor> {
+    let x = operands.float(0)?;
+    let (weight, bias) = (operands.maybe_float(1)?, operands.maybe_float(2)?);
+    let dims = x.dims().to_vec();
+    let (y, scale_dims) = match norm {
+        Norm::Layer(axes, epsilon) => {
+            let lead = dims.len().saturating_sub(axes);
+            let rows = x
+                .contiguous()?
+                .reshape([&dims[..lead], &[dims[lead..].iter().product()]].concat())?;
+            (standardized(&rows, epsilon)?, dims[lead..].to_vec())
+        }
+        Norm::RootMeanSquare(axes, epsilon) => {
+            let lead = dims.len().saturating_sub(axes);
+            let rows = x
+                .contiguous()?
+                .reshape([&dims[..lead], &[dims[lead..].iter().product()]].concat())?;
+            let own = if rows.dtype() == DType::F64 {
+                f64::EPSILON
+            } else {
+                f64::from(f32::EPSILON)
+            };
+            let epsilon = epsilon.unwrap_or(own);
+            let root = (mean_of_last(&rows.sqr()?)? + epsilon)?.sqrt()?;
+            (rows.broadcast_div(&root)?, dims[lead..].to_vec())
+        }
+        Norm::Group(groups, epsilon) => {
+            let rows = x.contiguous()?.reshape((dims[0], groups, ()))?;
+            (standardized(&rows, epsilon)?, channels(&dims))
+        }
+        Norm::Instance(epsilon) => {
+            let rows = x.contiguous()?.reshape((dims[0], dims[1], ()))?;
+            (standardized(&rows, epsilon)?, channels(&dims))
+        }
+    };
+    let mut y = y.reshape(dims.as_slice())?;
+    if let Some(weight) = weight {
+        y = y.broadcast_mul(&weight.reshape(scale_dims.as_slice())?)?;
+    }
+    match bias {
+        Some(bias) => y.broadcast_add(&bias.reshape(scale_dims)?),
+        None => Ok(y),
+    }
+}
+
+/// The shape of one number for each channel.
+fn channels(dims: &[usize]) -> Vec<usize> {
+    let mut shape = vec![1; dims.len()];
+    shape[1] = dims[1];
+    shape
+}
+
+/// v·g/‖v‖, with norms over all axes but one.
+fn weight_norm(operands: &Operands<'_>, at: i64) -> Result<Tensor> {
+    let (v, g) = (operands.float(0)?, operands.float(1)?);
+    let at = axis(at, v.rank())?;
+    let others: Vec<usize> = (0..v.rank()).filter(|axis| *axis != at).collect();
+    let norm = sum_keeping(&v.sqr()?, &others)?.sqrt()?;
+    v.broadcast_mul(&g.broadcast_div(&norm)?)
+}
+
+/// (N, C·r², H, W) to (N, C, H·r, W·r).
+fn pixel_shuffle(x: &Tensor, factor: usize) -> Result<Tensor> {
+    let (samples, channels, height, width) = x.dims4()?;
+    let channels = channels / (factor * factor).max(1);
+    let split = [samples, channels, factor, factor, height, width];
+    let split = x.contiguous()?.reshape(split.as_slice())?;
+    let order = split.permute([0, 1, 4, 2, 5, 3].as_slice())?;
+    order.reshape((samples, channels, height * factor, width * factor))
+}

@@ -1,0 +1,245 @@
+//! The values of a program: floats where the engine runs, whole numbers and truth values on the host.
+
+use candle_core::{D, DType, Device, Result, Tensor, bail};
+
+/// The kind of numbers that a value holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Truth values.
+    Bool,
+    /// Whole numbers.
+    Int,
+    /// Floats of the type in which layers are computed.
+    Float,
+}
+
+/// An array with its kind. Whole numbers and truth values are float64 on the CPU, which is exact up to 2^53,
+/// because candle's own integers panic, wrap or round in most operations.
+#[derive(Clone, Debug)]
+pub struct Datum {
+    tensor: Tensor,
+    kind: Kind,
+}
+
+/// Where floats are computed, and in which type.
+#[derive(Clone, Debug)]
+pub struct FloatPlace {
+    /// The device.
+    pub device: Device,
+    /// The type of floats.
+    pub dtype: DType,
+}
+
+impl Datum {
+    /// Floats of any type and device.
+    #[must_use]
+    pub fn float(tensor: Tensor) -> Self {
+        Self {
+            tensor,
+            kind: Kind::Float,
+        }
+    }
+
+    /// Whole numbers.
+    ///
+    /// # Errors
+    /// candle's, when the values are not as many as the shape says.
+    pub fn ints(values: &[i64], shape: &[usize]) -> Result<Self> {
+        let values: Vec<f64> = values.iter().map(|value| *value as f64).collect();
+        Self::host(values, shape, Kind::Int)
+    }
+
+    /// One float without dimensions, exact in float64.
+    ///
+    /// # Errors
+    /// candle's.
+    pub(in crate::model) fn number(number: f64) -> Result<Self> {
+        Ok(Self::float(Tensor::from_slice(
+            &[number],
+            (),
+            &Device::Cpu,
+        )?))
+    }
+
+    /// Numbers on the host.
+    ///
+    /// # Errors
+    /// As [`Datum::ints`].
+    pub(in crate::model) fn host(values: Vec<f64>, shape: &[usize], kind: Kind) -> Result<Self> {
+        let tensor = Tensor::from_vec(values, shape, &Device::Cpu)?;
+        Ok(Self { tensor, kind })
+    }
+
+    /// One whole number without dimensions.
+    ///
+    /// # Errors
+    /// candle's.
+    pub(in crate::model) fn int(value: i64) -> Result<Self> {
+        Self::ints(&[value], &[])
+    }
+
+    /// Truth values from candle's (0 or 1 in any type).
+    ///
+    /// # Errors
+    /// candle's.
+    pub(in crate::model) fn truth(tensor: &Tensor) -> Result<Self> {
+        let tensor = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
+        Ok(Self {
+            tensor,
+            kind: Kind::Bool,
+        })
+    }
+
+    /// The array.
+    #[must_use]
+    pub fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
+
+    /// The kind of its numbers.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Its extents.
+    #[must_use]
+    pub fn dims(&self) -> &[usize] {
+        self.tensor.dims()
+    }
+
+    /// The same kind with another array, which a change of shape or a selection made of this one.
+    #[must_use]
+    pub(in crate::model) fn with(&self, tensor: Tensor) -> Self {
+        Self {
+            tensor,
+            kind: self.kind,
+        }
+    }
+
+    /// Applies a change of shape or a selection.
+    pub(in crate::model) fn map(
+        &self,
+        change: impl FnOnce(&Tensor) -> Result<Tensor>,
+    ) -> Result<Self> {
+        Ok(self.with(change(&self.tensor)?))
+    }
+
+    /// The numbers as floats in a place.
+    ///
+    /// # Errors
+    /// candle's: the device failed or has no room.
+    pub fn to_float(&self, place: &FloatPlace) -> Result<Tensor> {
+        self.tensor.to_dtype(place.dtype)?.to_device(&place.device)
+    }
+
+    /// The numbers as float64 on the host.
+    ///
+    /// # Errors
+    /// candle's.
+    pub(in crate::model) fn to_host(&self) -> Result<Tensor> {
+        self.tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)
+    }
+
+    /// The same numbers as another kind: floats are cut off toward 0, and what is not 0 is true.
+    ///
+    /// # Errors
+    /// candle's.
+    pub(in crate::model) fn cast(&self, kind: Kind, place: &FloatPlace) -> Result<Self> {
+        if kind == self.kind {
+            return Ok(self.clone());
+        }
+        let tensor = match kind {
+            Kind::Float => self.to_float(place)?,
+            Kind::Bool => {
+                let host = self.to_host()?;
+                host.ne(&host.zeros_like()?)?.to_dtype(DType::F64)?
+            }
+            Kind::Int if self.kind == Kind::Float => truncated(&self.to_host()?)?,
+            Kind::Int => self.tensor.clone(),
+        };
+        Ok(Self { tensor, kind })
+    }
+
+    /// The whole numbers one after another.
+    ///
+    /// # Errors
+    /// These are floats.
+    pub(in crate::model) fn to_ints(&self) -> Result<Vec<i64>> {
+        if self.kind == Kind::Float {
+            bail!("expected whole numbers, found floats");
+        }
+        let values: Vec<f64> = self.tensor.flatten_all()?.to_vec1()?;
+        Ok(values.into_iter().map(|value| value as i64).collect())
+    }
+
+    /// The one whole number.
+    ///
+    /// # Errors
+    /// There is not exactly one, or it is a float.
+    pub(in crate::model) fn to_int(&self) -> Result<i64> {
+        match self.to_ints()?[..] {
+            [value] => Ok(value),
+            _ => bail!("expected one number, found {:?}", self.dims()),
+        }
+    }
+
+    /// A condition as candle takes it, of a shape and in a place.
+    ///
+    /// # Errors
+    /// candle's, when the shape does not fit.
+    pub(in crate::model) fn condition(&self, dims: &[usize], place: &FloatPlace) -> Result<Tensor> {
+        let truth = self.cast(Kind::Bool, place)?;
+        let truth = truth.tensor.to_dtype(DType::U8)?;
+        truth
+            .to_device(&place.device)?
+            .broadcast_as(dims)?
+            .contiguous()
+    }
+}
+
+/// Cut off toward 0.
+fn truncated(x: &Tensor) -> Result<Tensor> {
+    x.sign()? * x.abs()?.floor()?
+}
+
+/// The axis of a number that counts from the end when it is negative.
+pub(in crate::model) fn axis(dim: i64, rank: usize) -> Result<usize> {
+    let rank = rank.max(1) as i64;
+    let from_start = if dim < 0 { dim + rank } else { dim };
+    if (0..rank).contains(&from_start) {
+        Ok(from_start as usize)
+    } else {
+        bail!("dimension {dim} of {rank}")
+    }
+}
+
+/// The extents to which two shapes broadcast.
+pub(in crate::model) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
+    let rank = a.len().max(b.len());
+    let at = |dims: &[usize], i: usize| {
+        let missing = rank - dims.len();
+        if i < missing { 1 } else { dims[i - missing] }
+    };
+    (0..rank)
+        .map(|i| match (at(a, i), at(b, i)) {
+            (a, b) if a == b || b == 1 => Ok(a),
+            (1, b) => Ok(b),
+            _ => bail!("shapes {a:?} and {b:?} do not fit one another"),
+        })
+        .collect()
+}
+
+/// The sum over some axes, which stay with extent 1.
+pub(in crate::model) fn sum_keeping(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    let mut sum = x.clone();
+    for &axis in axes {
+        sum = sum.sum_keepdim(axis)?;
+    }
+    Ok(sum)
+}
+
+/// The mean over the last axis, which stays with extent 1.
+pub(in crate::model) fn mean_of_last(x: &Tensor) -> Result<Tensor> {
+    x.mean_keepdim(D::Minus1)
+}

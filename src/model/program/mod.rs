@@ -1,0 +1,139 @@
+//! A network as a list of operations in ATen's vocabulary, each of which takes values that stand before it.
+//!
+//! The reader of files that torch.export saved (`pt2`) writes such programs, `run` computes them with candle (any
+//! device, any derivative), and `apply` holds what each operation does.
+
+#![allow(
+    clippy::cast_possible_wrap,
+    reason = "extents of arrays in memory are far below 2^63"
+)]
+
+mod apply;
+pub mod datum;
+pub mod op;
+pub mod pt2;
+pub mod run;
+
+use std::sync::Arc;
+
+use self::datum::{Datum, Kind};
+use self::op::Op;
+
+/// A value that an operation takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Value {
+    /// An argument of the model: what the samples hold.
+    Input(usize),
+    /// A tensor of the weights, by its slot in the layout.
+    Slot(usize),
+    /// A constant of the program.
+    Constant(usize),
+    /// A result of an operation before.
+    Node {
+        /// The operation.
+        node: usize,
+        /// Which of its results.
+        output: usize,
+    },
+}
+
+/// A number that is known, or a value that the program computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// A number.
+    Fixed(i64),
+    /// A whole number that the program computes, e.g. of how many samples there are.
+    Of(Value),
+}
+
+/// An argument of the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// Its name in the model's `forward`.
+    pub name: String,
+    /// Floats, whole numbers or truth values.
+    pub kind: Kind,
+    /// Extents with the batch in front; `None` is any.
+    pub shape: Vec<Option<usize>>,
+}
+
+/// An operation and what it takes.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The operation.
+    pub op: Op,
+    /// Its operands; `None` is one that is left out, e.g. a bias.
+    pub operands: Vec<Option<Value>>,
+    /// Its place in the model for messages, e.g. `conv2d (model.py:12 y = self.conv(x))`.
+    pub label: Arc<str>,
+}
+
+/// A result of the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Its name where the model names its results, e.g. `logits`.
+    pub name: Option<String>,
+    /// The value.
+    pub value: Value,
+}
+
+/// Operations in the order in which they can be applied.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// The arguments, in the model's order.
+    pub inputs: Vec<Input>,
+    /// Tensors that no checkpoint holds.
+    pub constants: Vec<Datum>,
+    /// The operations.
+    pub nodes: Vec<Node>,
+    /// The results.
+    pub outputs: Vec<Output>,
+}
+
+impl Node {
+    /// Returns all values that have to stand before this operation.
+    fn takes(&self) -> impl Iterator<Item = Value> {
+        let sizes = self.op.sizes();
+        let sizes = sizes.into_iter().filter_map(|size| match size {
+            Size::Of(value) => Some(value),
+            Size::Fixed(_) => None,
+        });
+        self.operands.iter().copied().flatten().chain(sizes)
+    }
+}
+
+impl Program {
+    /// Appends a constant.
+    fn constant(&mut self, constant: Datum) -> Value {
+        self.constants.push(constant);
+        Value::Constant(self.constants.len() - 1)
+    }
+
+    /// Counts the times that each operation's results are taken; a result of the model counts as taken.
+    fn takers(&self) -> Vec<usize> {
+        let mut takers = vec![0; self.nodes.len()];
+        let taken = self.nodes.iter().flat_map(Node::takes);
+        for value in taken.chain(self.outputs.iter().map(|output| output.value)) {
+            if let Value::Node { node, .. } = value
+                && let Some(takers) = takers.get_mut(node)
+            {
+                *takers += 1;
+            }
+        }
+        takers
+    }
+
+    /// Returns true for each operation that depends on the weights; the others give the same at every point.
+    fn moving(&self) -> Vec<bool> {
+        let mut moving: Vec<bool> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let moves = node.takes().any(|value| match value {
+                Value::Slot(_) => true,
+                Value::Node { node, .. } => moving.get(node) == Some(&true),
+                Value::Input(_) | Value::Constant(_) => false,
+            });
+            moving.push(moves);
+        }
+        moving
+    }
+}

@@ -1,0 +1,307 @@
+//! The zip archive that `torch.export.save` writes: a program in JSON, and tensors as raw bytes.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value as Json;
+use zip::ZipArchive;
+
+use super::Pt2Error;
+use super::call::kind;
+use crate::model::program::datum::{Datum, Kind};
+use crate::run::regular;
+
+/// Bytes of the largest program in JSON.
+const PROGRAM: u64 = 256 << 20;
+/// Bytes of the largest tensor that is taken from the archive.
+const TENSOR: u64 = 8 << 30;
+/// The schema's major version that is known.
+const MAJOR: i64 = 8;
+
+/// An archive whose program was read.
+pub(super) struct Archive {
+    path: PathBuf,
+    zip: ZipArchive<BufReader<File>>,
+    root: String,
+    /// The program.
+    pub(super) program: Json,
+    /// Where each tensor lies, by its name in the state dict.
+    entries: HashMap<String, Entry>,
+}
+
+/// A tensor of the archive.
+#[derive(Clone)]
+struct Entry {
+    folder: &'static str,
+    file: String,
+    meta: Json,
+    is_pickled: bool,
+}
+
+impl Archive {
+    /// Opens an archive and reads its program.
+    ///
+    /// # Errors
+    /// It is not what `torch.export.save` writes, or of a form that is not known.
+    pub(super) fn open(path: &Path) -> Result<Self, Pt2Error> {
+        let refused = |found: String| Pt2Error::Archive {
+            path: path.to_path_buf(),
+            found,
+        };
+        let file = regular::open(path).map_err(|error| refused(error.to_string()))?;
+        let zip = ZipArchive::new(BufReader::new(file));
+        let mut zip = zip.map_err(|error| refused(format!("no zip archive ({error})")))?;
+        let names: Vec<String> = zip
+            .file_names()
+            .flatten()
+            .map(std::borrow::Cow::into_owned)
+            .collect();
+        let has = |part: &str| names.iter().any(|name| name.contains(part));
+        let root = names.first().and_then(|name| name.split_once('/'));
+        let root = root.map_or_else(String::new, |(root, _)| format!("{root}/"));
+        if has("data/aotinductor/") {
+            return Err(refused(
+                "a compiled package; save with torch.export.save, not aoti_compile_and_package"
+                    .into(),
+            ));
+        }
+        if has("serialized_exported_program.json") {
+            return Err(refused(
+                "a program of PyTorch 2.7 or older; export again with a newer one".into(),
+            ));
+        }
+        if names
+            .iter()
+            .any(|name| name.ends_with("/code/__torch__.py") || name.ends_with("/data.pkl"))
+        {
+            return Err(refused(
+                "weights or TorchScript, no exported program; use torch.export.save".into(),
+            ));
+        }
+        let programs = names.iter().filter_map(|name| {
+            let name = name.strip_prefix(&format!("{root}models/"))?;
+            name.strip_suffix(".json")
+        });
+        let programs: Vec<&str> = programs.collect();
+        let chosen = match programs[..] {
+            [one] => one,
+            _ if programs.contains(&"model") => "model",
+            [] => return Err(refused("no models/model.json".into())),
+            _ => {
+                return Err(refused(format!(
+                    "several programs: {}",
+                    programs.join(", ")
+                )));
+            }
+        };
+        let entry = format!("{root}models/{chosen}.json");
+        let program = json(&mut zip, &entry).map_err(&refused)?;
+        let major = program
+            .pointer("/schema_version/major")
+            .and_then(Json::as_i64);
+        if major != Some(MAJOR) {
+            let torch = program.get("torch_version").and_then(Json::as_str);
+            let found = major.map_or_else(|| "none".into(), |major| major.to_string());
+            let torch = torch.unwrap_or("an unknown version");
+            return Err(refused(format!(
+                "schema {found} of PyTorch {torch}, expected schema {MAJOR}"
+            )));
+        }
+        let mut archive = Self {
+            path: path.to_path_buf(),
+            zip,
+            root,
+            program,
+            entries: HashMap::new(),
+        };
+        archive.index(&names).map_err(refused)?;
+        Ok(archive)
+    }
+
+    /// Notes where each tensor lies.
+    fn index(&mut self, names: &[String]) -> Result<(), String> {
+        for folder in ["weights", "constants"] {
+            let start = format!("{}data/{folder}/", self.root);
+            let configs = names
+                .iter()
+                .filter(|name| name.starts_with(&start) && name.ends_with("_config.json"));
+            for config in configs {
+                let config = json(&mut self.zip, config)?;
+                let entries = config.get("config").and_then(Json::as_object);
+                for (name, entry) in entries.into_iter().flatten() {
+                    let Some(file) = entry.get("path_name").and_then(Json::as_str) else {
+                        continue;
+                    };
+                    let entry = Entry {
+                        folder,
+                        file: file.to_owned(),
+                        meta: entry.get("tensor_meta").cloned().unwrap_or_default(),
+                        is_pickled: entry.get("use_pickle").and_then(Json::as_bool) == Some(true),
+                    };
+                    self.entries.insert(name.clone(), entry);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns all names of a tensor: those that share its file are tied to it.
+    pub(super) fn ties(&self, name: &str) -> Vec<&str> {
+        let Some(own) = self.entries.get(name) else {
+            return Vec::new();
+        };
+        let same = |entry: &Entry| entry.file == own.file && entry.folder == own.folder;
+        let others = self
+            .entries
+            .iter()
+            .filter(|(other, entry)| *other != name && same(entry));
+        let mut others: Vec<&str> = others.map(|(other, _)| other.as_str()).collect();
+        others.sort_unstable();
+        others
+    }
+
+    /// Reads a tensor.
+    ///
+    /// # Errors
+    /// It is not there, damaged, or of a type that is not known.
+    pub(super) fn tensor(&mut self, name: &str) -> Result<Datum, Pt2Error> {
+        let read = self.read(name);
+        read.map_err(|found| Pt2Error::Tensor {
+            path: self.path.clone(),
+            name: name.to_owned(),
+            found,
+        })
+    }
+
+    fn read(&mut self, name: &str) -> Result<Datum, String> {
+        let entry = self.entries.get(name).cloned().ok_or("none")?;
+        if entry.is_pickled {
+            return Err("a pickled one".into());
+        }
+        let code = entry.meta.get("dtype").and_then(Json::as_i64).unwrap_or(0);
+        let (Some(kind), Some(width)) = (kind(code), width(code)) else {
+            return Err(format!(
+                "one of type {code}, expected floats, whole numbers or truth values"
+            ));
+        };
+        let shape = numbers(&entry.meta, "sizes").ok_or("one without extents")?;
+        let strides = numbers(&entry.meta, "strides").ok_or("one without strides")?;
+        let offset = entry
+            .meta
+            .pointer("/storage_offset/as_int")
+            .and_then(Json::as_u64);
+        let file = format!("{}data/{}/{}", self.root, entry.folder, entry.file);
+        let bytes = bytes(&mut self.zip, &file, TENSOR)?;
+        let places = places(&shape, &strides, offset.unwrap_or(0) as usize)
+            .ok_or("one of a shape too large")?;
+        let values = places.into_iter().map(|place| {
+            let start = place.checked_mul(width)?;
+            bytes
+                .get(start..start.checked_add(width)?)
+                .map(|bytes| value(code, bytes))
+        });
+        let values: Option<Vec<f64>> = values.collect();
+        let values = values.ok_or("fewer bytes than its shape asks for")?;
+        let made = match kind {
+            Kind::Float => floats(&values, &shape, code),
+            kind => Datum::host(values, &shape, kind),
+        };
+        made.map_err(|error| error.to_string())
+    }
+}
+
+/// Floats in float32, or in float64 where the file has them so.
+fn floats(values: &[f64], shape: &[usize], code: i64) -> candle_core::Result<Datum> {
+    let device = candle_core::Device::Cpu;
+    let tensor = candle_core::Tensor::from_slice(values, shape, &device)?;
+    Ok(Datum::float(if code == 8 {
+        tensor
+    } else {
+        tensor.to_dtype(candle_core::DType::F32)?
+    }))
+}
+
+/// Reads an entry of at most so many bytes.
+fn bytes(zip: &mut ZipArchive<BufReader<File>>, name: &str, most: u64) -> Result<Vec<u8>, String> {
+    let entry = zip
+        .by_name(name)
+        .map_err(|error| format!("{name}: {error}"))?;
+    if entry.size() > most {
+        return Err(format!(
+            "{name} of {} bytes, expected at most {most}",
+            entry.size()
+        ));
+    }
+    let mut bytes = Vec::new();
+    let read = entry.take(most).read_to_end(&mut bytes);
+    read.map_err(|error| format!("{name}: {error}"))?;
+    Ok(bytes)
+}
+
+fn json(zip: &mut ZipArchive<BufReader<File>>, name: &str) -> Result<Json, String> {
+    let bytes = bytes(zip, name, PROGRAM)?;
+    serde_json::from_slice(&bytes).map_err(|error| format!("{name}: {error}"))
+}
+
+fn numbers(meta: &Json, key: &str) -> Option<Vec<usize>> {
+    let items = meta.get(key)?.as_array()?.iter();
+    let number = |item: &Json| usize::try_from(item.get("as_int")?.as_u64()?).ok();
+    items.map(number).collect()
+}
+
+/// The places of a view's elements in its storage, row by row; `None` if there are too many.
+fn places(shape: &[usize], strides: &[usize], offset: usize) -> Option<Vec<usize>> {
+    if strides.len() != shape.len() {
+        return None;
+    }
+    let count = shape
+        .iter()
+        .try_fold(1usize, |n, extent| n.checked_mul(*extent))?;
+    if count as u64 > TENSOR / 4 {
+        return None;
+    }
+    let mut places = vec![offset];
+    for (extent, stride) in shape.iter().zip(strides) {
+        let steps = (0..*extent).map(|i| i.checked_mul(*stride));
+        let steps: Vec<usize> = steps.collect::<Option<_>>()?;
+        let mut next = Vec::with_capacity(places.len() * extent);
+        for place in &places {
+            for step in &steps {
+                next.push(place.checked_add(*step)?);
+            }
+        }
+        places = next;
+    }
+    Some(places)
+}
+
+/// Bytes of a number of PyTorch's types.
+fn width(code: i64) -> Option<usize> {
+    match code {
+        1 | 2 | 12 => Some(1),
+        3 | 6 | 13 => Some(2),
+        4 | 7 => Some(4),
+        5 | 8 => Some(8),
+        _ => None,
+    }
+}
+
+/// The number of some bytes, as many as its type has.
+fn value(code: i64, bytes: &[u8]) -> f64 {
+    let mut little = [0; 8];
+    little[..bytes.len()].copy_from_slice(bytes);
+    let [a, b, c, d, ..] = little;
+    match code {
+        2 => f64::from(i8::from_le_bytes([a])),
+        3 => f64::from(i16::from_le_bytes([a, b])),
+        4 => f64::from(i32::from_le_bytes([a, b, c, d])),
+        5 => i64::from_le_bytes(little) as f64,
+        6 => half::f16::from_le_bytes([a, b]).to_f64(),
+        7 => f64::from(f32::from_le_bytes([a, b, c, d])),
+        8 => f64::from_le_bytes(little),
+        13 => half::bf16::from_le_bytes([a, b]).to_f64(),
+        _ => f64::from(a),
+    }
+}

@@ -1,0 +1,576 @@
+//! Programs that `torch.export.save` wrote (`.pt2`), with the weights of any checkpoint by name.
+
+mod aliases;
+mod archive;
+mod aten;
+mod call;
+mod names;
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value as Json;
+
+use self::aliases::Aliases;
+use self::archive::Archive;
+use self::call::{Call, Names, kind, union};
+use super::datum::Kind;
+use super::op::Op;
+use super::{Input, Node, Output, Program, Value};
+use crate::weights::layout::Layout;
+
+/// Why an exported program is not measured.
+#[derive(Debug, thiserror::Error)]
+pub enum Pt2Error {
+    /// The file is no such archive.
+    #[error("{}: expected a program that torch.export.save wrote, found {found}", path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+    },
+    /// A tensor of the archive cannot be read.
+    #[error("{}: expected the tensor {name}, found {found}", path.display())]
+    Tensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// What was found.
+        found: String,
+    },
+    /// Operators that are not known, or not in this form.
+    #[error("{} uses {count} {} that isoloss does not know: {operators}", path.display(), if *count == 1 { "operator" } else { "operators" })]
+    Operators {
+        /// The file.
+        path: PathBuf,
+        /// Number of different operators.
+        count: usize,
+        /// Their names, how often they are used, and the first place in the user's source.
+        operators: String,
+    },
+    /// A layer behaves as in training.
+    #[error("{} was exported in training mode ({operator}): call model.eval() before torch.export.export", path.display())]
+    Training {
+        /// The file.
+        path: PathBuf,
+        /// The operator, with the user's line.
+        operator: String,
+    },
+    /// The model draws random numbers.
+    #[error("{} draws random numbers in forward ({operator}): make it deterministic in evaluation mode", path.display())]
+    Random {
+        /// The file.
+        path: PathBuf,
+        /// The operator, with the user's line.
+        operator: String,
+    },
+    /// A size depends on the numbers of the data.
+    #[error("{} has a value whose size depends on the data ({operator})", path.display())]
+    DataDependent {
+        /// The file.
+        path: PathBuf,
+        /// The operator, with the user's line.
+        operator: String,
+    },
+    /// A part of a tensor is written to, and the tensor is read later.
+    #[error("{} writes into part of a tensor ({operator}): export with program = program.run_decompositions({{}})", path.display())]
+    WritesThrough {
+        /// The file.
+        path: PathBuf,
+        /// The operator, with the user's line.
+        operator: String,
+    },
+    /// The checkpoint is another model's.
+    #[error("{missing} of {count} tensors of {} are not in the checkpoint, e.g. {example}; the checkpoint has {other}", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// Number of tensors that are missing.
+        missing: usize,
+        /// Number of tensors that the program takes.
+        count: usize,
+        /// One of them.
+        example: String,
+        /// A tensor of the checkpoint.
+        other: String,
+    },
+    /// A tensor has another shape than the program takes.
+    #[error("{} takes {name} of shape {expected:?}, the checkpoint has {found:?}", path.display())]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The program's extents.
+        expected: Vec<usize>,
+        /// The checkpoint's extents.
+        found: Vec<usize>,
+    },
+}
+
+/// A program with the slots of a layout in the place of its weights.
+#[derive(Debug)]
+pub struct Bound {
+    /// The program.
+    pub program: Program,
+    /// Parameters that the checkpoint does not hold, which stay as they are in the archive.
+    pub kept: Vec<String>,
+}
+
+/// Reads an archive for checkpoints of a layout.
+///
+/// # Errors
+/// The archive cannot be read, uses what is not known, or is of another model.
+pub fn read(path: &Path, layout: &Layout) -> Result<Bound, Pt2Error> {
+    let mut reader = Reader {
+        path,
+        archive: Archive::open(path)?,
+        program: Program::default(),
+        names: Names::new(),
+        aliases: Aliases::default(),
+        kept: Vec::new(),
+        unknown: BTreeMap::new(),
+    };
+    let module = reader
+        .archive
+        .program
+        .get_mut("graph_module")
+        .map(Json::take);
+    let module = module.unwrap_or_default();
+    reader.inputs(&module, layout)?;
+    reader.nodes(module.get("graph").unwrap_or(&Json::Null))?;
+    reader.finish(&module)
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    archive: Archive,
+    program: Program,
+    names: Names,
+    aliases: Aliases,
+    kept: Vec<String>,
+    /// Operators that are not known: how often they are used, and where first.
+    unknown: BTreeMap<String, (usize, String)>,
+}
+
+/// A tensor that the program takes of a state dict.
+struct Wanted<'a> {
+    /// Its name in the graph.
+    graph: &'a str,
+    /// Its name in the state dict.
+    name: &'a str,
+}
+
+impl Reader<'_> {
+    /// Gives each input of the graph its value.
+    fn inputs(&mut self, module: &Json, layout: &Layout) -> Result<(), Pt2Error> {
+        let used = used(module.get("graph").unwrap_or(&Json::Null));
+        let specs = module
+            .pointer("/signature/input_specs")
+            .and_then(Json::as_array);
+        let mut wanted = Vec::new();
+        let mut constants = Vec::new();
+        for (of, spec) in specs.into_iter().flatten().filter_map(union) {
+            let argument = spec.get("arg").unwrap_or(&Json::Null);
+            let name = argument
+                .get("name")
+                .or_else(|| argument.pointer("/as_tensor/name"));
+            let Some(graph) = name.and_then(Json::as_str) else {
+                continue;
+            };
+            let text = |key: &str| spec.get(key).and_then(Json::as_str);
+            let is_stored = spec
+                .get("persistent")
+                .and_then(Json::as_bool)
+                .unwrap_or(true);
+            match (of, text("parameter_name"), text("buffer_name")) {
+                ("parameter", Some(name), _) => wanted.push(Wanted { graph, name }),
+                ("buffer", _, Some(name)) if is_stored => wanted.push(Wanted { graph, name }),
+                ("buffer", _, Some(name)) => constants.push(Wanted { graph, name }),
+                ("tensor_constant", ..) => {
+                    if let Some(name) = text("tensor_constant_name") {
+                        constants.push(Wanted { graph, name });
+                    }
+                }
+                ("user_input", ..) => self.argument(graph, module),
+                _ => {}
+            }
+        }
+        wanted.retain(|wanted| used.contains(wanted.graph));
+        constants.retain(|wanted| used.contains(wanted.graph));
+        self.bind(&wanted, layout)?;
+        for constant in constants {
+            self.constant(&constant)?;
+        }
+        Ok(())
+    }
+
+    fn argument(&mut self, graph: &str, module: &Json) {
+        let value = module
+            .pointer("/graph/tensor_values")
+            .and_then(|values| values.get(graph));
+        let value = value.unwrap_or(&Json::Null);
+        let sizes = value.get("sizes").and_then(Json::as_array);
+        let sizes = sizes.into_iter().flatten().map(|size| {
+            let fixed = size.get("as_int")?.as_u64()?;
+            usize::try_from(fixed).ok()
+        });
+        let code = value.get("dtype").and_then(Json::as_i64);
+        self.program.inputs.push(Input {
+            name: graph.to_owned(),
+            kind: code.and_then(kind).unwrap_or(Kind::Float),
+            shape: sizes.collect(),
+        });
+        let input = Value::Input(self.program.inputs.len() - 1);
+        self.names.insert(graph.to_owned(), input);
+    }
+
+    fn constant(&mut self, wanted: &Wanted<'_>) -> Result<(), Pt2Error> {
+        let tensor = self.archive.tensor(wanted.name)?;
+        let value = self.program.constant(tensor);
+        self.names.insert(wanted.graph.to_owned(), value);
+        Ok(())
+    }
+
+    /// Finds the weights in the layout; what is not there stays as it is in the archive.
+    fn bind(&mut self, wanted: &[Wanted<'_>], layout: &Layout) -> Result<(), Pt2Error> {
+        let ties: Vec<Vec<String>> = wanted
+            .iter()
+            .map(|wanted| {
+                let others = self.archive.ties(wanted.name).into_iter();
+                std::iter::once(wanted.name)
+                    .chain(others)
+                    .map(str::to_owned)
+                    .collect()
+            })
+            .collect();
+        let found = names::matched(&ties, layout);
+        if !wanted.is_empty() && found.iter().all(Option::is_none) {
+            let slots = layout.slots().iter().take(3);
+            let other: Vec<&str> = slots.map(|slot| slot.name.as_str()).collect();
+            return Err(Pt2Error::Missing {
+                path: self.path.to_path_buf(),
+                missing: wanted.len(),
+                count: wanted.len(),
+                example: wanted[0].name.to_owned(),
+                other: other.join(", "),
+            });
+        }
+        for (wanted, slot) in wanted.iter().zip(found) {
+            if let Some(slot) = slot {
+                let graph = wanted.graph.to_owned();
+                self.names.insert(graph, Value::Slot(slot));
+            } else {
+                self.constant(wanted)?;
+                self.kept.push(wanted.name.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Translates the operations, those of blocks inside as if they stood alone.
+    fn nodes(&mut self, graph: &Json) -> Result<(), Pt2Error> {
+        let nodes = graph.get("nodes").and_then(Json::as_array);
+        for node in nodes.into_iter().flatten() {
+            let target = node
+                .get("target")
+                .and_then(Json::as_str)
+                .unwrap_or_default();
+            if target.contains("_assert") || target.contains("sym_constrain") {
+                continue;
+            }
+            if target.contains("higher_order.wrap_with") {
+                self.block(node, target.contains("set_grad"))?;
+                continue;
+            }
+            self.node(node, target)?;
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, node: &Json, target: &str) -> Result<(), Pt2Error> {
+        let label = label(node, target);
+        self.refuse(node, target, &label)?;
+        let followed = self.aliases.follow(node, target, &label);
+        followed.map_err(|operator| self.writes_through(operator))?;
+        let call = Call::of(node, &self.names, &mut self.program);
+        let translated = call.and_then(|mut call| aten::translate(&mut call));
+        let Some((op, operands)) = translated else {
+            let short = short(target).to_owned();
+            let unknown = self.unknown.entry(short).or_insert((0, label));
+            unknown.0 += 1;
+            // What takes its results is not told a second time.
+            self.results(node, self.program.nodes.len());
+            self.program.nodes.push(Node {
+                op: Op::Same,
+                operands: Vec::new(),
+                label: target.into(),
+            });
+            return Ok(());
+        };
+        self.results(node, self.program.nodes.len());
+        self.program.nodes.push(Node {
+            op,
+            operands,
+            label: label.into(),
+        });
+        Ok(())
+    }
+
+    /// Refuses what no form of the operator allows.
+    fn refuse(&self, node: &Json, target: &str, label: &str) -> Result<(), Pt2Error> {
+        let (path, operator) = (self.path.to_path_buf(), label.to_owned());
+        let name = target.split('.').nth(3).unwrap_or_default();
+        let argument = |name: &str| {
+            let inputs = node.get("inputs").and_then(Json::as_array)?.iter();
+            let mut named =
+                inputs.filter(|input| input.get("name").and_then(Json::as_str) == Some(name));
+            named.next()?.pointer("/arg/as_bool")?.as_bool()
+        };
+        if argument("training") == Some(true) || argument("train") == Some(true) {
+            return Err(Pt2Error::Training { path, operator });
+        }
+        let random = [
+            "rand",
+            "randn",
+            "randint",
+            "bernoulli",
+            "multinomial",
+            "normal",
+            "poisson",
+            "uniform",
+        ];
+        let plain = name.trim_end_matches('_').trim_end_matches("_like");
+        if random.contains(&plain) {
+            return Err(Pt2Error::Random { path, operator });
+        }
+        if [
+            "nonzero",
+            "item",
+            "_local_scalar_dense",
+            "masked_select",
+            "unique",
+        ]
+        .contains(&plain)
+        {
+            return Err(Pt2Error::DataDependent { path, operator });
+        }
+        Ok(())
+    }
+
+    fn writes_through(&self, operator: String) -> Pt2Error {
+        Pt2Error::WritesThrough {
+            path: self.path.to_path_buf(),
+            operator,
+        }
+    }
+
+    /// Names the results of the operation at this place.
+    fn results(&mut self, node: &Json, at: usize) {
+        let outputs = node.get("outputs").and_then(Json::as_array);
+        let mut output = 0;
+        for (of, json) in outputs.into_iter().flatten().filter_map(union) {
+            let many = if of == "as_tensors" {
+                json.as_array().cloned()
+            } else {
+                None
+            };
+            for json in many.unwrap_or_else(|| vec![json.clone()]) {
+                let name = json.get("name").or_else(|| json.get("as_name"));
+                if let Some(name) = name.and_then(Json::as_str) {
+                    self.names
+                        .insert(name.to_owned(), Value::Node { node: at, output });
+                }
+                output += 1;
+            }
+        }
+    }
+
+    /// Puts the operations of a block in the place of its call.
+    fn block(&mut self, node: &Json, without_gradient: bool) -> Result<(), Pt2Error> {
+        let arguments = node.get("inputs").and_then(Json::as_array);
+        let arguments = arguments
+            .into_iter()
+            .flatten()
+            .filter_map(|input| union(input.get("arg")?));
+        let arguments: Vec<(&str, &Json)> = arguments.collect();
+        let graph = arguments.iter().find(|(of, _)| *of == "as_graph");
+        let graph = graph
+            .and_then(|(_, json)| json.get("graph"))
+            .unwrap_or(&Json::Null);
+        let given = arguments.iter().filter(|(of, _)| *of == "as_tensor");
+        let given =
+            given.filter_map(|(_, json)| self.names.get(json.get("name")?.as_str()?).copied());
+        let given: Vec<Value> = given.collect();
+        let taken = graph.get("inputs").and_then(Json::as_array);
+        let taken = taken
+            .into_iter()
+            .flatten()
+            .filter_map(|input| input.pointer("/as_tensor/name")?.as_str());
+        for (name, value) in taken.zip(given) {
+            self.names.insert(name.to_owned(), value);
+        }
+        self.nodes(graph)?;
+        let inner = graph.get("outputs").and_then(Json::as_array);
+        let inner = inner
+            .into_iter()
+            .flatten()
+            .filter_map(|output| output.pointer("/as_tensor/name")?.as_str());
+        let inner: Vec<Value> = inner
+            .filter_map(|name| self.names.get(name).copied())
+            .collect();
+        let outputs = node.get("outputs").and_then(Json::as_array);
+        let outputs = outputs
+            .into_iter()
+            .flatten()
+            .filter_map(union)
+            .flat_map(|(of, json)| {
+                if of == "as_tensors" {
+                    json.as_array().cloned().unwrap_or_default()
+                } else {
+                    vec![json.clone()]
+                }
+            });
+        for (output, value) in outputs.zip(inner) {
+            let Some(name) = output.get("name").and_then(Json::as_str) else {
+                continue;
+            };
+            let at = self.program.nodes.len();
+            self.program.nodes.push(Node {
+                op: if without_gradient {
+                    Op::Detach
+                } else {
+                    Op::Same
+                },
+                operands: vec![Some(value)],
+                label: "no_grad".into(),
+            });
+            self.names.insert(
+                name.to_owned(),
+                Value::Node {
+                    node: at,
+                    output: 0,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// Takes the outputs, when all operators are known.
+    fn finish(mut self, module: &Json) -> Result<Bound, Pt2Error> {
+        if !self.unknown.is_empty() {
+            let told = self.unknown.iter().take(8);
+            let told: Vec<String> = told
+                .map(|(name, (times, first))| format!("{name} ({times}×, {first})"))
+                .collect();
+            return Err(Pt2Error::Operators {
+                path: self.path.to_path_buf(),
+                count: self.unknown.len(),
+                operators: told.join(", "),
+            });
+        }
+        let specs = module
+            .pointer("/signature/output_specs")
+            .and_then(Json::as_array);
+        let mut names = output_names(module).into_iter();
+        for (of, spec) in specs.into_iter().flatten().filter_map(union) {
+            if of != "user_output" {
+                continue;
+            }
+            let own = names.next().flatten();
+            let name = spec.pointer("/arg/as_tensor/name").and_then(Json::as_str);
+            let seen = name.map_or(Ok(()), |name| self.aliases.finish(name));
+            seen.map_err(|operator| self.writes_through(operator))?;
+            if let Some(value) = name.and_then(|name| self.names.get(name)) {
+                self.program.outputs.push(Output {
+                    name: own,
+                    value: *value,
+                });
+            }
+        }
+        if self.program.outputs.is_empty() {
+            return Err(Pt2Error::Archive {
+                path: self.path.to_path_buf(),
+                found: "a program without a tensor as its output".into(),
+            });
+        }
+        Ok(Bound {
+            program: self.program,
+            kept: self.kept,
+        })
+    }
+}
+
+/// Names of the values that a graph's operations or outputs take, those of blocks inside too.
+fn used(graph: &Json) -> HashSet<String> {
+    let mut used = HashSet::new();
+    let mut open = vec![graph.get("nodes"), graph.get("outputs")];
+    while let Some(json) = open.pop() {
+        match json {
+            Some(Json::Object(entries)) => {
+                if let Some(Json::String(name)) = entries.get("name") {
+                    used.insert(name.clone());
+                }
+                let inner = entries.iter().filter(|(key, _)| *key != "metadata");
+                open.extend(inner.map(|(_, json)| Some(json)));
+            }
+            Some(Json::Array(items)) => open.extend(items.iter().map(Some)),
+            _ => {}
+        }
+    }
+    used
+}
+
+/// The names that the model gives its outputs, one for each leaf; `None` for those without.
+fn output_names(module: &Json) -> Vec<Option<String>> {
+    let spec = module
+        .pointer("/module_call_graph/0/signature/out_spec")
+        .and_then(Json::as_str);
+    let spec: Json = spec
+        .and_then(|spec| serde_json::from_str(spec).ok())
+        .unwrap_or_default();
+    let context = spec.pointer("/1/context").and_then(Json::as_str);
+    let context: Json = context
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let names = context.as_array().map(Vec::as_slice).unwrap_or_default();
+    names
+        .iter()
+        .map(|name| name.as_str().map(str::to_owned))
+        .collect()
+}
+
+/// `aten.conv2d.default` of `torch.ops.aten.conv2d.default`.
+fn short(target: &str) -> &str {
+    target.trim_start_matches("torch.ops.")
+}
+
+/// The operator, and the last line of the user's source that led to it.
+fn label(node: &Json, target: &str) -> String {
+    let trace = node
+        .pointer("/metadata/stack_trace")
+        .and_then(Json::as_str)
+        .unwrap_or_default();
+    let mut lines = trace
+        .lines()
+        .rev()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let code = lines.next();
+    let place = lines.find(|line| line.starts_with("File "));
+    let place = place.and_then(|line| {
+        let mut parts = line.split('"');
+        let file = parts.nth(1)?.rsplit('/').next()?;
+        let number = parts.next()?.split("line ").nth(1)?.split(',').next()?;
+        Some(format!("{file}:{number}"))
+    });
+    match (place, code) {
+        (Some(place), Some(code)) => {
+            let code: String = code.chars().take(60).collect();
+            format!("{} at {place} `{}`", short(target), code)
+        }
+        _ => short(target).to_owned(),
+    }
+}

@@ -1,0 +1,63 @@
+//! A program's names of weights beside those of a checkpoint: what wrappers add is taken off on either side.
+
+use std::collections::HashMap;
+
+use crate::weights::layout::Layout;
+
+/// Parts of names that wrappers put anywhere.
+const ANYWHERE: [&str; 3] = ["_orig_mod", "_checkpoint_wrapped_module", "default"];
+
+/// Returns the slot of each tensor, of which any of its tied names may be in the checkpoint.
+pub(super) fn matched(wanted: &[Vec<String>], layout: &Layout) -> Vec<Option<usize>> {
+    let slots = layout.slots().iter().enumerate();
+    let own: HashMap<String, usize> = slots.map(|(at, slot)| (plain(&slot.name), at)).collect();
+    let wanted: Vec<Vec<String>> = wanted
+        .iter()
+        .map(|names| names.iter().map(|name| plain(name)).collect())
+        .collect();
+    let find = |change: &dyn Fn(&str) -> Option<String>| -> Vec<Option<usize>> {
+        let of = |names: &Vec<String>| {
+            let mut found = names
+                .iter()
+                .filter_map(|name| own.get(&change(name)?).copied());
+            found.next()
+        };
+        wanted.iter().map(of).collect()
+    };
+    let count = |found: &[Option<usize>]| found.iter().flatten().count();
+    let mut best = find(&|name| Some(name.to_owned()));
+    for prefix in prefixes(wanted.iter().flatten()) {
+        let found = find(&|name| name.strip_prefix(&prefix).map(str::to_owned));
+        if count(&found) > count(&best) {
+            best = found;
+        }
+    }
+    for prefix in prefixes(own.keys()) {
+        let found = find(&|name| Some(format!("{prefix}{name}")));
+        if count(&found) > count(&best) {
+            best = found;
+        }
+    }
+    best
+}
+
+/// A name without the parts that wrappers put anywhere.
+fn plain(name: &str) -> String {
+    let parts = name.split('.').filter(|part| !ANYWHERE.contains(part));
+    parts.collect::<Vec<_>>().join(".")
+}
+
+/// The first one and two parts of names, with their dots.
+fn prefixes<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut prefixes = Vec::new();
+    for name in names {
+        let mut dots = name.match_indices('.').map(|(at, _)| at + 1);
+        for end in [dots.next(), dots.next()].into_iter().flatten() {
+            let prefix = name[..end].to_owned();
+            if !prefixes.contains(&prefix) {
+                prefixes.push(prefix);
+            }
+        }
+    }
+    prefixes
+}
