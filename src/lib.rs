@@ -23,6 +23,10 @@
 //! - tokio lives in `session` (a channel), `tui` (the loop) and `cli`.
 //! - A device is always an argument. Randomness is always a seed that the output names.
 
+#[cfg(test)]
+#[macro_use]
+mod test_device;
+
 pub mod cache;
 pub mod cli;
 pub mod config;

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use crate::data::Dataset;
 use crate::model::kernels::Kernels;
+use crate::model::ops::BUFFER;
 use crate::model::{Network, Recognized, Weights};
 use crate::weights::layout::Layout;
 use crate::weights::recipe::{BatchNorm, Plane};
@@ -21,9 +22,8 @@ use super::surface::Measure;
 /// Samples a forward pass on the CPU takes at once where the user does not say: batches run beside one
 /// another and their activations should stay in cache.
 const BATCH_CPU: usize = 64;
-/// A GPU wants work: as many samples as keep candle's im2col buffer, a new one for each convolution,
-/// within so many bytes.
-const BUFFER: usize = 512 << 20;
+/// candle's kernels on a GPU count in 32 bits: no layer may have more numbers than that.
+const COUNTED: usize = u32::MAX as usize;
 
 /// Images of shape (B, C, H, W) and their labels.
 pub(super) type Batch = (Tensor, Vec<u32>);
@@ -79,11 +79,14 @@ impl Objective {
         }
         let (device, dtype) = (&compute.device, compute.precision.dtype());
         let batch = match compute.batch {
-            Some(batch) => batch.max(1),
+            Some(batch) if device.is_cpu() => batch.max(1),
             None if device.is_cpu() => BATCH_CPU,
-            None => {
+            batch => {
+                // A GPU wants work: as many samples as keep candle's im2col buffer, a new one for each
+                // convolution, within bounds.
                 let widest = recognized.network.graph(data.shape)?.widest(data.shape)?;
-                batch_within(BUFFER, widest, dtype)
+                let fits = batch_within(BUFFER, widest.saturating_mul(dtype.size_in_bytes()));
+                batch.map_or(fits, |batch| batch.clamp(1, batch_within(COUNTED, widest)))
             }
         };
         let [channels, height, width] = data.shape;
@@ -105,7 +108,7 @@ impl Objective {
             device: device.clone(),
             dtype,
             batches,
-            at_once: batch.into(),
+            at_once: batch.min(data.labels.len()).into(),
             samples: data.labels.len(),
         })
     }
@@ -144,6 +147,10 @@ impl Objective {
         for batch in &self.batches {
             let chosen = spread(from..from + batch.1.len(), samples, self.samples);
             from += batch.1.len();
+            if chosen.is_empty() {
+                // A GPU cannot start a kernel over nothing.
+                continue;
+            }
             labels.extend(chosen.iter().map(|&i| batch.1[i as usize]));
             let chosen = Tensor::new(chosen, batch.0.device())?;
             images.push(batch.0.index_select(&chosen, 0)?);
@@ -378,21 +385,27 @@ pub struct ResidentPlane {
 }
 
 impl ResidentPlane {
-    /// θ* + α·dx + β·dy in one pass over memory: the matrix product (1, α, β)·(θ*; dx; dy).
+    /// θ* + α·dx + β·dy. On the CPU this is the matrix product (1, α, β)·(θ*; dx; dy), in one pass over
+    /// memory. A GPU's products may be rounded to fewer digits than f32 has, which small steps need, so
+    /// there it is summed.
     ///
     /// # Errors
     /// candle's: the device failed or has no room.
     pub fn point(&self, [alpha, beta]: [f64; 2]) -> Result<Tensor, LandscapeError> {
         let coefficients = [1.0, alpha as f32, beta as f32];
-        let coefficients = Tensor::from_slice(&coefficients, (1, 3), self.rows.device())?;
+        let device = self.rows.device();
+        if !device.is_cpu() {
+            let along = |row, by| self.rows.get(row)?.affine(by, 0.0);
+            return Ok(((self.rows.get(0)? + along(1, alpha)?)? + along(2, beta)?)?);
+        }
+        let coefficients = Tensor::from_slice(&coefficients, (1, 3), device)?;
         Ok(coefficients.matmul(&self.rows)?.squeeze(0)?)
     }
 }
 
-/// Samples of which the layer with the most numbers, `widest` for each, stays within so many bytes.
-fn batch_within(bytes: usize, widest: usize, dtype: DType) -> usize {
-    let sample = widest.saturating_mul(dtype.size_in_bytes());
-    (bytes / sample.max(1)).max(1)
+/// Samples of which the largest layer, `sample` for each, stays within a bound.
+fn batch_within(bound: usize, sample: usize) -> usize {
+    (bound / sample.max(1)).max(1)
 }
 
 /// Calls `work` with the number of samples it may take at once, and with half of that as long as the
@@ -413,9 +426,12 @@ fn with_room<T>(
     }
 }
 
-/// candle has no kind of its own for this error of the CUDA driver.
+/// candle has no kind of its own for this error of the CUDA driver, nor for those of its libraries.
 fn is_out_of_memory(error: &candle_core::Error) -> bool {
-    error.to_string().contains("CUDA_ERROR_OUT_OF_MEMORY")
+    let error = error.to_string();
+    ["CUDA_ERROR_OUT_OF_MEMORY", "STATUS_ALLOC_FAILED"]
+        .iter()
+        .any(|told| error.contains(told))
 }
 
 /// Sum of losses and number of correct predictions.
@@ -521,12 +537,12 @@ mod tests {
     fn a_batch_is_as_large_as_the_buffer_allows_and_at_least_one_sample() {
         // The first stage of a ResNet-20: 32×32 places, 16 channels, 3×3 taps, 4 bytes: 589824 a sample.
         let stage = 32 * 32 * 16 * 9;
-        assert_eq!(batch_within(512 << 20, stage, DType::F32), 910);
-        assert_eq!(batch_within(512 << 20, stage, DType::BF16), 1820);
-        assert_eq!(batch_within(589_824 * 7, stage, DType::F32), 7);
-        assert_eq!(batch_within(589_824 * 7 - 1, stage, DType::F32), 6);
-        assert_eq!(batch_within(589_823, stage, DType::F32), 1);
-        assert_eq!(batch_within(512 << 20, usize::MAX, DType::F32), 1);
+        assert_eq!(batch_within(BUFFER, stage * 4), 910);
+        assert_eq!(batch_within(BUFFER, stage * 2), 1820);
+        assert_eq!(batch_within(589_824 * 7, stage * 4), 7);
+        assert_eq!(batch_within(589_824 * 7 - 1, stage * 4), 6);
+        assert_eq!(batch_within(589_823, stage * 4), 1);
+        assert_eq!(batch_within(BUFFER, usize::MAX), 1);
     }
 
     fn no_room() -> LandscapeError {
@@ -571,9 +587,9 @@ mod tests {
         assert_eq!((tries, at_once.into_inner()), (1, 100));
     }
 
-    #[test]
-    fn a_point_of_the_plane_is_the_combination() {
-        let rows = Tensor::new(&[[1f32, 2.], [10., 20.], [0.5, -0.5]], &Device::Cpu).unwrap();
+    test_device!(a_point_of_the_plane_is_the_combination);
+    fn a_point_of_the_plane_is_the_combination(device: &Device) {
+        let rows = Tensor::new(&[[1f32, 2.], [10., 20.], [0.5, -0.5]], device).unwrap();
         let point = ResidentPlane {
             rows,
             batch_norm: BatchNorm::Frozen,
@@ -581,5 +597,32 @@ mod tests {
         .point([2.0, -4.0])
         .unwrap();
         assert_eq!(point.to_vec1::<f32>().unwrap(), [19.0, 44.0]);
+    }
+
+    test_device!(a_point_of_the_plane_has_all_digits_of_f32);
+    fn a_point_of_the_plane_has_all_digits_of_f32(device: &Device) {
+        let unit = 0.5f32.powi(23);
+        let count = 5000;
+        let row = |of: &dyn Fn(f32) -> f32| (0..count).map(|i| of(i as f32)).collect::<Vec<_>>();
+        let origin = row(&|i| 1.0 + i * unit);
+        let (x, y) = (row(&|i| (i * 0.7).sin()), row(&|i| (i * 1.3).cos()));
+        let rows = [&origin, &x, &y].map(|row| Tensor::new(row.as_slice(), device).unwrap());
+        let plane = ResidentPlane {
+            rows: Tensor::stack(&rows, 0).unwrap(),
+            batch_norm: BatchNorm::Frozen,
+        };
+        let point = |at| plane.point(at).unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(point([0.0, 0.0]), origin);
+        for (alpha, beta) in [(1e-6, 0.0), (0.0, 1e-6), (1e-4, -3e-5), (0.3, 0.7)] {
+            for (i, found) in point([alpha, beta]).into_iter().enumerate() {
+                let wide = |row: &[f32]| f64::from(row[i]);
+                let exact = wide(&origin) + alpha * wide(&x) + beta * wide(&y);
+                let off = (f64::from(found) - exact).abs();
+                assert!(
+                    off < 4.0 * f64::from(unit),
+                    "({alpha}, {beta}): off by {off}"
+                );
+            }
+        }
     }
 }

@@ -1,9 +1,5 @@
 //! Forward passes of the known architectures, and how they are recognized from a state dict.
 
-#[cfg(test)]
-#[macro_use]
-mod test_device;
-
 mod activated;
 pub mod activation;
 mod block;

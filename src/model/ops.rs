@@ -55,12 +55,45 @@ pub fn conv(
     } else if x.track_op() || kernel.track_op() {
         unfold::convolve(x, kernel, stride, padding)?
     } else {
-        x.conv2d(kernel, padding, stride, 1, 1)?
+        unfolded_in_pieces(x, kernel, stride, padding)?
     };
     match bias {
         Some(bias) => y.broadcast_add(&bias.reshape((1, outputs, 1, 1))?),
         None => Ok(y),
     }
+}
+
+/// Bytes of the buffer of patches that a convolution on a GPU makes at once, candle's im2col.
+pub(crate) const BUFFER: usize = 512 << 20;
+
+/// candle's convolution of as many images at once as keep a GPU's buffer of patches within [`BUFFER`].
+/// Its kernels count in 32 bits: of more numbers they would leave some as they were, without a word.
+fn unfolded_in_pieces(
+    x: &Tensor,
+    kernel: &Tensor,
+    stride: usize,
+    padding: usize,
+) -> Result<Tensor> {
+    let whole = |x: &Tensor| x.conv2d(kernel, padding, stride, 1, 1);
+    let (images, inputs, height, width) = x.dims4()?;
+    let (_, _, k_height, k_width) = kernel.dims4()?;
+    let places = ((height + 2 * padding - k_height) / stride + 1)
+        * ((width + 2 * padding - k_width) / stride + 1);
+    let patches = places * inputs * k_height * k_width * x.dtype().size_in_bytes();
+    let most = (BUFFER / patches.max(1)).max(1);
+    if x.device().is_cpu() || images <= most {
+        return whole(x);
+    }
+    in_pieces(x, most, whole)
+}
+
+/// What `layer` makes of the images of x, at most so many at once.
+fn in_pieces(x: &Tensor, most: usize, layer: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    let images = x.dim(0)?;
+    let starts = (0..images).step_by(most);
+    let pieces =
+        starts.map(|start| layer(&x.narrow(0, start, most.min(images - start))?.contiguous()?));
+    Tensor::cat(&pieces.collect::<Result<Vec<_>>>()?, 0)
 }
 
 /// A batch norm's tensors, each of shape (channels).
@@ -398,6 +431,21 @@ mod tests {
         (y * y.sqr().unwrap())
             .and_then(|cube| (cube * c)?.sum_all())
             .unwrap()
+    }
+
+    test_device!(a_convolution_is_the_same_in_pieces);
+    fn a_convolution_is_the_same_in_pieces(device: &Device) {
+        let numbers = |shape: &[usize]| {
+            let count = shape.iter().product::<usize>();
+            let numbers: Vec<f32> = (0..count).map(|i| (i as f32).sin()).collect();
+            Tensor::from_vec(numbers, shape, device).unwrap()
+        };
+        let (x, kernel) = (numbers(&[5, 3, 9, 8]), numbers(&[4, 3, 3, 3]));
+        let layer = |x: &Tensor| x.conv2d(&kernel, 1, 2, 1, 1);
+        for most in [1, 2, 3, 5, 9] {
+            let found = in_pieces(&x, most, layer).unwrap();
+            assert!(error(&found, &layer(&x).unwrap()) < 1e-6, "{most}");
+        }
     }
 
     test_device!(values_and_gradients_are_those_of_pytorch);

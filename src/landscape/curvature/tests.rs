@@ -42,6 +42,10 @@ fn in_a_process_that_keeps_graphs(name: &str) -> bool {
 
 /// A tiny network of the fixtures with its samples, labelled 0, 1, 2.
 fn tiny(name: &str, batch: usize) -> (Objective, Weights) {
+    tiny_on(name, batch, &Device::Cpu)
+}
+
+fn tiny_on(name: &str, batch: usize, device: &Device) -> (Objective, Weights) {
     let path = format!("{MODELS}/{name}.safetensors");
     let tensors: HashMap<String, Tensor> =
         candle_core::safetensors::load(path, &Device::Cpu).unwrap();
@@ -73,7 +77,7 @@ fn tiny(name: &str, batch: usize) -> (Objective, Weights) {
     };
     let recognized = recognize(&layout, "auto", Some(data.shape)).unwrap();
     let compute = Compute {
-        device: Device::Cpu,
+        device: device.clone(),
         precision: Precision::F32,
         batch: Some(batch),
     };
@@ -82,7 +86,8 @@ fn tiny(name: &str, batch: usize) -> (Objective, Weights) {
     let flat: Vec<Tensor> = slots
         .map(|slot| tensors[&slot.name].flatten_all().unwrap())
         .collect();
-    let weights = Weights::new(Tensor::cat(&flat, 0).unwrap(), layout);
+    let flat = Tensor::cat(&flat, 0).unwrap();
+    let weights = Weights::new(flat.to_device(device).unwrap(), layout);
     (objective, weights)
 }
 
@@ -91,18 +96,32 @@ fn exact(name: &str) -> Value {
     serde_json::from_str::<Value>(&text).unwrap()[name].take()
 }
 
-#[test]
-fn products_and_extreme_eigenvalues_are_those_of_the_exact_hessian() {
-    if !in_a_process_that_keeps_graphs(
-        "products_and_extreme_eigenvalues_are_those_of_the_exact_hessian",
-    ) {
+test_device!(few_samples_of_small_batches_are_measured);
+fn few_samples_of_small_batches_are_measured(device: &Device) {
+    // Of three batches of one sample each, two have none of the samples that are taken.
+    let (objective, _) = tiny_on("resnet8", 1, device);
+    let few = objective.few(1).unwrap();
+    assert_eq!(few.samples(), 1);
+    let origin = Tensor::zeros(few.layout().len(), candle_core::DType::F32, device).unwrap();
+    assert!(few.at(origin).unwrap().loss.is_finite());
+}
+
+test_device!(products_and_extreme_eigenvalues_are_those_of_the_exact_hessian);
+fn products_and_extreme_eigenvalues_are_those_of_the_exact_hessian(device: &Device) {
+    let on = match device {
+        Device::Cpu => "cpu",
+        Device::Cuda(_) => "cuda",
+        Device::Metal(_) => "metal",
+    };
+    let test = "products_and_extreme_eigenvalues_are_those_of_the_exact_hessian";
+    if !in_a_process_that_keeps_graphs(&format!("{test}::{on}")) {
         return;
     }
     for name in ["mlp", "resnet8"] {
         let expected = exact(name);
         // One batch, and micro-batches of two and one.
         for batch in [3, 2] {
-            let (objective, weights) = tiny(name, batch);
+            let (objective, weights) = tiny_on(name, batch, device);
             let curvature = Curvature::new(&objective).unwrap();
             assert_eq!(expected["dimension"], curvature.dimension());
             let hessian = curvature.at(weights).unwrap();
