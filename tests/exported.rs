@@ -455,7 +455,7 @@ fn refused(name: &str, from: &str, to: &str) -> String {
     "pinn",
     r#""parameter_name": ""#,
     r#""parameter_name": "a.b.c."#,
-    "tensors of model.pt2 are not in the checkpoint, e.g. another."
+    "tensors of model.pt2 are not in the checkpoint, e.g. a.b.c."
 )]
 fn what_cannot_be_measured_is_said_in_one_sentence(
     #[case] name: &str,
