@@ -32,7 +32,7 @@ pub enum Value {
     Node {
         /// The operation.
         node: usize,
-        /// Which of its results.
+        /// The number of the result.
         output: usize,
     },
 }

@@ -12,7 +12,7 @@ pub enum Op {
     Conv(Conv),
     /// Batch norm by stored statistics: (x, [γ], [β], mean, variance).
     BatchNorm {
-        /// What is added to the variance.
+        /// The number that is added to the variance.
         epsilon: f64,
     },
     /// Normalization over axes of each sample: (x, [γ], [β]).
@@ -35,7 +35,7 @@ pub enum Op {
     },
     /// Another size of image: (x).
     Resize {
-        /// How values between pixels are found.
+        /// The rule for values between pixels.
         method: Method,
         /// Extents of the result, where they are given.
         to: Option<Vec<Size>>,
@@ -81,7 +81,7 @@ pub enum Op {
     Recurrent(Recurrent),
     /// A value of several numbers: (x).
     Reduce {
-        /// Which.
+        /// The reduction.
         by: Reduction,
         /// Over which axes; empty is all.
         axes: Vec<i64>,
@@ -184,7 +184,7 @@ pub enum Op {
     Pad {
         /// Before and after, negative cuts off.
         by: Vec<Size>,
-        /// Which values.
+        /// The values.
         with: Padding,
     },
     /// Rows and columns of windows as one axis: (x (N, C, H, W)).
@@ -331,7 +331,7 @@ pub enum Norm {
     RootMeanSquare(usize, Option<f64>),
 }
 
-/// How values between pixels are found.
+/// A rule for values between pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// The nearest pixel.
@@ -363,7 +363,7 @@ pub enum Function {
     Hardsigmoid,
     Hardshrink(f64),
     Softshrink(f64),
-    /// What is not above the first becomes the second.
+    /// The second number instead of all that is not above the first.
     Threshold(f64, f64),
     /// True for the approximation with the hyperbolic tangent.
     Gelu(bool),
@@ -432,7 +432,7 @@ pub enum Reduction {
     Max,
     Min,
     Prod,
-    /// Of order p.
+    /// The norm of order p.
     Norm(f64),
     LogSumExp,
     Any,
@@ -495,7 +495,7 @@ pub enum Cell {
 /// A loss inside of a program.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InnerLoss {
-    /// Which.
+    /// The kind.
     pub kind: LossKind,
     /// 0 is none, 1 the mean, 2 the sum.
     pub reduction: i64,
@@ -505,9 +505,9 @@ pub struct InnerLoss {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs, reason = "PyTorch's losses, by its names")]
 pub enum LossKind {
-    /// Of logits, with the class to ignore and the smoothing.
+    /// The loss of logits, with the class to ignore and the smoothing.
     CrossEntropy(i64, f64),
-    /// Of log-probabilities, with the class to ignore.
+    /// The loss of log-probabilities, with the class to ignore.
     Nll(i64),
     Mse,
     L1,

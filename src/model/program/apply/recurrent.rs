@@ -25,7 +25,7 @@ struct Layer {
     /// (gates·H, H).
     hidden: Tensor,
     biases: Option<[Tensor; 2]>,
-    /// What the hidden state is projected by.
+    /// The matrix that the hidden state is projected by.
     projection: Option<Tensor>,
 }
 

@@ -27,7 +27,7 @@ pub enum Pt2Error {
     Archive {
         /// The file.
         path: PathBuf,
-        /// What was found.
+        /// The content that was found.
         found: String,
     },
     /// A tensor of the archive cannot be read.
@@ -37,7 +37,7 @@ pub enum Pt2Error {
         path: PathBuf,
         /// The tensor.
         name: String,
-        /// What was found.
+        /// The content that was found.
         found: String,
     },
     /// Operators that are not known, or not in this form.

@@ -45,7 +45,7 @@ fn with(call: &mut Call<'_>, op: Op, others: &[&str]) -> Option<Translated> {
     Some((op, operands))
 }
 
-/// What gives its operand, in another type at most: every cast of floats means the type of layers.
+/// Translates what gives its operand, in another type at most: every cast of floats means the type of layers.
 fn same(call: &mut Call<'_>, base: &str) -> Option<Translated> {
     match base {
         "contiguous"
