@@ -392,7 +392,7 @@ fn operators_have_pytorch_s_values_and_both_derivatives() {
     twice_differentiable(check_operators);
 }
 
-/// What is said of an archive in which some text of the program is another.
+/// Reads an archive in which some text of the program is another, and returns the sentence that refuses it.
 fn refused(name: &str, from: &str, to: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.pt2");
@@ -491,6 +491,20 @@ fn files_that_are_no_programs_are_named() {
     assert!(
         other.contains("are not in the checkpoint, e.g. "),
         "{other}"
+    );
+}
+
+#[test]
+fn a_tensor_of_another_shape_is_named_with_both_shapes() {
+    let state = Case::open("pinn", DType::F32).checkpoint("a");
+    let mut infos = state.tensors().to_vec();
+    infos[0].shape.push(1);
+    let said = pt2::read(&fixture("pinn").join("model.pt2"), &Layout::of(&infos));
+    let said = said.unwrap_err().to_string();
+    let found = format!("takes {} of shape ", infos[0].name);
+    assert!(
+        said.contains(&found) && said.contains("1], the checkpoint has ["),
+        "{said}"
     );
 }
 

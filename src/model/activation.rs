@@ -1,12 +1,11 @@
 //! Activations: values whose first and second derivatives are PyTorch's too.
 
-use std::f64::consts::{FRAC_1_SQRT_2, PI};
 use std::fmt;
 
 use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::ops;
+use super::program::op::Function;
 
 /// The function between two layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
@@ -84,25 +83,17 @@ impl Activation {
     /// # Errors
     /// candle's.
     pub fn apply(self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::Relu => ops::relu(x),
-            Self::Tanh => x.tanh(),
-            Self::Sigmoid => sigmoid(x),
-            Self::Silu => x * sigmoid(x)?,
-            // candle's own GELUs have six digits in their derivatives.
-            Self::Gelu => (x * 0.5)? * ((x * FRAC_1_SQRT_2)?.erf()? + 1.0)?,
-            Self::GeluTanh => {
-                let cubic = (x + ((x.sqr()? * x)? * 0.044_715)?)?;
-                (x * 0.5)? * ((cubic * (2.0 / PI).sqrt())?.tanh()? + 1.0)?
-            }
-            Self::LeakyRelu => below_zero(x)?.where_cond(&(x * SLOPE)?, x),
-            Self::Elu => {
-                // What is above 0 must not overflow on the side that is not taken.
-                let is_below = below_zero(x)?;
-                let low = is_below.where_cond(x, &x.zeros_like()?)?;
-                is_below.where_cond(&(low.exp()? - 1.0)?, x)
-            }
-        }
+        let function = match self {
+            Self::Relu => Function::Relu,
+            Self::Tanh => Function::Tanh,
+            Self::Sigmoid => Function::Sigmoid,
+            Self::Silu => Function::Silu,
+            Self::Gelu => Function::Gelu(false),
+            Self::GeluTanh => Function::Gelu(true),
+            Self::LeakyRelu => Function::LeakyRelu(SLOPE),
+            Self::Elu => Function::Elu(1.0, 1.0, 1.0),
+        };
+        function.of(x)
     }
 }
 
@@ -110,16 +101,6 @@ impl fmt::Display for Activation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
-}
-
-/// 1 / (1 + exp(−x)) without an exponential that overflows.
-fn sigmoid(x: &Tensor) -> Result<Tensor> {
-    ((x * 0.5)?.tanh()? + 1.0)? * 0.5
-}
-
-/// True where x is 0 or less; NaN is neither.
-fn below_zero(x: &Tensor) -> Result<Tensor> {
-    x.le(&x.zeros_like()?)
 }
 
 #[cfg(test)]

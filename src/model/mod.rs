@@ -1,4 +1,6 @@
 //! Forward passes of the known architectures, and how they are recognized from a state dict.
+//!
+//! `program` reads and runs networks that torch.export saved; no command takes one yet.
 
 mod activated;
 pub mod activation;

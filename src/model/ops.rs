@@ -87,7 +87,7 @@ fn unfolded_in_pieces(
     in_pieces(x, most, whole)
 }
 
-/// What `layer` makes of the images of x, at most so many at once.
+/// Applies a layer to the images of x, at most so many at once.
 fn in_pieces(x: &Tensor, most: usize, layer: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     let images = x.dim(0)?;
     let starts = (0..images).step_by(most);
@@ -243,11 +243,7 @@ impl Pool {
     /// # Errors
     /// candle's, or the window is larger than the image.
     pub fn max(self, x: &Tensor) -> Result<Tensor> {
-        self.fold(x, |largest, other| {
-            // `>` alone would drop a NaN that is not the window's first value.
-            let replaces = (other.gt(largest)? + other.ne(other)?)?;
-            replaces.where_cond(other, largest)
-        })
+        self.fold(x, larger)
     }
 
     /// Mean of each window of x (N, C, H, W).
@@ -285,6 +281,13 @@ impl Pool {
         }
         pooled.ok_or_else(|| candle_core::Error::Msg("a pooling window of width 0".into()))
     }
+}
+
+/// The larger of two, the first of equals, to which the gradient goes; NaN counts as the largest.
+pub(super) fn larger(largest: &Tensor, other: &Tensor) -> Result<Tensor> {
+    // `>` alone would drop a NaN that is not the first value.
+    let replaces = (other.gt(largest)? + other.ne(other)?)?;
+    replaces.where_cond(&other.contiguous()?, &largest.contiguous()?)
 }
 
 /// `count` positions along `dim`, `step` apart, from `start` less `padding` on. A position over an edge

@@ -2,6 +2,8 @@
 
 use candle_core::{D, DType, Device, Result, Tensor, bail};
 
+use super::op::Function;
+
 /// The kind of numbers that a value holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -155,7 +157,7 @@ impl Datum {
                 let host = self.to_host()?;
                 host.ne(&host.zeros_like()?)?.to_dtype(DType::F64)?
             }
-            Kind::Int if self.kind == Kind::Float => truncated(&self.to_host()?)?,
+            Kind::Int if self.kind == Kind::Float => Function::Trunc.of(&self.to_host()?)?,
             Kind::Int => self.tensor.clone(),
         };
         Ok(Self { tensor, kind })
@@ -196,11 +198,6 @@ impl Datum {
             .broadcast_as(dims)?
             .contiguous()
     }
-}
-
-/// Cut off toward 0.
-fn truncated(x: &Tensor) -> Result<Tensor> {
-    x.sign()? * x.abs()?.floor()?
 }
 
 /// The axis of a number that counts from the end when it is negative.

@@ -387,6 +387,8 @@ pub enum Function {
     Round,
     Trunc,
     Not,
+    /// The other bits of whole numbers, the other truth values.
+    BitwiseNot,
     IsNan,
     IsInf,
 }
@@ -522,14 +524,8 @@ pub enum LossKind {
 }
 
 impl Op {
-    /// The sizes among its attributes.
+    /// Returns the sizes among its attributes.
     pub(super) fn sizes(&self) -> Vec<Size> {
-        let mut op = self.clone();
-        op.sizes_mut().into_iter().map(|size| *size).collect()
-    }
-
-    /// The sizes among its attributes, to be changed.
-    pub(super) fn sizes_mut(&mut self) -> Vec<&mut Size> {
         match self {
             Self::Reshape(sizes)
             | Self::Unflatten(_, sizes)
@@ -537,8 +533,8 @@ impl Op {
             | Self::Split(_, sizes)
             | Self::Repeat(sizes)
             | Self::Roll(sizes, _)
-            | Self::Pad { by: sizes, .. } => sizes.iter_mut().collect(),
-            Self::Resize { to: sizes, .. } => sizes.iter_mut().flatten().collect(),
+            | Self::Pad { by: sizes, .. } => sizes.clone(),
+            Self::Resize { to: sizes, .. } => sizes.iter().flatten().copied().collect(),
             Self::Select(_, size)
             | Self::SplitEvery(_, size)
             | Self::RepeatInterleave(size, _)
@@ -546,19 +542,17 @@ impl Op {
             | Self::Linspace(_, _, size)
             | Self::Sort {
                 count: Some(size), ..
-            } => vec![size],
-            Self::Slice(slice) | Self::SliceScatter(slice) => {
-                vec![&mut slice.start, &mut slice.end]
-            }
+            } => vec![*size],
+            Self::Slice(slice) | Self::SliceScatter(slice) => vec![slice.start, slice.end],
             Self::Range {
                 start, end, step, ..
             } => [start, end, step]
                 .into_iter()
-                .filter_map(Operand::size_mut)
+                .filter_map(|operand| operand.size())
                 .collect(),
             Self::Full { shape, value, .. } => {
-                let extents = shape.iter_mut().flatten();
-                extents.chain(value.size_mut()).collect()
+                let extents = shape.iter().flatten().copied();
+                extents.chain(value.size()).collect()
             }
             _ => Vec::new(),
         }
@@ -566,7 +560,7 @@ impl Op {
 }
 
 impl Operand {
-    fn size_mut(&mut self) -> Option<&mut Size> {
+    fn size(self) -> Option<Size> {
         match self {
             Self::Of(size) => Some(size),
             Self::Fixed(_) => None,

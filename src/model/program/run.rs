@@ -16,6 +16,10 @@ pub struct Prepared {
     inputs: Vec<Datum>,
     /// Results of the operations that do not depend on the weights.
     fixed: Vec<Option<Arc<[Datum]>>>,
+    /// The operations that depend on the weights and whose results are taken.
+    moving: Vec<usize>,
+    /// The number of times that each operation's results are taken.
+    takers: Vec<usize>,
 }
 
 /// Values while a program runs.
@@ -60,10 +64,17 @@ impl Program {
         let fixed = scope.results.into_iter().zip(wanted);
         let fixed = fixed.map(|(result, wanted)| result.filter(|_| wanted));
         let fixed = fixed.collect();
-        Ok(Prepared { inputs, fixed })
+        let takers = self.takers();
+        let moving = (0..self.nodes.len()).filter(|i| moving[*i] && takers[*i] > 0);
+        Ok(Prepared {
+            moving: moving.collect(),
+            inputs,
+            fixed,
+            takers,
+        })
     }
 
-    /// Computes the outputs.
+    /// Computes the outputs; results that are done with are freed.
     ///
     /// # Errors
     /// candle's: the device failed or has no room; the message names the operation.
@@ -73,36 +84,19 @@ impl Program {
         prepared: &Prepared,
         place: &FloatPlace,
     ) -> Result<Vec<Datum>> {
-        let mut outputs = Vec::with_capacity(self.outputs.len());
-        let scope = self.evaluated(weights, prepared, place)?;
-        for output in &self.outputs {
-            outputs.push(scope.get(output.value)?);
-        }
-        Ok(outputs)
-    }
-
-    /// Computes all that the outputs need; results that are done with are freed.
-    fn evaluated<'a>(
-        &'a self,
-        weights: &'a Weights,
-        prepared: &'a Prepared,
-        place: &'a FloatPlace,
-    ) -> Result<Scope<'a>> {
-        let moving = self.moving();
         let mut scope = Scope {
             program: self,
             weights: Some(weights),
             inputs: &prepared.inputs,
             results: prepared.fixed.clone(),
-            takers: self.takers(),
+            takers: prepared.takers.clone(),
             place,
         };
-        for (i, moves) in moving.into_iter().enumerate() {
-            if moves && scope.takers[i] > 0 {
-                scope.step(i)?;
-            }
+        for &i in &prepared.moving {
+            scope.step(i)?;
         }
-        Ok(scope)
+        let outputs = self.outputs.iter();
+        outputs.map(|output| scope.get(output.value)).collect()
     }
 }
 

@@ -223,7 +223,9 @@ mod tests {
 
     #[test]
     fn packed_bytes_are_read_at_any_place_in_any_order() {
-        let bytes: Vec<u8> = (0..70_000u32).map(|at| (at * at / 7) as u8).collect();
+        let bytes: Vec<u8> = (0..70_000u32)
+            .map(|at| (at.wrapping_mul(at) / 7) as u8)
+            .collect();
         let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
         let len = bytes.len() as u64;
         let inflated = Storage::packed(deflated(&bytes), Packing::Deflated, len);

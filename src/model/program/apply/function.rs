@@ -25,7 +25,8 @@ pub(super) fn apply(function: Function, operands: &Operands<'_>) -> Result<Datum
             | Function::Trunc
     );
     match function {
-        Function::Not => {
+        Function::BitwiseNot if datum.kind() == Kind::Int => datum.map(|x| x.neg()? - 1.0),
+        Function::Not | Function::BitwiseNot => {
             let truth = datum.cast(Kind::Bool, operands.scope.place)?;
             truth.map(|x| (1.0 - x)?.contiguous())
         }
@@ -37,62 +38,64 @@ pub(super) fn apply(function: Function, operands: &Operands<'_>) -> Result<Datum
             let x = datum.to_host()?;
             Datum::truth(&x.abs()?.eq(f64::INFINITY)?)
         }
-        _ if stays && datum.kind() == Kind::Int => datum.map(|x| of(function, x)),
-        _ => Ok(Datum::float(of(function, &operands.float(0)?)?)),
+        _ if stays && datum.kind() == Kind::Int => datum.map(|x| function.of(x)),
+        _ => Ok(Datum::float(function.of(&operands.float(0)?)?)),
     }
 }
 
-/// Returns a function of each element.
-///
-/// # Errors
-/// candle's.
-pub(in crate::model) fn of(function: Function, x: &Tensor) -> Result<Tensor> {
-    match function {
-        Function::Relu => ops::relu(x),
-        Function::Tanh => x.tanh(),
-        Function::Sigmoid => sigmoid(x),
-        Function::Silu => x * sigmoid(x)?,
-        // candle's own GELUs have six digits in their derivatives.
-        Function::Gelu(false) => (x * 0.5)? * ((x * FRAC_1_SQRT_2)?.erf()? + 1.0)?,
-        Function::Gelu(true) => {
-            let cubic = (x + ((x.sqr()? * x)? * 0.044_715)?)?;
-            (x * 0.5)? * ((cubic * (2.0 / PI).sqrt())?.tanh()? + 1.0)?
+impl Function {
+    /// Returns the function of each element; NaN stays NaN.
+    ///
+    /// # Errors
+    /// candle's, or the function is one of truth values alone.
+    pub(in crate::model) fn of(self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Function::Relu => ops::relu(x),
+            Function::Tanh => x.tanh(),
+            Function::Sigmoid => sigmoid(x),
+            Function::Silu => x * sigmoid(x)?,
+            // candle's own GELUs have six digits in their derivatives.
+            Function::Gelu(false) => (x * 0.5)? * ((x * FRAC_1_SQRT_2)?.erf()? + 1.0)?,
+            Function::Gelu(true) => {
+                let cubic = (x + ((x.sqr()? * x)? * 0.044_715)?)?;
+                (x * 0.5)? * ((cubic * (2.0 / PI).sqrt())?.tanh()? + 1.0)?
+            }
+            Function::LeakyRelu(slope) => x.le(0.0)?.where_cond(&(x * slope)?, x),
+            Function::Elu(alpha, scale, factor) => {
+                // What is above 0 must not overflow on the side that is not taken.
+                let is_below = x.le(0.0)?;
+                let low = is_below.where_cond(x, &x.zeros_like()?)?;
+                let low = times(&(times(&low, factor)?.exp()? - 1.0)?, alpha * scale)?;
+                is_below.where_cond(&low, &times(x, scale)?)
+            }
+            Function::Mish => x * softplus(x)?.tanh()?,
+            Function::Softplus(beta, threshold) => {
+                let scaled = times(x, beta)?;
+                let is_linear = scaled.gt(threshold)?;
+                let curved = is_linear.where_cond(&scaled.zeros_like()?, &scaled)?;
+                is_linear.where_cond(x, &times(&softplus(&curved)?, 1.0 / beta)?)
+            }
+            Function::LogSigmoid => softplus(&x.neg()?)?.neg(),
+            Function::Hardtanh(least, most) => bounded(x, least, most),
+            Function::Hardsigmoid => bounded(&(x + 3.0)?, 0.0, 6.0)? / 6.0,
+            Function::Hardswish => (x * bounded(&(x + 3.0)?, 0.0, 6.0)?)? / 6.0,
+            Function::Hardshrink(width) => {
+                let inner = x.abs()?.le(width)?;
+                inner.where_cond(&x.zeros_like()?, x)
+            }
+            Function::Softshrink(width) => {
+                let zero = x.zeros_like()?;
+                let low = x.lt(-width)?.where_cond(&(x + width)?, &zero)?;
+                let is_nan = x.ne(x)?;
+                let shrunk = x.gt(width)?.where_cond(&(x - width)?, &low)?;
+                is_nan.where_cond(x, &shrunk)
+            }
+            Function::Threshold(least, value) => {
+                let value = (x.zeros_like()? + value)?;
+                x.le(least)?.where_cond(&value, x)
+            }
+            other => plain(other, x),
         }
-        Function::LeakyRelu(slope) => not_above(x, 0.0)?.where_cond(&(x * slope)?, x),
-        Function::Elu(alpha, scale, factor) => {
-            // What is above 0 must not overflow on the side that is not taken.
-            let is_below = not_above(x, 0.0)?;
-            let low = is_below.where_cond(x, &x.zeros_like()?)?;
-            let low = (((low * factor)?.exp()? - 1.0)? * (alpha * scale))?;
-            is_below.where_cond(&low, &times(x, scale)?)
-        }
-        Function::Mish => x * softplus(x)?.tanh()?,
-        Function::Softplus(beta, threshold) => {
-            let scaled = times(x, beta)?;
-            let is_linear = above(&scaled, threshold)?;
-            let curved = is_linear.where_cond(&scaled.zeros_like()?, &scaled)?;
-            is_linear.where_cond(x, &times(&softplus(&curved)?, 1.0 / beta)?)
-        }
-        Function::LogSigmoid => softplus(&x.neg()?)?.neg(),
-        Function::Hardtanh(least, most) => bounded(x, least, most),
-        Function::Hardsigmoid => bounded(&(x + 3.0)?, 0.0, 6.0)? / 6.0,
-        Function::Hardswish => (x * bounded(&(x + 3.0)?, 0.0, 6.0)?)? / 6.0,
-        Function::Hardshrink(width) => {
-            let inner = x.abs()?.le(width)?;
-            inner.where_cond(&x.zeros_like()?, x)
-        }
-        Function::Softshrink(width) => {
-            let zero = x.zeros_like()?;
-            let low = x.lt(-width)?.where_cond(&(x + width)?, &zero)?;
-            let is_nan = x.ne(x)?;
-            let shrunk = above(x, width)?.where_cond(&(x - width)?, &low)?;
-            is_nan.where_cond(x, &shrunk)
-        }
-        Function::Threshold(least, value) => {
-            let value = (x.zeros_like()? + value)?;
-            not_above(x, least)?.where_cond(&value, x)
-        }
-        other => plain(other, x),
     }
 }
 
@@ -134,14 +137,14 @@ fn half_to_even(x: &Tensor) -> Result<Tensor> {
 }
 
 /// 1 / (1 + exp(−x)) without an exponential that overflows.
-pub(in crate::model) fn sigmoid(x: &Tensor) -> Result<Tensor> {
+pub(super) fn sigmoid(x: &Tensor) -> Result<Tensor> {
     ((x * 0.5)?.tanh()? + 1.0)? * 0.5
 }
 
 /// ln(1 + exp(x)) without an exponential that overflows.
 pub(super) fn softplus(x: &Tensor) -> Result<Tensor> {
     let high = ops::relu(x)?;
-    let away = (x * x.sign()?.detach())?.neg()?;
+    let away = Function::Abs.of(x)?.neg()?;
     high + (away.exp()? + 1.0)?.log()?
 }
 
@@ -152,15 +155,6 @@ fn times(x: &Tensor, factor: f64) -> Result<Tensor> {
     } else {
         x * factor
     }
-}
-
-/// True where x is this or less; NaN is neither.
-fn not_above(x: &Tensor, bound: f64) -> Result<Tensor> {
-    x.le(bound)
-}
-
-fn above(x: &Tensor, bound: f64) -> Result<Tensor> {
-    x.gt(bound)
 }
 
 /// x within bounds, with derivative 0 at both as in PyTorch; NaN stays.
@@ -181,5 +175,5 @@ pub(super) fn prelu(operands: &Operands<'_>) -> Result<Tensor> {
         slope.reshape(dims)?
     };
     let low = x.broadcast_mul(&slope)?;
-    above(&x, 0.0)?.where_cond(&x, &low)
+    x.gt(0.0)?.where_cond(&x, &low)
 }

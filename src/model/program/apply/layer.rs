@@ -82,23 +82,25 @@ fn standardized(x: &Tensor, epsilon: f64) -> Result<Tensor> {
     centred.broadcast_div(&(variance + epsilon)?.sqrt()?)
 }
 
+/// The last so many axes as one, and their extents.
+fn rows(x: &Tensor, axes: usize) -> Result<(Tensor, Vec<usize>)> {
+    let (lead, last) = x.dims().split_at(x.rank().saturating_sub(axes));
+    let rows = x.contiguous()?;
+    let rows = rows.reshape([lead, &[last.iter().product()]].concat())?;
+    Ok((rows, last.to_vec()))
+}
+
 fn normalized(norm: Norm, operands: &Operands<'_>) -> Result<Tensor> {
     let x = operands.float(0)?;
     let (weight, bias) = (operands.maybe_float(1)?, operands.maybe_float(2)?);
     let dims = x.dims().to_vec();
     let (y, scale_dims) = match norm {
         Norm::Layer(axes, epsilon) => {
-            let lead = dims.len().saturating_sub(axes);
-            let rows = x
-                .contiguous()?
-                .reshape([&dims[..lead], &[dims[lead..].iter().product()]].concat())?;
-            (standardized(&rows, epsilon)?, dims[lead..].to_vec())
+            let (rows, last) = rows(&x, axes)?;
+            (standardized(&rows, epsilon)?, last)
         }
         Norm::RootMeanSquare(axes, epsilon) => {
-            let lead = dims.len().saturating_sub(axes);
-            let rows = x
-                .contiguous()?
-                .reshape([&dims[..lead], &[dims[lead..].iter().product()]].concat())?;
+            let (rows, last) = rows(&x, axes)?;
             let own = if rows.dtype() == DType::F64 {
                 f64::EPSILON
             } else {
@@ -106,7 +108,7 @@ fn normalized(norm: Norm, operands: &Operands<'_>) -> Result<Tensor> {
             };
             let epsilon = epsilon.unwrap_or(own);
             let root = (mean_of_last(&rows.sqr()?)? + epsilon)?.sqrt()?;
-            (rows.broadcast_div(&root)?, dims[lead..].to_vec())
+            (rows.broadcast_div(&root)?, last)
         }
         Norm::Group(groups, epsilon) => {
             let rows = x.contiguous()?.reshape((dims[0], groups, ()))?;

@@ -4,8 +4,8 @@ use candle_core::{D, Result, Tensor, bail};
 
 use super::Operands;
 use super::attention::softmax;
-use super::function::{self, softplus};
-use crate::model::program::datum::Kind;
+use super::function::softplus;
+use crate::model::program::datum::{Kind, axis};
 use crate::model::program::op::{Function, InnerLoss, LossKind};
 
 /// Applies a loss: of each element, or their mean or sum.
@@ -39,13 +39,12 @@ fn reduced(each: &Tensor, reduction: i64, count: f64) -> Result<Tensor> {
 
 /// The losses of single elements.
 fn elements(kind: LossKind, x: &Tensor, target: &Tensor, weight: Option<Tensor>) -> Result<Tensor> {
-    let size = |x: &Tensor| x * x.sign()?.detach();
     let distance = || x.broadcast_sub(target);
     let each = match kind {
         LossKind::Mse => distance()?.sqr()?,
-        LossKind::L1 => size(&distance()?)?,
+        LossKind::L1 => Function::Abs.of(&distance()?)?,
         LossKind::SmoothL1(width) | LossKind::Huber(width) => {
-            let away = size(&distance()?)?;
+            let away = Function::Abs.of(&distance()?)?;
             let factor = if matches!(kind, LossKind::Huber(_)) {
                 width
             } else {
@@ -57,7 +56,7 @@ fn elements(kind: LossKind, x: &Tensor, target: &Tensor, weight: Option<Tensor>)
         }
         LossKind::Bce => {
             // PyTorch's logarithms end at −100.
-            let log = |x: &Tensor| function::of(Function::Threshold(-100.0, -100.0), &x.log()?);
+            let log = |x: &Tensor| Function::Threshold(-100.0, -100.0).of(&x.log()?);
             let (yes, no) = (log(x)?, log(&(1.0 - x)?)?);
             let no = ((1.0 - target)? * no)?;
             ((target * yes)? + no)?.neg()?
@@ -141,10 +140,10 @@ fn classes(
 /// The cosine of the angle between vectors along an axis.
 pub(super) fn cosine(operands: &Operands<'_>, at: i64, epsilon: f64) -> Result<Tensor> {
     let (a, b) = (operands.float(0)?, operands.float(1)?);
-    let at = crate::model::program::datum::axis(at, a.rank())?;
+    let at = axis(at, a.rank())?;
     let norm = |x: &Tensor| {
         let norm = x.sqr()?.sum_keepdim(at)?.sqrt()?;
-        function::of(Function::Threshold(epsilon, epsilon), &norm)
+        Function::Threshold(epsilon, epsilon).of(&norm)
     };
     let dot = a.broadcast_mul(&b)?.sum_keepdim(at)?;
     let norms = norm(&a)?.broadcast_mul(&norm(&b)?)?;

@@ -1,4 +1,4 @@
-//! What each operation of a program does to its operands, with candle.
+//! The work of each operation of a program on its operands, with candle.
 //!
 //! Values and both derivatives are PyTorch's; NaN goes through. Where candle's own operation is wrong, cut from
 //! the graph or slow, it is built of others here or in `ops`.

@@ -4,7 +4,7 @@ use candle_core::{DType, Result, Tensor, bail};
 
 use super::Operands;
 use crate::model::program::datum::{Datum, Kind, broadcast};
-use crate::model::program::op::{Binary, Op};
+use crate::model::program::op::{Binary, Function, Op};
 
 /// Applies a function of two elements to all pairs that broadcasting makes.
 pub(super) fn apply(binary: Binary, operands: &Operands<'_>) -> Result<Datum> {
@@ -105,10 +105,7 @@ fn floats(binary: Binary, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         Binary::Mul => a.broadcast_mul(b),
         Binary::Div => a.broadcast_div(b),
         Binary::FloorDiv => a.broadcast_div(b)?.floor(),
-        Binary::TruncDiv => {
-            let quotient = a.broadcast_div(b)?;
-            quotient.sign()? * quotient.abs()?.floor()?
-        }
+        Binary::TruncDiv => Function::Trunc.of(&a.broadcast_div(b)?),
         Binary::Mod => {
             let quotient = a.broadcast_div(b)?.floor()?.detach();
             a.broadcast_sub(&quotient.broadcast_mul(b)?)

@@ -177,7 +177,7 @@ fn next_state(
             cell: None,
         }),
         (Cell::Relu, _) => Ok(State {
-            hidden: function::of(Function::Relu, &sum()?)?,
+            hidden: Function::Relu.of(&sum()?)?,
             cell: None,
         }),
         (Cell::Lstm, None) => bail!("an LSTM without a first cell state"),

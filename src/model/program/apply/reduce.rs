@@ -4,7 +4,7 @@ use candle_core::{Device, Result, Tensor, bail};
 
 use super::Operands;
 use crate::model::program::datum::{Datum, Kind, axis, sum_keeping};
-use crate::model::program::op::{Op, Reduction};
+use crate::model::program::op::{Function, Op, Reduction};
 
 /// Applies a reduction over some axes, or over all.
 pub(super) fn apply(
@@ -95,21 +95,10 @@ fn largest(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
     if !x.track_op() {
         return Ok(most);
     }
-    let is_most = x.detach().broadcast_eq(&most)?.to_dtype(x.dtype())?;
-    let chosen = is_most.where_cond_or_zero(x)?;
-    sum_keeping(&chosen, axes)? / sum_keeping(&is_most, axes)?
-}
-
-/// The numbers where a condition of ones and zeros holds, else 0.
-trait OrZero {
-    fn where_cond_or_zero(&self, x: &Tensor) -> Result<Tensor>;
-}
-
-impl OrZero for Tensor {
-    fn where_cond_or_zero(&self, x: &Tensor) -> Result<Tensor> {
-        self.ne(&self.zeros_like()?)?
-            .where_cond(&x.contiguous()?, &x.zeros_like()?)
-    }
+    let is_most = x.detach().broadcast_eq(&most)?;
+    let chosen = is_most.where_cond(&x.contiguous()?, &x.zeros_like()?)?;
+    let count = sum_keeping(&is_most.to_dtype(x.dtype())?, axes)?;
+    sum_keeping(&chosen, axes)? / count
 }
 
 fn product(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
@@ -126,7 +115,7 @@ fn product(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
 
 /// The norm of an order; its derivative at 0 is 0, as in PyTorch.
 fn norm(x: &Tensor, axes: &[usize], order: f64) -> Result<Tensor> {
-    let size = (x * x.sign()?.detach())?;
+    let size = Function::Abs.of(x)?;
     if order == f64::INFINITY {
         return largest(&size, axes);
     }

@@ -4,6 +4,7 @@ use candle_core::{Result, Tensor, bail};
 
 use super::super::op::Method;
 use super::window::as_images;
+use crate::model::ops;
 
 /// Applies pooling by windows that cover the image in so many steps: ⌊iL/o⌋ to ⌈(i+1)L/o⌉.
 pub(super) fn adaptive(to: &[Option<usize>], max: bool, x: &Tensor) -> Result<Tensor> {
@@ -44,8 +45,7 @@ fn largest(x: &Tensor, at: usize, steps: usize) -> Result<Tensor> {
         let mut most = x.narrow(at, from, 1)?;
         for place in from + 1..to {
             let other = x.narrow(at, place, 1)?;
-            let replaces = (other.gt(&most)? + other.ne(&other)?)?;
-            most = replaces.where_cond(&other.contiguous()?, &most.contiguous()?)?;
+            most = ops::larger(&most, &other)?;
         }
         Ok(most)
     });

@@ -347,7 +347,7 @@ pub(super) fn pooled(window: &Window, mean: Option<Mean>, x: &Tensor) -> Result<
                 let value = columns.under(&line, 3, column)?;
                 result = Some(match result {
                     Some(result) if mean.is_some() => (result + value)?,
-                    Some(result) => larger(&result, &value)?,
+                    Some(result) => ops::larger(&result, &value)?,
                     None => value,
                 });
             }
@@ -358,12 +358,6 @@ pub(super) fn pooled(window: &Window, mean: Option<Mean>, x: &Tensor) -> Result<
             (None, _) => bail!("windows without places"),
         }
     })
-}
-
-/// The larger of two, the first of equals; NaN counts as the largest.
-fn larger(largest: &Tensor, other: &Tensor) -> Result<Tensor> {
-    let replaces = (other.gt(largest)? + other.ne(other)?)?;
-    replaces.where_cond(&other.contiguous()?, &largest.contiguous()?)
 }
 
 fn divided(

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value as Json;
 
-use super::call::union;
+use super::call::names;
 
 /// Operators whose result may be a view of their first operand.
 const VIEWS: [&str; 33] = [
@@ -54,7 +54,7 @@ impl Aliases {
     /// Follows one operation: `Err` names a write that is read by another name, which pure functions do not show.
     pub(super) fn follow(&mut self, node: &Json, target: &str, label: &str) -> Result<(), String> {
         let name = target.split('.').nth(3).unwrap_or_default();
-        let taken = taken(node);
+        let taken: Vec<&str> = names(node.get("inputs")).into_iter().flatten().collect();
         for name in &taken {
             if let Some(writer) = self.written.get(self.root(name)) {
                 return Err(writer.clone());
@@ -65,8 +65,8 @@ impl Aliases {
         };
         let root = self.root(first).to_owned();
         if VIEWS.contains(&name) {
-            for given in given(node) {
-                self.roots.insert(given, root.clone());
+            for given in names(node.get("outputs")).into_iter().flatten() {
+                self.roots.insert(given.to_owned(), root.clone());
             }
         } else if name.ends_with('_') && !name.starts_with("__") {
             self.written.insert(root, label.to_owned());
@@ -85,34 +85,4 @@ impl Aliases {
     fn root<'a>(&'a self, name: &'a str) -> &'a str {
         self.roots.get(name).map_or(name, String::as_str)
     }
-}
-
-/// The names of the tensors that an operation takes.
-fn taken(node: &Json) -> Vec<String> {
-    let inputs = node.get("inputs").and_then(Json::as_array);
-    let arguments = inputs
-        .into_iter()
-        .flatten()
-        .filter_map(|input| union(input.get("arg")?));
-    let names = arguments.flat_map(|(_, json)| match json {
-        Json::Array(items) => items.iter().filter_map(name_of).collect(),
-        other => name_of(other).into_iter().collect::<Vec<_>>(),
-    });
-    names.collect()
-}
-
-fn name_of(json: &Json) -> Option<String> {
-    let name = json.get("name").or_else(|| json.pointer("/as_tensor/name"));
-    name.and_then(Json::as_str).map(str::to_owned)
-}
-
-/// The names of what an operation gives.
-fn given(node: &Json) -> Vec<String> {
-    let outputs = node.get("outputs").and_then(Json::as_array);
-    let outputs = outputs.into_iter().flatten().filter_map(union);
-    let names = outputs.flat_map(|(_, json)| match json {
-        Json::Array(items) => items.iter().filter_map(name_of).collect(),
-        other => name_of(other).into_iter().collect::<Vec<_>>(),
-    });
-    names.collect()
 }

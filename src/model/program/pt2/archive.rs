@@ -162,6 +162,11 @@ impl Archive {
         others
     }
 
+    /// Returns the extents of a tensor; `None` if it is not there.
+    pub(super) fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        numbers(&self.entries.get(name)?.meta, "sizes")
+    }
+
     /// Reads a tensor.
     ///
     /// # Errors

@@ -28,6 +28,22 @@ pub(super) fn union(json: &Json) -> Option<(&str, &Json)> {
     Some((kind.as_str(), value))
 }
 
+/// The names in a list of arguments, inputs or outputs, those of lists inside one by one; `None` for what has none.
+pub(super) fn names(list: Option<&Json>) -> Vec<Option<&str>> {
+    let values = list.and_then(Json::as_array).into_iter().flatten();
+    let values = values.map(|value| value.get("arg").unwrap_or(value));
+    let held = values.filter_map(union).flat_map(|(_, json)| match json {
+        Json::Array(items) => items.iter().map(name_of).collect(),
+        other => vec![name_of(other)],
+    });
+    held.collect()
+}
+
+fn name_of(json: &Json) -> Option<&str> {
+    let name = json.get("name").or_else(|| json.get("as_name"));
+    name.or_else(|| json.pointer("/as_tensor/name"))?.as_str()
+}
+
 /// A number that may be written as `"Infinity"`, `"-Infinity"` or `"NaN"`.
 fn number(json: &Json) -> Option<f64> {
     if let Some(number) = json.as_f64() {

@@ -260,6 +260,7 @@ impl Reader<'_> {
         }
         for (wanted, slot) in wanted.iter().zip(found) {
             if let Some(slot) = slot {
+                self.fits(wanted.name, &layout.slots()[slot].shape)?;
                 let graph = wanted.graph.to_owned();
                 self.names.insert(graph, Value::Slot(slot));
             } else {
@@ -268,6 +269,19 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a tensor of another shape than that of the archive, which broadcasting could hide.
+    fn fits(&self, name: &str, found: &[usize]) -> Result<(), Pt2Error> {
+        match self.archive.shape(name) {
+            Some(expected) if expected != found => Err(Pt2Error::Shape {
+                path: self.path.to_path_buf(),
+                name: name.to_owned(),
+                expected,
+                found: found.to_vec(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Translates the operations, those of blocks inside as if they stood alone.
@@ -369,21 +383,10 @@ impl Reader<'_> {
 
     /// Names the results of the operation at this place.
     fn results(&mut self, node: &Json, at: usize) {
-        let outputs = node.get("outputs").and_then(Json::as_array);
-        let mut output = 0;
-        for (of, json) in outputs.into_iter().flatten().filter_map(union) {
-            let many = if of == "as_tensors" {
-                json.as_array().cloned()
-            } else {
-                None
-            };
-            for json in many.unwrap_or_else(|| vec![json.clone()]) {
-                let name = json.get("name").or_else(|| json.get("as_name"));
-                if let Some(name) = name.and_then(Json::as_str) {
-                    self.names
-                        .insert(name.to_owned(), Value::Node { node: at, output });
-                }
-                output += 1;
+        for (output, name) in call::names(node.get("outputs")).into_iter().enumerate() {
+            if let Some(name) = name {
+                let value = Value::Node { node: at, output };
+                self.names.insert(name.to_owned(), value);
             }
         }
     }
@@ -391,69 +394,38 @@ impl Reader<'_> {
     /// Puts the operations of a block in the place of its call.
     fn block(&mut self, node: &Json, without_gradient: bool) -> Result<(), Pt2Error> {
         let arguments = node.get("inputs").and_then(Json::as_array);
-        let arguments = arguments
-            .into_iter()
-            .flatten()
-            .filter_map(|input| union(input.get("arg")?));
-        let arguments: Vec<(&str, &Json)> = arguments.collect();
-        let graph = arguments.iter().find(|(of, _)| *of == "as_graph");
-        let graph = graph
-            .and_then(|(_, json)| json.get("graph"))
-            .unwrap_or(&Json::Null);
-        let given = arguments.iter().filter(|(of, _)| *of == "as_tensor");
-        let given =
-            given.filter_map(|(_, json)| self.names.get(json.get("name")?.as_str()?).copied());
+        let mut arguments = arguments.into_iter().flatten();
+        let graph = arguments.find_map(|input| input.pointer("/arg/as_graph/graph"));
+        let graph = graph.unwrap_or(&Json::Null);
+        let given = call::names(node.get("inputs")).into_iter().flatten();
+        let given = given.filter_map(|name| self.names.get(name).copied());
         let given: Vec<Value> = given.collect();
-        let taken = graph.get("inputs").and_then(Json::as_array);
-        let taken = taken
-            .into_iter()
-            .flatten()
-            .filter_map(|input| input.pointer("/as_tensor/name")?.as_str());
+        let taken = call::names(graph.get("inputs")).into_iter().flatten();
         for (name, value) in taken.zip(given) {
             self.names.insert(name.to_owned(), value);
         }
         self.nodes(graph)?;
-        let inner = graph.get("outputs").and_then(Json::as_array);
-        let inner = inner
-            .into_iter()
-            .flatten()
-            .filter_map(|output| output.pointer("/as_tensor/name")?.as_str());
-        let inner: Vec<Value> = inner
-            .filter_map(|name| self.names.get(name).copied())
-            .collect();
-        let outputs = node.get("outputs").and_then(Json::as_array);
-        let outputs = outputs
-            .into_iter()
-            .flatten()
-            .filter_map(union)
-            .flat_map(|(of, json)| {
-                if of == "as_tensors" {
-                    json.as_array().cloned().unwrap_or_default()
-                } else {
-                    vec![json.clone()]
-                }
-            });
-        for (output, value) in outputs.zip(inner) {
-            let Some(name) = output.get("name").and_then(Json::as_str) else {
-                continue;
+        let inner = call::names(graph.get("outputs")).into_iter().flatten();
+        let inner = inner.filter_map(|name| self.names.get(name).copied());
+        let inner: Vec<Value> = inner.collect();
+        let outputs = call::names(node.get("outputs"));
+        for (name, value) in outputs.into_iter().zip(inner) {
+            let Some(name) = name else { continue };
+            let op = if without_gradient {
+                Op::Detach
+            } else {
+                Op::Same
             };
-            let at = self.program.nodes.len();
+            let given = Value::Node {
+                node: self.program.nodes.len(),
+                output: 0,
+            };
             self.program.nodes.push(Node {
-                op: if without_gradient {
-                    Op::Detach
-                } else {
-                    Op::Same
-                },
+                op,
                 operands: vec![Some(value)],
                 label: "no_grad".into(),
             });
-            self.names.insert(
-                name.to_owned(),
-                Value::Node {
-                    node: at,
-                    output: 0,
-                },
-            );
+            self.names.insert(name.to_owned(), given);
         }
         Ok(())
     }

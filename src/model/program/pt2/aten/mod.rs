@@ -1,12 +1,12 @@
 //! ATen's operators as operations of a program: one table. What is not in it is told by name.
 
-use super::super::datum::Kind;
 mod arrays;
 mod layers;
 
 use self::arrays::{creation, piece, reduction, selection, shape};
 use self::layers::{layer, loss, norm, pooling, product, recurrent};
 use super::super::Value;
+use super::super::datum::Kind;
 use super::super::op::{Binary, Function, Op};
 use super::call::Call;
 
@@ -120,7 +120,7 @@ const FUNCTIONS: [(&str, Function); 36] = [
     ("round", Function::Round),
     ("trunc", Function::Trunc),
     ("logical_not", Function::Not),
-    ("bitwise_not", Function::Not),
+    ("bitwise_not", Function::BitwiseNot),
     ("isnan", Function::IsNan),
     ("isinf", Function::IsInf),
 ];
