@@ -61,11 +61,12 @@ impl Objective {
         data: &Dataset,
         compute: &Compute,
     ) -> Result<Self, LandscapeError> {
-        if data.labels.is_empty() {
+        let images = data.image().zip(data.labels());
+        let (image, labels) = images.ok_or_else(|| LandscapeError::NoImages(data.name.clone()))?;
+        if labels.is_empty() {
             return Err(LandscapeError::NoSamples(data.name.clone()));
         }
-        if let Some(&label) = data
-            .labels
+        if let Some(&label) = labels
             .iter()
             .max()
             .filter(|&&label| label as usize >= recognized.classes)
@@ -82,21 +83,21 @@ impl Objective {
             Some(batch) => batch.max(1),
             None if device.is_cpu() => BATCH_CPU,
             None => {
-                let widest = recognized.network.graph(data.shape)?.widest(data.shape)?;
+                let widest = recognized.network.graph(image)?.widest(image)?;
                 batch_within(BUFFER, widest, dtype)
             }
         };
-        let [channels, height, width] = data.shape;
-        let pixels = data.pixels.chunks(batch * channels * height * width);
+        let [channels, height, width] = image;
+        let pixels = data.pixels().chunks(batch * channels * height * width);
         let batches = pixels
-            .zip(data.labels.chunks(batch))
+            .zip(labels.chunks(batch))
             .map(|(pixels, labels)| {
                 let shape = (labels.len(), channels, height, width);
                 Ok((Tensor::from_slice(pixels, shape, device)?, labels.to_vec()))
             })
             .collect::<Result<_, LandscapeError>>()?;
         let kernels = (device.is_cpu() && dtype == DType::F32)
-            .then(|| Kernels::of(recognized.network.as_ref(), data.shape));
+            .then(|| Kernels::of(recognized.network.as_ref(), image));
         Ok(Self {
             network: Arc::clone(&recognized.network),
             kernels: kernels.flatten().map(Arc::new),
@@ -106,7 +107,7 @@ impl Objective {
             dtype,
             batches,
             at_once: batch.into(),
-            samples: data.labels.len(),
+            samples: labels.len(),
         })
     }
 
