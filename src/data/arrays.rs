@@ -1,4 +1,4 @@
-//! Files of named arrays: `.npz` and `.safetensors`.
+//! Files of named arrays: `.npz` and `.safetensors`, and `.npy` of one that is called as the file.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -17,6 +17,8 @@ use super::{DataError, npy};
 pub(super) const LARGEST: usize = 1 << 31;
 /// Elements of the largest array that is in memory whole: labels, and what is in Fortran order.
 pub(super) const LARGEST_WHOLE: usize = 1 << 28;
+/// Names of arrays that are told in a sentence.
+const TOLD: usize = 8;
 /// Bytes of the head of a safetensors file, as its own reader has it.
 const HEAD: u64 = 100 << 20;
 
@@ -107,8 +109,10 @@ impl Arrays for Tensors<'_> {
     }
 
     fn open(&mut self, name: &str) -> Result<(Head, Box<dyn Read + '_>), DataError> {
-        let found = self.named.iter().find(|(known, _)| known == name);
-        let Some((_, info)) = found else {
+        let found = self
+            .named
+            .binary_search_by(|(known, _)| known.as_str().cmp(name));
+        let Some((_, info)) = found.ok().and_then(|at| self.named.get(at)) else {
             return Err(DataError::invalid(
                 self.path,
                 format!("array {name}"),
@@ -154,6 +158,50 @@ fn kind_of(dtype: Dtype) -> Option<Kind> {
         Dtype::F64 => Kind::F64,
         _ => return None,
     })
+}
+
+/// A file of one array.
+struct Npy<'a> {
+    path: &'a Path,
+}
+
+impl Arrays for Npy<'_> {
+    fn names(&self) -> Vec<String> {
+        vec![stem(self.path)]
+    }
+
+    fn open(&mut self, name: &str) -> Result<(Head, Box<dyn Read + '_>), DataError> {
+        let path = self.path;
+        let file = regular::open(path).map_err(|error| DataError::io(path, error))?;
+        let mut file = BufReader::new(file);
+        match npy::head(&mut file).map_err(|error| DataError::io(path, error))? {
+            Ok(head) => Ok((head, Box::new(file))),
+            Err(found) => {
+                let expected = format!("array {name} of truth values, whole numbers or floats");
+                Err(DataError::invalid(path, expected, found))
+            }
+        }
+    }
+}
+
+/// Returns a file of one array, which is opened when it is read.
+pub(super) fn single(path: &Path) -> Box<dyn Arrays + '_> {
+    Box::new(Npy { path })
+}
+
+/// The name of a file without its ending.
+pub(super) fn stem(path: &Path) -> String {
+    let stem = path.file_stem().map(|name| name.to_string_lossy());
+    stem.map_or_else(|| "arrays".into(), std::borrow::Cow::into_owned)
+}
+
+/// Names in a sentence that stays short.
+pub(super) fn listed(names: &[String]) -> String {
+    match names.get(TOLD..) {
+        Some(rest @ [_, ..]) => format!("{} … and {} more", names[..TOLD].join(", "), rest.len()),
+        _ if names.is_empty() => "none".into(),
+        _ => names.join(", "),
+    }
 }
 
 /// Opens a file by the ending of its name; `None` if that is another one.

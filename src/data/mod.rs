@@ -1,10 +1,12 @@
 //! The fixed samples on which every loss is measured.
 
+mod arguments;
 mod array;
 mod arrays;
 mod cifar;
 mod cifar_pickle;
 pub mod column;
+mod columns;
 mod dataset;
 pub mod digits;
 mod idx;
@@ -15,10 +17,12 @@ mod pairs;
 pub mod scale;
 mod select;
 mod table;
+mod tokens;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use self::arguments::Argument;
 pub use self::dataset::Dataset;
 
 /// Name of the data set that is packed into the program.
@@ -92,6 +96,42 @@ pub struct Request {
     pub mean: Option<Vec<f32>>,
     /// Standard deviation of the pixels after /255, likewise.
     pub std: Option<Vec<f32>>,
+    /// What the model takes; `None` for a built-in architecture, which takes images or a table with a class each.
+    pub columns: Option<Columns>,
+}
+
+/// Columns that a model of any kind takes. Nothing of them is guessed, and only images are normalized.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Columns {
+    /// Names of forward's arguments; empty if they are not known.
+    pub inputs: Vec<String>,
+    /// Name of the array that the model should give; `None` for the usual ones.
+    pub target: Option<String>,
+    /// Ids of a sample that is cut out of a file of tokens; `None` for 256.
+    pub block: Option<usize>,
+    /// Type of the ids in a file of tokens.
+    pub token: TokenType,
+}
+
+/// Type of the ids in a file of tokens.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    clap::ValueEnum,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenType {
+    /// Two bytes each, as nanoGPT writes them.
+    #[default]
+    U16,
+    /// Four bytes each, for vocabularies of more than 65536.
+    U32,
 }
 
 impl Request {
@@ -106,6 +146,7 @@ impl Request {
             seed: 0,
             mean: None,
             std: None,
+            columns: None,
         }
     }
 }
@@ -152,6 +193,40 @@ pub enum DataError {
         sample: usize,
         /// The pixel.
         found: f32,
+    },
+    /// A column cannot be measured with.
+    #[error("{}: expected numbers, found NaN in {column} of sample {sample}, counted from 0; take it out of the data", path.display())]
+    NotANumber {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// Its place in the file.
+        sample: usize,
+    },
+    /// Two arrays do not have the same samples.
+    #[error("{}: expected as many rows in every array, found {} in {} and {} in {}", path.display(), rows[0], names[0], rows[1], names[1])]
+    Rows {
+        /// The file.
+        path: PathBuf,
+        /// The arrays.
+        names: [String; 2],
+        /// Their numbers of rows.
+        rows: [usize; 2],
+    },
+    /// No column is what a model takes.
+    #[error("{model} takes {argument}, {data} has {found}: {remedy}")]
+    Argument {
+        /// The model's file or name.
+        model: String,
+        /// The argument with its shape.
+        argument: String,
+        /// The data set.
+        data: String,
+        /// Its columns with their shapes.
+        found: String,
+        /// What to do.
+        remedy: String,
     },
     /// `--mean` or `--std` does not fit the images.
     #[error("{option}: expected one value or one for each of {channels} channels, found {found}")]
@@ -204,6 +279,11 @@ impl Split {
 /// # Errors
 /// The source is not there, is of no known format, or its files disagree.
 pub fn load(request: &Request) -> Result<Dataset, DataError> {
+    if let Some(wanted) = &request.columns
+        && let Some(found) = columns::load(request, wanted)?
+    {
+        return Ok(found);
+    }
     images::load(request)
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::array::{Kind, Rows};
-use super::arrays::{Arrays, LARGEST, LARGEST_WHOLE, check_size};
+use super::arrays::{Arrays, LARGEST, LARGEST_WHOLE, check_size, listed, stem};
 use super::images::{Chosen, Images};
 use super::{DataError, Request, select, table};
 
@@ -20,10 +20,9 @@ const PAIRS: [(&str, &str); 10] = [
     ("features", "targets"),
     ("arr_0", "arr_1"),
 ];
-/// Names of arrays that are told in a sentence.
-const TOLD: usize = 8;
 /// An image has at most this many channels: it tells (N, H, W, C) from (N, C, H, W).
 const MOST_CHANNELS: usize = 4;
+
 /// Reads the labels, and of the images those that are asked for; brings them to (N, C, H, W) and bytes to 0 … 1.
 pub(super) fn read(
     path: &Path,
@@ -59,9 +58,8 @@ pub(super) fn read(
         Layout::ChannelsLast => to_channels_first(&rows.values, shape),
         Layout::ChannelsFirst | Layout::Table => rows.values,
     };
-    let stem = path.file_stem().map(|name| name.to_string_lossy());
     let images = Images {
-        name: stem.map_or_else(|| "arrays".into(), std::borrow::Cow::into_owned),
+        name: stem(path),
         shape,
         pixels,
         labels: indices.iter().map(|&at| labels[at]).collect(),
@@ -110,12 +108,7 @@ fn choose(path: &Path, names: &[String], split: &str) -> Result<(String, String)
         DataError::invalid(
             path,
             format!("arrays images and labels, or x_{split} and y_{split}"),
-            match names.get(TOLD..) {
-                Some(rest @ [_, ..]) => {
-                    format!("{} … and {} more", names[..TOLD].join(", "), rest.len())
-                }
-                _ => names.join(", "),
-            },
+            listed(names),
         )
     })
 }
