@@ -20,7 +20,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
-use isoloss::data::{self, Count, Dataset, Order, Request, Split};
+use isoloss::data::column::Column;
+use isoloss::data::{self, Count, Dataset, Order, Request};
 use isoloss::landscape::LandscapeError;
 use isoloss::landscape::device::{Compute, Place, Precision};
 use isoloss::landscape::explore::{Until, explore};
@@ -144,7 +145,7 @@ fn fixture(run: &str, plane: &str, file: &str, samples: usize) -> Result<Value, 
 }
 
 fn objective(layout: &Arc<Layout>, data: &Dataset) -> Result<Objective, Box<dyn Error>> {
-    let recognized = recognize(layout, "auto", Some(data.shape))?;
+    let recognized = recognize(layout, "auto", data.image())?;
     let (compute, _) = Compute::open(Place::Cpu, Precision::F32, None)?;
     Ok(Objective::new(
         &recognized,
@@ -201,7 +202,7 @@ fn headline() -> Result<Value, Box<dyn Error>> {
     let empty = Surface::new(lines.clone(), lines);
     let truth = places(&empty, &objective, &resident)?;
     // One point by candle alone: all images in batches, as peers do it.
-    let pixels = Tensor::from_slice(&data.pixels, (SAMPLES, 3, 32, 32), &Device::Cpu)?;
+    let pixels = Tensor::from_slice(data.pixels(), (SAMPLES, 3, 32, 32), &Device::Cpu)?;
     let batches = pixels.chunk(SAMPLES / 128, 0)?;
     let folded: Vec<Tensor> = (convs.iter())
         .map(|conv| {
@@ -272,17 +273,7 @@ fn images() -> Dataset {
             pixels.push(level + across * x + down * y + 0.3 * normal());
         }
     }
-    Dataset {
-        name: "ramps".into(),
-        split: Split::Train,
-        shape: IMAGE,
-        pixels,
-        labels: vec![0; SAMPLES],
-        classes: 10,
-        normalization: String::new(),
-        scale: isoloss::data::scale::Scale::default(),
-        scales: Vec::new(),
-    }
+    Dataset::of("ramps", vec![Column::images(IMAGE, pixels)], None)
 }
 
 /// Weights by He's rule with running statistics of the images, and as labels what they predict.
@@ -303,17 +294,15 @@ fn right_about(layout: &Arc<Layout>, data: &mut Dataset) -> Result<Vec<f32>, Box
         }
     }
     let recognized = recognize(layout, "auto", Some(IMAGE))?;
-    let images = Tensor::from_slice(&data.pixels, (SAMPLES, 3, 32, 32), &Device::Cpu)?;
+    let images = Tensor::from_slice(data.pixels(), (SAMPLES, 3, 32, 32), &Device::Cpu)?;
     let weights = Weights::new(
         Tensor::from_slice(&flat, flat.len(), &Device::Cpu)?,
         Arc::clone(layout),
     );
     let weights = weights.recalibrated(recognized.network.as_ref(), &images)?;
-    data.labels = recognized
-        .network
-        .forward(&weights, &images)?
-        .argmax(1)?
-        .to_vec1()?;
+    let logits = recognized.network.forward(&weights, &images)?;
+    let labels: Vec<u32> = logits.argmax(1)?.to_vec1()?;
+    data.target = Some(Column::labels(&labels));
     for (index, slot) in layout.slots().iter().enumerate() {
         let values: Vec<f32> = weights.slot(index)?.flatten_all()?.to_vec1()?;
         flat[slot.offset..][..slot.len()].copy_from_slice(&values);

@@ -103,13 +103,11 @@ impl MeasureOptions {
         assumed: Assumed,
     ) -> anyhow::Result<Measured> {
         let reading = assumed.function.reading.or(self.reading.reading());
-        let recognized =
-            model::recognize_as(&shape.layout, &self.model, Some(samples.shape), reading).map_err(
-                |source| LandscapeError::Model {
-                    path: shape.newest.clone(),
-                    source,
-                },
-            )?;
+        let recognized = model::recognize_as(&shape.layout, &self.model, samples.image(), reading)
+            .map_err(|source| LandscapeError::Model {
+                path: shape.newest.clone(),
+                source,
+            })?;
         let rescaled = assumed.function.pixels.as_ref();
         let rescaled = rescaled.map(|scale| samples.rescaled(scale));
         let samples = rescaled.as_ref().unwrap_or(samples);

@@ -159,6 +159,7 @@ impl MeasureOptions {
             seed: self.seed,
             mean: self.mean.clone(),
             std: self.std.clone(),
+            columns: None,
         })
     }
 

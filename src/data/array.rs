@@ -89,8 +89,31 @@ impl Kind {
         }
     }
 
-    /// An element of bytes in little-endian order. Labels and pixels are whole numbers below 2²⁴ or floats.
-    fn value(self, bytes: [u8; 8]) -> f32 {
+    /// True of whole numbers and truth values.
+    pub(super) fn is_integer(self) -> bool {
+        !matches!(self, Self::F16 | Self::Bf16 | Self::F32 | Self::F64)
+    }
+
+    /// An element of whole numbers in little-endian order; the largest there is in place of what does not fit,
+    /// and of what is a float, its whole part.
+    pub(super) fn whole(self, bytes: [u8; 8]) -> i64 {
+        let [a, b, c, d, ..] = bytes;
+        match self {
+            Self::Bool => i64::from(a != 0),
+            Self::U8 => i64::from(a),
+            Self::I8 => i64::from(a.cast_signed()),
+            Self::U16 => i64::from(u16::from_le_bytes([a, b])),
+            Self::I16 => i64::from(i16::from_le_bytes([a, b])),
+            Self::U32 => i64::from(u32::from_le_bytes([a, b, c, d])),
+            Self::I32 => i64::from(i32::from_le_bytes([a, b, c, d])),
+            Self::U64 => i64::try_from(u64::from_le_bytes(bytes)).unwrap_or(i64::MAX),
+            Self::I64 => i64::from_le_bytes(bytes),
+            Self::F16 | Self::Bf16 | Self::F32 | Self::F64 => self.value(bytes) as i64,
+        }
+    }
+
+    /// An element in little-endian order as a float: exact for those and for whole numbers below 2²⁴.
+    pub(super) fn value(self, bytes: [u8; 8]) -> f32 {
         let [a, b, c, d, ..] = bytes;
         match self {
             Self::Bool => f32::from(u8::from(a != 0)),
@@ -132,29 +155,48 @@ impl Head {
             },
             ..Rows::default()
         };
+        let see = |column, value| rows.see(value, column);
+        let values = self.take(data, chosen, Kind::value, see)?;
+        Ok(Rows { values, ..rows })
+    }
+
+    /// Takes the rows of these ascending numbers; `see` is told of every element and its column of a table.
+    pub(super) fn take<T: Copy>(
+        &self,
+        data: impl Read,
+        chosen: &[usize],
+        of: fn(Kind, [u8; 8]) -> T,
+        mut see: impl FnMut(usize, T),
+    ) -> io::Result<Vec<T>> {
+        let mut taken = Vec::new();
         if self.fortran && self.shape.len() > 1 {
             let mut all = Vec::new();
-            self.decode(data, |_, value| all.push(value))?;
+            self.decode(data, of, |_, value| all.push(value))?;
             for (at, value) in all.iter().enumerate() {
-                rows.see(*value, at / self.rows().max(1));
+                see(at / self.rows().max(1), *value);
             }
-            self.gather(&all, chosen, &mut rows.values);
-            return Ok(rows);
+            self.gather(&all, chosen, &mut taken);
+            return Ok(taken);
         }
         let (length, mut next) = (self.row().max(1), chosen.iter().peekable());
-        self.decode(data, |at, value| {
-            rows.see(value, at % length);
+        self.decode(data, of, |at, value| {
+            see(at % length, value);
             let row = at / length;
             while next.next_if(|chosen| **chosen < row).is_some() {}
             if next.peek() == Some(&&row) {
-                rows.values.push(value);
+                taken.push(value);
             }
         })?;
-        Ok(rows)
+        Ok(taken)
     }
 
     /// Decodes all elements in the order of the file.
-    fn decode(&self, mut data: impl Read, mut take: impl FnMut(usize, f32)) -> io::Result<()> {
+    fn decode<T>(
+        &self,
+        mut data: impl Read,
+        of: fn(Kind, [u8; 8]) -> T,
+        mut take: impl FnMut(usize, T),
+    ) -> io::Result<()> {
         let size = self.kind.size();
         let total = self.rows() * self.row();
         let mut bytes = vec![0; PIECE * size];
@@ -169,7 +211,7 @@ impl Head {
                 if self.big_endian {
                     little[..size].reverse();
                 }
-                take(at + k, self.kind.value(little));
+                take(at + k, of(self.kind, little));
             }
             at += count;
         }
@@ -177,7 +219,7 @@ impl Head {
     }
 
     /// Takes rows out of an array in Fortran order.
-    fn gather(&self, all: &[f32], chosen: &[usize], into: &mut Vec<f32>) {
+    fn gather<T: Copy>(&self, all: &[T], chosen: &[usize], into: &mut Vec<T>) {
         let strides: Vec<usize> = (0..self.shape.len())
             .map(|axis| self.shape[..axis].iter().product())
             .collect();
@@ -236,6 +278,21 @@ mod tests {
         big.fortran = true;
         assert_eq!(big.read(&bytes[..], &[0, 1]).unwrap().values, c);
         assert_eq!(big.read(&bytes[..], &[1]).unwrap().values, c[6..]);
+    }
+
+    #[test]
+    fn whole_numbers_are_exact_however_large() {
+        let whole = |kind, bytes: &[u8]| {
+            let head = head(kind, &[1]);
+            head.take(bytes, &[0], Kind::whole, |_, _| {}).unwrap()[0]
+        };
+        let large = (1i64 << 53) + 1;
+        assert_eq!(whole(Kind::I64, &large.to_le_bytes()), large);
+        assert_eq!(whole(Kind::I64, &(-100i64).to_le_bytes()), -100);
+        assert_eq!(whole(Kind::U64, &u64::MAX.to_le_bytes()), i64::MAX);
+        assert_eq!(whole(Kind::U16, &50_256u16.to_le_bytes()), 50_256);
+        assert_eq!(whole(Kind::I8, &[255]), -1);
+        assert_eq!(whole(Kind::Bool, &[7]), 1);
     }
 
     #[test]

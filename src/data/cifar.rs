@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::run::regular;
 
-use super::{DataError, Images, Split};
+use super::images::Images;
+use super::{DataError, Split};
 
 /// Bytes of a file at most: those of CIFAR-100 have 155 million.
 const LARGEST: u64 = 1 << 30;
@@ -135,13 +136,16 @@ mod tests {
         fs::write(folder.path().join("data_batch_2.bin"), record(&[9], 0)).unwrap();
         let data = load(&Request::whole(folder.path())).unwrap();
         assert_eq!(
-            (data.name.as_str(), data.labels, data.pixels.len()),
-            ("cifar-10", vec![3, 9], 2 * IMAGE)
+            (data.name.as_str(), data.labels(), data.pixels().len()),
+            ("cifar-10", Some(vec![3, 9]), 2 * IMAGE)
         );
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("train.bin"), record(&[4, 77], 9)).unwrap();
         let data = load(&Request::whole(folder.path())).unwrap();
-        assert_eq!((data.name.as_str(), data.labels), ("cifar-100", vec![77]));
+        assert_eq!(
+            (data.name.as_str(), data.labels()),
+            ("cifar-100", Some(vec![77]))
+        );
     }
 
     #[test]

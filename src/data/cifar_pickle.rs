@@ -7,7 +7,8 @@ use crate::run::format::pickle::{Node, Pickle, Value};
 use crate::run::format::source::Source;
 
 use super::cifar::{CifarFiles, IMAGE, empty, read_file};
-use super::{DataError, Images, Split};
+use super::images::Images;
+use super::{DataError, Split};
 
 /// Reads a split of the Python version, or tells that the folder holds none of its files.
 pub(super) fn read(folder: &Path, split: Split) -> Result<Option<Images>, DataError> {
@@ -128,19 +129,19 @@ mod tests {
         for folder in ["ten", "ten/cifar-10-batches-py"] {
             let data = load(&Request::whole(fixture(folder))).unwrap();
             assert_eq!(
-                (data.name.as_str(), data.labels.as_slice()),
+                (data.name.as_str(), data.labels().unwrap().as_slice()),
                 ("cifar-10", &[3, 9, 0, 1, 2, 3][..])
             );
-            assert_eq!(data.shape, [3, 32, 32]);
+            assert_eq!(data.image(), Some([3, 32, 32]));
             // Pixels are 7 · image + place, modulo 256.
-            let raw = |at: usize| data.pixels[at] * data.scale.std[0] + data.scale.mean[0];
+            let raw = |at: usize| data.pixels()[at] * data.scale.std[0] + data.scale.mean[0];
             assert!((raw(5) - 5.0 / 255.0).abs() < 1e-6);
             assert!((raw(4 * IMAGE + 2) - 30.0 / 255.0).abs() < 1e-6);
         }
         for folder in ["hundred", "hundred/cifar-100-python"] {
             let data = load(&Request::whole(fixture(folder))).unwrap();
             assert_eq!(
-                (data.name.as_str(), data.labels.as_slice()),
+                (data.name.as_str(), data.labels().unwrap().as_slice()),
                 ("cifar-100", &[77, 4, 99, 0][..])
             );
         }

@@ -7,7 +7,8 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 
-use super::{Images, Split};
+use super::Split;
+use super::images::Images;
 
 const CSV: &[u8] = include_bytes!("digits.csv.gz");
 /// Rows of the train split; the others are the test split.

@@ -8,7 +8,8 @@ use flate2::read::GzDecoder;
 
 use crate::run::regular;
 
-use super::{DataError, Images, Split};
+use super::images::Images;
+use super::{DataError, Split};
 
 /// Magic numbers: unsigned bytes in 3 and in 1 dimensions.
 const IMAGES: u32 = 0x0803;
@@ -47,7 +48,11 @@ pub(super) fn find(folder: &Path, split: Split) -> Result<Option<(PathBuf, Files
     let mut found: Vec<(PathBuf, Files)> = below.into_iter().filter_map(with_files).collect();
     if let [(first, _), (second, _), ..] = &found[..] {
         let found = format!("{} and {}", first.display(), second.display());
-        return Err(wrong(folder, "one data set, by its folder", found));
+        return Err(DataError::invalid(
+            folder,
+            "one data set, by its folder",
+            found,
+        ));
     }
     Ok(found.pop())
 }
@@ -78,7 +83,7 @@ fn named(folder: &Path, split: Split) -> Option<Files> {
 pub(super) fn read(folder: &Path, files: &Files) -> Result<Images, DataError> {
     let (sizes, bytes) = read_idx(&files.images, IMAGES)?;
     let [count, height, width] = sizes.as_slice() else {
-        return Err(wrong(
+        return Err(DataError::invalid(
             &files.images,
             "three dimensions",
             format!("{}", sizes.len()),
@@ -86,7 +91,7 @@ pub(super) fn read(folder: &Path, files: &Files) -> Result<Images, DataError> {
     };
     let (label_sizes, labels) = read_idx(&files.labels, LABELS)?;
     if label_sizes != [*count] {
-        return Err(wrong(
+        return Err(DataError::invalid(
             &files.labels,
             format!("{count} labels, one for each image"),
             format!("{label_sizes:?}"),
@@ -109,20 +114,9 @@ pub(super) fn read(folder: &Path, files: &Files) -> Result<Images, DataError> {
     })
 }
 
-fn wrong(path: &Path, expected: impl Into<String>, found: impl Into<String>) -> DataError {
-    DataError::Invalid {
-        path: path.to_path_buf(),
-        expected: expected.into(),
-        found: found.into(),
-    }
-}
-
 /// Sizes and bytes of one file. No more is read than the header promises, whatever a gzip expands to.
 fn read_idx(path: &Path, magic: u32) -> Result<(Vec<usize>, Vec<u8>), DataError> {
-    let io = |source| DataError::Io {
-        path: path.to_path_buf(),
-        source,
-    };
+    let io = |source| DataError::io(path, source);
     let file = io::BufReader::new(regular::open(path).map_err(io)?);
     let mut reader: Box<dyn Read> = if path.extension().is_some_and(|end| end == "gz") {
         Box::new(GzDecoder::new(file))
@@ -131,7 +125,7 @@ fn read_idx(path: &Path, magic: u32) -> Result<(Vec<usize>, Vec<u8>), DataError>
     };
     let found = read_u32(&mut reader).map_err(io)?;
     if found != magic {
-        return Err(wrong(
+        return Err(DataError::invalid(
             path,
             format!("an idx file with the number {magic:#06x} in front"),
             format!("{found:#06x}"),
@@ -145,7 +139,7 @@ fn read_idx(path: &Path, magic: u32) -> Result<(Vec<usize>, Vec<u8>), DataError>
         .iter()
         .try_fold(1u64, |total, &size| total.checked_mul(size as u64));
     let Some(total) = total.filter(|total| *total <= LARGEST) else {
-        return Err(wrong(
+        return Err(DataError::invalid(
             path,
             format!("at most {LARGEST} bytes of data"),
             format!("sizes {sizes:?}"),
@@ -154,7 +148,7 @@ fn read_idx(path: &Path, magic: u32) -> Result<(Vec<usize>, Vec<u8>), DataError>
     let mut bytes = Vec::new();
     reader.take(total).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 != total {
-        return Err(wrong(
+        return Err(DataError::invalid(
             path,
             format!("{total} bytes of data as its header says"),
             format!("{}", bytes.len()),
@@ -199,7 +193,7 @@ mod tests {
         fs::write(folder.path().join("train-labels-idx1-ubyte.gz"), gz(labels)).unwrap();
         load(&Request::whole(folder.path())).map_or_else(
             |e| e.to_string(),
-            |data| format!("{:?} {:?}", data.shape, data.labels),
+            |data| format!("{:?} {:?}", data.image().unwrap(), data.labels().unwrap()),
         )
     }
 
@@ -229,7 +223,10 @@ mod tests {
         make("FashionMNIST");
         for below in ["", "FashionMNIST", "FashionMNIST/raw"] {
             let data = load(&Request::whole(folder.path().join(below))).unwrap();
-            assert_eq!((data.name.as_str(), data.labels), ("FashionMNIST", vec![3]));
+            assert_eq!(
+                (data.name.as_str(), data.labels()),
+                ("FashionMNIST", Some(vec![3]))
+            );
         }
         make("MNIST");
         let sentence = load(&Request::whole(folder.path()))

@@ -1,20 +1,29 @@
 //! The fixed samples on which every loss is measured.
 
+mod arguments;
 mod array;
 mod arrays;
 mod cifar;
 mod cifar_pickle;
+pub mod column;
+mod columns;
+mod dataset;
 pub mod digits;
 mod idx;
+mod images;
 mod normalize;
 mod npy;
+mod pairs;
 pub mod scale;
 mod select;
 mod table;
+mod tokens;
 
-use self::scale::Scale;
 use std::io;
 use std::path::{Path, PathBuf};
+
+pub use self::arguments::Argument;
+pub use self::dataset::Dataset;
 
 /// Name of the data set that is packed into the program.
 pub const DIGITS: &str = "digits";
@@ -87,6 +96,42 @@ pub struct Request {
     pub mean: Option<Vec<f32>>,
     /// Standard deviation of the pixels after /255, likewise.
     pub std: Option<Vec<f32>>,
+    /// What the model takes; `None` for a built-in architecture, which takes images or a table with a class each.
+    pub columns: Option<Columns>,
+}
+
+/// Columns that a model of any kind takes. Nothing of them is guessed, and only images are normalized.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Columns {
+    /// Names of forward's arguments; empty if they are not known.
+    pub inputs: Vec<String>,
+    /// Name of the array that the model should give; `None` for the usual ones.
+    pub target: Option<String>,
+    /// Ids of a sample that is cut out of a file of tokens; `None` for 256.
+    pub block: Option<usize>,
+    /// Type of the ids in a file of tokens.
+    pub token: TokenType,
+}
+
+/// Type of the ids in a file of tokens.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    clap::ValueEnum,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenType {
+    /// Two bytes each, as nanoGPT writes them.
+    #[default]
+    U16,
+    /// Four bytes each, for vocabularies of more than 65536.
+    U32,
 }
 
 impl Request {
@@ -101,31 +146,9 @@ impl Request {
             seed: 0,
             mean: None,
             std: None,
+            columns: None,
         }
     }
-}
-
-/// Samples in memory, normalized, ready to be copied to a device.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Dataset {
-    /// What it is, e.g. `fashion-mnist`, or the folder's name for an unknown set.
-    pub name: String,
-    /// Train or test.
-    pub split: Split,
-    /// Channels, height, width.
-    pub shape: [usize; 3],
-    /// Pixels of shape (N, C, H, W), row-major.
-    pub pixels: Vec<f32>,
-    /// N labels, each below `classes`.
-    pub labels: Vec<u32>,
-    /// Number of classes: one more than the largest label in the file.
-    pub classes: usize,
-    /// How pixels were normalized, in words, for the screen (e.g. `mean 0.286 std 0.353 (fashion-mnist)`).
-    pub normalization: String,
-    /// The figures that they were normalized by.
-    pub scale: Scale,
-    /// What else training may have normalized them by; empty where the user says.
-    pub scales: Vec<Scale>,
 }
 
 /// Why samples could not be loaded.
@@ -171,6 +194,40 @@ pub enum DataError {
         /// The pixel.
         found: f32,
     },
+    /// A column cannot be measured with.
+    #[error("{}: expected numbers, found NaN in {column} of sample {sample}, counted from 0; take it out of the data", path.display())]
+    NotANumber {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// Its place in the file.
+        sample: usize,
+    },
+    /// Two arrays do not have the same samples.
+    #[error("{}: expected as many rows in every array, found {} in {} and {} in {}", path.display(), rows[0], names[0], rows[1], names[1])]
+    Rows {
+        /// The file.
+        path: PathBuf,
+        /// The arrays.
+        names: [String; 2],
+        /// Their numbers of rows.
+        rows: [usize; 2],
+    },
+    /// No column is what a model takes.
+    #[error("{model} takes {argument}, {data} has {found}: {remedy}")]
+    Argument {
+        /// The model's file or name.
+        model: String,
+        /// The argument with its shape.
+        argument: String,
+        /// The data set.
+        data: String,
+        /// Its columns with their shapes.
+        found: String,
+        /// What to do.
+        remedy: String,
+    },
     /// `--mean` or `--std` does not fit the images.
     #[error("{option}: expected one value or one for each of {channels} channels, found {found}")]
     Channels {
@@ -189,39 +246,20 @@ pub enum DataError {
     Std(f32),
 }
 
-/// Pixels before normalization, 0 to 1, with their labels: a whole split.
-#[derive(Clone, Debug, PartialEq)]
-struct Images {
-    name: String,
-    /// Channels, height, width.
-    shape: [usize; 3],
-    /// (N, C, H, W).
-    pixels: Vec<f32>,
-    labels: Vec<u32>,
-}
-
-/// Which samples of a split were taken, and what all of them are like.
-#[derive(Clone, Debug, PartialEq)]
-struct Chosen {
-    /// Their places in the file, ascending.
-    indices: Vec<usize>,
-    /// Mean over the pixels of all.
-    brightness: f32,
-    /// One more than the largest label of all.
-    classes: usize,
-    /// Scales that training may have given the features of a table; none where they are pixels.
-    scales: Option<Vec<Scale>>,
-}
-
-impl Images {
-    fn image_len(&self) -> usize {
-        self.shape.iter().product()
+impl DataError {
+    fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io {
+            path: path.to_path_buf(),
+            source,
+        }
     }
 
-    /// Mean of all pixels.
-    fn brightness(&self) -> f32 {
-        let sum: f64 = self.pixels.iter().map(|&pixel| f64::from(pixel)).sum();
-        (sum / self.pixels.len().max(1) as f64) as f32
+    fn invalid(path: &Path, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self::Invalid {
+            path: path.to_path_buf(),
+            expected: expected.into(),
+            found: found.into(),
+        }
     }
 }
 
@@ -241,97 +279,12 @@ impl Split {
 /// # Errors
 /// The source is not there, is of no known format, or its files disagree.
 pub fn load(request: &Request) -> Result<Dataset, DataError> {
-    let (mut images, chosen) = read(request)?;
-    let len = images.image_len().max(1);
-    if let Some(at) = images.pixels.iter().position(|pixel| !pixel.is_finite()) {
-        return Err(DataError::NotFinite {
-            path: request.source.clone(),
-            sample: chosen.indices.get(at / len).copied().unwrap_or_default(),
-            found: images.pixels[at],
-        });
+    if let Some(wanted) = &request.columns
+        && let Some(found) = columns::load(request, wanted)?
+    {
+        return Ok(found);
     }
-    let classes = chosen.classes;
-    let normalizer = {
-        let brightness = Some(chosen.brightness).filter(|_| chosen.scales.is_none());
-        normalize::Normalizer::choose(&images, brightness, request)?
-    };
-    normalizer.apply(&mut images);
-    let given = request.mean.is_some() || request.std.is_some();
-    let scales = chosen.scales.filter(|_| !given);
-    Ok(Dataset {
-        name: normalizer.name,
-        split: request.split,
-        shape: images.shape,
-        pixels: images.pixels,
-        labels: images.labels,
-        classes,
-        normalization: normalizer.words,
-        scale: normalizer.scale,
-        scales: scales.unwrap_or(normalizer.others),
-    })
-}
-
-const KNOWN: &str =
-    "idx files, CIFAR batches (binary or Python), an .npz or .safetensors file, or the word digits";
-
-/// Reads the samples that were asked for. Files that are read whole have them taken out.
-fn read(request: &Request) -> Result<(Images, Chosen), DataError> {
-    let source = request.source.as_path();
-    match source.extension().and_then(|ending| ending.to_str()) {
-        Some("npz") => return arrays::read_npz(source, request),
-        Some("safetensors") => return arrays::read_safetensors(source, request),
-        _ => {}
-    }
-    let images = read_whole(source, request.split)?;
-    let indices = select::chosen(images.labels.len(), request);
-    let classes = images.labels.iter().max();
-    let chosen = Chosen {
-        brightness: images.brightness(),
-        classes: classes.map_or(0, |label| *label as usize + 1),
-        scales: None,
-        indices,
-    };
-    Ok((select::take(images, &chosen.indices), chosen))
-}
-
-fn read_whole(source: &Path, split: Split) -> Result<Images, DataError> {
-    let unknown = |found: String| DataError::Unknown {
-        path: source.to_path_buf(),
-        split: split.name(),
-        expected: KNOWN,
-        found,
-    };
-    match source {
-        _ if source == Path::new(DIGITS) && !source.exists() => Ok(digits::read(split)),
-        _ if source.is_dir() => {
-            if let Some((folder, files)) = idx::find(source, split)? {
-                return idx::read(&folder, &files);
-            }
-            if let Some(images) = cifar::read(source, split)? {
-                return Ok(images);
-            }
-            cifar_pickle::read(source, split)?.ok_or_else(|| unknown(listing(source)))
-        }
-        _ if source.exists() => Err(unknown("a file of another kind".into())),
-        _ => Err(unknown("nothing there".into())),
-    }
-}
-
-/// The first few names of a folder, for an error message.
-fn listing(folder: &Path) -> String {
-    let entries = std::fs::read_dir(folder)
-        .map(|entries| entries.flatten().collect::<Vec<_>>())
-        .unwrap_or_default();
-    let mut names: Vec<String> = entries
-        .iter()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    match names.len() {
-        0 => "an empty folder".into(),
-        1..=4 => names.join(", "),
-        count => format!("{} and {} more", names[..4].join(", "), count - 4),
-    }
+    images::load(request)
 }
 
 #[cfg(test)]

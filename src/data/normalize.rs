@@ -1,7 +1,8 @@
 //! Mean and standard deviation of the pixels: the user's, or those that a known set is trained with.
 
+use super::images::Images;
 use super::scale::{Scale, popular};
-use super::{DataError, Images, Request};
+use super::{DataError, Request};
 
 /// A set that people train on: how to tell it, and the figures that its tutorials use.
 struct Known {

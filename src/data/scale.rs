@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Dataset;
-
 /// (x − mean) / std of pixels from 0 to 1.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scale {
@@ -82,6 +80,17 @@ impl Scale {
         [of(&self.mean, 0.0), of(&self.std, 1.0)].map(f64::from)
     }
 
+    /// Takes the pixels of an image that was normalized by these figures to `other` ones.
+    pub(super) fn exchange(&self, other: &Self, image: &mut [f32]) {
+        let len = image.len();
+        for (at, pixel) in image.iter_mut().enumerate() {
+            let ([own_mean, own_std], [mean, std]) =
+                (self.figures(at, len), other.figures(at, len));
+            let raw = f64::from(*pixel) * own_std + own_mean;
+            *pixel = ((raw - mean) / std) as f32;
+        }
+    }
+
     /// The figures in words, e.g. `mean 0.286 std 0.353 (fashion-mnist)`.
     #[must_use]
     pub fn words(&self) -> String {
@@ -143,48 +152,6 @@ pub(super) fn list(values: &[f32]) -> String {
         .join(",")
 }
 
-impl Dataset {
-    /// At most so many of the samples, spread evenly over the file's order, which may be that of the classes.
-    #[must_use]
-    pub fn few(&self, count: usize) -> Self {
-        let all = self.labels.len();
-        let chosen: Vec<usize> = match count.min(all) {
-            0 => Vec::new(),
-            count => (0..count)
-                .map(|i| (2 * i + 1) * all / (2 * count))
-                .collect(),
-        };
-        let len = self.shape.iter().product::<usize>();
-        let image = |&i: &usize| self.pixels[i * len..(i + 1) * len].iter().copied();
-        Self {
-            pixels: chosen.iter().flat_map(image).collect(),
-            labels: chosen.iter().map(|&i| self.labels[i]).collect(),
-            ..self.clone()
-        }
-    }
-
-    /// The same samples, normalized by other figures.
-    #[must_use]
-    pub fn rescaled(&self, scale: &Scale) -> Self {
-        let len = self.shape.iter().product::<usize>().max(1);
-        let mut pixels = self.pixels.clone();
-        for image in pixels.chunks_mut(len) {
-            for (at, pixel) in image.iter_mut().enumerate() {
-                let ([own_mean, own_std], [mean, std]) =
-                    (self.scale.figures(at, len), scale.figures(at, len));
-                let raw = f64::from(*pixel) * own_std + own_mean;
-                *pixel = ((raw - mean) / std) as f32;
-            }
-        }
-        Self {
-            pixels,
-            scale: scale.clone(),
-            normalization: scale.words(),
-            ..self.clone()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
@@ -201,9 +168,9 @@ mod tests {
         (request.mean, request.std) = (Some(vec![0.5]), Some(vec![0.5]));
         let loaded = load(&request).unwrap();
         assert!(loaded.scales.is_empty(), "what is given is no question");
-        let pairs = rescaled.pixels.iter().zip(&loaded.pixels);
+        let pairs = rescaled.pixels().iter().zip(loaded.pixels());
         assert!(pairs.clone().all(|(a, b)| (a - b).abs() < 1e-6));
-        assert_eq!(rescaled.labels, loaded.labels);
+        assert_eq!(rescaled.target, loaded.target);
     }
 
     #[test]

@@ -4,7 +4,8 @@ use rand::SeedableRng;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Count, Images, Order, Request};
+use super::images::Images;
+use super::{Count, Order, Request};
 
 /// The places of the samples that are asked for, ascending.
 pub(super) fn chosen(total: usize, request: &Request) -> Vec<usize> {

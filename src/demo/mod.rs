@@ -62,6 +62,9 @@ pub enum DemoError {
     /// There are not enough samples for one step.
     #[error("the demo trains on batches of {BATCH} samples, and there are {0}")]
     TooFewSamples(usize),
+    /// The samples are not images with a class each.
+    #[error("the demo trains on images with a class each, and the data have none")]
+    NoImages,
     /// The time is not one that can be waited for.
     #[error("{0} is no number of seconds that the demo can last")]
     Seconds(f64),
@@ -81,8 +84,8 @@ pub enum DemoError {
 pub fn train(samples: &Dataset, out: &Path, options: &DemoOptions) -> Result<(), DemoError> {
     let duration = Duration::try_from_secs_f64(options.seconds)
         .map_err(|_| DemoError::Seconds(options.seconds))?;
-    if samples.labels.len() < BATCH {
-        return Err(DemoError::TooFewSamples(samples.labels.len()));
+    if samples.samples() < BATCH {
+        return Err(DemoError::TooFewSamples(samples.samples()));
     }
     std::fs::create_dir_all(out).map_err(|source| DemoError::Write {
         path: out.into(),
@@ -115,14 +118,15 @@ struct Training {
 impl Training {
     fn new(samples: &Dataset, options: &DemoOptions) -> Result<Self, DemoError> {
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-        let [channels, height, width] = samples.shape;
-        let shape = (samples.labels.len(), channels, height, width);
-        let network = ResNet::new(&mut rng, channels, samples.classes)?;
+        let of_classes = samples.image().zip(samples.labels());
+        let ([channels, height, width], labels) = of_classes.ok_or(DemoError::NoImages)?;
+        let shape = (labels.len(), channels, height, width);
+        let network = ResNet::new(&mut rng, channels, samples.classes())?;
         Ok(Self {
             sgd: Sgd::new(network.parameters())?,
             network,
-            images: Tensor::from_slice(&samples.pixels, shape, &Device::Cpu)?,
-            labels: Tensor::new(samples.labels.as_slice(), &Device::Cpu)?,
+            images: Tensor::from_slice(samples.pixels(), shape, &Device::Cpu)?,
+            labels: Tensor::new(labels, &Device::Cpu)?,
             remaining: Vec::new(),
             rng,
         })
@@ -173,7 +177,7 @@ mod tests {
     use rand::Rng;
 
     use super::*;
-    use crate::data::Split;
+    use crate::data::column::Column;
     use crate::model::{Weights, recognize};
     use crate::run::format::{Dtype, TensorInfo};
     use crate::weights::layout::Layout;
@@ -189,17 +193,8 @@ mod tests {
                 pixels.extend((0..8).map(|_| pixel(label, row) + rng.random_range(-1.0..1.0)));
             }
         }
-        Dataset {
-            name: "bars".into(),
-            split: Split::Train,
-            shape: [1, 8, 8],
-            pixels,
-            labels,
-            classes: 8,
-            normalization: "none".into(),
-            scale: crate::data::scale::Scale::default(),
-            scales: Vec::new(),
-        }
+        let images = Column::images([1, 8, 8], pixels);
+        Dataset::of("bars", vec![images], Some(Column::labels(&labels)))
     }
 
     fn trained(checkpoints: usize, seconds: f64) -> (tempfile::TempDir, Vec<String>) {
@@ -233,16 +228,16 @@ mod tests {
             })
             .collect();
         let layout = Layout::of(&infos);
-        let recognized = recognize(&layout, "auto", Some(samples.shape)).unwrap();
+        let recognized = recognize(&layout, "auto", samples.image()).unwrap();
         assert_eq!(recognized.name, "resnet8");
         let slots = layout.slots().iter();
         let flat: Vec<Tensor> = slots
             .map(|slot| tensors[&slot.name].flatten_all().unwrap())
             .collect();
         let weights = Weights::new(Tensor::cat(&flat, 0).unwrap(), Arc::new(layout));
-        let shape = (samples.labels.len(), 1, 8, 8);
-        let images = Tensor::from_slice(&samples.pixels, shape, &Device::Cpu).unwrap();
-        let labels = Tensor::new(samples.labels.as_slice(), &Device::Cpu).unwrap();
+        let shape = (samples.samples(), 1, 8, 8);
+        let images = Tensor::from_slice(samples.pixels(), shape, &Device::Cpu).unwrap();
+        let labels = Tensor::new(samples.labels().unwrap(), &Device::Cpu).unwrap();
         let logits = recognized.network.forward(&weights, &images).unwrap();
         let loss = candle_nn::loss::cross_entropy(&logits, &labels).unwrap();
         let hits = logits.argmax(1).unwrap().eq(&labels).unwrap();
@@ -321,8 +316,7 @@ mod tests {
             };
             train(samples, out, &options).unwrap_err().to_string()
         };
-        let mut few = bars();
-        few.labels.truncate(9);
+        let few = bars().few(9);
         assert_eq!(
             run(&few, folder.path(), 0.0),
             "the demo trains on batches of 64 samples, and there are 9"

@@ -36,6 +36,9 @@ pub enum LandscapeError {
     /// The data set is empty.
     #[error("{0}: expected samples, found none")]
     NoSamples(String),
+    /// The data are not images or a table with a class each, which the built-in architectures take.
+    #[error("{0}: expected images or a table, with a class for each sample, found other columns")]
+    NoImages(String),
     /// A label that the model has no output for.
     #[error("{data}: expected labels below {classes}, the outputs of {model}, found label {label}")]
     Label {

@@ -61,11 +61,12 @@ impl Objective {
         data: &Dataset,
         compute: &Compute,
     ) -> Result<Self, LandscapeError> {
-        if data.labels.is_empty() {
+        let images = data.image().zip(data.labels());
+        let (image, labels) = images.ok_or_else(|| LandscapeError::NoImages(data.name.clone()))?;
+        if labels.is_empty() {
             return Err(LandscapeError::NoSamples(data.name.clone()));
         }
-        if let Some(&label) = data
-            .labels
+        if let Some(&label) = labels
             .iter()
             .max()
             .filter(|&&label| label as usize >= recognized.classes)
@@ -84,22 +85,22 @@ impl Objective {
             batch => {
                 // A GPU wants work: as many samples as keep candle's im2col buffer, a new one for each
                 // convolution, within bounds.
-                let widest = recognized.network.graph(data.shape)?.widest(data.shape)?;
+                let widest = recognized.network.graph(image)?.widest(image)?;
                 let fits = batch_within(BUFFER, widest.saturating_mul(dtype.size_in_bytes()));
                 batch.map_or(fits, |batch| batch.clamp(1, batch_within(COUNTED, widest)))
             }
         };
-        let [channels, height, width] = data.shape;
-        let pixels = data.pixels.chunks(batch * channels * height * width);
+        let [channels, height, width] = image;
+        let pixels = data.pixels().chunks(batch * channels * height * width);
         let batches = pixels
-            .zip(data.labels.chunks(batch))
+            .zip(labels.chunks(batch))
             .map(|(pixels, labels)| {
                 let shape = (labels.len(), channels, height, width);
                 Ok((Tensor::from_slice(pixels, shape, device)?, labels.to_vec()))
             })
             .collect::<Result<_, LandscapeError>>()?;
         let kernels = (device.is_cpu() && dtype == DType::F32)
-            .then(|| Kernels::of(recognized.network.as_ref(), data.shape));
+            .then(|| Kernels::of(recognized.network.as_ref(), image));
         Ok(Self {
             network: Arc::clone(&recognized.network),
             kernels: kernels.flatten().map(Arc::new),
@@ -108,8 +109,8 @@ impl Objective {
             device: device.clone(),
             dtype,
             batches,
-            at_once: batch.min(data.labels.len()).into(),
-            samples: data.labels.len(),
+            at_once: batch.min(labels.len()).into(),
+            samples: labels.len(),
         })
     }
 

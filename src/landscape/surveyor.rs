@@ -265,7 +265,7 @@ impl Surveyor {
     }
 
     fn recognize(&mut self, shape: &Shape) -> Result<Recognized, LandscapeError> {
-        let image = self.data.as_ref().map(|data| data.shape);
+        let image = self.data.as_ref().and_then(|data| data.image());
         let of = |reading| model::recognize_as(&shape.layout, &self.setup.model, image, reading);
         let reading = self.function.reading.or(self.setup.reading);
         // An answer of the path may be that of another model, which the run had before.

@@ -56,7 +56,7 @@ where
             (Ok(()), Err(reason)) => Report::NoData(reason.clone()),
             (Ok(()), Ok(data)) => Report::Data {
                 name: data.name.clone(),
-                samples: data.labels.len(),
+                samples: data.samples(),
             },
         };
         crew.board().tell(0, found);

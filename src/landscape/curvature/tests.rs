@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::density::density;
 use super::product::{Curvature, KEEP_GRAPH};
 use super::{Effort, RESOLUTION, extremes, extremes_of};
-use crate::data::{Dataset, Split};
+use crate::data::Dataset;
+use crate::data::column::Column;
 use crate::landscape::device::{Compute, Precision};
 use crate::landscape::objective::Objective;
 use crate::model::{Weights, recognize};
@@ -64,18 +65,11 @@ fn tiny_on(name: &str, batch: usize, device: &Device) -> (Objective, Weights) {
     let layout = Arc::new(Layout::of(&infos));
     let input = &tensors["input"];
     let (count, channels, height, width) = input.dims4().unwrap();
-    let data = Dataset {
-        name: name.into(),
-        split: Split::Train,
-        shape: [channels, height, width],
-        pixels: input.flatten_all().unwrap().to_vec1().unwrap(),
-        labels: (0..count as u32).collect(),
-        classes: 3,
-        normalization: String::new(),
-        scale: crate::data::scale::Scale::default(),
-        scales: Vec::new(),
-    };
-    let recognized = recognize(&layout, "auto", Some(data.shape)).unwrap();
+    let pixels = input.flatten_all().unwrap().to_vec1().unwrap();
+    let images = Column::images([channels, height, width], pixels);
+    let labels: Vec<u32> = (0..count as u32).collect();
+    let data = Dataset::of(name, vec![images], Some(Column::labels(&labels)));
+    let recognized = recognize(&layout, "auto", data.image()).unwrap();
     let compute = Compute {
         device: device.clone(),
         precision: Precision::F32,

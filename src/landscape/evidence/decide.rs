@@ -45,7 +45,7 @@ impl Inquiry<'_> {
             None => self.by_loss(says.map(|(_, mean)| mean))?,
         };
         // A handful of samples has a gradient of its own.
-        let is_heard = self.few.labels.len() >= FEWEST_SAMPLES;
+        let is_heard = self.few.samples() >= FEWEST_SAMPLES;
         self.assumed.doubtful = says.is_some() && followed.is_none() && is_heard;
         self.assumed.basis = choice.basis;
         let scales = self.scales_of(&choice)?;
@@ -116,7 +116,7 @@ impl Inquiry<'_> {
 
     /// The loss of one who knows nothing but the number of classes.
     fn guessing(&self) -> f64 {
-        (self.question.data.classes.max(2) as f64).ln()
+        (self.question.data.classes().max(2) as f64).ln()
     }
 
     /// Picks the one of tied readings that has most of the field's usual answers, then the best.

@@ -41,12 +41,13 @@ pub(super) fn batches(
     most: usize,
     device: &Device,
 ) -> Result<Vec<Batch>, LandscapeError> {
-    let [channels, height, width] = data.shape;
-    let pixels = data
-        .pixels
-        .chunks((most * channels * height * width).max(1));
+    let images = data.image().zip(data.labels());
+    let images = images.ok_or_else(|| LandscapeError::NoImages(data.name.clone()))?;
+    let ([channels, height, width], labels) = images;
+    let pixels = data.pixels();
+    let pixels = pixels.chunks((most * channels * height * width).max(1));
     pixels
-        .zip(data.labels.chunks(most.max(1)))
+        .zip(labels.chunks(most.max(1)))
         .map(|(pixels, labels)| {
             let shape = (labels.len(), channels, height, width);
             Ok((Tensor::from_slice(pixels, shape, device)?, labels.to_vec()))

@@ -53,10 +53,12 @@ impl<'a> Inquiry<'a> {
     pub(super) fn new(question: &'a Question<'a>) -> Result<Self, LandscapeError> {
         let first = question.recognize(question.asked)?;
         let data = question.data;
-        let graph = first.network.graph(data.shape)?;
+        let image = data.image();
+        let image = image.ok_or_else(|| LandscapeError::NoImages(data.name.clone()))?;
+        let graph = first.network.graph(image)?;
         let mut scales = vec![data.scale.clone()];
         scales.extend(data.scales.iter().cloned());
-        let cost = graph.cost(data.shape)?;
+        let cost = graph.cost(image)?;
         let updates = question.members.len().saturating_sub(1);
         let intervals = spread(updates);
         let room = ROOM / (cost.numbers.max(1) * size_of::<f32>() * COPIES);
@@ -83,7 +85,7 @@ impl<'a> Inquiry<'a> {
         let readings = inquiry.candidates.len();
         inquiry.effort = Effort::of(cost.products, readings, question.is_on_cpu());
         inquiry.few = data.few(inquiry.effort.samples);
-        inquiry.assumed.samples = inquiry.few.labels.len();
+        inquiry.assumed.samples = inquiry.few.samples();
         Ok(inquiry)
     }
 
@@ -93,7 +95,8 @@ impl<'a> Inquiry<'a> {
         let Ok(recognized) = self.question.recognize(reading) else {
             return;
         };
-        if recognized.network.graph(self.question.data.shape).is_err() {
+        let image = self.question.data.image();
+        if image.is_none_or(|image| recognized.network.graph(image).is_err()) {
             return;
         }
         let all: Vec<usize> = (0..self.scaled()).collect();

@@ -63,7 +63,7 @@ impl Question<'_> {
     }
 
     pub(super) fn recognize(&self, reading: Reading) -> Result<Recognized, LandscapeError> {
-        let image = Some(self.data.shape);
+        let image = self.data.image();
         model::recognize_as(&self.shape.layout, self.model, image, reading).map_err(|source| {
             LandscapeError::Model {
                 path: self.shape.newest.clone(),

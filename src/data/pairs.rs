@@ -1,0 +1,332 @@
+//! Images or tables, and their labels, as two arrays of a file.
+
+use std::path::Path;
+
+use super::array::{Kind, Rows};
+use super::arrays::{Arrays, LARGEST, LARGEST_WHOLE, check_size, listed, stem};
+use super::images::{Chosen, Images};
+use super::{DataError, Request, select, table};
+
+/// Names under which images and labels are found, after those with the split in them.
+const PAIRS: [(&str, &str); 10] = [
+    ("images", "labels"),
+    ("x", "y"),
+    ("X", "y"),
+    ("X", "Y"),
+    ("data", "labels"),
+    ("data", "targets"),
+    ("inputs", "targets"),
+    ("features", "labels"),
+    ("features", "targets"),
+    ("arr_0", "arr_1"),
+];
+/// An image has at most this many channels: it tells (N, H, W, C) from (N, C, H, W).
+const MOST_CHANNELS: usize = 4;
+
+/// Reads the labels, and of the images those that are asked for; brings them to (N, C, H, W) and bytes to 0 … 1.
+pub(super) fn read(
+    path: &Path,
+    arrays: &mut dyn Arrays,
+    request: &Request,
+) -> Result<(Images, Chosen), DataError> {
+    let (x, y) = choose(path, &arrays.names(), request.split.name())?;
+    let head = arrays.open(&x)?.0;
+    check_size(path, &x, &head, LARGEST)?;
+    let (shape, layout) = layout(path, &head.shape)?;
+    let labels = {
+        let (head, data) = arrays.open(&y)?;
+        check_size(path, &y, &head, LARGEST_WHOLE)?;
+        let all: Vec<usize> = (0..head.rows()).collect();
+        let rows = head.read(data, &all);
+        rows.map(|rows| (head.shape, rows.values))
+            .map_err(|error| DataError::io(path, error))?
+    };
+    let labels = classes(path, head.rows(), labels)?;
+    let indices = select::chosen(labels.len(), request);
+    let data = arrays.open(&x)?.1;
+    let mut rows = head
+        .read(data, &indices)
+        .map_err(|error| DataError::io(path, error))?;
+    let scale = scale(&rows, head.kind, layout);
+    let is_whole = layout == Layout::Table && scale == 1.0;
+    let scales = is_whole.then(|| table::scales(&rows)).flatten();
+    for value in &mut rows.values {
+        *value /= scale;
+    }
+    let brightness = rows.mean() / f64::from(scale);
+    let pixels = match layout {
+        Layout::ChannelsLast => to_channels_first(&rows.values, shape),
+        Layout::ChannelsFirst | Layout::Table => rows.values,
+    };
+    let images = Images {
+        name: stem(path),
+        shape,
+        pixels,
+        labels: indices.iter().map(|&at| labels[at]).collect(),
+    };
+    let classes = labels.iter().max().map_or(0, |label| *label as usize + 1);
+    let chosen = Chosen {
+        indices,
+        brightness: brightness as f32,
+        classes,
+        scales,
+    };
+    Ok((images, chosen))
+}
+
+/// By how much values are divided: pixels come as 0 … 255 or as 0 … 1, or have been normalized already; the
+/// features of a table are what they are, unless they are bytes.
+fn scale(rows: &Rows, kind: Kind, layout: Layout) -> f32 {
+    let is_of_pixels = layout != Layout::Table || kind == Kind::U8;
+    if is_of_pixels && rows.max > 1.0 && rows.min >= 0.0 {
+        255.0
+    } else {
+        1.0
+    }
+}
+
+/// Names of images and labels that a split may have, the likeliest first.
+fn candidates(split: &str) -> Vec<(String, String)> {
+    let mut pairs = vec![
+        (format!("x_{split}"), format!("y_{split}")),
+        (format!("{split}_images"), format!("{split}_labels")),
+        (format!("X_{split}"), format!("y_{split}")),
+        (format!("X_{split}"), format!("Y_{split}")),
+        (format!("{split}_x"), format!("{split}_y")),
+        (format!("{split}_data"), format!("{split}_labels")),
+    ];
+    pairs.extend(PAIRS.map(|(x, y)| (x.to_owned(), y.to_owned())));
+    pairs
+}
+
+fn choose(path: &Path, names: &[String], split: &str) -> Result<(String, String), DataError> {
+    let there = |name: &String| names.contains(name);
+    let found = candidates(split)
+        .into_iter()
+        .find(|(x, y)| there(x) && there(y));
+    found.ok_or_else(|| {
+        DataError::invalid(
+            path,
+            format!("arrays images and labels, or x_{split} and y_{split}"),
+            listed(names),
+        )
+    })
+}
+
+/// Order of the axes behind the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    ChannelsFirst,
+    ChannelsLast,
+    /// Features, which are no pixels.
+    Table,
+}
+
+/// Channels, height and width, and where they stand.
+fn layout(path: &Path, shape: &[usize]) -> Result<([usize; 3], Layout), DataError> {
+    match *shape {
+        [_, features] => Ok(([1, 1, features], Layout::Table)),
+        [_, h, w] => Ok(([1, h, w], Layout::ChannelsFirst)),
+        [_, c, h, w] if c <= MOST_CHANNELS => Ok(([c, h, w], Layout::ChannelsFirst)),
+        [_, h, w, c] if c <= MOST_CHANNELS => Ok(([c, h, w], Layout::ChannelsLast)),
+        _ => Err(DataError::invalid(
+            path,
+            "images of shape (N, H, W), (N, C, H, W) or (N, H, W, C), or a table of shape (N, F)",
+            format!("shape {shape:?}"),
+        )),
+    }
+}
+
+/// One whole number for each image, or a row of zeros with a one at its place.
+fn classes(
+    path: &Path,
+    count: usize,
+    (shape, values): (Vec<usize>, Vec<f32>),
+) -> Result<Vec<u32>, DataError> {
+    let expected = || format!("{count} labels, one for each image");
+    if let [rows, columns] = shape[..]
+        && rows == count
+        && columns > 1
+    {
+        let one_hot = values.chunks(columns).map(|row| {
+            let ones = row.iter().filter(|value| **value == 1.0).count();
+            let zeros = row.iter().filter(|value| **value == 0.0).count();
+            let at = row.iter().position(|value| *value == 1.0)?;
+            (ones == 1 && ones + zeros == columns).then_some(at as u32)
+        });
+        let labels: Option<Vec<u32>> = one_hot.collect();
+        return labels.ok_or_else(|| {
+            let found = format!("shape {shape:?} with rows that are not one 1 among zeros");
+            DataError::invalid(path, expected(), found)
+        });
+    }
+    if values.len() != count {
+        return Err(DataError::invalid(
+            path,
+            expected(),
+            format!("shape {shape:?}"),
+        ));
+    }
+    let is_class = |label: &f32| *label >= 0.0 && label.fract() == 0.0 && *label <= 1e6;
+    match values.iter().position(|label| !is_class(label)) {
+        Some(at) => Err(DataError::invalid(
+            path,
+            "labels that are whole numbers from 0",
+            format!("label {} of sample {at}", values[at]),
+        )),
+        None => Ok(values.into_iter().map(|label| label as u32).collect()),
+    }
+}
+
+fn to_channels_first(pixels: &[f32], [channels, height, width]: [usize; 3]) -> Vec<f32> {
+    let plane = height * width;
+    let images = pixels.chunks((plane * channels).max(1));
+    let first = |image: &[f32]| -> Vec<f32> {
+        (0..channels)
+            .flat_map(|c| (0..plane).map(move |at| (at, c)))
+            .map(|(at, c)| image[at * channels + c])
+            .collect()
+    };
+    images.flat_map(first).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::super::{Request, load};
+    use super::choose;
+    use npyz::{AutoSerialize, WriterBuilder};
+    use std::fs::File;
+    use std::io::Write;
+    use zip::{ZipWriter, write::SimpleFileOptions};
+
+    #[test]
+    fn an_archive_of_many_arrays_is_refused_in_a_short_sentence() {
+        let names: Vec<String> = (0..60_000).map(|at| format!("a{at}")).collect();
+        let error = choose(std::path::Path::new("a.npz"), &names, "train").unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("a7 … and 59992 more"), "{error}");
+        assert!(error.len() < 300, "{error}");
+    }
+
+    fn npy<T: AutoSerialize>(shape: &[u64], values: Vec<T>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut writer = npyz::WriteOptions::new()
+            .default_dtype()
+            .shape(shape)
+            .writer(&mut bytes)
+            .begin_nd()
+            .unwrap();
+        writer.extend(values).unwrap();
+        writer.finish().unwrap();
+        bytes
+    }
+
+    /// Writes an `.npz` and loads it: its shape, pixels and labels, or the error.
+    fn said(x: (&str, &[u64], Vec<u8>), y: (&str, Vec<i64>)) -> String {
+        let labels = npy(&[y.1.len() as u64], y.1);
+        loaded((x.0, npy(x.1, x.2)), (y.0, labels))
+    }
+
+    fn loaded(x: (&str, Vec<u8>), y: (&str, Vec<u8>)) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("set.npz");
+        let mut archive = ZipWriter::new(File::create(&path).unwrap());
+        for (name, bytes) in [x, y] {
+            archive
+                .start_file(format!("{name}.npy"), SimpleFileOptions::default())
+                .unwrap();
+            archive.write_all(&bytes).unwrap();
+        }
+        archive.finish().unwrap();
+        load(&Request::whole(&path)).map_or_else(
+            |e| e.to_string(),
+            |data| {
+                format!(
+                    "{:?} {:?} {:?}",
+                    data.image().unwrap(),
+                    data.pixels(),
+                    data.labels().unwrap()
+                )
+            },
+        )
+    }
+
+    #[test]
+    fn channels_last_becomes_channels_first_and_bytes_become_shares() {
+        let x = ("x_train", [1, 1, 2, 2].as_slice(), vec![0, 51, 255, 204]);
+        assert_eq!(
+            said(x, ("y_train", vec![3])),
+            "[1, 2, 2] [0.0, 0.2, 1.0, 0.8] [3]"
+        );
+        let x = (
+            "images",
+            [1, 5, 1, 2].as_slice(),
+            vec![0, 255, 51, 0, 0, 255, 0, 255, 0, 0],
+        );
+        let said = said(x, ("labels", vec![1]));
+        assert_eq!(
+            said,
+            "[2, 5, 1] [0.0, 0.2, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0] [1]"
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let x =
+            |shape: &'static [u64]| ("x", shape, vec![0; shape.iter().product::<u64>() as usize]);
+        assert!(said(x(&[2, 1, 1]), ("y", vec![1])).contains("expected 2 labels"));
+        assert!(said(x(&[2]), ("y", vec![1, 1])).contains("found shape [2]"));
+        assert!(said(x(&[1, 1, 1]), ("y", vec![-1])).contains("found label -1"));
+        assert!(said(x(&[1, 1, 1]), ("z", vec![1])).contains("expected arrays images and labels"));
+    }
+
+    #[test]
+    fn a_table_has_its_features_as_they_are_and_labels_may_be_one_hot() {
+        let table = npy(&[2, 3], vec![0.5, -2.0, 7.0, 1.0, 2.0, 3.0f64]);
+        let one_hot = npy(&[2, 4], vec![0, 0, 1, 0, 1, 0, 0, 0i64]);
+        let expected = "[1, 1, 3] [0.5, -2.0, 7.0, 1.0, 2.0, 3.0] [2, 0]";
+        assert_eq!(loaded(("X", table.clone()), ("y", one_hot)), expected);
+        let whole = npy(&[2, 1], vec![2.0, 0.0f32]);
+        assert_eq!(loaded(("X", table.clone()), ("y", whole)), expected);
+        let mixed = npy(&[2, 2], vec![1, 1, 0, 1i64]);
+        let sentence = loaded(("X", table.clone()), ("y", mixed));
+        assert!(sentence.contains("not one 1 among zeros"), "{sentence}");
+        let halves = npy(&[2], vec![0.5, 0.0f32]);
+        let sentence = loaded(("X", table), ("y", halves));
+        assert!(sentence.contains("label 0.5 of sample 0"), "{sentence}");
+    }
+
+    #[test]
+    fn a_sample_that_is_not_finite_is_named_by_its_place() {
+        let mut pixels = vec![0.25f32; 12];
+        pixels[9] = f32::NAN;
+        let labels = npy(&[3], vec![0, 1, 1i64]);
+        let sentence = loaded(("images", npy(&[3, 2, 2], pixels)), ("labels", labels));
+        assert!(sentence.contains("found NaN in sample 2"), "{sentence}");
+    }
+
+    #[test]
+    fn safetensors_hold_whole_numbers_too() {
+        use safetensors::tensor::{Dtype, TensorView, serialize};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("set.safetensors");
+        let (pixels, labels) = ([0u8, 255, 51, 0], [1u8, 0]);
+        let view = |dtype, shape: &[usize], bytes: &'static [u8]| {
+            TensorView::new(dtype, shape.to_vec(), bytes).unwrap()
+        };
+        let pixels: &'static [u8] = pixels.to_vec().leak();
+        let labels: &'static [u8] = labels.to_vec().leak();
+        let tensors = [
+            ("images", view(Dtype::U8, &[2, 1, 2], pixels)),
+            ("labels", view(Dtype::BOOL, &[2], labels)),
+        ];
+        std::fs::write(&path, serialize(tensors, None).unwrap()).unwrap();
+        let data = load(&Request::whole(&path)).unwrap();
+        assert_eq!(
+            (data.pixels(), data.labels()),
+            ([0.0, 1.0, 0.2, 0.0].as_slice(), Some(vec![1, 0]))
+        );
+    }
+}
