@@ -29,6 +29,7 @@ use isoloss::landscape::fidelity::Complement;
 use isoloss::landscape::objective::{Objective, ResidentPlane};
 use isoloss::landscape::surface::{Measure, Surface, log_loss};
 use isoloss::landscape::survey::spread;
+use isoloss::loss::Score;
 use isoloss::model::{Weights, recognize};
 use isoloss::run::Checkpoint;
 use isoloss::weights::direction::Pair;
@@ -230,7 +231,9 @@ fn headline() -> Result<Value, Box<dyn Error>> {
     let few = objective.few(FEW)?;
     let start = Instant::now();
     let (sketch, _) = measured(empty, Until::Good, &few, &resident)?;
-    let complement = Complement::explore(&sketch, |at| objective.on(&resident, at))?;
+    let complement = Complement::explore(&sketch, Some(Score::Accuracy), |at| {
+        objective.on(&resident, at)
+    })?;
     let both = complement.map_or_else(|| sketch.clone(), |complement| complement.add_to(&sketch));
     let both_seconds = start.elapsed().as_secs_f64();
     Ok(json!({

@@ -8,6 +8,7 @@
 //!                                               point         ▲
 //!                                               next)         │
 //!                                     model/ (forward pass) ──┤
+//!                                     loss/  (of its output) ─┤
 //!                                     data/  (fixed samples) ─┘
 //! ```
 //!
@@ -19,7 +20,7 @@
 //!
 //! Rules, kept by `tests/architecture.rs`:
 //! - `tui` and `report` know the rooms before them; none of these knows `tui`, `report` or `cli`.
-//! - `run`, `weights` and `plot` do not know candle; it enters in `model` and `landscape`.
+//! - `run`, `weights` and `plot` do not know candle; it enters in `model`, `loss` and `landscape`.
 //! - tokio lives in `session` (a channel), `tui` (the loop) and `cli`.
 //! - A device is always an argument. Randomness is always a seed that the output names.
 
@@ -33,6 +34,7 @@ pub mod config;
 pub mod data;
 pub mod demo;
 pub mod landscape;
+pub mod loss;
 pub mod model;
 pub mod plot;
 pub mod report;

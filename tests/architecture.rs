@@ -58,6 +58,7 @@ fn no_room_knows_those_behind_it(
         "weights",
         "data",
         "model",
+        "loss",
         "landscape",
         "plot",
         "session",
@@ -96,6 +97,7 @@ fn tokio_stays_where_things_wait(
         "weights",
         "data",
         "model",
+        "loss",
         "landscape",
         "plot",
         "report",
@@ -133,6 +135,16 @@ fn data_goes_one_way() {
     assert_unknown(
         "model",
         &["crate::landscape", "crate::session", "crate::plot"],
+    );
+    assert_unknown(
+        "loss",
+        &[
+            "crate::model",
+            "crate::data",
+            "crate::landscape",
+            "crate::session",
+            "crate::plot",
+        ],
     );
     assert_unknown("landscape", &["crate::session", "crate::plot"]);
     assert_unknown("plot", &["crate::session", "crate::model", "crate::data"]);

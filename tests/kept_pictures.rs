@@ -38,10 +38,7 @@ fn snapshots() -> Vec<Arc<Snapshot>> {
     let of_map =
         |change: &dyn Fn(&mut Map)| changed(&|snapshot| snapshot.map.iter_mut().for_each(change));
     let record = |loss| {
-        let measure = Measure {
-            loss,
-            accuracy: 0.5,
-        };
+        let measure = Measure { loss, score: 0.5 };
         of_map(&|map| map.surface.record(32, 32, measure))
     };
     let shorter = |snapshot: &mut Snapshot| {

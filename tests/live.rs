@@ -192,6 +192,7 @@ fn at_rest(run: &str, fidelity: usize) -> Arc<Snapshot> {
         keep: KeepLimit::Nothing,
         disk_only: true,
         setup: Setup {
+            loss: isoloss::loss::Loss::default(),
             data: Some(Request::whole("digits")),
             model: "auto".into(),
             reading: isoloss::model::reading::Reading::default(),
@@ -271,7 +272,7 @@ fn a_map_of_few_samples_agrees_with_the_exact_surface_of_all_within_its_error() 
         let (truth, on_plane) = (line.truth.unwrap(), line.on_plane.unwrap());
         let whole = |share: f64| (share * 1437.0 - (share * 1437.0).round()).abs() < 1e-9;
         assert!(
-            whole(truth.accuracy) && whole(on_plane.accuracy),
+            whole(truth.score) && whole(on_plane.score),
             "of all samples"
         );
     }

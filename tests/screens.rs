@@ -13,6 +13,7 @@ use isoloss::data::Split;
 use isoloss::landscape::curvature::Extremes;
 use isoloss::landscape::surface::Measure;
 use isoloss::landscape::surveyor::Value;
+use isoloss::loss::{Classes, Loss};
 use isoloss::plot::map::Layers;
 use isoloss::plot::raster::Marker;
 use isoloss::run::hyper::Hyper;
@@ -228,10 +229,7 @@ fn with_line_values(at: impl Fn(f64) -> Option<Measure>) -> App {
 fn the_barrier_is_that_between_the_ends() {
     // A hill of 0.5 in the middle, on a slope from 1 to 2.
     let hill = |alpha: f64| 1.0 + alpha + 2.0 * alpha * (1.0 - alpha);
-    let loss = |loss| Measure {
-        loss,
-        accuracy: 0.5,
-    };
+    let loss = |loss| Measure { loss, score: 0.5 };
     let diverges_outside = |alpha: f64| {
         let between = (0.0..=1.0).contains(&alpha);
         Some(loss(if between { hill(alpha) } else { f64::NAN }))
@@ -416,6 +414,39 @@ fn on_test_samples_the_title_of_a_run_is_its_test_error() {
     let tiny = text(&screen(&app, 40, 12));
     for whole in ["resnet20, bs 128 ", "wd 0.0005 ", "test error 9.6 %"] {
         assert!(tiny.contains(whole), "{tiny}");
+    }
+}
+
+#[test]
+fn a_score_stands_under_its_own_name_and_goes_where_there_is_none() {
+    let shown = |loss: Loss| {
+        let snapshot = Snapshot {
+            loss,
+            ..synthetic::snapshot()
+        };
+        let mut screens = String::new();
+        for actions in [&[][..], &[Action::Cursor], &[Action::ShowCompare]] {
+            screens += &text(&screen(&app(snapshot.clone(), actions), 120, 40));
+        }
+        screens
+    };
+    let next_token = Loss::NextToken {
+        classes: Classes::default(),
+        shift: true,
+    };
+    let words = ["accuracy", "acc ", "perplexity", "ppl ", "R²", "right"];
+    for (loss, expected) in [
+        (Loss::default(), &["accuracy", "acc ", "right"][..]),
+        (next_token, &["perplexity", "ppl "]),
+        (Loss::Mse, &["R²"]),
+        (Loss::L1, &[]),
+    ] {
+        let screens = shown(loss);
+        for word in words {
+            let is_there = screens.contains(word);
+            assert_eq!(is_there, expected.contains(&word), "{word}\n{screens}");
+        }
+        assert!(screens.contains("loss along PC1"), "{screens}");
     }
 }
 

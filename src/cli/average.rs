@@ -52,6 +52,7 @@ impl Average {
             model,
             objective,
             assumed,
+            score,
         } = (self.measure).objective(&shape, &path.members, self.measure.split)?;
         let wanted = self.last.clone().unwrap_or_else(|| AVERAGES.to_vec());
         if let Some(wrong) = wanted
@@ -84,6 +85,7 @@ impl Average {
             let alone = rows.first().map_or(found.loss, |row| row.loss);
             rows.push(Row::of(
                 last,
+                score,
                 found,
                 crate::landscape::surface::Measure {
                     loss: alone,

@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 
 use crate::data::Split;
 use crate::landscape::surface::{Measure, Surface as Grid};
-use crate::report::compare::{Report, Subject, TestError};
+use crate::report::compare::{Report, Subject, Test};
 use crate::report::surface::PathPoint;
 use crate::run::hyper::Hyper;
 use crate::weights::direction;
@@ -175,6 +175,7 @@ impl Compare {
             plane: self.plane.report(scene),
             at_origin,
             test,
+            score: scene.score,
             grid,
             fidelity,
             path,
@@ -182,8 +183,8 @@ impl Compare {
         })
     }
 
-    /// Loss and accuracy of the checkpoint at the origin, on the samples and on test samples.
-    fn at_origin(&self, scene: &Scene) -> anyhow::Result<(Measure, Option<TestError>)> {
+    /// Loss and score of the checkpoint at the origin, on the samples and on test samples.
+    fn at_origin(&self, scene: &Scene) -> anyhow::Result<(Measure, Option<Test>)> {
         let member = Member::open(&scene.origin, &scene.shape)?;
         let flat = direction::flat(&scene.shape.layout, &member)?;
         let own = scene.objective.at_flat(&flat)?;
@@ -192,9 +193,9 @@ impl Compare {
             .measure
             .objective_as(&scene.shape, &scene.assumed, Split::Test)
             .ok();
-        let of = |test: Measured| -> anyhow::Result<TestError> {
-            Ok(TestError {
-                share: 1.0 - test.objective.at_flat(&flat)?.accuracy,
+        let of = |test: Measured| -> anyhow::Result<Test> {
+            Ok(Test {
+                measure: test.objective.at_flat(&flat)?,
                 samples: test.objective.samples(),
             })
         };

@@ -15,6 +15,7 @@ use crate::demo::{DemoOptions, train};
 use crate::landscape::curvature::product::KEEP_GRAPH;
 use crate::landscape::device::{Place, Precision};
 use crate::landscape::surveyor::Setup;
+use crate::loss::Loss;
 use crate::model::reading::Reading;
 use crate::report::summary;
 use crate::run::RunChoice;
@@ -75,6 +76,7 @@ impl Demo {
             keep: KeepLimit::Nothing,
             disk_only: true,
             setup: Setup {
+                loss: Loss::default(),
                 data: Some(Request {
                     count: Count::At(SAMPLES),
                     order: Order::Random,

@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 
 use crate::data::Split;
 use crate::landscape::line::{refined_barrier, walk};
-use crate::landscape::objective::{Objective, ResidentPlane};
+use crate::landscape::objective::ResidentPlane;
 use crate::landscape::{LandscapeError, survey};
 use crate::report::line::{LineCurve, Report, Values};
 use crate::run::Checkpoint;
@@ -294,9 +294,9 @@ impl Line {
             };
             let plane = recipe.make()?;
             let [train, test] = splits.each_ref().map(|split| {
-                let objective = &split.as_ref()?.objective;
-                let resident = objective.resident(&plane);
-                Some(resident.and_then(|plane| values(objective, &plane, &plan, &bar)))
+                let measured = split.as_ref()?;
+                let resident = measured.objective.resident(&plane);
+                Some(resident.and_then(|plane| values(measured, &plane, &plan, &bar)))
             });
             curves.push(LineCurve {
                 direction: plan.direction,
@@ -313,8 +313,8 @@ impl Line {
                 .map_or(0, |measured| measured.objective.samples())
         });
         let measured = splits.into_iter().flatten().next();
-        let (model, assumed) = measured.map_or_else(Default::default, |measured| {
-            (measured.model, measured.assumed)
+        let (model, assumed, score) = measured.map_or_else(Default::default, |measured| {
+            (measured.model, measured.assumed, measured.score)
         });
         Ok(Report {
             a: a.path.display().to_string(),
@@ -324,17 +324,19 @@ impl Line {
             samples,
             seed: self.measure.seed,
             bn,
+            score,
             curves,
         })
     }
 }
 
 fn values(
-    objective: &Objective,
+    measured: &Measured,
     plane: &ResidentPlane,
     plan: &Plan,
     bar: &ProgressBar,
 ) -> Result<Values, LandscapeError> {
+    let objective = &measured.objective;
     let points = walk(objective, plane, plan.axis, &plan.alpha, || bar.inc(1))?;
     let ends = walk(objective, plane, plan.axis, &[0.0, 1.0], || bar.inc(1))?;
     let ends = [ends[0], ends[1]];
@@ -346,5 +348,5 @@ fn values(
         })
     };
     let barrier = plan.has_ends.then(barrier).transpose()?;
-    Ok(Values::of(&points, ends, barrier))
+    Ok(Values::of(&points, measured.score, ends, barrier))
 }

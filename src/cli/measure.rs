@@ -5,6 +5,7 @@ use crate::landscape::LandscapeError;
 use crate::landscape::device::{Compute, Place};
 use crate::landscape::evidence::{Assumed, Question};
 use crate::landscape::objective::Objective;
+use crate::loss::Score;
 use crate::model;
 use crate::run::Checkpoint;
 use crate::weights::member::Shape;
@@ -20,6 +21,8 @@ pub(super) struct Measured {
     pub(super) objective: Objective,
     /// What was taken for granted, and why.
     pub(super) assumed: Assumed,
+    /// The score beside the loss; `None` if it has none.
+    pub(super) score: Option<Score>,
 }
 
 impl MeasureOptions {
@@ -116,6 +119,7 @@ impl MeasureOptions {
             model: recognized.name,
             objective,
             assumed,
+            score: self.setup()?.loss.score(),
         })
     }
 }

@@ -15,6 +15,7 @@ mod keep;
 mod limits;
 mod line;
 mod look;
+pub mod loss;
 mod measure;
 mod notice;
 mod options;
@@ -72,7 +73,7 @@ enum Command {
     Demo(demo::Demo),
     /// PCA of the checkpoints: coordinates, explained variance and its null, residuals, norms
     Trajectory(trajectory::Trajectory),
-    /// Loss and accuracy on a plane
+    /// Loss and score on a plane
     Surface(surface::Surface),
     /// Up to six runs or checkpoints side by side, or two runs on one plane
     Compare(compare::Compare),

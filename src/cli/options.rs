@@ -13,6 +13,7 @@ use crate::cache::{KeepLimit, RunCache};
 use crate::data::{Count, Order, Request, Split};
 use crate::landscape::device::{Place, Precision};
 use crate::landscape::surveyor::Setup;
+use crate::loss::Loss;
 use crate::plot::relief::View;
 use crate::run::{self, Checkpoint, Opened, RunChoice, RunError};
 
@@ -173,6 +174,7 @@ impl MeasureOptions {
         }
         Ok(Setup {
             data: self.request(),
+            loss: Loss::default(),
             model: self.model.clone(),
             reading: self.reading.reading(),
             devices: self.device.clone(),

@@ -13,6 +13,7 @@ use crate::landscape::fidelity::{self, Complement};
 use crate::landscape::objective::{Objective, ResidentPlane};
 use crate::landscape::surface::{Surface, TOLERANCE};
 use crate::landscape::{LandscapeError, survey};
+use crate::loss::Score;
 use crate::model;
 use crate::report::surface::{Fidelity, PathPoint, PlaneReport};
 use crate::run::Checkpoint;
@@ -127,6 +128,8 @@ pub(super) struct Scene {
     pub(super) model: String,
     pub(super) objective: Objective,
     pub(super) assumed: Assumed,
+    /// The score beside the loss; `None` if it has none.
+    pub(super) score: Option<Score>,
 }
 
 impl PlaneOptions {
@@ -210,6 +213,7 @@ impl PlaneOptions {
             model,
             objective,
             assumed,
+            score,
         } = measure.objective(&shape, asked, measure.split)?;
         let plane = recipe.make()?;
         let places = places(&plane, &path.members, &shape)?;
@@ -223,6 +227,7 @@ impl PlaneOptions {
             model,
             objective,
             assumed,
+            score,
         })
     }
 
@@ -363,7 +368,7 @@ impl Scene {
         explore(&mut grid, &path, until, |at| {
             few.on(resident, at).inspect(|_| bar.inc(1))
         })?;
-        let Some(complement) = Complement::explore(&grid, all)? else {
+        let Some(complement) = Complement::explore(&grid, self.score, all)? else {
             return Ok((grid, None));
         };
         let fidelity = Fidelity {

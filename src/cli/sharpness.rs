@@ -50,6 +50,7 @@ impl Sharpness {
             model,
             objective,
             assumed,
+            ..
         } = (self.measure).objective(&shape, &path.members, self.measure.split)?;
         let bar = progress::bar("updates", path.members.len() - 1);
         let mut updates = Vec::with_capacity(path.members.len() - 1);

@@ -1,4 +1,4 @@
-//! `isoloss surface`: loss and accuracy on a plane.
+//! `isoloss surface`: loss and score on a plane.
 
 use std::path::PathBuf;
 
@@ -73,6 +73,7 @@ impl Surface {
             seed: self.measure.seed,
             bn: self.plane.bn,
             plane: self.plane.report(&scene),
+            score: scene.score,
             grid,
             fidelity,
             path,

@@ -69,7 +69,7 @@ mod tests {
         let measure = |[x, y]: [f64; 2]| {
             Ok(Measure {
                 loss: loss(x, y),
-                accuracy: 0.0,
+                score: 0.0,
             })
         };
         explore(&mut surface, &[], until, measure).unwrap();

@@ -5,6 +5,7 @@
 //! multi-fidelity, Kennedy and O'Hagan, Biometrika 87, 2000, with the scale fixed at one).
 
 use crate::data::Count;
+use crate::loss::Score;
 
 use super::LandscapeError;
 use super::explore::WHOLE;
@@ -36,8 +37,10 @@ pub fn few(asked: Option<Count>, samples: usize) -> Result<Option<usize>, Landsc
 pub struct Complement {
     /// Of log-loss, at the points of the finest level that was measured.
     loss: Nodes,
-    /// Of accuracy, there.
-    accuracy: Nodes,
+    /// Of the score, there.
+    score: Nodes,
+    /// The score's kind; `None` if there is none.
+    of: Option<Score>,
     /// What was measured on all samples: column, row, measure.
     measured: Vec<(usize, usize, Measure)>,
     /// Expected error of the difference between its points, a share of the range of log-loss.
@@ -46,19 +49,20 @@ pub struct Complement {
 
 impl Complement {
     /// Measures all samples level by level where `few` was measured, until no more points are wanted.
-    /// `measure` is called once a point. None of a grid without lines.
+    /// `score` is that of the loss; `measure` is called once a point. None of a grid without lines.
     ///
     /// # Errors
     /// Those of `measure`.
     pub fn explore(
         few: &Surface,
+        score: Option<Score>,
         mut measure: impl FnMut([f64; 2]) -> Result<Measure, LandscapeError>,
     ) -> Result<Option<Self>, LandscapeError> {
         let mut all = Surface::new(few.x().to_vec(), few.y().to_vec());
         loop {
             let wanted = Self::wanted(few, &all, &[]);
             if wanted.is_empty() {
-                return Ok(Self::of(few, &all));
+                return Ok(Self::of(few, &all, score));
             }
             for (i, j) in wanted {
                 all.record(i, j, measure([few.x()[i], few.y()[j]])?);
@@ -71,7 +75,7 @@ impl Complement {
     /// `few`, or 9×9 points stand.
     #[must_use]
     pub fn wanted(few: &Surface, all: &Surface, path: &[[f64; 2]]) -> Vec<(usize, usize)> {
-        if Self::of(few, all).is_some_and(|found| found.error <= few.tolerance() / 2.0) {
+        if Self::of(few, all, None).is_some_and(|found| found.error <= few.tolerance() / 2.0) {
             return Vec::new();
         }
         let open = |level| -> Vec<(usize, usize)> {
@@ -84,7 +88,7 @@ impl Complement {
 
     /// From the finest level of which all points are measured on all samples; none before the coarsest is.
     #[must_use]
-    pub fn of(few: &Surface, all: &Surface) -> Option<Self> {
+    pub fn of(few: &Surface, all: &Surface, score: Option<Score>) -> Option<Self> {
         let is_whole = |level: &usize| {
             let mut points = crossings(few, *level).into_iter();
             points.len() > 0 && points.all(|(i, j)| all.get(i, j).is_some())
@@ -97,7 +101,8 @@ impl Complement {
         let [min, max] = few.range();
         let error = DECAY * surplus(&loss) / (max - min);
         Some(Self {
-            accuracy: difference(&|measure| measure.accuracy),
+            score: difference(&|measure| measure.score),
+            of: score,
             measured: crossings(few, level)
                 .into_iter()
                 .filter_map(|(i, j)| Some((i, j, all.get(i, j)?)))
@@ -151,11 +156,16 @@ impl Complement {
             at.iter().map(clamped).collect()
         };
         let (x, y) = (within(&self.loss.x, x), within(&self.loss.y, y));
-        let [loss, accuracy] = [&self.loss, &self.accuracy].map(|nodes| nodes.at(&x, &y).z);
-        loss.into_iter().zip(accuracy).map(|(loss, accuracy)| {
-            move |few: Measure| Measure {
-                loss: from_log_loss(log_loss(few.loss) + loss).max(0.0),
-                accuracy: (few.accuracy + accuracy).clamp(0.0, 1.0),
+        let [loss, score] = [&self.loss, &self.score].map(|nodes| nodes.at(&x, &y).z);
+        let of = self.of;
+        loss.into_iter().zip(score).map(move |(change, of_score)| {
+            move |few: Measure| {
+                let loss = from_log_loss(log_loss(few.loss) + change).max(0.0);
+                let score = |score: Score| score.estimate(few.score, of_score, loss);
+                Measure {
+                    loss,
+                    score: of.map_or(f64::NAN, score),
+                }
             }
         })
     }
@@ -219,7 +229,7 @@ mod tests {
     fn measure(loss: f64) -> Measure {
         Measure {
             loss,
-            accuracy: 1.0 / (1.0 + loss),
+            score: 1.0 / (1.0 + loss),
         }
     }
 
@@ -238,9 +248,11 @@ mod tests {
         let bumpy = |x: f64, y: f64| 1.5 + (9.0 * x).sin() * (8.0 * y).cos();
         let more = |x: f64, y: f64| bumpy(x, y) * (0.1 + 0.05 * x - 0.03 * y).exp();
         let few = few_of(bumpy);
-        let complement = Complement::explore(&few, |[x, y]| Ok(measure(more(x, y))))
-            .unwrap()
-            .unwrap();
+        let complement = Complement::explore(&few, Some(Score::Accuracy), |[x, y]| {
+            Ok(measure(more(x, y)))
+        })
+        .unwrap()
+        .unwrap();
         assert_eq!(complement.points(), 25);
         assert!(complement.error() < 0.005);
         let sum = complement.add_to(&few);
@@ -256,9 +268,11 @@ mod tests {
     fn a_fast_difference_takes_more_points_and_is_told() {
         let few = few_of(|x, y| 1.0 + x * x + y * y);
         let more = |x: f64, y: f64| (1.0 + x * x + y * y) * (0.3 * (7.0 * x).sin()).exp();
-        let complement = Complement::explore(&few, |[x, y]| Ok(measure(more(x, y))))
-            .unwrap()
-            .unwrap();
+        let complement = Complement::explore(&few, Some(Score::Accuracy), |[x, y]| {
+            Ok(measure(more(x, y)))
+        })
+        .unwrap()
+        .unwrap();
         assert_eq!(complement.points(), 81);
         assert!(complement.error() > 0.005, "{}", complement.error());
     }
@@ -266,7 +280,7 @@ mod tests {
     #[test]
     fn a_hole_stays_one_and_what_was_measured_stands() {
         let few = few_of(|x, y| if x > 0.8 { f64::NAN } else { 1.0 + y * y });
-        let complement = Complement::explore(&few, |[x, y]| {
+        let complement = Complement::explore(&few, Some(Score::Accuracy), |[x, y]| {
             Ok(measure(if x > 0.8 { f64::NAN } else { 1.1 + y * y }))
         })
         .unwrap()
@@ -275,6 +289,24 @@ mod tests {
         assert!(sum.get(32, 0).unwrap().loss.is_nan());
         assert_eq!(sum.get(0, 0).unwrap().loss, 2.1);
         assert!(sum.get(28, 3).unwrap().loss.is_finite());
+    }
+
+    #[test]
+    fn each_score_is_estimated_within_its_bounds() {
+        let few = few_of(|x, y| 1.0 + x * x + y * y);
+        let of = |score| {
+            let all = |[x, y]: [f64; 2]| Measure {
+                loss: 2.0 * (1.0 + x * x + y * y),
+                score: 0.9,
+            };
+            let complement = Complement::explore(&few, score, |at| Ok(all(at)));
+            complement.unwrap().unwrap().add_to(&few).get(1, 1).unwrap()
+        };
+        let bounded = of(Some(Score::Accuracy)).score;
+        assert!((0.0..=1.0).contains(&bounded), "{bounded}");
+        let perplexity = of(Some(Score::Perplexity));
+        assert_eq!(perplexity.score, perplexity.loss.exp());
+        assert!(of(None).score.is_nan());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Loss and accuracy along a straight line through weight space (math.md 5), and its barrier.
+//! Loss and score along a straight line through weight space (math.md 5), and its barrier.
 
 use super::LandscapeError;
 use super::objective::{Objective, ResidentPlane};
@@ -14,7 +14,7 @@ pub struct Barrier {
     pub height: f64,
 }
 
-/// Loss and accuracy along one axis (0: dx, 1: dy) of a plane, at the origin's other coordinate 0.
+/// Loss and score along one axis (0: dx, 1: dy) of a plane, at the origin's other coordinate 0.
 ///
 /// # Errors
 /// Those of the objective; `each` is called after every point.

@@ -8,6 +8,7 @@ use candle_core::{DType, Device, Storage, Tensor, TensorId};
 use rayon::prelude::*;
 
 use crate::data::Dataset;
+use crate::loss::cross_entropy::{cross_entropy, predicted};
 use crate::model::kernels::Kernels;
 use crate::model::ops::BUFFER;
 use crate::model::{Network, Recognized, Weights};
@@ -271,7 +272,7 @@ impl Objective {
     fn mean(&self, loss: f64, right: usize) -> Measure {
         Measure {
             loss: loss / self.samples as f64,
-            accuracy: right as f64 / self.samples as f64,
+            score: right as f64 / self.samples as f64,
         }
     }
 
@@ -448,29 +449,6 @@ fn sums<'a>(
     (loss, right)
 }
 
-/// −ln softmax(logits)\[label\], in f64.
-fn cross_entropy(logits: &[f32], label: usize) -> f64 {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    if !max.is_finite() {
-        return f64::NAN;
-    }
-    let sum: f64 = logits.iter().map(|&z| f64::from(z - max).exp()).sum();
-    let own = logits.get(label).map_or(f64::NAN, |&z| f64::from(z - max));
-    sum.ln() - own
-}
-
-/// The class with the largest logit, the first of equals; NaN counts as the largest, as in PyTorch.
-fn predicted(logits: &[f32]) -> usize {
-    let above = |z: f32, best: f32| z > best || (z.is_nan() && !best.is_nan());
-    let best = logits
-        .iter()
-        .enumerate()
-        .fold((0, f32::NEG_INFINITY), |best, (class, &z)| {
-            if above(z, best.1) { (class, z) } else { best }
-        });
-    best.0
-}
-
 /// A batch in pieces of at most `most` samples, at least one each.
 fn chunks((images, labels): &Batch, most: usize) -> Result<Vec<Batch>, LandscapeError> {
     let most = most.max(1);
@@ -492,31 +470,6 @@ fn spread(range: Range<usize>, count: usize, all: usize) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn equal_logits_cost_the_logarithm_of_the_classes() {
-        assert!((cross_entropy(&[7.0; 10], 3) - 10f64.ln()).abs() < 1e-12);
-    }
-
-    #[test]
-    fn huge_logits_neither_overflow_nor_vanish() {
-        assert!((cross_entropy(&[1000.0, 0.0], 1) - 1000.0).abs() < 1e-9);
-        assert!(cross_entropy(&[1000.0, 0.0], 0) < 1e-12);
-    }
-
-    #[test]
-    fn a_logit_that_is_not_a_number_makes_the_loss_so() {
-        assert!(cross_entropy(&[f32::NAN, 0.0], 1).is_nan());
-        assert!(cross_entropy(&[f32::NAN; 2], 1).is_nan());
-        assert!(cross_entropy(&[f32::INFINITY, 0.0], 0).is_nan());
-    }
-
-    #[test]
-    fn predictions_are_pytorch_s() {
-        assert_eq!(predicted(&[1.0, 3.0, 3.0]), 1);
-        assert_eq!(predicted(&[f32::NAN; 3]), 0);
-        assert_eq!(predicted(&[5.0, f32::NAN, 6.0]), 1);
-    }
 
     #[test]
     fn few_samples_are_spread_evenly_whatever_the_batches() {

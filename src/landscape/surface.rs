@@ -3,14 +3,9 @@
 use super::interpolate::Nodes;
 use super::survey;
 
-/// Mean loss and fraction correct of the fixed samples at one point. The loss may be not finite.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Measure {
-    /// Mean cross-entropy.
-    pub loss: f64,
-    /// Fraction of samples classified correctly, 0 to 1.
-    pub accuracy: f64,
-}
+use crate::loss::Score;
+
+pub use crate::loss::Measure;
 
 /// A grid over a window of the plane, of which some points are measured. Level 0 has 5×5 of its lines,
 /// each next level halves the spacing, the last has all lines.
@@ -151,10 +146,15 @@ impl Surface {
         })
     }
 
-    /// Fraction correct at the crossings of other lines, likewise; entry `j * x.len() + i`.
+    /// Returns the score at the crossings of other lines, likewise; entry `j * x.len() + i`. A perplexity spans many
+    /// powers of ten, and between them its logarithm is interpolated.
     #[must_use]
-    pub fn sample_accuracy(&self, x: &[f64], y: &[f64]) -> Vec<f64> {
-        self.nodes(|measure| measure.accuracy).at(x, y).z
+    pub fn sample_score(&self, score: Score, x: &[f64], y: &[f64]) -> Vec<f64> {
+        if score != Score::Perplexity {
+            return self.nodes(|measure| measure.score).at(x, y).z;
+        }
+        let logarithms = self.nodes(|measure| measure.score.ln()).at(x, y).z;
+        logarithms.into_iter().map(f64::exp).collect()
     }
 
     /// What was measured on the finest level that has been begun, and between it what the coarser
@@ -226,7 +226,7 @@ mod tests {
     fn bowl(x: f64, y: f64) -> Measure {
         Measure {
             loss: (0.3 * x + x * x / 8.0 + y * y / 4.0).exp(),
-            accuracy: 1.0 / (1.0 + x * x + y * y),
+            score: 1.0 / (1.0 + x * x + y * y),
         }
     }
 
@@ -258,11 +258,11 @@ mod tests {
     fn a_measured_point_is_sampled_as_it_was_measured() {
         let surface = surface(3, 0);
         let field = surface.sample(surface.x(), surface.y());
-        let accuracy = surface.sample_accuracy(surface.x(), surface.y());
+        let accuracy = surface.sample_score(Score::Accuracy, surface.x(), surface.y());
         for (index, loss) in field.loss.iter().enumerate() {
             let measure = bowl(surface.x()[index % 17], surface.y()[index / 17]);
             assert!((loss / measure.loss - 1.0).abs() < 1e-12);
-            assert!((accuracy[index] - measure.accuracy).abs() < 1e-12);
+            assert!((accuracy[index] - measure.score).abs() < 1e-12);
             assert_eq!(field.origin[index], Origin::Measured);
         }
     }
@@ -271,7 +271,7 @@ mod tests {
     fn finer_levels_come_nearer_to_the_truth() {
         let wavy = |x: f64, y: f64| Measure {
             loss: ((1.1 * x).sin() + (0.9 * y).cos()).exp(),
-            accuracy: 0.0,
+            score: 0.0,
         };
         let at = spread(-1.9, 1.9, 31);
         let error = |complete: usize| {
@@ -320,7 +320,7 @@ mod tests {
         let mut surface = surface(3, 0);
         let hole = Measure {
             loss: f64::NAN,
-            accuracy: 0.1,
+            score: 0.1,
         };
         surface.record(8, 8, hole);
         let field = surface.sample(&[-0.25, -0.1, 0.0, 0.1, 0.25], &[0.0]);
@@ -337,7 +337,7 @@ mod tests {
             0,
             Measure {
                 loss: f64::NAN,
-                accuracy: 0.0,
+                score: 0.0,
             },
         );
         surface.record(
@@ -345,7 +345,7 @@ mod tests {
             5,
             Measure {
                 loss: 0.01,
-                accuracy: 1.0,
+                score: 1.0,
             },
         );
         let (x, y, measure) = surface.lowest().expect("there is one");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{self, Dataset, Split};
+use crate::loss::Loss;
 use crate::model::reading::Reading;
 use crate::model::{self, ModelError, Recognized, Weights};
 use crate::run::Checkpoint;
@@ -29,6 +30,9 @@ use super::surface::Measure;
 pub struct Setup {
     /// The samples; without them there is a path and no surface.
     pub data: Option<data::Request>,
+    /// The function of the model's output that is measured.
+    #[serde(default)]
+    pub loss: Loss,
     /// `auto` or the name of an architecture.
     pub model: String,
     /// What the user answers of what names leave open.
@@ -89,7 +93,7 @@ const CURVATURE_TOLERANCE: f64 = 0.02;
 /// What was found at a spot.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Value {
-    /// Loss and accuracy; the loss is NaN where it is not a number.
+    /// Loss and score; the loss is NaN where it is not a number.
     Measure(Measure),
     /// The critical step along an update.
     Critical(CriticalStep),

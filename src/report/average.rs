@@ -7,19 +7,22 @@ use serde::Serialize;
 use crate::data::Split;
 use crate::landscape::evidence::Assumed;
 use crate::landscape::surface::Measure;
+use crate::loss::Score;
 use crate::plot::axis::short;
 
-use super::{cell, csv_rows, loss, percent};
+use super::score::{self, Keyed};
+use super::{cell, csv_rows, loss};
 
 /// The loss of the average of the last few checkpoints.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Row {
     /// How many checkpoints are averaged.
     pub last: usize,
-    /// Mean cross-entropy.
+    /// Mean loss.
     pub loss: f64,
-    /// Fraction correct.
-    pub accuracy: f64,
+    /// The score.
+    #[serde(flatten)]
+    pub score: Keyed<f64>,
     /// Loss less that of the last checkpoint alone: below 0 averaging helps.
     pub change: f64,
 }
@@ -27,11 +30,14 @@ pub struct Row {
 impl Row {
     /// What was measured of the average of `last` checkpoints, beside the last one alone.
     #[must_use]
-    pub fn of(last: usize, found: Measure, alone: Measure) -> Self {
+    pub fn of(last: usize, score: Option<Score>, found: Measure, alone: Measure) -> Self {
         Self {
             last,
             loss: found.loss,
-            accuracy: found.accuracy,
+            score: Keyed {
+                score,
+                numbers: found.score,
+            },
             change: found.loss - alone.loss,
         }
     }
@@ -64,12 +70,12 @@ impl Report {
     /// # Errors
     /// Never: rows are written to memory.
     pub fn csv(&self) -> Result<String, csv::Error> {
-        let head = ["last", "loss", "accuracy", "change"]
-            .map(str::to_owned)
-            .to_vec();
+        let score = self.averages.first().and_then(|row| row.score.score);
+        let head = score::head(&["last", "loss", "score", "change"], score);
         let rows = self.averages.iter().map(|row| {
-            let values = [row.loss, row.accuracy, row.change].map(cell);
-            [vec![row.last.to_string()], values.to_vec()].concat()
+            let start = [row.last.to_string(), cell(row.loss)].into_iter();
+            let score = row.score.cell(|score| *score);
+            start.chain(score).chain([cell(row.change)]).collect()
         });
         csv_rows(std::iter::once(head).chain(rows))
     }
@@ -88,16 +94,12 @@ impl Report {
         );
         text += &self.assumed.text();
         for row in &self.averages {
-            let accuracy = percent(row.accuracy);
+            let beside = score::behind(row.score.score, row.score.numbers);
             let _ = match row.last {
-                1 => writeln!(
-                    text,
-                    "the last checkpoint: loss {}, accuracy {accuracy}",
-                    loss(row.loss)
-                ),
+                1 => writeln!(text, "the last checkpoint: loss {}{beside}", loss(row.loss)),
                 last => writeln!(
                     text,
-                    "the average of the last {last} checkpoints would change the loss by {}{} to {}, accuracy {accuracy}",
+                    "the average of the last {last} checkpoints would change the loss by {}{} to {}{beside}",
                     if row.change < 0.0 { "-" } else { "+" },
                     short(row.change.abs()),
                     loss(row.loss),
@@ -105,5 +107,56 @@ impl Report {
             };
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+
+    fn report(score: Option<Score>) -> Report {
+        let measure = |loss| Measure { loss, score: 0.5 };
+        Report {
+            run: "run".into(),
+            model: "mlp".into(),
+            assumed: Assumed::default(),
+            step: 3,
+            samples: 10,
+            split: Split::Train,
+            bn: "averaged",
+            averages: vec![Row::of(1, score, measure(0.25), measure(0.25))],
+        }
+    }
+
+    #[test]
+    fn a_score_has_its_own_name_everywhere_and_goes_where_there_is_none() {
+        for (score, row, head, said) in [
+            (
+                Some(Score::Accuracy),
+                r#"{"last":1,"loss":0.25,"accuracy":0.5,"change":0.0}"#,
+                "last,loss,accuracy,change\n1,0.25,0.5,0\n",
+                "the last checkpoint: loss 0.2500, accuracy 50.0 %\n",
+            ),
+            (
+                Some(Score::RSquared),
+                r#"{"last":1,"loss":0.25,"r2":0.5,"change":0.0}"#,
+                "last,loss,r2,change\n1,0.25,0.5,0\n",
+                "the last checkpoint: loss 0.2500, R² 0.500\n",
+            ),
+            (
+                None,
+                r#"{"last":1,"loss":0.25,"change":0.0}"#,
+                "last,loss,change\n1,0.25,0\n",
+                "the last checkpoint: loss 0.2500\n",
+            ),
+        ] {
+            let report = report(score);
+            let json = serde_json::to_string(&report.averages).unwrap();
+            assert_eq!(json, format!("[{row}]"));
+            assert_eq!(report.csv().unwrap(), head);
+            assert!(report.text().ends_with(said), "{}", report.text());
+        }
     }
 }

@@ -5,6 +5,8 @@ use serde::Serialize;
 use crate::session::snapshot::{CheckpointLine, CheckpointState, Finding, Snapshot};
 use crate::weights::trajectory::Trajectory;
 
+use super::score::Keyed;
+
 /// Step of the checkpoint at 0, 0.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 struct Origin {
@@ -25,7 +27,8 @@ pub struct Line {
     update_norm: f64,
     explained: Vec<f64>,
     loss: Option<f64>,
-    accuracy: Option<f64>,
+    #[serde(flatten)]
+    score: Keyed<Option<f64>>,
     plane_loss: Option<f64>,
     samples: Option<usize>,
 }
@@ -68,7 +71,10 @@ fn of(line: &CheckpointLine, trajectory: &Trajectory, snapshot: &Snapshot) -> Op
         update_norm: *trajectory.update_norm.get(at)?,
         explained: trajectory.explained.iter().take(2).copied().collect(),
         loss: line.truth.map(|truth| truth.loss),
-        accuracy: line.truth.map(|truth| truth.accuracy),
+        score: Keyed {
+            score: snapshot.score(),
+            numbers: line.truth.map(|truth| truth.score),
+        },
         plane_loss: line.on_plane.map(|measure| measure.loss),
         samples: match &snapshot.data {
             Finding::Is(data) => Some(data.samples),
@@ -113,12 +119,7 @@ mod tests {
     fn a_checkpoint_is_told_when_both_its_losses_are_known() {
         let mut snapshot = snapshot();
         assert_eq!(known(&snapshot), []);
-        let measure = |loss| {
-            Some(Measure {
-                loss,
-                accuracy: 0.5,
-            })
-        };
+        let measure = |loss| Some(Measure { loss, score: 0.5 });
         snapshot.checkpoints[1].truth = measure(f64::NAN);
         assert_eq!(known(&snapshot), []);
         snapshot.checkpoints[1].on_plane = measure(1.5);

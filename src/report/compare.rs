@@ -7,11 +7,13 @@ use serde::Serialize;
 use crate::data::Split;
 use crate::landscape::evidence::Assumed;
 use crate::landscape::surface::{Measure, Surface};
+use crate::loss::Score;
 use crate::plot::levels::Scale;
 use crate::plot::map::panels::{self, Panel};
 use crate::plot::map::{Backdrop, Extras, MapScene};
 use crate::weights::recipe::BatchNorm;
 
+use super::score::{self, Keyed};
 use super::surface::{Fidelity, PathPoint, PlaneReport, rows};
 use super::{cell, csv_rows, loss, map, percent};
 
@@ -19,11 +21,11 @@ use super::{cell, csv_rows, loss, map, percent};
 const WIDTH: usize = 120;
 const ROW: usize = 20;
 
-/// Share of test samples that are classified wrong.
+/// What was measured on test samples.
 #[derive(Clone, Copy, Debug)]
-pub struct TestError {
-    /// In \[0, 1\].
-    pub share: f64,
+pub struct Test {
+    /// Loss and score.
+    pub measure: Measure,
     /// Of how many samples.
     pub samples: usize,
 }
@@ -45,10 +47,12 @@ pub struct Subject {
     pub parameters: usize,
     /// The plane.
     pub plane: PlaneReport,
-    /// Loss and accuracy at the origin.
+    /// Loss and score at the origin.
     pub at_origin: Measure,
-    /// Its error on test samples, where there are any.
-    pub test: Option<TestError>,
+    /// The same on test samples, where there are any.
+    pub test: Option<Test>,
+    /// The score beside the loss; `None` if it has none.
+    pub score: Option<Score>,
     /// What was measured on the plane.
     pub grid: Surface,
     /// How it was estimated, where not all samples were measured everywhere.
@@ -87,7 +91,8 @@ struct SubjectJson<'a> {
     test_error: Option<f64>,
     test_samples: Option<usize>,
     loss: Vec<Vec<f64>>,
-    accuracy: Vec<Vec<f64>>,
+    #[serde(flatten)]
+    score: Keyed<Vec<Vec<f64>>>,
     measured: Vec<Vec<bool>>,
     evaluations: usize,
     path: &'a [PathPoint],
@@ -112,7 +117,7 @@ impl Subject {
     #[must_use]
     pub fn title(&self) -> String {
         match self.test {
-            Some(test) => format!("test error {}, {}", percent(test.share), self.label),
+            Some(test) => format!("{}, {}", self.on_test(test), self.label),
             None => self.label.clone(),
         }
     }
@@ -121,17 +126,37 @@ impl Subject {
     fn sentence(&self) -> String {
         match self.test {
             Some(test) => format!(
-                "{}, test error {} of {} samples",
+                "{}, {} of {} samples",
                 self.label,
-                percent(test.share),
+                self.on_test(test),
                 test.samples
             ),
             None => format!("{}, no test samples", self.label),
         }
     }
 
+    /// Share of the test samples that are classified wrong; `None` if the score is no accuracy.
+    fn test_error(&self) -> Option<f64> {
+        let is_accuracy = self.score == Some(Score::Accuracy);
+        let test = self.test.filter(|_| is_accuracy)?;
+        Some(1.0 - test.measure.score)
+    }
+
+    /// How well it does on test samples: `test error 8.8 %`, `test perplexity 23.4`, `test loss 0.12`.
+    fn on_test(&self, test: Test) -> String {
+        match (self.test_error(), self.score) {
+            (Some(error), _) => format!("test error {}", percent(error)),
+            (None, Some(score)) => format!(
+                "test {} {}",
+                score.name(),
+                score::number(score, test.measure.score)
+            ),
+            (None, None) => format!("test loss {}", loss(test.measure.loss)),
+        }
+    }
+
     fn json(&self) -> SubjectJson<'_> {
-        let rows = rows(&self.grid);
+        let rows = rows(&self.grid, self.score);
         SubjectJson {
             run: &self.run,
             label: &self.label,
@@ -141,10 +166,10 @@ impl Subject {
             parameters: self.parameters,
             plane: &self.plane,
             loss_at_origin: self.at_origin.loss,
-            test_error: self.test.map(|test| test.share),
+            test_error: self.test_error(),
             test_samples: self.test.map(|test| test.samples),
             loss: rows.loss,
-            accuracy: rows.accuracy,
+            score: rows.score,
             measured: rows.measured,
             evaluations: self.grid.measured(),
             path: &self.path,
@@ -174,19 +199,23 @@ impl Report {
     /// # Errors
     /// Never: rows are written to memory.
     pub fn csv(&self) -> Result<String, csv::Error> {
-        let head = ["run", "label", "x", "y", "loss", "accuracy", "measured"];
+        let columns = ["run", "label", "x", "y", "loss", "score", "measured"];
+        let score = self.subjects.first().and_then(|subject| subject.score);
+        let head = score::head(&columns, score);
         let points = self.subjects.iter().flat_map(|subject| {
-            let rows = rows(&subject.grid);
+            let rows = rows(&subject.grid, score);
             let (x, y) = (subject.grid.x(), subject.grid.y());
             (0..x.len() * y.len()).map(move |index| {
                 let (i, j) = (index % x.len(), index / x.len());
-                let values = [x[i], y[j], rows.loss[j][i], rows.accuracy[j][i]].map(cell);
                 let names = [subject.run.clone(), subject.label.clone()];
-                let measured = [rows.measured[j][i].to_string()];
-                [&names[..], &values, &measured].concat()
+                let values = [x[i], y[j], rows.loss[j][i]].map(cell);
+                let score = rows.score.cell(|rows| rows[j][i]);
+                let measured = rows.measured[j][i].to_string();
+                let cells = names.into_iter().chain(values).chain(score);
+                cells.chain([measured]).collect()
             })
         });
-        csv_rows(std::iter::once(head.map(str::to_owned).to_vec()).chain(points))
+        csv_rows(std::iter::once(head).chain(points))
     }
 
     /// A line a run, then the maps in panels.
@@ -202,14 +231,14 @@ impl Report {
         for subject in &self.subjects {
             let _ = writeln!(
                 text,
-                "{}: {}, {} parameters, step {}, {} plane, loss {}, accuracy {}, cosine {:.5} (random {:.5})",
+                "{}: {}, {} parameters, step {}, {} plane, loss {}{}, cosine {:.5} (random {:.5})",
                 subject.sentence(),
                 subject.model,
                 subject.parameters,
                 subject.step,
                 subject.plane.kind,
                 loss(subject.at_origin.loss),
-                percent(subject.at_origin.accuracy),
+                score::behind(subject.score, subject.at_origin.score),
                 subject.plane.cosine,
                 subject.plane.expected_cosine,
             );

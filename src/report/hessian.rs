@@ -230,7 +230,7 @@ fn ratio_map(grid: &Grid) -> String {
         for (i, point) in row.iter().enumerate() {
             let measure = Measure {
                 loss: point.ratio,
-                accuracy: 0.0,
+                score: 0.0,
             };
             surface.record(i, j, measure);
         }

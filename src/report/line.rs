@@ -7,20 +7,23 @@ use serde::Serialize;
 use crate::landscape::evidence::Assumed;
 use crate::landscape::line::Barrier;
 use crate::landscape::surface::Measure;
+use crate::loss::Score;
 use crate::plot::axis::short;
 use crate::plot::graph::{Curve, Mark, Side, Stroke};
 use crate::weights::recipe::BatchNorm;
 
+use super::score::{self, Keyed};
 use super::{cell, csv_rows, graph, loss};
 
-/// Loss and accuracy on the samples of one split.
+/// Loss and score on the samples of one split.
 #[derive(Clone, Debug, Serialize)]
 pub struct Values {
-    /// Mean cross-entropy, one a point.
+    /// Mean loss, one a point.
     pub loss: Vec<f64>,
-    /// Fraction correct, one a point.
-    pub accuracy: Vec<f64>,
-    /// Loss and accuracy at α = 0 and α = 1.
+    /// The score, one a point.
+    #[serde(flatten)]
+    pub score: Keyed<Vec<f64>>,
+    /// Loss and score at α = 0 and α = 1.
     #[serde(skip)]
     pub ends: [Measure; 2],
     /// The hill between the ends, refined beyond the grid; none for slices.
@@ -31,10 +34,18 @@ pub struct Values {
 impl Values {
     /// What was measured along a line, at its ends, and of the hill between them.
     #[must_use]
-    pub fn of(points: &[Measure], ends: [Measure; 2], barrier: Option<Barrier>) -> Self {
+    pub fn of(
+        points: &[Measure],
+        score: Option<Score>,
+        ends: [Measure; 2],
+        barrier: Option<Barrier>,
+    ) -> Self {
         Self {
             loss: points.iter().map(|point| point.loss).collect(),
-            accuracy: points.iter().map(|point| point.accuracy).collect(),
+            score: Keyed {
+                score,
+                numbers: points.iter().map(|point| point.score).collect(),
+            },
             ends,
             barrier,
         }
@@ -73,6 +84,8 @@ pub struct Report {
     pub seed: u64,
     /// What became of running statistics.
     pub bn: BatchNorm,
+    /// The score beside the loss; `None` if it has none.
+    pub score: Option<Score>,
     /// The lines; there is at least one.
     pub curves: Vec<LineCurve>,
 }
@@ -139,33 +152,35 @@ impl Report {
     /// # Errors
     /// Never: rows are written to memory.
     pub fn csv(&self) -> Result<String, csv::Error> {
-        let head = [
+        let columns = [
             "direction",
             "seed",
             "alpha",
             "train_loss",
-            "train_accuracy",
+            "train_score",
             "test_loss",
-            "test_accuracy",
+            "test_score",
         ];
+        let head = score::head(&columns, self.score);
+        let has_score = self.score.is_some();
         let rows = self.curves.iter().flat_map(|curve| {
             (0..curve.alpha.len()).map(move |i| {
                 let of = |values: &Option<Values>| {
-                    values
-                        .as_ref()
-                        .map_or([String::new(), String::new()], |values| {
-                            [cell(values.loss[i]), cell(values.accuracy[i])]
-                        })
+                    let (loss, score) = values.as_ref().map_or_else(Default::default, |values| {
+                        (cell(values.loss[i]), cell(values.score.numbers[i]))
+                    });
+                    std::iter::once(loss).chain(has_score.then_some(score))
                 };
                 let seed = curve.seed.map_or(String::new(), |seed| seed.to_string());
                 let place = [curve.direction.clone(), seed, cell(curve.alpha[i])];
-                [&place[..], &of(&curve.train), &of(&curve.test)].concat()
+                let splits = of(&curve.train).chain(of(&curve.test));
+                place.into_iter().chain(splits).collect()
             })
         });
-        csv_rows(std::iter::once(head.map(str::to_owned).to_vec()).chain(rows))
+        csv_rows(std::iter::once(head).chain(rows))
     }
 
-    /// Summary and graph: loss on the left scale, accuracy on the right where there is one line;
+    /// Summary and graph: loss on the left scale, the score on the right where there is one line;
     /// train unbroken and test broken.
     #[must_use]
     pub fn text(&self) -> String {
@@ -222,8 +237,8 @@ impl Report {
                 stroke: line.stroke,
             };
             curves.push(on(&line.loss, Side::Left));
-            if alone {
-                curves.push(on(&line.accuracy, Side::Right));
+            if alone && self.score.is_some() {
+                curves.push(on(&line.score, Side::Right));
             }
         }
         let ends: &[(f64, &str)] = match group {
@@ -240,7 +255,8 @@ impl Report {
             [only] => format!("loss along {} (train —, test - -)", only.direction),
             many => format!("train loss along {} random directions", many.len()),
         };
-        graph::text(&title, "accuracy %", curves, marks.collect())
+        let scale = self.score.map_or("", Score::scale);
+        graph::text(&title, scale, curves, marks.collect())
     }
 }
 
@@ -271,11 +287,11 @@ fn order(group: &[&LineCurve]) -> String {
     text
 }
 
-/// A line as it is drawn: with its ends among the measured points, accuracy in percent.
+/// A line as it is drawn: with its ends among the measured points, the score as its scale has it.
 struct Drawn {
     alpha: Vec<f64>,
     loss: Vec<f64>,
-    accuracy: Vec<f64>,
+    score: Vec<f64>,
     stroke: Stroke,
 }
 
@@ -289,9 +305,9 @@ fn drawn(curve: &LineCurve) -> Vec<Drawn> {
             let grid = curve
                 .alpha
                 .iter()
-                .zip(values.loss.iter().zip(&values.accuracy));
+                .zip(values.loss.iter().zip(&values.score.numbers));
             let mut points: Vec<(f64, f64, f64)> = grid
-                .map(|(alpha, (loss, accuracy))| (*alpha, *loss, *accuracy))
+                .map(|(alpha, (loss, score))| (*alpha, *loss, *score))
                 .collect();
             let range = [curve.alpha.first(), curve.alpha.last()].map(Option::<&f64>::copied);
             for (at, end) in [0.0, 1.0].into_iter().zip(values.ends) {
@@ -299,14 +315,16 @@ fn drawn(curve: &LineCurve) -> Vec<Drawn> {
                     && (min..=max).contains(&at)
                     && !curve.alpha.contains(&at)
                 {
-                    points.push((at, end.loss, end.accuracy));
+                    points.push((at, end.loss, end.score));
                 }
             }
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let of = values.score.score;
+            let on_scale = |value| of.map_or(f64::NAN, |score| score.on_scale(value));
             Drawn {
                 alpha: points.iter().map(|point| point.0).collect(),
                 loss: points.iter().map(|point| point.1).collect(),
-                accuracy: points.iter().map(|point| 100.0 * point.2).collect(),
+                score: points.iter().map(|point| on_scale(point.2)).collect(),
                 stroke,
             }
         })

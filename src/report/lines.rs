@@ -7,7 +7,7 @@ use crate::session::snapshot::{CheckpointLine, CheckpointState, Finding, Snapsho
 use crate::plot::axis::short;
 
 use super::inspect::{self, Log};
-use super::{loss, percent};
+use super::{loss, percent, score};
 
 /// What is new in `after`, one line an event.
 #[must_use]
@@ -157,10 +157,10 @@ fn checkpoint(
     }
     if let (Some(truth), None) = (line.truth, old.and_then(|old| old.truth)) {
         lines.push(format!(
-            "loss {} at {}, accuracy {}{}",
+            "loss {} at {}{}{}",
             loss(truth.loss),
             name(line),
-            percent(truth.accuracy),
+            score::behind(after.score(), truth.score),
             logged(line, after)
         ));
     }
@@ -293,7 +293,7 @@ mod tests {
         let mut after = before.clone();
         after.checkpoints[0].truth = Some(Measure {
             loss: 0.5,
-            accuracy: 0.25,
+            score: 0.25,
         });
         after.logged = vec![Logged {
             train: Some(0.525),
@@ -330,7 +330,7 @@ mod tests {
         after.checkpoints[1].state = CheckpointState::OnPath;
         after.checkpoints[0].truth = Some(Measure {
             loss: 0.5,
-            accuracy: 0.25,
+            score: 0.25,
         });
         after.checkpoints.push(line(
             3,
@@ -349,7 +349,7 @@ mod tests {
         let mut surface = Surface::new(vec![-1.0, 1.0], vec![0.0, 2.0]);
         let measure = Measure {
             loss: 0.25,
-            accuracy: 1.0,
+            score: 1.0,
         };
         surface.record(1, 0, measure);
         let at_rest = |steps: Vec<u64>| Snapshot {

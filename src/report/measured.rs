@@ -41,6 +41,7 @@ pub fn surface(snapshot: &Snapshot) -> Option<Report> {
             cosine: 0.0,
             expected_cosine: expected_cosine(model.parameters),
         },
+        score: snapshot.score(),
         grid: map.surface.clone(),
         fidelity: match map.fidelity {
             Some(Fidelity::Estimate { few, points, error }) => Some(surface::Fidelity {

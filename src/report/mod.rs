@@ -14,6 +14,7 @@ pub mod lines;
 pub mod map;
 pub mod measured;
 mod own;
+pub mod score;
 pub mod sharpness;
 pub mod summary;
 pub mod surface;

@@ -7,8 +7,11 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
+use crate::loss::Score;
 use crate::plot::svg;
 use crate::run::regular;
+
+use super::score;
 
 /// Bytes of a text that are looked at: the sentences before the first picture of a long run.
 const HEAD: u64 = 4 << 20;
@@ -18,7 +21,7 @@ const NAMES: usize = 64;
 /// Names of the objects that commands print as JSON, in their order. A later isoloss may have more between them.
 const JSON: [&str; 10] = [
     "run parameters steps norm update_norm explained explained_null singular lissajous coordinates residual",
-    "run origin model assumed parameters samples split seed bn plane x y loss accuracy measured evaluations path",
+    "run origin model assumed parameters samples split seed bn plane x y loss measured evaluations path",
     "samples split seed bn x y runs",
     "a b alpha train test barrier model assumed samples seed bn curves",
     "run origin model assumed point lambda_max lambda_min ratio iterations converged samples parameters seed",
@@ -28,14 +31,14 @@ const JSON: [&str; 10] = [
     "run model assumed samples split updates",
     "run model assumed step samples split bn averages",
 ];
-/// Columns of the tables that commands print as CSV.
+/// Columns of the tables that commands print as CSV; `score` is any score's, or lacks.
 const TABLES: [&str; 8] = [
     "step,x,y,residual,norm,update_norm",
-    "x,y,loss,accuracy,measured",
-    "run,label,x,y,loss,accuracy,measured",
-    "direction,seed,alpha,train_loss,train_accuracy,test_loss,test_accuracy",
+    "x,y,loss,score,measured",
+    "run,label,x,y,loss,score,measured",
+    "direction,seed,alpha,train_loss,train_score,test_loss,test_score",
     "x,y,lambda_max,lambda_min,ratio,iterations,converged",
-    "last,loss,accuracy,change",
+    "last,loss,score,change",
     "step,critical_step,sharpness,beyond,evaluations,learning_rate",
     "name,shape,dtype,role,norm",
 ];
@@ -70,7 +73,7 @@ const TEXTS: [&[&str]; 13] = [
     &["*: *, # * samples", "*critical sharpness over steps*"],
     &[
         "*: *, step #, # * samples, running statistics *",
-        "the last checkpoint: loss *, accuracy *",
+        "the last checkpoint: loss *",
     ],
     &[
         "from * (A) to * (B): *",
@@ -189,7 +192,13 @@ fn is_table(text: &str) -> bool {
         let sum: Option<f64> = rows.map(|row| weight(row.ok()?)).sum();
         return sum.is_some_and(|sum| (sum - 1.0).abs() < 1e-3);
     }
-    let is_known = TABLES.contains(&&*columns);
+    let scores = Score::ALL.map(Some).into_iter().chain([None]);
+    let is_known = scores.into_iter().any(|score| {
+        let mut tables = TABLES
+            .iter()
+            .map(|table| table.split(',').collect::<Vec<_>>());
+        tables.any(|table| score::head(&table, score).join(",") == columns)
+    });
     // Rows of another width are not its own.
     (is_known || WIDE_TABLES.iter().any(is_wide)) && rows.next().is_none_or(|row| row.is_ok())
 }
@@ -318,6 +327,9 @@ mod tests {
     #[rstest]
     #[case::empty("")]
     #[case::json("{\"layer\":null,\"edges\":[0,null],\"more\":{\"a\":1},\"checkpoints\":[]}\n")]
+    #[case::accuracies("last,loss,accuracy,change\n1,2,3,4\n")]
+    #[case::perplexities("x,y,loss,perplexity,measured\n1,2,3,4,true\n")]
+    #[case::without_scores("direction,seed,alpha,train_loss,test_loss\n")]
     #[case::density("node,weight\n-1,0.25\n2.5,0.75\n")]
     #[case::quoted("from,to,\"step 1\"\n0,1,5\n")]
     #[case::layers("step,norm,update_norm,update_cosine,learning_rate,\"norm a,b\"\n")]

@@ -8,7 +8,7 @@ use crate::session::snapshot::Snapshot;
 use crate::plot::map::Extras;
 
 use super::map::{self, PrintedMap};
-use super::{loss, percent};
+use super::{loss, percent, score};
 
 /// The map of the whole path, steps seen, loss at the end and lowest loss found.
 #[must_use]
@@ -64,9 +64,9 @@ pub fn sentence(snapshot: &Snapshot) -> String {
     if let Some(truth) = line.and_then(|line| line.truth) {
         let _ = write!(
             text,
-            " The last has loss {}, accuracy {}.",
+            " The last has loss {}{}.",
             loss(truth.loss),
-            percent(truth.accuracy)
+            score::behind(snapshot.score(), truth.score)
         );
     }
     let map = snapshot.map.as_ref().filter(|map| !map.stale);

@@ -8,6 +8,7 @@ use crate::data::Split;
 use crate::landscape::evidence::Assumed;
 use crate::landscape::refine::Estimate;
 use crate::landscape::surface::{Measure, Surface};
+use crate::loss::Score;
 use crate::plot::relief::View;
 use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::recipe::BatchNorm;
@@ -15,6 +16,7 @@ use crate::weights::recipe::BatchNorm;
 use crate::plot::map::Extras;
 
 use super::map::{self, PrintedMap};
+use super::score::{self, Keyed};
 use super::{cell, csv_rows, graph, loss, percent};
 use crate::plot::graph::Mark;
 
@@ -75,6 +77,8 @@ pub struct Report {
     pub bn: BatchNorm,
     /// The plane.
     pub plane: PlaneReport,
+    /// The score beside the loss; `None` if it has none.
+    pub score: Option<Score>,
     /// What was measured.
     pub grid: Surface,
     /// How it was estimated, where not all samples were measured everywhere.
@@ -127,7 +131,8 @@ pub struct Json<'a> {
     x: &'a [f64],
     y: &'a [f64],
     loss: Vec<Vec<f64>>,
-    accuracy: Vec<Vec<f64>>,
+    #[serde(flatten)]
+    score: Keyed<Vec<Vec<f64>>>,
     measured: Vec<Vec<bool>>,
     evaluations: usize,
     path: &'a [PathPoint],
@@ -145,15 +150,15 @@ pub(super) fn error(grid: &Surface) -> String {
 /// A surface in rows, entry \[j\]\[i\] at x_i, y_j: measured values to the digit, others interpolated.
 pub(super) struct Rows {
     pub(super) loss: Vec<Vec<f64>>,
-    pub(super) accuracy: Vec<Vec<f64>>,
+    pub(super) score: Keyed<Vec<Vec<f64>>>,
     pub(super) measured: Vec<Vec<bool>>,
 }
 
 /// The values at every crossing of the grid's lines.
-pub(super) fn rows(grid: &Surface) -> Rows {
+pub(super) fn rows(grid: &Surface, score: Option<Score>) -> Rows {
     let (x, y) = (grid.x(), grid.y());
     let field = grid.sample(x, y);
-    let accuracy = grid.sample_accuracy(x, y);
+    let scores = score.map_or_else(Vec::new, |score| grid.sample_score(score, x, y));
     let each = |value: &dyn Fn(Option<Measure>, usize) -> f64| {
         let at = |j: usize, i: usize| value(grid.get(i, j), j * x.len() + i);
         let row = |j| (0..x.len()).map(|i| at(j, i)).collect();
@@ -161,7 +166,13 @@ pub(super) fn rows(grid: &Surface) -> Rows {
     };
     Rows {
         loss: each(&|measure, at| measure.map_or(field.loss[at], |measure| measure.loss)),
-        accuracy: each(&|measure, at| measure.map_or(accuracy[at], |m| m.accuracy)),
+        score: Keyed {
+            score,
+            numbers: each(&|measure, at| {
+                let between = || scores.get(at).copied().unwrap_or(f64::NAN);
+                measure.map_or_else(between, |measure| measure.score)
+            }),
+        },
         measured: (0..y.len())
             .map(|j| (0..x.len()).map(|i| grid.get(i, j).is_some()).collect())
             .collect(),
@@ -172,7 +183,7 @@ impl Report {
     /// The JSON of this surface.
     #[must_use]
     pub fn json(&self) -> Json<'_> {
-        let rows = rows(&self.grid);
+        let rows = rows(&self.grid, self.score);
         Json {
             run: &self.run,
             origin: OriginJson { step: self.origin },
@@ -187,7 +198,7 @@ impl Report {
             x: self.grid.x(),
             y: self.grid.y(),
             loss: rows.loss,
-            accuracy: rows.accuracy,
+            score: rows.score,
             measured: rows.measured,
             evaluations: self.grid.measured(),
             path: &self.path,
@@ -199,15 +210,15 @@ impl Report {
     /// # Errors
     /// Never: rows are written to memory.
     pub fn csv(&self) -> Result<String, csv::Error> {
-        let head = ["x", "y", "loss", "accuracy", "measured"]
-            .map(str::to_owned)
-            .to_vec();
+        let head = score::head(&["x", "y", "loss", "score", "measured"], self.score);
         let (x, y) = (self.grid.x(), self.grid.y());
-        let grid = rows(&self.grid);
+        let grid = rows(&self.grid, self.score);
         let points = (0..x.len() * y.len()).map(|index| {
             let (i, j) = (index % x.len(), index / x.len());
-            let values = [x[i], y[j], grid.loss[j][i], grid.accuracy[j][i]].map(cell);
-            [values.to_vec(), vec![grid.measured[j][i].to_string()]].concat()
+            let place = [x[i], y[j], grid.loss[j][i]].map(cell);
+            let measured = grid.measured[j][i].to_string();
+            let score = grid.score.cell(|rows| rows[j][i]);
+            place.into_iter().chain(score).chain([measured]).collect()
         });
         csv_rows(std::iter::once(head).chain(points))
     }
@@ -291,11 +302,11 @@ impl Report {
             );
         }
         if let Some((x, y, lowest)) = self.grid.lowest() {
-            let accuracy = percent(lowest.accuracy);
             let _ = writeln!(
                 text,
-                "lowest point {x:.4}, {y:.4}: loss {}, accuracy {accuracy}",
-                loss(lowest.loss)
+                "lowest point {x:.4}, {y:.4}: loss {}{}",
+                loss(lowest.loss),
+                score::behind(self.score, lowest.score)
             );
         }
         if let Some(last) = self.path.iter().find(|point| point.step == self.origin) {

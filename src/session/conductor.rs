@@ -121,6 +121,7 @@ impl Conductor {
             run: options.run.clone(),
             watching: watcher.mode(),
             batch_norm: options.batch_norm.name().into(),
+            loss: options.setup.loss.clone(),
             ..Snapshot::default()
         };
         Self {
@@ -518,7 +519,10 @@ impl Conductor {
         if let Finding::Is(data) = &self.snapshot.data {
             let all = data.samples;
             match fidelity::few(self.options.fidelity, all) {
-                Ok(few) => self.few = few.map(|few| Few { few, all }),
+                Ok(few) => {
+                    let score = self.snapshot.loss.score();
+                    self.few = few.map(|few| Few { few, all, score });
+                }
                 Err(error) => self.notice(format!("{error}; all are measured everywhere")),
             }
         }

@@ -160,10 +160,7 @@ mod tests {
     #[test]
     fn a_log_that_tells_other_losses_is_told_of_training_samples_alone() {
         let line = |loss| {
-            let truth = Measure {
-                loss,
-                accuracy: 0.5,
-            };
+            let truth = Measure { loss, score: 0.5 };
             CheckpointLine {
                 state: CheckpointState::OnPath,
                 truth: Some(truth),

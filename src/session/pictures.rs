@@ -5,6 +5,7 @@ use crate::landscape::refine::Estimate;
 use crate::landscape::surface::{Measure, Surface};
 use crate::landscape::survey;
 use crate::landscape::surveyor::Spot;
+use crate::loss::Score;
 
 use super::known::Known;
 use super::snapshot::{Fidelity, Slice, Window};
@@ -21,6 +22,8 @@ pub struct Few {
     pub few: usize,
     /// All.
     pub all: usize,
+    /// The score beside the loss; `None` if it has none.
+    pub score: Option<Score>,
 }
 
 /// What the answers of a plan fill.
@@ -148,7 +151,7 @@ impl Pictures {
     /// How many points of the samples that are measured everywhere cost as much as one of all.
     #[must_use]
     pub fn cost_of_all(&self) -> usize {
-        self.few.map_or(1, |Few { few, all }| all.div_ceil(few))
+        self.few.map_or(1, |Few { few, all, .. }| all.div_ceil(few))
     }
 
     /// The pictures as they are to be shown now: on few samples until the difference that all make is known.
@@ -179,7 +182,7 @@ impl Pictures {
 
     fn complement(&self) -> Option<Complement> {
         self.few
-            .and_then(|_| Complement::of(&self.surface, &self.full))
+            .and_then(|few| Complement::of(&self.surface, &self.full, few.score))
     }
 
     fn shown_surface(&self, complement: Option<&Complement>) -> Surface {

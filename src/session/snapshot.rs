@@ -9,6 +9,7 @@ use crate::data::Split;
 use crate::landscape::evidence::Assumed;
 use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::{Measure, Surface};
+use crate::loss::{Loss, Score};
 use crate::run::hyper::Hyper;
 use crate::run::log::{Clock, Logged, TrainingLog};
 use crate::run::unicode;
@@ -106,15 +107,15 @@ pub struct CheckpointLine {
     pub is_gone: bool,
     /// How far it has come.
     pub state: CheckpointState,
-    /// Loss and accuracy of the checkpoint itself.
+    /// Loss and score of the checkpoint itself.
     pub truth: Option<Measure>,
-    /// Loss and accuracy of its projection onto the plane.
+    /// Loss and score of its projection onto the plane.
     pub on_plane: Option<Measure>,
     /// The critical step along the update that led to it.
     pub critical: Option<CriticalStep>,
 }
 
-/// Loss and accuracy along one axis of the plane, through the current checkpoint.
+/// Loss and score along one axis of the plane, through the current checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
     /// 0 for PC1, 1 for PC2.
@@ -202,6 +203,8 @@ pub struct Snapshot {
     pub device: String,
     /// The batch-norm mode, e.g. `frozen`.
     pub batch_norm: String,
+    /// The function of the model's output that is measured.
+    pub loss: Loss,
     /// The architecture.
     pub model: Finding<ModelLine>,
     /// What is taken for granted of the function that is measured, once the path was asked.
@@ -236,7 +239,7 @@ pub struct Snapshot {
     pub lambda_max: Vec<(u64, f64)>,
     /// The loss of the average of the last so many checkpoints.
     pub averages: Vec<(usize, Measure)>,
-    /// Loss and accuracy of the current checkpoint on test samples, where the map is of others.
+    /// Loss and score of the current checkpoint on test samples, where the map is of others.
     pub test: Option<Measure>,
     /// What the surveyor is doing.
     pub progress: Progress,
@@ -250,6 +253,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Returns the score beside the loss; `None` if there is none.
+    #[must_use]
+    pub fn score(&self) -> Option<Score> {
+        self.loss.score()
+    }
+
     /// What the map's loss is that of, in words, where not all samples were measured everywhere.
     #[must_use]
     pub fn map_samples(&self) -> Option<String> {
@@ -311,6 +320,13 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
 
     use super::*;
+
+    #[test]
+    fn recordings_from_before_there_were_other_losses_have_an_accuracy() {
+        let nothing = ciborium::Value::Map(Vec::new());
+        let snapshot: Snapshot = nothing.deserialized().unwrap();
+        assert_eq!(snapshot.score(), Some(Score::Accuracy));
+    }
 
     #[test]
     fn names_that_are_not_unicode_can_be_recorded() {

@@ -495,7 +495,7 @@ mod tests {
                     };
                     let measure = Measure {
                         loss: loss(x, y),
-                        accuracy: 0.5,
+                        score: 0.5,
                     };
                     assert!(findings.take(plan.generation, index, Value::Measure(measure)));
                     measured += 1;

@@ -67,7 +67,7 @@ pub enum Action {
     WholePath,
     /// A window around the checkpoint that is looked at, as wide as the last few steps.
     Neighbourhood,
-    /// Show a cursor on the map with coordinates, loss, accuracy and nearest step, or hide it.
+    /// Show a cursor on the map with coordinates, loss, score and nearest step, or hide it.
     Cursor,
     /// Bands, lines or both.
     NextLayers,

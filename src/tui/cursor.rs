@@ -1,5 +1,6 @@
 //! The cursor on the map: a point of the plane, and what is known there.
 
+use crate::loss::Score;
 use crate::plot::map::Backdrop;
 use crate::session::snapshot::Window;
 
@@ -32,8 +33,8 @@ impl Cursor {
 pub struct Reading {
     /// Loss; none where nothing is known yet, not a number in a hole.
     pub loss: Option<f64>,
-    /// A share of the samples; none where the loss is none or not a number.
-    pub accuracy: Option<f64>,
+    /// The score; `None` if the loss is none or NaN.
+    pub score: Option<f64>,
     /// It was measured here, and not interpolated between points of the map.
     pub certain: bool,
     /// Index of the checkpoint that lies nearest on the plane.
@@ -43,7 +44,12 @@ pub struct Reading {
 impl Reading {
     /// Reads a map and the path on it.
     #[must_use]
-    pub fn at(at: [f64; 2], backdrop: Option<&Backdrop<'_>>, path: &[[f64; 2]]) -> Self {
+    pub fn at(
+        at: [f64; 2],
+        score: Option<Score>,
+        backdrop: Option<&Backdrop<'_>>,
+        path: &[[f64; 2]],
+    ) -> Self {
         let distance = |from: &[f64; 2]| (from[0] - at[0]).hypot(from[1] - at[1]);
         let places = path.iter().map(distance).enumerate();
         let nearest = places.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, _)| i);
@@ -51,13 +57,13 @@ impl Reading {
             let (loss, origin) = backdrop.loss(at)?;
             Some((
                 loss,
-                backdrop.accuracy(at),
+                score.and_then(|score| backdrop.score(score, at)),
                 backdrop.is_measured(at) && !backdrop.is_preliminary(origin),
             ))
         });
         Self {
             loss: known.map(|known| known.0),
-            accuracy: known.and_then(|known| known.1),
+            score: known.and_then(|known| known.1),
             certain: known.is_some_and(|known| known.2),
             nearest,
         }

@@ -124,7 +124,7 @@ pub const TABLE: &[Group] = &[
                 &[(Action::Neighbourhood, &[key('.')])],
             ),
             row(
-                "cursor: loss, accuracy, nearest step",
+                "cursor: loss, score, nearest step",
                 &[(Action::Cursor, &[key('i'), Key::of(KeyCode::Enter)])],
             ),
         ],

@@ -38,7 +38,7 @@ pub(crate) fn measure(x: f64, y: f64) -> Measure {
     let loss = if hole { f64::NAN } else { log_loss.exp() };
     Measure {
         loss,
-        accuracy: (-loss / 2.5).exp().max(0.1),
+        score: (-loss / 2.5).exp().max(0.1),
     }
 }
 
@@ -180,7 +180,7 @@ pub(crate) fn path_only(count: usize) -> Snapshot {
                 state: CheckpointState::OnPath,
                 truth: Some(Measure {
                     loss: on_plane.loss * 0.93,
-                    accuracy: on_plane.accuracy,
+                    score: on_plane.score,
                 }),
                 on_plane: Some(on_plane),
                 ..CheckpointLine::new(format!("runs/resnet20/model_{step}.pt").as_ref())
@@ -254,7 +254,7 @@ pub(crate) fn snapshot() -> Snapshot {
     snapshot.slices = vec![slice(0), slice(1)];
     snapshot.test = Some(Measure {
         loss: 0.352,
-        accuracy: 0.886,
+        score: 0.886,
     });
     snapshot.progress = Progress {
         points_per_second: 31.4,

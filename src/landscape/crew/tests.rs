@@ -38,7 +38,7 @@ fn plan(generation: u64, spots: usize) -> Plan {
 fn value(index: usize) -> Value {
     Value::Measure(Measure {
         loss: index as f64,
-        accuracy: 0.,
+        score: 0.,
     })
 }
 

@@ -1,9 +1,10 @@
 //! Products of the Hessian with a vector, by double backward (math.md, last note).
 
-use candle_core::{D, DType, Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::loss::Loss;
 use crate::model::{Network, Weights};
 use crate::weights::layout::Role;
 
@@ -130,19 +131,8 @@ pub(in super::super) fn summed_loss(
     (images, labels): &Batch,
 ) -> Result<Tensor, LandscapeError> {
     let logits = network.forward(weights, images)?;
-    let largest = logits.detach().max_keepdim(D::Minus1)?;
-    let shifted = logits.broadcast_sub(&largest)?;
-    let normalizer = shifted.exp()?.sum(D::Minus1)?.log()?;
-    let classes = logits.dim(1)?;
-    let mut chosen = vec![0f32; labels.len() * classes];
-    for (row, label) in chosen.chunks_mut(classes.max(1)).zip(labels) {
-        if let Some(entry) = row.get_mut(*label as usize) {
-            *entry = 1.0;
-        }
-    }
-    let chosen = Tensor::from_vec(chosen, (labels.len(), classes), logits.device())?;
-    let own = (shifted * chosen)?.sum(D::Minus1)?;
-    Ok((normalizer - own)?.sum_all()?)
+    let labels = Tensor::new(labels.as_slice(), logits.device())?;
+    Ok(Loss::default().sum(&logits, &labels)?)
 }
 
 /// The Hessian of the mean loss at one point, as a map.

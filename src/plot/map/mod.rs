@@ -22,6 +22,7 @@ pub(super) mod path;
 use crate::landscape::field::{Field, Origin};
 use crate::landscape::surface::Surface;
 use crate::landscape::survey::spread;
+use crate::loss::Score;
 
 pub use frame::has_axes;
 pub(crate) use ground::band_colour;
@@ -125,17 +126,13 @@ impl Backdrop<'_> {
         crossing.is_some_and(|(i, j)| self.surface.get(i, j).is_some())
     }
 
-    /// Fraction correct at a point of the scene; none where that is not known, or no number.
+    /// Returns the score at a point of the scene; `None` if that is not known, or NaN.
     #[must_use]
-    pub fn accuracy(&self, [alpha, beta]: [f64; 2]) -> Option<f64> {
+    pub fn score(&self, score: Score, [alpha, beta]: [f64; 2]) -> Option<f64> {
         let [across, up] = self.shift;
-        let sampled = self
-            .surface
-            .sample_accuracy(&[alpha - across], &[beta - up]);
-        sampled
-            .first()
-            .copied()
-            .filter(|accuracy| accuracy.is_finite())
+        let (x, y) = ([alpha - across], [beta - up]);
+        let sampled = self.surface.sample_score(score, &x, &y);
+        sampled.first().copied().filter(|score| score.is_finite())
     }
 
     /// Whether what is shown is not the last word: interpolated only, or of an earlier plane.
@@ -420,7 +417,7 @@ mod tests {
             for (j, y) in lines.iter().enumerate() {
                 let measure = Measure {
                     loss: loss(*x, *y),
-                    accuracy: 0.5,
+                    score: 0.5,
                 };
                 surface.record(i, j, measure);
             }

@@ -41,8 +41,8 @@ fn surface(loss: impl Fn(f64, f64) -> f64) -> Surface {
     let mut surface = Surface::new(lines.clone(), lines.clone());
     for (i, x) in lines.iter().enumerate() {
         for (j, y) in lines.iter().enumerate() {
-            let (loss, accuracy) = (loss(*x, *y), 0.5);
-            surface.record(i, j, Measure { loss, accuracy });
+            let (loss, score) = (loss(*x, *y), 0.5);
+            surface.record(i, j, Measure { loss, score });
         }
     }
     surface

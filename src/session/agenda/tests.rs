@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 
 use super::*;
+use crate::loss::Score;
 use crate::session::snapshot::Fidelity;
 
 fn agenda(count: usize, window: Option<Window>, known: bool) -> Agenda {
@@ -47,10 +48,7 @@ fn work_off(agenda: &mut Agenda, loss: impl Fn([f64; 2], Option<usize>) -> f64) 
                 Spot::OnFew { at, samples } => loss(at, Some(samples)),
                 _ => continue,
             };
-            let measure = Measure {
-                loss,
-                accuracy: 0.5,
-            };
+            let measure = Measure { loss, score: 0.5 };
             known.insert(&spot, measure);
             agenda.fill(meaning, measure);
         }
@@ -72,7 +70,7 @@ fn no_point_of_the_plane_is_planned_twice_but_for_the_path_s_own() {
             }
             let measure = Measure {
                 loss: 0.1 + (at[0] * 12.9 + at[1] * 78.2).sin().abs() * 43.7 % 1.0,
-                accuracy: 0.5,
+                score: 0.5,
             };
             agenda.fill(meaning, measure);
         }
@@ -113,13 +111,7 @@ fn when_a_smooth_map_rests_the_earlier_updates_come() {
         if let Meaning::Grid { i, j } = meaning {
             let loss =
                 (0.1 * smooth.pictures.surface.x()[i] + 0.2 * smooth.pictures.surface.y()[j]).exp();
-            smooth.fill(
-                meaning,
-                Measure {
-                    loss,
-                    accuracy: 0.5,
-                },
-            );
+            smooth.fill(meaning, Measure { loss, score: 0.5 });
         }
     }
     assert!(smooth.pictures.stands() && smooth.go_on(2));
@@ -183,6 +175,7 @@ fn slices_are_as_long_as_the_window_and_go_through_the_checkpoint() {
 const FEW: Option<Few> = Some(Few {
     few: 100,
     all: 5000,
+    score: Some(Score::Accuracy),
 });
 
 /// Bumpy, and on all samples a little higher here and lower there.
@@ -229,7 +222,7 @@ fn the_others_come_after_the_map_of_few_and_the_difference_before_the_rest() {
             };
             let measure = Measure {
                 loss: loss_of(at, few),
-                accuracy: 0.5,
+                score: 0.5,
             };
             agenda.fill(meaning, measure);
         }

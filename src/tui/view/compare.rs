@@ -6,6 +6,7 @@ use ratatui::text::Line;
 
 use crate::data::Split;
 use crate::landscape::surface::Measure;
+use crate::loss::Score;
 use crate::plot::map::MapScene;
 use crate::plot::map::panels::Panel;
 use crate::plot::title;
@@ -88,7 +89,7 @@ fn widest(runs: &[&Snapshot]) -> Option<Window> {
     })
 }
 
-/// What differs: the run's name, batch size and weight decay where its checkpoints tell, the accuracy.
+/// What differs: the run's name, batch size and weight decay where its checkpoints tell, how well it does.
 fn title_line(snapshot: &Snapshot) -> String {
     let name = snapshot.run.file_name().map_or_else(
         || snapshot.run.display().to_string(),
@@ -96,15 +97,18 @@ fn title_line(snapshot: &Snapshot) -> String {
     );
     let told = snapshot.hyper.last().map(Hyper::label);
     let told = told.filter(|told| !told.is_empty());
-    let parts = [Some(name), told, accuracy(snapshot)];
+    let parts = [Some(name), told, quality(snapshot)];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// How well the last checkpoint does: the paper's test error, where there are test samples.
-fn accuracy(snapshot: &Snapshot) -> Option<String> {
-    let error = |measure: Measure| format!("test error {}", facts::percent(1.0 - measure.accuracy));
+fn quality(snapshot: &Snapshot) -> Option<String> {
+    let of_test = |measure: Measure| match snapshot.score() {
+        Some(Score::Accuracy) => format!("test error {}", facts::percent(1.0 - measure.score)),
+        score => format!("test {}", beside(score, measure)),
+    };
     if let Some(test) = snapshot.test {
-        return Some(error(test));
+        return Some(of_test(test));
     }
     let last = snapshot.trajectory.as_ref()?.steps.last();
     let mut lines = snapshot.checkpoints.iter().rev();
@@ -113,7 +117,19 @@ fn accuracy(snapshot: &Snapshot) -> Option<String> {
         return None;
     };
     Some(match data.split {
-        Split::Train => format!("train acc {}", facts::percent(measure.accuracy)),
-        Split::Test => error(measure),
+        Split::Train => format!("train {}", beside(snapshot.score(), measure)),
+        Split::Test => of_test(measure),
     })
+}
+
+/// The score, or the loss if there is none.
+fn beside(score: Option<Score>, measure: Measure) -> String {
+    match score {
+        Some(score) => format!(
+            "{} {}",
+            score.short(),
+            facts::of_score(score, measure.score)
+        ),
+        None => format!("loss {}", facts::loss(Some(measure))),
+    }
 }

@@ -34,13 +34,14 @@ pub(super) fn mark(app: &App, scene: &MapScene<'_>, area: Rect, buffer: &mut Buf
 pub(crate) fn line(app: &App, width: u16) -> Option<Line<'static>> {
     let at = app.cursor().filter(|_| app.view() == View::Map)?;
     let scene = super::scene::shown(app)?;
-    let mut reading = Reading::at(at, scene.backdrop.as_ref(), scene.path);
+    let score = app.snapshot().score();
+    let mut reading = Reading::at(at, score, scene.backdrop.as_ref(), scene.path);
     let on_checkpoint = reading
         .nearest
         .filter(|nearest| scene.path.get(*nearest) == Some(&at));
     // There the plane's loss was measured itself, not between points of the map.
     if let Some(known) = on_checkpoint.and_then(|nearest| on_plane(app, nearest)) {
-        (reading.loss, reading.accuracy) = (Some(known.loss), Some(known.accuracy));
+        (reading.loss, reading.score) = (Some(known.loss), Some(known.score));
         reading.certain = true;
     }
     let theme = app.theme();
@@ -62,12 +63,9 @@ pub(crate) fn line(app: &App, width: u16) -> Option<Line<'static>> {
         piece(2, "β ", short(at[1])),
         piece(0, "loss ", number(reading.loss)),
     ];
-    if let Some(accuracy) = reading.accuracy {
-        pieces.push(piece(
-            3,
-            "acc ",
-            format!("{about}{}", facts::percent(accuracy)),
-        ));
+    if let Some((score, value)) = score.zip(reading.score) {
+        let value = format!("{about}{}", facts::of_score(score, value));
+        pieces.push(piece(3, score.short(), format!(" {value}")));
     }
     let step = reading.nearest.and_then(|at| app.steps()?.get(at));
     if let Some(step) = step {

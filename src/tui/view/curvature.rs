@@ -107,7 +107,7 @@ fn surface(found: &CurvatureMap, figure: Figure) -> Surface {
         };
         let measure = Measure {
             loss: value.max(0.0),
-            accuracy: 0.0,
+            score: 0.0,
         };
         let measure = if value.is_nan() {
             Measure {

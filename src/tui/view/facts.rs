@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::landscape::surface::Measure;
+use crate::loss::Score;
 use crate::plot::axis::short;
 use crate::plot::graph::Mark;
 use crate::run::hyper;
@@ -36,9 +37,18 @@ pub(crate) fn loss(measure: Option<Measure>) -> String {
     measure.map_or_else(|| "–".into(), |measure| short(measure.loss))
 }
 
-/// `89.8 %`.
-pub(crate) fn accuracy(measure: Option<Measure>) -> String {
-    measure.map_or_else(|| "–".into(), |measure| percent(measure.accuracy))
+/// `89.8 %`, `23.4` or `0.912`.
+pub(crate) fn score(score: Score, measure: Option<Measure>) -> String {
+    measure.map_or_else(|| "–".into(), |measure| of_score(score, measure.score))
+}
+
+/// The same of a number.
+pub(crate) fn of_score(score: Score, value: f64) -> String {
+    match score {
+        Score::Accuracy => percent(value),
+        Score::Perplexity => short(value),
+        Score::RSquared => format!("{value:.3}"),
+    }
 }
 
 /// `73.4 %`.
@@ -248,14 +258,21 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_a_dash() {
+        let accuracy = |measure| score(Score::Accuracy, measure);
         assert_eq!((loss(None), accuracy(None)), ("–".into(), "–".into()));
         let measure = Measure {
             loss: 0.29512,
-            accuracy: 0.8984,
+            score: 0.8984,
         };
         assert_eq!(
             (loss(Some(measure)), accuracy(Some(measure))),
             ("0.295".into(), "89.8 %".into())
         );
+        let measure = Measure {
+            score: 23.41,
+            ..measure
+        };
+        assert_eq!(score(Score::Perplexity, Some(measure)), short(23.41));
+        assert_eq!(score(Score::RSquared, Some(measure)), "23.410");
     }
 }

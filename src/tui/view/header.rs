@@ -38,8 +38,11 @@ pub(crate) fn render(app: &App, device: bool, area: Rect, buffer: &mut Buffer) {
     if let Some(measure) = facts::measure(app) {
         let loss = Span::styled(facts::loss(Some(measure)), theme.strong());
         pieces.push(Piece::new(0, vec![Span::raw("loss "), loss]));
-        let accuracy = Span::styled(facts::accuracy(Some(measure)), theme.strong());
-        pieces.push(Piece::new(4, vec![Span::raw("acc "), accuracy]));
+        if let Some(score) = snapshot.score() {
+            let name = Span::raw(format!("{} ", score.short()));
+            let value = Span::styled(facts::score(score, Some(measure)), theme.strong());
+            pieces.push(Piece::new(4, vec![name, value]));
+        }
     }
     pieces.extend(logged(app));
     pieces.extend(missing(app));

@@ -1,10 +1,11 @@
-//! Slices of loss and accuracy through the current checkpoint, along both axes of the plane.
+//! Slices of loss and score through the current checkpoint, along both axes of the plane.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 
 use crate::landscape;
 use crate::landscape::surface::Measure;
+use crate::loss::Score;
 use crate::plot::axis::short;
 use crate::plot::graph::{Curve as Line, Graph, Mark, Side, Stroke};
 use crate::session::snapshot::Slice;
@@ -16,7 +17,7 @@ use super::{enclosed, facts, frame, paint, render_refusal, render_sentence};
 
 /// From this width on the two axes stand side by side.
 const SIDE_BY_SIDE: u16 = 56;
-/// Least rows of a chart; where there are fewer, accuracy gives way to loss.
+/// Least rows of a chart; where there are fewer, the score gives way to loss.
 const CHART: u16 = 4;
 
 /// Draws the pane: what the user chose to slice along.
@@ -52,7 +53,8 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
         return render_sentence(app, why, inner, buffer);
     };
     let alone = study.study != Study::Random;
-    let values = |line: &LineCurve, value: fn(&Measure) -> f64| -> Vec<f64> {
+    let score = app.snapshot().score();
+    let values = |line: &LineCurve, value: &dyn Fn(&Measure) -> f64| -> Vec<f64> {
         let of = |measure: &Option<Measure>| measure.as_ref().map_or(f64::NAN, value);
         line.values.iter().map(of).collect()
     };
@@ -61,14 +63,16 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
             (
                 line,
                 [
-                    values(line, |m| m.loss),
-                    values(line, |m| 100.0 * m.accuracy),
+                    values(line, &|m| m.loss),
+                    values(line, &|m| {
+                        score.map_or(f64::NAN, |score| score.on_scale(m.score))
+                    }),
                 ],
             )
         })
         .collect();
     let mut curves = Vec::new();
-    for (line, [loss, accuracy]) in &drawn {
+    for (line, [loss, beside]) in &drawn {
         let stroke = if line.split == drawn[0].0.split {
             Stroke::Solid
         } else {
@@ -81,8 +85,8 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
             stroke,
         };
         curves.push(on(loss, Side::Left));
-        if alone {
-            curves.push(on(accuracy, Side::Right));
+        if alone && score.is_some() {
+            curves.push(on(beside, Side::Right));
         }
     }
     let ends: &[(f64, &str)] = match study.study {
@@ -103,7 +107,7 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
     let title = items.into_iter().flatten().collect::<Vec<_>>().join(" · ");
     let graph = Graph {
         title: &title,
-        right: "accuracy %",
+        right: score.map_or("", Score::scale),
         curves,
         marks: ends
             .iter()
@@ -171,16 +175,22 @@ pub(crate) fn render_components(app: &App, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// What is drawn of a measurement, and its name.
-type Curve = (&'static str, fn(&Measure) -> f64);
-
-/// Loss above accuracy.
+/// Loss above the score.
 fn render_slice(app: &App, slice: &Slice, area: Rect, buffer: &mut Buffer) {
     let axis = format!("PC{}", slice.axis + 1);
-    let curves: [Curve; 2] = [("loss", |m| m.loss), ("accuracy %", |m| m.accuracy * 100.0)];
-    let shown = if area.height >= 2 * CHART { 2 } else { 1 };
+    let score = app.snapshot().score();
+    let curves = [None, score]
+        .into_iter()
+        .take(1 + usize::from(score.is_some()));
+    let shown = match score {
+        Some(_) if area.height >= 2 * CHART => 2,
+        _ => 1,
+    };
     let areas = Layout::vertical(vec![Constraint::Fill(1); shown]).split(area);
-    for (i, ((name, value), area)) in curves.iter().zip(areas.iter()).enumerate() {
+    for (i, (curve, area)) in curves.zip(areas.iter()).enumerate() {
+        let name = curve.map_or("loss", Score::scale);
+        let value =
+            |measure: &Measure| curve.map_or(measure.loss, |score| score.on_scale(measure.score));
         let values: Vec<f64> = slice
             .values
             .iter()

@@ -8,6 +8,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use crate::landscape::evidence::Assumed;
+use crate::loss::Score;
 use crate::plot::axis::short;
 use crate::session::size_in_words;
 use crate::session::snapshot::{Fidelity, Finding, Snapshot};
@@ -128,10 +129,12 @@ fn losses(app: &App) -> Vec<Line<'static>> {
             format!(" {word}, map {map}"),
         )
     };
-    let mut lines = vec![
-        pair("loss", facts::loss(truth), facts::loss(map)),
-        pair("accuracy", facts::accuracy(truth), facts::accuracy(map)),
-    ];
+    let mut lines = vec![pair("loss", facts::loss(truth), facts::loss(map))];
+    lines.extend(app.snapshot().score().map(|score| {
+        let [truth, map] = [truth, map].map(|measure| facts::score(score, measure));
+        let name = Some(score.name()).filter(|name| name.chars().count() < LABEL);
+        pair(name.unwrap_or(score.short()), truth, map)
+    }));
     lines.extend(logged(app));
     lines.extend(test(app));
     lines.extend(average(app));
@@ -162,7 +165,16 @@ fn logged(app: &App) -> Option<Line<'static>> {
 fn test(app: &App) -> Option<Line<'static>> {
     let test = app.snapshot().test?;
     let value = (facts::loss(Some(test)), app.theme().strong());
-    let rest = format!(" loss, {} right", facts::accuracy(Some(test)));
+    let rest = match app.snapshot().score() {
+        Some(score) => {
+            let value = facts::score(score, Some(test));
+            match score {
+                Score::Accuracy => format!(" loss, {value} right"),
+                _ => format!(" loss, {} {value}", score.name()),
+            }
+        }
+        None => " loss".into(),
+    };
     Some(row(app, "test", value, rest))
 }
 

@@ -1,0 +1,137 @@
+//! The sums of a loss over batches, and the means that come of them.
+
+use std::iter::Sum;
+use std::ops::Add;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Loss, Score};
+
+/// Mean loss and score of the fixed samples at one point. The loss may be not finite.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Measure {
+    /// The mean loss.
+    pub loss: f64,
+    /// The loss's own score; NaN if it has none.
+    #[serde(alias = "accuracy", default = "none")]
+    pub score: f64,
+}
+
+/// Equal to the bit, so that NaN is equal to itself: what did not change is not shown again.
+impl PartialEq for Measure {
+    fn eq(&self, other: &Self) -> bool {
+        let bits = |measure: &Self| [measure.loss.to_bits(), measure.score.to_bits()];
+        bits(self) == bits(other)
+    }
+}
+
+/// The score of a loss that has none.
+fn none() -> f64 {
+    f64::NAN
+}
+
+/// The sums of a loss over some batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// Sum of the losses.
+    pub loss: f64,
+    /// The number that the sum is divided by for the mean.
+    pub weight: f64,
+    /// The sums that the score is made of.
+    pub score: ScoreSums,
+}
+
+/// The sums that scores are made of; a loss fills in those of its own score.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ScoreSums {
+    /// Number of items that are told, such as samples or pixels.
+    pub items: u64,
+    /// Number of those that are told right.
+    pub right: u64,
+    /// Sum of the squared differences between output and target.
+    pub residual: f64,
+    /// The spread of the targets.
+    pub target: Spread,
+}
+
+/// Mean and squared deviations of some numbers, which add without loss of digits.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spread {
+    /// Number of the numbers.
+    pub count: u64,
+    /// Their mean.
+    pub mean: f64,
+    /// Sum of the squared differences from the mean.
+    pub squares: f64,
+}
+
+impl Spread {
+    /// Adds one number.
+    #[must_use]
+    pub(super) fn with(self, value: f64) -> Self {
+        let one = Self {
+            count: 1,
+            mean: value,
+            squares: 0.0,
+        };
+        self + one
+    }
+}
+
+impl Add for Spread {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        let count = self.count + other.count;
+        if self.count == 0 || other.count == 0 {
+            return if self.count == 0 { other } else { self };
+        }
+        let (share, apart) = (other.count as f64 / count as f64, other.mean - self.mean);
+        Self {
+            count,
+            mean: self.mean + apart * share,
+            squares: self.squares + other.squares + apart * apart * share * self.count as f64,
+        }
+    }
+}
+
+impl Add for Totals {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        let (score, of_other) = (self.score, other.score);
+        Self {
+            loss: self.loss + other.loss,
+            weight: self.weight + other.weight,
+            score: ScoreSums {
+                items: score.items + of_other.items,
+                right: score.right + of_other.right,
+                residual: score.residual + of_other.residual,
+                target: score.target + of_other.target,
+            },
+        }
+    }
+}
+
+impl Sum for Totals {
+    fn sum<I: Iterator<Item = Self>>(totals: I) -> Self {
+        totals.fold(Self::default(), Add::add)
+    }
+}
+
+impl Totals {
+    /// Returns the mean of the loss that these are sums of, and its score.
+    #[must_use]
+    pub fn measure(&self, loss: &Loss) -> Measure {
+        let mean = self.loss / self.weight;
+        let score = match loss.score() {
+            Some(Score::Accuracy) => self.score.right as f64 / self.score.items as f64,
+            Some(Score::Perplexity) => mean.exp(),
+            // Targets that are all alike have no variance to explain.
+            Some(Score::RSquared) if self.score.target.squares == 0.0 => f64::NAN,
+            Some(Score::RSquared) => 1.0 - self.score.residual / self.score.target.squares,
+            None => none(),
+        };
+        Measure { loss: mean, score }
+    }
+}
