@@ -7,10 +7,8 @@ mod test_device;
 mod activated;
 pub mod activation;
 mod block;
-mod convolution;
 mod densenet;
 mod detect;
-mod gate;
 mod graph;
 mod imagenet;
 pub mod kernels;
@@ -20,7 +18,6 @@ pub mod ops;
 mod patches;
 pub mod reading;
 mod resnet;
-mod unfold;
 mod vgg;
 
 use std::collections::HashMap;

@@ -47,8 +47,8 @@ mod tests {
     use proptest::prelude::*;
     use proptest::test_runner::{Config, TestRunner};
 
+    use super::super::convolution;
     use super::*;
-    use crate::model::convolution;
 
     /// candle keeps gradients differentiable only when this is set before a thread's first backward pass.
     const KEEP_GRAPH: &str = "CANDLE_GRAD_DO_NOT_DETACH";
@@ -106,8 +106,7 @@ mod tests {
     #[test]
     fn the_cpu_s_operators_have_its_values_and_both_derivatives() {
         if std::env::var_os(KEEP_GRAPH).is_none() {
-            let name =
-                "model::unfold::tests::the_cpu_s_operators_have_its_values_and_both_derivatives";
+            let name = "model::ops::unfold::tests::the_cpu_s_operators_have_its_values_and_both_derivatives";
             let child = Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", name])
                 .env(KEEP_GRAPH, "1")

@@ -1,0 +1,73 @@
+//! Layers as functions of tensors, right in value and in both derivatives where candle's own are not.
+//!
+//! Each is built from candle operations whose derivatives were checked against PyTorch, lets NaN
+//! through (a NaN weight must never end as a plausible loss), and runs on every device.
+
+mod conv;
+mod convolution;
+mod gate;
+mod norm;
+mod pool;
+#[cfg(test)]
+mod tests;
+mod unfold;
+
+use candle_core::{D, Result, Tensor, bail};
+
+pub use self::conv::{Window, conv};
+pub use self::norm::{BatchNorm, Statistics};
+pub use self::pool::Pool;
+use self::pool::at;
+
+/// `x · weightᵀ + bias`: x (N, inputs), weight (outputs, inputs), bias (outputs).
+///
+/// # Errors
+/// candle's, for shapes that do not fit.
+pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    // candle's CPU product silently ignores the row stride of a transposed left side.
+    let y = x.contiguous()?.matmul(&weight.t()?)?;
+    match bias {
+        Some(bias) => y.broadcast_add(bias),
+        None => Ok(y),
+    }
+}
+
+/// max(x, 0), with derivative 0 at 0 as in PyTorch (candle's is 1 there, and drops NaN).
+///
+/// # Errors
+/// candle's.
+pub fn relu(x: &Tensor) -> Result<Tensor> {
+    if gate::fits(x) {
+        return gate::relu(x);
+    }
+    let zero = Tensor::zeros((), x.dtype(), x.device())?.broadcast_as(x.shape())?;
+    x.le(&zero)?.where_cond(&zero, x)
+}
+
+/// Mean over the image of each channel: (N, C, H, W) to (N, C).
+///
+/// # Errors
+/// candle's.
+pub fn global_average(x: &Tensor) -> Result<Tensor> {
+    x.flatten_from(2)?.mean(D::Minus1)
+}
+
+/// The shortcut without parameters (option A of He et al. 2015, CIFAR ResNets): every second
+/// pixel when `stride` is 2, and zero channels on both sides until there are `channels`.
+///
+/// # Errors
+/// candle's, or the added channels cannot be split evenly.
+pub fn padded_shortcut(x: &Tensor, stride: usize, channels: usize) -> Result<Tensor> {
+    let (_, inputs, height, width) = x.dims4()?;
+    let added = match channels.checked_sub(inputs) {
+        Some(added) if added % 2 == 0 => added / 2,
+        _ => bail!("{inputs} channels cannot be padded evenly to {channels}"),
+    };
+    let x = if stride == 1 {
+        x.clone()
+    } else {
+        let every = |len: usize| (0..len).step_by(stride.max(1)).collect::<Vec<_>>();
+        at(&at(x, 2, &every(height))?, 3, &every(width))?
+    };
+    x.pad_with_zeros(1, added, added)
+}
