@@ -8,18 +8,19 @@ mod convolution;
 mod gate;
 mod norm;
 mod pool;
+mod resize;
 #[cfg(test)]
 mod tests;
 mod unfold;
 
-use candle_core::{D, Result, Tensor, bail};
+use candle_core::{D, Device, Result, Shape, Tensor, bail};
 
-pub use self::conv::{Window, conv};
+pub use self::conv::{Window, conv, conv_transpose, conv3d};
 pub use self::norm::{BatchNorm, Statistics};
-pub use self::pool::Pool;
-use self::pool::at;
+pub use self::pool::{Pool, adaptive_average, adaptive_max};
+pub use self::resize::{upsample_bicubic, upsample_bilinear, upsample_nearest};
 
-/// `x · weightᵀ + bias`: x (N, inputs), weight (outputs, inputs), bias (outputs).
+/// Returns `x · weightᵀ + bias`: x (N, inputs), weight (outputs, inputs), bias (outputs).
 ///
 /// # Errors
 /// candle's, for shapes that do not fit.
@@ -32,7 +33,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     }
 }
 
-/// max(x, 0), with derivative 0 at 0 as in PyTorch (candle's is 1 there, and drops NaN).
+/// Returns max(x, 0), with derivative 0 at 0 as in PyTorch (candle's is 1 there, and drops NaN).
 ///
 /// # Errors
 /// candle's.
@@ -44,7 +45,7 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
     x.le(&zero)?.where_cond(&zero, x)
 }
 
-/// Mean over the image of each channel: (N, C, H, W) to (N, C).
+/// Returns the mean over the image of each channel: (N, C, H, W) to (N, C).
 ///
 /// # Errors
 /// candle's.
@@ -52,7 +53,7 @@ pub fn global_average(x: &Tensor) -> Result<Tensor> {
     x.flatten_from(2)?.mean(D::Minus1)
 }
 
-/// The shortcut without parameters (option A of He et al. 2015, CIFAR ResNets): every second
+/// Returns the shortcut without parameters (option A of He et al. 2015, CIFAR ResNets): every second
 /// pixel when `stride` is 2, and zero channels on both sides until there are `channels`.
 ///
 /// # Errors
@@ -70,4 +71,21 @@ pub fn padded_shortcut(x: &Tensor, stride: usize, channels: usize) -> Result<Ten
         at(&at(x, 2, &every(height))?, 3, &every(width))?
     };
     x.pad_with_zeros(1, added, added)
+}
+
+/// Returns what stands at these positions of one dimension.
+fn at(x: &Tensor, dim: usize, positions: &[usize]) -> Result<Tensor> {
+    if positions.iter().copied().eq(0..x.dim(dim)?) {
+        return Ok(x.clone());
+    }
+    let positions: Vec<u32> = positions.iter().map(|position| *position as u32).collect();
+    let positions = Tensor::new(positions, x.device())?;
+    x.contiguous()?.index_select(&positions, dim)
+}
+
+/// Returns numbers in the type of x and where x is, by the way of the CPU: not every device knows f64.
+fn constant(values: Vec<f64>, shape: impl Into<Shape>, x: &Tensor) -> Result<Tensor> {
+    Tensor::from_vec(values, shape, &Device::Cpu)?
+        .to_dtype(x.dtype())?
+        .to_device(x.device())
 }

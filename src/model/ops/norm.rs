@@ -48,7 +48,7 @@ impl BatchNorm {
             .broadcast_add(&along(shift)?)
     }
 
-    /// Kernel and bias of the one convolution that equals this norm after a convolution with
+    /// Returns the kernel and bias of the one convolution that equals this norm after a convolution with
     /// `kernel` (O, I, k, k) and `bias` (O).
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl BatchNorm {
     }
 }
 
-/// What batch norm in training mode takes from x (N, C, …): per channel, of shape (C).
+/// Statistics that batch norm in training mode takes from x (N, C, …): per channel, of shape (C).
 #[derive(Clone, Debug)]
 pub struct Statistics {
     /// Mean.
@@ -76,7 +76,7 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Means are taken image by image first: one long sum in f32 would lose digits.
+    /// Takes the statistics of x. Means are taken image by image first: one long sum in f32 would lose digits.
     ///
     /// # Errors
     /// candle's, for a tensor of rank below 2.
@@ -93,7 +93,7 @@ impl Statistics {
         })
     }
 
-    /// The variance that PyTorch keeps as the running one: over n − 1.
+    /// Returns the variance that PyTorch keeps as the running one: over n − 1.
     ///
     /// # Errors
     /// candle's.

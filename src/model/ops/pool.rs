@@ -2,6 +2,9 @@
 
 use candle_core::{Result, Tensor, bail};
 
+use super::resize::weighted;
+use super::{at, constant, global_average};
+
 /// A pooling window, as PyTorch's `max_pool2d` and `avg_pool2d` take it: height before width.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pool {
@@ -123,8 +126,8 @@ impl Pool {
         match areas.first() {
             Some(first) if areas.iter().all(|area| area == first) => sum / *first,
             _ => {
-                let areas = Tensor::from_vec(areas, (rows.len(), columns.len()), x.device())?;
-                sum.broadcast_div(&areas.to_dtype(x.dtype())?)
+                let areas = constant(areas, (rows.len(), columns.len()), x)?;
+                sum.broadcast_div(&areas)
             }
         }
     }
@@ -198,13 +201,57 @@ fn combined(
     result.ok_or_else(|| candle_core::Error::Msg("a pooling window without places".into()))
 }
 
-/// Returns what stands at these positions of one dimension.
-pub(super) fn at(x: &Tensor, dim: usize, positions: &[usize]) -> Result<Tensor> {
-    let len = x.dim(dim)?;
-    if positions.iter().copied().eq(0..len) {
-        return Ok(x.clone());
+/// Returns PyTorch's `adaptive_avg_pool2d` of x (N, C, H, W): means of as many windows as are wanted on each
+/// side, which overlap where they do not divide it; `None` keeps a side.
+///
+/// # Errors
+/// candle's, or no windows are wanted.
+pub fn adaptive_average(x: &Tensor, size: [Option<usize>; 2]) -> Result<Tensor> {
+    let (images, channels, ..) = x.dims4()?;
+    if size == [Some(1); 2] {
+        return global_average(x)?.reshape((images, channels, 1, 1));
     }
-    let positions: Vec<u32> = positions.iter().map(|position| *position as u32).collect();
-    let positions = Tensor::new(positions, x.device())?;
-    x.contiguous()?.index_select(&positions, dim)
+    let mut x = x.clone();
+    for (side, dim) in [(1, 3), (0, 2)] {
+        let len = x.dim(dim)?;
+        let count = size[side].unwrap_or(len);
+        let windows = adaptive(len, count)?;
+        if len == count {
+            continue;
+        }
+        x = if len % count == 0 {
+            let mut shape = x.dims().to_vec();
+            shape[dim] = count;
+            shape.insert(dim + 1, len / count);
+            x.reshape(shape)?.mean(dim + 1)?
+        } else {
+            let share = |window: Vec<usize>| {
+                let weight = 1.0 / window.len() as f64;
+                window.into_iter().map(|place| (place, weight)).collect()
+            };
+            weighted(&x, dim, &windows.into_iter().map(share).collect::<Vec<_>>())?
+        };
+    }
+    Ok(x)
+}
+
+/// Returns PyTorch's `adaptive_max_pool2d` of x (N, C, H, W): the largest values of as many windows as are
+/// wanted on each side; `None` keeps a side.
+///
+/// # Errors
+/// candle's, or no windows are wanted.
+pub fn adaptive_max(x: &Tensor, [rows, columns]: [Option<usize>; 2]) -> Result<Tensor> {
+    let (_, _, height, width) = x.dims4()?;
+    let rows = adaptive(height, rows.unwrap_or(height))?;
+    let columns = adaptive(width, columns.unwrap_or(width))?;
+    largest(x, &rows, &columns)
+}
+
+/// Returns the places of windows that cover a side, from ⌊i·len/count⌋ to ⌈(i + 1)·len/count⌉.
+fn adaptive(len: usize, count: usize) -> Result<Windows> {
+    if len == 0 || count == 0 {
+        bail!("{count} pooling windows on {len} pixels");
+    }
+    let window = |i: usize| (i * len / count..((i + 1) * len).div_ceil(count)).collect();
+    Ok((0..count).map(window).collect())
 }
