@@ -28,8 +28,27 @@ fn pool(kernel: usize, stride: usize, ceil: bool) -> Pool {
     }
 }
 
+fn padded(kernel: usize, stride: usize, padding: usize, ceil: bool) -> Pool {
+    Pool {
+        padding: [padding; 2],
+        ..pool(kernel, stride, ceil)
+    }
+}
+
+fn window(stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2], groups: usize) -> Window {
+    Window {
+        stride,
+        padding,
+        dilation,
+        groups,
+    }
+}
+
+/// Pixels of x for each of the result, where the factors are 1.7 and 0.6.
+const RATIOS: [f64; 2] = [1. / 1.7, 1. / 0.6];
+
 /// The layers of tests/fixtures/models/make.py, by name.
-const LAYERS: [(&str, Layer); 18] = [
+const LAYERS: &[(&str, Layer)] = &[
     ("linear", |t| linear(&t[0], &t[1], Some(&t[2]))),
     ("conv", |t| {
         conv(&t[0], &t[1], Some(&t[2]), &Window::plain(1, 1))
@@ -43,18 +62,164 @@ const LAYERS: [(&str, Layer); 18] = [
     ("conv_1x1_leftover", |t| {
         conv(&t[0], &t[1], None, &Window::plain(2, 0))
     }),
+    ("conv_uneven", |t| {
+        let window = window([2, 1], [0, 2], [1, 2], 1);
+        conv(&t[0], &t[1], Some(&t[2]), &window)
+    }),
+    ("conv_dilated", |t| {
+        conv(&t[0], &t[1], None, &window([1; 2], [2; 2], [2; 2], 1))
+    }),
+    ("conv_groups", |t| {
+        let window = window([2; 2], [1; 2], [1; 2], 2);
+        conv(&t[0], &t[1], Some(&t[2]), &window)
+    }),
+    ("conv_groups_1x1", |t| {
+        conv(&t[0], &t[1], None, &window([1; 2], [0; 2], [1; 2], 2))
+    }),
+    ("conv_groups_mirrored", |t| {
+        conv(&t[0], &t[1], None, &window([1; 2], [2, 1], [2, 1], 2))
+    }),
+    ("conv_depthwise", |t| {
+        let window = window([1; 2], [1; 2], [1; 2], 3);
+        conv(&t[0], &t[1], Some(&t[2]), &window)
+    }),
+    ("conv_depthwise_stride", |t| {
+        conv(&t[0], &t[1], None, &window([2; 2], [2; 2], [1, 2], 3))
+    }),
+    ("conv_1d", |t| {
+        let (x, kernel) = (t[0].unsqueeze(2)?, t[1].unsqueeze(2)?);
+        let window = window([1, 2], [0, 3], [1, 2], 1);
+        conv(&x, &kernel, Some(&t[2]), &window)?.squeeze(2)
+    }),
+    ("conv_3d", |t| {
+        let window = Window {
+            stride: [1, 2, 1],
+            padding: [1, 0, 1],
+            dilation: [2, 1, 1],
+            groups: 2,
+        };
+        conv3d(&t[0], &t[1], Some(&t[2]), &window)
+    }),
+    ("conv_transpose", |t| {
+        conv_transpose(&t[0], &t[1], Some(&t[2]), &Window::plain(2, 0), [0; 2])
+    }),
+    ("conv_transpose_uneven", |t| {
+        let window = window([2, 3], [1, 2], [2, 1], 2);
+        conv_transpose(&t[0], &t[1], None, &window, [1, 2])
+    }),
+    ("conv_transpose_stride_1", |t| {
+        let window = window([1; 2], [2; 2], [2; 2], 1);
+        conv_transpose(&t[0], &t[1], None, &window, [1; 2])
+    }),
+    ("conv_transpose_depthwise", |t| {
+        let window = window([2; 2], [1; 2], [1; 2], 3);
+        conv_transpose(&t[0], &t[1], None, &window, [1; 2])
+    }),
     ("norm_after_conv", |t| {
         let (kernel, bias) = norm(&t[3..]).fold(&t[1], Some(&t[2]))?;
         conv(&t[0], &kernel, Some(&bias), &Window::plain(1, 1))
     }),
     ("norm", |t| norm(&t[1..]).apply(&t[0])),
     ("norm_of_features", |t| norm(&t[1..]).apply(&t[0])),
+    ("norm_alone", |t| {
+        let norm = BatchNorm {
+            weight: None,
+            bias: None,
+            mean: t[1].clone(),
+            variance: t[2].clone(),
+            epsilon: 1e-2,
+        };
+        norm.apply(&t[0])
+    }),
     ("relu", |t| relu(&t[0])? + 1.),
     ("max_pool_2", |t| pool(2, 2, false).max(&t[0])),
     ("max_pool_3_stride_2", |t| pool(3, 2, false).max(&t[0])),
     ("max_pool_2_ceil", |t| pool(2, 2, true).max(&t[0])),
     ("max_pool_2_stride_3_ceil", |t| pool(2, 3, true).max(&t[0])),
     ("max_pool_ties", |t| pool(2, 2, false).max(&t[0])? + 2.),
+    ("max_pool_padded", |t| padded(3, 2, 1, false).max(&t[0])),
+    ("max_pool_uneven", |t| {
+        let pool = Pool {
+            kernel: [3, 2],
+            stride: [2, 1],
+            padding: [1, 0],
+            dilation: [2, 3],
+            ..Pool::halving(true)
+        };
+        pool.max(&t[0])
+    }),
+    ("max_pool_padded_ceil", |t| padded(3, 3, 1, true).max(&t[0])),
+    ("max_pool_padded_ties", |t| {
+        padded(3, 1, 1, false).max(&t[0])? + 2.
+    }),
+    ("average_pool_padded", |t| {
+        let pool = Pool {
+            kernel: [3, 2],
+            stride: [2, 1],
+            ..padded(3, 2, 1, false)
+        };
+        pool.average(&t[0])
+    }),
+    ("average_pool_without_pad", |t| {
+        let pool = Pool {
+            count_include_pad: false,
+            ..padded(3, 2, 1, false)
+        };
+        pool.average(&t[0])
+    }),
+    ("average_pool_ceil", |t| {
+        padded(3, 2, 1, true).average(&t[0])
+    }),
+    ("average_pool_ceil_without_pad", |t| {
+        let pool = Pool {
+            kernel: [3, 4],
+            stride: [2, 3],
+            padding: [1, 0],
+            count_include_pad: false,
+            ..Pool::halving(true)
+        };
+        pool.average(&t[0])
+    }),
+    ("average_pool_divisor", |t| {
+        let pool = Pool {
+            divisor: Some(5.),
+            ..padded(3, 2, 1, false)
+        };
+        pool.average(&t[0])
+    }),
+    ("adaptive_average", |t| {
+        adaptive_average(&t[0], [Some(3), Some(7)])
+    }),
+    ("adaptive_average_even", |t| {
+        adaptive_average(&t[0], [Some(2), None])
+    }),
+    ("adaptive_average_1", |t| {
+        adaptive_average(&t[0], [Some(1); 2])
+    }),
+    ("adaptive_average_of_1", |t| {
+        adaptive_average(&t[0], [Some(7), Some(2)])
+    }),
+    ("adaptive_max", |t| adaptive_max(&t[0], [Some(3), Some(7)])),
+    ("adaptive_max_ties", |t| {
+        adaptive_max(&t[0], [Some(4), Some(2)])? + 2.
+    }),
+    ("nearest", |t| upsample_nearest(&t[0], [7, 3], None)),
+    ("nearest_factors", |t| {
+        upsample_nearest(&t[0], [6, 3], Some(RATIOS))
+    }),
+    ("bilinear", |t| {
+        upsample_bilinear(&t[0], [7, 3], false, None)
+    }),
+    ("bilinear_factors", |t| {
+        upsample_bilinear(&t[0], [6, 3], false, Some(RATIOS))
+    }),
+    ("bilinear_corners", |t| {
+        upsample_bilinear(&t[0], [7, 1], true, None)
+    }),
+    ("bicubic", |t| upsample_bicubic(&t[0], [7, 3], false, None)),
+    ("bicubic_corners", |t| {
+        upsample_bicubic(&t[0], [3, 8], true, None)
+    }),
     ("average_pool_2", |t| pool(2, 2, false).average(&t[0])),
     ("average_pool_3_stride_2", |t| {
         pool(3, 2, false).average(&t[0])
@@ -111,7 +276,9 @@ fn objective(y: &Tensor, c: &Tensor) -> Tensor {
 test_device!(values_and_gradients_are_those_of_pytorch);
 fn values_and_gradients_are_those_of_pytorch(device: &Device) {
     let (values, bound) = values(device);
-    for (name, layer) in LAYERS {
+    let made = values.keys().filter(|name| name.ends_with(".y")).count();
+    assert_eq!(made, LAYERS.len());
+    for (name, layer) in LAYERS.iter().copied() {
         let vars = inputs(&values, name);
         let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
         let y = layer(&tensors).unwrap();
@@ -153,7 +320,7 @@ fn second_derivatives_are_those_of_pytorch(device: &Device) {
         return;
     }
     let (values, bound) = values(device);
-    for (name, layer) in LAYERS {
+    for (name, layer) in LAYERS.iter().copied() {
         let vars = inputs(&values, name);
         let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
         let y = layer(&tensors).unwrap();
@@ -208,6 +375,13 @@ fn max_pool_keeps_a_nan_wherever_it_stands_in_the_window(device: &Device) {
 }
 
 #[test]
+fn the_last_window_starts_inside_the_image_or_the_padding_before_it() {
+    // The third window would start on the second zero behind the image.
+    let windows = padded(2, 3, 1, true).windows([5, 6]);
+    assert_eq!(windows, Some([2, 3]));
+}
+
+#[test]
 fn windows_are_counted_as_pytorch_counts_them() {
     // (length, kernel, stride, floor, ceil)
     let cases = [
@@ -235,6 +409,26 @@ fn shapes_that_do_not_fit_are_errors() {
     assert!(pool(5, 2, false).max(&x).is_err());
     assert!(pool(0, 1, false).max(&x).is_err());
     assert!(pool(2, 0, false).max(&x).is_err());
+    assert!(padded(2, 2, 2, false).max(&x).is_err());
+    assert!(adaptive_average(&x, [Some(0), Some(1)]).is_err());
+    assert!(adaptive_max(&x, [None, Some(0)]).is_err());
+    let kernel = Tensor::zeros((2, 3, 3, 3), DType::F32, &Device::Cpu).unwrap();
+    for groups in [0, 2, 3] {
+        let window = window([1; 2], [0; 2], [1; 2], groups);
+        assert!(conv(&x, &kernel, None, &window).is_err());
+    }
+    let dilated = window([1; 2], [0; 2], [2; 2], 1);
+    assert!(conv(&x, &kernel, None, &dilated).is_err());
+    let kernel = Tensor::zeros((3, 2, 3, 3), DType::F32, &Device::Cpu).unwrap();
+    let transposed = |padding, output_padding, groups| {
+        let window = window([1; 2], [padding; 2], [1; 2], groups);
+        conv_transpose(&x, &kernel, None, &window, [output_padding; 2]).is_ok()
+    };
+    assert!(transposed(0, 0, 1));
+    assert!(!transposed(3, 0, 1) && !transposed(0, 1, 1) && !transposed(0, 0, 2));
+    let volume = x.unsqueeze(2).unwrap();
+    let kernel = Tensor::zeros((2, 3, 2, 3, 3), DType::F32, &Device::Cpu).unwrap();
+    assert!(conv3d(&volume, &kernel, None, &Window::plain(1, 0)).is_err());
     assert!(padded_shortcut(&x, 2, 2).is_err());
     assert!(padded_shortcut(&x, 2, 6).is_err());
 }
