@@ -17,7 +17,12 @@ pub fn upsample_nearest(x: &Tensor, size: [usize; 2], ratios: Option<[f64; 2]>) 
         let (from, to) = (extent(&x, dim)?, size[side]);
         // PyTorch counts in f32, which decides where a place falls on a pixel's edge.
         let ratio = ratios.map_or(from as f32 / to as f32, |ratios| ratios[side] as f32);
-        let pixel = |place: usize| ((place as f32 * ratio) as usize).min(from - 1);
+        // These two sizes are counted without the factors.
+        let pixel = |place: usize| match to {
+            _ if to == from => place,
+            _ if to == 2 * from => place / 2,
+            _ => ((place as f32 * ratio) as usize).min(from - 1),
+        };
         x = at(&x, dim, &(0..to).map(pixel).collect::<Vec<_>>())?;
     }
     Ok(x)
@@ -34,10 +39,19 @@ pub fn upsample_bilinear(
     align_corners: bool,
     ratios: Option<[f64; 2]>,
 ) -> Result<Tensor> {
+    // PyTorch copies a side whose size stays, whatever the factor.
+    let stays = |side: usize, dim: usize| Result::Ok(size[side] == x.dim(dim)?);
+    let ratios = match ratios {
+        Some([rows, columns]) => Some([
+            if stays(0, 2)? { 1.0 } else { rows },
+            if stays(1, 3)? { 1.0 } else { columns },
+        ]),
+        None => None,
+    };
     resized(x, size, align_corners, ratios, |place, len| {
         let place = place.max(0.0);
         let (first, beyond) = split(place, len);
-        vec![(first, 1.0 - beyond), (first + 1, beyond)]
+        vec![(first, 1.0 - beyond), (first + 1.0, beyond)]
     })
 }
 
@@ -54,10 +68,9 @@ pub fn upsample_bicubic(
 ) -> Result<Tensor> {
     resized(x, size, align_corners, ratios, |place, len| {
         let (first, beyond) = split(place, len);
-        let before = [1.0 + beyond, beyond, 1.0 - beyond, 2.0 - beyond];
-        let taps = before.into_iter().zip(first - 1..);
-        taps.map(|(distance, pixel)| (pixel, cubic(distance)))
-            .collect()
+        let pixels = [-1.0, 0.0, 1.0, 2.0].map(|step| first + step);
+        let weight = |pixel: f64| cubic((first + beyond - pixel).abs());
+        pixels.map(|pixel| (pixel, weight(pixel))).to_vec()
     })
 }
 
@@ -72,9 +85,9 @@ fn cubic(distance: f64) -> f64 {
 }
 
 /// Returns the pixel before a place, which is never beyond the last, and how far behind it the place is.
-fn split(place: f64, len: usize) -> (isize, f64) {
+fn split(place: f64, len: usize) -> (f64, f64) {
     let first = place.floor().min(len as f64 - 1.0);
-    (first as isize, (place - first).clamp(0.0, 1.0))
+    (first, (place - first).clamp(0.0, 1.0))
 }
 
 /// Resizes both sides. `taps` gives the pixels that a place is made of, with their weights; pixels over an
@@ -84,7 +97,7 @@ fn resized(
     size: [usize; 2],
     align_corners: bool,
     ratios: Option<[f64; 2]>,
-    taps: impl Fn(f64, usize) -> Vec<(isize, f64)>,
+    taps: impl Fn(f64, usize) -> Vec<(f64, f64)>,
 ) -> Result<Tensor> {
     let mut x = x.clone();
     for (side, dim) in [(1, 3), (0, 2)] {
@@ -101,7 +114,8 @@ fn resized(
         };
         let of_place = |place: usize| {
             let taps = taps(start + place as f64 * ratio, from).into_iter();
-            taps.map(|(pixel, weight)| (pixel.clamp(0, from as isize - 1) as usize, weight))
+            let last = (from - 1) as f64;
+            taps.map(|(pixel, weight)| (pixel.clamp(0.0, last) as usize, weight))
                 .collect()
         };
         x = weighted(&x, dim, &(0..to).map(of_place).collect::<Vec<_>>())?;
