@@ -165,7 +165,8 @@ impl ConvNorm {
 
     fn forward(&mut self, x: &Tensor) -> Result<Tensor> {
         let padding = self.kernel.dim(2)? / 2;
-        let y = ops::conv(x, &self.kernel, None, self.stride, padding)?;
+        let window = ops::Window::plain(self.stride, padding);
+        let y = ops::conv(x, &self.kernel, None, &window)?;
         let over = (0, 2, 3);
         let mean = y.mean_keepdim(over)?;
         let variance = y.broadcast_sub(&mean)?.sqr()?.mean(over)?;
@@ -176,10 +177,11 @@ impl ConvNorm {
         self.running_mean = moved(&self.running_mean, &mean)?;
         self.running_var = moved(&self.running_var, &unbiased)?;
         let norm = ops::BatchNorm {
-            weight: self.weight.as_tensor().clone(),
-            bias: self.bias.as_tensor().clone(),
+            weight: Some(self.weight.as_tensor().clone()),
+            bias: Some(self.bias.as_tensor().clone()),
             mean,
             variance,
+            epsilon: ops::BatchNorm::EPSILON,
         };
         norm.apply(&y)
     }

@@ -28,10 +28,8 @@ pub(super) const NAMES: [&str; 5] = ["resnet18", "resnet34", "resnet50", "resnet
 
 /// The pooling after ImageNet's stem.
 const POOL: ops::Pool = ops::Pool {
-    kernel: 3,
-    stride: 2,
-    padding: 1,
-    ceil: false,
+    padding: [1; 2],
+    ..ops::Pool::square(3, 2)
 };
 
 #[derive(Debug)]

@@ -86,10 +86,11 @@ impl Norm {
 
     fn at(&self, weights: &Weights) -> Result<ops::BatchNorm> {
         Ok(ops::BatchNorm {
-            weight: weights.slot(self.weight)?,
-            bias: weights.slot(self.bias)?,
+            weight: Some(weights.slot(self.weight)?),
+            bias: Some(weights.slot(self.bias)?),
             mean: weights.slot(self.mean)?,
             variance: weights.slot(self.variance)?,
+            epsilon: ops::BatchNorm::EPSILON,
         })
     }
 }
@@ -157,7 +158,8 @@ impl Conv {
         }
         let kernel = kernel.to_dtype(x.dtype())?;
         let bias = bias.map(|bias| bias.to_dtype(x.dtype())).transpose()?;
-        let y = ops::conv(x, &kernel, bias.as_ref(), self.stride, self.padding)?;
+        let window = ops::Window::plain(self.stride, self.padding);
+        let y = ops::conv(x, &kernel, bias.as_ref(), &window)?;
         match apart {
             Some(norm) => norm.forward(weights, &y),
             None => Ok(y),

@@ -5,10 +5,8 @@
 mod activated;
 pub mod activation;
 mod block;
-mod convolution;
 mod densenet;
 mod detect;
-mod gate;
 mod graph;
 mod imagenet;
 pub mod kernels;
@@ -19,7 +17,6 @@ mod patches;
 pub mod program;
 pub mod reading;
 mod resnet;
-mod unfold;
 mod vgg;
 
 use std::collections::HashMap;

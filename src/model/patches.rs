@@ -89,7 +89,9 @@ fn extents(node: &Node, values: &[Extents]) -> Result<Extents> {
             [conv.outputs, rows, columns]
         }
         Layer::Max(pool) | Layer::Average(pool) => {
-            let [rows, columns] = each(&|len| pool.windows(len))?;
+            let Some([rows, columns]) = pool.windows([height, width]) else {
+                bail!("{pool:?} on {height}×{width} pixels");
+            };
             [channels, rows, columns]
         }
         Layer::Padded { stride, channels } => {

@@ -81,13 +81,11 @@ impl Vgg {
     /// The pooling with which an image of this size fits the head.
     fn pooling(&self, height: usize, width: usize) -> Option<Pooling> {
         POOLINGS.into_iter().find(|pooling| {
-            let side = |len| {
-                let inner = self.features.iter().filter(|feature| feature.pool).count();
-                let mut pools = 0..inner + usize::from(pooling.last);
-                pools.try_fold(len, |len, _| Pool::halving(pooling.ceil).windows(len))
-            };
-            let area = side(height).zip(side(width));
-            let length = area.and_then(|(h, w)| h.checked_mul(w)?.checked_mul(self.channels()));
+            let inner = self.features.iter().filter(|feature| feature.pool).count();
+            let mut pools = 0..inner + usize::from(pooling.last);
+            let halving = Pool::halving(pooling.ceil);
+            let size = pools.try_fold([height, width], |size, _| halving.windows(size));
+            let length = size.and_then(|[h, w]| h.checked_mul(w)?.checked_mul(self.channels()));
             length == Some(self.flattened())
         })
     }

@@ -155,6 +155,12 @@ fn head(graph: &Graph, body: usize) -> Option<Vec<Dense>> {
     (!head.is_empty()).then_some(head)
 }
 
+/// True if the kernels pool like this: no dilation, and means inside the image alone.
+fn is_known(pool: &Pool, mean: bool) -> bool {
+    let inside = pool.padding == [0; 2] && !pool.ceil && pool.divisor.is_none();
+    pool.dilation == [1; 2] && (inside || !mean)
+}
+
 /// A plan while it is made.
 struct Builder<'a> {
     graph: &'a Graph,
@@ -216,7 +222,9 @@ impl<'a> Builder<'a> {
                 [conv.outputs, side(height)?, side(width)?]
             }
             Layer::Max(pool) | Layer::Average(pool) => {
-                [channels, pool.windows(height)?, pool.windows(width)?]
+                let mean = matches!(node.layer, Layer::Average(_));
+                let [rows, columns] = pool.windows([height, width])?;
+                is_known(pool, mean).then_some([channels, rows, columns])?
             }
             Layer::Norm(_) | Layer::Relu | Layer::Activation(_) | Layer::Add => {
                 [channels, height, width]

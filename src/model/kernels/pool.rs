@@ -57,19 +57,19 @@ impl WithSimd for Pooling<'_, '_> {
             to,
             ..
         } = self.windows;
-        let share = simd.splat_f32s(1.0 / (pool.kernel * pool.kernel) as f32);
+        let share = simd.splat_f32s(1.0 / (pool.kernel[0] * pool.kernel[1]) as f32);
         // Positions of a window that lie in the image.
-        let inside = |index: usize, len: usize| {
-            let first = index * pool.stride;
-            first.saturating_sub(pool.padding)..(first + pool.kernel - pool.padding).min(len)
+        let inside = |side: usize, index: usize, len: usize| {
+            let (first, padding) = (index * pool.stride[side], pool.padding[side]);
+            first.saturating_sub(padding)..(first + pool.kernel[side] - padding).min(len)
         };
         for block in 0..to.blocks() {
             let (x, _) = S::as_simd_f32s(&from.values[block * from.at.block()..]);
             for row in 0..to.height {
                 for column in 0..to.width {
                     let mut pooled: Option<S::f32s> = None;
-                    for i in inside(row, from.at.height) {
-                        for j in inside(column, from.at.width) {
+                    for i in inside(0, row, from.at.height) {
+                        for j in inside(1, column, from.at.width) {
                             let value = x[from.at.pixel(i, j) / S::F32_LANES];
                             pooled = Some(match pooled {
                                 None => value,

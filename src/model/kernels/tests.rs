@@ -115,24 +115,12 @@ impl Slots {
 }
 
 const POOLS: [Pool; 3] = [
+    Pool::halving(false),
     Pool {
-        kernel: 2,
-        stride: 2,
-        padding: 0,
-        ceil: false,
+        padding: [1; 2],
+        ..Pool::square(3, 2)
     },
-    Pool {
-        kernel: 3,
-        stride: 2,
-        padding: 1,
-        ceil: false,
-    },
-    Pool {
-        kernel: 2,
-        stride: 2,
-        padding: 0,
-        ceil: true,
-    },
+    Pool::halving(true),
 ];
 
 fn network(sketch: &Sketch) -> (Graph, Slots) {
@@ -191,7 +179,7 @@ fn network(sketch: &Sketch) -> (Graph, Slots) {
             Layer::Max
         };
         x = graph.then(x, layer(pool));
-        (height, width) = (pool.windows(height).unwrap(), pool.windows(width).unwrap());
+        [height, width] = pool.windows([height, width]).unwrap();
     }
     let (layer, length) = if sketch.average {
         (Layer::GlobalAverage, second)

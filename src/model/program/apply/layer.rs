@@ -4,7 +4,7 @@ use candle_core::{D, DType, Result, Tensor, bail};
 
 use super::super::datum::{axis, mean_of_last, sum_keeping};
 use super::super::op::{Norm, Op};
-use super::{Operands, resize, window};
+use super::{Operands, window};
 use crate::model::ops;
 
 /// Applies a layer in evaluation mode.
@@ -26,14 +26,14 @@ pub(super) fn apply(op: &Op, operands: &Operands<'_>) -> Result<Tensor> {
         Op::MaxPool(pool) => window::pooled(pool, None, &operands.float(0)?),
         Op::AveragePool(pool, mean) => window::pooled(pool, Some(*mean), &operands.float(0)?),
         Op::Patches(pool) => window::patches(pool, &operands.float(0)?),
-        Op::AdaptivePool { to, max } => resize::adaptive(to, *max, &operands.float(0)?),
+        Op::AdaptivePool { to, max } => window::adaptive(to, *max, &operands.float(0)?),
         Op::Resize {
             method,
             to,
             factors,
         } => {
             let to = to.as_ref().map(|to| operands.scope.sizes(to)).transpose()?;
-            resize::resized(
+            window::resized(
                 *method,
                 to.as_deref(),
                 factors.as_deref(),
@@ -58,21 +58,16 @@ fn linear(operands: &Operands<'_>) -> Result<Tensor> {
     y.reshape(dims)
 }
 
-/// Batch norm by stored statistics, channel by channel.
+/// Applies batch norm by stored statistics, channel by channel.
 fn batch_norm(operands: &Operands<'_>, epsilon: f64) -> Result<Tensor> {
-    let x = operands.float(0)?;
-    let shape = channels(x.dims());
-    let along = |t: Tensor| t.reshape(shape.as_slice());
-    let root = along((operands.float(4)? + epsilon)?.sqrt()?)?;
-    let mut y = x.broadcast_sub(&along(operands.float(3)?)?)?;
-    y = match operands.maybe_float(1)? {
-        Some(weight) => y.broadcast_mul(&along(weight)?.broadcast_div(&root)?)?,
-        None => y.broadcast_div(&root)?,
+    let norm = ops::BatchNorm {
+        weight: operands.maybe_float(1)?,
+        bias: operands.maybe_float(2)?,
+        mean: operands.float(3)?,
+        variance: operands.float(4)?,
+        epsilon,
     };
-    match operands.maybe_float(2)? {
-        Some(bias) => y.broadcast_add(&along(bias)?),
-        None => Ok(y),
-    }
+    norm.apply(&operands.float(0)?)
 }
 
 /// x with mean 0 and variance 1 along its last axis.

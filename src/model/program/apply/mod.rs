@@ -12,7 +12,6 @@ mod loss;
 mod pair;
 mod recurrent;
 mod reduce;
-mod resize;
 mod scatter;
 mod view;
 mod window;

@@ -63,12 +63,12 @@ fn gate(a: &Tensor, x: &Tensor) -> Result<Tensor> {
     a.contiguous()?.apply_op2(&x.detach().contiguous()?, Gate)
 }
 
-/// Whether [`relu`] can take it.
+/// Returns true if [`relu`] can take it.
 pub(super) fn fits(x: &Tensor) -> bool {
     x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64)
 }
 
-/// max(x, 0), which lets NaN through.
+/// Returns max(x, 0), which lets NaN through.
 pub(super) fn relu(x: &Tensor) -> Result<Tensor> {
     gate(x, x)
 }

@@ -1,0 +1,195 @@
+//! The three maps against the sum that a convolution is, and against each other.
+
+use super::*;
+
+const PLAIN: Extents = Extents {
+    images: 2,
+    inputs: 3,
+    size: [5, 4],
+    outputs: 2,
+    result: [5, 4],
+    kernel: [3, 3],
+    window: Window::plain(1, 1),
+};
+
+const CASES: [Extents; 9] = [
+    PLAIN,
+    Extents {
+        images: 1,
+        size: [7, 6],
+        result: [4, 3],
+        window: Window::plain(2, 1),
+        ..PLAIN
+    },
+    Extents {
+        result: [5, 4],
+        kernel: [1, 1],
+        window: Window::plain(1, 0),
+        ..PLAIN
+    },
+    Extents {
+        images: 1,
+        inputs: 1,
+        size: [2, 2],
+        outputs: 1,
+        result: [2, 2],
+        kernel: [7, 5],
+        window: Window::plain(3, 4),
+    },
+    // Another step, padding and distance on each side, in groups.
+    Extents {
+        inputs: 4,
+        size: [9, 8],
+        outputs: 6,
+        result: [5, 2],
+        kernel: [2, 3],
+        window: Window {
+            stride: [2, 3],
+            padding: [1, 0],
+            dilation: [1, 2],
+            groups: 2,
+        },
+        ..PLAIN
+    },
+    // Mirrored, in groups.
+    Extents {
+        inputs: 4,
+        outputs: 6,
+        result: [5, 2],
+        kernel: [3, 3],
+        window: Window {
+            padding: [2, 1],
+            dilation: [2, 2],
+            groups: 2,
+            ..Window::plain(1, 0)
+        },
+        ..PLAIN
+    },
+    // Each channel on its own, twice.
+    Extents {
+        outputs: 6,
+        window: Window {
+            groups: 3,
+            ..Window::plain(1, 1)
+        },
+        ..PLAIN
+    },
+    Extents {
+        outputs: 3,
+        result: [3, 2],
+        window: Window {
+            groups: 3,
+            ..Window::plain(2, 1)
+        },
+        ..PLAIN
+    },
+    // A row and a column that no tap reads, as a transposed convolution has them.
+    Extents {
+        size: [6, 6],
+        result: [2, 2],
+        window: Window::plain(2, 0),
+        ..PLAIN
+    },
+];
+
+fn numbers(count: usize, seed: u64) -> Vec<f64> {
+    (0..count as u64)
+        .map(|i| ((i * 7919 + seed * 104_729) % 23) as f64 - 11.0)
+        .collect()
+}
+
+fn arrays(extents: &Extents) -> [Vec<f64>; 3] {
+    [Map::Images, Map::Kernels, Map::Forward]
+        .map(|map| numbers(extents.shape(map).elem_count(), map as u64))
+}
+
+/// The sum that a convolution is, place by place.
+fn plain(extents: &Extents, x: &[f64], w: &[f64]) -> Vec<f64> {
+    let [[height, width], [rows, columns], [kh, kw]] =
+        [extents.size, extents.result, extents.kernel];
+    let Window {
+        stride,
+        padding,
+        dilation,
+        groups,
+    } = extents.window;
+    let [inputs, outputs] = [extents.inputs, extents.outputs].map(|count| count / groups);
+    let mut y = Vec::new();
+    for place in 0..extents.images * extents.outputs * rows * columns {
+        let (n, o, row, column) = (
+            place / (extents.outputs * rows * columns),
+            place / (rows * columns) % extents.outputs,
+            place / columns % rows,
+            place % columns,
+        );
+        let mut sum = 0.0;
+        for tap in 0..inputs * kh * kw {
+            let (c, i, j) = (tap / (kh * kw), tap / kw % kh, tap % kw);
+            let a = (row * stride[0] + i * dilation[0]).checked_sub(padding[0]);
+            let b = (column * stride[1] + j * dilation[1]).checked_sub(padding[1]);
+            if let (Some(a), Some(b)) = (a, b)
+                && a < height
+                && b < width
+            {
+                let channel = n * extents.inputs + o / outputs * inputs + c;
+                sum +=
+                    x[(channel * height + a) * width + b] * w[((o * inputs + c) * kh + i) * kw + j];
+            }
+        }
+        y.push(sum);
+    }
+    y
+}
+
+#[test]
+fn forward_is_the_sum_over_taps_and_channels() {
+    for extents in CASES {
+        let [x, w, _] = arrays(&extents);
+        assert_eq!(
+            Map::Forward.of(&extents, &x, &w, &[]),
+            plain(&extents, &x, &w),
+            "{extents:?}"
+        );
+    }
+}
+
+#[test]
+fn the_three_maps_are_adjoint() {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    for extents in CASES {
+        let [x, w, g] = arrays(&extents);
+        let through = dot(&Map::Forward.of(&extents, &x, &w, &[]), &g);
+        assert_eq!(
+            through,
+            dot(&Map::Images.of(&extents, &g, &w, &[]), &x),
+            "{extents:?}"
+        );
+        assert_eq!(
+            through,
+            dot(&Map::Kernels.of(&extents, &x, &g, &[]), &w),
+            "{extents:?}"
+        );
+    }
+}
+
+#[test]
+fn a_nan_weight_counts_where_it_meets_nothing_but_zeros() {
+    for groups in [1, 2] {
+        let extents = Extents {
+            images: 1,
+            inputs: 2,
+            outputs: 2,
+            size: [1, 1],
+            result: [1, 1],
+            window: Window {
+                groups,
+                ..Window::plain(1, 1)
+            },
+            ..PLAIN
+        };
+        let mut w = vec![1.0; 36 / groups];
+        w[0] = f64::NAN;
+        let y = Map::Forward.of(&extents, &[1.0, 1.0], &w, &[]);
+        assert!(y[0].is_nan() && !y[1].is_nan(), "{y:?}");
+    }
+}

@@ -1,0 +1,93 @@
+//! Layers as functions of tensors, right in value and in both derivatives where candle's own are not.
+//!
+//! Each is built from candle operations whose derivatives were checked against PyTorch, lets NaN
+//! through (a NaN weight must never end as a plausible loss), and runs on every device.
+
+mod conv;
+mod convolution;
+mod gate;
+mod norm;
+mod pool;
+mod resize;
+#[cfg(test)]
+mod tests;
+mod unfold;
+
+use candle_core::{D, Device, Result, Shape, Tensor, bail};
+
+pub(crate) use self::conv::BUFFER;
+pub use self::conv::{Window, conv, conv_transpose, conv3d};
+pub use self::norm::{BatchNorm, Statistics};
+pub use self::pool::{Pool, adaptive_average, adaptive_max};
+pub use self::resize::{upsample_bicubic, upsample_bilinear, upsample_nearest};
+pub use self::unfold::patches;
+
+/// Returns `x · weightᵀ + bias`: x (N, inputs), weight (outputs, inputs), bias (outputs).
+///
+/// # Errors
+/// candle's, for shapes that do not fit.
+pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    // candle's CPU product silently ignores the row stride of a transposed left side.
+    let y = x.contiguous()?.matmul(&weight.t()?)?;
+    match bias {
+        Some(bias) => y.broadcast_add(bias),
+        None => Ok(y),
+    }
+}
+
+/// Returns max(x, 0), with derivative 0 at 0 as in PyTorch (candle's is 1 there, and drops NaN).
+///
+/// # Errors
+/// candle's.
+pub fn relu(x: &Tensor) -> Result<Tensor> {
+    if gate::fits(x) {
+        return gate::relu(x);
+    }
+    let zero = Tensor::zeros((), x.dtype(), x.device())?.broadcast_as(x.shape())?;
+    x.le(&zero)?.where_cond(&zero, x)
+}
+
+/// Returns the mean over the image of each channel: (N, C, H, W) to (N, C).
+///
+/// # Errors
+/// candle's.
+pub fn global_average(x: &Tensor) -> Result<Tensor> {
+    x.flatten_from(2)?.mean(D::Minus1)
+}
+
+/// Returns the shortcut without parameters (option A of He et al. 2015, CIFAR ResNets): every second
+/// pixel when `stride` is 2, and zero channels on both sides until there are `channels`.
+///
+/// # Errors
+/// candle's, or the added channels cannot be split evenly.
+pub fn padded_shortcut(x: &Tensor, stride: usize, channels: usize) -> Result<Tensor> {
+    let (_, inputs, height, width) = x.dims4()?;
+    let added = match channels.checked_sub(inputs) {
+        Some(added) if added % 2 == 0 => added / 2,
+        _ => bail!("{inputs} channels cannot be padded evenly to {channels}"),
+    };
+    let x = if stride == 1 {
+        x.clone()
+    } else {
+        let every = |len: usize| (0..len).step_by(stride.max(1)).collect::<Vec<_>>();
+        at(&at(x, 2, &every(height))?, 3, &every(width))?
+    };
+    x.pad_with_zeros(1, added, added)
+}
+
+/// Returns what stands at these positions of one dimension.
+fn at(x: &Tensor, dim: usize, positions: &[usize]) -> Result<Tensor> {
+    if positions.iter().copied().eq(0..x.dim(dim)?) {
+        return Ok(x.clone());
+    }
+    let positions: Vec<u32> = positions.iter().map(|position| *position as u32).collect();
+    let positions = Tensor::new(positions, x.device())?;
+    x.contiguous()?.index_select(&positions, dim)
+}
+
+/// Returns numbers in the type of x and where x is, by the way of the CPU: not every device knows f64.
+fn constant(values: Vec<f64>, shape: impl Into<Shape>, x: &Tensor) -> Result<Tensor> {
+    Tensor::from_vec(values, shape, &Device::Cpu)?
+        .to_dtype(x.dtype())?
+        .to_device(x.device())
+}
