@@ -8,8 +8,9 @@ mod bench;
 use std::error::Error;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use isoloss::model::kernels::Kernels;
+use isoloss::model::program::datum::Datum;
 use isoloss::model::{Weights, recognize};
 use isoloss::run::format::TensorInfo;
 use isoloss::weights::layout::Layout;
@@ -68,7 +69,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn measure(bench: &Bench, matmul: f64) -> Result<Value, Box<dyn Error>> {
     let layout = Arc::new(Layout::of(&bench.tensors));
     let recognized = recognize(&layout, "auto", Some(IMAGE))?;
-    let kernels = Kernels::of(recognized.network.as_ref(), IMAGE).ok_or("no kernels")?;
+    let one = Tensor::zeros((1, 3, 32, 32), DType::F32, &Device::Cpu)?;
+    let trace = recognized.program.trace(&layout, vec![Datum::float(one)])?;
+    let kernels = Kernels::of(&recognized.program, &trace, 0).ok_or("no kernels")?;
     let flat = Tensor::from_vec(random(layout.len()), layout.len(), &Device::Cpu)?;
     let weights = Weights::new(flat, layout);
     let pixels = random(BATCH * IMAGE.iter().product::<usize>());

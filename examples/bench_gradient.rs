@@ -43,7 +43,7 @@ fn main() -> std::result::Result<(), Failure> {
 fn measure() -> std::result::Result<(), Failure> {
     let (tensors, convs) = bench::resnet(3);
     let layout = Arc::new(Layout::of(&tensors));
-    let network = recognize(&layout, "auto", Some(IMAGE))?.network;
+    let model = recognize(&layout, "auto", Some(IMAGE))?;
     let flat = Tensor::from_vec(random(layout.len()), layout.len(), &Device::Cpu)?;
     let weights = Weights::new(flat, Arc::clone(&layout));
     let pixels = random(BATCH * IMAGE.iter().product::<usize>());
@@ -58,7 +58,7 @@ fn measure() -> std::result::Result<(), Failure> {
         .collect::<Result<_>>()?;
     let weights = weights.with(variables.iter().cloned());
     let variables: Vec<Tensor> = variables.into_iter().map(|pair| pair.1).collect();
-    let ours = || network.forward(&weights, &images);
+    let ours = || model.logits(&weights, &images);
     let candle = || {
         let features = bench::resnet_by_candle(&variables, &convs, &images)?;
         features.matmul(&variables[convs.len()].t()?)

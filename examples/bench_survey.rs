@@ -26,10 +26,13 @@ use isoloss::landscape::LandscapeError;
 use isoloss::landscape::device::{Compute, Place, Precision};
 use isoloss::landscape::explore::{Until, explore};
 use isoloss::landscape::fidelity::Complement;
-use isoloss::landscape::objective::{Objective, ResidentPlane};
+use isoloss::landscape::objective::Objective;
+use isoloss::landscape::plane::ResidentPlane;
 use isoloss::landscape::surface::{Measure, Surface, log_loss};
 use isoloss::landscape::survey::spread;
-use isoloss::loss::Score;
+use isoloss::loss::{Criterion, Score};
+use isoloss::model::program::datum::{Datum, FloatPlace};
+use isoloss::model::program::run::Norms;
 use isoloss::model::{Weights, recognize};
 use isoloss::run::Checkpoint;
 use isoloss::weights::direction::Pair;
@@ -152,6 +155,7 @@ fn objective(layout: &Arc<Layout>, data: &Dataset) -> Result<Objective, Box<dyn 
         &recognized,
         Arc::clone(layout),
         data,
+        &Criterion::default(),
         &compute,
     )?)
 }
@@ -302,8 +306,19 @@ fn right_about(layout: &Arc<Layout>, data: &mut Dataset) -> Result<Vec<f32>, Box
         Tensor::from_slice(&flat, flat.len(), &Device::Cpu)?,
         Arc::clone(layout),
     );
-    let weights = weights.recalibrated(recognized.network.as_ref(), &images)?;
-    let logits = recognized.network.forward(&weights, &images)?;
+    let place = FloatPlace {
+        device: Device::Cpu,
+        dtype: candle_core::DType::F32,
+    };
+    let program = &recognized.program;
+    let prepared = program.prepare(vec![Datum::float(images.clone())], &place)?;
+    let mut norms = Norms::own();
+    program.run(&weights, &prepared, &place, &mut norms)?;
+    let weights = match norms {
+        Norms::Own(statistics) => weights.with(statistics),
+        Norms::Stored => weights,
+    };
+    let logits = recognized.logits(&weights, &images)?;
     let labels: Vec<u32> = logits.argmax(1)?.to_vec1()?;
     data.target = Some(Column::labels(&labels));
     for (index, slot) in layout.slots().iter().enumerate() {

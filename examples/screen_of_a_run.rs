@@ -40,7 +40,7 @@ fn surveyed(run: PathBuf, data: PathBuf) -> Result<Arc<Snapshot>, Box<dyn Error>
         keep: KeepLimit::Nothing,
         disk_only: true,
         setup: Setup {
-            loss: isoloss::loss::Loss::default(),
+            criterion: isoloss::loss::Criterion::default(),
             data: Some(Request::whole(data)),
             model: "auto".into(),
             reading: isoloss::model::reading::Reading::default(),

@@ -52,7 +52,7 @@ fn plan() -> Plan {
 /// All reports up to the end of the plan.
 fn reports(devices: &[Place], precision: Precision) -> Vec<Report> {
     let setup = Setup {
-        loss: isoloss::loss::Loss::default(),
+        criterion: isoloss::loss::Criterion::default(),
         data: Some(isoloss::data::Request::whole("digits")),
         model: "auto".into(),
         reading: isoloss::model::reading::Reading::default(),

@@ -18,6 +18,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use isoloss::model::Weights;
 use isoloss::model::program::datum::{Datum, FloatPlace, Kind};
 use isoloss::model::program::pt2;
+use isoloss::model::program::run::Norms;
 use isoloss::run::format::{Dtype, StateDict, TensorInfo};
 use isoloss::weights::layout::{Layout, Role};
 use rstest::rstest;
@@ -206,7 +207,10 @@ fn check(name: &str) {
         assert_eq!(bound.kept, [] as [String; 0], "{name} {letter}");
         let weights = Weights::new(values, layout);
         let prepared = bound.program.prepare(case.inputs(), &place).unwrap();
-        let outputs = bound.program.run(&weights, &prepared, &place).unwrap();
+        let outputs = bound
+            .program
+            .run(&weights, &prepared, &place, &mut Norms::Stored)
+            .unwrap();
         assert!(outputs.iter().all(|output| output.kind() == Kind::Float));
         let expected = &case.io[&format!("{letter}.logits64")];
         let apart = distance(outputs[at].tensor(), expected);
@@ -249,7 +253,10 @@ fn derivatives(name: &str, letter: &str) {
     });
     let moved = weights.with(moved.collect::<Vec<_>>());
     let prepared = bound.program.prepare(case.inputs(), &place).unwrap();
-    let outputs = bound.program.run(&moved, &prepared, &place).unwrap();
+    let outputs = bound
+        .program
+        .run(&moved, &prepared, &place, &mut Norms::Stored)
+        .unwrap();
     let slope = case.loss(&outputs).backward().unwrap();
     let slope = slope.get(&t).unwrap().clone();
     let curvature = slope.sum_all().unwrap().backward().unwrap();
@@ -313,7 +320,10 @@ fn check_operators() {
         .program
         .prepare(vec![Datum::float(x)], &place)
         .unwrap();
-    let outputs = bound.program.run(&moved, &prepared, &place).unwrap();
+    let outputs = bound
+        .program
+        .run(&moved, &prepared, &place, &mut Norms::Stored)
+        .unwrap();
     let mut wrong = Vec::new();
     assert!(outputs.len() > 110);
     for (output, datum) in bound.program.outputs.iter().zip(outputs) {
@@ -553,9 +563,12 @@ fn a_write_to_a_part_of_a_tensor_is_refused_and_its_functional_form_is_right() {
         .program
         .prepare(vec![Datum::float(x)], &place)
         .unwrap();
-    let outputs = bound
-        .program
-        .run(&Weights::new(weights, layout), &prepared, &place);
+    let outputs = bound.program.run(
+        &Weights::new(weights, layout),
+        &prepared,
+        &place,
+        &mut Norms::Stored,
+    );
     let found = outputs.unwrap()[0].tensor().to_vec2::<f32>().unwrap();
     assert_eq!(found, [[2.0, 6.0, 8.0, 10.0, 2.0]; 2]);
 }

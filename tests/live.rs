@@ -192,7 +192,7 @@ fn at_rest(run: &str, fidelity: usize) -> Arc<Snapshot> {
         keep: KeepLimit::Nothing,
         disk_only: true,
         setup: Setup {
-            loss: isoloss::loss::Loss::default(),
+            criterion: isoloss::loss::Criterion::default(),
             data: Some(Request::whole("digits")),
             model: "auto".into(),
             reading: isoloss::model::reading::Reading::default(),

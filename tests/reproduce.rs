@@ -43,7 +43,7 @@ impl Live {
             keep: KeepLimit::Nothing,
             disk_only: true,
             setup: Setup {
-                loss: isoloss::loss::Loss::default(),
+                criterion: isoloss::loss::Criterion::default(),
                 data: Some(Request {
                     count: Count::At(100),
                     order: isoloss::data::Order::Random,

@@ -15,7 +15,7 @@ use crate::demo::{DemoOptions, train};
 use crate::landscape::curvature::product::KEEP_GRAPH;
 use crate::landscape::device::{Place, Precision};
 use crate::landscape::surveyor::Setup;
-use crate::loss::Loss;
+use crate::loss::Criterion;
 use crate::model::reading::Reading;
 use crate::report::summary;
 use crate::run::RunChoice;
@@ -76,7 +76,7 @@ impl Demo {
             keep: KeepLimit::Nothing,
             disk_only: true,
             setup: Setup {
-                loss: Loss::default(),
+                criterion: Criterion::default(),
                 data: Some(Request {
                     count: Count::At(SAMPLES),
                     order: Order::Random,

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::landscape::curvature::density::density;
 use crate::landscape::curvature::product::Curvature;
 use crate::landscape::curvature::{Effort, Extremes, RESOLUTION, extremes};
-use crate::landscape::objective::ResidentPlane;
+use crate::landscape::plane::ResidentPlane;
 use crate::landscape::survey;
 use crate::report::hessian::{Findings, Grid, Point, Report};
 

@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 
 use crate::data::Split;
 use crate::landscape::line::{refined_barrier, walk};
-use crate::landscape::objective::ResidentPlane;
+use crate::landscape::plane::ResidentPlane;
 use crate::landscape::{LandscapeError, survey};
 use crate::report::line::{LineCurve, Report, Values};
 use crate::run::Checkpoint;

@@ -37,7 +37,7 @@ enum Kind {
 
 /// The options that choose a loss.
 #[derive(Clone, Debug, Args)]
-pub struct LossArgs {
+pub(super) struct LossArgs {
     /// The loss that training made small
     #[arg(
         long,
@@ -58,7 +58,8 @@ pub struct LossArgs {
     /// Share of the target that is spread over all classes, 0 to 1; for cross-entropy, next-token
     #[arg(long, env = "ISOLOSS_LABEL_SMOOTHING", value_name = "SHARE")]
     label_smoothing: Option<f64>,
-    /// File with the weight of each class, a number a line; for cross-entropy, nll, next-token
+    /// File with the weight of each class, a number a line, or the weights with commas between them; for
+    /// cross-entropy, nll, next-token
     #[arg(long, env = "ISOLOSS_CLASS_WEIGHTS", value_name = "FILE")]
     class_weights: Option<PathBuf>,
     /// The targets are shifted already: each stands where its token is told; for next-token
@@ -88,7 +89,7 @@ impl LossArgs {
     ///
     /// # Errors
     /// An option does not belong to it or is out of range, or the file of weights cannot be read.
-    pub fn loss(&self) -> anyhow::Result<Loss> {
+    pub(super) fn loss(&self) -> anyhow::Result<Loss> {
         self.check_belonging()?;
         Ok(match self.loss {
             Kind::CrossEntropy => Loss::CrossEntropy(self.classes()?),
@@ -111,13 +112,13 @@ impl LossArgs {
 
     /// Returns the output that the loss is of, by name or number; `None` if it is not said.
     #[must_use]
-    pub fn output(&self) -> Option<&str> {
+    pub(super) fn output(&self) -> Option<&str> {
         self.output.as_deref()
     }
 
     /// Returns the column of the data that is the target; `None` if it is not said.
     #[must_use]
-    pub fn target(&self) -> Option<&str> {
+    pub(super) fn target(&self) -> Option<&str> {
         self.target.as_deref()
     }
 
@@ -201,12 +202,22 @@ impl Kind {
     }
 }
 
+/// Returns the weights of a list; `None` if it is the name of a file.
+fn given(list: &str) -> Option<Vec<f32>> {
+    let weights = list.split(',').map(|weight| weight.trim().parse().ok());
+    let weights: Vec<f32> = weights.collect::<Option<_>>()?;
+    weights.iter().copied().all(is_weight).then_some(weights)
+}
+
 fn is_weight(weight: f32) -> bool {
     weight >= 0.0 && weight.is_finite()
 }
 
-/// Reads a weight for each class, between spaces, commas or line ends.
+/// Returns a weight for each class: those that are given, or those of a file, between spaces, commas or line ends.
 fn weights(path: &Path) -> anyhow::Result<Vec<f32>> {
+    if let Some(weights) = path.to_str().and_then(given) {
+        return Ok(weights);
+    }
     let at = || path.display().to_string();
     let file = File::open(path).with_context(at)?;
     if !file.metadata().with_context(at)?.is_file() {

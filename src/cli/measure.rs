@@ -5,6 +5,7 @@ use crate::landscape::LandscapeError;
 use crate::landscape::device::{Compute, Place};
 use crate::landscape::evidence::{Assumed, Question};
 use crate::landscape::objective::Objective;
+use crate::landscape::surveyor::Setup;
 use crate::loss::Score;
 use crate::model;
 use crate::run::Checkpoint;
@@ -34,9 +35,10 @@ impl MeasureOptions {
         members: &[Checkpoint],
         split: Split,
     ) -> anyhow::Result<Measured> {
-        let (samples, compute) = self.samples(split)?;
-        let assumed = self.asked(shape, members, &samples, &compute);
-        self.measured(shape, &samples, &compute, assumed)
+        let setup = self.setup()?;
+        let (samples, compute) = samples(&setup, split)?;
+        let assumed = asked(&setup, shape, members, &samples, &compute);
+        measured(&setup, shape, &samples, &compute, assumed)
     }
 
     /// The function that another run followed, which is measured as the first one's.
@@ -46,35 +48,9 @@ impl MeasureOptions {
         members: &[Checkpoint],
         split: Split,
     ) -> anyhow::Result<Assumed> {
-        let (samples, compute) = self.samples(split)?;
-        Ok(self.asked(shape, members, &samples, &compute))
-    }
-
-    fn asked(
-        &self,
-        shape: &Shape,
-        members: &[Checkpoint],
-        samples: &Dataset,
-        compute: &Compute,
-    ) -> Assumed {
-        let question = Question {
-            shape,
-            members,
-            data: samples,
-            model: &self.model,
-            asked: self.reading.reading(),
-            compute,
-        };
-        // What cannot be asked is as usual; whether it can be measured is seen then.
-        let assumed = question.answer().unwrap_or_else(|error| {
-            tracing::info!("the path was not asked: {error}");
-            question.unasked()
-        });
-        if let Some(warning) = &assumed.warning {
-            // The result says it too.
-            let _ = notice::say(warning);
-        }
-        assumed
+        let setup = self.setup()?;
+        let (samples, compute) = samples(&setup, split)?;
+        Ok(asked(&setup, shape, members, &samples, &compute))
     }
 
     /// The same function on the samples of another split.
@@ -84,44 +60,71 @@ impl MeasureOptions {
         assumed: &Assumed,
         split: Split,
     ) -> anyhow::Result<Measured> {
-        let (samples, compute) = self.samples(split)?;
-        self.measured(shape, &samples, &compute, assumed.clone())
-    }
-
-    fn samples(&self, split: Split) -> anyhow::Result<(Dataset, Compute)> {
         let setup = self.setup()?;
-        let mut request = setup.data.ok_or(LandscapeError::NoData)?;
-        request.split = split;
-        let samples = data::load(&request)?;
-        let place = setup.devices.first().copied().unwrap_or(Place::Auto);
-        let (compute, _) = Compute::open(place, setup.precision, setup.batch)?;
-        Ok((samples, compute))
+        let (samples, compute) = samples(&setup, split)?;
+        measured(&setup, shape, &samples, &compute, assumed.clone())
     }
+}
 
-    fn measured(
-        &self,
-        shape: &Shape,
-        samples: &Dataset,
-        compute: &Compute,
-        assumed: Assumed,
-    ) -> anyhow::Result<Measured> {
-        let reading = assumed.function.reading.or(self.reading.reading());
-        let recognized = model::recognize_as(&shape.layout, &self.model, samples.image(), reading)
-            .map_err(|source| LandscapeError::Model {
-                path: shape.newest.clone(),
-                source,
-            })?;
-        let rescaled = assumed.function.pixels.as_ref();
-        let rescaled = rescaled.map(|scale| samples.rescaled(scale));
-        let samples = rescaled.as_ref().unwrap_or(samples);
-        let objective = Objective::new(&recognized, shape.layout.clone(), samples, compute)?;
-        Ok(Measured {
-            model: recognized.name,
-            objective,
-            assumed,
-            score: self.setup()?.loss.score(),
-        })
+fn asked(
+    setup: &Setup,
+    shape: &Shape,
+    members: &[Checkpoint],
+    samples: &Dataset,
+    compute: &Compute,
+) -> Assumed {
+    let question = Question {
+        shape,
+        members,
+        data: samples,
+        model: &setup.model,
+        criterion: &setup.criterion,
+        asked: setup.reading,
+        compute,
+    };
+    // What cannot be asked is as usual; whether it can be measured is seen then.
+    let assumed = question.answer().unwrap_or_else(|error| {
+        tracing::info!("the path was not asked: {error}");
+        question.unasked()
+    });
+    if let Some(warning) = &assumed.warning {
+        // The result says it too.
+        let _ = notice::say(warning);
     }
+    assumed
+}
+
+fn samples(setup: &Setup, split: Split) -> anyhow::Result<(Dataset, Compute)> {
+    let mut request = setup.data.clone().ok_or(LandscapeError::NoData)?;
+    request.split = split;
+    let samples = data::load(&request)?;
+    let place = setup.devices.first().copied().unwrap_or(Place::Auto);
+    let (compute, _) = Compute::open(place, setup.precision, setup.batch)?;
+    Ok((samples, compute))
+}
+
+fn measured(
+    setup: &Setup,
+    shape: &Shape,
+    samples: &Dataset,
+    compute: &Compute,
+    assumed: Assumed,
+) -> anyhow::Result<Measured> {
+    let reading = assumed.function.reading.or(setup.reading);
+    let layout = &shape.layout;
+    let recognized = model::recognize_as(layout, &setup.model, samples.image(), reading)
+        .map_err(|source| LandscapeError::of_model(&shape.newest, source))?;
+    let rescaled = assumed.function.pixels.as_ref();
+    let rescaled = rescaled.map(|scale| samples.rescaled(scale));
+    let samples = rescaled.as_ref().unwrap_or(samples);
+    let criterion = &setup.criterion;
+    let objective = Objective::new(&recognized, layout.clone(), samples, criterion, compute)?;
+    Ok(Measured {
+        model: recognized.name,
+        objective,
+        assumed,
+        score: criterion.loss.score(),
+    })
 }
 
 /// The checkpoint that `--origin` names: `last` or a step.

@@ -15,7 +15,7 @@ mod keep;
 mod limits;
 mod line;
 mod look;
-pub mod loss;
+mod loss;
 mod measure;
 mod notice;
 mod options;
@@ -303,7 +303,8 @@ mod tests {
             .flat_map(clap::Command::get_arguments);
         for option in options {
             if let Some(variable) = option.get_env() {
-                let name = option.get_long().unwrap_or_default().to_uppercase();
+                let name = option.get_long().unwrap_or_default();
+                let name = name.to_uppercase().replace('-', "_");
                 assert_eq!(variable, format!("ISOLOSS_{name}").as_str());
             }
         }

@@ -10,13 +10,15 @@ use anyhow::bail;
 use clap::{Args, ValueEnum, value_parser};
 
 use crate::cache::{KeepLimit, RunCache};
-use crate::data::{Count, Order, Request, Split};
+use crate::data::{Columns, Count, Order, Request, Split, TokenType};
 use crate::landscape::device::{Place, Precision};
 use crate::landscape::surveyor::Setup;
-use crate::loss::Loss;
+use crate::loss::Criterion;
+use crate::model;
 use crate::plot::relief::View;
 use crate::run::{self, Checkpoint, Opened, RunChoice, RunError};
 
+use super::loss::LossArgs;
 use super::notice;
 use super::output::Usage;
 use super::reading::ReadingOptions;
@@ -103,7 +105,7 @@ pub(super) enum PlaneKind {
 /// Which samples, which model, on what.
 #[derive(Clone, Debug, Args)]
 pub(super) struct MeasureOptions {
-    /// Folder of idx files or CIFAR batches, an .npz or .safetensors file, or `digits`
+    /// Folder of idx files or CIFAR batches, an .npz, .npy or .safetensors file, a .bin file of tokens, or `digits`
     #[arg(long, env = "ISOLOSS_DATA", value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
     /// Which part of the data
@@ -121,10 +123,18 @@ pub(super) struct MeasureOptions {
     /// Standard deviation of the pixels after /255, likewise
     #[arg(long, env = "ISOLOSS_STD", value_delimiter = ',', value_name = "STD")]
     pub(super) std: Option<Vec<f32>>,
-    /// Architecture: `auto`, mlp, resnet20 … resnet110, wrn56-2 …, resnet18 … resnet152, …-noshort, vgg9, vgg16,
-    /// vgg19, densenet121
+    /// Tokens of a sample that is cut out of a .bin file, for an exported model (256)
+    #[arg(long, env = "ISOLOSS_BLOCK", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) block: Option<u32>,
+    /// The type of the tokens in a .bin file
+    #[arg(long, env = "ISOLOSS_TOKEN_TYPE", value_enum, default_value = "u16")]
+    pub(super) token_type: TokenType,
+    /// Model: a file that torch.export.save wrote (model.pt2), or an architecture: `auto`, mlp, resnet20 …
+    /// resnet110, wrn56-2 …, resnet18 … resnet152, …-noshort, vgg9, vgg16, vgg19, densenet121
     #[arg(long, env = "ISOLOSS_MODEL", default_value = "auto")]
     pub(super) model: String,
+    #[command(flatten)]
+    pub(super) loss: LossArgs,
     #[command(flatten)]
     pub(super) reading: ReadingOptions,
     /// Where to measure: auto, cpu, cuda:N, metal; a live session shares its points among those of a list
@@ -149,10 +159,13 @@ pub(super) struct MeasureOptions {
 }
 
 impl MeasureOptions {
-    /// The samples that were asked for.
-    #[must_use]
-    pub(super) fn request(&self) -> Option<Request> {
-        self.data.as_ref().map(|source| Request {
+    /// Returns the samples that were asked for.
+    ///
+    /// # Errors
+    /// The model is a file that cannot be read, or an option belongs to another kind of model.
+    fn request(&self) -> anyhow::Result<Option<Request>> {
+        let columns = self.columns()?;
+        Ok(self.data.as_ref().map(|source| Request {
             source: source.clone(),
             split: self.split,
             count: self.samples,
@@ -160,21 +173,53 @@ impl MeasureOptions {
             seed: self.seed,
             mean: self.mean.clone(),
             std: self.std.clone(),
-            columns: None,
-        })
+            columns,
+        }))
     }
 
-    /// All that stays the same for a session.
-    pub(super) fn setup(&self) -> Result<Setup, Usage> {
+    /// Returns the columns that an exported model takes; `None` for a known architecture.
+    fn columns(&self) -> anyhow::Result<Option<Columns>> {
+        let Some(arguments) = model::arguments(&self.model)? else {
+            let given = [
+                ("--target", self.loss.target().is_some()),
+                ("--block", self.block.is_some()),
+            ];
+            if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
+                let model = &self.model;
+                bail!(Usage(format!(
+                    "{option} belongs to an exported model (--model model.pt2), and the model is {model}"
+                )));
+            }
+            return Ok(None);
+        };
+        Ok(Some(Columns {
+            inputs: arguments
+                .into_iter()
+                .map(|argument| argument.name)
+                .collect(),
+            target: self.loss.target().map(str::to_owned),
+            block: self.block.map(|block| block as usize),
+            token: self.token_type,
+        }))
+    }
+
+    /// Returns all that stays the same for a session.
+    ///
+    /// # Errors
+    /// Options do not belong together, or a file that they name cannot be read.
+    pub(super) fn setup(&self) -> anyhow::Result<Setup> {
         let cpu = self.device.iter().find(|place| place.is_cpu());
         if let Some(place) = cpu.filter(|_| !self.dtype.suits_cpu()) {
-            return Err(Usage(format!(
+            bail!(Usage(format!(
                 "--dtype bf16 --device {place}: the CPU has no matrix product in bf16, expected f32 or f16, or a GPU"
             )));
         }
         Ok(Setup {
-            data: self.request(),
-            loss: Loss::default(),
+            data: self.request()?,
+            criterion: Criterion {
+                loss: self.loss.loss()?,
+                output: self.loss.output().map(str::to_owned),
+            },
             model: self.model.clone(),
             reading: self.reading.reading(),
             devices: self.device.clone(),

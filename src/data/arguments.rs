@@ -99,11 +99,16 @@ fn remedy((name, shape, is_integer): &Argument, columns: &[&Column]) -> String {
     }
 }
 
+/// True if the column is what the model takes: where that is one vector of floats, an image of as many too, row by
+/// row.
 fn fits((_, shape, is_integer): &Argument, column: &Column) -> bool {
+    if column.is_integer() != *is_integer {
+        return false;
+    }
     let mut extents = shape.iter().zip(&column.shape);
-    column.is_integer() == *is_integer
-        && shape.len() == column.shape.len()
-        && extents.all(|(wanted, found)| wanted.is_none_or(|wanted| wanted == *found))
+    let is_same = shape.len() == column.shape.len()
+        && extents.all(|(wanted, found)| wanted.is_none_or(|wanted| wanted == *found));
+    is_same || !is_integer && shape[..] == [Some(column.row())]
 }
 
 /// An argument in words, e.g. `input_ids of (batch, 12) whole numbers`.
@@ -199,6 +204,7 @@ mod tests {
         assert_eq!(said(inputs(), &loss), "mask labels");
         let any = [("x".to_owned(), vec![Some(3), None, None], false)];
         assert_eq!(said(inputs(), &any), "image");
+        assert_eq!(said(inputs(), &[argument("x", &[48], false)]), "image");
     }
 
     #[test]

@@ -15,7 +15,6 @@ use rand_chacha::ChaCha8Rng;
 use self::network::ResNet;
 use self::sgd::Sgd;
 use crate::data::Dataset;
-use crate::loss::Loss;
 
 /// Samples a step.
 const BATCH: usize = 64;
@@ -122,7 +121,8 @@ impl Training {
         let of_classes = samples.image().zip(samples.labels());
         let ([channels, height, width], labels) = of_classes.ok_or(DemoError::NoImages)?;
         let shape = (labels.len(), channels, height, width);
-        let network = ResNet::new(&mut rng, channels, samples.classes())?;
+        let image = [channels, height, width];
+        let network = ResNet::new(&mut rng, image, samples.classes())?;
         Ok(Self {
             sgd: Sgd::new(network.parameters())?,
             network,
@@ -163,7 +163,7 @@ impl Training {
         let images = self.images.index_select(&batch, 0)?;
         let labels = self.labels.index_select(&batch, 0)?;
         let logits = self.network.forward(&images)?;
-        let loss = (Loss::default().sum(&logits, &labels)? / BATCH as f64)?;
+        let loss = candle_nn::loss::cross_entropy(&logits, &labels)?;
         self.sgd.step(&loss.backward()?, rate)
     }
 }
@@ -179,6 +179,7 @@ mod tests {
 
     use super::*;
     use crate::data::column::Column;
+    use crate::loss::Loss;
     use crate::model::{Weights, recognize};
     use crate::run::format::{Dtype, TensorInfo};
     use crate::weights::layout::Layout;
@@ -239,7 +240,7 @@ mod tests {
         let shape = (samples.samples(), 1, 8, 8);
         let images = Tensor::from_slice(samples.pixels(), shape, &Device::Cpu).unwrap();
         let labels = Tensor::new(samples.labels().unwrap(), &Device::Cpu).unwrap();
-        let logits = recognized.network.forward(&weights, &images).unwrap();
+        let logits = recognized.logits(&weights, &images).unwrap();
         let loss = Loss::default();
         let measure = loss.totals(&logits, &labels).unwrap().measure(&loss);
         (measure.loss, measure.score)

@@ -1,7 +1,8 @@
 //! Loss and score along a straight line through weight space (math.md 5), and its barrier.
 
 use super::LandscapeError;
-use super::objective::{Objective, ResidentPlane};
+use super::objective::Objective;
+use super::plane::ResidentPlane;
 use super::surface::Measure;
 
 /// The hill between the two ends of a line.

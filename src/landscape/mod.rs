@@ -7,19 +7,24 @@ pub mod evidence;
 pub mod explore;
 pub mod fidelity;
 pub mod field;
+pub mod forward;
 pub mod interpolate;
 pub mod line;
 pub mod objective;
+pub mod plane;
 pub mod refine;
+mod samples;
 pub mod sharpness;
 pub mod surface;
 pub mod survey;
 pub mod surveyor;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::data::DataError;
+use crate::loss::LossError;
 use crate::model::ModelError;
+use crate::model::program::pt2::Pt2Error;
 use crate::weights::WeightsError;
 
 /// Why a loss could not be measured.
@@ -36,16 +41,41 @@ pub enum LandscapeError {
     /// The data set is empty.
     #[error("{0}: expected samples, found none")]
     NoSamples(String),
-    /// The data are not images or a table with a class each, which the built-in architectures take.
-    #[error("{0}: expected images or a table, with a class for each sample, found other columns")]
-    NoImages(String),
+    /// The data have nothing that the model should give.
+    #[error(
+        "{data}: expected an array that the model should give, for --loss {loss}, found none; name it with --target"
+    )]
+    NoTarget {
+        /// The data set.
+        data: String,
+        /// The loss.
+        loss: &'static str,
+    },
+    /// The target and the model's output do not belong together.
+    #[error("{data}: {source}")]
+    Target {
+        /// The data set.
+        data: String,
+        /// The reason.
+        source: LossError,
+    },
+    /// `--output` names nothing that the model gives.
+    #[error("--output {asked}: {model} gives {known}")]
+    Output {
+        /// The model.
+        model: String,
+        /// What was asked for.
+        asked: String,
+        /// Names or numbers of its outputs.
+        known: String,
+    },
     /// A label that the model has no output for.
     #[error("{data}: expected labels below {classes}, the outputs of {model}, found label {label}")]
     Label {
         /// The data set.
         data: String,
-        /// The largest label.
-        label: u32,
+        /// The label.
+        label: i64,
         /// The model.
         model: String,
         /// Its number of outputs.
@@ -84,7 +114,27 @@ pub enum LandscapeError {
     /// It was told to stop.
     #[error("stopped")]
     Stopped,
+    /// The loss cannot be taken.
+    #[error(transparent)]
+    Loss(#[from] LossError),
+    /// An exported program cannot be measured.
+    #[error(transparent)]
+    Program(Pt2Error),
     /// A tensor operation failed.
     #[error("the forward pass failed: {0}")]
     Candle(#[from] candle_core::Error),
+}
+
+impl LandscapeError {
+    /// Says why the model of a checkpoint is not known; an exported program speaks for itself.
+    #[must_use]
+    pub fn of_model(path: &Path, source: ModelError) -> Self {
+        match source {
+            ModelError::Program(error) => Self::Program(error),
+            source => Self::Model {
+                path: path.to_path_buf(),
+                source,
+            },
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{self, Dataset, Split};
-use crate::loss::Loss;
+use crate::loss::Criterion;
 use crate::model::reading::Reading;
 use crate::model::{self, ModelError, Recognized, Weights};
 use crate::run::Checkpoint;
@@ -21,7 +21,8 @@ use super::curvature::product::Curvature;
 use super::curvature::{Effort, Extremes, extremes};
 use super::device::{Compute, Place, Precision};
 use super::evidence::{Assumed, Function, Question};
-use super::objective::{Objective, ResidentPlane};
+use super::objective::Objective;
+use super::plane::ResidentPlane;
 use super::sharpness::CriticalStep;
 use super::surface::Measure;
 
@@ -30,10 +31,10 @@ use super::surface::Measure;
 pub struct Setup {
     /// The samples; without them there is a path and no surface.
     pub data: Option<data::Request>,
-    /// The function of the model's output that is measured.
+    /// The loss that is measured.
     #[serde(default)]
-    pub loss: Loss,
-    /// `auto` or the name of an architecture.
+    pub criterion: Criterion,
+    /// `auto`, the name of an architecture, or the file of an exported program.
     pub model: String,
     /// What the user answers of what names leave open.
     #[serde(default)]
@@ -278,10 +279,7 @@ impl Surveyor {
                 ModelError::Settled { .. } => of(self.setup.reading),
                 error => Err(error),
             })
-            .map_err(|source| LandscapeError::Model {
-                path: shape.newest.clone(),
-                source,
-            })
+            .map_err(|source| LandscapeError::of_model(&shape.newest, source))
             .inspect_err(|error| self.findings.push(Report::NoModel(error.to_string())))?;
         self.findings.push(Report::Model {
             name: recognized.name.clone(),
@@ -301,6 +299,7 @@ impl Surveyor {
             members,
             data,
             model: &self.setup.model,
+            criterion: &self.setup.criterion,
             asked: self.setup.reading,
             compute: &self.compute,
         }
@@ -330,7 +329,13 @@ impl Surveyor {
         let rescaled = self.function.pixels.as_ref();
         let rescaled = rescaled.map(|scale| data.rescaled(scale));
         let data = rescaled.as_ref().unwrap_or(data);
-        Objective::new(recognized, layout, data, &self.compute)
+        Objective::new(
+            recognized,
+            layout,
+            data,
+            &self.setup.criterion,
+            &self.compute,
+        )
     }
 
     fn measure_at(&mut self, spot: &Spot, plan: &Plan) -> Result<Value, LandscapeError> {

@@ -7,6 +7,7 @@
 mod binary;
 mod class_axis;
 mod classes;
+mod criterion;
 pub(crate) mod cross_entropy;
 mod error;
 mod host;
@@ -19,6 +20,7 @@ mod totals;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
+pub use self::criterion::Criterion;
 pub use self::error::LossError;
 pub use self::score::Score;
 pub use self::totals::{Measure, ScoreSums, Spread, Totals};
@@ -130,6 +132,30 @@ impl Loss {
             }
             _ => error::check_equal(pair),
         }
+    }
+
+    /// Checks a target for an output of this shape, its class ids included.
+    ///
+    /// # Errors
+    /// As [`Loss::totals`].
+    pub fn check_target(&self, output: &[usize], target: &Tensor) -> Result<(), LossError> {
+        self.check(output, target.dims())?;
+        match self.of_classes(output, target.dims())? {
+            Some(loss) if !loss.axis.has_probabilities => {
+                let classes = output.get(loss.axis.axis).copied().unwrap_or(0);
+                loss.ids(target, classes).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// True if its target may hold class ids.
+    #[must_use]
+    pub fn is_of_classes(&self) -> bool {
+        matches!(
+            self,
+            Self::CrossEntropy(_) | Self::Nll(_) | Self::NextToken { .. }
+        )
     }
 
     /// Returns the sums over a batch. The target holds class ids (integers) or values (floats) and lies on the

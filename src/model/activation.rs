@@ -78,12 +78,9 @@ impl Activation {
         }
     }
 
-    /// Its value for each element; NaN stays NaN.
-    ///
-    /// # Errors
-    /// candle's.
-    pub fn apply(self, x: &Tensor) -> Result<Tensor> {
-        let function = match self {
+    /// The function of each element that it is.
+    pub(super) fn function(self) -> Function {
+        match self {
             Self::Relu => Function::Relu,
             Self::Tanh => Function::Tanh,
             Self::Sigmoid => Function::Sigmoid,
@@ -92,8 +89,15 @@ impl Activation {
             Self::GeluTanh => Function::Gelu(true),
             Self::LeakyRelu => Function::LeakyRelu(SLOPE),
             Self::Elu => Function::Elu(1.0, 1.0, 1.0),
-        };
-        function.of(x)
+        }
+    }
+
+    /// Its value for each element; NaN stays NaN.
+    ///
+    /// # Errors
+    /// candle's.
+    pub fn apply(self, x: &Tensor) -> Result<Tensor> {
+        self.function().of(x)
     }
 }
 

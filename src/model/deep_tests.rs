@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use rstest::rstest;
 use serde::Deserialize;
 
-use super::kernels::Kernels;
+use super::tests::kernels;
 use super::{Weights, recognize};
 use crate::run::format::{Dtype, TensorInfo};
 use crate::weights::layout::Layout;
@@ -112,16 +112,13 @@ fn deep_networks_are_recognized_and_have_the_logits_of_pytorch(
     let pixels: Vec<f32> = ruled(9999, deep.images.iter().product()).collect();
     let images = Tensor::from_slice(&pixels, deep.images.as_slice(), &Device::Cpu).unwrap();
     let flat = Tensor::from_vec(flat, layout.len(), &Device::Cpu).unwrap();
+    let kernels = kernels(&recognized, &layout, &images);
     let weights = Weights::new(flat, layout);
-    let logits = recognized.network.forward(&weights, &images).unwrap();
+    let logits = recognized.logits(&weights, &images).unwrap();
     let by_candle = logits.flatten_all().unwrap().to_vec1().unwrap();
-    let kernels = Kernels::of(
-        recognized.network.as_ref(),
-        deep.images[1..].try_into().unwrap(),
-    );
     // So often that images meet what others left in the memory that they share.
     let many = pixels.repeat(TIMES);
-    let by_kernels = kernels.unwrap().logits(&weights, &[&many]).unwrap();
+    let by_kernels = kernels.logits(&weights, &[&many]).unwrap();
     let values: Vec<f32> = deep.logits.iter().flatten().copied().collect();
     let largest = values
         .iter()

@@ -6,6 +6,8 @@ use std::path::Path;
 use candle_core::{DType, Device, safetensors};
 use rstest::rstest;
 
+use super::program::trace::Cost;
+use super::reading::{Shortcuts, Stem};
 use super::*;
 use crate::run::format::{Dtype, TensorInfo};
 
@@ -64,6 +66,22 @@ fn image(input: &Tensor) -> Option<[usize; 3]> {
     input.dims()[1..].try_into().ok()
 }
 
+/// The images as a model takes them: an MLP as vectors.
+pub(super) fn taken(model: &Recognized, images: &Tensor) -> Tensor {
+    match model.program.inputs[0].shape.len() {
+        2 => images.flatten_from(1).unwrap(),
+        _ => images.clone(),
+    }
+}
+
+/// The kernels of a model for such images.
+pub(super) fn kernels(model: &Recognized, layout: &Layout, images: &Tensor) -> kernels::Kernels {
+    let one = taken(model, images).narrow(0, 0, 1).unwrap();
+    let layout = Arc::new(layout.clone());
+    let trace = model.program.trace(&layout, vec![Datum::float(one)]);
+    kernels::Kernels::of(&model.program, &trace.unwrap(), 0).unwrap()
+}
+
 fn largest(t: &Tensor) -> f32 {
     let flat = t.abs().and_then(|t| t.flatten_all()).unwrap();
     flat.max(0).unwrap().to_scalar().unwrap()
@@ -112,7 +130,6 @@ fn networks_are_recognized(#[case] file: &str, #[case] name: &str, #[case] evide
         "{}",
         recognized.evidence
     );
-    assert_eq!(recognized.classes, case.logits.dims()[1]);
 }
 
 /// Every network of the fixtures; its shortcuts do not tell one from the other.
@@ -145,11 +162,9 @@ fn distance(file: &str, dtype: DType, device: &Device) -> f32 {
 
 /// As [`distance`], with these weights.
 fn distance_at(weights: &Weights, case: &Case, file: &str, dtype: DType) -> f32 {
-    let network = recognize(&case.layout, model_of(file), image(&case.input))
-        .unwrap()
-        .network;
-    let images = case.input.to_dtype(dtype).unwrap();
-    let logits = network.forward(weights, &images).unwrap();
+    let model = recognize(&case.layout, model_of(file), image(&case.input)).unwrap();
+    let images = taken(&model, &case.input).to_dtype(dtype).unwrap();
+    let logits = model.logits(weights, &images).unwrap();
     assert_eq!((logits.dtype(), logits.dims()), (dtype, case.logits.dims()));
     let logits = logits.to_dtype(DType::F32).unwrap();
     largest(&(logits - &case.logits).unwrap()) / largest(&case.logits).max(1.)
@@ -174,10 +189,8 @@ fn kernels_have_pytorch_s_logits_image_after_image() {
 fn assert_kernels_have_pytorch_s_logits(file: &str) {
     let case = case(file);
     let image = image(&case.input).unwrap();
-    let network = recognize(&case.layout, model_of(file), Some(image))
-        .unwrap()
-        .network;
-    let kernels = kernels::Kernels::of(network.as_ref(), image).unwrap();
+    let model = recognize(&case.layout, model_of(file), Some(image)).unwrap();
+    let kernels = kernels(&model, &case.layout, &case.input);
     let images: Vec<f32> = case.input.flatten_all().unwrap().to_vec1().unwrap();
     let logits: Vec<f32> = case.logits.flatten_all().unwrap().to_vec1().unwrap();
     for _ in 0..2 {
@@ -254,8 +267,9 @@ fn gradients_reach_every_parameter_of_every_network(device: &Device) {
         let case = case_on(file, device);
         let var = candle_core::Var::from_tensor(&case.weights.flat).unwrap();
         let weights = Weights::new(var.as_tensor().clone(), Arc::new(case.layout.clone()));
-        let recognized = recognize(&case.layout, "auto", None).unwrap();
-        let logits = recognized.network.forward(&weights, &case.input).unwrap();
+        let model = recognize(&case.layout, "auto", image(&case.input)).unwrap();
+        let images = taken(&model, &case.input);
+        let logits = model.logits(&weights, &images).unwrap();
         let loss = candle_nn::ops::log_softmax(&logits, 1).unwrap();
         let loss = loss.narrow(1, 0, 1).unwrap().sum_all().unwrap();
         let gradient = loss.backward().unwrap().remove(&var).unwrap();
@@ -419,9 +433,9 @@ fn linear_layers_are_put_in_order(
         })
         .collect();
     let x = Tensor::randn(0f32, 1., (2, 1, 3, 3), &Device::Cpu).unwrap();
-    let network = recognize(&layout, "auto", Some([1, 3, 3])).unwrap().network;
-    let found = network.forward(&flatten(&layout, &tensors), &x).unwrap();
+    let model = recognize(&layout, "auto", Some([1, 3, 3])).unwrap();
     let mut y = x.flatten_from(1).unwrap();
+    let found = model.logits(&flatten(&layout, &tensors), &y).unwrap();
     for (i, name) in expected.iter().enumerate() {
         let y_in = if i > 0 { y.relu().unwrap() } else { y };
         let weight = &tensors[&format!("{name}.weight")];
@@ -473,25 +487,32 @@ fn hostile_layouts_are_errors() {
 #[test]
 fn an_image_that_no_pooling_fits_is_an_error_not_a_number() {
     let case = case("vgg16");
-    let network = recognize(&case.layout, "auto", None).unwrap().network;
+    let model = recognize(&case.layout, "auto", None).unwrap();
     let x = Tensor::zeros((1, 3, 64, 64), DType::F32, &Device::Cpu).unwrap();
-    assert!(network.forward(&case.weights, &x).is_err());
+    assert!(model.logits(&case.weights, &x).is_err());
 }
 
 #[test]
 fn the_widest_layer_is_the_largest_matrix_of_patches() {
-    let graph = |file: &str, image: [usize; 3]| {
-        let recognized = recognize(&case(file).layout, "auto", Some(image)).unwrap();
-        recognized.network.graph(image).unwrap()
+    let cost = |file: &str, [channels, height, width]: [usize; 3]| {
+        let layout = Arc::new(case(file).layout);
+        let model = recognize(&layout, "auto", None).unwrap();
+        let x = Tensor::zeros((1, channels, height, width), DType::F32, &Device::Cpu);
+        let x = Datum::float(taken(&model, &x.unwrap()));
+        let trace = model.program.trace(&layout, vec![x])?;
+        Ok(model.program.cost(&trace))
     };
-    let widest = |file, image| graph(file, image).widest(image).unwrap();
+    let widest = |file, image| -> usize {
+        let cost: candle_core::Result<Cost> = cost(file, image);
+        cost.unwrap().widest
+    };
     // 20-9-9-3: the images themselves.
     assert_eq!(widest("mlp", [1, 4, 5]), 20);
     // Widths 4-6-8: 3×3 taps of 4 channels at full size; at half size 6 channels are less.
     assert_eq!(widest("resnet8", [1, 9, 6]), 9 * 6 * 4 * 9);
     // Widths 2-2-pool-4: 3×3 taps of the 3 channels of the images.
     assert_eq!(widest("vgg16", [3, 32, 32]), 32 * 32 * 3 * 9);
-    assert!(graph("vgg16", [3, 32, 32]).widest([3, 1, 1]).is_err());
+    assert!(cost("vgg16", [3, 1, 1]).is_err());
 }
 
 /// The answer for a fixture under a name and answers: the readings that are left, or the error.

@@ -121,7 +121,7 @@ impl Conductor {
             run: options.run.clone(),
             watching: watcher.mode(),
             batch_norm: options.batch_norm.name().into(),
-            loss: options.setup.loss.clone(),
+            loss: options.setup.criterion.loss.clone(),
             ..Snapshot::default()
         };
         Self {

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use crate::data::Count;
+use crate::data::{Columns, Count, TokenType};
 use crate::landscape::device::{Place, Precision};
+use crate::loss::{Classes, Criterion, Loss};
 use crate::session::Options;
 
 /// What a session watches, and how it measures. Words are as the shell gives them to a program, unquoted.
@@ -102,8 +103,10 @@ fn measure(options: &Options) -> Vec<String> {
         for (name, values) in [("--mean", &data.mean), ("--std", &data.std)] {
             words.extend(values.iter().flat_map(|values| option(name, &list(values))));
         }
+        words.extend(data.columns.iter().flat_map(columns));
     }
     words.extend(option("--model", &setup.model));
+    words.extend(criterion(&setup.criterion));
     for (subject, answer) in setup.reading.words() {
         words.extend(option(&format!("--{subject}"), &answer));
     }
@@ -115,6 +118,59 @@ fn measure(options: &Options) -> Vec<String> {
     }
     let batch = setup.batch.iter();
     words.extend(batch.flat_map(|batch| option("--batch", batch)));
+    words
+}
+
+/// The target and the tokens of an exported model's samples.
+fn columns(columns: &Columns) -> Vec<String> {
+    let target = columns.target.iter();
+    let mut words: Vec<String> = target
+        .flat_map(|target| option("--target", target))
+        .collect();
+    if let Some(block) = columns.block {
+        words.extend(option("--block", &block));
+    }
+    if columns.token != TokenType::default() {
+        words.extend(option("--token-type", &name(&columns.token)));
+    }
+    words
+}
+
+/// The loss with what belongs to it; nothing where all is as usual.
+fn criterion(criterion: &Criterion) -> Vec<String> {
+    let Criterion { loss, output } = criterion;
+    let mut words = Vec::new();
+    if *loss != Loss::default() {
+        words.extend(option("--loss", loss.name()));
+    }
+    match loss {
+        Loss::CrossEntropy(classes) | Loss::Nll(classes) => words.extend(of_classes(classes)),
+        Loss::NextToken { classes, shift } => {
+            words.extend((!shift).then(|| "--shifted".to_owned()));
+            words.extend(of_classes(classes));
+        }
+        Loss::Huber { delta } => words.extend(option("--huber-delta", delta)),
+        Loss::Bce { positive } => {
+            let positive = positive.iter();
+            words.extend(positive.flat_map(|weights| option("--pos-weight", &list(weights))));
+        }
+        Loss::Mse | Loss::L1 | Loss::Output => {}
+    }
+    words.extend(output.iter().flat_map(|output| option("--output", output)));
+    words
+}
+
+fn of_classes(classes: &Classes) -> Vec<String> {
+    let usual = Classes::default();
+    let mut words = Vec::new();
+    if classes.ignore != usual.ignore {
+        words.push(format!("--ignore-index={}", classes.ignore));
+    }
+    if classes.smoothing != usual.smoothing {
+        words.extend(option("--label-smoothing", &classes.smoothing));
+    }
+    let weights = classes.weights.iter();
+    words.extend(weights.flat_map(|weights| option("--class-weights", &list(weights))));
     words
 }
 

@@ -4,12 +4,12 @@ use candle_core::{DType, Tensor, Var};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::loss::Loss;
-use crate::model::{Network, Weights};
+use crate::model::Weights;
 use crate::weights::layout::Role;
 
 use super::super::LandscapeError;
-use super::super::objective::{Batch, Objective};
+use super::super::forward::PreparedBatch;
+use super::super::objective::Objective;
 
 /// The variable that keeps candle's gradients differentiable; it must be set when the process starts.
 pub const KEEP_GRAPH: &str = "CANDLE_GRAD_DO_NOT_DETACH";
@@ -84,6 +84,7 @@ impl<'a> Curvature<'a> {
         let room = BUDGET / self.threads.current_num_threads().max(1);
         let batches = self.objective.batches(room / cells.max(1))?;
         Ok(Hessian {
+            weight: self.objective.totals(&weights)?.weight,
             curvature: self,
             weights,
             batches,
@@ -119,28 +120,19 @@ impl<'a> Curvature<'a> {
         Ok((weights.with(pairs), variables))
     }
 
-    fn loss(&self, weights: &Weights, batch: &Batch) -> Result<Tensor, LandscapeError> {
-        summed_loss(self.objective.network(), weights, batch)
+    fn loss(&self, weights: &Weights, batch: &PreparedBatch) -> Result<Tensor, LandscapeError> {
+        self.objective.forward().sum(weights, batch, false)
     }
-}
-
-/// Sum of the cross-entropies of a batch, differentiable.
-pub(in super::super) fn summed_loss(
-    network: &dyn Network,
-    weights: &Weights,
-    (images, labels): &Batch,
-) -> Result<Tensor, LandscapeError> {
-    let logits = network.forward(weights, images)?;
-    let labels = Tensor::new(labels.as_slice(), logits.device())?;
-    Ok(Loss::default().sum(&logits, &labels)?)
 }
 
 /// The Hessian of the mean loss at one point, as a map.
 #[derive(Debug)]
 pub struct Hessian<'a> {
     curvature: &'a Curvature<'a>,
+    /// The number that the summed loss is divided by for the mean.
+    weight: f64,
     weights: Weights,
-    batches: Vec<Batch>,
+    batches: Vec<PreparedBatch>,
 }
 
 impl Hessian<'_> {
@@ -174,9 +166,8 @@ impl Hessian<'_> {
                     .for_each(|(sum, part)| *sum += f64::from(part));
             }
         }
-        let samples = curvature.objective.samples() as f64;
         for value in &mut sum {
-            *value /= samples;
+            *value /= self.weight;
         }
         Ok(sum)
     }
@@ -201,7 +192,7 @@ impl Hessian<'_> {
     }
 
     /// The product of one batch's summed loss.
-    fn part(&self, batch: &Batch, v: &[Tensor]) -> Result<Vec<f32>, LandscapeError> {
+    fn part(&self, batch: &PreparedBatch, v: &[Tensor]) -> Result<Vec<f32>, LandscapeError> {
         let curvature = self.curvature;
         let (weights, variables) = curvature.variables(&self.weights)?;
         let gradients = curvature.loss(&weights, batch)?.backward()?;

@@ -17,6 +17,7 @@ use crate::data::Dataset;
 use crate::data::column::Column;
 use crate::landscape::device::{Compute, Precision};
 use crate::landscape::objective::Objective;
+use crate::loss::Criterion;
 use crate::model::{Weights, recognize};
 use crate::run::format::{Dtype, TensorInfo};
 use crate::weights::layout::Layout;
@@ -75,7 +76,15 @@ fn tiny_on(name: &str, batch: usize, device: &Device) -> (Objective, Weights) {
         precision: Precision::F32,
         batch: Some(batch),
     };
-    let objective = Objective::new(&recognized, Arc::clone(&layout), &data, &compute).unwrap();
+    let criterion = Criterion::default();
+    let objective = Objective::new(
+        &recognized,
+        Arc::clone(&layout),
+        &data,
+        &criterion,
+        &compute,
+    )
+    .unwrap();
     let slots = layout.slots().iter();
     let flat: Vec<Tensor> = slots
         .map(|slot| tensors[&slot.name].flatten_all().unwrap())

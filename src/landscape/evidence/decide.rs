@@ -4,9 +4,9 @@ use crate::data::Dataset;
 use crate::model::Recognized;
 
 use super::super::LandscapeError;
-use super::super::device::{Compute, Precision};
 use super::super::objective::Objective;
-use super::follow::{Follower, batches};
+use super::super::samples::Source;
+use super::follow::Follower;
 use super::inquiry::Inquiry;
 use super::verdict::{self, FAR_HIGHER, FEWEST, LEVEL, Mean, Scores};
 use super::{Basis, Function};
@@ -114,9 +114,13 @@ impl Inquiry<'_> {
         })
     }
 
-    /// The loss of one who knows nothing but the number of classes.
+    /// The loss of one who knows nothing but the number of classes; infinite where the loss is not one of classes.
     fn guessing(&self) -> f64 {
-        (self.question.data.classes().max(2) as f64).ln()
+        if self.question.criterion.loss.is_of_classes() {
+            (self.question.data.classes().max(2) as f64).ln()
+        } else {
+            f64::INFINITY
+        }
     }
 
     /// Picks the one of tied readings that has most of the field's usual answers, then the best.
@@ -204,28 +208,27 @@ impl Inquiry<'_> {
         } else {
             data.rescaled(&self.scales[scale])
         };
-        let compute = Compute {
-            device: self.question.compute.device.clone(),
-            precision: Precision::F32,
-            batch: self.question.compute.batch,
-        };
-        let layout = self.question.shape.layout.clone();
-        Ok(Objective::new(recognized, layout, &data, &compute)?
-            .at_flat(flat)?
-            .loss)
+        let (layout, criterion) = (self.question.shape.layout.clone(), self.question.criterion);
+        let compute = self.question.exact();
+        let objective = Objective::new(recognized, layout, &data, criterion, &compute)?;
+        Ok(objective.at_flat(flat)?.loss)
     }
 
     /// Its loss as in training: by the statistics of batches of the samples.
     fn training_loss(&self, recognized: &Recognized, flat: &[f32]) -> Result<f64, LandscapeError> {
-        let device = &self.question.compute.device;
-        let follower = Follower {
-            network: recognized.network.as_ref(),
-            layout: &self.question.shape.layout,
-            batches: &batches(&self.few, self.at_once, device)?,
+        let question = self.question;
+        let device = &question.compute.device;
+        let loss = &question.criterion.loss;
+        let batches = Source::of(recognized, &self.few, loss)?.batches(self.at_once, device)?;
+        let layout = &question.shape.layout;
+        let follower = Follower::of(
+            question.forward(recognized)?,
+            layout,
+            &batches,
             device,
-            training: true,
-        };
-        follower.loss(flat)
+            true,
+        )?;
+        follower.training_loss(flat)
     }
 
     /// Checkpoints whose losses are compared: not the first where there are others, whose statistics are those

@@ -6,13 +6,14 @@ use candle_core::{Device, Tensor, Var};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::data::Dataset;
-use crate::model::{Network, Weights};
+use crate::loss::Totals;
+use crate::model::Weights;
 use crate::weights::layout::{Layout, Role};
 
 use super::super::LandscapeError;
-use super::super::curvature::product::{STACK, summed_loss};
-use super::super::objective::Batch;
+use super::super::curvature::product::STACK;
+use super::super::forward::{Forward, PreparedBatch};
+use super::super::samples::Batch;
 
 /// An update of the path: where it began, and where it led.
 pub(super) struct Update {
@@ -35,44 +36,39 @@ pub(super) fn pool(device: &Device) -> Result<ThreadPool, LandscapeError> {
         .map_err(|error| LandscapeError::Curvature(error.to_string()))
 }
 
-/// All samples on a device, in batches of so many.
-pub(super) fn batches(
-    data: &Dataset,
-    most: usize,
-    device: &Device,
-) -> Result<Vec<Batch>, LandscapeError> {
-    let images = data.image().zip(data.labels());
-    let images = images.ok_or_else(|| LandscapeError::NoImages(data.name.clone()))?;
-    let ([channels, height, width], labels) = images;
-    let pixels = data.pixels();
-    let pixels = pixels.chunks((most * channels * height * width).max(1));
-    pixels
-        .zip(labels.chunks(most.max(1)))
-        .map(|(pixels, labels)| {
-            let shape = (labels.len(), channels, height, width);
-            Ok((Tensor::from_slice(pixels, shape, device)?, labels.to_vec()))
-        })
-        .collect()
-}
-
-/// A network with batches of samples.
+/// A model with batches of samples.
 pub(super) struct Follower<'a> {
-    pub(super) network: &'a dyn Network,
-    pub(super) layout: &'a Arc<Layout>,
-    pub(super) batches: &'a [Batch],
-    pub(super) device: &'a Device,
+    forward: Forward,
+    layout: &'a Arc<Layout>,
+    batches: Vec<PreparedBatch>,
+    device: &'a Device,
     /// Batch norm takes the statistics of each batch.
-    pub(super) training: bool,
+    training: bool,
 }
 
-impl Follower<'_> {
+impl<'a> Follower<'a> {
+    /// Prepares the batches for a model.
+    pub(super) fn of(
+        forward: Forward,
+        layout: &'a Arc<Layout>,
+        batches: &[Batch],
+        device: &'a Device,
+        training: bool,
+    ) -> Result<Self, LandscapeError> {
+        let prepared = batches.iter().map(|batch| forward.prepare(batch));
+        Ok(Self {
+            batches: prepared.collect::<candle_core::Result<_>>()?,
+            forward,
+            layout,
+            device,
+            training,
+        })
+    }
+
     /// How well an update follows the negative gradient where it began; NaN where one of them is nothing.
     pub(super) fn cosine(&self, update: &Update) -> Result<f64, LandscapeError> {
         let flat = Tensor::from_slice(&update.from, update.from.len(), self.device)?;
-        let mut weights = Weights::new(flat, Arc::clone(self.layout));
-        if self.training {
-            weights = weights.in_training();
-        }
+        let weights = Weights::new(flat, Arc::clone(self.layout));
         let parts = self.batches.par_iter();
         let gradient = parts
             .map(|batch| self.gradient(&weights, batch))
@@ -100,20 +96,15 @@ impl Follower<'_> {
         Ok(product / (slope * length).sqrt())
     }
 
-    /// The mean loss of these weights.
-    pub(super) fn loss(&self, flat: &[f32]) -> Result<f64, LandscapeError> {
+    /// The mean loss of these weights in training mode.
+    pub(super) fn training_loss(&self, flat: &[f32]) -> Result<f64, LandscapeError> {
         let flat = Tensor::from_slice(flat, flat.len(), self.device)?;
-        let mut weights = Weights::new(flat, Arc::clone(self.layout));
-        if self.training {
-            weights = weights.in_training();
+        let weights = Weights::new(flat, Arc::clone(self.layout));
+        let mut totals = Totals::default();
+        for batch in &self.batches {
+            totals = totals + self.forward.training_totals(&weights, batch)?;
         }
-        let (mut sum, mut count) = (0.0, 0);
-        for batch in self.batches {
-            let loss = summed_loss(self.network, &weights, batch)?;
-            sum += f64::from(loss.to_scalar::<f32>()?);
-            count += batch.1.len();
-        }
-        Ok(sum / count as f64)
+        Ok(totals.measure(&self.forward.loss).loss)
     }
 
     fn slots(&self) -> impl Iterator<Item = &crate::weights::layout::Slot> {
@@ -122,7 +113,11 @@ impl Follower<'_> {
     }
 
     /// The gradient of one batch's summed loss, parameter by parameter.
-    fn gradient(&self, weights: &Weights, batch: &Batch) -> Result<Vec<f32>, LandscapeError> {
+    fn gradient(
+        &self,
+        weights: &Weights,
+        batch: &PreparedBatch,
+    ) -> Result<Vec<f32>, LandscapeError> {
         let mut variables = Vec::new();
         for (index, slot) in self.layout.slots().iter().enumerate() {
             if slot.role == Role::Parameter {
@@ -131,7 +126,8 @@ impl Follower<'_> {
             }
         }
         let weights = weights.with(variables.iter().cloned());
-        let gradients = summed_loss(self.network, &weights, batch)?.backward()?;
+        let summed = self.forward.sum(&weights, batch, self.training)?;
+        let gradients = summed.backward()?;
         let mut flat = Vec::with_capacity(self.layout.parameters());
         for (_, variable) in &variables {
             match gradients.get(variable) {

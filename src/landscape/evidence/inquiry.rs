@@ -10,10 +10,10 @@ use crate::model::activation::Activation;
 use crate::model::reading::Reading;
 
 use super::super::LandscapeError;
-use super::super::objective::Batch;
+use super::super::samples::{Batch, Source};
 use super::Assumed;
 use super::effort::{Effort, FEW_INTERVALS, spread};
-use super::follow::{Follower, Update, batches, pool};
+use super::follow::{Follower, Update, pool};
 use super::question::{Candidate, Question};
 use super::verdict::{self, FEWEST, Scores};
 
@@ -44,6 +44,8 @@ pub(super) struct Inquiry<'a> {
     pub(super) at_once: usize,
     /// Multiplications that a sample costs.
     pub(super) products: usize,
+    /// One sample, by which it is seen whether a reading fits.
+    one: Batch,
     /// Activations that are asked once it is known which of the first candidates are best.
     later: Vec<Activation>,
     pub(super) assumed: Assumed,
@@ -53,12 +55,11 @@ impl<'a> Inquiry<'a> {
     pub(super) fn new(question: &'a Question<'a>) -> Result<Self, LandscapeError> {
         let first = question.recognize(question.asked)?;
         let data = question.data;
-        let image = data.image();
-        let image = image.ok_or_else(|| LandscapeError::NoImages(data.name.clone()))?;
-        let graph = first.network.graph(image)?;
+        let one = Source::of(&first, data, &question.criterion.loss)?.batch(0..1, &Device::Cpu)?;
+        let program = &first.program;
         let mut scales = vec![data.scale.clone()];
         scales.extend(data.scales.iter().cloned());
-        let cost = graph.cost(image)?;
+        let cost = program.cost(&program.trace(&question.shape.layout, one.inputs.clone())?);
         let updates = question.members.len().saturating_sub(1);
         let intervals = spread(updates);
         let room = ROOM / (cost.numbers.max(1) * size_of::<f32>() * COPIES);
@@ -72,7 +73,8 @@ impl<'a> Inquiry<'a> {
             scales,
             candidates: Vec::new(),
             scores: Vec::new(),
-            batch_norm: graph.has_batch_norm(),
+            batch_norm: program.has_batch_norm(),
+            one,
             intervals,
             effort: Effort::of(cost.products, 1, question.is_on_cpu()),
             at_once: room.clamp(1, BATCH),
@@ -95,8 +97,9 @@ impl<'a> Inquiry<'a> {
         let Ok(recognized) = self.question.recognize(reading) else {
             return;
         };
-        let image = self.question.data.image();
-        if image.is_none_or(|image| recognized.network.graph(image).is_err()) {
+        let layout = &self.question.shape.layout;
+        let inputs = self.one.inputs.clone();
+        if recognized.program.trace(layout, inputs).is_err() {
             return;
         }
         let all: Vec<usize> = (0..self.scaled()).collect();
@@ -128,9 +131,13 @@ impl<'a> Inquiry<'a> {
         let device = self.question.compute.device.clone();
         let threads = pool(&device)?;
         let mut sets: Vec<Vec<Batch>> = Vec::new();
-        for scale in &self.scales[..self.scaled()] {
-            let data = self.few.rescaled(scale);
-            sets.push(batches(&data, self.at_once, &device)?);
+        if let Some(candidate) = self.candidates.first() {
+            let loss = &self.question.criterion.loss;
+            for scale in &self.scales[..self.scaled()] {
+                let data = self.few.rescaled(scale);
+                let source = Source::of(&candidate.recognized, &data, loss)?;
+                sets.push(source.batches(self.at_once, &device)?);
+            }
         }
         let order = self.order();
         let (first, rest) = order.split_at(FEW_INTERVALS.min(order.len()));
@@ -264,13 +271,13 @@ impl<'a> Inquiry<'a> {
         let layout = &self.question.shape.layout;
         let ask = |&reading: &usize| -> Result<(usize, f64), LandscapeError> {
             let candidate = &self.candidates[reading];
-            let follower = Follower {
-                network: candidate.recognized.network.as_ref(),
+            let follower = Follower::of(
+                self.question.forward(&candidate.recognized)?,
                 layout,
-                batches: &sets[candidate.scale],
+                &sets[candidate.scale],
                 device,
-                training: self.batch_norm,
-            };
+                self.batch_norm,
+            )?;
             Ok((reading, follower.cosine(update)?))
         };
         let is_small = layout.parameters() * readings.len() < SMALL;

@@ -1,6 +1,7 @@
 //! The question which function a run minimized, and what there is to choose from.
 
 use crate::data::Dataset;
+use crate::loss::Criterion;
 use crate::model::reading::Reading;
 use crate::model::{self, Recognized};
 use crate::run::Checkpoint;
@@ -8,7 +9,8 @@ use crate::weights::direction;
 use crate::weights::member::{Member, Shape};
 
 use super::super::LandscapeError;
-use super::super::device::Compute;
+use super::super::device::{Compute, Precision};
+use super::super::forward::Forward;
 use super::inquiry::Inquiry;
 use super::{Assumed, Function};
 
@@ -21,8 +23,10 @@ pub struct Question<'a> {
     pub members: &'a [Checkpoint],
     /// The samples.
     pub data: &'a Dataset,
-    /// `auto` or the name of an architecture.
+    /// `auto`, the name of an architecture, or the file of an exported program.
     pub model: &'a str,
+    /// The loss.
+    pub criterion: &'a Criterion,
     /// What the user answers.
     pub asked: Reading,
     /// Where it is computed.
@@ -64,12 +68,21 @@ impl Question<'_> {
 
     pub(super) fn recognize(&self, reading: Reading) -> Result<Recognized, LandscapeError> {
         let image = self.data.image();
-        model::recognize_as(&self.shape.layout, self.model, image, reading).map_err(|source| {
-            LandscapeError::Model {
-                path: self.shape.newest.clone(),
-                source,
-            }
-        })
+        model::recognize_as(&self.shape.layout, self.model, image, reading)
+            .map_err(|source| LandscapeError::of_model(&self.shape.newest, source))
+    }
+
+    /// A reading with its loss, in f32.
+    pub(super) fn forward(&self, recognized: &Recognized) -> Result<Forward, LandscapeError> {
+        Forward::new(recognized, self.criterion, &self.exact())
+    }
+
+    /// Where it is computed, with all digits.
+    pub(super) fn exact(&self) -> Compute {
+        Compute {
+            precision: Precision::F32,
+            ..self.compute.clone()
+        }
     }
 
     pub(super) fn flat(&self, member: usize) -> Result<Vec<f32>, LandscapeError> {

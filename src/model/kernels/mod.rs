@@ -22,6 +22,7 @@
 mod blocked;
 mod conv;
 mod dense;
+mod layers;
 mod pack;
 mod plan;
 mod pool;
@@ -33,16 +34,18 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::Result;
 use rayon::prelude::*;
 
+use self::layers::Layers;
 use self::pack::{Packed, Pair};
 use self::plan::{Features, Plan, Step};
 use self::simd::Level;
-use super::graph::Graph;
-use super::{Network, Weights};
+use super::Weights;
+use super::program::Program;
+use super::program::trace::Trace;
 
 /// Samples whose vectors go through the head together.
 const GROUP: usize = 24;
 
-/// A network made ready for images of one size.
+/// A network made ready for samples of one shape.
 #[derive(Debug)]
 pub struct Kernels {
     level: Level,
@@ -65,19 +68,19 @@ struct Arena {
 }
 
 impl Kernels {
-    /// Makes a network ready for images of these channels, height and width; none where it has a layer
-    /// that the kernels do not know.
+    /// Makes a program ready for samples of the shape that `trace` is of, for its output number `output`; `None`
+    /// where it has an operation that the kernels do not know.
     #[must_use]
-    pub fn of(network: &dyn Network, image: [usize; 3]) -> Option<Self> {
-        Self::at_level(&network.graph(image).ok()?, image, Level::best())
+    pub fn of(program: &Program, trace: &Trace, output: usize) -> Option<Self> {
+        Self::at_level(&Layers::of(program, trace, output)?, Level::best())
     }
 
-    fn at_level(graph: &Graph, image: [usize; 3], level: Level) -> Option<Self> {
-        let plan = Plan::of(graph, image, level.lanes())?;
+    fn at_level(layers: &Layers, level: Level) -> Option<Self> {
+        let plan = Plan::of(layers, level.lanes())?;
         Some(Self {
             level,
             classes: plan.head.last()?.linear.outputs,
-            image: image.iter().product(),
+            image: layers.sample.iter().product(),
             plan,
             packed: Mutex::default(),
             arenas: Mutex::default(),

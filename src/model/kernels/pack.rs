@@ -3,12 +3,10 @@
 use candle_core::{CpuStorage, Layout, Result, Storage, bail};
 use rayon::prelude::*;
 
+use super::layers;
 use super::plan::{Dense, Plan, Step};
 use super::winograd::{self, PRODUCTS, WIDEST};
-use crate::model::{Weights, layer};
-
-/// What batch norm adds to the variance.
-const EPSILON: f32 = 1e-5;
+use crate::model::Weights;
 
 /// The packed weights of every step and of every layer of the head.
 #[derive(Debug, Default)]
@@ -53,14 +51,14 @@ fn numbers<'a>(storage: &'a Storage, layout: &Layout) -> Result<&'a [f32]> {
 }
 
 /// Scale and shift of a norm, channel by channel.
-fn affine(norm: &layer::Norm, weights: &Weights) -> Result<(Vec<f32>, Vec<f32>)> {
+fn affine(norm: &layers::Norm, weights: &Weights) -> Result<(Vec<f32>, Vec<f32>)> {
     let [gamma, beta, mean, variance] =
         [norm.weight, norm.bias, norm.mean, norm.variance].map(|slot| weights.values(slot));
     let (gamma, beta, mean, variance) = (gamma?, beta?, mean?, variance?);
     let scale: Vec<f32> = gamma
         .iter()
         .zip(&variance)
-        .map(|(gamma, variance)| gamma / (variance + EPSILON).sqrt())
+        .map(|(gamma, variance)| gamma / (variance + norm.epsilon).sqrt())
         .collect();
     let shift = beta.iter().zip(&mean).zip(&scale);
     let shift = shift.map(|((beta, mean), scale)| beta - mean * scale);
@@ -71,7 +69,7 @@ fn affine(norm: &layer::Norm, weights: &Weights) -> Result<(Vec<f32>, Vec<f32>)>
 /// Scale of each output and what is added to it.
 fn outputs(
     bias: Option<usize>,
-    norm: Option<&layer::Norm>,
+    norm: Option<&layers::Norm>,
     count: usize,
     weights: &Weights,
 ) -> Result<(Vec<f32>, Vec<f32>)> {
@@ -98,10 +96,10 @@ fn padded(values: &[f32], lanes: usize, out: &mut Vec<f32>) {
 
 impl Pair {
     /// (O, I, k, k) to (output blocks, input blocks, k, k, lanes in, lanes out).
-    fn conv(&mut self, conv: &layer::Conv, weights: &Weights, lanes: usize) -> Result<()> {
+    fn conv(&mut self, conv: &layers::Conv, weights: &Weights, lanes: usize) -> Result<()> {
         let (scale, shift) = outputs(conv.bias, conv.norm.as_ref(), conv.outputs, weights)?;
         padded(&shift, lanes, &mut self.bias);
-        let kernel = weights.slot(conv.kernel_slot)?.contiguous()?;
+        let kernel = weights.slot(conv.weight)?.contiguous()?;
         let (kernel, layout) = kernel.storage_and_layout();
         let kernel = numbers(&kernel, layout)?;
         let taps = conv.kernel * conv.kernel;
@@ -123,10 +121,10 @@ impl Pair {
     }
 
     /// (O, I, 3, 3) to (output blocks, products, inputs, lanes).
-    fn winograd(&mut self, conv: &layer::Conv, weights: &Weights, lanes: usize) -> Result<()> {
+    fn winograd(&mut self, conv: &layers::Conv, weights: &Weights, lanes: usize) -> Result<()> {
         let (scale, shift) = outputs(conv.bias, conv.norm.as_ref(), conv.outputs, weights)?;
         padded(&shift, lanes, &mut self.bias);
-        let kernels = weights.slot(conv.kernel_slot)?.contiguous()?;
+        let kernels = weights.slot(conv.weight)?.contiguous()?;
         let (kernels, layout) = kernels.storage_and_layout();
         let (kernels, _) = numbers(&kernels, layout)?.as_chunks::<9>();
         let block = PRODUCTS * conv.inputs * lanes;
@@ -153,7 +151,7 @@ impl Pair {
         Ok(())
     }
 
-    fn norm(&mut self, norm: &layer::Norm, weights: &Weights, lanes: usize) -> Result<()> {
+    fn norm(&mut self, norm: &layers::Norm, weights: &Weights, lanes: usize) -> Result<()> {
         let (scale, shift) = affine(norm, weights)?;
         padded(&scale, lanes, &mut self.weights);
         padded(&shift, lanes, &mut self.bias);

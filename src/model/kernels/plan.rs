@@ -1,10 +1,9 @@
-//! From a list of layers to steps on buffers: convolution, norm, sum and ReLU become one step, and a
+//! From layers to steps on buffers: convolution, norm, sum and ReLU become one step, and a
 //! buffer is used again as soon as nobody needs what is in it.
 
 use super::blocked::Blocked;
 use super::conv::Shape;
-use crate::model::graph::{Graph, Layer, Node, Value};
-use crate::model::layer;
+use super::layers::{self, Layer, Layers, Node, Value};
 use crate::model::ops::Pool;
 
 /// A step on images; numbers are those of buffers.
@@ -14,7 +13,7 @@ pub(super) enum Step {
     Load { to: usize },
     /// Convolution with everything that follows it at once.
     Conv {
-        conv: layer::Conv,
+        conv: layers::Conv,
         shape: Shape,
         winograd: bool,
         from: usize,
@@ -30,7 +29,7 @@ pub(super) enum Step {
     },
     /// A batch norm of its own.
     Norm {
-        norm: layer::Norm,
+        norm: layers::Norm,
         relu: bool,
         from: usize,
         to: usize,
@@ -56,8 +55,8 @@ pub(super) enum Features {
 /// A fully connected layer with its batch norm and ReLU.
 #[derive(Clone, Debug)]
 pub(super) struct Dense {
-    pub(super) linear: layer::Linear,
-    pub(super) norm: Option<layer::Norm>,
+    pub(super) linear: layers::Linear,
+    pub(super) norm: Option<layers::Norm>,
     pub(super) relu: bool,
 }
 
@@ -94,27 +93,31 @@ impl Plan {
         (ROOM / size_of::<f32>() / sample.max(1)).max(1)
     }
 
-    /// The plan of a network for images of these channels, height and width; none where a layer is one
-    /// that the kernels do not know.
-    pub(super) fn of(graph: &Graph, image: [usize; 3], lanes: usize) -> Option<Self> {
-        let body = graph
-            .nodes
-            .iter()
-            .position(|node| matches!(node.layer, Layer::Flatten | Layer::GlobalAverage))?;
-        let mut builder = Builder::new(graph, body, image, lanes)?;
-        builder.steps()?;
-        let (average, source) = match graph.nodes.get(body) {
-            Some(node) => (
-                matches!(node.layer, Layer::GlobalAverage),
-                *node.takes.first()?,
-            ),
-            None => return None,
+    /// The plan of layers; `None` where their order is one that the kernels do not know.
+    pub(super) fn of(graph: &Layers, lanes: usize) -> Option<Self> {
+        let is_joint = |node: &Node| matches!(node.layer, Layer::Flatten | Layer::GlobalAverage);
+        let Some(body) = graph.nodes.iter().position(is_joint) else {
+            // Vectors from the start.
+            let length = graph.sample.iter().product();
+            return Some(Self {
+                lanes,
+                buffers: Vec::new(),
+                steps: Vec::new(),
+                features: Features::Raw,
+                length,
+                head: head(graph, 0)?,
+            });
         };
+        let mut builder = Builder::new(graph, body, lanes)?;
+        builder.steps()?;
+        let joint = graph.nodes.get(body)?;
+        let average = matches!(joint.layer, Layer::GlobalAverage);
+        let source = *joint.takes.first()?;
         let [channels, height, width] = builder.extents[source.0]?;
         let features = match builder.buffer_of[source.0] {
             Some(buffer) if average => Features::Average(buffer),
             Some(buffer) => Features::Flatten(buffer),
-            None if source == Graph::IMAGES && !average => Features::Raw,
+            None if source == Layers::SAMPLES && !average => Features::Raw,
             None => return None,
         };
         Some(Self {
@@ -127,15 +130,15 @@ impl Plan {
             } else {
                 channels * height * width
             },
-            head: head(graph, body)?,
+            head: head(graph, body + 1)?,
         })
     }
 }
 
 /// The layers behind the one that makes vectors of images: a chain, one taking what the other gives.
-fn head(graph: &Graph, body: usize) -> Option<Vec<Dense>> {
+fn head(graph: &Layers, first: usize) -> Option<Vec<Dense>> {
     let mut head: Vec<Dense> = Vec::new();
-    for (i, node) in graph.nodes.iter().enumerate().skip(body + 1) {
+    for (i, node) in graph.nodes.iter().enumerate().skip(first) {
         if node.takes != [Value(i)] {
             return None;
         }
@@ -155,15 +158,9 @@ fn head(graph: &Graph, body: usize) -> Option<Vec<Dense>> {
     (!head.is_empty()).then_some(head)
 }
 
-/// True if the kernels pool like this: no dilation, and means inside the image alone.
-fn is_known(pool: &Pool, mean: bool) -> bool {
-    let inside = pool.padding == [0; 2] && !pool.ceil && pool.divisor.is_none();
-    pool.dilation == [1; 2] && (inside || !mean)
-}
-
 /// A plan while it is made.
 struct Builder<'a> {
-    graph: &'a Graph,
+    graph: &'a Layers,
     /// Layers before this one work on images.
     body: usize,
     lanes: usize,
@@ -180,7 +177,7 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(graph: &'a Graph, body: usize, image: [usize; 3], lanes: usize) -> Option<Self> {
+    fn new(graph: &'a Layers, body: usize, lanes: usize) -> Option<Self> {
         let count = graph.nodes.len() + 1;
         let mut builder = Self {
             graph,
@@ -194,7 +191,7 @@ impl<'a> Builder<'a> {
             buffer_of: vec![None; count],
             steps: Vec::new(),
         };
-        builder.extents[0] = Some(image);
+        builder.extents[0] = Some(graph.sample);
         for (i, node) in graph.nodes[..=body].iter().enumerate() {
             for value in &node.takes {
                 if let Layer::Conv(conv) = &node.layer {
@@ -214,7 +211,7 @@ impl<'a> Builder<'a> {
         let node = &self.graph.nodes[node];
         let [channels, height, width] = self.extents[node.takes.first()?.0]?;
         Some(match &node.layer {
-            Layer::Conv(conv) if matches!(conv.stride, 1 | 2) => {
+            Layer::Conv(conv) => {
                 let side = |len: usize| {
                     let travel = (len + 2 * conv.padding).checked_sub(conv.kernel)?;
                     Some(travel / conv.stride + 1)
@@ -222,13 +219,10 @@ impl<'a> Builder<'a> {
                 [conv.outputs, side(height)?, side(width)?]
             }
             Layer::Max(pool) | Layer::Average(pool) => {
-                let mean = matches!(node.layer, Layer::Average(_));
                 let [rows, columns] = pool.windows([height, width])?;
-                is_known(pool, mean).then_some([channels, rows, columns])?
+                [channels, rows, columns]
             }
-            Layer::Norm(_) | Layer::Relu | Layer::Activation(_) | Layer::Add => {
-                [channels, height, width]
-            }
+            Layer::Norm(_) | Layer::Relu | Layer::Add => [channels, height, width],
             Layer::Padded { stride, channels } => {
                 [*channels, height.div_ceil(*stride), width.div_ceil(*stride)]
             }
@@ -297,8 +291,8 @@ struct Fused {
 impl Builder<'_> {
     /// Makes the steps of all layers on images.
     fn steps(&mut self) -> Option<()> {
-        if self.graph.nodes[self.body].takes[..] != [Graph::IMAGES] {
-            let to = self.take_buffer(Graph::IMAGES)?;
+        if self.graph.nodes[self.body].takes[..] != [Layers::SAMPLES] {
+            let to = self.take_buffer(Layers::SAMPLES)?;
             self.steps.push(Step::Load { to });
         }
         // What a convolution took along needs no step of its own.

@@ -6,9 +6,11 @@ use candle_core::{Device, Tensor};
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::graph::{Layer, Value};
-use crate::model::layer::{Conv, Linear, Norm};
 use crate::model::ops::Pool;
+use crate::model::program::datum::{Datum, FloatPlace, Kind};
+use crate::model::program::op::{self, Around, Binary, Function, Op, Padding};
+use crate::model::program::run::Norms;
+use crate::model::program::{Input, Output, Program, Size, Value};
 use crate::run::format::{Dtype, TensorInfo};
 use crate::weights::layout::Layout;
 
@@ -75,42 +77,129 @@ impl Slots {
         });
         self.0.len() - 1
     }
+}
 
-    fn norm(&mut self, channels: usize) -> Norm {
-        Norm {
-            weight: self.slot(&[channels], "weight"),
-            bias: self.slot(&[channels], "bias"),
-            mean: self.slot(&[channels], "mean"),
-            variance: self.slot(&[channels], "variance"),
-        }
+/// A program while it is written, with its slots.
+#[derive(Default)]
+struct Net {
+    program: Program,
+    slots: Slots,
+}
+
+impl Net {
+    fn of(sample: &[usize]) -> (Self, Value) {
+        let mut net = Self::default();
+        net.program.inputs.push(Input {
+            name: "x".into(),
+            kind: Kind::Float,
+            shape: std::iter::once(None)
+                .chain(sample.iter().copied().map(Some))
+                .collect(),
+        });
+        (net, Value::Input(0))
+    }
+
+    fn then(&mut self, op: Op, takes: &[Value]) -> Value {
+        let takes = takes.iter().copied().map(Some);
+        self.program.push(op, takes.collect(), "")
+    }
+
+    fn relu(&mut self, x: Value) -> Value {
+        self.then(Op::Function(Function::Relu), &[x])
+    }
+
+    fn norm(&mut self, x: Value, channels: usize) -> Value {
+        let slots = ["weight", "bias", "mean", "variance"]
+            .map(|name| Value::Slot(self.slots.slot(&[channels], name)));
+        let takes: Vec<Value> = [x].into_iter().chain(slots).collect();
+        self.then(Op::BatchNorm { epsilon: 1e-5 }, &takes)
     }
 
     fn conv(
         &mut self,
+        x: Value,
         [inputs, outputs]: [usize; 2],
-        kernel: usize,
-        stride: usize,
+        [kernel, stride]: [usize; 2],
         norm: bool,
-    ) -> Conv {
-        Conv {
-            kernel_slot: self.slot(&[outputs, inputs, kernel, kernel], "weight"),
-            bias: Some(self.slot(&[outputs], "bias")),
-            norm: norm.then(|| self.norm(outputs)),
-            kernel,
-            stride,
-            padding: kernel / 2,
-            inputs,
-            outputs,
-        }
+    ) -> Value {
+        let shape = [outputs, inputs, kernel, kernel];
+        let weight = Value::Slot(self.slots.slot(&shape, "weight"));
+        let bias = Value::Slot(self.slots.slot(&[outputs], "bias"));
+        let op = Op::Conv(op::Conv {
+            stride: vec![stride; 2],
+            padding: Around::By(vec![kernel / 2; 2]),
+            dilation: vec![1; 2],
+            groups: 1,
+            output_padding: None,
+        });
+        let y = self.then(op, &[x, weight, bias]);
+        if norm { self.norm(y, outputs) } else { y }
     }
 
-    fn linear(&mut self, inputs: usize, outputs: usize) -> Linear {
-        Linear {
-            weight: self.slot(&[outputs, inputs], "weight"),
-            bias: Some(self.slot(&[outputs], "bias")),
-            inputs,
-            outputs,
+    fn padded(&mut self, x: Value, stride: usize, added: usize) -> Value {
+        let mut x = x;
+        for axis in [2, 3] {
+            let slice = op::Slice {
+                axis,
+                start: Size::Fixed(0),
+                end: Size::Fixed(i64::MAX),
+                step: stride as i64,
+            };
+            x = self.then(Op::Slice(slice), &[x]);
         }
+        let mut by = vec![Size::Fixed(0); 4];
+        by.extend([Size::Fixed(added as i64); 2]);
+        let with = Padding::Constant(0.0);
+        self.then(Op::Pad { by, with }, &[x])
+    }
+
+    fn linear(&mut self, x: Value, inputs: usize, outputs: usize) -> Value {
+        let weight = Value::Slot(self.slots.slot(&[outputs, inputs], "weight"));
+        let bias = Value::Slot(self.slots.slot(&[outputs], "bias"));
+        self.then(Op::Linear, &[x, weight, bias])
+    }
+
+    fn pool(&mut self, x: Value, pool: Pool, mean: bool) -> Value {
+        let window = op::Window {
+            kernel: pool.kernel.to_vec(),
+            stride: pool.stride.to_vec(),
+            padding: pool.padding.to_vec(),
+            dilation: pool.dilation.to_vec(),
+            ceil: pool.ceil,
+        };
+        let of_padding = op::Mean {
+            counts_padding: true,
+            divisor: None,
+        };
+        let op = if mean {
+            Op::AveragePool(window, of_padding)
+        } else {
+            Op::MaxPool(window)
+        };
+        self.then(op, &[x])
+    }
+
+    fn average(&mut self, x: Value) -> Value {
+        let to = vec![Some(1); 2];
+        let x = self.then(Op::AdaptivePool { to, max: false }, &[x]);
+        self.then(Op::Flatten(1, -1), &[x])
+    }
+
+    fn head(&mut self, x: Value, length: usize, norm: bool) -> Value {
+        let mut x = self.linear(x, length, 21);
+        if norm {
+            x = self.norm(x, 21);
+        }
+        x = self.relu(x);
+        self.linear(x, 21, 10)
+    }
+
+    fn finish(mut self, logits: Value) -> (Program, Slots) {
+        self.program.outputs.push(Output {
+            name: None,
+            value: logits,
+        });
+        (self.program.joined(), self.slots)
     }
 }
 
@@ -123,49 +212,37 @@ const POOLS: [Pool; 3] = [
     Pool::halving(true),
 ];
 
-fn network(sketch: &Sketch) -> (Graph, Slots) {
-    let (mut graph, mut slots) = (Graph::default(), Slots::default());
+fn network(sketch: &Sketch) -> (Program, Slots) {
+    let (mut net, images) = Net::of(&sketch.image);
     let [channels, mut height, mut width] = sketch.image;
     let [first, mut second] = sketch.widths;
     if sketch.shortcut == 1 {
         second = first + 2 * (second / 4);
     }
-    let stem = slots.conv([channels, first], sketch.kernels[0], 1, true);
-    let x = graph.conv(Graph::IMAGES, &stem);
-    let mut x = graph.relu(x);
+    let x = net.conv(images, [channels, first], [sketch.kernels[0], 1], true);
+    let mut x = net.relu(x);
     if sketch.norms[0] {
-        let norm = slots.norm(first);
-        x = graph.norm(x, &norm);
-        x = graph.relu(x);
+        x = net.norm(x, first);
+        x = net.relu(x);
     }
     let shortcut = match sketch.shortcut {
         0 => None,
-        1 => Some(graph.then(
-            x,
-            Layer::Padded {
-                stride: sketch.stride,
-                channels: second,
-            },
-        )),
-        _ => {
-            let projection = slots.conv([first, second], 1, sketch.stride, true);
-            Some(graph.conv(x, &projection))
-        }
+        1 => Some(net.padded(x, sketch.stride, (second - first) / 2)),
+        _ => Some(net.conv(x, [first, second], [1, sketch.stride], true)),
     };
-    let conv = slots.conv([first, second], sketch.kernels[1], sketch.stride, false);
-    x = graph.conv(x, &conv);
+    let kernel = [sketch.kernels[1], sketch.stride];
+    x = net.conv(x, [first, second], kernel, false);
     if let Some(shortcut) = shortcut {
-        x = graph.add(x, shortcut);
-        x = graph.relu(x);
+        x = net.then(Op::Binary(Binary::Add(1.0)), &[x, shortcut]);
+        x = net.relu(x);
     }
     (height, width) = (
         height.div_ceil(sketch.stride),
         width.div_ceil(sketch.stride),
     );
     if sketch.concat {
-        let more = slots.conv([second, 5], 3, 1, false);
-        let new = graph.conv(x, &more);
-        x = graph.concat(new, x);
+        let new = net.conv(x, [second, 5], [3, 1], false);
+        x = net.then(Op::Cat(1), &[new, x]);
         second += 5;
     }
     let pool = POOLS
@@ -173,31 +250,37 @@ fn network(sketch: &Sketch) -> (Graph, Slots) {
         .copied()
         .unwrap_or(POOLS[0]);
     if sketch.pool > 0 {
-        let layer = if sketch.pool == 4 {
-            Layer::Average
-        } else {
-            Layer::Max
-        };
-        x = graph.then(x, layer(pool));
+        x = net.pool(x, pool, sketch.pool == 4);
         [height, width] = pool.windows([height, width]).unwrap();
     }
-    let (layer, length) = if sketch.average {
-        (Layer::GlobalAverage, second)
+    let length = if sketch.average {
+        x = net.average(x);
+        second
     } else {
-        (Layer::Flatten, second * height * width)
+        x = net.then(Op::Flatten(1, -1), &[x]);
+        second * height * width
     };
-    x = graph.then(x, layer);
-    head(&mut graph, &mut slots, x, length, sketch.norms[1]);
-    (graph, slots)
+    let logits = net.head(x, length, sketch.norms[1]);
+    net.finish(logits)
 }
 
-fn head(graph: &mut Graph, slots: &mut Slots, x: Value, length: usize, norm: bool) {
-    let mut x = graph.linear(x, &slots.linear(length, 21));
-    if norm {
-        x = graph.norm(x, &slots.norm(21));
-    }
-    x = graph.relu(x);
-    graph.linear(x, &slots.linear(21, 10));
+fn kernels(program: &Program, weights: &Weights, sample: &[usize], level: Level) -> Kernels {
+    let one: Vec<usize> = std::iter::once(1).chain(sample.iter().copied()).collect();
+    let one = Tensor::zeros(one, candle_core::DType::F32, &Device::Cpu).unwrap();
+    let trace = program.trace(&weights.layout, vec![Datum::float(one)]);
+    let layers = Layers::of(program, &trace.unwrap(), 0).unwrap();
+    Kernels::at_level(&layers, level).unwrap()
+}
+
+fn by_candle(program: &Program, weights: &Weights, x: Tensor) -> Vec<f32> {
+    let place = FloatPlace {
+        device: Device::Cpu,
+        dtype: candle_core::DType::F32,
+    };
+    let prepared = program.prepare(vec![Datum::float(x)], &place).unwrap();
+    let outputs = program.run(weights, &prepared, &place, &mut Norms::Stored);
+    let logits = outputs.unwrap()[0].tensor().flatten_all().unwrap();
+    logits.to_vec1().unwrap()
 }
 
 fn numbers(count: usize, seed: u64) -> Vec<f32> {
@@ -228,14 +311,20 @@ fn weights(slots: &Slots, seed: u64) -> Weights {
 }
 
 /// Largest difference between the kernels and candle, relative to the largest logit.
-fn error(graph: &Graph, weights: &Weights, image: [usize; 3], samples: usize, level: Level) -> f32 {
-    let [channels, height, width] = image;
-    let pixels = numbers(samples * channels * height * width, 7);
-    let images =
-        Tensor::from_slice(&pixels, (samples, channels, height, width), &Device::Cpu).unwrap();
-    let logits = graph.run(weights, &images).unwrap();
-    let expected: Vec<f32> = logits.flatten_all().unwrap().to_vec1().unwrap();
-    let kernels = Kernels::at_level(graph, image, level).unwrap();
+fn error(
+    program: &Program,
+    weights: &Weights,
+    sample: &[usize],
+    samples: usize,
+    level: Level,
+) -> f32 {
+    let pixels = numbers(samples * sample.iter().product::<usize>(), 7);
+    let shape: Vec<usize> = std::iter::once(samples)
+        .chain(sample.iter().copied())
+        .collect();
+    let images = Tensor::from_slice(&pixels, shape, &Device::Cpu).unwrap();
+    let expected = by_candle(program, weights, images);
+    let kernels = kernels(program, weights, sample, level);
     let found = kernels.logits(weights, &[&pixels]).unwrap();
     assert_eq!(found.len(), expected.len());
     let largest = expected
@@ -251,32 +340,34 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
     #[test]
     fn networks_of_any_shape_have_candle_s_logits(sketch in sketches()) {
-        let (graph, slots) = network(&sketch);
+        let (program, slots) = network(&sketch);
         let weights = weights(&slots, sketch.seed);
         for level in Level::all() {
-            let error = error(&graph, &weights, sketch.image, sketch.samples, level);
+            let error = error(&program, &weights, &sketch.image, sketch.samples, level);
             prop_assert!(error < 2e-5, "{error} with {level:?}");
         }
     }
 }
 
+fn of_vectors() -> (Program, Slots) {
+    let (mut net, x) = Net::of(&[90]);
+    let logits = net.head(x, 90, false);
+    net.finish(logits)
+}
+
 #[test]
 fn vectors_of_many_samples_have_candle_s_logits() {
-    let (mut graph, mut slots) = (Graph::default(), Slots::default());
-    let x = graph.then(Graph::IMAGES, Layer::Flatten);
-    head(&mut graph, &mut slots, x, 90, false);
+    let (program, slots) = of_vectors();
     let weights = weights(&slots, 3);
     for level in Level::all() {
-        let error = error(&graph, &weights, [2, 5, 9], 331, level);
+        let error = error(&program, &weights, &[90], 331, level);
         assert!(error < 2e-5, "{error} with {level:?}");
     }
 }
 
 #[test]
 fn the_first_layer_of_three_points_gives_the_logits_of_their_combination() {
-    let (mut graph, mut slots) = (Graph::default(), Slots::default());
-    let x = graph.then(Graph::IMAGES, Layer::Flatten);
-    head(&mut graph, &mut slots, x, 90, false);
+    let (program, slots) = of_vectors();
     let points = [1, 2, 3].map(|seed| weights(&slots, seed));
     let coefficients = [1.0, 0.5, -0.75];
     let flat = points.iter().zip(coefficients);
@@ -285,7 +376,7 @@ fn the_first_layer_of_three_points_gives_the_logits_of_their_combination() {
     let combined = Weights::new(combined, Arc::clone(&points[0].layout));
     let pixels = numbers(50 * 90, 7);
     for level in Level::all() {
-        let kernels = Kernels::at_level(&graph, [2, 5, 9], level).unwrap();
+        let kernels = kernels(&program, &points[0], &[90], level);
         assert!(kernels.begins_linear());
         let expected = kernels.logits(&combined, &[&pixels]).unwrap();
         let first = points
@@ -303,19 +394,18 @@ fn the_first_layer_of_three_points_gives_the_logits_of_their_combination() {
 
 #[test]
 fn samples_that_share_large_weights_have_candle_s_logits() {
-    let (mut graph, mut slots) = (Graph::default(), Slots::default());
-    let mut x = Graph::IMAGES;
+    let (mut net, mut x) = Net::of(&[128, 6, 10]);
     // Winograd's, one with a stride, and one on images of odd width.
     for (inputs, stride) in [(128, 1), (128, 2), (128, 1)] {
-        let conv = slots.conv([inputs, 128], 3, stride, true);
-        x = graph.conv(x, &conv);
-        x = graph.relu(x);
+        x = net.conv(x, [inputs, 128], [3, stride], true);
+        x = net.relu(x);
     }
-    x = graph.then(x, Layer::GlobalAverage);
-    head(&mut graph, &mut slots, x, 128, false);
+    x = net.average(x);
+    let logits = net.head(x, 128, false);
+    let (program, slots) = net.finish(logits);
     let weights = weights(&slots, 5);
     for level in Level::all() {
-        let error = error(&graph, &weights, [128, 6, 10], 19, level);
+        let error = error(&program, &weights, &[128, 6, 10], 19, level);
         assert!(error < 2e-5, "{error} with {level:?}");
     }
 }

@@ -110,6 +110,35 @@ impl Datum {
         self.tensor.dims()
     }
 
+    /// Returns some of the samples: so many from a start on.
+    ///
+    /// # Errors
+    /// There are not so many.
+    pub fn narrow(&self, start: usize, len: usize) -> Result<Self> {
+        self.map(|tensor| tensor.narrow(0, start, len)?.contiguous())
+    }
+
+    /// Returns the samples of these numbers.
+    ///
+    /// # Errors
+    /// candle's.
+    pub fn pick(&self, samples: &[u32]) -> Result<Self> {
+        let samples = Tensor::new(samples, self.tensor.device())?;
+        self.map(|tensor| tensor.contiguous()?.index_select(&samples, 0))
+    }
+
+    /// Returns the samples of several values, one after another.
+    ///
+    /// # Errors
+    /// There are none, or they do not fit one another.
+    pub fn cat(parts: &[Self]) -> Result<Self> {
+        let Some(first) = parts.first() else {
+            bail!("no samples");
+        };
+        let tensors: Vec<&Tensor> = parts.iter().map(Self::tensor).collect();
+        Ok(first.with(Tensor::cat(&tensors, 0)?))
+    }
+
     /// The same kind with another array, which a change of shape or a selection made of this one.
     #[must_use]
     pub(in crate::model) fn with(&self, tensor: Tensor) -> Self {

@@ -1,7 +1,8 @@
 //! A network as a list of operations in ATen's vocabulary, each of which takes values that stand before it.
 //!
-//! The reader of files that torch.export saved (`pt2`) writes such programs, `run` computes them with candle (any
-//! device, any derivative), and `apply` holds what each operation does.
+//! The known architectures and the reader of files that torch.export saved (`pt2`) write such programs. Two engines
+//! compute them: `run` with candle (any device, any derivative), where `apply` holds what each operation does, and
+//! the kernels (CPU, values only).
 
 #![allow(
     clippy::cast_possible_wrap,
@@ -10,14 +11,16 @@
 
 mod apply;
 pub mod datum;
+mod join;
 pub mod op;
 pub mod pt2;
 pub mod run;
+pub mod trace;
 
 use std::sync::Arc;
 
 use self::datum::{Datum, Kind};
-use self::op::Op;
+use self::op::{Function, Op};
 
 /// A value that an operation takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -109,10 +112,45 @@ impl Program {
         Value::Constant(self.constants.len() - 1)
     }
 
+    /// Appends an operation of one result.
+    pub(in crate::model) fn push(
+        &mut self,
+        op: Op,
+        operands: Vec<Option<Value>>,
+        label: impl Into<Arc<str>>,
+    ) -> Value {
+        self.nodes.push(Node {
+            op,
+            operands,
+            label: label.into(),
+        });
+        Value::Node {
+            node: self.nodes.len() - 1,
+            output: 0,
+        }
+    }
+
+    /// Returns true for each operation that an output needs.
+    pub(in crate::model) fn live(&self) -> Vec<bool> {
+        let mut live = vec![false; self.nodes.len()];
+        let mut open: Vec<Value> = self.outputs.iter().map(|output| output.value).collect();
+        while let Some(value) = open.pop() {
+            if let Value::Node { node, .. } = value
+                && live.get(node) == Some(&false)
+            {
+                live[node] = true;
+                open.extend(self.nodes[node].takes());
+            }
+        }
+        live
+    }
+
     /// Counts the times that each operation's results are taken; a result of the model counts as taken.
-    fn takers(&self) -> Vec<usize> {
+    pub(in crate::model) fn takers(&self) -> Vec<usize> {
         let mut takers = vec![0; self.nodes.len()];
-        let taken = self.nodes.iter().flat_map(Node::takes);
+        let live = self.nodes.iter().zip(self.live());
+        let live = live.filter(|(_, live)| *live);
+        let taken = live.flat_map(|(node, _)| node.takes());
         for value in taken.chain(self.outputs.iter().map(|output| output.value)) {
             if let Value::Node { node, .. } = value
                 && let Some(takers) = takers.get_mut(node)
@@ -121,6 +159,27 @@ impl Program {
             }
         }
         takers
+    }
+
+    /// Returns true if an operation normalizes by statistics of a batch that the weights hold.
+    #[must_use]
+    pub fn has_batch_norm(&self) -> bool {
+        let mut nodes = self.nodes.iter();
+        nodes.any(|node| {
+            let statistics = node.op.statistics().and_then(|at| node.operands.get(at));
+            matches!(statistics, Some(Some(Value::Slot(_))))
+        })
+    }
+
+    /// Puts another function in the place of each ReLU.
+    #[must_use]
+    pub(in crate::model) fn with_activation(mut self, function: Function) -> Self {
+        for node in &mut self.nodes {
+            if matches!(node.op, Op::Function(Function::Relu)) {
+                node.op = Op::Function(function);
+            }
+        }
+        self
     }
 
     /// Returns true for each operation that depends on the weights; the others give the same at every point.
@@ -137,3 +196,7 @@ impl Program {
         moving
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests;

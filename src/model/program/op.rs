@@ -10,8 +10,15 @@ pub enum Op {
     Linear,
     /// A convolution of one to three dimensions: (x, kernel, [bias]).
     Conv(Conv),
-    /// Batch norm by stored statistics: (x, [γ], [β], mean, variance).
+    /// Batch norm: (x, [γ], [β], mean, variance).
     BatchNorm {
+        /// The number that is added to the variance.
+        epsilon: f64,
+    },
+    /// A convolution and the batch norm behind it: (x, kernel, [bias], [γ], [β], mean, variance).
+    ConvNorm {
+        /// The convolution.
+        conv: Conv,
         /// The number that is added to the variance.
         epsilon: f64,
     },
@@ -524,6 +531,16 @@ pub enum LossKind {
 }
 
 impl Op {
+    /// Returns the place of a batch norm's mean among its operands, behind which its variance stands; `None` for
+    /// another operation.
+    pub(in crate::model) fn statistics(&self) -> Option<usize> {
+        match self {
+            Self::BatchNorm { .. } => Some(3),
+            Self::ConvNorm { .. } => Some(5),
+            _ => None,
+        }
+    }
+
     /// Returns the sizes among its attributes.
     pub(super) fn sizes(&self) -> Vec<Size> {
         match self {

@@ -1,5 +1,6 @@
 //! The interpreter: a program, weights and inputs to outputs, with candle.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor, bail};
@@ -22,6 +23,25 @@ pub struct Prepared {
     takers: Vec<usize>,
 }
 
+/// Statistics by which batch norm normalizes.
+#[derive(Clone, Debug, Default)]
+pub enum Norms {
+    /// Those of the weights: evaluation mode.
+    #[default]
+    Stored,
+    /// Those of the batch itself, as in training. They are noted by slot, the variance over n − 1 as PyTorch
+    /// keeps it.
+    Own(HashMap<usize, Tensor>),
+}
+
+impl Norms {
+    /// Returns those of the batch, of which none is noted yet.
+    #[must_use]
+    pub fn own() -> Self {
+        Self::Own(HashMap::new())
+    }
+}
+
 /// Values while a program runs.
 pub(super) struct Scope<'a> {
     program: &'a Program,
@@ -32,6 +52,8 @@ pub(super) struct Scope<'a> {
     takers: Vec<usize>,
     /// Where floats are computed.
     pub(super) place: &'a FloatPlace,
+    /// Statistics of the batch, where batch norm takes its own.
+    notes: Option<HashMap<usize, Tensor>>,
 }
 
 impl Program {
@@ -40,19 +62,13 @@ impl Program {
     /// # Errors
     /// The inputs do not fit, or candle's; the message names the operation.
     pub fn prepare(&self, inputs: Vec<Datum>, place: &FloatPlace) -> Result<Prepared> {
-        let moving = self.moving();
-        let mut scope = Scope {
-            program: self,
-            weights: None,
-            inputs: &inputs,
-            results: vec![None; self.nodes.len()],
-            takers: vec![usize::MAX; self.nodes.len()],
-            place,
-        };
-        for i in (0..self.nodes.len()).filter(|i| !moving[*i]) {
+        let (moving, live) = (self.moving(), self.live());
+        let mut scope = Scope::new(self, None, &inputs, place);
+        // What the others take is kept.
+        scope.takers.fill(usize::MAX);
+        for i in (0..self.nodes.len()).filter(|i| live[*i] && !moving[*i]) {
             scope.step(i)?;
         }
-        // Only what the others take is kept.
         let mut wanted = vec![false; self.nodes.len()];
         let others = self.nodes.iter().zip(&moving).filter(|(_, moves)| **moves);
         let taken = others.flat_map(|(node, _)| node.takes());
@@ -64,13 +80,12 @@ impl Program {
         let fixed = scope.results.into_iter().zip(wanted);
         let fixed = fixed.map(|(result, wanted)| result.filter(|_| wanted));
         let fixed = fixed.collect();
-        let takers = self.takers();
-        let moving = (0..self.nodes.len()).filter(|i| moving[*i] && takers[*i] > 0);
+        let moving = (0..self.nodes.len()).filter(|i| moving[*i] && live[*i]);
         Ok(Prepared {
             moving: moving.collect(),
             inputs,
             fixed,
-            takers,
+            takers: self.takers(),
         })
     }
 
@@ -83,26 +98,58 @@ impl Program {
         weights: &Weights,
         prepared: &Prepared,
         place: &FloatPlace,
+        norms: &mut Norms,
     ) -> Result<Vec<Datum>> {
         let mut scope = Scope {
-            program: self,
-            weights: Some(weights),
-            inputs: &prepared.inputs,
             results: prepared.fixed.clone(),
             takers: prepared.takers.clone(),
-            place,
+            notes: match norms {
+                Norms::Stored => None,
+                Norms::Own(notes) => Some(std::mem::take(notes)),
+            },
+            ..Scope::new(self, Some(weights), &prepared.inputs, place)
         };
         for &i in &prepared.moving {
             scope.step(i)?;
         }
         let outputs = self.outputs.iter();
-        outputs.map(|output| scope.get(output.value)).collect()
+        let outputs = outputs.map(|output| scope.get(output.value)).collect();
+        if let (Norms::Own(notes), Some(noted)) = (norms, scope.notes) {
+            *notes = noted;
+        }
+        outputs
     }
 }
 
-impl Scope<'_> {
-    /// Applies an operation and keeps what it gives.
-    fn step(&mut self, i: usize) -> Result<()> {
+impl Prepared {
+    /// The inputs that it was made of.
+    #[must_use]
+    pub fn inputs(&self) -> &[Datum] {
+        &self.inputs
+    }
+}
+
+impl<'a> Scope<'a> {
+    /// Returns the scope of a program of which nothing was computed yet.
+    pub(super) fn new(
+        program: &'a Program,
+        weights: Option<&'a Weights>,
+        inputs: &'a [Datum],
+        place: &'a FloatPlace,
+    ) -> Self {
+        Self {
+            program,
+            weights,
+            inputs,
+            results: vec![None; program.nodes.len()],
+            takers: program.takers(),
+            place,
+            notes: None,
+        }
+    }
+
+    /// Applies an operation, keeps what it gives and returns the extents of that.
+    pub(super) fn step(&mut self, i: usize) -> Result<Vec<Vec<usize>>> {
         let node = &self.program.nodes[i];
         let operands = node.operands.iter();
         let operands: Vec<Option<Datum>> = operands
@@ -112,9 +159,30 @@ impl Scope<'_> {
         let given: Arc<[Datum]> = given
             .map_err(|error| error.context(node.label.to_string()))?
             .into();
+        let dims = given.iter().map(|datum| datum.dims().to_vec()).collect();
+        self.note(i, &given);
         self.release(i);
         self.results[i] = Some(given);
-        Ok(())
+        Ok(dims)
+    }
+
+    /// Notes the statistics that a batch norm took of its batch, which are its second and third result.
+    fn note(&mut self, i: usize, given: &[Datum]) {
+        let node = &self.program.nodes[i];
+        let (Some(first), Some(notes)) = (node.op.statistics(), &mut self.notes) else {
+            return;
+        };
+        let slots = node.operands.get(first..).unwrap_or_default();
+        for (operand, statistic) in slots.iter().zip(given.get(1..).unwrap_or_default()) {
+            if let Some(Value::Slot(slot)) = operand {
+                notes.insert(*slot, statistic.tensor().detach());
+            }
+        }
+    }
+
+    /// True if batch norm takes the statistics of its batch.
+    pub(super) fn takes_own_statistics(&self) -> bool {
+        self.notes.is_some()
     }
 
     /// Frees what an operation was the last to take.

@@ -11,7 +11,6 @@ use crate::model::ops;
 pub(super) fn apply(op: &Op, operands: &Operands<'_>) -> Result<Tensor> {
     match op {
         Op::Linear => linear(operands),
-        Op::BatchNorm { epsilon } => batch_norm(operands, *epsilon),
         Op::Norm(norm) => normalized(*norm, operands),
         Op::WeightNorm { axis: at } => weight_norm(operands, *at),
         Op::Conv(conv) => {
@@ -56,18 +55,6 @@ fn linear(operands: &Operands<'_>) -> Result<Tensor> {
         *last = y.dim(1)?;
     }
     y.reshape(dims)
-}
-
-/// Applies batch norm by stored statistics, channel by channel.
-fn batch_norm(operands: &Operands<'_>, epsilon: f64) -> Result<Tensor> {
-    let norm = ops::BatchNorm {
-        weight: operands.maybe_float(1)?,
-        bias: operands.maybe_float(2)?,
-        mean: operands.float(3)?,
-        variance: operands.float(4)?,
-        epsilon,
-    };
-    norm.apply(&operands.float(0)?)
 }
 
 /// x with mean 0 and variance 1 along its last axis.

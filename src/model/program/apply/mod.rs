@@ -9,6 +9,7 @@ mod function;
 mod index;
 mod layer;
 mod loss;
+mod norm;
 mod pair;
 mod recurrent;
 mod reduce;
@@ -85,6 +86,7 @@ fn several(op: &Op, operands: &Operands<'_>) -> Option<Result<Vec<Datum>>> {
         Op::Split(..) | Op::SplitEvery(..) | Op::Chunk(..) | Op::Unbind(_) => {
             view::pieces(op, operands)
         }
+        Op::BatchNorm { .. } | Op::ConvNorm { .. } => norm::apply(op, operands),
         Op::BroadcastTogether => view::broadcast_together(operands),
         Op::Recurrent(recurrent) => recurrent::apply(*recurrent, operands),
         Op::Extreme { axis, keep, min } => reduce::extreme(operands, *axis, *keep, *min),
@@ -98,7 +100,6 @@ fn one(op: &Op, operands: &Operands<'_>) -> Result<Datum> {
     match op {
         Op::Linear
         | Op::Conv(_)
-        | Op::BatchNorm { .. }
         | Op::Norm(_)
         | Op::WeightNorm { .. }
         | Op::MaxPool(_)

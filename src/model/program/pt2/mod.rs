@@ -82,6 +82,24 @@ pub enum Pt2Error {
         /// The operator, with the user's line.
         operator: String,
     },
+    /// The number of samples is written into the program.
+    #[error("{} takes exactly {samples} samples ({input}): export a batch of two or more with dynamic_shapes={{\"{input}\": {{0: torch.export.Dim.AUTO}}}}; if it stays fixed, forward has the batch size written in, e.g. in reshape({samples}, …)", path.display())]
+    FixedBatch {
+        /// The file.
+        path: PathBuf,
+        /// The argument.
+        input: String,
+        /// Number of samples.
+        samples: usize,
+    },
+    /// An argument has no dimension for the samples.
+    #[error("{} takes {input} without a dimension for the samples: give forward tensors whose first dimension is the batch", path.display())]
+    NoBatch {
+        /// The file.
+        path: PathBuf,
+        /// The argument.
+        input: String,
+    },
     /// The checkpoint is another model's.
     #[error("{missing} of {count} tensors of {} are not in the checkpoint, e.g. {example}; the checkpoint has {other}", path.display())]
     Missing {
@@ -144,6 +162,41 @@ pub fn read(path: &Path, layout: &Layout) -> Result<Bound, Pt2Error> {
     reader.finish(&module)
 }
 
+/// Returns what a program takes.
+///
+/// # Errors
+/// The archive cannot be read.
+pub fn arguments(path: &Path) -> Result<Vec<Input>, Pt2Error> {
+    let archive = Archive::open(path)?;
+    let module = archive.program.get("graph_module").unwrap_or(&Json::Null);
+    let specs = module
+        .pointer("/signature/input_specs")
+        .and_then(Json::as_array);
+    let specs = specs.into_iter().flatten().filter_map(union);
+    let names = specs.filter(|(of, _)| *of == "user_input");
+    let names = names.filter_map(|(_, spec)| spec.pointer("/arg/as_tensor/name")?.as_str());
+    Ok(names.map(|name| input(name, module)).collect())
+}
+
+/// Returns an argument of a name in the graph.
+fn input(graph: &str, module: &Json) -> Input {
+    let value = module
+        .pointer("/graph/tensor_values")
+        .and_then(|values| values.get(graph));
+    let value = value.unwrap_or(&Json::Null);
+    let sizes = value.get("sizes").and_then(Json::as_array);
+    let sizes = sizes.into_iter().flatten().map(|size| {
+        let fixed = size.get("as_int")?.as_u64()?;
+        usize::try_from(fixed).ok()
+    });
+    let code = value.get("dtype").and_then(Json::as_i64);
+    Input {
+        name: graph.to_owned(),
+        kind: code.and_then(kind).unwrap_or(Kind::Float),
+        shape: sizes.collect(),
+    }
+}
+
 struct Reader<'a> {
     path: &'a Path,
     archive: Archive,
@@ -194,7 +247,7 @@ impl Reader<'_> {
                         constants.push(Wanted { graph, name });
                     }
                 }
-                ("user_input", ..) => self.argument(graph, module),
+                ("user_input", ..) => self.argument(graph, module)?,
                 _ => {}
             }
         }
@@ -207,24 +260,28 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn argument(&mut self, graph: &str, module: &Json) {
-        let value = module
-            .pointer("/graph/tensor_values")
-            .and_then(|values| values.get(graph));
-        let value = value.unwrap_or(&Json::Null);
-        let sizes = value.get("sizes").and_then(Json::as_array);
-        let sizes = sizes.into_iter().flatten().map(|size| {
-            let fixed = size.get("as_int")?.as_u64()?;
-            usize::try_from(fixed).ok()
-        });
-        let code = value.get("dtype").and_then(Json::as_i64);
-        self.program.inputs.push(Input {
-            name: graph.to_owned(),
-            kind: code.and_then(kind).unwrap_or(Kind::Float),
-            shape: sizes.collect(),
-        });
+    fn argument(&mut self, graph: &str, module: &Json) -> Result<(), Pt2Error> {
+        let input = input(graph, module);
+        match input.shape.first() {
+            Some(None) => {}
+            Some(Some(samples)) => {
+                return Err(Pt2Error::FixedBatch {
+                    path: self.path.to_path_buf(),
+                    input: input.name,
+                    samples: *samples,
+                });
+            }
+            None => {
+                return Err(Pt2Error::NoBatch {
+                    path: self.path.to_path_buf(),
+                    input: input.name,
+                });
+            }
+        }
+        self.program.inputs.push(input);
         let input = Value::Input(self.program.inputs.len() - 1);
         self.names.insert(graph.to_owned(), input);
+        Ok(())
     }
 
     fn constant(&mut self, wanted: &Wanted<'_>) -> Result<(), Pt2Error> {

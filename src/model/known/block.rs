@@ -1,8 +1,8 @@
 //! A residual block: two or three convolutions, and what is added to the last one's result.
 
 use super::detect::{Inventory, Misfit};
-use super::graph::{Graph, Layer, Value};
-use super::layer::{Conv, ConvShape};
+use super::layers::{Conv, ConvShape, Writer};
+use crate::model::program::Value;
 
 /// A block of a ResNet.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ pub(super) enum Shortcut {
     Padded {
         /// Every so many pixels.
         stride: usize,
-        /// Channels with the zeros.
-        channels: usize,
+        /// Channels of zeros on each side.
+        added: usize,
     },
     /// Nothing: the networks without shortcuts.
     None,
@@ -83,26 +83,24 @@ impl Block {
     }
 
     /// Appends the block. The shortcut stands first, so that a kernel can add it to the convolutions' sum.
-    pub(super) fn extend(&self, graph: &mut Graph, x: Value) -> Value {
+    pub(super) fn write(&self, writer: &mut Writer, x: Value) -> Value {
         let shortcut = match &self.shortcut {
             Shortcut::Identity => Some(x),
-            Shortcut::Projection(conv) => Some(graph.conv(x, conv)),
-            &Shortcut::Padded { stride, channels } => {
-                Some(graph.then(x, Layer::Padded { stride, channels }))
-            }
+            Shortcut::Projection(conv) => Some(writer.conv(x, conv)),
+            &Shortcut::Padded { stride, added } => Some(writer.padded(x, stride, added)),
             Shortcut::None => None,
         };
         let mut y = x;
         for (i, conv) in self.convs.iter().enumerate() {
             if i > 0 {
-                y = graph.relu(y);
+                y = writer.relu(y);
             }
-            y = graph.conv(y, conv);
+            y = writer.conv(y, conv);
         }
         if let Some(shortcut) = shortcut {
-            y = graph.add(y, shortcut);
+            y = writer.add(y, shortcut);
         }
-        graph.relu(y)
+        writer.relu(y)
     }
 }
 
@@ -157,11 +155,10 @@ fn padded(
     outputs: usize,
     stride: usize,
 ) -> std::result::Result<Shortcut, Misfit> {
-    let added = outputs.checked_sub(inputs);
-    if added.is_some_and(|added| added % 2 == 0) {
+    if let Some(added) = outputs.checked_sub(inputs).filter(|added| added % 2 == 0) {
         return Ok(Shortcut::Padded {
             stride,
-            channels: outputs,
+            added: added / 2,
         });
     }
     Err(Misfit::Structure(format!(

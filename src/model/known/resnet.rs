@@ -3,36 +3,25 @@
 
 use std::sync::Arc;
 
-use candle_core::Result;
-
 use super::block::{Block, Kind, Shortcut};
 use super::detect::{Inventory, Misfit};
-use super::graph::{Graph, Layer};
-use super::layer::{Conv, ConvShape, Linear};
-use super::reading::{Reading, Shortcuts};
-use super::{Network, Recognized, count};
+use super::layers::{Conv, ConvShape, Linear, Writer};
+use super::{Recognized, count};
+use crate::model::program::Program;
+use crate::model::reading::{Reading, Shortcuts};
 
 const STAGES: usize = 3;
 
-#[derive(Debug)]
-struct ResNet {
-    stem: Conv,
-    blocks: Vec<Block>,
-    head: Linear,
-}
-
-impl Network for ResNet {
-    fn graph(&self, _image: [usize; 3]) -> Result<Graph> {
-        let mut graph = Graph::default();
-        let mut x = graph.conv(Graph::IMAGES, &self.stem);
-        x = graph.relu(x);
-        for block in &self.blocks {
-            x = block.extend(&mut graph, x);
-        }
-        x = graph.then(x, Layer::GlobalAverage);
-        graph.linear(x, &self.head);
-        Ok(graph)
+fn program(stem: &Conv, blocks: &[Block], head: &Linear) -> Arc<Program> {
+    let (mut writer, images) = Writer::of(&[Some(stem.inputs), None, None]);
+    let mut x = writer.conv(images, stem);
+    x = writer.relu(x);
+    for block in blocks {
+        x = block.write(&mut writer, x);
     }
+    x = writer.global_average(x);
+    let logits = writer.linear(x, head);
+    writer.finish(logits)
 }
 
 /// True when the names are those of a ResNet of three stages.
@@ -42,10 +31,7 @@ pub(super) fn claims(inventory: &Inventory) -> bool {
 
 /// Reads a ResNet; `noshort` says that it has no shortcuts, which names alone cannot tell from
 /// shortcuts without parameters.
-pub(super) fn recognize(
-    mut inventory: Inventory,
-    noshort: bool,
-) -> std::result::Result<Recognized, Misfit> {
+pub(super) fn recognize(mut inventory: Inventory, noshort: bool) -> Result<Recognized, Misfit> {
     let n = blocks_per_stage(&inventory)?;
     let stem = ConvShape {
         outputs: None,
@@ -90,16 +76,13 @@ pub(super) fn recognize(
                 .join("-"),
             head.outputs,
         ),
-        channels: Some(stem.inputs),
-        features: None,
-        classes: head.outputs,
         reading: Reading {
             shortcuts: shortcuts_taken(&blocks, n),
             ..Reading::default()
         },
         readings: Vec::new(),
         activations: Vec::new(),
-        network: Arc::new(ResNet { stem, blocks, head }),
+        program: program(&stem, &blocks, &head),
     })
 }
 
@@ -117,7 +100,7 @@ fn name(depth: usize, stem: usize, widths: &[usize], noshort: bool) -> String {
 }
 
 /// n, when there are three stages of n blocks each.
-fn blocks_per_stage(inventory: &Inventory) -> std::result::Result<usize, Misfit> {
+fn blocks_per_stage(inventory: &Inventory) -> Result<usize, Misfit> {
     let blocks = |stage: usize| {
         let block = |i: &usize| inventory.has(&format!("layer{stage}.{i}.conv1.weight"));
         (0..inventory.slots().len()).take_while(block).count()
@@ -144,7 +127,7 @@ fn shortcuts_taken(blocks: &[Block], n: usize) -> Option<Shortcuts> {
 }
 
 /// Says which kind of shortcut joins the stages; a mixture is no CIFAR ResNet.
-fn shortcut_evidence(blocks: &[Block], n: usize) -> std::result::Result<&'static str, Misfit> {
+fn shortcut_evidence(blocks: &[Block], n: usize) -> Result<&'static str, Misfit> {
     let joints = blocks.iter().skip(n).step_by(n);
     let projections = joints
         .filter(|block| matches!(block.shortcut, Shortcut::Projection(_)))

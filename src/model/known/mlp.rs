@@ -3,32 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::Result;
-
-use super::activation::Activation;
 use super::detect::{Inventory, Misfit};
-use super::graph::{Graph, Layer};
-use super::layer::Linear;
-use super::reading::Reading;
-use super::{Network, Recognized, count};
+use super::layers::{Linear, Writer};
+use super::{Recognized, count};
+use crate::model::activation::Activation;
+use crate::model::program::Program;
+use crate::model::reading::Reading;
 
-#[derive(Debug)]
-struct Mlp {
-    layers: Vec<Linear>,
-}
-
-impl Network for Mlp {
-    fn graph(&self, _image: [usize; 3]) -> Result<Graph> {
-        let mut graph = Graph::default();
-        let mut x = graph.then(Graph::IMAGES, Layer::Flatten);
-        for (i, layer) in self.layers.iter().enumerate() {
-            if i > 0 {
-                x = graph.relu(x);
-            }
-            x = graph.linear(x, layer);
+fn program(layers: &[Linear]) -> Arc<Program> {
+    let features = layers.first().map(|first| first.inputs);
+    let (mut writer, mut x) = Writer::of(&[features]);
+    for (i, layer) in layers.iter().enumerate() {
+        if i > 0 {
+            x = writer.relu(x);
         }
-        Ok(graph)
+        x = writer.linear(x, layer);
     }
+    writer.finish(x)
 }
 
 /// Names of the tensors that cannot be a Linear layer's.
@@ -48,7 +39,7 @@ pub(super) fn strangers(inventory: &Inventory) -> Vec<String> {
 pub(super) fn recognize(
     mut inventory: Inventory,
     activation: Option<Activation>,
-) -> std::result::Result<Recognized, Misfit> {
+) -> Result<Recognized, Misfit> {
     let prefixes = inventory.slots().iter().filter_map(|slot| {
         let prefix = slot.name.strip_suffix("weight")?;
         Some(prefix.strip_suffix('.').unwrap_or(prefix))
@@ -59,7 +50,7 @@ pub(super) fn recognize(
     }
     inventory.finish()?;
     let layers = in_order(layers)?;
-    let (Some(first), Some(last)) = (layers.first(), layers.last()) else {
+    let Some(first) = layers.first() else {
         return Err(Misfit::Missing("a Linear layer's weight".into()));
     };
     let widths: Vec<String> = std::iter::once(first.inputs)
@@ -78,10 +69,7 @@ pub(super) fn recognize(
                 |activation| format!(", {activation} between them")
             ),
         ),
-        channels: None,
-        features: Some(first.inputs),
-        classes: last.outputs,
-        network: Arc::new(Mlp { layers }),
+        program: program(&layers),
         reading: Reading::default(),
         readings: Vec::new(),
         activations: Vec::new(),
@@ -91,7 +79,7 @@ pub(super) fn recognize(
 /// The layers in the order in which they are applied. Layers that differ only in a number are
 /// ordered by it (`.safetensors` files are sorted by name: `net.10` before `net.2`); others
 /// are in the checkpoint's order, or where that is no chain, in the one their widths allow.
-fn in_order(mut layers: Vec<(&str, Linear)>) -> std::result::Result<Vec<Linear>, Misfit> {
+fn in_order(mut layers: Vec<(&str, Linear)>) -> Result<Vec<Linear>, Misfit> {
     let template = |name: &str| name.replace(|c: char| c.is_ascii_digit(), "");
     let first = layers.first().map(|(name, _)| template(name));
     if layers.iter().all(|(name, _)| Some(template(name)) == first) {

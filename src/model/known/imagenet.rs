@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use candle_core::Result;
-
 use super::block::{Block, Kind, has_projection};
 use super::detect::{Inventory, Misfit};
-use super::graph::{Graph, Layer};
-use super::layer::{Conv, ConvShape, Linear};
-use super::reading::{Reading, Stem};
-use super::{Network, Recognized, count, ops};
+use super::layers::{Conv, ConvShape, Linear, Writer};
+use super::{Recognized, count};
+use crate::model::ops::Pool;
+use crate::model::program::Program;
+use crate::model::reading::{Reading, Stem};
 
 const STAGES: usize = 4;
 
@@ -27,34 +26,24 @@ const DEPTHS: [(&str, Kind, [usize; STAGES]); 5] = [
 pub(super) const NAMES: [&str; 5] = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"];
 
 /// The pooling after ImageNet's stem.
-const POOL: ops::Pool = ops::Pool {
+const POOL: Pool = Pool {
     padding: [1; 2],
-    ..ops::Pool::square(3, 2)
+    ..Pool::square(3, 2)
 };
 
-#[derive(Debug)]
-struct ResNet {
-    stem: Conv,
-    pool: Option<ops::Pool>,
-    blocks: Vec<Block>,
-    head: Linear,
-}
-
-impl Network for ResNet {
-    fn graph(&self, _image: [usize; 3]) -> Result<Graph> {
-        let mut graph = Graph::default();
-        let mut x = graph.conv(Graph::IMAGES, &self.stem);
-        x = graph.relu(x);
-        if let Some(pool) = self.pool {
-            x = graph.then(x, Layer::Max(pool));
-        }
-        for block in &self.blocks {
-            x = block.extend(&mut graph, x);
-        }
-        x = graph.then(x, Layer::GlobalAverage);
-        graph.linear(x, &self.head);
-        Ok(graph)
+fn program(stem: &Conv, pool: Option<Pool>, blocks: &[Block], head: &Linear) -> Arc<Program> {
+    let (mut writer, images) = Writer::of(&[Some(stem.inputs), None, None]);
+    let mut x = writer.conv(images, stem);
+    x = writer.relu(x);
+    if let Some(pool) = pool {
+        x = writer.max(x, pool);
     }
+    for block in blocks {
+        x = block.write(&mut writer, x);
+    }
+    x = writer.global_average(x);
+    let logits = writer.linear(x, head);
+    writer.finish(logits)
 }
 
 /// True when the names are those of a ResNet of four stages.
@@ -68,7 +57,7 @@ pub(super) fn recognize(
     mut inventory: Inventory,
     noshort: bool,
     stem: Option<Stem>,
-) -> std::result::Result<Recognized, Misfit> {
+) -> Result<Recognized, Misfit> {
     let (name, kind, counts) = depth(&inventory)?;
     let noshort = noshort || !has_projection(&inventory, "layer2.0");
     let (kind_of_stem, stem) = take_stem(&mut inventory, stem)?;
@@ -116,29 +105,18 @@ pub(super) fn recognize(
             },
             head.outputs,
         ),
-        channels: Some(stem.inputs),
-        features: None,
-        classes: head.outputs,
         reading: Reading {
             stem: Some(kind_of_stem),
             ..Reading::default()
         },
         readings: Vec::new(),
         activations: Vec::new(),
-        network: Arc::new(ResNet {
-            stem,
-            pool,
-            blocks,
-            head,
-        }),
+        program: program(&stem, pool, &blocks, &head),
     })
 }
 
 /// The stem: as the user says, else its kernel tells whether it is ImageNet's or CIFAR's.
-fn take_stem(
-    inventory: &mut Inventory,
-    asked: Option<Stem>,
-) -> std::result::Result<(Stem, Conv), Misfit> {
+fn take_stem(inventory: &mut Inventory, asked: Option<Stem>) -> Result<(Stem, Conv), Misfit> {
     let large = inventory
         .shape("conv1.weight")
         .is_some_and(|shape| shape.last() == Some(&7));
@@ -157,9 +135,7 @@ fn take_stem(
 }
 
 /// Which of the known networks has these numbers of blocks.
-fn depth(
-    inventory: &Inventory,
-) -> std::result::Result<(&'static str, Kind, [usize; STAGES]), Misfit> {
+fn depth(inventory: &Inventory) -> Result<(&'static str, Kind, [usize; STAGES]), Misfit> {
     let blocks = |stage: usize| {
         let block = |i: &usize| inventory.has(&format!("layer{stage}.{i}.conv1.weight"));
         (0..inventory.slots().len()).take_while(block).count()

@@ -6,14 +6,12 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use candle_core::{Result, bail};
-
 use super::detect::{Inventory, Misfit};
-use super::graph::{Graph, Layer};
-use super::layer::{Conv, ConvShape, Linear, Norm};
-use super::ops::Pool;
-use super::reading::Reading;
-use super::{Network, Recognized, count};
+use super::layers::{Conv, ConvShape, Linear, Norm, Writer};
+use super::{Recognized, count};
+use crate::model::ops::Pool;
+use crate::model::program::Program;
+use crate::model::reading::Reading;
 
 /// The names of the parts of the head, in the order in which they are applied.
 const HEADS: [&str; 2] = ["fc", "classifier"];
@@ -91,35 +89,40 @@ impl Vgg {
     }
 }
 
-impl Network for Vgg {
-    fn graph(&self, [_, height, width]: [usize; 3]) -> Result<Graph> {
-        let Some(pooling) = self.pooling(height, width) else {
-            bail!(
-                "no 2×2 pooling makes {height}×{width} pixels {} values",
-                self.flattened()
-            );
-        };
-        let pool = Layer::Max(Pool::halving(pooling.ceil));
-        let mut graph = Graph::default();
-        let mut x = Graph::IMAGES;
+impl Vgg {
+    /// The pooling for these images.
+    fn fitting(&self, [channels, height, width]: [usize; 3]) -> Result<Pooling, Misfit> {
+        self.pooling(height, width).ok_or_else(|| {
+            Misfit::Structure(format!(
+                "its head takes {} values from {} channels, which no 2×2 pooling makes of an image of \
+                 {channels}×{height}×{width}, rounding down or up",
+                self.flattened(),
+                self.channels()
+            ))
+        })
+    }
+
+    fn program(&self, channels: usize, pooling: Pooling) -> Arc<Program> {
+        let pool = Pool::halving(pooling.ceil);
+        let (mut writer, mut x) = Writer::of(&[Some(channels), None, None]);
         for (i, feature) in self.features.iter().enumerate() {
-            x = graph.conv(x, &feature.conv);
-            x = graph.relu(x);
+            x = writer.conv(x, &feature.conv);
+            x = writer.relu(x);
             if feature.pool || (pooling.last && i + 1 == self.features.len()) {
-                x = graph.then(x, pool.clone());
+                x = writer.max(x, pool);
             }
         }
-        x = graph.then(x, Layer::Flatten);
+        x = writer.flatten(x);
         for (i, dense) in self.head.iter().enumerate() {
             if i > 0 {
-                x = graph.relu(x);
+                x = writer.relu(x);
             }
-            x = graph.linear(x, &dense.linear);
+            x = writer.linear(x, &dense.linear);
             if let Some(norm) = &dense.norm {
-                x = graph.norm(x, norm);
+                x = writer.norm(x, norm);
             }
         }
-        Ok(graph)
+        writer.finish(x)
     }
 }
 
@@ -132,10 +135,10 @@ pub(super) fn claims(inventory: &Inventory) -> bool {
 pub(super) fn recognize(
     mut inventory: Inventory,
     image: Option<[usize; 3]>,
-) -> std::result::Result<Recognized, Misfit> {
+) -> Result<Recognized, Misfit> {
     let features = features(&mut inventory)?;
     let head = head(&mut inventory)?;
-    let (Some(first), Some(last)) = (features.first(), head.last()) else {
+    let (Some(first), Some(_)) = (features.first(), head.first()) else {
         let part = if features.is_empty() {
             "features.0"
         } else {
@@ -143,7 +146,7 @@ pub(super) fn recognize(
         };
         return Err(Misfit::Missing(format!("{part}.weight")));
     };
-    let (channels, classes) = (first.conv.inputs, last.linear.outputs);
+    let channels = first.conv.inputs;
     inventory.finish()?;
     let vgg = Vgg { features, head };
     if !vgg.flattened().is_multiple_of(vgg.channels()) {
@@ -153,16 +156,14 @@ pub(super) fn recognize(
             vgg.channels()
         )));
     }
+    let pooling = image.map(|image| vgg.fitting(image)).transpose()?;
     Ok(Recognized {
         name: format!("vgg{}", depth(vgg.features.len(), vgg.head.len())),
-        evidence: evidence(&vgg, inventory.slots().len(), image)?,
-        channels: Some(channels),
-        features: None,
-        classes,
+        evidence: evidence(&vgg, inventory.slots().len(), pooling),
         reading: Reading::default(),
         readings: Vec::new(),
         activations: Vec::new(),
-        network: Arc::new(vgg),
+        program: vgg.program(channels, pooling.unwrap_or(POOLINGS[0])),
     })
 }
 
@@ -175,7 +176,7 @@ fn depth(convolutions: usize, linears: usize) -> usize {
     }
 }
 
-fn features(inventory: &mut Inventory) -> std::result::Result<Vec<Feature>, Misfit> {
+fn features(inventory: &mut Inventory) -> Result<Vec<Feature>, Misfit> {
     let mut numbers = inventory.numbers("features").into_iter().peekable();
     let mut features: Vec<Feature> = Vec::new();
     // The last module with weights, and the channels that come from it.
@@ -202,7 +203,7 @@ fn features(inventory: &mut Inventory) -> std::result::Result<Vec<Feature>, Misf
 }
 
 /// Whether a max pool stood between two modules with weights, next to the ReLU.
-fn pool_between(from: usize, to: usize) -> std::result::Result<bool, Misfit> {
+fn pool_between(from: usize, to: usize) -> Result<bool, Misfit> {
     match to - from - 1 {
         1 => Ok(false),
         2 | 3 => Ok(true),
@@ -214,7 +215,7 @@ fn pool_between(from: usize, to: usize) -> std::result::Result<bool, Misfit> {
 }
 
 /// `fc` and `classifier`, each a Linear layer or a `Sequential` of them with batch norms.
-fn head(inventory: &mut Inventory) -> std::result::Result<Vec<Dense>, Misfit> {
+fn head(inventory: &mut Inventory) -> Result<Vec<Dense>, Misfit> {
     let mut head: Vec<Dense> = Vec::new();
     for part in HEADS {
         if inventory.has(&format!("{part}.weight")) {
@@ -248,51 +249,27 @@ fn head(inventory: &mut Inventory) -> std::result::Result<Vec<Dense>, Misfit> {
     Ok(head)
 }
 
-fn evidence(
-    vgg: &Vgg,
-    tensors: usize,
-    image: Option<[usize; 3]>,
-) -> std::result::Result<String, Misfit> {
+fn evidence(vgg: &Vgg, tensors: usize, pooling: Option<Pooling>) -> String {
     let mut widths = String::new();
     for feature in &vgg.features {
         let pool = if feature.pool { "-pool" } else { "" };
         let _ = write!(widths, "-{}{pool}", feature.conv.outputs);
     }
-    let pooling = match image {
+    let pooling = match pooling {
         None => "",
-        Some([channels, height, width]) => match vgg.pooling(height, width) {
-            Some(Pooling {
-                ceil: true,
-                last: true,
-            }) => ", rounding up, and once more at the end",
-            Some(Pooling {
-                ceil: true,
-                last: false,
-            }) => ", rounding up",
-            Some(Pooling {
-                ceil: false,
-                last: true,
-            }) => ", and once more at the end",
-            Some(Pooling {
-                ceil: false,
-                last: false,
-            }) => "",
-            None => {
-                return Err(Misfit::Structure(format!(
-                    "its head takes {} values from {} channels, which no 2×2 pooling makes of an image of \
-                     {channels}×{height}×{width}, rounding down or up",
-                    vgg.flattened(),
-                    vgg.channels()
-                )));
-            }
+        Some(Pooling { ceil, last }) => match (ceil, last) {
+            (true, true) => ", rounding up, and once more at the end",
+            (true, false) => ", rounding up",
+            (false, true) => ", and once more at the end",
+            (false, false) => "",
         },
     };
-    Ok(format!(
+    format!(
         "{} named like a VGG: {}, widths {} (2×2 max pools told by gaps in the numbers{pooling}), {}, {} classes",
         count(tensors, "tensor"),
         count(vgg.features.len(), "3×3 convolution"),
         widths.trim_start_matches('-'),
         count(vgg.head.len(), "Linear layer"),
         vgg.head.last().map_or(0, |last| last.linear.outputs),
-    ))
+    )
 }

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use candle_core::Result;
-
 use super::detect::{Inventory, Misfit};
-use super::graph::{Graph, Layer, Value};
-use super::layer::{Conv, ConvShape, Linear, Norm};
-use super::ops::Pool;
-use super::reading::Reading;
-use super::{Network, Recognized, count};
+use super::layers::{Conv, ConvShape, Linear, Norm, Writer};
+use super::{Recognized, count};
+use crate::model::ops::Pool;
+use crate::model::program::{Program, Value};
+use crate::model::reading::Reading;
 
 /// Layers of each dense block.
 const BLOCKS: [usize; 4] = [6, 12, 24, 16];
@@ -43,7 +41,7 @@ impl Unit {
         [norm, conv]: [&str; 2],
         inputs: usize,
         kernel: usize,
-    ) -> std::result::Result<Self, Misfit> {
+    ) -> Result<Self, Misfit> {
         let shape = ConvShape {
             outputs: None,
             inputs: Some(inputs),
@@ -56,34 +54,34 @@ impl Unit {
         })
     }
 
-    fn extend(&self, graph: &mut Graph, x: Value) -> Value {
-        let x = graph.norm(x, &self.norm);
-        let x = graph.relu(x);
-        graph.conv(x, &self.conv)
+    fn write(&self, writer: &mut Writer, x: Value) -> Value {
+        let x = writer.norm(x, &self.norm);
+        let x = writer.relu(x);
+        writer.conv(x, &self.conv)
     }
 }
 
-impl Network for DenseNet {
-    fn graph(&self, _image: [usize; 3]) -> Result<Graph> {
-        let mut graph = Graph::default();
-        let mut x = graph.conv(Graph::IMAGES, &self.stem);
+impl DenseNet {
+    fn program(&self) -> Arc<Program> {
+        let (mut writer, images) = Writer::of(&[Some(self.stem.inputs), None, None]);
+        let mut x = writer.conv(images, &self.stem);
         for stage in &self.stages {
             for [first, second] in &stage.layers {
-                let between = first.extend(&mut graph, x);
-                let new = second.extend(&mut graph, between);
+                let between = first.write(&mut writer, x);
+                let new = second.write(&mut writer, between);
                 // What is new stands before what was there.
-                x = graph.concat(new, x);
+                x = writer.concat(new, x);
             }
             if let Some(transition) = &stage.transition {
-                x = transition.extend(&mut graph, x);
-                x = graph.then(x, Layer::Average(Pool::halving(false)));
+                x = transition.write(&mut writer, x);
+                x = writer.average(x, Pool::halving(false));
             }
         }
-        x = graph.norm(x, &self.norm);
-        x = graph.relu(x);
-        x = graph.then(x, Layer::GlobalAverage);
-        graph.linear(x, &self.head);
-        Ok(graph)
+        x = writer.norm(x, &self.norm);
+        x = writer.relu(x);
+        x = writer.global_average(x);
+        let logits = writer.linear(x, &self.head);
+        writer.finish(logits)
     }
 }
 
@@ -93,7 +91,7 @@ pub(super) fn claims(inventory: &Inventory) -> bool {
 }
 
 /// Reads a DenseNet-121 of any growth.
-pub(super) fn recognize(mut inventory: Inventory) -> std::result::Result<Recognized, Misfit> {
+pub(super) fn recognize(mut inventory: Inventory) -> Result<Recognized, Misfit> {
     let found = [1, 2, 3, 4].map(|block| inventory.numbers(&format!("dense{block}")).len());
     if found != BLOCKS {
         return Err(Misfit::Structure(format!(
@@ -136,24 +134,22 @@ pub(super) fn recognize(mut inventory: Inventory) -> std::result::Result<Recogni
     let norm = Norm::take(&mut inventory, "bn", channels)?;
     let head = Linear::take(&mut inventory, "linear", Some(channels))?;
     inventory.finish()?;
+    let densenet = DenseNet {
+        stem,
+        stages,
+        norm,
+        head,
+    };
     Ok(Recognized {
         name: "densenet121".into(),
         evidence: format!(
             "{} named like a CIFAR DenseNet: blocks of 6-12-24-16 layers, growth {growth}, {} classes",
             count(inventory.slots().len(), "tensor"),
-            head.outputs,
+            densenet.head.outputs,
         ),
-        channels: Some(stem.inputs),
-        features: None,
-        classes: head.outputs,
         reading: Reading::default(),
         readings: Vec::new(),
         activations: Vec::new(),
-        network: Arc::new(DenseNet {
-            stem,
-            stages,
-            norm,
-            head,
-        }),
+        program: densenet.program(),
     })
 }
