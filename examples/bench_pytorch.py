@@ -1,13 +1,20 @@
-"""Images a second of bench_forward's ResNets with PyTorch, eager, on the CPU: python examples/bench_pytorch.py"""
+"""Images a second of bench_forward's ResNets with PyTorch, eager, on the CPU: python examples/bench_pytorch.py
 
+python examples/bench_pytorch.py DIR also writes six networks with random weights for isoloss to DIR/NAME: model.pt2,
+weights.safetensors, and a batch in data.safetensors; and prints PyTorch's seconds for each. It needs torchvision,
+timm, transformers and safetensors."""
+
+import json
+import pathlib
 import statistics
+import sys
 import time
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-BATCH, ROUNDS = 128, 7
+BATCH, ROUNDS, CLASSES = 128, 7, 10
 
 
 class Block(nn.Module):
@@ -33,22 +40,161 @@ def resnet(n):
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)).eval()
 
 
-def seconds(model, images):
+class Attention(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.c_attn, self.c_proj = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
+        self.heads = heads
+
+    def forward(self, x):
+        b, t, c = x.size()
+        q, k, v = self.c_attn(x).split(c, dim=2)
+        q, k, v = (z.view(b, t, self.heads, c // self.heads).transpose(1, 2) for z in (q, k, v))
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.c_proj(y.transpose(1, 2).contiguous().view(b, t, c))
+
+
+class Mlp(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.c_fc, self.c_proj = nn.Linear(width, 4 * width, bias=False), nn.Linear(4 * width, width, bias=False)
+
+    def forward(self, x):
+        return self.c_proj(F.gelu(self.c_fc(x)))
+
+
+class Layer(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.ln_1, self.attn = nn.LayerNorm(width, bias=False), Attention(width, heads)
+        self.ln_2, self.mlp = nn.LayerNorm(width, bias=False), Mlp(width)
+
+    def forward(self, x):
+        x = x + self.attn(self.ln_1(x))
+        return x + self.mlp(self.ln_2(x))
+
+
+class NanoGpt(nn.Module):
+    """In the manner of Karpathy's model.py, without bias; logits of every position."""
+
+    def __init__(self, vocabulary=65, block=256, layers=6, heads=6, width=384):
+        super().__init__()
+        self.transformer = nn.ModuleDict({
+            "wte": nn.Embedding(vocabulary, width),
+            "wpe": nn.Embedding(block, width),
+            "h": nn.ModuleList(Layer(width, heads) for _ in range(layers)),
+            "ln_f": nn.LayerNorm(width, bias=False),
+        })
+        self.lm_head = nn.Linear(width, vocabulary, bias=False)
+        self.lm_head.weight = self.transformer.wte.weight
+        for p in self.parameters():
+            if p.dim() > 1:
+                nn.init.normal_(p, std=0.02)
+
+    def forward(self, idx):
+        positions = torch.arange(idx.size(1), device=idx.device)
+        x = self.transformer.wte(idx) + self.transformer.wpe(positions)
+        for layer in self.transformer.h:
+            x = layer(x)
+        return self.lm_head(self.transformer.ln_f(x))
+
+
+class Lstm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(64, 128, num_layers=2, batch_first=True), nn.Linear(128, CLASSES)
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0][:, -1])
+
+
+def classified(model, **inputs):
+    """A network of one answer a sample, and its batch with targets."""
+    batch = len(next(iter(inputs.values())))
+    return model, inputs, torch.randint(CLASSES, (batch,))
+
+
+def resnet18():
+    from torchvision.models import resnet18
+    return classified(resnet18(num_classes=CLASSES), x=torch.randn(BATCH, 3, 64, 64))
+
+
+def mobilenet_v2():
+    from torchvision.models import mobilenet_v2
+    return classified(mobilenet_v2(num_classes=CLASSES), x=torch.randn(BATCH, 3, 64, 64))
+
+
+def vit_tiny():
+    from timm.models.vision_transformer import VisionTransformer
+    model = VisionTransformer(img_size=32, patch_size=4, num_classes=CLASSES, embed_dim=192, depth=12, num_heads=3)
+    return classified(model, x=torch.randn(BATCH, 3, 32, 32))
+
+
+def nanogpt():
+    ids = torch.randint(65, (8, 257))
+    return NanoGpt(), {"idx": ids[:, :-1].contiguous()}, ids[:, 1:].contiguous()
+
+
+def bert_mini():
+    from transformers import BertConfig, BertForSequenceClassification
+    config = BertConfig(hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024,
+                        num_labels=CLASSES)
+    ids = torch.randint(config.vocab_size, (32, 128))
+    return classified(BertForSequenceClassification(config), input_ids=ids)
+
+
+def lstm():
+    return classified(Lstm(), x=torch.randn(BATCH, 50, 64))
+
+
+def seconds(model, *images, **inputs):
     with torch.inference_mode():
-        model(images)
+        model(*images, **inputs)
         times = []
         for _ in range(ROUNDS):
             start = time.perf_counter()
-            model(images)
+            model(*images, **inputs)
             times.append(time.perf_counter() - start)
     return statistics.median(times)
 
 
-images = torch.rand(BATCH, 3, 32, 32)
-print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, batch {BATCH}")
-for name, n in [("resnet20", 3), ("resnet56", 9)]:
-    model = resnet(n)
-    last = model.to(memory_format=torch.channels_last)
-    eager = BATCH / seconds(resnet(n), images)
-    channels_last = BATCH / seconds(last, images.to(memory_format=torch.channels_last))
-    print(f"{name:<10} {eager:8.0f} images/s   channels_last {channels_last:8.0f}")
+def save(folder, model, inputs, target):
+    """What isoloss reads: the program, its weights (tied ones once), the batch as columns."""
+    from safetensors.torch import save_file
+    folder.mkdir(parents=True, exist_ok=True)
+    two = {name: t[:2].clone() for name, t in inputs.items()}  # a view would be saved whole
+    dynamic = {name: {0: torch.export.Dim.AUTO} for name in inputs}
+    torch.export.save(torch.export.export(model, (), two, dynamic_shapes=dynamic), folder / "model.pt2")
+    weights = {}
+    for name, t in model.state_dict().items():
+        if all(t.data_ptr() != other.data_ptr() for other in weights.values()):
+            weights[name] = t.contiguous()
+    save_file(weights, folder / "weights.safetensors")
+    save_file({**inputs, "target": target}, folder / "data.safetensors")
+
+
+def bench_resnets():
+    images = torch.rand(BATCH, 3, 32, 32)
+    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, batch {BATCH}")
+    for name, n in [("resnet20", 3), ("resnet56", 9)]:
+        model = resnet(n)
+        last = model.to(memory_format=torch.channels_last)
+        eager = BATCH / seconds(resnet(n), images)
+        channels_last = BATCH / seconds(last, images.to(memory_format=torch.channels_last))
+        print(f"{name:<10} {eager:8.0f} images/s   channels_last {channels_last:8.0f}")
+
+
+def bench_networks(folder):
+    lines = []
+    for make in [resnet18, mobilenet_v2, vit_tiny, nanogpt, bert_mini, lstm]:
+        torch.manual_seed(0)
+        model, inputs, target = make()
+        save(folder / make.__name__, model.eval(), inputs, target)
+        lines.append({"network": make.__name__, "batch": len(target), "seconds": seconds(model, **inputs)})
+    for line in lines:
+        print(json.dumps(line))
+
+
+bench_resnets()
+if len(sys.argv) > 1:
+    bench_networks(pathlib.Path(sys.argv[1]))

@@ -536,6 +536,21 @@ fn a_file_that_is_cut_or_changed_is_an_error_and_no_panic() {
     }
 }
 
+#[test]
+fn a_program_of_a_fixed_number_of_samples_is_refused() {
+    let weight = TensorInfo {
+        name: "weight".into(),
+        shape: vec![3],
+        dtype: Dtype::F32,
+    };
+    let layout = Layout::of(&[weight]);
+    let said = pt2::read(&fixture("operators/fixed.pt2"), &layout).unwrap_err();
+    let said = said.to_string();
+    let expected = "fixed.pt2 takes exactly 2 samples (x): export a batch of two or more with \
+                    dynamic_shapes={\"x\": {0: torch.export.Dim.AUTO}}";
+    assert!(said.contains(expected), "{said}");
+}
+
 /// PyTorch's functional form says the same without a write.
 #[test]
 fn a_write_to_a_part_of_a_tensor_is_refused_and_its_functional_form_is_right() {

@@ -5,6 +5,7 @@ use crate::landscape::LandscapeError;
 use crate::landscape::device::{Compute, Place};
 use crate::landscape::evidence::{Assumed, Question};
 use crate::landscape::objective::Objective;
+use crate::landscape::samples::settled;
 use crate::landscape::surveyor::Setup;
 use crate::loss::Score;
 use crate::model;
@@ -35,8 +36,8 @@ impl MeasureOptions {
         members: &[Checkpoint],
         split: Split,
     ) -> anyhow::Result<Measured> {
-        let setup = self.setup()?;
-        let (samples, compute) = samples(&setup, split)?;
+        let mut setup = self.setup()?;
+        let (samples, compute) = samples(&mut setup, split)?;
         let assumed = asked(&setup, shape, members, &samples, &compute);
         measured(&setup, shape, &samples, &compute, assumed)
     }
@@ -48,8 +49,8 @@ impl MeasureOptions {
         members: &[Checkpoint],
         split: Split,
     ) -> anyhow::Result<Assumed> {
-        let setup = self.setup()?;
-        let (samples, compute) = samples(&setup, split)?;
+        let mut setup = self.setup()?;
+        let (samples, compute) = samples(&mut setup, split)?;
         Ok(asked(&setup, shape, members, &samples, &compute))
     }
 
@@ -60,8 +61,8 @@ impl MeasureOptions {
         assumed: &Assumed,
         split: Split,
     ) -> anyhow::Result<Measured> {
-        let setup = self.setup()?;
-        let (samples, compute) = samples(&setup, split)?;
+        let mut setup = self.setup()?;
+        let (samples, compute) = samples(&mut setup, split)?;
         measured(&setup, shape, &samples, &compute, assumed.clone())
     }
 }
@@ -94,10 +95,12 @@ fn asked(
     assumed
 }
 
-fn samples(setup: &Setup, split: Split) -> anyhow::Result<(Dataset, Compute)> {
+/// Loads the samples of a split, and settles what the loss is on them.
+fn samples(setup: &mut Setup, split: Split) -> anyhow::Result<(Dataset, Compute)> {
     let mut request = setup.data.clone().ok_or(LandscapeError::NoData)?;
     request.split = split;
     let samples = data::load(&request)?;
+    setup.criterion = settled(&setup.criterion, &samples);
     let place = setup.devices.first().copied().unwrap_or(Place::Auto);
     let (compute, _) = Compute::open(place, setup.precision, setup.batch)?;
     Ok((samples, compute))

@@ -13,7 +13,7 @@ pub mod line;
 pub mod objective;
 pub mod plane;
 pub mod refine;
-mod samples;
+pub mod samples;
 pub mod sharpness;
 pub mod surface;
 pub mod survey;

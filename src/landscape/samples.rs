@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 
 use crate::data::column::{Column, Values};
 use crate::data::{Argument, Dataset};
-use crate::loss::{Loss, LossError};
+use crate::loss::{Criterion, Loss, LossError};
 use crate::model::Recognized;
 use crate::model::program::Input;
 use crate::model::program::datum::{Datum, Kind};
@@ -20,6 +20,39 @@ pub(super) struct Batch {
     pub(super) inputs: Vec<Datum>,
     /// Class ids lie in memory, all else on the device.
     pub(super) target: Tensor,
+}
+
+/// Returns the criterion for these samples: a target that is the tokens shifted by one already, as nanoGPT's loader
+/// gives it, is not shifted again.
+#[must_use]
+pub fn settled(criterion: &Criterion, data: &Dataset) -> Criterion {
+    let mut settled = criterion.clone();
+    if let Loss::NextToken { classes, shift } = &mut settled.loss
+        && let Some(target) = &data.target
+        && data
+            .inputs
+            .iter()
+            .any(|input| is_shifted(input, target, classes.ignore))
+    {
+        *shift = false;
+    }
+    settled
+}
+
+/// True if each of a sample's targets but the last is the token behind its own.
+fn is_shifted(input: &Column, target: &Column, ignore: i64) -> bool {
+    let (Values::I64(tokens), Values::I64(targets)) = (&input.values, &target.values) else {
+        return false;
+    };
+    let &[steps] = &target.shape[..] else {
+        return false;
+    };
+    let rows = tokens.chunks(steps).zip(targets.chunks(steps));
+    let mut pairs = rows.flat_map(|(tokens, targets)| tokens[1..].iter().zip(targets));
+    input.shape == target.shape
+        && steps > 1
+        && tokens != targets
+        && pairs.all(|(token, target)| token == target || *target == ignore)
 }
 
 /// The samples of a data set as a model takes them.
@@ -280,6 +313,33 @@ fn spread(range: Range<usize>, count: usize, all: usize) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loss::Classes;
+
+    #[test]
+    fn targets_that_are_shifted_already_are_not_shifted_again() {
+        let column = |values: &[i64]| Column {
+            name: "c".into(),
+            shape: vec![3],
+            values: Values::I64(values.to_vec()),
+        };
+        let shifts = |tokens: &[i64], targets: &[i64]| {
+            let data = Dataset::of("d", vec![column(tokens)], Some(column(targets)));
+            let loss = Loss::NextToken {
+                classes: Classes::default(),
+                shift: true,
+            };
+            let criterion = Criterion { loss, output: None };
+            let settled = settled(&criterion, &data);
+            matches!(settled.loss, Loss::NextToken { shift: true, .. })
+        };
+        let tokens = [1, 2, 3, 4, 5, 6];
+        assert!(shifts(&tokens, &tokens));
+        assert!(!shifts(&tokens, &[2, 3, 9, 5, 6, 9]));
+        assert!(!shifts(&tokens, &[2, -100, 9, 5, 6, -100]));
+        assert!(shifts(&tokens, &[2, 3, 9, 5, 7, 9]));
+        // Of tokens that are all alike none can be told, and the usual form stands.
+        assert!(shifts(&[7; 6], &[7; 6]));
+    }
 
     #[test]
     fn few_samples_are_spread_evenly_whatever_the_batches() {

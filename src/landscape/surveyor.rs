@@ -23,6 +23,7 @@ use super::device::{Compute, Place, Precision};
 use super::evidence::{Assumed, Function, Question};
 use super::objective::Objective;
 use super::plane::ResidentPlane;
+use super::samples::settled;
 use super::sharpness::CriticalStep;
 use super::surface::Measure;
 
@@ -209,7 +210,10 @@ struct Ready {
 }
 
 impl Surveyor {
-    pub(super) fn new(setup: Setup, data: Option<Arc<Dataset>>, compute: Compute) -> Self {
+    pub(super) fn new(mut setup: Setup, data: Option<Arc<Dataset>>, compute: Compute) -> Self {
+        if let Some(data) = &data {
+            setup.criterion = settled(&setup.criterion, data);
+        }
         Self {
             setup,
             compute,

@@ -247,7 +247,7 @@ impl Reader<'_> {
                         constants.push(Wanted { graph, name });
                     }
                 }
-                ("user_input", ..) => self.argument(graph, module)?,
+                ("user_input", ..) => self.argument(graph, module),
                 _ => {}
             }
         }
@@ -260,27 +260,28 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn argument(&mut self, graph: &str, module: &Json) -> Result<(), Pt2Error> {
-        let input = input(graph, module);
-        match input.shape.first() {
-            Some(None) => {}
-            Some(Some(samples)) => {
-                return Err(Pt2Error::FixedBatch {
-                    path: self.path.to_path_buf(),
-                    input: input.name,
-                    samples: *samples,
-                });
-            }
-            None => {
-                return Err(Pt2Error::NoBatch {
-                    path: self.path.to_path_buf(),
-                    input: input.name,
-                });
-            }
-        }
-        self.program.inputs.push(input);
+    fn argument(&mut self, graph: &str, module: &Json) {
+        self.program.inputs.push(input(graph, module));
         let input = Value::Input(self.program.inputs.len() - 1);
         self.names.insert(graph.to_owned(), input);
+    }
+
+    /// Refuses an argument that is not one tensor for each of any number of samples.
+    fn batch(&self) -> Result<(), Pt2Error> {
+        for input in &self.program.inputs {
+            let (path, name) = (self.path.to_path_buf(), input.name.clone());
+            match input.shape.first() {
+                Some(None) => {}
+                Some(&Some(samples)) => {
+                    return Err(Pt2Error::FixedBatch {
+                        path,
+                        input: name,
+                        samples,
+                    });
+                }
+                None => return Err(Pt2Error::NoBatch { path, input: name }),
+            }
+        }
         Ok(())
     }
 
@@ -500,6 +501,7 @@ impl Reader<'_> {
                 operators: told.join(", "),
             });
         }
+        self.batch()?;
         let specs = module
             .pointer("/signature/output_specs")
             .and_then(Json::as_array);

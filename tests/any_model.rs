@@ -1,0 +1,264 @@
+//! Exported models through the command line and on planes, beside PyTorch's losses (`tests/fixtures/pt2`).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a panic is how a test fails"
+)]
+
+mod program;
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor, safetensors};
+use isoloss::data::{self, Columns, Request};
+use isoloss::landscape::device::{Compute, Place, Precision};
+use isoloss::landscape::objective::Objective;
+use isoloss::loss::{Criterion, Loss};
+use isoloss::model;
+use isoloss::run::Checkpoint;
+use isoloss::weights::direction;
+use isoloss::weights::member::{Member, Shape};
+use isoloss::weights::recipe::{BatchNorm, Plane};
+use rstest::rstest;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use program::{fixture, json, refusal};
+
+/// One of the exported networks with its samples as a file of columns.
+struct Network {
+    folder: PathBuf,
+    data: PathBuf,
+    _temporary: TempDir,
+}
+
+impl Network {
+    fn open(name: &str) -> Self {
+        let folder = PathBuf::from(fixture("pt2")).join(name);
+        let io = safetensors::load(folder.join("io.safetensors"), &Device::Cpu).unwrap();
+        let columns = io.into_iter().filter_map(|(name, tensor)| {
+            let input = name.strip_prefix("input.").map(str::to_owned);
+            let target = (name == "target").then_some(name.clone());
+            Some((input.or(target)?, tensor))
+        });
+        let columns: HashMap<String, Tensor> = columns.collect();
+        let temporary = tempfile::tempdir().unwrap();
+        let data = temporary.path().join("d.safetensors");
+        safetensors::save(&columns, &data).unwrap();
+        Self {
+            folder,
+            data,
+            _temporary: temporary,
+        }
+    }
+
+    fn model(&self) -> String {
+        path(&self.folder.join("model.pt2"))
+    }
+
+    fn checkpoint(&self, letter: &str) -> String {
+        let start = format!("checkpoint-{letter}.");
+        let entries = fs::read_dir(&self.folder).unwrap();
+        let mut names = entries.map(|entry| entry.unwrap().path());
+        let is_own = |path: &PathBuf| {
+            path.file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .starts_with(&start)
+        };
+        path(&names.find(is_own).unwrap())
+    }
+
+    /// The arguments of a command on two checkpoints.
+    fn line(&self, loss: &[&str]) -> Vec<String> {
+        let (a, b) = (self.checkpoint("a"), self.checkpoint("b"));
+        let (model, data) = (self.model(), path(&self.data));
+        let start = [
+            "line",
+            &a,
+            &b,
+            "--model",
+            &model,
+            "--data",
+            &data,
+            "--samples",
+            "all",
+        ];
+        let end = ["--bn", "states", "--x=0:1:3", "--format", "json"];
+        let words = start.iter().chain(loss).chain(&end);
+        words.map(|word| (*word).to_owned()).collect()
+    }
+}
+
+fn path(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+fn words(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    let numbers = value.as_array().unwrap().iter();
+    numbers.map(|number| number.as_f64().unwrap()).collect()
+}
+
+fn surface(name: &str) -> Value {
+    let text = fs::read_to_string(Path::new(&fixture("pt2")).join("surfaces.json")).unwrap();
+    let surfaces: Value = serde_json::from_str(&text).unwrap();
+    surfaces[name].clone()
+}
+
+/// What each network's loss is on the command line.
+const LOSSES: [(&str, &[&str]); 5] = [
+    ("nanogpt", &["--loss", "next-token", "--target", "target"]),
+    ("hf_bert", &["--loss", "output"]),
+    ("unet_diffusion", &["--loss", "mse"]),
+    ("lstm", &[]),
+    ("autoencoder", &["--loss", "bce"]),
+];
+
+#[test]
+fn a_line_between_checkpoints_of_any_model_has_pytorch_s_losses() {
+    for (name, loss) in LOSSES {
+        let network = Network::open(name);
+        let found = json(&words(&network.line(loss)));
+        // The row of the surface from the first checkpoint to the second.
+        let expected = numbers(&surface(name)["loss"][1]);
+        let losses = numbers(&found["train"]["loss"]);
+        assert_eq!(losses.len(), 3);
+        for (found, expected) in losses.iter().zip(&expected[1..4]) {
+            let error = (found - expected).abs() / expected;
+            assert!(error < 1e-4, "{name}: {found}, expected {expected}");
+        }
+        assert_eq!(found["model"], "model.pt2");
+    }
+}
+
+/// The losses of a network on the plane through its three checkpoints, with running statistics along.
+fn measured(name: &str, loss: &str) -> Vec<Vec<f64>> {
+    let network = Network::open(name);
+    let layout_of = |letter: &str| {
+        let checkpoint = Checkpoint::new(0, network.checkpoint(letter));
+        let shape = Shape::of(&Checkpoint::new(0, network.checkpoint("a")), None).unwrap();
+        let member = Member::open(&checkpoint, &shape).unwrap();
+        (
+            shape.layout.clone(),
+            direction::flat(&shape.layout, &member).unwrap(),
+        )
+    };
+    let [(layout, a), (_, b), (_, c)] = ["a", "b", "c"].map(layout_of);
+    let away = |other: &[f32]| other.iter().zip(&a).map(|(other, a)| other - a).collect();
+    let directions = [away(&b), away(&c)];
+    let plane = Plane {
+        layout: layout.clone(),
+        origin: a,
+        directions,
+        batch_norm: BatchNorm::States,
+    };
+    let model = network.model();
+    let names = model::arguments(&model).unwrap().unwrap().into_iter();
+    let data = data::load(&Request {
+        columns: Some(Columns {
+            inputs: names.map(|input| input.name).collect(),
+            ..Columns::default()
+        }),
+        ..Request::whole(&network.data)
+    });
+    let data = data.unwrap();
+    let loss = match loss {
+        "output" => Loss::Output,
+        "mse" => Loss::Mse,
+        "bce" => Loss::Bce { positive: None },
+        _ => Loss::default(),
+    };
+    let criterion = Criterion { loss, output: None };
+    let recognized = model::recognize(&layout, &model, None).unwrap();
+    let (compute, _) = Compute::open(Place::Cpu, Precision::F32, None).unwrap();
+    let objective = Objective::new(&recognized, layout, &data, &criterion, &compute).unwrap();
+    let resident = objective.resident(&plane).unwrap();
+    let axis = numbers(&surface(name)["axis"]);
+    let row = |beta: &f64| {
+        let losses = axis
+            .iter()
+            .map(|alpha| objective.on(&resident, [*alpha, *beta]));
+        losses.map(|measure| measure.unwrap().loss).collect()
+    };
+    axis.iter().map(row).collect()
+}
+
+#[rstest]
+fn surfaces_have_pytorch_s_losses_at_every_point(
+    #[values("nanogpt", "hf_bert", "unet_diffusion", "lstm", "autoencoder")] name: &str,
+) {
+    let loss = match name {
+        "hf_bert" => "output",
+        "unet_diffusion" => "mse",
+        "autoencoder" => "bce",
+        _ => "cross-entropy",
+    };
+    let found = measured(name, loss);
+    let expected = surface(name)["loss"].as_array().unwrap().clone();
+    assert_eq!(found.len(), 5);
+    for (found, expected) in found.iter().zip(&expected) {
+        for (found, expected) in found.iter().zip(numbers(expected)) {
+            let error = (found - expected).abs() / expected;
+            assert!(error < 1e-4, "{name}: {found}, expected {expected}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_belong_to_a_model_is_refused_in_a_sentence() {
+    let network = Network::open("lstm");
+    let says = |loss: &[&str], expected: &str, code: i32| {
+        let said = refusal(&words(&network.line(loss)), code);
+        assert!(said.contains(expected), "{said}");
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    };
+    says(
+        &["--output", "hidden"],
+        "--output hidden: model.pt2 gives 0",
+        1,
+    );
+    says(
+        &["--target", "labels"],
+        "expected an array labels for --target",
+        1,
+    );
+    says(
+        &["--activation", "gelu"],
+        "model.pt2 has no open activation",
+        1,
+    );
+    says(
+        &["--loss", "mse"],
+        "mse of an output (6, 4) and a target (6,)",
+        1,
+    );
+    says(
+        &["--ignore-index", "0", "--loss", "mse"],
+        "--ignore-index belongs to",
+        2,
+    );
+    let known = refusal(
+        &[
+            "line",
+            &network.checkpoint("a"),
+            &network.checkpoint("b"),
+            "--data",
+            "digits",
+            "--target",
+            "y",
+        ],
+        2,
+    );
+    assert!(
+        known.contains("--target belongs to an exported model"),
+        "{known}"
+    );
+}
