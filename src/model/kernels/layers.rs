@@ -131,7 +131,46 @@ impl Layers {
             reader.read(i)?;
         }
         let is_last = reader.value(logits)? == Value(reader.layers.nodes.len());
-        (is_last && is_vector).then_some(reader.layers)
+        (is_last && is_vector).then(|| reader.layers.padded_first())
+    }
+
+    /// Moves each shortcut without parameters right behind what it takes, so that it stands where a convolution can
+    /// add it to its sums.
+    fn padded_first(self) -> Self {
+        let is_padded = |node: &Node| matches!(node.layer, Layer::Padded { .. });
+        let mut order = Vec::with_capacity(self.nodes.len());
+        let padded_of = |value: Value| {
+            let takes = move |(_, node): &(usize, &Node)| is_padded(node) && node.takes == [value];
+            let found = self.nodes.iter().enumerate().filter(takes);
+            found.map(|(i, _)| i).collect::<Vec<_>>()
+        };
+        order.extend(padded_of(Self::SAMPLES));
+        for (i, node) in self.nodes.iter().enumerate() {
+            if !is_padded(node) {
+                order.push(i);
+                order.extend(padded_of(Value(i + 1)));
+            }
+        }
+        // A chain of shortcuts stays as it is.
+        if order.len() != self.nodes.len() {
+            return self;
+        }
+        let mut places = vec![Self::SAMPLES; self.nodes.len() + 1];
+        for (place, i) in order.iter().enumerate() {
+            places[i + 1] = Value(place + 1);
+        }
+        let nodes = order.iter().map(|&i| Node {
+            layer: self.nodes[i].layer.clone(),
+            takes: self.nodes[i]
+                .takes
+                .iter()
+                .map(|taken| places[taken.0])
+                .collect(),
+        });
+        Self {
+            nodes: nodes.collect(),
+            sample: self.sample,
+        }
     }
 
     /// Counts the layers that take each value; the logits count as taken once.
@@ -265,6 +304,11 @@ impl Reader<'_> {
 
     /// Every so many pixels of a side, which only the next slice or the padding of channels takes.
     fn slice(&self, x: Operand, slice: &Slice) -> Option<Read> {
+        let is_whole = slice.start == Size::Fixed(0)
+            && matches!(slice.end, Size::Fixed(end) if end > i64::from(i32::MAX));
+        if is_whole && slice.step == 1 {
+            return self.get(x);
+        }
         let (of, mut strides) = match self.get(x)? {
             Read::Value(value) => (value, [1, 1]),
             Read::Part {
@@ -279,8 +323,6 @@ impl Reader<'_> {
             (4, 3 | -1) => 1,
             _ => return None,
         };
-        let is_whole = slice.start == Size::Fixed(0)
-            && matches!(slice.end, Size::Fixed(end) if end > i64::from(i32::MAX));
         strides[side] = usize::try_from(slice.step).ok().filter(|_| is_whole)?;
         Some(Read::Part {
             of,
