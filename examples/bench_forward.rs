@@ -1,9 +1,12 @@
 //! Images a second through whole networks, with new weights at every pass, against candle's own
 //! convolution and against what the machine's matrix product allows, all measured in turn in one run:
-//! `cargo run --release --example bench_forward [-- --json]`.
+//! `cargo run --release --example bench_forward [-- --json]`. With a folder that `bench_pytorch.py` wrote, its six
+//! exported networks are measured instead, beside PyTorch.
 
 #[path = "bench/mod.rs"]
 mod bench;
+#[path = "bench/exported.rs"]
+mod exported;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -31,6 +34,14 @@ struct Bench {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    let folder = std::env::args().skip(1).find(|word| word != "--json");
+    if let Some(folder) = folder {
+        let table = exported::measure(folder.as_ref())?;
+        if wants_json() {
+            println!("{table}");
+        }
+        return Ok(());
+    }
     let benches = [
         resnet("resnet20", 3),
         resnet("resnet56", 9),
@@ -70,7 +81,7 @@ fn measure(bench: &Bench, matmul: f64) -> Result<Value, Box<dyn Error>> {
     let layout = Arc::new(Layout::of(&bench.tensors));
     let recognized = recognize(&layout, "auto", Some(IMAGE))?;
     let one = Tensor::zeros((1, 3, 32, 32), DType::F32, &Device::Cpu)?;
-    let trace = recognized.program.trace(&layout, vec![Datum::float(one)])?;
+    let trace = recognized.program.trace(&layout, &[Datum::float(one)])?;
     let kernels = Kernels::of(&recognized.program, &trace, 0).ok_or("no kernels")?;
     let flat = Tensor::from_vec(random(layout.len()), layout.len(), &Device::Cpu)?;
     let weights = Weights::new(flat, layout);

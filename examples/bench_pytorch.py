@@ -197,17 +197,23 @@ def bench_resnets():
         print(f"{name:<10} {eager:8.0f} images/s   channels_last {channels_last:8.0f}")
 
 
-def bench_networks(folder):
-    lines = []
-    for make in [resnet18, mobilenet_v2, vit_tiny, nanogpt, bert_mini, lstm]:
-        torch.manual_seed(0)
-        model, inputs, target = make()
-        save(folder / make.__name__, settle(model, inputs), inputs, target)
-        lines.append({"network": make.__name__, "batch": len(target), "seconds": seconds(model, **inputs)})
-    for line in lines:
-        print(json.dumps(line))
+NETWORKS = {make.__name__: make for make in [resnet18, mobilenet_v2, vit_tiny, nanogpt, bert_mini, lstm]}
 
 
-bench_resnets()
-if len(sys.argv) > 1:
-    bench_networks(pathlib.Path(sys.argv[1]))
+def bench_network(name, folder=None):
+    torch.manual_seed(0)
+    model, inputs, target = NETWORKS[name]()
+    settle(model, inputs)
+    if folder:
+        save(folder / name, model, inputs, target)
+    return {"network": name, "batch": len(target), "seconds": seconds(model, **inputs)}
+
+
+match sys.argv[1:]:
+    case []:
+        bench_resnets()
+    case ["--only", name]:
+        print(json.dumps(bench_network(name)))
+    case [folder]:
+        for name in NETWORKS:
+            print(json.dumps(bench_network(name, pathlib.Path(folder))))

@@ -122,7 +122,7 @@ fn both_sources_of_a_network_give_the_same_to_the_bit(
     let by_kernels = [&known, &exported].map(|model| {
         let images = taken(model, &images);
         let one = Datum::float(images.narrow(0, 0, 1).unwrap());
-        let trace = model.program.trace(&layout, vec![one]).unwrap();
+        let trace = model.program.trace(&layout, &[one]).unwrap();
         let kernels = Kernels::of(&model.program, &trace, 0).expect("the kernels know it");
         let pixels: Vec<f32> = images.flatten_all().unwrap().to_vec1().unwrap();
         kernels.logits(&weights, &[&pixels]).unwrap()

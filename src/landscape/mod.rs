@@ -119,7 +119,7 @@ pub enum LandscapeError {
     Loss(#[from] LossError),
     /// An exported program cannot be measured.
     #[error(transparent)]
-    Program(Pt2Error),
+    Program(Box<Pt2Error>),
     /// A tensor operation failed.
     #[error("the forward pass failed: {0}")]
     Candle(#[from] candle_core::Error),
@@ -130,7 +130,7 @@ impl LandscapeError {
     #[must_use]
     pub fn of_model(path: &Path, source: ModelError) -> Self {
         match source {
-            ModelError::Program(error) => Self::Program(error),
+            ModelError::Program(error) => Self::Program(Box::new(error)),
             source => Self::Model {
                 path: path.to_path_buf(),
                 source,

@@ -67,10 +67,10 @@ impl Objective {
         let source = Source::of(recognized, data, &forward.loss)?;
         let program = &forward.program;
         let one = source.batch(0..1, &Device::Cpu)?;
-        let trace = program.trace(&layout, one.inputs)?;
+        let trace = program.trace(&layout, &one.inputs)?;
         let cost = program.cost(&trace);
         let device = &compute.device;
-        let batches = source.batches(at_once(compute, cost), device)?;
+        let batches = source.batches(at_once(compute, cost, data.samples()), device)?;
         let output = program.outputs[forward.output].value;
         for batch in &batches {
             let dims = trace.dims(program, output).unwrap_or_default();
@@ -368,11 +368,13 @@ impl Objective {
 }
 
 /// Samples that a forward pass takes at once.
-fn at_once(compute: &Compute, cost: Cost) -> usize {
+fn at_once(compute: &Compute, cost: Cost, samples: usize) -> usize {
     let size = compute.precision.dtype().size_in_bytes();
     let widest = cost.widest.saturating_mul(size);
     if compute.device.is_cpu() {
-        let fits = batch_within(ROOM_CPU, widest).min(BATCH_CPU);
+        // Each core has batches of its own.
+        let each = samples.div_ceil(rayon::current_num_threads());
+        let fits = batch_within(ROOM_CPU, widest).min(BATCH_CPU).min(each);
         return compute.batch.map_or(fits, |batch| batch.max(1));
     }
     // A GPU wants work: as many samples as keep candle's im2col buffer, a new one for each convolution,

@@ -172,18 +172,18 @@ fn exported(file: &Path, layout: &Layout, asked: Reading) -> Result<Recognized, 
 /// Says what a program is made of, and which of its weights no checkpoint holds.
 fn evidence(program: &Program, kept: &[String]) -> String {
     let operations = program.live().into_iter().filter(|live| *live).count();
-    let mut evidence = format!("a program of {operations} operations that torch.export saved");
-    if !kept.is_empty() {
-        let numbers = program.constants.iter();
-        let numbers = numbers.map(|constant| constant.tensor().elem_count());
-        let numbers: usize = numbers.sum();
-        evidence += &format!(
-            "; {} of its tensors, {numbers} numbers, are not in the checkpoint and stay as exported, e.g. {}",
-            kept.len(),
-            kept[0]
-        );
-    }
-    evidence
+    let made = format!("a program of {operations} operations that torch.export saved");
+    let Some(first) = kept.first() else {
+        return made;
+    };
+    let constants = program.constants.iter();
+    let numbers: usize = constants
+        .map(|constant| constant.tensor().elem_count())
+        .sum();
+    format!(
+        "{made}; {} of its tensors, {numbers} numbers, are not in the checkpoint and stay as exported, e.g. {first}",
+        kept.len()
+    )
 }
 
 impl Recognized {

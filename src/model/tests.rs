@@ -78,7 +78,7 @@ pub(super) fn taken(model: &Recognized, images: &Tensor) -> Tensor {
 pub(super) fn kernels(model: &Recognized, layout: &Layout, images: &Tensor) -> kernels::Kernels {
     let one = taken(model, images).narrow(0, 0, 1).unwrap();
     let layout = Arc::new(layout.clone());
-    let trace = model.program.trace(&layout, vec![Datum::float(one)]);
+    let trace = model.program.trace(&layout, &[Datum::float(one)]);
     kernels::Kernels::of(&model.program, &trace.unwrap(), 0).unwrap()
 }
 
@@ -499,7 +499,7 @@ fn the_widest_layer_is_the_largest_matrix_of_patches() {
         let model = recognize(&layout, "auto", None).unwrap();
         let x = Tensor::zeros((1, channels, height, width), DType::F32, &Device::Cpu);
         let x = Datum::float(taken(&model, &x.unwrap()));
-        let trace = model.program.trace(&layout, vec![x])?;
+        let trace = model.program.trace(&layout, &[x])?;
         Ok(model.program.cost(&trace))
     };
     let widest = |file, image| -> usize {

@@ -59,7 +59,7 @@ impl<'a> Inquiry<'a> {
         let program = &first.program;
         let mut scales = vec![data.scale.clone()];
         scales.extend(data.scales.iter().cloned());
-        let cost = program.cost(&program.trace(&question.shape.layout, one.inputs.clone())?);
+        let cost = program.cost(&program.trace(&question.shape.layout, &one.inputs)?);
         let updates = question.members.len().saturating_sub(1);
         let intervals = spread(updates);
         let room = ROOM / (cost.numbers.max(1) * size_of::<f32>() * COPIES);
@@ -98,8 +98,7 @@ impl<'a> Inquiry<'a> {
             return;
         };
         let layout = &self.question.shape.layout;
-        let inputs = self.one.inputs.clone();
-        if recognized.program.trace(layout, inputs).is_err() {
+        if recognized.program.trace(layout, &self.one.inputs).is_err() {
             return;
         }
         let all: Vec<usize> = (0..self.scaled()).collect();

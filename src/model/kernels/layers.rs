@@ -258,10 +258,10 @@ impl Reader<'_> {
         let layer = match &node.op {
             Op::Conv(conv) => Layer::Conv(self.conv(conv, node, None)?),
             Op::ConvNorm { conv, epsilon } => {
-                let norm = self.norm(node, 3, *epsilon)?;
+                let norm = Self::norm(node, 3, *epsilon)?;
                 Layer::Conv(self.conv(conv, node, Some(norm))?)
             }
-            Op::BatchNorm { epsilon } => Layer::Norm(self.norm(node, 1, *epsilon)?),
+            Op::BatchNorm { epsilon } => Layer::Norm(Self::norm(node, 1, *epsilon)?),
             Op::Linear => Layer::Linear(self.linear(node)?),
             Op::Function(Function::Relu) => Layer::Relu,
             Op::MaxPool(window) => Layer::Max(pool(window, None)?),
@@ -389,24 +389,8 @@ impl Reader<'_> {
         }
     }
 
-    fn slot(&self, node: &Operation, i: usize) -> Option<usize> {
-        match node.operands.get(i).copied().flatten()? {
-            Operand::Slot(slot) => Some(slot),
-            _ => None,
-        }
-    }
-
-    /// A bias, which may be left out.
-    fn bias(&self, node: &Operation, i: usize) -> Option<Option<usize>> {
-        match node.operands.get(i).copied().flatten() {
-            None => Some(None),
-            Some(Operand::Slot(slot)) => Some(Some(slot)),
-            Some(_) => None,
-        }
-    }
-
     fn conv(&self, conv: &op::Conv, node: &Operation, norm: Option<Norm>) -> Option<Conv> {
-        let weight = self.slot(node, 1)?;
+        let weight = slot(node, 1)?;
         let dims = self.trace.dims(self.program, Operand::Slot(weight))?;
         let &[outputs, inputs, height, width] = dims else {
             return None;
@@ -430,7 +414,7 @@ impl Reader<'_> {
             && conv.output_padding.is_none();
         is_known.then_some(Conv {
             weight,
-            bias: self.bias(node, 2)?,
+            bias: bias(node, 2).ok()?,
             norm,
             kernel: width,
             stride,
@@ -440,28 +424,44 @@ impl Reader<'_> {
         })
     }
 
-    fn norm(&self, node: &Operation, first: usize, epsilon: f64) -> Option<Norm> {
+    fn norm(node: &Operation, first: usize, epsilon: f64) -> Option<Norm> {
         Some(Norm {
-            weight: self.slot(node, first)?,
-            bias: self.slot(node, first + 1)?,
-            mean: self.slot(node, first + 2)?,
-            variance: self.slot(node, first + 3)?,
+            weight: slot(node, first)?,
+            bias: slot(node, first + 1)?,
+            mean: slot(node, first + 2)?,
+            variance: slot(node, first + 3)?,
             epsilon: epsilon as f32,
         })
     }
 
     fn linear(&self, node: &Operation) -> Option<Linear> {
-        let weight = self.slot(node, 1)?;
+        let weight = slot(node, 1)?;
         let dims = self.trace.dims(self.program, Operand::Slot(weight))?;
         let &[outputs, inputs] = dims else {
             return None;
         };
         Some(Linear {
             weight,
-            bias: self.bias(node, 2)?,
+            bias: bias(node, 2).ok()?,
             inputs,
             outputs,
         })
+    }
+}
+
+fn slot(node: &Operation, i: usize) -> Option<usize> {
+    bias(node, i).ok().flatten()
+}
+
+/// The slot of an operand, `None` if it is left out.
+///
+/// # Errors
+/// It is no tensor of the weights.
+fn bias(node: &Operation, i: usize) -> Result<Option<usize>, ()> {
+    match node.operands.get(i).copied().flatten() {
+        None => Ok(None),
+        Some(Operand::Slot(slot)) => Ok(Some(slot)),
+        Some(_) => Err(()),
     }
 }
 

@@ -143,12 +143,12 @@ impl Net {
                 axis,
                 start: Size::Fixed(0),
                 end: Size::Fixed(i64::MAX),
-                step: stride as i64,
+                step: stride.cast_signed() as i64,
             };
             x = self.then(Op::Slice(slice), &[x]);
         }
         let mut by = vec![Size::Fixed(0); 4];
-        by.extend([Size::Fixed(added as i64); 2]);
+        by.extend([Size::Fixed(added.cast_signed() as i64); 2]);
         let with = Padding::Constant(0.0);
         self.then(Op::Pad { by, with }, &[x])
     }
@@ -267,7 +267,7 @@ fn network(sketch: &Sketch) -> (Program, Slots) {
 fn kernels(program: &Program, weights: &Weights, sample: &[usize], level: Level) -> Kernels {
     let one: Vec<usize> = std::iter::once(1).chain(sample.iter().copied()).collect();
     let one = Tensor::zeros(one, candle_core::DType::F32, &Device::Cpu).unwrap();
-    let trace = program.trace(&weights.layout, vec![Datum::float(one)]);
+    let trace = program.trace(&weights.layout, &[Datum::float(one)]);
     let layers = Layers::of(program, &trace.unwrap(), 0).unwrap();
     Kernels::at_level(&layers, level).unwrap()
 }

@@ -260,12 +260,12 @@ impl Writer {
                     axis,
                     start: Size::Fixed(0),
                     end: Size::Fixed(i64::MAX),
-                    step: stride as i64,
+                    step: stride.cast_signed() as i64,
                 };
                 x = self.then(x, Op::Slice(slice), "slice");
             }
         }
-        let added = Size::Fixed(added as i64);
+        let added = Size::Fixed(added.cast_signed() as i64);
         let none = Size::Fixed(0);
         let op = Op::Pad {
             by: vec![none, none, none, none, added, added],

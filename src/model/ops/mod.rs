@@ -12,6 +12,7 @@ mod resize;
 #[cfg(test)]
 mod tests;
 mod unfold;
+pub(super) mod vector;
 
 use candle_core::{D, Device, Result, Shape, Tensor, bail};
 

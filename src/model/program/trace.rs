@@ -37,14 +37,14 @@ impl Program {
     ///
     /// # Errors
     /// The inputs do not fit; the message names the operation.
-    pub fn trace(&self, layout: &Arc<Layout>, inputs: Vec<Datum>) -> Result<Trace> {
+    pub fn trace(&self, layout: &Arc<Layout>, inputs: &[Datum]) -> Result<Trace> {
         let weights = Weights::zeros(Arc::clone(layout))?;
         let place = FloatPlace {
             device: Device::Cpu,
             dtype: DType::F32,
         };
         let live = self.live();
-        let mut scope = Scope::new(self, Some(&weights), &inputs, &place);
+        let mut scope = Scope::new(self, Some(&weights), inputs, &place);
         let mut results = vec![Vec::new(); self.nodes.len()];
         for i in (0..self.nodes.len()).filter(|i| live[*i]) {
             results[i] = scope.step(i)?;
@@ -88,7 +88,7 @@ impl Program {
         let second = operand(1).unwrap_or_default();
         let given = product(result);
         match &node.op {
-            Op::Linear => [given.saturating_mul(last(second)), 0],
+            Op::Linear | Op::AddMatMul { .. } => [given.saturating_mul(last(second)), 0],
             Op::Conv(conv) | Op::ConvNorm { conv, .. } => {
                 let outputs = second.first().copied().unwrap_or(1).max(1);
                 let taps = product(second) / outputs;
@@ -101,7 +101,6 @@ impl Program {
                 [product(places).saturating_mul(taps), patches]
             }
             Op::MatMul | Op::Einsum(_) => [given.saturating_mul(last(first)), 0],
-            Op::AddMatMul { .. } => [given.saturating_mul(last(second)), 0],
             Op::Attention { .. } => {
                 // The products of queries and keys, and those with values.
                 let keys = second.len().checked_sub(2).and_then(|at| second.get(at));

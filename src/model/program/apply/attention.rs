@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{D, DType, Result, Tensor, bail};
 
 use super::Operands;
+use crate::model::ops::vector::{self, Seen};
 use crate::model::program::datum::{Kind, axis, broadcast, sum_keeping};
 use crate::model::program::op::Op;
 
@@ -73,6 +74,9 @@ fn matrices(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 /// Softmax along an axis, or its logarithm.
 pub(super) fn softmax(x: &Tensor, at: usize, log: bool) -> Result<Tensor> {
+    if !log && at + 1 == x.rank() && vector::fits(x) {
+        return vector::softmax(x, Seen::All);
+    }
     let most = x.detach().max_keepdim(at)?;
     let shifted = x.broadcast_sub(&most)?;
     let exponents = shifted.exp()?;
@@ -118,6 +122,10 @@ fn attention(
             allowed = Some(sees);
         }
     } else if causal {
+        if vector::fits(&scores) {
+            let rows = scores.dim(D::Minus2)?;
+            return product(&vector::softmax(&scores, Seen::Before(rows))?, &value);
+        }
         allowed = Some(before(&scores)?);
     }
     let weights = match allowed {
@@ -153,6 +161,10 @@ fn masked(scores: &Tensor, allowed: &Tensor) -> Result<Tensor> {
     let last = scores.rank() - 1;
     let low = (scores.zeros_like()? + lowest(scores.dtype()))?;
     let sees = allowed.broadcast_as(scores.shape())?.contiguous()?;
+    if vector::fits(scores) {
+        let marks: Vec<u8> = sees.flatten_all()?.to_vec1()?;
+        return vector::softmax(scores, Seen::Marked(&marks));
+    }
     let scores = sees.where_cond(scores, &low)?;
     let most = scores.detach().max_keepdim(last)?;
     let seen = sees.to_dtype(scores.dtype())?;

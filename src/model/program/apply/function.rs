@@ -5,7 +5,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, LN_2, PI};
 use candle_core::{Result, Tensor, bail};
 
 use super::Operands;
-use crate::model::ops;
+use crate::model::ops::{self, vector};
 use crate::model::program::datum::{Datum, Kind};
 use crate::model::program::op::Function;
 
@@ -49,6 +49,11 @@ impl Function {
     /// # Errors
     /// candle's, or the function is one of truth values alone.
     pub(in crate::model) fn of(self, x: &Tensor) -> Result<Tensor> {
+        if vector::fits(x)
+            && let Some(y) = at_once(self, x)
+        {
+            return y;
+        }
         match self {
             Function::Relu => ops::relu(x),
             Function::Tanh => x.tanh(),
@@ -97,6 +102,20 @@ impl Function {
             other => plain(other, x),
         }
     }
+}
+
+/// Applies one of those functions that candle makes of several; `None` for another.
+fn at_once(function: Function, x: &Tensor) -> Option<Result<Tensor>> {
+    Some(match function {
+        Function::Gelu(false) => vector::gelu(x),
+        Function::Gelu(true) => vector::gelu_tanh(x),
+        Function::Tanh => vector::tanh_of(x),
+        Function::Sigmoid => vector::sigmoid(x),
+        Function::Silu => vector::silu(x),
+        Function::Hardswish => vector::hardswish(x),
+        Function::Hardtanh(least, most) => vector::bounded(x, least as f32, most as f32),
+        _ => return None,
+    })
 }
 
 fn plain(function: Function, x: &Tensor) -> Result<Tensor> {

@@ -5,7 +5,7 @@ use candle_core::{D, DType, Result, Tensor, bail};
 use super::super::datum::{axis, mean_of_last, sum_keeping};
 use super::super::op::{Norm, Op};
 use super::{Operands, window};
-use crate::model::ops;
+use crate::model::ops::{self, vector};
 
 /// Applies a layer in evaluation mode.
 pub(super) fn apply(op: &Op, operands: &Operands<'_>) -> Result<Tensor> {
@@ -77,6 +77,10 @@ fn normalized(norm: Norm, operands: &Operands<'_>) -> Result<Tensor> {
     let (weight, bias) = (operands.maybe_float(1)?, operands.maybe_float(2)?);
     let dims = x.dims().to_vec();
     let (y, scale_dims) = match norm {
+        Norm::Layer(axes, epsilon) if vector::fits(&x) => {
+            let width = x.dims().iter().rev().take(axes).product();
+            return vector::layer_norm(&x, width, weight.as_ref(), bias.as_ref(), epsilon);
+        }
         Norm::Layer(axes, epsilon) => {
             let (rows, last) = rows(&x, axes)?;
             (standardized(&rows, epsilon)?, last)
