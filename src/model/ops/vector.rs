@@ -316,11 +316,13 @@ pub(in crate::model) enum Seen<'a> {
     Marked(&'a [u8]),
 }
 
-/// Rows of which each becomes its softmax over the places that count; 0 at the others, and everywhere if there is
-/// none.
+/// Rows with the softmax of each times a factor, over the places that count; 0 at the others, and everywhere if there
+/// is none.
 struct Softmax<'a> {
-    rows: &'a mut [f32],
+    x: &'a [f32],
+    y: &'a mut [f32],
     width: usize,
+    scale: f32,
     /// Number of the first row.
     first: usize,
     seen: Seen<'a>,
@@ -331,22 +333,29 @@ impl WithSimd for Softmax<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        for (i, row) in self.rows.chunks_exact_mut(self.width).enumerate() {
+        let rows = self.x.chunks_exact(self.width);
+        for (i, (x, y)) in rows.zip(self.y.chunks_exact_mut(self.width)).enumerate() {
             let number = self.first + i;
             let count = match self.seen {
-                Seen::All => self.width,
                 Seen::Before(rows) => (number % rows + 1).min(self.width),
-                Seen::Marked(marks) => {
-                    let marks = &marks[number * self.width..(number + 1) * self.width];
-                    for (x, mark) in row.iter_mut().zip(marks) {
-                        *x = if *mark == 0 { f32::NEG_INFINITY } else { *x };
-                    }
-                    self.width
-                }
+                Seen::All | Seen::Marked(_) => self.width,
             };
-            let (seen, hidden) = row.split_at_mut(count);
-            softmax_row(seen);
-            hidden.fill(0.0);
+            let (x, y) = (&x[..count], &mut y[..count]);
+            if let Seen::Marked(marks) = self.seen {
+                let marks = &marks[number * self.width..(number + 1) * self.width];
+                for ((y, x), mark) in y.iter_mut().zip(x).zip(marks) {
+                    *y = if *mark == 0 {
+                        f32::NEG_INFINITY
+                    } else {
+                        *x * self.scale
+                    };
+                }
+            } else {
+                for (y, x) in y.iter_mut().zip(x) {
+                    *y = *x * self.scale;
+                }
+            }
+            softmax_row(y);
         }
     }
 }
@@ -383,24 +392,31 @@ fn softmax_row(row: &mut [f32]) {
     }
 }
 
-/// Returns the softmax along the last axis, over the places that count.
+/// Returns the softmax of x·scale along the last axis, over the places that count.
 ///
 /// # Errors
 /// candle's.
-pub(in crate::model) fn softmax(x: &Tensor, seen: Seen<'_>) -> Result<Tensor> {
+pub(in crate::model) fn softmax(x: &Tensor, scale: f64, seen: Seen<'_>) -> Result<Tensor> {
     let width = x.dims().last().copied().unwrap_or(1).max(1);
     let level = Level::best();
-    let mut y = with(x, <[f32]>::to_vec)?;
     let rows = (CHUNK / width).max(1);
-    let chunks = y.par_chunks_mut(rows * width).enumerate();
-    chunks.for_each(|(chunk, numbers)| {
-        level.run(Softmax {
-            rows: numbers,
-            width,
-            first: chunk * rows,
-            seen,
+    let y = with(x, |x| {
+        let mut y = vec![0.0; x.len()];
+        let chunks = y
+            .par_chunks_mut(rows * width)
+            .zip(x.par_chunks(rows * width));
+        chunks.enumerate().for_each(|(chunk, (y, x))| {
+            level.run(Softmax {
+                x,
+                y,
+                width,
+                scale: scale as f32,
+                first: chunk * rows,
+                seen,
+            });
         });
-    });
+        y
+    })?;
     Tensor::from_vec(y, x.shape(), x.device())
 }
 
@@ -478,20 +494,25 @@ mod tests {
                 .broadcast_div(&shares.sum_keepdim(2).unwrap())
                 .unwrap()
         };
-        assert!(apart(&softmax(&x, Seen::All).unwrap(), &usual(&x)) < 1e-6);
+        assert!(apart(&softmax(&x, 1.0, Seen::All).unwrap(), &usual(&x)) < 1e-6);
         let marks: Vec<u8> = (0..2 * 5 * 37)
             .map(|i| u8::from(i % 37 <= i / 37 % 5))
             .collect();
-        let marked = softmax(&x, Seen::Marked(&marks)).unwrap();
-        let before = softmax(&x, Seen::Before(5)).unwrap();
+        let halved = softmax(&(&x * 2.0).unwrap(), 0.5, Seen::All).unwrap();
+        assert!(apart(&halved, &usual(&x)) < 1e-6);
+        let marked = softmax(&x, 1.0, Seen::Marked(&marks)).unwrap();
+        let before = softmax(&x, 1.0, Seen::Before(5)).unwrap();
         assert!(apart(&marked, &before) < 1e-7);
         let first: Vec<f32> = before.flatten_all().unwrap().to_vec1().unwrap();
         assert_eq!(first[..2], [1.0, 0.0]);
         assert!((first[37] + first[38] - 1.0).abs() < 1e-6);
-        let none = softmax(&x, Seen::Marked(&[0; 2 * 5 * 37])).unwrap();
+        let none = softmax(&x, 1.0, Seen::Marked(&[0; 2 * 5 * 37])).unwrap();
         assert_eq!(apart(&none, &none.zeros_like().unwrap()), 0.0);
         let spoiled = Tensor::new(&[[0.0, f32::NAN, 1.0]], &Device::Cpu).unwrap();
-        let spoiled: Vec<Vec<f32>> = softmax(&spoiled, Seen::All).unwrap().to_vec2().unwrap();
+        let spoiled: Vec<Vec<f32>> = softmax(&spoiled, 1.0, Seen::All)
+            .unwrap()
+            .to_vec2()
+            .unwrap();
         assert!(spoiled[0].iter().all(|x| x.is_nan()));
     }
 

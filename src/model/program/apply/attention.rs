@@ -62,6 +62,15 @@ fn matrices(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         let dims = [&a.dims()[..a.rank() - 1], &[columns]].concat();
         return c.reshape(dims);
     }
+    let lies_turned = matches!(b.stride(), [.., 1, last] if *last != 1);
+    if lies_turned && a.dims()[..a.rank() - 2] == b.dims()[..b.rank() - 2] {
+        // A right side whose columns lie together is taken as it is, the other way about.
+        let turned = b.transpose(D::Minus2, D::Minus1)?.contiguous()?;
+        let dims = [&turned.dims()[..turned.rank() - 2], &[rows, columns]].concat();
+        let a = a.contiguous()?.reshape(((), rows, inner))?;
+        let b = turned.reshape(((), columns, inner))?.transpose(1, 2)?;
+        return a.matmul(&b)?.reshape(dims);
+    }
     let lead = broadcast(&a.dims()[..a.rank() - 2], &b.dims()[..b.rank() - 2])?;
     let flat = |x: &Tensor, last: [usize; 2]| {
         let full = [lead.as_slice(), &last].concat();
@@ -75,7 +84,7 @@ fn matrices(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// Softmax along an axis, or its logarithm.
 pub(super) fn softmax(x: &Tensor, at: usize, log: bool) -> Result<Tensor> {
     if !log && at + 1 == x.rank() && vector::fits(x) {
-        return vector::softmax(x, Seen::All);
+        return vector::softmax(x, 1.0, Seen::All);
     }
     let most = x.detach().max_keepdim(at)?;
     let shifted = x.broadcast_sub(&most)?;
@@ -108,9 +117,28 @@ fn attention(
     }
     let width = query.dim(D::Minus1)?;
     let scale = scale.unwrap_or_else(|| 1.0 / (width as f64).sqrt());
-    let mut scores = product(&(query * scale)?, &key.transpose(D::Minus2, D::Minus1)?)?;
+    let turned = key.transpose(D::Minus2, D::Minus1)?;
+    let mask = operands.maybe(3);
+    if vector::fits(&query) && mask.is_none_or(|mask| mask.kind() != Kind::Float) {
+        let scores = product(&query, &turned)?;
+        let weights = match mask {
+            Some(mask) => {
+                let sees = mask.condition(mask.dims(), operands.scope.place)?;
+                let sees = sees.broadcast_as(scores.shape())?.flatten_all()?;
+                let marks: Vec<u8> = sees.to_vec1()?;
+                vector::softmax(&scores, scale, Seen::Marked(&marks))?
+            }
+            None if causal => {
+                let rows = scores.dim(D::Minus2)?;
+                vector::softmax(&scores, scale, Seen::Before(rows))?
+            }
+            None => vector::softmax(&scores, scale, Seen::All)?,
+        };
+        return product(&weights, &value);
+    }
+    let mut scores = product(&(query * scale)?, &turned)?;
     let mut allowed = None;
-    if let Some(mask) = operands.maybe(3) {
+    if let Some(mask) = mask {
         if mask.kind() == Kind::Float {
             let mask = operands.scope.float(mask)?;
             let sees = mask.detach().ne(f64::NEG_INFINITY)?;
@@ -118,14 +146,9 @@ fn attention(
             scores = scores.broadcast_add(&finite)?;
             allowed = has_hidden(&sees)?.then_some(sees);
         } else {
-            let sees = mask.condition(mask.dims(), operands.scope.place)?;
-            allowed = Some(sees);
+            allowed = Some(mask.condition(mask.dims(), operands.scope.place)?);
         }
     } else if causal {
-        if vector::fits(&scores) {
-            let rows = scores.dim(D::Minus2)?;
-            return product(&vector::softmax(&scores, Seen::Before(rows))?, &value);
-        }
         allowed = Some(before(&scores)?);
     }
     let weights = match allowed {
@@ -163,7 +186,7 @@ fn masked(scores: &Tensor, allowed: &Tensor) -> Result<Tensor> {
     let sees = allowed.broadcast_as(scores.shape())?.contiguous()?;
     if vector::fits(scores) {
         let marks: Vec<u8> = sees.flatten_all()?.to_vec1()?;
-        return vector::softmax(scores, Seen::Marked(&marks));
+        return vector::softmax(scores, 1.0, Seen::Marked(&marks));
     }
     let scores = sees.where_cond(scores, &low)?;
     let most = scores.detach().max_keepdim(last)?;

@@ -3,7 +3,6 @@
 use candle_core::{Result, Tensor, bail};
 
 use super::Operands;
-use super::function;
 use crate::model::ops;
 use crate::model::program::datum::Datum;
 use crate::model::program::op::{Cell, Function, Recurrent};
@@ -152,14 +151,15 @@ fn next_state(
     let width = from_hidden.dim(1)? / recurrent.gates();
     let gate = |x: &Tensor, i: usize| x.narrow(1, i * width, width);
     let sum = || from_input + from_hidden;
-    let sigmoid = function::sigmoid;
+    let sigmoid = |x: &Tensor| Function::Sigmoid.of(x);
+    let tanh = |x: &Tensor| Function::Tanh.of(x);
     match (recurrent.cell, &before.cell) {
         (Cell::Lstm, Some(cell)) => {
             let sum = sum()?;
             let [input, forget] = [sigmoid(&gate(&sum, 0)?)?, sigmoid(&gate(&sum, 1)?)?];
-            let candidate = gate(&sum, 2)?.tanh()?;
+            let candidate = tanh(&gate(&sum, 2)?)?;
             let cell = ((forget * cell)? + (input * candidate)?)?;
-            let hidden = (sigmoid(&gate(&sum, 3)?)? * cell.tanh()?)?;
+            let hidden = (sigmoid(&gate(&sum, 3)?)? * tanh(&cell)?)?;
             Ok(State {
                 hidden,
                 cell: Some(cell),
@@ -168,12 +168,12 @@ fn next_state(
         (Cell::Gru, _) => {
             let both = |i| gate(from_input, i)? + gate(from_hidden, i)?;
             let (reset, update) = (sigmoid(&both(0)?)?, sigmoid(&both(1)?)?);
-            let new = (gate(from_input, 2)? + (reset * gate(from_hidden, 2)?)?)?.tanh()?;
+            let new = tanh(&(gate(from_input, 2)? + (reset * gate(from_hidden, 2)?)?)?)?;
             let hidden = (&new + (update * (&before.hidden - &new)?)?)?;
             Ok(State { hidden, cell: None })
         }
         (Cell::Tanh, _) => Ok(State {
-            hidden: sum()?.tanh()?,
+            hidden: tanh(&sum()?)?,
             cell: None,
         }),
         (Cell::Relu, _) => Ok(State {
