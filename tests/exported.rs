@@ -536,6 +536,42 @@ fn a_file_that_is_cut_or_changed_is_an_error_and_no_panic() {
     }
 }
 
+/// As PyTorch 2.6 and 2.8 laid archives out: make_layouts.py.
+#[rstest]
+fn archives_of_older_pytorch_hold_the_same_program(
+    #[values("torch-2.6.pt2", "torch-2.8.pt2")] file: &str,
+) {
+    let case = Case::open("hf_bert", DType::F32);
+    let state = case.checkpoint("a");
+    // A tensor that the checkpoint lacks is taken from the archive.
+    let infos = state.tensors().iter();
+    let infos = infos.filter(|info| info.name != "classifier.weight");
+    let layout = Arc::new(Layout::of(&infos.cloned().collect::<Vec<_>>()));
+    let all = tensors(&state);
+    let slots = layout.slots().iter();
+    let flat: Vec<Tensor> = slots
+        .map(|slot| all[&slot.name].flatten_all().unwrap())
+        .collect();
+    let weights = Weights::new(Tensor::cat(&flat, 0).unwrap(), Arc::clone(&layout));
+    let outputs = |path: &Path| {
+        let bound = pt2::read(path, &layout).unwrap();
+        assert_eq!(bound.kept, ["classifier.weight"]);
+        let place = case.place();
+        let prepared = bound.program.prepare(case.inputs(), &place).unwrap();
+        let outputs = bound
+            .program
+            .run(&weights, &prepared, &place, &mut Norms::Stored);
+        let outputs = outputs.unwrap().into_iter();
+        let numbers = outputs.map(|output| output.tensor().flatten_all().unwrap());
+        numbers
+            .flat_map(|numbers| numbers.to_vec1::<f32>().unwrap())
+            .map(f32::to_bits)
+            .collect::<Vec<_>>()
+    };
+    let found = outputs(&fixture("layouts").join(file));
+    assert_eq!(found, outputs(&case.folder.join("model.pt2")));
+}
+
 #[test]
 fn a_program_of_a_fixed_number_of_samples_is_refused() {
     let weight = TensorInfo {

@@ -45,7 +45,8 @@ impl Average {
         if self.measure.data.is_none() {
             return Err(LandscapeError::NoData.into());
         }
-        let path = read_path(open_run(&self.run, &self.key, self.steps)?, &self.key)?;
+        let checkpoints = open_run(&self.run, &self.key, self.steps)?;
+        let path = read_path(checkpoints, &self.key, self.measure.roles()?)?;
         let count = path.members.len();
         let shape = path.shape.clone();
         let Measured {

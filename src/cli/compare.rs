@@ -124,7 +124,8 @@ impl Compare {
     fn shared_scene(&self) -> anyhow::Result<Scene> {
         // Each by itself first, because only that tells what an earlier run left in its folder.
         let own = |run: &PathBuf| {
-            let path = read_path(open_run(run, &self.key, self.steps)?, &self.key)?;
+            let checkpoints = open_run(run, &self.key, self.steps)?;
+            let path = read_path(checkpoints, &self.key, self.measure.roles()?)?;
             anyhow::Ok(path.members)
         };
         let (first, second) = (own(&self.runs[0])?, own(&self.runs[1])?);

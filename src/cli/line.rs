@@ -103,7 +103,8 @@ impl Line {
         if self.measure.data.is_none() {
             return Err(LandscapeError::NoData.into());
         }
-        let path = read_path(open_run(&self.a, &self.key, None)?, &self.key)?;
+        let checkpoints = open_run(&self.a, &self.key, None)?;
+        let path = read_path(checkpoints, &self.key, self.measure.roles()?)?;
         let at = origin(&self.origin, &path.members, &self.a)?;
         let a = path.members[at].clone();
         let b = self.b.as_ref().map(|b| self.end(b)).transpose()?;
@@ -120,7 +121,8 @@ impl Line {
 
     /// The last checkpoint on the path of B.
     fn end(&self, b: &Path) -> anyhow::Result<Checkpoint> {
-        let path = read_path(open_run(b, &self.key, None)?, &self.key)?;
+        let checkpoints = open_run(b, &self.key, None)?;
+        let path = read_path(checkpoints, &self.key, self.measure.roles()?)?;
         match path.members.last() {
             Some(last) => Ok(last.clone()),
             None => bail!("{}: expected a checkpoint, found none", b.display()),

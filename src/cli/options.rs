@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -17,6 +18,7 @@ use crate::loss::Criterion;
 use crate::model;
 use crate::plot::relief::View;
 use crate::run::{self, Checkpoint, Opened, RunChoice, RunError};
+use crate::weights::roles::Roles;
 
 use super::loss::LossArgs;
 use super::notice;
@@ -175,6 +177,14 @@ impl MeasureOptions {
             std: self.std.clone(),
             columns,
         }))
+    }
+
+    /// Returns the roles that an exported model gives its tensors; `None` for a known architecture.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(super) fn roles(&self) -> anyhow::Result<Option<Arc<Roles>>> {
+        Ok(model::roles(&self.model)?)
     }
 
     /// Returns the columns that an exported model takes; `None` for a known architecture.

@@ -2,6 +2,7 @@
 //! begin with.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
 use clap::Args;
@@ -23,6 +24,7 @@ use crate::weights::WeightsError;
 use crate::weights::member::{Member, Shape};
 use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::recipe::{BatchNorm, Directions, Plane, Recipe};
+use crate::weights::roles::Roles;
 use crate::weights::{direction, plane};
 
 use super::measure::{Measured, origin};
@@ -145,7 +147,7 @@ impl PlaneOptions {
         if measure.data.is_none() {
             return Err(LandscapeError::NoData.into());
         }
-        let path = read_path(open_run(run, key, steps)?, key)?;
+        let path = read_path(open_run(run, key, steps)?, key, measure.roles()?)?;
         let origin = path.members[origin(&self.origin, &path.members, run)?].clone();
         let directions = self.directions(run, &path, measure.seed)?;
         let asked = path.members.clone();
@@ -170,8 +172,9 @@ impl PlaneOptions {
         let (Some(origin), Some(other)) = (own.last().cloned(), others.last()) else {
             bail!("--shared: expected checkpoints of two runs, found none");
         };
-        refuse_another_architecture([(first, &origin), (second, other)], key)?;
-        let path = read_path_of_many([own, others].concat(), key)?;
+        let roles = measure.roles()?;
+        refuse_another_architecture([(first, &origin), (second, other)], key, roles.as_ref())?;
+        let path = read_path_of_many([own, others].concat(), key, roles)?;
         let directions = principal(&path).map_err(|found| {
             anyhow!(
                 "{} and {}: expected at least three different checkpoints of both together for a shared plane, found {found}; without --shared each has a plane of its own",
@@ -282,11 +285,12 @@ impl PlaneOptions {
 fn refuse_another_architecture(
     [(first, own), (second, other)]: [(&Path, &Checkpoint); 2],
     key: &KeyOption,
+    roles: Option<&Arc<Roles>>,
 ) -> anyhow::Result<()> {
-    let shape = Shape::of(own, key.key.as_deref())?;
+    let shape = Shape::of_model(own, key.key.as_deref(), roles)?;
     match Member::open(other, &shape) {
         Err(error @ (WeightsError::Mismatch { .. } | WeightsError::Surplus { .. })) => {
-            let found = Shape::of(other, key.key.as_deref())?;
+            let found = Shape::of_model(other, key.key.as_deref(), roles)?;
             let sentence = format!(
                 "{}: expected the architecture of {} ({}), found {}",
                 second.display(),

@@ -38,7 +38,8 @@ impl Sharpness {
         if self.measure.data.is_none() {
             return Err(LandscapeError::NoData.into());
         }
-        let path = read_path(open_run(&self.run, &self.key, self.steps)?, &self.key)?;
+        let checkpoints = open_run(&self.run, &self.key, self.steps)?;
+        let path = read_path(checkpoints, &self.key, self.measure.roles()?)?;
         if path.members.len() < 2 {
             bail!(
                 "{}: expected at least two checkpoints, found one: no update leads to it",

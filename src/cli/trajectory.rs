@@ -1,6 +1,7 @@
 //! `isoloss trajectory`: PCA of the checkpoints.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -8,6 +9,7 @@ use crate::report;
 use crate::run::Checkpoint;
 use crate::weights::member::Shape;
 use crate::weights::path::{PathUpdate, RunPath};
+use crate::weights::roles::Roles;
 use crate::weights::shadow;
 
 use super::notice;
@@ -38,7 +40,7 @@ impl Trajectory {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run)?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
-        let path = read_path(checkpoints, &self.key)?;
+        let path = read_path(checkpoints, &self.key, None)?;
         let shadow = match self.plane {
             PlaneKind::Pca => None,
             PlaneKind::Random => {
@@ -59,21 +61,29 @@ pub(super) struct ReadPath {
     pub(super) shape: Shape,
     pub(super) parameters: usize,
     pub(super) members: Vec<Checkpoint>,
-    pub(super) fit: std::sync::Arc<crate::weights::trajectory::Fit>,
+    pub(super) fit: Arc<crate::weights::trajectory::Fit>,
     pub(super) growth: crate::weights::growth::Growth,
 }
 
 /// Reads all checkpoints onto one path; those that do not fit are said on stderr and left out.
-pub(super) fn read_path(checkpoints: Vec<Checkpoint>, key: &KeyOption) -> anyhow::Result<ReadPath> {
-    read_onto(RunPath::new(key.key.clone()), checkpoints)
+pub(super) fn read_path(
+    checkpoints: Vec<Checkpoint>,
+    key: &KeyOption,
+    roles: Option<Arc<Roles>>,
+) -> anyhow::Result<ReadPath> {
+    read_onto(RunPath::new(key.key.clone()).with_roles(roles), checkpoints)
 }
 
 /// Reads all checkpoints of several runs onto one path.
 pub(super) fn read_path_of_many(
     checkpoints: Vec<Checkpoint>,
     key: &KeyOption,
+    roles: Option<Arc<Roles>>,
 ) -> anyhow::Result<ReadPath> {
-    read_onto(RunPath::of_many_runs(key.key.clone()), checkpoints)
+    read_onto(
+        RunPath::of_many_runs(key.key.clone()).with_roles(roles),
+        checkpoints,
+    )
 }
 
 fn read_onto(mut path: RunPath, checkpoints: Vec<Checkpoint>) -> anyhow::Result<ReadPath> {

@@ -43,7 +43,7 @@ pub(super) struct Weights {
 impl Weights {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run)?;
-        let read = |run, steps| read_path(open_run(run, &self.key, steps)?, &self.key);
+        let read = |run, steps| read_path(open_run(run, &self.key, steps)?, &self.key, None);
         let path = read(&self.run, self.steps)?;
         if let Some(other) = &self.other {
             let second = read(other, None)?.members;

@@ -22,6 +22,7 @@ use self::program::{Input, Program};
 use self::reading::Reading;
 pub use self::weights::Weights;
 use crate::weights::layout::Layout;
+use crate::weights::roles::Roles;
 
 /// A model that was found for a state dict.
 #[derive(Clone, Debug)]
@@ -152,6 +153,17 @@ pub fn program_file(model: &str) -> Option<&Path> {
 pub fn arguments(model: &str) -> Result<Option<Vec<Input>>, ModelError> {
     let file = program_file(model);
     Ok(file.map(pt2::arguments).transpose()?)
+}
+
+/// Returns the roles that an exported program gives the tensors of its checkpoints; `None` for a known architecture,
+/// whose names tell them.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn roles(model: &str) -> Result<Option<Arc<Roles>>, ModelError> {
+    let file = program_file(model);
+    let roles = file.map(pt2::roles).transpose()?;
+    Ok(roles.map(Arc::new))
 }
 
 fn exported(file: &Path, layout: &Layout, asked: Reading) -> Result<Recognized, ModelError> {

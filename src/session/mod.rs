@@ -40,6 +40,7 @@ use crate::cache::KeepLimit;
 use crate::data::Count;
 use crate::landscape::crew::{self, message};
 use crate::landscape::surveyor::{Report, Setup};
+use crate::model;
 use crate::run::RunChoice;
 use crate::run::watch::{Watcher, spawn};
 use crate::weights::recipe::BatchNorm;
@@ -90,6 +91,8 @@ impl Session {
         let reading = ReaderOptions {
             run: options.run.clone(),
             choice: options.choice.clone(),
+            // Why a model cannot be read is told by those who measure it.
+            roles: model::roles(&options.setup.model).unwrap_or_default(),
             seed: options.setup.seed(),
             keep: options.keep,
             disk_only: options.disk_only,

@@ -18,6 +18,7 @@ use crate::weights::growth::Growth;
 use crate::weights::histogram::Overlay;
 use crate::weights::member::{Member, Shape};
 use crate::weights::path::{PathChange, RunPath};
+use crate::weights::roles::Roles;
 use crate::weights::shadow::{self, Shadow};
 use crate::weights::trajectory::Fit;
 
@@ -113,6 +114,8 @@ pub struct ReaderOptions {
     pub run: PathBuf,
     /// The files that count, and the state dict of each.
     pub choice: RunChoice,
+    /// Roles that the model gives its tensors; `None` if names tell them.
+    pub roles: Option<Arc<Roles>>,
     /// Seed of the random plane.
     pub seed: u64,
     /// How much is kept.
@@ -190,7 +193,7 @@ struct Reader {
 impl Reader {
     fn new(options: ReaderOptions) -> Self {
         Self {
-            path: RunPath::new(options.choice.key.clone()),
+            path: RunPath::new(options.choice.key.clone()).with_roles(options.roles.clone()),
             history: History::default(),
             keeper: Keeper::open(&options.run, options.keep),
             hyper: HashMap::new(),

@@ -63,19 +63,37 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Lays out the floating-point tensors of a state dict; integers and other buffers are left out.
+    /// Lays out the floating-point tensors of a state dict by their names; integers and other buffers are left out.
     #[must_use]
     pub fn of(tensors: &[TensorInfo]) -> Self {
         let buffers = Buffers::of(tensors);
-        let float = |t: &&TensorInfo| !matches!(t.dtype, Dtype::Other(_)) && !buffers.has(t);
-        let statistic =
-            |t: &TensorInfo| t.name.ends_with("running_mean") || t.name.ends_with("running_var");
+        Self::with_roles(tensors, |_, tensor| {
+            let name = &tensor.name;
+            let is_statistic = name.ends_with("running_mean") || name.ends_with("running_var");
+            let role = if is_statistic {
+                Role::RunningStatistic
+            } else {
+                Role::Parameter
+            };
+            (!buffers.has(tensor)).then_some(role)
+        })
+    }
+
+    /// Lays out the floating-point tensors that have a role, by their places in the list.
+    pub(super) fn with_roles(
+        tensors: &[TensorInfo],
+        role: impl Fn(usize, &TensorInfo) -> Option<Role>,
+    ) -> Self {
+        let float = |t: &TensorInfo| !matches!(t.dtype, Dtype::Other(_));
+        let roles = tensors.iter().enumerate();
+        let roles = roles.map(|(at, tensor)| role(at, tensor).filter(|_| float(tensor)));
+        let roles: Vec<Option<Role>> = roles.collect();
         let mut slots = Vec::with_capacity(tensors.len());
         let mut len = 0;
         let mut parameters = 0;
         for role in [Role::Parameter, Role::RunningStatistic] {
-            for tensor in tensors.iter().filter(float) {
-                if statistic(tensor) != (role == Role::RunningStatistic) {
+            for (tensor, own) in tensors.iter().zip(&roles) {
+                if *own != Some(role) {
                     continue;
                 }
                 let slot = Slot {
@@ -98,6 +116,24 @@ impl Layout {
             parameters,
             len,
         }
+    }
+
+    /// Returns the same with other names of tied tensors: (own name, other name).
+    #[must_use]
+    pub fn with_aliases<'a>(mut self, ties: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        for (own, other) in ties {
+            if let Some(slot) = self.by_name.get(own).copied() {
+                self.by_name.entry(other.to_owned()).or_insert(slot);
+            }
+        }
+        self
+    }
+
+    /// Returns all names of all slots, those of ties too.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.by_name
+            .iter()
+            .map(|(name, slot)| (name.as_str(), *slot))
     }
 
     /// Every slot, parameters first.

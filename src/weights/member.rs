@@ -10,6 +10,7 @@ use crate::run::format::{FormatError, StateDict, TensorInfo, bare};
 
 use super::WeightsError;
 use super::layout::{Layout, Role, Slot};
+use super::roles::Roles;
 
 /// Anything that yields the weights of one point of a run, a piece of a tensor at a time.
 pub trait Weighted: Send + Sync {
@@ -36,6 +37,9 @@ pub struct Shape {
     pub layout: Arc<Layout>,
     /// Nested key of the state dict, when the user named one.
     pub key: Option<String>,
+    /// Roles that the model gives its tensors; `None` if names tell them.
+    #[serde(default)]
+    pub roles: Option<Arc<Roles>>,
 }
 
 impl Shape {
@@ -44,8 +48,23 @@ impl Shape {
     /// # Errors
     /// The checkpoint cannot be read or holds no weights.
     pub fn of(checkpoint: &Checkpoint, key: Option<&str>) -> Result<Self, WeightsError> {
+        Self::of_model(checkpoint, key, None)
+    }
+
+    /// Takes them where a model may tell the roles of its tensors.
+    ///
+    /// # Errors
+    /// As [`Shape::of`].
+    pub fn of_model(
+        checkpoint: &Checkpoint,
+        key: Option<&str>,
+        roles: Option<&Arc<Roles>>,
+    ) -> Result<Self, WeightsError> {
         let dict = open(checkpoint, key)?;
-        let layout = Layout::of(dict.tensors());
+        let name = |at: usize| dict.tensors().get(at).map(|tensor| tensor.name.as_str());
+        let ties = dict.tied().iter();
+        let ties = ties.filter_map(|(at, other)| Some((name(*at)?, other.as_str())));
+        let layout = layout(dict.tensors(), roles.map(Arc::as_ref)).with_aliases(ties);
         if layout.parameters() == 0 {
             return Err(WeightsError::NoWeights(checkpoint.path.clone()));
         }
@@ -53,8 +72,15 @@ impl Shape {
             newest: checkpoint.path.clone(),
             layout: Arc::new(layout),
             key: key.map(str::to_owned),
+            roles: roles.cloned(),
         })
     }
+}
+
+/// Lays out the tensors that count, those that the model takes where it tells.
+fn layout(tensors: &[TensorInfo], roles: Option<&Roles>) -> Layout {
+    let of_model = roles.and_then(|roles| roles.layout(tensors));
+    of_model.unwrap_or_else(|| Layout::of(tensors))
 }
 
 /// Opens the kept copy of a checkpoint, or the run's own file if none was kept, or the copy was cleared away
@@ -92,7 +118,8 @@ impl Member {
         };
         let tensors = shape.layout.slots().iter().map(found);
         let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
-        if let Some(surplus) = surplus(dict.tensors(), &tensors) {
+        let roles = shape.roles.as_deref();
+        if let Some(surplus) = surplus(dict.tensors(), &tensors, roles) {
             return Err(WeightsError::Surplus {
                 path: checkpoint.path.clone(),
                 newest: shape.newest.clone(),
@@ -141,12 +168,12 @@ impl<'a> TensorNames<'a> {
 }
 
 /// A parameter that none of the layout's slots is: the model was changed. Other buffers may come and go.
-fn surplus(tensors: &[TensorInfo], matched: &[usize]) -> Option<String> {
+fn surplus(tensors: &[TensorInfo], matched: &[usize], roles: Option<&Roles>) -> Option<String> {
     let matched: HashSet<&str> = matched
         .iter()
         .filter_map(|&index| Some(tensors.get(index)?.name.as_str()))
         .collect();
-    Layout::of(tensors)
+    layout(tensors, roles)
         .slots()
         .iter()
         .find(|slot| slot.role == Role::Parameter && !matched.contains(slot.name.as_str()))

@@ -8,12 +8,14 @@ mod krylov;
 pub mod layout;
 mod lineage;
 pub mod member;
+pub(crate) mod names;
 pub mod normalize;
 pub mod path;
 pub mod pca;
 pub mod plane;
 mod products;
 pub mod recipe;
+pub mod roles;
 pub mod shadow;
 pub mod trajectory;
 

@@ -12,6 +12,7 @@ use super::gram::Gram;
 use super::growth::Growth;
 use super::lineage::{Lineage, Place, Row};
 use super::member::{Member, Shape};
+use super::roles::Roles;
 use super::trajectory::{Fit, OldBranch, Trajectory, fit, project};
 
 /// A checkpoint that has no place on the path, with the reason.
@@ -160,6 +161,8 @@ pub struct LeftBranch {
 #[derive(Debug, Default)]
 pub struct RunPath {
     key: Option<String>,
+    /// Roles that the model gives its tensors.
+    roles: Option<Arc<Roles>>,
     shape: Option<Shape>,
     gram: Gram,
     /// One for each row of the Gram matrix, in order of arrival.
@@ -192,6 +195,12 @@ impl RunPath {
             has_many_runs: true,
             ..Self::new(key)
         }
+    }
+
+    /// The same path, of the tensors that a model takes.
+    #[must_use]
+    pub fn with_roles(self, roles: Option<Arc<Roles>>) -> Self {
+        Self { roles, ..self }
     }
 
     /// Takes over what an earlier session knew.
@@ -404,8 +413,7 @@ impl RunPath {
         new.sort_by_key(|checkpoint| (checkpoint.arrival, checkpoint.step));
         let Some(shape) = &self.shape else {
             let mut newest_first = new.iter().rev();
-            self.shape =
-                newest_first.find_map(|newest| Shape::of(newest, self.key.as_deref()).ok());
+            self.shape = newest_first.find_map(|newest| self.shape_of(newest).ok());
             return;
         };
         let last = self.rows.iter().map(|row| row.checkpoint.arrival).max();
@@ -413,15 +421,13 @@ impl RunPath {
             return;
         };
         let is_another = Member::open(&newest, shape).is_err_and(|e| e.is_another_shape());
-        let Some(shape) = is_another
-            .then(|| Shape::of(&newest, self.key.as_deref()).ok())
-            .flatten()
-        else {
+        let Some(shape) = is_another.then(|| self.shape_of(&newest).ok()).flatten() else {
             return;
         };
         // A checkpoint that holds NaN as well says nothing of what is trained.
         let begun = Self {
             key: self.key.clone(),
+            roles: self.roles.clone(),
             shape: Some(shape),
             has_many_runs: self.has_many_runs,
             ..Self::default()
@@ -445,8 +451,12 @@ impl RunPath {
         match &self.shape {
             Some(shape) => Member::open(checkpoint, shape).map(drop),
             // No checkpoint told a shape, so that this one's own error says why.
-            None => Shape::of(checkpoint, self.key.as_deref()).map(drop),
+            None => self.shape_of(checkpoint).map(drop),
         }
+    }
+
+    fn shape_of(&self, checkpoint: &Checkpoint) -> Result<Shape, WeightsError> {
+        Shape::of_model(checkpoint, self.key.as_deref(), self.roles.as_ref())
     }
 
     fn reject(&mut self, checkpoint: &Checkpoint, error: WeightsError, update: &mut PathUpdate) {

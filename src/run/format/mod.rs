@@ -9,6 +9,7 @@ pub mod convert;
 mod counters;
 mod heads;
 mod identity;
+pub mod named;
 pub mod names;
 mod numbered;
 mod order;

@@ -37,7 +37,8 @@ pub(super) fn open(path: &Path, source: &Source) -> Result<Contents, FormatError
     })
 }
 
-fn contents(source: &Source) -> Result<Contents, String> {
+/// Interprets a file, or a part of one.
+pub(super) fn contents(source: &Source) -> Result<Contents, String> {
     let front = source.bytes(0, source.len().min(16)).map_err(sentence)?;
     if front.starts_with(b"PK") {
         return of_archive(source);

@@ -4,19 +4,24 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value as Json;
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
 
 use super::Pt2Error;
 use super::call::kind;
 use crate::model::program::datum::{Datum, Kind};
+use crate::run::format::named::NamedTensors;
 use crate::run::regular;
 
 /// Bytes of the largest program in JSON.
 const PROGRAM: u64 = 256 << 20;
 /// Bytes of the largest tensor that is taken from the archive.
 const TENSOR: u64 = 8 << 30;
+/// PyTorch's numbers of two types.
+const F32: i64 = 7;
+const F64: i64 = 8;
 /// The schema's major version that is known.
 const MAJOR: i64 = 8;
 
@@ -29,7 +34,19 @@ pub(super) struct Archive {
     pub(super) program: Json,
     /// Where each tensor lies, by its name in the state dict.
     entries: HashMap<String, Entry>,
+    /// Tensors that PyTorch up to 2.8 wrote as files of `torch.save`: weights, then constants.
+    pickled: Vec<NamedTensors>,
 }
+
+/// Files of `torch.save` in the archives of PyTorch 2.8, and in those before, by their ends.
+const PICKLED: [&str; 4] = [
+    "data/weights/model.pt",
+    "data/constants/model.pt",
+    "serialized_state_dict.pt",
+    "serialized_constants.pt",
+];
+/// The program of PyTorch up to 2.7.
+const OLD_PROGRAM: &str = "serialized_exported_program.json";
 
 /// A tensor of the archive.
 #[derive(Clone)]
@@ -67,11 +84,6 @@ impl Archive {
                     .into(),
             ));
         }
-        if has("serialized_exported_program.json") {
-            return Err(refused(
-                "a program of PyTorch 2.7 or older; export again with a newer one".into(),
-            ));
-        }
         if names
             .iter()
             .any(|name| name.ends_with("/code/__torch__.py") || name.ends_with("/data.pkl"))
@@ -80,23 +92,7 @@ impl Archive {
                 "weights or TorchScript, no exported program; use torch.export.save".into(),
             ));
         }
-        let programs = names.iter().filter_map(|name| {
-            let name = name.strip_prefix(&format!("{root}models/"))?;
-            name.strip_suffix(".json")
-        });
-        let programs: Vec<&str> = programs.collect();
-        let chosen = match programs[..] {
-            [one] => one,
-            _ if programs.contains(&"model") => "model",
-            [] => return Err(refused("no models/model.json".into())),
-            _ => {
-                return Err(refused(format!(
-                    "several programs: {}",
-                    programs.join(", ")
-                )));
-            }
-        };
-        let entry = format!("{root}models/{chosen}.json");
+        let entry = program_entry(&names, &root).map_err(&refused)?;
         let program = json(&mut zip, &entry).map_err(&refused)?;
         let major = program
             .pointer("/schema_version/major")
@@ -115,8 +111,16 @@ impl Archive {
             root,
             program,
             entries: HashMap::new(),
+            pickled: Vec::new(),
         };
-        archive.index(&names).map_err(refused)?;
+        archive.index(&names).map_err(&refused)?;
+        for end in PICKLED {
+            if let Some(name) = names.iter().find(|name| name.ends_with(end)) {
+                let found = archive.unpickle(name);
+                let found = found.map_err(|reason| refused(format!("{name}: {reason}")))?;
+                archive.pickled.push(found);
+            }
+        }
         Ok(archive)
     }
 
@@ -147,10 +151,36 @@ impl Archive {
         Ok(())
     }
 
-    /// Returns all names of a tensor: those that share its file are tied to it.
-    pub(super) fn ties(&self, name: &str) -> Vec<&str> {
+    /// Reads the names of a file of `torch.save` in the archive, which usually lies there as it is.
+    fn unpickle(&mut self, name: &str) -> Result<NamedTensors, String> {
+        let entry = self.zip.by_name(name).map_err(|error| error.to_string())?;
+        let (len, is_plain) = (
+            entry.size(),
+            entry.compression() == CompressionMethod::Stored,
+        );
+        let start = entry.data_start().filter(|_| is_plain);
+        drop(entry);
+        if let Some(start) = start {
+            let file = regular::open(&self.path).map_err(|error| error.to_string())?;
+            return NamedTensors::of_part(Arc::new(file), start, len);
+        }
+        NamedTensors::of_bytes(bytes(&mut self.zip, name, TENSOR)?)
+    }
+
+    /// Returns all names of a tensor, its own first.
+    pub(super) fn names(&self, name: &str) -> Vec<String> {
+        let ties = self.ties(name).into_iter();
+        std::iter::once(name)
+            .chain(ties)
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Returns the other names of a tensor: those that share its file are tied to it.
+    fn ties(&self, name: &str) -> Vec<&str> {
         let Some(own) = self.entries.get(name) else {
-            return Vec::new();
+            let pickled = self.pickled.iter();
+            return pickled.flat_map(|tensors| tensors.ties(name)).collect();
         };
         let same = |entry: &Entry| entry.file == own.file && entry.folder == own.folder;
         let others = self
@@ -164,7 +194,14 @@ impl Archive {
 
     /// Returns the extents of a tensor; `None` if it is not there.
     pub(super) fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        numbers(&self.entries.get(name)?.meta, "sizes")
+        match self.entries.get(name) {
+            Some(entry) => numbers(&entry.meta, "sizes"),
+            None => {
+                let mut pickled = self.pickled.iter();
+                let shape = pickled.find_map(|tensors| tensors.shape(name));
+                shape.map(<[usize]>::to_vec)
+            }
+        }
     }
 
     /// Reads a tensor.
@@ -180,8 +217,24 @@ impl Archive {
         })
     }
 
+    fn read_pickled(&self, name: &str) -> Result<Datum, String> {
+        let holding = self.pickled.iter();
+        let mut holding = holding.filter_map(|tensors| Some((tensors, tensors.shape(name)?)));
+        let (tensors, shape) = holding.next().ok_or("none")?;
+        let (values, of) = tensors.numbers(name)?;
+        let made = match of.as_str() {
+            "bool" => Datum::host(values, shape, Kind::Bool),
+            "f64" => floats(&values, shape, F64),
+            name if name.starts_with('f') || name.starts_with("bf") => floats(&values, shape, F32),
+            _ => Datum::host(values, shape, Kind::Int),
+        };
+        made.map_err(|error| error.to_string())
+    }
+
     fn read(&mut self, name: &str) -> Result<Datum, String> {
-        let entry = self.entries.get(name).cloned().ok_or("none")?;
+        let Some(entry) = self.entries.get(name).cloned() else {
+            return self.read_pickled(name);
+        };
         if entry.is_pickled {
             return Err("a pickled one".into());
         }
@@ -217,11 +270,30 @@ impl Archive {
     }
 }
 
+/// The entry of the program, in either layout.
+fn program_entry(names: &[String], root: &str) -> Result<String, String> {
+    if names.iter().any(|name| name == OLD_PROGRAM) {
+        return Ok(OLD_PROGRAM.into());
+    }
+    let programs = names.iter().filter_map(|name| {
+        let name = name.strip_prefix(&format!("{root}models/"))?;
+        name.strip_suffix(".json")
+    });
+    let programs: Vec<&str> = programs.collect();
+    let chosen = match programs[..] {
+        [one] => one,
+        _ if programs.contains(&"model") => "model",
+        [] => return Err("no models/model.json".into()),
+        _ => return Err(format!("several programs: {}", programs.join(", "))),
+    };
+    Ok(format!("{root}models/{chosen}.json"))
+}
+
 /// Floats in float32, or in float64 where the file has them so.
 fn floats(values: &[f64], shape: &[usize], code: i64) -> candle_core::Result<Datum> {
     let device = candle_core::Device::Cpu;
     let tensor = candle_core::Tensor::from_slice(values, shape, &device)?;
-    Ok(Datum::float(if code == 8 {
+    Ok(Datum::float(if code == F64 {
         tensor
     } else {
         tensor.to_dtype(candle_core::DType::F32)?

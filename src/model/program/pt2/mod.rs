@@ -4,7 +4,6 @@ mod aliases;
 mod archive;
 mod aten;
 mod call;
-mod names;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -17,7 +16,9 @@ use self::call::{Call, Names, kind, union};
 use super::datum::Kind;
 use super::op::Op;
 use super::{Input, Node, Output, Program, Value};
-use crate::weights::layout::Layout;
+use crate::weights::layout::{Layout, Role};
+use crate::weights::names;
+use crate::weights::roles::Roles;
 
 /// Why an exported program is not measured.
 #[derive(Debug, thiserror::Error)]
@@ -169,13 +170,8 @@ pub fn read(path: &Path, layout: &Layout) -> Result<Bound, Pt2Error> {
 pub fn arguments(path: &Path) -> Result<Vec<Input>, Pt2Error> {
     let archive = Archive::open(path)?;
     let module = archive.program.get("graph_module").unwrap_or(&Json::Null);
-    let specs = module
-        .pointer("/signature/input_specs")
-        .and_then(Json::as_array);
-    let specs = specs.into_iter().flatten().filter_map(union);
-    let names = specs.filter(|(of, _)| *of == "user_input");
-    let names = names.filter_map(|(_, spec)| spec.pointer("/arg/as_tensor/name")?.as_str());
-    Ok(names.map(|name| input(name, module)).collect())
+    let arguments = taken(module).filter(|taken| matches!(taken.from, From::Argument));
+    Ok(arguments.map(|taken| input(taken.name, module)).collect())
 }
 
 /// Returns an argument of a name in the graph.
@@ -195,6 +191,72 @@ fn input(graph: &str, module: &Json) -> Input {
         kind: code.and_then(kind).unwrap_or(Kind::Float),
         shape: sizes.collect(),
     }
+}
+
+/// Returns the tensors that a program takes of a checkpoint, with their roles: parameters, and buffers, which no
+/// direction moves.
+///
+/// # Errors
+/// The archive cannot be read.
+pub fn roles(path: &Path) -> Result<Roles, Pt2Error> {
+    let archive = Archive::open(path)?;
+    let module = archive.program.get("graph_module").unwrap_or(&Json::Null);
+    let used = used(module.get("graph").unwrap_or(&Json::Null));
+    let mut roles = Roles::default();
+    for taken in taken(module).filter(|taken| used.contains(taken.graph)) {
+        let role = match taken.from {
+            From::Parameter => Role::Parameter,
+            From::Buffer => Role::RunningStatistic,
+            From::Constant | From::Argument => continue,
+        };
+        roles.add(archive.names(taken.name), role);
+    }
+    Ok(roles)
+}
+
+/// An input of a program's graph.
+struct Taken<'a> {
+    /// Its name in the graph.
+    graph: &'a str,
+    /// Its name in the state dict, among the constants or among the arguments.
+    name: &'a str,
+    from: From,
+}
+
+/// The place where the value of an input is.
+enum From {
+    Parameter,
+    /// A buffer that a checkpoint holds.
+    Buffer,
+    /// A buffer or another tensor that the archive alone holds.
+    Constant,
+    Argument,
+}
+
+/// Returns the inputs of a program's graph.
+fn taken(module: &Json) -> impl Iterator<Item = Taken<'_>> {
+    let specs = module
+        .pointer("/signature/input_specs")
+        .and_then(Json::as_array);
+    let specs = specs.into_iter().flatten().filter_map(union);
+    specs.filter_map(|(of, spec)| {
+        let argument = spec.get("arg")?;
+        let graph = argument
+            .get("name")
+            .or_else(|| argument.pointer("/as_tensor/name"))?;
+        let graph = graph.as_str()?;
+        let text = |key: &str| spec.get(key).and_then(Json::as_str);
+        let is_stored = spec.get("persistent").and_then(Json::as_bool);
+        let (name, from) = match of {
+            "parameter" => (text("parameter_name")?, From::Parameter),
+            "buffer" if is_stored.unwrap_or(true) => (text("buffer_name")?, From::Buffer),
+            "buffer" => (text("buffer_name")?, From::Constant),
+            "tensor_constant" => (text("tensor_constant_name")?, From::Constant),
+            "user_input" => (graph, From::Argument),
+            _ => return None,
+        };
+        Some(Taken { graph, name, from })
+    })
 }
 
 struct Reader<'a> {
@@ -220,35 +282,12 @@ impl Reader<'_> {
     /// Gives each input of the graph its value.
     fn inputs(&mut self, module: &Json, layout: &Layout) -> Result<(), Pt2Error> {
         let used = used(module.get("graph").unwrap_or(&Json::Null));
-        let specs = module
-            .pointer("/signature/input_specs")
-            .and_then(Json::as_array);
-        let mut wanted = Vec::new();
-        let mut constants = Vec::new();
-        for (of, spec) in specs.into_iter().flatten().filter_map(union) {
-            let argument = spec.get("arg").unwrap_or(&Json::Null);
-            let name = argument
-                .get("name")
-                .or_else(|| argument.pointer("/as_tensor/name"));
-            let Some(graph) = name.and_then(Json::as_str) else {
-                continue;
-            };
-            let text = |key: &str| spec.get(key).and_then(Json::as_str);
-            let is_stored = spec
-                .get("persistent")
-                .and_then(Json::as_bool)
-                .unwrap_or(true);
-            match (of, text("parameter_name"), text("buffer_name")) {
-                ("parameter", Some(name), _) => wanted.push(Wanted { graph, name }),
-                ("buffer", _, Some(name)) if is_stored => wanted.push(Wanted { graph, name }),
-                ("buffer", _, Some(name)) => constants.push(Wanted { graph, name }),
-                ("tensor_constant", ..) => {
-                    if let Some(name) = text("tensor_constant_name") {
-                        constants.push(Wanted { graph, name });
-                    }
-                }
-                ("user_input", ..) => self.argument(graph, module),
-                _ => {}
+        let (mut wanted, mut constants) = (Vec::new(), Vec::new());
+        for Taken { graph, name, from } in taken(module) {
+            match from {
+                From::Parameter | From::Buffer => wanted.push(Wanted { graph, name }),
+                From::Constant => constants.push(Wanted { graph, name }),
+                From::Argument => self.argument(graph, module),
             }
         }
         wanted.retain(|wanted| used.contains(wanted.graph));
@@ -294,17 +333,9 @@ impl Reader<'_> {
 
     /// Finds the weights in the layout; what is not there stays as it is in the archive.
     fn bind(&mut self, wanted: &[Wanted<'_>], layout: &Layout) -> Result<(), Pt2Error> {
-        let ties: Vec<Vec<String>> = wanted
-            .iter()
-            .map(|wanted| {
-                let others = self.archive.ties(wanted.name).into_iter();
-                std::iter::once(wanted.name)
-                    .chain(others)
-                    .map(str::to_owned)
-                    .collect()
-            })
-            .collect();
-        let found = names::matched(&ties, layout);
+        let ties = wanted.iter().map(|wanted| self.archive.names(wanted.name));
+        let ties: Vec<Vec<String>> = ties.collect();
+        let found = names::matched(&ties, layout.names());
         if !wanted.is_empty() && found.iter().all(Option::is_none) {
             let slots = layout.slots().iter().take(3);
             let other: Vec<&str> = slots.map(|slot| slot.name.as_str()).collect();

@@ -1,16 +1,16 @@
-//! A program's names of weights beside those of a checkpoint: what wrappers add is taken off on either side.
+//! A model's names of its tensors beside those of a checkpoint: what wrappers add is taken off on either side.
 
-use std::collections::HashMap;
-
-use crate::weights::layout::Layout;
+use std::collections::BTreeMap;
 
 /// Parts of names that wrappers put anywhere.
 const ANYWHERE: [&str; 3] = ["_orig_mod", "_checkpoint_wrapped_module", "default"];
 
-/// Returns the slot of each tensor, of which any of its tied names may be in the checkpoint.
-pub(super) fn matched(wanted: &[Vec<String>], layout: &Layout) -> Vec<Option<usize>> {
-    let slots = layout.slots().iter().enumerate();
-    let own: HashMap<String, usize> = slots.map(|(at, slot)| (plain(&slot.name), at)).collect();
+/// Returns the number of each wanted tensor, of which any of its tied names may be among the known ones.
+pub(crate) fn matched<'a>(
+    wanted: &[Vec<String>],
+    known: impl Iterator<Item = (&'a str, usize)>,
+) -> Vec<Option<usize>> {
+    let own: BTreeMap<String, usize> = known.map(|(name, at)| (plain(name), at)).collect();
     let wanted: Vec<Vec<String>> = wanted
         .iter()
         .map(|names| names.iter().map(|name| plain(name)).collect())
