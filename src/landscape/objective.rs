@@ -72,10 +72,8 @@ impl Objective {
         let device = &compute.device;
         let batches = source.batches(at_once(compute, cost, data.samples()), device)?;
         let output = program.outputs[forward.output].value;
-        for batch in &batches {
-            let dims = trace.dims(program, output).unwrap_or_default();
-            source.check(&recognized.name, dims, batch)?;
-        }
+        let dims = trace.dims(program, output).unwrap_or_default();
+        source.check(&recognized.name, dims, &batches)?;
         let kernels = (device.is_cpu() && compute.precision.dtype() == candle_core::DType::F32)
             .then(|| Kernels::of(program, &trace, forward.output));
         Self::of(

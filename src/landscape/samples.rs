@@ -144,7 +144,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Checks the target against an output whose sample has these extents.
+    /// Checks the target against an output whose sample has these extents, the batch in front.
     ///
     /// # Errors
     /// They do not fit, or a class is one that the output has no score for.
@@ -152,25 +152,36 @@ impl<'a> Source<'a> {
         &self,
         model: &str,
         output: &[usize],
-        batch: &Batch,
+        batches: &[Batch],
     ) -> Result<(), LandscapeError> {
-        let mut dims = output.to_vec();
-        if let Some(samples) = dims.first_mut() {
-            *samples = batch.samples();
+        let of = |samples: usize, extents: &[usize]| match extents {
+            [] => Vec::new(),
+            [_, rest @ ..] => shape(samples, rest),
+        };
+        let all = self.data.samples();
+        let refused = |source| LandscapeError::Target {
+            data: self.data.name.clone(),
+            source,
+        };
+        for batch in batches {
+            let target = batch.target.dims();
+            self.loss
+                .check(&of(all, output), &of(all, target))
+                .map_err(refused)?;
+            let checked = self
+                .loss
+                .check_target(&of(batch.samples(), output), &batch.target);
+            checked.map_err(|error| match error {
+                LossError::Class { id, classes, .. } => LandscapeError::Label {
+                    data: self.data.name.clone(),
+                    label: id,
+                    model: model.into(),
+                    classes,
+                },
+                source => refused(source),
+            })?;
         }
-        let checked = self.loss.check_target(&dims, &batch.target);
-        checked.map_err(|error| match error {
-            LossError::Class { id, classes, .. } => LandscapeError::Label {
-                data: self.data.name.clone(),
-                label: id,
-                model: model.into(),
-                classes,
-            },
-            source => LandscapeError::Target {
-                data: self.data.name.clone(),
-                source,
-            },
-        })
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use pulp::{Simd, WithSimd};
 
 use super::blocked::Blocked;
 use super::pool::Image;
-use super::simd::{Level, relu};
+use super::simd::{Level, Rectifier};
 
 /// Input channels from which on Winograd's products pay: at 32 they only draw level.
 const MANY: usize = 64;
@@ -25,7 +25,7 @@ pub(super) struct Shape {
     /// 1 or 2.
     pub(super) stride: usize,
     pub(super) padding: usize,
-    pub(super) relu: bool,
+    pub(super) rectifier: Rectifier,
 }
 
 impl Shape {
@@ -183,7 +183,7 @@ impl<const P: usize, const V: usize, const STRIDE: usize> WithSimd for Rows<'_, 
                     let from = block * shape.output.block() + shape.output.pixel(row, column);
                     let (out, _) = S::as_mut_simd_f32s(&mut y[from..][..P * S::F32_LANES]);
                     for (out, sum) in out.iter_mut().zip(sums) {
-                        *out = if shape.relu { relu(simd, *sum) } else { *sum };
+                        *out = shape.rectifier.apply(simd, *sum);
                     }
                 }
             }

@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::simd::{Level, relu};
+use super::simd::{Level, Rectifier};
 
 /// Vectors beside one another: one row of `stride` numbers each.
 #[derive(Clone, Copy)]
@@ -22,7 +22,7 @@ pub(super) struct Dense<'a> {
     pub(super) step: usize,
     /// (output blocks, lanes).
     pub(super) bias: &'a [f32],
-    pub(super) relu: bool,
+    pub(super) rectifier: Rectifier,
 }
 
 impl Dense<'_> {
@@ -103,7 +103,7 @@ fn strip<S: Simd, const P: usize, const V: usize>(
         for (p, sum) in sums.into_iter().enumerate() {
             let from = (sample + p) * row + (block + v) * lanes;
             let (out, _) = S::as_mut_simd_f32s(&mut y[from..][..lanes]);
-            out[0] = if dense.relu { relu(simd, sum) } else { sum };
+            out[0] = dense.rectifier.apply(simd, sum);
         }
     }
     P

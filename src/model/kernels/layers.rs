@@ -1,5 +1,6 @@
 //! From a program to the layers that the kernels know, each of which takes values that stand before it.
 
+use super::simd::Rectifier;
 use crate::model::ops::Pool;
 use crate::model::program::datum::Kind;
 use crate::model::program::op::{
@@ -17,8 +18,8 @@ pub(super) enum Layer {
     Linear(Linear),
     /// A batch norm of its own.
     Norm(Norm),
-    /// max(x, 0).
-    Relu,
+    /// max(x, 0), or that bounded above.
+    Rectify(Rectifier),
     /// Largest value of each window.
     Max(Pool),
     /// Mean of each window.
@@ -52,6 +53,8 @@ pub(super) struct Conv {
     pub(super) padding: usize,
     pub(super) inputs: usize,
     pub(super) outputs: usize,
+    /// True if each channel has a kernel of its own, and `inputs` is 1.
+    pub(super) is_depthwise: bool,
 }
 
 /// A fully connected layer.
@@ -263,7 +266,7 @@ impl Reader<'_> {
             }
             Op::BatchNorm { epsilon } => Layer::Norm(Self::norm(node, 1, *epsilon)?),
             Op::Linear => Layer::Linear(self.linear(node)?),
-            Op::Function(Function::Relu) => Layer::Relu,
+            Op::Function(function) => Layer::Rectify(rectifier(*function)?),
             Op::MaxPool(window) => Layer::Max(pool(window, None)?),
             Op::AveragePool(window, mean) => Layer::Average(pool(window, Some(*mean))?),
             Op::Binary(_) if takes.len() == 2 => Layer::Add,
@@ -406,11 +409,12 @@ impl Reader<'_> {
             Around::Same if width % 2 == 1 => width / 2,
             Around::Same => return None,
         };
+        let is_depthwise = conv.groups > 1 && conv.groups == outputs && inputs == 1;
         let is_known = height == width
             && matches!(stride, 1 | 2)
             && padding < width.max(1)
             && one(&conv.dilation)? == 1
-            && conv.groups == 1
+            && (conv.groups == 1 || is_depthwise)
             && conv.output_padding.is_none();
         is_known.then_some(Conv {
             weight,
@@ -421,6 +425,7 @@ impl Reader<'_> {
             padding,
             inputs,
             outputs,
+            is_depthwise,
         })
     }
 
@@ -462,6 +467,16 @@ fn bias(node: &Operation, i: usize) -> Result<Option<usize>, ()> {
         None => Ok(None),
         Some(Operand::Slot(slot)) => Ok(Some(slot)),
         Some(_) => Err(()),
+    }
+}
+
+fn rectifier(function: Function) -> Option<Rectifier> {
+    match function {
+        Function::Relu => Some(Rectifier::Relu),
+        Function::Hardtanh(least, most) if least == 0.0 && most > 0.0 => {
+            Some(Rectifier::Capped(most as f32))
+        }
+        _ => None,
     }
 }
 

@@ -22,9 +22,11 @@
 mod blocked;
 mod conv;
 mod dense;
+mod depthwise;
 mod layers;
 mod pack;
 mod plan;
+mod pointwise;
 mod pool;
 pub(crate) mod simd;
 mod winograd;
@@ -36,8 +38,8 @@ use rayon::prelude::*;
 
 use self::layers::Layers;
 use self::pack::{Packed, Pair};
-use self::plan::{Features, Plan, Step};
-use self::simd::Level;
+use self::plan::{Features, Plan, Step, Way};
+use self::simd::{Level, Rectifier};
 use super::Weights;
 use super::program::Program;
 use super::program::trace::Trace;
@@ -116,7 +118,7 @@ impl Kernels {
     /// As [`Kernels::logits`].
     pub fn first_layer(&self, weights: &Weights, images: &[&[f32]]) -> Result<Vec<f32>> {
         let linear = plan::Dense {
-            relu: false,
+            rectifier: Rectifier::Off,
             ..self.plan.head[0].clone()
         };
         self.each_group(weights, 0, images, self.image, |packed, _, images| {
@@ -142,7 +144,7 @@ impl Kernels {
             .linear
             .outputs
             .next_multiple_of(self.plan.lanes);
-        let relu = self.plan.head[0].relu;
+        let rectifier = self.plan.head[0].rectifier;
         let [origin, x, y] = first;
         let [one, alpha, beta] = coefficients;
         let mut combined = vec![0.0; origin.len()];
@@ -153,7 +155,7 @@ impl Kernels {
             .with_min_len(4096)
             .for_each(|((out, origin), (x, y))| {
                 let sum = one * origin + alpha * x + beta * y;
-                *out = if relu && sum <= 0.0 { 0.0 } else { sum };
+                *out = rectifier.of(sum);
             });
         self.each_group(weights, 1, &[&combined], width, |packed, arena, vectors| {
             self.head(packed, arena, vectors, width, 1)
@@ -259,7 +261,7 @@ impl Kernels {
             weights: &pair.weights,
             step: layer.linear.inputs * self.plan.lanes,
             bias: &pair.bias,
-            relu: layer.relu,
+            rectifier: layer.rectifier,
         }
         .run(self.level, values.len() / stride, result);
     }
@@ -309,7 +311,7 @@ impl Kernels {
     fn conv(&self, step: &Step, pair: &Pair, arena: &mut Arena, count: usize, result: &mut [f32]) {
         let Step::Conv {
             shape,
-            winograd,
+            way,
             from,
             residual,
             ..
@@ -324,10 +326,11 @@ impl Kernels {
             bias: &pair.bias,
             residual: residual.map(|at| self.images(&arena.buffers, at, count)),
         };
-        if *winograd {
-            winograd::run(&conv, self.level, &mut arena.tiles, result);
-        } else {
-            conv.run(self.level, result);
+        match way {
+            Way::Winograd => winograd::run(&conv, self.level, &mut arena.tiles, result),
+            Way::Depthwise => depthwise::run(&conv, self.level, result),
+            Way::Pointwise => pointwise::run(&conv, self.level, result),
+            Way::Direct => conv.run(self.level, result),
         }
     }
 
@@ -357,13 +360,18 @@ impl Kernels {
                 to: self.plan.buffers[*to],
             }
             .run(result),
-            Step::Norm { relu, from, to, .. } => pool::Norm {
+            Step::Norm {
+                rectifier,
+                from,
+                to,
+                ..
+            } => pool::Norm {
                 level,
                 from: of(*from),
                 to: self.plan.buffers[*to],
                 scale: &pair.weights,
                 shift: &pair.bias,
-                relu: *relu,
+                rectifier: *rectifier,
             }
             .run(result),
             Step::Place { parts, to } => {

@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, Layout, Result, Storage, bail};
 use rayon::prelude::*;
 
 use super::layers;
-use super::plan::{Dense, Plan, Step};
+use super::plan::{Dense, Plan, Step, Way};
 use super::winograd::{self, PRODUCTS, WIDEST};
 use crate::model::Weights;
 
@@ -30,8 +30,11 @@ impl Packed {
         self.head.resize_with(plan.head.len(), Pair::default);
         let steps = self.steps.par_iter_mut().zip(&plan.steps);
         steps.try_for_each(|(pair, step)| match step {
-            Step::Conv { conv, winograd, .. } if *winograd => {
+            Step::Conv { conv, way, .. } if *way == Way::Winograd => {
                 pair.winograd(conv, weights, plan.lanes)
+            }
+            Step::Conv { conv, way, .. } if *way == Way::Depthwise => {
+                pair.depthwise(conv, weights, plan.lanes)
             }
             Step::Conv { conv, .. } => pair.conv(conv, weights, plan.lanes),
             Step::Norm { norm, .. } => pair.norm(norm, weights, plan.lanes),
@@ -115,6 +118,26 @@ impl Pair {
                     let place = (first + tap * lanes) * lanes + output % lanes;
                     self.weights[place] = weight * scale;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// (C, 1, k, k) to (blocks, k, k, lanes).
+    fn depthwise(&mut self, conv: &layers::Conv, weights: &Weights, lanes: usize) -> Result<()> {
+        let (scale, shift) = outputs(conv.bias, conv.norm.as_ref(), conv.outputs, weights)?;
+        padded(&shift, lanes, &mut self.bias);
+        let kernel = weights.slot(conv.weight)?.contiguous()?;
+        let (kernel, layout) = kernel.storage_and_layout();
+        let kernel = numbers(&kernel, layout)?;
+        let taps = conv.kernel * conv.kernel;
+        self.weights.clear();
+        self.weights
+            .resize(conv.outputs.div_ceil(lanes) * taps * lanes, 0.0);
+        for (channel, (kernel, scale)) in kernel.chunks(taps).zip(scale).enumerate() {
+            let first = channel / lanes * taps * lanes + channel % lanes;
+            for (tap, weight) in kernel.iter().enumerate() {
+                self.weights[first + tap * lanes] = weight * scale;
             }
         }
         Ok(())

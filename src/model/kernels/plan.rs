@@ -4,6 +4,7 @@
 use super::blocked::Blocked;
 use super::conv::Shape;
 use super::layers::{self, Layer, Layers, Node, Value};
+use super::simd::Rectifier;
 use crate::model::ops::Pool;
 
 /// A step on images; numbers are those of buffers.
@@ -15,7 +16,7 @@ pub(super) enum Step {
     Conv {
         conv: layers::Conv,
         shape: Shape,
-        winograd: bool,
+        way: Way,
         from: usize,
         residual: Option<usize>,
         to: usize,
@@ -30,7 +31,7 @@ pub(super) enum Step {
     /// A batch norm of its own.
     Norm {
         norm: layers::Norm,
-        relu: bool,
+        rectifier: Rectifier,
         from: usize,
         to: usize,
     },
@@ -39,6 +40,33 @@ pub(super) enum Step {
         parts: Vec<(usize, usize, usize)>,
         to: usize,
     },
+}
+
+/// The way in which a convolution is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Taps of all channels at once.
+    Direct,
+    /// The same of kernels of one pixel.
+    Pointwise,
+    /// Each channel by itself.
+    Depthwise,
+    /// By Winograd's products.
+    Winograd,
+}
+
+impl Way {
+    fn of(conv: &layers::Conv, shape: &Shape) -> Self {
+        if conv.is_depthwise {
+            Self::Depthwise
+        } else if shape.suits_winograd() {
+            Self::Winograd
+        } else if (conv.kernel, conv.padding) == (1, 0) {
+            Self::Pointwise
+        } else {
+            Self::Direct
+        }
+    }
 }
 
 /// How an image becomes the vector that the head takes.
@@ -57,7 +85,7 @@ pub(super) enum Features {
 pub(super) struct Dense {
     pub(super) linear: layers::Linear,
     pub(super) norm: Option<layers::Norm>,
-    pub(super) relu: bool,
+    pub(super) rectifier: Rectifier,
 }
 
 /// Steps for one image, then layers for a group of vectors.
@@ -146,12 +174,16 @@ fn head(graph: &Layers, first: usize) -> Option<Vec<Dense>> {
             (Layer::Linear(linear), _) => head.push(Dense {
                 linear: linear.clone(),
                 norm: None,
-                relu: false,
+                rectifier: Rectifier::Off,
             }),
-            (Layer::Norm(norm), Some(last)) if last.norm.is_none() && !last.relu => {
+            (Layer::Norm(norm), Some(last))
+                if last.norm.is_none() && last.rectifier == Rectifier::Off =>
+            {
                 last.norm = Some(norm.clone());
             }
-            (Layer::Relu, Some(last)) => last.relu = true,
+            (Layer::Rectify(rectifier), Some(last)) if last.rectifier == Rectifier::Off => {
+                last.rectifier = *rectifier;
+            }
             _ => return None,
         }
     }
@@ -222,7 +254,7 @@ impl<'a> Builder<'a> {
                 let [rows, columns] = pool.windows([height, width])?;
                 [channels, rows, columns]
             }
-            Layer::Norm(_) | Layer::Relu | Layer::Add => [channels, height, width],
+            Layer::Norm(_) | Layer::Rectify(_) | Layer::Add => [channels, height, width],
             Layer::Padded { stride, channels } => {
                 [*channels, height.div_ceil(*stride), width.div_ceil(*stride)]
             }
@@ -241,7 +273,7 @@ impl<'a> Builder<'a> {
             layers: vec![i],
             value: Value(i + 1),
             residual: None,
-            relu: false,
+            rectifier: Rectifier::Off,
         };
         let is_conv = matches!(self.graph.nodes[i].layer, Layer::Conv(_));
         if !is_conv && !matches!(self.graph.nodes[i].layer, Layer::Norm(_)) {
@@ -262,10 +294,10 @@ impl<'a> Builder<'a> {
             }
         }
         if let Some(taker) = self.only_taker(fused.value)
-            && matches!(self.graph.nodes[taker].layer, Layer::Relu)
+            && let Layer::Rectify(rectifier) = self.graph.nodes[taker].layer
         {
             fused.layers.push(taker);
-            (fused.value, fused.relu) = (Value(taker + 1), true);
+            (fused.value, fused.rectifier) = (Value(taker + 1), rectifier);
         }
         fused
     }
@@ -285,7 +317,7 @@ struct Fused {
     /// What they give.
     value: Value,
     residual: Option<Value>,
-    relu: bool,
+    rectifier: Rectifier,
 }
 
 impl Builder<'_> {
@@ -314,7 +346,7 @@ impl Builder<'_> {
     }
 
     fn step(&self, i: usize, fused: &Fused, to: usize) -> Option<Step> {
-        let relu = fused.relu;
+        let rectifier = fused.rectifier;
         let node = &self.graph.nodes[i];
         let from = self.buffer_of[node.takes.first()?.0]?;
         Some(match &node.layer {
@@ -325,11 +357,11 @@ impl Builder<'_> {
                     kernel: conv.kernel,
                     stride: conv.stride,
                     padding: conv.padding,
-                    relu,
+                    rectifier,
                 };
                 Step::Conv {
                     shape,
-                    winograd: shape.suits_winograd(),
+                    way: Way::of(conv, &shape),
                     conv: conv.clone(),
                     from,
                     residual: match fused.residual {
@@ -347,7 +379,7 @@ impl Builder<'_> {
             },
             Layer::Norm(norm) => Step::Norm {
                 norm: norm.clone(),
-                relu,
+                rectifier,
                 from,
                 to,
             },

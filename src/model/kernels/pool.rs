@@ -4,7 +4,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::blocked::Blocked;
-use super::simd::{Level, relu};
+use super::simd::{Level, Rectifier};
 use crate::model::ops::Pool;
 
 /// A blocked image, or some of them one after another, with its extents.
@@ -106,7 +106,7 @@ pub(super) struct Norm<'a> {
     pub(super) scale: &'a [f32],
     /// (blocks, lanes).
     pub(super) shift: &'a [f32],
-    pub(super) relu: bool,
+    pub(super) rectifier: Rectifier,
 }
 
 impl Norm<'_> {
@@ -140,11 +140,7 @@ impl WithSimd for Scaling<'_, '_> {
                     .zip(S::as_mut_simd_f32s(y).0.iter_mut());
                 for (x, y) in pairs {
                     let scaled = simd.mul_add_e_f32s(*x, scale[block], shift[block]);
-                    *y = if self.norm.relu {
-                        relu(simd, scaled)
-                    } else {
-                        scaled
-                    };
+                    *y = self.norm.rectifier.apply(simd, scaled);
                 }
             }
         }

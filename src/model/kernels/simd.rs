@@ -77,9 +77,45 @@ impl Level {
     }
 }
 
-/// max(x, 0) that lets NaN through.
-#[inline(always)]
-pub(super) fn relu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    let zero = simd.splat_f32s(0.0);
-    simd.select_f32s(simd.less_than_or_equal_f32s(x, zero), zero, x)
+/// The function behind a layer; NaN goes through.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Rectifier {
+    /// None.
+    Off,
+    /// max(x, 0).
+    Relu,
+    /// The same, at most this number: ReLU6.
+    Capped(f32),
+}
+
+impl Rectifier {
+    #[inline(always)]
+    pub(super) fn apply<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s {
+        let zero = simd.splat_f32s(0.0);
+        let positive = || simd.select_f32s(simd.less_than_or_equal_f32s(x, zero), zero, x);
+        match self {
+            Self::Off => x,
+            Self::Relu => positive(),
+            Self::Capped(cap) => {
+                let (cap, x) = (simd.splat_f32s(cap), positive());
+                simd.select_f32s(simd.less_than_or_equal_f32s(cap, x), cap, x)
+            }
+        }
+    }
+
+    /// The same of one number.
+    pub(super) fn of(self, x: f32) -> f32 {
+        let positive = if x <= 0.0 { 0.0 } else { x };
+        match self {
+            Self::Off => x,
+            Self::Relu => positive,
+            Self::Capped(cap) => {
+                if cap <= positive {
+                    cap
+                } else {
+                    positive
+                }
+            }
+        }
+    }
 }

@@ -30,6 +30,8 @@ struct Sketch {
     norms: [bool; 2],
     concat: bool,
     average: bool,
+    /// A convolution of each channel by itself behind the second, with ReLU6.
+    depthwise: bool,
     samples: usize,
     seed: u64,
 }
@@ -42,7 +44,7 @@ fn sketches() -> impl Strategy<Value = Sketch> {
         (prop_oneof![1usize..40, 62usize..70], 1usize..40),
         (kernel(), kernel(), 1usize..3),
         (0usize..3, 0usize..5),
-        any::<[bool; 4]>(),
+        any::<[bool; 5]>(),
         (1usize..9, any::<u64>()),
     )
         .prop_map(
@@ -57,6 +59,7 @@ fn sketches() -> impl Strategy<Value = Sketch> {
                     norms: [flags[0], flags[1]],
                     concat: flags[2],
                     average: flags[3],
+                    depthwise: flags[4],
                     samples,
                     seed,
                 }
@@ -134,6 +137,20 @@ impl Net {
         });
         let y = self.then(op, &[x, weight, bias]);
         if norm { self.norm(y, outputs) } else { y }
+    }
+
+    fn depthwise(&mut self, x: Value, channels: usize, kernel: usize, stride: usize) -> Value {
+        let weight = Value::Slot(self.slots.slot(&[channels, 1, kernel, kernel], "weight"));
+        let bias = Value::Slot(self.slots.slot(&[channels], "bias"));
+        let op = Op::Conv(op::Conv {
+            stride: vec![stride; 2],
+            padding: Around::By(vec![kernel / 2; 2]),
+            dilation: vec![1; 2],
+            groups: channels,
+            output_padding: None,
+        });
+        let y = self.then(op, &[x, weight, bias]);
+        self.norm(y, channels)
     }
 
     fn padded(&mut self, x: Value, stride: usize, added: usize) -> Value {
@@ -240,6 +257,14 @@ fn network(sketch: &Sketch) -> (Program, Slots) {
         height.div_ceil(sketch.stride),
         width.div_ceil(sketch.stride),
     );
+    if sketch.depthwise {
+        x = net.depthwise(x, second, sketch.kernels[0], sketch.stride);
+        x = net.then(Op::Function(Function::Hardtanh(0.0, 0.3)), &[x]);
+        (height, width) = (
+            height.div_ceil(sketch.stride),
+            width.div_ceil(sketch.stride),
+        );
+    }
     if sketch.concat {
         let new = net.conv(x, [second, 5], [3, 1], false);
         x = net.then(Op::Cat(1), &[new, x]);

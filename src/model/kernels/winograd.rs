@@ -10,7 +10,7 @@ use pulp::{Simd, WithSimd};
 
 use super::conv::Conv;
 use super::dense::{Dense, Rows};
-use super::simd::{Level, relu};
+use super::simd::{Level, Rectifier};
 
 /// Numbers in the widest vector.
 pub(super) const WIDEST: usize = 16;
@@ -90,7 +90,7 @@ pub(super) fn run(conv: &Conv, level: Level, scratch: &mut Scratch, y: &mut [f32
                 weights: &conv.weights[n * product..],
                 step: PRODUCTS * product,
                 bias: &scratch.zeros,
-                relu: false,
+                rectifier: Rectifier::Off,
             }
             .run(level, count, sums);
         }
@@ -202,11 +202,8 @@ impl WithSimd for Outputs<'_, '_> {
                             sum = simd.add_f32s(sum, add[0]);
                         }
                         let place = at.block() * block + at.pixel(row + i, column + j);
-                        y[(image * at.len() + place) / at.lanes] = if conv.shape.relu {
-                            relu(simd, sum)
-                        } else {
-                            sum
-                        };
+                        y[(image * at.len() + place) / at.lanes] =
+                            conv.shape.rectifier.apply(simd, sum);
                     }
                 }
             }
