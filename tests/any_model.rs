@@ -182,12 +182,8 @@ fn measured(name: &str, loss: &str) -> Vec<Vec<f64>> {
     let objective = Objective::new(&recognized, layout, &data, &criterion, &compute).unwrap();
     let resident = objective.resident(&plane).unwrap();
     let axis = numbers(&surface(name)["axis"]);
-    let row = |beta: &f64| {
-        let losses = axis
-            .iter()
-            .map(|alpha| objective.on(&resident, [*alpha, *beta]));
-        losses.map(|measure| measure.unwrap().loss).collect()
-    };
+    let at = |alpha: f64, beta: f64| objective.on(&resident, [alpha, beta]).unwrap().loss;
+    let row = |beta: &f64| axis.iter().map(|alpha| at(*alpha, *beta)).collect();
     axis.iter().map(row).collect()
 }
 

@@ -194,14 +194,12 @@ impl Archive {
 
     /// Returns the extents of a tensor; `None` if it is not there.
     pub(super) fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        match self.entries.get(name) {
-            Some(entry) => numbers(&entry.meta, "sizes"),
-            None => {
-                let mut pickled = self.pickled.iter();
-                let shape = pickled.find_map(|tensors| tensors.shape(name));
-                shape.map(<[usize]>::to_vec)
-            }
+        if let Some(entry) = self.entries.get(name) {
+            return numbers(&entry.meta, "sizes");
         }
+        let mut pickled = self.pickled.iter();
+        let shape = pickled.find_map(|tensors| tensors.shape(name));
+        shape.map(<[usize]>::to_vec)
     }
 
     /// Reads a tensor.
