@@ -170,6 +170,7 @@ impl MeasureOptions {
         Ok(self.data.as_ref().map(|source| Request {
             source: source.clone(),
             split: self.split,
+            own: self.split,
             count: self.samples,
             order: self.order,
             seed: self.seed,

@@ -15,8 +15,14 @@ const TARGETS: [&str; 5] = ["target", "targets", "labels", "label", "y"];
 pub(super) fn load(request: &Request, wanted: &Columns) -> Result<Option<Dataset>, DataError> {
     let source = request.source.as_path();
     match source.extension().and_then(|ending| ending.to_str()) {
-        Some("bin") => return tokens::load(source, request, wanted).map(Some),
-        Some("npy") => return single(source, request, wanted).map(Some),
+        Some("bin") => {
+            only_split(source, request, &[stem(source)])?;
+            return tokens::load(source, request, wanted).map(Some);
+        }
+        Some("npy") => {
+            only_split(source, request, &[stem(source)])?;
+            return single(source, request, wanted).map(Some);
+        }
         _ => {}
     }
     if let Some(file) = tokens::find(source, request.split) {
@@ -25,9 +31,36 @@ pub(super) fn load(request: &Request, wanted: &Columns) -> Result<Option<Dataset
     let Some(mut arrays) = arrays::open(source)? else {
         return Ok(None);
     };
+    let names = arrays.names();
+    if !names.iter().any(|name| split_of(name).is_some()) {
+        only_split(source, request, &names)?;
+    }
     let choice = Choice::of(source, &arrays.names(), request.split, wanted)?;
     let taken = Taking::of(source, arrays.as_mut(), choice, request)?;
     taken.dataset(arrays.as_mut(), request.split).map(Some)
+}
+
+/// Refuses the other split of a file that does not tell them apart: its samples are those of the split that was asked
+/// for.
+fn only_split(path: &Path, request: &Request, names: &[String]) -> Result<(), DataError> {
+    if request.split == request.own {
+        return Ok(());
+    }
+    let expected = format!("arrays of the {} split, e.g. x_{0}", request.split.name());
+    Err(DataError::invalid(path, expected, listed(names)))
+}
+
+/// The split that a name of an array tells.
+fn split_of(name: &str) -> Option<Split> {
+    let splits = [Split::Train, Split::Test].into_iter();
+    splits.into_iter().find(|split| {
+        let word = split.name();
+        name.strip_suffix(word)
+            .is_some_and(|rest| rest.ends_with('_'))
+            || name
+                .strip_prefix(word)
+                .is_some_and(|rest| rest.starts_with('_'))
+    })
 }
 
 /// One array, called as its file.
@@ -201,7 +234,7 @@ impl<'a> Taking<'a> {
         };
         Ok(Dataset {
             split,
-            normalization: "as the file has them".into(),
+            normalization: "columns as the file has them".into(),
             ..Dataset::of(&stem(self.path), inputs, target)
         })
     }

@@ -89,6 +89,16 @@ impl Dataset {
         }
     }
 
+    /// Says how its numbers were normalized.
+    #[must_use]
+    pub fn scaled(&self) -> String {
+        if self.scale == Scale::default() {
+            self.normalization.clone()
+        } else {
+            self.scale.words()
+        }
+    }
+
     /// Number of classes: one more than the largest label of the whole split, 0 if the target has no classes.
     #[must_use]
     pub fn classes(&self) -> usize {

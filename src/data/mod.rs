@@ -86,6 +86,9 @@ pub struct Request {
     pub source: PathBuf,
     /// Train or test.
     pub split: Split,
+    /// The split that a file is which does not tell them apart.
+    #[serde(default)]
+    pub own: Split,
     /// How many samples.
     pub count: Count,
     /// Which samples.
@@ -141,6 +144,7 @@ impl Request {
         Self {
             source: source.into(),
             split: Split::Train,
+            own: Split::Train,
             count: Count::All,
             order: Order::First,
             seed: 0,

@@ -492,6 +492,11 @@ impl Conductor {
             return;
         }
         let changed = self.inquiry.fold(&assumed);
+        // A new answer takes the place of the one before, with what that warned of.
+        let before = self.snapshot.assumed.as_ref();
+        if let Some(warning) = before.and_then(|before| before.warning.clone()) {
+            self.snapshot.notices.retain(|notice| *notice != warning);
+        }
         if let Some(warning) = &assumed.warning {
             self.notice(warning.clone());
         }

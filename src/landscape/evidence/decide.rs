@@ -8,7 +8,7 @@ use super::super::objective::Objective;
 use super::super::samples::Source;
 use super::follow::Follower;
 use super::inquiry::Inquiry;
-use super::verdict::{self, FAR_HIGHER, FEWEST, LEVEL, Mean, Scores};
+use super::verdict::{self, ENOUGH, FAR_HIGHER, FEWEST, LEVEL, Mean, Scores};
 use super::{Basis, Function};
 
 /// Checkpoints whose loss tells how pixels were normalized.
@@ -284,7 +284,11 @@ impl Inquiry<'_> {
             reading: candidate.recognized.reading,
             pixels: (scale > 0).then(|| self.scales[scale].clone()),
         };
-        self.assumed.normalization = self.scales[scale].words();
+        self.assumed.normalization = if scale == 0 {
+            self.question.data.scaled()
+        } else {
+            self.scales[scale].words()
+        };
         self.assumed.cosine = known.then_some(mean.value);
         self.assumed.cosine_error = known.then_some(mean.error);
         self.assumed.intervals = mean.count;
@@ -305,7 +309,8 @@ impl Inquiry<'_> {
         if loss.is_nan() || loss > WORSE_THAN_GUESSING * guessing {
             self.assumed.is_worse_than_guessing(loss, guessing);
         }
-        if self.batch_norm {
+        // Running statistics of the first few updates are still in part those that they began with.
+        if self.batch_norm && self.assumed.asked_of >= ENOUGH {
             let own = self.training_loss(&recognized, &flat)?;
             if loss > STATISTICS.0 * own + STATISTICS.1 {
                 self.assumed.has_other_statistics(loss, own);

@@ -61,7 +61,7 @@ impl Question<'_> {
                 reading: reading.unwrap_or(self.asked),
                 pixels: None,
             },
-            normalization: self.data.scale.words(),
+            normalization: self.data.scaled(),
             ..Assumed::default()
         }
     }

@@ -193,7 +193,11 @@ impl Assumed {
             .into_iter()
             .map(|(subject, answer)| format!("{subject} {answer}"))
             .collect();
-        words.push(format!("pixels {}", self.normalization));
+        words.push(if self.pixels().is_some() {
+            format!("pixels {}", self.normalization)
+        } else {
+            self.normalization.clone()
+        });
         words.join(", ")
     }
 
