@@ -218,7 +218,7 @@ fn what_does_not_belong_to_a_model_is_refused_in_a_sentence() {
     };
     says(
         &["--output", "hidden"],
-        "--output hidden: model.pt2 gives 0",
+        "--output hidden: model.pt2 has the outputs 0, by name or number",
         1,
     );
     says(

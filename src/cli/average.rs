@@ -54,6 +54,7 @@ impl Average {
             objective,
             assumed,
             score,
+            ..
         } = (self.measure).objective(&shape, &path.members, self.measure.split)?;
         let wanted = self.last.clone().unwrap_or_else(|| AVERAGES.to_vec());
         if let Some(wrong) = wanted

@@ -23,6 +23,8 @@ pub(super) struct Measured {
     pub(super) objective: Objective,
     /// What was taken for granted, and why.
     pub(super) assumed: Assumed,
+    /// A sentence about weights that no checkpoint holds.
+    kept: Option<String>,
     /// The score beside the loss; `None` if it has none.
     pub(super) score: Option<Score>,
 }
@@ -39,7 +41,11 @@ impl MeasureOptions {
         let mut setup = self.setup()?;
         let (samples, compute) = samples(&mut setup, split)?;
         let assumed = asked(&setup, shape, members, &samples, &compute);
-        measured(&setup, shape, &samples, &compute, assumed)
+        let measured = measured(&setup, shape, &samples, &compute, assumed)?;
+        if let Some(kept) = &measured.kept {
+            notice::say(format_args!("{}: {kept}", measured.model))?;
+        }
+        Ok(measured)
     }
 
     /// The function that another run followed, which is measured as the first one's.
@@ -124,6 +130,7 @@ fn measured(
     let objective = Objective::new(&recognized, layout.clone(), samples, criterion, compute)?;
     Ok(Measured {
         model: recognized.name,
+        kept: recognized.kept,
         objective,
         assumed,
         score: criterion.loss.score(),

@@ -218,6 +218,7 @@ impl PlaneOptions {
             objective,
             assumed,
             score,
+            ..
         } = measure.objective(&shape, asked, measure.split)?;
         let plane = recipe.make()?;
         let places = places(&plane, &path.members, &shape)?;

@@ -68,7 +68,10 @@ fn single(path: &Path, request: &Request, wanted: &Columns) -> Result<Dataset, D
     let mut array = arrays::single(path);
     let own = Named {
         array: stem(path),
-        column: stem(path),
+        column: match &wanted.inputs[..] {
+            [only] => only.clone(),
+            _ => stem(path),
+        },
     };
     let target = wanted.target.as_ref();
     if let Some(target) = target.filter(|target| **target != own.column) {
@@ -109,15 +112,16 @@ impl Choice {
     ) -> Result<Self, DataError> {
         let named = named(names, split, &wanted.inputs);
         let find = |name: &str| named.iter().find(|named| named.column == name).cloned();
-        let target = match &wanted.target {
-            Some(target) => Some(find(target).ok_or_else(|| {
+        // One that the model takes as well comes last.
+        let (taken, others): (Vec<&str>, Vec<&str>) = (TARGETS.iter().copied())
+            .partition(|target| wanted.inputs.iter().any(|input| input == target));
+        let target = if let Some(target) = &wanted.target {
+            Some(find(target).ok_or_else(|| {
                 let expected = format!("an array {target} for --target");
                 DataError::invalid(path, expected, listed(names))
-            })?),
-            None => TARGETS
-                .iter()
-                .filter(|target| !wanted.inputs.iter().any(|input| input == **target))
-                .find_map(|target| find(target)),
+            })?)
+        } else {
+            others.into_iter().chain(taken).find_map(find)
         };
         let inputs: Vec<Named> = wanted
             .inputs
@@ -151,11 +155,18 @@ fn named(names: &[String], split: Split, known: &[String]) -> Vec<Named> {
         Split::Train => Split::Test,
         Split::Test => Split::Train,
     };
-    let is_kept = |name: &&String| known.contains(name) || without(name, other).is_none();
-    let all: HashSet<&String> = names.iter().collect();
+    // One without a word of a split is that of training where the other has a word.
+    let own: HashSet<String> = names
+        .iter()
+        .filter_map(|name| without(name, split))
+        .collect();
+    let is_kept = |name: &&String| {
+        known.contains(name) && !own.contains(*name)
+            || without(name, other).is_none() && !own.contains(*name)
+    };
     let name = |name: &String| Named {
         column: match without(name, split) {
-            Some(short) if !known.contains(name) && !all.contains(&short) => short,
+            Some(short) if !known.contains(name) => short,
             _ => name.clone(),
         },
         array: name.clone(),

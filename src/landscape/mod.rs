@@ -60,7 +60,7 @@ pub enum LandscapeError {
         source: LossError,
     },
     /// `--output` names nothing that the model gives.
-    #[error("--output {asked}: {model} gives {known}")]
+    #[error("--output {asked}: {model} has the outputs {known}, by name or number")]
     Output {
         /// The model.
         model: String,
@@ -70,7 +70,7 @@ pub enum LandscapeError {
         known: String,
     },
     /// A label that the model has no output for.
-    #[error("{data}: expected labels below {classes}, the outputs of {model}, found label {label}")]
+    #[error("{data}: expected labels from 0 to {}, the outputs of {model}, found label {label}", classes.saturating_sub(1))]
     Label {
         /// The data set.
         data: String,

@@ -19,6 +19,18 @@ pub(super) fn check_weights(positive: Option<&[f32]>, output: &[usize]) -> Resul
     })
 }
 
+/// Checks that targets are from 0 to 1.
+pub(super) fn check_targets(target: &Tensor) -> Result<(), LossError> {
+    let numbers = host::numbers(target)?;
+    if numbers.iter().all(|number| (0.0..=1.0).contains(number)) {
+        return Ok(());
+    }
+    Err(LossError::Kind {
+        found: "numbers outside of 0 to 1",
+        expected: "targets from 0 to 1",
+    })
+}
+
 /// The loss of each number, differentiable twice: (1 − t)x + (1 + (p − 1)t)·ln(1 + e⁻ˣ).
 pub(super) fn terms(
     positive: Option<&[f32]>,

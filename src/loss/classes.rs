@@ -383,3 +383,24 @@ fn totals(items: usize, numbers: usize, item: impl Fn(usize) -> Item + Send + Sy
     };
     found.iter().map(Item::totals).sum()
 }
+
+/// Largest distance of the sum of an item's probabilities from 1.
+const SUM: f64 = 1e-3;
+
+/// Checks that a target's numbers along an axis are probabilities.
+pub(super) fn check_probabilities(target: &Tensor, axis: usize) -> Result<(), LossError> {
+    let refused = |found| LossError::Kind {
+        found,
+        expected: "probabilities or class ids; of other numbers --loss mse, l1, huber or bce",
+    };
+    let target = floats(target)?.to_dtype(DType::F64)?;
+    if target.dim(axis)? < 2 {
+        return Err(refused("one float an item"));
+    }
+    let least = target.flatten_all()?.min(0)?.to_scalar::<f64>()?;
+    let sums = host::numbers(&target.sum(axis)?)?;
+    if least < 0.0 || sums.iter().any(|sum| (sum - 1.0).abs() > SUM) {
+        return Err(refused("floats that are no probabilities"));
+    }
+    Ok(())
+}

@@ -145,7 +145,9 @@ impl Loss {
                 let classes = output.get(loss.axis.axis).copied().unwrap_or(0);
                 loss.ids(target, classes).map(drop)
             }
-            _ => Ok(()),
+            Some(loss) => classes::check_probabilities(target, loss.axis.axis),
+            None if matches!(self, Self::Bce { .. }) => binary::check_targets(target),
+            None => Ok(()),
         }
     }
 

@@ -33,6 +33,9 @@ pub struct Recognized {
     pub evidence: String,
     /// The forward pass.
     pub program: Arc<Program>,
+    /// A sentence about the weights that no checkpoint holds, which stay as they were exported; `None` if it holds
+    /// all.
+    pub kept: Option<String>,
     /// What it took for granted of what names leave open.
     pub reading: Reading,
     /// All that fits the names and what was asked for, the usual one first.
@@ -168,10 +171,16 @@ pub fn roles(model: &str) -> Result<Option<Arc<Roles>>, ModelError> {
 
 fn exported(file: &Path, layout: &Layout, asked: Reading) -> Result<Recognized, ModelError> {
     let name = file.file_name().unwrap_or(file.as_os_str());
-    let Bound { program, kept } = pt2::read(file, layout)?;
+    let bound = pt2::read(file, layout)?;
+    let (evidence, kept) = (evidence(&bound.program), kept(&bound, layout));
+    let program = bound.program;
     let recognized = Recognized {
         name: name.to_string_lossy().into_owned(),
-        evidence: evidence(&program, &kept),
+        evidence: match &kept {
+            Some(kept) => format!("{evidence}; {kept}"),
+            None => evidence,
+        },
+        kept,
         program: Arc::new(program.joined()),
         reading: Reading::default(),
         readings: vec![Reading::default()],
@@ -181,21 +190,23 @@ fn exported(file: &Path, layout: &Layout, asked: Reading) -> Result<Recognized, 
     Ok(recognized)
 }
 
-/// Says what a program is made of, and which of its weights no checkpoint holds.
-fn evidence(program: &Program, kept: &[String]) -> String {
+/// Says what a program is made of.
+fn evidence(program: &Program) -> String {
     let operations = program.live().into_iter().filter(|live| *live).count();
-    let made = format!("a program of {operations} operations that torch.export saved");
-    let Some(first) = kept.first() else {
-        return made;
-    };
-    let constants = program.constants.iter();
-    let numbers: usize = constants
-        .map(|constant| constant.tensor().elem_count())
-        .sum();
-    format!(
-        "{made}; {} of its tensors, {numbers} numbers, are not in the checkpoint and stay as exported, e.g. {first}",
-        kept.len()
-    )
+    format!("a program of {operations} operations that torch.export saved")
+}
+
+/// Says which of a program's weights the checkpoint does not hold, and their share.
+fn kept(bound: &Bound, layout: &Layout) -> Option<String> {
+    let first = bound.kept.first()?;
+    let own = layout.len();
+    let share = bound.kept_numbers as f64 / (bound.kept_numbers + own).max(1) as f64;
+    Some(format!(
+        "{} of its tensors, {} numbers ({:.3} % of all), are not in the checkpoint and stay as exported, e.g. {first}",
+        bound.kept.len(),
+        bound.kept_numbers,
+        100.0 * share
+    ))
 }
 
 impl Recognized {

@@ -117,7 +117,7 @@ impl Inquiry<'_> {
     /// The loss of one who knows nothing but the number of classes; infinite where the loss is not one of classes.
     fn guessing(&self) -> f64 {
         if self.question.criterion.loss.is_of_classes() {
-            (self.question.data.classes().max(2) as f64).ln()
+            (self.classes.unwrap_or(2).max(2) as f64).ln()
         } else {
             f64::INFINITY
         }
@@ -310,7 +310,9 @@ impl Inquiry<'_> {
             self.assumed.is_worse_than_guessing(loss, guessing);
         }
         // Running statistics of the first few updates are still in part those that they began with.
-        if self.batch_norm && self.assumed.asked_of >= ENOUGH {
+        // An exported model leaves nothing open that they could be a sign of.
+        let is_open = recognized.reading.activation.is_some() || self.scales.len() > 1;
+        if self.batch_norm && is_open && self.assumed.asked_of >= ENOUGH {
             let own = self.training_loss(&recognized, &flat)?;
             if loss > STATISTICS.0 * own + STATISTICS.1 {
                 self.assumed.has_other_statistics(loss, own);

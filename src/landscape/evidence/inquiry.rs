@@ -44,6 +44,8 @@ pub(super) struct Inquiry<'a> {
     pub(super) at_once: usize,
     /// Multiplications that a sample costs.
     pub(super) products: usize,
+    /// Classes of the model's output.
+    pub(super) classes: Option<usize>,
     /// One sample, by which it is seen whether a reading fits.
     one: Batch,
     /// Activations that are asked once it is known which of the first candidates are best.
@@ -59,12 +61,20 @@ impl<'a> Inquiry<'a> {
         let program = &first.program;
         let mut scales = vec![data.scale.clone()];
         scales.extend(data.scales.iter().cloned());
-        let cost = program.cost(&program.trace(&question.shape.layout, &one.inputs)?);
+        let trace = program.trace(&question.shape.layout, &one.inputs)?;
+        let cost = program.cost(&trace);
+        let output = program.outputs[question.forward(&first)?.output].value;
+        let classes = trace.dims(program, output).and_then(|dims| match dims {
+            // Tokens have their classes last, all else behind the samples.
+            [_, _, classes] => Some(*classes),
+            dims => dims.get(1).copied(),
+        });
         let updates = question.members.len().saturating_sub(1);
         let intervals = spread(updates);
         let room = ROOM / (cost.numbers.max(1) * size_of::<f32>() * COPIES);
         let mut inquiry = Self {
             assumed: Assumed {
+                loss: question.criterion.loss.name().into(),
                 asked_of: updates,
                 ..Assumed::default()
             },
@@ -75,6 +85,7 @@ impl<'a> Inquiry<'a> {
             scores: Vec::new(),
             batch_norm: program.has_batch_norm(),
             one,
+            classes,
             intervals,
             effort: Effort::of(cost.products, 1, question.is_on_cpu()),
             at_once: room.clamp(1, BATCH),

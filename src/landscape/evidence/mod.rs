@@ -53,6 +53,8 @@ pub struct Assumed {
     pub function: Function,
     /// How pixels are normalized, in words.
     pub normalization: String,
+    /// Name of the loss that is measured.
+    pub loss: String,
     /// What it stands on.
     pub basis: Basis,
     /// Why it was taken, in a sentence for each question.

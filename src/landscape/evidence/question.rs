@@ -62,6 +62,7 @@ impl Question<'_> {
                 pixels: None,
             },
             normalization: self.data.scaled(),
+            loss: self.criterion.loss.name().into(),
             ..Assumed::default()
         }
     }

@@ -193,6 +193,9 @@ impl Assumed {
             .into_iter()
             .map(|(subject, answer)| format!("{subject} {answer}"))
             .collect();
+        if !self.loss.is_empty() && self.loss != "cross-entropy" {
+            words.push(format!("loss {}", self.loss));
+        }
         words.push(if self.pixels().is_some() {
             format!("pixels {}", self.normalization)
         } else {

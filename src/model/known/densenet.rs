@@ -150,6 +150,7 @@ pub(super) fn recognize(mut inventory: Inventory) -> Result<Recognized, Misfit> 
         reading: Reading::default(),
         readings: Vec::new(),
         activations: Vec::new(),
+        kept: None,
         program: densenet.program(),
     })
 }

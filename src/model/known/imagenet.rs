@@ -111,6 +111,7 @@ pub(super) fn recognize(
         },
         readings: Vec::new(),
         activations: Vec::new(),
+        kept: None,
         program: program(&stem, pool, &blocks, &head),
     })
 }

@@ -69,6 +69,7 @@ pub(super) fn recognize(
                 |activation| format!(", {activation} between them")
             ),
         ),
+        kept: None,
         program: program(&layers),
         reading: Reading::default(),
         readings: Vec::new(),

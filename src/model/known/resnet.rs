@@ -82,6 +82,7 @@ pub(super) fn recognize(mut inventory: Inventory, noshort: bool) -> Result<Recog
         },
         readings: Vec::new(),
         activations: Vec::new(),
+        kept: None,
         program: program(&stem, &blocks, &head),
     })
 }

@@ -163,6 +163,7 @@ pub(super) fn recognize(
         reading: Reading::default(),
         readings: Vec::new(),
         activations: Vec::new(),
+        kept: None,
         program: vgg.program(channels, pooling.unwrap_or(POOLINGS[0])),
     })
 }

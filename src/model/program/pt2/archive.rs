@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
+use zip::read::{ArchiveOffset, Config};
 use zip::{CompressionMethod, ZipArchive};
 
 use super::Pt2Error;
@@ -68,7 +69,11 @@ impl Archive {
             found,
         };
         let file = regular::open(path).map_err(|error| refused(error.to_string()))?;
-        let zip = ZipArchive::new(BufReader::new(file));
+        // Looking for a start is misled by torch's records where the name of the root has eight letters.
+        let config = Config {
+            archive_offset: ArchiveOffset::Known(0),
+        };
+        let zip = ZipArchive::with_config(config, BufReader::new(file));
         let mut zip = zip.map_err(|error| refused(format!("no zip archive ({error})")))?;
         let names: Vec<String> = zip
             .file_names()

@@ -136,6 +136,8 @@ pub struct Bound {
     pub program: Program,
     /// Parameters that the checkpoint does not hold, which stay as they are in the archive.
     pub kept: Vec<String>,
+    /// Numbers of all of these together.
+    pub kept_numbers: usize,
 }
 
 /// Reads an archive for checkpoints of a layout.
@@ -150,6 +152,8 @@ pub fn read(path: &Path, layout: &Layout) -> Result<Bound, Pt2Error> {
         names: Names::new(),
         aliases: Aliases::default(),
         kept: Vec::new(),
+        kept_numbers: 0,
+        truths: HashSet::new(),
         unknown: BTreeMap::new(),
     };
     let module = reader
@@ -266,6 +270,9 @@ struct Reader<'a> {
     names: Names,
     aliases: Aliases,
     kept: Vec<String>,
+    kept_numbers: usize,
+    /// Names of truth values.
+    truths: HashSet<String>,
     /// Operators that are not known: how often they are used, and where first.
     unknown: BTreeMap<String, (usize, String)>,
 }
@@ -354,6 +361,8 @@ impl Reader<'_> {
                 self.names.insert(graph, Value::Slot(slot));
             } else {
                 self.constant(wanted)?;
+                let shape = self.archive.shape(wanted.name).unwrap_or_default();
+                self.kept_numbers += shape.iter().product::<usize>();
                 self.kept.push(wanted.name.to_owned());
             }
         }
@@ -375,6 +384,11 @@ impl Reader<'_> {
 
     /// Translates the operations, those of blocks inside as if they stood alone.
     fn nodes(&mut self, graph: &Json) -> Result<(), Pt2Error> {
+        let values = graph.get("tensor_values").and_then(Json::as_object);
+        let truths = values.into_iter().flatten().filter(|(_, value)| {
+            value.get("dtype").and_then(Json::as_i64).and_then(kind) == Some(Kind::Bool)
+        });
+        self.truths.extend(truths.map(|(name, _)| name.clone()));
         let nodes = graph.get("nodes").and_then(Json::as_array);
         for node in nodes.into_iter().flatten() {
             let target = node
@@ -458,6 +472,11 @@ impl Reader<'_> {
         ]
         .contains(&plain)
         {
+            return Err(Pt2Error::DataDependent { path, operator });
+        }
+        let arguments = call::names(node.get("inputs")).into_iter().skip(1);
+        let mut indices = arguments.flatten();
+        if plain == "index" && indices.any(|name| self.truths.contains(name)) {
             return Err(Pt2Error::DataDependent { path, operator });
         }
         Ok(())
@@ -545,9 +564,15 @@ impl Reader<'_> {
             let name = spec.pointer("/arg/as_tensor/name").and_then(Json::as_str);
             let seen = name.map_or(Ok(()), |name| self.aliases.finish(name));
             seen.map_err(|operator| self.writes_through(operator))?;
+            let sizes = name.and_then(|name| {
+                let values = module.pointer("/graph/tensor_values")?;
+                values.get(name)?.get("sizes")?.as_array().map(Vec::len)
+            });
+            // One number that has no name is a loss: nothing else of a model is one.
+            let scalar = (sizes == Some(0)).then(|| "loss".to_owned());
             if let Some(value) = name.and_then(|name| self.names.get(name)) {
                 self.program.outputs.push(Output {
-                    name: own,
+                    name: own.or(scalar),
                     value: *value,
                 });
             }
@@ -561,6 +586,7 @@ impl Reader<'_> {
         Ok(Bound {
             program: self.program,
             kept: self.kept,
+            kept_numbers: self.kept_numbers,
         })
     }
 }
