@@ -74,7 +74,8 @@ fn single(path: &Path, request: &Request, wanted: &Columns) -> Result<Dataset, D
         },
     };
     let target = wanted.target.as_ref();
-    if let Some(target) = target.filter(|target| **target != own.column) {
+    let known = [&own.column, &own.array];
+    if let Some(target) = target.filter(|target| !known.contains(target)) {
         let expected = format!("an array {target} for --target");
         return Err(DataError::invalid(path, expected, own.column));
     }
@@ -519,7 +520,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_array_is_called_as_its_file() {
+    fn a_single_array_is_called_as_the_only_argument_or_as_its_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("signal.npy");
         let writer = npyz::WriteOptions::new().default_dtype().shape(&[2, 3]);
@@ -530,8 +531,10 @@ mod tests {
         writer.extend((0..6).map(f64::from)).unwrap();
         writer.finish().unwrap();
         let data = load(&request(&path, &["x"], None)).unwrap();
-        assert_eq!((data.samples(), &*data.inputs[0].name), (2, "signal"));
+        assert_eq!((data.samples(), &*data.inputs[0].name), (2, "x"));
         assert_eq!(data.pixels(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        assert_eq!(said(&request(&path, &["x"], Some("x"))), "x -> x");
+        assert_eq!(said(&request(&path, &["x"], Some("signal"))), "x -> x");
         assert_eq!(
             said(&request(&path, &[], Some("signal"))),
             "signal -> signal"
