@@ -4,130 +4,26 @@ mod aliases;
 mod archive;
 mod aten;
 mod call;
+mod error;
+mod signature;
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value as Json;
+
+pub use self::error::Pt2Error;
+pub use self::signature::{arguments, roles};
 
 use self::aliases::Aliases;
 use self::archive::Archive;
 use self::call::{Call, Names, kind, union};
+use self::signature::{From, Taken, input, output_names, taken, used};
 use super::datum::Kind;
 use super::op::Op;
-use super::{Input, Node, Output, Program, Value};
-use crate::weights::layout::{Layout, Role};
+use super::{Node, Output, Program, Value};
+use crate::weights::layout::Layout;
 use crate::weights::names;
-use crate::weights::roles::Roles;
-
-/// Why an exported program is not measured.
-#[derive(Debug, thiserror::Error)]
-pub enum Pt2Error {
-    /// The file is no such archive.
-    #[error("{}: expected a program that torch.export.save wrote, found {found}", path.display())]
-    Archive {
-        /// The file.
-        path: PathBuf,
-        /// The content that was found.
-        found: String,
-    },
-    /// A tensor of the archive cannot be read.
-    #[error("{}: expected the tensor {name}, found {found}", path.display())]
-    Tensor {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// The content that was found.
-        found: String,
-    },
-    /// Operators that are not known, or not in this form.
-    #[error("{} uses {count} {} that isoloss does not know: {operators}", path.display(), if *count == 1 { "operator" } else { "operators" })]
-    Operators {
-        /// The file.
-        path: PathBuf,
-        /// Number of different operators.
-        count: usize,
-        /// Their names, how often they are used, and the first place in the user's source.
-        operators: String,
-    },
-    /// A layer behaves as in training.
-    #[error("{} was exported in training mode ({operator}): call model.eval() before torch.export.export", path.display())]
-    Training {
-        /// The file.
-        path: PathBuf,
-        /// The operator, with the user's line.
-        operator: String,
-    },
-    /// The model draws random numbers.
-    #[error("{} draws random numbers in forward ({operator}): make it deterministic in evaluation mode", path.display())]
-    Random {
-        /// The file.
-        path: PathBuf,
-        /// The operator, with the user's line.
-        operator: String,
-    },
-    /// A size depends on the numbers of the data.
-    #[error("{} has a value whose size depends on the data ({operator})", path.display())]
-    DataDependent {
-        /// The file.
-        path: PathBuf,
-        /// The operator, with the user's line.
-        operator: String,
-    },
-    /// A part of a tensor is written to, and the tensor is read later.
-    #[error("{} writes into part of a tensor ({operator}): export with program = program.run_decompositions({{}})", path.display())]
-    WritesThrough {
-        /// The file.
-        path: PathBuf,
-        /// The operator, with the user's line.
-        operator: String,
-    },
-    /// The number of samples is written into the program.
-    #[error("{} takes exactly {samples} samples ({input}): export a batch of two or more with dynamic_shapes={{\"{input}\": {{0: torch.export.Dim.AUTO}}}}; if it stays fixed, forward has the batch size written in, e.g. in reshape({samples}, …)", path.display())]
-    FixedBatch {
-        /// The file.
-        path: PathBuf,
-        /// The argument.
-        input: String,
-        /// Number of samples.
-        samples: usize,
-    },
-    /// An argument has no dimension for the samples.
-    #[error("{} takes {input} without a dimension for the samples: give forward tensors whose first dimension is the batch", path.display())]
-    NoBatch {
-        /// The file.
-        path: PathBuf,
-        /// The argument.
-        input: String,
-    },
-    /// The checkpoint is another model's.
-    #[error("{missing} of {count} tensors of {} are not in the checkpoint, e.g. {example}; the checkpoint has {other}", path.display())]
-    Missing {
-        /// The file.
-        path: PathBuf,
-        /// Number of tensors that are missing.
-        missing: usize,
-        /// Number of tensors that the program takes.
-        count: usize,
-        /// One of them.
-        example: String,
-        /// A tensor of the checkpoint.
-        other: String,
-    },
-    /// A tensor has another shape than the program takes.
-    #[error("{} takes {name} of shape {expected:?}, the checkpoint has {found:?}", path.display())]
-    Shape {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// The program's extents.
-        expected: Vec<usize>,
-        /// The checkpoint's extents.
-        found: Vec<usize>,
-    },
-}
 
 /// A program with the slots of a layout in the place of its weights.
 #[derive(Debug)]
@@ -165,102 +61,6 @@ pub fn read(path: &Path, layout: &Layout) -> Result<Bound, Pt2Error> {
     reader.inputs(&module, layout)?;
     reader.nodes(module.get("graph").unwrap_or(&Json::Null))?;
     reader.finish(&module)
-}
-
-/// Returns what a program takes.
-///
-/// # Errors
-/// The archive cannot be read.
-pub fn arguments(path: &Path) -> Result<Vec<Input>, Pt2Error> {
-    let archive = Archive::open(path)?;
-    let module = archive.program.get("graph_module").unwrap_or(&Json::Null);
-    let arguments = taken(module).filter(|taken| matches!(taken.from, From::Argument));
-    Ok(arguments.map(|taken| input(taken.name, module)).collect())
-}
-
-/// Returns an argument of a name in the graph.
-fn input(graph: &str, module: &Json) -> Input {
-    let value = module
-        .pointer("/graph/tensor_values")
-        .and_then(|values| values.get(graph));
-    let value = value.unwrap_or(&Json::Null);
-    let sizes = value.get("sizes").and_then(Json::as_array);
-    let sizes = sizes.into_iter().flatten().map(|size| {
-        let fixed = size.get("as_int")?.as_u64()?;
-        usize::try_from(fixed).ok()
-    });
-    let code = value.get("dtype").and_then(Json::as_i64);
-    Input {
-        name: graph.to_owned(),
-        kind: code.and_then(kind).unwrap_or(Kind::Float),
-        shape: sizes.collect(),
-    }
-}
-
-/// Returns the tensors that a program takes of a checkpoint, with their roles: parameters, and buffers, which no
-/// direction moves.
-///
-/// # Errors
-/// The archive cannot be read.
-pub fn roles(path: &Path) -> Result<Roles, Pt2Error> {
-    let archive = Archive::open(path)?;
-    let module = archive.program.get("graph_module").unwrap_or(&Json::Null);
-    let used = used(module.get("graph").unwrap_or(&Json::Null));
-    let mut roles = Roles::default();
-    for taken in taken(module).filter(|taken| used.contains(taken.graph)) {
-        let role = match taken.from {
-            From::Parameter => Role::Parameter,
-            From::Buffer => Role::RunningStatistic,
-            From::Constant | From::Argument => continue,
-        };
-        roles.add(archive.names(taken.name), role);
-    }
-    Ok(roles)
-}
-
-/// An input of a program's graph.
-struct Taken<'a> {
-    /// Its name in the graph.
-    graph: &'a str,
-    /// Its name in the state dict, among the constants or among the arguments.
-    name: &'a str,
-    from: From,
-}
-
-/// The place where the value of an input is.
-enum From {
-    Parameter,
-    /// A buffer that a checkpoint holds.
-    Buffer,
-    /// A buffer or another tensor that the archive alone holds.
-    Constant,
-    Argument,
-}
-
-/// Returns the inputs of a program's graph.
-fn taken(module: &Json) -> impl Iterator<Item = Taken<'_>> {
-    let specs = module
-        .pointer("/signature/input_specs")
-        .and_then(Json::as_array);
-    let specs = specs.into_iter().flatten().filter_map(union);
-    specs.filter_map(|(of, spec)| {
-        let argument = spec.get("arg")?;
-        let graph = argument
-            .get("name")
-            .or_else(|| argument.pointer("/as_tensor/name"))?;
-        let graph = graph.as_str()?;
-        let text = |key: &str| spec.get(key).and_then(Json::as_str);
-        let is_stored = spec.get("persistent").and_then(Json::as_bool);
-        let (name, from) = match of {
-            "parameter" => (text("parameter_name")?, From::Parameter),
-            "buffer" if is_stored.unwrap_or(true) => (text("buffer_name")?, From::Buffer),
-            "buffer" => (text("buffer_name")?, From::Constant),
-            "tensor_constant" => (text("tensor_constant_name")?, From::Constant),
-            "user_input" => (graph, From::Argument),
-            _ => return None,
-        };
-        Some(Taken { graph, name, from })
-    })
 }
 
 struct Reader<'a> {
@@ -589,45 +389,6 @@ impl Reader<'_> {
             kept_numbers: self.kept_numbers,
         })
     }
-}
-
-/// Names of the values that a graph's operations or outputs take, those of blocks inside too.
-fn used(graph: &Json) -> HashSet<String> {
-    let mut used = HashSet::new();
-    let mut open = vec![graph.get("nodes"), graph.get("outputs")];
-    while let Some(json) = open.pop() {
-        match json {
-            Some(Json::Object(entries)) => {
-                if let Some(Json::String(name)) = entries.get("name") {
-                    used.insert(name.clone());
-                }
-                let inner = entries.iter().filter(|(key, _)| *key != "metadata");
-                open.extend(inner.map(|(_, json)| Some(json)));
-            }
-            Some(Json::Array(items)) => open.extend(items.iter().map(Some)),
-            _ => {}
-        }
-    }
-    used
-}
-
-/// The names that the model gives its outputs, one for each leaf; `None` for those without.
-fn output_names(module: &Json) -> Vec<Option<String>> {
-    let spec = module
-        .pointer("/module_call_graph/0/signature/out_spec")
-        .and_then(Json::as_str);
-    let spec: Json = spec
-        .and_then(|spec| serde_json::from_str(spec).ok())
-        .unwrap_or_default();
-    let context = spec.pointer("/1/context").and_then(Json::as_str);
-    let context: Json = context
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default();
-    let names = context.as_array().map(Vec::as_slice).unwrap_or_default();
-    names
-        .iter()
-        .map(|name| name.as_str().map(str::to_owned))
-        .collect()
 }
 
 /// `aten.conv2d.default` of `torch.ops.aten.conv2d.default`.
