@@ -63,9 +63,9 @@ impl Program {
     /// The inputs do not fit, or candle's; the message names the operation.
     pub fn prepare(&self, inputs: Vec<Datum>, place: &FloatPlace) -> Result<Prepared> {
         let (moving, live) = (self.moving(), self.live());
-        let mut scope = Scope::new(self, None, &inputs, place);
         // What the others take is kept.
-        scope.takers.fill(usize::MAX);
+        let takers = vec![usize::MAX; self.nodes.len()];
+        let mut scope = Scope::new(self, None, &inputs, takers, place);
         for i in (0..self.nodes.len()).filter(|i| live[*i] && !moving[*i]) {
             scope.step(i)?;
         }
@@ -101,13 +101,16 @@ impl Program {
         norms: &mut Norms,
     ) -> Result<Vec<Datum>> {
         let mut scope = Scope {
+            program: self,
+            weights: Some(weights),
+            inputs: &prepared.inputs,
             results: prepared.fixed.clone(),
             takers: prepared.takers.clone(),
+            place,
             notes: match norms {
                 Norms::Stored => None,
                 Norms::Own(notes) => Some(std::mem::take(notes)),
             },
-            ..Scope::new(self, Some(weights), &prepared.inputs, place)
         };
         for &i in &prepared.moving {
             scope.step(i)?;
@@ -135,6 +138,7 @@ impl<'a> Scope<'a> {
         program: &'a Program,
         weights: Option<&'a Weights>,
         inputs: &'a [Datum],
+        takers: Vec<usize>,
         place: &'a FloatPlace,
     ) -> Self {
         Self {
@@ -142,14 +146,14 @@ impl<'a> Scope<'a> {
             weights,
             inputs,
             results: vec![None; program.nodes.len()],
-            takers: program.takers(),
+            takers,
             place,
             notes: None,
         }
     }
 
-    /// Applies an operation, keeps what it gives and returns the extents of that.
-    pub(super) fn step(&mut self, i: usize) -> Result<Vec<Vec<usize>>> {
+    /// Applies an operation, keeps what it gives and returns it.
+    pub(super) fn step(&mut self, i: usize) -> Result<Arc<[Datum]>> {
         let node = &self.program.nodes[i];
         let operands = node.operands.iter();
         let operands: Vec<Option<Datum>> = operands
@@ -159,11 +163,10 @@ impl<'a> Scope<'a> {
         let given: Arc<[Datum]> = given
             .map_err(|error| error.context(node.label.to_string()))?
             .into();
-        let dims = given.iter().map(|datum| datum.dims().to_vec()).collect();
         self.note(i, &given);
         self.release(i);
-        self.results[i] = Some(given);
-        Ok(dims)
+        self.results[i] = Some(Arc::clone(&given));
+        Ok(given)
     }
 
     /// Notes the statistics that a batch norm took of its batch, which are its second and third result.

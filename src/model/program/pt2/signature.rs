@@ -1,4 +1,4 @@
-//! What goes into a program and what comes out: arguments, weights with their roles, constants, names of outputs.
+//! The inputs and outputs of an exported program: arguments, weights with their roles, constants, names of outputs.
 
 use std::collections::HashSet;
 use std::path::Path;
