@@ -1,13 +1,12 @@
 //! Which loss is measured: `--loss` and the options that belong to it.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 
 use crate::loss::{Classes, Loss};
+use crate::run::regular;
 
 use super::output::Usage;
 
@@ -218,15 +217,10 @@ fn weights(path: &Path) -> anyhow::Result<Vec<f32>> {
     if let Some(weights) = path.to_str().and_then(given) {
         return Ok(weights);
     }
-    let at = || path.display().to_string();
-    let file = File::open(path).with_context(at)?;
-    if !file.metadata().with_context(at)?.is_file() {
+    if path.is_dir() {
         bail!("{}: expected a file of class weights", path.display());
     }
-    let mut text = String::new();
-    file.take(LARGEST)
-        .read_to_string(&mut text)
-        .with_context(at)?;
+    let text = regular::read_text(path, LARGEST).with_context(|| path.display().to_string())?;
     let words = text
         .split(|c: char| c.is_whitespace() || c == ',')
         .filter(|word| !word.is_empty());
