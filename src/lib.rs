@@ -16,7 +16,8 @@
 //! [`tui::action::Action`] or [`session::snapshot::Command`]. [`session`] holds the threads of a live
 //! run together, [`cli`] has a file for each command, [`config`] gives its options other defaults, [`demo`]
 //! trains the network that is watched where there is nothing else to watch.
-//! [`cache`] keeps copies of the checkpoints that a session has read. `test_device` runs tests on each device.
+//! [`cache`] keeps copies of the checkpoints that a session has read. `test_device` runs tests on each device, and
+//! `test_process` some of them in a process of their own.
 //!
 //! Rules, kept by `tests/architecture.rs`:
 //! - `tui` and `report` know the rooms before them; none of these knows `tui`, `report` or `cli`.
@@ -27,6 +28,8 @@
 #[cfg(test)]
 #[macro_use]
 mod test_device;
+#[cfg(test)]
+mod test_process;
 
 pub mod cache;
 pub mod cli;

@@ -44,3 +44,12 @@ pub(crate) fn opened(
         device => device.ok(),
     }
 }
+
+/// Returns the name of the test that runs on a device.
+pub(crate) fn name(device: &candle_core::Device) -> &'static str {
+    match device {
+        candle_core::Device::Cpu => "cpu",
+        candle_core::Device::Cuda(_) => "cuda",
+        candle_core::Device::Metal(_) => "metal",
+    }
+}

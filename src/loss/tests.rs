@@ -6,11 +6,11 @@
 )]
 
 use std::collections::HashMap;
-use std::process::Command;
 
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::*;
+use crate::test_process::in_a_process_that_keeps_graphs;
 
 const WEIGHTS: [f32; 5] = [0.5, 2.0, 1.0, 0.25, 3.0];
 
@@ -162,24 +162,10 @@ fn on_device(loss: &Loss, output: &Tensor, target: &Tensor) -> Totals {
     }
 }
 
-/// candle keeps gradients differentiable only when this variable is set before a thread's first backward
-/// pass, so the test runs itself in a child process that has it.
-const KEEP_GRAPH: &str = "CANDLE_GRAD_DO_NOT_DETACH";
-
 #[test]
 fn gradients_and_products_with_the_hessian_are_those_of_pytorch() {
-    if std::env::var_os(KEEP_GRAPH).is_none() {
-        let test = "loss::tests::gradients_and_products_with_the_hessian_are_those_of_pytorch";
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", test])
-            .env(KEEP_GRAPH, "1")
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&child.stdout);
-        assert!(
-            child.status.success() && said.contains("1 passed"),
-            "{said}"
-        );
+    let test = "loss::tests::gradients_and_products_with_the_hessian_are_those_of_pytorch";
+    if !in_a_process_that_keeps_graphs(test) {
         return;
     }
     let values = pytorch();

@@ -113,6 +113,7 @@ mod tests {
     use candle_core::{DType, Device, Var};
 
     use super::*;
+    use crate::test_process::in_a_process_that_keeps_graphs;
 
     /// PyTorch's numbers: make_activations.py.
     fn reference() -> serde_json::Value {
@@ -156,24 +157,10 @@ mod tests {
         }
     }
 
-    /// candle keeps gradients differentiable only when this variable is set before a thread's first
-    /// backward pass, so the test runs itself in a child process that has it.
-    const KEEP_GRAPH: &str = "CANDLE_GRAD_DO_NOT_DETACH";
-
     #[test]
     fn second_derivatives_are_those_of_pytorch() {
-        if std::env::var_os(KEEP_GRAPH).is_none() {
-            let test = "model::activation::tests::second_derivatives_are_those_of_pytorch";
-            let child = std::process::Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", test])
-                .env(KEEP_GRAPH, "1")
-                .output()
-                .unwrap();
-            let said = String::from_utf8_lossy(&child.stdout);
-            assert!(
-                child.status.success() && said.contains("1 passed"),
-                "{said}"
-            );
+        let test = "model::activation::tests::second_derivatives_are_those_of_pytorch";
+        if !in_a_process_that_keeps_graphs(test) {
             return;
         }
         let reference = reference();

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::HashMap;
-use std::process::Command;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
@@ -20,27 +19,11 @@ use crate::landscape::objective::Objective;
 use crate::loss::Criterion;
 use crate::model::{Weights, recognize};
 use crate::run::format::{Dtype, TensorInfo};
+use crate::test_device;
+use crate::test_process::in_a_process_that_keeps_graphs;
 use crate::weights::layout::Layout;
 
 const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models");
-
-/// candle reads the variable once a thread, so such a test runs itself in a child process that has it.
-fn in_a_process_that_keeps_graphs(name: &str) -> bool {
-    if std::env::var_os(KEEP_GRAPH).is_some() {
-        return true;
-    }
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("landscape::curvature::tests::{name}")])
-        .env(KEEP_GRAPH, "1")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&child.stdout);
-    assert!(
-        child.status.success() && said.contains("1 passed"),
-        "{said}"
-    );
-    false
-}
 
 /// A tiny network of the fixtures with its samples, labelled 0, 1, 2.
 fn tiny(name: &str, batch: usize) -> (Objective, Weights) {
@@ -111,13 +94,8 @@ fn few_samples_of_small_batches_are_measured(device: &Device) {
 
 test_device!(products_and_extreme_eigenvalues_are_those_of_the_exact_hessian);
 fn products_and_extreme_eigenvalues_are_those_of_the_exact_hessian(device: &Device) {
-    let on = match device {
-        Device::Cpu => "cpu",
-        Device::Cuda(_) => "cuda",
-        Device::Metal(_) => "metal",
-    };
-    let test = "products_and_extreme_eigenvalues_are_those_of_the_exact_hessian";
-    if !in_a_process_that_keeps_graphs(&format!("{test}::{on}")) {
+    let test = "landscape::curvature::tests::products_and_extreme_eigenvalues_are_those_of_the_exact_hessian";
+    if !in_a_process_that_keeps_graphs(&format!("{test}::{}", test_device::name(device))) {
         return;
     }
     for name in ["mlp", "resnet8"] {
@@ -214,7 +192,9 @@ fn a_spectrum_without_negative_ends_has_no_ratio_to_speak_of() {
 
 #[test]
 fn the_mean_of_the_density_is_the_trace_over_the_dimension() {
-    if !in_a_process_that_keeps_graphs("the_mean_of_the_density_is_the_trace_over_the_dimension") {
+    let test =
+        "landscape::curvature::tests::the_mean_of_the_density_is_the_trace_over_the_dimension";
+    if !in_a_process_that_keeps_graphs(test) {
         return;
     }
     let expected = exact("mlp");
@@ -253,7 +233,8 @@ fn a_process_that_cuts_graphs_is_refused() {
 
 #[test]
 fn a_product_that_is_told_to_stop_stops() {
-    if !in_a_process_that_keeps_graphs("a_product_that_is_told_to_stop_stops") {
+    let test = "landscape::curvature::tests::a_product_that_is_told_to_stop_stops";
+    if !in_a_process_that_keeps_graphs(test) {
         return;
     }
     let (objective, weights) = tiny("mlp", 3);

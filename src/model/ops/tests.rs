@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::HashMap;
-use std::process::Command;
 
 use candle_core::{DType, Device, Var};
 
 use super::*;
+use crate::test_device;
+use crate::test_process::in_a_process_that_keeps_graphs;
 
 type Layer = fn(&[Tensor]) -> Result<Tensor>;
 
@@ -294,29 +295,10 @@ fn values_and_gradients_are_those_of_pytorch(device: &Device) {
     }
 }
 
-/// candle keeps gradients differentiable only when this variable is set before a thread's first
-/// backward pass, so the test runs itself in a child process that has it.
-const KEEP_GRAPH: &str = "CANDLE_GRAD_DO_NOT_DETACH";
-
 test_device!(second_derivatives_are_those_of_pytorch);
 fn second_derivatives_are_those_of_pytorch(device: &Device) {
-    if std::env::var_os(KEEP_GRAPH).is_none() {
-        let name = match device {
-            Device::Cpu => "cpu",
-            Device::Cuda(_) => "cuda",
-            Device::Metal(_) => "metal",
-        };
-        let test = "model::ops::tests::second_derivatives_are_those_of_pytorch";
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", &format!("{test}::{name}")])
-            .env(KEEP_GRAPH, "1")
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&child.stdout);
-        assert!(
-            child.status.success() && said.contains("1 passed"),
-            "{said}"
-        );
+    let test = "model::ops::tests::second_derivatives_are_those_of_pytorch";
+    if !in_a_process_that_keeps_graphs(&format!("{test}::{}", test_device::name(device))) {
         return;
     }
     let (values, bound) = values(device);

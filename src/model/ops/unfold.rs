@@ -98,7 +98,6 @@ pub(super) fn spread(
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
 
     use candle_core::{DType, Device, Var};
     use proptest::prelude::*;
@@ -106,9 +105,7 @@ mod tests {
 
     use super::*;
     use crate::model::ops::convolution;
-
-    /// candle keeps gradients differentiable only when this is set before a thread's first backward pass.
-    const KEEP_GRAPH: &str = "CANDLE_GRAD_DO_NOT_DETACH";
+    use crate::test_process::in_a_process_that_keeps_graphs;
 
     /// Images, channels of a group in and out; size, kernel, window; true for a transposed convolution.
     #[derive(Clone, Debug)]
@@ -226,16 +223,9 @@ mod tests {
 
     #[test]
     fn the_cpu_s_operators_have_its_values_and_both_derivatives() {
-        if std::env::var_os(KEEP_GRAPH).is_none() {
-            let name = "model::ops::unfold::tests::the_cpu_s_operators_have_its_values_and_both_derivatives";
-            let child = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", name])
-                .env(KEEP_GRAPH, "1")
-                .output()
-                .unwrap();
-            let said = String::from_utf8_lossy(&child.stdout);
-            let passed = child.status.success() && said.contains("1 passed");
-            assert!(passed, "{said}");
+        let test =
+            "model::ops::unfold::tests::the_cpu_s_operators_have_its_values_and_both_derivatives";
+        if !in_a_process_that_keeps_graphs(test) {
             return;
         }
         let config = Config {
