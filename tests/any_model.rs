@@ -113,7 +113,7 @@ fn surface(name: &str) -> Value {
     surfaces[name].clone()
 }
 
-/// What each network's loss is on the command line.
+/// Options that name each network's loss on the command line.
 const LOSSES: [(&str, &[&str]); 5] = [
     ("nanogpt", &["--loss", "next-token", "--target", "target"]),
     ("hf_bert", &["--loss", "output"]),

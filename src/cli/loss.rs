@@ -1,4 +1,4 @@
-//! Which loss is measured: `--loss` and the options that belong to it.
+//! The loss that is measured: `--loss` and the options that belong to it.
 
 use std::path::{Path, PathBuf};
 
@@ -16,9 +16,9 @@ const LARGEST: u64 = 4 << 20;
 /// The losses, as they are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
-    /// Of logits, with class ids or probabilities as targets
+    /// Cross-entropy of logits, with class ids or probabilities as targets
     CrossEntropy,
-    /// Of log-probabilities, with class ids as targets
+    /// Negative log-likelihood of log-probabilities, with class ids as targets
     Nll,
     /// Cross-entropy of the next token, with the input's own ids as targets
     NextToken,
@@ -383,7 +383,7 @@ mod tests {
         let of = |text: &str| {
             std::fs::write(&file, text).unwrap();
             weights(&file).map_err(|error| {
-                let said = error.to_string();
+                let said = format!("{error:#}");
                 said.replace(&file.display().to_string(), "FILE")
             })
         };
@@ -396,6 +396,10 @@ mod tests {
         assert_eq!(
             of("\n"),
             Err("FILE: expected class weights, found none".into())
+        );
+        assert_eq!(
+            of(&"1 ".repeat(LARGEST as usize / 2 + 1)),
+            Err("FILE: expected at most 4194304 bytes, found more".into())
         );
         let folder = weights(folder.path()).unwrap_err().to_string();
         assert!(

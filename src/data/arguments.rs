@@ -3,7 +3,7 @@
 use super::column::Column;
 use super::{DataError, Dataset};
 
-/// What a model takes: a name, the extents of one sample (`None` for any) and, for whole numbers, true.
+/// An argument of a model: its name, the extents of one sample (`None` for any) and, for whole numbers, true.
 pub type Argument = (String, Vec<Option<usize>>, bool);
 
 impl Dataset {
@@ -78,7 +78,7 @@ impl Dataset {
     }
 }
 
-/// What to do where none of these columns is the argument.
+/// Returns the advice where none of these columns is the argument.
 fn remedy((name, shape, is_integer): &Argument, columns: &[&Column]) -> String {
     let fitting = |column: &&&Column| fits(&(name.clone(), shape.clone(), *is_integer), column);
     if columns.iter().filter(fitting).count() > 1 {

@@ -175,7 +175,7 @@ fn named(names: &[String], split: Split, known: &[String]) -> Vec<Named> {
     names.iter().filter(is_kept).map(name).collect()
 }
 
-/// Which rows of which arrays are taken.
+/// The arrays that are taken, and the rows of each.
 struct Taking<'a> {
     path: &'a Path,
     inputs: Vec<Named>,

@@ -11,15 +11,16 @@ pub struct Dataset {
     pub name: String,
     /// Train or test.
     pub split: Split,
-    /// What a model may take. All columns have the same number of samples.
+    /// Columns that a model may take. All have the same number of samples.
     pub inputs: Vec<Column>,
-    /// What the model should give; `None` if the data have nothing of the kind.
+    /// The values that the model should give; `None` if the data have nothing of the kind.
     pub target: Option<Column>,
     /// Words for the screen about how pixels were normalized (e.g. `mean 0.286 std 0.353 (fashion-mnist)`).
     pub normalization: String,
     /// The figures that they were normalized by.
     pub scale: Scale,
-    /// What else training may have normalized them by; empty where the user says, and where there are no pixels.
+    /// Other figures that training may have normalized them by; empty where the user says, and where there are
+    /// no pixels.
     pub scales: Vec<Scale>,
     /// Number of classes of the whole split, also of samples that were not taken.
     pub(super) classes: usize,

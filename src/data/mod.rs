@@ -99,7 +99,8 @@ pub struct Request {
     pub mean: Option<Vec<f32>>,
     /// Standard deviation of the pixels after /255, likewise.
     pub std: Option<Vec<f32>>,
-    /// What the model takes; `None` for a built-in architecture, which takes images or a table with a class each.
+    /// The columns that the model takes; `None` for a built-in architecture, which takes images or a table with
+    /// a class each.
     pub columns: Option<Columns>,
 }
 
@@ -229,7 +230,7 @@ pub enum DataError {
         data: String,
         /// Its columns with their shapes.
         found: String,
-        /// What to do.
+        /// The advice.
         remedy: String,
     },
     /// `--mean` or `--std` does not fit the images.

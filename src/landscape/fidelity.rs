@@ -35,9 +35,9 @@ pub fn few(asked: Option<Count>, samples: usize) -> Result<Option<usize>, Landsc
 /// The difference that all samples make to few of them, on a coarse grid.
 #[derive(Clone, Debug)]
 pub struct Complement {
-    /// Of log-loss, at the points of the finest level that was measured.
+    /// Log-loss, at the points of the finest level that was measured.
     loss: Nodes,
-    /// Of the score, there.
+    /// The score, at the same points.
     score: Nodes,
     /// The score's kind; `None` if there is none.
     of: Option<Score>,

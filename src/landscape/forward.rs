@@ -159,7 +159,7 @@ impl Forward {
 }
 
 impl PreparedBatch {
-    /// What the model takes.
+    /// Returns the arguments of the model.
     pub(super) fn inputs(&self) -> &[Datum] {
         self.inputs.inputs()
     }

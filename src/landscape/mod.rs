@@ -64,7 +64,7 @@ pub enum LandscapeError {
     Output {
         /// The model.
         model: String,
-        /// What was asked for.
+        /// The output that was asked for.
         asked: String,
         /// Names or numbers of its outputs.
         known: String,

@@ -16,7 +16,7 @@ use super::LandscapeError;
 /// Samples with what the model should give.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
-    /// What the model takes, the samples in the first dimension.
+    /// Arguments of the model, the samples in the first dimension.
     pub(super) inputs: Vec<Datum>,
     /// Class ids lie in memory, all else on the device.
     pub(super) target: Tensor,
@@ -312,7 +312,7 @@ pub(super) fn few(batches: &[Batch], count: usize) -> candle_core::Result<Batch>
     Batch::cat(&parts)
 }
 
-/// Which of the samples `range` are among `count` that are spread evenly over `all`, counted from its start.
+/// Returns those of the samples `range`, counted from its start, that are among `count` spread evenly over `all`.
 fn spread(range: Range<usize>, count: usize, all: usize) -> Vec<u32> {
     let before = |sample: usize| sample * count / all.max(1);
     let chosen = range

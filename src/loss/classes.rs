@@ -279,7 +279,7 @@ impl Item {
 }
 
 impl Ids {
-    /// Of all rows those that count.
+    /// Returns the rows that count.
     fn of(&self, rows: &Tensor) -> candle_core::Result<Tensor> {
         if self.rows.len() == rows.dim(0)? {
             return Ok(rows.clone());
@@ -287,7 +287,7 @@ impl Ids {
         rows.index_select(&Tensor::new(self.rows.as_slice(), rows.device())?, 0)
     }
 
-    /// Of each of the rows that count the number of its own class. By flat places, because candle's `gather`
+    /// Returns the number of its own class of each row that counts. By flat places, because candle's `gather`
     /// is wrong in the second derivative.
     fn own(&self, rows: &Tensor) -> candle_core::Result<Tensor> {
         let classes = rows.dim(1)?;

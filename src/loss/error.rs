@@ -14,7 +14,7 @@ pub enum LossError {
         output: Shape,
         /// Shape of the target.
         target: Shape,
-        /// What would fit.
+        /// Shapes that would fit.
         expected: String,
     },
     /// The classes may be in either of two dimensions.
@@ -60,9 +60,9 @@ pub enum LossError {
     /// The target holds numbers of the wrong kind.
     #[error("the target holds {found}, expected {expected}")]
     Kind {
-        /// What it holds.
+        /// Kind of the values that it holds.
         found: &'static str,
-        /// What it has to hold.
+        /// Kind of the values that it has to hold.
         expected: &'static str,
     },
     /// A tensor operation failed.

@@ -1,4 +1,4 @@
-//! What a network is asked to make small, and the score that people read beside it.
+//! The number that training makes small, and the score that people read beside it.
 //!
 //! A loss has two forms. [`Loss::totals`] gives sums in f64 that add over batches: what a point of a map is
 //! made of. [`Loss::sum`] gives the same sum as a tensor that may be differentiated twice. The formulas are

@@ -21,7 +21,7 @@ use super::{cell, csv_rows, loss, map, percent};
 const WIDTH: usize = 120;
 const ROW: usize = 20;
 
-/// What was measured on test samples.
+/// The measurement on test samples.
 #[derive(Clone, Copy, Debug)]
 pub struct Test {
     /// Loss and score.
@@ -142,7 +142,7 @@ impl Subject {
         Some(1.0 - test.measure.score)
     }
 
-    /// How well it does on test samples: `test error 8.8 %`, `test perplexity 23.4`, `test loss 0.12`.
+    /// Returns the result on test samples: `test error 8.8 %`, `test perplexity 23.4`, `test loss 0.12`.
     fn on_test(&self, test: Test) -> String {
         match (self.test_error(), self.score) {
             (Some(error), _) => format!("test error {}", percent(error)),

@@ -200,9 +200,9 @@ struct Reader<'a> {
 /// The result of an operation.
 #[derive(Clone, Copy)]
 enum Read {
-    /// Of a layer.
+    /// The value of a layer.
     Value(Value),
-    /// Of an operation that becomes a layer with those that take it: a slice or a mean of another value.
+    /// The value of an operation that becomes a layer with those that take it: a slice or a mean of another value.
     Part {
         of: Value,
         /// Every so many pixels of each side.

@@ -12,7 +12,7 @@ pub struct Pool {
     pub kernel: [usize; 2],
     /// Step from one window to the next.
     pub stride: [usize; 2],
-    /// How far the first and last windows may hang over the edge, at most half of the window. Such places
+    /// Places that the first and last windows may hang over the edge, at most half of the window. Such places
     /// are never the largest, and count as 0 in a mean.
     pub padding: [usize; 2],
     /// Distance of neighbouring places in a window; 1 for a mean.

@@ -89,7 +89,8 @@ fn widest(runs: &[&Snapshot]) -> Option<Window> {
     })
 }
 
-/// What differs: the run's name, batch size and weight decay where its checkpoints tell, how well it does.
+/// Returns the words that tell runs apart: name, batch size and weight decay where the checkpoints tell, the
+/// test result.
 fn title_line(snapshot: &Snapshot) -> String {
     let name = snapshot.run.file_name().map_or_else(
         || snapshot.run.display().to_string(),

@@ -113,7 +113,7 @@ impl Extents {
 struct Convolution {
     map: Map,
     extents: Extents,
-    /// What the forward map adds to each output.
+    /// Numbers that the forward map adds to its output, one a channel.
     bias: Option<Tensor>,
 }
 
