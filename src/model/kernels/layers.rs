@@ -305,6 +305,19 @@ impl Reader<'_> {
         self.trace.dims(self.program, a) == self.trace.dims(self.program, b)
     }
 
+    /// The value whose pixels an operand has, and the steps between those that it takes.
+    fn pixels(&self, operand: Operand) -> Option<(Value, [usize; 2])> {
+        match self.get(operand)? {
+            Read::Value(value) => Some((value, [1, 1])),
+            Read::Part {
+                of,
+                strides,
+                mean: false,
+            } => Some((of, strides)),
+            Read::Part { .. } => None,
+        }
+    }
+
     /// Every so many pixels of a side, which only the next slice or the padding of channels takes.
     fn slice(&self, x: Operand, slice: &Slice) -> Option<Read> {
         let is_whole = slice.start == Size::Fixed(0)
@@ -312,15 +325,7 @@ impl Reader<'_> {
         if is_whole && slice.step == 1 {
             return self.get(x);
         }
-        let (of, mut strides) = match self.get(x)? {
-            Read::Value(value) => (value, [1, 1]),
-            Read::Part {
-                of,
-                strides,
-                mean: false,
-            } => (of, strides),
-            Read::Part { .. } => return None,
-        };
+        let (of, mut strides) = self.pixels(x)?;
         let side = match (self.rank(x)?, slice.axis) {
             (4, 2 | -2) => 0,
             (4, 3 | -1) => 1,
@@ -336,15 +341,7 @@ impl Reader<'_> {
 
     /// Channels of zeros on both sides.
     fn padded(&mut self, i: usize, x: Operand, by: &[Size], with: Padding) -> Option<Value> {
-        let (of, strides) = match self.get(x)? {
-            Read::Value(value) => (value, [1, 1]),
-            Read::Part {
-                of,
-                strides,
-                mean: false,
-            } => (of, strides),
-            Read::Part { .. } => return None,
-        };
+        let (of, strides) = self.pixels(x)?;
         let none = Size::Fixed(0);
         let is_even = match by {
             [a, b, c, d, before, after] => [a, b, c, d] == [&none; 4] && before == after,

@@ -1,8 +1,12 @@
-//! A residual block: two or three convolutions, and what is added to the last one's result.
+//! Residual blocks: two or three convolutions, and the value that is added to the last one's result; and the
+//! program of a network of them.
+
+use std::sync::Arc;
 
 use super::detect::{Inventory, Misfit};
-use super::layers::{Conv, ConvShape, Writer};
-use crate::model::program::Value;
+use super::layers::{Conv, ConvShape, Linear, Writer};
+use crate::model::ops::Pool;
+use crate::model::program::{Program, Value};
 
 /// A block of a ResNet.
 #[derive(Debug)]
@@ -102,6 +106,27 @@ impl Block {
         }
         writer.relu(y)
     }
+}
+
+/// Writes stem, ReLU, max pooling if any, blocks, global average and a fully connected layer.
+pub(super) fn residual_network(
+    stem: &Conv,
+    pool: Option<Pool>,
+    blocks: &[Block],
+    head: &Linear,
+) -> Arc<Program> {
+    let (mut writer, images) = Writer::of(&[Some(stem.inputs), None, None]);
+    let mut x = writer.conv(images, stem);
+    x = writer.relu(x);
+    if let Some(pool) = pool {
+        x = writer.max(x, pool);
+    }
+    for block in blocks {
+        x = block.write(&mut writer, x);
+    }
+    x = writer.global_average(x);
+    let logits = writer.linear(x, head);
+    writer.finish(logits)
 }
 
 fn shortcut(

@@ -1,14 +1,11 @@
 //! ResNets of four stages (He et al. 2015, table 1): ResNet-18, -34, -50, -101 and -152, with the stem of
 //! ImageNet (7×7, max pooling) or that of CIFAR (3×3), named as in torchvision or with `shortcut`.
 
-use std::sync::Arc;
-
-use super::block::{Block, Kind, has_projection};
+use super::block::{Block, Kind, has_projection, residual_network};
 use super::detect::{Inventory, Misfit};
-use super::layers::{Conv, ConvShape, Linear, Writer};
+use super::layers::{Conv, ConvShape, Linear};
 use super::{Recognized, count};
 use crate::model::ops::Pool;
-use crate::model::program::Program;
 use crate::model::reading::{Reading, Stem};
 
 const STAGES: usize = 4;
@@ -30,21 +27,6 @@ const POOL: Pool = Pool {
     padding: [1; 2],
     ..Pool::square(3, 2)
 };
-
-fn program(stem: &Conv, pool: Option<Pool>, blocks: &[Block], head: &Linear) -> Arc<Program> {
-    let (mut writer, images) = Writer::of(&[Some(stem.inputs), None, None]);
-    let mut x = writer.conv(images, stem);
-    x = writer.relu(x);
-    if let Some(pool) = pool {
-        x = writer.max(x, pool);
-    }
-    for block in blocks {
-        x = block.write(&mut writer, x);
-    }
-    x = writer.global_average(x);
-    let logits = writer.linear(x, head);
-    writer.finish(logits)
-}
 
 /// True when the names are those of a ResNet of four stages.
 pub(super) fn claims(inventory: &Inventory) -> bool {
@@ -112,7 +94,7 @@ pub(super) fn recognize(
         readings: Vec::new(),
         activations: Vec::new(),
         kept: None,
-        program: program(&stem, pool, &blocks, &head),
+        program: residual_network(&stem, pool, &blocks, &head),
     })
 }
 

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use super::detect::{Inventory, Misfit};
-use crate::model::ops::Pool;
+use crate::model::ops::{BatchNorm, Pool};
 use crate::model::program::datum::Kind;
 use crate::model::program::op::{self, Around, Binary, Function, Mean, Op, Padding, Slice};
 use crate::model::program::{Input, Output, Program, Size, Value};
 
-/// PyTorch's usual ε of batch norm.
-const EPSILON: f64 = 1e-5;
 /// Name of the argument that the known architectures take.
 const ARGUMENT: &str = "images";
 /// Name of their output.
@@ -192,7 +190,9 @@ impl Writer {
 
     /// Appends a batch norm.
     pub(super) fn norm(&mut self, x: Value, norm: &Norm) -> Value {
-        let op = Op::BatchNorm { epsilon: EPSILON };
+        let op = Op::BatchNorm {
+            epsilon: BatchNorm::EPSILON,
+        };
         let operands = [x].into_iter().chain(norm.tensors).map(Some);
         self.program
             .push(op, operands.collect(), norm.name.as_str())

@@ -1,28 +1,13 @@
 //! CIFAR ResNets of depth 6n+2 (He et al. 2015, section 4.2): a 3×3 stem, three stages of n blocks of
 //! two 3×3 convolutions, the second and third stage at half the size, global average, Linear.
 
-use std::sync::Arc;
-
-use super::block::{Block, Kind, Shortcut};
+use super::block::{Block, Kind, Shortcut, residual_network};
 use super::detect::{Inventory, Misfit};
-use super::layers::{Conv, ConvShape, Linear, Writer};
+use super::layers::{Conv, ConvShape, Linear};
 use super::{Recognized, count};
-use crate::model::program::Program;
 use crate::model::reading::{Reading, Shortcuts};
 
 const STAGES: usize = 3;
-
-fn program(stem: &Conv, blocks: &[Block], head: &Linear) -> Arc<Program> {
-    let (mut writer, images) = Writer::of(&[Some(stem.inputs), None, None]);
-    let mut x = writer.conv(images, stem);
-    x = writer.relu(x);
-    for block in blocks {
-        x = block.write(&mut writer, x);
-    }
-    x = writer.global_average(x);
-    let logits = writer.linear(x, head);
-    writer.finish(logits)
-}
 
 /// True when the names are those of a ResNet of three stages.
 pub(super) fn claims(inventory: &Inventory) -> bool {
@@ -83,7 +68,7 @@ pub(super) fn recognize(mut inventory: Inventory, noshort: bool) -> Result<Recog
         readings: Vec::new(),
         activations: Vec::new(),
         kept: None,
-        program: program(&stem, &blocks, &head),
+        program: residual_network(&stem, None, &blocks, &head),
     })
 }
 

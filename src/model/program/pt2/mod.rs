@@ -77,24 +77,16 @@ struct Reader<'a> {
     unknown: BTreeMap<String, (usize, String)>,
 }
 
-/// A tensor that the program takes of a state dict.
-struct Wanted<'a> {
-    /// Its name in the graph.
-    graph: &'a str,
-    /// Its name in the state dict.
-    name: &'a str,
-}
-
 impl Reader<'_> {
     /// Gives each input of the graph its value.
     fn inputs(&mut self, module: &Json, layout: &Layout) -> Result<(), Pt2Error> {
         let used = used(module.get("graph").unwrap_or(&Json::Null));
         let (mut wanted, mut constants) = (Vec::new(), Vec::new());
-        for Taken { graph, name, from } in taken(module) {
-            match from {
-                From::Parameter | From::Buffer => wanted.push(Wanted { graph, name }),
-                From::Constant => constants.push(Wanted { graph, name }),
-                From::Argument => self.argument(graph, module),
+        for taken in taken(module) {
+            match taken.from {
+                From::Parameter | From::Buffer => wanted.push(taken),
+                From::Constant => constants.push(taken),
+                From::Argument => self.argument(taken.graph, module),
             }
         }
         wanted.retain(|wanted| used.contains(wanted.graph));
@@ -131,7 +123,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn constant(&mut self, wanted: &Wanted<'_>) -> Result<(), Pt2Error> {
+    fn constant(&mut self, wanted: &Taken<'_>) -> Result<(), Pt2Error> {
         let tensor = self.archive.tensor(wanted.name)?;
         let value = self.program.constant(tensor);
         self.names.insert(wanted.graph.to_owned(), value);
@@ -139,7 +131,7 @@ impl Reader<'_> {
     }
 
     /// Finds the weights in the layout; what is not there stays as it is in the archive.
-    fn bind(&mut self, wanted: &[Wanted<'_>], layout: &Layout) -> Result<(), Pt2Error> {
+    fn bind(&mut self, wanted: &[Taken<'_>], layout: &Layout) -> Result<(), Pt2Error> {
         let ties = wanted.iter().map(|wanted| self.archive.names(wanted.name));
         let ties: Vec<Vec<String>> = ties.collect();
         let found = names::matched(&ties, layout.names());
