@@ -1,0 +1,213 @@
+//! What is measured next: the map, the pictures on demand, test samples, and what the path is asked.
+
+use std::sync::Arc;
+
+use crate::data::Split;
+use crate::landscape::evidence::Assumed;
+use crate::landscape::fidelity;
+use crate::landscape::surveyor::{Plan, Request, Spot};
+
+use super::super::agenda::{Agenda, Meaning, whole_path};
+use super::super::known::Known;
+use super::super::pictures::Few;
+use super::super::snapshot::Finding;
+use super::super::study::{Findings, Study};
+use super::{Conductor, key, update};
+
+impl Conductor {
+    /// Plans anew for the plane and window that count now.
+    pub(super) fn plan(&mut self) {
+        if let Some(map) = &mut self.snapshot.map {
+            map.stale = true;
+        }
+        let Some(plane) = &self.plane else {
+            self.agenda = None;
+            self.snapshot.map = None;
+            self.snapshot.slices.clear();
+            return;
+        };
+        self.generation += 1;
+        let trajectory = Arc::new(plane.fit.trajectory.clone());
+        let averages = &self.snapshot.averages;
+        let known = |meaning: Meaning| match meaning {
+            Meaning::Truth(i) => self.truths.contains_key(&key(&plane.members[i])),
+            Meaning::Update(i) => self.updates.contains_key(&update(&plane.members, i)),
+            Meaning::Average(last) => averages.iter().any(|average| average.0 == last),
+            _ => false,
+        };
+        let mut agenda = Agenda::new(
+            self.generation,
+            &trajectory,
+            &plane.members,
+            self.window,
+            self.few,
+            known,
+        );
+        let recalled = agenda.recall(&plane.known);
+        self.agenda = Some(agenda);
+        for (i, measure) in recalled {
+            self.set_projection(i, measure);
+        }
+        self.send_plan();
+        self.plan_study();
+        self.ask();
+    }
+
+    /// Has the path asked which function it followed, when it is time.
+    fn ask(&mut self) {
+        if self.snapshot.data == Finding::Pending {
+            return;
+        }
+        let split = self.split();
+        if let Some(plane) = &self.plane
+            && let Some(plan) = self.inquiry.due(&plane.recipe, &plane.members, split)
+        {
+            let _ = self.to_surveyor.send(Request::Ask(plan));
+        }
+    }
+
+    /// Takes what is assumed of the function; what was measured of another one is dropped.
+    pub(super) fn assume(&mut self, assumed: Assumed) {
+        if !self.inquiry.counts(&assumed) {
+            return;
+        }
+        let changed = self.inquiry.fold(&assumed);
+        // A new answer takes the place of the one before, with what that warned of.
+        let before = self.snapshot.assumed.as_ref();
+        if let Some(warning) = before.and_then(|before| before.warning.clone()) {
+            self.snapshot.notices.retain(|notice| *notice != warning);
+        }
+        if let Some(warning) = &assumed.warning {
+            self.notice(warning.clone());
+        }
+        self.snapshot.assumed = Some(assumed);
+        let Some(function) = changed else { return };
+        let _ = self.to_surveyor.send(Request::Assume(function));
+        self.truths.clear();
+        self.updates.clear();
+        self.sharpness.clear();
+        for line in &mut self.snapshot.checkpoints {
+            (line.truth, line.on_plane, line.critical) = (None, None, None);
+        }
+        if let Some(plane) = &mut self.plane {
+            plane.known = Known::default();
+        }
+        self.snapshot.averages.clear();
+        self.snapshot.test = None;
+        self.snapshot.map = None;
+        self.show_sharpness();
+        self.plan();
+    }
+
+    /// The samples are known, or that there are none: what was planned is measured from now on.
+    pub(super) fn begin(&mut self) {
+        if let Finding::Is(data) = &self.snapshot.data {
+            let all = data.samples;
+            match fidelity::few(self.options.fidelity, all) {
+                Ok(few) => {
+                    let score = self.snapshot.loss.score();
+                    self.few = few.map(|few| Few { few, all, score });
+                }
+                Err(error) => self.notice(format!("{error}; all are measured everywhere")),
+            }
+        }
+        if self.few.is_some() {
+            self.snapshot.map = None;
+            self.plan();
+        } else {
+            self.send_plan();
+            self.plan_study();
+            self.ask();
+        }
+    }
+
+    /// Has the agenda's spots measured, once it is known on what.
+    fn send_plan(&self) {
+        if self.snapshot.data == Finding::Pending {
+            return;
+        }
+        if let (Some(plane), Some(agenda)) = (&self.plane, &self.agenda) {
+            let _ = self.to_surveyor.send(Request::Measure(Plan {
+                generation: agenda.generation,
+                recipe: plane.recipe.clone(),
+                split: self.split(),
+                spots: agenda.spots.clone(),
+            }));
+        }
+    }
+
+    /// A plan is done: what it found tells what comes next.
+    pub(super) fn go_on(&mut self, done: u64) {
+        let next = self.generation + 1;
+        if let Some(plan) = (self.snapshot.study.as_mut()).and_then(|study| study.go_on(done, next))
+        {
+            self.generation = next;
+            let _ = self.to_surveyor.send(Request::First(vec![plan]));
+        }
+        if let Some(agenda) = &mut self.agenda
+            && agenda.generation == done
+        {
+            self.generation += 1;
+            if agenda.go_on(self.generation) {
+                self.send_plan();
+            }
+        }
+    }
+
+    /// Plans what is wanted on demand, for the plane that counts now.
+    pub(super) fn plan_study(&mut self) {
+        if self.snapshot.data == Finding::Pending {
+            return;
+        }
+        let planned = self
+            .study
+            .zip(self.plane.as_ref())
+            .and_then(|(study, plane)| {
+                let path = &plane.fit.trajectory.coordinates;
+                let window = self.window.unwrap_or_else(|| whole_path(path));
+                let window = [window.x, window.y];
+                let next = self.generation + 1;
+                let split = self.split();
+                let seed = self.options.setup.seed();
+                let mut members = plane.members.clone();
+                if study == Study::Stability {
+                    members.retain(|member| !self.sharpness.contains_key(&key(member)));
+                }
+                Findings::plan(study, &plane.recipe, &members, window, split, seed, next)
+            });
+        let mut plans = planned
+            .as_ref()
+            .map_or(Vec::new(), |planned| planned.1.clone());
+        self.generation += plans.len() as u64;
+        self.snapshot.study = planned.map(|planned| planned.0);
+        if let Some(test) = self.plan_test() {
+            plans.insert(0, test);
+        }
+        let _ = self.to_surveyor.send(Request::First(plans));
+    }
+
+    /// The current checkpoint on test samples, until that is known. Where there are none the plan fails, and
+    /// nobody is told.
+    fn plan_test(&mut self) -> Option<Plan> {
+        let plane = self.plane.as_ref()?;
+        if self.split() == Split::Test || self.snapshot.test.is_some() {
+            return None;
+        }
+        self.generation += 1;
+        self.test_plan = Some(self.generation);
+        Some(Plan {
+            generation: self.generation,
+            recipe: plane.recipe.clone(),
+            split: Split::Test,
+            spots: vec![Spot::Checkpoint(plane.recipe.origin.clone())],
+        })
+    }
+
+    pub(super) fn split(&self) -> Split {
+        self.options
+            .setup
+            .data
+            .as_ref()
+            .map_or_else(Split::default, |data| data.split)
+    }
+}
