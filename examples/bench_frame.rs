@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
-use isoloss::tui::app::{App, Look};
-use isoloss::tui::choice::View;
 use isoloss::tui::color::{Depth, Quantizer};
 use isoloss::tui::render::render;
+use isoloss::tui::state::choice::View;
+use isoloss::tui::state::{App, Look};
 use isoloss::tui::themes::Themes;
 use ratatui::backend::TestBackend;
 use ratatui::{Frame, Terminal};

@@ -12,9 +12,9 @@ use std::error::Error;
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent};
-use isoloss::tui::app::{App, Look};
 use isoloss::tui::color::{Depth, Quantizer};
 use isoloss::tui::render::render;
+use isoloss::tui::state::{App, Look};
 use isoloss::tui::themes::Themes;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;

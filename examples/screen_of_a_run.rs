@@ -15,7 +15,7 @@ use isoloss::landscape::surveyor::Setup;
 use isoloss::run::RunChoice;
 use isoloss::session::snapshot::Snapshot;
 use isoloss::session::{Options, Session};
-use isoloss::tui::app::{App, Look};
+use isoloss::tui::state::{App, Look};
 use isoloss::tui::still::still;
 use isoloss::weights::recipe::BatchNorm;
 use ratatui::layout::Size;

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use isoloss::tui::action::Action;
-use isoloss::tui::app::{App, Look};
 use isoloss::tui::export::{Format, export, stem};
+use isoloss::tui::state::{App, Look};
 use isoloss::tui::still::still;
 use ratatui::layout::Size;
 use serde_json::Value;

@@ -21,9 +21,9 @@ use isoloss::run::RunChoice;
 use isoloss::session::snapshot::Snapshot;
 use isoloss::session::{Options, Session};
 use isoloss::tui::action::Action;
-use isoloss::tui::app::{App, Look};
 use isoloss::tui::invocation::Invocation;
 use isoloss::tui::reproduce::commands;
+use isoloss::tui::state::{App, Look};
 use isoloss::weights::recipe::BatchNorm;
 use serde_json::Value;
 

@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::plot::picture::Format;
 use crate::session::snapshot::Snapshot;
-use crate::tui::app::App;
+use crate::tui::state::App;
 use crate::tui::still::still;
 
 use super::ending::asked_to_end;

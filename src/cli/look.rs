@@ -9,10 +9,10 @@ use crossterm::event::KeyEvent;
 use directories::ProjectDirs;
 
 use crate::plot::raster::Marker;
-use crate::tui::app::{App, Look};
 use crate::tui::color::Depth;
 use crate::tui::invocation::Invocation;
 use crate::tui::keymap::Keymap;
+use crate::tui::state::{App, Look};
 use crate::tui::themes::Themes;
 use crate::tui::{detect, ground};
 

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use crate::report::{summary, visible};
 use crate::session::Session;
 use crate::session::snapshot::{Command, Snapshot};
-use crate::tui::app::App;
 use crate::tui::run::{End, run};
+use crate::tui::state::App;
 use crate::tui::terminal::Wishes;
 
 use super::ending::Ended;

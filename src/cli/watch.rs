@@ -11,9 +11,9 @@ use crate::report::{lines, visible};
 use crate::run::followed;
 use crate::session::snapshot::Snapshot;
 use crate::session::{Options, Session};
-use crate::tui::app::App;
 use crate::tui::invocation::{self, Invocation};
 use crate::tui::keymap::Keymap;
+use crate::tui::state::App;
 use crate::weights::recipe::BatchNorm;
 
 use super::ending::{Ended, asked_to_end};

@@ -13,7 +13,7 @@ use crate::plot::picture;
 use crate::report::{self, measured};
 use crate::run::inside::is_inside;
 
-use super::app::App;
+use super::state::App;
 use super::still::still;
 
 /// A file that can be written.

@@ -7,11 +7,8 @@
 //! ```
 
 pub mod action;
-pub mod app;
 mod ascii;
-pub mod choice;
 pub mod color;
-pub mod cursor;
 pub mod detect;
 pub mod export;
 pub mod ground;
@@ -23,13 +20,13 @@ pub mod keymap;
 pub mod layout;
 mod line;
 mod mouse;
-mod news;
 mod pictures;
 pub mod prompt;
 pub mod render;
 pub mod reproduce;
 pub mod run;
 mod signals;
+pub mod state;
 mod stderr;
 mod steps;
 pub mod still;
@@ -37,4 +34,3 @@ pub mod terminal;
 pub mod theme;
 pub mod themes;
 mod view;
-mod window;

@@ -5,9 +5,9 @@ use ratatui::layout::{Margin, Position, Rect};
 
 use crate::session::snapshot::Command;
 
-use super::app::App;
-use super::choice::{Plane, View};
 use super::layout::{Arrangement, arrange};
+use super::state::App;
+use super::state::choice::{Plane, View};
 use super::view::map;
 
 /// Does what an event asks, and returns what the session has to do for it; none when nothing is asked.
@@ -59,8 +59,8 @@ mod tests {
 
     use crate::session::snapshot::Snapshot;
     use crate::tui::action::Action;
-    use crate::tui::app::Look;
     use crate::tui::render::render;
+    use crate::tui::state::Look;
     use crate::weights::trajectory::Trajectory;
 
     /// A path of six checkpoints.

@@ -6,10 +6,10 @@ use ratatui::layout::Rect;
 
 use crate::report::visible;
 
-use super::app::App;
 use super::ascii;
-use super::choice::{Plane, View};
 use super::layout::{Arrangement, arrange};
+use super::state::App;
+use super::state::choice::{Plane, View};
 use super::view::{
     command, compare, curvature, header, help, map, path, slices, status, surface, trust, weights,
 };

@@ -4,9 +4,9 @@ use crate::session::pictures::LINES;
 use crate::session::snapshot::{CheckpointState, Slice, Window};
 use crate::session::study::{CURVATURE_LINES, PLANE_LINES, POINTS, SEEDS};
 
-use super::app::App;
-use super::choice::{Along, Plane, View, Weighing};
 use super::invocation::Invocation;
+use super::state::App;
+use super::state::choice::{Along, Plane, View, Weighing};
 
 /// What the view shows, as commands: words, unquoted. None before there is a path, and none of a recording, which
 /// does not hold how its session was asked for.
@@ -218,7 +218,7 @@ fn axis(name: &str, [min, max]: [f64; 2], lines: usize) -> String {
 mod tests {
     use super::*;
     use crate::session::snapshot::Snapshot;
-    use crate::tui::app::Look;
+    use crate::tui::state::Look;
     use crate::weights::trajectory::Trajectory;
     use std::sync::Arc;
 

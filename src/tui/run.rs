@@ -12,12 +12,12 @@ use tokio::time::{Instant, sleep_until};
 use crate::session::snapshot::{Command, Snapshot};
 
 use super::action::Action;
-use super::app::App;
 use super::export;
 use super::input;
 use super::mouse;
 use super::prompt::Entry;
 use super::signals::{self, Signals, Told};
+use super::state::App;
 use super::terminal::{Screen, Wishes};
 
 /// Number of the signal that a hung-up terminal stands for.
@@ -200,7 +200,7 @@ fn take(app: &mut App, event: &Event, screen: Rect, command: impl Fn(Command)) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::app::Look;
+    use crate::tui::state::Look;
     use crossterm::event::{KeyCode, KeyEvent};
     use std::cell::RefCell;
 

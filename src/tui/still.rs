@@ -6,8 +6,8 @@ use ratatui::style::{Color, Modifier};
 
 use crate::plot::picture::{Cell, Picture, Rgb};
 
-use super::app::App;
 use super::render::draw;
+use super::state::App;
 
 /// The whole screen at this size, in columns and rows.
 #[must_use]

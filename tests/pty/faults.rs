@@ -11,8 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use isoloss::session::snapshot::{Command, Snapshot};
-use isoloss::tui::app::{App, Look};
 use isoloss::tui::run::{End, run};
+use isoloss::tui::state::{App, Look};
 use isoloss::tui::terminal::Wishes;
 use tokio::sync::watch;
 

@@ -14,7 +14,7 @@ use crate::run::hyper::Hyper;
 use crate::session::agenda::whole_path;
 use crate::session::snapshot::{Finding, Snapshot, Window};
 
-use super::super::app::App;
+use super::super::state::App;
 use super::{enclosed, facts, frame, paint, render_foot, render_sentence, scene};
 
 /// What shows a pair of runs on a plane that both lie on.

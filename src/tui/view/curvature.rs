@@ -14,8 +14,8 @@ use crate::plot::title;
 use crate::session::snapshot::Snapshot;
 use crate::session::study::{CurvatureMap, Findings};
 
-use super::super::app::App;
-use super::super::choice::Figure;
+use super::super::state::App;
+use super::super::state::choice::Figure;
 use super::{enclosed, facts, frame, padded, paint, render_refusal, render_sentence, scene};
 
 /// Draws the pane.

@@ -7,8 +7,8 @@ use ratatui::widgets::Widget;
 
 use crate::plot::axis::short;
 
-use super::super::app::App;
 use super::super::line::{Piece, fit, tail};
+use super::super::state::App;
 use super::{facts, padded};
 
 /// Columns that the run's folder may take.

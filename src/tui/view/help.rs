@@ -8,8 +8,8 @@ use ratatui::widgets::{Paragraph, Widget};
 use crate::plot::title;
 
 use super::super::action::Action;
-use super::super::app::App;
 use super::super::guide::{SCROLL, Section, sections};
+use super::super::state::App;
 use super::super::theme::Theme;
 use super::{cleared, enclosed, frame};
 

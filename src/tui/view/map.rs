@@ -8,8 +8,8 @@ use ratatui::widgets::{Paragraph, Widget, Wrap};
 use crate::plot::map::{self as plot, Extras, MapScene};
 use crate::session::snapshot::{Finding, Snapshot};
 
-use super::super::app::App;
-use super::super::choice::{Plane, View};
+use super::super::state::App;
+use super::super::state::choice::{Plane, View};
 use super::{
     above_foot, cursor, enclosed, facts, frame, padded, paint, render_foot, render_refusal,
     render_sentence, rows_for, scene,

@@ -9,7 +9,7 @@ use crate::plot::axis::short;
 use crate::plot::map::{AxisTitle, Extras, MapScene, has_axes};
 use crate::session::agenda::whole_path;
 
-use super::super::app::App;
+use super::super::state::App;
 use super::{enclosed, facts, frame, padded, paint, render_sentence, scene};
 
 /// From this width on the planes stand side by side.

@@ -4,8 +4,9 @@ use crate::plot::map::{AxisTitle, Backdrop, Extras, MapScene};
 use crate::session::snapshot::{Map, Snapshot, Window};
 use crate::weights::trajectory::Trajectory;
 
-use super::super::app::{App, RANDOM_WINDOW};
-use super::super::choice::Plane;
+use super::super::state::App;
+use super::super::state::choice::Plane;
+use super::super::state::navigation::RANDOM_WINDOW;
 
 /// What the map of the random plane shows.
 pub(super) fn of_random_plane<'a>(

@@ -11,8 +11,8 @@ use crate::plot::graph::{Curve as Line, Graph, Mark, Side, Stroke};
 use crate::session::snapshot::Slice;
 use crate::session::study::{LineCurve, Study};
 
-use super::super::app::App;
-use super::super::choice::Along;
+use super::super::state::App;
+use super::super::state::choice::Along;
 use super::{enclosed, facts, frame, paint, render_refusal, render_sentence};
 
 /// From this width on the two axes stand side by side.

@@ -11,7 +11,7 @@ use crate::run::log::{Clock, Series};
 use crate::session::snapshot::Snapshot;
 use crate::session::study::Study;
 
-use super::super::app::App;
+use super::super::state::App;
 use super::{facts, paint, render_foot, render_refusal};
 
 /// Least rows for both graphs.

@@ -9,9 +9,9 @@ use crate::landscape::refine::Estimate;
 use crate::session::snapshot::Finding;
 
 use super::super::action::Action;
-use super::super::app::App;
-use super::super::choice::{Plane, View};
 use super::super::line::{Piece, fit};
+use super::super::state::App;
+use super::super::state::choice::{Plane, View};
 use super::{cursor, facts, header, padded};
 
 /// Columns of the progress bar.

@@ -10,8 +10,8 @@ use crate::plot::graph::{Curve, Graph, Side, Stroke};
 use crate::plot::matrix;
 use crate::session::snapshot::Snapshot;
 
-use super::super::app::App;
-use super::super::choice::Weighing;
+use super::super::state::App;
+use super::super::state::choice::Weighing;
 use super::{enclosed, facts, frame, padded, paint, render_refusal, render_sentence, stability};
 
 /// Least rows with the matrix and the layers below the graphs.
