@@ -99,7 +99,7 @@ impl Screen {
             return Ok(());
         }
         execute!(stdout(), BeginSynchronizedUpdate)?;
-        let depth = app.look().themes.depth();
+        let depth = app.appearance().themes.depth();
         let (terminal, quantizer) = (&mut self.terminal, &mut self.quantizer);
         let drawn = terminal.draw(|frame| {
             render(app, frame);

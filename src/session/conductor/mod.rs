@@ -3,7 +3,7 @@
 //! ```text
 //! scanner ─▶ scan     the lines of the checkpoints, and why there is no path
 //! reader  ─▶ path     the path and its plane ──▶ plan    what is measured next
-//! crew    ─▶ results  what was measured      ──▶ shown   surface, slices and progress of the snapshot
+//! workers ─▶ results  what was measured      ──▶ shown   surface, slices and progress of the snapshot
 //! ```
 
 mod path;
@@ -23,19 +23,19 @@ use tokio::sync::watch;
 
 use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::Measure;
-use crate::landscape::surveyor::{Report, Request};
+use crate::landscape::worker::protocol::{Report, Request};
 use crate::run::Checkpoint;
 use crate::run::settle::RunEvent;
 use crate::run::watch::Watcher;
 
 use super::Options;
-use super::agenda::Agenda;
 use super::inquiry::{self, InquirySchedule};
-use super::pace::{self, Pace};
 use super::pictures::Few;
 use super::reader::{Change, Reading};
+use super::schedule::Schedule;
 use super::snapshot::{CheckpointState, Command, Snapshot, Window};
 use super::study::Study;
+use super::throughput::{self, Throughput};
 
 use plane::CurrentPlane;
 
@@ -51,7 +51,7 @@ pub(super) enum Input {
     Run(RunEvent),
     /// By the reader.
     Reading(Reading),
-    /// By the surveyor.
+    /// By the workers.
     Report(Report),
     /// By the user.
     Command(Command),
@@ -73,13 +73,13 @@ pub(super) struct Conductor {
     options: Options,
     watcher: Watcher,
     to_reader: Sender<Change>,
-    to_surveyor: Sender<Request>,
+    to_workers: Sender<Request>,
     publish: watch::Sender<Arc<Snapshot>>,
     snapshot: Snapshot,
     /// What the scan that is under way has found for the reader.
     change: Change,
     plane: Option<CurrentPlane>,
-    agenda: Option<Agenda>,
+    schedule: Option<Schedule>,
     generation: u64,
     /// Losses of checkpoints themselves: they hold for every plane.
     truths: HashMap<Key, Measure>,
@@ -96,7 +96,7 @@ pub(super) struct Conductor {
     study: Option<Study>,
     /// Generation of the plan that measures the current checkpoint on test samples.
     test_plan: Option<u64>,
-    pace: Pace,
+    throughput: Throughput,
     /// What was asked of the path.
     inquiry: InquirySchedule,
 }
@@ -106,7 +106,7 @@ impl Conductor {
         options: Options,
         watcher: Watcher,
         to_reader: Sender<Change>,
-        to_surveyor: Sender<Request>,
+        to_workers: Sender<Request>,
         publish: watch::Sender<Arc<Snapshot>>,
     ) -> Self {
         let snapshot = Snapshot {
@@ -120,12 +120,12 @@ impl Conductor {
             options,
             watcher,
             to_reader,
-            to_surveyor,
+            to_workers,
             publish,
             snapshot,
             change: Change::default(),
             plane: None,
-            agenda: None,
+            schedule: None,
             generation: 0,
             truths: HashMap::new(),
             updates: HashMap::new(),
@@ -135,7 +135,7 @@ impl Conductor {
             few: None,
             study: None,
             test_plan: None,
-            pace: Pace::default(),
+            throughput: Throughput::default(),
             inquiry: InquirySchedule::default(),
         }
     }
@@ -148,7 +148,7 @@ impl Conductor {
             let wait = if dirty {
                 PUBLISH_EVERY.saturating_sub(published.elapsed())
             } else {
-                pace::OVER
+                throughput::OVER
             };
             match inputs.recv_timeout(wait) {
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -157,7 +157,10 @@ impl Conductor {
             }
             dirty |= self.has_come_to_rest();
             if dirty && published.elapsed() >= PUBLISH_EVERY {
-                let shown = self.agenda.as_ref().map(|agenda| agenda.pictures.shown());
+                let shown = self
+                    .schedule
+                    .as_ref()
+                    .map(|schedule| schedule.pictures.shown());
                 self.show_progress(shown.as_ref());
                 self.show_pictures(shown);
                 inquiry::weigh(&mut self.snapshot);
@@ -170,7 +173,7 @@ impl Conductor {
 
     /// Whether the pace that was shown last is that of a time gone by.
     fn has_come_to_rest(&self) -> bool {
-        self.pace.rests() && self.snapshot.progress.points_per_second > 0.0
+        self.throughput.rests() && self.snapshot.progress.points_per_second > 0.0
     }
 
     /// Folds an input, and tells whether there may be something new to publish: a screen is drawn for
@@ -206,7 +209,7 @@ impl Conductor {
         match command {
             Command::Pause(pause) => {
                 self.snapshot.progress.paused = pause;
-                let _ = self.to_surveyor.send(Request::Pause(pause));
+                let _ = self.to_workers.send(Request::Pause(pause));
             }
             Command::Survey(window) => {
                 if self.window != window {

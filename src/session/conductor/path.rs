@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::run::Checkpoint;
 use crate::run::log::Clock;
-use crate::weights::member::Shape;
+use crate::weights::run_checkpoint::Shape;
 use crate::weights::trajectory::Fit;
 
 use super::super::reader::PathReading;
@@ -27,14 +27,14 @@ impl Conductor {
             members,
             fit,
             overlay,
-            growth,
-            shadow,
+            dynamics,
+            random_projection,
             hyper,
             ..
         } = reading;
         self.snapshot.overlay = overlay;
-        self.snapshot.growth = Some(growth);
-        self.snapshot.shadow = shadow;
+        self.snapshot.dynamics = Some(dynamics);
+        self.snapshot.random_projection = random_projection;
         self.snapshot.hyper = hyper;
         match &mut self.plane {
             Some(plane) if is_same => plane.read_from(members),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::data::Split;
 use crate::landscape::evidence::Assumed;
 use crate::landscape::fidelity;
-use crate::landscape::surveyor::{Plan, Request, Spot};
+use crate::landscape::worker::protocol::{Plan, Query, Request};
 
-use super::super::agenda::{Agenda, Meaning, whole_path};
-use super::super::known::Known;
+use super::super::measure_cache::MeasureCache;
 use super::super::pictures::Few;
+use super::super::schedule::{Schedule, Target, whole_path};
 use super::super::snapshot::Finding;
 use super::super::study::{Findings, Study};
 use super::{Conductor, key, update};
@@ -21,7 +21,7 @@ impl Conductor {
             map.stale = true;
         }
         let Some(plane) = &self.plane else {
-            self.agenda = None;
+            self.schedule = None;
             self.snapshot.map = None;
             self.snapshot.slices.clear();
             return;
@@ -29,13 +29,13 @@ impl Conductor {
         self.generation += 1;
         let trajectory = Arc::new(plane.fit.trajectory.clone());
         let averages = &self.snapshot.averages;
-        let known = |meaning: Meaning| match meaning {
-            Meaning::Truth(i) => self.truths.contains_key(&key(&plane.members[i])),
-            Meaning::Update(i) => self.updates.contains_key(&update(&plane.members, i)),
-            Meaning::Average(last) => averages.iter().any(|average| average.0 == last),
+        let known = |target: Target| match target {
+            Target::Truth(i) => self.truths.contains_key(&key(&plane.members[i])),
+            Target::Update(i) => self.updates.contains_key(&update(&plane.members, i)),
+            Target::Average(last) => averages.iter().any(|average| average.0 == last),
             _ => false,
         };
-        let mut agenda = Agenda::new(
+        let mut schedule = Schedule::new(
             self.generation,
             &trajectory,
             &plane.members,
@@ -43,8 +43,8 @@ impl Conductor {
             self.few,
             known,
         );
-        let recalled = agenda.recall(&plane.known);
-        self.agenda = Some(agenda);
+        let recalled = schedule.recall(&plane.known);
+        self.schedule = Some(schedule);
         for (i, measure) in recalled {
             self.set_projection(i, measure);
         }
@@ -60,9 +60,9 @@ impl Conductor {
         }
         let split = self.split();
         if let Some(plane) = &self.plane
-            && let Some(plan) = self.inquiry.due(&plane.recipe, &plane.members, split)
+            && let Some(plan) = self.inquiry.due(&plane.spec, &plane.members, split)
         {
-            let _ = self.to_surveyor.send(Request::Ask(plan));
+            let _ = self.to_workers.send(Request::Ask(plan));
         }
     }
 
@@ -82,7 +82,7 @@ impl Conductor {
         }
         self.snapshot.assumed = Some(assumed);
         let Some(function) = changed else { return };
-        let _ = self.to_surveyor.send(Request::Assume(function));
+        let _ = self.to_workers.send(Request::Assume(function));
         self.truths.clear();
         self.updates.clear();
         self.sharpness.clear();
@@ -90,7 +90,7 @@ impl Conductor {
             (line.truth, line.on_plane, line.critical) = (None, None, None);
         }
         if let Some(plane) = &mut self.plane {
-            plane.known = Known::default();
+            plane.known = MeasureCache::default();
         }
         self.snapshot.averages.clear();
         self.snapshot.test = None;
@@ -121,34 +121,35 @@ impl Conductor {
         }
     }
 
-    /// Has the agenda's spots measured, once it is known on what.
+    /// Has the schedule's queries measured, once it is known on what.
     fn send_plan(&self) {
         if self.snapshot.data == Finding::Pending {
             return;
         }
-        if let (Some(plane), Some(agenda)) = (&self.plane, &self.agenda) {
-            let _ = self.to_surveyor.send(Request::Measure(Plan {
-                generation: agenda.generation,
-                recipe: plane.recipe.clone(),
+        if let (Some(plane), Some(schedule)) = (&self.plane, &self.schedule) {
+            let _ = self.to_workers.send(Request::Measure(Plan {
+                generation: schedule.generation,
+                spec: plane.spec.clone(),
                 split: self.split(),
-                spots: agenda.spots.clone(),
+                queries: schedule.queries.clone(),
             }));
         }
     }
 
     /// A plan is done: what it found tells what comes next.
-    pub(super) fn go_on(&mut self, done: u64) {
+    pub(super) fn next_batch(&mut self, done: u64) {
         let next = self.generation + 1;
-        if let Some(plan) = (self.snapshot.study.as_mut()).and_then(|study| study.go_on(done, next))
+        if let Some(plan) =
+            (self.snapshot.study.as_mut()).and_then(|study| study.next_batch(done, next))
         {
             self.generation = next;
-            let _ = self.to_surveyor.send(Request::First(vec![plan]));
+            let _ = self.to_workers.send(Request::First(vec![plan]));
         }
-        if let Some(agenda) = &mut self.agenda
-            && agenda.generation == done
+        if let Some(schedule) = &mut self.schedule
+            && schedule.generation == done
         {
             self.generation += 1;
-            if agenda.go_on(self.generation) {
+            if schedule.next_batch(self.generation) {
                 self.send_plan();
             }
         }
@@ -173,7 +174,7 @@ impl Conductor {
                 if study == Study::Stability {
                     members.retain(|member| !self.sharpness.contains_key(&key(member)));
                 }
-                Findings::plan(study, &plane.recipe, &members, window, split, seed, next)
+                Findings::plan(study, &plane.spec, &members, window, split, seed, next)
             });
         let mut plans = planned
             .as_ref()
@@ -183,7 +184,7 @@ impl Conductor {
         if let Some(test) = self.plan_test() {
             plans.insert(0, test);
         }
-        let _ = self.to_surveyor.send(Request::First(plans));
+        let _ = self.to_workers.send(Request::First(plans));
     }
 
     /// The current checkpoint on test samples, until that is known. Where there are none the plan fails, and
@@ -197,9 +198,9 @@ impl Conductor {
         self.test_plan = Some(self.generation);
         Some(Plan {
             generation: self.generation,
-            recipe: plane.recipe.clone(),
+            spec: plane.spec.clone(),
             split: Split::Test,
-            spots: vec![Spot::Checkpoint(plane.recipe.origin.clone())],
+            queries: vec![Query::Checkpoint(plane.spec.origin.clone())],
         })
     }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::run::Checkpoint;
-use crate::weights::member::Shape;
-use crate::weights::recipe::{BatchNorm, Directions, Recipe};
+use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
+use crate::weights::run_checkpoint::Shape;
 use crate::weights::trajectory::Fit;
 
-use super::super::known::Known;
+use super::super::measure_cache::MeasureCache;
 use super::super::reader::PathReading;
 
 /// The plane of the path as it is now.
@@ -15,11 +15,11 @@ use super::super::reader::PathReading;
 pub(super) struct CurrentPlane {
     /// Trainable parameters of the model.
     pub(super) parameters: usize,
-    pub(super) recipe: Recipe,
+    pub(super) spec: PlaneSpec,
     pub(super) members: Vec<Checkpoint>,
     pub(super) fit: Arc<Fit>,
     /// What was measured on it.
-    pub(super) known: Known,
+    pub(super) known: MeasureCache,
 }
 
 impl CurrentPlane {
@@ -37,7 +37,7 @@ impl CurrentPlane {
         };
         Some(Self {
             parameters: shape.layout.parameters(),
-            recipe: Recipe {
+            spec: PlaneSpec {
                 shape,
                 origin,
                 directions,
@@ -45,7 +45,7 @@ impl CurrentPlane {
             },
             members,
             fit,
-            known: Known::default(),
+            known: MeasureCache::default(),
         })
     }
 
@@ -55,15 +55,15 @@ impl CurrentPlane {
         self.members.len() == reading.members.len()
             && pairs.all(|(old, new)| old.is(new) && old.step == new.step)
             && self.fit == reading.fit
-            && reading.shape.as_ref() == Some(&self.recipe.shape)
+            && reading.shape.as_ref() == Some(&self.spec.shape)
     }
 
     /// Reads the same contents from other files from the next plan on: from the copies of those that went.
     pub(super) fn read_from(&mut self, members: Vec<Checkpoint>) {
         if let Some(origin) = members.last() {
-            self.recipe.origin = origin.clone();
+            self.spec.origin = origin.clone();
         }
-        if let Directions::Principal { members: known, .. } = &mut self.recipe.directions {
+        if let Directions::Principal { members: known, .. } = &mut self.spec.directions {
             known.clone_from(&members);
         }
         self.members = members;

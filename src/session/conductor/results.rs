@@ -1,11 +1,11 @@
-//! What the crew's answers change: the samples and the model, and each measured value.
+//! What the workers' answers change: the samples and the model, and each measured value.
 
 use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::Measure;
-use crate::landscape::surveyor::{Report, Spot, Value};
+use crate::landscape::worker::protocol::{Query, Report, Value};
 
-use super::super::agenda::Meaning;
 use super::super::data_finding;
+use super::super::schedule::Target;
 use super::super::snapshot::{Finding, ModelLine};
 use super::{Conductor, Key, key, update};
 
@@ -40,28 +40,30 @@ impl Conductor {
                 index,
                 reason,
             } => self.failed(generation, index, reason),
-            Report::Done(generation) => self.go_on(generation),
+            Report::Done(generation) => self.next_batch(generation),
             Report::Data { .. } | Report::NoData(_) => {}
         }
     }
 
     /// What a point cost, in points of the samples that are measured everywhere.
     fn cost(&self, generation: u64, index: usize) -> usize {
-        let Some(agenda) = &self.agenda else { return 1 };
-        let own = agenda.generation == generation;
-        match agenda.spots.get(index).filter(|_| own) {
-            Some(Spot::OnFew { .. }) => 1,
-            _ => agenda.pictures.cost_of_all(),
+        let Some(schedule) = &self.schedule else {
+            return 1;
+        };
+        let own = schedule.generation == generation;
+        match schedule.queries.get(index).filter(|_| own) {
+            Some(Query::OnFew { .. }) => 1,
+            _ => schedule.pictures.cost_of_all(),
         }
     }
 
-    /// Says why a spot of the current plan has no value, unless the model or the samples say it already.
+    /// Says why a query of the current plan has no value, unless the model or the samples say it already.
     fn failed(&mut self, generation: u64, index: Option<usize>, reason: String) {
         tracing::warn!(generation, ?index, "{reason}");
         let explained = matches!(self.snapshot.model, Finding::Not(_))
             || matches!(self.snapshot.data, Finding::Not(_));
-        let agenda = self.agenda.as_ref();
-        let current = agenda.is_some_and(|agenda| agenda.generation == generation);
+        let schedule = self.schedule.as_ref();
+        let current = schedule.is_some_and(|schedule| schedule.generation == generation);
         if current && !explained {
             self.notice(reason);
         }
@@ -69,7 +71,7 @@ impl Conductor {
 
     /// Takes a value for the plan that asked: that on test samples, the study, or the map.
     fn measured(&mut self, generation: u64, index: usize, value: Value) {
-        self.pace.count(self.cost(generation, index));
+        self.throughput.count(self.cost(generation, index));
         if let (true, Value::Measure(measure)) = (self.test_plan == Some(generation), value) {
             self.snapshot.test = Some(measure);
         } else if !self.take_for_study(generation, index, value) {
@@ -80,10 +82,10 @@ impl Conductor {
     /// Takes a value for the study. Returns false if it is not the study's.
     fn take_for_study(&mut self, generation: u64, index: usize, value: Value) -> bool {
         if let (Some(study), Value::Curvature(found)) = (&self.snapshot.study, value)
-            && let Some(station) = study.station(generation, index)
+            && let Some(checkpoint) = study.checkpoint(generation, index)
         {
-            let station = key(station);
-            self.sharpness.insert(station, found.lambda_max);
+            let checkpoint = key(checkpoint);
+            self.sharpness.insert(checkpoint, found.lambda_max);
             self.show_sharpness();
         }
         let study = self.snapshot.study.as_mut();
@@ -92,37 +94,38 @@ impl Conductor {
 
     /// Takes a value for the map and the checkpoints on it; ignores one of an earlier plan.
     fn take_for_map(&mut self, generation: u64, index: usize, value: Value) {
-        let agenda = self.agenda.as_mut();
-        let Some(agenda) = agenda.filter(|agenda| agenda.generation == generation) else {
+        let schedule = self.schedule.as_mut();
+        let Some(schedule) = schedule.filter(|schedule| schedule.generation == generation) else {
             return;
         };
-        let (Some(spot), Some(&meaning)) = (agenda.spots.get(index), agenda.meanings.get(index))
+        let (Some(query), Some(&target)) =
+            (schedule.queries.get(index), schedule.targets.get(index))
         else {
             return;
         };
-        match (value, meaning) {
+        match (value, target) {
             (Value::Measure(measure), _) => {
                 if let Some(plane) = &mut self.plane {
-                    plane.known.insert(spot, measure);
+                    plane.known.insert(query, measure);
                 }
-                agenda.fill(meaning, measure);
-                self.show_measure(meaning, measure);
+                schedule.fill(target, measure);
+                self.show_measure(target, measure);
             }
-            (Value::Critical(step), Meaning::Update(i)) => self.set_critical(i, step),
+            (Value::Critical(step), Target::Update(i)) => self.set_critical(i, step),
             (Value::Critical(_) | Value::Curvature(_) | Value::Assumed, _) => {}
         }
     }
 
-    /// Shows the loss of a checkpoint, its projection or an average; the pictures show that of other spots.
-    fn show_measure(&mut self, meaning: Meaning, measure: Measure) {
-        match meaning {
-            Meaning::Truth(i) => self.set_truth(i, measure),
-            Meaning::Projection(i) => self.set_projection(i, measure),
-            Meaning::Average(last) => self.set_average(last, measure),
-            Meaning::Slice { .. }
-            | Meaning::Grid { .. }
-            | Meaning::Full { .. }
-            | Meaning::Update(_) => {}
+    /// Shows the loss of a checkpoint, its projection or an average; the pictures show that of other queries.
+    fn show_measure(&mut self, target: Target, measure: Measure) {
+        match target {
+            Target::Truth(i) => self.set_truth(i, measure),
+            Target::Projection(i) => self.set_projection(i, measure),
+            Target::Average(last) => self.set_average(last, measure),
+            Target::Slice { .. }
+            | Target::Grid { .. }
+            | Target::Full { .. }
+            | Target::Update(_) => {}
         }
     }
 

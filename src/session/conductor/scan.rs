@@ -33,7 +33,7 @@ impl Conductor {
                 self.change.gone.push(path);
             }
             RunEvent::Logged(news) => {
-                for trouble in news.troubles {
+                for trouble in news.warnings {
                     self.notice(trouble);
                 }
                 self.snapshot.training = news.log;

@@ -6,14 +6,14 @@ use crate::plot::relief;
 use crate::session::snapshot::{Command, Snapshot, Window};
 
 use super::super::action::Action;
-use super::super::guide::scrolls;
+use super::super::help_text::scrolls;
 use super::super::invocation::Invocation;
 use super::super::keymap::Keymap;
 use super::super::pictures::Pictures;
 use super::super::prompt::{Entry, Prompt};
 use super::super::theme::Theme;
-use super::appearance::Look;
-use super::choice::{Along, Figure, Plane, View, Weighing};
+use super::appearance::Appearance;
+use super::choice::{Figure, Plane, SliceKind, View, WeightsTab};
 use super::messages::Messages;
 use super::navigation::Navigation;
 use super::playback::Playback;
@@ -32,11 +32,11 @@ enum Overlay {
 #[derive(Clone, Debug, Default)]
 pub struct App {
     keymap: Keymap,
-    look: Look,
+    appearance: Appearance,
     navigation: Navigation,
     playback: Playback,
     /// What the other runs of a comparison have found.
-    rivals: Vec<Arc<Snapshot>>,
+    compared: Vec<Arc<Snapshot>>,
     /// The step that is being typed.
     prompt: Option<Prompt>,
     paused: bool,
@@ -51,9 +51,9 @@ pub struct App {
 impl App {
     /// A screen that shows nothing yet.
     #[must_use]
-    pub fn new(look: Look) -> Self {
+    pub fn new(appearance: Appearance) -> Self {
         Self {
-            look,
+            appearance,
             ..Self::default()
         }
     }
@@ -82,8 +82,8 @@ impl App {
     }
 
     /// Takes what the other runs of a comparison have found.
-    pub fn receive_rivals(&mut self, rivals: Vec<Arc<Snapshot>>) {
-        self.rivals = rivals;
+    pub fn receive_compared(&mut self, compared: Vec<Arc<Snapshot>>) {
+        self.compared = compared;
     }
 
     /// Does what the user asks, and returns what the session has to do for it.
@@ -115,7 +115,7 @@ impl App {
             | Action::Film => self.playback.update(action),
             Action::Jump => self.prompt = self.selected().map(|_| Prompt::default()),
             Action::NextLayers | Action::NextScale | Action::NextMarker | Action::NextTheme => {
-                self.look.update(action);
+                self.appearance.update(action);
             }
             Action::Pause => return self.pause(),
             Action::Rescan => return vec![Command::Rescan],
@@ -263,8 +263,8 @@ impl App {
 
     /// How many checkpoints came since the picture was frozen; none when it is not.
     #[must_use]
-    pub fn behind(&self) -> Option<usize> {
-        self.playback.behind()
+    pub fn lag(&self) -> Option<usize> {
+        self.playback.lag()
     }
 
     /// What went wrong last: the run folder first, then the newest notice, then what was wrong at the start.
@@ -282,20 +282,20 @@ impl App {
 
     /// How pictures are drawn.
     #[must_use]
-    pub fn look(&self) -> &Look {
-        &self.look
+    pub fn appearance(&self) -> &Appearance {
+        &self.appearance
     }
 
     /// The colours of the screen.
     #[must_use]
     pub fn theme(&self) -> &Theme {
-        self.look.themes.current()
+        self.appearance.themes.current()
     }
 
     /// What the slices run along.
     #[must_use]
-    pub fn along(&self) -> Along {
-        self.navigation.along
+    pub fn slice_kind(&self) -> SliceKind {
+        self.navigation.slice_kind
     }
 
     /// Which plane the map shows.
@@ -306,8 +306,8 @@ impl App {
 
     /// How the weights are shown.
     #[must_use]
-    pub fn weighing(&self) -> Weighing {
-        self.navigation.weighing
+    pub fn weights_tab(&self) -> WeightsTab {
+        self.navigation.weights_tab
     }
 
     /// Which figure the curvature map shows.
@@ -329,8 +329,8 @@ impl App {
 
     /// What the other runs of a comparison have found.
     #[must_use]
-    pub fn rivals(&self) -> &[Arc<Snapshot>] {
-        &self.rivals
+    pub fn compared(&self) -> &[Arc<Snapshot>] {
+        &self.compared
     }
 
     /// What is looked at.
@@ -412,8 +412,8 @@ impl App {
 
     /// What the screen itself has to say of the last key.
     #[must_use]
-    pub fn told(&self) -> Option<&str> {
-        self.messages.told()
+    pub fn message(&self) -> Option<&str> {
+        self.messages.message()
     }
 
     /// Whether the user paused the device.

@@ -9,7 +9,7 @@ use super::super::themes::Themes;
 
 /// How pictures are drawn.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Look {
+pub struct Appearance {
     /// Bands, lines or both.
     pub layers: Layers,
     /// How levels are spread.
@@ -20,7 +20,7 @@ pub struct Look {
     pub themes: Themes,
 }
 
-impl Look {
+impl Appearance {
     /// Turns to the next layers, scale, marker or theme; ignores other actions.
     pub(super) fn update(&mut self, action: Action) {
         match action {

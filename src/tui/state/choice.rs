@@ -62,7 +62,7 @@ impl View {
 
 /// What the slices run along.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Along {
+pub enum SliceKind {
     /// Both principal components.
     #[default]
     Components,
@@ -74,7 +74,7 @@ pub enum Along {
     Line,
 }
 
-impl Along {
+impl SliceKind {
     pub(super) fn next(self) -> Self {
         match self {
             Self::Components => Self::Random,
@@ -106,7 +106,7 @@ impl Plane {
 
 /// How the weights are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Weighing {
+pub enum WeightsTab {
     /// Norms and angles over training.
     #[default]
     Norms,
@@ -116,7 +116,7 @@ pub enum Weighing {
     Stability,
 }
 
-impl Weighing {
+impl WeightsTab {
     pub(super) fn next(self) -> Self {
         match self {
             Self::Norms => Self::Histogram,

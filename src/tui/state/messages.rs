@@ -8,7 +8,7 @@ use super::news;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Messages {
     /// Answer to the last key.
-    told: Option<String>,
+    message: Option<String>,
     /// News that the user has seen.
     dismissed: Option<String>,
     /// Sentences that do not come from the session, the first to be shown last.
@@ -23,16 +23,16 @@ impl Messages {
 
     /// Says something until the next key.
     pub(super) fn tell(&mut self, sentence: String) {
-        self.told = Some(sentence);
+        self.message = Some(sentence);
     }
 
     /// Takes back the answer to the last key. Returns false if there was none.
     pub(super) fn untell(&mut self) -> bool {
-        self.told.take().is_some()
+        self.message.take().is_some()
     }
 
-    pub(super) fn told(&self) -> Option<&str> {
-        self.told.as_deref()
+    pub(super) fn message(&self) -> Option<&str> {
+        self.message.as_deref()
     }
 
     /// Returns the news of the session, or else the last warning. `is_map` is true if the map is shown.

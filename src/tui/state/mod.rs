@@ -3,7 +3,7 @@
 //! ```text
 //! Action ─▶ App ─┬─▶ Navigation  where the user looks: view, plane, window, cursor
 //!                ├─▶ Playback    which moment of the run: newest, chosen, frozen, film
-//!                ├─▶ Look        how pictures are drawn
+//!                ├─▶ Appearance        how pictures are drawn
 //!                └─▶ Messages    what the banner says
 //! ```
 
@@ -18,4 +18,4 @@ mod playback;
 mod window;
 
 pub use app::App;
-pub use appearance::Look;
+pub use appearance::Appearance;

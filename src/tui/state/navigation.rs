@@ -1,12 +1,12 @@
 //! Where the user looks: the view and what it is about, the plane, the window on it, the cursor.
 
 use crate::plot::relief;
-use crate::session::agenda::whole_path;
+use crate::session::schedule::whole_path;
 use crate::session::snapshot::{Command, Snapshot, Window};
 use crate::session::study::Study;
 
 use super::super::action::Action;
-use super::choice::{Along, Figure, Plane, View, Weighing};
+use super::choice::{Figure, Plane, SliceKind, View, WeightsTab};
 use super::cursor::Cursor;
 use super::window::{PAN, ZOOM, contains, middle, neighbourhood, panned, sees_something, zoomed};
 
@@ -24,10 +24,10 @@ pub(in crate::tui) const RANDOM_WINDOW: Window = Window {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Navigation {
     pub(super) view: View,
-    pub(super) along: Along,
+    pub(super) slice_kind: SliceKind,
     pub(super) figure: Figure,
     pub(super) plane: Plane,
-    pub(super) weighing: Weighing,
+    pub(super) weights_tab: WeightsTab,
     pub(super) camera: relief::View,
     /// `None` if the whole path is seen.
     pub(super) window: Option<Window>,
@@ -60,12 +60,12 @@ impl Navigation {
     fn choose_next(&mut self) -> Vec<Command> {
         match self.view {
             View::Curvature => self.figure = self.figure.next(),
-            View::Slices => self.along = self.along.next(),
+            View::Slices => self.slice_kind = self.slice_kind.next(),
             View::Map => {
                 self.plane = self.plane.next();
                 self.cursor = None;
             }
-            View::Weights => self.weighing = self.weighing.next(),
+            View::Weights => self.weights_tab = self.weights_tab.next(),
             View::Path | View::Compare | View::Surface => return Vec::new(),
         }
         self.show(self.view)
@@ -79,13 +79,15 @@ impl Navigation {
 
     /// What the view shows beside what is always measured.
     fn study(&self) -> Option<Study> {
-        match (self.view, self.along) {
+        match (self.view, self.slice_kind) {
             (View::Curvature, _) => Some(Study::Curvature),
-            (View::Weights, _) if self.weighing == Weighing::Stability => Some(Study::Stability),
+            (View::Weights, _) if self.weights_tab == WeightsTab::Stability => {
+                Some(Study::Stability)
+            }
             (View::Map, _) if self.plane == Plane::Random => Some(Study::Plane),
-            (View::Slices, Along::Random) => Some(Study::Random),
-            (View::Slices, Along::Update) => Some(Study::Update),
-            (View::Slices, Along::Line) => Some(Study::Line),
+            (View::Slices, SliceKind::Random) => Some(Study::Random),
+            (View::Slices, SliceKind::Update) => Some(Study::Update),
+            (View::Slices, SliceKind::Line) => Some(Study::Line),
             _ => None,
         }
     }
@@ -218,13 +220,13 @@ impl Navigation {
             .trajectory
             .as_ref()
             .map(|path| &path.coordinates[..]);
-        let shadow = snapshot
-            .shadow
+        let projection = snapshot
+            .random_projection
             .as_ref()
-            .map(|shadow| &shadow.coordinates[..]);
+            .map(|projection| &projection.coordinates[..]);
         let path = match self.plane {
             Plane::Principal => own,
-            Plane::Random => shadow,
+            Plane::Random => projection,
         };
         path.unwrap_or_default()
     }

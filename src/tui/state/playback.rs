@@ -53,7 +53,7 @@ impl Playback {
     }
 
     /// Number of checkpoints that came since the picture was frozen; `None` if it is not.
-    pub(super) fn behind(&self) -> Option<usize> {
+    pub(super) fn lag(&self) -> Option<usize> {
         let frozen = self.frozen.as_ref()?;
         Some(checkpoints(&self.live).saturating_sub(checkpoints(frozen)))
     }

@@ -1,6 +1,6 @@
 //! Windows of the plane: moved, zoomed, and around a checkpoint.
 
-use crate::session::agenda::MARGIN;
+use crate::session::schedule::MARGIN;
 use crate::session::snapshot::Window;
 
 /// Share of the window by which an arrow key moves it.

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Widget};
 
-use crate::landscape::surveyor::CURVATURE_SAMPLES;
+use crate::landscape::worker::protocol::CURVATURE_SAMPLES;
 use crate::session::snapshot::Finding;
 
 use super::super::invocation::quoted;

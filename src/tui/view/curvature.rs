@@ -7,7 +7,7 @@ use ratatui::widgets::{Paragraph, Widget};
 
 use crate::landscape::curvature::Extremes;
 use crate::landscape::surface::{Measure, Surface};
-use crate::landscape::surveyor::CURVATURE_SAMPLES;
+use crate::landscape::worker::protocol::CURVATURE_SAMPLES;
 use crate::plot::axis::short;
 use crate::plot::map::{Backdrop, Extras, MapScene};
 use crate::plot::title;

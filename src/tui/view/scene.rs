@@ -17,9 +17,9 @@ pub(super) fn of_random_plane<'a>(
     let study = snapshot.study.as_ref();
     let plane = study.and_then(|study| study.plane.as_ref());
     let path = snapshot
-        .shadow
+        .random_projection
         .as_ref()
-        .map_or(&[][..], |shadow| &shadow.coordinates);
+        .map_or(&[][..], |projection| &projection.coordinates);
     let random = |name: &str| AxisTitle {
         name: name.into(),
         share: None,
@@ -60,7 +60,7 @@ pub(super) fn of_session<'a>(
     trajectory: &'a Trajectory,
     window: Window,
 ) -> MapScene<'a> {
-    let look = app.look();
+    let look = app.appearance();
     let title = |k: usize| AxisTitle {
         name: format!("PC{}", k + 1),
         share: trajectory.explained.get(k).copied(),

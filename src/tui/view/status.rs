@@ -98,7 +98,7 @@ pub(crate) fn render_tiny(app: &App, framed: bool, area: Rect, buffer: &mut Buff
         ));
         pieces.push(Piece::new(1, vec![Span::raw(format!("step {step}"))]));
     }
-    if app.behind().is_some() {
+    if app.lag().is_some() {
         pieces.push(Piece::new(2, vec![Span::styled("frozen", theme.warn())]));
     }
     if app.banner().is_some() {

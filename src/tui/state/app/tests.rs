@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 use crate::session::snapshot::Snapshot;
 use crate::weights::trajectory::Trajectory;
 
-use super::super::appearance::Look;
+use super::super::appearance::Appearance;
 use super::super::playback::PICTURES;
 use super::super::window::{PAN, ZOOM, middle};
 use super::*;
@@ -26,7 +26,7 @@ fn snapshot(count: usize) -> Arc<Snapshot> {
 }
 
 fn app(count: usize) -> App {
-    let mut app = App::new(Look::default());
+    let mut app = App::new(Appearance::default());
     app.receive(snapshot(count));
     app
 }
@@ -158,9 +158,9 @@ fn a_frozen_picture_stands_still_and_counts_what_came_since() {
     let mut app = app(4);
     app.update(Action::Freeze);
     app.receive(snapshot(6));
-    assert_eq!((app.checkpoints(), app.behind()), (4, Some(2)));
+    assert_eq!((app.checkpoints(), app.lag()), (4, Some(2)));
     app.update(Action::Freeze);
-    assert_eq!((app.checkpoints(), app.behind()), (6, None));
+    assert_eq!((app.checkpoints(), app.lag()), (6, None));
 }
 
 #[test]
@@ -238,9 +238,9 @@ fn freezing_stops_a_film_and_going_on_follows_the_run() {
     app.update(Action::Film);
     app.advance();
     app.update(Action::Freeze);
-    assert!(!app.is_filming() && app.selected() == Some(1) && app.behind() == Some(0));
+    assert!(!app.is_filming() && app.selected() == Some(1) && app.lag() == Some(0));
     app.update(Action::Freeze);
-    assert_eq!((app.selected(), app.behind()), (Some(8), None));
+    assert_eq!((app.selected(), app.lag()), (Some(8), None));
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn a_cursor_that_would_be_out_of_sight_starts_in_the_middle() {
 
 #[test]
 fn without_a_path_nothing_moves() {
-    let mut app = App::new(Look::default());
+    let mut app = App::new(Appearance::default());
     for action in [
         Action::ZoomIn,
         Action::PanUp,
@@ -294,7 +294,7 @@ fn a_dismissed_banner_comes_back_only_with_news() {
             ..Snapshot::default()
         })
     };
-    let mut app = App::new(Look::default());
+    let mut app = App::new(Appearance::default());
     app.receive(with(&["first"]));
     assert_eq!(app.banner(), Some("first"));
     app.update(Action::Close);
@@ -305,7 +305,7 @@ fn a_dismissed_banner_comes_back_only_with_news() {
 
 #[test]
 fn what_was_wrong_at_the_start_is_told_one_by_one_after_the_news() {
-    let mut app = App::new(Look::default());
+    let mut app = App::new(Appearance::default());
     app.warn(vec!["one".into(), "two".into()]);
     app.receive(Arc::new(Snapshot {
         notices: vec!["news".into()],

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use crate::landscape::explore::{BATCH, WHOLE};
 use crate::landscape::surface::Measure;
 use crate::landscape::survey;
-use crate::landscape::surveyor::Spot;
+use crate::landscape::worker::protocol::Query;
 use crate::run::Checkpoint;
 use crate::weights::trajectory::Trajectory;
 
-use super::known::Known;
+use super::measure_cache::MeasureCache;
 use super::pictures::{Few, Pictures};
 use super::snapshot::Window;
 
@@ -22,9 +22,9 @@ pub const AVERAGES: [usize; 4] = [2, 3, 5, 10];
 /// Share of the path's extent by which its window is wider on each side.
 pub const MARGIN: f64 = 0.2;
 
-/// What the value at a spot is.
+/// What the value at a query is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
+pub enum Target {
     /// The loss of checkpoint `i` of the path.
     Truth(usize),
     /// The loss of the projection of checkpoint `i` onto the plane.
@@ -57,34 +57,34 @@ pub enum Meaning {
 }
 
 /// Something to measure, and what it is.
-type Errand = (Spot, Meaning);
+type Task = (Query, Target);
 
-/// A plan with the meaning of each of its spots, and the pictures that its answers fill.
+/// A plan with the target of each of its queries, and the pictures that its answers fill.
 #[derive(Clone, Debug)]
-pub struct Agenda {
+pub struct Schedule {
     /// Number of the plan.
     pub generation: u64,
     /// The path whose plane is measured.
     pub trajectory: Arc<Trajectory>,
     /// Where to measure.
-    pub spots: Vec<Spot>,
-    /// What each spot is, in the same order.
-    pub meanings: Vec<Meaning>,
+    pub queries: Vec<Query>,
+    /// What each query is, in the same order.
+    pub targets: Vec<Target>,
     /// The surface and the slices so far.
     pub pictures: Pictures,
-    /// Points of the map among the spots that are still to come, on the samples that are measured everywhere.
+    /// Points of the map among the queries that are still to come, on the samples that are measured everywhere.
     left: usize,
     /// Points beside these that the map asks for.
     asked: usize,
     /// The map asks for nothing more.
     rests: bool,
     /// What is measured once the map of few samples rests.
-    after_few: Vec<Errand>,
+    after_few: Vec<Task>,
     /// What is measured once the map rests.
-    backlog: Vec<Errand>,
+    backlog: Vec<Task>,
 }
 
-impl Agenda {
+impl Schedule {
     /// Plans the losses on the plane of a path: the current checkpoint, the coarsest level of the map,
     /// the slices through the checkpoint, the second level, the other checkpoints from the newest back.
     ///
@@ -99,7 +99,7 @@ impl Agenda {
         members: &[Checkpoint],
         window: Option<Window>,
         few: Option<Few>,
-        known: impl Fn(Meaning) -> bool,
+        known: impl Fn(Target) -> bool,
     ) -> Self {
         let path = &trajectory.coordinates;
         let axes = trajectory
@@ -109,11 +109,11 @@ impl Agenda {
             .filter(|sigma| **sigma > 0.0)
             .count();
         let window = window.unwrap_or_else(|| whole_path(path));
-        let mut agenda = Self {
+        let mut schedule = Self {
             generation,
             trajectory: Arc::clone(trajectory),
-            spots: Vec::new(),
-            meanings: Vec::new(),
+            queries: Vec::new(),
+            targets: Vec::new(),
             pictures: Pictures::new(window, axes, few),
             left: 0,
             asked: 0,
@@ -121,15 +121,15 @@ impl Agenda {
             after_few: Vec::new(),
             backlog: Vec::new(),
         };
-        if agenda.pictures.few.is_some() {
-            agenda.plan_few(members, &known);
+        if schedule.pictures.few.is_some() {
+            schedule.plan_few(members, &known);
         } else {
-            agenda.plan_all(members, &known);
+            schedule.plan_all(members, &known);
         }
-        agenda
+        schedule
     }
 
-    fn plan_all(&mut self, members: &[Checkpoint], known: impl Fn(Meaning) -> bool) {
+    fn plan_all(&mut self, members: &[Checkpoint], known: impl Fn(Target) -> bool) {
         let mut newest_first = (0..members.len()).rev();
         if let Some(current) = newest_first.next() {
             self.plan_checkpoint(current, members, &known);
@@ -146,19 +146,19 @@ impl Agenda {
         }
         let newest = members.len().saturating_sub(1);
         let updates = updates(members, &known);
-        let (first, later) = updates.partition(|update| update.1 == Meaning::Update(newest));
+        let (first, later) = updates.partition(|update| update.1 == Target::Update(newest));
         self.plan_these(first);
         self.backlog = later;
     }
 
     /// Few samples draw the whole map in the time that all take for a few points.
-    fn plan_few(&mut self, members: &[Checkpoint], known: impl Fn(Meaning) -> bool) {
+    fn plan_few(&mut self, members: &[Checkpoint], known: impl Fn(Target) -> bool) {
         let newest = members.len().saturating_sub(1);
         self.plan_level(0);
         let truths = (0..members.len())
             .rev()
             .filter_map(|i| truth(i, members, &known));
-        let (current, others) = truths.partition(|truth| truth.1 == Meaning::Truth(newest));
+        let (current, others) = truths.partition(|truth| truth.1 == Target::Truth(newest));
         self.plan_these(current);
         self.plan_slices();
         for level in 1..WHOLE {
@@ -172,13 +172,13 @@ impl Agenda {
             .collect();
     }
 
-    /// Plans what comes when all spots are answered: where the map asks for more; once that of few samples
+    /// Plans what comes when all queries are answered: where the map asks for more; once that of few samples
     /// rests, what the other checkpoints are and the difference that all samples make; once all rests, what
     /// is left. False when that is nothing.
-    pub fn go_on(&mut self, generation: u64) -> bool {
+    pub fn next_batch(&mut self, generation: u64) -> bool {
         self.generation = generation;
-        self.spots.clear();
-        self.meanings.clear();
+        self.queries.clear();
+        self.targets.clear();
         let wanted = self.pictures.wanted();
         let full = self.pictures.wanted_full(&self.trajectory.coordinates);
         self.rests = wanted.is_empty() && full.is_empty();
@@ -192,25 +192,25 @@ impl Agenda {
             let truths = std::mem::take(&mut self.after_few);
             self.plan_these(truths);
             for (i, j) in full {
-                let spot = Spot::OnPlane(self.pictures.place((i, j)));
-                self.plan((spot, Meaning::Full { i, j }));
+                let query = Query::OnPlane(self.pictures.place((i, j)));
+                self.plan((query, Target::Full { i, j }));
             }
         }
         if self.rests {
             let backlog = std::mem::take(&mut self.backlog);
             self.plan_these(backlog);
         }
-        !self.spots.is_empty()
+        !self.queries.is_empty()
     }
 
-    fn plan(&mut self, (spot, meaning): Errand) {
-        self.spots.push(spot);
-        self.meanings.push(meaning);
+    fn plan(&mut self, (query, target): Task) {
+        self.queries.push(query);
+        self.targets.push(target);
     }
 
-    fn plan_these(&mut self, errands: Vec<Errand>) {
-        for errand in errands {
-            self.plan(errand);
+    fn plan_these(&mut self, tasks: Vec<Task>) {
+        for task in tasks {
+            self.plan(task);
         }
     }
 
@@ -218,7 +218,7 @@ impl Agenda {
         &mut self,
         i: usize,
         members: &[Checkpoint],
-        known: impl Fn(Meaning) -> bool,
+        known: impl Fn(Target) -> bool,
     ) {
         if let Some(truth) = truth(i, members, known) {
             self.plan(truth);
@@ -226,9 +226,9 @@ impl Agenda {
         self.plan(self.projection(i));
     }
 
-    fn projection(&self, i: usize) -> Errand {
-        let spot = Spot::OnPlane(self.trajectory.coordinates[i]);
-        (spot, Meaning::Projection(i))
+    fn projection(&self, i: usize) -> Task {
+        let query = Query::OnPlane(self.trajectory.coordinates[i]);
+        (query, Target::Projection(i))
     }
 
     fn plan_slices(&mut self) {
@@ -237,8 +237,8 @@ impl Agenda {
                 let at = self.pictures.slices[slice].at(point);
                 // Where all samples are measured, the middle is the current checkpoint's projection, which comes first.
                 if self.pictures.few.is_some() || at != [0.0, 0.0] {
-                    let spot = self.pictures.spot(at);
-                    self.plan((spot, Meaning::Slice { slice, point }));
+                    let query = self.pictures.query(at);
+                    self.plan((query, Target::Slice { slice, point }));
                 }
             }
         }
@@ -252,28 +252,28 @@ impl Agenda {
     }
 
     fn plan_point(&mut self, i: usize, j: usize) {
-        let spot = self.pictures.spot(self.pictures.place((i, j)));
+        let query = self.pictures.query(self.pictures.place((i, j)));
         self.left += 1;
-        self.plan((spot, Meaning::Grid { i, j }));
+        self.plan((query, Target::Grid { i, j }));
     }
 
     /// Fills in what is already known of this plane and takes it off the plan. Returns the values of
     /// projections among it.
-    pub fn recall(&mut self, known: &Known) -> Vec<(usize, Measure)> {
+    pub fn recall(&mut self, known: &MeasureCache) -> Vec<(usize, Measure)> {
         // Finer points too, which were not planned yet.
         self.pictures.recall(known);
         let mut projections = Vec::new();
-        let plan = std::mem::take(&mut self.spots).into_iter();
-        let plan = plan.zip(std::mem::take(&mut self.meanings)).collect();
+        let plan = std::mem::take(&mut self.queries).into_iter();
+        let plan = plan.zip(std::mem::take(&mut self.targets)).collect();
         let backlog = std::mem::take(&mut self.backlog);
-        let mut unknown = |errands: Vec<Errand>| -> Vec<Errand> {
+        let mut unknown = |tasks: Vec<Task>| -> Vec<Task> {
             let mut left = Vec::new();
-            for (spot, meaning) in errands {
-                match known.get(&spot) {
-                    None => left.push((spot, meaning)),
+            for (query, target) in tasks {
+                match known.get(&query) {
+                    None => left.push((query, target)),
                     Some(measure) => {
-                        self.fill(meaning, measure);
-                        if let Meaning::Projection(i) = meaning {
+                        self.fill(target, measure);
+                        if let Target::Projection(i) = target {
                             projections.push((i, measure));
                         }
                     }
@@ -288,24 +288,21 @@ impl Agenda {
     }
 
     /// Puts a value into the pictures.
-    pub fn fill(&mut self, meaning: Meaning, measure: Measure) {
+    pub fn fill(&mut self, target: Target, measure: Measure) {
         let pictures = &mut self.pictures;
-        match meaning {
-            Meaning::Grid { i, j } => {
+        match target {
+            Target::Grid { i, j } => {
                 pictures.surface.record(i, j, measure);
                 self.left = self.left.saturating_sub(1);
             }
-            Meaning::Full { i, j } => pictures.record_full(i, j, measure),
-            Meaning::Slice { slice, point } => {
+            Target::Full { i, j } => pictures.record_full(i, j, measure),
+            Target::Slice { slice, point } => {
                 pictures.slices[slice].values[point] = Some(measure);
             }
-            Meaning::Projection(i) if i + 1 == self.trajectory.steps.len() => {
+            Target::Projection(i) if i + 1 == self.trajectory.steps.len() => {
                 pictures.fill_middles(measure);
             }
-            Meaning::Projection(_)
-            | Meaning::Truth(_)
-            | Meaning::Update(_)
-            | Meaning::Average(_) => {}
+            Target::Projection(_) | Target::Truth(_) | Target::Update(_) | Target::Average(_) => {}
         }
     }
 
@@ -325,42 +322,36 @@ impl Agenda {
 }
 
 /// What checkpoint `i` is, where that is not known.
-fn truth(i: usize, members: &[Checkpoint], known: impl Fn(Meaning) -> bool) -> Option<Errand> {
-    let spot = Spot::Checkpoint(members.get(i)?.clone());
-    Some((spot, Meaning::Truth(i))).filter(|truth| !known(truth.1))
+fn truth(i: usize, members: &[Checkpoint], known: impl Fn(Target) -> bool) -> Option<Task> {
+    let query = Query::Checkpoint(members.get(i)?.clone());
+    Some((query, Target::Truth(i))).filter(|truth| !known(truth.1))
 }
 
 /// The averages of the last checkpoints that are not known.
-fn averages(
-    members: &[Checkpoint],
-    known: impl Fn(Meaning) -> bool,
-) -> impl Iterator<Item = Errand> {
-    let spot = |last: usize| {
+fn averages(members: &[Checkpoint], known: impl Fn(Target) -> bool) -> impl Iterator<Item = Task> {
+    let query = |last: usize| {
         let from = members.len().checked_sub(last)?;
         Some((
-            Spot::Average(members[from..].to_vec()),
-            Meaning::Average(last),
+            Query::Average(members[from..].to_vec()),
+            Target::Average(last),
         ))
     };
-    let averages = AVERAGES.into_iter().filter_map(spot);
+    let averages = AVERAGES.into_iter().filter_map(query);
     averages.filter(move |average| !known(average.1))
 }
 
 /// The updates whose critical steps are not known, the newest first.
-fn updates(
-    members: &[Checkpoint],
-    known: impl Fn(Meaning) -> bool,
-) -> impl Iterator<Item = Errand> {
+fn updates(members: &[Checkpoint], known: impl Fn(Target) -> bool) -> impl Iterator<Item = Task> {
     let newest_first = (0..members.len()).rev();
-    let updates = newest_first.filter_map(|i| spot_of(i, members));
+    let updates = newest_first.filter_map(|i| update_query(i, members));
     updates.filter(move |update| !known(update.1))
 }
 
 /// Where the critical step of an update is measured; the first checkpoint has no update before it.
-fn spot_of(i: usize, members: &[Checkpoint]) -> Option<Errand> {
+fn update_query(i: usize, members: &[Checkpoint]) -> Option<Task> {
     let (from, to) = (members.get(i.checked_sub(1)?)?, members.get(i)?);
     let [from, to] = [from, to].map(Checkpoint::clone);
-    Some((Spot::Update { from, to }, Meaning::Update(i)))
+    Some((Query::Update { from, to }, Target::Update(i)))
 }
 
 /// The window of the whole path, with its margin.

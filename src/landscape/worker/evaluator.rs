@@ -1,190 +1,30 @@
-//! The worker that owns a compute device, and the messages between it and those who want losses.
-//!
-//! What it is told and what it answers are plain serde messages, so that it can run in another process
-//! with nothing but the transport changed. How several share a plan is told in `crew`.
+//! Answers the queries of a plan on one compute device, which it owns.
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::data::{self, Dataset, Split};
-use crate::loss::Criterion;
-use crate::model::reading::Reading;
 use crate::model::{self, ModelError, Recognized, Weights};
 use crate::run::Checkpoint;
 use crate::weights::direction;
-use crate::weights::member::{Member, Shape};
-use crate::weights::recipe::{Plane, Recipe};
+use crate::weights::plane_spec::{Plane, PlaneSpec};
+use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
 
-use super::LandscapeError;
-use super::curvature::product::Curvature;
-use super::curvature::{Effort, Extremes, extremes};
-use super::device::{Compute, Place, Precision};
-use super::evidence::{Assumed, Function, Question};
-use super::objective::Objective;
-use super::plane::ResidentPlane;
-use super::samples::settled;
-use super::sharpness::CriticalStep;
-use super::surface::Measure;
+use super::super::LandscapeError;
+use super::super::curvature::product::Curvature;
+use super::super::curvature::{Effort, extremes};
+use super::super::device::Compute;
+use super::super::evidence::{Function, Question};
+use super::super::objective::Objective;
+use super::super::plane::ResidentPlane;
+use super::super::samples::settled;
+use super::protocol::{CURVATURE_SAMPLES, Plan, Query, Report, Setup, Value};
 
-/// What stays the same for a whole session.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Setup {
-    /// The samples; without them there is a path and no surface.
-    pub data: Option<data::Request>,
-    /// The loss that is measured.
-    #[serde(default)]
-    pub criterion: Criterion,
-    /// `auto`, the name of an architecture, or the file of an exported program.
-    pub model: String,
-    /// What the user answers of what names leave open.
-    #[serde(default)]
-    pub reading: Reading,
-    /// Each has a surveyor.
-    pub devices: Vec<Place>,
-    /// The type in which layers are computed.
-    pub precision: Precision,
-    /// Samples a forward pass takes at once.
-    pub batch: Option<usize>,
-}
-
-impl Setup {
-    /// Seed of the samples, and of random directions.
-    #[must_use]
-    pub fn seed(&self) -> u64 {
-        self.data.as_ref().map_or(0, |data| data.seed)
-    }
-}
-
-/// A place where the loss is wanted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Spot {
-    /// (α, β) on the plane.
-    OnPlane([f64; 2]),
-    /// (α, β) on the plane, on few of the samples alone.
-    OnFew {
-        /// (α, β).
-        at: [f64; 2],
-        /// How many samples.
-        samples: usize,
-    },
-    /// A checkpoint itself, with its own running statistics.
-    Checkpoint(Checkpoint),
-    /// The mean of the weights and running statistics of several checkpoints.
-    Average(Vec<Checkpoint>),
-    /// The critical step along the update from one checkpoint to the next.
-    Update {
-        /// Where the update began.
-        from: Checkpoint,
-        /// Where it ended.
-        to: Checkpoint,
-    },
-    /// The ends of the Hessian's spectrum at (α, β), on [`CURVATURE_SAMPLES`] of the samples.
-    Curvature([f64; 2]),
-    /// Likewise at a checkpoint itself, with its own running statistics.
-    CurvatureOf(Checkpoint),
-    /// Which function a path of these checkpoints followed; the answer is told as [`Report::Assumed`].
-    Evidence(Vec<Checkpoint>),
-}
-
-/// A product with the Hessian costs as much as some ten losses, and an eigenvalue some twenty products.
-pub const CURVATURE_SAMPLES: usize = 64;
 /// Bound of the error of an eigenvalue on the screen, as a share of the largest.
 const CURVATURE_TOLERANCE: f64 = 0.02;
 
-/// What was found at a spot.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Value {
-    /// Loss and score; the loss is NaN where it is not a number.
-    Measure(Measure),
-    /// The critical step along an update.
-    Critical(CriticalStep),
-    /// The ends of the Hessian's spectrum.
-    Curvature(Extremes),
-    /// The path was asked; what it answered is told by itself.
-    Assumed,
-}
-
-/// A plan of points.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Plan {
-    /// Number of the plan; answers carry it.
-    pub generation: u64,
-    /// The plane.
-    pub recipe: Recipe,
-    /// The samples.
-    pub split: Split,
-    /// Where to measure, in this order.
-    pub spots: Vec<Spot>,
-}
-
-/// What the surveyor is told.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Request {
-    /// Measure these points; forget the plan before.
-    Measure(Plan),
-    /// Measure these first, then go on; forget those that were to come first before.
-    First(Vec<Plan>),
-    /// Have a path asked, soon: when there is a first picture, or nothing else is to be done.
-    Ask(Plan),
-    /// Measure this function from now on; forget all plans.
-    Assume(Function),
-    /// Stop measuring, or go on.
-    Pause(bool),
-}
-
-/// What the surveyor answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Report {
-    /// The devices that were opened.
-    Device(String),
-    /// A device did not open or broke; one sentence says which and why.
-    Lost(String),
-    /// The samples that were loaded: name and number.
-    Data {
-        /// What they are.
-        name: String,
-        /// How many.
-        samples: usize,
-    },
-    /// There are no samples to measure on; one sentence says why.
-    NoData(String),
-    /// The architecture that was recognized.
-    Model {
-        /// The name that `--model` takes.
-        name: String,
-        /// What was seen, in a sentence.
-        evidence: String,
-    },
-    /// What is taken for granted of the function that is measured.
-    Assumed(Box<Assumed>),
-    /// No forward pass is known for these checkpoints; one sentence says why.
-    NoModel(String),
-    /// The value at `spots[index]` of a plan.
-    Measured {
-        /// The plan.
-        generation: u64,
-        /// Index of the spot.
-        index: usize,
-        /// What was found.
-        value: Value,
-    },
-    /// The plan is done.
-    Done(u64),
-    /// The plan, or one of its spots, could not be measured; one sentence says why.
-    Failed {
-        /// The plan.
-        generation: u64,
-        /// The spot, where only that one failed.
-        index: Option<usize>,
-        /// The reason.
-        reason: String,
-    },
-}
-
 /// The device, the samples on it and the model that is measured.
 #[derive(Debug)]
-pub(super) struct Surveyor {
+pub(super) struct Evaluator {
     setup: Setup,
     compute: Compute,
     /// The samples of the setup's split; without them the model is still recognized.
@@ -206,10 +46,10 @@ struct Ready {
     few: Option<((bool, usize), Objective)>,
     /// On the samples of the other split, once they were asked for.
     other: Option<Objective>,
-    plane: Option<(Recipe, ResidentPlane)>,
+    plane: Option<(PlaneSpec, ResidentPlane)>,
 }
 
-impl Surveyor {
+impl Evaluator {
     pub(super) fn new(mut setup: Setup, data: Option<Arc<Dataset>>, compute: Compute) -> Self {
         if let Some(data) = &data {
             setup.criterion = settled(&setup.criterion, data);
@@ -232,27 +72,27 @@ impl Surveyor {
         }
     }
 
-    /// Measures a spot of a plan.
+    /// Measures a query of a plan.
     pub(super) fn measure(&mut self, plan: &Plan, index: usize) -> Result<Value, LandscapeError> {
-        self.prepare(&plan.recipe)?;
-        if let Spot::Evidence(members) = &plan.spots[index] {
+        self.prepare(&plan.spec)?;
+        if let Query::Evidence(members) = &plan.queries[index] {
             self.ask(members)?;
             return Ok(Value::Assumed);
         }
-        self.measure_at(&plan.spots[index], plan)
+        self.measure_at(&plan.queries[index], plan)
     }
 
     /// Recognizes the model when that was not done yet for this run's shapes.
-    fn prepare(&mut self, recipe: &Recipe) -> Result<(), LandscapeError> {
+    fn prepare(&mut self, spec: &PlaneSpec) -> Result<(), LandscapeError> {
         if self
             .ready
             .as_ref()
-            .is_some_and(|ready| ready.shape == recipe.shape)
+            .is_some_and(|ready| ready.shape == spec.shape)
         {
             return Ok(());
         }
         self.ready = None;
-        let shape = recipe.shape.clone();
+        let shape = spec.shape.clone();
         let recognized = self.recognize(&shape)?;
         let data = self.data.clone().ok_or(LandscapeError::NoData)?;
         if self.function == Function::default() {
@@ -342,7 +182,7 @@ impl Surveyor {
         )
     }
 
-    fn measure_at(&mut self, spot: &Spot, plan: &Plan) -> Result<Value, LandscapeError> {
+    fn measure_at(&mut self, query: &Query, plan: &Plan) -> Result<Value, LandscapeError> {
         let own = self
             .setup
             .data
@@ -352,7 +192,7 @@ impl Surveyor {
             self.load_other(plan.split)?;
         }
         let ready = self.ready.as_mut().ok_or(LandscapeError::NoData)?;
-        ready.measure(spot, &plan.recipe, own)
+        ready.measure(query, &plan.spec, own)
     }
 
     /// Loads the samples of the split that the setup does not name.
@@ -375,8 +215,8 @@ impl Ready {
     /// Measures on the samples of the setup, or on those of the other split.
     fn measure(
         &mut self,
-        spot: &Spot,
-        recipe: &Recipe,
+        query: &Query,
+        spec: &PlaneSpec,
         own: bool,
     ) -> Result<Value, LandscapeError> {
         let objective = if own {
@@ -387,32 +227,32 @@ impl Ready {
         let objective = objective.ok_or(LandscapeError::NoData)?;
         let shape = &self.shape;
         let flat = |checkpoint: &Checkpoint| -> Result<Vec<f32>, LandscapeError> {
-            let member = Member::open(checkpoint, shape)?;
+            let member = RunCheckpoint::open(checkpoint, shape)?;
             Ok(direction::flat(&shape.layout, &member)?)
         };
-        match spot {
-            Spot::Checkpoint(checkpoint) => objective.at_flat(&flat(checkpoint)?),
-            Spot::Average(members) => {
-                let open = |row: usize| Member::open(&members[row], shape);
+        match query {
+            Query::Checkpoint(checkpoint) => objective.at_flat(&flat(checkpoint)?),
+            Query::Average(members) => {
+                let open = |row: usize| RunCheckpoint::open(&members[row], shape);
                 let mean = direction::mean(&shape.layout, members.len(), open)?;
                 objective.at_flat(&mean)
             }
-            Spot::Update { from, to } => {
+            Query::Update { from, to } => {
                 return objective
                     .critical(&flat(from)?, &flat(to)?)
                     .map(Value::Critical);
             }
-            Spot::Curvature(at) => {
+            Query::Curvature(at) => {
                 let few = objective.few(CURVATURE_SAMPLES)?;
-                let plane = resident(&mut self.plane, objective, recipe)?;
+                let plane = resident(&mut self.plane, objective, spec)?;
                 return curvature(&few, few.weights_on(plane, *at)?);
             }
-            Spot::CurvatureOf(checkpoint) => {
+            Query::CurvatureOf(checkpoint) => {
                 let few = objective.few(CURVATURE_SAMPLES)?;
                 return curvature(&few, few.weights_of(&flat(checkpoint)?)?);
             }
-            Spot::OnFew { at, samples } => {
-                let plane = resident(&mut self.plane, objective, recipe)?;
+            Query::OnFew { at, samples } => {
+                let plane = resident(&mut self.plane, objective, spec)?;
                 let which = (own, *samples);
                 let few = match self.few.take() {
                     Some((known, few)) if known == which => few,
@@ -420,10 +260,10 @@ impl Ready {
                 };
                 self.few.insert((which, few)).1.on(plane, *at)
             }
-            // A surveyor asks before it measures.
-            Spot::Evidence(_) => return Ok(Value::Assumed),
-            Spot::OnPlane(at) => {
-                let plane = resident(&mut self.plane, objective, recipe)?;
+            // A worker asks before it measures.
+            Query::Evidence(_) => return Ok(Value::Assumed),
+            Query::OnPlane(at) => {
+                let plane = resident(&mut self.plane, objective, spec)?;
                 objective.on(plane, *at)
             }
         }
@@ -441,20 +281,20 @@ fn curvature(objective: &Objective, weights: Weights) -> Result<Value, Landscape
     extremes(&curvature.at(weights)?, effort, || true).map(Value::Curvature)
 }
 
-/// The plane of a recipe on the device, made when it is not the one that is there.
+/// The plane of a spec on the device, made when it is not the one that is there.
 fn resident<'a>(
-    current: &'a mut Option<(Recipe, ResidentPlane)>,
+    current: &'a mut Option<(PlaneSpec, ResidentPlane)>,
     objective: &Objective,
-    recipe: &Recipe,
+    spec: &PlaneSpec,
 ) -> Result<&'a ResidentPlane, LandscapeError> {
     let plane = match current.take() {
-        Some((known, resident)) if known == *recipe => resident,
+        Some((known, resident)) if known == *spec => resident,
         stale => {
             // Two planes at once may not fit the device.
             drop(stale);
-            let plane: Plane = recipe.make()?;
+            let plane: Plane = spec.make()?;
             objective.resident(&plane)?
         }
     };
-    Ok(&current.insert((recipe.clone(), plane)).1)
+    Ok(&current.insert((spec.clone(), plane)).1)
 }

@@ -10,14 +10,14 @@ const NAME: &str = "isoloss.toml";
 
 /// Where settings may stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Places {
+pub struct ConfigPaths {
     /// The user's own file; none where the user has no home.
     pub user: Option<PathBuf>,
     /// Files beside the run; the first that is there counts.
     pub run: Vec<PathBuf>,
 }
 
-impl Places {
+impl ConfigPaths {
     /// For a run, or a checkpoint of it: its parent, then the working directory.
     #[must_use]
     pub fn around(run: Option<&Path>) -> Self {
@@ -91,13 +91,16 @@ mod tests {
 
     #[test]
     fn a_file_beside_the_run_counts_more_than_one_in_the_working_directory() {
-        let places = |run: &str| Places::around(Some(Path::new(run))).run;
+        let places = |run: &str| ConfigPaths::around(Some(Path::new(run))).run;
         assert_eq!(
             places("runs/a"),
             ["runs/isoloss.toml", "isoloss.toml"].map(PathBuf::from)
         );
         assert_eq!(places("a"), [PathBuf::from("isoloss.toml")]);
-        assert_eq!(Places::around(None).run, [PathBuf::from("isoloss.toml")]);
+        assert_eq!(
+            ConfigPaths::around(None).run,
+            [PathBuf::from("isoloss.toml")]
+        );
     }
 
     #[cfg(unix)]
@@ -106,7 +109,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(NAME);
         fs::write(&path, "").unwrap();
-        let places = Places {
+        let places = ConfigPaths {
             user: None,
             run: vec![path.clone()],
         };

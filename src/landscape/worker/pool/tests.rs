@@ -1,4 +1,4 @@
-//! What the board promises, spot by spot, and what becomes of a device that breaks.
+//! What the queue promises, query by query, and what becomes of a device that breaks.
 
 use std::collections::BTreeSet;
 use std::sync::Barrier;
@@ -10,28 +10,30 @@ use rstest::rstest;
 use super::*;
 use crate::data::Split;
 use crate::landscape::surface::Measure;
-use crate::landscape::surveyor::Spot;
+use crate::landscape::worker::protocol::Query;
 use crate::run::Checkpoint;
 use crate::weights::WeightsError;
-use crate::weights::member::Shape;
-use crate::weights::recipe::{BatchNorm, Directions, Recipe};
+use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
+use crate::weights::run_checkpoint::Shape;
 
 fn checkpoint() -> Checkpoint {
     Checkpoint::new(0, "0.pt")
 }
 
 /// A plan of so many points of a plane.
-fn plan(generation: u64, spots: usize) -> Plan {
+fn plan(generation: u64, queries: usize) -> Plan {
     Plan {
         generation,
-        recipe: Recipe {
+        spec: PlaneSpec {
             shape: Shape::default(),
             origin: checkpoint(),
             directions: Directions::File("xy.safetensors".into()),
             batch_norm: BatchNorm::Frozen,
         },
         split: Split::Train,
-        spots: (0..spots).map(|i| Spot::OnPlane([i as f64, 0.])).collect(),
+        queries: (0..queries)
+            .map(|i| Query::OnPlane([i as f64, 0.]))
+            .collect(),
     }
 }
 
@@ -50,9 +52,9 @@ fn measured(generation: u64, index: usize) -> Report {
     }
 }
 
-fn board() -> (Board<impl FnMut(Report) -> bool>, Receiver<Report>) {
+fn queue() -> (Queue<impl FnMut(Report) -> bool>, Receiver<Report>) {
     let (send, reports) = channel();
-    (Board::new(move |report| send.send(report).is_ok()), reports)
+    (Queue::new(move |report| send.send(report).is_ok()), reports)
 }
 
 fn told(reports: &Receiver<Report>) -> Vec<Report> {
@@ -61,43 +63,43 @@ fn told(reports: &Receiver<Report>) -> Vec<Report> {
 
 #[test]
 fn a_plan_is_done_when_its_last_spot_is_answered_whichever_that_is() {
-    let (mut board, reports) = board();
-    board.post(Request::Measure(plan(7, 2)));
-    let [a, b] = [board.take().unwrap(), board.take().unwrap()];
-    assert!(board.take().is_none());
-    board.answer(&b, Ok(value(b.index)));
+    let (mut queue, reports) = queue();
+    queue.post(Request::Measure(plan(7, 2)));
+    let [a, b] = [queue.take().unwrap(), queue.take().unwrap()];
+    assert!(queue.take().is_none());
+    queue.answer(&b, Ok(value(b.index)));
     assert_eq!(told(&reports), [measured(7, 1)]);
-    board.answer(&a, Ok(value(a.index)));
+    queue.answer(&a, Ok(value(a.index)));
     assert_eq!(told(&reports), [measured(7, 0), Report::Done(7)]);
-    board.post(Request::Measure(plan(8, 0)));
+    queue.post(Request::Measure(plan(8, 0)));
     assert_eq!(told(&reports), [Report::Done(8)]);
 }
 
 #[test]
 fn a_newer_plan_cancels_the_older_one_and_what_is_found_for_it() {
-    let (mut board, reports) = board();
-    board.post(Request::Measure(plan(1, 3)));
-    let old = board.take().unwrap();
-    board.post(Request::Measure(plan(2, 1)));
-    board.answer(&old, Ok(value(0)));
-    let new = board.take().unwrap();
+    let (mut queue, reports) = queue();
+    queue.post(Request::Measure(plan(1, 3)));
+    let old = queue.take().unwrap();
+    queue.post(Request::Measure(plan(2, 1)));
+    queue.answer(&old, Ok(value(0)));
+    let new = queue.take().unwrap();
     assert_eq!((new.plan.generation, new.index), (2, 0));
-    board.lose(Place::Cpu, &old, "smoke");
-    assert!(board.take().is_none(), "the lost spot was cancelled");
-    board.answer(&new, Ok(value(0)));
+    queue.lose(Place::Cpu, &old, "smoke");
+    assert!(queue.take().is_none(), "the lost query was cancelled");
+    queue.answer(&new, Ok(value(0)));
     assert_eq!(told(&reports)[1..], [measured(2, 0), Report::Done(2)]);
 }
 
 #[test]
 fn what_comes_first_is_taken_first_and_nobody_waits_for_its_last_spot() {
-    let (mut board, reports) = board();
-    board.post(Request::Measure(plan(1, 2)));
-    board.post(Request::First(vec![plan(2, 1), plan(3, 1)]));
-    let order: Vec<Task> = std::iter::from_fn(|| board.take()).collect();
+    let (mut queue, reports) = queue();
+    queue.post(Request::Measure(plan(1, 2)));
+    queue.post(Request::First(vec![plan(2, 1), plan(3, 1)]));
+    let order: Vec<Task> = std::iter::from_fn(|| queue.take()).collect();
     let generations = order.iter().map(|task| task.plan.generation);
     assert_eq!(generations.collect::<Vec<_>>(), [2, 3, 1, 1]);
     for task in &order {
-        board.answer(task, Ok(value(task.index)));
+        queue.answer(task, Ok(value(task.index)));
     }
     let done = told(&reports);
     let done = done
@@ -111,21 +113,21 @@ fn what_comes_first_is_taken_first_and_nobody_waits_for_its_last_spot() {
 
 #[test]
 fn nothing_is_taken_during_a_pause() {
-    let (mut board, _reports) = board();
-    board.post(Request::Measure(plan(1, 1)));
-    board.post(Request::Pause(true));
-    assert!(board.take().is_none());
-    board.post(Request::Pause(false));
-    assert!(board.take().is_some());
+    let (mut queue, _reports) = queue();
+    queue.post(Request::Measure(plan(1, 1)));
+    queue.post(Request::Pause(true));
+    assert!(queue.take().is_none());
+    queue.post(Request::Pause(false));
+    assert!(queue.take().is_some());
 }
 
 #[test]
 fn a_plan_that_cannot_be_measured_fails_once() {
-    let (mut board, reports) = board();
-    board.post(Request::Measure(plan(1, 9)));
-    let tasks = [board.take().unwrap(), board.take().unwrap()];
+    let (mut queue, reports) = queue();
+    queue.post(Request::Measure(plan(1, 9)));
+    let tasks = [queue.take().unwrap(), queue.take().unwrap()];
     for task in &tasks {
-        board.answer(task, Err(LandscapeError::NoData));
+        queue.answer(task, Err(LandscapeError::NoData));
     }
     let failed = Report::Failed {
         generation: 1,
@@ -133,18 +135,18 @@ fn a_plan_that_cannot_be_measured_fails_once() {
         reason: LandscapeError::NoData.to_string(),
     };
     assert_eq!(told(&reports), [failed]);
-    assert!(board.take().is_none());
+    assert!(queue.take().is_none());
 }
 
 #[test]
 fn a_checkpoint_that_is_gone_costs_its_own_spot() {
-    let (mut board, reports) = board();
+    let (mut queue, reports) = queue();
     let mut gone = plan(1, 1);
-    gone.spots.insert(0, Spot::Checkpoint(checkpoint()));
-    board.post(Request::Measure(gone));
-    let [a, b] = [board.take().unwrap(), board.take().unwrap()];
-    board.answer(&a, Err(WeightsError::NoWeights("0.pt".into()).into()));
-    board.answer(&b, Ok(value(1)));
+    gone.queries.insert(0, Query::Checkpoint(checkpoint()));
+    queue.post(Request::Measure(gone));
+    let [a, b] = [queue.take().unwrap(), queue.take().unwrap()];
+    queue.answer(&a, Err(WeightsError::NoWeights("0.pt".into()).into()));
+    queue.answer(&b, Ok(value(1)));
     let reports = told(&reports);
     assert!(matches!(reports[0], Report::Failed { index: Some(0), .. }));
     assert_eq!(reports[1..], [measured(1, 1), Report::Done(1)]);
@@ -152,7 +154,7 @@ fn a_checkpoint_that_is_gone_costs_its_own_spot() {
 
 #[test]
 fn what_each_finds_out_is_told_once_until_it_changes() {
-    let (mut board, reports) = board();
+    let (mut queue, reports) = queue();
     let model = |name: &str| Report::Model {
         name: name.into(),
         evidence: String::new(),
@@ -169,7 +171,7 @@ fn what_each_finds_out_is_told_once_until_it_changes() {
         (2, model("mlp")),
         (4, model("vgg9")),
     ] {
-        board.tell(generation, finding);
+        queue.tell(generation, finding);
     }
     let once = [model("mlp"), no_data(), no_model(), model("vgg9")];
     assert_eq!(told(&reports), once);
@@ -178,9 +180,9 @@ fn what_each_finds_out_is_told_once_until_it_changes() {
 #[test]
 fn devices_that_open_are_named_together_and_others_are_told() {
     let (send, reports) = channel();
-    let crew = Crew::new(move |report| send.send(report).is_ok());
+    let pool = Pool::new(move |report| send.send(report).is_ok());
     let opened = [Ok(Place::Cuda(0)), Err("no cuda:1".into()), Ok(Place::Cpu)];
-    assert_eq!(crew.muster(opened.to_vec()), Ok(()));
+    assert_eq!(pool.open(opened.to_vec()), Ok(()));
     assert_eq!(
         told(&reports),
         [
@@ -189,7 +191,7 @@ fn devices_that_open_are_named_together_and_others_are_told() {
         ]
     );
     let refused = ["first", "second"].map(|why| Err(why.to_owned()));
-    assert_eq!(crew.muster(refused.to_vec()), Err("first".into()));
+    assert_eq!(pool.open(refused.to_vec()), Err("first".into()));
     assert_eq!(told(&reports), []);
 }
 
@@ -200,20 +202,17 @@ enum Break {
     Error,
 }
 
-/// The reports of a plan of so many spots, on a device that works and one that breaks at its first spot.
-fn with_a_broken_one(spots: usize, how: Break) -> Vec<Report> {
+/// The reports of a plan of so many queries, on a device that works and one that breaks at its first query.
+fn with_a_broken_one(queries: usize, how: Break) -> Vec<Report> {
     let (send, reports) = channel();
-    let crew = Crew::new(move |report| send.send(report).is_ok());
-    assert_eq!(
-        crew.muster(vec![Ok(Place::Cpu), Ok(Place::Cuda(1))]),
-        Ok(())
-    );
-    // Each has a spot before either answers.
+    let pool = Pool::new(move |report| send.send(report).is_ok());
+    assert_eq!(pool.open(vec![Ok(Place::Cpu), Ok(Place::Cuda(1))]), Ok(()));
+    // Each has a query before either answers.
     let both = &Barrier::new(2);
     thread::scope(|scope| {
         scope.spawn(|| {
             let mut first = true;
-            crew.work(Place::Cpu, |_, index| {
+            pool.work(Place::Cpu, |_, index| {
                 if std::mem::take(&mut first) {
                     both.wait();
                 }
@@ -221,7 +220,7 @@ fn with_a_broken_one(spots: usize, how: Break) -> Vec<Report> {
             });
         });
         scope.spawn(|| {
-            crew.work(Place::Cuda(1), |_, _| {
+            pool.work(Place::Cuda(1), |_, _| {
                 both.wait();
                 match how {
                     Break::Panic => panic!("smoke"),
@@ -232,12 +231,12 @@ fn with_a_broken_one(spots: usize, how: Break) -> Vec<Report> {
                 }
             });
         });
-        crew.post(Request::Measure(plan(1, spots)));
+        pool.post(Request::Measure(plan(1, queries)));
         let mut all = Vec::new();
         while all.last() != Some(&Report::Done(1)) {
             all.push(reports.recv_timeout(Duration::from_secs(60)).unwrap());
         }
-        crew.dismiss();
+        pool.shut_down();
         all
     })
 }
@@ -263,12 +262,12 @@ fn what_a_broken_device_was_at_is_measured_by_another(
 #[test]
 fn the_last_device_fails_plans_on_errors_and_is_told_when_it_panics() {
     let (send, reports) = channel();
-    let crew = Crew::new(move |report| send.send(report).is_ok());
-    assert_eq!(crew.muster(vec![Ok(Place::Cpu)]), Ok(()));
-    crew.post(Request::Measure(plan(1, 1)));
-    crew.post(Request::First(vec![plan(2, 1)]));
+    let pool = Pool::new(move |report| send.send(report).is_ok());
+    assert_eq!(pool.open(vec![Ok(Place::Cpu)]), Ok(()));
+    pool.post(Request::Measure(plan(1, 1)));
+    pool.post(Request::First(vec![plan(2, 1)]));
     // Comes back when its device is lost.
-    crew.work(Place::Cpu, |plan, _| {
+    pool.work(Place::Cpu, |plan, _| {
         assert!(plan.generation != 1, "smoke");
         let error = candle_core::Error::Msg("no room".into());
         (Vec::new(), Err(error.into()))

@@ -2,7 +2,7 @@
 //! is drawn over has finite ends.
 
 use crate::landscape::surface::Surface;
-use crate::weights::growth::Growth;
+use crate::weights::dynamics::Dynamics;
 use crate::weights::histogram::Overlay;
 use crate::weights::trajectory::Trajectory;
 
@@ -14,18 +14,18 @@ const MOST_LINES: usize = 16;
 
 impl Snapshot {
     /// Whether everything in it fits together, as in every snapshot of a session.
-    pub(super) fn is_sound(&self) -> bool {
+    pub(super) fn is_valid(&self) -> bool {
         let path = self.trajectory.as_deref();
         let steps = path.map_or(0, |path| path.steps.len());
         let maps = self.map.as_ref();
         path.is_none_or(|path| steps > 0 && trajectory(path))
-            && maps.is_none_or(|map| map.surface.is_sound() && trajectory(&map.trajectory))
+            && maps.is_none_or(|map| map.surface.is_valid() && trajectory(&map.trajectory))
             && self.slices.len() <= 2
             && self.slices.iter().all(slice)
             && self.study.as_ref().is_none_or(findings)
-            && (self.growth.as_deref()).is_none_or(|known| growth(known, steps))
-            && (self.shadow.as_deref()).is_none_or(|shadow| {
-                shadow.coordinates.len() == steps && places(&shadow.coordinates)
+            && (self.dynamics.as_deref()).is_none_or(|known| dynamics(known, steps))
+            && (self.random_projection.as_deref()).is_none_or(|projection| {
+                projection.coordinates.len() == steps && places(&projection.coordinates)
             })
             && self.overlay.as_deref().is_none_or(overlay)
             && (self.hyper.is_empty() || self.hyper.len() == steps)
@@ -62,21 +62,24 @@ fn findings(study: &Findings) -> bool {
     let curve = |curve: &LineCurve| line(&curve.alpha, &curve.values);
     study.lines.len() <= MOST_LINES
         && study.lines.iter().all(curve)
-        && study.plane.as_ref().is_none_or(Surface::is_sound)
+        && study.plane.as_ref().is_none_or(Surface::is_valid)
         && study.curvature.as_ref().is_none_or(curvature)
 }
 
 fn curvature(map: &CurvatureMap) -> bool {
     // The places are those of a surface, with other values.
-    Surface::new(map.x.clone(), map.y.clone()).is_sound()
+    Surface::new(map.x.clone(), map.y.clone()).is_valid()
         && map.values.len() == map.x.len() * map.y.len()
 }
 
-fn growth(growth: &Growth, steps: usize) -> bool {
-    let updates = growth.cosines.len();
-    growth.layers.iter().all(|layer| layer.norm.len() == steps)
+fn dynamics(dynamics: &Dynamics, steps: usize) -> bool {
+    let updates = dynamics.cosines.len();
+    dynamics
+        .layers
+        .iter()
+        .all(|layer| layer.norm.len() == steps)
         && updates == steps.saturating_sub(1)
-        && growth.cosines.iter().all(|row| row.len() == updates)
+        && dynamics.cosines.iter().all(|row| row.len() == updates)
 }
 
 fn overlay(overlay: &Overlay) -> bool {

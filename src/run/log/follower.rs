@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::tensorboard::{Events, MARK};
 use super::{Reading, TrainingLog, metrics_csv, trainer_state};
-use crate::run::stamp::Stamp;
+use crate::run::fingerprint::Fingerprint;
 
 /// Least time between two readings: some trainers write a line a step.
 const EVERY: Duration = Duration::from_secs(2);
@@ -24,41 +24,41 @@ pub(in crate::run) fn is_log(path: &Path) -> bool {
 
 /// What is new of a run's log.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct News {
+pub struct LogUpdate {
     /// The log as it is now; none where there is none.
     pub log: Option<Arc<TrainingLog>>,
     /// A sentence for each log that could not be read to its end.
-    pub troubles: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 /// The logs of a run as they were when they were last looked at.
 #[derive(Debug, Default)]
-pub struct Logbook {
-    stamps: Vec<(PathBuf, Stamp)>,
+pub struct LogFollower {
+    fingerprints: Vec<(PathBuf, Fingerprint)>,
     read: Option<Instant>,
     events: (PathBuf, Events),
-    known: News,
+    known: LogUpdate,
 }
 
-impl Logbook {
+impl LogFollower {
     /// Reads what has changed since the last look, at most every two seconds; none where nothing has.
     /// `logs` are those in the run folder; one that is called `checkpoints` may have them beside it.
-    pub fn look(&mut self, run: &Path, logs: &[PathBuf]) -> Option<News> {
+    pub fn look(&mut self, run: &Path, logs: &[PathBuf]) -> Option<LogUpdate> {
         let beside = if logs.is_empty() {
             beside(run)
         } else {
             Vec::new()
         };
         let stamped = logs.iter().chain(&beside);
-        let stamped = stamped.filter_map(|path| Some((path.clone(), Stamp::of(path).ok()?)));
-        let mut stamps: Vec<(PathBuf, Stamp)> = stamped.collect();
-        stamps.sort_by(|a, b| a.0.cmp(&b.0));
+        let stamped = stamped.filter_map(|path| Some((path.clone(), Fingerprint::of(path).ok()?)));
+        let mut fingerprints: Vec<(PathBuf, Fingerprint)> = stamped.collect();
+        fingerprints.sort_by(|a, b| a.0.cmp(&b.0));
         let too_soon = self.read.is_some_and(|read| read.elapsed() < EVERY);
-        if stamps == self.stamps || too_soon {
+        if fingerprints == self.fingerprints || too_soon {
             return None;
         }
         self.read = Some(Instant::now());
-        self.stamps = stamps;
+        self.fingerprints = fingerprints;
         let news = self.choose();
         let changed = (news != self.known).then(|| news.clone());
         self.known = news;
@@ -67,25 +67,25 @@ impl Logbook {
 
     /// The first log that tells anything: the trainer's own, the table, the events. While one is being
     /// written the one that was known before stays.
-    fn choose(&mut self) -> News {
-        let mut troubles = Vec::new();
+    fn choose(&mut self) -> LogUpdate {
+        let mut warnings = Vec::new();
         let mut waiting = false;
         for read in [Self::state, Self::table, Self::event_files] {
             match read(self) {
                 None => {}
-                Some(Err(trouble)) => troubles.push(trouble),
+                Some(Err(trouble)) => warnings.push(trouble),
                 Some(Ok(None)) => waiting = true,
                 Some(Ok(Some(reading))) => {
-                    troubles.extend(reading.trouble);
+                    warnings.extend(reading.trouble);
                     if !reading.log.is_empty() {
                         let log = Some(Arc::new(reading.log));
-                        return News { log, troubles };
+                        return LogUpdate { log, warnings };
                     }
                 }
             }
         }
         let log = self.known.log.clone().filter(|_| waiting);
-        News { log, troubles }
+        LogUpdate { log, warnings }
     }
 
     /// Those of a name, the one that was changed last at the end.
@@ -95,9 +95,9 @@ impl Logbook {
                 .and_then(|name| name.to_str())
                 .is_some_and(&is)
         };
-        let logs = self.stamps.iter().filter(|(path, _)| named(path));
-        let mut logs: Vec<&(PathBuf, Stamp)> = logs.collect();
-        logs.sort_by_key(|(_, stamp)| stamp.modified);
+        let logs = self.fingerprints.iter().filter(|(path, _)| named(path));
+        let mut logs: Vec<&(PathBuf, Fingerprint)> = logs.collect();
+        logs.sort_by_key(|(_, fingerprint)| fingerprint.modified);
         logs.into_iter().map(|(path, _)| path.as_path()).collect()
     }
 

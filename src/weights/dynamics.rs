@@ -16,7 +16,7 @@ pub struct LayerNorm {
 
 /// Norms and angles of a path, in the order of its steps.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Growth {
+pub struct Dynamics {
     /// In the order of the state dict.
     pub layers: Vec<LayerNorm>,
     /// Cosine of the angle between update i and update j, where update i leads from checkpoint i to
@@ -24,7 +24,7 @@ pub struct Growth {
     pub cosines: Vec<Vec<f64>>,
 }
 
-impl Growth {
+impl Dynamics {
     /// Of the checkpoints `rows` of a Gram matrix, in order of steps.
     #[must_use]
     pub fn of(gram: &Gram, layout: &Layout, rows: &[usize]) -> Self {
@@ -117,8 +117,8 @@ mod tests {
             |_, _| {},
         )
         .unwrap();
-        let growth = Growth::of(&gram, &layout(), &[0, 1, 2, 3]);
-        let found: Vec<(&str, &[f64])> = growth
+        let dynamics = Dynamics::of(&gram, &layout(), &[0, 1, 2, 3]);
+        let found: Vec<(&str, &[f64])> = dynamics
             .layers
             .iter()
             .map(|layer| (layer.name.as_str(), &layer.norm[..]))
@@ -130,14 +130,14 @@ mod tests {
                 ("b", &[0.0, 0.0, 4.0, 4.0][..])
             ]
         );
-        assert_eq!(growth.cosines[0][..2], [1.0, 0.0]);
+        assert_eq!(dynamics.cosines[0][..2], [1.0, 0.0]);
         assert!(
-            growth.cosines[2].iter().all(|cosine| cosine.is_nan()),
+            dynamics.cosines[2].iter().all(|cosine| cosine.is_nan()),
             "the last update is zero"
         );
-        assert_eq!(growth.successive()[0], 0.0);
+        assert_eq!(dynamics.successive()[0], 0.0);
         // Backwards, the first update is turned around.
-        let back = Growth::of(&gram, &layout(), &[1, 0, 2]);
+        let back = Dynamics::of(&gram, &layout(), &[1, 0, 2]);
         assert!(
             (back.cosines[0][1] + 0.6).abs() < 1e-12,
             "{:?}",

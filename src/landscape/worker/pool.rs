@@ -1,11 +1,8 @@
-//! Surveyors on one plan, one for each device: what is asked stands on a board, and each takes the next
-//! spot when it is free.
+//! A pool of workers, one for each device: each takes the next query of the queue when it is free.
 //!
-//! To whoever asks and listens they are one: a plan's spots are answered once each, in whatever order,
-//! then it is done; a newer plan cancels an older one on every device between two points. A device that
-//! does not open or breaks is told in a sentence, and the others measure what it was at.
-
-mod board;
+//! Callers see a single evaluator: every query of a plan is answered exactly once, in any order, and then
+//! the plan is reported done. A newer plan cancels an older one on every device between two queries. A
+//! device that does not open or breaks is reported in one sentence, and the others answer its query.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,17 +12,18 @@ use std::thread::{self, Scope};
 
 use crate::data::{self, Dataset};
 
-use self::board::{Board, Task};
-use super::LandscapeError;
-use super::device::{Compute, Place, Precision};
-use super::surveyor::{Plan, Report, Request, Setup, Surveyor, Value};
+use super::super::LandscapeError;
+use super::super::device::{Compute, Place, Precision};
+use super::evaluator::Evaluator;
+use super::protocol::{Plan, Report, Request, Setup, Value};
+use super::queue::{Queue, Task};
 
 /// Serves requests until their sender is gone or `report` returns false.
 pub fn serve<R>(setup: &Setup, requests: &Receiver<Request>, report: R)
 where
     R: FnMut(Report) -> bool + Send,
 {
-    let crew = Crew::new(report);
+    let pool = Pool::new(report);
     let data = match &setup.data {
         Some(request) => data::load(request).map_err(LandscapeError::from),
         None => Err(LandscapeError::NoData),
@@ -37,21 +35,21 @@ where
         ..setup.clone()
     };
     thread::scope(|scope| {
-        let hired: Vec<_> = (setup.devices.iter())
+        let spawned: Vec<_> = (setup.devices.iter())
             .map(|place| {
                 let samples = data.as_ref().ok().cloned();
-                hire(scope, &crew, setup, *place, samples)
+                spawn(scope, &pool, setup, *place, samples)
             })
             .collect();
-        let openings = hired.iter().map(|opening| match opening.recv() {
+        let openings = spawned.iter().map(|opening| match opening.recv() {
             Ok(opened) => opened,
             Err(closed) => Err(closed.to_string()),
         });
-        let mustered = crew.muster(openings.collect());
-        if mustered.is_err() {
-            hire(scope, &crew, &without_device, Place::Cpu, None);
+        let opened = pool.open(openings.collect());
+        if opened.is_err() {
+            spawn(scope, &pool, &without_device, Place::Cpu, None);
         }
-        let found = match (mustered, &data) {
+        let found = match (opened, &data) {
             (Err(reason), _) => Report::NoData(reason),
             (Ok(()), Err(reason)) => Report::NoData(reason.clone()),
             (Ok(()), Ok(data)) => Report::Data {
@@ -59,18 +57,18 @@ where
                 samples: data.samples(),
             },
         };
-        crew.board().tell(0, found);
+        pool.queue().tell(0, found);
         for request in requests {
-            crew.post(request);
+            pool.post(request);
         }
-        crew.dismiss();
+        pool.shut_down();
     });
 }
 
-/// Starts a surveyor on a thread that opens and owns its device, and says how the opening went.
-fn hire<'scope, 'env, R>(
+/// Starts a worker on a thread that opens and owns its device, and says how the opening went.
+fn spawn<'scope, 'env, R>(
     scope: &'scope Scope<'scope, 'env>,
-    crew: &'env Crew<R>,
+    pool: &'env Pool<R>,
     setup: &'env Setup,
     place: Place,
     samples: Option<Arc<Dataset>>,
@@ -83,13 +81,13 @@ where
     let work = move || match open(place, setup.precision, setup.batch) {
         Ok((compute, became)) => {
             let _ = opened.send(Ok(became));
-            crew.employ(Surveyor::new(setup.clone(), samples, compute), became);
+            pool.run(Evaluator::new(setup.clone(), samples, compute), became);
         }
         Err(reason) => {
             let _ = opened.send(Err(reason));
         }
     };
-    let thread = thread::Builder::new().name(format!("surveyor {place}"));
+    let thread = thread::Builder::new().name(format!("worker {place}"));
     if let Err(error) = thread.spawn_scoped(scope, work) {
         let _ = send.send(Err(format!("device {place}: no thread for it: {error}")));
     }
@@ -117,74 +115,74 @@ pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no reason was given")
 }
 
-/// The board, and word of what changes on it.
+/// The queue, and the signal that something on it has changed.
 #[derive(Debug)]
-struct Crew<R> {
-    board: Mutex<Board<R>>,
+struct Pool<R> {
+    queue: Mutex<Queue<R>>,
     changed: Condvar,
 }
 
-impl<R: FnMut(Report) -> bool> Crew<R> {
+impl<R: FnMut(Report) -> bool> Pool<R> {
     fn new(report: R) -> Self {
         Self {
-            board: Mutex::new(Board::new(report)),
+            queue: Mutex::new(Queue::new(report)),
             changed: Condvar::new(),
         }
     }
 
-    fn board(&self) -> MutexGuard<'_, Board<R>> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue<R>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts those whose device opened, and says which they are; where none did, the first reason.
-    fn muster(&self, openings: Vec<Result<Place, String>>) -> Result<(), String> {
-        let mut board = self.board();
+    fn open(&self, openings: Vec<Result<Place, String>>) -> Result<(), String> {
+        let mut queue = self.queue();
         let names = openings.iter().flatten().map(ToString::to_string);
         let names: Vec<String> = names.collect();
-        board.able = names.len().max(1);
+        queue.able = names.len().max(1);
         let mut reasons = openings.into_iter().filter_map(Result::err);
         if names.is_empty() {
             let reason = reasons.next();
             return Err(reason.unwrap_or_else(|| "no device was named".into()));
         }
-        board.report(Report::Device(names.join(",")));
-        reasons.for_each(|reason| board.report(Report::Lost(reason)));
+        queue.report(Report::Device(names.join(",")));
+        reasons.for_each(|reason| queue.report(Report::Lost(reason)));
         Ok(())
     }
 
     fn post(&self, request: Request) {
-        self.board().post(request);
+        self.queue().post(request);
         self.changed.notify_all();
     }
 
-    fn dismiss(&self) {
-        self.board().over = true;
+    fn shut_down(&self) {
+        self.queue().over = true;
         self.changed.notify_all();
     }
 
-    /// Waits for the next spot; none when all is over.
+    /// Waits for the next query; none when all is over.
     fn next(&self) -> Option<Task> {
-        let mut board = self.board();
+        let mut queue = self.queue();
         loop {
-            if board.over {
+            if queue.over {
                 return None;
             }
-            if let Some(task) = board.take() {
+            if let Some(task) = queue.take() {
                 return Some(task);
             }
-            let woken = self.changed.wait(board);
-            board = woken.unwrap_or_else(PoisonError::into_inner);
+            let woken = self.changed.wait(queue);
+            queue = woken.unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Lets a surveyor measure until all is over or its device breaks.
-    fn employ(&self, mut surveyor: Surveyor, place: Place) {
+    /// Lets a worker measure until all is over or its device breaks.
+    fn run(&self, mut worker: Evaluator, place: Place) {
         self.work(place, |plan, index| {
             // A plan of another function was cancelled when this one was assumed.
-            let function = self.board().function.clone();
-            surveyor.assume(function);
-            let found = surveyor.measure(plan, index);
-            (std::mem::take(&mut surveyor.findings), found)
+            let function = self.queue().function.clone();
+            worker.assume(function);
+            let found = worker.measure(plan, index);
+            (std::mem::take(&mut worker.findings), found)
         });
     }
 
@@ -195,23 +193,23 @@ impl<R: FnMut(Report) -> bool> Crew<R> {
     ) {
         while let Some(task) = self.next() {
             let measured = catch_unwind(AssertUnwindSafe(|| measure(&task.plan, task.index)));
-            let mut board = self.board();
+            let mut queue = self.queue();
             let settled = match measured {
                 Ok((findings, found)) => {
                     for finding in findings {
-                        board.tell(task.plan.generation, finding);
+                        queue.tell(task.plan.generation, finding);
                     }
-                    board.settle(&task, found)
+                    queue.settle(&task, found)
                 }
                 Err(panic) => Err(message(&*panic).to_owned()),
             };
             if let Err(reason) = settled {
                 tracing::error!("{place}: {reason}");
-                board.lose(place, &task, &reason);
+                queue.lose(place, &task, &reason);
                 self.changed.notify_all();
                 return;
             }
-            if board.over {
+            if queue.over {
                 self.changed.notify_all();
             }
         }

@@ -7,11 +7,11 @@ use super::*;
 use crate::loss::Score;
 use crate::session::snapshot::Fidelity;
 
-fn agenda(count: usize, window: Option<Window>, known: bool) -> Agenda {
+fn schedule(count: usize, window: Option<Window>, known: bool) -> Schedule {
     agenda_of(count, window, None, known)
 }
 
-fn agenda_of(count: usize, window: Option<Window>, few: Option<Few>, known: bool) -> Agenda {
+fn agenda_of(count: usize, window: Option<Window>, few: Option<Few>, known: bool) -> Schedule {
     let members: Vec<Checkpoint> = (0..count)
         .map(|i| Checkpoint::new(i as u64, format!("model_{i}.pt")))
         .collect();
@@ -33,26 +33,29 @@ fn agenda_of(count: usize, window: Option<Window>, few: Option<Few>, known: bool
         singular: (1..count).map(|k| 1.0 / k as f64).collect(),
         ..Trajectory::default()
     };
-    Agenda::new(1, &Arc::new(trajectory), &members, window, few, |_| known)
+    Schedule::new(1, &Arc::new(trajectory), &members, window, few, |_| known)
 }
 
-/// Answers all spots, and those that come after them, until nothing is left to do. `loss` is told how many
+/// Answers all queries, and those that come after them, until nothing is left to do. `loss` is told how many
 /// samples it is wanted of, where these are few.
-fn work_off(agenda: &mut Agenda, loss: impl Fn([f64; 2], Option<usize>) -> f64) -> Known {
-    let mut known = Known::default();
+fn work_off(
+    schedule: &mut Schedule,
+    loss: impl Fn([f64; 2], Option<usize>) -> f64,
+) -> MeasureCache {
+    let mut known = MeasureCache::default();
     loop {
-        let plan = agenda.spots.clone().into_iter();
-        for (spot, meaning) in plan.zip(agenda.meanings.clone()) {
-            let loss = match spot {
-                Spot::OnPlane(at) => loss(at, None),
-                Spot::OnFew { at, samples } => loss(at, Some(samples)),
+        let plan = schedule.queries.clone().into_iter();
+        for (query, target) in plan.zip(schedule.targets.clone()) {
+            let loss = match query {
+                Query::OnPlane(at) => loss(at, None),
+                Query::OnFew { at, samples } => loss(at, Some(samples)),
                 _ => continue,
             };
             let measure = Measure { loss, score: 0.5 };
-            known.insert(&spot, measure);
-            agenda.fill(meaning, measure);
+            known.insert(&query, measure);
+            schedule.fill(target, measure);
         }
-        if !agenda.go_on(agenda.generation + 1) {
+        if !schedule.next_batch(schedule.generation + 1) {
             return known;
         }
     }
@@ -60,85 +63,90 @@ fn work_off(agenda: &mut Agenda, loss: impl Fn([f64; 2], Option<usize>) -> f64) 
 
 #[test]
 fn no_point_of_the_plane_is_planned_twice_but_for_the_path_s_own() {
-    let mut agenda = agenda(6, None, false);
+    let mut schedule = schedule(6, None, false);
     let mut seen = HashSet::new();
     loop {
-        for (spot, meaning) in agenda.spots.clone().iter().zip(agenda.meanings.clone()) {
-            let Spot::OnPlane(at) = spot else { continue };
-            if !matches!(meaning, Meaning::Projection(_)) {
-                assert!(seen.insert(format!("{spot:?}")), "{meaning:?} again");
+        for (query, target) in schedule
+            .queries
+            .clone()
+            .iter()
+            .zip(schedule.targets.clone())
+        {
+            let Query::OnPlane(at) = query else { continue };
+            if !matches!(target, Target::Projection(_)) {
+                assert!(seen.insert(format!("{query:?}")), "{target:?} again");
             }
             let measure = Measure {
                 loss: 0.1 + (at[0] * 12.9 + at[1] * 78.2).sin().abs() * 43.7 % 1.0,
                 score: 0.5,
             };
-            agenda.fill(meaning, measure);
+            schedule.fill(target, measure);
         }
-        if !agenda.go_on(agenda.generation + 1) {
+        if !schedule.next_batch(schedule.generation + 1) {
             break;
         }
     }
-    let measured = agenda.pictures.surface.measured();
+    let measured = schedule.pictures.surface.measured();
     assert!(measured > 65 * 65 * 9 / 10, "it is rough: {measured}");
-    assert_eq!(agenda.remaining(), 0);
+    assert_eq!(schedule.remaining(), 0);
 }
 
 #[test]
 fn the_current_checkpoint_comes_first_then_contours_then_slices_then_the_second_level() {
-    let agenda = agenda(6, None, false);
+    let schedule = schedule(6, None, false);
     assert_eq!(
-        agenda.meanings[..2],
-        [Meaning::Truth(5), Meaning::Projection(5)]
+        schedule.targets[..2],
+        [Target::Truth(5), Target::Projection(5)]
     );
-    let is = |range: std::ops::Range<usize>, what: fn(&Meaning) -> bool| {
-        agenda.meanings[range].iter().all(what)
+    let is = |range: std::ops::Range<usize>, what: fn(&Target) -> bool| {
+        schedule.targets[range].iter().all(what)
     };
-    assert!(is(2..27, |m| matches!(m, Meaning::Grid { .. })));
-    assert!(is(27..67, |m| matches!(m, Meaning::Slice { .. })));
-    assert!(is(67..70, |m| matches!(m, Meaning::Average(_))));
-    assert!(is(70..126, |m| matches!(m, Meaning::Grid { .. })));
+    assert!(is(2..27, |m| matches!(m, Target::Grid { .. })));
+    assert!(is(27..67, |m| matches!(m, Target::Slice { .. })));
+    assert!(is(67..70, |m| matches!(m, Target::Average(_))));
+    assert!(is(70..126, |m| matches!(m, Target::Grid { .. })));
     assert!(is(126..136, |m| matches!(
         m,
-        Meaning::Truth(_) | Meaning::Projection(_)
+        Target::Truth(_) | Target::Projection(_)
     )));
-    assert_eq!(agenda.meanings[136..], [Meaning::Update(5)]);
+    assert_eq!(schedule.targets[136..], [Target::Update(5)]);
 }
 
 #[test]
 fn when_a_smooth_map_rests_the_earlier_updates_come() {
-    let mut smooth = agenda(6, None, false);
-    for meaning in smooth.meanings.clone() {
-        if let Meaning::Grid { i, j } = meaning {
+    let mut smooth = schedule(6, None, false);
+    for target in smooth.targets.clone() {
+        if let Target::Grid { i, j } = target {
             let loss =
                 (0.1 * smooth.pictures.surface.x()[i] + 0.2 * smooth.pictures.surface.y()[j]).exp();
-            smooth.fill(meaning, Measure { loss, score: 0.5 });
+            smooth.fill(target, Measure { loss, score: 0.5 });
         }
     }
-    assert!(smooth.pictures.stands() && smooth.go_on(2));
-    let updates: Vec<Meaning> = (1..5).rev().map(Meaning::Update).collect();
-    assert_eq!(smooth.meanings, updates);
-    assert!(!smooth.go_on(3));
+    assert!(smooth.pictures.stands() && smooth.next_batch(2));
+    let updates: Vec<Target> = (1..5).rev().map(Target::Update).collect();
+    assert_eq!(smooth.targets, updates);
+    assert!(!smooth.next_batch(3));
 }
 
 #[test]
 fn known_losses_of_checkpoints_are_not_measured_again() {
     assert!(
-        !agenda(6, None, true)
-            .meanings
+        !schedule(6, None, true)
+            .targets
             .iter()
-            .any(|m| matches!(m, Meaning::Truth(_)))
+            .any(|m| matches!(m, Target::Truth(_)))
     );
 }
 
 #[test]
 fn one_checkpoint_has_its_loss_and_two_have_a_slice_along_their_line() {
     assert_eq!(
-        agenda(1, None, false).meanings,
-        [Meaning::Truth(0), Meaning::Projection(0)]
+        schedule(1, None, false).targets,
+        [Target::Truth(0), Target::Projection(0)]
     );
-    let two = agenda(2, None, false);
+    let two = schedule(2, None, false);
     assert_eq!(
-        (two.pictures.slices.len(), two.spots.len()),
+        (two.pictures.slices.len(), two.queries.len()),
         (1, 2 + 20 + 4)
     );
     assert!(two.remaining() == 0 && !two.pictures.stands());
@@ -146,12 +154,12 @@ fn one_checkpoint_has_its_loss_and_two_have_a_slice_along_their_line() {
 
 #[test]
 fn a_window_that_comes_back_is_recalled_and_not_measured() {
-    let mut first = agenda(6, None, true);
+    let mut first = schedule(6, None, true);
     let known = work_off(&mut first, |at, _| (at[0] * 9.0).sin().abs() + 0.1);
-    let mut again = agenda(6, None, true);
+    let mut again = schedule(6, None, true);
     assert_eq!(again.recall(&known).len(), 6);
-    assert!(again.spots.is_empty() && again.pictures.stands());
-    assert!(!again.go_on(2));
+    assert!(again.queries.is_empty() && again.pictures.stands());
+    assert!(!again.next_batch(2));
     assert_eq!(again.pictures.surface, first.pictures.surface);
     assert!(
         again
@@ -164,9 +172,9 @@ fn a_window_that_comes_back_is_recalled_and_not_measured() {
 
 #[test]
 fn slices_are_as_long_as_the_window_and_go_through_the_checkpoint() {
-    let agenda = agenda(9, None, false);
-    let slice = &agenda.pictures.slices[0];
-    let window = whole_path(&agenda.trajectory.coordinates);
+    let schedule = schedule(9, None, false);
+    let slice = &schedule.pictures.slices[0];
+    let window = whole_path(&schedule.trajectory.coordinates);
     assert_eq!([slice.offset[0], slice.offset[20]], window.x);
     assert_eq!(slice.offset.iter().filter(|o| **o == 0.0).count(), 1);
     assert!(slice.offset.is_sorted());
@@ -187,46 +195,49 @@ fn loss_of([x, y]: [f64; 2], few: Option<usize>) -> f64 {
 
 #[test]
 fn the_map_comes_on_few_samples_and_checkpoints_are_measured_on_all() {
-    let agenda = agenda_of(6, None, FEW, false);
+    let schedule = agenda_of(6, None, FEW, false);
     let is_few = |range: std::ops::Range<usize>| {
-        let mut spots = agenda.spots[range].iter();
-        spots.all(|spot| matches!(spot, Spot::OnFew { samples: 100, .. }))
+        let mut queries = schedule.queries[range].iter();
+        queries.all(|query| matches!(query, Query::OnFew { samples: 100, .. }))
     };
-    assert!(is_few(0..25) && is_few(26..agenda.spots.len()));
-    assert_eq!(agenda.meanings[25], Meaning::Truth(5));
-    assert_eq!(agenda.spots.len(), 25 + 1 + 2 * 21 + 56);
+    assert!(is_few(0..25) && is_few(26..schedule.queries.len()));
+    assert_eq!(schedule.targets[25], Target::Truth(5));
+    assert_eq!(schedule.queries.len(), 25 + 1 + 2 * 21 + 56);
     let line = agenda_of(2, None, FEW, false);
-    let on_few = |spot: &Spot| matches!(spot, Spot::OnFew { .. });
-    assert!(!line.spots.iter().any(on_few), "a line is measured on all");
+    let on_few = |query: &Query| matches!(query, Query::OnFew { .. });
+    assert!(
+        !line.queries.iter().any(on_few),
+        "a line is measured on all"
+    );
 }
 
 #[test]
 fn the_others_come_after_the_map_of_few_and_the_difference_before_the_rest() {
-    let mut agenda = agenda_of(6, None, FEW, false);
+    let mut schedule = agenda_of(6, None, FEW, false);
     let mut order = Vec::new();
     loop {
-        let plan = agenda.spots.clone().into_iter();
-        for (spot, meaning) in plan.zip(agenda.meanings.clone()) {
-            let (kind, few) = match (meaning, spot) {
-                (_, Spot::OnFew { .. }) => ("few", FEW.map(|few| few.few)),
-                (Meaning::Full { .. }, _) => ("all", None),
-                (Meaning::Truth(_), _) => ("truth", None),
+        let plan = schedule.queries.clone().into_iter();
+        for (query, target) in plan.zip(schedule.targets.clone()) {
+            let (kind, few) = match (target, query) {
+                (_, Query::OnFew { .. }) => ("few", FEW.map(|few| few.few)),
+                (Target::Full { .. }, _) => ("all", None),
+                (Target::Truth(_), _) => ("truth", None),
                 _ => ("rest", None),
             };
             if order.last() != Some(&kind) {
                 order.push(kind);
             }
-            let at = match meaning {
-                Meaning::Grid { i, j } | Meaning::Full { i, j } => agenda.pictures.place((i, j)),
+            let at = match target {
+                Target::Grid { i, j } | Target::Full { i, j } => schedule.pictures.place((i, j)),
                 _ => [0.0, 0.0],
             };
             let measure = Measure {
                 loss: loss_of(at, few),
                 score: 0.5,
             };
-            agenda.fill(meaning, measure);
+            schedule.fill(target, measure);
         }
-        if !agenda.go_on(agenda.generation + 1) {
+        if !schedule.next_batch(schedule.generation + 1) {
             break;
         }
     }
@@ -239,20 +250,20 @@ fn the_others_come_after_the_map_of_few_and_the_difference_before_the_rest() {
 
 #[test]
 fn the_surface_of_all_samples_is_within_its_error_and_costs_few_points_of_all() {
-    let mut agenda = agenda_of(6, None, FEW, true);
+    let mut schedule = agenda_of(6, None, FEW, true);
     assert!(matches!(
-        agenda.pictures.shown().fidelity,
+        schedule.pictures.shown().fidelity,
         Some(Fidelity::Few(100))
     ));
     let (few, full) = (Cell::new(0), Cell::new(0));
-    work_off(&mut agenda, |at, samples| {
+    work_off(&mut schedule, |at, samples| {
         let count = if samples.is_some() { &few } else { &full };
         count.set(count.get() + 1);
         loss_of(at, samples)
     });
     let (few, full) = (few.get(), full.get());
-    assert!(agenda.rests() && agenda.remaining() == 0);
-    let shown = agenda.pictures.shown();
+    assert!(schedule.rests() && schedule.remaining() == 0);
+    let shown = schedule.pictures.shown();
     let Some(Fidelity::Estimate { points, error, .. }) = shown.fidelity else {
         panic!("{:?}", shown.fidelity)
     };
@@ -300,8 +311,8 @@ fn a_window_that_comes_back_is_recalled_on_few_samples_and_on_all() {
     assert!(!other.pictures.stands());
     let mut again = agenda_of(6, None, FEW, true);
     assert_eq!(again.recall(&known).len(), 6);
-    assert!(again.spots.is_empty() && !again.go_on(2) && again.rests());
-    let [first, again] = [first, again].map(|agenda| agenda.pictures.shown());
+    assert!(again.queries.is_empty() && !again.next_batch(2) && again.rests());
+    let [first, again] = [first, again].map(|schedule| schedule.pictures.shown());
     assert_eq!(again.surface, first.surface);
     assert_eq!(again.slices, first.slices);
     assert_eq!((again.fidelity, again.error), (first.fidelity, first.error));

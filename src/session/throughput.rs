@@ -8,7 +8,7 @@ pub(super) const OVER: Duration = Duration::from_secs(3);
 
 /// When the last points were measured, and what each cost.
 #[derive(Debug, Default)]
-pub(super) struct Pace(VecDeque<(Instant, usize)>);
+pub(super) struct Throughput(VecDeque<(Instant, usize)>);
 
 /// Points a second, and what they cost together a second.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,7 +17,7 @@ pub(super) struct Rate {
     pub(super) cost: f64,
 }
 
-impl Pace {
+impl Throughput {
     /// A point was measured just now.
     pub(super) fn count(&mut self, cost: usize) {
         self.0.push_back((Instant::now(), cost));

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 /// The state of a file, or of the weight files of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
+pub struct Fingerprint {
     /// Bytes.
     pub size: u64,
     /// Time of the last change of contents, the latest of several files.
@@ -16,8 +16,8 @@ pub struct Stamp {
     pub inode: u64,
 }
 
-impl Stamp {
-    /// The stamp of a file as it is now.
+impl Fingerprint {
+    /// The fingerprint of a file as it is now.
     ///
     /// # Errors
     /// The file is not there or may not be looked at.
@@ -25,7 +25,7 @@ impl Stamp {
         Ok(Self::from(&fs::metadata(path)?))
     }
 
-    /// One stamp for several files.
+    /// One fingerprint for several files.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -36,7 +36,7 @@ impl Stamp {
     }
 }
 
-impl From<&Metadata> for Stamp {
+impl From<&Metadata> for Fingerprint {
     fn from(metadata: &Metadata) -> Self {
         Self {
             size: metadata.len(),

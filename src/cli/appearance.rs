@@ -12,7 +12,7 @@ use crate::plot::raster::Marker;
 use crate::tui::color::Depth;
 use crate::tui::invocation::Invocation;
 use crate::tui::keymap::Keymap;
-use crate::tui::state::{App, Look};
+use crate::tui::state::{App, Appearance};
 use crate::tui::themes::Themes;
 use crate::tui::{detect, ground};
 
@@ -20,7 +20,7 @@ use super::screen::Begin;
 
 /// Colours, theme and characters of the screen.
 #[derive(Clone, Debug, Args)]
-pub(super) struct LookOptions {
+pub(super) struct AppearanceOptions {
     /// Colours that the terminal is sent; `auto`: as NO_COLOR, COLORTERM and TERM tell
     #[arg(
         long,
@@ -69,7 +69,7 @@ enum MarkerOption {
 /// What was asked for or found, with the reasons.
 pub(super) struct Chosen {
     /// How the screen begins.
-    pub(super) look: Look,
+    pub(super) look: Appearance,
     /// Why it has so many colours.
     pub(super) depth: String,
     /// Why it is drawn with these characters.
@@ -94,7 +94,7 @@ impl Chosen {
     }
 }
 
-impl LookOptions {
+impl AppearanceOptions {
     /// Asks the environment, and the terminal where there is one, for what is not given.
     pub(super) fn choose(&self) -> Chosen {
         self.chosen(self.depth(), self.marker(), by_ground)
@@ -134,10 +134,10 @@ impl LookOptions {
             _ => by_default(&mut themes),
         };
         Chosen {
-            look: Look {
+            look: Appearance {
                 marker,
                 themes,
-                ..Look::default()
+                ..Appearance::default()
             },
             depth: depth_reason,
             marker: marker_reason,

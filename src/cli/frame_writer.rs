@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::plot::picture::{Format, Picture};
 use crate::report::checkpoints::{self, Line};
 use crate::report::file;
-use crate::run::inside::is_inside;
+use crate::run::contains::is_inside;
 use crate::run::regular;
 use crate::session::snapshot::Snapshot;
 
@@ -57,7 +57,7 @@ struct Beside {
 
 /// A folder that is written to.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct FrameWriter {
     folder: PathBuf,
     formats: Vec<Format>,
     /// The run, wherever it is looked at from.
@@ -72,7 +72,7 @@ pub(super) struct Keeper {
     last: Option<Picture>,
 }
 
-impl Keeper {
+impl FrameWriter {
     /// Makes the folder where it is not there, looks up which lines it has, and refuses files in it that something
     /// else wrote.
     pub(super) fn open(
@@ -340,8 +340,8 @@ mod tests {
         }
     }
 
-    fn keeper(out: &Path, force: bool) -> anyhow::Result<Keeper> {
-        Keeper::open(out, Path::new("run"), &[Format::Text, Format::Svg], force)
+    fn keeper(out: &Path, force: bool) -> anyhow::Result<FrameWriter> {
+        FrameWriter::open(out, Path::new("run"), &[Format::Text, Format::Svg], force)
     }
 
     fn steps(out: &Path) -> Vec<u64> {
@@ -434,7 +434,7 @@ mod tests {
     fn a_run_that_comes_to_lie_in_the_folder_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let (out, run) = (folder.path().join("out"), folder.path().join("run"));
-        let mut keeper = Keeper::open(&out, &run, &[Format::Text], false).unwrap();
+        let mut keeper = FrameWriter::open(&out, &run, &[Format::Text], false).unwrap();
         std::os::unix::fs::symlink(&out, &run).unwrap();
         assert!(keeper.keep_lines(&snapshot(&[1])).is_err());
         assert!(
@@ -457,7 +457,7 @@ mod tests {
             fs::create_dir(&out).unwrap();
             let link = out.join(name);
             symlink(&victim, &link).unwrap();
-            let open = || Keeper::open(&out, Path::new("run"), &[Format::Text], true);
+            let open = || FrameWriter::open(&out, Path::new("run"), &[Format::Text], true);
             assert!(open().is_err(), "{name}");
             fs::remove_file(&link).unwrap();
             let mut keeper = open().unwrap();
@@ -474,7 +474,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out");
         let mut keeper =
-            Keeper::open(&out, Path::new("run"), &[Format::Text, Format::Svg], false).unwrap();
+            FrameWriter::open(&out, Path::new("run"), &[Format::Text, Format::Svg], false).unwrap();
         let picture = Picture::new(2, 1);
         keeper
             .keep_frame(picture.clone(), &Snapshot::default())

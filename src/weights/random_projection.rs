@@ -1,23 +1,24 @@
-//! The shadow of a path on a random plane: how little of it two random directions catch, and why paths are
+//! Projection of a path on a random plane: how little of it two random directions explain, and why paths are
 //! drawn on their own principal plane (Li et al. 2018, Figure 8; math.md 9).
 
 use crate::run::Checkpoint;
 
 use super::WeightsError;
 use super::direction;
-use super::member::{Member, Shape};
 use super::normalize::{Ignore, Norm, dot, normalize};
 use super::plane::{Metric, expected_cosine, extent};
+use super::run_checkpoint::{RunCheckpoint, Shape};
 
 /// A path on a plane of two random filter-normalized directions through its last checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Shadow {
+pub struct RandomProjection {
     /// Seed of the directions.
     pub seed: u64,
     /// Coordinates of θ_t − θ_last, one a checkpoint.
     pub coordinates: Vec<[f64; 2]>,
-    /// Share of the path's variance that the plane catches.
-    pub caught: f64,
+    /// Share of the path's variance that the plane explains.
+    #[serde(rename = "caught")]
+    pub explained: f64,
     /// Cosine of the angle between the directions.
     pub cosine: f64,
     /// What |cosine| two random directions have on average: √(2/(πn)).
@@ -33,13 +34,13 @@ pub fn of(
     members: &[Checkpoint],
     singular: &[f64],
     seed: u64,
-) -> Result<Shadow, WeightsError> {
+) -> Result<RandomProjection, WeightsError> {
     let layout = &shape.layout;
     let count = layout.parameters();
     let Some(last) = members.last() else {
-        return Ok(Shadow::default());
+        return Ok(RandomProjection::default());
     };
-    let origin = direction::flat(layout, &Member::open(last, shape)?)?;
+    let origin = direction::flat(layout, &RunCheckpoint::open(last, shape)?)?;
     let mut pair = direction::random(layout, seed);
     for direction in &mut pair {
         normalize(direction, &origin, layout, Norm::Filter, Ignore::Biasbn);
@@ -48,7 +49,7 @@ pub fn of(
     let metric = Metric::of(x, y);
     let mut coordinates = Vec::with_capacity(members.len());
     for member in members {
-        let mut delta = direction::flat(layout, &Member::open(member, shape)?)?;
+        let mut delta = direction::flat(layout, &RunCheckpoint::open(member, shape)?)?;
         delta
             .iter_mut()
             .zip(&origin)
@@ -56,9 +57,9 @@ pub fn of(
         coordinates.push(metric.coordinates(dot(x, &delta[..count]), dot(y, &delta[..count])));
     }
     let whole: f64 = singular.iter().map(|sigma| sigma * sigma).sum();
-    Ok(Shadow {
+    Ok(RandomProjection {
         seed,
-        caught: if whole > 0.0 {
+        explained: if whole > 0.0 {
             variance(&metric, &coordinates) / whole
         } else {
             0.0

@@ -6,8 +6,8 @@ use crate::run::hyper::Hyper;
 use crate::run::log::{Clock, Logged};
 use crate::run::{Checkpoint, scan};
 
-use super::notice;
 use super::options::KeyOption;
+use super::warn;
 
 /// The rate at each of these checkpoints of a run; what is wrong with its log is said on stderr.
 pub(super) fn of(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Vec<Option<f64>> {
@@ -27,9 +27,9 @@ pub(super) fn of(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Vec<Opt
 /// those that were asked for.
 pub(super) fn logged(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Option<Vec<Logged>> {
     let news = scan::training_log(run);
-    for trouble in &news.troubles {
+    for trouble in &news.warnings {
         // The result counts even where nobody reads what it lacks.
-        let _ = notice::say(trouble);
+        let _ = warn::say(trouble);
     }
     let log = news.log?;
     let all = key.open(run).ok()?.checkpoints;

@@ -1,27 +1,27 @@
-//! Plans that are under way, and which of their spots are taken, answered or free again.
+//! Plans that are under way, and which of their queries are taken, answered or free again.
 
 use std::sync::Arc;
 
 use super::super::LandscapeError;
 use super::super::device::Place;
 use super::super::evidence::Function;
-use super::super::surveyor::{Plan, Report, Request, Spot, Value};
+use super::protocol::{Plan, Query, Report, Request, Value};
 
-/// Spots that make a first picture: a path is asked after them.
+/// Queries that make a first picture: a path is asked after them.
 const FIRST_PICTURE: usize = 32;
 
-/// A plan on the board.
+/// A plan in the queue.
 #[derive(Debug)]
-struct Sheet {
+struct PendingPlan {
     plan: Arc<Plan>,
-    /// The first spot that nobody has taken yet.
+    /// The first query that nobody has taken yet.
     next: usize,
-    /// Spots that a device broke at.
+    /// Queries that a device broke at.
     returned: Vec<usize>,
     answered: usize,
 }
 
-impl Sheet {
+impl PendingPlan {
     fn of(plan: Plan) -> Self {
         Self {
             plan: Arc::new(plan),
@@ -34,7 +34,7 @@ impl Sheet {
     fn take(&mut self) -> Option<usize> {
         self.returned.pop().or_else(|| {
             let index = self.next;
-            (index < self.plan.spots.len()).then(|| {
+            (index < self.plan.queries.len()).then(|| {
                 self.next += 1;
                 index
             })
@@ -42,37 +42,37 @@ impl Sheet {
     }
 
     fn is_done(&self) -> bool {
-        self.answered == self.plan.spots.len()
+        self.answered == self.plan.queries.len()
     }
 }
 
-/// A spot of a plan, taken by one surveyor.
+/// A query of a plan, taken by one worker.
 #[derive(Debug)]
 pub(super) struct Task {
     pub(super) plan: Arc<Plan>,
     pub(super) index: usize,
 }
 
-/// What all surveyors know.
+/// What all workers know.
 #[derive(Debug)]
-pub(super) struct Board<R> {
+pub(super) struct Queue<R> {
     report: R,
     /// Plans that come first, in this order.
-    first: Vec<Sheet>,
-    work: Option<Sheet>,
-    /// A path to be asked, and spots that were answered since that was wanted.
-    asked: Option<(Sheet, usize)>,
+    first: Vec<PendingPlan>,
+    work: Option<PendingPlan>,
+    /// A path to be asked, and queries that were answered since that was wanted.
+    asked: Option<(PendingPlan, usize)>,
     /// What is measured, as far as names do not tell it.
     pub(super) function: Function,
     paused: bool,
     pub(super) over: bool,
-    /// Surveyors that can measure.
+    /// Workers that can measure.
     pub(super) able: usize,
     /// What was said last about the samples and about the model, and for which plan: all find out the same.
     told: [Option<(u64, Report)>; 2],
 }
 
-impl<R: FnMut(Report) -> bool> Board<R> {
+impl<R: FnMut(Report) -> bool> Queue<R> {
     pub(super) fn new(report: R) -> Self {
         Self {
             report,
@@ -89,9 +89,9 @@ impl<R: FnMut(Report) -> bool> Board<R> {
 
     pub(super) fn post(&mut self, request: Request) {
         match request {
-            Request::Measure(plan) => self.work = Some(Sheet::of(plan)),
-            Request::First(plans) => self.first = plans.into_iter().map(Sheet::of).collect(),
-            Request::Ask(plan) => self.asked = Some((Sheet::of(plan), 0)),
+            Request::Measure(plan) => self.work = Some(PendingPlan::of(plan)),
+            Request::First(plans) => self.first = plans.into_iter().map(PendingPlan::of).collect(),
+            Request::Ask(plan) => self.asked = Some((PendingPlan::of(plan), 0)),
             Request::Assume(function) => {
                 self.function = function;
                 self.first.clear();
@@ -134,14 +134,14 @@ impl<R: FnMut(Report) -> bool> Board<R> {
         if self.paused {
             return None;
         }
-        let take = |sheet: &mut Sheet| {
-            let index = sheet.take()?;
-            let plan = Arc::clone(&sheet.plan);
+        let take = |pending: &mut PendingPlan| {
+            let index = pending.take()?;
+            let plan = Arc::clone(&pending.plan);
             Some(Task { plan, index })
         };
         let asked = self.asked.as_mut();
         let due = asked.filter(|(_, answered)| *answered >= FIRST_PICTURE);
-        if let Some(task) = due.and_then(|(sheet, _)| take(sheet)) {
+        if let Some(task) = due.and_then(|(pending, _)| take(pending)) {
             return Some(task);
         }
         let plans = self.first.iter_mut().chain(&mut self.work);
@@ -149,14 +149,14 @@ impl<R: FnMut(Report) -> bool> Board<R> {
         plans.chain(asked).find_map(take)
     }
 
-    /// The sheet of a plan that was not cancelled.
-    fn sheet(&mut self, plan: &Arc<Plan>) -> Option<&mut Sheet> {
+    /// The pending of a plan that was not cancelled.
+    fn pending(&mut self, plan: &Arc<Plan>) -> Option<&mut PendingPlan> {
         let asked = self.asked.as_mut().map(|asked| &mut asked.0);
-        let mut sheets = self.first.iter_mut().chain(&mut self.work).chain(asked);
-        sheets.find(|sheet| Arc::ptr_eq(&sheet.plan, plan))
+        let mut plans = self.first.iter_mut().chain(&mut self.work).chain(asked);
+        plans.find(|pending| Arc::ptr_eq(&pending.plan, plan))
     }
 
-    /// Takes a surveyor's answer; an error is that of a device which cannot compute what another may.
+    /// Takes a worker's answer; an error is that of a device which cannot compute what another may.
     pub(super) fn settle(
         &mut self,
         task: &Task,
@@ -174,10 +174,10 @@ impl<R: FnMut(Report) -> bool> Board<R> {
     /// Reports what was found, unless nobody waits for it any more.
     pub(super) fn answer(&mut self, task: &Task, found: Result<Value, LandscapeError>) {
         let (generation, index) = (task.plan.generation, task.index);
-        let Some(sheet) = self.sheet(&task.plan) else {
+        let Some(pending) = self.pending(&task.plan) else {
             return;
         };
-        sheet.answered += 1;
+        pending.answered += 1;
         if let Some((_, answered)) = &mut self.asked {
             *answered += 1;
         }
@@ -188,7 +188,7 @@ impl<R: FnMut(Report) -> bool> Board<R> {
                 value,
             }),
             Err(error) => {
-                let alone = costs_one_spot(&task.plan.spots[index], &error);
+                let alone = costs_one_query(&task.plan.queries[index], &error);
                 self.report(Report::Failed {
                     generation,
                     index: alone.then_some(index),
@@ -202,31 +202,31 @@ impl<R: FnMut(Report) -> bool> Board<R> {
         self.close_done();
     }
 
-    /// Takes a plan off the board.
+    /// Takes a plan out of the queue.
     fn forget(&mut self, plan: &Arc<Plan>) {
-        let other = |sheet: &Sheet| !Arc::ptr_eq(&sheet.plan, plan);
+        let other = |pending: &PendingPlan| !Arc::ptr_eq(&pending.plan, plan);
         self.first.retain(other);
-        self.work.take_if(|sheet| !other(sheet));
-        self.asked.take_if(|(sheet, _)| !other(sheet));
+        self.work.take_if(|pending| !other(pending));
+        self.asked.take_if(|(pending, _)| !other(pending));
     }
 
-    /// Takes the plans off whose spots are all answered.
+    /// Takes the plans off whose queries are all answered.
     fn close_done(&mut self) {
         let asked = self.asked.as_ref().map(|asked| &asked.0);
-        let sheets = self.first.iter().chain(&self.work).chain(asked);
-        let done = sheets.filter(|sheet| sheet.is_done());
-        let done: Vec<Arc<Plan>> = done.map(|sheet| Arc::clone(&sheet.plan)).collect();
+        let plans = self.first.iter().chain(&self.work).chain(asked);
+        let done = plans.filter(|pending| pending.is_done());
+        let done: Vec<Arc<Plan>> = done.map(|pending| Arc::clone(&pending.plan)).collect();
         for plan in done {
             self.forget(&plan);
             self.report(Report::Done(plan.generation));
         }
     }
 
-    /// A device broke: its spot is for the others.
+    /// A device broke: its query is for the others.
     pub(super) fn lose(&mut self, place: Place, task: &Task, reason: &str) {
         self.able -= 1;
-        if let Some(sheet) = self.sheet(&task.plan) {
-            sheet.returned.push(task.index);
+        if let Some(pending) = self.pending(&task.plan) {
+            pending.returned.push(task.index);
         }
         let rest = if self.able > 0 {
             "the others go on"
@@ -237,11 +237,11 @@ impl<R: FnMut(Report) -> bool> Board<R> {
     }
 }
 
-/// A checkpoint that is gone costs its own spot, anything else the whole plan.
-fn costs_one_spot(spot: &Spot, error: &LandscapeError) -> bool {
+/// A checkpoint that is gone costs its own query, anything else the whole plan.
+fn costs_one_query(query: &Query, error: &LandscapeError) -> bool {
     let reads = matches!(
-        spot,
-        Spot::Checkpoint(_) | Spot::Average(_) | Spot::CurvatureOf(_) | Spot::Update { .. }
+        query,
+        Query::Checkpoint(_) | Query::Average(_) | Query::CurvatureOf(_) | Query::Update { .. }
     );
     reads && matches!(error, LandscapeError::Weights(_))
 }

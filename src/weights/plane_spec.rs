@@ -8,9 +8,9 @@ use crate::run::Checkpoint;
 use super::WeightsError;
 use super::direction::{self, Pair};
 use super::layout::Layout;
-use super::member::{Member, Shape};
 use super::normalize::{Ignore, Norm, normalize};
 use super::plane::{self, Metric};
+use super::run_checkpoint::{RunCheckpoint, Shape};
 
 /// What a plane's directions are.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -83,7 +83,7 @@ impl BatchNorm {
 
 /// A plane through weight space, as instructions.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Recipe {
+pub struct PlaneSpec {
     /// Names and shapes of the weights, held here because the checkpoint that told them may be gone.
     pub shape: Shape,
     /// The plane's origin θ*.
@@ -94,7 +94,7 @@ pub struct Recipe {
     pub batch_norm: BatchNorm,
 }
 
-/// A plane made from its recipe: flat vectors of the layout, in memory.
+/// A plane made from its spec: flat vectors of the layout, in memory.
 #[derive(Clone, Debug)]
 pub struct Plane {
     /// Which tensor lies where.
@@ -130,21 +130,21 @@ impl Plane {
     }
 }
 
-impl Recipe {
-    /// Reads the checkpoints that the recipe names and makes the plane, in one pass over them.
+impl PlaneSpec {
+    /// Reads the checkpoints that the spec names and makes the plane, in one pass over them.
     ///
     /// # Errors
     /// A checkpoint or direction file cannot be read, does not fit, or given directions are parallel.
     pub fn make(&self) -> Result<Plane, WeightsError> {
         let shape = &self.shape;
         let layout = Arc::clone(&shape.layout);
-        let origin = direction::flat(&layout, &Member::open(&self.origin, shape)?)?;
+        let origin = direction::flat(&layout, &RunCheckpoint::open(&self.origin, shape)?)?;
         let mut directions = match &self.directions {
             Directions::Principal {
                 members,
                 combinations,
             } => direction::combine(&layout, combinations, |row| {
-                Member::open(&members[row], shape)
+                RunCheckpoint::open(&members[row], shape)
             })?,
             Directions::Random {
                 seed,
@@ -164,7 +164,7 @@ impl Recipe {
             }
             Directions::Difference { from, to } => {
                 let ends = [from, to].map(|end| {
-                    let member = Member::open(end, shape)?;
+                    let member = RunCheckpoint::open(end, shape)?;
                     direction::flat(&layout, &member)
                 });
                 let [from, to] = ends;

@@ -13,7 +13,7 @@ use super::layout::{Layout, Role, Slot};
 use super::roles::Roles;
 
 /// Anything that yields the weights of one point of a run, a piece of a tensor at a time.
-pub trait Weighted: Send + Sync {
+pub trait WeightSource: Send + Sync {
     /// Fills `values` with the elements of slot `slot` from `start` on, row-major.
     ///
     /// # Errors
@@ -98,13 +98,13 @@ fn open(checkpoint: &Checkpoint, key: Option<&str>) -> Result<StateDict, FormatE
 
 /// An open checkpoint whose tensors were found to be those of its run.
 #[derive(Debug)]
-pub struct Member {
+pub struct RunCheckpoint {
     dict: StateDict,
     /// Index into `dict.tensors()` for each slot.
     tensors: Vec<usize>,
 }
 
-impl Member {
+impl RunCheckpoint {
     /// Opens a checkpoint and matches its tensors, which may come in any order.
     ///
     /// # Errors
@@ -199,7 +199,7 @@ fn matching(
     }
 }
 
-impl Weighted for Member {
+impl WeightSource for RunCheckpoint {
     fn read(&self, slot: usize, start: usize, values: &mut [f32]) -> Result<(), WeightsError> {
         Ok(self.dict.read_into(self.tensors[slot], start, values)?)
     }
