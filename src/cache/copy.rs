@@ -85,7 +85,7 @@ fn share(_: &StateDict, _: &Path, _: &File, _: u64) -> Option<u64> {
     None
 }
 
-/// A file that takes so many bytes and no more.
+/// A file that takes a number of bytes and no more.
 struct Limited<'a> {
     file: &'a File,
     left: u64,

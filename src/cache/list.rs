@@ -1,4 +1,4 @@
-//! What lies in the cache, for `isoloss cache`.
+//! Contents of the cache, for `isoloss cache`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ const LARGEST: u64 = 1 << 20;
 /// A run of which checkpoints are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CachedRun {
-    /// Where the run is or was.
+    /// Folder where the run is or was.
     #[serde(serialize_with = "unicode::path")]
     pub run: PathBuf,
     /// Its folder in the cache.

@@ -1,4 +1,4 @@
-//! What is known of a kept checkpoint beside its weights.
+//! Facts about a kept checkpoint beside its weights.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,4 @@
-//! How much of a run is kept.
+//! Amount of a run that is kept.
 
 use std::fmt;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub enum KeepLimit {
     All,
     /// None.
     Nothing,
-    /// So many bytes.
+    /// This number of bytes.
     Bytes(u64),
 }
 

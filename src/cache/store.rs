@@ -59,7 +59,7 @@ impl RunCache {
         }
     }
 
-    /// What is kept, in order of arrival.
+    /// Returns what is kept, in order of arrival.
     #[must_use]
     pub fn records(&self) -> &[KeptRecord] {
         &self.records

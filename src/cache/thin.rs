@@ -1,4 +1,4 @@
-//! Which copies go when the room is full: the path is thinned evenly in its length.
+//! Choice of the copies that go when the room is full: the path is thinned evenly in its length.
 
 /// A copy on the path, in the path's order.
 #[derive(Clone, Copy, Debug, PartialEq)]

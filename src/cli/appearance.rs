@@ -1,4 +1,5 @@
-//! How the screen looks: colours, theme and characters, as they are asked for or as the terminal lets them be.
+//! Appearance of the screen: colours, theme and characters, as they are asked for or as the terminal lets them
+//! be.
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -66,11 +67,11 @@ enum MarkerOption {
     Ascii,
 }
 
-/// What was asked for or found, with the reasons.
+/// The choices that were asked for or found, with the reasons.
 pub(super) struct Chosen {
-    /// How the screen begins.
+    /// Appearance with which the screen begins.
     pub(super) look: Appearance,
-    /// Why it has so many colours.
+    /// Reason for its number of colours.
     pub(super) depth: String,
     /// Why it is drawn with these characters.
     pub(super) marker: String,
@@ -199,13 +200,13 @@ fn variable(name: &str) -> Option<String> {
     Some(value).filter(|value| !value.is_empty())
 }
 
-/// Where the user's own themes are.
+/// Returns the folder of the user's own themes.
 fn themes_folder() -> Option<PathBuf> {
     let folders = ProjectDirs::from("", "", "isoloss")?;
     Some(folders.config_dir().join("themes"))
 }
 
-/// How long a terminal may take to answer; over ssh it is farther away.
+/// Time that a terminal may take to answer; over ssh it is farther away.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
 
 /// Turns to the light theme where the terminal's ground is light, and to the dark one elsewhere. Returns

@@ -25,10 +25,10 @@ pub(super) struct Average {
     key: KeyOption,
     #[command(flatten)]
     measure: MeasureOptions,
-    /// Which checkpoints: A..B or every:N
+    /// Checkpoints to average: A..B or every:N
     #[arg(long, value_name = "STEPS")]
     steps: Option<Steps>,
-    /// How many of the last checkpoints are averaged; several with commas
+    /// Numbers of last checkpoints that are averaged; several with commas
     #[arg(long, value_name = "N", value_delimiter = ',')]
     last: Option<Vec<usize>>,
     /// Take running statistics anew from the samples, as is usual after averaging; by default they are

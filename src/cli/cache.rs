@@ -21,7 +21,7 @@ pub(super) struct Cache {
 enum CacheAction {
     /// Every run of which checkpoints are kept: how many, and how much room they take
     List {
-        /// How the list is written
+        /// Format of the list
         #[arg(long, value_enum, default_value = "text")]
         format: Format,
     },
@@ -30,7 +30,7 @@ enum CacheAction {
         /// Folder of the run, which need not be there any more
         run: Option<PathBuf>,
     },
-    /// Where the copies lie: the folder of a run, or that of all
+    /// Print the folder of the copies: that of a run, or that of all
     Path {
         /// Folder of the run
         run: Option<PathBuf>,

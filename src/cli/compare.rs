@@ -28,7 +28,7 @@ pub(super) struct Compare {
     /// Folders of runs, or checkpoints
     #[arg(required = true, num_args = 2..=MOST)]
     runs: Vec<PathBuf>,
-    /// What tells a run from the others, in the order of the runs; by default what its checkpoint says
+    /// Labels that tell a run from the others, in the order of the runs; by default what its checkpoint says
     /// (batch size, weight decay), else its name
     #[arg(long = "label", value_name = "TEXT")]
     labels: Vec<String>,
@@ -39,7 +39,7 @@ pub(super) struct Compare {
     key: KeyOption,
     #[command(flatten)]
     measure: MeasureOptions,
-    /// Which checkpoints of each run: A..B or every:N
+    /// Checkpoints of each run: A..B or every:N
     #[arg(long, value_name = "STEPS")]
     steps: Option<Steps>,
     #[command(flatten)]

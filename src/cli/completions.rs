@@ -18,7 +18,7 @@ pub(super) struct Completions {
     reader: Reader,
 }
 
-/// Who reads what is printed.
+/// The shell, or `man`, that reads the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Reader {
     Bash,

@@ -27,7 +27,7 @@ enum What {
         /// The run that the settings are for
         run: Option<PathBuf>,
     },
-    /// Whether files say what they should; exit code 2 when not
+    /// Check that files say what they should; exit code 2 when not
     Validate {
         /// File to check, instead of those that are looked at
         file: Option<PathBuf>,

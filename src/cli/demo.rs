@@ -43,7 +43,7 @@ pub(super) struct Demo {
     /// Without a screen: plain lines, and at the end of training the map and a summary
     #[arg(long)]
     headless: bool,
-    /// How long the network trains
+    /// Seconds that the network trains
     #[arg(long, default_value_t = 60.0, value_name = "SECONDS", value_parser = seconds)]
     seconds: f64,
     /// Seed of the network and of the samples
@@ -145,7 +145,8 @@ impl Training {
         })
     }
 
-    /// Whether training has ended and the map of all its checkpoints is good enough; or it has failed.
+    /// Returns true if training has ended and the map of all its checkpoints is good enough, or if it has
+    /// failed.
     fn is_over(&self, snapshot: &Snapshot) -> bool {
         let Ok(mut child) = self.child.lock() else {
             return true;

@@ -40,7 +40,7 @@ pub(super) struct Doctor {
     key: KeyOption,
     #[command(flatten)]
     look: AppearanceOptions,
-    /// How the result is written
+    /// Format of the result
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }

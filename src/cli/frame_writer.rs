@@ -29,7 +29,7 @@ const LARGEST: u64 = 1 << 30;
 /// Attempts to have it alone, and the time between them: others write to it for a moment only.
 const ATTEMPTS: (u32, Duration) = (25, Duration::from_millis(10));
 
-/// What a line is of: each checkpoint of each run has one.
+/// Name of the checkpoint of a line: each checkpoint of each run has one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 struct Name {
     run: String,

@@ -36,10 +36,10 @@ pub(super) struct HeadlessOptions {
     /// Folder for frames and for checkpoints.jsonl, a line a checkpoint; not inside the run folder
     #[arg(long, value_name = "DIR", requires = "headless")]
     out: Option<PathBuf>,
-    /// How often a frame is written where something has changed: 30s, 2m, 1h
+    /// Time between two frames if something has changed: 30s, 2m, 1h
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = every, requires = "out")]
     every: Duration,
-    /// How frames are written; several are separated by commas
+    /// Formats of the frames; several are separated by commas
     #[arg(
         long,
         value_enum,

@@ -30,12 +30,12 @@ pub(super) struct Hessian {
     key: KeyOption,
     #[command(flatten)]
     measure: MeasureOptions,
-    /// Which checkpoints: A..B or every:N
+    /// Checkpoints of the path: A..B or every:N
     #[arg(long, value_name = "STEPS")]
     steps: Option<Steps>,
     #[command(flatten)]
     plane: PlaneOptions,
-    /// Where on the plane: α,β
+    /// Point of the plane: α,β
     #[arg(
         long,
         value_name = "A,B",

@@ -117,7 +117,7 @@ struct Shown {
     path: PathBuf,
     /// Its step in the run; `None` if it was named itself.
     step: Option<u64>,
-    /// Those of the whole run.
+    /// Steps of the whole run.
     steps: Vec<u64>,
     left_out: Vec<LeftOut>,
 }

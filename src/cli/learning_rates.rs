@@ -23,8 +23,8 @@ pub(super) fn of(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Vec<Opt
     rates.map(|(own, logged)| own.or(logged.rate)).collect()
 }
 
-/// What the log of the run tells. All checkpoints of the run tell what their numbers count, not only
-/// those that were asked for.
+/// Reads the log of the run. All checkpoints of the run tell what their numbers count, not only those that were
+/// asked for.
 pub(super) fn logged(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Option<Vec<Logged>> {
     let news = scan::training_log(run);
     for trouble in &news.warnings {

@@ -28,8 +28,8 @@ pub(super) fn outlive_large_files() {
 #[cfg(not(unix))]
 pub(super) fn outlive_large_files() {}
 
-/// Starts the threads of computations, and makes sure that so many sessions have theirs, which they would miss
-/// where nothing can be said any more.
+/// Starts the threads of computations, and makes sure that `sessions` sessions have theirs, which they would
+/// miss where nothing can be said any more.
 ///
 /// # Errors
 /// The system gives too little; the sentence says of what.
@@ -87,7 +87,7 @@ impl Idle {
     }
 }
 
-/// Starts so many threads, or as many as the system gives, and why it gives no more.
+/// Starts `count` threads, or as many as the system gives, and returns why it gives no more.
 fn start(count: usize) -> (Vec<Idle>, Option<io::Error>) {
     let mut started = Vec::with_capacity(count);
     for index in 0..count {
@@ -99,7 +99,7 @@ fn start(count: usize) -> (Vec<Idle>, Option<io::Error>) {
     (started, None)
 }
 
-/// Tells that so many more descriptors can be had.
+/// Returns true if `count` more descriptors can be had.
 #[cfg(unix)]
 fn has_descriptors(count: usize) -> bool {
     let stdin = rustix::stdio::stdin();

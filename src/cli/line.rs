@@ -24,7 +24,7 @@ use super::progress;
 use super::trajectory::{ReadPath, read_path};
 use super::warn;
 
-/// What a slice runs along.
+/// Directions of a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum SliceKind {
     /// Random directions, one a seed, normalized by the weights
@@ -47,7 +47,7 @@ pub(super) struct Line {
     key: KeyOption,
     #[command(flatten)]
     measure: MeasureOptions,
-    /// What slices run along; several with commas
+    /// Directions of the slices; several with commas
     #[arg(
         long,
         value_enum,
@@ -56,20 +56,20 @@ pub(super) struct Line {
         conflicts_with = "b"
     )]
     along: Vec<SliceKind>,
-    /// How many random directions are overlaid, with seeds from --seed on
+    /// Number of random directions that are overlaid, with seeds from --seed on
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64), conflicts_with = "b")]
     seeds: u64,
     /// Safetensors file with the direction: tensors x.<name>
     #[arg(long, value_name = "FILE", conflicts_with_all = ["along", "b"])]
     directions: Option<PathBuf>,
-    /// How random directions are scaled by the weights
+    /// Scaling of random directions by the weights
     #[arg(long, value_enum, default_value = "filter")]
     norm: Norm,
     /// Tensors that random directions leave alone
     #[arg(long, value_enum, default_value = "biasbn")]
     ignore: Ignore,
-    /// What becomes of batch norm's running statistics: by default they are interpolated from A to B
-    /// (states), and stay A's along slices (frozen)
+    /// Treatment of batch norm's running statistics: by default they are interpolated from A to B (states), and
+    /// stay A's along slices (frozen)
     #[arg(long, env = "ISOLOSS_BN", value_enum)]
     bn: Option<BatchNorm>,
     /// The checkpoint of a run through which slices go: `last` or a step
@@ -88,10 +88,10 @@ struct Plan {
     direction: String,
     seed: Option<u64>,
     directions: Directions,
-    /// Which of the plane's directions.
+    /// Index of the plane's direction.
     axis: usize,
     alpha: Vec<f64>,
-    /// Whether it leads from one checkpoint to another, with a barrier between them.
+    /// True if it leads from one checkpoint to another, with a barrier between them.
     has_ends: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What a measuring command stands on: the recognized model and its samples, on the device.
+//! Preparation of a measuring command: the recognized model and its samples, on the device.
 
 use crate::data::{self, Dataset, Split};
 use crate::landscape::LandscapeError;
@@ -21,7 +21,7 @@ pub(super) struct Measured {
     pub(super) model: String,
     /// The loss on the samples.
     pub(super) objective: Objective,
-    /// What was taken for granted, and why.
+    /// Assumptions, and the reasons for them.
     pub(super) assumed: Assumed,
     /// A sentence about weights that no checkpoint holds.
     kept: Option<String>,

@@ -83,13 +83,13 @@ enum Command {
     Hessian(hessian::Hessian),
     /// The weights themselves: norms by layer and angles between updates over training, histograms
     Weights(weights::Weights),
-    /// What averaging the last checkpoints would change
+    /// Show what averaging the last checkpoints would change
     Average(average::Average),
-    /// How far each update could have gone: critical steps over training
+    /// Show how far each update could have gone: critical steps over training
     Sharpness(sharpness::Sharpness),
     /// Tensors, shapes, norms, step, the architecture that was recognized and why
     Inspect(inspect::Inspect),
-    /// What terminal, file system and devices let it do, and the last readable checkpoint of a run
+    /// Check what the terminal, file system and devices support, and find a run's last readable checkpoint
     Doctor(doctor::Doctor),
     /// Checkpoints that were kept of runs: list them, remove them, or say where they lie
     Cache(cache::Cache),
@@ -162,7 +162,7 @@ fn run_of<'a>(definition: &clap::Command, name: &str, matches: &'a ArgMatches) -
 }
 
 impl Command {
-    /// Sessions that the command starts; none of those that compute nothing.
+    /// Returns the number of sessions that the command starts; `None` if it computes nothing.
     fn sessions(&self) -> Option<usize> {
         match self {
             Command::Watch(watch) => Some(watch.sessions()),
@@ -236,7 +236,7 @@ fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
     arguments
 }
 
-/// Whether this is nearly the name of a command and no file: clap then says which one may be meant.
+/// Returns true if this is nearly the name of a command and no file: clap then says which one may be meant.
 fn is_slip(first: &OsString, cli: &clap::Command) -> bool {
     let text = first.to_string_lossy();
     let near = |name: &str| strsim::damerau_levenshtein(name, &text) == 1;

@@ -25,7 +25,7 @@ use super::output::Usage;
 use super::reading::ReadingOptions;
 use super::warn;
 
-/// Which files are the run, and which state dict of each.
+/// Choice of the run's files, and of the state dict in each.
 #[derive(Clone, Debug, Args)]
 pub(super) struct KeyOption {
     /// The state dict inside a checkpoint, where it is not found by itself: a key as the file has it, with
@@ -58,17 +58,17 @@ impl KeyOption {
     }
 }
 
-/// How much of what was read is kept.
+/// Limit of what is kept of the files that were read.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct KeepOption {
-    /// How much of the checkpoints that were read is kept in the cache folder, so that they stay on the path
-    /// when the run deletes or overwrites them: a size such as 500M, all, none, or auto: at most 2 GiB (256 MiB
-    /// on a network file system) and a twentieth of what is free
+    /// Size of the copies of read checkpoints that are kept in the cache folder, so that they stay on the path
+    /// when the run deletes or overwrites them: 500M, all, none, or auto: at most 2 GiB (256 MiB on a network
+    /// file system) and a twentieth of what is free
     #[arg(long, env = "ISOLOSS_KEEP", value_name = "SIZE", default_value_t = KeepLimit::Auto)]
     pub(super) keep: KeepLimit,
 }
 
-/// How often the screen is drawn.
+/// Rate at which the screen is drawn.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct ScreenOptions {
     /// Frames a second at most, 1 to 60; none is drawn while nothing changes
@@ -95,7 +95,7 @@ pub(super) struct FidelityOption {
     pub(super) fidelity: Option<Count>,
 }
 
-/// Which directions.
+/// Kinds of directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum PlaneKind {
     /// The two principal components of the run's path
@@ -104,19 +104,19 @@ pub(super) enum PlaneKind {
     Random,
 }
 
-/// Which samples, which model, on what.
+/// Samples, model and device.
 #[derive(Clone, Debug, Args)]
 pub(super) struct MeasureOptions {
     /// Folder of idx files or CIFAR batches, an .npz, .npy or .safetensors file, a .bin file of tokens, or `digits`
     #[arg(long, env = "ISOLOSS_DATA", value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
-    /// Which part of the data
+    /// Part of the data
     #[arg(long, env = "ISOLOSS_SPLIT", value_enum, default_value = "train")]
     pub(super) split: Split,
-    /// How many samples: a number or `all`
+    /// Number of samples: a number or `all`
     #[arg(long, env = "ISOLOSS_SAMPLES", value_name = "N", default_value = "1024", value_parser = count)]
     pub(super) samples: Count,
-    /// Which samples, when not all
+    /// Choice of the samples, when not all
     #[arg(long, env = "ISOLOSS_ORDER", value_enum, default_value = "random")]
     pub(super) order: Order,
     /// Mean of the pixels after /255, one value or one per channel; known sets have theirs
@@ -139,7 +139,7 @@ pub(super) struct MeasureOptions {
     pub(super) loss: LossArgs,
     #[command(flatten)]
     pub(super) reading: ReadingOptions,
-    /// Where to measure: auto, cpu, cuda:N, metal; a live session shares its points among those of a list
+    /// Device to measure on: auto, cpu, cuda:N, metal; a live session shares its points among those of a list
     /// (cuda:0,cuda:1), other commands take the first
     #[arg(
         long,
@@ -250,7 +250,7 @@ pub(super) fn count(text: &str) -> Result<Count, String> {
     }
 }
 
-/// Which checkpoints of a run: `A..B` (both included, either may be left out) or `every:N`.
+/// Choice of a run's checkpoints: `A..B` (both included, either may be left out) or `every:N`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Steps {
     /// Steps from A to B.

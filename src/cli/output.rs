@@ -1,4 +1,4 @@
-//! Where a result goes: stdout or a file, as text, JSON or CSV.
+//! Destination of a result: stdout or a file, as text, JSON or CSV.
 
 use std::fs;
 use std::io::{self, Write};
@@ -16,7 +16,7 @@ use crate::run::contains::is_inside;
 #[error("{0}")]
 pub(super) struct Usage(pub(super) String);
 
-/// How a result is written.
+/// Format of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// For people.
@@ -30,7 +30,7 @@ pub(super) enum Format {
 /// The options `--format` and `--out`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct OutputOptions {
-    /// How the result is written
+    /// Format of the result
     #[arg(long, value_enum, default_value = "text")]
     pub(super) format: Format,
     /// File to write instead of stdout, which is `-`; not inside the run folder
@@ -65,7 +65,7 @@ impl OutputOptions {
         }
     }
 
-    /// The file to write; none where it is stdout.
+    /// Returns the file to write; `None` for stdout.
     fn file(&self) -> Option<&Path> {
         let stdout = ["-", "/dev/stdout"].map(Path::new);
         self.out.as_deref().filter(|out| !stdout.contains(out))

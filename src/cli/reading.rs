@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::model::activation::Activation;
 use crate::model::reading::{Reading, Shortcuts, Stem};
 
-/// What the user answers.
+/// The user's answers.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct ReadingOptions {
     /// Function between layers where names do not tell it: relu, gelu, tanh, silu, leaky-relu, elu, sigmoid,

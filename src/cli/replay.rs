@@ -29,7 +29,7 @@ const REFUSAL: &str = "this is a recording: only what was measured then can be s
 pub(super) struct Replay {
     /// File that `isoloss watch --record` wrote
     file: PathBuf,
-    /// How many times as fast as it happened; nothing is waited for longer than two seconds
+    /// Speed: a multiple of that at which it happened; nothing is waited for longer than two seconds
     #[arg(long, value_name = "TIMES", default_value_t = 10.0, value_parser = speed)]
     speed: f64,
     #[command(flatten)]
@@ -96,9 +96,9 @@ struct Player {
     to_screen: watch::Sender<Arc<Snapshot>>,
     commands: Receiver<Command>,
     speed: f64,
-    /// What was recorded last.
+    /// The snapshot that was recorded last.
     shown: Snapshot,
-    /// What the replay itself has to say.
+    /// Notices of the replay itself.
     notices: Vec<String>,
 }
 

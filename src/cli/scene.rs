@@ -35,7 +35,7 @@ use super::output::Usage;
 use super::trajectory::{ReadPath, read_path, read_path_of_many};
 use super::warn;
 
-/// Which plane.
+/// Choice of the plane.
 #[derive(Clone, Debug, Args)]
 pub(super) struct PlaneOptions {
     /// The plane: pca for a run, random for a checkpoint
@@ -44,7 +44,7 @@ pub(super) struct PlaneOptions {
     /// Safetensors file with the directions: tensors x.<name> and y.<name>
     #[arg(long, value_name = "FILE", conflicts_with = "plane")]
     directions: Option<PathBuf>,
-    /// How random directions are scaled by the weights
+    /// Scaling of random directions by the weights
     #[arg(long, value_enum, default_value = "filter")]
     norm: Norm,
     /// Tensors that random directions leave alone
@@ -53,7 +53,7 @@ pub(super) struct PlaneOptions {
     /// Make the second random direction orthogonal to the first
     #[arg(long)]
     orthogonal: bool,
-    /// What becomes of batch norm's running statistics
+    /// Treatment of batch norm's running statistics
     #[arg(long, env = "ISOLOSS_BN", value_enum, default_value = "frozen")]
     pub(super) bn: BatchNorm,
     /// The plane's origin: `last` or a step
@@ -61,7 +61,7 @@ pub(super) struct PlaneOptions {
     origin: String,
 }
 
-/// Which grid.
+/// Choice of the grid.
 #[derive(Clone, Debug, Args)]
 pub(super) struct GridOptions {
     /// Range of α, MIN:MAX[:N]; by default from the path, or -1:1; written --x=-1:1:51
@@ -72,7 +72,7 @@ pub(super) struct GridOptions {
     pub(super) y: Option<Axis>,
 }
 
-/// How much of the grid is measured.
+/// Share of the grid that is measured.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct EffortOptions {
     /// Measure every grid point
@@ -99,7 +99,7 @@ impl EffortOptions {
         Surface::new(x, y).with_tolerance(self.tolerance)
     }
 
-    /// How many of so many samples are measured everywhere; none where all are.
+    /// Returns the number of samples that are measured everywhere; `None` if all are.
     fn few(self, samples: usize) -> Result<Option<usize>, Usage> {
         if self.exact {
             return Ok(None);
@@ -193,7 +193,7 @@ impl PlaneOptions {
         Ok(scene)
     }
 
-    /// Whether the user said which plane.
+    /// Returns true if the user chose the plane.
     pub(super) fn is_chosen(&self) -> bool {
         self.plane.is_some() || self.directions.is_some()
     }
@@ -262,7 +262,7 @@ impl PlaneOptions {
         })
     }
 
-    /// What the plane is, for the report.
+    /// Describes the plane for the report.
     pub(super) fn report(&self, scene: &Scene) -> PlaneReport {
         let metric = scene.plane.metric();
         let shares = scene.path.fit.trajectory.explained.get(..2);
@@ -412,7 +412,7 @@ impl Scene {
     }
 }
 
-/// Where each checkpoint lies on the plane: coordinates of θ_t − θ* and residual.
+/// Returns the place of each checkpoint on the plane: coordinates of θ_t − θ* and residual.
 fn places(
     plane: &Plane,
     members: &[Checkpoint],

@@ -18,9 +18,9 @@ use super::options::ScreenOptions;
 use super::startup;
 use super::warn;
 
-/// How a screen begins.
+/// The beginning of a screen.
 pub(super) struct Begin {
-    /// What it shows first.
+    /// The state that it shows first.
     pub(super) app: App,
     /// Keys that came before it was there.
     pub(super) typed: Vec<KeyEvent>,

@@ -25,7 +25,7 @@ pub(super) struct Sharpness {
     key: KeyOption,
     #[command(flatten)]
     measure: MeasureOptions,
-    /// Which checkpoints: A..B or every:N
+    /// Checkpoints to measure: A..B or every:N
     #[arg(long, value_name = "STEPS")]
     steps: Option<Steps>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! What must be set before any other thread exists: environment, priority, log.
+//! Settings that must precede any other thread: environment, priority, log.
 
 use std::backtrace::Backtrace;
 use std::fs::{self, File};
@@ -156,7 +156,7 @@ pub(super) fn log_path() -> Option<PathBuf> {
     Some(state_folder()?.join("isoloss.log"))
 }
 
-/// Whether this user has never seen the screen; asked a second time they have.
+/// Returns true if this user has never seen the screen; asked a second time they have.
 pub(super) fn is_first_time() -> bool {
     let mark = state_folder().map(|folder| folder.join("welcomed"));
     // Where nothing can be remembered, the hint would come every time.

@@ -23,7 +23,7 @@ pub(super) struct Surface {
     key: KeyOption,
     #[command(flatten)]
     measure: MeasureOptions,
-    /// Which checkpoints: A..B or every:N
+    /// Checkpoints of the path: A..B or every:N
     #[arg(long, value_name = "STEPS")]
     steps: Option<Steps>,
     #[command(flatten)]

@@ -23,7 +23,7 @@ pub(super) struct Trajectory {
     run: PathBuf,
     #[command(flatten)]
     key: KeyOption,
-    /// Which checkpoints: A..B or every:N
+    /// Checkpoints of the path: A..B or every:N
     #[arg(long, value_name = "STEPS")]
     steps: Option<Steps>,
     /// Also on a plane of two random filter-normalized directions

@@ -44,8 +44,8 @@ fn variables() -> Vec<String> {
         .collect()
 }
 
-/// The sentence about arguments and variables in which something is hidden, with that written out; none where nothing
-/// is.
+/// Returns the sentence about arguments and variables in which something is hidden, with that written out;
+/// `None` if nothing is.
 fn shown(
     error: &clap::Error,
     command: Command,

@@ -1,4 +1,4 @@
-//! What is said on stderr beside the result: sentences, of which nobody need read any.
+//! Sentences on stderr beside the result, which nobody need read.
 
 use std::collections::HashMap;
 use std::fmt::Display;

@@ -39,7 +39,7 @@ pub(super) struct Watch {
     keep: KeepOption,
     #[command(flatten)]
     measure: MeasureOptions,
-    /// What becomes of batch norm's running statistics
+    /// Treatment of batch norm's running statistics
     #[arg(long, value_enum, default_value = "frozen")]
     bn: BatchNorm,
     #[command(flatten)]
@@ -157,7 +157,7 @@ pub(super) async fn print_lines(
     }
 }
 
-/// How often is looked whether the lines still have a reader.
+/// Time between two checks that the lines still have a reader.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Waits until the pipe on stdout has lost its reader: a run at rest prints no line that would tell.

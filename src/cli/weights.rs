@@ -24,7 +24,7 @@ pub(super) struct Weights {
     other: Option<PathBuf>,
     #[command(flatten)]
     key: KeyOption,
-    /// Which checkpoints: A..B or every:N
+    /// Checkpoints of the path: A..B or every:N
     #[arg(long, value_name = "STEPS")]
     steps: Option<Steps>,
     /// Histogram of the weights: that of a run's last checkpoint over its first one's
@@ -61,7 +61,7 @@ impl Weights {
             .print(|| report.text(), &report, || report.csv())
     }
 
-    /// Of the first and the last of these, over the range of both.
+    /// Adds the histograms of the first and the last of these, over the range of both.
     fn histograms(&self, checkpoints: &[Checkpoint]) -> anyhow::Result<()> {
         let ends: Vec<&Checkpoint> = match checkpoints {
             [first, .., last] => vec![first, last],

@@ -23,10 +23,10 @@ const TOLD: usize = 8;
 /// Name of the table of keys.
 const KEYS: &str = "keys";
 
-/// What a file says.
+/// Settings and keys of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// Where it lies.
+    /// Its path.
     pub path: PathBuf,
     /// Its settings.
     pub values: Vec<Value>,
@@ -37,7 +37,7 @@ pub struct File {
 /// A setting in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
-    /// Which setting.
+    /// Name of the setting.
     pub name: String,
     /// As the flag takes it; the values of a list are joined by commas.
     pub text: String,
@@ -48,7 +48,7 @@ pub struct Value {
 /// Keys of an action in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bound {
-    /// Which action.
+    /// The action.
     pub action: Action,
     /// None: the action has no key.
     pub keys: Vec<Key>,
@@ -106,14 +106,14 @@ impl File {
         Err(Problems(problems.chain(more).collect()))
     }
 
-    /// `FILE:LINE` where an action gets its keys; none where it gets none here.
+    /// Returns `FILE:LINE` of the place where an action gets its keys; `None` if it gets none here.
     #[must_use]
     pub fn place_of_keys(&self, action: Action) -> Option<String> {
         let bound = self.keys.iter().find(|bound| bound.action == action)?;
         Some(format!("{}:{}", self.path.display(), bound.line))
     }
 
-    /// What the keymap takes.
+    /// Returns the changes that the keymap takes.
     #[must_use]
     pub fn changes(&self) -> Vec<(Action, Vec<Key>)> {
         let keys = self.keys.iter();
@@ -128,7 +128,7 @@ struct Reader<'a> {
     settings: &'a Settings,
     file: File,
     problems: Vec<(usize, Problem)>,
-    /// How many more there were.
+    /// Number of further ones.
     untold: usize,
 }
 
@@ -208,7 +208,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The keys of an action: one, a list or an empty list; none where something is wrong.
+    /// Returns the keys of an action: one, a list or an empty list; `None` if something is wrong.
     fn keys_of(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Vec<Key>> {
         let items = match value.get_ref() {
             DeValue::Array(items) => items.iter().collect(),
@@ -293,7 +293,7 @@ fn in_order<'a, 'b>(table: &'b DeTable<'a>) -> Vec<Item<'a, 'b>> {
     items
 }
 
-/// A value as the flag takes it; none of a table.
+/// Returns a value as the flag takes it; `None` of a table.
 fn text(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.to_string()),

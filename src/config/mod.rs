@@ -25,7 +25,7 @@ use settings::Settings;
 pub struct Problem {
     /// `FILE:LINE:COLUMN`, counted from 1, or the name of a variable.
     pub place: String,
-    /// What was expected and what came.
+    /// Expectation and finding, in a sentence.
     pub message: String,
 }
 
@@ -48,7 +48,7 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// What the files say.
+/// Settings and keys of all files.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Later ones override earlier ones.
@@ -95,7 +95,7 @@ impl Config {
         &self.files
     }
 
-    /// What the files say of a setting, and which of them.
+    /// Returns the value of a setting, and the file that sets it.
     #[must_use]
     pub fn value(&self, setting: &str) -> Option<(&Value, &File)> {
         let last = self.files.iter().rev();
@@ -109,7 +109,7 @@ impl Config {
         &self.keymap
     }
 
-    /// Where an action got its keys, as `FILE:LINE`; none where no file names it.
+    /// Returns the place where an action got its keys, as `FILE:LINE`; `None` if no file names it.
     #[must_use]
     pub fn source_of_keys(&self, action: Action) -> Option<String> {
         let mut last = self.files.iter().rev();

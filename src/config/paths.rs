@@ -1,4 +1,4 @@
-//! Which files are looked at.
+//! Paths of the files that are looked at.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use directories::ProjectDirs;
 /// Name of the file beside runs.
 const NAME: &str = "isoloss.toml";
 
-/// Where settings may stand.
+/// Paths at which settings may lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigPaths {
-    /// The user's own file; none where the user has no home.
+    /// The user's own file; `None` if the user has no home.
     pub user: Option<PathBuf>,
     /// Files beside the run; the first that is there counts.
     pub run: Vec<PathBuf>,
@@ -54,7 +54,8 @@ impl ConfigPaths {
     }
 }
 
-/// Whether a file is the user's or the administrator's: whoever may write beside a run does not set what keys do.
+/// Returns true if a file is the user's or the administrator's: whoever may write beside a run does not set
+/// what keys do.
 #[cfg(unix)]
 fn is_own(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;

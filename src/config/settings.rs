@@ -29,7 +29,7 @@ struct Setting {
 pub struct Effective {
     /// Its name.
     pub name: String,
-    /// Its values as written; none where it is not set.
+    /// Its values as written; none if it is not set.
     pub values: Vec<String>,
     /// A variable, `FILE:LINE` or `default`.
     pub source: String,
@@ -70,7 +70,7 @@ impl Settings {
         setting.map_or(&[], |setting| &setting.options)
     }
 
-    /// Whether the value of a setting is a path.
+    /// Returns true if the value of a setting is a path.
     #[must_use]
     pub fn is_path(&self, name: &str) -> bool {
         let parsers = self.options(name).iter().map(Arg::get_value_parser);
@@ -79,17 +79,17 @@ impl Settings {
             .any(|id| id == TypeId::of::<PathBuf>())
     }
 
-    /// Whether every command that has a setting takes a value of it.
+    /// Checks that every command that has a setting takes a value of it.
     ///
     /// # Errors
-    /// What was expected and what came.
+    /// The sentence says what was expected and what came.
     pub fn check(&self, name: &str, value: &str) -> Result<(), String> {
         self.options(name)
             .iter()
             .try_for_each(|option| check(option, name, value))
     }
 
-    /// Whether the variables of the settings mean something.
+    /// Checks that the variables of the settings mean something.
     ///
     /// # Errors
     /// All that is wrong with them.
@@ -114,7 +114,7 @@ impl Settings {
         }
     }
 
-    /// What is in force without flags, under files.
+    /// Returns the settings in force without flags, under files.
     #[must_use]
     pub fn effective(&self, config: &Config) -> Vec<Effective> {
         let options = self.0.iter().filter_map(|setting| setting.options.first());
@@ -176,7 +176,7 @@ fn check(option: &Arg, name: &str, value: &str) -> Result<(), String> {
     }
 }
 
-/// What a parser of clap expected.
+/// Says what a parser of clap expected.
 fn reason(error: &Error, value: &str) -> String {
     if let Some(ContextValue::Strings(known)) = error.get(ContextKind::ValidValue)
         && !known.is_empty()

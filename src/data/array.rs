@@ -25,7 +25,7 @@ pub(super) enum Kind {
 /// Elements that are decoded at once.
 const PIECE: usize = 1 << 14;
 
-/// Where an array begins in its file, and how it is laid out.
+/// Start of an array in its file, and its layout.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Head {
     pub(super) shape: Vec<usize>,

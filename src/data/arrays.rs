@@ -70,7 +70,7 @@ impl Arrays for Npz<'_> {
 struct Tensors<'a> {
     path: &'a Path,
     file: File,
-    /// Where the data begin.
+    /// Offset at which the data begin.
     begin: u64,
     named: Vec<(String, safetensors::tensor::TensorInfo)>,
 }

@@ -86,7 +86,7 @@ impl<'a> Batch<'a> {
         values.iter().map(label).collect()
     }
 
-    /// The bytes of so many images.
+    /// Returns the bytes of `images` images.
     fn pixels(&self, images: usize) -> Result<Vec<u8>, DataError> {
         let expected = || format!("data of {images} rows of {IMAGE} bytes");
         let Some(Node::Array(array)) = self.pickle.node(self.get("data")?) else {

@@ -106,7 +106,8 @@ impl Dataset {
         self.classes
     }
 
-    /// At most so many of the samples, spread evenly over the file's order, which may be that of the classes.
+    /// Returns at most `count` of the samples, spread evenly over the file's order, which may be that of the
+    /// classes.
     #[must_use]
     pub fn few(&self, count: usize) -> Self {
         let all = self.samples();

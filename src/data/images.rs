@@ -27,7 +27,7 @@ pub(super) struct Chosen {
     pub(super) brightness: f32,
     /// One more than the largest label of all.
     pub(super) classes: usize,
-    /// Scales that training may have given the features of a table; none where they are pixels.
+    /// Scales that training may have given the features of a table; `None` if they are pixels.
     pub(super) scales: Option<Vec<Scale>>,
 }
 

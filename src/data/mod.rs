@@ -28,7 +28,7 @@ pub use self::dataset::Dataset;
 /// Name of the data set that is packed into the program.
 pub const DIGITS: &str = "digits";
 
-/// Which part of a data set.
+/// A part of a data set.
 #[derive(
     Clone,
     Copy,
@@ -49,16 +49,16 @@ pub enum Split {
     Test,
 }
 
-/// How many samples.
+/// Number of samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Count {
-    /// At most so many.
+    /// At most this number.
     At(usize),
     /// Every one there is.
     All,
 }
 
-/// Which samples, when not all.
+/// Choice of the samples, when not all.
 #[derive(
     Clone,
     Copy,
@@ -79,7 +79,7 @@ pub enum Order {
     First,
 }
 
-/// What to load: the options `--data --split --samples --order --mean --std --seed`.
+/// Data to load: the options `--data --split --samples --order --mean --std --seed`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Request {
     /// A folder, a file, or the word `digits` for the embedded set.
@@ -89,9 +89,9 @@ pub struct Request {
     /// The split that a file is which does not tell them apart.
     #[serde(default)]
     pub own: Split,
-    /// How many samples.
+    /// Number of samples.
     pub count: Count,
-    /// Which samples.
+    /// Choice of the samples.
     pub order: Order,
     /// Seed of the random order.
     pub seed: u64,
@@ -166,9 +166,9 @@ pub enum DataError {
         path: PathBuf,
         /// The split that was asked for.
         split: &'static str,
-        /// What would have been read.
+        /// Data that would have been read.
         expected: &'static str,
-        /// What is there.
+        /// Data that are there.
         found: String,
     },
     /// The system refuses, or a compressed file is damaged.
@@ -184,9 +184,9 @@ pub enum DataError {
     Invalid {
         /// The file.
         path: PathBuf,
-        /// What the format asks for.
+        /// Data for which the format asks.
         expected: String,
-        /// What is there.
+        /// Data that are there.
         found: String,
     },
     /// A sample cannot be measured with.

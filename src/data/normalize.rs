@@ -58,16 +58,16 @@ const KNOWN: [Known; 6] = [
         brightness: 0.4782,
     },
 ];
-/// How far the mean of a part of a set may be from that of the whole.
+/// Largest distance of the mean of a part of a set from that of the whole.
 const SLACK: f32 = 0.02;
 
-/// What is done to every pixel: (x − mean) / std, per channel.
+/// Normalization of every pixel: (x − mean) / std, per channel.
 pub(super) struct Normalizer {
     pub(super) name: String,
     pub(super) words: String,
     /// The figures.
     pub(super) scale: Scale,
-    /// What else it may have been; empty where the user gave the figures.
+    /// Other normalizations that are possible; empty if the user gave the figures.
     pub(super) others: Vec<Scale>,
 }
 

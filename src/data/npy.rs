@@ -38,7 +38,7 @@ fn brief(text: &str) -> String {
     format!("the head {start}")
 }
 
-/// A dict of three keys; none where it is no such dict, or of elements that are no numbers.
+/// Reads a dict of three keys; `None` if it is no such dict, or of elements that are no numbers.
 fn understand(text: &str) -> Option<Head> {
     let value = |key: &str| {
         let after = text.split_once(&format!("'{key}'"))?.1;

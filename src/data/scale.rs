@@ -1,15 +1,15 @@
-//! What pixels were normalized by, and by what else a run may have normalized them.
+//! Scale by which pixels were normalized, and others by which a run may have normalized them.
 
 use serde::{Deserialize, Serialize};
 
 /// (x − mean) / std of pixels from 0 to 1.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scale {
-    /// Where the figures are from, in a few words.
+    /// Source of the figures, in a few words.
     pub source: String,
     /// One a channel, or of a table one a feature.
     pub mean: Vec<f32>,
-    /// Likewise.
+    /// Standard deviation, in the same order.
     pub std: Vec<f32>,
 }
 
@@ -73,7 +73,8 @@ impl Scale {
         near(&self.mean, &other.mean) && near(&self.std, &other.std)
     }
 
-    /// Mean and standard deviation of a pixel of an image that has so many: that of its channel, or its own.
+    /// Returns mean and standard deviation of a pixel of an image that has `len`: that of its channel, or its
+    /// own.
     fn figures(&self, at: usize, len: usize) -> [f64; 2] {
         let share = (len / self.mean.len().max(1)).max(1);
         let of = |figures: &[f32], default| figures.get(at / share).copied().unwrap_or(default);
@@ -106,7 +107,7 @@ impl Scale {
     }
 }
 
-/// What a run on images of so many channels may have been normalized by, beside `own`.
+/// Returns the scales by which a run on images of `channels` channels may have normalized them, beside `own`.
 pub(super) fn popular(name: &str, channels: usize, own: &Scale) -> Vec<Scale> {
     let mut found = vec![own.clone()];
     for (source, mean, std) in POPULAR {

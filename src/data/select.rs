@@ -1,4 +1,4 @@
-//! Which samples of a split are taken.
+//! Choice of the samples of a split.
 
 use rand::SeedableRng;
 use rand::seq::index;

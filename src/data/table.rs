@@ -12,8 +12,8 @@ const BRIGHT: f32 = 128.0;
 /// Figures that are nearer to 0 and 1 than this are those of columns that were standardized before.
 const STANDARD: f32 = 0.02;
 
-/// The scales that training may have brought these values to; none where they are pixels from 0 to 1, which
-/// have those of images.
+/// Returns the scales that training may have brought these values to; `None` if they are pixels from 0 to 1,
+/// which have those of images.
 pub(super) fn scales(rows: &Rows) -> Option<Vec<Scale>> {
     let columns: Vec<[f64; 2]> = rows.columns().collect();
     let is_image = IMAGES.contains(&columns.len()) && rows.min >= 0.0;
@@ -32,7 +32,7 @@ pub(super) fn scales(rows: &Rows) -> Option<Vec<Scale>> {
     Some(found)
 }
 
-/// Those of images, of bytes that were not divided.
+/// Returns the scales of images, of bytes that were not divided.
 fn of_bytes() -> Vec<Scale> {
     let own = uniform("0 to 255".into(), 0.0, 1.0 / BYTE);
     let images = popular("", 1, &own).into_iter();

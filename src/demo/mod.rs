@@ -27,7 +27,7 @@ const BEFORE_DROP: f64 = 0.7;
 /// Backward passes recurse along the graph.
 const STACK: usize = 64 << 20;
 
-/// How long the demo trains, and how often it saves.
+/// Duration of the demo's training, and the interval of its saves.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DemoOptions {
     /// Number of checkpoints, the untrained one at step 0 included.

@@ -111,7 +111,7 @@ impl ResNet {
         Ok(Weights::zeros(Arc::clone(&self.layout))?.with(slots))
     }
 
-    /// What is trained.
+    /// Returns the variables that are trained.
     pub(super) fn parameters(&self) -> Vec<Var> {
         let members = self.tensors.iter();
         let parameters = members.filter_map(|member| match &member.value {

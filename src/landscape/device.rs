@@ -1,4 +1,4 @@
-//! Where losses are computed, and in which type: the options `--device`, `--dtype` and `--batch`.
+//! Device and type in which losses are computed: the options `--device`, `--dtype` and `--batch`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -51,7 +51,7 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    /// Whether this is the CPU on every machine that runs this build.
+    /// Returns true if this is the CPU on every machine that runs this build.
     #[must_use]
     pub fn is_cpu(self) -> bool {
         self == Self::Cpu || self == Self::Auto && accelerator().is_none()
@@ -91,7 +91,7 @@ pub enum Precision {
     F32,
     /// 8 significant bits, over the range of f32.
     Bf16,
-    /// 11 significant bits; beyond 65504 a loss is not a number.
+    /// 11 significant bits; beyond 65504 a loss is NaN.
     F16,
 }
 
@@ -106,17 +106,17 @@ impl Precision {
         }
     }
 
-    /// Whether candle's CPU has a matrix product of this type.
+    /// Returns true if candle's CPU has a matrix product of this type.
     #[must_use]
     pub fn suits_cpu(self) -> bool {
         self != Self::Bf16
     }
 }
 
-/// How losses are computed.
+/// The way in which losses are computed.
 #[derive(Clone, Debug)]
 pub struct Compute {
-    /// Where.
+    /// The device.
     pub device: Device,
     /// In which type.
     pub precision: Precision,

@@ -1,7 +1,7 @@
 //! The loss on all samples, from few samples everywhere and all of them on a coarse grid.
 //!
-//! What more samples change is a difference of log-losses that varies slowly over the plane, where the loss itself does
-//! not: so it is measured on few points and interpolated, and added to the loss on few samples (two-level
+//! More samples change the log-loss by a difference that varies slowly over the plane, where the loss itself
+//! does not: so it is measured on few points and interpolated, and added to the loss on few samples (two-level
 //! multi-fidelity, Kennedy and O'Hagan, Biometrika 87, 2000, with the scale fixed at one).
 
 use crate::data::Count;
@@ -14,12 +14,13 @@ use super::refine::DECAY;
 use super::surface::{Measure, Surface, from_log_loss, log_loss};
 use super::survey;
 
-/// From so many samples on, few are measured everywhere where the user does not say.
+/// Number of samples from which few are measured everywhere if the user does not say.
 const MANY: usize = 8192;
-/// How many those few are.
+/// Number of those few.
 const FEW: usize = 1024;
 
-/// How many of so many samples are measured everywhere, as the user asked or left open; none where all are.
+/// Returns the number of samples that are measured everywhere, as the user asked or left open; `None` if all
+/// are.
 ///
 /// # Errors
 /// A number was asked for that is not below that of all.
@@ -41,15 +42,15 @@ pub struct Complement {
     score: Nodes,
     /// The score's kind; `None` if there is none.
     of: Option<Score>,
-    /// What was measured on all samples: column, row, measure.
+    /// Measures on all samples: column, row, measure.
     measured: Vec<(usize, usize, Measure)>,
     /// Expected error of the difference between its points, a share of the range of log-loss.
     error: f64,
 }
 
 impl Complement {
-    /// Measures all samples level by level where `few` was measured, until no more points are wanted.
-    /// `score` is that of the loss; `measure` is called once a point. None of a grid without lines.
+    /// Measures all samples level by level where `few` was measured, until no more points are wanted. `score`
+    /// is that of the loss; `measure` is called once a point. A grid without lines has no points.
     ///
     /// # Errors
     /// Those of `measure`.
@@ -70,9 +71,9 @@ impl Complement {
         }
     }
 
-    /// The points (column, row) of the next level that are still to be measured on all samples, nearest to
-    /// the path first: none where the difference is expected to be known within half of the tolerance of
-    /// `few`, or 9×9 points stand.
+    /// Returns the points (column, row) of the next level that are still to be measured on all samples, nearest
+    /// to the path first: none if the difference is expected to be known within half of the tolerance of `few`,
+    /// or 9×9 points are measured.
     #[must_use]
     pub fn wanted(few: &Surface, all: &Surface, path: &[[f64; 2]]) -> Vec<(usize, usize)> {
         if Self::of(few, all, None).is_some_and(|found| found.error <= few.tolerance() / 2.0) {
@@ -86,7 +87,7 @@ impl Complement {
         levels.find(|points| !points.is_empty()).unwrap_or_default()
     }
 
-    /// From the finest level of which all points are measured on all samples; none before the coarsest is.
+    /// Takes the finest level of which all points are measured on all samples; `None` before the coarsest is.
     #[must_use]
     pub fn of(few: &Surface, all: &Surface, score: Option<Score>) -> Option<Self> {
         let is_whole = |level: &usize| {
@@ -180,8 +181,8 @@ fn crossings(grid: &Surface, level: usize) -> Vec<(usize, usize)> {
     points.collect()
 }
 
-/// What all samples change at the points of a level. Beside a hole there is no difference to see:
-/// there the mean one stands.
+/// Returns what all samples change at the points of a level. Beside a hole there is no difference to see: the
+/// mean one takes its place.
 fn difference(
     few: &Surface,
     all: &Surface,

@@ -4,7 +4,7 @@ use super::interpolate::interval;
 use super::refine::Estimate;
 use super::surface::{Surface, from_log_loss, log_loss};
 
-/// How a value of a [`Field`] came about.
+/// Origin of a value of a [`Field`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// Nothing is known here yet.
@@ -23,9 +23,9 @@ pub struct Field {
     pub x: Vec<f64>,
     /// β of each row, ascending.
     pub y: Vec<f64>,
-    /// Loss; NaN where it is unknown or was measured to be not a number (a hole, never filled).
+    /// Loss; NaN if it is unknown or was measured to be NaN (a hole, never filled).
     pub loss: Vec<f64>,
-    /// How each value came about.
+    /// Origin of each value.
     pub origin: Vec<Origin>,
 }
 
@@ -44,7 +44,7 @@ impl Surface {
     }
 }
 
-/// How the values at the crossings of lines come about, entry `j * x.len() + i`.
+/// Returns the origins of the values at the crossings of lines, entry `j * x.len() + i`.
 fn origins(surface: &Surface, x: &[f64], y: &[f64]) -> Vec<Origin> {
     let [width, height] = [surface.x(), surface.y()].map(|lines| lines.len().saturating_sub(1));
     let rests = Estimate::of(surface).rests(width, height);

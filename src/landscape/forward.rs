@@ -67,7 +67,7 @@ impl Forward {
         })
     }
 
-    /// Where floats are computed with all digits: what is prepared, and derivatives.
+    /// Returns the place where floats are computed with all digits: preparations, and derivatives.
     fn exact(&self) -> FloatPlace {
         FloatPlace {
             dtype: DType::F32,

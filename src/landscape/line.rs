@@ -8,10 +8,10 @@ use super::surface::Measure;
 /// The hill between the two ends of a line.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Barrier {
-    /// Where it is highest, in \[0, 1\].
+    /// Place of its highest point, in \[0, 1\].
     pub alpha: f64,
-    /// Its height: the most by which L(α) is above (1 − α)·L(0) + α·L(1), never below 0; not a number
-    /// where a loss on the way is not (Frankle et al. 2020, "Linear Mode Connectivity").
+    /// Its height: the most by which L(α) is above (1 − α)·L(0) + α·L(1), never below 0; NaN if a loss on the
+    /// way is (Frankle et al. 2020, "Linear Mode Connectivity").
     pub height: f64,
 }
 
@@ -51,7 +51,7 @@ pub fn barrier(alpha: &[f64], loss: &[f64], ends: [f64; 2]) -> Barrier {
         .filter(|(alpha, _)| (0.0..=1.0).contains(*alpha));
     between.fold(level, |highest, (&alpha, &loss)| {
         let height = loss - ((1.0 - alpha) * ends[0] + alpha * ends[1]);
-        // What is not a number stays: a hill that cannot be measured is not a low one.
+        // NaN stays: a hill that cannot be measured is not a low one.
         if height > highest.height || (height.is_nan() && !highest.height.is_nan()) {
             Barrier { alpha, height }
         } else {
@@ -76,7 +76,7 @@ pub fn refined_barrier<E>(
     mut measure: impl FnMut(f64) -> Result<f64, E>,
 ) -> Result<Barrier, E> {
     let mut highest = barrier(alpha, loss, ends);
-    // Not a number and no hill at all have nothing to refine.
+    // NaN and no hill at all have nothing to refine.
     if highest.height.is_nan() || highest.height <= 0.0 {
         return Ok(highest);
     }

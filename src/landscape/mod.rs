@@ -88,9 +88,9 @@ pub enum LandscapeError {
     /// More samples were to be measured everywhere than there are, or all of them.
     #[error("--fidelity {few}: expected fewer than the {samples} samples, or `all`")]
     Fidelity {
-        /// What was asked for.
+        /// The number that was asked for.
         few: usize,
-        /// How many there are.
+        /// The number that there is.
         samples: usize,
     },
     /// The samples cannot be loaded.
@@ -101,7 +101,7 @@ pub enum LandscapeError {
     Model {
         /// The checkpoint whose tensors were looked at.
         path: PathBuf,
-        /// What is wrong with them.
+        /// The defect of its tensors.
         source: ModelError,
     },
     /// The plane cannot be made.

@@ -113,13 +113,13 @@ impl Objective {
         self.samples
     }
 
-    /// Which tensor lies where.
+    /// Returns the place of each tensor.
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// Where it is measured.
+    /// Returns the device on which it is measured.
     #[must_use]
     pub fn device(&self) -> &Device {
         &self.device
@@ -256,7 +256,7 @@ impl Objective {
         Ok(totals.into_iter().sum())
     }
 
-    /// Cuts the batches to at most so many samples from now on.
+    /// Cuts the batches to at most `most` samples from now on.
     fn hold(&self, most: usize) -> Result<(), LandscapeError> {
         let held = self.held();
         if held.iter().all(|batch| batch.samples() <= most) {
@@ -303,7 +303,7 @@ impl Objective {
         Ok(work(&images)?)
     }
 
-    /// What a fully connected first layer gives at the three rows of a plane; each point's is their
+    /// Computes a fully connected first layer at the three rows of a plane; each point's result is their
     /// combination (math.md 1), and for an MLP this layer is most of the work.
     fn first_layer(
         &self,

@@ -1,4 +1,4 @@
-//! Where a partly measured grid needs more points, and how far off it is expected to be.
+//! Points that a partly measured grid still needs, and the error that is to be expected of it.
 //!
 //! The grid is looked at as a tree of cells. A cell lies between four measured points of its level; once all
 //! points of the next level in it and on its sides are measured, four smaller cells take its place. What the
@@ -16,8 +16,8 @@ use super::survey;
 
 /// By how much an error falls from a level to the next.
 pub(super) const DECAY: f64 = 0.25;
-/// What the cell beside one of its own size may have of its error at least: errors are taken to change no
-/// faster, so that a small surplus in the midst of large ones is not believed.
+/// Lower bound of a cell's error relative to that of an equally large one beside it. Errors are assumed to
+/// change slowly, so that a small surplus in the midst of large ones is not believed.
 const KINSHIP: f64 = 0.25;
 /// Contours that a picture has, about: evenly spaced in log-loss.
 const CONTOURS: f64 = 12.0;
@@ -39,9 +39,9 @@ struct Cell {
     /// Mean error, a share of the range: that which was found where all points of the next level are measured, else
     /// that which is expected; infinite where there is nothing to tell it from.
     error: f64,
-    /// Whether a contour passes, or the border of a hole.
+    /// True if a contour passes, or the border of a hole.
     is_crossed: bool,
-    /// Whether its sides are neighbouring lines of the grid.
+    /// True if its sides are neighbouring lines of the grid.
     is_finest: bool,
     /// Points in it and on its sides that the next level would measure.
     open: Vec<(usize, usize)>,
@@ -62,17 +62,17 @@ impl Cell {
     }
 }
 
-/// What a surface knows of its own error.
+/// A surface's estimate of its own error.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Estimate {
     tolerance: f64,
     cells: Vec<Cell>,
-    /// Whether all of level 0 stands.
+    /// True if all of level 0 is measured.
     stands: bool,
 }
 
 impl Estimate {
-    /// Of what is measured now.
+    /// Estimates the error of what is measured now.
     #[must_use]
     pub fn of(surface: &Surface) -> Self {
         let tree = Tree::of(surface);
@@ -92,8 +92,8 @@ impl Estimate {
         }
     }
 
-    /// The mean error that is to be expected of the surface between its points, a share of the range of
-    /// log-loss (math.md 11); none until two levels stand, for there is nothing to tell it from.
+    /// Returns the mean error that is to be expected of the surface between its points, a share of the range of
+    /// log-loss (math.md 11); `None` until two levels are measured, for there is nothing to tell it from.
     #[must_use]
     pub fn expected(&self) -> Option<f64> {
         let area = |cell: &Cell| {
@@ -123,8 +123,8 @@ impl Estimate {
         points
     }
 
-    /// For each gap between the grid's neighbouring columns and rows, entry row · width + column, whether it
-    /// rests; none where nothing is known yet.
+    /// Returns for each gap between the grid's neighbouring columns and rows, entry row · width + column, true
+    /// if it rests; `None` if nothing is known yet.
     pub(super) fn rests(&self, width: usize, height: usize) -> Vec<Option<bool>> {
         let mut ground = vec![None; width * height];
         for cell in &self.cells {
@@ -253,7 +253,7 @@ impl<'a> Tree<'a> {
             .collect()
     }
 
-    /// Mean surplus of some points; none of no points.
+    /// Returns the mean surplus of some points; `None` of no points.
     fn surplus(&self, points: &[(usize, usize)]) -> Option<f64> {
         let width = self.surface.x().len();
         let sum: f64 = (points.iter())

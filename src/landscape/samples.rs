@@ -110,7 +110,7 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// All samples, at most so many at once.
+    /// Returns all samples, at most `most` at once.
     pub(super) fn batches(
         &self,
         most: usize,

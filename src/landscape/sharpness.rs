@@ -1,13 +1,13 @@
-//! How far a step could have gone: the critical step along a real update, and the sharpness it means.
+//! Critical step along a real update, and the sharpness that it means: how far a step could have gone.
 
 use serde::{Deserialize, Serialize};
 
 /// The critical step along an update u = θ_b − θ_a.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CriticalStep {
-    /// The smallest s > 0 found with L(θ_a + s·u) > L(θ_a), in lengths of the update that was made:
-    /// above 1 the run could have gone further, below 1 it went uphill. Infinite when no such s was
-    /// found, the shortest step tried when even that rose, not a number when L(θ_a) is none.
+    /// The smallest s > 0 found with L(θ_a + s·u) > L(θ_a), in lengths of the update that was made: above 1 the
+    /// run could have gone further, below 1 it went uphill. Infinite if no such s was found, the shortest step
+    /// tried if even that rose, NaN if L(θ_a) is.
     pub step: f64,
     /// Losses that were measured.
     pub evaluations: usize,
@@ -62,7 +62,7 @@ pub fn critical_step<E>(
     let mut evaluations = 0;
     let mut rises = |step: f64| {
         evaluations += 1;
-        // A loss that is not a number is no descent.
+        // A loss that is NaN is no descent.
         loss(step).map(|loss| loss > start || loss.is_nan())
     };
     if start.is_nan() {

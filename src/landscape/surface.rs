@@ -56,7 +56,8 @@ impl Surface {
         self.tolerance
     }
 
-    /// Whether it has a value for each crossing of lines that ascend; one that was not made here may not.
+    /// Returns true if it has a value for each crossing of lines that ascend; one that was not made here may
+    /// not.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         let ascends = |lines: &[f64]| {
@@ -88,13 +89,13 @@ impl Surface {
         &self.y
     }
 
-    /// What was measured at `x[i]`, `y[j]`.
+    /// Returns the measure at `x[i]`, `y[j]`.
     #[must_use]
     pub fn get(&self, i: usize, j: usize) -> Option<Measure> {
         *self.values.get(j * self.x.len() + i)?
     }
 
-    /// How many points were measured.
+    /// Returns the number of points that were measured.
     #[must_use]
     pub fn measured(&self) -> usize {
         self.values.iter().flatten().count()
@@ -129,9 +130,9 @@ impl Surface {
             .map(|(index, measure)| (self.x[index % columns], self.y[index / columns], measure))
     }
 
-    /// How much the map misleads about a checkpoint of a loss of its own and one of its projection:
-    /// |z̃ − z| as a share of the range of measured log-loss, where z is that of its own and z̃ that of
-    /// the projection (math.md 11). Not a number where either is none.
+    /// Returns the map's error about a checkpoint from its own loss and that of its projection: |z̃ − z| as a
+    /// share of the range of measured log-loss, where z is that of its own and z̃ that of the projection
+    /// (math.md 11). NaN if either is.
     pub fn doubt(&self) -> impl Fn(f64, f64) -> f64 + use<> {
         let [min, max] = self.range();
         move |own, on_plane| (log_loss(on_plane) - log_loss(own)).abs() / (max - min)
@@ -157,8 +158,8 @@ impl Surface {
         logarithms.into_iter().map(f64::exp).collect()
     }
 
-    /// What was measured on the finest level that has been begun, and between it what the coarser
-    /// levels predict.
+    /// Returns the measures on the finest level that has been begun, and between them the predictions of the
+    /// coarser levels.
     pub(super) fn nodes(&self, value: impl Fn(Measure) -> f64) -> Nodes {
         self.hierarchy(value, |_, _, _| {})
     }
@@ -202,7 +203,7 @@ impl Surface {
         nodes.unwrap_or_else(|| self.predict(None, &[], &[]))
     }
 
-    /// What coarser nodes say at the crossings of these of the grid's lines; nothing without any.
+    /// Predicts from coarser nodes at the crossings of these of the grid's lines; nothing without any.
     fn predict(&self, coarser: Option<&Nodes>, columns: &[usize], rows: &[usize]) -> Nodes {
         let x: Vec<f64> = columns.iter().map(|&i| self.x[i]).collect();
         let y: Vec<f64> = rows.iter().map(|&j| self.y[j]).collect();

@@ -74,7 +74,7 @@ pub fn additions(x: &[f64], y: &[f64], level: usize, path: &[[f64; 2]]) -> Vec<(
     points.into_iter().map(|(_, i, j)| (i, j)).collect()
 }
 
-/// Where a coordinate lies between the first and the last line, 0 to 1.
+/// Returns the position of a coordinate between the first and the last line, 0 to 1.
 fn place(lines: &[f64], at: f64) -> f64 {
     match lines {
         [first, .., last] => (at - first) / (last - first),

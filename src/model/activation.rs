@@ -46,7 +46,7 @@ impl Activation {
         Self::GeluTanh,
     ];
 
-    /// Those that are asked of convolutional networks.
+    /// Activations that are asked of convolutional networks.
     pub(super) const OF_CONVOLUTIONS: [Self; 5] = [
         Self::Gelu,
         Self::Silu,

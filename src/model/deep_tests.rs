@@ -22,7 +22,7 @@ struct Deep {
     gain: f32,
 }
 
-/// How often the kernels see each image.
+/// Number of times that the kernels see each image.
 const TIMES: usize = 9;
 
 fn deep() -> HashMap<String, Deep> {

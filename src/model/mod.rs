@@ -29,14 +29,14 @@ use crate::weights::roles::Roles;
 pub struct Recognized {
     /// The name that `--model` takes, e.g. `resnet20`, or that of the file.
     pub name: String,
-    /// What was seen, in a sentence, with what had to be assumed.
+    /// Features that were seen, in a sentence, with what had to be assumed.
     pub evidence: String,
     /// The forward pass.
     pub program: Arc<Program>,
     /// A sentence about the weights that no checkpoint holds, which stay as they were exported; `None` if it holds
     /// all.
     pub kept: Option<String>,
-    /// What it took for granted of what names leave open.
+    /// Assumptions about what names leave open.
     pub reading: Reading,
     /// All that fits the names and what was asked for, the usual one first.
     pub readings: Vec<Reading>,
@@ -60,9 +60,9 @@ pub enum ModelError {
         "no known architecture has such tensors: {unknown} of {tensors} names are not known, e.g. {examples}"
     )]
     NotRecognized {
-        /// How many names fit none.
+        /// Number of names that fit none.
         unknown: usize,
-        /// How many tensors there are.
+        /// Number of tensors.
         tensors: usize,
         /// The first of these names.
         examples: String,
@@ -73,17 +73,17 @@ pub enum ModelError {
     /// The names are those of an architecture, or it was asked for, and something does not fit it.
     #[error("the tensors were taken for {architecture}, but {misfit}")]
     Misfit {
-        /// What they were taken for.
+        /// Architecture for which they were taken.
         architecture: &'static str,
-        /// What does not fit.
+        /// The part that does not fit.
         misfit: Misfit,
     },
     /// The tensors are another model of the same kind.
     #[error("the tensors are those of {found}, not of {asked}")]
     OtherModel {
-        /// What `--model` names.
+        /// The value of `--model`.
         asked: String,
-        /// What it is.
+        /// Kind of the file.
         found: String,
     },
     /// An option answers what the model leaves no choice about.
@@ -104,7 +104,7 @@ pub enum ModelError {
     Image {
         /// The model's name.
         model: String,
-        /// What its first layer takes.
+        /// Input of its first layer.
         expected: String,
         /// Channels, height, width of the samples.
         found: [usize; 3],

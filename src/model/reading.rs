@@ -1,10 +1,10 @@
-//! What names and shapes of a state dict leave open about the forward pass.
+//! Answers to what names and shapes of a state dict leave open about the forward pass.
 
 use serde::{Deserialize, Serialize};
 
 use super::activation::Activation;
 
-/// What joins two stages of a ResNet without projections.
+/// Shortcuts that join two stages of a ResNet without projections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shortcuts {
@@ -28,13 +28,13 @@ pub enum Stem {
     StridedPooled,
 }
 
-/// Answers to what names leave open; none where they tell it themselves, or where nobody has answered yet.
+/// Answers to what names leave open; `None` if they tell it themselves, or if nobody has answered yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Reading {
     /// The function between layers.
     pub activation: Option<Activation>,
-    /// What joins the stages of a ResNet.
+    /// Shortcuts that join the stages of a ResNet.
     pub shortcuts: Option<Shortcuts>,
     /// The first layers of a ResNet of four stages.
     pub stem: Option<Stem>,

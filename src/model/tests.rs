@@ -153,7 +153,7 @@ fn model_of(file: &str) -> &'static str {
     }
 }
 
-/// How far the logits of a network are from PyTorch's in f32, as a share of the largest, when its layers
+/// Returns the distance of a network's logits from PyTorch's in f32, as a share of the largest, when its layers
 /// are computed in a type.
 fn distance(file: &str, dtype: DType, device: &Device) -> f32 {
     let case = case_on(file, device);
@@ -178,7 +178,7 @@ fn logits_are_those_of_pytorch(device: &Device) {
     }
 }
 
-/// So often that images meet what others, and the pass before, left in the memory that they share.
+/// Repeats images until they meet what others, and the pass before, left in the memory that they share.
 #[test]
 fn kernels_have_pytorch_s_logits_image_after_image() {
     FILES

@@ -2,7 +2,7 @@
 
 use super::picture::Rgb;
 
-/// Where the colours of bands come from.
+/// Source of the colours of bands.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bands {
     /// A gradient, all of which recedes into the ground by this share, so that the path stands out.
@@ -17,7 +17,7 @@ pub enum Bands {
 }
 
 impl Bands {
-    /// Whether there are fainter colours than those of the bands.
+    /// Returns true if there are fainter colours than those of the bands.
     #[must_use]
     pub fn has_shades(self) -> bool {
         matches!(self, Self::Gradient { .. })
@@ -42,7 +42,7 @@ impl Bands {
     }
 }
 
-/// How much of what sets it off from the ground a band loses when it is dim.
+/// Share of what sets it off from the ground that a band loses when it is dim.
 const DIM: f64 = 0.4;
 
 /// A gradient that grows in lightness, so that it also reads without hue.
@@ -72,7 +72,7 @@ pub enum Colormap {
 const PALEST: f64 = 0.12;
 
 impl Colormap {
-    /// Those that a theme can name.
+    /// The maps that a theme can name.
     pub const ALL: [Self; 8] = [
         Self::Viridis,
         Self::Cividis,

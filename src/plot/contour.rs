@@ -37,11 +37,11 @@ impl Neighbours {
     }
 }
 
-/// For each of these levels (ascending) the lines on which the loss of a field is the level, between the
-/// crossings by linear interpolation.
+/// Returns for each of these levels (ascending) the lines on which the loss of a field is the level, between
+/// the crossings by linear interpolation.
 ///
-/// A square of four crossings is cut by none, one or two segments; a saddle is decided by the mean of
-/// its corners. A corner that is not a number leaves a hole: no line enters its squares.
+/// A square of four crossings is cut by none, one or two segments; a saddle is decided by the mean of its
+/// corners. A corner that is NaN leaves a hole: no line enters its squares.
 #[must_use]
 pub fn isolines(field: &Field, levels: &[f64]) -> Vec<Vec<Polyline>> {
     let mut segments = vec![Vec::new(); levels.len()];
@@ -77,8 +77,8 @@ pub fn isolines(field: &Field, levels: &[f64]) -> Vec<Vec<Polyline>> {
     lines.collect()
 }
 
-/// How a line cuts a square with its lower left corner at a column and a row, and these losses at its
-/// corners, counter-clockwise from there.
+/// Returns the segments by which a line cuts a square with its lower left corner at a column and a row, and
+/// these losses at its corners, counter-clockwise from there.
 fn cuts([column, row]: [usize; 2], losses: [f64; 4], level: f64) -> [Option<(Edge, Edge)>; 2] {
     let edge = |dc: usize, dr: usize, upward: bool| Edge {
         column: column + dc,
@@ -120,7 +120,7 @@ fn neighbours(segments: &[(Edge, Edge)]) -> Vec<(Edge, Neighbours)> {
     at_one.collect()
 }
 
-/// Where the line crosses an edge.
+/// Returns the point at which the line crosses an edge.
 fn crossing(field: &Field, edge: Edge, level: f64) -> [f64; 2] {
     let width = field.x.len();
     let Edge {

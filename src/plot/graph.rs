@@ -6,7 +6,7 @@ use super::picture::{Cell, Picture, Rgb};
 use super::raster::{Marker, Raster};
 use super::title;
 
-/// Which scale a curve is read on.
+/// Scale on which a curve is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// The scale at the left.
@@ -15,7 +15,7 @@ pub enum Side {
     Right,
 }
 
-/// How a curve is drawn.
+/// Stroke of a curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stroke {
     /// An unbroken line: training samples.
@@ -35,7 +35,7 @@ pub struct Curve<'a> {
     pub y: &'a [f64],
     /// The scale that it is read on.
     pub side: Side,
-    /// How it is drawn.
+    /// Its stroke.
     pub stroke: Stroke,
 }
 
@@ -44,7 +44,7 @@ pub struct Curve<'a> {
 pub struct Mark {
     /// The place.
     pub at: f64,
-    /// What is printed below it, among the ticks.
+    /// Text that is printed below it, among the ticks.
     pub label: String,
 }
 
@@ -59,7 +59,7 @@ pub struct Graph<'a> {
     pub curves: Vec<Curve<'a>>,
     /// Marked places.
     pub marks: Vec<Mark>,
-    /// Whether the places are printed below.
+    /// True if the places are printed below.
     pub ticks: bool,
     /// Characters to draw with.
     pub marker: Marker,
@@ -146,7 +146,7 @@ impl Graph<'_> {
         ]))
     }
 
-    /// The scale of one side; none where nothing is finite.
+    /// Returns the scale of one side; `None` if nothing is finite.
     fn scale(&self, side: Side) -> Option<Scale> {
         let finite = || {
             let values = self.on(side).flat_map(|curve| curve.y.iter().copied());
@@ -309,7 +309,7 @@ impl Graph<'_> {
     }
 }
 
-/// Where a place lies between two ends, 0 to 1.
+/// Returns the position of a place between two ends, 0 to 1.
 fn share(at: f64, [first, last]: [f64; 2]) -> f64 {
     (at - first) / (last - first)
 }
@@ -340,7 +340,7 @@ fn with_extent([min, max]: [f64; 2]) -> [f64; 2] {
     [min - half, max + half]
 }
 
-/// What the rows of one side stand for.
+/// Values of the rows of one side.
 #[derive(Clone, Copy)]
 struct Scale {
     /// Lowest and highest value.
@@ -349,7 +349,7 @@ struct Scale {
 }
 
 impl Scale {
-    /// Where a value lies between the ends, 0 to 1.
+    /// Returns the position of a value between the ends, 0 to 1.
     fn share(self, value: f64) -> f64 {
         if self.logarithmic {
             share(value.ln(), self.range.map(f64::ln))
@@ -359,7 +359,7 @@ impl Scale {
     }
 }
 
-/// Where the curves lie in the picture; their first row is below the title.
+/// Area of the curves in the picture; their first row is below the title.
 struct Frame {
     x: [f64; 2],
     scale: Scale,

@@ -1,4 +1,4 @@
-//! What a picture is drawn of, bit by bit: of equal keys come equal pictures.
+//! Key of a picture: a hash, bit by bit, of what it is drawn of. Equal keys give equal pictures.
 
 use super::colormap::Bands;
 use super::map::{AxisTitle, Backdrop, Extras, MapScene, Tints};
@@ -69,7 +69,7 @@ impl Key {
         self.text(name).numbers(share.as_slice())
     }
 
-    /// Of the surface what pictures show of it: where it was measured, and the losses.
+    /// Hashes what pictures show of the surface: the points that were measured, and their losses.
     fn backdrop(self, backdrop: Option<&Backdrop<'_>>) -> Self {
         let Some(Backdrop {
             surface,

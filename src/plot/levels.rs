@@ -1,8 +1,8 @@
-//! Which losses get a contour line: logarithmic above the lowest, linear, or by quantiles.
+//! Losses that get a contour line: logarithmic above the lowest, linear, or by quantiles.
 
 use super::axis;
 
-/// How levels are spread over the losses in sight.
+/// Spacing of levels over the losses in sight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scale {
@@ -101,7 +101,8 @@ impl Levels {
         self.lowest
     }
 
-    /// How many levels are not above this loss: 0 is the lowest band, `values().len()` the highest.
+    /// Returns the number of levels that are not above this loss: 0 is the lowest band, `values().len()` the
+    /// highest.
     #[must_use]
     pub fn band(&self, loss: f64) -> usize {
         self.values.partition_point(|level| *level <= loss)

@@ -9,8 +9,8 @@ const SHADES: [[char; 2]; 4] = [[' ', ' '], ['·', '-'], ['+', '='], ['█', '�
 /// The same in 7-bit characters.
 const ASCII_SHADES: [[char; 2]; 4] = [[' ', ' '], ['.', '-'], ['+', '='], ['#', '%']];
 
-/// Draws a square matrix of values from −1 to 1, row 0 at the top; one that is not a number is blank.
-/// It is shrunk to fit by means over its pieces, and never blown up. 7-bit characters have no colours.
+/// Draws a square matrix of values from −1 to 1, row 0 at the top; NaN is blank. It is shrunk to fit by means
+/// over its pieces, and never blown up. 7-bit characters have no colours.
 #[must_use]
 pub fn draw(
     values: &[Vec<f64>],

@@ -18,7 +18,7 @@ impl Rgb {
         )
     }
 
-    /// How light it looks, 0 to 1: luma of Rec. 709 on the gamma-coded channels.
+    /// Returns its lightness, 0 to 1: luma of Rec. 709 on the gamma-coded channels.
     #[must_use]
     pub fn luma(self) -> f64 {
         (0.2126 * f64::from(self.0) + 0.7152 * f64::from(self.1) + 0.0722 * f64::from(self.2))
@@ -84,7 +84,7 @@ impl Cell {
     }
 }
 
-/// How a picture is written to a file.
+/// Format of a picture in a file.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize,
 )]
@@ -99,7 +99,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// How names of its files end.
+    /// Returns the ending of its files' names.
     #[must_use]
     pub fn ending(self) -> &'static str {
         match self {
@@ -144,13 +144,13 @@ impl Picture {
         self.cells.chunks(self.width.max(1))
     }
 
-    /// The colour behind a cell; none outside, and where it is the terminal's own.
+    /// Returns the colour behind a cell; `None` outside, and if it is the terminal's own.
     #[must_use]
     pub fn background(&self, column: usize, row: usize) -> Option<Rgb> {
         self.rows().nth(row)?.get(column)?.background
     }
 
-    /// The cell at a column and a row; none outside.
+    /// Returns the cell at a column and a row; `None` outside.
     pub fn cell_mut(&mut self, column: usize, row: usize) -> Option<&mut Cell> {
         if column < self.width {
             self.cells.get_mut(row * self.width + column)
@@ -159,7 +159,7 @@ impl Picture {
         }
     }
 
-    /// Whether a cell is there and nothing is printed in it.
+    /// Returns true if a cell is there and nothing is printed in it.
     #[must_use]
     pub fn is_blank(&self, column: usize, row: usize) -> bool {
         let cell = self.cells.get(row * self.width + column);

@@ -55,7 +55,7 @@ impl Marker {
         }
     }
 
-    /// Whether it has 7-bit characters alone.
+    /// Returns true if it has 7-bit characters alone.
     #[must_use]
     pub fn is_ascii(self) -> bool {
         self == Self::Ascii
@@ -73,7 +73,7 @@ impl Marker {
         }
     }
 
-    /// The character for the dots of a cell; none when there is no dot.
+    /// Returns the character for the dots of a cell; `None` if there is no dot.
     #[must_use]
     pub fn stroke(self, dots: Dots) -> Option<char> {
         if dots == Dots::default() {
@@ -104,7 +104,7 @@ impl Dots {
         self.0 & BITS[row][column] != 0
     }
 
-    /// A bit for each dot of so many across and down, row by row from the upper left one.
+    /// Returns a bit for each dot of this number across and down, row by row from the upper left one.
     fn shape(self, [across, down]: [usize; 2]) -> usize {
         let places = (0..down).flat_map(|row| (0..across).map(move |column| (column, row)));
         let bits = places.enumerate();
@@ -112,7 +112,7 @@ impl Dots {
             .sum()
     }
 
-    /// The 7-bit character that slants as the dots do; none of them is part of the shading ramp.
+    /// Returns the 7-bit character that slants as the dots do; it is never one of the shading ramp.
     fn slant(self) -> char {
         let flat = |row: f64| if row > 1.5 { '_' } else { '~' };
         let [left, right] = [0, 1].map(|column| {
@@ -194,7 +194,7 @@ impl Raster {
         }
     }
 
-    /// Draws a line of single dots through these places, so many widths of a cell from one to the next.
+    /// Draws a line of single dots through these places, `every` widths of a cell from one to the next.
     pub fn dotted(&mut self, places: &[[f64; 2]], every: f64) {
         let height = self.cells.len().checked_div(self.width).unwrap_or(0);
         let size = [self.width as f64, height as f64];

@@ -40,7 +40,7 @@ const RULES: [(char, u8); 15] = [
     ('┼', 1 | 2 | 4 | 8),
 ];
 
-/// How something is printed.
+/// Ink of a run of text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Ink {
     colour: Rgb,
@@ -88,7 +88,7 @@ impl Picture {
         most.map_or(NEUTRAL[1], |(colour, _)| colour)
     }
 
-    /// What lies behind the cells, where that is not the paper.
+    /// Writes the grounds behind the cells, except for those that are the paper.
     fn write_grounds(&self, paper: Rgb, svg: &mut String) {
         let mut paths: Vec<(Rgb, String)> = Vec::new();
         for (row, cells) in self.rows().enumerate() {

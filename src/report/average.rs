@@ -16,7 +16,7 @@ use super::{cell, csv_rows, loss};
 /// The loss of the average of the last few checkpoints.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Row {
-    /// How many checkpoints are averaged.
+    /// Number of checkpoints that are averaged.
     pub last: usize,
     /// Mean loss.
     pub loss: f64,
@@ -28,7 +28,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// What was measured of the average of `last` checkpoints, beside the last one alone.
+    /// Compares the average of `last` checkpoints with the last one alone.
     #[must_use]
     pub fn of(last: usize, score: Option<Score>, found: Measure, alone: Measure) -> Self {
         Self {
@@ -50,15 +50,15 @@ pub struct Report {
     pub run: String,
     /// The architecture.
     pub model: String,
-    /// What was taken for granted of the function that is measured, and why.
+    /// Assumptions about the function that is measured, and the reasons for them.
     pub assumed: Assumed,
     /// Step of the last checkpoint.
     pub step: u64,
     /// Number of samples.
     pub samples: usize,
-    /// Where they are from.
+    /// Split of the samples.
     pub split: Split,
-    /// What became of running statistics: averaged, or taken anew.
+    /// Treatment of running statistics: averaged, or taken anew.
     pub bn: &'static str,
     /// The last checkpoint alone first.
     pub averages: Vec<Row>,

@@ -13,7 +13,7 @@ struct Origin {
     step: u64,
 }
 
-/// What is known of a checkpoint; field names are other programs' to rely on.
+/// Facts about a checkpoint; field names are other programs' to rely on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Line {
     /// Training step.

@@ -26,7 +26,7 @@ const ROW: usize = 20;
 pub struct Test {
     /// Loss and score.
     pub measure: Measure,
-    /// Of how many samples.
+    /// Number of samples.
     pub samples: usize,
 }
 
@@ -35,13 +35,13 @@ pub struct Test {
 pub struct Subject {
     /// The run folder or checkpoint.
     pub run: String,
-    /// What tells it from the others, as the user or the checkpoint says it.
+    /// Label that tells it from the others, as the user or the checkpoint says it.
     pub label: String,
     /// Step of the checkpoint at the origin.
     pub step: u64,
     /// The architecture.
     pub model: String,
-    /// What was taken for granted of the function that is measured, and why.
+    /// Assumptions about the function that is measured, and the reasons for them.
     pub assumed: Assumed,
     /// Trainable parameters.
     pub parameters: usize,
@@ -53,9 +53,9 @@ pub struct Subject {
     pub test: Option<Test>,
     /// The score beside the loss; `None` if it has none.
     pub score: Option<Score>,
-    /// What was measured on the plane.
+    /// The measured grid of the plane.
     pub grid: Surface,
-    /// How it was estimated, where not all samples were measured everywhere.
+    /// Its estimate, if not all samples were measured everywhere.
     pub fidelity: Option<Fidelity>,
     /// The run's path on the plane.
     pub path: Vec<PathPoint>,
@@ -68,13 +68,13 @@ pub struct Subject {
 pub struct Report {
     /// Number of samples.
     pub samples: usize,
-    /// Where the samples are from.
+    /// Split of the samples.
     pub split: Split,
     /// Seed of samples and random directions.
     pub seed: u64,
-    /// What became of running statistics.
+    /// Treatment of running statistics.
     pub bn: BatchNorm,
-    /// What is compared.
+    /// The runs that are compared.
     pub subjects: Vec<Subject>,
 }
 

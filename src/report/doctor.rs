@@ -1,4 +1,4 @@
-//! What `doctor` found, as aligned lines.
+//! Findings of `doctor`, as aligned lines.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -18,12 +18,12 @@ use super::inspect::LeftOut;
 /// Characters of the screen; which of them show is for the eye to tell.
 const GLYPHS: &str = "⠁⡇⠤⢸⣀⣿ braille  ▘▀▌▙▄█ blocks  ╭─┬╮│╰┴╯ lines  ●○◦◎◆✕▼ marks";
 
-/// What the program finds here.
+/// Everything that the program finds here.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Of the program.
+    /// Version of the program.
     pub version: &'static str,
-    /// Where results are shown.
+    /// The terminal in which results are shown.
     pub terminal: Terminal,
     /// The run, where one was named.
     pub run: Option<Run>,
@@ -35,26 +35,26 @@ pub struct Report {
     pub vectors: &'static str,
     /// Numbers in a vector.
     pub lanes: usize,
-    /// Where losses could be measured.
+    /// Devices on which losses could be measured.
     pub devices: Vec<Device>,
     /// The device that `--device auto` becomes.
     pub auto: String,
-    /// File of the log; none where there is no folder for it.
+    /// File of the log; `None` if there is no folder for it.
     pub log: Option<String>,
 }
 
 /// The terminal, as far as the environment tells.
 #[derive(Clone, Debug, Serialize)]
 pub struct Terminal {
-    /// Whether results go to one.
+    /// True if results go to one.
     pub stdout_is_terminal: bool,
     /// Columns and rows.
     pub size: Option<[u16; 2]>,
-    /// What was set of the variables that decide.
+    /// Values of the variables that decide, as they were set.
     pub environment: BTreeMap<&'static str, Option<String>>,
     /// Colours that the screen sends.
     pub color: Depth,
-    /// Why so many.
+    /// Reason for this number.
     pub color_reason: String,
     /// Theme in which the screen starts.
     pub theme: String,
@@ -64,15 +64,15 @@ pub struct Terminal {
     pub themes: Vec<String>,
     /// A sentence about each theme file that cannot be used.
     pub unusable_themes: Vec<String>,
-    /// What pictures on the screen are made of at first.
+    /// Characters of pictures on the screen at first.
     pub screen_marker: Marker,
     /// Why of these.
     pub screen_marker_reason: String,
-    /// What pictures in text are made of, by the language.
+    /// Characters of pictures in text, by the language.
     pub text_marker: Marker,
-    /// Whether the language has all of Unicode; where none is set, it is taken to.
+    /// True if the language has all of Unicode; if none is set, it is taken to.
     pub utf8: bool,
-    /// What stands between program and terminal: `tmux`, `ssh`.
+    /// Programs between this one and the terminal: `tmux`, `ssh`.
     pub within: Vec<&'static str>,
 }
 
@@ -81,17 +81,17 @@ pub struct Terminal {
 pub struct Run {
     /// As it was named.
     pub path: String,
-    /// Where it lies; none where nothing is there, or the system does not tell.
+    /// Its file system; `None` if nothing is there, or the system does not tell.
     pub filesystem: Option<Filesystem>,
-    /// How it is watched.
+    /// Means by which it is watched.
     pub watching: String,
     /// Checkpoints that can be read.
     pub checkpoints: usize,
     /// The last one of these.
     pub last: Option<Checkpoint>,
-    /// Those that cannot be read or do not count.
+    /// Files that cannot be read or do not count.
     pub left_out: Vec<LeftOut>,
-    /// What is kept of it in the user's cache folder; `None` if there is no such folder.
+    /// Copies of it in the user's cache folder; `None` if there is no such folder.
     pub kept: Option<KeptLine>,
     /// Why the run cannot be watched.
     pub error: Option<String>,

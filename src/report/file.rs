@@ -15,8 +15,8 @@ const HEAD: u64 = 4096;
 /// Files of a run that are looked through for one that is the same under another name.
 const LOOKED_THROUGH: usize = 100_000;
 
-/// Says why a result may not be written to a file; none where it may. Only with `force` may something else
-/// than an earlier result lie there; checkpoints, links and what belongs to the run never go.
+/// Says why a result may not be written to a file; `None` if it may. Only with `force` may something else than
+/// an earlier result lie there; checkpoints, links and what belongs to the run never go.
 #[must_use]
 pub fn refusal(path: &Path, run: &Path, force: bool) -> Option<String> {
     let Ok(there) = path.symlink_metadata() else {

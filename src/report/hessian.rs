@@ -28,12 +28,12 @@ pub struct Point {
     pub ratio: f64,
     /// Hessian-vector products.
     pub iterations: usize,
-    /// Whether both are as exact as was asked.
+    /// True if both are as exact as was asked.
     pub converged: bool,
 }
 
 impl Point {
-    /// What was found at (α, β).
+    /// Reports the ends that were found at (α, β).
     #[must_use]
     pub fn of(point: [f64; 2], found: Extremes) -> Self {
         Self {
@@ -78,7 +78,7 @@ pub struct Report {
     /// Above it gradient descent with that rate is unstable: 2/η.
     edge: Option<f64>,
     samples: usize,
-    /// Of rank 2 and more.
+    /// Number of parameters of rank 2 and more.
     parameters: usize,
     seed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,7 +87,7 @@ pub struct Report {
     density: Option<Density>,
 }
 
-/// What a report is made of.
+/// Material of a report.
 #[derive(Clone, Debug)]
 pub struct Findings {
     /// The run folder or checkpoint.
@@ -96,7 +96,7 @@ pub struct Findings {
     pub origin: u64,
     /// The architecture.
     pub model: String,
-    /// What was taken for granted of the function that is measured, and why.
+    /// Assumptions about the function that is measured, and the reasons for them.
     pub assumed: Assumed,
     /// The point that was asked for.
     pub at: Point,

@@ -20,7 +20,7 @@ pub struct TensorReport {
     pub dtype: String,
     /// `parameter`, `running statistic` or `buffer`.
     pub role: &'static str,
-    /// Frobenius norm; none for integers.
+    /// Frobenius norm; `None` for integers.
     pub norm: Option<f64>,
 }
 
@@ -61,7 +61,7 @@ impl From<&TrainingLog> for Log {
     }
 }
 
-/// What a checkpoint holds.
+/// Contents of a checkpoint.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The file or folder that was inspected.
@@ -76,7 +76,7 @@ pub struct Report {
     pub norm: f64,
     /// The architecture, if it was recognized.
     pub model: Option<String>,
-    /// What was seen, or why nothing was recognized.
+    /// Features that were seen, or why nothing was recognized.
     pub evidence: String,
     /// Its tensors in their own order.
     pub tensors: Vec<TensorReport>,

@@ -26,13 +26,13 @@ pub struct Values {
     /// Loss and score at α = 0 and α = 1.
     #[serde(skip)]
     pub ends: [Measure; 2],
-    /// The hill between the ends, refined beyond the grid; none for slices.
+    /// The hill between the ends, refined beyond the grid; `None` for slices.
     #[serde(skip)]
     pub barrier: Option<Barrier>,
 }
 
 impl Values {
-    /// What was measured along a line, at its ends, and of the hill between them.
+    /// Collects what was measured along a line and at its ends, and the hill between them.
     #[must_use]
     pub fn of(
         points: &[Measure],
@@ -59,9 +59,9 @@ pub struct LineCurve {
     pub direction: String,
     /// Seed of a random direction.
     pub seed: Option<u64>,
-    /// Where it was measured, in lengths of the direction.
+    /// Places at which it was measured, in lengths of the direction.
     pub alpha: Vec<f64>,
-    /// On training samples; none where there are none.
+    /// Values on training samples; `None` if there are none.
     pub train: Option<Values>,
     /// On test samples, likewise.
     pub test: Option<Values>,
@@ -72,17 +72,17 @@ pub struct LineCurve {
 pub struct Report {
     /// The checkpoint at α = 0.
     pub a: String,
-    /// The checkpoint at α = 1; none for slices.
+    /// The checkpoint at α = 1; `None` for slices.
     pub b: Option<String>,
     /// The architecture.
     pub model: String,
-    /// What was taken for granted of the function that is measured, and why.
+    /// Assumptions about the function that is measured, and the reasons for them.
     pub assumed: Assumed,
     /// Samples of each split, train and test.
     pub samples: [usize; 2],
     /// Seed of samples and random directions.
     pub seed: u64,
-    /// What became of running statistics.
+    /// Treatment of running statistics.
     pub bn: BatchNorm,
     /// The score beside the loss; `None` if it has none.
     pub score: Option<Score>,
@@ -136,7 +136,7 @@ impl Report {
         }
     }
 
-    /// The hills between A and B; none for slices.
+    /// Returns the hills between A and B; `None` for slices.
     fn barriers(&self) -> Option<Barriers> {
         self.b.as_ref()?;
         let curve = self.curves.first()?;
@@ -260,8 +260,8 @@ impl Report {
     }
 }
 
-/// Which of the overlaid curves is which, as plain characters cannot show it: by their ends, from the
-/// top.
+/// Names the overlaid curves in the order of their ends, from the top, because plain characters cannot tell
+/// them apart.
 fn order(group: &[&LineCurve]) -> String {
     let mut text = String::new();
     if group.len() < 2 {

@@ -9,7 +9,7 @@ use crate::plot::axis::short;
 use super::inspect::{self, Log};
 use super::{loss, percent, score};
 
-/// What is new in `after`, one line an event.
+/// Returns the news in `after`, one line an event.
 #[must_use]
 pub fn changes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     let mut lines = Vec::new();
@@ -91,7 +91,7 @@ fn thinned(before: &Snapshot, after: &Snapshot) -> Option<String> {
     })
 }
 
-/// What is taken for granted of the function that is measured, when it is new.
+/// Says what is assumed about the function that is measured, when it is new.
 fn assumed(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     let new = after.assumed.as_ref();
     let Some(assumed) = new.filter(|_| before.assumed != after.assumed) else {
@@ -167,7 +167,7 @@ fn checkpoint(
     lines
 }
 
-/// What training logged there itself.
+/// Says what training logged there itself.
 fn logged(line: &CheckpointLine, after: &Snapshot) -> String {
     let index = || {
         let steps = &after.trajectory.as_ref()?.steps;
@@ -194,8 +194,8 @@ fn logged(line: &CheckpointLine, after: &Snapshot) -> String {
     told.collect()
 }
 
-/// How far it lies from the checkpoint before, and what the plane of all that was read holds, where
-/// there is one.
+/// Says how far it lies from the checkpoint before, and what the plane of all that was read holds, if there is
+/// one.
 fn place(line: &CheckpointLine, after: &Snapshot) -> String {
     let found = after.trajectory.as_ref().and_then(|trajectory| {
         let index = trajectory.steps.binary_search(&line.step?).ok()?;

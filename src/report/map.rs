@@ -10,7 +10,7 @@ use crate::plot::relief::{self, View};
 const WIDTH: usize = 96;
 const HEIGHT: usize = 30;
 
-/// What a printed map or relief shows.
+/// Contents of a printed map or relief.
 #[derive(Clone, Debug)]
 pub struct PrintedMap<'a> {
     /// The measured surface, if there is one.
@@ -87,7 +87,7 @@ pub(crate) fn marker() -> Marker {
     }
 }
 
-/// Whether the terminal's language has more than ASCII; where none is set, it is taken to.
+/// Returns true if the terminal's language has more than ASCII; if none is set, it is taken to.
 pub(crate) fn speaks_unicode() -> bool {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     language(set).is_none_or(|(_, language)| is_unicode(&language))
@@ -104,7 +104,7 @@ pub(crate) fn language(
         .find_map(|name| Some((name, variable(name)?)))
 }
 
-/// Whether a language, e.g. `de_DE.UTF-8`, has all of Unicode.
+/// Returns true if a language, e.g. `de_DE.UTF-8`, has all of Unicode.
 pub(crate) fn is_unicode(language: &str) -> bool {
     let name = language.to_ascii_lowercase().replace('-', "");
     name.contains("utf8")

@@ -9,7 +9,8 @@ use crate::weights::plane_spec::BatchNorm;
 
 use super::surface::{self, PathPoint, PlaneReport, Report};
 
-/// The map of the path's own plane as far as it is measured; none where there is no map of the path as it is.
+/// Reports the map of the path's own plane as far as it is measured; `None` if there is no map of the path as
+/// it is.
 #[must_use]
 pub fn surface(snapshot: &Snapshot) -> Option<Report> {
     let map = snapshot.map.as_ref().filter(|map| !map.stale)?;
@@ -55,7 +56,7 @@ pub fn surface(snapshot: &Snapshot) -> Option<Report> {
     })
 }
 
-/// The path of the map; a loss that is not known is not a number.
+/// Returns the path of the map; a loss that is not known is NaN.
 fn path(snapshot: &Snapshot) -> Option<Vec<PathPoint>> {
     let trajectory = &snapshot.map.as_ref()?.trajectory;
     let places = trajectory.coordinates.iter().zip(&trajectory.residual);

@@ -22,7 +22,7 @@ pub mod trajectory;
 pub mod visible;
 pub mod weights;
 
-/// Of what was left out so much is told before the rest is counted.
+/// Number of left-out items that are named before the rest is summarized as a count.
 pub const TOLD: usize = 3;
 
 /// Pretty JSON with a line break at its end. What is not finite is `null`.

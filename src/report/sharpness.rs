@@ -16,12 +16,12 @@ use super::{cell, csv_rows, graph};
 pub struct Row {
     /// Step of the checkpoint that the update led to.
     pub step: u64,
-    /// How far it could have gone before the loss rose above where it began, in lengths of the update;
-    /// null where it was not found.
+    /// Step, in lengths of the update, up to which the loss stayed below where it began; null if it was not
+    /// found.
     pub critical_step: f64,
     /// Two over that: above 2 the update went uphill.
     pub sharpness: f64,
-    /// Where the critical step is only bounded: `below` the one that is given, or `above` all that were
+    /// Bound, if the critical step is only bounded: `below` the one that is given, or `above` all that were
     /// tried.
     pub beyond: Option<Beyond>,
     /// Losses that were measured.
@@ -37,11 +37,11 @@ pub struct Report {
     pub run: String,
     /// The architecture.
     pub model: String,
-    /// What was taken for granted of the function that is measured, and why.
+    /// Assumptions about the function that is measured, and the reasons for them.
     pub assumed: Assumed,
     /// Number of samples.
     pub samples: usize,
-    /// Where they are from.
+    /// Split of the samples.
     pub split: Split,
     /// One an update.
     pub updates: Vec<Row>,
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
     use crate::landscape::sharpness::CriticalStep;
 
-    /// What is said of an update whose critical step was found at `step`.
+    /// Creates the report of an update whose critical step was found at `step`.
     fn report(step: f64) -> Report {
         let found = CriticalStep {
             step,

@@ -1,4 +1,4 @@
-//! What a session has found when it ends: the map and a few sentences.
+//! Findings of a session when it ends: the map and a few sentences.
 
 use std::fmt::Write;
 

@@ -25,15 +25,15 @@ use crate::plot::graph::Mark;
 pub struct PlaneReport {
     /// `pca`, `random` or `file`.
     pub kind: &'static str,
-    /// How random directions were scaled.
+    /// Scaling of random directions.
     pub norm: Option<Norm>,
-    /// What random directions left alone.
+    /// Tensors that random directions leave alone.
     pub ignore: Option<Ignore>,
     /// Shares of the path's variance along both directions of a PCA plane.
     pub explained: Option<Vec<f64>>,
     /// Cosine of the angle between the directions.
     pub cosine: f64,
-    /// What |cosine| two random directions would have.
+    /// Mean |cosine| of two random directions.
     pub expected_cosine: f64,
 }
 
@@ -63,25 +63,25 @@ pub struct Report {
     pub origin: u64,
     /// The architecture.
     pub model: String,
-    /// What was taken for granted of the function that is measured, and why.
+    /// Assumptions about the function that is measured, and the reasons for them.
     pub assumed: Assumed,
     /// Trainable parameters.
     pub parameters: usize,
     /// Number of samples.
     pub samples: usize,
-    /// Where the samples are from.
+    /// Split of the samples.
     pub split: Split,
     /// Seed of samples and random directions.
     pub seed: u64,
-    /// What became of running statistics.
+    /// Treatment of running statistics.
     pub bn: BatchNorm,
     /// The plane.
     pub plane: PlaneReport,
     /// The score beside the loss; `None` if it has none.
     pub score: Option<Score>,
-    /// What was measured.
+    /// The measured grid.
     pub grid: Surface,
-    /// How it was estimated, where not all samples were measured everywhere.
+    /// Its estimate, if not all samples were measured everywhere.
     pub fidelity: Option<Fidelity>,
     /// The path on the plane.
     pub path: Vec<PathPoint>,
@@ -138,7 +138,7 @@ pub struct Json<'a> {
     path: &'a [PathPoint],
 }
 
-/// How far off it is expected to be between its points.
+/// Says what error is to be expected of it between its points.
 pub(super) fn error(grid: &Surface) -> String {
     let expected = Estimate::of(grid).expected();
     let error = expected.filter(|error| *error > 0.0);

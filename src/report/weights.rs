@@ -39,7 +39,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Of a run that was read; `rates` are the learning rates that its checkpoints tell.
+    /// Reports a run that was read; `rates` are the learning rates that its checkpoints tell.
     #[must_use]
     pub fn new(
         run: String,
@@ -214,7 +214,7 @@ pub struct Histograms {
 }
 
 impl Histograms {
-    /// Of these checkpoints (path, step, histogram), whose bins have these edges.
+    /// Reports these checkpoints (path, step, histogram), whose bins have these edges.
     #[must_use]
     pub fn new(
         layer: Option<String>,

@@ -47,7 +47,7 @@ pub struct CatalogEntry {
     pub path: PathBuf,
     /// The time of its last change.
     pub modified: SystemTime,
-    /// What its header says; `None` until that was read.
+    /// Facts from its header; `None` until that was read.
     pub facts: Option<CheckpointFacts>,
 }
 
@@ -75,7 +75,7 @@ pub struct CatalogPoint {
     pub step: Option<u64>,
     /// Its epoch, where it is known beside the step.
     pub epoch: Option<u64>,
-    /// Where the step comes from.
+    /// Origin of the step.
     pub origin: StepOrigin,
 }
 
@@ -86,9 +86,9 @@ pub struct Catalog {
     pub points: Vec<CatalogPoint>,
     /// The other files, each with the reason.
     pub left_out: Vec<(PathBuf, LeftOut)>,
-    /// What the steps count.
+    /// Unit of the steps.
     pub unit: StepUnit,
-    /// What was chosen or assumed, one sentence each.
+    /// Choices and assumptions, one sentence each.
     pub remarks: Vec<String>,
     /// Families that could be followed instead.
     pub alternatives: Vec<Family>,

@@ -1,9 +1,10 @@
-//! Whether a path lies inside a run, where nothing is ever written.
+//! Tests if a path lies inside a run, because nothing is ever written there.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// Whether a file or folder, which need not be there yet, is the run folder or in it. Links are followed.
+/// Returns true if a file or folder, which need not be there yet, is the run folder or in it. Links are
+/// followed.
 #[must_use]
 pub fn is_inside(path: &Path, run: &Path) -> bool {
     resolved(path).starts_with(resolved(run))

@@ -1,4 +1,4 @@
-//! Which file system a folder lies on: what notifications are worth depends on it.
+//! The file system of a folder: the worth of notifications depends on it.
 
 use std::path::Path;
 
@@ -24,11 +24,11 @@ const KNOWN: [(u32, &str, bool); 11] = [
 pub struct Filesystem {
     /// Its name, or its number in hexadecimal.
     pub name: String,
-    /// Whether other machines may write there unnoticed.
+    /// True if other machines may write there unnoticed.
     pub shared: bool,
 }
 
-/// That of a folder; none where nothing is there or the system is another one than Linux.
+/// Returns that of a folder; `None` if nothing is there or the system is another one than Linux.
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn of(folder: &Path) -> Option<Filesystem> {

@@ -1,4 +1,4 @@
-//! What tells that a file has changed: its size, its time of change and its identity.
+//! Fingerprint that tells if a file has changed: its size, its time of change and its identity.
 
 use std::fs::{self, Metadata};
 use std::io;

@@ -23,7 +23,7 @@ pub struct Seen {
     pub modified: SystemTime,
     /// Bytes of its file.
     pub size: u64,
-    /// What its header says.
+    /// Facts from its header.
     pub facts: CheckpointFacts,
     /// The copy in the user's cache.
     pub kept: Option<PathBuf>,

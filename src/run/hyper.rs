@@ -1,4 +1,4 @@
-//! What a checkpoint tells about how it was trained: learning rate, weight decay, batch size.
+//! Settings of training that a checkpoint tells: learning rate, weight decay, batch size.
 
 use std::path::Path;
 
@@ -9,15 +9,15 @@ use super::log::trainer_state::{self, TrainerState};
 /// The trainer's settings as far as the checkpoint tells them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Hyper {
-    /// Of the optimizer's first group, at this step.
+    /// That of the optimizer's first group, at this step.
     pub learning_rate: Option<f64>,
-    /// Likewise.
+    /// That of the same group.
     pub weight_decay: Option<f64>,
     /// Samples a step.
     pub batch_size: Option<f64>,
 }
 
-/// Where trainers keep their optimizers: Lightning, then what is usual by hand.
+/// Keys under which trainers keep their optimizers: Lightning, then what is usual by hand.
 const OPTIMIZERS: [&str; 5] = [
     "optimizer_states",
     "optimizer",
@@ -25,7 +25,7 @@ const OPTIMIZERS: [&str; 5] = [
     "optim",
     "optimizers",
 ];
-/// Where they keep the settings of the run.
+/// Keys under which they keep the settings of the run.
 const SETTINGS: [&str; 5] = ["hyper_parameters", "hparams", "args", "config", "cfg"];
 const BATCH_SIZE: [&str; 4] = [
     "batch_size",
@@ -72,7 +72,7 @@ impl Hyper {
         }
     }
 
-    /// What tells a run from others, e.g. `bs 128, wd 0.0005`; empty when nothing is told.
+    /// Label that tells a run from others, e.g. `bs 128, wd 0.0005`; empty if it tells nothing.
     #[must_use]
     pub fn label(&self) -> String {
         let parts = [("bs", self.batch_size), ("wd", self.weight_decay)];

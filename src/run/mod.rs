@@ -1,4 +1,4 @@
-//! What is on disk: a run is a folder, a checkpoint is a file or an HF-style folder in it.
+//! The files on disk: a run is a folder, a checkpoint is a file or an HF-style folder in it.
 //!
 //! Everything here only reads, with ordinary reads; nothing is mapped and nothing is written.
 

@@ -16,11 +16,11 @@ use super::{Checkpoint, RunError, older_tail};
 pub struct Opened {
     /// The checkpoints of its path, by step.
     pub checkpoints: Vec<Checkpoint>,
-    /// Those that the path left in an earlier session: of an old branch, another run or another model.
+    /// Checkpoints that the path left in an earlier session: of an old branch, another run or another model.
     pub left: Vec<Checkpoint>,
     /// Files that cannot be read, each with a sentence that names it.
     pub unreadable: Vec<(PathBuf, String)>,
-    /// What was chosen or assumed, one sentence each.
+    /// Choices and assumptions, one sentence each.
     pub remarks: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Which files of a folder may be checkpoints at this moment. This is the truth; notifications only hint
+//! Scans a folder for files that may be checkpoints at this moment. This is the truth; notifications only hint
 //! at it.
 
 use std::collections::{BTreeMap, HashMap};
@@ -64,7 +64,7 @@ pub struct Scan {
 pub struct FolderScanner {
     choice: RunChoice,
     contents: KnownContents,
-    /// Those of the scan before, which move over where the files are the same.
+    /// Contents of the scan before, which move over if the files are the same.
     before: KnownContents,
 }
 

@@ -13,7 +13,7 @@ use super::fingerprint::Fingerprint;
 use super::log::LogUpdate;
 use super::scan::{self, Found};
 
-/// What the scanner tells.
+/// An event of the scanner.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RunEvent {
     /// A checkpoint is being written.
@@ -43,13 +43,13 @@ pub enum RunEvent {
 /// A checkpoint that is whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
-    /// Where it lies.
+    /// Its place.
     pub found: Found,
-    /// What its header says.
+    /// Its header.
     pub header: Header,
 }
 
-/// What the header of a checkpoint says.
+/// Facts from the header of a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// Counters and shapes.

@@ -45,15 +45,15 @@ impl Watcher {
         let _ = self.wake.send(Wake::Rescan);
     }
 
-    /// How the folder is watched, for the screen. Notifications never come from most network file
-    /// systems, without an error, so polling goes on beside them.
+    /// Names the means by which the folder is watched, for the screen. Notifications never come from most
+    /// network file systems, without an error, so polling goes on beside them.
     #[must_use]
     pub fn mode(&self) -> String {
         name(self.notified)
     }
 }
 
-/// How a folder would be watched.
+/// Names the means by which a folder would be watched.
 #[must_use]
 pub fn mode(run: &Path) -> String {
     name(notifier(run, channel().0).is_some())

@@ -9,19 +9,19 @@ use crate::weights::run_checkpoint::Shape;
 
 use super::snapshot::{CheckpointState, Finding, Snapshot};
 
-/// Up to so many updates the path is asked at each, then whenever they have doubled.
+/// Number of updates up to which the path is asked at each; later it is asked whenever they have doubled.
 const EACH: usize = 3;
 /// The number of plans that ask: no map has it.
 const GENERATION: u64 = 0;
 
-/// What was asked of a path, and what is taken for granted.
+/// Questions that were put to a path, and what is taken for granted.
 #[derive(Debug, Default)]
 pub(super) struct InquirySchedule {
     /// Names and shapes of the model: others are another run's.
     shape: Option<Shape>,
-    /// Updates that the path had when it was asked; none before.
+    /// Updates that the path had when it was asked; `None` before.
     asked_of: Option<usize>,
-    /// What is measured; none until somebody says.
+    /// The function that is measured; `None` until somebody says.
     function: Option<Function>,
 }
 

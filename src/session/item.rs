@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use ciborium_ll::{Decoder, Error, Header};
 
-/// What a list or a structure takes beside its items, in numbers.
+/// Weight of a list or a structure beside its items, in numbers.
 const CONTAINER: usize = 6;
 /// Levels of items within items.
 const DEPTH: usize = 128;

@@ -11,7 +11,7 @@ use crate::weights::path::{PathChange, PathMemory};
 
 use super::reader::KeptLine;
 
-/// Kept checkpoints of the run, or none where the user wants none.
+/// Kept checkpoints of the run, or none if the user wants none.
 pub(super) struct Keeper {
     cache: Option<RunCache>,
     is_on: bool,
@@ -76,7 +76,7 @@ impl Keeper {
         })
     }
 
-    /// How much is kept; `None` if nothing is to be.
+    /// Returns the amount that is kept; `None` if nothing is to be.
     pub(super) fn line(&self) -> Option<KeptLine> {
         let cache = self.cache.as_ref()?;
         let is_there = !cache.records().is_empty();

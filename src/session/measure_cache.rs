@@ -1,4 +1,4 @@
-//! What was measured on one plane: a window that comes back is not measured again.
+//! Cache of the losses on one plane: a window that comes back is not measured again.
 
 use std::collections::HashMap;
 

@@ -49,22 +49,22 @@ use conductor::{Conductor, Input};
 use reader::ReaderOptions;
 use snapshot::{Command, DataLine, Finding, Snapshot};
 
-/// What a session watches and measures.
+/// The run of a session and the options of its measurements.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The run folder.
     pub run: PathBuf,
-    /// Which files count, and which state dict of each.
+    /// The choice of files, and of the state dict in each.
     pub choice: RunChoice,
-    /// How much of what was read is kept.
+    /// Limit of what is kept of the files that were read.
     pub keep: KeepLimit,
     /// True if what was kept before is left alone.
     pub disk_only: bool,
     /// Samples, model and devices.
     pub setup: Setup,
-    /// Whether running statistics move too.
+    /// Treatment of batch norm's running statistics.
     pub batch_norm: BatchNorm,
-    /// Samples that are measured everywhere on the map, all only on a coarse grid; none leaves it to the
+    /// Samples that are measured everywhere on the map, all only on a coarse grid; `None` leaves it to the
     /// number of all.
     pub fidelity: Option<Count>,
 }
@@ -72,7 +72,7 @@ pub struct Options {
 /// A running session. Dropping it stops its threads, each after what it is at.
 #[derive(Debug)]
 pub struct Session {
-    /// What is known; changes at most some twenty times a second.
+    /// The latest snapshot; it changes at most some twenty times a second.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     inputs: Sender<Input>,
 }

@@ -1,9 +1,9 @@
-//! What has changed between two values of a recording: only that is written.
+//! Changes between two values of a recording: only these are written.
 
 use ciborium::Value;
 use serde::{Deserialize, Serialize};
 
-/// How one value becomes the next.
+/// The change from one value to the next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Patch {
     /// Another value stands in its place.
@@ -15,7 +15,7 @@ pub(super) enum Patch {
     /// These items of a list change.
     #[serde(rename = "at")]
     Items {
-        /// So many items from the first on are kept.
+        /// Number of items from the first on that are kept.
         keep: usize,
         /// Items among these that change.
         change: Vec<(usize, Patch)>,
@@ -25,7 +25,7 @@ pub(super) enum Patch {
 }
 
 impl Patch {
-    /// What makes `after` of `before`; none where they are the same.
+    /// Returns the change that makes `after` of `before`; `None` if they are the same.
     pub(super) fn between(before: &Value, after: &Value) -> Option<Self> {
         match (before, after) {
             (Value::Map(old), Value::Map(new)) if has_same_keys(old, new) => {
@@ -37,7 +37,7 @@ impl Patch {
             }
             (Value::Array(old), Value::Array(new)) => Self::between_lists(old, new),
             (Value::Float(old), Value::Float(new)) => {
-                // Not a number is the same as itself here.
+                // NaN is the same as itself here.
                 (old.to_bits() != new.to_bits()).then_some(Self::Is(after.clone()))
             }
             _ => (before != after).then(|| Self::Is(after.clone())),
@@ -64,7 +64,7 @@ impl Patch {
         })
     }
 
-    /// Changes a value; none where it is not one for which this was made.
+    /// Changes a value; `None` if it is not one for which this was made.
     pub(super) fn apply(self, value: &mut Value) -> Option<()> {
         match self {
             Self::Is(new) => *value = new,
@@ -94,7 +94,7 @@ fn has_same_keys(old: &[(Value, Value)], new: &[(Value, Value)]) -> bool {
     old.len() == new.len() && pairs.all(|((old, _), (new, _))| old == new && old.is_text())
 }
 
-/// How much memory a value takes, about, in units of one number.
+/// Returns the approximate memory that a value takes, in units of one number.
 pub(super) fn weight(value: &Value) -> usize {
     match value {
         Value::Array(items) => 1 + items.iter().map(weight).sum::<usize>(),

@@ -15,7 +15,7 @@ pub const LINES: usize = 65;
 /// Points of a slice; one of them is the checkpoint itself.
 const SLICE_POINTS: usize = 21;
 
-/// How many samples are measured where not all are measured everywhere.
+/// Number of samples that are measured everywhere, where these are not all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Few {
     /// These are measured everywhere.
@@ -26,10 +26,10 @@ pub struct Few {
     pub score: Option<Score>,
 }
 
-/// What the answers of a plan fill.
+/// Surface and slices that the answers of a plan fill.
 #[derive(Clone, Debug)]
 pub struct Pictures {
-    /// How many samples are measured everywhere; none where all are, or where there is no plane.
+    /// Number of samples that are measured everywhere; `None` if all are, or if there is no plane.
     pub few: Option<Few>,
     /// The surface on the samples that are measured everywhere; without lines where there is no plane.
     pub surface: Surface,
@@ -46,14 +46,14 @@ pub struct Shown {
     pub surface: Surface,
     /// Slices, likewise.
     pub slices: Vec<Slice>,
-    /// Where it is an estimate, of what.
+    /// The samples of an estimate; `None` if the surface is measured.
     pub fidelity: Option<Fidelity>,
     /// The mean error that is to be expected, with that of the difference: a share of the range of log-loss.
     pub error: Option<f64>,
 }
 
 impl Pictures {
-    /// Empty ones of a window with so many axes: 2 of a plane, 1 of a line, 0 of a point.
+    /// Creates the empty pictures of a window: with 2 `axes` on a plane, 1 on a line, 0 at a point.
     #[must_use]
     pub fn new(window: Window, axes: usize, few: Option<Few>) -> Self {
         let sides = [window.x, window.y];
@@ -69,7 +69,7 @@ impl Pictures {
         }
     }
 
-    /// Where a point of the pictures is measured.
+    /// Returns the query for a point of the pictures.
     #[must_use]
     pub fn query(&self, at: [f64; 2]) -> Query {
         match self.few {
@@ -78,7 +78,7 @@ impl Pictures {
         }
     }
 
-    /// Where point (column, row) of the surface lies.
+    /// Returns the coordinates of point (column, row) of the surface.
     #[must_use]
     pub fn place(&self, (i, j): (usize, usize)) -> [f64; 2] {
         [self.surface.x()[i], self.surface.y()[j]]
@@ -132,7 +132,7 @@ impl Pictures {
         Estimate::of(&self.shown_surface(self.complement().as_ref())).wanted()
     }
 
-    /// The points that are still to be measured on all samples, nearest to the path first; none where all
+    /// Returns the points that are still to be measured on all samples, nearest to the path first; none if all
     /// are measured everywhere.
     #[must_use]
     pub fn wanted_full(&self, path: &[[f64; 2]]) -> Vec<(usize, usize)> {
@@ -142,13 +142,14 @@ impl Pictures {
         }
     }
 
-    /// How much of the surface is measured, in points of the samples that are measured everywhere.
+    /// Returns how much of the surface is measured, in points of the samples that are measured everywhere.
     #[must_use]
     pub fn done(&self) -> usize {
         self.surface.measured() + self.cost_of_all() * self.full.measured()
     }
 
-    /// How many points of the samples that are measured everywhere cost as much as one of all.
+    /// Returns the number of points of the samples that are measured everywhere which cost as much as one of
+    /// all.
     #[must_use]
     pub fn cost_of_all(&self) -> usize {
         self.few.map_or(1, |Few { few, all, .. }| all.div_ceil(few))
@@ -194,7 +195,7 @@ impl Pictures {
 }
 
 impl Slice {
-    /// Where point `point` lies on the plane.
+    /// Returns the coordinates of point `point` on the plane.
     #[must_use]
     pub fn at(&self, point: usize) -> [f64; 2] {
         let mut at = [0.0, 0.0];
@@ -202,7 +203,7 @@ impl Slice {
         at
     }
 
-    /// What is expected on all samples.
+    /// Returns the values that are expected on all samples.
     fn shifted(&self, complement: &Complement) -> Self {
         let origin = [0.0];
         let sides = if self.axis == 0 {

@@ -24,7 +24,7 @@ use crate::weights::trajectory::Fit;
 
 use super::keeper::Keeper;
 
-/// What changed on disk since the last request.
+/// Changes on disk since the last request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Change {
     /// Checkpoints that settled, new ones or new contents of old ones.
@@ -33,7 +33,7 @@ pub struct Change {
     pub gone: Vec<PathBuf>,
 }
 
-/// What the reader found.
+/// A finding of the reader.
 #[derive(Clone, Debug)]
 pub enum Reading {
     /// The path of all checkpoints that fit; `members` is empty when none is left.
@@ -49,7 +49,7 @@ pub enum Reading {
     },
     /// A choice or a turn of the path, in one sentence.
     Remark(String),
-    /// How much is kept.
+    /// The amount that is kept.
     Kept(KeptLine),
 }
 
@@ -62,17 +62,17 @@ pub struct PathReading {
     pub members: Vec<Checkpoint>,
     /// The checkpoints of branches that training has left.
     pub left: Vec<Checkpoint>,
-    /// Those of both that the run's folder no longer holds.
+    /// Members of both that the run's folder no longer holds.
     pub gone: Vec<Checkpoint>,
-    /// Where they lie.
+    /// Their coordinates, and the plane on which these are.
     pub fit: Arc<Fit>,
-    /// How they grow and turn.
+    /// Their norms by layer, and the angles between their updates.
     pub dynamics: Arc<Dynamics>,
     /// Their projection on a random plane, where reading them again is no burden.
     pub random_projection: Option<Arc<RandomProjection>>,
-    /// How the weights of the first and the newest are spread, likewise.
+    /// Histograms of the weights of the first and the newest, under the same condition.
     pub overlay: Option<Arc<Overlay>>,
-    /// What each tells of its training.
+    /// Settings of training that each tells.
     pub hyper: Vec<Hyper>,
 }
 
@@ -80,7 +80,7 @@ pub struct PathReading {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct KeptLine {
-    /// Where they lie.
+    /// The folder in which they lie.
     #[serde(serialize_with = "unicode::path")]
     pub folder: PathBuf,
     /// Number of them.
@@ -94,7 +94,7 @@ pub struct KeptLine {
 }
 
 impl KeptLine {
-    /// What a cache holds of a run.
+    /// Returns the line about a cache of a run.
     #[must_use]
     pub fn of(cache: &RunCache) -> Self {
         Self {
@@ -107,7 +107,7 @@ impl KeptLine {
     }
 }
 
-/// What a reader is to read and to keep.
+/// The run that a reader reads, and the options of reading and keeping.
 #[derive(Clone, Debug)]
 pub struct ReaderOptions {
     /// The run folder.
@@ -118,7 +118,7 @@ pub struct ReaderOptions {
     pub roles: Option<Arc<Roles>>,
     /// Seed of the random plane.
     pub seed: u64,
-    /// How much is kept.
+    /// Limit of what is kept.
     pub keep: KeepLimit,
     /// True if what was kept before is left alone.
     pub disk_only: bool,
@@ -388,7 +388,7 @@ impl Reader {
         self.untold(remarks, str::to_owned)
     }
 
-    /// Those of the remarks of which nothing with the same `identity` was told.
+    /// Returns those remarks of which none with the same `identity` was reported.
     fn untold(&mut self, remarks: Vec<String>, identity: fn(&str) -> String) -> Vec<Reading> {
         let is_new = |remark: &String| self.told.insert(identity(remark));
         let new = remarks.into_iter().filter(is_new);

@@ -27,7 +27,7 @@ const MAGIC: &str = "isoloss recording";
 const VERSION: u32 = 1;
 /// Bytes of one record at most, unpacked: a hundred times those of a long run.
 const RECORD: u64 = 64 << 20;
-/// What a snapshot may weigh in memory at most, in numbers.
+/// Maximum weight of a snapshot in memory, in numbers.
 const SNAPSHOT: usize = 4 << 20;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ pub enum RecordError {
         path: PathBuf,
         /// Its version.
         version: u32,
-        /// What wrote it.
+        /// Version of the program that wrote it.
         isoloss: String,
     },
     /// From here on it is not whole.
@@ -74,7 +74,7 @@ pub enum RecordError {
     Broken {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The defect.
         what: &'static str,
         /// When the last whole record was written, since the recording began.
         seconds: f64,
@@ -83,10 +83,10 @@ pub enum RecordError {
 
 /// A place for bytes from whose end some can be taken back.
 pub trait Cut: Write {
-    /// Keeps so many bytes from the first on.
+    /// Keeps the first `length` bytes.
     ///
     /// # Errors
-    /// Those of the system.
+    /// The system's.
     fn cut(&mut self, length: u64) -> io::Result<()>;
 }
 
@@ -113,7 +113,7 @@ pub struct Recorder<W: Cut> {
     length: u64,
     /// Packs into memory first: how much of it a full disk takes is known only afterwards.
     packer: GzEncoder<Vec<u8>>,
-    /// Of what the packer's stream has whole in the file.
+    /// Checksum of what the packer's stream has whole in the file.
     checksum: Crc,
     /// A write failed: the packer's stream is to be ended, and another one begun.
     failed: bool,
@@ -128,7 +128,7 @@ impl<W: Cut> Recorder<W> {
     /// Begins a recording.
     ///
     /// # Errors
-    /// Those of the writer.
+    /// The writer's.
     pub fn begin(to: W) -> io::Result<Self> {
         let header = Header {
             magic: MAGIC.into(),
@@ -147,11 +147,10 @@ impl<W: Cut> Recorder<W> {
         Ok(recorder)
     }
 
-    /// Writes what has changed in a snapshot; nothing where nothing has. `at` is the time since the recording
-    /// began.
+    /// Writes what has changed in a snapshot, if anything has. `at` is the time since the recording began.
     ///
     /// # Errors
-    /// Those of the writer; the next record then holds what this one would have.
+    /// The writer's; the next record then holds what this one would have.
     pub fn record(&mut self, at: Duration, snapshot: &Snapshot) -> io::Result<()> {
         let value = Value::serialized(snapshot).map_err(io::Error::other)?;
         let Some(change) = Patch::between(&self.last, &value) else {
@@ -205,7 +204,7 @@ impl<W: Cut> Recorder<W> {
     /// Ends the recording, and returns the writer.
     ///
     /// # Errors
-    /// Those of the writer.
+    /// The writer's.
     pub fn finish(mut self) -> io::Result<W> {
         if !self.failed {
             let packer = std::mem::replace(&mut self.packer, packer());
@@ -223,12 +222,12 @@ fn io_error(error: ciborium::ser::Error<io::Error>) -> io::Error {
     }
 }
 
-/// What was known at a moment of a recording.
+/// The snapshot at a moment of a recording.
 #[derive(Clone, Debug)]
 pub struct Moment {
     /// Since the recording began.
     pub at: Duration,
-    /// What was known.
+    /// The snapshot.
     pub snapshot: Arc<Snapshot>,
 }
 
@@ -271,7 +270,7 @@ impl Recording {
         }
     }
 
-    /// The next moment; none at the end.
+    /// Reads the next moment; `None` at the end.
     fn read(&mut self) -> Result<Option<Moment>, &'static str> {
         const CUT: &str = "is cut off";
         const DAMAGED: &str = "is damaged";

@@ -1,4 +1,4 @@
-//! What to measure for one plane and one window, in which order, and what each answer means.
+//! The measurements for one plane and one window, in their order, and the target of each answer.
 //!
 //! The map's finer points are not planned in advance: whenever a plan is done, the surface tells where it
 //! asks for more. Where few samples are measured everywhere, the whole map is first measured on these; what
@@ -17,12 +17,12 @@ use super::measure_cache::MeasureCache;
 use super::pictures::{Few, Pictures};
 use super::snapshot::Window;
 
-/// How many of the last checkpoints are averaged.
+/// Numbers of last checkpoints that are averaged.
 pub const AVERAGES: [usize; 4] = [2, 3, 5, 10];
 /// Share of the path's extent by which its window is wider on each side.
 pub const MARGIN: f64 = 0.2;
 
-/// What the value at a query is.
+/// The quantity that the value at a query is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The loss of checkpoint `i` of the path.
@@ -31,7 +31,7 @@ pub enum Target {
     Projection(usize),
     /// The critical step along the update that led to checkpoint `i`.
     Update(usize),
-    /// The loss of the average of the last so many checkpoints.
+    /// The loss of the average of this number of last checkpoints.
     Average(usize),
     /// A point of a slice.
     Slice {
@@ -66,9 +66,9 @@ pub struct Schedule {
     pub generation: u64,
     /// The path whose plane is measured.
     pub trajectory: Arc<Trajectory>,
-    /// Where to measure.
+    /// The queries, in the order in which they are measured.
     pub queries: Vec<Query>,
-    /// What each query is, in the same order.
+    /// The target of each query, in the same order.
     pub targets: Vec<Target>,
     /// The surface and the slices so far.
     pub pictures: Pictures,
@@ -78,9 +78,9 @@ pub struct Schedule {
     asked: usize,
     /// The map asks for nothing more.
     rests: bool,
-    /// What is measured once the map of few samples rests.
+    /// Tasks for the time when the map of few samples rests.
     after_few: Vec<Task>,
-    /// What is measured once the map rests.
+    /// Tasks for the time when the map rests.
     backlog: Vec<Task>,
 }
 
@@ -321,7 +321,7 @@ impl Schedule {
     }
 }
 
-/// What checkpoint `i` is, where that is not known.
+/// Returns the task of measuring checkpoint `i` itself; `None` if that is known.
 fn truth(i: usize, members: &[Checkpoint], known: impl Fn(Target) -> bool) -> Option<Task> {
     let query = Query::Checkpoint(members.get(i)?.clone());
     Some((query, Target::Truth(i))).filter(|truth| !known(truth.1))
@@ -347,7 +347,7 @@ fn updates(members: &[Checkpoint], known: impl Fn(Target) -> bool) -> impl Itera
     updates.filter(move |update| !known(update.1))
 }
 
-/// Where the critical step of an update is measured; the first checkpoint has no update before it.
+/// Returns the task of measuring the critical step of an update; the first checkpoint has no update before it.
 fn update_query(i: usize, members: &[Checkpoint]) -> Option<Task> {
     let (from, to) = (members.get(i.checked_sub(1)?)?, members.get(i)?);
     let [from, to] = [from, to].map(Checkpoint::clone);

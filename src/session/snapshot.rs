@@ -1,4 +1,4 @@
-//! What a session knows at one moment: all that the screen and the plain lines draw from.
+//! Everything a session knows at one moment: the screen and the plain lines draw from it alone.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub enum Finding<T> {
 pub struct ModelLine {
     /// e.g. `resnet20`.
     pub name: String,
-    /// What was seen, in a sentence.
+    /// Features by which it was recognized, in a sentence.
     pub evidence: String,
     /// Trainable parameters.
     pub parameters: usize,
@@ -51,13 +51,13 @@ pub struct DataLine {
     pub name: String,
     /// Train or test.
     pub split: Split,
-    /// How many samples.
+    /// Number of samples.
     pub samples: usize,
     /// Seed by which they were drawn.
     pub seed: u64,
 }
 
-/// How far a checkpoint has come.
+/// State of a checkpoint, from its discovery to its place on the path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CheckpointState {
     /// Still being written.
@@ -105,7 +105,7 @@ pub struct CheckpointLine {
     /// True if the run's folder holds it no longer.
     #[serde(default)]
     pub is_gone: bool,
-    /// How far it has come.
+    /// Its state.
     pub state: CheckpointState,
     /// Loss and score of the checkpoint itself.
     pub truth: Option<Measure>,
@@ -122,14 +122,14 @@ pub struct Slice {
     pub axis: usize,
     /// Distance from the checkpoint along the axis, ascending; 0 is the checkpoint.
     pub offset: Vec<f64>,
-    /// What was measured there so far.
+    /// Values there, as far as they are measured.
     pub values: Vec<Option<Measure>>,
 }
 
-/// How a surface was had where not all samples were measured everywhere.
+/// Estimate of a surface on which not all samples were measured everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Fidelity {
-    /// It is that of so many samples; the difference that all make is still to come.
+    /// It is that of this number of samples; the difference that all make is still to come.
     Few(usize),
     /// It is that of few samples with the interpolated difference that all make.
     Estimate {
@@ -143,7 +143,7 @@ pub enum Fidelity {
 }
 
 impl Fidelity {
-    /// What the loss is that of, in words: of how many of all samples.
+    /// Names the samples of the loss in words: their number, of all.
     #[must_use]
     pub fn words(self, all: usize) -> String {
         match self {
@@ -158,7 +158,7 @@ impl Fidelity {
 pub struct Map {
     /// The measured grid.
     pub surface: Surface,
-    /// How it was had; none where all samples were measured everywhere.
+    /// The estimate; `None` if all samples were measured everywhere.
     pub fidelity: Option<Fidelity>,
     /// It belongs to an earlier plane; shown dim until the next one has its first level.
     pub stale: bool,
@@ -166,12 +166,12 @@ pub struct Map {
     pub trajectory: Arc<Trajectory>,
 }
 
-/// What the worker is doing.
+/// Progress of the workers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Measured points a second, over the last seconds; 0 when idle.
     pub points_per_second: f64,
-    /// Lines a side of the finest level that has been begun, e.g. 17; none where there is no map.
+    /// Lines a side of the finest level that has been begun, e.g. 17; `None` if there is no map.
     pub lines: Option<usize>,
     /// The map asks for nothing more.
     pub rests: bool,
@@ -197,9 +197,9 @@ pub struct Snapshot {
     /// The run folder.
     #[serde(serialize_with = "unicode::path")]
     pub run: PathBuf,
-    /// How the folder is watched, e.g. `inotify+poll 2s`.
+    /// Means by which the folder is watched, e.g. `inotify+poll 2s`.
     pub watching: String,
-    /// Where losses are measured, e.g. `cpu` or `cuda:0`.
+    /// Device on which losses are measured, e.g. `cpu` or `cuda:0`.
     pub device: String,
     /// The batch-norm mode, e.g. `frozen`.
     pub batch_norm: String,
@@ -207,7 +207,7 @@ pub struct Snapshot {
     pub loss: Loss,
     /// The architecture.
     pub model: Finding<ModelLine>,
-    /// What is taken for granted of the function that is measured, once the path was asked.
+    /// Assumptions about the function that is measured, once the path was asked.
     pub assumed: Option<Assumed>,
     /// The samples.
     pub data: Finding<DataLine>,
@@ -219,38 +219,38 @@ pub struct Snapshot {
     pub map: Option<Map>,
     /// Slices through the current checkpoint along both axes.
     pub slices: Vec<Slice>,
-    /// What is measured on demand.
+    /// The pictures that are measured on demand.
     pub study: Option<Findings>,
     /// Norms by layer and angles between updates of the path.
     #[serde(rename = "growth")]
     pub dynamics: Option<Arc<Dynamics>>,
-    /// The path on a random plane; none where the run is too big to read again for that.
+    /// The path on a random plane; `None` if the run is too big to read again for that.
     #[serde(rename = "shadow")]
     pub random_projection: Option<Arc<RandomProjection>>,
-    /// How the weights of the first and the newest checkpoint are spread, likewise.
+    /// Histograms of the weights of the first and the newest checkpoint, under the same condition.
     pub overlay: Option<Arc<Overlay>>,
-    /// What each checkpoint of the path tells of its training.
+    /// Settings of training that each checkpoint of the path tells.
     pub hyper: Vec<Hyper>,
     /// Training's own log.
     pub training: Option<Arc<TrainingLog>>,
-    /// What the checkpoints' numbers count in it; none where that cannot be known.
+    /// The unit of the checkpoints' numbers in it; `None` if that cannot be known.
     pub clock: Option<Clock>,
-    /// What it tells at each checkpoint of the path; empty where it tells nothing of them.
+    /// Values of the log at each checkpoint of the path; empty if it tells nothing of them.
     pub logged: Vec<Logged>,
     /// λmax at the checkpoints of the path where it was measured, by step.
     pub lambda_max: Vec<(u64, f64)>,
-    /// The loss of the average of the last so many checkpoints.
+    /// Losses of averages, each with its number of last checkpoints.
     pub averages: Vec<(usize, Measure)>,
     /// Loss and score of the current checkpoint on test samples, where the map is of others.
     pub test: Option<Measure>,
-    /// What the worker is doing.
+    /// Progress of the workers.
     pub progress: Progress,
-    /// How much is kept in the user's cache; `None` if nothing is.
+    /// The amount that is kept in the user's cache; `None` if nothing is.
     pub kept: Option<KeptLine>,
     /// There is no path at the moment; one sentence says why: the folder cannot be read, or no file in it
     /// is usable.
     pub trouble: Option<String>,
-    /// What went wrong and did not stop the session; shown as a banner. The newest is last.
+    /// Sentences about what went wrong and did not stop the session; shown as a banner. The newest is last.
     pub notices: Vec<String>,
 }
 
@@ -261,7 +261,7 @@ impl Snapshot {
         self.loss.score()
     }
 
-    /// What the map's loss is that of, in words, where not all samples were measured everywhere.
+    /// Names the samples of the map's loss in words; `None` if all were measured everywhere.
     #[must_use]
     pub fn map_samples(&self) -> Option<String> {
         self.in_words(self.map.as_ref()?.fidelity?)
@@ -301,7 +301,7 @@ pub struct Window {
     pub y: [f64; 2],
 }
 
-/// What the user asks of a session.
+/// A request of the user to a session.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Command {
     /// Stop measuring, or go on.

@@ -15,7 +15,7 @@ use crate::run::Checkpoint;
 use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
 
-/// What is to be measured before the map goes on.
+/// Pictures that are to be measured before the map goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Study {
     /// Slices along random filter-normalized directions, several seeds.
@@ -50,7 +50,7 @@ pub struct LineCurve {
     pub split: Split,
     /// Places, in lengths of the direction.
     pub alpha: Vec<f64>,
-    /// What was measured there so far.
+    /// Values there, as far as they are measured.
     pub values: Vec<Option<Measure>>,
 }
 
@@ -70,7 +70,7 @@ pub struct CurvatureMap {
 /// A study and what it has found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Findings {
-    /// What is measured.
+    /// The pictures that it measures.
     pub study: Study,
     /// Lines, where it measures lines.
     pub lines: Vec<LineCurve>,
@@ -83,19 +83,19 @@ pub struct Findings {
     pub checkpoints: Vec<Checkpoint>,
     /// Points that are still to come.
     pub left: usize,
-    /// Seconds that these will take, at the pace since the first answer; none before the second.
+    /// Seconds that these will take, at the rate since the first answer; `None` before the second.
     pub seconds_left: Option<f64>,
-    /// How its answers come in; not recorded.
+    /// Plans whose answers are still to come; not recorded.
     #[serde(skip)]
     pending: PendingPlans,
 }
 
-/// What tells the place of each answer, and the pace.
+/// Targets of the answers, and the start of the clock.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct PendingPlans {
     /// When the first answer came, and how many points were left then.
     first: Option<(Instant, usize)>,
-    /// What a query of each plan is: entry of `lines`, or of the map.
+    /// The target of each query of each plan: an entry of `lines`, or of the map.
     targets: Vec<Vec<Target>>,
     /// Generation of each plan.
     generations: Vec<u64>,
@@ -285,7 +285,7 @@ impl Findings {
         }
     }
 
-    /// What comes when a plan is done: where the random plane asks for more.
+    /// Returns the plan that follows one that is done: the points for which the random plane asks.
     pub fn next_batch(&mut self, done: u64, generation: u64) -> Option<Plan> {
         let template = self
             .pending

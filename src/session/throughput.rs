@@ -1,4 +1,4 @@
-//! How fast points are measured.
+//! Points that are measured in a second.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ impl Throughput {
         self.0.push_back((Instant::now(), cost));
     }
 
-    /// Whether nothing was measured lately.
+    /// Returns true if nothing was measured lately.
     pub(super) fn rests(&self) -> bool {
         (self.0.back()).is_none_or(|(last, _)| last.elapsed() > OVER)
     }

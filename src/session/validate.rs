@@ -1,5 +1,5 @@
-//! Whether a snapshot that comes from a file holds together: what belongs together has one length, and what
-//! is drawn over has finite ends.
+//! Checks a snapshot that comes from a file: parts that belong together have one length, and ranges that are
+//! drawn over have finite ends.
 
 use crate::landscape::surface::Surface;
 use crate::weights::dynamics::Dynamics;
@@ -13,7 +13,7 @@ use super::study::{CurvatureMap, Findings, LineCurve};
 const MOST_LINES: usize = 16;
 
 impl Snapshot {
-    /// Whether everything in it fits together, as in every snapshot of a session.
+    /// Returns true if everything in it fits together, as in every snapshot of a session.
     pub(super) fn is_valid(&self) -> bool {
         let path = self.trajectory.as_deref();
         let steps = path.map_or(0, |path| path.steps.len());
@@ -48,7 +48,7 @@ fn places(coordinates: &[[f64; 2]]) -> bool {
     coordinates.as_flattened().iter().all(|at| at.is_finite())
 }
 
-/// Whether there are values at places that ascend.
+/// Returns true if there are values at places that ascend.
 fn line<T>(places: &[f64], values: &[T]) -> bool {
     let finite = places.iter().all(|at| at.is_finite());
     finite && places.is_sorted() && places.len() == values.len()

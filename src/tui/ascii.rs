@@ -12,7 +12,7 @@ pub(super) fn simplify(buffer: &mut Buffer) {
     }
 }
 
-/// What stands for a character; a question mark for those of other languages.
+/// Returns the stand-in for a character; a question mark for those of other languages.
 fn plain(symbol: char) -> char {
     match symbol {
         '─' | '–' | '—' | '−' | '╶' => '-',

@@ -7,7 +7,7 @@ use ratatui::style::Color;
 
 use crate::plot::picture::Rgb;
 
-/// How many colours a terminal is sent.
+/// Number of colours that a terminal is sent.
 #[derive(
     Clone,
     Copy,

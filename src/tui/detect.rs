@@ -1,4 +1,4 @@
-//! What the environment tells of the terminal: how many colours it shows, and which characters.
+//! Facts about the terminal that the environment tells: the number of its colours, and its characters.
 
 use crate::plot::raster::Marker;
 use crate::report::map::{is_unicode, language};

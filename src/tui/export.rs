@@ -1,4 +1,4 @@
-//! What is seen, written to files beside the run: pictures of the screen, and the surface as numbers.
+//! Writes what is seen to files beside the run: pictures of the screen, and the surface as numbers.
 
 use std::env;
 use std::ffi::OsStr;
@@ -136,7 +136,7 @@ fn named(folder: &Path, stem: &str, ending: &str) -> PathBuf {
     folder.join(format!("{stem}.{ending}"))
 }
 
-/// What is written, with the ending of each file.
+/// Returns what is written, with the ending of each file.
 fn contents(app: &App, size: Size, formats: &[Format]) -> io::Result<Vec<(&'static str, String)>> {
     let screen = still(app, size);
     let surface = measured::surface(app.snapshot());

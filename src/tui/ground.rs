@@ -1,4 +1,4 @@
-//! Whether the terminal's ground is light: it is asked before the screen starts, and never waited for long.
+//! Asks the terminal before the screen starts if its ground is light, and never waits for long.
 
 use std::io;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use xterm_color::Color;
 
 use crate::plot::picture::Rgb;
 
-/// What a terminal said, and what the user typed meanwhile.
+/// The terminal's answer, and what the user typed meanwhile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// The colour behind its text; none where it did not say.
+    /// The colour behind its text; `None` if it did not say.
     pub ground: Option<Rgb>,
     /// Keys that came before the answer or in place of it, but for those that are more than one byte.
     pub typed: Vec<KeyEvent>,
 }
 
-/// What is the colour behind text (OSC 11), and what kind of terminal is it (DA1)? Nearly every terminal
+/// The questions for the colour behind text (OSC 11) and for the kind of terminal (DA1). Nearly every terminal
 /// answers the second one, in order, so that none which does not know the first is waited for.
 #[cfg(unix)]
 const QUESTION: &[u8] = b"\x1b]11;?\x1b\\\x1b[c";
@@ -40,7 +40,7 @@ pub fn ask(patience: Duration) -> io::Result<Answer> {
     Ok(Said::of(&said?).into())
 }
 
-/// Where the system has no way to wait for bytes, the terminal is not asked.
+/// Asks nothing, because this system has no way to wait for bytes.
 ///
 /// # Errors
 /// None.
@@ -84,7 +84,7 @@ struct Said {
     ground: Option<Rgb>,
     /// Bytes that are no answer.
     typed: Vec<u8>,
-    /// Whether the last answer is there.
+    /// True once the last answer is there.
     is_whole: bool,
 }
 

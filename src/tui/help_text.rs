@@ -1,4 +1,4 @@
-//! What the help says: the table of keys as they are bound, and what the signs of the map mean.
+//! Text of the help: the table of keys as they are bound, and the signs of the map.
 
 use super::keymap::{Group, Keymap, TABLE};
 
@@ -22,7 +22,7 @@ pub(super) struct Section {
     pub(super) rows: Vec<(String, &'static str)>,
 }
 
-/// How often the help can be scrolled until its last rows are at the top.
+/// Number of rows by which the help can be scrolled until its last rows are at the top.
 pub(super) fn scrolls(keymap: &Keymap) -> usize {
     let rows = sections(keymap, false)
         .into_iter()

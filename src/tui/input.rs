@@ -6,7 +6,7 @@ use std::thread;
 use crossterm::event::{Event, read};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// What comes from the terminal, until it cannot be read. The thread ends with the process.
+/// Receives the terminal's events, until it cannot be read. The thread ends with the process.
 pub(super) fn listen() -> io::Result<UnboundedReceiver<io::Result<Event>>> {
     let (send, events) = unbounded_channel();
     let work = move || {

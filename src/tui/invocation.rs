@@ -1,4 +1,4 @@
-//! How a session was asked for, in words of the command line: what other commands need to measure the same.
+//! The command line by which a session was asked for: what other commands need to measure the same.
 
 use std::path::PathBuf;
 
@@ -9,20 +9,21 @@ use crate::landscape::device::{Place, Precision};
 use crate::loss::{Classes, Criterion, Loss};
 use crate::session::Options;
 
-/// What a session watches, and how it measures. Words are as the shell gives them to a program, unquoted.
+/// The run of a session and the options of its measurements. Words are as the shell gives them to a program,
+/// unquoted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Invocation {
     /// The run folder.
     pub run: PathBuf,
     /// Folders of the runs beside it.
     pub compared: Vec<PathBuf>,
-    /// Which files and which state dict.
+    /// Options that choose files and state dict.
     pub key: Vec<String>,
-    /// Which samples, which model, on what.
+    /// Options that choose samples, model and device.
     pub measure: Vec<String>,
-    /// What becomes of batch norm's running statistics.
+    /// Option for batch norm's running statistics.
     pub batch_norm: Vec<String>,
-    /// How many of the samples are measured everywhere.
+    /// Option for the number of samples that are measured everywhere.
     pub fidelity: Vec<String>,
 }
 

@@ -11,7 +11,7 @@ use super::key::Key;
 /// Rows that belong together.
 #[derive(Clone, Copy, Debug)]
 pub struct Group {
-    /// What they are about.
+    /// Subject of its actions.
     pub name: &'static str,
     /// In the order in which they are shown.
     pub rows: &'static [Row],
@@ -20,7 +20,7 @@ pub struct Group {
 /// Actions that one line of help is enough for.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// What their keys do, in a few words.
+    /// Purpose of their keys, in a few words.
     pub help: &'static str,
     /// Each with the keys that it has unless told otherwise.
     pub actions: &'static [(Action, &'static [Key])],
@@ -237,7 +237,7 @@ impl Keymap {
         Ok(self)
     }
 
-    /// What a key does.
+    /// Returns the action of a key.
     #[must_use]
     pub fn action(&self, event: KeyEvent) -> Option<Action> {
         if event.kind == KeyEventKind::Release {
@@ -251,7 +251,7 @@ impl Keymap {
         bound.map(|(action, _)| *action)
     }
 
-    /// The keys of an action; none where it is unbound.
+    /// Returns the keys of an action; none if it is unbound.
     #[must_use]
     pub fn keys(&self, action: Action) -> &[Key] {
         let bound = self.bindings.iter().find(|(bound, _)| *bound == action);

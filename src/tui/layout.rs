@@ -1,4 +1,4 @@
-//! How the screen is divided, by its size. No size is refused.
+//! Division of the screen, by its size. No size is refused.
 
 use ratatui::layout::{Constraint, Layout, Rect};
 
@@ -9,7 +9,7 @@ pub const COMPACT: (u16, u16) = (60, 16);
 /// Rows of the trust pane, with its frame: at least, and at most.
 const TRUST: [u16; 2] = [14, 18];
 
-/// Where everything goes. A part that has no room has no area.
+/// Areas of the parts. A part that has no room has no area.
 ///
 /// ```text
 /// full                                compact                  tiny

@@ -1,4 +1,4 @@
-//! What the mouse does, where it is asked for: the wheel zooms at the pointer, a click places the cursor or selects.
+//! Mouse events, when they are asked for: the wheel zooms at the pointer, a click places the cursor or selects.
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Margin, Position, Rect};
@@ -10,7 +10,7 @@ use super::state::App;
 use super::state::choice::{Plane, View};
 use super::view::map;
 
-/// Does what an event asks, and returns what the session has to do for it; none when nothing is asked.
+/// Does what an event asks, and returns what the session has to do for it; `None` if nothing is asked.
 pub(super) fn take(app: &mut App, event: MouseEvent, screen: Rect) -> Option<Vec<Command>> {
     let at = Position::new(event.column, event.row);
     let point = map::point(app, map_area(app, screen)?, at)?;
@@ -25,7 +25,7 @@ pub(super) fn take(app: &mut App, event: MouseEvent, screen: Rect) -> Option<Vec
     }
 }
 
-/// Where the map of the path's plane is drawn, without its frame; none when it is not looked at.
+/// Returns the area of the path's plane, without its frame; `None` if it is not looked at.
 fn map_area(app: &App, screen: Rect) -> Option<Rect> {
     if app.view() != View::Map
         || app.plane() != Plane::Principal
@@ -96,7 +96,7 @@ mod tests {
         }
     }
 
-    /// Where the checkpoint that is looked at is drawn.
+    /// Returns the cell of the checkpoint that is looked at.
     fn mark(app: &App, screen: Rect) -> Position {
         let mut terminal = Terminal::new(TestBackend::new(screen.width, screen.height)).unwrap();
         terminal.draw(|frame| render(app, frame)).unwrap();

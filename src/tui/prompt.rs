@@ -5,11 +5,11 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 /// Digits of the longest step.
 const LONGEST: usize = 20;
 
-/// What has been typed so far: digits.
+/// Digits that have been typed so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prompt(String);
 
-/// What a key means while a step is typed.
+/// Meaning of a key while a step is typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
     /// One more digit.
@@ -23,7 +23,7 @@ pub enum Entry {
 }
 
 impl Entry {
-    /// What a key means; none where it means nothing.
+    /// Returns the meaning of a key; `None` if it has none.
     #[must_use]
     pub fn of(key: KeyEvent) -> Option<Self> {
         if key.kind == KeyEventKind::Release {
@@ -52,13 +52,13 @@ impl Prompt {
         }
     }
 
-    /// What has been typed.
+    /// Returns what has been typed.
     #[must_use]
     pub fn typed(&self) -> &str {
         &self.0
     }
 
-    /// Index of the step that lies nearest to what has been typed; none before anything was.
+    /// Returns the index of the step nearest to what has been typed; `None` before anything was.
     #[must_use]
     pub fn nearest(&self, steps: &[u64]) -> Option<usize> {
         // More digits than a number has are further than any step.

@@ -8,8 +8,8 @@ use super::invocation::Invocation;
 use super::state::App;
 use super::state::choice::{Plane, SliceKind, View, WeightsTab};
 
-/// What the view shows, as commands: words, unquoted. None before there is a path, and none of a recording, which
-/// does not hold how its session was asked for.
+/// Returns the commands that show the same as the view: words, unquoted. None before there is a path, and none
+/// of a recording, which does not hold the command line of its session.
 #[must_use]
 pub fn commands(app: &App) -> Vec<Vec<String>> {
     let watches = !app.invocation().run.as_os_str().is_empty();
@@ -47,7 +47,7 @@ pub fn commands(app: &App) -> Vec<Vec<String>> {
     }
 }
 
-/// What is on the screen, of what was asked for.
+/// The part of the invocation that is on the screen.
 struct Seen<'a> {
     invocation: &'a Invocation,
     window: Window,

@@ -1,8 +1,8 @@
-//! What the system tells the screen: to end, to stop for a while, to go on; and that its terminal is gone.
+//! Signals of the system: to end, to stop for a while, to go on; and that the terminal is gone.
 
 pub(super) use system::{Signals, is_gone, stop_group};
 
-/// What the screen is told.
+/// A request of the system to the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
     /// To end, by the signal of this number; a hung-up terminal counts as SIGHUP.
@@ -31,10 +31,10 @@ mod system {
 
     use super::Told;
 
-    /// How long the process has to end by itself once it was asked to. A write to a stalled terminal
-    /// and a library's cleaning up can take for ever.
+    /// Time that the process has to end by itself once it was asked to. A write to a stalled terminal and a
+    /// library's cleaning up can take for ever.
     const GRACE: Duration = Duration::from_millis(1500);
-    /// How often a terminal is looked at whose system does not say when it is hung up.
+    /// Time between two looks at a terminal whose system does not say when it is hung up.
     const LOOK: Duration = Duration::from_millis(500);
 
     /// The signals of a process with a screen. It ends by the first that asks it to, whatever it is at.
@@ -67,7 +67,7 @@ mod system {
             })
         }
 
-        /// What comes next.
+        /// Waits for the next one.
         pub(in crate::tui) async fn next(&mut self) -> Told {
             loop {
                 tokio::select! {
@@ -109,7 +109,7 @@ mod system {
         let _ = kill_current_process_group(Number::TSTP);
     }
 
-    /// Whether no shell is there that could make a stopped process go on: the system does not stop such
+    /// Returns true if no shell is there that could make a stopped process go on: the system does not stop such
     /// a group at the terminal either. Its leader leads the session, or its parent is outside of it.
     fn is_orphan() -> bool {
         let session = getsid(None).ok();
@@ -117,7 +117,7 @@ mod system {
         session == Some(getpgrp()) || parents != session
     }
 
-    /// Whether the terminal is hung up.
+    /// Returns true if the terminal is hung up.
     pub(in crate::tui) fn is_gone() -> bool {
         hung_up(Duration::ZERO)
     }

@@ -1,4 +1,5 @@
-//! What others write to stderr (CUDA, C libraries) while the screen is up: to the log, not over the picture.
+//! Sends what others write to stderr (CUDA, C libraries) while the screen is up to the log, not over the
+//! picture.
 
 use std::fs::File;
 

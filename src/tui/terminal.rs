@@ -29,7 +29,7 @@ use super::stderr::Diversion;
 const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1006h";
 const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1000l";
 
-/// What must be given back, while the terminal is in raw mode and on the alternate screen.
+/// State that must be given back, while the terminal is in raw mode and on the alternate screen.
 static TAKEN: Mutex<Option<Taken>> = Mutex::new(None);
 static HOOK: Once = Once::new();
 
@@ -40,17 +40,16 @@ struct Taken {
 }
 
 thread_local! {
-    /// Whether this thread draws. A worker's panic must not wreck the live screen.
+    /// True if this thread draws. A worker's panic must not wreck the live screen.
     static DRAWS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What the screen asks of the terminal beside its cells.
+/// Requests to the terminal beside its cells.
 #[derive(Debug, Default)]
 pub struct Wishes {
-    /// Whether buttons and wheel of the mouse are reported. The terminal's own selection then needs
-    /// shift.
+    /// True if buttons and wheel of the mouse are reported. The terminal's own selection then needs shift.
     pub mouse: bool,
-    /// Where stderr goes while the screen is up, when it is the terminal; none: nowhere.
+    /// File for stderr while the screen is up, if stderr is the terminal; `None` drops it.
     pub log: Option<File>,
 }
 

@@ -106,7 +106,7 @@ impl Tokens {
 }
 
 impl Tokens {
-    /// The tokens in so many colours.
+    /// Returns the tokens in this number of colours.
     fn at(self, depth: Depth) -> Self {
         let dark = self.ground.luma() < 0.5;
         match (depth, self.bands) {
@@ -143,7 +143,7 @@ fn colormap(table: &toml::Table) -> Result<Colormap, String> {
     named.ok_or_else(|| format!("{COLORMAP}: expected one of {names}, found {value}"))
 }
 
-/// How far bands recede into the ground.
+/// Returns the share by which bands recede into the ground.
 fn recede(table: &toml::Table) -> Result<f64, String> {
     let expected = "a number from 0.0 to 0.9";
     let value = value(table, RECEDE, expected)?;
@@ -162,8 +162,7 @@ fn hexadecimal(text: &str) -> Option<Rgb> {
     Some(Rgb(r, g, b))
 }
 
-/// What all themes on a dark ground become in the sixteen colours of a terminal, whose tones are the
-/// user's own.
+/// Tokens of all themes on a dark ground in the sixteen colours of a terminal, whose tones are the user's own.
 const SIXTEEN_DARK: Tokens = Tokens {
     bands: Bands::Steps(color_levels::SIXTEEN),
     ground: Rgb(0, 0, 0),
@@ -222,7 +221,7 @@ impl Theme {
         })
     }
 
-    /// The theme as it is shown with so many colours.
+    /// Returns the theme as it is shown in this number of colours.
     #[must_use]
     pub fn at(&self, depth: Depth) -> Self {
         let (name, tokens) = match depth {
@@ -242,13 +241,13 @@ impl Theme {
         &self.name
     }
 
-    /// Whether it looks as another one does.
+    /// Returns true if it looks as another one does.
     #[must_use]
     pub fn looks_like(&self, other: &Self) -> bool {
         self.tokens == other.tokens
     }
 
-    /// The colours of pictures; none without colours.
+    /// Returns the colours of pictures; `None` without colours.
     #[must_use]
     pub fn tints(&self) -> Option<Tints> {
         self.tokens.map(|tokens| Tints {
@@ -272,7 +271,7 @@ impl Theme {
         })
     }
 
-    /// What does not draw the eye: captions, units, hints.
+    /// Returns the style of what does not draw the eye: captions, units, hints.
     #[must_use]
     pub fn faint(&self) -> Style {
         self.ink(|t| t.faint, Modifier::empty(), Modifier::DIM)
@@ -284,7 +283,7 @@ impl Theme {
         self.ink(|t| t.border, Modifier::empty(), Modifier::DIM)
     }
 
-    /// What should be seen first.
+    /// Returns the style of what should be seen first.
     #[must_use]
     pub fn strong(&self) -> Style {
         self.ink(|t| t.text, Modifier::BOLD, Modifier::BOLD)

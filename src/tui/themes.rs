@@ -27,7 +27,7 @@ impl Default for Themes {
 }
 
 impl Themes {
-    /// Those that are built in, the first of them on.
+    /// Returns the built-in themes, the first of them on.
     #[must_use]
     pub fn built_in(depth: Depth) -> Self {
         // The files are part of the program, and a test reads each of them.
@@ -92,7 +92,7 @@ impl Themes {
         &self.all[self.at].1
     }
 
-    /// How many colours they are shown in.
+    /// Returns the number of colours in which they are shown.
     #[must_use]
     pub fn depth(&self) -> Depth {
         self.depth

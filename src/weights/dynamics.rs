@@ -1,4 +1,4 @@
-//! How the weights grow and turn while a run goes on: norms layer by layer, angles between updates.
+//! Growth and turning of the weights while a run goes on: norms layer by layer, angles between updates.
 
 use nalgebra::DMatrix;
 
@@ -8,7 +8,7 @@ use super::layout::{Layout, Role};
 /// ‖w‖ of one layer at each checkpoint.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct LayerNorm {
-    /// What its tensors' names have in common, e.g. `layer1.0.conv1`.
+    /// Common part of its tensors' names, e.g. `layer1.0.conv1`.
     pub name: String,
     /// One entry a checkpoint.
     pub norm: Vec<f64>,
@@ -19,13 +19,13 @@ pub struct LayerNorm {
 pub struct Dynamics {
     /// In the order of the state dict.
     pub layers: Vec<LayerNorm>,
-    /// Cosine of the angle between update i and update j, where update i leads from checkpoint i to
-    /// i + 1: (T−1)×(T−1), not a number where an update is zero.
+    /// Cosine of the angle between update i and update j, where update i leads from checkpoint i to i + 1:
+    /// (T−1)×(T−1), NaN if an update is zero.
     pub cosines: Vec<Vec<f64>>,
 }
 
 impl Dynamics {
-    /// Of the checkpoints `rows` of a Gram matrix, in order of steps.
+    /// Computes those of the checkpoints `rows` of a Gram matrix, in order of steps.
     #[must_use]
     pub fn of(gram: &Gram, layout: &Layout, rows: &[usize]) -> Self {
         Self {

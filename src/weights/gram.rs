@@ -174,7 +174,7 @@ impl Gram {
     }
 }
 
-/// What one group of pieces gives.
+/// Sums over one group of pieces.
 struct Sums {
     /// ‖w‖² of each piece, a list for each checkpoint, of which those of earlier ones are empty.
     squares: Vec<Vec<f64>>,

@@ -1,4 +1,4 @@
-//! How the weights of a checkpoint are spread.
+//! Distribution of a checkpoint's weights.
 
 use super::WeightsError;
 use super::layout::{Layout, Role};
@@ -23,16 +23,16 @@ pub struct Histogram {
     pub std: f64,
     /// Share of them that are exactly zero.
     pub zeros: f64,
-    /// How many they are.
+    /// Number of them.
     pub count: u64,
-    /// How many others are infinite or not a number.
+    /// Number of others that are infinite or NaN.
     pub not_finite: u64,
 }
 
-/// Which weights: all of rank 2 and more, or those of one layer.
+/// Returns the tensors to count: all of rank 2 and more, or those of one layer.
 ///
 /// # Errors
-/// No layer has this name; the first few that there are stand in the error.
+/// No layer has this name; the error names the first few that there are.
 pub fn slots(layout: &Layout, layer: Option<&str>) -> Result<Vec<usize>, WeightsError> {
     let parameters = layout
         .slots()
@@ -71,7 +71,7 @@ pub fn slots(layout: &Layout, layer: Option<&str>) -> Result<Vec<usize>, Weights
     }
 }
 
-/// What every weight is shown to, piece by piece.
+/// Shows every weight to `see`, piece by piece.
 fn each(
     source: &impl WeightSource,
     layout: &Layout,
@@ -90,7 +90,7 @@ fn each(
     Ok(())
 }
 
-/// Lowest and highest finite weight; none when no weight is finite.
+/// Returns the lowest and highest finite weight; `None` if no weight is finite.
 ///
 /// # Errors
 /// The checkpoint cannot be read.
@@ -180,7 +180,7 @@ pub struct Overlay {
 }
 
 impl Overlay {
-    /// Reads both checkpoints; none where no weight is finite, or all are the same.
+    /// Reads both checkpoints; `None` if no weight is finite, or all are the same.
     ///
     /// # Errors
     /// A checkpoint cannot be read.

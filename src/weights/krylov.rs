@@ -15,7 +15,7 @@ const BLOCK: usize = 8;
 const MOST: usize = 256;
 /// ‖Kv − λv‖ of an eigenvector in parts of the largest λ; the error of λ itself is of the order of its square.
 const ENOUGH: f64 = 1e-12;
-/// What is left of a column that the earlier ones span.
+/// Share that is left of a column that the earlier ones span.
 const NOTHING: f64 = 1e-13;
 
 /// The largest eigenvalues of a symmetric matrix, `wanted` of them or those that are not zero, with their
@@ -57,7 +57,7 @@ fn product(matrix: &DMatrix<f64>, block: &DMatrix<f64>) -> DMatrix<f64> {
     DMatrix::from_fn(count, block.ncols(), |i, k| rows[i][k])
 }
 
-/// What a block adds to an orthonormal basis, orthonormal itself; none where it adds nothing.
+/// Returns what a block adds to an orthonormal basis, orthonormal itself; `None` if it adds nothing.
 fn orthonormal(basis: &[Column], block: &DMatrix<f64>) -> Option<DMatrix<f64>> {
     let mut fresh: Vec<Column> = Vec::new();
     for column in block.column_iter() {

@@ -1,4 +1,4 @@
-//! Where each tensor of a model lies in one flat vector of weights.
+//! Place of each tensor of a model in one flat vector of weights.
 //!
 //! The flat vector holds the trainable parameters first, in the checkpoint's own order, then the
 //! running statistics of the batch norms. θ is the first part; `states` mode moves both.
@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::run::format::{Buffers, Dtype, TensorInfo};
 
-/// What a tensor is to the model.
+/// Role of a tensor in the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Role {
     /// Trainable: a coordinate of weight space.

@@ -1,5 +1,5 @@
-//! Which checkpoint follows from which: a resumed run and another run in one folder leave the same names,
-//! and only the weights tell them apart.
+//! Lineage of checkpoints: a resumed run and another run in one folder leave the same names, and only the
+//! weights tell which checkpoint follows from which.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ const PAUSE: f64 = 3.0;
 struct Restart {
     /// Rows that were written before it, by time.
     before: Vec<usize>,
-    /// Those of them that a resumed run leaves, by step.
+    /// Checkpoints that a resumed run leaves, by step.
     old: Vec<usize>,
     /// Rows that were written after it, by step.
     new: Vec<usize>,

@@ -56,7 +56,7 @@ pub enum WeightsError {
     /// A checkpoint without a single floating-point tensor.
     #[error("{}: expected floating-point tensors, found none", .0.display())]
     NoWeights(PathBuf),
-    /// A weight is infinite or not a number, so no distance to this checkpoint is defined.
+    /// A weight is infinite or NaN, so no distance to this checkpoint is defined.
     #[error("{}: tensor {tensor} holds a value that is not finite, so the checkpoint has no place on the path", path.display())]
     NotFinite {
         /// The checkpoint.
@@ -71,7 +71,7 @@ pub enum WeightsError {
         path: PathBuf,
         /// Name and shape of the tensor that is needed.
         expected: String,
-        /// What the file has instead.
+        /// Contents of the file instead.
         found: String,
     },
     /// No tensor of the checkpoint belongs to this layer.

@@ -1,8 +1,8 @@
-//! How long a random direction is in each tensor (math.md 4).
+//! Length of a random direction in each tensor (math.md 4).
 
 use super::layout::{Layout, Role, Slot};
 
-/// How a direction d is scaled by the weights w of its origin, tensor by tensor.
+/// Scaling of a direction d by the weights w of its origin, tensor by tensor.
 #[derive(
     Clone,
     Copy,
@@ -31,7 +31,7 @@ pub enum Norm {
     None,
 }
 
-/// Which tensors a direction leaves alone.
+/// Tensors that a direction leaves alone.
 #[derive(
     Clone,
     Copy,

@@ -397,7 +397,7 @@ impl RunPath {
         self.rows.remove(row);
     }
 
-    /// Those that are neither on the path nor were refused for good.
+    /// Returns those that are neither on the path nor were refused for good.
     fn new_of(&self, wanted: &[Checkpoint]) -> Vec<Checkpoint> {
         let known: HashSet<Key> = self.rows.iter().map(|row| key(&row.checkpoint)).collect();
         let is_new = |checkpoint: &&Checkpoint| {

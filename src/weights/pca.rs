@@ -15,7 +15,7 @@ pub struct Components {
     pub total: f64,
 }
 
-/// Up to so many points all components are computed, in time that grows with the third power.
+/// Number of points up to which all components are computed, in time that grows with the third power.
 const ALL: usize = 200;
 /// Components of more points than that: those that are looked at, with room.
 const LARGEST: usize = 24;

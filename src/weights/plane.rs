@@ -67,7 +67,7 @@ impl Metric {
     }
 }
 
-/// Where δ lies on the plane of `x` and `y`: coordinates and residual. All are trainable parameters.
+/// Returns the place of δ on the plane of `x` and `y`: coordinates and residual. All are trainable parameters.
 #[must_use]
 pub fn project(delta: &[f32], x: &[f32], y: &[f32]) -> ([f64; 2], f64) {
     let metric = Metric::of(x, y);

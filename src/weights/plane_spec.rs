@@ -1,4 +1,4 @@
-//! How to make a plane: small enough to send to whoever measures on it.
+//! Specification of a plane, small enough to send to whoever measures on it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::normalize::{Ignore, Norm, normalize};
 use super::plane::{self, Metric};
 use super::run_checkpoint::{RunCheckpoint, Shape};
 
-/// What a plane's directions are.
+/// Directions of a plane.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Directions {
@@ -27,26 +27,26 @@ pub enum Directions {
     Random {
         /// Seed of the generator.
         seed: u64,
-        /// How they are scaled.
+        /// Their scaling.
         norm: Norm,
-        /// Which tensors they leave alone.
+        /// Tensors that they leave alone.
         ignore: Ignore,
-        /// Whether the second is made orthogonal to the first.
+        /// True if the second is made orthogonal to the first.
         #[serde(default)]
         orthogonal: bool,
     },
     /// θ_to − θ_from, as it is (math.md 5); a line: the second direction is zero.
     Difference {
-        /// Where α = 0 is when this is the plane's origin.
+        /// Checkpoint at α = 0 when this is the plane's origin.
         from: Checkpoint,
-        /// Where α = 1 is then.
+        /// Checkpoint at α = 1 then.
         to: Checkpoint,
     },
     /// The directions of a safetensors file.
     File(PathBuf),
 }
 
-/// What becomes of batch norm's running statistics away from the origin (math.md 12).
+/// Treatment of batch norm's running statistics away from the origin (math.md 12).
 #[derive(
     Clone,
     Copy,
@@ -90,20 +90,20 @@ pub struct PlaneSpec {
     pub origin: Checkpoint,
     /// Its directions.
     pub directions: Directions,
-    /// Whether running statistics move too.
+    /// Treatment of running statistics.
     pub batch_norm: BatchNorm,
 }
 
 /// A plane made from its spec: flat vectors of the layout, in memory.
 #[derive(Clone, Debug)]
 pub struct Plane {
-    /// Which tensor lies where.
+    /// Place of each tensor.
     pub layout: Arc<Layout>,
     /// θ* with its running statistics.
     pub origin: Vec<f32>,
     /// dx and dy; their running statistics are zero when they are frozen.
     pub directions: Pair,
-    /// What becomes of running statistics on it.
+    /// Treatment of running statistics on it.
     pub batch_norm: BatchNorm,
 }
 

@@ -21,7 +21,7 @@ pub struct RandomProjection {
     pub explained: f64,
     /// Cosine of the angle between the directions.
     pub cosine: f64,
-    /// What |cosine| two random directions have on average: √(2/(πn)).
+    /// Mean |cosine| of two random directions: √(2/(πn)).
     pub expected_cosine: f64,
 }
 

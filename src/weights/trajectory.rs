@@ -7,7 +7,7 @@ use nalgebra::DMatrix;
 use super::gram::Gram;
 use super::pca::Components;
 
-/// What PCA of the checkpoints says (math.md 6–8). All vectors but `explained`, `explained_null`,
+/// Result of the PCA of the checkpoints (math.md 6–8). All vectors but `explained`, `explained_null`,
 /// `singular` and `lissajous` have one entry a checkpoint, in the order of `steps`.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Trajectory {
@@ -23,7 +23,7 @@ pub struct Trajectory {
     pub update_norm: Vec<f64>,
     /// σ_k²/Σσ² for each component.
     pub explained: Vec<f64>,
-    /// What a random walk of infinite length gives instead: 6/(π²k²).
+    /// Shares of a random walk of infinite length: 6/(π²k²).
     pub explained_null: Vec<f64>,
     /// Singular values σ_k of the centred path.
     pub singular: Vec<f64>,
@@ -53,7 +53,7 @@ const LOOKS_RANDOM: f64 = 0.9;
 const ENOUGH_TO_JUDGE: usize = 10;
 
 impl Trajectory {
-    /// Whether the curve on the plane is what a random walk draws: the plane then shows how principal
+    /// Returns true if the curve on the plane is what a random walk draws: the plane then shows how principal
     /// components are made rather than what the run did (math.md 8).
     #[must_use]
     pub fn looks_random(&self) -> bool {
@@ -154,7 +154,7 @@ fn off_plane([alpha, beta]: [f64; 2], square: f64) -> f64 {
     }
 }
 
-/// Whether component `k` points the other way than before, or than the rule for a first fit says.
+/// Returns true if component `k` points the other way than before, or than the rule for a first fit says.
 fn turned(components: &Components, k: usize, steps: &[u64], previous: Option<&Trajectory>) -> bool {
     let Some(last) = steps.len().checked_sub(1) else {
         return false;

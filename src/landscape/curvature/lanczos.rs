@@ -17,7 +17,7 @@ pub struct Steps {
     beta: Vec<f64>,
 }
 
-/// What is known of the ends of the spectrum.
+/// The ends of the spectrum, as far as they are known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ends {
     /// Largest Ritz value.
@@ -68,7 +68,7 @@ impl Steps {
         self.alpha.len()
     }
 
-    /// Takes one product; false when the space is closed, so that the Ritz values are eigenvalues.
+    /// Takes one product; returns false when the space is closed, so that the Ritz values are eigenvalues.
     ///
     /// # Errors
     /// Those of `product`.
@@ -98,7 +98,7 @@ impl Steps {
             .chain(&self.beta)
             .map(|v| v.abs())
             .fold(0.0, f64::max);
-        // Asked this way round, a length that is not a number ends it too.
+        // Asked this way round, a length that is NaN ends it too.
         let goes_on = length > CLOSED * scale && self.basis.len() < next.len();
         if goes_on {
             for value in &mut next {
@@ -109,8 +109,8 @@ impl Steps {
         Ok(goes_on)
     }
 
-    /// Eigenvalues of T with the square of the first entry of each eigenvector: nodes and weights of the
-    /// Gauss quadrature that belongs to the starting vector. Not a number where a product was none.
+    /// Returns the eigenvalues of T with the square of the first entry of each eigenvector: nodes and weights
+    /// of the Gauss quadrature that belongs to the starting vector. NaN if a product was NaN.
     #[must_use]
     pub fn quadrature(&self) -> Vec<(f64, f64)> {
         let Some(eigen) = self.eigen() else {

@@ -15,13 +15,13 @@ use product::Hessian;
 /// The ends of the spectrum at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Extremes {
-    /// The algebraically largest eigenvalue; not a number where the loss is none.
+    /// The algebraically largest eigenvalue; NaN if the loss is.
     pub lambda_max: f64,
     /// The smallest one. Each Ritz value is a Rayleigh quotient: the true ends lie further out, if anything.
     pub lambda_min: f64,
     /// Hessian-vector products that were taken.
     pub iterations: usize,
-    /// Whether both ends are as exact as was asked.
+    /// True if both ends are as exact as was asked.
     pub converged: bool,
 }
 
@@ -61,9 +61,9 @@ impl Default for Effort {
     }
 }
 
-/// A small residual says that an eigenvalue is near, not that it is the outermost one: the ends must
-/// have stood still for so many products, too. Ten are too few: a smallest eigenvalue that the starting
-/// vector hardly holds came up, 7 % further out, after they had stood still for fourteen.
+/// Products for which the ends must have stood still. A small residual says that an eigenvalue is near, not
+/// that it is the outermost one. Ten are too few: a smallest eigenvalue that the starting vector hardly holds
+/// came up, 7 % further out, after they had stood still for fourteen.
 const STILL: usize = 15;
 /// They stand still when they moved by less than this share of the tolerance.
 const MOVED: f64 = 0.25;
@@ -100,7 +100,7 @@ pub fn extremes(
     extremes_of(hessian.dimension(), |v| hessian.product(v), effort, go_on)
 }
 
-/// The same of any symmetric map of so many numbers.
+/// The same of any symmetric map of `dimension` numbers.
 fn extremes_of(
     dimension: usize,
     product: impl Fn(&[f64]) -> Result<Vec<f64>, LandscapeError>,

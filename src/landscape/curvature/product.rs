@@ -17,11 +17,11 @@ pub const KEEP_GRAPH: &str = "CANDLE_GRAD_DO_NOT_DETACH";
 pub(in super::super) const STACK: usize = 64 << 20;
 /// Bytes that the graphs of all threads may take together.
 const BUDGET: usize = 1 << 30;
-/// A graph with both derivatives holds about so many times the numbers of the forward pass (532 nodes
-/// become 2099 for a ResNet-20, and each node may hold a gradient).
+/// Numbers that a graph with both derivatives holds for each number of the forward pass (532 nodes become 2099
+/// for a ResNet-20, and each node may hold a gradient).
 const COPIES: usize = 8;
 
-/// What it takes to differentiate an objective twice.
+/// Everything that it takes to differentiate an objective twice.
 #[derive(Debug)]
 pub struct Curvature<'a> {
     objective: &'a Objective,
@@ -91,7 +91,7 @@ impl<'a> Curvature<'a> {
         })
     }
 
-    /// How many numbers a forward pass of one sample leaves in its graph, beside the weights.
+    /// Returns the number of values that a forward pass of one sample leaves in its graph, beside the weights.
     fn numbers_per_sample(&self, weights: &Weights) -> Result<usize, LandscapeError> {
         let batches = self.objective.batches(1)?;
         let Some(batch) = batches.first() else {
@@ -219,8 +219,8 @@ impl Hessian<'_> {
     }
 }
 
-/// Whether second derivatives are right on this thread: those of Σx³ along v are 6·x·v. candle gives
-/// other numbers and no error where gradients are cut from their graph.
+/// Returns true if second derivatives are right on this thread: those of Σx³ along v are 6·x·v. candle gives
+/// other numbers and no error if gradients are cut from their graph.
 fn is_twice_differentiable() -> Result<bool, LandscapeError> {
     let x = Var::new(&[1f32, -2.0, 3.0], &candle_core::Device::Cpu)?;
     let v = Tensor::new(&[1f32, 10.0, -1.0], &candle_core::Device::Cpu)?;

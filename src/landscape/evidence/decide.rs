@@ -13,8 +13,8 @@ use super::{Basis, Function};
 
 /// Checkpoints whose loss tells how pixels were normalized.
 const LOSSES: usize = 4;
-/// A loss that speaks against a reading whose gradient the updates follow is so many times the lowest: a wrong
-/// reading often has a lower one.
+/// Multiple of the lowest loss from which a loss speaks against a reading whose gradient the updates follow: a
+/// wrong reading often has a lower one.
 const AGAINST_UPDATES: f64 = 3.0;
 /// Samples below which updates that follow no gradient say nothing.
 const FEWEST_SAMPLES: usize = 32;
@@ -22,9 +22,10 @@ const FEWEST_SAMPLES: usize = 32;
 const LEARNED: f64 = 0.8;
 /// A loss that is far above that of guessing is so by this factor.
 const WORSE_THAN_GUESSING: f64 = 1.25;
-/// Running statistics that fit give at most so many times the loss of a batch's own, and so much more.
+/// Largest multiple of the loss with a batch's own statistics, and what may be added to it, for running
+/// statistics that fit.
 const STATISTICS: (f64, f64) = (2.0, 0.2);
-/// Up to so many tied readings the range of losses is that of all of them on all samples.
+/// Number of tied readings up to which the range of losses is that of all of them on all samples.
 const RANGED: usize = 6;
 
 /// A candidate that is taken, and those that cannot be told from it.
@@ -145,7 +146,7 @@ impl Inquiry<'_> {
         tied.iter().max_by(pick).copied()
     }
 
-    /// Those of the tied readings whose losses at the newest checkpoint are not far above the others'.
+    /// Returns the tied readings whose losses at the newest checkpoint are not far above the others'.
     fn comparable(&self, tied: Vec<usize>) -> Result<Vec<usize>, LandscapeError> {
         let Some(newest) = self.question.newest().filter(|_| tied.len() > 1) else {
             return Ok(tied);
@@ -242,8 +243,8 @@ impl Inquiry<'_> {
         (1..=wanted).map(|i| i * count / wanted).collect()
     }
 
-    /// The scales that the losses along the path leave where batch norm hides them from the updates, the one that
-    /// is taken first; none where that is no question.
+    /// Returns the scales that the losses along the path leave where batch norm hides them from the updates,
+    /// the one that is taken first; none if that is no question.
     fn scales_of(&self, choice: &Choice) -> Result<Vec<usize>, LandscapeError> {
         if !self.batch_norm || self.scales.len() < 2 || self.assumed.doubtful {
             return Ok(Vec::new());

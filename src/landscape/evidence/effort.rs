@@ -6,7 +6,7 @@ pub(super) const FEW_INTERVALS: usize = 4;
 /// Samples likewise.
 const SAMPLES: usize = 256;
 const FEW_SAMPLES: [usize; 2] = [32, 64];
-/// Multiplications that an answer may cost: a few seconds on two cores. A GPU does so many times more.
+/// Multiplications that an answer may cost: a few seconds on two cores. A GPU does several times more.
 const BUDGET: usize = 8_000_000_000;
 const GPU: usize = 60;
 /// Budgets that another question may cost, once the first ones are answered.
@@ -22,7 +22,7 @@ pub(super) struct Effort {
 }
 
 impl Effort {
-    /// As many as the budget allows, for so many multiplications a sample and so many readings.
+    /// Returns as many as the budget allows, for `products` multiplications a sample and `readings` readings.
     pub(super) fn of(products: usize, readings: usize, cpu: bool) -> Self {
         let budget = budget(cpu);
         let each = products
@@ -49,12 +49,12 @@ impl Effort {
         }
     }
 
-    /// True where so many readings more can be asked on these samples within reason.
+    /// Returns true if `more` further readings can be asked on these samples within reason.
     pub(super) fn allows(self, products: usize, more: usize, cpu: bool) -> bool {
         self.allows_losses(products, more.saturating_mul(PASSES * FEW_INTERVALS), cpu)
     }
 
-    /// True where so many losses can be measured on these samples within reason.
+    /// Returns true if `losses` losses can be measured on these samples within reason.
     pub(super) fn allows_losses(self, products: usize, losses: usize, cpu: bool) -> bool {
         let cost = products.saturating_mul(self.samples).saturating_mul(losses);
         cost <= budget(cpu).saturating_mul(LATER)

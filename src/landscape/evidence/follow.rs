@@ -65,7 +65,8 @@ impl<'a> Follower<'a> {
         })
     }
 
-    /// How well an update follows the negative gradient where it began; NaN where one of them is nothing.
+    /// Returns the cosine between an update and the negative gradient where it began; NaN if one of them is
+    /// zero.
     pub(super) fn cosine(&self, update: &Update) -> Result<f64, LandscapeError> {
         let flat = Tensor::from_slice(&update.from, update.from.len(), self.device)?;
         let weights = Weights::new(flat, Arc::clone(self.layout));

@@ -23,9 +23,9 @@ const BATCH: usize = 64;
 const CLEAR: [f64; 2] = [2.5, 4.0];
 /// Bytes that the graphs of all batches at work may take.
 const ROOM: usize = 1 << 30;
-/// A gradient's graph holds about so many times the numbers of its forward pass.
+/// Numbers that a gradient's graph holds for each number of its forward pass, about.
 const COPIES: usize = 4;
-/// Up to so many numbers, the gradients of all readings are held at once.
+/// Number of values up to which the gradients of all readings are held at once.
 const SMALL: usize = 8 << 20;
 /// Scales under which other activations are asked, those that the updates follow best.
 const LATER_SCALES: usize = 3;
@@ -33,7 +33,7 @@ const LATER_SCALES: usize = 3;
 /// All that is asked, and how much work may go into it.
 pub(super) struct Inquiry<'a> {
     pub(super) question: &'a Question<'a>,
-    /// Those of the samples that are looked at.
+    /// The samples that are looked at.
     pub(super) few: Dataset,
     pub(super) scales: Vec<Scale>,
     pub(super) candidates: Vec<Candidate>,

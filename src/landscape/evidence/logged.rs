@@ -2,7 +2,7 @@
 
 use super::Assumed;
 
-/// A measured loss may be so many times the logged one, or a part as small of it, and so much more or less.
+/// Largest ratio of a measured loss to the logged one, either way, and what may be added to it.
 const BAND: (f64, f64) = (2.0, 0.1);
 /// Significant digits of the losses in the sentence.
 const DIGITS: usize = 2;

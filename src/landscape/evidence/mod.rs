@@ -1,4 +1,4 @@
-//! Which function a run minimized, where names and shapes leave that open: the path is asked.
+//! Asks the path which function a run minimized, if names and shapes leave that open.
 //!
 //! Training moves against the gradient of what it minimizes. So of several readings of the same weights the
 //! one is taken whose negative gradients the recorded updates follow best. Batch norm's inputs are scaled
@@ -24,14 +24,14 @@ pub use self::question::Question;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Function {
-    /// What the forward pass is.
+    /// The meaning of the forward pass.
     #[serde(flatten)]
     pub reading: Reading,
-    /// What pixels were normalized by; none where it is as the samples were loaded.
+    /// Scale by which pixels were normalized; `None` if it is as the samples were loaded.
     pub pixels: Option<Scale>,
 }
 
-/// What an assumption stands on.
+/// Ground on which an assumption stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Basis {
@@ -48,14 +48,14 @@ pub enum Basis {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Assumed {
-    /// What was taken.
+    /// The function that is assumed.
     #[serde(flatten)]
     pub function: Function,
-    /// How pixels are normalized, in words.
+    /// Normalization of pixels, in words.
     pub normalization: String,
     /// Name of the loss that is measured.
     pub loss: String,
-    /// What it stands on.
+    /// Ground on which it stands.
     pub basis: Basis,
     /// Why it was taken, in a sentence for each question.
     pub evidence: String,
@@ -63,9 +63,9 @@ pub struct Assumed {
     pub cosine: Option<f64>,
     /// Its standard error.
     pub cosine_error: Option<f64>,
-    /// Over so many updates.
+    /// Number of updates that were looked at.
     pub intervals: usize,
-    /// On so many samples.
+    /// Number of samples that were looked at.
     pub samples: usize,
     /// Other readings that the path cannot tell from it.
     pub tied: Vec<String>,
@@ -74,7 +74,7 @@ pub struct Assumed {
     /// The path does not follow the gradient of this model on these samples, or its losses are not those of
     /// the function that was minimized.
     pub doubtful: bool,
-    /// What to check then, in a sentence.
+    /// Advice what to check then, in a sentence.
     pub warning: Option<String>,
     /// Questions to which the usual answer was taken without asking, because it would have cost too much.
     pub unasked: Vec<String>,

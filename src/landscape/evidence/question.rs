@@ -14,7 +14,7 @@ use super::super::forward::Forward;
 use super::inquiry::Inquiry;
 use super::{Assumed, Function};
 
-/// What is to be found out, of which run.
+/// The question to a run's path.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
     /// Names and shapes.
@@ -27,16 +27,16 @@ pub struct Question<'a> {
     pub model: &'a str,
     /// The loss.
     pub criterion: &'a Criterion,
-    /// What the user answers.
+    /// The user's answers.
     pub asked: Reading,
-    /// Where it is computed.
+    /// Device and type of the computation.
     pub compute: &'a Compute,
 }
 
 /// A reading that fits, with its forward pass.
 pub(super) struct Candidate {
     pub(super) recognized: Recognized,
-    /// Which of the scales.
+    /// Index of the scale.
     pub(super) scale: usize,
 }
 
@@ -78,7 +78,7 @@ impl Question<'_> {
         Forward::new(recognized, self.criterion, &self.exact())
     }
 
-    /// Where it is computed, with all digits.
+    /// Returns the same device, with all digits.
     pub(super) fn exact(&self) -> Compute {
         Compute {
             precision: Precision::F32,

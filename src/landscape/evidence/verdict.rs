@@ -1,4 +1,4 @@
-//! What cosines and losses of several readings say: pure arithmetic.
+//! Judgement of the cosines and losses of several readings: pure arithmetic.
 
 /// A reading is ahead of another where its values are larger by more than this and by two standard errors.
 const MARGIN: f64 = 0.005;
@@ -8,7 +8,7 @@ const KIN: f64 = 0.2;
 const ERRORS: f64 = 2.0;
 /// Below this the path says nothing of a reading.
 const SILENT: f64 = 0.03;
-/// So large a cosine is none of the chance findings among many readings.
+/// Cosine from which a finding is not one of the chance findings among many readings.
 const LOUD: f64 = 0.15;
 /// Updates from which on a path that follows no gradient tells more than that its updates are few.
 pub(super) const ENOUGH: usize = 6;
@@ -16,7 +16,7 @@ pub(super) const ENOUGH: usize = 6;
 pub(super) const FEWEST: usize = 3;
 /// Behind by such a share of the best after the first updates, a reading is not asked any further.
 const HOPELESS: f64 = 0.25;
-/// A loss so many times as high as another's is not that of the function that was minimized.
+/// Ratio to another's loss from which a loss is not that of the function that was minimized.
 pub(super) const FAR_HIGHER: f64 = 1.5;
 /// Training noise makes the loss of a wrong reading lower than the right one's by this factor and no more.
 pub(super) const LEVEL: f64 = 1.15;
@@ -47,7 +47,7 @@ impl Mean {
         }
     }
 
-    /// True where the mean is above 0 by so many standard errors, as many more as few values call for.
+    /// Returns true if the mean is above 0 by `errors` standard errors, and more if there are few values.
     fn is_above(self, errors: f64) -> bool {
         let freedom = self.count.saturating_sub(1).max(1) as f64;
         let errors = errors + (errors.powi(3) + errors) / (4.0 * freedom);
@@ -63,7 +63,7 @@ impl Mean {
         .is_above(ERRORS)
     }
 
-    /// True where this is more than what the best of so many readings that say nothing gives by chance.
+    /// Returns true if this is more than the best of `readings` readings that say nothing gives by chance.
     pub(super) fn is_followed(self, readings: usize) -> bool {
         let is_loud = self.value > LOUD && self.value > ERRORS * self.error;
         let errors = (ERRORS.powi(2) + 2.0 * (readings.max(1) as f64).ln()).sqrt();
@@ -71,7 +71,7 @@ impl Mean {
     }
 }
 
-/// What one reading gave at each interval of the path, NaN where it was not asked.
+/// Values of one reading at each interval of the path, NaN if it was not asked there.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Scores(pub(super) Vec<f64>);
 
@@ -91,7 +91,7 @@ impl Scores {
     }
 }
 
-/// The one with the largest mean; none where nothing is finite.
+/// Returns the one with the largest mean; `None` if nothing is finite.
 pub(super) fn best(all: &[Scores]) -> Option<usize> {
     let most = all.iter().map(|scores| scores.mean().count).max()?;
     let means = all.iter().map(Scores::mean).enumerate();
@@ -101,8 +101,8 @@ pub(super) fn best(all: &[Scores]) -> Option<usize> {
         .map(|(best, _)| best)
 }
 
-/// Those that are not behind the best by more than chance and the margin, with the best itself; those that
-/// are kin of it differ by a wider one.
+/// Returns those that are not behind the best by more than chance and the margin, with the best itself; kin of
+/// it differ by a wider one.
 pub(super) fn tied(all: &[Scores], best: usize, is_kin: impl Fn(usize) -> bool) -> Vec<usize> {
     let wide = (KIN * all[best].mean().value).max(MARGIN);
     let is_level = |i: &usize| {
@@ -115,8 +115,8 @@ pub(super) fn tied(all: &[Scores], best: usize, is_kin: impl Fn(usize) -> bool) 
     (0..all.len()).filter(is_level).collect()
 }
 
-/// Those that are worth asking on after the first intervals. Kin of the best always is: a few intervals say
-/// little about members of one family.
+/// Returns those that are worth asking on after the first intervals. Kin of the best always is: a few intervals
+/// say little about members of one family.
 pub(super) fn hopeful(all: &[Scores], is_kin: impl Fn(usize, usize) -> bool) -> Vec<usize> {
     let Some(best) = best(all) else {
         return (0..all.len()).collect();
@@ -132,7 +132,7 @@ pub(super) fn hopeful(all: &[Scores], is_kin: impl Fn(usize, usize) -> bool) -> 
         .collect()
 }
 
-/// Those of the losses that are at most so many times the lowest.
+/// Returns the losses that are at most `factor` times the lowest.
 pub(super) fn near(losses: &[f64], factor: f64) -> Vec<usize> {
     let lowest = lowest(losses);
     let near = |i: &usize| losses[*i] <= factor * lowest;

@@ -7,7 +7,7 @@ use super::{Assumed, Basis};
 
 /// A cosine that is nearer than this to that of the reading that was taken was not what decided.
 const SLACK: f64 = 0.02;
-/// What to check where a path follows no reading.
+/// Advice what to check if a path follows no reading.
 const NOT_FOLLOWED: &str = "the path does not follow the gradient of this model on these samples";
 /// The same of few updates, which scatter.
 const FEW_UPDATES: &str =
@@ -145,7 +145,7 @@ fn as_low(level: &[String]) -> String {
     }
 }
 
-/// How well the updates follow the one reading there is.
+/// Says how well the updates follow the one reading there is.
 fn plausible(assumed: &Assumed) -> Option<String> {
     let (cosine, error) = (assumed.cosine?, assumed.cosine_error?);
     Some(if assumed.doubtful {
@@ -185,7 +185,7 @@ impl Assumed {
         ));
     }
 
-    /// What was taken, in a line.
+    /// Says in a line what is assumed.
     #[must_use]
     pub fn taken(&self) -> String {
         let words = self.function.reading.words();

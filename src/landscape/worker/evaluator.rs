@@ -30,9 +30,9 @@ pub(super) struct Evaluator {
     /// The samples of the setup's split; without them the model is still recognized.
     data: Option<Arc<Dataset>>,
     ready: Option<Ready>,
-    /// What is measured, as far as names do not tell it.
+    /// The function that is measured, as far as names do not tell it.
     function: Function,
-    /// What was found out about the samples and the model since somebody took it.
+    /// Findings about the samples and the model since somebody took them.
     pub(super) findings: Vec<Report>,
 }
 

@@ -1,4 +1,4 @@
-//! Those who measure: a worker for each compute device, all on one queue of plans.
+//! Workers that measure, one for each compute device, all on one queue of plans.
 //!
 //! ```text
 //! Request ─▶ pool ─▶ queue ─▶ evaluator on cpu    ─▶ Report

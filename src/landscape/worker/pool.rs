@@ -108,7 +108,7 @@ pub(crate) fn open(
         .map_err(|error| error.to_string())
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
@@ -160,7 +160,7 @@ impl<R: FnMut(Report) -> bool> Pool<R> {
         self.changed.notify_all();
     }
 
-    /// Waits for the next query; none when all is over.
+    /// Waits for the next query; returns `None` when all is over.
     fn next(&self) -> Option<Task> {
         let mut queue = self.queue();
         loop {

@@ -17,7 +17,7 @@ use super::super::evidence::{Assumed, Function};
 use super::super::sharpness::CriticalStep;
 use super::super::surface::Measure;
 
-/// What stays the same for a whole session.
+/// Settings that stay the same for a whole session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Setup {
     /// The samples; without them there is a path and no surface.
@@ -27,7 +27,7 @@ pub struct Setup {
     pub criterion: Criterion,
     /// `auto`, the name of an architecture, or the file of an exported program.
     pub model: String,
-    /// What the user answers of what names leave open.
+    /// The user's answers to what names leave open.
     #[serde(default)]
     pub reading: Reading,
     /// Each has a worker.
@@ -55,7 +55,7 @@ pub enum Query {
     OnFew {
         /// (α, β).
         at: [f64; 2],
-        /// How many samples.
+        /// Number of samples.
         samples: usize,
     },
     /// A checkpoint itself, with its own running statistics.
@@ -64,26 +64,26 @@ pub enum Query {
     Average(Vec<Checkpoint>),
     /// The critical step along the update from one checkpoint to the next.
     Update {
-        /// Where the update began.
+        /// Checkpoint where the update began.
         from: Checkpoint,
-        /// Where it ended.
+        /// Checkpoint where it ended.
         to: Checkpoint,
     },
     /// The ends of the Hessian's spectrum at (α, β), on [`CURVATURE_SAMPLES`] of the samples.
     Curvature([f64; 2]),
-    /// Likewise at a checkpoint itself, with its own running statistics.
+    /// The same at a checkpoint itself, with its own running statistics.
     CurvatureOf(Checkpoint),
-    /// Which function a path of these checkpoints followed; the answer is told as [`Report::Assumed`].
+    /// The function that a path of these checkpoints followed; the answer is reported as [`Report::Assumed`].
     Evidence(Vec<Checkpoint>),
 }
 
 /// A product with the Hessian costs as much as some ten losses, and an eigenvalue some twenty products.
 pub const CURVATURE_SAMPLES: usize = 64;
 
-/// What was found at a query.
+/// The answer to a query.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Value {
-    /// Loss and score; the loss is NaN where it is not a number.
+    /// Loss and score; the loss may be NaN.
     Measure(Measure),
     /// The critical step along an update.
     Critical(CriticalStep),
@@ -102,11 +102,11 @@ pub struct Plan {
     pub spec: PlaneSpec,
     /// The samples.
     pub split: Split,
-    /// Where to measure, in this order.
+    /// The queries, in the order in which they are measured.
     pub queries: Vec<Query>,
 }
 
-/// What the worker is told.
+/// A request to the workers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     /// Measure these points; forget the plan before.
@@ -121,7 +121,7 @@ pub enum Request {
     Pause(bool),
 }
 
-/// What the worker answers.
+/// A report of the workers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Report {
     /// The devices that were opened.
@@ -130,9 +130,9 @@ pub enum Report {
     Lost(String),
     /// The samples that were loaded: name and number.
     Data {
-        /// What they are.
+        /// Name of the data set.
         name: String,
-        /// How many.
+        /// Number of samples.
         samples: usize,
     },
     /// There are no samples to measure on; one sentence says why.
@@ -141,10 +141,10 @@ pub enum Report {
     Model {
         /// The name that `--model` takes.
         name: String,
-        /// What was seen, in a sentence.
+        /// Features by which it was recognized, in a sentence.
         evidence: String,
     },
-    /// What is taken for granted of the function that is measured.
+    /// Assumptions about the function that is measured.
     Assumed(Box<Assumed>),
     /// No forward pass is known for these checkpoints; one sentence says why.
     NoModel(String),
@@ -154,7 +154,7 @@ pub enum Report {
         generation: u64,
         /// Index of the query.
         index: usize,
-        /// What was found.
+        /// The answer.
         value: Value,
     },
     /// The plan is done.

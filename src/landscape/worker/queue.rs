@@ -53,7 +53,7 @@ pub(super) struct Task {
     pub(super) index: usize,
 }
 
-/// What all workers know.
+/// The state that all workers share.
 #[derive(Debug)]
 pub(super) struct Queue<R> {
     report: R,
@@ -62,13 +62,13 @@ pub(super) struct Queue<R> {
     work: Option<PendingPlan>,
     /// A path to be asked, and queries that were answered since that was wanted.
     asked: Option<(PendingPlan, usize)>,
-    /// What is measured, as far as names do not tell it.
+    /// The function that is measured, as far as names do not tell it.
     pub(super) function: Function,
     paused: bool,
     pub(super) over: bool,
     /// Workers that can measure.
     pub(super) able: usize,
-    /// What was said last about the samples and about the model, and for which plan: all find out the same.
+    /// The last reports about the samples and about the model, and the plan of each: all find out the same.
     told: [Option<(u64, Report)>; 2],
 }
 

@@ -16,7 +16,7 @@ pub(super) struct Block {
     pub(super) shortcut: Shortcut,
 }
 
-/// What is added to a block's last convolution.
+/// Shortcut that is added to a block's last convolution.
 #[derive(Debug)]
 pub(super) enum Shortcut {
     /// The block's input.
@@ -25,7 +25,7 @@ pub(super) enum Shortcut {
     Projection(Box<Conv>),
     /// The input without parameters: every second pixel, and channels of zeros.
     Padded {
-        /// Every so many pixels.
+        /// Distance between the pixels that are taken.
         stride: usize,
         /// Channels of zeros on each side.
         added: usize,
@@ -151,7 +151,7 @@ fn shortcut(
     }
 }
 
-/// Whether a block has the tensors of a projection.
+/// Returns true if a block has the tensors of a projection.
 pub(super) fn has_projection(inventory: &Inventory, block: &str) -> bool {
     ["shortcut", "downsample"]
         .iter()

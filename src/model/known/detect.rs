@@ -8,10 +8,10 @@ use std::fmt;
 
 use crate::weights::layout::{Layout, Slot};
 
-/// How many names an error or a piece of evidence quotes.
+/// Number of names that an error or a piece of evidence quotes.
 const QUOTED: usize = 4;
 
-/// What keeps a state dict from being the architecture that its names suggest.
+/// Reason why a state dict is not the architecture that its names suggest.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
     /// A tensor that belongs to the architecture is not there.
@@ -120,7 +120,7 @@ impl<'a> Inventory<'a> {
             .ok_or_else(|| Misfit::Missing(name.into()))
     }
 
-    /// Likewise for a tensor that the architecture may do without.
+    /// Takes a tensor that the architecture may do without.
     pub(super) fn take_if_there(
         &mut self,
         name: &str,

@@ -117,7 +117,7 @@ fn take_stem(inventory: &mut Inventory, asked: Option<Stem>) -> Result<(Stem, Co
     Ok((stem, Conv::take(inventory, "conv1", Some("bn1"), shape)?))
 }
 
-/// Which of the known networks has these numbers of blocks.
+/// Returns the known network that has these numbers of blocks.
 fn depth(inventory: &Inventory) -> Result<(&'static str, Kind, [usize; STAGES]), Misfit> {
     let blocks = |stage: usize| {
         let block = |i: &usize| inventory.has(&format!("layer{stage}.{i}.conv1.weight"));

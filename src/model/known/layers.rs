@@ -250,8 +250,8 @@ impl Writer {
         self.then(x, Op::Flatten(1, -1), "flatten")
     }
 
-    /// Appends the shortcut without parameters (option A of He et al. 2015): every `stride`-th pixel, and so
-    /// many channels of zeros on each side.
+    /// Appends the shortcut without parameters (option A of He et al. 2015): every `stride`-th pixel, and
+    /// `added` channels of zeros on each side.
     pub(super) fn padded(&mut self, x: Value, stride: usize, added: usize) -> Value {
         let mut x = x;
         if stride > 1 {

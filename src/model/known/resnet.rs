@@ -103,7 +103,7 @@ fn blocks_per_stage(inventory: &Inventory) -> Result<usize, Misfit> {
     )))
 }
 
-/// Which of the shortcuts that names cannot tell apart was taken; none where there are projections.
+/// Returns the one of the shortcuts that names cannot tell apart; `None` if there are projections.
 fn shortcuts_taken(blocks: &[Block], n: usize) -> Option<Shortcuts> {
     match (&blocks.first()?.shortcut, &blocks.get(n)?.shortcut) {
         (Shortcut::None, _) => Some(Shortcuts::None),

@@ -36,7 +36,7 @@ struct Dense {
     norm: Option<Norm>,
 }
 
-/// What the names do not tell about the pooling, and the size of the image does.
+/// Facts about the pooling that the names do not tell, and the size of the image does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Pooling {
     /// Windows may hang over the edge.
@@ -203,7 +203,7 @@ fn features(inventory: &mut Inventory) -> Result<Vec<Feature>, Misfit> {
     Ok(features)
 }
 
-/// Whether a max pool stood between two modules with weights, next to the ReLU.
+/// Returns true if a max pool stood between two modules with weights, next to the ReLU.
 fn pool_between(from: usize, to: usize) -> Result<bool, Misfit> {
     match to - from - 1 {
         1 => Ok(false),

@@ -23,7 +23,7 @@ pub struct Datum {
     kind: Kind,
 }
 
-/// Where floats are computed, and in which type.
+/// Device and type in which floats are computed.
 #[derive(Clone, Debug)]
 pub struct FloatPlace {
     /// The device.
@@ -110,10 +110,10 @@ impl Datum {
         self.tensor.dims()
     }
 
-    /// Returns some of the samples: so many from a start on.
+    /// Returns `len` of the samples from a start on.
     ///
     /// # Errors
-    /// There are not so many.
+    /// There are fewer.
     pub fn narrow(&self, start: usize, len: usize) -> Result<Self> {
         self.map(|tensor| tensor.narrow(0, start, len)?.contiguous())
     }

@@ -33,7 +33,7 @@ pub enum Op {
     MaxPool(Window),
     /// Mean of windows: (x).
     AveragePool(Window, Mean),
-    /// Mean or largest of windows that cover the image in so many steps: (x); `None` keeps an extent.
+    /// Mean or largest of windows that cover the image in n steps: (x); `None` keeps an extent.
     AdaptivePool {
         /// Rows and columns of the result; one number in one dimension.
         to: Vec<Option<usize>>,
@@ -119,7 +119,7 @@ pub enum Op {
         axis: i64,
         /// The largest first.
         descending: bool,
-        /// The first so many.
+        /// Number of the first ones that are taken.
         count: Option<Size>,
     },
     /// Difference of neighbours along an axis: (x, [values before], [values after]).
@@ -158,9 +158,9 @@ pub enum Op {
     Select(i64, Size),
     /// Pieces of an axis of these extents, as many results: (x).
     Split(i64, Vec<Size>),
-    /// Pieces of so many places each: (x).
+    /// Pieces of n places each: (x).
     SplitEvery(i64, Size),
-    /// So many pieces: (x).
+    /// n pieces: (x).
     Chunk(i64, i64),
     /// The places of an axis one by one: (x).
     Unbind(i64),
@@ -168,9 +168,9 @@ pub enum Op {
     Cat(i64),
     /// Values side by side along a new axis: (x …).
     Stack(i64),
-    /// The whole so many times along each axis: (x).
+    /// The whole n times along each axis: (x).
     Repeat(Vec<Size>),
-    /// Each place so many times: (x).
+    /// Each place n times: (x).
     RepeatInterleave(Size, Option<i64>),
     /// The other way about: (x).
     Flip(Vec<i64>),
@@ -241,7 +241,7 @@ pub enum Op {
         /// Whole numbers or floats.
         kind: Kind,
     },
-    /// So many numbers from a start to an end with both: ().
+    /// n numbers from a start to an end with both: ().
     Linspace(f64, f64, Size),
     /// One number everywhere: ([shape of this one]), extents, value, kind.
     Full {
@@ -295,7 +295,7 @@ pub struct Conv {
 /// Zeros around an image.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Around {
-    /// So many on both sides.
+    /// n on both sides.
     By(Vec<usize>),
     /// As many as keep the extents.
     Same,
@@ -328,13 +328,13 @@ pub struct Mean {
 /// Normalization over axes of each sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Norm {
-    /// Over the last so many axes, with ε.
+    /// Over the last n axes, with ε.
     Layer(usize, f64),
     /// Over groups of channels, with ε.
     Group(usize, f64),
     /// Over the places of each channel, with ε.
     Instance(f64),
-    /// By the root of the mean square over the last so many axes, with ε.
+    /// By the root of the mean square over the last n axes, with ε.
     RootMeanSquare(usize, Option<f64>),
 }
 

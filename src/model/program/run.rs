@@ -26,11 +26,11 @@ pub struct Prepared {
 /// Statistics by which batch norm normalizes.
 #[derive(Clone, Debug, Default)]
 pub enum Norms {
-    /// Those of the weights: evaluation mode.
+    /// The statistics of the weights: evaluation mode.
     #[default]
     Stored,
-    /// Those of the batch itself, as in training. They are noted by slot, the variance over n − 1 as PyTorch
-    /// keeps it.
+    /// The statistics of the batch itself, as in training. They are noted by slot, the variance over n − 1 as
+    /// PyTorch keeps it.
     Own(HashMap<usize, Tensor>),
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Scope<'a> {
     results: Vec<Option<Arc<[Datum]>>>,
     /// Operations that still have to take each result.
     takers: Vec<usize>,
-    /// Where floats are computed.
+    /// Device and type in which floats are computed.
     pub(super) place: &'a FloatPlace,
     /// Statistics of the batch, where batch norm takes its own.
     notes: Option<HashMap<usize, Tensor>>,

@@ -21,11 +21,11 @@ impl Area {
         ]
     }
 
-    /// The cell in which a place lies; none outside. The window's own far edges belong to the last
+    /// Returns the cell in which a place lies; `None` outside. The window's own far edges belong to the last
     /// cells.
     pub(super) fn cell(&self, [across, down]: [f64; 2]) -> Option<(usize, usize)> {
         let within = |place: f64, cells: usize| {
-            // Asked this way round, a place that is not a number is outside.
+            // Asked this way round, a place that is NaN is outside.
             (cells > 0 && (0.0..=cells as f64).contains(&place))
                 .then(|| (place as usize).min(cells - 1))
         };

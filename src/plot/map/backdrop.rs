@@ -7,9 +7,9 @@ use crate::loss::Score;
 /// The measured surface behind the path.
 #[derive(Clone, Copy, Debug)]
 pub struct Backdrop<'a> {
-    /// What was measured.
+    /// The measured surface.
     pub surface: &'a Surface,
-    /// Where the surface's own origin lies in the coordinates of the scene.
+    /// Coordinates of the surface's own origin in the scene.
     pub shift: [f64; 2],
     /// It belongs to an earlier plane: it is drawn dim.
     pub stale: bool,
@@ -24,7 +24,7 @@ impl Backdrop<'_> {
         Field { x, y, ..field }
     }
 
-    /// Loss at a point of the scene, and how it came about; none where nothing is known.
+    /// Returns the loss at a point of the scene, and its origin; `None` if nothing is known.
     #[must_use]
     pub fn loss(&self, [alpha, beta]: [f64; 2]) -> Option<(f64, Origin)> {
         let field = self.sample(vec![alpha], vec![beta]);
@@ -32,7 +32,7 @@ impl Backdrop<'_> {
         (*origin != Origin::Unknown).then_some((*loss, *origin))
     }
 
-    /// Whether the surface was measured at a point of the scene itself.
+    /// Returns true if the surface was measured at a point of the scene itself.
     #[must_use]
     pub fn is_measured(&self, [alpha, beta]: [f64; 2]) -> bool {
         let [across, up] = self.shift;
@@ -51,7 +51,7 @@ impl Backdrop<'_> {
         sampled.first().copied().filter(|score| score.is_finite())
     }
 
-    /// Whether what is shown is not the last word: interpolated only, or of an earlier plane.
+    /// Returns true if what is shown is not the last word: interpolated only, or of an earlier plane.
     #[must_use]
     pub fn is_preliminary(&self, origin: Origin) -> bool {
         origin != Origin::Measured || self.stale

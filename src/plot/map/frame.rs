@@ -12,7 +12,7 @@ const ROOM_FOR_AXES_OF_A_PATH: (usize, usize) = (30, 9);
 /// Smallest picture with a legend.
 const ROOM_FOR_LEGEND: (usize, usize) = (58, 11);
 
-/// Whether a picture of this size has axes.
+/// Returns true if a picture of this size has axes.
 #[must_use]
 pub fn has_axes(scene: &MapScene<'_>, width: usize, height: usize) -> bool {
     let least = match scene.backdrop {

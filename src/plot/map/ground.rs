@@ -11,13 +11,13 @@ const SHADE_RAMP: [char; 5] = [' ', '·', ':', '░', '▒'];
 /// Ground over a dim band, where there are no fainter colours.
 const VEIL: char = '░';
 
-/// How much a sign stands out from its band.
+/// Contrast of a sign to its band.
 const SIGN: f64 = 0.35;
 
 /// Characters that say something other than a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Signs {
-    /// Measured, and not a number.
+    /// Sign of points that were measured to be NaN.
     pub(super) hole: char,
     /// Above the top level.
     pub(super) clipped: char,
@@ -102,7 +102,7 @@ impl SampledScene<'_> {
         }
     }
 
-    /// Whether a band is open above.
+    /// Returns true if a band is open above.
     pub(super) fn is_clipped(&self, band: usize) -> bool {
         band > 0 && band + 1 == self.levels.bands()
     }

@@ -12,7 +12,7 @@ use super::path::Trail;
 
 /// A line shorter than this many times its label carries none.
 const LINE_PER_LABEL: f64 = 5.0;
-/// How much flatness a label gives up to stand in the middle of the map rather than at its edge.
+/// Flatness that a label gives up to stand in the middle of the map rather than at its edge.
 const CENTRED: f64 = 0.3;
 /// Cells left free beside a label, across and down.
 const LABEL_MARGIN: (usize, usize) = (2, 1);
@@ -97,7 +97,7 @@ impl SampledScene<'_> {
         }
     }
 
-    /// How a line of this level is inked in a cell.
+    /// Returns the ink of a line of this level in a cell.
     fn line_ink(&self, picture: &mut Picture, column: usize, row: usize, level: usize) -> Cell {
         let origin = self.at(column, row).map_or(Origin::Unknown, |at| at.1);
         let dim = self.is_preliminary(origin);
@@ -179,7 +179,7 @@ impl SampledScene<'_> {
     }
 }
 
-/// How much a line stands out from its bands: thick lines need less.
+/// Contrast of a line to its bands: thick lines need less.
 fn stand_out(marker: Marker) -> f64 {
     match marker {
         Marker::Braille | Marker::Ascii => 0.32,

@@ -56,7 +56,7 @@ pub fn chart(scene: &MapScene<'_>, width: usize, height: usize) -> Chart {
     Chart { picture, course }
 }
 
-/// The cell (column, row) of a picture of this size in which a point of the plane lies; none outside.
+/// Returns the cell (column, row) of a picture of this size in which a point of the plane lies; `None` outside.
 #[must_use]
 pub fn cell(scene: &MapScene<'_>, [width, height]: [usize; 2], at: [f64; 2]) -> Option<[usize; 2]> {
     let area = frame::arrange(scene, width, height);
@@ -64,7 +64,7 @@ pub fn cell(scene: &MapScene<'_>, [width, height]: [usize; 2], at: [f64; 2]) -> 
     Some([area.left + column, area.top + row])
 }
 
-/// The point of the plane in the middle of a cell of a picture of this size; none beside the map.
+/// Returns the point of the plane in the middle of a cell of a picture of this size; `None` beside the map.
 #[must_use]
 pub fn point(
     scene: &MapScene<'_>,

@@ -14,7 +14,7 @@ const ROOM_FOR_LEGEND: usize = 70;
 /// A map with its title line.
 #[derive(Clone, Debug)]
 pub struct Panel<'a> {
-    /// What tells it from the others.
+    /// Title that tells it from the others.
     pub title: String,
     /// The map; its levels are those of all panels.
     pub scene: MapScene<'a>,

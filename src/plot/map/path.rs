@@ -5,12 +5,12 @@ use super::super::picture::{Cell, Picture, Rgb};
 use super::super::raster::{Marker, Raster};
 use super::{Area, MapScene, SampledScene, Tints};
 
-/// How much of the path's colour its oldest part keeps.
+/// Share of the path's colour that its oldest part keeps.
 const OLDEST: f64 = 0.6;
-/// How much the part keeps that comes after the checkpoint that is looked at.
+/// Share that the part keeps which comes after the checkpoint that is looked at.
 const AFTER: f64 = 0.3;
 
-/// How much a branch keeps that a resumed run has left.
+/// Share that a branch keeps which a resumed run has left.
 const LEFT: f64 = 0.45;
 /// Widths of a cell from one dot of such a branch to the next.
 const DOTTED: f64 = 1.0;
@@ -18,21 +18,21 @@ const DOTTED: f64 = 1.0;
 /// A checkpoint whose own loss is further from the map's than this share of its range is drawn small.
 pub(super) const DOUBTFUL: f64 = 0.05;
 
-/// What not every map has.
+/// Parts that not every map has.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Extras<'a> {
-    /// Of each checkpoint of the path how much the map's loss under it differs from its own, as a share
-    /// of the map's range of log-loss; what is not known is not a number.
+    /// For each checkpoint of the path, the error of the map's loss there, as a share of the map's range of
+    /// log-loss; NaN if unknown.
     pub doubts: &'a [f64],
     /// Indices of the checkpoints at which the learning rate fell.
     pub drops: &'a [usize],
     /// The path of a second run on the same plane.
     pub rival: &'a [[f64; 2]],
-    /// Of each checkpoint of the path true if its file is gone: it is drawn hollow.
+    /// For each checkpoint of the path, true if its file is gone: it is drawn hollow.
     pub gone: &'a [bool],
     /// Branches that a resumed run has left, each from where it was left.
     pub old_branches: &'a [Vec<[f64; 2]>],
-    /// What the surface is of, where it is not the loss.
+    /// The quantity of the surface, if it is not the loss.
     pub of: Option<&'a str>,
 }
 
@@ -292,7 +292,7 @@ impl MapScene<'_> {
         self.extras.gone.get(checkpoint).is_some_and(|gone| *gone)
     }
 
-    /// How little the map says about a checkpoint, 0 to 1; 0 where that is not known.
+    /// Returns the doubt about a checkpoint, 0 to 1; 0 if that is not known.
     fn doubt(&self, checkpoint: usize) -> f64 {
         let doubt = self.extras.doubts.get(checkpoint).copied();
         doubt

@@ -54,7 +54,7 @@ impl<'a> SampledScene<'a> {
         }
     }
 
-    /// Loss at the centre of a cell of the area; none when nothing is known there.
+    /// Returns the loss at the centre of a cell of the area; `None` if nothing is known there.
     pub(super) fn at(&self, column: usize, row: usize) -> Option<(f64, Origin)> {
         let field = self.lattice.as_ref()?;
         let (i, j) = (2 * column + 1, 2 * (self.area.height - 1 - row) + 1);
@@ -73,7 +73,7 @@ impl<'a> SampledScene<'a> {
         self.area.place(self.scene, at)
     }
 
-    /// The cell of the area in which a point of the plane lies; none outside.
+    /// Returns the cell of the area in which a point of the plane lies; `None` outside.
     pub(super) fn cell(&self, at: [f64; 2]) -> Option<(usize, usize)> {
         self.area.cell(self.place(at))
     }

@@ -6,7 +6,7 @@ use super::super::picture::{Cell, Rgb};
 use super::super::raster::Marker;
 use super::{Backdrop, Extras};
 
-/// How the loss is drawn.
+/// Layers in which the loss is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layers {
@@ -44,15 +44,15 @@ impl Layers {
 /// The colours of a picture. Without them it is drawn in characters, bold and dim alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tints {
-    /// Of the bands.
+    /// Colours of the bands.
     pub bands: Bands,
     /// Contour levels that its colours can tell apart.
     pub levels: usize,
-    /// What lies behind everything.
+    /// Colour behind everything.
     pub ground: Rgb,
     /// Numbers and titles.
     pub text: Rgb,
-    /// What should not draw the eye.
+    /// Parts that should not draw the eye.
     pub faint: Rgb,
     /// The path, and its newest checkpoint.
     pub path: Rgb,
@@ -90,15 +90,15 @@ pub struct MapScene<'a> {
     pub selected: usize,
     /// Titles of the axes.
     pub axes: [AxisTitle; 2],
-    /// How levels are spread.
+    /// Spacing of the levels.
     pub scale: Scale,
-    /// How the loss is drawn.
+    /// Layers in which the loss is drawn.
     pub layers: Layers,
     /// Characters to draw with.
     pub marker: Marker,
     /// Colours, if any.
     pub tints: Option<Tints>,
-    /// What not every map has.
+    /// Parts that not every map has.
     pub extras: Extras<'a>,
 }
 

@@ -5,11 +5,11 @@ use super::super::map::Area;
 /// Direction of view. Seen straight from above without a turn, the relief lies as the map does.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct View {
-    /// How far the surface is turned about its vertical axis, counterclockwise seen from above,
+    /// Angle by which the surface is turned about its vertical axis, counterclockwise seen from above, in
     /// degrees; any number.
     pub turn: f64,
-    /// How far above the horizon the eye is, degrees: 90 looks straight down, 0 from the side. What is
-    /// beyond −90 to 90 is drawn as the end it is beyond.
+    /// Angle of the eye above the horizon, in degrees: 90 looks straight down, 0 from the side. An angle beyond
+    /// −90 to 90 is drawn as the end that it is beyond.
     pub tilt: f64,
 }
 
@@ -23,8 +23,7 @@ impl Default for View {
 }
 
 impl View {
-    /// Turned and tilted further by so many degrees: the turn goes round from 360 to 0, the tilt stays
-    /// between 0 and 90.
+    /// Turns and tilts further, in degrees: the turn goes round from 360 to 0, the tilt stays between 0 and 90.
     #[must_use]
     pub fn moved(self, turn: f64, tilt: f64) -> Self {
         Self {
@@ -47,7 +46,7 @@ const STRETCH: f64 = 1.35;
 pub(super) struct Camera {
     /// Place of the box's corner 0, 0, 0.
     corner: [f64; 3],
-    /// What α, β and the height add to it, each from 0 to 1.
+    /// Contributions of α, β and the height, each from 0 to 1.
     edges: [[f64; 3]; 3],
 }
 
@@ -97,7 +96,7 @@ impl Camera {
         [self.edges[axis][0], self.edges[axis][1]]
     }
 
-    /// How much farther away the far end of α (0) or β (1) is than the near one.
+    /// Returns the distance by which the far end of α (0) or β (1) is farther away than the near one.
     pub(super) fn recedes(&self, axis: usize) -> f64 {
         self.edges[axis][2]
     }

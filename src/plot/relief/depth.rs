@@ -1,4 +1,4 @@
-//! What is nearest to the eye at each dot, so that lines behind it can be left out.
+//! The face nearest to the eye at each dot, so that lines behind it can be left out.
 
 /// A vertex behind a dot: dots across, dots down, and how far away.
 pub(super) type Vertex = [f64; 3];
@@ -24,7 +24,7 @@ impl Depths {
         }
     }
 
-    /// Whether a face is nearer than this at a dot.
+    /// Returns true if a face is nearer than this at a dot.
     pub(super) fn hides(&self, column: usize, row: usize, depth: f64) -> bool {
         let index = row * self.width + column;
         column < self.width && self.nearest.get(index).is_some_and(|near| *near < depth)
@@ -75,7 +75,7 @@ fn cross(a: Vertex, b: Vertex, c: Vertex) -> f64 {
     (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
 }
 
-/// The dots whose centres can lie between the least and the greatest of these, of so many.
+/// Returns the dots, of `dots`, whose centres can lie between the least and the greatest of these.
 fn span(places: [f64; 3], dots: usize) -> std::ops::Range<usize> {
     let least = places.into_iter().fold(f64::INFINITY, f64::min);
     let greatest = places.into_iter().fold(f64::NEG_INFINITY, f64::max);
@@ -84,7 +84,7 @@ fn span(places: [f64; 3], dots: usize) -> std::ops::Range<usize> {
     first..end
 }
 
-/// What rounding errors may take from a place that lies on the border of two dots.
+/// Distance that rounding errors may take from a place that lies on the border of two dots.
 const ROUNDING: f64 = 1e-6;
 
 /// The dots of a straight line, one for each step along its longer extent, with their depths.

@@ -7,7 +7,7 @@ use crate::landscape::survey::spread;
 use super::super::levels::Levels;
 use super::super::map::MapScene;
 
-/// What a point shows beside its height.
+/// Properties of a point beside its height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tone {
     /// Band of the levels.
@@ -24,7 +24,7 @@ pub(super) struct Node {
     pub(super) tone: Tone,
 }
 
-/// How dense the mesh is.
+/// Density of the mesh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Density {
     /// Spaces between drawn lines, along α as along β.
@@ -59,13 +59,13 @@ impl Heights {
     }
 }
 
-/// Points of the surface at the crossings of evenly spread lines; none where there is a hole, or
-/// nothing known yet.
+/// Points of the surface at the crossings of evenly spread lines; `None` in a hole, and if nothing is known
+/// yet.
 pub(super) struct Mesh {
     pub(super) density: Density,
     pub(super) levels: Levels,
     pub(super) heights: Heights,
-    /// Whether there is a point above the top level.
+    /// True if there is a point above the top level.
     pub(super) clipped: bool,
     nodes: Vec<Option<Node>>,
 }
@@ -149,8 +149,8 @@ impl Mesh {
         .map(|(from, to)| [from, to])
     }
 
-    /// Height of the surface above a point of the ground (0 to 1 each), linear between the points of
-    /// the mesh; none beside a hole and where nothing is known.
+    /// Returns the height of the surface above a point of the ground (0 to 1 each), linear between the points
+    /// of the mesh; `None` beside a hole and if nothing is known.
     pub(super) fn height(&self, [a, b]: [f64; 2]) -> Option<f64> {
         let squares = (self.count() - 1) as f64;
         let split = |share: f64| {

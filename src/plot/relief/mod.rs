@@ -38,16 +38,16 @@ use path::Trail;
 const LABELS: usize = LABEL_WIDTH + 2;
 /// Dots of a piece of a line.
 const PIECE: f64 = 2.0;
-/// How far the faces between the lines recede into the ground.
+/// Share by which the faces between the lines recede into the ground.
 const FACE: f64 = 0.55;
-/// How far lines stand out from the colours of the bands.
+/// Share by which lines stand out from the colours of the bands.
 const LINE: f64 = 0.3;
 
-/// Draws the surface and the path of a scene into this many cells, as seen from `view`. Any size will
-/// do; what has no room is left out: numbers and titles first.
+/// Draws the surface and the path of a scene into this many cells, as seen from `view`. Any size will do; what
+/// has no room is left out: numbers and titles first.
 ///
-/// Of the layers, lines are the mesh and bands the faces between its lines; faces take colours, and are
-/// left out without them.
+/// The layer of lines is the mesh, that of bands the faces between its lines; faces take colours, and are left
+/// out without them.
 #[must_use]
 pub fn draw(scene: &MapScene<'_>, view: View, width: usize, height: usize) -> Picture {
     chart(scene, view, width, height).looked_at(scene.selected)
@@ -71,7 +71,7 @@ pub fn chart(scene: &MapScene<'_>, view: View, width: usize, height: usize) -> C
     Chart { picture, course }
 }
 
-/// What a line of the picture is of.
+/// Subject of a line of the picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Ink {
     Outline,
@@ -150,7 +150,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// What the two by two dots from a column and a row on show, where at least half of them are of a
+    /// Returns the tone of the two by two dots from a column and a row on, if at least half of them are of a
     /// face.
     fn tone(&self, column: usize, row: usize) -> Option<Tone> {
         let dots = [(0, 0), (1, 0), (0, 1), (1, 1)];
@@ -202,7 +202,8 @@ impl<'a> Model<'a> {
     }
 }
 
-/// Lines as far apart as these characters can still tell apart, on a ground of so many dots a side.
+/// Returns the density of lines as far apart as these characters can still tell apart, on a ground of `side`
+/// dots a side.
 fn density(marker: Marker, side: f64) -> Density {
     let space = match marker {
         Marker::Braille | Marker::Octant => 8.0,

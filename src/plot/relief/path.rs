@@ -12,7 +12,7 @@ use super::depth::walk;
 const LIFT: f64 = 0.01;
 /// Points of the path between two lines of the mesh.
 const FINENESS: f64 = 2.0;
-/// How much of its colour what is hidden keeps.
+/// Share of its colour that a hidden part keeps.
 const HIDDEN: f64 = 0.55;
 /// Newest first, but what is seen before what is hidden.
 const SEEN: f64 = 1e12;
@@ -23,7 +23,7 @@ const MOAT: usize = 3;
 /// A dot of the path: the checkpoint to which it leads, and whether the surface hides it.
 type Trace = (usize, bool);
 
-/// Where a point of the path is seen.
+/// Place at which a point of the path is seen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Station {
     place: [f64; 3],
@@ -39,7 +39,7 @@ pub(super) struct Trail {
 }
 
 impl Trail {
-    /// The trail of a model in a picture of so many cells.
+    /// Projects the trail of a model into a picture of this number of cells.
     pub(super) fn of(model: &Model<'_>, width: usize, height: usize) -> Self {
         let mut trail = Self {
             canvas: Canvas::new(width, height, model.scene.marker),
@@ -52,7 +52,7 @@ impl Trail {
         trail
     }
 
-    /// Whether a dot of the mesh would touch the path.
+    /// Returns true if a dot of the mesh would touch the path.
     pub(super) fn is_near(&self, column: usize, row: usize) -> bool {
         let index = row * self.width + column;
         column < self.width && self.near.get(index).copied().unwrap_or_default()
@@ -161,7 +161,7 @@ impl Model<'_> {
         }
     }
 
-    /// Where a point of the ground (0 to 1 each) lies on the surface; on the ground where there is none.
+    /// Returns the place of a point of the ground (0 to 1 each) on the surface; on the ground if there is none.
     fn station(&self, [a, b]: [f64; 2]) -> Station {
         let height = self.mesh.height([a, b]);
         let up = height.map_or(0.0, |height| height + LIFT);
@@ -177,7 +177,7 @@ impl Model<'_> {
         [share(point[0], self.scene.x), share(point[1], self.scene.y)]
     }
 
-    /// Where a point of the plane is on the picture; none outside the window.
+    /// Returns the place of a point of the plane on the picture; `None` outside the window.
     fn seen(&self, point: [f64; 2]) -> Option<[f64; 3]> {
         let ground = self.ground(point);
         let within = ground.iter().all(|share| (0.0..=1.0).contains(share));
@@ -189,7 +189,7 @@ impl Model<'_> {
         Some((across as usize / 2, down as usize / 4))
     }
 
-    /// Whether the surface is in front of a point of the path.
+    /// Returns true if the surface is in front of a point of the path.
     pub(super) fn is_hidden(&self, point: [f64; 2]) -> bool {
         self.seen(point).is_some_and(|[across, down, depth]| {
             self.depths.hides(across as usize, down as usize, depth)

@@ -1,4 +1,4 @@
-//! What the relief shows of surfaces whose shape is known.
+//! Reliefs of surfaces whose shape is known.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

@@ -155,7 +155,7 @@ impl CatalogBuilder<'_> {
         }
     }
 
-    /// Of points with one step keeps the later.
+    /// Keeps the later of points with one step.
     fn drop_repeated(&mut self) {
         let points = std::mem::take(&mut self.catalog.points);
         for point in points {

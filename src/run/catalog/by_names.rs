@@ -192,7 +192,7 @@ impl CatalogBuilder<'_> {
         }
     }
 
-    /// Of two files with one step the later is the point.
+    /// Takes the later of two files with one step as the point.
     fn later_counts(&mut self, entry: usize, of: &Path) {
         let path = self.entries[entry].path.clone();
         let Some(at) = self
@@ -231,7 +231,7 @@ impl CatalogBuilder<'_> {
     }
 }
 
-/// What decides about files whose names leave them open.
+/// Facts that decide about files whose names leave them open.
 struct Decisive {
     /// The network of the newest point.
     signature: Option<u64>,

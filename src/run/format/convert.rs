@@ -8,7 +8,7 @@ use super::Dtype;
 /// Half-precision elements that are lined up at once.
 const LINE: usize = 256;
 
-/// Bytes of one element; none for types that are not read.
+/// Bytes of one element; `None` for types that are not read.
 pub(super) fn size(dtype: &Dtype) -> Option<usize> {
     match dtype {
         Dtype::F64 => Some(8),
@@ -19,7 +19,7 @@ pub(super) fn size(dtype: &Dtype) -> Option<usize> {
     }
 }
 
-/// Little-endian elements to `f32`, one a value; none for types that are not read, and where the bytes
+/// Converts little-endian elements to `f32`, one a value; `None` for types that are not read, and if the bytes
 /// are not as many as the values take. Doubles are rounded: losses are measured in single precision.
 pub fn to_f32(bytes: &[u8], dtype: &Dtype, values: &mut [f32]) -> Option<()> {
     if bytes.len() != values.len() * size(dtype)? {

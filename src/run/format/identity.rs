@@ -1,4 +1,4 @@
-//! What a checkpoint's weights are by their bytes, and a copy of them alone.
+//! Identity of a checkpoint's weights by their bytes, and a copy of them alone.
 //!
 //! A copy is a safetensors file with the chosen model's tensors in their own types. safetensors keep no
 //! order, so that the copy writes it into its metadata: models are recognized by the order of their tensors.

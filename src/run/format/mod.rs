@@ -156,7 +156,7 @@ pub enum FormatError {
         path: PathBuf,
         /// Name of the format.
         format: &'static str,
-        /// What is wrong.
+        /// The defect.
         reason: String,
     },
     /// `--key` names nothing.
@@ -187,7 +187,7 @@ pub enum FormatError {
     Shards {
         /// The index or the folder.
         path: PathBuf,
-        /// What is missing.
+        /// The part that is missing.
         reason: String,
     },
     /// The file was changed between opening and reading.
@@ -200,7 +200,7 @@ pub enum FormatError {
         path: PathBuf,
         /// The tensor.
         tensor: String,
-        /// What is wrong.
+        /// The defect.
         reason: String,
     },
 }
@@ -301,7 +301,7 @@ impl OpenFile {
     }
 }
 
-/// Where a tensor of a state dict is: index of the file, index of the tensor in it.
+/// Place of a tensor of a state dict: index of the file, index of the tensor in it.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     file: usize,
@@ -518,7 +518,7 @@ impl StateDict {
         self.files.len()
     }
 
-    /// Whether reading a piece of a tensor costs as much as reading all of it.
+    /// Returns true if reading a piece of a tensor costs as much as reading all of it.
     #[must_use]
     pub fn reads_whole(&self) -> bool {
         let mut files = self.files.iter();

@@ -171,7 +171,7 @@ pub(in crate::run) mod tests {
     use super::super::StateDict;
     use super::*;
 
-    /// Writes a file of a header and so many bytes.
+    /// Writes a file of a header and `data` bytes.
     pub(in crate::run) fn write_header(path: &Path, header: &str, data: usize) {
         let length = (header.len() as u64).to_le_bytes();
         let bytes = [&length, header.as_bytes(), &vec![0; data]].concat();

@@ -258,7 +258,7 @@ pub(super) fn step(folder: &Path) -> Option<u64> {
     state.ok()??.global_step
 }
 
-/// The paths in a folder; none of one that cannot be listed.
+/// Returns the paths in a folder; none if it cannot be listed.
 pub(in crate::run) fn listed(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).collect()

@@ -29,7 +29,7 @@ impl Source {
         }
     }
 
-    /// A part of it; none where it does not reach.
+    /// Returns a part of it; `None` if it does not reach.
     pub(crate) fn part(&self, at: u64, part: u64) -> Option<Self> {
         if at.checked_add(part)? > self.len() {
             return None;
@@ -113,7 +113,7 @@ fn read_at(file: &File, bytes: &mut [u8], from: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, bytes, from)
 }
 
-/// Likewise.
+/// The same.
 #[cfg(windows)]
 fn read_at(file: &File, mut bytes: &mut [u8], mut from: u64) -> io::Result<()> {
     while !bytes.is_empty() {

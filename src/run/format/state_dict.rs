@@ -1,4 +1,4 @@
-//! Which of a checkpoint's tensors are the model's: one network among nested dicts.
+//! Chooses the tensors of a checkpoint that are the model's: one network among nested dicts.
 //!
 //! Networks are told apart by their keys and never mixed. One is taken: the model before its average and
 //! its teacher, a generator before its discriminator, then what stands under a trainer's usual key, then
@@ -58,7 +58,7 @@ pub struct OtherNetwork {
     pub key: String,
     /// Its numbers.
     pub numbers: u64,
-    /// What it is.
+    /// Its role.
     pub role: NetworkRole,
 }
 

@@ -13,7 +13,7 @@ const FAR: usize = 16 * PIECE;
 /// A view with more elements than this, and this many times those of its storage, is no weights.
 const EXPANDED: (usize, u64) = (1 << 20, 64);
 
-/// Where the elements of a tensor are.
+/// Place of a tensor's elements.
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
     /// Element type.
@@ -37,7 +37,7 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// Number of elements; none where they are more than memory has addresses.
+    /// Number of elements; `None` if they are more than memory has addresses.
     pub(super) fn count(&self) -> Option<usize> {
         let mut extents = self.shape.iter();
         extents.try_fold(1usize, |all, extent| all.checked_mul(*extent))

@@ -1,10 +1,10 @@
-//! What a torch file holds beside its tensors, as far as it is plain values.
+//! Contents of a torch file beside its tensors, as far as they are plain values.
 
 use std::path::Path;
 
 pub(in crate::run) use super::tree::Item as Note;
 
-/// The outermost value of a torch file; none when it cannot be read.
+/// Reads the outermost value of a torch file; `None` if it cannot be read.
 pub(in crate::run) fn note(path: &Path) -> Option<Note> {
     let file = super::OpenFile::open(path).ok()?;
     file.root

@@ -1,5 +1,5 @@
-//! What the log tells at a checkpoint: checkpoints are numbered by steps or by epochs, and a number of
-//! the one kind must never be looked up among the other.
+//! Aligns the log with checkpoints: these are numbered by steps or by epochs, and a number of the one kind must
+//! never be looked up among the other.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use super::{Entry, Series, TrainingLog, trainer_state};
 use crate::run::Checkpoint;
 use crate::run::names::{StepUnit, arrange};
 
-/// What the numbers of a run's checkpoints count.
+/// Unit of the numbers of a run's checkpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Clock {
     /// The steps of the log.
@@ -18,7 +18,7 @@ pub enum Clock {
     Epochs,
 }
 
-/// What was logged at a checkpoint, or last before it.
+/// Values logged at a checkpoint, or last before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Logged {
     /// Loss on training samples; NaN where that was logged.
@@ -30,8 +30,8 @@ pub struct Logged {
 }
 
 impl Clock {
-    /// What the checkpoints of a run count; none where that cannot be known. Names that do not say it
-    /// count steps where the log does not lead far beyond them.
+    /// Returns the unit of a run's checkpoints; `None` if it cannot be known. Names that do not say it count
+    /// steps if the log does not lead far beyond them.
     #[must_use]
     pub fn of(log: &TrainingLog, members: &[Checkpoint], run: &Path) -> Option<Self> {
         let last = members.last()?;
@@ -64,7 +64,7 @@ impl Clock {
         }
     }
 
-    /// Where an entry lies among the numbers of the checkpoints.
+    /// Returns the place of an entry among the numbers of the checkpoints.
     #[must_use]
     pub fn place(self, entry: &Entry) -> f64 {
         match self {
@@ -73,7 +73,7 @@ impl Clock {
         }
     }
 
-    /// What was logged at each of these.
+    /// Returns what was logged at each of these.
     #[must_use]
     pub fn logged(self, log: &TrainingLog, members: &[Checkpoint]) -> Vec<Logged> {
         let [train, eval, rate] = log.all().map(|series| self.at(series, members));
@@ -86,7 +86,8 @@ impl Clock {
         .collect()
     }
 
-    /// The last entry up to each checkpoint; none where the log had stopped for longer than it ever does.
+    /// Returns the last entry up to each checkpoint; `None` if the log had stopped for longer than it ever
+    /// does.
     fn at(self, series: &Series, members: &[Checkpoint]) -> Vec<Option<f64>> {
         let places: Vec<f64> = series
             .entries()

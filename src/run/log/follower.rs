@@ -1,4 +1,4 @@
-//! Which of the logs of a run counts, and reading it again when it has changed.
+//! Follows the one of a run's logs that counts, and reads it again when it has changed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ const EVERY: Duration = Duration::from_secs(2);
 /// The folder for the checkpoints of a run, beside which its log lies.
 const CHECKPOINTS: &str = "checkpoints";
 
-/// Whether a file of this name may be a log.
+/// Returns true if a file of this name may be a log.
 #[must_use]
 pub(in crate::run) fn is_log(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
@@ -22,10 +22,10 @@ pub(in crate::run) fn is_log(path: &Path) -> bool {
     })
 }
 
-/// What is new of a run's log.
+/// An update to a run's log.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LogUpdate {
-    /// The log as it is now; none where there is none.
+    /// The log as it is now; `None` if there is none.
     pub log: Option<Arc<TrainingLog>>,
     /// A sentence for each log that could not be read to its end.
     pub warnings: Vec<String>,
@@ -41,8 +41,8 @@ pub struct LogFollower {
 }
 
 impl LogFollower {
-    /// Reads what has changed since the last look, at most every two seconds; none where nothing has.
-    /// `logs` are those in the run folder; one that is called `checkpoints` may have them beside it.
+    /// Reads what has changed since the last look, at most every two seconds; `None` if nothing has. `logs` are
+    /// those in the run folder; one that is called `checkpoints` may have them beside it.
     pub fn look(&mut self, run: &Path, logs: &[PathBuf]) -> Option<LogUpdate> {
         let beside = if logs.is_empty() {
             beside(run)
@@ -88,7 +88,7 @@ impl LogFollower {
         LogUpdate { log, warnings }
     }
 
-    /// Those of a name, the one that was changed last at the end.
+    /// Returns those of a name, the one that was changed last at the end.
     fn named(&self, is: impl Fn(&str) -> bool) -> Vec<&Path> {
         let named = |path: &Path| {
             path.file_name()

@@ -15,14 +15,14 @@ pub(super) const NAME: &str = "metrics.csv";
 /// Columns of a table at most.
 const COLUMNS: usize = 100_000;
 
-/// Where the numbers of a table stand.
+/// Columns of a table in which the numbers stand.
 struct Columns {
     step: usize,
     epoch: Option<usize>,
     values: Vec<(Quantity, usize)>,
 }
 
-/// The log of a table; none where it has no line yet. A last line without an end is still being written.
+/// Reads the log of a table; `None` if it has no line yet. A last line without an end is still being written.
 pub(super) fn read(path: &Path) -> Result<Option<Reading>, String> {
     let mut text = Vec::new();
     let opened = regular::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut text));
@@ -83,7 +83,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Reading>, String> {
 }
 
 impl Columns {
-    /// Those that are known; where there is no step, the epoch counts.
+    /// Finds the columns that are known; without a step, the epoch counts.
     fn of(head: &[String]) -> Option<Self> {
         let named = |wanted: &str| head.iter().position(|name| name.trim() == wanted);
         let known = || {
@@ -125,7 +125,7 @@ impl Columns {
     }
 }
 
-/// A cell's number, none where it is empty; what it holds where that is no number.
+/// Reads a cell's number, `None` if it is empty; the error is its text if that is no number.
 fn number(cell: &[u8]) -> Result<Option<f64>, String> {
     let text = String::from_utf8_lossy(cell);
     match text.trim() {

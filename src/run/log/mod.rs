@@ -1,7 +1,7 @@
-//! What training logged itself: loss and learning rate over steps, in the formats of the usual trainers.
+//! Training's own log: loss and learning rate over steps, in the formats of the usual trainers.
 //!
-//! Logs are read while they are written: a last line or record that is cut off is not there yet. What
-//! is wrong in one is told in a sentence, and what stands before it counts.
+//! Logs are read while they are written: a last line or record that is cut off is not there yet. A defect is
+//! reported in a sentence, and the entries before it count.
 
 mod align;
 mod follower;
@@ -68,7 +68,7 @@ impl Series {
 }
 
 impl FromIterator<(u64, f64)> for Series {
-    /// Of steps and values, without epochs.
+    /// Collects steps and values, without epochs.
     fn from_iter<T: IntoIterator<Item = (u64, f64)>>(pairs: T) -> Self {
         let mut series = Self::default();
         for (step, value) in pairs {
@@ -112,7 +112,7 @@ impl TrainingLog {
         [&self.train, &self.eval, &self.rate]
     }
 
-    /// Whether it tells nothing.
+    /// Returns true if it holds nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.all().iter().all(|series| series.0.is_empty())

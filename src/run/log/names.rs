@@ -1,6 +1,6 @@
-//! Which columns and tags of a log are a loss or a learning rate: one table for all formats.
+//! Columns and tags of a log that are a loss or a learning rate: one table for all formats.
 
-/// What a logged number is.
+/// Quantity of a logged number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quantity {
     /// Loss on training samples.
@@ -65,10 +65,10 @@ const NAMES: [(Quantity, &[&str]); 3] = [
 /// Beginning of the names that are learning rates whatever follows: Lightning's monitor writes the
 /// optimizer's name, and `/pg1` … where it has several groups.
 const RATE: &str = "lr_";
-/// What that monitor also writes under such a name.
+/// Endings of other names that the same monitor writes.
 const NO_RATE: [&str; 2] = ["_momentum", "_weight_decay"];
 
-/// What a name stands for, and its rank among the names of that quantity: the lowest counts.
+/// Returns the quantity of a name, and its rank among the names of that quantity: the lowest counts.
 pub(super) fn quantity(name: &str) -> Option<(Quantity, usize)> {
     let name = plain(name);
     let listed = NAMES.iter().find_map(|(quantity, names)| {

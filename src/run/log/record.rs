@@ -11,7 +11,7 @@ pub(super) const FRAME: u64 = HEAD + 4;
 /// Longer records hold pictures or graphs: they are passed over unread.
 const LONGEST: u64 = 1 << 20;
 
-/// What stands next in a file.
+/// The next thing in a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Record {
     /// The data of a record.
@@ -20,7 +20,7 @@ pub(super) enum Record {
     Long(u64),
     /// The end, or a record that is still being written.
     End,
-    /// What was not written so: its length or its data do not have their checksum.
+    /// Bytes that were not written as a record: its length or its data do not have their checksum.
     Broken(&'static str),
 }
 

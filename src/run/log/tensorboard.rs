@@ -15,7 +15,7 @@ use super::{Reading, Series, TrainingLog};
 use crate::run::fingerprint::Fingerprint;
 use crate::run::regular;
 
-/// What the names of event files have in them.
+/// Part of the names of event files.
 pub(super) const MARK: &str = ".tfevents.";
 /// Curves that are kept: a hostile file has a new `lr-…` in each record.
 const CURVES: usize = 32;
@@ -88,7 +88,7 @@ impl Tensor {
 #[derive(Clone, Debug)]
 struct Read {
     fingerprint: Fingerprint,
-    /// Where the next record begins.
+    /// Place where the next record begins.
     offset: u64,
     /// Why nothing behind it is read.
     trouble: Option<String>,

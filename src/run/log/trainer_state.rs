@@ -12,7 +12,7 @@ use super::{LARGEST, Reading, TrainingLog};
 /// The file's name, in a checkpoint's folder and in the run's.
 pub const NAME: &str = "trainer_state.json";
 
-/// What is read of it.
+/// The parts of it that are read.
 #[derive(Debug, Deserialize)]
 pub struct TrainerState {
     /// Optimizer steps so far.
@@ -80,7 +80,7 @@ impl TrainerState {
     }
 }
 
-/// The log of a trainer; none while it is being written.
+/// Reads the log of a trainer; `None` while it is being written.
 pub(super) fn read(path: &Path) -> Result<Option<Reading>, String> {
     let Some(state) = TrainerState::read(path)? else {
         return Ok(None);

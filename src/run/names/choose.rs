@@ -19,11 +19,11 @@ pub(super) struct Choice<'a> {
     names: Vec<ParsedName>,
     evidence: Vec<NameEvidence>,
     series: Vec<Series>,
-    /// What names alone tell to be no checkpoint.
+    /// Files that names alone tell to be no checkpoint.
     refused: Vec<(usize, LeftOut)>,
 }
 
-/// How one series stands to the followed one.
+/// Relation of one series to the followed one.
 struct Relation {
     why: FamilyKind,
     pattern: String,
@@ -175,7 +175,7 @@ impl<'a> Choice<'a> {
         })
     }
 
-    /// Of the same files in several folders the series to follow, without those that hold no model.
+    /// Returns the series to follow of the same files in several folders, without those that hold no model.
     fn winners(&self) -> Vec<usize> {
         let mut winners: HashMap<(&str, &[String], FileRole), usize> = HashMap::new();
         for (at, series) in self.series.iter().enumerate() {

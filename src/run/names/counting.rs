@@ -7,7 +7,7 @@ use super::parsed::SlotDoubt;
 use super::series::{Column, FamilyNumbers};
 use super::word::WordClass;
 
-/// Which columns order the files, and which of them is the step.
+/// Columns that order the files, and the one of them that is the step.
 #[derive(Default)]
 pub(super) struct Counting {
     /// Places of the numbers that order, the outermost first.
@@ -16,7 +16,7 @@ pub(super) struct Counting {
     pub(super) step: Option<usize>,
     /// The place of the epoch.
     pub(super) epoch: Option<usize>,
-    /// What the step counts.
+    /// Unit of the step.
     pub(super) unit: StepUnit,
 }
 
@@ -202,7 +202,7 @@ impl FamilyNumbers<'_> {
         low <= 1 && high - low < values.len() as u64 && values.len() * 2 <= self.rows.len()
     }
 
-    /// How much a number looks like a counter and not like a score: multiples of a number, even
+    /// Scores how much a number looks like a counter and not like a score: multiples of a number, even
     /// distances, leading zeros, a long way from the first to the last.
     fn regularity(&self, column: &Column) -> (u8, u64) {
         let mut values: Vec<u64> = self.rows.iter().map(|row| row[column.at]).collect();

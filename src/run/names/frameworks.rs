@@ -1,4 +1,4 @@
-//! What one run of each of 132 frameworks leaves in its folder, and the path that is in it.
+//! Files that one run of each of 132 frameworks leaves in its folder, and the path that is in it.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

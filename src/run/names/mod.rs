@@ -78,7 +78,7 @@ pub struct Family {
     pub pattern: String,
     /// Number of files.
     pub files: usize,
-    /// What they are.
+    /// Their kind.
     pub why: FamilyKind,
 }
 
@@ -89,7 +89,7 @@ pub struct Arrangement {
     pub points: Vec<NamedPoint>,
     /// The other files, each with the reason, by path.
     pub left_out: Vec<(PathBuf, LeftOut)>,
-    /// What the steps count.
+    /// Unit of the steps.
     pub unit: StepUnit,
     /// Glob that takes the files of the path; empty if there are none.
     pub pattern: String,

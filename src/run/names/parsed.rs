@@ -15,11 +15,11 @@ pub(super) struct Slot {
     pub(super) token: usize,
     /// The number.
     pub(super) value: u64,
-    /// What the word beside it says.
+    /// Meaning of the word beside it.
     pub(super) class: WordClass,
     /// Length of that word: `epoch` is surer than `e`.
     pub(super) certainty: usize,
-    /// What makes it doubtful that it is the step.
+    /// Reason to doubt that it is the step.
     pub(super) doubt: Option<SlotDoubt>,
     /// True with leading zeros.
     pub(super) padded: bool,
@@ -43,7 +43,7 @@ pub(super) struct ParsedName {
     pub(super) components: Vec<String>,
     /// The words and numbers of each component.
     pub(super) tokens: Vec<Vec<NameToken>>,
-    /// What the files of one family share.
+    /// Text that the files of one family share.
     pub(super) key: String,
     /// The key of the last component alone.
     pub(super) file_key: String,
@@ -53,7 +53,7 @@ pub(super) struct ParsedName {
     pub(super) parts: Vec<u64>,
     /// Word for its standing, as `best`; the largest of [`standing`].
     pub(super) standing: u8,
-    /// What the file holds.
+    /// Role of the file.
     pub(super) role: FileRole,
     /// Its place among the networks of a run, by its words; the lowest is followed.
     pub(super) preference: u8,
@@ -112,7 +112,7 @@ pub(super) fn parse(path: &Path, thousands: bool) -> ParsedName {
     name
 }
 
-/// What one token contributes to the family's key.
+/// The part of one token in the family's key.
 enum Element {
     /// The word without its status, and the standing that this tells.
     Word(String, u8),
@@ -323,7 +323,7 @@ fn is_part_of(tokens: &[NameToken], at: usize) -> bool {
     parts(Some(at)) == Some(true) || parts(at.checked_sub(2)) == Some(true)
 }
 
-/// What a whole number counts, the length of the word that says so, and true where it hangs on letters
+/// Returns the unit of a whole number, the length of the word that says so, and true if it hangs on letters
 /// that say nothing.
 fn number_class(tokens: &[NameToken], at: usize, bound: Option<usize>) -> (WordClass, usize, bool) {
     if let Some(word) = word_at(tokens, bound) {

@@ -37,7 +37,7 @@ pub(super) struct Series {
     pub(super) members: Vec<SeriesPoint>,
     /// Files that share a point's step, with the place of that point among the members' files.
     pub(super) beside: Vec<(usize, Beside, usize)>,
-    /// What its steps count.
+    /// Unit of its steps.
     pub(super) unit: StepUnit,
     /// The numbers that order it, as places among the slots of a name.
     pub(super) counters: Vec<usize>,
@@ -227,7 +227,7 @@ impl<'a> FamilyNumbers<'a> {
         is_plain && self.rows.len() > 1 && self.columns.iter().any(counts)
     }
 
-    /// How surely a component's number is the step.
+    /// Returns the certainty that a component's number is the step.
     pub(super) fn strength(&self, column: &Column) -> u8 {
         match column.slot.class {
             class if class.is_counter() => 4,

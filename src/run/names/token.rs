@@ -20,7 +20,7 @@ pub(super) enum TokenKind {
 /// A part of a name and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NameToken {
-    /// What it is.
+    /// Its kind.
     pub(super) kind: TokenKind,
     /// Its first byte in the component.
     pub(super) start: usize,

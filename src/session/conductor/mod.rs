@@ -76,7 +76,7 @@ pub(super) struct Conductor {
     to_workers: Sender<Request>,
     publish: watch::Sender<Arc<Snapshot>>,
     snapshot: Snapshot,
-    /// What the scan that is under way has found for the reader.
+    /// Findings of the scan that is under way, for the reader.
     change: Change,
     plane: Option<CurrentPlane>,
     schedule: Option<Schedule>,
@@ -90,14 +90,14 @@ pub(super) struct Conductor {
     /// Files of the run that are no checkpoints, in words.
     others: Option<String>,
     window: Option<Window>,
-    /// How many samples are measured everywhere, once the samples are known; none where all are.
+    /// Number of samples that are measured everywhere, once the samples are known; `None` if all are.
     few: Option<Few>,
-    /// What is wanted on demand.
+    /// The pictures that are wanted on demand.
     study: Option<Study>,
     /// Generation of the plan that measures the current checkpoint on test samples.
     test_plan: Option<u64>,
     throughput: Throughput,
-    /// What was asked of the path.
+    /// Questions that were put to the path.
     inquiry: InquirySchedule,
 }
 
@@ -171,7 +171,7 @@ impl Conductor {
         }
     }
 
-    /// Whether the pace that was shown last is that of a time gone by.
+    /// Returns true if the rate that was shown last is that of a time gone by.
     fn has_come_to_rest(&self) -> bool {
         self.throughput.rests() && self.snapshot.progress.points_per_second > 0.0
     }

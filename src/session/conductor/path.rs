@@ -1,4 +1,4 @@
-//! What the reader's path changes: the lines of its checkpoints, its plane, the log beside it.
+//! Takes the reader's path: the lines of its checkpoints, its plane, the log beside it.
 
 use std::sync::Arc;
 
@@ -92,7 +92,7 @@ impl Conductor {
         sort(&mut self.snapshot.checkpoints);
     }
 
-    /// What training's own log tells at the checkpoints of the path.
+    /// Looks up what training's own log tells at the checkpoints of the path.
     pub(super) fn look_up(&mut self) {
         let members = self.plane.as_ref().map_or(&[][..], |plane| &plane.members);
         let log = self.snapshot.training.as_deref();

@@ -1,4 +1,4 @@
-//! What is measured next: the map, the pictures on demand, test samples, and what the path is asked.
+//! Plans the next measurements: the map, the pictures on demand, test samples, and the questions to the path.
 
 use std::sync::Arc;
 

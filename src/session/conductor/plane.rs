@@ -18,7 +18,7 @@ pub(super) struct CurrentPlane {
     pub(super) spec: PlaneSpec,
     pub(super) members: Vec<Checkpoint>,
     pub(super) fit: Arc<Fit>,
-    /// What was measured on it.
+    /// Losses that were measured on it.
     pub(super) known: MeasureCache,
 }
 

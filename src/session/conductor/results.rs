@@ -1,4 +1,4 @@
-//! What the workers' answers change: the samples and the model, and each measured value.
+//! Takes the workers' answers: the samples and the model, and each measured value.
 
 use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::Measure;
@@ -45,7 +45,7 @@ impl Conductor {
         }
     }
 
-    /// What a point cost, in points of the samples that are measured everywhere.
+    /// Returns the cost of a point, in points of the samples that are measured everywhere.
     fn cost(&self, generation: u64, index: usize) -> usize {
         let Some(schedule) = &self.schedule else {
             return 1;

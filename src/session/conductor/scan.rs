@@ -1,4 +1,4 @@
-//! What the scanner's events change: the lines of the checkpoints, and why there is no path.
+//! Takes the scanner's events: the lines of the checkpoints, and why there is no path.
 
 use std::path::Path;
 

@@ -18,7 +18,7 @@ use super::messages::Messages;
 use super::navigation::Navigation;
 use super::playback::Playback;
 
-/// What lies over the views.
+/// A pane over the views.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Overlay {
     /// The keys, scrolled down so often.
@@ -35,14 +35,14 @@ pub struct App {
     appearance: Appearance,
     navigation: Navigation,
     playback: Playback,
-    /// What the other runs of a comparison have found.
+    /// Snapshots of the other runs of a comparison.
     compared: Vec<Arc<Snapshot>>,
     /// The step that is being typed.
     prompt: Option<Prompt>,
     paused: bool,
     overlay: Option<Overlay>,
     messages: Messages,
-    /// How the session was asked for.
+    /// The command line by which the session was asked for.
     invocation: Arc<Invocation>,
     over: bool,
     pictures: Pictures,
@@ -224,63 +224,64 @@ impl App {
         }
     }
 
-    /// What is drawn: the session as it is, or as it was when the picture was frozen.
+    /// Returns the snapshot that is drawn: the session as it is, or as it was when the picture was frozen.
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {
         self.playback.snapshot()
     }
 
-    /// The window of the plane that is drawn; none without a path.
+    /// Returns the window of the plane that is drawn; `None` without a path.
     #[must_use]
     pub fn window(&self) -> Option<Window> {
         self.navigation.window(self.snapshot())
     }
 
-    /// Steps of the checkpoints of the drawn path; none without one.
+    /// Returns the steps of the drawn path's checkpoints; `None` without a path.
     #[must_use]
     pub fn steps(&self) -> Option<&[u64]> {
         let path = self.snapshot().trajectory.as_ref();
         path.map(|path| &path.steps[..])
     }
 
-    /// Whether the window is that of the whole path.
+    /// Returns true if the window is that of the whole path.
     #[must_use]
     pub fn is_whole_path(&self) -> bool {
         self.navigation.window.is_none()
     }
 
-    /// Index of the checkpoint that is looked at; none without a path.
+    /// Returns the index of the checkpoint that is looked at; `None` without a path.
     #[must_use]
     pub fn selected(&self) -> Option<usize> {
         self.playback.selected()
     }
 
-    /// How many checkpoints the drawn path has.
+    /// Returns the number of checkpoints on the drawn path.
     #[must_use]
     pub fn checkpoints(&self) -> usize {
         self.playback.checkpoints()
     }
 
-    /// How many checkpoints came since the picture was frozen; none when it is not.
+    /// Returns the number of checkpoints that came since the picture was frozen; `None` if it is not.
     #[must_use]
     pub fn lag(&self) -> Option<usize> {
         self.playback.lag()
     }
 
-    /// What went wrong last: the run folder first, then the newest notice, then what was wrong at the start.
+    /// Returns the sentence for the banner: why the run folder cannot be read, else the newest notice, else
+    /// what was wrong at the start.
     #[must_use]
     pub fn banner(&self) -> Option<&str> {
         let is_map = self.view() == View::Map;
         self.messages.banner(self.playback.live(), is_map)
     }
 
-    /// Which key does what.
+    /// Returns the table of keys and actions.
     #[must_use]
     pub fn keymap(&self) -> &Keymap {
         &self.keymap
     }
 
-    /// How pictures are drawn.
+    /// Returns the choices of how pictures are drawn.
     #[must_use]
     pub fn appearance(&self) -> &Appearance {
         &self.appearance
@@ -292,66 +293,66 @@ impl App {
         self.appearance.themes.current()
     }
 
-    /// What the slices run along.
+    /// Returns the directions of the slices.
     #[must_use]
     pub fn slice_kind(&self) -> SliceKind {
         self.navigation.slice_kind
     }
 
-    /// Which plane the map shows.
+    /// Returns the plane that the map shows.
     #[must_use]
     pub fn plane(&self) -> Plane {
         self.navigation.plane
     }
 
-    /// How the weights are shown.
+    /// Returns the kind of picture of the weights.
     #[must_use]
     pub fn weights_tab(&self) -> WeightsTab {
         self.navigation.weights_tab
     }
 
-    /// Which figure the curvature map shows.
+    /// Returns the figure that the curvature map shows.
     #[must_use]
     pub fn figure(&self) -> Figure {
         self.navigation.figure
     }
 
-    /// How the relief is turned.
+    /// Returns the angles from which the relief is seen.
     #[must_use]
     pub fn camera(&self) -> relief::View {
         self.navigation.camera
     }
 
-    /// What was drawn already.
+    /// Returns the pictures that were drawn already.
     pub(in crate::tui) fn pictures(&self) -> &Pictures {
         &self.pictures
     }
 
-    /// What the other runs of a comparison have found.
+    /// Returns the snapshots of the other runs of a comparison.
     #[must_use]
     pub fn compared(&self) -> &[Arc<Snapshot>] {
         &self.compared
     }
 
-    /// What is looked at.
+    /// Returns the view that is looked at.
     #[must_use]
     pub fn view(&self) -> View {
         self.navigation.view
     }
 
-    /// How the session was asked for.
+    /// Returns the command line by which the session was asked for.
     #[must_use]
     pub fn invocation(&self) -> &Invocation {
         &self.invocation
     }
 
-    /// Whether the view has the whole screen.
+    /// Returns true if the view has the whole screen.
     #[must_use]
     pub fn is_zoomed(&self) -> bool {
         self.navigation.zoomed
     }
 
-    /// Whether the run is being replayed: then [`App::advance`] is due every so often.
+    /// Returns true if the run is being replayed: then [`App::advance`] is due every so often.
     #[must_use]
     pub fn is_filming(&self) -> bool {
         self.playback.is_filming()
@@ -369,19 +370,19 @@ impl App {
         self.prompt.as_ref()
     }
 
-    /// Whether the keys are shown.
+    /// Returns true if the keys are shown.
     #[must_use]
     pub fn is_helping(&self) -> bool {
         matches!(self.overlay, Some(Overlay::Help(_)))
     }
 
-    /// Whether the command is shown that gives the same.
+    /// Returns true if the command is shown that gives the same.
     #[must_use]
     pub fn shows_command(&self) -> bool {
         self.overlay == Some(Overlay::Command)
     }
 
-    /// How often the help was scrolled down.
+    /// Returns the number of rows by which the help was scrolled down.
     #[must_use]
     pub fn scrolled(&self) -> usize {
         match self.overlay {
@@ -410,19 +411,19 @@ impl App {
         self.tell(format!("Welcome. {}", hints.join(", ")));
     }
 
-    /// What the screen itself has to say of the last key.
+    /// Returns the screen's own answer to the last key.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.messages.message()
     }
 
-    /// Whether the user paused the device.
+    /// Returns true if the user paused the device.
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.paused
     }
 
-    /// Whether the user quit.
+    /// Returns true if the user quit.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.over

@@ -1,4 +1,4 @@
-//! How pictures are drawn: layers, levels, characters, colours.
+//! Appearance of pictures: layers, levels, characters, colours.
 
 use crate::plot::levels::Scale;
 use crate::plot::map::Layers;
@@ -7,12 +7,12 @@ use crate::plot::raster::Marker;
 use super::super::action::Action;
 use super::super::themes::Themes;
 
-/// How pictures are drawn.
+/// Choices of how pictures are drawn.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Appearance {
     /// Bands, lines or both.
     pub layers: Layers,
-    /// How levels are spread.
+    /// Spacing of the levels.
     pub scale: Scale,
     /// Characters to draw with.
     pub marker: Marker,

@@ -1,6 +1,6 @@
-//! What can be chosen to look at: the views, and within them directions, planes and figures.
+//! Choices of what to look at: the views, and within them directions, planes and figures.
 
-/// What is looked at.
+/// A view of the session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum View {
     /// The map.
@@ -60,7 +60,7 @@ impl View {
     }
 }
 
-/// What the slices run along.
+/// Directions of the slices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SliceKind {
     /// Both principal components.
@@ -85,7 +85,7 @@ impl SliceKind {
     }
 }
 
-/// Which plane the map shows.
+/// A plane that the map can show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Plane {
     /// The path's own.
@@ -104,7 +104,7 @@ impl Plane {
     }
 }
 
-/// How the weights are shown.
+/// A kind of picture of the weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WeightsTab {
     /// Norms and angles over training.
@@ -126,7 +126,7 @@ impl WeightsTab {
     }
 }
 
-/// Which figure of the spectrum the curvature map shows.
+/// A figure of the spectrum that the curvature map can show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Figure {
     /// |λmin/λmax|.

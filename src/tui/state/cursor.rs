@@ -15,7 +15,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The cursor so many strides to the right and up, no further than the window's edges.
+    /// Moves the cursor by strides to the right and up, no further than the window's edges.
     #[must_use]
     pub fn moved(self, window: Window, [right, up]: [f64; 2]) -> Self {
         let along = |at: f64, [min, max]: [f64; 2], strides: f64| {
@@ -28,10 +28,10 @@ impl Cursor {
     }
 }
 
-/// What is known at a point of the plane.
+/// Loss, score and nearest checkpoint at a point of the plane.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
-    /// Loss; none where nothing is known yet, not a number in a hole.
+    /// Loss; `None` if nothing is known yet, NaN in a hole.
     pub loss: Option<f64>,
     /// The score; `None` if the loss is none or NaN.
     pub score: Option<f64>,

@@ -49,7 +49,7 @@ impl Messages {
         }
     }
 
-    /// What went wrong last in the session; `None` if the user has seen it.
+    /// Returns the last thing that went wrong in the session; `None` if the user has seen it.
     fn news<'a>(&self, snapshot: &'a Snapshot, is_map: bool) -> Option<&'a str> {
         let newest = news::newest(snapshot, is_map)?;
         (self.dismissed.as_deref() != Some(newest)).then_some(newest)

@@ -1,9 +1,9 @@
-//! What the screen knows besides the snapshot, and how actions change it.
+//! State of the screen beside the snapshot, and how actions change it.
 //!
 //! ```text
 //! Action ─▶ App ─┬─▶ Navigation  where the user looks: view, plane, window, cursor
 //!                ├─▶ Playback    which moment of the run: newest, chosen, frozen, film
-//!                ├─▶ Appearance        how pictures are drawn
+//!                ├─▶ Appearance  how pictures are drawn
 //!                └─▶ Messages    what the banner says
 //! ```
 

@@ -1,4 +1,4 @@
-//! Where the user looks: the view and what it is about, the plane, the window on it, the cursor.
+//! The place where the user looks: the view and its choices, the plane, the window on it, the cursor.
 
 use crate::plot::relief;
 use crate::session::schedule::whole_path;
@@ -77,7 +77,7 @@ impl Navigation {
         vec![Command::Study(self.study())]
     }
 
-    /// What the view shows beside what is always measured.
+    /// Returns what the view needs beside what is always measured.
     fn study(&self) -> Option<Study> {
         match (self.view, self.slice_kind) {
             (View::Curvature, _) => Some(Study::Curvature),

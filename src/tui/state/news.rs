@@ -1,9 +1,9 @@
-//! What the banner tells of a session.
+//! The session's part of the banner.
 
 use crate::session::snapshot::Snapshot;
 
-/// What went wrong last: that there is no path first, unless the view that is shown says it in the path's
-/// place, and the sentence is not repeated in another.
+/// Returns the last thing that went wrong: that there is no path first, unless the view says it in the path's
+/// place, so that the sentence is not repeated.
 pub(super) fn newest(snapshot: &Snapshot, is_map: bool) -> Option<&str> {
     match &snapshot.trouble {
         Some(_) if is_map && snapshot.trajectory.is_none() => None,

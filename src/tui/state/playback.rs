@@ -1,4 +1,4 @@
-//! Which moment of the run is shown: the newest, a chosen one, a frozen one, or each in turn.
+//! The moment of the run that is shown: the newest, a chosen one, a frozen one, or each in turn.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ const LEAP: isize = 10;
 /// Maximum number of pictures of a film: at eight a second a quarter of a minute.
 pub(super) const PICTURES: usize = 120;
 
-/// Which checkpoint is looked at, by its index.
+/// The checkpoint that is looked at, by its index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Selection {
     /// The newest, whichever that is.
@@ -23,7 +23,7 @@ enum Selection {
     Film(usize),
 }
 
-/// What the session found, and the moment of it that the screen shows.
+/// Findings of the session, and the moment of them that the screen shows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Playback {
     live: Arc<Snapshot>,

@@ -10,8 +10,8 @@ pub(super) const ZOOM: f64 = 1.5;
 /// Steps of the path that the neighbourhood of a checkpoint reaches to.
 pub(super) const NEAR_STEPS: usize = 5;
 
-/// A window moved by shares of its extent to the right and up; none where rounding or overflow would leave nothing
-/// to see.
+/// Moves a window by shares of its extent to the right and up; `None` if rounding or overflow would leave
+/// nothing to see.
 pub(super) fn panned(window: Window, [right, up]: [f64; 2]) -> Option<Window> {
     let moved = |[min, max]: [f64; 2], share: f64| [min, max].map(|v| v + (max - min) * share);
     sound(Window {
@@ -34,18 +34,18 @@ pub(super) fn middle(window: Window) -> [f64; 2] {
     [window.x, window.y].map(|[min, max]| f64::midpoint(min, max))
 }
 
-/// Whether a point lies in a window.
+/// Returns true if a point lies in a window.
 pub(super) fn contains(window: Window, at: [f64; 2]) -> bool {
     let within = |[min, max]: [f64; 2], value: f64| (min..=max).contains(&value);
     within(window.x, at[0]) && within(window.y, at[1])
 }
 
-/// How much narrower and wider than that of the whole path a window may be: beyond, single precision tells no two
+/// Smallest and largest width of a window, as shares of the whole path's: beyond, single precision tells no two
 /// points of it apart, or the whole path lies in a character.
 const NARROWEST: f64 = 1e-5;
 const WIDEST: f64 = 100.0;
 
-/// Whether a window is neither too narrow nor too wide to show anything.
+/// Returns true if a window is neither too narrow nor too wide to show anything.
 pub(super) fn sees_something(window: Window, whole: Window) -> bool {
     let extent = |[min, max]: [f64; 2]| max - min;
     let ratio = |one: [f64; 2], other: [f64; 2]| extent(one) / extent(other);
@@ -53,8 +53,8 @@ pub(super) fn sees_something(window: Window, whole: Window) -> bool {
     ratios.iter().all(|ratio| *ratio >= NARROWEST) && ratios.iter().any(|ratio| *ratio <= WIDEST)
 }
 
-/// The window around a checkpoint of a path, as wide as the last few steps before it; none where the path has
-/// no such checkpoint or stands still.
+/// Returns the window around a checkpoint of a path, as wide as the last few steps before it; `None` if the
+/// path has no such checkpoint or stands still.
 pub(super) fn neighbourhood(path: &[[f64; 2]], checkpoint: usize) -> Option<Window> {
     let here = path.get(checkpoint)?;
     let recent = path.get(checkpoint.saturating_sub(NEAR_STEPS)..=checkpoint)?;

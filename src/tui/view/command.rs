@@ -43,7 +43,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     Paragraph::new(lines).render(inner, buffer);
 }
 
-/// What the command of the curvature measures otherwise than the screen, as a comment of the shell.
+/// Says, as a comment of the shell, how the command of the curvature measures otherwise than the screen.
 fn curvature_note(app: &App) -> Option<String> {
     let Finding::Is(data) = &app.snapshot().data else {
         return None;

@@ -17,7 +17,7 @@ use crate::session::snapshot::{Finding, Snapshot, Window};
 use super::super::state::App;
 use super::{enclosed, facts, frame, paint, render_foot, render_sentence, scene};
 
-/// What shows a pair of runs on a plane that both lie on.
+/// The command that shows a pair of runs on a plane on which both lie.
 const SHARED: &str = "isoloss compare RUN RUN --shared · both paths on one plane";
 
 /// Draws the pane.
@@ -66,7 +66,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     paint(&app.pictures().panels(&panels, picture), picture, buffer);
 }
 
-/// Whether nothing is known that speaks against a plane through both runs.
+/// Returns true if nothing is known that speaks against a plane through both runs.
 fn may_share_a_plane(one: &Snapshot, other: &Snapshot) -> bool {
     match (&one.model, &other.model) {
         (Finding::Is(one), Finding::Is(other)) => one.name == other.name,
@@ -102,7 +102,7 @@ fn title_line(snapshot: &Snapshot) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// How well the last checkpoint does: the paper's test error, where there are test samples.
+/// Returns the last checkpoint's quality: the paper's test error, if there are test samples.
 fn quality(snapshot: &Snapshot) -> Option<String> {
     let of_test = |measure: Measure| match snapshot.score() {
         Some(Score::Accuracy) => format!("test error {}", facts::percent(1.0 - measure.score)),

@@ -80,7 +80,7 @@ pub(crate) fn line(app: &App, width: u16) -> Option<Line<'static>> {
     Some(line)
 }
 
-/// What was measured at the projection of a checkpoint onto the path's own plane, where that is shown.
+/// Returns what was measured at the projection of a checkpoint onto the path's own plane, if that is shown.
 fn on_plane(app: &App, checkpoint: usize) -> Option<Measure> {
     let step = *app.steps()?.get(checkpoint)?;
     let mut lines = app.snapshot().checkpoints.iter();
@@ -88,7 +88,8 @@ fn on_plane(app: &App, checkpoint: usize) -> Option<Measure> {
     line.on_plane.filter(|_| app.plane() == Plane::Principal)
 }
 
-/// How far a checkpoint is off the path's own plane, where that is shown: a share of its distance from the origin.
+/// Returns the distance of a checkpoint from the path's own plane, if that is shown: a share of its distance
+/// from the origin.
 fn residual(app: &App, checkpoint: usize) -> Option<f64> {
     let path = app.snapshot().trajectory.as_ref();
     let path = path.filter(|_| app.plane() == Plane::Principal)?;

@@ -68,7 +68,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     paint(&app.pictures().map(&scene, picture), picture, buffer);
 }
 
-/// Those at the checkpoint, one an item.
+/// Returns the eigenvalues at the checkpoint, one an item.
 fn eigenvalues(here: &Extremes) -> Vec<String> {
     let ratio = format!("ratio {}", short(here.ratio()));
     let mut said = vec![
@@ -82,7 +82,7 @@ fn eigenvalues(here: &Extremes) -> Vec<String> {
     said
 }
 
-/// How far the map is, and how long it will take at the pace so far.
+/// Returns the progress of the map, and the time that it will take at the rate so far.
 fn progress(snapshot: &Snapshot, study: &Findings, found: &CurvatureMap) -> Vec<String> {
     let known = found.values.iter().flatten().count();
     let mut said = vec![format!("{known} of {} points", found.values.len())];

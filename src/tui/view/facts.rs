@@ -78,7 +78,7 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// A number of each checkpoint of the path; not a number where it is not known.
+/// Returns a number for each checkpoint of the path; NaN if it is not known.
 pub(crate) fn of_path(
     snapshot: &Snapshot,
     number: impl Fn(&CheckpointLine) -> Option<f64>,
@@ -92,7 +92,7 @@ pub(crate) fn of_path(
     known.map(|known| known.unwrap_or(f64::NAN)).collect()
 }
 
-/// How much the map misleads about each checkpoint of the path; not a number where that is not known.
+/// Returns the map's error at each checkpoint of the path; NaN if it is not known.
 pub(crate) fn doubts(snapshot: &Snapshot) -> Vec<f64> {
     let map = snapshot.map.as_ref().filter(|map| !map.stale);
     let doubt = map.map(|map| map.surface.doubt());
@@ -101,7 +101,7 @@ pub(crate) fn doubts(snapshot: &Snapshot) -> Vec<f64> {
     })
 }
 
-/// Where on the path the learning rate fell.
+/// Returns the checkpoints of the path at which the learning rate fell.
 pub(crate) fn drops(snapshot: &Snapshot) -> Vec<usize> {
     let members = snapshot.hyper.len().max(snapshot.logged.len());
     let rates: Vec<Option<f64>> = (0..members).map(|member| snapshot.rate(member)).collect();
@@ -127,7 +127,7 @@ pub(crate) fn drop_marks(snapshot: &Snapshot) -> Vec<Mark> {
     .collect()
 }
 
-/// What training logged at the checkpoint that is looked at, and its learning rate.
+/// Returns what training logged at the checkpoint that is looked at, and its learning rate.
 pub(crate) fn logged(app: &App) -> Logged {
     let snapshot = app.snapshot();
     let Some(at) = app.selected() else {
@@ -139,7 +139,7 @@ pub(crate) fn logged(app: &App) -> Logged {
     }
 }
 
-/// Why there is no loss, and how to have it; none where nothing is known to be missing.
+/// Says why there is no loss, and how to have it; `None` if nothing is known to be missing.
 pub(crate) fn refusal(snapshot: &Snapshot) -> Option<&str> {
     match (&snapshot.model, &snapshot.data) {
         (Finding::Not(reason), _) | (_, Finding::Not(reason)) => Some(reason),
@@ -155,7 +155,7 @@ fn is_of_path(line: &CheckpointLine) -> bool {
     )
 }
 
-/// Of each checkpoint of the path whether its file is gone.
+/// Returns true for each checkpoint of the path whose file is gone.
 pub(crate) fn gone(snapshot: &Snapshot) -> Vec<bool> {
     let gone = of_path(snapshot, |line| Some(f64::from(u8::from(line.is_gone))));
     gone.into_iter().map(|gone| gone > 0.0).collect()
@@ -191,7 +191,7 @@ pub(crate) fn unreadable(snapshot: &Snapshot) -> Option<&str> {
     })
 }
 
-/// How many checkpoints can be read and are no part of the path, and why the newest is not.
+/// Returns the number of checkpoints that can be read and are no part of the path, and why the newest is not.
 pub(crate) fn left_out(snapshot: &Snapshot) -> Option<(usize, &str)> {
     let reasons = snapshot.checkpoints.iter().rev();
     let mut reasons = reasons.filter_map(|line| match &line.state {
@@ -202,7 +202,7 @@ pub(crate) fn left_out(snapshot: &Snapshot) -> Option<(usize, &str)> {
     Some((1 + reasons.count(), newest))
 }
 
-/// How many checkpoints cannot be read, and how many are still being written.
+/// Returns the number of checkpoints that cannot be read, and of those that are still being written.
 pub(crate) fn missing(snapshot: &Snapshot) -> (usize, usize) {
     let count = |wanted: fn(&CheckpointState) -> bool| {
         let states = snapshot.checkpoints.iter().map(|line| &line.state);

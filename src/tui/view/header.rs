@@ -53,7 +53,7 @@ pub(crate) fn render(app: &App, device: bool, area: Rect, buffer: &mut Buffer) {
     fit(pieces, area.width.into()).render(area, buffer);
 }
 
-/// Whether the run is watched, and how.
+/// Says if the run is watched, and by what means.
 fn state(app: &App) -> Vec<Piece> {
     let theme = app.theme();
     let snapshot = app.snapshot();

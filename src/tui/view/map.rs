@@ -139,8 +139,8 @@ pub(crate) fn render_plane(app: &App, area: Rect, buffer: &mut Buffer) {
     cursor::mark(app, &scene, map, buffer);
 }
 
-/// The point of the plane that a cell of the screen shows, where [`render_plane`] draws into this area;
-/// none beside the map.
+/// Returns the point of the plane that a cell of the screen shows, if [`render_plane`] draws into this area;
+/// `None` beside the map.
 pub(crate) fn point(app: &App, area: Rect, at: Position) -> Option<[f64; 2]> {
     let snapshot = app.snapshot();
     let scene = scene::of_session(app, snapshot, snapshot.trajectory.as_ref()?, app.window()?);
@@ -150,7 +150,7 @@ pub(crate) fn point(app: &App, area: Rect, at: Position) -> Option<[f64; 2]> {
     plot::point(&scene, size.map(usize::from), cell.map(usize::from))
 }
 
-/// What cannot be had, and why; none when the surface is there.
+/// Says what cannot be had, and why; `None` if the surface is there.
 pub(super) fn missing(snapshot: &Snapshot) -> Option<String> {
     let refused = facts::refusal(snapshot).map(|reason| format!("no loss surface: {reason}"));
     let count = snapshot
@@ -198,7 +198,7 @@ fn render_empty(app: &App, area: Rect, buffer: &mut Buffer) {
         .render(lower, buffer);
 }
 
-/// What is said in the place of a path.
+/// Returns the lines in the place of a path.
 fn emptiness(app: &App) -> Vec<Line<'static>> {
     let theme = app.theme();
     let snapshot = app.snapshot();

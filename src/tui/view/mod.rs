@@ -98,7 +98,7 @@ fn rows_for(text: &str, width: u16) -> u16 {
     rows as u16
 }
 
-/// Where a loss cannot be had, says in the place of `what` why, and how to give it; false where it can.
+/// If a loss cannot be had, says in the place of `what` why, and how to give it. Returns false if it can.
 fn render_refusal(app: &App, what: &str, area: Rect, buffer: &mut Buffer) -> bool {
     let Some(reason) = facts::refusal(app.snapshot()) else {
         return false;

@@ -95,7 +95,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// How much of the plane a picture without axes shows.
+/// Returns the extent of the plane in a picture without axes.
 fn extent(scene: &MapScene<'_>) -> String {
     let [wide, high] = [scene.x, scene.y].map(|[min, max]| short(max - min));
     format!("{wide} wide · {high} high")

@@ -1,4 +1,4 @@
-//! What a map shows of a session: window, surface, path and titles of the axes.
+//! The scene of a session's map: window, surface, path and titles of the axes.
 
 use crate::plot::map::{AxisTitle, Backdrop, Extras, MapScene};
 use crate::session::snapshot::{Map, Snapshot, Window};
@@ -8,7 +8,7 @@ use super::super::state::App;
 use super::super::state::choice::Plane;
 use super::super::state::navigation::RANDOM_WINDOW;
 
-/// What the map of the random plane shows.
+/// Returns the scene of the random plane.
 pub(super) fn of_random_plane<'a>(
     app: &App,
     snapshot: &'a Snapshot,
@@ -37,7 +37,7 @@ pub(super) fn of_random_plane<'a>(
     }
 }
 
-/// What the map shows, as the view has it; none without a path.
+/// Returns the scene of the map that the view shows; `None` without a path.
 pub(super) fn shown(app: &App) -> Option<MapScene<'_>> {
     let snapshot = app.snapshot();
     let trajectory = snapshot.trajectory.as_ref()?;
@@ -53,7 +53,7 @@ fn so_far<'a>(app: &App, path: &'a [[f64; 2]]) -> &'a [[f64; 2]] {
     seen.and_then(|seen| path.get(..=seen)).unwrap_or(path)
 }
 
-/// What the map of a session shows.
+/// Returns the scene of a session's map.
 pub(super) fn of_session<'a>(
     app: &App,
     snapshot: &'a Snapshot,

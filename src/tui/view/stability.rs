@@ -120,7 +120,7 @@ fn render_edge(app: &App, area: Rect, buffer: &mut Buffer) {
     draw(app, &title, "", curves, marks, picture, buffer);
 }
 
-/// How near the checkpoint that is looked at is to the edge, or what is missing to know.
+/// Says how near the checkpoint that is looked at is to the edge, or what is missing to know.
 fn verdict(app: &App, edge: &[f64]) -> String {
     let snapshot = app.snapshot();
     let step = facts::selected_step(app).unwrap_or_default();
@@ -174,7 +174,7 @@ fn draw(
     paint(&picture, area, buffer);
 }
 
-/// A series as at most so many points: the mean of what falls into each.
+/// Returns a series as at most `points` points: the mean of what falls into each.
 fn curve(series: &Series, clock: Clock, points: usize) -> Line {
     let entries = series.entries();
     let each = entries.len().div_ceil(points.max(1)).max(1);

@@ -31,7 +31,7 @@ const HINTS: [(&[Action], &str); 8] = [
     ),
 ];
 
-/// What leads to actions, and what they do; none where an action has no key. `rank` as in [`Piece::new`].
+/// Returns the keys of actions and what they do; `None` if an action has no key. `rank` as in [`Piece::new`].
 fn hint(app: &App, rank: u8, actions: &[Action], does: &str) -> Option<Piece> {
     let keys = actions
         .iter()
@@ -185,7 +185,7 @@ fn at_rest(app: &App) -> Piece {
     Piece::new(3, vec![text])
 }
 
-/// How far the random plane is, which is measured on demand, and how far off.
+/// Returns the progress of the random plane, which is measured on demand, and its expected error.
 fn progress_of_study(app: &App) -> Vec<Piece> {
     let study = app.snapshot().study.as_ref();
     let Some((study, surface)) = study.and_then(|study| Some((study, study.plane.as_ref()?)))

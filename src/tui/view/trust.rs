@@ -1,4 +1,4 @@
-//! Whether the picture is to be trusted: how much of the path the plane holds, and how far the map's
+//! Reasons to trust the picture, or not to: the share of the path that the plane holds, and how far the map's
 //! loss is from the checkpoints' own.
 
 use ratatui::buffer::Buffer;
@@ -50,7 +50,7 @@ fn row(app: &App, label: &str, value: (String, Style), rest: String) -> Line<'st
     ])
 }
 
-/// How much of the path lies in the plane.
+/// Returns the share of the path that lies in the plane.
 fn plane(app: &App, trajectory: &Trajectory) -> Vec<Line<'static>> {
     let theme = app.theme();
     let mut lines = Vec::new();
@@ -107,7 +107,7 @@ fn explained(trajectory: &Trajectory) -> Option<(String, f64, f64)> {
     Some((label.into(), sum(&trajectory.explained), null))
 }
 
-/// Median and largest residual of the checkpoints but the last; none when there is no other.
+/// Returns the median and largest residual of the checkpoints but the last; `None` if there is no other.
 fn residuals(trajectory: &Trajectory) -> Option<[f64; 2]> {
     let (_, others) = trajectory.residual.split_last()?;
     let mut sorted: Vec<f64> = others.iter().copied().filter(|r| r.is_finite()).collect();
@@ -143,7 +143,7 @@ fn losses(app: &App) -> Vec<Line<'static>> {
     lines
 }
 
-/// What training logged itself at the checkpoint: `0.312 eval 0.33 lr 0.001`.
+/// Returns what training logged itself at the checkpoint: `0.312 eval 0.33 lr 0.001`.
 fn logged(app: &App) -> Option<Line<'static>> {
     let theme = app.theme();
     let logged = facts::logged(app);
@@ -178,7 +178,7 @@ fn test(app: &App) -> Option<Line<'static>> {
     Some(row(app, "test", value, rest))
 }
 
-/// How far off the map is expected to be between the points that were measured.
+/// Returns the expected error of the map between the points that were measured.
 fn error(app: &App) -> Option<Line<'static>> {
     let snapshot = app.snapshot();
     let points = snapshot.map.as_ref()?.surface.measured();
@@ -198,7 +198,7 @@ fn fidelity(app: &App) -> Option<Line<'static>> {
     Some(row(app, "map of", value, rest))
 }
 
-/// What averaging the last checkpoints would change: of several numbers of them the best.
+/// Returns what averaging the last checkpoints would change: the best of several numbers of them.
 fn average(app: &App) -> Option<Line<'static>> {
     let snapshot = app.snapshot();
     let now = snapshot
@@ -227,7 +227,7 @@ fn average(app: &App) -> Option<Line<'static>> {
     ))
 }
 
-/// What is measured, and on what.
+/// Returns what is measured, and on what.
 fn sources(app: &App) -> Vec<Line<'static>> {
     let theme = app.theme();
     let snapshot = app.snapshot();
@@ -262,7 +262,7 @@ fn is_doubtful(app: &App) -> bool {
     assumed.is_some_and(|assumed| assumed.doubtful)
 }
 
-/// What is taken for granted of the model, and what speaks for it.
+/// Returns what is taken for granted of the model, and what speaks for it.
 fn assumed(app: &App) -> Vec<Line<'static>> {
     let theme = app.theme();
     let Some(assumed) = &app.snapshot().assumed else {
@@ -301,7 +301,7 @@ fn assumed(app: &App) -> Vec<Line<'static>> {
     lines
 }
 
-/// What to check where it is doubtful that the run minimized what is measured; it comes first.
+/// Says what to check if it is doubtful that the run minimized what is measured; it comes first.
 fn doubt(app: &App) -> Vec<Line<'static>> {
     let assumed = app.snapshot().assumed.as_ref();
     let warnings = assumed.into_iter().flat_map(Assumed::warnings);
@@ -367,7 +367,8 @@ fn thinned(app: &App) -> Option<Line<'static>> {
     Some(Line::styled(text, app.theme().warn()))
 }
 
-/// What is not on the path: how many cannot be read and how many are left out, with the newest reasons.
+/// Returns what is not on the path: the number that cannot be read and that are left out, with the newest
+/// reasons.
 fn missing(app: &App) -> Vec<Line<'static>> {
     let theme = app.theme();
     let snapshot = app.snapshot();
@@ -392,8 +393,8 @@ fn missing(app: &App) -> Vec<Line<'static>> {
     .collect()
 }
 
-/// What the loss of a checkpoint itself is called: no truth until the path was asked which function was
-/// minimized, nor where it does not follow the gradient of any, or that of several.
+/// Returns the word for the loss of a checkpoint itself: no truth until the path was asked which function was
+/// minimized, nor if it does not follow the gradient of any, or that of several.
 fn word(snapshot: &Snapshot) -> &'static str {
     match &snapshot.assumed {
         Some(assumed) if assumed.doubtful => "read",
@@ -402,7 +403,7 @@ fn word(snapshot: &Snapshot) -> &'static str {
     }
 }
 
-/// What of the path is deleted and thinned, for a line.
+/// Returns what of the path is deleted and thinned, for a line.
 fn short_of(app: &App) -> Vec<Piece> {
     let theme = app.theme();
     let snapshot = app.snapshot();

@@ -1,4 +1,4 @@
-//! What the queue promises, query by query, and what becomes of a device that breaks.
+//! The queue's promises, query by query, and the fate of a device that breaks.
 
 use std::collections::BTreeSet;
 use std::sync::Barrier;
@@ -20,7 +20,7 @@ fn checkpoint() -> Checkpoint {
     Checkpoint::new(0, "0.pt")
 }
 
-/// A plan of so many points of a plane.
+/// Creates a plan of `queries` points of a plane.
 fn plan(generation: u64, queries: usize) -> Plan {
     Plan {
         generation,
@@ -195,14 +195,14 @@ fn devices_that_open_are_named_together_and_others_are_told() {
     assert_eq!(told(&reports), []);
 }
 
-/// How a device breaks in a test.
+/// A way in which a device breaks in a test.
 #[derive(Clone, Copy)]
 enum Break {
     Panic,
     Error,
 }
 
-/// The reports of a plan of so many queries, on a device that works and one that breaks at its first query.
+/// Reports of a plan of `queries` queries, on a device that works and one that breaks at its first query.
 fn with_a_broken_one(queries: usize, how: Break) -> Vec<Report> {
     let (send, reports) = channel();
     let pool = Pool::new(move |report| send.send(report).is_ok());

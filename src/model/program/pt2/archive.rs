@@ -33,7 +33,7 @@ pub(super) struct Archive {
     root: String,
     /// The program.
     pub(super) program: Json,
-    /// Where each tensor lies, by its name in the state dict.
+    /// Entry of each tensor, by its name in the state dict.
     entries: HashMap<String, Entry>,
     /// Tensors that PyTorch up to 2.8 wrote as files of `torch.save`: weights, then constants.
     pickled: Vec<NamedTensors>,
@@ -303,7 +303,7 @@ fn floats(values: &[f64], shape: &[usize], code: i64) -> candle_core::Result<Dat
     }))
 }
 
-/// Reads an entry of at most so many bytes.
+/// Reads an entry of at most `most` bytes.
 fn bytes(zip: &mut ZipArchive<BufReader<File>>, name: &str, most: u64) -> Result<Vec<u8>, String> {
     let entry = zip
         .by_name(name)

@@ -490,7 +490,7 @@ fn unquoted(line: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// A little-endian number in two's complement; none where it does not fit.
+/// Reads a little-endian number in two's complement; none if it does not fit.
 fn whole_number(bytes: &[u8]) -> Value {
     if bytes == MAGIC {
         return Value::Magic;

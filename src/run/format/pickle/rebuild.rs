@@ -172,7 +172,7 @@ impl Machine {
         }
     }
 
-    /// What a persistent id stands for: a storage, a class whose source was saved beside it, or a value
+    /// Returns the object of a persistent id: a storage, a class whose source was saved beside it, or a value
     /// that lies outside.
     pub(super) fn persistent(&self, id: Value) -> Node {
         let parts = match self.node(id) {
@@ -390,7 +390,7 @@ fn unknown(name: &str, size: usize) -> Element {
     }
 }
 
-/// Element type of a storage class or a dtype of torch; none where it has none of its own.
+/// Element type of a storage class or a dtype of torch; `None` if it has none of its own.
 pub(super) fn element(class: &str) -> Option<Element> {
     let name = class.rsplit('.').next().unwrap_or(class);
     let (name, size) = match name {

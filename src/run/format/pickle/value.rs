@@ -34,7 +34,7 @@ pub(crate) enum Blob {
 }
 
 impl Blob {
-    /// The bytes; none where they are not as many as are needed.
+    /// Returns the bytes; `None` if they are not as many as are needed.
     pub(crate) fn storage(&self, needed: u64) -> Option<Storage> {
         let source = match self {
             Self::Short(bytes) => Source::Memory(Arc::clone(bytes)),
@@ -76,7 +76,7 @@ pub(crate) struct Element {
 pub(crate) struct StorageRef {
     /// Key of its bytes.
     pub(crate) key: Arc<str>,
-    /// Element type, none where the tensor tells.
+    /// Element type; `None` if the tensor tells.
     pub(crate) element: Option<Element>,
     /// Elements that it claims.
     pub(crate) numel: u64,

@@ -17,7 +17,7 @@ const WORDS: [&str; 8] = [
     "q_weight",
     "q_invperm",
 ];
-/// Likewise, behind the name of a layer.
+/// The same, behind the name of a layer.
 const WORDS_OF_LAYERS: [&str; 3] = [".absmax", ".quant_map", ".g_idx"];
 /// Dicts and lists within each other that are looked into.
 const DEEPEST: usize = 6;

@@ -73,7 +73,7 @@ pub fn sniff(path: &Path) -> io::Result<Content> {
     content(&source)
 }
 
-/// Likewise, of an open file.
+/// The same, of an open file.
 pub(super) fn content(source: &Source) -> io::Result<Content> {
     let len = source.len();
     let front = source.bytes(0, len.min(512))?;

@@ -1,4 +1,4 @@
-//! What keys do to the screen's state, one action after another.
+//! Sequences of actions, and the screen's state after them.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
