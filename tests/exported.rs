@@ -376,6 +376,32 @@ fn check_operators() {
     );
 }
 
+#[test]
+fn operators_in_f32_without_gradients_have_pytorch_s_values() {
+    let folder = fixture("operators");
+    let values = folder.join("values.safetensors");
+    let values = candle_core::safetensors::load(values, &Device::Cpu).unwrap();
+    let state = StateDict::open(&folder.join("checkpoint.safetensors"), None).unwrap();
+    let (layout, flat) = flat(&state, DType::F32);
+    let bound = pt2::read(&folder.join("model.pt2"), &layout).unwrap();
+    let place = FloatPlace {
+        device: Device::Cpu,
+        dtype: DType::F32,
+    };
+    let x = Tensor::zeros((2, 1), DType::F32, &Device::Cpu).unwrap();
+    let weights = Weights::new(flat, Arc::clone(&layout));
+    let program = &bound.program;
+    let prepared = program.prepare(vec![Datum::float(x)], &place).unwrap();
+    let outputs = program.run(&weights, &prepared, &place, &mut Norms::Stored);
+    for (output, datum) in program.outputs.iter().zip(outputs.unwrap()) {
+        let name = output.name.as_deref().unwrap();
+        let expected = &values[&format!("{name}.y")];
+        assert_eq!(datum.tensor().dims(), expected.dims(), "{name}");
+        let apart = distance(datum.tensor(), expected);
+        assert!(apart < 1e-4, "{name}: {apart}");
+    }
+}
+
 /// Runs a test again in a process in which gradients stay differentiable, on a stack that deep graphs need.
 fn twice_differentiable(work: impl FnOnce() + Send + 'static) {
     if std::env::var_os(KEEP_GRAPH).is_some() {

@@ -3,6 +3,7 @@
 //! Each is built from candle operations whose derivatives were checked against PyTorch, lets NaN
 //! through (a NaN weight must never end as a plausible loss), and runs on every device.
 
+mod cell;
 mod conv;
 mod convolution;
 mod gate;
@@ -16,6 +17,7 @@ pub(super) mod vector;
 
 use candle_core::{D, Device, Result, Shape, Tensor, bail};
 
+pub use self::cell::Cell;
 pub(crate) use self::conv::BUFFER;
 pub use self::conv::{Window, conv, conv_transpose, conv3d};
 pub use self::norm::{BatchNorm, Statistics};
@@ -31,6 +33,10 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     // candle's CPU product silently ignores the row stride of a transposed left side.
     let y = x.contiguous()?.matmul(&weight.t()?)?;
     match bias {
+        Some(bias) if vector::fits(&y) && vector::fits(bias) => {
+            vector::add_to_rows(&y, bias)?;
+            Ok(y)
+        }
         Some(bias) => y.broadcast_add(bias),
         None => Ok(y),
     }

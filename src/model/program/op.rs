@@ -2,6 +2,7 @@
 
 use super::Size;
 use super::datum::Kind;
+use crate::model::ops::Cell;
 
 /// An operation; its operands stand in the node in the order that is named here, optional ones in brackets.
 #[derive(Clone, Debug)]
@@ -489,16 +490,6 @@ pub struct Recurrent {
     pub batch_first: bool,
     /// There are biases.
     pub biases: bool,
-}
-
-/// A cell of a recurrent network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "PyTorch's cells, by its names")]
-pub enum Cell {
-    Lstm,
-    Gru,
-    Tanh,
-    Relu,
 }
 
 /// A loss inside of a program.
