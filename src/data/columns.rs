@@ -14,23 +14,25 @@ const TARGETS: [&str; 5] = ["target", "targets", "labels", "label", "y"];
 /// Loads columns; `None` where the source is a set of images.
 pub(super) fn load(request: &Request, wanted: &Columns) -> Result<Option<Dataset>, DataError> {
     let source = request.source.as_path();
-    match source.extension().and_then(|ending| ending.to_str()) {
-        Some("bin") => {
+    let ending = source.extension().and_then(|ending| ending.to_str());
+    let found = tokens::find(source, request.split);
+    let is_text = ending == Some("bin");
+    if let Some(text) = found.as_deref().or(is_text.then_some(source)) {
+        unscaled(text, request)?;
+        if is_text {
             only_split(source, request, &[stem(source)])?;
-            return tokens::load(source, request, wanted).map(Some);
         }
-        Some("npy") => {
-            only_split(source, request, &[stem(source)])?;
-            return single(source, request, wanted).map(Some);
-        }
-        _ => {}
+        return tokens::load(text, request, wanted).map(Some);
     }
-    if let Some(file) = tokens::find(source, request.split) {
-        return tokens::load(&file, request, wanted).map(Some);
+    if ending == Some("npy") {
+        unscaled(source, request)?;
+        only_split(source, request, &[stem(source)])?;
+        return single(source, request, wanted).map(Some);
     }
     let Some(mut arrays) = arrays::open(source)? else {
         return Ok(None);
     };
+    unscaled(source, request)?;
     let names = arrays.names();
     if !names.iter().any(|name| split_of(name).is_some()) {
         only_split(source, request, &names)?;
@@ -38,6 +40,18 @@ pub(super) fn load(request: &Request, wanted: &Columns) -> Result<Option<Dataset
     let choice = Choice::of(source, &arrays.names(), request.split, wanted)?;
     let taken = Taking::of(source, arrays.as_mut(), choice, request)?;
     taken.dataset(arrays.as_mut(), request.split).map(Some)
+}
+
+/// Refuses figures that pixels are normalized by: columns are taken as they are, and their effect would be missed.
+fn unscaled(path: &Path, request: &Request) -> Result<(), DataError> {
+    let given = [("--mean", &request.mean), ("--std", &request.std)];
+    match given.into_iter().find(|(_, figures)| figures.is_some()) {
+        Some((option, _)) => Err(DataError::Unscaled {
+            option,
+            path: path.to_path_buf(),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Refuses the other split of a file that does not tell them apart: its samples are those of the split that was asked
@@ -263,12 +277,13 @@ impl<'a> Taking<'a> {
             Values::F32(values.map_err(failed)?)
         };
         if let Values::F32(values) = &values
-            && let Some(at) = values.iter().position(|value| value.is_nan())
+            && let Some((at, found)) = values.iter().enumerate().find(|(_, v)| !v.is_finite())
         {
-            return Err(DataError::NotANumber {
+            return Err(DataError::NotFiniteColumn {
                 path: self.path.to_path_buf(),
                 column: named.array.clone(),
                 sample: chosen.get(at / head.row()).copied().unwrap_or_default(),
+                found: *found,
             });
         }
         Ok(Column {
@@ -477,22 +492,58 @@ mod tests {
     #[test]
     fn what_cannot_be_a_column_is_said() {
         let mut wrong = vec![0.0f32; 6];
-        wrong[4] = f32::NAN;
+        (wrong[4], wrong[5]) = (f32::NAN, f32::INFINITY);
+        // More than float32 holds.
+        let large = [1.0, -1e300, 1e300];
         let (_folder, path) = file(&[
             ("empty", Dtype::F32, &[3, 0], Vec::new()),
+            ("large", Dtype::F64, &[3], bytes(&large, f64::to_le_bytes)),
             ("one", Dtype::F32, &[], floats(1)),
             ("x", Dtype::F32, &[3, 2], bytes(&wrong, f32::to_le_bytes)),
         ]);
         let said = |name| said(&request(&path, &[name], None));
-        assert!(
-            said("x").contains("found NaN in x of sample 2"),
-            "{}",
-            said("x")
-        );
+        let expected = "d.safetensors: expected numbers that are finite in float32, found ";
+        for (name, found) in [
+            ("x", "NaN in x of sample 2"),
+            ("large", "-inf in large of sample 1"),
+        ] {
+            let expected = format!("{expected}{found}, counted from 0");
+            assert!(said(name).contains(&expected), "{}", said(name));
+        }
         for name in ["empty", "one"] {
             let expected = format!("expected an array {name} with a row for each sample");
             assert!(said(name).contains(&expected), "{}", said(name));
         }
+    }
+
+    #[test]
+    fn figures_of_pixels_are_refused_where_columns_are_taken_as_they_are() {
+        let (folder, path) = file(&[("x", Dtype::F32, &[3, 2], floats(6))]);
+        let tokens = folder.path().join("train.bin");
+        fs::write(&tokens, vec![0; 1200]).unwrap();
+        let single = folder.path().join("x.npy");
+        for source in [&path, &tokens, &single, &folder.path().to_path_buf()] {
+            let of = |mean: Option<f32>, std: Option<f32>| Request {
+                mean: mean.map(|mean| vec![mean]),
+                std: std.map(|std| vec![std]),
+                ..request(source, &["x"], None)
+            };
+            for (of, option) in [
+                (of(Some(0.5), None), "--mean"),
+                (of(None, Some(2.0)), "--std"),
+            ] {
+                let said = said(&of);
+                let expected = format!("{option}: {}", folder.path().display());
+                assert!(said.starts_with(&expected), "{said}");
+                assert!(said.contains("read in columns"), "{said}");
+            }
+        }
+        // A set of images is normalized, whatever the model.
+        let images = Request {
+            mean: Some(vec![0.5]),
+            ..request("digits", &["x"], None)
+        };
+        assert_eq!(said(&images), "images -> labels");
     }
 
     #[test]

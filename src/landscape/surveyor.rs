@@ -255,13 +255,14 @@ impl Surveyor {
         let shape = recipe.shape.clone();
         let recognized = self.recognize(&shape)?;
         let data = self.data.clone().ok_or(LandscapeError::NoData)?;
+        let objective = self.objective(&recognized, &shape, &data);
         if self.function == Function::default() {
             let unasked = self.question(&shape, &[], &data).unasked();
+            let unasked = of_batches(unasked, objective.as_ref().ok());
             self.findings.push(Report::Assumed(Box::new(unasked)));
         }
-        let objective = self
-            .objective(&recognized, &shape, &data)
-            .inspect_err(|error| self.findings.push(Report::NoData(error.to_string())))?;
+        let objective =
+            objective.inspect_err(|error| self.findings.push(Report::NoData(error.to_string())))?;
         self.ready = Some(Ready {
             shape,
             recognized,
@@ -318,6 +319,7 @@ impl Surveyor {
             tracing::info!("the path was not asked: {error}");
         });
         if let Ok(assumed) = answer {
+            let assumed = of_batches(assumed, Some(&ready.objective));
             self.findings.push(Report::Assumed(Box::new(assumed)));
         }
         Ok(())
@@ -429,6 +431,15 @@ impl Ready {
         }
         .map(Value::Measure)
     }
+}
+
+/// Says where the loss is a mean over batches that the model takes itself.
+fn of_batches(mut assumed: Assumed, objective: Option<&Objective>) -> Assumed {
+    let cut = objective.and_then(|own| Some((own.averaged_batches()?, own.samples())));
+    if let Some((batches, samples)) = cut {
+        assumed.is_of_batches(batches, samples);
+    }
+    assumed
 }
 
 /// The ends of the spectrum, as exactly as the screen needs them.

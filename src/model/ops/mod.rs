@@ -19,7 +19,7 @@ use candle_core::{D, Device, Result, Shape, Tensor};
 
 pub use self::cell::Cell;
 pub(crate) use self::conv::BUFFER;
-pub use self::conv::{Window, conv, conv_transpose, conv3d};
+pub use self::conv::{Window, conv, conv_transpose, conv_transpose3d, conv3d};
 pub use self::norm::{BatchNorm, Statistics};
 pub use self::pool::{Pool, adaptive_average, adaptive_max};
 pub use self::resize::{upsample_bicubic, upsample_bilinear, upsample_nearest};

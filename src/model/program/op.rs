@@ -124,7 +124,19 @@ pub enum Op {
         count: Option<Size>,
     },
     /// Difference of neighbours along an axis: (x, [values before], [values after]).
-    Difference(i64),
+    Difference {
+        /// The axis.
+        axis: i64,
+        /// The number of times that differences are taken of what came before.
+        times: usize,
+    },
+    /// Counts of the elements in bins of the same width, between bounds that both belong to a bin: (x).
+    Histogram {
+        /// The number of bins.
+        bins: usize,
+        /// The lower and the upper bound; those of the elements where both are 0.
+        bounds: [f64; 2],
+    },
     /// Sum of all before and with each place: (x).
     CumulativeSum(i64),
     /// Another shape of the same numbers: (x); −1 is what is left.
