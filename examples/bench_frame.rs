@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
-use isoloss::tui::app::{App, Look};
-use isoloss::tui::choice::View;
 use isoloss::tui::color::{Depth, Quantizer};
 use isoloss::tui::render::render;
+use isoloss::tui::state::choice::View;
+use isoloss::tui::state::{App, Appearance};
 use isoloss::tui::themes::Themes;
 use ratatui::backend::TestBackend;
 use ratatui::{Frame, Terminal};
@@ -73,7 +73,7 @@ fn depth() -> Depth {
 /// Draws a frame as the screen does.
 fn show(app: &App, quantizer: &mut Quantizer, frame: &mut Frame<'_>) {
     render(app, frame);
-    quantizer.quantize(app.look().themes.depth(), frame.buffer_mut());
+    quantizer.quantize(app.appearance().themes.depth(), frame.buffer_mut());
 }
 
 /// A view with all measured that it shows.
@@ -82,13 +82,13 @@ fn app(view: View) -> App {
         View::Curvature => synthetic::studied(Study::Curvature),
         _ => synthetic::snapshot(),
     };
-    let mut app = App::new(Look {
+    let mut app = App::new(Appearance {
         themes: Themes::built_in(depth()),
-        ..Look::default()
+        ..Appearance::default()
     });
     app.receive(Arc::new(snapshot));
     if view == View::Compare {
-        app.receive_rivals(
+        app.receive_compared(
             (0..RIVALS)
                 .map(|_| Arc::new(synthetic::snapshot()))
                 .collect(),

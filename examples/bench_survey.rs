@@ -37,9 +37,9 @@ use isoloss::model::{Weights, recognize};
 use isoloss::run::Checkpoint;
 use isoloss::weights::direction::Pair;
 use isoloss::weights::layout::Layout;
-use isoloss::weights::member::Shape;
 use isoloss::weights::normalize::{Ignore, Norm, normalize};
-use isoloss::weights::recipe::{BatchNorm, Directions, Plane, Recipe};
+use isoloss::weights::plane_spec::{BatchNorm, Directions, Plane, PlaneSpec};
+use isoloss::weights::run_checkpoint::Shape;
 use rand::seq::index;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -114,7 +114,7 @@ fn fixture(run: &str, plane: &str, file: &str, samples: usize) -> Result<Value, 
     };
     let origin = Checkpoint::new(step, folder.join(run).join(name));
     let reference = folder.join(format!("{run}.reference"));
-    let recipe = Recipe {
+    let spec = PlaneSpec {
         shape: Shape::of(&origin, None)?,
         origin,
         directions: Directions::File(reference.join(format!("{file}.safetensors"))),
@@ -125,8 +125,8 @@ fn fixture(run: &str, plane: &str, file: &str, samples: usize) -> Result<Value, 
         order: Order::First,
         ..Request::whole(folder.join("fashion-mnist"))
     })?;
-    let objective = objective(&recipe.shape.layout, &data)?;
-    let resident = objective.resident(&recipe.make()?)?;
+    let objective = objective(&spec.shape.layout, &data)?;
+    let resident = objective.resident(&spec.make()?)?;
     let known: Value =
         serde_json::from_str(&std::fs::read_to_string(reference.join("reference.json"))?)?;
     let lines = |axis: &str| {

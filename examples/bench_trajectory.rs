@@ -102,13 +102,13 @@ fn opening(stored: safetensors::Dtype) -> Result<Value, Box<dyn Error>> {
                 let found = open(&run, &RunChoice::default(), Vec::new()).unwrap_or_default();
                 let mut path = RunPath::default();
                 path.update(found.checkpoints, |_, _| {});
-                black_box((path.fit(), path.growth()));
+                black_box((path.fit(), path.dynamics()));
                 opened.replace(path);
             },
             &mut || {
                 let mut path = opened.borrow_mut();
                 path.update([found.clone(), more.clone()].concat(), |_, _| {});
-                black_box((path.fit(), path.growth()));
+                black_box((path.fit(), path.dynamics()));
             },
         ],
     );

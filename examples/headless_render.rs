@@ -12,9 +12,9 @@ use std::error::Error;
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent};
-use isoloss::tui::app::{App, Look};
 use isoloss::tui::color::{Depth, Quantizer};
 use isoloss::tui::render::render;
+use isoloss::tui::state::{App, Appearance};
 use isoloss::tui::themes::Themes;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -35,9 +35,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     if !themes.select(&theme) {
         return Err(format!("there is no theme {theme}").into());
     }
-    let mut app = App::new(Look {
+    let mut app = App::new(Appearance {
         themes,
-        ..Look::default()
+        ..Appearance::default()
     });
     let snapshot = checkpoints.map_or_else(synthetic::snapshot, synthetic::path_only);
     app.receive(Arc::new(snapshot));

@@ -14,7 +14,7 @@ use isoloss::plot::levels::Scale;
 use isoloss::plot::map::{AxisTitle, Backdrop, Layers, MapScene};
 use isoloss::plot::raster::Marker;
 use isoloss::plot::relief::{View, draw};
-use isoloss::session::agenda::whole_path;
+use isoloss::session::schedule::whole_path;
 use isoloss::tui::themes::Themes;
 
 /// Pictures that are timed, each turned a little further.

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use isoloss::cache::KeepLimit;
 use isoloss::data::Request;
 use isoloss::landscape::device::{Place, Precision};
-use isoloss::landscape::surveyor::Setup;
+use isoloss::landscape::worker::protocol::Setup;
 use isoloss::run::RunChoice;
 use isoloss::session::snapshot::Snapshot;
 use isoloss::session::{Options, Session};
-use isoloss::tui::app::{App, Look};
-use isoloss::tui::still::still;
-use isoloss::weights::recipe::BatchNorm;
+use isoloss::tui::offscreen::still;
+use isoloss::tui::state::{App, Appearance};
+use isoloss::weights::plane_spec::BatchNorm;
 use ratatui::layout::Size;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("expected RUN DATA WIDTH HEIGHT".into());
     };
     let snapshot = surveyed(run.into(), data.into())?;
-    let mut app = App::new(Look::default());
+    let mut app = App::new(Appearance::default());
     app.receive(snapshot);
     let size = Size::new(width.parse()?, height.parse()?);
     print!("{}", still(&app, size).text());

@@ -20,8 +20,8 @@ use isoloss::loss::{Criterion, Loss};
 use isoloss::model;
 use isoloss::run::Checkpoint;
 use isoloss::weights::direction;
-use isoloss::weights::member::{Member, Shape};
-use isoloss::weights::recipe::{BatchNorm, Plane};
+use isoloss::weights::plane_spec::{BatchNorm, Plane};
+use isoloss::weights::run_checkpoint::{RunCheckpoint, Shape};
 use rstest::rstest;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -145,7 +145,7 @@ fn measured(name: &str, loss: &str) -> Vec<Vec<f64>> {
     let layout_of = |letter: &str| {
         let checkpoint = Checkpoint::new(0, network.checkpoint(letter));
         let shape = Shape::of(&Checkpoint::new(0, network.checkpoint("a")), None).unwrap();
-        let member = Member::open(&checkpoint, &shape).unwrap();
+        let member = RunCheckpoint::open(&checkpoint, &shape).unwrap();
         (
             shape.layout.clone(),
             direction::flat(&shape.layout, &member).unwrap(),

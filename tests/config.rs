@@ -17,9 +17,9 @@ use crossterm::event::{KeyCode, KeyEvent};
 use isoloss::config::file::File;
 use isoloss::config::settings::Settings;
 use isoloss::tui::action::Action;
-use isoloss::tui::app::{App, Look};
 use isoloss::tui::keymap::Keymap;
 use isoloss::tui::render::render;
+use isoloss::tui::state::{App, Appearance};
 use program::{fixture, program, refusal, run};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -198,7 +198,7 @@ fn every_action_can_be_bound_and_help_and_readme_show_its_key() {
         let row = |line: &&str| line.contains("`f9`") && line.contains(&format!("`{action}`"));
         assert_eq!(keymap.markdown().lines().filter(row).count(), 1);
 
-        let mut app = App::new(Look::default()).with_keys(keymap);
+        let mut app = App::new(Appearance::default()).with_keys(keymap);
         app.update(Action::Help);
         let mut terminal = Terminal::new(TestBackend::new(140, 50)).unwrap();
         terminal.draw(|frame| render(&app, frame)).unwrap();

@@ -14,13 +14,13 @@ use std::thread;
 use std::time::Duration;
 
 use isoloss::data::Split;
-use isoloss::landscape::crew::serve;
 use isoloss::landscape::device::{Place, Precision};
-use isoloss::landscape::surveyor::{Plan, Report, Request, Setup, Spot, Value};
+use isoloss::landscape::worker::protocol::{Plan, Query, Report, Request, Setup, Value};
+use isoloss::landscape::worker::serve;
 use isoloss::run::Checkpoint;
-use isoloss::weights::member::Shape;
 use isoloss::weights::normalize::{Ignore, Norm};
-use isoloss::weights::recipe::{BatchNorm, Directions, Recipe};
+use isoloss::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
+use isoloss::weights::run_checkpoint::Shape;
 use program::fixture;
 
 /// A GPU that no machine has.
@@ -30,10 +30,10 @@ const ABSENT: Place = Place::Cuda(4096);
 fn plan() -> Plan {
     let checkpoint = Checkpoint::new(240, fixture("digits-run/step_0240.safetensors"));
     let at = |i: u32| f64::from(i) / 4.0 - 0.5;
-    let points = (0..25).map(|i| Spot::OnPlane([at(i % 5), at(i / 5)]));
+    let points = (0..25).map(|i| Query::OnPlane([at(i % 5), at(i / 5)]));
     Plan {
         generation: 3,
-        recipe: Recipe {
+        spec: PlaneSpec {
             shape: Shape::of(&checkpoint, None).unwrap(),
             origin: checkpoint.clone(),
             directions: Directions::Random {
@@ -45,7 +45,7 @@ fn plan() -> Plan {
             batch_norm: BatchNorm::Frozen,
         },
         split: Split::Train,
-        spots: points.chain([Spot::Checkpoint(checkpoint)]).collect(),
+        queries: points.chain([Query::Checkpoint(checkpoint)]).collect(),
     }
 }
 
@@ -76,9 +76,9 @@ fn reports(devices: &[Place], precision: Precision) -> Vec<Report> {
     all
 }
 
-/// The losses by spot; each is told once.
+/// The losses by query; each is told once.
 fn losses(reports: &[Report]) -> Vec<f64> {
-    let mut losses = vec![None; plan().spots.len()];
+    let mut losses = vec![None; plan().queries.len()];
     for report in reports {
         if let Report::Measured {
             index,

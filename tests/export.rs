@@ -9,9 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use isoloss::tui::action::Action;
-use isoloss::tui::app::{App, Look};
 use isoloss::tui::export::{Format, export, stem};
-use isoloss::tui::still::still;
+use isoloss::tui::offscreen::still;
+use isoloss::tui::state::{App, Appearance};
 use ratatui::layout::Size;
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ const SIZE: Size = Size::new(120, 40);
 fn app(run: &Path) -> App {
     let mut snapshot = synthetic::snapshot();
     run.clone_into(&mut snapshot.run);
-    let mut app = App::new(Look::default());
+    let mut app = App::new(Appearance::default());
     app.receive(Arc::new(snapshot));
     app
 }
@@ -105,7 +105,7 @@ fn nothing_goes_into_the_run_and_no_surface_is_no_json() {
         assert!(error.to_string().contains("is inside the run"), "{error}");
     }
     assert_eq!(fs::read_dir(&run).unwrap().count(), 0);
-    let mut app = App::new(Look::default());
+    let mut app = App::new(Appearance::default());
     let mut snapshot = synthetic::path_only(5);
     snapshot.run = run;
     app.receive(Arc::new(snapshot));

@@ -11,9 +11,9 @@ use isoloss::landscape::surface::Measure;
 use isoloss::session::snapshot::{Map, Snapshot};
 use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
-use isoloss::tui::app::{App, Look};
 use isoloss::tui::keymap::Keymap;
 use isoloss::tui::render::render;
+use isoloss::tui::state::{App, Appearance};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use ratatui::Terminal;
@@ -67,7 +67,7 @@ fn snapshots() -> Vec<Arc<Snapshot>> {
         changed(&|snapshot| snapshot.checkpoints[12].truth = None),
         changed(&|snapshot| snapshot.hyper.truncate(10)),
         changed(&|snapshot| snapshot.hyper[14] = snapshot.hyper[15]),
-        changed(&|snapshot| snapshot.shadow = None),
+        changed(&|snapshot| snapshot.random_projection = None),
         changed(&|snapshot| snapshot.run = "runs/other".into()),
         changed(&|snapshot| snapshot.progress.done += 1),
         changed(&|snapshot| snapshot.notices.push("a worker is gone".into())),
@@ -79,7 +79,7 @@ fn happen(app: &mut App, event: &Event, snapshots: &[Arc<Snapshot>]) {
     match event {
         Event::Action(action) => drop(app.update(*action)),
         Event::Received(index) => app.receive(Arc::clone(index.get(snapshots))),
-        Event::Rival(index) => app.receive_rivals(vec![Arc::clone(index.get(snapshots))]),
+        Event::Rival(index) => app.receive_compared(vec![Arc::clone(index.get(snapshots))]),
     }
 }
 
@@ -114,10 +114,10 @@ proptest! {
         steps in prop::collection::vec((event(), select(vec![(100, 30), (101, 30), (70, 20), (40, 12)])), 1..40),
     ) {
         let snapshots = snapshots();
-        let mut keeping = App::new(Look::default());
+        let mut keeping = App::new(Appearance::default());
         for (count, (event, size)) in steps.iter().enumerate() {
             happen(&mut keeping, event, &snapshots);
-            let mut fresh = App::new(Look::default());
+            let mut fresh = App::new(Appearance::default());
             for (event, _) in &steps[..=count] {
                 happen(&mut fresh, event, &snapshots);
             }

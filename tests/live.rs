@@ -22,11 +22,11 @@ use isoloss::cache::KeepLimit;
 use isoloss::data::{Count, Request};
 use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::surface::log_loss;
-use isoloss::landscape::surveyor::Setup;
+use isoloss::landscape::worker::protocol::Setup;
 use isoloss::run::RunChoice;
 use isoloss::session::snapshot::{Fidelity, Snapshot};
 use isoloss::session::{Options, Session};
-use isoloss::weights::recipe::BatchNorm;
+use isoloss::weights::plane_spec::BatchNorm;
 use program::{fixture, program};
 
 /// A watching program and the lines that it prints.

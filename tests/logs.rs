@@ -9,7 +9,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use isoloss::run::log::{Clock, News, Series, TrainingLog};
+use isoloss::run::log::{Clock, LogUpdate, Series, TrainingLog};
 use isoloss::run::scan::{FolderScanner, training_log};
 use proptest::prelude::*;
 
@@ -21,7 +21,7 @@ fn fixture(name: &str) -> PathBuf {
 
 fn read(name: &str) -> TrainingLog {
     let news = training_log(&fixture(name));
-    assert_eq!(news.troubles, [] as [String; 0], "{name}");
+    assert_eq!(news.warnings, [] as [String; 0], "{name}");
     TrainingLog::clone(&news.log.expect(name))
 }
 
@@ -113,23 +113,23 @@ fn lightning_s_table_is_read_from_the_run_and_from_its_checkpoints() {
 #[test]
 fn what_is_wrong_is_told_by_name_and_what_stands_before_it_counts() {
     let folder = tempfile::tempdir().unwrap();
-    let says = |text: &str| -> News {
+    let says = |text: &str| -> LogUpdate {
         fs::write(folder.path().join("metrics.csv"), text).unwrap();
         training_log(folder.path())
     };
     let cell = says("step,loss\n1,0.5\n2,many\n3,0.1\n");
     assert_eq!(pairs(&cell.log.unwrap().train), [(1, 0.5)]);
-    let said = &cell.troubles[0];
+    let said = &cell.warnings[0];
     assert!(
         said.ends_with("metrics.csv: line 3: expected a number under loss, found many"),
         "{said}"
     );
     let head = says("time,accuracy\n1,0.5\n");
-    assert!(head.troubles[0].ends_with("found time, accuracy") && head.log.is_none());
+    assert!(head.warnings[0].ends_with("found time, accuracy") && head.log.is_none());
     // A line without an end is still being written.
     let cut = says("step,loss\n1,0.5\n2,0.2");
     assert_eq!(
-        (pairs(&cut.log.unwrap().train), cut.troubles.len()),
+        (pairs(&cut.log.unwrap().train), cut.warnings.len()),
         (vec![(1, 0.5)], 0)
     );
     fs::remove_file(folder.path().join("metrics.csv")).unwrap();
@@ -139,13 +139,13 @@ fn what_is_wrong_is_told_by_name_and_what_stands_before_it_counts() {
     )
     .unwrap();
     let state = training_log(folder.path());
-    assert!(state.troubles[0].contains("expected the state of a trainer with a log_history"));
+    assert!(state.warnings[0].contains("expected the state of a trainer with a log_history"));
     fs::write(
         folder.path().join("trainer_state.json"),
         "{\"log_history\": [{\"loss\"",
     )
     .unwrap();
-    assert_eq!(training_log(folder.path()), News::default());
+    assert_eq!(training_log(folder.path()), LogUpdate::default());
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_trainer_s_state_that_is_cut_off_anywhere_is_not_broken() {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join(name), &bytes[..cut]).unwrap();
             let news = training_log(folder.path());
-            assert_eq!(news.troubles, [] as [String; 0], "cut at {cut}");
+            assert_eq!(news.warnings, [] as [String; 0], "cut at {cut}");
         }
     }
 }
@@ -210,10 +210,10 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(&name), &bytes).unwrap();
         let news = training_log(folder.path());
-        prop_assert!(news.troubles.iter().all(|said| said.contains(&name)));
+        prop_assert!(news.warnings.iter().all(|said| said.contains(&name)));
         if damage.is_empty() && !name.ends_with("csv") {
             // A file that is only cut off is not broken.
-            prop_assert_eq!(news.troubles.len(), 0);
+            prop_assert_eq!(news.warnings.len(), 0);
         }
     }
 

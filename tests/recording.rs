@@ -17,9 +17,9 @@ use isoloss::session::record::{Cut, Moment, RecordError, Recorder, Recording};
 use isoloss::session::snapshot::Snapshot;
 use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
-use isoloss::tui::app::{App, Look};
-use isoloss::tui::choice::View;
-use isoloss::tui::still::still;
+use isoloss::tui::offscreen::still;
+use isoloss::tui::state::choice::View;
+use isoloss::tui::state::{App, Appearance};
 use proptest::prelude::*;
 use ratatui::layout::Size;
 use synthetic::{path_only, snapshot};
@@ -84,7 +84,7 @@ fn every_snapshot_that_was_recorded_comes_back() {
 
 /// The map at 120×40.
 fn screen(snapshot: Snapshot) -> String {
-    let mut app = App::new(Look::default());
+    let mut app = App::new(Appearance::default());
     app.receive(Arc::new(snapshot));
     still(&app, Size::new(120, 40)).ansi()
 }
@@ -252,7 +252,7 @@ fn spoil(value: &mut Value, choose: &mut impl FnMut(usize) -> usize) {
 
 /// Every view at three sizes.
 fn look_at_everything(snapshot: Arc<Snapshot>) {
-    let mut app = App::new(Look::default());
+    let mut app = App::new(Appearance::default());
     app.receive(snapshot);
     for _ in View::ALL {
         for action in [Action::NextDirections, Action::ScrubBack, Action::ZoomIn] {

@@ -16,15 +16,15 @@ use isoloss::cache::KeepLimit;
 use isoloss::data::{Count, Request};
 use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::surface::Surface;
-use isoloss::landscape::surveyor::Setup;
+use isoloss::landscape::worker::protocol::Setup;
 use isoloss::run::RunChoice;
 use isoloss::session::snapshot::Snapshot;
 use isoloss::session::{Options, Session};
 use isoloss::tui::action::Action;
-use isoloss::tui::app::{App, Look};
 use isoloss::tui::invocation::Invocation;
 use isoloss::tui::reproduce::commands;
-use isoloss::weights::recipe::BatchNorm;
+use isoloss::tui::state::{App, Appearance};
+use isoloss::weights::plane_spec::BatchNorm;
 use serde_json::Value;
 
 use program::{fixture, json, run};
@@ -59,7 +59,7 @@ impl Live {
             batch_norm: BatchNorm::Frozen,
             fidelity: None,
         };
-        let app = App::new(Look::default()).of(Invocation::of(&options, &[]));
+        let app = App::new(Appearance::default()).of(Invocation::of(&options, &[]));
         let session = Session::start(options).unwrap();
         Self { session, app }
     }

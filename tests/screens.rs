@@ -12,7 +12,7 @@ use insta::assert_snapshot;
 use isoloss::data::Split;
 use isoloss::landscape::curvature::Extremes;
 use isoloss::landscape::surface::Measure;
-use isoloss::landscape::surveyor::Value;
+use isoloss::landscape::worker::protocol::Value;
 use isoloss::loss::{Classes, Loss};
 use isoloss::plot::map::Layers;
 use isoloss::plot::raster::Marker;
@@ -21,12 +21,12 @@ use isoloss::run::log::{Clock, Logged, TrainingLog};
 use isoloss::session::snapshot::{CheckpointState, Fidelity, Finding, Snapshot};
 use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
-use isoloss::tui::app::{App, Look};
 use isoloss::tui::color::{Depth, Quantizer};
 use isoloss::tui::invocation::Invocation;
 use isoloss::tui::keymap::{self, Keymap};
 use isoloss::tui::prompt::Entry;
 use isoloss::tui::render::render;
+use isoloss::tui::state::{App, Appearance};
 use isoloss::tui::themes::Themes;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -40,10 +40,10 @@ fn screen(app: &App, width: u16, height: u16) -> Buffer {
 }
 
 fn app(snapshot: Snapshot, actions: &[Action]) -> App {
-    with_look(Look::default(), snapshot, actions)
+    with_look(Appearance::default(), snapshot, actions)
 }
 
-fn with_look(look: Look, snapshot: Snapshot, actions: &[Action]) -> App {
+fn with_look(look: Appearance, snapshot: Snapshot, actions: &[Action]) -> App {
     let mut app = App::new(look);
     app.receive(Arc::new(snapshot));
     for action in actions {
@@ -378,14 +378,14 @@ fn the_relief_turned() {
 #[test]
 fn two_runs_side_by_side() {
     let mut app = view(&[Action::ShowCompare], None);
-    app.receive_rivals(vec![Arc::new(synthetic::snapshot())]);
+    app.receive_compared(vec![Arc::new(synthetic::snapshot())]);
     assert_snapshot!(sizes(&app));
     // A plane through two runs needs one architecture.
     let mut stranger = synthetic::snapshot();
     if let Finding::Is(model) = &mut stranger.model {
         model.name = "vgg9".into();
     }
-    app.receive_rivals(vec![Arc::new(stranger)]);
+    app.receive_compared(vec![Arc::new(stranger)]);
     assert!(!sizes(&app).contains("--shared"));
 }
 
@@ -403,12 +403,12 @@ fn on_test_samples_the_title_of_a_run_is_its_test_error() {
         ..Hyper::default()
     }];
     let mut app = app(snapshot, &[Action::ShowCompare]);
-    app.receive_rivals(vec![Arc::new(synthetic::without_data(None))]);
+    app.receive_compared(vec![Arc::new(synthetic::without_data(None))]);
     // The synthetic run ends at an accuracy of 90.4 %.
     let wide = text(&screen(&app, 120, 40));
     assert!(wide.contains("resnet20, bs 128, wd 0.0005, test error 9.6 %"));
     assert!(wide.contains("no loss surface: no data given"), "{wide}");
-    app.receive_rivals(vec![Arc::new(synthetic::snapshot())]);
+    app.receive_compared(vec![Arc::new(synthetic::snapshot())]);
     let beside = text(&screen(&app, 120, 40));
     assert!(beside.contains("test error 11.4 %"), "{beside}");
     let tiny = text(&screen(&app, 40, 12));
@@ -598,18 +598,18 @@ const VIEWS: [(&str, &[Action], Option<Study>); 13] = {
 };
 
 /// A view as [`VIEWS`] has it, with a second run beside the first.
-fn as_looked_at(look: Look, keys: &[Action], study: Option<Study>) -> App {
+fn as_looked_at(look: Appearance, keys: &[Action], study: Option<Study>) -> App {
     let snapshot = study.map_or_else(synthetic::snapshot, synthetic::studied);
     let mut app = with_look(look, snapshot, keys);
-    app.receive_rivals(vec![Arc::new(synthetic::snapshot())]);
+    app.receive_compared(vec![Arc::new(synthetic::snapshot())]);
     app
 }
 
 #[test]
 fn every_view_in_mono() {
-    let look = Look {
+    let look = Appearance {
         themes: Themes::built_in(Depth::Mono),
-        ..Look::default()
+        ..Appearance::default()
     };
     for (name, keys, study) in VIEWS {
         let app = as_looked_at(look.clone(), keys, study);
@@ -625,9 +625,9 @@ fn every_view_in_mono() {
 
 #[test]
 fn every_view_in_7_bits() {
-    let look = Look {
+    let look = Appearance {
         marker: Marker::Ascii,
-        ..Look::default()
+        ..Appearance::default()
     };
     for (name, keys, study) in VIEWS {
         let app = as_looked_at(look.clone(), keys, study);
@@ -649,9 +649,9 @@ fn every_marker_draws_contours_and_path_with_its_own_characters() {
     let octant = blocks(0x1_CD00..=0x1_CDE5);
     let sextant = blocks(0x1_FB00..=0x1_FB3B);
     for marker in Marker::ALL {
-        let look = Look {
+        let look = Appearance {
             marker,
-            ..Look::default()
+            ..Appearance::default()
         };
         let text = text(&screen(
             &with_look(look, synthetic::snapshot(), &[]),
@@ -691,10 +691,10 @@ fn fewer_colours_have_fewer_bands_and_all_of_them_can_be_told_apart() {
             if themes.current().name() == "mono" {
                 continue;
             }
-            let look = Look {
+            let look = Appearance {
                 themes: themes.clone(),
                 layers: Layers::Bands,
-                ..Look::default()
+                ..Appearance::default()
             };
             let mut buffer = screen(&with_look(look, synthetic::snapshot(), &[]), 120, 40);
             Quantizer::default().quantize(depth, &mut buffer);
@@ -728,9 +728,9 @@ fn fewer_colours_have_fewer_bands_and_all_of_them_can_be_told_apart() {
 
 #[test]
 fn without_colours_everything_can_still_be_told_apart() {
-    let look = Look {
+    let look = Appearance {
         themes: Themes::built_in(Depth::Mono),
-        ..Look::default()
+        ..Appearance::default()
     };
     let app = with_look(look, synthetic::snapshot(), &[]);
     let buffer = screen(&app, 70, 20);
@@ -745,9 +745,9 @@ fn without_colours_everything_can_still_be_told_apart() {
 
 #[test]
 fn in_ascii_every_cell_has_7_bits() {
-    let ascii = Look {
+    let ascii = Appearance {
         marker: Marker::Ascii,
-        ..Look::default()
+        ..Appearance::default()
     };
     for actions in [&[][..], &[Action::Help]] {
         for count in [0, 1, 2, 25] {
@@ -768,10 +768,10 @@ fn in_ascii_every_cell_has_7_bits() {
 
 #[test]
 fn contour_lines_as_level_digits_in_ascii() {
-    let look = Look {
+    let look = Appearance {
         marker: Marker::Ascii,
         layers: Layers::Lines,
-        ..Look::default()
+        ..Appearance::default()
     };
     let app = with_look(look, synthetic::snapshot(), &[]);
     assert_snapshot!(text(&screen(&app, 70, 20)));

@@ -13,7 +13,7 @@ use isoloss::loss::{Criterion, Loss};
 use isoloss::model;
 use isoloss::run::Checkpoint;
 use isoloss::weights::direction;
-use isoloss::weights::member::{Member, Shape};
+use isoloss::weights::run_checkpoint::{RunCheckpoint, Shape};
 use serde_json::{Map, Value, json};
 
 const ROUNDS: usize = 7;
@@ -52,7 +52,7 @@ pub(crate) fn measure(folder: &Path) -> Result<Value, Box<dyn Error>> {
 fn open(folder: &Path) -> Result<(Objective, Vec<f32>), Box<dyn Error>> {
     let checkpoint = Checkpoint::new(0, folder.join("weights.safetensors"));
     let shape = Shape::of(&checkpoint, None)?;
-    let flat = direction::flat(&shape.layout, &Member::open(&checkpoint, &shape)?)?;
+    let flat = direction::flat(&shape.layout, &RunCheckpoint::open(&checkpoint, &shape)?)?;
     let file = folder.join("model.pt2");
     let file = file.to_str().ok_or("a folder in UTF-8")?;
     let arguments = model::arguments(file)?.unwrap_or_default();

@@ -7,9 +7,9 @@ use clap::Args;
 
 use crate::landscape::LandscapeError;
 use crate::report::average::{Report, Row};
-use crate::session::agenda::AVERAGES;
+use crate::session::schedule::AVERAGES;
 use crate::weights::direction;
-use crate::weights::member::Member;
+use crate::weights::run_checkpoint::RunCheckpoint;
 
 use super::measure::Measured;
 use super::options::{KeyOption, MeasureOptions, Steps, open_run};
@@ -77,7 +77,7 @@ impl Average {
                 continue;
             }
             let members = &path.members[count - last..];
-            let open = |row: usize| Member::open(&members[row], &shape);
+            let open = |row: usize| RunCheckpoint::open(&members[row], &shape);
             let mean = direction::mean(&shape.layout, last, open)?;
             let found = if self.recalibrate {
                 objective.at_recalibrated(&mean)?

@@ -11,7 +11,7 @@ use crate::report::compare::{Report, Subject, Test};
 use crate::report::surface::PathPoint;
 use crate::run::hyper::Hyper;
 use crate::weights::direction;
-use crate::weights::member::Member;
+use crate::weights::run_checkpoint::RunCheckpoint;
 
 use super::measure::Measured;
 use super::options::{KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run};
@@ -186,7 +186,7 @@ impl Compare {
 
     /// Loss and score of the checkpoint at the origin, on the samples and on test samples.
     fn at_origin(&self, scene: &Scene) -> anyhow::Result<(Measure, Option<Test>)> {
-        let member = Member::open(&scene.origin, &scene.shape)?;
+        let member = RunCheckpoint::open(&scene.origin, &scene.shape)?;
         let flat = direction::flat(&scene.shape.layout, &member)?;
         let own = scene.objective.at_flat(&flat)?;
         // A set without test samples has no test error.

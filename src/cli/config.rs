@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, CommandFactory, Subcommand};
 
 use crate::config::Config as Files;
-use crate::config::places::Places;
+use crate::config::paths::ConfigPaths;
 use crate::config::settings::{Effective, Settings};
 use crate::tui::action::Action;
 use crate::tui::keymap;
@@ -45,18 +45,18 @@ impl Config {
         let text = match &self.what {
             What::Print { run } => {
                 settings.check_environment()?;
-                let found = Places::around(run.as_deref()).found();
+                let found = ConfigPaths::around(run.as_deref()).found();
                 let files = Files::read(found, &settings)?;
                 print(&settings.effective(&files), &files)
             }
             What::Validate { file } => {
                 let found = match file {
                     Some(file) => vec![file.clone()],
-                    None => Places::around(None).found(),
+                    None => ConfigPaths::around(None).found(),
                 };
                 validate(&Files::read(found, &settings)?)
             }
-            What::Path { run } => paths(&Places::around(run.as_deref())),
+            What::Path { run } => paths(&ConfigPaths::around(run.as_deref())),
         };
         output::to_stdout(&text)
     }
@@ -148,7 +148,7 @@ fn validate(files: &Files) -> String {
     text
 }
 
-fn paths(places: &Places) -> String {
+fn paths(places: &ConfigPaths) -> String {
     let counts = places.found();
     let state = |path: &Path| match (path.exists(), counts.iter().any(|found| found == path)) {
         (_, true) => "read",

@@ -14,7 +14,7 @@ use crate::data::{self, Count, Order, Request};
 use crate::demo::{DemoOptions, train};
 use crate::landscape::curvature::product::KEEP_GRAPH;
 use crate::landscape::device::{Place, Precision};
-use crate::landscape::surveyor::Setup;
+use crate::landscape::worker::protocol::Setup;
 use crate::loss::Criterion;
 use crate::model::reading::Reading;
 use crate::report::summary;
@@ -23,10 +23,10 @@ use crate::session::snapshot::{CheckpointState, Snapshot};
 use crate::session::{Options, Session};
 use crate::tui::invocation::Invocation;
 use crate::tui::keymap::Keymap;
-use crate::weights::recipe::BatchNorm;
+use crate::weights::plane_spec::BatchNorm;
 
-use super::ending::{Ended, asked_to_end};
-use super::look::LookOptions;
+use super::appearance::AppearanceOptions;
+use super::exit::{Ended, asked_to_end};
 use super::options::ScreenOptions;
 use super::screen::show_session;
 use super::watch::print_lines;
@@ -52,7 +52,7 @@ pub(super) struct Demo {
     #[command(flatten)]
     screen: ScreenOptions,
     #[command(flatten)]
-    look: LookOptions,
+    look: AppearanceOptions,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -7,8 +7,8 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 
 use crate::cache::{KeepLimit, RunCache};
-use crate::landscape::crew;
 use crate::landscape::device::{Place, Precision};
+use crate::landscape::worker;
 use crate::model::kernels::simd::Level;
 use crate::report;
 use crate::report::doctor::{Device, Report, Run, Terminal};
@@ -17,7 +17,7 @@ use crate::report::{map, visible};
 use crate::run::{Opened, filesystem, watch};
 use crate::session::reader::KeptLine;
 
-use super::look::{Chosen, LookOptions};
+use super::appearance::{AppearanceOptions, Chosen};
 use super::options::KeyOption;
 use super::{output, startup};
 
@@ -39,7 +39,7 @@ pub(super) struct Doctor {
     #[command(flatten)]
     key: KeyOption,
     #[command(flatten)]
-    look: LookOptions,
+    look: AppearanceOptions,
     /// How the result is written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -147,5 +147,5 @@ fn device(place: Place) -> Device {
 
 /// The name of the device that opens for this one, or why none does.
 fn became(place: Place) -> Result<String, String> {
-    crew::open(place, Precision::default(), None).map(|(_, became)| became.to_string())
+    worker::open(place, Precision::default(), None).map(|(_, became)| became.to_string())
 }

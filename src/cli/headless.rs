@@ -13,13 +13,13 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::plot::picture::Format;
 use crate::session::snapshot::Snapshot;
-use crate::tui::app::App;
-use crate::tui::still::still;
+use crate::tui::offscreen::still;
+use crate::tui::state::App;
 
-use super::ending::asked_to_end;
-use super::keep::Keeper;
-use super::notice;
+use super::exit::asked_to_end;
+use super::frame_writer::FrameWriter;
 use super::output::{Usage, refuse_inside};
+use super::warn;
 
 /// Lines of checkpoints are looked for so often.
 const LINES_EVERY: Duration = Duration::from_secs(1);
@@ -64,17 +64,17 @@ impl HeadlessOptions {
     }
 
     /// The folder for frames and lines of a run, where one was asked for.
-    pub(super) fn keeper(&self, run: &Path) -> anyhow::Result<Option<Keeper>> {
+    pub(super) fn keeper(&self, run: &Path) -> anyhow::Result<Option<FrameWriter>> {
         let Some(folder) = &self.out else {
             return Ok(None);
         };
-        Keeper::open(folder, run, &self.format, self.force).map(Some)
+        FrameWriter::open(folder, run, &self.format, self.force).map(Some)
     }
 
     /// Keeps frames and lines until the process is asked to end or the session is over.
     pub(super) async fn keep(
         &self,
-        keeper: Keeper,
+        keeper: FrameWriter,
         app: App,
         snapshots: watch::Receiver<Arc<Snapshot>>,
     ) {
@@ -101,7 +101,7 @@ impl HeadlessOptions {
 }
 
 struct Watcher {
-    keeper: Keeper,
+    keeper: FrameWriter,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     app: App,
     size: Size,
@@ -126,7 +126,7 @@ impl Watcher {
             Err(trouble) if self.trouble.as_ref() == Some(&trouble) => {}
             Err(trouble) => {
                 // Watching goes on, whether or not anybody reads this.
-                notice::say_aside(format!("{trouble}; it is tried again"));
+                warn::say_aside(format!("{trouble}; it is tried again"));
                 self.trouble = Some(trouble);
             }
         }

@@ -12,10 +12,10 @@ use crate::landscape::plane::ResidentPlane;
 use crate::landscape::survey;
 use crate::report::hessian::{Findings, Grid, Point, Report};
 
+use super::learning_rates;
 use super::options::{KeyOption, MeasureOptions, Steps};
 use super::output::OutputOptions;
 use super::progress;
-use super::rates;
 use super::scene::{GridOptions, PlaneOptions, Scene};
 
 /// Lines a side of the map where the user does not say: each point takes as many gradients as a
@@ -116,7 +116,9 @@ impl Hessian {
             })
             .transpose()?;
         let origin = std::slice::from_ref(&scene.origin);
-        let learning_rate = rates::of(&self.run, &self.key, origin).pop().flatten();
+        let learning_rate = learning_rates::of(&self.run, &self.key, origin)
+            .pop()
+            .flatten();
         let report = Report::from(Findings {
             run: self.run.display().to_string(),
             origin: scene.origin.step,

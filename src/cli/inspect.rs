@@ -13,9 +13,9 @@ use crate::weights::layout::{Layout, Role};
 use crate::weights::normalize::dot;
 use crate::weights::roles;
 
-use super::notice;
 use super::options::{KeyOption, ModelOption};
 use super::output::OutputOptions;
+use super::warn;
 
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
@@ -48,15 +48,15 @@ impl Inspect {
         };
         let (tensors, norm) = tensors(&dict, &layout)?;
         if let Some((_, sentence)) = dict.left_out() {
-            notice::say(sentence)?;
+            warn::say(sentence)?;
         }
         let by_name = || {
             let name = path.file_name().map(PathBuf::from).unwrap_or_default();
             arrange(&[name]).points.first().and_then(|point| point.step)
         };
         let news = scan::training_log(&self.path);
-        for trouble in &news.troubles {
-            notice::say(trouble)?;
+        for trouble in &news.warnings {
+            warn::say(trouble)?;
         }
         let report = Report {
             step: step
@@ -97,7 +97,7 @@ impl Inspect {
             anyhow::bail!(
                 "{}: no checkpoint can be read: {}",
                 self.path.display(),
-                notice::told(&reasons).join("; ")
+                warn::told(&reasons).join("; ")
             );
         };
         let step = newest.step;

@@ -12,21 +12,21 @@ use crate::landscape::plane::ResidentPlane;
 use crate::landscape::{LandscapeError, survey};
 use crate::report::line::{LineCurve, Report, Values};
 use crate::run::Checkpoint;
-use crate::session::agenda::MARGIN;
-use crate::weights::member::Shape;
+use crate::session::schedule::MARGIN;
 use crate::weights::normalize::{Ignore, Norm};
-use crate::weights::recipe::{BatchNorm, Directions, Recipe};
+use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
+use crate::weights::run_checkpoint::Shape;
 
 use super::measure::{Measured, origin};
-use super::notice;
 use super::options::{Axis, KeyOption, LINES, MeasureOptions, open_run};
 use super::output::OutputOptions;
 use super::progress;
 use super::trajectory::{ReadPath, read_path};
+use super::warn;
 
 /// What a slice runs along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Along {
+enum SliceKind {
     /// Random directions, one a seed, normalized by the weights
     Random,
     /// The first principal component of the run's path
@@ -55,7 +55,7 @@ pub(super) struct Line {
         default_value = "random",
         conflicts_with = "b"
     )]
-    along: Vec<Along>,
+    along: Vec<SliceKind>,
     /// How many random directions are overlaid, with seeds from --seed on
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64), conflicts_with = "b")]
     seeds: u64,
@@ -166,10 +166,10 @@ impl Line {
         let mut plans = Vec::new();
         for along in &self.along {
             match along {
-                Along::Random => plans.extend(self.random()),
-                Along::Pc1 => plans.push(self.component(path, at, 0)?),
-                Along::Pc2 => plans.push(self.component(path, at, 1)?),
-                Along::Update => plans.push(self.update(path, at)?),
+                SliceKind::Random => plans.extend(self.random()),
+                SliceKind::Pc1 => plans.push(self.component(path, at, 0)?),
+                SliceKind::Pc2 => plans.push(self.component(path, at, 1)?),
+                SliceKind::Update => plans.push(self.update(path, at)?),
             }
         }
         Ok(plans)
@@ -262,11 +262,8 @@ impl Line {
         };
         match (train, test) {
             (Err(error), Err(_)) => Err(error),
-            (train, test) => Ok([train, test].map(|measured| {
-                measured
-                    .inspect_err(|error| notice::left_out(&[error]))
-                    .ok()
-            })),
+            (train, test) => Ok([train, test]
+                .map(|measured| measured.inspect_err(|error| warn::left_out(&[error])).ok())),
         }
     }
 
@@ -288,13 +285,13 @@ impl Line {
         let bar = progress::bar("line", points * splits.iter().flatten().count());
         let mut curves = Vec::with_capacity(plans.len());
         for plan in plans {
-            let recipe = Recipe {
+            let spec = PlaneSpec {
                 shape: shape.clone(),
                 origin: a.clone(),
                 directions: plan.directions.clone(),
                 batch_norm: bn,
             };
-            let plane = recipe.make()?;
+            let plane = spec.make()?;
             let [train, test] = splits.each_ref().map(|split| {
                 let measured = split.as_ref()?;
                 let resident = measured.objective.resident(&plane);

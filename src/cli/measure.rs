@@ -6,14 +6,14 @@ use crate::landscape::device::{Compute, Place};
 use crate::landscape::evidence::{Assumed, Question};
 use crate::landscape::objective::Objective;
 use crate::landscape::samples::settled;
-use crate::landscape::surveyor::Setup;
+use crate::landscape::worker::protocol::Setup;
 use crate::loss::Score;
 use crate::model;
 use crate::run::Checkpoint;
-use crate::weights::member::Shape;
+use crate::weights::run_checkpoint::Shape;
 
-use super::notice;
 use super::options::MeasureOptions;
+use super::warn;
 
 /// A model with samples to measure it on.
 pub(super) struct Measured {
@@ -43,12 +43,12 @@ impl MeasureOptions {
         let assumed = asked(&setup, shape, members, &samples, &compute);
         let mut measured = measured(&setup, shape, &samples, &compute, assumed)?;
         if let Some(kept) = &measured.kept {
-            notice::say(format_args!("{}: {kept}", measured.model))?;
+            warn::say(format_args!("{}: {kept}", measured.model))?;
         }
         let objective = &measured.objective;
         if let Some(batches) = objective.averaged_batches() {
             let said = measured.assumed.is_of_batches(batches, objective.samples());
-            notice::say(format_args!("{}: {said}", measured.model))?;
+            warn::say(format_args!("{}: {said}", measured.model))?;
         }
         Ok(measured)
     }
@@ -101,7 +101,7 @@ fn asked(
     });
     for warning in assumed.warnings() {
         // The result says it too.
-        let _ = notice::say(warning);
+        let _ = warn::say(warning);
     }
     assumed
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a command, the options they share, errors into exit codes.
 
+mod appearance;
 mod average;
 mod cache;
 mod compare;
@@ -7,22 +8,20 @@ mod completions;
 mod config;
 mod demo;
 mod doctor;
-mod ending;
+mod exit;
+mod frame_writer;
 mod headless;
 mod hessian;
 mod inspect;
-mod keep;
+mod learning_rates;
 mod limits;
 mod line;
-mod look;
 mod loss;
 mod measure;
-mod notice;
 mod options;
 mod outlet;
 mod output;
 mod progress;
-mod rates;
 mod reading;
 mod record;
 mod recording;
@@ -34,6 +33,7 @@ mod startup;
 mod surface;
 mod trajectory;
 mod usage;
+mod warn;
 mod watch;
 mod weights;
 
@@ -43,7 +43,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::places::Places;
+use crate::config::paths::ConfigPaths;
 use crate::config::settings::{Settings, with_defaults};
 use crate::config::{Config, Problems};
 use crate::tui::keymap::Keymap;
@@ -136,10 +136,10 @@ fn understand(arguments: &[OsString]) -> anyhow::Result<(Cli, Keymap)> {
         (Config::default(), alone)
     } else {
         settings.check_environment()?;
-        let places = Places::around(run_of(&definition, name, first));
+        let places = ConfigPaths::around(run_of(&definition, name, first));
         for sentence in places.passed_over() {
             // The command goes on without that file, whether or not anybody reads this.
-            let _ = notice::say(sentence);
+            let _ = warn::say(sentence);
         }
         let config = Config::read(places.found(), &settings)?;
         let definition = with_defaults(definition, &config);
@@ -202,13 +202,13 @@ impl Command {
 
 /// Says what went wrong, and returns the exit code.
 fn failure(error: &anyhow::Error) -> u8 {
-    if let Some(ended) = error.downcast_ref::<ending::Ended>() {
+    if let Some(ended) = error.downcast_ref::<exit::Ended>() {
         return ended.code();
     }
     // Where nobody reads the sentence, the exit code still tells.
     let _ = match error.downcast_ref::<Problems>() {
-        Some(problems) => notice::say_lines(&problems.0),
-        None => notice::say(sentence(error)),
+        Some(problems) => warn::say_lines(&problems.0),
+        None => warn::say(sentence(error)),
     };
     let usage = error.is::<output::Usage>() || error.is::<Problems>();
     if usage { 2 } else { 1 }

@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum, value_parser};
 use crate::cache::{KeepLimit, RunCache};
 use crate::data::{Columns, Count, Order, Request, Split, TokenType};
 use crate::landscape::device::{Place, Precision};
-use crate::landscape::surveyor::Setup;
+use crate::landscape::worker::protocol::Setup;
 use crate::loss::Criterion;
 use crate::model;
 use crate::plot::relief::View;
@@ -21,9 +21,9 @@ use crate::run::{self, Checkpoint, Opened, RunChoice, RunError};
 use crate::weights::roles::Roles;
 
 use super::loss::LossArgs;
-use super::notice;
 use super::output::Usage;
 use super::reading::ReadingOptions;
+use super::warn;
 
 /// Which files are the run, and which state dict of each.
 #[derive(Clone, Debug, Args)]
@@ -402,10 +402,10 @@ pub(super) fn open_run(
         tracing::warn!(path = %path.display(), "{reason}");
     }
     for remark in &remarks {
-        notice::say(remark)?;
+        warn::say(remark)?;
     }
     let reasons: Vec<String> = unreadable.into_iter().map(|(_, reason)| reason).collect();
-    notice::left_out(&reasons);
+    warn::left_out(&reasons);
     if checkpoints.is_empty() {
         bail!("{}: none of the checkpoints can be read", run.display());
     }
@@ -426,7 +426,7 @@ fn chosen(
     let (has, had) = (span(&path), span(&left));
     let Some(steps) = steps else {
         if let Some(had) = had {
-            notice::say(format_args!(
+            warn::say(format_args!(
                 "{} checkpoints of a branch, run or model before ({had}) are left out; --steps takes them where the path has none",
                 left.len()
             ))?;

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::report::{self, file, visible};
-use crate::run::inside::is_inside;
+use crate::run::contains::is_inside;
 
 /// Wrong usage that the parser cannot see: exit code 2.
 #[derive(Debug, thiserror::Error)]

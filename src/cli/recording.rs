@@ -15,8 +15,8 @@ use tokio::sync::watch;
 use crate::session::record::Recorder;
 use crate::session::snapshot::Snapshot;
 
-use super::notice;
 use super::output::{Usage, refuse_inside};
+use super::warn;
 
 /// A record is written at most so often.
 const APART: Duration = Duration::from_secs(1);
@@ -107,7 +107,7 @@ fn record(
         match recorder.record(begun.elapsed(), &snapshot) {
             Ok(()) => was_told = false,
             Err(error) if !was_told => {
-                notice::say_aside(format!(
+                warn::say_aside(format!(
                     "{}: cannot be written: {error}; it is tried again, and goes on when there is room",
                     path.display()
                 ));

@@ -16,10 +16,10 @@ use crate::session::snapshot::{Command, Snapshot};
 use crate::tui::invocation::Invocation;
 use crate::tui::keymap::Keymap;
 
-use super::look::LookOptions;
-use super::notice;
+use super::appearance::AppearanceOptions;
 use super::options::ScreenOptions;
 use super::screen::show;
+use super::warn;
 
 /// Seconds that a replay waits at most where nothing happened for long.
 const LONGEST_WAIT: f64 = 2.0;
@@ -35,7 +35,7 @@ pub(super) struct Replay {
     #[command(flatten)]
     screen: ScreenOptions,
     #[command(flatten)]
-    look: LookOptions,
+    look: AppearanceOptions,
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -85,7 +85,7 @@ fn print_lines(recording: Recording) -> anyhow::Result<()> {
                 before = snapshot;
             }
             // What was whole has been printed.
-            Err(error) => notice::say(error)?,
+            Err(error) => warn::say(error)?,
         }
     }
     Ok(stdout.flush()?)

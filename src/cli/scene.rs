@@ -19,21 +19,21 @@ use crate::loss::Score;
 use crate::model;
 use crate::report::surface::{Fidelity, PathPoint, PlaneReport};
 use crate::run::Checkpoint;
-use crate::session::agenda::MARGIN;
+use crate::session::schedule::MARGIN;
 use crate::weights::WeightsError;
-use crate::weights::member::{Member, Shape};
 use crate::weights::normalize::{Ignore, Norm};
-use crate::weights::recipe::{BatchNorm, Directions, Plane, Recipe};
+use crate::weights::plane_spec::{BatchNorm, Directions, Plane, PlaneSpec};
 use crate::weights::roles::Roles;
+use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
 use crate::weights::{direction, plane};
 
 use super::measure::{Measured, origin};
-use super::notice;
 use super::options::{
     Axis, FidelityOption, KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run,
 };
 use super::output::Usage;
 use super::trajectory::{ReadPath, read_path, read_path_of_many};
+use super::warn;
 
 /// Which plane.
 #[derive(Clone, Debug, Args)]
@@ -124,7 +124,7 @@ pub(super) struct Scene {
     pub(super) path: ReadPath,
     pub(super) shape: Shape,
     pub(super) origin: Checkpoint,
-    pub(super) recipe: Recipe,
+    pub(super) spec: PlaneSpec,
     pub(super) plane: Plane,
     /// Coordinates and residual of each checkpoint.
     pub(super) places: Vec<([f64; 2], f64)>,
@@ -188,7 +188,7 @@ impl PlaneOptions {
         let mut scene = self.finish(path, &asked, origin, directions, measure)?;
         let other = measure.followed(&scene.shape, &others, measure.split)?;
         if let Some(differs) = scene.assumed.differs(&other) {
-            notice::say(differs)?;
+            warn::say(differs)?;
         }
         Ok(scene)
     }
@@ -206,7 +206,7 @@ impl PlaneOptions {
         directions: Directions,
         measure: &MeasureOptions,
     ) -> anyhow::Result<Scene> {
-        let recipe = Recipe {
+        let spec = PlaneSpec {
             shape: path.shape.clone(),
             directions,
             origin: origin.clone(),
@@ -220,13 +220,13 @@ impl PlaneOptions {
             score,
             ..
         } = measure.objective(&shape, asked, measure.split)?;
-        let plane = recipe.make()?;
+        let plane = spec.make()?;
         let places = places(&plane, &path.members, &shape)?;
         Ok(Scene {
             path,
             shape,
             origin,
-            recipe,
+            spec,
             plane,
             places,
             model,
@@ -266,7 +266,7 @@ impl PlaneOptions {
     pub(super) fn report(&self, scene: &Scene) -> PlaneReport {
         let metric = scene.plane.metric();
         let shares = scene.path.fit.trajectory.explained.get(..2);
-        let (kind, random, explained) = match scene.recipe.directions {
+        let (kind, random, explained) = match scene.spec.directions {
             Directions::Principal { .. } => ("pca", false, shares.map(<[f64]>::to_vec)),
             Directions::Random { .. } => ("random", true, None),
             Directions::Difference { .. } | Directions::File(_) => ("file", false, None),
@@ -289,7 +289,7 @@ fn refuse_another_architecture(
     roles: Option<&Arc<Roles>>,
 ) -> anyhow::Result<()> {
     let shape = Shape::of_model(own, key.key.as_deref(), roles)?;
-    match Member::open(other, &shape) {
+    match RunCheckpoint::open(other, &shape) {
         Err(error @ (WeightsError::Mismatch { .. } | WeightsError::Surplus { .. })) => {
             let found = Shape::of_model(other, key.key.as_deref(), roles)?;
             let sentence = format!(
@@ -340,7 +340,7 @@ impl Scene {
 
     /// The window that is drawn where the user names none.
     pub(super) fn window(&self) -> [[f64; 2]; 2] {
-        match self.recipe.directions {
+        match self.spec.directions {
             Directions::Principal { .. } => survey::window(&self.coordinates(), MARGIN),
             _ => [[-1.0, 1.0]; 2],
         }
@@ -393,7 +393,7 @@ impl Scene {
     ) -> anyhow::Result<Vec<PathPoint>> {
         let mut points = Vec::with_capacity(self.path.members.len());
         for (checkpoint, (at, residual)) in self.path.members.iter().zip(&self.places) {
-            let member = Member::open(checkpoint, &self.shape)?;
+            let member = RunCheckpoint::open(checkpoint, &self.shape)?;
             let own = self
                 .objective
                 .at_flat(&direction::flat(&self.shape.layout, &member)?)?;
@@ -423,7 +423,8 @@ fn places(
     members
         .iter()
         .map(|checkpoint| {
-            let mut delta = direction::flat(&shape.layout, &Member::open(checkpoint, shape)?)?;
+            let mut delta =
+                direction::flat(&shape.layout, &RunCheckpoint::open(checkpoint, shape)?)?;
             for (value, origin) in delta.iter_mut().zip(&plane.origin) {
                 *value -= origin;
             }

@@ -9,14 +9,14 @@ use tokio::sync::watch;
 use crate::report::{summary, visible};
 use crate::session::Session;
 use crate::session::snapshot::{Command, Snapshot};
-use crate::tui::app::App;
 use crate::tui::run::{End, run};
+use crate::tui::state::App;
 use crate::tui::terminal::Wishes;
 
-use super::ending::Ended;
-use super::notice;
+use super::exit::Ended;
 use super::options::ScreenOptions;
 use super::startup;
+use super::warn;
 
 /// How a screen begins.
 pub(super) struct Begin {
@@ -33,16 +33,16 @@ pub(super) fn show_session(
     others: &[Session],
     screen: ScreenOptions,
 ) -> anyhow::Result<App> {
-    let rivals = others.iter().map(|other| other.snapshots.clone()).collect();
+    let compared = others.iter().map(|other| other.snapshots.clone()).collect();
     let command = |command| session.command(command);
-    show(begin, session.snapshots.clone(), rivals, screen, command)
+    show(begin, session.snapshots.clone(), compared, screen, command)
 }
 
 /// The screen, until the user quits; then what was found, on the normal screen.
 pub(super) fn show(
     Begin { mut app, typed }: Begin,
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    rivals: Vec<watch::Receiver<Arc<Snapshot>>>,
+    compared: Vec<watch::Receiver<Arc<Snapshot>>>,
     screen: ScreenOptions,
     command: impl Fn(Command),
 ) -> anyhow::Result<App> {
@@ -59,13 +59,13 @@ pub(super) fn show(
         mouse: screen.mouse,
         log: log.as_ref().and_then(|log| log.try_clone().ok()),
     };
-    let shown = run(app, snapshots, rivals, screen.apart(), wishes, command);
+    let shown = run(app, snapshots, compared, screen.apart(), wishes, command);
     let shown = super::runtime()?.block_on(shown);
     if let (Some(log), Some(path)) = (&mut log, startup::log_path())
         // Nobody else writes to this handle, which every clone of it moves on.
         && log.stream_position()? > 0
     {
-        let _ = notice::say(format_args!(
+        let _ = warn::say(format_args!(
             "what stderr was told meanwhile is in {}",
             path.display()
         ));

@@ -8,13 +8,13 @@ use clap::Args;
 use crate::landscape::LandscapeError;
 use crate::report::sharpness::{Report, Row};
 use crate::weights::direction;
-use crate::weights::member::Member;
+use crate::weights::run_checkpoint::RunCheckpoint;
 
+use super::learning_rates;
 use super::measure::Measured;
 use super::options::{KeyOption, MeasureOptions, Steps, open_run};
 use super::output::OutputOptions;
 use super::progress;
-use super::rates;
 use super::trajectory::read_path;
 
 #[derive(Debug, Args)]
@@ -55,10 +55,13 @@ impl Sharpness {
         } = (self.measure).objective(&shape, &path.members, self.measure.split)?;
         let bar = progress::bar("updates", path.members.len() - 1);
         let mut updates = Vec::with_capacity(path.members.len() - 1);
-        let mut before = direction::flat(&shape.layout, &Member::open(&path.members[0], &shape)?)?;
-        let rates = rates::of(&self.run, &self.key, &path.members);
+        let mut before = direction::flat(
+            &shape.layout,
+            &RunCheckpoint::open(&path.members[0], &shape)?,
+        )?;
+        let rates = learning_rates::of(&self.run, &self.key, &path.members);
         for (member, rate) in path.members.iter().zip(rates).skip(1) {
-            let after = direction::flat(&shape.layout, &Member::open(member, &shape)?)?;
+            let after = direction::flat(&shape.layout, &RunCheckpoint::open(member, &shape)?)?;
             let found = objective.critical(&before, &after)?;
             updates.push(Row {
                 step: member.step,

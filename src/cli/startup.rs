@@ -10,11 +10,11 @@ use std::sync::Mutex;
 use directories::ProjectDirs;
 use tracing_subscriber::EnvFilter;
 
-use crate::landscape::crew::message;
 use crate::landscape::curvature::product::KEEP_GRAPH;
+use crate::landscape::worker::message;
 use crate::report::visible;
 
-use super::notice;
+use super::warn;
 
 /// candle asks for the number of threads at every matrix product; when this is unset it parses
 /// /proc/cpuinfo each time: 15.7 µs a product instead of 0.43 µs.
@@ -97,7 +97,7 @@ pub(super) fn tell_panics() {
         let sentence = mistake(message(info.payload()), info.location());
         tracing::error!("{sentence}\n{}", Backtrace::capture());
         // Where nobody reads it, the log has it.
-        let _ = notice::say(sentence);
+        let _ = warn::say(sentence);
     }));
 }
 

@@ -13,7 +13,7 @@ use crate::run::Checkpoint;
 use super::options::{DEFAULT_VIEW, KeyOption, MeasureOptions, Steps, view};
 use super::output::{Format, OutputOptions, Usage};
 use super::scene::{EffortOptions, GridOptions, PlaneOptions};
-use super::{notice, progress, rates};
+use super::{learning_rates, progress, warn};
 
 #[derive(Debug, Args)]
 pub(super) struct Surface {
@@ -92,14 +92,14 @@ impl Surface {
         if self.measure.split != Split::Train {
             return Ok(());
         }
-        let logged = rates::logged(&self.run, &self.key, members).unwrap_or_default();
+        let logged = learning_rates::logged(&self.run, &self.key, members).unwrap_or_default();
         let pairs = logged.iter().zip(path);
         let pairs: Vec<[f64; 2]> = pairs
             .filter_map(|(logged, point)| Some([logged.train?, point.loss]))
             .collect();
         assumed.weigh(&pairs);
         if let Some(said) = &assumed.logged {
-            notice::say(said)?;
+            warn::say(said)?;
         }
         Ok(())
     }

@@ -7,15 +7,15 @@ use clap::Args;
 
 use crate::report;
 use crate::run::Checkpoint;
-use crate::weights::member::Shape;
 use crate::weights::path::{PathUpdate, RunPath};
+use crate::weights::random_projection;
 use crate::weights::roles::Roles;
-use crate::weights::shadow;
+use crate::weights::run_checkpoint::Shape;
 
-use super::notice;
 use super::options::{KeyOption, ModelOption, PlaneKind, Steps, open_run};
 use super::output::OutputOptions;
 use super::progress;
+use super::warn;
 
 #[derive(Debug, Args)]
 pub(super) struct Trajectory {
@@ -44,16 +44,21 @@ impl Trajectory {
         let roles = self.model.roles()?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
         let path = read_path(checkpoints, &self.key, roles)?;
-        let shadow = match self.plane {
+        let projection = match self.plane {
             PlaneKind::Pca => None,
             PlaneKind::Random => {
                 let singular = &path.fit.trajectory.singular;
-                Some(shadow::of(&path.shape, &path.members, singular, self.seed)?)
+                Some(random_projection::of(
+                    &path.shape,
+                    &path.members,
+                    singular,
+                    self.seed,
+                )?)
             }
         };
         let trajectory = &path.fit.trajectory;
         let report =
-            report::trajectory::Report::new(&self.run, path.parameters, trajectory, shadow);
+            report::trajectory::Report::new(&self.run, path.parameters, trajectory, projection);
         self.output
             .print(|| report.text(), &report, || report.csv())
     }
@@ -65,7 +70,7 @@ pub(super) struct ReadPath {
     pub(super) parameters: usize,
     pub(super) members: Vec<Checkpoint>,
     pub(super) fit: Arc<crate::weights::trajectory::Fit>,
-    pub(super) growth: crate::weights::growth::Growth,
+    pub(super) dynamics: crate::weights::dynamics::Dynamics,
 }
 
 /// Reads all checkpoints onto one path; those that do not fit are said on stderr and left out.
@@ -112,16 +117,16 @@ fn read_onto(mut path: RunPath, checkpoints: Vec<Checkpoint>) -> anyhow::Result<
         });
     };
     let reasons: Vec<_> = rejected.iter().map(|rejected| &rejected.error).collect();
-    notice::left_out(&reasons);
+    warn::left_out(&reasons);
     for change in &changes {
-        notice::say(change)?;
+        warn::say(change)?;
     }
     say_kept(&members)?;
     Ok(ReadPath {
         parameters: shape.layout.parameters(),
         shape,
         members,
-        growth: path.growth(),
+        dynamics: path.dynamics(),
         fit,
     })
 }
@@ -130,7 +135,7 @@ fn read_onto(mut path: RunPath, checkpoints: Vec<Checkpoint>) -> anyhow::Result<
 pub(super) fn say_kept(members: &[Checkpoint]) -> anyhow::Result<()> {
     let kept = members.iter().filter(|one| one.kept.is_some()).count();
     if kept > 0 {
-        notice::say(format_args!(
+        warn::say(format_args!(
             "{kept} of {} checkpoints are copies that were kept of files which are gone; --disk-only leaves them out",
             members.len()
         ))?;

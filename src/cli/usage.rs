@@ -9,7 +9,7 @@ use clap::Command;
 
 use crate::report::visible;
 
-use super::notice;
+use super::warn;
 
 /// Says what clap says of arguments to this command, and ends the process.
 pub(super) fn end(error: &clap::Error, command: Command, arguments: &[OsString]) -> ! {
@@ -29,7 +29,7 @@ fn is_printed(help: &clap::Error) -> bool {
     match help.print().and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             // Where nobody reads it, the exit code still tells.
-            let _ = notice::say(format_args!("cannot be written to stdout: {error}"));
+            let _ = warn::say(format_args!("cannot be written to stdout: {error}"));
             false
         }
         _ => true,

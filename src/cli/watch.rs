@@ -11,14 +11,14 @@ use crate::report::{lines, visible};
 use crate::run::followed;
 use crate::session::snapshot::Snapshot;
 use crate::session::{Options, Session};
-use crate::tui::app::App;
 use crate::tui::invocation::{self, Invocation};
 use crate::tui::keymap::Keymap;
-use crate::weights::recipe::BatchNorm;
+use crate::tui::state::App;
+use crate::weights::plane_spec::BatchNorm;
 
-use super::ending::{Ended, asked_to_end};
+use super::appearance::AppearanceOptions;
+use super::exit::{Ended, asked_to_end};
 use super::headless::HeadlessOptions;
-use super::look::LookOptions;
 use super::options::{FidelityOption, KeepOption, KeyOption, MeasureOptions, ScreenOptions};
 use super::outlet::Outlet;
 use super::recording::{RecordOption, Recording, Target};
@@ -47,7 +47,7 @@ pub(super) struct Watch {
     #[command(flatten)]
     screen: ScreenOptions,
     #[command(flatten)]
-    look: LookOptions,
+    look: AppearanceOptions,
     #[command(flatten)]
     headless: HeadlessOptions,
     #[command(flatten)]

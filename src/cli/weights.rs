@@ -10,12 +10,12 @@ use crate::landscape::survey;
 use crate::report::weights::{Histograms, Report};
 use crate::run::Checkpoint;
 use crate::weights::histogram::{self, Histogram};
-use crate::weights::member::{Member, Shape};
 use crate::weights::roles::Roles;
+use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
 
+use super::learning_rates;
 use super::options::{KeyOption, ModelOption, Steps, open_run};
 use super::output::OutputOptions;
-use super::rates;
 use super::trajectory::read_path;
 
 #[derive(Debug, Args)]
@@ -60,10 +60,10 @@ impl Weights {
         if self.histogram || self.layer.is_some() || path.members.len() == 1 {
             return self.histograms(&path.members, path.shape.roles.as_ref());
         }
-        let rates = rates::of(&self.run, &self.key, &path.members);
+        let rates = learning_rates::of(&self.run, &self.key, &path.members);
         let run = self.run.display().to_string();
         let trajectory = &path.fit.trajectory;
-        let report = Report::new(run, path.parameters, trajectory, &path.growth, rates);
+        let report = Report::new(run, path.parameters, trajectory, &path.dynamics, rates);
         self.output
             .print(|| report.text(), &report, || report.csv())
     }
@@ -84,7 +84,7 @@ impl Weights {
         let mut opened = Vec::with_capacity(ends.len());
         let mut range = [f64::INFINITY, f64::NEG_INFINITY];
         for checkpoint in ends {
-            let member = Member::open(checkpoint, &shape)?;
+            let member = RunCheckpoint::open(checkpoint, &shape)?;
             if let Some([min, max]) = histogram::range(&member, &shape.layout, &slots)? {
                 range = [range[0].min(min), range[1].max(max)];
             }

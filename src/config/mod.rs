@@ -8,7 +8,7 @@
 //! ```
 
 pub mod file;
-pub mod places;
+pub mod paths;
 pub mod settings;
 
 use std::fmt;

@@ -91,7 +91,7 @@ pub fn train(samples: &Dataset, out: &Path, options: &DemoOptions) -> Result<(),
         path: out.into(),
         source,
     })?;
-    // One thread: the other cores are the surveyor's, which measures while this trains.
+    // One thread: the other cores are the worker's, which measures while this trains.
     let thread = rayon::ThreadPoolBuilder::new()
         .num_threads(1)
         .stack_size(STACK)

@@ -29,13 +29,13 @@ pub(super) type Named = (String, Tensor);
 pub(super) struct ResNet {
     program: Arc<Program>,
     layout: Arc<Layout>,
-    tensors: Vec<Member>,
+    tensors: Vec<RunCheckpoint>,
     /// Batches seen so far.
     batches: i64,
 }
 
 /// A tensor of the state dict, in PyTorch's order.
-struct Member {
+struct RunCheckpoint {
     name: String,
     value: Kept,
 }
@@ -103,7 +103,7 @@ impl ResNet {
     }
 
     fn weights(&self) -> Result<Weights> {
-        let slot = |member: &Member| {
+        let slot = |member: &RunCheckpoint| {
             let (slot, _) = self.layout.find(&member.name)?;
             Some((slot, member.tensor()?.clone()))
         };
@@ -133,7 +133,7 @@ impl ResNet {
     }
 }
 
-impl Member {
+impl RunCheckpoint {
     /// Its numbers; `None` for the number of batches.
     fn tensor(&self) -> Option<&Tensor> {
         match &self.value {
@@ -145,7 +145,11 @@ impl Member {
 }
 
 /// The state dict of an untrained network.
-fn first_weights(rng: &mut ChaCha8Rng, channels: usize, classes: usize) -> Result<Vec<Member>> {
+fn first_weights(
+    rng: &mut ChaCha8Rng,
+    channels: usize,
+    classes: usize,
+) -> Result<Vec<RunCheckpoint>> {
     let mut tensors = Vec::new();
     let stem = [WIDTHS[0], channels, 3];
     tensors.extend(conv_norm(rng, "conv1", "bn1", stem)?);
@@ -166,7 +170,7 @@ fn first_weights(rng: &mut ChaCha8Rng, channels: usize, classes: usize) -> Resul
         ("linear.weight", vec![classes, inputs]),
         ("linear.bias", vec![classes]),
     ] {
-        tensors.push(Member {
+        tensors.push(RunCheckpoint {
             name: name.into(),
             value: Kept::Parameter(uniform(rng, &shape, inputs)?),
         });
@@ -180,17 +184,17 @@ fn conv_norm(
     conv: &str,
     norm: &str,
     [outputs, inputs, k]: [usize; 3],
-) -> Result<[Member; 6]> {
+) -> Result<[RunCheckpoint; 6]> {
     let kernel = uniform(rng, &[outputs, inputs, k, k], inputs * k * k)?;
     let ones = || Tensor::ones(outputs, DType::F32, &Device::Cpu);
     let zeros = || Tensor::zeros(outputs, DType::F32, &Device::Cpu);
     let parameter = |tensor: &Tensor| Var::from_tensor(tensor).map(Kept::Parameter);
-    let of_norm = |name: &str, value| Member {
+    let of_norm = |name: &str, value| RunCheckpoint {
         name: format!("{norm}.{name}"),
         value,
     };
     Ok([
-        Member {
+        RunCheckpoint {
             name: format!("{conv}.weight"),
             value: Kept::Parameter(kernel),
         },

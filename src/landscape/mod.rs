@@ -1,6 +1,5 @@
 //! The loss around a checkpoint: where to measure next, what was measured, who measures it.
 
-pub mod crew;
 pub mod curvature;
 pub mod device;
 pub mod evidence;
@@ -17,7 +16,7 @@ pub mod samples;
 pub mod sharpness;
 pub mod surface;
 pub mod survey;
-pub mod surveyor;
+pub mod worker;
 
 use std::path::{Path, PathBuf};
 

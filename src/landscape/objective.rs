@@ -14,7 +14,7 @@ use crate::model::program::trace::Cost;
 use crate::model::program::{Program, Value};
 use crate::model::{Recognized, Weights};
 use crate::weights::layout::Layout;
-use crate::weights::recipe::{BatchNorm, Plane};
+use crate::weights::plane_spec::{BatchNorm, Plane};
 
 use super::LandscapeError;
 use super::device::Compute;

@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Result, Tensor, TensorId};
 
-use crate::weights::recipe::{BatchNorm, Plane};
+use crate::weights::plane_spec::{BatchNorm, Plane};
 
 /// θ*, dx and dy as the rows of one matrix on the device.
 #[derive(Debug)]

@@ -58,7 +58,7 @@ impl Surface {
 
     /// Whether it has a value for each crossing of lines that ascend; one that was not made here may not.
     #[must_use]
-    pub fn is_sound(&self) -> bool {
+    pub fn is_valid(&self) -> bool {
         let ascends = |lines: &[f64]| {
             lines.is_sorted_by(|a, b| a < b) && lines.iter().all(|at| at.is_finite())
         };

@@ -11,7 +11,7 @@ use crate::loss::Score;
 use crate::plot::levels::Scale;
 use crate::plot::map::panels::{self, Panel};
 use crate::plot::map::{Backdrop, Extras, MapScene};
-use crate::weights::recipe::BatchNorm;
+use crate::weights::plane_spec::BatchNorm;
 
 use super::score::{self, Keyed};
 use super::surface::{Fidelity, PathPoint, PlaneReport, rows};

@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use crate::run::contains::is_inside;
 use crate::run::format::{Content, sniff};
-use crate::run::inside::is_inside;
 use crate::run::regular;
 
 use super::own;

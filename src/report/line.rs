@@ -10,7 +10,7 @@ use crate::landscape::surface::Measure;
 use crate::loss::Score;
 use crate::plot::axis::short;
 use crate::plot::graph::{Curve, Mark, Side, Stroke};
-use crate::weights::recipe::BatchNorm;
+use crate::weights::plane_spec::BatchNorm;
 
 use super::score::{self, Keyed};
 use super::{cell, csv_rows, graph, loss};

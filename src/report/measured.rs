@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use crate::landscape::surface::Measure;
 use crate::session::snapshot::{Fidelity, Finding, Snapshot};
 use crate::weights::plane::expected_cosine;
-use crate::weights::recipe::BatchNorm;
+use crate::weights::plane_spec::BatchNorm;
 
 use super::surface::{self, PathPoint, PlaneReport, Report};
 

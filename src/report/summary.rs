@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::session::agenda::whole_path;
+use crate::session::schedule::whole_path;
 use crate::session::snapshot::Snapshot;
 
 use crate::plot::map::Extras;

@@ -11,7 +11,7 @@ use crate::landscape::surface::{Measure, Surface};
 use crate::loss::Score;
 use crate::plot::relief::View;
 use crate::weights::normalize::{Ignore, Norm};
-use crate::weights::recipe::BatchNorm;
+use crate::weights::plane_spec::BatchNorm;
 
 use crate::plot::map::Extras;
 

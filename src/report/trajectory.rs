@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::plot::axis::short;
-use crate::session::agenda::whole_path;
-use crate::weights::shadow::Shadow;
+use crate::session::schedule::whole_path;
+use crate::weights::random_projection::RandomProjection;
 use crate::weights::trajectory::Trajectory;
 
 use crate::plot::map::Extras;
@@ -30,7 +30,7 @@ pub struct Report {
     coordinates: Vec<[f64; 2]>,
     residual: Vec<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    random: Option<Shadow>,
+    random: Option<RandomProjection>,
     #[serde(skip)]
     looks_random: bool,
 }
@@ -42,7 +42,7 @@ impl Report {
         run: &Path,
         parameters: usize,
         trajectory: &Trajectory,
-        random: Option<Shadow>,
+        random: Option<RandomProjection>,
     ) -> Self {
         let looks_random = trajectory.looks_random();
         let trajectory = trajectory.clone();
@@ -163,7 +163,7 @@ impl Report {
 }
 
 /// The path on the random plane, and how little of it that catches.
-fn random_map(random: &Shadow) -> String {
+fn random_map(random: &RandomProjection) -> String {
     let window = whole_path(&random.coordinates);
     let map = map::text(&PrintedMap {
         surface: None,
@@ -177,7 +177,7 @@ fn random_map(random: &Shadow) -> String {
     format!(
         "A random plane (seed {}) holds {} % of the path's variance; cosine of its directions {}, expected {}\n\n{map}\n",
         random.seed,
-        short(100.0 * random.caught),
+        short(100.0 * random.explained),
         short(random.cosine),
         short(random.expected_cosine),
     )

@@ -8,7 +8,7 @@ use crate::plot::axis::short;
 use crate::plot::graph::{Curve, Side, Stroke};
 use crate::plot::matrix;
 use crate::run::hyper;
-use crate::weights::growth::Growth;
+use crate::weights::dynamics::Dynamics;
 use crate::weights::histogram::Histogram;
 use crate::weights::trajectory::Trajectory;
 
@@ -45,7 +45,7 @@ impl Report {
         run: String,
         parameters: usize,
         trajectory: &Trajectory,
-        growth: &Growth,
+        dynamics: &Dynamics,
         rates: Vec<Option<f64>>,
     ) -> Self {
         let step = |i: usize| trajectory.steps.get(i).copied();
@@ -55,8 +55,8 @@ impl Report {
             steps: trajectory.steps.clone(),
             norm: trajectory.norm.clone(),
             update_norm: trajectory.update_norm.clone(),
-            update_cosine: growth.successive(),
-            layers: growth
+            update_cosine: dynamics.successive(),
+            layers: dynamics
                 .layers
                 .iter()
                 .map(|layer| Layer {
@@ -64,7 +64,7 @@ impl Report {
                     norm: layer.norm.clone(),
                 })
                 .collect(),
-            cosine_matrix: growth.cosines.clone(),
+            cosine_matrix: dynamics.cosines.clone(),
             drops: hyper::drops(&rates).into_iter().filter_map(step).collect(),
             learning_rate: rates,
         }

@@ -122,8 +122,8 @@ impl History {
         key: Option<&str>,
     ) -> Option<&Seen> {
         if let Some(known) = self.newest_mut(&found.path) {
-            let is_untouched =
-                (known.size, known.modified) == (found.stamp.size, found.stamp.modified);
+            let is_untouched = (known.size, known.modified)
+                == (found.fingerprint.size, found.fingerprint.modified);
             if is_untouched {
                 known.on_disk = true;
                 return None;
@@ -134,8 +134,8 @@ impl History {
             self.vanish(&found.path);
             let known = &mut self.seen[at];
             known.on_disk = true;
-            known.modified = found.stamp.modified;
-            known.size = found.stamp.size;
+            known.modified = found.fingerprint.modified;
+            known.size = found.fingerprint.size;
             return None;
         }
         self.vanish(&found.path);
@@ -143,8 +143,8 @@ impl History {
             name: found.name,
             path: found.path,
             arrival,
-            modified: found.stamp.modified,
-            size: found.stamp.size,
+            modified: found.fingerprint.modified,
+            size: found.fingerprint.size,
             facts,
             kept: None,
             on_disk: true,

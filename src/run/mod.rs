@@ -3,18 +3,18 @@
 //! Everything here only reads, with ordinary reads; nothing is mapped and nothing is written.
 
 pub mod catalog;
+pub mod contains;
 pub mod filesystem;
+pub mod fingerprint;
 pub mod format;
 pub mod history;
 pub mod hyper;
-pub mod inside;
 pub mod log;
 pub mod names;
 mod open;
 pub mod regular;
 pub mod scan;
 pub mod settle;
-pub mod stamp;
 pub mod unicode;
 pub mod watch;
 
@@ -81,8 +81,11 @@ impl Checkpoint {
     /// True if the run's own file is still the one that was read, as its time of change tells.
     #[must_use]
     pub fn is_on_disk(&self) -> bool {
-        let stamp = scan::stamp_of(&self.path);
-        stamp.is_some_and(|stamp| self.modified.is_none_or(|time| time == stamp.modified))
+        let fingerprint = scan::fingerprint_of(&self.path);
+        fingerprint.is_some_and(|fingerprint| {
+            self.modified
+                .is_none_or(|time| time == fingerprint.modified)
+        })
     }
 
     /// True if both are the same content, wherever it is read from.

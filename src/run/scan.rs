@@ -7,8 +7,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::fingerprint::Fingerprint;
 use super::format::{Content, Thing, listed, sharded_weight_files, sniff};
-use super::stamp::Stamp;
 use super::{RunChoice, RunError, log};
 
 /// Folders below the run that are looked into: frameworks nest steps, ranks and networks.
@@ -36,7 +36,7 @@ pub struct Found {
     /// The file, or the HF-style folder, that is read.
     pub path: PathBuf,
     /// Its state.
-    pub stamp: Stamp,
+    pub fingerprint: Fingerprint,
 }
 
 /// Files of one ending that are no checkpoints.
@@ -69,7 +69,7 @@ pub struct FolderScanner {
 }
 
 /// The kind of each file that was looked at, as it was then.
-type KnownContents = HashMap<PathBuf, (Stamp, Content)>;
+type KnownContents = HashMap<PathBuf, (Fingerprint, Content)>;
 
 impl FolderScanner {
     /// A scanner for the files that count.
@@ -100,7 +100,7 @@ impl FolderScanner {
             scan.found.push(Found {
                 name: run.file_name().map(PathBuf::from).unwrap_or_default(),
                 path: run.to_path_buf(),
-                stamp: Stamp::from(&metadata),
+                fingerprint: Fingerprint::from(&metadata),
             });
             return Ok(scan);
         }
@@ -160,8 +160,9 @@ impl FolderScanner {
         if parts.is_empty() {
             parts = distributed_parts(folder, paths);
         }
-        let stamps = parts.iter().filter_map(|file| Stamp::of(file).ok());
-        let Some((stamp, first)) = stamps.reduce(Stamp::and).zip(parts.first()) else {
+        let fingerprints = parts.iter().filter_map(|file| Fingerprint::of(file).ok());
+        let Some((fingerprint, first)) = fingerprints.reduce(Fingerprint::and).zip(parts.first())
+        else {
             return Vec::new();
         };
         let name = first.strip_prefix(run).unwrap_or(first).to_path_buf();
@@ -175,7 +176,7 @@ impl FolderScanner {
                 } else {
                     folder.to_path_buf()
                 },
-                stamp,
+                fingerprint,
             });
         }
         parts
@@ -189,19 +190,23 @@ impl FolderScanner {
             .file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with('.'));
         // A link to a file is looked at through the link; one that leads nowhere is none.
-        let Some(stamp) = Stamp::of(&path).ok().filter(|_| !hidden) else {
+        let Some(fingerprint) = Fingerprint::of(&path).ok().filter(|_| !hidden) else {
             return;
         };
         let name = path.strip_prefix(run).unwrap_or(&path).to_path_buf();
         let ending = ending(&path);
-        let content = self.content(&path, stamp);
+        let content = self.content(&path, fingerprint);
         let is_candidate = match content {
             Some(content) => content.is_readable() || ENDINGS.contains(&ending.as_str()),
             // What cannot be opened may be a checkpoint where its name says so; a pipe is none.
             None => path.is_file() && ENDINGS.contains(&ending.as_str()),
         };
         if is_candidate && self.is_wanted(&name) {
-            scan.found.push(Found { name, path, stamp });
+            scan.found.push(Found {
+                name,
+                path,
+                fingerprint,
+            });
         } else {
             let known = if ending.is_empty() {
                 "without an ending".to_owned()
@@ -219,14 +224,15 @@ impl FolderScanner {
     }
 
     /// The kind of a file's contents, read again when the file has changed; `None` if it cannot be opened.
-    fn content(&mut self, path: &Path, stamp: Stamp) -> Option<Content> {
+    fn content(&mut self, path: &Path, fingerprint: Fingerprint) -> Option<Content> {
         let known = self.before.remove(path);
-        let known = known.filter(|(before, _)| *before == stamp);
+        let known = known.filter(|(before, _)| *before == fingerprint);
         let content = match known {
             Some((_, content)) => content,
             None => sniff(path).ok()?,
         };
-        self.contents.insert(path.to_path_buf(), (stamp, content));
+        self.contents
+            .insert(path.to_path_buf(), (fingerprint, content));
         Some(content)
     }
 
@@ -254,18 +260,18 @@ fn distributed_parts(folder: &Path, paths: &[PathBuf]) -> Vec<PathBuf> {
 
 /// The state of a checkpoint as a scan would see it; `None` if it is not there.
 #[must_use]
-pub fn stamp_of(path: &Path) -> Option<Stamp> {
+pub fn fingerprint_of(path: &Path) -> Option<Fingerprint> {
     if path.is_dir() {
         let parts = sharded_weight_files(path, &listed(path));
-        let stamps = parts.iter().filter_map(|file| Stamp::of(file).ok());
-        return stamps.reduce(Stamp::and);
+        let fingerprints = parts.iter().filter_map(|file| Fingerprint::of(file).ok());
+        return fingerprints.reduce(Fingerprint::and);
     }
-    Stamp::of(path).ok()
+    Fingerprint::of(path).ok()
 }
 
 /// The training's own log as it is now, and a sentence for each one that could not be read to its end.
 #[must_use]
-pub fn training_log(run: &Path) -> log::News {
+pub fn training_log(run: &Path) -> log::LogUpdate {
     let scan = FolderScanner::default().scan(run);
     log::read(run, &scan.map_or_else(|_| Vec::new(), |scan| scan.logs))
 }
@@ -297,9 +303,9 @@ pub fn in_words(others: &BTreeMap<String, Passed>) -> String {
 
 /// True for a file that has not been touched for a while: nobody is writing it.
 #[must_use]
-pub fn is_at_rest(stamp: Stamp, now: SystemTime) -> bool {
+pub fn is_at_rest(fingerprint: Fingerprint, now: SystemTime) -> bool {
     const REST: std::time::Duration = std::time::Duration::from_secs(5);
-    now.duration_since(stamp.modified)
+    now.duration_since(fingerprint.modified)
         .is_ok_and(|age| age > REST)
 }
 

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::catalog::CheckpointFacts;
-use super::log::News;
+use super::fingerprint::Fingerprint;
+use super::log::LogUpdate;
 use super::scan::{self, Found};
-use super::stamp::Stamp;
 
 /// What the scanner tells.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +30,7 @@ pub enum RunEvent {
     /// A checkpoint is gone.
     Vanished(PathBuf),
     /// Training's own log has changed.
-    Logged(News),
+    Logged(LogUpdate),
     /// A scan is complete: all that it found has been told.
     Scanned {
         /// Files that are no checkpoints by their contents, in words; `None` if there are none.
@@ -65,7 +65,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, PartialEq)]
 enum State {
-    /// Seen with a stamp that may still change.
+    /// Seen with a fingerprint that may still change.
     Waiting,
     Settled,
     Unreadable {
@@ -78,7 +78,7 @@ enum State {
 /// The files of a run and how far each has come.
 #[derive(Clone, Debug, Default)]
 pub struct Settler {
-    files: BTreeMap<PathBuf, (Stamp, State)>,
+    files: BTreeMap<PathBuf, (Fingerprint, State)>,
 }
 
 impl Settler {
@@ -98,7 +98,7 @@ impl Settler {
             }
             match open(&found.path) {
                 Ok(header) => {
-                    let state = (found.stamp, State::Settled);
+                    let state = (found.fingerprint, State::Settled);
                     self.files.insert(found.path.clone(), state);
                     let found = found.clone();
                     events.push(RunEvent::Settled(Settled { found, header }));
@@ -141,13 +141,17 @@ impl Settler {
     ) -> bool {
         let known = self.files.get(&found.path);
         let still = match known {
-            Some((stamp, State::Settled)) if *stamp == found.stamp => return false,
-            Some((stamp, State::Unreadable { again, .. })) if *stamp == found.stamp => {
+            Some((fingerprint, State::Settled)) if *fingerprint == found.fingerprint => {
+                return false;
+            }
+            Some((fingerprint, State::Unreadable { again, .. }))
+                if *fingerprint == found.fingerprint =>
+            {
                 return now >= *again;
             }
-            Some((stamp, State::Waiting)) => *stamp == found.stamp,
+            Some((fingerprint, State::Waiting)) => *fingerprint == found.fingerprint,
             Some(_) => false,
-            None => scan::is_at_rest(found.stamp, now),
+            None => scan::is_at_rest(found.fingerprint, now),
         };
         if still || renamed.contains(&found.path) {
             return true;
@@ -156,7 +160,7 @@ impl Settler {
             events.push(RunEvent::Waiting(found.path.clone()));
         }
         self.files
-            .insert(found.path.clone(), (found.stamp, State::Waiting));
+            .insert(found.path.clone(), (found.fingerprint, State::Waiting));
         false
     }
 
@@ -170,17 +174,18 @@ impl Settler {
     ) {
         let before = match self.files.get(&found.path) {
             Some((
-                stamp,
+                fingerprint,
                 State::Unreadable {
                     reason: before,
                     pause,
                     ..
                 },
-            )) if *stamp == found.stamp => Some((before == &reason, *pause)),
+            )) if *fingerprint == found.fingerprint => Some((before == &reason, *pause)),
             _ => None,
         };
         let state = unreadable(&reason, before.map(|(_, pause)| pause), now);
-        self.files.insert(found.path.clone(), (found.stamp, state));
+        self.files
+            .insert(found.path.clone(), (found.fingerprint, state));
         if before.is_none_or(|(same, _)| !same) {
             events.push(RunEvent::Unreadable {
                 path: found.path.clone(),
@@ -212,7 +217,7 @@ mod tests {
         Found {
             name: name.into(),
             path: name.into(),
-            stamp: Stamp {
+            fingerprint: Fingerprint {
                 size,
                 modified: at(modified),
                 inode: 7,
@@ -224,7 +229,7 @@ mod tests {
     fn scan(settler: &mut Settler, files: &[Found], now: u64) -> Vec<RunEvent> {
         let sizes: BTreeMap<PathBuf, u64> = files
             .iter()
-            .map(|f| (f.path.clone(), f.stamp.size))
+            .map(|f| (f.path.clone(), f.fingerprint.size))
             .collect();
         settler.scan(files, &HashSet::new(), at(now), |path| match sizes[path] {
             0 => Err("cut short".into()),

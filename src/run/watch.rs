@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use notify::event::{ModifyKind, RenameMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use super::log::Logbook;
+use super::log::LogFollower;
 use super::scan::{FolderScanner, Found, in_words};
 use super::settle::{RunEvent, Settler};
 use super::{RunChoice, header, worth_opening};
@@ -94,7 +94,7 @@ pub fn spawn(
                 key: choice.key,
                 settler: Settler::default(),
                 renamed: HashSet::new(),
-                logs: Logbook::default(),
+                logs: LogFollower::default(),
                 last_news: Instant::now(),
             };
             while scanner.scan(&mut send) && scanner.wait(&wakes) {}
@@ -133,7 +133,7 @@ struct Scanner {
     /// Files that arrived by rename since the last scan.
     renamed: HashSet<PathBuf>,
     /// Training's own logs.
-    logs: Logbook,
+    logs: LogFollower,
     last_news: Instant,
 }
 

@@ -2,10 +2,10 @@
 
 use crate::data::Split;
 use crate::landscape::evidence::{Assumed, Function};
-use crate::landscape::surveyor::{Plan, Spot};
+use crate::landscape::worker::protocol::{Plan, Query};
 use crate::run::Checkpoint;
-use crate::weights::member::Shape;
-use crate::weights::recipe::Recipe;
+use crate::weights::plane_spec::PlaneSpec;
+use crate::weights::run_checkpoint::Shape;
 
 use super::snapshot::{CheckpointState, Finding, Snapshot};
 
@@ -29,12 +29,12 @@ impl InquirySchedule {
     /// The plan that asks this path, where it is time.
     pub(super) fn due(
         &mut self,
-        recipe: &Recipe,
+        spec: &PlaneSpec,
         members: &[Checkpoint],
         split: Split,
     ) -> Option<Plan> {
-        if self.shape.as_ref() != Some(&recipe.shape) {
-            self.shape = Some(recipe.shape.clone());
+        if self.shape.as_ref() != Some(&spec.shape) {
+            self.shape = Some(spec.shape.clone());
             self.asked_of = None;
         }
         let updates = members.len().checked_sub(1)?;
@@ -47,9 +47,9 @@ impl InquirySchedule {
         self.asked_of = Some(updates);
         Some(Plan {
             generation: GENERATION,
-            recipe: recipe.clone(),
+            spec: spec.clone(),
             split,
-            spots: vec![Spot::Evidence(members.to_vec())],
+            queries: vec![Query::Evidence(members.to_vec())],
         })
     }
 
@@ -96,14 +96,14 @@ mod tests {
     use crate::run::log::Logged;
     use crate::session::snapshot::{CheckpointLine, DataLine};
     use crate::weights::normalize::{Ignore, Norm};
-    use crate::weights::recipe::{BatchNorm, Directions};
+    use crate::weights::plane_spec::{BatchNorm, Directions};
 
     fn member(step: u64) -> Checkpoint {
         Checkpoint::new(step, format!("{step}.pt"))
     }
 
-    fn recipe(first: u64) -> Recipe {
-        Recipe {
+    fn spec(first: u64) -> PlaneSpec {
+        PlaneSpec {
             shape: Shape {
                 newest: format!("{first}.pt").into(),
                 ..Shape::default()
@@ -125,7 +125,7 @@ mod tests {
         let members: Vec<Checkpoint> = (0..13).map(member).collect();
         let mut due = |first, count: usize| {
             let members = &members[..count];
-            inquiry.due(&recipe(first), members, Split::Train).is_some()
+            inquiry.due(&spec(first), members, Split::Train).is_some()
         };
         let asked: Vec<usize> = (0..13).filter(|count| due(0, *count)).collect();
         assert_eq!(asked, [1, 2, 3, 4, 7]);

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::cache::{KeepLimit, KeepOutcome, KeptRecord, RunCache, Standing};
 use crate::run::format::StateDict;
 use crate::run::history::Seen;
-use crate::run::scan::stamp_of;
+use crate::run::scan::fingerprint_of;
 use crate::run::{Checkpoint, RunChoice};
 use crate::weights::path::{PathChange, PathMemory};
 
@@ -174,8 +174,8 @@ fn keep(
     run: &Path,
 ) -> Result<Option<KeepOutcome>, String> {
     let is_same = |seen: &Seen| {
-        let stamp = stamp_of(&seen.path);
-        stamp.is_some_and(|now| (now.size, now.modified) == (seen.size, seen.modified))
+        let fingerprint = fingerprint_of(&seen.path);
+        fingerprint.is_some_and(|now| (now.size, now.modified) == (seen.size, seen.modified))
     };
     if !is_same(seen) {
         return Ok(None);

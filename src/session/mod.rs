@@ -4,29 +4,29 @@
 //! scanner ──RunEvent──▶ ┌───────────┐ ──Arc<Snapshot>──▶ screen, plain lines
 //! reader  ◀──Change──── │ conductor │
 //!         ──Reading──▶  │  (folds)  │ ◀──Command──────── keys
-//! crew    ◀──Request─── └───────────┘
+//! workers ◀──Request─── └───────────┘
 //!         ──Report──▶
 //! ```
 //!
-//! The crew has a surveyor for each compute device.
+//! There is a worker for each compute device.
 //!
 //! The conductor folds every message into one [`Snapshot`] and decides what is measured next. Nobody
 //! waits for it and it waits for nobody; a thread that panics becomes a notice.
 
-pub mod agenda;
 mod conductor;
 mod inquiry;
 mod item;
 mod keeper;
-pub mod known;
-mod pace;
+pub mod measure_cache;
 mod patch;
 pub mod pictures;
 pub mod reader;
 pub mod record;
+pub mod schedule;
 pub mod snapshot;
-mod sound;
 pub mod study;
+mod throughput;
+mod validate;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -38,12 +38,12 @@ use tokio::sync::watch;
 
 use crate::cache::KeepLimit;
 use crate::data::Count;
-use crate::landscape::crew::{self, message};
-use crate::landscape::surveyor::{Report, Setup};
+use crate::landscape::worker::protocol::{Report, Setup};
+use crate::landscape::worker::{self, message};
 use crate::model;
 use crate::run::RunChoice;
 use crate::run::watch::{Watcher, spawn};
-use crate::weights::recipe::BatchNorm;
+use crate::weights::plane_spec::BatchNorm;
 
 use conductor::{Conductor, Input};
 use reader::ReaderOptions;
@@ -85,7 +85,7 @@ impl Session {
     pub fn start(options: Options) -> std::io::Result<Self> {
         let (inputs, received) = channel();
         let (to_reader, changes) = channel();
-        let (to_surveyor, requests) = channel();
+        let (to_workers, requests) = channel();
         let (publish, snapshots) = watch::channel(Arc::new(Snapshot::default()));
         let watcher = start_scanner(&options, inputs.clone())?;
         let reading = ReaderOptions {
@@ -103,12 +103,12 @@ impl Session {
             });
         })?;
         let setup = options.setup.clone();
-        start("crew", inputs.clone(), move |inputs| {
-            crew::serve(&setup, &requests, |report| {
+        start("worker pool", inputs.clone(), move |inputs| {
+            worker::serve(&setup, &requests, |report| {
                 inputs.send(Input::Report(report)).is_ok()
             });
         })?;
-        let conductor = Conductor::new(options, watcher, to_reader, to_surveyor, publish);
+        let conductor = Conductor::new(options, watcher, to_reader, to_workers, publish);
         thread::Builder::new()
             .name("conductor".into())
             .spawn(move || conductor.run(&received))?;
@@ -161,7 +161,7 @@ pub fn size_in_words(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }
 
-/// The crew's finding about its samples, as the screen shows it.
+/// The workers' finding about their samples, as the screen shows it.
 fn data_finding(setup: &Setup, report: &Report) -> Option<Finding<DataLine>> {
     match (report, &setup.data) {
         (Report::Data { name, samples }, Some(request)) => Some(Finding::Is(DataLine {

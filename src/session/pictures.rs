@@ -4,10 +4,10 @@ use crate::landscape::fidelity::Complement;
 use crate::landscape::refine::Estimate;
 use crate::landscape::surface::{Measure, Surface};
 use crate::landscape::survey;
-use crate::landscape::surveyor::Spot;
+use crate::landscape::worker::protocol::Query;
 use crate::loss::Score;
 
-use super::known::Known;
+use super::measure_cache::MeasureCache;
 use super::snapshot::{Fidelity, Slice, Window};
 
 /// Lines a side of the finest level: levels of 5, 9, 17, 33 and 65 lines.
@@ -71,10 +71,10 @@ impl Pictures {
 
     /// Where a point of the pictures is measured.
     #[must_use]
-    pub fn spot(&self, at: [f64; 2]) -> Spot {
+    pub fn query(&self, at: [f64; 2]) -> Query {
         match self.few {
-            Some(Few { few: samples, .. }) => Spot::OnFew { at, samples },
-            None => Spot::OnPlane(at),
+            Some(Few { few: samples, .. }) => Query::OnFew { at, samples },
+            None => Query::OnPlane(at),
         }
     }
 
@@ -101,14 +101,14 @@ impl Pictures {
     }
 
     /// Fills the surface with what is already known of its plane.
-    pub fn recall(&mut self, known: &Known) {
+    pub fn recall(&mut self, known: &MeasureCache) {
         for j in 0..self.surface.y().len() {
             for i in 0..self.surface.x().len() {
                 let at = self.place((i, j));
-                if let Some(measure) = known.get(&self.spot(at)) {
+                if let Some(measure) = known.get(&self.query(at)) {
                     self.surface.record(i, j, measure);
                 }
-                if let (Some(_), Some(measure)) = (self.few, known.get(&Spot::OnPlane(at))) {
+                if let (Some(_), Some(measure)) = (self.few, known.get(&Query::OnPlane(at))) {
                     self.full.record(i, j, measure);
                 }
             }

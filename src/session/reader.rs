@@ -14,12 +14,12 @@ use crate::run::hyper::Hyper;
 use crate::run::settle::Settled;
 use crate::run::{Checkpoint, RunChoice, arranged, unicode};
 use crate::weights::WeightsError;
-use crate::weights::growth::Growth;
+use crate::weights::dynamics::Dynamics;
 use crate::weights::histogram::Overlay;
-use crate::weights::member::{Member, Shape};
 use crate::weights::path::{PathChange, RunPath};
+use crate::weights::random_projection::{self, RandomProjection};
 use crate::weights::roles::Roles;
-use crate::weights::shadow::{self, Shadow};
+use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
 use crate::weights::trajectory::Fit;
 
 use super::keeper::Keeper;
@@ -67,9 +67,9 @@ pub struct PathReading {
     /// Where they lie.
     pub fit: Arc<Fit>,
     /// How they grow and turn.
-    pub growth: Arc<Growth>,
-    /// Their shadow on a random plane, where reading them again is no burden.
-    pub shadow: Option<Arc<Shadow>>,
+    pub dynamics: Arc<Dynamics>,
+    /// Their projection on a random plane, where reading them again is no burden.
+    pub random_projection: Option<Arc<RandomProjection>>,
     /// How the weights of the first and the newest are spread, likewise.
     pub overlay: Option<Arc<Overlay>>,
     /// What each tells of its training.
@@ -124,7 +124,7 @@ pub struct ReaderOptions {
     pub disk_only: bool,
 }
 
-/// Weights of all checkpoints that are read once more for the shadow: 200 MB of them.
+/// Weights of all checkpoints that are read once more for the random projection: 200 MB of them.
 const LARGEST_SHADOW: usize = 50_000_000;
 
 /// Points of a path: more than a screen has room for.
@@ -334,8 +334,9 @@ impl Reader {
         };
         PathReading {
             hyper: members.iter().map(told).collect(),
-            growth: Arc::new(self.path.growth()),
-            shadow: shape.and_then(|shape| cast(shape, &members, &fit, self.options.seed)),
+            dynamics: Arc::new(self.path.dynamics()),
+            random_projection: shape
+                .and_then(|shape| project(shape, &members, &fit, self.options.seed)),
             overlay: shape.and_then(|shape| overlay(shape, &members)),
             shape: shape.cloned(),
             members,
@@ -442,19 +443,24 @@ fn overlay(shape: &Shape, members: &[Checkpoint]) -> Option<Arc<Overlay>> {
     if shape.layout.parameters() > LARGEST_SHADOW {
         return None;
     }
-    let [first, last] = [first, last].map(|member| Member::open(member, shape).ok());
+    let [first, last] = [first, last].map(|member| RunCheckpoint::open(member, shape).ok());
     let found = Overlay::of([&first?, &last?], &shape.layout, BINS).ok()?;
     found.map(Arc::new)
 }
 
-/// The shadow of a path that is short and small enough to be read once more.
-fn cast(shape: &Shape, members: &[Checkpoint], fit: &Fit, seed: u64) -> Option<Arc<Shadow>> {
+/// The projection of a path that is short and small enough to be read once more.
+fn project(
+    shape: &Shape,
+    members: &[Checkpoint],
+    fit: &Fit,
+    seed: u64,
+) -> Option<Arc<RandomProjection>> {
     if members.len() < 3 || shape.layout.parameters() * members.len() > LARGEST_SHADOW {
         return None;
     }
-    let found = shadow::of(shape, members, &fit.trajectory.singular, seed);
+    let found = random_projection::of(shape, members, &fit.trajectory.singular, seed);
     found
-        .inspect_err(|error| tracing::info!("no shadow: {error}"))
+        .inspect_err(|error| tracing::info!("no random projection: {error}"))
         .ok()
         .map(Arc::new)
 }

@@ -296,7 +296,7 @@ impl Recording {
             return Err(HEAVY);
         }
         let snapshot: Snapshot = self.last.deserialized().map_err(|_| DAMAGED)?;
-        if !snapshot.is_sound() {
+        if !snapshot.is_valid() {
             return Err(DAMAGED);
         }
         // Time does not run backwards.

@@ -13,9 +13,9 @@ use crate::loss::{Loss, Score};
 use crate::run::hyper::Hyper;
 use crate::run::log::{Clock, Logged, TrainingLog};
 use crate::run::unicode;
-use crate::weights::growth::Growth;
+use crate::weights::dynamics::Dynamics;
 use crate::weights::histogram::Overlay;
-use crate::weights::shadow::Shadow;
+use crate::weights::random_projection::RandomProjection;
 use crate::weights::trajectory::Trajectory;
 
 use super::reader::KeptLine;
@@ -166,7 +166,7 @@ pub struct Map {
     pub trajectory: Arc<Trajectory>,
 }
 
-/// What the surveyor is doing.
+/// What the worker is doing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Measured points a second, over the last seconds; 0 when idle.
@@ -222,9 +222,11 @@ pub struct Snapshot {
     /// What is measured on demand.
     pub study: Option<Findings>,
     /// Norms by layer and angles between updates of the path.
-    pub growth: Option<Arc<Growth>>,
+    #[serde(rename = "growth")]
+    pub dynamics: Option<Arc<Dynamics>>,
     /// The path on a random plane; none where the run is too big to read again for that.
-    pub shadow: Option<Arc<Shadow>>,
+    #[serde(rename = "shadow")]
+    pub random_projection: Option<Arc<RandomProjection>>,
     /// How the weights of the first and the newest checkpoint are spread, likewise.
     pub overlay: Option<Arc<Overlay>>,
     /// What each checkpoint of the path tells of its training.
@@ -241,7 +243,7 @@ pub struct Snapshot {
     pub averages: Vec<(usize, Measure)>,
     /// Loss and score of the current checkpoint on test samples, where the map is of others.
     pub test: Option<Measure>,
-    /// What the surveyor is doing.
+    /// What the worker is doing.
     pub progress: Progress,
     /// How much is kept in the user's cache; `None` if nothing is.
     pub kept: Option<KeptLine>,

@@ -10,10 +10,10 @@ use crate::landscape::explore::{BATCH, WHOLE};
 use crate::landscape::refine::Estimate;
 use crate::landscape::surface::{Measure, Surface};
 use crate::landscape::survey;
-use crate::landscape::surveyor::{Plan, Spot, Value};
+use crate::landscape::worker::protocol::{Plan, Query, Value};
 use crate::run::Checkpoint;
 use crate::weights::normalize::{Ignore, Norm};
-use crate::weights::recipe::{BatchNorm, Directions, Recipe};
+use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
 
 /// What is to be measured before the map goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,46 +79,47 @@ pub struct Findings {
     /// The random plane, where it measures that.
     pub plane: Option<Surface>,
     /// The checkpoints at which it measures curvature, in that order.
-    pub stations: Vec<Checkpoint>,
+    #[serde(rename = "stations")]
+    pub checkpoints: Vec<Checkpoint>,
     /// Points that are still to come.
     pub left: usize,
     /// Seconds that these will take, at the pace since the first answer; none before the second.
     pub seconds_left: Option<f64>,
     /// How its answers come in; not recorded.
     #[serde(skip)]
-    course: Course,
+    pending: PendingPlans,
 }
 
 /// What tells the place of each answer, and the pace.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Course {
+struct PendingPlans {
     /// When the first answer came, and how many points were left then.
     first: Option<(Instant, usize)>,
-    /// What a spot of each plan is: entry of `lines`, or of the map.
-    meanings: Vec<Vec<Meaning>>,
+    /// What a query of each plan is: entry of `lines`, or of the map.
+    targets: Vec<Vec<Target>>,
     /// Generation of each plan.
     generations: Vec<u64>,
-    /// The last plan, where others follow that differ in their spots alone.
+    /// The last plan, where others follow that differ in their queries alone.
     template: Option<Plan>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Meaning {
+enum Target {
     Line { line: usize, point: usize },
     Plane { i: usize, j: usize },
     Map(usize),
     Here,
-    Station(usize),
+    Checkpoint(usize),
 }
 
 impl Findings {
-    /// Plans a study around the last of `members`, or at each of them, on the plane of `recipe` with this
+    /// Plans a study around the last of `members`, or at each of them, on the plane of `spec` with this
     /// window. The plans' generations count on from `next`. Random directions have `seed` and those after
     /// it. None where there are too few checkpoints.
     #[must_use]
     pub fn plan(
         study: Study,
-        recipe: &Recipe,
+        spec: &PlaneSpec,
         members: &[Checkpoint],
         window: [[f64; 2]; 2],
         split: Split,
@@ -130,30 +131,30 @@ impl Findings {
             lines: Vec::new(),
             curvature: None,
             plane: None,
-            stations: Vec::new(),
+            checkpoints: Vec::new(),
             left: 0,
             seconds_left: None,
-            course: Course::default(),
+            pending: PendingPlans::default(),
         };
         let plans = match study {
-            Study::Plane => vec![findings.plan_plane(recipe, seed, split)],
-            Study::Curvature => vec![findings.plan_curvature(recipe, window, split)],
-            Study::Stability => vec![findings.plan_stations(recipe, members, split)],
-            _ => findings.plan_lines(recipe, members, seed, split)?,
+            Study::Plane => vec![findings.plan_plane(spec, seed, split)],
+            Study::Curvature => vec![findings.plan_curvature(spec, window, split)],
+            Study::Stability => vec![findings.plan_checkpoints(spec, members, split)],
+            _ => findings.plan_lines(spec, members, seed, split)?,
         };
         let plans = plans
             .into_iter()
             .zip(next..)
             .map(|(plan, generation)| Plan { generation, ..plan });
         let plans: Vec<Plan> = plans.collect();
-        findings.course.generations = plans.iter().map(|plan| plan.generation).collect();
-        findings.left = plans.iter().map(|plan| plan.spots.len()).sum();
+        findings.pending.generations = plans.iter().map(|plan| plan.generation).collect();
+        findings.left = plans.iter().map(|plan| plan.queries.len()).sum();
         Some((findings, plans))
     }
 
     fn plan_lines(
         &mut self,
-        recipe: &Recipe,
+        spec: &PlaneSpec,
         members: &[Checkpoint],
         seed: u64,
         split: Split,
@@ -193,7 +194,7 @@ impl Findings {
         let mut plans = Vec::new();
         for (seed, directions) in directions {
             let is_line = self.study == Study::Line;
-            let recipe = Recipe {
+            let spec = PlaneSpec {
                 origin: if is_line {
                     members.first()?.clone()
                 } else {
@@ -203,13 +204,13 @@ impl Findings {
                 batch_norm: if is_line {
                     BatchNorm::States
                 } else {
-                    recipe.batch_norm
+                    spec.batch_norm
                 },
                 directions,
-                ..recipe.clone()
+                ..spec.clone()
             };
             for split in splits(split, seed.is_some()) {
-                plans.push(self.plan_line(recipe.clone(), seed, split, range));
+                plans.push(self.plan_line(spec.clone(), seed, split, range));
             }
         }
         Some(plans)
@@ -217,20 +218,20 @@ impl Findings {
 
     fn plan_line(
         &mut self,
-        recipe: Recipe,
+        spec: PlaneSpec,
         seed: Option<u64>,
         split: Split,
         [min, max]: [f64; 2],
     ) -> Plan {
         let alpha = survey::spread(min, max, POINTS);
         let line = self.lines.len();
-        let spots = alpha
+        let queries = alpha
             .iter()
-            .map(|alpha| Spot::OnPlane([*alpha, 0.0]))
+            .map(|alpha| Query::OnPlane([*alpha, 0.0]))
             .collect();
-        self.course.meanings.push(
+        self.pending.targets.push(
             (0..POINTS)
-                .map(|point| Meaning::Line { line, point })
+                .map(|point| Target::Line { line, point })
                 .collect(),
         );
         self.lines.push(LineCurve {
@@ -241,75 +242,78 @@ impl Findings {
         });
         Plan {
             generation: 0,
-            recipe,
+            spec,
             split,
-            spots,
+            queries,
         }
     }
 
-    fn plan_plane(&mut self, recipe: &Recipe, seed: u64, split: Split) -> Plan {
+    fn plan_plane(&mut self, spec: &PlaneSpec, seed: u64, split: Split) -> Plan {
         let lines = survey::spread(-1.0, 1.0, PLANE_LINES);
         let points = (0..WHOLE)
             .flat_map(|level| survey::additions(&lines, &lines, level, &[[0.0, 0.0]]))
             .collect();
         self.plane = Some(Surface::new(lines.clone(), lines));
-        let recipe = Recipe {
+        let spec = PlaneSpec {
             directions: random(seed),
-            ..recipe.clone()
+            ..spec.clone()
         };
         let template = Plan {
             generation: 0,
-            recipe,
+            spec,
             split,
-            spots: Vec::new(),
+            queries: Vec::new(),
         };
-        self.course.template = Some(template.clone());
+        self.pending.template = Some(template.clone());
         self.plan_points(template, points)
     }
 
     /// A plan of points of the random plane.
     fn plan_points(&mut self, template: Plan, points: Vec<(usize, usize)>) -> Plan {
         let lines = self.plane.as_ref().map_or(&[][..], Surface::x);
-        let spots = points
+        let queries = points
             .iter()
-            .map(|&(i, j)| Spot::OnPlane([lines[i], lines[j]]))
+            .map(|&(i, j)| Query::OnPlane([lines[i], lines[j]]))
             .collect();
-        let meaning = |(i, j)| Meaning::Plane { i, j };
-        self.course
-            .meanings
-            .push(points.into_iter().map(meaning).collect());
-        Plan { spots, ..template }
+        let target = |(i, j)| Target::Plane { i, j };
+        self.pending
+            .targets
+            .push(points.into_iter().map(target).collect());
+        Plan {
+            queries,
+            ..template
+        }
     }
 
     /// What comes when a plan is done: where the random plane asks for more.
-    pub fn go_on(&mut self, done: u64, generation: u64) -> Option<Plan> {
+    pub fn next_batch(&mut self, done: u64, generation: u64) -> Option<Plan> {
         let template = self
-            .course
+            .pending
             .template
             .clone()
-            .filter(|_| self.course.generations.last() == Some(&done))?;
+            .filter(|_| self.pending.generations.last() == Some(&done))?;
         let mut wanted = Estimate::of(self.plane.as_ref()?).wanted();
         wanted.truncate(BATCH);
         if wanted.is_empty() {
             return None;
         }
         self.left += wanted.len();
-        self.course.generations.push(generation);
+        self.pending.generations.push(generation);
         let plan = self.plan_points(template, wanted);
         Some(Plan { generation, ..plan })
     }
 
-    fn plan_curvature(&mut self, recipe: &Recipe, window: [[f64; 2]; 2], split: Split) -> Plan {
+    fn plan_curvature(&mut self, spec: &PlaneSpec, window: [[f64; 2]; 2], split: Split) -> Plan {
         let [x, y] = window.map(|[min, max]| survey::spread(min, max, CURVATURE_LINES));
-        let mut spots = vec![Spot::Curvature([0.0, 0.0])];
-        let mut meanings = vec![Meaning::Here];
+        let mut queries = vec![Query::Curvature([0.0, 0.0])];
+        let mut targets = vec![Target::Here];
         for level in 0..survey::levels(x.len(), y.len()) {
             for (i, j) in survey::additions(&x, &y, level, &[[0.0, 0.0]]) {
-                spots.push(Spot::Curvature([x[i], y[j]]));
-                meanings.push(Meaning::Map(j * x.len() + i));
+                queries.push(Query::Curvature([x[i], y[j]]));
+                targets.push(Target::Map(j * x.len() + i));
             }
         }
-        self.course.meanings.push(meanings);
+        self.pending.targets.push(targets);
         self.curvature = Some(CurvatureMap {
             values: vec![None; x.len() * y.len()],
             x,
@@ -318,48 +322,50 @@ impl Findings {
         });
         Plan {
             generation: 0,
-            recipe: recipe.clone(),
+            spec: spec.clone(),
             split,
-            spots,
+            queries,
         }
     }
 
     /// The newest checkpoint first, then ever closer together: a curve is to be seen early.
-    fn plan_stations(&mut self, recipe: &Recipe, members: &[Checkpoint], split: Split) -> Plan {
+    fn plan_checkpoints(&mut self, spec: &PlaneSpec, members: &[Checkpoint], split: Split) -> Plan {
         let newest = members.iter().rev();
         let mut apart = members.len().next_power_of_two();
         while apart > 0 {
             for member in newest.clone().step_by(apart) {
-                if !self.stations.contains(member) {
-                    self.stations.push(member.clone());
+                if !self.checkpoints.contains(member) {
+                    self.checkpoints.push(member.clone());
                 }
             }
             apart /= 2;
         }
-        let spots = self.stations.iter().cloned().map(Spot::CurvatureOf);
-        self.course
-            .meanings
-            .push((0..self.stations.len()).map(Meaning::Station).collect());
+        let queries = self.checkpoints.iter().cloned().map(Query::CurvatureOf);
+        self.pending.targets.push(
+            (0..self.checkpoints.len())
+                .map(Target::Checkpoint)
+                .collect(),
+        );
         Plan {
             generation: 0,
-            recipe: recipe.clone(),
+            spec: spec.clone(),
             split,
-            spots: spots.collect(),
+            queries: queries.collect(),
         }
     }
 
     /// The checkpoint to which an answer belongs.
     #[must_use]
-    pub fn station(&self, generation: u64, index: usize) -> Option<&Checkpoint> {
-        let Course {
+    pub fn checkpoint(&self, generation: u64, index: usize) -> Option<&Checkpoint> {
+        let PendingPlans {
             generations,
-            meanings,
+            targets,
             ..
-        } = &self.course;
-        let plans = generations.iter().zip(meanings);
+        } = &self.pending;
+        let plans = generations.iter().zip(targets);
         let mut of_plan = plans.filter(|(known, _)| **known == generation);
         match of_plan.next()?.1.get(index)? {
-            Meaning::Station(station) => self.stations.get(*station),
+            Target::Checkpoint(checkpoint) => self.checkpoints.get(*checkpoint),
             _ => None,
         }
     }
@@ -367,31 +373,31 @@ impl Findings {
     /// Takes an answer; false when it belongs to no plan of this study.
     pub fn take(&mut self, generation: u64, index: usize, value: Value) -> bool {
         let plan = self
-            .course
+            .pending
             .generations
             .iter()
             .position(|known| *known == generation);
-        let meaning = plan.and_then(|plan| self.course.meanings.get(plan)?.get(index).copied());
-        let Some(meaning) = meaning else {
+        let target = plan.and_then(|plan| self.pending.targets.get(plan)?.get(index).copied());
+        let Some(target) = target else {
             return false;
         };
         self.left = self.left.saturating_sub(1);
         self.seconds_left = self.estimate();
-        match (meaning, value) {
-            (Meaning::Line { line, point }, Value::Measure(measure)) => {
+        match (target, value) {
+            (Target::Line { line, point }, Value::Measure(measure)) => {
                 self.lines[line].values[point] = Some(measure);
             }
-            (Meaning::Plane { i, j }, Value::Measure(measure)) => {
+            (Target::Plane { i, j }, Value::Measure(measure)) => {
                 if let Some(plane) = &mut self.plane {
                     plane.record(i, j, measure);
                 }
             }
-            (Meaning::Here, Value::Curvature(extremes)) => {
+            (Target::Here, Value::Curvature(extremes)) => {
                 if let Some(map) = &mut self.curvature {
                     map.here = Some(extremes);
                 }
             }
-            (Meaning::Map(at), Value::Curvature(extremes)) => {
+            (Target::Map(at), Value::Curvature(extremes)) => {
                 if let Some(map) = &mut self.curvature {
                     map.values[at] = Some(extremes);
                 }
@@ -402,7 +408,10 @@ impl Findings {
     }
 
     fn estimate(&mut self) -> Option<f64> {
-        let (first, from) = *self.course.first.get_or_insert((Instant::now(), self.left));
+        let (first, from) = *self
+            .pending
+            .first
+            .get_or_insert((Instant::now(), self.left));
         let done = from.saturating_sub(self.left);
         let each = first.elapsed().as_secs_f64() / done as f64;
         (done > 0 && self.left > 0).then_some(each * self.left as f64)
@@ -436,7 +445,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use super::*;
-    use crate::weights::member::Shape;
+    use crate::weights::run_checkpoint::Shape;
 
     fn checkpoint(step: u64) -> Checkpoint {
         Checkpoint::new(step, format!("{step}.pt"))
@@ -444,21 +453,13 @@ mod tests {
 
     fn plan(study: Study, count: u64) -> Option<(Findings, Vec<Plan>)> {
         let members: Vec<Checkpoint> = (0..count).map(checkpoint).collect();
-        let recipe = Recipe {
+        let spec = PlaneSpec {
             shape: Shape::default(),
             origin: checkpoint(count - 1),
             directions: random(0),
             batch_norm: BatchNorm::Frozen,
         };
-        Findings::plan(
-            study,
-            &recipe,
-            &members,
-            [[-1.0, 1.0]; 2],
-            Split::Train,
-            5,
-            7,
-        )
+        Findings::plan(study, &spec, &members, [[-1.0, 1.0]; 2], Split::Train, 5, 7)
     }
 
     #[test]
@@ -471,7 +472,7 @@ mod tests {
                 .collect::<Vec<_>>(),
             [(7, Split::Train), (8, Split::Test)]
         );
-        assert_eq!(plans[0].recipe.origin, checkpoint(0));
+        assert_eq!(plans[0].spec.origin, checkpoint(0));
         assert!(
             [0.0, 1.0]
                 .iter()
@@ -489,9 +490,9 @@ mod tests {
             let (mut findings, mut plans) = plan(Study::Plane, 3).unwrap();
             let mut measured = 0;
             while let Some(plan) = plans.pop() {
-                for (index, spot) in plan.spots.iter().enumerate() {
-                    let Spot::OnPlane([x, y]) = *spot else {
-                        panic!("{spot:?}")
+                for (index, query) in plan.queries.iter().enumerate() {
+                    let Query::OnPlane([x, y]) = *query else {
+                        panic!("{query:?}")
                     };
                     let measure = Measure {
                         loss: loss(x, y),
@@ -500,7 +501,7 @@ mod tests {
                     assert!(findings.take(plan.generation, index, Value::Measure(measure)));
                     measured += 1;
                 }
-                plans.extend(findings.go_on(plan.generation, plan.generation + 1));
+                plans.extend(findings.next_batch(plan.generation, plan.generation + 1));
             }
             assert_eq!(findings.left, 0);
             measured
@@ -514,12 +515,16 @@ mod tests {
     #[test]
     fn stability_is_measured_once_at_each_checkpoint_the_newest_first() {
         let (findings, plans) = plan(Study::Stability, 5).unwrap();
-        let order: Vec<u64> = findings.stations.iter().map(|member| member.step).collect();
+        let order: Vec<u64> = findings
+            .checkpoints
+            .iter()
+            .map(|member| member.step)
+            .collect();
         assert_eq!(order, [4, 0, 2, 3, 1]);
-        assert_eq!(plans[0].spots[1], Spot::CurvatureOf(checkpoint(0)));
-        assert_eq!(findings.station(7, 1), Some(&checkpoint(0)));
+        assert_eq!(plans[0].queries[1], Query::CurvatureOf(checkpoint(0)));
+        assert_eq!(findings.checkpoint(7, 1), Some(&checkpoint(0)));
         assert_eq!(
-            (findings.station(7, 5), findings.station(8, 0)),
+            (findings.checkpoint(7, 5), findings.checkpoint(8, 0)),
             (None, None)
         );
     }
@@ -540,15 +545,15 @@ mod tests {
         );
         let map = findings.curvature.as_ref().unwrap();
         assert_eq!(map.here, Some(found));
-        assert_eq!(findings.left, plans[0].spots.len() - 1);
+        assert_eq!(findings.left, plans[0].queries.len() - 1);
         // One answer has no pace; the second has, and the last leaves nothing.
         assert_eq!(findings.seconds_left, None);
         assert!(findings.take(7, 1, Value::Curvature(found)));
         assert!(findings.seconds_left.is_some_and(|left| left > 0.0));
-        for index in 2..plans[0].spots.len() {
+        for index in 2..plans[0].queries.len() {
             findings.take(7, index, Value::Curvature(found));
         }
         assert_eq!((findings.left, findings.seconds_left), (0, None));
-        assert_eq!(plans[0].spots.len(), 1 + 81);
+        assert_eq!(plans[0].queries.len(), 1 + 81);
     }
 }

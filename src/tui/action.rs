@@ -39,13 +39,13 @@ pub enum Action {
     ZoomView,
     /// Hold the picture still, or follow the run again.
     Freeze,
-    /// Look at the checkpoint before.
+    /// Appearance at the checkpoint before.
     ScrubBack,
-    /// Look at the checkpoint after; after the last one, follow the run.
+    /// Appearance at the checkpoint after; after the last one, follow the run.
     ScrubForward,
-    /// Look ten checkpoints further back.
+    /// Appearance ten checkpoints further back.
     LeapBack,
-    /// Look ten checkpoints further on; after the last one, follow the run.
+    /// Appearance ten checkpoints further on; after the last one, follow the run.
     LeapForward,
     /// Ask for a step, and look at the checkpoint nearest to it.
     Jump,
@@ -59,9 +59,9 @@ pub enum Action {
     PanUp,
     /// Move the window.
     PanDown,
-    /// Look closer.
+    /// Appearance closer.
     ZoomIn,
-    /// Look from further away.
+    /// Appearance from further away.
     ZoomOut,
     /// The window of the whole path.
     WholePath,
@@ -79,7 +79,7 @@ pub enum Action {
     NextTheme,
     /// Stop measuring, or go on.
     Pause,
-    /// Look at the run folder now.
+    /// Appearance at the run folder now.
     Rescan,
     /// Show the command that reproduces what is on the screen.
     ShowCommand,

@@ -261,7 +261,7 @@ fn rgb(colour: Color) -> Option<Rgb> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::steps;
+    use crate::tui::color_levels;
     use ratatui::layout::Rect;
 
     /// One cell with these colours, brought down.
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(number(Depth::TwoFiftySix, Rgb(0x28, 0x28, 0x28)), 235);
         assert_eq!(number(Depth::Sixteen, Rgb(250, 10, 10)), 9);
         assert_eq!(number(Depth::Sixteen, Rgb(20, 20, 20)), 0);
-        let bands = steps::SIXTEEN.iter();
+        let bands = color_levels::SIXTEEN.iter();
         let bands: Vec<u8> = bands.map(|band| number(Depth::Sixteen, *band)).collect();
         assert_eq!(bands, [4, 5, 2, 6, 3]);
     }

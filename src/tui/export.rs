@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::plot::picture;
 use crate::report::{self, measured};
-use crate::run::inside::is_inside;
+use crate::run::contains::is_inside;
 
-use super::app::App;
-use super::still::still;
+use super::offscreen::still;
+use super::state::App;
 
 /// A file that can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,8 +95,8 @@ pub fn export(
     stem: &str,
     formats: &[Format],
 ) -> io::Result<Vec<PathBuf>> {
-    let rivals = app.rivals().iter().map(|rival| &rival.run);
-    let mut runs = std::iter::once(&app.snapshot().run).chain(rivals);
+    let compared = app.compared().iter().map(|rival| &rival.run);
+    let mut runs = std::iter::once(&app.snapshot().run).chain(compared);
     if let Some(run) = runs.find(|run| is_inside(folder, run)) {
         let (folder, run) = (folder.display(), run.display());
         let sentence = format!("{folder}: is inside the run {run}, where isoloss writes nothing");

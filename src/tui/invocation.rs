@@ -15,7 +15,7 @@ pub struct Invocation {
     /// The run folder.
     pub run: PathBuf,
     /// Folders of the runs beside it.
-    pub rivals: Vec<PathBuf>,
+    pub compared: Vec<PathBuf>,
     /// Which files and which state dict.
     pub key: Vec<String>,
     /// Which samples, which model, on what.
@@ -30,7 +30,7 @@ impl Invocation {
     /// The words of a session's options. What decides the numbers is said even where it is the default:
     /// defaults can be configured.
     #[must_use]
-    pub fn of(options: &Options, rivals: &[PathBuf]) -> Self {
+    pub fn of(options: &Options, compared: &[PathBuf]) -> Self {
         let key = options.choice.key.iter();
         let key = key.flat_map(|key| option("--key", key));
         let only = options.choice.only.iter();
@@ -38,7 +38,7 @@ impl Invocation {
         let disk_only = options.disk_only.then(|| "--disk-only".to_owned());
         Self {
             run: options.run.clone(),
-            rivals: rivals.to_vec(),
+            compared: compared.to_vec(),
             key: key.chain(only).chain(disk_only).collect(),
             measure: measure(options),
             batch_norm: option("--bn", options.batch_norm.name()).into(),
@@ -51,7 +51,7 @@ impl Invocation {
     /// The command that watches the same again.
     #[must_use]
     pub fn watch(&self) -> Vec<String> {
-        let runs = std::iter::once(&self.run).chain(&self.rivals);
+        let runs = std::iter::once(&self.run).chain(&self.compared);
         let options = [&self.key, &self.measure, &self.batch_norm, &self.fidelity];
         ["isoloss", "watch"]
             .map(str::to_owned)

@@ -7,15 +7,13 @@
 //! ```
 
 pub mod action;
-pub mod app;
 mod ascii;
-pub mod choice;
 pub mod color;
-pub mod cursor;
+mod color_levels;
 pub mod detect;
 pub mod export;
 pub mod ground;
-mod guide;
+mod help_text;
 mod input;
 pub mod invocation;
 pub mod key;
@@ -23,18 +21,16 @@ pub mod keymap;
 pub mod layout;
 mod line;
 mod mouse;
-mod news;
+pub mod offscreen;
 mod pictures;
 pub mod prompt;
 pub mod render;
 pub mod reproduce;
 pub mod run;
 mod signals;
+pub mod state;
 mod stderr;
-mod steps;
-pub mod still;
 pub mod terminal;
 pub mod theme;
 pub mod themes;
 mod view;
-mod window;

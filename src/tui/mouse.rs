@@ -5,9 +5,9 @@ use ratatui::layout::{Margin, Position, Rect};
 
 use crate::session::snapshot::Command;
 
-use super::app::App;
-use super::choice::{Plane, View};
 use super::layout::{Arrangement, arrange};
+use super::state::App;
+use super::state::choice::{Plane, View};
 use super::view::map;
 
 /// Does what an event asks, and returns what the session has to do for it; none when nothing is asked.
@@ -36,7 +36,7 @@ fn map_area(app: &App, screen: Rect) -> Option<Rect> {
     }
     match arrange(
         screen,
-        app.told().or(app.banner()).is_some(),
+        app.message().or(app.banner()).is_some(),
         app.is_zoomed(),
     ) {
         Arrangement::Full { map, .. }
@@ -59,8 +59,8 @@ mod tests {
 
     use crate::session::snapshot::Snapshot;
     use crate::tui::action::Action;
-    use crate::tui::app::Look;
     use crate::tui::render::render;
+    use crate::tui::state::Appearance;
     use crate::weights::trajectory::Trajectory;
 
     /// A path of six checkpoints.
@@ -79,7 +79,7 @@ mod tests {
             explained: vec![0.7, 0.2],
             ..Trajectory::default()
         };
-        let mut app = App::new(Look::default());
+        let mut app = App::new(Appearance::default());
         app.receive(Arc::new(Snapshot {
             trajectory: Some(Arc::new(trajectory)),
             ..Snapshot::default()

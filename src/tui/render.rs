@@ -6,10 +6,10 @@ use ratatui::layout::Rect;
 
 use crate::report::visible;
 
-use super::app::App;
 use super::ascii;
-use super::choice::{Plane, View};
 use super::layout::{Arrangement, arrange};
+use super::state::App;
+use super::state::choice::{Plane, View};
 use super::view::{
     command, compare, curvature, header, help, map, path, slices, status, surface, trust, weights,
 };
@@ -36,7 +36,11 @@ fn replace_hidden(buffer: &mut Buffer) {
 
 fn draw_arranged(app: &App, area: Rect, buffer: &mut Buffer) {
     buffer.set_style(area, app.theme().base());
-    match arrange(area, app.told().or(app.banner()).is_some(), app.is_zoomed()) {
+    match arrange(
+        area,
+        app.message().or(app.banner()).is_some(),
+        app.is_zoomed(),
+    ) {
         Arrangement::Full {
             header,
             banner,
@@ -92,7 +96,7 @@ fn draw_arranged(app: &App, area: Rect, buffer: &mut Buffer) {
     if app.shows_command() {
         command::render(app, area, buffer);
     }
-    if app.look().marker.is_ascii() {
+    if app.appearance().marker.is_ascii() {
         ascii::simplify(buffer);
     }
 }

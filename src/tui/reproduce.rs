@@ -4,9 +4,9 @@ use crate::session::pictures::LINES;
 use crate::session::snapshot::{CheckpointState, Slice, Window};
 use crate::session::study::{CURVATURE_LINES, PLANE_LINES, POINTS, SEEDS};
 
-use super::app::App;
-use super::choice::{Along, Plane, View, Weighing};
 use super::invocation::Invocation;
+use super::state::App;
+use super::state::choice::{Plane, SliceKind, View, WeightsTab};
 
 /// What the view shows, as commands: words, unquoted. None before there is a path, and none of a recording, which
 /// does not hold how its session was asked for.
@@ -23,11 +23,11 @@ pub fn commands(app: &App) -> Vec<Vec<String>> {
             let options = [words(&["--plane", "random"]), seen.asked("--seed")].concat();
             vec![seen.command("trajectory", &seen.asked("--model"), &options)]
         }
-        View::Weights if app.weighing() == Weighing::Stability => {
+        View::Weights if app.weights_tab() == WeightsTab::Stability => {
             vec![seen.command("hessian", &seen.measure(), &[])]
         }
         View::Weights => {
-            let histogram = app.weighing() == Weighing::Histogram;
+            let histogram = app.weights_tab() == WeightsTab::Histogram;
             let options = if histogram {
                 words(&["--histogram"])
             } else {
@@ -115,9 +115,9 @@ impl<'a> Seen<'a> {
 
     fn compare(&self) -> Vec<String> {
         let Invocation {
-            run, rivals, key, ..
+            run, compared, key, ..
         } = self.invocation;
-        let runs = std::iter::once(run).chain(rivals);
+        let runs = std::iter::once(run).chain(compared);
         let runs: Vec<String> = runs.map(|run| run.display().to_string()).collect();
         [
             &words(&["isoloss", "compare"]),
@@ -155,8 +155,8 @@ impl<'a> Seen<'a> {
         };
         let origin = words(&["--origin", &self.last.to_string()]);
         let range = |range| vec![axis("--x", range, POINTS)];
-        match app.along() {
-            Along::Components => (self.slices.iter())
+        match app.slice_kind() {
+            SliceKind::Components => (self.slices.iter())
                 .filter_map(|slice| {
                     let (min, max) = slice.offset.first().zip(slice.offset.last())?;
                     let component = format!("pc{}", slice.axis + 1);
@@ -170,14 +170,14 @@ impl<'a> Seen<'a> {
                     ))
                 })
                 .collect(),
-            Along::Random => {
+            SliceKind::Random => {
                 let seeds = words(&["--along", "random", "--seeds", &SEEDS.to_string()]);
                 vec![line([seeds, range([-1.0, 1.0]), origin].concat())]
             }
-            Along::Update => vec![line(
+            SliceKind::Update => vec![line(
                 [words(&["--along", "update"]), range([-2.0, 2.0]), origin].concat(),
             )],
-            Along::Line => ends(app)
+            SliceKind::Line => ends(app)
                 .map(|ends| self.line_between(&ends))
                 .into_iter()
                 .collect(),
@@ -214,7 +214,7 @@ fn axis(name: &str, [min, max]: [f64; 2], lines: usize) -> String {
 mod tests {
     use super::*;
     use crate::session::snapshot::Snapshot;
-    use crate::tui::app::Look;
+    use crate::tui::state::Appearance;
     use crate::weights::trajectory::Trajectory;
     use std::sync::Arc;
 
@@ -229,7 +229,7 @@ mod tests {
             run: "runs/a".into(),
             ..Invocation::default()
         };
-        let mut app = App::new(Look::default()).of(invocation);
+        let mut app = App::new(Appearance::default()).of(invocation);
         app.receive(Arc::new(Snapshot {
             trajectory: Some(Arc::new(trajectory)),
             ..Snapshot::default()

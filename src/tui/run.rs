@@ -12,12 +12,12 @@ use tokio::time::{Instant, sleep_until};
 use crate::session::snapshot::{Command, Snapshot};
 
 use super::action::Action;
-use super::app::App;
 use super::export;
 use super::input;
 use super::mouse;
 use super::prompt::Entry;
 use super::signals::{self, Signals, Told};
+use super::state::App;
 use super::terminal::{Screen, Wishes};
 
 /// Number of the signal that a hung-up terminal stands for.
@@ -39,7 +39,7 @@ pub enum End {
 /// the process has a second and a half to end by itself.
 /// Nothing is drawn while nothing changes. Needs a tokio runtime with I/O and time.
 ///
-/// `rivals` are the other runs of a comparison. Frames are at least `apart` from one another. `command` passes
+/// `compared` are the other runs of a comparison. Frames are at least `apart` from one another. `command` passes
 /// on what the user asks of the session; it must not wait.
 ///
 /// # Errors
@@ -47,7 +47,7 @@ pub enum End {
 pub async fn run(
     mut app: App,
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    rivals: Vec<watch::Receiver<Arc<Snapshot>>>,
+    compared: Vec<watch::Receiver<Arc<Snapshot>>>,
     apart: Duration,
     wishes: Wishes,
     command: impl Fn(Command),
@@ -59,7 +59,7 @@ pub async fn run(
         &mut screen,
         &mut signals,
         snapshots,
-        rivals,
+        compared,
         apart,
         command,
     )
@@ -77,7 +77,7 @@ async fn show(
     screen: &mut Screen,
     signals: &mut Signals,
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
-    mut rivals: Vec<watch::Receiver<Arc<Snapshot>>>,
+    mut compared: Vec<watch::Receiver<Arc<Snapshot>>>,
     apart: Duration,
     command: impl Fn(Command),
 ) -> io::Result<End> {
@@ -100,8 +100,8 @@ async fn show(
                 app.receive(if session_lives { newest } else { orphaned(&newest) });
                 dirty = true;
             }
-            () = any_changed(&mut rivals), if !rivals.is_empty() => {
-                app.receive_rivals(latest(&mut rivals));
+            () = any_changed(&mut compared), if !compared.is_empty() => {
+                app.receive_compared(latest(&mut compared));
                 dirty = true;
             }
             () = sleep_until(next_picture), if app.is_filming() => {
@@ -142,14 +142,14 @@ fn orphaned(last: &Snapshot) -> Arc<Snapshot> {
 }
 
 /// The newest snapshot of each other run.
-fn latest(rivals: &mut [watch::Receiver<Arc<Snapshot>>]) -> Vec<Arc<Snapshot>> {
+fn latest(compared: &mut [watch::Receiver<Arc<Snapshot>>]) -> Vec<Arc<Snapshot>> {
     let newest = |rival: &mut watch::Receiver<_>| Arc::clone(&rival.borrow_and_update());
-    rivals.iter_mut().map(newest).collect()
+    compared.iter_mut().map(newest).collect()
 }
 
 /// Waits until another run has news; a run that is over has none.
-async fn any_changed(rivals: &mut [watch::Receiver<Arc<Snapshot>>]) {
-    let each = rivals.iter_mut().map(|rival| {
+async fn any_changed(compared: &mut [watch::Receiver<Arc<Snapshot>>]) {
+    let each = compared.iter_mut().map(|rival| {
         Box::pin(async {
             if rival.changed().await.is_err() {
                 std::future::pending::<()>().await;
@@ -200,13 +200,13 @@ fn take(app: &mut App, event: &Event, screen: Rect, command: impl Fn(Command)) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::app::Look;
+    use crate::tui::state::Appearance;
     use crossterm::event::{KeyCode, KeyEvent};
     use std::cell::RefCell;
 
     #[test]
     fn only_events_that_mean_something_draw_a_frame() {
-        let mut app = App::new(Look::default());
+        let mut app = App::new(Appearance::default());
         let screen = Rect::new(0, 0, 80, 24);
         let asked = RefCell::new(Vec::new());
         let mut event =

@@ -19,9 +19,9 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::{Position, Rect};
 
-use super::app::App;
 use super::color::Quantizer;
 use super::render::render;
+use super::state::App;
 use super::stderr::Diversion;
 
 /// Buttons and wheel, with coordinates of any size. crossterm's own command also asks for every
@@ -99,7 +99,7 @@ impl Screen {
             return Ok(());
         }
         execute!(stdout(), BeginSynchronizedUpdate)?;
-        let depth = app.look().themes.depth();
+        let depth = app.appearance().themes.depth();
         let (terminal, quantizer) = (&mut self.terminal, &mut self.quantizer);
         let drawn = terminal.draw(|frame| {
             render(app, frame);

@@ -7,7 +7,7 @@ use crate::plot::map::Tints;
 use crate::plot::picture::Rgb;
 
 use super::color::Depth;
-use super::steps;
+use super::color_levels;
 
 /// The themes that are built in, in the order in which a key goes through them, with their files.
 pub(super) const BUILT_IN: [(&str, &str); 8] = [
@@ -113,7 +113,11 @@ impl Tokens {
             (Depth::Sixteen, _) if dark => SIXTEEN_DARK,
             (Depth::Sixteen, _) => SIXTEEN_LIGHT,
             (Depth::TwoFiftySix, Bands::Gradient { map, .. }) => Self {
-                bands: Bands::Steps(if dark { steps::of(map) } else { steps::PALE }),
+                bands: Bands::Steps(if dark {
+                    color_levels::of(map)
+                } else {
+                    color_levels::PALE
+                }),
                 ..self
             },
             _ => self,
@@ -161,7 +165,7 @@ fn hexadecimal(text: &str) -> Option<Rgb> {
 /// What all themes on a dark ground become in the sixteen colours of a terminal, whose tones are the
 /// user's own.
 const SIXTEEN_DARK: Tokens = Tokens {
-    bands: Bands::Steps(steps::SIXTEEN),
+    bands: Bands::Steps(color_levels::SIXTEEN),
     ground: Rgb(0, 0, 0),
     text: Rgb(229, 229, 229),
     faint: Rgb(127, 127, 127),
@@ -175,7 +179,7 @@ const SIXTEEN_DARK: Tokens = Tokens {
 };
 /// The same on a light ground.
 const SIXTEEN_LIGHT: Tokens = Tokens {
-    bands: Bands::Steps(steps::SIXTEEN),
+    bands: Bands::Steps(color_levels::SIXTEEN),
     ground: Rgb(255, 255, 255),
     text: Rgb(0, 0, 0),
     faint: Rgb(127, 127, 127),

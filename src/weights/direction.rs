@@ -10,8 +10,8 @@ use crate::run::format::{FormatError, StateDict, TensorInfo};
 
 use super::WeightsError;
 use super::layout::{Layout, Piece, Role};
-use super::member::Weighted;
 use super::normalize::{dot, length};
+use super::run_checkpoint::WeightSource;
 
 /// Elements that are summed in f64 at once, so that no full-size f64 vector is held.
 const GROUP: usize = 8 << 20;
@@ -24,7 +24,7 @@ pub type Pair = [Vec<f32>; 2];
 ///
 /// # Errors
 /// A checkpoint cannot be read.
-pub fn combine<W: Weighted>(
+pub fn combine<W: WeightSource>(
     layout: &Layout,
     coefficients: &[Vec<f64>; 2],
     mut open: impl FnMut(usize) -> Result<W, WeightsError>,
@@ -55,7 +55,7 @@ pub fn combine<W: Weighted>(
     Ok(pair)
 }
 
-fn read_group(source: &impl Weighted, group: &[Piece]) -> Result<Vec<f32>, WeightsError> {
+fn read_group(source: &impl WeightSource, group: &[Piece]) -> Result<Vec<f32>, WeightsError> {
     let mut values = vec![0.0; group.iter().map(|(_, range)| range.len()).sum()];
     let mut rest = values.as_mut_slice();
     for (slot, range) in group {
@@ -82,7 +82,7 @@ fn scatter(flat: &mut [f32], sums: &[f64], group: &[Piece], layout: &Layout) {
 ///
 /// # Errors
 /// A checkpoint cannot be read.
-pub fn mean<W: Weighted>(
+pub fn mean<W: WeightSource>(
     layout: &Layout,
     count: usize,
     mut open: impl FnMut(usize) -> Result<W, WeightsError>,
@@ -100,7 +100,7 @@ pub fn mean<W: Weighted>(
 ///
 /// # Errors
 /// The checkpoint cannot be read.
-pub fn flat(layout: &Layout, source: &impl Weighted) -> Result<Vec<f32>, WeightsError> {
+pub fn flat(layout: &Layout, source: &impl WeightSource) -> Result<Vec<f32>, WeightsError> {
     let mut flat = vec![0.0; layout.len()];
     for (index, slot) in layout.slots().iter().enumerate() {
         source.read(index, 0, &mut flat[slot.offset..][..slot.len()])?;
@@ -210,7 +210,7 @@ pub(in crate::weights) mod tests {
     #[derive(Clone)]
     pub(in crate::weights) struct Point(pub(in crate::weights) Vec<f32>);
 
-    impl Weighted for Point {
+    impl WeightSource for Point {
         fn read(&self, slot: usize, start: usize, values: &mut [f32]) -> Result<(), WeightsError> {
             let offset = layout().slots()[slot].offset + start;
             values.copy_from_slice(&self.0[offset..][..values.len()]);

@@ -12,8 +12,8 @@ use rayon::prelude::*;
 
 use super::WeightsError;
 use super::layout::{Layout, Piece, Role};
-use super::member::Weighted;
 use super::products;
+use super::run_checkpoint::WeightSource;
 
 /// Bytes of weights that a thread holds at once, over all checkpoints: they stay in cache.
 const BUDGET: usize = 4 << 20;
@@ -67,7 +67,7 @@ impl Gram {
     ///
     /// # Errors
     /// A checkpoint cannot be read or holds a value that is not finite; nothing was added then.
-    pub fn extend<W: Weighted>(
+    pub fn extend<W: WeightSource>(
         &mut self,
         layout: &Layout,
         count: usize,
@@ -98,7 +98,7 @@ impl Gram {
             }
             squares(group, values, |slot| finite(row, slot))
         };
-        let costly = count > keep || kept.iter().any(Weighted::whole);
+        let costly = count > keep || kept.iter().any(WeightSource::whole);
         let (budget, batch) = if costly {
             (LARGE_BUDGET, 1)
         } else {
@@ -205,7 +205,11 @@ impl Sums {
 }
 
 /// Reads a group of pieces, one after the other.
-fn read(source: &impl Weighted, group: &[Piece], values: &mut [f32]) -> Result<(), WeightsError> {
+fn read(
+    source: &impl WeightSource,
+    group: &[Piece],
+    values: &mut [f32],
+) -> Result<(), WeightsError> {
     let mut rest = values;
     for (slot, Range { start, end }) in group {
         let piece;

@@ -2,7 +2,7 @@
 
 use super::WeightsError;
 use super::layout::{Layout, Role};
-use super::member::Weighted;
+use super::run_checkpoint::WeightSource;
 
 /// Elements that are read at once.
 const PIECE: usize = 1 << 20;
@@ -73,7 +73,7 @@ pub fn slots(layout: &Layout, layer: Option<&str>) -> Result<Vec<usize>, Weights
 
 /// What every weight is shown to, piece by piece.
 fn each(
-    source: &impl Weighted,
+    source: &impl WeightSource,
     layout: &Layout,
     slots: &[usize],
     mut see: impl FnMut(&[f32]),
@@ -95,7 +95,7 @@ fn each(
 /// # Errors
 /// The checkpoint cannot be read.
 pub fn range(
-    source: &impl Weighted,
+    source: &impl WeightSource,
     layout: &Layout,
     slots: &[usize],
 ) -> Result<Option<[f64; 2]>, WeightsError> {
@@ -125,7 +125,7 @@ impl Histogram {
     /// # Errors
     /// The checkpoint cannot be read.
     pub fn of(
-        source: &impl Weighted,
+        source: &impl WeightSource,
         layout: &Layout,
         slots: &[usize],
         [min, max]: [f64; 2],
@@ -184,7 +184,7 @@ impl Overlay {
     ///
     /// # Errors
     /// A checkpoint cannot be read.
-    pub fn of<W: Weighted>(
+    pub fn of<W: WeightSource>(
         sources: [&W; 2],
         layout: &Layout,
         bins: usize,

@@ -9,8 +9,8 @@ use super::WeightsError;
 use super::direction;
 use super::gram::Gram;
 use super::layout::Role;
-use super::member::{Member, Shape};
 use super::path::{LeftBranch, PathChange};
+use super::run_checkpoint::{RunCheckpoint, Shape};
 
 /// The part that a checkpoint has in the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -435,7 +435,7 @@ impl Lineage<'_> {
     fn matrices(&self, i: usize, j: usize) -> Result<(f64, usize), WeightsError> {
         let layout = &self.shape.layout;
         let [a, b] = [i, j].map(|row| {
-            let member = Member::open(&self.rows[row].checkpoint, self.shape)?;
+            let member = RunCheckpoint::open(&self.rows[row].checkpoint, self.shape)?;
             direction::flat(layout, &member)
         });
         let (a, b) = (a?, b?);

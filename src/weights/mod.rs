@@ -1,22 +1,22 @@
 //! Weight space: which tensors span it, the path of a run through it, planes across it.
 
 pub mod direction;
+pub mod dynamics;
 pub mod gram;
-pub mod growth;
 pub mod histogram;
 mod krylov;
 pub mod layout;
 mod lineage;
-pub mod member;
 pub(crate) mod names;
 pub mod normalize;
 pub mod path;
 pub mod pca;
 pub mod plane;
+pub mod plane_spec;
 mod products;
-pub mod recipe;
+pub mod random_projection;
 pub mod roles;
-pub mod shadow;
+pub mod run_checkpoint;
 pub mod trajectory;
 
 use std::path::PathBuf;

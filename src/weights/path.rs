@@ -8,11 +8,11 @@ use std::sync::Arc;
 use crate::run::Checkpoint;
 
 use super::WeightsError;
+use super::dynamics::Dynamics;
 use super::gram::Gram;
-use super::growth::Growth;
 use super::lineage::{Lineage, Place, Row};
-use super::member::{Member, Shape};
 use super::roles::Roles;
+use super::run_checkpoint::{RunCheckpoint, Shape};
 use super::trajectory::{Fit, OldBranch, Trajectory, fit, project};
 
 /// A checkpoint that has no place on the path, with the reason.
@@ -319,10 +319,10 @@ impl RunPath {
 
     /// Norms by layer and angles between updates of the checkpoints on the path.
     #[must_use]
-    pub fn growth(&self) -> Growth {
+    pub fn dynamics(&self) -> Dynamics {
         let order = self.order();
-        self.shape.as_ref().map_or_else(Growth::default, |shape| {
-            Growth::of(&self.gram, &shape.layout, &order)
+        self.shape.as_ref().map_or_else(Dynamics::default, |shape| {
+            Dynamics::of(&self.gram, &shape.layout, &order)
         })
     }
 
@@ -380,7 +380,7 @@ impl RunPath {
     fn drop_lost(&mut self, update: &mut PathUpdate) -> bool {
         let is_lost = |row: &Row| {
             let shape = self.shape.as_ref();
-            shape.is_some_and(|shape| Member::open(&row.checkpoint, shape).is_err())
+            shape.is_some_and(|shape| RunCheckpoint::open(&row.checkpoint, shape).is_err())
         };
         let lost: Vec<usize> = (0..self.rows.len())
             .filter(|row| is_lost(&self.rows[*row]))
@@ -420,7 +420,7 @@ impl RunPath {
         let Some(newest) = new.pop().filter(|newest| last <= Some(newest.arrival)) else {
             return;
         };
-        let is_another = Member::open(&newest, shape).is_err_and(|e| e.is_another_shape());
+        let is_another = RunCheckpoint::open(&newest, shape).is_err_and(|e| e.is_another_shape());
         let Some(shape) = is_another.then(|| self.shape_of(&newest).ok()).flatten() else {
             return;
         };
@@ -449,7 +449,7 @@ impl RunPath {
     /// Checks names and shapes.
     fn fits(&self, checkpoint: &Checkpoint) -> Result<(), WeightsError> {
         match &self.shape {
-            Some(shape) => Member::open(checkpoint, shape).map(drop),
+            Some(shape) => RunCheckpoint::open(checkpoint, shape).map(drop),
             // No checkpoint told a shape, so that this one's own error says why.
             None => self.shape_of(checkpoint).map(drop),
         }
@@ -497,7 +497,7 @@ impl RunPath {
         let Some(shape) = &self.shape else {
             return Ok(());
         };
-        let open = |row: usize| Member::open(all[row], shape);
+        let open = |row: usize| RunCheckpoint::open(all[row], shape);
         let not_finite = |row: usize, slot: usize| WeightsError::NotFinite {
             path: all[row].path.clone(),
             tensor: shape.layout.slots()[slot].name.clone(),

@@ -11,8 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use isoloss::session::snapshot::{Command, Snapshot};
-use isoloss::tui::app::{App, Look};
 use isoloss::tui::run::{End, run};
+use isoloss::tui::state::{App, Appearance};
 use isoloss::tui::terminal::Wishes;
 use tokio::sync::watch;
 
@@ -61,7 +61,7 @@ fn screen_with_a_fault() {
         .build()
         .unwrap();
     let shown = run(
-        App::new(Look::default()),
+        App::new(Appearance::default()),
         snapshots,
         Vec::new(),
         Duration::ZERO,

@@ -12,20 +12,20 @@ use isoloss::landscape::evidence::Assumed;
 use isoloss::landscape::sharpness::CriticalStep;
 use isoloss::landscape::surface::{Measure, Surface};
 use isoloss::landscape::survey::{additions, levels, spread};
-use isoloss::landscape::surveyor::{Plan, Spot, Value};
+use isoloss::landscape::worker::protocol::{Plan, Query, Value};
 use isoloss::run::Checkpoint;
 use isoloss::run::hyper::Hyper;
-use isoloss::session::agenda::whole_path;
 use isoloss::session::reader::KeptLine;
+use isoloss::session::schedule::whole_path;
 use isoloss::session::snapshot::{
     CheckpointLine, CheckpointState, DataLine, Finding, Map, ModelLine, Progress, Slice, Snapshot,
 };
 use isoloss::session::study::{Findings, Study};
-use isoloss::weights::growth::{Growth, LayerNorm};
+use isoloss::weights::dynamics::{Dynamics, LayerNorm};
 use isoloss::weights::histogram::{Histogram, Overlay};
-use isoloss::weights::member::Shape;
-use isoloss::weights::recipe::{BatchNorm, Directions, Recipe};
-use isoloss::weights::shadow::Shadow;
+use isoloss::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
+use isoloss::weights::random_projection::RandomProjection;
+use isoloss::weights::run_checkpoint::Shape;
 use isoloss::weights::trajectory::{OldBranch, Trajectory};
 
 /// Loss and accuracy at a point of the plane; 0,0 is the last checkpoint.
@@ -224,8 +224,8 @@ pub(crate) fn snapshot() -> Snapshot {
         stale: false,
         trajectory,
     });
-    snapshot.growth = Some(Arc::new(growth(25)));
-    snapshot.shadow = Some(Arc::new(shadow(25)));
+    snapshot.dynamics = Some(Arc::new(dynamics(25)));
+    snapshot.random_projection = Some(Arc::new(shadow(25)));
     snapshot.overlay = Some(Arc::new(Overlay {
         edges: spread(-1.0, 1.0, 21),
         histograms: [0.2, 0.5].map(|std| Histogram {
@@ -270,14 +270,14 @@ pub(crate) fn snapshot() -> Snapshot {
 }
 
 /// Two layers, and updates that turn slowly.
-fn growth(count: usize) -> Growth {
+fn dynamics(count: usize) -> Dynamics {
     let layer = |name: &str, rate: f64| LayerNorm {
         name: name.into(),
         norm: (0..count).map(|i| 2.0 + rate * i as f64).collect(),
     };
     let updates = count - 1;
     let cosine = |i: usize, j: usize| (0.2 * (i as f64 - j as f64)).cos();
-    Growth {
+    Dynamics {
         layers: vec![layer("conv1", 0.1), layer("layer1.0.conv1", -0.02)],
         cosines: (0..updates)
             .map(|i| (0..updates).map(|j| cosine(i, j)).collect())
@@ -285,12 +285,12 @@ fn growth(count: usize) -> Growth {
     }
 }
 
-fn shadow(count: usize) -> Shadow {
-    Shadow {
+fn shadow(count: usize) -> RandomProjection {
+    RandomProjection {
         coordinates: (0..count)
             .map(|i| [(1.3 * i as f64).sin() * 1e-3, (2.1 * i as f64).cos() * 1e-3])
             .collect(),
-        caught: 7.4e-6,
+        explained: 7.4e-6,
         cosine: -1.2e-3,
         expected_cosine: 1.53e-3,
         seed: 0,
@@ -302,7 +302,7 @@ pub(crate) fn planned(study: Study, snapshot: &Snapshot) -> Option<(Findings, Ve
     let members: Vec<Checkpoint> = (snapshot.checkpoints.iter())
         .map(|line| Checkpoint::new(line.step.unwrap_or(0), line.path.clone()))
         .collect();
-    let recipe = Recipe {
+    let spec = PlaneSpec {
         shape: Shape::default(),
         origin: members[24].clone(),
         directions: Directions::File("d.safetensors".into()),
@@ -313,7 +313,7 @@ pub(crate) fn planned(study: Study, snapshot: &Snapshot) -> Option<(Findings, Ve
         .as_ref()
         .map(|path| whole_path(&path.coordinates));
     let window = window.map_or([[-1.0, 1.0]; 2], |window| [window.x, window.y]);
-    Findings::plan(study, &recipe, &members, window, Split::Train, 0, 1)
+    Findings::plan(study, &spec, &members, window, Split::Train, 0, 1)
 }
 
 /// A run that was given no data: its pictures are planned, and nothing is ever measured.
@@ -331,7 +331,7 @@ pub(crate) fn without_data(study: Option<Study>) -> Snapshot {
         trajectory,
     });
     let measured = snapshot();
-    (without.growth, without.shadow) = (measured.growth, measured.shadow);
+    (without.dynamics, without.random_projection) = (measured.dynamics, measured.random_projection);
     without.slices = measured.slices;
     for slice in &mut without.slices {
         slice.values.fill(None);
@@ -345,15 +345,15 @@ pub(crate) fn studied(study: Study) -> Snapshot {
     let mut snapshot = snapshot();
     snapshot.study = planned(study, &snapshot).map(|(mut findings, plans)| {
         for plan in &plans {
-            for (index, spot) in plan.spots.iter().enumerate() {
-                let value = match spot {
-                    Spot::OnPlane([a, b]) if study == Study::Plane => {
+            for (index, query) in plan.queries.iter().enumerate() {
+                let value = match query {
+                    Query::OnPlane([a, b]) if study == Study::Plane => {
                         Value::Measure(measure(2.0 * a, 2.0 * b))
                     }
-                    Spot::OnPlane([a, _]) => {
+                    Query::OnPlane([a, _]) => {
                         Value::Measure(measure(2.0 * a, plan.generation as f64))
                     }
-                    Spot::Curvature([a, b]) => Value::Curvature(Extremes {
+                    Query::Curvature([a, b]) => Value::Curvature(Extremes {
                         lambda_max: 20.0 + a * a + b * b,
                         lambda_min: -1.0 - a.abs() - b.abs(),
                         iterations: 22,

@@ -6,7 +6,7 @@ use crate::model::reading::Reading;
 use crate::model::{self, Recognized};
 use crate::run::Checkpoint;
 use crate::weights::direction;
-use crate::weights::member::{Member, Shape};
+use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
 
 use super::super::LandscapeError;
 use super::super::device::{Compute, Precision};
@@ -89,7 +89,7 @@ impl Question<'_> {
     }
 
     pub(super) fn flat(&self, member: usize) -> Result<Vec<f32>, LandscapeError> {
-        let member = Member::open(&self.members[member], self.shape)?;
+        let member = RunCheckpoint::open(&self.members[member], self.shape)?;
         Ok(direction::flat(&self.shape.layout, &member)?)
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::axis::ticks;
 use super::super::picture::Picture;
-use super::{Area, MapScene, Sheet, legend};
+use super::{Area, MapScene, SampledScene, legend};
 
 /// Columns left of the map for the ticks of the second axis.
 const GUTTER: usize = 8;
@@ -41,7 +41,7 @@ pub(super) fn arrange(scene: &MapScene<'_>, width: usize, height: usize) -> Area
     }
 }
 
-impl Sheet<'_> {
+impl SampledScene<'_> {
     pub(super) fn draw_axes(&self, picture: &mut Picture) {
         if self.area.left == 0 {
             return;

@@ -2,7 +2,7 @@
 
 use super::super::picture::{Cell, Picture, Rgb};
 use super::super::raster::Marker;
-use super::{Sheet, Tints};
+use super::{SampledScene, Tints};
 
 /// Shades of 7-bit characters, lowest first.
 const ASCII_RAMP: [char; 10] = [' ', '.', ':', '-', '=', '+', '*', '#', '%', '@'];
@@ -39,7 +39,7 @@ impl Signs {
     }
 }
 
-impl Sheet<'_> {
+impl SampledScene<'_> {
     pub(super) fn draw_ground(&self, picture: &mut Picture) {
         if self.lattice.is_none() {
             return;

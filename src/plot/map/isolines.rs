@@ -1,12 +1,14 @@
 //! Contour lines on the map, and the labels that are set into them.
 
+use crate::landscape::field::Origin;
+
 use super::super::contour::{Polyline, isolines};
 use super::super::picture::{Cell, Picture, Rgb};
 use super::super::raster::{Marker, Raster};
+use super::SampledScene;
 use super::band_colour;
 use super::ground::contrast;
 use super::path::Trail;
-use super::{Origin, Sheet};
 
 /// A line shorter than this many times its label carries none.
 const LINE_PER_LABEL: f64 = 5.0;
@@ -45,7 +47,7 @@ impl Occupied {
     }
 }
 
-impl Sheet<'_> {
+impl SampledScene<'_> {
     pub(super) fn draw_isolines(&self, picture: &mut Picture, trail: &Trail) {
         let Some(field) = &self.lattice else { return };
         let mut raster = Raster::new(self.area.width, self.area.height, self.scene.marker);

@@ -4,7 +4,7 @@ use crate::landscape::field::Origin;
 
 use super::super::levels::LABEL_WIDTH;
 use super::super::picture::{Cell, Picture};
-use super::Sheet;
+use super::SampledScene;
 use super::band_colour;
 use super::ground::Signs;
 use super::isolines::level_digit;
@@ -20,7 +20,7 @@ struct Entry {
     label: String,
 }
 
-impl Sheet<'_> {
+impl SampledScene<'_> {
     pub(super) fn draw_legend(&self, picture: &mut Picture) {
         let left = self.area.left + self.area.width + 1;
         if left + WIDTH > picture.width() + 1 {

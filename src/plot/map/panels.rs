@@ -2,7 +2,7 @@
 
 use super::super::picture::{Cell, Picture};
 use super::super::title;
-use super::{Area, MapScene, Sheet, draw_in, legend};
+use super::{Area, MapScene, SampledScene, draw_in, legend};
 
 /// A cell is twice as high as it is wide, and a panel looks best a little wider than high.
 const ASPECT: f64 = 2.4;
@@ -67,14 +67,16 @@ pub fn draw(panels: &[Panel<'_>], width: usize, height: usize) -> Picture {
             height: place.height - titled,
             ..place
         };
-        sheets.push(Sheet::without_levels(&panel.scene, map));
+        sheets.push(SampledScene::without_levels(&panel.scene, map));
     }
-    let levels = first.scene.levels(sheets.iter().flat_map(Sheet::losses));
-    for sheet in &mut sheets {
-        sheet.levels = levels.clone();
-        if sheet.area.height > 0 {
-            let course = draw_in(sheet, &mut picture);
-            course.ink(&mut picture, sheet.scene.selected);
+    let levels = first
+        .scene
+        .levels(sheets.iter().flat_map(SampledScene::losses));
+    for sampled in &mut sheets {
+        sampled.levels = levels.clone();
+        if sampled.area.height > 0 {
+            let course = draw_in(sampled, &mut picture);
+            course.ink(&mut picture, sampled.scene.selected);
         }
     }
     let all = Area {
@@ -87,8 +89,12 @@ pub fn draw(panels: &[Panel<'_>], width: usize, height: usize) -> Picture {
         .into_iter()
         .next()
         .filter(|_| right > 0 && height > 2);
-    if let Some(sheet) = legend {
-        Sheet { area: all, ..sheet }.draw_legend(&mut picture);
+    if let Some(sampled) = legend {
+        SampledScene {
+            area: all,
+            ..sampled
+        }
+        .draw_legend(&mut picture);
     }
     picture
 }

@@ -3,7 +3,7 @@
 use super::super::chart::{Course, Place, Stroke};
 use super::super::picture::{Cell, Picture, Rgb};
 use super::super::raster::{Marker, Raster};
-use super::{Area, MapScene, Sheet, Tints};
+use super::{Area, MapScene, SampledScene, Tints};
 
 /// How much of the path's colour its oldest part keeps.
 const OLDEST: f64 = 0.6;
@@ -100,27 +100,27 @@ pub(super) struct Trail {
 }
 
 impl Trail {
-    pub(super) fn of(sheet: &Sheet<'_>) -> Self {
-        let (width, height) = (sheet.area.width, sheet.area.height);
-        let mut raster = Raster::new(width, height, sheet.scene.marker);
+    pub(super) fn of(sampled: &SampledScene<'_>) -> Self {
+        let (width, height) = (sampled.area.width, sampled.area.height);
+        let mut raster = Raster::new(width, height, sampled.scene.marker);
         let mut leads_to = vec![None; width * height];
-        for (i, segment) in sheet.scene.path.windows(2).enumerate() {
+        for (i, segment) in sampled.scene.path.windows(2).enumerate() {
             raster.line(
-                sheet.place(segment[0]),
-                sheet.place(segment[1]),
+                sampled.place(segment[0]),
+                sampled.place(segment[1]),
                 |column, row| leads_to[row * width + column] = Some(i + 1),
             );
         }
-        let lowest = sheet.scene.backdrop.and_then(|backdrop| {
+        let lowest = sampled.scene.backdrop.and_then(|backdrop| {
             let (a, b, _) = backdrop.surface.lowest()?;
-            sheet.cell([a + backdrop.shift[0], b + backdrop.shift[1]])
+            sampled.cell([a + backdrop.shift[0], b + backdrop.shift[1]])
         });
-        let points = sheet.scene.path.iter();
+        let points = sampled.scene.path.iter();
         Self {
             width,
             raster,
             leads_to,
-            stations: points.map(|point| sheet.cell(*point)).collect(),
+            stations: points.map(|point| sampled.cell(*point)).collect(),
             lowest,
         }
     }
@@ -135,7 +135,7 @@ impl Trail {
     }
 }
 
-impl Sheet<'_> {
+impl SampledScene<'_> {
     /// The path over what is drawn below it.
     pub(super) fn course(&self, picture: &Picture, trail: &Trail) -> Course {
         let shifted = |(column, row): Place| (self.area.left + column, self.area.top + row);

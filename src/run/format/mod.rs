@@ -36,8 +36,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::catalog::InnerCounters;
+use super::fingerprint::Fingerprint;
 use super::regular;
-use super::stamp::Stamp;
 use source::Source;
 use state_dict::Problem;
 use stored::Stored;
@@ -209,7 +209,7 @@ pub enum FormatError {
 #[derive(Debug)]
 struct OpenFile {
     path: PathBuf,
-    stamp: Stamp,
+    fingerprint: Fingerprint,
     tensors: Vec<Stored>,
     root: Option<Item>,
     metadata: HashMap<String, String>,
@@ -224,11 +224,11 @@ impl OpenFile {
             source,
         };
         let file = regular::open(path).map_err(io_error)?;
-        let stamp = Stamp::from(&file.metadata().map_err(io_error)?);
+        let fingerprint = Fingerprint::from(&file.metadata().map_err(io_error)?);
         let source = Source::File {
             file: Arc::new(file),
             start: 0,
-            len: stamp.size,
+            len: fingerprint.size,
         };
         let content = sniff::content(&source).map_err(io_error)?;
         let named = path
@@ -247,7 +247,7 @@ impl OpenFile {
         }
         let mut opened = Self {
             path: path.to_path_buf(),
-            stamp,
+            fingerprint,
             tensors: Vec::new(),
             root: None,
             metadata: HashMap::new(),
@@ -296,7 +296,7 @@ impl OpenFile {
         let stored = stored.ok_or_else(|| problem("it is not in the file".into()))?;
         let read = stored.read(start, values);
         // A file that was changed under the reader is told as that.
-        unchanged(&self.path, self.stamp)?;
+        unchanged(&self.path, self.fingerprint)?;
         read.map_err(problem)
     }
 }
@@ -560,14 +560,14 @@ impl StateDict {
     fn unchanged(&self, index: usize) -> Result<(), FormatError> {
         let place = self.places.get(index);
         let file = place.and_then(|place| self.files.get(place.file));
-        file.map_or(Ok(()), |file| unchanged(&file.path, file.stamp))
+        file.map_or(Ok(()), |file| unchanged(&file.path, file.fingerprint))
     }
 }
 
 /// Fails when the file is no longer the one that was opened.
-fn unchanged(path: &Path, stamp: Stamp) -> Result<(), FormatError> {
-    match Stamp::of(path) {
-        Ok(now) if now == stamp => Ok(()),
+fn unchanged(path: &Path, fingerprint: Fingerprint) -> Result<(), FormatError> {
+    match Fingerprint::of(path) {
+        Ok(now) if now == fingerprint => Ok(()),
         Ok(_) => Err(FormatError::Changed(path.to_path_buf())),
         Err(source) => Err(FormatError::Io {
             path: path.to_path_buf(),

@@ -4,7 +4,7 @@
 //! is wrong in one is told in a sentence, and what stands before it counts.
 
 mod align;
-mod book;
+mod follower;
 mod metrics_csv;
 mod names;
 mod record;
@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use super::unicode;
 pub use align::{Clock, Logged};
-pub(in crate::run) use book::is_log;
-pub use book::{Logbook, News};
+pub(in crate::run) use follower::is_log;
+pub use follower::{LogFollower, LogUpdate};
 use names::Quantity;
 
 /// Most bytes that are read of one log.
@@ -135,8 +135,8 @@ struct Reading {
 
 /// The log of a run, of the files that a scan found, and a sentence for each one that could not be read to its end.
 #[must_use]
-pub fn read(run: &Path, logs: &[PathBuf]) -> News {
-    Logbook::default().look(run, logs).unwrap_or_default()
+pub fn read(run: &Path, logs: &[PathBuf]) -> LogUpdate {
+    LogFollower::default().look(run, logs).unwrap_or_default()
 }
 
 #[cfg(test)]

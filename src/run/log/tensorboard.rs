@@ -12,8 +12,8 @@ use prost::Message;
 use super::names::{self, Quantity};
 use super::record::{self, Record};
 use super::{Reading, Series, TrainingLog};
+use crate::run::fingerprint::Fingerprint;
 use crate::run::regular;
-use crate::run::stamp::Stamp;
 
 /// What the names of event files have in them.
 pub(super) const MARK: &str = ".tfevents.";
@@ -87,7 +87,7 @@ impl Tensor {
 /// An event file, as far as it was read.
 #[derive(Clone, Debug)]
 struct Read {
-    stamp: Stamp,
+    fingerprint: Fingerprint,
     /// Where the next record begins.
     offset: u64,
     /// Why nothing behind it is read.
@@ -126,25 +126,29 @@ impl Events {
     /// Reads what has been added to files; false when one of them was begun anew.
     fn go_on(&mut self, files: &[PathBuf]) -> bool {
         for path in files {
-            let Ok(stamp) = Stamp::of(path) else { continue };
+            let Ok(fingerprint) = Fingerprint::of(path) else {
+                continue;
+            };
             let known = self.files.get(path).cloned();
-            if known
-                .as_ref()
-                .is_some_and(|known| known.stamp.inode != stamp.inode || stamp.size < known.offset)
-            {
+            if known.as_ref().is_some_and(|known| {
+                known.fingerprint.inode != fingerprint.inode || fingerprint.size < known.offset
+            }) {
                 return false;
             }
-            if known.as_ref().is_some_and(|known| known.stamp == stamp) {
+            if known
+                .as_ref()
+                .is_some_and(|known| known.fingerprint == fingerprint)
+            {
                 continue;
             }
             let mut offset = known.map_or(0, |known| known.offset);
-            let trouble = match self.read_from(path, &mut offset, stamp.size) {
+            let trouble = match self.read_from(path, &mut offset, fingerprint.size) {
                 Ok(reason) => reason.map(|reason| format!("at byte {offset}: {reason}")),
                 Err(error) => Some(format!("cannot be read: {error}")),
             };
             let trouble = trouble.map(|reason| format!("{}: {reason}", path.display()));
             let read = Read {
-                stamp,
+                fingerprint,
                 offset,
                 trouble,
             };

@@ -5,13 +5,13 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Widget};
 
-use crate::landscape::surveyor::CURVATURE_SAMPLES;
+use crate::landscape::worker::protocol::CURVATURE_SAMPLES;
 use crate::session::snapshot::Finding;
 
-use super::super::app::App;
-use super::super::choice::View;
 use super::super::invocation::quoted;
 use super::super::reproduce::commands;
+use super::super::state::App;
+use super::super::state::choice::View;
 use super::{cleared, enclosed, frame};
 
 /// Widest pane.

@@ -11,10 +11,10 @@ use crate::plot::map::MapScene;
 use crate::plot::map::panels::Panel;
 use crate::plot::title;
 use crate::run::hyper::Hyper;
-use crate::session::agenda::whole_path;
+use crate::session::schedule::whole_path;
 use crate::session::snapshot::{Finding, Snapshot, Window};
 
-use super::super::app::App;
+use super::super::state::App;
 use super::{enclosed, facts, frame, paint, render_foot, render_sentence, scene};
 
 /// What shows a pair of runs on a plane that both lie on.
@@ -23,7 +23,7 @@ const SHARED: &str = "isoloss compare RUN RUN --shared · both paths on one plan
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let mut frame = frame(app, "compare · one scale and one range", area.width);
-    if let [other] = app.rivals()
+    if let [other] = app.compared()
         && may_share_a_plane(app.snapshot(), other)
     {
         let room = area.width.saturating_sub(4).into();
@@ -31,14 +31,14 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         frame = frame.title_bottom(Line::styled(caption, app.theme().faint()).right_aligned());
     }
     let inner = enclosed(&frame, area, buffer);
-    if app.rivals().is_empty() {
+    if app.compared().is_empty() {
         let why = "There is one run here. Give others behind it, up to six in all: isoloss watch RUN RUN …; \
                    or compare checkpoints and runs on random planes without a screen: isoloss compare RUN RUN …; \
                    two of them on one plane with both paths: --shared";
         return render_sentence(app, why, inner, buffer);
     }
     let runs: Vec<&Snapshot> = std::iter::once(app.snapshot())
-        .chain(app.rivals().iter().map(AsRef::as_ref))
+        .chain(app.compared().iter().map(AsRef::as_ref))
         .collect();
     let window = widest(&runs);
     let panels: Vec<Panel<'_>> = runs

@@ -9,10 +9,10 @@ use crate::landscape::surface::Measure;
 use crate::plot::axis::short;
 use crate::plot::map::{self, MapScene};
 
-use super::super::app::App;
-use super::super::choice::{Plane, View};
-use super::super::cursor::Reading;
 use super::super::line::{Piece, fit};
+use super::super::state::App;
+use super::super::state::choice::{Plane, View};
+use super::super::state::cursor::Reading;
 use super::facts;
 
 /// Puts the mark on a map that was drawn into this area.

@@ -7,15 +7,15 @@ use ratatui::widgets::{Paragraph, Widget};
 
 use crate::landscape::curvature::Extremes;
 use crate::landscape::surface::{Measure, Surface};
-use crate::landscape::surveyor::CURVATURE_SAMPLES;
+use crate::landscape::worker::protocol::CURVATURE_SAMPLES;
 use crate::plot::axis::short;
 use crate::plot::map::{Backdrop, Extras, MapScene};
 use crate::plot::title;
 use crate::session::snapshot::Snapshot;
 use crate::session::study::{CurvatureMap, Findings};
 
-use super::super::app::App;
-use super::super::choice::Figure;
+use super::super::state::App;
+use super::super::state::choice::Figure;
 use super::{enclosed, facts, frame, padded, paint, render_refusal, render_sentence, scene};
 
 /// Draws the pane.

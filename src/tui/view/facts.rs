@@ -10,7 +10,7 @@ use crate::run::hyper;
 use crate::run::log::Logged;
 use crate::session::snapshot::{CheckpointLine, CheckpointState, Finding, Snapshot};
 
-use super::super::app::App;
+use super::super::state::App;
 
 /// The line of the checkpoint that is looked at.
 pub(crate) fn selected(app: &App) -> Option<&CheckpointLine> {

@@ -7,8 +7,8 @@ use ratatui::widgets::Widget;
 
 use crate::plot::axis::short;
 
-use super::super::app::App;
 use super::super::line::{Piece, fit, tail};
+use super::super::state::App;
 use super::{facts, padded};
 
 /// Columns that the run's folder may take.
@@ -61,7 +61,7 @@ fn state(app: &App) -> Vec<Piece> {
         let text = Span::styled("▶ replaying", theme.accent());
         return vec![Piece::new(3, vec![text])];
     }
-    match app.behind() {
+    match app.lag() {
         Some(newer) => {
             let mut text = String::from("● frozen");
             if newer > 0 {
@@ -141,7 +141,7 @@ pub(super) fn speed(app: &App) -> String {
 /// The line under the header: what the last key did, else what went wrong last.
 pub(crate) fn render_banner(app: &App, area: Rect, buffer: &mut Buffer) {
     let theme = app.theme();
-    let (banner, sign, ink) = match (app.told(), app.banner()) {
+    let (banner, sign, ink) = match (app.message(), app.banner()) {
         (Some(told), _) => (told, " · ", theme.good()),
         (None, Some(banner)) => (banner, " ! ", theme.warn()),
         (None, None) => return,
@@ -162,7 +162,7 @@ pub(crate) fn render_banner(app: &App, area: Rect, buffer: &mut Buffer) {
     let line = Line::from(vec![
         Span::styled(
             sign,
-            if app.told().is_some() {
+            if app.message().is_some() {
                 ink
             } else {
                 theme.bad()

@@ -8,8 +8,8 @@ use ratatui::widgets::{Paragraph, Widget};
 use crate::plot::title;
 
 use super::super::action::Action;
-use super::super::app::App;
-use super::super::guide::{SCROLL, Section, sections};
+use super::super::help_text::{SCROLL, Section, sections};
+use super::super::state::App;
 use super::super::theme::Theme;
 use super::{cleared, enclosed, frame};
 
@@ -19,7 +19,7 @@ const KEYS: usize = 14;
 const WIDTH: u16 = 56;
 /// Draws the pane in the middle of the screen: in two columns where there is room for them.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
-    let sections = sections(app.keymap(), app.look().marker.is_ascii());
+    let sections = sections(app.keymap(), app.appearance().marker.is_ascii());
     let wide = area.width >= 2 * WIDTH;
     let columns = if wide {
         let half = sections.len() / 2;

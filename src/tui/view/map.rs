@@ -8,8 +8,8 @@ use ratatui::widgets::{Paragraph, Widget, Wrap};
 use crate::plot::map::{self as plot, Extras, MapScene};
 use crate::session::snapshot::{Finding, Snapshot};
 
-use super::super::app::App;
-use super::super::choice::{Plane, View};
+use super::super::state::App;
+use super::super::state::choice::{Plane, View};
 use super::{
     above_foot, cursor, enclosed, facts, frame, padded, paint, render_foot, render_refusal,
     render_sentence, rows_for, scene,
@@ -23,7 +23,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let mut frame = frame(app, &title(app, area.width), area.width);
     let reading = cursor::line(app, area.width.saturating_sub(4));
     if reading.is_none() && app.snapshot().map.is_some() {
-        let look = app.look();
+        let look = app.appearance();
         let names = [
             look.layers.name(),
             look.scale.name(),
@@ -41,7 +41,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     render_plane(app, inner, buffer);
 }
 
-/// The loss on two random filter-normalized directions around the newest checkpoint, with the shadow
+/// The loss on two random filter-normalized directions around the newest checkpoint, with the projection
 /// of the path.
 fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
     let snapshot = app.snapshot();

@@ -26,7 +26,7 @@ use ratatui::widgets::{Block, BorderType, Clear, Paragraph, Widget, Wrap};
 use crate::plot::picture::{Cell, Picture};
 use crate::plot::title;
 
-use super::app::App;
+use super::state::App;
 use super::theme::terminal;
 
 /// A frame of this width with as much of a title as it has room for; ` · ` stands between its items.

@@ -7,9 +7,9 @@ use ratatui::widgets::{Paragraph, Widget};
 
 use crate::plot::axis::short;
 use crate::plot::map::{AxisTitle, Extras, MapScene, has_axes};
-use crate::session::agenda::whole_path;
+use crate::session::schedule::whole_path;
 
-use super::super::app::App;
+use super::super::state::App;
 use super::{enclosed, facts, frame, padded, paint, render_sentence, scene};
 
 /// From this width on the planes stand side by side.
@@ -23,7 +23,8 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         area,
         buffer,
     );
-    let (Some(trajectory), Some(shadow)) = (&snapshot.trajectory, &snapshot.shadow) else {
+    let (Some(trajectory), Some(projection)) = (&snapshot.trajectory, &snapshot.random_projection)
+    else {
         let why = "Both planes begin with the third checkpoint. A run of more than 50 million weights in all \
                    checkpoints is not read again for the random one while it is watched: isoloss trajectory \
                    RUN --plane random does it without a screen.";
@@ -54,7 +55,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
             whole_path(&trajectory.coordinates),
         )
     };
-    let window = whole_path(&shadow.coordinates);
+    let window = whole_path(&projection.coordinates);
     let title = |name: &str| AxisTitle {
         name: name.into(),
         share: None,
@@ -62,19 +63,19 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let random = MapScene {
         x: window.x,
         y: window.y,
-        path: &shadow.coordinates,
+        path: &projection.coordinates,
         extras,
         axes: [title("random 1"), title("random 2")],
         ..own.clone()
     };
     let cosine = format!(
         "cosine {}, expected {}",
-        short(shadow.cosine.abs()),
-        short(shadow.expected_cosine)
+        short(projection.cosine.abs()),
+        short(projection.expected_cosine)
     );
     let null: f64 = trajectory.explained_null.iter().take(2).sum();
     let walk = format!("a random walk has {}", percent(null));
-    let planes = [(own, caught, walk), (random, shadow.caught, cosine)];
+    let planes = [(own, caught, walk), (random, projection.explained, cosine)];
     for ((scene, share, rest), area) in planes.into_iter().zip(areas) {
         let [lines, picture] =
             Layout::vertical([Constraint::Length(2), Constraint::Min(0)]).areas(area);

@@ -4,8 +4,9 @@ use crate::plot::map::{AxisTitle, Backdrop, Extras, MapScene};
 use crate::session::snapshot::{Map, Snapshot, Window};
 use crate::weights::trajectory::Trajectory;
 
-use super::super::app::{App, RANDOM_WINDOW};
-use super::super::choice::Plane;
+use super::super::state::App;
+use super::super::state::choice::Plane;
+use super::super::state::navigation::RANDOM_WINDOW;
 
 /// What the map of the random plane shows.
 pub(super) fn of_random_plane<'a>(
@@ -16,9 +17,9 @@ pub(super) fn of_random_plane<'a>(
     let study = snapshot.study.as_ref();
     let plane = study.and_then(|study| study.plane.as_ref());
     let path = snapshot
-        .shadow
+        .random_projection
         .as_ref()
-        .map_or(&[][..], |shadow| &shadow.coordinates);
+        .map_or(&[][..], |projection| &projection.coordinates);
     let random = |name: &str| AxisTitle {
         name: name.into(),
         share: None,
@@ -59,7 +60,7 @@ pub(super) fn of_session<'a>(
     trajectory: &'a Trajectory,
     window: Window,
 ) -> MapScene<'a> {
-    let look = app.look();
+    let look = app.appearance();
     let title = |k: usize| AxisTitle {
         name: format!("PC{}", k + 1),
         share: trajectory.explained.get(k).copied(),

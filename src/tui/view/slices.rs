@@ -11,8 +11,8 @@ use crate::plot::graph::{Curve as Line, Graph, Mark, Side, Stroke};
 use crate::session::snapshot::Slice;
 use crate::session::study::{LineCurve, Study};
 
-use super::super::app::App;
-use super::super::choice::Along;
+use super::super::state::App;
+use super::super::state::choice::SliceKind;
 use super::{enclosed, facts, frame, paint, render_refusal, render_sentence};
 
 /// From this width on the two axes stand side by side.
@@ -22,7 +22,7 @@ const CHART: u16 = 4;
 
 /// Draws the pane: what the user chose to slice along.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
-    if app.along() == Along::Components {
+    if app.slice_kind() == SliceKind::Components {
         render_components(app, area, buffer);
     } else {
         render_lines(app, area, buffer);
@@ -31,9 +31,9 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
 
 /// Random directions overlaid, the last update, or the line from the first checkpoint.
 fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
-    let title = match app.along() {
-        Along::Random => "slices · 3 random directions · filter-normalized · d: next",
-        Along::Update => "slices · along the last update · -1: before it · d: next",
+    let title = match app.slice_kind() {
+        SliceKind::Random => "slices · 3 random directions · filter-normalized · d: next",
+        SliceKind::Update => "slices · along the last update · -1: before it · d: next",
         _ => "line · A first, B current checkpoint · d: next",
     };
     let inner = enclosed(&frame(app, title, area.width), area, buffer);
@@ -46,8 +46,8 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
         .as_ref()
         .filter(|study| !study.lines.is_empty())
     else {
-        let why = match app.along() {
-            Along::Random => "slices begin with the first checkpoint",
+        let why = match app.slice_kind() {
+            SliceKind::Random => "slices begin with the first checkpoint",
             _ => "this line begins with the second checkpoint",
         };
         return render_sentence(app, why, inner, buffer);
@@ -117,7 +117,7 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
             })
             .collect(),
         ticks: true,
-        marker: app.look().marker,
+        marker: app.appearance().marker,
         tints: app.theme().tints(),
     };
     paint(
@@ -211,7 +211,7 @@ fn render_slice(app: &App, slice: &Slice, area: Rect, buffer: &mut Buffer) {
                 label: "0".into(),
             }],
             ticks: i + 1 == shown,
-            marker: app.look().marker,
+            marker: app.appearance().marker,
             tints: app.theme().tints(),
         };
         paint(

@@ -4,14 +4,14 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 
-use crate::landscape::surveyor::CURVATURE_SAMPLES;
+use crate::landscape::worker::protocol::CURVATURE_SAMPLES;
 use crate::plot::axis::short;
 use crate::plot::graph::{Curve, Graph, Mark, Side, Stroke};
 use crate::run::log::{Clock, Series};
 use crate::session::snapshot::Snapshot;
 use crate::session::study::Study;
 
-use super::super::app::App;
+use super::super::state::App;
 use super::{facts, paint, render_foot, render_refusal};
 
 /// Least rows for both graphs.
@@ -167,7 +167,7 @@ fn draw(
         curves: curves.collect(),
         marks,
         ticks: true,
-        marker: app.look().marker,
+        marker: app.appearance().marker,
         tints: app.theme().tints(),
     };
     let picture = graph.draw(area.width.into(), area.height.into());

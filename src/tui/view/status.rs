@@ -9,9 +9,9 @@ use crate::landscape::refine::Estimate;
 use crate::session::snapshot::Finding;
 
 use super::super::action::Action;
-use super::super::app::App;
-use super::super::choice::{Plane, View};
 use super::super::line::{Piece, fit};
+use super::super::state::App;
+use super::super::state::choice::{Plane, View};
 use super::{cursor, facts, header, padded};
 
 /// Columns of the progress bar.
@@ -98,7 +98,7 @@ pub(crate) fn render_tiny(app: &App, framed: bool, area: Rect, buffer: &mut Buff
         ));
         pieces.push(Piece::new(1, vec![Span::raw(format!("step {step}"))]));
     }
-    if app.behind().is_some() {
+    if app.lag().is_some() {
         pieces.push(Piece::new(2, vec![Span::styled("frozen", theme.warn())]));
     }
     if app.banner().is_some() {

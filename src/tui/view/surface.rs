@@ -6,7 +6,7 @@ use ratatui::text::Line;
 
 use crate::plot::map::{Extras, MapScene};
 
-use super::super::app::App;
+use super::super::state::App;
 use super::{enclosed, facts, frame, paint, render_refusal, render_sentence, scene};
 
 /// Draws the pane.

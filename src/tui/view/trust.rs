@@ -14,8 +14,8 @@ use crate::session::size_in_words;
 use crate::session::snapshot::{Fidelity, Finding, Snapshot};
 use crate::weights::trajectory::Trajectory;
 
-use super::super::app::App;
 use super::super::line::Piece;
+use super::super::state::App;
 use super::{enclosed, facts, frame, padded};
 
 /// Columns of the names at the left.

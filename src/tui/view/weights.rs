@@ -10,8 +10,8 @@ use crate::plot::graph::{Curve, Graph, Side, Stroke};
 use crate::plot::matrix;
 use crate::session::snapshot::Snapshot;
 
-use super::super::app::App;
-use super::super::choice::Weighing;
+use super::super::state::App;
+use super::super::state::choice::WeightsTab;
 use super::{enclosed, facts, frame, padded, paint, render_refusal, render_sentence, stability};
 
 /// Least rows with the matrix and the layers below the graphs.
@@ -41,10 +41,10 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
             buffer,
         );
     }
-    match app.weighing() {
-        Weighing::Histogram => return render_histogram(app, snapshot, inner, buffer),
-        Weighing::Stability => return stability::render(app, inner, buffer),
-        Weighing::Norms => {}
+    match app.weights_tab() {
+        WeightsTab::Histogram => return render_histogram(app, snapshot, inner, buffer),
+        WeightsTab::Stability => return stability::render(app, inner, buffer),
+        WeightsTab::Norms => {}
     }
     if inner.height < ROOM_FOR_MATRIX {
         return render_norms(app, snapshot, inner, buffer);
@@ -93,7 +93,7 @@ fn render_histogram(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buf
         curves: curves.collect(),
         marks: Vec::new(),
         ticks: true,
-        marker: app.look().marker,
+        marker: app.appearance().marker,
         tints: app.theme().tints(),
     };
     paint(
@@ -129,7 +129,7 @@ fn render_norms(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer)
         ],
         marks: facts::drop_marks(snapshot),
         ticks: true,
-        marker: app.look().marker,
+        marker: app.appearance().marker,
         tints: app.theme().tints(),
     };
     paint(
@@ -158,7 +158,7 @@ fn render_sharpness(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buf
         curves: vec![curve],
         marks: facts::drop_marks(snapshot),
         ticks: true,
-        marker: app.look().marker,
+        marker: app.appearance().marker,
         tints: app.theme().tints(),
     };
     paint(
@@ -169,20 +169,20 @@ fn render_sharpness(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buf
 }
 
 fn render_cosines(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
-    let Some(growth) = &snapshot.growth else {
+    let Some(dynamics) = &snapshot.dynamics else {
         return;
     };
     let [title, picture] =
         Layout::vertical([Constraint::Length(1), Constraint::Min(0)]).areas(area);
-    let mean = mean(&growth.successive());
+    let mean = mean(&dynamics.successive());
     let text = format!("updates · cosine to next {}", short(mean));
     Paragraph::new(Line::raw(text)).render(padded(title), buffer);
     let picture = padded(picture);
     let tints = app.theme().tints();
     let drawn = matrix::draw(
-        &growth.cosines,
+        &dynamics.cosines,
         tints,
-        app.look().marker,
+        app.appearance().marker,
         picture.width.into(),
         picture.height.into(),
     );
@@ -201,10 +201,10 @@ fn mean(values: &[f64]) -> f64 {
 
 /// The layers that grew most.
 fn render_layers(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
-    let Some(growth) = &snapshot.growth else {
+    let Some(dynamics) = &snapshot.dynamics else {
         return;
     };
-    let ends = growth.layers.iter().filter_map(|layer| {
+    let ends = dynamics.layers.iter().filter_map(|layer| {
         let (first, last) = (*layer.norm.first()?, *layer.norm.last()?);
         Some((layer.name.as_str(), first, last))
     });

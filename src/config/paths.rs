@@ -1,0 +1,140 @@
+//! Which files are looked at.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use directories::ProjectDirs;
+
+/// Name of the file beside runs.
+const NAME: &str = "isoloss.toml";
+
+/// Where settings may stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigPaths {
+    /// The user's own file; none where the user has no home.
+    pub user: Option<PathBuf>,
+    /// Files beside the run; the first that is there counts.
+    pub run: Vec<PathBuf>,
+}
+
+impl ConfigPaths {
+    /// For a run, or a checkpoint of it: its parent, then the working directory.
+    #[must_use]
+    pub fn around(run: Option<&Path>) -> Self {
+        let user = ProjectDirs::from("", "", "isoloss")
+            .map(|folders| folders.config_dir().join("config.toml"));
+        let mut places = vec![PathBuf::from(NAME)];
+        if let Some(beside) = run.and_then(parent).map(|folder| folder.join(NAME))
+            && !places.contains(&beside)
+        {
+            places.insert(0, beside);
+        }
+        Self { user, run: places }
+    }
+
+    /// A sentence about each file beside the run that another user left there: it does not count.
+    #[must_use]
+    pub fn passed_over(&self) -> Vec<String> {
+        let there = self.run.iter().filter(|path| path.exists());
+        there
+            .filter(|path| !is_own(path))
+            .map(|path| {
+                let path = path.display();
+                format!("{path}: belongs to another user and is not used; copy it and put the copy in its place to use it")
+            })
+            .collect()
+    }
+
+    /// The files that are there and count; later ones override earlier ones.
+    #[must_use]
+    pub fn found(&self) -> Vec<PathBuf> {
+        let run = self.run.iter().find(|path| path.exists() && is_own(path));
+        let user = self.user.iter().filter(|path| path.exists());
+        user.chain(run).cloned().collect()
+    }
+}
+
+/// Whether a file is the user's or the administrator's: whoever may write beside a run does not set what keys do.
+#[cfg(unix)]
+fn is_own(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let user = rustix::process::geteuid().as_raw();
+    fs::metadata(path).is_ok_and(|file| [user, 0].contains(&file.uid()))
+}
+
+#[cfg(not(unix))]
+fn is_own(_: &Path) -> bool {
+    true
+}
+
+/// The folder that a run lies in; for a file, the one that its folder lies in.
+fn parent(run: &Path) -> Option<PathBuf> {
+    if run.is_file() {
+        let folder = run.parent()?;
+        return parent(if folder == Path::new("") {
+            Path::new(".")
+        } else {
+            folder
+        });
+    }
+    match run.file_name() {
+        Some(_) => run.parent().map(Path::to_path_buf),
+        // `.` and `..`
+        None => fs::canonicalize(run).ok()?.parent().map(Path::to_path_buf),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_beside_the_run_counts_more_than_one_in_the_working_directory() {
+        let places = |run: &str| ConfigPaths::around(Some(Path::new(run))).run;
+        assert_eq!(
+            places("runs/a"),
+            ["runs/isoloss.toml", "isoloss.toml"].map(PathBuf::from)
+        );
+        assert_eq!(places("a"), [PathBuf::from("isoloss.toml")]);
+        assert_eq!(
+            ConfigPaths::around(None).run,
+            [PathBuf::from("isoloss.toml")]
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_another_user_is_told_and_does_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        fs::write(&path, "").unwrap();
+        let places = ConfigPaths {
+            user: None,
+            run: vec![path.clone()],
+        };
+        assert_eq!(
+            (places.found(), places.passed_over()),
+            (vec![path.clone()], vec![])
+        );
+        // Only the administrator can give a file away.
+        if std::os::unix::fs::chown(&path, Some(65534), None).is_ok() {
+            assert_eq!(places.found(), Vec::<PathBuf>::new());
+            assert!(places.passed_over()[0].contains("another user"));
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_stands_for_its_run_and_a_dot_for_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        fs::create_dir(&run).unwrap();
+        fs::write(run.join("model.pt"), "").unwrap();
+        assert_eq!(
+            parent(&run.join("model.pt")).as_deref(),
+            Some(folder.path())
+        );
+        let here = fs::canonicalize(".").unwrap();
+        assert_eq!(parent(Path::new(".")).as_deref(), here.parent());
+    }
+}

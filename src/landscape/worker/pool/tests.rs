@@ -1,0 +1,282 @@
+//! What the queue promises, query by query, and what becomes of a device that breaks.
+
+use std::collections::BTreeSet;
+use std::sync::Barrier;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use rstest::rstest;
+
+use super::*;
+use crate::data::Split;
+use crate::landscape::surface::Measure;
+use crate::landscape::worker::protocol::Query;
+use crate::run::Checkpoint;
+use crate::weights::WeightsError;
+use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
+use crate::weights::run_checkpoint::Shape;
+
+fn checkpoint() -> Checkpoint {
+    Checkpoint::new(0, "0.pt")
+}
+
+/// A plan of so many points of a plane.
+fn plan(generation: u64, queries: usize) -> Plan {
+    Plan {
+        generation,
+        spec: PlaneSpec {
+            shape: Shape::default(),
+            origin: checkpoint(),
+            directions: Directions::File("xy.safetensors".into()),
+            batch_norm: BatchNorm::Frozen,
+        },
+        split: Split::Train,
+        queries: (0..queries)
+            .map(|i| Query::OnPlane([i as f64, 0.]))
+            .collect(),
+    }
+}
+
+fn value(index: usize) -> Value {
+    Value::Measure(Measure {
+        loss: index as f64,
+        score: 0.,
+    })
+}
+
+fn measured(generation: u64, index: usize) -> Report {
+    Report::Measured {
+        generation,
+        index,
+        value: value(index),
+    }
+}
+
+fn queue() -> (Queue<impl FnMut(Report) -> bool>, Receiver<Report>) {
+    let (send, reports) = channel();
+    (Queue::new(move |report| send.send(report).is_ok()), reports)
+}
+
+fn told(reports: &Receiver<Report>) -> Vec<Report> {
+    reports.try_iter().collect()
+}
+
+#[test]
+fn a_plan_is_done_when_its_last_spot_is_answered_whichever_that_is() {
+    let (mut queue, reports) = queue();
+    queue.post(Request::Measure(plan(7, 2)));
+    let [a, b] = [queue.take().unwrap(), queue.take().unwrap()];
+    assert!(queue.take().is_none());
+    queue.answer(&b, Ok(value(b.index)));
+    assert_eq!(told(&reports), [measured(7, 1)]);
+    queue.answer(&a, Ok(value(a.index)));
+    assert_eq!(told(&reports), [measured(7, 0), Report::Done(7)]);
+    queue.post(Request::Measure(plan(8, 0)));
+    assert_eq!(told(&reports), [Report::Done(8)]);
+}
+
+#[test]
+fn a_newer_plan_cancels_the_older_one_and_what_is_found_for_it() {
+    let (mut queue, reports) = queue();
+    queue.post(Request::Measure(plan(1, 3)));
+    let old = queue.take().unwrap();
+    queue.post(Request::Measure(plan(2, 1)));
+    queue.answer(&old, Ok(value(0)));
+    let new = queue.take().unwrap();
+    assert_eq!((new.plan.generation, new.index), (2, 0));
+    queue.lose(Place::Cpu, &old, "smoke");
+    assert!(queue.take().is_none(), "the lost query was cancelled");
+    queue.answer(&new, Ok(value(0)));
+    assert_eq!(told(&reports)[1..], [measured(2, 0), Report::Done(2)]);
+}
+
+#[test]
+fn what_comes_first_is_taken_first_and_nobody_waits_for_its_last_spot() {
+    let (mut queue, reports) = queue();
+    queue.post(Request::Measure(plan(1, 2)));
+    queue.post(Request::First(vec![plan(2, 1), plan(3, 1)]));
+    let order: Vec<Task> = std::iter::from_fn(|| queue.take()).collect();
+    let generations = order.iter().map(|task| task.plan.generation);
+    assert_eq!(generations.collect::<Vec<_>>(), [2, 3, 1, 1]);
+    for task in &order {
+        queue.answer(task, Ok(value(task.index)));
+    }
+    let done = told(&reports);
+    let done = done
+        .iter()
+        .filter(|report| matches!(report, Report::Done(_)));
+    assert_eq!(
+        done.collect::<Vec<_>>(),
+        [&Report::Done(2), &Report::Done(3), &Report::Done(1)]
+    );
+}
+
+#[test]
+fn nothing_is_taken_during_a_pause() {
+    let (mut queue, _reports) = queue();
+    queue.post(Request::Measure(plan(1, 1)));
+    queue.post(Request::Pause(true));
+    assert!(queue.take().is_none());
+    queue.post(Request::Pause(false));
+    assert!(queue.take().is_some());
+}
+
+#[test]
+fn a_plan_that_cannot_be_measured_fails_once() {
+    let (mut queue, reports) = queue();
+    queue.post(Request::Measure(plan(1, 9)));
+    let tasks = [queue.take().unwrap(), queue.take().unwrap()];
+    for task in &tasks {
+        queue.answer(task, Err(LandscapeError::NoData));
+    }
+    let failed = Report::Failed {
+        generation: 1,
+        index: None,
+        reason: LandscapeError::NoData.to_string(),
+    };
+    assert_eq!(told(&reports), [failed]);
+    assert!(queue.take().is_none());
+}
+
+#[test]
+fn a_checkpoint_that_is_gone_costs_its_own_spot() {
+    let (mut queue, reports) = queue();
+    let mut gone = plan(1, 1);
+    gone.queries.insert(0, Query::Checkpoint(checkpoint()));
+    queue.post(Request::Measure(gone));
+    let [a, b] = [queue.take().unwrap(), queue.take().unwrap()];
+    queue.answer(&a, Err(WeightsError::NoWeights("0.pt".into()).into()));
+    queue.answer(&b, Ok(value(1)));
+    let reports = told(&reports);
+    assert!(matches!(reports[0], Report::Failed { index: Some(0), .. }));
+    assert_eq!(reports[1..], [measured(1, 1), Report::Done(1)]);
+}
+
+#[test]
+fn what_each_finds_out_is_told_once_until_it_changes() {
+    let (mut queue, reports) = queue();
+    let model = |name: &str| Report::Model {
+        name: name.into(),
+        evidence: String::new(),
+    };
+    let no_data = || Report::NoData("none".into());
+    let no_model = || Report::NoModel("none".into());
+    for (generation, finding) in [
+        (1, model("mlp")),
+        (1, no_data()),
+        (2, model("mlp")),
+        (2, no_data()),
+        (3, no_model()),
+        // Late.
+        (2, model("mlp")),
+        (4, model("vgg9")),
+    ] {
+        queue.tell(generation, finding);
+    }
+    let once = [model("mlp"), no_data(), no_model(), model("vgg9")];
+    assert_eq!(told(&reports), once);
+}
+
+#[test]
+fn devices_that_open_are_named_together_and_others_are_told() {
+    let (send, reports) = channel();
+    let pool = Pool::new(move |report| send.send(report).is_ok());
+    let opened = [Ok(Place::Cuda(0)), Err("no cuda:1".into()), Ok(Place::Cpu)];
+    assert_eq!(pool.open(opened.to_vec()), Ok(()));
+    assert_eq!(
+        told(&reports),
+        [
+            Report::Device("cuda:0,cpu".into()),
+            Report::Lost("no cuda:1".into())
+        ]
+    );
+    let refused = ["first", "second"].map(|why| Err(why.to_owned()));
+    assert_eq!(pool.open(refused.to_vec()), Err("first".into()));
+    assert_eq!(told(&reports), []);
+}
+
+/// How a device breaks in a test.
+#[derive(Clone, Copy)]
+enum Break {
+    Panic,
+    Error,
+}
+
+/// The reports of a plan of so many queries, on a device that works and one that breaks at its first query.
+fn with_a_broken_one(queries: usize, how: Break) -> Vec<Report> {
+    let (send, reports) = channel();
+    let pool = Pool::new(move |report| send.send(report).is_ok());
+    assert_eq!(pool.open(vec![Ok(Place::Cpu), Ok(Place::Cuda(1))]), Ok(()));
+    // Each has a query before either answers.
+    let both = &Barrier::new(2);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut first = true;
+            pool.work(Place::Cpu, |_, index| {
+                if std::mem::take(&mut first) {
+                    both.wait();
+                }
+                (Vec::new(), Ok(value(index)))
+            });
+        });
+        scope.spawn(|| {
+            pool.work(Place::Cuda(1), |_, _| {
+                both.wait();
+                match how {
+                    Break::Panic => panic!("smoke"),
+                    Break::Error => {
+                        let error = candle_core::Error::Msg("smoke".into());
+                        (Vec::new(), Err(error.into()))
+                    }
+                }
+            });
+        });
+        pool.post(Request::Measure(plan(1, queries)));
+        let mut all = Vec::new();
+        while all.last() != Some(&Report::Done(1)) {
+            all.push(reports.recv_timeout(Duration::from_secs(60)).unwrap());
+        }
+        pool.shut_down();
+        all
+    })
+}
+
+#[rstest]
+fn what_a_broken_device_was_at_is_measured_by_another(
+    #[values(Break::Panic, Break::Error)] how: Break,
+) {
+    let reports = with_a_broken_one(20, how);
+    let mut indices = BTreeSet::new();
+    for report in &reports {
+        if let Report::Measured { index, value, .. } = report {
+            assert_eq!(*value, self::value(*index));
+            assert!(indices.insert(*index), "{index} is told twice");
+        }
+    }
+    assert_eq!(indices, (0..20).collect());
+    let lost = "cuda:1 stopped: smoke; the others go on";
+    assert!(reports.contains(&Report::Lost(lost.into())), "{reports:?}");
+    assert_eq!(reports.len(), 23, "{reports:?}");
+}
+
+#[test]
+fn the_last_device_fails_plans_on_errors_and_is_told_when_it_panics() {
+    let (send, reports) = channel();
+    let pool = Pool::new(move |report| send.send(report).is_ok());
+    assert_eq!(pool.open(vec![Ok(Place::Cpu)]), Ok(()));
+    pool.post(Request::Measure(plan(1, 1)));
+    pool.post(Request::First(vec![plan(2, 1)]));
+    // Comes back when its device is lost.
+    pool.work(Place::Cpu, |plan, _| {
+        assert!(plan.generation != 1, "smoke");
+        let error = candle_core::Error::Msg("no room".into());
+        (Vec::new(), Err(error.into()))
+    });
+    let reports = told(&reports);
+    assert!(matches!(
+        &reports[1],
+        Report::Failed { generation: 2, index: None, reason } if reason.contains("no room")
+    ));
+    let lost = "cpu stopped: smoke; what was found so far stays";
+    assert_eq!(reports[2..], [Report::Lost(lost.into())]);
+}

@@ -1,0 +1,247 @@
+//! Plans that are under way, and which of their queries are taken, answered or free again.
+
+use std::sync::Arc;
+
+use super::super::LandscapeError;
+use super::super::device::Place;
+use super::super::evidence::Function;
+use super::protocol::{Plan, Query, Report, Request, Value};
+
+/// Queries that make a first picture: a path is asked after them.
+const FIRST_PICTURE: usize = 32;
+
+/// A plan in the queue.
+#[derive(Debug)]
+struct PendingPlan {
+    plan: Arc<Plan>,
+    /// The first query that nobody has taken yet.
+    next: usize,
+    /// Queries that a device broke at.
+    returned: Vec<usize>,
+    answered: usize,
+}
+
+impl PendingPlan {
+    fn of(plan: Plan) -> Self {
+        Self {
+            plan: Arc::new(plan),
+            next: 0,
+            returned: Vec::new(),
+            answered: 0,
+        }
+    }
+
+    fn take(&mut self) -> Option<usize> {
+        self.returned.pop().or_else(|| {
+            let index = self.next;
+            (index < self.plan.queries.len()).then(|| {
+                self.next += 1;
+                index
+            })
+        })
+    }
+
+    fn is_done(&self) -> bool {
+        self.answered == self.plan.queries.len()
+    }
+}
+
+/// A query of a plan, taken by one worker.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) plan: Arc<Plan>,
+    pub(super) index: usize,
+}
+
+/// What all workers know.
+#[derive(Debug)]
+pub(super) struct Queue<R> {
+    report: R,
+    /// Plans that come first, in this order.
+    first: Vec<PendingPlan>,
+    work: Option<PendingPlan>,
+    /// A path to be asked, and queries that were answered since that was wanted.
+    asked: Option<(PendingPlan, usize)>,
+    /// What is measured, as far as names do not tell it.
+    pub(super) function: Function,
+    paused: bool,
+    pub(super) over: bool,
+    /// Workers that can measure.
+    pub(super) able: usize,
+    /// What was said last about the samples and about the model, and for which plan: all find out the same.
+    told: [Option<(u64, Report)>; 2],
+}
+
+impl<R: FnMut(Report) -> bool> Queue<R> {
+    pub(super) fn new(report: R) -> Self {
+        Self {
+            report,
+            first: Vec::new(),
+            work: None,
+            asked: None,
+            function: Function::default(),
+            paused: false,
+            over: false,
+            able: 0,
+            told: [None, None],
+        }
+    }
+
+    pub(super) fn post(&mut self, request: Request) {
+        match request {
+            Request::Measure(plan) => self.work = Some(PendingPlan::of(plan)),
+            Request::First(plans) => self.first = plans.into_iter().map(PendingPlan::of).collect(),
+            Request::Ask(plan) => self.asked = Some((PendingPlan::of(plan), 0)),
+            Request::Assume(function) => {
+                self.function = function;
+                self.first.clear();
+                self.work = None;
+            }
+            Request::Pause(pause) => self.paused = pause,
+        }
+        self.close_done();
+    }
+
+    pub(super) fn report(&mut self, report: Report) {
+        self.over |= !(self.report)(report);
+    }
+
+    /// Reports something about the samples or the model that was found for a plan, where it is new.
+    pub(super) fn tell(&mut self, generation: u64, finding: Report) {
+        if matches!(finding, Report::Assumed(_)) {
+            self.report(finding);
+            return;
+        }
+        let subject = match finding {
+            Report::Data { .. } | Report::NoData(_) => 0,
+            _ => 1,
+        };
+        let told = &mut self.told[subject];
+        let (since, is_new) = match told {
+            Some((since, last)) => (*since, *last != finding),
+            None => (0, true),
+        };
+        // A device may be late with what it found for a plan that others have left behind.
+        if generation >= since {
+            *told = Some((generation, finding.clone()));
+            if is_new {
+                self.report(finding);
+            }
+        }
+    }
+
+    pub(super) fn take(&mut self) -> Option<Task> {
+        if self.paused {
+            return None;
+        }
+        let take = |pending: &mut PendingPlan| {
+            let index = pending.take()?;
+            let plan = Arc::clone(&pending.plan);
+            Some(Task { plan, index })
+        };
+        let asked = self.asked.as_mut();
+        let due = asked.filter(|(_, answered)| *answered >= FIRST_PICTURE);
+        if let Some(task) = due.and_then(|(pending, _)| take(pending)) {
+            return Some(task);
+        }
+        let plans = self.first.iter_mut().chain(&mut self.work);
+        let asked = self.asked.as_mut().map(|asked| &mut asked.0);
+        plans.chain(asked).find_map(take)
+    }
+
+    /// The pending of a plan that was not cancelled.
+    fn pending(&mut self, plan: &Arc<Plan>) -> Option<&mut PendingPlan> {
+        let asked = self.asked.as_mut().map(|asked| &mut asked.0);
+        let mut plans = self.first.iter_mut().chain(&mut self.work).chain(asked);
+        plans.find(|pending| Arc::ptr_eq(&pending.plan, plan))
+    }
+
+    /// Takes a worker's answer; an error is that of a device which cannot compute what another may.
+    pub(super) fn settle(
+        &mut self,
+        task: &Task,
+        found: Result<Value, LandscapeError>,
+    ) -> Result<(), String> {
+        match found {
+            Err(LandscapeError::Candle(error)) if self.able > 1 => Err(error.to_string()),
+            found => {
+                self.answer(task, found);
+                Ok(())
+            }
+        }
+    }
+
+    /// Reports what was found, unless nobody waits for it any more.
+    pub(super) fn answer(&mut self, task: &Task, found: Result<Value, LandscapeError>) {
+        let (generation, index) = (task.plan.generation, task.index);
+        let Some(pending) = self.pending(&task.plan) else {
+            return;
+        };
+        pending.answered += 1;
+        if let Some((_, answered)) = &mut self.asked {
+            *answered += 1;
+        }
+        match found {
+            Ok(value) => self.report(Report::Measured {
+                generation,
+                index,
+                value,
+            }),
+            Err(error) => {
+                let alone = costs_one_query(&task.plan.queries[index], &error);
+                self.report(Report::Failed {
+                    generation,
+                    index: alone.then_some(index),
+                    reason: error.to_string(),
+                });
+                if !alone {
+                    self.forget(&task.plan);
+                }
+            }
+        }
+        self.close_done();
+    }
+
+    /// Takes a plan out of the queue.
+    fn forget(&mut self, plan: &Arc<Plan>) {
+        let other = |pending: &PendingPlan| !Arc::ptr_eq(&pending.plan, plan);
+        self.first.retain(other);
+        self.work.take_if(|pending| !other(pending));
+        self.asked.take_if(|(pending, _)| !other(pending));
+    }
+
+    /// Takes the plans off whose queries are all answered.
+    fn close_done(&mut self) {
+        let asked = self.asked.as_ref().map(|asked| &asked.0);
+        let plans = self.first.iter().chain(&self.work).chain(asked);
+        let done = plans.filter(|pending| pending.is_done());
+        let done: Vec<Arc<Plan>> = done.map(|pending| Arc::clone(&pending.plan)).collect();
+        for plan in done {
+            self.forget(&plan);
+            self.report(Report::Done(plan.generation));
+        }
+    }
+
+    /// A device broke: its query is for the others.
+    pub(super) fn lose(&mut self, place: Place, task: &Task, reason: &str) {
+        self.able -= 1;
+        if let Some(pending) = self.pending(&task.plan) {
+            pending.returned.push(task.index);
+        }
+        let rest = if self.able > 0 {
+            "the others go on"
+        } else {
+            "what was found so far stays"
+        };
+        self.report(Report::Lost(format!("{place} stopped: {reason}; {rest}")));
+    }
+}
+
+/// A checkpoint that is gone costs its own query, anything else the whole plan.
+fn costs_one_query(query: &Query, error: &LandscapeError) -> bool {
+    let reads = matches!(
+        query,
+        Query::Checkpoint(_) | Query::Average(_) | Query::CurvatureOf(_) | Query::Update { .. }
+    );
+    reads && matches!(error, LandscapeError::Weights(_))
+}

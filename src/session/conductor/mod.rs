@@ -1,0 +1,242 @@
+//! The thread that folds what the others found into one snapshot, and plans what is measured next.
+//!
+//! ```text
+//! scanner ─▶ scan     the lines of the checkpoints, and why there is no path
+//! reader  ─▶ path     the path and its plane ──▶ plan    what is measured next
+//! workers ─▶ results  what was measured      ──▶ shown   surface, slices and progress of the snapshot
+//! ```
+
+mod path;
+mod plan;
+mod plane;
+mod results;
+mod scan;
+mod shown;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::landscape::sharpness::CriticalStep;
+use crate::landscape::surface::Measure;
+use crate::landscape::worker::protocol::{Report, Request};
+use crate::run::Checkpoint;
+use crate::run::settle::RunEvent;
+use crate::run::watch::Watcher;
+
+use super::Options;
+use super::inquiry::{self, InquirySchedule};
+use super::pictures::Few;
+use super::reader::{Change, Reading};
+use super::schedule::Schedule;
+use super::snapshot::{CheckpointState, Command, Snapshot, Window};
+use super::study::Study;
+use super::throughput::{self, Throughput};
+
+use plane::CurrentPlane;
+
+/// Snapshots are published at most this often; a screen draws ten a second where it is not told otherwise.
+const PUBLISH_EVERY: Duration = Duration::from_millis(50);
+/// Notices that are kept.
+const NOTICES: usize = 20;
+
+/// Everything that the conductor is told.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// By the scanner.
+    Run(RunEvent),
+    /// By the reader.
+    Reading(Reading),
+    /// By the workers.
+    Report(Report),
+    /// By the user.
+    Command(Command),
+    /// A worker panicked.
+    Broken(String),
+    /// The session is over.
+    Stop,
+}
+
+/// The identity of a content: its path and its number there.
+type Key = (PathBuf, u64);
+
+fn key(checkpoint: &Checkpoint) -> Key {
+    (checkpoint.path.clone(), checkpoint.arrival)
+}
+
+#[derive(Debug)]
+pub(super) struct Conductor {
+    options: Options,
+    watcher: Watcher,
+    to_reader: Sender<Change>,
+    to_workers: Sender<Request>,
+    publish: watch::Sender<Arc<Snapshot>>,
+    snapshot: Snapshot,
+    /// What the scan that is under way has found for the reader.
+    change: Change,
+    plane: Option<CurrentPlane>,
+    schedule: Option<Schedule>,
+    generation: u64,
+    /// Losses of checkpoints themselves: they hold for every plane.
+    truths: HashMap<Key, Measure>,
+    /// The critical step of each update, by its ends.
+    updates: HashMap<[Key; 2], CriticalStep>,
+    /// λmax of each checkpoint where it was measured.
+    sharpness: HashMap<Key, f64>,
+    /// Files of the run that are no checkpoints, in words.
+    others: Option<String>,
+    window: Option<Window>,
+    /// How many samples are measured everywhere, once the samples are known; none where all are.
+    few: Option<Few>,
+    /// What is wanted on demand.
+    study: Option<Study>,
+    /// Generation of the plan that measures the current checkpoint on test samples.
+    test_plan: Option<u64>,
+    throughput: Throughput,
+    /// What was asked of the path.
+    inquiry: InquirySchedule,
+}
+
+impl Conductor {
+    pub(super) fn new(
+        options: Options,
+        watcher: Watcher,
+        to_reader: Sender<Change>,
+        to_workers: Sender<Request>,
+        publish: watch::Sender<Arc<Snapshot>>,
+    ) -> Self {
+        let snapshot = Snapshot {
+            run: options.run.clone(),
+            watching: watcher.mode(),
+            batch_norm: options.batch_norm.name().into(),
+            loss: options.setup.criterion.loss.clone(),
+            ..Snapshot::default()
+        };
+        Self {
+            options,
+            watcher,
+            to_reader,
+            to_workers,
+            publish,
+            snapshot,
+            change: Change::default(),
+            plane: None,
+            schedule: None,
+            generation: 0,
+            truths: HashMap::new(),
+            updates: HashMap::new(),
+            sharpness: HashMap::new(),
+            others: None,
+            window: None,
+            few: None,
+            study: None,
+            test_plan: None,
+            throughput: Throughput::default(),
+            inquiry: InquirySchedule::default(),
+        }
+    }
+
+    /// Folds inputs until the session is over, publishing what changed.
+    pub(super) fn run(mut self, inputs: &Receiver<Input>) {
+        let mut published = Instant::now();
+        let mut dirty = true;
+        loop {
+            let wait = if dirty {
+                PUBLISH_EVERY.saturating_sub(published.elapsed())
+            } else {
+                throughput::OVER
+            };
+            match inputs.recv_timeout(wait) {
+                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(input) => dirty |= self.fold(input),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            dirty |= self.has_come_to_rest();
+            if dirty && published.elapsed() >= PUBLISH_EVERY {
+                let shown = self
+                    .schedule
+                    .as_ref()
+                    .map(|schedule| schedule.pictures.shown());
+                self.show_progress(shown.as_ref());
+                self.show_pictures(shown);
+                inquiry::weigh(&mut self.snapshot);
+                self.publish.send_replace(Arc::new(self.snapshot.clone()));
+                published = Instant::now();
+                dirty = false;
+            }
+        }
+    }
+
+    /// Whether the pace that was shown last is that of a time gone by.
+    fn has_come_to_rest(&self) -> bool {
+        self.throughput.rests() && self.snapshot.progress.points_per_second > 0.0
+    }
+
+    /// Folds an input, and tells whether there may be something new to publish: a screen is drawn for
+    /// each snapshot, and a folder in which nothing happens is scanned all the time.
+    fn fold(&mut self, input: Input) -> bool {
+        match input {
+            Input::Run(event) => return self.run_event(event),
+            Input::Reading(Reading::Path(reading)) => self.path(*reading),
+            Input::Reading(Reading::Rejected {
+                checkpoint,
+                reason,
+                is_unreadable,
+            }) => {
+                let line = self.line(&checkpoint.path, 0);
+                line.step = Some(checkpoint.step);
+                line.state = if is_unreadable {
+                    CheckpointState::Unreadable(reason)
+                } else {
+                    CheckpointState::LeftOut(reason)
+                };
+            }
+            Input::Reading(Reading::Remark(remark)) => self.notice(remark),
+            Input::Reading(Reading::Kept(kept)) => self.snapshot.kept = Some(kept),
+            Input::Report(report) => self.report(report),
+            Input::Command(command) => self.command(command),
+            Input::Broken(reason) => self.notice(reason),
+            Input::Stop => {}
+        }
+        true
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Pause(pause) => {
+                self.snapshot.progress.paused = pause;
+                let _ = self.to_workers.send(Request::Pause(pause));
+            }
+            Command::Survey(window) => {
+                if self.window != window {
+                    self.window = window;
+                    self.plan();
+                }
+            }
+            Command::Study(study) => {
+                if self.study != study {
+                    self.study = study;
+                    self.plan_study();
+                }
+            }
+            Command::Rescan => self.watcher.rescan(),
+        }
+    }
+
+    fn notice(&mut self, notice: String) {
+        if self.snapshot.notices.last() != Some(&notice) {
+            self.snapshot.notices.push(notice);
+        }
+        let surplus = self.snapshot.notices.len().saturating_sub(NOTICES);
+        self.snapshot.notices.drain(..surplus);
+    }
+}
+
+/// The ends of the update that led to checkpoint `i`.
+fn update(members: &[Checkpoint], i: usize) -> [Key; 2] {
+    [i.saturating_sub(1), i].map(|i| key(&members[i]))
+}

@@ -1,0 +1,173 @@
+//! What the workers' answers change: the samples and the model, and each measured value.
+
+use crate::landscape::sharpness::CriticalStep;
+use crate::landscape::surface::Measure;
+use crate::landscape::worker::protocol::{Query, Report, Value};
+
+use super::super::data_finding;
+use super::super::schedule::Target;
+use super::super::snapshot::{Finding, ModelLine};
+use super::{Conductor, Key, key, update};
+
+impl Conductor {
+    pub(super) fn report(&mut self, report: Report) {
+        if let Some(finding) = data_finding(&self.options.setup, &report) {
+            let is_first = self.snapshot.data == Finding::Pending;
+            self.snapshot.data = finding;
+            if is_first {
+                self.begin();
+            }
+        }
+        match report {
+            Report::Device(name) => self.snapshot.device = name,
+            Report::Model { name, evidence } => {
+                self.snapshot.model = Finding::Is(ModelLine {
+                    name,
+                    evidence,
+                    parameters: self.plane.as_ref().map_or(0, |plane| plane.parameters),
+                });
+            }
+            Report::Assumed(assumed) => self.assume(*assumed),
+            Report::Lost(reason) => self.notice(reason),
+            Report::NoModel(reason) => self.snapshot.model = Finding::Not(reason),
+            Report::Measured {
+                generation,
+                index,
+                value,
+            } => self.measured(generation, index, value),
+            Report::Failed {
+                generation,
+                index,
+                reason,
+            } => self.failed(generation, index, reason),
+            Report::Done(generation) => self.next_batch(generation),
+            Report::Data { .. } | Report::NoData(_) => {}
+        }
+    }
+
+    /// What a point cost, in points of the samples that are measured everywhere.
+    fn cost(&self, generation: u64, index: usize) -> usize {
+        let Some(schedule) = &self.schedule else {
+            return 1;
+        };
+        let own = schedule.generation == generation;
+        match schedule.queries.get(index).filter(|_| own) {
+            Some(Query::OnFew { .. }) => 1,
+            _ => schedule.pictures.cost_of_all(),
+        }
+    }
+
+    /// Says why a query of the current plan has no value, unless the model or the samples say it already.
+    fn failed(&mut self, generation: u64, index: Option<usize>, reason: String) {
+        tracing::warn!(generation, ?index, "{reason}");
+        let explained = matches!(self.snapshot.model, Finding::Not(_))
+            || matches!(self.snapshot.data, Finding::Not(_));
+        let schedule = self.schedule.as_ref();
+        let current = schedule.is_some_and(|schedule| schedule.generation == generation);
+        if current && !explained {
+            self.notice(reason);
+        }
+    }
+
+    /// Takes a value for the plan that asked: that on test samples, the study, or the map.
+    fn measured(&mut self, generation: u64, index: usize, value: Value) {
+        self.throughput.count(self.cost(generation, index));
+        if let (true, Value::Measure(measure)) = (self.test_plan == Some(generation), value) {
+            self.snapshot.test = Some(measure);
+        } else if !self.take_for_study(generation, index, value) {
+            self.take_for_map(generation, index, value);
+        }
+    }
+
+    /// Takes a value for the study. Returns false if it is not the study's.
+    fn take_for_study(&mut self, generation: u64, index: usize, value: Value) -> bool {
+        if let (Some(study), Value::Curvature(found)) = (&self.snapshot.study, value)
+            && let Some(checkpoint) = study.checkpoint(generation, index)
+        {
+            let checkpoint = key(checkpoint);
+            self.sharpness.insert(checkpoint, found.lambda_max);
+            self.show_sharpness();
+        }
+        let study = self.snapshot.study.as_mut();
+        study.is_some_and(|study| study.take(generation, index, value))
+    }
+
+    /// Takes a value for the map and the checkpoints on it; ignores one of an earlier plan.
+    fn take_for_map(&mut self, generation: u64, index: usize, value: Value) {
+        let schedule = self.schedule.as_mut();
+        let Some(schedule) = schedule.filter(|schedule| schedule.generation == generation) else {
+            return;
+        };
+        let (Some(query), Some(&target)) =
+            (schedule.queries.get(index), schedule.targets.get(index))
+        else {
+            return;
+        };
+        match (value, target) {
+            (Value::Measure(measure), _) => {
+                if let Some(plane) = &mut self.plane {
+                    plane.known.insert(query, measure);
+                }
+                schedule.fill(target, measure);
+                self.show_measure(target, measure);
+            }
+            (Value::Critical(step), Target::Update(i)) => self.set_critical(i, step),
+            (Value::Critical(_) | Value::Curvature(_) | Value::Assumed, _) => {}
+        }
+    }
+
+    /// Shows the loss of a checkpoint, its projection or an average; the pictures show that of other queries.
+    fn show_measure(&mut self, target: Target, measure: Measure) {
+        match target {
+            Target::Truth(i) => self.set_truth(i, measure),
+            Target::Projection(i) => self.set_projection(i, measure),
+            Target::Average(last) => self.set_average(last, measure),
+            Target::Slice { .. }
+            | Target::Grid { .. }
+            | Target::Full { .. }
+            | Target::Update(_) => {}
+        }
+    }
+
+    fn set_truth(&mut self, i: usize, measure: Measure) {
+        if let Some((path, arrival)) = self.member_key(i) {
+            self.line(&path, arrival).truth = Some(measure);
+            self.truths.insert((path, arrival), measure);
+        }
+    }
+
+    pub(super) fn set_projection(&mut self, i: usize, measure: Measure) {
+        if let Some((path, arrival)) = self.member_key(i) {
+            self.line(&path, arrival).on_plane = Some(measure);
+        }
+    }
+
+    fn set_average(&mut self, last: usize, measure: Measure) {
+        let averages = &mut self.snapshot.averages;
+        averages.retain(|(known, _)| *known != last);
+        averages.push((last, measure));
+        averages.sort_by_key(|average| average.0);
+    }
+
+    fn set_critical(&mut self, i: usize, step: CriticalStep) {
+        let Some(plane) = &self.plane else { return };
+        let ends = update(&plane.members, i);
+        self.updates.insert(ends, step);
+        if let Some((path, arrival)) = self.member_key(i) {
+            self.line(&path, arrival).critical = Some(step);
+        }
+    }
+
+    fn member_key(&self, i: usize) -> Option<Key> {
+        Some(key(self.plane.as_ref()?.members.get(i)?))
+    }
+
+    pub(super) fn show_sharpness(&mut self) {
+        let members = self.plane.iter().flat_map(|plane| &plane.members);
+        let known = members.filter_map(|member| {
+            let lambda_max = *self.sharpness.get(&key(member))?;
+            Some((member.step, lambda_max))
+        });
+        self.snapshot.lambda_max = known.collect();
+    }
+}

@@ -1,0 +1,41 @@
+//! What was measured on one plane: a window that comes back is not measured again.
+
+use std::collections::HashMap;
+
+use crate::landscape::surface::Measure;
+use crate::landscape::worker::protocol::Query;
+
+/// Values on one plane, by coordinates and samples.
+#[derive(Clone, Debug, Default)]
+pub struct MeasureCache(HashMap<Key, Measure>);
+
+/// Bits of the coordinates, and the number of samples where these were few.
+type Key = ([u64; 2], Option<usize>);
+
+impl MeasureCache {
+    /// Remembers the value at a point of the plane; of other queries nothing.
+    pub fn insert(&mut self, query: &Query, measure: Measure) {
+        if let Some(key) = key(query) {
+            self.0.insert(key, measure);
+        }
+    }
+
+    /// The value at a point of the plane.
+    #[must_use]
+    pub fn get(&self, query: &Query) -> Option<Measure> {
+        self.0.get(&key(query)?).copied()
+    }
+}
+
+fn key(query: &Query) -> Option<Key> {
+    match query {
+        Query::OnPlane(at) => Some((at.map(f64::to_bits), None)),
+        Query::OnFew { at, samples } => Some((at.map(f64::to_bits), Some(*samples))),
+        Query::Checkpoint(_)
+        | Query::Average(_)
+        | Query::Update { .. }
+        | Query::Curvature(_)
+        | Query::CurvatureOf(_)
+        | Query::Evidence(_) => None,
+    }
+}

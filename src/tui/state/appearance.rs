@@ -1,0 +1,34 @@
+//! How pictures are drawn: layers, levels, characters, colours.
+
+use crate::plot::levels::Scale;
+use crate::plot::map::Layers;
+use crate::plot::raster::Marker;
+
+use super::super::action::Action;
+use super::super::themes::Themes;
+
+/// How pictures are drawn.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Appearance {
+    /// Bands, lines or both.
+    pub layers: Layers,
+    /// How levels are spread.
+    pub scale: Scale,
+    /// Characters to draw with.
+    pub marker: Marker,
+    /// Colours, and how many of them.
+    pub themes: Themes,
+}
+
+impl Appearance {
+    /// Turns to the next layers, scale, marker or theme; ignores other actions.
+    pub(super) fn update(&mut self, action: Action) {
+        match action {
+            Action::NextLayers => self.layers = self.layers.next(),
+            Action::NextScale => self.scale = self.scale.next(),
+            Action::NextMarker => self.marker = self.marker.next(),
+            Action::NextTheme => self.themes.next(),
+            _ => {}
+        }
+    }
+}

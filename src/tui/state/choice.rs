@@ -1,0 +1,149 @@
+//! What can be chosen to look at: the views, and within them directions, planes and figures.
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// The map.
+    #[default]
+    Map,
+    /// Slices and lines through the current checkpoint.
+    Slices,
+    /// The path on its own plane and on a random one.
+    Path,
+    /// Norms and angles of the weights over training.
+    Weights,
+    /// Eigenvalues of the Hessian around the current checkpoint.
+    Curvature,
+    /// The runs beside one another.
+    Compare,
+    /// The surface as a relief.
+    Surface,
+}
+
+impl View {
+    /// Every view, in the order of their keys.
+    pub const ALL: [Self; 7] = [
+        Self::Map,
+        Self::Slices,
+        Self::Path,
+        Self::Weights,
+        Self::Curvature,
+        Self::Compare,
+        Self::Surface,
+    ];
+
+    /// Its name on the screen.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Map => "map",
+            Self::Slices => "slices",
+            Self::Path => "path",
+            Self::Weights => "weights",
+            Self::Curvature => "curvature",
+            Self::Compare => "compare",
+            Self::Surface => "surface",
+        }
+    }
+
+    pub(super) fn next(self) -> Self {
+        self.after(1)
+    }
+
+    pub(super) fn previous(self) -> Self {
+        self.after(Self::ALL.len() - 1)
+    }
+
+    fn after(self, count: usize) -> Self {
+        let at = Self::ALL.iter().position(|view| *view == self).unwrap_or(0);
+        Self::ALL[(at + count) % Self::ALL.len()]
+    }
+}
+
+/// What the slices run along.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SliceKind {
+    /// Both principal components.
+    #[default]
+    Components,
+    /// Random directions, overlaid.
+    Random,
+    /// The last update.
+    Update,
+    /// The line from the first checkpoint to the current one.
+    Line,
+}
+
+impl SliceKind {
+    pub(super) fn next(self) -> Self {
+        match self {
+            Self::Components => Self::Random,
+            Self::Random => Self::Update,
+            Self::Update => Self::Line,
+            Self::Line => Self::Components,
+        }
+    }
+}
+
+/// Which plane the map shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Plane {
+    /// The path's own.
+    #[default]
+    Principal,
+    /// Two random filter-normalized directions.
+    Random,
+}
+
+impl Plane {
+    pub(super) fn next(self) -> Self {
+        match self {
+            Self::Principal => Self::Random,
+            Self::Random => Self::Principal,
+        }
+    }
+}
+
+/// How the weights are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WeightsTab {
+    /// Norms and angles over training.
+    #[default]
+    Norms,
+    /// Histograms of the first and the newest checkpoint.
+    Histogram,
+    /// Training's own log, and λmax against 2/η.
+    Stability,
+}
+
+impl WeightsTab {
+    pub(super) fn next(self) -> Self {
+        match self {
+            Self::Norms => Self::Histogram,
+            Self::Histogram => Self::Stability,
+            Self::Stability => Self::Norms,
+        }
+    }
+}
+
+/// Which figure of the spectrum the curvature map shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Figure {
+    /// |λmin/λmax|.
+    #[default]
+    Ratio,
+    /// λmax.
+    Largest,
+    /// λmin, upside down.
+    Smallest,
+}
+
+impl Figure {
+    pub(super) fn next(self) -> Self {
+        match self {
+            Self::Ratio => Self::Largest,
+            Self::Largest => Self::Smallest,
+            Self::Smallest => Self::Ratio,
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! A checkpoint that belongs to a run: its tensors matched by name to the run's layout.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::run::Checkpoint;
+use crate::run::format::{FormatError, StateDict, TensorInfo, bare};
+
+use super::WeightsError;
+use super::layout::{Layout, Role, Slot};
+use super::roles::{Roles, layout};
+
+/// Anything that yields the weights of one point of a run, a piece of a tensor at a time.
+pub trait WeightSource: Send + Sync {
+    /// Fills `values` with the elements of slot `slot` from `start` on, row-major.
+    ///
+    /// # Errors
+    /// The source can no longer be read.
+    fn read(&self, slot: usize, start: usize, values: &mut [f32]) -> Result<(), WeightsError>;
+
+    /// True if reading a piece of a tensor costs as much as reading all of it.
+    fn whole(&self) -> bool;
+
+    /// Number of files that are open as long as it is.
+    fn files(&self) -> usize;
+}
+
+/// The names and shapes that every checkpoint of a path has: those of the run's newest one, because a
+/// model that was changed is the one that is trained now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Shape {
+    /// The checkpoint that told them; it may be gone by now.
+    pub newest: PathBuf,
+    /// Its tensors, laid out.
+    pub layout: Arc<Layout>,
+    /// Nested key of the state dict, when the user named one.
+    pub key: Option<String>,
+    /// Roles that the model gives its tensors; `None` if names tell them.
+    #[serde(default)]
+    pub roles: Option<Arc<Roles>>,
+}
+
+impl Shape {
+    /// Takes names and shapes from a checkpoint.
+    ///
+    /// # Errors
+    /// The checkpoint cannot be read or holds no weights.
+    pub fn of(checkpoint: &Checkpoint, key: Option<&str>) -> Result<Self, WeightsError> {
+        Self::of_model(checkpoint, key, None)
+    }
+
+    /// Takes them where a model may tell the roles of its tensors.
+    ///
+    /// # Errors
+    /// As [`Shape::of`].
+    pub fn of_model(
+        checkpoint: &Checkpoint,
+        key: Option<&str>,
+        roles: Option<&Arc<Roles>>,
+    ) -> Result<Self, WeightsError> {
+        let dict = open(checkpoint, key)?;
+        let name = |at: usize| dict.tensors().get(at).map(|tensor| tensor.name.as_str());
+        let ties = dict.tied().iter();
+        let ties = ties.filter_map(|(at, other)| Some((name(*at)?, other.as_str())));
+        let layout = layout(dict.tensors(), roles.map(Arc::as_ref)).with_aliases(ties);
+        if layout.parameters() == 0 {
+            return Err(WeightsError::NoWeights(checkpoint.path.clone()));
+        }
+        Ok(Self {
+            newest: checkpoint.path.clone(),
+            layout: Arc::new(layout),
+            key: key.map(str::to_owned),
+            roles: roles.cloned(),
+        })
+    }
+}
+
+/// Opens the kept copy of a checkpoint, or the run's own file if none was kept, or the copy was cleared away
+/// or damaged and the file is still the one that was read.
+fn open(checkpoint: &Checkpoint, key: Option<&str>) -> Result<StateDict, FormatError> {
+    match &checkpoint.kept {
+        // A copy holds the chosen state dict alone.
+        Some(copy) => match StateDict::open(copy, None) {
+            Err(_) if checkpoint.is_on_disk() => StateDict::open(&checkpoint.path, key),
+            opened => opened,
+        },
+        None => StateDict::open(&checkpoint.path, key),
+    }
+}
+
+/// An open checkpoint whose tensors were found to be those of its run.
+#[derive(Debug)]
+pub struct RunCheckpoint {
+    dict: StateDict,
+    /// Index into `dict.tensors()` for each slot.
+    tensors: Vec<usize>,
+}
+
+impl RunCheckpoint {
+    /// Opens a checkpoint and matches its tensors, which may come in any order.
+    ///
+    /// # Errors
+    /// The checkpoint cannot be read, or a tensor is missing, has another shape or is unknown.
+    pub fn open(checkpoint: &Checkpoint, shape: &Shape) -> Result<Self, WeightsError> {
+        let dict = open(checkpoint, shape.key.as_deref())?;
+        let names = TensorNames::of(&dict);
+        let found = |slot: &Slot| {
+            let index = names.find(&slot.name);
+            matching(index, dict.tensors(), slot, checkpoint, shape)
+        };
+        let tensors = shape.layout.slots().iter().map(found);
+        let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
+        let roles = shape.roles.as_deref();
+        if let Some(surplus) = surplus(dict.tensors(), &tensors, roles) {
+            return Err(WeightsError::Surplus {
+                path: checkpoint.path.clone(),
+                newest: shape.newest.clone(),
+                tensor: surplus,
+            });
+        }
+        Ok(Self { dict, tensors })
+    }
+}
+
+/// The tensors of a checkpoint by name, as it is and without the words of wrappers: a run that was resumed
+/// under another wrapper has other words in its names and the same tensors.
+struct TensorNames<'a> {
+    exact: HashMap<&'a str, usize>,
+    /// `None` if several tensors have the same bare name.
+    bare: HashMap<Cow<'a, str>, Option<usize>>,
+}
+
+impl<'a> TensorNames<'a> {
+    fn of(dict: &'a StateDict) -> Self {
+        let tensors = dict.tensors();
+        let mut names = Self {
+            exact: HashMap::with_capacity(tensors.len()),
+            bare: HashMap::with_capacity(tensors.len()),
+        };
+        for (index, tensor) in tensors.iter().enumerate() {
+            names.exact.insert(&tensor.name, index);
+            names
+                .bare
+                .entry(bare(&tensor.name))
+                .and_modify(|known| *known = None)
+                .or_insert(Some(index));
+        }
+        // The newest may have kept another name of a tie, or tie no longer.
+        for (index, name) in dict.tied() {
+            names.exact.entry(name).or_insert(*index);
+            names.bare.entry(bare(name)).or_insert(Some(*index));
+        }
+        names
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        let exact = self.exact.get(name).copied();
+        exact.or_else(|| self.bare.get(&*bare(name)).copied().flatten())
+    }
+}
+
+/// A parameter that none of the layout's slots is: the model was changed. Other buffers may come and go.
+fn surplus(tensors: &[TensorInfo], matched: &[usize], roles: Option<&Roles>) -> Option<String> {
+    let matched: HashSet<&str> = matched
+        .iter()
+        .filter_map(|&index| Some(tensors.get(index)?.name.as_str()))
+        .collect();
+    layout(tensors, roles)
+        .slots()
+        .iter()
+        .find(|slot| slot.role == Role::Parameter && !matched.contains(slot.name.as_str()))
+        .map(|slot| slot.name.clone())
+}
+
+fn matching(
+    index: Option<usize>,
+    tensors: &[TensorInfo],
+    slot: &Slot,
+    checkpoint: &Checkpoint,
+    shape: &Shape,
+) -> Result<usize, WeightsError> {
+    match index.map(|index| (index, &tensors[index])) {
+        Some((index, tensor)) if tensor.shape == slot.shape => Ok(index),
+        other => Err(WeightsError::Mismatch {
+            path: checkpoint.path.clone(),
+            newest: shape.newest.clone(),
+            tensor: slot.name.clone(),
+            expected: slot.shape.clone(),
+            found: other.map(|(_, tensor)| tensor.shape.clone()),
+        }),
+    }
+}
+
+impl WeightSource for RunCheckpoint {
+    fn read(&self, slot: usize, start: usize, values: &mut [f32]) -> Result<(), WeightsError> {
+        Ok(self.dict.read_into(self.tensors[slot], start, values)?)
+    }
+
+    fn whole(&self) -> bool {
+        self.dict.reads_whole()
+    }
+
+    fn files(&self) -> usize {
+        self.dict.files()
+    }
+}
