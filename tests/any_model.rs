@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor, safetensors};
+use candle_core::{DType, Device, Tensor, safetensors};
 use isoloss::data::{self, Columns, Request};
 use isoloss::landscape::device::{Compute, Place, Precision};
 use isoloss::landscape::objective::Objective;
@@ -208,6 +208,188 @@ fn surfaces_have_pytorch_s_losses_at_every_point(
     }
 }
 
+/// A linear layer of zeros with a function at its end, and samples of it: fixtures/pt2/endings.
+struct Ending {
+    folder: TempDir,
+}
+
+impl Ending {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
+        let save = |name: &str, tensors: [(&str, Tensor); 2]| {
+            let tensors: HashMap<&str, Tensor> = tensors.into();
+            safetensors::save(&tensors, folder.path().join(name)).unwrap();
+        };
+        save(
+            "w.safetensors",
+            [("lin.weight", zeros(&[4, 3])), ("lin.bias", zeros(&[4]))],
+        );
+        let ids = Tensor::new(&[0i64, 1, 2, 3, 0, 1], &Device::Cpu).unwrap();
+        save("d.safetensors", [("x", zeros(&[6, 3])), ("target", ids)]);
+        let one_hot = Tensor::eye(4, DType::F32, &Device::Cpu).unwrap();
+        save(
+            "bce.safetensors",
+            [("x", zeros(&[4, 3])), ("target", one_hot)],
+        );
+        Self { folder }
+    }
+
+    /// The arguments of a command that measures the loss at the origin.
+    fn command(&self, end: &str, loss: &str) -> Vec<String> {
+        let of = |name: &str| path(&self.folder.path().join(name));
+        let data = if loss == "bce" { "bce" } else { "d" };
+        let model = fixture(&format!("pt2/endings/{end}.pt2"));
+        let (weights, data) = (of("w.safetensors"), of(&format!("{data}.safetensors")));
+        let words = [
+            "surface",
+            &weights,
+            "--model",
+            &model,
+            "--data",
+            &data,
+            "--loss",
+            loss,
+            "--samples",
+            "all",
+            "--x=-1:1:3",
+            "--y=-1:1:3",
+            "--format",
+            "json",
+        ];
+        words.map(str::to_owned).to_vec()
+    }
+}
+
+#[rstest]
+#[case("none", "cross-entropy", None)]
+#[case("none", "bce", None)]
+#[case("log_softmax", "cross-entropy", None)]
+#[case("log_softmax", "nll", None)]
+#[case(
+    "log_softmax",
+    "bce",
+    Some("give --loss nll, which takes it for what it is")
+)]
+#[case(
+    "softmax",
+    "cross-entropy",
+    Some("export the model without the softmax")
+)]
+#[case("softmax", "nll", Some("and give --loss cross-entropy"))]
+#[case("sigmoid", "bce", Some("export the model without the sigmoid"))]
+fn a_model_s_end_that_the_loss_has_too_is_told_beside_the_number(
+    #[case] end: &str,
+    #[case] loss: &str,
+    #[case] remedy: Option<&str>,
+) {
+    let ending = Ending::new();
+    let command = ending.command(end, loss);
+    let output = program::run(&words(&command));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told = found["assumed"]["output"].as_str();
+    assert_eq!(told.is_some(), remedy.is_some(), "{told:?}");
+    let name = end.trim_start_matches("log_");
+    let says = stderr.matches("the output is that of aten.").count();
+    assert_eq!(says, usize::from(remedy.is_some()), "{stderr}");
+    if let (Some(told), Some(remedy)) = (told, remedy) {
+        assert!(told.contains(name) && told.contains(remedy), "{told}");
+        assert!(told.contains(&format!("--loss {loss} takes")), "{told}");
+        let mut plain: Vec<&str> = words(&command);
+        plain.truncate(plain.len() - 2);
+        let text = program::run(&plain).stdout;
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains(&format!("warning: {told}")), "{text}");
+    }
+    if loss == "cross-entropy" {
+        // Of four scores that are alike, whatever is done to them.
+        let origin = found["path"][0]["loss"].as_f64().unwrap();
+        assert!((origin - 4f64.ln()).abs() < 1e-6, "{found}");
+    }
+}
+
+#[test]
+fn a_loss_of_one_number_over_several_batches_is_told_once() {
+    let network = Network::open("hf_bert");
+    let said = |batch: &str| {
+        let line = network.line(&["--loss", "output", "--batch", batch]);
+        let output = program::run(&words(&line));
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let evidence = found["assumed"]["evidence"].as_str().unwrap().to_owned();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let told = stderr.matches("one loss for each of").count();
+        (evidence, told)
+    };
+    let (evidence, told) = said("3");
+    let expected = "the model gives one loss for each of 2 batches, and their mean by samples is \
+                    that of all 4 only if every batch scores as many items";
+    assert!(evidence.contains(expected), "{evidence}");
+    assert!(
+        evidence.contains("--batch 4 takes all as one"),
+        "{evidence}"
+    );
+    assert_eq!(told, 1);
+    let (evidence, told) = said("4");
+    assert!(!evidence.contains("one loss for each"), "{evidence}");
+    assert_eq!(told, 0);
+}
+
+/// Writes a run of two checkpoints of nanoGPT with both names of its tie and a tensor that it does not take.
+fn run_of_nanogpt() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let network = Network::open("nanogpt");
+    for (letter, step) in [("a", 10), ("c", 20)] {
+        let mut tensors = safetensors::load(network.checkpoint(letter), &Device::Cpu).unwrap();
+        let tied = tensors["transformer.wte.weight"].copy().unwrap();
+        tensors.insert("lm_head.weight".into(), tied);
+        let more = Tensor::ones(7, DType::F32, &Device::Cpu).unwrap();
+        tensors.insert("ema.weight".into(), (more * f64::from(step)).unwrap());
+        let path = folder.path().join(format!("step_{step}.safetensors"));
+        safetensors::save(&tensors, path).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn paths_and_weights_count_what_the_model_takes_as_surfaces_do() {
+    let run = run_of_nanogpt();
+    let (run, model) = (path(run.path()), fixture("pt2/nanogpt/model.pt2"));
+    let parameters = |command: &str, model: &[&str]| {
+        let start = [command, &run, "--format", "json"];
+        json(&[&start[..], model].concat())["parameters"]
+            .as_u64()
+            .unwrap()
+    };
+    let network = Network::open("nanogpt");
+    let tensors = safetensors::load(network.checkpoint("a"), &Device::Cpu).unwrap();
+    let own: usize = tensors.values().map(Tensor::elem_count).sum();
+    for command in ["trajectory", "weights", "inspect"] {
+        assert_eq!(
+            parameters(command, &["--model", &model]),
+            own as u64,
+            "{command}"
+        );
+        assert_eq!(parameters(command, &[]), (own + 7) as u64, "{command}");
+    }
+    let histogram = [
+        "weights",
+        &run,
+        "--model",
+        &model,
+        "--histogram",
+        "--format",
+        "json",
+    ];
+    let found = json(&histogram);
+    assert_eq!(found["checkpoints"][0]["count"], own, "{found}");
+    let said = refusal(&["trajectory", &run, "--model", "resnet19"], 1);
+    assert!(
+        said.contains("the model \"resnet19\" is not known"),
+        "{said}"
+    );
+}
+
 #[test]
 fn what_does_not_belong_to_a_model_is_refused_in_a_sentence() {
     let network = Network::open("lstm");
@@ -224,6 +406,11 @@ fn what_does_not_belong_to_a_model_is_refused_in_a_sentence() {
     says(
         &["--target", "labels"],
         "expected an array labels for --target",
+        1,
+    );
+    says(
+        &["--mean", "0.5"],
+        "d.safetensors is read in columns, which the model takes as they are; leave --mean out",
         1,
     );
     says(

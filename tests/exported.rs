@@ -325,7 +325,7 @@ fn check_operators() {
         .run(&moved, &prepared, &place, &mut Norms::Stored)
         .unwrap();
     let mut wrong = Vec::new();
-    assert!(outputs.len() > 110);
+    assert_eq!(outputs.len(), 143);
     for (output, datum) in bound.program.outputs.iter().zip(outputs) {
         let name = output.name.as_deref().unwrap();
         let y = datum.tensor();
@@ -374,6 +374,32 @@ fn check_operators() {
         wrong.len(),
         wrong.join("\n")
     );
+}
+
+#[test]
+fn operators_in_f32_without_gradients_have_pytorch_s_values() {
+    let folder = fixture("operators");
+    let values = folder.join("values.safetensors");
+    let values = candle_core::safetensors::load(values, &Device::Cpu).unwrap();
+    let state = StateDict::open(&folder.join("checkpoint.safetensors"), None).unwrap();
+    let (layout, flat) = flat(&state, DType::F32);
+    let bound = pt2::read(&folder.join("model.pt2"), &layout).unwrap();
+    let place = FloatPlace {
+        device: Device::Cpu,
+        dtype: DType::F32,
+    };
+    let x = Tensor::zeros((2, 1), DType::F32, &Device::Cpu).unwrap();
+    let weights = Weights::new(flat, Arc::clone(&layout));
+    let program = &bound.program;
+    let prepared = program.prepare(vec![Datum::float(x)], &place).unwrap();
+    let outputs = program.run(&weights, &prepared, &place, &mut Norms::Stored);
+    for (output, datum) in program.outputs.iter().zip(outputs.unwrap()) {
+        let name = output.name.as_deref().unwrap();
+        let expected = &values[&format!("{name}.y")];
+        assert_eq!(datum.tensor().dims(), expected.dims(), "{name}");
+        let apart = distance(datum.tensor(), expected);
+        assert!(apart < 1e-4, "{name}: {apart}");
+    }
 }
 
 /// Runs a test again in a process in which gradients stay differentiable, on a stack that deep graphs need.
@@ -456,6 +482,36 @@ fn refused(name: &str, from: &str, to: &str) -> String {
     "aten.nonzero.default",
     "model.pt2 has a value whose size depends on the data (aten.nonzero.default)"
 )]
+#[case::sparse(
+    "pinn",
+    r#""layout": 7"#,
+    r#""layout": 1"#,
+    "model.pt2 has a sparse tensor (aten.linear.default): build the model of dense tensors before torch.export.export"
+)]
+#[case::complex(
+    "pinn",
+    r#""dtype": 7"#,
+    r#""dtype": 10"#,
+    "model.pt2 has a tensor of complex numbers (aten.linear.default): compute with real and imaginary parts"
+)]
+#[case::quantized(
+    "pinn",
+    "aten.tanh.default",
+    "quantized_decomposed.quantize_per_tensor.default",
+    "model.pt2 has a quantized tensor (quantized_decomposed.quantize_per_tensor.default): export the model as it was before"
+)]
+#[case::fake_quantized(
+    "pinn",
+    "aten.tanh.default",
+    "aten.fake_quantize_per_tensor_affine.default",
+    "model.pt2 has a quantized tensor (aten.fake_quantize_per_tensor_affine.default)"
+)]
+#[case::object(
+    "pinn",
+    r#""user_input": {"arg": {"as_tensor": {"name": "xt"}}}"#,
+    r#""custom_obj": {"arg": {"name": "xt"}}"#,
+    "model.pt2 has a custom object (xt): give the model tensors alone before torch.export.export"
+)]
 #[case::schema(
     "pinn",
     r#""major": 8"#,
@@ -528,12 +584,37 @@ fn a_file_that_is_cut_or_changed_is_an_error_and_no_panic() {
     let path = folder.path().join("model.pt2");
     for cut in (0..bytes.len()).step_by(97) {
         std::fs::write(&path, &bytes[..cut]).unwrap();
-        assert!(pt2::read(&path, &layout).is_err(), "cut at {cut}");
+        let said = pt2::read(&path, &layout).unwrap_err().to_string();
+        let is_told = said.contains("an archive that is damaged or was cut, copy or export it");
+        assert_eq!(is_told, cut > 0, "cut at {cut}: {said}");
         let mut changed = bytes.clone();
         changed[cut] ^= 0x55;
         std::fs::write(&path, &changed).unwrap();
         let _ = pt2::read(&path, &layout);
     }
+}
+
+/// The parts of older archives are archives themselves, of weights, with ends of their own.
+#[rstest]
+fn an_archive_that_is_cut_is_never_taken_for_one_of_its_parts(
+    #[values("layouts/torch-2.6.pt2", "layouts/torch-2.8.pt2", "nanogpt/model.pt2")] file: &str,
+) {
+    let bytes = std::fs::read(fixture(file)).unwrap();
+    let layout = Layout::of(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.pt2");
+    let ends = bytes.windows(4).enumerate();
+    let ends = ends.filter(|(_, mark)| mark == b"PK\x05\x06");
+    let mut cuts: Vec<usize> = ends.map(|(at, _)| (at + 22).min(bytes.len() - 1)).collect();
+    cuts.extend((4..bytes.len()).step_by(1009));
+    for cut in cuts {
+        std::fs::write(&path, &bytes[..cut]).unwrap();
+        let said = pt2::read(&path, &layout).unwrap_err().to_string();
+        assert!(said.contains("damaged or was cut"), "{cut}: {said}");
+    }
+    std::fs::write(&path, "weights").unwrap();
+    let said = pt2::read(&path, &layout).unwrap_err().to_string();
+    assert!(said.ends_with("found no zip archive"), "{said}");
 }
 
 /// As PyTorch 2.6 and 2.8 laid archives out: make_layouts.py.

@@ -46,7 +46,7 @@ impl Average {
             return Err(LandscapeError::NoData.into());
         }
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
-        let path = read_path(checkpoints, &self.key, self.measure.roles()?)?;
+        let path = read_path(checkpoints, &self.key, self.measure.model.roles()?)?;
         let count = path.members.len();
         let shape = path.shape.clone();
         let Measured {

@@ -125,7 +125,7 @@ impl Compare {
         // Each by itself first, because only that tells what an earlier run left in its folder.
         let own = |run: &PathBuf| {
             let checkpoints = open_run(run, &self.key, self.steps)?;
-            let path = read_path(checkpoints, &self.key, self.measure.roles()?)?;
+            let path = read_path(checkpoints, &self.key, self.measure.model.roles()?)?;
             anyhow::Ok(path.members)
         };
         let (first, second) = (own(&self.runs[0])?, own(&self.runs[1])?);

@@ -11,8 +11,9 @@ use crate::run::names::arrange;
 use crate::run::scan;
 use crate::weights::layout::{Layout, Role};
 use crate::weights::normalize::dot;
+use crate::weights::roles;
 
-use super::options::KeyOption;
+use super::options::{KeyOption, ModelOption};
 use super::output::OutputOptions;
 use super::warn;
 
@@ -22,9 +23,8 @@ pub(super) struct Inspect {
     path: PathBuf,
     #[command(flatten)]
     key: KeyOption,
-    /// Architecture that the checkpoint should be
-    #[arg(long, env = "ISOLOSS_MODEL", default_value = "auto")]
-    model: String,
+    #[command(flatten)]
+    model: ModelOption,
     #[command(flatten)]
     output: OutputOptions,
 }
@@ -39,8 +39,10 @@ impl Inspect {
             left_out,
         } = self.find()?;
         let dict = StateDict::open(&path, self.key.key.as_deref())?;
-        let layout = Layout::of(dict.tensors());
-        let (model, evidence) = match model::recognize(&layout, &self.model, None) {
+        // What cannot be read is told as evidence.
+        let roles = self.model.roles().unwrap_or_default();
+        let layout = roles::layout(dict.tensors(), roles.as_deref());
+        let (model, evidence) = match model::recognize(&layout, &self.model.name, None) {
             Ok(recognized) => (Some(recognized.name), recognized.evidence),
             Err(error) => (None, error.to_string()),
         };

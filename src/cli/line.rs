@@ -104,7 +104,7 @@ impl Line {
             return Err(LandscapeError::NoData.into());
         }
         let checkpoints = open_run(&self.a, &self.key, None)?;
-        let path = read_path(checkpoints, &self.key, self.measure.roles()?)?;
+        let path = read_path(checkpoints, &self.key, self.measure.model.roles()?)?;
         let at = origin(&self.origin, &path.members, &self.a)?;
         let a = path.members[at].clone();
         let b = self.b.as_ref().map(|b| self.end(b)).transpose()?;
@@ -122,7 +122,7 @@ impl Line {
     /// The last checkpoint on the path of B.
     fn end(&self, b: &Path) -> anyhow::Result<Checkpoint> {
         let checkpoints = open_run(b, &self.key, None)?;
-        let path = read_path(checkpoints, &self.key, self.measure.roles()?)?;
+        let path = read_path(checkpoints, &self.key, self.measure.model.roles()?)?;
         match path.members.last() {
             Some(last) => Ok(last.clone()),
             None => bail!("{}: expected a checkpoint, found none", b.display()),

@@ -41,9 +41,14 @@ impl MeasureOptions {
         let mut setup = self.setup()?;
         let (samples, compute) = samples(&mut setup, split)?;
         let assumed = asked(&setup, shape, members, &samples, &compute);
-        let measured = measured(&setup, shape, &samples, &compute, assumed)?;
+        let mut measured = measured(&setup, shape, &samples, &compute, assumed)?;
         if let Some(kept) = &measured.kept {
             warn::say(format_args!("{}: {kept}", measured.model))?;
+        }
+        let objective = &measured.objective;
+        if let Some(batches) = objective.averaged_batches() {
+            let said = measured.assumed.is_of_batches(batches, objective.samples());
+            warn::say(format_args!("{}: {said}", measured.model))?;
         }
         Ok(measured)
     }
@@ -94,7 +99,7 @@ fn asked(
         tracing::info!("the path was not asked: {error}");
         question.unasked()
     });
-    if let Some(warning) = &assumed.warning {
+    for warning in assumed.warnings() {
         // The result says it too.
         let _ = warn::say(warning);
     }

@@ -104,6 +104,31 @@ pub(super) enum PlaneKind {
     Random,
 }
 
+/// Choice of the model.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ModelOption {
+    /// Model: a file that torch.export.save wrote (model.pt2), or an architecture: `auto`, mlp, resnet20 …
+    /// resnet110, wrn56-2 …, resnet18 … resnet152, …-noshort, vgg9, vgg16, vgg19, densenet121
+    #[arg(
+        id = "model",
+        long = "model",
+        env = "ISOLOSS_MODEL",
+        value_name = "MODEL",
+        default_value = "auto"
+    )]
+    pub(super) name: String,
+}
+
+impl ModelOption {
+    /// Returns the roles that an exported model gives its tensors; `None` for a known architecture.
+    ///
+    /// # Errors
+    /// The file cannot be read, or nothing is called so.
+    pub(super) fn roles(&self) -> anyhow::Result<Option<Arc<Roles>>> {
+        Ok(model::roles(&self.name)?)
+    }
+}
+
 /// Samples, model and device.
 #[derive(Clone, Debug, Args)]
 pub(super) struct MeasureOptions {
@@ -131,10 +156,8 @@ pub(super) struct MeasureOptions {
     /// The type of the tokens in a .bin file
     #[arg(long, env = "ISOLOSS_TOKEN_TYPE", value_enum, default_value = "u16")]
     pub(super) token_type: TokenType,
-    /// Model: a file that torch.export.save wrote (model.pt2), or an architecture: `auto`, mlp, resnet20 …
-    /// resnet110, wrn56-2 …, resnet18 … resnet152, …-noshort, vgg9, vgg16, vgg19, densenet121
-    #[arg(long, env = "ISOLOSS_MODEL", default_value = "auto")]
-    pub(super) model: String,
+    #[command(flatten)]
+    pub(super) model: ModelOption,
     #[command(flatten)]
     pub(super) loss: LossArgs,
     #[command(flatten)]
@@ -180,23 +203,15 @@ impl MeasureOptions {
         }))
     }
 
-    /// Returns the roles that an exported model gives its tensors; `None` for a known architecture.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub(super) fn roles(&self) -> anyhow::Result<Option<Arc<Roles>>> {
-        Ok(model::roles(&self.model)?)
-    }
-
     /// Returns the columns that an exported model takes; `None` for a known architecture.
     fn columns(&self) -> anyhow::Result<Option<Columns>> {
-        let Some(arguments) = model::arguments(&self.model)? else {
+        let Some(arguments) = model::arguments(&self.model.name)? else {
             let given = [
                 ("--target", self.loss.target().is_some()),
                 ("--block", self.block.is_some()),
             ];
             if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
-                let model = &self.model;
+                let model = &self.model.name;
                 bail!(Usage(format!(
                     "{option} belongs to an exported model (--model model.pt2), and the model is {model}"
                 )));
@@ -231,7 +246,7 @@ impl MeasureOptions {
                 loss: self.loss.loss()?,
                 output: self.loss.output().map(str::to_owned),
             },
-            model: self.model.clone(),
+            model: self.model.name.clone(),
             reading: self.reading.reading(),
             devices: self.device.clone(),
             precision: self.dtype,

@@ -147,7 +147,7 @@ impl PlaneOptions {
         if measure.data.is_none() {
             return Err(LandscapeError::NoData.into());
         }
-        let path = read_path(open_run(run, key, steps)?, key, measure.roles()?)?;
+        let path = read_path(open_run(run, key, steps)?, key, measure.model.roles()?)?;
         let origin = path.members[origin(&self.origin, &path.members, run)?].clone();
         let directions = self.directions(run, &path, measure.seed)?;
         let asked = path.members.clone();
@@ -172,7 +172,7 @@ impl PlaneOptions {
         let (Some(origin), Some(other)) = (own.last().cloned(), others.last()) else {
             bail!("--shared: expected checkpoints of two runs, found none");
         };
-        let roles = measure.roles()?;
+        let roles = measure.model.roles()?;
         refuse_another_architecture([(first, &origin), (second, other)], key, roles.as_ref())?;
         let path = read_path_of_many([own, others].concat(), key, roles)?;
         let directions = principal(&path).map_err(|found| {

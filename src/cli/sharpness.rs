@@ -39,7 +39,7 @@ impl Sharpness {
             return Err(LandscapeError::NoData.into());
         }
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
-        let path = read_path(checkpoints, &self.key, self.measure.roles()?)?;
+        let path = read_path(checkpoints, &self.key, self.measure.model.roles()?)?;
         if path.members.len() < 2 {
             bail!(
                 "{}: expected at least two checkpoints, found one: no update leads to it",

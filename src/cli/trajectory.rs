@@ -12,7 +12,7 @@ use crate::weights::random_projection;
 use crate::weights::roles::Roles;
 use crate::weights::run_checkpoint::Shape;
 
-use super::options::{KeyOption, PlaneKind, Steps, open_run};
+use super::options::{KeyOption, ModelOption, PlaneKind, Steps, open_run};
 use super::output::OutputOptions;
 use super::progress;
 use super::warn;
@@ -23,6 +23,8 @@ pub(super) struct Trajectory {
     run: PathBuf,
     #[command(flatten)]
     key: KeyOption,
+    #[command(flatten)]
+    model: ModelOption,
     /// Checkpoints of the path: A..B or every:N
     #[arg(long, value_name = "STEPS")]
     steps: Option<Steps>,
@@ -39,8 +41,9 @@ pub(super) struct Trajectory {
 impl Trajectory {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run)?;
+        let roles = self.model.roles()?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
-        let path = read_path(checkpoints, &self.key, None)?;
+        let path = read_path(checkpoints, &self.key, roles)?;
         let projection = match self.plane {
             PlaneKind::Pca => None,
             PlaneKind::Random => {

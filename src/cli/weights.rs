@@ -1,6 +1,7 @@
 //! `isoloss weights`: norms and angles over training, histograms of checkpoints.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
@@ -9,10 +10,11 @@ use crate::landscape::survey;
 use crate::report::weights::{Histograms, Report};
 use crate::run::Checkpoint;
 use crate::weights::histogram::{self, Histogram};
+use crate::weights::roles::Roles;
 use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
 
 use super::learning_rates;
-use super::options::{KeyOption, Steps, open_run};
+use super::options::{KeyOption, ModelOption, Steps, open_run};
 use super::output::OutputOptions;
 use super::trajectory::read_path;
 
@@ -24,6 +26,8 @@ pub(super) struct Weights {
     other: Option<PathBuf>,
     #[command(flatten)]
     key: KeyOption,
+    #[command(flatten)]
+    model: ModelOption,
     /// Checkpoints of the path: A..B or every:N
     #[arg(long, value_name = "STEPS")]
     steps: Option<Steps>,
@@ -43,15 +47,18 @@ pub(super) struct Weights {
 impl Weights {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run)?;
-        let read = |run, steps| read_path(open_run(run, &self.key, steps)?, &self.key, None);
+        let roles = self.model.roles()?;
+        let read =
+            |run, steps| read_path(open_run(run, &self.key, steps)?, &self.key, roles.clone());
         let path = read(&self.run, self.steps)?;
         if let Some(other) = &self.other {
             let second = read(other, None)?.members;
             let ends = path.members.last().into_iter().chain(second.last());
-            return self.histograms(&ends.cloned().collect::<Vec<_>>());
+            let ends: Vec<Checkpoint> = ends.cloned().collect();
+            return self.histograms(&ends, path.shape.roles.as_ref());
         }
         if self.histogram || self.layer.is_some() || path.members.len() == 1 {
-            return self.histograms(&path.members);
+            return self.histograms(&path.members, path.shape.roles.as_ref());
         }
         let rates = learning_rates::of(&self.run, &self.key, &path.members);
         let run = self.run.display().to_string();
@@ -62,12 +69,16 @@ impl Weights {
     }
 
     /// Adds the histograms of the first and the last of these, over the range of both.
-    fn histograms(&self, checkpoints: &[Checkpoint]) -> anyhow::Result<()> {
+    fn histograms(
+        &self,
+        checkpoints: &[Checkpoint],
+        roles: Option<&Arc<Roles>>,
+    ) -> anyhow::Result<()> {
         let ends: Vec<&Checkpoint> = match checkpoints {
             [first, .., last] => vec![first, last],
             few => few.iter().collect(),
         };
-        let shape = Shape::of(ends[0], self.key.key.as_deref())?;
+        let shape = Shape::of_model(ends[0], self.key.key.as_deref(), roles)?;
         let slots = histogram::slots(&shape.layout, self.layer.as_deref())
             .with_context(|| ends[0].path.display().to_string())?;
         let mut opened = Vec::with_capacity(ends.len());

@@ -200,14 +200,24 @@ pub enum DataError {
         found: f32,
     },
     /// A column cannot be measured with.
-    #[error("{}: expected numbers, found NaN in {column} of sample {sample}, counted from 0; take it out of the data", path.display())]
-    NotANumber {
+    #[error("{}: expected numbers that are finite in float32, found {found} in {column} of sample {sample}, counted from 0; take it out of the data", path.display())]
+    NotFiniteColumn {
         /// The file.
         path: PathBuf,
         /// The column.
         column: String,
         /// Its place in the file.
         sample: usize,
+        /// The number.
+        found: f32,
+    },
+    /// `--mean` or `--std` is given for columns, to which nothing is done.
+    #[error("{option}: {} is read in columns, which the model takes as they are; leave {option} out, and save the numbers as training gives them to the model", path.display())]
+    Unscaled {
+        /// The option.
+        option: &'static str,
+        /// The file.
+        path: PathBuf,
     },
     /// Two arrays do not have the same samples.
     #[error("{}: expected as many rows in every array, found {} in {} and {} in {}", path.display(), rows[0], names[0], rows[1], names[1])]

@@ -162,11 +162,13 @@ pub fn arguments(model: &str) -> Result<Option<Vec<Input>>, ModelError> {
 /// whose names tell them.
 ///
 /// # Errors
-/// The file cannot be read.
+/// The file cannot be read, or the name is not known.
 pub fn roles(model: &str) -> Result<Option<Arc<Roles>>, ModelError> {
-    let file = program_file(model);
-    let roles = file.map(pt2::roles).transpose()?;
-    Ok(roles.map(Arc::new))
+    match program_file(model) {
+        Some(file) => Ok(Some(Arc::new(pt2::roles(file)?))),
+        None if known::is_name(model) => Ok(None),
+        None => Err(ModelError::UnknownModel(model.into())),
+    }
 }
 
 fn exported(file: &Path, layout: &Layout, asked: Reading) -> Result<Recognized, ModelError> {

@@ -20,12 +20,8 @@ pub fn commands(app: &App) -> Vec<Vec<String>> {
         View::Map | View::Surface => vec![seen.surface(app)],
         View::Slices => seen.slices(app),
         View::Path => {
-            let seed = seen.seed();
-            vec![seen.command(
-                "trajectory",
-                &[],
-                &[words(&["--plane", "random"]), seed].concat(),
-            )]
+            let options = [words(&["--plane", "random"]), seen.asked("--seed")].concat();
+            vec![seen.command("trajectory", &seen.asked("--model"), &options)]
         }
         View::Weights if app.weights_tab() == WeightsTab::Stability => {
             vec![seen.command("hessian", &seen.measure(), &[])]
@@ -37,7 +33,7 @@ pub fn commands(app: &App) -> Vec<Vec<String>> {
             } else {
                 Vec::new()
             };
-            vec![seen.command("weights", &[], &options)]
+            vec![seen.command("weights", &seen.asked("--model"), &options)]
         }
         View::Curvature => {
             let options = [words(&["--map"]), seen.grid(CURVATURE_LINES)].concat();
@@ -90,11 +86,11 @@ impl<'a> Seen<'a> {
         [&measure[..], batch_norm].concat()
     }
 
-    /// The seed of random directions where no samples are named.
-    fn seed(&self) -> Vec<String> {
+    /// An option with its value, for a command that measures nothing.
+    fn asked(&self, option: &str) -> Vec<String> {
         let named = self.invocation.measure.iter();
-        let seed = named.skip_while(|word| *word != "--seed").take(2);
-        seed.cloned().collect()
+        let named = named.skip_while(|word| *word != option).take(2);
+        named.cloned().collect()
     }
 
     fn surface(&self, app: &App) -> Vec<String> {

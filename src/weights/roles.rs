@@ -41,6 +41,13 @@ impl Roles {
     }
 }
 
+/// Lays out the tensors of a checkpoint that count: those that a model takes where it tells, else all that names tell.
+#[must_use]
+pub fn layout(tensors: &[TensorInfo], roles: Option<&Roles>) -> Layout {
+    let of_model = roles.and_then(|roles| roles.layout(tensors));
+    of_model.unwrap_or_else(|| Layout::of(tensors))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {

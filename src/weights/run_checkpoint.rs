@@ -10,7 +10,7 @@ use crate::run::format::{FormatError, StateDict, TensorInfo, bare};
 
 use super::WeightsError;
 use super::layout::{Layout, Role, Slot};
-use super::roles::Roles;
+use super::roles::{Roles, layout};
 
 /// Anything that yields the weights of one point of a run, a piece of a tensor at a time.
 pub trait WeightSource: Send + Sync {
@@ -75,12 +75,6 @@ impl Shape {
             roles: roles.cloned(),
         })
     }
-}
-
-/// Lays out the tensors that count, those that the model takes where it tells.
-fn layout(tensors: &[TensorInfo], roles: Option<&Roles>) -> Layout {
-    let of_model = roles.and_then(|roles| roles.layout(tensors));
-    of_model.unwrap_or_else(|| Layout::of(tensors))
 }
 
 /// Opens the kept copy of a checkpoint, or the run's own file if none was kept, or the copy was cleared away

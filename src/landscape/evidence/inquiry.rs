@@ -11,11 +11,11 @@ use crate::model::reading::Reading;
 
 use super::super::LandscapeError;
 use super::super::samples::{Batch, Source};
-use super::Assumed;
 use super::effort::{Effort, FEW_INTERVALS, spread};
 use super::follow::{Follower, Update, pool};
 use super::question::{Candidate, Question};
 use super::verdict::{self, FEWEST, Scores};
+use super::{Assumed, logits};
 
 /// Samples whose statistics batch norm takes together, as is usual in training.
 const BATCH: usize = 64;
@@ -63,7 +63,8 @@ impl<'a> Inquiry<'a> {
         scales.extend(data.scales.iter().cloned());
         let trace = program.trace(&question.shape.layout, &one.inputs)?;
         let cost = program.cost(&trace);
-        let output = program.outputs[question.forward(&first)?.output].value;
+        let forward = question.forward(&first)?;
+        let output = program.outputs[forward.output].value;
         let classes = trace.dims(program, output).and_then(|dims| match dims {
             // Tokens have their classes last, all else behind the samples.
             [_, _, classes] => Some(*classes),
@@ -75,6 +76,7 @@ impl<'a> Inquiry<'a> {
         let mut inquiry = Self {
             assumed: Assumed {
                 loss: question.criterion.loss.name().into(),
+                output: logits::doubt(&forward),
                 asked_of: updates,
                 ..Assumed::default()
             },

@@ -26,9 +26,9 @@ impl Assumed {
         });
     }
 
-    /// Sentences about what to check: the path's, and the log's.
+    /// Sentences about what to check: the path's, the model's, and the log's.
     pub fn warnings(&self) -> impl Iterator<Item = &String> {
-        self.warning.iter().chain(&self.logged)
+        self.warning.iter().chain(&self.output).chain(&self.logged)
     }
 }
 

@@ -9,6 +9,7 @@ mod effort;
 mod follow;
 mod inquiry;
 mod logged;
+mod logits;
 mod question;
 mod verdict;
 mod words;
@@ -80,6 +81,8 @@ pub struct Assumed {
     pub unasked: Vec<String>,
     /// The updates follow this reading clearly, or nothing was left to be assumed.
     pub evident: bool,
+    /// That the loss applies to the output again what the model ends with, in a sentence.
+    pub output: Option<String>,
     /// That training's own log tells quite other losses, in a sentence.
     pub logged: Option<String>,
     /// Intervals that the path had when it was asked.

@@ -12,7 +12,7 @@ use super::super::LandscapeError;
 use super::super::device::{Compute, Precision};
 use super::super::forward::Forward;
 use super::inquiry::Inquiry;
-use super::{Assumed, Function};
+use super::{Assumed, Function, logits};
 
 /// The question to a run's path.
 #[derive(Clone, Copy, Debug)]
@@ -55,14 +55,16 @@ impl Question<'_> {
     /// The usual reading, where the path was not asked.
     #[must_use]
     pub fn unasked(&self) -> Assumed {
-        let reading = self.recognize(self.asked).map(|found| found.reading);
+        let found = self.recognize(self.asked).ok();
+        let forward = found.as_ref().and_then(|found| self.forward(found).ok());
         Assumed {
             function: Function {
-                reading: reading.unwrap_or(self.asked),
+                reading: found.map_or(self.asked, |found| found.reading),
                 pixels: None,
             },
             normalization: self.data.scaled(),
             loss: self.criterion.loss.name().into(),
+            output: forward.as_ref().and_then(logits::doubt),
             ..Assumed::default()
         }
     }

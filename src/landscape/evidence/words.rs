@@ -206,9 +206,22 @@ impl Assumed {
 
     /// Says that a file was looked at alone.
     pub fn is_of_one_file(&mut self) {
+        self.add("the updates of its folder were not asked: give the folder, and they are".into());
+    }
+
+    /// Says that the loss is the mean of what the model gives for each of a number of batches; returns the sentence.
+    pub fn is_of_batches(&mut self, batches: usize, samples: usize) -> String {
+        let said = format!(
+            "the model gives one loss for each of {batches} batches, and their mean by samples is that of all {samples} only if every batch scores as many items (padding, an ignored class): --batch {samples} takes all as one"
+        );
+        self.add(said.clone());
+        said
+    }
+
+    /// Adds a clause to the evidence.
+    fn add(&mut self, clause: String) {
         let known = Some(std::mem::take(&mut self.evidence)).filter(|known| !known.is_empty());
-        let alone = "the updates of its folder were not asked: give the folder, and they are";
-        let clauses: Vec<String> = known.into_iter().chain([alone.into()]).collect();
+        let clauses: Vec<String> = known.into_iter().chain([clause]).collect();
         self.evidence = clauses.join("; ");
     }
 

@@ -13,7 +13,7 @@ use super::super::LandscapeError;
 use super::super::curvature::product::Curvature;
 use super::super::curvature::{Effort, extremes};
 use super::super::device::Compute;
-use super::super::evidence::{Function, Question};
+use super::super::evidence::{Assumed, Function, Question};
 use super::super::objective::Objective;
 use super::super::plane::ResidentPlane;
 use super::super::samples::settled;
@@ -95,13 +95,14 @@ impl Evaluator {
         let shape = spec.shape.clone();
         let recognized = self.recognize(&shape)?;
         let data = self.data.clone().ok_or(LandscapeError::NoData)?;
+        let objective = self.objective(&recognized, &shape, &data);
         if self.function == Function::default() {
             let unasked = self.question(&shape, &[], &data).unasked();
+            let unasked = of_batches(unasked, objective.as_ref().ok());
             self.findings.push(Report::Assumed(Box::new(unasked)));
         }
-        let objective = self
-            .objective(&recognized, &shape, &data)
-            .inspect_err(|error| self.findings.push(Report::NoData(error.to_string())))?;
+        let objective =
+            objective.inspect_err(|error| self.findings.push(Report::NoData(error.to_string())))?;
         self.ready = Some(Ready {
             shape,
             recognized,
@@ -158,6 +159,7 @@ impl Evaluator {
             tracing::info!("the path was not asked: {error}");
         });
         if let Ok(assumed) = answer {
+            let assumed = of_batches(assumed, Some(&ready.objective));
             self.findings.push(Report::Assumed(Box::new(assumed)));
         }
         Ok(())
@@ -269,6 +271,15 @@ impl Ready {
         }
         .map(Value::Measure)
     }
+}
+
+/// Says where the loss is a mean over batches that the model takes itself.
+fn of_batches(mut assumed: Assumed, objective: Option<&Objective>) -> Assumed {
+    let cut = objective.and_then(|own| Some((own.averaged_batches()?, own.samples())));
+    if let Some((batches, samples)) = cut {
+        assumed.is_of_batches(batches, samples);
+    }
+    assumed
 }
 
 /// The ends of the spectrum, as exactly as the screen needs them.

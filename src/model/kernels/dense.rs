@@ -6,28 +6,28 @@ use super::simd::{Level, Rectifier};
 
 /// Vectors beside one another: one row of `stride` numbers each.
 #[derive(Clone, Copy)]
-pub(super) struct Rows<'a> {
-    pub(super) values: &'a [f32],
-    pub(super) stride: usize,
+pub(in crate::model) struct Rows<'a> {
+    pub(in crate::model) values: &'a [f32],
+    pub(in crate::model) stride: usize,
 }
 
 /// A fully connected layer.
 #[derive(Clone, Copy)]
-pub(super) struct Dense<'a> {
-    pub(super) x: Rows<'a>,
-    pub(super) inputs: usize,
+pub(in crate::model) struct Dense<'a> {
+    pub(in crate::model) x: Rows<'a>,
+    pub(in crate::model) inputs: usize,
     /// (output blocks, inputs, lanes).
-    pub(super) weights: &'a [f32],
+    pub(in crate::model) weights: &'a [f32],
     /// From the weights of a block to those of the next.
-    pub(super) step: usize,
+    pub(in crate::model) step: usize,
     /// (output blocks, lanes).
-    pub(super) bias: &'a [f32],
-    pub(super) rectifier: Rectifier,
+    pub(in crate::model) bias: &'a [f32],
+    pub(in crate::model) rectifier: Rectifier,
 }
 
 impl Dense<'_> {
     /// Writes (samples, output blocks, lanes).
-    pub(super) fn run(&self, level: Level, samples: usize, y: &mut [f32]) {
+    pub(in crate::model) fn run(&self, level: Level, samples: usize, y: &mut [f32]) {
         level.run(Whole {
             dense: self,
             samples,

@@ -21,7 +21,7 @@
 
 mod blocked;
 mod conv;
-mod dense;
+pub(in crate::model) mod dense;
 mod depthwise;
 mod layers;
 mod pack;

@@ -79,7 +79,7 @@ impl Level {
 
 /// The function behind a layer; NaN goes through.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Rectifier {
+pub(in crate::model) enum Rectifier {
     /// None.
     Off,
     /// max(x, 0).

@@ -21,6 +21,8 @@ use crate::weights::layout::Layout;
 
 /// The ending of the name of a ResNet without shortcuts.
 const NOSHORT: &str = "-noshort";
+/// Name of whatever architecture the tensors are of.
+const AUTO: &str = "auto";
 
 /// The families of architectures, with what `--model` may say about them.
 #[derive(Clone, Copy)]
@@ -153,6 +155,11 @@ impl Family {
     }
 }
 
+/// True for `auto` and the names of architectures.
+pub(super) fn is_name(model: &str) -> bool {
+    model == AUTO || Family::named(model).is_some()
+}
+
 /// Finds the architecture of a state dict; `model` is `auto` or a name that `--model` takes.
 ///
 /// # Errors
@@ -165,7 +172,7 @@ pub(super) fn recognize(
 ) -> Result<Recognized, ModelError> {
     let inventory = Inventory::of(layout);
     let family = match model {
-        "auto" => Family::of(&inventory)?,
+        AUTO => Family::of(&inventory)?,
         _ => Family::named(model).ok_or_else(|| ModelError::UnknownModel(model.into()))?,
     };
     let mut recognized = family.recognize(inventory, image, asked)?;
@@ -184,7 +191,7 @@ pub(super) fn recognize(
     let without = recognized.name.strip_suffix(NOSHORT);
     let is_named = model == recognized.name
         || asked.shortcuts == Some(Shortcuts::None) && without == Some(model);
-    if model != "auto" && !is_named {
+    if model != AUTO && !is_named {
         return Err(ModelError::OtherModel {
             asked: model.into(),
             found: recognized.name,

@@ -74,6 +74,18 @@ impl<const D: usize> Window<D> {
     }
 }
 
+impl Window<3> {
+    /// Returns the way over each slice along the depth.
+    fn plane(&self) -> Window {
+        Window {
+            stride: [self.stride[1], self.stride[2]],
+            padding: [self.padding[1], self.padding[2]],
+            dilation: [self.dilation[1], self.dilation[2]],
+            groups: self.groups,
+        }
+    }
+}
+
 impl Window {
     /// Returns the height and width of a convolution's result, once all shapes fit.
     pub(super) fn result(&self, x: &Tensor, kernel: &Tensor) -> Result<[usize; 2]> {
@@ -211,35 +223,71 @@ pub fn conv3d(
             x.dims()
         );
     };
-    let [stride, padding, dilation] = [window.stride, window.padding, window.dilation];
-    let plane = Window {
-        stride: [stride[1], stride[2]],
-        padding: [padding[1], padding[2]],
-        dilation: [dilation[1], dilation[2]],
-        groups: window.groups,
-    };
-    let x = x.pad_with_zeros(2, padding[0], padding[0])?;
-    let mut sum: Option<Tensor> = None;
-    for tap in 0..taps {
-        let slices = (0..depths).map(|place| place * stride[0] + tap * dilation[0]);
+    let (stride, padding, dilation) = (window.stride[0], window.padding[0], window.dilation[0]);
+    let x = x.pad_with_zeros(2, padding, padding)?;
+    let y = sum_over_taps(kernel, |tap, kernel| {
+        let slices = (0..depths).map(|place| place * stride + tap * dilation);
         let slices = at(&x, 2, &slices.collect::<Vec<_>>())?.transpose(1, 2)?;
         let slices = slices.reshape((images * depths, inputs, height, width))?;
-        let y = conv(
-            &slices,
-            &kernel.narrow(2, tap, 1)?.squeeze(2)?,
-            None,
-            &plane,
-        )?;
-        sum = Some(match sum {
-            Some(sum) => (sum + y)?,
-            None => y,
-        });
-    }
-    let Some(sum) = sum else {
+        conv(&slices, kernel, None, &window.plane())
+    })?;
+    let y = y.reshape((images, depths, outputs, rows, columns))?;
+    biased(y.transpose(1, 2)?.contiguous()?, bias)
+}
+
+/// Returns the transposed convolution of volumes, as PyTorch's `conv_transpose3d`: x (N, I, D, H, W), kernel
+/// (I, O/groups, j, k, l), bias (O). It is the sum of a transposed convolution of images for each tap along the
+/// depth.
+///
+/// # Errors
+/// candle's, for shapes that do not fit.
+pub fn conv_transpose3d(
+    x: &Tensor,
+    kernel: &Tensor,
+    bias: Option<&Tensor>,
+    window: &Window<3>,
+    output_padding: [usize; 3],
+) -> Result<Tensor> {
+    let (images, inputs, depth, height, width) = x.dims5()?;
+    let (_, _, taps, k_height, k_width) = kernel.dims5()?;
+    let kernel_size = [taps, k_height, k_width];
+    let size = window.transposed([depth, height, width], kernel_size, output_padding);
+    let Some([depths, ..]) = size else {
+        bail!(
+            "transposed kernels of {:?} on {:?}, {window:?}",
+            kernel.dims(),
+            x.dims()
+        );
+    };
+    let (stride, padding, dilation) = (window.stride[0], window.padding[0], window.dilation[0]);
+    let added = [output_padding[1], output_padding[2]];
+    let slices = x.transpose(1, 2)?.contiguous()?;
+    let slices = slices.reshape((images * depth, inputs, height, width))?;
+    let y = sum_over_taps(kernel, |tap, kernel| {
+        let y = conv_transpose(&slices, kernel, None, &window.plane(), added)?;
+        let (_, outputs, rows, columns) = y.dims4()?;
+        let y = y.reshape((images, depth, outputs, rows, columns))?;
+        // Behind the last slice stands one of zeros, for every place that this tap does not write to.
+        let source = |place: usize| {
+            let place = (place + padding).checked_sub(tap * dilation)?;
+            let slice = place / stride;
+            (place % stride == 0 && slice < depth).then_some(slice)
+        };
+        let sources = (0..depths).map(|place| source(place).unwrap_or(depth));
+        at(&y.pad_with_zeros(1, 0, 1)?, 1, &sources.collect::<Vec<_>>())
+    })?;
+    biased(y.transpose(1, 2)?.contiguous()?, bias)
+}
+
+/// Returns the sum over the taps along the depth (dimension 2) of kernels; `of` takes a tap's number and its kernels
+/// of images.
+fn sum_over_taps(kernel: &Tensor, of: impl Fn(usize, &Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    let taps = kernel.dim(2)?;
+    let of_tap = |tap: usize| of(tap, &kernel.narrow(2, tap, 1)?.squeeze(2)?);
+    let Some(others) = taps.checked_sub(1) else {
         bail!("kernels without depth");
     };
-    let y = sum.reshape((images, depths, outputs, rows, columns))?;
-    biased(y.transpose(1, 2)?.contiguous()?, bias)
+    (1..=others).try_fold(of_tap(0)?, |sum, tap| sum + of_tap(tap)?)
 }
 
 /// Adds a number to each channel (dimension 1).

@@ -3,6 +3,7 @@
 //! Each is built from candle operations whose derivatives were checked against PyTorch, lets NaN
 //! through (a NaN weight must never end as a plausible loss), and runs on every device.
 
+mod cell;
 mod conv;
 mod convolution;
 mod gate;
@@ -14,10 +15,11 @@ mod tests;
 mod unfold;
 pub(super) mod vector;
 
-use candle_core::{D, Device, Result, Shape, Tensor, bail};
+use candle_core::{D, Device, Result, Shape, Tensor};
 
+pub use self::cell::Cell;
 pub(crate) use self::conv::BUFFER;
-pub use self::conv::{Window, conv, conv_transpose, conv3d};
+pub use self::conv::{Window, conv, conv_transpose, conv_transpose3d, conv3d};
 pub use self::norm::{BatchNorm, Statistics};
 pub use self::pool::{Pool, adaptive_average, adaptive_max};
 pub use self::resize::{upsample_bicubic, upsample_bilinear, upsample_nearest};
@@ -31,6 +33,10 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     // candle's CPU product silently ignores the row stride of a transposed left side.
     let y = x.contiguous()?.matmul(&weight.t()?)?;
     match bias {
+        Some(bias) if vector::fits(&y) && vector::fits(bias) => {
+            vector::add_to_rows(&y, bias)?;
+            Ok(y)
+        }
         Some(bias) => y.broadcast_add(bias),
         None => Ok(y),
     }
@@ -54,26 +60,6 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
 /// candle's.
 pub fn global_average(x: &Tensor) -> Result<Tensor> {
     x.flatten_from(2)?.mean(D::Minus1)
-}
-
-/// Returns the shortcut without parameters (option A of He et al. 2015, CIFAR ResNets): every second
-/// pixel when `stride` is 2, and zero channels on both sides until there are `channels`.
-///
-/// # Errors
-/// candle's, or the added channels cannot be split evenly.
-pub fn padded_shortcut(x: &Tensor, stride: usize, channels: usize) -> Result<Tensor> {
-    let (_, inputs, height, width) = x.dims4()?;
-    let added = match channels.checked_sub(inputs) {
-        Some(added) if added % 2 == 0 => added / 2,
-        _ => bail!("{inputs} channels cannot be padded evenly to {channels}"),
-    };
-    let x = if stride == 1 {
-        x.clone()
-    } else {
-        let every = |len: usize| (0..len).step_by(stride.max(1)).collect::<Vec<_>>();
-        at(&at(x, 2, &every(height))?, 3, &every(width))?
-    };
-    x.pad_with_zeros(1, added, added)
 }
 
 /// Returns what stands at these positions of one dimension.

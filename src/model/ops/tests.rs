@@ -226,7 +226,6 @@ const LAYERS: &[(&str, Layer)] = &[
         pool(3, 2, false).average(&t[0])
     }),
     ("global_average", |t| global_average(&t[0])),
-    ("padded_shortcut", |t| padded_shortcut(&t[0], 2, 7)),
 ];
 
 /// PyTorch's numbers and how near ours have to be: Metal has no f64.
@@ -443,6 +442,4 @@ fn shapes_that_do_not_fit_are_errors() {
     let volume = x.unsqueeze(2).unwrap();
     let kernel = Tensor::zeros((2, 3, 2, 3, 3), DType::F32, &Device::Cpu).unwrap();
     assert!(conv3d(&volume, &kernel, None, &Window::plain(1, 0)).is_err());
-    assert!(padded_shortcut(&x, 2, 2).is_err());
-    assert!(padded_shortcut(&x, 2, 6).is_err());
 }

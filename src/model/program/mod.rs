@@ -11,6 +11,7 @@
 
 mod apply;
 pub mod datum;
+pub mod ending;
 mod join;
 pub mod op;
 pub mod pt2;

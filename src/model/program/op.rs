@@ -2,6 +2,7 @@
 
 use super::Size;
 use super::datum::Kind;
+use crate::model::ops::Cell;
 
 /// An operation; its operands stand in the node in the order that is named here, optional ones in brackets.
 #[derive(Clone, Debug)]
@@ -123,7 +124,19 @@ pub enum Op {
         count: Option<Size>,
     },
     /// Difference of neighbours along an axis: (x, [values before], [values after]).
-    Difference(i64),
+    Difference {
+        /// The axis.
+        axis: i64,
+        /// The number of times that differences are taken of what came before.
+        times: usize,
+    },
+    /// Counts of the elements in bins of the same width, between bounds that both belong to a bin: (x).
+    Histogram {
+        /// The number of bins.
+        bins: usize,
+        /// The lower and the upper bound; those of the elements where both are 0.
+        bounds: [f64; 2],
+    },
     /// Sum of all before and with each place: (x).
     CumulativeSum(i64),
     /// Another shape of the same numbers: (x); −1 is what is left.
@@ -489,16 +502,6 @@ pub struct Recurrent {
     pub batch_first: bool,
     /// There are biases.
     pub biases: bool,
-}
-
-/// A cell of a recurrent network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "PyTorch's cells, by its names")]
-pub enum Cell {
-    Lstm,
-    Gru,
-    Tanh,
-    Relu,
 }
 
 /// A loss inside of a program.

@@ -73,11 +73,11 @@ impl Conductor {
         }
         let changed = self.inquiry.fold(&assumed);
         // A new answer takes the place of the one before, with what that warned of.
-        let before = self.snapshot.assumed.as_ref();
-        if let Some(warning) = before.and_then(|before| before.warning.clone()) {
-            self.snapshot.notices.retain(|notice| *notice != warning);
+        if let Some(before) = &self.snapshot.assumed {
+            let is_told = |notice: &String| before.warnings().any(|warning| warning == notice);
+            self.snapshot.notices.retain(|notice| !is_told(notice));
         }
-        if let Some(warning) = &assumed.warning {
+        for warning in assumed.warnings() {
             self.notice(warning.clone());
         }
         self.snapshot.assumed = Some(assumed);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{D, DType, Result, Tensor, bail};
 
 use super::Operands;
-use crate::model::ops::vector::{self, Seen};
+use crate::model::ops::vector::{self, Attention, Mask};
 use crate::model::program::datum::{Kind, axis, broadcast, sum_keeping};
 use crate::model::program::op::Op;
 
@@ -84,7 +84,7 @@ fn matrices(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// Softmax along an axis, or its logarithm.
 pub(super) fn softmax(x: &Tensor, at: usize, log: bool) -> Result<Tensor> {
     if !log && at + 1 == x.rank() && vector::fits(x) {
-        return vector::softmax(x, 1.0, Seen::All);
+        return vector::softmax(x);
     }
     let most = x.detach().max_keepdim(at)?;
     let shifted = x.broadcast_sub(&most)?;
@@ -116,46 +116,50 @@ fn attention(
         (key, value) = (repeated(&key, heads)?, repeated(&value, heads)?);
     }
     let width = query.dim(D::Minus1)?;
-    let scale = scale.unwrap_or_else(|| 1.0 / (width as f64).sqrt());
-    let turned = key.transpose(D::Minus2, D::Minus1)?;
-    let mask = operands.maybe(3);
-    if vector::fits(&query) && mask.is_none_or(|mask| mask.kind() != Kind::Float) {
-        let scores = product(&query, &turned)?;
-        let weights = match mask {
-            Some(mask) => {
-                let sees = mask.condition(mask.dims(), operands.scope.place)?;
-                let sees = sees.broadcast_as(scores.shape())?.flatten_all()?;
-                let marks: Vec<u8> = sees.to_vec1()?;
-                vector::softmax(&scores, scale, Seen::Marked(&marks))?
-            }
-            None if causal => {
-                let rows = scores.dim(D::Minus2)?;
-                vector::softmax(&scores, scale, Seen::Before(rows))?
-            }
-            None => vector::softmax(&scores, scale, Seen::All)?,
-        };
-        return product(&weights, &value);
+    let mask = match operands.maybe(3) {
+        Some(mask) if mask.kind() == Kind::Float => Some(operands.scope.float(mask)?),
+        Some(mask) => Some(mask.condition(mask.dims(), operands.scope.place)?),
+        None => None,
+    };
+    let attention = Attention {
+        query: &query,
+        key: &key,
+        value: &value,
+        scale: scale.unwrap_or_else(|| 1.0 / (width as f64).sqrt()),
+        mask: match &mask {
+            Some(mask) if mask.dtype() == DType::U8 => Mask::Seen(mask),
+            Some(mask) => Mask::Added(mask),
+            None if causal => Mask::Causal,
+            None => Mask::None,
+        },
+    };
+    if attention.fits() {
+        attention.run()
+    } else {
+        decomposed(attention)
     }
-    let mut scores = product(&(query * scale)?, &turned)?;
-    let mut allowed = None;
-    if let Some(mask) = mask {
-        if mask.kind() == Kind::Float {
-            let mask = operands.scope.float(mask)?;
+}
+
+/// The same of candle's operations, whose derivatives are right.
+fn decomposed(attention: Attention<'_>) -> Result<Tensor> {
+    let turned = attention.key.transpose(D::Minus2, D::Minus1)?;
+    let mut scores = product(&(attention.query * attention.scale)?, &turned)?;
+    let allowed = match attention.mask {
+        Mask::None => None,
+        Mask::Causal => Some(before(&scores)?),
+        Mask::Seen(mask) => Some(mask.clone()),
+        Mask::Added(mask) => {
             let sees = mask.detach().ne(f64::NEG_INFINITY)?;
             let finite = sees.where_cond(&mask.contiguous()?, &mask.zeros_like()?)?;
             scores = scores.broadcast_add(&finite)?;
-            allowed = has_hidden(&sees)?.then_some(sees);
-        } else {
-            allowed = Some(mask.condition(mask.dims(), operands.scope.place)?);
+            has_hidden(&sees)?.then_some(sees)
         }
-    } else if causal {
-        allowed = Some(before(&scores)?);
-    }
+    };
     let weights = match allowed {
         Some(allowed) => masked(&scores, &allowed)?,
         None => softmax(&scores, scores.rank() - 1, false)?,
     };
-    product(&weights, &value)
+    product(&weights, attention.value)
 }
 
 /// True if a mask hides anything.
@@ -184,10 +188,6 @@ fn masked(scores: &Tensor, allowed: &Tensor) -> Result<Tensor> {
     let last = scores.rank() - 1;
     let low = (scores.zeros_like()? + lowest(scores.dtype()))?;
     let sees = allowed.broadcast_as(scores.shape())?.contiguous()?;
-    if vector::fits(scores) {
-        let marks: Vec<u8> = sees.flatten_all()?.to_vec1()?;
-        return vector::softmax(scores, 1.0, Seen::Marked(&marks));
-    }
     let scores = sees.where_cond(scores, &low)?;
     let most = scores.detach().max_keepdim(last)?;
     let seen = sees.to_dtype(scores.dtype())?;

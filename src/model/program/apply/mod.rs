@@ -6,6 +6,7 @@
 mod attention;
 mod create;
 mod function;
+mod histogram;
 mod index;
 mod layer;
 mod loss;
@@ -119,7 +120,8 @@ fn one(op: &Op, operands: &Operands<'_>) -> Result<Datum> {
         Op::Where | Op::MaskedFill | Op::Clamp => pair::choose(op, operands),
         Op::Reduce { by, axes, keep } => reduce::apply(*by, axes, *keep, operands),
         Op::ArgMax { axis, keep, min } => reduce::arg_max(operands, *axis, *keep, *min),
-        Op::Difference(axis) => view::difference(operands, *axis),
+        Op::Difference { axis, times } => view::difference(operands, *axis, *times),
+        Op::Histogram { bins, bounds } => histogram::apply(operands, *bins, *bounds),
         Op::CumulativeSum(axis) => reduce::cumulative_sum(operands, *axis),
         Op::Embedding
         | Op::Index

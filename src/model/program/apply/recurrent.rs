@@ -3,19 +3,9 @@
 use candle_core::{Result, Tensor, bail};
 
 use super::Operands;
-use crate::model::ops;
+use crate::model::ops::{self, Cell, vector};
 use crate::model::program::datum::Datum;
-use crate::model::program::op::{Cell, Function, Recurrent};
-
-impl Recurrent {
-    fn gates(self) -> usize {
-        match self.cell {
-            Cell::Lstm => 4,
-            Cell::Gru => 3,
-            Cell::Tanh | Cell::Relu => 1,
-        }
-    }
-}
+use crate::model::program::op::{Function, Recurrent};
 
 /// The weights of one layer in one direction.
 struct Layer {
@@ -122,6 +112,20 @@ fn run(
     let rows = x.contiguous()?.reshape((steps * samples, inputs))?;
     let rows = ops::linear(&rows, &layer.input, input_bias)?;
     let rows = rows.reshape((steps, samples, ()))?;
+    let kept = [&rows, &layer.hidden, &state.hidden];
+    if layer.projection.is_none() && kept.into_iter().all(vector::fits) {
+        let steps = vector::Steps {
+            cell: recurrent.cell,
+            from_inputs: &rows,
+            weight: &layer.hidden,
+            bias: hidden_bias,
+            hidden: &state.hidden,
+            state: state.cell.as_ref(),
+            backwards,
+        };
+        let (sequence, hidden, cell) = steps.run()?;
+        return Ok((sequence, State { hidden, cell }));
+    }
     let turned = layer.hidden.t()?.contiguous()?;
     let mut sequence = Vec::with_capacity(steps);
     for step in 0..steps {
@@ -148,7 +152,7 @@ fn next_state(
     from_hidden: &Tensor,
     before: &State,
 ) -> Result<State> {
-    let width = from_hidden.dim(1)? / recurrent.gates();
+    let width = from_hidden.dim(1)? / recurrent.cell.gates();
     let gate = |x: &Tensor, i: usize| x.narrow(1, i * width, width);
     let sum = || from_input + from_hidden;
     let sigmoid = |x: &Tensor| Function::Sigmoid.of(x);

@@ -236,22 +236,30 @@ fn together(operands: &Operands<'_>, dim: i64, new: bool) -> Result<Datum> {
     Ok(cast[0].with(Tensor::cat(&tensors, at)?))
 }
 
-/// Differences of neighbours along an axis; other values may stand before and behind.
-pub(super) fn difference(operands: &Operands<'_>, dim: i64) -> Result<Datum> {
+/// Differences of neighbours along an axis, so many times; other values may stand before and behind. Of truth values
+/// it is true where neighbours differ.
+pub(super) fn difference(operands: &Operands<'_>, dim: i64, times: usize) -> Result<Datum> {
     let own = operands.get(0)?;
+    if times == 0 {
+        return Ok(own.clone());
+    }
     let at = axis(dim, own.dims().len())?;
     let parts = [operands.maybe(1), Some(own), operands.maybe(2)];
     let parts = parts.into_iter().flatten().map(|datum| {
-        let datum = datum.cast(own.kind().max(Kind::Int), operands.scope.place)?;
+        let datum = datum.cast(own.kind(), operands.scope.place)?;
         Ok(datum.tensor().clone())
     });
-    let whole = Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, at)?;
-    let Some(count) = whole.dim(at)?.checked_sub(1) else {
-        bail!("differences of nothing");
-    };
-    let later = whole.narrow(at, 1, count)?;
-    let own = own.cast(own.kind().max(Kind::Int), operands.scope.place)?;
-    Ok(own.with((later - whole.narrow(at, 0, count)?)?))
+    let mut values = Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, at)?;
+    for _ in 0..times {
+        let Some(count) = values.dim(at)?.checked_sub(1).filter(|count| *count > 0) else {
+            bail!("differences of fewer values than differences are taken");
+        };
+        values = (values.narrow(at, 1, count)? - values.narrow(at, 0, count)?)?;
+        if own.kind() == Kind::Bool {
+            values = values.abs()?;
+        }
+    }
+    Ok(own.with(values))
 }
 
 /// All operands with one shape.

@@ -21,9 +21,12 @@ pub(super) fn convolve(
         2 => images(conv, rank, x, kernel, bias),
         3 => {
             let (x, window) = way(conv, rank, x, kernel)?;
-            match conv.output_padding {
+            match &conv.output_padding {
+                Some(added) => {
+                    let added = sides(added, rank, 0)?;
+                    ops::conv_transpose3d(&x, kernel, bias, &window, added)
+                }
                 None => ops::conv3d(&x, kernel, bias, &window),
-                Some(_) => bail!("a transposed convolution of volumes"),
             }
         }
         _ => bail!("a kernel of shape {:?}", kernel.dims()),

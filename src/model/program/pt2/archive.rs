@@ -1,6 +1,7 @@
 //! The zip archive that `torch.export.save` writes: a program in JSON, and tensors as raw bytes.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use zip::read::{ArchiveOffset, Config};
+use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::Pt2Error;
@@ -74,7 +76,7 @@ impl Archive {
             archive_offset: ArchiveOffset::Known(0),
         };
         let zip = ZipArchive::with_config(config, BufReader::new(file));
-        let mut zip = zip.map_err(|error| refused(format!("no zip archive ({error})")))?;
+        let mut zip = zip.map_err(|error| refused(unopened(path, &error)))?;
         let names: Vec<String> = zip
             .file_names()
             .flatten()
@@ -239,12 +241,13 @@ impl Archive {
             return self.read_pickled(name);
         };
         if entry.is_pickled {
-            return Err("a pickled one".into());
+            return Err("a pickled one; export plain tensors in its place".into());
         }
         let code = entry.meta.get("dtype").and_then(Json::as_i64).unwrap_or(0);
         let (Some(kind), Some(width)) = (kind(code), width(code)) else {
             return Err(format!(
-                "one of type {code}, expected floats, whole numbers or truth values"
+                "one of {}, expected floats, whole numbers or truth values",
+                type_name(code)
             ));
         };
         let shape = numbers(&entry.meta, "sizes").ok_or("one without extents")?;
@@ -286,7 +289,12 @@ fn program_entry(names: &[String], root: &str) -> Result<String, String> {
     let chosen = match programs[..] {
         [one] => one,
         _ if programs.contains(&"model") => "model",
-        [] => return Err("no models/model.json".into()),
+        [] => {
+            return Err(
+                "an archive without models/model.json, which is of something else or was not saved to its end"
+                    .into(),
+            );
+        }
         _ => return Err(format!("several programs: {}", programs.join(", "))),
     };
     Ok(format!("{root}models/{chosen}.json"))
@@ -303,6 +311,22 @@ fn floats(values: &[f64], shape: &[usize], code: i64) -> candle_core::Result<Dat
     }))
 }
 
+/// Says what a file is that does not open as a zip archive: one that begins as such has lost its end.
+fn unopened(path: &Path, error: &ZipError) -> String {
+    let mut front = [0; 4];
+    let begin = regular::open(path).and_then(|mut file| file.read_exact(&mut front));
+    if begin.is_ok() && front == *b"PK\x03\x04" {
+        damaged(error)
+    } else {
+        "no zip archive".into()
+    }
+}
+
+/// Says that an archive is not whole.
+fn damaged(error: impl Display) -> String {
+    format!("an archive that is damaged or was cut, copy or export it again ({error})")
+}
+
 /// Reads an entry of at most `most` bytes.
 fn bytes(zip: &mut ZipArchive<BufReader<File>>, name: &str, most: u64) -> Result<Vec<u8>, String> {
     let entry = zip
@@ -316,7 +340,7 @@ fn bytes(zip: &mut ZipArchive<BufReader<File>>, name: &str, most: u64) -> Result
     }
     let mut bytes = Vec::new();
     let read = entry.take(most).read_to_end(&mut bytes);
-    read.map_err(|error| format!("{name}: {error}"))?;
+    read.map_err(|error| damaged(format_args!("{name}: {error}")))?;
     Ok(bytes)
 }
 
@@ -355,6 +379,18 @@ fn places(shape: &[usize], strides: &[usize], offset: usize) -> Option<Vec<usize
         places = next;
     }
     Some(places)
+}
+
+/// Returns the name of one of PyTorch's types that is not read, by its number in the schema.
+fn type_name(code: i64) -> String {
+    match code {
+        9..=11 => "complex numbers".into(),
+        28 => "uint16".into(),
+        34 => "uint32".into(),
+        35 => "uint64".into(),
+        29..=33 => "float8".into(),
+        _ => format!("type {code}"),
+    }
 }
 
 /// Bytes of a number of PyTorch's types.

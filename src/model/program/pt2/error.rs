@@ -1,5 +1,6 @@
 //! Why an exported program is not measured.
 
+use std::fmt;
 use std::path::PathBuf;
 
 /// Why an exported program is not measured.
@@ -57,6 +58,16 @@ pub enum Pt2Error {
         /// The operator, with the user's line.
         operator: String,
     },
+    /// A value is no plain array of real numbers.
+    #[error("{} has {kind} ({place}): {}", path.display(), kind.remedy())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The kind of the value.
+        kind: Foreign,
+        /// The operator, with the user's line.
+        place: String,
+    },
     /// A part of a tensor is written to, and the tensor is read later.
     #[error("{} writes into part of a tensor ({operator}): export with program = program.run_decompositions({{}})", path.display())]
     WritesThrough {
@@ -109,4 +120,40 @@ pub enum Pt2Error {
         /// The checkpoint's extents.
         found: Vec<usize>,
     },
+}
+
+/// A kind of value that is no plain array of real numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// A tensor that names the places of its numbers.
+    Sparse,
+    /// A tensor of whole numbers that stand for others.
+    Quantized,
+    /// A tensor of complex numbers.
+    Complex,
+    /// An object that is no tensor.
+    Object,
+}
+
+impl Foreign {
+    /// Returns the advice.
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Sparse => "build the model of dense tensors before torch.export.export",
+            Self::Quantized => "export the model as it was before it was quantized",
+            Self::Complex => "compute with real and imaginary parts as two real tensors",
+            Self::Object => "give the model tensors alone before torch.export.export",
+        }
+    }
+}
+
+impl fmt::Display for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sparse => "a sparse tensor",
+            Self::Quantized => "a quantized tensor",
+            Self::Complex => "a tensor of complex numbers",
+            Self::Object => "a custom object",
+        })
+    }
 }

@@ -5,6 +5,7 @@ mod archive;
 mod aten;
 mod call;
 mod error;
+mod refuse;
 mod signature;
 
 use std::collections::{BTreeMap, HashSet};
@@ -12,7 +13,7 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
-pub use self::error::Pt2Error;
+pub use self::error::{Foreign, Pt2Error};
 pub use self::signature::{arguments, roles};
 
 use self::aliases::Aliases;
@@ -58,8 +59,11 @@ pub fn read(path: &Path, layout: &Layout) -> Result<Bound, Pt2Error> {
         .get_mut("graph_module")
         .map(Json::take);
     let module = module.unwrap_or_default();
+    let graph = module.get("graph").unwrap_or(&Json::Null);
+    reader.refuse_inputs(&module)?;
+    reader.refuse_values(graph)?;
     reader.inputs(&module, layout)?;
-    reader.nodes(module.get("graph").unwrap_or(&Json::Null))?;
+    reader.nodes(graph)?;
     reader.finish(&module)
 }
 
@@ -228,52 +232,6 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Refuses what no form of the operator allows.
-    fn refuse(&self, node: &Json, target: &str, label: &str) -> Result<(), Pt2Error> {
-        let (path, operator) = (self.path.to_path_buf(), label.to_owned());
-        let name = target.split('.').nth(3).unwrap_or_default();
-        let argument = |name: &str| {
-            let inputs = node.get("inputs").and_then(Json::as_array)?.iter();
-            let mut named =
-                inputs.filter(|input| input.get("name").and_then(Json::as_str) == Some(name));
-            named.next()?.pointer("/arg/as_bool")?.as_bool()
-        };
-        if argument("training") == Some(true) || argument("train") == Some(true) {
-            return Err(Pt2Error::Training { path, operator });
-        }
-        let random = [
-            "rand",
-            "randn",
-            "randint",
-            "bernoulli",
-            "multinomial",
-            "normal",
-            "poisson",
-            "uniform",
-        ];
-        let plain = name.trim_end_matches('_').trim_end_matches("_like");
-        if random.contains(&plain) {
-            return Err(Pt2Error::Random { path, operator });
-        }
-        if [
-            "nonzero",
-            "item",
-            "_local_scalar_dense",
-            "masked_select",
-            "unique",
-        ]
-        .contains(&plain)
-        {
-            return Err(Pt2Error::DataDependent { path, operator });
-        }
-        let arguments = call::names(node.get("inputs")).into_iter().skip(1);
-        let mut indices = arguments.flatten();
-        if plain == "index" && indices.any(|name| self.truths.contains(name)) {
-            return Err(Pt2Error::DataDependent { path, operator });
-        }
-        Ok(())
-    }
-
     fn writes_through(&self, operator: String) -> Pt2Error {
         Pt2Error::WritesThrough {
             path: self.path.to_path_buf(),
@@ -304,6 +262,7 @@ impl Reader<'_> {
         for (name, value) in taken.zip(given) {
             self.names.insert(name.to_owned(), value);
         }
+        self.refuse_values(graph)?;
         self.nodes(graph)?;
         let inner = call::names(graph.get("outputs")).into_iter().flatten();
         let inner = inner.filter_map(|name| self.names.get(name).copied());

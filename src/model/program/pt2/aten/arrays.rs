@@ -64,6 +64,13 @@ pub(super) fn reduction(call: &mut Call<'_>, base: &str) -> Option<Translated> {
             let axis = call.int("dim", 0);
             return of_first(call, Op::CumulativeSum(axis));
         }
+        "histc" => {
+            let op = Op::Histogram {
+                bins: usize::try_from(call.int("bins", 100)).ok()?,
+                bounds: ["min", "max"].map(|name| call.float(name, 0.0)),
+            };
+            return of_first(call, op);
+        }
         _ => return None,
     };
     of_first(call, Op::Reduce { by, axes, keep })
@@ -183,10 +190,13 @@ pub(super) fn selection(call: &mut Call<'_>, base: &str) -> Option<Translated> {
             let op = Op::SelectScatter(axis, call.size("index", 0));
             return with(call, op, &["src"]);
         }
-        "diff" if call.int("n", 1) == 1 => {
+        "diff" => {
             let ends = ["prepend", "append"].map(|name| call.value(name));
             let [before, after] = ends;
-            let op = Op::Difference(call.int("dim", -1));
+            let op = Op::Difference {
+                axis: call.int("dim", -1),
+                times: usize::try_from(call.int("n", 1)).ok()?,
+            };
             return Some((op, vec![Some(call.first()?), before, after]));
         }
         "one_hot" => Op::OneHot(call.int("num_classes", -1)),

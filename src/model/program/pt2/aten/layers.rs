@@ -1,10 +1,11 @@
 //! Layers, pooling, products of matrices and losses.
 
 use super::super::super::op::{
-    Around, Cell, Conv, InnerLoss, LossKind, Mean, Method, Norm, Op, Recurrent, Window,
+    Around, Conv, InnerLoss, LossKind, Mean, Method, Norm, Op, Recurrent, Window,
 };
 use super::super::call::Call;
 use super::{Translated, of_first, with};
+use crate::model::ops::Cell;
 
 /// A window; a stride that is left out is the window itself.
 fn window(call: &Call<'_>, rank: usize) -> Window {
