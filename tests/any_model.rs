@@ -343,7 +343,7 @@ fn run_of_nanogpt() -> TempDir {
         let mut tensors = safetensors::load(network.checkpoint(letter), &Device::Cpu).unwrap();
         let tied = tensors["transformer.wte.weight"].copy().unwrap();
         tensors.insert("lm_head.weight".into(), tied);
-        let more = Tensor::ones(7, DType::F32, &Device::Cpu).unwrap();
+        let more = Tensor::ones((7, 1), DType::F32, &Device::Cpu).unwrap();
         tensors.insert("ema.weight".into(), (more * f64::from(step)).unwrap());
         let path = folder.path().join(format!("step_{step}.safetensors"));
         safetensors::save(&tensors, path).unwrap();
@@ -372,17 +372,14 @@ fn paths_and_weights_count_what_the_model_takes_as_surfaces_do() {
         );
         assert_eq!(parameters(command, &[]), (own + 7) as u64, "{command}");
     }
-    let histogram = [
-        "weights",
-        &run,
-        "--model",
-        &model,
-        "--histogram",
-        "--format",
-        "json",
-    ];
-    let found = json(&histogram);
-    assert_eq!(found["checkpoints"][0]["count"], own, "{found}");
+    let matrices = tensors.values().filter(|tensor| tensor.rank() > 1);
+    let matrices: usize = matrices.map(Tensor::elem_count).sum();
+    let counted = |model: &[&str]| {
+        let histogram = ["weights", &run, "--histogram", "--format", "json"];
+        json(&[&histogram[..], model].concat())["checkpoints"][0]["count"].clone()
+    };
+    assert_eq!(counted(&["--model", &model]), matrices);
+    assert_eq!(counted(&[]), matrices + 7);
     let said = refusal(&["trajectory", &run, "--model", "resnet19"], 1);
     assert!(
         said.contains("the model \"resnet19\" is not known"),

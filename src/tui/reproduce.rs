@@ -214,9 +214,39 @@ fn axis(name: &str, [min, max]: [f64; 2], lines: usize) -> String {
 mod tests {
     use super::*;
     use crate::session::snapshot::Snapshot;
+    use crate::tui::action::Action;
     use crate::tui::state::Appearance;
     use crate::weights::trajectory::Trajectory;
     use std::sync::Arc;
+
+    #[test]
+    fn commands_that_measure_nothing_carry_the_model_whose_tensors_count() {
+        let trajectory = Trajectory {
+            steps: vec![0, 10],
+            coordinates: vec![[1.0, 0.0], [0.0, 0.0]],
+            ..Trajectory::default()
+        };
+        let invocation = Invocation {
+            run: "runs/a".into(),
+            measure: words(&[
+                "--data", "d", "--seed", "3", "--model", "m.pt2", "--loss", "nll",
+            ]),
+            ..Invocation::default()
+        };
+        let mut app = App::new(Appearance::default()).of(invocation);
+        app.receive(Arc::new(Snapshot {
+            trajectory: Some(Arc::new(trajectory)),
+            ..Snapshot::default()
+        }));
+        let start = "isoloss trajectory runs/a --steps ..10 --model m.pt2";
+        for (action, expected) in [
+            (Action::ShowPath, format!("{start} --plane random --seed 3")),
+            (Action::ShowWeights, start.replace("trajectory", "weights")),
+        ] {
+            let _ = app.update(action);
+            assert_eq!(commands(&app)[0].join(" "), expected);
+        }
+    }
 
     #[test]
     fn an_axis_that_a_fit_from_nothing_turns_is_written_the_other_way_round() {

@@ -12,8 +12,7 @@ pub(super) fn doubt(forward: &Forward) -> Option<String> {
     let loss = &forward.loss;
     let (ending, place) = forward.program.ending(forward.output)?;
     let wrong = match (loss, ending) {
-        (Loss::CrossEntropy(_) | Loss::NextToken { .. }, Ending::LogSoftmax)
-        | (Loss::Nll(_), Ending::LogSoftmax)
+        (Loss::CrossEntropy(_) | Loss::NextToken { .. } | Loss::Nll(_), Ending::LogSoftmax)
         | (Loss::Mse | Loss::L1 | Loss::Huber { .. } | Loss::Output, _) => return None,
         (Loss::Nll(_), Ending::Softmax | Ending::Sigmoid) => {
             "takes probabilities for their logarithms"

@@ -81,7 +81,7 @@ pub struct Assumed {
     pub unasked: Vec<String>,
     /// The updates follow this reading clearly, or nothing was left to be assumed.
     pub evident: bool,
-    /// That the loss applies to the output again what the model ends with, in a sentence.
+    /// A sentence about a model that ends with a softmax or sigmoid which the loss has too.
     pub output: Option<String>,
     /// That training's own log tells quite other losses, in a sentence.
     pub logged: Option<String>,

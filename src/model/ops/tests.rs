@@ -442,4 +442,11 @@ fn shapes_that_do_not_fit_are_errors() {
     let volume = x.unsqueeze(2).unwrap();
     let kernel = Tensor::zeros((2, 3, 2, 3, 3), DType::F32, &Device::Cpu).unwrap();
     assert!(conv3d(&volume, &kernel, None, &Window::plain(1, 0)).is_err());
+    let transposed = |kernel: (usize, usize, usize, usize, usize), added| {
+        let kernel = Tensor::zeros(kernel, DType::F32, &Device::Cpu).unwrap();
+        conv_transpose3d(&volume, &kernel, None, &Window::plain(1, 0), added).is_ok()
+    };
+    assert!(transposed((3, 2, 2, 3, 3), [0; 3]));
+    assert!(!transposed((3, 2, 2, 3, 3), [1, 0, 0]) && !transposed((2, 2, 2, 3, 3), [0; 3]));
+    assert!(!transposed((3, 2, 0, 3, 3), [0; 3]));
 }

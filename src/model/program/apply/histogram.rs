@@ -71,3 +71,18 @@ fn span(values: &[f64], [low, high]: [f64; 2]) -> [f64; 2] {
         [low, high]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_those_given_or_of_the_elements_and_never_one() {
+        assert_eq!(span(&[3.0, -1.0, 2.0], [0.0; 2]), [-1.0, 3.0]);
+        assert_eq!(span(&[3.0, -1.0], [0.0, 2.0]), [0.0, 2.0]);
+        assert_eq!(span(&[0.5, 0.5], [0.0; 2]), [-0.5, 1.5]);
+        assert_eq!(span(&[], [0.0; 2]), [-1.0, 1.0]);
+        let [low, high] = span(&[1.0, f64::NAN, 2.0], [0.0; 2]);
+        assert!(low.is_nan() && high.is_nan());
+    }
+}
