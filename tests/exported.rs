@@ -464,6 +464,18 @@ fn refused(name: &str, from: &str, to: &str) -> String {
     "aten.bessel_j0.default",
     "model.pt2 uses 1 operator that isoloss does not know: aten.bessel_j0.default (2×, "
 )]
+#[case::argument(
+    "pinn",
+    r#""target": "torch.ops.aten.tanh.default", "inputs": ["#,
+    r#""target": "torch.ops.aten.tanh.default", "inputs": [{"name": "decimals", "arg": {"as_int": 1}, "kind": 1}, "#,
+    "model.pt2 uses 1 operator that isoloss does not know: aten.tanh.default (2×, "
+)]
+#[case::second_result(
+    "pinn",
+    r#""outputs": [{"as_tensor": {"name": "tanh"}}]"#,
+    r#""outputs": [{"as_tensor": {"name": "other"}}, {"as_tensor": {"name": "tanh"}}]"#,
+    "model.pt2 uses 1 operator that isoloss does not know: aten.tanh.default (1×, "
+)]
 #[case::training(
     "lstm",
     r#""name": "train", "arg": {"as_bool": false}"#,

@@ -1,5 +1,6 @@
 //! The loss around a checkpoint: where to measure next, what was measured, who measures it.
 
+pub mod coupling;
 pub mod curvature;
 pub mod device;
 pub mod evidence;
@@ -120,8 +121,19 @@ pub enum LandscapeError {
     #[error(transparent)]
     Program(Box<Pt2Error>),
     /// A tensor operation failed.
-    #[error("the forward pass failed: {0}")]
+    #[error("the forward pass failed: {}", in_a_line(.0))]
     Candle(#[from] candle_core::Error),
+}
+
+/// candle's error without the backtrace that it takes where `RUST_BACKTRACE` is set.
+fn in_a_line(error: &candle_core::Error) -> String {
+    match error {
+        candle_core::Error::WithBacktrace { inner, .. } => in_a_line(inner),
+        candle_core::Error::Context { inner, context } => {
+            format!("{context}: {}", in_a_line(inner))
+        }
+        other => other.to_string(),
+    }
 }
 
 impl LandscapeError {

@@ -96,6 +96,23 @@ fn several(op: &Op, operands: &Operands<'_>) -> Option<Result<Vec<Datum>>> {
     })
 }
 
+/// Returns true if an operation may give more than one result.
+pub(super) fn gives_several(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Split(..)
+            | Op::SplitEvery(..)
+            | Op::Chunk(..)
+            | Op::Unbind(_)
+            | Op::BatchNorm { .. }
+            | Op::ConvNorm { .. }
+            | Op::BroadcastTogether
+            | Op::Recurrent(_)
+            | Op::Extreme { .. }
+            | Op::Sort { .. }
+    )
+}
+
 /// Applies an operation of one result.
 fn one(op: &Op, operands: &Operands<'_>) -> Result<Datum> {
     match op {

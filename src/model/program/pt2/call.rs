@@ -1,5 +1,6 @@
 //! One call of an operator in an exported program: its arguments by name, whatever form they were written in.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use serde_json::Value as Json;
@@ -17,9 +18,41 @@ pub(super) struct Call<'a> {
     pub(super) base: String,
     /// Its overload, e.g. `Tensor`.
     pub(super) overload: &'a str,
-    arguments: Vec<(&'a str, &'a Json)>,
+    arguments: Vec<Argument<'a>>,
     names: &'a Names,
     program: &'a mut Program,
+}
+
+/// Arguments that change no value in evaluation mode: where and how numbers are kept, how gradients are taken, what
+/// training would do. Every type of floats is that of layers.
+const WITHOUT_EFFECT: [&str; 19] = [
+    "copy",
+    "cudnn_enable",
+    "cudnn_enabled",
+    "device",
+    "dropout",
+    "dtype",
+    "implicit",
+    "layout",
+    "memory_format",
+    "momentum",
+    "non_blocking",
+    "p",
+    "padding_idx",
+    "pin_memory",
+    "requires_grad",
+    "scale_grad_by_freq",
+    "sparse",
+    "stable",
+    "train",
+];
+
+/// An argument of a call.
+struct Argument<'a> {
+    name: &'a str,
+    json: &'a Json,
+    /// True if the translation asked for it.
+    asked: Cell<bool>,
 }
 
 /// The only entry of an object: the kind of an argument, and what it holds.
@@ -64,7 +97,11 @@ impl<'a> Call<'a> {
         let inputs = node.get("inputs")?.as_array()?.iter();
         let arguments = inputs.filter_map(|input| {
             let name = input.get("name")?.as_str()?;
-            Some((name, input.get("arg")?))
+            Some(Argument {
+                name,
+                json: input.get("arg")?,
+                asked: Cell::new(false),
+            })
         });
         let is_in_place = name.ends_with('_') && !name.starts_with("__");
         Some(Self {
@@ -77,8 +114,27 @@ impl<'a> Call<'a> {
     }
 
     fn raw(&self, name: &str) -> Option<(&'a str, &'a Json)> {
-        let found = self.arguments.iter().find(|(own, _)| *own == name);
-        union(found?.1).filter(|(kind, _)| *kind != "as_none")
+        let mut arguments = self.arguments.iter();
+        let found = arguments.find(|argument| argument.name == name)?;
+        found.asked.set(true);
+        union(found.json).filter(|(kind, _)| *kind != "as_none")
+    }
+
+    /// Forgets what a translation asked for that came to nothing.
+    pub(super) fn forget(&self) {
+        for argument in &self.arguments {
+            argument.asked.set(false);
+        }
+    }
+
+    /// Returns the arguments that are given and that the translation did not ask for, because it knows another form of
+    /// the operator; those without effect are none of them.
+    pub(super) fn ignored(&self) -> Vec<&'a str> {
+        let others = self.arguments.iter().filter(|argument| {
+            let is_given = union(argument.json).is_some_and(|(kind, _)| kind != "as_none");
+            is_given && !argument.asked.get() && !WITHOUT_EFFECT.contains(&argument.name)
+        });
+        others.map(|argument| argument.name).collect()
     }
 
     /// True if an argument is given and not `None`.

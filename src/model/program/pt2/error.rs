@@ -25,7 +25,7 @@ pub enum Pt2Error {
         found: String,
     },
     /// Operators that are not known, or not in this form.
-    #[error("{} uses {count} {} that isoloss does not know: {operators}", path.display(), if *count == 1 { "operator" } else { "operators" })]
+    #[error("{} uses {count} {} that isoloss does not know: {operators}; program = program.run_decompositions() before torch.export.save may make known ones of {}", path.display(), if *count == 1 { "operator" } else { "operators" }, if *count == 1 { "it" } else { "them" })]
     Operators {
         /// The file.
         path: PathBuf,
@@ -35,7 +35,7 @@ pub enum Pt2Error {
         operators: String,
     },
     /// A layer behaves as in training.
-    #[error("{} was exported in training mode ({operator}): call model.eval() before torch.export.export", path.display())]
+    #[error("{} was exported in training mode ({operator}): call model.eval() before torch.export.export; a norm that takes the statistics of its batch even then is not measured", path.display())]
     Training {
         /// The file.
         path: PathBuf,

@@ -20,6 +20,7 @@ use self::aliases::Aliases;
 use self::archive::Archive;
 use self::call::{Call, Names, kind, union};
 use self::signature::{From, Taken, input, output_names, taken, used};
+use super::apply;
 use super::datum::Kind;
 use super::op::Op;
 use super::{Node, Output, Program, Value};
@@ -186,7 +187,11 @@ impl Reader<'_> {
         });
         self.truths.extend(truths.map(|(name, _)| name.clone()));
         let nodes = graph.get("nodes").and_then(Json::as_array);
-        for node in nodes.into_iter().flatten() {
+        let nodes = nodes.map(Vec::as_slice).unwrap_or_default();
+        let inputs = nodes.iter().map(|node| node.get("inputs"));
+        let taken = inputs.chain([graph.get("outputs")]).flat_map(call::names);
+        let taken: HashSet<&str> = taken.flatten().collect();
+        for node in nodes {
             let target = node
                 .get("target")
                 .and_then(Json::as_str)
@@ -198,18 +203,23 @@ impl Reader<'_> {
                 self.block(node, target.contains("set_grad"))?;
                 continue;
             }
-            self.node(node, target)?;
+            self.node(node, target, &taken)?;
         }
         Ok(())
     }
 
-    fn node(&mut self, node: &Json, target: &str) -> Result<(), Pt2Error> {
+    /// Translates an operation; `taken` are the values that others take.
+    fn node(&mut self, node: &Json, target: &str, taken: &HashSet<&str>) -> Result<(), Pt2Error> {
         let label = label(node, target);
         self.refuse(node, target, &label)?;
         let followed = self.aliases.follow(node, target, &label);
         followed.map_err(|operator| self.writes_through(operator))?;
         let call = Call::of(node, &self.names, &mut self.program);
         let translated = call.and_then(|mut call| aten::translate(&mut call));
+        let mut others = call::names(node.get("outputs")).into_iter().skip(1);
+        let takes_others = others.any(|name| name.is_some_and(|name| taken.contains(name)));
+        // An operation of which more results are taken than it gives is not known in this form.
+        let translated = translated.filter(|(op, _)| !takes_others || apply::gives_several(op));
         let Some((op, operands)) = translated else {
             let short = short(target).to_owned();
             let unknown = self.unknown.entry(short).or_insert((0, label));

@@ -6,6 +6,11 @@ use super::super::super::op::{Op, Operand, Padding, Reduction, Slice};
 use super::super::call::Call;
 use super::{Translated, of_first, with};
 
+/// The order of a norm; `None` for those that are a count or a minimum.
+fn order(order: f64) -> Option<f64> {
+    (order != 0.0 && order != f64::NEG_INFINITY).then_some(order)
+}
+
 pub(super) fn reduction(call: &mut Call<'_>, base: &str) -> Option<Translated> {
     let (axes, keep) = (call.ints("dim"), call.truth("keepdim", false));
     let by = match base {
@@ -27,8 +32,8 @@ pub(super) fn reduction(call: &mut Call<'_>, base: &str) -> Option<Translated> {
                 Reduction::Deviation(less)
             }
         }
-        "linalg_vector_norm" => Reduction::Norm(call.float("ord", 2.0)),
-        "norm" => Reduction::Norm(call.float("p", 2.0)),
+        "linalg_vector_norm" => Reduction::Norm(order(call.float("ord", 2.0))?),
+        "norm" => Reduction::Norm(order(call.float("p", 2.0))?),
         "max" | "min" if call.overload == "dim" => {
             let op = Op::Extreme {
                 axis: call.int("dim", 0),

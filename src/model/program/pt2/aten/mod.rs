@@ -13,23 +13,21 @@ use super::call::Call;
 /// An operation with its operands.
 pub(super) type Translated = (Op, Vec<Option<Value>>);
 
-/// Translates a call; `None` if the operator or its form is not known.
+/// Parts of the table.
+const PARTS: [fn(&mut Call<'_>, &str) -> Option<Translated>; 14] = [
+    same, function, pair, layer, norm, pooling, product, reduction, shape, piece, selection,
+    creation, loss, recurrent,
+];
+
+/// Translates a call; `None` if the operator is not known, or has an argument that its translation does not know:
+/// leaving that out would give other numbers.
 pub(super) fn translate(call: &mut Call<'_>) -> Option<Translated> {
     let base = call.base.clone();
-    same(call, &base)
-        .or_else(|| function(call, &base))
-        .or_else(|| pair(call, &base))
-        .or_else(|| layer(call, &base))
-        .or_else(|| norm(call, &base))
-        .or_else(|| pooling(call, &base))
-        .or_else(|| product(call, &base))
-        .or_else(|| reduction(call, &base))
-        .or_else(|| shape(call, &base))
-        .or_else(|| piece(call, &base))
-        .or_else(|| selection(call, &base))
-        .or_else(|| creation(call, &base))
-        .or_else(|| loss(call, &base))
-        .or_else(|| recurrent(call, &base))
+    let translated = PARTS.iter().find_map(|part| {
+        call.forget();
+        part(call, &base)
+    })?;
+    call.ignored().is_empty().then_some(translated)
 }
 
 /// An operation of the first operand alone.
