@@ -18,17 +18,16 @@ pub struct ConfigPaths {
 }
 
 impl ConfigPaths {
-    /// For a run, or a checkpoint of it: its parent, then the working directory.
+    /// Returns those of a run, or of a checkpoint of it: the run's folder, the one that it lies in, then the working
+    /// directory.
     #[must_use]
     pub fn around(run: Option<&Path>) -> Self {
         let user = ProjectDirs::from("", "", "isoloss")
             .map(|folders| folders.config_dir().join("config.toml"));
-        let mut places = vec![PathBuf::from(NAME)];
-        if let Some(beside) = run.and_then(parent).map(|folder| folder.join(NAME))
-            && !places.contains(&beside)
-        {
-            places.insert(0, beside);
-        }
+        let folders = run.and_then(own).into_iter().chain(run.and_then(parent));
+        let mut places: Vec<PathBuf> = folders.map(|folder| folder.join(NAME)).collect();
+        places.push(PathBuf::from(NAME));
+        places.dedup();
         Self { user, run: places }
     }
 
@@ -68,6 +67,15 @@ fn is_own(_: &Path) -> bool {
     true
 }
 
+/// The folder of a run; for a checkpoint, the one that it lies in.
+fn own(run: &Path) -> Option<PathBuf> {
+    if run.is_file() {
+        run.parent().map(Path::to_path_buf)
+    } else {
+        Some(run.to_path_buf())
+    }
+}
+
 /// The folder that a run lies in; for a file, the one that its folder lies in.
 fn parent(run: &Path) -> Option<PathBuf> {
     if run.is_file() {
@@ -91,13 +99,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_beside_the_run_counts_more_than_one_in_the_working_directory() {
+    fn the_nearest_file_counts() {
         let places = |run: &str| ConfigPaths::around(Some(Path::new(run))).run;
         assert_eq!(
             places("runs/a"),
-            ["runs/isoloss.toml", "isoloss.toml"].map(PathBuf::from)
+            ["runs/a/isoloss.toml", "runs/isoloss.toml", "isoloss.toml"].map(PathBuf::from)
         );
-        assert_eq!(places("a"), [PathBuf::from("isoloss.toml")]);
+        assert_eq!(
+            places("a"),
+            ["a/isoloss.toml", "isoloss.toml"].map(PathBuf::from)
+        );
         assert_eq!(
             ConfigPaths::around(None).run,
             [PathBuf::from("isoloss.toml")]

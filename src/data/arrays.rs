@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
@@ -11,7 +11,7 @@ use zip::ZipArchive;
 use crate::run::regular;
 
 use super::array::{Head, Kind};
-use super::{DataError, npy};
+use super::{DataError, Split, npy};
 
 /// Elements of the largest array of which rows are read.
 pub(super) const LARGEST: usize = 1 << 31;
@@ -193,6 +193,32 @@ pub(super) fn single(path: &Path) -> Box<dyn Arrays + '_> {
 pub(super) fn stem(path: &Path) -> String {
     let stem = path.file_stem().map(|name| name.to_string_lossy());
     stem.map_or_else(|| "arrays".into(), std::borrow::Cow::into_owned)
+}
+
+/// Finds the file of a split in a folder that has one for each, `train.safetensors` and `test.safetensors`; `None` if
+/// the folder has neither.
+///
+/// # Errors
+/// The folder has the other split alone.
+pub(super) fn of_split(folder: &Path, split: Split) -> Result<Option<PathBuf>, DataError> {
+    let there = |split: Split| {
+        let files = ["safetensors", "npz"].map(|ending| format!("{}.{ending}", split.name()));
+        let mut files = files.into_iter().map(|file| folder.join(file));
+        files.find(|path| path.is_file())
+    };
+    let other = [Split::Train, Split::Test].into_iter().find_map(there);
+    match (there(split), other) {
+        (Some(own), _) => Ok(Some(own)),
+        (None, Some(other)) => {
+            let expected = format!("{}.safetensors or .npz", split.name());
+            Err(DataError::invalid(
+                folder,
+                expected,
+                format!("{} alone", stem(&other)),
+            ))
+        }
+        (None, None) => Ok(None),
+    }
 }
 
 /// Names in a sentence that stays short.

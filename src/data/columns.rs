@@ -29,17 +29,25 @@ pub(super) fn load(request: &Request, wanted: &Columns) -> Result<Option<Dataset
         only_split(source, request, &[stem(source)])?;
         return single(source, request, wanted).map(Some);
     }
-    let Some(mut arrays) = arrays::open(source)? else {
+    let of_split = arrays::of_split(source, request.split)?;
+    let file = of_split.as_deref().unwrap_or(source);
+    let Some(mut arrays) = arrays::open(file)? else {
         return Ok(None);
     };
-    unscaled(source, request)?;
+    unscaled(file, request)?;
     let names = arrays.names();
-    if !names.iter().any(|name| split_of(name).is_some()) {
-        only_split(source, request, &names)?;
+    let tells = of_split.is_some() || names.iter().any(|name| split_of(name).is_some());
+    if !tells {
+        only_split(file, request, &names)?;
     }
-    let choice = Choice::of(source, &arrays.names(), request.split, wanted)?;
-    let taken = Taking::of(source, arrays.as_mut(), choice, request)?;
-    taken.dataset(arrays.as_mut(), request.split).map(Some)
+    let choice = Choice::of(file, &names, request.split, wanted)?;
+    let taken = Taking::of(file, arrays.as_mut(), choice, request)?;
+    let dataset = taken.dataset(arrays.as_mut(), request.split)?;
+    Ok(Some(Dataset {
+        // A file that is called as its split says nothing about the set.
+        name: stem(source),
+        ..dataset
+    }))
 }
 
 /// Refuses figures that pixels are normalized by: columns are taken as they are, and their effect would be missed.

@@ -270,3 +270,38 @@ fn sets_of_images_are_normalized_for_any_model() {
     assert_eq!(load(&request("digits", &["x"], None)).unwrap(), plain);
     assert_eq!(said(&request("digits", &["x"], None)), "images -> labels");
 }
+
+#[test]
+fn a_folder_has_a_file_for_each_split() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    fs::create_dir(&run).unwrap();
+    let copy = |split: &str, value: f32| {
+        let (_kept, path) = file(&[
+            (
+                "x",
+                Dtype::F32,
+                &[2, 1],
+                bytes(&[value; 2], f32::to_le_bytes),
+            ),
+            ("target", Dtype::I64, &[2], ids(2)),
+        ]);
+        fs::copy(path, run.join(format!("{split}.safetensors"))).unwrap();
+    };
+    copy("train", 1.0);
+    let of = |split| Request {
+        split,
+        own: split,
+        ..request(&run, &["x"], None)
+    };
+    let loaded = load(&of(Split::Train)).unwrap();
+    assert_eq!((loaded.name.as_str(), loaded.samples()), ("run", 2));
+    let wrong = said(&of(Split::Test));
+    assert!(
+        wrong.contains("expected test.safetensors or .npz, found train alone"),
+        "{wrong}"
+    );
+    copy("test", 5.0);
+    let loaded = load(&of(Split::Test)).unwrap();
+    assert!(matches!(&loaded.inputs[0].values, Values::F32(values) if values == &[5.0; 2]));
+}
