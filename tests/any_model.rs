@@ -226,7 +226,9 @@ impl Ending {
             [("lin.weight", zeros(&[4, 3])), ("lin.bias", zeros(&[4]))],
         );
         let ids = Tensor::new(&[0i64, 1, 2, 3, 0, 1], &Device::Cpu).unwrap();
-        save("d.safetensors", [("x", zeros(&[6, 3])), ("target", ids)]);
+        let x = Tensor::arange(0f32, 18.0, &Device::Cpu).unwrap();
+        let x = x.sin().unwrap().reshape((6, 3)).unwrap();
+        save("d.safetensors", [("x", x), ("target", ids)]);
         let one_hot = Tensor::eye(4, DType::F32, &Device::Cpu).unwrap();
         save(
             "bce.safetensors",
@@ -259,6 +261,23 @@ impl Ending {
         ];
         words.map(str::to_owned).to_vec()
     }
+}
+
+#[rstest]
+#[case("batch_mean", "2", true)]
+#[case("batch_mean", "6", false)]
+#[case("none", "2", false)]
+fn samples_that_depend_on_their_batch_are_told(
+    #[case] end: &str,
+    #[case] batch: &str,
+    #[case] is_told: bool,
+) {
+    let mut command = Ending::new().command(end, "cross-entropy");
+    command.extend(["--batch", batch].map(str::to_owned));
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    let said = json(&words)["assumed"].to_string();
+    let sentence = "depends on the others of its batch, and here 3 batches make the 6 samples";
+    assert_eq!(said.contains(sentence), is_told, "{said}");
 }
 
 #[rstest]
@@ -316,23 +335,20 @@ fn a_loss_of_one_number_over_several_batches_is_told_once() {
         let line = network.line(&["--loss", "output", "--batch", batch]);
         let output = program::run(&words(&line));
         let found: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let evidence = found["assumed"]["evidence"].as_str().unwrap().to_owned();
+        let batches = found["assumed"]["batches"].as_str();
+        let batches = batches.unwrap_or_default().to_owned();
         let stderr = String::from_utf8(output.stderr).unwrap();
         let told = stderr.matches("one loss for each of").count();
-        (evidence, told)
+        (batches, told)
     };
-    let (evidence, told) = said("3");
+    let (batches, told) = said("3");
     let expected = "the model gives one loss for each of 2 batches, and their mean by samples is \
                     that of all 4 only if every batch scores as many items";
-    assert!(evidence.contains(expected), "{evidence}");
-    assert!(
-        evidence.contains("--batch 4 takes all as one"),
-        "{evidence}"
-    );
+    assert!(batches.contains(expected), "{batches}");
+    assert!(batches.contains("--batch 4 takes all as one"), "{batches}");
     assert_eq!(told, 1);
-    let (evidence, told) = said("4");
-    assert!(!evidence.contains("one loss for each"), "{evidence}");
-    assert_eq!(told, 0);
+    let (batches, told) = said("4");
+    assert_eq!((batches.as_str(), told), ("", 0));
 }
 
 /// Writes a run of two checkpoints of nanoGPT with both names of its tie and a tensor that it does not take.

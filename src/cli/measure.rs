@@ -46,8 +46,8 @@ impl MeasureOptions {
             warn::say(format_args!("{}: {kept}", measured.model))?;
         }
         let objective = &measured.objective;
-        if let Some(batches) = objective.averaged_batches() {
-            let said = measured.assumed.is_of_batches(batches, objective.samples());
+        if let Some((why, batches)) = objective.coupled_batches() {
+            let said = (measured.assumed).is_of_batches(why, batches, objective.samples());
             warn::say(format_args!("{}: {said}", measured.model))?;
         }
         Ok(measured)

@@ -7,16 +7,16 @@ use candle_core::{Device, Storage, Tensor, TensorId};
 use rayon::prelude::*;
 
 use crate::data::Dataset;
-use crate::loss::{Criterion, Loss, Totals};
+use crate::loss::{Criterion, Totals};
 use crate::model::kernels::Kernels;
 use crate::model::ops::BUFFER;
 use crate::model::program::trace::Cost;
-use crate::model::program::{Program, Value};
 use crate::model::{Recognized, Weights};
 use crate::weights::layout::Layout;
 use crate::weights::plane_spec::{BatchNorm, Plane};
 
 use super::LandscapeError;
+use super::coupling::Coupling;
 use super::device::Compute;
 use super::forward::{Forward, PreparedBatch};
 use super::plane::ResidentPlane;
@@ -50,8 +50,8 @@ pub struct Objective {
     /// Samples that a forward pass takes at once, less than a batch has where the device had no room.
     at_once: AtomicUsize,
     samples: usize,
-    /// True if the model gives one loss for a whole batch, however many samples that has.
-    is_of_batches: bool,
+    /// Reason why a mean over batches is not that of all samples.
+    coupling: Option<Coupling>,
 }
 
 impl Objective {
@@ -77,19 +77,23 @@ impl Objective {
         let output = program.outputs[forward.output].value;
         let dims = trace.dims(program, output).unwrap_or_default();
         source.check(&recognized.name, dims, &batches)?;
-        let is_of_batches = matches!(forward.loss, Loss::Output)
-            && is_one_number(&source, program, &layout, output)?;
         let kernels = (device.is_cpu() && compute.precision.dtype() == candle_core::DType::F32)
-            .then(|| Kernels::of(program, &trace, forward.output));
+            .then(|| Kernels::of(program, &trace, forward.output))
+            .flatten();
+        // What the kernels know takes each sample for itself.
+        let coupling = match &kernels {
+            None if batches.len() > 1 => Coupling::of(&forward, &source, &layout)?,
+            _ => None,
+        };
         let objective = Self::of(
             forward,
-            kernels.flatten().map(Arc::new),
+            kernels.map(Arc::new),
             layout,
             device.clone(),
             &batches,
         )?;
         Ok(Self {
-            is_of_batches,
+            coupling,
             ..objective
         })
     }
@@ -113,16 +117,16 @@ impl Objective {
             batches: Mutex::new(Arc::new(prepared)),
             at_once: most.unwrap_or(1).into(),
             samples: batches.iter().map(Batch::samples).sum(),
-            is_of_batches: false,
+            coupling: None,
         })
     }
 
-    /// Returns the number of batches whose losses are averaged, where the model itself takes the mean over each;
-    /// `None` if every sample has a loss of its own, or all are in one batch.
+    /// Returns why the loss of all samples is not that of the batches, and their number; `None` if every sample has a
+    /// loss of its own, or all are in one batch.
     #[must_use]
-    pub fn averaged_batches(&self) -> Option<usize> {
+    pub fn coupled_batches(&self) -> Option<(Coupling, usize)> {
         let count = self.held().len();
-        (self.is_of_batches && count > 1).then_some(count)
+        self.coupling.filter(|_| count > 1).map(|why| (why, count))
     }
 
     /// Number of samples.
@@ -381,19 +385,6 @@ impl Objective {
     pub fn resident(&self, plane: &Plane) -> Result<ResidentPlane, LandscapeError> {
         Ok(ResidentPlane::of(plane, &self.device)?)
     }
-}
-
-/// True if an output is one number for two samples, or for all where there is one.
-fn is_one_number(
-    source: &Source<'_>,
-    program: &Program,
-    layout: &Arc<Layout>,
-    output: Value,
-) -> Result<bool, LandscapeError> {
-    let two = source.batch(0..source.samples().min(2), &Device::Cpu)?;
-    let trace = program.trace(layout, &two.inputs)?;
-    let dims = trace.dims(program, output).unwrap_or_default();
-    Ok(dims.iter().product::<usize>() == 1)
 }
 
 /// Samples that a forward pass takes at once.

@@ -160,6 +160,13 @@ impl Loss {
         )
     }
 
+    /// Returns the number of classes of an output, with a target of these shapes; `None` if it has none.
+    #[must_use]
+    pub fn classes(&self, output: &[usize], target: &[usize]) -> Option<usize> {
+        let axis = self.of_classes(output, target).ok()??.axis.axis;
+        output.get(axis).copied()
+    }
+
     /// Returns the sums over a batch. The target holds class ids (integers) or values (floats) and lies on the
     /// output's device. A loss that is NaN stays so.
     ///

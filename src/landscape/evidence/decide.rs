@@ -1,6 +1,7 @@
 //! Decides which reading is measured, by the updates of the path or else by losses, and what is doubtful.
 
 use crate::data::Dataset;
+use crate::loss::Loss;
 use crate::model::Recognized;
 
 use super::super::LandscapeError;
@@ -309,6 +310,9 @@ impl Inquiry<'_> {
         }
         if loss.is_nan() || loss > WORSE_THAN_GUESSING * guessing {
             self.assumed.is_worse_than_guessing(loss, guessing);
+        }
+        if matches!(self.question.criterion.loss, Loss::Nll(_)) && loss < 0.0 {
+            self.assumed.is_no_likelihood(loss);
         }
         // Running statistics of the first few updates are still in part those that they began with.
         // An exported model leaves nothing open that they could be a sign of.

@@ -65,11 +65,8 @@ impl<'a> Inquiry<'a> {
         let cost = program.cost(&trace);
         let forward = question.forward(&first)?;
         let output = program.outputs[forward.output].value;
-        let classes = trace.dims(program, output).and_then(|dims| match dims {
-            // Tokens have their classes last, all else behind the samples.
-            [_, _, classes] => Some(*classes),
-            dims => dims.get(1).copied(),
-        });
+        let dims = trace.dims(program, output);
+        let classes = dims.and_then(|dims| forward.loss.classes(dims, one.target.dims()));
         let updates = question.members.len().saturating_sub(1);
         let intervals = spread(updates);
         let room = ROOM / (cost.numbers.max(1) * size_of::<f32>() * COPIES);

@@ -26,9 +26,10 @@ impl Assumed {
         });
     }
 
-    /// Sentences about what to check: the path's, the model's, and the log's.
+    /// Sentences about what to check: the path's, the model's, the batches', and the log's.
     pub fn warnings(&self) -> impl Iterator<Item = &String> {
-        self.warning.iter().chain(&self.output).chain(&self.logged)
+        let own = self.warning.iter().chain(&self.output);
+        own.chain(&self.batches).chain(&self.logged)
     }
 }
 

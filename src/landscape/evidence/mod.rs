@@ -83,6 +83,8 @@ pub struct Assumed {
     pub evident: bool,
     /// A sentence about a model that ends with a softmax or sigmoid which the loss has too.
     pub output: Option<String>,
+    /// A sentence about a loss that depends on how the samples are cut into batches.
+    pub batches: Option<String>,
     /// That training's own log tells quite other losses, in a sentence.
     pub logged: Option<String>,
     /// Intervals that the path had when it was asked.

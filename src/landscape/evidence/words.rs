@@ -4,6 +4,7 @@ use super::inquiry::Inquiry;
 use super::question::Candidate;
 use super::verdict::{ENOUGH, FEWEST};
 use super::{Assumed, Basis};
+use crate::landscape::coupling::Coupling;
 
 /// A cosine that is nearer than this to that of the reading that was taken was not what decided.
 const SLACK: f64 = 0.02;
@@ -172,6 +173,13 @@ impl Assumed {
         ));
     }
 
+    /// Doubts a negative log-likelihood below 0, which no log-probabilities have.
+    pub(super) fn is_no_likelihood(&mut self, loss: f64) {
+        self.warn(&format!(
+            "the newest checkpoint's nll is {loss:.2}, below 0: the output holds no log-probabilities, --loss cross-entropy takes logits"
+        ));
+    }
+
     /// Doubts a reading that few updates do not follow and under which the run has learned nothing: either alone
     /// is no reason to.
     pub(super) fn follows_nothing_yet(&mut self) {
@@ -209,12 +217,18 @@ impl Assumed {
         self.add("the updates of its folder were not asked: give the folder, and they are".into());
     }
 
-    /// Says that the loss is the mean of what the model gives for each of a number of batches; returns the sentence.
-    pub fn is_of_batches(&mut self, batches: usize, samples: usize) -> String {
-        let said = format!(
-            "the model gives one loss for each of {batches} batches, and their mean by samples is that of all {samples} only if every batch scores as many items (padding, an ignored class): --batch {samples} takes all as one"
-        );
-        self.add(said.clone());
+    /// Says that the loss is the mean over a number of batches whose samples depend on one another; returns the
+    /// sentence.
+    pub fn is_of_batches(&mut self, why: Coupling, batches: usize, samples: usize) -> String {
+        let said = match why {
+            Coupling::OneLoss => format!(
+                "the model gives one loss for each of {batches} batches, and their mean by samples is that of all {samples} only if every batch scores as many items (padding, an ignored class) and no sample counts for another (a contrastive loss): --batch {samples} takes all as one"
+            ),
+            Coupling::Samples => format!(
+                "what the model gives for a sample depends on the others of its batch, and here {batches} batches make the {samples} samples: --batch {samples} takes all as one, --batch N as many as training took"
+            ),
+        };
+        self.batches = Some(said.clone());
         said
     }
 

@@ -273,11 +273,11 @@ impl Ready {
     }
 }
 
-/// Says where the loss is a mean over batches that the model takes itself.
+/// Says where the loss is a mean over batches whose samples depend on one another.
 fn of_batches(mut assumed: Assumed, objective: Option<&Objective>) -> Assumed {
-    let cut = objective.and_then(|own| Some((own.averaged_batches()?, own.samples())));
-    if let Some((batches, samples)) = cut {
-        assumed.is_of_batches(batches, samples);
+    let cut = objective.and_then(|own| Some((own.coupled_batches()?, own.samples())));
+    if let Some(((why, batches), samples)) = cut {
+        assumed.is_of_batches(why, batches, samples);
     }
     assumed
 }

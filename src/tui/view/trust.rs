@@ -277,6 +277,9 @@ fn assumed(app: &App) -> Vec<Line<'static>> {
         })
         .collect();
     taken.extend(assumed.pixels().map(|pixels| format!("pixels {pixels}")));
+    if !["", "cross-entropy"].contains(&&*assumed.loss) {
+        taken.push(format!("loss {}", assumed.loss));
+    }
     let mut lines = Vec::new();
     if !taken.is_empty() {
         let taken = (taken.join(", "), Style::new());

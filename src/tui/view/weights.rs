@@ -220,7 +220,9 @@ fn render_layers(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer
         .into_iter()
         .take(usize::from(area.height.saturating_sub(1)))
     {
-        let name: String = name.chars().take(width).collect();
+        // Names of deep networks differ at their ends.
+        let cut = name.chars().count().saturating_sub(width);
+        let name: String = name.chars().skip(cut).collect();
         lines.push(Line::raw(format!(
             "{name:width$} {:>7} → {:<7}",
             short(first),

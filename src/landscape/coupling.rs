@@ -1,0 +1,106 @@
+//! Models whose result for a sample depends on the others of its batch: their loss of all samples is not that of the
+//! batches in which they are measured.
+
+use std::sync::Arc;
+
+use candle_core::{D, DType, Device, Result, Tensor};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::model::Weights;
+use crate::model::program::datum::FloatPlace;
+use crate::model::program::run::Norms;
+use crate::weights::layout::Layout;
+
+use super::LandscapeError;
+use super::forward::Forward;
+use super::samples::Source;
+
+/// Samples that are taken through the model at once, and in two halves: exported programs may not fit one alone.
+const PROBED: usize = 4;
+/// Share of the largest number from which on a difference is none of rounding.
+const DISTANCE: f64 = 1e-3;
+
+/// Reason why the loss of all samples is not the mean of their batches'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coupling {
+    /// The model itself gives one loss for all samples of a batch.
+    OneLoss,
+    /// The result of a sample depends on the others of its batch.
+    Samples,
+}
+
+impl Coupling {
+    /// Runs a model on the first samples together and apart, with random weights, because no checkpoint is known yet
+    /// and a coupling that weights switch off is none that they could not switch on. `None` if the results are equal,
+    /// or the model does not run on so few.
+    ///
+    /// # Errors
+    /// The samples cannot be read.
+    pub(super) fn of(
+        forward: &Forward,
+        source: &Source<'_>,
+        layout: &Arc<Layout>,
+    ) -> std::result::Result<Option<Self>, LandscapeError> {
+        if source.samples() < PROBED {
+            return Ok(None);
+        }
+        let half = PROBED / 2;
+        let ranges = [0..PROBED, 0..half, half..PROBED];
+        let batches = ranges.map(|range| source.batch(range, &Device::Cpu));
+        let place = FloatPlace {
+            device: Device::Cpu,
+            dtype: DType::F32,
+        };
+        let weights = probe(layout)?;
+        let mut results = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let program = &forward.program;
+            let ran = program
+                .prepare(batch?.inputs, &place)
+                .and_then(|prepared| program.run(&weights, &prepared, &place, &mut Norms::Stored));
+            match ran.map(|outputs| outputs.get(forward.output).cloned()) {
+                Ok(Some(output)) => results.push(output.tensor().to_dtype(DType::F64)?),
+                _ => return Ok(None),
+            }
+        }
+        let [all, first, second] = &results[..] else {
+            return Ok(None);
+        };
+        if all.elem_count() == 1 {
+            return Ok(Some(Self::OneLoss));
+        }
+        if all.dims().first() != Some(&PROBED) {
+            return Ok(None);
+        }
+        let apart = Tensor::cat(&[first, second], 0)?;
+        let distance = largest(&(all - apart)?)?;
+        Ok((distance > DISTANCE * largest(all)?).then_some(Self::Samples))
+    }
+}
+
+fn largest(x: &Tensor) -> Result<f64> {
+    x.abs()?.flatten_all()?.max(D::Minus1)?.to_scalar()
+}
+
+/// Random weights with which the numbers of a deep network stay of one size: matrices by their inputs, vectors (scales,
+/// variances) near 1.
+fn probe(layout: &Arc<Layout>) -> Result<Weights> {
+    let mut random = ChaCha8Rng::seed_from_u64(0);
+    let mut numbers = vec![0.0f32; layout.len()];
+    for slot in layout.slots() {
+        let inputs: usize = slot.shape.iter().skip(1).product();
+        let bound = (3.0 / inputs.max(1) as f32).sqrt();
+        let places = numbers.iter_mut().skip(slot.offset).take(slot.len());
+        for number in places {
+            let uniform: f32 = random.random_range(-1.0..1.0);
+            *number = if slot.rank() > 1 {
+                uniform * bound
+            } else {
+                1.0 + uniform / 2.0
+            };
+        }
+    }
+    let flat = Tensor::from_vec(numbers, layout.len(), &Device::Cpu)?;
+    Ok(Weights::new(flat, Arc::clone(layout)))
+}
