@@ -272,7 +272,8 @@ fn samples_that_depend_on_their_batch_are_told(
     #[case] batch: &str,
     #[case] is_told: bool,
 ) {
-    let mut command = Ending::new().command(end, "cross-entropy");
+    let ending = Ending::new();
+    let mut command = ending.command(end, "cross-entropy");
     command.extend(["--batch", batch].map(str::to_owned));
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
     let said = json(&words)["assumed"].to_string();

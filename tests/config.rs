@@ -136,8 +136,25 @@ fn flags_count_more_than_variables_than_the_run_s_file_than_the_user_s() {
         .collect();
     assert_eq!(
         states,
-        ["read", "there, but the one above it counts", "read"]
+        [
+            "not there",
+            "read",
+            "there, but the one above it counts",
+            "read"
+        ]
     );
+    home.write(
+        "runs/digits/isoloss.toml",
+        "samples = 25\nmodel = \"model.pt2\"\n",
+    );
+    let text = stdout(&mut home.command(&["config", "print", "runs/digits"]));
+    assert_eq!(
+        line(&text, "samples"),
+        "samples = 25 # runs/digits/isoloss.toml:1"
+    );
+    let model = home.path("runs/digits/model.pt2");
+    let expected = format!("model = \"{}\"", model.display());
+    assert!(line(&text, "model").starts_with(&expected), "{text}");
 }
 
 #[test]

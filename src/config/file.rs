@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::data;
+use crate::model;
 use crate::run::regular;
 use crate::tui::action::Action;
 use crate::tui::key::Key;
@@ -180,7 +181,9 @@ impl Reader<'_> {
 
     /// A path that is not absolute is meant from the folder of the file.
     fn beside(&self, name: &str, text: String) -> String {
-        if !self.settings.is_path(name) || text == data::DIGITS {
+        let is_path = self.settings.is_path(name) && text != data::DIGITS;
+        let is_program = name == "model" && model::program_file(&text).is_some();
+        if !is_path && !is_program {
             return text;
         }
         let folder = self.file.path.parent().unwrap_or(path::Path::new(""));

@@ -132,6 +132,11 @@ fn in_a_line(error: &candle_core::Error) -> String {
         candle_core::Error::Context { inner, context } => {
             format!("{context}: {}", in_a_line(inner))
         }
+        candle_core::Error::WrappedContext { wrapped, context } => {
+            let inner = wrapped.downcast_ref();
+            let inner = inner.map_or_else(|| wrapped.to_string(), in_a_line);
+            format!("{context}: {inner}")
+        }
         other => other.to_string(),
     }
 }
