@@ -18,6 +18,8 @@ use super::samples::Source;
 
 /// Samples that are taken through the model at once, and in two halves: exported programs may not fit one alone.
 const PROBED: usize = 4;
+/// Numbers of a model's weights at most: random ones take as much memory again.
+const LARGEST: usize = 1 << 28;
 /// Share of the largest number from which on a difference is none of rounding.
 const DISTANCE: f64 = 1e-3;
 
@@ -31,9 +33,8 @@ pub enum Coupling {
 }
 
 impl Coupling {
-    /// Runs a model on the first samples together and apart, with random weights, because no checkpoint is known yet
-    /// and a coupling that weights switch off is none that they could not switch on. `None` if the results are equal,
-    /// or the model does not run on so few.
+    /// Runs a model on the first samples together and apart, with random weights, because no checkpoint is known yet.
+    /// `None` if the results are equal, there are too few samples, or the model is too large to be asked.
     ///
     /// # Errors
     /// The samples cannot be read.
@@ -42,7 +43,7 @@ impl Coupling {
         source: &Source<'_>,
         layout: &Arc<Layout>,
     ) -> std::result::Result<Option<Self>, LandscapeError> {
-        if source.samples() < PROBED {
+        if source.samples() < PROBED || layout.len() > LARGEST {
             return Ok(None);
         }
         let half = PROBED / 2;
