@@ -263,6 +263,23 @@ impl Ending {
     }
 }
 
+#[test]
+fn a_target_of_which_nothing_counts_is_refused() {
+    let ending = Ending::new();
+    let mut command = ending.command("none", "cross-entropy");
+    let ids = Tensor::new(&[7i64; 6], &Device::Cpu).unwrap();
+    let x = Tensor::zeros((6, 3), DType::F32, &Device::Cpu).unwrap();
+    let tensors: HashMap<&str, Tensor> = [("x", x), ("target", ids)].into();
+    safetensors::save(&tensors, ending.folder.path().join("d.safetensors")).unwrap();
+    command.extend(["--ignore-index", "7"].map(str::to_owned));
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    let said = refusal(&words, 1);
+    assert!(
+        said.contains("d: every target is 7, the id that does not count (--ignore-index)"),
+        "{said}"
+    );
+}
+
 #[rstest]
 #[case("batch_mean", "2", true)]
 #[case("batch_mean", "6", false)]

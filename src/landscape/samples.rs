@@ -152,7 +152,7 @@ impl<'a> Source<'a> {
     /// Checks the target against an output whose sample has these extents, the batch in front.
     ///
     /// # Errors
-    /// They do not fit, or a class is one that the output has no score for.
+    /// They do not fit, a class is one that the output has no score for, or none counts.
     pub(super) fn check(
         &self,
         model: &str,
@@ -168,6 +168,7 @@ impl<'a> Source<'a> {
             data: self.data.name.clone(),
             source,
         };
+        let mut counted = 0;
         for batch in batches {
             let target = batch.target.dims();
             self.loss
@@ -176,7 +177,7 @@ impl<'a> Source<'a> {
             let checked = self
                 .loss
                 .check_target(&of(batch.samples(), output), &batch.target);
-            checked.map_err(|error| match error {
+            counted += checked.map_err(|error| match error {
                 LossError::Class { id, classes, .. } => LandscapeError::Label {
                     data: self.data.name.clone(),
                     label: id,
@@ -186,7 +187,10 @@ impl<'a> Source<'a> {
                 source => refused(source),
             })?;
         }
-        Ok(())
+        match self.loss.ignored() {
+            Some(ignored) if counted == 0 => Err(refused(LossError::Ignored { ignored })),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -41,6 +41,13 @@ pub(super) struct Ids {
     ids: Vec<usize>,
 }
 
+impl Ids {
+    /// Returns the number of items that count.
+    pub(super) fn count(&self) -> usize {
+        self.ids.len()
+    }
+}
+
 impl ClassLoss<'_> {
     pub(super) fn totals(self, output: &Tensor, target: &Tensor) -> Result<Totals, LossError> {
         let (output, target) = self.shifted(output, target)?;

@@ -47,6 +47,14 @@ pub enum LossError {
         /// Number of weights.
         given: usize,
     },
+    /// No item of the target counts.
+    #[error(
+        "every target is {ignored}, the id that does not count (--ignore-index): expected classes"
+    )]
+    Ignored {
+        /// The id.
+        ignored: i64,
+    },
     /// A class id that the output has no score for.
     #[error("the target is class {id} at {place}, and the output has {classes} classes, 0 to {}", classes.saturating_sub(1))]
     Class {

@@ -134,20 +134,31 @@ impl Loss {
         }
     }
 
-    /// Checks a target for an output of this shape, its class ids included.
+    /// Checks a target for an output of this shape, its class ids included; returns the number of items that count.
     ///
     /// # Errors
     /// As [`Loss::totals`].
-    pub fn check_target(&self, output: &[usize], target: &Tensor) -> Result<(), LossError> {
+    pub fn check_target(&self, output: &[usize], target: &Tensor) -> Result<usize, LossError> {
         self.check(output, target.dims())?;
         match self.of_classes(output, target.dims())? {
             Some(loss) if !loss.axis.has_probabilities => {
                 let classes = output.get(loss.axis.axis).copied().unwrap_or(0);
-                loss.ids(target, classes).map(drop)
+                return Ok(loss.ids(target, classes)?.count());
             }
-            Some(loss) => classes::check_probabilities(target, loss.axis.axis),
-            None if matches!(self, Self::Bce { .. }) => binary::check_targets(target),
-            None => Ok(()),
+            Some(loss) => classes::check_probabilities(target, loss.axis.axis)?,
+            None if matches!(self, Self::Bce { .. }) => binary::check_targets(target)?,
+            None => {}
+        }
+        Ok(target.elem_count())
+    }
+
+    /// Returns the class id that does not count; `None` for a loss without classes.
+    pub(crate) fn ignored(&self) -> Option<i64> {
+        match self {
+            Self::CrossEntropy(classes) | Self::Nll(classes) | Self::NextToken { classes, .. } => {
+                Some(classes.ignore)
+            }
+            _ => None,
         }
     }
 
