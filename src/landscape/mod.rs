@@ -122,7 +122,13 @@ pub enum LandscapeError {
     Program(Box<Pt2Error>),
     /// A tensor operation failed.
     #[error("the forward pass failed: {}", in_a_line(.0))]
-    Candle(#[from] candle_core::Error),
+    Candle(candle_core::Error),
+}
+
+impl From<candle_core::Error> for LandscapeError {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Candle(error)
+    }
 }
 
 /// candle's error without the backtrace that it takes where `RUST_BACKTRACE` is set.
@@ -152,5 +158,28 @@ impl LandscapeError {
                 source,
             },
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use candle_core::{Context, Error};
+
+    use super::*;
+
+    #[test]
+    fn an_error_of_candle_is_told_once_and_in_a_line() {
+        let traced = Error::WithBacktrace {
+            inner: Box::new(Error::Msg("no room".into())),
+            backtrace: Box::new(std::backtrace::Backtrace::force_capture()),
+        };
+        let wrapped = Err::<(), _>(traced).context("aten.einsum.default");
+        let error = wrapped.map_err(LandscapeError::from).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the forward pass failed: aten.einsum.default: no room"
+        );
+        assert!(std::error::Error::source(&error).is_none());
     }
 }
