@@ -3,21 +3,19 @@
 
 use std::sync::Arc;
 
-use candle_core::{D, DType, Device, Result, Tensor};
+use candle_core::{D, DType, Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::model::Weights;
-use crate::model::program::datum::FloatPlace;
-use crate::model::program::run::Norms;
 use crate::weights::layout::Layout;
 
 use super::LandscapeError;
 use super::forward::Forward;
-use super::samples::Source;
+use super::samples::Batch;
 
 /// Samples that are taken through the model at once, and in two halves: exported programs may not fit one alone.
-const PROBED: usize = 4;
+pub(super) const PROBED: usize = 4;
 /// Numbers of a model's weights at most: random ones take as much memory again.
 const LARGEST: usize = 1 << 28;
 /// Share of the largest number from which on a difference is none of rounding.
@@ -33,60 +31,46 @@ pub enum Coupling {
 }
 
 impl Coupling {
-    /// Runs a model on the first samples together and apart, with random weights, because no checkpoint is known yet.
-    /// `None` if the results are equal, there are too few samples, or the model is too large to be asked.
+    /// Runs a model on [`PROBED`] samples together and apart, with random weights, because no checkpoint is known yet.
+    /// `None` if the results are equal, there are fewer samples, or the model is too large to be asked.
     ///
     /// # Errors
-    /// The samples cannot be read.
+    /// candle's: the model does not run on so few samples, or the device failed or has no room.
     pub(super) fn of(
         forward: &Forward,
-        source: &Source<'_>,
+        samples: &Batch,
         layout: &Arc<Layout>,
-    ) -> std::result::Result<Option<Self>, LandscapeError> {
-        if source.samples() < PROBED || layout.len() > LARGEST {
+        device: &Device,
+    ) -> Result<Option<Self>, LandscapeError> {
+        if samples.samples() != PROBED || layout.len() > LARGEST {
             return Ok(None);
         }
-        let half = PROBED / 2;
-        let ranges = [0..PROBED, 0..half, half..PROBED];
-        let batches = ranges.map(|range| source.batch(range, &Device::Cpu));
-        let place = FloatPlace {
-            device: Device::Cpu,
-            dtype: DType::F32,
+        let weights = probe(layout, device)?;
+        let output = |batch: &Batch| -> Result<Tensor, LandscapeError> {
+            let output = forward.exact_output(&weights, &forward.prepare(batch)?)?;
+            Ok(output.to_device(&Device::Cpu)?.to_dtype(DType::F64)?)
         };
-        let weights = probe(layout)?;
-        let mut results = Vec::with_capacity(batches.len());
-        for batch in batches {
-            let program = &forward.program;
-            let ran = program
-                .prepare(batch?.inputs, &place)
-                .and_then(|prepared| program.run(&weights, &prepared, &place, &mut Norms::Stored));
-            match ran.map(|outputs| outputs.get(forward.output).cloned()) {
-                Ok(Some(output)) => results.push(output.tensor().to_dtype(DType::F64)?),
-                _ => return Ok(None),
-            }
-        }
-        let [all, first, second] = &results[..] else {
-            return Ok(None);
-        };
+        let all = output(samples)?;
         if all.elem_count() == 1 {
             return Ok(Some(Self::OneLoss));
         }
         if all.dims().first() != Some(&PROBED) {
             return Ok(None);
         }
-        let apart = Tensor::cat(&[first, second], 0)?;
-        let distance = largest(&(all - apart)?)?;
-        Ok((distance > DISTANCE * largest(all)?).then_some(Self::Samples))
+        let halves = samples.pieces(PROBED / 2)?;
+        let halves: Vec<Tensor> = halves.iter().map(output).collect::<Result<_, _>>()?;
+        let distance = largest(&(&all - Tensor::cat(&halves, 0)?)?)?;
+        Ok((distance > DISTANCE * largest(&all)?).then_some(Self::Samples))
     }
 }
 
-fn largest(x: &Tensor) -> Result<f64> {
+fn largest(x: &Tensor) -> candle_core::Result<f64> {
     x.abs()?.flatten_all()?.max(D::Minus1)?.to_scalar()
 }
 
 /// Random weights with which the numbers of a deep network stay of one size: matrices by their inputs, vectors (scales,
 /// variances) near 1.
-fn probe(layout: &Arc<Layout>) -> Result<Weights> {
+fn probe(layout: &Arc<Layout>, device: &Device) -> candle_core::Result<Weights> {
     let mut random = ChaCha8Rng::seed_from_u64(0);
     let mut numbers = vec![0.0f32; layout.len()];
     for slot in layout.slots() {
@@ -102,6 +86,6 @@ fn probe(layout: &Arc<Layout>) -> Result<Weights> {
             };
         }
     }
-    let flat = Tensor::from_vec(numbers, layout.len(), &Device::Cpu)?;
+    let flat = Tensor::from_vec(numbers, layout.len(), device)?;
     Ok(Weights::new(flat, Arc::clone(layout)))
 }

@@ -104,6 +104,15 @@ impl Forward {
         self.of_output(&output, batch)
     }
 
+    /// The output for a batch in evaluation mode, with all digits.
+    pub(super) fn exact_output(
+        &self,
+        weights: &Weights,
+        batch: &PreparedBatch,
+    ) -> candle_core::Result<Tensor> {
+        self.outputs(weights, batch, &self.exact(), &mut Norms::Stored)
+    }
+
     fn of_output(&self, output: &Tensor, batch: &PreparedBatch) -> Result<Totals, LandscapeError> {
         let output = match output.dtype() {
             DType::F16 | DType::BF16 => &output.to_dtype(DType::F32)?,

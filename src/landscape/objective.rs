@@ -1,7 +1,7 @@
 //! The loss at a point of weight space (math.md 1, 2).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use candle_core::{Device, Storage, Tensor, TensorId};
 use rayon::prelude::*;
@@ -16,7 +16,7 @@ use crate::weights::layout::Layout;
 use crate::weights::plane_spec::{BatchNorm, Plane};
 
 use super::LandscapeError;
-use super::coupling::Coupling;
+use super::coupling::{Coupling, PROBED};
 use super::device::Compute;
 use super::forward::{Forward, PreparedBatch};
 use super::plane::ResidentPlane;
@@ -50,8 +50,8 @@ pub struct Objective {
     /// Samples that a forward pass takes at once, less than a batch has where the device had no room.
     at_once: AtomicUsize,
     samples: usize,
-    /// Reason why a mean over batches is not that of all samples.
-    coupling: Option<Coupling>,
+    /// Reason why a mean over batches is not that of all samples, once that was asked for.
+    coupling: OnceLock<Option<Coupling>>,
 }
 
 impl Objective {
@@ -78,24 +78,14 @@ impl Objective {
         let dims = trace.dims(program, output).unwrap_or_default();
         source.check(&recognized.name, dims, &batches)?;
         let kernels = (device.is_cpu() && compute.precision.dtype() == candle_core::DType::F32)
-            .then(|| Kernels::of(program, &trace, forward.output))
-            .flatten();
-        // What the kernels know takes each sample for itself.
-        let coupling = match &kernels {
-            None if batches.len() > 1 => Coupling::of(&forward, &source, &layout)?,
-            _ => None,
-        };
-        let objective = Self::of(
+            .then(|| Kernels::of(program, &trace, forward.output));
+        Self::of(
             forward,
-            kernels.map(Arc::new),
+            kernels.flatten().map(Arc::new),
             layout,
             device.clone(),
             &batches,
-        )?;
-        Ok(Self {
-            coupling,
-            ..objective
-        })
+        )
     }
 
     fn of(
@@ -117,16 +107,33 @@ impl Objective {
             batches: Mutex::new(Arc::new(prepared)),
             at_once: most.unwrap_or(1).into(),
             samples: batches.iter().map(Batch::samples).sum(),
-            coupling: None,
+            coupling: OnceLock::new(),
         })
     }
 
     /// Returns why the loss of all samples is not that of the batches, and their number; `None` if every sample has a
-    /// loss of its own, or all are in one batch.
+    /// loss of its own, or all are in one batch. It runs the model the first time.
     #[must_use]
     pub fn coupled_batches(&self) -> Option<(Coupling, usize)> {
-        let count = self.held().len();
-        self.coupling.filter(|_| count > 1).map(|why| (why, count))
+        let held = self.held();
+        // What the kernels know takes each sample for itself.
+        if held.len() < 2 || self.kernels.is_some() {
+            return None;
+        }
+        let coupling = self.coupling.get_or_init(|| {
+            let found = self.coupling_of(&held);
+            found.unwrap_or_else(|error| {
+                tracing::info!("the samples were not asked for their coupling: {error}");
+                None
+            })
+        });
+        coupling.map(|why| (why, held.len()))
+    }
+
+    fn coupling_of(&self, held: &[PreparedBatch]) -> Result<Option<Coupling>, LandscapeError> {
+        let all: Vec<Batch> = held.iter().map(PreparedBatch::batch).collect();
+        let samples = few(&all, PROBED)?;
+        Coupling::of(&self.forward, &samples, &self.layout, &self.device)
     }
 
     /// Number of samples.

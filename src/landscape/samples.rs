@@ -92,11 +92,6 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// Number of samples.
-    pub(super) fn samples(&self) -> usize {
-        self.data.samples()
-    }
-
     /// The samples of a range.
     pub(super) fn batch(
         &self,
