@@ -36,6 +36,21 @@ impl Dense<'_> {
     }
 }
 
+/// Lays rows beside one another as the kernel reads weights, each times its factor: as many as there are lanes become
+/// (inputs, lanes). Lanes without a row stay as they are.
+pub(in crate::model) fn lay<'a>(
+    block: &mut [f32],
+    lanes: usize,
+    rows: impl Iterator<Item = (&'a [f32], f32)>,
+) {
+    for (lane, (row, factor)) in rows.enumerate() {
+        let column = block[lane..].iter_mut().step_by(lanes);
+        column
+            .zip(row)
+            .for_each(|(to, weight)| *to = weight * factor);
+    }
+}
+
 struct Whole<'a, 'b> {
     dense: &'a Dense<'b>,
     samples: usize,

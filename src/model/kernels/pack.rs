@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, Layout, Result, Storage, bail};
 use rayon::prelude::*;
 
+use super::dense;
 use super::layers;
 use super::plan::{Dense, Plan, Step, Way};
 use super::winograd::{self, PRODUCTS, WIDEST};
@@ -197,12 +198,8 @@ impl Pair {
         blocks
             .zip(scale.par_chunks(lanes))
             .for_each(|((block, rows), scale)| {
-                for (lane, (row, scale)) in rows.chunks(linear.inputs).zip(scale).enumerate() {
-                    let places = block[lane..].iter_mut().step_by(lanes);
-                    places
-                        .zip(row)
-                        .for_each(|(place, weight)| *place = weight * scale);
-                }
+                let rows = rows.chunks(linear.inputs).zip(scale.iter().copied());
+                dense::lay(block, lanes, rows);
             });
         Ok(())
     }

@@ -8,13 +8,13 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::rows::softmax_row;
-use crate::model::kernels::dense::{Dense, Rows};
+use crate::model::kernels::dense::{self, Dense, Rows};
 use crate::model::kernels::simd::{Level, Rectifier};
 
 /// Rows of scores that are computed together.
 const ROWS: usize = 64;
 
-/// Which places each row sees.
+/// Places that each row sees.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::model) enum Mask<'a> {
     /// All of them.
@@ -38,7 +38,7 @@ pub(in crate::model) struct Attention<'a> {
     pub(in crate::model) value: &'a Tensor,
     /// The factor of the products.
     pub(in crate::model) scale: f64,
-    /// Which places count.
+    /// Places that count.
     pub(in crate::model) mask: Mask<'a>,
 }
 
@@ -231,11 +231,13 @@ impl Heads<'_> {
         };
         resize(&mut scratch.keys, places, width);
         resize(&mut scratch.values, out, places);
+        let blocks = scratch.keys.chunks_mut((width * lanes).max(1));
+        for (number, block) in blocks.enumerate() {
+            let own = number * lanes..places.min((number + 1) * lanes);
+            let rows = own.map(|place| (self.key.row(head, place), 1.0));
+            dense::lay(block, lanes, rows);
+        }
         for place in 0..places {
-            let first = place / lanes * width * lanes + place % lanes;
-            let column = scratch.keys[first..].iter_mut().step_by(lanes);
-            let key = self.key.row(head, place);
-            column.zip(key).for_each(|(to, key)| *to = *key);
             let value = self.value.row(head, place).chunks(lanes);
             for (block, value) in value.enumerate() {
                 let to = (block * places + place) * lanes;

@@ -5,7 +5,7 @@ use pulp::{Simd, WithSimd};
 
 use super::function::{logistic, tanh};
 use super::with;
-use crate::model::kernels::dense::{Dense, Rows};
+use crate::model::kernels::dense::{self, Dense, Rows};
 use crate::model::kernels::simd::{Level, Rectifier};
 use crate::model::ops::Cell;
 
@@ -91,10 +91,10 @@ impl Steps<'_> {
 fn packed(weight: &[f32], inputs: usize, lanes: usize) -> Vec<f32> {
     let outputs = weight.len() / inputs.max(1);
     let mut packed = vec![0.0; outputs.next_multiple_of(lanes) * inputs];
-    for (output, row) in weight.chunks_exact(inputs.max(1)).enumerate() {
-        let first = output / lanes * inputs * lanes + output % lanes;
-        let column = packed[first..].iter_mut().step_by(lanes);
-        column.zip(row).for_each(|(to, weight)| *to = *weight);
+    let block = (lanes * inputs).max(1);
+    for (block, rows) in packed.chunks_mut(block).zip(weight.chunks(block)) {
+        let rows = rows.chunks_exact(inputs.max(1)).map(|row| (row, 1.0));
+        dense::lay(block, lanes, rows);
     }
     packed
 }

@@ -75,15 +75,16 @@ pub(super) fn apply(op: &Op, operands: &[Option<Datum>], scope: &Scope<'_>) -> R
         data: operands,
         scope,
     };
-    if let Some(several) = several(op, &operands) {
-        return several;
+    if gives_several(op) {
+        several(op, &operands)
+    } else {
+        Ok(vec![one(op, &operands)?])
     }
-    Ok(vec![one(op, &operands)?])
 }
 
-/// Applies an operation of several results; `None` if it has one.
-fn several(op: &Op, operands: &Operands<'_>) -> Option<Result<Vec<Datum>>> {
-    Some(match op {
+/// Applies an operation of several results.
+fn several(op: &Op, operands: &Operands<'_>) -> Result<Vec<Datum>> {
+    match op {
         Op::Split(..) | Op::SplitEvery(..) | Op::Chunk(..) | Op::Unbind(_) => {
             view::pieces(op, operands)
         }
@@ -92,8 +93,8 @@ fn several(op: &Op, operands: &Operands<'_>) -> Option<Result<Vec<Datum>>> {
         Op::Recurrent(recurrent) => recurrent::apply(*recurrent, operands),
         Op::Extreme { axis, keep, min } => reduce::extreme(operands, *axis, *keep, *min),
         Op::Sort { .. } => reduce::sort(op, operands),
-        _ => return None,
-    })
+        _ => bail!("{op:?} has one result"),
+    }
 }
 
 /// Returns true if an operation may give more than one result.
