@@ -4,7 +4,7 @@
 //! option is defined once, and its parser decides what is a value wherever that stands:
 //!
 //! ```text
-//! flag  >  ISOLOSS_…  >  isoloss.toml beside the run  >  the user's config.toml  >  default
+//! flag  >  ISOLOSS_…  >  isoloss.toml in or beside the run  >  the user's config.toml  >  default
 //! ```
 
 pub mod file;

@@ -24,10 +24,15 @@ impl ConfigPaths {
     pub fn around(run: Option<&Path>) -> Self {
         let user = ProjectDirs::from("", "", "isoloss")
             .map(|folders| folders.config_dir().join("config.toml"));
-        let folders = run.and_then(own).into_iter().chain(run.and_then(parent));
-        let mut places: Vec<PathBuf> = folders.map(|folder| folder.join(NAME)).collect();
-        places.push(PathBuf::from(NAME));
-        places.dedup();
+        let own = run.map(own);
+        let beside = own.as_deref().and_then(parent);
+        let mut places = Vec::new();
+        for folder in own.into_iter().chain(beside).chain([PathBuf::new()]) {
+            let place = folder.join(NAME);
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
         Self { user, run: places }
     }
 
@@ -67,30 +72,26 @@ fn is_own(_: &Path) -> bool {
     true
 }
 
-/// The folder of a run; for a checkpoint, the one that it lies in.
-fn own(run: &Path) -> Option<PathBuf> {
-    if run.is_file() {
-        run.parent().map(Path::to_path_buf)
+/// The folder of a run; for a checkpoint, the one that it lies in. It is empty for the working directory.
+fn own(run: &Path) -> PathBuf {
+    let folder = if run.is_file() {
+        run.parent()
     } else {
-        Some(run.to_path_buf())
-    }
+        Some(run)
+    };
+    let folder = folder.unwrap_or(run);
+    folder.strip_prefix(".").unwrap_or(folder).to_path_buf()
 }
 
-/// The folder that a run lies in; for a file, the one that its folder lies in.
-fn parent(run: &Path) -> Option<PathBuf> {
-    if run.is_file() {
-        let folder = run.parent()?;
-        return parent(if folder == Path::new("") {
-            Path::new(".")
-        } else {
-            folder
-        });
+/// The folder that a run's folder lies in.
+fn parent(folder: &Path) -> Option<PathBuf> {
+    if folder.file_name().is_some() {
+        return folder.parent().map(Path::to_path_buf);
     }
-    match run.file_name() {
-        Some(_) => run.parent().map(Path::to_path_buf),
-        // `.` and `..`
-        None => fs::canonicalize(run).ok()?.parent().map(Path::to_path_buf),
-    }
+    // The working directory, and `..`
+    let folder = Path::new(".").join(folder);
+    let folder = fs::canonicalize(folder).ok()?;
+    folder.parent().map(Path::to_path_buf)
 }
 
 #[cfg(test)]
@@ -142,11 +143,15 @@ mod tests {
         let run = folder.path().join("run");
         fs::create_dir(&run).unwrap();
         fs::write(run.join("model.pt"), "").unwrap();
+        let beside = |run: &Path| parent(&own(run));
         assert_eq!(
-            parent(&run.join("model.pt")).as_deref(),
+            beside(&run.join("model.pt")).as_deref(),
             Some(folder.path())
         );
         let here = fs::canonicalize(".").unwrap();
-        assert_eq!(parent(Path::new(".")).as_deref(), here.parent());
+        assert_eq!(beside(Path::new(".")).as_deref(), here.parent());
+        let places = ConfigPaths::around(Some(Path::new("."))).run;
+        let [own, above] = [PathBuf::from(NAME), here.parent().unwrap().join(NAME)];
+        assert_eq!(places, [own, above], "each place is told once");
     }
 }
