@@ -10,7 +10,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// What an example prints: PyTorch's losses of its last checkpoint. `None` without PyTorch.
+/// Runs an example and returns what it prints, PyTorch's losses of its last checkpoint; `None` without PyTorch.
 fn ran(example: &str, run: &Path) -> Option<Value> {
     let has_torch = Command::new("python3")
         .args(["-c", "import torch"])

@@ -16,4 +16,6 @@ pub mod picture;
 pub mod raster;
 pub mod relief;
 pub mod svg;
+#[cfg(test)]
+mod test_scene;
 pub mod title;

@@ -2,67 +2,13 @@
 
 use proptest::prelude::*;
 
-use crate::landscape::surface::{Measure, Surface};
+use crate::landscape::surface::Surface;
 use crate::landscape::survey::spread;
-use crate::plot::colormap::{Bands, Colormap};
-use crate::plot::levels::Scale;
 use crate::plot::picture::{Cell, Rgb};
 use crate::plot::raster::Marker;
+use crate::plot::test_scene::{TINTS, scene, surface};
 
 use super::*;
-
-const TINTS: Tints = Tints {
-    bands: Bands::Gradient {
-        map: Colormap::Viridis,
-        recede: 0.28,
-    },
-    levels: 12,
-    ground: Rgb(0, 0, 0),
-    text: Rgb(200, 200, 200),
-    faint: Rgb(100, 100, 100),
-    path: Rgb(255, 255, 255),
-    mark: Rgb(255, 128, 0),
-};
-
-/// A surface over −1…1, every point measured.
-fn surface(loss: impl Fn(f64, f64) -> f64) -> Surface {
-    let lines = spread(-1.0, 1.0, 33);
-    let mut surface = Surface::new(lines.clone(), lines.clone());
-    for (i, x) in lines.iter().enumerate() {
-        for (j, y) in lines.iter().enumerate() {
-            let measure = Measure {
-                loss: loss(*x, *y),
-                score: 0.5,
-            };
-            surface.record(i, j, measure);
-        }
-    }
-    surface
-}
-
-fn scene<'a>(surface: &'a Surface, path: &'a [[f64; 2]]) -> MapScene<'a> {
-    let title = |name: &str, share| AxisTitle {
-        name: name.into(),
-        share: Some(share),
-    };
-    MapScene {
-        x: [-1.0, 1.0],
-        y: [-1.0, 1.0],
-        backdrop: Some(Backdrop {
-            surface,
-            shift: [0.0, 0.0],
-            stale: false,
-        }),
-        path,
-        selected: path.len().saturating_sub(1),
-        axes: [title("PC1", 0.734), title("PC2", 0.183)],
-        scale: Scale::Log,
-        layers: Layers::Bands,
-        marker: Marker::Braille,
-        tints: Some(TINTS),
-        extras: Extras::default(),
-    }
-}
 
 fn cell(picture: &Picture, column: usize, row: usize) -> Cell {
     picture.rows().nth(row).unwrap()[column]

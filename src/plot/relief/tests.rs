@@ -7,68 +7,25 @@ use std::f64::consts::SQRT_2;
 
 use proptest::prelude::*;
 
-use crate::landscape::surface::{Measure, Surface, log_loss};
+use crate::landscape::surface::{Surface, log_loss};
 use crate::landscape::survey::spread;
 
-use super::super::colormap::{Bands, Colormap};
-use super::super::levels::{Levels, Scale};
-use super::super::map::{AxisTitle, Backdrop, Tints};
+use super::super::levels::Levels;
 use super::super::picture::Rgb;
+use super::super::test_scene::{self, TINTS, surface};
 use super::mesh::Heights;
 use super::*;
-
-const TINTS: Tints = Tints {
-    bands: Bands::Gradient {
-        map: Colormap::Viridis,
-        recede: 0.28,
-    },
-    levels: 12,
-    ground: Rgb(0, 0, 0),
-    text: Rgb(200, 200, 200),
-    faint: Rgb(100, 100, 100),
-    path: Rgb(255, 255, 255),
-    mark: Rgb(255, 128, 0),
-};
 
 const ABOVE: View = View {
     turn: 0.0,
     tilt: 90.0,
 };
 
-/// A surface over −1…1, every point measured.
-fn surface(loss: impl Fn(f64, f64) -> f64) -> Surface {
-    let lines = spread(-1.0, 1.0, 33);
-    let mut surface = Surface::new(lines.clone(), lines.clone());
-    for (i, x) in lines.iter().enumerate() {
-        for (j, y) in lines.iter().enumerate() {
-            let (loss, score) = (loss(*x, *y), 0.5);
-            surface.record(i, j, Measure { loss, score });
-        }
-    }
-    surface
-}
-
 fn scene<'a>(surface: &'a Surface, path: &'a [[f64; 2]]) -> MapScene<'a> {
-    let title = |name: &str, share| AxisTitle {
-        name: name.into(),
-        share: Some(share),
-    };
     MapScene {
-        x: [-1.0, 1.0],
-        y: [-1.0, 1.0],
-        backdrop: Some(Backdrop {
-            surface,
-            shift: [0.0, 0.0],
-            stale: false,
-        }),
-        path,
-        selected: path.len().saturating_sub(1),
-        axes: [title("PC1", 0.734), title("PC2", 0.183)],
-        scale: Scale::Log,
         layers: Layers::Lines,
-        marker: Marker::Braille,
         tints: None,
-        extras: crate::plot::map::Extras::default(),
+        ..test_scene::scene(surface, path)
     }
 }
 

@@ -8,10 +8,10 @@ use crate::loss::Score;
 use crate::session::snapshot::Fidelity;
 
 fn schedule(count: usize, window: Option<Window>, known: bool) -> Schedule {
-    agenda_of(count, window, None, known)
+    schedule_of(count, window, None, known)
 }
 
-fn agenda_of(count: usize, window: Option<Window>, few: Option<Few>, known: bool) -> Schedule {
+fn schedule_of(count: usize, window: Option<Window>, few: Option<Few>, known: bool) -> Schedule {
     let members: Vec<Checkpoint> = (0..count)
         .map(|i| Checkpoint::new(i as u64, format!("model_{i}.pt")))
         .collect();
@@ -195,7 +195,7 @@ fn loss_of([x, y]: [f64; 2], few: Option<usize>) -> f64 {
 
 #[test]
 fn the_map_comes_on_few_samples_and_checkpoints_are_measured_on_all() {
-    let schedule = agenda_of(6, None, FEW, false);
+    let schedule = schedule_of(6, None, FEW, false);
     let is_few = |range: std::ops::Range<usize>| {
         let mut queries = schedule.queries[range].iter();
         queries.all(|query| matches!(query, Query::OnFew { samples: 100, .. }))
@@ -203,7 +203,7 @@ fn the_map_comes_on_few_samples_and_checkpoints_are_measured_on_all() {
     assert!(is_few(0..25) && is_few(26..schedule.queries.len()));
     assert_eq!(schedule.targets[25], Target::Truth(5));
     assert_eq!(schedule.queries.len(), 25 + 1 + 2 * 21 + 56);
-    let line = agenda_of(2, None, FEW, false);
+    let line = schedule_of(2, None, FEW, false);
     let on_few = |query: &Query| matches!(query, Query::OnFew { .. });
     assert!(
         !line.queries.iter().any(on_few),
@@ -213,7 +213,7 @@ fn the_map_comes_on_few_samples_and_checkpoints_are_measured_on_all() {
 
 #[test]
 fn the_others_come_after_the_map_of_few_and_the_difference_before_the_rest() {
-    let mut schedule = agenda_of(6, None, FEW, false);
+    let mut schedule = schedule_of(6, None, FEW, false);
     let mut order = Vec::new();
     loop {
         let plan = schedule.queries.clone().into_iter();
@@ -250,7 +250,7 @@ fn the_others_come_after_the_map_of_few_and_the_difference_before_the_rest() {
 
 #[test]
 fn the_surface_of_all_samples_is_within_its_error_and_costs_few_points_of_all() {
-    let mut schedule = agenda_of(6, None, FEW, true);
+    let mut schedule = schedule_of(6, None, FEW, true);
     assert!(matches!(
         schedule.pictures.shown().fidelity,
         Some(Fidelity::Few(100))
@@ -300,16 +300,16 @@ fn the_surface_of_all_samples_is_within_its_error_and_costs_few_points_of_all() 
 
 #[test]
 fn a_window_that_comes_back_is_recalled_on_few_samples_and_on_all() {
-    let mut first = agenda_of(6, None, FEW, true);
+    let mut first = schedule_of(6, None, FEW, true);
     let known = work_off(&mut first, loss_of);
     let window = Window {
         x: [-0.5, 3.0],
         y: [-1.0, 1.0],
     };
-    let mut other = agenda_of(6, Some(window), FEW, true);
+    let mut other = schedule_of(6, Some(window), FEW, true);
     assert_eq!(other.recall(&known).len(), 6);
     assert!(!other.pictures.stands());
-    let mut again = agenda_of(6, None, FEW, true);
+    let mut again = schedule_of(6, None, FEW, true);
     assert_eq!(again.recall(&known).len(), 6);
     assert!(again.queries.is_empty() && !again.next_batch(2) && again.rests());
     let [first, again] = [first, again].map(|schedule| schedule.pictures.shown());
