@@ -42,6 +42,7 @@ fn surveyed(run: PathBuf, data: PathBuf) -> Result<Arc<Snapshot>, Box<dyn Error>
         setup: Setup {
             criterion: isoloss::loss::Criterion::default(),
             data: Some(Request::whole(data)),
+            evaluator: None,
             model: "auto".into(),
             reading: isoloss::model::reading::Reading::default(),
             devices: vec![Place::Cpu],

@@ -9,7 +9,8 @@
 //!                                               next)         │
 //!                                     model/ (forward pass) ──┤
 //!                                     loss/  (of its output) ─┤
-//!                                     data/  (fixed samples) ─┘
+//!                                     data/  (fixed samples) ─┤
+//!                      evaluator/ (a program of the user's) ─┘
 //! ```
 //!
 //! Data goes from left to right and never back; control goes the other way, as one
@@ -36,6 +37,7 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod demo;
+pub mod evaluator;
 pub mod landscape;
 pub mod loss;
 pub mod model;

@@ -63,7 +63,8 @@ fn no_room_knows_those_behind_it(
         "plot",
         "session",
         "cache",
-        "demo"
+        "demo",
+        "evaluator"
     )]
     name: &str,
 ) {
@@ -83,7 +84,16 @@ fn no_room_knows_those_behind_it(
 #[rstest]
 fn candle_stays_in_its_rooms(
     #[values(
-        "run", "weights", "plot", "data", "cache", "session", "report", "tui", "cli"
+        "run",
+        "weights",
+        "plot",
+        "data",
+        "cache",
+        "session",
+        "report",
+        "tui",
+        "cli",
+        "evaluator"
     )]
     name: &str,
 ) {
@@ -102,7 +112,8 @@ fn tokio_stays_where_things_wait(
         "plot",
         "report",
         "cache",
-        "demo"
+        "demo",
+        "evaluator"
     )]
     name: &str,
 ) {

@@ -54,6 +54,7 @@ fn reports(devices: &[Place], precision: Precision) -> Vec<Report> {
     let setup = Setup {
         criterion: isoloss::loss::Criterion::default(),
         data: Some(isoloss::data::Request::whole("digits")),
+        evaluator: None,
         model: "auto".into(),
         reading: isoloss::model::reading::Reading::default(),
         devices: devices.to_vec(),

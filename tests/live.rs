@@ -194,6 +194,7 @@ fn at_rest(run: &str, fidelity: usize) -> Arc<Snapshot> {
         setup: Setup {
             criterion: isoloss::loss::Criterion::default(),
             data: Some(Request::whole("digits")),
+            evaluator: None,
             model: "auto".into(),
             reading: isoloss::model::reading::Reading::default(),
             devices: vec![Place::Cpu],

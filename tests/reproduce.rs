@@ -50,6 +50,7 @@ impl Live {
                     seed: 3,
                     ..Request::whole("digits")
                 }),
+                evaluator: None,
                 model: "auto".into(),
                 reading: isoloss::model::reading::Reading::default(),
                 devices: vec![Place::Cpu],

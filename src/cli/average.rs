@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
-use crate::landscape::LandscapeError;
 use crate::report::average::{Report, Row};
 use crate::session::schedule::AVERAGES;
 use crate::weights::direction;
@@ -42,9 +41,7 @@ pub(super) struct Average {
 impl Average {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run)?;
-        if self.measure.data.is_none() {
-            return Err(LandscapeError::NoData.into());
-        }
+        self.measure.check()?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
         let path = read_path(checkpoints, &self.key, self.measure.model.roles()?)?;
         let count = path.members.len();

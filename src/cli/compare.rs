@@ -192,7 +192,7 @@ impl Compare {
         // A set without test samples has no test error.
         let test = self
             .measure
-            .objective_as(&scene.shape, &scene.assumed, Split::Test)
+            .objective_as(&scene.objective, &scene.shape, &scene.assumed, Split::Test)
             .ok();
         let of = |test: Measured| -> anyhow::Result<Test> {
             Ok(Test {

@@ -83,6 +83,7 @@ impl Demo {
                     seed: self.seed,
                     ..Request::whole("digits")
                 }),
+                evaluator: None,
                 model: "auto".into(),
                 reading: Reading::default(),
                 devices: vec![Place::Auto],

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::landscape::curvature::density::density;
 use crate::landscape::curvature::product::Curvature;
 use crate::landscape::curvature::{Effort, Extremes, RESOLUTION, extremes};
-use crate::landscape::plane::ResidentPlane;
+use crate::landscape::plane::DevicePlane;
 use crate::landscape::survey;
 use crate::report::hessian::{Findings, Grid, Point, Report};
 
@@ -92,15 +92,16 @@ impl Hessian {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run)?;
         let scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;
-        let resident = scene.objective.resident(&scene.plane)?;
-        let curvature = Curvature::new(&scene.objective)?;
+        let objective = scene.objective.model()?;
+        let resident = objective.resident(&scene.plane)?;
+        let curvature = Curvature::new(objective)?;
         let at = |place: [f64; 2]| self.at(&scene, &curvature, &resident, place);
         let point = Point::of(self.point.0, at(self.point.0)?);
         let map = self.map.then(|| self.map(&scene, at)).transpose()?;
         let density = self
             .density
             .then(|| {
-                let weights = scene.objective.weights_on(&resident, self.point.0)?;
+                let weights = objective.weights_on(&resident, self.point.0)?;
                 let hessian = curvature.at(weights)?;
                 let bar = progress::bar("density", self.probes as usize * self.iterations as usize);
                 density(
@@ -140,7 +141,7 @@ impl Hessian {
         &self,
         scene: &Scene,
         curvature: &Curvature<'_>,
-        resident: &ResidentPlane,
+        resident: &DevicePlane,
         place: [f64; 2],
     ) -> anyhow::Result<Extremes> {
         let effort = Effort {
@@ -149,7 +150,7 @@ impl Hessian {
             iterations: self.iterations as usize,
             seed: self.measure.seed,
         };
-        let hessian = curvature.at(scene.objective.weights_on(resident, place)?)?;
+        let hessian = curvature.at(scene.objective.model()?.weights_on(resident, place)?)?;
         let bar = progress::bar("products", self.iterations as usize);
         let found = extremes(&hessian, effort, || {
             bar.inc(1);

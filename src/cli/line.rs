@@ -100,9 +100,7 @@ impl Line {
         for run in std::iter::once(&self.a).chain(&self.b) {
             self.output.check(run)?;
         }
-        if self.measure.data.is_none() {
-            return Err(LandscapeError::NoData.into());
-        }
+        self.measure.check()?;
         let checkpoints = open_run(&self.a, &self.key, None)?;
         let path = read_path(checkpoints, &self.key, self.measure.model.roles()?)?;
         let at = origin(&self.origin, &path.members, &self.a)?;
@@ -255,9 +253,10 @@ impl Line {
     ) -> anyhow::Result<[Option<Measured>; 2]> {
         let train = self.measure.objective(shape, members, Split::Train);
         let test = match &train {
-            Ok(train) => self
-                .measure
-                .objective_as(shape, &train.assumed, Split::Test),
+            Ok(train) => {
+                self.measure
+                    .objective_as(&train.objective, shape, &train.assumed, Split::Test)
+            }
             Err(_) => self.measure.objective(shape, members, Split::Test),
         };
         match (train, test) {

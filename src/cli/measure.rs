@@ -1,10 +1,13 @@
-//! Preparation of a measuring command: the recognized model and its samples, on the device.
+//! Preparation of a measuring command: the recognized model and its samples on the device, or the user's evaluator.
+
+use std::sync::Arc;
 
 use crate::data::{self, Dataset, Split};
+use crate::evaluator::{Connection, EvaluatorOptions, Tell};
 use crate::landscape::LandscapeError;
 use crate::landscape::device::{Compute, Place};
 use crate::landscape::evidence::{Assumed, Question};
-use crate::landscape::objective::Objective;
+use crate::landscape::objective::{ExternalObjective, Objective};
 use crate::landscape::samples::settled;
 use crate::landscape::worker::protocol::Setup;
 use crate::loss::Score;
@@ -39,6 +42,9 @@ impl MeasureOptions {
         split: Split,
     ) -> anyhow::Result<Measured> {
         let mut setup = self.setup()?;
+        if let Some(evaluator) = setup.evaluator.take() {
+            return external(evaluator, &setup, shape, split);
+        }
         let (samples, compute) = samples(&mut setup, split)?;
         let assumed = asked(&setup, shape, members, &samples, &compute);
         let mut measured = measured(&setup, shape, &samples, &compute, assumed)?;
@@ -61,6 +67,10 @@ impl MeasureOptions {
         split: Split,
     ) -> anyhow::Result<Assumed> {
         let mut setup = self.setup()?;
+        if setup.evaluator.is_some() {
+            // It measures every run alike.
+            return Ok(Assumed::default());
+        }
         let (samples, compute) = samples(&mut setup, split)?;
         Ok(asked(&setup, shape, members, &samples, &compute))
     }
@@ -68,14 +78,51 @@ impl MeasureOptions {
     /// The same function on the samples of another split.
     pub(super) fn objective_as(
         &self,
+        objective: &Objective,
         shape: &Shape,
         assumed: &Assumed,
         split: Split,
     ) -> anyhow::Result<Measured> {
         let mut setup = self.setup()?;
+        if let Objective::External(external) = objective {
+            return Ok(Measured::external(external.on_split(split)?));
+        }
         let (samples, compute) = samples(&mut setup, split)?;
         measured(&setup, shape, &samples, &compute, assumed.clone())
     }
+}
+
+impl Measured {
+    fn external(objective: ExternalObjective) -> Self {
+        Self {
+            model: objective.command(),
+            assumed: objective.assumed(),
+            score: objective.score(),
+            objective: Objective::External(objective),
+            kept: None,
+        }
+    }
+}
+
+/// Starts the user's evaluator, which says what it measures and on what.
+fn external(
+    evaluator: EvaluatorOptions,
+    setup: &Setup,
+    shape: &Shape,
+    split: Split,
+) -> anyhow::Result<Measured> {
+    if let Some(sentence) = evaluator.origin() {
+        warn::say(sentence)?;
+    }
+    let place = setup.devices.first().copied().unwrap_or(Place::Auto);
+    let tell: Tell = Arc::new(|sentence| {
+        // The points are asked again, whether or not anybody reads this.
+        let _ = warn::say(sentence);
+    });
+    let connection = Connection::new(evaluator, place.to_string(), shape.newest.clone(), tell);
+    let layout = Arc::clone(&shape.layout);
+    let objective = ExternalObjective::new(Arc::new(connection), layout, split)?;
+    Ok(Measured::external(objective))
 }
 
 fn asked(

@@ -8,6 +8,7 @@ mod completions;
 mod config;
 mod demo;
 mod doctor;
+mod evaluator;
 mod exit;
 mod frame_writer;
 mod headless;
@@ -31,6 +32,7 @@ mod screen;
 mod sharpness;
 mod startup;
 mod surface;
+mod topics;
 mod trajectory;
 mod usage;
 mod warn;
@@ -54,7 +56,7 @@ use crate::tui::keymap::Keymap;
     name = "isoloss",
     version,
     arg_required_else_help = true,
-    after_help = "`isoloss RUN` is `isoloss watch RUN`."
+    after_help = topics::AFTER_HELP
 )]
 struct Cli {
     #[command(subcommand)]
@@ -110,6 +112,9 @@ pub fn main() -> ExitCode {
     startup::tell_panics();
     limits::outlive_large_files();
     let arguments = with_command(std::env::args_os().collect());
+    if let Some(page) = topics::asked(&arguments) {
+        return exit_code(output::to_stdout(page));
+    }
     let result = understand(&arguments).and_then(|(cli, keymap)| {
         startup::start_log();
         if let Some(sessions) = cli.command.sessions() {
@@ -117,6 +122,10 @@ pub fn main() -> ExitCode {
         }
         cli.command.run(keymap)
     });
+    exit_code(result)
+}
+
+fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -142,14 +151,31 @@ fn understand(arguments: &[OsString]) -> anyhow::Result<(Cli, Keymap)> {
             let _ = warn::say(sentence);
         }
         let config = Config::read(places.found(), &settings)?;
+        for sentence in config.remarks() {
+            let _ = warn::say(sentence);
+        }
         let definition = with_defaults(definition, &config);
-        let matches = definition.clone().try_get_matches_from(arguments);
-        let matches = matches.unwrap_or_else(|error| usage::end(&error, definition, arguments));
+        let parse = |arguments: &[OsString]| {
+            let matches = definition.clone().try_get_matches_from(arguments);
+            matches.unwrap_or_else(|error| usage::end(&error, definition.clone(), arguments))
+        };
+        let matches = parse(arguments);
+        let matches = match evaluator::place(&config, &matches) {
+            Some(place) => parse(&with_option(arguments, place)),
+            None => matches,
+        };
         (config, matches)
     };
     let cli = Cli::from_arg_matches(&matches);
     let cli = cli.unwrap_or_else(|error| usage::end(&error, Cli::command(), arguments));
     Ok((cli, config.keymap().clone()))
+}
+
+/// The arguments with one more option behind the command.
+fn with_option(arguments: &[OsString], option: OsString) -> Vec<OsString> {
+    let mut arguments = arguments.to_vec();
+    arguments.insert(arguments.len().min(2), option);
+    arguments
 }
 
 /// The run or checkpoint that a command is about: what stands first behind it.

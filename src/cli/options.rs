@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum, value_parser};
 
 use crate::cache::{KeepLimit, RunCache};
 use crate::data::{Columns, Count, Order, Request, Split, TokenType};
+use crate::landscape::LandscapeError;
 use crate::landscape::device::{Place, Precision};
 use crate::landscape::worker::protocol::Setup;
 use crate::loss::Criterion;
@@ -20,6 +21,7 @@ use crate::plot::relief::View;
 use crate::run::{self, Checkpoint, Opened, RunChoice, RunError};
 use crate::weights::roles::Roles;
 
+use super::evaluator::EvaluatorArgs;
 use super::loss::LossArgs;
 use super::output::Usage;
 use super::reading::ReadingOptions;
@@ -159,6 +161,8 @@ pub(super) struct MeasureOptions {
     #[command(flatten)]
     pub(super) model: ModelOption,
     #[command(flatten)]
+    evaluator: EvaluatorArgs,
+    #[command(flatten)]
     pub(super) loss: LossArgs,
     #[command(flatten)]
     pub(super) reading: ReadingOptions,
@@ -184,11 +188,22 @@ pub(super) struct MeasureOptions {
 }
 
 impl MeasureOptions {
-    /// Returns the samples that were asked for.
+    /// Refuses to go on where nothing gives a loss.
+    pub(super) fn check(&self) -> Result<(), LandscapeError> {
+        if self.data.is_none() && !self.evaluator.is_given() {
+            return Err(LandscapeError::NoData);
+        }
+        Ok(())
+    }
+
+    /// Returns the samples that were asked for; `None` if an evaluator has its own.
     ///
     /// # Errors
     /// The model is a file that cannot be read, or an option belongs to another kind of model.
     fn request(&self) -> anyhow::Result<Option<Request>> {
+        if self.evaluator.is_given() {
+            return Ok(None);
+        }
         let columns = self.columns()?;
         Ok(self.data.as_ref().map(|source| Request {
             source: source.clone(),
@@ -242,6 +257,7 @@ impl MeasureOptions {
         }
         Ok(Setup {
             data: self.request()?,
+            evaluator: self.evaluator.options(self),
             criterion: Criterion {
                 loss: self.loss.loss()?,
                 output: self.loss.output().map(str::to_owned),

@@ -14,7 +14,7 @@ use crate::landscape::fidelity::{self, Complement};
 use crate::landscape::objective::Objective;
 use crate::landscape::plane::ResidentPlane;
 use crate::landscape::surface::{Surface, TOLERANCE};
-use crate::landscape::{LandscapeError, survey};
+use crate::landscape::survey;
 use crate::loss::Score;
 use crate::model;
 use crate::report::surface::{Fidelity, PathPoint, PlaneReport};
@@ -144,15 +144,13 @@ impl PlaneOptions {
         steps: Option<Steps>,
         measure: &MeasureOptions,
     ) -> anyhow::Result<Scene> {
-        if measure.data.is_none() {
-            return Err(LandscapeError::NoData.into());
-        }
+        measure.check()?;
         let path = read_path(open_run(run, key, steps)?, key, measure.model.roles()?)?;
         let origin = path.members[origin(&self.origin, &path.members, run)?].clone();
         let directions = self.directions(run, &path, measure.seed)?;
         let asked = path.members.clone();
         let mut scene = self.finish(path, &asked, origin, directions, measure)?;
-        if run.is_file() {
+        if run.is_file() && scene.objective.model().is_ok() {
             scene.assumed.is_of_one_file();
         }
         Ok(scene)
@@ -165,9 +163,7 @@ impl PlaneOptions {
         key: &KeyOption,
         measure: &MeasureOptions,
     ) -> anyhow::Result<Scene> {
-        if measure.data.is_none() {
-            return Err(LandscapeError::NoData.into());
-        }
+        measure.check()?;
         let [(first, own), (second, others)] = runs;
         let (Some(origin), Some(other)) = (own.last().cloned(), others.last()) else {
             bail!("--shared: expected checkpoints of two runs, found none");

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
-use crate::landscape::LandscapeError;
 use crate::report::sharpness::{Report, Row};
 use crate::weights::direction;
 use crate::weights::run_checkpoint::RunCheckpoint;
@@ -35,9 +34,7 @@ pub(super) struct Sharpness {
 impl Sharpness {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run)?;
-        if self.measure.data.is_none() {
-            return Err(LandscapeError::NoData.into());
-        }
+        self.measure.check()?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
         let path = read_path(checkpoints, &self.key, self.measure.model.roles()?)?;
         if path.members.len() < 2 {

@@ -54,7 +54,12 @@ pub struct Config {
     /// Later ones override earlier ones.
     files: Vec<File>,
     keymap: Keymap,
+    /// Sentences about settings that were not taken.
+    remarks: Vec<String>,
 }
+
+/// The setting that names a program to run.
+pub const PROGRAM: &str = "evaluator";
 
 impl Config {
     /// Reads files; later ones override earlier ones.
@@ -66,7 +71,10 @@ impl Config {
         let mut config = Self::default();
         for path in paths {
             match File::read(path, settings) {
-                Ok(file) => config.files.push(file),
+                Ok(mut file) => {
+                    config.remarks.extend(without_foreign_program(&mut file));
+                    config.files.push(file);
+                }
                 Err(found) => problems.extend(found.0),
             }
         }
@@ -87,6 +95,12 @@ impl Config {
         } else {
             Err(Problems(problems))
         }
+    }
+
+    /// Sentences about settings that were not taken, and why.
+    #[must_use]
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     /// The files that were read.
@@ -114,5 +128,58 @@ impl Config {
     pub fn source_of_keys(&self, action: Action) -> Option<String> {
         let mut last = self.files.iter().rev();
         last.find_map(|file| file.place_of_keys(action))
+    }
+}
+
+/// Takes the name of a program out of a file that others may have written, with a sentence that says so.
+fn without_foreign_program(file: &mut File) -> Option<String> {
+    let at = file.values.iter().position(|value| value.name == PROGRAM)?;
+    if paths::is_private(&file.path) {
+        return None;
+    }
+    let line = file.values.remove(at).line;
+    Some(format!(
+        "{}:{line}: {PROGRAM} is not taken from here: expected a file and a folder that are yours and that nobody else may write (chmod go-w); --{PROGRAM} names it for once",
+        file.path.display()
+    ))
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use clap::{Arg, Command};
+
+    use super::*;
+
+    #[test]
+    fn a_program_is_taken_from_a_file_of_the_user_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("isoloss.toml");
+        std::fs::write(&path, "seed = 3\nevaluator = \"python eval.py\"\n").unwrap();
+        let option = |name: &'static str| {
+            let variable = format!("ISOLOSS_{}", name.to_uppercase());
+            Arg::new(name).long(name).env(variable)
+        };
+        let command = Command::new("watch").args(["seed", PROGRAM].map(option));
+        let settings = Settings::of(&Command::new("isoloss").subcommand(command));
+        let read = |mode| {
+            let mode = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(&path, mode).unwrap();
+            Config::read(vec![path.clone()], &settings).unwrap()
+        };
+        let own = read(0o644);
+        let (value, _) = own.value(PROGRAM).unwrap();
+        assert_eq!((value.text.as_str(), value.line), ("python eval.py", 2));
+        assert!(own.remarks().is_empty());
+        let foreign = read(0o666);
+        assert!(foreign.value(PROGRAM).is_none());
+        assert!(foreign.value("seed").is_some());
+        let said = &foreign.remarks()[0];
+        assert!(
+            said.contains("isoloss.toml:2: evaluator is not taken"),
+            "{said}"
+        );
     }
 }

@@ -72,6 +72,28 @@ fn is_own(_: &Path) -> bool {
     true
 }
 
+/// Returns true if a file and its folder are the user's and nobody else may write them: only such a file may name a
+/// program to run.
+#[cfg(unix)]
+pub(super) fn is_private(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    const OTHERS_WRITE: u32 = 0o022;
+    let user = rustix::process::geteuid().as_raw();
+    let private = |path: &Path| {
+        fs::metadata(path)
+            .is_ok_and(|found| found.uid() == user && found.mode() & OTHERS_WRITE == 0)
+    };
+    let folder = path
+        .parent()
+        .filter(|folder| folder.components().next().is_some());
+    private(path) && private(folder.unwrap_or(Path::new(".")))
+}
+
+#[cfg(not(unix))]
+pub(super) fn is_private(_: &Path) -> bool {
+    false
+}
+
 /// The folder of a run; for a checkpoint, the one that it lies in. It is empty for the working directory.
 fn own(run: &Path) -> PathBuf {
     let folder = if run.is_file() {
@@ -135,6 +157,29 @@ mod tests {
             assert_eq!(places.found(), Vec::<PathBuf>::new());
             assert!(places.passed_over()[0].contains("another user"));
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_others_may_write_is_not_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        fs::write(&path, "").unwrap();
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+        for (file, around, expected) in [
+            (0o644, 0o755, true),
+            (0o600, 0o700, true),
+            (0o664, 0o755, false),
+            (0o646, 0o755, false),
+            (0o644, 0o775, false),
+            (0o644, 0o1777, false),
+        ] {
+            set(&path, file).unwrap();
+            set(folder.path(), around).unwrap();
+            assert_eq!(is_private(&path), expected, "{file:o} in {around:o}");
+        }
+        assert!(!is_private(&folder.path().join("missing")));
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod worker;
 use std::path::{Path, PathBuf};
 
 use crate::data::DataError;
+use crate::evaluator::EvaluatorError;
 use crate::loss::LossError;
 use crate::model::ModelError;
 use crate::model::program::pt2::Pt2Error;
@@ -111,6 +112,17 @@ pub enum LandscapeError {
     /// Second derivatives cannot be had.
     #[error("curvature: {0}")]
     Curvature(String),
+    /// Running statistics would have to be taken anew by an evaluator.
+    #[error(
+        "batch norm's statistics can be taken anew by isoloss's own forward pass alone, and an evaluator measures; expected --bn frozen or states"
+    )]
+    Recalibration,
+    /// A plane was made resident elsewhere than its points are measured.
+    #[error("the plane is not where its points are measured")]
+    OtherPlane,
+    /// The user's evaluator gives no loss.
+    #[error(transparent)]
+    Evaluator(#[from] EvaluatorError),
     /// It was told to stop.
     #[error("stopped")]
     Stopped,

@@ -1,17 +1,27 @@
-//! A plane on the device that its points are measured on.
+//! A plane where its points are measured: on a device, or with the user's evaluator.
 
 use candle_core::{Device, Result, Tensor, TensorId};
 
+use crate::evaluator::SentPlane;
 use crate::weights::plane_spec::{BatchNorm, Plane};
+
+/// A plane where its points are measured.
+#[derive(Debug)]
+pub enum ResidentPlane {
+    /// On the device of isoloss's own forward pass.
+    Device(DevicePlane),
+    /// In files for an evaluator.
+    Sent(SentPlane),
+}
 
 /// θ*, dx and dy as the rows of one matrix on the device.
 #[derive(Debug)]
-pub struct ResidentPlane {
+pub struct DevicePlane {
     pub(super) rows: Tensor,
     pub(super) batch_norm: BatchNorm,
 }
 
-impl ResidentPlane {
+impl DevicePlane {
     /// Copies a plane to a device.
     ///
     /// # Errors
@@ -56,7 +66,7 @@ mod tests {
     test_device!(a_point_of_the_plane_is_the_combination);
     fn a_point_of_the_plane_is_the_combination(device: &Device) {
         let rows = Tensor::new(&[[1f32, 2.], [10., 20.], [0.5, -0.5]], device).unwrap();
-        let point = ResidentPlane {
+        let point = DevicePlane {
             rows,
             batch_norm: BatchNorm::Frozen,
         }
@@ -73,7 +83,7 @@ mod tests {
         let origin = row(&|i| 1.0 + i * unit);
         let (x, y) = (row(&|i| (i * 0.7).sin()), row(&|i| (i * 1.3).cos()));
         let rows = [&origin, &x, &y].map(|row| Tensor::new(row.as_slice(), device).unwrap());
-        let plane = ResidentPlane {
+        let plane = DevicePlane {
             rows: Tensor::stack(&rows, 0).unwrap(),
             batch_norm: BatchNorm::Frozen,
         };

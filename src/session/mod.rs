@@ -161,6 +161,9 @@ pub fn size_in_words(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }
 
+/// Name of the samples that an evaluator has.
+const SAMPLES_OF_EVALUATOR: &str = "the evaluator's";
+
 /// The workers' finding about their samples, as the screen shows it.
 fn data_finding(setup: &Setup, report: &Report) -> Option<Finding<DataLine>> {
     match (report, &setup.data) {
@@ -169,6 +172,12 @@ fn data_finding(setup: &Setup, report: &Report) -> Option<Finding<DataLine>> {
             split: request.split,
             samples: *samples,
             seed: request.seed,
+        })),
+        (Report::Evaluator(evaluator), _) => Some(Finding::Is(DataLine {
+            name: SAMPLES_OF_EVALUATOR.into(),
+            split: setup.split(),
+            samples: evaluator.samples,
+            seed: setup.seed(),
         })),
         (Report::NoData(reason), _) => Some(Finding::Not(reason.clone())),
         _ => None,

@@ -9,6 +9,7 @@ use crate::data::Split;
 use crate::landscape::evidence::Assumed;
 use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::{Measure, Surface};
+use crate::landscape::worker::protocol::Introduction;
 use crate::loss::{Loss, Score};
 use crate::run::hyper::Hyper;
 use crate::run::log::{Clock, Logged, TrainingLog};
@@ -205,6 +206,9 @@ pub struct Snapshot {
     pub batch_norm: String,
     /// The function of the model's output that is measured.
     pub loss: Loss,
+    /// The evaluator that measures; `None` if a model of isoloss's own does.
+    #[serde(default)]
+    pub evaluator: Option<Introduction>,
     /// The architecture.
     pub model: Finding<ModelLine>,
     /// Assumptions about the function that is measured, once the path was asked.
@@ -258,7 +262,10 @@ impl Snapshot {
     /// Returns the score beside the loss; `None` if there is none.
     #[must_use]
     pub fn score(&self) -> Option<Score> {
-        self.loss.score()
+        match &self.evaluator {
+            Some(evaluator) => evaluator.score,
+            None => self.loss.score(),
+        }
     }
 
     /// Names the samples of the map's loss in words; `None` if all were measured everywhere.

@@ -106,6 +106,12 @@ fn measure(options: &Options) -> Vec<String> {
         }
         words.extend(data.columns.iter().flat_map(columns));
     }
+    if let Some(evaluator) = &setup.evaluator {
+        words.extend(option("--evaluator", &evaluator.command));
+        words.extend(option("--split", &name(&evaluator.split)));
+        words.extend(option("--samples", &number(evaluator.samples)));
+        words.extend(option("--seed", &evaluator.seed));
+    }
     words.extend(option("--model", &setup.model));
     words.extend(criterion(&setup.criterion));
     for (subject, answer) in setup.reading.words() {

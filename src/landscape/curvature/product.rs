@@ -9,7 +9,7 @@ use crate::weights::layout::Role;
 
 use super::super::LandscapeError;
 use super::super::forward::PreparedBatch;
-use super::super::objective::Objective;
+use super::super::objective::ModelObjective;
 
 /// The variable that keeps candle's gradients differentiable; it must be set when the process starts.
 pub const KEEP_GRAPH: &str = "CANDLE_GRAD_DO_NOT_DETACH";
@@ -24,7 +24,7 @@ const COPIES: usize = 8;
 /// Everything that it takes to differentiate an objective twice.
 #[derive(Debug)]
 pub struct Curvature<'a> {
-    objective: &'a Objective,
+    objective: &'a ModelObjective,
     /// Slots of the parameters of rank 2 and more.
     slots: Vec<usize>,
     dimension: usize,
@@ -37,7 +37,7 @@ impl<'a> Curvature<'a> {
     /// # Errors
     /// The process was started without [`KEEP_GRAPH`], so that second derivatives would be silently
     /// wrong; or threads cannot be had.
-    pub fn new(objective: &'a Objective) -> Result<Self, LandscapeError> {
+    pub fn new(objective: &'a ModelObjective) -> Result<Self, LandscapeError> {
         let layout = objective.layout();
         let weight = |&index: &usize| {
             let slot = &layout.slots()[index];

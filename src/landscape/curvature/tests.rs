@@ -15,7 +15,7 @@ use super::{Effort, RESOLUTION, extremes, extremes_of};
 use crate::data::Dataset;
 use crate::data::column::Column;
 use crate::landscape::device::{Compute, Precision};
-use crate::landscape::objective::Objective;
+use crate::landscape::objective::ModelObjective;
 use crate::loss::Criterion;
 use crate::model::{Weights, recognize};
 use crate::run::format::{Dtype, TensorInfo};
@@ -26,11 +26,11 @@ use crate::weights::layout::Layout;
 const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models");
 
 /// A tiny network of the fixtures with its samples, labelled 0, 1, 2.
-fn tiny(name: &str, batch: usize) -> (Objective, Weights) {
+fn tiny(name: &str, batch: usize) -> (ModelObjective, Weights) {
     tiny_on(name, batch, &Device::Cpu)
 }
 
-fn tiny_on(name: &str, batch: usize, device: &Device) -> (Objective, Weights) {
+fn tiny_on(name: &str, batch: usize, device: &Device) -> (ModelObjective, Weights) {
     let path = format!("{MODELS}/{name}.safetensors");
     let tensors: HashMap<String, Tensor> =
         candle_core::safetensors::load(path, &Device::Cpu).unwrap();
@@ -60,7 +60,7 @@ fn tiny_on(name: &str, batch: usize, device: &Device) -> (Objective, Weights) {
         batch: Some(batch),
     };
     let criterion = Criterion::default();
-    let objective = Objective::new(
+    let objective = ModelObjective::new(
         &recognized,
         Arc::clone(&layout),
         &data,

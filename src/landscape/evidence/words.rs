@@ -204,11 +204,12 @@ impl Assumed {
         if !self.loss.is_empty() && self.loss != "cross-entropy" {
             words.push(format!("loss {}", self.loss));
         }
-        words.push(if self.pixels().is_some() {
-            format!("pixels {}", self.normalization)
-        } else {
-            self.normalization.clone()
-        });
+        match self.pixels() {
+            Some(_) => words.push(format!("pixels {}", self.normalization)),
+            // An evaluator has samples of its own.
+            None if self.normalization.is_empty() => {}
+            None => words.push(self.normalization.clone()),
+        }
         words.join(", ")
     }
 

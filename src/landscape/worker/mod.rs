@@ -1,14 +1,16 @@
 //! Workers that measure, one for each compute device, all on one queue of plans.
 //!
 //! ```text
-//! Request ─▶ pool ─▶ queue ─▶ evaluator on cpu    ─▶ Report
-//!                         └─▶ evaluator on cuda:0 ─▶
+//! Request ─▶ pool ─▶ queue ─▶ worker on cpu    ─▶ Report
+//!                         └─▶ worker on cuda:0 ─▶
 //! ```
 
-mod evaluator;
+mod device_worker;
+mod external_worker;
 mod pool;
 pub mod protocol;
 mod queue;
+mod ready;
 
 pub use pool::serve;
 pub(crate) use pool::{message, open};

@@ -11,10 +11,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
 
 use crate::data::{self, Dataset};
+use crate::evaluator::{EvaluatorOptions, Tell};
 
 use super::super::LandscapeError;
 use super::super::device::{Compute, Place, Precision};
-use super::evaluator::Evaluator;
+use super::device_worker::DeviceWorker;
+use super::external_worker::ExternalWorker;
 use super::protocol::{Plan, Report, Request, Setup, Value};
 use super::queue::{Queue, Task};
 
@@ -24,6 +26,9 @@ where
     R: FnMut(Report) -> bool + Send,
 {
     let pool = Pool::new(report);
+    if let Some(options) = &setup.evaluator {
+        return serve_externally(&pool, setup, options, requests);
+    }
     let data = match &setup.data {
         Some(request) => data::load(request).map_err(LandscapeError::from),
         None => Err(LandscapeError::NoData),
@@ -65,6 +70,40 @@ where
     });
 }
 
+/// Serves requests by an evaluator for each device, which tells its samples with its first answer.
+fn serve_externally<R>(
+    pool: &Pool<R>,
+    setup: &Setup,
+    options: &EvaluatorOptions,
+    requests: &Receiver<Request>,
+) where
+    R: FnMut(Report) -> bool + Send,
+{
+    let (send, told) = channel();
+    pool.queue().able = setup.devices.len().max(1);
+    thread::scope(|scope| {
+        for place in &setup.devices {
+            let send = send.clone();
+            let tell: Tell = Arc::new(move |sentence| {
+                // Nobody is told of what ends with the session.
+                let _ = send.send(sentence);
+            });
+            let worker = ExternalWorker::new(options.clone(), *place, tell);
+            scope.spawn(move || pool.run_external(worker, *place));
+        }
+        drop(send);
+        scope.spawn(move || {
+            for sentence in told {
+                pool.queue().report(Report::Lost(sentence));
+            }
+        });
+        for request in requests {
+            pool.post(request);
+        }
+        pool.shut_down();
+    });
+}
+
 /// Starts a worker on a thread that opens and owns its device, and says how the opening went.
 fn spawn<'scope, 'env, R>(
     scope: &'scope Scope<'scope, 'env>,
@@ -81,7 +120,7 @@ where
     let work = move || match open(place, setup.precision, setup.batch) {
         Ok((compute, became)) => {
             let _ = opened.send(Ok(became));
-            pool.run(Evaluator::new(setup.clone(), samples, compute), became);
+            pool.run(DeviceWorker::new(setup.clone(), samples, compute), became);
         }
         Err(reason) => {
             let _ = opened.send(Err(reason));
@@ -176,11 +215,19 @@ impl<R: FnMut(Report) -> bool> Pool<R> {
     }
 
     /// Lets a worker measure until all is over or its device breaks.
-    fn run(&self, mut worker: Evaluator, place: Place) {
+    fn run(&self, mut worker: DeviceWorker, place: Place) {
         self.work(place, |plan, index| {
             // A plan of another function was cancelled when this one was assumed.
             let function = self.queue().function.clone();
             worker.assume(function);
+            let found = worker.measure(plan, index);
+            (std::mem::take(&mut worker.findings), found)
+        });
+    }
+
+    /// Lets an evaluator measure until all is over.
+    fn run_external(&self, mut worker: ExternalWorker, place: Place) {
+        self.work(place, |plan, index| {
             let found = worker.measure(plan, index);
             (std::mem::take(&mut worker.findings), found)
         });

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::{self, Split};
-use crate::loss::Criterion;
+use crate::evaluator::EvaluatorOptions;
+use crate::loss::{Criterion, Score};
 use crate::model::reading::Reading;
 use crate::run::Checkpoint;
 use crate::weights::plane_spec::PlaneSpec;
@@ -20,8 +21,11 @@ use super::super::surface::Measure;
 /// Settings that stay the same for a whole session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Setup {
-    /// The samples; without them there is a path and no surface.
+    /// The samples; without them, and without an evaluator, there is a path and no surface.
     pub data: Option<data::Request>,
+    /// The user's own program that measures in place of a model.
+    #[serde(default)]
+    pub evaluator: Option<EvaluatorOptions>,
     /// The loss that is measured.
     #[serde(default)]
     pub criterion: Criterion,
@@ -42,7 +46,17 @@ impl Setup {
     /// Seed of the samples, and of random directions.
     #[must_use]
     pub fn seed(&self) -> u64 {
-        self.data.as_ref().map_or(0, |data| data.seed)
+        let evaluator = self.evaluator.as_ref().map(|evaluator| evaluator.seed);
+        let data = self.data.as_ref().map(|data| data.seed);
+        evaluator.or(data).unwrap_or(0)
+    }
+
+    /// The part of the samples that is measured.
+    #[must_use]
+    pub fn split(&self) -> Split {
+        let evaluator = self.evaluator.as_ref().map(|evaluator| evaluator.split);
+        let data = self.data.as_ref().map(|data| data.split);
+        evaluator.or(data).unwrap_or_default()
     }
 }
 
@@ -121,12 +135,25 @@ pub enum Request {
     Pause(bool),
 }
 
+/// An evaluator's introduction of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Introduction {
+    /// The program and its arguments.
+    pub command: String,
+    /// Its name of the device.
+    pub device: String,
+    /// Number of samples.
+    pub samples: usize,
+    /// The score beside the loss; `None` if it has none.
+    pub score: Option<Score>,
+}
+
 /// A report of the workers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Report {
     /// The devices that were opened.
     Device(String),
-    /// A device did not open or broke; one sentence says which and why.
+    /// A device did not open or broke, or an evaluator ended; one sentence says which and why.
     Lost(String),
     /// The samples that were loaded: name and number.
     Data {
@@ -137,6 +164,8 @@ pub enum Report {
     },
     /// There are no samples to measure on; one sentence says why.
     NoData(String),
+    /// The evaluator that measures.
+    Evaluator(Introduction),
     /// The architecture that was recognized.
     Model {
         /// The name that `--model` takes.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::evaluator::EvaluatorError;
+
 use super::super::LandscapeError;
 use super::super::device::Place;
 use super::super::evidence::Function;
@@ -113,7 +115,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
             return;
         }
         let subject = match finding {
-            Report::Data { .. } | Report::NoData(_) => 0,
+            Report::Data { .. } | Report::NoData(_) | Report::Evaluator(_) => 0,
             _ => 1,
         };
         let told = &mut self.told[subject];
@@ -237,8 +239,14 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
     }
 }
 
-/// A checkpoint that is gone costs its own query, anything else the whole plan.
+/// A checkpoint that is gone or a point without a loss costs its own query, anything else the whole plan.
 fn costs_one_query(query: &Query, error: &LandscapeError) -> bool {
+    if matches!(
+        error,
+        LandscapeError::Evaluator(EvaluatorError::Point { .. })
+    ) {
+        return true;
+    }
     let reads = matches!(
         query,
         Query::Checkpoint(_) | Query::Average(_) | Query::CurvatureOf(_) | Query::Update { .. }

@@ -562,7 +562,8 @@ fn refusal(name: &ParsedName) -> Option<LeftOut> {
         .map(|(_, ending)| ending.to_ascii_lowercase());
     let ending = ending.as_deref().unwrap_or_default();
     let hidden = name.components.iter().any(|part| part.starts_with('.'));
-    if hidden || file_role::is_metadata(ending) || file.contains("tfevents") {
+    let is_data = file_role::is_metadata(ending) || file_role::is_samples(file);
+    if hidden || is_data || file.contains("tfevents") {
         return Some(LeftOut::Metadata);
     }
     let folders = name

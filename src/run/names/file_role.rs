@@ -256,9 +256,23 @@ const EXPORT: &[&str] = &[
     "msgpack",
 ];
 
+/// Whole names of files with the samples of a split, as datasets and `examples/isoloss_export.py` write them.
+const SPLITS: &[&str] = &[
+    "train.safetensors",
+    "test.safetensors",
+    "val.safetensors",
+    "valid.safetensors",
+    "validation.safetensors",
+];
+
 /// True for endings of text, pictures and other data that are no weights.
 pub(super) fn is_metadata(ending: &str) -> bool {
     METADATA.contains(&ending)
+}
+
+/// True for the whole name of a file with samples.
+pub(super) fn is_samples(file: &str) -> bool {
+    SPLITS.contains(&file)
 }
 
 /// True for endings of formats that a model is exported to.

@@ -22,6 +22,7 @@ fn steps(names: &[&str]) -> Vec<(Option<u64>, String)> {
 /// Each file with its step, in order, and files that are no points.
 #[rstest]
 #[case::words_glued_to_numbers(&[("run3_ep1it500.pt", 500), ("run3_ep1it1000.pt", 1000), ("run3_ep2it1500.pt", 1500)], &[])]
+#[case::samples_beside_the_checkpoints(&[("epoch_0.pt", 0), ("epoch_1.pt", 1)], &["train.safetensors", "test.safetensors", "isoloss.toml"])]
 #[case::numbers_before_two_words(&[("1000_steps_8_epochs.pt", 1000), ("2000_steps_16_epochs.pt", 2000), ("10000_steps_80_epochs.pt", 10000)], &[])]
 #[case::camel_case(&[("modelEpoch9.pth", 9), ("modelEpoch10.pth", 10), ("modelEpoch100.pth", 100)], &["modelBest.pth", "modelLast.pth"])]
 #[case::a_score_of_whole_percents(&[("net-9-71.pt", 9), ("net-10-68.pt", 10), ("net-11-74.pt", 11), ("net-100-73.pt", 100)], &[])]

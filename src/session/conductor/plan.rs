@@ -55,7 +55,7 @@ impl Conductor {
 
     /// Has the path asked which function it followed, when it is time.
     fn ask(&mut self) {
-        if self.snapshot.data == Finding::Pending {
+        if self.awaits_samples() {
             return;
         }
         let split = self.split();
@@ -105,7 +105,7 @@ impl Conductor {
             let all = data.samples;
             match fidelity::few(self.options.fidelity, all) {
                 Ok(few) => {
-                    let score = self.snapshot.loss.score();
+                    let score = self.snapshot.score();
                     self.few = few.map(|few| Few { few, all, score });
                 }
                 Err(error) => self.notice(format!("{error}; all are measured everywhere")),
@@ -123,7 +123,7 @@ impl Conductor {
 
     /// Has the schedule's queries measured, once it is known on what.
     fn send_plan(&self) {
-        if self.snapshot.data == Finding::Pending {
+        if self.awaits_samples() {
             return;
         }
         if let (Some(plane), Some(schedule)) = (&self.plane, &self.schedule) {
@@ -157,7 +157,7 @@ impl Conductor {
 
     /// Plans what is wanted on demand, for the plane that counts now.
     pub(super) fn plan_study(&mut self) {
-        if self.snapshot.data == Finding::Pending {
+        if self.awaits_samples() {
             return;
         }
         let planned = self
@@ -205,10 +205,12 @@ impl Conductor {
     }
 
     pub(super) fn split(&self) -> Split {
-        self.options
-            .setup
-            .data
-            .as_ref()
-            .map_or_else(Split::default, |data| data.split)
+        self.options.setup.split()
+    }
+
+    /// True as long as nobody knows whether there are samples. An evaluator tells that with its first answer, so that
+    /// it is asked at once.
+    fn awaits_samples(&self) -> bool {
+        self.snapshot.data == Finding::Pending && self.options.setup.evaluator.is_none()
     }
 }

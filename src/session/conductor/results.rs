@@ -2,7 +2,7 @@
 
 use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::Measure;
-use crate::landscape::worker::protocol::{Query, Report, Value};
+use crate::landscape::worker::protocol::{Introduction, Query, Report, Value};
 
 use super::super::data_finding;
 use super::super::schedule::Target;
@@ -11,6 +11,9 @@ use super::{Conductor, Key, key, update};
 
 impl Conductor {
     pub(super) fn report(&mut self, report: Report) {
+        if let Report::Evaluator(evaluator) = &report {
+            self.introduce(evaluator.clone());
+        }
         if let Some(finding) = data_finding(&self.options.setup, &report) {
             let is_first = self.snapshot.data == Finding::Pending;
             self.snapshot.data = finding;
@@ -41,8 +44,18 @@ impl Conductor {
                 reason,
             } => self.failed(generation, index, reason),
             Report::Done(generation) => self.next_batch(generation),
-            Report::Data { .. } | Report::NoData(_) => {}
+            Report::Data { .. } | Report::NoData(_) | Report::Evaluator(_) => {}
         }
+    }
+
+    fn introduce(&mut self, evaluator: Introduction) {
+        self.snapshot.device.clone_from(&evaluator.device);
+        self.snapshot.model = Finding::Is(ModelLine {
+            name: evaluator.command.clone(),
+            evidence: "a program of the user's own measures".into(),
+            parameters: self.plane.as_ref().map_or(0, |plane| plane.parameters),
+        });
+        self.snapshot.evaluator = Some(evaluator);
     }
 
     /// Returns the cost of a point, in points of the samples that are measured everywhere.

@@ -277,7 +277,9 @@ fn assumed(app: &App) -> Vec<Line<'static>> {
         })
         .collect();
     taken.extend(assumed.pixels().map(|pixels| format!("pixels {pixels}")));
-    if !["", "cross-entropy"].contains(&&*assumed.loss) {
+    // An evaluator stands as the model.
+    let is_own = app.snapshot().evaluator.is_none();
+    if is_own && !["", "cross-entropy"].contains(&&*assumed.loss) {
         taken.push(format!("loss {}", assumed.loss));
     }
     let mut lines = Vec::new();

@@ -69,6 +69,10 @@ pub(super) fn by_content<'a>(
             "save the model before it is quantized, or dequantized",
         ));
     }
+    if let Some(columns) = samples(root, stored) {
+        let what = format!("samples (columns {columns}) and no weights");
+        return Some(refused(path, what, "name the file with --data"));
+    }
     if let Some(name) = wrapped(root, 0) {
         let what = format!(
             "a tensor of a class of its own ({name}), as distributed and quantized ones are"
@@ -81,6 +85,25 @@ pub(super) fn by_content<'a>(
         let remedy = "save the full state dict (FullStateDictConfig or get_model_state_dict with full_state_dict)";
         refused(path, format!("a part of distributed tensors ({name})"), remedy)
     })
+}
+
+/// Names of columns that a model's output is compared with.
+const TARGETS: [&str; 5] = ["target", "targets", "label", "labels", "input_ids"];
+
+/// Returns the names of a file's columns: arrays side by side with an entry for each sample, a target among them.
+fn samples<'a>(root: &Item, stored: &'a dyn Fn(usize) -> Option<&'a Stored>) -> Option<String> {
+    let Item::Dict(_, fields) = root else {
+        return None;
+    };
+    let mut counts = fields.iter().map(|(_, item)| match item {
+        Item::Tensor(index) => stored(*index)?.shape.first().copied(),
+        _ => None,
+    });
+    let first = counts.next()?.filter(|count| *count > 1)?;
+    let names: Vec<&str> = fields.iter().map(|(name, _)| &**name).collect();
+    let is_table = names.len() > 1 && counts.all(|count| count == Some(first));
+    let has_target = names.iter().any(|name| TARGETS.contains(name));
+    (is_table && has_target).then(|| names.join(", "))
 }
 
 /// The number of parts that the arguments of training tell.
@@ -179,6 +202,8 @@ fn has_optimizer(item: &Item, depth: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Dtype;
+    use super::super::view::Ahead;
     use super::*;
 
     fn dict(fields: Vec<(&str, Item)>) -> Item {
@@ -218,6 +243,35 @@ mod tests {
         let root = dict(vec![("model", wrapped.clone())]);
         assert!(refusal(&root).is_some_and(|said| said.contains("(l.weight)")));
         assert_eq!(refusal(&dict(vec![("optimizer", wrapped)])), None);
+    }
+
+    #[test]
+    fn columns_with_a_target_are_samples_and_equal_parameters_are_not() {
+        let column = |first| Stored {
+            dtype: Dtype::F32,
+            size: 4,
+            shape: vec![first, 3],
+            strides: vec![3, 1],
+            offset: 0,
+            big_endian: false,
+            key: "".into(),
+            storage: Err("no file".into()),
+            ahead: Ahead::default(),
+        };
+        let said = |names: [&str; 2], extents: [usize; 2]| {
+            let stored = extents.map(column);
+            let root = dict(vec![
+                (names[0], Item::Tensor(0)),
+                (names[1], Item::Tensor(1)),
+            ]);
+            by_content(Path::new("m.pt"), &root, &|at| stored.get(at))
+                .map(|error| error.to_string())
+        };
+        let found = said(["x", "target"], [64, 64]).unwrap_or_default();
+        assert!(found.contains("samples (columns x, target)"), "{found}");
+        assert_eq!(said(["x", "target"], [64, 32]), None);
+        assert_eq!(said(["x", "target"], [1, 1]), None);
+        assert_eq!(said(["x", "y"], [64, 64]), None);
     }
 
     #[test]

@@ -3,53 +3,34 @@
 use std::sync::Arc;
 
 use crate::data::{self, Dataset, Split};
-use crate::model::{self, ModelError, Recognized, Weights};
+use crate::model::{self, ModelError, Recognized};
 use crate::run::Checkpoint;
-use crate::weights::direction;
-use crate::weights::plane_spec::{Plane, PlaneSpec};
-use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
+use crate::weights::plane_spec::PlaneSpec;
+use crate::weights::run_checkpoint::Shape;
 
 use super::super::LandscapeError;
-use super::super::curvature::product::Curvature;
-use super::super::curvature::{Effort, extremes};
 use super::super::device::Compute;
 use super::super::evidence::{Assumed, Function, Question};
 use super::super::objective::Objective;
-use super::super::plane::ResidentPlane;
 use super::super::samples::settled;
-use super::protocol::{CURVATURE_SAMPLES, Plan, Query, Report, Setup, Value};
-
-/// Bound of the error of an eigenvalue on the screen, as a share of the largest.
-const CURVATURE_TOLERANCE: f64 = 0.02;
+use super::protocol::{Plan, Query, Report, Setup, Value};
+use super::ready::Ready;
 
 /// The device, the samples on it and the model that is measured.
 #[derive(Debug)]
-pub(super) struct Evaluator {
+pub(super) struct DeviceWorker {
     setup: Setup,
     compute: Compute,
     /// The samples of the setup's split; without them the model is still recognized.
     data: Option<Arc<Dataset>>,
-    ready: Option<Ready>,
+    ready: Option<(Recognized, Ready)>,
     /// The function that is measured, as far as names do not tell it.
     function: Function,
     /// Findings about the samples and the model since somebody took them.
     pub(super) findings: Vec<Report>,
 }
 
-/// A recognized model with its samples, and the plane that is on the device.
-#[derive(Debug)]
-struct Ready {
-    shape: Shape,
-    recognized: Recognized,
-    objective: Objective,
-    /// On few of the samples, and of which: those of the setup or the others, and how many.
-    few: Option<((bool, usize), Objective)>,
-    /// On the samples of the other split, once they were asked for.
-    other: Option<Objective>,
-    plane: Option<(PlaneSpec, ResidentPlane)>,
-}
-
-impl Evaluator {
+impl DeviceWorker {
     pub(super) fn new(mut setup: Setup, data: Option<Arc<Dataset>>, compute: Compute) -> Self {
         if let Some(data) = &data {
             setup.criterion = settled(&setup.criterion, data);
@@ -87,7 +68,7 @@ impl Evaluator {
         if self
             .ready
             .as_ref()
-            .is_some_and(|ready| ready.shape == spec.shape)
+            .is_some_and(|(_, ready)| ready.shape == spec.shape)
         {
             return Ok(());
         }
@@ -103,14 +84,7 @@ impl Evaluator {
         }
         let objective =
             objective.inspect_err(|error| self.findings.push(Report::NoData(error.to_string())))?;
-        self.ready = Some(Ready {
-            shape,
-            recognized,
-            objective,
-            few: None,
-            other: None,
-            plane: None,
-        });
+        self.ready = Some((recognized, Ready::new(shape, objective)));
         Ok(())
     }
 
@@ -153,13 +127,13 @@ impl Evaluator {
     /// Asks a path which function it followed; where it cannot be asked, all is as usual.
     fn ask(&mut self, members: &[Checkpoint]) -> Result<(), LandscapeError> {
         let data = self.data.as_ref().ok_or(LandscapeError::NoData)?;
-        let ready = self.ready.as_ref().ok_or(LandscapeError::NoData)?;
+        let (_, ready) = self.ready.as_ref().ok_or(LandscapeError::NoData)?;
         let question = self.question(&ready.shape, members, data);
         let answer = question.answer().inspect_err(|error| {
             tracing::info!("the path was not asked: {error}");
         });
         if let Ok(assumed) = answer {
-            let assumed = of_batches(assumed, Some(&ready.objective));
+            let assumed = of_batches(assumed, Some(ready.objective()));
             self.findings.push(Report::Assumed(Box::new(assumed)));
         }
         Ok(())
@@ -193,83 +167,26 @@ impl Evaluator {
         if !own {
             self.load_other(plan.split)?;
         }
-        let ready = self.ready.as_mut().ok_or(LandscapeError::NoData)?;
+        let (_, ready) = self.ready.as_mut().ok_or(LandscapeError::NoData)?;
         ready.measure(query, &plan.spec, own)
     }
 
     /// Loads the samples of the split that the setup does not name.
     fn load_other(&mut self, split: Split) -> Result<(), LandscapeError> {
-        let Some(ready) = self.ready.as_ref().filter(|ready| ready.other.is_none()) else {
+        let Some((recognized, ready)) = &self.ready else {
             return Ok(());
         };
+        if ready.other.is_some() {
+            return Ok(());
+        }
         let mut request = self.setup.data.clone().ok_or(LandscapeError::NoData)?;
         request.split = split;
         let data = data::load(&request)?;
-        let objective = self.objective(&ready.recognized, &ready.shape, &data)?;
-        if let Some(ready) = &mut self.ready {
+        let objective = self.objective(recognized, &ready.shape, &data)?;
+        if let Some((_, ready)) = &mut self.ready {
             ready.other = Some(objective);
         }
         Ok(())
-    }
-}
-
-impl Ready {
-    /// Measures on the samples of the setup, or on those of the other split.
-    fn measure(
-        &mut self,
-        query: &Query,
-        spec: &PlaneSpec,
-        own: bool,
-    ) -> Result<Value, LandscapeError> {
-        let objective = if own {
-            Some(&self.objective)
-        } else {
-            self.other.as_ref()
-        };
-        let objective = objective.ok_or(LandscapeError::NoData)?;
-        let shape = &self.shape;
-        let flat = |checkpoint: &Checkpoint| -> Result<Vec<f32>, LandscapeError> {
-            let member = RunCheckpoint::open(checkpoint, shape)?;
-            Ok(direction::flat(&shape.layout, &member)?)
-        };
-        match query {
-            Query::Checkpoint(checkpoint) => objective.at_flat(&flat(checkpoint)?),
-            Query::Average(members) => {
-                let open = |row: usize| RunCheckpoint::open(&members[row], shape);
-                let mean = direction::mean(&shape.layout, members.len(), open)?;
-                objective.at_flat(&mean)
-            }
-            Query::Update { from, to } => {
-                return objective
-                    .critical(&flat(from)?, &flat(to)?)
-                    .map(Value::Critical);
-            }
-            Query::Curvature(at) => {
-                let few = objective.few(CURVATURE_SAMPLES)?;
-                let plane = resident(&mut self.plane, objective, spec)?;
-                return curvature(&few, few.weights_on(plane, *at)?);
-            }
-            Query::CurvatureOf(checkpoint) => {
-                let few = objective.few(CURVATURE_SAMPLES)?;
-                return curvature(&few, few.weights_of(&flat(checkpoint)?)?);
-            }
-            Query::OnFew { at, samples } => {
-                let plane = resident(&mut self.plane, objective, spec)?;
-                let which = (own, *samples);
-                let few = match self.few.take() {
-                    Some((known, few)) if known == which => few,
-                    _ => objective.few(*samples)?,
-                };
-                self.few.insert((which, few)).1.on(plane, *at)
-            }
-            // A worker asks before it measures.
-            Query::Evidence(_) => return Ok(Value::Assumed),
-            Query::OnPlane(at) => {
-                let plane = resident(&mut self.plane, objective, spec)?;
-                objective.on(plane, *at)
-            }
-        }
-        .map(Value::Measure)
     }
 }
 
@@ -280,32 +197,4 @@ fn of_batches(mut assumed: Assumed, objective: Option<&Objective>) -> Assumed {
         assumed.is_of_batches(why, batches, samples);
     }
     assumed
-}
-
-/// The ends of the spectrum, as exactly as the screen needs them.
-fn curvature(objective: &Objective, weights: Weights) -> Result<Value, LandscapeError> {
-    let effort = Effort {
-        tolerance: CURVATURE_TOLERANCE,
-        ..Effort::default()
-    };
-    let curvature = Curvature::new(objective)?;
-    extremes(&curvature.at(weights)?, effort, || true).map(Value::Curvature)
-}
-
-/// The plane of a spec on the device, made when it is not the one that is there.
-fn resident<'a>(
-    current: &'a mut Option<(PlaneSpec, ResidentPlane)>,
-    objective: &Objective,
-    spec: &PlaneSpec,
-) -> Result<&'a ResidentPlane, LandscapeError> {
-    let plane = match current.take() {
-        Some((known, resident)) if known == *spec => resident,
-        stale => {
-            // Two planes at once may not fit the device.
-            drop(stale);
-            let plane: Plane = spec.make()?;
-            objective.resident(&plane)?
-        }
-    };
-    Ok(&current.insert((spec.clone(), plane)).1)
 }

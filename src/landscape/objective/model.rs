@@ -1,4 +1,4 @@
-//! The loss at a point of weight space (math.md 1, 2).
+//! The loss by isoloss's own forward pass on the fixed samples (math.md 1, 2).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -15,14 +15,13 @@ use crate::model::{Recognized, Weights};
 use crate::weights::layout::Layout;
 use crate::weights::plane_spec::{BatchNorm, Plane};
 
-use super::LandscapeError;
-use super::coupling::{Coupling, PROBED};
-use super::device::Compute;
-use super::forward::{Forward, PreparedBatch};
-use super::plane::ResidentPlane;
-use super::samples::{Batch, Source, few};
-use super::sharpness::{CriticalStep, critical_step};
-use super::surface::Measure;
+use super::super::LandscapeError;
+use super::super::coupling::{Coupling, PROBED};
+use super::super::device::Compute;
+use super::super::forward::{Forward, PreparedBatch};
+use super::super::plane::DevicePlane;
+use super::super::samples::{Batch, Source, few};
+use super::super::surface::Measure;
 
 /// Samples a forward pass on the CPU takes at once where the user does not say: batches run beside one
 /// another and their activations should stay in cache.
@@ -37,7 +36,7 @@ type FirstLayer = Arc<[Vec<f32>; 3]>;
 
 /// A model and the fixed samples, resident on a device.
 #[derive(Debug)]
-pub struct Objective {
+pub struct ModelObjective {
     forward: Forward,
     /// On the CPU, where they know all of the network's layers.
     kernels: Option<Arc<Kernels>>,
@@ -54,7 +53,7 @@ pub struct Objective {
     coupling: OnceLock<Option<Coupling>>,
 }
 
-impl Objective {
+impl ModelObjective {
     /// Copies the samples to the device.
     ///
     /// # Errors
@@ -154,7 +153,7 @@ impl Objective {
         &self.device
     }
 
-    pub(super) fn forward(&self) -> &Forward {
+    pub(in super::super) fn forward(&self) -> &Forward {
         &self.forward
     }
 
@@ -184,7 +183,10 @@ impl Objective {
     }
 
     /// The samples in batches of at most `most`, at least one each.
-    pub(super) fn batches(&self, most: usize) -> Result<Vec<PreparedBatch>, LandscapeError> {
+    pub(in super::super) fn batches(
+        &self,
+        most: usize,
+    ) -> Result<Vec<PreparedBatch>, LandscapeError> {
         let mut smaller = Vec::new();
         for batch in self.held().iter() {
             for piece in batch.batch().pieces(most)? {
@@ -206,8 +208,8 @@ impl Objective {
     /// the plane has there.
     ///
     /// # Errors
-    /// As [`Objective::at`].
-    pub fn on(&self, plane: &ResidentPlane, at: [f64; 2]) -> Result<Measure, LandscapeError> {
+    /// As [`ModelObjective::at`].
+    pub fn on(&self, plane: &DevicePlane, at: [f64; 2]) -> Result<Measure, LandscapeError> {
         let weights = self.weights_on(plane, at)?;
         if let Some(kernels) = &self.kernels
             && let Some(first) = self.first_layer(kernels, plane)?
@@ -222,12 +224,8 @@ impl Objective {
     /// Weights and running statistics at a point of a plane.
     ///
     /// # Errors
-    /// As [`Objective::at`].
-    pub fn weights_on(
-        &self,
-        plane: &ResidentPlane,
-        at: [f64; 2],
-    ) -> Result<Weights, LandscapeError> {
+    /// As [`ModelObjective::at`].
+    pub fn weights_on(&self, plane: &DevicePlane, at: [f64; 2]) -> Result<Weights, LandscapeError> {
         let weights = Weights::new(plane.point(at)?, Arc::clone(&self.layout));
         if plane.batch_norm == BatchNorm::Recalibrated {
             self.recalibrated(&weights)
@@ -249,7 +247,7 @@ impl Objective {
     /// Loss and score at a point that lies in memory, with running statistics taken anew.
     ///
     /// # Errors
-    /// As [`Objective::at`].
+    /// As [`ModelObjective::at`].
     pub fn at_recalibrated(&self, flat: &[f32]) -> Result<Measure, LandscapeError> {
         self.measure(&self.recalibrated(&self.weights_of(flat)?)?)
     }
@@ -259,7 +257,7 @@ impl Objective {
     }
 
     /// The sums of the loss over all samples.
-    pub(super) fn totals(&self, weights: &Weights) -> Result<Totals, LandscapeError> {
+    pub(in super::super) fn totals(&self, weights: &Weights) -> Result<Totals, LandscapeError> {
         if let Some(kernels) = &self.kernels {
             let logits = self.with_images(|images| kernels.logits(weights, images))?;
             return self.of_logits(&logits);
@@ -337,7 +335,7 @@ impl Objective {
     fn first_layer(
         &self,
         kernels: &Kernels,
-        plane: &ResidentPlane,
+        plane: &DevicePlane,
     ) -> Result<Option<FirstLayer>, LandscapeError> {
         if !kernels.begins_linear() {
             return Ok(None);
@@ -360,37 +358,23 @@ impl Objective {
     /// Loss and score at a point that lies in memory.
     ///
     /// # Errors
-    /// As [`Objective::at`].
+    /// As [`ModelObjective::at`].
     pub fn at_flat(&self, flat: &[f32]) -> Result<Measure, LandscapeError> {
         self.measure(&self.weights_of(flat)?)
     }
 
     /// The weights of a point that lies in memory.
-    pub(super) fn weights_of(&self, flat: &[f32]) -> Result<Weights, LandscapeError> {
+    pub(in super::super) fn weights_of(&self, flat: &[f32]) -> Result<Weights, LandscapeError> {
         let point = Tensor::from_slice(flat, flat.len(), &self.device)?;
         Ok(Weights::new(point, Arc::clone(&self.layout)))
-    }
-
-    /// The critical step from one point along the way to another; running statistics move along.
-    ///
-    /// # Errors
-    /// As [`Objective::at`].
-    pub fn critical(&self, from: &[f32], to: &[f32]) -> Result<CriticalStep, LandscapeError> {
-        let start = self.at_flat(from)?.loss;
-        critical_step(start, |step| {
-            let ends = from.iter().zip(to);
-            let along = |(from, to): (&f32, &f32)| from + step as f32 * (to - from);
-            let point: Vec<f32> = ends.map(along).collect();
-            self.at_flat(&point).map(|measure| measure.loss)
-        })
     }
 
     /// Copies a plane to the device.
     ///
     /// # Errors
     /// The device has no room.
-    pub fn resident(&self, plane: &Plane) -> Result<ResidentPlane, LandscapeError> {
-        Ok(ResidentPlane::of(plane, &self.device)?)
+    pub fn resident(&self, plane: &Plane) -> Result<DevicePlane, LandscapeError> {
+        Ok(DevicePlane::of(plane, &self.device)?)
     }
 }
 

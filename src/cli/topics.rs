@@ -1,0 +1,49 @@
+//! `isoloss help TOPIC`: pages that are about no command.
+
+use std::ffi::OsString;
+
+/// Names and texts of the pages.
+const TOPICS: [(&str, &str); 2] = [
+    ("model", include_str!("../../docs/model.md")),
+    ("evaluator", include_str!("../../docs/evaluator.md")),
+];
+
+/// Text below the commands of `--help`.
+pub(super) const AFTER_HELP: &str = "`isoloss RUN` is `isoloss watch RUN`. `isoloss help model` tells which function is measured and how to \
+                                     export yours, `isoloss help evaluator` how a program of your own measures.";
+
+/// Returns the page that the arguments ask for; `None` if they ask for something else.
+pub(super) fn asked(arguments: &[OsString]) -> Option<&'static str> {
+    let [_, help, topic] = arguments else {
+        return None;
+    };
+    let mut topics = TOPICS.iter().filter(|_| help == "help");
+    topics
+        .find(|(name, _)| topic == name)
+        .map(|(_, text)| *text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_is_asked_behind_help_alone() {
+        let page = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            asked(&words)
+        };
+        assert!(
+            page("isoloss help model").is_some_and(|text| text.contains("torch.export.export("))
+        );
+        assert!(page("isoloss help evaluator").is_some_and(|text| text.contains("## Protocol 1")));
+        for other in [
+            "isoloss help",
+            "isoloss help watch",
+            "isoloss model",
+            "isoloss watch model",
+        ] {
+            assert_eq!(page(other), None, "{other}");
+        }
+    }
+}

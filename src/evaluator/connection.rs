@@ -1,0 +1,454 @@
+//! An evaluator that is kept running: its introduction, planes, points, and a new start when it fails.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::data::{Count, Split};
+use crate::loss::{Measure, Score};
+use crate::weights::layout::Layout;
+use crate::weights::plane_spec::Plane;
+
+use super::files::{SentPlane, SentWeights};
+use super::message::{Answer, Hello, Order, PlaneFiles, Point, Ready, Whole};
+use super::process::{Process, Silence, told};
+use super::{EvaluatorError, EvaluatorOptions, PROTOCOL};
+
+/// The first answer of a process may take so many times the usual time: it loads data and compiles.
+const FIRST: u32 = 10;
+/// Longest time between an end and the next start.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Ends at a point after which it is given up.
+const ENDS: u32 = 2;
+
+/// Takes a sentence about an end, for a banner or stderr.
+pub type Tell = Arc<dyn Fn(String) + Send + Sync>;
+
+/// An evaluator, started when it is first needed and again when it fails.
+pub struct Connection {
+    options: EvaluatorOptions,
+    device: String,
+    checkpoint: PathBuf,
+    tell: Tell,
+    state: Mutex<State>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    running: Option<Running>,
+    /// The introduction of the first process.
+    ready: Option<Ready>,
+    /// Number that was given last.
+    last_id: u64,
+    /// Ends since the last answer.
+    ends: u32,
+    /// Earliest time of the next start.
+    not_before: Option<Instant>,
+}
+
+/// A process that has said it is ready.
+#[derive(Debug)]
+struct Running {
+    process: Process,
+    /// The plane that it holds.
+    plane: Option<u64>,
+    has_answered: bool,
+}
+
+/// Why a process gave no answer.
+enum Failure {
+    /// It is to be started again; the clause says what it did.
+    Ended(String),
+    /// A new start would not help.
+    Final(EvaluatorError),
+}
+
+/// Weights at which the loss is wanted.
+enum Place<'a> {
+    OnPlane(&'a SentPlane, [f64; 2]),
+    Weights(&'a Path),
+}
+
+impl Connection {
+    /// Describes an evaluator; `device` is that of `--device`, `checkpoint` the newest one.
+    #[must_use]
+    pub fn new(options: EvaluatorOptions, device: String, checkpoint: PathBuf, tell: Tell) -> Self {
+        Self {
+            options,
+            device,
+            checkpoint,
+            tell,
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the program if it does not run, and waits until it is ready.
+    ///
+    /// # Errors
+    /// It does not start, ends before it is ready, or speaks another protocol.
+    pub fn open(&self) -> Result<(), EvaluatorError> {
+        let mut state = self.state();
+        match self.running(&mut state) {
+            Ok(_) => Ok(()),
+            Err(Failure::Final(error)) => Err(error),
+            Err(Failure::Ended(why)) => Err(self.not_ready(why)),
+        }
+    }
+
+    fn not_ready(&self, why: String) -> EvaluatorError {
+        EvaluatorError::NotReady {
+            command: self.options.command.clone(),
+            why,
+        }
+    }
+
+    /// Returns the number of samples of a split, at most those that were asked for.
+    ///
+    /// # Errors
+    /// The evaluator is not open, or has no such samples.
+    pub fn samples(&self, split: Split) -> Result<usize, EvaluatorError> {
+        let state = self.state();
+        let known = state.ready.as_ref().map(|ready| &ready.samples);
+        let name = split.name();
+        let own = known.and_then(|known| known.get(name)).copied();
+        let own = own.filter(|own| *own > 0);
+        own.ok_or_else(|| {
+            let names = known.into_iter().flat_map(|known| known.keys().cloned());
+            let names: Vec<String> = names.collect();
+            EvaluatorError::NoSplit {
+                command: self.options.command.clone(),
+                split: name,
+                known: told(&names.join(", ")),
+            }
+        })
+    }
+
+    /// Returns the score beside the loss; `None` if there is none, or isoloss does not know it.
+    #[must_use]
+    pub fn score(&self) -> Option<Score> {
+        let state = self.state();
+        let name = state.ready.as_ref()?.score.as_deref()?;
+        of_score(name)
+    }
+
+    /// Returns the device that the evaluator says it measures on.
+    #[must_use]
+    pub fn device(&self) -> String {
+        let state = self.state();
+        let device = state.ready.as_ref().map(|ready| told(&ready.device));
+        device
+            .filter(|device| !device.is_empty())
+            .unwrap_or_else(|| "evaluator".into())
+    }
+
+    /// Returns the options that it was made of.
+    #[must_use]
+    pub fn options(&self) -> &EvaluatorOptions {
+        &self.options
+    }
+
+    /// Writes a plane for the evaluator, which takes it when a point of it is measured.
+    ///
+    /// # Errors
+    /// There is no room for its files.
+    pub fn plane(&self, plane: &Plane) -> Result<SentPlane, EvaluatorError> {
+        let id = self.state().new_id();
+        SentPlane::write(plane, id, &self.checkpoint).map_err(|source| self.no_file(source))
+    }
+
+    fn no_file(&self, source: std::io::Error) -> EvaluatorError {
+        EvaluatorError::Files {
+            command: self.options.command.clone(),
+            source,
+        }
+    }
+
+    /// Measures θ* + α·dx + β·dy on the first `samples` of a split.
+    ///
+    /// # Errors
+    /// The evaluator has no loss there, fails there twice, or cannot be started.
+    pub fn on(
+        &self,
+        plane: &SentPlane,
+        at: [f64; 2],
+        split: Split,
+        samples: usize,
+    ) -> Result<Measure, EvaluatorError> {
+        self.ask(&Place::OnPlane(plane, at), split, samples)
+    }
+
+    /// Measures weights that lie in memory.
+    ///
+    /// # Errors
+    /// As [`Connection::on`], or there is no room for their file.
+    pub fn at(
+        &self,
+        layout: &Arc<Layout>,
+        flat: &[f32],
+        split: Split,
+        samples: usize,
+    ) -> Result<Measure, EvaluatorError> {
+        let sent = SentWeights::write(layout, flat).map_err(|source| self.no_file(source))?;
+        self.ask(&Place::Weights(&sent.file()), split, samples)
+    }
+
+    /// Asks until there is an answer, or the point has ended the program twice.
+    fn ask(
+        &self,
+        place: &Place<'_>,
+        split: Split,
+        samples: usize,
+    ) -> Result<Measure, EvaluatorError> {
+        let mut state = self.state();
+        for time in 1..=ENDS {
+            let why = match self.try_to_ask(&mut state, place, split, samples) {
+                Ok(measure) => {
+                    state.ends = 0;
+                    return Ok(measure);
+                }
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Ended(why)) => why,
+            };
+            let wait = state.end();
+            if time == ENDS {
+                let why = format!("ended twice at the point: {why}");
+                return Err(self.no_loss(why));
+            }
+            (self.tell)(format!(
+                "evaluator {}: {why}; it is started again in {} s",
+                self.options.command,
+                wait.as_secs()
+            ));
+        }
+        Err(self.no_loss("no answer".into()))
+    }
+
+    fn no_loss(&self, why: String) -> EvaluatorError {
+        EvaluatorError::Point {
+            command: self.options.command.clone(),
+            why,
+        }
+    }
+
+    fn try_to_ask(
+        &self,
+        state: &mut State,
+        place: &Place<'_>,
+        split: Split,
+        samples: usize,
+    ) -> Result<Measure, Failure> {
+        let id = state.new_id();
+        let split = split.name();
+        let usual = self.options.timeout;
+        let running = self.running(state)?;
+        let timeout = if running.has_answered {
+            usual
+        } else {
+            usual * FIRST
+        };
+        if let Place::OnPlane(plane, _) = place {
+            running.hold(plane, timeout)?;
+        }
+        running.process.say(&match place {
+            Place::OnPlane(plane, at) => Order::Measure(Point {
+                id,
+                plane: plane.id,
+                at: *at,
+                split,
+                samples,
+            }),
+            Place::Weights(file) => Order::Weights(Whole {
+                id,
+                file,
+                split,
+                samples,
+            }),
+        });
+        let answer = running.answer(timeout)?;
+        running.has_answered = true;
+        match answer {
+            Answer::Measured {
+                id: own,
+                loss,
+                score,
+            } if own == id => Ok(Measure { loss, score }),
+            Answer::Failed { id: own, why } if own == id => {
+                let why = if why.is_empty() {
+                    "no reason was given"
+                } else {
+                    &why
+                };
+                Err(Failure::Final(self.no_loss(told(why))))
+            }
+            _ => Err(Failure::Ended(format!(
+                "it answered another question than {id}"
+            ))),
+        }
+    }
+
+    /// The running process, started if there is none.
+    fn running<'a>(&self, state: &'a mut State) -> Result<&'a mut Running, Failure> {
+        if state.running.is_none() {
+            if let Some(not_before) = state.not_before.take() {
+                thread::sleep(not_before.saturating_duration_since(Instant::now()));
+            }
+            let (process, ready) = self.start()?;
+            if state.ready.is_none() {
+                self.tell_unknown_score(&ready);
+                state.ready = Some(ready);
+            }
+            state.running = Some(Running {
+                process,
+                plane: None,
+                has_answered: false,
+            });
+        }
+        match &mut state.running {
+            Some(running) => Ok(running),
+            None => Err(Failure::Ended("it does not run".into())),
+        }
+    }
+
+    /// Says that a score is left out which isoloss has no scale for.
+    fn tell_unknown_score(&self, ready: &Ready) {
+        if let Some(name) = ready
+            .score
+            .as_deref()
+            .filter(|name| of_score(name).is_none())
+        {
+            let keys = Score::ALL.map(Score::key).join(", ");
+            let (command, name) = (&self.options.command, told(name));
+            (self.tell)(format!(
+                "evaluator {command}: the score {name} is left out, expected one of {keys}"
+            ));
+        }
+    }
+
+    /// Starts the program and greets it; lines before its answer are those of launchers.
+    fn start(&self) -> Result<(Process, Ready), Failure> {
+        let process = Process::start(&self.options.command);
+        let mut process = process.map_err(|error| {
+            Failure::Final(self.not_ready(format!("cannot be started: {error}")))
+        })?;
+        let folder = self.checkpoint.parent().unwrap_or(Path::new(""));
+        process.say(&Order::Hello(Hello {
+            protocol: PROTOCOL,
+            isoloss: env!("CARGO_PKG_VERSION"),
+            run: folder,
+            checkpoint: &self.checkpoint,
+            samples: match self.options.samples {
+                Count::At(count) => Some(count),
+                Count::All => None,
+            },
+            seed: self.options.seed,
+            device: &self.device,
+        }));
+        let until = Instant::now() + self.options.timeout * FIRST;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let line = process.line(left).map_err(|silence| match silence {
+                Silence::Late => Failure::Ended(format!(
+                    "it was not ready after {} s",
+                    (self.options.timeout * FIRST).as_secs()
+                )),
+                Silence::Ended(why) => Failure::Ended(format!("{why} before it was ready")),
+            })?;
+            if let Some(Answer::Ready(ready)) = Answer::of(&line) {
+                return if ready.protocol == PROTOCOL {
+                    Ok((process, ready))
+                } else {
+                    Err(Failure::Final(EvaluatorError::Protocol {
+                        command: self.options.command.clone(),
+                        theirs: ready.protocol,
+                    }))
+                };
+            }
+        }
+    }
+}
+
+/// The score of this name in files and protocols.
+fn of_score(name: &str) -> Option<Score> {
+    Score::ALL.into_iter().find(|score| score.key() == name)
+}
+
+impl State {
+    fn new_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// Kills what runs, and returns the time until the next start: 1, 2, 4 … 60 s.
+    fn end(&mut self) -> Duration {
+        if let Some(mut running) = self.running.take() {
+            running.process.kill();
+        }
+        let seconds = 1u64.checked_shl(self.ends).unwrap_or(u64::MAX);
+        self.ends += 1;
+        let wait = Duration::from_secs(seconds).min(LONGEST_WAIT);
+        self.not_before = Some(Instant::now() + wait);
+        wait
+    }
+}
+
+impl Running {
+    /// Has the process take a plane, where it holds another one.
+    fn hold(&mut self, plane: &SentPlane, timeout: Duration) -> Result<(), Failure> {
+        if self.plane == Some(plane.id) {
+            return Ok(());
+        }
+        self.process.say(&Order::Plane(PlaneFiles {
+            id: plane.id,
+            checkpoint: &plane.checkpoint,
+            origin: &plane.file("origin"),
+            x: &plane.file("x"),
+            y: &plane.file("y"),
+        }));
+        match self.answer(timeout)? {
+            Answer::Plane(id) if id == plane.id => {
+                self.plane = Some(id);
+                Ok(())
+            }
+            _ => Err(Failure::Ended(format!(
+                "it answered something else to plane {}",
+                plane.id
+            ))),
+        }
+    }
+
+    fn answer(&mut self, timeout: Duration) -> Result<Answer, Failure> {
+        let line = self
+            .process
+            .line(timeout)
+            .map_err(|silence| match silence {
+                Silence::Late => {
+                    Failure::Ended(format!("no answer in {} s", timeout.as_secs_f64()))
+                }
+                Silence::Ended(why) => Failure::Ended(why),
+            })?;
+        let wrong = || {
+            Failure::Ended(format!(
+                "it wrote a line that is no answer: {}",
+                told(&line)
+            ))
+        };
+        Answer::of(&line).ok_or_else(wrong)
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests;

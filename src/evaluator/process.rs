@@ -1,0 +1,279 @@
+//! The user's program as a child process: lines to its stdin, lines from its stdout, its stderr in the log.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::EvaluatorCommand;
+
+/// Bytes of a line at most.
+const LONGEST: u64 = 1 << 20;
+/// Characters of a program's own words that are told.
+const TOLD: usize = 240;
+/// Lines of stderr that are kept for the sentence about an end.
+const LAST_LINES: usize = 8;
+/// Time that a program has to end by itself once it was asked to.
+const GRACE: Duration = Duration::from_secs(2);
+/// Time for the last lines of stderr to arrive once stdout is closed.
+const LINGER: Duration = Duration::from_millis(300);
+
+/// A running program. Dropping it asks it to end, and kills it with all that it has started if it does not.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    /// `None` once it was closed.
+    stdin: Option<ChildStdin>,
+    lines: Receiver<io::Result<String>>,
+    stderr: Stderr,
+}
+
+/// Why no line came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// Nothing was said in time.
+    Late,
+    /// The program has ended or cannot be read; one sentence says how.
+    Ended(String),
+}
+
+impl Process {
+    /// Starts the program in the working directory.
+    pub(super) fn start(command: &EvaluatorCommand) -> io::Result<Self> {
+        let [program, arguments @ ..] = command.words() else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let mut command = Command::new(program);
+        command.args(arguments);
+        command.stdin(Stdio::piped());
+        command.stdout(Stdio::piped());
+        command.stderr(Stdio::piped());
+        // A group of its own is killed whole, and Ctrl-C at the terminal is isoloss's alone.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command.spawn()?;
+        let stdin = child.stdin.take();
+        let (send, lines) = channel();
+        if let Some(stdout) = child.stdout.take() {
+            let read = move || pass_lines(stdout, &send);
+            thread::Builder::new()
+                .name("evaluator".into())
+                .spawn(read)?;
+        }
+        let stderr = Stderr::follow(child.stderr.take())?;
+        Ok(Self {
+            child,
+            stdin,
+            lines,
+            stderr,
+        })
+    }
+
+    /// Says a line to the program; one that has ended is found out when its answer is waited for.
+    pub(super) fn say(&mut self, message: &impl Serialize) {
+        let Ok(mut line) = serde_json::to_vec(message) else {
+            return;
+        };
+        line.push(b'\n');
+        if let Some(stdin) = &mut self.stdin
+            && stdin.write_all(&line).and_then(|()| stdin.flush()).is_err()
+        {
+            self.stdin = None;
+        }
+    }
+
+    /// Waits for the next line.
+    pub(super) fn line(&mut self, timeout: Duration) -> Result<String, Silence> {
+        match self.lines.recv_timeout(timeout) {
+            Ok(Ok(line)) => Ok(line),
+            Ok(Err(error)) => Err(Silence::Ended(error.to_string())),
+            Err(RecvTimeoutError::Timeout) => Err(Silence::Late),
+            Err(RecvTimeoutError::Disconnected) => Err(Silence::Ended(self.end())),
+        }
+    }
+
+    /// Says how the program has ended, with its last words.
+    fn end(&mut self) -> String {
+        self.stdin = None;
+        let status = self.wait(GRACE);
+        if status.is_none() {
+            self.kill();
+        }
+        let how = status.map_or_else(
+            || "it closed its stdout".to_owned(),
+            |status| format!("it ended ({status})"),
+        );
+        match self.stderr.last_line() {
+            Some(last) => format!("{how}: {last}"),
+            None => how,
+        }
+    }
+
+    /// Waits until the program has ended; `None` if it has not in time.
+    fn wait(&mut self, at_most: Duration) -> Option<std::process::ExitStatus> {
+        let begin = Instant::now();
+        loop {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
+            }
+            if begin.elapsed() >= at_most {
+                return None;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Kills the program and all that it has started.
+    pub(super) fn kill(&mut self) {
+        #[cfg(unix)]
+        {
+            use rustix::process::{Pid, Signal, kill_process_group};
+            if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.say(&super::message::Order::Stop {});
+        self.stdin = None;
+        if self.wait(GRACE).is_none() {
+            self.kill();
+        }
+    }
+}
+
+/// Passes lines on until the program has ended or nobody waits for them; a line without an end is an error.
+fn pass_lines(stdout: impl Read, send: &Sender<io::Result<String>>) {
+    let mut reader = BufReader::new(stdout);
+    loop {
+        let mut line = Vec::new();
+        let read = (&mut reader).take(LONGEST).read_until(b'\n', &mut line);
+        let passed = match read {
+            Ok(0) => return,
+            Ok(_) if line.len() as u64 == LONGEST && line.last() != Some(&b'\n') => {
+                Err(io::Error::other("it wrote a line of more than 1 MiB"))
+            }
+            Ok(_) => Ok(String::from_utf8_lossy(&line).trim().to_owned()),
+            Err(error) => Err(error),
+        };
+        let is_over = passed.is_err();
+        if send.send(passed).is_err() || is_over {
+            return;
+        }
+    }
+}
+
+/// The program's stderr: each line goes to the log, the last ones are kept.
+#[derive(Debug)]
+struct Stderr {
+    last: Arc<Mutex<VecDeque<String>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Stderr {
+    fn follow(stderr: Option<impl Read + Send + 'static>) -> io::Result<Self> {
+        let last = Arc::new(Mutex::new(VecDeque::new()));
+        let kept = Arc::clone(&last);
+        let follow = move |stderr| {
+            let mut reader = BufReader::new(stderr);
+            let mut line = Vec::new();
+            while let Ok(1..) = (&mut reader).take(LONGEST).read_until(b'\n', &mut line) {
+                let text = String::from_utf8_lossy(&line).trim().to_owned();
+                line.clear();
+                if text.is_empty() {
+                    continue;
+                }
+                tracing::info!("evaluator: {text}");
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.push_back(told(&text));
+                if kept.len() > LAST_LINES {
+                    kept.pop_front();
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("evaluator stderr".into());
+        let reader = stderr.map(|stderr| thread.spawn(move || follow(stderr)));
+        Ok(Self {
+            last,
+            reader: reader.transpose()?,
+        })
+    }
+
+    /// Returns the last line, once all of them have come or enough time has passed.
+    fn last_line(&self) -> Option<String> {
+        let begin = Instant::now();
+        let is_open = |reader: &JoinHandle<()>| !reader.is_finished();
+        while self.reader.as_ref().is_some_and(is_open) && begin.elapsed() < LINGER {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.back().cloned()
+    }
+}
+
+/// A program's own words, cut to what a sentence has room for.
+pub(super) fn told(text: &str) -> String {
+    let mut told: String = text.chars().take(TOLD).collect();
+    if told.len() < text.len() {
+        told.push('…');
+    }
+    told
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn process(script: &str) -> Process {
+        let command = format!("sh -c {}", shlex::try_quote(script).unwrap());
+        Process::start(&command.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_end_is_told_with_the_last_words() {
+        let mut process = process("echo one; echo trouble >&2; echo no memory >&2; exit 3");
+        assert_eq!(process.line(SOON).as_deref(), Ok("one"));
+        let end = Silence::Ended("it ended (exit status: 3): no memory".into());
+        assert_eq!(process.line(SOON), Err(end));
+    }
+
+    #[test]
+    fn a_silent_program_is_late_and_killed_with_its_children() {
+        let mut process = process("sleep 600 & echo $!; wait");
+        let child: u32 = process.line(SOON).unwrap().parse().unwrap();
+        let late = process.line(Duration::from_millis(20));
+        assert_eq!(late, Err(Silence::Late));
+        process.kill();
+        // The kernel may take a moment to remove it.
+        let begin = Instant::now();
+        let is_there = || {
+            let stat = std::fs::read_to_string(format!("/proc/{child}/stat"));
+            stat.is_ok_and(|stat| !stat.contains(") Z "))
+        };
+        while is_there() && begin.elapsed() < SOON {
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!is_there());
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_an_error() {
+        let mut process = process("yes | tr -d '\\n'");
+        let said = process.line(SOON);
+        let end = Silence::Ended("it wrote a line of more than 1 MiB".into());
+        assert_eq!(said, Err(end));
+    }
+}

@@ -1,0 +1,111 @@
+//! The loss by an evaluator of the user's own.
+
+use std::sync::Arc;
+
+use super::super::LandscapeError;
+use super::super::evidence::Assumed;
+use super::super::surface::Measure;
+use crate::data::Split;
+use crate::evaluator::{Connection, SentPlane};
+use crate::loss::Score;
+use crate::weights::layout::Layout;
+use crate::weights::plane_spec::{BatchNorm, Plane};
+
+/// Name of the loss of an evaluator, which isoloss does not know.
+const LOSS: &str = "evaluator";
+
+/// An evaluator and the number of samples that are measured on.
+#[derive(Clone, Debug)]
+pub struct ExternalObjective {
+    connection: Arc<Connection>,
+    layout: Arc<Layout>,
+    split: Split,
+    samples: usize,
+}
+
+impl ExternalObjective {
+    /// Takes all samples of a split that an evaluator has, which is started if it does not run.
+    ///
+    /// # Errors
+    /// The evaluator cannot be started, or has no such samples.
+    pub fn new(
+        connection: Arc<Connection>,
+        layout: Arc<Layout>,
+        split: Split,
+    ) -> Result<Self, LandscapeError> {
+        connection.open()?;
+        let samples = connection.samples(split)?;
+        Ok(Self {
+            connection,
+            layout,
+            split,
+            samples,
+        })
+    }
+
+    /// The same evaluator on its samples of another split.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn on_split(&self, split: Split) -> Result<Self, LandscapeError> {
+        Self::new(
+            Arc::clone(&self.connection),
+            Arc::clone(&self.layout),
+            split,
+        )
+    }
+
+    /// The program and its arguments.
+    #[must_use]
+    pub fn command(&self) -> String {
+        self.connection.options().command.to_string()
+    }
+
+    /// The function that is measured, as far as isoloss knows it: the evaluator decides.
+    #[must_use]
+    pub fn assumed(&self) -> Assumed {
+        let command = &self.connection.options().command;
+        Assumed {
+            loss: LOSS.into(),
+            evidence: format!("measured by {command}, which isoloss takes at its word"),
+            evident: true,
+            ..Assumed::default()
+        }
+    }
+
+    /// The score beside the loss; `None` if it has none.
+    #[must_use]
+    pub fn score(&self) -> Option<Score> {
+        self.connection.score()
+    }
+
+    /// Number of samples.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        self.samples
+    }
+
+    pub(super) fn few(&self, count: usize) -> Self {
+        Self {
+            samples: count.min(self.samples),
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn on(&self, plane: &SentPlane, at: [f64; 2]) -> Result<Measure, LandscapeError> {
+        let found = self.connection.on(plane, at, self.split, self.samples);
+        Ok(found?)
+    }
+
+    pub(super) fn at_flat(&self, flat: &[f32]) -> Result<Measure, LandscapeError> {
+        let found = (self.connection).at(&self.layout, flat, self.split, self.samples);
+        Ok(found?)
+    }
+
+    pub(super) fn resident(&self, plane: &Plane) -> Result<SentPlane, LandscapeError> {
+        if plane.batch_norm == BatchNorm::Recalibrated {
+            return Err(LandscapeError::Recalibration);
+        }
+        Ok(self.connection.plane(plane)?)
+    }
+}

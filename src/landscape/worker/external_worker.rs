@@ -1,0 +1,100 @@
+//! Answers the queries of a plan by an evaluator of the user's own.
+
+use std::sync::Arc;
+
+use crate::data::Split;
+use crate::evaluator::{Connection, EvaluatorOptions, Tell};
+use crate::weights::plane_spec::PlaneSpec;
+
+use super::super::LandscapeError;
+use super::super::device::Place;
+use super::super::objective::{ExternalObjective, Objective};
+use super::protocol::{Introduction, Plan, Query, Report, Value};
+use super::ready::Ready;
+
+/// The evaluator of one device, started with the first query.
+pub(super) struct ExternalWorker {
+    options: EvaluatorOptions,
+    place: Place,
+    tell: Tell,
+    connection: Option<Arc<Connection>>,
+    ready: Option<Ready>,
+    /// Findings about the evaluator since somebody took them.
+    pub(super) findings: Vec<Report>,
+}
+
+impl ExternalWorker {
+    pub(super) fn new(options: EvaluatorOptions, place: Place, tell: Tell) -> Self {
+        Self {
+            options,
+            place,
+            tell,
+            connection: None,
+            ready: None,
+            findings: Vec::new(),
+        }
+    }
+
+    /// Measures a query of a plan.
+    pub(super) fn measure(&mut self, plan: &Plan, index: usize) -> Result<Value, LandscapeError> {
+        let query = &plan.queries[index];
+        if matches!(query, Query::Evidence(_)) {
+            return Ok(Value::Assumed);
+        }
+        let prepared = self.prepare(&plan.spec);
+        prepared.inspect_err(|error| self.findings.push(Report::NoData(error.to_string())))?;
+        let own = plan.split == self.options.split;
+        if !own {
+            self.take_other(plan.split)?;
+        }
+        let ready = self.ready.as_mut().ok_or(LandscapeError::NoData)?;
+        ready.measure(query, &plan.spec, own)
+    }
+
+    /// Takes the shape of a run's checkpoints, and starts the evaluator the first time.
+    fn prepare(&mut self, spec: &PlaneSpec) -> Result<(), LandscapeError> {
+        let shape = &spec.shape;
+        if self
+            .ready
+            .as_ref()
+            .is_some_and(|ready| ready.shape == *shape)
+        {
+            return Ok(());
+        }
+        if self.connection.is_none()
+            && let Some(sentence) = self.options.origin()
+        {
+            (self.tell)(sentence);
+        }
+        let connection = self.connection.get_or_insert_with(|| {
+            let (options, tell) = (self.options.clone(), Arc::clone(&self.tell));
+            let place = self.place.to_string();
+            Arc::new(Connection::new(options, place, shape.newest.clone(), tell))
+        });
+        let connection = Arc::clone(connection);
+        let layout = Arc::clone(&shape.layout);
+        let own = ExternalObjective::new(Arc::clone(&connection), layout, self.options.split)?;
+        let introduction = Introduction {
+            command: self.options.command.to_string(),
+            device: connection.device(),
+            samples: own.samples(),
+            score: own.score(),
+        };
+        self.findings.push(Report::Evaluator(introduction));
+        self.findings.push(Report::Assumed(Box::new(own.assumed())));
+        self.ready = Some(Ready::new(shape.clone(), Objective::External(own)));
+        Ok(())
+    }
+
+    /// Takes the samples of the split that was not asked for first.
+    fn take_other(&mut self, split: Split) -> Result<(), LandscapeError> {
+        if let (Some(ready), Some(connection)) = (&mut self.ready, &self.connection)
+            && ready.other.is_none()
+        {
+            let layout = Arc::clone(&ready.shape.layout);
+            let other = ExternalObjective::new(Arc::clone(connection), layout, split)?;
+            ready.other = Some(Objective::External(other));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! Answers queries by an objective: on planes, at checkpoints and between them, on all samples and on few.
+
+use crate::model::Weights;
+use crate::run::Checkpoint;
+use crate::weights::direction;
+use crate::weights::plane_spec::{Plane, PlaneSpec};
+use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
+
+use super::super::LandscapeError;
+use super::super::curvature::product::Curvature;
+use super::super::curvature::{Effort, extremes};
+use super::super::objective::{ModelObjective, Objective};
+use super::super::plane::ResidentPlane;
+use super::protocol::{CURVATURE_SAMPLES, Query, Value};
+
+/// Bound of the error of an eigenvalue on the screen, as a share of the largest.
+const CURVATURE_TOLERANCE: f64 = 0.02;
+
+/// An objective for checkpoints of one shape, and the plane that it is measured on.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) shape: Shape,
+    objective: Objective,
+    /// On few of the samples, and of which: those of the setup or the others, and how many.
+    few: Option<((bool, usize), Objective)>,
+    /// On the samples of the other split, once they were asked for.
+    pub(super) other: Option<Objective>,
+    plane: Option<(PlaneSpec, ResidentPlane)>,
+}
+
+impl Ready {
+    /// Takes an objective on the samples of the setup.
+    pub(super) fn new(shape: Shape, objective: Objective) -> Self {
+        Self {
+            shape,
+            objective,
+            few: None,
+            other: None,
+            plane: None,
+        }
+    }
+
+    /// The objective on the samples of the setup.
+    pub(super) fn objective(&self) -> &Objective {
+        &self.objective
+    }
+
+    /// Measures on the samples of the setup, or on those of the other split.
+    pub(super) fn measure(
+        &mut self,
+        query: &Query,
+        spec: &PlaneSpec,
+        own: bool,
+    ) -> Result<Value, LandscapeError> {
+        let objective = if own {
+            Some(&self.objective)
+        } else {
+            self.other.as_ref()
+        };
+        let objective = objective.ok_or(LandscapeError::NoData)?;
+        let shape = &self.shape;
+        let flat = |checkpoint: &Checkpoint| -> Result<Vec<f32>, LandscapeError> {
+            let member = RunCheckpoint::open(checkpoint, shape)?;
+            Ok(direction::flat(&shape.layout, &member)?)
+        };
+        match query {
+            Query::Checkpoint(checkpoint) => objective.at_flat(&flat(checkpoint)?),
+            Query::Average(members) => {
+                let open = |row: usize| RunCheckpoint::open(&members[row], shape);
+                let mean = direction::mean(&shape.layout, members.len(), open)?;
+                objective.at_flat(&mean)
+            }
+            Query::Update { from, to } => {
+                return objective
+                    .critical(&flat(from)?, &flat(to)?)
+                    .map(Value::Critical);
+            }
+            Query::Curvature(at) => {
+                let few = objective.model()?.few(CURVATURE_SAMPLES)?;
+                return match resident(&mut self.plane, objective, spec)? {
+                    ResidentPlane::Device(plane) => curvature(&few, few.weights_on(plane, *at)?),
+                    ResidentPlane::Sent(_) => Err(LandscapeError::OtherPlane),
+                };
+            }
+            Query::CurvatureOf(checkpoint) => {
+                let few = objective.model()?.few(CURVATURE_SAMPLES)?;
+                return curvature(&few, few.weights_of(&flat(checkpoint)?)?);
+            }
+            Query::OnFew { at, samples } => {
+                let plane = resident(&mut self.plane, objective, spec)?;
+                let which = (own, *samples);
+                let few = match self.few.take() {
+                    Some((known, few)) if known == which => few,
+                    _ => objective.few(*samples)?,
+                };
+                self.few.insert((which, few)).1.on(plane, *at)
+            }
+            // A worker that knows the function asks before it measures.
+            Query::Evidence(_) => return Ok(Value::Assumed),
+            Query::OnPlane(at) => {
+                let plane = resident(&mut self.plane, objective, spec)?;
+                objective.on(plane, *at)
+            }
+        }
+        .map(Value::Measure)
+    }
+}
+
+/// The ends of the spectrum, as exactly as the screen needs them.
+fn curvature(objective: &ModelObjective, weights: Weights) -> Result<Value, LandscapeError> {
+    let effort = Effort {
+        tolerance: CURVATURE_TOLERANCE,
+        ..Effort::default()
+    };
+    let curvature = Curvature::new(objective)?;
+    extremes(&curvature.at(weights)?, effort, || true).map(Value::Curvature)
+}
+
+/// The plane of a spec on the device, made when it is not the one that is there.
+fn resident<'a>(
+    current: &'a mut Option<(PlaneSpec, ResidentPlane)>,
+    objective: &Objective,
+    spec: &PlaneSpec,
+) -> Result<&'a ResidentPlane, LandscapeError> {
+    let plane = match current.take() {
+        Some((known, resident)) if known == *spec => resident,
+        stale => {
+            // Two planes at once may not fit the device.
+            drop(stale);
+            let plane: Plane = spec.make()?;
+            objective.resident(&plane)?
+        }
+    };
+    Ok(&current.insert((spec.clone(), plane)).1)
+}
