@@ -99,7 +99,7 @@ pub enum LandscapeError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// The architecture is not recognized.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}{}", path.display(), remedy(source))]
     Model {
         /// The checkpoint whose tensors were looked at.
         path: PathBuf,
@@ -135,6 +135,16 @@ pub enum LandscapeError {
     /// A tensor operation failed.
     #[error("the forward pass failed: {}", in_a_line(.0))]
     Candle(candle_core::Error),
+}
+
+/// Says what to do about a model that is not known.
+fn remedy(error: &ModelError) -> &'static str {
+    match error {
+        ModelError::NotRecognized { .. } | ModelError::Misfit { .. } => {
+            "; export it: three lines, see `isoloss help model`"
+        }
+        _ => "",
+    }
 }
 
 impl From<candle_core::Error> for LandscapeError {
