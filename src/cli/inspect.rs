@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::model;
+use crate::model::reading::Reading;
 use crate::report::inspect::{LeftOut, Log, Report, TensorReport};
+use crate::run::Checkpoint;
 use crate::run::format::StateDict;
+use crate::run::model_settings::ModelSettings;
 use crate::run::names::arrange;
 use crate::run::scan;
 use crate::weights::layout::{Layout, Role};
@@ -42,7 +45,10 @@ impl Inspect {
         // What cannot be read is told as evidence.
         let roles = self.model.roles().unwrap_or_default();
         let layout = roles::layout(dict.tensors(), roles.as_deref());
-        let (model, evidence) = match model::recognize(&layout, &self.model.name, None) {
+        let settings = ModelSettings::of(&Checkpoint::new(0, &path));
+        let (nothing, told) = (Reading::default(), Reading::told(&settings));
+        let found = model::recognize_as(&layout, &self.model.name, None, nothing, told);
+        let (model, evidence) = match found {
             Ok(recognized) => (Some(recognized.name), recognized.evidence),
             Err(error) => (None, error.to_string()),
         };

@@ -12,6 +12,7 @@ use crate::landscape::samples::settled;
 use crate::landscape::worker::protocol::Setup;
 use crate::loss::Score;
 use crate::model;
+use crate::model::reading::Reading;
 use crate::run::Checkpoint;
 use crate::weights::run_checkpoint::Shape;
 
@@ -158,7 +159,7 @@ fn samples(setup: &mut Setup, split: Split) -> anyhow::Result<(Dataset, Compute)
     let mut request = setup.data.clone().ok_or(LandscapeError::NoData)?;
     request.split = split;
     let samples = data::load(&request)?;
-    setup.criterion = settled(&setup.criterion, &samples);
+    setup.criterion = settled(&setup.criterion, &samples, &setup.model);
     let place = setup.devices.first().copied().unwrap_or(Place::Auto);
     let (compute, _) = Compute::open(place, setup.precision, setup.batch)?;
     Ok((samples, compute))
@@ -173,7 +174,8 @@ fn measured(
 ) -> anyhow::Result<Measured> {
     let reading = assumed.function.reading.or(setup.reading);
     let layout = &shape.layout;
-    let recognized = model::recognize_as(layout, &setup.model, samples.image(), reading)
+    let told = Reading::told(&shape.settings);
+    let recognized = model::recognize_as(layout, &setup.model, samples.image(), reading, told)
         .map_err(|source| LandscapeError::of_model(&shape.newest, source))?;
     let rescaled = assumed.function.pixels.as_ref();
     let rescaled = rescaled.map(|scale| samples.rescaled(scale));

@@ -11,7 +11,7 @@ use anyhow::bail;
 use clap::{Args, ValueEnum, value_parser};
 
 use crate::cache::{KeepLimit, RunCache};
-use crate::data::{Columns, Count, Order, Request, Split, TokenType};
+use crate::data::{self, Columns, Count, Order, Request, Split, TokenType};
 use crate::landscape::LandscapeError;
 use crate::landscape::device::{Place, Precision};
 use crate::landscape::worker::protocol::Setup;
@@ -110,7 +110,7 @@ pub(super) enum PlaneKind {
 #[derive(Clone, Debug, Args)]
 pub(super) struct ModelOption {
     /// Model: a file that torch.export.save wrote (model.pt2), or an architecture: `auto`, mlp, resnet20 …
-    /// resnet110, wrn56-2 …, resnet18 … resnet152, …-noshort, vgg9, vgg16, vgg19, densenet121
+    /// resnet110, wrn56-2 …, resnet18 … resnet152, …-noshort, vgg9, vgg16, vgg19, densenet121, convnet, nanogpt, gpt2
     #[arg(
         id = "model",
         long = "model",
@@ -152,7 +152,7 @@ pub(super) struct MeasureOptions {
     /// Standard deviation of the pixels after /255, likewise
     #[arg(long, env = "ISOLOSS_STD", value_delimiter = ',', value_name = "STD")]
     pub(super) std: Option<Vec<f32>>,
-    /// Tokens of a sample that is cut out of a .bin file, for an exported model (256)
+    /// Tokens of a sample that is cut out of a .bin file, for a GPT or an exported model (256)
     #[arg(long, env = "ISOLOSS_BLOCK", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) block: Option<u32>,
     /// The type of the tokens in a .bin file
@@ -218,9 +218,15 @@ impl MeasureOptions {
         }))
     }
 
-    /// Returns the columns that an exported model takes; `None` for a known architecture.
+    /// Returns the columns that an exported model takes, or one of ids; `None` for a known architecture that takes
+    /// images or a table.
     fn columns(&self) -> anyhow::Result<Option<Columns>> {
-        let Some(arguments) = model::arguments(&self.model.name)? else {
+        let mut arguments = model::arguments(&self.model.name)?;
+        let mut sources = self.data.iter();
+        if arguments.is_none() && sources.any(|data| data::is_of_tokens(data, self.split)) {
+            arguments = Some(Vec::new());
+        }
+        let Some(arguments) = arguments else {
             let given = [
                 ("--target", self.loss.target().is_some()),
                 ("--block", self.block.is_some()),
@@ -228,7 +234,7 @@ impl MeasureOptions {
             if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
                 let model = &self.model.name;
                 bail!(Usage(format!(
-                    "{option} belongs to an exported model (--model model.pt2), and the model is {model}"
+                    "{option} belongs to an exported model (--model model.pt2) or one of tokens (--model nanogpt), and the model is {model}"
                 )));
             }
             return Ok(None);

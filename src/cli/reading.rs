@@ -5,7 +5,8 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 
 use crate::model::activation::Activation;
-use crate::model::reading::{Reading, Shortcuts, Stem};
+use crate::model::arrangement::{Arrangement, Pooling};
+use crate::model::reading::{NormPosition, Reading, Shortcuts, Stem};
 
 /// The user's answers.
 #[derive(Clone, Copy, Debug, Args)]
@@ -36,6 +37,41 @@ pub(super) struct ReadingOptions {
         default_value = "auto"
     )]
     stem: Answer<Stem>,
+    /// Place of norms beside the activation where numbers of modules do not tell it: before, after, or auto, which
+    /// asks the path
+    #[arg(
+        long,
+        env = "ISOLOSS_NORM_POSITION",
+        value_name = "PLACE",
+        default_value = "auto"
+    )]
+    norm_position: Answer<NormPosition>,
+    /// Padding, strides and pools of a chain of convolutions where sizes leave a choice: bare, padded or first for
+    /// the padding, then -each, -last, -inner, -second, -told, -told-last for pools of 2, or -strided; auto asks
+    /// the path
+    #[arg(
+        long,
+        env = "ISOLOSS_ARRANGEMENT",
+        value_name = "NAME",
+        default_value = "auto"
+    )]
+    arrangement: Answer<Arrangement>,
+    /// The value of its pools: max, average, or auto, which asks the path
+    #[arg(
+        long,
+        env = "ISOLOSS_POOLING",
+        value_name = "KIND",
+        default_value = "auto"
+    )]
+    pooling: Answer<Pooling>,
+    /// Number of attention heads of a GPT, where neither the checkpoint nor config.json beside it tells
+    #[arg(
+        long,
+        env = "ISOLOSS_HEADS",
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    heads: Option<u32>,
 }
 
 impl ReadingOptions {
@@ -44,6 +80,10 @@ impl ReadingOptions {
             activation: self.activation.0,
             shortcuts: self.shortcuts.0,
             stem: self.stem.0,
+            norm_position: self.norm_position.0,
+            arrangement: self.arrangement.0,
+            pooling: self.pooling.0,
+            heads: self.heads.map(|heads| heads as usize),
         }
     }
 }

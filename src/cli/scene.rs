@@ -17,6 +17,7 @@ use crate::landscape::surface::{Surface, TOLERANCE};
 use crate::landscape::survey;
 use crate::loss::Score;
 use crate::model;
+use crate::model::reading::Reading;
 use crate::report::surface::{Fidelity, PathPoint, PlaneReport};
 use crate::run::Checkpoint;
 use crate::session::schedule::MARGIN;
@@ -304,7 +305,8 @@ fn refuse_another_architecture(
 /// e.g. `resnet20, 272474 parameters`.
 fn architecture(shape: &Shape) -> String {
     let parameters = format!("{} parameters", shape.layout.parameters());
-    match model::recognize(&shape.layout, "auto", None) {
+    let (nothing, told) = (Reading::default(), Reading::told(&shape.settings));
+    match model::recognize_as(&shape.layout, "auto", None, nothing, told) {
         Ok(recognized) => format!("{}, {parameters}", recognized.name),
         Err(_) => parameters,
     }

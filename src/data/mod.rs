@@ -289,6 +289,13 @@ impl Split {
     }
 }
 
+/// Returns true for a `.bin` file of tokens, or a folder that holds one for a split.
+#[must_use]
+pub fn is_of_tokens(source: &Path, split: Split) -> bool {
+    let is_bin = source.extension().is_some_and(|ending| ending == "bin");
+    is_bin && source.is_file() || tokens::find(source, split).is_some()
+}
+
 /// Loads the samples.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use crate::data::column::{Column, Values};
 use crate::data::{Argument, Dataset};
 use crate::loss::{Criterion, Loss, LossError};
-use crate::model::Recognized;
+use crate::model::{self, Recognized};
 use crate::model::program::Input;
 use crate::model::program::datum::{Datum, Kind};
 
@@ -23,10 +23,20 @@ pub(super) struct Batch {
 }
 
 /// Returns the criterion for these samples: a target that is the tokens shifted by one already, as nanoGPT's loader
-/// gives it, is not shifted again.
+/// gives it, is not shifted again; a known model of tokens, to be named by `model`, tells the next one where the
+/// samples have no target.
 #[must_use]
-pub fn settled(criterion: &Criterion, data: &Dataset) -> Criterion {
+pub fn settled(criterion: &Criterion, data: &Dataset, model: &str) -> Criterion {
     let mut settled = criterion.clone();
+    if let Loss::CrossEntropy(classes) = &criterion.loss
+        && data.target.is_none()
+        && model::is_of_tokens(model)
+    {
+        settled.loss = Loss::NextToken {
+            classes: classes.clone(),
+            shift: true,
+        };
+    }
     if let Loss::NextToken { classes, shift } = &mut settled.loss
         && let Some(target) = &data.target
         && data
@@ -344,7 +354,7 @@ mod tests {
                 shift: true,
             };
             let criterion = Criterion { loss, output: None };
-            let settled = settled(&criterion, &data);
+            let settled = settled(&criterion, &data, "auto");
             matches!(settled.loss, Loss::NextToken { shift: true, .. })
         };
         let tokens = [1, 2, 3, 4, 5, 6];
@@ -354,6 +364,26 @@ mod tests {
         assert!(shifts(&tokens, &[2, 3, 9, 5, 7, 9]));
         // Of tokens that are all alike none can be told, and the usual form stands.
         assert!(shifts(&[7; 6], &[7; 6]));
+    }
+
+    #[test]
+    fn a_gpt_tells_the_next_token_where_there_is_no_target() {
+        let column = Column {
+            name: "ids".into(),
+            shape: vec![3],
+            values: Values::I64(vec![1, 2, 3]),
+        };
+        let criterion = Criterion {
+            loss: Loss::CrossEntropy(Classes::default()),
+            output: None,
+        };
+        let loss = |target, model| {
+            let data = Dataset::of("d", vec![column.clone()], target);
+            settled(&criterion, &data, model).loss.name()
+        };
+        assert_eq!(loss(None, "gpt2"), "next-token");
+        assert_eq!(loss(None, "model.pt2"), "cross-entropy");
+        assert_eq!(loss(Some(column.clone()), "gpt2"), "cross-entropy");
     }
 
     #[test]

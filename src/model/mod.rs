@@ -1,6 +1,7 @@
 //! Forward passes of the known architectures and of exported programs, and how they are found for a state dict.
 
 pub mod activation;
+pub mod arrangement;
 pub mod kernels;
 mod known;
 pub mod ops;
@@ -51,8 +52,8 @@ pub enum ModelError {
     #[error(
         "the model {0:?} is not known: expected auto, mlp, resnetN with N = 6n+2 (resnet8, resnet20, resnet32, \
          resnet44, resnet56, resnet110), wrnN-K with K = 2, 4 or 8 (wrn56-2), resnet18, resnet34, resnet50, \
-         resnet101, resnet152, any of these with -noshort, vggN (vgg9, vgg16, vgg19), densenet121, or a file that \
-         torch.export.save wrote (model.pt2)"
+         resnet101, resnet152, any of these with -noshort, vggN (vgg9, vgg16, vgg19), densenet121, convnet, nanogpt, \
+         gpt2, or a file that torch.export.save wrote (model.pt2)"
     )]
     UnknownModel(String),
     /// The names belong to no architecture that is known.
@@ -92,7 +93,7 @@ pub enum ModelError {
         /// The option, e.g. `stem`.
         option: &'static str,
         /// Its value.
-        answer: &'static str,
+        answer: String,
         /// The model's name.
         model: String,
     },
@@ -121,10 +122,12 @@ pub fn recognize(
     model: &str,
     image: Option<[usize; 3]>,
 ) -> Result<Recognized, ModelError> {
-    recognize_as(layout, model, image, Reading::default())
+    let nothing = Reading::default();
+    recognize_as(layout, model, image, nothing, nothing)
 }
 
-/// The same, with answers to what names leave open; what nobody answers is as usual.
+/// The same, with answers to what names leave open: those that were asked for, and those that stand beside the
+/// weights, which are left where the model has no such question. What nobody answers is as usual.
 ///
 /// # Errors
 /// As [`recognize`].
@@ -133,10 +136,11 @@ pub fn recognize_as(
     model: &str,
     image: Option<[usize; 3]>,
     asked: Reading,
+    told: Reading,
 ) -> Result<Recognized, ModelError> {
     match program_file(model) {
         Some(file) => exported(file, layout, asked),
-        None => known::recognize(layout, model, image, asked),
+        None => known::recognize(layout, model, image, asked, told),
     }
 }
 
@@ -148,14 +152,22 @@ pub fn program_file(model: &str) -> Option<&Path> {
     (is_pt2 || path.is_file()).then_some(path)
 }
 
-/// Returns what an exported program takes, whatever the weights; `None` for a known architecture, which takes
-/// images or a table.
+/// Returns what an exported program takes, whatever the weights, and a known model of ids; `None` for another known
+/// architecture, which takes images or a table, and `auto`.
 ///
 /// # Errors
 /// The file cannot be read.
 pub fn arguments(model: &str) -> Result<Option<Vec<Input>>, ModelError> {
-    let file = program_file(model);
-    Ok(file.map(pt2::arguments).transpose()?)
+    match program_file(model) {
+        Some(file) => Ok(Some(pt2::arguments(file)?)),
+        None => Ok(known::arguments(model)),
+    }
+}
+
+/// Returns true for the name of a known model that tells the next token.
+#[must_use]
+pub fn is_of_tokens(model: &str) -> bool {
+    known::arguments(model).is_some()
 }
 
 /// Returns the roles that an exported program gives the tensors of its checkpoints; `None` for a known architecture,
@@ -239,16 +251,14 @@ impl Recognized {
             answer,
             model: self.name.clone(),
         };
-        if let Some(activation) = asked
-            .activation
-            .filter(|_| self.reading.activation.is_none())
-        {
-            return Err(settled("activation", activation.name()));
-        }
-        match (asked.stem, asked.shortcuts) {
-            (Some(stem), _) if self.reading.stem.is_none() => Err(settled("stem", stem.name())),
-            (_, Some(shortcuts)) if self.reading.shortcuts != Some(shortcuts) => {
-                Err(settled("shortcuts", shortcuts.name()))
+        let own = self.reading.words();
+        let is_open = |option| own.iter().any(|(subject, _)| *subject == option);
+        let asked_words = asked.words().into_iter();
+        let mut refused = asked_words.filter(|(option, _)| !is_open(*option));
+        match (refused.next(), asked.shortcuts) {
+            (Some((option, answer)), _) => Err(settled(option, answer)),
+            (None, Some(shortcuts)) if self.reading.shortcuts != Some(shortcuts) => {
+                Err(settled("shortcuts", shortcuts.name().into()))
             }
             _ => Ok(()),
         }
@@ -280,4 +290,12 @@ mod tests;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod chain_tests;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod deep_tests;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod gpt_tests;

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::activation::Activation;
+use super::arrangement::{Arrangement, Pooling};
+use crate::run::model_settings::ModelSettings;
 
 /// Shortcuts that join two stages of a ResNet without projections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
@@ -28,6 +30,17 @@ pub enum Stem {
     StridedPooled,
 }
 
+/// The place of a norm between two layers, beside the activation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormPosition {
+    /// Layer, norm, activation.
+    #[default]
+    Before,
+    /// Layer, activation, norm.
+    After,
+}
+
 /// Answers to what names leave open; `None` if they tell it themselves, or if nobody has answered yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -38,6 +51,28 @@ pub struct Reading {
     pub shortcuts: Option<Shortcuts>,
     /// The first layers of a ResNet of four stages.
     pub stem: Option<Stem>,
+    /// Place of the norms of an MLP or a chain of convolutions.
+    pub norm_position: Option<NormPosition>,
+    /// Padding, strides and pools of a chain of convolutions.
+    pub arrangement: Option<Arrangement>,
+    /// The value of its pools.
+    pub pooling: Option<Pooling>,
+    /// Number of heads of attention.
+    pub heads: Option<usize>,
+}
+
+impl NormPosition {
+    /// Both, the usual one first.
+    pub const ALL: [Self; 2] = [Self::Before, Self::After];
+
+    /// The word that `--norm-position` takes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::After => "after",
+        }
+    }
 }
 
 impl Shortcuts {
@@ -95,6 +130,24 @@ impl Stem {
 }
 
 impl Reading {
+    /// The answers that stand beside the weights; an activation that is not known is none.
+    #[must_use]
+    pub fn told(settings: &ModelSettings) -> Self {
+        let activation = match settings.activation.as_deref() {
+            Some("gelu_new" | "gelu_pytorch_tanh" | "gelu_fast") => Some(Activation::GeluTanh),
+            Some("gelu" | "gelu_python") => Some(Activation::Gelu),
+            Some("relu") => Some(Activation::Relu),
+            Some("silu" | "swish") => Some(Activation::Silu),
+            Some("tanh") => Some(Activation::Tanh),
+            _ => None,
+        };
+        Self {
+            activation,
+            heads: settings.heads,
+            ..Self::default()
+        }
+    }
+
     /// These answers where there are any, else those of `other`.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
@@ -102,6 +155,10 @@ impl Reading {
             activation: self.activation.or(other.activation),
             shortcuts: self.shortcuts.or(other.shortcuts),
             stem: self.stem.or(other.stem),
+            norm_position: self.norm_position.or(other.norm_position),
+            arrangement: self.arrangement.or(other.arrangement),
+            pooling: self.pooling.or(other.pooling),
+            heads: self.heads.or(other.heads),
         }
     }
 
@@ -119,15 +176,18 @@ impl Reading {
 
     /// Every answer in words: subject and answer.
     #[must_use]
-    pub fn words(&self) -> Vec<(&'static str, &'static str)> {
+    pub fn words(&self) -> Vec<(&'static str, String)> {
         let answers = [
             ("activation", self.activation.map(Activation::name)),
             ("shortcuts", self.shortcuts.map(Shortcuts::name)),
             ("stem", self.stem.map(Stem::name)),
+            ("norm-position", self.norm_position.map(NormPosition::name)),
+            ("arrangement", self.arrangement.map(Arrangement::name)),
+            ("pooling", self.pooling.map(Pooling::name)),
         ];
         let answered = answers.into_iter();
-        answered
-            .filter_map(|(subject, answer)| Some((subject, answer?)))
-            .collect()
+        let answered = answered.filter_map(|(subject, answer)| Some((subject, answer?.to_owned())));
+        let heads = self.heads.map(|heads| ("heads", heads.to_string()));
+        answered.chain(heads).collect()
     }
 }

@@ -38,7 +38,7 @@ fn case_on(name: &str, device: &Device) -> Case {
 }
 
 /// In the order of names, as in a `.safetensors` file.
-fn layout<'a>(tensors: impl Iterator<Item = (&'a str, &'a [usize])>) -> Layout {
+pub(super) fn layout<'a>(tensors: impl Iterator<Item = (&'a str, &'a [usize])>) -> Layout {
     let mut tensors: Vec<TensorInfo> = tensors
         .map(|(name, shape)| TensorInfo {
             name: name.into(),
@@ -54,7 +54,7 @@ fn layout<'a>(tensors: impl Iterator<Item = (&'a str, &'a [usize])>) -> Layout {
     Layout::of(&tensors)
 }
 
-fn flatten(layout: &Layout, tensors: &HashMap<String, Tensor>) -> Weights {
+pub(super) fn flatten(layout: &Layout, tensors: &HashMap<String, Tensor>) -> Weights {
     let slots = layout.slots().iter();
     let flat: Vec<Tensor> = slots
         .map(|slot| tensors[&slot.name].flatten_all().unwrap())
@@ -517,7 +517,7 @@ fn the_widest_layer_is_the_largest_matrix_of_patches() {
 
 /// The answer for a fixture under a name and answers: the readings that are left, or the error.
 fn asked(file: &str, model: &str, answers: Reading) -> Result<Vec<Reading>, String> {
-    let recognized = recognize_as(&case(file).layout, model, None, answers);
+    let recognized = recognize_as(&case(file).layout, model, None, answers, Reading::default());
     recognized
         .map(|recognized| recognized.readings)
         .map_err(|error| error.to_string())

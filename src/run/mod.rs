@@ -10,6 +10,7 @@ pub mod format;
 pub mod history;
 pub mod hyper;
 pub mod log;
+pub mod model_settings;
 pub mod names;
 mod open;
 pub mod regular;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::run::Checkpoint;
 use crate::run::format::{FormatError, StateDict, TensorInfo, bare};
+use crate::run::model_settings::ModelSettings;
 
 use super::WeightsError;
 use super::layout::{Layout, Role, Slot};
@@ -40,6 +41,9 @@ pub struct Shape {
     /// Roles that the model gives its tensors; `None` if names tell them.
     #[serde(default)]
     pub roles: Option<Arc<Roles>>,
+    /// Settings of the model that stand beside its weights.
+    #[serde(default)]
+    pub settings: ModelSettings,
 }
 
 impl Shape {
@@ -73,6 +77,7 @@ impl Shape {
             layout: Arc::new(layout),
             key: key.map(str::to_owned),
             roles: roles.cloned(),
+            settings: ModelSettings::of(checkpoint),
         })
     }
 }

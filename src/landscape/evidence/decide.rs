@@ -135,6 +135,10 @@ impl Inquiry<'_> {
                 own.activation == other.activation,
                 own.shortcuts == other.shortcuts,
                 own.stem == other.stem,
+                own.norm_position == other.norm_position,
+                own.arrangement == other.arrangement,
+                own.pooling == other.pooling,
+                own.heads == other.heads,
                 candidate.scale == usual.scale,
             ];
             let same = same.into_iter().filter(|same| *same).count();

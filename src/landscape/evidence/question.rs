@@ -71,7 +71,8 @@ impl Question<'_> {
 
     pub(super) fn recognize(&self, reading: Reading) -> Result<Recognized, LandscapeError> {
         let image = self.data.image();
-        model::recognize_as(&self.shape.layout, self.model, image, reading)
+        let told = Reading::told(&self.shape.settings);
+        model::recognize_as(&self.shape.layout, self.model, image, reading, told)
             .map_err(|source| LandscapeError::of_model(&self.shape.newest, source))
     }
 

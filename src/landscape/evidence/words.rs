@@ -18,10 +18,7 @@ const CHECK: &str = "check the labels, the data set, the pixels' normalization (
 impl Inquiry<'_> {
     /// The answer of a reading to a question, in a word.
     fn answers(&self, candidate: &Candidate) -> Vec<(&'static str, String)> {
-        let words = candidate.recognized.reading.words().into_iter();
-        let mut answers: Vec<(&'static str, String)> = words
-            .map(|(subject, answer)| (subject, answer.to_owned()))
-            .collect();
+        let mut answers = candidate.recognized.reading.words();
         let scale = &self.scales[candidate.scale];
         answers.push(("normalization", scale.source.clone()));
         answers

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::data::{self, Dataset, Split};
+use crate::model::reading::Reading;
 use crate::model::{self, ModelError, Recognized};
 use crate::run::Checkpoint;
 use crate::weights::plane_spec::PlaneSpec;
@@ -33,7 +34,7 @@ pub(super) struct DeviceWorker {
 impl DeviceWorker {
     pub(super) fn new(mut setup: Setup, data: Option<Arc<Dataset>>, compute: Compute) -> Self {
         if let Some(data) = &data {
-            setup.criterion = settled(&setup.criterion, data);
+            setup.criterion = settled(&setup.criterion, data, &setup.model);
         }
         Self {
             setup,
@@ -90,12 +91,14 @@ impl DeviceWorker {
 
     fn recognize(&mut self, shape: &Shape) -> Result<Recognized, LandscapeError> {
         let image = self.data.as_ref().and_then(|data| data.image());
-        let of = |reading| model::recognize_as(&shape.layout, &self.setup.model, image, reading);
+        let told = Reading::told(&shape.settings);
+        let of =
+            |reading| model::recognize_as(&shape.layout, &self.setup.model, image, reading, told);
         let reading = self.function.reading.or(self.setup.reading);
         // An answer of the path may be that of another model, which the run had before.
         let recognized = of(reading)
             .or_else(|error| match error {
-                ModelError::Settled { .. } => of(self.setup.reading),
+                ModelError::Settled { .. } | ModelError::Misfit { .. } => of(self.setup.reading),
                 error => Err(error),
             })
             .map_err(|source| LandscapeError::of_model(&shape.newest, source))

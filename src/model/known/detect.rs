@@ -78,12 +78,16 @@ pub(super) struct Inventory<'a> {
 impl<'a> Inventory<'a> {
     pub(super) fn of(layout: &'a Layout) -> Self {
         let slots = layout.slots();
-        let index = slots.iter().enumerate();
         Self {
             slots,
-            index: index.map(|(i, slot)| (slot.name.as_str(), i)).collect(),
+            index: layout.names().collect(),
             taken: vec![false; slots.len()],
         }
+    }
+
+    /// All names, those of ties too.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.index.keys().copied()
     }
 
     /// Every tensor, in flat-vector order.

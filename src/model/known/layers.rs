@@ -16,7 +16,7 @@ const LOGITS: &str = "logits";
 /// A fully connected layer.
 #[derive(Clone, Debug)]
 pub(super) struct Linear {
-    name: String,
+    pub(super) name: String,
     weight: Value,
     bias: Option<Value>,
     pub(super) inputs: usize,
@@ -43,12 +43,16 @@ impl Linear {
     }
 }
 
-/// A batch norm.
+/// A batch norm or a layer norm.
 #[derive(Clone, Debug)]
 pub(super) struct Norm {
-    name: String,
-    /// γ, β, mean and variance.
-    tensors: [Value; 4],
+    pub(super) name: String,
+    /// γ and β; a layer norm may have neither bias nor weight.
+    affine: [Option<Value>; 2],
+    /// Running mean and variance of a batch norm; `None` for a layer norm.
+    running: Option<[Value; 2]>,
+    /// Number of values that are normalized.
+    pub(super) width: usize,
 }
 
 impl Norm {
@@ -58,30 +62,83 @@ impl Norm {
         prefix: &str,
         channels: usize,
     ) -> Result<Self, Misfit> {
-        let mut vector = |name| {
-            let taken = inventory.take(&member(prefix, name), &[Some(channels)]);
-            taken.map(|(index, _)| Value::Slot(index))
-        };
+        let affine = ["weight", "bias"].map(|name| vector(inventory, prefix, name, Some(channels)));
+        let [weight, bias] = affine;
         Ok(Self {
             name: prefix.into(),
-            tensors: [
-                vector("weight")?,
-                vector("bias")?,
-                vector("running_mean")?,
-                vector("running_var")?,
-            ],
+            affine: [Some(weight?.0), Some(bias?.0)],
+            running: Some(Self::running(inventory, prefix, channels)?),
+            width: channels,
         })
     }
+
+    /// Takes `prefix.weight` and `.bias` of one length, with running statistics where they are there.
+    pub(super) fn take_any(inventory: &mut Inventory, prefix: &str) -> Result<Self, Misfit> {
+        let (weight, width) = vector(inventory, prefix, "weight", None)?;
+        let (bias, _) = vector(inventory, prefix, "bias", Some(width))?;
+        let is_batch = inventory.has(&member(prefix, "running_mean"));
+        let running = is_batch.then(|| Self::running(inventory, prefix, width));
+        Ok(Self {
+            name: prefix.into(),
+            affine: [Some(weight), Some(bias)],
+            running: running.transpose()?,
+            width,
+        })
+    }
+
+    /// Takes `prefix.weight` and, where it is there, `prefix.bias` of a layer norm.
+    pub(super) fn take_layer(
+        inventory: &mut Inventory,
+        prefix: &str,
+        width: usize,
+    ) -> Result<Self, Misfit> {
+        let (weight, _) = vector(inventory, prefix, "weight", Some(width))?;
+        let bias = inventory.take_if_there(&member(prefix, "bias"), &[Some(width)])?;
+        Ok(Self {
+            name: prefix.into(),
+            affine: [Some(weight), bias.map(|(index, _)| Value::Slot(index))],
+            running: None,
+            width,
+        })
+    }
+
+    fn running(
+        inventory: &mut Inventory,
+        prefix: &str,
+        channels: usize,
+    ) -> Result<[Value; 2], Misfit> {
+        let running = ["running_mean", "running_var"];
+        let [mean, variance] = running.map(|name| vector(inventory, prefix, name, Some(channels)));
+        Ok([mean?.0, variance?.0])
+    }
+
+    /// True for a batch norm.
+    pub(super) fn is_batch(&self) -> bool {
+        self.running.is_some()
+    }
+}
+
+/// Takes a vector, of this length where it is given.
+fn vector(
+    inventory: &mut Inventory,
+    prefix: &str,
+    name: &str,
+    length: Option<usize>,
+) -> Result<(Value, usize), Misfit> {
+    let (index, shape) = inventory.take(&member(prefix, name), &[length])?;
+    Ok((Value::Slot(index), shape[0]))
 }
 
 /// A convolution, with the batch norm that follows it where there is one.
 #[derive(Clone, Debug)]
 pub(super) struct Conv {
-    name: String,
+    pub(super) name: String,
     weight: Value,
     bias: Option<Value>,
     norm: Option<Norm>,
     stride: usize,
+    /// Zeros around the image.
+    padding: usize,
     /// Width of the square kernel.
     pub(super) kernel: usize,
     pub(super) inputs: usize,
@@ -120,10 +177,20 @@ impl Conv {
             bias: bias.map(|(index, _)| Value::Slot(index)),
             norm,
             stride: shape.stride,
+            padding: shape.kernel / 2,
             kernel: shape.kernel,
             inputs,
             outputs,
         })
+    }
+
+    /// Returns the same convolution with another stride and padding.
+    pub(super) fn with(&self, stride: usize, padding: usize) -> Self {
+        Self {
+            stride,
+            padding,
+            ..self.clone()
+        }
     }
 }
 
@@ -158,6 +225,16 @@ impl Writer {
         (Self { program }, Value::Input(0))
     }
 
+    /// Begins a program of samples that are lists of ids of any length.
+    pub(super) fn of_ids(name: &str) -> (Self, Value) {
+        let (mut writer, ids) = Self::of(&[None]);
+        for input in &mut writer.program.inputs {
+            input.name = name.into();
+            input.kind = Kind::Int;
+        }
+        (writer, ids)
+    }
+
     /// Ends it with the logits.
     pub(super) fn finish(mut self, logits: Value) -> Arc<Program> {
         self.program.outputs.push(Output {
@@ -167,15 +244,21 @@ impl Writer {
         Arc::new(self.program.joined())
     }
 
+    /// Appends an operation of operands that are all there.
+    pub(super) fn push(&mut self, op: Op, operands: &[Value], label: &str) -> Value {
+        let operands = operands.iter().copied().map(Some);
+        self.program.push(op, operands.collect(), label)
+    }
+
     fn then(&mut self, x: Value, op: Op, label: &str) -> Value {
-        self.program.push(op, vec![Some(x)], label)
+        self.push(op, &[x], label)
     }
 
     /// Appends a convolution with its norm.
     pub(super) fn conv(&mut self, x: Value, conv: &Conv) -> Value {
         let op = Op::Conv(op::Conv {
             stride: vec![conv.stride; 2],
-            padding: Around::By(vec![conv.kernel / 2; 2]),
+            padding: Around::By(vec![conv.padding; 2]),
             dilation: vec![1; 2],
             groups: 1,
             output_padding: None,
@@ -188,12 +271,16 @@ impl Writer {
         }
     }
 
-    /// Appends a batch norm.
+    /// Appends a norm: a layer norm is over the last axis.
     pub(super) fn norm(&mut self, x: Value, norm: &Norm) -> Value {
-        let op = Op::BatchNorm {
-            epsilon: BatchNorm::EPSILON,
+        let epsilon = BatchNorm::EPSILON;
+        let op = if norm.is_batch() {
+            Op::BatchNorm { epsilon }
+        } else {
+            Op::Norm(op::Norm::Layer(1, epsilon))
         };
-        let operands = [x].into_iter().chain(norm.tensors).map(Some);
+        let running = norm.running.into_iter().flatten().map(Some);
+        let operands = [Some(x)].into_iter().chain(norm.affine).chain(running);
         self.program
             .push(op, operands.collect(), norm.name.as_str())
     }

@@ -1,139 +1,108 @@
-//! Multi-layer perceptrons: a chain of Linear layers with ReLU between them.
+//! Multi-layer perceptrons: a chain of Linear layers with an activation between them, and perhaps norms.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::chain::{Chain, Layer, Stage};
 use super::detect::{Inventory, Misfit};
-use super::layers::{Linear, Writer};
+use super::layers::Writer;
 use super::{Recognized, count};
-use crate::model::activation::Activation;
-use crate::model::program::Program;
-use crate::model::reading::Reading;
+use crate::model::program::{Program, Value};
+use crate::model::reading::{NormPosition, Reading};
 
-fn program(layers: &[Linear]) -> Arc<Program> {
-    let features = layers.first().map(|first| first.inputs);
+fn program(chain: &Chain, position: NormPosition) -> Arc<Program> {
+    let features = chain.stages.first().map(|first| first.layer.inputs());
     let (mut writer, mut x) = Writer::of(&[features]);
-    for (i, layer) in layers.iter().enumerate() {
-        if i > 0 {
-            x = writer.relu(x);
-        }
-        x = writer.linear(x, layer);
+    if let Some(norm) = &chain.first {
+        x = writer.norm(x, norm);
     }
+    x = write(&mut writer, x, &chain.stages, position);
     writer.finish(x)
 }
 
-/// Names of the tensors that cannot be a Linear layer's.
-pub(super) fn strangers(inventory: &Inventory) -> Vec<String> {
-    let stranger = |slot: &&crate::weights::layout::Slot| {
-        let member = slot.name.rsplit('.').next();
-        !matches!(
-            (member, slot.rank()),
-            (Some("weight"), 2) | (Some("bias"), 1)
-        )
-    };
-    let strangers = inventory.slots().iter().filter(stranger);
-    strangers.map(|slot| slot.name.clone()).collect()
+/// Appends Linear layers with norms and activations between them.
+pub(super) fn write(
+    writer: &mut Writer,
+    mut x: Value,
+    stages: &[Stage],
+    position: NormPosition,
+) -> Value {
+    for (i, stage) in stages.iter().enumerate() {
+        if let Layer::Linear(linear) = &stage.layer {
+            x = writer.linear(x, linear);
+        }
+        let is_last = i + 1 == stages.len();
+        let position = stage.position().unwrap_or(position);
+        if !is_last && position == NormPosition::After {
+            x = writer.relu(x);
+        }
+        if let Some(norm) = &stage.norm {
+            x = writer.norm(x, norm);
+        }
+        if !is_last && position == NormPosition::Before {
+            x = writer.relu(x);
+        }
+    }
+    x
+}
+
+/// The widths of layers, e.g. `784-64-10`.
+pub(super) fn widths(stages: &[Stage]) -> String {
+    let first = stages.first().map(|first| first.layer.inputs());
+    let outputs = stages.iter().map(|stage| stage.layer.outputs());
+    let widths = first.into_iter().chain(outputs);
+    let widths: Vec<String> = widths.map(|width| width.to_string()).collect();
+    widths.join("-")
 }
 
 /// Reads an MLP of any layer names.
-pub(super) fn recognize(
-    mut inventory: Inventory,
-    activation: Option<Activation>,
-) -> Result<Recognized, Misfit> {
-    let prefixes = inventory.slots().iter().filter_map(|slot| {
-        let prefix = slot.name.strip_suffix("weight")?;
-        Some(prefix.strip_suffix('.').unwrap_or(prefix))
-    });
-    let mut layers = Vec::new();
-    for prefix in prefixes {
-        layers.push((prefix, Linear::take(&mut inventory, prefix, None)?));
-    }
-    inventory.finish()?;
-    let layers = in_order(layers)?;
-    let Some(first) = layers.first() else {
+pub(super) fn recognize(mut inventory: Inventory, asked: Reading) -> Result<Recognized, Misfit> {
+    let chain = Chain::take(&mut inventory)?;
+    if chain.stages.is_empty() {
         return Err(Misfit::Missing("a Linear layer's weight".into()));
-    };
-    let widths: Vec<String> = std::iter::once(first.inputs)
-        .chain(layers.iter().map(|layer| layer.outputs))
-        .map(|width| width.to_string())
-        .collect();
+    }
+    let mut stages = chain.stages.iter();
+    if let Some(stage) = stages.find(|stage| matches!(stage.layer, Layer::Conv(_))) {
+        let name = stage.layer.name();
+        return Err(Misfit::Structure(format!("{name} is a convolution")));
+    }
+    let usual = chain.open_position();
+    let position = asked.norm_position.or(usual).unwrap_or_default();
     Ok(Recognized {
         name: "mlp".into(),
         evidence: format!(
-            "{} of {}, widths {}{}",
+            "{} of {}, widths {}{}{}",
             count(inventory.slots().len(), "tensor"),
-            count(layers.len(), "Linear layer"),
-            widths.join("-"),
-            activation.map_or(
+            count(chain.stages.len(), "Linear layer"),
+            widths(&chain.stages),
+            norms(&chain, asked),
+            asked.activation.map_or(
                 "; names do not tell the activation".into(),
                 |activation| format!(", {activation} between them")
             ),
         ),
         kept: None,
-        program: program(&layers),
-        reading: Reading::default(),
+        program: program(&chain, position),
+        reading: Reading {
+            norm_position: usual.map(|_| position),
+            ..Reading::default()
+        },
         readings: Vec::new(),
         activations: Vec::new(),
     })
 }
 
-/// The layers in the order in which they are applied. Layers that differ only in a number are
-/// ordered by it (`.safetensors` files are sorted by name: `net.10` before `net.2`); others
-/// are in the checkpoint's order, or where that is no chain, in the one their widths allow.
-fn in_order(mut layers: Vec<(&str, Linear)>) -> Result<Vec<Linear>, Misfit> {
-    let template = |name: &str| name.replace(|c: char| c.is_ascii_digit(), "");
-    let first = layers.first().map(|(name, _)| template(name));
-    if layers.iter().all(|(name, _)| Some(template(name)) == first) {
-        layers.sort_by_key(|(name, _)| numbers(name));
+/// Says which norms there are, and what is assumed of them; empty if there are none.
+pub(super) fn norms(chain: &Chain, asked: Reading) -> String {
+    let norms = chain.norms();
+    if norms.is_empty() {
+        return norms;
     }
-    let broken = layers
-        .windows(2)
-        .find(|pair| pair[0].1.outputs != pair[1].1.inputs)
-        .map(|pair| {
-            let [(before, a), (after, b)] = [&pair[0], &pair[1]];
-            let (outputs, inputs) = (a.outputs, b.inputs);
-            format!("{after} takes {inputs} values, {before} before it gives {outputs}")
-        });
-    let layers: Vec<Linear> = layers.into_iter().map(|(_, layer)| layer).collect();
-    match broken {
-        None => Ok(layers),
-        Some(broken) => by_width(layers).ok_or(Misfit::Structure(broken)),
-    }
-}
-
-/// The numbers in a name, in order.
-fn numbers(name: &str) -> Vec<u64> {
-    name.split(|c: char| !c.is_ascii_digit())
-        .filter_map(|digits| digits.parse().ok())
-        .collect()
-}
-
-/// Follows the widths from the layer that no other feeds: at each width first the layers that
-/// keep it, then the one that leaves. None where widths leave a choice or do not connect.
-fn by_width(layers: Vec<Linear>) -> Option<Vec<Linear>> {
-    let count = layers.len();
-    let (mut keeping, mut leaving) = (BTreeMap::<usize, Vec<Linear>>::new(), BTreeMap::new());
-    for layer in layers {
-        if layer.inputs == layer.outputs {
-            keeping.entry(layer.inputs).or_default().push(layer);
-        } else if leaving.insert(layer.inputs, layer).is_some() {
-            return None;
-        }
-    }
-    let fed = |width| {
-        leaving
-            .values()
-            .any(|layer: &Linear| layer.outputs == width)
+    let position = match (chain.open_position(), asked.norm_position) {
+        (None, _) => "",
+        (Some(_), Some(NormPosition::Before)) => " before the activation",
+        (Some(_), Some(NormPosition::After)) => " after the activation",
+        (Some(NormPosition::Before), None) => " before the activation assumed",
+        (Some(NormPosition::After), None) => " after the activation assumed",
     };
-    let mut width = *leaving.keys().find(|width| !fed(**width))?;
-    let mut chain = Vec::with_capacity(count);
-    loop {
-        chain.extend(keeping.remove(&width).unwrap_or_default());
-        let Some(layer) = leaving.remove(&width) else {
-            break;
-        };
-        width = layer.outputs;
-        chain.push(layer);
-    }
-    (chain.len() == count).then_some(chain)
+    format!(", {norms}{position}, ε 0.00001 assumed")
 }

@@ -1,11 +1,15 @@
 //! The architectures that names and shapes of a state dict tell: each writes the program of what it found.
 
 mod block;
+mod chain;
+mod convnet;
 mod densenet;
 mod detect;
+mod gpt;
 mod imagenet;
 mod layers;
 mod mlp;
+mod pairing;
 mod resnet;
 mod vgg;
 
@@ -15,7 +19,8 @@ pub use self::detect::{Misfit, Pattern};
 
 use self::detect::Inventory;
 use super::activation::Activation;
-use super::reading::{Reading, Shortcuts, Stem};
+use super::program::Input;
+use super::reading::{NormPosition, Reading, Shortcuts, Stem};
 use super::{ModelError, Recognized};
 use crate::weights::layout::Layout;
 
@@ -37,6 +42,9 @@ enum Family {
     },
     Vgg,
     DenseNet,
+    /// Chains of convolutions and Linear layers.
+    ConvNet,
+    Gpt,
 }
 
 impl Family {
@@ -62,7 +70,9 @@ impl Family {
         let depth = |family| model.strip_prefix(family)?.parse::<usize>().ok();
         match model {
             "mlp" => Some(Self::Mlp),
+            "convnet" => Some(Self::ConvNet),
             "densenet121" => Some(Self::DenseNet),
+            _ if gpt::NAMES.contains(&model) => Some(Self::Gpt),
             _ => depth("vgg").map(|_| Self::Vgg),
         }
     }
@@ -71,6 +81,8 @@ impl Family {
     fn of(inventory: &Inventory) -> Result<Self, ModelError> {
         if inventory.slots().is_empty() {
             Err(ModelError::Empty)
+        } else if gpt::claims(inventory) {
+            Ok(Self::Gpt)
         } else if resnet::claims(inventory) {
             Ok(Self::ResNet { noshort: false })
         } else if imagenet::claims(inventory) {
@@ -80,9 +92,13 @@ impl Family {
         } else if vgg::claims(inventory) {
             Ok(Self::Vgg)
         } else {
-            let strangers = mlp::strangers(inventory);
+            let strangers = chain::strangers(inventory);
             if strangers.is_empty() {
-                return Ok(Self::Mlp);
+                return Ok(if chain::has_convolutions(inventory) {
+                    Self::ConvNet
+                } else {
+                    Self::Mlp
+                });
             }
             Err(ModelError::NotRecognized {
                 unknown: strangers.len(),
@@ -97,9 +113,10 @@ impl Family {
         inventory: Inventory,
         image: Option<[usize; 3]>,
         reading: Reading,
+        told: Reading,
     ) -> Result<Recognized, ModelError> {
         let (architecture, recognized) = match self {
-            Self::Mlp => ("an MLP", mlp::recognize(inventory, reading.activation)),
+            Self::Mlp => ("an MLP", mlp::recognize(inventory, reading)),
             Self::ResNet { noshort } => (
                 "a CIFAR ResNet",
                 resnet::recognize(
@@ -113,6 +130,11 @@ impl Family {
             ),
             Self::DenseNet => ("a DenseNet", densenet::recognize(inventory)),
             Self::Vgg => ("a VGG", vgg::recognize(inventory, image)),
+            Self::ConvNet => (
+                "a chain of convolutions",
+                convnet::recognize(inventory, image, reading),
+            ),
+            Self::Gpt => ("GPT-2", gpt::recognize(inventory, reading, told)),
         };
         recognized.map_err(|misfit| ModelError::Misfit {
             architecture,
@@ -124,8 +146,17 @@ impl Family {
 impl Family {
     /// All that names leave open and nobody has answered, the usual answer first; the model's name may settle
     /// the shortcuts.
-    fn readings(self, found: Reading, asked: Reading, is_settled: bool) -> Vec<Reading> {
-        let mut readings = vec![found];
+    fn readings(
+        self,
+        found: Reading,
+        given: Vec<Reading>,
+        asked: Reading,
+        is_settled: bool,
+    ) -> Vec<Reading> {
+        let mut readings = match given.len() {
+            0 => vec![found],
+            _ => given,
+        };
         let mut spread = |open: bool, others: &[Reading]| {
             let known = readings.clone();
             for other in others.iter().filter(|_| open) {
@@ -151,8 +182,19 @@ impl Family {
             ..Reading::default()
         });
         spread(found.stem.is_some() && asked.stem.is_none(), &stems);
+        let positions = NormPosition::ALL.map(|position| Reading {
+            norm_position: Some(position),
+            ..Reading::default()
+        });
+        let is_open = found.norm_position.is_some() && asked.norm_position.is_none();
+        spread(is_open, &positions);
         readings
     }
+}
+
+/// Returns what a known model of ids takes; `None` for another.
+pub(super) fn arguments(model: &str) -> Option<Vec<Input>> {
+    matches!(Family::named(model), Some(Family::Gpt)).then(gpt::arguments)
 }
 
 /// True for `auto` and the names of architectures.
@@ -169,25 +211,40 @@ pub(super) fn recognize(
     model: &str,
     image: Option<[usize; 3]>,
     asked: Reading,
+    told: Reading,
 ) -> Result<Recognized, ModelError> {
     let inventory = Inventory::of(layout);
     let family = match model {
         AUTO => Family::of(&inventory)?,
         _ => Family::named(model).ok_or_else(|| ModelError::UnknownModel(model.into()))?,
     };
-    let mut recognized = family.recognize(inventory, image, asked)?;
-    let activation = asked.activation.unwrap_or_default();
+    let (family, mut recognized) = match family.recognize(inventory, image, asked, told) {
+        // Such names have chains that are no VGG too, and the images tell them.
+        Err(misfit) if model == AUTO && matches!(family, Family::Vgg) && image.is_some() => {
+            let chain = Family::ConvNet.recognize(Inventory::of(layout), image, asked, told);
+            (Family::ConvNet, chain.map_err(|_| misfit)?)
+        }
+        recognized => (family, recognized?),
+    };
+    let usual = recognized.reading.activation;
+    let activation = asked.activation.or(usual).unwrap_or_default();
     recognized.reading.activation = Some(activation);
     if activation != Activation::Relu {
         let program = Arc::unwrap_or_clone(recognized.program);
         recognized.program = Arc::new(program.with_activation(activation.function()));
     }
-    if !matches!(family, Family::Mlp) && asked.activation.is_none() {
+    if asked.activation.is_some() {
+        recognized.activations = Vec::new();
+    } else if !matches!(family, Family::Mlp | Family::ConvNet | Family::Gpt) {
         recognized.activations = Activation::OF_CONVOLUTIONS.to_vec();
     }
     recognized.refuse_settled(asked)?;
     let is_settled = model.ends_with(NOSHORT);
-    recognized.readings = family.readings(recognized.reading, asked, is_settled);
+    let mut given = std::mem::take(&mut recognized.readings);
+    for reading in &mut given {
+        reading.activation = Some(activation);
+    }
+    recognized.readings = family.readings(recognized.reading, given, asked, is_settled);
     let without = recognized.name.strip_suffix(NOSHORT);
     let is_named = model == recognized.name
         || asked.shortcuts == Some(Shortcuts::None) && without == Some(model);

@@ -126,9 +126,10 @@ impl Vgg {
     }
 }
 
-/// True when the names are those of a chain of convolutions in a `Sequential`.
+/// True when the names are those of a chain of convolutions in a `Sequential`, and the first is no larger one.
 pub(super) fn claims(inventory: &Inventory) -> bool {
-    inventory.has("features.0.weight")
+    let first = inventory.shape("features.0.weight");
+    first.is_some_and(|shape| shape.len() != 4 || shape[2..] == [3, 3])
 }
 
 /// Reads a VGG; `image` (channels, height, width) decides what the names leave open.

@@ -272,7 +272,7 @@ fn assumed(app: &App) -> Vec<Line<'static>> {
     let mut taken: Vec<String> = words
         .into_iter()
         .map(|(subject, answer)| match subject {
-            "activation" => answer.to_owned(),
+            "activation" => answer,
             subject => format!("{subject} {answer}"),
         })
         .collect();
