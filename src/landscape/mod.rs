@@ -143,6 +143,7 @@ fn remedy(error: &ModelError) -> &'static str {
         ModelError::NotRecognized { .. } | ModelError::Misfit { .. } => {
             "; export it: three lines, see `isoloss help model`"
         }
+        ModelError::Adapter(_) => ", in three lines, see `isoloss help model`",
         _ => "",
     }
 }

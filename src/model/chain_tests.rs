@@ -344,14 +344,23 @@ fn blocks_that_may_have_shortcuts_are_refused() {
         let found = recognize(&layout(tensors.into_iter()), "auto", Some([1, 8, 8]));
         found.map(|_| ()).map_err(|error| error.to_string())
     };
-    let blocks = ["b.0.c1.weight", "b.0.c2.weight", "b.1.c1.weight", "b.1.c2.weight"];
+    let blocks = [
+        "b.0.c1.weight",
+        "b.0.c2.weight",
+        "b.1.c1.weight",
+        "b.1.c2.weight",
+    ];
     let sentence = said(&blocks).unwrap_err();
     assert!(
-        sentence.contains("names do not tell if there are shortcuts around its blocks, such as b.0"),
+        sentence
+            .contains("names do not tell if there are shortcuts around its blocks, such as b.0"),
         "{sentence}"
     );
     let sentence = said(&["res1.0.weight", "res1.1.weight"]).unwrap_err();
-    assert!(sentence.contains("2 of 4 names are not known, e.g. res1.0.weight"), "{sentence}");
+    assert!(
+        sentence.contains("2 of 4 names are not known, e.g. res1.0.weight"),
+        "{sentence}"
+    );
     assert_eq!(said(&["b.0.conv.weight", "b.1.conv.weight"]), Ok(()));
 }
 

@@ -68,6 +68,11 @@ pub enum ModelError {
         /// The first of these names.
         examples: String,
     },
+    /// The tensors are those of an adapter, whose base model is not there.
+    #[error(
+        "the tensors are those of an adapter ({0}), and the checkpoint lacks its base model: export the model with the adapter in it"
+    )]
+    Adapter(String),
     /// There is nothing to recognize.
     #[error("the state dict has no floating-point tensors, expected a model's weights")]
     Empty,

@@ -349,6 +349,26 @@ fn what_nearly_fits_is_told_with_what_is_wrong() {
 }
 
 #[test]
+fn an_adapter_alone_is_no_mlp() {
+    // LoRA of one layer, as peft names it: 16 values to 4 to 8, like two Linear layers.
+    let of = |names: [&str; 2], shapes: [&[usize]; 2]| {
+        let layout = layout(names.into_iter().zip(shapes));
+        recognize(&layout, "auto", None).unwrap_err().to_string()
+    };
+    let lora = ["lora_A", "lora_B"].map(|part| format!("base_model.model.fc.{part}.weight"));
+    let said = of(lora.each_ref().map(String::as_str), [&[4, 16], &[8, 4]]);
+    assert!(
+        said.starts_with("the tensors are those of an adapter (base_model"),
+        "{said}"
+    );
+    let prompt = of(["prompt_embeddings", "head.weight"], [&[4, 16], &[8, 16]]);
+    assert!(
+        prompt.contains("those of an adapter (prompt_embeddings)"),
+        "{prompt}"
+    );
+}
+
+#[test]
 fn names_of_no_known_architecture_are_counted_and_quoted() {
     let shapes: Vec<(String, Vec<usize>)> = (0..9)
         .map(|i| (format!("encoder.{i}.norm.weight"), vec![8]))

@@ -388,10 +388,7 @@ impl Fit {
     }
 
     fn is_told(&self) -> bool {
-        matches!(
-            self.arrangement.steps,
-            Steps::Told | Steps::ToldAndLast
-        )
+        matches!(self.arrangement.steps, Steps::Told | Steps::ToldAndLast)
     }
 
     fn is_padded(&self) -> bool {

@@ -81,6 +81,8 @@ impl Family {
     fn of(inventory: &Inventory) -> Result<Self, ModelError> {
         if inventory.slots().is_empty() {
             Err(ModelError::Empty)
+        } else if let Some(name) = adapter(inventory) {
+            Err(ModelError::Adapter(name))
         } else if gpt::claims(inventory) {
             Ok(Self::Gpt)
         } else if resnet::claims(inventory) {
@@ -195,6 +197,29 @@ impl Family {
 /// Returns what a known model of ids takes; `None` for another.
 pub(super) fn arguments(model: &str) -> Option<Vec<Input>> {
     matches!(Family::named(model), Some(Family::Gpt)).then(gpt::arguments)
+}
+
+/// Beginnings of the parts of names that adapters have (peft: LoRA, IA³, LoHa, LoKr, OFT, VeRA, prompts).
+const ADAPTERS: [&str; 9] = [
+    "lora_",
+    "ia3_",
+    "hada_",
+    "lokr_",
+    "oft_",
+    "boft_",
+    "vera_",
+    "prompt_e",
+    "adaption_p",
+];
+
+/// Returns the name of an adapter's tensor. Two matrices of LoRA would make a fine MLP, which nobody trained.
+fn adapter(inventory: &Inventory) -> Option<String> {
+    let is_adapter = |name: &str| {
+        let mut parts = name.split('.');
+        parts.any(|part| ADAPTERS.iter().any(|begin| part.starts_with(begin)))
+    };
+    let mut names = inventory.slots().iter().map(|slot| &slot.name);
+    names.find(|name| is_adapter(name)).cloned()
 }
 
 /// True for `auto` and the names of architectures.
