@@ -347,7 +347,7 @@ fn a_model_s_end_that_the_loss_has_too_is_told_beside_the_number(
 }
 
 #[test]
-fn a_loss_of_one_number_over_several_batches_is_told_once() {
+fn a_loss_of_one_number_in_which_samples_weigh_differently_is_told_once() {
     let network = Network::open("hf_bert");
     let said = |batch: &str| {
         let line = network.line(&["--loss", "output", "--batch", batch]);
@@ -359,6 +359,14 @@ fn a_loss_of_one_number_over_several_batches_is_told_once() {
         let told = stderr.matches("one loss for each of").count();
         (batches, told)
     };
+    // Every sample weighs as much as the others.
+    assert_eq!(said("3"), (String::new(), 0));
+    let mut columns = safetensors::load(&network.data, &Device::Cpu).unwrap();
+    let labels: Vec<i64> = columns["labels"].to_vec1().unwrap();
+    let labels = [&[-100], &labels[1..]].concat();
+    let labels = Tensor::new(labels, &Device::Cpu).unwrap();
+    columns.insert("labels".into(), labels);
+    safetensors::save(&columns, &network.data).unwrap();
     let (batches, told) = said("3");
     let expected = "the model gives one loss for each of 2 batches, and their mean by samples is \
                     that of all 4 only if every batch scores as many items";

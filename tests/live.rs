@@ -131,6 +131,21 @@ fn without_data_or_a_known_model_the_path_is_told_all_the_same() {
 }
 
 #[test]
+fn settings_that_the_run_gets_later_are_taken() {
+    let run = tempfile::tempdir().unwrap();
+    let watched = Watched::start(run.path(), &[]);
+    watched.expect("no surface: no data given");
+    add(run.path(), 0);
+    let data = fixture("fashion-mnist");
+    let settings = format!("data = {data:?}\nsamples = 64\n");
+    // As the export helper does it: nobody reads half of a file.
+    fs::write(run.path().join("settings"), settings).unwrap();
+    fs::rename(run.path().join("settings"), run.path().join("isoloss.toml")).unwrap();
+    watched.expect("model mlp");
+    watched.expect("at step 0 (model_0.pt), accuracy");
+}
+
+#[test]
 fn a_checkpoint_of_another_shape_is_named_and_stops_nothing() {
     let run = tempfile::tempdir().unwrap();
     add(run.path(), 0);

@@ -27,6 +27,7 @@ use crate::weights::plane_spec::BatchNorm;
 
 use super::appearance::AppearanceOptions;
 use super::exit::{Ended, asked_to_end};
+use super::late_settings::LateSettings;
 use super::options::ScreenOptions;
 use super::screen::show_session;
 use super::watch::print_lines;
@@ -97,7 +98,7 @@ impl Demo {
         let session = Session::start(options)?;
         if !self.headless && io::stdout().is_terminal() {
             let begin = self.look.choose().begin(keymap, invocation);
-            return show_session(begin, &session, &[], self.screen).map(drop);
+            return show_session(begin, &session, &[], self.screen, LateSettings::none()).map(drop);
         }
         let last = super::runtime()?.block_on(async {
             tokio::select! {

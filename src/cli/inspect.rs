@@ -14,7 +14,7 @@ use crate::run::names::arrange;
 use crate::run::scan;
 use crate::weights::layout::{Layout, Role};
 use crate::weights::normalize::dot;
-use crate::weights::roles;
+use crate::weights::{WeightsError, roles};
 
 use super::options::{KeyOption, ModelOption};
 use super::output::OutputOptions;
@@ -45,6 +45,10 @@ impl Inspect {
         // What cannot be read is told as evidence.
         let roles = self.model.roles().unwrap_or_default();
         let layout = roles::layout(dict.tensors(), roles.as_deref());
+        let layout = layout.map_err(|source| WeightsError::OtherNames {
+            path: path.clone(),
+            source,
+        })?;
         let settings = ModelSettings::of(&Checkpoint::new(0, &path));
         let (nothing, told) = (Reading::default(), Reading::told(&settings));
         let found = model::recognize_as(&layout, &self.model.name, None, nothing, told);

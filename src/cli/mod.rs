@@ -14,6 +14,7 @@ mod frame_writer;
 mod headless;
 mod hessian;
 mod inspect;
+mod late_settings;
 mod learning_rates;
 mod limits;
 mod line;

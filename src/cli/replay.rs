@@ -17,6 +17,7 @@ use crate::tui::invocation::Invocation;
 use crate::tui::keymap::Keymap;
 
 use super::appearance::AppearanceOptions;
+use super::late_settings::LateSettings;
 use super::options::ScreenOptions;
 use super::screen::show;
 use super::warn;
@@ -65,9 +66,16 @@ impl Replay {
             .spawn(move || player.play(recording))?;
         // A player that is gone has nothing to say to a command.
         let begin = self.look.choose().begin(keymap, Invocation::default());
-        show(begin, snapshots, Vec::new(), self.screen, |command| {
-            let _ = asked.send(command);
-        })
+        show(
+            begin,
+            snapshots,
+            Vec::new(),
+            self.screen,
+            LateSettings::none(),
+            |command| {
+                let _ = asked.send(command);
+            },
+        )
         .map(drop)
     }
 }

@@ -14,6 +14,7 @@ use crate::tui::state::App;
 use crate::tui::terminal::Wishes;
 
 use super::exit::Ended;
+use super::late_settings::LateSettings;
 use super::options::ScreenOptions;
 use super::startup;
 use super::warn;
@@ -32,10 +33,12 @@ pub(super) fn show_session(
     session: &Session,
     others: &[Session],
     screen: ScreenOptions,
+    settings: LateSettings,
 ) -> anyhow::Result<App> {
     let compared = others.iter().map(|other| other.snapshots.clone()).collect();
     let command = |command| session.command(command);
-    show(begin, session.snapshots.clone(), compared, screen, command)
+    let snapshots = session.snapshots.clone();
+    show(begin, snapshots, compared, screen, settings, command)
 }
 
 /// The screen, until the user quits; then what was found, on the normal screen.
@@ -44,6 +47,7 @@ pub(super) fn show(
     snapshots: watch::Receiver<Arc<Snapshot>>,
     compared: Vec<watch::Receiver<Arc<Snapshot>>>,
     screen: ScreenOptions,
+    settings: LateSettings,
     command: impl Fn(Command),
 ) -> anyhow::Result<App> {
     if startup::is_first_time() {
@@ -59,8 +63,14 @@ pub(super) fn show(
         mouse: screen.mouse,
         log: log.as_ref().and_then(|log| log.try_clone().ok()),
     };
-    let shown = run(app, snapshots, compared, screen.apart(), wishes, command);
+    let mut appeared = None;
+    let awaited = async { appeared = Some(settings.appear().await) };
+    let apart = screen.apart();
+    let shown = run(app, snapshots, compared, apart, wishes, command, awaited);
     let shown = super::runtime()?.block_on(shown);
+    if let Some(appeared) = appeared {
+        return Err(appeared.into());
+    }
     if let (Some(log), Some(path)) = (&mut log, startup::log_path())
         // Nobody else writes to this handle, which every clone of it moves on.
         && log.stream_position()? > 0

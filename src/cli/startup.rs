@@ -82,12 +82,20 @@ fn start_instead(mut command: std::process::Command) {
     }
 }
 
+/// The niceness of a process that steps back.
+const NICE: i32 = 10;
+
 /// Steps back behind the training job, and whatever else the machine is for. Threads that are started
 /// from now on inherit it.
 pub(super) fn be_nice() {
     #[cfg(unix)]
-    if let Err(error) = rustix::process::nice(10) {
-        tracing::info!("priority stays: {error}");
+    {
+        use rustix::process::{getpriority_process, nice};
+        // What starts again is nice already.
+        let left = getpriority_process(None).map_or(NICE, |now| NICE - now);
+        if let Err(error) = nice(left.max(0)) {
+            tracing::info!("priority stays: {error}");
+        }
     }
 }
 

@@ -19,12 +19,14 @@ use crate::weights::plane_spec::BatchNorm;
 use super::appearance::AppearanceOptions;
 use super::exit::{Ended, asked_to_end};
 use super::headless::HeadlessOptions;
+use super::late_settings::{self, Appeared, LateSettings};
 use super::options::{FidelityOption, KeepOption, KeyOption, MeasureOptions, ScreenOptions};
 use super::outlet::Outlet;
 use super::recording::{RecordOption, Recording, Target};
 use super::runtime;
 use super::screen::show_session;
 use super::startup;
+use super::warn;
 
 #[derive(Debug, Args)]
 pub(super) struct Watch {
@@ -87,23 +89,44 @@ impl Watch {
         };
         let start = |run| Session::start(options(run));
         let invocation = Invocation::of(&options(self.run.clone()), &self.others);
+        let settings = if target.is_some() {
+            // A recording goes on to its end.
+            LateSettings::none()
+        } else {
+            LateSettings::of(&self.run, &self.measure)
+        };
         let session = start(self.run)?;
         let record = |target: Target| target.start(session.snapshots.clone());
         let recording = target.map(record).transpose()?;
         let shown = if let Some(keeper) = keeper {
             let snapshots = session.snapshots.clone();
             let begin = self.look.choose_for_files().begin(keymap, invocation);
-            runtime()?.block_on(self.headless.keep(keeper, begin.app, snapshots));
-            Ok(())
+            runtime()?.block_on(async {
+                tokio::select! {
+                    () = self.headless.keep(keeper, begin.app, snapshots) => Ok(()),
+                    appeared = settings.appear() => Err(appeared.into()),
+                }
+            })
         } else if io::stdout().is_terminal() && !self.headless.headless {
             let others = self.others.into_iter().map(start);
             let others = others.collect::<io::Result<Vec<_>>>()?;
             let begin = self.look.choose().begin(keymap, invocation);
-            show_session(begin, &session, &others, self.screen)
+            show_session(begin, &session, &others, self.screen, settings)
                 .and_then(|app| say_how_to_resume(&app))
         } else {
-            runtime()?.block_on(print_until_asked(&session, recording.is_some()))
+            runtime()?.block_on(async {
+                tokio::select! {
+                    printed = print_until_asked(&session, recording.is_some()) => printed,
+                    appeared = settings.appear() => Err(appeared.into()),
+                }
+            })
         };
+        if let Err(error) = &shown
+            && error.is::<Appeared>()
+        {
+            warn::say(format_args!("{error}, starting again with it"))?;
+            return late_settings::start_again();
+        }
         // However the screen or the pipe ended, what was recorded is whole.
         recording.map_or(Ok(()), Recording::finish)?;
         shown

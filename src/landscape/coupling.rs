@@ -20,25 +20,32 @@ pub(super) const PROBED: usize = 4;
 const LARGEST: usize = 1 << 28;
 /// Share of the largest number from which on a difference is none of rounding.
 const DISTANCE: f64 = 1e-3;
+/// Samples at most of which one loss is compared with the mean of two halves'.
+pub(super) const WEIGHED: usize = 64;
+/// Share of one loss from which on halves that weigh differently are told: with random weights all items cost about
+/// as much, so that different numbers of items change little.
+const WEIGHT: f64 = 1e-5;
 
 /// Reason why the loss of all samples is not the mean of their batches'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coupling {
-    /// The model itself gives one loss for all samples of a batch.
+    /// The model itself gives one loss for all samples of a batch, in which they weigh differently.
     OneLoss,
     /// The result of a sample depends on the others of its batch.
     Samples,
 }
 
 impl Coupling {
-    /// Runs a model on [`PROBED`] samples together and apart, with random weights, because no checkpoint is known yet.
-    /// `None` if the results are equal, there are fewer samples, or the model is too large to be asked.
+    /// Runs a model on [`PROBED`] samples together and apart, with random weights, because no checkpoint is known yet;
+    /// a loss of all on `many`. `None` if the results are equal, there are fewer samples, or the model is too large to be
+    /// asked.
     ///
     /// # Errors
     /// candle's: the model does not run on so few samples, or the device failed or has no room.
     pub(super) fn of(
         forward: &Forward,
         samples: &Batch,
+        many: &Batch,
         layout: &Arc<Layout>,
         device: &Device,
     ) -> Result<Option<Self>, LandscapeError> {
@@ -52,7 +59,14 @@ impl Coupling {
         };
         let all = output(samples)?;
         if all.elem_count() == 1 {
-            return Ok(Some(Self::OneLoss));
+            let one: f64 = output(many)?.flatten_all()?.sum_all()?.to_scalar()?;
+            let mut halves = 0.0;
+            for half in many.pieces(many.samples().div_ceil(2))? {
+                let loss: f64 = output(&half)?.flatten_all()?.sum_all()?.to_scalar()?;
+                halves += loss * half.samples() as f64 / many.samples() as f64;
+            }
+            let differs = (one - halves).abs() > WEIGHT * one.abs();
+            return Ok(differs.then_some(Self::OneLoss));
         }
         if all.dims().first() != Some(&PROBED) {
             return Ok(None);

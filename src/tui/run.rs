@@ -33,13 +33,15 @@ pub enum End {
     Quit,
     /// The signal of this number asked for it; a hung-up terminal counts as SIGHUP.
     Signal(i32),
+    /// What the caller waited for has come.
+    Awaited,
 }
 
 /// Shows a session until the user quits, the terminal is hung up or the process is asked to end: then
 /// the process has a second and a half to end by itself.
 /// Nothing is drawn while nothing changes. Needs a tokio runtime with I/O and time.
 ///
-/// `compared` are the other runs of a comparison. Frames are at least `apart` from one another. `command` passes
+/// `compared` are the other runs of a comparison. It ends when `awaited` does. Frames are at least `apart` from one another. `command` passes
 /// on what the user asks of the session; it must not wait.
 ///
 /// # Errors
@@ -51,6 +53,7 @@ pub async fn run(
     apart: Duration,
     wishes: Wishes,
     command: impl Fn(Command),
+    awaited: impl Future<Output = ()>,
 ) -> io::Result<(App, End)> {
     let mut signals = Signals::listen()?;
     let mut screen = Screen::enter(wishes)?;
@@ -62,8 +65,11 @@ pub async fn run(
         compared,
         apart,
         command,
-    )
-    .await;
+    );
+    let shown = tokio::select! {
+        shown = shown => shown,
+        () = awaited => Ok(End::Awaited),
+    };
     match shown {
         Ok(end) => Ok((app, end)),
         // The draw or the read that failed was there before the signal.

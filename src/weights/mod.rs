@@ -53,6 +53,14 @@ pub enum WeightsError {
         /// Name of the tensor.
         tensor: String,
     },
+    /// A checkpoint has other names than the exported model.
+    #[error("{}: {source}", path.display())]
+    OtherNames {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The names.
+        source: roles::OtherNames,
+    },
     /// A checkpoint without a single floating-point tensor.
     #[error("{}: expected floating-point tensors, found none", .0.display())]
     NoWeights(PathBuf),

@@ -2,8 +2,14 @@
 
 use std::collections::BTreeMap;
 
-/// Parts of names that wrappers put anywhere.
-const ANYWHERE: [&str; 3] = ["_orig_mod", "_checkpoint_wrapped_module", "default"];
+/// Parts of names that wrappers put anywhere: torch.compile, activation checkpointing, the adapters of peft and the
+/// modules that it trains whole beside them.
+const ANYWHERE: [&str; 4] = [
+    "_orig_mod",
+    "_checkpoint_wrapped_module",
+    "default",
+    "modules_to_save",
+];
 
 /// Returns the number of each wanted tensor, of which any of its tied names may be among the known ones.
 pub(crate) fn matched<'a>(

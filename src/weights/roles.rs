@@ -4,10 +4,22 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::format::TensorInfo;
+use crate::run::format::{Buffers, Dtype, TensorInfo};
 
 use super::layout::{Layout, Role};
 use super::names;
+
+/// Weights of a checkpoint under other names than the model's, so that nobody knows which is which.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{} of the model's parameters are not in the checkpoint (e.g. {missing}), which has {} tensors that the model does not know (e.g. {surplus}): expected the names of the exported module's own state_dict()",
+    counts[0], counts[1]
+)]
+pub struct OtherNames {
+    missing: String,
+    surplus: String,
+    counts: [usize; 2],
+}
 
 /// Tensors of a model by the names that it gives them. One that is tied has several names and counts once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,32 +39,55 @@ impl Roles {
     }
 
     /// Lays out the tensors of a checkpoint that the model takes; `None` if there is none.
-    #[must_use]
-    pub fn layout(&self, tensors: &[TensorInfo]) -> Option<Layout> {
+    ///
+    /// # Errors
+    /// The checkpoint lacks parameters and has tensors that the model does not take: an adapter's checkpoint lacks
+    /// many, and has none but the model's.
+    pub fn layout(&self, tensors: &[TensorInfo]) -> Result<Option<Layout>, OtherNames> {
         let wanted: Vec<Vec<String>> = self.0.iter().map(|named| named.names.clone()).collect();
         let known = tensors.iter().enumerate();
         let known = known.map(|(at, tensor)| (tensor.name.as_str(), at));
         let found = names::matched(&wanted, known);
-        let roles = found.into_iter().zip(&self.0);
-        let roles = roles.filter_map(|(at, named)| Some((at?, named.role)));
+        let pairs = || found.iter().zip(&self.0);
+        let roles = pairs().filter_map(|(at, named)| Some(((*at)?, named.role)));
         let roles: HashMap<usize, Role> = roles.collect();
+        if roles.is_empty() {
+            return Ok(None);
+        }
+        let missing = pairs().filter(|(at, named)| at.is_none() && named.role == Role::Parameter);
+        let missing = missing.filter_map(|(_, named)| named.names.first());
+        let buffers = Buffers::of(tensors);
+        let surplus = tensors.iter().enumerate().filter(|(at, tensor)| {
+            let is_weight = !matches!(tensor.dtype, Dtype::Other(_)) && !buffers.has(tensor);
+            is_weight && !roles.contains_key(at)
+        });
+        let surplus = surplus.map(|(_, tensor)| &tensor.name);
+        let counts = [missing.clone().count(), surplus.clone().count()];
+        if let (Some(missing), Some(surplus)) = (missing.clone().next(), surplus.clone().next()) {
+            return Err(OtherNames {
+                missing: missing.clone(),
+                surplus: surplus.clone(),
+                counts,
+            });
+        }
         let of = |at: usize, _: &TensorInfo| roles.get(&at).copied();
-        (!roles.is_empty()).then(|| Layout::with_roles(tensors, of))
+        Ok(Some(Layout::with_roles(tensors, of)))
     }
 }
 
 /// Lays out the tensors of a checkpoint that count: those that a model takes where it tells, else all that names tell.
-#[must_use]
-pub fn layout(tensors: &[TensorInfo], roles: Option<&Roles>) -> Layout {
-    let of_model = roles.and_then(|roles| roles.layout(tensors));
-    of_model.unwrap_or_else(|| Layout::of(tensors))
+///
+/// # Errors
+/// As [`Roles::layout`].
+pub fn layout(tensors: &[TensorInfo], roles: Option<&Roles>) -> Result<Layout, OtherNames> {
+    let of_model = roles.map(|roles| roles.layout(tensors)).transpose()?;
+    Ok(of_model.flatten().unwrap_or_else(|| Layout::of(tensors)))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
     use super::*;
-    use crate::run::format::Dtype;
 
     fn tensor(name: &str) -> TensorInfo {
         TensorInfo {
@@ -76,7 +111,7 @@ mod tests {
             "h.0.weight",
         ];
         let tensors = names.map(|name| tensor(&format!("model.{name}")));
-        let layout = roles.layout(&tensors).unwrap();
+        let layout = roles.layout(&tensors).unwrap().unwrap();
         let slots: Vec<(&str, Role)> = (layout.slots().iter())
             .map(|slot| (slot.name.as_str(), slot.role))
             .collect();
@@ -89,6 +124,21 @@ mod tests {
             ]
         );
         assert_eq!((layout.parameters(), layout.len()), (12, 18));
-        assert_eq!(roles.layout(&[tensor("conv.weight")]), None);
+        assert_eq!(roles.layout(&[tensor("conv.weight")]), Ok(None));
+        // An adapter's checkpoint has nothing but what the model knows.
+        let part = roles.layout(&[tensor("model.h.0.weight")]);
+        assert!(part.is_ok_and(|part| part.is_some_and(|part| part.parameters() == 6)));
+        let renamed = roles.layout(&[tensor("h.0.weight"), tensor("blocks.wte.weight")]);
+        let said = renamed.unwrap_err().to_string();
+        assert!(
+            said.starts_with(
+                "1 of the model's parameters are not in the checkpoint (e.g. wte.weight)"
+            ),
+            "{said}"
+        );
+        assert!(
+            said.contains("1 tensors that the model does not know (e.g. blocks.wte.weight)"),
+            "{said}"
+        );
     }
 }

@@ -68,7 +68,12 @@ impl Shape {
         let name = |at: usize| dict.tensors().get(at).map(|tensor| tensor.name.as_str());
         let ties = dict.tied().iter();
         let ties = ties.filter_map(|(at, other)| Some((name(*at)?, other.as_str())));
-        let layout = layout(dict.tensors(), roles.map(Arc::as_ref)).with_aliases(ties);
+        let layout = layout(dict.tensors(), roles.map(Arc::as_ref));
+        let layout = layout.map_err(|source| WeightsError::OtherNames {
+            path: checkpoint.path.clone(),
+            source,
+        })?;
+        let layout = layout.with_aliases(ties);
         if layout.parameters() == 0 {
             return Err(WeightsError::NoWeights(checkpoint.path.clone()));
         }
@@ -172,9 +177,10 @@ fn surplus(tensors: &[TensorInfo], matched: &[usize], roles: Option<&Roles>) -> 
         .iter()
         .filter_map(|&index| Some(tensors.get(index)?.name.as_str()))
         .collect();
-    layout(tensors, roles)
-        .slots()
-        .iter()
+    // One that has other names than the model lacks tensors of the layout, which is told first.
+    let layout = layout(tensors, roles).unwrap_or_default();
+    let mut slots = layout.slots().iter();
+    slots
         .find(|slot| slot.role == Role::Parameter && !matched.contains(slot.name.as_str()))
         .map(|slot| slot.name.clone())
 }

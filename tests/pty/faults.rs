@@ -67,6 +67,7 @@ fn screen_with_a_fault() {
         Duration::ZERO,
         wishes,
         command,
+        std::future::pending(),
     );
     let (_, end) = runtime.block_on(shown).unwrap();
     assert_eq!(end, End::Quit);

@@ -48,7 +48,9 @@ impl Inquiry<'_> {
         };
         // A handful of samples has a gradient of its own.
         let is_heard = self.few.samples() >= FEWEST_SAMPLES;
-        self.assumed.doubtful = says.is_some() && followed.is_none() && is_heard;
+        let is_only = self.candidates.len() == 1 && self.scales.len() == 1;
+        let is_against = says.is_some_and(|(_, mean)| !is_only || mean.is_against());
+        self.assumed.doubtful = is_against && followed.is_none() && is_heard;
         self.assumed.basis = choice.basis;
         let scales = self.scales_of(&choice)?;
         let scale = scales.first().copied();

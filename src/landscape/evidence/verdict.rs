@@ -54,6 +54,12 @@ impl Mean {
         self.value > errors * self.error
     }
 
+    /// Returns true if the path speaks against the only reading that there is: on a path that follows it, optimizers and
+    /// few samples leave little of the gradient, but something.
+    pub(super) fn is_against(self) -> bool {
+        self.value.is_nan() || self.value <= self.error
+    }
+
     /// True where the mean is below 0 by more than chance.
     pub(super) fn is_negative(self) -> bool {
         Self {
@@ -187,6 +193,19 @@ mod tests {
         assert!(!scores(&[0.3, 0.34]).mean().is_followed(1), "too few");
         assert!(scores(&[-0.1, -0.12, -0.11]).mean().is_negative());
         assert!(!scores(&[0.1, -0.12, 0.11]).mean().is_negative());
+    }
+
+    #[test]
+    fn the_only_reading_is_doubted_where_nothing_of_its_gradient_is_left() {
+        let mean = |value, error| Mean {
+            value,
+            error,
+            count: 8,
+        };
+        assert!(!mean(0.066, 0.031).is_against());
+        assert!(mean(0.02, 0.03).is_against());
+        assert!(mean(-0.2, 0.03).is_against());
+        assert!(mean(f64::NAN, f64::INFINITY).is_against());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::question::Candidate;
 use super::verdict::{ENOUGH, FEWEST};
 use super::{Assumed, Basis};
 use crate::landscape::coupling::Coupling;
+use crate::model::reading::Reading;
 
 /// A cosine that is nearer than this to that of the reading that was taken was not what decided.
 const SLACK: f64 = 0.02;
@@ -14,6 +15,8 @@ const NOT_FOLLOWED: &str = "the path does not follow the gradient of this model 
 const FEW_UPDATES: &str =
     "few updates, and none follows the gradient of this model on these samples";
 const CHECK: &str = "check the labels, the data set, the pixels' normalization (--mean, --std), the model (--model, --activation) and which weights these are (--key)";
+/// The same of an exported model, which leaves nothing else open.
+const CHECK_EXPORTED: &str = "check the samples, their labels and which weights these are (--key), and that the loss is the one of training";
 
 impl Inquiry<'_> {
     /// The answer of a reading to a question, in a word.
@@ -159,6 +162,9 @@ impl Assumed {
         self.doubtful = true;
         self.warning = Some(match self.warning.take() {
             Some(known) => format!("{reason}; {known}"),
+            None if self.function.reading == Reading::default() => {
+                format!("{reason}: {CHECK_EXPORTED}")
+            }
             None => format!("{reason}: {CHECK}"),
         });
     }

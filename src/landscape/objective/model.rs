@@ -16,7 +16,7 @@ use crate::weights::layout::Layout;
 use crate::weights::plane_spec::{BatchNorm, Plane};
 
 use super::super::LandscapeError;
-use super::super::coupling::{Coupling, PROBED};
+use super::super::coupling::{Coupling, PROBED, WEIGHED};
 use super::super::device::Compute;
 use super::super::forward::{Forward, PreparedBatch};
 use super::super::plane::DevicePlane;
@@ -131,8 +131,8 @@ impl ModelObjective {
 
     fn coupling_of(&self, held: &[PreparedBatch]) -> Result<Option<Coupling>, LandscapeError> {
         let all: Vec<Batch> = held.iter().map(PreparedBatch::batch).collect();
-        let samples = few(&all, PROBED)?;
-        Coupling::of(&self.forward, &samples, &self.layout, &self.device)
+        let (samples, many) = (few(&all, PROBED)?, few(&all, WEIGHED)?);
+        Coupling::of(&self.forward, &samples, &many, &self.layout, &self.device)
     }
 
     /// Number of samples.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor, bail};
 
 use super::apply;
-use super::datum::{Datum, FloatPlace};
+use super::datum::{Datum, FloatPlace, Kind};
 use super::op::Operand;
 use super::{Program, Size, Value};
 use crate::model::Weights;
@@ -62,6 +62,13 @@ impl Program {
     /// # Errors
     /// The inputs do not fit, or candle's; the message names the operation.
     pub fn prepare(&self, inputs: Vec<Datum>, place: &FloatPlace) -> Result<Prepared> {
+        let inputs = inputs.into_iter().zip(&self.inputs);
+        let inputs = inputs.map(|(datum, input)| match input.kind {
+            // A file may hold truth values as numbers, whose complement is another one.
+            Kind::Bool => datum.cast(Kind::Bool, place),
+            Kind::Int | Kind::Float => Ok(datum),
+        });
+        let inputs = inputs.collect::<Result<Vec<_>>>()?;
         let (moving, live) = (self.moving(), self.live());
         // What the others take is kept.
         let takers = vec![usize::MAX; self.nodes.len()];

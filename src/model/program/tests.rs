@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Tensor, Var, safetensors};
 
 use super::datum::{Datum, FloatPlace, Kind};
-use super::op::{Around, Conv, Op};
+use super::op::{Around, Conv, Function, Op};
 use super::run::Norms;
 use super::{Input, Output, Program, Value};
 use crate::model::Weights;
@@ -53,6 +53,31 @@ fn conv_norm() -> Program {
     let value = program.push(op, norm.map(Some).to_vec(), "bn");
     program.outputs.push(Output { name: None, value });
     program
+}
+
+#[test]
+fn truth_values_that_a_file_holds_as_numbers_are_truth_values() {
+    let mut program = Program::default();
+    program.inputs.push(Input {
+        name: "mask".into(),
+        kind: Kind::Bool,
+        shape: vec![None],
+    });
+    let operands = vec![Some(Value::Input(0))];
+    let value = program.push(Op::Function(Function::BitwiseNot), operands, "~mask");
+    program.outputs.push(Output { name: None, value });
+    let place = FloatPlace {
+        device: Device::Cpu,
+        dtype: DType::F32,
+    };
+    let mask = Datum::ints(&[1, 0, 2], &[3]).unwrap();
+    let prepared = program.prepare(vec![mask], &place).unwrap();
+    let weights = Weights::zeros(std::sync::Arc::default()).unwrap();
+    let outputs = program.run(&weights, &prepared, &place, &mut Norms::own());
+    let outputs = outputs.unwrap();
+    // A whole number's complement would be -2, -1, -3: true everywhere.
+    assert_eq!(outputs[0].kind(), Kind::Bool);
+    assert_eq!(outputs[0].to_ints().unwrap(), [0, 1, 0]);
 }
 
 #[test]
