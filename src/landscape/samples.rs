@@ -7,9 +7,9 @@ use candle_core::{DType, Device, Tensor};
 use crate::data::column::{Column, Values};
 use crate::data::{Argument, Dataset};
 use crate::loss::{Criterion, Loss, LossError};
-use crate::model::{self, Recognized};
 use crate::model::program::Input;
 use crate::model::program::datum::{Datum, Kind};
+use crate::model::{self, Recognized};
 
 use super::LandscapeError;
 

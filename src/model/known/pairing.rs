@@ -35,7 +35,11 @@ pub(super) struct Paired {
 
 /// Finds the layer of each norm: by the numbers of a `Sequential`, else one behind each hidden layer or each
 /// convolution, else by equal numbers.
-pub(super) fn paired(layers: &[Layer], norms: Vec<Norm>, stored: &Stored) -> Result<Paired, Misfit> {
+pub(super) fn paired(
+    layers: &[Layer],
+    norms: Vec<Norm>,
+    stored: &Stored,
+) -> Result<Paired, Misfit> {
     let mut paired = Paired {
         first: None,
         behind: layers.iter().map(|_| None).collect(),
