@@ -484,3 +484,61 @@ fn what_does_not_belong_to_a_model_is_refused_in_a_sentence() {
         "{known}"
     );
 }
+
+/// A GPT that names tell needs no export: a file of tokens says what it takes, and named so it takes columns too.
+#[test]
+fn a_nanogpt_is_measured_on_its_tokens_without_an_export() {
+    let models = PathBuf::from(fixture("models")).join("gpt");
+    let io = safetensors::load(models.join("nanogpt.safetensors"), &Device::Cpu).unwrap();
+    let pytorch = |name: &str| f64::from(io[name].to_scalar::<f32>().unwrap());
+    let temporary = tempfile::tempdir().unwrap();
+    let run = temporary.path().join("run");
+    fs::create_dir(&run).unwrap();
+    for step in [10, 20] {
+        let copy = run.join(format!("ckpt_{step}.pt"));
+        fs::copy(models.join("nanogpt.pt"), copy).unwrap();
+    }
+    let tokens: Vec<u16> = (0..46).map(|i| (7 * i * i + 3 * i) % 20).collect();
+    let text = temporary.path().join("train.bin");
+    let bytes: Vec<u8> = tokens
+        .iter()
+        .flat_map(|token| token.to_le_bytes())
+        .collect();
+    fs::write(&text, bytes).unwrap();
+    let ids: Vec<i64> = tokens[..45].iter().map(|token| i64::from(*token)).collect();
+    let ids = HashMap::from([("ids", Tensor::from_vec(ids, (5, 9), &Device::Cpu).unwrap())]);
+    let blocks = temporary.path().join("blocks.safetensors");
+    safetensors::save(&ids, &blocks).unwrap();
+    let (run, text, blocks) = (path(&run), path(&text), path(&blocks));
+    let measured = |data: &str, options: &[&str]| {
+        let first = [
+            "average",
+            &run,
+            "--data",
+            data,
+            "--samples",
+            "all",
+            "--format",
+            "json",
+        ];
+        let found = json(&[&first[..], options].concat());
+        found["averages"][0]["loss"].as_f64().unwrap()
+    };
+    for (found, expected) in [
+        (measured(&text, &["--block", "9"]), pytorch("loss")),
+        (
+            measured(&blocks, &["--model", "nanogpt"]),
+            pytorch("loss_of_blocks"),
+        ),
+    ] {
+        assert!(
+            (found / expected - 1.0).abs() < 1e-5,
+            "{found}, expected {expected}"
+        );
+    }
+    let said = refusal(&["average", &run, "--data", &text, "--block", "13"], 1);
+    assert!(
+        said.contains("12 places: expected --block 12 or less"),
+        "{said}"
+    );
+}

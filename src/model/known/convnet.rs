@@ -15,8 +15,11 @@ use crate::model::reading::{NormPosition, Reading};
 
 /// Side of the windows of pools.
 const POOL: Pool = Pool::halving(false);
-/// Arrangements up to which the other kind of pool is asked for each.
-const FEW: usize = 3;
+/// Arrangements up to which the other kind of pool is asked for each, and readings up to which all activations are.
+const ARRANGEMENTS: usize = 3;
+pub(super) const FEW: usize = 2 * ARRANGEMENTS;
+/// Activations that are asked of more readings: ReLU, GELU and tanh.
+pub(super) const AT_ONCE: usize = 3;
 
 /// What stands behind each convolution in an arrangement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +74,7 @@ pub(super) fn recognize(
         Some(_) => vec![fit],
     };
     let poolings: Vec<Pooling> = match asked.pooling {
-        None if left.len() <= FEW => Pooling::ALL.to_vec(),
+        None if left.len() <= ARRANGEMENTS => Pooling::ALL.to_vec(),
         _ => vec![pooling],
     };
     let all = poolings
@@ -83,12 +86,17 @@ pub(super) fn recognize(
             readings.push(reading);
         }
     }
+    let later = if readings.len() <= FEW {
+        Vec::new()
+    } else {
+        Activation::ALL[AT_ONCE..].to_vec()
+    };
     Ok(Recognized {
         name: "convnet".into(),
         evidence: net.evidence(inventory.slots().len(), fit, &fits, asked),
         reading: of(fit, pooling),
         readings,
-        activations: Activation::ALL[1..].to_vec(),
+        activations: later,
         kept: None,
         program: net.program(fit, pooling, position.unwrap_or_default()),
     })
@@ -145,15 +153,13 @@ impl ConvNet {
     fn fits(&self, image: Option<[usize; 3]>) -> Result<Vec<Fit>, Misfit> {
         let all = Arrangement::ALL.into_iter();
         let mut fits: Vec<Fit> = all.filter_map(|fit| self.fit(fit, image)).collect();
-        // A mean takes any size, so that an exact size is the surer sign, and the surest with pools that are told.
-        let rank = |fit: &Fit| match (fit.is_average, fit.is_told()) {
-            (false, true) => 0,
-            (false, false) => 1,
-            (true, _) => 2,
-        };
-        let best = fits.iter().map(rank).min();
-        fits.retain(|fit| Some(rank(fit)) == best);
-        fits.sort_by_key(|fit| fit.is_average && !fit.is_padded());
+        // As many values as channels are a mean as a rule, which takes any size: one place that is left is no sign.
+        let is_mean = self.flattened() == self.channels();
+        if is_mean {
+            fits.sort_by_key(|fit| !fit.is_padded());
+        } else if fits.iter().any(Fit::is_told) {
+            fits.retain(Fit::is_told);
+        }
         let mut distinct: Vec<Fit> = Vec::new();
         for fit in fits {
             if distinct.iter().all(|known| known.steps != fit.steps) {

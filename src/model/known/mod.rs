@@ -159,6 +159,7 @@ impl Family {
             0 => vec![found],
             _ => given,
         };
+        let structures = readings.len();
         let mut spread = |open: bool, others: &[Reading]| {
             let known = readings.clone();
             for other in others.iter().filter(|_| open) {
@@ -171,8 +172,15 @@ impl Family {
             activation: Some(activation),
             ..Reading::default()
         });
-        let is_open = matches!(self, Self::Mlp) && asked.activation.is_none();
-        spread(is_open, &activations);
+        // A pool's mean may fit under another activation than its largest value: both are asked together.
+        let asked_at_once = match self {
+            Self::Mlp => activations.len(),
+            Self::ConvNet if structures <= convnet::FEW => activations.len(),
+            Self::ConvNet => convnet::AT_ONCE,
+            _ => 0,
+        };
+        let is_open = asked.activation.is_none();
+        spread(is_open, &activations[..asked_at_once]);
         let shortcuts = [Shortcuts::Padded, Shortcuts::None].map(|shortcuts| Reading {
             shortcuts: Some(shortcuts),
             ..Reading::default()
