@@ -28,7 +28,7 @@ const ROUNDS: usize = 21;
 const SIZES: [(u16, u16); 3] = [(120, 40), (200, 60), (300, 100)];
 /// The other runs of a comparison: as many as there may be.
 const RIVALS: usize = 5;
-/// What a frame is drawn after.
+/// The change that a frame is drawn after.
 const CHANGES: [&str; 3] = ["new data", "cursor", "nothing"];
 
 fn main() -> Result<(), Box<dyn Error>> {

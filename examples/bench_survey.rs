@@ -1,4 +1,4 @@
-//! How many points a surface of 51×51 takes, how far off it is between them, and how long it takes:
+//! The points that a surface of 51×51 takes, how far off it is between them, and how long it takes:
 //! `RAYON_NUM_THREADS=2 cargo run --release --example bench_survey [-- --json]`.
 //!
 //! First two trained networks on both of their reference planes, against every point measured. Then the

@@ -21,7 +21,7 @@ from isoloss_export import export  # added
 class IsolossExport(L.Callback):  # added
     def on_train_start(self, trainer, module):  # added: the first moment at which both loaders are there
         if trainer.is_global_zero:  # added
-            folder = trainer.checkpoint_callback.dirpath  # added
+            folder = trainer.checkpoint_callback.dirpath  # added; trainer.log_dir for lightning_logs/version_N
             export(module, trainer.train_dataloader, folder, loss="mse", test=trainer.val_dataloaders)  # added
 
 

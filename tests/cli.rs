@@ -1063,7 +1063,7 @@ fn the_manual_has_a_page_of_every_command() {
     assert!(pages.contains("\\-\\-relief") && !pages.contains("demo\\-train"));
 }
 
-/// What `doctor` prints of a fact.
+/// Returns what `doctor` prints of a fact.
 fn fact<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
     let of = |line: &'a str| Some(line.strip_prefix(name)?.strip_prefix("  ")?.trim_start());
     text.lines().filter_map(of).collect()

@@ -1,4 +1,4 @@
-//! What is seen, written to files: names, contents, and never into the run.
+//! The screen, written to files: names, contents, and never into the run.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

@@ -20,7 +20,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 
-/// What happens to a screen.
+/// An event on a screen.
 #[derive(Clone, Debug)]
 enum Event {
     Action(Action),
@@ -89,7 +89,7 @@ fn screen(app: &App, (width, height): (u16, u16)) -> Buffer {
     terminal.backend().buffer().clone()
 }
 
-/// What the keys ask for.
+/// Returns what the keys ask for.
 fn actions() -> Vec<Action> {
     let characters = (' '..='~').map(KeyCode::Char);
     let others = [KeyCode::Left, KeyCode::Right, KeyCode::Up, KeyCode::Down];

@@ -1,4 +1,4 @@
-//! Which checkpoints are the path: the newest says what the model is, and the weights tell a resumed run
+//! The checkpoints that are the path: the newest says what the model is, and the weights tell a resumed run
 //! from another one.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]

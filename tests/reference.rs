@@ -170,7 +170,7 @@ fn errors(found: &Value, exact: &Value, lines: &[usize]) -> [f64; 2] {
     ]
 }
 
-/// Of 51×51 points few are measured, and what is drawn between them is nearly the truth: on every other line for
+/// Few of 51×51 points are measured, and what is drawn between them is nearly the truth: on every other line for
 /// the MLP, on every fourth for the convolutional network. Those lines are odd, which the coarse levels are mostly not.
 #[rstest]
 #[case("mlp-fashion", "pca", "pca", 2, 100)]

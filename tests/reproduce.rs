@@ -84,7 +84,7 @@ impl Live {
         }
     }
 
-    /// What the only command of the view prints.
+    /// Returns what the only command of the view prints.
     fn printed(&self) -> Value {
         let commands = commands(&self.app);
         assert_eq!(commands.len(), 1);

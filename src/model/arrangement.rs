@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 pub enum Borders {
     /// None.
     None,
-    /// As many as keep the extents at stride 1.
+    /// The padding that keeps the extents at stride 1.
     Same,
-    /// As many in front of the first convolution, none in front of others, as in LeNet-5.
+    /// That padding in front of the first convolution, none in front of others, as in LeNet-5.
     First,
 }
 

@@ -29,7 +29,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Whether Winograd's tiles cover it, and save more than their transforms cost.
+    /// True if Winograd's tiles cover it and save more than their transforms cost.
     pub(super) fn suits_winograd(&self) -> bool {
         let at = self.output;
         (self.kernel, self.stride, self.padding) == (3, 1, 1)
@@ -55,7 +55,7 @@ pub(super) struct Conv<'a> {
     pub(super) weights: &'a [f32],
     /// (output blocks, lanes).
     pub(super) bias: &'a [f32],
-    /// What is added to the sums before the ReLU, of all images.
+    /// The numbers that are added to the sums before the ReLU, of all images.
     pub(super) residual: Option<Image<'a>>,
 }
 

@@ -60,7 +60,7 @@ pub struct Kernels {
     arenas: Mutex<Vec<Arena>>,
 }
 
-/// What a thread needs for one image, and for the vectors of a group of them.
+/// Memory of a thread for one image, and for the vectors of a group of them.
 #[derive(Debug, Default)]
 struct Arena {
     buffers: Vec<Vec<f32>>,
@@ -100,7 +100,7 @@ impl Kernels {
         })
     }
 
-    /// Whether the first layer is fully connected and has no norm: what it gives is linear in the weights.
+    /// Returns true if the first layer is fully connected and has no norm: its result is linear in the weights.
     #[must_use]
     pub fn begins_linear(&self) -> bool {
         let plain = self
@@ -111,7 +111,7 @@ impl Kernels {
         plain && matches!(self.plan.features, Features::Raw)
     }
 
-    /// What the first layer gives before its ReLU, for a network that begins linear: a row of whole
+    /// Computes the first layer before its ReLU, for a network that begins linear: a row of whole
     /// vectors a sample.
     ///
     /// # Errors

@@ -69,7 +69,7 @@ impl Way {
     }
 }
 
-/// How an image becomes the vector that the head takes.
+/// The way from an image to the vector that the head takes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Features {
     /// The samples' own numbers.
@@ -196,7 +196,7 @@ struct Builder<'a> {
     /// Layers before this one work on images.
     body: usize,
     lanes: usize,
-    /// How many layers still have to take each value.
+    /// Number of layers that still have to take each value.
     takers: Vec<usize>,
     /// Channels, height, width of each image value.
     extents: Vec<Option<[usize; 3]>>,
@@ -266,7 +266,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// What a convolution or a norm takes along: the sum with a value that stands already, and the ReLU,
+    /// Joins to a convolution or a norm what it takes along: the sum with a value that stands already, and the ReLU,
     /// where nobody else takes what comes before.
     fn fused(&self, i: usize) -> Fused {
         let mut fused = Fused {
@@ -314,7 +314,7 @@ impl<'a> Builder<'a> {
 /// Layers that become one step.
 struct Fused {
     layers: Vec<usize>,
-    /// What they give.
+    /// Their result.
     value: Value,
     residual: Option<Value>,
     rectifier: Rectifier,

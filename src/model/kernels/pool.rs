@@ -1,4 +1,4 @@
-//! What is done to each pixel of a blocked image but convolution: pooling, batch norm of its own, and
+//! The passes over a blocked image other than convolution: pooling, batch norm of its own, and
 //! moving channels about.
 
 use pulp::{Simd, WithSimd};

@@ -1,4 +1,4 @@
-//! Which vector instructions the kernels use: the widest that the machine has, picked at run time.
+//! The vector instructions of the kernels: the widest that the machine has, picked at run time.
 
 use pulp::{Arch, Scalar256b, Simd, WithSimd};
 

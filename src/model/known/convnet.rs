@@ -21,7 +21,7 @@ pub(super) const FEW: usize = 2 * ARRANGEMENTS;
 /// Activations that are asked of more readings: ReLU, GELU and tanh.
 pub(super) const AT_ONCE: usize = 3;
 
-/// What stands behind each convolution in an arrangement.
+/// The layers behind each convolution in an arrangement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Step {
     padding: usize,

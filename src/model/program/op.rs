@@ -310,7 +310,7 @@ pub struct Conv {
 pub enum Around {
     /// n on both sides.
     By(Vec<usize>),
-    /// As many as keep the extents.
+    /// The padding that keeps the extents.
     Same,
 }
 
