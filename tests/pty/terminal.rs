@@ -1,6 +1,7 @@
 //! A pseudo-terminal with a program in it.
 
 use std::io::{Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -82,7 +83,7 @@ impl Terminal {
             let (screen, written, stalled) = shared;
             let mut bytes = [0; 4096];
             while let Ok(count @ 1..) = output.read(&mut bytes) {
-                screen.lock().unwrap().process(&bytes[..count]);
+                take(&mut screen.lock().unwrap(), &bytes[..count]);
                 all.lock().unwrap().extend_from_slice(&bytes[..count]);
                 written.fetch_add(count, Ordering::SeqCst);
                 if stalled.load(Ordering::SeqCst) {
@@ -243,6 +244,16 @@ impl Terminal {
             panic!("the terminal cannot be read");
         }
         code
+    }
+}
+
+/// Has the emulator take bytes. It panics at some frames of a larger terminal than it has just become (vt100 0.16),
+/// and begins anew then; the next frame is of its own size.
+fn take(parser: &mut vt100::Parser, bytes: &[u8]) {
+    let taken = catch_unwind(AssertUnwindSafe(|| parser.process(bytes)));
+    if taken.is_err() {
+        let (rows, cols) = parser.screen().size();
+        *parser = vt100::Parser::new(rows, cols, 0);
     }
 }
 
