@@ -7,9 +7,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 
 use crate::config::{Config, PROGRAM};
+use crate::data::{Count, Split};
 use crate::evaluator::{EvaluatorCommand, EvaluatorOptions};
-
-use super::options::MeasureOptions;
 
 /// Longest and shortest time of an answer.
 const TIMES: [Duration; 2] = [Duration::from_millis(1), Duration::from_secs(24 * 3600)];
@@ -36,15 +35,20 @@ impl EvaluatorArgs {
     }
 
     /// The evaluator with the samples that are asked for.
-    pub(super) fn options(&self, measure: &MeasureOptions) -> Option<EvaluatorOptions> {
+    pub(super) fn options(
+        &self,
+        split: Split,
+        samples: Count,
+        seed: u64,
+    ) -> Option<EvaluatorOptions> {
         let command = self.evaluator.clone()?;
         Some(EvaluatorOptions {
             command,
             from: self.evaluator_from.clone(),
             timeout: self.evaluator_timeout,
-            split: measure.split,
-            samples: measure.samples,
-            seed: measure.seed,
+            split,
+            samples,
+            seed,
         })
     }
 }

@@ -263,7 +263,7 @@ impl MeasureOptions {
         }
         Ok(Setup {
             data: self.request()?,
-            evaluator: self.evaluator.options(self),
+            evaluator: self.evaluator.options(self.split, self.samples, self.seed),
             criterion: Criterion {
                 loss: self.loss.loss()?,
                 output: self.loss.output().map(str::to_owned),

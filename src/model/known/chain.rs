@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::detect::{Inventory, Misfit};
-use super::layers::{Conv, ConvShape, Linear, Norm};
+use super::layers::{Conv, ConvShape, Layer, Linear, Norm};
 use super::pairing::{Paired, Stored, are_alike, gap, numbers, paired, place};
 use crate::model::reading::NormPosition;
 use crate::weights::layout::Slot;
@@ -36,13 +36,6 @@ const ELSEWHERE: [&str; 23] = [
     "upconv",
 ];
 
-/// A layer with weights.
-#[derive(Debug)]
-pub(super) enum Layer {
-    Conv(Conv),
-    Linear(Linear),
-}
-
 /// A layer and the norm between it and the next one.
 #[derive(Debug)]
 pub(super) struct Stage {
@@ -62,30 +55,6 @@ pub(super) struct Chain {
     /// A norm of the inputs.
     pub(super) first: Option<Norm>,
     pub(super) stages: Vec<Stage>,
-}
-
-impl Layer {
-    pub(super) fn name(&self) -> &str {
-        match self {
-            Self::Conv(conv) => &conv.name,
-            Self::Linear(linear) => &linear.name,
-        }
-    }
-
-    fn widths(&self) -> [usize; 2] {
-        match self {
-            Self::Conv(conv) => [conv.inputs, conv.outputs],
-            Self::Linear(linear) => [linear.inputs, linear.outputs],
-        }
-    }
-
-    pub(super) fn inputs(&self) -> usize {
-        self.widths()[0]
-    }
-
-    pub(super) fn outputs(&self) -> usize {
-        self.widths()[1]
-    }
 }
 
 impl Stage {

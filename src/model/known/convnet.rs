@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::chain::{Chain, Layer, Stage};
+use super::chain::{Chain, Stage};
 use super::detect::{Inventory, Misfit};
-use super::layers::{Conv, Writer};
+use super::layers::{Conv, Layer, Writer};
 use super::{Recognized, count, mlp};
 use crate::model::activation::Activation;
 use crate::model::arrangement::{Arrangement, Borders, Pooling, Steps};

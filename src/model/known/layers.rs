@@ -203,6 +203,37 @@ fn member(prefix: &str, name: &str) -> String {
     }
 }
 
+/// A layer with weights.
+#[derive(Debug)]
+pub(super) enum Layer {
+    Conv(Conv),
+    Linear(Linear),
+}
+
+impl Layer {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Conv(conv) => &conv.name,
+            Self::Linear(linear) => &linear.name,
+        }
+    }
+
+    pub(super) fn widths(&self) -> [usize; 2] {
+        match self {
+            Self::Conv(conv) => [conv.inputs, conv.outputs],
+            Self::Linear(linear) => [linear.inputs, linear.outputs],
+        }
+    }
+
+    pub(super) fn inputs(&self) -> usize {
+        self.widths()[0]
+    }
+
+    pub(super) fn outputs(&self) -> usize {
+        self.widths()[1]
+    }
+}
+
 /// A program while it is written, layer by layer.
 #[derive(Debug)]
 pub(super) struct Writer {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::chain::{Chain, Layer, Stage};
+use super::chain::{Chain, Stage};
 use super::detect::{Inventory, Misfit};
-use super::layers::Writer;
+use super::layers::{Layer, Writer};
 use super::{Recognized, count};
 use crate::model::program::{Program, Value};
 use crate::model::reading::{NormPosition, Reading};

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::chain::Layer;
 use super::detect::Misfit;
-use super::layers::Norm;
+use super::layers::{Layer, Norm};
 
 /// The modules of a checkpoint in its order.
 pub(super) struct Stored<'a> {
