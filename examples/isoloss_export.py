@@ -4,9 +4,8 @@
     export(model, train_loader, "runs/my-run", loss="cross-entropy", test=test_loader)
 
 writes model.pt2, train.safetensors, test.safetensors and isoloss.toml into the run's folder; then `isoloss runs/my-run`
-needs no flag. Samples are taken as the loader (or one batch in its place) gives them: (inputs..., target), or a dict by
-forward's names with the target as `target` or `labels`. `loss` is cross-entropy, nll, next-token, mse, l1, huber, bce,
-or "output" if the model gives the loss itself: then all of the batch goes into forward. It needs torch alone."""
+needs no flag. Samples are as the loader (or one batch in its place) gives them: (inputs..., target), or a dict by forward's
+names with `target` or `labels`. With the loss "output" all of the batch goes into forward, which gives the loss itself."""
 
 import ctypes
 import inspect
@@ -23,19 +22,20 @@ DTYPES = {torch.float32: "F32", torch.int64: "I64", torch.bool: "BOOL"}
 
 def export(model, batches, folder, loss="cross-entropy", samples=1024, test=None, **settings):
     """Writes the files, other settings into isoloss.toml. An exception says in a sentence what could not be done."""
-    loss = loss.replace("_", "-").removesuffix("-loss")
+    loss = str(loss).lower().replace("_", "-").removesuffix("-loss")
+    if loss not in (losses := ["cross-entropy", "nll", "next-token", "mse", "l1", "huber", "bce", "output"]):
+        raise ValueError(f"loss is one of {', '.join(losses)}, found {loss}")
     while type(model).__name__ in ("OptimizedModule", "DataParallel", "DistributedDataParallel"):
         model = next(model.children())
-    inner = getattr(model, "get_base_model", lambda: model)()  # of peft, whose own forward names no arguments
-    names = list(inspect.signature(inner.forward).parameters)
+    names = list(inspect.signature(getattr(model, "get_base_model", lambda: model)().forward).parameters)  # of peft
     loaders = {"train": batches} if test is None else {"train": batches, "test": test}
     with torch.random.fork_rng(devices=[]):  # a loader may shuffle: training goes on as if nobody had looked
         splits = {split: gather(loader, names, loss, samples) for split, loader in loaders.items()}
     join(splits, getattr(getattr(model, "config", None), "pad_token_id", None) or 0)
-    fixed = {"use_cache": False} if "use_cache" in names else {}  # a cache of keys and values is no tensor
-    exported = program(model, {name: x[:2] for name, x in splits["train"].items() if name != "target"}, fixed)
+    two = {name: x[:2] for name, x in splits["train"].items() if name != "target"}
+    exported = program(model, two, {"use_cache": False} if "use_cache" in names else {})  # a cache is no tensor
     settings = {"model": "model.pt2", "data": ".", "loss": loss, **settings}
-    lines = [f"{name.replace('_', '-')} = {json.dumps(value)}\n" for name, value in settings.items()]
+    lines = [f"{name.replace('_', '-')} = {json.dumps(x, default=torch.Tensor.tolist)}\n" for name, x in settings.items()]
     os.makedirs(folder, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as part:  # so that nobody reads half of a file
         torch.export.save(exported, f"{part}/model.pt2")
@@ -92,7 +92,7 @@ def named(batch, names, loss):
         found = {i: x for i, x in enumerate(torch.utils._pytree.tree_leaves(batch)) if torch.is_tensor(x)}
         inputs = len(found) if loss == "output" else max(len(found) - 1, 1)
         columns = dict(zip([*names[:inputs], "target"], found.values())) if inputs <= len(names) else {}
-    if not set(columns) - {"target"}:
+    if not set(columns) - {"target"} or "args" in names:
         raise ValueError(f"batches are (inputs..., target) or a dict; forward takes {names}, found {list(found)}")
     return columns
 

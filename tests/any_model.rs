@@ -377,6 +377,19 @@ fn a_loss_of_one_number_in_which_samples_weigh_differently_is_told_once() {
     assert_eq!((batches.as_str(), told), ("", 0));
 }
 
+#[test]
+fn cross_entropy_of_one_output_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = folder.path().join("m.safetensors");
+    let weight = Tensor::ones((1, 64), DType::F32, &Device::Cpu).unwrap();
+    safetensors::save(&HashMap::from([("fc.weight", weight)]), &checkpoint).unwrap();
+    let said = refusal(&["surface", &path(&checkpoint), "--data", "digits"], 1);
+    assert!(
+        said.contains("mlp has one output, of which cross-entropy is always 0"),
+        "{said}"
+    );
+}
+
 /// Writes a run of two checkpoints of nanoGPT with both names of its tie and a tensor that it does not take.
 fn run_of_nanogpt() -> TempDir {
     let folder = tempfile::tempdir().unwrap();

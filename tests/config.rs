@@ -222,3 +222,22 @@ fn every_action_can_be_bound_and_help_and_readme_show_its_key() {
         assert!(terminal.backend().to_string().contains("f9"), "{action}");
     }
 }
+
+#[test]
+fn weights_of_classes_stand_in_a_file_themselves_or_in_one_beside_it() {
+    let home = Home::new();
+    let settings = |class_weights: &str| {
+        home.write(
+            "runs/isoloss.toml",
+            &format!("class-weights = {class_weights}\n"),
+        );
+        let printed = stdout(&mut home.command(&["config", "print", "runs/digits"]));
+        line(&printed, "class-weights")
+    };
+    assert!(settings("[0.5, 1.5, 2]").contains("0.5,1.5,2"));
+    let beside = settings("\"weights.txt\"");
+    assert!(
+        beside.contains("runs/weights.txt") && beside.contains(home.path("").to_str().unwrap()),
+        "{beside}"
+    );
+}

@@ -35,7 +35,7 @@ pub(super) struct KeyOption {
     #[arg(long, env = "ISOLOSS_KEY", value_name = "KEY")]
     pub(super) key: Option<String>,
     /// Only the files that this glob takes, by path below the run or by name; may be given several times
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, env = "ISOLOSS_ONLY", value_name = "GLOB")]
     only: Vec<String>,
     /// Only what lies in the run's folder now, without the copies of checkpoints that are gone
     #[arg(long)]

@@ -181,7 +181,11 @@ impl Reader<'_> {
 
     /// A path that is not absolute is meant from the folder of the file.
     fn beside(&self, name: &str, text: String) -> String {
-        let is_path = self.settings.is_path(name) && text != data::DIGITS;
+        // The weights of classes may stand themselves in the place of their file.
+        let is_list = text
+            .split(',')
+            .all(|part| part.trim().parse::<f64>().is_ok());
+        let is_path = self.settings.is_path(name) && text != data::DIGITS && !is_list;
         let is_program = name == "model" && model::program_file(&text).is_some();
         if !is_path && !is_program {
             return text;

@@ -82,9 +82,19 @@ pub enum LandscapeError {
         /// Its number of outputs.
         classes: usize,
     },
+    /// Cross-entropy of one output is always 0.
+    #[error(
+        "{data}: {model} has one output, of which cross-entropy is always 0: export the model and name its loss (--loss mse, bce …), see `isoloss help model`"
+    )]
+    OneClass {
+        /// The data set.
+        data: String,
+        /// The model.
+        model: String,
+    },
     /// The user gave no data.
     #[error(
-        "no data given, so there is no loss to measure: add --data FOLDER, with idx, CIFAR, .npz or .safetensors files, or --data digits"
+        "no data given, so there is no loss to measure: add --data FOLDER, with idx, CIFAR, .npz or .safetensors files, or --data digits; or export model and samples, see `isoloss help model`"
     )]
     NoData,
     /// More samples were to be measured everywhere than there are, or all of them.

@@ -173,6 +173,12 @@ impl<'a> Source<'a> {
             data: self.data.name.clone(),
             source,
         };
+        if self.loss.is_of_classes() && matches!(output, [_, 1]) {
+            return Err(LandscapeError::OneClass {
+                data: self.data.name.clone(),
+                model: model.into(),
+            });
+        }
         let mut counted = 0;
         for batch in batches {
             let target = batch.target.dims();

@@ -395,3 +395,22 @@ fn hostile_extents_are_errors_and_take_no_memory() {
     let huge: [(&str, &[usize]); 2] = [("conv.weight", &[4, 3, 0, 3]), ("fc.weight", &[2, 4])];
     assert!(recognize(&layout(huge.into_iter()), "auto", Some([3, 8, 8])).is_err());
 }
+
+#[test]
+fn a_layer_that_may_have_a_shortcut_is_told() {
+    let untold = |shapes: &[(&str, &[usize])]| {
+        let layout = layout(shapes.iter().copied());
+        recognize(&layout, "auto", None).unwrap().untold
+    };
+    let square = untold(&[
+        ("fc1.weight", &[8, 4]),
+        ("fc2.weight", &[8, 8]),
+        ("fc3.weight", &[3, 8]),
+    ]);
+    assert!(
+        square.is_some_and(|said| said.starts_with("a shortcut around fc2 would leave no trace"))
+    );
+    // The last layer gives the logits.
+    let plain = untold(&[("fc1.weight", &[8, 4]), ("fc2.weight", &[8, 8])]);
+    assert_eq!(plain, None);
+}

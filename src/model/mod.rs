@@ -37,6 +37,8 @@ pub struct Recognized {
     /// A sentence about the weights that no checkpoint holds, which stay as they were exported; `None` if it holds
     /// all.
     pub kept: Option<String>,
+    /// A sentence about what leaves no trace in a checkpoint and is assumed; `None` if nothing does.
+    pub untold: Option<String>,
     /// Assumptions about what names leave open.
     pub reading: Reading,
     /// All that fits the names and what was asked for, the usual one first.
@@ -200,6 +202,7 @@ fn exported(file: &Path, layout: &Layout, asked: Reading) -> Result<Recognized, 
             None => evidence,
         },
         kept,
+        untold: None,
         program: Arc::new(program.joined()),
         reading: Reading::default(),
         readings: vec![Reading::default()],

@@ -67,6 +67,7 @@ mod tests {
             evidence: String::new(),
             program: Arc::new(program),
             kept: None,
+            untold: None,
             reading: Reading::default(),
             readings: Vec::new(),
             activations: Vec::new(),

@@ -79,6 +79,8 @@ pub struct Assumed {
     pub warning: Option<String>,
     /// Questions to which the usual answer was taken without asking, because it would have cost too much.
     pub unasked: Vec<String>,
+    /// A sentence about what leaves no trace in a checkpoint, so that nobody can ask for it.
+    pub untold: Option<String>,
     /// The updates follow this reading clearly, or nothing was left to be assumed.
     pub evident: bool,
     /// A sentence about a model that ends with a softmax or sigmoid which the loss has too.
@@ -95,7 +97,7 @@ impl Assumed {
     /// True where the loss of this function is that of the run's own beyond doubt.
     #[must_use]
     pub fn is_known(&self) -> bool {
-        let is_settled = self.tied.is_empty() && self.unasked.is_empty();
+        let is_settled = self.tied.is_empty() && self.unasked.is_empty() && self.untold.is_none();
         self.evident && is_settled && !self.doubtful && self.warnings().next().is_none()
     }
 }

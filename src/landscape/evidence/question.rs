@@ -58,6 +58,7 @@ impl Question<'_> {
         let found = self.recognize(self.asked).ok();
         let forward = found.as_ref().and_then(|found| self.forward(found).ok());
         Assumed {
+            untold: found.as_ref().and_then(|found| found.untold.clone()),
             function: Function {
                 reading: found.map_or(self.asked, |found| found.reading),
                 pixels: None,

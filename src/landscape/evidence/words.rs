@@ -80,6 +80,10 @@ impl Inquiry<'_> {
         if self.candidates.len() == 1 {
             clauses.splice(0..0, plausible(&self.assumed));
         }
+        self.assumed
+            .untold
+            .clone_from(&self.candidates[taken].recognized.untold);
+        clauses.extend(self.assumed.untold.clone());
         self.assumed.tied = others;
         self.assumed.evidence = clauses.join("; ");
         if self.assumed.doubtful {

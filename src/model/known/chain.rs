@@ -70,6 +70,18 @@ impl Stage {
 }
 
 impl Chain {
+    /// Says what a shortcut would leave no trace of: one around a layer whose result has the extents of its input.
+    pub(super) fn untold(&self) -> Option<String> {
+        let inner = self.stages.iter().take(self.stages.len().saturating_sub(1));
+        let mut equal = inner.filter(|stage| stage.layer.inputs() == stage.layer.outputs());
+        equal.next().map(|stage| {
+            format!(
+                "a shortcut around {} would leave no trace in a checkpoint, none is assumed: an export settles it",
+                stage.layer.name()
+            )
+        })
+    }
+
     /// Takes all layers and norms.
     pub(super) fn take(inventory: &mut Inventory) -> Result<Self, Misfit> {
         let modules = inventory.slots().iter().filter_map(|slot| {

@@ -98,6 +98,7 @@ pub(super) fn recognize(
         readings,
         activations: later,
         kept: None,
+        untold: net.chain.untold(),
         program: net.program(fit, pooling, position.unwrap_or_default()),
     })
 }

@@ -151,6 +151,7 @@ pub(super) fn recognize(mut inventory: Inventory) -> Result<Recognized, Misfit> 
         readings: Vec::new(),
         activations: Vec::new(),
         kept: None,
+        untold: None,
         program: densenet.program(),
     })
 }

@@ -136,6 +136,7 @@ pub(super) fn recognize(
         readings: Vec::new(),
         activations: Vec::new(),
         kept: None,
+        untold: None,
         program: gpt.program(&prefix),
     })
 }

@@ -94,6 +94,7 @@ pub(super) fn recognize(
         readings: Vec::new(),
         activations: Vec::new(),
         kept: None,
+        untold: None,
         program: residual_network(&stem, pool, &blocks, &head),
     })
 }

@@ -81,6 +81,7 @@ pub(super) fn recognize(mut inventory: Inventory, asked: Reading) -> Result<Reco
             ),
         ),
         kept: None,
+        untold: chain.untold(),
         program: program(&chain, position),
         reading: Reading {
             norm_position: usual.map(|_| position),

@@ -68,6 +68,7 @@ pub(super) fn recognize(mut inventory: Inventory, noshort: bool) -> Result<Recog
         readings: Vec::new(),
         activations: Vec::new(),
         kept: None,
+        untold: None,
         program: residual_network(&stem, None, &blocks, &head),
     })
 }

@@ -165,6 +165,7 @@ pub(super) fn recognize(
         readings: Vec::new(),
         activations: Vec::new(),
         kept: None,
+        untold: None,
         program: vgg.program(channels, pooling.unwrap_or(POOLINGS[0])),
     })
 }
