@@ -34,6 +34,8 @@ struct Choice {
     taken: usize,
     tied: Vec<usize>,
     basis: Basis,
+    /// The reading that the updates follow best has a far higher loss than these.
+    is_contradicted: bool,
 }
 
 impl Inquiry<'_> {
@@ -60,6 +62,9 @@ impl Inquiry<'_> {
         let unasked = !self.assumed.unasked.is_empty();
         self.assumed.evident = followed.is_some() || !(is_open || unasked);
         self.tell(choice.taken, &choice.tied, &scales);
+        if choice.is_contradicted {
+            self.assumed.is_contradicted();
+        }
         self.doubt(choice.taken, scale)?;
         if choice.tied.len() > 1 || scales.len() > 1 {
             self.assumed.loss_range = self.range(&choice, &scales)?;
@@ -71,6 +76,7 @@ impl Inquiry<'_> {
     fn by_path(&self, best: usize) -> Result<Choice, LandscapeError> {
         let is_kin = |i: usize| self.are_kin(best, i);
         let tied = self.comparable(verdict::tied(&self.scores, best, is_kin))?;
+        let is_contradicted = !tied.contains(&best);
         let count = self.candidates.len();
         // What is taken must be followed itself.
         let followed = tied.iter().copied();
@@ -82,6 +88,7 @@ impl Inquiry<'_> {
             taken: self.usual_of(&followed).unwrap_or(best),
             tied,
             basis,
+            is_contradicted,
         })
     }
 
@@ -93,6 +100,7 @@ impl Inquiry<'_> {
             taken: 0,
             tied,
             basis: Basis::Usual,
+            is_contradicted: false,
         };
         if all.len() < 2 || says.is_some_and(Mean::is_negative) {
             return Ok(usual(vec![0]));
@@ -115,6 +123,7 @@ impl Inquiry<'_> {
             taken: self.usual_of(&level).unwrap_or(0),
             tied: near,
             basis,
+            is_contradicted: false,
         })
     }
 

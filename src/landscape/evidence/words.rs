@@ -173,6 +173,12 @@ impl Assumed {
         });
     }
 
+    /// Doubts a model of which the updates follow one reading and the losses speak for another: the function that was
+    /// minimized is perhaps none of them.
+    pub(super) fn is_contradicted(&mut self) {
+        self.warn("the updates follow another reading better, whose loss is far higher: the model is perhaps none of those that its names suggest, and an export settles it");
+    }
+
     /// Doubts a loss that is far above that of guessing.
     pub(super) fn is_worse_than_guessing(&mut self, loss: f64, guessing: f64) {
         self.warn(&format!(
