@@ -9,7 +9,6 @@ of a checkpoint's path; weights move in place, by their names in the state dict.
 differentiate by its inputs (PINNs). This is protocol 1 of isoloss's docs/evaluator.md."""
 
 import json
-import math
 import os
 import sys
 
@@ -28,8 +27,9 @@ def serve(model, loss, loaders, score=None, device=None, grad=False):
         (kind, ask), = json.loads(line).items()
         if kind == "hello":
             model = model if isinstance(model, torch.nn.Module) else model(ask["checkpoint"])
-            device = torch.device(device or next(model.parameters()).device)
-            model.to(device).eval()
+            asked = ask["device"] if ask["device"] != "auto" else next(model.parameters()).device
+            model.to(device := torch.device(device or asked)).eval()
+            torch.manual_seed(ask["seed"])  # a loader that shuffles gives the same samples after each start
             data = {split: gather(loader, ask["samples"], device) for split, loader in loaders.items()}
             counts = {split: sum(map(length, batches)) for split, batches in data.items()}
             answer(ready={"protocol": 1, "score": score, "device": str(device), "samples": counts})
@@ -56,17 +56,17 @@ def mean(model, loss, batches, left, device):
     for batch in batches:
         if left > 0:
             found = loss(model, part(batch, left, device))
-            sums = [total + float(math.nan if x is None else x) for total, x in zip(sums, found)]
+            sums = [total + float(float("nan") if x is None else x) for total, x in zip(sums, found)]
             left -= length(batch)
-    means = {"loss": sums[0] / sums[2], "score": sums[1] / sums[2]}
-    return {name: x if math.isfinite(x) else str(x) for name, x in means.items()}
+    means = zip(("loss", "score"), (total / sums[2] for total in sums))
+    return {name: x if abs(x) < float("inf") else str(x) for name, x in means}
 
 
 def matched(model, origin, x, y):
     """Yields each tensor of the model with its rows; names may have more in front on either side."""
     tensors = model.state_dict(keep_vars=True)
     for name, row in origin.items():
-        own = [name] if name in tensors else [
+        own = [own for own in tensors if own == name] or [
             own for own in tensors if own.endswith("." + name) or name.endswith("." + own)]
         if len(own) != 1:
             raise ValueError(f"{name} of the checkpoint is {len(own)} tensors of the model, expected one")
@@ -83,7 +83,7 @@ def read(path, device):
 
 def gather(loader, samples, device):
     """Takes batches with at most so many samples to the device."""
-    batches, left = [], math.inf if samples is None else samples
+    batches, left = [], float("inf") if samples is None else samples
     for batch in loader:
         batches.append(part(batch, left, device))
         left -= length(batches[-1])

@@ -222,6 +222,112 @@ fn flat(value: &Value) -> Vec<f64> {
     }
 }
 
+#[test]
+fn a_point_without_a_loss_is_a_hole_and_the_rest_is_measured() {
+    let folder = TempDir::new().unwrap();
+    let script = folder.path().join("failing.sh");
+    let text = r#"while read -r line; do
+  id=$(echo "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
+  case "$line" in
+    *'"hello"'*) echo '{"ready": {"protocol": 1, "samples": {"train": 8}}}' ;;
+    *'"plane":{'*) echo "{\"plane\": {\"id\": $id}}" ;;
+    *'"at":[1.0,1.0]'*) echo "{\"failed\": {\"id\": $id, \"why\": \"no memory\"}}" ;;
+    *) echo "{\"measured\": {\"id\": $id, \"loss\": 0.5}}" ;;
+  esac
+done
+"#;
+    fs::write(&script, text).unwrap();
+    let run = program::fixture("digits-run");
+    let evaluator = format!("sh {}", script.display());
+    let words = [
+        "surface",
+        &run,
+        "--evaluator",
+        &evaluator,
+        "--x=-1:1:3",
+        "--y=-1:1:3",
+        "--exact",
+        "--format",
+        "csv",
+    ];
+    let output = program::run(&words);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert_eq!(
+        said.matches("no loss at (1.000, 1.000): no memory").count(),
+        1,
+        "{said}"
+    );
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(table.matches(",0.5,").count(), 8, "{table}");
+}
+
+/// Folders in memory that processes of these numbers have left.
+#[cfg(target_os = "linux")]
+fn left_by(process: u32) -> usize {
+    let entries = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names
+        .filter(|name| name.starts_with(&format!("isoloss-{process}-")))
+        .count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_watch_that_is_ended_leaves_neither_files_nor_processes() {
+    let folder = TempDir::new().unwrap();
+    let (script, number) = (folder.path().join("hang.sh"), folder.path().join("number"));
+    let text = format!(
+        r#"trap '' TERM INT
+echo $$ > '{}'
+while read -r line; do
+  id=$(echo "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
+  case "$line" in
+    *'"hello"'*) echo '{{"ready": {{"protocol": 1, "samples": {{"train": 8}}}}}}' ;;
+    *'"plane":{{'*) echo "{{\"plane\": {{\"id\": $id}}}}" ;;
+    *) sleep 600 ;;
+  esac
+done
+"#,
+        number.display()
+    );
+    fs::write(&script, text).unwrap();
+    let run = program::fixture("digits-run");
+    let mut child = program::program()
+        .args([
+            "watch",
+            &run,
+            "--evaluator",
+            &format!("sh {}", script.display()),
+        ])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let begin = std::time::Instant::now();
+    let patience = std::time::Duration::from_secs(60);
+    let pause = || std::thread::sleep(std::time::Duration::from_millis(50));
+    let hangs = || number.exists() && left_by(child.id()) > 0;
+    while !hangs() && begin.elapsed() < patience {
+        pause();
+    }
+    assert!(hangs(), "the evaluator was not asked");
+    pause();
+    let number: u32 = fs::read_to_string(&number).unwrap().trim().parse().unwrap();
+    let process = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+    child.wait().unwrap();
+    let is_there = || {
+        let stat = fs::read_to_string(format!("/proc/{number}/stat"));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    let begin = std::time::Instant::now();
+    while is_there() && begin.elapsed() < std::time::Duration::from_secs(5) {
+        pause();
+    }
+    assert!(!is_there(), "the evaluator lives on");
+    assert_eq!(left_by(child.id()), 0);
+}
+
 /// An evaluator that ends at its fifth answer the first time it is run.
 fn failing(folder: &Path) -> PathBuf {
     let path = folder.join("failing.sh");

@@ -120,10 +120,11 @@ fn external(
         // The points are asked again, whether or not anybody reads this.
         let _ = warn::say(sentence);
     });
-    let connection = Connection::new(evaluator, place.to_string(), shape.newest.clone(), tell);
+    let newest = shape.newest.clone();
+    let connection = Connection::new(evaluator, place.to_string(), newest, Arc::clone(&tell));
     let layout = Arc::clone(&shape.layout);
     let objective = ExternalObjective::new(Arc::new(connection), layout, split)?;
-    Ok(Measured::external(objective))
+    Ok(Measured::external(objective.with_holes(tell)))
 }
 
 fn asked(

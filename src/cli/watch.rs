@@ -95,6 +95,8 @@ impl Watch {
         } else {
             LateSettings::of(&self.run, &self.measure)
         };
+        // A recording is brought to its end, and an evaluator ended.
+        let finish = target.is_some() || setup.evaluator.is_some();
         let session = start(self.run)?;
         let record = |target: Target| target.start(session.snapshots.clone());
         let recording = target.map(record).transpose()?;
@@ -116,7 +118,7 @@ impl Watch {
         } else {
             runtime()?.block_on(async {
                 tokio::select! {
-                    printed = print_until_asked(&session, recording.is_some()) => printed,
+                    printed = print_until_asked(&session, finish) => printed,
                     appeared = settings.appear() => Err(appeared.into()),
                 }
             })

@@ -72,21 +72,30 @@ fn is_own(_: &Path) -> bool {
     true
 }
 
-/// Returns true if a file and its folder are the user's and nobody else may write them: only such a file may name a
-/// program to run.
+/// Returns true if a file and its folder are the user's and nobody else may write them, nor put another folder in
+/// their place: only such a file may name a program to run.
 #[cfg(unix)]
 pub(super) fn is_private(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     const OTHERS_WRITE: u32 = 0o022;
+    const STICKY: u32 = 0o1000;
     let user = rustix::process::geteuid().as_raw();
-    let private = |path: &Path| {
-        fs::metadata(path)
-            .is_ok_and(|found| found.uid() == user && found.mode() & OTHERS_WRITE == 0)
+    let own = |found: &fs::Metadata| found.uid() == user && found.mode() & OTHERS_WRITE == 0;
+    // In a sticky folder, such as /tmp, others cannot move what is not theirs.
+    let safe = |found: &fs::Metadata| {
+        let kept = found.mode() & (OTHERS_WRITE | STICKY);
+        [user, 0].contains(&found.uid()) && (kept & OTHERS_WRITE == 0 || kept & STICKY != 0)
     };
-    let folder = path
-        .parent()
-        .filter(|folder| folder.components().next().is_some());
-    private(path) && private(folder.unwrap_or(Path::new(".")))
+    // Where links lead counts.
+    let Ok(path) = fs::canonicalize(path) else {
+        return false;
+    };
+    let mut all = path.ancestors().map(fs::metadata);
+    let nearest = all
+        .by_ref()
+        .take(2)
+        .all(|found| found.is_ok_and(|found| own(&found)));
+    nearest && all.all(|found| found.is_ok_and(|found| safe(&found)))
 }
 
 #[cfg(not(unix))]
@@ -180,6 +189,24 @@ mod tests {
             assert_eq!(is_private(&path), expected, "{file:o} in {around:o}");
         }
         assert!(!is_private(&folder.path().join("missing")));
+        // Whoever may write the folder above puts another one in its place.
+        let inner = folder.path().join("run");
+        fs::create_dir(&inner).unwrap();
+        let path = inner.join(NAME);
+        fs::write(&path, "").unwrap();
+        for (above, expected) in [(0o755, true), (0o777, false), (0o1777, true)] {
+            set(&path, 0o644).unwrap();
+            set(&inner, 0o755).unwrap();
+            set(folder.path(), above).unwrap();
+            assert_eq!(is_private(&path), expected, "in {above:o}");
+        }
+        set(folder.path(), 0o755).unwrap();
+        let (open, link) = (folder.path().join("open"), folder.path().join("link.toml"));
+        fs::create_dir(&open).unwrap();
+        fs::write(open.join(NAME), "").unwrap();
+        set(&open, 0o777).unwrap();
+        std::os::unix::fs::symlink(open.join(NAME), &link).unwrap();
+        assert!(!is_private(&link));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::data::{Count, Split};
@@ -13,7 +12,7 @@ use crate::weights::plane_spec::Plane;
 
 use super::files::{SentPlane, SentWeights};
 use super::message::{Answer, Hello, Order, PlaneFiles, Point, Ready, Whole};
-use super::process::{Process, Silence, told};
+use super::process::{Process, Silence, Stop, told};
 use super::{EvaluatorError, EvaluatorOptions, PROTOCOL};
 
 /// The first answer of a process may take so many times the usual time: it loads data and compiles.
@@ -32,6 +31,7 @@ pub struct Connection {
     device: String,
     checkpoint: PathBuf,
     tell: Tell,
+    stop: Stop,
     state: Mutex<State>,
 }
 
@@ -88,8 +88,15 @@ impl Connection {
             device,
             checkpoint,
             tell,
+            stop: Stop::default(),
             state: Mutex::default(),
         }
+    }
+
+    /// The same, which ends when a sign is given.
+    #[must_use]
+    pub fn until(self, stop: Stop) -> Self {
+        Self { stop, ..self }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -107,6 +114,17 @@ impl Connection {
             Err(Failure::Final(error)) => Err(error),
             Err(Failure::Ended(why)) => Err(self.not_ready(why)),
         }
+    }
+
+    fn unstarted(&self, error: &std::io::Error) -> String {
+        let program = self.options.command.words().first();
+        let program = program.map_or("", String::as_str);
+        let hint = if program.contains('=') {
+            "; no shell runs it, `env NAME=VALUE …` sets a variable"
+        } else {
+            ""
+        };
+        format!("{program} cannot be started: {error}{hint}")
     }
 
     fn not_ready(&self, why: String) -> EvaluatorError {
@@ -127,7 +145,8 @@ impl Connection {
         let own = known.and_then(|known| known.get(name)).copied();
         let own = own.filter(|own| *own > 0);
         own.ok_or_else(|| {
-            let names = known.into_iter().flat_map(|known| known.keys().cloned());
+            let known = known.into_iter().flatten().filter(|(_, count)| **count > 0);
+            let names = known.map(|(name, _)| name.clone());
             let names: Vec<String> = names.collect();
             EvaluatorError::NoSplit {
                 command: self.options.command.clone(),
@@ -224,9 +243,8 @@ impl Connection {
                 Err(Failure::Ended(why)) => why,
             };
             let wait = state.end();
-            if time == ENDS {
-                let why = format!("ended twice at the point: {why}");
-                return Err(self.no_loss(why));
+            if time == ENDS || self.stop.is_given() {
+                return Err(self.no_loss(place, &format!("it ended twice there: {why}")));
             }
             (self.tell)(format!(
                 "evaluator {}: {why}; it is started again in {} s",
@@ -234,13 +252,17 @@ impl Connection {
                 wait.as_secs()
             ));
         }
-        Err(self.no_loss("no answer".into()))
+        Err(self.no_loss(place, "no answer"))
     }
 
-    fn no_loss(&self, why: String) -> EvaluatorError {
+    fn no_loss(&self, place: &Place<'_>, why: &str) -> EvaluatorError {
+        let place = match place {
+            Place::OnPlane(_, [alpha, beta]) => format!("at ({alpha:.3}, {beta:.3})"),
+            Place::Weights(_) => "at a checkpoint or average".into(),
+        };
         EvaluatorError::Point {
             command: self.options.command.clone(),
-            why,
+            why: format!("no loss {place}: {why}"),
         }
     }
 
@@ -292,7 +314,7 @@ impl Connection {
                 } else {
                     &why
                 };
-                Err(Failure::Final(self.no_loss(told(why))))
+                Err(Failure::Final(self.no_loss(place, &told(why))))
             }
             _ => Err(Failure::Ended(format!(
                 "it answered another question than {id}"
@@ -304,7 +326,7 @@ impl Connection {
     fn running<'a>(&self, state: &'a mut State) -> Result<&'a mut Running, Failure> {
         if state.running.is_none() {
             if let Some(not_before) = state.not_before.take() {
-                thread::sleep(not_before.saturating_duration_since(Instant::now()));
+                self.stop.sleep_until(not_before);
             }
             let (process, ready) = self.start()?;
             if state.ready.is_none() {
@@ -340,10 +362,9 @@ impl Connection {
 
     /// Starts the program and greets it; lines before its answer are those of launchers.
     fn start(&self) -> Result<(Process, Ready), Failure> {
-        let process = Process::start(&self.options.command);
-        let mut process = process.map_err(|error| {
-            Failure::Final(self.not_ready(format!("cannot be started: {error}")))
-        })?;
+        let process = Process::start(&self.options.command, self.stop.clone());
+        let mut process =
+            process.map_err(|error| Failure::Final(self.not_ready(self.unstarted(&error))))?;
         let folder = self.checkpoint.parent().unwrap_or(Path::new(""));
         process.say(&Order::Hello(Hello {
             protocol: PROTOCOL,
@@ -358,15 +379,25 @@ impl Connection {
             device: &self.device,
         }));
         let until = Instant::now() + self.options.timeout * FIRST;
+        let late = || {
+            let time = (self.options.timeout * FIRST).as_secs_f64();
+            Failure::Ended(format!("it was not ready after {time} s"))
+        };
         loop {
             let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(late());
+            }
             let line = process.line(left).map_err(|silence| match silence {
-                Silence::Late => Failure::Ended(format!(
-                    "it was not ready after {} s",
-                    (self.options.timeout * FIRST).as_secs()
-                )),
-                Silence::Ended(why) => Failure::Ended(format!("{why} before it was ready")),
+                Silence::Late => late(),
+                Silence::Ended(why) => Failure::Ended(format!("not ready: {why}")),
             })?;
+            if Answer::is_meant(&line) {
+                return Err(Failure::Final(self.not_ready(format!(
+                    "expected {{\"ready\": {{\"protocol\": {PROTOCOL}, \"samples\": {{\"train\": 1024}}}}}}, found {}",
+                    told(&line)
+                ))));
+            }
             if let Some(Answer::Ready(ready)) = Answer::of(&line) {
                 return if ready.protocol == PROTOCOL {
                     Ok((process, ready))

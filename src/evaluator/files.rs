@@ -75,13 +75,18 @@ impl SentWeights {
     }
 }
 
+/// Beginning of the names of folders, before the number of the process.
+const PREFIX: &str = "isoloss-";
+
 /// A folder of its own with room for so many bytes, which nobody else can read.
 fn folder(bytes: usize) -> io::Result<TempDir> {
+    let prefix = format!("{PREFIX}{}-", std::process::id());
     let builder = || {
         let mut builder = tempfile::Builder::new();
-        builder.prefix("isoloss-");
+        builder.prefix(&prefix);
         builder
     };
+    sweep(Path::new(IN_MEMORY));
     if has_room(Path::new(IN_MEMORY), bytes) {
         // A container may have the folder and not let anybody write there.
         if let Ok(folder) = builder().tempdir_in(IN_MEMORY) {
@@ -89,6 +94,23 @@ fn folder(bytes: usize) -> io::Result<TempDir> {
         }
     }
     builder().tempdir()
+}
+
+/// Removes folders whose process was killed: they would take memory until the system starts again.
+fn sweep(parent: &Path) {
+    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| {
+            let (number, _) = name.strip_prefix(PREFIX)?.split_once('-')?;
+            number.parse::<u32>().ok()
+        });
+        let is_dead = |number: u32| !Path::new(&format!("/proc/{number}")).exists();
+        if process.is_some_and(is_dead) && Path::new("/proc/self").exists() {
+            // Those of other users stay: nobody else may remove them.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// Returns true if a folder in memory has twice the room: the evaluator needs memory too.
@@ -135,6 +157,25 @@ mod tests {
     use super::*;
     use crate::run::format::{Dtype as Kind, TensorInfo};
     use crate::weights::plane_spec::BatchNorm;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn folders_of_processes_that_are_gone_are_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        // Larger than any process number.
+        let [gone, own, other] = [
+            format!("{PREFIX}4294967295-a"),
+            format!("{PREFIX}{}-b", std::process::id()),
+            "isoloss-demo-x".into(),
+        ]
+        .map(|name: String| parent.path().join(name));
+        for folder in [&gone, &own, &other] {
+            std::fs::create_dir(folder).unwrap();
+            std::fs::write(folder.join("x.safetensors"), "x").unwrap();
+        }
+        sweep(parent.path());
+        assert!(!gone.exists() && own.exists() && other.exists());
+    }
 
     #[test]
     fn a_plane_is_three_files_of_which_directions_hold_what_they_move() {

@@ -169,6 +169,17 @@ pub(super) enum Answer {
 }
 
 impl Answer {
+    /// Returns true for a line that is meant as an answer to `hello` and is none.
+    pub(super) fn is_meant(line: &str) -> bool {
+        let line_is = |line: &serde_json::Value| {
+            ["ready", "failed"]
+                .iter()
+                .any(|key| line.get(key).is_some())
+        };
+        let value = serde_json::from_str(line);
+        value.is_ok_and(|value| line_is(&value)) && !matches!(Self::of(line), Some(Self::Ready(_)))
+    }
+
     /// Reads a line; `None` if it is no answer.
     pub(super) fn of(line: &str) -> Option<Self> {
         let line: Line = serde_json::from_str(line).ok()?;
@@ -207,6 +218,21 @@ mod tests {
         assert_eq!(loss(r#""-inf""#), Some(f64::NEG_INFINITY));
         for wrong in ["null", r#""low""#, "[1]", "NaN"] {
             assert_eq!(loss(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_ready_that_lacks_something_is_told_from_banners() {
+        for wrong in [
+            r#"{"ready": {"samples": {"train": 3}}}"#,
+            r#"{"ready": {"protocol": 1, "samples": {"train": -5}}}"#,
+            r#"{"failed": {"id": 0, "why": "no data"}}"#,
+        ] {
+            assert!(Answer::is_meant(wrong), "{wrong}");
+        }
+        let right = r#"{"ready": {"protocol": 1, "samples": {"train": 3}}}"#;
+        for other in [right, "welcome", r#"{"level": "info"}"#, "3"] {
+            assert!(!Answer::is_meant(other), "{other}");
         }
     }
 

@@ -25,6 +25,7 @@ use crate::data::{Count, Split};
 
 pub use self::connection::{Connection, Tell};
 pub use self::files::SentPlane;
+pub use self::process::Stop;
 
 /// The protocol that this isoloss speaks.
 pub const PROTOCOL: u32 = 1;

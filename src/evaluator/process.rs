@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -18,8 +19,14 @@ const LONGEST: u64 = 1 << 20;
 const TOLD: usize = 240;
 /// Lines of stderr that are kept for the sentence about an end.
 const LAST_LINES: usize = 8;
+/// Lines that may wait to be read; a program that writes more waits itself.
+const WAITING: usize = 64;
 /// Time that a program has to end by itself once it was asked to.
 const GRACE: Duration = Duration::from_secs(2);
+/// The same where the user is waiting for the end.
+const SHORT_GRACE: Duration = Duration::from_millis(400);
+/// Time between two looks for whether all is over, while an answer is waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Time for the last lines of stderr to arrive once stdout is closed.
 const LINGER: Duration = Duration::from_millis(300);
 
@@ -31,6 +38,31 @@ pub(super) struct Process {
     stdin: Option<ChildStdin>,
     lines: Receiver<io::Result<String>>,
     stderr: Stderr,
+    stop: Stop,
+}
+
+/// The sign that nobody waits for answers any more.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Gives the sign.
+    pub fn give(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns true once it was given.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps until a time, or until the sign is given.
+    pub(super) fn sleep_until(&self, until: Instant) {
+        while !self.is_given() && Instant::now() < until {
+            thread::sleep(LOOK_EVERY.min(until.saturating_duration_since(Instant::now())));
+        }
+    }
 }
 
 /// Why no line came.
@@ -44,7 +76,7 @@ pub(super) enum Silence {
 
 impl Process {
     /// Starts the program in the working directory.
-    pub(super) fn start(command: &EvaluatorCommand) -> io::Result<Self> {
+    pub(super) fn start(command: &EvaluatorCommand, stop: Stop) -> io::Result<Self> {
         let [program, arguments @ ..] = command.words() else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
@@ -58,7 +90,7 @@ impl Process {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn()?;
         let stdin = child.stdin.take();
-        let (send, lines) = channel();
+        let (send, lines) = sync_channel(WAITING);
         if let Some(stdout) = child.stdout.take() {
             let read = move || pass_lines(stdout, &send);
             thread::Builder::new()
@@ -71,6 +103,7 @@ impl Process {
             stdin,
             lines,
             stderr,
+            stop,
         })
     }
 
@@ -89,11 +122,19 @@ impl Process {
 
     /// Waits for the next line.
     pub(super) fn line(&mut self, timeout: Duration) -> Result<String, Silence> {
-        match self.lines.recv_timeout(timeout) {
-            Ok(Ok(line)) => Ok(line),
-            Ok(Err(error)) => Err(Silence::Ended(error.to_string())),
-            Err(RecvTimeoutError::Timeout) => Err(Silence::Late),
-            Err(RecvTimeoutError::Disconnected) => Err(Silence::Ended(self.end())),
+        let until = Instant::now() + timeout;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left.min(LOOK_EVERY)) {
+                Ok(Ok(line)) => return Ok(line),
+                Ok(Err(error)) => return Err(Silence::Ended(error.to_string())),
+                Err(RecvTimeoutError::Disconnected) => return Err(Silence::Ended(self.end())),
+                Err(RecvTimeoutError::Timeout) if self.stop.is_given() => {
+                    return Err(Silence::Ended("nobody waits for it any more".into()));
+                }
+                Err(RecvTimeoutError::Timeout) if left <= LOOK_EVERY => return Err(Silence::Late),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
         }
     }
 
@@ -146,14 +187,19 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.say(&super::message::Order::Stop {});
         self.stdin = None;
-        if self.wait(GRACE).is_none() {
-            self.kill();
-        }
+        let grace = if self.stop.is_given() {
+            SHORT_GRACE
+        } else {
+            GRACE
+        };
+        self.wait(grace);
+        // What it has started may live on where it does not.
+        self.kill();
     }
 }
 
 /// Passes lines on until the program has ended or nobody waits for them; a line without an end is an error.
-fn pass_lines(stdout: impl Read, send: &Sender<io::Result<String>>) {
+fn pass_lines(stdout: impl Read, send: &SyncSender<io::Result<String>>) {
     let mut reader = BufReader::new(stdout);
     loop {
         let mut line = Vec::new();
@@ -237,9 +283,14 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(20);
 
+    fn is_there(process: u32) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat"));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    }
+
     fn process(script: &str) -> Process {
         let command = format!("sh -c {}", shlex::try_quote(script).unwrap());
-        Process::start(&command.parse().unwrap()).unwrap()
+        Process::start(&command.parse().unwrap(), Stop::default()).unwrap()
     }
 
     #[test]
@@ -259,14 +310,29 @@ mod tests {
         process.kill();
         // The kernel may take a moment to remove it.
         let begin = Instant::now();
-        let is_there = || {
-            let stat = std::fs::read_to_string(format!("/proc/{child}/stat"));
-            stat.is_ok_and(|stat| !stat.contains(") Z "))
-        };
-        while is_there() && begin.elapsed() < SOON {
+        while is_there(child) && begin.elapsed() < SOON {
             thread::sleep(Duration::from_millis(10));
         }
-        assert!(!is_there());
+        assert!(!is_there(child));
+    }
+
+    #[test]
+    fn nobody_waits_once_the_sign_is_given_and_children_end_too() {
+        let mut process = process("sleep 600 & echo $!; trap '' TERM; sleep 600");
+        let child: u32 = process.line(SOON).unwrap().parse().unwrap();
+        process.stop.give();
+        let begin = Instant::now();
+        let said = process.line(Duration::from_secs(600));
+        assert_eq!(
+            said,
+            Err(Silence::Ended("nobody waits for it any more".into()))
+        );
+        drop(process);
+        assert!(begin.elapsed() < SOON);
+        while is_there(child) && begin.elapsed() < SOON {
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!is_there(child));
     }
 
     #[test]

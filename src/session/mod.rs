@@ -31,8 +31,9 @@ mod validate;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -75,7 +76,12 @@ pub struct Session {
     /// The latest snapshot; it changes at most some twenty times a second.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     inputs: Sender<Input>,
+    /// Closed when the evaluators have ended; `None` without any.
+    evaluators: Option<Receiver<()>>,
 }
+
+/// Longest time for which the end of evaluators is waited: a signal leaves the screen little more.
+const LAST_WAIT: Duration = Duration::from_millis(1200);
 
 impl Session {
     /// Starts the threads.
@@ -103,7 +109,10 @@ impl Session {
             });
         })?;
         let setup = options.setup.clone();
+        let (alive, ended) = channel();
+        let evaluators = setup.evaluator.is_some().then_some(ended);
         start("worker pool", inputs.clone(), move |inputs| {
+            let _alive: Sender<()> = alive;
             worker::serve(&setup, &requests, |report| {
                 inputs.send(Input::Report(report)).is_ok()
             });
@@ -112,7 +121,11 @@ impl Session {
         thread::Builder::new()
             .name("conductor".into())
             .spawn(move || conductor.run(&received))?;
-        Ok(Self { snapshots, inputs })
+        Ok(Self {
+            snapshots,
+            inputs,
+            evaluators,
+        })
     }
 
     /// Asks something of the session; a session that has ended ignores it.
@@ -124,6 +137,10 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let _ = self.inputs.send(Input::Stop);
+        // Neither the user's program nor its files outlive the session.
+        if let Some(evaluators) = &self.evaluators {
+            let _ = evaluators.recv_timeout(LAST_WAIT);
+        }
     }
 }
 

@@ -131,7 +131,10 @@ fn a_point_that_ends_it_twice_has_no_loss_and_the_next_one_has() {
     let plane = connection.plane(&plane()).unwrap();
     let on = |alpha| connection.on(&plane, [alpha, 0.0], Split::Train, 9);
     let said = on(3.0).unwrap_err().to_string();
-    assert!(said.contains("ended twice at the point"), "{said}");
+    assert!(
+        said.contains("no loss at (3.000, 0.000): it ended twice there"),
+        "{said}"
+    );
     assert_eq!(told.lock().unwrap().len(), 1);
     assert_eq!(on(0.0).unwrap().loss, 0.25);
 }
@@ -155,7 +158,11 @@ fn a_point_without_a_loss_says_why_and_the_process_lives() {
 #[case::it_is_not_there("isoloss-no-such-program", "cannot be started")]
 #[case::it_ends_at_once(
     "sh -c 'echo no module named jax >&2; exit 1'",
-    "no module named jax before it was ready"
+    "not ready: it ended (exit status: 1): no module named jax"
+)]
+#[case::a_ready_without_a_protocol(
+    r#"sh -c 'read -r line; echo hello; echo "{\"ready\": {\"samples\": {\"train\": 3}}}"; read -r line'"#,
+    r#"found {"ready": {"samples": {"train": 3}}}"#
 )]
 #[case::another_protocol(
     r#"sh -c 'read -r line; echo "{\"ready\": {\"protocol\": 3, \"samples\": {}}}"; read -r line'"#,
@@ -176,6 +183,15 @@ fn a_score_that_has_no_scale_is_left_out_with_a_word() {
     let told = told.lock().unwrap();
     let said = "the score bleu is left out, expected one of accuracy, perplexity, r2";
     assert!(told[0].ends_with(said), "{told:?}");
+}
+
+#[test]
+fn a_flood_is_late_and_takes_no_memory() {
+    let mut options = options("yes");
+    options.timeout = Duration::from_millis(30);
+    let (connection, _) = connection(options);
+    let found = connection.open().unwrap_err().to_string();
+    assert!(found.ends_with("it was not ready after 0.3 s"), "{found}");
 }
 
 #[test]

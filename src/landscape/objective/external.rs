@@ -1,12 +1,13 @@
 //! The loss by an evaluator of the user's own.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::super::LandscapeError;
 use super::super::evidence::Assumed;
 use super::super::surface::Measure;
 use crate::data::Split;
-use crate::evaluator::{Connection, SentPlane};
+use crate::evaluator::{Connection, EvaluatorError, SentPlane, Tell};
 use crate::loss::Score;
 use crate::weights::layout::Layout;
 use crate::weights::plane_spec::{BatchNorm, Plane};
@@ -15,12 +16,24 @@ use crate::weights::plane_spec::{BatchNorm, Plane};
 const LOSS: &str = "evaluator";
 
 /// An evaluator and the number of samples that are measured on.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ExternalObjective {
     connection: Arc<Connection>,
     layout: Arc<Layout>,
     split: Split,
     samples: usize,
+    /// Takes the reason why a point has no loss, which is NaN then; without it that is an error.
+    holes: Option<Tell>,
+}
+
+impl fmt::Debug for ExternalObjective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExternalObjective")
+            .field("connection", &self.connection)
+            .field("split", &self.split)
+            .field("samples", &self.samples)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ExternalObjective {
@@ -40,7 +53,30 @@ impl ExternalObjective {
             layout,
             split,
             samples,
+            holes: None,
         })
+    }
+
+    /// The same, for which a point without a loss is a hole: its loss is NaN, and the reason is told.
+    #[must_use]
+    pub fn with_holes(self, tell: Tell) -> Self {
+        Self {
+            holes: Some(tell),
+            ..self
+        }
+    }
+
+    fn or_hole(&self, found: Result<Measure, EvaluatorError>) -> Result<Measure, LandscapeError> {
+        match (found, &self.holes) {
+            (Err(error @ EvaluatorError::Point { .. }), Some(tell)) => {
+                tell(error.to_string());
+                Ok(Measure {
+                    loss: f64::NAN,
+                    score: f64::NAN,
+                })
+            }
+            (found, _) => Ok(found?),
+        }
     }
 
     /// The same evaluator on its samples of another split.
@@ -93,13 +129,12 @@ impl ExternalObjective {
     }
 
     pub(super) fn on(&self, plane: &SentPlane, at: [f64; 2]) -> Result<Measure, LandscapeError> {
-        let found = self.connection.on(plane, at, self.split, self.samples);
-        Ok(found?)
+        self.or_hole(self.connection.on(plane, at, self.split, self.samples))
     }
 
     pub(super) fn at_flat(&self, flat: &[f32]) -> Result<Measure, LandscapeError> {
         let found = (self.connection).at(&self.layout, flat, self.split, self.samples);
-        Ok(found?)
+        self.or_hole(found)
     }
 
     pub(super) fn resident(&self, plane: &Plane) -> Result<SentPlane, LandscapeError> {

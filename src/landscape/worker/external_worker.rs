@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::data::Split;
-use crate::evaluator::{Connection, EvaluatorOptions, Tell};
+use crate::evaluator::{Connection, EvaluatorOptions, Stop, Tell};
 use crate::weights::plane_spec::PlaneSpec;
 
 use super::super::LandscapeError;
@@ -17,6 +17,7 @@ pub(super) struct ExternalWorker {
     options: EvaluatorOptions,
     place: Place,
     tell: Tell,
+    stop: Stop,
     connection: Option<Arc<Connection>>,
     ready: Option<Ready>,
     /// Findings about the evaluator since somebody took them.
@@ -24,11 +25,12 @@ pub(super) struct ExternalWorker {
 }
 
 impl ExternalWorker {
-    pub(super) fn new(options: EvaluatorOptions, place: Place, tell: Tell) -> Self {
+    pub(super) fn new(options: EvaluatorOptions, place: Place, tell: Tell, stop: Stop) -> Self {
         Self {
             options,
             place,
             tell,
+            stop,
             connection: None,
             ready: None,
             findings: Vec::new(),
@@ -69,7 +71,10 @@ impl ExternalWorker {
         let connection = self.connection.get_or_insert_with(|| {
             let (options, tell) = (self.options.clone(), Arc::clone(&self.tell));
             let place = self.place.to_string();
-            Arc::new(Connection::new(options, place, shape.newest.clone(), tell))
+            Arc::new(
+                Connection::new(options, place, shape.newest.clone(), tell)
+                    .until(self.stop.clone()),
+            )
         });
         let connection = Arc::clone(connection);
         let layout = Arc::clone(&shape.layout);

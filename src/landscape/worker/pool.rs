@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
 
 use crate::data::{self, Dataset};
-use crate::evaluator::{EvaluatorOptions, Tell};
+use crate::evaluator::{EvaluatorOptions, Stop, Tell};
 
 use super::super::LandscapeError;
 use super::super::device::{Compute, Place, Precision};
@@ -81,6 +81,7 @@ fn serve_externally<R>(
 {
     let (send, told) = channel();
     pool.queue().able = setup.devices.len().max(1);
+    let stop = Stop::default();
     thread::scope(|scope| {
         for place in &setup.devices {
             let send = send.clone();
@@ -88,7 +89,7 @@ fn serve_externally<R>(
                 // Nobody is told of what ends with the session.
                 let _ = send.send(sentence);
             });
-            let worker = ExternalWorker::new(options.clone(), *place, tell);
+            let worker = ExternalWorker::new(options.clone(), *place, tell, stop.clone());
             scope.spawn(move || pool.run_external(worker, *place));
         }
         drop(send);
@@ -100,6 +101,7 @@ fn serve_externally<R>(
         for request in requests {
             pool.post(request);
         }
+        stop.give();
         pool.shut_down();
     });
 }
