@@ -16,6 +16,7 @@ use crate::landscape::curvature::product::KEEP_GRAPH;
 use crate::landscape::device::{Place, Precision};
 use crate::landscape::worker::protocol::Setup;
 use crate::loss::Criterion;
+use crate::model::activation::Activation;
 use crate::model::reading::Reading;
 use crate::report::summary;
 use crate::run::RunChoice;
@@ -86,7 +87,11 @@ impl Demo {
                 }),
                 evaluator: None,
                 model: "auto".into(),
-                reading: Reading::default(),
+                // It is known what is trained, and a path of so few large steps would not tell it.
+                reading: Reading {
+                    activation: Some(Activation::Relu),
+                    ..Reading::default()
+                },
                 devices: vec![Place::Auto],
                 precision: Precision::F32,
                 batch: None,
