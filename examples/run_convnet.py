@@ -55,4 +55,5 @@ def main(run, epochs=8):
     print(json.dumps(dict(zip(["train", "test"], losses))))
 
 
-main(pathlib.Path(sys.argv[1]))
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]))

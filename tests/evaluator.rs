@@ -111,18 +111,8 @@ fn a_network_in_numpy_is_measured_in_every_view_but_curvature() {
 const CONVNET: &str = r#"
 import json, sys
 import torch, torch.nn.functional as F
-from torch import nn
-from isoloss_evaluator import read, serve
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv1, self.conv2 = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 16, 3, stride=2)
-        self.dropout, self.fc = nn.Dropout(0.2), nn.Linear(144, 10)
-
-    def forward(self, x):
-        x = torch.tanh(self.conv2(F.relu(self.conv1(x))))
-        return F.log_softmax(self.fc(self.dropout(x.flatten(1))), 1)
+from isoloss_evaluator import serve
+from run_convnet import Net
 
 def columns(path):
     with open(path, "rb") as file:
@@ -229,9 +219,9 @@ fn a_point_without_a_loss_is_a_hole_and_the_rest_is_measured() {
     let text = r#"while read -r line; do
   id=$(echo "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
   case "$line" in
-    *'"hello"'*) echo '{"ready": {"protocol": 1, "samples": {"train": 8}}}' ;;
+    *'"hello"'*) echo '{"ready": {"protocol": 1, "samples": {"train": 8, "test": 8}}}' ;;
     *'"plane":{'*) echo "{\"plane\": {\"id\": $id}}" ;;
-    *'"at":[1.0,1.0]'*) echo "{\"failed\": {\"id\": $id, \"why\": \"no memory\"}}" ;;
+    *'"at":[1.0,1.0]'* | *'"at":[0.5,0.0],"split":"test"'*) echo "{\"failed\": {\"id\": $id, \"why\": \"no memory\"}}" ;;
     *) echo "{\"measured\": {\"id\": $id, \"loss\": 0.5}}" ;;
   esac
 done
@@ -260,6 +250,21 @@ done
     );
     let table = String::from_utf8(output.stdout).unwrap();
     assert_eq!(table.matches(",0.5,").count(), 8, "{table}");
+    // The samples of the other split, of the same evaluator, have holes too.
+    let [first, last] = ["step_0000", "step_0240"].map(|step| format!("{run}/{step}.safetensors"));
+    let line = program::json(&[
+        "line",
+        &first,
+        &last,
+        "--evaluator",
+        &evaluator,
+        "--x=0:1:3",
+        "--format",
+        "json",
+    ]);
+    assert_eq!(flat(&line["train"]["loss"]), [0.5; 3]);
+    assert!(line["test"]["loss"][1].is_null(), "{line}");
+    assert_eq!(flat(&line["test"]["loss"]), [0.5; 2]);
 }
 
 /// Folders in memory that processes of these numbers have left.

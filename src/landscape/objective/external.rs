@@ -84,11 +84,11 @@ impl ExternalObjective {
     /// # Errors
     /// It has none.
     pub fn on_split(&self, split: Split) -> Result<Self, LandscapeError> {
-        Self::new(
-            Arc::clone(&self.connection),
-            Arc::clone(&self.layout),
+        Ok(Self {
             split,
-        )
+            samples: self.connection.samples(split)?,
+            ..self.clone()
+        })
     }
 
     /// The program and its arguments.

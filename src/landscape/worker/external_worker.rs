@@ -93,12 +93,11 @@ impl ExternalWorker {
 
     /// Takes the samples of the split that was not asked for first.
     fn take_other(&mut self, split: Split) -> Result<(), LandscapeError> {
-        if let (Some(ready), Some(connection)) = (&mut self.ready, &self.connection)
+        if let Some(ready) = &mut self.ready
             && ready.other.is_none()
+            && let Objective::External(own) = ready.objective()
         {
-            let layout = Arc::clone(&ready.shape.layout);
-            let other = ExternalObjective::new(Arc::clone(connection), layout, split)?;
-            ready.other = Some(Objective::External(other));
+            ready.other = Some(Objective::External(own.on_split(split)?));
         }
         Ok(())
     }
