@@ -10,7 +10,9 @@ use crate::config::{Config, PROGRAM};
 use crate::data::{Count, Split};
 use crate::evaluator::{EvaluatorCommand, EvaluatorOptions};
 
-/// Longest and shortest time of an answer.
+use super::time::time_within;
+
+/// Shortest and longest time of an answer.
 const TIMES: [Duration; 2] = [Duration::from_millis(1), Duration::from_secs(24 * 3600)];
 
 /// The evaluator.
@@ -69,12 +71,8 @@ pub(super) fn place(config: &Config, matches: &ArgMatches) -> Option<OsString> {
 }
 
 fn time(text: &str) -> Result<Duration, String> {
-    let [least, most] = TIMES;
-    let seconds = text.parse().ok().map(Duration::from_secs);
-    seconds
-        .or_else(|| humantime::parse_duration(text).ok())
-        .filter(|time| (least..=most).contains(time))
-        .ok_or_else(|| format!("expected a time from 1ms to 1d such as 60s or 5m, got {text}"))
+    let time = time_within(text, TIMES);
+    time.ok_or_else(|| format!("expected a time from 1ms to 1d such as 60s or 5m, got {text}"))
 }
 
 #[cfg(test)]

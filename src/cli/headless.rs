@@ -19,6 +19,7 @@ use crate::tui::state::App;
 use super::exit::asked_to_end;
 use super::frame_writer::FrameWriter;
 use super::output::{Usage, refuse_inside};
+use super::time::time_within;
 use super::warn;
 
 /// Lines of checkpoints are looked for so often.
@@ -134,12 +135,8 @@ impl Watcher {
 }
 
 fn every(text: &str) -> Result<Duration, String> {
-    let [least, most] = EVERY;
-    let seconds = text.parse().ok().map(Duration::from_secs);
-    seconds
-        .or_else(|| humantime::parse_duration(text).ok())
-        .filter(|time| (least..=most).contains(time))
-        .ok_or_else(|| format!("expected a time from 1s to 7d such as 30s, 2m or 1h, got {text}"))
+    let time = time_within(text, EVERY);
+    time.ok_or_else(|| format!("expected a time from 1s to 7d such as 30s, 2m or 1h, got {text}"))
 }
 
 fn size(text: &str) -> Result<Size, String> {

@@ -46,19 +46,3 @@ impl LateSettings {
         Appeared(path)
     }
 }
-
-/// Starts this program in its own place, with the arguments that it had.
-///
-/// # Errors
-/// The system refuses.
-pub(super) fn start_again() -> anyhow::Result<()> {
-    let mut command = std::process::Command::new(std::env::current_exe()?);
-    command.args(std::env::args_os().skip(1));
-    #[cfg(unix)]
-    return Err(std::os::unix::process::CommandExt::exec(&mut command).into());
-    #[cfg(not(unix))]
-    {
-        command.status()?;
-        Ok(())
-    }
-}

@@ -33,6 +33,7 @@ mod screen;
 mod sharpness;
 mod startup;
 mod surface;
+mod time;
 mod topics;
 mod trajectory;
 mod usage;

@@ -49,12 +49,8 @@ pub(super) fn set_environment() {
     if wanted.is_empty() {
         return;
     }
-    let Ok(program) = std::env::current_exe() else {
-        return;
-    };
-    let mut command = std::process::Command::new(program);
-    command.args(std::env::args_os().skip(1)).envs(wanted);
-    start_instead(command);
+    // Without it the program goes on as it is.
+    let _ = start_again(wanted);
 }
 
 /// Threads of computations that the user or [`set_environment`] has chosen.
@@ -69,17 +65,28 @@ pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
+/// Starts this program in its own place, with the arguments that it had and more in its environment. Returns only
+/// when that fails.
+///
+/// # Errors
+/// The system refuses.
+pub(super) fn start_again(
+    environment: impl IntoIterator<Item = (&'static str, String)>,
+) -> io::Result<()> {
+    let mut command = std::process::Command::new(std::env::current_exe()?);
+    command.args(std::env::args_os().skip(1)).envs(environment);
+    start_instead(command)
+}
+
 #[cfg(unix)]
-fn start_instead(mut command: std::process::Command) {
-    // Returns only when it fails.
-    let _ = std::os::unix::process::CommandExt::exec(&mut command);
+fn start_instead(mut command: std::process::Command) -> io::Result<()> {
+    Err(std::os::unix::process::CommandExt::exec(&mut command))
 }
 
 #[cfg(not(unix))]
-fn start_instead(mut command: std::process::Command) {
-    if let Ok(status) = command.status() {
-        std::process::exit(status.code().unwrap_or(1));
-    }
+fn start_instead(mut command: std::process::Command) -> io::Result<()> {
+    let status = command.status()?;
+    std::process::exit(status.code().unwrap_or(1))
 }
 
 /// The niceness of a process that steps back.

@@ -19,7 +19,7 @@ use crate::weights::plane_spec::BatchNorm;
 use super::appearance::AppearanceOptions;
 use super::exit::{Ended, asked_to_end};
 use super::headless::HeadlessOptions;
-use super::late_settings::{self, Appeared, LateSettings};
+use super::late_settings::{Appeared, LateSettings};
 use super::options::{FidelityOption, KeepOption, KeyOption, MeasureOptions, ScreenOptions};
 use super::outlet::Outlet;
 use super::recording::{RecordOption, Recording, Target};
@@ -127,7 +127,7 @@ impl Watch {
             && error.is::<Appeared>()
         {
             warn::say(format_args!("{error}, starting again with it"))?;
-            return late_settings::start_again();
+            return Ok(startup::start_again([])?);
         }
         // However the screen or the pipe ended, what was recorded is whole.
         recording.map_or(Ok(()), Recording::finish)?;
