@@ -10,7 +10,7 @@ use crate::loss::{Measure, Score};
 use crate::weights::layout::Layout;
 use crate::weights::plane_spec::Plane;
 
-use super::files::{SentPlane, SentWeights};
+use super::files::{SentPlane, SentWeights, sweep_memory};
 use super::message::{Answer, Hello, Order, PlaneFiles, Point, Ready, Whole};
 use super::process::{Process, Silence, Stop, told};
 use super::{EvaluatorError, EvaluatorOptions, PROTOCOL};
@@ -362,6 +362,7 @@ impl Connection {
 
     /// Starts the program and greets it; lines before its answer are those of launchers.
     fn start(&self) -> Result<(Process, Ready), Failure> {
+        sweep_memory();
         let process = Process::start(&self.options.command, self.stop.clone());
         let mut process =
             process.map_err(|error| Failure::Final(self.not_ready(self.unstarted(&error))))?;

@@ -86,7 +86,6 @@ fn folder(bytes: usize) -> io::Result<TempDir> {
         builder.prefix(&prefix);
         builder
     };
-    sweep(Path::new(IN_MEMORY));
     if has_room(Path::new(IN_MEMORY), bytes) {
         // A container may have the folder and not let anybody write there.
         if let Ok(folder) = builder().tempdir_in(IN_MEMORY) {
@@ -96,7 +95,11 @@ fn folder(bytes: usize) -> io::Result<TempDir> {
     builder().tempdir()
 }
 
-/// Removes folders whose process was killed: they would take memory until the system starts again.
+/// Removes what killed processes have left in memory, which it would take until the system starts again.
+pub(super) fn sweep_memory() {
+    sweep(Path::new(IN_MEMORY));
+}
+
 fn sweep(parent: &Path) {
     let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
     for entry in entries {
