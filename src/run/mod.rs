@@ -14,6 +14,7 @@ pub mod model_settings;
 pub mod names;
 mod open;
 pub mod regular;
+pub mod save_times;
 pub mod scan;
 pub mod settle;
 pub mod unicode;

@@ -13,6 +13,7 @@ use crate::landscape::worker::protocol::Introduction;
 use crate::loss::{Loss, Score};
 use crate::run::hyper::Hyper;
 use crate::run::log::{Clock, Logged, TrainingLog};
+use crate::run::save_times::SaveTimes;
 use crate::run::unicode;
 use crate::weights::dynamics::Dynamics;
 use crate::weights::histogram::Overlay;
@@ -167,6 +168,22 @@ pub struct Map {
     pub trajectory: Arc<Trajectory>,
 }
 
+/// The plane of the map, which is held while new checkpoints come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MapPlane {
+    /// Step of its origin (0, 0): the newest checkpoint when it was fitted.
+    pub origin: u64,
+    /// Number of checkpoints of which it is the principal plane.
+    pub checkpoints: usize,
+    /// Share of the variance of all checkpoints that lies on it, 0 to 1.
+    pub explained: f64,
+    /// Share that would lie on the principal plane of all checkpoints.
+    pub best: f64,
+    /// Distance of the newest checkpoint from it, a share of the path's extent: of the largest distance of a
+    /// checkpoint from the newest.
+    pub newest: f64,
+}
+
 /// Progress of the workers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
@@ -184,7 +201,10 @@ pub struct Progress {
     /// Expected error of the map between its points, with that of the difference that all samples make to few:
     /// a share of the range of log-loss.
     pub error: Option<f64>,
-    /// Seconds left until these points are measured, at the present pace.
+    /// Share of the picture that is done, 0 to 1; it never falls while the plane and the window stand.
+    #[serde(default)]
+    pub share: f64,
+    /// Seconds left until the picture is done, at the present pace.
     pub seconds_left: Option<f64>,
     /// The user paused the device.
     pub paused: bool,
@@ -217,8 +237,12 @@ pub struct Snapshot {
     pub data: Finding<DataLine>,
     /// Every checkpoint that was seen, by step.
     pub checkpoints: Vec<CheckpointLine>,
-    /// The path, once a checkpoint was read.
+    /// The times at which the checkpoints of the path were saved; `None` if they are not known.
+    pub saved: Option<SaveTimes>,
+    /// The path on the plane of the map, once a checkpoint was read.
     pub trajectory: Option<Arc<Trajectory>>,
+    /// The plane of the map; `None` if there is no path.
+    pub plane: Option<MapPlane>,
     /// The surface, once measuring has begun.
     pub map: Option<Map>,
     /// Slices through the current checkpoint along both axes.

@@ -41,6 +41,7 @@ fn trajectory(path: &Trajectory) -> bool {
         && path.coordinates.len() == steps
         && places(&path.coordinates)
         && each.iter().all(|values| values.len() == steps)
+        && (path.distance.is_empty() || path.distance.len() == steps)
         && shares.iter().all(|values| values.len() == components)
 }
 

@@ -17,6 +17,9 @@ pub struct Trajectory {
     pub coordinates: Vec<[f64; 2]>,
     /// Share of δ = θ_t − θ_last that lies off the plane: ‖δ − αx − βy‖/‖δ‖; 0 for the last.
     pub residual: Vec<f64>,
+    /// Distance from the plane, ‖δ − αx − βy‖; empty in recordings of earlier versions.
+    #[serde(default)]
+    pub distance: Vec<f64>,
     /// ‖θ_t‖.
     pub norm: Vec<f64>,
     /// ‖θ_t − θ_(t−1)‖; 0 for the first.
@@ -100,6 +103,9 @@ pub fn fit(gram: &Gram, rows: &[(u64, usize)], previous: Option<&Trajectory>) ->
         residual: (0..rows.len())
             .map(|i| off_plane(coordinates[i], square(i, last)))
             .collect(),
+        distance: (0..rows.len())
+            .map(|i| distance(coordinates[i], square(i, last)))
+            .collect(),
         coordinates,
         norm: rows.iter().map(|row| norms[row.1]).collect(),
         update_norm: (0..rows.len())
@@ -145,10 +151,15 @@ pub fn random_walk_share(k: usize) -> f64 {
     6.0 / (PI * k as f64).powi(2)
 }
 
-/// ‖δ − αx − βy‖/‖δ‖ for orthonormal x and y; 0 when δ is.
-fn off_plane([alpha, beta]: [f64; 2], square: f64) -> f64 {
+/// ‖δ − αx − βy‖ for orthonormal x and y.
+fn distance([alpha, beta]: [f64; 2], square: f64) -> f64 {
+    (square - alpha * alpha - beta * beta).max(0.0).sqrt()
+}
+
+/// ‖δ − αx − βy‖/‖δ‖; 0 when δ is.
+fn off_plane(at: [f64; 2], square: f64) -> f64 {
     if square > 0.0 {
-        ((square - alpha * alpha - beta * beta).max(0.0) / square).sqrt()
+        distance(at, square) / square.sqrt()
     } else {
         0.0
     }

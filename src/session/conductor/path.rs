@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use crate::run::Checkpoint;
 use crate::run::log::Clock;
+use crate::run::save_times::SaveTimes;
 use crate::weights::run_checkpoint::Shape;
 use crate::weights::trajectory::Fit;
 
 use super::super::reader::PathReading;
-use super::super::snapshot::{CheckpointLine, CheckpointState};
+use super::super::snapshot::{CheckpointLine, CheckpointState, MapPlane};
 use super::plane::CurrentPlane;
 use super::scan::sort;
 use super::{Conductor, key, update};
@@ -36,6 +37,7 @@ impl Conductor {
         self.snapshot.dynamics = Some(dynamics);
         self.snapshot.random_projection = random_projection;
         self.snapshot.hyper = hyper;
+        self.snapshot.saved = SaveTimes::of(&members);
         match &mut self.plane {
             Some(plane) if is_same => plane.read_from(members),
             _ => self.replace_plane(shape, members, fit),
@@ -51,6 +53,16 @@ impl Conductor {
         self.snapshot.test = None;
         self.snapshot.trajectory =
             Some(Arc::new(fit.trajectory.clone())).filter(|_| !members.is_empty());
+        self.snapshot.plane = members.last().map(|newest| {
+            let explained = fit.trajectory.explained.iter().take(2).sum();
+            MapPlane {
+                origin: newest.step,
+                checkpoints: members.len(),
+                explained,
+                best: explained,
+                newest: 0.0,
+            }
+        });
         self.plane = CurrentPlane::new(shape, members, fit, self.options.batch_norm);
         self.snapshot.trouble = self.emptiness();
         self.look_up();

@@ -44,6 +44,7 @@ impl Conductor {
         progress.done = schedule.map_or(0, |schedule| schedule.pictures.done());
         progress.planned = progress.done + left;
         progress.error = shown.and_then(|shown| shown.error);
+        progress.share = progress.done as f64 / progress.planned.max(1) as f64;
         progress.seconds_left = (left > 0 && pace.cost > 0.0).then(|| left as f64 / pace.cost);
     }
 }
