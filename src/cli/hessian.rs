@@ -168,8 +168,9 @@ impl Hessian {
         let [x, y] = self.grid.lines(scene.window(), LINES);
         let mut points: Vec<Vec<Option<Point>>> = vec![vec![None; x.len()]; y.len()];
         let bar = progress::bar("curvature", x.len() * y.len());
-        for level in 0..survey::levels(x.len(), y.len()) {
-            for (i, j) in survey::additions(&x, &y, level, &scene.coordinates()) {
+        let sides = [&x, &y].map(|lines| survey::Side::of(lines.len()));
+        for level in 0..survey::levels(sides) {
+            for (i, j) in survey::additions(sides, [&x, &y], level, &scene.coordinates()) {
                 let place = [x[i], y[j]];
                 points[j][i] = Some(Point::of(place, at(place)?));
                 bar.inc(1);

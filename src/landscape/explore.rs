@@ -35,13 +35,13 @@ pub fn explore(
         surface.record(i, j, value);
         Ok::<(), LandscapeError>(())
     };
-    let levels = survey::levels(surface.x().len(), surface.y().len());
+    let levels = survey::levels(surface.sides());
     let whole = match until {
         Until::Exact => levels,
         Until::Good => levels.min(WHOLE),
     };
     for level in 0..whole {
-        for point in survey::additions(surface.x(), surface.y(), level, path) {
+        for point in surface.additions(level, path) {
             record(surface, point)?;
         }
     }

@@ -12,7 +12,7 @@ use super::explore::WHOLE;
 use super::interpolate::Nodes;
 use super::refine::DECAY;
 use super::surface::{Measure, Surface, from_log_loss, log_loss};
-use super::survey;
+use super::survey::Side;
 
 /// Number of samples from which few are measured everywhere if the user does not say.
 const MANY: usize = 8192;
@@ -80,7 +80,7 @@ impl Complement {
             return Vec::new();
         }
         let open = |level| -> Vec<(usize, usize)> {
-            let points = survey::additions(few.x(), few.y(), level, path).into_iter();
+            let points = few.additions(level, path).into_iter();
             points.filter(|&(i, j)| all.get(i, j).is_none()).collect()
         };
         let mut levels = (0..WHOLE).map(open);
@@ -174,7 +174,7 @@ impl Complement {
 
 /// The points (column, row) of a level and of those before it, row by row.
 fn crossings(grid: &Surface, level: usize) -> Vec<(usize, usize)> {
-    let [columns, rows] = [grid.x(), grid.y()].map(|lines| survey::lines(lines.len(), level));
+    let [columns, rows] = grid.sides().map(|side| side.lines(level));
     let points = rows
         .iter()
         .flat_map(|&j| columns.iter().map(move |&i| (i, j)));
@@ -197,13 +197,14 @@ fn difference(
     for z in z.iter_mut().filter(|z| !z.is_finite()) {
         *z = mean;
     }
-    let of = |lines: &[f64]| -> Vec<f64> {
-        let chosen = survey::lines(lines.len(), level).into_iter();
+    let of = |lines: &[f64], side: Side| -> Vec<f64> {
+        let chosen = side.lines(level).into_iter();
         chosen.map(|line| lines[line]).collect()
     };
+    let [columns, rows] = few.sides();
     Nodes {
-        x: of(few.x()),
-        y: of(few.y()),
+        x: of(few.x(), columns),
+        y: of(few.y(), rows),
         z,
     }
 }

@@ -9,6 +9,7 @@ pub mod fidelity;
 pub mod field;
 pub mod forward;
 pub mod interpolate;
+pub mod lattice;
 pub mod line;
 pub mod objective;
 pub mod plane;

@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::surface::{Surface, log_loss};
-use super::survey;
+use super::survey::{self, Side};
 
 /// By how much an error falls from a level to the next.
 pub(super) const DECAY: f64 = 0.25;
@@ -153,10 +153,10 @@ struct Tree<'a> {
 
 impl<'a> Tree<'a> {
     fn of(surface: &'a Surface) -> Self {
-        let counts = [surface.x().len(), surface.y().len()];
+        let sides = surface.sides();
         let [lowest, highest] = surface.range();
         let range = (highest - lowest).max(FLAT);
-        let mut surplus = vec![f64::NAN; counts[0] * counts[1]];
+        let mut surplus = vec![f64::NAN; sides[0].count * sides[1].count];
         surface.hierarchy(
             |measure| log_loss(measure.loss),
             |at, predicted, measured| {
@@ -173,10 +173,10 @@ impl<'a> Tree<'a> {
             surplus,
             lowest,
             range,
-            lines: (0..survey::levels(counts[0], counts[1]))
-                .map(|level| counts.map(|count| survey::lines(count, level)))
+            lines: (0..survey::levels(sides))
+                .map(|level| sides.map(|side| side.lines(level)))
                 .collect(),
-            first: counts.map(survey::first_levels),
+            first: sides.map(Side::first_levels),
         }
     }
 

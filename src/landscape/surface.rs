@@ -1,7 +1,7 @@
 //! The loss on a plane: what was measured on a nested grid, and what may be drawn between.
 
 use super::interpolate::Nodes;
-use super::survey;
+use super::survey::{self, Side};
 
 use crate::loss::Score;
 
@@ -15,7 +15,17 @@ pub struct Surface {
     y: Vec<f64>,
     values: Vec<Option<Measure>>,
     tolerance: f64,
+    /// Intervals of each side at level 0.
+    #[serde(default = "coarsest")]
+    coarsest: [usize; 2],
 }
+
+fn coarsest() -> [usize; 2] {
+    [survey::COARSEST; 2]
+}
+
+/// Most intervals of a side at level 0.
+const LARGEST: usize = 64;
 
 /// Expected error with which a surface rests where the user does not say, a share of its range.
 pub const TOLERANCE: f64 = 0.01;
@@ -41,7 +51,28 @@ impl Surface {
             y,
             values,
             tolerance: TOLERANCE,
+            coarsest: coarsest(),
         }
+    }
+
+    /// The same, whose sides have so many intervals at level 0.
+    #[must_use]
+    pub fn with_coarsest(self, coarsest: [usize; 2]) -> Self {
+        Self { coarsest, ..self }
+    }
+
+    /// The nested lines of its sides: columns, rows.
+    #[must_use]
+    pub fn sides(&self) -> [Side; 2] {
+        let [columns, rows] = self.coarsest;
+        let side = |count, coarsest| Side { count, coarsest };
+        [side(self.x.len(), columns), side(self.y.len(), rows)]
+    }
+
+    /// The points (column, row) that a level adds to the coarser ones, nearest to the path first.
+    #[must_use]
+    pub fn additions(&self, level: usize, path: &[[f64; 2]]) -> Vec<(usize, usize)> {
+        survey::additions(self.sides(), [&self.x, &self.y], level, path)
     }
 
     /// The same, to rest only where the expected error is at most this share of the range of log-loss.
@@ -64,7 +95,11 @@ impl Surface {
             lines.is_sorted_by(|a, b| a < b) && lines.iter().all(|at| at.is_finite())
         };
         let crossings = self.x.len().checked_mul(self.y.len());
-        crossings == Some(self.values.len()) && ascends(&self.x) && ascends(&self.y)
+        let has_levels = self
+            .coarsest
+            .iter()
+            .all(|coarsest| (1..=LARGEST).contains(coarsest));
+        crossings == Some(self.values.len()) && ascends(&self.x) && ascends(&self.y) && has_levels
     }
 
     /// Records the measurement at `x[i]`, `y[j]`; indices outside the grid are ignored.
@@ -104,17 +139,18 @@ impl Surface {
     /// Lines a side of the finest level that has been begun.
     #[must_use]
     pub fn finest(&self) -> usize {
-        let counts = [self.x.len(), self.y.len()];
-        let [columns, rows] = counts.map(survey::first_levels);
+        let sides = self.sides();
+        let [columns, rows] = sides.map(Side::first_levels);
         let measured = self
             .values
             .iter()
             .zip(0..)
             .filter(|(value, _)| value.is_some());
         let level = measured
-            .map(|(_, at)| columns[at % counts[0]].max(rows[at / counts[0]]))
+            .map(|(_, at)| columns[at % self.x.len()].max(rows[at / self.x.len()]))
             .max();
-        survey::lines(counts[0].max(counts[1]), level.unwrap_or(0)).len()
+        let lines = sides.map(|side| side.lines(level.unwrap_or(0)).len());
+        lines[0].max(lines[1])
     }
 
     /// The lowest finite loss that was measured, and where: (α, β, measure).
@@ -171,11 +207,11 @@ impl Surface {
         value: impl Fn(Measure) -> f64,
         mut each: impl FnMut(usize, f64, f64),
     ) -> Nodes {
-        let first = [self.x.len(), self.y.len()].map(survey::first_levels);
+        let sides = self.sides();
+        let first = sides.map(Side::first_levels);
         let mut nodes = None;
-        for level in 0..survey::levels(self.x.len(), self.y.len()) {
-            let [columns, rows] =
-                [self.x.len(), self.y.len()].map(|count| survey::lines(count, level));
+        for level in 0..survey::levels(sides) {
+            let [columns, rows] = sides.map(|side| side.lines(level));
             let mut finer = self.predict(nodes.as_ref(), &columns, &rows);
             let mut begun = level == 0;
             let crossings = rows
@@ -222,7 +258,7 @@ impl Surface {
 mod tests {
     use super::*;
     use crate::landscape::field::Origin;
-    use crate::landscape::survey::{additions, levels, spread};
+    use crate::landscape::survey::{levels, spread};
 
     fn bowl(x: f64, y: f64) -> Measure {
         Measure {
@@ -239,16 +275,13 @@ mod tests {
     fn surface_of(loss: impl Fn(f64, f64) -> Measure, complete: usize, more: usize) -> Surface {
         let lines = spread(-2.0, 2.0, 17);
         let mut surface = Surface::new(lines.clone(), lines.clone());
-        for level in 0..levels(17, 17) {
+        for level in 0..levels(surface.sides()) {
             let count = match level {
                 _ if level < complete => usize::MAX,
                 _ if level == complete => more,
                 _ => 0,
             };
-            for (i, j) in additions(&lines, &lines, level, &[])
-                .into_iter()
-                .take(count)
-            {
+            for (i, j) in surface.additions(level, &[]).into_iter().take(count) {
                 surface.record(i, j, loss(lines[i], lines[j]));
             }
         }

@@ -1,64 +1,92 @@
 //! The nested levels of a grid, and the order in which the points of one are measured: nearest to the path
 //! first.
 //!
-//! Level 0 has 5×5 of the grid's lines; each next level puts a line between every two that stand, so
-//! that no point is measured twice; the last level has all lines. The lines of a level are lines of
-//! the grid itself, so that grids of any size have levels. Two levels are measured whole; where finer ones
-//! are needed, `refine` tells.
+//! Level 0 has 5×5 of the grid's lines where the grid does not say otherwise; each next level puts a line
+//! between every two that stand, so that no point is measured twice; the last level has all lines. The lines of
+//! a level are lines of the grid itself, so that grids of any size have levels. Two levels are measured whole;
+//! where finer ones are needed, `refine` tells.
 
-/// Intervals a side at level 0.
-const COARSEST: usize = 4;
+use serde::{Deserialize, Serialize};
 
-/// Indices of the lines of one level, of `count` lines in all.
-#[must_use]
-pub fn lines(count: usize, level: usize) -> Vec<usize> {
-    let intervals = COARSEST << level.min(32);
-    if count <= intervals + 1 {
-        return (0..count).collect();
-    }
-    // Rounding i·(count−1)/intervals is the same on every level that has the line.
-    (0..=intervals)
-        .map(|i| (2 * i * (count - 1) + intervals) / (2 * intervals))
-        .collect()
+/// The nested lines of one side of a grid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Side {
+    /// Number of lines.
+    pub count: usize,
+    /// Intervals at level 0.
+    pub coarsest: usize,
 }
 
-/// For each of `count` lines the first level that has it.
-#[must_use]
-pub fn first_levels(count: usize) -> Vec<usize> {
-    let mut first = vec![0; count];
-    for level in (0..levels(count, count)).rev() {
-        for line in lines(count, level) {
-            first[line] = level;
+/// Intervals a side at level 0 of a grid that is made at once.
+pub const COARSEST: usize = 4;
+
+impl Side {
+    /// A side of `count` lines, of which level 0 has five.
+    #[must_use]
+    pub fn of(count: usize) -> Self {
+        Self {
+            count,
+            coarsest: COARSEST,
         }
     }
-    first
+
+    /// Indices of the lines of one level.
+    #[must_use]
+    pub fn lines(self, level: usize) -> Vec<usize> {
+        let intervals = self.coarsest.max(1) << level.min(32);
+        if self.count <= intervals + 1 {
+            return (0..self.count).collect();
+        }
+        // Rounding i·(count−1)/intervals is the same on every level that has the line.
+        (0..=intervals)
+            .map(|i| (2 * i * (self.count - 1) + intervals) / (2 * intervals))
+            .collect()
+    }
+
+    /// For each line the first level that has it.
+    #[must_use]
+    pub fn first_levels(self) -> Vec<usize> {
+        let mut first = vec![0; self.count];
+        for level in (0..levels([self; 2])).rev() {
+            for line in self.lines(level) {
+                first[line] = level;
+            }
+        }
+        first
+    }
+
+    fn levels(self) -> usize {
+        let intervals = self.count.saturating_sub(1);
+        let times = intervals.div_ceil(self.coarsest.max(1)).max(1);
+        times.next_power_of_two().ilog2() as usize + 1
+    }
 }
 
-/// Number of levels of a grid of `columns` by `rows` lines.
+/// Number of levels of a grid with these sides.
 #[must_use]
-pub fn levels(columns: usize, rows: usize) -> usize {
-    let intervals = columns.max(rows).saturating_sub(1);
-    intervals
-        .div_ceil(COARSEST)
-        .max(1)
-        .next_power_of_two()
-        .ilog2() as usize
-        + 1
+pub fn levels(sides: [Side; 2]) -> usize {
+    let [columns, rows] = sides.map(Side::levels);
+    columns.max(rows)
 }
 
 /// The points (column, row) that `level` adds to the coarser ones, nearest to the path first.
 ///
-/// `x` and `y` are the coordinates of the grid's lines, `path` is in the same coordinates. Distances
+/// `x` and `y` are the coordinates of the lines of `sides`, `path` is in the same coordinates. Distances
 /// are taken in the drawn picture, where both ranges are equally long.
 #[must_use]
-pub fn additions(x: &[f64], y: &[f64], level: usize, path: &[[f64; 2]]) -> Vec<(usize, usize)> {
-    let (columns, rows) = (lines(x.len(), level), lines(y.len(), level));
-    let coarser = |count: usize| {
+pub fn additions(
+    sides: [Side; 2],
+    [x, y]: [&[f64]; 2],
+    level: usize,
+    path: &[[f64; 2]],
+) -> Vec<(usize, usize)> {
+    let [columns, rows] = sides.map(|side| side.lines(level));
+    let coarser = |side: Side| {
         level
             .checked_sub(1)
-            .map_or(Vec::new(), |level| lines(count, level))
+            .map_or(Vec::new(), |level| side.lines(level))
     };
-    let (old_columns, old_rows) = (coarser(x.len()), coarser(y.len()));
+    let [old_columns, old_rows] = sides.map(coarser);
     let picture = |[a, b]: [f64; 2]| [place(x, a), place(y, b)];
     let path: Vec<[f64; 2]> = path.iter().map(|&at| picture(at)).collect();
     let mut points: Vec<(f64, usize, usize)> = Vec::new();
@@ -157,35 +185,54 @@ mod tests {
 
     #[test]
     fn levels_have_5_9_17_33_and_65_lines() {
-        let counts: Vec<usize> = (0..levels(65, 65))
-            .map(|level| lines(65, level).len())
-            .collect();
-        assert_eq!(counts, [5, 9, 17, 33, 65]);
-        let counts: Vec<usize> = (0..levels(51, 51))
-            .map(|level| lines(51, level).len())
-            .collect();
-        assert_eq!(counts, [5, 9, 17, 33, 51]);
+        let counts = |count: usize| -> Vec<usize> {
+            let side = Side::of(count);
+            (0..levels([side; 2]))
+                .map(|level| side.lines(level).len())
+                .collect()
+        };
+        assert_eq!(counts(65), [5, 9, 17, 33, 65]);
+        assert_eq!(counts(51), [5, 9, 17, 33, 51]);
     }
 
     #[test]
     fn each_level_keeps_the_lines_of_the_one_before() {
-        for count in 1..140 {
-            for level in 1..levels(count, count) {
-                let fine = lines(count, level);
-                assert!(
-                    lines(count, level - 1).iter().all(|i| fine.contains(i)),
-                    "{count} {level}"
-                );
+        for coarsest in 1..9 {
+            for count in 1..140 {
+                let side = Side { count, coarsest };
+                for level in 1..levels([side; 2]) {
+                    let (fine, coarse) = (side.lines(level), side.lines(level - 1));
+                    let kept = coarse.iter().all(|i| fine.contains(i));
+                    assert!(kept, "{count} {coarsest} {level}");
+                }
             }
         }
     }
 
     #[test]
+    fn a_side_that_grew_keeps_the_levels_of_its_lines() {
+        // 4 and 7 intervals at level 0, both halved four times.
+        let [own, grown] = [4, 7].map(|coarsest| Side {
+            count: 16 * coarsest + 1,
+            coarsest,
+        });
+        assert_eq!(grown.first_levels()[16..=80], own.first_levels());
+        assert_eq!(levels([own, grown]), 5);
+    }
+
+    #[test]
     fn every_point_is_measured_exactly_once() {
         let (x, y) = (spread(-1.0, 1.0, 51), spread(0.0, 3.0, 23));
+        let sides = [
+            Side::of(51),
+            Side {
+                count: 23,
+                coarsest: 6,
+            },
+        ];
         let mut seen = HashSet::new();
-        for level in 0..levels(51, 23) {
-            for point in additions(&x, &y, level, &[[0.0, 0.0], [1.0, 2.0]]) {
+        for level in 0..levels(sides) {
+            for point in additions(sides, [&x, &y], level, &[[0.0, 0.0], [1.0, 2.0]]) {
                 assert!(seen.insert(point), "{point:?} twice");
             }
         }
@@ -195,7 +242,12 @@ mod tests {
     #[test]
     fn points_on_the_path_come_first() {
         let lines = spread(-1.0, 1.0, 5);
-        let order = additions(&lines, &lines, 0, &[[-1.0, 0.0], [1.0, 0.0]]);
+        let order = additions(
+            [Side::of(5); 2],
+            [&lines, &lines],
+            0,
+            &[[-1.0, 0.0], [1.0, 0.0]],
+        );
         let rows: Vec<usize> = order.iter().take(5).map(|point| point.1).collect();
         assert_eq!(rows, [2; 5]);
         assert!(

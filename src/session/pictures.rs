@@ -118,8 +118,7 @@ impl Pictures {
     /// True once the coarsest level of the surface stands.
     #[must_use]
     pub fn stands(&self) -> bool {
-        let [columns, rows] =
-            [self.surface.x(), self.surface.y()].map(|lines| survey::lines(lines.len(), 0));
+        let [columns, rows] = self.surface.sides().map(|side| side.lines(0));
         let mut points = rows
             .iter()
             .flat_map(|&j| columns.iter().map(move |&i| (i, j)));

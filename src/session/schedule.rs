@@ -245,8 +245,8 @@ impl Schedule {
     }
 
     fn plan_level(&mut self, level: usize) {
-        let (x, y) = (self.pictures.surface.x(), self.pictures.surface.y());
-        for (i, j) in survey::additions(x, y, level, &self.trajectory.coordinates) {
+        let points = (self.pictures.surface).additions(level, &self.trajectory.coordinates);
+        for (i, j) in points {
             self.plan_point(i, j);
         }
     }

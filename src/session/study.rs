@@ -9,7 +9,7 @@ use crate::landscape::curvature::Extremes;
 use crate::landscape::explore::{BATCH, WHOLE};
 use crate::landscape::refine::Estimate;
 use crate::landscape::surface::{Measure, Surface};
-use crate::landscape::survey;
+use crate::landscape::survey::{self, Side};
 use crate::landscape::worker::protocol::{Plan, Query, Value};
 use crate::run::Checkpoint;
 use crate::weights::normalize::{Ignore, Norm};
@@ -250,10 +250,11 @@ impl Findings {
 
     fn plan_plane(&mut self, spec: &PlaneSpec, seed: u64, split: Split) -> Plan {
         let lines = survey::spread(-1.0, 1.0, PLANE_LINES);
+        let plane = Surface::new(lines.clone(), lines);
         let points = (0..WHOLE)
-            .flat_map(|level| survey::additions(&lines, &lines, level, &[[0.0, 0.0]]))
+            .flat_map(|level| plane.additions(level, &[[0.0, 0.0]]))
             .collect();
-        self.plane = Some(Surface::new(lines.clone(), lines));
+        self.plane = Some(plane);
         let spec = PlaneSpec {
             directions: random(seed),
             ..spec.clone()
@@ -307,8 +308,9 @@ impl Findings {
         let [x, y] = window.map(|[min, max]| survey::spread(min, max, CURVATURE_LINES));
         let mut queries = vec![Query::Curvature([0.0, 0.0])];
         let mut targets = vec![Target::Here];
-        for level in 0..survey::levels(x.len(), y.len()) {
-            for (i, j) in survey::additions(&x, &y, level, &[[0.0, 0.0]]) {
+        let sides = [&x, &y].map(|lines| Side::of(lines.len()));
+        for level in 0..survey::levels(sides) {
+            for (i, j) in survey::additions(sides, [&x, &y], level, &[[0.0, 0.0]]) {
                 queries.push(Query::Curvature([x[i], y[j]]));
                 targets.push(Target::Map(j * x.len() + i));
             }

@@ -11,7 +11,7 @@ use isoloss::landscape::curvature::Extremes;
 use isoloss::landscape::evidence::Assumed;
 use isoloss::landscape::sharpness::CriticalStep;
 use isoloss::landscape::surface::{Measure, Surface};
-use isoloss::landscape::survey::{additions, levels, spread};
+use isoloss::landscape::survey::{levels, spread};
 use isoloss::landscape::worker::protocol::{Plan, Query, Value};
 use isoloss::run::Checkpoint;
 use isoloss::run::hyper::Hyper;
@@ -136,13 +136,13 @@ pub(crate) fn surface(path: &Trajectory, complete: usize, more: usize) -> Surfac
         spread(window.y[0], window.y[1], 65),
     );
     let mut surface = Surface::new(x.clone(), y.clone());
-    for level in 0..levels(65, 65) {
+    for level in 0..levels(surface.sides()) {
         let count = match level {
             _ if level < complete => usize::MAX,
             _ if level == complete => more,
             _ => 0,
         };
-        let points = additions(&x, &y, level, &path.coordinates);
+        let points = surface.additions(level, &path.coordinates);
         for (i, j) in points.into_iter().take(count) {
             surface.record(i, j, measure(x[i], y[j]));
         }
