@@ -85,9 +85,11 @@ fn losses(reports: &[Report]) -> Vec<f64> {
             index,
             value: Value::Measure(measure),
             generation,
+            seconds,
         } = report
         {
             assert_eq!(*generation, 3);
+            assert!(*seconds > 0.0, "{index}");
             assert!(losses[*index].replace(measure.loss).is_none(), "{index}");
         }
     }

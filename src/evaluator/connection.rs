@@ -54,6 +54,8 @@ struct State {
     ends: u32,
     /// Earliest time of the next start.
     not_before: Option<Instant>,
+    /// Time for which answers to points were waited.
+    answering: Duration,
 }
 
 /// A process that has said it is ready.
@@ -172,6 +174,12 @@ impl Connection {
         device
             .filter(|device| !device.is_empty())
             .unwrap_or_else(|| "evaluator".into())
+    }
+
+    /// Returns the time for which answers to points were waited so far, without starts and planes.
+    #[must_use]
+    pub fn answering(&self) -> Duration {
+        self.state().answering
     }
 
     /// Returns the options that it was made of.
@@ -300,8 +308,10 @@ impl Connection {
                 samples,
             }),
         });
+        let asked = Instant::now();
         let answer = running.answer(timeout)?;
         running.has_answered = true;
+        state.answering += asked.elapsed();
         match answer {
             Answer::Measured {
                 id: own,

@@ -71,17 +71,11 @@ impl Key {
 
     /// Hashes what pictures show of the surface: the points that were measured, and their losses.
     fn backdrop(self, backdrop: Option<&Backdrop<'_>>) -> Self {
-        let Some(Backdrop {
-            surface,
-            shift,
-            stale,
-        }) = backdrop
-        else {
+        let Some(Backdrop { surface, stale }) = backdrop else {
             return self.count(0);
         };
         let mut key = (self.count(1).numbers(surface.x()).numbers(surface.y()))
             .number(surface.tolerance())
-            .numbers(shift)
             .count(usize::from(*stale));
         let (columns, rows) = (surface.x().len(), surface.y().len());
         for at in (0..rows).flat_map(|j| (0..columns).map(move |i| (i, j))) {

@@ -50,7 +50,6 @@ pub(super) fn scene<'a>(surface: &'a Surface, path: &'a [[f64; 2]]) -> MapScene<
         y: [-1.0, 1.0],
         backdrop: Some(Backdrop {
             surface,
-            shift: [0.0, 0.0],
             stale: false,
         }),
         path,

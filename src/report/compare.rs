@@ -280,7 +280,6 @@ fn scene<'a>(subject: &'a Subject, path: &'a [[f64; 2]], rival: &'a [[f64; 2]]) 
         y: ends(subject.grid.y()),
         backdrop: Some(Backdrop {
             surface: &subject.grid,
-            shift: [0.0, 0.0],
             stale: false,
         }),
         path,

@@ -217,7 +217,7 @@ fn level(before: &Snapshot, after: &Snapshot) -> Option<String> {
     let (was, is) = (&before.progress, &after.progress);
     let [old, map] = [before, after].map(|snapshot| snapshot.map.as_ref());
     let map = map.filter(|map| !map.stale)?;
-    let is_same = old.is_some_and(|old| !old.stale && old.trajectory.steps == map.trajectory.steps);
+    let is_same = old.is_some_and(|old| !old.stale && identity(before) == identity(after));
     let name = match (is.rests, is.lines) {
         (true, _) if !(was.rests && is_same) => "map at rest".into(),
         (false, Some(lines)) if is_same && was.lines.is_some_and(|was| was < lines) => {
@@ -236,6 +236,13 @@ fn level(before: &Snapshot, after: &Snapshot) -> Option<String> {
         map.surface.measured(),
         loss(lowest.loss),
     ))
+}
+
+/// The checkpoints of which the map's plane is made; two planes of one run differ in them.
+fn identity(snapshot: &Snapshot) -> Option<(u64, usize)> {
+    snapshot
+        .plane
+        .map(|plane| (plane.origin, plane.checkpoints))
 }
 
 /// e.g. `12 checkpoints (34.0 MiB of 2.00 GiB) in ~/.cache/…`.
@@ -272,7 +279,7 @@ mod tests {
     use super::*;
     use crate::landscape::surface::{Measure, Surface};
     use crate::run::log::{Logged, TrainingLog};
-    use crate::session::snapshot::{Map, Progress};
+    use crate::session::snapshot::{Map, MapPlane, Progress};
     use crate::weights::trajectory::Trajectory;
 
     fn line(step: u64, state: CheckpointState) -> CheckpointLine {
@@ -345,22 +352,22 @@ mod tests {
     }
 
     #[test]
-    fn a_map_is_told_when_it_rests_and_again_when_the_path_is_another() {
+    fn a_map_is_told_when_it_rests_and_again_when_the_plane_is_another() {
         let mut surface = Surface::new(vec![-1.0, 1.0], vec![0.0, 2.0]);
         let measure = Measure {
             loss: 0.25,
             score: 1.0,
         };
         surface.record(1, 0, measure);
-        let at_rest = |steps: Vec<u64>| Snapshot {
+        let at_rest = |origin: u64| Snapshot {
             map: Some(Map {
                 surface: surface.clone(),
                 fidelity: None,
                 stale: false,
-                trajectory: Arc::new(Trajectory {
-                    steps,
-                    ..Trajectory::default()
-                }),
+            }),
+            plane: Some(MapPlane {
+                origin,
+                ..MapPlane::default()
             }),
             progress: Progress {
                 rests: true,
@@ -371,7 +378,7 @@ mod tests {
             ..Snapshot::default()
         };
         let expected = "map at rest: 1 points, mean error 0.40 % expected, lowest loss 0.2500 at 1.0000, 0.0000";
-        let (first, second) = (at_rest(vec![1]), at_rest(vec![1, 2]));
+        let (first, second) = (at_rest(1), at_rest(2));
         assert_eq!(changes(&Snapshot::default(), &first), [expected]);
         assert!(changes(&first, &first).is_empty());
         assert_eq!(changes(&first, &second), [expected]);

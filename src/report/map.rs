@@ -47,7 +47,6 @@ fn scene<'a>(map: &PrintedMap<'a>) -> MapScene<'a> {
         y: map.window[1],
         backdrop: map.surface.map(|surface| Backdrop {
             surface,
-            shift: [0.0, 0.0],
             stale: false,
         }),
         path: map.path,

@@ -22,12 +22,19 @@ pub fn surface(snapshot: &Snapshot) -> Option<Report> {
     }
     Some(Report {
         run: snapshot.run.display().to_string(),
-        origin: *map.trajectory.steps.last()?,
+        origin: origin(snapshot)?,
         model: model.name.clone(),
         assumed: snapshot.assumed.clone().unwrap_or_default(),
         parameters: model.parameters,
         samples: match map.fidelity {
-            Some(Fidelity::Few(few)) => few,
+            Some(
+                Fidelity::Few(few)
+                | Fidelity::Estimate {
+                    few: _,
+                    of: Some(few),
+                    ..
+                },
+            ) => few,
             _ => data.samples,
         },
         split: data.split,
@@ -37,7 +44,12 @@ pub fn surface(snapshot: &Snapshot) -> Option<Report> {
             kind: "pca",
             norm: None,
             ignore: None,
-            explained: map.trajectory.explained.get(..2).map(<[f64]>::to_vec),
+            explained: snapshot
+                .trajectory
+                .as_ref()?
+                .explained
+                .get(..2)
+                .map(<[f64]>::to_vec),
             // Principal components are orthogonal.
             cosine: 0.0,
             expected_cosine: expected_cosine(model.parameters),
@@ -45,7 +57,12 @@ pub fn surface(snapshot: &Snapshot) -> Option<Report> {
         score: snapshot.score(),
         grid: map.surface.clone(),
         fidelity: match map.fidelity {
-            Some(Fidelity::Estimate { few, points, error }) => Some(surface::Fidelity {
+            Some(Fidelity::Estimate {
+                few,
+                of: None,
+                points,
+                error,
+            }) => Some(surface::Fidelity {
                 samples: few,
                 points,
                 error,
@@ -56,9 +73,16 @@ pub fn surface(snapshot: &Snapshot) -> Option<Report> {
     })
 }
 
+/// Step of the plane's origin; recordings of earlier versions do not tell it, and there it is the newest.
+fn origin(snapshot: &Snapshot) -> Option<u64> {
+    let newest = snapshot.trajectory.as_ref()?.steps.last();
+    let plane = snapshot.plane.map(|plane| plane.origin);
+    plane.or(newest.copied())
+}
+
 /// Returns the path of the map; a loss that is not known is NaN.
 fn path(snapshot: &Snapshot) -> Option<Vec<PathPoint>> {
-    let trajectory = &snapshot.map.as_ref()?.trajectory;
+    let trajectory = snapshot.trajectory.as_ref()?;
     let places = trajectory.coordinates.iter().zip(&trajectory.residual);
     let points = trajectory.steps.iter().zip(places);
     let point = |(&step, (&[x, y], &residual)): (&u64, (&[f64; 2], &f64))| {

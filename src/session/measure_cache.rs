@@ -28,9 +28,11 @@ impl MeasureCache {
 }
 
 fn key(query: &Query) -> Option<Key> {
+    // The zero below 0 is the other one.
+    let bits = |at: &[f64; 2]| at.map(|at| (at + 0.0).to_bits());
     match query {
-        Query::OnPlane(at) => Some((at.map(f64::to_bits), None)),
-        Query::OnFew { at, samples } => Some((at.map(f64::to_bits), Some(*samples))),
+        Query::OnPlane(at) => Some((bits(at), None)),
+        Query::OnFew { at, samples } => Some((bits(at), Some(*samples))),
         Query::Checkpoint(_)
         | Query::Average(_)
         | Query::Update { .. }

@@ -14,6 +14,7 @@
 //! waits for it and it waits for nobody; a thread that panics becomes a notice.
 
 mod conductor;
+mod earlier;
 mod inquiry;
 mod item;
 mod keeper;
@@ -22,6 +23,7 @@ mod patch;
 pub mod pictures;
 pub mod reader;
 pub mod record;
+pub mod refit;
 pub mod schedule;
 pub mod snapshot;
 pub mod study;

@@ -1,5 +1,6 @@
 //! The surface and the slices of one window, as far as they are measured, on few samples and on all.
 
+use crate::landscape::explore::WHOLE;
 use crate::landscape::fidelity::Complement;
 use crate::landscape::refine::Estimate;
 use crate::landscape::surface::{Measure, Surface};
@@ -10,31 +11,44 @@ use crate::loss::Score;
 use super::measure_cache::MeasureCache;
 use super::snapshot::{Fidelity, Slice, Window};
 
-/// Lines a side of the finest level: levels of 5, 9, 17, 33 and 65 lines.
+/// Lines a side of the finest level of a first window: levels of 5, 9, 17, 33 and 65 lines.
 pub const LINES: usize = 65;
 /// Points of a slice; one of them is the checkpoint itself.
 const SLICE_POINTS: usize = 21;
 
-/// Number of samples that are measured everywhere, where these are not all.
+/// Numbers of samples on which a picture is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Few {
-    /// These are measured everywhere.
-    pub few: usize,
+pub struct Samples {
     /// All.
     pub all: usize,
+    /// Those that are measured everywhere; `None` if all are.
+    pub few: Option<usize>,
+    /// Those on which the first two levels are measured before, so that a picture stands in seconds; `None` if the
+    /// pace is such that the others stand as soon.
+    pub first: Option<usize>,
     /// The score beside the loss; `None` if it has none.
     pub score: Option<Score>,
+}
+
+impl Samples {
+    /// Number of samples that are measured everywhere.
+    #[must_use]
+    pub fn everywhere(&self) -> usize {
+        self.few.unwrap_or(self.all)
+    }
 }
 
 /// Surface and slices that the answers of a plan fill.
 #[derive(Clone, Debug)]
 pub struct Pictures {
-    /// Number of samples that are measured everywhere; `None` if all are, or if there is no plane.
-    pub few: Option<Few>,
+    /// Numbers of samples; `None` if they are not known, or if there is no plane.
+    pub samples: Option<Samples>,
     /// The surface on the samples that are measured everywhere; without lines where there is no plane.
     pub surface: Surface,
     /// Slices on these.
     pub slices: Vec<Slice>,
+    /// The first two levels of the surface on fewer samples, where a picture would not stand soon otherwise.
+    first: Surface,
     /// The surface on all samples, where it is measured on a coarse grid alone.
     full: Surface,
 }
@@ -53,29 +67,40 @@ pub struct Shown {
 }
 
 impl Pictures {
-    /// Creates the empty pictures of a window: with 2 `axes` on a plane, 1 on a line, 0 at a point.
+    /// Creates the pictures of an empty surface, which has no lines where there is no plane, with slices along
+    /// `axes` axes through the window.
     #[must_use]
-    pub fn new(window: Window, axes: usize, few: Option<Few>) -> Self {
+    pub fn new(surface: Surface, window: Window, axes: usize, samples: Option<Samples>) -> Self {
         let sides = [window.x, window.y];
-        let [x, y] = match axes {
-            2 => sides.map(|[min, max]| survey::spread(min, max, LINES)),
-            _ => [Vec::new(), Vec::new()],
-        };
         Self {
-            few: few.filter(|_| axes == 2),
-            surface: Surface::new(x.clone(), y.clone()),
+            samples: samples.filter(|_| !surface.x().is_empty()),
+            first: surface.clone(),
+            full: surface.clone(),
+            surface,
             slices: (0..axes).map(|axis| slice(axis, sides[axis])).collect(),
-            full: Surface::new(x, y),
         }
     }
 
     /// Returns the query for a point of the pictures.
     #[must_use]
     pub fn query(&self, at: [f64; 2]) -> Query {
-        match self.few {
-            Some(Few { few: samples, .. }) => Query::OnFew { at, samples },
+        match self.few() {
+            Some(samples) => Query::OnFew { at, samples },
             None => Query::OnPlane(at),
         }
+    }
+
+    /// Returns the query for a point of the first levels; `None` if they are measured like the rest.
+    #[must_use]
+    pub fn first_query(&self, at: [f64; 2]) -> Option<Query> {
+        let samples = self.samples?.first?;
+        Some(Query::OnFew { at, samples })
+    }
+
+    /// Number of samples that are measured everywhere; `None` if all are.
+    #[must_use]
+    pub fn few(&self) -> Option<usize> {
+        self.samples.and_then(|samples| samples.few)
     }
 
     /// Returns the coordinates of point (column, row) of the surface.
@@ -84,15 +109,21 @@ impl Pictures {
         [self.surface.x()[i], self.surface.y()[j]]
     }
 
-    /// Takes what was measured on all samples at the current checkpoint's projection: the middle of the slices,
-    /// where these are measured on all.
+    /// Takes what was measured on all samples at the plane's origin: the middle of the slices, where these are
+    /// measured on all.
     pub fn fill_middles(&mut self, measure: Measure) {
-        for slice in self.slices.iter_mut().filter(|_| self.few.is_none()) {
+        let is_on_few = self.few().is_some();
+        for slice in self.slices.iter_mut().filter(|_| !is_on_few) {
             let here = slice.offset.iter().position(|offset| *offset == 0.0);
             if let Some(value) = here.and_then(|here| slice.values.get_mut(here)) {
                 *value = Some(measure);
             }
         }
+    }
+
+    /// Records a point of the first levels.
+    pub fn record_first(&mut self, i: usize, j: usize, measure: Measure) {
+        self.first.record(i, j, measure);
     }
 
     /// Records what was measured on all samples at a point of the coarse grid.
@@ -108,24 +139,46 @@ impl Pictures {
                 if let Some(measure) = known.get(&self.query(at)) {
                     self.surface.record(i, j, measure);
                 }
-                if let (Some(_), Some(measure)) = (self.few, known.get(&Query::OnPlane(at))) {
+                if let Some(measure) = self.first_query(at).and_then(|query| known.get(&query)) {
+                    self.first.record(i, j, measure);
+                }
+                if let (Some(_), Some(measure)) = (self.few(), known.get(&Query::OnPlane(at))) {
                     self.full.record(i, j, measure);
                 }
             }
         }
     }
 
-    /// True once the coarsest level of the surface stands.
+    /// True once the coarsest level stands, on whatever samples.
     #[must_use]
     pub fn stands(&self) -> bool {
-        let [columns, rows] = self.surface.sides().map(|side| side.lines(0));
-        let mut points = rows
-            .iter()
-            .flat_map(|&j| columns.iter().map(move |&i| (i, j)));
-        !columns.is_empty() && points.all(|(i, j)| self.surface.get(i, j).is_some())
+        self.has_level(0)
     }
 
-    /// The points that the surface asks for as it is shown, those that matter most first.
+    /// True once a level stands, on whatever samples.
+    #[must_use]
+    pub fn has_level(&self, level: usize) -> bool {
+        has_level(&self.surface, level) || has_level(&self.first, level)
+    }
+
+    /// The points that a level still needs on the samples that are measured everywhere.
+    #[must_use]
+    pub fn open(&self, level: usize, path: &[[f64; 2]]) -> Vec<(usize, usize)> {
+        open(&self.surface, level, path)
+    }
+
+    /// The points that a level still needs on the first samples; none if the level stands without them.
+    #[must_use]
+    pub fn open_first(&self, level: usize, path: &[[f64; 2]]) -> Vec<(usize, usize)> {
+        let is_needed = self.samples.is_some_and(|samples| samples.first.is_some());
+        if !is_needed || has_level(&self.surface, level) {
+            return Vec::new();
+        }
+        open(&self.first, level, path)
+    }
+
+    /// The points that the surface asks for as it is shown, those that matter most first; none before its first two
+    /// levels stand.
     #[must_use]
     pub fn wanted(&self) -> Vec<(usize, usize)> {
         Estimate::of(&self.shown_surface(self.complement().as_ref())).wanted()
@@ -135,28 +188,53 @@ impl Pictures {
     /// are measured everywhere.
     #[must_use]
     pub fn wanted_full(&self, path: &[[f64; 2]]) -> Vec<(usize, usize)> {
-        match self.few {
+        match self.few() {
             Some(_) => Complement::wanted(&self.surface, &self.full, path),
             None => Vec::new(),
         }
     }
 
-    /// Returns how much of the surface is measured, in points of the samples that are measured everywhere.
+    /// Returns how much is measured, in samples: a point counts as many as it is measured on.
     #[must_use]
     pub fn done(&self) -> usize {
-        self.surface.measured() + self.cost_of_all() * self.full.measured()
+        let [first, everywhere, all] = self.costs();
+        first * self.first.measured()
+            + everywhere * self.surface.measured()
+            + all * self.full.measured()
     }
 
-    /// Returns the number of points of the samples that are measured everywhere which cost as much as one of
-    /// all.
+    /// Returns how much is still to come, likewise, as far as is known.
     #[must_use]
-    pub fn cost_of_all(&self) -> usize {
-        self.few.map_or(1, |Few { few, all, .. }| all.div_ceil(few))
+    pub fn left(&self) -> usize {
+        if self.surface.x().is_empty() {
+            return 0;
+        }
+        let [first, everywhere, all] = self.costs();
+        let levels = |open: &dyn Fn(usize) -> usize| (0..WHOLE).map(open).sum::<usize>();
+        let on_first = levels(&|level| self.open_first(level, &[]).len());
+        let whole = levels(&|level| self.open(level, &[]).len());
+        let finer = if whole == 0 { self.wanted().len() } else { 0 };
+        first * on_first + everywhere * (whole + finer) + all * self.wanted_full(&[]).len()
     }
 
-    /// The pictures as they are to be shown now: on few samples until the difference that all make is known.
+    /// Samples of a point of the first levels, of one of the surface, and of one on all.
+    fn costs(&self) -> [usize; 3] {
+        self.samples.map_or([1; 3], |samples| {
+            [
+                samples.first.unwrap_or(0),
+                samples.everywhere(),
+                samples.all,
+            ]
+        })
+    }
+
+    /// The pictures as they are to be shown now: on the first samples until the others have their first level, on
+    /// few until the difference that all make is known.
     #[must_use]
     pub fn shown(&self) -> Shown {
+        if let Some(shown) = self.shown_first() {
+            return shown;
+        }
         let complement = self.complement();
         let surface = self.shown_surface(complement.as_ref());
         let slices = self.slices.iter().map(|slice| match &complement {
@@ -168,10 +246,11 @@ impl Pictures {
         Shown {
             slices: slices.collect(),
             surface,
-            fidelity: self.few.map(|Few { few, .. }| match &complement {
+            fidelity: self.few().map(|few| match &complement {
                 None => Fidelity::Few(few),
                 Some(complement) => Fidelity::Estimate {
                     few,
+                    of: None,
                     points: complement.points(),
                     error: complement.error(),
                 },
@@ -180,9 +259,41 @@ impl Pictures {
         }
     }
 
+    /// The surface of the first samples, with the difference that the others make once these have a level; `None`
+    /// if it is not needed, or not any more.
+    fn shown_first(&self) -> Option<Shown> {
+        let samples = self.samples?;
+        let first = samples.first?;
+        let is_done = (0..WHOLE).all(|level| has_level(&self.surface, level));
+        if is_done || self.first.measured() == 0 {
+            return None;
+        }
+        let complement = Complement::of(&self.first, &self.surface, samples.score);
+        let surface = complement.as_ref().map_or_else(
+            || self.first.clone(),
+            |complement| complement.add_to(&self.first),
+        );
+        let between = Estimate::of(&surface).expected();
+        let beside = complement.as_ref().map_or(0.0, Complement::error);
+        Some(Shown {
+            slices: self.slices.clone(),
+            surface,
+            fidelity: Some(match &complement {
+                None => Fidelity::Few(first),
+                Some(complement) => Fidelity::Estimate {
+                    few: first,
+                    of: samples.few,
+                    points: complement.points(),
+                    error: complement.error(),
+                },
+            }),
+            error: between.map(|between| between + beside),
+        })
+    }
+
     fn complement(&self) -> Option<Complement> {
-        self.few
-            .and_then(|few| Complement::of(&self.surface, &self.full, few.score))
+        let samples = self.samples.filter(|samples| samples.few.is_some())?;
+        Complement::of(&self.surface, &self.full, samples.score)
     }
 
     fn shown_surface(&self, complement: Option<&Complement>) -> Surface {
@@ -191,6 +302,21 @@ impl Pictures {
             |complement| complement.add_to(&self.surface),
         )
     }
+}
+
+/// The points of a level that are not measured, nearest to the path first.
+fn open(surface: &Surface, level: usize, path: &[[f64; 2]]) -> Vec<(usize, usize)> {
+    let points = surface.additions(level, path).into_iter();
+    points
+        .filter(|&(i, j)| surface.get(i, j).is_none())
+        .collect()
+}
+
+fn has_level(surface: &Surface, level: usize) -> bool {
+    let lines = surface.sides().map(|side| side.lines(level));
+    let [columns, rows] = &lines;
+    let mut points = (rows.iter()).flat_map(|&j| columns.iter().map(move |&i| (i, j)));
+    !columns.is_empty() && points.all(|(i, j)| surface.get(i, j).is_some())
 }
 
 impl Slice {
@@ -220,7 +346,7 @@ impl Slice {
     }
 }
 
-/// An empty slice through the path's last point, which is 0, as long as the window's side.
+/// An empty slice through the plane's origin, as long as the window's side.
 fn slice(axis: usize, [min, max]: [f64; 2]) -> Slice {
     let mut offset = survey::spread(min.min(0.0), max.max(0.0), SLICE_POINTS);
     let nearest = (offset.iter_mut()).min_by(|a, b| a.abs().total_cmp(&b.abs()));

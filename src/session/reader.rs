@@ -15,6 +15,7 @@ use crate::run::settle::Settled;
 use crate::run::{Checkpoint, RunChoice, arranged, unicode};
 use crate::weights::WeightsError;
 use crate::weights::dynamics::Dynamics;
+use crate::weights::fitted_plane::PathProducts;
 use crate::weights::histogram::Overlay;
 use crate::weights::path::{PathChange, RunPath};
 use crate::weights::random_projection::{self, RandomProjection};
@@ -66,6 +67,8 @@ pub struct PathReading {
     pub gone: Vec<Checkpoint>,
     /// Their coordinates, and the plane on which these are.
     pub fit: Arc<Fit>,
+    /// Dot products of the checkpoints, by which they are laid on a plane that is held.
+    pub products: Arc<PathProducts>,
     /// Their norms by layer, and the angles between their updates.
     pub dynamics: Arc<Dynamics>,
     /// Their projection on a random plane, where reading them again is no burden.
@@ -335,6 +338,7 @@ impl Reader {
         PathReading {
             hyper: members.iter().map(told).collect(),
             dynamics: Arc::new(self.path.dynamics()),
+            products: Arc::new(self.path.products()),
             random_projection: shape
                 .and_then(|shape| project(shape, &members, &fit, self.options.seed)),
             overlay: shape.and_then(|shape| overlay(shape, &members)),

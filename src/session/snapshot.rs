@@ -137,6 +137,9 @@ pub enum Fidelity {
     Estimate {
         /// Samples that were measured everywhere.
         few: usize,
+        /// Samples of which it is the estimate; `None` if those are all.
+        #[serde(default)]
+        of: Option<usize>,
         /// Points at which all were.
         points: usize,
         /// Expected error of the difference between these, a share of the range of log-loss.
@@ -150,7 +153,14 @@ impl Fidelity {
     pub fn words(self, all: usize) -> String {
         match self {
             Self::Few(few) => format!("{few} of {all} samples"),
-            Self::Estimate { few, .. } => format!("{all} samples from {few} everywhere"),
+            Self::Estimate { few, of: None, .. } => {
+                format!("{all} samples from {few} everywhere")
+            }
+            Self::Estimate {
+                few, of: Some(of), ..
+            } => {
+                format!("{of} of {all} samples from {few} everywhere")
+            }
         }
     }
 }
@@ -162,10 +172,9 @@ pub struct Map {
     pub surface: Surface,
     /// The estimate; `None` if all samples were measured everywhere.
     pub fidelity: Option<Fidelity>,
-    /// It belongs to an earlier plane; shown dim until the next one has its first level.
+    /// It was measured on an earlier plane and is seen from the present one; shown dim until that has its first
+    /// level.
     pub stale: bool,
-    /// The path when this plane was fitted, for drawing a stale map with the path it belongs to.
-    pub trajectory: Arc<Trajectory>,
 }
 
 /// The plane of the map, which is held while new checkpoints come.
@@ -243,6 +252,9 @@ pub struct Snapshot {
     pub trajectory: Option<Arc<Trajectory>>,
     /// The plane of the map; `None` if there is no path.
     pub plane: Option<MapPlane>,
+    /// The window of the map where the user has not chosen another; `None` in recordings of earlier versions, whose
+    /// window is that of the path.
+    pub window: Option<Window>,
     /// The surface, once measuring has begun.
     pub map: Option<Map>,
     /// Slices through the current checkpoint along both axes.

@@ -1,46 +1,135 @@
-//! Points that are measured in a second.
+//! Points and samples that are measured in a second.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The pace is that of the last few seconds.
+/// The pace is that of the last few seconds, or of the last few points where these take longer.
 pub(super) const OVER: Duration = Duration::from_secs(3);
+/// Number of last points that always count.
+const LAST: usize = 10;
+/// Smallest number of samples that a first level is measured on.
+const FEWEST: usize = 64;
+/// Points of the coarsest level.
+const FIRST_LEVEL: f64 = 25.0;
+/// Seconds in which that is to stand: three, less what reading and planning take.
+const FIRST_WITHIN: f64 = 2.5;
 
-/// When the last points were measured, and what each cost.
+/// When the last points were measured, and the samples of each.
 #[derive(Debug, Default)]
-pub(super) struct Throughput(VecDeque<(Instant, usize)>);
+pub(super) struct Throughput {
+    points: VecDeque<(Instant, usize)>,
+    /// Samples a second of the last evaluations, each by itself.
+    paces: VecDeque<f64>,
+}
 
-/// Points a second, and what they cost together a second.
+/// Points a second, and samples a second.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rate {
     pub(super) points: f64,
-    pub(super) cost: f64,
+    pub(super) samples: f64,
 }
 
 impl Throughput {
-    /// A point was measured just now.
-    pub(super) fn count(&mut self, cost: usize) {
-        self.0.push_back((Instant::now(), cost));
+    /// A point was measured just now on so many samples.
+    pub(super) fn count(&mut self, samples: usize) {
+        self.points.push_back((Instant::now(), samples));
+    }
+
+    /// An evaluation of so many samples took a time of its own.
+    pub(super) fn time(&mut self, samples: usize, seconds: f64) {
+        if samples > 0 && seconds > 0.0 {
+            self.paces.push_back(samples as f64 / seconds);
+        }
+        while self.paces.len() > LAST {
+            self.paces.pop_front();
+        }
+    }
+
+    /// Samples a second that one device makes: the median of its last evaluations; `None` before the first.
+    pub(super) fn pace(&self) -> Option<f64> {
+        let mut paces: Vec<f64> = self.paces.iter().copied().collect();
+        paces.sort_by(f64::total_cmp);
+        paces.get(paces.len() / 2).copied()
     }
 
     /// Returns true if nothing was measured lately.
     pub(super) fn rests(&self) -> bool {
-        (self.0.back()).is_none_or(|(last, _)| last.elapsed() > OVER)
+        (self.points.back()).is_none_or(|(last, _)| last.elapsed() > OVER)
     }
 
     /// Zero while there is too little to tell it from.
     pub(super) fn rate(&mut self) -> Rate {
-        while (self.0.front()).is_some_and(|(at, _)| at.elapsed() > OVER) {
-            self.0.pop_front();
+        while self.points.len() > LAST && self.points[0].0.elapsed() > OVER {
+            self.points.pop_front();
         }
-        let since = (self.0.front()).map_or(0.0, |(at, _)| at.elapsed().as_secs_f64());
-        if since <= 0.2 {
+        // The first of them tells when the others began.
+        let Some((first, rest)) = self.points.front().zip(self.points.len().checked_sub(1)) else {
+            return Rate::default();
+        };
+        let since = first.0.elapsed().as_secs_f64();
+        if since <= 0.2 || rest == 0 {
             return Rate::default();
         }
-        let cost: usize = self.0.iter().map(|(_, cost)| cost).sum();
+        let samples: usize = self.points.iter().skip(1).map(|(_, samples)| samples).sum();
         Rate {
-            points: self.0.len() as f64 / since,
-            cost: cost as f64 / since,
+            points: rest as f64 / since,
+            samples: samples as f64 / since,
         }
+    }
+}
+
+/// Number of samples on which the first levels are measured at a pace, so that 5×5 points stand within three seconds
+/// and 9×9 within ten: the largest of 64, 128, 256 … that is fast enough, or 64; `None` if `everywhere`, on which the
+/// rest is measured, are fast enough themselves.
+#[must_use]
+pub(super) fn first_samples(pace: f64, everywhere: usize) -> Option<usize> {
+    let affordable = pace * FIRST_WITHIN / FIRST_LEVEL;
+    if everywhere as f64 <= affordable {
+        return None;
+    }
+    let mut samples = FEWEST;
+    while (2 * samples) as f64 <= affordable {
+        samples *= 2;
+    }
+    Some(samples).filter(|samples| *samples < everywhere)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_level_stands_within_three_seconds_whatever_the_pace() {
+        for pace in [1.0, 500.0, 700.0, 3e3, 1e4, 1e5, 1e7] {
+            for everywhere in [32, 100, 1024, 60_000] {
+                let samples = first_samples(pace, everywhere).unwrap_or(everywhere);
+                let seconds = FIRST_LEVEL * samples as f64 / pace;
+                assert!(
+                    seconds <= 3.0 || samples <= FEWEST,
+                    "{pace} {everywhere}: {samples}"
+                );
+                // Twice as many would take longer.
+                let is_all = samples == everywhere;
+                assert!(is_all || samples <= FEWEST || 2.0 * seconds > FIRST_WITHIN);
+            }
+        }
+        assert_eq!(first_samples(1e4, 1024), Some(512));
+        assert_eq!(first_samples(1e5, 1024), None);
+        assert_eq!(first_samples(10.0, 1024), Some(64));
+        assert_eq!(first_samples(10.0, 50), None);
+    }
+
+    #[test]
+    fn the_pace_is_the_median_of_the_last_evaluations() {
+        let mut throughput = Throughput::default();
+        assert_eq!(throughput.pace(), None);
+        for seconds in [9.0, 1.0, 1.0, 1.0, 0.1] {
+            throughput.time(64, seconds);
+        }
+        assert_eq!(throughput.pace(), Some(64.0));
+        for _ in 0..LAST {
+            throughput.time(64, 2.0);
+        }
+        assert_eq!(throughput.pace(), Some(32.0));
     }
 }

@@ -19,7 +19,7 @@ impl Snapshot {
         let steps = path.map_or(0, |path| path.steps.len());
         let maps = self.map.as_ref();
         path.is_none_or(|path| steps > 0 && trajectory(path))
-            && maps.is_none_or(|map| map.surface.is_valid() && trajectory(&map.trajectory))
+            && maps.is_none_or(|map| map.surface.is_valid())
             && self.slices.len() <= 2
             && self.slices.iter().all(slice)
             && self.study.as_ref().is_none_or(findings)

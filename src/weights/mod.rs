@@ -2,6 +2,7 @@
 
 pub mod direction;
 pub mod dynamics;
+pub mod fitted_plane;
 pub mod gram;
 pub mod histogram;
 mod krylov;

@@ -9,6 +9,7 @@ use crate::run::Checkpoint;
 
 use super::WeightsError;
 use super::dynamics::Dynamics;
+use super::fitted_plane::PathProducts;
 use super::gram::Gram;
 use super::lineage::{Lineage, Place, Row};
 use super::roles::Roles;
@@ -302,6 +303,16 @@ impl RunPath {
             .map(|&row| self.rows[row].checkpoint.clone())
             .collect();
         (members, Arc::new(fit))
+    }
+
+    /// The dot products of all checkpoints, those of old branches too.
+    #[must_use]
+    pub fn products(&self) -> PathProducts {
+        let checkpoints = self.rows.iter().map(|row| row.checkpoint.clone());
+        PathProducts {
+            checkpoints: checkpoints.collect(),
+            dots: self.gram.path().clone(),
+        }
     }
 
     /// The checkpoints of branches that training has left, by step.

@@ -152,12 +152,12 @@ pub fn random_walk_share(k: usize) -> f64 {
 }
 
 /// ‖δ − αx − βy‖ for orthonormal x and y.
-fn distance([alpha, beta]: [f64; 2], square: f64) -> f64 {
+pub(super) fn distance([alpha, beta]: [f64; 2], square: f64) -> f64 {
     (square - alpha * alpha - beta * beta).max(0.0).sqrt()
 }
 
 /// ‖δ − αx − βy‖/‖δ‖; 0 when δ is.
-fn off_plane(at: [f64; 2], square: f64) -> f64 {
+pub(super) fn off_plane(at: [f64; 2], square: f64) -> f64 {
     if square > 0.0 {
         distance(at, square) / square.sqrt()
     } else {

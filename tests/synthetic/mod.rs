@@ -75,6 +75,15 @@ pub(crate) fn trajectory(count: usize) -> Trajectory {
                 }
             })
             .collect(),
+        distance: (0..count)
+            .map(|i| {
+                if i + 1 == count {
+                    0.0
+                } else {
+                    0.1 + 0.4 * share(i)
+                }
+            })
+            .collect(),
         norm: vec![31.0; count],
         update_norm: vec![0.4; count],
         explained_null: (1..=explained.len())
@@ -217,12 +226,10 @@ pub(crate) fn snapshot() -> Snapshot {
         evident: true,
         ..Assumed::default()
     });
-    let trajectory = Arc::new(trajectory(25));
     snapshot.map = Some(Map {
-        surface: surface(&trajectory, 3, 280),
+        surface: surface(&trajectory(25), 3, 280),
         fidelity: None,
         stale: false,
-        trajectory,
     });
     snapshot.dynamics = Some(Arc::new(dynamics(25)));
     snapshot.random_projection = Some(Arc::new(shadow(25)));
@@ -263,6 +270,7 @@ pub(crate) fn snapshot() -> Snapshot {
         planned: 800,
         rests: false,
         error: Some(0.0123),
+        share: 0.35,
         seconds_left: Some(118.0),
         paused: false,
     };
@@ -323,12 +331,10 @@ pub(crate) fn without_data(study: Option<Study>) -> Snapshot {
     for line in &mut without.checkpoints {
         (line.truth, line.on_plane) = (None, None);
     }
-    let trajectory = Arc::new(trajectory(25));
     without.map = Some(Map {
-        surface: surface(&trajectory, 0, 0),
+        surface: surface(&trajectory(25), 0, 0),
         fidelity: None,
         stale: false,
-        trajectory,
     });
     let measured = snapshot();
     (without.dynamics, without.random_projection) = (measured.dynamics, measured.random_projection);

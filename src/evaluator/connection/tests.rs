@@ -74,6 +74,31 @@ fn plane() -> Plane {
 const ANSWER: &str = r#"echo "{\"measured\": {\"id\": $(id), \"loss\": 0.25, \"score\": 0.5}}""#;
 
 #[test]
+fn the_time_of_answers_holds_neither_the_start_nor_planes() {
+    let folder = TempDir::new().unwrap();
+    let body = format!("sleep 0.2; {ANSWER}");
+    let mut options = script(&folder, &body);
+    let path = folder.path().join("evaluator.sh");
+    let slow = std::fs::read_to_string(&path).unwrap();
+    let slow = slow.replace("echo loading data", "sleep 1.5");
+    let slow = slow.replace("*'\"plane\":{'*) ", "*'\"plane\":{'*) sleep 1.5; ");
+    assert_eq!(slow.matches("sleep 1.5").count(), 2);
+    std::fs::write(&path, slow).unwrap();
+    options.timeout = Duration::from_secs(60);
+    let (connection, _) = connection(options);
+    connection.open().unwrap();
+    assert_eq!(connection.answering(), Duration::ZERO);
+    let plane = connection.plane(&plane()).unwrap();
+    let begin = Instant::now();
+    for _ in 0..2 {
+        connection.on(&plane, [0.5, 0.0], Split::Train, 9).unwrap();
+    }
+    let answering = connection.answering();
+    assert!(answering >= Duration::from_millis(400), "{answering:?}");
+    assert!(answering + Duration::from_millis(1500) <= begin.elapsed());
+}
+
+#[test]
 fn planes_points_and_weights_are_answered_by_one_process() {
     let folder = TempDir::new().unwrap();
     let (connection, told) = connection(script(&folder, ANSWER));

@@ -14,8 +14,8 @@ use super::super::device::Compute;
 use super::super::evidence::{Assumed, Function, Question};
 use super::super::objective::Objective;
 use super::super::samples::settled;
-use super::protocol::{Plan, Query, Report, Setup, Value};
-use super::ready::Ready;
+use super::protocol::{Found, Plan, Query, Report, Setup, Value};
+use super::ready::{Ready, timed};
 
 /// The device, the samples on it and the model that is measured.
 #[derive(Debug)]
@@ -55,11 +55,10 @@ impl DeviceWorker {
     }
 
     /// Measures a query of a plan.
-    pub(super) fn measure(&mut self, plan: &Plan, index: usize) -> Result<Value, LandscapeError> {
+    pub(super) fn measure(&mut self, plan: &Plan, index: usize) -> Result<Found, LandscapeError> {
         self.prepare(&plan.spec)?;
         if let Query::Evidence(members) = &plan.queries[index] {
-            self.ask(members)?;
-            return Ok(Value::Assumed);
+            return timed(|| self.ask(members).map(|()| Value::Assumed));
         }
         self.measure_at(&plan.queries[index], plan)
     }
@@ -161,7 +160,7 @@ impl DeviceWorker {
         )
     }
 
-    fn measure_at(&mut self, query: &Query, plan: &Plan) -> Result<Value, LandscapeError> {
+    fn measure_at(&mut self, query: &Query, plan: &Plan) -> Result<Found, LandscapeError> {
         let own = self
             .setup
             .data

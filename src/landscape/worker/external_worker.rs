@@ -1,6 +1,7 @@
 //! Answers the queries of a plan by an evaluator of the user's own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::data::Split;
 use crate::evaluator::{Connection, EvaluatorOptions, Stop, Tell};
@@ -9,8 +10,8 @@ use crate::weights::plane_spec::PlaneSpec;
 use super::super::LandscapeError;
 use super::super::device::Place;
 use super::super::objective::{ExternalObjective, Objective};
-use super::protocol::{Introduction, Plan, Query, Report, Value};
-use super::ready::Ready;
+use super::protocol::{Found, Introduction, Plan, Query, Report, Value};
+use super::ready::{Ready, timed};
 
 /// The evaluator of one device, started with the first query.
 pub(super) struct ExternalWorker {
@@ -38,10 +39,10 @@ impl ExternalWorker {
     }
 
     /// Measures a query of a plan.
-    pub(super) fn measure(&mut self, plan: &Plan, index: usize) -> Result<Value, LandscapeError> {
+    pub(super) fn measure(&mut self, plan: &Plan, index: usize) -> Result<Found, LandscapeError> {
         let query = &plan.queries[index];
         if matches!(query, Query::Evidence(_)) {
-            return Ok(Value::Assumed);
+            return timed(|| Ok(Value::Assumed));
         }
         let prepared = self.prepare(&plan.spec);
         prepared.inspect_err(|error| self.findings.push(Report::NoData(error.to_string())))?;
@@ -50,7 +51,15 @@ impl ExternalWorker {
             self.take_other(plan.split)?;
         }
         let ready = self.ready.as_mut().ok_or(LandscapeError::NoData)?;
-        ready.measure(query, &plan.spec, own)
+        let answering = || {
+            let connection = self.connection.as_ref();
+            connection.map_or(Duration::ZERO, |connection| connection.answering())
+        };
+        let before = answering();
+        let found = ready.measure(query, &plan.spec, own)?;
+        // Files are written and programs started beside it.
+        let seconds = (answering() - before).as_secs_f64();
+        Ok(Found { seconds, ..found })
     }
 
     /// Takes the shape of a run's checkpoints, and starts the evaluator the first time.

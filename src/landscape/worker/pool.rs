@@ -17,7 +17,7 @@ use super::super::LandscapeError;
 use super::super::device::{Compute, Place, Precision};
 use super::device_worker::DeviceWorker;
 use super::external_worker::ExternalWorker;
-use super::protocol::{Plan, Report, Request, Setup, Value};
+use super::protocol::{Found, Plan, Report, Request, Setup};
 use super::queue::{Queue, Task};
 
 /// Serves requests until their sender is gone or `report` returns false.
@@ -238,7 +238,7 @@ impl<R: FnMut(Report) -> bool> Pool<R> {
     fn work(
         &self,
         place: Place,
-        mut measure: impl FnMut(&Plan, usize) -> (Vec<Report>, Result<Value, LandscapeError>),
+        mut measure: impl FnMut(&Plan, usize) -> (Vec<Report>, Result<Found, LandscapeError>),
     ) {
         while let Some(task) = self.next() {
             let measured = catch_unwind(AssertUnwindSafe(|| measure(&task.plan, task.index)));

@@ -107,6 +107,15 @@ pub enum Value {
     Assumed,
 }
 
+/// A value with the time that it took.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Found {
+    /// The answer.
+    pub value: Value,
+    /// Seconds of the evaluation alone: the model, its samples and the plane were there before.
+    pub seconds: f64,
+}
+
 /// A plan of points.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -125,7 +134,8 @@ pub struct Plan {
 pub enum Request {
     /// Measure these points; forget the plan before.
     Measure(Plan),
-    /// Measure these first, then go on; forget those that were to come first before.
+    /// Measure these first, then go on; forget those that were to come first before and are not among them. One
+    /// that is under way goes on.
     First(Vec<Plan>),
     /// Have a path asked, soon: when there is a first picture, or nothing else is to be done.
     Ask(Plan),
@@ -185,6 +195,8 @@ pub enum Report {
         index: usize,
         /// The answer.
         value: Value,
+        /// Seconds of the evaluation alone: the model, its samples and the plane were there before.
+        seconds: f64,
     },
     /// The plan is done.
     Done(u64),

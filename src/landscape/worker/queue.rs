@@ -7,7 +7,7 @@ use crate::evaluator::EvaluatorError;
 use super::super::LandscapeError;
 use super::super::device::Place;
 use super::super::evidence::Function;
-use super::protocol::{Plan, Query, Report, Request, Value};
+use super::protocol::{Found, Plan, Query, Report, Request};
 
 /// Queries that make a first picture: a path is asked after them.
 const FIRST_PICTURE: usize = 32;
@@ -92,7 +92,15 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
     pub(super) fn post(&mut self, request: Request) {
         match request {
             Request::Measure(plan) => self.work = Some(PendingPlan::of(plan)),
-            Request::First(plans) => self.first = plans.into_iter().map(PendingPlan::of).collect(),
+            Request::First(plans) => {
+                let mut before = std::mem::take(&mut self.first);
+                let keep = |plan: Plan| {
+                    let same = |known: &PendingPlan| known.plan.generation == plan.generation;
+                    let known = before.iter().position(same).map(|at| before.remove(at));
+                    known.unwrap_or_else(|| PendingPlan::of(plan))
+                };
+                self.first = plans.into_iter().map(keep).collect();
+            }
             Request::Ask(plan) => self.asked = Some((PendingPlan::of(plan), 0)),
             Request::Assume(function) => {
                 self.function = function;
@@ -162,7 +170,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
     pub(super) fn settle(
         &mut self,
         task: &Task,
-        found: Result<Value, LandscapeError>,
+        found: Result<Found, LandscapeError>,
     ) -> Result<(), String> {
         match found {
             Err(LandscapeError::Candle(error)) if self.able > 1 => Err(error.to_string()),
@@ -174,7 +182,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
     }
 
     /// Reports what was found, unless nobody waits for it any more.
-    pub(super) fn answer(&mut self, task: &Task, found: Result<Value, LandscapeError>) {
+    pub(super) fn answer(&mut self, task: &Task, found: Result<Found, LandscapeError>) {
         let (generation, index) = (task.plan.generation, task.index);
         let Some(pending) = self.pending(&task.plan) else {
             return;
@@ -184,10 +192,11 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
             *answered += 1;
         }
         match found {
-            Ok(value) => self.report(Report::Measured {
+            Ok(Found { value, seconds }) => self.report(Report::Measured {
                 generation,
                 index,
                 value,
+                seconds,
             }),
             Err(error) => {
                 let alone = costs_one_query(&task.plan.queries[index], &error);

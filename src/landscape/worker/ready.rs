@@ -1,5 +1,7 @@
 //! Answers queries by an objective: on planes, at checkpoints and between them, on all samples and on few.
 
+use std::time::Instant;
+
 use crate::model::Weights;
 use crate::run::Checkpoint;
 use crate::weights::direction;
@@ -11,7 +13,7 @@ use super::super::curvature::product::Curvature;
 use super::super::curvature::{Effort, extremes};
 use super::super::objective::{ModelObjective, Objective};
 use super::super::plane::ResidentPlane;
-use super::protocol::{CURVATURE_SAMPLES, Query, Value};
+use super::protocol::{CURVATURE_SAMPLES, Found, Query, Value};
 
 /// Bound of the error of an eigenvalue on the screen, as a share of the largest.
 const CURVATURE_TOLERANCE: f64 = 0.02;
@@ -45,13 +47,14 @@ impl Ready {
         &self.objective
     }
 
-    /// Measures on the samples of the setup, or on those of the other split.
+    /// Measures on the samples of the setup, or on those of the other split. Checkpoints are read and the plane
+    /// is made before the clock starts.
     pub(super) fn measure(
         &mut self,
         query: &Query,
         spec: &PlaneSpec,
         own: bool,
-    ) -> Result<Value, LandscapeError> {
+    ) -> Result<Found, LandscapeError> {
         let objective = if own {
             Some(&self.objective)
         } else {
@@ -64,27 +67,33 @@ impl Ready {
             Ok(direction::flat(&shape.layout, &member)?)
         };
         match query {
-            Query::Checkpoint(checkpoint) => objective.at_flat(&flat(checkpoint)?),
+            Query::Checkpoint(checkpoint) => {
+                let at = flat(checkpoint)?;
+                timed(|| objective.at_flat(&at).map(Value::Measure))
+            }
             Query::Average(members) => {
                 let open = |row: usize| RunCheckpoint::open(&members[row], shape);
                 let mean = direction::mean(&shape.layout, members.len(), open)?;
-                objective.at_flat(&mean)
+                timed(|| objective.at_flat(&mean).map(Value::Measure))
             }
             Query::Update { from, to } => {
-                return objective
-                    .critical(&flat(from)?, &flat(to)?)
-                    .map(Value::Critical);
+                let [from, to] = [flat(from)?, flat(to)?];
+                timed(|| objective.critical(&from, &to).map(Value::Critical))
             }
             Query::Curvature(at) => {
                 let few = objective.model()?.few(CURVATURE_SAMPLES)?;
-                return match resident(&mut self.plane, objective, spec)? {
-                    ResidentPlane::Device(plane) => curvature(&few, few.weights_on(plane, *at)?),
+                match resident(&mut self.plane, objective, spec)? {
+                    ResidentPlane::Device(plane) => {
+                        let weights = few.weights_on(plane, *at)?;
+                        timed(|| curvature(&few, weights))
+                    }
                     ResidentPlane::Sent(_) => Err(LandscapeError::OtherPlane),
-                };
+                }
             }
             Query::CurvatureOf(checkpoint) => {
                 let few = objective.model()?.few(CURVATURE_SAMPLES)?;
-                return curvature(&few, few.weights_of(&flat(checkpoint)?)?);
+                let weights = few.weights_of(&flat(checkpoint)?)?;
+                timed(|| curvature(&few, weights))
             }
             Query::OnFew { at, samples } => {
                 let plane = resident(&mut self.plane, objective, spec)?;
@@ -93,17 +102,27 @@ impl Ready {
                     Some((known, few)) if known == which => few,
                     _ => objective.few(*samples)?,
                 };
-                self.few.insert((which, few)).1.on(plane, *at)
+                let few = &self.few.insert((which, few)).1;
+                timed(|| few.on(plane, *at).map(Value::Measure))
             }
             // A worker that knows the function asks before it measures.
-            Query::Evidence(_) => return Ok(Value::Assumed),
+            Query::Evidence(_) => timed(|| Ok(Value::Assumed)),
             Query::OnPlane(at) => {
                 let plane = resident(&mut self.plane, objective, spec)?;
-                objective.on(plane, *at)
+                timed(|| objective.on(plane, *at).map(Value::Measure))
             }
         }
-        .map(Value::Measure)
     }
+}
+
+/// Evaluates, with the time that it takes.
+pub(super) fn timed(
+    evaluate: impl FnOnce() -> Result<Value, LandscapeError>,
+) -> Result<Found, LandscapeError> {
+    let begin = Instant::now();
+    let value = evaluate()?;
+    let seconds = begin.elapsed().as_secs_f64();
+    Ok(Found { value, seconds })
 }
 
 /// The ends of the spectrum, as exactly as the screen needs them.

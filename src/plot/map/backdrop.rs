@@ -9,25 +9,20 @@ use crate::loss::Score;
 pub struct Backdrop<'a> {
     /// The measured surface.
     pub surface: &'a Surface,
-    /// Coordinates of the surface's own origin in the scene.
-    pub shift: [f64; 2],
     /// It belongs to an earlier plane: it is drawn dim.
     pub stale: bool,
 }
 
 impl Backdrop<'_> {
     /// The surface at the crossings of these lines of the scene (ascending).
-    pub(in crate::plot) fn sample(&self, x: Vec<f64>, y: Vec<f64>) -> Field {
-        let own = |lines: &[f64], shift: f64| lines.iter().map(|v| v - shift).collect::<Vec<_>>();
-        let [across, up] = self.shift;
-        let field = self.surface.sample(&own(&x, across), &own(&y, up));
-        Field { x, y, ..field }
+    pub(in crate::plot) fn sample(&self, x: &[f64], y: &[f64]) -> Field {
+        self.surface.sample(x, y)
     }
 
     /// Returns the loss at a point of the scene, and its origin; `None` if nothing is known.
     #[must_use]
     pub fn loss(&self, [alpha, beta]: [f64; 2]) -> Option<(f64, Origin)> {
-        let field = self.sample(vec![alpha], vec![beta]);
+        let field = self.sample(&[alpha], &[beta]);
         let (loss, origin) = field.loss.first().zip(field.origin.first())?;
         (*origin != Origin::Unknown).then_some((*loss, *origin))
     }
@@ -35,19 +30,15 @@ impl Backdrop<'_> {
     /// Returns true if the surface was measured at a point of the scene itself.
     #[must_use]
     pub fn is_measured(&self, [alpha, beta]: [f64; 2]) -> bool {
-        let [across, up] = self.shift;
         let line = |lines: &[f64], at: f64| lines.iter().position(|line| *line == at);
-        let crossing =
-            line(self.surface.x(), alpha - across).zip(line(self.surface.y(), beta - up));
+        let crossing = line(self.surface.x(), alpha).zip(line(self.surface.y(), beta));
         crossing.is_some_and(|(i, j)| self.surface.get(i, j).is_some())
     }
 
     /// Returns the score at a point of the scene; `None` if that is not known, or NaN.
     #[must_use]
     pub fn score(&self, score: Score, [alpha, beta]: [f64; 2]) -> Option<f64> {
-        let [across, up] = self.shift;
-        let (x, y) = ([alpha - across], [beta - up]);
-        let sampled = self.surface.sample_score(score, &x, &y);
+        let sampled = self.surface.sample_score(score, &[alpha], &[beta]);
         sampled.first().copied().filter(|score| score.is_finite())
     }
 

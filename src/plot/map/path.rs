@@ -113,7 +113,7 @@ impl Trail {
         }
         let lowest = sampled.scene.backdrop.and_then(|backdrop| {
             let (a, b, _) = backdrop.surface.lowest()?;
-            sampled.cell([a + backdrop.shift[0], b + backdrop.shift[1]])
+            sampled.cell([a, b])
         });
         let points = sampled.scene.path.iter();
         Self {

@@ -82,5 +82,5 @@ impl<'a> SampledScene<'a> {
 /// Samples the surface at every half cell of the area.
 fn sample(scene: &MapScene<'_>, backdrop: &Backdrop<'_>, area: Area) -> Field {
     let lines = |[min, max]: [f64; 2], cells: usize| spread(min, max, 2 * cells + 1);
-    backdrop.sample(lines(scene.x, area.width), lines(scene.y, area.height))
+    backdrop.sample(&lines(scene.x, area.width), &lines(scene.y, area.height))
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::landscape::surface::Surface;
 use crate::landscape::survey::spread;
-use crate::plot::picture::{Cell, Rgb};
+use crate::plot::picture::Cell;
 use crate::plot::raster::Marker;
 use crate::plot::test_scene::{TINTS, scene, surface};
 
@@ -118,24 +118,6 @@ fn a_label_stands_on_the_line_whose_value_it_is() {
         labels += 1;
     }
     assert!(labels >= 4, "{text}");
-}
-
-#[test]
-fn the_surface_moves_with_its_shift() {
-    let surface = surface(|x, _| if x.abs() < 0.2 { 1.0 } else { 3.0 });
-    let shifted = |shift: f64| {
-        let mut scene = scene(&surface, &[]);
-        scene.backdrop = scene.backdrop.map(|backdrop| Backdrop {
-            shift: [shift, 0.0],
-            ..backdrop
-        });
-        let picture = draw(&scene, 20, 10);
-        let row = picture.rows().next().unwrap().to_vec();
-        let luma = |cell: &Cell| cell.background.map_or(1.0, Rgb::luma);
-        let lowest = row.iter().map(luma).fold(1.0, f64::min);
-        row.iter().position(|cell| luma(cell) <= lowest).unwrap()
-    };
-    assert_eq!(shifted(0.5), shifted(0.0) + 5);
 }
 
 #[test]

@@ -77,7 +77,7 @@ impl Mesh {
         let lines = |[min, max]: [f64; 2]| spread(min, max, count);
         let field = scene
             .backdrop
-            .map(|backdrop| backdrop.sample(lines(scene.x), lines(scene.y)))
+            .map(|backdrop| backdrop.sample(&lines(scene.x), &lines(scene.y)))
             .unwrap_or_default();
         let levels = scene.levels(field.loss.iter().copied());
         let heights = Heights::of(&levels);

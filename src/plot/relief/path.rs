@@ -97,7 +97,7 @@ impl Model<'_> {
         }
         let lowest = self.scene.backdrop.and_then(|backdrop| {
             let (a, b, _) = backdrop.surface.lowest()?;
-            self.cell([a + backdrop.shift[0], b + backdrop.shift[1]])
+            self.cell([a, b])
         });
         let marks = self.scene.marks(&stations, lowest).into_iter();
         strokes.extend(marks.map(|(place, cell)| Stroke::mark(place, cell)));

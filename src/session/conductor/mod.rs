@@ -6,6 +6,7 @@
 //! workers ─▶ results  what was measured      ──▶ shown   surface, slices and progress of the snapshot
 //! ```
 
+mod ahead;
 mod path;
 mod plan;
 mod plane;
@@ -30,17 +31,19 @@ use crate::run::watch::Watcher;
 
 use super::Options;
 use super::inquiry::{self, InquirySchedule};
-use super::pictures::Few;
 use super::reader::{Change, Reading};
 use super::schedule::Schedule;
 use super::snapshot::{CheckpointState, Command, Snapshot, Window};
 use super::study::Study;
-use super::throughput::{self, Throughput};
+use super::throughput::Throughput;
 
-use plane::CurrentPlane;
+use ahead::PlansAhead;
+use plane::{CurrentPlane, NewestPath};
 
 /// Snapshots are published at most this often; a screen draws ten a second where it is not told otherwise.
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
+/// The rules about the plane are asked again at least this often, because time passes for them too.
+const RULES_EVERY: Duration = Duration::from_secs(1);
 /// Notices that are kept.
 const NOTICES: usize = 20;
 
@@ -78,6 +81,8 @@ pub(super) struct Conductor {
     snapshot: Snapshot,
     /// Findings of the scan that is under way, for the reader.
     change: Change,
+    /// The path as it was read last.
+    newest: Option<NewestPath>,
     plane: Option<CurrentPlane>,
     schedule: Option<Schedule>,
     generation: u64,
@@ -91,12 +96,16 @@ pub(super) struct Conductor {
     others: Option<String>,
     window: Option<Window>,
     /// Number of samples that are measured everywhere, once the samples are known; `None` if all are.
-    few: Option<Few>,
+    few: Option<usize>,
     /// The pictures that are wanted on demand.
     study: Option<Study>,
-    /// Generation of the plan that measures the current checkpoint on test samples.
-    test_plan: Option<u64>,
+    /// Plans that come before the map.
+    ahead: PlansAhead,
+    /// The checkpoint that was planned on test samples last.
+    tested: Option<Key>,
     throughput: Throughput,
+    /// Samples that the last picture took until it rested.
+    expected: usize,
     /// Questions that were put to the path.
     inquiry: InquirySchedule,
 }
@@ -124,6 +133,7 @@ impl Conductor {
             publish,
             snapshot,
             change: Change::default(),
+            newest: None,
             plane: None,
             schedule: None,
             generation: 0,
@@ -134,8 +144,10 @@ impl Conductor {
             window: None,
             few: None,
             study: None,
-            test_plan: None,
+            ahead: PlansAhead::default(),
+            tested: None,
             throughput: Throughput::default(),
+            expected: 0,
             inquiry: InquirySchedule::default(),
         }
     }
@@ -143,17 +155,22 @@ impl Conductor {
     /// Folds inputs until the session is over, publishing what changed.
     pub(super) fn run(mut self, inputs: &Receiver<Input>) {
         let mut published = Instant::now();
+        let mut ruled = Instant::now();
         let mut dirty = true;
         loop {
             let wait = if dirty {
                 PUBLISH_EVERY.saturating_sub(published.elapsed())
             } else {
-                throughput::OVER
+                RULES_EVERY
             };
             match inputs.recv_timeout(wait) {
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(input) => dirty |= self.fold(input),
                 Err(RecvTimeoutError::Timeout) => {}
+            }
+            if ruled.elapsed() >= RULES_EVERY {
+                dirty |= self.refit_if_due();
+                ruled = Instant::now();
             }
             dirty |= self.has_come_to_rest();
             if dirty && published.elapsed() >= PUBLISH_EVERY {

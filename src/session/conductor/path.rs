@@ -1,32 +1,26 @@
-//! Takes the reader's path: the lines of its checkpoints, its plane, the log beside it.
+//! Takes the reader's path: the lines of its checkpoints, its place on the plane, the log beside it.
 
 use std::sync::Arc;
 
 use crate::run::Checkpoint;
 use crate::run::log::Clock;
 use crate::run::save_times::SaveTimes;
-use crate::weights::run_checkpoint::Shape;
-use crate::weights::trajectory::Fit;
 
+use super::super::earlier;
 use super::super::reader::PathReading;
-use super::super::snapshot::{CheckpointLine, CheckpointState, MapPlane};
-use super::plane::CurrentPlane;
+use super::super::refit::{Standing, TOO_FAR};
+use super::super::snapshot::{CheckpointLine, CheckpointState, Finding, Map};
+use super::plane::{CurrentPlane, NewestPath};
 use super::scan::sort;
 use super::{Conductor, key, update};
 
 impl Conductor {
-    /// The path moves at once; its plane is new, so what was measured is shown as stale. Where only files
-    /// went of which copies are kept, the plane is the same and what is measured on it goes on.
+    /// The path moves at once. Its plane is held, so that what was measured stays valid, until another is due.
     pub(super) fn path(&mut self, reading: PathReading) {
-        let is_same = self
-            .plane
-            .as_ref()
-            .is_some_and(|plane| plane.is_of(&reading));
         self.show_lines(&reading);
+        self.newest = NewestPath::of(&reading);
         let PathReading {
-            shape,
             members,
-            fit,
             overlay,
             dynamics,
             random_projection,
@@ -38,36 +32,111 @@ impl Conductor {
         self.snapshot.random_projection = random_projection;
         self.snapshot.hyper = hyper;
         self.snapshot.saved = SaveTimes::of(&members);
-        match &mut self.plane {
-            Some(plane) if is_same => plane.read_from(members),
-            _ => self.replace_plane(shape, members, fit),
+        if !self.hold() {
+            self.replace_plane();
+        }
+        self.refit_if_due();
+    }
+
+    /// Lays the path on the plane that is measured. False if there is none yet, or it cannot be held.
+    fn hold(&mut self) -> bool {
+        let (Some(plane), Some(newest)) = (&mut self.plane, &self.newest) else {
+            return false;
+        };
+        let (known, window) = (plane.members.clone(), plane.window());
+        if !plane.hold(newest) {
+            return false;
+        }
+        let mut pairs = known.iter().zip(&plane.members);
+        let goes_on = known.len() <= plane.members.len() && pairs.all(|(old, new)| old.is(new));
+        let is_longer = known.len() < plane.members.len();
+        let has_grown = plane.window() != window;
+        if is_longer || !goes_on {
+            self.snapshot.averages.clear();
+            self.snapshot.test = None;
+        }
+        self.show_path();
+        if !goes_on || has_grown && self.window.is_none() {
+            self.plan();
+        } else if is_longer {
+            self.admit();
+        }
+        true
+    }
+
+    /// Fits the plane anew when that is due, by the rules of `refit`, and tells if it was.
+    pub(super) fn refit_if_due(&mut self) -> bool {
+        let (Some(plane), Some(newest)) = (&self.plane, &self.newest) else {
+            return false;
+        };
+        let held = plane.against(newest, self.snapshot.saved);
+        let is_due = |reason| self.standing(plane).allows(reason);
+        let reason = held.wanted().filter(|reason| is_due(*reason));
+        if let Some(reason) = reason {
+            tracing::info!(?reason, ?held, "the plane is fitted anew");
+            self.replace_plane();
+        }
+        reason.is_some()
+    }
+
+    fn standing(&self, plane: &CurrentPlane) -> Standing {
+        let refused = matches!(self.snapshot.model, Finding::Not(_))
+            || matches!(self.snapshot.data, Finding::Not(_));
+        let schedule = self.schedule.as_ref();
+        let has = |level| schedule.is_some_and(|schedule| schedule.pictures.has_level(level));
+        Standing {
+            first: has(0),
+            second: has(1),
+            is_refused: refused,
+            age: plane.age(),
+            usual: self.snapshot.saved.and_then(|saved| saved.usual),
         }
     }
 
-    /// Takes the plane of a path of other contents, and drops what held for the plane before.
-    fn replace_plane(&mut self, shape: Option<Shape>, members: Vec<Checkpoint>, fit: Arc<Fit>) {
+    /// Takes the plane of the newest path, and drops what held for the plane before.
+    fn replace_plane(&mut self) {
         for line in &mut self.snapshot.checkpoints {
             line.on_plane = None;
         }
         self.snapshot.averages.clear();
         self.snapshot.test = None;
-        self.snapshot.trajectory =
-            Some(Arc::new(fit.trajectory.clone())).filter(|_| !members.is_empty());
-        self.snapshot.plane = members.last().map(|newest| {
-            let explained = fit.trajectory.explained.iter().take(2).sum();
-            MapPlane {
-                origin: newest.step,
-                checkpoints: members.len(),
-                explained,
-                best: explained,
-                newest: 0.0,
-            }
-        });
-        self.plane = CurrentPlane::new(shape, members, fit, self.options.batch_norm);
+        let before = self.plane.take();
+        let newest = self.newest.as_ref();
+        self.plane = newest.and_then(|path| CurrentPlane::new(path, self.options.batch_norm));
+        self.snapshot.map = before.and_then(|before| self.seen_from_now(&before));
         self.snapshot.trouble = self.emptiness();
-        self.look_up();
+        self.show_path();
         self.show_sharpness();
         self.plan();
+    }
+
+    /// The map of an earlier plane in the coordinates of the present one, as far as its points lie near that.
+    fn seen_from_now(&self, before: &CurrentPlane) -> Option<Map> {
+        let (map, now, newest) = (
+            self.snapshot.map.as_ref()?,
+            self.plane.as_ref()?,
+            self.newest.as_ref()?,
+        );
+        let to = before.fitted.seen_from(&now.fitted, &newest.products)?;
+        let extent = now.trajectory.coordinates.iter();
+        let extent = extent.map(|at| at[0].hypot(at[1])).fold(0.0, f64::max);
+        let score = self.snapshot.score();
+        Some(Map {
+            surface: earlier::moved(&map.surface, score, &to, TOO_FAR * extent)?,
+            fidelity: map.fidelity,
+            stale: true,
+        })
+    }
+
+    /// The path and its plane, as the snapshot tells them.
+    fn show_path(&mut self) {
+        let snapshot = &mut self.snapshot;
+        let plane = self.plane.as_ref();
+        snapshot.trajectory = plane.map(|plane| Arc::clone(&plane.trajectory));
+        snapshot.window = plane.map(CurrentPlane::window);
+        let newest = plane.zip(self.newest.as_ref());
+        snapshot.plane = newest.map(|(plane, newest)| plane.told(newest));
+        self.look_up();
     }
 
     /// The lines of the path and of old branches, and of files that are no part of it yet.

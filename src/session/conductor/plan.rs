@@ -1,17 +1,18 @@
-//! Plans the next measurements: the map, the pictures on demand, test samples, and the questions to the path.
-
-use std::sync::Arc;
+//! Plans the next measurements: the map, the pictures on demand, and the questions to the path.
 
 use crate::data::Split;
 use crate::landscape::evidence::Assumed;
 use crate::landscape::fidelity;
-use crate::landscape::worker::protocol::{Plan, Query, Request};
+use crate::landscape::surface::Surface;
+use crate::landscape::worker::protocol::{Plan, Request};
 
 use super::super::measure_cache::MeasureCache;
-use super::super::pictures::Few;
-use super::super::schedule::{Schedule, Target, whole_path};
+use super::super::pictures::{Pictures, Samples};
+use super::super::schedule::{Schedule, Target};
 use super::super::snapshot::Finding;
 use super::super::study::{Findings, Study};
+use super::super::throughput::first_samples;
+use super::ahead::Purpose;
 use super::{Conductor, key, update};
 
 impl Conductor {
@@ -20,27 +21,47 @@ impl Conductor {
         if let Some(map) = &mut self.snapshot.map {
             map.stale = true;
         }
-        let Some(plane) = &self.plane else {
-            self.schedule = None;
+        self.schedule = None;
+        self.forget_ahead();
+        if self.plane.is_none() {
             self.snapshot.map = None;
             self.snapshot.slices.clear();
             return;
-        };
+        }
+        self.snapshot.progress.share = 0.0;
+        let awaits_pace = !self.awaits_samples() && self.has_plane() && self.plan_trial();
+        if !awaits_pace {
+            self.plan_map();
+        }
+    }
+
+    fn has_plane(&self) -> bool {
+        self.plane.as_ref().is_some_and(|plane| plane.axes() == 2)
+    }
+
+    /// Plans the map, where the pace is known or nothing depends on it.
+    pub(super) fn plan_map(&mut self) {
+        let Some(plane) = &self.plane else { return };
         self.generation += 1;
-        let trajectory = Arc::new(plane.fit.trajectory.clone());
-        let averages = &self.snapshot.averages;
+        let (averages, truths, updates) = (&self.snapshot.averages, &self.truths, &self.updates);
         let known = |target: Target| match target {
-            Target::Truth(i) => self.truths.contains_key(&key(&plane.members[i])),
-            Target::Update(i) => self.updates.contains_key(&update(&plane.members, i)),
+            Target::Truth(i) => truths.contains_key(&key(&plane.members[i])),
+            Target::Update(i) => updates.contains_key(&update(&plane.members, i)),
             Target::Average(last) => averages.iter().any(|average| average.0 == last),
             _ => false,
         };
+        let surface = if self.has_plane() {
+            plane.grid(self.window)
+        } else {
+            Surface::new(Vec::new(), Vec::new())
+        };
+        let window = self.window.unwrap_or_else(|| plane.window());
+        let pictures = Pictures::new(surface, window, plane.axes(), self.samples());
         let mut schedule = Schedule::new(
             self.generation,
-            &trajectory,
+            &plane.trajectory,
             &plane.members,
-            self.window,
-            self.few,
+            pictures,
             known,
         );
         let recalled = schedule.recall(&plane.known);
@@ -50,7 +71,51 @@ impl Conductor {
         }
         self.send_plan();
         self.plan_study();
+        self.plan_newest();
         self.ask();
+    }
+
+    /// Takes more checkpoints of the same path into the plan that is under way.
+    pub(super) fn admit(&mut self) {
+        let Some(plane) = &self.plane else { return };
+        let (truths, updates) = (&self.truths, &self.updates);
+        let known = |target: Target| match target {
+            Target::Truth(i) => truths.contains_key(&key(&plane.members[i])),
+            Target::Update(i) => updates.contains_key(&update(&plane.members, i)),
+            _ => false,
+        };
+        if let Some(schedule) = &mut self.schedule {
+            schedule.admit(&plane.trajectory, &plane.members, known);
+            // A plan that is done has nobody who asks what comes next.
+            if schedule.rests() {
+                self.next_of_map();
+            }
+        }
+        // A picture on demand is finished before that of another checkpoint is begun.
+        if self
+            .snapshot
+            .study
+            .as_ref()
+            .is_some_and(|study| study.left == 0)
+        {
+            self.plan_study();
+        }
+        self.plan_newest();
+        self.ask();
+    }
+
+    /// The samples of the map; `None` if their number is not known.
+    fn samples(&self) -> Option<Samples> {
+        let all = Some(self.all_samples()).filter(|all| *all > 0)?;
+        let everywhere = self.few.unwrap_or(all);
+        let workers = self.options.setup.devices.len().max(1) as f64;
+        let pace = self.throughput.pace();
+        Some(Samples {
+            all,
+            few: self.few,
+            first: pace.and_then(|pace| first_samples(workers * pace, everywhere)),
+            score: self.snapshot.score(),
+        })
     }
 
     /// Has the path asked which function it followed, when it is time.
@@ -94,6 +159,7 @@ impl Conductor {
         }
         self.snapshot.averages.clear();
         self.snapshot.test = None;
+        self.tested = None;
         self.snapshot.map = None;
         self.show_sharpness();
         self.plan();
@@ -102,23 +168,12 @@ impl Conductor {
     /// The samples are known, or that there are none: what was planned is measured from now on.
     pub(super) fn begin(&mut self) {
         if let Finding::Is(data) = &self.snapshot.data {
-            let all = data.samples;
-            match fidelity::few(self.options.fidelity, all) {
-                Ok(few) => {
-                    let score = self.snapshot.score();
-                    self.few = few.map(|few| Few { few, all, score });
-                }
+            match fidelity::few(self.options.fidelity, data.samples) {
+                Ok(few) => self.few = few,
                 Err(error) => self.notice(format!("{error}; all are measured everywhere")),
             }
         }
-        if self.few.is_some() {
-            self.snapshot.map = None;
-            self.plan();
-        } else {
-            self.send_plan();
-            self.plan_study();
-            self.ask();
-        }
+        self.plan();
     }
 
     /// Has the schedule's queries measured, once it is known on what.
@@ -138,20 +193,40 @@ impl Conductor {
 
     /// A plan is done: what it found tells what comes next.
     pub(super) fn next_batch(&mut self, done: u64) {
+        let purpose = self.ahead.purpose(done);
+        self.ahead.finish(done);
+        if purpose == Some(Purpose::Trial) {
+            self.plan_map();
+            return;
+        }
         let next = self.generation + 1;
         if let Some(plan) =
             (self.snapshot.study.as_mut()).and_then(|study| study.next_batch(done, next))
         {
             self.generation = next;
-            let _ = self.to_workers.send(Request::First(vec![plan]));
+            self.take_study_plans(vec![plan]);
         }
-        if let Some(schedule) = &mut self.schedule
-            && schedule.generation == done
-        {
-            self.generation += 1;
-            if schedule.next_batch(self.generation) {
-                self.send_plan();
-            }
+        let is_map = self
+            .schedule
+            .as_ref()
+            .is_some_and(|map| map.generation == done);
+        if is_map && !self.refit_if_due() {
+            self.next_of_map();
+        }
+        self.plan_newest();
+    }
+
+    /// Has measured what the map asks for next.
+    fn next_of_map(&mut self) {
+        let Some(schedule) = &mut self.schedule else {
+            return;
+        };
+        self.generation += 1;
+        if schedule.next_batch(self.generation) {
+            self.send_plan();
+        }
+        if let Some(schedule) = self.schedule.as_ref().filter(|schedule| schedule.rests()) {
+            self.expected = schedule.pictures.done();
         }
     }
 
@@ -164,8 +239,7 @@ impl Conductor {
             .study
             .zip(self.plane.as_ref())
             .and_then(|(study, plane)| {
-                let path = &plane.fit.trajectory.coordinates;
-                let window = self.window.unwrap_or_else(|| whole_path(path));
+                let window = self.window.unwrap_or_else(|| plane.window());
                 let window = [window.x, window.y];
                 let next = self.generation + 1;
                 let split = self.split();
@@ -176,32 +250,12 @@ impl Conductor {
                 }
                 Findings::plan(study, &plane.spec, &members, window, split, seed, next)
             });
-        let mut plans = planned
+        let plans = planned
             .as_ref()
             .map_or(Vec::new(), |planned| planned.1.clone());
         self.generation += plans.len() as u64;
         self.snapshot.study = planned.map(|planned| planned.0);
-        if let Some(test) = self.plan_test() {
-            plans.insert(0, test);
-        }
-        let _ = self.to_workers.send(Request::First(plans));
-    }
-
-    /// The current checkpoint on test samples, until that is known. Where there are none the plan fails, and
-    /// nobody is told.
-    fn plan_test(&mut self) -> Option<Plan> {
-        let plane = self.plane.as_ref()?;
-        if self.split() == Split::Test || self.snapshot.test.is_some() {
-            return None;
-        }
-        self.generation += 1;
-        self.test_plan = Some(self.generation);
-        Some(Plan {
-            generation: self.generation,
-            spec: plane.spec.clone(),
-            split: Split::Test,
-            queries: vec![Query::Checkpoint(plane.spec.origin.clone())],
-        })
+        self.take_study_plans(plans);
     }
 
     pub(super) fn split(&self) -> Split {
@@ -210,7 +264,7 @@ impl Conductor {
 
     /// True as long as nobody knows whether there are samples. An evaluator tells that with its first answer, so that
     /// it is asked at once.
-    fn awaits_samples(&self) -> bool {
+    pub(super) fn awaits_samples(&self) -> bool {
         self.snapshot.data == Finding::Pending && self.options.setup.evaluator.is_none()
     }
 }

@@ -1,71 +1,201 @@
-//! The plane that is measured now.
+//! The plane that is measured now: it is held while its path goes on, until `refit` says that another is due.
 
 use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
+use crate::landscape::lattice::{Lattice, LatticeWindow};
+use crate::landscape::surface::Surface;
 use crate::run::Checkpoint;
+use crate::run::save_times::SaveTimes;
+use crate::weights::fitted_plane::{FittedPlane, PathProducts};
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
 use crate::weights::run_checkpoint::Shape;
-use crate::weights::trajectory::Fit;
+use crate::weights::trajectory::{Fit, Trajectory};
 
 use super::super::measure_cache::MeasureCache;
 use super::super::reader::PathReading;
+use super::super::refit::HeldPlane;
+use super::super::schedule::whole_path;
+use super::super::snapshot::{MapPlane, Window};
 
-/// The plane of the path as it is now.
+/// The path as it was read last, and the plane that it would have by itself.
+#[derive(Clone, Debug)]
+pub(super) struct NewestPath {
+    pub(super) shape: Shape,
+    pub(super) members: Vec<Checkpoint>,
+    pub(super) fit: Arc<Fit>,
+    pub(super) products: Arc<PathProducts>,
+}
+
+impl NewestPath {
+    /// Takes the path of a reading; `None` without checkpoints.
+    pub(super) fn of(reading: &PathReading) -> Option<Self> {
+        Some(Self {
+            shape: reading
+                .shape
+                .clone()
+                .filter(|_| !reading.members.is_empty())?,
+            members: reading.members.clone(),
+            fit: Arc::clone(&reading.fit),
+            products: Arc::clone(&reading.products),
+        })
+    }
+
+    /// The principal plane of the path as it is now.
+    pub(super) fn plane(&self) -> FittedPlane {
+        FittedPlane {
+            members: self.members.clone(),
+            combinations: self.fit.combinations.clone(),
+        }
+    }
+
+    /// The path on a plane; `None` if checkpoints of that are known no longer.
+    fn on(&self, plane: &FittedPlane) -> Option<Trajectory> {
+        plane.place(&self.products, &self.members, &self.fit.trajectory)
+    }
+}
+
+/// The plane that is measured, and the path on it as it is now.
 #[derive(Debug)]
 pub(super) struct CurrentPlane {
     /// Trainable parameters of the model.
     pub(super) parameters: usize,
     pub(super) spec: PlaneSpec,
+    /// The plane by the checkpoints of which it was fitted.
+    pub(super) fitted: FittedPlane,
+    /// The checkpoints of the path now.
     pub(super) members: Vec<Checkpoint>,
-    pub(super) fit: Arc<Fit>,
+    /// The path on the plane.
+    pub(super) trajectory: Arc<Trajectory>,
+    /// The lines of all grids on it.
+    lattice: Lattice,
+    /// The window of the whole path.
+    window: LatticeWindow,
+    made: Instant,
     /// Losses that were measured on it.
     pub(super) known: MeasureCache,
 }
 
 impl CurrentPlane {
-    /// The plane of a path on which nothing is measured yet; `None` without checkpoints.
-    pub(super) fn new(
-        shape: Option<Shape>,
-        members: Vec<Checkpoint>,
-        fit: Arc<Fit>,
-        batch_norm: BatchNorm,
-    ) -> Option<Self> {
-        let (shape, origin) = (shape?, members.last()?.clone());
-        let directions = Directions::Principal {
-            members: members.clone(),
-            combinations: fit.combinations.clone(),
-        };
+    /// The plane of a path, on which nothing is measured yet.
+    pub(super) fn new(path: &NewestPath, batch_norm: BatchNorm) -> Option<Self> {
+        let fitted = path.plane();
+        let trajectory = path
+            .on(&fitted)
+            .unwrap_or_else(|| path.fit.trajectory.clone());
+        let whole = whole_path(&trajectory.coordinates);
+        let (lattice, window) = Lattice::of([whole.x, whole.y]);
         Some(Self {
-            parameters: shape.layout.parameters(),
+            parameters: path.shape.layout.parameters(),
             spec: PlaneSpec {
-                shape,
-                origin,
-                directions,
+                shape: path.shape.clone(),
+                origin: path.members.last()?.clone(),
+                directions: Directions::Principal {
+                    members: path.members.clone(),
+                    combinations: fitted.combinations.clone(),
+                },
                 batch_norm,
             },
-            members,
-            fit,
+            fitted,
+            members: path.members.clone(),
+            trajectory: Arc::new(trajectory),
+            lattice,
+            window,
+            made: Instant::now(),
             known: MeasureCache::default(),
         })
     }
 
-    /// Returns true if a path spans this plane: the same contents in the same order.
-    pub(super) fn is_of(&self, reading: &PathReading) -> bool {
-        let mut pairs = self.members.iter().zip(&reading.members);
-        self.members.len() == reading.members.len()
-            && pairs.all(|(old, new)| old.is(new) && old.step == new.step)
-            && self.fit == reading.fit
-            && reading.shape.as_ref() == Some(&self.spec.shape)
+    /// Lays a path on the plane, reading the same contents from where they lie now; the window grows with it. False if
+    /// that cannot be: the path has another model, or lacks checkpoints of which the plane is made.
+    pub(super) fn hold(&mut self, path: &NewestPath) -> bool {
+        let is_same_model = path.shape.layout == self.spec.shape.layout;
+        let Some(trajectory) = path.on(&self.fitted).filter(|_| is_same_model) else {
+            return false;
+        };
+        self.members.clone_from(&path.members);
+        self.read_from(&path.products.checkpoints);
+        let coordinates = &trajectory.coordinates;
+        if let Some(grown) = self.lattice.grown(self.window, coordinates) {
+            self.window = grown;
+        }
+        self.trajectory = Arc::new(trajectory);
+        true
     }
 
-    /// Reads the same contents from other files from the next plan on: from the copies of those that went.
-    pub(super) fn read_from(&mut self, members: Vec<Checkpoint>) {
-        if let Some(origin) = members.last() {
-            self.spec.origin = origin.clone();
+    /// Reads the checkpoints of the plane from where they lie now: from copies of those that went.
+    fn read_from(&mut self, checkpoints: &[Checkpoint]) {
+        let now = |old: &mut Checkpoint| {
+            if let Some(new) = checkpoints.iter().find(|new| new.is(old)) {
+                old.clone_from(new);
+            }
+        };
+        now(&mut self.spec.origin);
+        if let Directions::Principal { members, .. } = &mut self.spec.directions {
+            members.iter_mut().for_each(now);
         }
-        if let Directions::Principal { members: known, .. } = &mut self.spec.directions {
-            known.clone_from(&members);
+    }
+
+    /// The window of the whole path.
+    pub(super) fn window(&self) -> Window {
+        let [x, y] = self.lattice.ranges(self.window);
+        Window { x, y }
+    }
+
+    /// The empty grid over a window, or over that of the whole path.
+    pub(super) fn grid(&self, window: Option<Window>) -> Surface {
+        let window = window.map_or(self.window, |window| {
+            self.lattice.covering([window.x, window.y])
+        });
+        self.lattice.surface(window)
+    }
+
+    /// Number of axes along which the path has an extent: 0 for a point, 1 for a line, 2 for a plane.
+    pub(super) fn axes(&self) -> usize {
+        let singular = self.trajectory.singular.iter().take(2);
+        singular.filter(|sigma| **sigma > 0.0).count()
+    }
+
+    /// Compares the plane with that which the path would have by itself.
+    pub(super) fn against(&self, newest: &NewestPath, saved: Option<SaveTimes>) -> HeldPlane {
+        let share = |trajectory: &Trajectory| trajectory.explained.iter().take(2).sum();
+        let last = self.trajectory.coordinates.last().copied();
+        HeldPlane {
+            members: self.fitted.members.len(),
+            path: self.members.len(),
+            explained: share(&self.trajectory),
+            best: share(&newest.fit.trajectory),
+            newest: self.newest_distance(&newest.products),
+            is_in_window: last.is_none_or(|at| self.lattice.has(self.window, at)),
+            is_quiet: saved.is_some_and(|saved| saved.is_quiet(SystemTime::now())),
         }
-        self.members = members;
+    }
+
+    /// Distance of the newest checkpoint from the plane, as a share of the path's extent.
+    fn newest_distance(&self, products: &PathProducts) -> f64 {
+        let extent = products
+            .extent(&self.members)
+            .filter(|extent| *extent > 0.0);
+        let distance = self.trajectory.distance.last().copied();
+        extent
+            .zip(distance)
+            .map_or(0.0, |(extent, distance)| distance / extent)
+    }
+
+    /// The plane as the snapshot tells it.
+    pub(super) fn told(&self, newest: &NewestPath) -> MapPlane {
+        let held = self.against(newest, None);
+        MapPlane {
+            origin: self.spec.origin.step,
+            checkpoints: held.members,
+            explained: held.explained,
+            best: held.best,
+            newest: held.newest,
+        }
+    }
+
+    /// Time since it was fitted.
+    pub(super) fn age(&self) -> std::time::Duration {
+        self.made.elapsed()
     }
 }

@@ -7,6 +7,7 @@ use crate::landscape::worker::protocol::{Introduction, Query, Report, Value};
 use super::super::data_finding;
 use super::super::schedule::Target;
 use super::super::snapshot::{Finding, ModelLine};
+use super::ahead::Purpose;
 use super::{Conductor, Key, key, update};
 
 impl Conductor {
@@ -37,7 +38,8 @@ impl Conductor {
                 generation,
                 index,
                 value,
-            } => self.measured(generation, index, value),
+                seconds,
+            } => self.measured(generation, index, value, seconds),
             Report::Failed {
                 generation,
                 index,
@@ -58,19 +60,31 @@ impl Conductor {
         self.snapshot.evaluator = Some(evaluator);
     }
 
-    /// Returns the cost of a point, in points of the samples that are measured everywhere.
-    fn cost(&self, generation: u64, index: usize) -> usize {
-        let Some(schedule) = &self.schedule else {
-            return 1;
+    /// The query of a plan that is under way.
+    fn query(&self, generation: u64, index: usize) -> Option<&Query> {
+        let map = self.schedule.as_ref();
+        let map = map.filter(|map| map.generation == generation);
+        let own = map.and_then(|map| map.queries.get(index));
+        own.or_else(|| self.ahead.query(generation, index))
+    }
+
+    /// Counts an answer: its samples, and the time that they took.
+    fn count(&mut self, generation: u64, index: usize, seconds: f64) {
+        let all = self.all_samples().max(1);
+        let samples = match self.query(generation, index) {
+            Some(Query::OnFew { samples, .. }) => *samples,
+            Some(Query::OnPlane(_) | Query::Checkpoint(_) | Query::Average(_)) => all,
+            _ => return,
         };
-        let own = schedule.generation == generation;
-        match schedule.queries.get(index).filter(|_| own) {
-            Some(Query::OnFew { .. }) => 1,
-            _ => schedule.pictures.cost_of_all(),
+        self.throughput.count(samples);
+        self.throughput.time(samples, seconds);
+        if self.ahead.purpose(generation).is_none() {
+            self.ahead.pay(samples);
         }
     }
 
-    /// Says why a query of the current plan has no value, unless the model or the samples say it already.
+    /// Says why a query of the current plan has no value, unless the model or the samples say it already. A point of
+    /// the map without a value is a hole, so that its level can stand.
     fn failed(&mut self, generation: u64, index: Option<usize>, reason: String) {
         tracing::warn!(generation, ?index, "{reason}");
         let explained = matches!(self.snapshot.model, Finding::Not(_))
@@ -80,15 +94,47 @@ impl Conductor {
         if current && !explained {
             self.notice(reason);
         }
+        if let (true, Some(index)) = (current, index) {
+            self.fill_hole(index);
+        }
+        let is_trial = self.ahead.purpose(generation) == Some(Purpose::Trial);
+        if index.is_none() && self.ahead.finish(generation) && is_trial {
+            self.plan_map();
+        }
     }
 
-    /// Takes a value for the plan that asked: that on test samples, the study, or the map.
-    fn measured(&mut self, generation: u64, index: usize, value: Value) {
-        self.throughput.count(self.cost(generation, index));
-        if let (true, Value::Measure(measure)) = (self.test_plan == Some(generation), value) {
-            self.snapshot.test = Some(measure);
-        } else if !self.take_for_study(generation, index, value) {
-            self.take_for_map(generation, index, value);
+    fn fill_hole(&mut self, index: usize) {
+        let Some(schedule) = &mut self.schedule else {
+            return;
+        };
+        if let Some(&target) = schedule.targets.get(index)
+            && matches!(
+                target,
+                Target::First { .. } | Target::Grid { .. } | Target::Full { .. }
+            )
+        {
+            let hole = Measure {
+                loss: f64::NAN,
+                score: f64::NAN,
+            };
+            schedule.fill(target, hole);
+        }
+    }
+
+    /// Takes a value for the plan that asked: one ahead of the map, the study, or the map.
+    fn measured(&mut self, generation: u64, index: usize, value: Value, seconds: f64) {
+        self.count(generation, index, seconds);
+        match (self.ahead.purpose(generation), value) {
+            (Some(Purpose::Trial), _) => {}
+            (Some(Purpose::Newest(target)), Value::Measure(measure)) => {
+                if let Some(schedule) = &mut self.schedule {
+                    schedule.fill(target, measure);
+                }
+                self.show_measure(target, measure);
+            }
+            (Some(Purpose::Test), Value::Measure(measure)) => self.snapshot.test = Some(measure),
+            _ if self.take_for_study(generation, index, value) => {}
+            _ => self.take_for_map(generation, index, value),
         }
     }
 
@@ -117,6 +163,8 @@ impl Conductor {
             return;
         };
         match (value, target) {
+            // The path may have more checkpoints by now, and other averages.
+            (Value::Measure(_), Target::Average(last)) if !schedule.is_average(query, last) => {}
             (Value::Measure(measure), _) => {
                 if let Some(plane) = &mut self.plane {
                     plane.known.insert(query, measure);
@@ -136,6 +184,7 @@ impl Conductor {
             Target::Projection(i) => self.set_projection(i, measure),
             Target::Average(last) => self.set_average(last, measure),
             Target::Slice { .. }
+            | Target::First { .. }
             | Target::Grid { .. }
             | Target::Full { .. }
             | Target::Update(_) => {}

@@ -4,14 +4,22 @@ use std::cell::Cell;
 use std::collections::HashSet;
 
 use super::*;
+use crate::landscape::lattice::Lattice;
+use crate::landscape::surface::Surface;
 use crate::loss::Score;
+use crate::session::pictures::Samples;
 use crate::session::snapshot::Fidelity;
 
 fn schedule(count: usize, window: Option<Window>, known: bool) -> Schedule {
     schedule_of(count, window, None, known)
 }
 
-fn schedule_of(count: usize, window: Option<Window>, few: Option<Few>, known: bool) -> Schedule {
+fn schedule_of(
+    count: usize,
+    window: Option<Window>,
+    samples: Option<Samples>,
+    known: bool,
+) -> Schedule {
     let members: Vec<Checkpoint> = (0..count)
         .map(|i| Checkpoint::new(i as u64, format!("model_{i}.pt")))
         .collect();
@@ -33,7 +41,16 @@ fn schedule_of(count: usize, window: Option<Window>, few: Option<Few>, known: bo
         singular: (1..count).map(|k| 1.0 / k as f64).collect(),
         ..Trajectory::default()
     };
-    Schedule::new(1, &Arc::new(trajectory), &members, window, few, |_| known)
+    let whole = whole_path(&trajectory.coordinates);
+    let (lattice, first) = Lattice::of([whole.x, whole.y]);
+    let covering = window.map(|window| lattice.covering([window.x, window.y]));
+    let surface = match count {
+        0..3 => Surface::new(Vec::new(), Vec::new()),
+        _ => lattice.surface(covering.unwrap_or(first)),
+    };
+    let axes = count.saturating_sub(1).min(2);
+    let pictures = Pictures::new(surface, window.unwrap_or(whole), axes, samples);
+    Schedule::new(1, &Arc::new(trajectory), &members, pictures, |_| known)
 }
 
 /// Answers all queries, and those that come after them, until nothing is left to do. `loss` is told how many
@@ -88,7 +105,7 @@ fn no_point_of_the_plane_is_planned_twice_but_for_the_path_s_own() {
     }
     let measured = schedule.pictures.surface.measured();
     assert!(measured > 65 * 65 * 9 / 10, "it is rough: {measured}");
-    assert_eq!(schedule.remaining(), 0);
+    assert_eq!(schedule.pictures.left(), 0);
 }
 
 #[test]
@@ -103,12 +120,17 @@ fn the_current_checkpoint_comes_first_then_contours_then_slices_then_the_second_
     };
     assert!(is(2..27, |m| matches!(m, Target::Grid { .. })));
     assert!(is(27..67, |m| matches!(m, Target::Slice { .. })));
-    assert!(is(67..70, |m| matches!(m, Target::Average(_))));
-    assert!(is(70..126, |m| matches!(m, Target::Grid { .. })));
-    assert!(is(126..136, |m| matches!(
+    assert!(is(67..123, |m| matches!(m, Target::Grid { .. })));
+    assert!(is(123..133, |m| matches!(
         m,
         Target::Truth(_) | Target::Projection(_)
     )));
+    // The first after the newest, then those in the largest gaps.
+    assert_eq!(
+        [123, 125, 127].map(|at| schedule.targets[at]),
+        [Target::Truth(0), Target::Truth(2), Target::Truth(3)]
+    );
+    assert!(is(133..136, |m| matches!(m, Target::Average(_))));
     assert_eq!(schedule.targets[136..], [Target::Update(5)]);
 }
 
@@ -149,7 +171,7 @@ fn one_checkpoint_has_its_loss_and_two_have_a_slice_along_their_line() {
         (two.pictures.slices.len(), two.queries.len()),
         (1, 2 + 20 + 4)
     );
-    assert!(two.remaining() == 0 && !two.pictures.stands());
+    assert!(two.pictures.left() == 0 && !two.pictures.stands());
 }
 
 #[test]
@@ -180,9 +202,10 @@ fn slices_are_as_long_as_the_window_and_go_through_the_checkpoint() {
     assert!(slice.offset.is_sorted());
 }
 
-const FEW: Option<Few> = Some(Few {
-    few: 100,
+const FEW: Option<Samples> = Some(Samples {
     all: 5000,
+    few: Some(100),
+    first: None,
     score: Some(Score::Accuracy),
 });
 
@@ -219,7 +242,7 @@ fn the_others_come_after_the_map_of_few_and_the_difference_before_the_rest() {
         let plan = schedule.queries.clone().into_iter();
         for (query, target) in plan.zip(schedule.targets.clone()) {
             let (kind, few) = match (target, query) {
-                (_, Query::OnFew { .. }) => ("few", FEW.map(|few| few.few)),
+                (_, Query::OnFew { .. }) => ("few", FEW.and_then(|samples| samples.few)),
                 (Target::Full { .. }, _) => ("all", None),
                 (Target::Truth(_), _) => ("truth", None),
                 _ => ("rest", None),
@@ -262,7 +285,7 @@ fn the_surface_of_all_samples_is_within_its_error_and_costs_few_points_of_all() 
         loss_of(at, samples)
     });
     let (few, full) = (few.get(), full.get());
-    assert!(schedule.rests() && schedule.remaining() == 0);
+    assert!(schedule.rests() && schedule.pictures.left() == 0);
     let shown = schedule.pictures.shown();
     let Some(Fidelity::Estimate { points, error, .. }) = shown.fidelity else {
         panic!("{:?}", shown.fidelity)

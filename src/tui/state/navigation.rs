@@ -178,10 +178,7 @@ impl Navigation {
 
     /// Looks at a window from now on; stays with the present one if there is none.
     fn survey(&mut self, target: Option<Window>, snapshot: &Snapshot) -> Vec<Command> {
-        let whole = snapshot
-            .trajectory
-            .as_ref()
-            .map(|path| whole_path(&path.coordinates));
+        let whole = whole_window(snapshot);
         let sees = |target| whole.is_some_and(|whole| sees_something(target, whole));
         if target == self.window || !target.is_some_and(sees) {
             return Vec::new();
@@ -202,8 +199,7 @@ impl Navigation {
 
     /// The window of the path's plane; `None` without a path.
     pub(super) fn window(&self, snapshot: &Snapshot) -> Option<Window> {
-        let path = &snapshot.trajectory.as_ref()?.coordinates;
-        Some(self.window.unwrap_or_else(|| whole_path(path)))
+        self.window.or_else(|| whole_window(snapshot))
     }
 
     /// The window that the map shows: on a random plane always the same; `None` without a path.
@@ -230,4 +226,11 @@ impl Navigation {
         };
         path.unwrap_or_default()
     }
+}
+
+/// The window of the whole path: that of its map; `None` without a path.
+fn whole_window(snapshot: &Snapshot) -> Option<Window> {
+    let path = snapshot.trajectory.as_ref()?;
+    let window = snapshot.window;
+    Some(window.unwrap_or_else(|| whole_path(&path.coordinates)))
 }

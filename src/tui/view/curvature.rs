@@ -56,7 +56,6 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let scene = MapScene {
         backdrop: Some(Backdrop {
             surface: &surface,
-            shift: [0.0, 0.0],
             stale: false,
         }),
         extras: Extras {

@@ -1,7 +1,7 @@
 //! The scene of a session's map: window, surface, path and titles of the axes.
 
 use crate::plot::map::{AxisTitle, Backdrop, Extras, MapScene};
-use crate::session::snapshot::{Map, Snapshot, Window};
+use crate::session::snapshot::{Snapshot, Window};
 use crate::weights::trajectory::Trajectory;
 
 use super::super::state::App;
@@ -26,7 +26,6 @@ pub(super) fn of_random_plane<'a>(
     };
     let backdrop = |surface| Backdrop {
         surface,
-        shift: [0.0, 0.0],
         stale: false,
     };
     MapScene {
@@ -68,7 +67,10 @@ pub(super) fn of_session<'a>(
     MapScene {
         x: window.x,
         y: window.y,
-        backdrop: snapshot.map.as_ref().map(|map| backdrop(map, trajectory)),
+        backdrop: snapshot.map.as_ref().map(|map| Backdrop {
+            surface: &map.surface,
+            stale: map.stale,
+        }),
         path: so_far(app, &trajectory.coordinates),
         selected: app
             .selected()
@@ -80,53 +82,5 @@ pub(super) fn of_session<'a>(
         marker: look.marker,
         tints: app.theme().tints(),
         extras: Extras::default(),
-    }
-}
-
-/// A surface of an earlier plane is drawn where the checkpoints that both paths have lie on average:
-/// the origin is the last checkpoint and moves with it.
-fn backdrop<'a>(map: &'a Map, now: &Trajectory) -> Backdrop<'a> {
-    let then = &map.trajectory;
-    let moves = then
-        .steps
-        .iter()
-        .zip(&then.coordinates)
-        .filter_map(|(step, from)| {
-            let to = now.coordinates.get(now.steps.binary_search(step).ok()?)?;
-            Some([to[0] - from[0], to[1] - from[1]])
-        });
-    let (count, sum) = moves.fold((0, [0.0, 0.0]), |(count, sum), by| {
-        (count + 1, [sum[0] + by[0], sum[1] + by[1]])
-    });
-    let mean = |total: f64| total / f64::from(count.max(1));
-    Backdrop {
-        surface: &map.surface,
-        shift: if map.stale { sum.map(mean) } else { [0.0, 0.0] },
-        stale: map.stale,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_earlier_surface_moves_with_the_checkpoints_that_both_paths_have() {
-        let path = |steps: &[u64], coordinates: &[[f64; 2]]| Trajectory {
-            steps: steps.to_vec(),
-            coordinates: coordinates.to_vec(),
-            ..Trajectory::default()
-        };
-        let then = path(&[0, 10], &[[3.0, 1.0], [0.0, 0.0]]);
-        let now = path(&[0, 10, 20], &[[4.5, 1.5], [1.5, 0.5], [0.0, 0.0]]);
-        let mut map = Map {
-            surface: crate::landscape::surface::Surface::new(vec![], vec![]),
-            fidelity: None,
-            stale: true,
-            trajectory: then.into(),
-        };
-        assert_eq!(backdrop(&map, &now).shift, [1.5, 0.5]);
-        map.stale = false;
-        assert_eq!(backdrop(&map, &now).shift, [0.0, 0.0]);
     }
 }

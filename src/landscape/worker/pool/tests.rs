@@ -10,7 +10,7 @@ use rstest::rstest;
 use super::*;
 use crate::data::Split;
 use crate::landscape::surface::Measure;
-use crate::landscape::worker::protocol::Query;
+use crate::landscape::worker::protocol::{Query, Value};
 use crate::run::Checkpoint;
 use crate::weights::WeightsError;
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
@@ -44,11 +44,19 @@ fn value(index: usize) -> Value {
     })
 }
 
+fn found(index: usize) -> Found {
+    Found {
+        value: value(index),
+        seconds: 0.5,
+    }
+}
+
 fn measured(generation: u64, index: usize) -> Report {
     Report::Measured {
         generation,
         index,
         value: value(index),
+        seconds: 0.5,
     }
 }
 
@@ -67,9 +75,9 @@ fn a_plan_is_done_when_its_last_spot_is_answered_whichever_that_is() {
     queue.post(Request::Measure(plan(7, 2)));
     let [a, b] = [queue.take().unwrap(), queue.take().unwrap()];
     assert!(queue.take().is_none());
-    queue.answer(&b, Ok(value(b.index)));
+    queue.answer(&b, Ok(found(b.index)));
     assert_eq!(told(&reports), [measured(7, 1)]);
-    queue.answer(&a, Ok(value(a.index)));
+    queue.answer(&a, Ok(found(a.index)));
     assert_eq!(told(&reports), [measured(7, 0), Report::Done(7)]);
     queue.post(Request::Measure(plan(8, 0)));
     assert_eq!(told(&reports), [Report::Done(8)]);
@@ -81,12 +89,12 @@ fn a_newer_plan_cancels_the_older_one_and_what_is_found_for_it() {
     queue.post(Request::Measure(plan(1, 3)));
     let old = queue.take().unwrap();
     queue.post(Request::Measure(plan(2, 1)));
-    queue.answer(&old, Ok(value(0)));
+    queue.answer(&old, Ok(found(0)));
     let new = queue.take().unwrap();
     assert_eq!((new.plan.generation, new.index), (2, 0));
     queue.lose(Place::Cpu, &old, "smoke");
     assert!(queue.take().is_none(), "the lost query was cancelled");
-    queue.answer(&new, Ok(value(0)));
+    queue.answer(&new, Ok(found(0)));
     assert_eq!(told(&reports)[1..], [measured(2, 0), Report::Done(2)]);
 }
 
@@ -99,7 +107,7 @@ fn what_comes_first_is_taken_first_and_nobody_waits_for_its_last_spot() {
     let generations = order.iter().map(|task| task.plan.generation);
     assert_eq!(generations.collect::<Vec<_>>(), [2, 3, 1, 1]);
     for task in &order {
-        queue.answer(task, Ok(value(task.index)));
+        queue.answer(task, Ok(found(task.index)));
     }
     let done = told(&reports);
     let done = done
@@ -146,7 +154,7 @@ fn a_checkpoint_that_is_gone_costs_its_own_spot() {
     queue.post(Request::Measure(gone));
     let [a, b] = [queue.take().unwrap(), queue.take().unwrap()];
     queue.answer(&a, Err(WeightsError::NoWeights("0.pt".into()).into()));
-    queue.answer(&b, Ok(value(1)));
+    queue.answer(&b, Ok(found(1)));
     let reports = told(&reports);
     assert!(matches!(reports[0], Report::Failed { index: Some(0), .. }));
     assert_eq!(reports[1..], [measured(1, 1), Report::Done(1)]);
@@ -216,7 +224,7 @@ fn with_a_broken_one(queries: usize, how: Break) -> Vec<Report> {
                 if std::mem::take(&mut first) {
                     both.wait();
                 }
-                (Vec::new(), Ok(value(index)))
+                (Vec::new(), Ok(found(index)))
             });
         });
         scope.spawn(|| {

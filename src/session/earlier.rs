@@ -1,0 +1,132 @@
+//! The surface of an earlier plane as seen from the one that took its place: an estimate until points are measured.
+
+use crate::landscape::field::{Field, Origin};
+use crate::landscape::interpolate::interval;
+use crate::landscape::surface::{Measure, Surface};
+use crate::landscape::survey::spread;
+use crate::loss::Score;
+use crate::weights::fitted_plane::PlaneMove;
+
+/// Lines a side of the estimate.
+const LINES: usize = 33;
+/// Lines a side at which the earlier surface is sampled.
+const SAMPLES: usize = 129;
+/// Smallest share of the earlier window that is worth showing.
+const LEAST: f64 = 0.2;
+
+/// Moves a surface into the coordinates of another plane: over the largest rectangle, in the proportions of its
+/// own window, in which its points are at most `tolerance` away from that plane. `None` if that is next to nothing.
+#[must_use]
+pub(super) fn moved(
+    earlier: &Surface,
+    score: Option<Score>,
+    to: &PlaneMove,
+    tolerance: f64,
+) -> Option<Surface> {
+    let own = [earlier.x(), earlier.y()].map(|lines| lines.first().zip(lines.last()));
+    let [Some((left, right)), Some((low, high))] = own else {
+        return None;
+    };
+    let window = [[*left, *right], [*low, *high]];
+    let serves = |image: [f64; 2]| {
+        let source = to.source(image);
+        source.filter(|at| {
+            let inside = (0..2).all(|k| (window[k][0]..=window[k][1]).contains(&at[k]));
+            inside && to.distance(*at) <= tolerance
+        })
+    };
+    let corners = corners(window).map(|at| to.image(at));
+    let middle = to.image(window.map(|[min, max]| f64::midpoint(min, max)));
+    let half = [0, 1].map(|k| {
+        let reach = corners.iter().map(|corner| (corner[k] - middle[k]).abs());
+        reach.fold(0.0, f64::max)
+    });
+    let rectangle =
+        |share: f64| [0, 1].map(|k| [middle[k] - share * half[k], middle[k] + share * half[k]]);
+    // What serves is convex, so that a rectangle does when its corners do.
+    let fits = |share: f64| {
+        self::corners(rectangle(share))
+            .iter()
+            .all(|at| serves(*at).is_some())
+    };
+    let share = largest(fits).filter(|share| *share >= LEAST)?;
+    let [x, y] = rectangle(share).map(|[min, max]| spread(min, max, LINES));
+    let sampled = Sampled::of(earlier, score, window);
+    let mut surface = Surface::new(x.clone(), y.clone());
+    for (j, &beta) in y.iter().enumerate() {
+        for (i, &alpha) in x.iter().enumerate() {
+            if let Some(measure) = to.source([alpha, beta]).and_then(|at| sampled.at(at)) {
+                surface.record(i, j, measure);
+            }
+        }
+    }
+    Some(surface)
+}
+
+fn corners([x, y]: [[f64; 2]; 2]) -> [[f64; 2]; 4] {
+    [[x[0], y[0]], [x[1], y[0]], [x[0], y[1]], [x[1], y[1]]]
+}
+
+/// The largest share, 0 to 1, that fits; `None` if none does.
+fn largest(fits: impl Fn(f64) -> bool) -> Option<f64> {
+    if !fits(0.0) {
+        return None;
+    }
+    let (mut low, mut high) = (0.0, 1.0);
+    if fits(high) {
+        return Some(high);
+    }
+    for _ in 0..12 {
+        let middle = f64::midpoint(low, high);
+        if fits(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    Some(low)
+}
+
+/// A surface on many lines, between which it is linear.
+struct Sampled {
+    field: Field,
+    score: Option<Vec<f64>>,
+}
+
+impl Sampled {
+    fn of(surface: &Surface, score: Option<Score>, window: [[f64; 2]; 2]) -> Self {
+        let [x, y] = window.map(|[min, max]| spread(min, max, SAMPLES));
+        Self {
+            score: score.map(|score| surface.sample_score(score, &x, &y)),
+            field: surface.sample(&x, &y),
+        }
+    }
+
+    /// The measure that is expected at a point; `None` outside, and where nothing is known.
+    fn at(&self, [alpha, beta]: [f64; 2]) -> Option<Measure> {
+        let (i, s) = interval(&self.field.x, alpha)?;
+        let (j, t) = interval(&self.field.y, beta)?;
+        let width = self.field.x.len();
+        let next = |at: usize, lines: &[f64]| (at + 1).min(lines.len() - 1);
+        let (right, above) = (next(i, &self.field.x), next(j, &self.field.y));
+        let around = [(i, j), (right, j), (i, above), (right, above)].map(|(i, j)| j * width + i);
+        let weights = [(1.0 - s) * (1.0 - t), s * (1.0 - t), (1.0 - s) * t, s * t];
+        if around
+            .iter()
+            .any(|&at| self.field.origin[at] == Origin::Unknown)
+        {
+            return None;
+        }
+        let mean = |values: &[f64]| {
+            around
+                .iter()
+                .zip(weights)
+                .map(|(&at, w)| w * values[at])
+                .sum()
+        };
+        Some(Measure {
+            loss: mean(&self.field.loss),
+            score: self.score.as_ref().map_or(f64::NAN, |score| mean(score)),
+        })
+    }
+}
