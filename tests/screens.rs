@@ -490,6 +490,7 @@ fn a_map_of_few_samples_says_so_and_so_does_its_estimate_of_all() {
         text(&screen(&app(snapshot, &[]), width, height))
     };
     let estimate = Fidelity::Estimate {
+        of: None,
         few: 1024,
         points: 25,
         error: 0.004,

@@ -40,6 +40,15 @@ enum Wake {
 }
 
 impl Watcher {
+    /// A watcher of nothing.
+    #[cfg(test)]
+    pub(crate) fn idle() -> Self {
+        Self {
+            wake: channel().0,
+            notified: false,
+        }
+    }
+
     /// Scans now.
     pub fn rescan(&self) {
         let _ = self.wake.send(Wake::Rescan);

@@ -15,25 +15,17 @@ const SAMPLES: usize = 129;
 const LEAST: f64 = 0.2;
 
 /// Moves a surface into the coordinates of another plane: over the largest rectangle, in the proportions of its
-/// own window, in which its points are at most `tolerance` away from that plane. `None` if that is next to nothing.
+/// own window, that its points cover there. `None` if that is next to nothing, as where the planes are at right angles.
 #[must_use]
-pub(super) fn moved(
-    earlier: &Surface,
-    score: Option<Score>,
-    to: &PlaneMove,
-    tolerance: f64,
-) -> Option<Surface> {
+pub(super) fn moved(earlier: &Surface, score: Option<Score>, to: &PlaneMove) -> Option<Surface> {
     let own = [earlier.x(), earlier.y()].map(|lines| lines.first().zip(lines.last()));
     let [Some((left, right)), Some((low, high))] = own else {
         return None;
     };
     let window = [[*left, *right], [*low, *high]];
-    let serves = |image: [f64; 2]| {
+    let is_covered = |image: [f64; 2]| {
         let source = to.source(image);
-        source.filter(|at| {
-            let inside = (0..2).all(|k| (window[k][0]..=window[k][1]).contains(&at[k]));
-            inside && to.distance(*at) <= tolerance
-        })
+        source.is_some_and(|at| (0..2).all(|k| (window[k][0]..=window[k][1]).contains(&at[k])))
     };
     let corners = corners(window).map(|at| to.image(at));
     let middle = to.image(window.map(|[min, max]| f64::midpoint(min, max)));
@@ -43,12 +35,8 @@ pub(super) fn moved(
     });
     let rectangle =
         |share: f64| [0, 1].map(|k| [middle[k] - share * half[k], middle[k] + share * half[k]]);
-    // What serves is convex, so that a rectangle does when its corners do.
-    let fits = |share: f64| {
-        self::corners(rectangle(share))
-            .iter()
-            .all(|at| serves(*at).is_some())
-    };
+    // What is covered is convex, so that a rectangle is when its corners are.
+    let fits = |share: f64| self::corners(rectangle(share)).into_iter().all(is_covered);
     let share = largest(fits).filter(|share| *share >= LEAST)?;
     let [x, y] = rectangle(share).map(|[min, max]| spread(min, max, LINES));
     let sampled = Sampled::of(earlier, score, window);

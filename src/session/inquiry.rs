@@ -9,8 +9,8 @@ use crate::weights::run_checkpoint::Shape;
 
 use super::snapshot::{CheckpointState, Finding, Snapshot};
 
-/// Number of updates up to which the path is asked at each; later it is asked whenever they have doubled.
-const EACH: usize = 3;
+/// Fewest updates that are worth a second question; later the path is asked whenever they have doubled.
+const ENOUGH: usize = 3;
 /// The number of plans that ask: no map has it.
 const GENERATION: u64 = 0;
 
@@ -26,12 +26,14 @@ pub(super) struct InquirySchedule {
 }
 
 impl InquirySchedule {
-    /// The plan that asks this path, where it is time.
+    /// The plan that asks this path, where it is time: at once, when there are three updates, whenever they have
+    /// doubled, and when the run is quiet. A question costs as much as a picture of a small model.
     pub(super) fn due(
         &mut self,
         spec: &PlaneSpec,
         members: &[Checkpoint],
         split: Split,
+        is_quiet: bool,
     ) -> Option<Plan> {
         if self.shape.as_ref() != Some(&spec.shape) {
             self.shape = Some(spec.shape.clone());
@@ -40,7 +42,7 @@ impl InquirySchedule {
         let updates = members.len().checked_sub(1)?;
         let is_due = self
             .asked_of
-            .is_none_or(|asked| updates > asked && (updates <= EACH || updates >= 2 * asked));
+            .is_none_or(|asked| updates > asked && (is_quiet || updates >= ENOUGH.max(2 * asked)));
         if !is_due {
             return None;
         }
@@ -120,18 +122,21 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_asked_at_each_of_its_first_updates_and_whenever_they_doubled() {
+    fn a_path_is_asked_at_once_when_it_has_some_updates_and_whenever_they_doubled() {
         let mut inquiry = InquirySchedule::default();
         let members: Vec<Checkpoint> = (0..13).map(member).collect();
-        let mut due = |first, count: usize| {
+        let mut due = |first, count: usize, is_quiet| {
             let members = &members[..count];
-            inquiry.due(&spec(first), members, Split::Train).is_some()
+            let plan = inquiry.due(&spec(first), members, Split::Train, is_quiet);
+            plan.is_some()
         };
-        let asked: Vec<usize> = (0..13).filter(|count| due(0, *count)).collect();
-        assert_eq!(asked, [1, 2, 3, 4, 7]);
-        assert!(due(0, 13));
-        assert!(due(1, 5), "another run");
-        assert!(!due(1, 5));
+        let asked: Vec<usize> = (0..13).filter(|count| due(0, *count, false)).collect();
+        assert_eq!(asked, [1, 4, 7]);
+        assert!(due(0, 13, false));
+        assert!(due(1, 2, false), "another run");
+        assert!(!due(1, 3, false));
+        // A run that goes no further has no more updates to wait for.
+        assert!(due(1, 3, true) && !due(1, 3, true));
     }
 
     #[test]

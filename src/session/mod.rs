@@ -13,6 +13,7 @@
 //! The conductor folds every message into one [`Snapshot`] and decides what is measured next. Nobody
 //! waits for it and it waits for nobody; a thread that panics becomes a notice.
 
+mod clock;
 mod conductor;
 mod earlier;
 mod inquiry;

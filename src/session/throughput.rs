@@ -1,7 +1,7 @@
 //! Points and samples that are measured in a second.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The pace is that of the last few seconds, or of the last few points where these take longer.
 pub(super) const OVER: Duration = Duration::from_secs(3);
@@ -17,7 +17,7 @@ const FIRST_WITHIN: f64 = 2.5;
 /// When the last points were measured, and the samples of each.
 #[derive(Debug, Default)]
 pub(super) struct Throughput {
-    points: VecDeque<(Instant, usize)>,
+    points: VecDeque<(Duration, usize)>,
     /// Samples a second of the last evaluations, each by itself.
     paces: VecDeque<f64>,
 }
@@ -30,9 +30,9 @@ pub(super) struct Rate {
 }
 
 impl Throughput {
-    /// A point was measured just now on so many samples.
-    pub(super) fn count(&mut self, samples: usize) {
-        self.points.push_back((Instant::now(), samples));
+    /// A point was measured at this time on so many samples.
+    pub(super) fn count(&mut self, now: Duration, samples: usize) {
+        self.points.push_back((now, samples));
     }
 
     /// An evaluation of so many samples took a time of its own.
@@ -53,20 +53,20 @@ impl Throughput {
     }
 
     /// Returns true if nothing was measured lately.
-    pub(super) fn rests(&self) -> bool {
-        (self.points.back()).is_none_or(|(last, _)| last.elapsed() > OVER)
+    pub(super) fn rests(&self, now: Duration) -> bool {
+        (self.points.back()).is_none_or(|(last, _)| now.saturating_sub(*last) > OVER)
     }
 
     /// Zero while there is too little to tell it from.
-    pub(super) fn rate(&mut self) -> Rate {
-        while self.points.len() > LAST && self.points[0].0.elapsed() > OVER {
+    pub(super) fn rate(&mut self, now: Duration) -> Rate {
+        while self.points.len() > LAST && now.saturating_sub(self.points[0].0) > OVER {
             self.points.pop_front();
         }
         // The first of them tells when the others began.
         let Some((first, rest)) = self.points.front().zip(self.points.len().checked_sub(1)) else {
             return Rate::default();
         };
-        let since = first.0.elapsed().as_secs_f64();
+        let since = now.saturating_sub(first.0).as_secs_f64();
         if since <= 0.2 || rest == 0 {
             return Rate::default();
         }

@@ -14,3 +14,5 @@ mod ready;
 
 pub use pool::serve;
 pub(crate) use pool::{message, open};
+#[cfg(test)]
+pub(crate) use queue::{Queue, Task};

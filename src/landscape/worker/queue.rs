@@ -9,8 +9,8 @@ use super::super::device::Place;
 use super::super::evidence::Function;
 use super::protocol::{Found, Plan, Query, Report, Request};
 
-/// Queries that make a first picture: a path is asked after them.
-const FIRST_PICTURE: usize = 32;
+/// Queries that make a first picture of 5×5 and 9×9 points: a path is asked after them.
+const FIRST_PICTURE: usize = 84;
 
 /// A plan in the queue.
 #[derive(Debug)]
@@ -50,14 +50,14 @@ impl PendingPlan {
 
 /// A query of a plan, taken by one worker.
 #[derive(Debug)]
-pub(super) struct Task {
-    pub(super) plan: Arc<Plan>,
-    pub(super) index: usize,
+pub(crate) struct Task {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) index: usize,
 }
 
 /// The state that all workers share.
 #[derive(Debug)]
-pub(super) struct Queue<R> {
+pub(crate) struct Queue<R> {
     report: R,
     /// Plans that come first, in this order.
     first: Vec<PendingPlan>,
@@ -65,17 +65,17 @@ pub(super) struct Queue<R> {
     /// A path to be asked, and queries that were answered since that was wanted.
     asked: Option<(PendingPlan, usize)>,
     /// The function that is measured, as far as names do not tell it.
-    pub(super) function: Function,
+    pub(crate) function: Function,
     paused: bool,
-    pub(super) over: bool,
+    pub(crate) over: bool,
     /// Workers that can measure.
-    pub(super) able: usize,
+    pub(crate) able: usize,
     /// The last reports about the samples and about the model, and the plan of each: all find out the same.
     told: [Option<(u64, Report)>; 2],
 }
 
 impl<R: FnMut(Report) -> bool> Queue<R> {
-    pub(super) fn new(report: R) -> Self {
+    pub(crate) fn new(report: R) -> Self {
         Self {
             report,
             first: Vec::new(),
@@ -89,7 +89,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         }
     }
 
-    pub(super) fn post(&mut self, request: Request) {
+    pub(crate) fn post(&mut self, request: Request) {
         match request {
             Request::Measure(plan) => self.work = Some(PendingPlan::of(plan)),
             Request::First(plans) => {
@@ -112,12 +112,12 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         self.close_done();
     }
 
-    pub(super) fn report(&mut self, report: Report) {
+    pub(crate) fn report(&mut self, report: Report) {
         self.over |= !(self.report)(report);
     }
 
     /// Reports something about the samples or the model that was found for a plan, where it is new.
-    pub(super) fn tell(&mut self, generation: u64, finding: Report) {
+    pub(crate) fn tell(&mut self, generation: u64, finding: Report) {
         if matches!(finding, Report::Assumed(_)) {
             self.report(finding);
             return;
@@ -140,7 +140,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         }
     }
 
-    pub(super) fn take(&mut self) -> Option<Task> {
+    pub(crate) fn take(&mut self) -> Option<Task> {
         if self.paused {
             return None;
         }
@@ -167,7 +167,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
     }
 
     /// Takes a worker's answer; an error is that of a device which cannot compute what another may.
-    pub(super) fn settle(
+    pub(crate) fn settle(
         &mut self,
         task: &Task,
         found: Result<Found, LandscapeError>,
@@ -182,7 +182,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
     }
 
     /// Reports what was found, unless nobody waits for it any more.
-    pub(super) fn answer(&mut self, task: &Task, found: Result<Found, LandscapeError>) {
+    pub(crate) fn answer(&mut self, task: &Task, found: Result<Found, LandscapeError>) {
         let (generation, index) = (task.plan.generation, task.index);
         let Some(pending) = self.pending(&task.plan) else {
             return;
@@ -234,7 +234,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
     }
 
     /// A device broke: its query is for the others.
-    pub(super) fn lose(&mut self, place: Place, task: &Task, reason: &str) {
+    pub(crate) fn lose(&mut self, place: Place, task: &Task, reason: &str) {
         self.able -= 1;
         if let Some(pending) = self.pending(&task.plan) {
             pending.returned.push(task.index);

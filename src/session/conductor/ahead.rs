@@ -109,6 +109,7 @@ impl Conductor {
                 self.plan_ahead(Purpose::Newest(target), self.split(), vec![query]);
             }
         } else if self.split() != Split::Test
+            && self.has_picture()
             && self.snapshot.test.is_none()
             && !self.ahead.has(|purpose| purpose == Purpose::Test)
             && self.tested.as_ref() != Some(&key(&newest))
@@ -117,6 +118,12 @@ impl Conductor {
             self.tested = Some(key(&newest));
             self.plan_ahead(Purpose::Test, Split::Test, vec![Query::Checkpoint(newest)]);
         }
+    }
+
+    /// Returns true if the map has two levels, or there is no map.
+    fn has_picture(&self) -> bool {
+        let map = self.schedule.as_ref().map(|schedule| &schedule.pictures);
+        map.is_some_and(|map| map.surface.x().is_empty() || map.has_level(1))
     }
 
     /// Plans two evaluations on few samples; false if the pace is known, or nothing depends on it.

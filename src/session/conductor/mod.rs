@@ -30,6 +30,7 @@ use crate::run::settle::RunEvent;
 use crate::run::watch::Watcher;
 
 use super::Options;
+use super::clock::Clock;
 use super::inquiry::{self, InquirySchedule};
 use super::reader::{Change, Reading};
 use super::schedule::Schedule;
@@ -71,10 +72,14 @@ fn key(checkpoint: &Checkpoint) -> Key {
     (checkpoint.path.clone(), checkpoint.arrival)
 }
 
+#[cfg(test)]
+mod tests;
+
 #[derive(Debug)]
 pub(super) struct Conductor {
     options: Options,
     watcher: Watcher,
+    clock: Clock,
     to_reader: Sender<Change>,
     to_workers: Sender<Request>,
     publish: watch::Sender<Arc<Snapshot>>,
@@ -85,6 +90,8 @@ pub(super) struct Conductor {
     newest: Option<NewestPath>,
     plane: Option<CurrentPlane>,
     schedule: Option<Schedule>,
+    /// True once the map of the snapshot is that of the schedule.
+    is_shown: bool,
     generation: u64,
     /// Losses of checkpoints themselves: they hold for every plane.
     truths: HashMap<Key, Measure>,
@@ -128,6 +135,7 @@ impl Conductor {
         Self {
             options,
             watcher,
+            clock: Clock::start(),
             to_reader,
             to_workers,
             publish,
@@ -136,6 +144,7 @@ impl Conductor {
             newest: None,
             plane: None,
             schedule: None,
+            is_shown: false,
             generation: 0,
             truths: HashMap::new(),
             updates: HashMap::new(),
@@ -169,18 +178,12 @@ impl Conductor {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if ruled.elapsed() >= RULES_EVERY {
-                dirty |= self.refit_if_due();
+                dirty |= self.tick();
                 ruled = Instant::now();
             }
             dirty |= self.has_come_to_rest();
             if dirty && published.elapsed() >= PUBLISH_EVERY {
-                let shown = self
-                    .schedule
-                    .as_ref()
-                    .map(|schedule| schedule.pictures.shown());
-                self.show_progress(shown.as_ref());
-                self.show_pictures(shown);
-                inquiry::weigh(&mut self.snapshot);
+                self.show();
                 self.publish.send_replace(Arc::new(self.snapshot.clone()));
                 published = Instant::now();
                 dirty = false;
@@ -188,9 +191,25 @@ impl Conductor {
         }
     }
 
+    /// Asks again the rules for which time passes, and tells if the plane is another one.
+    fn tick(&mut self) -> bool {
+        let is_another = self.refit_if_due();
+        self.ask();
+        is_another
+    }
+
+    /// Brings the snapshot up to what is known.
+    fn show(&mut self) {
+        let schedule = self.schedule.as_ref();
+        let shown = schedule.map(|schedule| schedule.pictures.shown());
+        self.show_progress(shown.as_ref());
+        self.show_pictures(shown);
+        inquiry::weigh(&mut self.snapshot);
+    }
+
     /// Returns true if the rate that was shown last is that of a time gone by.
     fn has_come_to_rest(&self) -> bool {
-        self.throughput.rests() && self.snapshot.progress.points_per_second > 0.0
+        self.throughput.rests(self.clock.now()) && self.snapshot.progress.points_per_second > 0.0
     }
 
     /// Folds an input, and tells whether there may be something new to publish: a screen is drawn for

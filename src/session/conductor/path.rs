@@ -8,7 +8,7 @@ use crate::run::save_times::SaveTimes;
 
 use super::super::earlier;
 use super::super::reader::PathReading;
-use super::super::refit::{Standing, TOO_FAR};
+use super::super::refit::Standing;
 use super::super::snapshot::{CheckpointLine, CheckpointState, Finding, Map};
 use super::plane::{CurrentPlane, NewestPath};
 use super::scan::sort;
@@ -43,20 +43,19 @@ impl Conductor {
         let (Some(plane), Some(newest)) = (&mut self.plane, &self.newest) else {
             return false;
         };
-        let (known, window) = (plane.members.clone(), plane.window());
+        let known = plane.members.clone();
         if !plane.hold(newest) {
             return false;
         }
         let mut pairs = known.iter().zip(&plane.members);
         let goes_on = known.len() <= plane.members.len() && pairs.all(|(old, new)| old.is(new));
         let is_longer = known.len() < plane.members.len();
-        let has_grown = plane.window() != window;
         if is_longer || !goes_on {
             self.snapshot.averages.clear();
             self.snapshot.test = None;
         }
         self.show_path();
-        if !goes_on || has_grown && self.window.is_none() {
+        if !goes_on {
             self.plan();
         } else if is_longer {
             self.admit();
@@ -69,14 +68,27 @@ impl Conductor {
         let (Some(plane), Some(newest)) = (&self.plane, &self.newest) else {
             return false;
         };
-        let held = plane.against(newest, self.snapshot.saved);
+        let held = plane.against(newest, self.is_quiet());
         let is_due = |reason| self.standing(plane).allows(reason);
         let reason = held.wanted().filter(|reason| is_due(*reason));
         if let Some(reason) = reason {
             tracing::info!(?reason, ?held, "the plane is fitted anew");
             self.replace_plane();
+            return true;
         }
-        reason.is_some()
+        // The window follows its path as the plane does: once its picture has two levels.
+        let may_grow = self.window.is_none() && self.standing(plane).second;
+        let has_grown = may_grow && self.plane.as_mut().is_some_and(CurrentPlane::grow);
+        if has_grown {
+            self.plan();
+        }
+        has_grown
+    }
+
+    /// Returns true if no checkpoint came for three usual intervals.
+    pub(super) fn is_quiet(&self) -> bool {
+        let saved = self.snapshot.saved;
+        saved.is_some_and(|saved| saved.is_quiet(self.clock.date()))
     }
 
     fn standing(&self, plane: &CurrentPlane) -> Standing {
@@ -88,7 +100,7 @@ impl Conductor {
             first: has(0),
             second: has(1),
             is_refused: refused,
-            age: plane.age(),
+            age: plane.age(self.clock.now()),
             usual: self.snapshot.saved.and_then(|saved| saved.usual),
         }
     }
@@ -102,7 +114,8 @@ impl Conductor {
         self.snapshot.test = None;
         let before = self.plane.take();
         let newest = self.newest.as_ref();
-        self.plane = newest.and_then(|path| CurrentPlane::new(path, self.options.batch_norm));
+        let (batch_norm, now) = (self.options.batch_norm, self.clock.now());
+        self.plane = newest.and_then(|path| CurrentPlane::new(path, batch_norm, now));
         self.snapshot.map = before.and_then(|before| self.seen_from_now(&before));
         self.snapshot.trouble = self.emptiness();
         self.show_path();
@@ -110,7 +123,7 @@ impl Conductor {
         self.plan();
     }
 
-    /// The map of an earlier plane in the coordinates of the present one, as far as its points lie near that.
+    /// The map of an earlier plane in the coordinates of the present one.
     fn seen_from_now(&self, before: &CurrentPlane) -> Option<Map> {
         let (map, now, newest) = (
             self.snapshot.map.as_ref()?,
@@ -118,11 +131,9 @@ impl Conductor {
             self.newest.as_ref()?,
         );
         let to = before.fitted.seen_from(&now.fitted, &newest.products)?;
-        let extent = now.trajectory.coordinates.iter();
-        let extent = extent.map(|at| at[0].hypot(at[1])).fold(0.0, f64::max);
         let score = self.snapshot.score();
         Some(Map {
-            surface: earlier::moved(&map.surface, score, &to, TOO_FAR * extent)?,
+            surface: earlier::moved(&map.surface, score, &to)?,
             fidelity: map.fidelity,
             stale: true,
         })

@@ -18,9 +18,6 @@ use super::{Conductor, key, update};
 impl Conductor {
     /// Plans anew for the plane and window that count now.
     pub(super) fn plan(&mut self) {
-        if let Some(map) = &mut self.snapshot.map {
-            map.stale = true;
-        }
         self.schedule = None;
         self.forget_ahead();
         if self.plane.is_none() {
@@ -43,6 +40,7 @@ impl Conductor {
     pub(super) fn plan_map(&mut self) {
         let Some(plane) = &self.plane else { return };
         self.generation += 1;
+        self.is_shown = false;
         let (averages, truths, updates) = (&self.snapshot.averages, &self.truths, &self.updates);
         let known = |target: Target| match target {
             Target::Truth(i) => truths.contains_key(&key(&plane.members[i])),
@@ -119,13 +117,14 @@ impl Conductor {
     }
 
     /// Has the path asked which function it followed, when it is time.
-    fn ask(&mut self) {
+    pub(super) fn ask(&mut self) {
         if self.awaits_samples() {
             return;
         }
         let split = self.split();
+        let is_quiet = self.is_quiet();
         if let Some(plane) = &self.plane
-            && let Some(plan) = self.inquiry.due(&plane.spec, &plane.members, split)
+            && let Some(plan) = (self.inquiry).due(&plane.spec, &plane.members, split, is_quiet)
         {
             let _ = self.to_workers.send(Request::Ask(plan));
         }

@@ -1,12 +1,11 @@
 //! The plane that is measured now: it is held while its path goes on, until `refit` says that another is due.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Duration;
 
 use crate::landscape::lattice::{Lattice, LatticeWindow};
 use crate::landscape::surface::Surface;
 use crate::run::Checkpoint;
-use crate::run::save_times::SaveTimes;
 use crate::weights::fitted_plane::{FittedPlane, PathProducts};
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
 use crate::weights::run_checkpoint::Shape;
@@ -69,16 +68,18 @@ pub(super) struct CurrentPlane {
     pub(super) trajectory: Arc<Trajectory>,
     /// The lines of all grids on it.
     lattice: Lattice,
-    /// The window of the whole path.
+    /// The window of the whole path, and that which is measured: it follows when its picture has two levels.
     window: LatticeWindow,
-    made: Instant,
+    measured: LatticeWindow,
+    /// When it was fitted, by the session's clock.
+    made: Duration,
     /// Losses that were measured on it.
     pub(super) known: MeasureCache,
 }
 
 impl CurrentPlane {
     /// The plane of a path, on which nothing is measured yet.
-    pub(super) fn new(path: &NewestPath, batch_norm: BatchNorm) -> Option<Self> {
+    pub(super) fn new(path: &NewestPath, batch_norm: BatchNorm, now: Duration) -> Option<Self> {
         let fitted = path.plane();
         let trajectory = path
             .on(&fitted)
@@ -101,7 +102,8 @@ impl CurrentPlane {
             trajectory: Arc::new(trajectory),
             lattice,
             window,
-            made: Instant::now(),
+            measured: window,
+            made: now,
             known: MeasureCache::default(),
         })
     }
@@ -142,9 +144,14 @@ impl CurrentPlane {
         Window { x, y }
     }
 
-    /// The empty grid over a window, or over that of the whole path.
+    /// Measures the window of the whole path from now on; false if that is measured already.
+    pub(super) fn grow(&mut self) -> bool {
+        std::mem::replace(&mut self.measured, self.window) != self.window
+    }
+
+    /// The empty grid over a window, or over that of the path which is measured.
     pub(super) fn grid(&self, window: Option<Window>) -> Surface {
-        let window = window.map_or(self.window, |window| {
+        let window = window.map_or(self.measured, |window| {
             self.lattice.covering([window.x, window.y])
         });
         self.lattice.surface(window)
@@ -157,7 +164,7 @@ impl CurrentPlane {
     }
 
     /// Compares the plane with that which the path would have by itself.
-    pub(super) fn against(&self, newest: &NewestPath, saved: Option<SaveTimes>) -> HeldPlane {
+    pub(super) fn against(&self, newest: &NewestPath, is_quiet: bool) -> HeldPlane {
         let share = |trajectory: &Trajectory| trajectory.explained.iter().take(2).sum();
         let last = self.trajectory.coordinates.last().copied();
         HeldPlane {
@@ -167,7 +174,7 @@ impl CurrentPlane {
             best: share(&newest.fit.trajectory),
             newest: self.newest_distance(&newest.products),
             is_in_window: last.is_none_or(|at| self.lattice.has(self.window, at)),
-            is_quiet: saved.is_some_and(|saved| saved.is_quiet(SystemTime::now())),
+            is_quiet,
         }
     }
 
@@ -184,7 +191,7 @@ impl CurrentPlane {
 
     /// The plane as the snapshot tells it.
     pub(super) fn told(&self, newest: &NewestPath) -> MapPlane {
-        let held = self.against(newest, None);
+        let held = self.against(newest, false);
         MapPlane {
             origin: self.spec.origin.step,
             checkpoints: held.members,
@@ -195,7 +202,7 @@ impl CurrentPlane {
     }
 
     /// Time since it was fitted.
-    pub(super) fn age(&self) -> std::time::Duration {
-        self.made.elapsed()
+    pub(super) fn age(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.made)
     }
 }

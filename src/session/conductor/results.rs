@@ -76,7 +76,7 @@ impl Conductor {
             Some(Query::OnPlane(_) | Query::Checkpoint(_) | Query::Average(_)) => all,
             _ => return,
         };
-        self.throughput.count(samples);
+        self.throughput.count(self.clock.now(), samples);
         self.throughput.time(samples, seconds);
         if self.ahead.purpose(generation).is_none() {
             self.ahead.pay(samples);

@@ -11,7 +11,7 @@ use super::Conductor;
 const NEARLY: f64 = 0.99;
 
 impl Conductor {
-    /// The old map stays, stale, until the first level of the new one stands.
+    /// The map before stays until the first level of the new one stands.
     pub(super) fn show_pictures(&mut self, shown: Option<Shown>) {
         let (Some(schedule), Some(shown)) = (&self.schedule, shown) else {
             return;
@@ -20,9 +20,8 @@ impl Conductor {
         let mappable = !shown.surface.x().is_empty();
         if !mappable {
             self.snapshot.map = None;
-        } else if schedule.pictures.stands()
-            || self.snapshot.map.as_ref().is_none_or(|map| !map.stale)
-        {
+        } else if self.is_shown || schedule.pictures.stands() || self.snapshot.map.is_none() {
+            self.is_shown = true;
             self.snapshot.map = Some(Map {
                 surface: shown.surface,
                 fidelity: shown.fidelity,
@@ -32,7 +31,7 @@ impl Conductor {
     }
 
     pub(super) fn show_progress(&mut self, shown: Option<&Shown>) {
-        let pace = self.throughput.rate();
+        let pace = self.throughput.rate(self.clock.now());
         let expected = self.expected;
         let progress = &mut self.snapshot.progress;
         progress.points_per_second = pace.points;

@@ -159,15 +159,18 @@ impl Schedule {
     /// The tasks that make a first picture, in their order.
     fn begin(&mut self) {
         let is_on_few = self.pictures.few().is_some();
-        if !is_on_few && !self.has_first() {
-            self.plan_newest();
-        }
-        // The coarsest level stands in a moment; everything finer waits for the slices.
-        self.plan_first(0);
         if self.has_first() {
+            // One point on all samples costs as much as many of these.
+            self.plan_first(0);
             self.plan_newest();
             (1..WHOLE).for_each(|level| self.plan_first(level));
+        } else if !is_on_few {
+            self.plan_newest();
         }
+        if let (false, Some(newest)) = (is_on_few, self.members.len().checked_sub(1)) {
+            self.plan_projection(newest);
+        }
+        // The coarsest level stands in a moment; everything finer waits for the slices.
         self.plan_level(0);
         if is_on_few {
             self.plan_newest();
@@ -252,11 +255,6 @@ impl Schedule {
     fn plan_newest(&mut self) {
         if let Some(newest) = self.waiting.take_newest() {
             self.plan(truth(newest, &self.members));
-        }
-        if self.pictures.few().is_none()
-            && let Some(newest) = self.members.len().checked_sub(1)
-        {
-            self.plan_projection(newest);
         }
     }
 

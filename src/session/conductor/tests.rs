@@ -1,0 +1,418 @@
+//! A session beside a training, with a device that has a pace and a clock that is set: what stands when.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+
+use nalgebra::DMatrix;
+use rand::SeedableRng;
+use rand_distr::{Distribution, StandardNormal};
+
+use super::*;
+use crate::cache::KeepLimit;
+use crate::data::{self, Count, Order, Split};
+use crate::landscape::device::{Place, Precision};
+use crate::landscape::worker::protocol::{Found, Query, Setup, Value};
+use crate::landscape::worker::{Queue, Task};
+use crate::loss::Criterion;
+use crate::model::reading::Reading as ModelReading;
+use crate::run::RunChoice;
+use crate::session::reader::PathReading;
+use crate::weights::fitted_plane::PathProducts;
+use crate::weights::pca::Components;
+use crate::weights::plane_spec::BatchNorm;
+use crate::weights::run_checkpoint::Shape;
+use crate::weights::trajectory::{Fit, Trajectory};
+
+const DIMENSIONS: usize = 40;
+const SAMPLES: usize = 1024;
+
+/// A training: it falls along a few directions, with noise, and its learning rate drops at two thirds.
+fn training(count: usize) -> Vec<[f64; DIMENSIONS]> {
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(11);
+    let mut walk = [0.0; DIMENSIONS];
+    (0..count)
+        .map(|i| {
+            let t = i as f64;
+            let rate = if 3 * i > 2 * count { 0.03 } else { 0.12 };
+            for step in &mut walk {
+                let noise: f64 = StandardNormal.sample(&mut random);
+                *step += rate * noise;
+            }
+            std::array::from_fn(|k| {
+                let pace = 6.0 * (k + 1) as f64;
+                12.0 / (k + 1) as f64 * (1.0 - (-t / pace).exp()) + walk[k]
+            })
+        })
+        .collect()
+}
+
+/// The path of the first checkpoints, saved at these seconds.
+fn reading(points: &[[f64; DIMENSIONS]], saved: &[f64]) -> PathReading {
+    let count = points.len();
+    let dots = DMatrix::from_fn(count, count, |i, j| {
+        let delta = |i: usize, k: usize| points[i][k] - points[0][k];
+        (0..DIMENSIONS).map(|k| delta(i, k) * delta(j, k)).sum()
+    });
+    let members: Vec<Checkpoint> = (0..count)
+        .map(|i| Checkpoint {
+            modified: Some(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs_f64(saved[i])),
+            ..Checkpoint::new(10 * i as u64, format!("{i}.pt"))
+        })
+        .collect();
+    let components = Components::of(&dots);
+    let last = count - 1;
+    let trajectory = Trajectory {
+        steps: members.iter().map(|member| member.step).collect(),
+        coordinates: (0..count)
+            .map(|i| [0, 1].map(|k| components.coordinate(i, k) - components.coordinate(last, k)))
+            .collect(),
+        explained: components.explained(),
+        singular: components.singular.clone(),
+        distance: vec![0.0; count],
+        ..Trajectory::default()
+    };
+    PathReading {
+        shape: Some(Shape::default()),
+        fit: Arc::new(Fit {
+            trajectory,
+            combinations: [0, 1].map(|k| components.combination(k)),
+        }),
+        products: Arc::new(PathProducts {
+            checkpoints: members.clone(),
+            dots,
+        }),
+        members,
+        ..PathReading::default()
+    }
+}
+
+fn options() -> Options {
+    Options {
+        run: PathBuf::from("run"),
+        choice: RunChoice::default(),
+        keep: KeepLimit::Auto,
+        disk_only: true,
+        setup: Setup {
+            data: Some(data::Request {
+                source: "digits".into(),
+                split: Split::Train,
+                own: Split::Train,
+                count: Count::All,
+                order: Order::First,
+                seed: 0,
+                mean: None,
+                std: None,
+                columns: None,
+            }),
+            evaluator: None,
+            criterion: Criterion::default(),
+            model: "auto".into(),
+            reading: ModelReading::default(),
+            devices: vec![Place::Cpu],
+            precision: Precision::F32,
+            batch: None,
+        },
+        batch_norm: BatchNorm::Frozen,
+        fidelity: None,
+    }
+}
+
+/// What a look at the screen sees.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    at: f64,
+    /// A surface is there, of this plane or seen from it.
+    has_contours: bool,
+    /// It is that of this plane.
+    is_own: bool,
+    /// It has 9×9 points.
+    has_second: bool,
+    /// Origin of the plane, and lines of what is measured.
+    plane: (u64, usize),
+    share: f64,
+    rests: bool,
+    /// Checkpoints of the path, and those whose own loss is known.
+    checkpoints: [usize; 2],
+    /// Checkpoints since the last one whose loss is known.
+    behind: usize,
+}
+
+/// A session whose reader and device are simulated.
+struct Simulation {
+    conductor: Conductor,
+    clock: Arc<AtomicU64>,
+    requests: std::sync::mpsc::Receiver<Request>,
+    queue: Queue<Box<dyn FnMut(Report) -> bool>>,
+    reports: Rc<RefCell<Vec<Report>>>,
+    /// The query that is measured, when it will be done, and the seconds that it takes.
+    busy: Option<(Task, f64, f64)>,
+    /// Samples a second.
+    pace: f64,
+    now: f64,
+    looks: Vec<Look>,
+    /// Seconds of the device for the map, and for checkpoints themselves.
+    spent: [f64; 2],
+}
+
+/// Seconds that every point takes beside its samples, and between two looks.
+const OVERHEAD: f64 = 0.004;
+const LOOK: f64 = 0.25;
+
+impl Simulation {
+    fn new(pace: f64) -> Self {
+        let (to_workers, requests) = channel();
+        let (publish, _) = watch::channel(Arc::new(Snapshot::default()));
+        let mut conductor =
+            Conductor::new(options(), Watcher::idle(), channel().0, to_workers, publish);
+        let clock = Arc::new(AtomicU64::new(0));
+        conductor.clock = Clock::Set(Arc::clone(&clock));
+        let reports = Rc::new(RefCell::new(Vec::new()));
+        let told = Rc::clone(&reports);
+        let mut simulation = Self {
+            conductor,
+            clock,
+            requests,
+            queue: Queue::new(Box::new(move |report| {
+                told.borrow_mut().push(report);
+                true
+            })),
+            reports,
+            busy: None,
+            pace,
+            now: 0.0,
+            looks: Vec::new(),
+            spent: [0.0; 2],
+        };
+        let data = Report::Data {
+            name: "digits".into(),
+            samples: SAMPLES,
+        };
+        simulation.conductor.fold(Input::Report(data));
+        simulation
+    }
+
+    /// Lets time pass.
+    fn pass(&mut self, until: f64) {
+        while self.now < until {
+            self.exchange();
+            if self.busy.is_none()
+                && let Some(task) = self.queue.take()
+            {
+                let seconds = self.seconds(&task);
+                self.busy = Some((task, self.now + seconds, seconds));
+            }
+            let next_look = (self.now / LOOK).floor() * LOOK + LOOK;
+            let done = self.busy.as_ref().map_or(f64::INFINITY, |busy| busy.1);
+            self.now = next_look.min(done).min(until);
+            self.clock.store((self.now * 1e6) as u64, Ordering::Relaxed);
+            if done <= self.now
+                && let Some((task, _, seconds)) = self.busy.take()
+            {
+                let value = value(&task);
+                self.queue.answer(&task, Ok(Found { value, seconds }));
+                self.exchange();
+            }
+            if self.now >= next_look {
+                self.look();
+            }
+        }
+    }
+
+    /// Hands over what is asked and what is answered, until nothing more is.
+    fn exchange(&mut self) {
+        loop {
+            let requests: Vec<Request> = self.requests.try_iter().collect();
+            for request in requests {
+                self.queue.post(request);
+            }
+            let reports = std::mem::take(&mut *self.reports.borrow_mut());
+            if reports.is_empty() {
+                return;
+            }
+            for report in reports {
+                self.conductor.fold(Input::Report(report));
+            }
+        }
+    }
+
+    fn seconds(&mut self, task: &Task) -> f64 {
+        let (samples, kind) = match &task.plan.queries[task.index] {
+            Query::OnFew { samples, .. } => (*samples, 0),
+            Query::OnPlane(_) => (SAMPLES, 0),
+            Query::Update { .. } => (8 * SAMPLES, 0),
+            Query::Evidence(_) => (2 * SAMPLES, 0),
+            _ => (SAMPLES, 1),
+        };
+        let seconds = OVERHEAD + samples as f64 / self.pace;
+        self.spent[kind] += seconds;
+        seconds
+    }
+
+    fn look(&mut self) {
+        self.conductor.show();
+        let snapshot = &self.conductor.snapshot;
+        let map = snapshot.map.as_ref();
+        let schedule = self.conductor.schedule.as_ref();
+        let has = |level| schedule.is_some_and(|schedule| schedule.pictures.has_level(level));
+        let path: Vec<bool> = (snapshot.checkpoints.iter())
+            .map(|line| line.truth.is_some())
+            .collect();
+        self.looks.push(Look {
+            at: self.now,
+            has_contours: map.is_some_and(|map| map.surface.measured() >= 25),
+            is_own: map.is_some_and(|map| !map.stale) && has(0),
+            has_second: has(1),
+            plane: (
+                snapshot.plane.map_or(0, |plane| plane.origin),
+                schedule.map_or(0, |schedule| {
+                    let sides = schedule.pictures.surface.sides();
+                    sides[0].count * sides[1].count
+                }),
+            ),
+            share: snapshot.progress.share,
+            rests: snapshot.progress.rests,
+            checkpoints: [path.len(), path.iter().filter(|known| **known).count()],
+            behind: path.iter().rev().take_while(|known| !**known).count(),
+        });
+        self.conductor.tick();
+    }
+
+    /// A training that saves every `interval` seconds, and then stops; looked at for `more` seconds.
+    fn beside(&mut self, count: usize, interval: f64, more: f64) {
+        let points = training(count);
+        let saved: Vec<f64> = (0..count).map(|i| interval * i as f64).collect();
+        for i in 0..count {
+            self.pass(saved[i]);
+            let path = reading(&points[..=i], &saved);
+            self.conductor
+                .fold(Input::Reading(Reading::Path(Box::new(path))));
+        }
+        let end = self.now + more;
+        self.pass(end);
+    }
+
+    /// The looks at times from the third checkpoint on.
+    fn since(&self, from: f64) -> impl Iterator<Item = &Look> {
+        self.looks.iter().filter(move |look| look.at >= from)
+    }
+
+    fn planes(&self) -> usize {
+        let mut planes: Vec<u64> = self.looks.iter().map(|look| look.plane.0).collect();
+        planes.dedup();
+        planes.len()
+    }
+}
+
+/// A smooth bowl with a ridge in it.
+fn value(task: &Task) -> Value {
+    let bowl = |[x, y]: [f64; 2]| {
+        0.3 + 0.01 * (x * x + 2.0 * y * y) + 0.2 * (0.5 * x + 0.3 * y).sin().powi(2)
+    };
+    match &task.plan.queries[task.index] {
+        Query::OnPlane(at) | Query::OnFew { at, .. } => Value::Measure(Measure {
+            loss: bowl(*at),
+            score: 0.8,
+        }),
+        Query::Update { .. } => Value::Critical(CriticalStep {
+            step: 2.0,
+            evaluations: 8,
+        }),
+        Query::Evidence(_) => Value::Assumed,
+        _ => Value::Measure(Measure {
+            loss: 0.5,
+            score: 0.8,
+        }),
+    }
+}
+
+#[test]
+fn beside_a_training_that_saves_every_five_seconds_there_are_always_contours() {
+    // A point on all samples takes a second: 25 of them would take longer than five checkpoints.
+    let mut simulation = Simulation::new(1000.0);
+    simulation.beside(60, 5.0, 1500.0);
+    let third = 10.0;
+    let first = simulation.since(third).find(|look| look.is_own).unwrap();
+    assert!(first.at - third <= 3.0, "5×5 after {} s", first.at - third);
+    let second = simulation
+        .since(third)
+        .find(|look| look.has_second)
+        .unwrap();
+    assert!(
+        second.at - third <= 10.0,
+        "9×9 after {} s",
+        second.at - third
+    );
+    let looks: Vec<&Look> = simulation.since(first.at).collect();
+    let count = |has: fn(&Look) -> bool| looks.iter().filter(|look| has(look)).count();
+    // Where the next plane is nearly at right angles, nothing of the one before is seen in it.
+    let any = count(|look| look.has_contours) as f64 / looks.len() as f64;
+    assert!(any > 0.98, "{any}");
+    let own = count(|look| look.is_own) as f64 / looks.len() as f64;
+    assert!(own > 0.85, "{own}");
+    // A plane serves for several checkpoints, and the last one is that of the whole path.
+    assert!(
+        (4..=18).contains(&simulation.planes()),
+        "{}",
+        simulation.planes()
+    );
+    let last = looks.last().unwrap();
+    assert_eq!(last.plane.0, 590);
+    assert!(last.rests && last.checkpoints == [60, 60], "{last:?}");
+}
+
+#[test]
+fn checkpoints_that_come_faster_than_they_are_measured_are_a_sample_of_the_path() {
+    // Their own losses alone would take twice the time that there is.
+    let mut simulation = Simulation::new(1024.0);
+    simulation.beside(200, 0.5, 600.0);
+    let training: Vec<&Look> = simulation
+        .since(5.0)
+        .take_while(|look| look.at < 99.5)
+        .collect();
+    let contours = training.iter().filter(|look| look.has_contours).count();
+    assert!(contours as f64 > 0.95 * training.len() as f64, "{contours}");
+    let end = training.last().unwrap();
+    let [path, known] = end.checkpoints;
+    assert!(
+        path > 190 && (20..150).contains(&known),
+        "{known} of {path}"
+    );
+    // The map has its share of the device, and the newest is never far behind.
+    let [map, own] = simulation.spent;
+    assert!(map > 0.4 * (map + own), "{map} {own}");
+    let behind = training.iter().map(|look| look.behind).max().unwrap();
+    assert!(behind <= 24, "{behind}");
+    let last = simulation.looks.last().unwrap();
+    assert!(last.rests && last.checkpoints == [200, 200], "{last:?}");
+}
+
+#[test]
+fn progress_never_goes_back_while_a_plane_stands_and_ends_once() {
+    let mut simulation = Simulation::new(20_000.0);
+    simulation.beside(30, 5.0, 120.0);
+    for pair in simulation.looks.windows(2) {
+        let is_same = pair[0].plane == pair[1].plane;
+        assert!(!is_same || pair[1].share >= pair[0].share, "{pair:?}");
+        assert!(pair[1].share < 1.0 || pair[1].rests, "{pair:?}");
+    }
+    assert_eq!(simulation.looks.last().unwrap().share, 1.0);
+}
+
+#[test]
+fn on_a_fast_device_all_samples_are_measured_at_once() {
+    let mut simulation = Simulation::new(2e6);
+    simulation.beside(5, 5.0, 5.0);
+    let first = |query: &Query| matches!(query, Query::OnFew { .. });
+    let schedule = simulation.conductor.schedule.as_ref().unwrap();
+    assert!(!schedule.queries.iter().any(first));
+    assert!(schedule.rests());
+    assert_eq!(
+        simulation.conductor.snapshot.map.as_ref().unwrap().fidelity,
+        None
+    );
+}
