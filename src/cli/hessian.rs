@@ -152,7 +152,7 @@ impl Hessian {
         };
         let hessian = curvature.at(scene.objective.model()?.weights_on(resident, place)?)?;
         let bar = progress::bar("products", self.iterations as usize);
-        let found = extremes(&hessian, effort, || {
+        let found = extremes(&hessian, effort, |_, _| {
             bar.inc(1);
             true
         })?;

@@ -59,7 +59,7 @@ impl Sharpness {
         let rates = learning_rates::of(&self.run, &self.key, &path.members);
         for (member, rate) in path.members.iter().zip(rates).skip(1) {
             let after = direction::flat(&shape.layout, &RunCheckpoint::open(member, &shape)?)?;
-            let found = objective.critical(&before, &after)?;
+            let found = objective.critical(&before, &after, || true)?;
             updates.push(Row {
                 step: member.step,
                 critical_step: found.step,

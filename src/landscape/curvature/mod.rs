@@ -88,14 +88,15 @@ fn is_settled(history: &[Ends], effort: Effort) -> bool {
         && is_known(now.lambda_min, then.lambda_min, now.residuals[1])
 }
 
-/// λmax and λmin by one run of Lanczos' method; `go_on` is asked before every product.
+/// λmax and λmin by one run of Lanczos' method. Before every product `go_on` is asked; it takes the number of products
+/// so far, and the most that there will be.
 ///
 /// # Errors
 /// Those of the products, or it was told to stop.
 pub fn extremes(
     hessian: &Hessian<'_>,
     effort: Effort,
-    go_on: impl FnMut() -> bool,
+    go_on: impl FnMut(usize, usize) -> bool,
 ) -> Result<Extremes, LandscapeError> {
     extremes_of(hessian.dimension(), |v| hessian.product(v), effort, go_on)
 }
@@ -105,13 +106,13 @@ fn extremes_of(
     dimension: usize,
     product: impl Fn(&[f64]) -> Result<Vec<f64>, LandscapeError>,
     effort: Effort,
-    mut go_on: impl FnMut() -> bool,
+    mut go_on: impl FnMut(usize, usize) -> bool,
 ) -> Result<Extremes, LandscapeError> {
     let mut steps = Steps::from_seed(dimension, effort.seed);
     let most = effort.iterations.min(dimension);
     let mut history: Vec<Ends> = Vec::new();
     loop {
-        if !go_on() {
+        if !go_on(steps.count(), most) {
             return Err(LandscapeError::Stopped);
         }
         let goes_on = steps.advance(&product)?;

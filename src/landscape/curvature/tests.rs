@@ -14,6 +14,7 @@ use super::product::{Curvature, KEEP_GRAPH};
 use super::{Effort, RESOLUTION, extremes, extremes_of};
 use crate::data::Dataset;
 use crate::data::column::Column;
+use crate::landscape::LandscapeError;
 use crate::landscape::device::{Compute, Precision};
 use crate::landscape::objective::ModelObjective;
 use crate::loss::Criterion;
@@ -128,7 +129,7 @@ fn products_and_extreme_eigenvalues_are_those_of_the_exact_hessian(device: &Devi
                     tolerance,
                     ..Effort::default()
                 };
-                let found = extremes(&hessian, effort, || true).unwrap();
+                let found = extremes(&hessian, effort, |_, _| true).unwrap();
                 let is_near = |found: f64, exact: f64| {
                     (found - exact).abs() < tolerance * exact.abs().max(RESOLUTION * max)
                 };
@@ -150,7 +151,7 @@ fn trained() -> Vec<f64> {
 
 fn of_diagonal(values: &[f64], effort: Effort) -> super::Extremes {
     let product = |v: &[f64]| Ok(v.iter().zip(values).map(|(v, value)| v * value).collect());
-    extremes_of(values.len(), product, effort, || true).unwrap()
+    extremes_of(values.len(), product, effort, |_, _| true).unwrap()
 }
 
 #[test]
@@ -240,10 +241,12 @@ fn a_product_that_is_told_to_stop_stops() {
     let (objective, weights) = tiny("mlp", 3);
     let curvature = Curvature::new(&objective).unwrap();
     let hessian = curvature.at(weights).unwrap();
-    let mut left = 2;
-    let stopped = extremes(&hessian, Effort::default(), || {
-        left -= 1;
-        left > 0
+    let mut told = Vec::new();
+    let stopped = extremes(&hessian, Effort::default(), |done, of| {
+        told.push((done, of));
+        told.len() < 3
     });
-    assert!(stopped.is_err() && left == 0);
+    assert!(matches!(stopped, Err(LandscapeError::Stopped)));
+    let most = Effort::default().iterations.min(hessian.dimension());
+    assert_eq!(told, [(0, most), (1, most), (2, most)]);
 }

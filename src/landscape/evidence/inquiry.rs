@@ -33,6 +33,8 @@ const LATER_SCALES: usize = 3;
 /// All that is asked, and how much work may go into it.
 pub(super) struct Inquiry<'a> {
     pub(super) question: &'a Question<'a>,
+    /// Asked before every update.
+    go_on: &'a (dyn Fn() -> bool + Sync),
     /// The samples that are looked at.
     pub(super) few: Dataset,
     pub(super) scales: Vec<Scale>,
@@ -54,7 +56,10 @@ pub(super) struct Inquiry<'a> {
 }
 
 impl<'a> Inquiry<'a> {
-    pub(super) fn new(question: &'a Question<'a>) -> Result<Self, LandscapeError> {
+    pub(super) fn new(
+        question: &'a Question<'a>,
+        go_on: &'a (dyn Fn() -> bool + Sync),
+    ) -> Result<Self, LandscapeError> {
         let first = question.recognize(question.asked)?;
         let data = question.data;
         let one = Source::of(&first, data, &question.criterion.loss)?.batch(0..1, &Device::Cpu)?;
@@ -79,6 +84,7 @@ impl<'a> Inquiry<'a> {
             },
             few: data.few(0),
             question,
+            go_on,
             scales,
             candidates: Vec::new(),
             scores: Vec::new(),
@@ -237,6 +243,9 @@ impl<'a> Inquiry<'a> {
         }
         let device = self.question.compute.device.clone();
         for &at in places {
+            if !(self.go_on)() {
+                return Err(LandscapeError::Stopped);
+            }
             let from = self.intervals[at];
             let update = Update {
                 from: self.question.flat(from)?,

@@ -122,13 +122,22 @@ impl Objective {
         }
     }
 
-    /// The critical step from one point along the way to another; running statistics move along.
+    /// The critical step from one point along the way to another; running statistics move along. Before every loss
+    /// `go_on` is asked.
     ///
     /// # Errors
-    /// As [`Objective::on`].
-    pub fn critical(&self, from: &[f32], to: &[f32]) -> Result<CriticalStep, LandscapeError> {
+    /// As [`Objective::on`], or it was told to stop.
+    pub fn critical(
+        &self,
+        from: &[f32],
+        to: &[f32],
+        go_on: impl Fn() -> bool,
+    ) -> Result<CriticalStep, LandscapeError> {
         let start = self.at_flat(from)?.loss;
         critical_step(start, |step| {
+            if !go_on() {
+                return Err(LandscapeError::Stopped);
+            }
             let ends = from.iter().zip(to);
             let along = |(from, to): (&f32, &f32)| from + step as f32 * (to - from);
             let point: Vec<f32> = ends.map(along).collect();

@@ -14,8 +14,11 @@ use super::super::device::Compute;
 use super::super::evidence::{Assumed, Function, Question};
 use super::super::objective::Objective;
 use super::super::samples::settled;
+use super::Worker;
 use super::protocol::{Found, Plan, Query, Report, Setup, Value};
+use super::queue::Task;
 use super::ready::{Ready, timed};
+use super::waiting::Waiting;
 
 /// The device, the samples on it and the model that is measured.
 #[derive(Debug)]
@@ -28,7 +31,23 @@ pub(super) struct DeviceWorker {
     /// The function that is measured, as far as names do not tell it.
     function: Function,
     /// Findings about the samples and the model since somebody took them.
-    pub(super) findings: Vec<Report>,
+    findings: Vec<Report>,
+}
+
+impl Worker for DeviceWorker {
+    fn measure(&mut self, task: &Task, waiting: &dyn Waiting) -> Result<Found, LandscapeError> {
+        let plan = &task.plan;
+        self.assume(&task.function);
+        self.prepare(&plan.spec)?;
+        if let Query::Evidence(members) = task.query() {
+            return timed(|| self.ask(members, waiting).map(|()| Value::Assumed));
+        }
+        self.measure_at(task.query(), plan, waiting)
+    }
+
+    fn take_findings(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.findings)
+    }
 }
 
 impl DeviceWorker {
@@ -47,20 +66,11 @@ impl DeviceWorker {
     }
 
     /// Measures this function from now on.
-    pub(super) fn assume(&mut self, function: Function) {
-        if self.function != function {
-            self.function = function;
+    fn assume(&mut self, function: &Function) {
+        if self.function != *function {
+            self.function.clone_from(function);
             self.ready = None;
         }
-    }
-
-    /// Measures a query of a plan.
-    pub(super) fn measure(&mut self, plan: &Plan, index: usize) -> Result<Found, LandscapeError> {
-        self.prepare(&plan.spec)?;
-        if let Query::Evidence(members) = &plan.queries[index] {
-            return timed(|| self.ask(members).map(|()| Value::Assumed));
-        }
-        self.measure_at(&plan.queries[index], plan)
     }
 
     /// Recognizes the model when that was not done yet for this run's shapes.
@@ -127,18 +137,22 @@ impl DeviceWorker {
     }
 
     /// Asks a path which function it followed; where it cannot be asked, all is as usual.
-    fn ask(&mut self, members: &[Checkpoint]) -> Result<(), LandscapeError> {
+    fn ask(&mut self, members: &[Checkpoint], waiting: &dyn Waiting) -> Result<(), LandscapeError> {
         let data = self.data.as_ref().ok_or(LandscapeError::NoData)?;
         let (_, ready) = self.ready.as_ref().ok_or(LandscapeError::NoData)?;
         let question = self.question(&ready.shape, members, data);
-        let answer = question.answer().inspect_err(|error| {
-            tracing::info!("the path was not asked: {error}");
-        });
-        if let Ok(assumed) = answer {
-            let assumed = of_batches(assumed, Some(ready.objective()));
-            self.findings.push(Report::Assumed(Box::new(assumed)));
+        match question.answer(&|| waiting.goes_on()) {
+            Ok(assumed) => {
+                let assumed = of_batches(assumed, Some(ready.objective()));
+                self.findings.push(Report::Assumed(Box::new(assumed)));
+                Ok(())
+            }
+            Err(LandscapeError::Stopped) => Err(LandscapeError::Stopped),
+            Err(error) => {
+                tracing::info!("the path was not asked: {error}");
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     fn objective(
@@ -160,7 +174,12 @@ impl DeviceWorker {
         )
     }
 
-    fn measure_at(&mut self, query: &Query, plan: &Plan) -> Result<Found, LandscapeError> {
+    fn measure_at(
+        &mut self,
+        query: &Query,
+        plan: &Plan,
+        waiting: &dyn Waiting,
+    ) -> Result<Found, LandscapeError> {
         let own = self
             .setup
             .data
@@ -170,7 +189,7 @@ impl DeviceWorker {
             self.load_other(plan.split)?;
         }
         let (_, ready) = self.ready.as_mut().ok_or(LandscapeError::NoData)?;
-        ready.measure(query, &plan.spec, own)
+        ready.measure(query, &plan.spec, own, waiting)
     }
 
     /// Loads the samples of the split that the setup does not name.

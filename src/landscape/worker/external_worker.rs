@@ -10,8 +10,11 @@ use crate::weights::plane_spec::PlaneSpec;
 use super::super::LandscapeError;
 use super::super::device::Place;
 use super::super::objective::{ExternalObjective, Objective};
-use super::protocol::{Found, Introduction, Plan, Query, Report, Value};
+use super::Worker;
+use super::protocol::{Found, Introduction, Query, Report, Value};
+use super::queue::Task;
 use super::ready::{Ready, timed};
+use super::waiting::Waiting;
 
 /// The evaluator of one device, started with the first query.
 pub(super) struct ExternalWorker {
@@ -22,7 +25,7 @@ pub(super) struct ExternalWorker {
     connection: Option<Arc<Connection>>,
     ready: Option<Ready>,
     /// Findings about the evaluator since somebody took them.
-    pub(super) findings: Vec<Report>,
+    findings: Vec<Report>,
 }
 
 impl ExternalWorker {
@@ -37,10 +40,11 @@ impl ExternalWorker {
             findings: Vec::new(),
         }
     }
+}
 
-    /// Measures a query of a plan.
-    pub(super) fn measure(&mut self, plan: &Plan, index: usize) -> Result<Found, LandscapeError> {
-        let query = &plan.queries[index];
+impl Worker for ExternalWorker {
+    fn measure(&mut self, task: &Task, waiting: &dyn Waiting) -> Result<Found, LandscapeError> {
+        let (plan, query) = (&task.plan, task.query());
         if matches!(query, Query::Evidence(_)) {
             return timed(|| Ok(Value::Assumed));
         }
@@ -56,12 +60,18 @@ impl ExternalWorker {
             connection.map_or(Duration::ZERO, |connection| connection.answering())
         };
         let before = answering();
-        let found = ready.measure(query, &plan.spec, own)?;
+        let found = ready.measure(query, &plan.spec, own, waiting)?;
         // Files are written and programs started beside it.
         let seconds = (answering() - before).as_secs_f64();
         Ok(Found { seconds, ..found })
     }
 
+    fn take_findings(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.findings)
+    }
+}
+
+impl ExternalWorker {
     /// Takes the shape of a run's checkpoints, and starts the evaluator the first time.
     fn prepare(&mut self, spec: &PlaneSpec) -> Result<(), LandscapeError> {
         let shape = &spec.shape;

@@ -15,10 +15,12 @@ use crate::evaluator::{EvaluatorOptions, Stop, Tell};
 
 use super::super::LandscapeError;
 use super::super::device::{Compute, Place, Precision};
+use super::Worker;
 use super::device_worker::DeviceWorker;
 use super::external_worker::ExternalWorker;
-use super::protocol::{Found, Plan, Report, Request, Setup};
+use super::protocol::{Report, Request, Setup};
 use super::queue::{Queue, Task};
+use super::waiting::Waiting;
 
 /// Serves requests until their sender is gone or `report` returns false.
 pub fn serve<R>(setup: &Setup, requests: &Receiver<Request>, report: R)
@@ -90,7 +92,7 @@ fn serve_externally<R>(
                 let _ = send.send(sentence);
             });
             let worker = ExternalWorker::new(options.clone(), *place, tell, stop.clone());
-            scope.spawn(move || pool.run_external(worker, *place));
+            scope.spawn(move || pool.work(*place, worker));
         }
         drop(send);
         scope.spawn(move || {
@@ -122,7 +124,7 @@ where
     let work = move || match open(place, setup.precision, setup.batch) {
         Ok((compute, became)) => {
             let _ = opened.send(Ok(became));
-            pool.run(DeviceWorker::new(setup.clone(), samples, compute), became);
+            pool.work(became, DeviceWorker::new(setup.clone(), samples, compute));
         }
         Err(reason) => {
             let _ = opened.send(Err(reason));
@@ -163,7 +165,7 @@ struct Pool<R> {
     changed: Condvar,
 }
 
-impl<R: FnMut(Report) -> bool> Pool<R> {
+impl<R: FnMut(Report) -> bool + Send> Pool<R> {
     fn new(report: R) -> Self {
         Self {
             queue: Mutex::new(Queue::new(report)),
@@ -217,31 +219,16 @@ impl<R: FnMut(Report) -> bool> Pool<R> {
     }
 
     /// Lets a worker measure until all is over or its device breaks.
-    fn run(&self, mut worker: DeviceWorker, place: Place) {
-        self.work(place, |plan, index| {
-            // A plan of another function was cancelled when this one was assumed.
-            let function = self.queue().function.clone();
-            worker.assume(function);
-            let found = worker.measure(plan, index);
-            (std::mem::take(&mut worker.findings), found)
-        });
-    }
-
-    /// Lets an evaluator measure until all is over.
-    fn run_external(&self, mut worker: ExternalWorker, place: Place) {
-        self.work(place, |plan, index| {
-            let found = worker.measure(plan, index);
-            (std::mem::take(&mut worker.findings), found)
-        });
-    }
-
-    fn work(
-        &self,
-        place: Place,
-        mut measure: impl FnMut(&Plan, usize) -> (Vec<Report>, Result<Found, LandscapeError>),
-    ) {
+    fn work(&self, place: Place, mut worker: impl Worker) {
         while let Some(task) = self.next() {
-            let measured = catch_unwind(AssertUnwindSafe(|| measure(&task.plan, task.index)));
+            let waiting = PoolWaiting {
+                pool: self,
+                task: &task,
+            };
+            let measured = catch_unwind(AssertUnwindSafe(|| {
+                let found = worker.measure(&task, &waiting);
+                (worker.take_findings(), found)
+            }));
             let mut queue = self.queue();
             let settled = match measured {
                 Ok((findings, found)) => {
@@ -262,6 +249,27 @@ impl<R: FnMut(Report) -> bool> Pool<R> {
                 self.changed.notify_all();
             }
         }
+    }
+}
+
+/// Those who wait for a task of the pool.
+struct PoolWaiting<'a, R> {
+    pool: &'a Pool<R>,
+    task: &'a Task,
+}
+
+impl<R: FnMut(Report) -> bool + Send> Waiting for PoolWaiting<'_, R> {
+    fn goes_on(&self) -> bool {
+        let mut queue = self.pool.queue();
+        while queue.paused && queue.wants(self.task) {
+            let woken = self.pool.changed.wait(queue);
+            queue = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.wants(self.task)
+    }
+
+    fn product(&self, done: usize, of: usize) {
+        self.pool.queue().progress(self.task, done, of);
     }
 }
 

@@ -198,6 +198,17 @@ pub enum Report {
         /// Seconds of the evaluation alone: the model, its samples and the plane were there before.
         seconds: f64,
     },
+    /// A query at a plan's `queries[index]` has taken some of its products with the Hessian.
+    Product {
+        /// The plan.
+        generation: u64,
+        /// Index of the query.
+        index: usize,
+        /// Products so far.
+        done: usize,
+        /// Products at most; fewer where the ends of the spectrum stand earlier.
+        of: usize,
+    },
     /// The plan is done.
     Done(u64),
     /// The plan, or one of its queries, could not be measured; one sentence says why.

@@ -53,6 +53,14 @@ impl PendingPlan {
 pub(crate) struct Task {
     pub(crate) plan: Arc<Plan>,
     pub(crate) index: usize,
+    /// The function that is measured: a plan of another one was cancelled when this one was assumed.
+    pub(crate) function: Function,
+}
+
+impl Task {
+    pub(crate) fn query(&self) -> &Query {
+        &self.plan.queries[self.index]
+    }
 }
 
 /// The state that all workers share.
@@ -65,8 +73,8 @@ pub(crate) struct Queue<R> {
     /// A path to be asked, and queries that were answered since that was wanted.
     asked: Option<(PendingPlan, usize)>,
     /// The function that is measured, as far as names do not tell it.
-    pub(crate) function: Function,
-    paused: bool,
+    function: Function,
+    pub(crate) paused: bool,
     pub(crate) over: bool,
     /// Workers that can measure.
     pub(crate) able: usize,
@@ -144,10 +152,16 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         if self.paused {
             return None;
         }
+        let function = &self.function;
         let take = |pending: &mut PendingPlan| {
             let index = pending.take()?;
             let plan = Arc::clone(&pending.plan);
-            Some(Task { plan, index })
+            let function = function.clone();
+            Some(Task {
+                plan,
+                index,
+                function,
+            })
         };
         let asked = self.asked.as_mut();
         let due = asked.filter(|(_, answered)| *answered >= FIRST_PICTURE);
@@ -166,6 +180,23 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         plans.find(|pending| Arc::ptr_eq(&pending.plan, plan))
     }
 
+    /// Returns true while a task's plan was not cancelled.
+    pub(crate) fn wants(&mut self, task: &Task) -> bool {
+        !self.over && self.pending(&task.plan).is_some()
+    }
+
+    /// Reports the products that a task has taken.
+    pub(crate) fn progress(&mut self, task: &Task, done: usize, of: usize) {
+        if self.wants(task) {
+            self.report(Report::Product {
+                generation: task.plan.generation,
+                index: task.index,
+                done,
+                of,
+            });
+        }
+    }
+
     /// Takes a worker's answer; an error is that of a device which cannot compute what another may.
     pub(crate) fn settle(
         &mut self,
@@ -174,6 +205,8 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
     ) -> Result<(), String> {
         match found {
             Err(LandscapeError::Candle(error)) if self.able > 1 => Err(error.to_string()),
+            // Nobody waits for it any more.
+            Err(LandscapeError::Stopped) => Ok(()),
             found => {
                 self.answer(task, found);
                 Ok(())

@@ -14,6 +14,7 @@ use super::super::curvature::{Effort, extremes};
 use super::super::objective::{ModelObjective, Objective};
 use super::super::plane::ResidentPlane;
 use super::protocol::{CURVATURE_SAMPLES, Found, Query, Value};
+use super::waiting::Waiting;
 
 /// Bound of the error of an eigenvalue on the screen, as a share of the largest.
 const CURVATURE_TOLERANCE: f64 = 0.02;
@@ -54,6 +55,7 @@ impl Ready {
         query: &Query,
         spec: &PlaneSpec,
         own: bool,
+        waiting: &dyn Waiting,
     ) -> Result<Found, LandscapeError> {
         let objective = if own {
             Some(&self.objective)
@@ -78,14 +80,15 @@ impl Ready {
             }
             Query::Update { from, to } => {
                 let [from, to] = [flat(from)?, flat(to)?];
-                timed(|| objective.critical(&from, &to).map(Value::Critical))
+                let step = || objective.critical(&from, &to, || waiting.goes_on());
+                timed(|| step().map(Value::Critical))
             }
             Query::Curvature(at) => {
                 let few = objective.model()?.few(CURVATURE_SAMPLES)?;
                 match resident(&mut self.plane, objective, spec)? {
                     ResidentPlane::Device(plane) => {
                         let weights = few.weights_on(plane, *at)?;
-                        timed(|| curvature(&few, weights))
+                        timed(|| curvature(&few, weights, waiting))
                     }
                     ResidentPlane::Sent(_) => Err(LandscapeError::OtherPlane),
                 }
@@ -93,7 +96,7 @@ impl Ready {
             Query::CurvatureOf(checkpoint) => {
                 let few = objective.model()?.few(CURVATURE_SAMPLES)?;
                 let weights = few.weights_of(&flat(checkpoint)?)?;
-                timed(|| curvature(&few, weights))
+                timed(|| curvature(&few, weights, waiting))
             }
             Query::OnFew { at, samples } => {
                 let plane = resident(&mut self.plane, objective, spec)?;
@@ -126,13 +129,24 @@ pub(super) fn timed(
 }
 
 /// The ends of the spectrum, as exactly as the screen needs them.
-fn curvature(objective: &ModelObjective, weights: Weights) -> Result<Value, LandscapeError> {
+fn curvature(
+    objective: &ModelObjective,
+    weights: Weights,
+    waiting: &dyn Waiting,
+) -> Result<Value, LandscapeError> {
     let effort = Effort {
         tolerance: CURVATURE_TOLERANCE,
         ..Effort::default()
     };
     let curvature = Curvature::new(objective)?;
-    extremes(&curvature.at(weights)?, effort, || true).map(Value::Curvature)
+    let hessian = curvature.at(weights)?;
+    extremes(&hessian, effort, |done, of| {
+        if done > 0 {
+            waiting.product(done, of);
+        }
+        waiting.goes_on()
+    })
+    .map(Value::Curvature)
 }
 
 /// The plane of a spec on the device, made when it is not the one that is there.

@@ -46,7 +46,10 @@ impl Conductor {
                 reason,
             } => self.failed(generation, index, reason),
             Report::Done(generation) => self.next_batch(generation),
-            Report::Data { .. } | Report::NoData(_) | Report::Evaluator(_) => {}
+            Report::Data { .. }
+            | Report::NoData(_)
+            | Report::Evaluator(_)
+            | Report::Product { .. } => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use rstest::rstest;
 
 use super::*;
 use crate::data::Split;
+use crate::landscape::evidence::Function;
 use crate::landscape::surface::Measure;
-use crate::landscape::worker::protocol::{Query, Value};
+use crate::landscape::worker::protocol::{Found, Plan, Query, Value};
 use crate::run::Checkpoint;
 use crate::weights::WeightsError;
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
@@ -57,6 +59,19 @@ fn measured(generation: u64, index: usize) -> Report {
         index,
         value: value(index),
         seconds: 0.5,
+    }
+}
+
+/// A worker that does what a closure says.
+struct Does<F>(F);
+
+impl<F: FnMut(&Task, &dyn Waiting) -> Result<Found, LandscapeError>> Worker for Does<F> {
+    fn measure(&mut self, task: &Task, waiting: &dyn Waiting) -> Result<Found, LandscapeError> {
+        (self.0)(task, waiting)
+    }
+
+    fn take_findings(&mut self) -> Vec<Report> {
+        Vec::new()
     }
 }
 
@@ -220,24 +235,23 @@ fn with_a_broken_one(queries: usize, how: Break) -> Vec<Report> {
     thread::scope(|scope| {
         scope.spawn(|| {
             let mut first = true;
-            pool.work(Place::Cpu, |_, index| {
+            let measure = |task: &Task, _: &dyn Waiting| {
                 if std::mem::take(&mut first) {
                     both.wait();
                 }
-                (Vec::new(), Ok(found(index)))
-            });
+                Ok(found(task.index))
+            };
+            pool.work(Place::Cpu, Does(measure));
         });
         scope.spawn(|| {
-            pool.work(Place::Cuda(1), |_, _| {
+            let breaks = |_: &Task, _: &dyn Waiting| {
                 both.wait();
                 match how {
                     Break::Panic => panic!("smoke"),
-                    Break::Error => {
-                        let error = candle_core::Error::Msg("smoke".into());
-                        (Vec::new(), Err(error.into()))
-                    }
+                    Break::Error => Err(candle_core::Error::Msg("smoke".into()).into()),
                 }
-            });
+            };
+            pool.work(Place::Cuda(1), Does(breaks));
         });
         pool.post(Request::Measure(plan(1, queries)));
         let mut all = Vec::new();
@@ -275,11 +289,11 @@ fn the_last_device_fails_plans_on_errors_and_is_told_when_it_panics() {
     pool.post(Request::Measure(plan(1, 1)));
     pool.post(Request::First(vec![plan(2, 1)]));
     // Comes back when its device is lost.
-    pool.work(Place::Cpu, |plan, _| {
-        assert!(plan.generation != 1, "smoke");
-        let error = candle_core::Error::Msg("no room".into());
-        (Vec::new(), Err(error.into()))
-    });
+    let breaks = |task: &Task, _: &dyn Waiting| {
+        assert!(task.plan.generation != 1, "smoke");
+        Err(candle_core::Error::Msg("no room".into()).into())
+    };
+    pool.work(Place::Cpu, Does(breaks));
     let reports = told(&reports);
     assert!(matches!(
         &reports[1],
@@ -287,4 +301,117 @@ fn the_last_device_fails_plans_on_errors_and_is_told_when_it_panics() {
     ));
     let lost = "cpu stopped: smoke; what was found so far stays";
     assert_eq!(reports[2..], [Report::Lost(lost.into())]);
+}
+
+/// A query of a thousand products of which each is told to the pool, and a number of them that were taken.
+fn long(waiting: &dyn Waiting, taken: &AtomicUsize) -> Result<Found, LandscapeError> {
+    for done in 0..1000 {
+        if done > 0 {
+            waiting.product(done, 1000);
+        }
+        if !waiting.goes_on() {
+            return Err(LandscapeError::Stopped);
+        }
+        taken.store(done + 1, Ordering::SeqCst);
+    }
+    Ok(found(0))
+}
+
+/// A way in which a long query ends before its end.
+#[derive(Clone, Copy, Debug)]
+enum Interruption {
+    NewerPlan,
+    Assumption,
+    End,
+}
+
+#[rstest]
+fn a_long_query_tells_its_products_and_stops_between_two(
+    #[values(Interruption::NewerPlan, Interruption::Assumption, Interruption::End)]
+    how: Interruption,
+) {
+    let (send, reports) = channel();
+    let pool = Pool::new(move |report| send.send(report).is_ok());
+    assert_eq!(pool.open(vec![Ok(Place::Cpu)]), Ok(()));
+    let (taken, step) = (AtomicUsize::new(0), Barrier::new(2));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let measure = |task: &Task, waiting: &dyn Waiting| {
+                if task.plan.generation > 1 {
+                    return Ok(found(task.index));
+                }
+                let told = long(&AtThird(waiting, &step), &taken);
+                assert!(matches!(told, Err(LandscapeError::Stopped)));
+                told
+            };
+            pool.work(Place::Cpu, Does(measure));
+        });
+        pool.post(Request::Measure(plan(1, 1)));
+        step.wait();
+        match how {
+            Interruption::NewerPlan => pool.post(Request::Measure(plan(2, 0))),
+            Interruption::Assumption => pool.post(Request::Assume(Function::default())),
+            Interruption::End => pool.shut_down(),
+        }
+        step.wait();
+        // What comes next is measured all the same.
+        pool.post(Request::First(vec![plan(3, 1)]));
+        let is_over = matches!(how, Interruption::End);
+        while !is_over && reports.recv_timeout(Duration::from_secs(60)).unwrap() != Report::Done(3)
+        {
+        }
+        pool.shut_down();
+    });
+    assert_eq!(taken.into_inner(), 2);
+}
+
+/// Lets those who wait for a query change their mind after its second product.
+struct AtThird<'a>(&'a dyn Waiting, &'a Barrier);
+
+impl Waiting for AtThird<'_> {
+    fn goes_on(&self) -> bool {
+        self.0.goes_on()
+    }
+
+    fn product(&self, done: usize, of: usize) {
+        self.0.product(done, of);
+        if done == 2 {
+            self.1.wait();
+            self.1.wait();
+        }
+    }
+}
+
+#[test]
+fn products_are_told_from_the_first_on_and_rest_during_a_pause() {
+    let (send, reports) = channel();
+    let pool = Pool::new(move |report| send.send(report).is_ok());
+    assert_eq!(pool.open(vec![Ok(Place::Cpu)]), Ok(()));
+    let (taken, step) = (AtomicUsize::new(0), Barrier::new(2));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let measure = |_: &Task, waiting: &dyn Waiting| long(&AtThird(waiting, &step), &taken);
+            pool.work(Place::Cpu, Does(measure));
+        });
+        pool.post(Request::Measure(plan(1, 1)));
+        step.wait();
+        pool.post(Request::Pause(true));
+        step.wait();
+        thread::sleep(Duration::from_millis(50));
+        assert_eq!(taken.load(Ordering::SeqCst), 2);
+        pool.post(Request::Pause(false));
+        let product = |done| Report::Product {
+            generation: 1,
+            index: 0,
+            done,
+            of: 1000,
+        };
+        let mut all = Vec::new();
+        while all.last() != Some(&Report::Done(1)) {
+            all.push(reports.recv_timeout(Duration::from_secs(60)).unwrap());
+        }
+        assert_eq!(all[1..1000], (1..1000).map(product).collect::<Vec<_>>());
+        assert_eq!(all[1000], measured(1, 0));
+        pool.shut_down();
+    });
 }
