@@ -108,6 +108,6 @@ impl Average {
             averages: rows,
         };
         self.output
-            .print(|| report.text(), &report, || report.csv())
+            .print(|_| report.text(), &report, || report.csv())
     }
 }

@@ -86,7 +86,7 @@ impl Compare {
             subjects,
         };
         self.output
-            .print(|| report.text(), &report.json(), || report.csv())
+            .print(|_| report.text(), &report.json(), || report.csv())
     }
 
     fn check(&self) -> anyhow::Result<()> {

@@ -134,7 +134,7 @@ impl Hessian {
             density,
         });
         self.output
-            .print(|| report.text(), &report, || report.csv())
+            .print(|width| report.text(width), &report, || report.csv())
     }
 
     fn at(

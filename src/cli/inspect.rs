@@ -84,7 +84,7 @@ impl Inspect {
             log: news.log.as_deref().map(Log::from),
         };
         self.output
-            .print(|| report.text(), &report, || report.csv())
+            .print(|_| report.text(), &report, || report.csv())
     }
 
     /// Finds the checkpoint to show, and the run that it is the newest one of.

@@ -114,7 +114,7 @@ impl Line {
         let [train, test] = self.objectives(&shape, &path.members)?;
         let report = self.measure_all(&shape, &a, b.as_ref(), plans, [train, test])?;
         self.output
-            .print(|| report.text(), &report.json(), || report.csv())
+            .print(|width| report.text(width), &report.json(), || report.csv())
     }
 
     /// The last checkpoint on the path of B.

@@ -1,14 +1,14 @@
 //! Destination of a result: stdout or a file, as text, JSON or CSV.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::report::{self, file, visible};
+use crate::report::{self, PAGE, file, visible};
 use crate::run::contains::is_inside;
 
 /// Wrong usage that the parser cannot see: exit code 2.
@@ -71,15 +71,24 @@ impl OutputOptions {
         self.out.as_deref().filter(|out| !stdout.contains(out))
     }
 
-    /// Writes a result in the format that was asked for.
+    /// Characters across of a text: what the terminal has room for, or a page.
+    fn width(&self) -> usize {
+        let is_seen = self.file().is_none() && io::stdout().is_terminal();
+        let columns = is_seen.then(|| crossterm::terminal::size().ok()).flatten();
+        // A terminal that does not know its width says 0.
+        let columns = columns.filter(|(columns, _)| *columns > 0);
+        columns.map_or(PAGE, |(columns, _)| usize::from(columns).min(PAGE))
+    }
+
+    /// Writes a result in the format that was asked for. The text is given the characters that it has across.
     pub(super) fn print(
         &self,
-        text: impl FnOnce() -> String,
+        text: impl FnOnce(usize) -> String,
         json: &impl Serialize,
         csv: impl FnOnce() -> Result<String, csv::Error>,
     ) -> anyhow::Result<()> {
         self.write(&match self.format {
-            Format::Text => visible::lines_about(&text(), &serde_json::to_value(json)?),
+            Format::Text => visible::lines_about(&text(self.width()), &serde_json::to_value(json)?),
             Format::Json => report::json(json)?,
             Format::Csv => csv()?,
         })

@@ -81,6 +81,6 @@ impl Sharpness {
             updates,
         };
         self.output
-            .print(|| report.text(), &report, || report.csv())
+            .print(|width| report.text(width), &report, || report.csv())
     }
 }

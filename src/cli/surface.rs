@@ -78,8 +78,11 @@ impl Surface {
             fidelity,
             path,
         };
-        self.output
-            .print(|| report.text(self.relief), &report.json(), || report.csv())
+        self.output.print(
+            |width| report.text(self.relief, width),
+            &report.json(),
+            || report.csv(),
+        )
     }
 
     /// Holds the losses of the path against those that training logged itself.

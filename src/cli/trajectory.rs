@@ -60,7 +60,7 @@ impl Trajectory {
         let report =
             report::trajectory::Report::new(&self.run, path.parameters, trajectory, projection);
         self.output
-            .print(|| report.text(), &report, || report.csv())
+            .print(|width| report.text(width), &report, || report.csv())
     }
 }
 

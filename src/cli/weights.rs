@@ -65,7 +65,7 @@ impl Weights {
         let trajectory = &path.fit.trajectory;
         let report = Report::new(run, path.parameters, trajectory, &path.dynamics, rates);
         self.output
-            .print(|| report.text(), &report, || report.csv())
+            .print(|width| report.text(width), &report, || report.csv())
     }
 
     /// Adds the histograms of the first and the last of these, over the range of both.
@@ -113,6 +113,6 @@ impl Weights {
             found,
         );
         self.output
-            .print(|| report.text(), &report, || report.csv())
+            .print(|width| report.text(width), &report, || report.csv())
     }
 }

@@ -1,9 +1,10 @@
 //! Curves over one axis, drawn into character cells: loss on the left scale, accuracy on the right.
 
 use super::axis::{short, within};
+use super::canvas::{self, Figure};
 use super::map::Tints;
 use super::picture::{Cell, Picture, Rgb};
-use super::raster::{Marker, Raster};
+use super::raster::Marker;
 use super::title;
 
 /// Scale on which a curve is read.
@@ -24,6 +25,8 @@ pub enum Stroke {
     Dashed,
     /// A dot at each value: single measurements beside a curve.
     Points,
+    /// Bars from zero up to each value: a histogram. The places are the edges of its bins, one more than values.
+    Bars,
 }
 
 /// One curve.
@@ -152,7 +155,10 @@ impl Graph<'_> {
             let values = self.on(side).flat_map(|curve| curve.y.iter().copied());
             values.filter(|value| value.is_finite())
         };
-        let range = [finite().reduce(f64::min)?, finite().reduce(f64::max)?];
+        let mut range = [finite().reduce(f64::min)?, finite().reduce(f64::max)?];
+        if self.on(side).any(|curve| curve.stroke == Stroke::Bars) {
+            range = [range[0].min(0.0), range[1].max(0.0)];
+        }
         let logarithmic =
             side == Side::Left && range[0] > 0.0 && range[1] / range[0] >= LOGARITHMIC;
         Some(Scale { range, logarithmic })
@@ -182,20 +188,12 @@ impl Graph<'_> {
                 tints.mark
             }
         };
-        let mut raster = Raster::new(frame.width, frame.height, self.marker);
-        let lines = self.on(side).filter(|curve| curve.stroke != Stroke::Points);
-        for curve in lines {
-            for [from, to] in strokes(&frame.points(curve), curve.stroke) {
-                raster.line(from, to, |_, _| {});
-            }
-        }
-        for row in 0..frame.height {
-            for column in 0..frame.width {
-                if let Some(symbol) = self.marker.stroke(raster.dots(column, row)) {
-                    let ink = self.ink(tint);
-                    picture.put(frame.left + column, 1 + row, Cell { symbol, ..ink });
-                }
-            }
+        let curves = self.on(side).filter(|curve| curve.stroke != Stroke::Points);
+        let figures: Vec<Figure> = curves.flat_map(|curve| frame.figures(curve)).collect();
+        let size = [frame.width, frame.height];
+        for (column, row, symbol) in canvas::draw(&figures, size, self.marker) {
+            let ink = self.ink(tint);
+            picture.put(frame.left + column, 1 + row, Cell { symbol, ..ink });
         }
         for curve in self.on(side).filter(|curve| curve.stroke == Stroke::Solid) {
             for mark in &self.marks {
@@ -309,8 +307,10 @@ impl Graph<'_> {
     }
 }
 
-/// Returns the position of a place between two ends, 0 to 1.
+/// Returns the position of a place between two ends, 0 to 1. Halves, because the length of a range may be beyond
+/// all numbers.
 fn share(at: f64, [first, last]: [f64; 2]) -> f64 {
+    let [at, first, last] = [at, first, last].map(|value| value / 2.0);
     (at - first) / (last - first)
 }
 
@@ -328,7 +328,7 @@ fn labels([min, max]: [f64; 2], rows: usize) -> Vec<(usize, f64)> {
 }
 
 fn is_flat([min, max]: [f64; 2]) -> bool {
-    max - min <= 1e-9 * max.abs().max(min.abs())
+    max / 2.0 - min / 2.0 <= 0.5e-9 * max.abs().max(min.abs())
 }
 
 /// The range, made wide enough to have a scale.
@@ -380,6 +380,28 @@ impl Frame {
     fn points(&self, curve: &Curve<'_>) -> Vec<[f64; 2]> {
         let points = curve.x.iter().zip(curve.y);
         points.map(|(x, y)| self.place(*x, *y)).collect()
+    }
+
+    /// The strokes or bars of a curve. Bars next to one that is not finite stand alone.
+    fn figures(&self, curve: &Curve<'_>) -> Vec<Figure> {
+        if curve.stroke != Stroke::Bars {
+            let strokes = strokes(&self.points(curve), curve.stroke);
+            return strokes.into_iter().map(Figure::Line).collect();
+        }
+        let bins = curve.x.windows(2).zip(curve.y);
+        let bars: Vec<[[f64; 2]; 2]> = bins
+            .map(|(edges, y)| [self.place(edges[0], *y), self.place(edges[1], *y)])
+            .collect();
+        let stretches = bars.split(|bar| !bar[0][1].is_finite());
+        let corners = stretches.filter_map(|bars| {
+            let first = *bars.first()?.first()?;
+            Some(
+                std::iter::once(first)
+                    .chain(bars.iter().map(|bar| bar[1]))
+                    .collect(),
+            )
+        });
+        corners.map(Figure::Bars).collect()
     }
 
     /// The point of the curve whose place is nearest to `at`.
@@ -434,160 +456,4 @@ fn dashes(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn curve<'a>(x: &'a [f64], y: &'a [f64], side: Side, stroke: Stroke) -> Curve<'a> {
-        Curve { x, y, side, stroke }
-    }
-
-    fn graph<'a>(curves: Vec<Curve<'a>>, marks: &[(f64, &str)]) -> Graph<'a> {
-        let mark = |&(at, label): &(f64, &str)| Mark {
-            at,
-            label: label.into(),
-        };
-        Graph {
-            title: "loss",
-            right: "accuracy",
-            curves,
-            marks: marks.iter().map(mark).collect(),
-            ticks: false,
-            marker: Marker::Braille,
-            tints: None,
-        }
-    }
-
-    fn one<'a>(x: &'a [f64], y: &'a [f64]) -> Graph<'a> {
-        graph(vec![curve(x, y, Side::Left, Stroke::Solid)], &[(0.0, "0")])
-    }
-
-    #[test]
-    fn a_curve_runs_from_its_highest_to_its_lowest_value() {
-        let picture = one(&[-1.0, 0.0, 1.0], &[2.0, 1.0, 2.0]).draw(8, 3);
-        assert_eq!(picture.text(), "loss\n⠑⢄    ⡠⠊\n  ⠑⢄●⠊⠁\n");
-    }
-
-    #[test]
-    fn a_value_that_is_not_a_number_is_a_gap() {
-        let x = [-2.0, -1.0, 0.0, 1.0, 2.0];
-        let picture = one(&x, &[1.0, 1.0, f64::NAN, 1.0, 1.0]).draw(8, 2);
-        let row = picture.text().lines().nth(1).map(str::to_owned);
-        assert_eq!(row.as_deref(), Some("⠤⠤⠄   ⠤⠤"));
-    }
-
-    #[test]
-    fn a_broken_line_has_the_same_gaps_however_it_is_cut() {
-        let row = |x: &[f64]| {
-            let y = vec![1.0; x.len()];
-            let graph = graph(vec![curve(x, &y, Side::Left, Stroke::Dashed)], &[]);
-            graph.draw(10, 2).text().lines().nth(1).map(str::to_owned)
-        };
-        assert_eq!(row(&[0.0, 1.0]).as_deref(), Some("⠤⠄ ⠤⠄ ⠤⠄ ⠤"));
-        assert_eq!(row(&[0.0, 1.0]), row(&[0.0, 0.3, 0.7, 1.0]));
-    }
-
-    #[test]
-    fn both_scales_have_their_numbers_and_the_marks_their_labels() {
-        let (x, loss, accuracy) = (
-            [-0.5, 0.0, 1.0, 1.5],
-            [3.0, 1.0, 2.0, 4.0],
-            [0.1, 0.9, 0.8, 0.2],
-        );
-        let curves = vec![
-            curve(&x, &loss, Side::Left, Stroke::Solid),
-            curve(&x, &accuracy, Side::Right, Stroke::Solid),
-        ];
-        let graph = Graph {
-            ticks: true,
-            ..graph(curves, &[(0.0, "A"), (1.0, "B")])
-        };
-        let text = graph.draw(40, 8).text();
-        let lines: Vec<&str> = text.lines().collect();
-        assert!(lines[0].contains("loss") && lines[0].ends_with("accuracy"));
-        assert!(
-            lines[1].starts_with("      4 ") && lines[1].ends_with(" 0.9"),
-            "{text}"
-        );
-        assert!(
-            lines[6].starts_with("      1 ") && lines[6].ends_with(" 0.1"),
-            "{text}"
-        );
-        // 24 columns for 2 units: A a quarter, B three quarters of the way.
-        let columns: Vec<char> = lines[7].chars().collect();
-        assert_eq!((columns[8 + 6], columns[8 + 18]), ('A', 'B'), "{text}");
-        assert_eq!(text.matches('●').count(), 4);
-    }
-
-    #[test]
-    fn the_names_of_both_scales_stand_beside_their_curves_and_on_none() {
-        let x = [0.0, 1.0, 2.0, 3.0, 4.0];
-        let (loss, test) = ([3.0, 1.0, 2.0, 4.0, 4.0], [2.5, 1.5, 2.5, 3.0, 3.5]);
-        let accuracy = [0.1, 0.9, 0.8, 0.2, 0.3];
-        let drawn = |title| {
-            let curves = vec![
-                curve(&x, &loss, Side::Left, Stroke::Solid),
-                curve(&x, &accuracy, Side::Right, Stroke::Solid),
-                curve(&x, &test, Side::Left, Stroke::Dashed),
-            ];
-            let right = if title == "loss" { "accuracy" } else { "" };
-            Graph {
-                title,
-                right,
-                ..graph(curves, &[])
-            }
-            .draw(60, 12)
-        };
-        let (named, bare) = (drawn("loss"), drawn(""));
-        let cells = |picture: &Picture| -> Vec<char> {
-            let plot = picture.rows().skip(1).flatten();
-            plot.map(|cell| cell.symbol).collect()
-        };
-        let text = named.text();
-        let plot = text.split_once('\n').map_or("", |(_, plot)| plot);
-        assert!(
-            plot.contains(" loss ") && plot.contains(" accuracy\n"),
-            "{text}"
-        );
-        // Every stroke of the curves is still there.
-        for (bare, named) in cells(&bare).into_iter().zip(cells(&named)) {
-            assert!(bare == ' ' || bare == named, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_wide_range_of_losses_is_logarithmic() {
-        let scale = |y: &[f64]| one(&[0.0, 1.0], y).scale(Side::Left).map(|s| s.share(1.0));
-        assert!(scale(&[0.01, 100.0]).is_some_and(|share| (share - 0.5).abs() < 1e-12));
-        assert_eq!(scale(&[0.0, 2.0]), Some(0.5));
-    }
-
-    #[test]
-    fn nothing_measured_is_said() {
-        let picture = one(&[-1.0, 0.0], &[f64::NAN, f64::NAN]).draw(20, 3);
-        assert!(picture.text().contains("not measured yet"));
-        assert!(
-            graph(Vec::new(), &[])
-                .draw(20, 3)
-                .text()
-                .contains("not measured yet")
-        );
-    }
-
-    #[test]
-    fn any_size_will_do() {
-        for width in 0..40 {
-            for height in 0..8 {
-                let (x, y) = ([-1.0, 0.0, 1.0], [2.0, f64::NAN, 3.0]);
-                let both = [Side::Left, Side::Right];
-                let curves = both
-                    .map(|side| curve(&x, &y, side, Stroke::Dashed))
-                    .to_vec();
-                let ticks = Graph {
-                    ticks: true,
-                    ..graph(curves, &[(0.0, "0")])
-                };
-                assert_eq!(ticks.draw(width, height).width(), width);
-            }
-        }
-    }
-}
+mod tests;

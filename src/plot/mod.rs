@@ -4,6 +4,7 @@
 
 pub mod axis;
 mod blocks;
+mod canvas;
 pub mod chart;
 pub mod colormap;
 pub mod contour;

@@ -1,16 +1,21 @@
-//! The graphs of the screen as plain characters.
+//! The graphs of the text reports.
 
 use crate::plot::graph::{Curve, Graph, Mark, Side, Stroke};
 
 use super::map;
 
-/// Characters across and lines down.
-const WIDTH: usize = 96;
+/// Lines down.
 const HEIGHT: usize = 20;
 
-/// Draws curves without colours; `right` names the scale at the right, where a curve is read on it.
-pub(super) fn text(title: &str, right: &str, curves: Vec<Curve<'_>>, marks: Vec<Mark>) -> String {
-    let graph = Graph {
+/// Makes a graph without colours, in braille where the terminal's language has more than ASCII; `right` names the
+/// scale at the right, where a curve is read on it.
+pub(super) fn plain<'a>(
+    title: &'a str,
+    right: &'a str,
+    curves: Vec<Curve<'a>>,
+    marks: Vec<Mark>,
+) -> Graph<'a> {
+    Graph {
         title,
         right,
         curves,
@@ -18,8 +23,12 @@ pub(super) fn text(title: &str, right: &str, curves: Vec<Curve<'_>>, marks: Vec<
         ticks: true,
         marker: map::marker(),
         tints: None,
-    };
-    graph.draw(WIDTH, HEIGHT).text()
+    }
+}
+
+/// Draws a graph this many characters wide.
+pub(super) fn text(graph: &Graph<'_>, width: usize) -> String {
+    graph.draw(width, HEIGHT).text()
 }
 
 /// One unbroken curve on the left scale.

@@ -175,7 +175,7 @@ impl Report {
 
     /// The point in words, the map of |λmin/λmax|, the density.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, width: usize) -> String {
         let mut text = format!(
             "{}: {}, step {}, {} samples, {} weights of rank 2 and more, seed {}\n",
             self.run, self.model, self.origin.step, self.samples, self.parameters, self.seed
@@ -191,10 +191,14 @@ impl Report {
             );
         }
         if let Some(grid) = &self.map {
-            let _ = write!(text, "\n|λmin/λmax| on the plane\n{}", ratio_map(grid));
+            let _ = write!(
+                text,
+                "\n|λmin/λmax| on the plane\n{}",
+                ratio_map(grid, width)
+            );
         }
         if let Some(density) = &self.density {
-            let _ = write!(text, "\n{}", density_graph(density));
+            let _ = write!(text, "\n{}", density_graph(density, width));
         }
         text
     }
@@ -224,7 +228,7 @@ fn sentence(at: &Point) -> String {
 }
 
 /// The ratio as a map of its own; its contours are those of any surface.
-fn ratio_map(grid: &Grid) -> String {
+fn ratio_map(grid: &Grid, width: usize) -> String {
     let mut surface = Surface::new(grid.x.clone(), grid.y.clone());
     for (j, row) in grid.points.iter().enumerate() {
         for (i, point) in row.iter().enumerate() {
@@ -236,23 +240,26 @@ fn ratio_map(grid: &Grid) -> String {
         }
     }
     let ends = |lines: &[f64]| [lines.first(), lines.last()].map(|e| e.copied().unwrap_or(0.0));
-    map::text(&PrintedMap {
-        surface: Some(&surface),
-        window: [ends(&grid.x), ends(&grid.y)],
-        path: &[],
-        current: 0,
-        axes: ["x", "y"],
-        explained: None,
-        extras: Extras {
-            of: Some("ratio"),
-            ..Extras::default()
+    map::text(
+        &PrintedMap {
+            surface: Some(&surface),
+            window: [ends(&grid.x), ends(&grid.y)],
+            path: &[],
+            current: 0,
+            axes: ["x", "y"],
+            explained: None,
+            extras: Extras {
+                of: Some("ratio"),
+                ..Extras::default()
+            },
         },
-    })
+        width,
+    )
 }
 
 /// The density over the eigenvalue axis, logarithmic as in the literature: the bulk at 0 outweighs the
 /// rest by orders of magnitude.
-fn density_graph(density: &Density) -> String {
+fn density_graph(density: &Density, width: usize) -> String {
     let (Some(first), Some(last)) = (density.nodes.first(), density.nodes.last()) else {
         return String::new();
     };
@@ -268,7 +275,8 @@ fn density_graph(density: &Density) -> String {
         *value = value.max(floor);
     }
     let title = format!("density of eigenvalues, smeared by {}", short(sigma));
-    graph::text(&title, "", vec![graph::curve(&places, &curve)], Vec::new())
+    let curves = vec![graph::curve(&places, &curve)];
+    graph::text(&graph::plain(&title, "", curves, Vec::new()), width)
 }
 
 #[cfg(test)]

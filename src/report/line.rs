@@ -183,7 +183,7 @@ impl Report {
     /// Summary and graph: loss on the left scale, the score on the right where there is one line;
     /// train unbroken and test broken.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, width: usize) -> String {
         let mut text = match &self.b {
             Some(b) => format!("from {} (A) to {b} (B): {}\n", self.a, self.model),
             None => format!("slices through {}: {}\n", self.a, self.model),
@@ -206,7 +206,7 @@ impl Report {
         }
         for group in self.graphs() {
             text.push('\n');
-            text += &self.graph(&group);
+            text += &self.graph(&group, width);
             text += &order(&group);
         }
         text
@@ -223,7 +223,7 @@ impl Report {
             .collect()
     }
 
-    fn graph(&self, group: &[&LineCurve]) -> String {
+    fn graph(&self, group: &[&LineCurve], width: usize) -> String {
         let drawn: Vec<Drawn> = group.iter().flat_map(|curve| drawn(curve)).collect();
         let alone = group.len() == 1;
         let mut curves = Vec::new();
@@ -256,7 +256,7 @@ impl Report {
             many => format!("train loss along {} random directions", many.len()),
         };
         let scale = self.score.map_or("", Score::scale);
-        graph::text(&title, scale, curves, marks.collect())
+        graph::text(&graph::plain(&title, scale, curves, marks.collect()), width)
     }
 }
 

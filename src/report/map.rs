@@ -6,8 +6,7 @@ use crate::plot::map::{AxisTitle, Backdrop, Extras, Layers, MapScene, draw};
 use crate::plot::raster::Marker;
 use crate::plot::relief::{self, View};
 
-/// Characters across and lines down: what fits a page and most terminals.
-const WIDTH: usize = 96;
+/// Lines down.
 const HEIGHT: usize = 30;
 
 /// Contents of a printed map or relief.
@@ -29,16 +28,16 @@ pub struct PrintedMap<'a> {
     pub extras: Extras<'a>,
 }
 
-/// Draws the map without colours, in braille where the terminal's language has more than ASCII.
+/// Draws the map this many characters wide, without colours, in braille where the terminal's language has more than ASCII.
 #[must_use]
-pub fn text(map: &PrintedMap<'_>) -> String {
-    draw(&scene(map), WIDTH, HEIGHT).text()
+pub fn text(map: &PrintedMap<'_>, width: usize) -> String {
+    draw(&scene(map), width, HEIGHT).text()
 }
 
 /// Draws the surface as a relief, in the same characters.
 #[must_use]
-pub fn relief(map: &PrintedMap<'_>, view: View) -> String {
-    relief::draw(&scene(map), view, WIDTH, HEIGHT).text()
+pub fn relief(map: &PrintedMap<'_>, view: View, width: usize) -> String {
+    relief::draw(&scene(map), view, width, HEIGHT).text()
 }
 
 fn scene<'a>(map: &PrintedMap<'a>) -> MapScene<'a> {

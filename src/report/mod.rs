@@ -22,6 +22,9 @@ pub mod trajectory;
 pub mod visible;
 pub mod weights;
 
+/// Characters across of a text that goes to no terminal: what fits a page.
+pub const PAGE: usize = 96;
+
 /// Number of left-out items that are named before the rest is summarized as a count.
 pub const TOLD: usize = 3;
 

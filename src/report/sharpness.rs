@@ -79,7 +79,7 @@ impl Report {
 
     /// The last update in words, and all of them as a graph.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, width: usize) -> String {
         let mut text = format!(
             "{}: {}, {} {} samples\n",
             self.run,
@@ -109,12 +109,9 @@ impl Report {
         }
         let steps: Vec<f64> = self.updates.iter().map(|row| row.step as f64).collect();
         let sharpness: Vec<f64> = self.updates.iter().map(|row| row.sharpness).collect();
-        let curve = graph::curve(&steps, &sharpness);
-        let _ = write!(
-            text,
-            "\n{}",
-            graph::text("critical sharpness over steps", "", vec![curve], Vec::new())
-        );
+        let curves = vec![graph::curve(&steps, &sharpness)];
+        let graph = graph::plain("critical sharpness over steps", "", curves, Vec::new());
+        let _ = write!(text, "\n{}", graph::text(&graph, width));
         text
     }
 }
@@ -171,6 +168,7 @@ fn side(beyond: Beyond) -> &'static str {
 mod tests {
     use super::*;
     use crate::landscape::sharpness::CriticalStep;
+    use crate::report::PAGE;
 
     /// Creates the report of an update whose critical step was found at `step`.
     fn report(step: f64) -> Report {
@@ -200,7 +198,7 @@ mod tests {
     fn a_bound_is_not_told_as_a_measurement() {
         let says = |step: f64, words: &str, json: &str| {
             let report = report(step);
-            assert!(report.text().contains(words), "{}", report.text());
+            assert!(report.text(PAGE).contains(words), "{}", report.text(PAGE));
             let found = crate::report::json(&report).unwrap_or_default();
             assert!(found.contains(&format!("\"beyond\":{json}")), "{found}");
         };

@@ -8,7 +8,7 @@ use crate::session::snapshot::Snapshot;
 use crate::plot::map::Extras;
 
 use super::map::{self, PrintedMap};
-use super::{loss, percent, score};
+use super::{PAGE, loss, percent, score};
 
 /// The map of the whole path, steps seen, loss at the end and lowest loss found.
 #[must_use]
@@ -24,15 +24,18 @@ pub fn text(snapshot: &Snapshot) -> String {
         .map(|map| &map.surface);
     if trajectory.singular.len() >= 2 {
         let window = whole_path(&trajectory.coordinates);
-        text += &map::text(&PrintedMap {
-            surface,
-            window: [window.x, window.y],
-            path: &trajectory.coordinates,
-            current: trajectory.steps.len() - 1,
-            axes: ["PC1", "PC2"],
-            explained: Some([trajectory.explained[0], trajectory.explained[1]]),
-            extras: Extras::default(),
-        });
+        text += &map::text(
+            &PrintedMap {
+                surface,
+                window: [window.x, window.y],
+                path: &trajectory.coordinates,
+                current: trajectory.steps.len() - 1,
+                axes: ["PC1", "PC2"],
+                explained: Some([trajectory.explained[0], trajectory.explained[1]]),
+                extras: Extras::default(),
+            },
+            PAGE,
+        );
         let share = |values: &[f64]| percent(values.iter().take(2).sum());
         let (explained, null) = (
             share(&trajectory.explained),

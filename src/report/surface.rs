@@ -223,17 +223,17 @@ impl Report {
         csv_rows(std::iter::once(head).chain(points))
     }
 
-    /// Summary, map, slices through the origin. With a view, the surface is a relief instead of a map.
+    /// Summary, map, slices through the origin, this many characters wide. With a view, the surface is a relief instead of a map.
     #[must_use]
-    pub fn text(&self, relief: Option<View>) -> String {
+    pub fn text(&self, relief: Option<View>, width: usize) -> String {
         let mut text = self.summary();
         text.push('\n');
-        text += &self.picture(relief);
-        text += &self.slices();
+        text += &self.picture(relief, width);
+        text += &self.slices(width);
         text
     }
 
-    fn picture(&self, relief: Option<View>) -> String {
+    fn picture(&self, relief: Option<View>, width: usize) -> String {
         let ends = |lines: &[f64]| {
             [lines.first(), lines.last()].map(|end| end.copied().unwrap_or_default())
         };
@@ -263,8 +263,8 @@ impl Report {
             },
         };
         match relief {
-            Some(view) => map::relief(&printed, view),
-            None => map::text(&printed),
+            Some(view) => map::relief(&printed, view, width),
+            None => map::text(&printed, width),
         }
     }
 
@@ -316,7 +316,7 @@ impl Report {
     }
 
     /// Loss along both axes through the origin, where the grid holds it.
-    fn slices(&self) -> String {
+    fn slices(&self, width: usize) -> String {
         let mut text = String::new();
         for (axis, lines) in [("x", self.grid.x()), ("y", self.grid.y())] {
             let field = if axis == "x" {
@@ -331,7 +331,8 @@ impl Report {
                     label: "0".into(),
                 };
                 let curves = vec![graph::curve(lines, &field.loss)];
-                let _ = write!(text, "\n{}", graph::text(&title, "", curves, vec![mark]));
+                let graph = graph::plain(&title, "", curves, vec![mark]);
+                let _ = write!(text, "\n{}", graph::text(&graph, width));
             }
         }
         text

@@ -81,7 +81,7 @@ impl Report {
 
     /// Summary, picture of the path and table.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, width: usize) -> String {
         let mut text = format!(
             "{}: {} checkpoints, steps {} to {}, {} parameters\n",
             self.run,
@@ -92,27 +92,30 @@ impl Report {
         );
         text += &self.variance();
         if self.explained.len() >= 2 {
-            let _ = write!(text, "\n{}\n", self.map());
+            let _ = write!(text, "\n{}\n", self.map(width));
         }
         if let Some(random) = &self.random {
-            text += &random_map(random);
+            text += &random_map(random, width);
         }
         text += &self.table();
         text
     }
 
     /// The path on its plane; the last checkpoint is at 0, 0.
-    fn map(&self) -> String {
+    fn map(&self, width: usize) -> String {
         let window = whole_path(&self.coordinates);
-        map::text(&PrintedMap {
-            surface: None,
-            window: [window.x, window.y],
-            path: &self.coordinates,
-            current: self.coordinates.len() - 1,
-            axes: ["PC1", "PC2"],
-            explained: Some([self.explained[0], self.explained[1]]),
-            extras: Extras::default(),
-        })
+        map::text(
+            &PrintedMap {
+                surface: None,
+                window: [window.x, window.y],
+                path: &self.coordinates,
+                current: self.coordinates.len() - 1,
+                axes: ["PC1", "PC2"],
+                explained: Some([self.explained[0], self.explained[1]]),
+                extras: Extras::default(),
+            },
+            width,
+        )
     }
 
     fn variance(&self) -> String {
@@ -163,17 +166,20 @@ impl Report {
 }
 
 /// The path on the random plane, and how little of it that catches.
-fn random_map(random: &RandomProjection) -> String {
+fn random_map(random: &RandomProjection, width: usize) -> String {
     let window = whole_path(&random.coordinates);
-    let map = map::text(&PrintedMap {
-        surface: None,
-        window: [window.x, window.y],
-        path: &random.coordinates,
-        current: random.coordinates.len().saturating_sub(1),
-        axes: ["random 1", "random 2"],
-        explained: None,
-        extras: Extras::default(),
-    });
+    let map = map::text(
+        &PrintedMap {
+            surface: None,
+            window: [window.x, window.y],
+            path: &random.coordinates,
+            current: random.coordinates.len().saturating_sub(1),
+            axes: ["random 1", "random 2"],
+            explained: None,
+            extras: Extras::default(),
+        },
+        width,
+    );
     format!(
         "A random plane (seed {}) holds {} % of the path's variance; cosine of its directions {}, expected {}\n\n{map}\n",
         random.seed,

@@ -105,7 +105,7 @@ impl Report {
 
     /// Norms and updates over steps, a table by layer, the matrix of cosines.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, width: usize) -> String {
         let mut text = format!(
             "{}: {} checkpoints, {} parameters\n",
             self.run,
@@ -127,19 +127,17 @@ impl Report {
             side,
             stroke,
         };
-        let _ = write!(
-            text,
-            "\n{}",
-            graph::text(
-                "norm of the weights over steps",
-                "update",
-                vec![
-                    on(&self.norm, Side::Left, Stroke::Solid),
-                    on(&self.update_norm, Side::Right, Stroke::Dashed),
-                ],
-                Vec::new(),
-            )
+        let norms = vec![
+            on(&self.norm, Side::Left, Stroke::Solid),
+            on(&self.update_norm, Side::Right, Stroke::Dashed),
+        ];
+        let norms = graph::plain(
+            "norm of the weights over steps",
+            "update",
+            norms,
+            Vec::new(),
         );
+        let _ = write!(text, "\n{}", graph::text(&norms, width));
         text += &self.layer_table();
         if self.cosine_matrix.len() > 1 {
             let picture =
@@ -267,10 +265,10 @@ impl Histograms {
         csv_rows(std::iter::once(head).chain(rows))
     }
 
-    /// The figures of each checkpoint, and the shares of their weights over the bins: the first
-    /// unbroken, the second broken.
+    /// The figures of each checkpoint, and the shares of their weights over the bins: bars, and dots of the first
+    /// one where there are two.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, width: usize) -> String {
         let what = self
             .layer
             .as_deref()
@@ -304,22 +302,28 @@ impl Histograms {
                 spread.counts.iter().map(share).collect()
             })
             .collect();
-        let strokes = [Stroke::Solid, Stroke::Dashed].into_iter().cycle();
-        let curves = shares.iter().zip(strokes).map(|(y, stroke)| Curve {
-            x: &middles,
+        let on = |x, y, stroke| Curve {
+            x,
             y,
             side: Side::Left,
             stroke,
-        });
-        let title = match self.checkpoints.len() {
-            1 => "weights in a bin, %",
-            _ => "weights in a bin, % (first —, second - -)",
         };
-        let _ = write!(
-            text,
-            "\n{}",
-            graph::text(title, "", curves.collect(), Vec::new())
-        );
+        // Bars of two would hide each other.
+        let (title, curves) = match &shares[..] {
+            [first, second] => (
+                "weights in a bin, % (first ●, second bars)",
+                vec![
+                    on(&self.edges, second, Stroke::Bars),
+                    on(&middles, first, Stroke::Points),
+                ],
+            ),
+            all => {
+                let bars = all.iter().map(|y| on(&self.edges, y, Stroke::Bars));
+                ("weights in a bin, %", bars.collect())
+            }
+        };
+        let graph = graph::plain(title, "", curves, Vec::new());
+        let _ = write!(text, "\n{}", graph::text(&graph, width));
         text
     }
 }
