@@ -16,11 +16,11 @@ mod waiting;
 pub use pool::serve;
 pub(crate) use pool::{message, open};
 #[cfg(test)]
-pub(crate) use queue::{Queue, Task};
+pub(crate) use queue::Queue;
+pub(crate) use queue::Task;
 
 use super::LandscapeError;
 use protocol::{Found, Report};
-use queue::Task;
 use waiting::Waiting;
 
 /// One that measures: on a device of this process, or by a program of the user's own.
