@@ -18,7 +18,7 @@ use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
 use crate::weights::run_checkpoint::Shape;
 
 use super::measure::{Measured, origin};
-use super::options::{Axis, KeyOption, LINES, MeasureOptions, open_run};
+use super::options::{Axis, KeyOption, LINES, MeasureOptions, Steps, open_run};
 use super::output::OutputOptions;
 use super::progress;
 use super::trajectory::{ReadPath, read_path};
@@ -47,6 +47,9 @@ pub(super) struct Line {
     key: KeyOption,
     #[command(flatten)]
     measure: MeasureOptions,
+    /// Checkpoints of A's path: A..B or every:N
+    #[arg(long, value_name = "STEPS")]
+    steps: Option<Steps>,
     /// Directions of the slices; several with commas
     #[arg(
         long,
@@ -101,7 +104,7 @@ impl Line {
             self.output.check(run)?;
         }
         self.measure.check()?;
-        let checkpoints = open_run(&self.a, &self.key, None)?;
+        let checkpoints = open_run(&self.a, &self.key, self.steps)?;
         let path = read_path(checkpoints, &self.key, self.measure.model.roles()?)?;
         let at = origin(&self.origin, &path.members, &self.a)?;
         let a = path.members[at].clone();

@@ -118,3 +118,80 @@ impl Sampled {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+
+    /// A quadratic over −2 to 2, of which a hole is cut.
+    fn bowl(x: f64, y: f64) -> f64 {
+        if x > 1.2 && y > 1.2 {
+            f64::NAN
+        } else {
+            1.0 + x * x + 0.5 * y
+        }
+    }
+
+    fn earlier() -> Surface {
+        let lines = spread(-2.0, 2.0, 65);
+        let mut surface = Surface::new(lines.clone(), lines.clone());
+        for (j, &y) in lines.iter().enumerate() {
+            for (i, &x) in lines.iter().enumerate() {
+                let measure = Measure {
+                    loss: bowl(x, y),
+                    score: 0.1 * x,
+                };
+                surface.record(i, j, measure);
+            }
+        }
+        surface
+    }
+
+    #[test]
+    fn a_surface_is_seen_where_its_points_are_on_the_other_plane() {
+        let angle: f64 = 0.2;
+        let (sine, cosine) = angle.sin_cos();
+        let to = PlaneMove {
+            shift: [3.0, -1.0],
+            turn: [[cosine, -sine], [0.9 * sine, 0.9 * cosine]],
+        };
+        let moved = moved(&earlier(), Some(Score::RSquared), &to).unwrap();
+        let mut compared = 0;
+        for (j, &y) in moved.y().iter().enumerate() {
+            for (i, &x) in moved.x().iter().enumerate() {
+                let measure = moved.get(i, j).unwrap();
+                let [a, b] = to.source([x, y]).unwrap();
+                if measure.loss.is_finite() {
+                    assert!((measure.loss - bowl(a, b)).abs() < 5e-3, "{a} {b}");
+                    assert!((measure.score - 0.1 * a).abs() < 1e-9);
+                    compared += 1;
+                }
+            }
+        }
+        assert!(compared > 900 && compared < 33 * 33, "{compared}");
+        // It lies within what was measured, and is most of that.
+        let corners = corners([moved.x(), moved.y()].map(|lines| [lines[0], lines[32]]));
+        for corner in corners {
+            let at = to.source(corner).unwrap();
+            assert!(at.iter().all(|at| at.abs() <= 2.0 + 1e-9), "{at:?}");
+        }
+        assert!(moved.x()[32] - moved.x()[0] > 2.8);
+    }
+
+    #[test]
+    fn nothing_is_seen_of_a_surface_at_right_angles() {
+        let to = PlaneMove {
+            shift: [0.0, 0.0],
+            turn: [[1.0, 0.0], [0.0, 1e-17]],
+        };
+        let thin = moved(&earlier(), None, &to);
+        assert!(thin.is_none_or(|thin| thin.y()[32] - thin.y()[0] < 1e-15));
+        let flat = PlaneMove {
+            shift: [0.0, 0.0],
+            turn: [[1.0, 0.0], [0.0, 0.0]],
+        };
+        assert_eq!(moved(&earlier(), None, &flat), None);
+    }
+}

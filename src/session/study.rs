@@ -38,6 +38,8 @@ pub const SEEDS: u64 = 3;
 pub const POINTS: usize = 41;
 /// Lines a side of the random plane, from −1 to 1.
 pub const PLANE_LINES: usize = 33;
+/// Share of a study that is not done, at most.
+const NEARLY: f64 = 0.99;
 /// Lines a side of the curvature map.
 pub const CURVATURE_LINES: usize = 9;
 
@@ -83,7 +85,10 @@ pub struct Findings {
     pub checkpoints: Vec<Checkpoint>,
     /// Points that are still to come.
     pub left: usize,
-    /// Seconds that these will take, at the rate since the first answer; `None` before the second.
+    /// Share that is done, 0 to 1, with the products of the points in hand; it never falls.
+    #[serde(default)]
+    pub share: f64,
+    /// Seconds that the rest will take, at the pace since the first product or answer; `None` before that.
     pub seconds_left: Option<f64>,
     /// Plans whose answers are still to come; not recorded.
     #[serde(skip)]
@@ -93,8 +98,12 @@ pub struct Findings {
 /// Targets of the answers, and the start of the clock.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct PendingPlans {
-    /// When the first answer came, and how many points were left then.
-    first: Option<(Instant, usize)>,
+    /// When the first answer or product came, and the share that was done then.
+    first: Option<(Instant, f64)>,
+    /// Points that were planned in all.
+    planned: usize,
+    /// The share that is done of the point in hand of each plan, by its index.
+    in_hand: Vec<(u64, usize, f64)>,
     /// The target of each query of each plan: an entry of `lines`, or of the map.
     targets: Vec<Vec<Target>>,
     /// Generation of each plan.
@@ -133,12 +142,13 @@ impl Findings {
             plane: None,
             checkpoints: Vec::new(),
             left: 0,
+            share: 0.0,
             seconds_left: None,
             pending: PendingPlans::default(),
         };
         let plans = match study {
-            Study::Plane => vec![findings.plan_plane(spec, seed, split)],
-            Study::Curvature => vec![findings.plan_curvature(spec, window, split)],
+            Study::Plane => vec![findings.plan_plane(spec, members, seed, split)?],
+            Study::Curvature => vec![findings.plan_curvature(spec, members, window, split)?],
             Study::Stability => vec![findings.plan_checkpoints(spec, members, split)],
             _ => findings.plan_lines(spec, members, seed, split)?,
         };
@@ -149,6 +159,7 @@ impl Findings {
         let plans: Vec<Plan> = plans.collect();
         findings.pending.generations = plans.iter().map(|plan| plan.generation).collect();
         findings.left = plans.iter().map(|plan| plan.queries.len()).sum();
+        findings.pending.planned = findings.left;
         Some((findings, plans))
     }
 
@@ -248,7 +259,13 @@ impl Findings {
         }
     }
 
-    fn plan_plane(&mut self, spec: &PlaneSpec, seed: u64, split: Split) -> Plan {
+    fn plan_plane(
+        &mut self,
+        spec: &PlaneSpec,
+        members: &[Checkpoint],
+        seed: u64,
+        split: Split,
+    ) -> Option<Plan> {
         let lines = survey::spread(-1.0, 1.0, PLANE_LINES);
         let plane = Surface::new(lines.clone(), lines);
         let points = (0..WHOLE)
@@ -257,6 +274,7 @@ impl Findings {
         self.plane = Some(plane);
         let spec = PlaneSpec {
             directions: random(seed),
+            origin: members.last()?.clone(),
             ..spec.clone()
         };
         let template = Plan {
@@ -266,7 +284,7 @@ impl Findings {
             queries: Vec::new(),
         };
         self.pending.template = Some(template.clone());
-        self.plan_points(template, points)
+        Some(self.plan_points(template, points))
     }
 
     /// A plan of points of the random plane.
@@ -299,14 +317,22 @@ impl Findings {
             return None;
         }
         self.left += wanted.len();
+        self.pending.planned += wanted.len();
         self.pending.generations.push(generation);
         let plan = self.plan_points(template, wanted);
         Some(Plan { generation, ..plan })
     }
 
-    fn plan_curvature(&mut self, spec: &PlaneSpec, window: [[f64; 2]; 2], split: Split) -> Plan {
+    /// The newest checkpoint itself first, then its surroundings on the plane of the path.
+    fn plan_curvature(
+        &mut self,
+        spec: &PlaneSpec,
+        members: &[Checkpoint],
+        window: [[f64; 2]; 2],
+        split: Split,
+    ) -> Option<Plan> {
         let [x, y] = window.map(|[min, max]| survey::spread(min, max, CURVATURE_LINES));
-        let mut queries = vec![Query::Curvature([0.0, 0.0])];
+        let mut queries = vec![Query::CurvatureOf(members.last()?.clone())];
         let mut targets = vec![Target::Here];
         let sides = [&x, &y].map(|lines| Side::of(lines.len()));
         for level in 0..survey::levels(sides) {
@@ -322,12 +348,12 @@ impl Findings {
             y,
             here: None,
         });
-        Plan {
+        Some(Plan {
             generation: 0,
             spec: spec.clone(),
             split,
             queries,
-        }
+        })
     }
 
     /// The newest checkpoint first, then ever closer together: a curve is to be seen early.
@@ -384,7 +410,9 @@ impl Findings {
             return false;
         };
         self.left = self.left.saturating_sub(1);
-        self.seconds_left = self.estimate();
+        let in_hand = &mut self.pending.in_hand;
+        in_hand.retain(|known| (known.0, known.1) != (generation, index));
+        self.advance();
         match (target, value) {
             (Target::Line { line, point }, Value::Measure(measure)) => {
                 self.lines[line].values[point] = Some(measure);
@@ -409,14 +437,31 @@ impl Findings {
         true
     }
 
-    fn estimate(&mut self) -> Option<f64> {
-        let (first, from) = *self
-            .pending
-            .first
-            .get_or_insert((Instant::now(), self.left));
-        let done = from.saturating_sub(self.left);
-        let each = first.elapsed().as_secs_f64() / done as f64;
-        (done > 0 && self.left > 0).then_some(each * self.left as f64)
+    /// Takes the products that a point has had, of those that it has at most; ignores a point of another study.
+    pub fn take_product(&mut self, generation: u64, index: usize, done: usize, of: usize) {
+        if !self.pending.generations.contains(&generation) {
+            return;
+        }
+        let in_hand = &mut self.pending.in_hand;
+        in_hand.retain(|known| (known.0, known.1) != (generation, index));
+        in_hand.push((generation, index, done as f64 / of.max(1) as f64));
+        self.advance();
+    }
+
+    fn advance(&mut self) {
+        let begun = self.pending.in_hand.iter().map(|known| known.2.min(1.0));
+        let answered = self.pending.planned.saturating_sub(self.left) as f64;
+        let share = (answered + begun.sum::<f64>()) / self.pending.planned.max(1) as f64;
+        let share = if self.left == 0 {
+            1.0
+        } else {
+            share.min(NEARLY)
+        };
+        self.share = self.share.max(share);
+        let (since, from) = *(self.pending.first).get_or_insert((Instant::now(), self.share));
+        let (done, left) = (self.share - from, 1.0 - self.share);
+        let pace = done / since.elapsed().as_secs_f64();
+        self.seconds_left = (done > 0.0 && left > 0.0).then(|| left / pace);
     }
 }
 
@@ -548,14 +593,24 @@ mod tests {
         let map = findings.curvature.as_ref().unwrap();
         assert_eq!(map.here, Some(found));
         assert_eq!(findings.left, plans[0].queries.len() - 1);
-        // One answer has no pace; the second has, and the last leaves nothing.
+        // One answer has no pace; the first product of the next one has.
         assert_eq!(findings.seconds_left, None);
+        let begun = findings.share;
+        findings.take_product(7, 1, 3, 30);
+        findings.take_product(6, 1, 30, 30);
+        assert!(findings.share > begun && findings.seconds_left.is_some_and(|left| left > 0.0));
         assert!(findings.take(7, 1, Value::Curvature(found)));
-        assert!(findings.seconds_left.is_some_and(|left| left > 0.0));
+        let mut before = findings.share;
         for index in 2..plans[0].queries.len() {
+            findings.take_product(7, index, 29, 30);
             findings.take(7, index, Value::Curvature(found));
+            assert!(findings.share >= before && (findings.share < 1.0 || findings.left == 0));
+            before = findings.share;
         }
-        assert_eq!((findings.left, findings.seconds_left), (0, None));
+        assert_eq!(
+            (findings.left, findings.share, findings.seconds_left),
+            (0, 1.0, None)
+        );
         assert_eq!(plans[0].queries.len(), 1 + 81);
     }
 }

@@ -1,7 +1,7 @@
 //! The commands that give the numbers of the screen again, without the screen.
 
 use crate::session::pictures::LINES;
-use crate::session::snapshot::{CheckpointState, Slice, Window};
+use crate::session::snapshot::{CheckpointState, Slice, Snapshot, Window};
 use crate::session::study::{CURVATURE_LINES, PLANE_LINES, POINTS, SEEDS};
 
 use super::invocation::Invocation;
@@ -37,7 +37,7 @@ pub fn commands(app: &App) -> Vec<Vec<String>> {
         }
         View::Curvature => {
             let options = [words(&["--map"]), seen.grid(CURVATURE_LINES)].concat();
-            vec![seen.command("hessian", &seen.measure(), &options)]
+            vec![seen.command_to(seen.origin, "hessian", &seen.measure(), &options)]
         }
         View::Compare => vec![seen.compare()],
     }
@@ -46,7 +46,11 @@ pub fn commands(app: &App) -> Vec<Vec<String>> {
 /// The part of the invocation that is on the screen.
 struct Seen<'a> {
     invocation: &'a Invocation,
+    /// Ranges and numbers of the map's lines.
+    lines: [([f64; 2], usize); 2],
     window: Window,
+    /// Step of the origin of the map's plane, which is that of the checkpoints up to there.
+    origin: u64,
     /// Step of the newest checkpoint of the path: later ones are not part of the picture.
     last: u64,
     /// The session's axes that a fit from nothing would turn the other way.
@@ -59,10 +63,13 @@ impl<'a> Seen<'a> {
         let snapshot = app.snapshot();
         let trajectory = snapshot.trajectory.as_ref()?;
         let first = trajectory.coordinates.first()?;
+        let (window, last) = (app.window()?, *trajectory.steps.last()?);
         Some(Self {
             invocation: app.invocation(),
-            window: app.window()?,
-            last: *trajectory.steps.last()?,
+            lines: lines(snapshot).unwrap_or([window.x, window.y].map(|side| (side, LINES))),
+            window,
+            origin: snapshot.plane.map_or(last, |plane| plane.origin),
+            last,
             turned: first.map(|coordinate| coordinate < 0.0),
             slices: &snapshot.slices,
         })
@@ -70,9 +77,20 @@ impl<'a> Seen<'a> {
 
     /// A command on the run as far as it is seen.
     fn command(&self, name: &str, measure: &[String], options: &[String]) -> Vec<String> {
+        self.command_to(self.last, name, measure, options)
+    }
+
+    /// A command on the run up to a step.
+    fn command_to(
+        &self,
+        last: u64,
+        name: &str,
+        measure: &[String],
+        options: &[String],
+    ) -> Vec<String> {
         let Invocation { run, key, .. } = self.invocation;
         let run = run.display().to_string();
-        let steps = format!("..{}", self.last);
+        let steps = format!("..{last}");
         let start = words(&["isoloss", name, &run, "--steps", &steps]);
         [&start[..], key, measure, options].concat()
     }
@@ -94,23 +112,26 @@ impl<'a> Seen<'a> {
     }
 
     fn surface(&self, app: &App) -> Vec<String> {
-        let mut options = match app.plane() {
-            Plane::Random if app.view() == View::Map => {
-                let side = [-1.0, 1.0];
-                let axes = [
-                    axis("--x", side, PLANE_LINES),
-                    axis("--y", side, PLANE_LINES),
-                ];
-                [words(&["--plane", "random"]), axes.to_vec()].concat()
-            }
-            _ => self.grid(LINES),
+        let is_random = app.plane() == Plane::Random && app.view() == View::Map;
+        let (last, mut options) = if is_random {
+            let side = [-1.0, 1.0];
+            let axes = ["--x", "--y"].map(|name| axis(name, side, PLANE_LINES));
+            let options = [words(&["--plane", "random"]), axes.to_vec()];
+            (self.last, options.concat())
+        } else {
+            let [x, y] = [0, 1].map(|k| {
+                let (range, lines) = self.lines[k];
+                (self.facing(k, range), lines)
+            });
+            let options = vec![axis("--x", x.0, x.1), axis("--y", y.0, y.1)];
+            (self.origin, options)
         };
         options.extend(self.invocation.fidelity.iter().cloned());
         if app.view() == View::Surface {
             let camera = app.camera();
             options.push(format!("--relief={},{}", camera.turn, camera.tilt));
         }
-        self.command("surface", &self.measure(), &options)
+        self.command_to(last, "surface", &self.measure(), &options)
     }
 
     fn compare(&self) -> Vec<String> {
@@ -165,9 +186,10 @@ impl<'a> Seen<'a> {
                         self.facing(slice.axis, [*min, *max]),
                         slice.offset.len(),
                     );
-                    Some(line(
-                        [words(&["--along", &component, &x]), origin.clone()].concat(),
-                    ))
+                    let origin = words(&["--origin", &self.origin.to_string()]);
+                    let steps = words(&["--steps", &format!("..{}", self.origin)]);
+                    let along = words(&["--along", &component, &x]);
+                    Some(line([along, origin, steps].concat()))
                 })
                 .collect(),
             SliceKind::Random => {
@@ -193,6 +215,13 @@ impl<'a> Seen<'a> {
     }
 }
 
+/// Ranges and numbers of the lines of the map that is measured; `None` if there is none.
+fn lines(snapshot: &Snapshot) -> Option<[([f64; 2], usize); 2]> {
+    let surface = &snapshot.map.as_ref().filter(|map| !map.stale)?.surface;
+    let side = |lines: &[f64]| Some(([*lines.first()?, *lines.last()?], lines.len()));
+    Some([side(surface.x())?, side(surface.y())?])
+}
+
 /// The files of the first and the last checkpoint of the path.
 fn ends(app: &App) -> Option<[String; 2]> {
     let lines = app.snapshot().checkpoints.iter();
@@ -213,7 +242,6 @@ fn axis(name: &str, [min, max]: [f64; 2], lines: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::snapshot::Snapshot;
     use crate::tui::action::Action;
     use crate::tui::state::Appearance;
     use crate::weights::trajectory::Trajectory;

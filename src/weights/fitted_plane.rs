@@ -144,16 +144,11 @@ impl FittedPlane {
                 terms.sum::<f64>()
             })
         });
-        let shift = |rows: &[usize], combinations: &[Vec<f64>; 2]| {
-            let combinations = combinations.each_ref();
-            combinations.map(|combination| products.along(origin, base, rows, combination))
-        };
-        Some(PlaneMove {
-            shift: shift(&theirs, &other.combinations),
-            along: shift(&own, &self.combinations),
-            turn,
-            square: products.square(origin, base),
-        })
+        let shift = other
+            .combinations
+            .each_ref()
+            .map(|combination| products.along(origin, base, &theirs, combination));
+        Some(PlaneMove { shift, turn })
     }
 }
 
@@ -173,10 +168,6 @@ pub struct PlaneMove {
     pub shift: [f64; 2],
     /// Coordinate k of its direction l on the other plane: turn[k][l].
     pub turn: [[f64; 2]; 2],
-    /// Coordinates, along its own directions, of its origin less the other's.
-    along: [f64; 2],
-    /// Squared distance of the two origins.
-    square: f64,
 }
 
 impl PlaneMove {
@@ -195,14 +186,6 @@ impl PlaneMove {
         let [x, y] = [0, 1].map(|k| image[k] - self.shift[k]);
         let at = [(d * x - b * y) / determinant, (a * y - c * x) / determinant];
         at.iter().all(|at| at.is_finite()).then_some(at)
-    }
-
-    /// Returns the distance of a point (α, β) of the plane from the other one.
-    #[must_use]
-    pub fn distance(&self, at: [f64; 2]) -> f64 {
-        let [a, b] = at;
-        let from_origin = 2.0 * (a * self.along[0] + b * self.along[1]);
-        distance(self.image(at), self.square + a * a + b * b + from_origin)
     }
 }
 
@@ -321,15 +304,13 @@ mod tests {
         for at in [[0.0, 0.0], [2.0, -1.0], [-0.3, 4.0]] {
             let point =
                 std::array::from_fn(|k| from.0[k] + at[0] * from.1[0][k] + at[1] * from.1[1][k]);
-            let (image, off) = seen(&point, &to);
+            let (image, _) = seen(&point, &to);
             let found = moved.image(at);
             assert!((found[0] - image[0]).abs() < 1e-9 && (found[1] - image[1]).abs() < 1e-9);
-            assert!((moved.distance(at) - off).abs() < 1e-6);
             let back = moved.source(found).unwrap();
             assert!((back[0] - at[0]).abs() < 1e-9 && (back[1] - at[1]).abs() < 1e-9);
         }
         let same = new.seen_from(&new, &products).unwrap();
-        assert!(same.distance([1.0, 2.0]) < 1e-6);
         assert!((same.image([1.0, 2.0])[1] - 2.0).abs() < 1e-9);
     }
 

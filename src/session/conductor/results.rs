@@ -46,10 +46,17 @@ impl Conductor {
                 reason,
             } => self.failed(generation, index, reason),
             Report::Done(generation) => self.next_batch(generation),
-            Report::Data { .. }
-            | Report::NoData(_)
-            | Report::Evaluator(_)
-            | Report::Product { .. } => {}
+            Report::Product {
+                generation,
+                index,
+                done,
+                of,
+            } => {
+                if let Some(study) = &mut self.snapshot.study {
+                    study.take_product(generation, index, done, of);
+                }
+            }
+            Report::Data { .. } | Report::NoData(_) | Report::Evaluator(_) => {}
         }
     }
 
