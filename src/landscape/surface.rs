@@ -174,6 +174,13 @@ impl Surface {
         move |own, on_plane| (log_loss(on_plane) - log_loss(own)).abs() / (max - min)
     }
 
+    /// Returns the range of measured log-loss; 0 without two finite values.
+    #[must_use]
+    pub fn extent(&self) -> f64 {
+        let [min, max] = self.range();
+        (max - min).max(0.0)
+    }
+
     /// Lowest and highest log-loss that was measured.
     pub(super) fn range(&self) -> [f64; 2] {
         let measured = self.values.iter().flatten().map(|m| log_loss(m.loss));

@@ -127,8 +127,12 @@ impl Key {
             gone,
             old_branches,
             of,
+            uncertainty,
         } = extras;
-        let key = self.numbers(doubts).numbers(rival.as_flattened());
+        let key = self
+            .number(uncertainty.between)
+            .number(uncertainty.sampling);
+        let key = key.numbers(doubts).numbers(rival.as_flattened());
         let key = key.count(drops.len());
         let key = drops.iter().fold(key, |key, drop| key.count(*drop));
         let key = key.count(gone.len());

@@ -55,6 +55,8 @@ const EQUAL: f64 = 1e-12;
 pub struct Levels {
     values: Vec<f64>,
     lowest: Option<f64>,
+    /// Error of the lowest loss; 0 if it is exact.
+    lowest_error: f64,
 }
 
 impl Levels {
@@ -70,8 +72,8 @@ impl Levels {
         let equal = highest - lowest <= EQUAL * highest.abs().max(lowest.abs());
         if equal || !(highest - lowest).is_normal() || count == 0 {
             return Self {
-                values: Vec::new(),
                 lowest: Some(lowest),
+                ..Self::default()
             };
         }
         let mut values = match scale {
@@ -86,7 +88,24 @@ impl Levels {
         Self {
             values,
             lowest: Some(lowest),
+            lowest_error: 0.0,
         }
+    }
+
+    /// The same levels, rounded to the last digit that is known: that in which the error of a loss begins. Levels
+    /// that are equal then are one.
+    #[must_use]
+    pub fn known_to(mut self, error: impl Fn(f64) -> f64) -> Self {
+        let known = |value: f64| to_digit_of(value, error(value));
+        let lowest = self.lowest.unwrap_or(f64::NEG_INFINITY);
+        self.lowest_error = self.lowest.map_or(0.0, &error);
+        let highest = self.values.last().copied();
+        self.values = self.values.into_iter().map(known).collect();
+        // Rounding may have put a level beyond the losses in sight.
+        self.values
+            .retain(|value| *value > lowest && highest.is_none_or(|highest| *value <= highest));
+        self.values.dedup();
+        self
     }
 
     /// The levels.
@@ -127,9 +146,13 @@ impl Levels {
     #[must_use]
     pub fn lowest_label(&self) -> Option<String> {
         let lowest = self.lowest?;
+        let error = self.lowest_error;
         Some(match self.values.first() {
-            Some(level) => exact(rounded(lowest, SLACK * (level - lowest))),
-            None => axis::short(lowest),
+            Some(level) => {
+                let near = rounded(lowest, SLACK * (level - lowest));
+                exact(to_digit_of(near, error))
+            }
+            None => axis::short(to_digit_of(lowest, error)),
         })
     }
 }
@@ -183,6 +206,17 @@ fn quantiles(losses: &mut [f64], count: usize) -> Vec<f64> {
 fn quantile(values: &mut [f64], share: f64) -> f64 {
     let rank = ((values.len() - 1) as f64 * share) as usize;
     *values.select_nth_unstable_by(rank, f64::total_cmp).1
+}
+
+/// The number rounded to the digit in which its error begins; as it is if it has none.
+fn to_digit_of(value: f64, error: f64) -> f64 {
+    if !(error.is_normal() && error > 0.0 && value.is_finite()) {
+        return value;
+    }
+    // An error of 0.0096 is one of 0.01.
+    let place = (1.04 * error).log10().floor() as i32;
+    let digits = format!("{:.0}e{place}", value * 10f64.powi(-place));
+    digits.parse().unwrap_or(value)
 }
 
 /// The number with the fewest digits that is at most `slack` away.
@@ -268,6 +302,26 @@ mod tests {
         let labels: Vec<String> = (0..4).map(|i| levels.label(i)).collect();
         assert_eq!(labels, ["0.2452", "0.2454", "0.2456", "0.2458"]);
         assert_eq!(levels.lowest_label().as_deref(), Some("0.245"));
+    }
+
+    #[test]
+    fn no_label_has_more_digits_than_are_known() {
+        let losses = || (0..=1000).map(|i| 0.245 + f64::from(i) * 1e-5);
+        let labels = |error: f64| {
+            let levels = Levels::of(Scale::Linear, losses(), 6).known_to(|_| error);
+            let lines = (0..levels.values().len()).map(|i| levels.label(i));
+            let lowest = levels.lowest_label();
+            lines.chain(lowest).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(labels(0.0), "0.246 0.248 0.25 0.252 0.254 0.245");
+        assert_eq!(labels(4e-4), labels(0.0));
+        // An error of one to nine hundredths leaves two decimals, and with them one level.
+        assert_eq!(labels(0.02), "0.25 0.24");
+        assert_eq!(labels(0.3), "0.2");
+        let error = |value: f64| to_digit_of(value, 0.0105);
+        assert_eq!([0.276, 0.2499, 3.456].map(error), [0.28, 0.25, 3.46]);
+        assert_eq!(to_digit_of(1234.0, 20.0), 1230.0);
+        assert_eq!(to_digit_of(0.276, 0.0097), 0.28);
     }
 
     #[test]

@@ -9,6 +9,9 @@ const SHADES: [[char; 2]; 4] = [[' ', ' '], ['·', '-'], ['+', '='], ['█', '�
 /// The same in 7-bit characters.
 const ASCII_SHADES: [[char; 2]; 4] = [[' ', ' '], ['.', '-'], ['+', '='], ['#', '%']];
 
+/// Columns of the legend; an odd number, so that nothing is in the middle.
+const LEGEND: usize = 11;
+
 /// Draws a square matrix of values from −1 to 1, row 0 at the top; NaN is blank. It is shrunk to fit by means
 /// over its pieces, and never blown up. 7-bit characters have no colours.
 #[must_use]
@@ -43,6 +46,22 @@ pub fn draw(
             };
             picture.put(column, row, cell);
         }
+    }
+    picture
+}
+
+/// Draws one row of cosines from −1 to 1, for a legend.
+#[must_use]
+pub fn legend(tints: Option<Tints>, marker: Marker) -> Picture {
+    let tints = tints.filter(|_| !marker.is_ascii());
+    let mut picture = Picture::new(LEGEND, 1);
+    for column in 0..LEGEND {
+        let value = 2.0 * column as f64 / (LEGEND - 1) as f64 - 1.0;
+        let cell = match tints {
+            Some(tints) => half_blocks(tints, value, Some(value)),
+            None => shade(value, marker),
+        };
+        picture.put(column, 0, cell);
     }
     picture
 }
@@ -113,6 +132,13 @@ mod tests {
         let drawn = |marker| draw(&values, None, marker, 6, 3).text();
         assert_eq!(drawn(Marker::Braille), "██▒▒··\n--\n++==██\n");
         assert_eq!(drawn(Marker::Ascii), "##%%..\n--\n++==##\n");
+    }
+
+    #[test]
+    fn the_legend_goes_from_minus_one_to_one() {
+        let text = legend(None, Marker::Braille).text();
+        let signs: Vec<char> = text.trim_end().chars().collect();
+        assert_eq!((signs[0], signs[5], signs[10]), ('▒', ' ', '█'));
     }
 
     #[test]

@@ -27,6 +27,20 @@ pub fn lines(title: &str, separator: &str, width: usize, rows: usize) -> Vec<Str
     lines
 }
 
+/// The text, cut in its middle if it has more than `width` columns: names differ at their ends.
+#[must_use]
+pub fn middle(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    if length <= width {
+        return text.into();
+    }
+    let kept = width.saturating_sub(1);
+    let end = kept / 2;
+    let start = text.chars().take(kept - end);
+    let rest = text.chars().skip(length - end);
+    start.chain(['…']).chain(rest).take(width).collect()
+}
+
 fn cut(item: &str, width: usize) -> String {
     if item.chars().count() <= width {
         return item.into();
@@ -56,6 +70,14 @@ mod tests {
             ["mlp-fashion", "bs 128, wd 0.0005", "test error 13.2 %"]
         );
         assert_eq!(lines(TITLE, ", ", 18, 2).len(), 2);
+    }
+
+    #[test]
+    fn both_ends_of_a_name_are_kept() {
+        let name = "encoder.layer.11.attention.weight";
+        assert_eq!(middle(name, 33), name);
+        assert_eq!(middle(name, 12), "encode…eight");
+        assert_eq!([2, 1, 0].map(|width| middle(name, width)), ["e…", "…", ""]);
     }
 
     #[test]

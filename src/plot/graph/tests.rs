@@ -161,6 +161,63 @@ fn no_value_or_place_is_too_large_or_too_small() {
 }
 
 #[test]
+fn a_logarithmic_axis_says_so() {
+    let drawn = |y: &[f64]| one(&[0.0, 1.0], y).draw(40, 8).text();
+    assert!(drawn(&[0.01, 100.0]).starts_with("    log loss"));
+    assert!(drawn(&[1.0, 2.0]).starts_with("        loss"));
+}
+
+#[test]
+fn a_rate_is_drawn_in_steps() {
+    let x = [0.0, 1.0, 2.0];
+    let y = [2.0, 2.0, 1.0];
+    let picture = graph(vec![curve(&x, &y, Side::Left, Stroke::Steps)], &[]).draw(8, 3);
+    assert_eq!(picture.text(), "loss\n⠉⠉⠉⠉⠉⠉⠉⢹\n       ⢸\n");
+}
+
+#[test]
+fn a_curve_within_its_standard_error_looks_flat() {
+    let x = [0.0, 1.0, 2.0];
+    let y = [1.0, 1.01, 1.0];
+    let [low, high] = [-0.02, 0.02].map(|by| y.map(|y| y + by));
+    let curves = || {
+        vec![
+            curve(&x, &low, Side::Left, Stroke::Band),
+            curve(&x, &high, Side::Left, Stroke::Band),
+            curve(&x, &y, Side::Left, Stroke::Solid),
+        ]
+    };
+    let text = graph(curves(), &[]).draw(12, 13).text();
+    let rows: Vec<&str> = text.lines().skip(1).collect();
+    // 0.01 of 0.12 is one of twelve rows; the band of 0.04 has four or five, in the middle.
+    let of_curve = rows
+        .iter()
+        .filter(|row| row.chars().any(|c| ('⠁'..='⣿').contains(&c)));
+    assert!(of_curve.count() <= 2, "{text}");
+    let shaded = rows.iter().filter(|row| row.contains('░')).count();
+    assert!((4..=6).contains(&shaded), "{text}");
+    // Without a band the same curve has the whole height.
+    let bare = graph(curves().split_off(2), &[]).draw(12, 13).text();
+    assert_eq!(
+        bare.lines().skip(1).filter(|row| !row.is_empty()).count(),
+        12
+    );
+    // Nothing is drawn below nothing.
+    let scale = graph(
+        vec![
+            curve(&x, &[0.0; 3], Side::Left, Stroke::Band),
+            curve(&x, &[0.2; 3], Side::Left, Stroke::Band),
+            curve(&x, &[0.1; 3], Side::Left, Stroke::Solid),
+        ],
+        &[],
+    );
+    assert_eq!(
+        scale.scale(Side::Left).map(|scale| scale.range[0]),
+        Some(0.0)
+    );
+}
+
+#[test]
 fn nothing_measured_is_said() {
     let picture = one(&[-1.0, 0.0], &[f64::NAN, f64::NAN]).draw(20, 3);
     assert!(picture.text().contains("not measured yet"));

@@ -56,7 +56,7 @@ impl SampledScene<'_> {
         let signs = Signs::of(self.scene.marker);
         let sparse = column % 4 == (row % 2) * 2;
         let even = (column + row).is_multiple_of(2);
-        let (loss, origin) = match self.at(column, row) {
+        let (loss, _) = match self.at(column, row) {
             Some(known) => known,
             None if sparse => return self.sign(signs.unknown),
             None => return Cell::default(),
@@ -70,7 +70,7 @@ impl SampledScene<'_> {
         }
         let band = self.levels.band(loss);
         let cell = if self.has_bands() {
-            self.shade(band, self.is_preliminary(origin))
+            self.shade(band, self.dimness(column, row))
         } else {
             Cell::default()
         };
@@ -107,8 +107,9 @@ impl SampledScene<'_> {
         band > 0 && band + 1 == self.levels.bands()
     }
 
-    /// A cell of a band.
-    pub(super) fn shade(&self, band: usize, dim: bool) -> Cell {
+    /// A cell of a band, by how dim it is, 0 to 1.
+    pub(super) fn shade(&self, band: usize, dimness: f64) -> Cell {
+        let dim = dimness > 0.5;
         let bands = self.levels.bands();
         let ramp: &[char] = match self.scene.marker {
             Marker::Ascii => &ASCII_RAMP,
@@ -124,9 +125,11 @@ impl SampledScene<'_> {
                 ..Cell::default()
             },
             Some(tints) => {
-                let colour = band_colour(&tints, band, bands, dim);
+                let [colour, dimmed] =
+                    [false, true].map(|dim| band_colour(&tints, band, bands, dim));
+                let colour = colour.towards(dimmed, dimness);
                 if self.scene.marker.is_ascii() {
-                    let ink = colour.towards(tints.text, if dim { 0.0 } else { 0.2 });
+                    let ink = colour.towards(tints.text, 0.2 * (1.0 - dimness));
                     Cell {
                         symbol,
                         ..Cell::ink(Some(ink))

@@ -77,7 +77,7 @@ impl SampledScene<'_> {
         (0..self.levels.bands())
             .rev()
             .map(|band| {
-                let sample = self.shade(band, false);
+                let sample = self.shade(band, 0.0);
                 Entry {
                     sample: if self.is_clipped(band) {
                         self.clipped(sample)
@@ -115,7 +115,7 @@ impl SampledScene<'_> {
             .collect()
     }
 
-    /// Signs that occur on this map, with what they mean.
+    /// Signs that occur on this map, with what they mean, a line each.
     fn notes(&self) -> Vec<(char, &'static str)> {
         let Some(field) = &self.lattice else {
             return Vec::new();
@@ -131,16 +131,20 @@ impl SampledScene<'_> {
             doubts.any(|(i, doubt)| *doubt > super::path::DOUBTFUL && !self.scene.is_gone(i));
         let is_mixed = extras.gone.contains(&true) && extras.gone.contains(&false);
         [
-            (hole, (signs.hole, "NaN")),
-            (unknown, (signs.unknown, "not yet")),
-            (doubtful, (marks.doubtful, "untrue")),
-            (!extras.drops.is_empty(), (marks.drop, "lr fell")),
-            (!extras.rival.is_empty(), (marks.rival[2], "2nd run")),
-            (is_mixed, (marks.gone, "deleted")),
-            (!extras.old_branches.is_empty(), (marks.left, "undone")),
+            (hole, signs.hole, &["NaN"][..]),
+            (unknown, signs.unknown, &["not yet"]),
+            (doubtful, marks.doubtful, &["own loss", "differs"]),
+            (!extras.drops.is_empty(), marks.drop, &["lr drop"]),
+            (!extras.rival.is_empty(), marks.rival[2], &["2nd run"]),
+            (is_mixed, marks.gone, &["deleted"]),
+            (!extras.old_branches.is_empty(), marks.left, &["old path"]),
         ]
         .into_iter()
-        .filter_map(|(occurs, note)| occurs.then_some(note))
+        .filter(|(occurs, ..)| *occurs)
+        .flat_map(|(_, sign, meaning)| {
+            let signs = std::iter::once(sign).chain(std::iter::repeat(' '));
+            signs.zip(meaning.iter().copied())
+        })
         .collect()
     }
 }

@@ -27,7 +27,7 @@ pub(super) use area::Area;
 pub use backdrop::Backdrop;
 pub use frame::has_axes;
 pub(crate) use ground::band_colour;
-pub use path::Extras;
+pub use path::{Extras, Uncertainty};
 pub use scene::{AxisTitle, Layers, MapScene, Tints};
 
 use super::chart::{Chart, Course};

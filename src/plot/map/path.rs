@@ -34,6 +34,26 @@ pub struct Extras<'a> {
     pub old_branches: &'a [Vec<[f64; 2]>],
     /// The quantity of the surface, if it is not the loss.
     pub of: Option<&'a str>,
+    /// Error of its values, which tells how many digits of them are known.
+    pub uncertainty: Uncertainty,
+}
+
+/// The error of the losses of a map. By default they are exact.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Uncertainty {
+    /// Expected error between measured points, in log-loss.
+    pub between: f64,
+    /// Standard error of the samples, a share of the loss.
+    pub sampling: f64,
+}
+
+impl Uncertainty {
+    /// Returns the error of a loss.
+    #[must_use]
+    pub fn of(self, loss: f64) -> f64 {
+        let between = self.between * (loss + 1e-3);
+        between.hypot(self.sampling * loss)
+    }
 }
 
 /// The printed marks.
@@ -113,7 +133,7 @@ impl Trail {
         }
         let lowest = sampled.scene.backdrop.and_then(|backdrop| {
             let (a, b, _) = backdrop.surface.lowest()?;
-            sampled.cell([a, b])
+            sampled.known_cell([a, b])
         });
         let points = sampled.scene.path.iter();
         Self {

@@ -115,7 +115,8 @@ impl MapScene<'_> {
             None if self.layers == Layers::Lines => many,
             None => few,
         };
-        Levels::of(self.scale, losses, count)
+        let uncertainty = self.extras.uncertainty;
+        Levels::of(self.scale, losses, count).known_to(|loss| uncertainty.of(loss))
     }
 
     pub(in crate::plot) fn text_ink(&self) -> Cell {

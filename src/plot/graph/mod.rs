@@ -1,5 +1,7 @@
 //! Curves over one axis, drawn into character cells: loss on the left scale, accuracy on the right.
 
+mod strokes;
+
 use super::axis::{short, within};
 use super::canvas::{self, Figure};
 use super::map::Tints;
@@ -27,6 +29,12 @@ pub enum Stroke {
     Points,
     /// Bars from zero up to each value: a histogram. The places are the edges of its bins, one more than values.
     Bars,
+    /// An unbroken line of steps: each value holds until the next.
+    Steps,
+    /// The same, broken.
+    DashedSteps,
+    /// An edge of a shaded band; two curves of the same places one after the other are its edges.
+    Band,
 }
 
 /// One curve.
@@ -72,10 +80,10 @@ pub struct Graph<'a> {
 
 /// Columns for the numbers of a scale.
 const GUTTER: usize = 8;
+/// A scale spans so many widths of the widest band on it at least: what lies within a band looks flat.
+const BEYOND: f64 = 3.0;
 /// A curve without extent is drawn in the middle of a range of this share of its value.
 const FLAT: f64 = 0.05;
-/// Cells of a dash, and from the start of one to the start of the next.
-const DASH: [f64; 2] = [1.4, 3.0];
 /// A left scale whose ends differ by this factor is logarithmic: the low part is what matters.
 const LOGARITHMIC: f64 = 100.0;
 
@@ -124,6 +132,9 @@ impl Graph<'_> {
             Some((side, frame))
         });
         for (side, frame) in drawn.clone() {
+            if frame.scale.logarithmic && left > 0 {
+                picture.print_right(left - 1, 0, "log", self.faint());
+            }
             self.draw_numbers(&mut picture, &frame, side, [left, right]);
             self.draw_curves(&mut picture, &frame, side);
         }
@@ -159,9 +170,57 @@ impl Graph<'_> {
         if self.on(side).any(|curve| curve.stroke == Stroke::Bars) {
             range = [range[0].min(0.0), range[1].max(0.0)];
         }
+        let range = self.beyond_noise(side, range);
         let logarithmic =
             side == Side::Left && range[0] > 0.0 && range[1] / range[0] >= LOGARITHMIC;
         Some(Scale { range, logarithmic })
+    }
+
+    /// Widens a range that is not much wider than the bands on it, so that noise is not blown up to a curve.
+    fn beyond_noise(&self, side: Side, [min, max]: [f64; 2]) -> [f64; 2] {
+        let widths = self.bands(side).flat_map(|[low, high]| {
+            let both = low.y.iter().zip(high.y);
+            both.map(|(low, high)| (high - low).abs())
+        });
+        let width = widths.filter(|width| width.is_finite()).fold(0.0, f64::max);
+        let missing = (BEYOND * width - (max - min)).max(0.0) / 2.0;
+        // A loss or a share that cannot be negative has no room below nothing.
+        let low = if min >= 0.0 {
+            (min - missing).max(0.0)
+        } else {
+            min - missing
+        };
+        [low, max + missing]
+    }
+
+    /// The edges of the bands on one side.
+    fn bands(&self, side: Side) -> impl Iterator<Item = [&Curve<'_>; 2]> {
+        let edges = self.on(side).filter(|curve| curve.stroke == Stroke::Band);
+        let edges: Vec<&Curve<'_>> = edges.collect();
+        let (pairs, _) = edges.as_chunks::<2>();
+        pairs.to_vec().into_iter()
+    }
+
+    /// Shades the cells between the edges of each band.
+    fn draw_bands(&self, picture: &mut Picture, frame: &Frame, side: Side) {
+        let symbol = if self.marker.is_ascii() { ':' } else { '░' };
+        let cell = Cell {
+            symbol,
+            ..self.faint()
+        };
+        for [low, high] in self.bands(side) {
+            let edges = [low, high].map(|edge| frame.points(edge));
+            for column in 0..frame.width {
+                let at = column as f64 + 0.5;
+                let [Some(low), Some(high)] = edges.each_ref().map(|edge| height(edge, at)) else {
+                    continue;
+                };
+                let row = |place: f64| (place.max(0.0) as usize).min(frame.height - 1);
+                for row in row(low.min(high))..=row(low.max(high)) {
+                    picture.put(frame.left + column, 1 + row, cell);
+                }
+            }
+        }
     }
 
     fn draw_numbers(&self, picture: &mut Picture, frame: &Frame, side: Side, gutters: [usize; 2]) {
@@ -188,8 +247,10 @@ impl Graph<'_> {
                 tints.mark
             }
         };
-        let curves = self.on(side).filter(|curve| curve.stroke != Stroke::Points);
-        let figures: Vec<Figure> = curves.flat_map(|curve| frame.figures(curve)).collect();
+        self.draw_bands(picture, frame, side);
+        let lines = self.on(side);
+        let lines = lines.filter(|curve| !matches!(curve.stroke, Stroke::Points | Stroke::Band));
+        let figures: Vec<Figure> = lines.flat_map(|curve| frame.figures(curve)).collect();
         let size = [frame.width, frame.height];
         for (column, row, symbol) in canvas::draw(&figures, size, self.marker) {
             let ink = self.ink(tint);
@@ -214,7 +275,7 @@ impl Graph<'_> {
             Side::Left => (self.title, |tints| tints.path),
             Side::Right => (self.right, |tints| tints.mark),
         };
-        let word = title.split(' ').next().unwrap_or_default();
+        let word = title.split([' ', ':']).next().unwrap_or_default();
         let Some(points) = self.on(side).next().map(|curve| frame.points(curve)) else {
             return;
         };
@@ -307,6 +368,16 @@ impl Graph<'_> {
     }
 }
 
+/// Returns the height of a curve of cells at a place across; `None` where it is not known.
+fn height(points: &[[f64; 2]], at: f64) -> Option<f64> {
+    let pair = points
+        .windows(2)
+        .find(|pair| pair[0][0] <= at && at <= pair[1][0])?;
+    let along = share(at, [pair[0][0], pair[1][0]]);
+    let height = pair[0][1] + (pair[1][1] - pair[0][1]) * along;
+    height.is_finite().then_some(height)
+}
+
 /// Returns the position of a place between two ends, 0 to 1. Halves, because the length of a range may be beyond
 /// all numbers.
 fn share(at: f64, [first, last]: [f64; 2]) -> f64 {
@@ -385,7 +456,7 @@ impl Frame {
     /// The strokes or bars of a curve. Bars next to one that is not finite stand alone.
     fn figures(&self, curve: &Curve<'_>) -> Vec<Figure> {
         if curve.stroke != Stroke::Bars {
-            let strokes = strokes(&self.points(curve), curve.stroke);
+            let strokes = strokes::of(&self.points(curve), curve.stroke);
             return strokes.into_iter().map(Figure::Line).collect();
         }
         let bins = curve.x.windows(2).zip(curve.y);
@@ -410,49 +481,6 @@ impl Frame {
         let (x, y) = points.min_by(|a, b| (a.0 - at).abs().total_cmp(&(b.0 - at).abs()))?;
         Some(self.place(*x, *y))
     }
-}
-
-/// The straight strokes of a curve. It is interrupted where it is not finite; a value between two
-/// gaps is a point.
-fn strokes(points: &[[f64; 2]], stroke: Stroke) -> Vec<[[f64; 2]; 2]> {
-    let mut strokes = Vec::new();
-    let mut walked = 0.0;
-    for (i, &from) in points.iter().enumerate() {
-        let next = points
-            .get(i + 1)
-            .copied()
-            .filter(|next| next[1].is_finite());
-        let to = next.unwrap_or(from);
-        let length = (to[0] - from[0]).hypot(to[1] - from[1]);
-        if stroke == Stroke::Solid || !length.is_finite() {
-            strokes.push([from, to]);
-            continue;
-        }
-        strokes.extend(dashes(from, to, length, walked));
-        walked += length;
-    }
-    strokes
-}
-
-/// The dashes of a segment of this length, which begins after `walked` cells of its curve.
-fn dashes(
-    from: [f64; 2],
-    to: [f64; 2],
-    length: f64,
-    walked: f64,
-) -> impl Iterator<Item = [[f64; 2]; 2]> {
-    let [dash, period] = DASH;
-    let first = (walked / period).floor() as u64;
-    let last = ((walked + length) / period).floor() as u64;
-    (first..=last).filter_map(move |k| {
-        let start = (k as f64 * period - walked).max(0.0);
-        let end = (k as f64 * period + dash - walked).min(length);
-        let at = |along: f64| {
-            let share = if length > 0.0 { along / length } else { 0.0 };
-            [0, 1].map(|i| from[i] + (to[i] - from[i]) * share)
-        };
-        (start <= end).then(|| [at(start), at(end)])
-    })
 }
 
 #[cfg(test)]
