@@ -1296,7 +1296,7 @@ fn doctor_counts_what_cannot_be_read_and_fails_where_nothing_can() {
     }
     let output = run(&["doctor", missing.to_str().unwrap()]);
     let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(fact(&text, "watched by"), ["poll 2s"]);
+    assert_eq!(fact(&text, "watched by"), ["a scan every 2 s"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `isoloss demo`: trains a small real network in a child process and watches it.
 
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -30,7 +30,7 @@ use super::appearance::AppearanceOptions;
 use super::exit::{Ended, asked_to_end};
 use super::late_settings::LateSettings;
 use super::options::ScreenOptions;
-use super::screen::show_session;
+use super::screen::{has_screen, show_session};
 use super::watch::print_lines;
 use super::{output, startup};
 
@@ -101,7 +101,7 @@ impl Demo {
         };
         let invocation = Invocation::of(&options, &[]);
         let session = Session::start(options)?;
-        if !self.headless && io::stdout().is_terminal() {
+        if !self.headless && has_screen() {
             let begin = self.look.choose().begin(keymap, invocation);
             return show_session(begin, &session, &[], self.screen, LateSettings::none()).map(drop);
         }

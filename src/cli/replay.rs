@@ -1,6 +1,6 @@
 //! `isoloss replay`: a recorded session, shown as it was.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -11,7 +11,7 @@ use clap::Args;
 use tokio::sync::watch;
 
 use crate::report::{lines, visible};
-use crate::session::record::{Moment, Recording};
+use crate::session::record::{self, Moment, Recording};
 use crate::session::snapshot::{Command, Snapshot};
 use crate::tui::invocation::Invocation;
 use crate::tui::keymap::Keymap;
@@ -19,7 +19,7 @@ use crate::tui::keymap::Keymap;
 use super::appearance::AppearanceOptions;
 use super::late_settings::LateSettings;
 use super::options::ScreenOptions;
-use super::screen::show;
+use super::screen::{has_screen, show};
 use super::warn;
 
 /// Seconds that a replay waits at most where nothing happened for long.
@@ -49,7 +49,7 @@ fn speed(text: &str) -> Result<f64, String> {
 impl Replay {
     pub(super) fn run(&self, keymap: Keymap) -> anyhow::Result<()> {
         let recording = Recording::open(&self.file)?;
-        if !io::stdout().is_terminal() {
+        if !has_screen() {
             return print_lines(recording);
         }
         let (to_screen, snapshots) = watch::channel(Arc::new(Snapshot::default()));
@@ -124,7 +124,7 @@ impl Player {
                     }
                     now = at;
                     self.shown = Arc::unwrap_or_clone(snapshot);
-                    self.shown.watching = "recording".into();
+                    self.shown.watching = record::WATCHING.into();
                 }
                 Err(error) => self.notices.push(error.to_string()),
             }

@@ -1,6 +1,6 @@
 //! The screen of a session, and what is said on the normal screen when it ends.
 
-use std::io::{self, Seek, Write};
+use std::io::{self, IsTerminal, Seek, Write};
 use std::sync::Arc;
 
 use crossterm::event::KeyEvent;
@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::report::{summary, visible};
 use crate::session::Session;
 use crate::session::snapshot::{Command, Snapshot};
+use crate::tui::detect;
 use crate::tui::run::{End, run};
 use crate::tui::state::App;
 use crate::tui::terminal::Wishes;
@@ -18,6 +19,12 @@ use super::late_settings::LateSettings;
 use super::options::ScreenOptions;
 use super::startup;
 use super::warn;
+
+/// Returns true if stdout is a terminal that can show a screen; elsewhere one line an event is printed.
+pub(super) fn has_screen() -> bool {
+    let variable = |name: &str| std::env::var(name).ok();
+    io::stdout().is_terminal() && !detect::is_dumb(variable)
+}
 
 /// The beginning of a screen.
 pub(super) struct Begin {

@@ -1,6 +1,6 @@
 //! `isoloss watch`: the screen, or plain lines where there is none.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use super::options::{FidelityOption, KeepOption, KeyOption, MeasureOptions, Scre
 use super::outlet::Outlet;
 use super::recording::{RecordOption, Recording, Target};
 use super::runtime;
-use super::screen::show_session;
+use super::screen::{has_screen, show_session};
 use super::startup;
 use super::warn;
 
@@ -109,7 +109,7 @@ impl Watch {
                     appeared = settings.appear() => Err(appeared.into()),
                 }
             })
-        } else if io::stdout().is_terminal() && !self.headless.headless {
+        } else if has_screen() && !self.headless.headless {
             let others = self.others.into_iter().map(start);
             let others = others.collect::<io::Result<Vec<_>>>()?;
             let begin = self.look.choose().begin(keymap, invocation);

@@ -100,10 +100,14 @@ const TEXTS: [&[&str]; 13] = [
     ],
 ];
 /// States of a run, which the first line of a screen says behind a mark.
-const STATES: [&str; 4] = [
+const STATES: [&str; 8] = [
     "watching",
+    "overdue",
+    "ended or stopped",
+    "recording",
     "frozen",
-    "folder out of reach",
+    "folder cannot be read",
+    "not begun yet",
     "nothing usable yet",
 ];
 
@@ -215,7 +219,7 @@ fn is_screen(text: &str) -> bool {
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default();
     let says = |state: &&str| {
-        let marks = ["●", "*"];
+        let marks = ["●", "○", "*"];
         marks
             .iter()
             .any(|mark| first.contains(&format!("  {mark} {state}")))

@@ -69,8 +69,8 @@ pub fn mode(run: &Path) -> String {
 }
 
 fn name(notified: bool) -> String {
-    let notified = if notified { "notify+" } else { "" };
-    format!("{notified}poll {}s", POLL.as_secs())
+    let notified = if notified { "file events and " } else { "" };
+    format!("{notified}a scan every {} s", POLL.as_secs())
 }
 
 impl Drop for Watcher {

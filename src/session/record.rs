@@ -22,6 +22,9 @@ use super::item::{self, Trouble};
 use super::patch::{Patch, weight};
 use super::snapshot::Snapshot;
 
+/// The word for how the run of a recording is followed: its folder is not looked at.
+pub const WATCHING: &str = "recording";
+
 const MAGIC: &str = "isoloss recording";
 /// Changes when an older isoloss cannot read what this one writes.
 const VERSION: u32 = 1;

@@ -227,12 +227,14 @@ pub struct Snapshot {
     /// The run folder.
     #[serde(serialize_with = "unicode::path")]
     pub run: PathBuf,
-    /// Means by which the folder is watched, e.g. `inotify+poll 2s`.
+    /// Means by which the folder is watched, e.g. `file events and a scan every 2 s`.
     pub watching: String,
     /// Device on which losses are measured, e.g. `cpu` or `cuda:0`.
     pub device: String,
     /// The batch-norm mode, e.g. `frozen`.
     pub batch_norm: String,
+    /// True if the network has running statistics of batch norm; `None` if that is not known.
+    pub has_batch_norm: Option<bool>,
     /// The function of the model's output that is measured.
     pub loss: Loss,
     /// The evaluator that measures; `None` if a model of isoloss's own does.

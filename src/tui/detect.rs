@@ -28,8 +28,9 @@ pub fn depth(variable: impl Fn(&str) -> Option<String>) -> (Depth, String) {
     };
     let by_term = depth_of(&term);
     let told = |depth| (depth, format!("TERM is {term}"));
-    if by_term == Depth::Mono {
-        return told(Depth::Mono);
+    // The console of Linux has a palette of sixteen, whatever the shell before it has said.
+    if by_term == Depth::Mono || term == "linux" {
+        return told(by_term);
     }
     // Both hand on what they were told of the terminal around them, which they do not ask.
     if variable("STY").is_some() && variable("TMUX").is_none() {
@@ -58,6 +59,11 @@ fn depth_of(term: &str) -> Depth {
     } else {
         Depth::Sixteen
     }
+}
+
+/// Returns true if the terminal that these variables name cannot move its cursor: it gets lines.
+pub fn is_dumb(variable: impl Fn(&str) -> Option<String>) -> bool {
+    variable("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// The marker that these variables let be drawn, and which of them.
@@ -104,7 +110,7 @@ mod tests {
     #[case("screen", "", Depth::Sixteen)]
     #[case("rxvt", "", Depth::Sixteen)]
     #[case("linux", "", Depth::Sixteen)]
-    #[case("linux", "truecolor", Depth::TrueColor)]
+    #[case("linux", "truecolor", Depth::Sixteen)]
     #[case("dumb", "", Depth::Mono)]
     #[case("dumb", "truecolor", Depth::Mono)]
     #[case("vt220-8bit", "", Depth::Mono)]
@@ -120,6 +126,12 @@ mod tests {
             assert_eq!(found, expected, "{set:?}: {why}");
             assert!(!why.is_empty());
         }
+    }
+
+    #[test]
+    fn a_terminal_that_cannot_move_its_cursor_is_dumb() {
+        let dumb = |term| is_dumb(variables(&[("TERM", term)]));
+        assert!(dumb("dumb") && !dumb("linux") && !dumb(""));
     }
 
     #[test]

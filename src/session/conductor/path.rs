@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::run::Checkpoint;
 use crate::run::log::Clock;
 use crate::run::save_times::SaveTimes;
+use crate::weights::layout::Role;
 
 use super::super::earlier;
 use super::super::reader::PathReading;
@@ -117,6 +118,10 @@ impl Conductor {
         let (batch_norm, now) = (self.options.batch_norm, self.clock.now());
         self.plane = newest.and_then(|path| CurrentPlane::new(path, batch_norm, now));
         self.snapshot.map = before.and_then(|before| self.seen_from_now(&before));
+        self.snapshot.has_batch_norm = self.plane.as_ref().map(|plane| {
+            let mut slots = plane.spec.shape.layout.slots().iter();
+            slots.any(|slot| slot.role == Role::RunningStatistic)
+        });
         self.snapshot.trouble = self.emptiness();
         self.show_path();
         self.show_sharpness();
