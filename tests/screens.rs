@@ -6,19 +6,24 @@ mod synthetic;
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use clap::ValueEnum;
 use insta::assert_snapshot;
 use isoloss::data::Split;
 use isoloss::landscape::curvature::Extremes;
+use isoloss::landscape::evidence::{Assumed, Function};
 use isoloss::landscape::surface::Measure;
 use isoloss::landscape::worker::protocol::Value;
 use isoloss::loss::{Classes, Loss};
+use isoloss::model::activation::Activation;
+use isoloss::model::reading::Reading;
 use isoloss::plot::map::Layers;
 use isoloss::plot::raster::Marker;
 use isoloss::run::hyper::Hyper;
 use isoloss::run::log::{Clock, Logged, TrainingLog};
-use isoloss::session::snapshot::{CheckpointState, Fidelity, Finding, Snapshot};
+use isoloss::session::reader::KeptLine;
+use isoloss::session::snapshot::{CheckpointState, Fidelity, Finding, MapPlane, Snapshot};
 use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
 use isoloss::tui::color::{Depth, Quantizer};
@@ -44,7 +49,7 @@ fn app(snapshot: Snapshot, actions: &[Action]) -> App {
 }
 
 fn with_look(look: Appearance, snapshot: Snapshot, actions: &[Action]) -> App {
-    let mut app = App::new(look);
+    let mut app = App::new(look).with_clock(|| synthetic::SAVED + Duration::from_secs(12));
     app.receive(Arc::new(snapshot));
     for action in actions {
         app.update(*action);
@@ -119,8 +124,8 @@ fn what_the_run_deleted_is_hollow_and_what_is_kept_is_counted() {
     let full = text(&screen(&app, 120, 40));
     for said in [
         "◦  deleted",
-        "kept      25 · 26 MiB of 2 GiB",
-        "deleted   16 of 25 points",
+        "kept      25 copies, 26 MiB of 2 GiB",
+        "deleted   16 of 25 checkpoints",
     ] {
         assert!(full.contains(said), "{said} is missing in\n{full}");
     }
@@ -131,7 +136,7 @@ fn what_the_run_deleted_is_hollow_and_what_is_kept_is_counted() {
 fn a_branch_that_a_resumed_run_has_left_is_dotted() {
     let app = app(synthetic::resumed(), &[]);
     // Its checkpoints have steps of the path, and are not those that are looked at.
-    assert!(text(&screen(&app, 120, 40)).contains("┄  undone"));
+    assert!(text(&screen(&app, 120, 40)).contains("┄  old path"));
     assert_snapshot!(sizes(&app));
 }
 
@@ -146,8 +151,8 @@ fn a_path_that_was_thinned_and_what_is_left_out_are_said() {
     let app = app(snapshot, &[]);
     let full = text(&screen(&app, 120, 40));
     for said in [
-        "thinned 3: the room for copies is",
-        "2 left out:",
+        "thinned   3, copies are full (--keep)",
+        "not shown 2 left out",
         "model_64.pt: holds NaN",
     ] {
         assert!(full.contains(said), "{said} is missing in\n{full}");
@@ -175,7 +180,7 @@ fn where_nothing_is_usable_the_view_says_why_at_every_size_and_once() {
         let words = words.join(" ");
         assert_eq!(words.matches("none usable yet").count(), 1, "{text}");
         assert!(words.contains("infinite weights"), "{text}");
-        assert!(!words.contains("out of reach"), "{text}");
+        assert!(!words.contains("cannot be read"), "{text}");
     }
     assert_snapshot!(sizes(&app));
 }
@@ -194,7 +199,7 @@ fn view(keys: &[Action], study: Option<Study>) -> App {
 
 /// Full, compact and tiny, as text.
 fn sizes(app: &App) -> String {
-    let sizes = [(120, 40), (70, 20), (40, 12)];
+    let sizes = [(120, 40), (80, 24), (40, 12)];
     sizes
         .map(|(width, height)| text(&screen(app, width, height)))
         .join("\n")
@@ -351,7 +356,7 @@ fn without_a_log_the_view_says_which_are_read() {
     let said = text(&screen(&app, 120, 40));
     for words in [
         "trainer_state.json, metrics.csv",
-        "2/η needs a learning rate",
+        "2/lr needs a learning rate",
     ] {
         assert!(said.contains(words), "{said}");
     }
@@ -469,14 +474,14 @@ fn a_curvature_map_that_is_being_measured_says_how_far_it_is() {
     let mut app = app(snapshot, &[Action::ShowCurvature]);
     for (width, height) in [(120, 40), (80, 24), (40, 12)] {
         let said = text(&screen(&app, width, height));
-        // The first of the twelve is the checkpoint itself, beside the grid.
-        assert!(said.contains("11 of 81 points · 45 s left"), "{said}");
+        // The checkpoint itself is one of them, beside the grid of 81.
+        assert!(said.contains("12 of 82 points  45 s left"), "{said}");
         assert!(said.contains("λmax 20 · λmin -1 · ratio 0.05"), "{said}");
     }
     let mut paused = app.snapshot().clone();
     paused.progress.paused = true;
     app.receive(Arc::new(paused));
-    assert!(text(&screen(&app, 40, 12)).contains("11 of 81 points · paused"));
+    assert!(text(&screen(&app, 40, 12)).contains("12 of 82 points  paused"));
 }
 
 #[test]
@@ -518,7 +523,10 @@ fn a_map_of_few_samples_says_so_and_so_does_its_estimate_of_all() {
 fn a_view_without_its_input_says_what_is_missing() {
     let said = |keys: &[Action], snapshot: Snapshot| text(&screen(&app(snapshot, keys), 70, 20));
     let early = || synthetic::path_only(1);
-    assert!(said(&[Action::ShowCompare], synthetic::snapshot()).contains("isoloss watch RUN RUN"));
+    assert!(
+        said(&[Action::ShowCompare], synthetic::snapshot())
+            .contains("isoloss watch runs/resnet20 OTHER")
+    );
     assert!(said(&[Action::ShowPath], early()).contains("third checkpoint"));
     assert!(said(&[Action::ShowWeights], early()).contains("second checkpoint"));
     assert!(said(&[Action::ShowCurvature], early()).contains("third checkpoint"));
@@ -843,14 +851,209 @@ fn a_scrubbed_frozen_paused_screen_with_a_banner_says_so() {
     for said in [
         "the reader stopped",
         "frozen, 1 newer",
-        "step 352  23 of 25",
+        "step 352",
+        "23 of 25",
         "1 unreadable",
         "paused",
         "◆",
-        "52 % here",
+        "6 % of extent here",
     ] {
         assert!(text.contains(said), "{said} is missing in\n{text}");
     }
+}
+
+/// The first line of the screen at this time after the newest checkpoint, if there is a clock.
+fn header(snapshot: Snapshot, clock: Option<fn() -> SystemTime>, width: u16) -> String {
+    let mut app = App::new(Appearance::default());
+    if let Some(clock) = clock {
+        app = app.with_clock(clock);
+    }
+    app.receive(Arc::new(snapshot));
+    let text = text(&screen(&app, width, 40));
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn the_header_says_how_old_the_newest_checkpoint_is_and_if_one_is_overdue() {
+    let said = |clock: fn() -> SystemTime| header(synthetic::snapshot(), Some(clock), 120);
+    let usual = said(|| synthetic::SAVED + Duration::from_secs(12));
+    assert!(
+        usual.contains("● watching  saved 12 s ago, usually every 30 s"),
+        "{usual}"
+    );
+    let overdue = said(|| synthetic::SAVED + Duration::from_secs(240));
+    assert!(
+        overdue.contains("○ overdue  saved 4 min ago, usually every 30 s"),
+        "{overdue}"
+    );
+    let over = said(|| synthetic::SAVED + Duration::from_secs(3 * 3600));
+    assert!(over.contains("○ ended or stopped  saved 3 h ago"), "{over}");
+    // A recording has no clock, and says nothing of an age.
+    let recording = Snapshot {
+        watching: isoloss::session::record::WATCHING.into(),
+        ..synthetic::snapshot()
+    };
+    let replayed = header(recording, None, 120);
+    assert!(
+        replayed.contains("● recording") && !replayed.contains("ago"),
+        "{replayed}"
+    );
+    let small = header(
+        synthetic::snapshot(),
+        Some(|| synthetic::SAVED + Duration::from_secs(12)),
+        80,
+    );
+    assert!(
+        small.contains("saved 12 s ago  ") && small.contains("acc 90.4 %"),
+        "{small}"
+    );
+}
+
+#[test]
+fn a_run_that_has_not_begun_is_not_out_of_reach() {
+    let mut snapshot = synthetic::path_only(0);
+    snapshot.trouble = Some("runs/resnet20: expected a run folder, found nothing there".into());
+    assert!(header(snapshot, None, 120).contains("○ not begun yet"));
+    let mut lost = synthetic::snapshot();
+    lost.trouble = Some("runs/resnet20: permission denied".into());
+    assert!(header(lost, None, 120).contains("○ folder cannot be read"));
+}
+
+/// Every state of a run that has rows of its own in the trust pane.
+fn of_every_trust() -> Vec<Snapshot> {
+    let assumed = Assumed {
+        function: Function {
+            reading: Reading {
+                activation: Some(Activation::LeakyRelu),
+                ..Reading::default()
+            },
+            ..Function::default()
+        },
+        normalization: "mean 0.2860, std 0.3530 (fashion-mnist: the set's own)".into(),
+        cosine: Some(0.31),
+        cosine_error: Some(0.05),
+        intervals: 12,
+        tied: vec!["tanh".into(), "gelu".into(), "silu".into(), "sigmoid".into()],
+        loss_range: Some([0.1712, 0.2134]),
+        doubtful: true,
+        warning: Some("the path does not follow the gradient of this model on these samples: check the labels".into()),
+        ..Assumed::default()
+    };
+    let doubtful = Snapshot {
+        assumed: Some(assumed),
+        ..synthetic::rotated(9)
+    };
+    let mut perfect = synthetic::snapshot();
+    for line in &mut perfect.checkpoints {
+        let all = Some(Measure {
+            loss: 1.234e-9,
+            score: 1.0,
+        });
+        (line.truth, line.on_plane) = (all, all);
+    }
+    perfect.test = perfect.checkpoints[0].truth;
+    perfect.assumed = None;
+    let mut random = synthetic::snapshot();
+    if let Some(path) = &mut random.trajectory {
+        let path = Arc::make_mut(path);
+        path.lissajous = vec![0.99; 4];
+        path.distance
+            .iter_mut()
+            .for_each(|distance| *distance = 1e3);
+    }
+    random.plane = Some(MapPlane {
+        origin: 123_456_789,
+        checkpoints: 12,
+        explained: 1.0,
+        best: 1.0,
+        newest: 0.123,
+    });
+    let mut broken = synthetic::rotated(2);
+    broken.kept = Some(KeptLine {
+        checkpoints: 9999,
+        bytes: 1_072_000_000,
+        room: Some((5 << 30) / 2),
+        thinned: 1234,
+        ..KeptLine::default()
+    });
+    broken.checkpoints[3].state = CheckpointState::Unreadable("a/long/path/".repeat(9));
+    broken.checkpoints[4].state = CheckpointState::LeftOut("a reason of many words ".repeat(9));
+    if let Finding::Is(model) = &mut broken.model {
+        model.name = "python -m a.very.long.evaluator --with=options".into();
+        model.parameters = 7_000_000_000;
+    }
+    if let Finding::Is(data) = &mut broken.data {
+        (data.samples, data.name) = (1_281_167, "imagenet-1k-resized-to-64".into());
+    }
+    broken.map.as_mut().expect("a map").fidelity = Some(Fidelity::Estimate {
+        of: None,
+        few: 16_384,
+        points: 12_345,
+        error: 0.1,
+    });
+    let mut logged = with_a_log();
+    for logged in &mut logged.logged {
+        (logged.train, logged.eval, logged.rate) = (Some(1.2e-5), Some(3.4e-7), Some(5.6e-8));
+    }
+    let refused = synthetic::without_data(None);
+    vec![
+        doubtful,
+        perfect,
+        random,
+        broken,
+        logged,
+        refused,
+        synthetic::resumed(),
+    ]
+}
+
+#[test]
+fn no_row_of_the_trust_pane_ever_has_a_second_line() {
+    for snapshot in of_every_trust() {
+        for keys in [&[][..], &[Action::ScrubBack]] {
+            let app = app(snapshot.clone(), keys);
+            let text = text(&screen(&app, 120, 40));
+            let mut pane = text.lines().skip_while(|line| !line.contains("╭ trust"));
+            let pane = pane.by_ref().skip(1).take_while(|line| !line.contains('╰'));
+            // Each line has a name of its own, or goes on below the value of one: nothing is cut at the frame.
+            for line in pane {
+                let row: Vec<char> = line.chars().skip(81).take(38).collect();
+                assert_eq!((row.len(), row[0], row[37]), (38, ' ', ' '), "{text}");
+                let name: String = row[1..11].iter().collect();
+                assert!(
+                    name.ends_with(' ') || name.trim().is_empty(),
+                    "{line}\n{text}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn one_bar_goes_to_the_end_of_the_picture_and_rest_is_said_when_nothing_is_wanted() {
+    let foot = |snapshot: Snapshot, keys: &[Action]| {
+        let text = text(&screen(&app(snapshot, keys), 120, 40));
+        text.lines().last().unwrap_or_default().to_owned()
+    };
+    let said = foot(synthetic::snapshot(), &[]);
+    assert!(
+        said.contains("35 %  2 min left") && said.contains("█"),
+        "{said}"
+    );
+    let mut rests = synthetic::snapshot();
+    (rests.progress.rests, rests.progress.share) = (true, 1.0);
+    assert!(foot(rests.clone(), &[]).contains("at rest"));
+    // What is asked for beside the map is not measured yet.
+    rests.study = synthetic::planned(Study::Curvature, &rests).map(|planned| planned.0);
+    let keys = [Action::ShowCurvature];
+    assert!(!foot(rests.clone(), &keys).contains("at rest"));
+    let own = text(&screen(&app(rests.clone(), &keys), 120, 40));
+    assert!(
+        own.contains("░ 0 of 82 points") || own.contains("0 of 82 points"),
+        "{own}"
+    );
+    rests.progress.rests = false;
+    assert!(foot(rests, &keys).contains("map waits"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Seek, Write};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crossterm::event::KeyEvent;
 use tokio::sync::watch;
@@ -44,6 +45,10 @@ pub(super) fn show_session(
 ) -> anyhow::Result<App> {
     let compared = others.iter().map(|other| other.snapshots.clone()).collect();
     let command = |command| session.command(command);
+    let begin = Begin {
+        app: begin.app.with_clock(SystemTime::now),
+        ..begin
+    };
     let snapshots = session.snapshots.clone();
     show(begin, snapshots, compared, screen, settings, command)
 }

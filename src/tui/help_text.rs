@@ -6,10 +6,10 @@ use super::keymap::{Group, Keymap, TABLE};
 const SIGNS: [[&str; 3]; 8] = [
     ["○ ● ◆", "S O &", "start, current, looked at"],
     ["✕", "X", "lowest loss that was measured"],
-    ["• ·", "o ,", "checkpoint; one the map is untrue of"],
+    ["• ·", "o ,", "checkpoint; one whose own loss differs"],
     ["◦ ◎", "c Q", "deleted by the run; current, deleted"],
-    ["┄", "~", "left when the run was resumed"],
-    ["▼", "v", "the learning rate fell"],
+    ["┄", "~", "path before the run was resumed"],
+    ["▼", "v", "the learning rate drops"],
     ["╳ ^", "! ^", "not a number, above the top level"],
     ["dim", "dim", "not yet measured finely enough"],
 ];

@@ -120,7 +120,7 @@ pub const TABLE: &[Group] = &[
                 ],
             ),
             row(
-                "neighbourhood of the checkpoint",
+                "zoom to the checkpoint",
                 &[(Action::Neighbourhood, &[key('.')])],
             ),
             row(
@@ -130,7 +130,7 @@ pub const TABLE: &[Group] = &[
         ],
     },
     Group {
-        name: "look",
+        name: "appearance",
         rows: &[
             row(
                 "bands+lines, bands, lines",
@@ -154,11 +154,8 @@ pub const TABLE: &[Group] = &[
         name: "program",
         rows: &[
             row("these keys", &[(Action::Help, &[key('?')])]),
-            row("pause the device / go on", &[(Action::Pause, &[key('p')])]),
-            row(
-                "look at the run folder now",
-                &[(Action::Rescan, &[key('r')])],
-            ),
+            row("pause measuring / go on", &[(Action::Pause, &[key('p')])]),
+            row("scan the run folder now", &[(Action::Rescan, &[key('r')])]),
             row(
                 "the command that reproduces this",
                 &[(Action::ShowCommand, &[key('y')])],

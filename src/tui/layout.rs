@@ -34,7 +34,7 @@ pub enum Arrangement {
         map: Rect,
         /// Framed.
         slices: Rect,
-        /// Framed.
+        /// Framed; the whole side if there is nothing to stand above it.
         trust: Rect,
         /// One line.
         status: Rect,
@@ -70,13 +70,24 @@ pub enum Arrangement {
     },
 }
 
-/// Divides an area; where a view is zoomed, it has the screen for itself.
+/// The parts that do not always have a place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// True if there is a banner.
+    pub banner: bool,
+    /// True if a view is zoomed: it has the screen for itself.
+    pub zoomed: bool,
+    /// True if there is something to show above the trust pane.
+    pub slices: bool,
+}
+
+/// Divides an area.
 #[must_use]
-pub fn arrange(area: Rect, has_banner: bool, zoomed: bool) -> Arrangement {
+pub fn arrange(area: Rect, parts: Parts) -> Arrangement {
     use Constraint::{Length, Min};
     let fits = |size: (u16, u16)| area.width >= size.0 && area.height >= size.1;
-    let banner_rows = u16::from(has_banner);
-    if zoomed && fits(COMPACT) {
+    let banner_rows = u16::from(parts.banner);
+    if parts.zoomed && fits(COMPACT) {
         let rows = [Length(banner_rows), Min(0), Length(1)];
         let [banner, body, status] = Layout::vertical(rows).areas(area);
         Arrangement::Zoomed {
@@ -90,7 +101,11 @@ pub fn arrange(area: Rect, has_banner: bool, zoomed: bool) -> Arrangement {
         // The map has two thirds, but the numbers beside it need no more than this.
         let side = (area.width / 3).clamp(40, 48);
         let [map, right] = Layout::horizontal([Min(0), Length(side)]).areas(body);
-        let trust = (area.height * 3 / 7).clamp(TRUST[0], TRUST[1]);
+        let trust = if parts.slices {
+            (area.height * 3 / 7).clamp(TRUST[0], TRUST[1])
+        } else {
+            right.height
+        };
         let [slices, trust] = Layout::vertical([Min(0), Length(trust)]).areas(right);
         Arrangement::Full {
             header,
@@ -120,8 +135,18 @@ pub fn arrange(area: Rect, has_banner: bool, zoomed: bool) -> Arrangement {
 mod tests {
     use super::*;
 
+    const WITH_ALL: Parts = Parts {
+        banner: true,
+        zoomed: false,
+        slices: true,
+    };
+    const ZOOMED: Parts = Parts {
+        zoomed: true,
+        ..WITH_ALL
+    };
+
     fn kind(width: u16, height: u16) -> &'static str {
-        named(arrange(Rect::new(0, 0, width, height), true, false))
+        named(arrange(Rect::new(0, 0, width, height), WITH_ALL))
     }
 
     fn named(arrangement: Arrangement) -> &'static str {
@@ -141,7 +166,13 @@ mod tests {
                 banner,
                 body,
                 status,
-            } = arrange(area, false, true)
+            } = arrange(
+                area,
+                Parts {
+                    banner: false,
+                    ..ZOOMED
+                },
+            )
             else {
                 unreachable!("{width}×{height} can be zoomed");
             };
@@ -150,7 +181,7 @@ mod tests {
                 (0, height - 1, 1)
             );
         }
-        assert_eq!(named(arrange(Rect::new(0, 0, 30, 10), true, true)), "tiny");
+        assert_eq!(named(arrange(Rect::new(0, 0, 30, 10), ZOOMED)), "tiny");
     }
 
     #[test]
@@ -176,7 +207,7 @@ mod tests {
             slices,
             trust,
             status,
-        } = arrange(area, true, false)
+        } = arrange(area, WITH_ALL)
         else {
             unreachable!("120×40 is full");
         };
@@ -189,9 +220,24 @@ mod tests {
     }
 
     #[test]
+    fn without_slices_the_trust_pane_has_the_side() {
+        let parts = Parts {
+            slices: false,
+            ..WITH_ALL
+        };
+        let Arrangement::Full {
+            map, slices, trust, ..
+        } = arrange(Rect::new(0, 0, 120, 40), parts)
+        else {
+            unreachable!("120×40 is full");
+        };
+        assert_eq!((slices.height, trust.height), (0, map.height));
+    }
+
+    #[test]
     fn without_a_banner_its_line_is_the_maps() {
         let Arrangement::Compact { banner, body, .. } =
-            arrange(Rect::new(0, 0, 70, 20), false, false)
+            arrange(Rect::new(0, 0, 70, 20), Parts::default())
         else {
             unreachable!("70×20 is compact");
         };

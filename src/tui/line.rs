@@ -10,11 +10,25 @@ pub(super) struct Piece {
     spans: Vec<Span<'static>>,
     /// 0 is the last to give way.
     rank: u8,
+    /// The piece that takes its place when it gives way.
+    shorter: Option<Box<Piece>>,
 }
 
 impl Piece {
     pub(super) fn new(rank: u8, spans: Vec<Span<'static>>) -> Self {
-        Self { spans, rank }
+        Self {
+            spans,
+            rank,
+            shorter: None,
+        }
+    }
+
+    /// The same piece, in whose place a shorter one of a lower rank stands when it gives way.
+    pub(super) fn or(self, shorter: Self) -> Self {
+        Self {
+            shorter: Some(Box::new(shorter)),
+            ..self
+        }
     }
 
     fn width(&self) -> usize {
@@ -28,12 +42,17 @@ pub(super) fn fit(mut pieces: Vec<Piece>, width: usize) -> Line<'static> {
         let gaps = GAP * pieces.len().saturating_sub(1);
         pieces.iter().map(Piece::width).sum::<usize>() + gaps
     };
-    while pieces.len() > 1 && total(&pieces) > width {
+    let may_give_way =
+        |pieces: &[Piece]| pieces.len() > 1 || pieces.iter().any(|piece| piece.shorter.is_some());
+    while may_give_way(&pieces) && total(&pieces) > width {
         let ranked = pieces.iter().enumerate();
         let Some((least, _)) = ranked.max_by_key(|(_, piece)| piece.rank) else {
             break;
         };
-        pieces.remove(least);
+        match pieces[least].shorter.take() {
+            Some(shorter) => pieces[least] = *shorter,
+            None => drop(pieces.remove(least)),
+        }
     }
     let mut spans = Vec::new();
     for piece in pieces {
@@ -74,6 +93,20 @@ mod tests {
         assert_eq!(fitted(18), "name  state");
         assert_eq!(fitted(10), "name");
         assert_eq!(fitted(2), "name");
+    }
+
+    #[test]
+    fn a_piece_is_shortened_before_it_goes() {
+        let piece = |rank, text: &'static str| Piece::new(rank, vec![Span::raw(text)]);
+        let fitted = |width| {
+            let age = piece(3, "saved 4 s ago, usually every 5 s").or(piece(1, "saved 4 s ago"));
+            let pieces = vec![piece(0, "name"), age, piece(2, "loss")];
+            fit(pieces, width).to_string()
+        };
+        assert_eq!(fitted(44), "name  saved 4 s ago, usually every 5 s  loss");
+        assert_eq!(fitted(43), "name  saved 4 s ago  loss");
+        assert_eq!(fitted(24), "name  saved 4 s ago");
+        assert_eq!(fitted(18), "name");
     }
 
     #[test]

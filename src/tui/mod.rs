@@ -7,6 +7,7 @@
 //! ```
 
 pub mod action;
+mod age;
 mod ascii;
 pub mod color;
 mod color_levels;

@@ -5,7 +5,8 @@ use ratatui::layout::{Margin, Position, Rect};
 
 use crate::session::snapshot::Command;
 
-use super::layout::{Arrangement, arrange};
+use super::layout::Arrangement;
+use super::render::arranged;
 use super::state::App;
 use super::state::choice::{Plane, View};
 use super::view::map;
@@ -34,11 +35,7 @@ fn map_area(app: &App, screen: Rect) -> Option<Rect> {
     {
         return None;
     }
-    match arrange(
-        screen,
-        app.message().or(app.banner()).is_some(),
-        app.is_zoomed(),
-    ) {
+    match arranged(app, screen) {
         Arrangement::Full { map, .. }
         | Arrangement::Compact { body: map, .. }
         | Arrangement::Zoomed { body: map, .. } => Some(map.inner(Margin::new(1, 1))),

@@ -7,11 +7,12 @@ use ratatui::layout::Rect;
 use crate::report::visible;
 
 use super::ascii;
-use super::layout::{Arrangement, arrange};
+use super::layout::{Arrangement, Parts, arrange};
 use super::state::App;
 use super::state::choice::{Plane, View};
 use super::view::{
-    command, compare, curvature, header, help, map, path, slices, status, surface, trust, weights,
+    command, compare, curvature, has_slices, header, help, map, path, slices, status, surface,
+    trust, weights,
 };
 
 /// Draws the whole screen into a frame of a terminal.
@@ -36,11 +37,7 @@ fn replace_hidden(buffer: &mut Buffer) {
 
 fn draw_arranged(app: &App, area: Rect, buffer: &mut Buffer) {
     buffer.set_style(area, app.theme().base());
-    match arrange(
-        area,
-        app.message().or(app.banner()).is_some(),
-        app.is_zoomed(),
-    ) {
+    match arranged(app, area) {
         Arrangement::Full {
             header,
             banner,
@@ -49,13 +46,15 @@ fn draw_arranged(app: &App, area: Rect, buffer: &mut Buffer) {
             trust,
             status,
         } => {
-            header::render(app, true, header, buffer);
+            header::render(app, header, buffer);
             header::render_banner(app, banner, buffer);
             render_view(app, map, buffer);
-            // What the body shows need not stand beside it again.
-            match app.view() {
-                View::Slices => map::render(app, slices, buffer),
-                _ => slices::render_components(app, slices, buffer),
+            if !slices.is_empty() {
+                // What the body shows need not stand beside it again.
+                match app.view() {
+                    View::Slices => map::render(app, slices, buffer),
+                    _ => slices::render_components(app, slices, buffer),
+                }
             }
             trust::render(app, trust, buffer);
             status::render(app, false, status, buffer);
@@ -67,7 +66,7 @@ fn draw_arranged(app: &App, area: Rect, buffer: &mut Buffer) {
             trust,
             status,
         } => {
-            header::render(app, false, header, buffer);
+            header::render(app, header, buffer);
             header::render_banner(app, banner, buffer);
             render_view(app, body, buffer);
             status::render_trust(app, trust, buffer);
@@ -99,6 +98,16 @@ fn draw_arranged(app: &App, area: Rect, buffer: &mut Buffer) {
     if app.appearance().marker.is_ascii() {
         ascii::simplify(buffer);
     }
+}
+
+/// Divides the screen for what the app has to show.
+pub(super) fn arranged(app: &App, area: Rect) -> Arrangement {
+    let parts = Parts {
+        banner: app.message().or(app.banner()).is_some(),
+        zoomed: app.is_zoomed(),
+        slices: app.view() == View::Slices || has_slices(app),
+    };
+    arrange(area, parts)
 }
 
 /// Draws the view that is looked at.

@@ -39,7 +39,7 @@ pub enum End {
 
 /// Shows a session until the user quits, the terminal is hung up or the process is asked to end: then
 /// the process has a second and a half to end by itself.
-/// Nothing is drawn while nothing changes. Needs a tokio runtime with I/O and time.
+/// Nothing is drawn while nothing changes; the age of the newest checkpoint does, by itself. Needs a tokio runtime with I/O and time.
 ///
 /// `compared` are the other runs of a comparison. It ends when `awaited` does. Frames are at least `apart` from one another. `command` passes
 /// on what the user asks of the session; it must not wait.
@@ -91,6 +91,7 @@ async fn show(
     app.receive(Arc::clone(&snapshots.borrow_and_update()));
     let (mut dirty, mut next_frame, mut session_lives) = (true, Instant::now(), true);
     let mut next_picture = Instant::now();
+    let mut next_words = None;
     while !app.is_over() {
         if !app.is_filming() {
             next_picture = Instant::now() + FILM;
@@ -115,9 +116,14 @@ async fn show(
                 dirty = true;
                 next_picture = Instant::now() + FILM;
             }
+            () = sleep_until(next_words.unwrap_or(next_picture)), if next_words.is_some() => {
+                next_words = None;
+                dirty = true;
+            }
             () = sleep_until(next_frame), if dirty => {
                 screen.draw(app)?;
                 dirty = false;
+                next_words = app.changes_in().map(|time| Instant::now() + time);
                 next_frame = Instant::now() + apart;
             }
             told = signals.next() => match told {

@@ -1,7 +1,9 @@
 //! What is drawn: at every size, in every kind of terminal, and nothing while nothing changes.
 
+use std::fs::{self, File};
+use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::program::fixture;
 use super::terminal::{PATIENCE, Terminal, isoloss, wait_until};
@@ -37,12 +39,26 @@ fn the_demo_draws_contours_and_quits_cleanly() {
     assert!(text.contains("checkpoints, steps 0 to"), "{text}");
 }
 
+/// Copies a run that was over months ago: its age is said in days, and does not change.
+fn old_run(folder: &Path) {
+    let months_ago = SystemTime::now() - Duration::from_secs((100 * 24 + 12) * 3600);
+    for entry in fs::read_dir(fixture("digits-run")).unwrap() {
+        let from = entry.unwrap();
+        let to = folder.join(from.file_name());
+        fs::copy(from.path(), &to).unwrap();
+        let file = File::options().write(true).open(to).unwrap();
+        file.set_modified(months_ago).unwrap();
+    }
+}
+
 #[test]
 fn nothing_is_written_while_nothing_changes() {
     let missing = fixture("no-run");
-    let measured = fixture("digits-run");
+    let folder = tempfile::tempdir().unwrap();
+    old_run(folder.path());
+    let measured = folder.path().to_str().unwrap();
     let run_alone: &[&str] = &["watch", &missing];
-    let with_data: &[&str] = &["watch", &measured, "--data", "digits", "--samples", "16"];
+    let with_data: &[&str] = &["watch", measured, "--data", "digits", "--samples", "16"];
     for arguments in [run_alone, with_data] {
         let terminal = Terminal::start(arguments, 30, 100);
         terminal.wait("screen", |text| text.contains("isoloss"));
@@ -56,7 +72,7 @@ fn nothing_is_written_while_nothing_changes() {
             0,
             "{arguments:?}"
         );
-        assert!(!terminal.text().contains("pt/s"), "{}", terminal.text());
+        assert!(!terminal.text().contains("points/s"), "{}", terminal.text());
     }
 }
 

@@ -5,6 +5,7 @@
 use std::f64::consts::PI;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use isoloss::data::Split;
 use isoloss::landscape::curvature::Extremes;
@@ -15,6 +16,7 @@ use isoloss::landscape::survey::{levels, spread};
 use isoloss::landscape::worker::protocol::{Plan, Query, Value};
 use isoloss::run::Checkpoint;
 use isoloss::run::hyper::Hyper;
+use isoloss::run::save_times::SaveTimes;
 use isoloss::session::reader::KeptLine;
 use isoloss::session::schedule::whole_path;
 use isoloss::session::snapshot::{
@@ -27,6 +29,9 @@ use isoloss::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
 use isoloss::weights::random_projection::RandomProjection;
 use isoloss::weights::run_checkpoint::Shape;
 use isoloss::weights::trajectory::{OldBranch, Trajectory};
+
+/// The time at which the newest checkpoint was saved.
+pub(crate) const SAVED: SystemTime = SystemTime::UNIX_EPOCH;
 
 /// Loss and accuracy at a point of the plane; 0,0 is the last checkpoint.
 pub(crate) fn measure(x: f64, y: f64) -> Measure {
@@ -198,9 +203,10 @@ pub(crate) fn path_only(count: usize) -> Snapshot {
         .collect();
     Snapshot {
         run: PathBuf::from("runs/resnet20"),
-        watching: "inotify+poll 2s".into(),
+        watching: "file events and a scan every 2 s".into(),
         device: "cpu".into(),
         batch_norm: "frozen".into(),
+        has_batch_norm: Some(true),
         model: Finding::Is(ModelLine {
             name: "resnet20".into(),
             evidence: "3 stages of 3 blocks, 1×1 shortcuts".into(),
@@ -213,6 +219,10 @@ pub(crate) fn path_only(count: usize) -> Snapshot {
             seed: 0,
         }),
         checkpoints,
+        saved: (count > 0).then_some(SaveTimes {
+            newest: SAVED,
+            usual: (count > 2).then_some(Duration::from_secs(30)),
+        }),
         trajectory: (count > 0).then(|| Arc::new(trajectory)),
         ..Snapshot::default()
     }

@@ -1,11 +1,13 @@
 //! The state of the screen, changed by actions alone.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use crate::plot::relief;
 use crate::session::snapshot::{Command, Snapshot, Window};
 
 use super::super::action::Action;
+use super::super::age::Age;
 use super::super::help_text::scrolls;
 use super::super::invocation::Invocation;
 use super::super::keymap::Keymap;
@@ -44,6 +46,8 @@ pub struct App {
     messages: Messages,
     /// The command line by which the session was asked for.
     invocation: Arc<Invocation>,
+    /// The time of day; `None` if the run is not one of today, as a recording's.
+    clock: Option<fn() -> SystemTime>,
     over: bool,
     pictures: Pictures,
 }
@@ -69,6 +73,13 @@ impl App {
     pub fn of(self, invocation: Invocation) -> Self {
         let invocation = Arc::new(invocation);
         Self { invocation, ..self }
+    }
+
+    /// The same screen of a run that goes on by this clock.
+    #[must_use]
+    pub fn with_clock(self, clock: fn() -> SystemTime) -> Self {
+        let clock = Some(clock);
+        Self { clock, ..self }
     }
 
     /// Takes sentences for the banner, to be shown until the user has seen them.
@@ -228,6 +239,20 @@ impl App {
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {
         self.playback.snapshot()
+    }
+
+    /// Returns the age of the run's newest checkpoint, also while the picture is frozen; `None` if the times are
+    /// not known, or there is no clock.
+    pub(in crate::tui) fn age(&self) -> Option<Age> {
+        let times = self.playback.live().saved.as_ref()?;
+        Some(Age::of(times, self.clock?()))
+    }
+
+    /// Returns the time after which the screen says something else though nothing has happened; `None` if it
+    /// never does.
+    #[must_use]
+    pub fn changes_in(&self) -> Option<Duration> {
+        Some(self.age()?.changes_in())
     }
 
     /// Returns the window of the plane that is drawn; `None` without a path.

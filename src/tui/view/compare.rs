@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
+use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use crate::data::Split;
 use crate::landscape::surface::Measure;
@@ -14,11 +15,15 @@ use crate::run::hyper::Hyper;
 use crate::session::schedule::whole_path;
 use crate::session::snapshot::{Finding, Snapshot, Window};
 
+use super::super::line::tail;
 use super::super::state::App;
-use super::{enclosed, facts, frame, paint, render_foot, render_sentence, scene};
+use super::{enclosed, facts, frame, padded, paint, render_foot, render_sentence, scene};
 
 /// The command that shows a pair of runs on a plane on which both lie.
 const SHARED: &str = "isoloss compare RUN RUN --shared · both paths on one plane";
+
+/// Columns that the run may take in a command.
+const OFFERED: usize = 24;
 
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
@@ -32,10 +37,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     }
     let inner = enclosed(&frame, area, buffer);
     if app.compared().is_empty() {
-        let why = "There is one run here. Give others behind it, up to six in all: isoloss watch RUN RUN …; \
-                   or compare checkpoints and runs on random planes without a screen: isoloss compare RUN RUN …; \
-                   two of them on one plane with both paths: --shared";
-        return render_sentence(app, why, inner, buffer);
+        return render_offer(app, inner, buffer);
     }
     let runs: Vec<&Snapshot> = std::iter::once(app.snapshot())
         .chain(app.compared().iter().map(AsRef::as_ref))
@@ -66,6 +68,25 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     paint(&app.pictures().panels(&panels, picture), picture, buffer);
 }
 
+/// Says what to do where there is nothing to compare yet.
+fn render_offer(app: &App, area: Rect, buffer: &mut Buffer) {
+    let theme = app.theme();
+    let run = tail(&app.snapshot().run.display().to_string(), OFFERED);
+    let command = |text: String| Line::styled(format!("  {text}"), theme.strong());
+    let said = |text: &'static str| Line::styled(text, theme.faint());
+    let lines = vec![
+        said("One run is open: there is nothing beside it."),
+        Line::default(),
+        said("Runs side by side, up to six:"),
+        command(format!("isoloss watch {run} OTHER")),
+        said("Both paths on one plane, without a screen:"),
+        command(format!("isoloss compare {run} OTHER --shared")),
+    ];
+    Paragraph::new(lines)
+        .wrap(Wrap { trim: false })
+        .render(padded(area), buffer);
+}
+
 /// Returns true if nothing is known that speaks against a plane through both runs.
 fn may_share_a_plane(one: &Snapshot, other: &Snapshot) -> bool {
     match (&one.model, &other.model) {
@@ -92,10 +113,7 @@ fn widest(runs: &[&Snapshot]) -> Option<Window> {
 /// Returns the words that tell runs apart: name, batch size and weight decay where the checkpoints tell, the
 /// test result.
 fn title_line(snapshot: &Snapshot) -> String {
-    let name = snapshot.run.file_name().map_or_else(
-        || snapshot.run.display().to_string(),
-        |name| name.to_string_lossy().into_owned(),
-    );
+    let name = facts::name(snapshot);
     let told = snapshot.hyper.last().map(Hyper::label);
     let told = told.filter(|told| !told.is_empty());
     let parts = [Some(name), told, quality(snapshot)];

@@ -30,7 +30,7 @@ pub(super) fn mark(app: &App, scene: &MapScene<'_>, area: Rect, buffer: &mut Buf
     }
 }
 
-/// `α 0.12  β -0.4  loss 0.312  acc 88.2 %  near step 376  off plane 31 %`: what has room. None without a cursor.
+/// `α 0.12  β -0.4  loss 0.312  acc 88.2 %  nearest step 376  off plane 3 % of extent`: what has room. None without a cursor.
 pub(crate) fn line(app: &App, width: u16) -> Option<Line<'static>> {
     let at = app.cursor().filter(|_| app.view() == View::Map)?;
     let scene = super::scene::shown(app)?;
@@ -69,10 +69,11 @@ pub(crate) fn line(app: &App, width: u16) -> Option<Line<'static>> {
     }
     let step = reading.nearest.and_then(|at| app.steps()?.get(at));
     if let Some(step) = step {
-        pieces.push(piece(1, "near step ", step.to_string()));
+        pieces.push(piece(1, "nearest step ", step.to_string()));
     }
-    if let Some(residual) = reading.nearest.and_then(|at| residual(app, at)) {
-        pieces.push(piece(4, "off plane ", facts::percent(residual)));
+    if let Some(distance) = reading.nearest.and_then(|at| distance(app, at)) {
+        let off = format!("{} of extent", facts::whole_percent(distance));
+        pieces.push(piece(4, "off plane ", off));
     }
     let mut line = fit(pieces, width.into());
     line.spans.insert(0, Span::raw(" "));
@@ -88,10 +89,10 @@ fn on_plane(app: &App, checkpoint: usize) -> Option<Measure> {
     line.on_plane.filter(|_| app.plane() == Plane::Principal)
 }
 
-/// Returns the distance of a checkpoint from the path's own plane, if that is shown: a share of its distance
-/// from the origin.
-fn residual(app: &App, checkpoint: usize) -> Option<f64> {
+/// Returns the distance of a checkpoint from the path's own plane, if that is shown: a share of the path's
+/// extent.
+fn distance(app: &App, checkpoint: usize) -> Option<f64> {
     let path = app.snapshot().trajectory.as_ref();
     let path = path.filter(|_| app.plane() == Plane::Principal)?;
-    path.residual.get(checkpoint).copied()
+    facts::distances(path).get(checkpoint).copied()
 }

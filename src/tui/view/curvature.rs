@@ -11,12 +11,11 @@ use crate::landscape::worker::protocol::CURVATURE_SAMPLES;
 use crate::plot::axis::short;
 use crate::plot::map::{Backdrop, Extras, MapScene};
 use crate::plot::title;
-use crate::session::snapshot::Snapshot;
-use crate::session::study::{CurvatureMap, Findings};
+use crate::session::study::CurvatureMap;
 
 use super::super::state::App;
 use super::super::state::choice::Figure;
-use super::{enclosed, facts, frame, padded, paint, render_refusal, render_sentence, scene};
+use super::{enclosed, frame_of_study, padded, paint, render_refusal, render_sentence, scene};
 
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
@@ -26,24 +25,21 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         Figure::Largest => "λmax",
         Figure::Smallest => "−λmin",
     };
-    let title = format!("curvature · {name} · {CURVATURE_SAMPLES} samples · d: next figure");
-    let inner = enclosed(&frame(app, &title, area.width), area, buffer);
+    let title = format!("curvature · {name} · {CURVATURE_SAMPLES} samples");
+    let inner = enclosed(&frame_of_study(app, &title, area.width), area, buffer);
     if render_refusal(app, "curvature", inner, buffer) {
         return;
     }
     let study = snapshot.study.as_ref();
-    let found = study.and_then(|study| Some((study, study.curvature.as_ref()?)));
-    let (Some((study, found)), Some(trajectory), Some(window)) =
-        (found, &snapshot.trajectory, app.window())
+    let found = study.and_then(|study| study.curvature.as_ref());
+    let (Some(found), Some(trajectory), Some(window)) = (found, &snapshot.trajectory, app.window())
     else {
         let why = "Curvature is measured on demand on the plane of the path, which begins with the third \
                    checkpoint.";
         return render_sentence(app, why, inner, buffer);
     };
     let here = found.here.map_or_else(Vec::new, |here| eigenvalues(&here));
-    let text = [here, progress(snapshot, study, found)]
-        .concat()
-        .join(" · ");
+    let text = here.join(" · ");
     let room = usize::from(inner.width.saturating_sub(2));
     let text = title::lines(&text, " · ", room, usize::from(inner.height / 3));
     let rows = Constraint::Length(text.len() as u16);
@@ -77,18 +73,6 @@ fn eigenvalues(here: &Extremes) -> Vec<String> {
     ];
     if !here.converged {
         said.push("not converged".into());
-    }
-    said
-}
-
-/// Returns the progress of the map, and the time that it will take at the rate so far.
-fn progress(snapshot: &Snapshot, study: &Findings, found: &CurvatureMap) -> Vec<String> {
-    let known = found.values.iter().flatten().count();
-    let mut said = vec![format!("{known} of {} points", found.values.len())];
-    if snapshot.progress.paused {
-        said.push("paused".into());
-    } else if let Some(seconds) = study.seconds_left {
-        said.push(format!("{} left", facts::duration(seconds)));
     }
     said
 }

@@ -8,7 +8,8 @@ use crate::plot::axis::short;
 use crate::plot::graph::Mark;
 use crate::run::hyper;
 use crate::run::log::Logged;
-use crate::session::snapshot::{CheckpointLine, CheckpointState, Finding, Snapshot};
+use crate::session::snapshot::{CheckpointLine, CheckpointState, Fidelity, Finding, Snapshot};
+use crate::weights::trajectory::Trajectory;
 
 use super::super::state::App;
 
@@ -51,9 +52,133 @@ pub(crate) fn of_score(score: Score, value: f64) -> String {
     }
 }
 
-/// `73.4 %`.
+/// `73.4 %`, and all is `100 %`.
 pub(crate) fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
+    format!("{:.1} %", share * 100.0).replace("100.0", "100")
+}
+
+/// `31 %`, for shares of which no digit more is of use; what is not nothing is not said to be.
+pub(crate) fn whole_percent(share: f64) -> String {
+    if share > 0.0 && share < 0.005 {
+        "<1 %".into()
+    } else {
+        format!("{:.0} %", share * 100.0)
+    }
+}
+
+/// Returns the name, share and random-walk share of the components that span the picture.
+pub(crate) fn explained(snapshot: &Snapshot) -> Option<(&'static str, f64, f64)> {
+    let trajectory = snapshot.trajectory.as_ref()?;
+    let sum = |shares: &[f64]| shares.iter().take(2).sum::<f64>();
+    let label = match trajectory.explained.len() {
+        0 => return None,
+        1 => "PC1",
+        _ => "PC1+2",
+    };
+    let held = snapshot.plane.map(|plane| plane.explained);
+    let share = held.unwrap_or_else(|| sum(&trajectory.explained));
+    Some((label, share, sum(&trajectory.explained_null)))
+}
+
+/// Returns the distance of each checkpoint from the plane as a share of the path's extent, which is the largest
+/// distance of a checkpoint from the newest; none if it is not known.
+pub(crate) fn distances(trajectory: &Trajectory) -> Vec<f64> {
+    let Some(newest) = trajectory.coordinates.last() else {
+        return Vec::new();
+    };
+    let places = trajectory.coordinates.iter().zip(&trajectory.distance);
+    let extents = places.map(|(at, distance)| {
+        let along = (at[0] - newest[0]).hypot(at[1] - newest[1]);
+        along.hypot(*distance)
+    });
+    let extent = extents.fold(0.0, f64::max);
+    let shares = trajectory.distance.iter().map(|distance| distance / extent);
+    shares.collect()
+}
+
+/// Returns the median and the largest distance of the checkpoints but those that the plane was laid through,
+/// whose 0 says nothing; `None` if there is none.
+pub(crate) fn median_and_most(shares: &[f64]) -> Option<[f64; 2]> {
+    let off = shares.iter().copied();
+    let mut sorted: Vec<f64> = off
+        .filter(|share| share.is_finite() && *share > 0.0)
+        .collect();
+    sorted.sort_by(f64::total_cmp);
+    Some([*sorted.get(sorted.len() / 2)?, *sorted.last()?])
+}
+
+/// Returns the pace of measuring: `31 points/s`; `None` while nothing is measured.
+pub(crate) fn pace(snapshot: &Snapshot) -> Option<String> {
+    let pace = snapshot.progress.points_per_second;
+    let decimals = usize::from(pace < 10.0);
+    (pace > 0.0).then(|| format!("{pace:.decimals$} points/s"))
+}
+
+/// Returns the name of a run: that of its folder.
+pub(crate) fn name(snapshot: &Snapshot) -> String {
+    let run = &snapshot.run;
+    run.file_name().map_or_else(
+        || run.display().to_string(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+/// Returns the batch-norm mode; `None` for a network without batch norm.
+pub(crate) fn batch_norm(snapshot: &Snapshot) -> Option<&str> {
+    let mode = Some(snapshot.batch_norm.as_str()).filter(|mode| !mode.is_empty());
+    mode.filter(|_| snapshot.has_batch_norm != Some(false))
+}
+
+/// Returns the standard error of a mean loss over so many samples, estimated: nothing but means are kept of the
+/// samples. Where samples are told right or wrong, it is that of a loss which the wrong ones have alone; of squared
+/// errors, that of normal residuals; else that of a loss that spreads as far as its mean.
+pub(crate) fn loss_error(score: Option<Score>, measure: Measure, samples: usize) -> f64 {
+    let count = samples.max(1) as f64;
+    let spread = match score {
+        Some(Score::Accuracy) => {
+            let wrong = (1.0 - measure.score).clamp(1.0 / count, 1.0);
+            ((1.0 - wrong) / wrong).sqrt().max(1.0 / count.sqrt())
+        }
+        Some(Score::RSquared) => 2.0f64.sqrt(),
+        Some(Score::Perplexity) | None => 1.0,
+    };
+    measure.loss * spread / count.sqrt()
+}
+
+/// Returns the standard error of a score, on the scale that it is drawn on; `None` if there is no estimate of it.
+pub(crate) fn score_error(score: Score, measure: Measure, samples: usize) -> Option<f64> {
+    let count = samples.max(1) as f64;
+    match score {
+        // The binomial one, of counts of right and wrong that are both one larger.
+        Score::Accuracy => {
+            let right = (measure.score * count + 1.0) / (count + 2.0);
+            Some(score.on_scale((right * (1.0 - right) / count).sqrt()))
+        }
+        Score::Perplexity => {
+            let error = loss_error(Some(score), measure, samples);
+            Some(measure.score * error)
+        }
+        Score::RSquared => None,
+    }
+}
+
+/// Returns the number of samples that the slices and the map are measured on at most.
+pub(crate) fn measured_samples(snapshot: &Snapshot) -> Option<usize> {
+    let Finding::Is(data) = &snapshot.data else {
+        return None;
+    };
+    let map = snapshot.map.as_ref();
+    Some(match map.and_then(|map| map.fidelity) {
+        Some(Fidelity::Few(few)) => few,
+        _ => data.samples,
+    })
+}
+
+/// Returns the warnings that the run did not minimize what is measured; `None` if there are none.
+pub(crate) fn doubt(snapshot: &Snapshot) -> Option<String> {
+    let assumed = snapshot.assumed.as_ref()?;
+    let warnings: Vec<&str> = assumed.warnings().map(String::as_str).collect();
+    (!warnings.is_empty()).then(|| warnings.join(". "))
 }
 
 /// `±0.3 %`: how far off a map is expected to be between its points.
@@ -125,6 +250,41 @@ pub(crate) fn drop_marks(snapshot: &Snapshot) -> Vec<Mark> {
         label: "lr↓".into(),
     })
     .collect()
+}
+
+/// Returns everything that is assumed of the function that is measured, in words: `relu`, `shortcuts projection`,
+/// `pixels cifar10`.
+pub(crate) fn assumptions(snapshot: &Snapshot) -> Vec<String> {
+    let Some(assumed) = &snapshot.assumed else {
+        return Vec::new();
+    };
+    let words = assumed.function.reading.words().into_iter();
+    let mut taken: Vec<String> = words
+        .map(|(subject, answer)| match subject {
+            "activation" => answer,
+            subject => format!("{subject} {answer}"),
+        })
+        .collect();
+    taken.extend(assumed.pixels().map(|pixels| format!("pixels {pixels}")));
+    // An evaluator stands as the model.
+    let is_own = snapshot.evaluator.is_none();
+    if is_own && !["", "cross-entropy"].contains(&&*assumed.loss) {
+        taken.push(format!("loss {}", assumed.loss));
+    }
+    taken
+}
+
+/// Returns the condition under which a loss is that of the run: `if relu`; `None` if it is beyond doubt, or
+/// nothing is assumed.
+pub(crate) fn condition(snapshot: &Snapshot) -> Option<String> {
+    let assumed = snapshot.assumed.as_ref()?;
+    if assumed.doubtful {
+        return Some("doubtful".into());
+    }
+    let taken = assumptions(snapshot);
+    let first = taken.first().filter(|_| !assumed.is_known())?;
+    let more = if taken.len() > 1 { " …" } else { "" };
+    Some(format!("if {first}{more}"))
 }
 
 /// Returns what training logged at the checkpoint that is looked at, and its learning rate.
@@ -248,6 +408,50 @@ mod tests {
         assert_eq!(left_out(&snapshot), Some((2, "newer")));
         assert_eq!(missing(&snapshot), (1, 0));
         assert_eq!(left_out(&Snapshot::default()), None);
+    }
+
+    #[test]
+    fn standard_errors_are_those_of_their_models() {
+        let measure = |loss, score| Measure { loss, score };
+        let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
+        // A tenth is wrong, and each of these has a loss of 3: a mean of 0.3, a spread of 0.9.
+        let accuracy = Some(Score::Accuracy);
+        near(loss_error(accuracy, measure(0.3, 0.9), 100), 0.09);
+        near(
+            loss_error(Some(Score::RSquared), measure(0.5, 0.8), 200),
+            0.05,
+        );
+        near(loss_error(None, measure(0.5, f64::NAN), 100), 0.05);
+        // Half of 98 right, which count as 50 of 100.
+        let binomial = score_error(Score::Accuracy, measure(0.3, 0.5), 98).unwrap_or(0.0);
+        near(binomial, 100.0 * (0.25f64 / 98.0).sqrt());
+        // All right says little about a hundred samples.
+        assert!(score_error(Score::Accuracy, measure(0.0, 1.0), 100) > Some(0.5));
+        assert_eq!(score_error(Score::RSquared, measure(0.5, 0.8), 200), None);
+    }
+
+    #[test]
+    fn distances_are_shares_of_the_largest_distance_from_the_newest() {
+        // The first lies 3, 4 away in the plane and 12 above it: 13 in all.
+        let path = Trajectory {
+            coordinates: vec![[3.0, 4.0], [1.0, 0.0], [0.0, 0.0]],
+            distance: vec![12.0, 1.3, 0.0],
+            ..Trajectory::default()
+        };
+        let shares = distances(&path);
+        assert_eq!(shares, [12.0 / 13.0, 0.1, 0.0]);
+        assert_eq!(median_and_most(&shares), Some([12.0 / 13.0, 12.0 / 13.0]));
+        // Old recordings do not tell them.
+        let old = Trajectory {
+            distance: vec![],
+            ..path
+        };
+        assert_eq!(median_and_most(&distances(&old)), None);
+        assert_eq!(
+            [0.0, 0.001, 0.314].map(whole_percent),
+            ["0 %", "<1 %", "31 %"]
+        );
+        assert_eq!([0.9984, 1.0].map(percent), ["99.8 %", "100 %"]);
     }
 
     #[test]

@@ -1,12 +1,16 @@
-//! The first line: which run, is it alive, where is it, how low is the loss.
+//! The first line: which run, whether it goes on, where it is, how low its loss is.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
 use crate::plot::axis::short;
+use crate::session::record;
+use crate::session::snapshot::Snapshot;
 
+use super::super::age::{Age, Saving};
 use super::super::line::{Piece, fit, tail};
 use super::super::state::App;
 use super::{facts, padded};
@@ -14,13 +18,13 @@ use super::{facts, padded};
 /// Columns that the run's folder may take.
 const RUN_WIDTH: usize = 28;
 
-/// Draws the line. `device` tells whether the device belongs here or in the status line.
-pub(crate) fn render(app: &App, device: bool, area: Rect, buffer: &mut Buffer) {
+/// Draws the line.
+pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let theme = app.theme();
     let snapshot = app.snapshot();
     let run = tail(&snapshot.run.display().to_string(), RUN_WIDTH);
     let mut pieces = vec![
-        Piece::new(7, vec![Span::styled("isoloss", theme.accent())]),
+        Piece::new(8, vec![Span::styled("isoloss", theme.accent())]),
         Piece::new(2, vec![Span::styled(run, theme.strong())]),
     ];
     pieces.extend(state(app));
@@ -37,7 +41,15 @@ pub(crate) fn render(app: &App, device: bool, area: Rect, buffer: &mut Buffer) {
     }
     if let Some(measure) = facts::measure(app) {
         let loss = Span::styled(facts::loss(Some(measure)), theme.strong());
-        pieces.push(Piece::new(0, vec![Span::raw("loss "), loss]));
+        let loss = vec![Span::raw("loss "), loss];
+        let alone = Piece::new(0, loss.clone());
+        pieces.push(match facts::condition(snapshot) {
+            Some(condition) => {
+                let condition = Span::styled(format!(" {condition}"), theme.faint());
+                Piece::new(6, [loss, vec![condition]].concat()).or(alone)
+            }
+            None => alone,
+        });
         if let Some(score) = snapshot.score() {
             let name = Span::raw(format!("{} ", score.short()));
             let value = Span::styled(facts::score(score, Some(measure)), theme.strong());
@@ -46,46 +58,67 @@ pub(crate) fn render(app: &App, device: bool, area: Rect, buffer: &mut Buffer) {
     }
     pieces.extend(logged(app));
     pieces.extend(missing(app));
-    if device && !snapshot.device.is_empty() {
-        pieces.push(Piece::new(8, vec![Span::styled(speed(app), theme.faint())]));
-    }
     let area = padded(area);
     fit(pieces, area.width.into()).render(area, buffer);
 }
 
-/// Says if the run is watched, and by what means.
+/// Says if the run is followed and goes on, and how old its newest checkpoint is.
 fn state(app: &App) -> Vec<Piece> {
     let theme = app.theme();
+    let (state, style) = match app.lag() {
+        _ if app.is_filming() => ("▶ replaying".into(), theme.accent()),
+        Some(0) => ("● frozen".into(), theme.warn()),
+        Some(newer) => (format!("● frozen, {newer} newer"), theme.warn()),
+        None => following(app),
+    };
+    let mut pieces = vec![Piece::new(3, vec![Span::styled(state, style)])];
+    let is_shown = !app.is_filming() && app.snapshot().trouble.is_none();
+    if let Some(age) = app.age().filter(|_| is_shown) {
+        pieces.push(age_of(app, age));
+    }
+    if app.lag().is_none() && is_shown && !is_recording(app.snapshot()) {
+        let means = format!("({})", app.snapshot().watching);
+        pieces.push(Piece::new(10, vec![Span::styled(means, theme.faint())]));
+    }
+    pieces
+}
+
+/// Returns the state of a run that is followed; one that goes on has a filled mark.
+fn following(app: &App) -> (String, Style) {
+    let theme = app.theme();
     let snapshot = app.snapshot();
-    if app.is_filming() {
-        let text = Span::styled("▶ replaying", theme.accent());
-        return vec![Piece::new(3, vec![text])];
-    }
-    match app.lag() {
-        Some(newer) => {
-            let mut text = String::from("● frozen");
-            if newer > 0 {
-                text = format!("{text}, {newer} newer");
-            }
-            vec![Piece::new(3, vec![Span::styled(text, theme.warn())])]
-        }
-        None if snapshot.trouble.is_some() => {
-            // Without a path the view itself says why; a path that stands has lost its folder.
-            let text = if snapshot.trajectory.is_some() {
-                Span::styled("● folder out of reach", theme.bad())
+    let (state, style) = match app.age().map(Age::saving) {
+        // A path that stands has lost its folder; without one the view itself says why.
+        _ if snapshot.trouble.is_some() => {
+            if snapshot.trajectory.is_some() {
+                ("○ folder cannot be read", theme.bad())
+            } else if snapshot.checkpoints.is_empty() {
+                ("○ not begun yet", theme.warn())
             } else {
-                Span::styled("● nothing usable yet", theme.warn())
-            };
-            vec![Piece::new(3, vec![text])]
+                ("○ nothing usable yet", theme.warn())
+            }
         }
-        None => vec![
-            Piece::new(3, vec![Span::styled("● watching", theme.good())]),
-            Piece::new(
-                9,
-                vec![Span::styled(snapshot.watching.clone(), theme.faint())],
-            ),
-        ],
-    }
+        _ if is_recording(snapshot) => ("● recording", theme.accent()),
+        Some(Saving::Overdue) => ("○ overdue", theme.warn()),
+        Some(Saving::Over) => ("○ ended or stopped", theme.warn()),
+        Some(Saving::Usual) | None => ("● watching", theme.good()),
+    };
+    (state.into(), style)
+}
+
+/// Returns true if the session is a recording that is replayed.
+fn is_recording(snapshot: &Snapshot) -> bool {
+    snapshot.watching == record::WATCHING
+}
+
+/// `saved 4 min ago, usually every 30 s`, or the first part alone.
+fn age_of(app: &App, age: Age) -> Piece {
+    let style = match age.saving() {
+        Saving::Usual => app.theme().faint(),
+        Saving::Overdue | Saving::Over => app.theme().warn(),
+    };
+    let [long, short] = [age.words(), age.saved()].map(|words| vec![Span::styled(words, style)]);
+    Piece::new(7, long).or(Piece::new(3, short))
 }
 
 /// The loss that training logged there itself, and the learning rate beside it.
@@ -124,18 +157,6 @@ fn missing(app: &App) -> Vec<Piece> {
         pieces.push(Piece::new(9, vec![Span::styled(text, theme.faint())]));
     }
     pieces
-}
-
-/// `cpu 31 pt/s`: the device and its pace.
-pub(super) fn speed(app: &App) -> String {
-    let snapshot = app.snapshot();
-    let pace = snapshot.progress.points_per_second;
-    if pace > 0.0 {
-        let decimals = usize::from(pace < 10.0);
-        format!("{} {pace:.decimals$} pt/s", snapshot.device)
-    } else {
-        snapshot.device.clone()
-    }
 }
 
 /// The line under the header: what the last key did, else what went wrong last.

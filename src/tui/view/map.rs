@@ -11,8 +11,8 @@ use crate::session::snapshot::{Finding, Snapshot};
 use super::super::state::App;
 use super::super::state::choice::{Plane, View};
 use super::{
-    above_foot, cursor, enclosed, facts, frame, padded, paint, render_foot, render_refusal,
-    render_sentence, rows_for, scene,
+    above_foot, cursor, enclosed, facts, frame, frame_of_study, padded, paint, render_foot,
+    render_refusal, render_sentence, rows_for, scene,
 };
 
 /// Draws the pane with its frame: the plane of the path, or a random one.
@@ -45,7 +45,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
 /// of the path.
 fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
     let snapshot = app.snapshot();
-    let mut frame = frame(app, "random plane · filter-normalized · d: PCA", area.width);
+    let mut frame = frame_of_study(app, "random plane · filter-normalized", area.width);
     if let Some(reading) = cursor::line(app, area.width.saturating_sub(4)) {
         frame = frame.title_bottom(reading);
     }
@@ -62,14 +62,12 @@ fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
         return render_sentence(app, why, inner, buffer);
     };
     let gone = facts::gone(snapshot);
+    let scene = scene::of_random_plane(app, snapshot, trajectory);
     let extras = Extras {
         gone: &gone,
-        ..Extras::default()
+        ..scene.extras
     };
-    let scene = MapScene {
-        extras,
-        ..scene::of_random_plane(app, snapshot, trajectory)
-    };
+    let scene = MapScene { extras, ..scene };
     paint(&app.pictures().map(&scene, inner), inner, buffer);
     cursor::mark(app, &scene, inner, buffer);
 }
@@ -88,10 +86,9 @@ fn title(app: &App, width: u16) -> String {
         let split = data.split.name();
         let samples = estimate.clone();
         let samples = samples.unwrap_or_else(|| format!("{} samples", data.samples));
-        title = format!(
-            "{title} · {split} loss, {samples}, bn {}",
-            snapshot.batch_norm
-        );
+        let batch_norm = facts::batch_norm(snapshot);
+        let batch_norm = batch_norm.map_or(String::new(), |mode| format!(", batch norm {mode}"));
+        title = format!("{title} · {split} loss, {samples}{batch_norm}");
     }
     if stale {
         title = format!("{title} · earlier surface");
@@ -113,7 +110,8 @@ pub(crate) fn render_plane(app: &App, area: Rect, buffer: &mut Buffer) {
     let (Some(trajectory), Some(window)) = (&snapshot.trajectory, app.window()) else {
         return render_empty(app, area, buffer);
     };
-    let style = if is_refused(snapshot) {
+    let is_wrong = is_refused(snapshot) || facts::doubt(snapshot).is_some();
+    let style = if is_wrong {
         app.theme().warn()
     } else {
         app.theme().faint()
@@ -124,17 +122,15 @@ pub(crate) fn render_plane(app: &App, area: Rect, buffer: &mut Buffer) {
     };
     let (doubts, drops) = (facts::doubts(snapshot), facts::drops(snapshot));
     let (gone, old_branches) = (facts::gone(snapshot), facts::old_branches(app));
+    let scene = scene::of_session(app, snapshot, trajectory, window);
     let extras = Extras {
         doubts: &doubts,
         drops: &drops,
         gone: &gone,
         old_branches: &old_branches,
-        ..Extras::default()
+        ..scene.extras
     };
-    let scene = MapScene {
-        extras,
-        ..scene::of_session(app, snapshot, trajectory, window)
-    };
+    let scene = MapScene { extras, ..scene };
     paint(&app.pictures().map(&scene, map), map, buffer);
     cursor::mark(app, &scene, map, buffer);
 }
@@ -152,7 +148,7 @@ pub(crate) fn point(app: &App, area: Rect, at: Position) -> Option<[f64; 2]> {
 
 /// Says what cannot be had, and why; `None` if the surface is there.
 pub(super) fn missing(snapshot: &Snapshot) -> Option<String> {
-    let refused = facts::refusal(snapshot).map(|reason| format!("no loss surface: {reason}"));
+    let refused = facts::refusal(snapshot).map(refused);
     let count = snapshot
         .trajectory
         .as_ref()
@@ -172,8 +168,21 @@ pub(super) fn missing(snapshot: &Snapshot) -> Option<String> {
             "All {count} checkpoints are on one line: there is no plane yet."
         )),
         _ if refused.is_some() => refused,
-        _ if snapshot.map.is_some() => None,
+        _ if snapshot.map.is_some() => {
+            facts::doubt(snapshot).map(|doubt| format!("Doubtful: {doubt}"))
+        }
         _ => Some("The first points of the surface are being measured.".into()),
+    }
+}
+
+/// Returns why there is no loss in a sentence, and in a second line what to do next.
+fn refused(reason: &str) -> String {
+    // Examples of unknown names are for `isoloss inspect`.
+    let short = |why: &str| why.split(", e.g. ").next().unwrap_or(why).to_owned();
+    let next = reason.rsplit_once("; ");
+    match next.filter(|(_, next)| !next.starts_with("or ")) {
+        Some((why, next)) => format!("no loss surface: {}\nnext: {next}", short(why)),
+        None => format!("no loss surface: {reason}"),
     }
 }
 

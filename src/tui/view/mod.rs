@@ -9,6 +9,7 @@ pub(super) mod header;
 pub(super) mod help;
 pub(super) mod map;
 pub(super) mod path;
+mod progress;
 mod scene;
 pub(super) mod slices;
 mod stability;
@@ -37,6 +38,15 @@ fn frame(app: &App, title: &str, width: u16) -> Block<'static> {
         .border_type(BorderType::Rounded)
         .border_style(theme.border())
         .title(Line::styled(format!(" {title} "), theme.strong()))
+}
+
+/// The same of a view that shows pictures which are measured on demand: with their progress, until they are done.
+fn frame_of_study(app: &App, title: &str, width: u16) -> Block<'static> {
+    let frame = frame(app, title, width);
+    match progress::of_study(app, width.saturating_sub(2)) {
+        Some(line) => frame.title_bottom(line),
+        None => frame,
+    }
 }
 
 /// Clears a pane of at most this size in the middle of the screen, and returns it.
@@ -78,7 +88,8 @@ fn render_foot(text: &str, style: Style, area: Rect, buffer: &mut Buffer) -> Rec
 
 /// The area divided between a picture and the sentence below it.
 fn above_foot(text: &str, area: Rect) -> [Rect; 2] {
-    let rows = rows_for(text, area.width).min(area.height / 2);
+    let rows: u16 = text.lines().map(|line| rows_for(line, area.width)).sum();
+    let rows = rows.min(area.height / 2);
     Layout::vertical([Constraint::Min(0), Constraint::Length(rows)]).areas(area)
 }
 
@@ -108,6 +119,11 @@ fn render_refusal(app: &App, what: &str, area: Rect, buffer: &mut Buffer) -> boo
         .wrap(Wrap { trim: true })
         .render(padded(area), buffer);
     true
+}
+
+/// Returns true if there are slices of the loss, or may be.
+pub(super) fn has_slices(app: &App) -> bool {
+    facts::refusal(app.snapshot()).is_none()
 }
 
 /// The area without its first and last column.

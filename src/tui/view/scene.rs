@@ -1,12 +1,15 @@
 //! The scene of a session's map: window, surface, path and titles of the axes.
 
-use crate::plot::map::{AxisTitle, Backdrop, Extras, MapScene};
+use crate::landscape::refine::Estimate;
+use crate::landscape::surface::Surface;
+use crate::plot::map::{AxisTitle, Backdrop, Extras, MapScene, Uncertainty};
 use crate::session::snapshot::{Snapshot, Window};
 use crate::weights::trajectory::Trajectory;
 
 use super::super::state::App;
 use super::super::state::choice::Plane;
 use super::super::state::navigation::RANDOM_WINDOW;
+use super::facts;
 
 /// Returns the scene of the random plane.
 pub(super) fn of_random_plane<'a>(
@@ -32,6 +35,10 @@ pub(super) fn of_random_plane<'a>(
         backdrop: plane.map(backdrop),
         path: so_far(app, path),
         axes: [random("random 1"), random("random 2")],
+        extras: Extras {
+            uncertainty: uncertainty(snapshot, plane, None),
+            ..Extras::default()
+        },
         ..of_session(app, snapshot, trajectory, RANDOM_WINDOW)
     }
 }
@@ -67,10 +74,13 @@ pub(super) fn of_session<'a>(
     MapScene {
         x: window.x,
         y: window.y,
-        backdrop: snapshot.map.as_ref().map(|map| Backdrop {
-            surface: &map.surface,
-            stale: map.stale,
-        }),
+        // Where no loss can be had the path stands alone.
+        backdrop: (snapshot.map.as_ref())
+            .filter(|_| facts::refusal(snapshot).is_none())
+            .map(|map| Backdrop {
+                surface: &map.surface,
+                stale: map.stale,
+            }),
         path: so_far(app, &trajectory.coordinates),
         selected: app
             .selected()
@@ -81,6 +91,31 @@ pub(super) fn of_session<'a>(
         layers: look.layers,
         marker: look.marker,
         tints: app.theme().tints(),
-        extras: Extras::default(),
+        extras: Extras {
+            uncertainty: uncertainty(
+                snapshot,
+                snapshot.map.as_ref().map(|map| &map.surface),
+                snapshot.progress.error,
+            ),
+            ..Extras::default()
+        },
+    }
+}
+
+/// The error of the losses of a surface: between its points, which is estimated where it is not known, and by its
+/// samples.
+fn uncertainty(snapshot: &Snapshot, surface: Option<&Surface>, error: Option<f64>) -> Uncertainty {
+    let Some(surface) = surface else {
+        return Uncertainty::default();
+    };
+    let error = error.or_else(|| Estimate::of(surface).expected());
+    let lowest = surface.lowest().map(|(_, _, measure)| measure);
+    let samples = lowest.zip(facts::measured_samples(snapshot));
+    let sampling = samples.map(|(measure, samples)| {
+        facts::loss_error(snapshot.score(), measure, samples) / measure.loss
+    });
+    Uncertainty {
+        between: error.map_or(0.0, |error| error * surface.extent()),
+        sampling: sampling.filter(|share| share.is_finite()).unwrap_or(0.0),
     }
 }

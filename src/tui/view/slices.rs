@@ -8,17 +8,85 @@ use crate::landscape::surface::Measure;
 use crate::loss::Score;
 use crate::plot::axis::short;
 use crate::plot::graph::{Curve as Line, Graph, Mark, Side, Stroke};
-use crate::session::snapshot::Slice;
+use crate::session::snapshot::{Finding, Slice};
 use crate::session::study::{LineCurve, Study};
 
 use super::super::state::App;
-use super::super::state::choice::SliceKind;
-use super::{enclosed, facts, frame, paint, render_refusal, render_sentence};
+use super::super::state::choice::{SliceKind, View};
+use super::{enclosed, facts, frame, frame_of_study, paint, render_refusal, render_sentence};
 
 /// From this width on the two axes stand side by side.
 const SIDE_BY_SIDE: u16 = 56;
 /// Least rows of a chart; where there are fewer, the score gives way to loss.
 const CHART: u16 = 4;
+
+/// Words for the band in a title: the standard error is an estimate, as only means of the samples are kept.
+const NOISE: &str = "░ ± standard error, estimated";
+
+/// Values along a line.
+struct Values(Vec<f64>);
+
+impl Values {
+    /// Returns a number of each measure; NaN if it is not known.
+    fn of(values: &[Option<Measure>], number: impl Fn(&Measure) -> f64) -> Self {
+        let number = |measure: &Option<Measure>| measure.as_ref().map_or(f64::NAN, &number);
+        Self(values.iter().map(number).collect())
+    }
+
+    /// Returns both edges of the band of a standard error around a number.
+    fn band(
+        values: &[Option<Measure>],
+        number: impl Fn(&Measure) -> f64,
+        error: impl Fn(&Measure) -> f64,
+    ) -> Vec<Self> {
+        let edge = |sign: f64| {
+            Self::of(values, |measure| {
+                (number(measure) + sign * error(measure)).max(0.0)
+            })
+        };
+        vec![edge(-1.0), edge(1.0)]
+    }
+
+    fn curve<'a>(&'a self, x: &'a [f64], side: Side, stroke: Stroke) -> Line<'a> {
+        Line {
+            x,
+            y: &self.0,
+            side,
+            stroke,
+        }
+    }
+}
+
+/// A line with its values, ready to be drawn.
+struct Drawn<'a> {
+    line: &'a LineCurve,
+    loss: Values,
+    score: Values,
+    /// The edges of the band around the loss; none if its samples are not known.
+    noise: Vec<Values>,
+}
+
+impl<'a> Drawn<'a> {
+    fn of(app: &App, line: &'a LineCurve) -> Self {
+        let snapshot = app.snapshot();
+        let score = snapshot.score();
+        let on_scale = |m: &Measure| score.map_or(f64::NAN, |score| score.on_scale(m.score));
+        let samples = match &snapshot.data {
+            Finding::Is(data) => Some(data.samples),
+            _ => None,
+        };
+        let noise = samples.map_or_else(Vec::new, |samples| {
+            let error = |m: &Measure| facts::loss_error(score, *m, samples);
+            Values::band(&line.values, |m| m.loss, error)
+        });
+        Self {
+            line,
+            loss: Values::of(&line.values, |m| m.loss),
+            score: Values::of(&line.values, on_scale),
+            noise,
+        }
+    }
+}
 
 /// Draws the pane: what the user chose to slice along.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
@@ -32,11 +100,11 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
 /// Random directions overlaid, the last update, or the line from the first checkpoint.
 fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
     let title = match app.slice_kind() {
-        SliceKind::Random => "slices · 3 random directions · filter-normalized · d: next",
-        SliceKind::Update => "slices · along the last update · -1: before it · d: next",
-        _ => "line · A first, B current checkpoint · d: next",
+        SliceKind::Random => "slices · random directions, filter-normalized",
+        SliceKind::Update => "slices · along the last update",
+        _ => "line · from the first checkpoint A to the current one B",
     };
-    let inner = enclosed(&frame(app, title, area.width), area, buffer);
+    let inner = enclosed(&frame_of_study(app, title, area.width), area, buffer);
     if render_refusal(app, "slices", inner, buffer) {
         return;
     }
@@ -53,48 +121,33 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
         return render_sentence(app, why, inner, buffer);
     };
     let alone = study.study != Study::Random;
-    let score = app.snapshot().score();
-    let values = |line: &LineCurve, value: &dyn Fn(&Measure) -> f64| -> Vec<f64> {
-        let of = |measure: &Option<Measure>| measure.as_ref().map_or(f64::NAN, value);
-        line.values.iter().map(of).collect()
-    };
-    let drawn: Vec<(&LineCurve, [Vec<f64>; 2])> = (study.lines.iter())
-        .map(|line| {
-            (
-                line,
-                [
-                    values(line, &|m| m.loss),
-                    values(line, &|m| {
-                        score.map_or(f64::NAN, |score| score.on_scale(m.score))
-                    }),
-                ],
-            )
-        })
+    // What is not measured at all has no place in the title either.
+    let begun = |line: &&LineCurve| line.values.iter().any(Option::is_some);
+    let score = app.snapshot().score().filter(|_| alone);
+    let drawn: Vec<Drawn<'_>> = (study.lines.iter().filter(begun))
+        .map(|line| Drawn::of(app, line))
         .collect();
     let mut curves = Vec::new();
-    for (line, [loss, beside]) in &drawn {
-        let stroke = if line.split == drawn[0].0.split {
+    // The band of one curve tells how well all are known.
+    for noise in drawn.iter().take(1).flat_map(|first| &first.noise) {
+        curves.push(noise.curve(&drawn[0].line.alpha, Side::Left, Stroke::Band));
+    }
+    for one in &drawn {
+        let stroke = if one.line.split == drawn[0].line.split {
             Stroke::Solid
         } else {
             Stroke::Dashed
         };
-        let on = |y, side| Line {
-            x: &line.alpha,
-            y,
-            side,
-            stroke,
-        };
-        curves.push(on(loss, Side::Left));
-        if alone && score.is_some() {
-            curves.push(on(beside, Side::Right));
-        }
+        let x = &one.line.alpha;
+        curves.push(one.loss.curve(x, Side::Left, stroke));
+        curves.extend(score.map(|_| one.score.curve(x, Side::Right, stroke)));
     }
     let ends: &[(f64, &str)] = match study.study {
         Study::Line => &[(0.0, "A"), (1.0, "B")],
         Study::Update => &[(-1.0, "before"), (0.0, "now")],
         _ => &[(0.0, "now")],
     };
-    let splits: Vec<&str> = drawn.iter().map(|(line, _)| line.split.name()).collect();
+    let splits: Vec<&str> = drawn.iter().map(|one| one.line.split.name()).collect();
     let barrier = drawn
         .first()
         .filter(|_| study.study == Study::Line)
@@ -103,7 +156,18 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
         [solid, dashed] if alone => format!("{solid} —, {dashed} - -"),
         _ => splits.first().copied().unwrap_or_default().into(),
     };
-    let items = [Some("loss".into()), barrier, Some(strokes)];
+    let directions = (study.study == Study::Random).then(|| match drawn.len() {
+        1 => "1 direction".into(),
+        count => format!("{count} directions"),
+    });
+    let noise = drawn.first().is_some_and(|first| !first.noise.is_empty());
+    let items = [
+        Some("loss".into()),
+        barrier,
+        Some(strokes).filter(|strokes| !strokes.is_empty()),
+        directions,
+        noise.then(|| NOISE.into()),
+    ];
     let title = items.into_iter().flatten().collect::<Vec<_>>().join(" · ");
     let graph = Graph {
         title: &title,
@@ -128,7 +192,8 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
 }
 
 /// The hill between both ends of a line, once all between them is measured.
-fn barrier((line, [loss, _]): &(&LineCurve, [Vec<f64>; 2])) -> Option<String> {
+fn barrier(Drawn { line, loss, .. }: &Drawn<'_>) -> Option<String> {
+    let loss = &loss.0;
     let at = |end: f64| Some(loss[line.alpha.iter().position(|alpha| *alpha == end)?]);
     let ends = [at(0.0)?, at(1.0)?];
     let mut points = line.alpha.iter().zip(&line.values);
@@ -149,6 +214,10 @@ pub(crate) fn render_components(app: &App, area: Rect, buffer: &mut Buffer) {
     let mut title = step.map_or("slices".into(), |step| {
         format!("slices through step {step}")
     });
+    // Beside several runs it must be said whose they are.
+    if app.view() == View::Compare {
+        title = format!("{} · {title}", facts::name(app.snapshot()));
+    }
     if let Some(samples) = app.snapshot().slice_samples() {
         title = format!("{title} · {samples}");
     }
@@ -191,20 +260,21 @@ fn render_slice(app: &App, slice: &Slice, area: Rect, buffer: &mut Buffer) {
         let name = curve.map_or("loss", Score::scale);
         let value =
             |measure: &Measure| curve.map_or(measure.loss, |score| score.on_scale(measure.score));
-        let values: Vec<f64> = slice
-            .values
-            .iter()
-            .map(|measure| measure.as_ref().map_or(f64::NAN, value))
-            .collect();
+        let values = Values::of(&slice.values, value);
+        let noise = noise(app, curve, &slice.values);
+        let band = noise.iter();
+        let band = band.map(|edge| edge.curve(&slice.offset, Side::Left, Stroke::Band));
+        let known = if noise.is_empty() {
+            ""
+        } else {
+            " · ░ ± std. error"
+        };
         let chart = Graph {
-            title: &format!("{name} along {axis}"),
+            title: &format!("{name} along {axis}{known}"),
             right: "",
-            curves: vec![Line {
-                x: &slice.offset,
-                y: &values,
-                side: Side::Left,
-                stroke: Stroke::Solid,
-            }],
+            curves: band
+                .chain([values.curve(&slice.offset, Side::Left, Stroke::Solid)])
+                .collect(),
             // The middle is the checkpoint itself.
             marks: vec![Mark {
                 at: 0.0,
@@ -219,5 +289,27 @@ fn render_slice(app: &App, slice: &Slice, area: Rect, buffer: &mut Buffer) {
             *area,
             buffer,
         );
+    }
+}
+
+/// Returns the edges of the band of the standard error around the loss, or around a score; none if it is not known.
+fn noise(app: &App, score: Option<Score>, values: &[Option<Measure>]) -> Vec<Values> {
+    let snapshot = app.snapshot();
+    let Some(samples) = facts::measured_samples(snapshot) else {
+        return Vec::new();
+    };
+    match score {
+        None => {
+            let error = |m: &Measure| facts::loss_error(snapshot.score(), *m, samples);
+            Values::band(values, |m| m.loss, error)
+        }
+        // The kind of score alone decides if there is an estimate.
+        Some(score) => {
+            let error = |m: &Measure| facts::score_error(score, *m, samples);
+            let is_known = values.iter().flatten().any(|m| error(m).is_some());
+            let error = |m: &Measure| error(m).unwrap_or(f64::NAN);
+            let band = is_known.then(|| Values::band(values, |m| score.on_scale(m.score), error));
+            band.unwrap_or_default()
+        }
     }
 }

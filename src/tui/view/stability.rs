@@ -51,7 +51,7 @@ fn render_log(app: &App, area: Rect, buffer: &mut Buffer) {
     ];
     let measured = [steps, measured];
     let curves = [
-        (&rate, Side::Right, Stroke::Solid),
+        (&rate, Side::Right, Stroke::Steps),
         (&eval, Side::Left, Stroke::Dashed),
         (&train, Side::Left, Stroke::Solid),
         (&measured, Side::Left, Stroke::Points),
@@ -63,15 +63,20 @@ fn render_log(app: &App, area: Rect, buffer: &mut Buffer) {
         (!eval[0].is_empty()).then_some("evaluated - -"),
     ];
     let names: Vec<&str> = names.into_iter().flatten().collect();
-    let title = format!("loss: {}", names.join(", "));
+    let title = if names.is_empty() {
+        "loss".into()
+    } else {
+        format!("loss: {}", names.join(", "))
+    };
     let area = match unmatched(snapshot) {
         Some(why) => render_foot(why, app.theme().faint(), area, buffer),
         None => area,
     };
+    let right = if rate[0].is_empty() { "" } else { "lr" };
     draw(
         app,
         &title,
-        "lr",
+        right,
         curves.collect(),
         Vec::new(),
         area,
@@ -111,11 +116,16 @@ fn render_edge(app: &App, area: Rect, buffer: &mut Buffer) {
     let picture = render_foot(&foot, app.theme().strong(), area, buffer);
     let edge = [steps, edge];
     let curves = vec![
-        (&edge, Side::Left, Stroke::Dashed),
+        (&edge, Side::Left, Stroke::DashedSteps),
         (&lambda_max, Side::Left, Stroke::Solid),
         (&lambda_max, Side::Left, Stroke::Points),
     ];
-    let title = format!("λmax ● · 2/η - - · {CURVATURE_SAMPLES} samples");
+    let has_edge = curves[0].0[1].iter().any(|edge| edge.is_finite());
+    let edge = has_edge.then_some("2/lr - -, unstable above").into_iter();
+    let known = (!lambda_max[1].is_empty()).then_some("λmax ●").into_iter();
+    let samples = format!("{CURVATURE_SAMPLES} samples");
+    let title: Vec<&str> = known.chain(edge).chain([samples.as_str()]).collect();
+    let title = title.join(" · ");
     let marks = facts::drop_marks(snapshot);
     draw(app, &title, "", curves, marks, picture, buffer);
 }
@@ -135,13 +145,13 @@ fn verdict(app: &App, edge: &[f64]) -> String {
     });
     let said = match (known, edge.filter(|edge| edge.is_finite())) {
         (Some((_, value)), Some(edge)) => format!(
-            "step {step}: λmax {} is {} of 2/η {}",
+            "step {step}: λmax {} is {} of 2/lr, {}",
             short(*value),
             short(*value / edge),
             short(edge)
         ),
         (Some((_, value)), None) => format!(
-            "step {step}: λmax {}; 2/η needs a learning rate, in the checkpoints or in a log",
+            "step {step}: λmax {}; 2/lr needs a learning rate, in the checkpoints or in a log",
             short(*value)
         ),
         (None, _) => format!("step {step}: λmax not measured yet"),

@@ -5,31 +5,77 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
-use crate::landscape::refine::Estimate;
-use crate::session::snapshot::Finding;
-
 use super::super::action::Action;
 use super::super::line::{Piece, fit};
 use super::super::state::App;
-use super::super::state::choice::{Plane, View};
-use super::{cursor, facts, header, padded};
+use super::super::state::choice::{Figure, Plane, SliceKind, View, WeightsTab};
+use super::{cursor, facts, padded, progress};
 
-/// Columns of the progress bar.
-const BAR: usize = 12;
-/// Actions whose keys are worth a place on the screen, the most important first.
-const HINTS: [(&[Action], &str); 8] = [
-    (&[Action::Help], "help"),
-    (&[Action::Quit], "quit"),
-    (&[Action::ShowMap, Action::ShowSurface], "views"),
-    (&[Action::Freeze], "freeze"),
-    (&[Action::ScrubBack, Action::ScrubForward], "scrub"),
-    (&[Action::Neighbourhood], "near"),
-    (&[Action::WholePath], "whole path"),
-    (
-        &[Action::NextLayers, Action::NextScale, Action::NextMarker],
-        "look",
-    ),
-];
+/// Actions with a word for what their keys do.
+type Hint = (&'static [Action], &'static str);
+
+/// Returns the keys that are worth a place on the screen where the user looks now, the most important first.
+fn hints(app: &App) -> Vec<Hint> {
+    let on_map = app.view() == View::Map;
+    let has_checkpoints = app.checkpoints() > 1;
+    let has_window = matches!(app.view(), View::Map | View::Surface | View::Curvature);
+    let all: [(bool, Hint); 12] = [
+        (true, (&[Action::Help], "help")),
+        (true, (&[Action::Quit], "quit")),
+        (
+            directions(app).is_some(),
+            (&[Action::NextDirections], directions(app).unwrap_or("")),
+        ),
+        (on_map && has_checkpoints, (&[Action::Cursor], "cursor")),
+        (app.is_filming(), (&[Action::Film], "stop")),
+        (
+            !app.is_filming() && has_checkpoints && matches!(app.view(), View::Map | View::Surface),
+            (&[Action::Film], "replay"),
+        ),
+        (true, (&[Action::ShowMap, Action::ShowSurface], "views")),
+        (!app.is_zoomed(), (&[Action::ZoomView], "whole screen")),
+        (true, (&[Action::Freeze], "freeze")),
+        (
+            has_checkpoints,
+            (&[Action::ScrubBack, Action::ScrubForward], "step"),
+        ),
+        (
+            has_window && !app.is_whole_path(),
+            (&[Action::WholePath], "whole path"),
+        ),
+        (
+            has_window && has_checkpoints,
+            (&[Action::Neighbourhood], "zoom to step"),
+        ),
+    ];
+    let shown = all.into_iter().filter(|(is_of_use, _)| *is_of_use);
+    shown.map(|(_, hint)| hint).collect()
+}
+
+/// Names what else the view can show; `None` if there is nothing.
+fn directions(app: &App) -> Option<&'static str> {
+    Some(match app.view() {
+        View::Map if app.plane() == Plane::Principal => "random plane",
+        View::Map => "PCA plane",
+        View::Slices => match app.slice_kind() {
+            SliceKind::Components => "random directions",
+            SliceKind::Random => "last update",
+            SliceKind::Update => "line from the first",
+            SliceKind::Line => "PC1 and PC2",
+        },
+        View::Weights => match app.weights_tab() {
+            WeightsTab::Norms => "histogram",
+            WeightsTab::Histogram => "stability",
+            WeightsTab::Stability => "norms",
+        },
+        View::Curvature => match app.figure() {
+            Figure::Ratio => "λmax",
+            Figure::Largest => "−λmin",
+            Figure::Smallest => "ratio",
+        },
+        View::Path | View::Compare | View::Surface => return None,
+    })
+}
 
 /// Returns the keys of actions and what they do; `None` if an action has no key. `rank` as in [`Piece::new`].
 fn hint(app: &App, rank: u8, actions: &[Action], does: &str) -> Option<Piece> {
@@ -51,24 +97,26 @@ fn hint(app: &App, rank: u8, actions: &[Action], does: &str) -> Option<Piece> {
     Some(Piece::new(rank, vec![key, does]))
 }
 
-/// Draws the line. `device` tells whether the device belongs here or in the header.
-pub(crate) fn render(app: &App, device: bool, area: Rect, buffer: &mut Buffer) {
+/// Draws the line. `alone` is true if there is no trust pane, which has the device and the map's error.
+pub(crate) fn render(app: &App, alone: bool, area: Rect, buffer: &mut Buffer) {
     let theme = app.theme();
     let area = padded(area);
     if let Some(line) = prompt(app) {
         return line.render(area, buffer);
     }
     let mut pieces = Vec::new();
-    if device && !app.snapshot().device.is_empty() {
-        let speed = Span::styled(header::speed(app), theme.faint());
-        pieces.push(Piece::new(4, vec![speed]));
+    pieces.extend(progress::of_map(app));
+    if alone {
+        pieces.extend(progress::error(app));
+        let pace = facts::pace(app.snapshot());
+        let pace = pace.map(|pace| format!("{pace} on {}", app.snapshot().device));
+        pieces.extend(pace.map(|pace| Piece::new(6, vec![Span::styled(pace, theme.faint())])));
     }
-    pieces.extend(progress(app));
     let left = fit(pieces, area.width.into());
     let used = left.width() as u16;
     left.render(area, buffer);
     let room = area.width.saturating_sub(used + 3);
-    let ranks = HINTS.iter().zip(0..);
+    let ranks = hints(app).into_iter().zip(0..);
     let hints = ranks.filter_map(|((actions, does), rank)| hint(app, rank, actions, does));
     let hints = fit(hints.collect(), room.into());
     if hints.width() <= room.into() {
@@ -104,7 +152,8 @@ pub(crate) fn render_tiny(app: &App, framed: bool, area: Rect, buffer: &mut Buff
     if app.banner().is_some() {
         pieces.push(Piece::new(2, vec![Span::styled("!", theme.bad())]));
     }
-    pieces.extend(progress(app));
+    pieces.extend(progress::of_map(app));
+    pieces.extend(progress::error(app));
     pieces.extend(hint(app, 6, &[Action::Help], "help"));
     fit(pieces, area.width.into()).render(area, buffer);
 }
@@ -127,78 +176,6 @@ fn prompt(app: &App) -> Option<Line<'static>> {
     };
     spans.push(Span::styled(format!("{hint}  esc"), theme.faint()));
     Some(Line::from(spans))
-}
-
-/// The level that is being measured, how far it is and how far off.
-fn progress(app: &App) -> Vec<Piece> {
-    let theme = app.theme();
-    let snapshot = app.snapshot();
-    let progress = &snapshot.progress;
-    if app.is_paused() || progress.paused {
-        return vec![Piece::new(3, vec![Span::styled("paused", theme.warn())])];
-    }
-    if snapshot.trajectory.is_none()
-        || matches!(snapshot.data, Finding::Not(_))
-        || matches!(snapshot.model, Finding::Not(_))
-    {
-        return Vec::new();
-    }
-    if app.view() == View::Map && app.plane() != Plane::Principal {
-        return progress_of_study(app);
-    }
-    let Some(lines) = progress.lines else {
-        return Vec::new();
-    };
-    // How far off the map is expected to be between its points.
-    let error = progress
-        .error
-        .map(|error| Piece::new(5, vec![Span::raw(facts::error(error))]));
-    if progress.rests {
-        let text = Span::styled("at rest", theme.faint());
-        return std::iter::once(Piece::new(3, vec![text]))
-            .chain(error)
-            .collect();
-    }
-    let share = progress.done as f64 / progress.planned.max(1) as f64;
-    let filled = (share.clamp(0.0, 1.0) * BAR as f64) as usize;
-    let mut pieces = vec![
-        Piece::new(3, vec![Span::raw(format!("{lines}×{lines}"))]),
-        Piece::new(
-            7,
-            vec![
-                Span::styled("█".repeat(filled), theme.good()),
-                Span::styled("░".repeat(BAR - filled), theme.border()),
-            ],
-        ),
-        Piece::new(5, vec![Span::raw(format!("{:.0} %", share * 100.0))]),
-    ];
-    pieces.extend(error);
-    if let Some(seconds) = progress.seconds_left {
-        let left = format!("{} left", facts::duration(seconds));
-        pieces.push(Piece::new(8, vec![Span::styled(left, theme.faint())]));
-    }
-    pieces
-}
-
-fn at_rest(app: &App) -> Piece {
-    let text = Span::styled("at rest", app.theme().faint());
-    Piece::new(3, vec![text])
-}
-
-/// Returns the progress of the random plane, which is measured on demand, and its expected error.
-fn progress_of_study(app: &App) -> Vec<Piece> {
-    let study = app.snapshot().study.as_ref();
-    let Some((study, surface)) = study.and_then(|study| Some((study, study.plane.as_ref()?)))
-    else {
-        return Vec::new();
-    };
-    let error = Estimate::of(surface).expected();
-    let error = error.map(|error| Piece::new(5, vec![Span::raw(facts::error(error))]));
-    let left = match study.left {
-        0 => at_rest(app),
-        left => Piece::new(3, vec![Span::raw(format!("{left} points left"))]),
-    };
-    std::iter::once(left).chain(error).collect()
 }
 
 /// The line of a compact screen that stands for the trust pane.

@@ -30,14 +30,12 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         return render_sentence(app, why, inner, buffer);
     };
     let gone = facts::gone(snapshot);
+    let scene = scene::of_session(app, snapshot, trajectory, window);
     let extras = Extras {
         gone: &gone,
-        ..Extras::default()
+        ..scene.extras
     };
-    let scene = MapScene {
-        extras,
-        ..scene::of_session(app, snapshot, trajectory, window)
-    };
+    let scene = MapScene { extras, ..scene };
     let picture = app.pictures().relief(&scene, camera, inner);
     paint(&picture, inner, buffer);
 }

@@ -7,12 +7,14 @@ use ratatui::widgets::{Paragraph, Widget};
 
 use crate::plot::axis::short;
 use crate::plot::graph::{Curve, Graph, Side, Stroke};
-use crate::plot::matrix;
+use crate::plot::{matrix, title};
 use crate::session::snapshot::Snapshot;
 
 use super::super::state::App;
 use super::super::state::choice::WeightsTab;
-use super::{enclosed, facts, frame, padded, paint, render_refusal, render_sentence, stability};
+use super::{
+    enclosed, facts, frame_of_study, padded, paint, render_refusal, render_sentence, stability,
+};
 
 /// Least rows with the matrix and the layers below the graphs.
 const ROOM_FOR_MATRIX: u16 = 18;
@@ -21,11 +23,7 @@ const ROOM_FOR_MATRIX: u16 = 18;
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let snapshot = app.snapshot();
     let inner = enclosed(
-        &frame(
-            app,
-            "weights over training · d: norms, histogram, stability",
-            area.width,
-        ),
+        &frame_of_study(app, title_of(app.weights_tab()), area.width),
         area,
         buffer,
     );
@@ -57,6 +55,15 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     render_sharpness(app, snapshot, sharpness, buffer);
     render_cosines(app, snapshot, angles, buffer);
     render_layers(app, snapshot, layers, buffer);
+}
+
+/// Names what a picture of the weights shows.
+fn title_of(tab: WeightsTab) -> &'static str {
+    match tab {
+        WeightsTab::Norms => "weights over training · norms, updates, angles",
+        WeightsTab::Histogram => "weights over training · histogram",
+        WeightsTab::Stability => "weights over training · log and stability",
+    }
 }
 
 /// The weights of the newest checkpoint over those of the first.
@@ -146,16 +153,30 @@ fn render_sharpness(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buf
     }
     let steps = facts::steps(snapshot);
     let sharpness = facts::of_path(snapshot, |line| Some(line.critical?.sharpness()));
-    let curve = Curve {
-        x: &steps,
-        y: &sharpness,
+    let ends: Vec<f64> = [steps.first(), steps.last()]
+        .into_iter()
+        .flatten()
+        .copied()
+        .collect();
+    // An update that is longer than the critical step makes the loss larger: 2 is the edge.
+    let edge = vec![2.0; ends.len()];
+    let on = |x, y, stroke| Curve {
+        x,
+        y,
         side: Side::Left,
-        stroke: Stroke::Solid,
+        stroke,
     };
+    let is_known = sharpness.iter().any(|sharpness| sharpness.is_finite());
+    let edge = is_known.then(|| on(&ends, &edge, Stroke::Dashed));
+    let curve = on(&steps, &sharpness, Stroke::Solid);
     let graph = Graph {
-        title: "critical sharpness",
+        title: if is_known {
+            "critical sharpness — · unstable above 2 - -"
+        } else {
+            "critical sharpness"
+        },
         right: "",
-        curves: vec![curve],
+        curves: edge.into_iter().chain([curve]).collect(),
         marks: facts::drop_marks(snapshot),
         ticks: true,
         marker: app.appearance().marker,
@@ -172,11 +193,17 @@ fn render_cosines(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffe
     let Some(dynamics) = &snapshot.dynamics else {
         return;
     };
-    let [title, picture] =
-        Layout::vertical([Constraint::Length(1), Constraint::Min(0)]).areas(area);
+    let rows = [
+        Constraint::Length(1),
+        Constraint::Min(0),
+        Constraint::Length(1),
+    ];
+    let [title, picture, legend] = Layout::vertical(rows).areas(area);
     let mean = mean(&dynamics.successive());
-    let text = format!("updates · cosine to next {}", short(mean));
+    let text = format!("cosine of updates · to the next {}", short(mean));
+    let text = title::fit(&text, " · ", usize::from(padded(title).width));
     Paragraph::new(Line::raw(text)).render(padded(title), buffer);
+    render_cosine_legend(app, padded(legend), buffer);
     let picture = padded(picture);
     let tints = app.theme().tints();
     let drawn = matrix::draw(
@@ -187,6 +214,27 @@ fn render_cosines(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffe
         picture.height.into(),
     );
     paint(&drawn, picture, buffer);
+}
+
+/// The colours or signs of the cosines from −1 to 1.
+fn render_cosine_legend(app: &App, area: Rect, buffer: &mut Buffer) {
+    let (tints, marker) = (app.theme().tints(), app.appearance().marker);
+    let scale = matrix::legend(tints, marker);
+    let [before, after] = ["cosine −1 ", " 1"];
+    let at = area.x + before.chars().count() as u16;
+    let end = at + scale.width() as u16;
+    if end + 2 > area.right() {
+        return;
+    }
+    let faint = app.theme().faint();
+    buffer.set_string(area.x, area.y, before, faint);
+    let place = Rect {
+        x: at,
+        width: scale.width() as u16,
+        ..area
+    };
+    paint(&scale, place, buffer);
+    buffer.set_string(end, area.y, after, faint);
 }
 
 /// Mean of what is finite.
@@ -220,9 +268,7 @@ fn render_layers(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer
         .into_iter()
         .take(usize::from(area.height.saturating_sub(1)))
     {
-        // Names of deep networks differ at their ends.
-        let cut = name.chars().count().saturating_sub(width);
-        let name: String = name.chars().skip(cut).collect();
+        let name = title::middle(name, width);
         lines.push(Line::raw(format!(
             "{name:width$} {:>7} → {:<7}",
             short(first),

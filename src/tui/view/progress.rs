@@ -1,0 +1,127 @@
+//! Progress of what is measured: the map's bar to the end of its picture, and that of what is asked for beside it.
+
+use ratatui::text::{Line, Span};
+
+use crate::landscape::refine::Estimate;
+use crate::landscape::surface::Surface;
+use crate::session::snapshot::{Finding, Snapshot};
+use crate::session::study::{Findings, Study};
+
+use super::super::line::{Piece, fit};
+use super::super::state::App;
+use super::super::state::choice::{Plane, View};
+use super::facts;
+
+/// Columns of a bar.
+const BAR: usize = 12;
+
+/// Returns the map's progress for the status line: one bar to the end of the picture, and the time left.
+pub(super) fn of_map(app: &App) -> Vec<Piece> {
+    let theme = app.theme();
+    let snapshot = app.snapshot();
+    let progress = &snapshot.progress;
+    if app.is_paused() || progress.paused {
+        return vec![Piece::new(3, vec![Span::styled("paused", theme.warn())])];
+    }
+    if snapshot.trajectory.is_none() || facts::refusal(snapshot).is_some() {
+        return Vec::new();
+    }
+    let pending = pending(snapshot);
+    if progress.lines.is_none() {
+        return Vec::new();
+    }
+    match pending {
+        Some(_) if progress.rests => Vec::new(),
+        // What is asked for comes first; its bar stands in its view.
+        Some(_) => vec![Piece::new(
+            3,
+            vec![Span::styled("map waits", theme.faint())],
+        )],
+        None if progress.rests => {
+            vec![Piece::new(3, vec![Span::styled("at rest", theme.faint())])]
+        }
+        None => {
+            let left = progress.seconds_left.map(|seconds| {
+                let left = format!("{} left", facts::duration(seconds));
+                Piece::new(4, vec![Span::raw(left)])
+            });
+            let percent = format!("{:.0} %", (100.0 * progress.share).floor());
+            let bar = Piece::new(7, bar(app, progress.share));
+            let share = Piece::new(3, vec![Span::raw(percent)]);
+            [bar, share].into_iter().chain(left).collect()
+        }
+    }
+}
+
+/// Returns the error that is expected of the surface that is shown, between its points.
+pub(super) fn error(app: &App) -> Option<Piece> {
+    let snapshot = app.snapshot();
+    let shows_plane = app.view() == View::Map && app.plane() == Plane::Random;
+    let error = if shows_plane {
+        let plane = snapshot
+            .study
+            .as_ref()
+            .and_then(|study| study.plane.as_ref());
+        plane.and_then(|plane| Estimate::of(plane).expected())
+    } else {
+        snapshot.progress.error
+    };
+    let error = error.filter(|_| facts::refusal(snapshot).is_none())?;
+    let said = format!("error {}", facts::error(error));
+    Some(Piece::new(5, vec![Span::raw(said)]))
+}
+
+/// Returns the progress of what is asked for, for the frame of its view; `None` if nothing of it is to come.
+pub(super) fn of_study(app: &App, width: u16) -> Option<Line<'static>> {
+    let theme = app.theme();
+    let snapshot = app.snapshot();
+    let study = pending(snapshot)?;
+    let done = done(study);
+    let all = done + study.left;
+    let mut pieces = vec![
+        Piece::new(2, bar(app, done as f64 / all.max(1) as f64)),
+        Piece::new(0, vec![Span::raw(format!("{done} of {all} points"))]),
+    ];
+    let left = if snapshot.progress.paused {
+        Some("paused".to_owned())
+    } else {
+        let left = study.seconds_left.map(facts::duration);
+        left.map(|left| format!("{left} left"))
+    };
+    pieces.extend(left.map(|left| Piece::new(1, vec![Span::styled(left, theme.strong())])));
+    let mut line = fit(pieces, usize::from(width).saturating_sub(2));
+    line.spans.insert(0, Span::raw(" "));
+    line.spans.push(Span::raw(" "));
+    Some(line)
+}
+
+/// Returns the pictures that are asked for and not all measured.
+fn pending(snapshot: &Snapshot) -> Option<&Findings> {
+    let is_measured = matches!(snapshot.data, Finding::Is(_));
+    let study = snapshot.study.as_ref().filter(|_| is_measured);
+    study.filter(|study| study.left > 0)
+}
+
+/// Returns the number of points of a study that are measured.
+fn done(study: &Findings) -> usize {
+    match study.study {
+        Study::Random | Study::Update | Study::Line => {
+            let values = study.lines.iter().flat_map(|line| &line.values);
+            values.flatten().count()
+        }
+        Study::Plane => study.plane.as_ref().map_or(0, Surface::measured),
+        Study::Curvature => study.curvature.as_ref().map_or(0, |map| {
+            map.values.iter().flatten().count() + usize::from(map.here.is_some())
+        }),
+        Study::Stability => study.checkpoints.len().saturating_sub(study.left),
+    }
+}
+
+/// A bar that is filled by this share, 0 to 1; it is full only when all is done.
+fn bar(app: &App, share: f64) -> Vec<Span<'static>> {
+    let filled = (share.clamp(0.0, 1.0) * BAR as f64) as usize;
+    vec![
+        Span::styled("█".repeat(filled), app.theme().good()),
+        Span::styled("░".repeat(BAR - filled), app.theme().border()),
+    ]
+}

@@ -1,0 +1,150 @@
+//! Rows about the loss: the checkpoint's own beside the map's, what they rest on, and how well they are known.
+
+use ratatui::style::Style;
+
+use crate::loss::Score;
+use crate::plot::axis::short;
+use crate::plot::title;
+use crate::session::snapshot::{Fidelity, Snapshot};
+
+use super::super::super::state::App;
+use super::super::facts;
+use super::{LABEL, Row};
+
+/// Rows that assumptions may take.
+const ROWS: usize = 3;
+
+/// The checkpoint's own loss beside that of its place on the map, and everything that it rests on.
+pub(super) fn losses(app: &App, width: usize) -> Vec<Row> {
+    let theme = app.theme();
+    let line = facts::selected(app);
+    let (truth, map) = (line.and_then(|l| l.truth), line.and_then(|l| l.on_plane));
+    let word = word(app.snapshot());
+    let pair = |label: &str, truth: String, map: String| {
+        let row = Row::new(label, truth, theme.strong());
+        row.with([format!(" {word}"), format!(", map {map}")])
+    };
+    let mut rows = vec![pair("loss", facts::loss(truth), facts::loss(map))];
+    rows.extend(app.snapshot().score().map(|score| {
+        let [truth, map] = [truth, map].map(|measure| facts::score(score, measure));
+        let name = Some(score.name()).filter(|name| name.chars().count() < LABEL);
+        pair(name.unwrap_or(score.short()), truth, map)
+    }));
+    rows.extend(assumed(app, width));
+    rows.extend(logged(app));
+    rows.extend(test(app));
+    rows.extend(average(app));
+    rows.extend(error(app));
+    rows.extend(fidelity(app));
+    rows
+}
+
+/// Returns the word for the loss of a checkpoint itself: no truth until the path was asked which function was
+/// minimized, nor if it does not follow the gradient of any, or that of several.
+pub(super) fn word(snapshot: &Snapshot) -> &'static str {
+    match &snapshot.assumed {
+        Some(assumed) if assumed.is_known() => "true",
+        _ => "assumed",
+    }
+}
+
+/// Returns what is taken for granted of the model, and what speaks for it.
+fn assumed(app: &App, width: usize) -> Vec<Row> {
+    let theme = app.theme();
+    let Some(assumed) = &app.snapshot().assumed else {
+        return Vec::new();
+    };
+    let taken = facts::assumptions(app.snapshot()).join(", ");
+    let room = width.saturating_sub(LABEL);
+    let lines = title::lines(&taken, ", ", room, ROWS).into_iter();
+    let labels = std::iter::once("assumed").chain(std::iter::repeat(""));
+    let lines = lines.filter(|line| !line.is_empty()).zip(labels);
+    let mut rows: Vec<Row> = lines
+        .map(|(line, label)| Row::new(label, line, Style::new()))
+        .collect();
+    if !assumed.tied.is_empty() {
+        let tied = assumed
+            .tied
+            .iter()
+            .zip([" if "].into_iter().chain(std::iter::repeat(", ")));
+        let tied = tied.map(|(tied, before)| format!("{before}{tied}"));
+        let range = assumed.loss_range.map_or("as well".into(), |[low, high]| {
+            format!("{}–{}", short(low), short(high))
+        });
+        rows.push(Row::new("or loss", range, Style::new()).with(tied));
+    }
+    if let (Some(cosine), Some(error)) = (assumed.cosine, assumed.cosine_error) {
+        let style = if assumed.doubtful || cosine <= error {
+            theme.warn()
+        } else {
+            theme.strong()
+        };
+        let row = Row::new("cosine", format!("{cosine:.2}"), style);
+        let updates = format!(", {} updates", assumed.intervals);
+        rows.push(row.with([format!(" ± {error:.2}"), updates]));
+    }
+    rows
+}
+
+/// Returns what training logged itself at the checkpoint: `0.312 eval 0.33 lr 0.001`.
+fn logged(app: &App) -> Option<Row> {
+    let logged = facts::logged(app);
+    let value = logged.train.or(logged.eval)?;
+    let eval = logged.eval.filter(|_| logged.train.is_some());
+    let details = [("eval", eval), ("lr", logged.rate)];
+    let details = details
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!(" {name} {}", short(value?))));
+    Some(Row::new("logged", short(value), app.theme().strong()).with(details))
+}
+
+/// The current checkpoint on test samples.
+fn test(app: &App) -> Option<Row> {
+    let test = app.snapshot().test?;
+    let score = app.snapshot().score().map(|score| {
+        let value = facts::score(score, Some(test));
+        match score {
+            Score::Accuracy => format!(", {value} right"),
+            _ => format!(", {} {value}", score.name()),
+        }
+    });
+    let row = Row::new("test", facts::loss(Some(test)), app.theme().strong());
+    Some(row.with(std::iter::once(" loss".into()).chain(score)))
+}
+
+/// Returns the expected error of the map between the points that were measured.
+fn error(app: &App) -> Option<Row> {
+    let snapshot = app.snapshot();
+    let points = snapshot.map.as_ref()?.surface.measured();
+    let value = facts::error(snapshot.progress.error?);
+    let row = Row::new("map error", value, Style::new());
+    Some(row.with([format!(", {points} points")]))
+}
+
+/// On which samples the map was measured, where these are not all everywhere.
+fn fidelity(app: &App) -> Option<Row> {
+    let map = app.snapshot().map.as_ref()?;
+    let (few, rest) = match map.fidelity? {
+        Fidelity::Few(few) => (few, " alone so far".into()),
+        Fidelity::Estimate { few, points, .. } => (few, format!(", all at {points}")),
+    };
+    Some(Row::new("map of", format!("{few} samples"), Style::new()).with([rest]))
+}
+
+/// Returns what averaging the last checkpoints would change: the best of several numbers of them.
+fn average(app: &App) -> Option<Row> {
+    let snapshot = app.snapshot();
+    let mut lines = snapshot.checkpoints.iter().rev();
+    let now = lines.find_map(|line| line.truth)?;
+    let averages = snapshot.averages.iter();
+    let averages = averages.filter(|average| average.1.loss.is_finite());
+    let (count, best) = averages.min_by(|a, b| a.1.loss.total_cmp(&b.1.loss))?;
+    let change = best.loss - now.loss;
+    let (sign, style) = if change < 0.0 {
+        ("−", app.theme().strong())
+    } else {
+        ("+", Style::new())
+    };
+    let row = Row::new("average", format!("{sign}{}", short(change.abs())), style);
+    Some(row.with([" loss".into(), format!(", last {count}")]))
+}
