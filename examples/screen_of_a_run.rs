@@ -39,6 +39,7 @@ fn surveyed(run: PathBuf, data: PathBuf) -> Result<Arc<Snapshot>, Box<dyn Error>
         choice: RunChoice::default(),
         keep: KeepLimit::Nothing,
         disk_only: true,
+        hosting: isoloss::landscape::worker::Hosting::default(),
         setup: Setup {
             criterion: isoloss::loss::Criterion::default(),
             data: Some(Request::whole(data)),

@@ -1237,6 +1237,9 @@ fn doctor_json_has_the_fields_that_programs_rely_on() {
         "name",
         "error",
         "auto",
+        "yielding",
+        "ordinary",
+        "polite",
         "log",
     ];
     assert_fields(&text, &names);

@@ -16,7 +16,7 @@ use std::time::Duration;
 use isoloss::data::Split;
 use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::worker::protocol::{Plan, Query, Report, Request, Setup, Value};
-use isoloss::landscape::worker::serve;
+use isoloss::landscape::worker::{Hosting, serve};
 use isoloss::run::Checkpoint;
 use isoloss::weights::normalize::{Ignore, Norm};
 use isoloss::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
@@ -63,7 +63,11 @@ fn reports(devices: &[Place], precision: Precision) -> Vec<Report> {
     };
     let ((requests, served), (send, reports)) = (channel(), channel());
     requests.send(Request::Measure(plan())).unwrap();
-    let crew = thread::spawn(move || serve(&setup, &served, |report| send.send(report).is_ok()));
+    let crew = thread::spawn(move || {
+        serve(&setup, &Hosting::default(), &served, |report| {
+            send.send(report).is_ok()
+        })
+    });
     let mut all = Vec::new();
     while !matches!(
         all.last(),
@@ -100,7 +104,7 @@ fn losses(reports: &[Report]) -> Vec<f64> {
 fn others(reports: Vec<Report>) -> Vec<Report> {
     let others = reports.into_iter();
     others
-        .filter(|report| !matches!(report, Report::Measured { .. }))
+        .filter(|report| !matches!(report, Report::Measured { .. } | Report::Cost { .. }))
         .collect()
 }
 

@@ -206,6 +206,7 @@ fn at_rest(run: &str, fidelity: usize) -> Arc<Snapshot> {
         choice: RunChoice::default(),
         keep: KeepLimit::Nothing,
         disk_only: true,
+        hosting: isoloss::landscape::worker::Hosting::default(),
         setup: Setup {
             criterion: isoloss::loss::Criterion::default(),
             data: Some(Request::whole("digits")),

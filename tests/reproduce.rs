@@ -42,6 +42,7 @@ impl Live {
             choice: RunChoice::default(),
             keep: KeepLimit::Nothing,
             disk_only: true,
+            hosting: isoloss::landscape::worker::Hosting::default(),
             setup: Setup {
                 criterion: isoloss::loss::Criterion::default(),
                 data: Some(Request {

@@ -26,7 +26,7 @@ use directories::ProjectDirs;
 
 pub use list::{CachedRun, clear, list};
 pub use record::{KeptRecord, Standing};
-pub use room::KeepLimit;
+pub use room::{KeepLimit, bytes};
 pub use store::{KeepOutcome, RunCache};
 pub use thin::evenly_thinned;
 

@@ -69,27 +69,28 @@ impl FromStr for KeepLimit {
             "none" => return Ok(Self::Nothing),
             _ => {}
         }
-        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-        let number: u64 = digits.parse().map_err(|_| wrong())?;
-        let unit = match text[digits.len()..].trim().to_ascii_lowercase().as_str() {
-            "" | "b" => 0,
-            "k" | "kb" | "kib" => 10,
-            "m" | "mb" | "mib" => 20,
-            "g" | "gb" | "gib" => 30,
-            "t" | "tb" | "tib" => 40,
-            _ => return Err(wrong()),
+        let limit = |bytes| match bytes {
+            0 => Self::Nothing,
+            bytes => Self::Bytes(bytes),
         };
-        number
-            .checked_mul(1 << unit)
-            .map(|bytes| {
-                if bytes == 0 {
-                    Self::Nothing
-                } else {
-                    Self::Bytes(bytes)
-                }
-            })
-            .ok_or_else(wrong)
+        bytes(text).map(limit).ok_or_else(wrong)
     }
+}
+
+/// Reads a size such as `500M`, in bytes; `None` if it is none.
+#[must_use]
+pub fn bytes(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let number: u64 = digits.parse().ok()?;
+    let unit = match text[digits.len()..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return None,
+    };
+    number.checked_mul(1 << unit)
 }
 
 impl fmt::Display for KeepLimit {

@@ -32,6 +32,7 @@ use super::late_settings::LateSettings;
 use super::options::ScreenOptions;
 use super::screen::{has_screen, show_session};
 use super::watch::print_lines;
+use super::worker::HostingOptions;
 use super::{output, startup};
 
 /// Samples that the map is measured on: enough for a smooth surface, few enough that it stands while
@@ -52,6 +53,8 @@ pub(super) struct Demo {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
+    hosting: HostingOptions,
+    #[command(flatten)]
     screen: ScreenOptions,
     #[command(flatten)]
     look: AppearanceOptions,
@@ -69,6 +72,7 @@ impl Demo {
     pub(super) fn run(&self, keymap: Keymap) -> anyhow::Result<()> {
         let folder =
             TempDir::with_prefix("isoloss-demo-").context("the demo's folder cannot be made")?;
+        let hosting = self.hosting.hosting()?;
         let training = Training::start(&folder, self)?;
         startup::be_nice();
         let options = Options {
@@ -96,6 +100,7 @@ impl Demo {
                 precision: Precision::F32,
                 batch: None,
             },
+            hosting,
             batch_norm: BatchNorm::Frozen,
             fidelity: None,
         };

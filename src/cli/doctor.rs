@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::cache::{KeepLimit, RunCache};
 use crate::landscape::device::{Place, Precision};
 use crate::landscape::worker;
+use crate::landscape::worker::yielding::Contest;
 use crate::model::kernels::simd::Level;
 use crate::report;
 use crate::report::doctor::{Device, Report, Run, Terminal};
@@ -19,6 +20,7 @@ use crate::session::reader::KeptLine;
 
 use super::appearance::{AppearanceOptions, Chosen};
 use super::options::KeyOption;
+use super::worker::contest;
 use super::{output, startup};
 
 /// Variables on which colours and characters depend.
@@ -68,6 +70,7 @@ impl Doctor {
                 .map(device)
                 .into(),
             auto: became(Place::Auto).unwrap_or_else(|error| error),
+            yielding: worker_contest(),
             log: startup::log_path().map(|path| path.display().to_string()),
         };
         let result = match self.format {
@@ -136,6 +139,13 @@ fn terminal(chosen: Chosen) -> Terminal {
         utf8: map::speaks_unicode(),
         within: within.map(|(name, _)| name).collect(),
     }
+}
+
+/// Tries whether a worker yields to other work; `None` if it cannot be tried.
+fn worker_contest() -> Option<Contest> {
+    let contest = contest();
+    let told = contest.inspect_err(|error| tracing::info!("yielding was not tried: {error}"));
+    told.ok()
 }
 
 fn device(place: Place) -> Device {

@@ -8,10 +8,8 @@ use std::thread::{self, JoinHandle};
 use anyhow::{Context, bail};
 use rayon::{ThreadBuilder, ThreadPoolBuilder};
 
-use super::startup;
-
 /// Threads beside the pool's that a session and its screen start.
-const SESSION_THREADS: usize = 14;
+const SESSION_THREADS: usize = 18;
 /// Descriptors that they open, those of a checkpoint included.
 const SESSION_FILES: usize = 24;
 /// Descriptors of any other command.
@@ -28,18 +26,18 @@ pub(super) fn outlive_large_files() {
 #[cfg(not(unix))]
 pub(super) fn outlive_large_files() {}
 
-/// Starts the threads of computations, and makes sure that `sessions` sessions have theirs, which they would
+/// Starts so many threads of computations, and makes sure that `sessions` sessions have theirs, which they would
 /// miss where nothing can be said any more.
 ///
 /// # Errors
 /// The system gives too little; the sentence says of what.
-pub(super) fn reserve(sessions: usize) -> anyhow::Result<()> {
+pub(super) fn reserve(sessions: usize, threads: usize) -> anyhow::Result<()> {
     let files = FILES + sessions * SESSION_FILES;
     if !has_descriptors(files) {
         bail!("the system gives no {files} more file descriptors: raise the limit (ulimit -n)");
     }
     let beside = sessions * SESSION_THREADS;
-    let (mut pool, trouble) = start(startup::threads() + beside);
+    let (mut pool, trouble) = start(threads + beside);
     let count = pool.len().saturating_sub(beside);
     if count == 0 {
         let trouble = trouble.map_or(String::new(), |error| format!(", {error}"));

@@ -20,6 +20,7 @@ mod limits;
 mod line;
 mod loss;
 mod measure;
+mod memory;
 mod options;
 mod outlet;
 mod output;
@@ -40,6 +41,7 @@ mod usage;
 mod warn;
 mod watch;
 mod weights;
+mod worker;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -104,6 +106,8 @@ enum Command {
     /// The training process of `demo`
     #[command(hide = true)]
     DemoTrain(demo::DemoTrain),
+    #[command(hide = true)]
+    Worker(worker::Worker),
 }
 
 /// Runs the command line of this process. Exit code 0: done; 1: the run or a file was bad; 2: wrong
@@ -120,7 +124,7 @@ pub fn main() -> ExitCode {
     let result = understand(&arguments).and_then(|(cli, keymap)| {
         startup::start_log();
         if let Some(sessions) = cli.command.sessions() {
-            limits::reserve(sessions)?;
+            limits::reserve(sessions, startup::threads())?;
         }
         cli.command.run(keymap)
     });
@@ -143,31 +147,32 @@ fn understand(arguments: &[OsString]) -> anyhow::Result<(Cli, Keymap)> {
     let alone = definition.clone().try_get_matches_from(arguments);
     let alone = alone.unwrap_or_else(|error| usage::end(&error, definition.clone(), arguments));
     let (name, first) = alone.subcommand().unwrap_or(("", &alone));
-    let (config, matches) = if ["cache", "config", "completions", "demo-train"].contains(&name) {
-        (Config::default(), alone)
-    } else {
-        settings.check_environment()?;
-        let places = ConfigPaths::around(run_of(&definition, name, first));
-        for sentence in places.passed_over() {
-            // The command goes on without that file, whether or not anybody reads this.
-            let _ = warn::say(sentence);
-        }
-        let config = Config::read(places.found(), &settings)?;
-        for sentence in config.remarks() {
-            let _ = warn::say(sentence);
-        }
-        let definition = with_defaults(definition, &config);
-        let parse = |arguments: &[OsString]| {
-            let matches = definition.clone().try_get_matches_from(arguments);
-            matches.unwrap_or_else(|error| usage::end(&error, definition.clone(), arguments))
+    let (config, matches) =
+        if ["cache", "config", "completions", "demo-train", "worker"].contains(&name) {
+            (Config::default(), alone)
+        } else {
+            settings.check_environment()?;
+            let places = ConfigPaths::around(run_of(&definition, name, first));
+            for sentence in places.passed_over() {
+                // The command goes on without that file, whether or not anybody reads this.
+                let _ = warn::say(sentence);
+            }
+            let config = Config::read(places.found(), &settings)?;
+            for sentence in config.remarks() {
+                let _ = warn::say(sentence);
+            }
+            let definition = with_defaults(definition, &config);
+            let parse = |arguments: &[OsString]| {
+                let matches = definition.clone().try_get_matches_from(arguments);
+                matches.unwrap_or_else(|error| usage::end(&error, definition.clone(), arguments))
+            };
+            let matches = parse(arguments);
+            let matches = match evaluator::place(&config, &matches) {
+                Some(place) => parse(&with_option(arguments, place)),
+                None => matches,
+            };
+            (config, matches)
         };
-        let matches = parse(arguments);
-        let matches = match evaluator::place(&config, &matches) {
-            Some(place) => parse(&with_option(arguments, place)),
-            None => matches,
-        };
-        (config, matches)
-    };
     let cli = Cli::from_arg_matches(&matches);
     let cli = cli.unwrap_or_else(|error| usage::end(&error, Cli::command(), arguments));
     Ok((cli, config.keymap().clone()))
@@ -199,7 +204,9 @@ impl Command {
             Command::Cache(_)
             | Command::Config(_)
             | Command::Completions(_)
-            | Command::DemoTrain(_) => None,
+            | Command::DemoTrain(_)
+            // It steps back before it starts its threads.
+            | Command::Worker(_) => None,
             _ => Some(0),
         }
     }
@@ -213,6 +220,7 @@ impl Command {
             Command::Cache(command) => command.run(),
             Command::Config(command) => command.run(),
             Command::DemoTrain(command) => command.run(),
+            Command::Worker(command) => command.run(),
             Command::Trajectory(command) => command.run(),
             Command::Surface(command) => command.run(),
             Command::Compare(command) => command.run(),

@@ -1,6 +1,7 @@
 //! Settings that must precede any other thread: environment, priority, log.
 
 use std::backtrace::Backtrace;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::panic::Location;
@@ -51,6 +52,16 @@ pub(super) fn set_environment() {
     }
     // Without it the program goes on as it is.
     let _ = start_again(wanted);
+}
+
+/// Stacks of a worker's threads, in bytes: the graph of a deep network is taken down by recursion.
+const STACKS: (&str, u64) = ("RUST_MIN_STACK", 64 << 20);
+
+/// The environment of a worker process beside that of this one, so that it need not start anew.
+pub(super) fn of_worker() -> Vec<(String, OsString)> {
+    let stacks = (STACKS.0.to_owned(), STACKS.1.to_string().into());
+    let keep_graph = (KEEP_GRAPH.to_owned(), "1".into());
+    vec![stacks, keep_graph]
 }
 
 /// Threads of computations that the user or [`set_environment`] has chosen.

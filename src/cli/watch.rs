@@ -1,12 +1,13 @@
 //! `isoloss watch`: the screen, or plain lines where there is none.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
+use crate::landscape::worker::Hosting;
 use crate::report::{lines, visible};
 use crate::run::followed;
 use crate::session::snapshot::Snapshot;
@@ -27,6 +28,7 @@ use super::runtime;
 use super::screen::{has_screen, show_session};
 use super::startup;
 use super::warn;
+use super::worker::HostingOptions;
 
 #[derive(Debug, Args)]
 pub(super) struct Watch {
@@ -46,6 +48,8 @@ pub(super) struct Watch {
     bn: BatchNorm,
     #[command(flatten)]
     fidelity: FidelityOption,
+    #[command(flatten)]
+    hosting: HostingOptions,
     #[command(flatten)]
     screen: ScreenOptions,
     #[command(flatten)]
@@ -77,8 +81,11 @@ impl Watch {
         }
         let keeper = self.headless.keeper(&self.run)?;
         let target = self.record.open()?;
+        let hosting = self.hosting.hosting()?;
         startup::be_nice();
-        let options = |run| Options {
+        self.hosting.step_back();
+        let options = |run: PathBuf| Options {
+            hosting: hosting_of(&hosting, &run),
             run,
             choice: self.key.choice(),
             keep: self.keep.keep,
@@ -132,6 +139,15 @@ impl Watch {
         // However the screen or the pipe ended, what was recorded is whole.
         recording.map_or(Ok(()), Recording::finish)?;
         shown
+    }
+}
+
+/// The place of the workers of a run: a name that is not Unicode cannot be told to a process.
+fn hosting_of(hosting: &Hosting, run: &Path) -> Hosting {
+    let process = hosting.process.clone().filter(|_| run.to_str().is_some());
+    Hosting {
+        process,
+        ..hosting.clone()
     }
 }
 

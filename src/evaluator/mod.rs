@@ -13,7 +13,7 @@
 mod connection;
 mod files;
 mod message;
-mod process;
+pub(crate) mod process;
 
 use std::fmt;
 use std::io;

@@ -1,8 +1,9 @@
-//! The user's program as a child process: lines to its stdin, lines from its stdout, its stderr in the log.
+//! A program as a child process, the user's evaluator or a worker: lines to its stdin, lines from its stdout, its stderr
+//! in the log.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,13 +33,23 @@ const LINGER: Duration = Duration::from_millis(300);
 
 /// A running program. Dropping it asks it to end, and kills it with all that it has started if it does not.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
+    spoken: Spoken,
     /// `None` once it was closed.
     stdin: Option<ChildStdin>,
     lines: Receiver<io::Result<String>>,
     stderr: Stderr,
     stop: Stop,
+}
+
+/// The manner in which a program is spoken to.
+#[derive(Debug)]
+pub(crate) struct Spoken {
+    /// Its name in the log.
+    pub(crate) name: &'static str,
+    /// The line that asks it to end, where the end of its input alone does not.
+    pub(crate) farewell: Option<String>,
 }
 
 /// The sign that nobody waits for answers any more.
@@ -58,7 +69,7 @@ impl Stop {
     }
 
     /// Sleeps until a time, or until the sign is given.
-    pub(super) fn sleep_until(&self, until: Instant) {
+    pub(crate) fn sleep_until(&self, until: Instant) {
         while !self.is_given() && Instant::now() < until {
             thread::sleep(LOOK_EVERY.min(until.saturating_duration_since(Instant::now())));
         }
@@ -67,7 +78,7 @@ impl Stop {
 
 /// Why no line came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Silence {
+pub(crate) enum Silence {
     /// Nothing was said in time.
     Late,
     /// The program has ended or cannot be read; one sentence says how.
@@ -82,24 +93,34 @@ impl Process {
         };
         let mut command = Command::new(program);
         command.args(arguments);
-        command.stdin(Stdio::piped());
-        command.stdout(Stdio::piped());
-        command.stderr(Stdio::piped());
         // A group of its own is killed whole, and Ctrl-C at the terminal is isoloss's alone.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let spoken = Spoken {
+            name: "evaluator",
+            farewell: serde_json::to_string(&super::message::Order::Stop {}).ok(),
+        };
+        Self::spawn(command, spoken, stop)
+    }
+
+    /// Starts a program whose input, output and errors are pipes.
+    pub(crate) fn spawn(mut command: Command, spoken: Spoken, stop: Stop) -> io::Result<Self> {
+        command.stdin(Stdio::piped());
+        command.stdout(Stdio::piped());
+        command.stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let stdin = child.stdin.take();
         let (send, lines) = sync_channel(WAITING);
         if let Some(stdout) = child.stdout.take() {
             let read = move || pass_lines(stdout, &send);
             thread::Builder::new()
-                .name("evaluator".into())
+                .name(spoken.name.into())
                 .spawn(read)?;
         }
-        let stderr = Stderr::follow(child.stderr.take())?;
+        let stderr = Stderr::follow(child.stderr.take(), spoken.name)?;
         Ok(Self {
             child,
+            spoken,
             stdin,
             lines,
             stderr,
@@ -109,19 +130,39 @@ impl Process {
 
     /// Says a line to the program; one that has ended is found out when its answer is waited for.
     pub(super) fn say(&mut self, message: &impl Serialize) {
-        let Ok(mut line) = serde_json::to_vec(message) else {
-            return;
-        };
-        line.push(b'\n');
-        if let Some(stdin) = &mut self.stdin
-            && stdin.write_all(&line).and_then(|()| stdin.flush()).is_err()
-        {
-            self.stdin = None;
+        if let Ok(line) = serde_json::to_string(message) {
+            self.write(&line);
         }
     }
 
+    /// Writes a line to the program, which is given without its end.
+    pub(crate) fn write(&mut self, line: &str) {
+        let line = format!("{line}\n");
+        if let Some(stdin) = &mut self.stdin {
+            let written = stdin.write_all(line.as_bytes());
+            if written.and_then(|()| stdin.flush()).is_err() {
+                self.stdin = None;
+            }
+        }
+    }
+
+    /// Number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Returns how it has ended; `None` if it has not.
+    pub(crate) fn status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Returns the last line of its errors, once all of them have come or enough time has passed.
+    pub(crate) fn last_line(&self) -> Option<String> {
+        self.stderr.last_line()
+    }
+
     /// Waits for the next line.
-    pub(super) fn line(&mut self, timeout: Duration) -> Result<String, Silence> {
+    pub(crate) fn line(&mut self, timeout: Duration) -> Result<String, Silence> {
         let until = Instant::now() + timeout;
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -156,7 +197,7 @@ impl Process {
     }
 
     /// Waits until the program has ended; `None` if it has not in time.
-    fn wait(&mut self, at_most: Duration) -> Option<std::process::ExitStatus> {
+    fn wait(&mut self, at_most: Duration) -> Option<ExitStatus> {
         let begin = Instant::now();
         loop {
             if let Ok(Some(status)) = self.child.try_wait() {
@@ -170,7 +211,7 @@ impl Process {
     }
 
     /// Kills the program and all that it has started.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         #[cfg(unix)]
         {
             use rustix::process::{Pid, Signal, kill_process_group};
@@ -185,7 +226,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.say(&super::message::Order::Stop {});
+        if let Some(farewell) = self.spoken.farewell.take() {
+            self.write(&farewell);
+        }
         self.stdin = None;
         let grace = if self.stop.is_given() {
             SHORT_GRACE
@@ -227,7 +270,7 @@ struct Stderr {
 }
 
 impl Stderr {
-    fn follow(stderr: Option<impl Read + Send + 'static>) -> io::Result<Self> {
+    fn follow(stderr: Option<impl Read + Send + 'static>, name: &'static str) -> io::Result<Self> {
         let last = Arc::new(Mutex::new(VecDeque::new()));
         let kept = Arc::clone(&last);
         let follow = move |stderr| {
@@ -239,7 +282,7 @@ impl Stderr {
                 if text.is_empty() {
                     continue;
                 }
-                tracing::info!("evaluator: {text}");
+                tracing::info!("{name}: {text}");
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 kept.push_back(told(&text));
                 if kept.len() > LAST_LINES {
@@ -247,7 +290,7 @@ impl Stderr {
                 }
             }
         };
-        let thread = thread::Builder::new().name("evaluator stderr".into());
+        let thread = thread::Builder::new().name(format!("{name} stderr"));
         let reader = stderr.map(|stderr| thread.spawn(move || follow(stderr)));
         Ok(Self {
             last,
@@ -268,7 +311,7 @@ impl Stderr {
 }
 
 /// A program's own words, cut to what a sentence has room for.
-pub(super) fn told(text: &str) -> String {
+pub(crate) fn told(text: &str) -> String {
     let mut told: String = text.chars().take(TOLD).collect();
     if told.len() < text.len() {
         told.push('…');

@@ -22,6 +22,8 @@ pub mod worker;
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::data::DataError;
 use crate::evaluator::EvaluatorError;
 use crate::loss::LossError;
@@ -137,6 +139,14 @@ pub enum LandscapeError {
     /// It was told to stop.
     #[error("stopped")]
     Stopped,
+    /// A worker process told it, or died of it.
+    #[error("{reason}")]
+    Worker {
+        /// The reason.
+        reason: String,
+        /// What it is a fault of.
+        fault: Fault,
+    },
     /// The loss cannot be taken.
     #[error(transparent)]
     Loss(#[from] LossError),
@@ -146,6 +156,22 @@ pub enum LandscapeError {
     /// A tensor operation failed.
     #[error("the forward pass failed: {}", in_a_line(.0))]
     Candle(candle_core::Error),
+}
+
+/// The part that an error is a fault of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fault {
+    /// A point that has no value.
+    Point,
+    /// A file that cannot be read.
+    File,
+    /// The device, or what was computed on it.
+    Device,
+    /// Nobody's: it was told to stop.
+    Stopped,
+    /// The model, the samples or the options.
+    Other,
 }
 
 /// Says what to do about a model that is not known.
@@ -182,6 +208,19 @@ fn in_a_line(error: &candle_core::Error) -> String {
 }
 
 impl LandscapeError {
+    /// Returns the part that it is a fault of.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Evaluator(EvaluatorError::Point { .. }) => Fault::Point,
+            Self::Weights(_) => Fault::File,
+            Self::Candle(_) => Fault::Device,
+            Self::Stopped => Fault::Stopped,
+            Self::Worker { fault, .. } => *fault,
+            _ => Fault::Other,
+        }
+    }
+
     /// Says why the model of a checkpoint is not known; an exported program speaks for itself.
     #[must_use]
     pub fn of_model(path: &Path, source: ModelError) -> Self {

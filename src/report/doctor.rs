@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use crate::landscape::worker::yielding::Contest;
 use crate::plot::raster::Marker;
 use crate::run::Checkpoint;
 use crate::run::filesystem::Filesystem;
@@ -39,6 +40,8 @@ pub struct Report {
     pub devices: Vec<Device>,
     /// The device that `--device auto` becomes.
     pub auto: String,
+    /// Processor time of a loop that steps back as a worker does, beside an ordinary one; `None` if it could not be tried.
+    pub yielding: Option<Contest>,
     /// File of the log; `None` if there is no folder for it.
     pub log: Option<String>,
 }
@@ -106,6 +109,9 @@ pub struct Device {
     pub error: Option<String>,
 }
 
+/// A command under which the kernel lets others go first.
+const SCOPE: &str = "systemd-run --user --scope -p CPUWeight=idle isoloss RUN";
+
 /// A line: what it is about, and what was found.
 type Line = (String, String);
 
@@ -138,7 +144,21 @@ impl Report {
             lines.push(line(&device.name, state));
         }
         lines.push(line("auto", self.auto.as_str()));
+        lines.push(line("yielding", self.yielding()));
         lines
+    }
+
+    fn yielding(&self) -> String {
+        let Some(contest) = &self.yielding else {
+            return "could not be tried: no process can be started".into();
+        };
+        let share = contest.share() * 100.0;
+        let found = format!("a worker beside a busy loop took {share:.0} % of their core");
+        if contest.is_honoured() {
+            format!("honoured: {found}")
+        } else {
+            format!("not honoured: {found}; where systemd runs: {SCOPE}")
+        }
     }
 }
 

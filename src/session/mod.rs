@@ -43,7 +43,7 @@ use tokio::sync::watch;
 use crate::cache::KeepLimit;
 use crate::data::Count;
 use crate::landscape::worker::protocol::{Report, Setup};
-use crate::landscape::worker::{self, message};
+use crate::landscape::worker::{self, Hosting, message};
 use crate::model;
 use crate::run::RunChoice;
 use crate::run::watch::{Watcher, spawn};
@@ -66,6 +66,8 @@ pub struct Options {
     pub disk_only: bool,
     /// Samples, model and devices.
     pub setup: Setup,
+    /// The place of the workers, and what they may take of the machine.
+    pub hosting: Hosting,
     /// Treatment of batch norm's running statistics.
     pub batch_norm: BatchNorm,
     /// Samples that are measured everywhere on the map, all only on a coarse grid; `None` leaves it to the
@@ -79,11 +81,11 @@ pub struct Session {
     /// The latest snapshot; it changes at most some twenty times a second.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     inputs: Sender<Input>,
-    /// Closed when the evaluators have ended; `None` without any.
-    evaluators: Option<Receiver<()>>,
+    /// Closed when evaluators and worker processes have ended; `None` without any.
+    children: Option<Receiver<()>>,
 }
 
-/// Longest time for which the end of evaluators is waited: a signal leaves the screen little more.
+/// Longest time for which the end of evaluators and worker processes is waited: a signal leaves the screen little more.
 const LAST_WAIT: Duration = Duration::from_millis(1200);
 
 impl Session {
@@ -113,10 +115,12 @@ impl Session {
         })?;
         let setup = options.setup.clone();
         let (alive, ended) = channel();
-        let evaluators = setup.evaluator.is_some().then_some(ended);
+        let hosting = options.hosting.clone();
+        let has_children = setup.evaluator.is_some() || hosting.process.is_some();
+        let children = has_children.then_some(ended);
         start("worker pool", inputs.clone(), move |inputs| {
             let _alive: Sender<()> = alive;
-            worker::serve(&setup, &requests, |report| {
+            worker::serve(&setup, &hosting, &requests, |report| {
                 inputs.send(Input::Report(report)).is_ok()
             });
         })?;
@@ -127,7 +131,7 @@ impl Session {
         Ok(Self {
             snapshots,
             inputs,
-            evaluators,
+            children,
         })
     }
 
@@ -140,9 +144,9 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let _ = self.inputs.send(Input::Stop);
-        // Neither the user's program nor its files outlive the session.
-        if let Some(evaluators) = &self.evaluators {
-            let _ = evaluators.recv_timeout(LAST_WAIT);
+        // Neither a worker nor the user's program with its files outlives the session.
+        if let Some(children) = &self.children {
+            let _ = children.recv_timeout(LAST_WAIT);
         }
     }
 }

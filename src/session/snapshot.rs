@@ -217,6 +217,20 @@ pub struct Progress {
     pub seconds_left: Option<f64>,
     /// The user paused the device.
     pub paused: bool,
+    /// The cost of this session to the machine; `None` if the system does not tell.
+    #[serde(default)]
+    pub cost: Option<OwnCost>,
+}
+
+/// The cost of a session to the machine it runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OwnCost {
+    /// Processor time of isoloss and its workers over the last seconds, in cores.
+    pub cores: f64,
+    /// Bytes that they have in memory.
+    pub memory: u64,
+    /// Part of the GPU; `None` if none is used, or it does not tell.
+    pub gpu: Option<f64>,
 }
 
 /// Everything a session knows at one moment. It is recorded field by field; one that a recording lacks has its

@@ -283,6 +283,7 @@ pub(crate) fn snapshot() -> Snapshot {
         share: 0.35,
         seconds_left: Some(118.0),
         paused: false,
+        cost: None,
     };
     snapshot
 }

@@ -68,6 +68,15 @@ impl Objective {
         }
     }
 
+    /// Returns the number of samples that a forward pass takes at once; `None` if an evaluator batches.
+    #[must_use]
+    pub fn at_once(&self) -> Option<usize> {
+        match self {
+            Self::Model(model) => Some(model.at_once()),
+            Self::External(_) => None,
+        }
+    }
+
     /// Number of samples.
     #[must_use]
     pub fn samples(&self) -> usize {

@@ -135,6 +135,12 @@ impl ModelObjective {
         Coupling::of(&self.forward, &samples, &many, &self.layout, &self.device)
     }
 
+    /// Number of samples that a forward pass takes at once.
+    #[must_use]
+    pub fn at_once(&self) -> usize {
+        self.at_once.load(Ordering::Relaxed)
+    }
+
     /// Number of samples.
     #[must_use]
     pub fn samples(&self) -> usize {

@@ -39,6 +39,13 @@ impl Worker for DeviceWorker {
         let plan = &task.plan;
         self.assume(&task.function);
         self.prepare(&plan.spec)?;
+        if let Some(samples) = self
+            .ready
+            .as_ref()
+            .and_then(|(_, ready)| ready.objective().at_once())
+        {
+            waiting.batch(samples);
+        }
         if let Query::Evidence(members) = task.query() {
             return timed(|| self.ask(members, waiting).map(|()| Value::Assumed));
         }

@@ -4,20 +4,34 @@
 //! Request ─▶ pool ─▶ queue ─▶ worker on cpu    ─▶ Report
 //!                         └─▶ worker on cuda:0 ─▶
 //! ```
+//!
+//! A worker measures on a thread of this process ([`device_worker`]), in a process of its own ([`process_worker`] here,
+//! [`stdio`] there), or by a program of the user's own ([`external_worker`]).
 
+pub mod budget;
+mod cost;
 mod device_worker;
+mod ending;
 mod external_worker;
 mod pool;
+mod process_worker;
 pub mod protocol;
 mod queue;
 mod ready;
+mod stdio;
 mod waiting;
+mod wire;
+pub mod yielding;
 
-pub use pool::serve;
+pub(crate) use cost::memory;
+pub use pool::{Hosting, serve};
 pub(crate) use pool::{message, open};
+pub use process_worker::Launch;
 #[cfg(test)]
 pub(crate) use queue::Queue;
 pub(crate) use queue::Task;
+pub use stdio::serve_lines;
+pub use wire::PROTOCOL;
 
 use super::LandscapeError;
 use protocol::{Found, Report};

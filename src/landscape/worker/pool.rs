@@ -6,9 +6,10 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
+use std::time::Instant;
 
 use crate::data::{self, Dataset};
 use crate::evaluator::{EvaluatorOptions, Stop, Tell};
@@ -16,60 +17,135 @@ use crate::evaluator::{EvaluatorOptions, Stop, Tell};
 use super::super::LandscapeError;
 use super::super::device::{Compute, Place, Precision};
 use super::Worker;
+use super::budget::{Budget, Pacer};
+use super::cost::{self, Meter, ProcessId};
 use super::device_worker::DeviceWorker;
 use super::external_worker::ExternalWorker;
+use super::process_worker::{Launch, Opened, ProcessWorker};
 use super::protocol::{Report, Request, Setup};
 use super::queue::{Queue, Task};
-use super::waiting::Waiting;
+use super::waiting::{Waiting, Wish};
+use super::wire::Loaded;
+
+/// The place of workers, and what they may take of the machine.
+#[derive(Clone, Debug, Default)]
+pub struct Hosting {
+    /// The command of a worker process; `None` if workers are threads of this process.
+    pub process: Option<Launch>,
+    /// The share of the processor that measuring may take; a worker process is told it by its command.
+    pub budget: Budget,
+}
 
 /// Serves requests until their sender is gone or `report` returns false.
-pub fn serve<R>(setup: &Setup, requests: &Receiver<Request>, report: R)
+pub fn serve<R>(setup: &Setup, hosting: &Hosting, requests: &Receiver<Request>, report: R)
 where
     R: FnMut(Report) -> bool + Send,
 {
-    let pool = Pool::new(report);
-    if let Some(options) = &setup.evaluator {
-        return serve_externally(&pool, setup, options, requests);
-    }
-    let data = match &setup.data {
-        Some(request) => data::load(request).map_err(LandscapeError::from),
-        None => Err(LandscapeError::NoData),
+    let budget = match (&setup.evaluator, &hosting.process) {
+        // It keeps its share itself.
+        (None, Some(_)) => Budget::All,
+        _ => hosting.budget,
     };
-    let data = data.map(Arc::new).map_err(|error| error.to_string());
-    // Every machine opens this; without samples the model is still recognized.
-    let without_device = Setup {
-        precision: Precision::F32,
-        ..setup.clone()
-    };
+    let pool = Pool::new(report, budget);
+    let metered = setup.devices.iter().map(|_| ProcessId::default());
+    let metered: Vec<ProcessId> = metered.collect();
+    let meter = Meter::of(metered.clone());
+    thread::scope(|scope| {
+        scope.spawn(|| pool.tell_cost(meter));
+        match (&setup.evaluator, &hosting.process) {
+            (Some(options), _) => serve_externally(&pool, setup, options, requests),
+            (None, Some(launch)) => serve_apart(&pool, setup, launch, &metered, requests),
+            (None, None) => serve_here(&pool, setup, requests),
+        }
+        pool.shut_down();
+    });
+}
+
+/// Serves requests by threads of this process, which share the samples.
+fn serve_here<R>(pool: &Pool<R>, setup: &Setup, requests: &Receiver<Request>)
+where
+    R: FnMut(Report) -> bool + Send,
+{
+    let data = samples(setup);
+    let loaded = Loaded::of(&data);
     thread::scope(|scope| {
         let spawned: Vec<_> = (setup.devices.iter())
             .map(|place| {
-                let samples = data.as_ref().ok().cloned();
-                spawn(scope, &pool, setup, *place, samples)
+                let (data, loaded) = (data.as_ref().ok().cloned(), loaded.clone());
+                spawn(scope, *place, move |opened| {
+                    let (compute, place) = open(*place, setup.precision, setup.batch)?;
+                    opened(Opened {
+                        place,
+                        data: loaded,
+                    });
+                    pool.work(place, DeviceWorker::new(setup.clone(), data, compute));
+                    Ok(())
+                })
             })
             .collect();
-        let openings = spawned.iter().map(|opening| match opening.recv() {
-            Ok(opened) => opened,
-            Err(closed) => Err(closed.to_string()),
-        });
-        let opened = pool.open(openings.collect());
-        if opened.is_err() {
-            spawn(scope, &pool, &without_device, Place::Cpu, None);
-        }
-        let found = match (opened, &data) {
-            (Err(reason), _) => Report::NoData(reason),
-            (Ok(()), Err(reason)) => Report::NoData(reason.clone()),
-            (Ok(()), Ok(data)) => Report::Data {
-                name: data.name.clone(),
-                samples: data.samples(),
-            },
-        };
-        pool.queue().tell(0, found);
+        pool.begin(scope, setup, &spawned);
         for request in requests {
             pool.post(request);
         }
         pool.shut_down();
     });
+}
+
+/// Serves requests by a process for each device.
+fn serve_apart<R>(
+    pool: &Pool<R>,
+    setup: &Setup,
+    launch: &Launch,
+    metered: &[ProcessId],
+    requests: &Receiver<Request>,
+) where
+    R: FnMut(Report) -> bool + Send,
+{
+    let (send, told) = channel();
+    let stop = Stop::default();
+    thread::scope(|scope| {
+        let spawned: Vec<_> = (setup.devices.iter().zip(metered))
+            .map(|(place, id)| {
+                let tell = teller(send.clone());
+                let (launch, stop) = (launch.clone(), stop.clone());
+                let mut worker =
+                    ProcessWorker::new(launch, setup, *place, tell, stop, Arc::clone(id));
+                spawn(scope, *place, move |opened| {
+                    let found = worker.open()?;
+                    let place = found.place;
+                    opened(found);
+                    pool.work(place, worker);
+                    Ok(())
+                })
+            })
+            .collect();
+        drop(send);
+        scope.spawn(move || pool.pass_on(told));
+        // Those who end the session do not wait until all are open.
+        scope.spawn(move || pool.begin(scope, setup, &spawned));
+        for request in requests {
+            pool.post(request);
+        }
+        stop.give();
+        pool.shut_down();
+    });
+}
+
+/// Loads the samples of a setup; an error says why there are none.
+pub(super) fn samples(setup: &Setup) -> Result<Arc<Dataset>, String> {
+    let data = match &setup.data {
+        Some(request) => data::load(request).map_err(LandscapeError::from),
+        None => Err(LandscapeError::NoData),
+    };
+    data.map(Arc::new).map_err(|error| error.to_string())
+}
+
+/// Takes sentences for a channel.
+fn teller(send: Sender<String>) -> Tell {
+    Arc::new(move |sentence| {
+        // Nobody is told of what ends with the session.
+        let _ = send.send(sentence);
+    })
 }
 
 /// Serves requests by an evaluator for each device, which tells its samples with its first answer.
@@ -86,20 +162,12 @@ fn serve_externally<R>(
     let stop = Stop::default();
     thread::scope(|scope| {
         for place in &setup.devices {
-            let send = send.clone();
-            let tell: Tell = Arc::new(move |sentence| {
-                // Nobody is told of what ends with the session.
-                let _ = send.send(sentence);
-            });
+            let tell = teller(send.clone());
             let worker = ExternalWorker::new(options.clone(), *place, tell, stop.clone());
             scope.spawn(move || pool.work(*place, worker));
         }
         drop(send);
-        scope.spawn(move || {
-            for sentence in told {
-                pool.queue().report(Report::Lost(sentence));
-            }
-        });
+        scope.spawn(move || pool.pass_on(told));
         for request in requests {
             pool.post(request);
         }
@@ -108,30 +176,24 @@ fn serve_externally<R>(
     });
 }
 
-/// Starts a worker on a thread that opens and owns its device, and says how the opening went.
-fn spawn<'scope, 'env, R>(
-    scope: &'scope Scope<'scope, 'env>,
-    pool: &'env Pool<R>,
-    setup: &'env Setup,
+/// Starts a thread that opens a device and works with it, and says how the opening went.
+fn spawn<'scope>(
+    scope: &'scope Scope<'scope, '_>,
     place: Place,
-    samples: Option<Arc<Dataset>>,
-) -> Receiver<Result<Place, String>>
-where
-    R: FnMut(Report) -> bool + Send,
-{
+    work: impl FnOnce(&dyn Fn(Opened)) -> Result<(), String> + Send + 'scope,
+) -> Receiver<Result<Opened, String>> {
     let (send, opening) = channel();
     let opened = send.clone();
-    let work = move || match open(place, setup.precision, setup.batch) {
-        Ok((compute, became)) => {
-            let _ = opened.send(Ok(became));
-            pool.work(became, DeviceWorker::new(setup.clone(), samples, compute));
-        }
-        Err(reason) => {
+    let body = move || {
+        let worked = work(&|found| {
+            let _ = opened.send(Ok(found));
+        });
+        if let Err(reason) = worked {
             let _ = opened.send(Err(reason));
         }
     };
     let thread = thread::Builder::new().name(format!("worker {place}"));
-    if let Err(error) = thread.spawn_scoped(scope, work) {
+    if let Err(error) = thread.spawn_scoped(scope, body) {
         let _ = send.send(Err(format!("device {place}: no thread for it: {error}")));
     }
     opening
@@ -163,13 +225,79 @@ pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
 struct Pool<R> {
     queue: Mutex<Queue<R>>,
     changed: Condvar,
+    budget: Budget,
 }
 
 impl<R: FnMut(Report) -> bool + Send> Pool<R> {
-    fn new(report: R) -> Self {
+    fn new(report: R, budget: Budget) -> Self {
         Self {
             queue: Mutex::new(Queue::new(report)),
             changed: Condvar::new(),
+            budget,
+        }
+    }
+
+    /// Waits until every device has opened or not, and says which did and which samples there are. Where none did, the
+    /// model is still recognized.
+    fn begin<'scope, 'env>(
+        &'env self,
+        scope: &'scope Scope<'scope, 'env>,
+        setup: &'env Setup,
+        openings: &[Receiver<Result<Opened, String>>],
+    ) {
+        let openings = openings.iter().map(|opening| match opening.recv() {
+            Ok(opened) => opened,
+            Err(closed) => Err(closed.to_string()),
+        });
+        let found = match self.open(openings.collect()) {
+            Ok(Loaded::Loaded { name, samples }) => Report::Data { name, samples },
+            Ok(Loaded::Missing(reason)) => Report::NoData(reason),
+            Err(reason) => {
+                spawn(scope, Place::Cpu, move |_| {
+                    // Every machine opens this.
+                    let (compute, place) = open(Place::Cpu, Precision::F32, setup.batch)?;
+                    self.work(place, DeviceWorker::new(setup.clone(), None, compute));
+                    Ok(())
+                });
+                Report::NoData(reason)
+            }
+        };
+        self.queue().tell(0, found);
+    }
+
+    /// Reports sentences until nobody tells any more.
+    fn pass_on(&self, told: Receiver<String>) {
+        for sentence in told {
+            self.queue().report(Report::Lost(sentence));
+        }
+    }
+
+    /// Reports the cost of measuring again and again until all is over.
+    fn tell_cost(&self, mut meter: Meter) {
+        loop {
+            let until = Instant::now() + cost::EVERY;
+            if !self.sleeps_until(until, |queue| queue.over) {
+                return;
+            }
+            if let Some(cost) = meter.read() {
+                self.queue().report(cost);
+            }
+        }
+    }
+
+    /// Sleeps until a time; returns false as soon as something is so.
+    fn sleeps_until(&self, until: Instant, mut is_so: impl FnMut(&mut Queue<R>) -> bool) -> bool {
+        let mut queue = self.queue();
+        loop {
+            if is_so(&mut queue) {
+                return false;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            let woken = self.changed.wait_timeout(queue, left);
+            queue = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -177,20 +305,22 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts those whose device opened, and says which they are; where none did, the first reason.
-    fn open(&self, openings: Vec<Result<Place, String>>) -> Result<(), String> {
+    /// Counts those whose device opened, says which they are, and returns the samples that they have; where none did, the
+    /// first reason.
+    fn open(&self, openings: Vec<Result<Opened, String>>) -> Result<Loaded, String> {
         let mut queue = self.queue();
-        let names = openings.iter().flatten().map(ToString::to_string);
-        let names: Vec<String> = names.collect();
+        let names = openings.iter().flatten();
+        let names: Vec<String> = names.map(|opened| opened.place.to_string()).collect();
         queue.able = names.len().max(1);
-        let mut reasons = openings.into_iter().filter_map(Result::err);
-        if names.is_empty() {
+        let (opened, refused): (Vec<_>, Vec<_>) = openings.into_iter().partition(Result::is_ok);
+        let mut reasons = refused.into_iter().filter_map(Result::err);
+        let Some(first) = opened.into_iter().flatten().next() else {
             let reason = reasons.next();
             return Err(reason.unwrap_or_else(|| "no device was named".into()));
-        }
+        };
         queue.report(Report::Device(names.join(",")));
         reasons.for_each(|reason| queue.report(Report::Lost(reason)));
-        Ok(())
+        Ok(first.data)
     }
 
     fn post(&self, request: Request) {
@@ -224,6 +354,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
             let waiting = PoolWaiting {
                 pool: self,
                 task: &task,
+                pacer: Pacer::new(self.budget),
             };
             let measured = catch_unwind(AssertUnwindSafe(|| {
                 let found = worker.measure(&task, &waiting);
@@ -248,6 +379,8 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
             if queue.over {
                 self.changed.notify_all();
             }
+            drop(queue);
+            waiting.rest(|queue| queue.over);
         }
     }
 }
@@ -256,21 +389,43 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
 struct PoolWaiting<'a, R> {
     pool: &'a Pool<R>,
     task: &'a Task,
+    pacer: Pacer,
+}
+
+impl<R: FnMut(Report) -> bool + Send> PoolWaiting<'_, R> {
+    /// Rests as long as the budget says, or until something is so.
+    fn rest(&self, is_so: impl FnMut(&mut Queue<R>) -> bool) {
+        if let Some(until) = self.pacer.due() {
+            self.pool.sleeps_until(until, is_so);
+            self.pacer.restart();
+        }
+    }
 }
 
 impl<R: FnMut(Report) -> bool + Send> Waiting for PoolWaiting<'_, R> {
+    fn wish(&self) -> Wish {
+        self.pool.queue().wish(self.task)
+    }
+
     fn goes_on(&self) -> bool {
+        self.rest(|queue| queue.wish(self.task) == Wish::Stop);
         let mut queue = self.pool.queue();
-        while queue.paused && queue.wants(self.task) {
+        loop {
+            match queue.wish(self.task) {
+                Wish::GoOn => return true,
+                Wish::Stop => return false,
+                Wish::Rest => {}
+            }
             let woken = self.pool.changed.wait(queue);
             queue = woken.unwrap_or_else(PoisonError::into_inner);
         }
-        queue.wants(self.task)
     }
 
     fn product(&self, done: usize, of: usize) {
         self.pool.queue().progress(self.task, done, of);
     }
+
+    fn batch(&self, _samples: usize) {}
 }
 
 #[cfg(test)]

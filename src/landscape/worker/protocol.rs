@@ -209,6 +209,15 @@ pub enum Report {
         /// Products at most; fewer where the ends of the spectrum stand earlier.
         of: usize,
     },
+    /// The cost of measuring to the machine since the last such report.
+    Cost {
+        /// Processor time of this process and of its workers, in cores.
+        cores: f64,
+        /// Bytes that they have in memory.
+        memory: u64,
+        /// Part of the GPU; `None` if none is used, or it does not tell.
+        gpu: Option<f64>,
+    },
     /// The plan is done.
     Done(u64),
     /// The plan, or one of its queries, could not be measured; one sentence says why.

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::evaluator::EvaluatorError;
-
-use super::super::LandscapeError;
 use super::super::device::Place;
 use super::super::evidence::Function;
+use super::super::{Fault, LandscapeError};
 use super::protocol::{Found, Plan, Query, Report, Request};
+use super::waiting::Wish;
 
 /// Queries that make a first picture of 5×5 and 9×9 points: a path is asked after them.
 const FIRST_PICTURE: usize = 84;
@@ -74,7 +73,7 @@ pub(crate) struct Queue<R> {
     asked: Option<(PendingPlan, usize)>,
     /// The function that is measured, as far as names do not tell it.
     function: Function,
-    pub(crate) paused: bool,
+    paused: bool,
     pub(crate) over: bool,
     /// Workers that can measure.
     pub(crate) able: usize,
@@ -180,14 +179,20 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         plans.find(|pending| Arc::ptr_eq(&pending.plan, plan))
     }
 
-    /// Returns true while a task's plan was not cancelled.
-    pub(crate) fn wants(&mut self, task: &Task) -> bool {
-        !self.over && self.pending(&task.plan).is_some()
+    /// Returns the wish of those who wait for a task: its plan may have been cancelled.
+    pub(super) fn wish(&mut self, task: &Task) -> Wish {
+        if self.over || self.pending(&task.plan).is_none() {
+            Wish::Stop
+        } else if self.paused {
+            Wish::Rest
+        } else {
+            Wish::GoOn
+        }
     }
 
     /// Reports the products that a task has taken.
     pub(crate) fn progress(&mut self, task: &Task, done: usize, of: usize) {
-        if self.wants(task) {
+        if self.wish(task) != Wish::Stop {
             self.report(Report::Product {
                 generation: task.plan.generation,
                 index: task.index,
@@ -205,6 +210,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
     ) -> Result<(), String> {
         match found {
             Err(LandscapeError::Candle(error)) if self.able > 1 => Err(error.to_string()),
+            Err(error) if error.fault() == Fault::Device && self.able > 1 => Err(error.to_string()),
             // Nobody waits for it any more.
             Err(LandscapeError::Stopped) => Ok(()),
             found => {
@@ -283,15 +289,13 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
 
 /// A checkpoint that is gone or a point without a loss costs its own query, anything else the whole plan.
 fn costs_one_query(query: &Query, error: &LandscapeError) -> bool {
-    if matches!(
-        error,
-        LandscapeError::Evaluator(EvaluatorError::Point { .. })
-    ) {
-        return true;
-    }
     let reads = matches!(
         query,
         Query::Checkpoint(_) | Query::Average(_) | Query::CurvatureOf(_) | Query::Update { .. }
     );
-    reads && matches!(error, LandscapeError::Weights(_))
+    match error.fault() {
+        Fault::Point => true,
+        Fault::File => reads,
+        Fault::Device | Fault::Stopped | Fault::Other => false,
+    }
 }

@@ -6,7 +6,7 @@ use crate::landscape::worker::protocol::{Introduction, Query, Report, Value};
 
 use super::super::data_finding;
 use super::super::schedule::Target;
-use super::super::snapshot::{Finding, ModelLine};
+use super::super::snapshot::{Finding, ModelLine, OwnCost};
 use super::ahead::Purpose;
 use super::{Conductor, Key, key, update};
 
@@ -45,6 +45,9 @@ impl Conductor {
                 index,
                 reason,
             } => self.failed(generation, index, reason),
+            Report::Cost { cores, memory, gpu } => {
+                self.snapshot.progress.cost = Some(OwnCost { cores, memory, gpu });
+            }
             Report::Done(generation) => self.next_batch(generation),
             Report::Product {
                 generation,

@@ -17,7 +17,7 @@ use crate::cache::KeepLimit;
 use crate::data::{self, Count, Order, Split};
 use crate::landscape::device::{Place, Precision};
 use crate::landscape::worker::protocol::{Found, Query, Setup, Value};
-use crate::landscape::worker::{Queue, Task};
+use crate::landscape::worker::{Hosting, Queue, Task};
 use crate::loss::Criterion;
 use crate::model::reading::Reading as ModelReading;
 use crate::run::RunChoice;
@@ -117,6 +117,7 @@ fn options() -> Options {
             precision: Precision::F32,
             batch: None,
         },
+        hosting: Hosting::default(),
         batch_norm: BatchNorm::Frozen,
         fidelity: None,
     }

@@ -62,6 +62,18 @@ fn measured(generation: u64, index: usize) -> Report {
     }
 }
 
+fn loaded() -> Loaded {
+    Loaded::Loaded {
+        name: "digits".into(),
+        samples: 1797,
+    }
+}
+
+fn opened(place: Place) -> Result<Opened, String> {
+    let data = loaded();
+    Ok(Opened { place, data })
+}
+
 /// A worker that does what a closure says.
 struct Does<F>(F);
 
@@ -203,9 +215,13 @@ fn what_each_finds_out_is_told_once_until_it_changes() {
 #[test]
 fn devices_that_open_are_named_together_and_others_are_told() {
     let (send, reports) = channel();
-    let pool = Pool::new(move |report| send.send(report).is_ok());
-    let opened = [Ok(Place::Cuda(0)), Err("no cuda:1".into()), Ok(Place::Cpu)];
-    assert_eq!(pool.open(opened.to_vec()), Ok(()));
+    let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
+    let opened = [
+        opened(Place::Cuda(0)),
+        Err("no cuda:1".into()),
+        opened(Place::Cpu),
+    ];
+    assert_eq!(pool.open(opened.to_vec()), Ok(loaded()));
     assert_eq!(
         told(&reports),
         [
@@ -228,8 +244,11 @@ enum Break {
 /// Reports of a plan of `queries` queries, on a device that works and one that breaks at its first query.
 fn with_a_broken_one(queries: usize, how: Break) -> Vec<Report> {
     let (send, reports) = channel();
-    let pool = Pool::new(move |report| send.send(report).is_ok());
-    assert_eq!(pool.open(vec![Ok(Place::Cpu), Ok(Place::Cuda(1))]), Ok(()));
+    let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
+    assert_eq!(
+        pool.open(vec![opened(Place::Cpu), opened(Place::Cuda(1))]),
+        Ok(loaded())
+    );
     // Each has a query before either answers.
     let both = &Barrier::new(2);
     thread::scope(|scope| {
@@ -284,8 +303,8 @@ fn what_a_broken_device_was_at_is_measured_by_another(
 #[test]
 fn the_last_device_fails_plans_on_errors_and_is_told_when_it_panics() {
     let (send, reports) = channel();
-    let pool = Pool::new(move |report| send.send(report).is_ok());
-    assert_eq!(pool.open(vec![Ok(Place::Cpu)]), Ok(()));
+    let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
+    assert_eq!(pool.open(vec![opened(Place::Cpu)]), Ok(loaded()));
     pool.post(Request::Measure(plan(1, 1)));
     pool.post(Request::First(vec![plan(2, 1)]));
     // Comes back when its device is lost.
@@ -331,8 +350,8 @@ fn a_long_query_tells_its_products_and_stops_between_two(
     how: Interruption,
 ) {
     let (send, reports) = channel();
-    let pool = Pool::new(move |report| send.send(report).is_ok());
-    assert_eq!(pool.open(vec![Ok(Place::Cpu)]), Ok(()));
+    let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
+    assert_eq!(pool.open(vec![opened(Place::Cpu)]), Ok(loaded()));
     let (taken, step) = (AtomicUsize::new(0), Barrier::new(2));
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -369,6 +388,10 @@ fn a_long_query_tells_its_products_and_stops_between_two(
 struct AtThird<'a>(&'a dyn Waiting, &'a Barrier);
 
 impl Waiting for AtThird<'_> {
+    fn wish(&self) -> Wish {
+        self.0.wish()
+    }
+
     fn goes_on(&self) -> bool {
         self.0.goes_on()
     }
@@ -380,13 +403,15 @@ impl Waiting for AtThird<'_> {
             self.1.wait();
         }
     }
+
+    fn batch(&self, _samples: usize) {}
 }
 
 #[test]
 fn products_are_told_from_the_first_on_and_rest_during_a_pause() {
     let (send, reports) = channel();
-    let pool = Pool::new(move |report| send.send(report).is_ok());
-    assert_eq!(pool.open(vec![Ok(Place::Cpu)]), Ok(()));
+    let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
+    assert_eq!(pool.open(vec![opened(Place::Cpu)]), Ok(loaded()));
     let (taken, step) = (AtomicUsize::new(0), Barrier::new(2));
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -1,0 +1,210 @@
+//! `isoloss worker`: measures for another isoloss, by lines on its standard input and output; and the options of those
+//! who start it.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::landscape::worker::budget::Budget;
+use crate::landscape::worker::yielding::Contest;
+use crate::landscape::worker::{Hosting, Launch, serve_lines, yielding};
+
+use super::output::Usage;
+use super::{limits, memory, startup};
+
+/// Measure for another isoloss, by JSON lines on standard input and output.
+///
+/// `isoloss watch` starts one for each device, so that a device that fails, memory that runs out or a fault in a driver
+/// costs a point and not the screen. It speaks first:
+///
+///   {"hello": {"protocol": 1, "version": "0.1.0"}}
+///
+/// Then it takes, a line each, `setup` (samples, model, device), `plan` (a plane and the points on it) and `measure` (one of
+/// them), and answers each `measure` with one `found` or `failed`. `forget` and `pause` are heeded between two products.
+/// A number that JSON lacks is written by its bits, as {"f64": "7ff8000000000000"}.
+///
+/// It stands in a session of its own, at the lowest priority that --budget leaves it, and ends with its input. All else that
+/// it says goes to standard error.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Worker {
+    /// Share of all cores that it may take: auto (what is idle), all, or a share such as 50%
+    #[arg(long, default_value_t = Budget::Auto)]
+    budget: Budget,
+    /// Memory above which it ends, e.g. 4G; none by default
+    #[arg(long, value_name = "SIZE", value_parser = memory::size)]
+    memory_limit: Option<u64>,
+    /// Compute on one core for a tenth of a second once a line comes, and print the seconds of it that it got
+    #[arg(long, hide = true)]
+    contest: Option<Side>,
+}
+
+/// A side of the contest by which `doctor` sees whether a worker yields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Side {
+    /// It steps back first.
+    Polite,
+    /// It does not.
+    Ordinary,
+}
+
+/// The place of the measuring, and what it may take of the machine.
+#[derive(Clone, Debug, Args)]
+pub(super) struct HostingOptions {
+    /// Share of all cores that measuring may take: auto (all that is idle, little beside a busy neighbour), all,
+    /// or a share such as 50%
+    #[arg(long, env = "ISOLOSS_BUDGET", value_name = "SHARE", default_value_t = Budget::Auto)]
+    budget: Budget,
+    /// Memory that measuring may take, e.g. 4G; a point that needs more is left out, with the reason
+    #[arg(long, env = "ISOLOSS_MEMORY_LIMIT", value_name = "SIZE", value_parser = memory::size)]
+    memory_limit: Option<u64>,
+    /// Measure in this process, which then shares the fate and the priority of the screen
+    #[arg(long, env = "ISOLOSS_IN_PROCESS")]
+    in_process: bool,
+}
+
+impl HostingOptions {
+    /// Returns how workers are started.
+    ///
+    /// # Errors
+    /// Options do not belong together, or the program does not find itself.
+    pub(super) fn hosting(&self) -> anyhow::Result<Hosting> {
+        if self.in_process && self.memory_limit.is_some() {
+            bail!(Usage(
+                "--memory-limit ends a worker process that takes more, and with --in-process there is none".into()
+            ));
+        }
+        let process = (!self.in_process).then(|| self.launch()).transpose()?;
+        Ok(Hosting {
+            process,
+            budget: self.budget,
+        })
+    }
+
+    /// Steps back with this process where it measures itself. Its session is stepped back with only where it leads
+    /// that: a shell and what that has started are not its own.
+    pub(super) fn step_back(&self) {
+        if let Some(niceness) = self.budget.niceness().filter(|_| self.in_process) {
+            yielding::step_back(niceness);
+        }
+    }
+
+    fn launch(&self) -> anyhow::Result<Launch> {
+        let program = std::env::current_exe().context("the program does not find itself")?;
+        let mut command = vec![program.into(), "worker".into()];
+        command.push(format!("--budget={}", self.budget).into());
+        let limit = self.memory_limit;
+        command.extend(limit.map(|bytes| format!("--memory-limit={bytes}").into()));
+        Ok(Launch::new(command, startup::of_worker()))
+    }
+}
+
+/// Stack of the thread that measures: the graph of a deep network is taken down by recursion.
+const STACK: usize = 64 << 20;
+/// Time that the loops of a contest take.
+const CONTEST: Duration = Duration::from_millis(100);
+
+impl Worker {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        yielding::leave_session();
+        if let Some(side) = self.contest {
+            return compete(side);
+        }
+        let output = own_stdout().context("the output cannot be kept apart")?;
+        if let Some(niceness) = self.budget.niceness() {
+            yielding::step_back(niceness);
+        }
+        if let Some(limit) = self.memory_limit {
+            memory::watch(limit)?;
+        }
+        let budget = self.budget;
+        limits::reserve(0, budget.threads(startup::threads()))?;
+        let serve = move || serve_lines(io::stdin(), output, budget, die);
+        let thread = std::thread::Builder::new().name("worker".into());
+        let served = thread.stack_size(STACK).spawn(serve)?.join();
+        // Its panic was told when it happened.
+        served.unwrap_or_else(|_| std::process::exit(PANICKED))?;
+        Ok(())
+    }
+}
+
+/// Exit code of a process whose thread panicked, as the standard library has it.
+const PANICKED: i32 = 101;
+
+/// Waits for a line, computes, and prints the processor time that it got.
+fn compete(side: Side) -> anyhow::Result<()> {
+    if side == Side::Polite
+        && let Some(niceness) = Budget::Auto.niceness()
+    {
+        yielding::step_back(niceness);
+    }
+    let mut stdout = io::stdout();
+    writeln!(stdout, "ready")?;
+    io::stdin().read_line(&mut String::new())?;
+    Ok(writeln!(stdout, "{}", yielding::busy(CONTEST))?)
+}
+
+/// Lets a loop that steps back and one that does not compete for a core, each in a session of its own.
+///
+/// # Errors
+/// A process cannot be started or says nothing.
+pub(super) fn contest() -> io::Result<Contest> {
+    let program = std::env::current_exe()?;
+    let start = |side: &str| {
+        let mut command = Command::new(&program);
+        command.args(["worker", "--contest", side]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stderr(Stdio::null()).spawn()
+    };
+    let mut sides = [start("ordinary")?, start("polite")?];
+    let outputs = sides.each_mut().map(|side| side.stdout.take());
+    let mut outputs = outputs.map(|output| output.map(BufReader::new));
+    let mut told = |index: usize| {
+        let mut line = String::new();
+        let output: &mut Option<_> = &mut outputs[index];
+        let output = output.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        output.read_line(&mut line)?;
+        Ok::<_, io::Error>(line)
+    };
+    // Neither begins before the other has stepped back.
+    told(0).and(told(1))?;
+    for side in &mut sides {
+        side.stdin
+            .take()
+            .ok_or(io::ErrorKind::BrokenPipe)?
+            .write_all(b"\n")?;
+    }
+    let mut seconds = |index| told(index)?.trim().parse().map_err(io::Error::other);
+    let (ordinary, polite) = (seconds(0)?, seconds(1)?);
+    for side in &mut sides {
+        side.wait()?;
+    }
+    Ok(Contest { ordinary, polite })
+}
+
+/// Takes standard output for the answers alone: what a library prints goes to standard error from now on.
+#[cfg(unix)]
+fn own_stdout() -> io::Result<impl Write + Send + 'static> {
+    use std::os::fd::AsFd;
+    let own = io::stdout().as_fd().try_clone_to_owned()?;
+    rustix::stdio::dup2_stdout(io::stderr())?;
+    Ok(std::fs::File::from(own))
+}
+
+#[cfg(not(unix))]
+fn own_stdout() -> io::Result<impl Write + Send + 'static> {
+    Ok(io::stdout())
+}
+
+/// Ends the process without a word: nobody waits for it, and what it is at may never end.
+fn die() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Signal, getpid, kill_process};
+        let _ = kill_process(getpid(), Signal::KILL);
+    }
+    std::process::exit(0);
+}

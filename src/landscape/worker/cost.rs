@@ -1,0 +1,137 @@
+//! The cost of measuring to the machine: processor time and memory of this process and of its workers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use super::protocol::Report;
+
+/// Time between two readings.
+pub(super) const EVERY: Duration = Duration::from_secs(1);
+/// Change of the number of cores that is worth a report.
+const CORES: f64 = 0.02;
+/// Change of the memory that is worth a report, as a share of it.
+const MEMORY: f64 = 0.02;
+
+/// The id of a worker process; 0 while there is none.
+pub(super) type ProcessId = Arc<AtomicU32>;
+
+/// Reads the cost again and again.
+#[derive(Debug)]
+pub(super) struct Meter {
+    workers: Vec<ProcessId>,
+    /// Time of the last reading, and the processor time of each process then.
+    last: (Instant, BTreeMap<u32, f64>),
+    /// Cores and memory, as reported last.
+    told: Option<(f64, u64)>,
+}
+
+impl Meter {
+    /// Begins now.
+    pub(super) fn of(workers: Vec<ProcessId>) -> Self {
+        let mut meter = Self {
+            workers,
+            last: (Instant::now(), BTreeMap::new()),
+            told: None,
+        };
+        meter.last.1 = meter.seconds();
+        meter
+    }
+
+    fn processes(&self) -> impl Iterator<Item = u32> {
+        let workers = self.workers.iter().map(|id| id.load(Ordering::Relaxed));
+        std::iter::once(std::process::id()).chain(workers.filter(|id| *id > 0))
+    }
+
+    fn seconds(&self) -> BTreeMap<u32, f64> {
+        let read = |id| Some((id, seconds(&stat(id)?)?));
+        self.processes().filter_map(read).collect()
+    }
+
+    /// Reads the cost since the last reading; `None` if the system does not tell, or nothing has changed.
+    pub(super) fn read(&mut self) -> Option<Report> {
+        let (now, seconds) = (Instant::now(), self.seconds());
+        let memory = self.processes().filter_map(memory).sum();
+        let (then, before) = std::mem::replace(&mut self.last, (now, seconds));
+        let taken = |(id, seconds): (&u32, &f64)| seconds - before.get(id).unwrap_or(&0.0);
+        let cores = self.last.1.iter().map(taken).sum::<f64>();
+        let cores = cores / (now - then).as_secs_f64().max(1e-3);
+        let is_known = self.told.is_some_and(|(known_cores, known_memory)| {
+            let moved = (memory as f64 - known_memory as f64).abs();
+            (cores - known_cores).abs() < CORES && moved < MEMORY * known_memory as f64
+        });
+        if is_known || self.last.1.is_empty() {
+            return None;
+        }
+        self.told = Some((cores, memory));
+        Some(Report::Cost {
+            cores,
+            memory,
+            gpu: None,
+        })
+    }
+}
+
+fn stat(process: u32) -> Option<String> {
+    std::fs::read_to_string(format!("/proc/{process}/stat")).ok()
+}
+
+/// Ticks of a second in `/proc`, on every Linux.
+const TICKS: f64 = 100.0;
+
+/// Seconds of processor time of all threads of a process, from its `/proc/PID/stat`.
+fn seconds(stat: &str) -> Option<f64> {
+    // The name in parentheses may hold anything.
+    let fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let ticks: Vec<u64> = (fields.skip(11).take(2))
+        .map_while(|field| field.parse().ok())
+        .collect();
+    (ticks.len() == 2).then(|| ticks.iter().sum::<u64>() as f64 / TICKS)
+}
+
+/// Bytes that a process has in memory.
+#[cfg(target_os = "linux")]
+pub(crate) fn memory(process: u32) -> Option<u64> {
+    let statm = std::fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
+    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn memory(_process: u32) -> Option<u64> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_process_is_read_behind_its_name() {
+        let stat = "77 (a) b (c) S 1 77 77 0 -1 4194560 100 0 0 0 250 50 9 9 20 0 3 0 5 1 1";
+        assert_eq!(seconds(stat), Some(3.0));
+        assert_eq!(seconds("77 (a) S 1 2"), None);
+        assert_eq!(seconds(""), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_busy_process_costs_a_core_and_what_does_not_change_is_told_once() {
+        let mut meter = Meter::of(Vec::new());
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_millis(300) {
+            std::hint::spin_loop();
+        }
+        let Some(Report::Cost { cores, memory, .. }) = meter.read() else {
+            panic!("nothing is told");
+        };
+        // Other tests run beside it, and other programs.
+        assert!(cores > 0.05, "{cores}");
+        assert!(memory > 1 << 20, "{memory}");
+        meter.told = Some((f64::NAN, 1));
+        assert!(meter.read().is_some());
+    }
+}

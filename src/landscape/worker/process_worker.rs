@@ -1,0 +1,423 @@
+//! Answers the queries of a plan by a process of its own (`isoloss worker`), started anew when it dies.
+
+use std::ffi::OsString;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::evaluator::process::{Process, Silence, Spoken, told};
+use crate::evaluator::{Stop, Tell};
+
+use super::super::device::Place;
+use super::super::evidence::Function;
+use super::super::{Fault, LandscapeError};
+use super::Worker;
+use super::cost::ProcessId;
+use super::ending::how_it_ended;
+use super::protocol::{Found, Plan, Report, Setup};
+use super::queue::Task;
+use super::waiting::{Waiting, Wish};
+use super::wire::{Answer, Loaded, Order, PROTOCOL, line, message};
+
+/// Deaths at a query after which it is given up.
+const DEATHS: u32 = 2;
+/// Longest time between a death and the next start.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Time between two looks at whether the query is still wanted.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Time after which a query that has taken longer than any before may hang in a driver.
+const LONGEST_QUERY: Duration = Duration::from_secs(30 * 60);
+/// Multiple of the longest query so far up to which another may take.
+const SLOWER: u32 = 20;
+/// Samples at once that are halved where the worker died before it told its own number.
+const USUAL_BATCH: usize = 64;
+
+/// The command of a worker process.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The program and its arguments.
+    pub command: Vec<OsString>,
+    /// Variables that it is given beside those of this process.
+    pub environment: Vec<(String, OsString)>,
+    /// Time without a line after which it is taken to hang: it says every second that it lives.
+    pub silence: Duration,
+}
+
+impl Launch {
+    /// A command with the usual patience.
+    #[must_use]
+    pub fn new(command: Vec<OsString>, environment: Vec<(String, OsString)>) -> Self {
+        Self {
+            command,
+            environment,
+            silence: Duration::from_secs(60),
+        }
+    }
+
+    fn start(&self, stop: &Stop) -> std::io::Result<Process> {
+        let [program, arguments @ ..] = &self.command[..] else {
+            return Err(std::io::ErrorKind::InvalidInput.into());
+        };
+        let mut command = Command::new(program);
+        let environment = self.environment.iter().map(|(name, value)| (name, value));
+        command.args(arguments).envs(environment);
+        let spoken = Spoken {
+            name: "worker",
+            farewell: None,
+        };
+        Process::spawn(command, spoken, stop.clone())
+    }
+}
+
+/// What a worker says of itself once its device is open.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Opened {
+    pub(super) place: Place,
+    pub(super) data: Loaded,
+}
+
+/// A process that measures on one device.
+pub(super) struct ProcessWorker {
+    launch: Launch,
+    setup: Setup,
+    place: Place,
+    tell: Tell,
+    stop: Stop,
+    running: Option<Running>,
+    /// Samples at once, as the worker told it last.
+    batch: Option<usize>,
+    /// Deaths since the last answer.
+    deaths: u32,
+    /// Longest time of an answer so far.
+    longest: Duration,
+    last_id: u64,
+    findings: Vec<Report>,
+    /// Tells who reads the cost which process it is.
+    metered: ProcessId,
+}
+
+/// A process whose device is open.
+struct Running {
+    process: Process,
+    /// The plan that it holds, and the function that it measures.
+    holds: Option<(Arc<Plan>, Function)>,
+}
+
+/// Why a query has no answer.
+enum Failure {
+    /// The process told it.
+    Told(LandscapeError),
+    /// The process has ended or was killed; the clause says how.
+    Ended(String),
+}
+
+impl ProcessWorker {
+    /// Describes a worker for one device of a setup; `tell` takes a sentence about each of its deaths.
+    pub(super) fn new(
+        launch: Launch,
+        setup: &Setup,
+        place: Place,
+        tell: Tell,
+        stop: Stop,
+        metered: ProcessId,
+    ) -> Self {
+        Self {
+            launch,
+            setup: Setup {
+                devices: vec![place],
+                ..setup.clone()
+            },
+            place,
+            tell,
+            stop,
+            running: None,
+            batch: None,
+            deaths: 0,
+            longest: Duration::ZERO,
+            last_id: 0,
+            findings: Vec::new(),
+            metered,
+        }
+    }
+
+    /// Starts the process, which opens its device and loads its samples. A death is forgiven once.
+    pub(super) fn open(&mut self) -> Result<Opened, String> {
+        for _ in 1..DEATHS {
+            match self.start() {
+                Ok(opened) => return Ok(opened),
+                Err(Failure::Told(error)) => return Err(error.to_string()),
+                Err(Failure::Ended(why)) => tracing::warn!("worker on {}: {why}", self.place),
+            }
+        }
+        self.start().map_err(|failure| match failure {
+            Failure::Told(error) => error.to_string(),
+            Failure::Ended(why) => format!("worker on {}: {why}", self.place),
+        })
+    }
+
+    fn start(&mut self) -> Result<Opened, Failure> {
+        let refused = |reason: String| {
+            let fault = Fault::Other;
+            Failure::Told(LandscapeError::Worker { reason, fault })
+        };
+        let mut process = self.launch.start(&self.stop).map_err(|error| {
+            let program = self.launch.command.first();
+            let program = program.map_or_else(String::new, |word| word.display().to_string());
+            refused(format!("worker {program} cannot be started: {error}"))
+        })?;
+        self.metered.store(process.id(), Ordering::Relaxed);
+        let hello = process
+            .line(self.launch.silence)
+            .map_err(|silence| Failure::Ended(self.ending(&mut process, &silence)))?;
+        match message(&hello) {
+            Ok(Answer::Hello {
+                protocol: PROTOCOL, ..
+            }) => {}
+            Ok(Answer::Hello { protocol, version }) => {
+                return Err(refused(format!(
+                    "the worker is isoloss {} and speaks protocol {protocol}, this one speaks protocol {PROTOCOL}",
+                    told(&version)
+                )));
+            }
+            _ => {
+                return Err(refused(format!(
+                    "the worker wrote a line that is no hello: {}",
+                    told(&hello)
+                )));
+            }
+        }
+        say(&mut process, &Order::Setup(Box::new(self.setup.clone())))?;
+        loop {
+            let line = process
+                .line(self.launch.silence)
+                .map_err(|silence| Failure::Ended(self.ending(&mut process, &silence)))?;
+            match message(&line) {
+                Ok(Answer::Ready { place, data }) => {
+                    self.place = place;
+                    self.running = Some(Running {
+                        process,
+                        holds: None,
+                    });
+                    return Ok(Opened { place, data });
+                }
+                Ok(Answer::Refused(reason)) => return Err(refused(reason)),
+                Ok(Answer::Alive { .. }) => {}
+                _ => return Err(Failure::Ended(no_answer(&line))),
+            }
+        }
+    }
+
+    /// Says how a process has ended that does not speak, and sees to it that it has.
+    fn ending(&self, process: &mut Process, silence: &Silence) -> String {
+        match silence {
+            // It is ended with the session.
+            Silence::Ended(_) if self.stop.is_given() => String::new(),
+            Silence::Late => {
+                process.kill();
+                let seconds = self.launch.silence.as_secs_f64();
+                format!("it said nothing for {seconds:.0} s and was killed")
+            }
+            Silence::Ended(_) => {
+                let status = process.status();
+                how_it_ended(status, process.last_line().as_deref())
+            }
+        }
+    }
+
+    fn try_to_measure(&mut self, task: &Task, waiting: &dyn Waiting) -> Result<Found, Failure> {
+        if self.running.is_none() {
+            self.start()?;
+        }
+        let Some(mut running) = self.running.take() else {
+            return Err(Failure::Ended("it does not run".into()));
+        };
+        self.last_id += 1;
+        let id = self.last_id;
+        let begin = Instant::now();
+        running.hold(task)?;
+        let index = task.index;
+        say(&mut running.process, &Order::Measure { id, index })?;
+        let answer = self.hear(&mut running.process, id, waiting);
+        let is_broken = |error: &LandscapeError| {
+            // An error of an accelerator's driver may stay for as long as the process lives.
+            error.fault() == Fault::Device && !self.place.is_cpu()
+        };
+        match &answer {
+            Err(Failure::Ended(_)) => {}
+            Err(Failure::Told(error)) if is_broken(error) => {
+                return Err(Failure::Ended(error.to_string()));
+            }
+            answer => {
+                self.running = Some(running);
+                if answer.is_ok() {
+                    self.longest = self.longest.max(begin.elapsed());
+                }
+            }
+        }
+        answer
+    }
+
+    /// Waits for the answer to a query.
+    fn hear(
+        &mut self,
+        process: &mut Process,
+        id: u64,
+        waiting: &dyn Waiting,
+    ) -> Result<Found, Failure> {
+        let patience = LONGEST_QUERY.max(self.longest * SLOWER);
+        let (mut asked, mut heard) = (Instant::now(), Instant::now());
+        let (mut rests, mut is_forgotten) = (false, false);
+        loop {
+            match process.line(LOOK_EVERY) {
+                Ok(line) => {
+                    heard = Instant::now();
+                    if let Some(answer) = self.take(&line, id, waiting) {
+                        if rests {
+                            say(process, &Order::Pause(false))?;
+                        }
+                        return answer;
+                    }
+                }
+                Err(Silence::Late) if heard.elapsed() < self.launch.silence => {}
+                Err(silence) => return Err(Failure::Ended(self.ending(process, &silence))),
+            }
+            match waiting.wish() {
+                Wish::Stop if !is_forgotten => {
+                    is_forgotten = true;
+                    say(process, &Order::Forget { id })?;
+                }
+                wish if rests != (wish == Wish::Rest) && !is_forgotten => {
+                    rests = !rests;
+                    say(process, &Order::Pause(rests))?;
+                }
+                _ => {}
+            }
+            if rests {
+                asked = Instant::now();
+            }
+            if asked.elapsed() > patience {
+                process.kill();
+                let minutes = patience.as_secs() / 60;
+                return Err(Failure::Ended(format!(
+                    "it gave no answer for {minutes} minutes and was killed"
+                )));
+            }
+        }
+    }
+
+    /// Takes a line that came while a query is worked at; returns the answer if it is that.
+    fn take(
+        &mut self,
+        line: &str,
+        asked: u64,
+        waiting: &dyn Waiting,
+    ) -> Option<Result<Found, Failure>> {
+        match message(line) {
+            Ok(Answer::Found { id, found }) if id == asked => return Some(Ok(found)),
+            Ok(Answer::Failed { id, reason, fault }) if id == asked => {
+                let error = match fault {
+                    Fault::Stopped => LandscapeError::Stopped,
+                    fault => LandscapeError::Worker { reason, fault },
+                };
+                return Some(Err(Failure::Told(error)));
+            }
+            Ok(Answer::Product { id, done, of }) if id == asked => waiting.product(done, of),
+            Ok(Answer::Batch(samples)) => self.batch = Some(samples),
+            Ok(Answer::Finding(report)) => self.findings.push(report),
+            Ok(Answer::Alive { .. }) => {}
+            _ => return Some(Err(Failure::Ended(no_answer(line)))),
+        }
+        None
+    }
+
+    /// Takes half of the samples at once from now on, and returns their number.
+    fn halve(&mut self) -> usize {
+        let now = self.batch.take().or(self.setup.batch);
+        let half = (now.unwrap_or(USUAL_BATCH) / 2).max(1);
+        self.setup.batch = Some(half);
+        half
+    }
+
+    /// Waits before a new start, the longer the more often it died: not at first, then 1, 2, 4 … 60 s.
+    fn wait(&self) {
+        let times = self.deaths.saturating_sub(2);
+        let wait = match self.deaths {
+            0 | 1 => Duration::ZERO,
+            _ => Duration::from_secs(1u64.checked_shl(times).unwrap_or(u64::MAX)),
+        };
+        self.stop
+            .sleep_until(Instant::now() + wait.min(LONGEST_WAIT));
+    }
+}
+
+impl Worker for ProcessWorker {
+    fn measure(&mut self, task: &Task, waiting: &dyn Waiting) -> Result<Found, LandscapeError> {
+        let mut why = String::new();
+        for time in 1..=DEATHS {
+            self.wait();
+            match self.try_to_measure(task, waiting) {
+                Ok(found) => {
+                    self.deaths = 0;
+                    return Ok(found);
+                }
+                Err(Failure::Told(error)) => return Err(error),
+                Err(Failure::Ended(ended)) => why = ended,
+            }
+            if self.stop.is_given() {
+                return Err(LandscapeError::Stopped);
+            }
+            self.deaths += 1;
+            let half = self.halve();
+            tracing::warn!("worker on {}: {why}", self.place);
+            if time < DEATHS {
+                (self.tell)(format!(
+                    "worker on {}: {why}; it is started again with at most {half} samples at once",
+                    self.place
+                ));
+            }
+        }
+        Err(LandscapeError::Worker {
+            reason: format!(
+                "worker on {}: no value: it ended twice there: {why}",
+                self.place
+            ),
+            fault: Fault::Point,
+        })
+    }
+
+    fn take_findings(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.findings)
+    }
+}
+
+impl Running {
+    /// Tells the plan and the function of a task where the process holds others.
+    fn hold(&mut self, task: &Task) -> Result<(), Failure> {
+        let is_held = self.holds.as_ref().is_some_and(|(plan, function)| {
+            Arc::ptr_eq(plan, &task.plan) && *function == task.function
+        });
+        if !is_held {
+            let (plan, function) = (Arc::clone(&task.plan), task.function.clone());
+            let order = Order::Plan { plan, function };
+            say(&mut self.process, &order)?;
+            self.holds = Some((Arc::clone(&task.plan), task.function.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// Says something to the process. One that has ended is found out when its answer is waited for.
+fn say(process: &mut Process, order: &Order) -> Result<(), Failure> {
+    let line = line(order).map_err(|error| {
+        let reason = format!("the worker cannot be told what to measure: {error}");
+        let fault = Fault::Other;
+        Failure::Told(LandscapeError::Worker { reason, fault })
+    })?;
+    process.write(&line);
+    Ok(())
+}
+
+fn no_answer(line: &str) -> String {
+    format!("it wrote a line that is no answer: {}", told(line))
+}

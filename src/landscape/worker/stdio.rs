@@ -1,0 +1,370 @@
+//! The loop of a worker process: orders from its standard input, answers on its standard output (see [`wire`]).
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::super::device::Place;
+use super::Worker;
+use super::budget::{Budget, Pacer};
+use super::device_worker::DeviceWorker;
+use super::pool::{open, samples};
+use super::protocol::Setup;
+use super::queue::Task;
+use super::waiting::{Waiting, Wish};
+use super::wire::{self, Answer, Loaded, Order, PROTOCOL};
+
+/// Bytes of an order at most.
+const LONGEST: u64 = 1 << 30;
+/// Time between two lines that say that a query is worked at.
+const ALIVE_EVERY: Duration = Duration::from_secs(1);
+/// Time that a query has to end by itself once nobody waits for answers any more.
+const GRACE: Duration = Duration::from_millis(200);
+/// Characters of a wrong order that are told.
+const TOLD: usize = 240;
+
+/// Measures what is asked for until the input ends. Where a query is worked at then that does not end soon, `orphaned`
+/// is called, which is to end the process.
+///
+/// # Errors
+/// A line is no order, or comes before what it needs; the output is closed.
+pub fn serve_lines<W: Write + Send + 'static>(
+    input: impl Read + Send + 'static,
+    output: W,
+    budget: Budget,
+    orphaned: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
+    let wire = Arc::new(Wire::of(output));
+    let (send, orders) = channel();
+    let reader = Arc::clone(&wire);
+    let read = move || {
+        reader.read(BufReader::new(input), &send);
+        drop(send);
+        thread::sleep(GRACE);
+        if !reader.finished.load(Ordering::SeqCst) {
+            orphaned();
+        }
+    };
+    wire.say(&Answer::Hello {
+        protocol: PROTOCOL,
+        version: env!("CARGO_PKG_VERSION").into(),
+    })?;
+    thread::Builder::new().name("orders".into()).spawn(read)?;
+    let ticker = Arc::clone(&wire);
+    let tick = move || ticker.say_alive();
+    thread::Builder::new().name("alive".into()).spawn(tick)?;
+    let mut serving = Serving {
+        wire: &wire,
+        budget,
+        worker: None,
+        plan: None,
+    };
+    let mut orders = orders.into_iter();
+    let served = orders.try_for_each(|order| serving.serve(order?));
+    wire.finished.store(true, Ordering::SeqCst);
+    served
+}
+
+/// What a worker process holds between two orders.
+struct Serving<'a, W> {
+    wire: &'a Wire<W>,
+    budget: Budget,
+    worker: Option<DeviceWorker>,
+    /// A task of the plan, whose index is that of the next query.
+    plan: Option<Task>,
+}
+
+impl<W: Write + Send> Serving<'_, W> {
+    fn serve(&mut self, order: Order) -> io::Result<()> {
+        match order {
+            Order::Setup(setup) => {
+                self.wire.state().busy = Some(0);
+                let (answer, worker) = open_device(*setup);
+                self.worker = worker;
+                self.wire.state().busy = None;
+                self.wire.say(&answer)
+            }
+            Order::Plan { plan, function } => {
+                self.plan = Some(Task {
+                    plan,
+                    index: 0,
+                    function,
+                });
+                Ok(())
+            }
+            Order::Measure { id, index } => self.measure(id, index),
+            // The reader has seen to it.
+            Order::Forget { .. } | Order::Pause(_) => Ok(()),
+        }
+    }
+
+    fn measure(&mut self, id: u64, index: usize) -> io::Result<()> {
+        let task = self.plan.as_mut();
+        let task = task.filter(|task| index < task.plan.queries.len());
+        let (Some(worker), Some(task)) = (&mut self.worker, task) else {
+            let why = format!("query {index} is asked for before a setup and a plan that has it");
+            return Err(io::Error::other(why));
+        };
+        task.index = index;
+        self.wire.state().busy = Some(id);
+        let waiting = WireWaiting {
+            wire: self.wire,
+            id,
+            pacer: Pacer::new(self.budget),
+        };
+        let found = worker.measure(task, &waiting);
+        for finding in worker.take_findings() {
+            self.wire.say(&Answer::Finding(finding))?;
+        }
+        self.wire.say(&Answer::of(id, found))?;
+        waiting.rest();
+        self.wire.state().busy = None;
+        Ok(())
+    }
+}
+
+/// Opens the first device of a setup and loads its samples; without samples the model is still recognized.
+fn open_device(setup: Setup) -> (Answer, Option<DeviceWorker>) {
+    let data = samples(&setup);
+    let place = setup.devices.first().copied().unwrap_or(Place::Auto);
+    let (compute, place) = match open(place, setup.precision, setup.batch) {
+        Ok(opened) => opened,
+        Err(reason) => return (Answer::Refused(reason), None),
+    };
+    let loaded = Loaded::of(&data);
+    let ready = Answer::Ready {
+        place,
+        data: loaded,
+    };
+    (ready, Some(DeviceWorker::new(setup, data.ok(), compute)))
+}
+
+/// The output, and the wishes that the input brings.
+struct Wire<W> {
+    output: Mutex<W>,
+    state: Mutex<State>,
+    changed: Condvar,
+    finished: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The last query that nobody waits for any more.
+    forgotten: Option<u64>,
+    paused: bool,
+    over: bool,
+    /// The query that is worked at.
+    busy: Option<u64>,
+}
+
+impl<W: Write + Send> Wire<W> {
+    fn of(output: W) -> Self {
+        Self {
+            output: Mutex::new(output),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            finished: AtomicBool::new(false),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn say(&self, answer: &Answer) -> io::Result<()> {
+        let mut line = wire::line(answer)?;
+        line.push('\n');
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        output.write_all(line.as_bytes())?;
+        output.flush()
+    }
+
+    /// Says something that can be left out: a closed output is found out by the answer.
+    fn mention(&self, answer: &Answer) {
+        if let Err(error) = self.say(answer) {
+            tracing::info!("a line was not written: {error}");
+        }
+    }
+
+    fn say_alive(&self) {
+        loop {
+            thread::sleep(ALIVE_EVERY);
+            let (over, busy) = {
+                let state = self.state();
+                (state.over, state.busy)
+            };
+            if over {
+                return;
+            }
+            if let Some(id) = busy {
+                self.mention(&Answer::Alive { id });
+            }
+        }
+    }
+
+    /// Reads orders until the input ends or one is wrong.
+    fn read(&self, mut input: impl BufRead, send: &Sender<io::Result<Order>>) {
+        loop {
+            let mut line = Vec::new();
+            let order = match (&mut input).take(LONGEST).read_until(b'\n', &mut line) {
+                Ok(0) => break,
+                Ok(_) => order(&line),
+                Err(error) => Err(error),
+            };
+            match &order {
+                Ok(Order::Forget { id }) => self.state().forgotten = Some(*id),
+                Ok(Order::Pause(pause)) => self.state().paused = *pause,
+                _ => {}
+            }
+            self.changed.notify_all();
+            let is_wrong = order.is_err();
+            if send.send(order).is_err() || is_wrong {
+                break;
+            }
+        }
+        self.state().over = true;
+        self.changed.notify_all();
+    }
+}
+
+/// Reads an order; an error quotes what is none.
+fn order(line: &[u8]) -> io::Result<Order> {
+    let text = String::from_utf8_lossy(line);
+    let text = text.trim_end();
+    wire::message(text).map_err(|error| {
+        let told: String = text.chars().take(TOLD).collect();
+        io::Error::other(format!(
+            "expected an order as a line of JSON, got {told:?} ({error})"
+        ))
+    })
+}
+
+/// Those who wait for a query at the other end of the wire.
+struct WireWaiting<'a, W> {
+    wire: &'a Wire<W>,
+    id: u64,
+    pacer: Pacer,
+}
+
+impl<W: Write + Send> WireWaiting<'_, W> {
+    fn wish_in(&self, state: &State) -> Wish {
+        if state.over || state.forgotten == Some(self.id) {
+            Wish::Stop
+        } else if state.paused {
+            Wish::Rest
+        } else {
+            Wish::GoOn
+        }
+    }
+
+    /// Rests as long as the budget says after the work since the last rest.
+    fn rest(&self) {
+        let Some(until) = self.pacer.due() else {
+            return;
+        };
+        let mut state = self.wire.state();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.wish_in(&state) == Wish::Stop {
+                break;
+            }
+            let woken = self.wire.changed.wait_timeout(state, left);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(state);
+        self.pacer.restart();
+    }
+}
+
+impl<W: Write + Send> Waiting for WireWaiting<'_, W> {
+    fn wish(&self) -> Wish {
+        self.wish_in(&self.wire.state())
+    }
+
+    fn goes_on(&self) -> bool {
+        self.rest();
+        let mut state = self.wire.state();
+        while self.wish_in(&state) == Wish::Rest {
+            let woken = self.wire.changed.wait(state);
+            state = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+        self.wish_in(&state) == Wish::GoOn
+    }
+
+    fn product(&self, done: usize, of: usize) {
+        let id = self.id;
+        self.wire.mention(&Answer::Product { id, done, of });
+    }
+
+    fn batch(&self, samples: usize) {
+        self.wire.mention(&Answer::Batch(samples));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+
+    /// An output that a test can read.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What a worker says to such lines, and how it ends.
+    fn served(input: &'static str) -> (Vec<String>, io::Result<()>) {
+        let written = Written::default();
+        let ended = serve_lines(input.as_bytes(), written.clone(), Budget::Auto, || {});
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        (text.lines().map(str::to_owned).collect(), ended)
+    }
+
+    #[test]
+    fn the_end_of_the_input_ends_it_in_order_after_a_hello() {
+        let (lines, ended) = served("");
+        assert!(ended.is_ok());
+        let [hello] = &lines[..] else {
+            panic!("{lines:?}")
+        };
+        assert!(matches!(
+            wire::message(hello).unwrap(),
+            Answer::Hello {
+                protocol: PROTOCOL,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn a_line_that_is_no_order_is_quoted() {
+        for wrong in ["Welcome to node 7\n", "{\"measure\": {\"id\": 1}}\n", "{}"] {
+            let (_, ended) = served(wrong);
+            let error = ended.unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("{:?}", wrong.trim_end())),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_query_needs_a_setup_and_a_plan() {
+        let (_, ended) = served("{\"measure\": {\"id\": 1, \"index\": 0}}\n");
+        let error = ended.unwrap_err().to_string();
+        assert!(error.contains("before a setup and a plan"), "{error}");
+    }
+}

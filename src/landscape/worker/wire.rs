@@ -1,0 +1,310 @@
+//! The lines between isoloss and a worker process, one JSON object each: protocol 1 of `isoloss worker`.
+//!
+//! ```text
+//! isoloss                                     worker
+//!            ◀─ {"hello": {"protocol": 1, "version": "0.1.0"}}
+//! {"setup": {"data": …, "model": …, …}} ─▶
+//!                                               opens its device, loads its samples
+//!            ◀─ {"ready": {"place": "Cpu", "data": {"loaded": {"name": "digits", "samples": 1797}}}}
+//! {"plan": {"plan": {"generation": 3, …}, "function": …}} ─▶
+//! {"measure": {"id": 1, "index": 0}} ─▶
+//!            ◀─ {"finding": {"Model": …}}       of the model and the samples, where there is something new
+//!            ◀─ {"product": {"id": 1, "done": 1, "of": 80}}    of queries that take long
+//!            ◀─ {"alive": {"id": 1}}            every second until the answer
+//!            ◀─ {"found": {"id": 1, "found": {"value": {"Measure": {"loss": 0.25, "score": 0.5}}, "seconds": 0.01}}}
+//! {"forget": {"id": 1}}, {"pause": true} ─▶     at any time, heeded between two products
+//! ```
+//!
+//! The worker answers each `measure` with one `found` or `failed`. It ends when its standard input does, whatever it
+//! is at. A number that JSON lacks is written by its bits, `{"f64": "7ff8000000000000"}`, so that every value comes
+//! over as it is.
+
+use std::io;
+use std::sync::Arc;
+
+use ciborium::Value as Tree;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Number, Value as Json, json};
+
+use crate::data::Dataset;
+
+use super::super::device::Place;
+use super::super::evidence::Function;
+use super::super::{Fault, LandscapeError};
+use super::protocol::{Found, Plan, Report, Setup};
+
+/// The protocol that this isoloss speaks.
+pub const PROTOCOL: u32 = 1;
+
+/// A line to the worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Order {
+    /// The first line.
+    Setup(Box<Setup>),
+    /// The plan that queries are of from now on, and the function that is measured.
+    Plan { plan: Arc<Plan>, function: Function },
+    /// The query of this index is wanted.
+    Measure { id: u64, index: usize },
+    /// Nobody waits for this query any more.
+    Forget { id: u64 },
+    /// Rest between two products, or go on.
+    Pause(bool),
+}
+
+/// A line of the worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Answer {
+    /// The first line.
+    Hello { protocol: u32, version: String },
+    /// The device is open.
+    Ready { place: Place, data: Loaded },
+    /// The device does not open; one sentence says why.
+    Refused(String),
+    /// Samples that a forward pass takes at once.
+    Batch(usize),
+    /// Something about the samples or the model.
+    Finding(Report),
+    /// Products that a query has taken, and the most that it will take.
+    Product { id: u64, done: usize, of: usize },
+    /// The query is still worked at.
+    Alive { id: u64 },
+    /// The answer to a query.
+    Found { id: u64, found: Found },
+    /// A query has no answer.
+    Failed {
+        id: u64,
+        reason: String,
+        fault: Fault,
+    },
+}
+
+/// The samples of a worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Loaded {
+    /// Their name and number.
+    Loaded { name: String, samples: usize },
+    /// There are none; one sentence says why.
+    Missing(String),
+}
+
+impl Loaded {
+    /// The outcome of loading samples.
+    pub(super) fn of(data: &Result<Arc<Dataset>, String>) -> Self {
+        match data {
+            Ok(data) => Self::Loaded {
+                name: data.name.clone(),
+                samples: data.samples(),
+            },
+            Err(reason) => Self::Missing(reason.clone()),
+        }
+    }
+}
+
+impl Answer {
+    /// The answer to a query that was measured or not.
+    pub(super) fn of(id: u64, found: Result<Found, LandscapeError>) -> Self {
+        match found {
+            Ok(found) => Self::Found { id, found },
+            Err(error) => Self::Failed {
+                id,
+                reason: error.to_string(),
+                fault: error.fault(),
+            },
+        }
+    }
+}
+
+/// Key of a number that JSON lacks.
+const BITS: &str = "f64";
+
+/// Writes a message as a line without its end.
+pub(super) fn line(message: &impl Serialize) -> io::Result<String> {
+    let tree = Tree::serialized(message).map_err(io::Error::other)?;
+    Ok(json_of(tree)?.to_string())
+}
+
+/// Reads a message from a line.
+pub(super) fn message<T: DeserializeOwned>(line: &str) -> io::Result<T> {
+    let json: Json = serde_json::from_str(line)?;
+    tree_of(json)?.deserialized().map_err(io::Error::other)
+}
+
+fn json_of(tree: Tree) -> io::Result<Json> {
+    let unfit = || io::Error::other("a message holds what JSON does not have");
+    Ok(match tree {
+        Tree::Null => Json::Null,
+        Tree::Bool(is) => is.into(),
+        Tree::Text(text) => text.into(),
+        Tree::Integer(integer) => {
+            let integer = i128::from(integer);
+            let narrow = u64::try_from(integer).map(Number::from);
+            let narrow = narrow.or_else(|_| i64::try_from(integer).map(Number::from));
+            narrow.map_err(|_| unfit())?.into()
+        }
+        Tree::Float(value) => Number::from_f64(value).map_or_else(
+            || json!({ BITS: format!("{:016x}", value.to_bits()) }),
+            Json::from,
+        ),
+        Tree::Array(items) => {
+            Json::Array(items.into_iter().map(json_of).collect::<Result<_, _>>()?)
+        }
+        Tree::Map(pairs) => {
+            let pairs = pairs.into_iter().map(|(key, value)| match key {
+                Tree::Text(key) => Ok((key, json_of(value)?)),
+                _ => Err(unfit()),
+            });
+            Json::Object(pairs.collect::<Result<Map<_, _>, _>>()?)
+        }
+        _ => return Err(unfit()),
+    })
+}
+
+fn tree_of(json: Json) -> io::Result<Tree> {
+    Ok(match json {
+        Json::Null => Tree::Null,
+        Json::Bool(is) => is.into(),
+        Json::String(text) => text.into(),
+        Json::Number(number) => {
+            let integer = number.as_u64().map(Tree::from);
+            let integer = integer.or_else(|| number.as_i64().map(Tree::from));
+            integer.unwrap_or_else(|| Tree::Float(number.as_f64().unwrap_or(f64::NAN)))
+        }
+        Json::Array(items) => {
+            Tree::Array(items.into_iter().map(tree_of).collect::<Result<_, _>>()?)
+        }
+        Json::Object(pairs) => match bits(&pairs) {
+            Some(value) => Tree::Float(value),
+            None => {
+                let pairs = pairs
+                    .into_iter()
+                    .map(|(key, value)| Ok((key.into(), tree_of(value)?)));
+                Tree::Map(pairs.collect::<io::Result<_>>()?)
+            }
+        },
+    })
+}
+
+/// The number that an object stands for; `None` if it is an object.
+fn bits(pairs: &Map<String, Json>) -> Option<f64> {
+    let bits = pairs.get(BITS).filter(|_| pairs.len() == 1)?.as_str()?;
+    u64::from_str_radix(bits, 16).ok().map(f64::from_bits)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::landscape::curvature::Extremes;
+    use crate::landscape::evidence::Assumed;
+    use crate::landscape::sharpness::CriticalStep;
+    use crate::landscape::surface::Measure;
+    use crate::landscape::worker::protocol::Value;
+
+    /// The bits of a value's numbers.
+    fn bits(value: Value) -> Vec<u64> {
+        match value {
+            Value::Measure(Measure { loss, score }) => vec![loss, score],
+            Value::Critical(step) => vec![step.step],
+            Value::Curvature(ends) => vec![ends.lambda_max, ends.lambda_min],
+            Value::Assumed => Vec::new(),
+        }
+        .into_iter()
+        .map(f64::to_bits)
+        .collect()
+    }
+
+    fn there_and_back<T: Serialize + DeserializeOwned>(told: &T) -> T {
+        let line = line(told).unwrap();
+        assert!(!line.contains('\n'));
+        message(&line).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_come_over_to_the_bit(a: u64, b: u64, seconds in 0.0f64..1e9) {
+            let [a, b] = [a, b].map(f64::from_bits);
+            for value in [
+                Value::Measure(Measure { loss: a, score: b }),
+                Value::Critical(CriticalStep { step: a, evaluations: 3 }),
+                Value::Curvature(Extremes { lambda_max: a, lambda_min: b, iterations: 3, converged: true }),
+                Value::Assumed,
+            ] {
+                let told = Answer::Found { id: 7, found: Found { value, seconds } };
+                let Answer::Found { id: 7, found } = there_and_back(&told) else {
+                    panic!("another answer");
+                };
+                prop_assert_eq!(bits(found.value), bits(value));
+                prop_assert_eq!(found.seconds.to_bits(), seconds.to_bits());
+            }
+        }
+    }
+
+    #[test]
+    fn odd_numbers_come_over_to_the_bit() {
+        let odd = [
+            f64::NAN,
+            -f64::NAN,
+            f64::from_bits(0x7ff0_0000_0000_0001),
+            f64::from_bits(0xffff_ffff_ffff_ffff),
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            -0.0,
+            0.0,
+            3.0,
+            f64::MIN_POSITIVE,
+            f64::from_bits(1),
+            f64::MAX,
+            0.1 + 0.2,
+            2.225_073_858_507_201e-308,
+            9_007_199_254_740_993.0,
+        ];
+        for value in odd {
+            let again: f64 = there_and_back(&value);
+            assert_eq!(again.to_bits(), value.to_bits(), "{value}");
+            let again: Option<f64> = there_and_back(&Some(value));
+            assert_eq!(again.map(f64::to_bits), Some(value.to_bits()));
+        }
+        assert_eq!(there_and_back(&None::<f64>), None);
+    }
+
+    #[test]
+    fn an_assumption_with_numbers_that_are_none_comes_over() {
+        let assumed = Assumed {
+            cosine: Some(f64::INFINITY),
+            loss_range: Some([0.1, f64::INFINITY]),
+            ..Assumed::default()
+        };
+        let told = Answer::Finding(Report::Assumed(Box::new(assumed)));
+        assert_eq!(there_and_back(&told), told);
+    }
+
+    #[test]
+    fn lines_can_be_read_by_other_programs() {
+        let hello = Answer::Hello {
+            protocol: PROTOCOL,
+            version: "0.1.0".into(),
+        };
+        assert_eq!(
+            line(&hello).unwrap(),
+            r#"{"hello":{"protocol":1,"version":"0.1.0"}}"#
+        );
+        let order = Order::Measure { id: 1, index: 0 };
+        assert_eq!(line(&order).unwrap(), r#"{"measure":{"id":1,"index":0}}"#);
+        for wrong in [
+            "",
+            "{}",
+            "hello",
+            r#"{"measure":{"id":-1,"index":0}}"#,
+            "[1]",
+        ] {
+            assert!(message::<Order>(wrong).is_err(), "{wrong}");
+        }
+    }
+}

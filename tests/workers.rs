@@ -1,0 +1,414 @@
+//! Worker processes measure what a thread measures, and no death of one ends a session.
+
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
+mod program;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use isoloss::data::{Request as Samples, Split};
+use isoloss::landscape::device::{Place, Precision};
+use isoloss::landscape::worker::protocol::{Plan, Query, Report, Request, Setup, Value};
+use isoloss::landscape::worker::{Hosting, Launch, serve};
+use isoloss::loss::Criterion;
+use isoloss::model::reading::Reading;
+use isoloss::run::Checkpoint;
+use isoloss::weights::normalize::{Ignore, Norm};
+use isoloss::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
+use isoloss::weights::run_checkpoint::Shape;
+use program::{fixture, program};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+const SOON: Duration = Duration::from_secs(120);
+
+/// Points of a plane that a path of its own spans, that checkpoint, an update, and a curvature.
+fn plan(points: u32) -> Plan {
+    let checkpoint = |step: u64| {
+        Checkpoint::new(
+            step,
+            fixture(&format!("digits-run/step_{step:04}.safetensors")),
+        )
+    };
+    let [from, to] = [checkpoint(0), checkpoint(240)];
+    let at = |i: u32| f64::from(i) / 7.0 - 0.3;
+    let points = (0..points).map(|i| Query::OnPlane([at(i % 5), at(i / 5)]));
+    let others = [
+        Query::Checkpoint(to.clone()),
+        Query::Update {
+            from,
+            to: to.clone(),
+        },
+        Query::Curvature([0.1, 0.0]),
+    ];
+    Plan {
+        generation: 3,
+        spec: PlaneSpec {
+            shape: Shape::of(&to, None).unwrap(),
+            origin: to,
+            directions: Directions::Random {
+                seed: 1,
+                norm: Norm::Filter,
+                ignore: Ignore::Biasbn,
+                orthogonal: false,
+            },
+            batch_norm: BatchNorm::Frozen,
+        },
+        split: Split::Train,
+        queries: points.chain(others).collect(),
+    }
+}
+
+fn setup() -> Setup {
+    Setup {
+        criterion: Criterion::default(),
+        data: Some(Samples::whole("digits")),
+        evaluator: None,
+        model: "auto".into(),
+        reading: Reading::default(),
+        devices: vec![Place::Cpu],
+        precision: Precision::F32,
+        batch: None,
+    }
+}
+
+/// The worker of this build; an argument that changes nothing tells those of one test.
+fn worker(mark: &str) -> Launch {
+    let own = env!("CARGO_BIN_EXE_isoloss");
+    let state = std::env::temp_dir().join("isoloss-tests");
+    let mark = format!("--memory-limit={mark}");
+    Launch::new(
+        vec![own.into(), "worker".into(), mark.into()],
+        vec![("XDG_STATE_HOME".into(), state.into())],
+    )
+}
+
+/// A shell's script in the place of a worker.
+fn script(text: &str) -> Launch {
+    Launch::new(vec!["sh".into(), "-c".into(), text.into()], Vec::new())
+}
+
+/// Measures a plan; `watch` sees every report as it comes.
+fn measured(launch: Option<Launch>, plan: Plan, mut watch: impl FnMut(&Report)) -> Vec<Report> {
+    let hosting = Hosting {
+        process: launch,
+        ..Hosting::default()
+    };
+    let ((requests, served), (send, reports)) = (channel(), channel());
+    requests.send(Request::Measure(plan)).unwrap();
+    let setup = setup();
+    let pool = thread::spawn(move || {
+        serve(&setup, &hosting, &served, |report| {
+            send.send(report).is_ok()
+        });
+    });
+    let mut all = Vec::new();
+    while !is_last(all.last()) {
+        let report = reports.recv_timeout(SOON).unwrap();
+        watch(&report);
+        if !matches!(report, Report::Cost { .. } | Report::Product { .. }) {
+            all.push(report);
+        }
+    }
+    drop(requests);
+    pool.join().unwrap();
+    all
+}
+
+fn is_last(report: Option<&Report>) -> bool {
+    matches!(
+        report,
+        Some(Report::Done(_) | Report::Failed { index: None, .. } | Report::NoData(_))
+    )
+}
+
+/// Values by query; a hole is `None`.
+fn values(reports: &[Report], queries: usize) -> Vec<Option<Value>> {
+    let mut values = vec![None; queries];
+    for report in reports {
+        if let Report::Measured { index, value, .. } = report {
+            assert!(values[*index].replace(*value).is_none(), "{index} twice");
+        }
+    }
+    values
+}
+
+/// The bits of a value's numbers.
+fn bits(value: &Value) -> Vec<u64> {
+    let numbers = match value {
+        Value::Measure(measure) => vec![measure.loss, measure.score],
+        Value::Critical(step) => vec![step.step],
+        Value::Curvature(ends) => vec![ends.lambda_max, ends.lambda_min],
+        Value::Assumed => Vec::new(),
+    };
+    numbers.into_iter().map(f64::to_bits).collect()
+}
+
+/// Sends a signal to the workers of this process that have a mark; returns true if there is one.
+fn signal(mark: &str, signal: Signal) -> bool {
+    let mark = format!("--memory-limit={mark}");
+    let marked = workers_of(std::process::id()).into_iter().filter(|id| {
+        let arguments = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        let mut words = arguments.split(|byte| *byte == 0);
+        words.any(|word| word == mark.as_bytes())
+    });
+    let pids = marked.filter_map(|id| Pid::from_raw(id.cast_signed()));
+    pids.filter(|pid| kill_process(*pid, signal).is_ok())
+        .count()
+        > 0
+}
+
+#[test]
+fn a_process_gives_what_a_thread_gives_to_the_bit() {
+    let count = plan(25).queries.len();
+    // Curvature needs a process that keeps its graphs, which this one is not.
+    let here = measured(None, plan(25), |_| ());
+    let there = measured(Some(worker("1003G")), plan(25), |_| ());
+    let [mut here, mut there] = [here, there].map(|reports| values(&reports, count));
+    let curvature = there.pop().unwrap();
+    assert!(
+        matches!(curvature, Some(Value::Curvature(_))),
+        "{curvature:?}"
+    );
+    here.pop();
+    assert!(here.iter().all(Option::is_some), "{here:?}");
+    let [here, there] = [here, there].map(|values| {
+        let all = values.iter().flatten().map(bits);
+        all.collect::<Vec<_>>()
+    });
+    assert_eq!(here, there);
+}
+
+#[test]
+fn a_killed_worker_costs_no_point() {
+    let mut killed = false;
+    let reports = measured(Some(worker("1001G")), plan(400), |report| {
+        if matches!(report, Report::Measured { index: 40, .. }) {
+            killed |= signal("1001G", Signal::KILL);
+        }
+    });
+    assert!(killed);
+    let count = plan(400).queries.len();
+    let values = values(&reports, count);
+    assert!(values.iter().all(Option::is_some));
+    let told = reports.iter().find_map(|report| match report {
+        Report::Lost(told) => Some(told.clone()),
+        _ => None,
+    });
+    let told = told.unwrap();
+    assert!(
+        told.starts_with("worker on cpu: it was killed, perhaps because memory ran out (signal 9)"),
+        "{told}"
+    );
+    assert!(told.contains("started again with at most"), "{told}");
+}
+
+/// A worker of a few words, which dies at every query of index 3, and writes each setup to a file.
+fn dies_at_three(folder: &TempDir) -> Launch {
+    let setups = folder.path().join("setups");
+    script(&format!(
+        r#"echo '{{"hello":{{"protocol":1,"version":"0"}}}}'
+number() {{ echo "$line" | sed "s/.*\"$1\":\([0-9]*\).*/\1/"; }}
+while read -r line; do
+  case "$line" in
+    '{{"setup"'*) echo "$line" >> '{}'; echo '{{"ready":{{"place":"Cpu","data":{{"loaded":{{"name":"x","samples":9}}}}}}}}' ;;
+    '{{"measure"'*)
+      if [ "$(number index)" = 3 ]; then echo no room >&2; kill -9 $$; fi
+      echo '{{"batch":100}}'
+      echo "{{\"found\":{{\"id\":$(number id),\"found\":{{\"value\":{{\"Measure\":{{\"loss\":$(number index).5,\"score\":{{\"f64\":\"7ff8000000000001\"}}}}}},\"seconds\":0.5}}}}}}" ;;
+  esac
+done"#,
+        setups.display()
+    ))
+}
+
+#[test]
+fn a_point_that_kills_twice_is_a_hole_and_the_next_is_measured() {
+    let folder = TempDir::new().unwrap();
+    let reports = measured(Some(dies_at_three(&folder)), plan(5), |_| ());
+    let values = values(&reports, plan(5).queries.len());
+    for (index, value) in values.iter().enumerate() {
+        let expected =
+            (index != 3).then(|| vec![(index as f64 + 0.5).to_bits(), 0x7ff8_0000_0000_0001]);
+        assert_eq!(value.as_ref().map(bits), expected, "{index}");
+    }
+    let failed = reports.iter().find_map(|report| match report {
+        Report::Failed { index, reason, .. } => Some((*index, reason.clone())),
+        _ => None,
+    });
+    let reason = "worker on cpu: no value: it ended twice there: it was killed, perhaps because memory ran out (signal 9): no room";
+    assert_eq!(failed, Some((Some(3), reason.to_owned())));
+    let setups = fs::read_to_string(folder.path().join("setups")).unwrap();
+    let batches = setups.lines().map(|setup| {
+        let setup: serde_json::Value = serde_json::from_str(setup).unwrap();
+        setup["setup"]["batch"].as_u64()
+    });
+    // Half of what it had told, and half of that.
+    assert_eq!(batches.collect::<Vec<_>>(), [None, Some(50), Some(25)]);
+}
+
+#[test]
+fn a_worker_that_hangs_is_killed_and_its_point_asked_again() {
+    let mut launch = worker("1002G");
+    launch.silence = Duration::from_secs(3);
+    let mut stopped = false;
+    let reports = measured(Some(launch), plan(400), |report| {
+        if matches!(report, Report::Measured { index: 40, .. }) {
+            stopped |= signal("1002G", Signal::STOP);
+        }
+    });
+    assert!(stopped);
+    let values = values(&reports, plan(400).queries.len());
+    assert!(values.iter().all(Option::is_some));
+    let hung = |report: &Report| matches!(report, Report::Lost(told) if told.contains("it said nothing for 3 s"));
+    assert!(reports.iter().any(hung), "{reports:?}");
+}
+
+#[test]
+fn a_line_before_the_hello_is_quoted() {
+    for (text, told) in [
+        (
+            "echo Welcome to node 7; cat",
+            "the worker wrote a line that is no hello: Welcome to node 7",
+        ),
+        (
+            r#"echo '{"hello":{"protocol":9,"version":"9.1"}}'; cat"#,
+            "the worker is isoloss 9.1 and speaks protocol 9, this one speaks protocol 1",
+        ),
+        (
+            "echo no such device >&2; exit 3",
+            "worker on cpu: it ended with exit code 3: no such device",
+        ),
+    ] {
+        let reports = measured(Some(script(text)), plan(1), |_| ());
+        assert!(
+            reports.contains(&Report::NoData(told.into())),
+            "{reports:?}"
+        );
+    }
+}
+
+/// Starts a worker and returns what it says.
+fn started() -> (std::process::Child, Receiver<String>) {
+    let mut child = program()
+        .arg("worker")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let (send, lines) = channel();
+    thread::spawn(move || {
+        let mut lines = stdout.lines().map_while(Result::ok);
+        lines.all(|line| send.send(line).is_ok())
+    });
+    (child, lines)
+}
+
+#[test]
+fn the_end_of_its_input_ends_a_worker_in_order() {
+    let (mut child, lines) = started();
+    let hello = lines.recv_timeout(SOON).unwrap();
+    assert!(hello.starts_with(r#"{"hello":{"protocol":1,"#), "{hello}");
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+    let session = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(3);
+    assert_eq!(
+        session,
+        Some(child.id().to_string().as_str()),
+        "its own session"
+    );
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    assert!(lines.recv_timeout(SOON).is_err());
+}
+
+#[test]
+fn a_line_that_is_no_order_is_an_error_that_quotes_it() {
+    let (mut child, _lines) = started();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"ls -l\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains(r#"got "ls -l""#), "{stderr}");
+}
+
+/// Ids of worker processes whose parent is this one.
+fn workers_of(parent: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.filter(|id: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let arguments = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        let is_worker = arguments
+            .split(|byte| *byte == 0)
+            .any(|word| word == b"worker");
+        is_worker && fields.split_whitespace().nth(1) == Some(&parent.to_string())
+    })
+    .collect()
+}
+
+#[test]
+fn no_worker_is_left_when_the_session_is_killed() {
+    let run = fixture("digits-run");
+    let mut child = program()
+        .args(["watch", &run, "--data", "digits", "--samples", "all"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begin = Instant::now();
+    let workers = loop {
+        let workers = workers_of(child.id());
+        if !workers.is_empty() {
+            break workers;
+        }
+        assert!(begin.elapsed() < SOON);
+        thread::sleep(Duration::from_millis(10));
+    };
+    // It is at work by now, or about to be.
+    thread::sleep(Duration::from_millis(300));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let lives = |id: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat"));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    let begin = Instant::now();
+    while workers.iter().any(lives) {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{workers:?}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_worker_above_its_memory_ends_with_the_reason() {
+    let mut child = program()
+        .args(["worker", "--memory-limit", "1M"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Nothing fits there, not even the program.
+    let _stdin = child.stdin.take();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        stderr.contains("of memory, more than --memory-limit 1.00 MiB"),
+        "{stderr}"
+    );
+}
