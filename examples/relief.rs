@@ -45,7 +45,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         y: window.y,
         backdrop: Some(Backdrop {
             surface: &surface,
-            shift: [0.0, 0.0],
             stale: false,
         }),
         path: &path.coordinates,

@@ -63,7 +63,7 @@ fn of(line: &CheckpointLine, trajectory: &Trajectory, snapshot: &Snapshot) -> Op
         step,
         path: path.display().to_string(),
         origin: Origin {
-            step: *trajectory.steps.last()?,
+            step: snapshot.origin()?,
         },
         coordinates: *trajectory.coordinates.get(at)?,
         residual: *trajectory.residual.get(at)?,

@@ -22,7 +22,7 @@ pub fn surface(snapshot: &Snapshot) -> Option<Report> {
     }
     Some(Report {
         run: snapshot.run.display().to_string(),
-        origin: origin(snapshot)?,
+        origin: snapshot.origin()?,
         model: model.name.clone(),
         assumed: snapshot.assumed.clone().unwrap_or_default(),
         parameters: model.parameters,
@@ -71,13 +71,6 @@ pub fn surface(snapshot: &Snapshot) -> Option<Report> {
         },
         path: path(snapshot)?,
     })
-}
-
-/// Step of the plane's origin; recordings of earlier versions do not tell it, and there it is the newest.
-fn origin(snapshot: &Snapshot) -> Option<u64> {
-    let newest = snapshot.trajectory.as_ref()?.steps.last();
-    let plane = snapshot.plane.map(|plane| plane.origin);
-    plane.or(newest.copied())
 }
 
 /// Returns the path of the map; a loss that is not known is NaN.

@@ -320,6 +320,14 @@ impl Snapshot {
         }
     }
 
+    /// Step of the checkpoint at the origin of the plane; the newest in recordings of earlier versions, which do not
+    /// tell it.
+    #[must_use]
+    pub fn origin(&self) -> Option<u64> {
+        let newest = self.trajectory.as_ref()?.steps.last();
+        self.plane.map(|plane| plane.origin).or(newest.copied())
+    }
+
     /// Names the samples of the map's loss in words; `None` if all were measured everywhere.
     #[must_use]
     pub fn map_samples(&self) -> Option<String> {

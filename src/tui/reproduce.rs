@@ -68,7 +68,7 @@ impl<'a> Seen<'a> {
             invocation: app.invocation(),
             lines: lines(snapshot).unwrap_or([window.x, window.y].map(|side| (side, LINES))),
             window,
-            origin: snapshot.plane.map_or(last, |plane| plane.origin),
+            origin: snapshot.origin()?,
             last,
             turned: first.map(|coordinate| coordinate < 0.0),
             slices: &snapshot.slices,

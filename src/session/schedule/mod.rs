@@ -224,10 +224,11 @@ impl Schedule {
             }
         } else if !is_on_few {
             self.plan_checkpoints(BATCH / 2);
+            self.plan_projections(BATCH / 2);
         }
         if self.rests {
             let backlog = std::mem::take(&mut self.backlog);
-            self.plan_projections();
+            self.plan_projections(usize::MAX);
             self.plan_these(backlog);
         }
         !self.queries.is_empty()
@@ -279,9 +280,11 @@ impl Schedule {
         }
     }
 
-    /// Plans those that are not planned yet, the newest first.
-    fn plan_projections(&mut self) {
-        for i in (0..self.members.len()).rev() {
+    /// Plans at most `most` of those that are not planned yet, the newest first.
+    fn plan_projections(&mut self, most: usize) {
+        let open = (0..self.members.len()).rev();
+        let open: Vec<usize> = open.filter(|&i| !self.projections[i]).take(most).collect();
+        for i in open {
             self.plan_projection(i);
         }
     }

@@ -206,11 +206,7 @@ fn barrier(Drawn { line, loss, .. }: &Drawn<'_>) -> Option<String> {
 
 /// Slices along both principal components.
 pub(crate) fn render_components(app: &App, area: Rect, buffer: &mut Buffer) {
-    let step = app
-        .snapshot()
-        .trajectory
-        .as_ref()
-        .and_then(|path| path.steps.last());
+    let step = app.snapshot().origin();
     let mut title = step.map_or("slices".into(), |step| {
         format!("slices through step {step}")
     });
