@@ -55,6 +55,7 @@ const EQUAL: f64 = 1e-12;
 pub struct Levels {
     values: Vec<f64>,
     lowest: Option<f64>,
+    highest: Option<f64>,
     /// Error of the lowest loss; 0 if it is exact.
     lowest_error: f64,
 }
@@ -73,6 +74,7 @@ impl Levels {
         if equal || !(highest - lowest).is_normal() || count == 0 {
             return Self {
                 lowest: Some(lowest),
+                highest: Some(highest),
                 ..Self::default()
             };
         }
@@ -88,6 +90,7 @@ impl Levels {
         Self {
             values,
             lowest: Some(lowest),
+            highest: Some(highest),
             lowest_error: 0.0,
         }
     }
@@ -99,11 +102,11 @@ impl Levels {
         let known = |value: f64| to_digit_of(value, error(value));
         let lowest = self.lowest.unwrap_or(f64::NEG_INFINITY);
         self.lowest_error = self.lowest.map_or(0.0, &error);
-        let highest = self.values.last().copied();
+        let highest = self.highest.unwrap_or(f64::INFINITY);
         self.values = self.values.into_iter().map(known).collect();
         // Rounding may have put a level beyond the losses in sight.
         self.values
-            .retain(|value| *value > lowest && highest.is_none_or(|highest| *value <= highest));
+            .retain(|value| *value > lowest && *value <= highest);
         self.values.dedup();
         self
     }
