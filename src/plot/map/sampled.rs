@@ -141,6 +141,9 @@ impl<'a> SampledScene<'a> {
     pub(super) fn known_cell(&self, at: [f64; 2]) -> Option<(usize, usize)> {
         let [across, down] = self.place(at);
         let (column, row) = self.cell(at)?;
+        if self.at(column, row).is_some() {
+            return Some((column, row));
+        }
         let rows = row.saturating_sub(1)..=row + 1;
         let near = rows.flat_map(|j| (column.saturating_sub(1)..=column + 1).map(move |i| (i, j)));
         let near = near.filter(|&(i, j)| {
