@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use clap::ValueEnum;
 use isoloss::tui::action::Action;
 use isoloss::tui::export::{Format, export, stem};
 use isoloss::tui::offscreen::still;
@@ -43,10 +44,12 @@ fn names_tell_step_and_view_and_nothing_is_overwritten() {
     };
     assert_eq!(names(&[Format::Svg]), ["a.svg"]);
     // Files of one moment share a name.
-    let all = ["a-2.txt", "a-2.ansi", "a-2.svg", "a-2.json"];
-    assert_eq!(names(&Format::ALL), all);
-    assert_eq!(names(&[Format::Txt]), ["a.txt"]);
-    assert_eq!(names(&[Format::Txt]), ["a-3.txt"]);
+    let all = [
+        "a-2.txt", "a-2.ansi", "a-2.svg", "a-2.png", "a-2.json", "a-2.npz", "a-2.vtp",
+    ];
+    assert_eq!(names(Format::value_variants()), all);
+    assert_eq!(names(&[Format::Text]), ["a.txt"]);
+    assert_eq!(names(&[Format::Text]), ["a-3.txt"]);
     let screen = still(&app, SIZE);
     let text = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
     assert_eq!(text("a-2.txt"), screen.text());
@@ -101,7 +104,7 @@ fn nothing_goes_into_the_run_and_no_surface_is_no_json() {
         run.join("deep"),
         folder.path().join("x/../run"),
     ] {
-        let error = export(&app(&run), SIZE, &inside, "a", &Format::ALL).unwrap_err();
+        let error = export(&app(&run), SIZE, &inside, "a", Format::value_variants()).unwrap_err();
         assert!(error.to_string().contains("is inside the run"), "{error}");
     }
     assert_eq!(fs::read_dir(&run).unwrap().count(), 0);
@@ -114,7 +117,14 @@ fn nothing_goes_into_the_run_and_no_surface_is_no_json() {
             .unwrap()
             .is_empty()
     );
-    let missing = export(&app, SIZE, &folder.path().join("none"), "a", &[Format::Txt]).unwrap_err();
+    let missing = export(
+        &app,
+        SIZE,
+        &folder.path().join("none"),
+        "a",
+        &[Format::Text],
+    )
+    .unwrap_err();
     assert!(
         missing.to_string().contains("a.txt: cannot be written"),
         "{missing}"

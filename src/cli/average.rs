@@ -12,7 +12,7 @@ use crate::weights::run_checkpoint::RunCheckpoint;
 
 use super::measure::Measured;
 use super::options::{KeyOption, MeasureOptions, Steps, open_run};
-use super::output::OutputOptions;
+use super::output::{Format, Forms, OutputOptions};
 use super::progress;
 use super::trajectory::read_path;
 
@@ -40,7 +40,7 @@ pub(super) struct Average {
 
 impl Average {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        self.output.check(&self.run)?;
+        self.output.check(&self.run, Format::OF_TABLES)?;
         self.measure.check()?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
         let path = read_path(checkpoints, &self.key, self.measure.model.roles()?)?;
@@ -107,7 +107,11 @@ impl Average {
             },
             averages: rows,
         };
-        self.output
-            .print(|_| report.text(), &report, || report.csv())
+        self.output.print(
+            |_| report.text(),
+            &report,
+            || report.csv(),
+            &Forms::default(),
+        )
     }
 }

@@ -2,13 +2,23 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cache;
 use crate::report;
 use crate::report::cache::Report;
 
-use super::output::{self, Format};
+use super::output;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs; the names are stable.
+    Json,
+    /// For spreadsheets and plots.
+    Csv,
+}
 
 /// The kept checkpoints.
 #[derive(Debug, Args)]

@@ -15,7 +15,7 @@ use crate::weights::run_checkpoint::RunCheckpoint;
 
 use super::measure::Measured;
 use super::options::{KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run};
-use super::output::{OutputOptions, Usage};
+use super::output::{Format, Forms, OutputOptions, Usage};
 use super::progress;
 use super::scene::{EffortOptions, GridOptions, PlaneOptions, Scene};
 use super::trajectory::read_path;
@@ -85,13 +85,19 @@ impl Compare {
             bn: self.plane.bn,
             subjects,
         };
+        let forms = Forms {
+            picture: Some(&|tints| report.picture(tints)),
+            arrays: Some(&|| Ok(report.arrays())),
+            pieces: Some(&|| report.pieces()),
+        };
+        let json = report.json();
         self.output
-            .print(|_| report.text(), &report.json(), || report.csv())
+            .print(|_| report.text(), &json, || report.csv(), &forms)
     }
 
     fn check(&self) -> anyhow::Result<()> {
         for run in &self.runs {
-            self.output.check(run)?;
+            self.output.check(run, Format::OF_MAPS)?;
         }
         let given = self.labels.len();
         if given > 0 && given != self.runs.len() {

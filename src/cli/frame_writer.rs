@@ -11,12 +11,13 @@ use anyhow::{Context, bail};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use crate::plot::picture::{Format, Picture};
+use crate::plot::picture::Picture;
 use crate::report::checkpoints::{self, Line};
-use crate::report::file;
+use crate::report::{file, measured};
 use crate::run::contains::is_inside;
 use crate::run::regular;
 use crate::session::snapshot::Snapshot;
+use crate::tui::export::Format;
 
 use super::output::Usage;
 
@@ -127,9 +128,18 @@ impl FrameWriter {
         }
         let path = snapshot.trajectory.as_ref();
         let step = path.and_then(|path| path.steps.last());
+        let surface = measured::surface(snapshot);
         let mut written = Ok(());
         for format in self.formats.clone() {
-            let frame = picture.print_as(format);
+            let frame = match format.file(&picture, surface.as_ref()) {
+                Ok(Some(frame)) => frame,
+                // No surface has been measured yet.
+                Ok(None) => continue,
+                Err(error) => {
+                    written = written.and(Err(error.into()));
+                    continue;
+                }
+            };
             let of_step = step.map(|step| format!("frame-{step:06}.{}", format.ending()));
             for name in of_step.into_iter().chain([latest(format)]) {
                 written = written.and(self.replace(name, &frame));
@@ -141,10 +151,10 @@ impl FrameWriter {
     }
 
     /// Writes a file of which a reader sees all or what was there before.
-    fn replace(&mut self, name: String, text: &str) -> anyhow::Result<()> {
+    fn replace(&mut self, name: String, bytes: &[u8]) -> anyhow::Result<()> {
         let path = self.folder.join(&name);
         self.check(&path, self.force || self.written.contains(&name))?;
-        file::replace(&path, text.as_bytes())
+        file::replace(&path, bytes)
             .with_context(|| format!("{}: cannot be written", path.display()))?;
         self.written.insert(name);
         Ok(())

@@ -11,8 +11,8 @@ use ratatui::layout::Size;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::plot::picture::Format;
 use crate::session::snapshot::Snapshot;
+use crate::tui::export::Format;
 use crate::tui::offscreen::still;
 use crate::tui::state::App;
 

@@ -14,7 +14,7 @@ use crate::report::hessian::{Findings, Grid, Point, Report};
 
 use super::learning_rates;
 use super::options::{KeyOption, MeasureOptions, Steps};
-use super::output::OutputOptions;
+use super::output::{Format, Forms, OutputOptions};
 use super::progress;
 use super::scene::{GridOptions, PlaneOptions, Scene};
 
@@ -90,7 +90,13 @@ impl FromStr for Place {
 
 impl Hessian {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        self.output.check(&self.run)?;
+        let offered = match (self.map, self.density) {
+            (true, _) => Format::OF_MAPS,
+            (false, true) => Format::OF_CURVES,
+            // One point is no picture.
+            (false, false) => Format::OF_TABLES,
+        };
+        self.output.check(&self.run, offered)?;
         let scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;
         let objective = scene.objective.model()?;
         let resident = objective.resident(&scene.plane)?;
@@ -133,8 +139,13 @@ impl Hessian {
             map,
             density,
         });
+        let forms = Forms {
+            picture: Some(&|tints| report.picture(tints)),
+            arrays: Some(&|| Ok(report.arrays()?)),
+            pieces: Some(&|| report.pieces()),
+        };
         self.output
-            .print(|width| report.text(width), &report, || report.csv())
+            .print(|width| report.text(width), &report, || report.csv(), &forms)
     }
 
     fn at(

@@ -17,7 +17,7 @@ use crate::weights::normalize::dot;
 use crate::weights::{WeightsError, roles};
 
 use super::options::{KeyOption, ModelOption};
-use super::output::OutputOptions;
+use super::output::{Format, Forms, OutputOptions};
 use super::warn;
 
 #[derive(Debug, Args)]
@@ -34,7 +34,7 @@ pub(super) struct Inspect {
 
 impl Inspect {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        self.output.check(&self.path)?;
+        self.output.check(&self.path, Format::OF_TABLES)?;
         let Shown {
             path,
             step,
@@ -83,8 +83,12 @@ impl Inspect {
             left_out,
             log: news.log.as_deref().map(Log::from),
         };
-        self.output
-            .print(|_| report.text(), &report, || report.csv())
+        self.output.print(
+            |_| report.text(),
+            &report,
+            || report.csv(),
+            &Forms::default(),
+        )
     }
 
     /// Finds the checkpoint to show, and the run that it is the newest one of.

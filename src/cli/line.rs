@@ -19,7 +19,7 @@ use crate::weights::run_checkpoint::Shape;
 
 use super::measure::{Measured, origin};
 use super::options::{Axis, KeyOption, LINES, MeasureOptions, Steps, open_run};
-use super::output::OutputOptions;
+use super::output::{Format, Forms, OutputOptions};
 use super::progress;
 use super::trajectory::{ReadPath, read_path};
 use super::warn;
@@ -101,7 +101,7 @@ struct Plan {
 impl Line {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         for run in std::iter::once(&self.a).chain(&self.b) {
-            self.output.check(run)?;
+            self.output.check(run, Format::OF_CURVES)?;
         }
         self.measure.check()?;
         let checkpoints = open_run(&self.a, &self.key, self.steps)?;
@@ -116,8 +116,14 @@ impl Line {
         let shape = path.shape.clone();
         let [train, test] = self.objectives(&shape, &path.members)?;
         let report = self.measure_all(&shape, &a, b.as_ref(), plans, [train, test])?;
+        let forms = Forms {
+            picture: Some(&|tints| report.picture(tints)),
+            arrays: Some(&|| Ok(report.arrays())),
+            pieces: None,
+        };
+        let json = report.json();
         self.output
-            .print(|width| report.text(width), &report.json(), || report.csv())
+            .print(|width| report.text(width), &json, || report.csv(), &forms)
     }
 
     /// The last checkpoint on the path of B.

@@ -1,4 +1,4 @@
-//! Destination of a result: stdout or a file, as text, JSON or CSV.
+//! Destination of a result: stdout or a file, in one of the formats.
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -7,9 +7,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use serde_json::Value;
 
+use crate::plot::map::Tints;
+use crate::plot::picture::Picture;
+use crate::report::npz::{self, Array};
+use crate::report::vtp::{self, Piece};
 use crate::report::{self, PAGE, file, visible};
 use crate::run::contains::is_inside;
+use crate::tui::themes::Themes;
 
 /// Wrong usage that the parser cannot see: exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +31,59 @@ pub(super) enum Format {
     Json,
     /// For spreadsheets and plots.
     Csv,
+    /// Picture for browsers.
+    Svg,
+    /// Picture for papers, at twice the size of the SVG.
+    Png,
+    /// Arrays for NumPy: `numpy.load`, without pickled objects.
+    Npz,
+    /// Surface for ParaView: XML PolyData, the loss as height.
+    Vtp,
+}
+
+impl Format {
+    /// All of them: formats of a result over a plane.
+    pub(super) const OF_MAPS: &[Self] = &[
+        Self::Text,
+        Self::Json,
+        Self::Csv,
+        Self::Svg,
+        Self::Png,
+        Self::Npz,
+        Self::Vtp,
+    ];
+    /// Formats of a result that is a table.
+    pub(super) const OF_TABLES: &[Self] = &[Self::Text, Self::Json, Self::Csv];
+    /// Formats of one that is drawn as curves.
+    pub(super) const OF_CURVES: &[Self] = &[
+        Self::Text,
+        Self::Json,
+        Self::Csv,
+        Self::Svg,
+        Self::Png,
+        Self::Npz,
+    ];
+
+    fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// Returns true if people do not read its bytes.
+    fn is_binary(self) -> bool {
+        matches!(self, Self::Png | Self::Npz)
+    }
+}
+
+/// A result in the formats that not every result has; what a command does not offer is never asked for.
+#[derive(Default)]
+pub(super) struct Forms<'a> {
+    /// Draws it, on paper.
+    pub(super) picture: Option<&'a dyn Fn(Option<Tints>) -> Picture>,
+    /// What it is of, and its arrays.
+    pub(super) arrays: Option<&'a dyn Fn() -> anyhow::Result<(Value, Vec<Array>)>>,
+    /// Its surfaces and paths.
+    pub(super) pieces: Option<&'a dyn Fn() -> Vec<Piece>>,
 }
 
 /// The options `--format` and `--out`.
@@ -43,9 +102,24 @@ pub(super) struct OutputOptions {
 
 impl OutputOptions {
     /// Refuses an output file inside the run or beside the checkpoint, which are only ever read, and one over
-    /// something else than an earlier result. Called before any work.
-    pub(super) fn check(&self, run: &Path) -> anyhow::Result<()> {
+    /// something else than an earlier result; and a format that this result has not. Called before any work.
+    pub(super) fn check(&self, run: &Path, offered: &[Format]) -> anyhow::Result<()> {
+        if !offered.contains(&self.format) {
+            let names: Vec<String> = offered.iter().map(|format| format.name()).collect();
+            return Err(Usage(format!(
+                "--format {}: this result has no such form, but {}",
+                self.format.name(),
+                names.join(", ")
+            ))
+            .into());
+        }
         let Some(out) = self.file() else {
+            if self.format.is_binary() && io::stdout().is_terminal() {
+                let name = self.format.name();
+                let sentence =
+                    format!("--format {name}: is not for a terminal; name a file with --out");
+                return Err(Usage(sentence).into());
+            }
             return Ok(());
         };
         let folder = real_folder(out)?;
@@ -86,22 +160,61 @@ impl OutputOptions {
         text: impl FnOnce(usize) -> String,
         json: &impl Serialize,
         csv: impl FnOnce() -> Result<String, csv::Error>,
+        forms: &Forms<'_>,
     ) -> anyhow::Result<()> {
-        self.write(&match self.format {
-            Format::Text => visible::lines_about(&text(self.width()), &serde_json::to_value(json)?),
-            Format::Json => report::json(json)?,
-            Format::Csv => csv()?,
-        })
+        let missing = || Usage(format!("--format {}: no such form", self.format.name()));
+        let picture = || {
+            forms
+                .picture
+                .map(|picture| picture(paper()))
+                .ok_or_else(missing)
+        };
+        let bytes = match self.format {
+            Format::Text => {
+                let text = text(self.width());
+                return self.write(&visible::lines_about(&text, &serde_json::to_value(json)?));
+            }
+            Format::Json => return self.write(&report::json(json)?),
+            Format::Csv => return self.write(&csv()?),
+            Format::Svg => return self.write(&picture()?.svg()),
+            Format::Vtp => {
+                let pieces = forms.pieces.ok_or_else(missing)?;
+                return self.write(&vtp::file(&pieces()));
+            }
+            Format::Png => picture()?.png()?,
+            Format::Npz => {
+                let (about, arrays) = forms.arrays.ok_or_else(missing)?()?;
+                npz::file(&about, &arrays)?
+            }
+        };
+        self.write_bytes(&bytes)
+    }
+
+    fn write_bytes(&self, bytes: &[u8]) -> anyhow::Result<()> {
+        if let Some(path) = self.file() {
+            return file::replace(path, bytes)
+                .with_context(|| format!("{}: cannot be written", path.display()));
+        }
+        check_stdout()?;
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes)?;
+        Ok(stdout.flush()?)
     }
 
     /// Writes the result, whole or not at all.
     pub(super) fn write(&self, result: &str) -> anyhow::Result<()> {
-        if let Some(path) = self.file() {
-            return file::replace(path, result.as_bytes())
-                .with_context(|| format!("{}: cannot be written", path.display()));
+        if self.file().is_some() {
+            return self.write_bytes(result.as_bytes());
         }
         to_stdout(result)
     }
+}
+
+/// Colours on paper: those of the light theme.
+fn paper() -> Option<Tints> {
+    let mut themes = Themes::default();
+    themes.select("light");
+    themes.current().tints()
 }
 
 /// The folder of a file, without links.
@@ -187,18 +300,28 @@ mod tests {
         fs::create_dir(&run).unwrap();
         let checkpoint = run.join("model.pt");
         fs::write(&checkpoint, "PK").unwrap();
-        let said = to(&run.join("new.json")).check(&checkpoint).unwrap_err();
+        let said = to(&run.join("new.json"))
+            .check(&checkpoint, Format::OF_TABLES)
+            .unwrap_err();
         assert!(said.to_string().contains("beside the checkpoint"), "{said}");
         let deep = run.join("checkpoint-10");
         fs::create_dir(&deep).unwrap();
         fs::write(deep.join("model.pt"), "PK").unwrap();
         for named in [deep.join("model.pt"), deep] {
-            assert!(to(&run.join("trainer_state.json")).check(&named).is_err());
+            assert!(
+                to(&run.join("trainer_state.json"))
+                    .check(&named, Format::OF_TABLES)
+                    .is_err()
+            );
         }
         let elsewhere = folder.path().join("new.json");
-        to(&elsewhere).check(&checkpoint).unwrap();
+        to(&elsewhere)
+            .check(&checkpoint, Format::OF_TABLES)
+            .unwrap();
         fs::write(&elsewhere, "mine").unwrap();
-        to(&elsewhere).check(&checkpoint).unwrap();
+        to(&elsewhere)
+            .check(&checkpoint, Format::OF_TABLES)
+            .unwrap();
     }
 
     #[test]
@@ -206,7 +329,7 @@ mod tests {
         for name in ["-", "/dev/stdout"] {
             let out = to(Path::new(name));
             assert_eq!(out.file(), None);
-            out.check(Path::new("run")).unwrap();
+            out.check(Path::new("run"), Format::OF_TABLES).unwrap();
         }
         assert_eq!(to(Path::new("./-")).file(), Some(Path::new("./-")));
     }

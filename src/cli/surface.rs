@@ -11,7 +11,7 @@ use crate::report::surface::{PathPoint, Report};
 use crate::run::Checkpoint;
 
 use super::options::{DEFAULT_VIEW, KeyOption, MeasureOptions, Steps, view};
-use super::output::{Format, OutputOptions, Usage};
+use super::output::{Format, Forms, OutputOptions, Usage};
 use super::scene::{EffortOptions, GridOptions, PlaneOptions};
 use super::{learning_rates, progress, warn};
 
@@ -49,9 +49,10 @@ pub(super) struct Surface {
 
 impl Surface {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        self.output.check(&self.run)?;
-        if self.relief.is_some() && self.output.format != Format::Text {
-            return Err(Usage("--relief is a picture in text: leave out --format".into()).into());
+        self.output.check(&self.run, Format::OF_MAPS)?;
+        let is_drawn = matches!(self.output.format, Format::Text | Format::Svg | Format::Png);
+        if self.relief.is_some() && !is_drawn {
+            return Err(Usage("--relief is a picture: --format text, svg or png".into()).into());
         }
         let mut scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;
         let resident = scene.objective.resident(&scene.plane)?;
@@ -78,10 +79,16 @@ impl Surface {
             fidelity,
             path,
         };
+        let forms = Forms {
+            picture: Some(&|tints| report.picture(self.relief, tints)),
+            arrays: Some(&|| Ok(report.arrays())),
+            pieces: Some(&|| report.pieces()),
+        };
         self.output.print(
             |width| report.text(self.relief, width),
             &report.json(),
             || report.csv(),
+            &forms,
         )
     }
 

@@ -13,7 +13,7 @@ use crate::weights::roles::Roles;
 use crate::weights::run_checkpoint::Shape;
 
 use super::options::{KeyOption, ModelOption, PlaneKind, Steps, open_run};
-use super::output::OutputOptions;
+use super::output::{Format, Forms, OutputOptions};
 use super::progress;
 use super::warn;
 
@@ -40,7 +40,7 @@ pub(super) struct Trajectory {
 
 impl Trajectory {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        self.output.check(&self.run)?;
+        self.output.check(&self.run, Format::OF_TABLES)?;
         let roles = self.model.roles()?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
         let path = read_path(checkpoints, &self.key, roles)?;
@@ -59,8 +59,12 @@ impl Trajectory {
         let trajectory = &path.fit.trajectory;
         let report =
             report::trajectory::Report::new(&self.run, path.parameters, trajectory, projection);
-        self.output
-            .print(|width| report.text(width), &report, || report.csv())
+        self.output.print(
+            |width| report.text(width),
+            &report,
+            || report.csv(),
+            &Forms::default(),
+        )
     }
 }
 

@@ -15,7 +15,7 @@ use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
 
 use super::learning_rates;
 use super::options::{KeyOption, ModelOption, Steps, open_run};
-use super::output::OutputOptions;
+use super::output::{Format, Forms, OutputOptions};
 use super::trajectory::read_path;
 
 #[derive(Debug, Args)]
@@ -46,7 +46,7 @@ pub(super) struct Weights {
 
 impl Weights {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        self.output.check(&self.run)?;
+        self.output.check(&self.run, Format::OF_TABLES)?;
         let roles = self.model.roles()?;
         let read =
             |run, steps| read_path(open_run(run, &self.key, steps)?, &self.key, roles.clone());
@@ -64,8 +64,12 @@ impl Weights {
         let run = self.run.display().to_string();
         let trajectory = &path.fit.trajectory;
         let report = Report::new(run, path.parameters, trajectory, &path.dynamics, rates);
-        self.output
-            .print(|width| report.text(width), &report, || report.csv())
+        self.output.print(
+            |width| report.text(width),
+            &report,
+            || report.csv(),
+            &Forms::default(),
+        )
     }
 
     /// Adds the histograms of the first and the last of these, over the range of both.
@@ -112,7 +116,11 @@ impl Weights {
             survey::spread(min, max, bins + 1),
             found,
         );
-        self.output
-            .print(|width| report.text(width), &report, || report.csv())
+        self.output.print(
+            |width| report.text(width),
+            &report,
+            || report.csv(),
+            &Forms::default(),
+        )
     }
 }

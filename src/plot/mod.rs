@@ -14,6 +14,7 @@ pub mod levels;
 pub mod map;
 pub mod matrix;
 pub mod picture;
+pub mod png;
 pub mod raster;
 pub mod relief;
 pub mod svg;

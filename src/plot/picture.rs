@@ -84,32 +84,6 @@ impl Cell {
     }
 }
 
-/// Format of a picture in a file.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// Characters alone.
-    Text,
-    /// With ANSI colours, for `cat` and `less -R`.
-    Ansi,
-    /// For browsers and papers.
-    Svg,
-}
-
-impl Format {
-    /// Returns the ending of its files' names.
-    #[must_use]
-    pub fn ending(self) -> &'static str {
-        match self {
-            Self::Text => "txt",
-            Self::Ansi => "ansi",
-            Self::Svg => "svg",
-        }
-    }
-}
-
 /// Cells in rows, the first row at the top.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
@@ -186,13 +160,24 @@ impl Picture {
         self.print(end.saturating_sub(text.chars().count()), row, text, like);
     }
 
-    /// The picture as a file of this format.
+    /// Pictures one below the other, as wide as the widest.
     #[must_use]
-    pub fn print_as(&self, format: Format) -> String {
-        match format {
-            Format::Text => self.text(),
-            Format::Ansi => self.ansi(),
-            Format::Svg => self.svg(),
+    pub fn stacked(pictures: &[Self]) -> Self {
+        let width = pictures.iter().map(Self::width).max().unwrap_or(0);
+        let mut all = Self::new(width, pictures.iter().map(Self::height).sum());
+        let rows = pictures.iter().flat_map(Self::rows);
+        for (row, cells) in rows.enumerate() {
+            for (column, cell) in cells.iter().enumerate() {
+                all.put(column, row, *cell);
+            }
+        }
+        all
+    }
+
+    /// Lays cells that leave their ground to the terminal on this one.
+    pub fn lay_on(&mut self, ground: Rgb) {
+        for cell in &mut self.cells {
+            cell.background = cell.background.or(Some(ground));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::blocks::{OCTANTS, QUADRANTS, SEXTANTS};
 use super::picture::{Cell, Picture, Rgb};
 
 /// Width and height of a cell. Braille has its dots at quarters, so they lie on a square grid.
@@ -55,6 +56,8 @@ struct Shapes {
     dots: String,
     /// Path of the light lines of frames, and of rings.
     rules: String,
+    /// Path of blocks: most fonts lack many, and leave seams between the others.
+    blocks: String,
 }
 
 impl Picture {
@@ -120,13 +123,19 @@ impl Picture {
                 let ink = ink(cell);
                 let at = all.iter().position(|shapes| shapes.ink == ink);
                 let at = at.unwrap_or_else(|| {
-                    let (dots, rules) = (String::new(), String::new());
-                    all.push(Shapes { ink, dots, rules });
+                    let [dots, rules, blocks] = [const { String::new() }; 3];
+                    all.push(Shapes {
+                        ink,
+                        dots,
+                        rules,
+                        blocks,
+                    });
                     all.len() - 1
                 });
                 let [x, y] = [column * CELL[0], row * CELL[1]];
                 all[at].dots += &dots(cell.symbol, x, y);
                 all[at].rules += &rules(cell.symbol, x, y);
+                all[at].blocks += &blocks(cell.symbol, x, y);
             }
         }
         all
@@ -167,6 +176,7 @@ fn path_of(paths: &mut Vec<(Rgb, String)>, colour: Rgb) -> &mut String {
 fn is_shape(cell: &Cell) -> bool {
     is_braille(cell.symbol)
         || cell.symbol == HOLLOW
+        || block(cell.symbol).is_some()
         || RULES.iter().any(|(symbol, _)| *symbol == cell.symbol)
 }
 
@@ -244,8 +254,57 @@ fn rules(symbol: char, x: usize, y: usize) -> String {
     there.map(|(_, end)| from.clone() + &end).collect()
 }
 
+/// Parts of a cell that a block fills, row by row from the upper left one, and how many there are across and down;
+/// `None` if it is no block.
+fn block(symbol: char) -> Option<([usize; 2], usize)> {
+    let tables: [(&[char], [usize; 2]); 3] = [
+        (&QUADRANTS, [2, 2]),
+        (&SEXTANTS, [2, 3]),
+        (&OCTANTS, [2, 4]),
+    ];
+    // The first one is blank.
+    let found = tables.into_iter().find_map(|(table, parts)| {
+        let at = table.iter().skip(1).position(|known| *known == symbol)?;
+        Some((parts, at + 1))
+    });
+    found.filter(|_| symbol != ' ')
+}
+
+/// The rectangles of a block.
+fn blocks(symbol: char, x: usize, y: usize) -> String {
+    let Some(([across, down], bits)) = block(symbol) else {
+        return String::new();
+    };
+    let mut path = String::new();
+    for bit in (0..across * down).filter(|bit| bits >> bit & 1 == 1) {
+        let (column, row) = (bit % across, bit / across);
+        // A third of a cell is no whole number of units.
+        let [top, end] = [row, row + 1].map(|row| (CELL[1] * row) as f64 / down as f64);
+        let width = CELL[0] / across;
+        let (left, top, height) = (x + column * width, y as f64 + top, end - top);
+        let _ = write!(path, "M{left} {top:.2}h{width}v{height:.2}h-{width}z");
+    }
+    path
+}
+
 fn write_shapes(all: &[Shapes], svg: &mut String) {
-    for Shapes { ink, dots, rules } in all {
+    for Shapes {
+        ink,
+        dots,
+        rules,
+        blocks,
+    } in all
+    {
+        if !blocks.is_empty() {
+            let _ = writeln!(
+                svg,
+                "<path shape-rendering=\"crispEdges\"{} d=\"{blocks}\"/>",
+                attributes(Ink {
+                    bold: false,
+                    ..*ink
+                })
+            );
+        }
         let opacity = opacity(*ink);
         let stroke = hex(ink.colour);
         for (path, style) in [
@@ -345,6 +404,23 @@ mod tests {
             "{svg}"
         );
         assert!(!svg.contains("<text"), "{svg}");
+    }
+
+    #[test]
+    fn blocks_need_no_font_and_leave_no_seams() {
+        let mut picture = Picture::new(4, 1);
+        picture.print(0, 0, "▀█🬀 ", Cell::default());
+        let svg = picture.svg();
+        // Two quarters of a half block, four of a whole one, a sixth.
+        assert!(
+            svg.contains("d=\"M0 0.00h4v8.00h-4zM4 0.00h4v8.00h-4zM8 0.00"),
+            "{svg}"
+        );
+        assert!(svg.contains("M16 0.00h4v5.33h-4z"), "{svg}");
+        assert!(
+            !svg.contains("<text") && svg.matches("h-4z").count() == 7,
+            "{svg}"
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::data::Split;
 use crate::landscape::evidence::Assumed;
@@ -10,11 +11,15 @@ use crate::landscape::surface::{Measure, Surface};
 use crate::loss::Score;
 use crate::plot::levels::Scale;
 use crate::plot::map::panels::{self, Panel};
-use crate::plot::map::{Backdrop, Extras, MapScene};
+use crate::plot::map::{Backdrop, Extras, Layers, MapScene, Tints};
+use crate::plot::picture::Picture;
+use crate::plot::raster::Marker;
 use crate::weights::plane_spec::BatchNorm;
 
+use super::npz::Array;
 use super::score::{self, Keyed};
-use super::surface::{Fidelity, PathPoint, PlaneReport, rows};
+use super::surface::{Fidelity, PathPoint, PlaneReport, path_arrays, rows};
+use super::vtp::Piece;
 use super::{cell, csv_rows, loss, map, percent};
 
 /// Characters across, and lines down for each row of panels.
@@ -218,16 +223,20 @@ impl Report {
         csv_rows(std::iter::once(head).chain(points))
     }
 
-    /// A line a run, then the maps in panels.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let mut text = format!(
+    fn head(&self) -> String {
+        format!(
             "{} {} samples, seed {}, batch norm {}; one range and one scale for all\n",
             self.samples,
             self.split.name(),
             self.seed,
             self.bn.name()
-        );
+        )
+    }
+
+    /// A line a run, then the maps in panels.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = self.head();
         for subject in &self.subjects {
             let _ = writeln!(
                 text,
@@ -250,10 +259,73 @@ impl Report {
             }
         }
         text.push('\n');
-        text + &self.panels()
+        text + &self.panels(map::layers(), map::marker(), None).text()
     }
 
-    fn panels(&self) -> String {
+    /// Draws the runs side by side.
+    #[must_use]
+    pub fn picture(&self, tints: Option<Tints>) -> Picture {
+        let head = self.head();
+        map::titled(
+            head.lines(),
+            tints,
+            self.panels(Layers::Both, Marker::Braille, tints),
+        )
+    }
+
+    /// The grids and paths as arrays, and what they are of: names of those of the first run begin with `run0_`.
+    #[must_use]
+    pub fn arrays(&self) -> (Value, Vec<Array>) {
+        let about = json!({
+            "samples": self.samples,
+            "split": self.split,
+            "seed": self.seed,
+            "bn": self.bn,
+            "runs": self.subjects.iter().map(|subject| json!({
+                "run": subject.run,
+                "label": subject.label,
+                "step": subject.step,
+                "model": subject.model,
+                "assumed": subject.assumed,
+                "parameters": subject.parameters,
+                "plane": subject.plane,
+                "loss_at_origin": subject.at_origin.loss,
+                "score": subject.score.map(Score::key),
+            })).collect::<Vec<_>>(),
+        });
+        let lines = self
+            .subjects
+            .first()
+            .map(|first| [first.grid.x(), first.grid.y()]);
+        let axes = lines
+            .into_iter()
+            .flat_map(|lines| ["x", "y"].into_iter().zip(lines));
+        let axes = axes.map(|(name, lines)| Array::row(name, lines.iter().copied()));
+        let mut arrays: Vec<Array> = axes.collect();
+        for (i, subject) in self.subjects.iter().enumerate() {
+            let prefix = format!("run{i}_");
+            let rows = rows(&subject.grid, subject.score);
+            arrays.extend(rows.arrays(&prefix, subject.grid.x().len()));
+            arrays.extend(path_arrays(&prefix, &subject.path));
+        }
+        (about, arrays)
+    }
+
+    /// Surface and path of each run for ParaView; the array `run` tells them apart.
+    #[must_use]
+    pub fn pieces(&self) -> Vec<Piece> {
+        let each = self.subjects.iter().enumerate().flat_map(|(i, subject)| {
+            let rows = rows(&subject.grid, subject.score);
+            let lines = [subject.grid.x(), subject.grid.y()];
+            [
+                Piece::surface(i, lines, &rows.loss, &rows.measured),
+                Piece::path(i, &subject.path),
+            ]
+        });
+        each.collect()
+    }
+
+    fn panels(&self, layers: Layers, marker: Marker, tints: Option<Tints>) -> Picture {
         let places = |path: &[PathPoint]| -> Vec<[f64; 2]> {
             path.iter().map(|point| [point.x, point.y]).collect()
         };
@@ -265,11 +337,16 @@ impl Report {
         let panels: Vec<Panel<'_>> = (self.subjects.iter().zip(&paths))
             .map(|(subject, [path, rival])| Panel {
                 title: subject.title(),
-                scene: scene(subject, path, rival),
+                scene: MapScene {
+                    layers,
+                    marker,
+                    tints,
+                    ..scene(subject, path, rival)
+                },
             })
             .collect();
         let height = ROW * self.subjects.len().div_ceil(3).max(1) + ROW / 2;
-        panels::draw(&panels, WIDTH, height).text()
+        panels::draw(&panels, WIDTH, height)
     }
 }
 
@@ -286,8 +363,8 @@ fn scene<'a>(subject: &'a Subject, path: &'a [[f64; 2]], rival: &'a [[f64; 2]]) 
         selected: path.len().saturating_sub(1),
         axes: map::axes(["x", "y"], None),
         scale: Scale::default(),
-        layers: map::layers(),
-        marker: map::marker(),
+        layers: Layers::default(),
+        marker: Marker::default(),
         tints: None,
         extras: Extras {
             rival,

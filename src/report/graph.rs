@@ -1,8 +1,11 @@
 //! The graphs of the text reports.
 
 use crate::plot::graph::{Curve, Graph, Mark, Side, Stroke};
+use crate::plot::map::Tints;
+use crate::plot::picture::Picture;
+use crate::plot::raster::Marker;
 
-use super::map;
+use super::map::{self, SCREEN};
 
 /// Lines down.
 const HEIGHT: usize = 20;
@@ -29,6 +32,23 @@ pub(super) fn plain<'a>(
 /// Draws a graph this many characters wide.
 pub(super) fn text(graph: &Graph<'_>, width: usize) -> String {
     graph.draw(width, HEIGHT).text()
+}
+
+/// Draws graphs in colours, one below the other, below lines about them.
+pub(super) fn picture<'a>(
+    graphs: Vec<Graph<'_>>,
+    about: impl Iterator<Item = &'a str>,
+    tints: Option<Tints>,
+) -> Picture {
+    let drawn = graphs.into_iter().map(|graph| {
+        let graph = Graph {
+            marker: Marker::Braille,
+            tints,
+            ..graph
+        };
+        graph.draw(SCREEN[0], HEIGHT)
+    });
+    map::titled(about, tints, Picture::stacked(&drawn.collect::<Vec<_>>()))
 }
 
 /// One unbroken curve on the left scale.

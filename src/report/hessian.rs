@@ -3,15 +3,20 @@
 use std::fmt::Write;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::landscape::curvature::density::Density;
 use crate::landscape::curvature::{Extremes, RESOLUTION};
 use crate::landscape::evidence::Assumed;
 use crate::plot::axis::short;
-use crate::plot::map::Extras;
+use crate::plot::graph::Graph;
+use crate::plot::map::{Extras, Tints};
+use crate::plot::picture::Picture;
 
 use super::graph;
 use super::map::{self, PrintedMap};
+use super::npz::Array;
+use super::vtp::Piece;
 use super::{cell, csv_rows};
 use crate::landscape::surface::{Measure, Surface};
 
@@ -173,13 +178,85 @@ impl Report {
         csv_rows(std::iter::once(head.map(str::to_owned).to_vec()).chain(rows))
     }
 
+    fn head(&self) -> String {
+        format!(
+            "{}: {}, step {}, {} samples, {} weights of rank 2 and more, seed {}\n",
+            self.run, self.model, self.origin.step, self.samples, self.parameters, self.seed
+        )
+    }
+
+    /// Draws the map and the density, as far as they were asked for.
+    #[must_use]
+    pub fn picture(&self, tints: Option<Tints>) -> Picture {
+        let nothing = || std::iter::empty();
+        let map = self.map.as_ref();
+        let map = map.map(|grid| with_map(grid, |map| map::picture(map, None, nothing(), tints)));
+        let density = self.density.as_ref().and_then(|density| {
+            with_density(density, |graph| {
+                graph::picture(vec![graph], nothing(), tints)
+            })
+        });
+        let drawn: Vec<Picture> = map.into_iter().chain(density).collect();
+        let about = format!("{}{}", self.head(), sentence(&self.at));
+        map::titled(about.lines(), tints, Picture::stacked(&drawn))
+    }
+
+    /// The map and the nodes of the density as arrays, and what they are of.
+    ///
+    /// # Errors
+    /// Never: the figures are numbers and names.
+    pub fn arrays(&self) -> serde_json::Result<(Value, Vec<Array>)> {
+        let about = serde_json::to_value(Self {
+            map: None,
+            density: None,
+            ..self.clone()
+        })?;
+        let mut arrays = Vec::new();
+        if let Some(grid) = &self.map {
+            let axis = |name: &str, lines: &[f64]| Array::row(name, lines.iter().copied());
+            arrays.extend([axis("x", &grid.x), axis("y", &grid.y)]);
+            let length = grid.x.len();
+            let each = |name: &str, value: fn(&Point) -> f64| {
+                let values: Vec<f64> = grid.points.iter().flatten().map(value).collect();
+                Array::rows(name, length, values.chunks(length.max(1)))
+            };
+            arrays.extend([
+                each("lambda_max", |point| point.lambda_max),
+                each("lambda_min", |point| point.lambda_min),
+                each("ratio", |point| point.ratio),
+            ]);
+            let rows = grid.points.iter();
+            let converged: Vec<Vec<bool>> = rows
+                .map(|row| row.iter().map(|point| point.converged).collect())
+                .collect();
+            arrays.push(Array::flags("converged", length, &converged));
+        }
+        if let Some(density) = &self.density {
+            arrays.push(Array::row("nodes", density.nodes.iter().copied()));
+            arrays.push(Array::row("weights", density.weights.iter().copied()));
+        }
+        Ok((about, arrays))
+    }
+
+    /// The map for ParaView: the ratio |λmin/λmax| is the height.
+    #[must_use]
+    pub fn pieces(&self) -> Vec<Piece> {
+        let pieces = self.map.iter().map(|grid| {
+            let each = |value: fn(&Point) -> f64| -> Vec<Vec<f64>> {
+                let rows = grid.points.iter();
+                rows.map(|row| row.iter().map(value).collect()).collect()
+            };
+            let converged = |row: &Vec<Point>| row.iter().map(|point| point.converged).collect();
+            let measured: Vec<Vec<bool>> = grid.points.iter().map(converged).collect();
+            Piece::surface(0, [&grid.x, &grid.y], &each(|point| point.ratio), &measured)
+        });
+        pieces.collect()
+    }
+
     /// The point in words, the map of |λmin/λmax|, the density.
     #[must_use]
     pub fn text(&self, width: usize) -> String {
-        let mut text = format!(
-            "{}: {}, step {}, {} samples, {} weights of rank 2 and more, seed {}\n",
-            self.run, self.model, self.origin.step, self.samples, self.parameters, self.seed
-        );
+        let mut text = self.head();
         text += &self.assumed.text();
         let _ = writeln!(text, "{}", sentence(&self.at));
         if let (Some(rate), Some(edge)) = (self.learning_rate, self.edge) {
@@ -191,14 +268,13 @@ impl Report {
             );
         }
         if let Some(grid) = &self.map {
-            let _ = write!(
-                text,
-                "\n|λmin/λmax| on the plane\n{}",
-                ratio_map(grid, width)
-            );
+            let map = with_map(grid, |map| map::text(map, width));
+            let _ = write!(text, "\n|λmin/λmax| on the plane\n{map}");
         }
         if let Some(density) = &self.density {
-            let _ = write!(text, "\n{}", density_graph(density, width));
+            let graph = with_density(density, |graph| graph::text(&graph, width));
+            let graph = graph.unwrap_or_else(|| "the density is not a number\n".into());
+            let _ = write!(text, "\n{graph}");
         }
         text
     }
@@ -227,8 +303,8 @@ fn sentence(at: &Point) -> String {
     }
 }
 
-/// The ratio as a map of its own; its contours are those of any surface.
-fn ratio_map(grid: &Grid, width: usize) -> String {
+/// Makes the map of the ratio, whose contours are those of any surface, and gives it to `draw`.
+fn with_map<T>(grid: &Grid, draw: impl FnOnce(&PrintedMap<'_>) -> T) -> T {
     let mut surface = Surface::new(grid.x.clone(), grid.y.clone());
     for (j, row) in grid.points.iter().enumerate() {
         for (i, point) in row.iter().enumerate() {
@@ -240,31 +316,26 @@ fn ratio_map(grid: &Grid, width: usize) -> String {
         }
     }
     let ends = |lines: &[f64]| [lines.first(), lines.last()].map(|e| e.copied().unwrap_or(0.0));
-    map::text(
-        &PrintedMap {
-            surface: Some(&surface),
-            window: [ends(&grid.x), ends(&grid.y)],
-            path: &[],
-            current: 0,
-            axes: ["x", "y"],
-            explained: None,
-            extras: Extras {
-                of: Some("ratio"),
-                ..Extras::default()
-            },
+    draw(&PrintedMap {
+        surface: Some(&surface),
+        window: [ends(&grid.x), ends(&grid.y)],
+        path: &[],
+        current: 0,
+        axes: ["x", "y"],
+        explained: None,
+        extras: Extras {
+            of: Some("ratio"),
+            ..Extras::default()
         },
-        width,
-    )
+    })
 }
 
-/// The density over the eigenvalue axis, logarithmic as in the literature: the bulk at 0 outweighs the
-/// rest by orders of magnitude.
-fn density_graph(density: &Density, width: usize) -> String {
-    let (Some(first), Some(last)) = (density.nodes.first(), density.nodes.last()) else {
-        return String::new();
-    };
+/// Makes the graph of the density over the eigenvalue axis, logarithmic as in the literature because the bulk at 0
+/// outweighs the rest by orders of magnitude, and gives it to `draw`; `None` if the density is not a number.
+fn with_density<T>(density: &Density, draw: impl FnOnce(Graph<'_>) -> T) -> Option<T> {
+    let (first, last) = (density.nodes.first()?, density.nodes.last()?);
     if !(first.is_finite() && last.is_finite()) {
-        return "the density is not a number\n".into();
+        return None;
     }
     let sigma = ((last - first) / 50.0).max(f64::MIN_POSITIVE);
     let places = crate::landscape::survey::spread(first - 3.0 * sigma, last + 3.0 * sigma, PLACES);
@@ -276,7 +347,7 @@ fn density_graph(density: &Density, width: usize) -> String {
     }
     let title = format!("density of eigenvalues, smeared by {}", short(sigma));
     let curves = vec![graph::curve(&places, &curve)];
-    graph::text(&graph::plain(&title, "", curves, Vec::new()), width)
+    Some(draw(graph::plain(&title, "", curves, Vec::new())))
 }
 
 #[cfg(test)]

@@ -3,17 +3,21 @@
 use std::fmt::Write;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::landscape::evidence::Assumed;
 use crate::landscape::line::Barrier;
 use crate::landscape::surface::Measure;
 use crate::loss::Score;
 use crate::plot::axis::short;
-use crate::plot::graph::{Curve, Mark, Side, Stroke};
+use crate::plot::graph::{Curve, Graph, Mark, Side, Stroke};
+use crate::plot::map::Tints;
+use crate::plot::picture::Picture;
 use crate::weights::plane_spec::BatchNorm;
 
+use super::npz::Array;
 use super::score::{self, Keyed};
-use super::{cell, csv_rows, graph, loss};
+use super::{cell, csv_rows, graph, loss, map};
 
 /// Loss and score on the samples of one split.
 #[derive(Clone, Debug, Serialize)]
@@ -180,21 +184,22 @@ impl Report {
         csv_rows(std::iter::once(head).chain(rows))
     }
 
+    /// Two lines: what is drawn, and on which samples it was measured.
+    fn head(&self) -> String {
+        let what = match &self.b {
+            Some(b) => format!("from {} (A) to {b} (B): {}", self.a, self.model),
+            None => format!("slices through {}: {}", self.a, self.model),
+        };
+        let [train, test] = self.samples;
+        let (seed, bn) = (self.seed, self.bn.name());
+        format!("{what}\n{train} train and {test} test samples, seed {seed}, batch norm {bn}\n")
+    }
+
     /// Summary and graph: loss on the left scale, the score on the right where there is one line;
     /// train unbroken and test broken.
     #[must_use]
     pub fn text(&self, width: usize) -> String {
-        let mut text = match &self.b {
-            Some(b) => format!("from {} (A) to {b} (B): {}\n", self.a, self.model),
-            None => format!("slices through {}: {}\n", self.a, self.model),
-        };
-        let [train, test] = self.samples;
-        let _ = writeln!(
-            text,
-            "{train} train and {test} test samples, seed {}, batch norm {}",
-            self.seed,
-            self.bn.name()
-        );
+        let mut text = self.head();
         text += &self.assumed.text();
         for (split, barrier) in self
             .barriers()
@@ -206,7 +211,7 @@ impl Report {
         }
         for group in self.graphs() {
             text.push('\n');
-            text += &self.graph(&group, width);
+            text += &self.with_graph(&group, |graph| graph::text(&graph, width));
             text += &order(&group);
         }
         text
@@ -223,7 +228,8 @@ impl Report {
             .collect()
     }
 
-    fn graph(&self, group: &[&LineCurve], width: usize) -> String {
+    /// Makes the graph of a group, and gives it to `draw`.
+    fn with_graph<T>(&self, group: &[&LineCurve], draw: impl FnOnce(Graph<'_>) -> T) -> T {
         let drawn: Vec<Drawn> = group.iter().flat_map(|curve| drawn(curve)).collect();
         let alone = group.len() == 1;
         let mut curves = Vec::new();
@@ -256,7 +262,59 @@ impl Report {
             many => format!("train loss along {} random directions", many.len()),
         };
         let scale = self.score.map_or("", Score::scale);
-        graph::text(&graph::plain(&title, scale, curves, marks.collect()), width)
+        draw(graph::plain(&title, scale, curves, marks.collect()))
+    }
+
+    /// Draws the graphs one below the other.
+    #[must_use]
+    pub fn picture(&self, tints: Option<Tints>) -> Picture {
+        let head = self.head();
+        let groups = self.graphs();
+        let drawn = groups.iter().map(|group| {
+            self.with_graph(group, |graph| {
+                graph::picture(vec![graph], [].into_iter(), tints)
+            })
+        });
+        let drawn: Vec<Picture> = drawn.collect();
+        map::titled(head.lines(), tints, Picture::stacked(&drawn))
+    }
+
+    /// The lines as arrays, and what they are of: names of those behind the first begin with `curve1_` and so on.
+    #[must_use]
+    pub fn arrays(&self) -> (Value, Vec<Array>) {
+        let about = json!({
+            "a": self.a,
+            "b": self.b,
+            "model": self.model,
+            "assumed": self.assumed,
+            "samples": self.samples,
+            "seed": self.seed,
+            "bn": self.bn,
+            "score": self.score.map(Score::key),
+            "directions": self.curves.iter().map(|curve| &curve.direction).collect::<Vec<_>>(),
+            "seeds": self.curves.iter().map(|curve| curve.seed).collect::<Vec<_>>(),
+        });
+        let arrays = self.curves.iter().enumerate().flat_map(|(i, curve)| {
+            let prefix = if i == 0 {
+                String::new()
+            } else {
+                format!("curve{i}_")
+            };
+            let row = move |name: String, values: &[f64]| {
+                Array::row(format!("{prefix}{name}"), values.iter().copied())
+            };
+            let mut arrays = vec![row("alpha".into(), &curve.alpha)];
+            for (split, values) in [("train", &curve.train), ("test", &curve.test)] {
+                if let Some(values) = values {
+                    arrays.push(row(format!("{split}_loss"), &values.loss));
+                    arrays.extend(self.score.map(|score| {
+                        row(format!("{split}_{}", score.key()), &values.score.numbers)
+                    }));
+                }
+            }
+            arrays
+        });
+        (about, arrays.collect())
     }
 }
 

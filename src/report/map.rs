@@ -2,12 +2,15 @@
 
 use crate::landscape::surface::Surface;
 use crate::plot::levels::Scale;
-use crate::plot::map::{AxisTitle, Backdrop, Extras, Layers, MapScene, draw};
+use crate::plot::map::{AxisTitle, Backdrop, Extras, Layers, MapScene, Tints, draw};
+use crate::plot::picture::{Cell, Picture};
 use crate::plot::raster::Marker;
 use crate::plot::relief::{self, View};
 
 /// Lines down.
 const HEIGHT: usize = 30;
+/// Characters across and lines down of a picture in colours: a full screen.
+pub(super) const SCREEN: [usize; 2] = [120, 40];
 
 /// Contents of a printed map or relief.
 #[derive(Clone, Debug)]
@@ -38,6 +41,48 @@ pub fn text(map: &PrintedMap<'_>, width: usize) -> String {
 #[must_use]
 pub fn relief(map: &PrintedMap<'_>, view: View, width: usize) -> String {
     relief::draw(&scene(map), view, width, HEIGHT).text()
+}
+
+/// Draws the map or its relief in colours, below lines about it.
+pub(super) fn picture<'a>(
+    map: &PrintedMap<'_>,
+    view: Option<View>,
+    about: impl Iterator<Item = &'a str>,
+    tints: Option<Tints>,
+) -> Picture {
+    let scene = MapScene {
+        layers: Layers::Both,
+        marker: Marker::Braille,
+        tints,
+        ..scene(map)
+    };
+    let [width, height] = SCREEN;
+    let drawn = match view {
+        Some(view) => relief::draw(&scene, view, width, height),
+        None => draw(&scene, width, height),
+    };
+    titled(about, tints, drawn)
+}
+
+/// A picture below lines about it.
+pub(super) fn titled<'a>(
+    about: impl Iterator<Item = &'a str>,
+    tints: Option<Tints>,
+    picture: Picture,
+) -> Picture {
+    let mut pictures: Vec<Picture> = about
+        .map(|line| {
+            let mut title = Picture::new(picture.width(), 1);
+            title.print(1, 0, line, Cell::ink(tints.map(|tints| tints.text)));
+            title
+        })
+        .collect();
+    pictures.push(picture);
+    let mut all = Picture::stacked(&pictures);
+    if let Some(tints) = tints {
+        all.lay_on(tints.ground);
+    }
+    all
 }
 
 fn scene<'a>(map: &PrintedMap<'a>) -> MapScene<'a> {

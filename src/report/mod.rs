@@ -13,6 +13,7 @@ pub mod line;
 pub mod lines;
 pub mod map;
 pub mod measured;
+pub mod npz;
 mod own;
 pub mod score;
 pub mod sharpness;
@@ -20,6 +21,7 @@ pub mod summary;
 pub mod surface;
 pub mod trajectory;
 pub mod visible;
+pub mod vtp;
 pub mod weights;
 
 /// Characters across of a text that goes to no terminal: what fits a page.

@@ -8,13 +8,17 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use crate::loss::Score;
-use crate::plot::svg;
+use crate::plot::{png, svg};
 use crate::run::regular;
 
 use super::score;
 
 /// Bytes of a text that are looked at: the sentences before the first picture of a long run.
 const HEAD: u64 = 4 << 20;
+/// Bytes of a binary file in which its mark stands.
+const MARKED: usize = 2048;
+/// Name of the first file of an archive of arrays.
+const NPZ: &str = "isoloss.npy";
 /// Names of an object at most: a result has a dozen.
 const NAMES: usize = 64;
 
@@ -121,6 +125,9 @@ pub(super) fn is_result(path: &Path) -> io::Result<bool> {
     if head.is_empty() {
         return Ok(true);
     }
+    if is_binary(&head) {
+        return Ok(true);
+    }
     let text = match std::str::from_utf8(&head) {
         Ok(text) => text,
         // The head may end within a character.
@@ -133,6 +140,22 @@ pub(super) fn is_result(path: &Path) -> io::Result<bool> {
         || is_picture(text)
         || is_table(text)
         || (text.starts_with('{') && is_json(regular::open(path)?)))
+}
+
+/// Tells pictures, films and arrays by the marks that they begin with.
+fn is_binary(head: &[u8]) -> bool {
+    let begins = &head[..head.len().min(MARKED)];
+    let has = |mark: &[u8]| begins.windows(mark.len()).any(|window| window == mark);
+    let (keyword, text) = png::MARK;
+    let png = format!("tEXt{keyword}\0{text}");
+    // A comment: a sign, its kind, its length, its text.
+    let gif = [b"!\xfe\x07", text.as_bytes()].concat();
+    (begins.starts_with(b"\x89PNG\r\n\x1a\n") && has(png.as_bytes()))
+        || (begins.starts_with(b"GIF89a") && has(&gif))
+        || (begins.starts_with(b"PK\x03\x04")
+            && begins
+                .get(30..)
+                .is_some_and(|name| name.starts_with(NPZ.as_bytes())))
 }
 
 fn is_json(file: impl Read) -> bool {
@@ -208,7 +231,7 @@ fn is_table(text: &str) -> bool {
 }
 
 fn is_picture(text: &str) -> bool {
-    if text.starts_with("<svg ") {
+    if text.starts_with("<svg ") || text.starts_with("<?xml version=\"1.0\"?>\n<!--") {
         return text.lines().nth(1) == Some(svg::MARK);
     }
     is_screen(&without_colours(text))

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::data::Split;
 use crate::landscape::evidence::Assumed;
@@ -13,10 +14,13 @@ use crate::plot::relief::View;
 use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::plane_spec::BatchNorm;
 
-use crate::plot::map::Extras;
+use crate::plot::map::{Extras, Tints};
+use crate::plot::picture::Picture;
 
 use super::map::{self, PrintedMap};
+use super::npz::Array;
 use super::score::{self, Keyed};
+use super::vtp::Piece;
 use super::{cell, csv_rows, graph, loss, percent};
 use crate::plot::graph::Mark;
 
@@ -179,6 +183,50 @@ pub(super) fn rows(grid: &Surface, score: Option<Score>) -> Rows {
     }
 }
 
+impl Rows {
+    /// The arrays of these rows, the names of which begin with `prefix`.
+    pub(super) fn arrays(&self, prefix: &str, length: usize) -> Vec<Array> {
+        let array = |name: &str, rows: &[Vec<f64>]| {
+            Array::rows(
+                format!("{prefix}{name}"),
+                length,
+                rows.iter().map(Vec::as_slice),
+            )
+        };
+        let score = self
+            .score
+            .score
+            .map(|score| array(score.key(), &self.score.numbers));
+        let mut arrays = vec![array("loss", &self.loss)];
+        arrays.extend(score);
+        arrays.push(Array::flags(
+            format!("{prefix}measured"),
+            length,
+            &self.measured,
+        ));
+        arrays
+    }
+}
+
+/// The arrays of a path, the names of which begin with `prefix`.
+pub(super) fn path_arrays(prefix: &str, path: &[PathPoint]) -> Vec<Array> {
+    let each = |name: &str, value: fn(&PathPoint) -> f64| {
+        Array::row(format!("{prefix}{name}"), path.iter().map(value))
+    };
+    let places: Vec<[f64; 2]> = path.iter().map(|point| [point.x, point.y]).collect();
+    let places = places.iter().map(|place| &place[..]);
+    vec![
+        Array::steps(
+            format!("{prefix}steps"),
+            path.iter().map(|point| point.step),
+        ),
+        Array::rows(format!("{prefix}path"), 2, places),
+        each("path_loss", |point| point.loss),
+        each("path_plane_loss", |point| point.plane_loss),
+        each("path_residual", |point| point.residual),
+    ]
+}
+
 impl Report {
     /// The JSON of this surface.
     #[must_use]
@@ -205,6 +253,47 @@ impl Report {
         }
     }
 
+    /// The grid and the path as arrays, and what they are of. Names are other programs' to rely on.
+    #[must_use]
+    pub fn arrays(&self) -> (Value, Vec<Array>) {
+        let about = json!({
+            "run": self.run,
+            "origin": self.origin,
+            "model": self.model,
+            "assumed": self.assumed,
+            "parameters": self.parameters,
+            "samples": self.samples,
+            "split": self.split,
+            "seed": self.seed,
+            "bn": self.bn,
+            "plane": self.plane,
+            "score": self.score.map(Score::key),
+        });
+        let rows = rows(&self.grid, self.score);
+        let mut arrays = vec![
+            Array::row("x", self.grid.x().iter().copied()),
+            Array::row("y", self.grid.y().iter().copied()),
+        ];
+        arrays.extend(rows.arrays("", self.grid.x().len()));
+        arrays.extend(path_arrays("", &self.path));
+        (about, arrays)
+    }
+
+    /// The surface and the path for ParaView.
+    #[must_use]
+    pub fn pieces(&self) -> Vec<Piece> {
+        let rows = rows(&self.grid, self.score);
+        vec![
+            Piece::surface(
+                0,
+                [self.grid.x(), self.grid.y()],
+                &rows.loss,
+                &rows.measured,
+            ),
+            Piece::path(0, &self.path),
+        ]
+    }
+
     /// One row a grid point.
     ///
     /// # Errors
@@ -228,12 +317,28 @@ impl Report {
     pub fn text(&self, relief: Option<View>, width: usize) -> String {
         let mut text = self.summary();
         text.push('\n');
-        text += &self.picture(relief, width);
+        text += &self.map(relief, width);
         text += &self.slices(width);
         text
     }
 
-    fn picture(&self, relief: Option<View>, width: usize) -> String {
+    /// Draws the map, or a relief, and says above it what it is of.
+    #[must_use]
+    pub fn picture(&self, relief: Option<View>, tints: Option<Tints>) -> Picture {
+        let summary = self.summary();
+        let about = summary.lines().take(2);
+        self.with_printed(|printed| map::picture(printed, relief, about, tints))
+    }
+
+    fn map(&self, relief: Option<View>, width: usize) -> String {
+        self.with_printed(|printed| match relief {
+            Some(view) => map::relief(printed, view, width),
+            None => map::text(printed, width),
+        })
+    }
+
+    /// Puts together what a map shows, and gives it to `draw`.
+    fn with_printed<T>(&self, draw: impl FnOnce(&PrintedMap<'_>) -> T) -> T {
         let ends = |lines: &[f64]| {
             [lines.first(), lines.last()].map(|end| end.copied().unwrap_or_default())
         };
@@ -262,10 +367,7 @@ impl Report {
                 ..Extras::default()
             },
         };
-        match relief {
-            Some(view) => map::relief(&printed, view, width),
-            None => map::text(&printed, width),
-        }
+        draw(&printed)
     }
 
     fn summary(&self) -> String {

@@ -6,45 +6,69 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use ratatui::layout::Size;
-use serde::{Deserialize, Serialize};
 
-use crate::plot::picture;
-use crate::report::{self, measured};
+use crate::plot::picture::Picture;
+use crate::report::surface::Report;
+use crate::report::{self, measured, npz, vtp};
 use crate::run::contains::is_inside;
 
 use super::offscreen::still;
 use super::state::App;
 
-/// A file that can be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// A file that can be written: a picture of the screen, or the measured surface as numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// The screen's characters.
-    Txt,
-    /// The screen with ANSI colours.
+    /// Characters alone.
+    Text,
+    /// With ANSI colours, for `cat` and `less -R`.
     Ansi,
-    /// The screen for browsers and papers.
+    /// For browsers.
     Svg,
+    /// For papers, at twice the size of the SVG.
+    Png,
     /// The measured surface, as `isoloss surface --format json` prints one.
     Json,
+    /// The same as arrays for NumPy.
+    Npz,
+    /// The same for ParaView.
+    Vtp,
 }
 
 impl Format {
-    /// Every format.
-    pub const ALL: [Self; 4] = [Self::Txt, Self::Ansi, Self::Svg, Self::Json];
-
-    fn ending(self) -> &'static str {
-        self.picture().map_or("json", picture::Format::ending)
+    /// Returns the ending of its files' names.
+    #[must_use]
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Text => "txt",
+            Self::Ansi => "ansi",
+            Self::Svg => "svg",
+            Self::Png => "png",
+            Self::Json => "json",
+            Self::Npz => "npz",
+            Self::Vtp => "vtp",
+        }
     }
 
-    fn picture(self) -> Option<picture::Format> {
-        match self {
-            Self::Txt => Some(picture::Format::Text),
-            Self::Ansi => Some(picture::Format::Ansi),
-            Self::Svg => Some(picture::Format::Svg),
-            Self::Json => None,
-        }
+    /// Returns the bytes of such a file; `None` if no surface has been measured that it could hold.
+    ///
+    /// # Errors
+    /// The picture is too large.
+    pub fn file(self, screen: &Picture, surface: Option<&Report>) -> io::Result<Option<Vec<u8>>> {
+        Ok(match (self, surface) {
+            (Self::Text, _) => Some(screen.text().into_bytes()),
+            (Self::Ansi, _) => Some(screen.ansi().into_bytes()),
+            (Self::Svg, _) => Some(screen.svg().into_bytes()),
+            (Self::Png, _) => Some(screen.png()?),
+            (_, None) => None,
+            (Self::Json, Some(surface)) => Some(report::json(&surface.json())?.into_bytes()),
+            (Self::Npz, Some(surface)) => {
+                let (about, arrays) = surface.arrays();
+                Some(npz::file(&about, &arrays)?)
+            }
+            (Self::Vtp, Some(surface)) => Some(vtp::file(&surface.pieces()).into_bytes()),
+        })
     }
 }
 
@@ -60,8 +84,8 @@ pub fn stem(app: &App) -> String {
 /// Writes what is seen to the working folder, in every format; says in a sentence how that went.
 #[must_use]
 pub fn here(app: &App, size: Size) -> String {
-    let written =
-        env::current_dir().and_then(|folder| export(app, size, &folder, &stem(app), &Format::ALL));
+    let written = env::current_dir()
+        .and_then(|folder| export(app, size, &folder, &stem(app), Format::value_variants()));
     match written {
         Ok(files) => {
             let part = |part: fn(&Path) -> Option<&OsStr>| {
@@ -81,9 +105,9 @@ pub fn here(app: &App, size: Size) -> String {
     }
 }
 
-/// Writes the screen at this size to a folder, in each of these formats, and returns the files' paths. No file
+/// Writes what is seen, the screen at this size, to a folder, in each of these formats, and returns the files' paths. No file
 /// is overwritten: where one of a name is there, all names end in `-2`, then `-3` and so on. Without a measured
-/// surface there is no JSON.
+/// surface there are no numbers of it.
 ///
 /// # Errors
 /// The folder is inside the run or one of those compared with it, or the system's reason why a file cannot be
@@ -102,22 +126,22 @@ pub fn export(
         let sentence = format!("{folder}: is inside the run {run}, where isoloss writes nothing");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, sentence));
     }
-    let files: Vec<(&str, String)> = contents(app, size, formats)?;
+    let files = contents(app, size, formats)?;
     let free = |stem: &String| {
         let is_there =
-            |(ending, _): &(&str, _)| named(folder, stem, ending).symlink_metadata().is_ok();
+            |(ending, _): &(&str, Vec<u8>)| named(folder, stem, ending).symlink_metadata().is_ok();
         !files.iter().any(is_there)
     };
     let numbered = (2u32..).map(|number| format!("{stem}-{number}"));
     let mut stems = std::iter::once(stem.to_owned()).chain(numbered);
     let stem = stems.find(free).unwrap_or_else(|| stem.to_owned());
-    let write = |(ending, text): &(&str, String)| {
+    let write = |(ending, bytes): &(&str, Vec<u8>)| {
         let path = named(folder, &stem, ending);
         // Fails where another program was faster with the name.
         File::create_new(&path)
             .and_then(|mut file| {
                 // What is not whole does not stay.
-                file.write_all(text.as_bytes()).inspect_err(|_| {
+                file.write_all(bytes).inspect_err(|_| {
                     let _ = std::fs::remove_file(&path);
                 })
             })
@@ -137,17 +161,13 @@ fn named(folder: &Path, stem: &str, ending: &str) -> PathBuf {
 }
 
 /// Returns what is written, with the ending of each file.
-fn contents(app: &App, size: Size, formats: &[Format]) -> io::Result<Vec<(&'static str, String)>> {
+fn contents(app: &App, size: Size, formats: &[Format]) -> io::Result<Vec<(&'static str, Vec<u8>)>> {
     let screen = still(app, size);
     let surface = measured::surface(app.snapshot());
     let mut files = Vec::new();
     for format in formats {
-        let text = match (format.picture(), &surface) {
-            (Some(picture), _) => screen.print_as(picture),
-            (None, Some(surface)) => report::json(&surface.json())?,
-            (None, None) => continue,
-        };
-        files.push((format.ending(), text));
+        let file = format.file(&screen, surface.as_ref())?;
+        files.extend(file.map(|file| (format.ending(), file)));
     }
     Ok(files)
 }
