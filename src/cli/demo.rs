@@ -30,6 +30,7 @@ use super::appearance::AppearanceOptions;
 use super::exit::{Ended, asked_to_end};
 use super::late_settings::LateSettings;
 use super::options::ScreenOptions;
+use super::outlet::Outlet;
 use super::screen::{has_screen, show_session};
 use super::watch::print_lines;
 use super::worker::HostingOptions;
@@ -111,8 +112,10 @@ impl Demo {
             return show_session(begin, &session, &[], self.screen, LateSettings::none()).map(drop);
         }
         let last = super::runtime()?.block_on(async {
+            let outlet = Outlet::start()?;
+            let is_over = |snapshot: &Snapshot| training.is_over(snapshot);
             tokio::select! {
-                last = print_lines(&session, |snapshot| training.is_over(snapshot)) => last.map_err(anyhow::Error::from),
+                last = print_lines(&session, &outlet, false, is_over) => last.map_err(anyhow::Error::from),
                 // The demo's folder must not outlive the demo.
                 number = asked_to_end() => Err(Ended(number).into()),
             }

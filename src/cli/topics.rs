@@ -3,14 +3,16 @@
 use std::ffi::OsString;
 
 /// Names and texts of the pages.
-const TOPICS: [(&str, &str); 2] = [
+const TOPICS: [(&str, &str); 3] = [
     ("model", include_str!("../../docs/model.md")),
     ("evaluator", include_str!("../../docs/evaluator.md")),
+    ("events", include_str!("../../docs/events.md")),
 ];
 
 /// Text below the commands of `--help`.
 pub(super) const AFTER_HELP: &str = "`isoloss RUN` is `isoloss watch RUN`. `isoloss help model` tells which function is measured and how to \
-                                     export yours, `isoloss help evaluator` how a program of your own measures.";
+                                     export yours, `isoloss help evaluator` how a program of your own measures, `isoloss help \
+                                     events` what `isoloss watch --json` prints.";
 
 /// Returns the page that the arguments ask for; `None` if they ask for something else.
 pub(super) fn asked(arguments: &[OsString]) -> Option<&'static str> {
@@ -37,6 +39,7 @@ mod tests {
             page("isoloss help model").is_some_and(|text| text.contains("torch.export.export("))
         );
         assert!(page("isoloss help evaluator").is_some_and(|text| text.contains("## Protocol 1")));
+        assert!(page("isoloss help events").is_some_and(|text| text.contains("at_rest")));
         for other in [
             "isoloss help",
             "isoloss help watch",

@@ -3,11 +3,13 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
+use tokio::time::timeout;
 
 use crate::landscape::worker::Hosting;
+use crate::report::events::Event;
 use crate::report::{lines, visible};
 use crate::run::followed;
 use crate::session::snapshot::Snapshot;
@@ -56,6 +58,9 @@ pub(super) struct Watch {
     look: AppearanceOptions,
     #[command(flatten)]
     headless: HeadlessOptions,
+    /// Without a screen: one JSON object a line for each event, for other programs (isoloss help events)
+    #[arg(long, conflicts_with = "out")]
+    json: bool,
     #[command(flatten)]
     record: RecordOption,
 }
@@ -116,7 +121,7 @@ impl Watch {
                     appeared = settings.appear() => Err(appeared.into()),
                 }
             })
-        } else if has_screen() && !self.headless.headless {
+        } else if has_screen() && !self.headless.headless && !self.json {
             let others = self.others.into_iter().map(start);
             let others = others.collect::<io::Result<Vec<_>>>()?;
             let begin = self.look.choose().begin(keymap, invocation);
@@ -125,7 +130,7 @@ impl Watch {
         } else {
             runtime()?.block_on(async {
                 tokio::select! {
-                    printed = print_until_asked(&session, finish) => printed,
+                    printed = print_until_asked(&session, finish, self.json) => printed,
                     appeared = settings.appear() => Err(appeared.into()),
                 }
             })
@@ -151,12 +156,29 @@ fn hosting_of(hosting: &Hosting, run: &Path) -> Hosting {
     }
 }
 
-/// One line an event. Where there is something to finish, a signal ends it in order.
-async fn print_until_asked(session: &Session, finish: bool) -> anyhow::Result<()> {
-    tokio::select! {
-        printed = print_lines(session, |_| false) => Ok(printed.map(drop)?),
-        number = asked_to_end(), if finish => Err(Ended(number).into()),
+/// One line an event. Where there is something to finish, or a program that waits for the last event, a signal ends
+/// it in order.
+async fn print_until_asked(session: &Session, finish: bool, json: bool) -> anyhow::Result<()> {
+    let outlet = Outlet::start()?;
+    let signal = tokio::select! {
+        printed = print_lines(session, &outlet, json, |_| false) => {
+            printed?;
+            None
+        }
+        number = asked_to_end(), if finish || json => Some(number),
+    };
+    if json {
+        let last = [Event::ended(signal).json(now())];
+        // A reader that does not read holds up no end.
+        let _ = timeout(LAST_WORD, outlet.print(&last)).await;
     }
+    signal.map_or(Ok(()), |number| Err(Ended(number).into()))
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0.0, |since| since.as_secs_f64())
 }
 
 /// The command that watches the same again.
@@ -172,14 +194,20 @@ fn say_how_to_resume(app: &App) -> anyhow::Result<()> {
 /// Prints one line an event until the session or the reader of the lines is gone, or `over` says so.
 pub(super) async fn print_lines(
     session: &Session,
+    outlet: &Outlet,
+    json: bool,
     over: impl Fn(&Snapshot) -> bool,
 ) -> io::Result<Arc<Snapshot>> {
     let mut snapshots = session.snapshots.clone();
     let mut before = Arc::new(Snapshot::default());
-    let outlet = Outlet::start()?;
     loop {
         let after = snapshots.borrow_and_update().clone();
-        let new = lines::changes(&before, &after);
+        let new = if json {
+            let events = lines::events(&before, &after).into_iter();
+            events.map(|event| event.json(now())).collect()
+        } else {
+            lines::changes(&before, &after)
+        };
         if !new.is_empty() {
             outlet.print(&new).await?;
         }
@@ -198,6 +226,8 @@ pub(super) async fn print_lines(
     }
 }
 
+/// Time that the last event has to be taken.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// Time between two checks that the lines still have a reader.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 

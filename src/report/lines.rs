@@ -1,4 +1,6 @@
-//! A session as plain lines, one an event, for pipes and logs.
+//! A session as events, for pipes and logs: what is new between two snapshots.
+
+use serde_json::{Value, json};
 
 use crate::session::reader::KeptLine;
 use crate::session::size_in_words;
@@ -6,52 +8,100 @@ use crate::session::snapshot::{CheckpointLine, CheckpointState, Finding, Snapsho
 
 use crate::plot::axis::short;
 
+use super::events::Event;
 use super::inspect::{self, Log};
 use super::{loss, percent, score};
 
-/// Returns the news in `after`, one line an event.
+/// Returns the news in `after` as lines for people, one an event.
 #[must_use]
 pub fn changes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
-    let mut lines = Vec::new();
-    if before.device != after.device {
-        lines.push(format!("device {}", after.device));
-    }
-    if before.trouble != after.trouble {
-        lines.extend(
-            after
-                .trouble
-                .iter()
-                .map(|trouble| format!("waiting: {trouble}")),
-        );
-    }
-    lines.extend(finding(&before.data, &after.data, |data| {
-        format!(
-            "data {}: {} {} samples",
-            data.name,
-            data.samples,
-            data.split.name()
-        )
-    }));
-    lines.extend(finding(&before.model, &after.model, |model| {
-        format!(
-            "model {}: {}, {} parameters",
-            model.name, model.evidence, model.parameters
-        )
-    }));
-    lines.extend(assumed(before, after));
+    let events = events(before, after).into_iter();
+    events.filter_map(Event::line).collect()
+}
+
+/// Returns the news in `after`.
+#[must_use]
+pub fn events(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
+    let mut events = found(before, after);
+    events.extend(assumed(before, after));
     let source = |snapshot: &Snapshot| snapshot.training.as_ref().map(|log| log.source.clone());
     if let Some(log) = after
         .training
         .as_ref()
         .filter(|_| source(before) != source(after))
     {
-        lines.push(format!("log {}", inspect::log_line(&Log::from(&**log))));
+        let line = format!("log {}", inspect::log_line(&Log::from(&**log)));
+        events.push(Event::told("log", json!({"source": log.source}), line));
     }
     for line in &after.checkpoints {
         let is = |old: &&CheckpointLine| old.path == line.path && old.arrival == line.arrival;
         let old = before.checkpoints.iter().find(is);
-        lines.extend(checkpoint(old, line, after));
+        events.extend(checkpoint(old, line, after));
     }
+    events.extend(gone(before, after));
+    if let Some(kept) = after.kept.as_ref().filter(|_| before.kept.is_none()) {
+        let facts = json!({
+            "folder": kept.folder.display().to_string(),
+            "checkpoints": kept.checkpoints,
+            "bytes": kept.bytes,
+        });
+        events.push(Event::told(
+            "keeping",
+            facts,
+            format!("keeping {}", in_words(kept)),
+        ));
+    }
+    events.extend(thinned(before, after));
+    events.extend(plane(before, after));
+    events.extend(level(before, after));
+    let known = before.notices.len().min(after.notices.len());
+    events.extend(after.notices[known..].iter().map(|notice| {
+        Event::told(
+            "notice",
+            json!({ "notice": notice }),
+            format!("notice: {notice}"),
+        )
+    }));
+    events
+}
+
+/// The device, the samples and the model, or the reason why one is missing.
+fn found(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
+    let mut events = Vec::new();
+    if before.device != after.device {
+        let line = format!("device {}", after.device);
+        events.push(Event::told("device", json!({"device": after.device}), line));
+    }
+    if before.trouble != after.trouble {
+        events.extend(after.trouble.iter().map(|trouble| {
+            Event::told(
+                "waiting",
+                json!({ "reason": trouble }),
+                format!("waiting: {trouble}"),
+            )
+        }));
+    }
+    events.extend(finding(&before.data, &after.data, |data| {
+        let (name, samples, split) = (&data.name, data.samples, data.split.name());
+        let facts = json!({"name": name, "samples": samples, "split": split});
+        Event::told(
+            "data",
+            facts,
+            format!("data {name}: {samples} {split} samples"),
+        )
+    }));
+    events.extend(finding(&before.model, &after.model, |model| {
+        let (name, evidence, parameters) = (&model.name, &model.evidence, model.parameters);
+        let facts = json!({"name": name, "evidence": evidence, "parameters": parameters});
+        let line = format!("model {name}: {evidence}, {parameters} parameters");
+        Event::told("model", facts, line)
+    }));
+    events
+}
+
+/// The files that are not there any more.
+fn gone(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
+    let mut events = Vec::new();
     for old in &before.checkpoints {
         let is = |line: &&CheckpointLine| line.path == old.path && line.arrival == old.arrival;
         if after.checkpoints.iter().any(|line| is(&line)) {
@@ -59,40 +109,47 @@ pub fn changes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
         }
         match old.state {
             CheckpointState::OnPath | CheckpointState::OldBranch => {
-                lines.push(format!("left the path {}", name(old)));
+                let line = format!("left the path {}", name(old));
+                events.push(Event::told("checkpoint", facts(old, "left_path"), line));
             }
             // It was read: its line says more now, or it is no part of the path.
             CheckpointState::Settled | CheckpointState::Waiting => {}
             _ if after.checkpoints.iter().any(|line| line.path == old.path) => {}
-            _ => lines.push(format!("gone {}", name(old))),
+            _ => {
+                let line = format!("gone {}", name(old));
+                events.push(Event::told("checkpoint", facts(old, "gone"), line));
+            }
         }
     }
-    if let Some(kept) = after.kept.as_ref().filter(|_| before.kept.is_none()) {
-        lines.push(format!("keeping {}", in_words(kept)));
+    events
+}
+
+/// Step and path of a checkpoint, and what has become of it.
+fn facts(line: &CheckpointLine, state: &str) -> Value {
+    json!({"state": state, "step": line.step, "path": line.path.display().to_string()})
+}
+
+/// The same with more facts.
+fn with(mut facts: Value, more: Value) -> Value {
+    if let (Value::Object(facts), Value::Object(more)) = (&mut facts, more) {
+        facts.extend(more);
     }
-    lines.extend(thinned(before, after));
-    lines.extend(level(before, after));
-    let known = before.notices.len().min(after.notices.len());
-    lines.extend(
-        after.notices[known..]
-            .iter()
-            .map(|notice| format!("notice: {notice}")),
-    );
-    lines
+    facts
 }
 
 /// The points that made room for others.
-fn thinned(before: &Snapshot, after: &Snapshot) -> Option<String> {
+fn thinned(before: &Snapshot, after: &Snapshot) -> Option<Event> {
     let all = |snapshot: &Snapshot| snapshot.kept.as_ref().map_or(0, |kept| kept.thinned);
     let new = all(after).saturating_sub(all(before));
     (new > 0).then(|| {
         let points = count(new, "point");
-        format!("thinned {points} of deleted files, evenly: the room for copies is full or the path too long")
+        let line = format!("thinned {points} of deleted files, evenly: the room for copies is full or the path too long");
+        Event::told("thinned", json!({ "points": new }), line)
     })
 }
 
 /// Says what is assumed about the function that is measured, when it is new.
-fn assumed(before: &Snapshot, after: &Snapshot) -> Vec<String> {
+fn assumed(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
     let new = after.assumed.as_ref();
     let Some(assumed) = new.filter(|_| before.assumed != after.assumed) else {
         return Vec::new();
@@ -108,63 +165,104 @@ fn assumed(before: &Snapshot, after: &Snapshot) -> Vec<String> {
             loss(high)
         );
     }
-    std::iter::once(line)
-        .chain(
-            assumed
-                .warnings()
-                .map(|warning| format!("doubtful: {warning}")),
-        )
+    let facts = json!({"assumed": assumed.taken().to_string(), "loss_range": assumed.loss_range});
+    let warnings = assumed.warnings().map(|warning| {
+        let line = format!("doubtful: {warning}");
+        Event::told("doubtful", json!({ "warning": warning.to_string() }), line)
+    });
+    std::iter::once(Event::told("assumed", facts, line))
+        .chain(warnings)
         .collect()
 }
 
 fn finding<T: PartialEq>(
     before: &Finding<T>,
     after: &Finding<T>,
-    found: impl Fn(&T) -> String,
-) -> Option<String> {
+    found: impl Fn(&T) -> Event,
+) -> Option<Event> {
     match after {
         after if before == after => None,
         Finding::Is(thing) => Some(found(thing)),
-        Finding::Not(reason) => Some(format!("no surface: {reason}")),
+        Finding::Not(reason) => {
+            let line = format!("no surface: {reason}");
+            Some(Event::told("no_surface", json!({ "reason": reason }), line))
+        }
         Finding::Pending => None,
     }
 }
 
-fn checkpoint(
-    old: Option<&CheckpointLine>,
-    line: &CheckpointLine,
-    after: &Snapshot,
-) -> Vec<String> {
-    let mut lines = Vec::new();
+fn checkpoint(old: Option<&CheckpointLine>, line: &CheckpointLine, after: &Snapshot) -> Vec<Event> {
+    let mut events = Vec::new();
     if old.map(|old| &old.state) != Some(&line.state) {
-        match &line.state {
-            CheckpointState::Waiting => lines.push(format!("writing {}", name(line))),
-            CheckpointState::Unreadable(reason) => lines.push(format!("unreadable {reason}")),
-            CheckpointState::LeftOut(reason) => lines.push(format!("left out {reason}")),
-            CheckpointState::OldBranch => lines.push(format!("old branch {}", name(line))),
-            CheckpointState::OnPath => {
-                lines.push(format!("checkpoint {}{}", name(line), place(line, after)));
+        let of = |state, text| Event::told("checkpoint", facts(line, state), text);
+        events.push(match &line.state {
+            CheckpointState::Waiting => of("writing", format!("writing {}", name(line))),
+            CheckpointState::Unreadable(reason) => {
+                let facts = with(facts(line, "unreadable"), json!({ "reason": reason }));
+                Event::told("checkpoint", facts, format!("unreadable {reason}"))
             }
-            CheckpointState::Settled => {}
-        }
+            CheckpointState::LeftOut(reason) => {
+                let facts = with(facts(line, "left_out"), json!({ "reason": reason }));
+                Event::told("checkpoint", facts, format!("left out {reason}"))
+            }
+            CheckpointState::OldBranch => of("old_branch", format!("old branch {}", name(line))),
+            CheckpointState::OnPath => on_path(line, after),
+            CheckpointState::Settled => Event::untold("checkpoint", facts(line, "settled")),
+        });
     }
     let has_newer = |line: &CheckpointLine| {
         let mut others = after.checkpoints.iter();
         others.any(|other| other.path == line.path && other.arrival > line.arrival)
     };
     if line.is_gone && old.is_some_and(|old| !old.is_gone) && !has_newer(line) {
-        lines.push(format!("gone {}: kept on the path", name(line)));
+        let text = format!("gone {}: kept on the path", name(line));
+        events.push(Event::told("checkpoint", facts(line, "kept"), text));
     }
     if let (Some(truth), None) = (line.truth, old.and_then(|old| old.truth)) {
-        lines.push(format!(
+        let mut told = json!({
+            "step": line.step,
+            "path": line.path.display().to_string(),
+            "loss": truth.loss,
+        });
+        if let Some(score) = after.score() {
+            told = with(told, json!({ score.key(): truth.score }));
+        }
+        let text = format!(
             "loss {} at {}{}{}",
             loss(truth.loss),
             name(line),
             score::behind(after.score(), truth.score),
             logged(line, after)
-        ));
+        );
+        events.push(Event::told("loss", told, text));
     }
-    lines
+    events
+}
+
+/// A checkpoint that has come onto the path: how far it lies from the one before, and what the plane of all that was
+/// read holds, if there is one.
+fn on_path(line: &CheckpointLine, after: &Snapshot) -> Event {
+    let text = format!("checkpoint {}", name(line));
+    let facts = facts(line, "on_path");
+    let found = after.trajectory.as_ref().and_then(|trajectory| {
+        let index = trajectory.steps.binary_search(&line.step?).ok()?;
+        Some((trajectory, index))
+    });
+    let Some((trajectory, index)) = found else {
+        return Event::told("checkpoint", facts, text);
+    };
+    let (update, norm) = (trajectory.update_norm[index], trajectory.norm[index]);
+    let more = json!({
+        "update_norm": update,
+        "norm": norm,
+        "coordinates": trajectory.coordinates.get(index),
+        "residual": trajectory.residual.get(index),
+    });
+    let mut text = format!("{text}: moved {update:.4}, norm {norm:.4}");
+    if let [x, y, ..] = trajectory.explained[..] {
+        text = format!("{text}, PC1+2 {}", percent(x + y));
+    }
+    Event::told("checkpoint", with(facts, more), text)
 }
 
 /// Says what training logged there itself.
@@ -194,35 +292,32 @@ fn logged(line: &CheckpointLine, after: &Snapshot) -> String {
     told.collect()
 }
 
-/// Says how far it lies from the checkpoint before, and what the plane of all that was read holds, if there is
-/// one.
-fn place(line: &CheckpointLine, after: &Snapshot) -> String {
-    let found = after.trajectory.as_ref().and_then(|trajectory| {
-        let index = trajectory.steps.binary_search(&line.step?).ok()?;
-        Some((trajectory, index))
-    });
-    let Some((trajectory, index)) = found else {
-        return String::new();
-    };
-    let (update, norm) = (trajectory.update_norm[index], trajectory.norm[index]);
-    let text = format!(": moved {update:.4}, norm {norm:.4}");
-    match trajectory.explained[..] {
-        [x, y, ..] => format!("{text}, PC1+2 {}", percent(x + y)),
-        _ => text,
+/// A plane that takes the place of the one before.
+fn plane(before: &Snapshot, after: &Snapshot) -> Option<Event> {
+    let (plane, path) = (after.plane?, after.trajectory.as_ref()?);
+    let is_plane = path.singular.iter().filter(|sigma| **sigma > 0.0).count() >= 2;
+    if !is_plane || identity(before) == identity(after) {
+        return None;
     }
+    let facts = json!({
+        "origin": plane.origin,
+        "checkpoints": plane.checkpoints,
+        "explained": path.explained.get(..2),
+    });
+    Some(Event::untold("plane", facts))
 }
 
 /// The map, whenever a finer level has been begun and when it rests.
-fn level(before: &Snapshot, after: &Snapshot) -> Option<String> {
+fn level(before: &Snapshot, after: &Snapshot) -> Option<Event> {
     let (was, is) = (&before.progress, &after.progress);
     let [old, map] = [before, after].map(|snapshot| snapshot.map.as_ref());
     let map = map.filter(|map| !map.stale)?;
     let is_same = old.is_some_and(|old| !old.stale && identity(before) == identity(after));
-    let name = match (is.rests, is.lines) {
-        (true, _) if !(was.rests && is_same) => "map at rest".into(),
+    let (event, lines, name) = match (is.rests, is.lines) {
+        (true, lines) if !(was.rests && is_same) => ("at_rest", lines, "map at rest".into()),
         (false, Some(lines)) if is_same && was.lines.is_some_and(|was| was < lines) => {
             let was = was.lines.unwrap_or_default();
-            format!("map {was}×{was}")
+            ("level", Some(was), format!("map {was}×{was}"))
         }
         _ => return None,
     };
@@ -231,11 +326,18 @@ fn level(before: &Snapshot, after: &Snapshot) -> Option<String> {
     let error = (is.error).map_or(String::new(), |error| {
         format!(", mean error {} expected", percent(error))
     });
-    Some(format!(
-        "{name}: {} points{samples}{error}, lowest loss {} at {x:.4}, {y:.4}",
-        map.surface.measured(),
-        loss(lowest.loss),
-    ))
+    let points = map.surface.measured();
+    let facts = json!({
+        "lines": lines,
+        "points": points,
+        "share": is.share,
+        "error": is.error,
+        "lowest": {"x": x, "y": y, "loss": lowest.loss},
+    });
+    let lowest = loss(lowest.loss);
+    let text =
+        format!("{name}: {points} points{samples}{error}, lowest loss {lowest} at {x:.4}, {y:.4}");
+    Some(Event::told(event, facts, text))
 }
 
 /// The checkpoints of which the map's plane is made; two planes of one run differ in them.

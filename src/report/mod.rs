@@ -5,6 +5,7 @@ pub mod cache;
 pub mod checkpoints;
 pub mod compare;
 pub mod doctor;
+pub mod events;
 pub mod file;
 mod graph;
 pub mod hessian;
