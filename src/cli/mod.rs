@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod evaluator;
 mod exit;
+mod film;
 mod frame_writer;
 mod headless;
 mod hessian;
@@ -75,6 +76,8 @@ enum Command {
     Record(Box<record::Record>),
     /// Show a session that `watch --record` has recorded; no run folder, data or device is needed
     Replay(replay::Replay),
+    /// Make an animated picture of the frames that `watch --headless --out` wrote
+    Film(film::Film),
     /// Train a small real network on the embedded digits in a child process and watch it
     Demo(demo::Demo),
     /// PCA of the checkpoints: coordinates, explained variance and its null, residuals, norms
@@ -148,7 +151,7 @@ fn understand(arguments: &[OsString]) -> anyhow::Result<(Cli, Keymap)> {
     let alone = alone.unwrap_or_else(|error| usage::end(&error, definition.clone(), arguments));
     let (name, first) = alone.subcommand().unwrap_or(("", &alone));
     let (config, matches) =
-        if ["cache", "config", "completions", "demo-train", "worker"].contains(&name) {
+        if ["cache", "config", "completions", "demo-train", "film", "worker"].contains(&name) {
             (Config::default(), alone)
         } else {
             settings.check_environment()?;
@@ -202,6 +205,7 @@ impl Command {
             Command::Record(record) => Some(record.sessions()),
             Command::Replay(_) | Command::Demo(_) => Some(1),
             Command::Cache(_)
+            | Command::Film(_)
             | Command::Config(_)
             | Command::Completions(_)
             | Command::DemoTrain(_)
@@ -216,6 +220,7 @@ impl Command {
             Command::Watch(command) => command.run(keymap),
             Command::Record(command) => command.run(keymap),
             Command::Replay(command) => command.run(keymap),
+            Command::Film(command) => command.run(),
             Command::Demo(command) => command.run(keymap),
             Command::Cache(command) => command.run(),
             Command::Config(command) => command.run(),

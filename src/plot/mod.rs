@@ -8,6 +8,7 @@ mod canvas;
 pub mod chart;
 pub mod colormap;
 pub mod contour;
+pub mod film;
 pub mod graph;
 pub mod key;
 pub mod levels;
