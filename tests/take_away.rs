@@ -150,6 +150,17 @@ fn lines_curvature_and_comparisons_have_arrays_too() {
     assert_eq!(array::<f64>(&both, "run1_loss").0, [3, 3]);
 }
 
+/// The first checkpoints of the run, in a folder of their own.
+fn copied_run(at: &Path, checkpoints: usize) -> String {
+    let run = at.join("run");
+    fs::create_dir_all(&run).unwrap();
+    for i in 0..checkpoints {
+        let name = format!("step_{:04}.safetensors", 10 * i);
+        fs::copy(fixture(&format!("digits-run/{name}")), run.join(name)).unwrap();
+    }
+    run.to_str().unwrap().to_owned()
+}
+
 /// Waits until something holds.
 fn wait_for(what: &str, holds: impl Fn() -> bool) {
     let begun = Instant::now();
@@ -161,15 +172,16 @@ fn wait_for(what: &str, holds: impl Fn() -> bool) {
 
 #[test]
 fn events_are_lines_of_json_and_the_last_one_tells_the_signal() {
+    let folder = tempfile::tempdir().unwrap();
     let mut command = program();
     command.args([
         "watch",
-        &fixture("digits-run"),
+        &copied_run(folder.path(), 4),
         "--json",
         "--data",
         "digits",
     ]);
-    command.args(["--samples", "32", "--steps", "0..30"]);
+    command.args(["--samples", "32"]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut events: Vec<Value> = Vec::new();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -209,7 +221,6 @@ fn events_are_lines_of_json_and_the_last_one_tells_the_signal() {
         rest["share"].as_f64().unwrap() > 0.99 && rest["lowest"]["loss"].is_f64(),
         "{rest}"
     );
-    assert!(of("level").count() > 0);
     // A reader that has had enough is no error.
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut first = String::new();
@@ -224,28 +235,19 @@ fn events_are_lines_of_json_and_the_last_one_tells_the_signal() {
 fn a_film_has_a_picture_for_each_frame() {
     let folder = tempfile::tempdir().unwrap();
     let frames = folder.path().join("frames");
-    for steps in ["0..20", "0..30"] {
+    for checkpoints in [3, 4] {
         let mut command = program();
         command.args([
             "watch",
-            &fixture("digits-run"),
+            &copied_run(folder.path(), checkpoints),
             "--headless",
             "--every",
             "1s",
         ]);
         command.args(["--out", frames.to_str().unwrap(), "--format", "png,npz"]);
-        command.args([
-            "--data",
-            "digits",
-            "--samples",
-            "32",
-            "--size",
-            "60x20",
-            "--steps",
-            steps,
-        ]);
+        command.args(["--data", "digits", "--samples", "32", "--size", "60x20"]);
         let mut child = command.spawn().unwrap();
-        let name = format!("frame-0000{}.npz", &steps[3..]);
+        let name = format!("frame-0000{}0.npz", checkpoints - 1);
         wait_for("a frame with a map", || frames.join(&name).exists());
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
