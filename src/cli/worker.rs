@@ -17,17 +17,18 @@ use super::{limits, memory, startup};
 
 /// Measure for another isoloss, by JSON lines on standard input and output.
 ///
-/// `isoloss watch` starts one for each device, so that a device that fails, memory that runs out or a fault in a driver
-/// costs a point and not the screen. It speaks first:
+/// `isoloss watch` starts one for each device, so that a device that fails, memory that
+/// runs out or a fault in a driver costs a point and not the screen. It speaks first:
 ///
 ///   {"hello": {"protocol": 1, "version": "0.1.0"}}
 ///
-/// Then it takes, a line each, `setup` (samples, model, device), `plan` (a plane and the points on it) and `measure` (one of
-/// them), and answers each `measure` with one `found` or `failed`. `forget` and `pause` are heeded between two products.
-/// A number that JSON lacks is written by its bits, as {"f64": "7ff8000000000000"}.
+/// Then it takes, a line each, `setup` (samples, model, device), `plan` (a plane and the
+/// points on it) and `measure` (one of them), and answers each `measure` with one `found`
+/// or `failed`. `forget` and `pause` are heeded between two products. A number that JSON
+/// lacks is written by its bits, as {"f64": "7ff8000000000000"}.
 ///
-/// It stands in a session of its own, at the lowest priority that --budget leaves it, and ends with its input. All else that
-/// it says goes to standard error.
+/// It stands in a session of its own, at the priority that --budget leaves it, and ends
+/// with its input. All else that it says goes to standard error.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Worker {

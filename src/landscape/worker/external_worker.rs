@@ -62,7 +62,7 @@ impl Worker for ExternalWorker {
         let before = answering();
         let found = ready.measure(query, &plan.spec, own, waiting)?;
         // Files are written and programs started beside it.
-        let seconds = (answering() - before).as_secs_f64();
+        let seconds = answering().saturating_sub(before).as_secs_f64();
         Ok(Found { seconds, ..found })
     }
 

@@ -5,14 +5,15 @@
 //!                         └─▶ worker on cuda:0 ─▶
 //! ```
 //!
-//! A worker measures on a thread of this process ([`device_worker`]), in a process of its own ([`process_worker`] here,
-//! [`stdio`] there), or by a program of the user's own ([`external_worker`]).
+//! A worker measures on a thread of this process (`device_worker`), in a process of its own (`process_worker` here,
+//! `stdio` there), or by a program of the user's own (`external_worker`).
 
 pub mod budget;
 mod cost;
 mod device_worker;
 mod ending;
 mod external_worker;
+mod gpu_room;
 mod pool;
 mod process_worker;
 pub mod protocol;

@@ -15,6 +15,7 @@ use super::super::{Fault, LandscapeError};
 use super::Worker;
 use super::cost::ProcessId;
 use super::ending::how_it_ended;
+use super::gpu_room::{Advice, GpuRoom, Room};
 use super::protocol::{Found, Plan, Report, Setup};
 use super::queue::Task;
 use super::waiting::{Waiting, Wish};
@@ -95,6 +96,11 @@ pub(super) struct ProcessWorker {
     findings: Vec<Report>,
     /// Tells who reads the cost which process it is.
     metered: ProcessId,
+    /// The GPU that it measures on, or that it left because others need its memory.
+    gpu: Option<Place>,
+    room: GpuRoom,
+    /// Samples at once that were asked for at the start.
+    asked: Option<usize>,
 }
 
 /// A process whose device is open.
@@ -107,7 +113,7 @@ struct Running {
 /// Why a query has no answer.
 enum Failure {
     /// The process told it.
-    Told(LandscapeError),
+    Told(Box<LandscapeError>),
     /// The process has ended or was killed; the clause says how.
     Ended(String),
 }
@@ -138,6 +144,9 @@ impl ProcessWorker {
             last_id: 0,
             findings: Vec::new(),
             metered,
+            gpu: None,
+            room: GpuRoom::default(),
+            asked: setup.batch,
         }
     }
 
@@ -159,7 +168,7 @@ impl ProcessWorker {
     fn start(&mut self) -> Result<Opened, Failure> {
         let refused = |reason: String| {
             let fault = Fault::Other;
-            Failure::Told(LandscapeError::Worker { reason, fault })
+            Failure::Told(Box::new(LandscapeError::Worker { reason, fault }))
         };
         let mut process = self.launch.start(&self.stop).map_err(|error| {
             let program = self.launch.command.first();
@@ -195,6 +204,9 @@ impl ProcessWorker {
             match message(&line) {
                 Ok(Answer::Ready { place, data }) => {
                     self.place = place;
+                    if matches!(place, Place::Cuda(_)) {
+                        self.gpu = Some(place);
+                    }
                     self.running = Some(Running {
                         process,
                         holds: None,
@@ -211,8 +223,11 @@ impl ProcessWorker {
     /// Says how a process has ended that does not speak, and sees to it that it has.
     fn ending(&self, process: &mut Process, silence: &Silence) -> String {
         match silence {
-            // It is ended with the session.
-            Silence::Ended(_) if self.stop.is_given() => String::new(),
+            // It ends with the session, and holds nothing that would be lost.
+            Silence::Ended(_) if self.stop.is_given() => {
+                process.kill();
+                String::new()
+            }
             Silence::Late => {
                 process.kill();
                 let seconds = self.launch.silence.as_secs_f64();
@@ -320,7 +335,7 @@ impl ProcessWorker {
                     Fault::Stopped => LandscapeError::Stopped,
                     fault => LandscapeError::Worker { reason, fault },
                 };
-                return Some(Err(Failure::Told(error)));
+                return Some(Err(Failure::Told(Box::new(error))));
             }
             Ok(Answer::Product { id, done, of }) if id == asked => waiting.product(done, of),
             Ok(Answer::Batch(samples)) => self.batch = Some(samples),
@@ -339,6 +354,48 @@ impl ProcessWorker {
         half
     }
 
+    /// Gives a GPU's memory back where others need it, or comes back where there is room again.
+    fn mind_others(&mut self, waiting: &dyn Waiting) -> Result<(), LandscapeError> {
+        let Some(gpu) = self.gpu else { return Ok(()) };
+        let batch = self.batch.or(self.setup.batch).unwrap_or(USUAL_BATCH);
+        loop {
+            let is_held = match self.room.look(gpu, batch) {
+                None => self.room.is_away() && !self.setup.precision.suits_cpu(),
+                Some((advice, room)) => self.follow(advice, gpu, room),
+            };
+            if !is_held {
+                return Ok(());
+            }
+            // The CPU has no product in this type: it waits for the GPU.
+            if self.stop.is_given() || waiting.wish() == Wish::Stop {
+                return Err(LandscapeError::Stopped);
+            }
+            self.stop.sleep_until(Instant::now() + LOOK_EVERY);
+        }
+    }
+
+    /// Does what is advised; returns true if it has to wait for the GPU.
+    fn follow(&mut self, advice: Advice, gpu: Place, room: Room) -> bool {
+        let can_move = self.setup.precision.suits_cpu();
+        let done = match advice {
+            Advice::Stay => return self.room.is_away() && !can_move,
+            Advice::Halve => format!("it measures {} samples at once from now on", self.halve()),
+            Advice::Leave if can_move => {
+                self.setup.devices = vec![Place::Cpu];
+                "measuring goes on on the CPU until there is room again".into()
+            }
+            Advice::Leave => "measuring pauses until there is room again".into(),
+            Advice::Return => {
+                self.setup.devices = vec![gpu];
+                self.setup.batch = self.asked;
+                "measuring comes back to it".into()
+            }
+        };
+        self.running = None;
+        (self.tell)(format!("{gpu} has {room} free: {done}"));
+        matches!(advice, Advice::Leave) && !can_move
+    }
+
     /// Waits before a new start, the longer the more often it died: not at first, then 1, 2, 4 … 60 s.
     fn wait(&self) {
         let times = self.deaths.saturating_sub(2);
@@ -353,6 +410,7 @@ impl ProcessWorker {
 
 impl Worker for ProcessWorker {
     fn measure(&mut self, task: &Task, waiting: &dyn Waiting) -> Result<Found, LandscapeError> {
+        self.mind_others(waiting)?;
         let mut why = String::new();
         for time in 1..=DEATHS {
             self.wait();
@@ -361,7 +419,7 @@ impl Worker for ProcessWorker {
                     self.deaths = 0;
                     return Ok(found);
                 }
-                Err(Failure::Told(error)) => return Err(error),
+                Err(Failure::Told(error)) => return Err(*error),
                 Err(Failure::Ended(ended)) => why = ended,
             }
             if self.stop.is_given() {
@@ -391,6 +449,15 @@ impl Worker for ProcessWorker {
     }
 }
 
+/// A process that ends with the session is not waited for: it holds nothing that would be lost.
+impl Drop for ProcessWorker {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.as_mut().filter(|_| self.stop.is_given()) {
+            running.process.kill();
+        }
+    }
+}
+
 impl Running {
     /// Tells the plan and the function of a task where the process holds others.
     fn hold(&mut self, task: &Task) -> Result<(), Failure> {
@@ -412,7 +479,7 @@ fn say(process: &mut Process, order: &Order) -> Result<(), Failure> {
     let line = line(order).map_err(|error| {
         let reason = format!("the worker cannot be told what to measure: {error}");
         let fault = Fault::Other;
-        Failure::Told(LandscapeError::Worker { reason, fault })
+        Failure::Told(Box::new(LandscapeError::Worker { reason, fault }))
     })?;
     process.write(&line);
     Ok(())

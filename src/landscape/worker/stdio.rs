@@ -1,4 +1,4 @@
-//! The loop of a worker process: orders from its standard input, answers on its standard output (see [`wire`]).
+//! The loop of a worker process: orders from its standard input, answers on its standard output (see `wire`).
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};

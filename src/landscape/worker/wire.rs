@@ -176,15 +176,14 @@ fn tree_of(json: Json) -> io::Result<Tree> {
         Json::Array(items) => {
             Tree::Array(items.into_iter().map(tree_of).collect::<Result<_, _>>()?)
         }
-        Json::Object(pairs) => match bits(&pairs) {
-            Some(value) => Tree::Float(value),
-            None => {
-                let pairs = pairs
-                    .into_iter()
-                    .map(|(key, value)| Ok((key.into(), tree_of(value)?)));
-                Tree::Map(pairs.collect::<io::Result<_>>()?)
+        Json::Object(pairs) => {
+            if let Some(value) = bits(&pairs) {
+                return Ok(Tree::Float(value));
             }
-        },
+            let pairs = pairs.into_iter();
+            let pairs = pairs.map(|(key, value)| Ok((key.into(), tree_of(value)?)));
+            Tree::Map(pairs.collect::<io::Result<_>>()?)
+        }
     })
 }
 
