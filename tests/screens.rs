@@ -136,7 +136,7 @@ fn what_the_run_deleted_is_hollow_and_what_is_kept_is_counted() {
 fn a_branch_that_a_resumed_run_has_left_is_dotted() {
     let app = app(synthetic::resumed(), &[]);
     // Its checkpoints have steps of the path, and are not those that are looked at.
-    assert!(text(&screen(&app, 120, 40)).contains("┄  old path"));
+    assert!(text(&screen(&app, 120, 40)).contains("┄  old"));
     assert_snapshot!(sizes(&app));
 }
 
@@ -151,7 +151,7 @@ fn a_path_that_was_thinned_and_what_is_left_out_are_said() {
     let app = app(snapshot, &[]);
     let full = text(&screen(&app, 120, 40));
     for said in [
-        "thinned   3, copies are full (--keep)",
+        "thinned   3, copies are full",
         "not shown 2 left out",
         "model_64.pt: holds NaN",
     ] {

@@ -211,12 +211,12 @@ fn events_are_lines_of_json_and_the_last_one_tells_the_signal() {
     assert!(of("loss").all(|event| event["loss"].is_f64() && event["accuracy"].is_f64()));
     let on_path = of("checkpoint").filter(|event| event["state"] == "on_path");
     assert!(on_path.clone().count() == 4 && on_path.clone().all(|event| event["norm"].is_f64()));
-    let plane = of("plane").last().unwrap();
+    let plane = of("plane").next_back().unwrap();
     assert_eq!(
         (&plane["origin"], &plane["checkpoints"]),
         (&30.into(), &4.into())
     );
-    let rest = of("at_rest").last().unwrap();
+    let rest = of("at_rest").next_back().unwrap();
     assert!(
         rest["share"].as_f64().unwrap() > 0.99 && rest["lowest"]["loss"].is_f64(),
         "{rest}"

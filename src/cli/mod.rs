@@ -150,32 +150,40 @@ fn understand(arguments: &[OsString]) -> anyhow::Result<(Cli, Keymap)> {
     let alone = definition.clone().try_get_matches_from(arguments);
     let alone = alone.unwrap_or_else(|error| usage::end(&error, definition.clone(), arguments));
     let (name, first) = alone.subcommand().unwrap_or(("", &alone));
-    let (config, matches) =
-        if ["cache", "config", "completions", "demo-train", "film", "worker"].contains(&name) {
-            (Config::default(), alone)
-        } else {
-            settings.check_environment()?;
-            let places = ConfigPaths::around(run_of(&definition, name, first));
-            for sentence in places.passed_over() {
-                // The command goes on without that file, whether or not anybody reads this.
-                let _ = warn::say(sentence);
-            }
-            let config = Config::read(places.found(), &settings)?;
-            for sentence in config.remarks() {
-                let _ = warn::say(sentence);
-            }
-            let definition = with_defaults(definition, &config);
-            let parse = |arguments: &[OsString]| {
-                let matches = definition.clone().try_get_matches_from(arguments);
-                matches.unwrap_or_else(|error| usage::end(&error, definition.clone(), arguments))
-            };
-            let matches = parse(arguments);
-            let matches = match evaluator::place(&config, &matches) {
-                Some(place) => parse(&with_option(arguments, place)),
-                None => matches,
-            };
-            (config, matches)
+    let (config, matches) = if [
+        "cache",
+        "config",
+        "completions",
+        "demo-train",
+        "film",
+        "worker",
+    ]
+    .contains(&name)
+    {
+        (Config::default(), alone)
+    } else {
+        settings.check_environment()?;
+        let places = ConfigPaths::around(run_of(&definition, name, first));
+        for sentence in places.passed_over() {
+            // The command goes on without that file, whether or not anybody reads this.
+            let _ = warn::say(sentence);
+        }
+        let config = Config::read(places.found(), &settings)?;
+        for sentence in config.remarks() {
+            let _ = warn::say(sentence);
+        }
+        let definition = with_defaults(definition, &config);
+        let parse = |arguments: &[OsString]| {
+            let matches = definition.clone().try_get_matches_from(arguments);
+            matches.unwrap_or_else(|error| usage::end(&error, definition.clone(), arguments))
         };
+        let matches = parse(arguments);
+        let matches = match evaluator::place(&config, &matches) {
+            Some(place) => parse(&with_option(arguments, place)),
+            None => matches,
+        };
+        (config, matches)
+    };
     let cli = Cli::from_arg_matches(&matches);
     let cli = cli.unwrap_or_else(|error| usage::end(&error, Cli::command(), arguments));
     Ok((cli, config.keymap().clone()))

@@ -75,13 +75,16 @@ impl Format {
     }
 }
 
+/// A result as a description and its arrays.
+type Described = (Value, Vec<Array>);
+
 /// A result in the formats that not every result has; what a command does not offer is never asked for.
 #[derive(Default)]
 pub(super) struct Forms<'a> {
     /// Draws it, on paper.
     pub(super) picture: Option<&'a dyn Fn(Option<Tints>) -> Picture>,
     /// What it is of, and its arrays.
-    pub(super) arrays: Option<&'a dyn Fn() -> anyhow::Result<(Value, Vec<Array>)>>,
+    pub(super) arrays: Option<&'a dyn Fn() -> anyhow::Result<Described>>,
     /// Its surfaces and paths.
     pub(super) pieces: Option<&'a dyn Fn() -> Vec<Piece>>,
 }

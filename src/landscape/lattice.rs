@@ -4,8 +4,9 @@
 //! counted from the same corner, so that lines at the same place have the same coordinate to the bit.
 
 use super::surface::Surface;
-use super::survey::COARSEST;
 
+/// Cells of a side of the first window.
+const FIRST: i64 = 4;
 /// Halvings from level 0 to the finest level of a grid: 5, 9, 17, 33 and 65 lines of four cells.
 const HALVINGS: i32 = 4;
 /// Cells of a side that a window has at least, where its size is given.
@@ -47,12 +48,12 @@ impl Lattice {
     pub fn of(window: [[f64; 2]; 2]) -> (Self, LatticeWindow) {
         let lattice = Self {
             corner: window.map(|[min, _]| min),
-            cell: window.map(|[min, max]| (max - min) / COARSEST as f64),
+            cell: window.map(|[min, max]| (max - min) / FIRST as f64),
         };
         let cells = Cells {
             halvings: 0,
             from: 0,
-            to: COARSEST as i64,
+            to: FIRST,
         };
         (lattice, LatticeWindow([cells; 2]))
     }

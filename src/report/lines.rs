@@ -165,10 +165,10 @@ fn assumed(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
             loss(high)
         );
     }
-    let facts = json!({"assumed": assumed.taken().to_string(), "loss_range": assumed.loss_range});
+    let facts = json!({"assumed": assumed.taken().clone(), "loss_range": assumed.loss_range});
     let warnings = assumed.warnings().map(|warning| {
         let line = format!("doubtful: {warning}");
-        Event::told("doubtful", json!({ "warning": warning.to_string() }), line)
+        Event::told("doubtful", json!({ "warning": warning.clone() }), line)
     });
     std::iter::once(Event::told("assumed", facts, line))
         .chain(warnings)

@@ -87,11 +87,8 @@ impl Array {
             Values::Flags(values) => ("|b1", values.iter().map(|v| u8::from(*v)).collect()),
         };
         // One length is a tuple with a comma behind it.
-        let lengths: String = self
-            .shape
-            .iter()
-            .map(|length| format!("{length},"))
-            .collect();
+        let lengths = self.shape.iter().map(ToString::to_string);
+        let lengths = lengths.collect::<Vec<_>>().join(",") + ",";
         npy(kind, &lengths, &data)
     }
 }

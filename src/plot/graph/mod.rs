@@ -178,7 +178,7 @@ impl Graph<'_> {
 
     /// Widens a range that is not much wider than the bands on it, so that noise is not blown up to a curve.
     fn beyond_noise(&self, side: Side, [min, max]: [f64; 2]) -> [f64; 2] {
-        let widths = self.bands(side).flat_map(|[low, high]| {
+        let widths = self.bands(side).into_iter().flat_map(|[low, high]| {
             let both = low.y.iter().zip(high.y);
             both.map(|(low, high)| (high - low).abs())
         });
@@ -194,11 +194,11 @@ impl Graph<'_> {
     }
 
     /// The edges of the bands on one side.
-    fn bands(&self, side: Side) -> impl Iterator<Item = [&Curve<'_>; 2]> {
+    fn bands(&self, side: Side) -> Vec<[&Curve<'_>; 2]> {
         let edges = self.on(side).filter(|curve| curve.stroke == Stroke::Band);
         let edges: Vec<&Curve<'_>> = edges.collect();
         let (pairs, _) = edges.as_chunks::<2>();
-        pairs.to_vec().into_iter()
+        pairs.to_vec()
     }
 
     /// Shades the cells between the edges of each band.

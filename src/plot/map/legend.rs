@@ -137,7 +137,11 @@ impl SampledScene<'_> {
             (!extras.drops.is_empty(), marks.drop, &["lr drop"]),
             (!extras.rival.is_empty(), marks.rival[2], &["2nd run"]),
             (is_mixed, marks.gone, &["deleted"]),
-            (!extras.old_branches.is_empty(), marks.left, &["old path"]),
+            (
+                !extras.old_branches.is_empty(),
+                marks.left,
+                &["old", "path"],
+            ),
         ]
         .into_iter()
         .filter(|(occurs, ..)| *occurs)

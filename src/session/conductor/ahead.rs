@@ -4,7 +4,7 @@
 use crate::data::Split;
 use crate::landscape::worker::protocol::{Plan, Query, Request};
 
-use super::super::schedule::Target;
+use super::super::schedule::{Schedule, Target};
 use super::super::snapshot::Finding;
 use super::{Conductor, key};
 
@@ -104,7 +104,7 @@ impl Conductor {
             let price = self.all_samples();
             let is_paid = self.ahead.paid >= price || self.snapshot.progress.rests;
             let schedule = self.schedule.as_mut().filter(|_| is_paid);
-            if let Some((query, target)) = schedule.and_then(|schedule| schedule.take_newest()) {
+            if let Some((query, target)) = schedule.and_then(Schedule::take_newest) {
                 self.ahead.paid = 0;
                 self.plan_ahead(Purpose::Newest(target), self.split(), vec![query]);
             }

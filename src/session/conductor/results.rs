@@ -10,6 +10,9 @@ use super::super::snapshot::{Finding, ModelLine, OwnCost};
 use super::ahead::Purpose;
 use super::{Conductor, Key, key, update};
 
+/// Bytes to which the memory of the session is told.
+const STEP_OF_MEMORY: u64 = 16 << 20;
+
 impl Conductor {
     pub(super) fn report(&mut self, report: Report) {
         if let Report::Evaluator(evaluator) = &report {
@@ -45,9 +48,6 @@ impl Conductor {
                 index,
                 reason,
             } => self.failed(generation, index, reason),
-            Report::Cost { cores, memory, gpu } => {
-                self.snapshot.progress.cost = Some(OwnCost { cores, memory, gpu });
-            }
             Report::Done(generation) => self.next_batch(generation),
             Report::Product {
                 generation,
@@ -59,8 +59,23 @@ impl Conductor {
                     study.take_product(generation, index, done, of);
                 }
             }
-            Report::Data { .. } | Report::NoData(_) | Report::Evaluator(_) => {}
+            Report::Data { .. }
+            | Report::NoData(_)
+            | Report::Evaluator(_)
+            | Report::Cost { .. } => {}
         }
+    }
+
+    /// Takes what the session costs, as exactly as it is shown, and tells if that is new.
+    pub(super) fn take_cost(&mut self, cost: OwnCost) -> bool {
+        let hundredths = |share: f64| (share * 100.0).round() / 100.0;
+        let cost = OwnCost {
+            cores: hundredths(cost.cores),
+            memory: cost.memory.next_multiple_of(STEP_OF_MEMORY),
+            gpu: cost.gpu.map(hundredths),
+        };
+        let before = self.snapshot.progress.cost.replace(cost);
+        before != Some(cost)
     }
 
     fn introduce(&mut self, evaluator: Introduction) {

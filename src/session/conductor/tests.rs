@@ -124,6 +124,10 @@ fn options() -> Options {
 }
 
 /// What a look at the screen sees.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is something that is seen or not"
+)]
 #[derive(Clone, Copy, Debug)]
 struct Look {
     at: f64,

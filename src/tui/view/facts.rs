@@ -8,6 +8,7 @@ use crate::plot::axis::short;
 use crate::plot::graph::Mark;
 use crate::run::hyper;
 use crate::run::log::Logged;
+use crate::session::size_in_words;
 use crate::session::snapshot::{CheckpointLine, CheckpointState, Fidelity, Finding, Snapshot};
 use crate::weights::trajectory::Trajectory;
 
@@ -112,6 +113,18 @@ pub(crate) fn pace(snapshot: &Snapshot) -> Option<String> {
     let pace = snapshot.progress.points_per_second;
     let decimals = usize::from(pace < 10.0);
     (pace > 0.0).then(|| format!("{pace:.decimals$} points/s"))
+}
+
+/// Returns what isoloss itself costs, e.g. `0.42 cores 176 MiB`; `None` if that is not known.
+pub(crate) fn own_cost(snapshot: &Snapshot) -> Option<String> {
+    let cost = snapshot.progress.cost?;
+    let memory = size_in_words(cost.memory).replace(".00 ", " ");
+    let gpu = cost.gpu.map(|share| format!(" GPU {:.0} %", share * 100.0));
+    Some(format!(
+        "{:.2} cores {memory}{}",
+        cost.cores,
+        gpu.unwrap_or_default()
+    ))
 }
 
 /// Returns the name of a run: that of its folder.

@@ -112,6 +112,8 @@ pub(crate) fn render(app: &App, alone: bool, area: Rect, buffer: &mut Buffer) {
         let pace = pace.map(|pace| format!("{pace} on {}", app.snapshot().device));
         pieces.extend(pace.map(|pace| Piece::new(6, vec![Span::styled(pace, theme.faint())])));
     }
+    let cost = facts::own_cost(app.snapshot());
+    pieces.extend(cost.map(|cost| Piece::new(7, vec![Span::styled(cost, theme.faint())])));
     let left = fit(pieces, area.width.into());
     let used = left.width() as u16;
     left.render(area, buffer);

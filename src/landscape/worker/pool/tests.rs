@@ -69,9 +69,9 @@ fn loaded() -> Loaded {
     }
 }
 
-fn opened(place: Place) -> Result<Opened, String> {
+fn opened(place: Place) -> Opened {
     let data = loaded();
-    Ok(Opened { place, data })
+    Opened { place, data }
 }
 
 /// A worker that does what a closure says.
@@ -217,9 +217,9 @@ fn devices_that_open_are_named_together_and_others_are_told() {
     let (send, reports) = channel();
     let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
     let opened = [
-        opened(Place::Cuda(0)),
+        Ok(opened(Place::Cuda(0))),
         Err("no cuda:1".into()),
-        opened(Place::Cpu),
+        Ok(opened(Place::Cpu)),
     ];
     assert_eq!(pool.open(opened.to_vec()), Ok(loaded()));
     assert_eq!(
@@ -246,7 +246,7 @@ fn with_a_broken_one(queries: usize, how: Break) -> Vec<Report> {
     let (send, reports) = channel();
     let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
     assert_eq!(
-        pool.open(vec![opened(Place::Cpu), opened(Place::Cuda(1))]),
+        pool.open(vec![Ok(opened(Place::Cpu)), Ok(opened(Place::Cuda(1)))]),
         Ok(loaded())
     );
     // Each has a query before either answers.
@@ -304,7 +304,7 @@ fn what_a_broken_device_was_at_is_measured_by_another(
 fn the_last_device_fails_plans_on_errors_and_is_told_when_it_panics() {
     let (send, reports) = channel();
     let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
-    assert_eq!(pool.open(vec![opened(Place::Cpu)]), Ok(loaded()));
+    assert_eq!(pool.open(vec![Ok(opened(Place::Cpu))]), Ok(loaded()));
     pool.post(Request::Measure(plan(1, 1)));
     pool.post(Request::First(vec![plan(2, 1)]));
     // Comes back when its device is lost.
@@ -351,7 +351,7 @@ fn a_long_query_tells_its_products_and_stops_between_two(
 ) {
     let (send, reports) = channel();
     let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
-    assert_eq!(pool.open(vec![opened(Place::Cpu)]), Ok(loaded()));
+    assert_eq!(pool.open(vec![Ok(opened(Place::Cpu))]), Ok(loaded()));
     let (taken, step) = (AtomicUsize::new(0), Barrier::new(2));
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -411,7 +411,7 @@ impl Waiting for AtThird<'_> {
 fn products_are_told_from_the_first_on_and_rest_during_a_pause() {
     let (send, reports) = channel();
     let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
-    assert_eq!(pool.open(vec![opened(Place::Cpu)]), Ok(loaded()));
+    assert_eq!(pool.open(vec![Ok(opened(Place::Cpu))]), Ok(loaded()));
     let (taken, step) = (AtomicUsize::new(0), Barrier::new(2));
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -61,17 +61,16 @@ fn distances(app: &App, trajectory: &Trajectory) -> Vec<Row> {
     // Nobody asks about the newest by itself: it has a row of its own where it is not on the plane.
     let last = shares.len().saturating_sub(1);
     let selected = app.selected().filter(|selected| *selected < last);
-    match selected.and_then(|selected| shares.get(selected)) {
-        Some(here) => vec![
-            Row::new("off plane", facts::whole_percent(*here), theme.strong())
-                .with([" of extent here".into()]),
-            Row::new("", format!("median {median}, most {most}"), theme.faint()),
-        ],
-        None => {
-            let row = Row::new("off plane", median, theme.strong());
-            vec![row.with([" of extent".into(), format!(", most {most}")])]
-        }
+    if let Some(here) = selected.and_then(|selected| shares.get(selected)) {
+        let row = Row::new("off plane", facts::whole_percent(*here), theme.strong());
+        let others = format!("median {median}, most {most}");
+        return vec![
+            row.with([" of extent here".into()]),
+            Row::new("", others, theme.faint()),
+        ];
     }
+    let row = Row::new("off plane", median, theme.strong());
+    vec![row.with([" of extent".into(), format!(", most {most}")])]
 }
 
 /// The copies of checkpoints that are kept, and how much of the path lies on disk.
