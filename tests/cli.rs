@@ -286,7 +286,10 @@ fn surface_text_is_a_relief_when_asked_and_turns_with_its_angle() {
     assert!(default.contains("PC1 →") && default.contains("PC2 ↖"));
     assert!(relief("--relief=210,35").contains("PC1 ←"));
     let wrong = |more: &[&str]| refusal(&[&surface[..], more].concat(), 2);
-    assert!(wrong(&["--relief", "--format", "json"]).contains("--relief is a picture in text"));
+    assert!(
+        wrong(&["--relief", "--format", "json"])
+            .contains("--relief is a picture: --format text, svg or png")
+    );
     assert!(wrong(&["--relief=30"]).contains("expected TURN,TILT"));
 }
 

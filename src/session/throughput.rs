@@ -7,6 +7,8 @@ use std::time::Duration;
 pub(super) const OVER: Duration = Duration::from_secs(3);
 /// Number of last points that always count.
 const LAST: usize = 10;
+/// Multiple of a point's usual time after which another is not waited for.
+const SLOWER: u32 = 3;
 /// Smallest number of samples that a first level is measured on.
 const FEWEST: usize = 64;
 /// Points of the coarsest level.
@@ -52,15 +54,22 @@ impl Throughput {
         paces.get(paces.len() / 2).copied()
     }
 
-    /// Returns true if nothing was measured lately.
+    /// Returns true if nothing was measured lately, for points that take as long as the last ones.
     pub(super) fn rests(&self, now: Duration) -> bool {
-        (self.points.back()).is_none_or(|(last, _)| now.saturating_sub(*last) > OVER)
+        let Some(((first, _), (last, _))) = self.points.front().zip(self.points.back()) else {
+            return true;
+        };
+        let each = (*last - *first) / self.points.len() as u32;
+        now.saturating_sub(*last) > OVER.max(SLOWER * each)
     }
 
     /// Zero while there is too little to tell it from.
     pub(super) fn rate(&mut self, now: Duration) -> Rate {
         while self.points.len() > LAST && now.saturating_sub(self.points[0].0) > OVER {
             self.points.pop_front();
+        }
+        if self.rests(now) {
+            return Rate::default();
         }
         // The first of them tells when the others began.
         let Some((first, rest)) = self.points.front().zip(self.points.len().checked_sub(1)) else {
@@ -117,6 +126,23 @@ mod tests {
         assert_eq!(first_samples(1e5, 1024), None);
         assert_eq!(first_samples(10.0, 1024), Some(64));
         assert_eq!(first_samples(10.0, 50), None);
+    }
+
+    #[test]
+    fn a_rate_ends_when_nothing_comes_for_long() {
+        let at = Duration::from_secs;
+        let mut slow = Throughput::default();
+        for i in 0..=4 {
+            slow.count(at(10 * i), 64);
+        }
+        assert!((slow.rate(at(50)).points - 0.08).abs() < 1e-9);
+        assert!(!slow.rests(at(60)) && slow.rests(at(70)));
+        assert_eq!(slow.rate(at(70)).points, 0.0);
+        let mut fast = Throughput::default();
+        for i in 0..100 {
+            fast.count(Duration::from_millis(10 * i), 64);
+        }
+        assert!(fast.rate(at(1)).points > 90.0 && fast.rate(at(5)).points == 0.0);
     }
 
     #[test]

@@ -10,8 +10,9 @@ use super::super::snapshot::{Finding, ModelLine, OwnCost};
 use super::ahead::Purpose;
 use super::{Conductor, Key, key, update};
 
-/// Bytes to which the memory of the session is told.
-const STEP_OF_MEMORY: u64 = 16 << 20;
+/// Least change of the session's cost that is shown: cores or shares of a GPU, and bytes.
+const STEP: f64 = 0.05;
+const STEP_OF_MEMORY: u64 = 32 << 20;
 
 impl Conductor {
     pub(super) fn report(&mut self, report: Report) {
@@ -66,16 +67,20 @@ impl Conductor {
         }
     }
 
-    /// Takes what the session costs, as exactly as it is shown, and tells if that is new.
+    /// Takes what the session costs where it is clearly another amount, and tells if it is: drawing a number that
+    /// trembles would cost something itself.
     pub(super) fn take_cost(&mut self, cost: OwnCost) -> bool {
-        let hundredths = |share: f64| (share * 100.0).round() / 100.0;
-        let cost = OwnCost {
-            cores: hundredths(cost.cores),
-            memory: cost.memory.next_multiple_of(STEP_OF_MEMORY),
-            gpu: cost.gpu.map(hundredths),
-        };
-        let before = self.snapshot.progress.cost.replace(cost);
-        before != Some(cost)
+        let known = self.snapshot.progress.cost;
+        let is_alike = known.is_some_and(|known| {
+            let gpus = [known.gpu, cost.gpu].map(Option::unwrap_or_default);
+            (known.cores - cost.cores).abs() < STEP
+                && (gpus[0] - gpus[1]).abs() < STEP
+                && known.memory.abs_diff(cost.memory) < STEP_OF_MEMORY
+        });
+        if !is_alike {
+            self.snapshot.progress.cost = Some(cost);
+        }
+        !is_alike
     }
 
     fn introduce(&mut self, evaluator: Introduction) {

@@ -115,13 +115,13 @@ pub(crate) fn pace(snapshot: &Snapshot) -> Option<String> {
     (pace > 0.0).then(|| format!("{pace:.decimals$} points/s"))
 }
 
-/// Returns what isoloss itself costs, e.g. `0.42 cores 176 MiB`; `None` if that is not known.
+/// Returns what isoloss itself costs, e.g. `0.4 cores 176 MiB`; `None` if that is not known.
 pub(crate) fn own_cost(snapshot: &Snapshot) -> Option<String> {
     let cost = snapshot.progress.cost?;
     let memory = size_in_words(cost.memory).replace(".00 ", " ");
     let gpu = cost.gpu.map(|share| format!(" GPU {:.0} %", share * 100.0));
     Some(format!(
-        "{:.2} cores {memory}{}",
+        "{:.1} cores {memory}{}",
         cost.cores,
         gpu.unwrap_or_default()
     ))
