@@ -149,8 +149,7 @@ fn the_command_of_a_view_gives_what_the_view_shows() {
     // A window of its own.
     let snapshot = live.press(&[Action::ZoomIn, Action::PanLeft], |snapshot| {
         let surface = snapshot.map.as_ref().map(|map| &map.surface);
-        snapshot.progress.rests
-            && surface.is_some_and(|surface| surface.x()[0] != map.surface.x()[0])
+        snapshot.progress.rests && surface.is_some_and(|surface| surface.x() != map.surface.x())
     });
     same(&snapshot.map.as_ref().unwrap().surface, &live.printed());
 

@@ -158,11 +158,6 @@ fn a_path_that_was_thinned_and_what_is_left_out_are_said() {
         assert!(full.contains(said), "{said} is missing in\n{full}");
     }
     assert!(!full.contains("unreadable") && !full.contains("an older reason"));
-    assert!(
-        full.lines()
-            .next()
-            .is_some_and(|header| header.contains("2 left out"))
-    );
     assert!(text(&screen(&app, 80, 24)).contains("3 thinned"));
 }
 
