@@ -59,7 +59,7 @@ impl Throughput {
         let Some(((first, _), (last, _))) = self.points.front().zip(self.points.back()) else {
             return true;
         };
-        let each = (*last - *first) / self.points.len() as u32;
+        let each = last.saturating_sub(*first) / self.points.len() as u32;
         now.saturating_sub(*last) > OVER.max(SLOWER * each)
     }
 
