@@ -66,7 +66,7 @@ fn reports(devices: &[Place], precision: Precision) -> Vec<Report> {
     let crew = thread::spawn(move || {
         serve(&setup, &Hosting::default(), &served, |report| {
             send.send(report).is_ok()
-        })
+        });
     });
     let mut all = Vec::new();
     while !matches!(
