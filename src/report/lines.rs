@@ -259,8 +259,10 @@ fn on_path(line: &CheckpointLine, after: &Snapshot) -> Event {
         "residual": trajectory.residual.get(index),
     });
     let mut text = format!("{text}: moved {update:.4}, norm {norm:.4}");
+    // That of the path's own plane: the map's is held, and was fitted to fewer.
+    let best = after.plane.map(|plane| plane.best);
     if let [x, y, ..] = trajectory.explained[..] {
-        text = format!("{text}, PC1+2 {}", percent(x + y));
+        text = format!("{text}, PC1+2 {}", percent(best.unwrap_or(x + y)));
     }
     Event::told("checkpoint", with(facts, more), text)
 }

@@ -28,6 +28,8 @@ pub struct HeldPlane {
     pub best: f64,
     /// Distance of the newest from it, as a share of the path's extent.
     pub newest: f64,
+    /// True if nothing can be measured on it, because there are no samples or no model.
+    pub is_refused: bool,
     /// True if the path lies within the window.
     pub is_in_window: bool,
     /// True if no checkpoint came for three usual intervals.
@@ -39,6 +41,8 @@ pub struct HeldPlane {
 pub enum Reason {
     /// There was no plane of three checkpoints yet.
     First,
+    /// Nothing is measured on the plane, so that nothing is lost with it.
+    Refused,
     /// The best plane explains clearly more.
     Variance,
     /// The newest checkpoint is too far away.
@@ -58,6 +62,7 @@ impl HeldPlane {
         }
         let reasons = [
             (self.members < FEWEST, Reason::First),
+            (self.is_refused, Reason::Refused),
             (
                 self.best - self.explained > CLEARLY_BETTER,
                 Reason::Variance,
@@ -78,8 +83,6 @@ pub struct Standing {
     pub first: bool,
     /// True if its 9×9 is.
     pub second: bool,
-    /// True if nothing can be measured on it, because there are no samples or no model.
-    pub is_refused: bool,
     /// Time since it was fitted.
     pub age: Duration,
     /// The usual interval between two checkpoints.
@@ -91,7 +94,8 @@ impl Standing {
     #[must_use]
     pub fn allows(&self, reason: Reason) -> bool {
         let is_old = self.usual.is_some_and(|usual| self.age > OLD * usual);
-        reason == Reason::First || self.is_refused || self.second || self.first && is_old
+        let loses_nothing = matches!(reason, Reason::First | Reason::Refused);
+        loses_nothing || self.second || self.first && is_old
     }
 }
 
@@ -105,6 +109,7 @@ mod tests {
         explained: 0.88,
         best: 0.90,
         newest: 0.1,
+        is_refused: false,
         is_in_window: true,
         is_quiet: false,
     };
@@ -126,6 +131,13 @@ mod tests {
                     ..SERVES
                 },
                 Reason::Variance,
+            ),
+            (
+                HeldPlane {
+                    is_refused: true,
+                    ..SERVES
+                },
+                Reason::Refused,
             ),
             (
                 HeldPlane {
@@ -167,7 +179,6 @@ mod tests {
         let begun = Standing {
             first: false,
             second: false,
-            is_refused: false,
             age: Duration::from_secs(60),
             usual: Some(Duration::from_secs(5)),
         };
@@ -192,9 +203,6 @@ mod tests {
             usual: None,
             ..first
         }));
-        assert!(allows(Standing {
-            is_refused: true,
-            ..begun
-        }));
+        assert!(begun.allows(Reason::Refused));
     }
 }

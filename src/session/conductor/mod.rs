@@ -34,7 +34,7 @@ use super::clock::Clock;
 use super::inquiry::{self, InquirySchedule};
 use super::reader::{Change, Reading};
 use super::schedule::Schedule;
-use super::snapshot::{CheckpointState, Command, OwnCost, Snapshot, Window};
+use super::snapshot::{CheckpointState, Command, Snapshot, Window};
 use super::study::Study;
 use super::throughput::Throughput;
 
@@ -233,9 +233,6 @@ impl Conductor {
             }
             Input::Reading(Reading::Remark(remark)) => self.notice(remark),
             Input::Reading(Reading::Kept(kept)) => self.snapshot.kept = Some(kept),
-            Input::Report(Report::Cost { cores, memory, gpu }) => {
-                return self.take_cost(OwnCost { cores, memory, gpu });
-            }
             Input::Report(report) => self.report(report),
             Input::Command(command) => self.command(command),
             Input::Broken(reason) => self.notice(reason),

@@ -116,7 +116,7 @@ impl CurrentPlane {
             return false;
         };
         self.members.clone_from(&path.members);
-        self.read_from(&path.products.checkpoints);
+        self.read_from(&path.products);
         let coordinates = &trajectory.coordinates;
         if let Some(grown) = self.lattice.grown(self.window, coordinates) {
             self.window = grown;
@@ -126,9 +126,9 @@ impl CurrentPlane {
     }
 
     /// Reads the checkpoints of the plane from where they lie now: from copies of those that went.
-    fn read_from(&mut self, checkpoints: &[Checkpoint]) {
+    fn read_from(&mut self, products: &PathProducts) {
         let now = |old: &mut Checkpoint| {
-            if let Some(new) = checkpoints.iter().find(|new| new.is(old)) {
+            if let Some(new) = products.now(old) {
                 old.clone_from(new);
             }
         };
@@ -163,8 +163,9 @@ impl CurrentPlane {
         singular.filter(|sigma| **sigma > 0.0).count()
     }
 
-    /// Compares the plane with that which the path would have by itself.
-    pub(super) fn against(&self, newest: &NewestPath, is_quiet: bool) -> HeldPlane {
+    /// Compares the plane with that which the path would have by itself; time and what can be measured are for others
+    /// to tell.
+    pub(super) fn against(&self, newest: &NewestPath) -> HeldPlane {
         let share = |trajectory: &Trajectory| trajectory.explained.iter().take(2).sum();
         let last = self.trajectory.coordinates.last().copied();
         HeldPlane {
@@ -174,7 +175,8 @@ impl CurrentPlane {
             best: share(&newest.fit.trajectory),
             newest: self.newest_distance(&newest.products),
             is_in_window: last.is_none_or(|at| self.lattice.has(self.window, at)),
-            is_quiet,
+            is_quiet: false,
+            is_refused: false,
         }
     }
 
@@ -191,7 +193,7 @@ impl CurrentPlane {
 
     /// The plane as the snapshot tells it.
     pub(super) fn told(&self, newest: &NewestPath) -> MapPlane {
-        let held = self.against(newest, false);
+        let held = self.against(newest);
         MapPlane {
             origin: self.spec.origin.step,
             checkpoints: held.members,

@@ -10,10 +10,6 @@ use super::super::snapshot::{Finding, ModelLine, OwnCost};
 use super::ahead::Purpose;
 use super::{Conductor, Key, key, update};
 
-/// Least change of the session's cost that is shown: cores or shares of a GPU, and bytes.
-const STEP: f64 = 0.05;
-const STEP_OF_MEMORY: u64 = 32 << 20;
-
 impl Conductor {
     pub(super) fn report(&mut self, report: Report) {
         if let Report::Evaluator(evaluator) = &report {
@@ -49,6 +45,9 @@ impl Conductor {
                 index,
                 reason,
             } => self.failed(generation, index, reason),
+            Report::Cost { cores, memory, gpu } => {
+                self.snapshot.progress.cost = Some(OwnCost { cores, memory, gpu });
+            }
             Report::Done(generation) => self.next_batch(generation),
             Report::Product {
                 generation,
@@ -60,27 +59,8 @@ impl Conductor {
                     study.take_product(generation, index, done, of);
                 }
             }
-            Report::Data { .. }
-            | Report::NoData(_)
-            | Report::Evaluator(_)
-            | Report::Cost { .. } => {}
+            Report::Data { .. } | Report::NoData(_) | Report::Evaluator(_) => {}
         }
-    }
-
-    /// Takes what the session costs where it is clearly another amount, and tells if it is: drawing a number that
-    /// trembles would cost something itself.
-    pub(super) fn take_cost(&mut self, cost: OwnCost) -> bool {
-        let known = self.snapshot.progress.cost;
-        let is_alike = known.is_some_and(|known| {
-            let gpus = [known.gpu, cost.gpu].map(Option::unwrap_or_default);
-            (known.cores - cost.cores).abs() < STEP
-                && (gpus[0] - gpus[1]).abs() < STEP
-                && known.memory.abs_diff(cost.memory) < STEP_OF_MEMORY
-        });
-        if !is_alike {
-            self.snapshot.progress.cost = Some(cost);
-        }
-        !is_alike
     }
 
     fn introduce(&mut self, evaluator: Introduction) {
@@ -120,8 +100,7 @@ impl Conductor {
     /// the map without a value is a hole, so that its level can stand.
     fn failed(&mut self, generation: u64, index: Option<usize>, reason: String) {
         tracing::warn!(generation, ?index, "{reason}");
-        let explained = matches!(self.snapshot.model, Finding::Not(_))
-            || matches!(self.snapshot.data, Finding::Not(_));
+        let explained = self.is_refused();
         let schedule = self.schedule.as_ref();
         let current = schedule.is_some_and(|schedule| schedule.generation == generation);
         if current && !explained {
