@@ -84,8 +84,8 @@ impl Conductor {
         };
         if let Some(schedule) = &mut self.schedule {
             schedule.admit(&plane.trajectory, &plane.members, known);
-            // A plan that is done has nobody who asks what comes next.
-            if schedule.rests() {
+            // A plan that is done has nobody who asks what comes next; one under way is not to be dropped.
+            if schedule.queries.is_empty() {
                 self.next_of_map();
             }
         }

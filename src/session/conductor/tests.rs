@@ -14,7 +14,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::*;
 use crate::cache::KeepLimit;
-use crate::data::{self, Count, Order, Split};
+use crate::data;
 use crate::landscape::device::{Place, Precision};
 use crate::landscape::worker::protocol::{Found, Query, Setup, Value};
 use crate::landscape::worker::{Hosting, Queue, Task};
@@ -82,10 +82,7 @@ fn reading(points: &[[f64; DIMENSIONS]], saved: &[f64]) -> PathReading {
             trajectory,
             combinations: [0, 1].map(|k| components.combination(k)),
         }),
-        products: Arc::new(PathProducts {
-            checkpoints: members.clone(),
-            dots,
-        }),
+        products: Arc::new(PathProducts::new(members.clone(), Arc::new(dots))),
         members,
         ..PathReading::default()
     }
@@ -98,17 +95,7 @@ fn options() -> Options {
         keep: KeepLimit::Auto,
         disk_only: true,
         setup: Setup {
-            data: Some(data::Request {
-                source: "digits".into(),
-                split: Split::Train,
-                own: Split::Train,
-                count: Count::All,
-                order: Order::First,
-                seed: 0,
-                mean: None,
-                std: None,
-                columns: None,
-            }),
+            data: Some(data::Request::whole("digits")),
             evaluator: None,
             criterion: Criterion::default(),
             model: "auto".into(),
@@ -123,7 +110,7 @@ fn options() -> Options {
     }
 }
 
-/// What a look at the screen sees.
+/// The state of the screen at a look.
 #[allow(
     clippy::struct_excessive_bools,
     reason = "each is something that is seen or not"
@@ -420,4 +407,34 @@ fn on_a_fast_device_all_samples_are_measured_at_once() {
         simulation.conductor.snapshot.map.as_ref().unwrap().fidelity,
         None
     );
+}
+
+#[test]
+fn a_checkpoint_that_comes_while_others_are_measured_drops_none_of_them() {
+    let mut simulation = Simulation::new(20_000.0);
+    let points = training(60);
+    let saved: Vec<f64> = (0..60).map(|i| if i < 59 { 0.0 } else { 50.0 }).collect();
+    let take = |simulation: &mut Simulation, count: usize| {
+        let path = reading(&points[..count], &saved);
+        let path = Input::Reading(Reading::Path(Box::new(path)));
+        simulation.conductor.fold(path);
+    };
+    take(&mut simulation, 59);
+    // The map is at rest, and what comes then is under way.
+    let plan = |simulation: &Simulation| {
+        let map = simulation.conductor.schedule.as_ref()?;
+        (map.rests() && !map.queries.is_empty()).then_some(map.generation)
+    };
+    while plan(&simulation).is_none() {
+        assert!(simulation.now < 60.0);
+        let next = simulation.now + 0.05;
+        simulation.pass(next);
+    }
+    let before = plan(&simulation);
+    take(&mut simulation, 60);
+    assert_eq!(plan(&simulation), before);
+    let end = simulation.now + 60.0;
+    simulation.pass(end);
+    let last = simulation.looks.last().unwrap();
+    assert_eq!(last.checkpoints, [60, 60], "{last:?}");
 }

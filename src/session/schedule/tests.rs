@@ -105,7 +105,7 @@ fn no_point_of_the_plane_is_planned_twice_but_for_the_path_s_own() {
     }
     let measured = schedule.pictures.surface.measured();
     assert!(measured > 65 * 65 * 9 / 10, "it is rough: {measured}");
-    assert_eq!(schedule.pictures.left(), 0);
+    assert_eq!(schedule.pictures.left(&schedule.pictures.shown()), 0);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn one_checkpoint_has_its_loss_and_two_have_a_slice_along_their_line() {
         (two.pictures.slices.len(), two.queries.len()),
         (1, 2 + 20 + 4)
     );
-    assert!(two.pictures.left() == 0 && !two.pictures.stands());
+    assert!(two.pictures.left(&two.pictures.shown()) == 0 && !two.pictures.stands());
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn the_surface_of_all_samples_is_within_its_error_and_costs_few_points_of_all() 
         loss_of(at, samples)
     });
     let (few, full) = (few.get(), full.get());
-    assert!(schedule.rests() && schedule.pictures.left() == 0);
+    assert!(schedule.rests() && schedule.pictures.left(&schedule.pictures.shown()) == 0);
     let shown = schedule.pictures.shown();
     let Some(Fidelity::Estimate { points, error, .. }) = shown.fidelity else {
         panic!("{:?}", shown.fidelity)
