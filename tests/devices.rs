@@ -15,13 +15,10 @@ use std::time::Duration;
 
 use isoloss::data::Split;
 use isoloss::landscape::device::{Place, Precision};
-use isoloss::landscape::worker::protocol::{Plan, Query, Report, Request, Setup, Value};
+use isoloss::landscape::worker::protocol::{Plan, Query, Report, Request, Value};
 use isoloss::landscape::worker::{Hosting, serve};
 use isoloss::run::Checkpoint;
-use isoloss::weights::normalize::{Ignore, Norm};
-use isoloss::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
-use isoloss::weights::run_checkpoint::Shape;
-use program::fixture;
+use program::{digits, fixture, random_plane};
 
 /// A GPU that no machine has.
 const ABSENT: Place = Place::Cuda(4096);
@@ -33,17 +30,7 @@ fn plan() -> Plan {
     let points = (0..25).map(|i| Query::OnPlane([at(i % 5), at(i / 5)]));
     Plan {
         generation: 3,
-        spec: PlaneSpec {
-            shape: Shape::of(&checkpoint, None).unwrap(),
-            origin: checkpoint.clone(),
-            directions: Directions::Random {
-                seed: 1,
-                norm: Norm::Filter,
-                ignore: Ignore::Biasbn,
-                orthogonal: false,
-            },
-            batch_norm: BatchNorm::Frozen,
-        },
+        spec: random_plane(&checkpoint),
         split: Split::Train,
         queries: points.chain([Query::Checkpoint(checkpoint)]).collect(),
     }
@@ -51,16 +38,7 @@ fn plan() -> Plan {
 
 /// All reports up to the end of the plan.
 fn reports(devices: &[Place], precision: Precision) -> Vec<Report> {
-    let setup = Setup {
-        criterion: isoloss::loss::Criterion::default(),
-        data: Some(isoloss::data::Request::whole("digits")),
-        evaluator: None,
-        model: "auto".into(),
-        reading: isoloss::model::reading::Reading::default(),
-        devices: devices.to_vec(),
-        precision,
-        batch: None,
-    };
+    let setup = digits(devices, precision);
     let ((requests, served), (send, reports)) = (channel(), channel());
     requests.send(Request::Measure(plan())).unwrap();
     let crew = thread::spawn(move || {

@@ -17,17 +17,12 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use isoloss::data::{Request as Samples, Split};
+use isoloss::data::Split;
 use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::worker::protocol::{Plan, Query, Report, Request, Setup, Value};
 use isoloss::landscape::worker::{Hosting, Launch, serve};
-use isoloss::loss::Criterion;
-use isoloss::model::reading::Reading;
 use isoloss::run::Checkpoint;
-use isoloss::weights::normalize::{Ignore, Norm};
-use isoloss::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
-use isoloss::weights::run_checkpoint::Shape;
-use program::{fixture, program};
+use program::{digits, fixture, program, random_plane};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -54,33 +49,14 @@ fn plan(points: u32) -> Plan {
     ];
     Plan {
         generation: 3,
-        spec: PlaneSpec {
-            shape: Shape::of(&to, None).unwrap(),
-            origin: to,
-            directions: Directions::Random {
-                seed: 1,
-                norm: Norm::Filter,
-                ignore: Ignore::Biasbn,
-                orthogonal: false,
-            },
-            batch_norm: BatchNorm::Frozen,
-        },
+        spec: random_plane(&to),
         split: Split::Train,
         queries: points.chain(others).collect(),
     }
 }
 
 fn setup() -> Setup {
-    Setup {
-        criterion: Criterion::default(),
-        data: Some(Samples::whole("digits")),
-        evaluator: None,
-        model: "auto".into(),
-        reading: Reading::default(),
-        devices: vec![Place::Cpu],
-        precision: Precision::F32,
-        batch: None,
-    }
+    digits(&[Place::Cpu], Precision::F32)
 }
 
 /// The worker of this build; an argument that changes nothing tells those of one test.

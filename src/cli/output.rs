@@ -83,7 +83,7 @@ type Described = (Value, Vec<Array>);
 pub(super) struct Forms<'a> {
     /// Draws it, on paper.
     pub(super) picture: Option<&'a dyn Fn(Option<Tints>) -> Picture>,
-    /// What it is of, and its arrays.
+    /// Describes it, and gives its arrays.
     pub(super) arrays: Option<&'a dyn Fn() -> anyhow::Result<Described>>,
     /// Its surfaces and paths.
     pub(super) pieces: Option<&'a dyn Fn() -> Vec<Piece>>,

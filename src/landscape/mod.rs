@@ -144,7 +144,7 @@ pub enum LandscapeError {
     Worker {
         /// The reason.
         reason: String,
-        /// What it is a fault of.
+        /// The part whose fault it is.
         fault: Fault,
     },
     /// The loss cannot be taken.

@@ -41,7 +41,7 @@ pub trait Reel {
     fn picture(&self, index: usize) -> io::Result<Pixels>;
 }
 
-/// What one pass over all pictures tells.
+/// The findings of one pass over all pictures.
 struct Survey {
     width: u32,
     height: u32,

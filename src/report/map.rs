@@ -6,6 +6,7 @@ use crate::plot::map::{AxisTitle, Backdrop, Extras, Layers, MapScene, Tints, dra
 use crate::plot::picture::{Cell, Picture};
 use crate::plot::raster::Marker;
 use crate::plot::relief::{self, View};
+use crate::session::schedule::whole_path;
 
 /// Lines down.
 const HEIGHT: usize = 30;
@@ -29,6 +30,26 @@ pub struct PrintedMap<'a> {
     pub explained: Option<[f64; 2]>,
     /// Doubts, learning-rate drops, a second path.
     pub extras: Extras<'a>,
+}
+
+impl<'a> PrintedMap<'a> {
+    /// The map of a path alone, with a margin; the last checkpoint is the current one.
+    pub(super) fn of_path(
+        path: &'a [[f64; 2]],
+        axes: [&'a str; 2],
+        explained: Option<[f64; 2]>,
+    ) -> Self {
+        let window = whole_path(path);
+        Self {
+            surface: None,
+            window: [window.x, window.y],
+            path,
+            current: path.len().saturating_sub(1),
+            axes,
+            explained,
+            extras: Extras::default(),
+        }
+    }
 }
 
 /// Draws the map this many characters wide, without colours, in braille where the terminal's language has more than ASCII.

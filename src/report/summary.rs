@@ -2,10 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::session::schedule::whole_path;
 use crate::session::snapshot::Snapshot;
-
-use crate::plot::map::Extras;
 
 use super::map::{self, PrintedMap};
 use super::{PAGE, loss, percent, score};
@@ -23,19 +20,12 @@ pub fn text(snapshot: &Snapshot) -> String {
         .filter(|map| !map.stale)
         .map(|map| &map.surface);
     if trajectory.singular.len() >= 2 {
-        let window = whole_path(&trajectory.coordinates);
-        text += &map::text(
-            &PrintedMap {
-                surface,
-                window: [window.x, window.y],
-                path: &trajectory.coordinates,
-                current: trajectory.steps.len() - 1,
-                axes: ["PC1", "PC2"],
-                explained: Some([trajectory.explained[0], trajectory.explained[1]]),
-                extras: Extras::default(),
-            },
-            PAGE,
-        );
+        let explained = Some([trajectory.explained[0], trajectory.explained[1]]);
+        let map = PrintedMap {
+            surface,
+            ..PrintedMap::of_path(&trajectory.coordinates, ["PC1", "PC2"], explained)
+        };
+        text += &map::text(&map, PAGE);
         let share = |values: &[f64]| percent(values.iter().take(2).sum());
         let (explained, null) = (
             share(&trajectory.explained),

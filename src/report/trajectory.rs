@@ -6,11 +6,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::plot::axis::short;
-use crate::session::schedule::whole_path;
 use crate::weights::random_projection::RandomProjection;
 use crate::weights::trajectory::Trajectory;
-
-use crate::plot::map::Extras;
 
 use super::map::{self, PrintedMap};
 use super::{cell, csv_rows, percent};
@@ -103,19 +100,9 @@ impl Report {
 
     /// The path on its plane; the last checkpoint is at 0, 0.
     fn map(&self, width: usize) -> String {
-        let window = whole_path(&self.coordinates);
-        map::text(
-            &PrintedMap {
-                surface: None,
-                window: [window.x, window.y],
-                path: &self.coordinates,
-                current: self.coordinates.len() - 1,
-                axes: ["PC1", "PC2"],
-                explained: Some([self.explained[0], self.explained[1]]),
-                extras: Extras::default(),
-            },
-            width,
-        )
+        let explained = Some([self.explained[0], self.explained[1]]);
+        let map = PrintedMap::of_path(&self.coordinates, ["PC1", "PC2"], explained);
+        map::text(&map, width)
     }
 
     fn variance(&self) -> String {
@@ -167,19 +154,9 @@ impl Report {
 
 /// The path on the random plane, and how little of it that catches.
 fn random_map(random: &RandomProjection, width: usize) -> String {
-    let window = whole_path(&random.coordinates);
-    let map = map::text(
-        &PrintedMap {
-            surface: None,
-            window: [window.x, window.y],
-            path: &random.coordinates,
-            current: random.coordinates.len().saturating_sub(1),
-            axes: ["random 1", "random 2"],
-            explained: None,
-            extras: Extras::default(),
-        },
-        width,
-    );
+    let axes = ["random 1", "random 2"];
+    let map = PrintedMap::of_path(&random.coordinates, axes, None);
+    let map = map::text(&map, width);
     format!(
         "A random plane (seed {}) holds {} % of the path's variance; cosine of its directions {}, expected {}\n\n{map}\n",
         random.seed,

@@ -64,6 +64,8 @@ pub struct Shown {
     pub fidelity: Option<Fidelity>,
     /// The mean error that is to be expected, with that of the difference: a share of the range of log-loss.
     pub error: Option<f64>,
+    /// Number of points that the surface asks for.
+    pub wanted: usize,
 }
 
 impl Pictures {
@@ -181,7 +183,7 @@ impl Pictures {
     /// levels stand.
     #[must_use]
     pub fn wanted(&self) -> Vec<(usize, usize)> {
-        Estimate::of(&self.shown_surface(self.complement().as_ref())).wanted()
+        Estimate::of(&with(&self.surface, self.complement().as_ref())).wanted()
     }
 
     /// Returns the points that are still to be measured on all samples, nearest to the path first; none if all
@@ -203,9 +205,9 @@ impl Pictures {
             + all * self.full.measured()
     }
 
-    /// Returns how much is still to come, likewise, as far as is known.
+    /// Returns how much is still to come, likewise, as far as is known from the pictures as they are shown.
     #[must_use]
-    pub fn left(&self) -> usize {
+    pub fn left(&self, shown: &Shown) -> usize {
         if self.surface.x().is_empty() {
             return 0;
         }
@@ -213,7 +215,7 @@ impl Pictures {
         let levels = |open: &dyn Fn(usize) -> usize| (0..WHOLE).map(open).sum::<usize>();
         let on_first = levels(&|level| self.open_first(level, &[]).len());
         let whole = levels(&|level| self.open(level, &[]).len());
-        let finer = if whole == 0 { self.wanted().len() } else { 0 };
+        let finer = if whole == 0 { shown.wanted } else { 0 };
         first * on_first + everywhere * (whole + finer) + all * self.wanted_full(&[]).len()
     }
 
@@ -228,80 +230,63 @@ impl Pictures {
         })
     }
 
-    /// The pictures as they are to be shown now: on the first samples until the others have their first level, on
-    /// few until the difference that all make is known.
+    /// The pictures as they are to be shown now: on the first samples until the others have two levels, with the
+    /// difference that these make once they have one; on few until the difference that all make is known.
     #[must_use]
     pub fn shown(&self) -> Shown {
-        if let Some(shown) = self.shown_first() {
-            return shown;
-        }
-        let complement = self.complement();
-        let surface = self.shown_surface(complement.as_ref());
-        let slices = self.slices.iter().map(|slice| match &complement {
+        let first = self.first_shown();
+        let (measured, few, of, complement) = match first {
+            Some(samples) => {
+                let complement = Complement::of(&self.first, &self.surface, samples.score);
+                (&self.first, samples.first, samples.few, complement)
+            }
+            None => (&self.surface, self.few(), None, self.complement()),
+        };
+        let surface = with(measured, complement.as_ref());
+        // Slices are measured on the samples of the surface.
+        let of_slices = complement.as_ref().filter(|_| first.is_none());
+        let slices = self.slices.iter().map(|slice| match of_slices {
             Some(complement) => slice.shifted(complement),
             None => slice.clone(),
         });
-        let between = Estimate::of(&surface).expected();
+        let estimate = Estimate::of(&surface);
         let beside = complement.as_ref().map_or(0.0, Complement::error);
         Shown {
             slices: slices.collect(),
-            surface,
-            fidelity: self.few().map(|few| match &complement {
+            fidelity: few.map(|few| match &complement {
                 None => Fidelity::Few(few),
                 Some(complement) => Fidelity::Estimate {
                     few,
-                    of: None,
+                    of,
                     points: complement.points(),
                     error: complement.error(),
                 },
             }),
-            error: between.map(|between| between + beside),
+            error: estimate.expected().map(|between| between + beside),
+            wanted: estimate.wanted().len(),
+            surface,
         }
     }
 
-    /// The surface of the first samples, with the difference that the others make once these have a level; `None`
-    /// if it is not needed, or not any more.
-    fn shown_first(&self) -> Option<Shown> {
-        let samples = self.samples?;
-        let first = samples.first?;
+    /// The samples, if the picture is shown on the first of them: they are measured, and the others lack a level.
+    fn first_shown(&self) -> Option<Samples> {
         let is_done = (0..WHOLE).all(|level| has_level(&self.surface, level));
-        if is_done || self.first.measured() == 0 {
-            return None;
-        }
-        let complement = Complement::of(&self.first, &self.surface, samples.score);
-        let surface = complement.as_ref().map_or_else(
-            || self.first.clone(),
-            |complement| complement.add_to(&self.first),
-        );
-        let between = Estimate::of(&surface).expected();
-        let beside = complement.as_ref().map_or(0.0, Complement::error);
-        Some(Shown {
-            slices: self.slices.clone(),
-            surface,
-            fidelity: Some(match &complement {
-                None => Fidelity::Few(first),
-                Some(complement) => Fidelity::Estimate {
-                    few: first,
-                    of: samples.few,
-                    points: complement.points(),
-                    error: complement.error(),
-                },
-            }),
-            error: between.map(|between| between + beside),
-        })
+        let samples = self.samples.filter(|samples| samples.first.is_some());
+        samples.filter(|_| !is_done && self.first.measured() > 0)
     }
 
     fn complement(&self) -> Option<Complement> {
         let samples = self.samples.filter(|samples| samples.few.is_some())?;
         Complement::of(&self.surface, &self.full, samples.score)
     }
+}
 
-    fn shown_surface(&self, complement: Option<&Complement>) -> Surface {
-        complement.map_or_else(
-            || self.surface.clone(),
-            |complement| complement.add_to(&self.surface),
-        )
-    }
+/// A surface with the difference that more samples make, where that is known.
+fn with(measured: &Surface, complement: Option<&Complement>) -> Surface {
+    complement.map_or_else(
+        || measured.clone(),
+        |complement| complement.add_to(measured),
+    )
 }
 
 /// The points of a level that are not measured, nearest to the path first.

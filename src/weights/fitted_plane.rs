@@ -4,6 +4,10 @@
 //! Its directions are sums of checkpoints, pc_k = Σ a_i θ_i with Σ a_i = 0, so that dot products of checkpoints are
 //! all that it takes (math.md 6, 7).
 
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use nalgebra::DMatrix;
 
 use crate::run::Checkpoint;
@@ -14,14 +18,34 @@ use super::trajectory::{OldBranch, Trajectory, distance, off_plane};
 #[derive(Clone, Debug, Default)]
 pub struct PathProducts {
     /// The checkpoints.
-    pub checkpoints: Vec<Checkpoint>,
+    checkpoints: Vec<Checkpoint>,
+    /// Row of each content, by its path and its number there.
+    rows: HashMap<(PathBuf, u64), usize>,
     /// δ_i·δ_j, where δ_i = θ_i − θ_0.
-    pub dots: DMatrix<f64>,
+    dots: Arc<DMatrix<f64>>,
 }
 
 impl PathProducts {
+    /// Takes the dot products of checkpoints, in their order.
+    #[must_use]
+    pub fn new(checkpoints: Vec<Checkpoint>, dots: Arc<DMatrix<f64>>) -> Self {
+        let key = |one: &Checkpoint| (one.path.clone(), one.arrival);
+        Self {
+            rows: checkpoints.iter().map(key).zip(0..).collect(),
+            checkpoints,
+            dots,
+        }
+    }
+
+    /// Returns a checkpoint as it is read now, from a copy where its file went; `None` if it is not known.
+    #[must_use]
+    pub fn now(&self, checkpoint: &Checkpoint) -> Option<&Checkpoint> {
+        self.checkpoints.get(self.row(checkpoint)?)
+    }
+
     fn row(&self, checkpoint: &Checkpoint) -> Option<usize> {
-        self.checkpoints.iter().position(|one| one.is(checkpoint))
+        let key = (checkpoint.path.clone(), checkpoint.arrival);
+        self.rows.get(&key).copied()
     }
 
     fn rows(&self, checkpoints: &[Checkpoint]) -> Option<Vec<usize>> {
@@ -98,8 +122,8 @@ impl FittedPlane {
             places.map(|(at, square)| value(*at, *square)).collect()
         };
         let mut explained = newest.explained.clone();
+        let total = products.total(&rows);
         for (share, spread) in explained.iter_mut().zip(spreads(&coordinates)) {
-            let total = products.total(&rows);
             *share = if total > 0.0 { spread / total } else { 0.0 };
         }
         let branches = newest.old_branches.iter().map(|branch| {
@@ -219,10 +243,7 @@ mod tests {
                 .sum()
         });
         let checkpoints = (0..count as u64).map(|i| Checkpoint::new(i, format!("{i}.pt")));
-        let products = PathProducts {
-            checkpoints: checkpoints.collect(),
-            dots,
-        };
+        let products = PathProducts::new(checkpoints.collect(), Arc::new(dots));
         (points, products)
     }
 
@@ -316,9 +337,11 @@ mod tests {
 
     #[test]
     fn a_plane_whose_checkpoints_are_gone_places_nothing() {
-        let (_, mut products) = walk(9);
+        let (_, products) = walk(9);
         let (held, path) = (plane(&products, 8), products.checkpoints.clone());
-        products.checkpoints[3] = Checkpoint::new(99, "other.pt");
+        let mut others = path.clone();
+        others[3] = Checkpoint::new(99, "other.pt");
+        let products = PathProducts::new(others, products.dots);
         assert!(
             held.place(&products, &path[8..], &Trajectory::default())
                 .is_none()

@@ -6,6 +6,7 @@
 //! matrix for each of them would be a gigabyte for a thousand checkpoints.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use nalgebra::DMatrix;
 use rayon::prelude::*;
@@ -40,7 +41,7 @@ fn most_open() -> usize {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gram {
     /// δ_i·δ_j over all parameters, T×T, where δ_i = θ_i − θ_0.
-    path: DMatrix<f64>,
+    path: Arc<DMatrix<f64>>,
     /// ‖w‖² of each parameter tensor, a list for each checkpoint.
     squares: Vec<Vec<f64>>,
 }
@@ -48,7 +49,7 @@ pub struct Gram {
 impl Default for Gram {
     fn default() -> Self {
         Self {
-            path: DMatrix::zeros(0, 0),
+            path: Arc::new(DMatrix::zeros(0, 0)),
             squares: Vec::new(),
         }
     }
@@ -105,7 +106,7 @@ impl Gram {
             (BUDGET, BATCH)
         };
         let mut grown = self.clone();
-        grown.path.resize_mut(count, count, 0.0);
+        Arc::make_mut(&mut grown.path).resize_mut(count, count, 0.0);
         grown.squares.resize(count, vec![0.0; parameters]);
         let groups = layout.groups(0..parameters, budget / 4 / count.max(1));
         let all = layout.parameters() * count;
@@ -130,13 +131,15 @@ impl Gram {
 
     /// Adds what one group of pieces gives to the rows from `known` on.
     fn add(&mut self, group: &[Piece], sums: &Sums, known: usize) {
-        for i in known..self.rows() {
+        let rows = self.rows();
+        let path = Arc::make_mut(&mut self.path);
+        for i in known..rows {
             for ((slot, _), square) in group.iter().zip(&sums.squares[i]) {
                 self.squares[i][*slot] += square;
             }
             for j in 0..=i {
-                self.path[(i, j)] += sums.products[(i - known, j)];
-                self.path[(j, i)] = self.path[(i, j)];
+                path[(i, j)] += sums.products[(i - known, j)];
+                path[(j, i)] = path[(i, j)];
             }
         }
     }
@@ -144,19 +147,25 @@ impl Gram {
     /// Takes one checkpoint out. Differences are then from the first that is left.
     pub fn remove(&mut self, row: usize) {
         self.squares.remove(row);
-        let path = std::mem::replace(&mut self.path, DMatrix::zeros(0, 0));
+        let path = Arc::unwrap_or_clone(std::mem::take(&mut self.path));
         let path = if row == 0 && path.nrows() > 1 {
             rebased(&path)
         } else {
             path
         };
-        self.path = path.remove_row(row).remove_column(row);
+        self.path = Arc::new(path.remove_row(row).remove_column(row));
     }
 
     /// δ_i·δ_j over all parameters, T×T, where δ_i = θ_i − θ_0.
     #[must_use]
     pub fn path(&self) -> &DMatrix<f64> {
         &self.path
+    }
+
+    /// The same, shared: of many checkpoints it is large.
+    #[must_use]
+    pub fn shared_path(&self) -> Arc<DMatrix<f64>> {
+        Arc::clone(&self.path)
     }
 
     /// ‖w_i‖² of one tensor at each checkpoint; zeros for a tensor that is no parameter.
@@ -336,7 +345,9 @@ mod tests {
             close(
                 &gram(&[points[0].clone(), points[i].clone(), points[j].clone()]),
                 &Gram {
-                    path: DMatrix::from_fn(3, 3, |a, b| all.path()[([0, i, j][a], [0, i, j][b])]),
+                    path: Arc::new(DMatrix::from_fn(3, 3, |a, b| {
+                        all.path()[([0, i, j][a], [0, i, j][b])]
+                    })),
                     squares: [0, i, j].map(|row| all.squares[row].clone()).to_vec(),
                 },
             );

@@ -309,10 +309,7 @@ impl RunPath {
     #[must_use]
     pub fn products(&self) -> PathProducts {
         let checkpoints = self.rows.iter().map(|row| row.checkpoint.clone());
-        PathProducts {
-            checkpoints: checkpoints.collect(),
-            dots: self.gram.path().clone(),
-        }
+        PathProducts::new(checkpoints.collect(), self.gram.shared_path())
     }
 
     /// The checkpoints of branches that training has left, by step.

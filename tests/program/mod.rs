@@ -5,7 +5,45 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use isoloss::data::Request;
+use isoloss::landscape::device::{Place, Precision};
+use isoloss::landscape::worker::protocol::Setup;
+use isoloss::loss::Criterion;
+use isoloss::model::reading::Reading;
+use isoloss::run::Checkpoint;
+use isoloss::weights::normalize::{Ignore, Norm};
+use isoloss::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
+use isoloss::weights::run_checkpoint::Shape;
 use serde_json::Value;
+
+/// The digits on these devices, measured by a model that names tell.
+pub(crate) fn digits(devices: &[Place], precision: Precision) -> Setup {
+    Setup {
+        criterion: Criterion::default(),
+        data: Some(Request::whole("digits")),
+        evaluator: None,
+        model: "auto".into(),
+        reading: Reading::default(),
+        devices: devices.to_vec(),
+        precision,
+        batch: None,
+    }
+}
+
+/// A random plane through a checkpoint.
+pub(crate) fn random_plane(origin: &Checkpoint) -> PlaneSpec {
+    PlaneSpec {
+        shape: Shape::of(origin, None).unwrap(),
+        origin: origin.clone(),
+        directions: Directions::Random {
+            seed: 1,
+            norm: Norm::Filter,
+            ignore: Ignore::Biasbn,
+            orthogonal: false,
+        },
+        batch_norm: BatchNorm::Frozen,
+    }
+}
 
 /// Path of a file or folder of tests/fixtures.
 pub(crate) fn fixture(name: &str) -> String {

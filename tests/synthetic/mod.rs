@@ -64,6 +64,10 @@ pub(crate) fn trajectory(count: usize) -> Trajectory {
         _ => (0..count).map(at).collect(),
     };
     let share = |i: usize| i as f64 / count.max(2) as f64;
+    let but_of_the_last = |off: &dyn Fn(usize) -> f64| -> Vec<f64> {
+        let off = |i| if i + 1 == count { 0.0 } else { off(i) };
+        (0..count).map(off).collect()
+    };
     let (explained, singular) = match count {
         1 => (vec![], vec![]),
         2 => (vec![1.0], vec![2.1]),
@@ -71,24 +75,8 @@ pub(crate) fn trajectory(count: usize) -> Trajectory {
     };
     Trajectory {
         steps: (0..count as u64).map(|i| i * 16).collect(),
-        residual: (0..count)
-            .map(|i| {
-                if i + 1 == count {
-                    0.0
-                } else {
-                    0.08 + 0.5 * share(i)
-                }
-            })
-            .collect(),
-        distance: (0..count)
-            .map(|i| {
-                if i + 1 == count {
-                    0.0
-                } else {
-                    0.1 + 0.4 * share(i)
-                }
-            })
-            .collect(),
+        residual: but_of_the_last(&|i| 0.08 + 0.5 * share(i)),
+        distance: but_of_the_last(&|i| 0.1 + 0.4 * share(i)),
         norm: vec![31.0; count],
         update_norm: vec![0.4; count],
         explained_null: (1..=explained.len())

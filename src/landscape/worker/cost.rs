@@ -9,10 +9,10 @@ use super::protocol::Report;
 
 /// Time between two readings.
 pub(super) const EVERY: Duration = Duration::from_secs(1);
-/// Change of the number of cores that is worth a report.
-const CORES: f64 = 0.02;
-/// Change of the memory that is worth a report, as a share of it.
-const MEMORY: f64 = 0.02;
+/// Change of the number of cores that is worth a report: to draw a number that trembles costs something itself.
+const CORES: f64 = 0.05;
+/// Change of the memory that is worth a report.
+const MEMORY: u64 = 32 << 20;
 
 /// The id of a worker process; 0 while there is none.
 pub(super) type ProcessId = Arc<AtomicU32>;
@@ -58,8 +58,7 @@ impl Meter {
         let cores = self.last.1.iter().map(taken).sum::<f64>();
         let cores = cores / (now - then).as_secs_f64().max(1e-3);
         let is_known = self.told.is_some_and(|(known_cores, known_memory)| {
-            let moved = (memory as f64 - known_memory as f64).abs();
-            (cores - known_cores).abs() < CORES && moved < MEMORY * known_memory as f64
+            (cores - known_cores).abs() < CORES && known_memory.abs_diff(memory) < MEMORY
         });
         if is_known || self.last.1.is_empty() {
             return None;

@@ -41,7 +41,7 @@ impl Room {
     }
 }
 
-/// What a worker is to do.
+/// Advice to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Advice {
     /// Go on where it is.

@@ -71,7 +71,7 @@ impl Launch {
     }
 }
 
-/// What a worker says of itself once its device is open.
+/// The facts that a worker tells of itself once its device is open.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Opened {
     pub(super) place: Place,

@@ -68,7 +68,7 @@ pub fn serve_lines<W: Write + Send + 'static>(
     served
 }
 
-/// What a worker process holds between two orders.
+/// The state of a worker process between two orders.
 struct Serving<'a, W> {
     wire: &'a Wire<W>,
     budget: Budget,
@@ -325,7 +325,7 @@ mod tests {
         }
     }
 
-    /// What a worker says to such lines, and how it ends.
+    /// Returns the answers to such lines, and the end.
     fn served(input: &'static str) -> (Vec<String>, io::Result<()>) {
         let written = Written::default();
         let ended = serve_lines(input.as_bytes(), written.clone(), Budget::Auto, || {});

@@ -9,7 +9,7 @@ use crate::weights::layout::Role;
 
 use super::super::earlier;
 use super::super::reader::PathReading;
-use super::super::refit::Standing;
+use super::super::refit::{HeldPlane, Standing};
 use super::super::snapshot::{CheckpointLine, CheckpointState, Finding, Map};
 use super::plane::{CurrentPlane, NewestPath};
 use super::scan::sort;
@@ -69,7 +69,11 @@ impl Conductor {
         let (Some(plane), Some(newest)) = (&self.plane, &self.newest) else {
             return false;
         };
-        let held = plane.against(newest, self.is_quiet());
+        let held = HeldPlane {
+            is_quiet: self.is_quiet(),
+            is_refused: self.is_refused(),
+            ..plane.against(newest)
+        };
         let is_due = |reason| self.standing(plane).allows(reason);
         let reason = held.wanted().filter(|reason| is_due(*reason));
         if let Some(reason) = reason {
@@ -92,15 +96,18 @@ impl Conductor {
         saved.is_some_and(|saved| saved.is_quiet(self.clock.date()))
     }
 
+    /// Returns true if nothing can be measured, because there are no samples or no model.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self.snapshot.model, Finding::Not(_))
+            || matches!(self.snapshot.data, Finding::Not(_))
+    }
+
     fn standing(&self, plane: &CurrentPlane) -> Standing {
-        let refused = matches!(self.snapshot.model, Finding::Not(_))
-            || matches!(self.snapshot.data, Finding::Not(_));
         let schedule = self.schedule.as_ref();
         let has = |level| schedule.is_some_and(|schedule| schedule.pictures.has_level(level));
         Standing {
             first: has(0),
             second: has(1),
-            is_refused: refused,
             age: plane.age(self.clock.now()),
             usual: self.snapshot.saved.and_then(|saved| saved.usual),
         }

@@ -41,7 +41,9 @@ impl Conductor {
         progress.lines = surface.filter(is_begun).map(Surface::finest);
         progress.rests = schedule.is_some_and(Schedule::rests);
         let pictures = schedule.map(|schedule| &schedule.pictures);
-        let (done, known) = pictures.map_or((0, 0), |pictures| (pictures.done(), pictures.left()));
+        let (done, known) = pictures.zip(shown).map_or((0, 0), |(pictures, shown)| {
+            (pictures.done(), pictures.left(shown))
+        });
         // In points of the samples that are measured everywhere.
         let each = pictures.and_then(|pictures| pictures.samples);
         let each = each.map_or(1, |samples| samples.everywhere());

@@ -74,6 +74,14 @@ fn opened(place: Place) -> Opened {
     Opened { place, data }
 }
 
+/// A pool whose only device has opened, and its reports.
+fn pool_on_cpu() -> (Pool<impl FnMut(Report) -> bool>, Receiver<Report>) {
+    let (send, reports) = channel();
+    let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
+    assert_eq!(pool.open(vec![Ok(opened(Place::Cpu))]), Ok(loaded()));
+    (pool, reports)
+}
+
 /// A worker that does what a closure says.
 struct Does<F>(F);
 
@@ -302,9 +310,7 @@ fn what_a_broken_device_was_at_is_measured_by_another(
 
 #[test]
 fn the_last_device_fails_plans_on_errors_and_is_told_when_it_panics() {
-    let (send, reports) = channel();
-    let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
-    assert_eq!(pool.open(vec![Ok(opened(Place::Cpu))]), Ok(loaded()));
+    let (pool, reports) = pool_on_cpu();
     pool.post(Request::Measure(plan(1, 1)));
     pool.post(Request::First(vec![plan(2, 1)]));
     // Comes back when its device is lost.
@@ -349,9 +355,7 @@ fn a_long_query_tells_its_products_and_stops_between_two(
     #[values(Interruption::NewerPlan, Interruption::Assumption, Interruption::End)]
     how: Interruption,
 ) {
-    let (send, reports) = channel();
-    let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
-    assert_eq!(pool.open(vec![Ok(opened(Place::Cpu))]), Ok(loaded()));
+    let (pool, reports) = pool_on_cpu();
     let (taken, step) = (AtomicUsize::new(0), Barrier::new(2));
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -409,9 +413,7 @@ impl Waiting for AtThird<'_> {
 
 #[test]
 fn products_are_told_from_the_first_on_and_rest_during_a_pause() {
-    let (send, reports) = channel();
-    let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
-    assert_eq!(pool.open(vec![Ok(opened(Place::Cpu))]), Ok(loaded()));
+    let (pool, reports) = pool_on_cpu();
     let (taken, step) = (AtomicUsize::new(0), Barrier::new(2));
     thread::scope(|scope| {
         scope.spawn(|| {
