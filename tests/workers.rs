@@ -23,6 +23,7 @@ use isoloss::landscape::worker::protocol::{Plan, Query, Report, Request, Setup, 
 use isoloss::landscape::worker::{Hosting, Launch, serve};
 use isoloss::run::Checkpoint;
 use program::{digits, fixture, program, random_plane};
+use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -190,8 +191,9 @@ fn a_killed_worker_costs_no_point() {
     assert!(told.contains("started again with at most"), "{told}");
 }
 
-/// A worker of a few words, which dies at every query of index 3, and writes each setup to a file.
-fn dies_at_three(folder: &TempDir) -> Launch {
+/// A worker of a few words that says how many seconds each query takes, dies at every query of index 3, and writes each
+/// setup to a file.
+fn dies_at_three(folder: &TempDir, seconds: f64) -> Launch {
     let setups = folder.path().join("setups");
     script(&format!(
         r#"echo '{{"hello":{{"protocol":1,"version":"0"}}}}'
@@ -202,17 +204,19 @@ while read -r line; do
     '{{"measure"'*)
       if [ "$(number index)" = 3 ]; then echo no room >&2; kill -9 $$; fi
       echo '{{"batch":100}}'
-      echo "{{\"found\":{{\"id\":$(number id),\"found\":{{\"value\":{{\"Measure\":{{\"loss\":$(number index).5,\"score\":{{\"f64\":\"7ff8000000000001\"}}}}}},\"seconds\":0.5}}}}}}" ;;
+      echo "{{\"found\":{{\"id\":$(number id),\"found\":{{\"value\":{{\"Measure\":{{\"loss\":$(number index).5,\"score\":{{\"f64\":\"7ff8000000000001\"}}}}}},\"seconds\":{seconds}}}}}}}" ;;
   esac
 done"#,
         setups.display()
     ))
 }
 
-#[test]
-fn a_point_that_kills_twice_is_a_hole_and_the_next_is_measured() {
+/// One query at a time where they take long, several ahead where they are quick.
+#[rstest]
+fn a_point_that_kills_twice_is_a_hole_and_the_next_is_measured(#[values(0.5, 0.001)] seconds: f64) {
     let folder = TempDir::new().unwrap();
-    let reports = measured(Some(dies_at_three(&folder)), plan(5), |_| ());
+    let launch = dies_at_three(&folder, seconds);
+    let reports = measured(Some(launch), plan(5), |_| ());
     let values = values(&reports, plan(5).queries.len());
     for (index, value) in values.iter().enumerate() {
         let expected =
@@ -232,6 +236,68 @@ fn a_point_that_kills_twice_is_a_hole_and_the_next_is_measured() {
     });
     // Half of what it had told, and half of that.
     assert_eq!(batches.collect::<Vec<_>>(), [None, Some(50), Some(25)]);
+}
+
+/// A worker of a few words that answers quickly, each query by its index and the number of the plan that it holds.
+const BY_PLAN: &str = r#"echo '{"hello":{"protocol":1,"version":"0"}}'
+number() { echo "$line" | sed "s/.*\"$1\":\([0-9]*\).*/\1/"; }
+while read -r line; do
+  case "$line" in
+    '{"setup"'*) echo '{"ready":{"place":"Cpu","data":{"loaded":{"name":"x","samples":9}}}}' ;;
+    '{"plan"'*) plan=$(number generation) ;;
+    '{"measure"'*)
+      echo "{\"found\":{\"id\":$(number id),\"found\":{\"value\":{\"Measure\":{\"loss\":$(number index).5,\"score\":$plan.5}},\"seconds\":0.001}}}" ;;
+  esac
+done"#;
+
+#[test]
+fn a_plan_that_comes_while_queries_are_asked_ahead_gets_its_own_answers() {
+    let hosting = Hosting {
+        process: Some(script(BY_PLAN)),
+        ..Hosting::default()
+    };
+    let ((requests, served), (send, reports)) = (channel(), channel());
+    requests.send(Request::Measure(plan(200))).unwrap();
+    let pool = thread::spawn(move || {
+        serve(&setup(), &hosting, &served, |report| {
+            send.send(report).is_ok()
+        });
+    });
+    let second = Plan {
+        generation: 4,
+        ..plan(30)
+    };
+    let mut answered = Vec::new();
+    loop {
+        match reports.recv_timeout(SOON).unwrap() {
+            Report::Measured {
+                generation,
+                index,
+                value: Value::Measure(measure),
+                ..
+            } => {
+                let told = (measure.loss, measure.score);
+                assert_eq!(told, (index as f64 + 0.5, generation as f64 + 0.5));
+                answered.push((generation, index));
+                if (generation, index) == (3, 10) {
+                    requests.send(Request::Measure(second.clone())).unwrap();
+                }
+            }
+            Report::Done(generation) => {
+                assert_eq!(generation, 4);
+                break;
+            }
+            _ => {}
+        }
+    }
+    drop(requests);
+    pool.join().unwrap();
+    let of_second = answered.iter().filter(|(generation, _)| *generation == 4);
+    assert_eq!(of_second.count(), second.queries.len());
+    assert!(
+        answered.len() < plan(200).queries.len(),
+        "the first went on"
+    );
 }
 
 #[test]

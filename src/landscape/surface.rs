@@ -149,7 +149,13 @@ impl Surface {
         let level = measured
             .map(|(_, at)| columns[at % self.x.len()].max(rows[at / self.x.len()]))
             .max();
-        let lines = sides.map(|side| side.lines(level.unwrap_or(0)).len());
+        self.lines_of(level.unwrap_or(0))
+    }
+
+    /// Returns the lines a side of a level, of the side that has more of them.
+    #[must_use]
+    pub fn lines_of(&self, level: usize) -> usize {
+        let lines = self.sides().map(|side| side.lines(level).len());
         lines[0].max(lines[1])
     }
 

@@ -309,7 +309,7 @@ fn plane(before: &Snapshot, after: &Snapshot) -> Option<Event> {
     Some(Event::untold("plane", facts))
 }
 
-/// The map, whenever a finer level has been begun and when it rests.
+/// The map, whenever one of the first levels is done, a finer one has been begun after another, and when it rests.
 fn level(before: &Snapshot, after: &Snapshot) -> Option<Event> {
     let (was, is) = (&before.progress, &after.progress);
     let [old, map] = [before, after].map(|snapshot| snapshot.map.as_ref());
@@ -317,11 +317,14 @@ fn level(before: &Snapshot, after: &Snapshot) -> Option<Event> {
     let is_same = old.is_some_and(|old| !old.stale && identity(before) == identity(after));
     let (event, lines, name) = match (is.rests, is.lines) {
         (true, lines) if !(was.rests && is_same) => ("at_rest", lines, "map at rest".into()),
-        (false, Some(lines)) if is_same && was.lines.is_some_and(|was| was < lines) => {
-            let was = was.lines.unwrap_or_default();
-            ("level", Some(was), format!("map {was}×{was}"))
+        _ => {
+            let was_whole = was.whole.filter(|_| is_same);
+            let whole = is.whole.filter(|_| is.whole > was_whole);
+            // Of finer ones not all points are measured.
+            let is_behind = is_same && was.lines < is.lines && was.lines > is.whole;
+            let done = whole.or(was.lines.filter(|_| is_behind))?;
+            ("level", Some(done), format!("map {done}×{done}"))
         }
-        _ => return None,
     };
     let (x, y, lowest) = map.surface.lowest()?;
     let samples = (after.map_samples()).map_or(String::new(), |samples| format!(", {samples}"));
@@ -486,6 +489,51 @@ mod tests {
         assert_eq!(changes(&Snapshot::default(), &first), [expected]);
         assert!(changes(&first, &first).is_empty());
         assert_eq!(changes(&first, &second), [expected]);
+    }
+
+    #[test]
+    fn a_level_is_told_when_all_its_points_stand_and_a_finer_one_when_the_next_is_begun() {
+        let mut surface = Surface::new(vec![0.0, 1.0], vec![0.0]);
+        surface.record(
+            1,
+            0,
+            Measure {
+                loss: 0.25,
+                score: 1.0,
+            },
+        );
+        let at = |lines: usize, whole: Option<usize>| Snapshot {
+            map: Some(Map {
+                surface: surface.clone(),
+                fidelity: None,
+                stale: false,
+            }),
+            progress: Progress {
+                lines: Some(lines),
+                whole,
+                ..Progress::default()
+            },
+            ..Snapshot::default()
+        };
+        let told = [
+            (5, None, None),
+            (5, Some(5), Some("map 5×5")),
+            (9, Some(5), None),
+            (9, Some(9), Some("map 9×9")),
+            (17, Some(9), None),
+            (33, Some(9), Some("map 17×17")),
+        ];
+        let mut before = at(5, None);
+        for (lines, whole, expected) in told {
+            let after = at(lines, whole);
+            let news = changes(&before, &after);
+            let names = news.iter().map(|line| line.split(':').next());
+            assert_eq!(
+                names.collect::<Vec<_>>(),
+                Vec::from_iter(expected.map(Some))
+            );
+            before = after;
+        }
     }
 
     #[test]

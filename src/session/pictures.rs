@@ -157,6 +157,13 @@ impl Pictures {
         self.has_level(0)
     }
 
+    /// Lines a side of the finest of the first levels that stands, on whatever samples; `None` before one does.
+    #[must_use]
+    pub fn whole(&self) -> Option<usize> {
+        let standing = (0..WHOLE).take_while(|&level| self.has_level(level));
+        standing.last().map(|level| self.surface.lines_of(level))
+    }
+
     /// True once a level stands, on whatever samples.
     #[must_use]
     pub fn has_level(&self, level: usize) -> bool {

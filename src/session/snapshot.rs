@@ -200,6 +200,10 @@ pub struct Progress {
     pub points_per_second: f64,
     /// Lines a side of the finest level that has been begun, e.g. 17; `None` if there is no map.
     pub lines: Option<usize>,
+    /// Lines a side of the finest of the first two levels whose points are all measured, on whatever samples; `None`
+    /// before the first.
+    #[serde(default)]
+    pub whole: Option<usize>,
     /// The map asks for nothing more.
     pub rests: bool,
     /// Points of the map that are done; one that is measured on all samples counts as many as it costs of

@@ -19,8 +19,8 @@ pub enum Budget {
     Share(f64),
 }
 
-/// Niceness of the session that takes what is idle: its weight is 3 % of an ordinary one's.
-const POLITE: i32 = 15;
+/// Niceness of the session that takes what is idle: its weight is 2 % of an ordinary one's.
+const POLITE: i32 = 17;
 /// The largest niceness.
 const LAST: i32 = 19;
 

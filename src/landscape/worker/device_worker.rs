@@ -35,7 +35,12 @@ pub(super) struct DeviceWorker {
 }
 
 impl Worker for DeviceWorker {
-    fn measure(&mut self, task: &Task, waiting: &dyn Waiting) -> Result<Found, LandscapeError> {
+    fn measure(
+        &mut self,
+        task: &Task,
+        _following: &[Task],
+        waiting: &dyn Waiting,
+    ) -> Result<Found, LandscapeError> {
         let plan = &task.plan;
         self.assume(&task.function);
         self.prepare(&plan.spec)?;

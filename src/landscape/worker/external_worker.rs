@@ -43,7 +43,12 @@ impl ExternalWorker {
 }
 
 impl Worker for ExternalWorker {
-    fn measure(&mut self, task: &Task, waiting: &dyn Waiting) -> Result<Found, LandscapeError> {
+    fn measure(
+        &mut self,
+        task: &Task,
+        _following: &[Task],
+        waiting: &dyn Waiting,
+    ) -> Result<Found, LandscapeError> {
         let (plan, query) = (&task.plan, task.query());
         if matches!(query, Query::Evidence(_)) {
             return timed(|| Ok(Value::Assumed));

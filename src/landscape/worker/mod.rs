@@ -40,8 +40,18 @@ use waiting::Waiting;
 
 /// One that measures: on a device of this process, or by a program of the user's own.
 trait Worker {
-    /// Measures a query.
-    fn measure(&mut self, task: &Task, waiting: &dyn Waiting) -> Result<Found, LandscapeError>;
+    /// Measures a query. Those that follow are of the same plan, and it is asked for them next, in this order.
+    fn measure(
+        &mut self,
+        task: &Task,
+        following: &[Task],
+        waiting: &dyn Waiting,
+    ) -> Result<Found, LandscapeError>;
+
+    /// Returns the number of queries that it takes on beside this one.
+    fn ahead(&self, _task: &Task) -> usize {
+        0
+    }
 
     /// Returns what was found out about the samples and the model since it was asked last.
     fn take_findings(&mut self) -> Vec<Report>;

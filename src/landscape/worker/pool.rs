@@ -333,15 +333,16 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
         self.changed.notify_all();
     }
 
-    /// Waits for the next query; returns `None` when all is over.
-    fn next(&self) -> Option<Task> {
+    /// Waits for the next query, and takes those with it that the worker takes on beside it; none when all is over.
+    fn next(&self, worker: &impl Worker) -> Vec<Task> {
         let mut queue = self.queue();
         loop {
             if queue.over {
-                return None;
+                return Vec::new();
             }
             if let Some(task) = queue.take() {
-                return Some(task);
+                let more = queue.take_more(&task, worker.ahead(&task));
+                return std::iter::once(task).chain(more).collect();
             }
             let woken = self.changed.wait(queue);
             queue = woken.unwrap_or_else(PoisonError::into_inner);
@@ -350,38 +351,52 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
 
     /// Lets a worker measure until all is over or its device breaks.
     fn work(&self, place: Place, mut worker: impl Worker) {
-        while let Some(task) = self.next() {
-            let waiting = PoolWaiting {
-                pool: self,
-                task: &task,
-                pacer: Pacer::new(self.budget),
-            };
-            let measured = catch_unwind(AssertUnwindSafe(|| {
-                let found = worker.measure(&task, &waiting);
-                (worker.take_findings(), found)
-            }));
-            let mut queue = self.queue();
-            let settled = match measured {
-                Ok((findings, found)) => {
-                    for finding in findings {
-                        queue.tell(task.plan.generation, finding);
-                    }
-                    queue.settle(&task, found)
-                }
-                Err(panic) => Err(message(&*panic).to_owned()),
-            };
-            if let Err(reason) = settled {
-                tracing::error!("{place}: {reason}");
-                queue.lose(place, &task, &reason);
-                self.changed.notify_all();
+        loop {
+            let tasks = self.next(&worker);
+            if tasks.is_empty() {
                 return;
             }
-            if queue.over {
-                self.changed.notify_all();
+            let mut left = &tasks[..];
+            while let [task, following @ ..] = left {
+                if let Err(reason) = self.settle(task, following, &mut worker) {
+                    tracing::error!("{place}: {reason}");
+                    self.queue().lose(place, left, &reason);
+                    self.changed.notify_all();
+                    return;
+                }
+                left = following;
             }
-            drop(queue);
-            waiting.rest(|queue| queue.over);
         }
+    }
+
+    /// Has a worker measure a task, and takes its answer; an error says why its device is broken.
+    fn settle(
+        &self,
+        task: &Task,
+        following: &[Task],
+        worker: &mut impl Worker,
+    ) -> Result<(), String> {
+        let waiting = PoolWaiting {
+            pool: self,
+            task,
+            pacer: Pacer::new(self.budget),
+        };
+        let measured = catch_unwind(AssertUnwindSafe(|| {
+            let found = worker.measure(task, following, &waiting);
+            (worker.take_findings(), found)
+        }));
+        let (findings, found) = measured.map_err(|panic| message(&*panic).to_owned())?;
+        let mut queue = self.queue();
+        for finding in findings {
+            queue.tell(task.plan.generation, finding);
+        }
+        queue.settle(task, found)?;
+        if queue.over {
+            self.changed.notify_all();
+        }
+        drop(queue);
+        waiting.rest(|queue| queue.over);
+        Ok(())
     }
 }
 

@@ -1,6 +1,8 @@
 //! Answers the queries of a plan by a process of its own (`isoloss worker`), started anew when it dies.
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::mem::{self, Discriminant};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +18,7 @@ use super::Worker;
 use super::cost::ProcessId;
 use super::ending::how_it_ended;
 use super::gpu_room::{Advice, GpuRoom, Room};
-use super::protocol::{Found, Plan, Report, Setup};
+use super::protocol::{Found, Plan, Query, Report, Setup};
 use super::queue::Task;
 use super::waiting::{Waiting, Wish};
 use super::wire::{Answer, Loaded, Order, PROTOCOL, line, message};
@@ -31,6 +33,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const LONGEST_QUERY: Duration = Duration::from_secs(30 * 60);
 /// Multiple of the longest query so far up to which another may take.
 const SLOWER: u32 = 20;
+/// Work that is asked for ahead, because beside busy neighbours the process waits for a turn whenever it has none.
+const AHEAD: Duration = Duration::from_millis(50);
+/// Queries that are asked ahead at most.
+const MOST_AHEAD: usize = 63;
 /// Samples at once that are halved where the worker died before it told its own number.
 const USUAL_BATCH: usize = 64;
 
@@ -92,6 +98,7 @@ pub(super) struct ProcessWorker {
     deaths: u32,
     /// Longest time of an answer so far.
     longest: Duration,
+    quickest: Quickest,
     last_id: u64,
     findings: Vec<Report>,
     /// Tells who reads the cost which process it is.
@@ -108,6 +115,32 @@ struct Running {
     process: Process,
     /// The plan that it holds, and the function that it measures.
     holds: Option<(Arc<Plan>, Function)>,
+    /// The queries that it was asked and that are not heard yet, in their order.
+    asked: VecDeque<u64>,
+    rests: bool,
+}
+
+/// The kind of the queries that were asked last, and the seconds of the quickest of those that were asked together.
+#[derive(Default)]
+struct Quickest(Option<(Discriminant<Query>, f64)>);
+
+impl Quickest {
+    /// Takes the seconds of a query; the first of those that are asked together begins anew.
+    fn take(&mut self, task: &Task, seconds: f64, is_first: bool) {
+        let kind = mem::discriminant(task.query());
+        let before = self.0.filter(|(known, _)| *known == kind && !is_first);
+        let least = before.map_or(seconds, |(_, least)| seconds.min(least));
+        self.0 = Some((kind, least));
+    }
+
+    /// Returns the number of queries like this one that fit into [`AHEAD`].
+    fn ahead(&self, task: &Task) -> usize {
+        let kind = mem::discriminant(task.query());
+        let known = self.0.filter(|(known, _)| *known == kind);
+        known.map_or(0, |(_, seconds)| {
+            ((AHEAD.as_secs_f64() / seconds) as usize).min(MOST_AHEAD)
+        })
+    }
 }
 
 /// Why a query has no answer.
@@ -141,6 +174,7 @@ impl ProcessWorker {
             batch: None,
             deaths: 0,
             longest: Duration::ZERO,
+            quickest: Quickest::default(),
             last_id: 0,
             findings: Vec::new(),
             metered,
@@ -210,6 +244,8 @@ impl ProcessWorker {
                     self.running = Some(Running {
                         process,
                         holds: None,
+                        asked: VecDeque::new(),
+                        rests: false,
                     });
                     return Ok(Opened { place, data });
                 }
@@ -240,20 +276,27 @@ impl ProcessWorker {
         }
     }
 
-    fn try_to_measure(&mut self, task: &Task, waiting: &dyn Waiting) -> Result<Found, Failure> {
+    fn try_to_measure(
+        &mut self,
+        task: &Task,
+        following: &[Task],
+        waiting: &dyn Waiting,
+    ) -> Result<Found, Failure> {
         if self.running.is_none() {
             self.start()?;
         }
         let Some(mut running) = self.running.take() else {
             return Err(Failure::Ended("it does not run".into()));
         };
-        self.last_id += 1;
-        let id = self.last_id;
         let begin = Instant::now();
         running.hold(task)?;
-        let index = task.index;
-        say(&mut running.process, &Order::Measure { id, index })?;
-        let answer = self.hear(&mut running.process, id, waiting);
+        let is_first = running.asked.is_empty();
+        let unasked = (std::iter::once(task).chain(following)).skip(running.asked.len());
+        for Task { index, .. } in unasked {
+            self.last_id += 1;
+            running.ask(self.last_id, *index)?;
+        }
+        let answer = self.hear(&mut running, waiting);
         let is_broken = |error: &LandscapeError| {
             // An error of an accelerator's driver may stay for as long as the process lives.
             error.fault() == Fault::Device && !self.place.is_cpu()
@@ -265,54 +308,51 @@ impl ProcessWorker {
             }
             answer => {
                 self.running = Some(running);
-                if answer.is_ok() {
+                if let Ok(found) = answer {
                     self.longest = self.longest.max(begin.elapsed());
+                    self.quickest.take(task, found.seconds, is_first);
                 }
             }
         }
         answer
     }
 
-    /// Waits for the answer to a query.
-    fn hear(
-        &mut self,
-        process: &mut Process,
-        id: u64,
-        waiting: &dyn Waiting,
-    ) -> Result<Found, Failure> {
+    /// Waits for the answer to the first of the queries that were asked.
+    fn hear(&mut self, running: &mut Running, waiting: &dyn Waiting) -> Result<Found, Failure> {
         let patience = LONGEST_QUERY.max(self.longest * SLOWER);
+        let id = running.asked.pop_front().unwrap_or(self.last_id);
         let (mut asked, mut heard) = (Instant::now(), Instant::now());
-        let (mut rests, mut is_forgotten) = (false, false);
+        let mut is_forgotten = false;
         loop {
-            match process.line(LOOK_EVERY) {
+            match waiting.wish() {
+                Wish::Stop if !is_forgotten => {
+                    is_forgotten = true;
+                    // Those that follow are of the same plan.
+                    running.say(&Order::Forget { id: self.last_id })?;
+                }
+                wish if running.rests != (wish == Wish::Rest) && !is_forgotten => {
+                    running.rests = !running.rests;
+                    running.say(&Order::Pause(running.rests))?;
+                }
+                _ => {}
+            }
+            match running.process.line(LOOK_EVERY) {
                 Ok(line) => {
                     heard = Instant::now();
                     if let Some(answer) = self.take(&line, id, waiting) {
-                        if rests {
-                            say(process, &Order::Pause(false))?;
-                        }
                         return answer;
                     }
                 }
                 Err(Silence::Late) if heard.elapsed() < self.launch.silence => {}
-                Err(silence) => return Err(Failure::Ended(self.ending(process, &silence))),
-            }
-            match waiting.wish() {
-                Wish::Stop if !is_forgotten => {
-                    is_forgotten = true;
-                    say(process, &Order::Forget { id })?;
+                Err(silence) => {
+                    return Err(Failure::Ended(self.ending(&mut running.process, &silence)));
                 }
-                wish if rests != (wish == Wish::Rest) && !is_forgotten => {
-                    rests = !rests;
-                    say(process, &Order::Pause(rests))?;
-                }
-                _ => {}
             }
-            if rests {
+            if running.rests {
                 asked = Instant::now();
             }
             if asked.elapsed() > patience {
-                process.kill();
+                running.process.kill();
                 let minutes = patience.as_secs() / 60;
                 return Err(Failure::Ended(format!(
                     "it gave no answer for {minutes} minutes and was killed"
@@ -409,12 +449,17 @@ impl ProcessWorker {
 }
 
 impl Worker for ProcessWorker {
-    fn measure(&mut self, task: &Task, waiting: &dyn Waiting) -> Result<Found, LandscapeError> {
+    fn measure(
+        &mut self,
+        task: &Task,
+        following: &[Task],
+        waiting: &dyn Waiting,
+    ) -> Result<Found, LandscapeError> {
         self.mind_others(waiting)?;
         let mut why = String::new();
         for time in 1..=DEATHS {
             self.wait();
-            match self.try_to_measure(task, waiting) {
+            match self.try_to_measure(task, following, waiting) {
                 Ok(found) => {
                     self.deaths = 0;
                     return Ok(found);
@@ -444,6 +489,10 @@ impl Worker for ProcessWorker {
         })
     }
 
+    fn ahead(&self, task: &Task) -> usize {
+        self.quickest.ahead(task)
+    }
+
     fn take_findings(&mut self) -> Vec<Report> {
         std::mem::take(&mut self.findings)
     }
@@ -467,10 +516,20 @@ impl Running {
         if !is_held {
             let (plan, function) = (Arc::clone(&task.plan), task.function.clone());
             let order = Order::Plan { plan, function };
-            say(&mut self.process, &order)?;
+            self.say(&order)?;
             self.holds = Some((Arc::clone(&task.plan), task.function.clone()));
         }
         Ok(())
+    }
+
+    /// Asks for the query of this index in the plan that it holds.
+    fn ask(&mut self, id: u64, index: usize) -> Result<(), Failure> {
+        self.asked.push_back(id);
+        self.say(&Order::Measure { id, index })
+    }
+
+    fn say(&mut self, order: &Order) -> Result<(), Failure> {
+        say(&mut self.process, order)
     }
 }
 

@@ -137,7 +137,7 @@ pub enum Request {
     /// Measure these first, then go on; forget those that were to come first before and are not among them. One
     /// that is under way goes on.
     First(Vec<Plan>),
-    /// Have a path asked, soon: when there is a first picture, or nothing else is to be done.
+    /// Have a path asked before what is measured goes on.
     Ask(Plan),
     /// Measure this function from now on; forget all plans.
     Assume(Function),

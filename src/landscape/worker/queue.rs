@@ -8,9 +8,6 @@ use super::super::{Fault, LandscapeError};
 use super::protocol::{Found, Plan, Query, Report, Request};
 use super::waiting::Wish;
 
-/// Queries that make a first picture of 5×5 and 9×9 points: a path is asked after them.
-const FIRST_PICTURE: usize = 84;
-
 /// A plan in the queue.
 #[derive(Debug)]
 struct PendingPlan {
@@ -42,6 +39,11 @@ impl PendingPlan {
         })
     }
 
+    /// Returns the number of queries that nobody has taken.
+    fn left(&self) -> usize {
+        self.plan.queries.len() - self.next + self.returned.len()
+    }
+
     fn is_done(&self) -> bool {
         self.answered == self.plan.queries.len()
     }
@@ -68,9 +70,9 @@ pub(crate) struct Queue<R> {
     report: R,
     /// Plans that come first, in this order.
     first: Vec<PendingPlan>,
+    /// A path to be asked, which comes then.
+    asked: Option<PendingPlan>,
     work: Option<PendingPlan>,
-    /// A path to be asked, and queries that were answered since that was wanted.
-    asked: Option<(PendingPlan, usize)>,
     /// The function that is measured, as far as names do not tell it.
     function: Function,
     paused: bool,
@@ -86,8 +88,8 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         Self {
             report,
             first: Vec::new(),
-            work: None,
             asked: None,
+            work: None,
             function: Function::default(),
             paused: false,
             over: false,
@@ -108,7 +110,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
                 };
                 self.first = plans.into_iter().map(keep).collect();
             }
-            Request::Ask(plan) => self.asked = Some((PendingPlan::of(plan), 0)),
+            Request::Ask(plan) => self.asked = Some(PendingPlan::of(plan)),
             Request::Assume(function) => {
                 self.function = function;
                 self.first.clear();
@@ -162,20 +164,30 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
                 function,
             })
         };
-        let asked = self.asked.as_mut();
-        let due = asked.filter(|(_, answered)| *answered >= FIRST_PICTURE);
-        if let Some(task) = due.and_then(|(pending, _)| take(pending)) {
-            return Some(task);
-        }
-        let plans = self.first.iter_mut().chain(&mut self.work);
-        let asked = self.asked.as_mut().map(|asked| &mut asked.0);
-        plans.chain(asked).find_map(take)
+        let first = self.first.iter_mut().chain(&mut self.asked);
+        first.chain(&mut self.work).find_map(take)
+    }
+
+    /// Takes up to so many further queries of a task's plan, and leaves the other workers their part.
+    pub(crate) fn take_more(&mut self, task: &Task, count: usize) -> Vec<Task> {
+        let able = self.able.max(1);
+        let Some(pending) = self.pending(&task.plan) else {
+            return Vec::new();
+        };
+        let count = count.min(pending.left() / able);
+        let indexes = std::iter::from_fn(|| pending.take()).take(count);
+        let more = indexes.map(|index| Task {
+            plan: Arc::clone(&task.plan),
+            index,
+            function: task.function.clone(),
+        });
+        more.collect()
     }
 
     /// The pending of a plan that was not cancelled.
     fn pending(&mut self, plan: &Arc<Plan>) -> Option<&mut PendingPlan> {
-        let asked = self.asked.as_mut().map(|asked| &mut asked.0);
-        let mut plans = self.first.iter_mut().chain(&mut self.work).chain(asked);
+        let first = self.first.iter_mut().chain(&mut self.asked);
+        let mut plans = first.chain(&mut self.work);
         plans.find(|pending| Arc::ptr_eq(&pending.plan, plan))
     }
 
@@ -227,9 +239,6 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
             return;
         };
         pending.answered += 1;
-        if let Some((_, answered)) = &mut self.asked {
-            *answered += 1;
-        }
         match found {
             Ok(Found { value, seconds }) => self.report(Report::Measured {
                 generation,
@@ -257,13 +266,12 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         let other = |pending: &PendingPlan| !Arc::ptr_eq(&pending.plan, plan);
         self.first.retain(other);
         self.work.take_if(|pending| !other(pending));
-        self.asked.take_if(|(pending, _)| !other(pending));
+        self.asked.take_if(|pending| !other(pending));
     }
 
     /// Takes the plans off whose queries are all answered.
     fn close_done(&mut self) {
-        let asked = self.asked.as_ref().map(|asked| &asked.0);
-        let plans = self.first.iter().chain(&self.work).chain(asked);
+        let plans = self.first.iter().chain(&self.asked).chain(&self.work);
         let done = plans.filter(|pending| pending.is_done());
         let done: Vec<Arc<Plan>> = done.map(|pending| Arc::clone(&pending.plan)).collect();
         for plan in done {
@@ -272,11 +280,13 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         }
     }
 
-    /// A device broke: its query is for the others.
-    pub(crate) fn lose(&mut self, place: Place, task: &Task, reason: &str) {
+    /// A device broke: its queries are for the others.
+    pub(crate) fn lose(&mut self, place: Place, tasks: &[Task], reason: &str) {
         self.able -= 1;
-        if let Some(pending) = self.pending(&task.plan) {
-            pending.returned.push(task.index);
+        for task in tasks.iter().rev() {
+            if let Some(pending) = self.pending(&task.plan) {
+                pending.returned.push(task.index);
+            }
         }
         let rest = if self.able > 0 {
             "the others go on"

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::super::LandscapeError;
 use super::super::device::Place;
 use super::Worker;
 use super::budget::{Budget, Pacer};
@@ -115,7 +116,12 @@ impl<W: Write + Send> Serving<'_, W> {
             id,
             pacer: Pacer::new(self.budget),
         };
-        let found = worker.measure(task, &waiting);
+        // It may have been asked ahead, and be wanted later or no longer.
+        let found = if waiting.goes_on() {
+            worker.measure(task, &[], &waiting)
+        } else {
+            Err(LandscapeError::Stopped)
+        };
         for finding in worker.take_findings() {
             self.wire.say(&Answer::Finding(finding))?;
         }
@@ -152,7 +158,7 @@ struct Wire<W> {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The last query that nobody waits for any more.
+    /// The last query that nobody waits for any more, nor for those before it.
     forgotten: Option<u64>,
     paused: bool,
     over: bool,
@@ -251,7 +257,7 @@ struct WireWaiting<'a, W> {
 
 impl<W: Write + Send> WireWaiting<'_, W> {
     fn wish_in(&self, state: &State) -> Wish {
-        if state.over || state.forgotten == Some(self.id) {
+        if state.over || state.forgotten >= Some(self.id) {
             Wish::Stop
         } else if state.paused {
             Wish::Rest

@@ -15,7 +15,7 @@
 //! {"forget": {"id": 1}}, {"pause": true} ─▶     at any time, heeded between two products
 //! ```
 //!
-//! The worker answers each `measure` with one `found` or `failed`. It ends when its standard input does, whatever it
+//! The worker answers each `measure` with one `found` or `failed`, in their order; several may be asked ahead. It ends when its standard input does, whatever it
 //! is at. A number that JSON lacks is written by its bits, `{"f64": "7ff8000000000000"}`, so that every value comes
 //! over as it is.
 
@@ -47,7 +47,7 @@ pub(super) enum Order {
     Plan { plan: Arc<Plan>, function: Function },
     /// The query of this index is wanted.
     Measure { id: u64, index: usize },
-    /// Nobody waits for this query any more.
+    /// Nobody waits for this query and those before it any more.
     Forget { id: u64 },
     /// Rest between two products, or go on.
     Pause(bool),

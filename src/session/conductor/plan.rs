@@ -116,9 +116,12 @@ impl Conductor {
         })
     }
 
-    /// Has the path asked which function it followed, when it is time.
+    /// Has the path asked which function it followed, when it is time. That takes as long as a picture, so that the
+    /// first one comes before it.
     pub(super) fn ask(&mut self) {
-        if self.awaits_samples() {
+        let schedule = self.schedule.as_ref();
+        let has_picture = schedule.is_some_and(Schedule::has_picture);
+        if self.awaits_samples() || !has_picture {
             return;
         }
         let split = self.split();
@@ -227,6 +230,7 @@ impl Conductor {
         if let Some(schedule) = self.schedule.as_ref().filter(|schedule| schedule.rests()) {
             self.expected = schedule.pictures.done();
         }
+        self.ask();
     }
 
     /// Plans what is wanted on demand, for the plane that counts now.

@@ -2,7 +2,7 @@
 
 use crate::landscape::surface::Surface;
 
-use super::super::pictures::Shown;
+use super::super::pictures::{Pictures, Shown};
 use super::super::schedule::Schedule;
 use super::super::snapshot::Map;
 use super::Conductor;
@@ -41,6 +41,7 @@ impl Conductor {
         progress.lines = surface.filter(is_begun).map(Surface::finest);
         progress.rests = schedule.is_some_and(Schedule::rests);
         let pictures = schedule.map(|schedule| &schedule.pictures);
+        progress.whole = pictures.and_then(Pictures::whole);
         let (done, known) = pictures.zip(shown).map_or((0, 0), |(pictures, shown)| {
             (pictures.done(), pictures.left(shown))
         });

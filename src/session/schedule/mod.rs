@@ -234,6 +234,12 @@ impl Schedule {
         !self.queries.is_empty()
     }
 
+    /// Returns true once the first two levels of the map stand, or all that there is to measure without a map.
+    #[must_use]
+    pub fn has_picture(&self) -> bool {
+        self.rests || (0..WHOLE).all(|level| self.pictures.has_level(level))
+    }
+
     /// Takes the newest checkpoint, whose own loss is then measured by a plan of its own; `None` if it is planned or
     /// known, or the coarsest level of the map does not stand yet.
     pub fn take_newest(&mut self) -> Option<Task> {

@@ -82,12 +82,21 @@ fn pool_on_cpu() -> (Pool<impl FnMut(Report) -> bool>, Receiver<Report>) {
     (pool, reports)
 }
 
-/// A worker that does what a closure says.
-struct Does<F>(F);
+/// A worker that does what a closure says, and takes so many queries beside the next.
+struct Does<F>(F, usize);
 
 impl<F: FnMut(&Task, &dyn Waiting) -> Result<Found, LandscapeError>> Worker for Does<F> {
-    fn measure(&mut self, task: &Task, waiting: &dyn Waiting) -> Result<Found, LandscapeError> {
+    fn measure(
+        &mut self,
+        task: &Task,
+        _following: &[Task],
+        waiting: &dyn Waiting,
+    ) -> Result<Found, LandscapeError> {
         (self.0)(task, waiting)
+    }
+
+    fn ahead(&self, _task: &Task) -> usize {
+        self.1
     }
 
     fn take_findings(&mut self) -> Vec<Report> {
@@ -127,7 +136,7 @@ fn a_newer_plan_cancels_the_older_one_and_what_is_found_for_it() {
     queue.answer(&old, Ok(found(0)));
     let new = queue.take().unwrap();
     assert_eq!((new.plan.generation, new.index), (2, 0));
-    queue.lose(Place::Cpu, &old, "smoke");
+    queue.lose(Place::Cpu, &[old], "smoke");
     assert!(queue.take().is_none(), "the lost query was cancelled");
     queue.answer(&new, Ok(found(0)));
     assert_eq!(told(&reports)[1..], [measured(2, 0), Report::Done(2)]);
@@ -151,6 +160,24 @@ fn what_comes_first_is_taken_first_and_nobody_waits_for_its_last_spot() {
     assert_eq!(
         done.collect::<Vec<_>>(),
         [&Report::Done(2), &Report::Done(3), &Report::Done(1)]
+    );
+}
+
+#[test]
+fn queries_that_are_taken_ahead_are_of_one_plan_and_leave_others_their_part() {
+    let (mut queue, _reports) = queue();
+    queue.able = 2;
+    queue.post(Request::Measure(plan(1, 9)));
+    let task = queue.take().unwrap();
+    let indexes = |tasks: Vec<Task>| tasks.iter().map(|task| task.index).collect::<Vec<_>>();
+    assert_eq!(indexes(queue.take_more(&task, 2)), [1, 2]);
+    assert_eq!(indexes(queue.take_more(&task, 100)), [3, 4, 5]);
+    queue.post(Request::First(vec![plan(2, 1)]));
+    assert_eq!(indexes(queue.take_more(&task, 1)), [6]);
+    queue.post(Request::Measure(plan(3, 9)));
+    assert!(
+        queue.take_more(&task, 1).is_empty(),
+        "its plan is cancelled"
     );
 }
 
@@ -249,8 +276,9 @@ enum Break {
     Error,
 }
 
-/// Reports of a plan of `queries` queries, on a device that works and one that breaks at its first query.
-fn with_a_broken_one(queries: usize, how: Break) -> Vec<Report> {
+/// Reports of a plan of `queries` queries, on a device that works and one that breaks at its first query; both take
+/// as many as `ahead` says beside the next.
+fn with_a_broken_one(queries: usize, ahead: usize, how: Break) -> Vec<Report> {
     let (send, reports) = channel();
     let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
     assert_eq!(
@@ -268,7 +296,7 @@ fn with_a_broken_one(queries: usize, how: Break) -> Vec<Report> {
                 }
                 Ok(found(task.index))
             };
-            pool.work(Place::Cpu, Does(measure));
+            pool.work(Place::Cpu, Does(measure, ahead));
         });
         scope.spawn(|| {
             let breaks = |_: &Task, _: &dyn Waiting| {
@@ -278,7 +306,7 @@ fn with_a_broken_one(queries: usize, how: Break) -> Vec<Report> {
                     Break::Error => Err(candle_core::Error::Msg("smoke".into()).into()),
                 }
             };
-            pool.work(Place::Cuda(1), Does(breaks));
+            pool.work(Place::Cuda(1), Does(breaks, ahead));
         });
         pool.post(Request::Measure(plan(1, queries)));
         let mut all = Vec::new();
@@ -293,8 +321,9 @@ fn with_a_broken_one(queries: usize, how: Break) -> Vec<Report> {
 #[rstest]
 fn what_a_broken_device_was_at_is_measured_by_another(
     #[values(Break::Panic, Break::Error)] how: Break,
+    #[values(0, 4, 100)] ahead: usize,
 ) {
-    let reports = with_a_broken_one(20, how);
+    let reports = with_a_broken_one(20, ahead, how);
     let mut indices = BTreeSet::new();
     for report in &reports {
         if let Report::Measured { index, value, .. } = report {
@@ -318,7 +347,7 @@ fn the_last_device_fails_plans_on_errors_and_is_told_when_it_panics() {
         assert!(task.plan.generation != 1, "smoke");
         Err(candle_core::Error::Msg("no room".into()).into())
     };
-    pool.work(Place::Cpu, Does(breaks));
+    pool.work(Place::Cpu, Does(breaks, 0));
     let reports = told(&reports);
     assert!(matches!(
         &reports[1],
@@ -367,7 +396,7 @@ fn a_long_query_tells_its_products_and_stops_between_two(
                 assert!(matches!(told, Err(LandscapeError::Stopped)));
                 told
             };
-            pool.work(Place::Cpu, Does(measure));
+            pool.work(Place::Cpu, Does(measure, 0));
         });
         pool.post(Request::Measure(plan(1, 1)));
         step.wait();
@@ -418,7 +447,7 @@ fn products_are_told_from_the_first_on_and_rest_during_a_pause() {
     thread::scope(|scope| {
         scope.spawn(|| {
             let measure = |_: &Task, waiting: &dyn Waiting| long(&AtThird(waiting, &step), &taken);
-            pool.work(Place::Cpu, Does(measure));
+            pool.work(Place::Cpu, Does(measure, 0));
         });
         pool.post(Request::Measure(plan(1, 1)));
         step.wait();
