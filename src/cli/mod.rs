@@ -360,8 +360,23 @@ mod tests {
         let settings = Settings::of(&definition);
         let names: Vec<&str> = settings.names().collect();
         for name in [
-            "data", "split", "samples", "order", "mean", "std", "model", "device", "dtype",
-            "batch", "seed", "key", "bn", "fps",
+            "data",
+            "split",
+            "samples",
+            "order",
+            "mean",
+            "std",
+            "model",
+            "device",
+            "dtype",
+            "batch",
+            "seed",
+            "key",
+            "bn",
+            "fps",
+            "budget",
+            "memory-limit",
+            "in-process",
         ] {
             assert!(names.contains(&name), "{name}");
         }

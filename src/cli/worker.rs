@@ -32,7 +32,7 @@ use super::{limits, memory, startup};
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Worker {
-    /// Share of all cores that it may take: auto (what is idle), all, or a share such as 50%
+    /// Share of all cores, or of a GPU's time, that it may take: auto (what is idle), all, or a share such as 50%
     #[arg(long, default_value_t = Budget::Auto)]
     budget: Budget,
     /// Memory above which it ends, e.g. 4G; none by default
@@ -55,8 +55,8 @@ enum Side {
 /// The place of the measuring, and what it may take of the machine.
 #[derive(Clone, Debug, Args)]
 pub(super) struct HostingOptions {
-    /// Share of all cores that measuring may take: auto (all that is idle, little beside a busy neighbour), all,
-    /// or a share such as 50%
+    /// Share of all cores, or of a GPU's time, that measuring may take: auto (all that is idle, little beside a busy
+    /// neighbour), all, or a share such as 50%
     #[arg(long, env = "ISOLOSS_BUDGET", value_name = "SHARE", default_value_t = Budget::Auto)]
     budget: Budget,
     /// Memory that measuring may take, e.g. 4G; a point that needs more is left out, with the reason

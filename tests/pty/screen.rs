@@ -61,7 +61,7 @@ fn nothing_is_written_while_nothing_changes() {
     let with_data: &[&str] = &["watch", measured, "--data", "digits", "--samples", "16"];
     for arguments in [run_alone, with_data] {
         let terminal = Terminal::start(arguments, 30, 100);
-        terminal.wait("screen", |text| text.contains("isoloss"));
+        terminal.wait("screen", |text| text.contains("? help"));
         let deadline = Instant::now() + Duration::from_secs(120);
         while terminal.written_in(Duration::from_secs(4)) > 0 {
             assert!(Instant::now() < deadline, "no rest on\n{}", terminal.text());

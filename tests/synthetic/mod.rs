@@ -264,6 +264,7 @@ pub(crate) fn snapshot() -> Snapshot {
     snapshot.progress = Progress {
         points_per_second: 31.4,
         lines: Some(33),
+        whole: Some(9),
         done: 280,
         planned: 800,
         rests: false,

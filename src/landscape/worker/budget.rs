@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::super::device::Place;
+
 /// The share of the processor that measuring may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Budget {
@@ -15,7 +17,7 @@ pub enum Budget {
     Auto,
     /// All, at ordinary priority.
     All,
-    /// This share of all cores at most, above 0 and at most 1, and nearly nothing beside a busy neighbour.
+    /// This share of all cores, or of a GPU's time, at most, above 0 and at most 1, and nearly nothing beside a busy neighbour.
     Share(f64),
 }
 
@@ -91,15 +93,19 @@ impl Budget {
 #[derive(Debug)]
 pub(super) struct Pacer {
     budget: Budget,
+    place: Place,
     /// Begin of the work since the last rest.
     since: Mutex<Instant>,
 }
 
 impl Pacer {
     /// Work begins now.
-    pub(super) fn new(budget: Budget) -> Self {
-        let since = Mutex::new(Instant::now());
-        Self { budget, since }
+    pub(super) fn new(budget: Budget, place: Place) -> Self {
+        Self {
+            budget,
+            place,
+            since: Mutex::new(Instant::now()),
+        }
     }
 
     /// Returns the end of the rest that is due now; `None` if none is.
@@ -109,8 +115,13 @@ impl Pacer {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .elapsed();
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let rest = self.budget.rest(rayon::current_num_threads(), cores, busy);
+        let rest = if self.place.is_cpu() {
+            let cores = thread::available_parallelism().map_or(1, NonZero::get);
+            self.budget.rest(rayon::current_num_threads(), cores, busy)
+        } else {
+            // It is taken whole or not at all.
+            self.budget.rest(1, 1, busy)
+        };
         (!rest.is_zero()).then(|| Instant::now() + rest)
     }
 

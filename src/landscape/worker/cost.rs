@@ -1,10 +1,12 @@
 //! The cost of measuring to the machine: processor time and memory of this process and of its workers.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::super::device::Place;
+use super::nvidia;
 use super::protocol::Report;
 
 /// Time between two readings.
@@ -13,23 +15,53 @@ pub(super) const EVERY: Duration = Duration::from_secs(1);
 const CORES: f64 = 0.05;
 /// Change of the memory that is worth a report.
 const MEMORY: u64 = 32 << 20;
+/// Change of the share of a GPU that is worth a report.
+const SHARE: f64 = 0.05;
 
-/// The id of a worker process; 0 while there is none.
-pub(super) type ProcessId = Arc<AtomicU32>;
+/// A worker process as those see it who read the cost.
+#[derive(Debug, Default)]
+pub(super) struct Metered {
+    /// 0 while there is none.
+    process: AtomicU32,
+    place: Mutex<Option<Place>>,
+}
+
+impl Metered {
+    /// Takes the id of the process that works from now on.
+    pub(super) fn set_process(&self, process: u32) {
+        self.process.store(process, Ordering::Relaxed);
+    }
+
+    /// Takes the device that it has opened.
+    pub(super) fn set_place(&self, place: Place) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+    }
+
+    /// Returns the id of the process; `None` while there is none.
+    pub(super) fn process(&self) -> Option<u32> {
+        Some(self.process.load(Ordering::Relaxed)).filter(|id| *id > 0)
+    }
+
+    /// Returns the share of a GPU's time that it takes; `None` on another device, or if nobody tells.
+    fn gpu(&self) -> Option<f64> {
+        let place = (*self.place.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Some(nvidia::shares(place, self.process()?)?.own)
+    }
+}
 
 /// Reads the cost again and again.
 #[derive(Debug)]
 pub(super) struct Meter {
-    workers: Vec<ProcessId>,
+    workers: Vec<Arc<Metered>>,
     /// Time of the last reading, and the processor time of each process then.
     last: (Instant, BTreeMap<u32, f64>),
-    /// Cores and memory, as reported last.
-    told: Option<(f64, u64)>,
+    /// Cores, memory and the share of the GPU, as reported last.
+    told: Option<(f64, u64, Option<f64>)>,
 }
 
 impl Meter {
     /// Begins now.
-    pub(super) fn of(workers: Vec<ProcessId>) -> Self {
+    pub(super) fn of(workers: Vec<Arc<Metered>>) -> Self {
         let mut meter = Self {
             workers,
             last: (Instant::now(), BTreeMap::new()),
@@ -40,8 +72,8 @@ impl Meter {
     }
 
     fn processes(&self) -> impl Iterator<Item = u32> {
-        let workers = self.workers.iter().map(|id| id.load(Ordering::Relaxed));
-        std::iter::once(std::process::id()).chain(workers.filter(|id| *id > 0))
+        let workers = self.workers.iter().filter_map(|worker| worker.process());
+        std::iter::once(std::process::id()).chain(workers)
     }
 
     fn seconds(&self) -> BTreeMap<u32, f64> {
@@ -57,18 +89,22 @@ impl Meter {
         let taken = |(id, seconds): (&u32, &f64)| seconds - before.get(id).unwrap_or(&0.0);
         let cores = self.last.1.iter().map(taken).sum::<f64>();
         let cores = cores / (now - then).as_secs_f64().max(1e-3);
-        let is_known = self.told.is_some_and(|(known_cores, known_memory)| {
-            (cores - known_cores).abs() < CORES && known_memory.abs_diff(memory) < MEMORY
-        });
+        // Of several the one that is taken most.
+        let gpu = self.workers.iter().filter_map(|worker| worker.gpu());
+        let gpu = gpu.max_by(f64::total_cmp);
+        let is_known = self
+            .told
+            .is_some_and(|(known_cores, known_memory, known_gpu)| {
+                let [share, known_share] = [gpu, known_gpu].map(|share| share.unwrap_or(-1.0));
+                (cores - known_cores).abs() < CORES
+                    && known_memory.abs_diff(memory) < MEMORY
+                    && (share - known_share).abs() < SHARE
+            });
         if is_known || self.last.1.is_empty() {
             return None;
         }
-        self.told = Some((cores, memory));
-        Some(Report::Cost {
-            cores,
-            memory,
-            gpu: None,
-        })
+        self.told = Some((cores, memory, gpu));
+        Some(Report::Cost { cores, memory, gpu })
     }
 }
 
@@ -130,7 +166,7 @@ mod tests {
         // Other tests run beside it, and other programs.
         assert!(cores > 0.05, "{cores}");
         assert!(memory > 1 << 20, "{memory}");
-        meter.told = Some((f64::NAN, 1));
+        meter.told = Some((f64::NAN, 1, None));
         assert!(meter.read().is_some());
     }
 }

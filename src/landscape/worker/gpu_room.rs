@@ -1,12 +1,10 @@
 //! The room that others leave on a GPU, and what a worker does about it: the last tenth of the memory is never its own.
-//!
-//! NVIDIA's library tells it (NVML), which is looked for at run time; without it nothing is done. These rules were
-//! tried on simulated memory alone, never beside a training on a card.
+//! Where nobody tells, nothing is done.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::super::device::Place;
+use super::nvidia::{self, Room};
 
 /// Part of the memory that is left to others.
 const LEFT: f64 = 0.1;
@@ -16,30 +14,8 @@ const ROOMY: f64 = 0.25;
 const QUIET: u32 = 30;
 /// Samples at once below which a smaller batch frees nothing worth having.
 const SMALLEST: usize = 8;
-/// Bytes of a GiB.
-const GIB: f64 = (1u64 << 30) as f64;
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// Bytes of a GPU's memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Room {
-    pub(super) total: u64,
-    pub(super) free: u64,
-}
-
-impl fmt::Display for Room {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [free, total] = [self.free, self.total].map(|bytes| bytes as f64 / GIB);
-        write!(f, "{free:.1} of {total:.1} GiB of memory")
-    }
-}
-
-impl Room {
-    fn share(self) -> f64 {
-        self.free as f64 / self.total.max(1) as f64
-    }
-}
 
 /// Advice to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +54,7 @@ impl GpuRoom {
             return None;
         }
         self.looked = Some(Instant::now());
-        let room = room(place)?;
+        let room = nvidia::room(place)?;
         Some((self.advise(room, batch), room))
     }
 
@@ -103,38 +79,6 @@ impl GpuRoom {
             Advice::Leave
         }
     }
-}
-
-/// Returns the room on a GPU; `None` for another device, or if nobody tells.
-#[cfg(target_os = "linux")]
-fn room(place: Place) -> Option<Room> {
-    use std::sync::OnceLock;
-
-    use nvml_wrapper::Nvml;
-    static NVML: OnceLock<Option<Nvml>> = OnceLock::new();
-    let Place::Cuda(ordinal) = place else {
-        return None;
-    };
-    let nvml = NVML.get_or_init(|| {
-        let found = Nvml::init();
-        let told =
-            found.inspect_err(|error| tracing::info!("the GPU's memory is not known: {error}"));
-        told.ok()
-    });
-    let device = nvml
-        .as_ref()?
-        .device_by_index(u32::try_from(ordinal).ok()?)
-        .ok()?;
-    let memory = device.memory_info().ok()?;
-    Some(Room {
-        total: memory.total,
-        free: memory.free,
-    })
-}
-
-#[cfg(not(target_os = "linux"))]
-fn room(_place: Place) -> Option<Room> {
-    None
 }
 
 #[cfg(test)]
@@ -179,11 +123,6 @@ mod tests {
         }
         assert_eq!(rules.advise(room(30), 1), Advice::Return);
         assert_eq!(rules.advise(room(30), 1), Advice::Stay);
-    }
-
-    #[test]
-    fn room_is_told_in_words() {
-        assert_eq!(room(5).to_string(), "2.0 of 40.0 GiB of memory");
     }
 
     #[test]

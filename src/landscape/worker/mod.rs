@@ -8,17 +8,21 @@
 //! A worker measures on a thread of this process (`device_worker`), in a process of its own (`process_worker` here,
 //! `stdio` there), or by a program of the user's own (`external_worker`).
 
+mod ahead;
 pub mod budget;
 mod cost;
 mod device_worker;
 mod ending;
 mod external_worker;
 mod gpu_room;
+mod gpu_turns;
+mod nvidia;
 mod pool;
 mod process_worker;
 pub mod protocol;
 mod queue;
 mod ready;
+mod running;
 mod stdio;
 mod waiting;
 mod wire;

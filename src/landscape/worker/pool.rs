@@ -18,7 +18,7 @@ use super::super::LandscapeError;
 use super::super::device::{Compute, Place, Precision};
 use super::Worker;
 use super::budget::{Budget, Pacer};
-use super::cost::{self, Meter, ProcessId};
+use super::cost::{self, Meter, Metered};
 use super::device_worker::DeviceWorker;
 use super::external_worker::ExternalWorker;
 use super::process_worker::{Launch, Opened, ProcessWorker};
@@ -47,14 +47,16 @@ where
         _ => hosting.budget,
     };
     let pool = Pool::new(report, budget);
-    let metered = setup.devices.iter().map(|_| ProcessId::default());
-    let metered: Vec<ProcessId> = metered.collect();
+    let metered = setup.devices.iter().map(|_| Arc::default());
+    let metered: Vec<Arc<Metered>> = metered.collect();
     let meter = Meter::of(metered.clone());
     thread::scope(|scope| {
         scope.spawn(|| pool.tell_cost(meter));
         match (&setup.evaluator, &hosting.process) {
             (Some(options), _) => serve_externally(&pool, setup, options, requests),
-            (None, Some(launch)) => serve_apart(&pool, setup, launch, &metered, requests),
+            (None, Some(launch)) => {
+                serve_apart(&pool, setup, (launch, hosting.budget), &metered, requests);
+            }
             (None, None) => serve_here(&pool, setup, requests),
         }
         pool.shut_down();
@@ -95,8 +97,8 @@ where
 fn serve_apart<R>(
     pool: &Pool<R>,
     setup: &Setup,
-    launch: &Launch,
-    metered: &[ProcessId],
+    (launch, budget): (&Launch, Budget),
+    metered: &[Arc<Metered>],
     requests: &Receiver<Request>,
 ) where
     R: FnMut(Report) -> bool + Send,
@@ -109,7 +111,7 @@ fn serve_apart<R>(
                 let tell = teller(send.clone());
                 let (launch, stop) = (launch.clone(), stop.clone());
                 let mut worker =
-                    ProcessWorker::new(launch, setup, *place, tell, stop, Arc::clone(id));
+                    ProcessWorker::new(launch, setup, *place, tell, stop, Arc::clone(id), budget);
                 spawn(scope, *place, move |opened| {
                     let found = worker.open()?;
                     let place = found.place;
@@ -358,7 +360,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
             }
             let mut left = &tasks[..];
             while let [task, following @ ..] = left {
-                if let Err(reason) = self.settle(task, following, &mut worker) {
+                if let Err(reason) = self.settle(place, (task, following), &mut worker) {
                     tracing::error!("{place}: {reason}");
                     self.queue().lose(place, left, &reason);
                     self.changed.notify_all();
@@ -372,14 +374,14 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
     /// Has a worker measure a task, and takes its answer; an error says why its device is broken.
     fn settle(
         &self,
-        task: &Task,
-        following: &[Task],
+        place: Place,
+        (task, following): (&Task, &[Task]),
         worker: &mut impl Worker,
     ) -> Result<(), String> {
         let waiting = PoolWaiting {
             pool: self,
             task,
-            pacer: Pacer::new(self.budget),
+            pacer: Pacer::new(self.budget, place),
         };
         let measured = catch_unwind(AssertUnwindSafe(|| {
             let found = worker.measure(task, following, &waiting);

@@ -1,27 +1,28 @@
 //! Answers the queries of a plan by a process of its own (`isoloss worker`), started anew when it dies.
 
-use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::mem::{self, Discriminant};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::evaluator::process::{Process, Silence, Spoken, told};
 use crate::evaluator::{Stop, Tell};
 
 use super::super::device::Place;
-use super::super::evidence::Function;
 use super::super::{Fault, LandscapeError};
 use super::Worker;
-use super::cost::ProcessId;
+use super::ahead::Quickest;
+use super::budget::Budget;
+use super::cost::Metered;
 use super::ending::how_it_ended;
-use super::gpu_room::{Advice, GpuRoom, Room};
-use super::protocol::{Found, Plan, Query, Report, Setup};
+use super::gpu_room::{Advice, GpuRoom};
+use super::gpu_turns::GpuTurns;
+use super::nvidia::Room;
+use super::protocol::{Found, Report, Setup};
 use super::queue::Task;
+use super::running::{Failure, Running, no_answer, say};
 use super::waiting::{Waiting, Wish};
-use super::wire::{Answer, Loaded, Order, PROTOCOL, line, message};
+use super::wire::{Answer, Loaded, Order, PROTOCOL, message};
 
 /// Deaths at a query after which it is given up.
 const DEATHS: u32 = 2;
@@ -33,10 +34,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const LONGEST_QUERY: Duration = Duration::from_secs(30 * 60);
 /// Multiple of the longest query so far up to which another may take.
 const SLOWER: u32 = 20;
-/// Work that is asked for ahead, because beside busy neighbours the process waits for a turn whenever it has none.
-const AHEAD: Duration = Duration::from_millis(50);
-/// Queries that are asked ahead at most.
-const MOST_AHEAD: usize = 63;
 /// Samples at once that are halved where the worker died before it told its own number.
 const USUAL_BATCH: usize = 64;
 
@@ -102,53 +99,14 @@ pub(super) struct ProcessWorker {
     last_id: u64,
     findings: Vec<Report>,
     /// Tells who reads the cost which process it is.
-    metered: ProcessId,
+    metered: Arc<Metered>,
     /// The GPU that it measures on, or that it left because others need its memory.
     gpu: Option<Place>,
     room: GpuRoom,
+    turns: GpuTurns,
+    budget: Budget,
     /// Samples at once that were asked for at the start.
     asked: Option<usize>,
-}
-
-/// A process whose device is open.
-struct Running {
-    process: Process,
-    /// The plan that it holds, and the function that it measures.
-    holds: Option<(Arc<Plan>, Function)>,
-    /// The queries that it was asked and that are not heard yet, in their order.
-    asked: VecDeque<u64>,
-    rests: bool,
-}
-
-/// The kind of the queries that were asked last, and the seconds of the quickest of those that were asked together.
-#[derive(Default)]
-struct Quickest(Option<(Discriminant<Query>, f64)>);
-
-impl Quickest {
-    /// Takes the seconds of a query; the first of those that are asked together begins anew.
-    fn take(&mut self, task: &Task, seconds: f64, is_first: bool) {
-        let kind = mem::discriminant(task.query());
-        let before = self.0.filter(|(known, _)| *known == kind && !is_first);
-        let least = before.map_or(seconds, |(_, least)| seconds.min(least));
-        self.0 = Some((kind, least));
-    }
-
-    /// Returns the number of queries like this one that fit into [`AHEAD`].
-    fn ahead(&self, task: &Task) -> usize {
-        let kind = mem::discriminant(task.query());
-        let known = self.0.filter(|(known, _)| *known == kind);
-        known.map_or(0, |(_, seconds)| {
-            ((AHEAD.as_secs_f64() / seconds) as usize).min(MOST_AHEAD)
-        })
-    }
-}
-
-/// Why a query has no answer.
-enum Failure {
-    /// The process told it.
-    Told(Box<LandscapeError>),
-    /// The process has ended or was killed; the clause says how.
-    Ended(String),
 }
 
 impl ProcessWorker {
@@ -159,7 +117,8 @@ impl ProcessWorker {
         place: Place,
         tell: Tell,
         stop: Stop,
-        metered: ProcessId,
+        metered: Arc<Metered>,
+        budget: Budget,
     ) -> Self {
         Self {
             launch,
@@ -180,6 +139,8 @@ impl ProcessWorker {
             metered,
             gpu: None,
             room: GpuRoom::default(),
+            turns: GpuTurns::default(),
+            budget,
             asked: setup.batch,
         }
     }
@@ -209,7 +170,7 @@ impl ProcessWorker {
             let program = program.map_or_else(String::new, |word| word.display().to_string());
             refused(format!("worker {program} cannot be started: {error}"))
         })?;
-        self.metered.store(process.id(), Ordering::Relaxed);
+        self.metered.set_process(process.id());
         let hello = process
             .line(self.launch.silence)
             .map_err(|silence| Failure::Ended(self.ending(&mut process, &silence)))?;
@@ -238,15 +199,11 @@ impl ProcessWorker {
             match message(&line) {
                 Ok(Answer::Ready { place, data }) => {
                     self.place = place;
+                    self.metered.set_place(place);
                     if matches!(place, Place::Cuda(_)) {
                         self.gpu = Some(place);
                     }
-                    self.running = Some(Running {
-                        process,
-                        holds: None,
-                        asked: VecDeque::new(),
-                        rests: false,
-                    });
+                    self.running = Some(Running::of(process));
                     return Ok(Opened { place, data });
                 }
                 Ok(Answer::Refused(reason)) => return Err(refused(reason)),
@@ -297,6 +254,7 @@ impl ProcessWorker {
             running.ask(self.last_id, *index)?;
         }
         let answer = self.hear(&mut running, waiting);
+        self.turns.work(begin.elapsed());
         let is_broken = |error: &LandscapeError| {
             // An error of an accelerator's driver may stay for as long as the process lives.
             error.fault() == Fault::Device && !self.place.is_cpu()
@@ -414,6 +372,27 @@ impl ProcessWorker {
         }
     }
 
+    /// Rests beside other work on the GPU, unless the budget is all of it.
+    fn give_way(&mut self, waiting: &dyn Waiting) -> Result<(), LandscapeError> {
+        let is_asked = (self.running.as_ref()).is_some_and(|running| !running.asked.is_empty());
+        let Some(gpu) = self.gpu.filter(|_| !is_asked && self.budget != Budget::All) else {
+            return Ok(());
+        };
+        let changed = (self.metered.process()).and_then(|own| self.turns.look(gpu, own));
+        if let Some(changed) = changed {
+            (self.tell)(changed);
+        }
+        let until = Instant::now() + self.turns.rest();
+        while Instant::now() < until {
+            if self.stop.is_given() || waiting.wish() == Wish::Stop {
+                return Err(LandscapeError::Stopped);
+            }
+            self.stop
+                .sleep_until(until.min(Instant::now() + LOOK_EVERY));
+        }
+        Ok(())
+    }
+
     /// Does what is advised; returns true if it has to wait for the GPU.
     fn follow(&mut self, advice: Advice, gpu: Place, room: Room) -> bool {
         let can_move = self.setup.precision.suits_cpu();
@@ -456,6 +435,7 @@ impl Worker for ProcessWorker {
         waiting: &dyn Waiting,
     ) -> Result<Found, LandscapeError> {
         self.mind_others(waiting)?;
+        self.give_way(waiting)?;
         let mut why = String::new();
         for time in 1..=DEATHS {
             self.wait();
@@ -505,45 +485,4 @@ impl Drop for ProcessWorker {
             running.process.kill();
         }
     }
-}
-
-impl Running {
-    /// Tells the plan and the function of a task where the process holds others.
-    fn hold(&mut self, task: &Task) -> Result<(), Failure> {
-        let is_held = self.holds.as_ref().is_some_and(|(plan, function)| {
-            Arc::ptr_eq(plan, &task.plan) && *function == task.function
-        });
-        if !is_held {
-            let (plan, function) = (Arc::clone(&task.plan), task.function.clone());
-            let order = Order::Plan { plan, function };
-            self.say(&order)?;
-            self.holds = Some((Arc::clone(&task.plan), task.function.clone()));
-        }
-        Ok(())
-    }
-
-    /// Asks for the query of this index in the plan that it holds.
-    fn ask(&mut self, id: u64, index: usize) -> Result<(), Failure> {
-        self.asked.push_back(id);
-        self.say(&Order::Measure { id, index })
-    }
-
-    fn say(&mut self, order: &Order) -> Result<(), Failure> {
-        say(&mut self.process, order)
-    }
-}
-
-/// Says something to the process. One that has ended is found out when its answer is waited for.
-fn say(process: &mut Process, order: &Order) -> Result<(), Failure> {
-    let line = line(order).map_err(|error| {
-        let reason = format!("the worker cannot be told what to measure: {error}");
-        let fault = Fault::Other;
-        Failure::Told(Box::new(LandscapeError::Worker { reason, fault }))
-    })?;
-    process.write(&line);
-    Ok(())
-}
-
-fn no_answer(line: &str) -> String {
-    format!("it wrote a line that is no answer: {}", told(line))
 }

@@ -61,6 +61,7 @@ pub fn serve_lines<W: Write + Send + 'static>(
         wire: &wire,
         budget,
         worker: None,
+        place: Place::Auto,
         plan: None,
     };
     let mut orders = orders.into_iter();
@@ -74,6 +75,7 @@ struct Serving<'a, W> {
     wire: &'a Wire<W>,
     budget: Budget,
     worker: Option<DeviceWorker>,
+    place: Place,
     /// A task of the plan, whose index is that of the next query.
     plan: Option<Task>,
 }
@@ -85,6 +87,9 @@ impl<W: Write + Send> Serving<'_, W> {
                 self.wire.state().busy = Some(0);
                 let (answer, worker) = open_device(*setup);
                 self.worker = worker;
+                if let Answer::Ready { place, .. } = answer {
+                    self.place = place;
+                }
                 self.wire.state().busy = None;
                 self.wire.say(&answer)
             }
@@ -114,7 +119,7 @@ impl<W: Write + Send> Serving<'_, W> {
         let waiting = WireWaiting {
             wire: self.wire,
             id,
-            pacer: Pacer::new(self.budget),
+            pacer: Pacer::new(self.budget, self.place),
         };
         // It may have been asked ahead, and be wanted later or no longer.
         let found = if waiting.goes_on() {
