@@ -78,7 +78,7 @@ fn snapshots() -> Vec<Arc<Snapshot>> {
 fn happen(app: &mut App, event: &Event, snapshots: &[Arc<Snapshot>]) {
     match event {
         Event::Action(action) => drop(app.update(*action)),
-        Event::Received(index) => app.receive(Arc::clone(index.get(snapshots))),
+        Event::Received(index) => drop(app.receive(Arc::clone(index.get(snapshots)))),
         Event::Rival(index) => app.receive_compared(vec![Arc::clone(index.get(snapshots))]),
     }
 }

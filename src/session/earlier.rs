@@ -15,9 +15,15 @@ const SAMPLES: usize = 129;
 const LEAST: f64 = 0.2;
 
 /// Moves a surface into the coordinates of another plane: over the largest rectangle, in the proportions of its
-/// own window, that its points cover there. `None` if that is next to nothing, as where the planes are at right angles.
+/// own window, that its points cover there, as far as they lie within `tolerance` of that plane. `None` if that is next
+/// to nothing, as where the planes are at right angles.
 #[must_use]
-pub(super) fn moved(earlier: &Surface, score: Option<Score>, to: &PlaneMove) -> Option<Surface> {
+pub(super) fn moved(
+    earlier: &Surface,
+    score: Option<Score>,
+    to: &PlaneMove,
+    tolerance: f64,
+) -> Option<Surface> {
     let own = [earlier.x(), earlier.y()].map(|lines| lines.first().zip(lines.last()));
     let [Some((left, right)), Some((low, high))] = own else {
         return None;
@@ -43,12 +49,15 @@ pub(super) fn moved(earlier: &Surface, score: Option<Score>, to: &PlaneMove) -> 
     let mut surface = Surface::new(x.clone(), y.clone());
     for (j, &beta) in y.iter().enumerate() {
         for (i, &alpha) in x.iter().enumerate() {
-            if let Some(measure) = to.source([alpha, beta]).and_then(|at| sampled.at(at)) {
+            let source = to.source([alpha, beta]);
+            let near = source.filter(|at| to.distance(*at) <= tolerance);
+            if let Some(measure) = near.and_then(|at| sampled.at(at)) {
                 surface.record(i, j, measure);
             }
         }
     }
-    Some(surface)
+    let least = LEAST * LEAST * (LINES * LINES) as f64;
+    Some(surface).filter(|surface| surface.measured() as f64 >= least)
 }
 
 fn corners([x, y]: [[f64; 2]; 2]) -> [[f64; 2]; 4] {
@@ -156,8 +165,10 @@ mod tests {
         let to = PlaneMove {
             shift: [3.0, -1.0],
             turn: [[cosine, -sine], [0.9 * sine, 0.9 * cosine]],
+            lean: [0.0, 0.0],
+            apart: 10.0,
         };
-        let moved = moved(&earlier(), Some(Score::RSquared), &to).unwrap();
+        let moved = moved(&earlier(), Some(Score::RSquared), &to, 100.0).unwrap();
         let mut compared = 0;
         for (j, &y) in moved.y().iter().enumerate() {
             for (i, &x) in moved.x().iter().enumerate() {
@@ -181,17 +192,38 @@ mod tests {
     }
 
     #[test]
+    fn points_that_lie_far_from_the_other_plane_are_left_out() {
+        // A turn by 60° about the first axis: a point lies β·sin 60° off.
+        let (sine, cosine) = (60.0f64.to_radians().sin(), 0.5);
+        let to = PlaneMove {
+            shift: [0.0, 0.0],
+            turn: [[1.0, 0.0], [0.0, cosine]],
+            lean: [0.0, 0.0],
+            apart: 0.0,
+        };
+        let near = moved(&earlier(), None, &to, 1.0).unwrap();
+        for (j, y) in near.y().iter().enumerate() {
+            let off = (y / cosine * sine).abs();
+            assert_eq!(near.get(9, j).is_some(), off <= 1.0, "{y}");
+        }
+        assert_eq!(moved(&earlier(), None, &to, 0.01), None);
+    }
+
+    #[test]
     fn nothing_is_seen_of_a_surface_at_right_angles() {
         let to = PlaneMove {
             shift: [0.0, 0.0],
             turn: [[1.0, 0.0], [0.0, 1e-17]],
+            lean: [0.0, 0.0],
+            apart: 0.0,
         };
-        let thin = moved(&earlier(), None, &to);
+        let thin = moved(&earlier(), None, &to, 100.0);
         assert!(thin.is_none_or(|thin| thin.y()[32] - thin.y()[0] < 1e-15));
         let flat = PlaneMove {
             shift: [0.0, 0.0],
             turn: [[1.0, 0.0], [0.0, 0.0]],
+            ..to
         };
-        assert_eq!(moved(&earlier(), None, &flat), None);
+        assert_eq!(moved(&earlier(), None, &flat, 100.0), None);
     }
 }

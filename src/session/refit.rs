@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Share of the variance by which the best plane must be better.
 const CLEARLY_BETTER: f64 = 0.03;
 /// Distance of the newest checkpoint from the plane, as a share of the path's extent, that is too far.
-const TOO_FAR: f64 = 0.15;
+pub(super) const TOO_FAR: f64 = 0.15;
 /// Checkpoints without which there is no plane.
 const FEWEST: usize = 3;
 /// Usual intervals after which a plane is old.

@@ -88,7 +88,8 @@ async fn show(
     command: impl Fn(Command),
 ) -> io::Result<End> {
     let mut events = input::listen()?;
-    app.receive(Arc::clone(&snapshots.borrow_and_update()));
+    let asked = app.receive(Arc::clone(&snapshots.borrow_and_update()));
+    asked.into_iter().for_each(&command);
     let (mut dirty, mut next_frame, mut session_lives) = (true, Instant::now(), true);
     let mut next_picture = Instant::now();
     let mut next_words = None;
@@ -104,7 +105,8 @@ async fn show(
             changed = snapshots.changed(), if session_lives => {
                 session_lives = changed.is_ok();
                 let newest = Arc::clone(&snapshots.borrow_and_update());
-                app.receive(if session_lives { newest } else { orphaned(&newest) });
+                let newest = if session_lives { newest } else { orphaned(&newest) };
+                app.receive(newest).into_iter().for_each(&command);
                 dirty = true;
             }
             () = any_changed(&mut compared), if !compared.is_empty() => {

@@ -168,11 +168,16 @@ impl FittedPlane {
                 terms.sum::<f64>()
             })
         });
-        let shift = other
-            .combinations
-            .each_ref()
-            .map(|combination| products.along(origin, base, &theirs, combination));
-        Some(PlaneMove { shift, turn })
+        let between = |plane: &Self, rows: &[usize]| {
+            let directions = plane.combinations.each_ref();
+            directions.map(|combination| products.along(origin, base, rows, combination))
+        };
+        Some(PlaneMove {
+            shift: between(other, &theirs),
+            turn,
+            lean: between(self, &own),
+            apart: products.square(origin, base),
+        })
     }
 }
 
@@ -192,6 +197,10 @@ pub struct PlaneMove {
     pub shift: [f64; 2],
     /// Coordinate k of its direction l on the other plane: turn[k][l].
     pub turn: [[f64; 2]; 2],
+    /// Part along its own directions of the difference of both origins, own − other.
+    pub lean: [f64; 2],
+    /// Squared distance of both origins.
+    pub apart: f64,
 }
 
 impl PlaneMove {
@@ -199,6 +208,18 @@ impl PlaneMove {
     #[must_use]
     pub fn image(&self, at: [f64; 2]) -> [f64; 2] {
         [0, 1].map(|k| self.shift[k] + self.turn[k][0] * at[0] + self.turn[k][1] * at[1])
+    }
+
+    /// Returns the distance of a point (α, β) of the plane from the other one: ‖p − o‖² less what lies along that plane,
+    /// where ‖p − o‖² = ‖o' − o‖² + 2·(α, β)·lean + α² + β².
+    #[must_use]
+    pub fn distance(&self, at: [f64; 2]) -> f64 {
+        let own: f64 = [0, 1]
+            .map(|l| at[l] * (2.0 * self.lean[l] + at[l]))
+            .iter()
+            .sum();
+        let along: f64 = self.image(at).iter().map(|k| k * k).sum();
+        (self.apart + own - along).max(0.0).sqrt()
     }
 
     /// Returns the point of the plane that is seen at a point of the other one; `None` if the planes are at right
@@ -325,7 +346,8 @@ mod tests {
         for at in [[0.0, 0.0], [2.0, -1.0], [-0.3, 4.0]] {
             let point =
                 std::array::from_fn(|k| from.0[k] + at[0] * from.1[0][k] + at[1] * from.1[1][k]);
-            let (image, _) = seen(&point, &to);
+            let (image, off) = seen(&point, &to);
+            assert!((moved.distance(at) - off).abs() < 1e-6, "{at:?}");
             let found = moved.image(at);
             assert!((found[0] - image[0]).abs() < 1e-9 && (found[1] - image[1]).abs() < 1e-9);
             let back = moved.source(found).unwrap();

@@ -133,7 +133,7 @@ impl SampledScene<'_> {
         [
             (hole, signs.hole, &["NaN"][..]),
             (unknown, signs.unknown, &["not yet"]),
-            (doubtful, marks.doubtful, &["own loss", "differs"]),
+            (doubtful, marks.doubtful, &["loss", "differs"]),
             (!extras.drops.is_empty(), marks.drop, &["lr drop"]),
             (!extras.rival.is_empty(), marks.rival[2], &["2nd run"]),
             (is_mixed, marks.gone, &["deleted"]),

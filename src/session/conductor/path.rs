@@ -9,7 +9,7 @@ use crate::weights::layout::Role;
 
 use super::super::earlier;
 use super::super::reader::PathReading;
-use super::super::refit::{HeldPlane, Standing};
+use super::super::refit::{HeldPlane, Standing, TOO_FAR};
 use super::super::snapshot::{CheckpointLine, CheckpointState, Finding, Map};
 use super::plane::{CurrentPlane, NewestPath};
 use super::scan::sort;
@@ -135,7 +135,8 @@ impl Conductor {
         self.plan();
     }
 
-    /// The map of an earlier plane in the coordinates of the present one.
+    /// The map of an earlier plane in the coordinates of the present one: what was measured no farther from that than a
+    /// checkpoint may lie.
     fn seen_from_now(&self, before: &CurrentPlane) -> Option<Map> {
         let (map, now, newest) = (
             self.snapshot.map.as_ref()?,
@@ -144,8 +145,9 @@ impl Conductor {
         );
         let to = before.fitted.seen_from(&now.fitted, &newest.products)?;
         let score = self.snapshot.score();
+        let tolerance = TOO_FAR * newest.products.extent(&now.members)?;
         Some(Map {
-            surface: earlier::moved(&map.surface, score, &to)?,
+            surface: earlier::moved(&map.surface, score, &to, tolerance)?,
             fidelity: map.fidelity,
             stale: true,
         })

@@ -87,9 +87,11 @@ impl App {
         self.messages.warn(sentences);
     }
 
-    /// Takes what the session found.
-    pub fn receive(&mut self, snapshot: Arc<Snapshot>) {
+    /// Takes what the session found, and returns what it has to do for it.
+    pub fn receive(&mut self, snapshot: Arc<Snapshot>) -> Vec<Command> {
+        let commands = self.navigation.follow(self.playback.live(), &snapshot);
         self.playback.receive(snapshot);
+        commands
     }
 
     /// Takes what the other runs of a comparison have found.

@@ -187,6 +187,43 @@ impl Navigation {
         vec![Command::Survey(target)]
     }
 
+    /// Keeps the window and the cursor beside the same checkpoint when the map has another plane, whose coordinates are
+    /// others.
+    pub(super) fn follow(&mut self, before: &Snapshot, after: &Snapshot) -> Vec<Command> {
+        let fitted = |snapshot: &Snapshot| {
+            snapshot
+                .plane
+                .map(|plane| (plane.origin, plane.checkpoints))
+        };
+        if self.plane == Plane::Random || fitted(before) == fitted(after) {
+            return Vec::new();
+        }
+        let moved = |at: [f64; 2]| {
+            let (old, new) = (before.trajectory.as_ref()?, after.trajectory.as_ref()?);
+            let nearest = self.nearest(at, before)?;
+            let same = new
+                .steps
+                .iter()
+                .position(|step| *step == old.steps[nearest])?;
+            let (from, to) = (old.coordinates[nearest], new.coordinates[same]);
+            Some([0, 1].map(|axis| to[axis] - from[axis]))
+        };
+        let cursor = self.cursor.and_then(|cursor| {
+            let by = moved(cursor.at)?;
+            let at = [0, 1].map(|axis| cursor.at[axis] + by[axis]);
+            Some(Cursor { at })
+        });
+        let window = self.window.and_then(|window| {
+            let [right, up] = moved(middle(window))?;
+            Some(Window {
+                x: window.x.map(|at| at + right),
+                y: window.y.map(|at| at + up),
+            })
+        });
+        self.cursor = cursor;
+        self.survey(window, after)
+    }
+
     /// Index of the checkpoint nearest to a point of the plane, both axes as long as the window's.
     pub(super) fn nearest(&self, point: [f64; 2], snapshot: &Snapshot) -> Option<usize> {
         let (trajectory, window) = (snapshot.trajectory.as_ref()?, self.window(snapshot)?);

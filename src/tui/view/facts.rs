@@ -8,7 +8,6 @@ use crate::plot::axis::short;
 use crate::plot::graph::Mark;
 use crate::run::hyper;
 use crate::run::log::Logged;
-use crate::session::size_in_words;
 use crate::session::snapshot::{CheckpointLine, CheckpointState, Fidelity, Finding, Snapshot};
 use crate::weights::trajectory::Trajectory;
 
@@ -115,10 +114,17 @@ pub(crate) fn pace(snapshot: &Snapshot) -> Option<String> {
     (pace > 0.0).then(|| format!("{pace:.decimals$} points/s"))
 }
 
+/// Bytes of a GiB.
+const GIB: u64 = 1 << 30;
+
 /// Returns what isoloss itself costs, e.g. `0.4 cores 176 MiB`; `None` if that is not known.
 pub(crate) fn own_cost(snapshot: &Snapshot) -> Option<String> {
     let cost = snapshot.progress.cost?;
-    let memory = size_in_words(cost.memory).replace(".00 ", " ");
+    // More digits tremble.
+    let memory = match cost.memory {
+        small if small < GIB => format!("{} MiB", small >> 20),
+        large => format!("{:.1} GiB", large as f64 / GIB as f64),
+    };
     let gpu = cost.gpu.map(|share| format!(" GPU {:.0} %", share * 100.0));
     Some(format!(
         "{:.1} cores {memory}{}",
@@ -287,17 +293,20 @@ pub(crate) fn assumptions(snapshot: &Snapshot) -> Vec<String> {
     taken
 }
 
-/// Returns the condition under which a loss is that of the run: `if relu`; `None` if it is beyond doubt, or
-/// nothing is assumed.
+/// Returns the condition under which a loss is that of the run: `if relu`, or `assumed` if there are several; `None` if
+/// it is beyond doubt, or nothing is assumed.
 pub(crate) fn condition(snapshot: &Snapshot) -> Option<String> {
     let assumed = snapshot.assumed.as_ref()?;
     if assumed.doubtful {
         return Some("doubtful".into());
     }
     let taken = assumptions(snapshot);
-    let first = taken.first().filter(|_| !assumed.is_known())?;
-    let more = if taken.len() > 1 { " …" } else { "" };
-    Some(format!("if {first}{more}"))
+    match &taken[..] {
+        _ if assumed.is_known() => None,
+        [] => None,
+        [alone] => Some(format!("if {alone}")),
+        _ => Some("assumed".into()),
+    }
 }
 
 /// Returns what training logged at the checkpoint that is looked at, and its learning rate.

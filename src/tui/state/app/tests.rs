@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use crate::session::snapshot::Snapshot;
+use crate::session::snapshot::{MapPlane, Snapshot};
 use crate::weights::trajectory::Trajectory;
 
 use super::super::appearance::Appearance;
@@ -44,6 +44,44 @@ fn scrubbing_goes_back_and_forward_and_then_follows_again() {
     }
     app.receive(snapshot(5));
     assert_eq!(app.selected(), Some(4));
+}
+
+#[test]
+fn a_window_and_the_cursor_stay_beside_their_checkpoint_when_the_plane_is_another() {
+    let on_plane = |count: usize, shift: [f64; 2]| {
+        let mut snapshot = Snapshot::clone(&snapshot(count));
+        let mut path = Trajectory::clone(snapshot.trajectory.as_ref().unwrap());
+        path.coordinates = (0..count)
+            .map(|i| [i as f64 + shift[0], 2.0 * i as f64 + shift[1]])
+            .collect();
+        snapshot.trajectory = Some(Arc::new(path));
+        snapshot.plane = Some(MapPlane {
+            checkpoints: count,
+            ..MapPlane::default()
+        });
+        Arc::new(snapshot)
+    };
+    let mut app = App::new(Appearance::default());
+    assert!(app.receive(on_plane(5, [0.0, 0.0])).is_empty());
+    app.update(Action::Neighbourhood);
+    app.update(Action::Cursor);
+    let (before, cursor) = (app.window().unwrap(), app.cursor().unwrap());
+    assert!(
+        app.receive(on_plane(5, [9.0, 9.0])).is_empty(),
+        "the same plane"
+    );
+    assert_eq!(app.window(), Some(before));
+    app.receive(on_plane(5, [0.0, 0.0]));
+    let asked = app.receive(on_plane(6, [0.25, -3.0]));
+    let moved = Window {
+        x: before.x.map(|at| at + 0.25),
+        y: before.y.map(|at| at - 3.0),
+    };
+    assert_eq!(asked, [Command::Survey(Some(moved))]);
+    assert_eq!(app.window(), Some(moved));
+    assert_eq!(app.cursor().unwrap(), [cursor[0] + 0.25, cursor[1] - 3.0]);
+    app.update(Action::WholePath);
+    assert!(app.receive(on_plane(7, [1.0, 1.0])).is_empty());
 }
 
 #[test]
