@@ -167,12 +167,24 @@ fn a_process_gives_what_a_thread_gives_to_the_bit() {
     assert_eq!(here, there);
 }
 
-#[test]
-fn a_killed_worker_costs_no_point() {
+/// An allocation that fails aborts; a stack that overflows is a fault of memory.
+#[rstest]
+#[case(
+    "1001G",
+    Signal::KILL,
+    "it was killed, perhaps because memory ran out (signal 9)"
+)]
+#[case("1004G", Signal::ABORT, "it aborted (signal 6)")]
+#[case(
+    "1005G",
+    Signal::SEGV,
+    "it touched memory that is not its own, or its stack overflowed (signal 11)"
+)]
+fn a_worker_that_dies_costs_no_point(#[case] mark: &str, #[case] by: Signal, #[case] how: &str) {
     let mut killed = false;
-    let reports = measured(Some(worker("1001G")), plan(400), |report| {
+    let reports = measured(Some(worker(mark)), plan(400), |report| {
         if matches!(report, Report::Measured { index: 40, .. }) {
-            killed |= signal("1001G", Signal::KILL);
+            killed |= signal(mark, by);
         }
     });
     assert!(killed);
@@ -184,10 +196,7 @@ fn a_killed_worker_costs_no_point() {
         _ => None,
     });
     let told = told.unwrap();
-    assert!(
-        told.starts_with("worker on cpu: it was killed, perhaps because memory ran out (signal 9)"),
-        "{told}"
-    );
+    assert!(told.starts_with(&format!("worker on cpu: {how}")), "{told}");
     assert!(told.contains("started again with at most"), "{told}");
 }
 

@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use crate::data::Split;
 use crate::landscape::surface::{Measure, Surface as Grid};
 use crate::report::compare::{Report, Subject, Test};
-use crate::report::surface::PathPoint;
+use crate::report::path::PathPoint;
 use crate::run::hyper::Hyper;
 use crate::weights::direction;
 use crate::weights::run_checkpoint::RunCheckpoint;

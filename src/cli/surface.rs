@@ -7,7 +7,8 @@ use clap::Args;
 use crate::data::Split;
 use crate::landscape::evidence::Assumed;
 use crate::plot::relief::View;
-use crate::report::surface::{PathPoint, Report};
+use crate::report::path::PathPoint;
+use crate::report::surface::Report;
 use crate::run::Checkpoint;
 
 use super::options::{DEFAULT_VIEW, KeyOption, MeasureOptions, Steps, view};

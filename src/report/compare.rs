@@ -17,8 +17,9 @@ use crate::plot::raster::Marker;
 use crate::weights::plane_spec::BatchNorm;
 
 use super::npz::Array;
+use super::path::{self, PathPoint};
 use super::score::{self, Keyed};
-use super::surface::{Fidelity, PathPoint, PlaneReport, path_arrays, rows};
+use super::surface::{Fidelity, PlaneReport, rows};
 use super::vtp::Piece;
 use super::{cell, csv_rows, loss, map, percent};
 
@@ -306,7 +307,7 @@ impl Report {
             let prefix = format!("run{i}_");
             let rows = rows(&subject.grid, subject.score);
             arrays.extend(rows.arrays(&prefix, subject.grid.x().len()));
-            arrays.extend(path_arrays(&prefix, &subject.path));
+            arrays.extend(path::arrays(&prefix, &subject.path));
         }
         (about, arrays)
     }

@@ -7,7 +7,8 @@ use crate::session::snapshot::{Fidelity, Finding, Snapshot};
 use crate::weights::plane::expected_cosine;
 use crate::weights::plane_spec::BatchNorm;
 
-use super::surface::{self, PathPoint, PlaneReport, Report};
+use super::path::PathPoint;
+use super::surface::{self, PlaneReport, Report};
 
 /// Reports the map of the path's own plane as far as it is measured; `None` if there is no map of the path as
 /// it is.

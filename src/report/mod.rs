@@ -16,6 +16,7 @@ pub mod map;
 pub mod measured;
 pub mod npz;
 mod own;
+pub mod path;
 pub mod score;
 pub mod sharpness;
 pub mod summary;

@@ -19,6 +19,7 @@ use crate::plot::picture::Picture;
 
 use super::map::{self, PrintedMap};
 use super::npz::Array;
+use super::path::{self, PathPoint};
 use super::score::{self, Keyed};
 use super::vtp::Piece;
 use super::{cell, csv_rows, graph, loss, percent};
@@ -39,23 +40,6 @@ pub struct PlaneReport {
     pub cosine: f64,
     /// Mean |cosine| of two random directions.
     pub expected_cosine: f64,
-}
-
-/// A checkpoint of the path on the plane.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct PathPoint {
-    /// Training step.
-    pub step: u64,
-    /// α of its projection.
-    pub x: f64,
-    /// β of its projection.
-    pub y: f64,
-    /// Share of its distance from the origin that is off the plane.
-    pub residual: f64,
-    /// Loss of the checkpoint itself.
-    pub loss: f64,
-    /// Loss of its projection.
-    pub plane_loss: f64,
 }
 
 /// A measured surface with all that is needed to make it again.
@@ -208,25 +192,6 @@ impl Rows {
     }
 }
 
-/// The arrays of a path, the names of which begin with `prefix`.
-pub(super) fn path_arrays(prefix: &str, path: &[PathPoint]) -> Vec<Array> {
-    let each = |name: &str, value: fn(&PathPoint) -> f64| {
-        Array::row(format!("{prefix}{name}"), path.iter().map(value))
-    };
-    let places: Vec<[f64; 2]> = path.iter().map(|point| [point.x, point.y]).collect();
-    let places = places.iter().map(|place| &place[..]);
-    vec![
-        Array::steps(
-            format!("{prefix}steps"),
-            path.iter().map(|point| point.step),
-        ),
-        Array::rows(format!("{prefix}path"), 2, places),
-        each("path_loss", |point| point.loss),
-        each("path_plane_loss", |point| point.plane_loss),
-        each("path_residual", |point| point.residual),
-    ]
-}
-
 impl Report {
     /// The JSON of this surface.
     #[must_use]
@@ -275,7 +240,7 @@ impl Report {
             Array::row("y", self.grid.y().iter().copied()),
         ];
         arrays.extend(rows.arrays("", self.grid.x().len()));
-        arrays.extend(path_arrays("", &self.path));
+        arrays.extend(path::arrays("", &self.path));
         (about, arrays)
     }
 

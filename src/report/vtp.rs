@@ -4,7 +4,7 @@ use std::fmt::{Display, Write};
 
 use crate::plot::svg;
 
-use super::surface::PathPoint;
+use super::path::PathPoint;
 
 /// A point: α, β and the loss there.
 #[derive(Clone, Copy, Debug, PartialEq)]

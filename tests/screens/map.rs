@@ -58,6 +58,7 @@ fn a_path_that_was_thinned_and_what_is_left_out_are_said() {
     let full = text(&screen(&app, 120, 40));
     for said in [
         "thinned   3, copies are full",
+        "  2 left out",
         "not shown 2 left out",
         "model_64.pt: holds NaN",
     ] {

@@ -150,7 +150,7 @@ fn missing(app: &App) -> Vec<Piece> {
         && app.snapshot().trouble.is_none()
     {
         let text = format!("{count} left out");
-        pieces.push(Piece::new(8, vec![Span::styled(text, theme.faint())]));
+        pieces.push(Piece::new(5, vec![Span::styled(text, theme.faint())]));
     }
     if waiting > 0 {
         let text = format!("{waiting} being written");
