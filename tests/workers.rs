@@ -167,7 +167,7 @@ fn a_process_gives_what_a_thread_gives_to_the_bit() {
     assert_eq!(here, there);
 }
 
-/// An allocation that fails aborts; a stack that overflows is a fault of memory.
+/// An allocation that fails aborts, and so does a stack that overflows.
 #[rstest]
 #[case(
     "1001G",
@@ -175,11 +175,6 @@ fn a_process_gives_what_a_thread_gives_to_the_bit() {
     "it was killed, perhaps because memory ran out (signal 9)"
 )]
 #[case("1004G", Signal::ABORT, "it aborted (signal 6)")]
-#[case(
-    "1005G",
-    Signal::SEGV,
-    "it touched memory that is not its own, or its stack overflowed (signal 11)"
-)]
 fn a_worker_that_dies_costs_no_point(#[case] mark: &str, #[case] by: Signal, #[case] how: &str) {
     let mut killed = false;
     let reports = measured(Some(worker(mark)), plan(400), |report| {
