@@ -81,17 +81,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Trains a layer on two threads until the input ends, and prints the steps so far ten times a second.
+/// Trains a layer on two threads until the input ends, and prints the steps so far ten times a second. The threads wait
+/// for each other after every step, as those of a framework do: whoever takes one core away stops both.
 fn train() -> Result<(), Box<dyn Error>> {
     yielding::leave_session();
-    let steps = Arc::new(AtomicU64::new(0));
+    let (steps, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     for seed in 0..THREADS {
-        let steps = Arc::clone(&steps);
+        let (steps, done) = (Arc::clone(&steps), Arc::clone(&done));
         thread::spawn(move || {
             let mut weights = vec![seed as f32 + 0.5; SIDE * SIDE];
-            loop {
+            for round in 1u64.. {
                 step(&mut weights);
-                steps.fetch_add(1, Ordering::Relaxed);
+                done.fetch_add(1, Ordering::AcqRel);
+                while done.load(Ordering::Acquire) < round * THREADS as u64 {
+                    std::hint::spin_loop();
+                }
+                steps.fetch_max(round, Ordering::Relaxed);
             }
         });
     }

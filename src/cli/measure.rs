@@ -6,7 +6,7 @@ use crate::data::{self, Dataset, Split};
 use crate::evaluator::{Connection, EvaluatorOptions, Tell};
 use crate::landscape::LandscapeError;
 use crate::landscape::device::{Compute, Place};
-use crate::landscape::evidence::{Assumed, Question};
+use crate::landscape::evidence::{Answers, Assumed, Question};
 use crate::landscape::objective::{ExternalObjective, Objective};
 use crate::landscape::samples::settled;
 use crate::landscape::worker::protocol::Setup;
@@ -142,6 +142,7 @@ fn asked(
         criterion: &setup.criterion,
         asked: setup.reading,
         compute,
+        answers: &Answers::default(),
     };
     // What cannot be asked is as usual; whether it can be measured is seen then.
     let assumed = question.answer(&|| true).unwrap_or_else(|error| {

@@ -21,6 +21,10 @@ pub(super) struct InquirySchedule {
     shape: Option<Shape>,
     /// Updates that the path had when it was asked; `None` before.
     asked_of: Option<usize>,
+    /// The same at the question before that.
+    before: Option<usize>,
+    /// True while the answer to the last one is awaited.
+    is_open: bool,
     /// The function that is measured; `None` until somebody says.
     function: Option<Function>,
 }
@@ -46,13 +50,27 @@ impl InquirySchedule {
         if !is_due {
             return None;
         }
-        self.asked_of = Some(updates);
+        self.before = self.asked_of.replace(updates);
+        self.is_open = true;
         Some(Plan {
             generation: GENERATION,
             spec: spec.clone(),
             split,
             queries: vec![Query::Evidence(members.to_vec())],
         })
+    }
+
+    /// Gives a question up that is not answered yet, so that it is due again; false if there is none.
+    pub(super) fn break_off(&mut self) -> bool {
+        if self.is_open {
+            self.asked_of = self.before;
+        }
+        std::mem::take(&mut self.is_open)
+    }
+
+    /// A plan is done, which may be that of the question.
+    pub(super) fn done(&mut self, generation: u64) {
+        self.is_open &= generation != GENERATION;
     }
 
     /// Takes an answer, and tells whether it counts.
@@ -91,6 +109,8 @@ pub(super) fn weigh(snapshot: &mut Snapshot) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
     use super::*;
     use crate::landscape::surface::Measure;
     use crate::model::activation::Activation;
@@ -137,6 +157,26 @@ mod tests {
         assert!(!due(1, 3, false));
         // A run that goes no further has no more updates to wait for.
         assert!(due(1, 3, true) && !due(1, 3, true));
+    }
+
+    #[test]
+    fn a_question_that_is_broken_off_is_due_again_and_an_answered_one_is_not() {
+        let mut inquiry = InquirySchedule::default();
+        let members: Vec<Checkpoint> = (0..5).map(member).collect();
+        let ask = |inquiry: &mut InquirySchedule| {
+            let plan = inquiry.due(&spec(0), &members, Split::Train, false);
+            plan.map(|plan| plan.generation)
+        };
+        assert!(!inquiry.break_off());
+        let asked = ask(&mut inquiry);
+        assert!(asked.is_some());
+        assert_eq!(ask(&mut inquiry), None);
+        assert!(inquiry.break_off() && !inquiry.break_off());
+        assert_eq!(ask(&mut inquiry), asked);
+        inquiry.done(asked.unwrap() + 1);
+        inquiry.done(asked.unwrap());
+        assert!(!inquiry.break_off());
+        assert_eq!(ask(&mut inquiry), None);
     }
 
     #[test]

@@ -88,6 +88,57 @@ impl Throughput {
     }
 }
 
+/// The pace of the first level of a map, with all waiting: beside a busy neighbour each evaluation is quick, and the next
+/// one waits for its turn.
+#[derive(Debug, Default)]
+pub(super) struct FirstLevel {
+    /// When it was planned; `None` once it stands.
+    begun: Option<Duration>,
+    /// Samples that were measured since.
+    samples: usize,
+    /// Samples a second of the last one.
+    pace: Option<f64>,
+}
+
+impl FirstLevel {
+    /// A level is planned.
+    pub(super) fn begin(&mut self, now: Duration) {
+        self.begun = Some(now);
+        self.samples = 0;
+    }
+
+    /// Samples were measured.
+    pub(super) fn count(&mut self, samples: usize) {
+        self.samples += samples;
+    }
+
+    /// The level stands.
+    pub(super) fn end(&mut self, now: Duration) {
+        if let Some(pace) = self.begun.take().and_then(|begun| self.since(begun, now)) {
+            self.pace = Some(pace);
+        }
+    }
+
+    /// Returns true if it takes longer than it should; its pace is that so far then.
+    pub(super) fn is_late(&mut self, now: Duration) -> bool {
+        let late = self.begun.filter(|begun| now.saturating_sub(*begun) > OVER);
+        if let Some(pace) = late.and_then(|begun| self.since(begun, now)) {
+            self.pace = Some(pace);
+        }
+        late.is_some()
+    }
+
+    fn since(&self, begun: Duration, now: Duration) -> Option<f64> {
+        let seconds = now.saturating_sub(begun).as_secs_f64();
+        (seconds > 0.0).then(|| self.samples as f64 / seconds)
+    }
+
+    /// Returns samples a second of all devices together; `None` before a first level.
+    pub(super) fn pace(&self) -> Option<f64> {
+        self.pace
+    }
+}
+
 /// Number of samples on which the first levels are measured at a pace, so that 5×5 points stand within three seconds
 /// and 9×9 within ten: the largest of 64, 128, 256 … that is fast enough, or 64; `None` if `everywhere`, on which the
 /// rest is measured, are fast enough themselves.
@@ -128,6 +179,25 @@ mod tests {
         assert_eq!(first_samples(1e5, 1024), None);
         assert_eq!(first_samples(10.0, 1024), Some(64));
         assert_eq!(first_samples(10.0, 50), None);
+    }
+
+    #[test]
+    fn the_pace_of_a_first_level_counts_the_waiting_and_is_known_when_it_is_late() {
+        let at = Duration::from_secs;
+        let mut level = FirstLevel::default();
+        assert!(!level.is_late(at(9)) && level.pace().is_none());
+        level.begin(at(10));
+        level.count(300);
+        assert!(!level.is_late(at(12)) && level.pace().is_none());
+        assert!(level.is_late(at(16)));
+        assert_eq!(level.pace(), Some(50.0));
+        level.begin(at(20));
+        level.count(400);
+        level.end(at(22));
+        assert_eq!(level.pace(), Some(200.0));
+        assert!(!level.is_late(at(90)), "it stands");
+        level.end(at(99));
+        assert_eq!(level.pace(), Some(200.0));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::model::reading::Reading;
 
 use super::super::LandscapeError;
 use super::super::samples::{Batch, Source};
+use super::answers::Subject;
 use super::effort::{Effort, FEW_INTERVALS, spread};
 use super::follow::{Follower, Update, pool};
 use super::question::{Candidate, Question};
@@ -241,7 +242,6 @@ impl<'a> Inquiry<'a> {
         if readings.is_empty() {
             return Ok(());
         }
-        let device = self.question.compute.device.clone();
         for &at in places {
             if !(self.go_on)() {
                 return Err(LandscapeError::Stopped);
@@ -251,7 +251,7 @@ impl<'a> Inquiry<'a> {
                 from: self.question.flat(from)?,
                 to: self.question.flat(from + 1)?,
             };
-            for (reading, cosine) in self.ask(readings, &update, sets, threads, &device)? {
+            for (reading, cosine) in self.ask(readings, from, &update, sets, threads)? {
                 self.scores[reading].0[at] = cosine;
             }
         }
@@ -281,14 +281,28 @@ impl<'a> Inquiry<'a> {
     fn ask(
         &self,
         readings: &[usize],
+        from: usize,
         update: &Update,
         sets: &[Vec<Batch>],
         threads: &ThreadPool,
-        device: &Device,
     ) -> Result<Vec<(usize, f64)>, LandscapeError> {
-        let layout = &self.question.shape.layout;
+        let (layout, device) = (&self.question.shape.layout, &self.question.compute.device);
+        let answers = self.question.answers;
         let ask = |&reading: &usize| -> Result<(usize, f64), LandscapeError> {
             let candidate = &self.candidates[reading];
+            let subject = Subject {
+                reading: candidate.recognized.reading,
+                scale: candidate.scale,
+                samples: self.few.samples(),
+                from: self.question.members[from].clone(),
+                to: self.question.members[from + 1].clone(),
+            };
+            if let Some(cosine) = answers.of(&subject) {
+                return Ok((reading, cosine));
+            }
+            if !(self.go_on)() {
+                return Err(LandscapeError::Stopped);
+            }
             let follower = Follower::of(
                 self.question.forward(&candidate.recognized)?,
                 layout,
@@ -296,7 +310,9 @@ impl<'a> Inquiry<'a> {
                 device,
                 self.batch_norm,
             )?;
-            Ok((reading, follower.cosine(update)?))
+            let cosine = follower.cosine(update)?;
+            answers.keep(subject, cosine);
+            Ok((reading, cosine))
         };
         let is_small = layout.parameters() * readings.len() < SMALL;
         threads.install(|| {

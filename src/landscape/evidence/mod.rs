@@ -4,6 +4,7 @@
 //! one is taken whose negative gradients the recorded updates follow best. Batch norm's inputs are scaled
 //! away by the statistics of a batch, and there the loss in evaluation mode tells how pixels were normalized.
 
+mod answers;
 mod decide;
 mod effort;
 mod follow;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::scale::Scale;
 use crate::model::reading::Reading;
 
+pub use self::answers::Answers;
 pub use self::question::Question;
 
 /// A function of weights and samples, as far as names do not tell it.

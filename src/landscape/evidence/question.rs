@@ -11,6 +11,7 @@ use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
 use super::super::LandscapeError;
 use super::super::device::{Compute, Precision};
 use super::super::forward::Forward;
+use super::answers::Answers;
 use super::inquiry::Inquiry;
 use super::{Assumed, Function, logits};
 
@@ -31,6 +32,8 @@ pub struct Question<'a> {
     pub asked: Reading,
     /// Device and type of the computation.
     pub compute: &'a Compute,
+    /// Answers to earlier questions about the same model and samples.
+    pub answers: &'a Answers,
 }
 
 /// A reading that fits, with its forward pass.

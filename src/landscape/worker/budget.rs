@@ -21,10 +21,13 @@ pub enum Budget {
     Share(f64),
 }
 
-/// Niceness of the session that takes what is idle: its weight is 2 % of an ordinary one's.
-const POLITE: i32 = 17;
-/// The largest niceness.
-const LAST: i32 = 19;
+/// The largest niceness: the session's weight is 1.5 % of an ordinary one's. Threads of a training wait for each other,
+/// so that what is taken of one core costs the others too.
+const POLITE: i32 = 19;
+/// Part of the time in which not even one core was to be had, below which others are busy.
+const CONTENDED: f64 = 0.5;
+/// Rest beside them, as a multiple of the time that the work took.
+const BESIDE: f64 = 0.4;
 
 impl FromStr for Budget {
     type Err = String;
@@ -70,22 +73,40 @@ impl Budget {
 
     /// Returns the rest that is due after work of this length by so many threads on so many cores.
     #[must_use]
-    pub fn rest(self, threads: usize, cores: usize, busy: Duration) -> Duration {
-        let Self::Share(share) = self else {
-            return Duration::ZERO;
-        };
-        let duty = share * cores as f64 / threads as f64;
-        busy.mul_f64((1.0 / duty - 1.0).max(0.0))
+    pub fn rest(self, threads: usize, cores: usize, work: Work) -> Duration {
+        match self {
+            Self::Auto if work.is_contended() => work.busy.mul_f64(BESIDE),
+            Self::Auto | Self::All => Duration::ZERO,
+            Self::Share(share) => {
+                let duty = share * cores as f64 / threads as f64;
+                work.busy.mul_f64((1.0 / duty - 1.0).max(0.0))
+            }
+        }
     }
 
     /// Returns the niceness of a session that measures under it; `None` if it does not step back.
     #[must_use]
     pub fn niceness(self) -> Option<i32> {
         match self {
-            Self::Auto => Some(POLITE),
             Self::All => None,
-            Self::Share(_) => Some(LAST),
+            Self::Auto | Self::Share(_) => Some(POLITE),
         }
+    }
+}
+
+/// Work since the last rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// Time that went by.
+    pub busy: Duration,
+    /// Processor time of all threads.
+    pub taken: Duration,
+}
+
+impl Work {
+    /// Returns true if others had the processor for most of the time.
+    fn is_contended(self) -> bool {
+        self.taken.as_secs_f64() < CONTENDED * self.busy.as_secs_f64()
     }
 }
 
@@ -94,8 +115,8 @@ impl Budget {
 pub(super) struct Pacer {
     budget: Budget,
     place: Place,
-    /// Begin of the work since the last rest.
-    since: Mutex<Instant>,
+    /// Begin of the work since the last rest, and the processor time until then.
+    since: Mutex<(Instant, Duration)>,
 }
 
 impl Pacer {
@@ -104,31 +125,47 @@ impl Pacer {
         Self {
             budget,
             place,
-            since: Mutex::new(Instant::now()),
+            since: Mutex::new((Instant::now(), processor_time())),
         }
     }
 
     /// Returns the end of the rest that is due now; `None` if none is.
     pub(super) fn due(&self) -> Option<Instant> {
-        let busy = self
-            .since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .elapsed();
+        let (begin, before) = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        let work = Work {
+            busy: begin.elapsed(),
+            taken: processor_time().saturating_sub(before),
+        };
         let rest = if self.place.is_cpu() {
             let cores = thread::available_parallelism().map_or(1, NonZero::get);
-            self.budget.rest(rayon::current_num_threads(), cores, busy)
+            self.budget.rest(rayon::current_num_threads(), cores, work)
         } else {
-            // It is taken whole or not at all.
-            self.budget.rest(1, 1, busy)
+            // It is taken whole or not at all, and its work takes no processor time.
+            let taken = work.busy;
+            self.budget.rest(1, 1, Work { taken, ..work })
         };
         (!rest.is_zero()).then(|| Instant::now() + rest)
     }
 
     /// Work begins again.
     pub(super) fn restart(&self) {
-        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) =
+            (Instant::now(), processor_time());
     }
+}
+
+/// Returns the processor time that all threads of this process have taken.
+#[cfg(unix)]
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+/// Nobody tells: it is taken for the time that goes by.
+#[cfg(not(unix))]
+fn processor_time() -> Duration {
+    static BEGIN: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    BEGIN.elapsed()
 }
 
 #[cfg(test)]
@@ -159,13 +196,37 @@ mod tests {
         ] {
             let budget = Budget::Share(share);
             assert_eq!(budget.threads(cores), threads, "{share} of {cores}");
-            let all = (busy + budget.rest(threads, cores, busy)).as_secs_f64() * cores as f64;
+            let work = Work { busy, taken: busy };
+            let all = (busy + budget.rest(threads, cores, work)).as_secs_f64() * cores as f64;
             let taken = busy.as_secs_f64() * threads as f64 / all;
             assert!((taken - share).abs() < 1e-6, "{share} of {cores}: {taken}");
         }
         for budget in [Budget::Auto, Budget::All] {
             assert_eq!(budget.threads(6), 6);
-            assert_eq!(budget.rest(6, 6, busy), Duration::ZERO);
+            let work = Work { busy, taken: busy };
+            assert_eq!(budget.rest(6, 6, work), Duration::ZERO);
         }
+    }
+
+    #[test]
+    fn where_others_have_the_processor_auto_takes_less_and_all_does_not() {
+        let busy = Duration::from_millis(300);
+        let rest = |budget: Budget, taken: u64| {
+            let taken = Duration::from_millis(taken);
+            budget.rest(2, 2, Work { busy, taken })
+        };
+        assert_eq!(rest(Budget::Auto, 9), busy.mul_f64(BESIDE));
+        assert_eq!(rest(Budget::Auto, 160), Duration::ZERO);
+        assert_eq!(rest(Budget::All, 9), Duration::ZERO);
+    }
+
+    #[test]
+    fn processor_time_is_that_of_work() {
+        let before = processor_time();
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_millis(50) {
+            std::hint::spin_loop();
+        }
+        assert!(processor_time() > before);
     }
 }

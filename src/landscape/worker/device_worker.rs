@@ -6,12 +6,13 @@ use crate::data::{self, Dataset, Split};
 use crate::model::reading::Reading;
 use crate::model::{self, ModelError, Recognized};
 use crate::run::Checkpoint;
+use crate::weights::layout::Layout;
 use crate::weights::plane_spec::PlaneSpec;
 use crate::weights::run_checkpoint::Shape;
 
 use super::super::LandscapeError;
 use super::super::device::Compute;
-use super::super::evidence::{Assumed, Function, Question};
+use super::super::evidence::{Answers, Assumed, Function, Question};
 use super::super::objective::Objective;
 use super::super::samples::settled;
 use super::Worker;
@@ -28,6 +29,9 @@ pub(super) struct DeviceWorker {
     /// The samples of the setup's split; without them the model is still recognized.
     data: Option<Arc<Dataset>>,
     ready: Option<(Recognized, Ready)>,
+    /// Answers of the path to questions about a model of this layout.
+    answers: Answers,
+    answered: Option<Arc<Layout>>,
     /// The function that is measured, as far as names do not tell it.
     function: Function,
     /// Findings about the samples and the model since somebody took them.
@@ -72,6 +76,8 @@ impl DeviceWorker {
             compute,
             data,
             ready: None,
+            answers: Answers::default(),
+            answered: None,
             function: Function::default(),
             findings: Vec::new(),
         }
@@ -95,6 +101,10 @@ impl DeviceWorker {
             return Ok(());
         }
         self.ready = None;
+        if self.answered.as_ref() != Some(&spec.shape.layout) {
+            self.answers = Answers::default();
+            self.answered = Some(Arc::clone(&spec.shape.layout));
+        }
         let shape = spec.shape.clone();
         let recognized = self.recognize(&shape)?;
         let data = self.data.clone().ok_or(LandscapeError::NoData)?;
@@ -145,6 +155,7 @@ impl DeviceWorker {
             criterion: &self.setup.criterion,
             asked: self.setup.reading,
             compute: &self.compute,
+            answers: &self.answers,
         }
     }
 

@@ -137,8 +137,8 @@ pub enum Request {
     /// Measure these first, then go on; forget those that were to come first before and are not among them. One
     /// that is under way goes on.
     First(Vec<Plan>),
-    /// Have a path asked before what is measured goes on.
-    Ask(Plan),
+    /// Have a path asked before what is measured goes on; `None` breaks the question off.
+    Ask(Option<Plan>),
     /// Measure this function from now on; forget all plans.
     Assume(Function),
     /// Stop measuring, or go on.

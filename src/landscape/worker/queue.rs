@@ -110,7 +110,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
                 };
                 self.first = plans.into_iter().map(keep).collect();
             }
-            Request::Ask(plan) => self.asked = Some(PendingPlan::of(plan)),
+            Request::Ask(plan) => self.asked = plan.map(PendingPlan::of),
             Request::Assume(function) => {
                 self.function = function;
                 self.first.clear();

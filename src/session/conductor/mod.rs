@@ -36,7 +36,7 @@ use super::reader::{Change, Reading};
 use super::schedule::Schedule;
 use super::snapshot::{CheckpointState, Command, Snapshot, Window};
 use super::study::Study;
-use super::throughput::Throughput;
+use super::throughput::{FirstLevel, Throughput};
 
 use ahead::PlansAhead;
 use plane::{CurrentPlane, NewestPath};
@@ -111,6 +111,7 @@ pub(super) struct Conductor {
     /// The checkpoint that was planned on test samples last.
     tested: Option<Key>,
     throughput: Throughput,
+    first_level: FirstLevel,
     /// Samples that the last picture took until it rested.
     expected: usize,
     /// Questions that were put to the path.
@@ -156,6 +157,7 @@ impl Conductor {
             ahead: PlansAhead::default(),
             tested: None,
             throughput: Throughput::default(),
+            first_level: FirstLevel::default(),
             expected: 0,
             inquiry: InquirySchedule::default(),
         }
@@ -194,8 +196,9 @@ impl Conductor {
     /// Asks again the rules for which time passes, and tells if the plane is another one.
     fn tick(&mut self) -> bool {
         let is_another = self.refit_if_due();
+        let is_hastened = self.hasten();
         self.ask();
-        is_another
+        is_another || is_hastened
     }
 
     /// Brings the snapshot up to what is known.

@@ -135,8 +135,8 @@ impl Conductor {
         self.plan();
     }
 
-    /// The map of an earlier plane in the coordinates of the present one: what was measured no farther from that than a
-    /// checkpoint may lie.
+    /// The map of an earlier plane in the coordinates of the present one: what was measured no farther from that than the
+    /// checkpoints that are drawn on it lie, or may lie.
     fn seen_from_now(&self, before: &CurrentPlane) -> Option<Map> {
         let (map, now, newest) = (
             self.snapshot.map.as_ref()?,
@@ -145,7 +145,8 @@ impl Conductor {
         );
         let to = before.fitted.seen_from(&now.fitted, &newest.products)?;
         let score = self.snapshot.score();
-        let tolerance = TOO_FAR * newest.products.extent(&now.members)?;
+        let farthest = (now.trajectory.distance.iter()).fold(0.0, |far: f64, own| far.max(*own));
+        let tolerance = farthest.max(TOO_FAR * newest.products.extent(&now.members)?);
         Some(Map {
             surface: earlier::moved(&map.surface, score, &to, tolerance)?,
             fidelity: map.fidelity,

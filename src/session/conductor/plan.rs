@@ -41,6 +41,11 @@ impl Conductor {
         let Some(plane) = &self.plane else { return };
         self.generation += 1;
         self.is_shown = false;
+        self.first_level.begin(self.clock.now());
+        // The first picture comes before; what was answered so far is remembered.
+        if self.inquiry.break_off() {
+            let _ = self.to_workers.send(Request::Ask(None));
+        }
         let (averages, truths, updates) = (&self.snapshot.averages, &self.truths, &self.updates);
         let known = |target: Target| match target {
             Target::Truth(i) => truths.contains_key(&key(&plane.members[i])),
@@ -107,13 +112,31 @@ impl Conductor {
         let all = Some(self.all_samples()).filter(|all| *all > 0)?;
         let everywhere = self.few.unwrap_or(all);
         let workers = self.options.setup.devices.len().max(1) as f64;
-        let pace = self.throughput.pace();
+        let own = self.throughput.pace().map(|pace| workers * pace);
+        // Known better from the first level before, if there was one.
+        let pace = self.first_level.pace().or(own);
         Some(Samples {
             all,
             few: self.few,
-            first: pace.and_then(|pace| first_samples(workers * pace, everywhere)),
+            first: pace.and_then(|pace| first_samples(pace, everywhere)),
             score: self.snapshot.score(),
         })
+    }
+
+    /// Begins the first level anew on fewer samples where it takes too long.
+    pub(super) fn hasten(&mut self) -> bool {
+        let schedule = (self.schedule.as_ref()).filter(|_| !self.snapshot.progress.paused);
+        let samples = schedule.and_then(|map| map.pictures.samples);
+        let Some(now) = samples.filter(|_| self.first_level.is_late(self.clock.now())) else {
+            return false;
+        };
+        let present = now.first.unwrap_or(now.everywhere());
+        let wanted = self.samples().and_then(|samples| samples.first);
+        let is_slow = wanted.is_some_and(|wanted| wanted < present);
+        if is_slow {
+            self.plan_map();
+        }
+        is_slow
     }
 
     /// Has the path asked which function it followed, when it is time. That takes as long as a picture, so that the
@@ -129,7 +152,7 @@ impl Conductor {
         if let Some(plane) = &self.plane
             && let Some(plan) = (self.inquiry).due(&plane.spec, &plane.members, split, is_quiet)
         {
-            let _ = self.to_workers.send(Request::Ask(plan));
+            let _ = self.to_workers.send(Request::Ask(Some(plan)));
         }
     }
 

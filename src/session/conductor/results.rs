@@ -48,7 +48,10 @@ impl Conductor {
             Report::Cost { cores, memory, gpu } => {
                 self.snapshot.progress.cost = Some(OwnCost { cores, memory, gpu });
             }
-            Report::Done(generation) => self.next_batch(generation),
+            Report::Done(generation) => {
+                self.inquiry.done(generation);
+                self.next_batch(generation);
+            }
             Report::Product {
                 generation,
                 index,
@@ -91,6 +94,7 @@ impl Conductor {
         };
         self.throughput.count(self.clock.now(), samples);
         self.throughput.time(samples, seconds);
+        self.first_level.count(samples);
         if self.ahead.purpose(generation).is_none() {
             self.ahead.pay(samples);
         }
@@ -100,6 +104,7 @@ impl Conductor {
     /// the map without a value is a hole, so that its level can stand.
     fn failed(&mut self, generation: u64, index: Option<usize>, reason: String) {
         tracing::warn!(generation, ?index, "{reason}");
+        self.inquiry.done(generation);
         let explained = self.is_refused();
         let schedule = self.schedule.as_ref();
         let current = schedule.is_some_and(|schedule| schedule.generation == generation);
@@ -182,6 +187,9 @@ impl Conductor {
                     plane.known.insert(query, measure);
                 }
                 schedule.fill(target, measure);
+                if schedule.pictures.stands() {
+                    self.first_level.end(self.clock.now());
+                }
                 self.show_measure(target, measure);
             }
             (Value::Critical(step), Target::Update(i)) => self.set_critical(i, step),
