@@ -27,7 +27,9 @@ const POLITE: i32 = 19;
 /// Part of the time in which not even one core was to be had, below which others are busy.
 const CONTENDED: f64 = 0.5;
 /// Rest beside them, as a multiple of the time that the work took.
-const BESIDE: f64 = 0.4;
+const BESIDE: f64 = 1.0;
+/// Time for which a new plane is measured without such rests, so that its first picture stands soon.
+pub(super) const FRESH: Duration = Duration::from_secs(10);
 
 impl FromStr for Budget {
     type Err = String;
@@ -115,22 +117,28 @@ impl Work {
 pub(super) struct Pacer {
     budget: Budget,
     place: Place,
+    /// True if nothing is held up beside a busy neighbour; a share is kept all the same.
+    is_fresh: bool,
     /// Begin of the work since the last rest, and the processor time until then.
     since: Mutex<(Instant, Duration)>,
 }
 
 impl Pacer {
     /// Work begins now.
-    pub(super) fn new(budget: Budget, place: Place) -> Self {
+    pub(super) fn new(budget: Budget, place: Place, is_fresh: bool) -> Self {
         Self {
             budget,
             place,
+            is_fresh,
             since: Mutex::new((Instant::now(), processor_time())),
         }
     }
 
     /// Returns the end of the rest that is due now; `None` if none is.
     pub(super) fn due(&self) -> Option<Instant> {
+        if self.is_fresh && self.budget == Budget::Auto {
+            return None;
+        }
         let (begin, before) = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
         let work = Work {
             busy: begin.elapsed(),

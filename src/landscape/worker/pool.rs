@@ -381,7 +381,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
         let waiting = PoolWaiting {
             pool: self,
             task,
-            pacer: Pacer::new(self.budget, place),
+            pacer: Pacer::new(self.budget, place, false),
         };
         let measured = catch_unwind(AssertUnwindSafe(|| {
             let found = worker.measure(task, following, &waiting);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::super::LandscapeError;
 use super::super::device::Place;
 use super::Worker;
-use super::budget::{Budget, Pacer};
+use super::budget::{Budget, FRESH, Pacer};
 use super::device_worker::DeviceWorker;
 use super::pool::{open, samples};
 use super::protocol::Setup;
@@ -63,6 +63,7 @@ pub fn serve_lines<W: Write + Send + 'static>(
         worker: None,
         place: Place::Auto,
         plan: None,
+        since: Instant::now(),
     };
     let mut orders = orders.into_iter();
     let served = orders.try_for_each(|order| serving.serve(order?));
@@ -78,6 +79,8 @@ struct Serving<'a, W> {
     place: Place,
     /// A task of the plan, whose index is that of the next query.
     plan: Option<Task>,
+    /// When its plane came.
+    since: Instant,
 }
 
 impl<W: Write + Send> Serving<'_, W> {
@@ -94,6 +97,10 @@ impl<W: Write + Send> Serving<'_, W> {
                 self.wire.say(&answer)
             }
             Order::Plan { plan, function } => {
+                let before = self.plan.as_ref().map(|task| &task.plan.spec);
+                if before != Some(&plan.spec) {
+                    self.since = Instant::now();
+                }
                 self.plan = Some(Task {
                     plan,
                     index: 0,
@@ -119,7 +126,7 @@ impl<W: Write + Send> Serving<'_, W> {
         let waiting = WireWaiting {
             wire: self.wire,
             id,
-            pacer: Pacer::new(self.budget, self.place),
+            pacer: Pacer::new(self.budget, self.place, self.since.elapsed() < FRESH),
         };
         // It may have been asked ahead, and be wanted later or no longer.
         let found = if waiting.goes_on() {
