@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let isoloss = value("--isoloss").unwrap_or_else(|| "target/release/isoloss".into());
     let rounds: usize = value("--rounds").map_or(Ok(5), |text| text.parse())?;
-    let seconds: f64 = value("--seconds").map_or(Ok(20.0), |text| text.parse())?;
+    let seconds: f64 = value("--seconds").map_or(Ok(40.0), |text| text.parse())?;
     let phase = Duration::from_secs_f64(seconds);
     let training = Training::start()?;
     thread::sleep(Duration::from_secs(2));
