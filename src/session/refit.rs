@@ -14,6 +14,9 @@ pub(super) const TOO_FAR: f64 = 0.15;
 const FEWEST: usize = 3;
 /// Usual intervals after which a plane is old.
 const OLD: u32 = 10;
+/// Multiple of its checkpoints at which a path has outgrown a plane: the early ones of a run move most, so that a plane
+/// of three says little about six.
+const OUTGROWN: usize = 2;
 
 /// A plane that is held, beside the one that the path would have now.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,6 +56,11 @@ pub enum Reason {
     Quiet,
 }
 
+/// Returns true if a path of so many checkpoints has outgrown the plane of so many `members`.
+pub(super) fn is_outgrown(members: usize, path: usize) -> bool {
+    path >= OUTGROWN * members
+}
+
 impl HeldPlane {
     /// Says why another plane is wanted; `None` while this one serves.
     #[must_use]
@@ -87,6 +95,8 @@ pub struct Standing {
     pub age: Duration,
     /// The usual interval between two checkpoints.
     pub usual: Option<Duration>,
+    /// True if the path has outgrown it.
+    pub is_outgrown: bool,
 }
 
 impl Standing {
@@ -95,7 +105,7 @@ impl Standing {
     pub fn allows(&self, reason: Reason) -> bool {
         let is_old = self.usual.is_some_and(|usual| self.age > OLD * usual);
         let loses_nothing = matches!(reason, Reason::First | Reason::Refused);
-        loses_nothing || self.second || self.first && is_old
+        loses_nothing || self.second || self.first && (is_old || self.is_outgrown)
     }
 }
 
@@ -175,12 +185,19 @@ mod tests {
     }
 
     #[test]
+    fn a_path_of_twice_the_checkpoints_has_outgrown_its_plane() {
+        assert!(!is_outgrown(3, 5) && is_outgrown(3, 6));
+        assert!(!is_outgrown(12, 23) && is_outgrown(12, 24));
+    }
+
+    #[test]
     fn a_picture_is_finished_before_the_next_is_begun() {
         let begun = Standing {
             first: false,
             second: false,
             age: Duration::from_secs(60),
             usual: Some(Duration::from_secs(5)),
+            is_outgrown: false,
         };
         let allows = |standing: Standing| standing.allows(Reason::Distance);
         assert!(!allows(begun) && begun.allows(Reason::First));
@@ -197,6 +214,19 @@ mod tests {
         assert!(!allows(Standing {
             age: Duration::from_secs(49),
             ..first
+        }));
+        let young = Standing {
+            age: Duration::from_secs(10),
+            ..first
+        };
+        assert!(!allows(young));
+        assert!(allows(Standing {
+            is_outgrown: true,
+            ..young
+        }));
+        assert!(!allows(Standing {
+            is_outgrown: true,
+            ..begun
         }));
         assert!(allows(Standing {
             second: true,

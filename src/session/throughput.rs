@@ -21,8 +21,6 @@ const FIRST_WITHIN: f64 = 1.9;
 #[derive(Debug, Default)]
 pub(super) struct Throughput {
     points: VecDeque<(Duration, usize)>,
-    /// Samples a second of the last evaluations, each by itself.
-    paces: VecDeque<f64>,
 }
 
 /// Points a second, and samples a second.
@@ -36,23 +34,6 @@ impl Throughput {
     /// A point was measured at this time on so many samples.
     pub(super) fn count(&mut self, now: Duration, samples: usize) {
         self.points.push_back((now, samples));
-    }
-
-    /// An evaluation of so many samples took a time of its own.
-    pub(super) fn time(&mut self, samples: usize, seconds: f64) {
-        if samples > 0 && seconds > 0.0 {
-            self.paces.push_back(samples as f64 / seconds);
-        }
-        while self.paces.len() > LAST {
-            self.paces.pop_front();
-        }
-    }
-
-    /// Samples a second that one device makes: the median of its last evaluations; `None` before the first.
-    pub(super) fn pace(&self) -> Option<f64> {
-        let mut paces: Vec<f64> = self.paces.iter().copied().collect();
-        paces.sort_by(f64::total_cmp);
-        paces.get(paces.len() / 2).copied()
     }
 
     /// Returns true if nothing was measured lately, for points that take as long as the last ones.
@@ -140,11 +121,14 @@ impl FirstLevel {
 }
 
 /// Number of samples on which the first levels are measured at a pace, so that 5×5 points stand within three seconds
-/// and 9×9 within ten: the largest of 64, 128, 256 … that is fast enough, or 64; `None` if `everywhere`, on which the
-/// rest is measured, are fast enough themselves.
+/// and 9×9 within ten: the largest of 64, 128, 256 … that is fast enough, or 64, as also before a pace is known; `None`
+/// if `everywhere`, on which the rest is measured, are fast enough themselves.
+///
+/// The first map tells the pace itself. A single evaluation does not: beside a busy neighbour that is quick, because the
+/// kernel owes a process something that has slept.
 #[must_use]
-pub(super) fn first_samples(pace: f64, everywhere: usize) -> Option<usize> {
-    let affordable = pace * FIRST_WITHIN / FIRST_LEVEL;
+pub(super) fn first_samples(pace: Option<f64>, everywhere: usize) -> Option<usize> {
+    let affordable = pace.unwrap_or(0.0) * FIRST_WITHIN / FIRST_LEVEL;
     if everywhere as f64 <= affordable {
         return None;
     }
@@ -163,7 +147,7 @@ mod tests {
     fn the_first_level_stands_within_three_seconds_whatever_the_pace() {
         for pace in [1.0, 500.0, 700.0, 3e3, 1e4, 1e5, 1e7] {
             for everywhere in [32, 100, 1024, 60_000] {
-                let samples = first_samples(pace, everywhere).unwrap_or(everywhere);
+                let samples = first_samples(Some(pace), everywhere).unwrap_or(everywhere);
                 let seconds = FIRST_LEVEL * samples as f64 / pace;
                 assert!(
                     seconds <= 3.0 || samples <= FEWEST,
@@ -174,11 +158,11 @@ mod tests {
                 assert!(is_all || samples <= FEWEST || 2.0 * seconds > FIRST_WITHIN);
             }
         }
-        assert_eq!(first_samples(1e4, 1024), Some(512));
-        assert_eq!(first_samples(1e4, 700), None);
-        assert_eq!(first_samples(1e5, 1024), None);
-        assert_eq!(first_samples(10.0, 1024), Some(64));
-        assert_eq!(first_samples(10.0, 50), None);
+        assert_eq!(first_samples(Some(1e4), 1024), Some(512));
+        assert_eq!(first_samples(Some(1e4), 700), None);
+        assert_eq!(first_samples(Some(1e5), 1024), None);
+        assert_eq!(first_samples(None, 1024), Some(64));
+        assert_eq!(first_samples(None, 50), None);
     }
 
     #[test]
@@ -215,19 +199,5 @@ mod tests {
             fast.count(Duration::from_millis(10 * i), 64);
         }
         assert!(fast.rate(at(1)).points > 90.0 && fast.rate(at(5)).points == 0.0);
-    }
-
-    #[test]
-    fn the_pace_is_the_median_of_the_last_evaluations() {
-        let mut throughput = Throughput::default();
-        assert_eq!(throughput.pace(), None);
-        for seconds in [9.0, 1.0, 1.0, 1.0, 0.1] {
-            throughput.time(64, seconds);
-        }
-        assert_eq!(throughput.pace(), Some(64.0));
-        for _ in 0..LAST {
-            throughput.time(64, 2.0);
-        }
-        assert_eq!(throughput.pace(), Some(32.0));
     }
 }

@@ -1,5 +1,5 @@
-//! Plans that come before the map: the newest checkpoint's own loss, its loss on test samples, the pictures on demand,
-//! and the first evaluations, which tell the pace.
+//! Plans that come before the map: the newest checkpoint's own loss, its loss on test samples, and the pictures on
+//! demand.
 
 use crate::data::Split;
 use crate::landscape::worker::protocol::{Plan, Query, Request};
@@ -8,15 +8,9 @@ use super::super::schedule::{Schedule, Target};
 use super::super::snapshot::Finding;
 use super::{Conductor, key};
 
-/// Samples of an evaluation that tells the pace, and how many there are of them: the first one is slow.
-const TRIAL: usize = 64;
-const TRIALS: usize = 2;
-
 /// A plan's purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To know the pace.
-    Trial,
     /// The own loss of the newest checkpoint of the path.
     Newest(Target),
     /// The loss of the newest checkpoint on test samples.
@@ -53,11 +47,9 @@ impl PlansAhead {
         self.plans.iter().any(|(purpose, _)| wanted(*purpose))
     }
 
-    /// Takes a plan off that is done; true if there was one.
-    pub(super) fn finish(&mut self, generation: u64) -> bool {
-        let count = self.plans.len();
+    /// Takes a plan off that is done.
+    pub(super) fn finish(&mut self, generation: u64) {
         self.plans.retain(|(_, plan)| plan.generation != generation);
-        self.plans.len() < count
     }
 
     /// Counts samples that were measured for the map.
@@ -74,10 +66,9 @@ impl Conductor {
     /// Has the plans ahead measured; those that are under way go on.
     pub(super) fn send_ahead(&mut self) {
         let order = |purpose: &Purpose| match purpose {
-            Purpose::Trial => 0,
-            Purpose::Newest(_) => 1,
-            Purpose::Test => 2,
-            Purpose::Study => 3,
+            Purpose::Newest(_) => 0,
+            Purpose::Test => 1,
+            Purpose::Study => 2,
         };
         self.ahead.plans.sort_by_key(|(purpose, _)| order(purpose));
         let plans = self.ahead.plans.iter().map(|(_, plan)| plan.clone());
@@ -91,7 +82,7 @@ impl Conductor {
 
     /// Plans what the newest checkpoint is, on training samples and then on test samples, if it is time.
     pub(super) fn plan_newest(&mut self) {
-        let is_under_way = |purpose| matches!(purpose, Purpose::Newest(_) | Purpose::Trial);
+        let is_under_way = |purpose| matches!(purpose, Purpose::Newest(_));
         if self.awaits_samples() || self.ahead.has(is_under_way) {
             return;
         }
@@ -124,20 +115,6 @@ impl Conductor {
     fn has_picture(&self) -> bool {
         let map = self.schedule.as_ref().map(|schedule| &schedule.pictures);
         map.is_some_and(|map| map.surface.x().is_empty() || map.has_level(1))
-    }
-
-    /// Plans two evaluations on few samples; false if the pace is known, or nothing depends on it.
-    pub(super) fn plan_trial(&mut self) -> bool {
-        let is_open = self.throughput.pace().is_none() && self.all_samples() > TRIAL;
-        if !is_open {
-            return false;
-        }
-        if !self.ahead.has(|purpose| purpose == Purpose::Trial) {
-            let at = [0.0, 0.0];
-            let query = Query::OnFew { at, samples: TRIAL };
-            self.plan_ahead(Purpose::Trial, self.split(), vec![query; TRIALS]);
-        }
-        true
     }
 
     fn plan_ahead(&mut self, purpose: Purpose, split: Split, queries: Vec<Query>) {

@@ -110,6 +110,7 @@ impl Conductor {
             second: has(1),
             age: plane.age(self.clock.now()),
             usual: self.snapshot.saved.and_then(|saved| saved.usual),
+            is_outgrown: plane.is_outgrown(),
         }
     }
 

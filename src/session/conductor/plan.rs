@@ -12,7 +12,6 @@ use super::super::schedule::{Schedule, Target};
 use super::super::snapshot::Finding;
 use super::super::study::{Findings, Study};
 use super::super::throughput::first_samples;
-use super::ahead::Purpose;
 use super::{Conductor, key, update};
 
 impl Conductor {
@@ -26,18 +25,15 @@ impl Conductor {
             return;
         }
         self.snapshot.progress.share = 0.0;
-        let awaits_pace = !self.awaits_samples() && self.has_plane() && self.plan_trial();
-        if !awaits_pace {
-            self.plan_map();
-        }
+        self.plan_map();
     }
 
     fn has_plane(&self) -> bool {
         self.plane.as_ref().is_some_and(|plane| plane.axes() == 2)
     }
 
-    /// Plans the map, where the pace is known or nothing depends on it.
-    pub(super) fn plan_map(&mut self) {
+    /// Plans the map; what was planned ahead of it goes on.
+    fn plan_map(&mut self) {
         let Some(plane) = &self.plane else { return };
         self.generation += 1;
         self.is_shown = false;
@@ -111,14 +107,10 @@ impl Conductor {
     fn samples(&self) -> Option<Samples> {
         let all = Some(self.all_samples()).filter(|all| *all > 0)?;
         let everywhere = self.few.unwrap_or(all);
-        let workers = self.options.setup.devices.len().max(1) as f64;
-        let own = self.throughput.pace().map(|pace| workers * pace);
-        // Known better from the first level before, if there was one.
-        let pace = self.first_level.pace().or(own);
         Some(Samples {
             all,
             few: self.few,
-            first: pace.and_then(|pace| first_samples(pace, everywhere)),
+            first: first_samples(self.first_level.pace(), everywhere),
             score: self.snapshot.score(),
         })
     }
@@ -218,12 +210,7 @@ impl Conductor {
 
     /// A plan is done: what it found tells what comes next.
     pub(super) fn next_batch(&mut self, done: u64) {
-        let purpose = self.ahead.purpose(done);
         self.ahead.finish(done);
-        if purpose == Some(Purpose::Trial) {
-            self.plan_map();
-            return;
-        }
         let next = self.generation + 1;
         if let Some(plan) =
             (self.snapshot.study.as_mut()).and_then(|study| study.next_batch(done, next))

@@ -13,7 +13,7 @@ use crate::weights::trajectory::{Fit, Trajectory};
 
 use super::super::measure_cache::MeasureCache;
 use super::super::reader::PathReading;
-use super::super::refit::HeldPlane;
+use super::super::refit::{self, HeldPlane};
 use super::super::schedule::whole_path;
 use super::super::snapshot::{MapPlane, Window};
 
@@ -178,6 +178,11 @@ impl CurrentPlane {
             is_quiet: false,
             is_refused: false,
         }
+    }
+
+    /// Returns true if the path has outgrown it.
+    pub(super) fn is_outgrown(&self) -> bool {
+        refit::is_outgrown(self.fitted.members.len(), self.members.len())
     }
 
     /// Distance of the newest checkpoint from the plane, as a share of the path's extent.

@@ -38,8 +38,8 @@ impl Conductor {
                 generation,
                 index,
                 value,
-                seconds,
-            } => self.measured(generation, index, value, seconds),
+                ..
+            } => self.measured(generation, index, value),
             Report::Failed {
                 generation,
                 index,
@@ -84,8 +84,8 @@ impl Conductor {
         own.or_else(|| self.ahead.query(generation, index))
     }
 
-    /// Counts an answer: its samples, and the time that they took.
-    fn count(&mut self, generation: u64, index: usize, seconds: f64) {
+    /// Counts the samples of an answer.
+    fn count(&mut self, generation: u64, index: usize) {
         let all = self.all_samples().max(1);
         let samples = match self.query(generation, index) {
             Some(Query::OnFew { samples, .. }) => *samples,
@@ -93,7 +93,6 @@ impl Conductor {
             _ => return,
         };
         self.throughput.count(self.clock.now(), samples);
-        self.throughput.time(samples, seconds);
         self.first_level.count(samples);
         if self.ahead.purpose(generation).is_none() {
             self.ahead.pay(samples);
@@ -114,9 +113,8 @@ impl Conductor {
         if let (true, Some(index)) = (current, index) {
             self.fill_hole(index);
         }
-        let is_trial = self.ahead.purpose(generation) == Some(Purpose::Trial);
-        if index.is_none() && self.ahead.finish(generation) && is_trial {
-            self.plan_map();
+        if index.is_none() {
+            self.ahead.finish(generation);
         }
     }
 
@@ -139,10 +137,9 @@ impl Conductor {
     }
 
     /// Takes a value for the plan that asked: one ahead of the map, the study, or the map.
-    fn measured(&mut self, generation: u64, index: usize, value: Value, seconds: f64) {
-        self.count(generation, index, seconds);
+    fn measured(&mut self, generation: u64, index: usize, value: Value) {
+        self.count(generation, index);
         match (self.ahead.purpose(generation), value) {
-            (Some(Purpose::Trial), _) => {}
             (Some(Purpose::Newest(target)), Value::Measure(measure)) => {
                 if let Some(schedule) = &mut self.schedule {
                     schedule.fill(target, measure);

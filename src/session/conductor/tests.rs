@@ -130,6 +130,10 @@ struct Look {
     rests: bool,
     /// Checkpoints of the path, and those whose own loss is known.
     checkpoints: [usize; 2],
+    /// Samples of its first levels, if these are fewer than all.
+    first: Option<usize>,
+    /// Checkpoints of which the plane was fitted.
+    members: usize,
     /// Checkpoints since the last one whose loss is known.
     behind: usize,
 }
@@ -269,6 +273,8 @@ impl Simulation {
             share: snapshot.progress.share,
             rests: snapshot.progress.rests,
             checkpoints: [path.len(), path.iter().filter(|known| **known).count()],
+            first: schedule.and_then(|schedule| schedule.pictures.samples?.first),
+            members: (self.conductor.plane.as_ref()).map_or(0, |plane| plane.fitted.members.len()),
             behind: path.iter().rev().take_while(|known| !**known).count(),
         });
         self.conductor.tick();
@@ -384,6 +390,19 @@ fn checkpoints_that_come_faster_than_they_are_measured_are_a_sample_of_the_path(
 }
 
 #[test]
+fn a_plane_of_few_checkpoints_gives_way_as_soon_as_its_first_level_stands() {
+    // 5×5 on 64 samples takes as long as three checkpoints, and 9×9 longer than ten.
+    let mut simulation = Simulation::new(150.0);
+    simulation.beside(24, 5.0, 0.0);
+    let outgrown = |look: &&Look| look.is_own && look.checkpoints[0] >= 2 * look.members;
+    let outgrown: Vec<&Look> = simulation.looks.iter().filter(outgrown).collect();
+    assert!(
+        simulation.planes() > 3 && outgrown.is_empty(),
+        "{outgrown:?}"
+    );
+}
+
+#[test]
 fn progress_never_goes_back_while_a_plane_stands_and_ends_once() {
     let mut simulation = Simulation::new(20_000.0);
     simulation.beside(30, 5.0, 120.0);
@@ -393,6 +412,19 @@ fn progress_never_goes_back_while_a_plane_stands_and_ends_once() {
         assert!(pair[1].share < 1.0 || pair[1].rests, "{pair:?}");
     }
     assert_eq!(simulation.looks.last().unwrap().share, 1.0);
+}
+
+#[test]
+fn the_first_map_is_quick_and_tells_the_pace_of_the_next_one() {
+    let mut simulation = Simulation::new(8000.0);
+    simulation.beside(12, 5.0, 0.0);
+    let mut first: Vec<usize> = simulation
+        .looks
+        .iter()
+        .filter_map(|look| look.first)
+        .collect();
+    first.dedup();
+    assert_eq!(first, [64, 256]);
 }
 
 #[test]
