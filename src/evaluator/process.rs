@@ -27,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// The same where the user is waiting for the end.
 const SHORT_GRACE: Duration = Duration::from_millis(400);
 /// Time between two looks for whether all is over, while an answer is waited for.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Time for the last lines of stderr to arrive once stdout is closed.
 const LINGER: Duration = Duration::from_millis(300);
 

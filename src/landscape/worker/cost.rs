@@ -10,7 +10,7 @@ use super::nvidia;
 use super::protocol::Report;
 
 /// Time between two readings.
-pub(super) const EVERY: Duration = Duration::from_secs(1);
+pub(super) const EVERY: Duration = Duration::from_secs(2);
 /// Change of the number of cores that is worth a report: to draw a number that trembles costs something itself.
 const CORES: f64 = 0.05;
 /// Change of the memory that is worth a report.

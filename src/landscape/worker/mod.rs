@@ -16,6 +16,7 @@ mod ending;
 mod external_worker;
 mod gpu_room;
 mod gpu_turns;
+mod load;
 mod nvidia;
 mod pool;
 mod process_worker;

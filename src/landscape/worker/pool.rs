@@ -41,10 +41,10 @@ pub fn serve<R>(setup: &Setup, hosting: &Hosting, requests: &Receiver<Request>, 
 where
     R: FnMut(Report) -> bool + Send,
 {
-    let budget = match (&setup.evaluator, &hosting.process) {
-        // It keeps its share itself.
-        (None, Some(_)) => Budget::All,
-        _ => hosting.budget,
+    let budget = match (&setup.evaluator, &hosting.process, hosting.budget) {
+        // A worker process keeps its share itself; of an evaluator's processor time nothing is known.
+        (None, Some(_), _) | (Some(_), _, Budget::Auto) => Budget::All,
+        (_, _, budget) => budget,
     };
     let pool = Pool::new(report, budget);
     let metered = setup.devices.iter().map(|_| Arc::default());
@@ -353,6 +353,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
 
     /// Lets a worker measure until all is over or its device breaks.
     fn work(&self, place: Place, mut worker: impl Worker) {
+        let pacer = Pacer::new(self.budget);
         loop {
             let tasks = self.next(&worker);
             if tasks.is_empty() {
@@ -360,7 +361,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
             }
             let mut left = &tasks[..];
             while let [task, following @ ..] = left {
-                if let Err(reason) = self.settle(place, (task, following), &mut worker) {
+                if let Err(reason) = self.settle((place, &pacer), (task, following), &mut worker) {
                     tracing::error!("{place}: {reason}");
                     self.queue().lose(place, left, &reason);
                     self.changed.notify_all();
@@ -374,14 +375,16 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
     /// Has a worker measure a task, and takes its answer; an error says why its device is broken.
     fn settle(
         &self,
-        place: Place,
+        (place, pacer): (Place, &Pacer),
         (task, following): (&Task, &[Task]),
         worker: &mut impl Worker,
     ) -> Result<(), String> {
+        pacer.restart();
         let waiting = PoolWaiting {
             pool: self,
             task,
-            pacer: Pacer::new(self.budget, place, false),
+            pacer,
+            place,
         };
         let measured = catch_unwind(AssertUnwindSafe(|| {
             let found = worker.measure(task, following, &waiting);
@@ -406,13 +409,14 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
 struct PoolWaiting<'a, R> {
     pool: &'a Pool<R>,
     task: &'a Task,
-    pacer: Pacer,
+    pacer: &'a Pacer,
+    place: Place,
 }
 
 impl<R: FnMut(Report) -> bool + Send> PoolWaiting<'_, R> {
     /// Rests as long as the budget says, or until something is so.
     fn rest(&self, is_so: impl FnMut(&mut Queue<R>) -> bool) {
-        if let Some(until) = self.pacer.due() {
+        if let Some(until) = self.pacer.due(self.place, false) {
             self.pool.sleeps_until(until, is_so);
             self.pacer.restart();
         }

@@ -29,7 +29,7 @@ const DEATHS: u32 = 2;
 /// Longest time between a death and the next start.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Time between two looks at whether the query is still wanted.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Time after which a query that has taken longer than any before may hang in a driver.
 const LONGEST_QUERY: Duration = Duration::from_secs(30 * 60);
 /// Multiple of the longest query so far up to which another may take.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::super::LandscapeError;
 use super::super::device::Place;
 use super::Worker;
-use super::budget::{Budget, FRESH, Pacer};
+use super::budget::{Budget, Fresh, Pacer};
 use super::device_worker::DeviceWorker;
 use super::pool::{open, samples};
 use super::protocol::Setup;
@@ -59,11 +59,11 @@ pub fn serve_lines<W: Write + Send + 'static>(
     thread::Builder::new().name("alive".into()).spawn(tick)?;
     let mut serving = Serving {
         wire: &wire,
-        budget,
+        pacer: Pacer::new(budget),
         worker: None,
         place: Place::Auto,
         plan: None,
-        since: Instant::now(),
+        plane: Fresh::now(),
     };
     let mut orders = orders.into_iter();
     let served = orders.try_for_each(|order| serving.serve(order?));
@@ -74,13 +74,13 @@ pub fn serve_lines<W: Write + Send + 'static>(
 /// The state of a worker process between two orders.
 struct Serving<'a, W> {
     wire: &'a Wire<W>,
-    budget: Budget,
+    pacer: Pacer,
     worker: Option<DeviceWorker>,
     place: Place,
     /// A task of the plan, whose index is that of the next query.
     plan: Option<Task>,
-    /// When its plane came.
-    since: Instant,
+    /// Its plane.
+    plane: Fresh,
 }
 
 impl<W: Write + Send> Serving<'_, W> {
@@ -99,7 +99,7 @@ impl<W: Write + Send> Serving<'_, W> {
             Order::Plan { plan, function } => {
                 let before = self.plan.as_ref().map(|task| &task.plan.spec);
                 if before != Some(&plan.spec) {
-                    self.since = Instant::now();
+                    self.plane = Fresh::now();
                 }
                 self.plan = Some(Task {
                     plan,
@@ -123,10 +123,13 @@ impl<W: Write + Send> Serving<'_, W> {
         };
         task.index = index;
         self.wire.state().busy = Some(id);
+        self.pacer.restart();
         let waiting = WireWaiting {
             wire: self.wire,
             id,
-            pacer: Pacer::new(self.budget, self.place, self.since.elapsed() < FRESH),
+            pacer: &self.pacer,
+            place: self.place,
+            is_fresh: self.plane.is_fresh(),
         };
         // It may have been asked ahead, and be wanted later or no longer.
         let found = if waiting.goes_on() {
@@ -138,6 +141,7 @@ impl<W: Write + Send> Serving<'_, W> {
             self.wire.say(&Answer::Finding(finding))?;
         }
         self.wire.say(&Answer::of(id, found))?;
+        self.plane.count();
         waiting.rest();
         self.wire.state().busy = None;
         Ok(())
@@ -264,7 +268,9 @@ fn order(line: &[u8]) -> io::Result<Order> {
 struct WireWaiting<'a, W> {
     wire: &'a Wire<W>,
     id: u64,
-    pacer: Pacer,
+    pacer: &'a Pacer,
+    place: Place,
+    is_fresh: bool,
 }
 
 impl<W: Write + Send> WireWaiting<'_, W> {
@@ -280,7 +286,7 @@ impl<W: Write + Send> WireWaiting<'_, W> {
 
     /// Rests as long as the budget says after the work since the last rest.
     fn rest(&self) {
-        let Some(until) = self.pacer.due() else {
+        let Some(until) = self.pacer.due(self.place, self.is_fresh) else {
             return;
         };
         let mut state = self.wire.state();
