@@ -161,6 +161,8 @@ mod tests {
         assert_eq!(first_samples(Some(1e4), 1024), Some(512));
         assert_eq!(first_samples(Some(1e4), 700), None);
         assert_eq!(first_samples(Some(1e5), 1024), None);
+        assert_eq!(first_samples(Some(10.0), 1024), Some(64));
+        assert_eq!(first_samples(Some(10.0), 50), None);
         assert_eq!(first_samples(None, 1024), Some(64));
         assert_eq!(first_samples(None, 50), None);
     }

@@ -208,7 +208,10 @@ impl Pacer {
             return None;
         }
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.judge();
+        // On a GPU others are seen elsewhere.
+        if self.budget == Budget::Auto && place.is_cpu() {
+            turns.judge();
+        }
         let (begin, before) = turns.since;
         let work = Work {
             busy: begin.elapsed(),
@@ -219,12 +222,7 @@ impl Pacer {
             let threads = rayon::current_num_threads();
             self.budget.rest(threads, self.cores, work)
         } else {
-            // It is taken whole or not at all, and others on it are seen elsewhere.
-            let is_beside_others = false;
-            let work = Work {
-                is_beside_others,
-                ..work
-            };
+            // It is taken whole or not at all.
             self.budget.rest(1, 1, work)
         };
         (!rest.is_zero()).then(|| Instant::now() + rest)

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::super::device::Place;
+use super::load::TICKS;
 use super::nvidia;
 use super::protocol::Report;
 
@@ -112,9 +113,6 @@ fn stat(process: u32) -> Option<String> {
     std::fs::read_to_string(format!("/proc/{process}/stat")).ok()
 }
 
-/// Ticks of a second in `/proc`, on every Linux.
-const TICKS: f64 = 100.0;
-
 /// Seconds of processor time of all threads of a process, from its `/proc/PID/stat`.
 fn seconds(stat: &str) -> Option<f64> {
     // The name in parentheses may hold anything.
@@ -122,7 +120,7 @@ fn seconds(stat: &str) -> Option<f64> {
     let ticks: Vec<u64> = (fields.skip(11).take(2))
         .map_while(|field| field.parse().ok())
         .collect();
-    (ticks.len() == 2).then(|| ticks.iter().sum::<u64>() as f64 / TICKS)
+    (ticks.len() == 2).then(|| ticks.iter().sum::<u64>() as f64 / f64::from(TICKS))
 }
 
 /// Bytes that a process has in memory.

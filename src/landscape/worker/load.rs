@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Ticks of a second in `/proc`, on every Linux.
-const TICKS: u32 = 100;
+pub(super) const TICKS: u32 = 100;
 
 /// Returns the time in which the processors that this process may use were idle, all together, since the machine started;
 /// `None` if the system does not tell.

@@ -63,7 +63,7 @@ pub fn serve_lines<W: Write + Send + 'static>(
         worker: None,
         place: Place::Auto,
         plan: None,
-        plane: Fresh::now(),
+        fresh: Fresh::now(),
     };
     let mut orders = orders.into_iter();
     let served = orders.try_for_each(|order| serving.serve(order?));
@@ -79,8 +79,8 @@ struct Serving<'a, W> {
     place: Place,
     /// A task of the plan, whose index is that of the next query.
     plan: Option<Task>,
-    /// Its plane.
-    plane: Fresh,
+    /// The age of its plane.
+    fresh: Fresh,
 }
 
 impl<W: Write + Send> Serving<'_, W> {
@@ -99,7 +99,7 @@ impl<W: Write + Send> Serving<'_, W> {
             Order::Plan { plan, function } => {
                 let before = self.plan.as_ref().map(|task| &task.plan.spec);
                 if before != Some(&plan.spec) {
-                    self.plane = Fresh::now();
+                    self.fresh = Fresh::now();
                 }
                 self.plan = Some(Task {
                     plan,
@@ -129,7 +129,7 @@ impl<W: Write + Send> Serving<'_, W> {
             id,
             pacer: &self.pacer,
             place: self.place,
-            is_fresh: self.plane.is_fresh(),
+            is_fresh: self.fresh.is_fresh(),
         };
         // It may have been asked ahead, and be wanted later or no longer.
         let found = if waiting.goes_on() {
@@ -140,8 +140,11 @@ impl<W: Write + Send> Serving<'_, W> {
         for finding in worker.take_findings() {
             self.wire.say(&Answer::Finding(finding))?;
         }
+        // Those that were asked ahead and then forgotten are no part of its picture.
+        if found.is_ok() {
+            self.fresh.count();
+        }
         self.wire.say(&Answer::of(id, found))?;
-        self.plane.count();
         waiting.rest();
         self.wire.state().busy = None;
         Ok(())

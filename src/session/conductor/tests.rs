@@ -396,10 +396,8 @@ fn a_plane_of_few_checkpoints_gives_way_as_soon_as_its_first_level_stands() {
     simulation.beside(24, 5.0, 0.0);
     let outgrown = |look: &&Look| look.is_own && look.checkpoints[0] >= 2 * look.members;
     let outgrown: Vec<&Look> = simulation.looks.iter().filter(outgrown).collect();
-    assert!(
-        simulation.planes() > 3 && outgrown.is_empty(),
-        "{outgrown:?}"
-    );
+    assert!(simulation.planes() > 3, "{}", simulation.planes());
+    assert!(outgrown.is_empty(), "{:?}", outgrown.first());
 }
 
 #[test]
