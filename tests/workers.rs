@@ -192,7 +192,10 @@ fn a_worker_that_dies_costs_no_point(#[case] mark: &str, #[case] by: Signal, #[c
     });
     let told = told.unwrap();
     assert!(told.starts_with(&format!("worker on cpu: {how}")), "{told}");
-    assert!(told.contains("started again with at most"), "{told}");
+    assert!(
+        told.contains("starts again with batches of at most"),
+        "{told}"
+    );
 }
 
 /// A worker of a few words that says how many seconds each query takes, dies at every query of index 3, and writes each
@@ -454,7 +457,7 @@ fn a_worker_above_its_memory_ends_with_the_reason() {
     assert_eq!(output.status.code(), Some(4));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
-        stderr.contains("of memory, more than --memory-limit 1.00 MiB"),
+        stderr.contains(", more than --memory-limit 1.00 MiB"),
         "{stderr}"
     );
 }

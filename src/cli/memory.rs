@@ -8,9 +8,6 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     size.ok_or_else(|| format!("expected a size such as 500M or 4G, got {text}"))
 }
 
-/// Exit code of a process that took more memory than it may.
-#[cfg(target_os = "linux")]
-const TOO_MUCH: i32 = 4;
 /// Time between two looks.
 #[cfg(target_os = "linux")]
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(20);
@@ -19,15 +16,15 @@ const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(20);
 /// count addresses that were never used, and a graphics driver reserves terabytes of these.
 #[cfg(target_os = "linux")]
 pub(super) fn watch(limit: u64) -> io::Result<()> {
-    use crate::landscape::worker::memory;
+    use crate::landscape::worker::{TOO_MUCH_MEMORY, memory};
     use crate::session::size_in_words;
     let look = move || loop {
         if let Some(taken) = memory(std::process::id()).filter(|taken| *taken > limit) {
             let [taken, limit] = [taken, limit].map(size_in_words);
             let _ = super::warn::say(format_args!(
-                "it took {taken} of memory, more than --memory-limit {limit}"
+                "it took {taken}, more than --memory-limit {limit}"
             ));
-            std::process::exit(TOO_MUCH);
+            std::process::exit(TOO_MUCH_MEMORY);
         }
         std::thread::sleep(LOOK_EVERY);
     };

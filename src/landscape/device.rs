@@ -113,6 +113,9 @@ impl Precision {
     }
 }
 
+/// Part of a process's memory that arrays may take, one in so many.
+const FOR_ARRAYS: u64 = 4;
+
 /// The way in which losses are computed.
 #[derive(Clone, Debug)]
 pub struct Compute {
@@ -122,6 +125,8 @@ pub struct Compute {
     pub precision: Precision,
     /// Samples a forward pass takes at once, where the user said.
     pub batch: Option<usize>,
+    /// Bytes of memory that the process may take; `None` if the user did not say.
+    pub memory: Option<u64>,
 }
 
 impl Compute {
@@ -143,8 +148,19 @@ impl Compute {
             device,
             precision,
             batch,
+            memory: None,
         };
         Ok((compute, became))
+    }
+
+    /// Returns the bytes that arrays may take together of `usual`: a quarter of the memory at most, because samples,
+    /// weights and what the allocator holds back take the rest.
+    #[must_use]
+    pub fn room(&self, usual: usize) -> usize {
+        let most = self.memory.map(|memory| memory / FOR_ARRAYS);
+        most.map_or(usual, |most| {
+            usual.min(most.try_into().unwrap_or(usize::MAX))
+        })
     }
 }
 

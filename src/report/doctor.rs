@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::landscape::worker::yielding::Contest;
+use crate::landscape::worker::yielding::{Contest, Honoured};
 use crate::plot::raster::Marker;
 use crate::run::Checkpoint;
 use crate::run::filesystem::Filesystem;
@@ -153,12 +153,22 @@ impl Report {
             return "could not be tried: no process can be started".into();
         };
         let share = contest.share() * 100.0;
-        let found = format!("a worker beside a busy loop took {share:.0} % of their core");
-        if contest.is_honoured() {
-            format!("honoured: {found}")
+        let found = format!("beside a busy loop on one core a worker took {share:.0} %");
+        let advice = format!("; where systemd runs: {SCOPE}");
+        let (word, advice) = match contest.honoured() {
+            Honoured::Fully => ("honoured", String::new()),
+            Honoured::Partly => ("honoured in part", advice),
+            Honoured::Not => ("not honoured", advice),
+        };
+        let others = if contest.is_alone() {
+            String::new()
         } else {
-            format!("not honoured: {found}; where systemd runs: {SCOPE}")
-        }
+            let others = 100.0 * (1.0 - contest.of_core());
+            format!(
+                "; other work had {others:.0} % of that core, so that this is rough: try again on an idle machine"
+            )
+        };
+        format!("{word}: {found}{others}{advice}")
     }
 }
 

@@ -54,15 +54,21 @@ pub fn events(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
     events.extend(thinned(before, after));
     events.extend(plane(before, after));
     events.extend(level(before, after));
-    let known = before.notices.len().min(after.notices.len());
-    events.extend(after.notices[known..].iter().map(|notice| {
+    events.extend(notices(before, after));
+    events
+}
+
+/// The new notices. Their number tells which these are, because the oldest are dropped and some pass.
+fn notices<'a>(before: &Snapshot, after: &'a Snapshot) -> impl Iterator<Item = Event> + use<'a> {
+    let new = after.noticed.saturating_sub(before.noticed) as usize;
+    let known = after.notices.len().saturating_sub(new);
+    after.notices.iter().skip(known).map(|notice| {
         Event::told(
             "notice",
             json!({ "notice": notice }),
             format!("notice: {notice}"),
         )
-    }));
-    events
+    })
 }
 
 /// The device, the samples and the model, or the reason why one is missing.
@@ -158,14 +164,13 @@ fn assumed(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
     if !assumed.evidence.is_empty() {
         line = format!("{line}; {}", assumed.evidence);
     }
-    if let Some([low, high]) = assumed.loss_range {
-        line = format!(
-            "{line}; loss of the newest {} to {} over these",
-            loss(low),
-            loss(high)
-        );
+    if let (Some(losses), Some(step)) = (assumed.otherwise(), assumed.asked_at) {
+        line = format!("{line}; the loss at step {step} would be {losses}");
     }
-    let facts = json!({"assumed": assumed.taken().clone(), "loss_range": assumed.loss_range});
+    let facts = json!({
+        "assumed": assumed.taken(), "loss_range": assumed.loss_range,
+        "alternatives": assumed.alternatives, "asked_at": assumed.asked_at,
+    });
     let warnings = assumed.warnings().map(|warning| {
         let line = format!("doubtful: {warning}");
         Event::told("doubtful", json!({ "warning": warning.clone() }), line)

@@ -28,9 +28,20 @@ impl Opened {
     /// The checkpoint that was written last, as far as steps and times tell it without reading weights.
     #[must_use]
     pub fn newest(&self) -> Option<&Checkpoint> {
-        let end = older_tail(self.checkpoints.iter()).unwrap_or(self.checkpoints.len());
-        self.checkpoints[..end].last()
+        let path = &self.checkpoints;
+        let older = older_tail(path.iter()).filter(|end| {
+            // A training saves step after step.
+            path[..*end].is_sorted_by_key(|one| one.modified) && !is_in_order_of_names(path)
+        });
+        path[..older.unwrap_or(path.len())].last()
     }
+}
+
+/// Returns true if the files were written in the order of their names, as a copy is, where `10` comes before `9`.
+fn is_in_order_of_names(path: &[Checkpoint]) -> bool {
+    let mut by_name: Vec<&Checkpoint> = path.iter().collect();
+    by_name.sort_by_key(|one| &one.path);
+    by_name.is_sorted_by_key(|one| one.modified)
 }
 
 /// The files that are a run, and the state dict of each.
@@ -193,4 +204,54 @@ fn told_once(notes: &[(PathBuf, String)], checkpoints: &[Checkpoint]) -> Option<
         .into_iter()
         .max_by_key(|(note, count)| (*count, *note))?;
     Some(note.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    /// Returns the step of the newest of these, each with its step, its name and the second at which it was written.
+    fn newest(files: &[(u64, &str, u64)]) -> Option<u64> {
+        let checkpoint = |&(step, name, second): &(u64, &str, u64)| Checkpoint {
+            modified: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(second)),
+            ..Checkpoint::new(step, name)
+        };
+        let opened = Opened {
+            checkpoints: files.iter().map(checkpoint).collect(),
+            ..Opened::default()
+        };
+        opened.newest().map(|checkpoint| checkpoint.step)
+    }
+
+    #[test]
+    fn a_shorter_run_in_an_old_folder_has_the_newest_checkpoint() {
+        let shorter = [
+            (1, "m01", 50),
+            (2, "m02", 60),
+            (3, "m03", 30),
+            (4, "m04", 40),
+        ];
+        assert_eq!(newest(&shorter), Some(2));
+    }
+
+    #[test]
+    fn copies_have_their_newest_by_the_step() {
+        // In the order of the names, and in that of a folder.
+        let by_name = [
+            (8, "m8", 12),
+            (9, "m9", 13),
+            (10, "m10", 10),
+            (11, "m11", 11),
+        ];
+        assert_eq!(newest(&by_name), Some(11));
+        let by_folder = [
+            (8, "m8", 12),
+            (9, "m9", 10),
+            (10, "m10", 13),
+            (11, "m11", 11),
+        ];
+        assert_eq!(newest(&by_folder), Some(11));
+    }
 }

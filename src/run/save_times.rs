@@ -8,6 +8,8 @@ use super::Checkpoint;
 
 /// Newest intervals of which the median is the usual one.
 const NEWEST: usize = 10;
+/// Interval below which files were copied together: no training saves so often.
+const SHORTEST: Duration = Duration::from_millis(50);
 /// Usual intervals without a checkpoint after which a run is quiet.
 const QUIET: u32 = 3;
 /// Time without a checkpoint after which a run is quiet if its usual interval is not known.
@@ -37,7 +39,7 @@ impl SaveTimes {
         let median = intervals.get(intervals.len() / 2).copied();
         Some(Self {
             newest,
-            usual: median.filter(|usual| intervals.len() > 1 && !usual.is_zero()),
+            usual: median.filter(|usual| intervals.len() > 1 && *usual >= SHORTEST),
         })
     }
 

@@ -68,9 +68,16 @@ impl InquirySchedule {
         std::mem::take(&mut self.is_open)
     }
 
-    /// A plan is done, which may be that of the question.
-    pub(super) fn done(&mut self, generation: u64) {
-        self.is_open &= generation != GENERATION;
+    /// Returns true while the answer to a question is awaited.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// A plan is done, which may be that of the question; returns true if it is.
+    pub(super) fn done(&mut self, generation: u64) -> bool {
+        let is_it = generation == GENERATION;
+        self.is_open &= !is_it;
+        is_it
     }
 
     /// Takes an answer, and tells whether it counts.

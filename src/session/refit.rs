@@ -10,6 +10,10 @@ use std::time::Duration;
 const CLEARLY_BETTER: f64 = 0.03;
 /// Distance of the newest checkpoint from the plane, as a share of the path's extent, that is too far.
 pub(super) const TOO_FAR: f64 = 0.15;
+/// Multiple of the distance of the checkpoint that came next after a plane was fitted, above which the newest is farther
+/// than it would be from another plane: where each checkpoint leaves the plane of those before it by as much, another
+/// plane is left by the next one again.
+const FARTHER: f64 = 1.5;
 /// Checkpoints without which there is no plane.
 const FEWEST: usize = 3;
 /// Usual intervals after which a plane is old.
@@ -31,6 +35,8 @@ pub struct HeldPlane {
     pub best: f64,
     /// Distance of the newest from it, as a share of the path's extent.
     pub newest: f64,
+    /// Distance of the first that came after it was fitted, as a share of the same extent.
+    pub next: f64,
     /// True if nothing can be measured on it, because there are no samples or no model.
     pub is_refused: bool,
     /// True if the path lies within the window.
@@ -48,7 +54,7 @@ pub enum Reason {
     Refused,
     /// The best plane explains clearly more.
     Variance,
-    /// The newest checkpoint is too far away.
+    /// The newest checkpoint is too far away, and was not so far from a new plane.
     Distance,
     /// The path left the window.
     Window,
@@ -75,7 +81,10 @@ impl HeldPlane {
                 self.best - self.explained > CLEARLY_BETTER,
                 Reason::Variance,
             ),
-            (self.newest > TOO_FAR, Reason::Distance),
+            (
+                self.newest > TOO_FAR && self.newest > FARTHER * self.next,
+                Reason::Distance,
+            ),
             (!self.is_in_window, Reason::Window),
             (self.is_quiet, Reason::Quiet),
         ];
@@ -119,6 +128,7 @@ mod tests {
         explained: 0.88,
         best: 0.90,
         newest: 0.1,
+        next: 0.1,
         is_refused: false,
         is_in_window: true,
         is_quiet: false,
@@ -182,6 +192,18 @@ mod tests {
                 None
             );
         }
+    }
+
+    #[test]
+    fn a_plane_is_not_left_for_another_that_the_next_checkpoint_leaves_as_far() {
+        let far = |next, newest| HeldPlane {
+            newest,
+            next,
+            ..SERVES
+        };
+        assert_eq!(far(0.17, 0.2).wanted(), None);
+        assert_eq!(far(0.17, 0.26).wanted(), Some(Reason::Distance));
+        assert_eq!(far(0.02, 0.14).wanted(), None);
     }
 
     #[test]

@@ -219,11 +219,24 @@ pub struct Progress {
     pub share: f64,
     /// Seconds left until the picture is done, at the present pace.
     pub seconds_left: Option<f64>,
+    /// Work of the devices beside the map; `None` if the map is all.
+    #[serde(default)]
+    pub other_work: Option<OtherWork>,
     /// The user paused the device.
     pub paused: bool,
     /// The cost of this session to the machine; `None` if the system does not tell.
     #[serde(default)]
     pub cost: Option<OwnCost>,
+}
+
+/// Work of the devices that is not the map's, and for which that waits or has nothing more to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OtherWork {
+    /// The path is asked which function the run minimized.
+    Question,
+    /// Checkpoints, their averages and their updates are measured.
+    Checkpoints,
 }
 
 /// The cost of a session to the machine it runs on.
@@ -312,6 +325,9 @@ pub struct Snapshot {
     pub trouble: Option<String>,
     /// Sentences about what went wrong and did not stop the session; shown as a banner. The newest is last.
     pub notices: Vec<String>,
+    /// Number of notices so far, with those that are gone.
+    #[serde(default)]
+    pub noticed: u64,
 }
 
 impl Snapshot {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 /// The pace is that of the last few seconds, or of the last few points where these take longer.
 pub(super) const OVER: Duration = Duration::from_secs(3);
+/// The time that is left is told from the pace of so long, because it is read as a promise.
+const STEADY_OVER: Duration = Duration::from_secs(20);
 /// Number of last points that always count.
 const LAST: usize = 10;
 /// Multiple of a point's usual time after which another is not waited for.
@@ -34,6 +36,9 @@ impl Throughput {
     /// A point was measured at this time on so many samples.
     pub(super) fn count(&mut self, now: Duration, samples: usize) {
         self.points.push_back((now, samples));
+        while self.points.len() > LAST && now.saturating_sub(self.points[0].0) > STEADY_OVER {
+            self.points.pop_front();
+        }
     }
 
     /// Returns true if nothing was measured lately, for points that take as long as the last ones.
@@ -45,23 +50,41 @@ impl Throughput {
         now.saturating_sub(*last) > OVER.max(SLOWER * each)
     }
 
+    /// Forgets the points before a time in which others were not measured.
+    pub(super) fn forget(&mut self) {
+        self.points.clear();
+    }
+
     /// Zero while there is too little to tell it from.
-    pub(super) fn rate(&mut self, now: Duration) -> Rate {
-        while self.points.len() > LAST && now.saturating_sub(self.points[0].0) > OVER {
-            self.points.pop_front();
-        }
+    pub(super) fn rate(&self, now: Duration) -> Rate {
+        self.over(OVER, now)
+    }
+
+    /// Samples a second over a longer time; zero as in [`rate`](Self::rate).
+    pub(super) fn steady(&self, now: Duration) -> f64 {
+        self.over(STEADY_OVER, now).samples
+    }
+
+    fn over(&self, time: Duration, now: Duration) -> Rate {
         if self.rests(now) {
             return Rate::default();
         }
+        let recent = self.points.iter().rev().enumerate();
+        let recent = recent.take_while(|(i, (at, _))| *i < LAST || now.saturating_sub(*at) <= time);
+        let count = recent.count();
         // The first of them tells when the others began.
-        let Some((first, rest)) = self.points.front().zip(self.points.len().checked_sub(1)) else {
+        let Some(rest) = count.checked_sub(1) else {
             return Rate::default();
         };
-        let since = now.saturating_sub(first.0).as_secs_f64();
-        if since <= 0.2 || rest == 0 {
+        let points = self.points.range(self.points.len() - count..);
+        let since = points
+            .clone()
+            .next()
+            .map(|(first, _)| now.saturating_sub(*first).as_secs_f64());
+        let Some(since) = since.filter(|since| *since > 0.2 && rest > 0) else {
             return Rate::default();
-        }
-        let samples: usize = self.points.iter().skip(1).map(|(_, samples)| samples).sum();
+        };
+        let samples: usize = points.skip(1).map(|(_, samples)| samples).sum();
         Rate {
             points: rest as f64 / since,
             samples: samples as f64 / since,

@@ -6,6 +6,10 @@ use crate::run::save_times::SaveTimes;
 
 /// Usual intervals without a checkpoint after which the run is taken to be over: it ended, died or stands still.
 const OVER: u32 = 10;
+/// The shortest time after which it is taken to be over: one that saves many times a second may stop to validate.
+const OVER_AT_LEAST: Duration = Duration::from_secs(60);
+/// The shortest time after which a checkpoint is overdue.
+const OVERDUE_AT_LEAST: Duration = Duration::from_secs(5);
 /// Time without a checkpoint after which it is taken to be over if the usual interval is not known.
 const OVER_WITHOUT: Duration = Duration::from_secs(3600);
 const MINUTE: u64 = 60;
@@ -45,7 +49,7 @@ impl Age {
     pub(super) fn saving(self) -> Saving {
         if self.since > self.over_after() {
             Saving::Over
-        } else if self.usual.is_some() && self.is_quiet {
+        } else if self.usual.is_some() && self.is_quiet && self.since > OVERDUE_AT_LEAST {
             Saving::Overdue
         } else {
             Saving::Usual
@@ -53,7 +57,8 @@ impl Age {
     }
 
     fn over_after(self) -> Duration {
-        self.usual.map_or(OVER_WITHOUT, |usual| OVER * usual)
+        self.usual
+            .map_or(OVER_WITHOUT, |usual| OVER_AT_LEAST.max(OVER * usual))
     }
 
     /// Returns the age alone in words: `saved 4 min ago`.
@@ -75,7 +80,8 @@ impl Age {
         let unit = Duration::from_secs(unit(self.since.as_secs()));
         let into = self.since.as_nanos() % unit.as_nanos();
         let next = unit.saturating_sub(Duration::from_nanos(into as u64));
-        let limits = [self.usual.map(|usual| 3 * usual), Some(self.over_after())];
+        let overdue = self.usual.map(|usual| OVERDUE_AT_LEAST.max(3 * usual));
+        let limits = [overdue, Some(self.over_after())];
         let limits = limits.into_iter().flatten();
         let ahead = limits.filter_map(|limit| limit.checked_sub(self.since));
         // Just after the limit, which itself still belongs to the state before.

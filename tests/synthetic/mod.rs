@@ -271,6 +271,7 @@ pub(crate) fn snapshot() -> Snapshot {
         error: Some(0.0123),
         share: 0.35,
         seconds_left: Some(118.0),
+        other_work: None,
         paused: false,
         cost: None,
     };

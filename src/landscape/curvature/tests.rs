@@ -59,6 +59,7 @@ fn tiny_on(name: &str, batch: usize, device: &Device) -> (ModelObjective, Weight
         device: device.clone(),
         precision: Precision::F32,
         batch: Some(batch),
+        memory: None,
     };
     let criterion = Criterion::default();
     let objective = ModelObjective::new(

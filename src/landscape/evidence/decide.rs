@@ -10,7 +10,7 @@ use super::super::samples::Source;
 use super::follow::Follower;
 use super::inquiry::Inquiry;
 use super::verdict::{self, ENOUGH, FAR_HIGHER, FEWEST, LEVEL, Mean, Scores};
-use super::{Basis, Function};
+use super::{Alternative, Basis, Function};
 
 /// Checkpoints whose loss tells how pixels were normalized.
 const LOSSES: usize = 4;
@@ -21,6 +21,8 @@ const AGAINST_UPDATES: f64 = 3.0;
 const FEWEST_SAMPLES: usize = 32;
 /// A loss that says something is below such a share of the loss of guessing.
 const LEARNED: f64 = 0.8;
+/// A loss that no wrong labels, samples or weights leave is below such a share of the loss of guessing.
+const LEARNED_WELL: f64 = 0.5;
 /// A loss that is far above that of guessing is so by this factor.
 const WORSE_THAN_GUESSING: f64 = 1.25;
 /// Largest multiple of the loss with a batch's own statistics, and what may be added to it, for running
@@ -52,7 +54,9 @@ impl Inquiry<'_> {
         let is_heard = self.few.samples() >= FEWEST_SAMPLES;
         let is_only = self.candidates.len() == 1 && self.scales.len() == 1;
         let is_against = says.is_some_and(|(_, mean)| !is_only || mean.is_against());
-        self.assumed.doubtful = is_against && followed.is_none() && is_heard;
+        let is_lost = is_against && followed.is_none() && is_heard;
+        let is_uphill = says.is_some_and(|(_, mean)| mean.is_negative());
+        self.assumed.doubtful = is_lost && (is_uphill || !self.has_learned_well(&choice)?);
         self.assumed.basis = choice.basis;
         let scales = self.scales_of(&choice)?;
         let scale = scales.first().copied();
@@ -66,8 +70,10 @@ impl Inquiry<'_> {
             self.assumed.is_contradicted();
         }
         self.doubt(choice.taken, scale)?;
+        // Few updates scatter: they alone are no reason.
+        self.assumed.doubtful &= self.assumed.warning.is_some();
         if choice.tied.len() > 1 || scales.len() > 1 {
-            self.assumed.loss_range = self.range(&choice, &scales)?;
+            self.compare(&choice, &scales)?;
         }
         Ok(())
     }
@@ -134,6 +140,21 @@ impl Inquiry<'_> {
         } else {
             f64::INFINITY
         }
+    }
+
+    /// Returns true if the newest checkpoint classifies these samples far better than guessing does: updates late in
+    /// training are mostly noise, but what was learned of these labels was learned of this model.
+    fn has_learned_well(&self, choice: &Choice) -> Result<bool, LandscapeError> {
+        let guessing = self.guessing();
+        let Some(newest) = self.question.newest().filter(|_| guessing.is_finite()) else {
+            return Ok(false);
+        };
+        let losses = if self.batch_norm {
+            self.best_losses(&[choice.taken], newest)?
+        } else {
+            self.losses(&[choice.taken], &[newest])?
+        };
+        Ok(verdict::lowest(&losses) < LEARNED_WELL * guessing)
     }
 
     /// Picks the one of tied readings that has most of the field's usual answers, then the best.
@@ -341,36 +362,46 @@ impl Inquiry<'_> {
         Ok(())
     }
 
-    /// Lowest and highest loss of the newest checkpoint over tied readings and scales.
-    fn range(&self, choice: &Choice, scales: &[usize]) -> Result<Option<[f64; 2]>, LandscapeError> {
+    /// Measures the newest checkpoint under tied readings and scales, and keeps the lowest and the highest loss.
+    fn compare(&mut self, choice: &Choice, scales: &[usize]) -> Result<(), LandscapeError> {
         let Some(newest) = self.question.newest() else {
-            return Ok(None);
+            return Ok(());
         };
         let flat = self.question.flat(newest)?;
         let scale = |i: usize| scales.first().copied().unwrap_or(self.candidates[i].scale);
-        let mut all = vec![(choice.taken, scale(choice.taken))];
-        all.extend(choice.tied.iter().map(|i| (*i, scale(*i))));
-        all.extend(scales.iter().map(|scale| (choice.taken, *scale)));
+        let own = (choice.taken, scale(choice.taken));
+        let tied = choice.tied.iter().map(|i| (*i, scale(*i)));
+        let scaled = scales.iter().map(|scale| (choice.taken, *scale));
+        let mut others: Vec<(usize, usize)> = tied.chain(scaled).collect();
+        others.retain(|other| *other != own);
         let measure = |&(i, scale): &(usize, usize), data: &Dataset| {
             self.loss(&self.candidates[i].recognized, scale, data, &flat)
         };
-        if all.len() > RANGED {
+        if others.len() >= RANGED {
             // Of many the extremes on a few samples stand for all.
             let mut rest = Vec::new();
-            for one in all.split_off(1) {
+            for one in others.split_off(0) {
                 rest.push((measure(&one, &self.few)?, one));
             }
             rest.sort_by(|a, b| a.0.total_cmp(&b.0));
             let last = rest.len() - 1;
             let ends = [0, 1, last - 1, last];
-            all.extend(ends.iter().filter_map(|i| rest.get(*i)).map(|one| one.1));
+            others.extend(ends.iter().filter_map(|i| rest.get(*i)).map(|one| one.1));
         }
-        all.dedup();
-        let mut range = [f64::INFINITY, f64::NEG_INFINITY];
-        for one in &all {
-            let loss = measure(one, self.question.data)?;
-            range = [range[0].min(loss), range[1].max(loss)];
+        let loss = measure(&own, self.question.data)?;
+        let mut all = Vec::new();
+        for other in &others {
+            all.push(Alternative {
+                reading: self.difference(own, *other),
+                loss: measure(other, self.question.data)?,
+            });
         }
-        Ok(Some(range))
+        let losses = || all.iter().map(|other| other.loss).chain([loss]);
+        self.assumed.loss_range = Some([
+            losses().fold(f64::INFINITY, f64::min),
+            losses().fold(f64::NEG_INFINITY, f64::max),
+        ]);
+        self.assumed.alternatives = verdict::outermost(loss, all);
+        Ok(())
     }
 }

@@ -75,12 +75,13 @@ impl<'a> Inquiry<'a> {
         let classes = dims.and_then(|dims| forward.loss.classes(dims, one.target.dims()));
         let updates = question.members.len().saturating_sub(1);
         let intervals = spread(updates);
-        let room = ROOM / (cost.numbers.max(1) * size_of::<f32>() * COPIES);
+        let room = question.compute.room(ROOM) / (cost.numbers.max(1) * size_of::<f32>() * COPIES);
         let mut inquiry = Self {
             assumed: Assumed {
                 loss: question.criterion.loss.name().into(),
                 output: logits::doubt(&forward),
                 asked_of: updates,
+                asked_at: question.members.last().map(|member| member.step),
                 ..Assumed::default()
             },
             few: data.few(0),

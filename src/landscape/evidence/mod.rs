@@ -47,6 +47,16 @@ pub enum Basis {
     Loss,
 }
 
+/// A reading that the path cannot tell from the one that is assumed, and its loss.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Alternative {
+    /// The answers in which it differs: `gelu`, `tanh and pixels -1 to 1`.
+    pub reading: String,
+    /// Loss of the checkpoint that was the newest when the path was asked.
+    pub loss: f64,
+}
+
 /// The function that is measured, with what speaks for it. Field names are other programs' to rely on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -74,6 +84,10 @@ pub struct Assumed {
     pub tied: Vec<String>,
     /// Lowest and highest loss of the newest checkpoint over it and these.
     pub loss_range: Option<[f64; 2]>,
+    /// The readings at the ends of that range, the one whose loss is farther from its own first; it itself is none.
+    pub alternatives: Vec<Alternative>,
+    /// Step of the checkpoint that was the newest when the path was asked.
+    pub asked_at: Option<u64>,
     /// The path does not follow the gradient of this model on these samples, or its losses are not those of
     /// the function that was minimized.
     pub doubtful: bool,

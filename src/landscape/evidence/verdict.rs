@@ -1,5 +1,7 @@
 //! Judgement of the cosines and losses of several readings: pure arithmetic.
 
+use super::Alternative;
+
 /// A reading is ahead of another where its values are larger by more than this and by two standard errors.
 const MARGIN: f64 = 0.005;
 /// Optimizers that scale each weight's step bend the cosines of like activations by such a share of the best.
@@ -136,6 +138,21 @@ pub(super) fn hopeful(all: &[Scores], is_kin: impl Fn(usize, usize) -> bool) -> 
     (0..all.len())
         .filter(|i| is_kin(best, *i) || !hopeless(i))
         .collect()
+}
+
+/// Picks those with the lowest and the highest loss where these lie beyond `own`, the farther one by its ratio first. A
+/// loss that is NaN or infinite lies beyond any.
+pub(super) fn outermost(own: f64, mut all: Vec<Alternative>) -> Vec<Alternative> {
+    all.sort_by(|a, b| a.loss.total_cmp(&b.loss));
+    let highest = all.pop_if(|other| other.loss.total_cmp(&own).is_gt());
+    let lowest = all.into_iter().next().filter(|other| other.loss < own);
+    let mut ends: Vec<Alternative> = highest.into_iter().chain(lowest).collect();
+    let distance = |other: &Alternative| {
+        let ratio = (other.loss / own).ln().abs();
+        if ratio.is_nan() { f64::INFINITY } else { ratio }
+    };
+    ends.sort_by(|a, b| distance(b).total_cmp(&distance(a)));
+    ends
 }
 
 /// Returns the losses that are at most `factor` times the lowest.

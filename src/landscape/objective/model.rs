@@ -28,6 +28,8 @@ use super::super::surface::Measure;
 const BATCH_CPU: usize = 64;
 /// Bytes that the largest array of such a batch may take.
 const ROOM_CPU: usize = 256 << 20;
+/// Arrays of the largest size that a layer and its convolution hold at once, about.
+const ARRAYS: usize = 4;
 /// candle's kernels on a GPU count in 32 bits: no layer may have more numbers than that.
 const COUNTED: usize = u32::MAX as usize;
 
@@ -390,8 +392,10 @@ fn at_once(compute: &Compute, cost: Cost, samples: usize) -> usize {
     let widest = cost.widest.saturating_mul(size);
     if compute.device.is_cpu() {
         // Each core has batches of its own.
-        let each = samples.div_ceil(rayon::current_num_threads());
-        let fits = batch_within(ROOM_CPU, widest).min(BATCH_CPU).min(each);
+        let threads = rayon::current_num_threads();
+        let each = samples.div_ceil(threads);
+        let room = ROOM_CPU.min(compute.room(usize::MAX) / (threads * ARRAYS));
+        let fits = batch_within(room, widest).min(BATCH_CPU).min(each);
         return compute.batch.map_or(fits, |batch| batch.max(1));
     }
     // A GPU wants work: as many samples as keep candle's im2col buffer, a new one for each convolution,

@@ -2,8 +2,15 @@
 
 use std::process::ExitStatus;
 
+/// Exit code of a worker that took more memory than it may, as its last words say.
+pub(crate) const TOO_MUCH_MEMORY: i32 = 4;
+
 /// Says how a process ended, with its last words; without a status it lives and has closed its output.
 pub(super) fn how_it_ended(status: Option<ExitStatus>, last: Option<&str>) -> String {
+    let is_told = status.and_then(|status| status.code()) == Some(TOO_MUCH_MEMORY);
+    if let Some(last) = last.filter(|_| is_told) {
+        return last.to_owned();
+    }
     let how = status.map_or_else(|| "it closed its output".to_owned(), of_status);
     match last {
         Some(last) => format!("{how}: {last}"),
@@ -65,6 +72,8 @@ mod tests {
             "it touched memory that is not its own, or its stack overflowed (signal 11)"
         );
         assert_eq!(told(3 << 8, Some("no")), "it ended with exit code 3: no");
+        let memory = "it took 303 MiB, more than --memory-limit 300 MiB";
+        assert_eq!(told(TOO_MUCH_MEMORY << 8, Some(memory)), memory);
         assert_eq!(told(31, None), "it was killed (signal 31)");
         assert_eq!(how_it_ended(None, None), "it closed its output");
     }

@@ -30,6 +30,7 @@ mod wire;
 pub mod yielding;
 
 pub(crate) use cost::memory;
+pub(crate) use ending::TOO_MUCH_MEMORY;
 pub use pool::{Hosting, serve};
 pub(crate) use pool::{message, open};
 pub use process_worker::Launch;

@@ -32,6 +32,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Time after which a query that has taken longer than any before may hang in a driver.
 const LONGEST_QUERY: Duration = Duration::from_secs(30 * 60);
+/// Time without a line after which that is told: a worker says every second that it lives.
+const TOLD_AFTER: Duration = Duration::from_secs(10);
 /// Multiple of the longest query so far up to which another may take.
 const SLOWER: u32 = 20;
 /// Samples at once that are halved where the worker died before it told its own number.
@@ -280,7 +282,7 @@ impl ProcessWorker {
         let patience = LONGEST_QUERY.max(self.longest * SLOWER);
         let id = running.asked.pop_front().unwrap_or(self.last_id);
         let (mut asked, mut heard) = (Instant::now(), Instant::now());
-        let mut is_forgotten = false;
+        let (mut is_forgotten, mut is_told) = (false, false);
         loop {
             match waiting.wish() {
                 Wish::Stop if !is_forgotten => {
@@ -308,6 +310,14 @@ impl ProcessWorker {
             }
             if running.rests {
                 asked = Instant::now();
+            }
+            if heard.elapsed() > TOLD_AFTER && !is_told {
+                is_told = true;
+                let [heard, silence] = [TOLD_AFTER, self.launch.silence].map(|time| time.as_secs());
+                let place = self.place;
+                (self.tell)(format!(
+                    "worker on {place}: silent for {heard} s; after {silence} s it is killed and starts again"
+                ));
             }
             if asked.elapsed() > patience {
                 running.process.kill();
@@ -455,7 +465,7 @@ impl Worker for ProcessWorker {
             tracing::warn!("worker on {}: {why}", self.place);
             if time < DEATHS {
                 (self.tell)(format!(
-                    "worker on {}: {why}; it is started again with at most {half} samples at once",
+                    "worker on {}: {why}; it starts again with batches of at most {half}",
                     self.place
                 ));
             }

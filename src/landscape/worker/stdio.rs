@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::LandscapeError;
-use super::super::device::Place;
+use super::super::device::{Compute, Place};
 use super::Worker;
 use super::budget::{Budget, Fresh, Pacer};
 use super::device_worker::DeviceWorker;
@@ -27,7 +27,8 @@ const GRACE: Duration = Duration::from_millis(200);
 /// Characters of a wrong order that are told.
 const TOLD: usize = 240;
 
-/// Measures what is asked for until the input ends. Where a query is worked at then that does not end soon, `orphaned`
+/// Measures what is asked for until the input ends; with `memory` bytes as its limit, batches are chosen so that it keeps
+/// within that. Where a query is worked at then that does not end soon, `orphaned`
 /// is called, which is to end the process.
 ///
 /// # Errors
@@ -36,6 +37,7 @@ pub fn serve_lines<W: Write + Send + 'static>(
     input: impl Read + Send + 'static,
     output: W,
     budget: Budget,
+    memory: Option<u64>,
     orphaned: impl FnOnce() + Send + 'static,
 ) -> io::Result<()> {
     let wire = Arc::new(Wire::of(output));
@@ -60,6 +62,7 @@ pub fn serve_lines<W: Write + Send + 'static>(
     let mut serving = Serving {
         wire: &wire,
         pacer: Pacer::new(budget),
+        memory,
         worker: None,
         place: Place::Auto,
         plan: None,
@@ -75,6 +78,8 @@ pub fn serve_lines<W: Write + Send + 'static>(
 struct Serving<'a, W> {
     wire: &'a Wire<W>,
     pacer: Pacer,
+    /// Bytes that this process may take; `None` if there is no limit.
+    memory: Option<u64>,
     worker: Option<DeviceWorker>,
     place: Place,
     /// A task of the plan, whose index is that of the next query.
@@ -88,7 +93,7 @@ impl<W: Write + Send> Serving<'_, W> {
         match order {
             Order::Setup(setup) => {
                 self.wire.state().busy = Some(0);
-                let (answer, worker) = open_device(*setup);
+                let (answer, worker) = open_device(*setup, self.memory);
                 self.worker = worker;
                 if let Answer::Ready { place, .. } = answer {
                     self.place = place;
@@ -152,13 +157,14 @@ impl<W: Write + Send> Serving<'_, W> {
 }
 
 /// Opens the first device of a setup and loads its samples; without samples the model is still recognized.
-fn open_device(setup: Setup) -> (Answer, Option<DeviceWorker>) {
+fn open_device(setup: Setup, memory: Option<u64>) -> (Answer, Option<DeviceWorker>) {
     let data = samples(&setup);
     let place = setup.devices.first().copied().unwrap_or(Place::Auto);
     let (compute, place) = match open(place, setup.precision, setup.batch) {
         Ok(opened) => opened,
         Err(reason) => return (Answer::Refused(reason), None),
     };
+    let compute = Compute { memory, ..compute };
     let loaded = Loaded::of(&data);
     let ready = Answer::Ready {
         place,
@@ -355,7 +361,7 @@ mod tests {
     /// Returns the answers to such lines, and the end.
     fn served(input: &'static str) -> (Vec<String>, io::Result<()>) {
         let written = Written::default();
-        let ended = serve_lines(input.as_bytes(), written.clone(), Budget::Auto, || {});
+        let ended = serve_lines(input.as_bytes(), written.clone(), Budget::Auto, None, || {});
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         (text.lines().map(str::to_owned).collect(), ended)
     }

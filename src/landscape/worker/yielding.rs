@@ -8,10 +8,24 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Part of a core below which a loop that steps back has yielded to an ordinary one.
-const YIELDED: f64 = 0.25;
+/// Part of a core below which a loop that steps back has yielded to an ordinary one, and that below which it has only in
+/// part: the niceness of `auto` leaves it 3 %.
+const YIELDED: [f64; 2] = [0.06, 0.25];
+/// Part of a core that two loops have together if nothing else runs there.
+const ALONE: f64 = 0.9;
 /// Niceness of the process itself, for kernels on which sessions do not count.
 const NICE: i32 = 19;
+
+/// The extent to which the kernel honours that a process steps back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Honoured {
+    /// Others get nearly all.
+    Fully,
+    /// Others get most.
+    Partly,
+    /// It makes no difference, or hardly.
+    Not,
+}
 
 /// Processor time of two loops on one core, one of which stepped back.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +34,9 @@ pub struct Contest {
     pub ordinary: f64,
     /// Seconds of the one that stepped back.
     pub polite: f64,
+    /// Seconds that they took by the clock.
+    #[serde(default)]
+    pub seconds: f64,
 }
 
 impl Contest {
@@ -29,10 +46,27 @@ impl Contest {
         self.polite / (self.ordinary + self.polite)
     }
 
-    /// Returns true if the kernel honours it.
+    /// Says how far the kernel honours it.
     #[must_use]
-    pub fn is_honoured(&self) -> bool {
-        self.share() < YIELDED
+    pub fn honoured(&self) -> Honoured {
+        let [fully, partly] = YIELDED;
+        match self.share() {
+            share if share < fully => Honoured::Fully,
+            share if share < partly => Honoured::Partly,
+            _ => Honoured::Not,
+        }
+    }
+
+    /// Part of the core that both had together; what is missing, others took.
+    #[must_use]
+    pub fn of_core(&self) -> f64 {
+        (self.ordinary + self.polite) / self.seconds
+    }
+
+    /// Returns true if nothing else took of the core, so that the shares are those of the two.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.of_core() >= ALONE
     }
 }
 
@@ -127,12 +161,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_loop_that_gets_less_than_a_quarter_has_yielded() {
-        let contest = |ordinary, polite| Contest { ordinary, polite };
+    fn a_loop_that_gets_a_few_hundredths_of_a_core_has_yielded() {
+        let contest = |ordinary, polite| Contest {
+            ordinary,
+            polite,
+            seconds: 0.1,
+        };
         // The figures of a kernel with autogroups: by the autogroup 15, and by SCHED_IDLE alone.
-        assert!(contest(0.097, 0.003).is_honoured());
-        assert!(!contest(0.0505, 0.0495).is_honoured());
-        assert!(!contest(0.0, 0.0).is_honoured());
+        assert_eq!(contest(0.097, 0.003).honoured(), Honoured::Fully);
+        assert_eq!(contest(0.09, 0.009).honoured(), Honoured::Partly);
+        assert_eq!(contest(0.0505, 0.0495).honoured(), Honoured::Not);
+        assert_eq!(contest(0.0, 0.0).honoured(), Honoured::Not);
         assert_eq!(contest(0.75, 0.25).share(), 0.25);
+        assert!(contest(0.09, 0.009).is_alone() && !contest(0.05, 0.002).is_alone());
     }
 }

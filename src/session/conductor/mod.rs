@@ -47,6 +47,8 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(50);
 const RULES_EVERY: Duration = Duration::from_secs(1);
 /// Notices that are kept.
 const NOTICES: usize = 20;
+/// Time for which a notice stays whose trouble is over.
+const PASSES_AFTER: Duration = Duration::from_secs(30);
 
 /// Everything that the conductor is told.
 #[derive(Debug)]
@@ -116,6 +118,8 @@ pub(super) struct Conductor {
     expected: usize,
     /// Questions that were put to the path.
     inquiry: InquirySchedule,
+    /// Notices of trouble that passes, and when they were told.
+    passing: Vec<(Duration, String)>,
 }
 
 impl Conductor {
@@ -160,6 +164,7 @@ impl Conductor {
             first_level: FirstLevel::default(),
             expected: 0,
             inquiry: InquirySchedule::default(),
+            passing: Vec::new(),
         }
     }
 
@@ -197,8 +202,9 @@ impl Conductor {
     fn tick(&mut self) -> bool {
         let is_another = self.refit_if_due();
         let is_hastened = self.hasten();
+        let has_passed = self.let_pass();
         self.ask();
-        is_another || is_hastened
+        is_another || is_hastened || has_passed
     }
 
     /// Brings the snapshot up to what is known.
@@ -266,9 +272,38 @@ impl Conductor {
         }
     }
 
+    /// Tells of trouble that is over once something is measured again.
+    fn notice_passing(&mut self, notice: String) {
+        self.passing.push((self.clock.now(), notice.clone()));
+        self.notice(notice);
+    }
+
+    /// Takes back the notices of trouble that was over for a while; returns true if there were some.
+    fn let_pass(&mut self) -> bool {
+        let now = self.clock.now();
+        let measures = self.snapshot.progress.points_per_second > 0.0 || self.has_rest();
+        let is_over = |(told, _): &mut (Duration, String)| {
+            measures && now.saturating_sub(*told) > PASSES_AFTER
+        };
+        let over: Vec<String> = self
+            .passing
+            .extract_if(.., is_over)
+            .map(|one| one.1)
+            .collect();
+        self.snapshot
+            .notices
+            .retain(|notice| !over.contains(notice));
+        !over.is_empty()
+    }
+
+    fn has_rest(&self) -> bool {
+        self.schedule.as_ref().is_some_and(Schedule::rests)
+    }
+
     fn notice(&mut self, notice: String) {
         if self.snapshot.notices.last() != Some(&notice) {
             self.snapshot.notices.push(notice);
+            self.snapshot.noticed += 1;
         }
         let surplus = self.snapshot.notices.len().saturating_sub(NOTICES);
         self.snapshot.notices.drain(..surplus);

@@ -154,14 +154,6 @@ impl Conductor {
             return;
         }
         let changed = self.inquiry.fold(&assumed);
-        // A new answer takes the place of the one before, with what that warned of.
-        if let Some(before) = &self.snapshot.assumed {
-            let is_told = |notice: &String| before.warnings().any(|warning| warning == notice);
-            self.snapshot.notices.retain(|notice| !is_told(notice));
-        }
-        for warning in assumed.warnings() {
-            self.notice(warning.clone());
-        }
         self.snapshot.assumed = Some(assumed);
         let Some(function) = changed else { return };
         let _ = self.to_workers.send(Request::Assume(function));

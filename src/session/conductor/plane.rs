@@ -71,6 +71,8 @@ pub(super) struct CurrentPlane {
     /// The window of the whole path, and that which is measured: it follows when its picture has two levels.
     window: LatticeWindow,
     measured: LatticeWindow,
+    /// Distance of the first checkpoint that came after it was fitted; `None` before that.
+    next: Option<f64>,
     /// When it was fitted, by the session's clock.
     made: Duration,
     /// Losses that were measured on it.
@@ -103,6 +105,7 @@ impl CurrentPlane {
             lattice,
             window,
             measured: window,
+            next: None,
             made: now,
             known: MeasureCache::default(),
         })
@@ -120,6 +123,9 @@ impl CurrentPlane {
         let coordinates = &trajectory.coordinates;
         if let Some(grown) = self.lattice.grown(self.window, coordinates) {
             self.window = grown;
+        }
+        if self.members.len() > self.fitted.members.len() && self.next.is_none() {
+            self.next = trajectory.distance.last().copied();
         }
         self.trajectory = Arc::new(trajectory);
         true
@@ -173,7 +179,8 @@ impl CurrentPlane {
             path: self.members.len(),
             explained: share(&self.trajectory),
             best: share(&newest.fit.trajectory),
-            newest: self.newest_distance(&newest.products),
+            newest: self.share_of(self.trajectory.distance.last().copied(), &newest.products),
+            next: self.share_of(self.next, &newest.products),
             is_in_window: last.is_none_or(|at| self.lattice.has(self.window, at)),
             is_quiet: false,
             is_refused: false,
@@ -185,12 +192,11 @@ impl CurrentPlane {
         refit::is_outgrown(self.fitted.members.len(), self.members.len())
     }
 
-    /// Distance of the newest checkpoint from the plane, as a share of the path's extent.
-    fn newest_distance(&self, products: &PathProducts) -> f64 {
+    /// Returns a distance from the plane as a share of the path's extent; 0 if either is not known.
+    fn share_of(&self, distance: Option<f64>, products: &PathProducts) -> f64 {
         let extent = products
             .extent(&self.members)
             .filter(|extent| *extent > 0.0);
-        let distance = self.trajectory.distance.last().copied();
         extent
             .zip(distance)
             .map_or(0.0, |(extent, distance)| distance / extent)

@@ -32,7 +32,7 @@ impl Conductor {
                 });
             }
             Report::Assumed(assumed) => self.assume(*assumed),
-            Report::Lost(reason) => self.notice(reason),
+            Report::Lost(reason) => self.notice_passing(reason),
             Report::NoModel(reason) => self.snapshot.model = Finding::Not(reason),
             Report::Measured {
                 generation,
@@ -49,7 +49,9 @@ impl Conductor {
                 self.snapshot.progress.cost = Some(OwnCost { cores, memory, gpu });
             }
             Report::Done(generation) => {
-                self.inquiry.done(generation);
+                if self.inquiry.done(generation) {
+                    self.throughput.forget();
+                }
                 self.next_batch(generation);
             }
             Report::Product {

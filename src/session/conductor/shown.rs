@@ -4,11 +4,14 @@ use crate::landscape::surface::Surface;
 
 use super::super::pictures::{Pictures, Shown};
 use super::super::schedule::Schedule;
-use super::super::snapshot::Map;
+use super::super::snapshot::{Map, OtherWork};
 use super::Conductor;
+use super::ahead::Purpose;
 
 /// Share of a picture that is not done, at most: what is done says so once.
 const NEARLY: f64 = 0.99;
+/// Part of what is done, one in so many, that a picture may still ask for.
+const UNSURE: usize = 10;
 
 impl Conductor {
     /// The map before stays until the first level of the new one stands.
@@ -30,11 +33,14 @@ impl Conductor {
         }
     }
 
+    /// Brings the progress up to what is known.
     pub(super) fn show_progress(&mut self, shown: Option<&Shown>) {
-        let pace = self.throughput.rate(self.clock.now());
-        let expected = self.expected;
+        let now = self.clock.now();
+        let (pace, steady) = (self.throughput.rate(now), self.throughput.steady(now));
+        let other_work = self.other_work();
         let progress = &mut self.snapshot.progress;
         progress.points_per_second = pace.points;
+        progress.other_work = other_work;
         let schedule = self.schedule.as_ref();
         let surface = shown.map(|shown| &shown.surface);
         let is_begun = |surface: &&Surface| !surface.x().is_empty();
@@ -51,16 +57,46 @@ impl Conductor {
         progress.done = done / each;
         progress.planned = (done + known) / each;
         progress.error = shown.and_then(|shown| shown.error);
-        // The next picture takes as much as the last one, until it asks for more.
-        let left = known.max(expected.saturating_sub(done));
-        let left = if progress.rests { 0 } else { left };
+        if progress.rests {
+            (progress.share, progress.seconds_left) = (1.0, None);
+            return;
+        }
+        let left = left(done, known, self.expected);
         let share = done as f64 / (done + left).max(1) as f64;
-        progress.share = if progress.rests {
-            1.0
-        } else {
-            share.max(progress.share).min(NEARLY)
-        };
-        progress.seconds_left =
-            (left > 0 && pace.samples > 0.0).then(|| left as f64 / pace.samples);
+        progress.share = share.max(progress.share).min(NEARLY);
+        let is_told = left > 0 && steady > 0.0 && other_work.is_none();
+        progress.seconds_left = is_told.then(|| left as f64 / steady);
+    }
+
+    /// Returns what the devices are at beside the map.
+    fn other_work(&self) -> Option<OtherWork> {
+        if self.inquiry.is_open() {
+            return Some(OtherWork::Question);
+        }
+        let map = self.schedule.as_ref().filter(|map| map.rests());
+        let has_more = map.is_some_and(|map| !map.queries.is_empty());
+        let is_ahead = map.is_some() && self.ahead.has(|purpose| purpose != Purpose::Study);
+        (has_more || is_ahead).then_some(OtherWork::Checkpoints)
+    }
+}
+
+/// Returns the samples that a picture still takes, of which `done` are measured and `known` are asked for: as many as
+/// the last one took. That is not known to the sample, and each batch may ask for more; so a part of what is done is
+/// left until the picture says that it is complete.
+fn left(done: usize, known: usize, expected: usize) -> usize {
+    known.max(expected.saturating_sub(done)).max(done / UNSURE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::left;
+
+    #[test]
+    fn a_picture_that_may_ask_for_more_is_never_said_to_be_nearly_done() {
+        // As much as the last one took, then what it asks for beyond that.
+        assert_eq!(left(100, 50, 1000), 900);
+        assert_eq!(left(990, 5, 1000), 99);
+        assert_eq!(left(1000, 400, 1000), 400);
+        assert_eq!(left(0, 0, 0), 0);
     }
 }

@@ -88,7 +88,7 @@ pub struct Findings {
     /// Share that is done, 0 to 1, with the products of the points in hand; it never falls.
     #[serde(default)]
     pub share: f64,
-    /// Seconds that the rest will take, at the pace since the first product or answer; `None` before that.
+    /// Seconds that the rest will take, at the pace since the first product or answer; `None` before an answer.
     pub seconds_left: Option<f64>,
     /// Plans whose answers are still to come; not recorded.
     #[serde(skip)]
@@ -461,7 +461,9 @@ impl Findings {
         let (since, from) = *(self.pending.first).get_or_insert((Instant::now(), self.share));
         let (done, left) = (self.share - from, 1.0 - self.share);
         let pace = done / since.elapsed().as_secs_f64();
-        self.seconds_left = (done > 0.0 && left > 0.0).then(|| left / pace);
+        // Most points take a part of the products that they may take, which only an answer tells.
+        let is_told = answered >= 1.0 && done > 0.0 && left > 0.0;
+        self.seconds_left = is_told.then(|| left / pace);
     }
 }
 

@@ -293,11 +293,11 @@ pub(crate) fn assumptions(snapshot: &Snapshot) -> Vec<String> {
     taken
 }
 
-/// Returns the condition under which a loss is that of the run: `if relu`, or `assumed` if there are several; `None` if
-/// it is beyond doubt, or nothing is assumed.
+/// Returns the condition under which a loss is that of the run: `if relu`, `assumed` if there are several, or `doubtful`;
+/// `None` if it is beyond doubt, or nothing is assumed.
 pub(crate) fn condition(snapshot: &Snapshot) -> Option<String> {
     let assumed = snapshot.assumed.as_ref()?;
-    if assumed.doubtful {
+    if doubt(snapshot).is_some() {
         return Some("doubtful".into());
     }
     let taken = assumptions(snapshot);

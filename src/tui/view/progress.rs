@@ -4,7 +4,7 @@ use ratatui::text::{Line, Span};
 
 use crate::landscape::refine::Estimate;
 use crate::landscape::surface::Surface;
-use crate::session::snapshot::{Finding, Snapshot};
+use crate::session::snapshot::{Finding, OtherWork, Snapshot};
 use crate::session::study::{Findings, Study};
 
 use super::super::line::{Piece, fit};
@@ -38,18 +38,27 @@ pub(super) fn of_map(app: &App) -> Vec<Piece> {
             vec![Span::styled("map waits", theme.faint())],
         )],
         None if progress.rests => {
-            vec![Piece::new(3, vec![Span::styled("at rest", theme.faint())])]
+            let said = progress.other_work.map_or("at rest", other_work);
+            vec![Piece::new(3, vec![Span::styled(said, theme.faint())])]
         }
         None => {
-            let left = progress.seconds_left.map(|seconds| {
-                let left = format!("{} left", facts::duration(seconds));
-                Piece::new(4, vec![Span::raw(left)])
-            });
+            let left = progress.seconds_left;
+            let left = left.map(|seconds| format!("{} left", facts::duration(seconds)));
+            let left = left.or_else(|| progress.other_work.map(|work| other_work(work).into()));
+            let left = left.map(|left| Piece::new(4, vec![Span::raw(left)]));
             let percent = format!("{:.0} %", (100.0 * progress.share).floor());
             let bar = Piece::new(7, bar(app, progress.share));
             let share = Piece::new(3, vec![Span::raw(percent)]);
             [bar, share].into_iter().chain(left).collect()
         }
+    }
+}
+
+/// Says what else is being worked at.
+fn other_work(work: OtherWork) -> &'static str {
+    match work {
+        OtherWork::Question => "asking the path",
+        OtherWork::Checkpoints => "measuring checkpoints",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use ratatui::style::Style;
 
+use crate::landscape::evidence::{Alternative, Assumed};
 use crate::loss::Score;
 use crate::plot::axis::short;
 use crate::plot::title;
@@ -43,6 +44,7 @@ pub(super) fn losses(app: &App, width: usize) -> Vec<Row> {
 /// minimized, nor if it does not follow the gradient of any, or that of several.
 pub(super) fn word(snapshot: &Snapshot) -> &'static str {
     match &snapshot.assumed {
+        _ if facts::doubt(snapshot).is_some() => "doubtful",
         Some(assumed) if assumed.is_known() => "true",
         _ => "assumed",
     }
@@ -62,17 +64,7 @@ fn assumed(app: &App, width: usize) -> Vec<Row> {
     let mut rows: Vec<Row> = lines
         .map(|(line, label)| Row::new(label, line, Style::new()))
         .collect();
-    if !assumed.tied.is_empty() {
-        let tied = assumed
-            .tied
-            .iter()
-            .zip([" if "].into_iter().chain(std::iter::repeat(", ")));
-        let tied = tied.map(|(tied, before)| format!("{before}{tied}"));
-        let range = assumed.loss_range.map_or("as well".into(), |[low, high]| {
-            format!("{}–{}", short(low), short(high))
-        });
-        rows.push(Row::new("or loss", range, Style::new()).with(tied));
-    }
+    rows.extend(alternatives(app, assumed));
     if let (Some(cosine), Some(error)) = (assumed.cosine, assumed.cosine_error) {
         let style = if assumed.doubtful || cosine <= error {
             theme.warn()
@@ -84,6 +76,22 @@ fn assumed(app: &App, width: usize) -> Vec<Row> {
         rows.push(row.with([format!(" ± {error:.2}"), updates]));
     }
     rows
+}
+
+/// Returns the losses under readings that the path cannot tell from the assumed one, where the checkpoint is the one at
+/// which they were measured; elsewhere the readings alone, because a loss of another step would be taken for this one's.
+fn alternatives(app: &App, assumed: &Assumed) -> Option<Row> {
+    let at = facts::selected(app).and_then(|line| line.step);
+    if at.is_some() && at == assumed.asked_at && !assumed.alternatives.is_empty() {
+        let mut each = assumed.alternatives.iter();
+        let said = |other: &Alternative| format!("{} if {}", short(other.loss), other.reading);
+        let first = said(each.next()?);
+        let rest = each.map(|other| format!(", {}", said(other)));
+        return Some(Row::new("or loss", first, Style::new()).with(rest));
+    }
+    let (first, rest) = assumed.tied.split_first()?;
+    let rest = rest.iter().map(|tied| format!(", {tied}"));
+    Some(Row::new("or", first, Style::new()).with(rest))
 }
 
 /// Returns what training logged itself at the checkpoint: `0.312 eval 0.33 lr 0.001`.

@@ -214,6 +214,7 @@ mod tests {
         };
         let doubtful = Assumed {
             doubtful: true,
+            warning: Some("the path does not follow the gradient".into()),
             ..clear.clone()
         };
         let tied = Assumed {
@@ -221,7 +222,7 @@ mod tests {
             ..clear.clone()
         };
         let all = [Some(clear), Some(doubtful), Some(tied), Some(unasked)];
-        assert_eq!(all.map(said), ["true", "assumed", "assumed", "assumed"]);
+        assert_eq!(all.map(said), ["true", "doubtful", "assumed", "assumed"]);
         assert_eq!([None, Some(unclear)].map(said), ["assumed"; 2]);
     }
 
