@@ -6,9 +6,13 @@
     reason = "a panic is how a test fails"
 )]
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use candle_core::{Device, Tensor, safetensors};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
 fn fixture(name: &str) -> PathBuf {
@@ -123,6 +127,45 @@ fn wrong_labels_are_doubted_in_words_that_name_what_to_check() {
     }
 }
 
+/// A path that wanders around the end of a run by noise alone, as one does late in training.
+fn wandering(run: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let end = fixture(run).join("step_160.safetensors");
+    let end = safetensors::load(end, &Device::Cpu).unwrap();
+    let mut noise = ChaCha8Rng::seed_from_u64(3);
+    for step in 0..9 {
+        let mut moved = |tensor: &Tensor| {
+            let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let values = values.iter().map(|w| w + noise.random_range(-5e-4..5e-4));
+            Tensor::from_iter(values, &Device::Cpu)
+                .unwrap()
+                .reshape(tensor.shape())
+                .unwrap()
+        };
+        let tensors = end.iter();
+        let tensors: HashMap<&str, Tensor> = tensors
+            .map(|(name, tensor)| (&**name, moved(tensor)))
+            .collect();
+        let path = folder.path().join(format!("step_{step}.safetensors"));
+        safetensors::save(&tensors, path).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn a_model_that_has_learned_is_not_doubted_because_its_updates_are_noise() {
+    let folder = wandering("tanh");
+    let run = folder.path().to_str().unwrap();
+    let found = measured(run, "digits", &[]);
+    let assumed = &found["assumed"];
+    assert_eq!(assumed["doubtful"], false, "{assumed}");
+    assert_eq!(assumed["evident"], false, "{assumed}");
+    // The same path with labels of which nothing was learned.
+    let data = fixture("shifted-labels.npz");
+    let found = measured(run, data.to_str().unwrap(), &[]);
+    assert_eq!(found["assumed"]["doubtful"], true, "{}", found["assumed"]);
+}
+
 #[test]
 fn scales_that_are_near_one_another_are_tied_under_the_activation_that_was_followed() {
     let found = measured("sigmoid-half", "digits", &[]);
@@ -133,6 +176,19 @@ fn scales_that_are_near_one_another_are_tied_under_the_activation_that_was_follo
     let range: Vec<f64> = serde_json::from_value(assumed["loss_range"].clone()).unwrap();
     let expected = truth("sigmoid-half");
     assert!(range[0] <= expected && expected <= range[1], "{range:?}");
+    // The readings at both ends are named, and the loss of each is measured when it is told.
+    let ends = assumed["alternatives"].as_array().unwrap();
+    let named: Vec<&Value> = ends.iter().map(|end| &end["reading"]).collect();
+    assert_eq!(named, ["tanh", "pixels ImageNet's in grey"], "{assumed}");
+    let told = loss(&measured(
+        "sigmoid-half",
+        "digits",
+        &["--activation", "tanh"],
+    ));
+    let end = ends[0]["loss"].as_f64().unwrap();
+    assert!((end - told).abs() < 1e-6 * told, "{end} and {told}");
+    assert_eq!(range[1], end);
+    assert_eq!(assumed["asked_at"], 160);
 }
 
 #[test]
