@@ -62,7 +62,7 @@ impl FromStr for KeepLimit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("expected auto, all, none or a size such as 500M or 4G, got {text}");
+        let wrong = || "expected auto, all, none or a size such as 500M or 4G".to_owned();
         match text {
             "auto" => return Ok(Self::Auto),
             "all" => return Ok(Self::All),

@@ -189,10 +189,7 @@ fn theme(name: &str) -> Result<String, String> {
     let own = folder.map_or(String::new(), |folder| {
         format!(", or a file {name}.toml in {}", folder.display())
     });
-    Err(format!(
-        "expected one of {}{own}, got {name}",
-        known.join(", ")
-    ))
+    Err(format!("expected one of {}{own}", known.join(", ")))
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -41,8 +41,8 @@ pub(super) struct Average {
 impl Average {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run, Format::OF_TABLES)?;
-        self.measure.check()?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
+        self.measure.check()?;
         let path = read_path(checkpoints, &self.key, self.measure.model.roles()?)?;
         let count = path.members.len();
         let shape = path.shape.clone();

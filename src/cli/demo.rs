@@ -66,7 +66,7 @@ fn seconds(text: &str) -> Result<f64, String> {
         .parse()
         .ok()
         .filter(|value| (0.0..=86400.0).contains(value));
-    value.ok_or_else(|| format!("expected a number of seconds up to a day, got {text}"))
+    value.ok_or_else(|| "expected a number of seconds up to a day".to_owned())
 }
 
 impl Demo {

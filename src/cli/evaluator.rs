@@ -72,7 +72,7 @@ pub(super) fn place(config: &Config, matches: &ArgMatches) -> Option<OsString> {
 
 fn time(text: &str) -> Result<Duration, String> {
     let time = time_within(text, TIMES);
-    time.ok_or_else(|| format!("expected a time from 1ms to 1d such as 60s or 5m, got {text}"))
+    time.ok_or_else(|| "expected a time from 1ms to 1d such as 60s or 5m".to_owned())
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ impl Watcher {
 
 fn every(text: &str) -> Result<Duration, String> {
     let time = time_within(text, EVERY);
-    time.ok_or_else(|| format!("expected a time from 1s to 7d such as 30s, 2m or 1h, got {text}"))
+    time.ok_or_else(|| "expected a time from 1s to 7d such as 30s, 2m or 1h".to_owned())
 }
 
 fn size(text: &str) -> Result<Size, String> {
@@ -145,7 +145,7 @@ fn size(text: &str) -> Result<Size, String> {
         .and_then(|(columns, rows)| Some(Size::new(side(columns)?, side(rows)?)))
         .ok_or_else(|| {
             let most = SIDES.end();
-            format!("expected COLUMNSxROWS such as 120x40, each from 1 to {most}, got {text}")
+            format!("expected COLUMNSxROWS such as 120x40, each from 1 to {most}")
         })
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use anyhow::bail;
 use clap::Args;
 
 use crate::landscape::curvature::density::density;
@@ -14,7 +15,7 @@ use crate::report::hessian::{Findings, Grid, Point, Report};
 
 use super::learning_rates;
 use super::options::{KeyOption, MeasureOptions, Steps};
-use super::output::{Format, Forms, OutputOptions};
+use super::output::{Format, Forms, OutputOptions, Usage};
 use super::progress;
 use super::scene::{GridOptions, PlaneOptions, Scene};
 
@@ -83,7 +84,7 @@ impl FromStr for Place {
             .and_then(|(a, b)| number(a).zip(number(b)));
         match pair {
             Some((alpha, beta)) => Ok(Self([alpha, beta])),
-            None => Err(format!("expected two numbers A,B, got {text}")),
+            None => Err("expected two numbers A,B".to_owned()),
         }
     }
 }
@@ -96,6 +97,16 @@ impl Hessian {
             // One point is no picture.
             (false, false) => Format::OF_TABLES,
         };
+        let format = self.output.format;
+        if !self.map && !offered.contains(&format) {
+            let has = if Format::OF_CURVES.contains(&format) {
+                "--map or --density has"
+            } else {
+                "--map has"
+            };
+            let name = format.name();
+            bail!(Usage(format!("--format {name}: {has} such a form")));
+        }
         self.output.check(&self.run, offered)?;
         let scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;
         let objective = scene.objective.model()?;

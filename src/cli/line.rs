@@ -103,8 +103,8 @@ impl Line {
         for run in std::iter::once(&self.a).chain(&self.b) {
             self.output.check(run, Format::OF_CURVES)?;
         }
-        self.measure.check()?;
         let checkpoints = open_run(&self.a, &self.key, self.steps)?;
+        self.measure.check()?;
         let path = read_path(checkpoints, &self.key, self.measure.model.roles()?)?;
         let at = origin(&self.origin, &path.members, &self.a)?;
         let a = path.members[at].clone();

@@ -5,7 +5,7 @@ use std::io;
 /// Reads a size such as `500M` or `4G`.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     let size = crate::cache::bytes(text).filter(|size| *size > 0);
-    size.ok_or_else(|| format!("expected a size such as 500M or 4G, got {text}"))
+    size.ok_or_else(|| "expected a size such as 500M or 4G".to_owned())
 }
 
 /// Time between two looks.

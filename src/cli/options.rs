@@ -282,7 +282,7 @@ pub(super) fn count(text: &str) -> Result<Count, String> {
         "all" => Ok(Count::All),
         text => match text.parse() {
             Ok(number) if number > 0 => Ok(Count::At(number)),
-            _ => Err(format!("expected a number above 0 or `all`, got {text}")),
+            _ => Err("expected a number above 0 or `all`".to_owned()),
         },
     }
 }
@@ -300,7 +300,7 @@ impl FromStr for Steps {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("expected A..B or every:N, got {text}");
+        let wrong = || "expected A..B or every:N".to_owned();
         let bound = |text: &str, open: u64| {
             if text.is_empty() {
                 Ok(open)
@@ -367,9 +367,7 @@ impl FromStr for Axis {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
-            format!(
-                "expected MIN:MAX or MIN:MAX:N with MIN below MAX and N from 2 to {MOST_LINES}, got {text}"
-            )
+            format!("expected MIN:MAX or MIN:MAX:N with MIN below MAX and N from 2 to {MOST_LINES}")
         };
         let mut parts = text.split(':');
         let mut number = || {
@@ -403,9 +401,7 @@ pub(super) fn view(text: &str) -> Result<View, String> {
         .and_then(|(turn, tilt)| number(turn).zip(number(tilt)))
         .filter(|(_, tilt)| (-90.0..=90.0).contains(tilt))
         .map(|(turn, tilt)| View { turn, tilt })
-        .ok_or_else(|| {
-            format!("expected TURN,TILT in degrees with TILT from -90 to 90, got {text}")
-        })
+        .ok_or_else(|| "expected TURN,TILT in degrees with TILT from -90 to 90".to_owned())
 }
 
 /// Opens a run for a command that is not live: what cannot be read is said on stderr and left out.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::Value;
@@ -64,7 +64,7 @@ impl Format {
         Self::Npz,
     ];
 
-    fn name(self) -> String {
+    pub(super) fn name(self) -> String {
         let value = self.to_possible_value();
         value.map_or_else(String::new, |value| value.get_name().to_owned())
     }
@@ -125,7 +125,7 @@ impl OutputOptions {
             }
             return Ok(());
         };
-        let folder = real_folder(out)?;
+        let folder = real_folder(out).with_context(|| format!("--out {}", out.display()))?;
         if run.is_dir() {
             refuse_inside("--out", out, run)?;
         }
@@ -226,7 +226,14 @@ fn real_folder(file: &Path) -> anyhow::Result<PathBuf> {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    fs::canonicalize(folder).with_context(|| format!("{}: no such folder", folder.display()))
+    fs::canonicalize(folder).map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => "no such folder".to_owned(),
+            io::ErrorKind::PermissionDenied => "may not be looked into".into(),
+            _ => error.to_string(),
+        };
+        anyhow!("{}: {why}", folder.display())
+    })
 }
 
 /// Folders beside a checkpoint that was named: its own, and that of its folder where this is one of a run.

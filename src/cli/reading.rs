@@ -105,7 +105,7 @@ impl<T: ValueEnum> FromStr for Answer<T> {
                 let values = T::value_variants().iter();
                 let values = values.filter_map(ValueEnum::to_possible_value);
                 let names: Vec<String> = values.map(|value| value.get_name().into()).collect();
-                format!("expected auto, {}, got {text}", names.join(", "))
+                format!("expected auto, {}", names.join(", "))
             })
     }
 }

@@ -43,7 +43,7 @@ fn speed(text: &str) -> Result<f64, String> {
     let value = text.parse().ok();
     value
         .filter(|value: &f64| (0.01..=1e6).contains(value))
-        .ok_or_else(|| format!("expected a number from 0.01 to 1000000, got {text}"))
+        .ok_or_else(|| "expected a number from 0.01 to 1000000".to_owned())
 }
 
 impl Replay {

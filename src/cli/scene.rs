@@ -92,7 +92,7 @@ fn tolerance(text: &str) -> Result<f64, String> {
         .parse()
         .ok()
         .filter(|error: &f64| *error > 0.0 && error.is_finite());
-    number.ok_or_else(|| format!("expected a number above 0, such as 0.01, got {text}"))
+    number.ok_or_else(|| "expected a number above 0, such as 0.01".to_owned())
 }
 
 impl EffortOptions {
@@ -146,8 +146,9 @@ impl PlaneOptions {
         steps: Option<Steps>,
         measure: &MeasureOptions,
     ) -> anyhow::Result<Scene> {
+        let checkpoints = open_run(run, key, steps)?;
         measure.check()?;
-        let path = read_path(open_run(run, key, steps)?, key, measure.model.roles()?)?;
+        let path = read_path(checkpoints, key, measure.model.roles()?)?;
         let origin = path.members[origin(&self.origin, &path.members, run)?].clone();
         let directions = self.directions(run, &path, measure.seed)?;
         let asked = path.members.clone();

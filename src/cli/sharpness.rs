@@ -34,8 +34,8 @@ pub(super) struct Sharpness {
 impl Sharpness {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run, Format::OF_TABLES)?;
-        self.measure.check()?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
+        self.measure.check()?;
         let path = read_path(checkpoints, &self.key, self.measure.model.roles()?)?;
         if path.members.len() < 2 {
             bail!(

@@ -190,7 +190,9 @@ fn reason(error: &Error, value: &str) -> String {
             format!("expected a whole number, got {value}")
         }
         Some(source) if source.is::<ParseFloatError>() => format!("expected a number, got {value}"),
-        Some(source) => source.to_string(),
+        // A range names the value itself.
+        Some(source) if source.to_string().contains(value) => source.to_string(),
+        Some(source) => format!("{source}, got {value}"),
         None => format!("expected a value, got `{value}`"),
     }
 }

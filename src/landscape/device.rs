@@ -34,7 +34,7 @@ impl FromStr for Place {
                 .strip_prefix("cuda:")
                 .and_then(|ordinal| ordinal.parse().ok())
                 .map(Self::Cuda)
-                .ok_or_else(|| format!("expected auto, cpu, cuda:N or metal, got {name}")),
+                .ok_or_else(|| "expected auto, cpu, cuda:N or metal".to_owned()),
         }
     }
 }

@@ -67,11 +67,23 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".isoloss-").suffix(".partial");
     with_usual_mode(&mut builder);
-    let mut file = builder.tempfile_in(folder)?;
+    // The error names the temporary file, which nobody asked for.
+    let refused = |error: io::Error| io::Error::new(error.kind(), takes_none(&error));
+    let mut file = builder.tempfile_in(folder).map_err(refused)?;
     file.write_all(bytes)?;
     file.as_file().sync_data()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// Says why a folder takes no new file.
+fn takes_none(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "its folder may not be written to",
+        io::ErrorKind::ReadOnlyFilesystem => "its file system is read-only",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "its file system is full",
+        _ => "its folder takes no files",
+    }
 }
 
 /// Content of a file that a result would replace.

@@ -248,7 +248,7 @@ impl Report {
             };
             let converged = |row: &Vec<Point>| row.iter().map(|point| point.converged).collect();
             let measured: Vec<Vec<bool>> = grid.points.iter().map(converged).collect();
-            Piece::surface(0, [&grid.x, &grid.y], &each(|point| point.ratio), &measured)
+            Piece::surface(0, [&grid.x, &grid.y], &each(|point| point.ratio), &measured).of("ratio")
         });
         pieces.collect()
     }

@@ -6,7 +6,10 @@ use crate::plot::svg;
 
 use super::path::PathPoint;
 
-/// A point: α, β and the loss there.
+/// Name of the array of a loss.
+const LOSS: &str = "loss";
+
+/// A point: α, β and the value there.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Point {
     place: [f64; 3],
@@ -26,6 +29,8 @@ pub struct Piece {
     faces: Vec<[usize; 4]>,
     /// Number of the run that it belongs to.
     run: usize,
+    /// Name of the value.
+    name: &'static str,
 }
 
 impl Piece {
@@ -62,7 +67,13 @@ impl Piece {
             points,
             lines: Vec::new(),
             run,
+            name: LOSS,
         }
+    }
+
+    /// The same of another value than the loss.
+    pub(super) fn of(self, name: &'static str) -> Self {
+        Self { name, ..self }
     }
 
     /// A path, at the height of the surface; of a checkpoint whose loss there is not known, at its own. One without
@@ -92,6 +103,7 @@ impl Piece {
             lines,
             faces: Vec::new(),
             run,
+            name: LOSS,
         }
     }
 
@@ -105,12 +117,13 @@ impl Piece {
             self.faces.len()
         );
         let of = |value: fn(&Point) -> i64| self.points.iter().map(value);
-        xml.push_str("<PointData Scalars=\"loss\">\n");
-        let losses = self
+        let name = self.name;
+        let _ = writeln!(xml, "<PointData Scalars=\"{name}\">");
+        let values = self
             .points
             .iter()
             .map(|point| format!("{:e}", point.place[2]));
-        array(xml, "Float64", "Name=\"loss\"", losses);
+        array(xml, "Float64", &format!("Name=\"{name}\""), values);
         array(
             xml,
             "UInt8",

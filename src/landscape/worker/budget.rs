@@ -48,9 +48,7 @@ impl FromStr for Budget {
             "all" => Ok(Self::All),
             text => match text.strip_suffix('%').and_then(share) {
                 Some(percent) => Ok(Self::Share(percent / 100.0)),
-                None => Err(format!(
-                    "expected auto, all or a share of all cores such as 50%, got {text}"
-                )),
+                None => Err("expected auto, all or a share of all cores such as 50%".to_owned()),
             },
         }
     }

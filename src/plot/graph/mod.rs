@@ -86,6 +86,10 @@ const BEYOND: f64 = 3.0;
 const FLAT: f64 = 0.05;
 /// A left scale whose ends differ by this factor is logarithmic: the low part is what matters.
 const LOGARITHMIC: f64 = 100.0;
+/// So is one on which a value is this multiple of nine tenths of them: a spike would flatten all that is below it.
+const SPIKE: f64 = 5.0;
+/// Number of values of which one can be a spike.
+const FEWEST: usize = 6;
 
 impl Graph<'_> {
     /// Draws titles, curves and numbers. Any size will do; what has no room is left out.
@@ -171,8 +175,8 @@ impl Graph<'_> {
             range = [range[0].min(0.0), range[1].max(0.0)];
         }
         let range = self.beyond_noise(side, range);
-        let logarithmic =
-            side == Side::Left && range[0] > 0.0 && range[1] / range[0] >= LOGARITHMIC;
+        let is_wide = range[1] / range[0] >= LOGARITHMIC || has_spike(finite().collect());
+        let logarithmic = side == Side::Left && range[0] > 0.0 && is_wide;
         Some(Scale { range, logarithmic })
     }
 
@@ -400,6 +404,18 @@ fn labels([min, max]: [f64; 2], rows: usize) -> Vec<(usize, f64)> {
 
 fn is_flat([min, max]: [f64; 2]) -> bool {
     max / 2.0 - min / 2.0 <= 0.5e-9 * max.abs().max(min.abs())
+}
+
+/// Returns true if few of the values lie far above all others.
+fn has_spike(mut values: Vec<f64>) -> bool {
+    values.sort_by(f64::total_cmp);
+    let most = values.len() * 9 / 10;
+    let most = values.get(most.min(values.len().saturating_sub(2)));
+    let highest = values.last();
+    values.len() >= FEWEST
+        && highest
+            .zip(most)
+            .is_some_and(|(high, most)| *high >= SPIKE * most)
 }
 
 /// The range, made wide enough to have a scale.

@@ -127,6 +127,20 @@ fn a_wide_range_of_losses_is_logarithmic() {
 }
 
 #[test]
+fn a_spike_does_not_flatten_what_is_below_it() {
+    let x: Vec<f64> = (0..12).map(f64::from).collect();
+    let logarithmic = |y: &[f64]| one(&x, y).scale(Side::Left).is_some_and(|s| s.logarithmic);
+    let mut sharpness = [1.5; 12];
+    sharpness[4] = 1.9;
+    assert!(!logarithmic(&sharpness));
+    sharpness[3] = 40.0;
+    assert!(logarithmic(&sharpness));
+    // A loss that falls has no spike.
+    let falling: Vec<f64> = x.iter().map(|x| 2.3 * (-0.25 * x).exp()).collect();
+    assert!(!logarithmic(&falling));
+}
+
+#[test]
 fn bars_stand_on_zero_and_the_last_edge_is_the_end_of_the_axis() {
     let (edges, counts) = ([0.0, 1.0, 2.0, 4.0], [50.0, f64::NAN, 100.0]);
     let graph = graph(vec![curve(&edges, &counts, Side::Left, Stroke::Bars)], &[]);

@@ -6,7 +6,7 @@ use ratatui::text::{Line, Text};
 use ratatui::widgets::{Paragraph, Widget};
 
 use crate::plot::axis::short;
-use crate::plot::graph::{Curve, Graph, Side, Stroke};
+use crate::plot::graph::{Curve, Graph, Mark, Side, Stroke};
 use crate::plot::{matrix, title};
 use crate::session::snapshot::Snapshot;
 
@@ -127,14 +127,16 @@ fn render_norms(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer)
         side,
         stroke,
     };
+    let marks = facts::drop_marks(snapshot);
+    let title = with_drops("norm —", &marks);
     let graph = Graph {
-        title: "norm —",
+        title: &title,
         right: "update - -",
         curves: vec![
             on(&trajectory.norm, Side::Left, Stroke::Solid),
             on(&updates, Side::Right, Stroke::Dashed),
         ],
-        marks: facts::drop_marks(snapshot),
+        marks,
         ticks: true,
         marker: app.appearance().marker,
         tints: app.theme().tints(),
@@ -144,6 +146,16 @@ fn render_norms(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer)
         area,
         buffer,
     );
+}
+
+/// A title that says what the marks are, if there are any.
+fn with_drops(title: &str, marks: &[Mark]) -> String {
+    let drops = if marks.is_empty() {
+        ""
+    } else {
+        " · ● lr falls"
+    };
+    format!("{title}{drops}")
 }
 
 /// Critical sharpness 2/s along each update.
@@ -169,15 +181,17 @@ fn render_sharpness(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buf
     let is_known = sharpness.iter().any(|sharpness| sharpness.is_finite());
     let edge = is_known.then(|| on(&ends, &edge, Stroke::Dashed));
     let curve = on(&steps, &sharpness, Stroke::Solid);
+    let marks = facts::drop_marks(snapshot);
+    let title = if is_known {
+        with_drops("critical sharpness — · unstable above 2 - -", &marks)
+    } else {
+        "critical sharpness".into()
+    };
     let graph = Graph {
-        title: if is_known {
-            "critical sharpness — · unstable above 2 - -"
-        } else {
-            "critical sharpness"
-        },
+        title: &title,
         right: "",
         curves: edge.into_iter().chain([curve]).collect(),
-        marks: facts::drop_marks(snapshot),
+        marks,
         ticks: true,
         marker: app.appearance().marker,
         tints: app.theme().tints(),
