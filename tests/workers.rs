@@ -234,7 +234,7 @@ fn a_point_that_kills_twice_is_a_hole_and_the_next_is_measured(#[values(0.5, 0.0
         Report::Failed { index, reason, .. } => Some((*index, reason.clone())),
         _ => None,
     });
-    let reason = "worker on cpu: no value: it ended twice there: it was killed, perhaps because memory ran out (signal 9): no room";
+    let reason = "no value: the worker on cpu ended twice there: it was killed, perhaps because memory ran out (signal 9): no room";
     assert_eq!(failed, Some((Some(3), reason.to_owned())));
     let setups = fs::read_to_string(folder.path().join("setups")).unwrap();
     let batches = setups.lines().map(|setup| {

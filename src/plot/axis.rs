@@ -73,6 +73,27 @@ pub fn short(value: f64) -> String {
     }
 }
 
+/// A change of a number, with its sign and no digit beyond those that [`short`] tells of the number; `None` if it
+/// vanishes in them.
+#[must_use]
+pub fn change(difference: f64, of: f64) -> Option<String> {
+    if !(1e-3..1e5).contains(&of.abs()) || !difference.is_finite() {
+        let sign = if difference < 0.0 { '-' } else { '+' };
+        return Some(format!("{sign}{}", short(difference.abs())));
+    }
+    let decimals = (2 - of.abs().log10().floor() as i32).max(0) as usize;
+    let text = format!("{difference:+.decimals$}");
+    text.contains(|digit| matches!(digit, '1'..='9'))
+        .then_some(text)
+}
+
+/// A number as short as two digits allow, where a third is noise: `0.01`, `98`, `0.0098`.
+#[must_use]
+pub fn rough(value: f64) -> String {
+    let rounded = format!("{value:.1e}").parse();
+    short(rounded.unwrap_or(value))
+}
+
 /// A number with digits enough to tell it from others within `extent`, but short where those would
 /// take more than `width` columns.
 #[must_use]
@@ -97,6 +118,20 @@ mod tests {
 
     fn labels(min: f64, max: f64, most: usize) -> Vec<String> {
         ticks(min, max, most).into_iter().map(|t| t.label).collect()
+    }
+
+    #[test]
+    fn a_change_has_the_digits_of_what_changes() {
+        let told = |difference, of| change(difference, of).unwrap_or_default();
+        assert_eq!(told(-8.7e-5, 0.0765), "-0.0001");
+        assert_eq!(told(4.37e-3, 0.0765), "+0.0044");
+        assert_eq!(told(-0.2, 2.31), "-0.20");
+        assert_eq!(told(5.6e-6, 0.604), "");
+        assert_eq!(told(-2e-7, 1.23e-6), "-2e-7");
+        assert_eq!(
+            [0.00978, 0.0103, 0.98, 12.3].map(rough),
+            ["0.0098", "0.01", "0.98", "12"]
+        );
     }
 
     #[test]

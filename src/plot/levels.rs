@@ -86,13 +86,24 @@ impl Levels {
         // A level that is the lowest loss but for rounding errors has nothing below it.
         let above = lowest + (highest - lowest) * 1e-9;
         values.retain(|value| value.is_finite() && *value > above && *value <= highest);
-        values.dedup();
         Self {
             values,
             lowest: Some(lowest),
             highest: Some(highest),
             lowest_error: 0.0,
         }
+        .told_apart()
+    }
+
+    /// The same without levels that read like the one below, or like the lowest loss.
+    fn told_apart(mut self) -> Self {
+        self.values.dedup_by_key(|value| exact(*value));
+        while let Some(first) = self.values.first().map(|value| exact(*value))
+            && self.lowest_label().as_ref() == Some(&first)
+        {
+            self.values.remove(0);
+        }
+        self
     }
 
     /// The same levels, rounded to the last digit that is known: that in which the error of a loss begins. Levels
@@ -107,8 +118,7 @@ impl Levels {
         // Rounding may have put a level beyond the losses in sight.
         self.values
             .retain(|value| *value > lowest && *value <= highest);
-        self.values.dedup();
-        self
+        self.told_apart()
     }
 
     /// The levels.
@@ -305,6 +315,25 @@ mod tests {
         let labels: Vec<String> = (0..4).map(|i| levels.label(i)).collect();
         assert_eq!(labels, ["0.2452", "0.2454", "0.2456", "0.2458"]);
         assert_eq!(levels.lowest_label().as_deref(), Some("0.245"));
+    }
+
+    #[test]
+    fn no_two_levels_read_alike() {
+        let alike = Levels {
+            values: vec![0.440_012_3, 0.440_034_5, 0.45, 0.450_000_1, 0.5],
+            lowest: Some(0.2),
+            highest: Some(1.0),
+            lowest_error: 0.0,
+        };
+        assert_eq!(alike.told_apart().values, [0.440_012_3, 0.45, 0.5]);
+        // The lowest loss is known to a hundredth alone, as which the first level reads.
+        let low = Levels {
+            values: vec![0.44, 0.5],
+            lowest: Some(0.4391),
+            highest: Some(1.0),
+            lowest_error: 0.01,
+        };
+        assert_eq!(low.told_apart().values, [0.5]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::data::Split;
 use crate::landscape::evidence::Assumed;
 use crate::landscape::surface::Measure;
 use crate::loss::Score;
-use crate::plot::axis::short;
+use crate::plot::axis::change;
 
 use super::score::{self, Keyed};
 use super::{cell, csv_rows, loss};
@@ -97,13 +97,17 @@ impl Report {
             let beside = score::behind(row.score.score, row.score.numbers);
             let _ = match row.last {
                 1 => writeln!(text, "the last checkpoint: loss {}{beside}", loss(row.loss)),
-                last => writeln!(
-                    text,
-                    "the average of the last {last} checkpoints would change the loss by {}{} to {}{beside}",
-                    if row.change < 0.0 { "-" } else { "+" },
-                    short(row.change.abs()),
-                    loss(row.loss),
-                ),
+                last => {
+                    let does = change(row.change, row.loss).map_or_else(
+                        || "would leave the loss at".to_owned(),
+                        |by| format!("would change the loss by {by} to"),
+                    );
+                    let loss = loss(row.loss);
+                    writeln!(
+                        text,
+                        "the average of the last {last} checkpoints {does} {loss}{beside}"
+                    )
+                }
             };
         }
         text

@@ -263,7 +263,7 @@ fn on_path(line: &CheckpointLine, after: &Snapshot) -> Event {
         "coordinates": trajectory.coordinates.get(index),
         "residual": trajectory.residual.get(index),
     });
-    let mut text = format!("{text}: moved {update:.4}, norm {norm:.4}");
+    let mut text = format!("{text}: moved {}, norm {}", short(update), short(norm));
     // That of the path's own plane: the map's is held, and was fitted to fewer.
     let best = after.plane.map(|plane| plane.best);
     if let [x, y, ..] = trajectory.explained[..] {

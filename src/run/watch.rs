@@ -12,7 +12,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use super::log::LogFollower;
 use super::scan::{FolderScanner, Found, in_words};
 use super::settle::{RunEvent, Settler};
-use super::{RunChoice, header, worth_opening};
+use super::{RunChoice, RunError, header, worth_opening};
 
 /// Time between scans while the run is alive.
 const POLL: Duration = Duration::from_secs(2);
@@ -151,6 +151,10 @@ impl Scanner {
     fn scan(&mut self, send: &mut impl FnMut(RunEvent) -> bool) -> bool {
         let scan = match self.folder.scan(&self.run) {
             Ok(scan) => scan,
+            Err(RunError::Missing(run)) => {
+                let run = run.display();
+                return self.failed(format!("{run}: not there yet, waited for"), send);
+            }
             Err(error) => return self.failed(error.to_string(), send),
         };
         let renamed = std::mem::take(&mut self.renamed);
@@ -263,7 +267,9 @@ mod tests {
             send.send(event).is_ok()
         })
         .unwrap();
-        assert!(matches!(next(&events), RunEvent::Failed(_)));
+        assert!(
+            matches!(next(&events), RunEvent::Failed(why) if why.ends_with("run: not there yet, waited for"))
+        );
         fs::create_dir(&run).unwrap();
         fs::write(run.join("model_1.safetensors"), bytes()).unwrap();
         watcher.rescan();

@@ -61,9 +61,23 @@ impl Age {
             .map_or(OVER_WITHOUT, |usual| OVER_AT_LEAST.max(OVER * usual))
     }
 
-    /// Returns the age alone in words: `saved 4 min ago`.
+    /// Returns the age alone in words: `4 min ago`.
+    pub(super) fn ago(self) -> String {
+        format!("{} ago", rounded_down(self.since))
+    }
+
+    /// Returns the age with what it is that of: `saved 4 min ago`.
     pub(super) fn saved(self) -> String {
-        format!("saved {} ago", rounded_down(self.since))
+        format!("saved {}", self.ago())
+    }
+
+    /// Returns both times in few words: `saved 4 min ago, every 30 s`.
+    pub(super) fn brief(self) -> String {
+        let saved = self.saved();
+        match self.usual {
+            Some(usual) => format!("{saved}, every {}", interval(usual)),
+            None => saved,
+        }
     }
 
     /// Returns the age in words: `saved 4 min ago, usually every 30 s`.

@@ -32,7 +32,7 @@ fn bare(variables: &[(&str, &str)], options: &[&str]) -> Terminal {
     let missing = fixture("no-run");
     let arguments = [&["watch", &missing], options].concat();
     let terminal = start(variables, &arguments);
-    terminal.wait("screen", |text| text.contains("No path yet"));
+    terminal.wait("screen", |text| text.contains("No checkpoint yet"));
     terminal
 }
 

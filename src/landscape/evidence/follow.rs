@@ -12,6 +12,7 @@ use crate::weights::layout::{Layout, Role};
 
 use super::super::LandscapeError;
 use super::super::curvature::product::STACK;
+use super::super::device::Compute;
 use super::super::forward::{Forward, PreparedBatch};
 use super::super::samples::Batch;
 
@@ -22,9 +23,9 @@ pub(super) struct Update {
 }
 
 /// Threads with stacks for the graphs of deep networks.
-pub(super) fn pool(device: &Device) -> Result<ThreadPool, LandscapeError> {
-    // A GPU is used by one thread at a time.
-    let threads = if device.is_cpu() {
+pub(super) fn pool(compute: &Compute) -> Result<ThreadPool, LandscapeError> {
+    // A GPU is used by one thread at a time, and the graphs of several threads take memory together.
+    let threads = if compute.device.is_cpu() && compute.memory.is_none() {
         rayon::current_num_threads()
     } else {
         1

@@ -146,7 +146,7 @@ impl<'a> Inquiry<'a> {
             return Ok(());
         }
         let device = self.question.compute.device.clone();
-        let threads = pool(&device)?;
+        let threads = pool(self.question.compute)?;
         let mut sets: Vec<Vec<Batch>> = Vec::new();
         if let Some(candidate) = self.candidates.first() {
             let loss = &self.question.criterion.loss;

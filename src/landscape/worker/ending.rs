@@ -9,7 +9,7 @@ pub(crate) const TOO_MUCH_MEMORY: i32 = 4;
 pub(super) fn how_it_ended(status: Option<ExitStatus>, last: Option<&str>) -> String {
     let is_told = status.and_then(|status| status.code()) == Some(TOO_MUCH_MEMORY);
     if let Some(last) = last.filter(|_| is_told) {
-        return last.to_owned();
+        return last.trim_start_matches("isoloss: ").to_owned();
     }
     let how = status.map_or_else(|| "it closed its output".to_owned(), of_status);
     match last {
@@ -73,7 +73,8 @@ mod tests {
         );
         assert_eq!(told(3 << 8, Some("no")), "it ended with exit code 3: no");
         let memory = "it took 303 MiB, more than --memory-limit 300 MiB";
-        assert_eq!(told(TOO_MUCH_MEMORY << 8, Some(memory)), memory);
+        let last = format!("isoloss: {memory}");
+        assert_eq!(told(TOO_MUCH_MEMORY << 8, Some(&last)), memory);
         assert_eq!(told(31, None), "it was killed (signal 31)");
         assert_eq!(how_it_ended(None, None), "it closed its output");
     }

@@ -472,7 +472,7 @@ impl Worker for ProcessWorker {
         }
         Err(LandscapeError::Worker {
             reason: format!(
-                "worker on {}: no value: it ended twice there: {why}",
+                "no value: the worker on {} ended twice there: {why}",
                 self.place
             ),
             fault: Fault::Point,

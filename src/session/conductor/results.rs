@@ -105,11 +105,13 @@ impl Conductor {
     /// the map without a value is a hole, so that its level can stand.
     fn failed(&mut self, generation: u64, index: Option<usize>, reason: String) {
         tracing::warn!(generation, ?index, "{reason}");
-        self.inquiry.done(generation);
+        let is_question = self.inquiry.done(generation);
         let explained = self.is_refused();
         let schedule = self.schedule.as_ref();
         let current = schedule.is_some_and(|schedule| schedule.generation == generation);
-        if current && !explained {
+        if is_question && !explained {
+            self.notice(format!("the path was not asked which function it followed, and the usual one is assumed: {reason}"));
+        } else if current && !explained {
             self.notice(reason);
         }
         if let (true, Some(index)) = (current, index) {

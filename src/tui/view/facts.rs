@@ -142,10 +142,10 @@ pub(crate) fn name(snapshot: &Snapshot) -> String {
     )
 }
 
-/// Returns the batch-norm mode; `None` for a network without batch norm.
+/// Returns the batch-norm mode; `None` for a network without batch norm, or before the network is known.
 pub(crate) fn batch_norm(snapshot: &Snapshot) -> Option<&str> {
     let mode = Some(snapshot.batch_norm.as_str()).filter(|mode| !mode.is_empty());
-    mode.filter(|_| snapshot.has_batch_norm != Some(false))
+    mode.filter(|_| snapshot.has_batch_norm == Some(true))
 }
 
 /// Returns the standard error of a mean loss over so many samples, estimated: nothing but means are kept of the

@@ -111,14 +111,27 @@ fn is_recording(snapshot: &Snapshot) -> bool {
     snapshot.watching == record::WATCHING
 }
 
-/// `saved 4 min ago, usually every 30 s`, or the first part alone.
+/// `saved 4 min ago, usually every 30 s`, the same without `usually`, or the first part alone.
 fn age_of(app: &App, age: Age) -> Piece {
-    let style = match age.saving() {
+    let style = style_of(app, age);
+    let piece = |rank, words| Piece::new(rank, vec![Span::styled(words, style)]);
+    piece(7, age.words()).or(piece(6, age.brief()).or(piece(3, age.saved())))
+}
+
+/// Returns the style of an age: a checkpoint that should have come long ago is not to be overlooked.
+fn style_of(app: &App, age: Age) -> Style {
+    match age.saving() {
         Saving::Usual => app.theme().faint(),
         Saving::Overdue | Saving::Over => app.theme().warn(),
-    };
-    let [long, short] = [age.words(), age.saved()].map(|words| vec![Span::styled(words, style)]);
-    Piece::new(7, long).or(Piece::new(3, short))
+    }
+}
+
+/// Returns the age for a line that stands alone: `4 min ago`.
+pub(super) fn brief_age(app: &App) -> Option<Piece> {
+    let is_shown = !app.is_filming() && app.snapshot().trouble.is_none();
+    let age = app.age().filter(|_| is_shown)?;
+    let ago = Span::styled(age.ago(), style_of(app, age));
+    Some(Piece::new(2, vec![ago]))
 }
 
 /// The loss that training logged there itself, and the learning rate beside it.

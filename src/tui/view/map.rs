@@ -75,10 +75,10 @@ fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
 fn title(app: &App, width: u16) -> String {
     let snapshot = app.snapshot();
     let stale = snapshot.map.as_ref().is_some_and(|map| map.stale);
-    let window = if app.is_whole_path() {
-        "PCA plane"
-    } else {
-        "PCA plane, window"
+    let window = match facts::axes(snapshot) {
+        0 | 1 => "no plane yet",
+        _ if app.is_whole_path() => "PCA plane",
+        _ => "PCA plane, window",
     };
     let mut title = format!("landscape · {window}");
     let estimate = snapshot.map_samples();
@@ -212,9 +212,18 @@ fn emptiness(app: &App) -> Vec<Line<'static>> {
     let theme = app.theme();
     let snapshot = app.snapshot();
     let title = |text: &'static str| Line::styled(text, theme.strong());
-    let next = |text: &'static str| Line::styled(text, theme.faint());
+    let next_of = |text: String| Line::styled(text, theme.faint());
+    let next = |text: &'static str| next_of(text.into());
     // The sentence has the folder, and counts what is there.
     if let Some(trouble) = &snapshot.trouble {
+        // A run that has not begun is nothing wrong.
+        if snapshot.checkpoints.is_empty() {
+            return vec![
+                title("No checkpoint yet"),
+                next_of(trouble.clone()),
+                next("The first one appears here once it is saved."),
+            ];
+        }
         return vec![
             title("No path yet"),
             Line::styled(trouble.clone(), theme.warn()),

@@ -5,7 +5,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget};
 
-use crate::plot::axis::short;
+use crate::plot::axis::{rough, short};
 use crate::plot::map::{AxisTitle, Extras, MapScene, has_axes};
 use crate::session::schedule::whole_path;
 
@@ -70,8 +70,8 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     };
     let cosine = format!(
         "cosine {}, expected {}",
-        short(projection.cosine.abs()),
-        short(projection.expected_cosine)
+        rough(projection.cosine.abs()),
+        rough(projection.expected_cosine)
     );
     let null: f64 = trajectory.explained_null.iter().take(2).sum();
     let walk = format!("a random walk has {}", percent(null));
@@ -103,5 +103,8 @@ fn extent(scene: &MapScene<'_>) -> String {
 
 /// A share that may be tiny: `98.5 %`, `0.004 %`.
 fn percent(share: f64) -> String {
+    if share < 0.01 {
+        return format!("{} %", rough(100.0 * share));
+    }
     format!("{} %", short(100.0 * share))
 }

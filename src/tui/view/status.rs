@@ -9,7 +9,7 @@ use super::super::action::Action;
 use super::super::line::{Piece, fit};
 use super::super::state::App;
 use super::super::state::choice::{Figure, Plane, SliceKind, View, WeightsTab};
-use super::{cursor, facts, padded, progress};
+use super::{cursor, facts, header, padded, progress};
 
 /// Actions with a word for what their keys do.
 type Hint = (&'static [Action], &'static str);
@@ -148,6 +148,7 @@ pub(crate) fn render_tiny(app: &App, framed: bool, area: Rect, buffer: &mut Buff
         ));
         pieces.push(Piece::new(1, vec![Span::raw(format!("step {step}"))]));
     }
+    pieces.extend(header::brief_age(app));
     if app.lag().is_some() {
         pieces.push(Piece::new(2, vec![Span::styled("frozen", theme.warn())]));
     }

@@ -4,7 +4,7 @@ use ratatui::style::Style;
 
 use crate::landscape::evidence::{Alternative, Assumed};
 use crate::loss::Score;
-use crate::plot::axis::short;
+use crate::plot::axis::{self, short};
 use crate::plot::title;
 use crate::session::snapshot::{Fidelity, Snapshot};
 
@@ -147,12 +147,16 @@ fn average(app: &App) -> Option<Row> {
     let averages = snapshot.averages.iter();
     let averages = averages.filter(|average| average.1.loss.is_finite());
     let (count, best) = averages.min_by(|a, b| a.1.loss.total_cmp(&b.1.loss))?;
-    let change = best.loss - now.loss;
-    let (sign, style) = if change < 0.0 {
-        ("−", app.theme().strong())
-    } else {
-        ("+", Style::new())
+    let difference = best.loss - now.loss;
+    let Some(told) = axis::change(difference, now.loss) else {
+        let row = Row::new("average", "no better", Style::new());
+        return Some(row.with([format!(", last {count}")]));
     };
-    let row = Row::new("average", format!("{sign}{}", short(change.abs())), style);
+    let style = if difference < 0.0 {
+        app.theme().strong()
+    } else {
+        Style::new()
+    };
+    let row = Row::new("average", told.replace('-', "−"), style);
     Some(row.with([" loss".into(), format!(", last {count}")]))
 }

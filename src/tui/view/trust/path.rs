@@ -82,7 +82,12 @@ pub(super) fn kept(app: &App) -> Vec<Row> {
         // `2 GiB` says as much as `2.00 GiB`, and leaves the row its room.
         let words = |bytes| size_in_words(bytes).replace(".00 ", " ");
         let room = kept.room.map(|room| format!(" of {}", words(room)));
-        let details = [Some(format!(" copies, {}", words(kept.bytes))), room];
+        let copies = if kept.checkpoints == 1 {
+            "copy"
+        } else {
+            "copies"
+        };
+        let details = [Some(format!(" {copies}, {}", words(kept.bytes))), room];
         let row = Row::new("kept", kept.checkpoints.to_string(), theme.strong());
         rows.push(row.with(details.into_iter().flatten()));
     }
