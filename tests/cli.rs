@@ -1374,8 +1374,8 @@ fn a_tolerance_is_a_number_above_nothing() {
             &["surface", &run, "--data", "digits", "--tolerance", wrong],
             2,
         );
-        let expected = format!("expected a number above 0, such as 0.01, got {wrong}");
-        assert!(said.contains(&expected), "{said}");
+        let expected = "expected a number above 0, such as 0.01";
+        assert!(said.contains(expected), "{said}");
     }
 }
 

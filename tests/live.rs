@@ -97,7 +97,7 @@ fn checkpoints_arrive_one_by_one_and_a_half_written_one_when_it_is_whole() {
     let run = folder.path().join("run");
     let data = fixture("fashion-mnist");
     let watched = Watched::start(&run, &["--data", &data, "--samples", "64"]);
-    watched.expect("expected a run folder");
+    watched.expect("not there yet, waited for");
     fs::create_dir(&run).unwrap();
     add(&run, 0);
     watched.expect("checkpoint step 0 (model_0.pt)");

@@ -191,7 +191,7 @@ fn reason(error: &Error, value: &str) -> String {
         }
         Some(source) if source.is::<ParseFloatError>() => format!("expected a number, got {value}"),
         // A range names the value itself.
-        Some(source) if source.to_string().contains(value) => source.to_string(),
+        Some(source) if source.to_string().starts_with(value) => source.to_string(),
         Some(source) => format!("{source}, got {value}"),
         None => format!("expected a value, got `{value}`"),
     }

@@ -263,7 +263,13 @@ fn on_path(line: &CheckpointLine, after: &Snapshot) -> Event {
         "coordinates": trajectory.coordinates.get(index),
         "residual": trajectory.residual.get(index),
     });
-    let mut text = format!("{text}: moved {}, norm {}", short(update), short(norm));
+    // Hardly anything is not nothing.
+    let moved = if update > 0.0 && update < 5e-5 {
+        short(update)
+    } else {
+        format!("{update:.4}")
+    };
+    let mut text = format!("{text}: moved {moved}, norm {norm:.4}");
     // That of the path's own plane: the map's is held, and was fitted to fewer.
     let best = after.plane.map(|plane| plane.best);
     if let [x, y, ..] = trajectory.explained[..] {
