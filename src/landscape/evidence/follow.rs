@@ -12,7 +12,6 @@ use crate::weights::layout::{Layout, Role};
 
 use super::super::LandscapeError;
 use super::super::curvature::product::STACK;
-use super::super::device::Compute;
 use super::super::forward::{Forward, PreparedBatch};
 use super::super::samples::Batch;
 
@@ -22,11 +21,11 @@ pub(super) struct Update {
     pub(super) to: Vec<f32>,
 }
 
-/// Threads with stacks for the graphs of deep networks.
-pub(super) fn pool(compute: &Compute) -> Result<ThreadPool, LandscapeError> {
-    // A GPU is used by one thread at a time, and the graphs of several threads take memory together.
-    let threads = if compute.device.is_cpu() && compute.memory.is_none() {
-        rayon::current_num_threads()
+/// At most `most` threads, with stacks for the graphs of deep networks.
+pub(super) fn pool(device: &Device, most: usize) -> Result<ThreadPool, LandscapeError> {
+    // A GPU is used by one thread at a time.
+    let threads = if device.is_cpu() {
+        rayon::current_num_threads().min(most)
     } else {
         1
     };

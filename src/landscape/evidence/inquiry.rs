@@ -22,7 +22,7 @@ use super::{Assumed, logits};
 const BATCH: usize = 64;
 /// Standard errors above 0 at which no more updates are asked: of one reading, and of several.
 const CLEAR: [f64; 2] = [2.5, 4.0];
-/// Bytes that the graphs of all batches at work may take.
+/// Bytes that the graphs of all batches at work may take together.
 const ROOM: usize = 1 << 30;
 /// Numbers that a gradient's graph holds for each number of its forward pass, about.
 const COPIES: usize = 4;
@@ -45,6 +45,8 @@ pub(super) struct Inquiry<'a> {
     intervals: Vec<usize>,
     pub(super) effort: Effort,
     pub(super) at_once: usize,
+    /// Batches for whose graphs there is room at a time, one on each thread.
+    beside: usize,
     /// Multiplications that a sample costs.
     pub(super) products: usize,
     /// Classes of the model's output.
@@ -75,7 +77,10 @@ impl<'a> Inquiry<'a> {
         let classes = dims.and_then(|dims| forward.loss.classes(dims, one.target.dims()));
         let updates = question.members.len().saturating_sub(1);
         let intervals = spread(updates);
-        let room = question.compute.room(ROOM) / (cost.numbers.max(1) * size_of::<f32>() * COPIES);
+        let graph = cost.numbers.max(1).saturating_mul(size_of::<f32>() * COPIES);
+        let room = (question.compute.room(ROOM) / graph).max(1);
+        // Batch norm sees the same batches whatever the machine has; the rest of the room is for more of them.
+        let at_once = room.min(BATCH);
         let mut inquiry = Self {
             assumed: Assumed {
                 loss: question.criterion.loss.name().into(),
@@ -95,7 +100,8 @@ impl<'a> Inquiry<'a> {
             classes,
             intervals,
             effort: Effort::of(cost.products, 1, question.is_on_cpu()),
-            at_once: room.clamp(1, BATCH),
+            at_once,
+            beside: room / at_once,
             products: cost.products,
             later: first.activations.clone(),
         };
@@ -146,7 +152,7 @@ impl<'a> Inquiry<'a> {
             return Ok(());
         }
         let device = self.question.compute.device.clone();
-        let threads = pool(self.question.compute)?;
+        let threads = pool(&device, self.beside)?;
         let mut sets: Vec<Vec<Batch>> = Vec::new();
         if let Some(candidate) = self.candidates.first() {
             let loss = &self.question.criterion.loss;
