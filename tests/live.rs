@@ -196,7 +196,7 @@ fn few_samples_everywhere_are_told_and_more_than_there_are_are_refused() {
     watched("1437").expect(
         "notice: --fidelity 1437: expected fewer than the 1437 samples, or `all`; all are measured everywhere",
     );
-    watched("200").expect("points, 1437 samples from 200 everywhere, ");
+    watched("200").expect("points, 1437 samples, estimated from 200, ");
 }
 
 /// The snapshot of a session at rest, of all digits, with so many samples everywhere.

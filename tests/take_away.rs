@@ -111,7 +111,10 @@ fn a_format_that_makes_no_sense_is_refused_with_those_that_do() {
         &["hessian", &digits, "--data", "digits", "--format", "png"],
         2,
     );
-    assert!(said.contains("--map or --density has such a form"), "{said}");
+    assert!(
+        said.contains("one point has no such form; add --map or --density"),
+        "{said}"
+    );
     let said = refusal(&["trajectory", &digits, "--format", "npz"], 2);
     assert!(said.contains("but text, json, csv"), "{said}");
 }

@@ -99,13 +99,15 @@ impl Hessian {
         };
         let format = self.output.format;
         if !self.map && !offered.contains(&format) {
-            let has = if Format::OF_CURVES.contains(&format) {
-                "--map or --density has"
+            let more = if Format::OF_CURVES.contains(&format) {
+                "--map or --density"
             } else {
-                "--map has"
+                "--map"
             };
             let name = format.name();
-            bail!(Usage(format!("--format {name}: {has} such a form")));
+            bail!(Usage(format!(
+                "--format {name}: one point has no such form; add {more}"
+            )));
         }
         self.output.check(&self.run, offered)?;
         let scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;

@@ -73,15 +73,16 @@ pub fn short(value: f64) -> String {
     }
 }
 
-/// A change of a number, with its sign and no digit beyond those that [`short`] tells of the number; `None` if it
-/// vanishes in them.
+/// A change of a number, with its sign and as many decimals as the number is told with; `None` if it vanishes in them.
 #[must_use]
-pub fn change(difference: f64, of: f64) -> Option<String> {
-    if !(1e-3..1e5).contains(&of.abs()) || !difference.is_finite() {
+pub fn change(difference: f64, told: &str) -> Option<String> {
+    if told.contains('e') || !difference.is_finite() {
         let sign = if difference < 0.0 { '-' } else { '+' };
         return Some(format!("{sign}{}", short(difference.abs())));
     }
-    let decimals = (2 - of.abs().log10().floor() as i32).max(0) as usize;
+    let decimals = told
+        .split_once('.')
+        .map_or(0, |(_, decimals)| decimals.len());
     let text = format!("{difference:+.decimals$}");
     text.contains(|digit| matches!(digit, '1'..='9'))
         .then_some(text)
@@ -123,11 +124,12 @@ mod tests {
     #[test]
     fn a_change_has_the_digits_of_what_changes() {
         let told = |difference, of| change(difference, of).unwrap_or_default();
-        assert_eq!(told(-8.7e-5, 0.0765), "-0.0001");
-        assert_eq!(told(4.37e-3, 0.0765), "+0.0044");
-        assert_eq!(told(-0.2, 2.31), "-0.20");
-        assert_eq!(told(5.6e-6, 0.604), "");
-        assert_eq!(told(-2e-7, 1.23e-6), "-2e-7");
+        assert_eq!(told(-8.7e-5, "0.0765"), "-0.0001");
+        assert_eq!(told(4.37e-3, "0.0765"), "+0.0044");
+        assert_eq!(told(-0.2, "2.31"), "-0.20");
+        assert_eq!(told(5.6e-6, "0.604"), "");
+        assert_eq!(told(-2e-7, "1.23e-6"), "-2e-7");
+        assert_eq!(told(12.4, "1234"), "+12");
         assert_eq!(
             [0.00978, 0.0103, 0.98, 12.3].map(rough),
             ["0.0098", "0.01", "0.98", "12"]

@@ -98,11 +98,11 @@ impl Report {
             let _ = match row.last {
                 1 => writeln!(text, "the last checkpoint: loss {}{beside}", loss(row.loss)),
                 last => {
-                    let does = change(row.change, row.loss).map_or_else(
+                    let loss = loss(row.loss);
+                    let does = change(row.change, &loss).map_or_else(
                         || "would leave the loss at".to_owned(),
                         |by| format!("would change the loss by {by} to"),
                     );
-                    let loss = loss(row.loss);
                     writeln!(
                         text,
                         "the average of the last {last} checkpoints {does} {loss}{beside}"

@@ -154,12 +154,12 @@ impl Fidelity {
         match self {
             Self::Few(few) => format!("{few} of {all} samples"),
             Self::Estimate { few, of: None, .. } => {
-                format!("{all} samples from {few} everywhere")
+                format!("{all} samples, estimated from {few}")
             }
             Self::Estimate {
                 few, of: Some(of), ..
             } => {
-                format!("{of} of {all} samples from {few} everywhere")
+                format!("{of} of {all} samples, estimated from {few}")
             }
         }
     }

@@ -97,7 +97,7 @@ fn a_map_of_few_samples_says_so_and_so_does_its_estimate_of_all() {
         ),
         (
             estimate,
-            "60000 samples from 1024 everywhere",
+            "60000 samples, estimated from 1024",
             "1024 samples, all at 25",
         ),
     ] {

@@ -77,7 +77,10 @@ impl<'a> Inquiry<'a> {
         let classes = dims.and_then(|dims| forward.loss.classes(dims, one.target.dims()));
         let updates = question.members.len().saturating_sub(1);
         let intervals = spread(updates);
-        let graph = cost.numbers.max(1).saturating_mul(size_of::<f32>() * COPIES);
+        let graph = cost
+            .numbers
+            .max(1)
+            .saturating_mul(size_of::<f32>() * COPIES);
         let room = (question.compute.room(ROOM) / graph).max(1);
         // Batch norm sees the same batches whatever the machine has; the rest of the room is for more of them.
         let at_once = room.min(BATCH);

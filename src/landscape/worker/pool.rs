@@ -270,7 +270,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
     /// Reports sentences until nobody tells any more.
     fn pass_on(&self, told: Receiver<String>) {
         for sentence in told {
-            self.queue().report(Report::Lost(sentence));
+            self.queue().report(Report::Trouble(sentence));
         }
     }
 

@@ -173,9 +173,7 @@ impl ProcessWorker {
             refused(format!("worker {program} cannot be started: {error}"))
         })?;
         self.metered.set_process(process.id());
-        let hello = process
-            .line(self.launch.silence)
-            .map_err(|silence| Failure::Ended(self.ending(&mut process, &silence)))?;
+        let hello = self.first_lines(&mut process)?;
         match message(&hello) {
             Ok(Answer::Hello {
                 protocol: PROTOCOL, ..
@@ -195,9 +193,7 @@ impl ProcessWorker {
         }
         say(&mut process, &Order::Setup(Box::new(self.setup.clone())))?;
         loop {
-            let line = process
-                .line(self.launch.silence)
-                .map_err(|silence| Failure::Ended(self.ending(&mut process, &silence)))?;
+            let line = self.first_lines(&mut process)?;
             match message(&line) {
                 Ok(Answer::Ready { place, data }) => {
                     self.place = place;
@@ -213,6 +209,28 @@ impl ProcessWorker {
                 _ => return Err(Failure::Ended(no_answer(&line))),
             }
         }
+    }
+
+    /// Waits for a line of a process that opens its device, and tells of it where that is late.
+    fn first_lines(&self, process: &mut Process) -> Result<String, Failure> {
+        let patience = self.launch.silence;
+        let soon = TOLD_AFTER.min(patience);
+        let line = process.line(soon).or_else(|silence| match silence {
+            Silence::Late if soon < patience => {
+                self.tell_silence();
+                process.line(patience.saturating_sub(soon))
+            }
+            silence => Err(silence),
+        });
+        line.map_err(|silence| Failure::Ended(self.ending(process, &silence)))
+    }
+
+    fn tell_silence(&self) {
+        let [heard, silence] = [TOLD_AFTER, self.launch.silence].map(|time| time.as_secs());
+        let place = self.place;
+        (self.tell)(format!(
+            "worker on {place}: silent for {heard} s; after {silence} s it is killed and starts again"
+        ));
     }
 
     /// Says how a process has ended that does not speak, and sees to it that it has.
@@ -313,11 +331,7 @@ impl ProcessWorker {
             }
             if heard.elapsed() > TOLD_AFTER && !is_told {
                 is_told = true;
-                let [heard, silence] = [TOLD_AFTER, self.launch.silence].map(|time| time.as_secs());
-                let place = self.place;
-                (self.tell)(format!(
-                    "worker on {place}: silent for {heard} s; after {silence} s it is killed and starts again"
-                ));
+                self.tell_silence();
             }
             if asked.elapsed() > patience {
                 running.process.kill();
@@ -465,16 +479,13 @@ impl Worker for ProcessWorker {
             tracing::warn!("worker on {}: {why}", self.place);
             if time < DEATHS {
                 (self.tell)(format!(
-                    "worker on {}: {why}; it starts again with batches of at most {half}",
+                    "worker on {} starts again with batches of {half}: {why}",
                     self.place
                 ));
             }
         }
         Err(LandscapeError::Worker {
-            reason: format!(
-                "no value: the worker on {} ended twice there: {why}",
-                self.place
-            ),
+            reason: format!("the worker on {} ended twice there: {why}", self.place),
             fault: Fault::Point,
         })
     }

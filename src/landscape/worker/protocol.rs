@@ -163,8 +163,11 @@ pub struct Introduction {
 pub enum Report {
     /// The devices that were opened.
     Device(String),
-    /// A device did not open or broke, or an evaluator ended; one sentence says which and why.
+    /// A device did not open or broke for good; one sentence says which and why.
     Lost(String),
+    /// A worker or an evaluator died and starts again, is silent, or moves to another device: measuring goes on by
+    /// itself. One sentence says which and why.
+    Trouble(String),
     /// The samples that were loaded: name and number.
     Data {
         /// Name of the data set.

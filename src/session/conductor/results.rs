@@ -32,7 +32,8 @@ impl Conductor {
                 });
             }
             Report::Assumed(assumed) => self.assume(*assumed),
-            Report::Lost(reason) => self.notice_passing(reason),
+            Report::Lost(reason) => self.notice(reason),
+            Report::Trouble(reason) => self.notice_passing(reason),
             Report::NoModel(reason) => self.snapshot.model = Finding::Not(reason),
             Report::Measured {
                 generation,
@@ -110,7 +111,9 @@ impl Conductor {
         let schedule = self.schedule.as_ref();
         let current = schedule.is_some_and(|schedule| schedule.generation == generation);
         if is_question && !explained {
-            self.notice(format!("the path was not asked which function it followed, and the usual one is assumed: {reason}"));
+            self.notice(format!(
+                "the path was not asked, the usual reading is assumed: {reason}"
+            ));
         } else if current && !explained {
             self.notice(reason);
         }

@@ -46,7 +46,8 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         pieces.push(match facts::condition(snapshot) {
             Some(condition) => {
                 let condition = Span::styled(format!(" {condition}"), theme.faint());
-                Piece::new(6, [loss, vec![condition]].concat()).or(alone)
+                // A loss that rests on an assumption is not told without it as long as there is room for both.
+                Piece::new(0, [loss, vec![condition]].concat()).or(alone)
             }
             None => alone,
         });

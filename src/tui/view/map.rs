@@ -80,27 +80,41 @@ fn title(app: &App, width: u16) -> String {
         _ if app.is_whole_path() => "PCA plane",
         _ => "PCA plane, window",
     };
-    let mut title = format!("landscape · {window}");
-    let estimate = snapshot.map_samples();
-    if let Finding::Is(data) = &snapshot.data {
-        let split = data.split.name();
-        let samples = estimate.clone();
-        let samples = samples.unwrap_or_else(|| format!("{} samples", data.samples));
-        let batch_norm = facts::batch_norm(snapshot);
-        let batch_norm = batch_norm.map_or(String::new(), |mode| format!(", batch norm {mode}"));
-        title = format!("{title} · {split} loss, {samples}{batch_norm}");
+    let plane = format!("landscape · {window}");
+    let earlier = if stale { " · earlier surface" } else { "" };
+    let Finding::Is(data) = &snapshot.data else {
+        return first_that_fits([format!("{plane}{earlier}"), "landscape".into()], width);
+    };
+    let samples = snapshot.map_samples();
+    let samples = samples.unwrap_or_else(|| format!("{} samples", data.samples));
+    let loss = format!("{} loss, {samples}", data.split.name());
+    let batch_norm = facts::batch_norm(snapshot);
+    let batch_norm = batch_norm.map_or(String::new(), |mode| format!(", batch norm {mode}"));
+    let brief = if stale {
+        "landscape · earlier surface".to_owned()
+    } else {
+        loss.clone()
+    };
+    let forms = [
+        format!("{plane} · {loss}{batch_norm}{earlier}"),
+        format!("{plane} · {loss}{earlier}"),
+        format!("landscape · {loss}{earlier}"),
+        brief,
+        "landscape".into(),
+    ];
+    first_that_fits(forms, width)
+}
+
+/// Returns the first of the titles that has room in a frame; the last where none has.
+fn first_that_fits(titles: impl IntoIterator<Item = String>, width: u16) -> String {
+    let mut last = String::new();
+    for title in titles {
+        if title.chars().count() + 6 <= width.into() {
+            return title;
+        }
+        last = title;
     }
-    if stale {
-        title = format!("{title} · earlier surface");
-    }
-    if title.chars().count() + 6 > width.into() {
-        title = match estimate {
-            _ if stale => "landscape · earlier surface".into(),
-            Some(samples) => format!("landscape · {samples}"),
-            None => "landscape".into(),
-        };
-    }
-    title
+    last
 }
 
 /// Draws the map alone, with a sentence below it where something cannot be had.

@@ -2,7 +2,7 @@
 
 use ratatui::style::Style;
 
-use crate::landscape::evidence::{Alternative, Assumed};
+use crate::landscape::evidence::Assumed;
 use crate::loss::Score;
 use crate::plot::axis::{self, short};
 use crate::plot::title;
@@ -64,7 +64,7 @@ fn assumed(app: &App, width: usize) -> Vec<Row> {
     let mut rows: Vec<Row> = lines
         .map(|(line, label)| Row::new(label, line, Style::new()))
         .collect();
-    rows.extend(alternatives(app, assumed));
+    rows.extend(alternatives(app, assumed, room));
     if let (Some(cosine), Some(error)) = (assumed.cosine, assumed.cosine_error) {
         let style = if assumed.doubtful || cosine <= error {
             theme.warn()
@@ -80,18 +80,24 @@ fn assumed(app: &App, width: usize) -> Vec<Row> {
 
 /// Returns the losses under readings that the path cannot tell from the assumed one, where the checkpoint is the one at
 /// which they were measured; elsewhere the readings alone, because a loss of another step would be taken for this one's.
-fn alternatives(app: &App, assumed: &Assumed) -> Option<Row> {
+fn alternatives(app: &App, assumed: &Assumed, room: usize) -> Vec<Row> {
     let at = facts::selected(app).and_then(|line| line.step);
-    if at.is_some() && at == assumed.asked_at && !assumed.alternatives.is_empty() {
-        let mut each = assumed.alternatives.iter();
-        let said = |other: &Alternative| format!("{} if {}", short(other.loss), other.reading);
-        let first = said(each.next()?);
-        let rest = each.map(|other| format!(", {}", said(other)));
-        return Some(Row::new("or loss", first, Style::new()).with(rest));
-    }
-    let (first, rest) = assumed.tied.split_first()?;
-    let rest = rest.iter().map(|tied| format!(", {tied}"));
-    Some(Row::new("or", first, Style::new()).with(rest))
+    let is_asked_there = at.is_some() && at == assumed.asked_at;
+    let each = assumed.alternatives.iter().filter(|_| is_asked_there);
+    let each: Vec<String> = each
+        .map(|other| format!("{} if {}", short(other.loss), other.reading))
+        .collect();
+    let (label, said) = if each.is_empty() {
+        ("or", assumed.tied.join(", "))
+    } else {
+        ("or loss", each.join(", ").replace(" and ", ", "))
+    };
+    let labels = [label, ""].into_iter();
+    let lines = title::lines(&said, ", ", room, 2).into_iter();
+    let lines = lines.filter(|line| !line.is_empty()).zip(labels);
+    lines
+        .map(|(line, label)| Row::new(label, line, Style::new()))
+        .collect()
 }
 
 /// Returns what training logged itself at the checkpoint: `0.312 eval 0.33 lr 0.001`.
@@ -148,7 +154,7 @@ fn average(app: &App) -> Option<Row> {
     let averages = averages.filter(|average| average.1.loss.is_finite());
     let (count, best) = averages.min_by(|a, b| a.1.loss.total_cmp(&b.1.loss))?;
     let difference = best.loss - now.loss;
-    let Some(told) = axis::change(difference, now.loss) else {
+    let Some(told) = axis::change(difference, &format!("{:.3}", now.loss)) else {
         let row = Row::new("average", "no better", Style::new());
         return Some(row.with([format!(", last {count}")]));
     };

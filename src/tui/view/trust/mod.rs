@@ -170,18 +170,23 @@ pub(super) fn brief(app: &App) -> Vec<Piece> {
         return pieces;
     }
     let line = facts::selected(app);
-    pieces.push(Piece::new(
-        1,
-        vec![
-            Span::styled(
-                format!("loss {} ", loss::word(app.snapshot())),
-                theme.faint(),
-            ),
-            Span::styled(facts::loss(line.and_then(|l| l.truth)), theme.strong()),
-            Span::styled(" map ", theme.faint()),
-            Span::styled(facts::loss(line.and_then(|l| l.on_plane)), theme.strong()),
-        ],
-    ));
+    let word = loss::word(app.snapshot());
+    let losses = [
+        (word, line.and_then(|l| l.truth)),
+        ("map", line.and_then(|l| l.on_plane)),
+    ];
+    let known = losses.into_iter().filter(|(_, measure)| measure.is_some());
+    let known = known.flat_map(|(word, measure)| {
+        [
+            Span::styled(format!(" {word} "), theme.faint()),
+            Span::styled(facts::loss(measure), theme.strong()),
+        ]
+    });
+    let known: Vec<Span<'_>> = known.collect();
+    if !known.is_empty() {
+        let spans = std::iter::once(Span::styled("loss", theme.faint())).chain(known);
+        pieces.push(Piece::new(1, spans.collect()));
+    }
     pieces.extend(short_of(app));
     pieces
 }
