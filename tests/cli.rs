@@ -755,7 +755,10 @@ fn devices_and_types_that_cannot_be_are_wrong_usage() {
         refusal(&[&arguments[..], more].concat(), 2)
     };
     let error = refused(&["--device", "cpu,tpu"]);
-    assert!(error.contains("expected auto, cpu, cuda:N or metal"));
+    assert!(
+        error.contains("'tpu' for '--device <DEVICE>': expected auto, cpu, cuda:N or metal\n"),
+        "{error}"
+    );
     let error = refused(&["--device", "cpu", "--dtype", "bf16"]);
     assert!(error.contains("--dtype bf16 --device cpu: the CPU has no matrix product in bf16"));
     let error = refusal(&["watch", &run, "--device", "cpu", "--dtype", "bf16"], 2);
@@ -1374,8 +1377,10 @@ fn a_tolerance_is_a_number_above_nothing() {
             &["surface", &run, "--data", "digits", "--tolerance", wrong],
             2,
         );
-        let expected = "expected a number above 0, such as 0.01";
-        assert!(said.contains(expected), "{said}");
+        let expected = format!(
+            "'{wrong}' for '--tolerance <ERROR>': expected a number above 0, such as 0.01\n"
+        );
+        assert!(said.contains(&expected), "{said}");
     }
 }
 

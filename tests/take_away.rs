@@ -115,6 +115,12 @@ fn a_format_that_makes_no_sense_is_refused_with_those_that_do() {
         said.contains("one point has no such form; add --map or --density"),
         "{said}"
     );
+    let density = ["hessian", &digits, "--data", "digits", "--density"];
+    let said = refusal(&[&density[..], &["--format", "vtp"]].concat(), 2);
+    assert!(
+        said.contains("but text, json, csv, svg, png, npz"),
+        "{said}"
+    );
     let said = refusal(&["trajectory", &digits, "--format", "npz"], 2);
     assert!(said.contains("but text, json, csv"), "{said}");
 }

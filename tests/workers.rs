@@ -457,7 +457,7 @@ fn a_worker_above_its_memory_ends_with_the_reason() {
     assert_eq!(output.status.code(), Some(4));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
-        stderr.contains(", more than --memory-limit 1.00 MiB"),
+        stderr.contains("it took ") && stderr.contains(" MiB, more than --memory-limit 1.00 MiB"),
         "{stderr}"
     );
 }

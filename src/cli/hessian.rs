@@ -98,7 +98,7 @@ impl Hessian {
             (false, false) => Format::OF_TABLES,
         };
         let format = self.output.format;
-        if !self.map && !offered.contains(&format) {
+        if !self.map && !self.density && !offered.contains(&format) {
             let more = if Format::OF_CURVES.contains(&format) {
                 "--map or --density"
             } else {

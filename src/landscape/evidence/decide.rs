@@ -380,7 +380,7 @@ impl Inquiry<'_> {
         if others.len() >= RANGED {
             // Of many the extremes on a few samples stand for all.
             let mut rest = Vec::new();
-            for one in others.split_off(0) {
+            for one in std::mem::take(&mut others) {
                 rest.push((measure(&one, &self.few)?, one));
             }
             rest.sort_by(|a, b| a.0.total_cmp(&b.0));
