@@ -93,9 +93,28 @@ fn the_header_says_how_old_the_newest_checkpoint_is_and_if_one_is_overdue() {
 }
 
 #[test]
+fn an_assumption_gives_way_to_the_age_and_the_score_to_an_assumption() {
+    let mut snapshot = synthetic::snapshot();
+    if let Some(assumed) = &mut snapshot.assumed {
+        assumed.tied = vec!["gelu".into()];
+        assumed.function.reading.activation = Some(Activation::LeakyRelu);
+        assumed.normalization = "mean 0.286 std 0.353 (fashion-mnist)".into();
+    }
+    let at = |width| {
+        let clock = || synthetic::SAVED + Duration::from_secs(12);
+        let header = header(snapshot.clone(), Some(clock), width);
+        ["saved 12 s ago", "loss 0.234", "loss 0.234 assumed", "acc"]
+            .map(|said| header.contains(said))
+    };
+    assert_eq!(at(120), [true; 4]);
+    assert_eq!(at(76), [true, true, true, false]);
+    assert_eq!(at(68), [true, true, false, false]);
+}
+
+#[test]
 fn a_run_that_has_not_begun_is_not_out_of_reach() {
     let mut snapshot = synthetic::path_only(0);
-    snapshot.trouble = Some("runs/resnet20: expected a run folder, found nothing there".into());
+    snapshot.trouble = Some("runs/resnet20: not there yet, waited for".into());
     assert!(header(snapshot, None, 120).contains("○ not begun yet"));
     let mut lost = synthetic::snapshot();
     lost.trouble = Some("runs/resnet20: permission denied".into());

@@ -46,15 +46,15 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         pieces.push(match facts::condition(snapshot) {
             Some(condition) => {
                 let condition = Span::styled(format!(" {condition}"), theme.faint());
-                // A loss that rests on an assumption is not told without it as long as there is room for both.
-                Piece::new(0, [loss, vec![condition]].concat()).or(alone)
+                // It gives way after the score and before the age: the trust pane or line says it too.
+                Piece::new(4, [loss, vec![condition]].concat()).or(alone)
             }
             None => alone,
         });
         if let Some(score) = snapshot.score() {
             let name = Span::raw(format!("{} ", score.short()));
             let value = Span::styled(facts::score(score, Some(measure)), theme.strong());
-            pieces.push(Piece::new(4, vec![name, value]));
+            pieces.push(Piece::new(5, vec![name, value]));
         }
     }
     pieces.extend(logged(app));
