@@ -58,6 +58,7 @@ enum Format {
 impl Doctor {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let level = Level::best();
+        let (auto, auto_reason) = auto();
         let report = Report {
             version: env!("CARGO_PKG_VERSION"),
             terminal: terminal(self.look.choose()),
@@ -69,7 +70,8 @@ impl Doctor {
             devices: [Place::Cpu, Place::Cuda(0), Place::Metal]
                 .map(device)
                 .into(),
-            auto: became(Place::Auto).unwrap_or_else(|error| error),
+            auto,
+            auto_reason,
             yielding: worker_contest(),
             log: startup::log_path().map(|path| path.display().to_string()),
         };
@@ -149,13 +151,30 @@ fn worker_contest() -> Option<Contest> {
 }
 
 fn device(place: Place) -> Device {
-    Device {
-        name: place.to_string(),
-        error: became(place).err(),
+    match worker::open(place, Precision::default(), None) {
+        Ok((compute, _)) => Device {
+            name: place.to_string(),
+            about: compute.card(),
+            error: None,
+        },
+        Err(error) => Device {
+            name: place.to_string(),
+            about: None,
+            error: Some(error),
+        },
     }
 }
 
-/// The name of the device that opens for this one, or why none does.
-fn became(place: Place) -> Result<String, String> {
-    worker::open(place, Precision::default(), None).map(|(_, became)| became.to_string())
+/// The name of the device that `auto` becomes, and why it is the CPU where a GPU is there.
+fn auto() -> (String, Option<String>) {
+    let (compute, became) = match worker::open(Place::Auto, Precision::default(), None) {
+        Ok(opened) => opened,
+        Err(error) => return (error, None),
+    };
+    // A file of its driver stands for an NVIDIA GPU where this build cannot ask.
+    let unknown = !cfg!(feature = "cuda") && Path::new("/dev/nvidia0").exists();
+    let without = unknown.then(|| {
+        "an NVIDIA GPU is here, and this build does not know CUDA (cargo build --release --features cuda)".to_owned()
+    });
+    (became.to_string(), compute.passed_over.or(without))
 }

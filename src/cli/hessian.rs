@@ -121,7 +121,7 @@ impl Hessian {
             .density
             .then(|| {
                 let weights = objective.weights_on(&resident, self.point.0)?;
-                let hessian = curvature.at(weights)?;
+                let hessian = curvature.at(&weights)?;
                 let bar = progress::bar("density", self.probes as usize * self.iterations as usize);
                 density(
                     &hessian,
@@ -164,7 +164,7 @@ impl Hessian {
     fn at(
         &self,
         scene: &Scene,
-        curvature: &Curvature<'_>,
+        curvature: &Curvature,
         resident: &DevicePlane,
         place: [f64; 2],
     ) -> anyhow::Result<Extremes> {
@@ -174,7 +174,7 @@ impl Hessian {
             iterations: self.iterations as usize,
             seed: self.measure.seed,
         };
-        let hessian = curvature.at(scene.objective.model()?.weights_on(resident, place)?)?;
+        let hessian = curvature.at(&scene.objective.model()?.weights_on(resident, place)?)?;
         let bar = progress::bar("products", self.iterations as usize);
         let found = extremes(&hessian, effort, |_, _| {
             bar.inc(1);

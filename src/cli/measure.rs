@@ -9,6 +9,7 @@ use crate::landscape::device::{Compute, Place};
 use crate::landscape::evidence::{Answers, Assumed, Question};
 use crate::landscape::objective::{ExternalObjective, Objective};
 use crate::landscape::samples::settled;
+use crate::landscape::worker;
 use crate::landscape::worker::protocol::Setup;
 use crate::loss::Score;
 use crate::model;
@@ -163,7 +164,11 @@ fn samples(setup: &mut Setup, split: Split) -> anyhow::Result<(Dataset, Compute)
     let samples = data::load(&request)?;
     setup.criterion = settled(&setup.criterion, &samples, &setup.model);
     let place = setup.devices.first().copied().unwrap_or(Place::Auto);
-    let (compute, _) = Compute::open(place, setup.precision, setup.batch)?;
+    let (compute, _) =
+        worker::open(place, setup.precision, setup.batch).map_err(anyhow::Error::msg)?;
+    if let Some(reason) = &compute.passed_over {
+        warn::say(reason)?;
+    }
     Ok((samples, compute))
 }
 

@@ -30,6 +30,12 @@ const ALLOCATOR: [(&str, &str); 4] = [
     ("MALLOC_TRIM_THRESHOLD_", "536870912"),
     ("MALLOC_TOP_PAD_", "67108864"),
 ];
+/// NVIDIA's libraries compute products of f32 with 11 bits where they are let (cuDNN does unless it is told not to), and
+/// Metal's compiler takes it that there are no NaNs.
+const ALL_DIGITS: [(&str, &str); 2] = [
+    ("NVIDIA_TF32_OVERRIDE", "0"),
+    ("CANDLE_METAL_ENABLE_FAST_MATH", "0"),
+];
 /// Names the log's levels, e.g. `debug` or `isoloss::run=trace`.
 const LOG_LEVEL: &str = "ISOLOSS_LOG";
 
@@ -43,6 +49,7 @@ pub(super) fn set_environment() {
         .is_some_and(|command| command == "demo-train");
     let mut wanted = vec![(THREADS, cores().to_string()), (POOL, "1".into())];
     wanted.extend(ALLOCATOR.map(|(name, value)| (name, value.to_owned())));
+    wanted.extend(ALL_DIGITS.map(|(name, value)| (name, value.to_owned())));
     if !trains {
         wanted.push((KEEP_GRAPH, "1".into()));
     }
@@ -61,7 +68,9 @@ const STACKS: (&str, u64) = ("RUST_MIN_STACK", 64 << 20);
 pub(super) fn of_worker() -> Vec<(String, OsString)> {
     let stacks = (STACKS.0.to_owned(), STACKS.1.to_string().into());
     let keep_graph = (KEEP_GRAPH.to_owned(), "1".into());
-    vec![stacks, keep_graph]
+    let mut environment = vec![stacks, keep_graph];
+    environment.extend(ALL_DIGITS.map(|(name, value)| (name.to_owned(), value.into())));
+    environment
 }
 
 /// Threads of computations that the user or [`set_environment`] has chosen.

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use candle_core::{DType, Device};
 use serde::{Deserialize, Serialize};
 
-use super::LandscapeError;
+use super::{LandscapeError, cuda, in_a_line, trial};
+use crate::model::ops::BUFFER;
 
 /// A device by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,17 +58,13 @@ impl Place {
         self == Self::Cpu || self == Self::Auto && accelerator().is_none()
     }
 
-    /// A CUDA device gets a stream of its own: candle's default stream is another one in every thread.
-    fn open(self) -> candle_core::Result<(Device, Self)> {
-        Ok(match self {
-            Self::Auto => {
-                let found = accelerator().and_then(|place| place.open().ok());
-                found.unwrap_or((Device::Cpu, Self::Cpu))
-            }
-            Self::Cpu => (Device::Cpu, self),
-            Self::Cuda(ordinal) => (Device::new_cuda_with_stream(ordinal)?, self),
-            Self::Metal => (Device::new_metal(0)?, self),
-        })
+    /// Opens it. A CUDA device gets a stream of its own: candle's default stream is another one in every thread.
+    fn open(self) -> candle_core::Result<Device> {
+        match self {
+            Self::Auto | Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda(ordinal) => Device::new_cuda_with_stream(ordinal),
+            Self::Metal => Device::new_metal(0),
+        }
     }
 }
 
@@ -115,6 +112,12 @@ impl Precision {
 
 /// Part of a process's memory that arrays may take, one in so many.
 const FOR_ARRAYS: u64 = 4;
+/// Bytes of a GPU's memory that must be free if it is chosen unasked: what trains there may need the rest.
+const FREE: usize = 1 << 30;
+/// Part of what is free there that candle's largest buffer may take, one in so many.
+const FOR_BUFFER: usize = 8;
+/// The first compute capability for which candle has kernels of bf16.
+const WITH_BF16: (i32, i32) = (8, 0);
 
 /// The way in which losses are computed.
 #[derive(Clone, Debug)]
@@ -127,30 +130,83 @@ pub struct Compute {
     pub batch: Option<usize>,
     /// Bytes of memory that the process may take; `None` if the user did not say.
     pub memory: Option<u64>,
+    /// Bytes of the largest buffer that a layer may take on a GPU.
+    pub buffer: usize,
+    /// The reason why `auto` became the CPU where this build knows an accelerator, in a clause; `None` if it did not.
+    pub passed_over: Option<String>,
 }
 
 impl Compute {
+    /// Computes in f32 on a device, with the usual bounds.
+    #[must_use]
+    pub fn on(device: Device) -> Self {
+        Self {
+            device,
+            precision: Precision::F32,
+            batch: None,
+            memory: None,
+            buffer: BUFFER,
+            passed_over: None,
+        }
+    }
+
     /// Opens a device, and says which it became. The thread that calls this is the one that uses it.
     ///
     /// # Errors
-    /// The build has no support for it, it does not open, or it cannot compute in this type.
+    /// The build has no support for it, it does not open, it cannot compute in this type, or what it computes is wrong.
     pub fn open(
         place: Place,
         precision: Precision,
         batch: Option<usize>,
     ) -> Result<(Self, Place), LandscapeError> {
-        let refused = |why| LandscapeError::Device { place, why };
-        let (device, became) = place.open().map_err(|error| refused(error.to_string()))?;
-        if device.is_cpu() && !precision.suits_cpu() {
-            return Err(refused("the CPU has no matrix product in bf16".into()));
-        }
-        let compute = Self {
-            device,
+        let of = |compute: Self| Self {
             precision,
             batch,
-            memory: None,
+            ..compute
         };
-        Ok((compute, became))
+        let refused = |why| LandscapeError::Device { place, why };
+        let Some(accelerator) = accelerator().filter(|_| place == Place::Auto) else {
+            let place = if place == Place::Auto {
+                Place::Cpu
+            } else {
+                place
+            };
+            let compute = tried(place, precision).map_err(refused)?;
+            return Ok((of(compute), place));
+        };
+        let found =
+            tried(accelerator, precision).and_then(|compute| match cuda::card(&compute.device) {
+                Some(card) if card.free < FREE => {
+                    Err(format!("others have left it {} MiB", card.free >> 20))
+                }
+                _ => Ok(compute),
+            });
+        match found {
+            Ok(compute) => Ok((of(compute), accelerator)),
+            Err(reason) => {
+                let compute = tried(Place::Cpu, precision)
+                    .map_err(|why| refused(format!("{accelerator}: {reason}; and {why}")))?;
+                let compute = Self {
+                    passed_over: Some(format!(
+                        "{accelerator} was passed over for the CPU: {reason}"
+                    )),
+                    ..compute
+                };
+                Ok((of(compute), Place::Cpu))
+            }
+        }
+    }
+
+    /// Returns a sentence about the card behind the device; `None` if it is no NVIDIA GPU.
+    #[must_use]
+    pub fn card(&self) -> Option<String> {
+        let card = cuda::card(&self.device)?;
+        let [free, total] = [card.free, card.total].map(|bytes| bytes as f64 / f64::from(1 << 30));
+        let (major, minor) = card.capability;
+        Some(format!(
+            "{}, {free:.1} of {total:.1} GiB free, compute capability {major}.{minor}",
+            card.name
+        ))
     }
 
     /// Returns the bytes that arrays may take together of `usual`: a quarter of the memory at most, because samples,
@@ -162,6 +218,36 @@ impl Compute {
             usual.min(most.try_into().unwrap_or(usize::MAX))
         })
     }
+}
+
+/// Opens a device and has it compute; an error is a clause that says why it cannot be used.
+fn tried(place: Place, precision: Precision) -> Result<Compute, String> {
+    let device = place.open().map_err(|error| in_a_line(&error))?;
+    if device.is_cpu() {
+        return if precision.suits_cpu() {
+            Ok(Compute::on(device))
+        } else {
+            Err("the CPU has no matrix product in bf16".into())
+        };
+    }
+    let card = cuda::card(&device);
+    if let Some(card) = card
+        .as_ref()
+        .filter(|card| precision == Precision::Bf16 && card.capability < WITH_BF16)
+    {
+        let (major, minor) = card.capability;
+        return Err(format!(
+            "{} has compute capability {major}.{minor}, and bf16 needs 8.0",
+            card.name
+        ));
+    }
+    trial::run(&device, precision.dtype())
+        .map_err(|error| format!("it opens, and does not compute: {}", in_a_line(&error)))?;
+    let buffer = card.map_or(BUFFER, |card| BUFFER.min(card.free / FOR_BUFFER));
+    Ok(Compute {
+        buffer,
+        ..Compute::on(device)
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use crate::loss::{Criterion, Loss, Totals};
 use crate::model::program::Program;
@@ -72,6 +72,19 @@ impl Forward {
         FloatPlace {
             dtype: DType::F32,
             ..self.place.clone()
+        }
+    }
+
+    /// Returns the same on the CPU, with all digits.
+    pub(super) fn in_memory(&self) -> Self {
+        let device = Device::Cpu;
+        let place = FloatPlace {
+            device,
+            ..self.exact()
+        };
+        Self {
+            place,
+            ..self.clone()
         }
     }
 

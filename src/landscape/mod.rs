@@ -1,6 +1,7 @@
 //! The loss around a checkpoint: where to measure next, what was measured, who measures it.
 
 pub mod coupling;
+mod cuda;
 pub mod curvature;
 pub mod device;
 pub mod evidence;
@@ -18,6 +19,7 @@ pub mod samples;
 pub mod sharpness;
 pub mod surface;
 pub mod survey;
+mod trial;
 pub mod worker;
 
 use std::path::{Path, PathBuf};

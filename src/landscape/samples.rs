@@ -304,6 +304,15 @@ impl Batch {
         })
     }
 
+    /// Copies it to a device; a copy to where it is costs nothing.
+    pub(super) fn to_device(&self, device: &Device) -> candle_core::Result<Self> {
+        let inputs = self.inputs.iter().map(|input| input.to_device(device));
+        Ok(Self {
+            inputs: inputs.collect::<candle_core::Result<_>>()?,
+            target: self.target.to_device(device)?,
+        })
+    }
+
     /// Cuts it into pieces of at most `most` samples, at least one each.
     pub(super) fn pieces(&self, most: usize) -> candle_core::Result<Vec<Self>> {
         let (all, most) = (self.samples(), most.max(1));

@@ -44,6 +44,20 @@ impl Weights {
         other
     }
 
+    /// Copies them to a device; a copy to where they are costs nothing.
+    ///
+    /// # Errors
+    /// The device has no room.
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        let instead = self.instead.iter();
+        let instead = instead.map(|(slot, tensor)| Ok((*slot, tensor.to_device(device)?)));
+        Ok(Self {
+            flat: self.flat.to_device(device)?,
+            layout: Arc::clone(&self.layout),
+            instead: instead.collect::<Result<_>>()?,
+        })
+    }
+
     /// Returns the numbers of a slot, in memory.
     pub(super) fn values(&self, index: usize) -> Result<Vec<f32>> {
         self.slot(index)?.flatten_all()?.to_vec1()

@@ -40,6 +40,8 @@ pub struct Report {
     pub devices: Vec<Device>,
     /// The device that `--device auto` becomes.
     pub auto: String,
+    /// Reason why that is the CPU where a GPU is there; `None` if it is not so.
+    pub auto_reason: Option<String>,
     /// Processor time of a loop that steps back as a worker does, beside an ordinary one; `None` if it could not be tried.
     pub yielding: Option<Contest>,
     /// File of the log; `None` if there is no folder for it.
@@ -105,7 +107,9 @@ pub struct Run {
 pub struct Device {
     /// As `--device` has it.
     pub name: String,
-    /// Why it does not open.
+    /// The card's name, memory and compute capability; `None` if it is no NVIDIA GPU.
+    pub about: Option<String>,
+    /// Why it does not open, or computes wrongly.
     pub error: Option<String>,
 }
 
@@ -140,10 +144,16 @@ impl Report {
         );
         let mut lines = vec![line("kernels", kernels)];
         for device in &self.devices {
-            let state = device.error.as_deref().unwrap_or("opens");
+            let state = match (&device.error, &device.about) {
+                (Some(error), _) => error.clone(),
+                (None, Some(about)) => format!("opens and computes: {about}"),
+                (None, None) => "opens".into(),
+            };
             lines.push(line(&device.name, state));
         }
-        lines.push(line("auto", self.auto.as_str()));
+        let reason = self.auto_reason.as_ref();
+        let reason = reason.map_or(String::new(), |reason| format!(" ({reason})"));
+        lines.push(line("auto", self.auto.clone() + &reason));
         lines.push(line("yielding", self.yielding()));
         lines
     }

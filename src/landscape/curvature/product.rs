@@ -1,6 +1,6 @@
 //! Products of the Hessian with a vector, by double backward (math.md, last note).
 
-use candle_core::{DType, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -23,21 +23,24 @@ const COPIES: usize = 8;
 
 /// Everything that it takes to differentiate an objective twice.
 #[derive(Debug)]
-pub struct Curvature<'a> {
-    objective: &'a ModelObjective,
+pub struct Curvature {
+    /// In memory: second derivatives take candle's graphs, of which a CPU makes short work and a GPU none (a
+    /// gather's derivative has one thread for each image and channel there).
+    objective: ModelObjective,
     /// Slots of the parameters of rank 2 and more.
     slots: Vec<usize>,
     dimension: usize,
     threads: ThreadPool,
 }
 
-impl<'a> Curvature<'a> {
+impl Curvature {
     /// Checks that second derivatives are right in this process before any is believed.
     ///
     /// # Errors
     /// The process was started without [`KEEP_GRAPH`], so that second derivatives would be silently
     /// wrong; or threads cannot be had.
-    pub fn new(objective: &'a ModelObjective) -> Result<Self, LandscapeError> {
+    pub fn new(objective: &ModelObjective) -> Result<Self, LandscapeError> {
+        let objective = objective.in_memory()?;
         let layout = objective.layout();
         let weight = |&index: &usize| {
             let slot = &layout.slots()[index];
@@ -45,14 +48,8 @@ impl<'a> Curvature<'a> {
         };
         let slots: Vec<usize> = (0..layout.slots().len()).filter(weight).collect();
         let dimension = slots.iter().map(|&index| layout.slots()[index].len()).sum();
-        // A GPU is used by one thread at a time.
-        let threads = if objective.device().is_cpu() {
-            rayon::current_num_threads()
-        } else {
-            1
-        };
         let threads = ThreadPoolBuilder::new()
-            .num_threads(threads)
+            .num_threads(rayon::current_num_threads())
             .stack_size(STACK)
             .build()
             .map_err(|error| LandscapeError::Curvature(error.to_string()))?;
@@ -79,7 +76,8 @@ impl<'a> Curvature<'a> {
     ///
     /// # Errors
     /// candle's: the device failed or has no room.
-    pub fn at(&self, weights: Weights) -> Result<Hessian<'_>, LandscapeError> {
+    pub fn at(&self, weights: &Weights) -> Result<Hessian<'_>, LandscapeError> {
+        let weights = weights.to_device(&Device::Cpu)?;
         let cells = self.numbers_per_sample(&weights)? * COPIES * DType::F32.size_in_bytes();
         let room = BUDGET / self.threads.current_num_threads().max(1);
         let batches = self.objective.batches(room / cells.max(1))?;
@@ -128,7 +126,7 @@ impl<'a> Curvature<'a> {
 /// The Hessian of the mean loss at one point, as a map.
 #[derive(Debug)]
 pub struct Hessian<'a> {
-    curvature: &'a Curvature<'a>,
+    curvature: &'a Curvature,
     /// The number that the summed loss is divided by for the mean.
     weight: f64,
     weights: Weights,
@@ -174,7 +172,7 @@ impl Hessian<'_> {
 
     /// A flat vector cut into tensors of the slots' shapes.
     fn pieces(&self, v: &[f64]) -> Result<Vec<Tensor>, LandscapeError> {
-        let objective = self.curvature.objective;
+        let objective = &self.curvature.objective;
         let mut rest = v;
         let mut pieces = Vec::with_capacity(self.curvature.slots.len());
         for &index in &self.curvature.slots {
@@ -182,11 +180,8 @@ impl Hessian<'_> {
             let (piece, tail) = rest.split_at(slot.len());
             rest = tail;
             let values: Vec<f32> = piece.iter().map(|value| *value as f32).collect();
-            pieces.push(Tensor::from_vec(
-                values,
-                slot.shape.as_slice(),
-                objective.device(),
-            )?);
+            let shape = slot.shape.as_slice();
+            pieces.push(Tensor::from_vec(values, shape, &Device::Cpu)?);
         }
         Ok(pieces)
     }
@@ -222,8 +217,8 @@ impl Hessian<'_> {
 /// Returns true if second derivatives are right on this thread: those of Σx³ along v are 6·x·v. candle gives
 /// other numbers and no error if gradients are cut from their graph.
 fn is_twice_differentiable() -> Result<bool, LandscapeError> {
-    let x = Var::new(&[1f32, -2.0, 3.0], &candle_core::Device::Cpu)?;
-    let v = Tensor::new(&[1f32, 10.0, -1.0], &candle_core::Device::Cpu)?;
+    let x = Var::new(&[1f32, -2.0, 3.0], &Device::Cpu)?;
+    let v = Tensor::new(&[1f32, 10.0, -1.0], &Device::Cpu)?;
     let cube = (x.sqr()? * x.as_tensor())?.sum_all()?;
     let gradients = cube.backward()?;
     let Some(gradient) = gradients.get(&x) else {

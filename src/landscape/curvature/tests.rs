@@ -15,7 +15,7 @@ use super::{Effort, RESOLUTION, extremes, extremes_of};
 use crate::data::Dataset;
 use crate::data::column::Column;
 use crate::landscape::LandscapeError;
-use crate::landscape::device::{Compute, Precision};
+use crate::landscape::device::Compute;
 use crate::landscape::objective::ModelObjective;
 use crate::loss::Criterion;
 use crate::model::{Weights, recognize};
@@ -56,10 +56,8 @@ fn tiny_on(name: &str, batch: usize, device: &Device) -> (ModelObjective, Weight
     let data = Dataset::of(name, vec![images], Some(Column::labels(&labels)));
     let recognized = recognize(&layout, "auto", data.image()).unwrap();
     let compute = Compute {
-        device: device.clone(),
-        precision: Precision::F32,
         batch: Some(batch),
-        memory: None,
+        ..Compute::on(device.clone())
     };
     let criterion = Criterion::default();
     let objective = ModelObjective::new(
@@ -107,7 +105,7 @@ fn products_and_extreme_eigenvalues_are_those_of_the_exact_hessian(device: &Devi
             let (objective, weights) = tiny_on(name, batch, device);
             let curvature = Curvature::new(&objective).unwrap();
             assert_eq!(expected["dimension"], curvature.dimension());
-            let hessian = curvature.at(weights).unwrap();
+            let hessian = curvature.at(&weights).unwrap();
             let v: Vec<f64> = (0..curvature.dimension())
                 .map(|i| (i as f64).sin())
                 .collect();
@@ -202,7 +200,7 @@ fn the_mean_of_the_density_is_the_trace_over_the_dimension() {
     let expected = exact("mlp");
     let (objective, weights) = tiny("mlp", 3);
     let curvature = Curvature::new(&objective).unwrap();
-    let hessian = curvature.at(weights).unwrap();
+    let hessian = curvature.at(&weights).unwrap();
     let found = density(&hessian, 60, 30, 7, || true).unwrap();
     assert!((found.weights.iter().sum::<f64>() - 1.0).abs() < 1e-9);
     let mean: f64 = found
@@ -241,7 +239,7 @@ fn a_product_that_is_told_to_stop_stops() {
     }
     let (objective, weights) = tiny("mlp", 3);
     let curvature = Curvature::new(&objective).unwrap();
-    let hessian = curvature.at(weights).unwrap();
+    let hessian = curvature.at(&weights).unwrap();
     let mut told = Vec::new();
     let stopped = extremes(&hessian, Effort::default(), |done, of| {
         told.push((done, of));

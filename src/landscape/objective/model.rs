@@ -9,7 +9,6 @@ use rayon::prelude::*;
 use crate::data::Dataset;
 use crate::loss::{Criterion, Totals};
 use crate::model::kernels::Kernels;
-use crate::model::ops::BUFFER;
 use crate::model::program::trace::Cost;
 use crate::model::{Recognized, Weights};
 use crate::weights::layout::Layout;
@@ -17,6 +16,7 @@ use crate::weights::plane_spec::{BatchNorm, Plane};
 
 use super::super::LandscapeError;
 use super::super::coupling::{Coupling, PROBED, WEIGHED};
+use super::super::cuda;
 use super::super::device::Compute;
 use super::super::forward::{Forward, PreparedBatch};
 use super::super::plane::DevicePlane;
@@ -190,6 +190,25 @@ impl ModelObjective {
         )
     }
 
+    /// The same objective with its samples in memory, computed on the CPU with all digits of f32.
+    ///
+    /// # Errors
+    /// candle's.
+    pub(in super::super) fn in_memory(&self) -> Result<Self, LandscapeError> {
+        let held = self.held();
+        let batches = held
+            .iter()
+            .map(|batch| batch.batch().to_device(&Device::Cpu));
+        let batches = batches.collect::<candle_core::Result<Vec<_>>>()?;
+        Self::of(
+            self.forward.in_memory(),
+            self.kernels.clone(),
+            Arc::clone(&self.layout),
+            Device::Cpu,
+            &batches,
+        )
+    }
+
     /// The samples in batches of at most `most`, at least one each.
     pub(in super::super) fn batches(
         &self,
@@ -279,6 +298,7 @@ impl ModelObjective {
                 .map(|batch| self.forward.totals(weights, batch))
                 .collect::<Result<_, _>>()?
         } else {
+            let _shapes = cuda::keep_shapes(&self.device);
             with_room(&self.at_once, |most| {
                 self.hold(most)?;
                 let held = self.held();
@@ -400,7 +420,9 @@ fn at_once(compute: &Compute, cost: Cost, samples: usize) -> usize {
     }
     // A GPU wants work: as many samples as keep candle's im2col buffer, a new one for each convolution,
     // within bounds.
-    let fits = batch_within(BUFFER, widest);
+    let fits = batch_within(compute.buffer, widest);
+    // Two batches of 512 take less time than one of 910 and one of 114, which leaves most of a GPU idle.
+    let fits = samples.div_ceil(samples.div_ceil(fits).max(1));
     let counted = batch_within(COUNTED, cost.widest);
     compute.batch.map_or(fits, |batch| batch.clamp(1, counted))
 }
@@ -431,9 +453,12 @@ fn with_room<T>(
 /// candle has no kind of its own for this error of the CUDA driver, nor for those of its libraries.
 fn is_out_of_memory(error: &candle_core::Error) -> bool {
     let error = error.to_string();
-    ["CUDA_ERROR_OUT_OF_MEMORY", "STATUS_ALLOC_FAILED"]
-        .iter()
-        .any(|told| error.contains(told))
+    let texts = [
+        "CUDA_ERROR_OUT_OF_MEMORY",
+        "STATUS_ALLOC_FAILED",
+        "out of memory",
+    ];
+    (texts.iter()).any(|told| error.contains(told))
 }
 
 #[cfg(test)]
@@ -443,6 +468,7 @@ mod tests {
     #[test]
     fn a_batch_is_as_large_as_the_buffer_allows_and_at_least_one_sample() {
         // The first stage of a ResNet-20: 32×32 places, 16 channels, 3×3 taps, 4 bytes: 589824 a sample.
+        use crate::model::ops::BUFFER;
         let stage = 32 * 32 * 16 * 9;
         assert_eq!(batch_within(BUFFER, stage * 4), 910);
         assert_eq!(batch_within(BUFFER, stage * 2), 1820);

@@ -72,6 +72,7 @@ impl DeviceWorker {
             setup.criterion = settled(&setup.criterion, data, &setup.model);
         }
         Self {
+            findings: (compute.passed_over.clone().map(Report::Trouble).into_iter()).collect(),
             setup,
             compute,
             data,
@@ -79,7 +80,6 @@ impl DeviceWorker {
             answers: Answers::default(),
             answered: None,
             function: Function::default(),
-            findings: Vec::new(),
         }
     }
 

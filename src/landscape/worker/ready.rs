@@ -88,7 +88,7 @@ impl Ready {
                 match resident(&mut self.plane, objective, spec)? {
                     ResidentPlane::Device(plane) => {
                         let weights = few.weights_on(plane, *at)?;
-                        timed(|| curvature(&few, weights, waiting))
+                        timed(|| curvature(&few, &weights, waiting))
                     }
                     ResidentPlane::Sent(_) => Err(LandscapeError::OtherPlane),
                 }
@@ -96,7 +96,7 @@ impl Ready {
             Query::CurvatureOf(checkpoint) => {
                 let few = objective.model()?.few(CURVATURE_SAMPLES)?;
                 let weights = few.weights_of(&flat(checkpoint)?)?;
-                timed(|| curvature(&few, weights, waiting))
+                timed(|| curvature(&few, &weights, waiting))
             }
             Query::OnFew { at, samples } => {
                 let plane = resident(&mut self.plane, objective, spec)?;
@@ -131,7 +131,7 @@ pub(super) fn timed(
 /// The ends of the spectrum, as exactly as the screen needs them.
 fn curvature(
     objective: &ModelObjective,
-    weights: Weights,
+    weights: &Weights,
     waiting: &dyn Waiting,
 ) -> Result<Value, LandscapeError> {
     let effort = Effort {

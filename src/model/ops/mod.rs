@@ -15,7 +15,7 @@ mod tests;
 mod unfold;
 pub(super) mod vector;
 
-use candle_core::{D, Device, Result, Shape, Tensor};
+use candle_core::{D, DType, Device, Result, Shape, Tensor};
 
 pub use self::cell::Cell;
 pub(crate) use self::conv::BUFFER;
@@ -50,6 +50,10 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
     if gate::fits(x) {
         return gate::relu(x);
     }
+    if x.device().is_cuda() && !x.track_op() {
+        // The same values in one kernel, without a mask; 0·(eˣ − 1) is NaN where x is.
+        return x.elu(0.0);
+    }
     let zero = Tensor::zeros((), x.dtype(), x.device())?.broadcast_as(x.shape())?;
     x.le(&zero)?.where_cond(&zero, x)
 }
@@ -59,7 +63,19 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// candle's.
 pub fn global_average(x: &Tensor) -> Result<Tensor> {
-    x.flatten_from(2)?.mean(D::Minus1)
+    summed(&x.flatten_from(2)?, |x| x.mean(D::Minus1))
+}
+
+/// Applies a sum or a mean to x, in f32 where x is of f16: candle's kernel of a GPU adds f16 up in f16, which has 11
+/// digits and ends at 65504.
+///
+/// # Errors
+/// candle's.
+pub(crate) fn summed(x: &Tensor, reduce: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    match x.dtype() {
+        DType::F16 => reduce(&x.to_dtype(DType::F32)?)?.to_dtype(DType::F16),
+        _ => reduce(x),
+    }
 }
 
 /// Returns what stands at these positions of one dimension.

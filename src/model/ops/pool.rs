@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor, bail};
 
 use super::resize::weighted;
-use super::{at, constant, global_average};
+use super::{at, constant, global_average, summed};
 
 /// A pooling window, as PyTorch's `max_pool2d` and `avg_pool2d` take it: height before width.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -226,7 +226,7 @@ pub fn adaptive_average(x: &Tensor, size: [Option<usize>; 2]) -> Result<Tensor> 
             let mut shape = x.dims().to_vec();
             shape[dim] = count;
             shape.insert(dim + 1, len / count);
-            x.reshape(shape)?.mean(dim + 1)?
+            summed(&x.reshape(shape)?, |x| x.mean(dim + 1))?
         } else {
             let share = |window: Vec<usize>| {
                 let weight = 1.0 / window.len() as f64;

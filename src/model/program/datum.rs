@@ -2,6 +2,7 @@
 
 use candle_core::{D, DType, Device, Result, Tensor, bail};
 
+use super::super::ops;
 use super::op::Function;
 
 /// The kind of numbers that a value holds.
@@ -39,6 +40,17 @@ impl Datum {
         Self {
             tensor,
             kind: Kind::Float,
+        }
+    }
+
+    /// Copies it to a device; a copy to where it is costs nothing. Whole numbers stay where they are.
+    ///
+    /// # Errors
+    /// The device has no room.
+    pub(crate) fn to_device(&self, device: &Device) -> Result<Self> {
+        match self.kind {
+            Kind::Float => Ok(Self::float(self.tensor.to_device(device)?)),
+            _ => Ok(self.clone()),
         }
     }
 
@@ -258,14 +270,13 @@ pub(in crate::model) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>
 
 /// The sum over some axes, which stay with extent 1.
 pub(in crate::model) fn sum_keeping(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
-    let mut sum = x.clone();
-    for &axis in axes {
-        sum = sum.sum_keepdim(axis)?;
-    }
-    Ok(sum)
+    ops::summed(x, |x| {
+        axes.iter()
+            .try_fold(x.clone(), |sum, &axis| sum.sum_keepdim(axis))
+    })
 }
 
 /// The mean over the last axis, which stays with extent 1.
 pub(in crate::model) fn mean_of_last(x: &Tensor) -> Result<Tensor> {
-    x.mean_keepdim(D::Minus1)
+    ops::summed(x, |x| x.mean_keepdim(D::Minus1))
 }

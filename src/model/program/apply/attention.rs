@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{D, DType, Result, Tensor, bail};
 
 use super::Operands;
+use crate::model::ops;
 use crate::model::ops::vector::{self, Attention, Mask};
 use crate::model::program::datum::{Kind, axis, broadcast, sum_keeping};
 use crate::model::program::op::Op;
@@ -89,7 +90,7 @@ pub(super) fn softmax(x: &Tensor, at: usize, log: bool) -> Result<Tensor> {
     let most = x.detach().max_keepdim(at)?;
     let shifted = x.broadcast_sub(&most)?;
     let exponents = shifted.exp()?;
-    let sum = exponents.sum_keepdim(at)?;
+    let sum = ops::summed(&exponents, |exponents| exponents.sum_keepdim(at))?;
     if log {
         shifted.broadcast_sub(&sum.log()?)
     } else {

@@ -151,7 +151,7 @@ pub(super) fn adaptive(to: &[Option<usize>], max: bool, x: &Tensor) -> Result<Te
         if max || to.iter().any(|extent| *extent != Some(1)) {
             bail!("adaptive pooling of volumes to {to:?}");
         }
-        let mean = x.flatten_from(lead)?.mean_keepdim(lead)?;
+        let mean = ops::summed(&x.flatten_from(lead)?, |x| x.mean_keepdim(lead))?;
         return mean.unsqueeze(lead)?.unsqueeze(lead);
     }
     let extents = match *to {

@@ -1,0 +1,62 @@
+//! The state of an NVIDIA GPU as candle's own handle of it tells it, and the way in which candle uses it.
+
+use candle_core::Device;
+
+/// An NVIDIA GPU.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Card {
+    /// e.g. `NVIDIA H200`.
+    pub(super) name: String,
+    /// Compute capability, e.g. (9, 0).
+    pub(super) capability: (i32, i32),
+    /// Bytes of its memory that no process has taken.
+    pub(super) free: usize,
+    /// Bytes of its memory.
+    pub(super) total: usize,
+}
+
+/// Returns the card behind a device; `None` if it is no NVIDIA GPU, or its driver does not tell.
+pub(super) fn card(device: &Device) -> Option<Card> {
+    build::card(device)
+}
+
+/// Keeps what this thread sends to a GPU in small pieces, as long as the result lives, and sends it once: candle sends
+/// the shapes of its operands before almost every kernel, and those of one network are always the same.
+pub(super) fn keep_shapes(device: &Device) -> Option<impl Drop> {
+    build::keep_shapes(device)
+}
+
+#[cfg(feature = "cuda")]
+mod build {
+    use super::{Card, Device};
+
+    pub(super) fn card(device: &Device) -> Option<Card> {
+        let stream = device.as_cuda_device().ok()?.cuda_stream();
+        let context = stream.context();
+        let (free, total) = context.mem_get_info().ok()?;
+        Some(Card {
+            name: context.name().ok()?,
+            capability: context.compute_capability().ok()?,
+            free,
+            total,
+        })
+    }
+
+    pub(super) fn keep_shapes(device: &Device) -> Option<impl Drop> {
+        let device = device.as_cuda_device().ok()?;
+        Some(device.enable_cuda_graph_htod_cache())
+    }
+}
+
+#[cfg(not(feature = "cuda"))]
+mod build {
+    use super::{Card, Device};
+
+    pub(super) fn card(_device: &Device) -> Option<Card> {
+        None
+    }
+
+    pub(super) fn keep_shapes(_device: &Device) -> Option<Box<Device>> {
+        None
+    }
+}
