@@ -45,5 +45,6 @@ pub mod plot;
 pub mod report;
 pub mod run;
 pub mod session;
+pub mod store;
 pub mod tui;
 pub mod weights;

@@ -17,7 +17,7 @@ mod copy;
 mod list;
 mod record;
 mod room;
-mod store;
+mod run_cache;
 mod thin;
 
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use directories::ProjectDirs;
 pub use list::{CachedRun, clear, list};
 pub use record::{KeptRecord, Standing};
 pub use room::{KeepLimit, bytes};
-pub use store::{KeepOutcome, RunCache};
+pub use run_cache::{KeepOutcome, RunCache};
 pub use thin::evenly_thinned;
 
 /// Reasons why a copy could not be kept.

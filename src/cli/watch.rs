@@ -150,8 +150,12 @@ impl Watch {
 /// The place of the workers of a run: a name that is not Unicode cannot be told to a process.
 fn hosting_of(hosting: &Hosting, run: &Path) -> Hosting {
     let process = hosting.process.clone().filter(|_| run.to_str().is_some());
+    // Nothing is written into a run.
+    let folder = std::path::absolute(run).ok();
+    let is_outside = |store: &PathBuf| folder.as_ref().is_none_or(|run| !store.starts_with(run));
     Hosting {
         process,
+        store: hosting.store.clone().filter(is_outside),
         ..hosting.clone()
     }
 }

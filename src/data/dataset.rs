@@ -47,6 +47,24 @@ impl Dataset {
         }
     }
 
+    /// Returns the BLAKE3 hash of all that a loss may take of it.
+    #[must_use]
+    pub fn content(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        for column in self.inputs.iter().chain(&self.target) {
+            let head = format!("{}\0{:?}\0", column.name, column.shape);
+            hasher.update(head.as_bytes());
+            match &column.values {
+                Values::F32(values) => hasher.update(b"f32").update(bytemuck::cast_slice(values)),
+                Values::I64(values) => hasher.update(b"i64").update(bytemuck::cast_slice(values)),
+            };
+        }
+        // The scale tells by which figures others may be put in the place of its own.
+        hasher.update(format!("{:?}\0{:?}\0{}", self.split, self.scale, self.classes).as_bytes());
+        hasher.update(&[u8::from(self.target.is_some())]);
+        *hasher.finalize().as_bytes()
+    }
+
     /// Number of samples.
     #[must_use]
     pub fn samples(&self) -> usize {

@@ -36,6 +36,7 @@ pub const DIGITS: &str = "digits";
     Default,
     PartialEq,
     Eq,
+    Hash,
     clap::ValueEnum,
     serde::Serialize,
     serde::Deserialize,

@@ -65,6 +65,7 @@ pub(crate) fn program() -> Command {
     let cache = format!("isoloss-tests/cache-{}", std::process::id());
     command.env("XDG_CACHE_HOME", std::env::temp_dir().join(cache));
     command.env("ISOLOSS_KEEP", "none");
+    command.env("ISOLOSS_NO_CACHE", "true");
     // Behind the other tests its workers would wait for ever.
     command.env("ISOLOSS_BUDGET", "all");
     command

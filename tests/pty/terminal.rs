@@ -49,6 +49,7 @@ pub(crate) fn command(program: impl AsRef<Path>) -> CommandBuilder {
     );
     // Nothing of the tests is kept in the folder of whoever runs them.
     command.env("ISOLOSS_KEEP", "none");
+    command.env("ISOLOSS_NO_CACHE", "true");
     command
 }
 

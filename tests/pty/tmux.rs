@@ -31,6 +31,7 @@ impl Tmux {
             .args(["-f", "/dev/null", "-L", &self.0])
             .args(arguments)
             .env("ISOLOSS_KEEP", "none")
+            .env("ISOLOSS_NO_CACHE", "true")
             .env("XDG_STATE_HOME", std::env::temp_dir().join("isoloss-tests"))
             .env(
                 "XDG_CONFIG_HOME",

@@ -5,7 +5,9 @@
 //! device that does not open or breaks is reported in one sentence, and the others answer its query.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
@@ -16,13 +18,14 @@ use crate::evaluator::{EvaluatorOptions, Stop, Tell};
 
 use super::super::LandscapeError;
 use super::super::device::{Compute, Place, Precision};
+use super::super::evidence::Function;
 use super::Worker;
 use super::budget::{Budget, Pacer};
 use super::cost::{self, Meter, Metered};
 use super::device_worker::DeviceWorker;
 use super::external_worker::ExternalWorker;
 use super::process_worker::{Launch, Opened, ProcessWorker};
-use super::protocol::{Report, Request, Setup};
+use super::protocol::{Plan, Report, Request, Setup};
 use super::queue::{Queue, Task};
 use super::waiting::{Waiting, Wish};
 use super::wire::Loaded;
@@ -34,6 +37,8 @@ pub struct Hosting {
     pub process: Option<Launch>,
     /// The share of the processor that measuring may take; a worker process is told it by its command.
     pub budget: Budget,
+    /// The database in which values are kept and found again; `None` if none are.
+    pub store: Option<PathBuf>,
 }
 
 /// Serves requests until their sender is gone or `report` returns false.
@@ -47,11 +52,13 @@ where
         (_, _, budget) => budget,
     };
     let pool = Pool::new(report, budget);
+    pool.open_store(setup, hosting.store.as_deref());
     let metered = setup.devices.iter().map(|_| Arc::default());
     let metered: Vec<Arc<Metered>> = metered.collect();
     let meter = Meter::of(metered.clone());
     thread::scope(|scope| {
         scope.spawn(|| pool.tell_cost(meter));
+        scope.spawn(|| pool.look_up());
         match (&setup.evaluator, &hosting.process) {
             (Some(options), _) => serve_externally(&pool, setup, options, requests),
             (None, Some(launch)) => {
@@ -228,6 +235,8 @@ struct Pool<R> {
     queue: Mutex<Queue<R>>,
     changed: Condvar,
     budget: Budget,
+    /// Plans of which a checkpoint was never read for its content, each with its function.
+    unread: Mutex<VecDeque<(Arc<Plan>, Function)>>,
 }
 
 impl<R: FnMut(Report) -> bool + Send> Pool<R> {
@@ -236,6 +245,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
             queue: Mutex::new(Queue::new(report)),
             changed: Condvar::new(),
             budget,
+            unread: Mutex::default(),
         }
     }
 
@@ -252,7 +262,16 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
             Err(closed) => Err(closed.to_string()),
         });
         let found = match self.open(openings.collect()) {
-            Ok(Loaded::Loaded { name, samples }) => Report::Data { name, samples },
+            Ok(Loaded::Loaded {
+                name,
+                samples,
+                content,
+            }) => {
+                if let (Some(recall), Some(content)) = (self.queue().recall(), content) {
+                    recall.set_samples(setup.split(), content);
+                }
+                Report::Data { name, samples }
+            }
             Ok(Loaded::Missing(reason)) => Report::NoData(reason),
             Err(reason) => {
                 spawn(scope, Place::Cpu, move |_| {
@@ -283,6 +302,10 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
             }
             if let Some(cost) = meter.read() {
                 self.queue().report(cost);
+            }
+            if let Some(recall) = self.queue().recall() {
+                let flushed = recall.flush();
+                self.queue().must(flushed);
             }
         }
     }
@@ -327,6 +350,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
 
     fn post(&self, request: Request) {
         self.queue().post(request);
+        self.recall();
         self.changed.notify_all();
     }
 
@@ -392,10 +416,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
         }));
         let (findings, found) = measured.map_err(|panic| message(&*panic).to_owned())?;
         let mut queue = self.queue();
-        for finding in findings {
-            queue.tell(task.plan.generation, finding);
-        }
-        queue.settle(task, found)?;
+        queue.settle(task, place, (findings, found))?;
         if queue.over {
             self.changed.notify_all();
         }
@@ -448,6 +469,8 @@ impl<R: FnMut(Report) -> bool + Send> Waiting for PoolWaiting<'_, R> {
 
     fn batch(&self, _samples: usize) {}
 }
+
+mod recalling;
 
 #[cfg(test)]
 #[allow(

@@ -198,8 +198,8 @@ pub enum Report {
         index: usize,
         /// The answer.
         value: Value,
-        /// Seconds of the evaluation alone: the model, its samples and the plane were there before.
-        seconds: f64,
+        /// True if it was measured before, and found again.
+        recalled: bool,
     },
     /// A query at a plan's `queries[index]` has taken some of its products with the Hessian.
     Product {

@@ -1,53 +1,15 @@
-//! Plans that are under way, and which of their queries are taken, answered or free again.
+//! Plans that are under way, and what is told of them.
 
 use std::sync::Arc;
 
 use super::super::device::Place;
 use super::super::evidence::Function;
 use super::super::{Fault, LandscapeError};
-use super::protocol::{Found, Plan, Query, Report, Request};
+use super::pending::{PendingPlan, Values};
+use super::protocol::{Found, Plan, Query, Report, Request, Value};
+use super::recall::{PlanKeys, Recall, Recalled};
 use super::waiting::Wish;
-
-/// A plan in the queue.
-#[derive(Debug)]
-struct PendingPlan {
-    plan: Arc<Plan>,
-    /// The first query that nobody has taken yet.
-    next: usize,
-    /// Queries that a device broke at.
-    returned: Vec<usize>,
-    answered: usize,
-}
-
-impl PendingPlan {
-    fn of(plan: Plan) -> Self {
-        Self {
-            plan: Arc::new(plan),
-            next: 0,
-            returned: Vec::new(),
-            answered: 0,
-        }
-    }
-
-    fn take(&mut self) -> Option<usize> {
-        self.returned.pop().or_else(|| {
-            let index = self.next;
-            (index < self.plan.queries.len()).then(|| {
-                self.next += 1;
-                index
-            })
-        })
-    }
-
-    /// Returns the number of queries that nobody has taken.
-    fn left(&self) -> usize {
-        self.plan.queries.len() - self.next + self.returned.len()
-    }
-
-    fn is_done(&self) -> bool {
-        self.answered == self.plan.queries.len()
-    }
-}
+use crate::store::StoreError;
 
 /// A query of a plan, taken by one worker.
 #[derive(Debug)]
@@ -81,6 +43,12 @@ pub(crate) struct Queue<R> {
     pub(crate) able: usize,
     /// The last reports about the samples and about the model, and the plan of each: all find out the same.
     told: [Option<(u64, Report)>; 2],
+    /// The values that were measured before; `None` if none are kept.
+    recall: Option<Arc<Recall>>,
+    /// What the workers found out about the model since this function is measured.
+    found_out: Vec<Report>,
+    /// Values of plans that were done before their keys were known.
+    unkeyed: Vec<(Arc<Plan>, Values)>,
 }
 
 impl<R: FnMut(Report) -> bool> Queue<R> {
@@ -95,26 +63,66 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
             over: false,
             able: 0,
             told: [None, None],
+            recall: None,
+            found_out: Vec::new(),
+            unkeyed: Vec::new(),
         }
+    }
+
+    /// Keeps values from now on, and recalls those that were kept before.
+    pub(super) fn set_recall(&mut self, recall: Option<Arc<Recall>>) {
+        self.recall = recall;
+    }
+
+    pub(super) fn recall(&self) -> Option<Arc<Recall>> {
+        self.recall.clone()
+    }
+
+    /// Takes a plan in, and holds it back until it was looked up where values are kept.
+    fn admit(&self, plan: Plan) -> PendingPlan {
+        let pending = PendingPlan::of(plan);
+        if self.recall.is_some() {
+            pending.held()
+        } else {
+            pending
+        }
+    }
+
+    /// Returns the plans that nobody has looked up yet, with the function that is measured.
+    pub(super) fn unknown(&self) -> (Vec<Arc<Plan>>, Function) {
+        let plans = self.first.iter().chain(&self.asked).chain(&self.work);
+        let held = plans.filter(|pending| pending.is_held());
+        (
+            held.map(|pending| Arc::clone(&pending.plan)).collect(),
+            self.function.clone(),
+        )
     }
 
     pub(crate) fn post(&mut self, request: Request) {
         match request {
-            Request::Measure(plan) => self.work = Some(PendingPlan::of(plan)),
+            Request::Measure(plan) => {
+                let new = self.admit(plan);
+                let before = self.work.replace(new);
+                self.leave(before);
+            }
             Request::First(plans) => {
                 let mut before = std::mem::take(&mut self.first);
                 let keep = |plan: Plan| {
                     let same = |known: &PendingPlan| known.plan.generation == plan.generation;
                     let known = before.iter().position(same).map(|at| before.remove(at));
-                    known.unwrap_or_else(|| PendingPlan::of(plan))
+                    known.unwrap_or_else(|| self.admit(plan))
                 };
                 self.first = plans.into_iter().map(keep).collect();
+                self.leave(before);
             }
-            Request::Ask(plan) => self.asked = plan.map(PendingPlan::of),
+            Request::Ask(plan) => self.asked = plan.map(|plan| self.admit(plan)),
             Request::Assume(function) => {
                 self.function = function;
-                self.first.clear();
-                self.work = None;
+                self.found_out.clear();
+                let before = std::mem::take(&mut self.first);
+                self.leave(before);
+                let before = self.work.take();
+                self.leave(before);
             }
             Request::Pause(pause) => self.paused = pause,
         }
@@ -127,7 +135,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
 
     /// Reports something about the samples or the model that was found for a plan, where it is new.
     pub(crate) fn tell(&mut self, generation: u64, finding: Report) {
-        if matches!(finding, Report::Assumed(_)) {
+        if matches!(finding, Report::Assumed(_) | Report::Trouble(_)) {
             self.report(finding);
             return;
         }
@@ -214,18 +222,34 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         }
     }
 
-    /// Takes a worker's answer; an error is that of a device which cannot compute what another may.
+    /// Takes what a worker on a place found out and its answer; an error is that of a device which cannot compute what
+    /// another may.
     pub(crate) fn settle(
         &mut self,
         task: &Task,
-        found: Result<Found, LandscapeError>,
+        place: Place,
+        (findings, found): (Vec<Report>, Result<Found, LandscapeError>),
     ) -> Result<(), String> {
+        let mut answer = None;
+        for finding in findings {
+            if let (Query::Evidence(_), Report::Assumed(assumed)) = (task.query(), &finding) {
+                answer = Some(Recalled::Answer(assumed.clone()));
+            } else if self.recall.is_some() {
+                self.find_out(task, &finding, place);
+            }
+            self.tell(task.plan.generation, finding);
+        }
         match found {
             Err(LandscapeError::Candle(error)) if self.able > 1 => Err(error.to_string()),
             Err(error) if error.fault() == Fault::Device && self.able > 1 => Err(error.to_string()),
             // Nobody waits for it any more.
             Err(LandscapeError::Stopped) => Ok(()),
             found => {
+                if let Ok(Found { value, .. }) = found
+                    && let Some(value) = answer.or(Recalled::of(value))
+                {
+                    self.keep(task, place, value);
+                }
                 self.answer(task, found);
                 Ok(())
             }
@@ -235,16 +259,16 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
     /// Reports what was found, unless nobody waits for it any more.
     pub(crate) fn answer(&mut self, task: &Task, found: Result<Found, LandscapeError>) {
         let (generation, index) = (task.plan.generation, task.index);
-        let Some(pending) = self.pending(&task.plan) else {
+        let pending = self.pending(&task.plan);
+        if !pending.is_some_and(|pending| pending.answer(index)) {
             return;
-        };
-        pending.answered += 1;
+        }
         match found {
-            Ok(Found { value, seconds }) => self.report(Report::Measured {
+            Ok(Found { value, .. }) => self.report(Report::Measured {
                 generation,
                 index,
                 value,
-                seconds,
+                recalled: false,
             }),
             Err(error) => {
                 let alone = costs_one_query(&task.plan.queries[index], &error);
@@ -261,8 +285,168 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         self.close_done();
     }
 
+    /// Notes what was found out about the model, and keeps it.
+    fn find_out(&mut self, task: &Task, finding: &Report, place: Place) {
+        match finding {
+            Report::Model { .. } => self
+                .found_out
+                .retain(|known| !matches!(known, Report::Model { .. })),
+            Report::Assumed(assumed) => {
+                self.found_out
+                    .retain(|known| !matches!(known, Report::Assumed(_)));
+                // Such a loss depends on the batches, which differ from machine to machine.
+                if assumed.batches.is_some() {
+                    self.recall = None;
+                    self.release_all();
+                    return;
+                }
+            }
+            _ => return,
+        }
+        self.found_out.push(finding.clone());
+        let keys = self
+            .pending(&task.plan)
+            .and_then(|pending| pending.keys.clone());
+        if let (Some(recall), Some(keys)) = (self.recall.clone(), keys) {
+            let kept = recall.keep_findings(&keys, &self.found_out, place);
+            self.must(kept);
+        }
+    }
+
+    /// Keeps a value before anybody sees it, or holds it until its key is known.
+    fn keep(&mut self, task: &Task, place: Place, value: Recalled) {
+        let Some(recall) = self.recall.clone() else {
+            return;
+        };
+        let Some(pending) = self.pending(&task.plan) else {
+            return;
+        };
+        let Some(keys) = pending.keys.clone() else {
+            pending.hold(task.index, value);
+            return;
+        };
+        let kept = recall.keep((&task.plan, &keys), task.index, &value, place);
+        self.must(kept);
+    }
+
+    /// Goes on without the store where it fails.
+    pub(super) fn must<T>(&mut self, done: Result<T, StoreError>) -> Option<T> {
+        match done {
+            Ok(done) => Some(done),
+            Err(error) => {
+                self.recall = None;
+                self.release_all();
+                let said = format!("{error}; measuring goes on without it");
+                self.report(Report::Trouble(said));
+                None
+            }
+        }
+    }
+
+    /// Lets a plan be measured that is not known.
+    pub(super) fn release(&mut self, plan: &Arc<Plan>) {
+        if let Some(pending) = self.pending(plan) {
+            pending.release();
+        }
+    }
+
+    fn release_all(&mut self) {
+        let first = self.first.iter_mut().chain(&mut self.asked);
+        first.chain(&mut self.work).for_each(PendingPlan::release);
+    }
+
+    /// Takes the keys of a plan and what is known of it; reports that, and keeps what came before.
+    pub(super) fn recalled(
+        &mut self,
+        (plan, function): (&Arc<Plan>, &Function),
+        keys: &Arc<PlanKeys>,
+        (findings, values): (Vec<Report>, Values),
+    ) {
+        let is_same = *function == self.function;
+        let early = match self.pending(plan) {
+            Some(pending) => pending.take_keys(Arc::clone(keys)),
+            None => self.take_unkeyed(plan),
+        };
+        if let Some(recall) = self.recall.clone() {
+            // They were measured where the session measures; which device it was is not known any more.
+            for (index, value) in early {
+                let kept = recall.keep((plan, keys), index, &value, Place::Auto);
+                self.must(kept);
+            }
+            if is_same && !self.found_out.is_empty() {
+                let kept = recall.keep_findings(keys, &self.found_out, Place::Auto);
+                self.must(kept);
+            }
+        }
+        if is_same && self.found_out.is_empty() && !values.is_empty() {
+            for finding in findings {
+                self.found_out.push(finding.clone());
+                self.tell(plan.generation, finding);
+            }
+        }
+        for (index, recalled) in values {
+            if !self
+                .pending(plan)
+                .is_some_and(|pending| pending.answer(index))
+            {
+                continue;
+            }
+            let value = match recalled {
+                Recalled::Value(value) => value,
+                Recalled::Answer(assumed) => {
+                    self.report(Report::Assumed(assumed));
+                    Value::Assumed
+                }
+            };
+            self.report(Report::Measured {
+                generation: plan.generation,
+                index,
+                value,
+                recalled: true,
+            });
+        }
+        self.close_done();
+    }
+
+    /// Takes the values of a plan whose keys were not known.
+    fn take_unkeyed(&mut self, plan: &Arc<Plan>) -> Values {
+        let at = self
+            .unkeyed
+            .iter()
+            .position(|(other, _)| Arc::ptr_eq(other, plan));
+        at.map_or_else(Vec::new, |at| self.unkeyed.swap_remove(at).1)
+    }
+
+    /// Returns true if the keys of a plan are of use: it is under way, or its values wait for them.
+    pub(super) fn wants_keys(&mut self, plan: &Arc<Plan>) -> bool {
+        self.recall.is_some()
+            && !self.over
+            && (self.pending(plan).is_some()
+                || self
+                    .unkeyed
+                    .iter()
+                    .any(|(other, _)| Arc::ptr_eq(other, plan)))
+    }
+
+    /// Holds the values of plans that others have replaced.
+    fn leave(&mut self, plans: impl IntoIterator<Item = PendingPlan>) {
+        for mut pending in plans {
+            let early = pending.take_early();
+            self.keep_unkeyed(&pending.plan, early);
+        }
+    }
+
+    fn keep_unkeyed(&mut self, plan: &Arc<Plan>, early: Values) {
+        if self.recall.is_some() && !early.is_empty() {
+            self.unkeyed.push((Arc::clone(plan), early));
+        }
+    }
+
     /// Takes a plan out of the queue.
     fn forget(&mut self, plan: &Arc<Plan>) {
+        if let Some(early) = self.pending(plan).map(PendingPlan::take_early) {
+            self.keep_unkeyed(plan, early);
+        }
         let other = |pending: &PendingPlan| !Arc::ptr_eq(&pending.plan, plan);
         self.first.retain(other);
         self.work.take_if(|pending| !other(pending));
@@ -285,7 +469,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         self.able -= 1;
         for task in tasks.iter().rev() {
             if let Some(pending) = self.pending(&task.plan) {
-                pending.returned.push(task.index);
+                pending.give_back(task.index);
             }
         }
         let rest = if self.able > 0 {

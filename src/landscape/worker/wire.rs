@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value as Json, json};
 
 use crate::data::Dataset;
+use crate::store::Digest;
 
 use super::super::device::Place;
 use super::super::evidence::Function;
@@ -85,8 +86,13 @@ pub(super) enum Answer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Loaded {
-    /// Their name and number.
-    Loaded { name: String, samples: usize },
+    /// Their name and number, and the digest of their content.
+    Loaded {
+        name: String,
+        samples: usize,
+        #[serde(default)]
+        content: Option<Digest>,
+    },
     /// There are none; one sentence says why.
     Missing(String),
 }
@@ -98,6 +104,7 @@ impl Loaded {
             Ok(data) => Self::Loaded {
                 name: data.name.clone(),
                 samples: data.samples(),
+                content: Some(Digest(data.content())),
             },
             Err(reason) => Self::Missing(reason.clone()),
         }

@@ -39,8 +39,13 @@ impl Conductor {
                 generation,
                 index,
                 value,
-                ..
-            } => self.measured(generation, index, value),
+                recalled,
+            } => {
+                if !recalled {
+                    self.count(generation, index);
+                }
+                self.measured(generation, index, value);
+            }
             Report::Failed {
                 generation,
                 index,
@@ -145,7 +150,6 @@ impl Conductor {
 
     /// Takes a value for the plan that asked: one ahead of the map, the study, or the map.
     fn measured(&mut self, generation: u64, index: usize, value: Value) {
-        self.count(generation, index);
         match (self.ahead.purpose(generation), value) {
             (Some(Purpose::Newest(target)), Value::Measure(measure)) => {
                 if let Some(schedule) = &mut self.schedule {

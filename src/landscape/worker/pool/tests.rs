@@ -58,7 +58,7 @@ fn measured(generation: u64, index: usize) -> Report {
         generation,
         index,
         value: value(index),
-        seconds: 0.5,
+        recalled: false,
     }
 }
 
@@ -66,6 +66,7 @@ fn loaded() -> Loaded {
     Loaded::Loaded {
         name: "digits".into(),
         samples: 1797,
+        content: None,
     }
 }
 

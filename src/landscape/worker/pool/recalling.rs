@@ -1,0 +1,84 @@
+//! Answers the queries of a pool's plans that were answered before.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+use super::super::super::evidence::Function;
+use super::super::protocol::{Plan, Report, Setup};
+use super::super::recall::Recall;
+use super::Pool;
+use crate::store::Store;
+
+impl<R: FnMut(Report) -> bool + Send> Pool<R> {
+    /// Opens the store in which values are kept; without one, all is measured.
+    pub(super) fn open_store(&self, setup: &Setup, path: Option<&Path>) {
+        let Some(path) = path else { return };
+        let opened = Store::open(path);
+        let mut queue = self.queue();
+        if let Some(store) = queue.must(opened) {
+            queue.set_recall(Recall::new(Arc::new(store), setup).map(Arc::new));
+        }
+    }
+
+    /// Answers what is known of the plans that came in, where that takes no reading of checkpoints; the others are
+    /// measured meanwhile.
+    pub(super) fn recall(&self) {
+        let (plans, function) = self.queue().unknown();
+        for plan in plans {
+            if !self.recall_plan(&plan, &function, &|| false) {
+                self.queue().release(&plan);
+                let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+                unread.push_back((plan, function.clone()));
+            }
+        }
+    }
+
+    /// Reads the contents of checkpoints for plans that wait for it, until all is over.
+    pub(super) fn look_up(&self) {
+        loop {
+            let mut queue = self.queue();
+            let next = loop {
+                if queue.over {
+                    return;
+                }
+                let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(next) = unread.pop_front() {
+                    break next;
+                }
+                drop(unread);
+                let woken = self.changed.wait(queue);
+                queue = woken.unwrap_or_else(PoisonError::into_inner);
+            };
+            drop(queue);
+            let (plan, function) = next;
+            self.recall_plan(&plan, &function, &|| self.queue().wants_keys(&plan));
+            self.changed.notify_all();
+        }
+    }
+
+    /// Answers what is known of a plan. Returns false if its keys are not known.
+    fn recall_plan(
+        &self,
+        plan: &Arc<Plan>,
+        function: &Function,
+        may_read: &dyn Fn() -> bool,
+    ) -> bool {
+        let Some(recall) = self.queue().recall() else {
+            return true;
+        };
+        let found = recall.keys(plan, function, may_read).and_then(|keys| {
+            let Some(keys) = keys else { return Ok(None) };
+            let known = (recall.findings(&keys)?, recall.values(&keys)?);
+            Ok(Some((Arc::new(keys), known)))
+        });
+        let mut queue = self.queue();
+        match queue.must(found) {
+            Some(Some((keys, known))) => {
+                queue.recalled((plan, function), &keys, known);
+                true
+            }
+            Some(None) => false,
+            None => true,
+        }
+    }
+}

@@ -1,0 +1,597 @@
+//! The database of measured values.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use directories::ProjectDirs;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
+
+use crate::run::filesystem;
+use crate::run::fingerprint::Fingerprint;
+
+use super::{Digest, StoreError};
+
+/// Marks the file as ours, as `file` shows it.
+const APPLICATION: i32 = 0x6973_6f6c;
+/// The version of the tables. A cache is never carried over to others: it is begun anew.
+const VERSION: i32 = 1;
+/// Time that a write waits for another process.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Time between two commits on a network file system, where each costs many times a point.
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
+
+const TABLES: &str = "
+CREATE TABLE file  (path TEXT, key TEXT, size INT, modified INT, inode INT, content BLOB,
+                    PRIMARY KEY (path, key)) WITHOUT ROWID;
+CREATE TABLE scene (id INTEGER PRIMARY KEY, key BLOB UNIQUE, about TEXT, used INT);
+CREATE TABLE point (scene INT, samples INT, x INT, y INT, loss INT, score INT, device TEXT,
+                    PRIMARY KEY (scene, samples, x, y)) WITHOUT ROWID;
+CREATE TABLE spot  (key BLOB PRIMARY KEY, value BLOB, device TEXT, used INT) WITHOUT ROWID;
+CREATE TABLE gram  (layout BLOB, base BLOB, a BLOB, b BLOB, dots BLOB, used INT,
+                    PRIMARY KEY (layout, base, a, b)) WITHOUT ROWID;
+";
+
+/// A place of a scene.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PointPlace {
+    /// (α, β).
+    pub at: [f64; 2],
+    /// Number of samples where they were few; `None` if they were all.
+    pub samples: Option<usize>,
+}
+
+/// A value at a place of a scene.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KeptPoint {
+    /// The place.
+    pub place: PointPlace,
+    /// The loss, which may be NaN.
+    pub loss: f64,
+    /// The score beside it; NaN if there is none.
+    pub score: f64,
+}
+
+/// A scene of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SceneId(i64);
+
+/// The open database.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    connection: Connection,
+    /// True if the file system is a network's: one process then has the database for itself.
+    is_shared: bool,
+    /// The beginning of the transaction that is open there.
+    open_since: Option<Instant>,
+}
+
+impl Store {
+    /// Returns the user's database; `None` if the user has no cache folder.
+    #[must_use]
+    pub fn path() -> Option<PathBuf> {
+        let folders = ProjectDirs::from("", "", "isoloss")?;
+        Some(file_in(folders.cache_dir()))
+    }
+
+    /// Opens a database, and makes it where there is none. One of another version, or that is damaged, is set aside.
+    ///
+    /// # Errors
+    /// The file cannot be made or opened, or on a network file system another process has it.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(StoreError::of(path))?;
+        }
+        let is_shared = is_shared(path);
+        let connection = match connect(path, is_shared) {
+            Ok(connection) => connection,
+            Err(error) if is_damaged(&error) => {
+                set_aside(path).map_err(StoreError::of(path))?;
+                connect(path, is_shared).map_err(StoreError::of(path))?
+            }
+            Err(error) => return Err(StoreError::of(path)(error)),
+        };
+        Ok(Self::over(path, connection, is_shared))
+    }
+
+    fn over(path: &Path, connection: Connection, is_shared: bool) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            state: Mutex::new(State {
+                connection,
+                is_shared,
+                open_since: None,
+            }),
+        }
+    }
+
+    /// Returns the content of a checkpoint whose file is as it was then, by `key` inside it, where that was read before.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn content(
+        &self,
+        path: &Path,
+        key: &str,
+        file: Fingerprint,
+    ) -> Result<Option<Digest>, StoreError> {
+        let sql = "SELECT content FROM file WHERE path = ? AND key = ? AND size = ? AND modified = ? AND inode = ?";
+        let state = self.state();
+        let found = state.connection.prepare_cached(sql).and_then(|mut known| {
+            let row = params![
+                name(path),
+                key,
+                file.size.cast_signed(),
+                nanoseconds(file.modified),
+                file.inode.cast_signed()
+            ];
+            known.query_row(row, |row| row.get(0)).optional()
+        });
+        Ok(found.map_err(self.error())?.map(Digest))
+    }
+
+    /// Keeps the content of a checkpoint whose file is as it was then.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub fn keep_content(
+        &self,
+        path: &Path,
+        key: &str,
+        file: Fingerprint,
+        content: Digest,
+    ) -> Result<(), StoreError> {
+        let row = params![
+            name(path),
+            key,
+            file.size.cast_signed(),
+            nanoseconds(file.modified),
+            file.inode.cast_signed(),
+            content.0
+        ];
+        self.write("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?)", row)
+    }
+
+    /// Returns the scene of this key, made where it is new; `about` is told to those who list it.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub fn scene(&self, key: Digest, about: &str) -> Result<SceneId, StoreError> {
+        let sql = "INSERT INTO scene (key, about, used) VALUES (?, ?, ?)
+                   ON CONFLICT (key) DO UPDATE SET used = excluded.used RETURNING id";
+        let mut state = self.state();
+        let found = state.begin().and_then(|()| {
+            let row = params![key.0, about, now()];
+            state
+                .connection
+                .prepare_cached(sql)?
+                .query_row(row, |row| row.get(0))
+        });
+        found
+            .and_then(|id| state.commit_if_due().map(|()| SceneId(id)))
+            .map_err(self.error())
+    }
+
+    /// Returns all values of a scene.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn points(&self, scene: SceneId) -> Result<Vec<KeptPoint>, StoreError> {
+        let sql = "SELECT x, y, samples, loss, score FROM point WHERE scene = ?";
+        let state = self.state();
+        let found = state.connection.prepare_cached(sql).and_then(|mut all| {
+            let rows = all.query_map([scene.0], |row| {
+                let samples: i64 = row.get(2)?;
+                Ok(KeptPoint {
+                    place: PointPlace {
+                        at: [float(row.get(0)?), float(row.get(1)?)],
+                        samples: usize::try_from(samples).ok().filter(|samples| *samples > 0),
+                    },
+                    loss: float(row.get(3)?),
+                    score: float(row.get(4)?),
+                })
+            })?;
+            rows.collect()
+        });
+        found.map_err(self.error())
+    }
+
+    /// Keeps a value of a scene, measured on this device. A value that is there already stays.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub fn keep_point(
+        &self,
+        scene: SceneId,
+        kept: &KeptPoint,
+        device: &str,
+    ) -> Result<(), StoreError> {
+        let PointPlace {
+            at: [x, y],
+            samples,
+        } = kept.place;
+        let samples = samples.map_or(0, |samples| i64::try_from(samples).unwrap_or(i64::MAX));
+        let row = params![
+            scene.0,
+            samples,
+            bits(x),
+            bits(y),
+            bits(kept.loss),
+            bits(kept.score),
+            device
+        ];
+        self.write(
+            "INSERT OR IGNORE INTO point VALUES (?, ?, ?, ?, ?, ?, ?)",
+            row,
+        )
+    }
+
+    /// Returns the value of this key that belongs to no scene.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn spot(&self, key: Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        let state = self.state();
+        let found = state
+            .connection
+            .prepare_cached("SELECT value FROM spot WHERE key = ?");
+        let found =
+            found.and_then(|mut known| known.query_row([key.0], |row| row.get(0)).optional());
+        found.map_err(self.error())
+    }
+
+    /// Keeps a value that belongs to no scene, measured on this device.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub fn keep_spot(&self, key: Digest, value: &[u8], device: &str) -> Result<(), StoreError> {
+        let row = params![key.0, value, device, now()];
+        self.write("INSERT OR REPLACE INTO spot VALUES (?, ?, ?, ?)", row)
+    }
+
+    /// Commits what is written but not yet safe, which is so on a network file system alone.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.state().commit().map_err(self.error())
+    }
+
+    fn write(&self, sql: &str, row: impl rusqlite::Params) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let written = state.begin().and_then(|()| {
+            state
+                .connection
+                .prepare_cached(sql)?
+                .execute(row)
+                .map(|_| ())
+        });
+        written
+            .and_then(|()| state.commit_if_due())
+            .map_err(self.error())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn error(&self) -> impl Fn(rusqlite::Error) -> StoreError {
+        StoreError::of(&self.path)
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Nothing can be told any more.
+        let _ = self.flush();
+    }
+}
+
+impl State {
+    /// Opens a transaction on a network file system; elsewhere each write is one.
+    fn begin(&mut self) -> rusqlite::Result<()> {
+        if self.is_shared && self.open_since.is_none() {
+            self.connection.execute_batch("BEGIN IMMEDIATE")?;
+            self.open_since = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn commit_if_due(&mut self) -> rusqlite::Result<()> {
+        let is_due = self
+            .open_since
+            .is_some_and(|since| since.elapsed() >= COMMIT_EVERY);
+        if is_due { self.commit() } else { Ok(()) }
+    }
+
+    fn commit(&mut self) -> rusqlite::Result<()> {
+        match self.open_since.take() {
+            Some(_) => self.connection.execute_batch("COMMIT"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The database in a cache folder. On a network file system each host has its own, because SQLite's locks are not to be
+/// trusted between hosts.
+fn file_in(folder: &Path) -> PathBuf {
+    let host = if is_shared(&folder.join("measured.sqlite")) {
+        host().map_or(String::new(), |host| format!("-{host}"))
+    } else {
+        String::new()
+    };
+    folder.join(format!("measured{host}.sqlite"))
+}
+
+/// True if the file system of the nearest folder that is there is a network's.
+fn is_shared(path: &Path) -> bool {
+    let found = path.ancestors().skip(1).find_map(filesystem::of);
+    found.is_some_and(|filesystem| filesystem.shared)
+}
+
+#[cfg(unix)]
+fn host() -> Option<String> {
+    let name = rustix::system::uname();
+    let plain = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
+    Some(
+        name.nodename()
+            .to_str()
+            .ok()?
+            .chars()
+            .filter(plain)
+            .collect(),
+    )
+}
+
+#[cfg(not(unix))]
+fn host() -> Option<String> {
+    None
+}
+
+fn connect(path: &Path, is_shared: bool) -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(PATIENCE)?;
+    if is_shared {
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        connection.pragma_update_and_check(None, "journal_mode", "TRUNCATE", |_| Ok(()))?;
+    } else {
+        // Freed pages go back to the system when values are removed.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    }
+    // What a process wrote survives its end; a loss of power may cost the last values.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: i32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application: i32 =
+        transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    match (application, version) {
+        (APPLICATION, VERSION) => {}
+        (0, 0) => {
+            transaction.execute_batch(TABLES)?;
+            transaction.pragma_update(None, "application_id", APPLICATION)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+        }
+        _ => return Err(rusqlite::Error::InvalidQuery),
+    }
+    transaction.commit()?;
+    Ok(connection)
+}
+
+/// True if the file is no database, a damaged one, or one of another version.
+fn is_damaged(error: &rusqlite::Error) -> bool {
+    let codes = [ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase];
+    let is_other = matches!(error, rusqlite::Error::InvalidQuery);
+    is_other
+        || error
+            .sqlite_error_code()
+            .is_some_and(|code| codes.contains(&code))
+}
+
+/// Renames a database with what belongs to it, in the place of one that was set aside before.
+fn set_aside(path: &Path) -> std::io::Result<()> {
+    let with = |end: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    };
+    tracing::info!(
+        "{} is of another version or damaged, and was set aside",
+        path.display()
+    );
+    for end in ["-wal", "-shm", "-journal"] {
+        let _ = fs::remove_file(with(end));
+    }
+    fs::rename(path, with(".old"))
+}
+
+fn name(path: &Path) -> &[u8] {
+    path.as_os_str().as_encoded_bytes()
+}
+
+/// SQLite stores NaN as NULL and −0 as 0, so that a float is stored by its bits.
+fn bits(value: f64) -> i64 {
+    value.to_bits().cast_signed()
+}
+
+fn float(bits: i64) -> f64 {
+    f64::from_bits(bits.cast_unsigned())
+}
+
+/// Nanoseconds since 1970.
+fn nanoseconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos() as i64)
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs().cast_signed())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> Digest {
+        Digest([byte; 32])
+    }
+
+    fn kept(at: [f64; 2], samples: Option<usize>, loss: f64) -> KeptPoint {
+        let place = PointPlace { at, samples };
+        KeptPoint {
+            place,
+            loss,
+            score: 0.5,
+        }
+    }
+
+    /// Values of a scene by the bits of all that they have.
+    fn found(store: &Store, scene: SceneId) -> Vec<([u64; 4], Option<usize>)> {
+        let points = store.points(scene).unwrap().into_iter();
+        let bits = |kept: KeptPoint| {
+            let [x, y] = kept.place.at;
+            (
+                [x, y, kept.loss, kept.score].map(f64::to_bits),
+                kept.place.samples,
+            )
+        };
+        let mut all: Vec<_> = points.map(bits).collect();
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn values_come_back_to_the_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/measured.sqlite");
+        let points = [
+            kept([-0.0, 0.1], None, f64::NAN),
+            kept([0.0, 0.1], None, f64::INFINITY),
+            kept([0.1 + 0.2, -1e-308], Some(64), -0.0),
+            kept([0.1 + 0.2, -1e-308], None, 5e-324),
+        ];
+        let store = Store::open(&path).unwrap();
+        let scene = store.scene(key(1), "{}").unwrap();
+        for point in &points {
+            store.keep_point(scene, point, "cpu").unwrap();
+        }
+        let before = found(&store, scene);
+        assert_eq!(before.len(), points.len());
+        drop(store);
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.scene(key(1), "{}").unwrap(), scene);
+        assert_eq!(found(&store, scene), before);
+        assert!(before.iter().any(|(bits, _)| bits[2] == f64::NAN.to_bits()));
+        let other = store.scene(key(2), "{}").unwrap();
+        assert!(other != scene && found(&store, other).is_empty());
+    }
+
+    #[test]
+    fn the_first_value_of_a_point_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("measured.sqlite")).unwrap();
+        let scene = store.scene(key(1), "{}").unwrap();
+        for loss in [1.0, 2.0] {
+            store
+                .keep_point(scene, &kept([0.0; 2], None, loss), "cuda:0")
+                .unwrap();
+        }
+        assert_eq!(store.points(scene).unwrap(), [kept([0.0; 2], None, 1.0)]);
+    }
+
+    #[test]
+    fn a_content_is_that_of_a_file_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("measured.sqlite")).unwrap();
+        let file = folder.path().join("1.pt");
+        fs::write(&file, "one").unwrap();
+        let before = Fingerprint::of(&file).unwrap();
+        assert_eq!(store.content(&file, "", before).unwrap(), None);
+        store.keep_content(&file, "", before, key(7)).unwrap();
+        assert_eq!(store.content(&file, "", before).unwrap(), Some(key(7)));
+        assert_eq!(store.content(&file, "ema", before).unwrap(), None);
+        fs::write(&file, "longer").unwrap();
+        let after = Fingerprint::of(&file).unwrap();
+        assert_eq!(store.content(&file, "", after).unwrap(), None);
+    }
+
+    #[test]
+    fn several_processes_make_and_fill_one_database_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("measured.sqlite");
+        let fill = |own: u8| {
+            let store = Store::open(&path).unwrap();
+            let scene = store.scene(key(1), "{}").unwrap();
+            for i in 0..100 {
+                let at = [f64::from(own), f64::from(i)];
+                store
+                    .keep_point(scene, &kept(at, None, 1.0), "cpu")
+                    .unwrap();
+            }
+            store.keep_spot(key(own), &[own], "cpu").unwrap();
+        };
+        std::thread::scope(|scope| {
+            for own in 0..8 {
+                scope.spawn(move || fill(own));
+            }
+        });
+        let store = Store::open(&path).unwrap();
+        let scene = store.scene(key(1), "{}").unwrap();
+        assert_eq!(store.points(scene).unwrap().len(), 800);
+        assert!((0..8).all(|own| store.spot(key(own)).unwrap() == Some(vec![own])));
+        assert_eq!(store.spot(key(8)).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_damaged_or_of_another_version_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("measured.sqlite");
+        fs::write(
+            &path,
+            "no database, but long enough to be looked at ".repeat(99),
+        )
+        .unwrap();
+        drop(Store::open(&path).unwrap());
+        assert!(folder.path().join("measured.sqlite.old").exists());
+        let other = Connection::open(&path).unwrap();
+        other
+            .pragma_update(None, "user_version", VERSION + 1)
+            .unwrap();
+        drop(other);
+        let store = Store::open(&path).unwrap();
+        store.keep_spot(key(1), b"a", "cpu").unwrap();
+        // A folder in its place is neither.
+        let blocked = folder.path().join("blocked");
+        fs::create_dir(&blocked).unwrap();
+        let refused = Store::open(&blocked).unwrap_err().to_string();
+        assert!(
+            refused.starts_with(&blocked.display().to_string()),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn on_a_network_file_system_writes_are_committed_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("measured.sqlite");
+        let store = Store::over(&path, connect(&path, true).unwrap(), true);
+        store.keep_spot(key(1), b"a", "cpu").unwrap();
+        assert!(store.state().open_since.is_some());
+        store.flush().unwrap();
+        assert!(store.state().open_since.is_none());
+        assert_eq!(store.spot(key(1)).unwrap(), Some(b"a".to_vec()));
+        // It has the database for itself.
+        let second = connect(&path, true);
+        assert!(second.is_err());
+    }
+}

@@ -1,0 +1,42 @@
+//! Values that were measured, in the user's cache folder, by the contents that they are of: a session that was killed, a
+//! run that was moved and a second isoloss beside the first find them again.
+//!
+//! ```text
+//! <cache>/isoloss/measured.sqlite
+//!   file   the content of a checkpoint, by its file as it was
+//!   scene  a loss on a plane: everything that a value depends on beside its place
+//!   point  values at places of a scene, on all samples or on few
+//!   spot   values elsewhere: of checkpoints, averages, updates, curvature, answers of a path
+//!   gram   dot products of pairs of checkpoints, by tensor
+//! ```
+//!
+//! It is SQLite, because that alone among the embedded databases keeps a value through a `kill -9` without a wait for the
+//! disk, lets several processes write, and is read by other programs. A value is there before it is shown.
+
+mod database;
+mod digest;
+
+pub use self::database::{KeptPoint, PointPlace, SceneId, Store};
+pub use self::digest::{Digest, digest};
+
+use std::path::{Path, PathBuf};
+
+/// Why a value cannot be kept or found.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: what is measured cannot be kept there: {source}", path.display())]
+pub struct StoreError {
+    /// The database.
+    path: PathBuf,
+    /// The reason.
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl StoreError {
+    fn of<E: Into<Box<dyn std::error::Error + Send + Sync>>>(path: &Path) -> impl Fn(E) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self {
+            path: path.clone(),
+            source: source.into(),
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! What was measured once is found again: after a kill, of a run that was copied, and never of another function.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
+mod program;
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use isoloss::data::Split;
+use isoloss::landscape::device::{Place, Precision};
+use isoloss::landscape::evidence::Function;
+use isoloss::landscape::worker::protocol::{Plan, Query, Report, Request, Setup, Value};
+use isoloss::landscape::worker::{Hosting, serve};
+use isoloss::model::activation::Activation;
+use isoloss::model::reading::Reading;
+use isoloss::run::Checkpoint;
+use program::{digits, fixture, random_plane};
+
+/// Time within which a plan is done on a busy machine.
+const SOON: Duration = Duration::from_secs(120);
+
+/// A run of two checkpoints in a folder of its own.
+fn run_in(folder: &Path) -> [Checkpoint; 2] {
+    fs::create_dir_all(folder).unwrap();
+    [0, 240].map(|step| {
+        let name = format!("step_{step:04}.safetensors");
+        let path = folder.join(&name);
+        fs::copy(fixture(&format!("digits-run/{name}")), &path).unwrap();
+        Checkpoint::new(step, path)
+    })
+}
+
+/// Points of a plane, on all samples and on few, and a value of each other kind.
+fn plan([from, to]: &[Checkpoint; 2], points: u32) -> Plan {
+    let at = |i: u32| [f64::from(i % 7) / 7.0 - 0.3, f64::from(i / 7) / 9.0 - 0.2];
+    let on_few = |i: u32| Query::OnFew {
+        at: at(i),
+        samples: 64,
+    };
+    let all = (0..points).map(|i| Query::OnPlane(at(i)));
+    let others = [
+        Query::Checkpoint(to.clone()),
+        Query::Average(vec![from.clone(), to.clone()]),
+        Query::Update {
+            from: from.clone(),
+            to: to.clone(),
+        },
+    ];
+    Plan {
+        generation: 3,
+        spec: random_plane(to),
+        split: Split::Train,
+        queries: (0..3).map(on_few).chain(all).chain(others).collect(),
+    }
+}
+
+fn setup() -> Setup {
+    digits(&[Place::Cpu], Precision::F32)
+}
+
+/// Every value by its index: the bits of its numbers, and true if it was measured before.
+type Answers = HashMap<usize, (Vec<u64>, bool)>;
+
+/// Measures a plan of a function with a store; `told` sees each value as it comes.
+fn measured(
+    setup: &Setup,
+    store: &Path,
+    (function, plan): (Option<Function>, Plan),
+    mut told: impl FnMut(usize, &[u64]),
+) -> Answers {
+    let hosting = Hosting {
+        store: Some(store.to_path_buf()),
+        ..Hosting::default()
+    };
+    let ((requests, served), (send, reports)) = (channel(), channel());
+    let setup = setup.clone();
+    let pool = thread::spawn(move || {
+        serve(&setup, &hosting, &served, |report| {
+            send.send(report).is_ok()
+        });
+    });
+    let mut answers = Answers::new();
+    loop {
+        match reports.recv_timeout(SOON).unwrap() {
+            Report::Data { .. } => {
+                requests
+                    .send(Request::Assume(function.clone().unwrap_or_default()))
+                    .unwrap();
+                requests.send(Request::Measure(plan.clone())).unwrap();
+            }
+            Report::Measured {
+                index,
+                value,
+                recalled,
+                ..
+            } => {
+                let bits = bits(&value);
+                told(index, &bits);
+                assert!(
+                    answers.insert(index, (bits, recalled)).is_none(),
+                    "{index} twice"
+                );
+            }
+            Report::Done(_) => break,
+            Report::Failed { reason, .. } | Report::NoData(reason) | Report::Trouble(reason) => {
+                panic!("{reason}")
+            }
+            _ => {}
+        }
+    }
+    drop(requests);
+    pool.join().unwrap();
+    answers
+}
+
+fn bits(value: &Value) -> Vec<u64> {
+    let numbers = match value {
+        Value::Measure(measure) => vec![measure.loss, measure.score],
+        Value::Critical(step) => vec![step.step],
+        Value::Curvature(ends) => vec![ends.lambda_max, ends.lambda_min],
+        Value::Assumed => Vec::new(),
+    };
+    numbers.into_iter().map(f64::to_bits).collect()
+}
+
+/// The values alone.
+fn values(answers: &Answers) -> HashMap<usize, Vec<u64>> {
+    answers
+        .iter()
+        .map(|(index, (bits, _))| (*index, bits.clone()))
+        .collect()
+}
+
+fn recalled(answers: &Answers) -> usize {
+    answers.values().filter(|(_, recalled)| *recalled).count()
+}
+
+#[test]
+fn a_second_session_finds_every_value_to_the_bit_wherever_the_run_lies() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("cache/measured.sqlite");
+    let here = run_in(&folder.path().join("here"));
+    let measure =
+        |run: &[Checkpoint; 2]| measured(&setup(), &store, (None, plan(run, 35)), |_, _| {});
+    let first = measure(&here);
+    assert_eq!((first.len(), recalled(&first)), (41, 0));
+    let second = measure(&here);
+    assert_eq!(values(&second), values(&first));
+    assert_eq!(recalled(&second), 41);
+    // The contents of a copy are not known by its files, and are read while it is measured.
+    let there = run_in(&folder.path().join("there"));
+    assert_eq!(values(&measure(&there)), values(&first));
+    let again = measure(&there);
+    assert_eq!((values(&again), recalled(&again)), (values(&first), 41));
+}
+
+#[test]
+fn a_file_that_was_overwritten_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("measured.sqlite");
+    let run = run_in(&folder.path().join("run"));
+    let measure =
+        |run: &[Checkpoint; 2]| measured(&setup(), &store, (None, plan(run, 7)), |_, _| {});
+    let first = measure(&run);
+    fs::copy(fixture("digits-run/step_0120.safetensors"), &run[1].path).unwrap();
+    let other = measure(&run);
+    assert_eq!(recalled(&other), 0);
+    assert!(
+        first
+            .iter()
+            .all(|(index, (bits, _))| other[index].0 != *bits)
+    );
+}
+
+#[test]
+fn another_function_type_or_choice_of_samples_has_values_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("measured.sqlite");
+    let run = run_in(&folder.path().join("run"));
+    let measure = |setup: &Setup, function: Option<Function>| {
+        recalled(&measured(
+            setup,
+            &store,
+            (function, plan(&run, 7)),
+            |_, _| {},
+        ))
+    };
+    let few = |count: usize| {
+        let mut setup = setup();
+        if let Some(data) = &mut setup.data {
+            data.count = isoloss::data::Count::At(count);
+        }
+        setup
+    };
+    let gelu = Function {
+        reading: Reading {
+            activation: Some(Activation::Gelu),
+            ..Reading::default()
+        },
+        pixels: None,
+    };
+    let half = digits(&[Place::Cpu], Precision::F16);
+    let cases = [
+        (setup(), None),
+        (setup(), Some(gelu.clone())),
+        (half, None),
+        (few(300), None),
+        (few(301), None),
+    ];
+    for (setup, function) in &cases {
+        assert_eq!(measure(setup, function.clone()), 0);
+    }
+    for (setup, function) in &cases {
+        assert_eq!(measure(setup, function.clone()), 13);
+    }
+}
+
+/// The environment of the process that is killed.
+const STORE: &str = "ISOLOSS_TEST_STORE";
+
+/// Measures and prints each value, for the test that kills it.
+#[test]
+fn the_process_that_is_killed() {
+    let Some(folder) = std::env::var_os(STORE).map(PathBuf::from) else {
+        return;
+    };
+    let run = [0, 240].map(|step| {
+        let name = format!("run/step_{step:04}.safetensors");
+        Checkpoint::new(step, folder.join(name))
+    });
+    let store = folder.join("measured.sqlite");
+    let told = |index: usize, bits: &[u64]| println!("\nshown {index} {bits:?}");
+    measured(&setup(), &store, (None, plan(&run, 600)), told);
+}
+
+#[test]
+fn a_kill_loses_nothing_that_was_shown() {
+    for count in [1, 7, 40, 150] {
+        let folder = tempfile::tempdir().unwrap();
+        let run = run_in(&folder.path().join("run"));
+        let store = folder.path().join("measured.sqlite");
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "the_process_that_is_killed", "--nocapture"])
+            .env(STORE, folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let shown = lines.map_while(Result::ok);
+        let shown = shown.filter(|line| line.starts_with("shown "));
+        let shown: Vec<String> = shown.take(count).collect();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(shown.len(), count);
+        let again = measured(&setup(), &store, (None, plan(&run, 600)), |_, _| {});
+        for line in &shown {
+            let index: usize = line.split(' ').nth(1).unwrap().parse().unwrap();
+            let (bits, recalled) = &again[&index];
+            assert!(recalled, "{line} was lost");
+            assert_eq!(*line, format!("shown {index} {bits:?}"));
+        }
+    }
+}
