@@ -192,7 +192,7 @@ impl Watched {
             command.arg(own).args(["--data", "digits"]);
         }
         command.args(options);
-        command.args(["--headless", "--disk-only", "--keep", "none"]);
+        command.args(["--headless", "--disk-only", "--keep", "none", "--no-cache"]);
         let begin = Instant::now();
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let lines = BufReader::new(child.stdout.take().ok_or("no output")?).lines();

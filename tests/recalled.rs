@@ -26,6 +26,7 @@ use isoloss::landscape::worker::{Hosting, serve};
 use isoloss::model::activation::Activation;
 use isoloss::model::reading::Reading;
 use isoloss::run::Checkpoint;
+use isoloss::store::StorePlace;
 use program::{digits, fixture, random_plane};
 
 /// Time within which a plan is done on a busy machine.
@@ -81,7 +82,10 @@ fn measured(
     mut told: impl FnMut(usize, &[u64]),
 ) -> Answers {
     let hosting = Hosting {
-        store: Some(store.to_path_buf()),
+        store: Some(StorePlace {
+            path: store.to_path_buf(),
+            room: 1 << 30,
+        }),
         ..Hosting::default()
     };
     let ((requests, served), (send, reports)) = (channel(), channel());

@@ -76,7 +76,8 @@ pub fn folder_of(run: &Path) -> Option<PathBuf> {
 }
 
 /// The absolute path without links, so that a run is found under every name it has.
-fn real(run: &Path) -> PathBuf {
+#[must_use]
+pub fn real(run: &Path) -> PathBuf {
     std::fs::canonicalize(run)
         .or_else(|_| std::path::absolute(run))
         .unwrap_or_else(|_| run.to_path_buf())

@@ -1,4 +1,4 @@
-//! `isoloss cache`: the checkpoints that were kept, and how to be rid of them.
+//! `isoloss cache`: the checkpoints and measured values that were kept, and how to be rid of them.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,8 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cache;
 use crate::report;
-use crate::report::cache::Report;
+use crate::report::cache::{Measured, Report};
+use crate::store::{Contents, Store, StoreError};
 
 use super::output;
 
@@ -20,7 +21,7 @@ enum Format {
     Csv,
 }
 
-/// The kept checkpoints.
+/// The kept checkpoints and measured values.
 #[derive(Debug, Args)]
 pub(super) struct Cache {
     #[command(subcommand)]
@@ -29,7 +30,7 @@ pub(super) struct Cache {
 
 #[derive(Debug, Subcommand)]
 enum CacheAction {
-    /// Every run of which checkpoints are kept: how many, and how much room they take
+    /// Every run of which checkpoints are kept, and the measured values: how many, and how much room they take
     List {
         /// Format of the list
         #[arg(long, value_enum, default_value = "text")]
@@ -51,7 +52,8 @@ impl Cache {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         match &self.action {
             CacheAction::List { format } => {
-                let report = Report::new(cache::list());
+                let measured = measured(Store::contents)?;
+                let report = Report::new(cache::list(), measured);
                 output::to_stdout(&match format {
                     Format::Text => report.text(),
                     Format::Json => report::json(&report)?,
@@ -60,7 +62,9 @@ impl Cache {
             }
             CacheAction::Clear { run } => {
                 let cleared = cache::clear(run.as_deref())?;
-                output::to_stdout(&Report::new(cleared).removed())
+                let folder = run.as_deref().map(cache::real);
+                let measured = measured(|store| store.clear(folder.as_deref()))?;
+                output::to_stdout(&Report::new(cleared, measured).removed())
             }
             CacheAction::Path { run } => {
                 let folder = match run {
@@ -74,4 +78,15 @@ impl Cache {
             }
         }
     }
+}
+
+/// Looks at the measured values, if there are any.
+fn measured(
+    look: impl FnOnce(&Store) -> Result<Contents, StoreError>,
+) -> Result<Option<Measured>, StoreError> {
+    let Some(file) = Store::path().filter(|file| file.is_file()) else {
+        return Ok(None);
+    };
+    let contents = look(&Store::open(&file, u64::MAX)?)?;
+    Ok(Some(Measured { file, contents }))
 }

@@ -34,6 +34,7 @@ mod scene;
 mod screen;
 mod sharpness;
 mod startup;
+mod store;
 mod surface;
 mod time;
 mod topics;

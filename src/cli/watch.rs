@@ -14,6 +14,7 @@ use crate::report::{lines, visible};
 use crate::run::followed;
 use crate::session::snapshot::Snapshot;
 use crate::session::{Options, Session};
+use crate::store::StorePlace;
 use crate::tui::invocation::{self, Invocation};
 use crate::tui::keymap::Keymap;
 use crate::tui::state::App;
@@ -152,7 +153,11 @@ fn hosting_of(hosting: &Hosting, run: &Path) -> Hosting {
     let process = hosting.process.clone().filter(|_| run.to_str().is_some());
     // Nothing is written into a run.
     let folder = std::path::absolute(run).ok();
-    let is_outside = |store: &PathBuf| folder.as_ref().is_none_or(|run| !store.starts_with(run));
+    let is_outside = |store: &StorePlace| {
+        folder
+            .as_ref()
+            .is_none_or(|run| !store.path.starts_with(run))
+    };
     Hosting {
         process,
         store: hosting.store.clone().filter(is_outside),

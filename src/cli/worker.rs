@@ -11,9 +11,9 @@ use clap::Args;
 use crate::landscape::worker::budget::Budget;
 use crate::landscape::worker::yielding::Contest;
 use crate::landscape::worker::{Hosting, Launch, serve_lines, yielding};
-use crate::store::Store;
 
 use super::output::Usage;
+use super::store::StoreOptions;
 use super::{limits, memory, startup};
 
 /// Measure for another isoloss, by JSON lines on standard input and output.
@@ -66,9 +66,8 @@ pub(super) struct HostingOptions {
     /// Measure in this process, which then shares the fate and the priority of the screen
     #[arg(long, env = "ISOLOSS_IN_PROCESS")]
     in_process: bool,
-    /// Neither keep measured values in the cache folder nor use those that are there
-    #[arg(long, env = "ISOLOSS_NO_CACHE")]
-    no_cache: bool,
+    #[command(flatten)]
+    store: StoreOptions,
 }
 
 impl HostingOptions {
@@ -86,7 +85,7 @@ impl HostingOptions {
         Ok(Hosting {
             process,
             budget: self.budget,
-            store: (!self.no_cache).then(Store::path).flatten(),
+            store: self.store.place(),
         })
     }
 

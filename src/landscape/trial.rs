@@ -31,7 +31,13 @@ fn distance(exact: &[f32], found: &[f32]) -> f32 {
     let largest = exact.iter().map(|value| value.abs()).fold(0.0, f32::max);
     let errors = exact.iter().zip(found);
     let errors = errors.map(|(exact, found)| (exact - found).abs() / largest);
-    errors.fold(0.0, |most, error| if error <= most { most } else { error })
+    errors.fold(0.0, |most, error| {
+        if error.is_nan() || error > most {
+            error
+        } else {
+            most
+        }
+    })
 }
 
 /// Largest error, as a share of the largest result. In f32 it is far below what products of 11 bits cost, as tensor

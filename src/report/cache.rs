@@ -1,33 +1,74 @@
-//! The kept checkpoints as text and data.
+//! The kept checkpoints and measured values as text and data.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::cache::CachedRun;
+use crate::run::unicode;
 use crate::session::size_in_words;
+use crate::store::Contents;
 
 use super::{csv_rows, visible};
 
-/// The runs of which checkpoints are kept.
+/// The runs of which checkpoints are kept, and the values that were measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     runs: Vec<CachedRun>,
+    measured: Option<Measured>,
+}
+
+/// Measured values in a database.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Measured {
+    /// The database.
+    #[serde(serialize_with = "unicode::path")]
+    pub file: PathBuf,
+    /// The amount of them.
+    #[serde(flatten)]
+    pub contents: Contents,
+}
+
+impl Measured {
+    fn words(&self) -> String {
+        let Contents {
+            values,
+            planes,
+            bytes,
+        } = self.contents;
+        let plural = if planes == 1 { "" } else { "s" };
+        format!(
+            "{values} measured values of {planes} plane{plural}, {}",
+            size_in_words(bytes)
+        )
+    }
 }
 
 impl Report {
-    /// A report of these runs.
+    /// A report of these runs and values; `None` if there is no database.
     #[must_use]
-    pub fn new(runs: Vec<CachedRun>) -> Self {
-        Self { runs }
+    pub fn new(runs: Vec<CachedRun>, measured: Option<Measured>) -> Self {
+        let measured = measured.filter(|measured| measured.contents.values > 0);
+        Self { runs, measured }
     }
 
-    /// A line for each run, and the sum.
+    /// A line for each run, the sum, and a line about the values.
     #[must_use]
     pub fn text(&self) -> String {
-        if self.runs.is_empty() {
-            return "nothing is kept\n".into();
+        let mut text = match (&self.runs[..], &self.measured) {
+            ([], None) => "nothing is kept\n".into(),
+            ([], Some(_)) => String::new(),
+            _ => self.of_runs() + if self.measured.is_some() { "\n" } else { "" },
+        };
+        if let Some(measured) = &self.measured {
+            let file = measured.file.display().to_string();
+            let _ = writeln!(text, "{}: {}", measured.words(), visible::line(&file));
         }
+        text
+    }
+
+    fn of_runs(&self) -> String {
         let mut text = String::from("checkpoints        size  run\n");
         for run in &self.runs {
             let size = size_in_words(run.bytes);
@@ -48,9 +89,14 @@ impl Report {
         let (checkpoints, bytes) = self.sum();
         let runs = self.runs.len();
         let plural = if runs == 1 { "" } else { "s" };
+        let values = self
+            .measured
+            .as_ref()
+            .map(|measured| format!(", and {}", measured.words()));
         format!(
-            "removed {checkpoints} kept checkpoints of {runs} run{plural}, {}\n",
-            size_in_words(bytes)
+            "removed {checkpoints} kept checkpoints of {runs} run{plural}, {}{}\n",
+            size_in_words(bytes),
+            values.unwrap_or_default()
         )
     }
 
@@ -89,10 +135,10 @@ mod tests {
             checkpoints,
             bytes,
         };
-        let report = Report::new(vec![
-            run("runs/a", 3, 3 << 20),
-            run("runs/b\n", 12, 5 << 10),
-        ]);
+        let report = Report::new(
+            vec![run("runs/a", 3, 3 << 20), run("runs/b\n", 12, 5 << 10)],
+            None,
+        );
         let text = report.text();
         assert!(text.contains("3    3.00 MiB  runs/a\n"), "{text}");
         assert_eq!(text.lines().count(), 4);
@@ -102,7 +148,33 @@ mod tests {
             "{csv}"
         );
         assert!(report.removed().contains("15 kept checkpoints of 2 runs"));
-        assert_eq!(Report::new(Vec::new()).text(), "nothing is kept\n");
+        assert_eq!(Report::new(Vec::new(), None).text(), "nothing is kept\n");
+    }
+
+    #[test]
+    fn measured_values_are_told_beside_the_runs() {
+        let measured = |values| Measured {
+            file: "c/measured.sqlite".into(),
+            contents: Contents {
+                values,
+                planes: 1,
+                bytes: 1 << 20,
+            },
+        };
+        let report = Report::new(Vec::new(), Some(measured(2601)));
+        assert_eq!(
+            report.text(),
+            "2601 measured values of 1 plane, 1.00 MiB: c/measured.sqlite\n"
+        );
+        assert!(
+            report
+                .removed()
+                .ends_with(", and 2601 measured values of 1 plane, 1.00 MiB\n")
+        );
+        assert_eq!(
+            Report::new(Vec::new(), Some(measured(0))).text(),
+            "nothing is kept\n"
+        );
     }
 
     #[cfg(unix)]
@@ -110,12 +182,15 @@ mod tests {
     fn a_name_that_is_not_unicode_is_told() {
         use std::os::unix::ffi::OsStrExt;
         let name = std::ffi::OsStr::from_bytes(b"a\xff");
-        let report = Report::new(vec![CachedRun {
-            run: name.into(),
-            folder: name.into(),
-            checkpoints: 1,
-            bytes: 1,
-        }]);
+        let report = Report::new(
+            vec![CachedRun {
+                run: name.into(),
+                folder: name.into(),
+                checkpoints: 1,
+                bytes: 1,
+            }],
+            None,
+        );
         let json = crate::report::json(&report).unwrap_or_default();
         assert!(json.contains("\"run\":\"a\u{fffd}\""), "{json}");
     }

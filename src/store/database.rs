@@ -11,6 +11,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, pa
 use crate::run::filesystem;
 use crate::run::fingerprint::Fingerprint;
 
+use super::contents::trim;
 use super::{Digest, StoreError};
 
 /// Marks the file as ours, as `file` shows it.
@@ -25,10 +26,10 @@ const COMMIT_EVERY: Duration = Duration::from_secs(1);
 const TABLES: &str = "
 CREATE TABLE file  (path TEXT, key TEXT, size INT, modified INT, inode INT, content BLOB,
                     PRIMARY KEY (path, key)) WITHOUT ROWID;
-CREATE TABLE scene (id INTEGER PRIMARY KEY, key BLOB UNIQUE, about TEXT, used INT);
+CREATE TABLE scene (id INTEGER PRIMARY KEY, key BLOB UNIQUE, run BLOB, about TEXT, used INT);
 CREATE TABLE point (scene INT, samples INT, x INT, y INT, loss INT, score INT, device TEXT,
                     PRIMARY KEY (scene, samples, x, y)) WITHOUT ROWID;
-CREATE TABLE spot  (key BLOB PRIMARY KEY, value BLOB, device TEXT, used INT) WITHOUT ROWID;
+CREATE TABLE spot  (key BLOB PRIMARY KEY, value BLOB, run BLOB, device TEXT, used INT) WITHOUT ROWID;
 CREATE TABLE gram  (layout BLOB, base BLOB, a BLOB, b BLOB, dots BLOB, used INT,
                     PRIMARY KEY (layout, base, a, b)) WITHOUT ROWID;
 ";
@@ -81,11 +82,12 @@ impl Store {
         Some(file_in(folders.cache_dir()))
     }
 
-    /// Opens a database, and makes it where there is none. One of another version, or that is damaged, is set aside.
+    /// Opens a database, and makes it where there is none. One of another version, or that is damaged, is set aside; what
+    /// was used longest ago makes room where it takes more than `room` bytes.
     ///
     /// # Errors
     /// The file cannot be made or opened, or on a network file system another process has it.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, room: u64) -> Result<Self, StoreError> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(StoreError::of(path))?;
         }
@@ -98,7 +100,18 @@ impl Store {
             }
             Err(error) => return Err(StoreError::of(path)(error)),
         };
+        trim(&connection, room).map_err(StoreError::of(path))?;
         Ok(Self::over(path, connection, is_shared))
+    }
+
+    /// Does something with the connection when what was written before is committed.
+    pub(super) fn with<T>(
+        &self,
+        act: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let mut state = self.state();
+        let done = state.commit().and_then(|()| act(&state.connection));
+        done.map_err(self.error())
     }
 
     fn over(path: &Path, connection: Connection, is_shared: bool) -> Self {
@@ -159,16 +172,16 @@ impl Store {
         self.write("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?)", row)
     }
 
-    /// Returns the scene of this key, made where it is new; `about` is told to those who list it.
+    /// Returns the scene of this key, made where it is new: of checkpoints in the folder `run`, and in words.
     ///
     /// # Errors
     /// The database cannot be written.
-    pub fn scene(&self, key: Digest, about: &str) -> Result<SceneId, StoreError> {
-        let sql = "INSERT INTO scene (key, about, used) VALUES (?, ?, ?)
+    pub fn scene(&self, key: Digest, run: &Path, about: &str) -> Result<SceneId, StoreError> {
+        let sql = "INSERT INTO scene (key, run, about, used) VALUES (?, ?, ?, ?)
                    ON CONFLICT (key) DO UPDATE SET used = excluded.used RETURNING id";
         let mut state = self.state();
         let found = state.begin().and_then(|()| {
-            let row = params![key.0, about, now()];
+            let row = params![key.0, name(run), about, now()];
             state
                 .connection
                 .prepare_cached(sql)?
@@ -247,13 +260,19 @@ impl Store {
         found.map_err(self.error())
     }
 
-    /// Keeps a value that belongs to no scene, measured on this device.
+    /// Keeps a value that belongs to no scene, of checkpoints in the folder `run`, measured on this device.
     ///
     /// # Errors
     /// The database cannot be written.
-    pub fn keep_spot(&self, key: Digest, value: &[u8], device: &str) -> Result<(), StoreError> {
-        let row = params![key.0, value, device, now()];
-        self.write("INSERT OR REPLACE INTO spot VALUES (?, ?, ?, ?)", row)
+    pub fn keep_spot(
+        &self,
+        key: Digest,
+        value: &[u8],
+        run: &Path,
+        device: &str,
+    ) -> Result<(), StoreError> {
+        let row = params![key.0, value, name(run), device, now()];
+        self.write("INSERT OR REPLACE INTO spot VALUES (?, ?, ?, ?, ?)", row)
     }
 
     /// Commits what is written but not yet safe, which is so on a network file system alone.
@@ -412,7 +431,8 @@ fn set_aside(path: &Path) -> std::io::Result<()> {
     fs::rename(path, with(".old"))
 }
 
-fn name(path: &Path) -> &[u8] {
+/// A path as it is kept.
+pub(super) fn name(path: &Path) -> &[u8] {
     path.as_os_str().as_encoded_bytes()
 }
 
@@ -480,27 +500,27 @@ mod tests {
             kept([0.1 + 0.2, -1e-308], Some(64), -0.0),
             kept([0.1 + 0.2, -1e-308], None, 5e-324),
         ];
-        let store = Store::open(&path).unwrap();
-        let scene = store.scene(key(1), "{}").unwrap();
+        let store = Store::open(&path, u64::MAX).unwrap();
+        let scene = store.scene(key(1), Path::new("/run"), "{}").unwrap();
         for point in &points {
             store.keep_point(scene, point, "cpu").unwrap();
         }
         let before = found(&store, scene);
         assert_eq!(before.len(), points.len());
         drop(store);
-        let store = Store::open(&path).unwrap();
-        assert_eq!(store.scene(key(1), "{}").unwrap(), scene);
+        let store = Store::open(&path, u64::MAX).unwrap();
+        assert_eq!(store.scene(key(1), Path::new("/run"), "{}").unwrap(), scene);
         assert_eq!(found(&store, scene), before);
         assert!(before.iter().any(|(bits, _)| bits[2] == f64::NAN.to_bits()));
-        let other = store.scene(key(2), "{}").unwrap();
+        let other = store.scene(key(2), Path::new("/run"), "{}").unwrap();
         assert!(other != scene && found(&store, other).is_empty());
     }
 
     #[test]
     fn the_first_value_of_a_point_stays() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("measured.sqlite")).unwrap();
-        let scene = store.scene(key(1), "{}").unwrap();
+        let store = Store::open(&folder.path().join("measured.sqlite"), u64::MAX).unwrap();
+        let scene = store.scene(key(1), Path::new("/run"), "{}").unwrap();
         for loss in [1.0, 2.0] {
             store
                 .keep_point(scene, &kept([0.0; 2], None, loss), "cuda:0")
@@ -512,7 +532,7 @@ mod tests {
     #[test]
     fn a_content_is_that_of_a_file_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("measured.sqlite")).unwrap();
+        let store = Store::open(&folder.path().join("measured.sqlite"), u64::MAX).unwrap();
         let file = folder.path().join("1.pt");
         fs::write(&file, "one").unwrap();
         let before = Fingerprint::of(&file).unwrap();
@@ -530,23 +550,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("measured.sqlite");
         let fill = |own: u8| {
-            let store = Store::open(&path).unwrap();
-            let scene = store.scene(key(1), "{}").unwrap();
+            let store = Store::open(&path, u64::MAX).unwrap();
+            let scene = store.scene(key(1), Path::new("/run"), "{}").unwrap();
             for i in 0..100 {
                 let at = [f64::from(own), f64::from(i)];
                 store
                     .keep_point(scene, &kept(at, None, 1.0), "cpu")
                     .unwrap();
             }
-            store.keep_spot(key(own), &[own], "cpu").unwrap();
+            store
+                .keep_spot(key(own), &[own], Path::new("/run"), "cpu")
+                .unwrap();
         };
         std::thread::scope(|scope| {
             for own in 0..8 {
                 scope.spawn(move || fill(own));
             }
         });
-        let store = Store::open(&path).unwrap();
-        let scene = store.scene(key(1), "{}").unwrap();
+        let store = Store::open(&path, u64::MAX).unwrap();
+        let scene = store.scene(key(1), Path::new("/run"), "{}").unwrap();
         assert_eq!(store.points(scene).unwrap().len(), 800);
         assert!((0..8).all(|own| store.spot(key(own)).unwrap() == Some(vec![own])));
         assert_eq!(store.spot(key(8)).unwrap(), None);
@@ -561,19 +583,21 @@ mod tests {
             "no database, but long enough to be looked at ".repeat(99),
         )
         .unwrap();
-        drop(Store::open(&path).unwrap());
+        drop(Store::open(&path, u64::MAX).unwrap());
         assert!(folder.path().join("measured.sqlite.old").exists());
         let other = Connection::open(&path).unwrap();
         other
             .pragma_update(None, "user_version", VERSION + 1)
             .unwrap();
         drop(other);
-        let store = Store::open(&path).unwrap();
-        store.keep_spot(key(1), b"a", "cpu").unwrap();
+        let store = Store::open(&path, u64::MAX).unwrap();
+        store
+            .keep_spot(key(1), b"a", Path::new("/run"), "cpu")
+            .unwrap();
         // A folder in its place is neither.
         let blocked = folder.path().join("blocked");
         fs::create_dir(&blocked).unwrap();
-        let refused = Store::open(&blocked).unwrap_err().to_string();
+        let refused = Store::open(&blocked, u64::MAX).unwrap_err().to_string();
         assert!(
             refused.starts_with(&blocked.display().to_string()),
             "{refused}"
@@ -585,7 +609,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("measured.sqlite");
         let store = Store::over(&path, connect(&path, true).unwrap(), true);
-        store.keep_spot(key(1), b"a", "cpu").unwrap();
+        store
+            .keep_spot(key(1), b"a", Path::new("/run"), "cpu")
+            .unwrap();
         assert!(store.state().open_since.is_some());
         store.flush().unwrap();
         assert!(store.state().open_since.is_none());

@@ -13,13 +13,24 @@
 //! It is SQLite, because that alone among the embedded databases keeps a value through a `kill -9` without a wait for the
 //! disk, lets several processes write, and is read by other programs. A value is there before it is shown.
 
+mod contents;
 mod database;
 mod digest;
 
+pub use self::contents::Contents;
 pub use self::database::{KeptPoint, PointPlace, SceneId, Store};
 pub use self::digest::{Digest, digest};
 
 use std::path::{Path, PathBuf};
+
+/// A database, and the bytes that it may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorePlace {
+    /// Its file.
+    pub path: PathBuf,
+    /// Bytes at most when it is opened.
+    pub room: u64,
+}
 
 /// Why a value cannot be kept or found.
 #[derive(Debug, thiserror::Error)]

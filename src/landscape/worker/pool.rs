@@ -7,7 +7,6 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
@@ -15,6 +14,7 @@ use std::time::Instant;
 
 use crate::data::{self, Dataset};
 use crate::evaluator::{EvaluatorOptions, Stop, Tell};
+use crate::store::StorePlace;
 
 use super::super::LandscapeError;
 use super::super::device::{Compute, Place, Precision};
@@ -38,7 +38,7 @@ pub struct Hosting {
     /// The share of the processor that measuring may take; a worker process is told it by its command.
     pub budget: Budget,
     /// The database in which values are kept and found again; `None` if none are.
-    pub store: Option<PathBuf>,
+    pub store: Option<StorePlace>,
 }
 
 /// Serves requests until their sender is gone or `report` returns false.
@@ -52,7 +52,7 @@ where
         (_, _, budget) => budget,
     };
     let pool = Pool::new(report, budget);
-    pool.open_store(setup, hosting.store.as_deref());
+    pool.open_store(setup, hosting.store.as_ref());
     let metered = setup.devices.iter().map(|_| Arc::default());
     let metered: Vec<Arc<Metered>> = metered.collect();
     let meter = Meter::of(metered.clone());

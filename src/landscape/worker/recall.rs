@@ -56,6 +56,8 @@ pub(super) struct PlanKeys {
     files: HashMap<PathBuf, Fingerprint>,
     /// True if those of the plane were still so when its first value came.
     plane_holds: OnceLock<bool>,
+    /// The folder of its checkpoints.
+    run: PathBuf,
     /// Key of what is found out about model and samples.
     findings: Digest,
 }
@@ -107,10 +109,9 @@ enum DirectionsRecord<'a> {
     File(Digest),
 }
 
-/// The scene of which a store lists points.
+/// A scene in words.
 #[derive(Serialize)]
 struct About<'a> {
-    run: String,
     model: &'a str,
     plane: &'static str,
 }
@@ -179,6 +180,7 @@ impl Recall {
             queries,
             files: contents.files,
             plane_holds: OnceLock::new(),
+            run: run_of(plan).to_path_buf(),
             findings,
         }))
     }
@@ -203,7 +205,7 @@ impl Recall {
             spec: plan.spec.clone(),
             loss,
             key,
-            scene: self.store.scene(key, &self.about(plan))?,
+            scene: self.store.scene(key, run_of(plan), &self.about(plan))?,
             files: contents.files.clone(),
         };
         *held(&self.plane) = Some(plane.clone());
@@ -252,7 +254,6 @@ impl Recall {
 
     fn about(&self, plan: &Plan) -> String {
         let about = About {
-            run: plan.spec.origin.path.display().to_string(),
             model: &self.setup.model,
             plane: match plan.spec.directions {
                 Directions::Principal { .. } => "pca",
@@ -334,7 +335,7 @@ impl Recall {
                 };
                 self.store.keep_point(scene, &kept, &device)
             }
-            (Some(ValueKey::Spot(key)), recalled) => self.write(*key, recalled, &device),
+            (Some(ValueKey::Spot(key)), recalled) => self.write(*key, recalled, &keys.run, &device),
             _ => Ok(()),
         }
     }
@@ -349,18 +350,19 @@ impl Recall {
         findings: &[Report],
         place: Place,
     ) -> Result<(), StoreError> {
-        self.write(keys.findings, findings, &place.to_string())
+        self.write(keys.findings, findings, &keys.run, &place.to_string())
     }
 
     fn write(
         &self,
         key: Digest,
         value: &(impl Serialize + ?Sized),
+        run: &Path,
         device: &str,
     ) -> Result<(), StoreError> {
         let mut bytes = Vec::new();
         if ciborium::into_writer(value, &mut bytes).is_ok() {
-            self.store.keep_spot(key, &bytes, device)?;
+            self.store.keep_spot(key, &bytes, run, device)?;
         }
         Ok(())
     }
@@ -482,6 +484,12 @@ impl Contents<'_> {
             .map(|checkpoint| self.of(checkpoint, key));
         contents.collect()
     }
+}
+
+/// The folder of the checkpoint that a plan's plane goes through.
+fn run_of(plan: &Plan) -> &Path {
+    let path = &plan.spec.origin.path;
+    path.parent().unwrap_or(path)
 }
 
 fn held<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {

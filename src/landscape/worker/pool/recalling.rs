@@ -1,19 +1,20 @@
 //! Answers the queries of a pool's plans that were answered before.
 
-use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use super::super::super::evidence::Function;
 use super::super::protocol::{Plan, Report, Setup};
 use super::super::recall::Recall;
 use super::Pool;
-use crate::store::Store;
+use crate::store::{Store, StorePlace};
 
 impl<R: FnMut(Report) -> bool + Send> Pool<R> {
     /// Opens the store in which values are kept; without one, all is measured.
-    pub(super) fn open_store(&self, setup: &Setup, path: Option<&Path>) {
-        let Some(path) = path else { return };
-        let opened = Store::open(path);
+    pub(super) fn open_store(&self, setup: &Setup, place: Option<&StorePlace>) {
+        let Some(StorePlace { path, room }) = place else {
+            return;
+        };
+        let opened = Store::open(path, *room);
         let mut queue = self.queue();
         if let Some(store) = queue.must(opened) {
             queue.set_recall(Recall::new(Arc::new(store), setup).map(Arc::new));
