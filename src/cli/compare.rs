@@ -17,7 +17,7 @@ use super::measure::Measured;
 use super::options::{KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run};
 use super::output::{Format, Forms, OutputOptions, Usage};
 use super::progress;
-use super::scene::{EffortOptions, GridOptions, PlaneOptions, Scene};
+use super::scene::{EffortOptions, GridOptions, PlaneChoice, PlaneOptions, Scene};
 use super::trajectory::read_path;
 
 /// More panels than this cannot be read.
@@ -82,7 +82,9 @@ impl Compare {
             samples: scenes.first().map_or(0, |scene| scene.objective.samples()),
             split: self.measure.split,
             seed: self.measure.seed,
-            bn: self.plane.bn,
+            bn: scenes
+                .first()
+                .map_or(self.plane.bn, |scene| scene.spec.batch_norm),
             subjects,
         };
         let forms = Forms {
@@ -114,6 +116,11 @@ impl Compare {
             ))
             .into());
         }
+        if self.plane.plane_out.is_some() && !self.shared {
+            return Err(
+                Usage("--plane-out: each run has a plane of its own; add --shared".into()).into(),
+            );
+        }
         Ok(())
     }
 
@@ -121,7 +128,7 @@ impl Compare {
     fn options(&self) -> PlaneOptions {
         let mut options = self.plane.clone();
         if !options.is_chosen() {
-            options.plane = Some(PlaneKind::Random);
+            options.plane = Some(PlaneChoice::Kind(PlaneKind::Random));
         }
         options
     }
@@ -179,7 +186,7 @@ impl Compare {
             model: scene.model.clone(),
             assumed: scene.assumed.clone(),
             parameters: scene.path.parameters,
-            plane: self.plane.report(scene),
+            plane: PlaneOptions::report(scene),
             at_origin,
             test,
             score: scene.score,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
 use crate::landscape::evidence::Assumed;
@@ -24,6 +24,7 @@ use crate::run::Checkpoint;
 use crate::session::schedule::MARGIN;
 use crate::weights::WeightsError;
 use crate::weights::normalize::{Ignore, Norm};
+use crate::weights::plane_recipe::PlaneRecipe;
 use crate::weights::plane_spec::{BatchNorm, Directions, Plane, PlaneSpec};
 use crate::weights::roles::Roles;
 use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
@@ -33,16 +34,20 @@ use super::measure::{Measured, origin};
 use super::options::{
     Axis, FidelityOption, KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run,
 };
-use super::output::Usage;
+use super::output::{Usage, refuse_inside};
 use super::trajectory::{ReadPath, read_path, read_path_of_many};
 use super::warn;
 
 /// Choice of the plane.
 #[derive(Clone, Debug, Args)]
 pub(super) struct PlaneOptions {
-    /// The plane: pca for a run, random for a checkpoint
-    #[arg(long, value_enum)]
-    pub(super) plane: Option<PlaneKind>,
+    /// The plane: pca (of a run), random (of a checkpoint), or a file that --plane-out wrote, whose origin and batch norm
+    /// count then
+    #[arg(long, value_name = "KIND|FILE", value_parser = plane_choice)]
+    pub(super) plane: Option<PlaneChoice>,
+    /// File to write the plane to as instructions, which another machine repeats to the bit with --plane FILE
+    #[arg(long, value_name = "FILE")]
+    pub(super) plane_out: Option<PathBuf>,
     /// Safetensors file with the directions: tensors x.<name> and y.<name>
     #[arg(long, value_name = "FILE", conflicts_with = "plane")]
     directions: Option<PathBuf>,
@@ -61,6 +66,23 @@ pub(super) struct PlaneOptions {
     /// The plane's origin: `last` or a step
     #[arg(long, value_name = "STEP", default_value = "last")]
     origin: String,
+}
+
+/// A plane as `--plane` names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum PlaneChoice {
+    /// A kind of directions.
+    Kind(PlaneKind),
+    /// The file of a recipe.
+    File(PathBuf),
+}
+
+fn plane_choice(text: &str) -> Result<PlaneChoice, String> {
+    match PlaneKind::from_str(text, false) {
+        Ok(kind) => Ok(PlaneChoice::Kind(kind)),
+        Err(_) if Path::new(text).is_file() => Ok(PlaneChoice::File(text.into())),
+        Err(_) => Err("expected pca, random, or a file that --plane-out wrote".to_owned()),
+    }
 }
 
 /// Choice of the grid.
@@ -149,10 +171,16 @@ impl PlaneOptions {
         let checkpoints = open_run(run, key, steps)?;
         measure.check()?;
         let path = read_path(checkpoints, key, measure.model.roles()?)?;
-        let origin = path.members[origin(&self.origin, &path.members, run)?].clone();
-        let directions = self.directions(run, &path, measure.seed)?;
+        self.refuse_plane_out(run)?;
+        let chosen = if let Some(PlaneChoice::File(file)) = &self.plane {
+            PlaneRecipe::read(file)?.among(&path.members, key.key.as_deref(), file)?
+        } else {
+            let origin = origin(&self.origin, &path.members, run)?;
+            let directions = self.directions(run, &path, measure.seed)?;
+            (path.members[origin].clone(), directions, self.bn)
+        };
         let asked = path.members.clone();
-        let mut scene = self.finish(path, &asked, origin, directions, measure)?;
+        let mut scene = self.finish(path, &asked, chosen, measure)?;
         if run.is_file() && scene.objective.model().is_ok() {
             scene.assumed.is_of_one_file();
         }
@@ -184,12 +212,21 @@ impl PlaneOptions {
         // No update leads from one run to the other.
         let is_first = |member: &Checkpoint| member.path.starts_with(first);
         let (asked, others): (Vec<_>, Vec<_>) = path.members.iter().cloned().partition(is_first);
-        let mut scene = self.finish(path, &asked, origin, directions, measure)?;
+        self.refuse_plane_out(first)?;
+        self.refuse_plane_out(second)?;
+        let mut scene = self.finish(path, &asked, (origin, directions, self.bn), measure)?;
         let other = measure.followed(&scene.shape, &others, measure.split)?;
         if let Some(differs) = scene.assumed.differs(&other) {
             warn::say(differs)?;
         }
         Ok(scene)
+    }
+
+    fn refuse_plane_out(&self, run: &Path) -> Result<(), Usage> {
+        match &self.plane_out {
+            Some(file) => refuse_inside("--plane-out", file, run),
+            None => Ok(()),
+        }
     }
 
     /// Returns true if the user chose the plane.
@@ -201,16 +238,18 @@ impl PlaneOptions {
         &self,
         path: ReadPath,
         asked: &[Checkpoint],
-        origin: Checkpoint,
-        directions: Directions,
+        (origin, directions, batch_norm): (Checkpoint, Directions, BatchNorm),
         measure: &MeasureOptions,
     ) -> anyhow::Result<Scene> {
         let spec = PlaneSpec {
             shape: path.shape.clone(),
             directions,
             origin: origin.clone(),
-            batch_norm: self.bn,
+            batch_norm,
         };
+        if let Some(file) = &self.plane_out {
+            PlaneRecipe::of(&spec)?.write(file)?;
+        }
         let shape = path.shape.clone();
         let Measured {
             model,
@@ -245,7 +284,11 @@ impl PlaneOptions {
         if let Some(file) = &self.directions {
             return Ok(Directions::File(file.clone()));
         }
-        if self.plane.unwrap_or(default) == PlaneKind::Random {
+        let kind = match self.plane {
+            Some(PlaneChoice::Kind(kind)) => kind,
+            _ => default,
+        };
+        if kind == PlaneKind::Random {
             return Ok(Directions::Random {
                 seed,
                 norm: self.norm,
@@ -262,18 +305,27 @@ impl PlaneOptions {
     }
 
     /// Describes the plane for the report.
-    pub(super) fn report(&self, scene: &Scene) -> PlaneReport {
+    pub(super) fn report(scene: &Scene) -> PlaneReport {
         let metric = scene.plane.metric();
         let shares = scene.path.fit.trajectory.explained.get(..2);
-        let (kind, random, explained) = match scene.spec.directions {
-            Directions::Principal { .. } => ("pca", false, shares.map(<[f64]>::to_vec)),
-            Directions::Random { .. } => ("random", true, None),
-            Directions::Difference { .. } | Directions::File(_) => ("file", false, None),
+        let (kind, random, explained) = match &scene.spec.directions {
+            Directions::Principal {
+                members,
+                combinations,
+            } => {
+                // A plane from a file may be that of another path.
+                let own = &scene.path;
+                let is_own = *members == own.members && *combinations == own.fit.combinations;
+                let shares = shares.filter(|_| is_own);
+                ("pca", None, shares.map(<[f64]>::to_vec))
+            }
+            Directions::Random { norm, ignore, .. } => ("random", Some((*norm, *ignore)), None),
+            Directions::Difference { .. } | Directions::File(_) => ("file", None, None),
         };
         PlaneReport {
             kind,
-            norm: random.then_some(self.norm),
-            ignore: random.then_some(self.ignore),
+            norm: random.map(|(norm, _)| norm),
+            ignore: random.map(|(_, ignore)| ignore),
             explained,
             cosine: metric.cosine(),
             expected_cosine: plane::expected_cosine(scene.plane.extent()),

@@ -1,6 +1,7 @@
 //! A plan in the queue: which of its queries are taken, answered, or free again.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::protocol::Plan;
 use super::recall::{PlanKeys, Recalled};
@@ -8,16 +9,33 @@ use super::recall::{PlanKeys, Recalled};
 /// Values by the index of their queries.
 pub(super) type Values = Vec<(usize, Recalled)>;
 
+/// The state of a query.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum QueryState {
+    /// Nobody has taken it, or it was given back.
+    Open,
+    /// A worker is at it, or two are.
+    Out { since: Instant, is_twice: bool },
+    /// The first answer counts.
+    Answered,
+}
+
+/// A query is late when it is out so many times as long as any other of its plan took.
+const LATE: u32 = 10;
+/// No query is late before.
+const LATE_AT_LEAST: Duration = Duration::from_secs(1);
+
 /// A plan in the queue.
 #[derive(Debug)]
 pub(super) struct PendingPlan {
     pub(super) plan: Arc<Plan>,
-    /// The first query that nobody has taken yet.
+    states: Vec<QueryState>,
+    /// Those before it are not open, but for those that were given back.
     next: usize,
     /// Queries that a device broke at.
     returned: Vec<usize>,
-    /// The queries that were answered: the first answer counts.
-    answered: Vec<bool>,
+    /// The longest time that a query took; `None` before the first answer.
+    longest: Option<Duration>,
     /// True while it is looked up what is known of it.
     is_held: bool,
     /// Keys under which its values are kept, once they are known.
@@ -29,9 +47,10 @@ pub(super) struct PendingPlan {
 impl PendingPlan {
     pub(super) fn of(plan: Plan) -> Self {
         Self {
+            states: vec![QueryState::Open; plan.queries.len()],
             next: 0,
             returned: Vec::new(),
-            answered: vec![false; plan.queries.len()],
+            longest: None,
             plan: Arc::new(plan),
             is_held: false,
             keys: None,
@@ -55,44 +74,81 @@ impl PendingPlan {
         self.is_held = false;
     }
 
-    /// Takes the next query that nobody has taken or answered.
+    /// Takes the next query that is open.
     pub(super) fn take(&mut self) -> Option<usize> {
         if self.is_held {
             return None;
         }
-        let answered = &self.answered;
-        let is_open = |index: &usize| answered.get(*index) == Some(&false);
-        while let Some(index) = self.returned.pop() {
-            if is_open(&index) {
-                return Some(index);
-            }
+        let states = &self.states;
+        let is_open = |index: &usize| states.get(*index) == Some(&QueryState::Open);
+        let mut index = None;
+        while index.is_none()
+            && let Some(returned) = self.returned.pop()
+        {
+            index = Some(returned).filter(is_open);
         }
-        let index = (self.next..self.answered.len()).find(is_open);
-        self.next = index.map_or(self.answered.len(), |index| index + 1);
+        if index.is_none() {
+            index = (self.next..states.len()).find(is_open);
+            self.next = index.map_or(states.len(), |index| index + 1);
+        }
+        self.send_out(index?, false);
         index
     }
 
-    /// Gives a query back that was taken.
-    pub(super) fn give_back(&mut self, index: usize) {
-        self.returned.push(index);
+    /// Takes a query that another worker is late with.
+    pub(super) fn take_late(&mut self) -> Option<usize> {
+        let patience = self.longest?.saturating_mul(LATE).max(LATE_AT_LEAST);
+        let is_late = |state: &QueryState| matches!(state, QueryState::Out { since, is_twice: false } if since.elapsed() >= patience);
+        let index = self.states.iter().position(is_late)?;
+        self.send_out(index, true);
+        Some(index)
     }
 
-    /// Returns the number of queries that nobody has taken or answered.
+    fn send_out(&mut self, index: usize, is_twice: bool) {
+        if let Some(state) = self.states.get_mut(index) {
+            let since = Instant::now();
+            *state = QueryState::Out { since, is_twice };
+        }
+    }
+
+    /// Gives a query back that was taken, unless another worker is at it too.
+    pub(super) fn give_back(&mut self, index: usize) {
+        match self.states.get_mut(index) {
+            Some(QueryState::Out { is_twice, .. }) if *is_twice => *is_twice = false,
+            Some(state @ QueryState::Out { .. }) => {
+                *state = QueryState::Open;
+                self.returned.push(index);
+            }
+            _ => {}
+        }
+    }
+
+    /// Returns the number of open queries.
     pub(super) fn left(&self) -> usize {
-        let indexes = (self.next..self.answered.len()).chain(self.returned.iter().copied());
-        indexes
-            .filter(|index| self.answered.get(*index) == Some(&false))
-            .count()
+        let open = self.states.iter();
+        open.filter(|state| **state == QueryState::Open).count()
     }
 
     /// Notes an answer; returns false if there was one before.
     pub(super) fn answer(&mut self, index: usize) -> bool {
-        let answered = self.answered.get_mut(index);
-        answered.is_some_and(|answered| !std::mem::replace(answered, true))
+        let Some(state) = self.states.get_mut(index) else {
+            return false;
+        };
+        let before = std::mem::replace(state, QueryState::Answered);
+        if let QueryState::Out { since, .. } = before {
+            self.longest = self.longest.max(Some(since.elapsed()));
+        }
+        before != QueryState::Answered
+    }
+
+    /// Returns true if a query has its answer.
+    pub(super) fn is_answered(&self, index: usize) -> bool {
+        self.states.get(index) == Some(&QueryState::Answered)
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.answered.iter().all(|answered| *answered)
+        let mut states = self.states.iter();
+        states.all(|state| *state == QueryState::Answered)
     }
 
     /// Holds a value until the keys are known.

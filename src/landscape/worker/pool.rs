@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::data::{self, Dataset};
 use crate::evaluator::{EvaluatorOptions, Stop, Tell};
@@ -29,6 +29,9 @@ use super::protocol::{Plan, Report, Request, Setup};
 use super::queue::{Queue, Task};
 use super::waiting::{Waiting, Wish};
 use super::wire::Loaded;
+
+/// Time between two looks for queries that others are late with.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// The place of workers, and what they may take of the machine.
 #[derive(Clone, Debug, Default)]
@@ -370,8 +373,17 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
                 let more = queue.take_more(&task, worker.ahead(&task));
                 return std::iter::once(task).chain(more).collect();
             }
-            let woken = self.changed.wait(queue);
-            queue = woken.unwrap_or_else(PoisonError::into_inner);
+            if let Some(task) = queue.take_late() {
+                return vec![task];
+            }
+            // Nobody tells when a query becomes late.
+            let look = if queue.able > 1 {
+                LOOK_EVERY
+            } else {
+                Duration::MAX
+            };
+            let woken = self.changed.wait_timeout(queue, look);
+            queue = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

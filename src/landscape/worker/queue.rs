@@ -158,12 +158,21 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
     }
 
     pub(crate) fn take(&mut self) -> Option<Task> {
+        self.take_by(PendingPlan::take)
+    }
+
+    /// Takes a query that another worker is late with: the first answer counts.
+    pub(super) fn take_late(&mut self) -> Option<Task> {
+        self.take_by(PendingPlan::take_late)
+    }
+
+    fn take_by(&mut self, take: impl Fn(&mut PendingPlan) -> Option<usize>) -> Option<Task> {
         if self.paused {
             return None;
         }
         let function = &self.function;
         let take = |pending: &mut PendingPlan| {
-            let index = pending.take()?;
+            let index = take(pending)?;
             let plan = Arc::clone(&pending.plan);
             let function = function.clone();
             Some(Task {
@@ -201,7 +210,9 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
 
     /// Returns the wish of those who wait for a task: its plan may have been cancelled.
     pub(super) fn wish(&mut self, task: &Task) -> Wish {
-        if self.over || self.pending(&task.plan).is_none() {
+        let pending = self.pending(&task.plan);
+        let is_wanted = pending.is_some_and(|pending| !pending.is_answered(task.index));
+        if self.over || !is_wanted {
             Wish::Stop
         } else if self.paused {
             Wish::Rest
@@ -318,7 +329,9 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         let Some(recall) = self.recall.clone() else {
             return;
         };
-        let Some(pending) = self.pending(&task.plan) else {
+        let index = task.index;
+        let pending = self.pending(&task.plan);
+        let Some(pending) = pending.filter(|pending| !pending.is_answered(index)) else {
             return;
         };
         let Some(keys) = pending.keys.clone() else {

@@ -319,6 +319,57 @@ fn with_a_broken_one(queries: usize, ahead: usize, how: Break) -> Vec<Report> {
     })
 }
 
+#[test]
+fn what_one_is_late_with_is_measured_by_another_and_the_first_answer_counts() {
+    let (send, reports) = channel();
+    let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
+    assert_eq!(
+        pool.open(vec![Ok(opened(Place::Cpu)), Ok(opened(Place::Cuda(1)))]),
+        Ok(loaded())
+    );
+    let (both, stopped) = (&Barrier::new(2), &AtomicUsize::new(0));
+    let all = thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut first = true;
+            let measure = |task: &Task, _: &dyn Waiting| {
+                if std::mem::take(&mut first) {
+                    both.wait();
+                }
+                Ok(found(task.index))
+            };
+            pool.work(Place::Cpu, Does(measure, 0));
+        });
+        scope.spawn(|| {
+            let hangs = |_: &Task, waiting: &dyn Waiting| {
+                both.wait();
+                while waiting.wish() != Wish::Stop {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                stopped.fetch_add(1, Ordering::SeqCst);
+                // An answer all the same, which nobody takes.
+                Ok(found(77))
+            };
+            pool.work(Place::Cuda(1), Does(hangs, 0));
+        });
+        pool.post(Request::Measure(plan(1, 5)));
+        let mut all = Vec::new();
+        while all.last() != Some(&Report::Done(1)) {
+            all.push(reports.recv_timeout(Duration::from_secs(60)).unwrap());
+        }
+        pool.shut_down();
+        all
+    });
+    let mut indices = BTreeSet::new();
+    for report in &all {
+        if let Report::Measured { index, value, .. } = report {
+            assert_eq!(*value, super::tests::value(*index));
+            assert!(indices.insert(*index), "{index} twice");
+        }
+    }
+    assert_eq!(indices, (0..5).collect());
+    assert_eq!(stopped.load(Ordering::SeqCst), 1);
+}
+
 #[rstest]
 fn what_a_broken_device_was_at_is_measured_by_another(
     #[values(Break::Panic, Break::Error)] how: Break,

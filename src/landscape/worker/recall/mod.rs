@@ -1,30 +1,28 @@
 //! Values that were measured before: found by the contents that a query is of, and kept as they come.
 
+mod contents;
+mod keys;
+
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use crate::data::Split;
-use crate::loss::Criterion;
-use crate::model::reading::Reading;
+use crate::run::Checkpoint;
 use crate::run::fingerprint::Fingerprint;
 use crate::run::scan::fingerprint_of;
-use crate::run::{self, Checkpoint};
 use crate::store::{Digest, KeptPoint, PointPlace, SceneId, Store, StoreError, digest};
-use crate::weights::normalize::{Ignore, Norm};
-use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
+use crate::weights::plane_spec::{Directions, PlaneSpec};
 
-use super::super::device::{Place, Precision};
+use super::super::device::Place;
 use super::super::evidence::{Assumed, Function};
 use super::super::surface::Measure;
 use super::pending::Values;
 use super::protocol::{Plan, Query, Report, Setup, Value};
-
-/// The version of what is measured: raised when a kernel, a choice of samples or a plane's rule changes its values.
-const NUMERICS: u32 = 1;
+use contents::{FileContents, file_of};
+use keys::{ValueKey, checkpoints, is_on_plane, key, loss, members, plane};
 
 /// The store as a session uses it.
 #[derive(Debug)]
@@ -62,53 +60,6 @@ pub(super) struct PlanKeys {
     findings: Digest,
 }
 
-/// The key of a value.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum ValueKey {
-    /// A point of the scene.
-    Point(PointPlace),
-    /// Any other value.
-    Spot(Digest),
-}
-
-/// All that a loss depends on beside the weights.
-#[derive(Serialize)]
-struct LossRecord<'a> {
-    numerics: u32,
-    version: &'static str,
-    model: ModelRecord<'a>,
-    criterion: &'a Criterion,
-    asked: &'a Reading,
-    function: &'a Function,
-    precision: Precision,
-    batch: Option<usize>,
-    samples: Digest,
-    shape: Digest,
-}
-
-#[derive(Serialize)]
-enum ModelRecord<'a> {
-    Named(&'a str),
-    File(Digest),
-}
-
-/// A plane by the contents of its checkpoints.
-#[derive(Serialize)]
-struct PlaneRecord<'a> {
-    loss: Digest,
-    origin: Digest,
-    directions: DirectionsRecord<'a>,
-    batch_norm: BatchNorm,
-}
-
-#[derive(Serialize)]
-enum DirectionsRecord<'a> {
-    Principal(Vec<Digest>, &'a [Vec<f64>; 2]),
-    Random(u64, Norm, Ignore, bool),
-    Difference([Digest; 2]),
-    File(Digest),
-}
-
 /// A scene in words.
 #[derive(Serialize)]
 struct About<'a> {
@@ -144,13 +95,13 @@ impl Recall {
         may_read: &dyn Fn() -> bool,
     ) -> Result<Option<PlanKeys>, StoreError> {
         let samples = held(&self.samples).get(&plan.split).copied();
-        let mut contents = Contents {
+        let mut contents = FileContents {
             store: &self.store,
             may_read,
             files: HashMap::new(),
         };
         let loss = match samples {
-            Some(samples) => self.loss(plan, function, samples, &mut contents)?,
+            Some(samples) => loss(&self.setup, (plan, function), samples, &mut contents)?,
             None => None,
         };
         let Some((loss, findings)) = loss.and_then(|loss| Some((loss, digest(&(loss, 'f'))?)))
@@ -190,7 +141,7 @@ impl Recall {
         &self,
         plan: &Plan,
         loss: Digest,
-        contents: &mut Contents<'_>,
+        contents: &mut FileContents<'_>,
     ) -> Result<Option<KnownPlane>, StoreError> {
         let known = held(&self.plane).clone();
         let known = known.filter(|known| known.loss == loss && known.spec == plan.spec);
@@ -210,46 +161,6 @@ impl Recall {
         };
         *held(&self.plane) = Some(plane.clone());
         Ok(Some(plane))
-    }
-
-    fn loss(
-        &self,
-        plan: &Plan,
-        function: &Function,
-        samples: Digest,
-        contents: &mut Contents<'_>,
-    ) -> Result<Option<Digest>, StoreError> {
-        let setup = &self.setup;
-        let file = Path::new(&setup.model);
-        let model = if file.is_file() {
-            match contents.of_file(file)? {
-                Some(content) => ModelRecord::File(content),
-                None => return Ok(None),
-            }
-        } else {
-            ModelRecord::Named(&setup.model)
-        };
-        let shape = &plan.spec.shape;
-        let Some(shape) = digest(&(
-            shape.layout.slots(),
-            &shape.key,
-            &shape.roles,
-            &shape.settings,
-        )) else {
-            return Ok(None);
-        };
-        Ok(digest(&LossRecord {
-            numerics: NUMERICS,
-            version: env!("CARGO_PKG_VERSION"),
-            model,
-            criterion: &setup.criterion,
-            asked: &setup.reading,
-            function,
-            precision: setup.precision,
-            batch: setup.batch,
-            samples,
-            shape,
-        }))
     }
 
     fn about(&self, plan: &Plan) -> String {
@@ -413,79 +324,6 @@ impl PlanKeys {
     }
 }
 
-/// The contents of files, by their stamps where they were read before.
-struct Contents<'a> {
-    store: &'a Store,
-    may_read: &'a dyn Fn() -> bool,
-    files: HashMap<PathBuf, Fingerprint>,
-}
-
-impl Contents<'_> {
-    /// Returns the content of a checkpoint's weights; `None` if it cannot be read, or is not to be read now.
-    fn of(
-        &mut self,
-        checkpoint: &Checkpoint,
-        key: Option<&str>,
-    ) -> Result<Option<Digest>, StoreError> {
-        let file = file_of(checkpoint);
-        // A copy holds the chosen state dict alone.
-        let key = key.filter(|_| checkpoint.kept.is_none());
-        self.known(file, key.unwrap_or_default(), || {
-            run::content(file, key).map(Digest)
-        })
-    }
-
-    /// Returns the content of a whole file.
-    fn of_file(&mut self, file: &Path) -> Result<Option<Digest>, StoreError> {
-        // No key of a state dict is a slash.
-        self.known(file, "/", || {
-            let mut hasher = blake3::Hasher::new();
-            hasher.update_reader(File::open(file).ok()?).ok()?;
-            Some(Digest(*hasher.finalize().as_bytes()))
-        })
-    }
-
-    fn known(
-        &mut self,
-        file: &Path,
-        key: &str,
-        read: impl FnOnce() -> Option<Digest>,
-    ) -> Result<Option<Digest>, StoreError> {
-        let Some(now) = fingerprint_of(file) else {
-            return Ok(None);
-        };
-        let known = self.store.content(file, key, now)?;
-        let content = match known {
-            Some(content) => content,
-            None if !(self.may_read)() => return Ok(None),
-            None => {
-                let Some(content) = read() else {
-                    return Ok(None);
-                };
-                // What is written to while it is read has no content.
-                if fingerprint_of(file) != Some(now) {
-                    return Ok(None);
-                }
-                self.store.keep_content(file, key, now, content)?;
-                content
-            }
-        };
-        self.files.insert(file.to_path_buf(), now);
-        Ok(Some(content))
-    }
-
-    fn of_all(
-        &mut self,
-        checkpoints: &[&Checkpoint],
-        key: Option<&str>,
-    ) -> Result<Option<Vec<Digest>>, StoreError> {
-        let contents = checkpoints
-            .iter()
-            .map(|checkpoint| self.of(checkpoint, key));
-        contents.collect()
-    }
-}
-
 /// The folder of the checkpoint that a plan's plane goes through.
 fn run_of(plan: &Plan) -> &Path {
     let path = &plan.spec.origin.path;
@@ -494,114 +332,6 @@ fn run_of(plan: &Plan) -> &Path {
 
 fn held<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The file that is read for a checkpoint.
-fn file_of(checkpoint: &Checkpoint) -> &Path {
-    checkpoint.kept.as_deref().unwrap_or(&checkpoint.path)
-}
-
-/// The checkpoints that a plane is made of.
-fn members(spec: &PlaneSpec) -> Vec<&Checkpoint> {
-    let origin = std::iter::once(&spec.origin);
-    match &spec.directions {
-        Directions::Principal { members, .. } => origin.chain(members).collect(),
-        Directions::Difference { from, to } => origin.chain([from, to]).collect(),
-        Directions::Random { .. } | Directions::File(_) => origin.collect(),
-    }
-}
-
-/// The checkpoints that a query is of, beside those of its plane.
-fn checkpoints(query: &Query) -> Vec<&Checkpoint> {
-    match query {
-        Query::Checkpoint(one) | Query::CurvatureOf(one) => vec![one],
-        Query::Average(all) | Query::Evidence(all) => all.iter().collect(),
-        Query::Update { from, to } => vec![from, to],
-        Query::OnPlane(_) | Query::OnFew { .. } | Query::Curvature(_) => Vec::new(),
-    }
-}
-
-/// True if the value depends on the plane.
-fn is_on_plane(query: &Query) -> bool {
-    matches!(
-        query,
-        Query::OnPlane(_) | Query::OnFew { .. } | Query::Curvature(_)
-    )
-}
-
-/// Returns the key of a plane; `None` if a file of it cannot be read.
-fn plane(
-    spec: &PlaneSpec,
-    loss: Digest,
-    contents: &mut Contents<'_>,
-) -> Result<Option<Digest>, StoreError> {
-    let key = spec.shape.key.as_deref();
-    let Some(origin) = contents.of(&spec.origin, key)? else {
-        return Ok(None);
-    };
-    let directions = match &spec.directions {
-        Directions::Principal {
-            members,
-            combinations,
-        } => {
-            let members: Vec<&Checkpoint> = members.iter().collect();
-            let contents = contents.of_all(&members, key)?;
-            contents.map(|contents| DirectionsRecord::Principal(contents, combinations))
-        }
-        Directions::Random {
-            seed,
-            norm,
-            ignore,
-            orthogonal,
-        } => Some(DirectionsRecord::Random(*seed, *norm, *ignore, *orthogonal)),
-        Directions::Difference { from, to } => {
-            let contents = contents.of(from, key)?.zip(contents.of(to, key)?);
-            contents.map(|(from, to)| DirectionsRecord::Difference([from, to]))
-        }
-        Directions::File(file) => contents.of_file(file)?.map(DirectionsRecord::File),
-    };
-    Ok(directions.and_then(|directions| {
-        digest(&PlaneRecord {
-            loss,
-            origin,
-            directions,
-            batch_norm: spec.batch_norm,
-        })
-    }))
-}
-
-/// Returns the key of a query's value; `None` if a file of it cannot be read.
-fn key(
-    query: &Query,
-    of: (Digest, Option<Digest>, Option<&str>),
-    contents: &mut Contents<'_>,
-) -> Result<Option<ValueKey>, StoreError> {
-    let (loss, plane, key) = of;
-    let of = match query {
-        Query::OnPlane(at) => {
-            return Ok(Some(ValueKey::Point(PointPlace {
-                at: *at,
-                samples: None,
-            })));
-        }
-        Query::OnFew { at, samples } => {
-            let samples = Some(*samples);
-            return Ok(Some(ValueKey::Point(PointPlace { at: *at, samples })));
-        }
-        Query::Curvature(at) => {
-            let at = at.map(f64::to_bits);
-            let spot = plane.and_then(|plane| digest(&(plane, 'h', at)));
-            return Ok(spot.map(ValueKey::Spot));
-        }
-        Query::Evidence(_) => 'e',
-        Query::Checkpoint(_) => 'c',
-        Query::CurvatureOf(_) => 'h',
-        Query::Average(_) => 'a',
-        Query::Update { .. } => 'u',
-    };
-    let contents = contents.of_all(&checkpoints(query), key)?;
-    let spot = contents.and_then(|contents| digest(&(loss, of, contents)));
-    Ok(spot.map(ValueKey::Spot))
 }
 
 /// A place by its bits; the zero below 0 is the other one.

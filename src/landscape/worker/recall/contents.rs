@@ -1,0 +1,88 @@
+//! The contents of files, by which values are found.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::run::fingerprint::Fingerprint;
+use crate::run::scan::fingerprint_of;
+use crate::run::{self, Checkpoint};
+use crate::store::{Digest, Store, StoreError};
+
+/// The contents of files, by their stamps where they were read before.
+pub(super) struct FileContents<'a> {
+    pub(super) store: &'a Store,
+    pub(super) may_read: &'a dyn Fn() -> bool,
+    pub(super) files: HashMap<PathBuf, Fingerprint>,
+}
+
+impl FileContents<'_> {
+    /// Returns the content of a checkpoint's weights; `None` if it cannot be read, or is not to be read now.
+    pub(super) fn of(
+        &mut self,
+        checkpoint: &Checkpoint,
+        key: Option<&str>,
+    ) -> Result<Option<Digest>, StoreError> {
+        let file = file_of(checkpoint);
+        // A copy holds the chosen state dict alone.
+        let key = key.filter(|_| checkpoint.kept.is_none());
+        self.known(file, key.unwrap_or_default(), || {
+            run::content(file, key).map(Digest)
+        })
+    }
+
+    /// Returns the content of a whole file.
+    pub(super) fn of_file(&mut self, file: &Path) -> Result<Option<Digest>, StoreError> {
+        // No key of a state dict is a slash.
+        self.known(file, "/", || {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update_reader(File::open(file).ok()?).ok()?;
+            Some(Digest(*hasher.finalize().as_bytes()))
+        })
+    }
+
+    fn known(
+        &mut self,
+        file: &Path,
+        key: &str,
+        read: impl FnOnce() -> Option<Digest>,
+    ) -> Result<Option<Digest>, StoreError> {
+        let Some(now) = fingerprint_of(file) else {
+            return Ok(None);
+        };
+        let known = self.store.content(file, key, now)?;
+        let content = match known {
+            Some(content) => content,
+            None if !(self.may_read)() => return Ok(None),
+            None => {
+                let Some(content) = read() else {
+                    return Ok(None);
+                };
+                // What is written to while it is read has no content.
+                if fingerprint_of(file) != Some(now) {
+                    return Ok(None);
+                }
+                self.store.keep_content(file, key, now, content)?;
+                content
+            }
+        };
+        self.files.insert(file.to_path_buf(), now);
+        Ok(Some(content))
+    }
+
+    pub(super) fn of_all(
+        &mut self,
+        checkpoints: &[&Checkpoint],
+        key: Option<&str>,
+    ) -> Result<Option<Vec<Digest>>, StoreError> {
+        let contents = checkpoints
+            .iter()
+            .map(|checkpoint| self.of(checkpoint, key));
+        contents.collect()
+    }
+}
+
+/// The file that is read for a checkpoint.
+pub(super) fn file_of(checkpoint: &Checkpoint) -> &Path {
+    checkpoint.kept.as_deref().unwrap_or(&checkpoint.path)
+}

@@ -1,0 +1,209 @@
+//! Keys of values, by the contents that they are of.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::loss::Criterion;
+use crate::model::reading::Reading;
+use crate::run::Checkpoint;
+use crate::store::{Digest, PointPlace, StoreError, digest};
+use crate::weights::normalize::{Ignore, Norm};
+use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
+
+use super::super::super::device::Precision;
+use super::super::super::evidence::Function;
+use super::super::protocol::{Plan, Query, Setup};
+use super::contents::FileContents;
+
+/// The version of what is measured: raised when a kernel, a choice of samples or a plane's rule changes its values.
+const NUMERICS: u32 = 1;
+
+/// The key of a value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum ValueKey {
+    /// A point of the scene.
+    Point(PointPlace),
+    /// Any other value.
+    Spot(Digest),
+}
+
+/// All that a loss depends on beside the weights.
+#[derive(Serialize)]
+struct LossRecord<'a> {
+    numerics: u32,
+    version: &'static str,
+    model: ModelRecord<'a>,
+    criterion: &'a Criterion,
+    asked: &'a Reading,
+    function: &'a Function,
+    precision: Precision,
+    batch: Option<usize>,
+    samples: Digest,
+    shape: Digest,
+}
+
+#[derive(Serialize)]
+enum ModelRecord<'a> {
+    Named(&'a str),
+    File(Digest),
+}
+
+/// A plane by the contents of its checkpoints.
+#[derive(Serialize)]
+struct PlaneRecord<'a> {
+    loss: Digest,
+    origin: Digest,
+    directions: DirectionsRecord<'a>,
+    batch_norm: BatchNorm,
+}
+
+#[derive(Serialize)]
+enum DirectionsRecord<'a> {
+    Principal(Vec<Digest>, &'a [Vec<f64>; 2]),
+    Random(u64, Norm, Ignore, bool),
+    Difference([Digest; 2]),
+    File(Digest),
+}
+
+/// Returns the key of a loss; `None` if the file of its model cannot be read.
+pub(super) fn loss(
+    setup: &Setup,
+    (plan, function): (&Plan, &Function),
+    samples: Digest,
+    contents: &mut FileContents<'_>,
+) -> Result<Option<Digest>, StoreError> {
+    let file = Path::new(&setup.model);
+    let model = if file.is_file() {
+        match contents.of_file(file)? {
+            Some(content) => ModelRecord::File(content),
+            None => return Ok(None),
+        }
+    } else {
+        ModelRecord::Named(&setup.model)
+    };
+    let shape = &plan.spec.shape;
+    let Some(shape) = digest(&(
+        shape.layout.slots(),
+        &shape.key,
+        &shape.roles,
+        &shape.settings,
+    )) else {
+        return Ok(None);
+    };
+    Ok(digest(&LossRecord {
+        numerics: NUMERICS,
+        version: env!("CARGO_PKG_VERSION"),
+        model,
+        criterion: &setup.criterion,
+        asked: &setup.reading,
+        function,
+        precision: setup.precision,
+        batch: setup.batch,
+        samples,
+        shape,
+    }))
+}
+
+/// The checkpoints that a plane is made of.
+pub(super) fn members(spec: &PlaneSpec) -> Vec<&Checkpoint> {
+    let origin = std::iter::once(&spec.origin);
+    match &spec.directions {
+        Directions::Principal { members, .. } => origin.chain(members).collect(),
+        Directions::Difference { from, to } => origin.chain([from, to]).collect(),
+        Directions::Random { .. } | Directions::File(_) => origin.collect(),
+    }
+}
+
+/// The checkpoints that a query is of, beside those of its plane.
+pub(super) fn checkpoints(query: &Query) -> Vec<&Checkpoint> {
+    match query {
+        Query::Checkpoint(one) | Query::CurvatureOf(one) => vec![one],
+        Query::Average(all) | Query::Evidence(all) => all.iter().collect(),
+        Query::Update { from, to } => vec![from, to],
+        Query::OnPlane(_) | Query::OnFew { .. } | Query::Curvature(_) => Vec::new(),
+    }
+}
+
+/// True if the value depends on the plane.
+pub(super) fn is_on_plane(query: &Query) -> bool {
+    matches!(
+        query,
+        Query::OnPlane(_) | Query::OnFew { .. } | Query::Curvature(_)
+    )
+}
+
+/// Returns the key of a plane; `None` if a file of it cannot be read.
+pub(super) fn plane(
+    spec: &PlaneSpec,
+    loss: Digest,
+    contents: &mut FileContents<'_>,
+) -> Result<Option<Digest>, StoreError> {
+    let key = spec.shape.key.as_deref();
+    let Some(origin) = contents.of(&spec.origin, key)? else {
+        return Ok(None);
+    };
+    let directions = match &spec.directions {
+        Directions::Principal {
+            members,
+            combinations,
+        } => {
+            let members: Vec<&Checkpoint> = members.iter().collect();
+            let contents = contents.of_all(&members, key)?;
+            contents.map(|contents| DirectionsRecord::Principal(contents, combinations))
+        }
+        Directions::Random {
+            seed,
+            norm,
+            ignore,
+            orthogonal,
+        } => Some(DirectionsRecord::Random(*seed, *norm, *ignore, *orthogonal)),
+        Directions::Difference { from, to } => {
+            let contents = contents.of(from, key)?.zip(contents.of(to, key)?);
+            contents.map(|(from, to)| DirectionsRecord::Difference([from, to]))
+        }
+        Directions::File(file) => contents.of_file(file)?.map(DirectionsRecord::File),
+    };
+    Ok(directions.and_then(|directions| {
+        digest(&PlaneRecord {
+            loss,
+            origin,
+            directions,
+            batch_norm: spec.batch_norm,
+        })
+    }))
+}
+
+/// Returns the key of a query's value; `None` if a file of it cannot be read.
+pub(super) fn key(
+    query: &Query,
+    of: (Digest, Option<Digest>, Option<&str>),
+    contents: &mut FileContents<'_>,
+) -> Result<Option<ValueKey>, StoreError> {
+    let (loss, plane, key) = of;
+    let of = match query {
+        Query::OnPlane(at) => {
+            return Ok(Some(ValueKey::Point(PointPlace {
+                at: *at,
+                samples: None,
+            })));
+        }
+        Query::OnFew { at, samples } => {
+            let samples = Some(*samples);
+            return Ok(Some(ValueKey::Point(PointPlace { at: *at, samples })));
+        }
+        Query::Curvature(at) => {
+            let at = at.map(f64::to_bits);
+            let spot = plane.and_then(|plane| digest(&(plane, 'h', at)));
+            return Ok(spot.map(ValueKey::Spot));
+        }
+        Query::Evidence(_) => 'e',
+        Query::Checkpoint(_) => 'c',
+        Query::CurvatureOf(_) => 'h',
+        Query::Average(_) => 'a',
+        Query::Update { .. } => 'u',
+    };
+    let contents = contents.of_all(&checkpoints(query), key)?;
+    let spot = contents.and_then(|contents| digest(&(loss, of, contents)));
+    Ok(spot.map(ValueKey::Spot))
+}
