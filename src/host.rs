@@ -3,7 +3,7 @@
 /// Returns the machine's own name; `None` if the system does not tell.
 #[cfg(unix)]
 #[must_use]
-pub fn name() -> Option<String> {
+pub(crate) fn name() -> Option<String> {
     let name = rustix::system::uname();
     name.nodename().to_str().ok().map(str::to_owned)
 }
@@ -11,6 +11,6 @@ pub fn name() -> Option<String> {
 /// Returns the machine's own name; `None` if the system does not tell.
 #[cfg(not(unix))]
 #[must_use]
-pub fn name() -> Option<String> {
+pub(crate) fn name() -> Option<String> {
     None
 }

@@ -38,6 +38,7 @@ pub mod config;
 pub mod data;
 pub mod demo;
 pub mod evaluator;
+mod host;
 pub mod landscape;
 pub mod loss;
 pub mod model;

@@ -77,11 +77,25 @@ fn script(text: &str) -> Launch {
 }
 
 /// Measures a plan; `watch` sees every report as it comes.
-fn measured(launch: Option<Launch>, plan: Plan, mut watch: impl FnMut(&Report)) -> Vec<Report> {
+fn measured(launch: Option<Launch>, plan: Plan, watch: impl FnMut(&Report)) -> Vec<Report> {
     let hosting = Hosting {
         process: launch,
         ..Hosting::default()
     };
+    measured_at(hosting, plan, watch)
+}
+
+/// Measures a plan by workers that are launched so.
+fn measured_by(launches: Vec<Launch>, plan: Plan) -> Vec<Report> {
+    let hosting = Hosting {
+        process: launches.first().cloned(),
+        launches,
+        ..Hosting::default()
+    };
+    measured_at(hosting, plan, |_| ())
+}
+
+fn measured_at(hosting: Hosting, plan: Plan, mut watch: impl FnMut(&Report)) -> Vec<Report> {
     let ((requests, served), (send, reports)) = (channel(), channel());
     requests.send(Request::Measure(plan)).unwrap();
     let setup = setup();
@@ -325,11 +339,42 @@ fn a_worker_that_hangs_is_killed_and_its_point_asked_again() {
 }
 
 #[test]
-fn a_line_before_the_hello_is_quoted() {
+fn workers_behind_launchers_with_banners_give_the_values_of_one() {
+    let one = measured(Some(worker("40G")), plan(12), |_| ());
+    let launch = worker("40G");
+    let banner = |text: &str| {
+        let own = launch.command.iter().map(|word| word.to_string_lossy());
+        let own = own.collect::<Vec<_>>().join(" ");
+        let script = format!("{text}; exec {own}");
+        Launch::new(
+            vec!["sh".into(), "-c".into(), script.into()],
+            launch.environment.clone(),
+        )
+    };
+    let launches = vec![
+        banner("echo Welcome to node 7; echo; echo '{}'"),
+        banner("seq 900"),
+        banner("true"),
+    ];
+    let several = measured_by(launches, plan(12));
+    let queries = plan(12).queries.len();
+    let of = |reports: &[Report]| -> Vec<Vec<u64>> {
+        let values = values(reports, queries).into_iter();
+        values.map(|value| bits(&value.unwrap())).collect()
+    };
+    assert_eq!(of(&several), of(&one));
+    assert!(
+        several.contains(&Report::Device("cpu,cpu,cpu".into())),
+        "{several:?}"
+    );
+}
+
+#[test]
+fn what_is_said_instead_of_a_hello_is_quoted() {
     for (text, told) in [
         (
-            "echo Welcome to node 7; cat",
-            "the worker wrote a line that is no hello: Welcome to node 7",
+            "echo Welcome to node 7; exit 3",
+            "worker on cpu: it ended with exit code 3; it said no hello, and before: Welcome to node 7",
         ),
         (
             r#"echo '{"hello":{"protocol":9,"version":"9.1"}}'; cat"#,

@@ -51,7 +51,9 @@ impl Launcher {
     fn around(&self, own: &[OsString]) -> Vec<OsString> {
         let quoted = || {
             let words = own.iter().map(|word| word.to_string_lossy());
-            let words: Vec<String> = words.map(|word| shlex::try_quote(&word).map_or(String::new(), Into::into)).collect();
+            let words: Vec<String> = words
+                .map(|word| shlex::try_quote(&word).map_or(String::new(), Into::into))
+                .collect();
             words.join(" ")
         };
         let mut command = Vec::new();
@@ -106,7 +108,8 @@ impl LauncherOptions {
         };
         let repeated = |launches: Vec<Launch>, count: usize| {
             let all = launches.into_iter();
-            all.flat_map(|launch| std::iter::repeat_n(launch, count)).collect()
+            all.flat_map(|launch| std::iter::repeat_n(launch, count))
+                .collect()
         };
         let given: Vec<Launch> = self.worker.iter().map(around).collect();
         match self.workers {
@@ -133,7 +136,9 @@ fn part_of_the_cores(own: &Launch, count: usize) -> Launch {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut launch = own.clone();
     let threads = (cores / count).max(1).to_string();
-    launch.environment.push(("RAYON_NUM_THREADS".into(), threads.into()));
+    launch
+        .environment
+        .push(("RAYON_NUM_THREADS".into(), threads.into()));
     launch
 }
 
@@ -164,9 +169,22 @@ fn allocation(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Alloc
     })
 }
 
-/// Refuses to be one of several copies that a launcher of parallel programs has started: each would measure the same.
-pub(super) fn refuse_copies() -> anyhow::Result<()> {
-    copies(|name| std::env::var(name).ok()).map_or(Ok(()), |sentence| bail!(Usage(sentence)))
+/// Returns true if a launcher of parallel programs has started this process beside others: each would do the same, and
+/// the first of them says so.
+///
+/// # Errors
+/// This is the first.
+pub(super) fn is_another_copy() -> anyhow::Result<bool> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let Some(sentence) = copies(variable) else {
+        return Ok(false);
+    };
+    let ranks = ["SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK"];
+    let rank = ranks.into_iter().find_map(variable);
+    if rank.is_none_or(|rank| rank == "0") {
+        bail!(Usage(sentence));
+    }
+    Ok(true)
 }
 
 /// Returns what to write instead where several copies were started.
@@ -178,7 +196,11 @@ fn copies(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
         Some(count) => ("srun", count, "--workers slurm"),
         None => ("mpirun", mpi()?, "--worker 'mpirun -q -n 1 {}' --workers"),
     };
-    let instead = if starter == "srun" { instead.to_owned() } else { format!("{instead} {count}") };
+    let instead = if starter == "srun" {
+        instead.to_owned()
+    } else {
+        format!("{instead} {count}")
+    };
     (count > 1).then(|| {
         format!(
             "{starter} has started {count} copies of isoloss, which would all do the same; start one, without {starter}, and add {instead}"
@@ -205,13 +227,23 @@ mod tests {
 
     fn commands(options: &LauncherOptions) -> Vec<String> {
         let launches = options.launches(&own()).unwrap();
-        let words = |launch: &Launch| launch.command.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join("|");
+        let words = |launch: &Launch| {
+            launch
+                .command
+                .iter()
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect::<Vec<_>>()
+                .join("|")
+        };
         launches.iter().map(words).collect()
     }
 
     #[test]
     fn the_worker_stands_where_the_launcher_has_its_braces() {
-        let two = options(&["ssh -T node7 {}", "sh -c 'module load cuda && exec {}'"], None);
+        let two = options(
+            &["ssh -T node7 {}", "sh -c 'module load cuda && exec {}'"],
+            None,
+        );
         assert_eq!(
             commands(&two),
             [
@@ -239,8 +271,10 @@ mod tests {
     }
 
     fn environment(variables: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> + use<> {
-        let variables: HashMap<String, String> =
-            variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let variables: HashMap<String, String> = variables
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
         move |name| variables.get(name).cloned()
     }
 
@@ -252,7 +286,10 @@ mod tests {
         };
         let found = |workers, has_gpus| Allocation { workers, has_gpus };
         assert_eq!(of(&[("SLURM_GPUS", "8")]), found(8, true));
-        assert_eq!(of(&[("SLURM_GPUS_ON_NODE", "4"), ("SLURM_NTASKS", "2")]), found(8, true));
+        assert_eq!(
+            of(&[("SLURM_GPUS_ON_NODE", "4"), ("SLURM_NTASKS", "2")]),
+            found(8, true)
+        );
         assert_eq!(of(&[("SLURM_NTASKS", "6")]), found(6, false));
         assert_eq!(of(&[]), found(2, false));
         assert!(allocation(environment(&[])).is_err());
@@ -264,11 +301,20 @@ mod tests {
         assert_eq!(said(&[]), None);
         // A shell inside an allocation has tasks, and no step.
         assert_eq!(said(&[("SLURM_JOB_ID", "1"), ("SLURM_NTASKS", "8")]), None);
-        assert_eq!(said(&[("SLURM_PROCID", "0"), ("SLURM_STEP_NUM_TASKS", "1")]), None);
+        assert_eq!(
+            said(&[("SLURM_PROCID", "0"), ("SLURM_STEP_NUM_TASKS", "1")]),
+            None
+        );
         let srun = said(&[("SLURM_PROCID", "3"), ("SLURM_STEP_NUM_TASKS", "8")]).unwrap();
-        assert!(srun.contains("8 copies") && srun.ends_with("add --workers slurm"), "{srun}");
+        assert!(
+            srun.contains("8 copies") && srun.ends_with("add --workers slurm"),
+            "{srun}"
+        );
         let mpi = said(&[("OMPI_COMM_WORLD_SIZE", "4")]).unwrap();
-        assert!(mpi.ends_with("add --worker 'mpirun -q -n 1 {}' --workers 4"), "{mpi}");
+        assert!(
+            mpi.ends_with("add --worker 'mpirun -q -n 1 {}' --workers 4"),
+            "{mpi}"
+        );
         assert!(said(&[("PMI_SIZE", "2")]).is_some());
     }
 }

@@ -16,6 +16,7 @@ mod headless;
 mod hessian;
 mod inspect;
 mod late_settings;
+mod launchers;
 mod learning_rates;
 mod limits;
 mod line;
@@ -128,6 +129,9 @@ pub fn main() -> ExitCode {
     let result = understand(&arguments).and_then(|(cli, keymap)| {
         startup::start_log();
         if let Some(sessions) = cli.command.sessions() {
+            if launchers::is_another_copy()? {
+                return Ok(());
+            }
             limits::reserve(sessions, startup::threads())?;
         }
         cli.command.run(keymap)

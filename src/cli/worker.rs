@@ -12,6 +12,7 @@ use crate::landscape::worker::budget::Budget;
 use crate::landscape::worker::yielding::Contest;
 use crate::landscape::worker::{Hosting, Launch, serve_lines, yielding};
 
+use super::launchers::LauncherOptions;
 use super::output::Usage;
 use super::store::StoreOptions;
 use super::{limits, memory, startup};
@@ -21,7 +22,7 @@ use super::{limits, memory, startup};
 /// `isoloss watch` starts one for each device, so that a device that fails, memory that
 /// runs out or a fault in a driver costs a point and not the screen. It speaks first:
 ///
-///   {"hello": {"protocol": 1, "version": "0.1.0"}}
+///   {"hello": {"protocol": 1, "version": "0.1.0", "host": "node7"}}
 ///
 /// Then it takes, a line each, `setup` (samples, model, device), `plan` (a plane and the
 /// points on it) and `measure` (one of them), and answers each `measure` with one `found`
@@ -67,6 +68,8 @@ pub(super) struct HostingOptions {
     #[arg(long, env = "ISOLOSS_IN_PROCESS")]
     in_process: bool,
     #[command(flatten)]
+    launchers: LauncherOptions,
+    #[command(flatten)]
     store: StoreOptions,
 }
 
@@ -81,8 +84,15 @@ impl HostingOptions {
                 "--memory-limit ends a worker process that takes more, and with --in-process there is none".into()
             ));
         }
+        if self.in_process && self.launchers.are_given() {
+            bail!(Usage(
+                "--worker and --workers start worker processes, and with --in-process there are none".into()
+            ));
+        }
         let process = (!self.in_process).then(|| self.launch()).transpose()?;
+        let launches = process.as_ref().map(|own| self.launchers.launches(own));
         Ok(Hosting {
+            launches: launches.transpose()?.unwrap_or_default(),
             process,
             budget: self.budget,
             store: self.store.place(),

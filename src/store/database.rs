@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use directories::ProjectDirs;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
+use crate::host;
 use crate::run::filesystem;
 use crate::run::fingerprint::Fingerprint;
 
@@ -355,23 +356,10 @@ fn is_shared(path: &Path) -> bool {
     found.is_some_and(|filesystem| filesystem.shared)
 }
 
-#[cfg(unix)]
+/// The machine's name as part of a file's.
 fn host() -> Option<String> {
-    let name = rustix::system::uname();
     let plain = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
-    Some(
-        name.nodename()
-            .to_str()
-            .ok()?
-            .chars()
-            .filter(plain)
-            .collect(),
-    )
-}
-
-#[cfg(not(unix))]
-fn host() -> Option<String> {
-    None
+    Some(host::name()?.chars().filter(plain).collect())
 }
 
 fn connect(path: &Path, is_shared: bool) -> rusqlite::Result<Connection> {

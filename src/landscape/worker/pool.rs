@@ -38,10 +38,29 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 pub struct Hosting {
     /// The command of a worker process; `None` if workers are threads of this process.
     pub process: Option<Launch>,
+    /// The commands of workers that are started by other means, on the first device there; empty if there is one here
+    /// for each device.
+    pub launches: Vec<Launch>,
     /// The share of the processor that measuring may take; a worker process is told it by its command.
     pub budget: Budget,
     /// The database in which values are kept and found again; `None` if none are.
     pub store: Option<StorePlace>,
+}
+
+impl Hosting {
+    /// Returns the command of each worker process, and the device that it opens.
+    fn posts(&self, setup: &Setup) -> Vec<(Launch, Place)> {
+        if self.launches.is_empty() {
+            let launches = self.process.iter().flat_map(|launch| {
+                let places = setup.devices.iter();
+                places.map(|place| (launch.clone(), *place))
+            });
+            return launches.collect();
+        }
+        let place = setup.devices.first().copied().unwrap_or(Place::Auto);
+        let launches = self.launches.iter().cloned();
+        launches.map(|launch| (launch, place)).collect()
+    }
 }
 
 /// Serves requests until their sender is gone or `report` returns false.
@@ -56,16 +75,17 @@ where
     };
     let pool = Pool::new(report, budget);
     pool.open_store(setup, hosting.store.as_ref());
-    let metered = setup.devices.iter().map(|_| Arc::default());
-    let metered: Vec<Arc<Metered>> = metered.collect();
+    let posts = hosting.posts(setup);
+    let count = posts.len().max(setup.devices.len());
+    let metered: Vec<Arc<Metered>> = (0..count).map(|_| Arc::default()).collect();
     let meter = Meter::of(metered.clone());
     thread::scope(|scope| {
         scope.spawn(|| pool.tell_cost(meter));
         scope.spawn(|| pool.look_up());
         match (&setup.evaluator, &hosting.process) {
             (Some(options), _) => serve_externally(&pool, setup, options, requests),
-            (None, Some(launch)) => {
-                serve_apart(&pool, setup, (launch, hosting.budget), &metered, requests);
+            (None, Some(_)) => {
+                serve_apart(&pool, setup, (&posts, hosting.budget), &metered, requests);
             }
             (None, None) => serve_here(&pool, setup, requests),
         }
@@ -87,6 +107,7 @@ where
                 spawn(scope, *place, move |opened| {
                     let (compute, place) = open(*place, setup.precision, setup.batch)?;
                     opened(Opened {
+                        name: place.to_string(),
                         place,
                         data: loaded,
                     });
@@ -103,11 +124,11 @@ where
     });
 }
 
-/// Serves requests by a process for each device.
+/// Serves requests by processes.
 fn serve_apart<R>(
     pool: &Pool<R>,
     setup: &Setup,
-    (launch, budget): (&Launch, Budget),
+    (posts, budget): (&[(Launch, Place)], Budget),
     metered: &[Arc<Metered>],
     requests: &Receiver<Request>,
 ) where
@@ -116,8 +137,8 @@ fn serve_apart<R>(
     let (send, told) = channel();
     let stop = Stop::default();
     thread::scope(|scope| {
-        let spawned: Vec<_> = (setup.devices.iter().zip(metered))
-            .map(|(place, id)| {
+        let spawned: Vec<_> = (posts.iter().zip(metered))
+            .map(|((launch, place), id)| {
                 let tell = teller(send.clone());
                 let (launch, stop) = (launch.clone(), stop.clone());
                 let mut worker =
@@ -338,7 +359,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
     fn open(&self, openings: Vec<Result<Opened, String>>) -> Result<Loaded, String> {
         let mut queue = self.queue();
         let names = openings.iter().flatten();
-        let names: Vec<String> = names.map(|opened| opened.place.to_string()).collect();
+        let names: Vec<String> = names.map(|opened| opened.name.clone()).collect();
         queue.able = names.len().max(1);
         let (opened, refused): (Vec<_>, Vec<_>) = openings.into_iter().partition(Result::is_ok);
         let mut reasons = refused.into_iter().filter_map(Result::err);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::evaluator::process::{Process, Silence, Spoken, told};
 use crate::evaluator::{Stop, Tell};
+use crate::host;
 
 use super::super::device::Place;
 use super::super::{Fault, LandscapeError};
@@ -38,6 +39,9 @@ const TOLD_AFTER: Duration = Duration::from_secs(10);
 const SLOWER: u32 = 20;
 /// Samples at once that are halved where the worker died before it told its own number.
 const USUAL_BATCH: usize = 64;
+
+/// Lines that a launcher may write before the worker's hello.
+const LONGEST_BANNER: usize = 1000;
 
 /// The command of a worker process.
 #[derive(Clone, Debug)]
@@ -79,6 +83,8 @@ impl Launch {
 /// The facts that a worker tells of itself once its device is open.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Opened {
+    /// The device, and its machine where that is another one.
+    pub(super) name: String,
     pub(super) place: Place,
     pub(super) data: Loaded,
 }
@@ -88,6 +94,8 @@ pub(super) struct ProcessWorker {
     launch: Launch,
     setup: Setup,
     place: Place,
+    /// The machine that it is on; `None` if that is this one.
+    host: Option<String>,
     tell: Tell,
     stop: Stop,
     running: Option<Running>,
@@ -129,6 +137,7 @@ impl ProcessWorker {
                 ..setup.clone()
             },
             place,
+            host: None,
             tell,
             stop,
             running: None,
@@ -153,44 +162,23 @@ impl ProcessWorker {
             match self.start() {
                 Ok(opened) => return Ok(opened),
                 Err(Failure::Told(error)) => return Err(error.to_string()),
-                Err(Failure::Ended(why)) => tracing::warn!("worker on {}: {why}", self.place),
+                Err(Failure::Ended(why)) => tracing::warn!("worker on {}: {why}", self.name()),
             }
         }
         self.start().map_err(|failure| match failure {
             Failure::Told(error) => error.to_string(),
-            Failure::Ended(why) => format!("worker on {}: {why}", self.place),
+            Failure::Ended(why) => format!("worker on {}: {why}", self.name()),
         })
     }
 
     fn start(&mut self) -> Result<Opened, Failure> {
-        let refused = |reason: String| {
-            let fault = Fault::Other;
-            Failure::Told(Box::new(LandscapeError::Worker { reason, fault }))
-        };
         let mut process = self.launch.start(&self.stop).map_err(|error| {
             let program = self.launch.command.first();
             let program = program.map_or_else(String::new, |word| word.display().to_string());
             refused(format!("worker {program} cannot be started: {error}"))
         })?;
         self.metered.set_process(process.id());
-        let hello = self.first_lines(&mut process)?;
-        match message(&hello) {
-            Ok(Answer::Hello {
-                protocol: PROTOCOL, ..
-            }) => {}
-            Ok(Answer::Hello { protocol, version }) => {
-                return Err(refused(format!(
-                    "the worker is isoloss {} and speaks protocol {protocol}, this one speaks protocol {PROTOCOL}",
-                    told(&version)
-                )));
-            }
-            _ => {
-                return Err(refused(format!(
-                    "the worker wrote a line that is no hello: {}",
-                    told(&hello)
-                )));
-            }
-        }
+        self.host = self.hello(&mut process)?;
         say(&mut process, &Order::Setup(Box::new(self.setup.clone())))?;
         loop {
             let line = self.first_lines(&mut process)?;
@@ -202,13 +190,56 @@ impl ProcessWorker {
                         self.gpu = Some(place);
                     }
                     self.running = Some(Running::of(process));
-                    return Ok(Opened { place, data });
+                    let name = self.name();
+                    return Ok(Opened { name, place, data });
                 }
                 Ok(Answer::Refused(reason)) => return Err(refused(reason)),
                 Ok(Answer::Alive { .. }) => {}
                 _ => return Err(Failure::Ended(no_answer(&line))),
             }
         }
+    }
+
+    /// Waits for the hello, and returns the machine where that is another one. Lines of launchers before it are passed
+    /// over; the last of them is quoted if it never comes.
+    fn hello(&self, process: &mut Process) -> Result<Option<String>, Failure> {
+        let mut last = String::new();
+        for _ in 0..LONGEST_BANNER {
+            let line = self.first_lines(process).map_err(|failure| match failure {
+                Failure::Ended(why) if !last.is_empty() => {
+                    let last = told(&last);
+                    Failure::Ended(format!("{why}; it said no hello, and before: {last}"))
+                }
+                failure => failure,
+            })?;
+            match message(&line) {
+                Ok(Answer::Hello {
+                    protocol: PROTOCOL,
+                    host: there,
+                    ..
+                }) => return Ok(there.filter(|there| host::name().as_ref() != Some(there))),
+                Ok(Answer::Hello {
+                    protocol, version, ..
+                }) => {
+                    return Err(refused(format!(
+                        "the worker is isoloss {} and speaks protocol {protocol}, this one speaks protocol {PROTOCOL}",
+                        told(&version)
+                    )));
+                }
+                _ => last = line,
+            }
+        }
+        Err(refused(format!(
+            "the worker said no hello in {LONGEST_BANNER} lines; the last was: {}",
+            told(&last)
+        )))
+    }
+
+    /// The device, and its machine where that is another one.
+    fn name(&self) -> String {
+        let place = self.place;
+        let host = self.host.as_ref();
+        host.map_or(place.to_string(), |host| format!("{host} {place}"))
     }
 
     /// Waits for a line of a process that opens its device, and tells of it where that is late.
@@ -227,7 +258,7 @@ impl ProcessWorker {
 
     fn tell_silence(&self) {
         let [heard, silence] = [TOLD_AFTER, self.launch.silence].map(|time| time.as_secs());
-        let place = self.place;
+        let place = self.name();
         (self.tell)(format!(
             "worker on {place}: silent for {heard} s; after {silence} s it is killed and starts again"
         ));
@@ -355,7 +386,12 @@ impl ProcessWorker {
             Ok(Answer::Failed { id, reason, fault }) if id == asked => {
                 let error = match fault {
                     Fault::Stopped => LandscapeError::Stopped,
-                    fault => LandscapeError::Worker { reason, fault },
+                    fault => {
+                        // A file may be missing there alone.
+                        let host = self.host.iter().map(|host| format!("{host}: "));
+                        let reason = host.collect::<String>() + &reason;
+                        LandscapeError::Worker { reason, fault }
+                    }
                 };
                 return Some(Err(Failure::Told(Box::new(error))));
             }
@@ -476,16 +512,16 @@ impl Worker for ProcessWorker {
             }
             self.deaths += 1;
             let half = self.halve();
-            tracing::warn!("worker on {}: {why}", self.place);
+            tracing::warn!("worker on {}: {why}", self.name());
             if time < DEATHS {
                 (self.tell)(format!(
                     "worker on {} starts again with batches of {half}: {why}",
-                    self.place
+                    self.name()
                 ));
             }
         }
         Err(LandscapeError::Worker {
-            reason: format!("the worker on {} ended twice there: {why}", self.place),
+            reason: format!("the worker on {} ended twice there: {why}", self.name()),
             fault: Fault::Point,
         })
     }
@@ -497,6 +533,11 @@ impl Worker for ProcessWorker {
     fn take_findings(&mut self) -> Vec<Report> {
         std::mem::take(&mut self.findings)
     }
+}
+
+fn refused(reason: String) -> Failure {
+    let fault = Fault::Other;
+    Failure::Told(Box::new(LandscapeError::Worker { reason, fault }))
 }
 
 /// A process that ends with the session is not waited for: it holds nothing that would be lost.

@@ -17,6 +17,7 @@ use super::protocol::Setup;
 use super::queue::Task;
 use super::waiting::{Waiting, Wish};
 use super::wire::{self, Answer, Loaded, Order, PROTOCOL};
+use crate::host;
 
 /// Bytes of an order at most.
 const LONGEST: u64 = 1 << 30;
@@ -54,6 +55,7 @@ pub fn serve_lines<W: Write + Send + 'static>(
     wire.say(&Answer::Hello {
         protocol: PROTOCOL,
         version: env!("CARGO_PKG_VERSION").into(),
+        host: host::name(),
     })?;
     thread::Builder::new().name("orders".into()).spawn(read)?;
     let ticker = Arc::clone(&wire);

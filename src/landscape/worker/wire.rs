@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! isoloss                                     worker
-//!            ◀─ {"hello": {"protocol": 1, "version": "0.1.0"}}
+//!            ◀─ {"hello": {"protocol": 1, "version": "0.1.0", "host": "node7"}}
 //! {"setup": {"data": …, "model": …, …}} ─▶
 //!                                               opens its device, loads its samples
 //!            ◀─ {"ready": {"place": "Cpu", "data": {"loaded": {"name": "digits", "samples": 1797}}}}
@@ -58,8 +58,13 @@ pub(super) enum Order {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Answer {
-    /// The first line.
-    Hello { protocol: u32, version: String },
+    /// The first line: what it speaks, and the machine that it is on.
+    Hello {
+        protocol: u32,
+        version: String,
+        #[serde(default)]
+        host: Option<String>,
+    },
     /// The device is open.
     Ready { place: Place, data: Loaded },
     /// The device does not open; one sentence says why.
@@ -296,10 +301,11 @@ mod tests {
         let hello = Answer::Hello {
             protocol: PROTOCOL,
             version: "0.1.0".into(),
+            host: Some("node7".into()),
         };
         assert_eq!(
             line(&hello).unwrap(),
-            r#"{"hello":{"protocol":1,"version":"0.1.0"}}"#
+            r#"{"hello":{"protocol":1,"version":"0.1.0","host":"node7"}}"#
         );
         let order = Order::Measure { id: 1, index: 0 };
         assert_eq!(line(&order).unwrap(), r#"{"measure":{"id":1,"index":0}}"#);

@@ -72,7 +72,8 @@ fn loaded() -> Loaded {
 
 fn opened(place: Place) -> Opened {
     let data = loaded();
-    Opened { place, data }
+    let name = place.to_string();
+    Opened { name, place, data }
 }
 
 /// A pool whose only device has opened, and its reports.
