@@ -415,7 +415,7 @@ fn started() -> (std::process::Child, Receiver<String>) {
 fn the_end_of_its_input_ends_a_worker_in_order() {
     let (mut child, lines) = started();
     let hello = lines.recv_timeout(SOON).unwrap();
-    assert!(hello.starts_with(r#"{"hello":{"protocol":1,"#), "{hello}");
+    assert!(hello.starts_with(r#"{"hello":{"host":""#), "{hello}");
     let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
     let session = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(3);
     assert_eq!(

@@ -291,9 +291,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
                 samples,
                 content,
             }) => {
-                if let (Some(recall), Some(content)) = (self.queue().recall(), content) {
-                    recall.set_samples(setup.split(), content);
-                }
+                self.take_samples(setup.split(), content);
                 Report::Data { name, samples }
             }
             Ok(Loaded::Missing(reason)) => Report::NoData(reason),
@@ -327,10 +325,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
             if let Some(cost) = meter.read() {
                 self.queue().report(cost);
             }
-            if let Some(recall) = self.queue().recall() {
-                let flushed = recall.flush();
-                self.queue().must(flushed);
-            }
+            self.flush();
         }
     }
 

@@ -305,7 +305,7 @@ mod tests {
         };
         assert_eq!(
             line(&hello).unwrap(),
-            r#"{"hello":{"protocol":1,"version":"0.1.0","host":"node7"}}"#
+            r#"{"hello":{"host":"node7","protocol":1,"version":"0.1.0"}}"#
         );
         let order = Order::Measure { id: 1, index: 0 };
         assert_eq!(line(&order).unwrap(), r#"{"measure":{"id":1,"index":0}}"#);

@@ -6,7 +6,8 @@ use super::super::super::evidence::Function;
 use super::super::protocol::{Plan, Report, Setup};
 use super::super::recall::Recall;
 use super::Pool;
-use crate::store::{Store, StorePlace};
+use crate::data::Split;
+use crate::store::{Digest, Store, StorePlace};
 
 impl<R: FnMut(Report) -> bool + Send> Pool<R> {
     /// Opens the store in which values are kept; without one, all is measured.
@@ -18,6 +19,23 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
         let mut queue = self.queue();
         if let Some(store) = queue.must(opened) {
             queue.set_recall(Recall::new(Arc::new(store), setup).map(Arc::new));
+        }
+    }
+
+    /// Takes the content of the samples of a split.
+    pub(super) fn take_samples(&self, split: Split, content: Option<Digest>) {
+        let recall = self.queue().recall();
+        if let Some((recall, content)) = recall.zip(content) {
+            recall.set_samples(split, content);
+        }
+    }
+
+    /// Commits what is not safe yet.
+    pub(super) fn flush(&self) {
+        let recall = self.queue().recall();
+        if let Some(recall) = recall {
+            let flushed = recall.flush();
+            self.queue().must(flushed);
         }
     }
 
