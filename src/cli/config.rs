@@ -3,15 +3,14 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, CommandFactory, Subcommand};
+use clap::{Args, Subcommand};
 
 use crate::config::Config as Files;
 use crate::config::paths::ConfigPaths;
-use crate::config::settings::{Effective, Settings};
+use crate::config::settings::Effective;
 use crate::tui::action::Action;
 use crate::tui::keymap;
 
-use super::Cli;
 use super::output;
 
 #[derive(Debug, Args)]
@@ -41,7 +40,7 @@ enum What {
 
 impl Config {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let settings = Settings::of(&Cli::command());
+        let settings = super::settings();
         let text = match &self.what {
             What::Print { run } => {
                 settings.check_environment()?;

@@ -115,6 +115,12 @@ enum Command {
     Worker(worker::Worker),
 }
 
+/// The settings that the command line has.
+#[must_use]
+pub fn settings() -> Settings {
+    Settings::of(&Cli::command())
+}
+
 /// Runs the command line of this process. Exit code 0: done; 1: the run or a file was bad; 2: wrong
 /// usage; 128 and its number: a signal asked to end. A broken pipe is success: whoever read had enough.
 #[must_use]
@@ -362,7 +368,7 @@ mod tests {
                 assert_eq!(variable, format!("ISOLOSS_{name}").as_str());
             }
         }
-        let settings = Settings::of(&definition);
+        let settings = settings();
         let names: Vec<&str> = settings.names().collect();
         for name in [
             "data",

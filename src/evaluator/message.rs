@@ -137,40 +137,48 @@ impl Number {
 
 /// The evaluator's introduction of itself.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(super) struct Ready {
-    pub(super) protocol: u32,
+pub struct Ready {
+    /// The protocol that it speaks.
+    pub protocol: u32,
     /// Name of the score beside the loss; `None` if there is none.
     #[serde(default)]
-    pub(super) score: Option<String>,
+    pub score: Option<String>,
     /// Name of the device that it measures on.
     #[serde(default)]
-    pub(super) device: String,
+    pub device: String,
     /// Number of samples of each split.
-    pub(super) samples: BTreeMap<String, usize>,
+    pub samples: BTreeMap<String, usize>,
 }
 
 /// An answer of the evaluator.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Answer {
+pub enum Answer {
+    /// The answer to `hello`.
     Ready(Ready),
     /// The plane of this id is taken.
     Plane(u64),
-    /// Loss and score, NaN if there is none.
+    /// The answer to a point.
     Measured {
+        /// Number of the question.
         id: u64,
+        /// The loss.
         loss: f64,
+        /// The score; NaN if there is none.
         score: f64,
     },
-    /// The point of this id has no loss.
+    /// The point has no loss.
     Failed {
+        /// Number of the question.
         id: u64,
+        /// The reason, in its own words.
         why: String,
     },
 }
 
 impl Answer {
     /// Returns true for a line that is meant as an answer to `hello` and is none.
-    pub(super) fn is_meant(line: &str) -> bool {
+    #[must_use]
+    pub fn is_meant(line: &str) -> bool {
         let line_is = |line: &serde_json::Value| {
             ["ready", "failed"]
                 .iter()
@@ -181,7 +189,8 @@ impl Answer {
     }
 
     /// Reads a line; `None` if it is no answer.
-    pub(super) fn of(line: &str) -> Option<Self> {
+    #[must_use]
+    pub fn of(line: &str) -> Option<Self> {
         let line: Line = serde_json::from_str(line).ok()?;
         let measured = |found: Measured| Self::Measured {
             id: found.id,

@@ -12,7 +12,7 @@
 
 mod connection;
 mod files;
-mod message;
+pub mod message;
 pub(crate) mod process;
 
 use std::fmt;

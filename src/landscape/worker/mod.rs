@@ -28,7 +28,7 @@ mod recall;
 mod running;
 mod stdio;
 mod waiting;
-mod wire;
+pub mod wire;
 pub mod yielding;
 
 pub(crate) use cost::memory;

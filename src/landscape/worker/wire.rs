@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value as Json, json};
 
 use crate::data::Dataset;
+use crate::evaluator::process::told;
 use crate::store::Digest;
 
 use super::super::device::Place;
@@ -41,15 +42,28 @@ pub const PROTOCOL: u32 = 1;
 /// A line to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Order {
+pub enum Order {
     /// The first line.
     Setup(Box<Setup>),
     /// The plan that queries are of from now on, and the function that is measured.
-    Plan { plan: Arc<Plan>, function: Function },
+    Plan {
+        /// The plan.
+        plan: Arc<Plan>,
+        /// The function.
+        function: Function,
+    },
     /// The query of this index is wanted.
-    Measure { id: u64, index: usize },
+    Measure {
+        /// Number of the query, which its answer carries.
+        id: u64,
+        /// Place in the plan.
+        index: usize,
+    },
     /// Nobody waits for this query and those before it any more.
-    Forget { id: u64 },
+    Forget {
+        /// Number of the query.
+        id: u64,
+    },
     /// Rest between two products, or go on.
     Pause(bool),
 }
@@ -57,16 +71,24 @@ pub(super) enum Order {
 /// A line of the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Answer {
+pub enum Answer {
     /// The first line: what it speaks, and the machine that it is on.
     Hello {
+        /// The protocol that the worker speaks.
         protocol: u32,
+        /// Version of its isoloss.
         version: String,
+        /// Name of its machine.
         #[serde(default)]
         host: Option<String>,
     },
     /// The device is open.
-    Ready { place: Place, data: Loaded },
+    Ready {
+        /// The device.
+        place: Place,
+        /// The samples.
+        data: Loaded,
+    },
     /// The device does not open; one sentence says why.
     Refused(String),
     /// Samples that a forward pass takes at once.
@@ -74,15 +96,33 @@ pub(super) enum Answer {
     /// Something about the samples or the model.
     Finding(Report),
     /// Products that a query has taken, and the most that it will take.
-    Product { id: u64, done: usize, of: usize },
+    Product {
+        /// Number of the query.
+        id: u64,
+        /// Products so far.
+        done: usize,
+        /// Products at most.
+        of: usize,
+    },
     /// The query is still worked at.
-    Alive { id: u64 },
+    Alive {
+        /// Number of the query.
+        id: u64,
+    },
     /// The answer to a query.
-    Found { id: u64, found: Found },
+    Found {
+        /// Number of the query.
+        id: u64,
+        /// The answer.
+        found: Found,
+    },
     /// A query has no answer.
     Failed {
+        /// Number of the query.
         id: u64,
+        /// The reason, in a sentence.
         reason: String,
+        /// The part whose fault it is.
         fault: Fault,
     },
 }
@@ -90,11 +130,14 @@ pub(super) enum Answer {
 /// The samples of a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Loaded {
+pub enum Loaded {
     /// Their name and number, and the digest of their content.
     Loaded {
+        /// Name of the data set.
         name: String,
+        /// Number of samples.
         samples: usize,
+        /// Digest of their content.
         #[serde(default)]
         content: Option<Digest>,
     },
@@ -134,15 +177,23 @@ impl Answer {
 const BITS: &str = "f64";
 
 /// Writes a message as a line without its end.
-pub(super) fn line(message: &impl Serialize) -> io::Result<String> {
+///
+/// # Errors
+/// It holds what JSON does not have.
+pub fn line(message: &impl Serialize) -> io::Result<String> {
     let tree = Tree::serialized(message).map_err(io::Error::other)?;
     Ok(json_of(tree)?.to_string())
 }
 
 /// Reads a message from a line.
-pub(super) fn message<T: DeserializeOwned>(line: &str) -> io::Result<T> {
+///
+/// # Errors
+/// The line is no such message.
+pub fn message<T: DeserializeOwned>(line: &str) -> io::Result<T> {
     let json: Json = serde_json::from_str(line)?;
-    tree_of(json)?.deserialized().map_err(io::Error::other)
+    let read = tree_of(json)?.deserialized();
+    // A wrong name is quoted whole.
+    read.map_err(|ciborium::value::Error::Custom(reason)| io::Error::other(told(&reason)))
 }
 
 fn json_of(tree: Tree) -> io::Result<Json> {
@@ -318,5 +369,9 @@ mod tests {
         ] {
             assert!(message::<Order>(wrong).is_err(), "{wrong}");
         }
+        let long = format!("{{\"{}\": 1}}", "pause".repeat(1000));
+        let error = message::<Order>(&long).unwrap_err().to_string();
+        assert!(error.starts_with("unknown variant `pausepause"), "{error}");
+        assert!(error.chars().count() < 300, "{error}");
     }
 }
