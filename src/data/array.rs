@@ -47,6 +47,7 @@ pub(super) struct Rows {
     pub(super) min: f32,
     /// Largest of all elements.
     pub(super) max: f32,
+    is_table: bool,
     /// Sum and sum of squares of each column of a table.
     columns: Vec<[f64; 2]>,
 }
@@ -67,6 +68,9 @@ impl Rows {
     }
 
     fn see(&mut self, value: f32, column: usize) {
+        if self.is_table && column >= self.columns.len() {
+            self.columns.resize(column + 1, [0.0; 2]);
+        }
         if let Some([sum, squares]) = self.columns.get_mut(column) {
             *sum += f64::from(value);
             *squares += f64::from(value).powi(2);
@@ -144,15 +148,26 @@ impl Head {
         self.shape.iter().skip(1).product()
     }
 
+    /// Number of elements, an extent of zero counted as one, so that it bounds every product of extents; `None` if that
+    /// is more than memory has addresses.
+    pub(super) fn bound(&self) -> Option<usize> {
+        let mut extents = self.shape.iter().map(|extent| (*extent).max(1));
+        extents.try_fold(1, usize::checked_mul)
+    }
+
+    /// Returns true if so many bytes hold all elements.
+    pub(super) fn fits(&self, bytes: u64) -> bool {
+        let elements = self.bound().map(|_| (self.rows() * self.row()) as u64);
+        let needed = elements.and_then(|elements| elements.checked_mul(self.kind.size() as u64));
+        needed.is_some_and(|needed| needed <= bytes)
+    }
+
     /// Reads the rows of these ascending numbers; all of the array is looked at.
     pub(super) fn read(&self, data: impl Read, chosen: &[usize]) -> io::Result<Rows> {
         let mut rows = Rows {
             min: f32::INFINITY,
             max: f32::NEG_INFINITY,
-            columns: match self.shape[..] {
-                [_, columns] => vec![[0.0; 2]; columns],
-                _ => Vec::new(),
-            },
+            is_table: self.shape.len() == 2,
             ..Rows::default()
         };
         let see = |column, value| rows.see(value, column);
@@ -161,23 +176,17 @@ impl Head {
     }
 
     /// Takes the rows of these ascending numbers; `see` is told of every element and its column of a table.
-    pub(super) fn take<T: Copy>(
+    pub(super) fn take<T: Copy + Default>(
         &self,
         data: impl Read,
         chosen: &[usize],
         of: fn(Kind, [u8; 8]) -> T,
         mut see: impl FnMut(usize, T),
     ) -> io::Result<Vec<T>> {
-        let mut taken = Vec::new();
         if self.fortran && self.shape.len() > 1 {
-            let mut all = Vec::new();
-            self.decode(data, of, |_, value| all.push(value))?;
-            for (at, value) in all.iter().enumerate() {
-                see(at / self.rows().max(1), *value);
-            }
-            self.gather(&all, chosen, &mut taken);
-            return Ok(taken);
+            return self.take_columns(data, chosen, of, see);
         }
+        let mut taken = Vec::new();
         let (length, mut next) = (self.row().max(1), chosen.iter().peekable());
         self.decode(data, of, |at, value| {
             see(at % length, value);
@@ -218,21 +227,41 @@ impl Head {
         Ok(())
     }
 
-    /// Takes rows out of an array in Fortran order.
-    fn gather<T: Copy>(&self, all: &[T], chosen: &[usize], into: &mut Vec<T>) {
-        let strides: Vec<usize> = (0..self.shape.len())
-            .map(|axis| self.shape[..axis].iter().product())
-            .collect();
-        for &row in chosen {
-            for at in 0..self.row() {
-                let (mut rest, mut place) = (at, row);
-                for axis in (1..self.shape.len()).rev() {
-                    place += (rest % self.shape[axis]) * strides[axis];
-                    rest /= self.shape[axis];
-                }
-                into.extend(all.get(place));
+    /// Takes rows of an array in Fortran order: the elements of all rows at one place stand together.
+    fn take_columns<T: Copy + Default>(
+        &self,
+        data: impl Read,
+        chosen: &[usize],
+        of: fn(Kind, [u8; 8]) -> T,
+        mut see: impl FnMut(usize, T),
+    ) -> io::Result<Vec<T>> {
+        let (rows, length) = (self.rows().max(1), self.row());
+        let mut taken = vec![T::default(); chosen.len() * length];
+        let (mut next, mut place) = (0, 0);
+        self.decode(data, of, |at, value| {
+            let (column, row) = (at / rows, at % rows);
+            if row == 0 {
+                (next, place) = (0, self.place(column));
             }
+            see(column, value);
+            if chosen.get(next) == Some(&row) {
+                taken[next * length + place] = value;
+                next += 1;
+            }
+        })?;
+        Ok(taken)
+    }
+
+    /// Returns the place in a row, row by row, of an element by its place in Fortran order.
+    fn place(&self, mut column: usize) -> usize {
+        let mut stride = self.row();
+        let mut place = 0;
+        for extent in self.shape.iter().skip(1) {
+            stride /= extent;
+            place += column % extent * stride;
+            column /= extent;
         }
+        place
     }
 }
 
@@ -278,6 +307,18 @@ mod tests {
         big.fortran = true;
         assert_eq!(big.read(&bytes[..], &[0, 1]).unwrap().values, c);
         assert_eq!(big.read(&bytes[..], &[1]).unwrap().values, c[6..]);
+    }
+
+    #[test]
+    fn extents_bound_what_a_file_must_hold() {
+        let fits = |shape: &[usize], bytes| head(Kind::F32, shape).fits(bytes);
+        assert!(fits(&[2, 3], 24) && !fits(&[2, 3], 23));
+        assert!(fits(&[], 4) && fits(&[0, 7], 0));
+        // However many the others are, none of them are elements.
+        assert!(!fits(&[0, 1 << 40, 1 << 40], 0));
+        assert_eq!(head(Kind::U8, &[0, 1 << 40, 1 << 40]).bound(), None);
+        let wide = head(Kind::F32, &[0, 1 << 60]);
+        assert!(wide.read(&[][..], &[]).unwrap().values.is_empty());
     }
 
     #[test]

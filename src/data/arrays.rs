@@ -15,8 +15,10 @@ use super::{DataError, Split, npy};
 
 /// Elements of the largest array of which rows are read.
 pub(super) const LARGEST: usize = 1 << 31;
-/// Elements of the largest array that is in memory whole: labels, and what is in Fortran order.
+/// Elements of the largest array that is in memory whole.
 pub(super) const LARGEST_WHOLE: usize = 1 << 28;
+/// Bytes that deflate makes of one at most.
+pub(super) const RATIO: u64 = 1032;
 /// Names of arrays that are told in a sentence.
 const TOLD: usize = 8;
 /// Bytes of the head of a safetensors file, as its own reader has it.
@@ -27,21 +29,29 @@ pub(super) trait Arrays {
     /// The names of all.
     fn names(&self) -> Vec<String>;
 
-    /// The head of one, and its data.
+    /// The head of one, and its data. The file holds as many bytes as the head asks for, as far as can be told.
     fn open(&mut self, name: &str) -> Result<(Head, Box<dyn Read + '_>), DataError>;
 }
 
 struct Npz<'a> {
     path: &'a Path,
+    /// Bytes of the file.
+    size: u64,
     archive: ZipArchive<BufReader<File>>,
 }
 
 impl<'a> Npz<'a> {
     fn open(path: &'a Path) -> Result<Self, DataError> {
-        let file = regular::open(path).map_err(|error| DataError::io(path, error))?;
+        let failed = |error| DataError::io(path, error);
+        let file = regular::open(path).map_err(failed)?;
+        let size = file.metadata().map_err(failed)?.len();
         let archive = ZipArchive::new(BufReader::new(file));
-        let archive = archive.map_err(|error| DataError::io(path, error.into()))?;
-        Ok(Self { path, archive })
+        let archive = archive.map_err(|error| failed(error.into()))?;
+        Ok(Self {
+            path,
+            size,
+            archive,
+        })
     }
 }
 
@@ -57,13 +67,9 @@ impl Arrays for Npz<'_> {
         let path = self.path;
         let entry = self.archive.by_name(&format!("{name}.npy"));
         let mut entry = entry.map_err(|error| DataError::io(path, error.into()))?;
-        match npy::head(&mut entry).map_err(|error| DataError::io(path, error))? {
-            Ok(head) => Ok((head, Box::new(entry))),
-            Err(found) => {
-                let expected = format!("array {name} of truth values, whole numbers or floats");
-                Err(DataError::invalid(path, expected, found))
-            }
-        }
+        let bytes = entry.size().min(self.size.saturating_mul(RATIO));
+        let head = head(path, name, &mut entry, bytes)?;
+        Ok((head, Box::new(entry)))
     }
 }
 
@@ -133,10 +139,11 @@ impl Arrays for Tensors<'_> {
             big_endian: false,
             fortran: false,
         };
-        let start = self.begin + info.data_offsets.0 as u64;
-        self.file
-            .seek(SeekFrom::Start(start))
-            .map_err(|error| DataError::io(self.path, error))?;
+        let failed = |error| DataError::io(self.path, error);
+        let start = self.begin.saturating_add(info.data_offsets.0 as u64);
+        let size = self.file.metadata().map_err(failed)?.len();
+        check_held(self.path, name, &head, size.saturating_sub(start))?;
+        self.file.seek(SeekFrom::Start(start)).map_err(failed)?;
         Ok((head, Box::new(BufReader::new(&self.file))))
     }
 }
@@ -171,17 +178,33 @@ impl Arrays for Npy<'_> {
     }
 
     fn open(&mut self, name: &str) -> Result<(Head, Box<dyn Read + '_>), DataError> {
-        let path = self.path;
-        let file = regular::open(path).map_err(|error| DataError::io(path, error))?;
+        let failed = |error| DataError::io(self.path, error);
+        let file = regular::open(self.path).map_err(failed)?;
+        let size = file.metadata().map_err(failed)?.len();
         let mut file = BufReader::new(file);
-        match npy::head(&mut file).map_err(|error| DataError::io(path, error))? {
-            Ok(head) => Ok((head, Box::new(file))),
-            Err(found) => {
-                let expected = format!("array {name} of truth values, whole numbers or floats");
-                Err(DataError::invalid(path, expected, found))
-            }
-        }
+        let head = head(self.path, name, &mut file, size)?;
+        Ok((head, Box::new(file)))
     }
+}
+
+/// Reads the head of an array in NumPy's format, which at most so many bytes hold.
+fn head(path: &Path, name: &str, from: &mut impl Read, bytes: u64) -> Result<Head, DataError> {
+    let head = npy::head(from).map_err(|error| DataError::io(path, error))?;
+    let head = head.map_err(|found| {
+        let expected = format!("array {name} of truth values, whole numbers or floats");
+        DataError::invalid(path, expected, found)
+    })?;
+    check_held(path, name, &head, bytes)?;
+    Ok(head)
+}
+
+/// Refuses an array of more bytes than there can be: memory for its rows is taken before they are read.
+fn check_held(path: &Path, name: &str, head: &Head, bytes: u64) -> Result<(), DataError> {
+    if head.fits(bytes) {
+        return Ok(());
+    }
+    let expected = format!("array {name} of shape {:?} whole", head.shape);
+    Err(DataError::invalid(path, expected, format!("{bytes} bytes")))
 }
 
 /// Returns a file of one array, which is opened when it is read.
@@ -245,15 +268,8 @@ pub(super) fn check_size(
     head: &Head,
     most: usize,
 ) -> Result<(), DataError> {
-    let most = if head.fortran {
-        most.min(LARGEST_WHOLE)
-    } else {
-        most
-    };
-    let mut extents = head.shape.iter();
-    let total = extents.try_fold(1usize, |total, &n| total.checked_mul(n));
-    match total {
-        Some(total) if total <= most => Ok(()),
+    match head.bound() {
+        Some(bound) if bound <= most => Ok(()),
         _ => Err(DataError::invalid(
             path,
             format!("array {name} of at most {most} elements"),

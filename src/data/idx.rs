@@ -8,12 +8,16 @@ use flate2::read::GzDecoder;
 
 use crate::run::regular;
 
-use super::images::Images;
-use super::{DataError, Split};
+use super::array::{Head, Kind, Rows};
+use super::arrays::RATIO;
+use super::images::{Chosen, Images};
+use super::{DataError, Request, Split, select};
 
 /// Magic numbers: unsigned bytes in 3 and in 1 dimensions.
 const IMAGES: u32 = 0x0803;
 const LABELS: u32 = 0x0801;
+/// The brightest pixel.
+const FULL: f32 = 255.0;
 /// A header that asks for more is damaged.
 const LARGEST: u64 = 8 << 30;
 
@@ -79,82 +83,144 @@ fn named(folder: &Path, split: Split) -> Option<Files> {
     })
 }
 
-/// Reads both files.
-pub(super) fn read(folder: &Path, files: &Files) -> Result<Images, DataError> {
-    let (sizes, bytes) = read_idx(&files.images, IMAGES)?;
-    let [count, height, width] = sizes.as_slice() else {
-        return Err(DataError::invalid(
-            &files.images,
-            "three dimensions",
-            format!("{}", sizes.len()),
-        ));
+/// Reads the images that are asked for, and their labels.
+pub(super) fn read(
+    folder: &Path,
+    files: &Files,
+    request: &Request,
+) -> Result<(Images, Chosen), DataError> {
+    let images = Idx::open(&files.images, IMAGES)?;
+    let labels = Idx::open(&files.labels, LABELS)?;
+    let &[count, height, width] = images.head.shape.as_slice() else {
+        let found = images.head.shape.len().to_string();
+        return Err(DataError::invalid(&files.images, "three dimensions", found));
     };
-    let (label_sizes, labels) = read_idx(&files.labels, LABELS)?;
-    if label_sizes != [*count] {
+    if labels.head.shape != [count] {
         return Err(DataError::invalid(
             &files.labels,
             format!("{count} labels, one for each image"),
-            format!("{label_sizes:?}"),
+            format!("{:?}", labels.head.shape),
         ));
     }
+    if height * width == 0 {
+        let found = format!("{height}×{width}");
+        return Err(DataError::invalid(
+            &files.images,
+            "images of at least one pixel",
+            found,
+        ));
+    }
+    let indices = select::chosen(count, request);
+    let pixels = images.rows(&indices)?;
+    let labels = labels.rows(&indices)?;
     // `raw` says nothing of the set.
     let parent = folder.parent().filter(|_| folder.ends_with("raw"));
     let name = parent
         .unwrap_or(folder)
         .file_name()
         .map_or_else(|| "idx".into(), |name| name.to_string_lossy().into_owned());
-    Ok(Images {
+    let classes = if count > 0 {
+        labels.max as usize + 1
+    } else {
+        0
+    };
+    let chosen = Chosen {
+        indices,
+        brightness: (pixels.mean() / f64::from(FULL)) as f32,
+        classes,
+        scales: None,
+    };
+    let images = Images {
         name,
-        shape: [1, *height, *width],
-        pixels: bytes
-            .iter()
-            .map(|&pixel| f32::from(pixel) / 255.0)
-            .collect(),
-        labels: labels.into_iter().map(u32::from).collect(),
-    })
+        shape: [1, height, width],
+        pixels: pixels.values.iter().map(|pixel| pixel / FULL).collect(),
+        labels: labels.values.iter().map(|label| *label as u32).collect(),
+    };
+    Ok((images, chosen))
 }
 
-/// Sizes and bytes of one file. No more is read than the header promises, whatever a gzip expands to.
-fn read_idx(path: &Path, magic: u32) -> Result<(Vec<usize>, Vec<u8>), DataError> {
-    let io = |source| DataError::io(path, source);
-    let file = io::BufReader::new(regular::open(path).map_err(io)?);
-    let mut reader: Box<dyn Read> = if path.extension().is_some_and(|end| end == "gz") {
-        Box::new(GzDecoder::new(file))
-    } else {
-        Box::new(file)
-    };
-    let found = read_u32(&mut reader).map_err(io)?;
-    if found != magic {
-        return Err(DataError::invalid(
-            path,
-            format!("an idx file with the number {magic:#06x} in front"),
-            format!("{found:#06x}"),
-        ));
+/// A file of bytes, its head read.
+struct Idx<'a> {
+    path: &'a Path,
+    head: Head,
+    data: Counted,
+}
+
+/// Bytes that are counted as they are read.
+struct Counted {
+    from: Box<dyn Read>,
+    count: u64,
+}
+
+impl Read for Counted {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(bytes)?;
+        self.count += count as u64;
+        Ok(count)
     }
-    let mut sizes = Vec::new();
-    for _ in 0..magic & 0xff {
-        sizes.push(read_u32(&mut reader).map_err(io)? as usize);
+}
+
+impl<'a> Idx<'a> {
+    fn open(path: &'a Path, magic: u32) -> Result<Self, DataError> {
+        let io = |source| DataError::io(path, source);
+        let file = regular::open(path).map_err(io)?;
+        let mut size = file.metadata().map_err(io)?.len();
+        let file = io::BufReader::new(file);
+        let mut from: Box<dyn Read> = if path.extension().is_some_and(|end| end == "gz") {
+            size = size.saturating_mul(RATIO);
+            Box::new(GzDecoder::new(file))
+        } else {
+            Box::new(file)
+        };
+        let found = read_u32(&mut from).map_err(io)?;
+        if found != magic {
+            return Err(DataError::invalid(
+                path,
+                format!("an idx file with the number {magic:#06x} in front"),
+                format!("{found:#06x}"),
+            ));
+        }
+        let mut shape = Vec::new();
+        for _ in 0..magic & 0xff {
+            shape.push(read_u32(&mut from).map_err(io)? as usize);
+        }
+        let head = Head {
+            shape,
+            kind: Kind::U8,
+            big_endian: true,
+            fortran: false,
+        };
+        if head.bound().is_none_or(|bound| bound as u64 > LARGEST) {
+            let expected = format!("at most {LARGEST} bytes of data");
+            let found = format!("sizes {:?}", head.shape);
+            return Err(DataError::invalid(path, expected, found));
+        }
+        if !head.fits(size) {
+            let expected = format!("data of sizes {:?} as its header says", head.shape);
+            return Err(DataError::invalid(
+                path,
+                expected,
+                format!("at most {size} bytes"),
+            ));
+        }
+        let data = Counted { from, count: 0 };
+        Ok(Self { path, head, data })
     }
-    let total = sizes
-        .iter()
-        .try_fold(1u64, |total, &size| total.checked_mul(size as u64));
-    let Some(total) = total.filter(|total| *total <= LARGEST) else {
-        return Err(DataError::invalid(
-            path,
-            format!("at most {LARGEST} bytes of data"),
-            format!("sizes {sizes:?}"),
-        ));
-    };
-    let mut bytes = Vec::new();
-    reader.take(total).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 != total {
-        return Err(DataError::invalid(
-            path,
-            format!("{total} bytes of data as its header says"),
-            format!("{}", bytes.len()),
-        ));
+
+    /// Reads these rows; all of the file is looked at.
+    fn rows(mut self, chosen: &[usize]) -> Result<Rows, DataError> {
+        let total: usize = self.head.shape.iter().product();
+        self.head.read(&mut self.data, chosen).map_err(|error| {
+            if error.kind() != io::ErrorKind::UnexpectedEof {
+                return DataError::io(self.path, error);
+            }
+            DataError::invalid(
+                self.path,
+                format!("{total} bytes of data as its header says"),
+                format!("{}", self.data.count),
+            )
+        })
     }
-    Ok((sizes, bytes))
 }
 
 fn read_u32(reader: &mut impl Read) -> io::Result<u32> {
@@ -250,5 +316,15 @@ mod tests {
         assert!(said(&images, &idx(LABELS, &[2], &[7, 7])).contains("expected 1 labels"));
         assert!(said(&idx(IMAGES, &[u32::MAX; 3], &[]), &labels).contains("at most"));
         assert!(said(&images[..3], &labels).contains("cannot be read"));
+        let nothing = said(&idx(IMAGES, &[9, 0, 5], &[]), &idx(LABELS, &[9], &[7; 9]));
+        assert!(
+            nothing.contains("at least one pixel, found 0×5"),
+            "{nothing}"
+        );
+        let absent = said(&idx(IMAGES, &[1 << 20, 9, 9], &[]), &labels);
+        assert!(
+            absent.contains("[1048576, 9, 9] as its header says, found at most 16 bytes"),
+            "{absent}"
+        );
     }
 }

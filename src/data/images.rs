@@ -82,6 +82,11 @@ fn read(request: &Request) -> Result<(Images, Chosen), DataError> {
     if let Some(mut arrays) = arrays::open(source)? {
         return pairs::read(source, arrays.as_mut(), request);
     }
+    if source.is_dir()
+        && let Some((folder, files)) = idx::find(source, request.split)?
+    {
+        return idx::read(&folder, &files, request);
+    }
     let images = read_whole(source, request.split)?;
     let indices = select::chosen(images.labels.len(), request);
     let classes = images.labels.iter().max();
@@ -104,9 +109,6 @@ fn read_whole(source: &Path, split: Split) -> Result<Images, DataError> {
     match source {
         _ if source == Path::new(DIGITS) && !source.exists() => Ok(digits::read(split)),
         _ if source.is_dir() => {
-            if let Some((folder, files)) = idx::find(source, split)? {
-                return idx::read(&folder, &files);
-            }
             if let Some(images) = cifar::read(source, split)? {
                 return Ok(images);
             }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::array::{Kind, Rows};
-use super::arrays::{Arrays, LARGEST, LARGEST_WHOLE, check_size, listed, stem};
+use super::arrays::{Arrays, LARGEST, check_size, listed, stem};
 use super::images::{Chosen, Images};
 use super::{DataError, Request, select, table};
 
@@ -20,6 +20,8 @@ const PAIRS: [(&str, &str); 10] = [
     ("features", "targets"),
     ("arr_0", "arr_1"),
 ];
+/// The largest label: more classes are none.
+const LARGEST_LABEL: f32 = 1e6;
 /// An image has at most this many channels: it tells (N, H, W, C) from (N, C, H, W).
 const MOST_CHANNELS: usize = 4;
 
@@ -33,16 +35,8 @@ pub(super) fn read(
     let head = arrays.open(&x)?.0;
     check_size(path, &x, &head, LARGEST)?;
     let (shape, layout) = layout(path, &head.shape)?;
-    let labels = {
-        let (head, data) = arrays.open(&y)?;
-        check_size(path, &y, &head, LARGEST_WHOLE)?;
-        let all: Vec<usize> = (0..head.rows()).collect();
-        let rows = head.read(data, &all);
-        rows.map(|rows| (head.shape, rows.values))
-            .map_err(|error| DataError::io(path, error))?
-    };
-    let labels = classes(path, head.rows(), labels)?;
-    let indices = select::chosen(labels.len(), request);
+    let indices = select::chosen(head.rows(), request);
+    let (labels, classes) = labels(path, arrays, &y, head.rows(), &indices)?;
     let data = arrays.open(&x)?.1;
     let mut rows = head
         .read(data, &indices)
@@ -62,9 +56,8 @@ pub(super) fn read(
         name: stem(path),
         shape,
         pixels,
-        labels: indices.iter().map(|&at| labels[at]).collect(),
+        labels,
     };
-    let classes = labels.iter().max().map_or(0, |label| *label as usize + 1);
     let chosen = Chosen {
         indices,
         brightness: brightness as f32,
@@ -125,6 +118,11 @@ enum Layout {
 /// Channels, height and width, and where they stand.
 fn layout(path: &Path, shape: &[usize]) -> Result<([usize; 3], Layout), DataError> {
     match *shape {
+        [_, ref row @ ..] if row.contains(&0) => Err(DataError::invalid(
+            path,
+            "images of at least one pixel",
+            format!("shape {shape:?}"),
+        )),
         [_, features] => Ok(([1, 1, features], Layout::Table)),
         [_, h, w] => Ok(([1, h, w], Layout::ChannelsFirst)),
         [_, c, h, w] if c <= MOST_CHANNELS => Ok(([c, h, w], Layout::ChannelsFirst)),
@@ -137,45 +135,57 @@ fn layout(path: &Path, shape: &[usize]) -> Result<([usize; 3], Layout), DataErro
     }
 }
 
-/// One whole number for each image, or a row of zeros with a one at its place.
-fn classes(
+/// Reads the labels of these samples, and one more than the largest of all: one whole number for each image, or a row
+/// of zeros with a one at its place.
+fn labels(
     path: &Path,
+    arrays: &mut dyn Arrays,
+    name: &str,
     count: usize,
-    (shape, values): (Vec<usize>, Vec<f32>),
-) -> Result<Vec<u32>, DataError> {
-    let expected = || format!("{count} labels, one for each image");
-    if let [rows, columns] = shape[..]
-        && rows == count
-        && columns > 1
-    {
-        let one_hot = values.chunks(columns).map(|row| {
-            let ones = row.iter().filter(|value| **value == 1.0).count();
-            let zeros = row.iter().filter(|value| **value == 0.0).count();
-            let at = row.iter().position(|value| *value == 1.0)?;
-            (ones == 1 && ones + zeros == columns).then_some(at as u32)
-        });
-        let labels: Option<Vec<u32>> = one_hot.collect();
-        return labels.ok_or_else(|| {
+    indices: &[usize],
+) -> Result<(Vec<u32>, usize), DataError> {
+    let (mut head, data) = arrays.open(name)?;
+    check_size(path, name, &head, LARGEST)?;
+    let shape = head.shape.clone();
+    let wrong = |expected: &str, found: String| Err(DataError::invalid(path, expected, found));
+    let expected = format!("{count} labels, one for each image");
+    let is_one_hot = matches!(shape[..], [rows, columns] if rows == count && columns > 1);
+    let is_line = shape.iter().filter(|extent| **extent != 1).count() <= 1;
+    if is_line && shape.iter().product::<usize>() == count {
+        head.shape = vec![count];
+    } else if !is_one_hot {
+        return wrong(&expected, format!("shape {shape:?}"));
+    }
+    let rows = head.read(data, indices);
+    let rows = rows.map_err(|error| DataError::io(path, error))?;
+    if is_one_hot {
+        let labels: Option<Vec<u32>> = rows.values.chunks(shape[1]).map(one_of).collect();
+        let Some(labels) = labels else {
             let found = format!("shape {shape:?} with rows that are not one 1 among zeros");
-            DataError::invalid(path, expected(), found)
-        });
+            return wrong(&expected, found);
+        };
+        return Ok((labels, shape[1]));
     }
-    if values.len() != count {
-        return Err(DataError::invalid(
-            path,
-            expected(),
-            format!("shape {shape:?}"),
-        ));
+    let is_class = |label: &f32| *label >= 0.0 && label.fract() == 0.0 && *label <= LARGEST_LABEL;
+    let whole = "labels that are whole numbers from 0";
+    if let Some(at) = rows.values.iter().position(|label| !is_class(label)) {
+        let found = format!("label {} of sample {}", rows.values[at], indices[at]);
+        return wrong(whole, found);
     }
-    let is_class = |label: &f32| *label >= 0.0 && label.fract() == 0.0 && *label <= 1e6;
-    match values.iter().position(|label| !is_class(label)) {
-        Some(at) => Err(DataError::invalid(
-            path,
-            "labels that are whole numbers from 0",
-            format!("label {} of sample {at}", values[at]),
-        )),
-        None => Ok(values.into_iter().map(|label| label as u32).collect()),
+    if count > 0 && !is_class(&rows.max.trunc()) {
+        return wrong(whole, format!("label {}", rows.max));
     }
+    let labels = rows.values.iter().map(|label| *label as u32).collect();
+    let classes = if count > 0 { rows.max as usize + 1 } else { 0 };
+    Ok((labels, classes))
+}
+
+/// Returns the place of the one among zeros; `None` if the row is another.
+fn one_of(row: &[f32]) -> Option<u32> {
+    let ones = row.iter().filter(|value| **value == 1.0).count();
+    let zeros = row.iter().filter(|value| **value == 0.0).count();
+    let at = row.iter().position(|value| *value == 1.0)?;
+    (ones == 1 && ones + zeros == row.len()).then_some(at as u32)
 }
 
 fn to_channels_first(pixels: &[f32], [channels, height, width]: [usize; 3]) -> Vec<f32> {
@@ -280,6 +290,37 @@ mod tests {
         assert!(said(x(&[2]), ("y", vec![1, 1])).contains("found shape [2]"));
         assert!(said(x(&[1, 1, 1]), ("y", vec![-1])).contains("found label -1"));
         assert!(said(x(&[1, 1, 1]), ("z", vec![1])).contains("expected arrays images and labels"));
+    }
+
+    #[test]
+    fn arrays_that_the_file_cannot_hold_take_no_memory() {
+        let head = |shape: &str| {
+            let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+            [
+                b"\x93NUMPY\x01\0".as_slice(),
+                &(text.len() as u16).to_le_bytes(),
+                text.as_bytes(),
+            ]
+            .concat()
+        };
+        for (images, labels, told) in [
+            (
+                "(0, 1152921504606846976)",
+                "(0,)",
+                "of at most 2147483648 elements",
+            ),
+            (
+                "(0, 4294967296, 4294967296)",
+                "(0,)",
+                "array images of shape",
+            ),
+            ("(1073741824, 0)", "(1073741824, 0)", "at least one pixel"),
+            ("(1073741824, 1)", "(1073741824,)", "whole, found"),
+            ("(2, 1073741824)", "(2,)", "whole, found"),
+        ] {
+            let said = loaded(("images", head(images)), ("labels", head(labels)));
+            assert!(said.contains(told), "{said}");
+        }
     }
 
     #[test]
