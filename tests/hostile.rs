@@ -7,7 +7,9 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use isoloss::run::Checkpoint;
 use isoloss::run::format::StateDict;
+use isoloss::weights::run_checkpoint::Shape;
 use proptest::prelude::*;
 use rstest::rstest;
 
@@ -237,5 +239,40 @@ fn an_archive_is_read_by_what_it_has_and_refused_for_what_it_claims() {
     let short = [good[0], ("a/data/0", &data[..4], 4)];
     for lies in [&short[..], &good[..1]] {
         assert_eq!(bench.read(&archive(lies)), Ok(vec![]));
+        // No plane is laid out for it, which would take the memory that its shape asks for.
+        let checkpoint = Checkpoint::new(1, &bench.file);
+        let told = Shape::of(&checkpoint, None).unwrap_err().to_string();
+        assert!(told.contains("tensor w cannot be read"), "{told}");
     }
+}
+
+#[test]
+fn many_views_of_a_few_numbers_are_no_model() {
+    let bench = Bench::new();
+    // Tensors of a million numbers each, which are one number of the storage.
+    let views = |count: u8| {
+        let mut pickle = b"\x80\x02}(".to_vec();
+        for at in 0..count {
+            pickle.extend([b"U\x02w".as_slice(), &[at]].concat());
+            pickle.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\n");
+            pickle.extend(b"FloatStorage\nU\x010U\x03cpuK\x10tQK");
+            pickle.extend([&[at % 16], b"J\0\0\x10\0\x85K\0\x85\x89".as_slice()].concat());
+            pickle.extend(b"ccollections\nOrderedDict\n)RtR");
+        }
+        pickle.extend(b"u.");
+        pickle
+    };
+    let read = |pickle: &[u8]| {
+        let size = pickle.len() as u32;
+        bench.read(&archive(&[
+            ("a/data.pkl", pickle, size),
+            ("a/data/0", &[0; 64], 64),
+        ]))
+    };
+    assert_eq!(read(&views(1)).map(|numbers| numbers.len()), Ok(1 << 20));
+    let told = read(&views(9)).unwrap_err();
+    assert!(
+        told.contains("many times the numbers that the file holds"),
+        "{told}"
+    );
 }

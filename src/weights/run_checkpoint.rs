@@ -77,6 +77,11 @@ impl Shape {
         if layout.parameters() == 0 {
             return Err(WeightsError::NoWeights(checkpoint.path.clone()));
         }
+        let names = TensorNames::of(&dict);
+        let slots = layout.slots().iter();
+        slots
+            .filter_map(|slot| names.find(&slot.name))
+            .try_for_each(|tensor| dict.check(tensor))?;
         Ok(Self {
             newest: checkpoint.path.clone(),
             layout: Arc::new(layout),
@@ -122,6 +127,7 @@ impl RunCheckpoint {
         };
         let tensors = shape.layout.slots().iter().map(found);
         let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
+        tensors.iter().try_for_each(|tensor| dict.check(*tensor))?;
         let roles = shape.roles.as_deref();
         if let Some(surplus) = surplus(dict.tensors(), &tensors, roles) {
             return Err(WeightsError::Surplus {

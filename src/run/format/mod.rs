@@ -40,7 +40,7 @@ use super::fingerprint::Fingerprint;
 use super::regular;
 use source::Source;
 use state_dict::Problem;
-use stored::Stored;
+use stored::{Stored, Tally};
 use ties::{Named, Ties};
 use tree::Item;
 
@@ -379,6 +379,7 @@ impl StateDict {
             }),
         };
         let mut ties = Ties::default();
+        let mut tally = Tally::default();
         for (index, name) in &chosen.tensors {
             let (Some(stored), Some(place)) = (stored(*index), places.get(*index)) else {
                 continue;
@@ -398,12 +399,16 @@ impl StateDict {
                 dict.tied.push((twin, name.clone()));
                 continue;
             }
+            tally.take(stored);
             dict.places.push(*place);
             dict.tensors.push(TensorInfo {
                 name: name.clone(),
                 shape: stored.shape.clone(),
                 dtype: stored.dtype.clone(),
             });
+        }
+        if tally.is_expanded() {
+            return Err(Problem::Expanded.of(path));
         }
         dict.files = files;
         Ok(dict)
@@ -523,6 +528,23 @@ impl StateDict {
     pub fn reads_whole(&self) -> bool {
         let mut files = self.files.iter();
         files.any(|file| file.tensors.iter().any(Stored::is_costly))
+    }
+
+    /// Checks that the file has the bytes of a tensor, before memory is taken for its numbers.
+    ///
+    /// # Errors
+    /// It has not; the sentence says why.
+    pub fn check(&self, index: usize) -> Result<(), FormatError> {
+        let stored = self.places.get(index);
+        let stored = stored.and_then(|place| self.files[place.file].tensors.get(place.tensor));
+        match stored.map(|stored| &stored.storage) {
+            Some(Err(reason)) => Err(FormatError::Tensor {
+                path: self.path.clone(),
+                tensor: self.tensors[index].name.clone(),
+                reason: reason.clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Reads elements `range` of tensor `index` in row-major order, converted to `f32`.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::source::Source;
 use super::stored::Stored;
+pub(crate) use super::stored::is_expanded;
 use super::torch;
 use super::tree::Item;
 
@@ -83,6 +84,13 @@ impl NamedTensors {
         if (count as u64).saturating_mul(8) > LARGEST {
             return Err(format!("one of {count} numbers"));
         }
+        // Memory is taken for what the file holds.
+        stored.storage.as_ref().map_err(Clone::clone)?;
+        if stored.is_expanded() {
+            return Err(format!(
+                "one of {count} numbers that a few were expanded to"
+            ));
+        }
         if !stored.dtype.is_other() {
             let mut numbers = vec![0.0f32; count];
             stored.read(0, &mut numbers)?;
@@ -111,4 +119,37 @@ fn whole(kind: &str, bytes: &[u8]) -> Option<f64> {
         ("i64", bytes) => i64::from_le_bytes(bytes.try_into().ok()?) as f64,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Dtype;
+    use super::super::storage::Storage;
+    use super::super::view::Ahead;
+    use super::*;
+
+    #[test]
+    fn memory_is_taken_for_what_the_file_holds() {
+        let numbers = |extent: usize, stride: usize| {
+            let bytes = Source::Memory(vec![0; 400].into());
+            let stored = Stored {
+                dtype: Dtype::F32,
+                size: 4,
+                shape: vec![extent],
+                strides: vec![stride],
+                offset: 0,
+                big_endian: false,
+                key: "0".into(),
+                storage: Ok(Arc::new(Storage::Plain(bytes))),
+                ahead: Ahead::default(),
+            };
+            let tensors = vec![("x".into(), stored.checked())];
+            let numbers = NamedTensors { tensors }.numbers("x");
+            numbers.map(|(numbers, _)| numbers.len())
+        };
+        assert_eq!(numbers(100, 1), Ok(100));
+        assert_eq!(numbers(1000, 0), Ok(1000));
+        assert!(numbers(1 << 28, 1).is_err_and(|error| error.contains("has 400 bytes")));
+        assert!(numbers(1 << 28, 0).is_err_and(|error| error.contains("a few were expanded")));
+    }
 }

@@ -48,6 +48,7 @@ const LAYER: [&str; 8] = [
     "w",
     "b",
 ];
+const UNEXPANDED: &str = "save the model's own tensors, not views that were expanded from them";
 /// The `--key` of the outermost tensors.
 const OUTERMOST: &str = ".";
 
@@ -78,6 +79,7 @@ pub(super) enum Problem {
     None,
     Empty,
     Huge,
+    Expanded,
     Same(String),
     Key { key: String, found: Vec<String> },
 }
@@ -96,7 +98,12 @@ impl Problem {
             Self::Huge => FormatError::Refused {
                 path,
                 what: "tensors of more numbers than memory has addresses".into(),
-                remedy: "save the model's own tensors, not views that were expanded from them",
+                remedy: UNEXPANDED,
+            },
+            Self::Expanded => FormatError::Refused {
+                path,
+                what: "tensors of many times the numbers that the file holds".into(),
+                remedy: UNEXPANDED,
             },
             Self::Same(name) => FormatError::Refused {
                 path,

@@ -1,5 +1,6 @@
 //! One tensor as it lies in a file: a view of a storage, read a piece at a time.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::storage::Storage;
@@ -11,7 +12,7 @@ const PIECE: usize = 128 << 10;
 /// Bytes of a storage that a piece reaches over, from which on it costs more than its own.
 const FAR: usize = 16 * PIECE;
 /// A view with more elements than this, and this many times those of its storage, is no weights.
-const EXPANDED: (usize, u64) = (1 << 20, 64);
+const EXPANDED: (u64, u64) = (1 << 20, 64);
 
 /// Place of a tensor's elements.
 #[derive(Clone, Debug)]
@@ -34,6 +35,38 @@ pub(super) struct Stored {
     pub(super) storage: Result<Arc<Storage>, String>,
     /// Elements that were read ahead, where they lie apart.
     pub(super) ahead: Ahead,
+}
+
+/// Numbers of the tensors of a state dict, beside those of the storages that they are views of: small views of one
+/// number each may be as many as the file has names.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    numbers: u64,
+    held: u64,
+    storages: HashSet<*const Storage>,
+}
+
+impl Tally {
+    /// Counts a tensor. One without bytes is none: whoever reads it is refused first.
+    pub(super) fn take(&mut self, stored: &Stored) {
+        let Ok(storage) = &stored.storage else { return };
+        let count = stored.count().unwrap_or(usize::MAX) as u64;
+        self.numbers = self.numbers.saturating_add(count);
+        if self.storages.insert(Arc::as_ptr(storage)) {
+            let held = storage.len() / stored.size.max(1) as u64;
+            self.held = self.held.saturating_add(held);
+        }
+    }
+
+    /// True if they are as many as expanded views have, together.
+    pub(super) fn is_expanded(&self) -> bool {
+        is_expanded(self.numbers, self.held)
+    }
+}
+
+/// True for so many numbers that are views of so few.
+pub(crate) fn is_expanded(numbers: u64, held: u64) -> bool {
+    numbers > EXPANDED.0 && numbers / EXPANDED.1 > held
 }
 
 impl Stored {
@@ -86,7 +119,7 @@ impl Stored {
         let (Some(count), Some(reach)) = (self.count(), self.reach()) else {
             return true;
         };
-        count > EXPANDED.0 && count as u64 / EXPANDED.1 > reach
+        is_expanded(count as u64, reach)
     }
 
     /// True for tensors of one place: the same numbers under two names, perhaps as another shape.
@@ -206,6 +239,29 @@ mod tests {
             ahead: Ahead::default(),
         };
         stored.checked().is_costly()
+    }
+
+    #[test]
+    fn many_views_of_few_numbers_are_expanded_together() {
+        let storage = Arc::new(Storage::Plain(Source::Memory(vec![0; 4000].into())));
+        let view = |offset| Stored {
+            dtype: Dtype::F32,
+            size: 4,
+            shape: vec![900],
+            strides: vec![1],
+            offset,
+            big_endian: false,
+            key: "0".into(),
+            storage: Ok(Arc::clone(&storage)),
+            ahead: Ahead::default(),
+        };
+        let tally = |views: u64| {
+            let mut tally = Tally::default();
+            (0..views).for_each(|offset| tally.take(&view(offset % 100)));
+            tally
+        };
+        assert!(!view(0).is_expanded() && !tally(1000).is_expanded());
+        assert!(tally(2000).is_expanded());
     }
 
     #[test]
