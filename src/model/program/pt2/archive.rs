@@ -15,11 +15,14 @@ use zip::{CompressionMethod, ZipArchive};
 use super::Pt2Error;
 use super::call::kind;
 use crate::model::program::datum::{Datum, Kind};
-use crate::run::format::named::NamedTensors;
+use crate::run::format::named::{NamedTensors, is_expanded};
 use crate::run::regular;
 
 /// Bytes of the largest program in JSON.
 const PROGRAM: u64 = 256 << 20;
+/// Values of a program for which its size in the archive does not matter, and how many more for each byte there: in
+/// memory one takes up to forty times its own byte.
+const VALUES: (u64, u64) = (1 << 20, 8);
 /// Bytes of the largest tensor that is taken from the archive.
 const TENSOR: u64 = 8 << 30;
 /// PyTorch's numbers of two types.
@@ -71,6 +74,7 @@ impl Archive {
             found,
         };
         let file = regular::open(path).map_err(|error| refused(error.to_string()))?;
+        let size = file.metadata().map_or(0, |metadata| metadata.len());
         // Looking for a start is misled by torch's records where the name of the root has eight letters.
         let config = Config {
             archive_offset: ArchiveOffset::Known(0),
@@ -100,7 +104,7 @@ impl Archive {
             ));
         }
         let entry = program_entry(&names, &root).map_err(&refused)?;
-        let program = json(&mut zip, &entry).map_err(&refused)?;
+        let program = json(&mut zip, &entry, size).map_err(&refused)?;
         let major = program
             .pointer("/schema_version/major")
             .and_then(Json::as_i64);
@@ -120,7 +124,7 @@ impl Archive {
             entries: HashMap::new(),
             pickled: Vec::new(),
         };
-        archive.index(&names).map_err(&refused)?;
+        archive.index(&names, size).map_err(&refused)?;
         for end in PICKLED {
             if let Some(name) = names.iter().find(|name| name.ends_with(end)) {
                 let found = archive.unpickle(name);
@@ -131,15 +135,15 @@ impl Archive {
         Ok(archive)
     }
 
-    /// Notes where each tensor lies.
-    fn index(&mut self, names: &[String]) -> Result<(), String> {
+    /// Notes where each tensor lies; the file has `size` bytes.
+    fn index(&mut self, names: &[String], size: u64) -> Result<(), String> {
         for folder in ["weights", "constants"] {
             let start = format!("{}data/{folder}/", self.root);
             let configs = names
                 .iter()
                 .filter(|name| name.starts_with(&start) && name.ends_with("_config.json"));
             for config in configs {
-                let config = json(&mut self.zip, config)?;
+                let config = json(&mut self.zip, config, size)?;
                 let entries = config.get("config").and_then(Json::as_object);
                 for (name, entry) in entries.into_iter().flatten() {
                     let Some(file) = entry.get("path_name").and_then(Json::as_str) else {
@@ -258,8 +262,12 @@ impl Archive {
             .and_then(Json::as_u64);
         let file = format!("{}data/{}/{}", self.root, entry.folder, entry.file);
         let bytes = bytes(&mut self.zip, &file, TENSOR)?;
-        let places = places(&shape, &strides, offset.unwrap_or(0) as usize)
-            .ok_or("one of a shape too large")?;
+        let offset = offset.unwrap_or(0) as usize;
+        let reach = reach(&shape, &strides).ok_or("one of a shape too large")?;
+        if offset.saturating_add(reach) > bytes.len() / width {
+            return Err("fewer bytes than its shape asks for".into());
+        }
+        let places = places(&shape, &strides, offset).ok_or("one of a shape too large")?;
         let values = places.into_iter().map(|place| {
             let start = place.checked_mul(width)?;
             bytes
@@ -344,8 +352,19 @@ fn bytes(zip: &mut ZipArchive<BufReader<File>>, name: &str, most: u64) -> Result
     Ok(bytes)
 }
 
-fn json(zip: &mut ZipArchive<BufReader<File>>, name: &str) -> Result<Json, String> {
+/// Reads an entry in JSON of an archive of so many bytes.
+fn json(zip: &mut ZipArchive<BufReader<File>>, name: &str, size: u64) -> Result<Json, String> {
+    let packed = zip.by_name(name).map_or(0, |entry| entry.compressed_size());
+    let packed = packed.min(size);
     let bytes = bytes(zip, name, PROGRAM)?;
+    let begins = |byte: &&u8| matches!(byte, b',' | b'[' | b'{');
+    let values = bytes.iter().filter(begins).count() as u64;
+    let most = VALUES.0.saturating_add(VALUES.1.saturating_mul(packed));
+    if values > most {
+        return Err(format!(
+            "{name}: {values} values, expected at most {most} in {packed} bytes"
+        ));
+    }
     serde_json::from_slice(&bytes).map_err(|error| format!("{name}: {error}"))
 }
 
@@ -355,16 +374,28 @@ fn numbers(meta: &Json, key: &str) -> Option<Vec<usize>> {
     items.map(number).collect()
 }
 
-/// The places of a view's elements in its storage, row by row; `None` if there are too many.
-fn places(shape: &[usize], strides: &[usize], offset: usize) -> Option<Vec<usize>> {
-    if strides.len() != shape.len() {
+/// The elements of its storage that a view reaches over; `None` if the view has many times as many, or its strides are
+/// none of its own.
+fn reach(shape: &[usize], strides: &[usize]) -> Option<usize> {
+    let mut extents = shape.iter();
+    let count = extents.try_fold(1usize, |n, extent| n.checked_mul(*extent))?;
+    if strides.len() != shape.len() || count as u64 > TENSOR / 4 {
         return None;
     }
-    let count = shape
-        .iter()
-        .try_fold(1usize, |n, extent| n.checked_mul(*extent))?;
-    if count as u64 > TENSOR / 4 {
-        return None;
+    if count == 0 {
+        return Some(0);
+    }
+    let mut pairs = shape.iter().zip(strides);
+    let reach = pairs.try_fold(1usize, |reach, (extent, stride)| {
+        reach.checked_add((extent - 1).checked_mul(*stride)?)
+    })?;
+    (!is_expanded(count as u64, reach as u64)).then_some(reach)
+}
+
+/// The places of a view's elements in its storage, row by row.
+fn places(shape: &[usize], strides: &[usize], offset: usize) -> Option<Vec<usize>> {
+    if shape.contains(&0) {
+        return Some(Vec::new());
     }
     let mut places = vec![offset];
     for (extent, stride) in shape.iter().zip(strides) {
@@ -419,5 +450,48 @@ fn value(code: i64, bytes: &[u8]) -> f64 {
         8 => f64::from_le_bytes(little),
         13 => half::bf16::from_le_bytes([a, b]).to_f64(),
         _ => f64::from(a),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use std::io::Write;
+
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+
+    #[test]
+    fn a_view_is_of_what_it_reaches_over() {
+        assert_eq!(reach(&[2, 3], &[3, 1]), Some(6));
+        assert_eq!(reach(&[1 << 20], &[0]), Some(1));
+        assert_eq!(reach(&[1 << 14, 1 << 14], &[0, 0]), None);
+        assert_eq!(reach(&[1 << 40, 1 << 40], &[1, 1]), None);
+        assert_eq!(reach(&[2, 2], &[usize::MAX, 1]), None);
+        assert_eq!(reach(&[2], &[1, 1]), None);
+        assert_eq!(reach(&[1 << 40, 0], &[0, 0]), Some(0));
+        assert_eq!(places(&[1 << 40, 0], &[0, 0], 0), Some(vec![]));
+        assert_eq!(places(&[2, 2], &[1, 2], 3), Some(vec![3, 5, 4, 6]));
+    }
+
+    #[test]
+    fn a_program_of_more_values_than_its_archive_has_room_for_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut zip = ZipWriter::new(File::create(file.path()).unwrap());
+        zip.start_file("list.json", SimpleFileOptions::default())
+            .unwrap();
+        let list = format!("[{}0]", "[0],".repeat(1 << 20));
+        zip.write_all(list.as_bytes()).unwrap();
+        zip.finish().unwrap();
+        let size = std::fs::metadata(file.path()).unwrap().len();
+        let file = BufReader::new(File::open(file.path()).unwrap());
+        let mut zip = ZipArchive::new(file).unwrap();
+        let refusal = json(&mut zip, "list.json", size).unwrap_err();
+        assert!(
+            refusal.starts_with("list.json: 2097153 values, expected at most"),
+            "{refusal}"
+        );
     }
 }
