@@ -13,7 +13,7 @@ use crate::report::{TOLD, visible};
 /// Nobody can read it.
 pub(super) fn say(sentence: impl Display) -> io::Result<()> {
     let sentence = sentence.to_string();
-    writeln!(io::stderr(), "isoloss: {}", visible::line(&sentence))
+    writeln!(io::stderr(), "isoloss: {}", visible::sentence(&sentence))
 }
 
 /// Prints a sentence on stderr from a thread of its own, for those who must not wait for its reader.
@@ -33,7 +33,7 @@ pub(super) fn say_lines(sentences: &[impl Display]) -> io::Result<()> {
 }
 
 fn lines(sentences: &[impl Display]) -> String {
-    let line = |sentence: &_| visible::line(&format!("{sentence}")).into_owned();
+    let line = |sentence: &_| visible::sentence(&format!("{sentence}")).into_owned();
     sentences.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 

@@ -6,6 +6,9 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+/// Characters of a sentence at most: a path has fewer.
+const LONGEST: usize = 5000;
+
 /// Tells characters that are obeyed rather than shown, or that show nothing: controls, those of Unicode's category
 /// Cf (direction marks, joiners, spaces of no width, soft hyphens, tags), separators of lines, fillers.
 #[must_use]
@@ -24,6 +27,20 @@ pub fn is_hidden(character: char) -> bool {
 #[must_use]
 pub fn line(text: &str) -> Cow<'_, str> {
     written_out(text, is_hidden)
+}
+
+/// Makes a sentence one line, and leaves its middle out where names make it too long to be read: the file is told in
+/// front, the advice at the end.
+#[must_use]
+pub fn sentence(text: &str) -> Cow<'_, str> {
+    let shown = line(text);
+    let count = shown.chars().count();
+    if count <= LONGEST {
+        return shown;
+    }
+    let front = shown.chars().take(LONGEST / 2);
+    let back = shown.chars().skip(count - LONGEST / 2 + 1);
+    front.chain(['…']).chain(back).collect()
 }
 
 /// Writes out what is hidden in a text of several lines, which stay.
@@ -128,6 +145,21 @@ mod tests {
                 format!("a{}b", hidden.escape_unicode())
             );
         }
+    }
+
+    #[test]
+    fn a_sentence_keeps_its_ends() {
+        let about = |name: &str| format!("a.pt: tensor {name} cannot be read");
+        assert_eq!(
+            sentence(&about("w\n")),
+            "a.pt: tensor w\\u{a} cannot be read"
+        );
+        let long = about(&"é\0".repeat(60_000));
+        let shown = sentence(&long);
+        assert_eq!(shown.chars().count(), LONGEST);
+        assert!(
+            shown.starts_with("a.pt: tensor é\\u{0}é") && shown.ends_with("é\\u{0} cannot be read")
+        );
     }
 
     #[test]

@@ -66,8 +66,9 @@ pub(super) fn read(path: &Path) -> Result<Option<Reading>, String> {
                 number(record.get(column).unwrap_or_default()).map_err(|found| {
                     let name = head.get(column).map_or("", |name| name);
                     format!(
-                        "{}: line {line}: expected a number under {name}, found {}",
+                        "{}: line {line}: expected a number under {}, found {}",
                         path.display(),
+                        brief(name),
                         brief(&found)
                     )
                 })
