@@ -6,6 +6,8 @@ use ciborium_ll::{Decoder, Error, Header};
 
 /// Weight of a list or a structure beside its items, in numbers.
 const CONTAINER: usize = 6;
+/// Weight of a text beside its characters, which lie apart from it.
+const TEXT: usize = 1;
 /// Levels of items within items.
 const DEPTH: usize = 128;
 
@@ -63,7 +65,7 @@ pub(super) fn read(from: impl Read, to: &mut Vec<u8>, most: usize) -> Result<(),
             Header::Tag(_) => open.push(Some(1)),
             Header::Bytes(length) | Header::Text(length) => {
                 let length = length.ok_or(Trouble::Damaged)?;
-                weight += length / size_of::<u64>();
+                weight += TEXT + length / size_of::<u64>();
                 if weight > most {
                     return Err(Trouble::Heavy);
                 }
@@ -130,6 +132,9 @@ mod tests {
         let lists = of(&Value::Array(vec![Value::Array(vec![0.into()]); 1000]));
         let numbers = of(&Value::Array(vec![0.into(); 1000]));
         assert_eq!(read(&numbers[..], &mut Vec::new(), 2000), Ok(()));
+        let texts = of(&Value::Array(vec!["a".into(); 1000]));
+        let heavy = read(&texts[..], &mut Vec::new(), 2000);
+        assert_eq!(heavy, Err(Trouble::Heavy));
         let mut taken = Vec::new();
         assert_eq!(read(&lists[..], &mut taken, 2000), Err(Trouble::Heavy));
         assert!(taken.len() < 1000);
