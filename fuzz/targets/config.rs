@@ -1,0 +1,6 @@
+//! Files of settings and of colours.
+#![no_main]
+
+use isoloss_fuzz::readers;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| readers::config(input));
