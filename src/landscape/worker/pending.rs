@@ -4,10 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::protocol::Plan;
-use super::recall::{PlanKeys, Recalled};
-
-/// Values by the index of their queries.
-pub(super) type Values = Vec<(usize, Recalled)>;
+use super::recall::{PlanKeys, Recalled, Values};
 
 /// The state of a query.
 #[derive(Clone, Copy, Debug, PartialEq)]

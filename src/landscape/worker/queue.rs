@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::super::device::Place;
 use super::super::evidence::Function;
 use super::super::{Fault, LandscapeError};
-use super::pending::{PendingPlan, Values};
+use super::pending::PendingPlan;
 use super::protocol::{Found, Plan, Query, Report, Request, Value};
-use super::recall::{PlanKeys, Recall, Recalled};
+use super::recall::{PlanKeys, Recall, Recalled, Values};
 use super::waiting::Wish;
 use crate::store::StoreError;
 

@@ -19,7 +19,6 @@ use crate::weights::plane_spec::{Directions, PlaneSpec};
 use super::super::device::Place;
 use super::super::evidence::{Assumed, Function};
 use super::super::surface::Measure;
-use super::pending::Values;
 use super::protocol::{Plan, Query, Report, Setup, Value};
 use contents::{FileContents, file_of};
 use keys::{ValueKey, checkpoints, is_on_plane, key, loss, members, plane};
@@ -286,6 +285,9 @@ impl Recall {
         self.store.flush()
     }
 }
+
+/// Values by the index of their queries.
+pub(super) type Values = Vec<(usize, Recalled)>;
 
 /// A value as the store has it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,0 +1,162 @@
+//! Values come back to the bit, from several processes, and what is damaged is set aside.
+
+use super::*;
+
+fn key(byte: u8) -> Digest {
+    Digest([byte; 32])
+}
+
+fn kept(at: [f64; 2], samples: Option<usize>, loss: f64) -> KeptPoint {
+    let place = PointPlace { at, samples };
+    KeptPoint {
+        place,
+        loss,
+        score: 0.5,
+    }
+}
+
+/// Values of a scene by the bits of all that they have.
+fn found(store: &Store, scene: SceneId) -> Vec<([u64; 4], Option<usize>)> {
+    let points = store.points(scene).unwrap().into_iter();
+    let bits = |kept: KeptPoint| {
+        let [x, y] = kept.place.at;
+        (
+            [x, y, kept.loss, kept.score].map(f64::to_bits),
+            kept.place.samples,
+        )
+    };
+    let mut all: Vec<_> = points.map(bits).collect();
+    all.sort_unstable();
+    all
+}
+
+#[test]
+fn values_come_back_to_the_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a/measured.sqlite");
+    let points = [
+        kept([-0.0, 0.1], None, f64::NAN),
+        kept([0.0, 0.1], None, f64::INFINITY),
+        kept([0.1 + 0.2, -1e-308], Some(64), -0.0),
+        kept([0.1 + 0.2, -1e-308], None, 5e-324),
+    ];
+    let store = Store::open(&path, u64::MAX).unwrap();
+    let scene = store.scene(key(1), Path::new("/run"), "{}").unwrap();
+    for point in &points {
+        store.keep_point(scene, point, "cpu").unwrap();
+    }
+    let before = found(&store, scene);
+    assert_eq!(before.len(), points.len());
+    drop(store);
+    let store = Store::open(&path, u64::MAX).unwrap();
+    assert_eq!(store.scene(key(1), Path::new("/run"), "{}").unwrap(), scene);
+    assert_eq!(found(&store, scene), before);
+    assert!(before.iter().any(|(bits, _)| bits[2] == f64::NAN.to_bits()));
+    let other = store.scene(key(2), Path::new("/run"), "{}").unwrap();
+    assert!(other != scene && found(&store, other).is_empty());
+}
+
+#[test]
+fn the_first_value_of_a_point_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("measured.sqlite"), u64::MAX).unwrap();
+    let scene = store.scene(key(1), Path::new("/run"), "{}").unwrap();
+    for loss in [1.0, 2.0] {
+        store
+            .keep_point(scene, &kept([0.0; 2], None, loss), "cuda:0")
+            .unwrap();
+    }
+    assert_eq!(store.points(scene).unwrap(), [kept([0.0; 2], None, 1.0)]);
+}
+
+#[test]
+fn a_content_is_that_of_a_file_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("measured.sqlite"), u64::MAX).unwrap();
+    let file = folder.path().join("1.pt");
+    fs::write(&file, "one").unwrap();
+    let before = Fingerprint::of(&file).unwrap();
+    assert_eq!(store.content(&file, "", before).unwrap(), None);
+    store.keep_content(&file, "", before, key(7)).unwrap();
+    assert_eq!(store.content(&file, "", before).unwrap(), Some(key(7)));
+    assert_eq!(store.content(&file, "ema", before).unwrap(), None);
+    fs::write(&file, "longer").unwrap();
+    let after = Fingerprint::of(&file).unwrap();
+    assert_eq!(store.content(&file, "", after).unwrap(), None);
+}
+
+#[test]
+fn several_processes_make_and_fill_one_database_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("measured.sqlite");
+    let fill = |own: u8| {
+        let store = Store::open(&path, u64::MAX).unwrap();
+        let scene = store.scene(key(1), Path::new("/run"), "{}").unwrap();
+        for i in 0..100 {
+            let at = [f64::from(own), f64::from(i)];
+            store
+                .keep_point(scene, &kept(at, None, 1.0), "cpu")
+                .unwrap();
+        }
+        store
+            .keep_spot(key(own), &[own], Path::new("/run"), "cpu")
+            .unwrap();
+    };
+    std::thread::scope(|scope| {
+        for own in 0..8 {
+            scope.spawn(move || fill(own));
+        }
+    });
+    let store = Store::open(&path, u64::MAX).unwrap();
+    let scene = store.scene(key(1), Path::new("/run"), "{}").unwrap();
+    assert_eq!(store.points(scene).unwrap().len(), 800);
+    assert!((0..8).all(|own| store.spot(key(own)).unwrap() == Some(vec![own])));
+    assert_eq!(store.spot(key(8)).unwrap(), None);
+}
+
+#[test]
+fn what_is_damaged_or_of_another_version_is_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("measured.sqlite");
+    fs::write(
+        &path,
+        "no database, but long enough to be looked at ".repeat(99),
+    )
+    .unwrap();
+    drop(Store::open(&path, u64::MAX).unwrap());
+    assert!(folder.path().join("measured.sqlite.old").exists());
+    let other = Connection::open(&path).unwrap();
+    other
+        .pragma_update(None, "user_version", VERSION + 1)
+        .unwrap();
+    drop(other);
+    let store = Store::open(&path, u64::MAX).unwrap();
+    store
+        .keep_spot(key(1), b"a", Path::new("/run"), "cpu")
+        .unwrap();
+    // A folder in its place is neither.
+    let blocked = folder.path().join("blocked");
+    fs::create_dir(&blocked).unwrap();
+    let refused = Store::open(&blocked, u64::MAX).unwrap_err().to_string();
+    assert!(
+        refused.starts_with(&blocked.display().to_string()),
+        "{refused}"
+    );
+}
+
+#[test]
+fn on_a_network_file_system_writes_are_committed_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("measured.sqlite");
+    let store = Store::over(&path, connect(&path, true).unwrap(), true);
+    store
+        .keep_spot(key(1), b"a", Path::new("/run"), "cpu")
+        .unwrap();
+    assert!(store.state().open_since.is_some());
+    store.flush().unwrap();
+    assert!(store.state().open_since.is_none());
+    assert_eq!(store.spot(key(1)).unwrap(), Some(b"a".to_vec()));
+    // It has the database for itself.
+    let second = connect(&path, true);
+    assert!(second.is_err());
+}
