@@ -117,7 +117,9 @@ fn fixture(run: &str, plane: &str, file: &str, samples: usize) -> Result<Value, 
     let spec = PlaneSpec {
         shape: Shape::of(&origin, None)?,
         origin,
-        directions: Directions::File(reference.join(format!("{file}.safetensors"))),
+        directions: Directions::File {
+            path: reference.join(format!("{file}.safetensors")),
+        },
         batch_norm: BatchNorm::Frozen,
     };
     let data = data::load(&Request {

@@ -21,13 +21,13 @@ use std::time::Duration;
 use isoloss::data::Split;
 use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::evidence::Function;
-use isoloss::landscape::worker::protocol::{Plan, Query, Report, Request, Setup, Value};
+use isoloss::landscape::worker::protocol::{Plan, Query, Report, Request, Setup};
 use isoloss::landscape::worker::{Hosting, serve};
 use isoloss::model::activation::Activation;
 use isoloss::model::reading::Reading;
 use isoloss::run::Checkpoint;
 use isoloss::store::StorePlace;
-use program::{digits, fixture, random_plane};
+use program::{bits, digits, fixture, random_plane};
 
 /// Time within which a plan is done on a busy machine.
 const SOON: Duration = Duration::from_secs(120);
@@ -127,16 +127,6 @@ fn measured(
     drop(requests);
     pool.join().unwrap();
     answers
-}
-
-fn bits(value: &Value) -> Vec<u64> {
-    let numbers = match value {
-        Value::Measure(measure) => vec![measure.loss, measure.score],
-        Value::Critical(step) => vec![step.step],
-        Value::Curvature(ends) => vec![ends.lambda_max, ends.lambda_min],
-        Value::Assumed => Vec::new(),
-    };
-    numbers.into_iter().map(f64::to_bits).collect()
 }
 
 /// The values alone.

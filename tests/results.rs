@@ -87,3 +87,64 @@ fn a_dash_is_stdout() {
         assert_eq!(output.stdout, plain.stdout);
     }
 }
+
+#[test]
+fn a_plane_is_written_over_nothing_but_a_plane_and_not_beside_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("model.safetensors");
+    fs::copy(checkpoint(240), &own).unwrap();
+    let beside = folder.path().join("plane.json");
+    let surface = ["surface", path(&own), "--x=-1:1:3", "--y=-1:1:3", "--exact"];
+    let to = |file: &Path| {
+        let mut all = surface.to_vec();
+        all.extend(CHEAP);
+        all.extend(["--plane-out", path(file)]);
+        all.iter()
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let refused = |file: &Path| {
+        let arguments = to(file);
+        refusal(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), 2)
+    };
+    let said = refused(&beside);
+    assert!(
+        said.contains("--plane-out") && said.contains("beside the checkpoint"),
+        "{said}"
+    );
+    assert!(!beside.exists());
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let plane = elsewhere.path().join("plane.json");
+    for _ in 0..2 {
+        let arguments = to(&plane);
+        let output = run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(
+            fs::read_to_string(&plane)
+                .unwrap()
+                .contains("\"isoloss_plane\": 1")
+        );
+    }
+    // A result is one of isoloss too, but no plane.
+    let notes = elsewhere.path().join("notes");
+    for text in [
+        "my notes\n",
+        "{\"layer\":null,\"edges\":[],\"checkpoints\":[]}\n",
+    ] {
+        fs::write(&notes, text).unwrap();
+        refused(&notes);
+        assert_eq!(fs::read_to_string(&notes).unwrap(), text);
+    }
+    fs::write(&notes, "").unwrap();
+    let arguments = to(&notes);
+    assert!(
+        run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+            .status
+            .success()
+    );
+}

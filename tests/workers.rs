@@ -22,7 +22,7 @@ use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::worker::protocol::{Plan, Query, Report, Request, Setup, Value};
 use isoloss::landscape::worker::{Hosting, Launch, serve};
 use isoloss::run::Checkpoint;
-use program::{digits, fixture, program, random_plane};
+use program::{bits, digits, fixture, program, random_plane};
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -133,17 +133,6 @@ fn values(reports: &[Report], queries: usize) -> Vec<Option<Value>> {
         }
     }
     values
-}
-
-/// The bits of a value's numbers.
-fn bits(value: &Value) -> Vec<u64> {
-    let numbers = match value {
-        Value::Measure(measure) => vec![measure.loss, measure.score],
-        Value::Critical(step) => vec![step.step],
-        Value::Curvature(ends) => vec![ends.lambda_max, ends.lambda_min],
-        Value::Assumed => Vec::new(),
-    };
-    numbers.into_iter().map(f64::to_bits).collect()
 }
 
 /// Sends a signal to the workers of this process that have a mark; returns true if there is one.
@@ -415,7 +404,9 @@ fn started() -> (std::process::Child, Receiver<String>) {
 fn the_end_of_its_input_ends_a_worker_in_order() {
     let (mut child, lines) = started();
     let hello = lines.recv_timeout(SOON).unwrap();
-    assert!(hello.starts_with(r#"{"hello":{"host":""#), "{hello}");
+    let hello: serde_json::Value = serde_json::from_str(&hello).unwrap();
+    assert_eq!(hello["hello"]["protocol"], 1, "{hello}");
+    assert!(hello["hello"]["host"].is_string(), "{hello}");
     let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
     let session = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(3);
     assert_eq!(

@@ -151,17 +151,11 @@ fn worker_contest() -> Option<Contest> {
 }
 
 fn device(place: Place) -> Device {
-    match worker::open(place, Precision::default(), None) {
-        Ok((compute, _)) => Device {
-            name: place.to_string(),
-            about: compute.card(),
-            error: None,
-        },
-        Err(error) => Device {
-            name: place.to_string(),
-            about: None,
-            error: Some(error),
-        },
+    let opened = worker::open(place, Precision::default(), None);
+    Device {
+        name: place.to_string(),
+        about: (opened.as_ref().ok()).and_then(|(compute, _)| compute.card()),
+        error: opened.err(),
     }
 }
 

@@ -1,7 +1,6 @@
 //! The options `--worker` and `--workers`: commands that start workers, here or on other machines.
 
 use std::ffi::OsString;
-use std::num::NonZero;
 use std::str::FromStr;
 
 use anyhow::bail;
@@ -10,6 +9,7 @@ use clap::Args;
 use crate::landscape::worker::Launch;
 
 use super::output::Usage;
+use super::startup;
 
 /// Starts a worker in a step of a Slurm allocation.
 const SRUN: &str = "srun -u -n1 --exact {}";
@@ -131,14 +131,13 @@ impl LauncherOptions {
     }
 }
 
-/// A worker that shares the cores of this machine with others of its kind.
+/// Returns the launch of a worker that shares the cores of this machine with others of its kind.
 fn part_of_the_cores(own: &Launch, count: usize) -> Launch {
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = (startup::threads() / count).max(1).to_string();
     let mut launch = own.clone();
-    let threads = (cores / count).max(1).to_string();
     launch
         .environment
-        .push(("RAYON_NUM_THREADS".into(), threads.into()));
+        .push((startup::THREADS.into(), threads.into()));
     launch
 }
 
@@ -191,15 +190,12 @@ pub(super) fn is_another_copy() -> anyhow::Result<bool> {
 fn copies(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
     let number = |name: &str| variable(name)?.parse::<usize>().ok();
     let srun = number("SLURM_STEP_NUM_TASKS").filter(|_| variable("SLURM_PROCID").is_some());
-    let mpi = || number("OMPI_COMM_WORLD_SIZE").or(number("PMI_SIZE"));
-    let (starter, count, instead) = match srun {
-        Some(count) => ("srun", count, "--workers slurm"),
-        None => ("mpirun", mpi()?, "--worker 'mpirun -q -n 1 {}' --workers"),
-    };
-    let instead = if starter == "srun" {
-        instead.to_owned()
+    let (starter, count, instead) = if let Some(count) = srun {
+        ("srun", count, "--workers slurm".to_owned())
     } else {
-        format!("{instead} {count}")
+        let count = number("OMPI_COMM_WORLD_SIZE").or(number("PMI_SIZE"))?;
+        let instead = format!("--worker 'mpirun -q -n 1 {{}}' --workers {count}");
+        ("mpirun", count, instead)
     };
     (count > 1).then(|| {
         format!(

@@ -164,7 +164,7 @@ impl Line {
             return Ok(vec![Plan {
                 direction: "file".into(),
                 seed: None,
-                directions: Directions::File(file.clone()),
+                directions: Directions::File { path: file.clone() },
                 axis: 0,
                 alpha: self.range([-1.0, 1.0]),
                 has_ends: false,

@@ -125,21 +125,7 @@ impl OutputOptions {
             }
             return Ok(());
         };
-        let folder = real_folder(out).with_context(|| format!("--out {}", out.display()))?;
-        if run.is_dir() {
-            refuse_inside("--out", out, run)?;
-        }
-        if beside(run)?.contains(&folder) {
-            return Err(Usage(format!(
-                "--out {}: lies beside the checkpoint, perhaps in its run, where isoloss writes nothing; choose another folder",
-                out.display()
-            ))
-            .into());
-        }
-        match file::refusal(out, run, self.force) {
-            Some(reason) => Err(Usage(format!("--out {}: {reason}", out.display())).into()),
-            None => Ok(()),
-        }
+        check_file("--out", out, run, self.force)
     }
 
     /// Returns the file to write; `None` for stdout.
@@ -195,8 +181,7 @@ impl OutputOptions {
 
     fn write_bytes(&self, bytes: &[u8]) -> anyhow::Result<()> {
         if let Some(path) = self.file() {
-            return file::replace(path, bytes)
-                .with_context(|| format!("{}: cannot be written", path.display()));
+            return write_file(path, bytes);
         }
         check_stdout()?;
         let mut stdout = io::stdout().lock();
@@ -253,6 +238,32 @@ fn beside(checkpoint: &Path) -> anyhow::Result<Vec<PathBuf>> {
         .and_then(|inner| inner.parent().map(Path::to_path_buf));
     folders.extend(outer);
     Ok(folders)
+}
+
+/// Refuses a file to write, given by an option, inside a run or beside a checkpoint, which are only ever read, and
+/// one over something else than an earlier result. Called before any work.
+pub(super) fn check_file(option: &str, file: &Path, run: &Path, force: bool) -> anyhow::Result<()> {
+    let named = || format!("{option} {}", file.display());
+    let folder = real_folder(file).with_context(named)?;
+    if run.is_dir() {
+        refuse_inside(option, file, run)?;
+    }
+    if beside(run)?.contains(&folder) {
+        return Err(Usage(format!(
+            "{}: lies beside the checkpoint, perhaps in its run, where isoloss writes nothing; choose another folder",
+            named()
+        ))
+        .into());
+    }
+    match file::refusal(file, run, force) {
+        Some(reason) => Err(Usage(format!("{}: {reason}", named())).into()),
+        None => Ok(()),
+    }
+}
+
+/// Writes a file whole or not at all.
+pub(super) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    file::replace(path, bytes).with_context(|| format!("{}: cannot be written", path.display()))
 }
 
 /// Refuses a file or folder, given by an option, inside a run: that is only ever read.

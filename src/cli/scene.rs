@@ -34,7 +34,7 @@ use super::measure::{Measured, origin};
 use super::options::{
     Axis, FidelityOption, KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run,
 };
-use super::output::{Usage, refuse_inside};
+use super::output::{Usage, check_file, write_file};
 use super::trajectory::{ReadPath, read_path, read_path_of_many};
 use super::warn;
 
@@ -168,10 +168,10 @@ impl PlaneOptions {
         steps: Option<Steps>,
         measure: &MeasureOptions,
     ) -> anyhow::Result<Scene> {
+        self.check_plane_out(run)?;
         let checkpoints = open_run(run, key, steps)?;
         measure.check()?;
         let path = read_path(checkpoints, key, measure.model.roles()?)?;
-        self.refuse_plane_out(run)?;
         let chosen = if let Some(PlaneChoice::File(file)) = &self.plane {
             PlaneRecipe::read(file)?.among(&path.members, key.key.as_deref(), file)?
         } else {
@@ -196,6 +196,8 @@ impl PlaneOptions {
     ) -> anyhow::Result<Scene> {
         measure.check()?;
         let [(first, own), (second, others)] = runs;
+        self.check_plane_out(first)?;
+        self.check_plane_out(second)?;
         let (Some(origin), Some(other)) = (own.last().cloned(), others.last()) else {
             bail!("--shared: expected checkpoints of two runs, found none");
         };
@@ -212,8 +214,6 @@ impl PlaneOptions {
         // No update leads from one run to the other.
         let is_first = |member: &Checkpoint| member.path.starts_with(first);
         let (asked, others): (Vec<_>, Vec<_>) = path.members.iter().cloned().partition(is_first);
-        self.refuse_plane_out(first)?;
-        self.refuse_plane_out(second)?;
         let mut scene = self.finish(path, &asked, (origin, directions, self.bn), measure)?;
         let other = measure.followed(&scene.shape, &others, measure.split)?;
         if let Some(differs) = scene.assumed.differs(&other) {
@@ -222,11 +222,19 @@ impl PlaneOptions {
         Ok(scene)
     }
 
-    fn refuse_plane_out(&self, run: &Path) -> Result<(), Usage> {
-        match &self.plane_out {
-            Some(file) => refuse_inside("--plane-out", file, run),
-            None => Ok(()),
+    /// Refuses a file for the plane that is of the run, or holds anything but an earlier plane. Called before any work.
+    fn check_plane_out(&self, run: &Path) -> anyhow::Result<()> {
+        let Some(file) = &self.plane_out else {
+            return Ok(());
+        };
+        check_file("--plane-out", file, run, false)?;
+        if file
+            .metadata()
+            .is_ok_and(|there| there.is_file() && there.len() > 0)
+        {
+            PlaneRecipe::read(file).map_err(|error| Usage(format!("--plane-out {error}")))?;
         }
+        Ok(())
     }
 
     /// Returns true if the user chose the plane.
@@ -248,7 +256,7 @@ impl PlaneOptions {
             batch_norm,
         };
         if let Some(file) = &self.plane_out {
-            PlaneRecipe::of(&spec)?.write(file)?;
+            write_file(file, PlaneRecipe::of(&spec)?.text()?.as_bytes())?;
         }
         let shape = path.shape.clone();
         let Measured {
@@ -282,7 +290,7 @@ impl PlaneOptions {
             PlaneKind::Random
         };
         if let Some(file) = &self.directions {
-            return Ok(Directions::File(file.clone()));
+            return Ok(Directions::File { path: file.clone() });
         }
         let kind = match self.plane {
             Some(PlaneChoice::Kind(kind)) => kind,
@@ -320,7 +328,7 @@ impl PlaneOptions {
                 ("pca", None, shares.map(<[f64]>::to_vec))
             }
             Directions::Random { norm, ignore, .. } => ("random", Some((*norm, *ignore)), None),
-            Directions::Difference { .. } | Directions::File(_) => ("file", None, None),
+            Directions::Difference { .. } | Directions::File { .. } => ("file", None, None),
         };
         PlaneReport {
             kind,

@@ -19,7 +19,7 @@ use super::warn;
 
 /// candle asks for the number of threads at every matrix product; when this is unset it parses
 /// /proc/cpuinfo each time: 15.7 µs a product instead of 0.43 µs.
-const THREADS: &str = "RAYON_NUM_THREADS";
+pub(super) const THREADS: &str = "RAYON_NUM_THREADS";
 /// candle's own pool spins while it waits. Whole batches run beside one another instead, so it gets one thread.
 const POOL: &str = "CANDLE_NUM_THREADS";
 /// glibc gives large blocks back to the system at once and has each thread's apart; a forward pass asks for the same

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use crate::landscape::worker::Hosting;
 use crate::report::events::Event;
 use crate::report::{lines, visible};
+use crate::run::contains::is_inside;
 use crate::run::followed;
 use crate::session::snapshot::Snapshot;
 use crate::session::{Options, Session};
@@ -152,12 +153,7 @@ impl Watch {
 fn hosting_of(hosting: &Hosting, run: &Path) -> Hosting {
     let process = hosting.process.clone().filter(|_| run.to_str().is_some());
     // Nothing is written into a run.
-    let folder = std::path::absolute(run).ok();
-    let is_outside = |store: &StorePlace| {
-        folder
-            .as_ref()
-            .is_none_or(|run| !store.path.starts_with(run))
-    };
+    let is_outside = |store: &StorePlace| !is_inside(&store.path, run);
     Hosting {
         process,
         store: hosting.store.clone().filter(is_outside),

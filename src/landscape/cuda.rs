@@ -22,7 +22,7 @@ pub(super) fn card(device: &Device) -> Option<Card> {
 
 /// Keeps what this thread sends to a GPU in small pieces, as long as the result lives, and sends it once: candle sends
 /// the shapes of its operands before almost every kernel, and those of one network are always the same.
-pub(super) fn keep_shapes(device: &Device) -> Option<impl Drop> {
+pub(super) fn keep_shapes(device: &Device) -> Option<impl Sized + use<>> {
     build::keep_shapes(device)
 }
 
@@ -42,7 +42,7 @@ mod build {
         })
     }
 
-    pub(super) fn keep_shapes(device: &Device) -> Option<impl Drop> {
+    pub(super) fn keep_shapes(device: &Device) -> Option<impl Sized + use<>> {
         let device = device.as_cuda_device().ok()?;
         Some(device.enable_cuda_graph_htod_cache())
     }
@@ -56,7 +56,7 @@ mod build {
         None
     }
 
-    pub(super) fn keep_shapes(_device: &Device) -> Option<Box<Device>> {
+    pub(super) fn keep_shapes(_device: &Device) -> Option<()> {
         None
     }
 }

@@ -159,42 +159,17 @@ impl Compute {
         precision: Precision,
         batch: Option<usize>,
     ) -> Result<(Self, Place), LandscapeError> {
-        let of = |compute: Self| Self {
+        let opened = match place {
+            Place::Auto => first_of_all(precision),
+            place => tried(place, precision).map(|compute| (compute, place)),
+        };
+        let (compute, became) = opened.map_err(|why| LandscapeError::Device { place, why })?;
+        let compute = Self {
             precision,
             batch,
             ..compute
         };
-        let refused = |why| LandscapeError::Device { place, why };
-        let Some(accelerator) = accelerator().filter(|_| place == Place::Auto) else {
-            let place = if place == Place::Auto {
-                Place::Cpu
-            } else {
-                place
-            };
-            let compute = tried(place, precision).map_err(refused)?;
-            return Ok((of(compute), place));
-        };
-        let found =
-            tried(accelerator, precision).and_then(|compute| match cuda::card(&compute.device) {
-                Some(card) if card.free < FREE => {
-                    Err(format!("others have left it {} MiB", card.free >> 20))
-                }
-                _ => Ok(compute),
-            });
-        match found {
-            Ok(compute) => Ok((of(compute), accelerator)),
-            Err(reason) => {
-                let compute = tried(Place::Cpu, precision)
-                    .map_err(|why| refused(format!("{accelerator}: {reason}; and {why}")))?;
-                let compute = Self {
-                    passed_over: Some(format!(
-                        "{accelerator} was passed over for the CPU: {reason}"
-                    )),
-                    ..compute
-                };
-                Ok((of(compute), Place::Cpu))
-            }
-        }
+        Ok((compute, became))
     }
 
     /// Returns a sentence about the card behind the device; `None` if it is no NVIDIA GPU.
@@ -217,6 +192,34 @@ impl Compute {
         most.map_or(usual, |most| {
             usual.min(most.try_into().unwrap_or(usize::MAX))
         })
+    }
+}
+
+/// Opens the accelerator that this build knows, where it computes and has room, else the CPU.
+fn first_of_all(precision: Precision) -> Result<(Compute, Place), String> {
+    let cpu = |passed_over| {
+        let compute = tried(Place::Cpu, precision)?;
+        let compute = Compute {
+            passed_over,
+            ..compute
+        };
+        Ok((compute, Place::Cpu))
+    };
+    let Some(place) = accelerator() else {
+        return cpu(None);
+    };
+    let room = |compute: Compute| match cuda::card(&compute.device) {
+        Some(card) if card.free < FREE => {
+            Err(format!("others have left it {} MiB", card.free >> 20))
+        }
+        _ => Ok(compute),
+    };
+    match tried(place, precision).and_then(room) {
+        Ok(compute) => Ok((compute, place)),
+        Err(reason) => {
+            let passed_over = format!("{place} was passed over for the CPU: {reason}");
+            cpu(Some(passed_over)).map_err(|why: String| format!("{place}: {reason}; and {why}"))
+        }
     }
 }
 

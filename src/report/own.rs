@@ -23,7 +23,7 @@ const NPZ: &str = "isoloss.npy";
 const NAMES: usize = 64;
 
 /// Names of the objects that commands print as JSON, in their order. A later isoloss may have more between them.
-const JSON: [&str; 10] = [
+const JSON: [&str; 11] = [
     "run parameters steps norm update_norm explained explained_null singular lissajous coordinates residual",
     "run origin model assumed parameters samples split seed bn plane x y loss measured evaluations path",
     "samples split seed bn x y runs",
@@ -34,6 +34,7 @@ const JSON: [&str; 10] = [
     "path step key parameters norm model evidence tensors steps left_out log",
     "run model assumed samples split updates",
     "run model assumed step samples split bn averages",
+    "isoloss_plane origin batch_norm directions",
 ];
 /// Columns of the tables that commands print as CSV; `score` is any score's, or lacks.
 const TABLES: [&str; 8] = [

@@ -22,7 +22,7 @@ pub mod watch;
 
 pub use open::{Opened, RunChoice, arranged, content, header, open, worth_opening};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// One saved state of training.
@@ -77,6 +77,15 @@ impl Checkpoint {
             kept: None,
             arrival: 0,
             modified: None,
+        }
+    }
+
+    /// Returns the file that is read for it, and the state dict inside that: a copy holds the one of `key` alone.
+    #[must_use]
+    pub fn source<'a>(&'a self, key: Option<&'a str>) -> (&'a Path, Option<&'a str>) {
+        match &self.kept {
+            Some(copy) => (copy, None),
+            None => (&self.path, key),
         }
     }
 

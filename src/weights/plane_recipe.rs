@@ -1,13 +1,12 @@
 //! A plane as a file that another machine repeats to the bit: its checkpoints are named by their contents.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::run::{self, Checkpoint, regular};
 
-use super::normalize::{Ignore, Norm};
 use super::plane_spec::{BatchNorm, Directions, PlaneSpec};
 
 /// The version of the file.
@@ -18,7 +17,7 @@ const LARGEST: u64 = 16 << 20;
 /// Why a recipe cannot be made, read or followed.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
-    /// The file cannot be read or written.
+    /// The file cannot be read.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
@@ -63,7 +62,7 @@ pub struct PlaneRecipe {
     origin: NamedContent,
     /// Treatment of batch norm's running statistics.
     batch_norm: BatchNorm,
-    directions: RecipeDirections,
+    directions: Directions<NamedContent>,
 }
 
 /// A checkpoint by its weights; its step is for people.
@@ -71,26 +70,6 @@ pub struct PlaneRecipe {
 struct NamedContent {
     step: u64,
     content: String,
-}
-
-/// As [`Directions`], by contents.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-enum RecipeDirections {
-    Principal {
-        members: Vec<NamedContent>,
-        combinations: [Vec<f64>; 2],
-    },
-    Random {
-        seed: u64,
-        norm: Norm,
-        ignore: Ignore,
-        orthogonal: bool,
-    },
-    Difference {
-        from: NamedContent,
-        to: NamedContent,
-    },
 }
 
 impl PlaneRecipe {
@@ -101,36 +80,14 @@ impl PlaneRecipe {
     pub fn of(spec: &PlaneSpec) -> Result<Self, RecipeError> {
         let key = spec.shape.key.as_deref();
         let named = |checkpoint: &Checkpoint| named(checkpoint, key);
-        let directions = match &spec.directions {
-            Directions::Principal {
-                members,
-                combinations,
-            } => RecipeDirections::Principal {
-                members: members.iter().map(named).collect::<Result<_, _>>()?,
-                combinations: combinations.clone(),
-            },
-            Directions::Random {
-                seed,
-                norm,
-                ignore,
-                orthogonal,
-            } => RecipeDirections::Random {
-                seed: *seed,
-                norm: *norm,
-                ignore: *ignore,
-                orthogonal: *orthogonal,
-            },
-            Directions::Difference { from, to } => RecipeDirections::Difference {
-                from: named(from)?,
-                to: named(to)?,
-            },
-            Directions::File(path) => return Err(RecipeError::IsFile(path.clone())),
-        };
+        if let Directions::File { path } = &spec.directions {
+            return Err(RecipeError::IsFile(path.clone()));
+        }
         Ok(Self {
             isoloss_plane: VERSION,
             origin: named(&spec.origin)?,
             batch_norm: spec.batch_norm,
-            directions,
+            directions: spec.directions.told_as(named)?,
         })
     }
 
@@ -149,7 +106,7 @@ impl PlaneRecipe {
         if version != VERSION {
             return Err(other(format!("found version {version}")));
         }
-        if let RecipeDirections::Principal {
+        if let Directions::Principal {
             members,
             combinations,
         } = &recipe.directions
@@ -162,22 +119,12 @@ impl PlaneRecipe {
         Ok(recipe)
     }
 
-    /// Writes a file, whole or not at all. Another file than a recipe is left as it is.
+    /// Returns the text of its file.
     ///
     /// # Errors
-    /// It cannot be written, or another file is there.
-    pub fn write(&self, path: &Path) -> Result<(), RecipeError> {
-        if path.exists() {
-            Self::read(path)?;
-        }
-        let folder = path.parent().filter(|parent| *parent != Path::new(""));
-        let folder = folder.unwrap_or(Path::new("."));
-        let written = tempfile::NamedTempFile::new_in(folder).and_then(|mut file| {
-            serde_json::to_writer_pretty(&mut file, self)?;
-            file.write_all(b"\n")?;
-            Ok(file.persist(path)?)
-        });
-        written.map(drop).map_err(io_error(path))
+    /// A coefficient is NaN or infinite.
+    pub fn text(&self) -> Result<String, serde_json::Error> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 
     /// Finds its checkpoints among those of a run: those of the same step first. `file` is told where one is missing.
@@ -211,41 +158,15 @@ impl PlaneRecipe {
                 })
         };
         let origin = find(&self.origin)?;
-        let directions = match &self.directions {
-            RecipeDirections::Principal {
-                members,
-                combinations,
-            } => Directions::Principal {
-                members: members.iter().map(&mut find).collect::<Result<_, _>>()?,
-                combinations: combinations.clone(),
-            },
-            RecipeDirections::Random {
-                seed,
-                norm,
-                ignore,
-                orthogonal,
-            } => Directions::Random {
-                seed: *seed,
-                norm: *norm,
-                ignore: *ignore,
-                orthogonal: *orthogonal,
-            },
-            RecipeDirections::Difference { from, to } => Directions::Difference {
-                from: find(from)?,
-                to: find(to)?,
-            },
-        };
+        let directions = self.directions.told_as(find)?;
         Ok((origin, directions, self.batch_norm))
     }
 }
 
 fn named(checkpoint: &Checkpoint, key: Option<&str>) -> Result<NamedContent, RecipeError> {
-    let content = match &checkpoint.kept {
-        // A copy holds the chosen state dict alone.
-        Some(copy) => run::content(copy, None),
-        None => run::content(&checkpoint.path, key),
-    };
-    let content = content.ok_or_else(|| RecipeError::Unread(checkpoint.path.clone()))?;
+    let (file, key) = checkpoint.source(key);
+    let content =
+        run::content(file, key).ok_or_else(|| RecipeError::Unread(checkpoint.path.clone()))?;
     Ok(NamedContent {
         step: checkpoint.step,
         content: blake3::Hash::from_bytes(content).to_hex().to_string(),
@@ -295,10 +216,9 @@ mod tests {
         let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (own, moved) = (members(here.path(), "a"), members(there.path(), "b"));
         let file = there.path().join("plane.json");
-        PlaneRecipe::of(&spec(&own)).unwrap().write(&file).unwrap();
-        assert!(fs::metadata(&file).unwrap().len() < 2048);
-        // Written over, since it is a recipe.
-        PlaneRecipe::of(&spec(&own)).unwrap().write(&file).unwrap();
+        let text = PlaneRecipe::of(&spec(&own)).unwrap().text().unwrap();
+        assert!(text.len() < 2048);
+        fs::write(&file, text).unwrap();
         let recipe = PlaneRecipe::read(&file).unwrap();
         let (origin, directions, batch_norm) = recipe.among(&moved, None, &file).unwrap();
         let found = PlaneSpec {
@@ -342,8 +262,6 @@ mod tests {
                 said.contains("plane.json: expected a plane that --plane-out wrote"),
                 "{said}"
             );
-            assert!(recipe.write(&file).is_err());
-            assert_eq!(fs::read_to_string(&file).unwrap(), text);
         }
         let text = serde_json::to_string(&recipe).unwrap().replace("0.1,", "");
         fs::write(&file, text).unwrap();

@@ -12,14 +12,14 @@ use super::normalize::{Ignore, Norm, normalize};
 use super::plane::{self, Metric};
 use super::run_checkpoint::{RunCheckpoint, Shape};
 
-/// Directions of a plane.
+/// Directions of a plane, whose checkpoints are told as `C`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Directions {
+pub enum Directions<C = Checkpoint> {
     /// Principal components of a path: Σ a_i θ_i over its checkpoints, for each of the two.
     Principal {
         /// The checkpoints of the path.
-        members: Vec<Checkpoint>,
+        members: Vec<C>,
         /// Coefficients a_i of the two components; those of an absent component are all zero.
         combinations: [Vec<f64>; 2],
     },
@@ -38,12 +38,52 @@ pub enum Directions {
     /// θ_to − θ_from, as it is (math.md 5); a line: the second direction is zero.
     Difference {
         /// Checkpoint at α = 0 when this is the plane's origin.
-        from: Checkpoint,
+        from: C,
         /// Checkpoint at α = 1 then.
-        to: Checkpoint,
+        to: C,
     },
     /// The directions of a safetensors file.
-    File(PathBuf),
+    File {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl<C> Directions<C> {
+    /// Tells the same directions with their checkpoints told another way, in their order.
+    ///
+    /// # Errors
+    /// The first error of `tell`.
+    pub fn told_as<D, E>(
+        &self,
+        mut tell: impl FnMut(&C) -> Result<D, E>,
+    ) -> Result<Directions<D>, E> {
+        Ok(match self {
+            Self::Principal {
+                members,
+                combinations,
+            } => Directions::Principal {
+                members: members.iter().map(tell).collect::<Result<_, _>>()?,
+                combinations: combinations.clone(),
+            },
+            Self::Random {
+                seed,
+                norm,
+                ignore,
+                orthogonal,
+            } => Directions::Random {
+                seed: *seed,
+                norm: *norm,
+                ignore: *ignore,
+                orthogonal: *orthogonal,
+            },
+            Self::Difference { from, to } => Directions::Difference {
+                from: tell(from)?,
+                to: tell(to)?,
+            },
+            Self::File { path } => Directions::File { path: path.clone() },
+        })
+    }
 }
 
 /// Treatment of batch norm's running statistics away from the origin (math.md 12).
@@ -175,7 +215,7 @@ impl PlaneSpec {
                 let second = vec![0.0; difference.len()];
                 [difference, second]
             }
-            Directions::File(path) => {
+            Directions::File { path } => {
                 let (x, y) = direction::from_file(path, &layout)?;
                 let y = y.unwrap_or_else(|| vec![0.0; x.len()]);
                 let count = layout.parameters();

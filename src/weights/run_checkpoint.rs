@@ -95,13 +95,12 @@ impl Shape {
 /// Opens the kept copy of a checkpoint, or the run's own file if none was kept, or the copy was cleared away
 /// or damaged and the file is still the one that was read.
 fn open(checkpoint: &Checkpoint, key: Option<&str>) -> Result<StateDict, FormatError> {
-    match &checkpoint.kept {
-        // A copy holds the chosen state dict alone.
-        Some(copy) => match StateDict::open(copy, None) {
-            Err(_) if checkpoint.is_on_disk() => StateDict::open(&checkpoint.path, key),
-            opened => opened,
-        },
-        None => StateDict::open(&checkpoint.path, key),
+    let (file, own) = checkpoint.source(key);
+    match StateDict::open(file, own) {
+        Err(_) if checkpoint.kept.is_some() && checkpoint.is_on_disk() => {
+            StateDict::open(&checkpoint.path, key)
+        }
+        opened => opened,
     }
 }
 

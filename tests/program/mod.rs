@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use isoloss::data::Request;
 use isoloss::landscape::device::{Place, Precision};
-use isoloss::landscape::worker::protocol::Setup;
+use isoloss::landscape::worker::protocol::{Setup, Value as Measured};
 use isoloss::loss::Criterion;
 use isoloss::model::reading::Reading;
 use isoloss::run::Checkpoint;
@@ -43,6 +43,17 @@ pub(crate) fn random_plane(origin: &Checkpoint) -> PlaneSpec {
         },
         batch_norm: BatchNorm::Frozen,
     }
+}
+
+/// The bits of a measured value's numbers.
+pub(crate) fn bits(value: &Measured) -> Vec<u64> {
+    let numbers = match value {
+        Measured::Measure(measure) => vec![measure.loss, measure.score],
+        Measured::Critical(step) => vec![step.step],
+        Measured::Curvature(ends) => vec![ends.lambda_max, ends.lambda_min],
+        Measured::Assumed => Vec::new(),
+    };
+    numbers.into_iter().map(f64::to_bits).collect()
 }
 
 /// Path of a file or folder of tests/fixtures.

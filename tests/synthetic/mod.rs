@@ -314,7 +314,9 @@ pub(crate) fn planned(study: Study, snapshot: &Snapshot) -> Option<(Findings, Ve
     let spec = PlaneSpec {
         shape: Shape::default(),
         origin: members[24].clone(),
-        directions: Directions::File("d.safetensors".into()),
+        directions: Directions::File {
+            path: "d.safetensors".into(),
+        },
         batch_norm: BatchNorm::Frozen,
     };
     let window = snapshot

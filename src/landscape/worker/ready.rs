@@ -166,3 +166,21 @@ fn resident<'a>(
     };
     Ok(&current.insert((spec.clone(), plane)).1)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_time_of_an_answer_is_that_of_its_evaluation() {
+        let slept = Duration::from_millis(5);
+        let found = timed(|| {
+            std::thread::sleep(slept);
+            Ok(Value::Assumed)
+        });
+        assert!(found.unwrap().seconds >= slept.as_secs_f64());
+        assert!(timed(|| Err(LandscapeError::NoData)).is_err());
+    }
+}

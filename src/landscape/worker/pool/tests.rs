@@ -29,7 +29,9 @@ fn plan(generation: u64, queries: usize) -> Plan {
         spec: PlaneSpec {
             shape: Shape::default(),
             origin: checkpoint(),
-            directions: Directions::File("xy.safetensors".into()),
+            directions: Directions::File {
+                path: "xy.safetensors".into(),
+            },
             batch_norm: BatchNorm::Frozen,
         },
         split: Split::Train,

@@ -1,18 +1,19 @@
 //! The contents of files, by which values are found.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::run::fingerprint::Fingerprint;
 use crate::run::scan::fingerprint_of;
-use crate::run::{self, Checkpoint};
+use crate::run::{self, Checkpoint, regular};
 use crate::store::{Digest, Store, StoreError};
 
-/// The contents of files, by their stamps where they were read before.
+/// The contents of files, by their fingerprints where they were read before.
 pub(super) struct FileContents<'a> {
     pub(super) store: &'a Store,
+    /// Says if a file that was never read may be read now.
     pub(super) may_read: &'a dyn Fn() -> bool,
+    /// The files that were asked for, as they were then.
     pub(super) files: HashMap<PathBuf, Fingerprint>,
 }
 
@@ -23,9 +24,7 @@ impl FileContents<'_> {
         checkpoint: &Checkpoint,
         key: Option<&str>,
     ) -> Result<Option<Digest>, StoreError> {
-        let file = file_of(checkpoint);
-        // A copy holds the chosen state dict alone.
-        let key = key.filter(|_| checkpoint.kept.is_none());
+        let (file, key) = checkpoint.source(key);
         self.known(file, key.unwrap_or_default(), || {
             run::content(file, key).map(Digest)
         })
@@ -36,7 +35,7 @@ impl FileContents<'_> {
         // No key of a state dict is a slash.
         self.known(file, "/", || {
             let mut hasher = blake3::Hasher::new();
-            hasher.update_reader(File::open(file).ok()?).ok()?;
+            hasher.update_reader(regular::open(file).ok()?).ok()?;
             Some(Digest(*hasher.finalize().as_bytes()))
         })
     }
@@ -70,6 +69,7 @@ impl FileContents<'_> {
         Ok(Some(content))
     }
 
+    /// Returns the contents of checkpoints, in their order; `None` if one of them is not known.
     pub(super) fn of_all(
         &mut self,
         checkpoints: &[&Checkpoint],
@@ -80,9 +80,4 @@ impl FileContents<'_> {
             .map(|checkpoint| self.of(checkpoint, key));
         contents.collect()
     }
-}
-
-/// The file that is read for a checkpoint.
-pub(super) fn file_of(checkpoint: &Checkpoint) -> &Path {
-    checkpoint.kept.as_deref().unwrap_or(&checkpoint.path)
 }

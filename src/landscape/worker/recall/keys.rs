@@ -8,7 +8,6 @@ use crate::loss::Criterion;
 use crate::model::reading::Reading;
 use crate::run::Checkpoint;
 use crate::store::{Digest, PointPlace, StoreError, digest};
-use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
 
 use super::super::super::device::Precision;
@@ -54,16 +53,10 @@ enum ModelRecord<'a> {
 struct PlaneRecord<'a> {
     loss: Digest,
     origin: Digest,
-    directions: DirectionsRecord<'a>,
+    directions: &'a Directions<Digest>,
+    /// The content of the file that the directions are; its path says nothing.
+    file: Option<Digest>,
     batch_norm: BatchNorm,
-}
-
-#[derive(Serialize)]
-enum DirectionsRecord<'a> {
-    Principal(Vec<Digest>, &'a [Vec<f64>; 2]),
-    Random(u64, Norm, Ignore, bool),
-    Difference([Digest; 2]),
-    File(Digest),
 }
 
 /// Returns the key of a loss; `None` if the file of its model cannot be read.
@@ -111,7 +104,7 @@ pub(super) fn members(spec: &PlaneSpec) -> Vec<&Checkpoint> {
     match &spec.directions {
         Directions::Principal { members, .. } => origin.chain(members).collect(),
         Directions::Difference { from, to } => origin.chain([from, to]).collect(),
-        Directions::Random { .. } | Directions::File(_) => origin.collect(),
+        Directions::Random { .. } | Directions::File { .. } => origin.collect(),
     }
 }
 
@@ -143,34 +136,27 @@ pub(super) fn plane(
     let Some(origin) = contents.of(&spec.origin, key)? else {
         return Ok(None);
     };
-    let directions = match &spec.directions {
-        Directions::Principal {
-            members,
-            combinations,
-        } => {
-            let members: Vec<&Checkpoint> = members.iter().collect();
-            let contents = contents.of_all(&members, key)?;
-            contents.map(|contents| DirectionsRecord::Principal(contents, combinations))
-        }
-        Directions::Random {
-            seed,
-            norm,
-            ignore,
-            orthogonal,
-        } => Some(DirectionsRecord::Random(*seed, *norm, *ignore, *orthogonal)),
-        Directions::Difference { from, to } => {
-            let contents = contents.of(from, key)?.zip(contents.of(to, key)?);
-            contents.map(|(from, to)| DirectionsRecord::Difference([from, to]))
-        }
-        Directions::File(file) => contents.of_file(file)?.map(DirectionsRecord::File),
+    // The error is `None` for a checkpoint that cannot be read.
+    let mut content =
+        |checkpoint: &Checkpoint| contents.of(checkpoint, key).map_err(Some)?.ok_or(None);
+    let mut directions = match spec.directions.told_as(&mut content) {
+        Err(None) => return Ok(None),
+        Err(Some(error)) => return Err(error),
+        Ok(directions) => directions,
     };
-    Ok(directions.and_then(|directions| {
-        digest(&PlaneRecord {
-            loss,
-            origin,
-            directions,
-            batch_norm: spec.batch_norm,
-        })
+    let mut file = None;
+    if let Directions::File { path } = &mut directions {
+        file = contents.of_file(&std::mem::take(path))?;
+        if file.is_none() {
+            return Ok(None);
+        }
+    }
+    Ok(digest(&PlaneRecord {
+        loss,
+        origin,
+        directions: &directions,
+        file,
+        batch_norm: spec.batch_norm,
     }))
 }
 

@@ -20,7 +20,7 @@ use super::super::device::Place;
 use super::super::evidence::{Assumed, Function};
 use super::super::surface::Measure;
 use super::protocol::{Plan, Query, Report, Setup, Value};
-use contents::{FileContents, file_of};
+use contents::FileContents;
 use keys::{ValueKey, checkpoints, is_on_plane, key, loss, members, plane};
 
 /// The store as a session uses it.
@@ -169,7 +169,7 @@ impl Recall {
                 Directions::Principal { .. } => "pca",
                 Directions::Random { .. } => "random",
                 Directions::Difference { .. } => "line",
-                Directions::File(_) => "file",
+                Directions::File { .. } => "file",
             },
         };
         serde_json::to_string(&about).unwrap_or_default()
@@ -312,7 +312,7 @@ impl PlanKeys {
     /// Returns true if the checkpoints of a query are still those whose contents were read.
     fn holds(&self, plan: &Plan, index: usize) -> bool {
         let is_as_it_was = |checkpoint: &&Checkpoint| {
-            let file = file_of(checkpoint);
+            let (file, _) = checkpoint.source(None);
             let known = self.files.get(file);
             known.is_some() && fingerprint_of(file) == known.copied()
         };
