@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::protocol::Plan;
-use super::recall::{PlanKeys, Recalled, Values};
+use super::recall::{PlanKeys, Values};
 
 /// The state of a query.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,6 +15,18 @@ enum QueryState {
     Out { since: Instant, is_twice: bool },
     /// The first answer counts.
     Answered,
+}
+
+/// The place where the values of a plan are kept.
+#[derive(Debug, Default)]
+pub(super) enum Keeping {
+    /// They are not.
+    #[default]
+    Nothing,
+    /// The values that came so far, until their keys are known.
+    Early(Values),
+    /// In the store, under these keys.
+    Under(Arc<PlanKeys>),
 }
 
 /// A query is late when it is out so many times as long as any other of its plan took.
@@ -35,31 +47,24 @@ pub(super) struct PendingPlan {
     longest: Option<Duration>,
     /// True while it is looked up what is known of it.
     is_held: bool,
-    /// Keys under which its values are kept, once they are known.
-    pub(super) keys: Option<Arc<PlanKeys>>,
-    /// Values that came before the keys were known.
-    early: Values,
+    pub(super) keeping: Keeping,
 }
 
 impl PendingPlan {
-    pub(super) fn of(plan: Plan) -> Self {
+    /// Takes a plan in. Where its values are kept, nothing of it is taken until it was looked up.
+    pub(super) fn of(plan: Plan, is_kept: bool) -> Self {
         Self {
             states: vec![QueryState::Open; plan.queries.len()],
             next: 0,
             returned: Vec::new(),
             longest: None,
             plan: Arc::new(plan),
-            is_held: false,
-            keys: None,
-            early: Vec::new(),
-        }
-    }
-
-    /// The same plan, of which nothing is taken until it is released.
-    pub(super) fn held(self) -> Self {
-        Self {
-            is_held: true,
-            ..self
+            is_held: is_kept,
+            keeping: if is_kept {
+                Keeping::Early(Vec::new())
+            } else {
+                Keeping::Nothing
+            },
         }
     }
 
@@ -148,20 +153,12 @@ impl PendingPlan {
         states.all(|state| *state == QueryState::Answered)
     }
 
-    /// Holds a value until the keys are known.
-    pub(super) fn hold(&mut self, index: usize, value: Recalled) {
-        self.early.push((index, value));
-    }
-
     /// Takes the keys, releases the plan, and returns the values that came before.
     pub(super) fn take_keys(&mut self, keys: Arc<PlanKeys>) -> Values {
-        self.keys = Some(keys);
         self.is_held = false;
-        self.take_early()
-    }
-
-    /// Takes the values that came before the keys were known.
-    pub(super) fn take_early(&mut self) -> Values {
-        std::mem::take(&mut self.early)
+        match std::mem::replace(&mut self.keeping, Keeping::Under(keys)) {
+            Keeping::Early(values) => values,
+            Keeping::Nothing | Keeping::Under(_) => Vec::new(),
+        }
     }
 }

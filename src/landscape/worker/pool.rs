@@ -294,8 +294,12 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
                 self.take_samples(setup.split(), content);
                 Report::Data { name, samples }
             }
-            Ok(Loaded::Missing(reason)) => Report::NoData(reason),
+            Ok(Loaded::Missing(reason)) => {
+                self.take_samples(setup.split(), None);
+                Report::NoData(reason)
+            }
             Err(reason) => {
+                self.take_samples(setup.split(), None);
                 spawn(scope, Place::Cpu, move |_| {
                     // Every machine opens this.
                     let (compute, place) = open(Place::Cpu, Precision::F32, setup.batch)?;

@@ -6,10 +6,9 @@ use super::super::device::Place;
 use super::super::evidence::Function;
 use super::super::{Fault, LandscapeError};
 use super::pending::PendingPlan;
-use super::protocol::{Found, Plan, Query, Report, Request, Value};
-use super::recall::{PlanKeys, Recall, Recalled, Values};
+use super::protocol::{Found, Plan, Query, Report, Request};
+use super::recall::{Recall, Recalled, Values};
 use super::waiting::Wish;
-use crate::store::StoreError;
 
 /// A query of a plan, taken by one worker.
 #[derive(Debug)]
@@ -47,7 +46,7 @@ pub(crate) struct Queue<R> {
     recall: Option<Arc<Recall>>,
     /// What the workers found out about the model since this function is measured.
     found_out: Vec<Report>,
-    /// Values of plans that were done before their keys were known.
+    /// Values of plans that were left before their keys were known.
     unkeyed: Vec<(Arc<Plan>, Values)>,
 }
 
@@ -69,33 +68,9 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         }
     }
 
-    /// Keeps values from now on, and recalls those that were kept before.
-    pub(super) fn set_recall(&mut self, recall: Option<Arc<Recall>>) {
-        self.recall = recall;
-    }
-
-    pub(super) fn recall(&self) -> Option<Arc<Recall>> {
-        self.recall.clone()
-    }
-
     /// Takes a plan in, and holds it back until it was looked up where values are kept.
     fn admit(&self, plan: Plan) -> PendingPlan {
-        let pending = PendingPlan::of(plan);
-        if self.recall.is_some() {
-            pending.held()
-        } else {
-            pending
-        }
-    }
-
-    /// Returns the plans that nobody has looked up yet, with the function that is measured.
-    pub(super) fn unknown(&self) -> (Vec<Arc<Plan>>, Function) {
-        let plans = self.first.iter().chain(&self.asked).chain(&self.work);
-        let held = plans.filter(|pending| pending.is_held());
-        (
-            held.map(|pending| Arc::clone(&pending.plan)).collect(),
-            self.function.clone(),
-        )
+        PendingPlan::of(plan, self.recall.is_some())
     }
 
     pub(crate) fn post(&mut self, request: Request) {
@@ -115,7 +90,11 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
                 self.first = plans.into_iter().map(keep).collect();
                 self.leave(before);
             }
-            Request::Ask(plan) => self.asked = plan.map(|plan| self.admit(plan)),
+            Request::Ask(plan) => {
+                let new = plan.map(|plan| self.admit(plan));
+                let before = std::mem::replace(&mut self.asked, new);
+                self.leave(before);
+            }
             Request::Assume(function) => {
                 self.function = function;
                 self.found_out.clear();
@@ -296,169 +275,13 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         self.close_done();
     }
 
-    /// Notes what was found out about the model, and keeps it.
-    fn find_out(&mut self, task: &Task, finding: &Report, place: Place) {
-        match finding {
-            Report::Model { .. } => self
-                .found_out
-                .retain(|known| !matches!(known, Report::Model { .. })),
-            Report::Assumed(assumed) => {
-                self.found_out
-                    .retain(|known| !matches!(known, Report::Assumed(_)));
-                // Such a loss depends on the batches, which differ from machine to machine.
-                if assumed.batches.is_some() {
-                    self.recall = None;
-                    self.release_all();
-                    return;
-                }
-            }
-            _ => return,
-        }
-        self.found_out.push(finding.clone());
-        let keys = self
-            .pending(&task.plan)
-            .and_then(|pending| pending.keys.clone());
-        if let (Some(recall), Some(keys)) = (self.recall.clone(), keys) {
-            let kept = recall.keep_findings(&keys, &self.found_out, place);
-            self.must(kept);
-        }
-    }
-
-    /// Keeps a value before anybody sees it, or holds it until its key is known.
-    fn keep(&mut self, task: &Task, place: Place, value: Recalled) {
-        let Some(recall) = self.recall.clone() else {
-            return;
-        };
-        let index = task.index;
-        let pending = self.pending(&task.plan);
-        let Some(pending) = pending.filter(|pending| !pending.is_answered(index)) else {
-            return;
-        };
-        let Some(keys) = pending.keys.clone() else {
-            pending.hold(task.index, value);
-            return;
-        };
-        let kept = recall.keep((&task.plan, &keys), task.index, &value, place);
-        self.must(kept);
-    }
-
-    /// Goes on without the store where it fails.
-    pub(super) fn must<T>(&mut self, done: Result<T, StoreError>) -> Option<T> {
-        match done {
-            Ok(done) => Some(done),
-            Err(error) => {
-                self.recall = None;
-                self.release_all();
-                let said = format!("{error}; measuring goes on without it");
-                self.report(Report::Trouble(said));
-                None
-            }
-        }
-    }
-
-    /// Lets a plan be measured that is not known.
-    pub(super) fn release(&mut self, plan: &Arc<Plan>) {
-        if let Some(pending) = self.pending(plan) {
-            pending.release();
-        }
-    }
-
-    fn release_all(&mut self) {
-        let first = self.first.iter_mut().chain(&mut self.asked);
-        first.chain(&mut self.work).for_each(PendingPlan::release);
-    }
-
-    /// Takes the keys of a plan and what is known of it; reports that, and keeps what came before.
-    pub(super) fn recalled(
-        &mut self,
-        (plan, function): (&Arc<Plan>, &Function),
-        keys: &Arc<PlanKeys>,
-        (findings, values): (Vec<Report>, Values),
-    ) {
-        let is_same = *function == self.function;
-        let early = match self.pending(plan) {
-            Some(pending) => pending.take_keys(Arc::clone(keys)),
-            None => self.take_unkeyed(plan),
-        };
-        if let Some(recall) = self.recall.clone() {
-            // They were measured where the session measures; which device it was is not known any more.
-            for (index, value) in early {
-                let kept = recall.keep((plan, keys), index, &value, Place::Auto);
-                self.must(kept);
-            }
-            if is_same && !self.found_out.is_empty() {
-                let kept = recall.keep_findings(keys, &self.found_out, Place::Auto);
-                self.must(kept);
-            }
-        }
-        if is_same && self.found_out.is_empty() && !values.is_empty() {
-            for finding in findings {
-                self.found_out.push(finding.clone());
-                self.tell(plan.generation, finding);
-            }
-        }
-        for (index, recalled) in values {
-            if !self
-                .pending(plan)
-                .is_some_and(|pending| pending.answer(index))
-            {
-                continue;
-            }
-            let value = match recalled {
-                Recalled::Value(value) => value,
-                Recalled::Answer(assumed) => {
-                    self.report(Report::Assumed(assumed));
-                    Value::Assumed
-                }
-            };
-            self.report(Report::Measured {
-                generation: plan.generation,
-                index,
-                value,
-                recalled: true,
-            });
-        }
-        self.close_done();
-    }
-
-    /// Takes the values of a plan whose keys were not known.
-    fn take_unkeyed(&mut self, plan: &Arc<Plan>) -> Values {
-        let at = self
-            .unkeyed
-            .iter()
-            .position(|(other, _)| Arc::ptr_eq(other, plan));
-        at.map_or_else(Vec::new, |at| self.unkeyed.swap_remove(at).1)
-    }
-
-    /// Returns true if the keys of a plan are of use: it is under way, or its values wait for them.
-    pub(super) fn wants_keys(&mut self, plan: &Arc<Plan>) -> bool {
-        self.recall.is_some()
-            && !self.over
-            && (self.pending(plan).is_some()
-                || self
-                    .unkeyed
-                    .iter()
-                    .any(|(other, _)| Arc::ptr_eq(other, plan)))
-    }
-
-    /// Holds the values of plans that others have replaced.
-    fn leave(&mut self, plans: impl IntoIterator<Item = PendingPlan>) {
-        for mut pending in plans {
-            let early = pending.take_early();
-            self.keep_unkeyed(&pending.plan, early);
-        }
-    }
-
-    fn keep_unkeyed(&mut self, plan: &Arc<Plan>, early: Values) {
-        if self.recall.is_some() && !early.is_empty() {
-            self.unkeyed.push((Arc::clone(plan), early));
-        }
-    }
-
     /// Takes a plan out of the queue.
     fn forget(&mut self, plan: &Arc<Plan>) {
-        if let Some(early) = self.pending(plan).map(PendingPlan::take_early) {
-            self.keep_unkeyed(plan, early);
+        if let Some(keeping) = self
+            .pending(plan)
+            .map(|pending| std::mem::take(&mut pending.keeping))
+        {
+            self.keep_unkeyed(plan, keeping);
         }
         let other = |pending: &PendingPlan| !Arc::ptr_eq(&pending.plan, plan);
         self.first.retain(other);
@@ -506,3 +329,5 @@ fn costs_one_query(query: &Query, error: &LandscapeError) -> bool {
         Fault::Device | Fault::Stopped | Fault::Other => false,
     }
 }
+
+mod recalling;

@@ -22,12 +22,16 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
         }
     }
 
-    /// Takes the content of the samples of a split.
+    /// Takes the content of the samples of a split, and looks up the plans that waited for it. Without samples nothing
+    /// can be recalled.
     pub(super) fn take_samples(&self, split: Split, content: Option<Digest>) {
         let recall = self.queue().recall();
-        if let Some((recall, content)) = recall.zip(content) {
-            recall.set_samples(split, content);
+        match recall.zip(content) {
+            Some((recall, content)) => recall.set_samples(split, content),
+            None => self.queue().stop_recalling(),
         }
+        self.recall();
+        self.changed.notify_all();
     }
 
     /// Commits what is not safe yet.
@@ -43,6 +47,10 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
     /// measured meanwhile.
     pub(super) fn recall(&self) {
         let (plans, function) = self.queue().unknown();
+        let recall = self.queue().recall();
+        if recall.is_none_or(|recall| !recall.knows_samples()) {
+            return;
+        }
         for plan in plans {
             if !self.recall_plan(&plan, &function, &|| false) {
                 self.queue().release(&plan);
@@ -70,7 +78,9 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
             };
             drop(queue);
             let (plan, function) = next;
-            self.recall_plan(&plan, &function, &|| self.queue().wants_keys(&plan));
+            if !self.recall_plan(&plan, &function, &|| self.queue().wants_keys(&plan)) {
+                self.queue().give_up(&plan);
+            }
             self.changed.notify_all();
         }
     }

@@ -82,6 +82,11 @@ impl Recall {
         held(&self.samples).insert(split, content);
     }
 
+    /// Returns true if samples were loaded: until then nothing can be looked up.
+    pub(super) fn knows_samples(&self) -> bool {
+        !held(&self.samples).is_empty()
+    }
+
     /// Returns the keys of a plan's queries; `None` if a file of it cannot be read, the samples are not known, or a
     /// content is not known and `may_read` says that it is not to be read now.
     ///
