@@ -162,6 +162,14 @@ fn objective(layout: &Arc<Layout>, data: &Dataset) -> Result<Objective, Box<dyn 
     )?)
 }
 
+/// The loss at places of a plane, one after another.
+fn on(
+    objective: &Objective,
+    plane: &ResidentPlane,
+) -> impl FnMut(&[[f64; 2]]) -> Result<Vec<Measure>, LandscapeError> {
+    |places| places.iter().map(|at| objective.on(plane, *at)).collect()
+}
+
 /// A surface as far as is asked for, and the seconds that it took.
 fn measured(
     mut surface: Surface,
@@ -170,7 +178,7 @@ fn measured(
     plane: &ResidentPlane,
 ) -> Result<(Surface, f64), LandscapeError> {
     let start = Instant::now();
-    explore(&mut surface, &[], until, |at| objective.on(plane, at))?;
+    explore(&mut surface, &[], until, on(objective, plane))?;
     Ok((surface, start.elapsed().as_secs_f64()))
 }
 
@@ -237,9 +245,8 @@ fn headline() -> Result<Value, Box<dyn Error>> {
     let few = objective.few(FEW)?;
     let start = Instant::now();
     let (sketch, _) = measured(empty, Until::Good, &few, &resident)?;
-    let complement = Complement::explore(&sketch, Some(Score::Accuracy), |at| {
-        objective.on(&resident, at)
-    })?;
+    let all = on(&objective, &resident);
+    let complement = Complement::explore(&sketch, Some(Score::Accuracy), all)?;
     let both = complement.map_or_else(|| sketch.clone(), |complement| complement.add_to(&sketch));
     let both_seconds = start.elapsed().as_secs_f64();
     Ok(json!({

@@ -46,7 +46,7 @@ fn plan(points: u32) -> Plan {
             from,
             to: to.clone(),
         },
-        Query::Curvature([0.1, 0.0]),
+        Query::curvature([0.1, 0.0]),
     ];
     Plan {
         generation: 3,
@@ -129,7 +129,10 @@ fn values(reports: &[Report], queries: usize) -> Vec<Option<Value>> {
     let mut values = vec![None; queries];
     for report in reports {
         if let Report::Measured { index, value, .. } = report {
-            assert!(values[*index].replace(*value).is_none(), "{index} twice");
+            assert!(
+                values[*index].replace(value.clone()).is_none(),
+                "{index} twice"
+            );
         }
     }
     values

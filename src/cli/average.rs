@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
+use crate::landscape::surface::Measure;
+use crate::landscape::worker::protocol::Query;
 use crate::report::average::{Report, Row};
 use crate::session::schedule::AVERAGES;
-use crate::weights::direction;
-use crate::weights::run_checkpoint::RunCheckpoint;
+use crate::weights::plane_spec::PlaneSpec;
 
-use super::measure::Measured;
 use super::options::{KeyOption, MeasureOptions, Steps, open_run};
 use super::output::{Format, Forms, OutputOptions};
 use super::progress;
@@ -45,14 +45,6 @@ impl Average {
         self.measure.check()?;
         let path = read_path(checkpoints, &self.key, self.measure.model.roles()?)?;
         let count = path.members.len();
-        let shape = path.shape.clone();
-        let Measured {
-            model,
-            objective,
-            assumed,
-            score,
-            ..
-        } = (self.measure).objective(&shape, &path.members, self.measure.split)?;
         let wanted = self.last.clone().unwrap_or_else(|| AVERAGES.to_vec());
         if let Some(wrong) = wanted
             .iter()
@@ -63,43 +55,36 @@ impl Average {
                 self.run.display()
             );
         }
-        let mut rows: Vec<Row> = Vec::new();
-        let bar = progress::bar("averages", wanted.len() + 1);
-        for last in std::iter::once(1)
-            .chain(wanted)
-            .filter(|last| *last <= count)
-        {
-            bar.inc(1);
-            if rows.iter().any(|row| row.last == last) {
-                continue;
+        let mut lasts = vec![1];
+        for last in wanted {
+            if last <= count && !lasts.contains(&last) {
+                lasts.push(last);
             }
-            let members = &path.members[count - last..];
-            let open = |row: usize| RunCheckpoint::open(&members[row], &shape);
-            let mean = direction::mean(&shape.layout, last, open)?;
-            let found = if self.recalibrate {
-                objective.at_recalibrated(&mean)?
-            } else {
-                objective.at_flat(&mean)?
-            };
-            let alone = rows.first().map_or(found.loss, |row| row.loss);
-            rows.push(Row::of(
-                last,
-                score,
-                found,
-                crate::landscape::surface::Measure {
-                    loss: alone,
-                    ..found
-                },
-            ));
         }
+        let mut measuring = self.measure.start(&[&self.run], self.measure.split)?;
+        let subject = measuring.begin(&path.shape, &path.members)?;
+        let bar = progress::bar("averages", lasts.len());
+        let query = |last: &usize| {
+            let members = path.members[count - last..].to_vec();
+            if self.recalibrate {
+                Query::Recalibrated(members)
+            } else {
+                Query::Average(members)
+            }
+        };
+        let spec = PlaneSpec::through(&path.shape, &path.members[count - 1]);
+        let found = measuring.losses(&spec, lasts.iter().map(query).collect(), &bar)?;
         bar.finish_and_clear();
+        let alone = found[0];
+        let row = |(last, found): (usize, &Measure)| Row::of(last, subject.score, *found, alone);
+        let rows = lasts.into_iter().zip(&found).map(row).collect();
         let report = Report {
             run: self.run.display().to_string(),
-            model,
+            model: subject.model,
             step: path.members.last().map_or(0, |member| member.step),
-            samples: objective.samples(),
+            samples: measuring.samples(),
             split: self.measure.split,
-            assumed,
+            assumed: subject.assumed,
             bn: if self.recalibrate {
                 "recalibrated"
             } else {

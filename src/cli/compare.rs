@@ -2,23 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args;
 use indicatif::ProgressBar;
 
 use crate::data::Split;
 use crate::landscape::surface::{Measure, Surface as Grid};
+use crate::landscape::worker::client::MeasuredFunction;
+use crate::landscape::worker::protocol::Query;
 use crate::report::compare::{Report, Subject, Test};
 use crate::report::path::PathPoint;
+use crate::run::Checkpoint;
 use crate::run::hyper::Hyper;
-use crate::weights::direction;
-use crate::weights::run_checkpoint::RunCheckpoint;
 
-use super::measure::Measured;
+use super::measure::Measuring;
 use super::options::{KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run};
 use super::output::{Format, Forms, OutputOptions, Usage};
-use super::progress;
 use super::scene::{EffortOptions, GridOptions, PlaneChoice, PlaneOptions, Scene};
 use super::trajectory::read_path;
+use super::{progress, warn};
 
 /// More panels than this cannot be read.
 const MOST: usize = 6;
@@ -71,15 +73,17 @@ impl Compare {
             scenes.len() * x.len() * y.len() + 2 * checkpoints,
         );
         let labels = self.labels(&scenes);
+        let runs: Vec<&Path> = self.runs.iter().map(PathBuf::as_path).collect();
+        let mut measuring = self.measure.start(&runs, self.measure.split)?;
         let mut subjects = Vec::with_capacity(scenes.len());
         for (i, scene) in scenes.iter().enumerate() {
             let grid = self.effort.surface([x.clone(), y.clone()]);
-            let subject = self.subject(scene, i, grid, &labels, &bar)?;
+            let subject = self.subject(scene, i, (grid, &labels), &mut measuring, &bar)?;
             subjects.push(subject);
         }
         bar.finish_and_clear();
         let report = Report {
-            samples: scenes.first().map_or(0, |scene| scene.objective.samples()),
+            samples: measuring.samples(),
             split: self.measure.split,
             seed: self.measure.seed,
             bn: scenes
@@ -146,23 +150,47 @@ impl Compare {
         self.plane.shared_scene(runs, &self.key, &self.measure)
     }
 
+    /// Asks the path which function it followed, and the second run of a shared plane whether it was the same.
+    fn begin(
+        &self,
+        scene: &Scene,
+        index: usize,
+        measuring: &mut Measuring,
+    ) -> anyhow::Result<MeasuredFunction> {
+        let run = &self.runs[index];
+        if !self.shared {
+            return scene.begin(measuring, run, &scene.path.members);
+        }
+        // No update leads from one run to the other.
+        let is_first = |member: &Checkpoint| member.path.starts_with(run);
+        let (own, others): (Vec<_>, Vec<_>) =
+            (scene.path.members.iter().cloned()).partition(is_first);
+        let mut function = scene.begin(measuring, run, &own)?;
+        let other = measuring.followed(&scene.path.shape, &others)?;
+        if let Some(differs) = function.assumed.differs(&other) {
+            warn::say(differs)?;
+        }
+        Ok(function)
+    }
+
     fn subject(
         &self,
         scene: &Scene,
         index: usize,
-        grid: Grid,
-        labels: &[String],
+        (grid, labels): (Grid, &[String]),
+        measuring: &mut Measuring,
         bar: &ProgressBar,
     ) -> anyhow::Result<Subject> {
-        let resident = scene.objective.resident(&scene.plane)?;
-        let (grid, fidelity) = scene.explore(&resident, grid, self.effort, bar)?;
-        let points = scene.measure_path(&resident, bar)?;
+        let function = self.begin(scene, index, measuring)?;
+        let asked = (grid, self.effort);
+        let (grid, fidelity) = scene.explore(measuring, function.score, asked, bar)?;
+        let points = scene.measure_path(measuring, bar)?;
         let (path, rival) = if self.shared {
             split(scene, &points, &self.runs[0])
         } else {
             (points, Vec::new())
         };
-        let (at_origin, test) = self.at_origin(scene)?;
+        let (at_origin, test) = at_origin(scene, self.measure.split, measuring)?;
         let (run, label) = if self.shared {
             let names: Vec<String> = self
                 .runs
@@ -183,37 +211,18 @@ impl Compare {
             run,
             label,
             step: scene.origin.step,
-            model: scene.model.clone(),
-            assumed: scene.assumed.clone(),
+            model: function.model,
+            assumed: function.assumed,
             parameters: scene.path.parameters,
             plane: PlaneOptions::report(scene),
             at_origin,
             test,
-            score: scene.score,
+            score: function.score,
             grid,
             fidelity,
             path,
             rival,
         })
-    }
-
-    /// Loss and score of the checkpoint at the origin, on the samples and on test samples.
-    fn at_origin(&self, scene: &Scene) -> anyhow::Result<(Measure, Option<Test>)> {
-        let member = RunCheckpoint::open(&scene.origin, &scene.shape)?;
-        let flat = direction::flat(&scene.shape.layout, &member)?;
-        let own = scene.objective.at_flat(&flat)?;
-        // A set without test samples has no test error.
-        let test = self
-            .measure
-            .objective_as(&scene.objective, &scene.shape, &scene.assumed, Split::Test)
-            .ok();
-        let of = |test: Measured| -> anyhow::Result<Test> {
-            Ok(Test {
-                measure: test.objective.at_flat(&flat)?,
-                samples: test.objective.samples(),
-            })
-        };
-        Ok((own, test.map(of).transpose()?))
     }
 
     /// As the user says it, else what the checkpoints say where that tells them apart, with the name.
@@ -232,6 +241,26 @@ impl Compare {
         let told = (0..self.runs.len()).map(|i| told.get(i));
         names(&self.runs).into_iter().zip(told).map(with).collect()
     }
+}
+
+/// Loss and score of the checkpoint at the origin, on the samples and on test samples.
+fn at_origin(
+    scene: &Scene,
+    split: Split,
+    measuring: &mut Measuring,
+) -> anyhow::Result<(Measure, Option<Test>)> {
+    let hidden = ProgressBar::hidden();
+    let mut on = |split| {
+        let query = vec![Query::Checkpoint(scene.origin.clone())];
+        let found = measuring.measures(&scene.spec, split, query, &hidden)?;
+        let samples = measuring.samples_of(split).unwrap_or(0);
+        let measure = found.first().copied();
+        let measure = measure.context("expected the loss of a checkpoint, found none")?;
+        anyhow::Ok(Test { measure, samples })
+    };
+    // A set without test samples has no test error.
+    let (own, test) = (on(split)?, on(Split::Test).ok());
+    Ok((own.measure, test))
 }
 
 /// The last part of each path, and as many more as tell them apart.

@@ -14,6 +14,7 @@ use crate::data::{self, Count, Order, Request};
 use crate::demo::{DemoOptions, train};
 use crate::landscape::curvature::product::KEEP_GRAPH;
 use crate::landscape::device::{Place, Precision};
+use crate::landscape::worker::budget::Budget;
 use crate::landscape::worker::protocol::Setup;
 use crate::loss::Criterion;
 use crate::model::activation::Activation;
@@ -73,7 +74,7 @@ impl Demo {
     pub(super) fn run(&self, keymap: Keymap) -> anyhow::Result<()> {
         let folder =
             TempDir::with_prefix("isoloss-demo-").context("the demo's folder cannot be made")?;
-        let hosting = self.hosting.hosting()?;
+        let hosting = self.hosting.hosting(Budget::Auto, &[folder.path()])?;
         let training = Training::start(&folder, self)?;
         startup::be_nice();
         let options = Options {

@@ -3,17 +3,19 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
+use indicatif::ProgressBar;
 
-use crate::landscape::curvature::density::density;
-use crate::landscape::curvature::product::Curvature;
-use crate::landscape::curvature::{Effort, Extremes, RESOLUTION, extremes};
-use crate::landscape::plane::DevicePlane;
-use crate::landscape::survey;
+use crate::landscape::curvature::density::Density;
+use crate::landscape::curvature::product::dimension;
+use crate::landscape::curvature::{Effort, RESOLUTION};
+use crate::landscape::worker::client::Step;
+use crate::landscape::worker::protocol::{Query, Value};
 use crate::report::hessian::{Findings, Grid, Point, Report};
 
 use super::learning_rates;
+use super::measure::Measuring;
 use super::options::{KeyOption, MeasureOptions, Steps};
 use super::output::{Format, Forms, OutputOptions, Usage};
 use super::progress;
@@ -111,29 +113,21 @@ impl Hessian {
         }
         self.output.check(&self.run, offered)?;
         let scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;
-        let objective = scene.objective.model()?;
-        let resident = objective.resident(&scene.plane)?;
-        let curvature = Curvature::new(objective)?;
-        let at = |place: [f64; 2]| self.at(&scene, &curvature, &resident, place);
-        let point = Point::of(self.point.0, at(self.point.0)?);
-        let map = self.map.then(|| self.map(&scene, at)).transpose()?;
-        let density = self
-            .density
-            .then(|| {
-                let weights = objective.weights_on(&resident, self.point.0)?;
-                let hessian = curvature.at(&weights)?;
-                let bar = progress::bar("density", self.probes as usize * self.iterations as usize);
-                density(
-                    &hessian,
-                    self.probes,
-                    self.iterations as usize,
-                    self.measure.seed,
-                    || {
-                        bar.inc(1);
-                        true
-                    },
-                )
-            })
+        let mut measuring = self.measure.start(&[&self.run], self.measure.split)?;
+        let function = scene.begin(&mut measuring, &self.run, &scene.path.members)?;
+        let bar = progress::bar("products", self.iterations as usize);
+        let at = self.at(
+            &scene,
+            &[self.point.0],
+            &mut measuring,
+            (&bar, Step::Product),
+        )?;
+        bar.finish_and_clear();
+        let map = (self.map)
+            .then(|| self.map(&scene, &mut measuring))
+            .transpose()?;
+        let density = (self.density)
+            .then(|| self.density(&scene, &mut measuring))
             .transpose()?;
         let origin = std::slice::from_ref(&scene.origin);
         let learning_rate = learning_rates::of(&self.run, &self.key, origin)
@@ -142,12 +136,14 @@ impl Hessian {
         let report = Report::from(Findings {
             run: self.run.display().to_string(),
             origin: scene.origin.step,
-            model: scene.model.clone(),
-            assumed: scene.assumed.clone(),
-            at: point,
+            model: function.model,
+            assumed: function.assumed,
+            at: *at
+                .first()
+                .context("expected the curvature of a point, found none")?,
             learning_rate,
-            samples: scene.objective.samples(),
-            parameters: curvature.dimension(),
+            samples: measuring.samples(),
+            parameters: dimension(&scene.path.shape.layout),
             seed: self.measure.seed,
             map,
             density,
@@ -161,51 +157,65 @@ impl Hessian {
             .print(|width| report.text(width), &report, || report.csv(), &forms)
     }
 
+    /// Measures the ends of the spectrum at places.
     fn at(
         &self,
         scene: &Scene,
-        curvature: &Curvature,
-        resident: &DevicePlane,
-        place: [f64; 2],
-    ) -> anyhow::Result<Extremes> {
+        places: &[[f64; 2]],
+        measuring: &mut Measuring,
+        bar: (&ProgressBar, Step),
+    ) -> anyhow::Result<Vec<Point>> {
         let effort = Effort {
             tolerance: self.tolerance,
             resolution: RESOLUTION,
             iterations: self.iterations as usize,
             seed: self.measure.seed,
         };
-        let hessian = curvature.at(&scene.objective.model()?.weights_on(resident, place)?)?;
-        let bar = progress::bar("products", self.iterations as usize);
-        let found = extremes(&hessian, effort, |_, _| {
-            bar.inc(1);
-            true
-        })?;
-        bar.finish_and_clear();
-        Ok(found)
+        let query = |at: &[f64; 2]| Query::Curvature {
+            at: *at,
+            effort,
+            samples: None,
+        };
+        let found = measuring.values(&scene.spec, places.iter().map(query).collect(), bar)?;
+        let point = |(at, found): (&[f64; 2], Value)| match found {
+            Value::Curvature(ends) => Ok(Point::of(*at, ends)),
+            other => bail!("expected a curvature of a worker, found {other:?}"),
+        };
+        places.iter().zip(found).map(point).collect()
     }
 
-    fn map(
-        &self,
-        scene: &Scene,
-        at: impl Fn([f64; 2]) -> anyhow::Result<Extremes>,
-    ) -> anyhow::Result<Grid> {
+    fn map(&self, scene: &Scene, measuring: &mut Measuring) -> anyhow::Result<Grid> {
         let [x, y] = self.grid.lines(scene.window(), LINES);
-        let mut points: Vec<Vec<Option<Point>>> = vec![vec![None; x.len()]; y.len()];
         let bar = progress::bar("curvature", x.len() * y.len());
-        let sides = [&x, &y].map(|lines| survey::Side::of(lines.len()));
-        for level in 0..survey::levels(sides) {
-            for (i, j) in survey::additions(sides, [&x, &y], level, &scene.coordinates()) {
-                let place = [x[i], y[j]];
-                points[j][i] = Some(Point::of(place, at(place)?));
-                bar.inc(1);
-            }
-        }
+        let row = |y: f64| x.iter().map(move |x| [*x, y]);
+        let places: Vec<[f64; 2]> = y.iter().flat_map(|y| row(*y)).collect();
+        let points = self.at(scene, &places, measuring, (&bar, Step::Answer))?;
         bar.finish_and_clear();
-        let points = points
-            .into_iter()
-            .map(|row| row.into_iter().flatten().collect())
-            .collect();
+        let points = points.chunks(x.len()).map(<[Point]>::to_vec).collect();
         Ok(Grid { x, y, points })
+    }
+
+    /// Measures the density of the spectrum, each random vector for itself.
+    fn density(&self, scene: &Scene, measuring: &mut Measuring) -> anyhow::Result<Density> {
+        let steps = self.iterations as usize;
+        let query = |probe| Query::Density {
+            at: self.point.0,
+            steps,
+            seed: self.measure.seed.wrapping_add(probe),
+        };
+        let bar = progress::bar("density", self.probes as usize * steps);
+        let queries = (0..self.probes).map(query).collect();
+        let found = measuring.values(&scene.spec, queries, (&bar, Step::Product))?;
+        bar.finish_and_clear();
+        let density = |value| match value {
+            Value::Density(density) => Ok(density),
+            other => bail!("expected a density of a worker, found {other:?}"),
+        };
+        let seen = found
+            .into_iter()
+            .map(density)
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(Density::mean(seen))
     }
 }
 

@@ -7,9 +7,11 @@ use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
 use crate::data::Split;
-use crate::landscape::line::{refined_barrier, walk};
-use crate::landscape::plane::ResidentPlane;
-use crate::landscape::{LandscapeError, survey};
+use crate::landscape::line::refined_barrier;
+use crate::landscape::survey;
+use crate::landscape::worker::client::MeasuredFunction;
+use crate::landscape::worker::protocol::Query;
+use crate::loss::Score;
 use crate::report::line::{LineCurve, Report, Values};
 use crate::run::Checkpoint;
 use crate::session::schedule::MARGIN;
@@ -17,7 +19,7 @@ use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
 use crate::weights::run_checkpoint::Shape;
 
-use super::measure::{Measured, origin};
+use super::measure::{Measuring, origin};
 use super::options::{Axis, KeyOption, LINES, MeasureOptions, Steps, open_run};
 use super::output::{Format, Forms, OutputOptions};
 use super::progress;
@@ -113,9 +115,8 @@ impl Line {
             Some(b) => vec![self.between(&a, b)],
             None => self.slices(&path, at)?,
         };
-        let shape = path.shape.clone();
-        let [train, test] = self.objectives(&shape, &path.members)?;
-        let report = self.measure_all(&shape, &a, b.as_ref(), plans, [train, test])?;
+        let mut measuring = self.start(&path)?;
+        let report = self.measure_all(&path.shape, (&a, b.as_ref()), plans, &mut measuring)?;
         let forms = Forms {
             picture: Some(&|tints| report.picture(tints)),
             arrays: Some(&|| Ok(report.arrays())),
@@ -254,34 +255,33 @@ impl Line {
         })
     }
 
-    /// Train and test; a set without test samples is measured on the others alone.
-    fn objectives(
-        &self,
-        shape: &Shape,
-        members: &[Checkpoint],
-    ) -> anyhow::Result<[Option<Measured>; 2]> {
-        let train = self.measure.objective(shape, members, Split::Train);
-        let test = match &train {
-            Ok(train) => {
-                self.measure
-                    .objective_as(&train.objective, shape, &train.assumed, Split::Test)
-            }
-            Err(_) => self.measure.objective(shape, members, Split::Test),
+    /// Starts workers on the training samples; on a set without them, on the test samples.
+    fn start(&self, path: &ReadPath) -> anyhow::Result<(Measuring, MeasuredFunction, Split)> {
+        let runs: Vec<&Path> = [&self.a]
+            .into_iter()
+            .chain(&self.b)
+            .map(PathBuf::as_path)
+            .collect();
+        let begin = |split| {
+            let mut measuring = self.measure.start(&runs, split)?;
+            let function = measuring.begin(&path.shape, &path.members)?;
+            anyhow::Ok((measuring, function, split))
         };
-        match (train, test) {
-            (Err(error), Err(_)) => Err(error),
-            (train, test) => Ok([train, test]
-                .map(|measured| measured.inspect_err(|error| warn::left_out(&[error])).ok())),
-        }
+        begin(Split::Train).or_else(|error| {
+            let Ok(others) = begin(Split::Test) else {
+                return Err(error);
+            };
+            warn::left_out(&[error]);
+            Ok(others)
+        })
     }
 
     fn measure_all(
         &self,
         shape: &Shape,
-        a: &Checkpoint,
-        b: Option<&Checkpoint>,
+        (a, b): (&Checkpoint, Option<&Checkpoint>),
         plans: Vec<Plan>,
-        splits: [Option<Measured>; 2],
+        (measuring, function, split): &mut (Measuring, MeasuredFunction, Split),
     ) -> anyhow::Result<Report> {
         let default = if b.is_some() {
             BatchNorm::States
@@ -290,8 +290,9 @@ impl Line {
         };
         let bn = self.bn.unwrap_or(default);
         let points: usize = plans.iter().map(|plan| plan.alpha.len() + 2).sum();
-        let bar = progress::bar("line", points * splits.iter().flatten().count());
+        let bar = progress::bar("line", 2 * points);
         let mut curves = Vec::with_capacity(plans.len());
+        let mut has_test = true;
         for plan in plans {
             let spec = PlaneSpec {
                 shape: shape.clone(),
@@ -299,30 +300,38 @@ impl Line {
                 directions: plan.directions.clone(),
                 batch_norm: bn,
             };
-            let plane = spec.make()?;
-            let [train, test] = splits.each_ref().map(|split| {
-                let measured = split.as_ref()?;
-                let resident = measured.objective.resident(&plane);
-                Some(resident.and_then(|plane| values(measured, &plane, &plan, &bar)))
-            });
+            let mut on = |split| values(measuring, split, function.score, &spec, &plan, &bar);
+            let train = (*split == Split::Train)
+                .then(|| on(Split::Train))
+                .transpose()?;
+            let test = if train.is_none() {
+                Some(on(Split::Test)?)
+            } else if has_test {
+                // A set without test samples is measured on the others alone.
+                on(Split::Test)
+                    .inspect_err(|error| warn::left_out(&[error]))
+                    .ok()
+            } else {
+                None
+            };
+            has_test = test.is_some();
             curves.push(LineCurve {
                 direction: plan.direction,
                 seed: plan.seed,
                 alpha: plan.alpha,
-                train: train.transpose()?,
-                test: test.transpose()?,
+                train,
+                test,
             });
         }
         bar.finish_and_clear();
-        let samples = splits.each_ref().map(|split| {
-            split
-                .as_ref()
-                .map_or(0, |measured| measured.objective.samples())
-        });
-        let measured = splits.into_iter().flatten().next();
-        let (model, assumed, score) = measured.map_or_else(Default::default, |measured| {
-            (measured.model, measured.assumed, measured.score)
-        });
+        let samples =
+            [Split::Train, Split::Test].map(|split| measuring.samples_of(split).unwrap_or(0));
+        let MeasuredFunction {
+            model,
+            assumed,
+            score,
+            ..
+        } = function.clone();
         Ok(Report {
             a: a.path.display().to_string(),
             b: b.map(|b| b.path.display().to_string()),
@@ -338,22 +347,33 @@ impl Line {
 }
 
 fn values(
-    measured: &Measured,
-    plane: &ResidentPlane,
+    measuring: &mut Measuring,
+    split: Split,
+    score: Option<Score>,
+    spec: &PlaneSpec,
     plan: &Plan,
     bar: &ProgressBar,
-) -> Result<Values, LandscapeError> {
-    let objective = &measured.objective;
-    let points = walk(objective, plane, plan.axis, &plan.alpha, || bar.inc(1))?;
-    let ends = walk(objective, plane, plan.axis, &[0.0, 1.0], || bar.inc(1))?;
+) -> anyhow::Result<Values> {
+    let mut walk = |alpha: &[f64], bar: &ProgressBar| {
+        let at = |alpha: &f64| {
+            Query::OnPlane(if plan.axis == 0 {
+                [*alpha, 0.0]
+            } else {
+                [0.0, *alpha]
+            })
+        };
+        measuring.measures(spec, split, alpha.iter().map(at).collect(), bar)
+    };
+    let points = walk(&plan.alpha, bar)?;
+    let ends = walk(&[0.0, 1.0], bar)?;
     let ends = [ends[0], ends[1]];
     let barrier = || {
         let loss: Vec<f64> = points.iter().map(|point| point.loss).collect();
+        let hidden = ProgressBar::hidden();
         refined_barrier(&plan.alpha, &loss, ends.map(|end| end.loss), |alpha| {
-            let found = walk(objective, plane, plan.axis, &[alpha], || ())?;
-            Ok::<_, LandscapeError>(found[0].loss)
+            anyhow::Ok(walk(&[alpha], &hidden)?[0].loss)
         })
     };
     let barrier = plan.has_ends.then(barrier).transpose()?;
-    Ok(Values::of(&points, measured.score, ends, barrier))
+    Ok(Values::of(&points, score, ends, barrier))
 }

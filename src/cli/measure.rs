@@ -1,201 +1,155 @@
-//! Preparation of a measuring command: the recognized model and its samples on the device, or the user's evaluator.
+//! The measuring of a command that ends: its workers, and the function and samples that they measure.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::data::{self, Dataset, Split};
-use crate::evaluator::{Connection, EvaluatorOptions, Tell};
-use crate::landscape::LandscapeError;
-use crate::landscape::device::{Compute, Place};
-use crate::landscape::evidence::{Answers, Assumed, Question};
-use crate::landscape::objective::{ExternalObjective, Objective};
-use crate::landscape::samples::settled;
-use crate::landscape::worker;
-use crate::landscape::worker::protocol::Setup;
-use crate::loss::Score;
-use crate::model;
-use crate::model::reading::Reading;
+use indicatif::ProgressBar;
+
+use crate::data::Split;
+use crate::evaluator::Tell;
+use crate::landscape::evidence::Assumed;
+use crate::landscape::surface::Measure;
+use crate::landscape::worker::budget::Budget;
+use crate::landscape::worker::client::{Client, MeasuredFunction, Step, measures};
+use crate::landscape::worker::protocol::{Query, Value};
 use crate::run::Checkpoint;
+use crate::weights::plane_spec::PlaneSpec;
 use crate::weights::run_checkpoint::Shape;
 
 use super::options::MeasureOptions;
 use super::warn;
 
-/// A model with samples to measure it on.
-pub(super) struct Measured {
-    /// e.g. `resnet20`.
-    pub(super) model: String,
-    /// The loss on the samples.
-    pub(super) objective: Objective,
-    /// Assumptions, and the reasons for them.
-    pub(super) assumed: Assumed,
-    /// A sentence about weights that no checkpoint holds.
-    kept: Option<String>,
-    /// The score beside the loss; `None` if it has none.
-    pub(super) score: Option<Score>,
+/// Workers that measure on the samples of a split, for a command that waits for them.
+pub(super) struct Measuring {
+    client: Client,
+    split: Split,
+    tell: Tell,
 }
 
 impl MeasureOptions {
-    /// Recognizes the model of these shapes, loads the samples of a split, and asks the path what names leave
-    /// open.
-    pub(super) fn objective(
-        &self,
+    /// Starts workers for runs, on the samples of a split.
+    pub(super) fn start(&self, runs: &[&Path], split: Split) -> anyhow::Result<Measuring> {
+        let mut setup = self.setup()?;
+        if let Some(data) = &mut setup.data {
+            data.split = split;
+        }
+        if let Some(evaluator) = &mut setup.evaluator {
+            evaluator.split = split;
+        }
+        let hosting = self.hosting.hosting(Budget::All, runs)?;
+        let tell: Tell = Arc::new(|sentence| {
+            // The points are measured whether or not anybody reads this.
+            let _ = warn::say(sentence);
+        });
+        Ok(Measuring {
+            client: Client::start(setup, hosting, Arc::clone(&tell))?,
+            split,
+            tell,
+        })
+    }
+}
+
+impl Measuring {
+    /// Asks a path what names leave open, and measures its function from now on.
+    pub(super) fn begin(
+        &mut self,
         shape: &Shape,
         members: &[Checkpoint],
-        split: Split,
-    ) -> anyhow::Result<Measured> {
-        let mut setup = self.setup()?;
-        if let Some(evaluator) = setup.evaluator.take() {
-            return external(evaluator, &setup, shape, split);
+    ) -> anyhow::Result<MeasuredFunction> {
+        let subject = self.client.begin(shape, members)?;
+        let (model, assumed) = (&subject.model, &subject.assumed);
+        for warning in assumed.warnings() {
+            // The result says it too.
+            let _ = warn::say(warning);
         }
-        let (samples, compute) = samples(&mut setup, split)?;
-        let assumed = asked(&setup, shape, members, &samples, &compute);
-        let mut measured = measured(&setup, shape, &samples, &compute, assumed)?;
-        if let Some(kept) = &measured.kept {
-            warn::say(format_args!("{}: {kept}", measured.model))?;
+        if let Some(kept) = &subject.kept {
+            warn::say(format_args!("{model}: {kept}"))?;
         }
-        let objective = &measured.objective;
-        if let Some((why, batches)) = objective.coupled_batches() {
-            let said = (measured.assumed).is_of_batches(why, batches, objective.samples());
-            warn::say(format_args!("{}: {said}", measured.model))?;
-        }
-        Ok(measured)
+        Ok(subject)
     }
 
-    /// The function that another run followed, which is measured as the first one's.
+    /// Returns the function that another run followed, which is measured as the first one's.
     pub(super) fn followed(
-        &self,
+        &mut self,
         shape: &Shape,
         members: &[Checkpoint],
-        split: Split,
     ) -> anyhow::Result<Assumed> {
-        let mut setup = self.setup()?;
-        if setup.evaluator.is_some() {
-            // It measures every run alike.
-            return Ok(Assumed::default());
-        }
-        let (samples, compute) = samples(&mut setup, split)?;
-        Ok(asked(&setup, shape, members, &samples, &compute))
+        Ok(self.client.asked(shape, members)?)
     }
 
-    /// The same function on the samples of another split.
-    pub(super) fn objective_as(
-        &self,
-        objective: &Objective,
-        shape: &Shape,
-        assumed: &Assumed,
+    /// Returns the number of samples that were asked for.
+    pub(super) fn samples(&self) -> usize {
+        self.samples_of(self.split).unwrap_or(0)
+    }
+
+    /// Returns the number of samples of a split; `None` if nothing was measured on them.
+    pub(super) fn samples_of(&self, split: Split) -> Option<usize> {
+        self.client.samples(split)
+    }
+
+    /// Measures losses and scores; a place where none can be had is a hole, and the reason is told.
+    pub(super) fn measures(
+        &mut self,
+        spec: &PlaneSpec,
         split: Split,
-    ) -> anyhow::Result<Measured> {
-        let mut setup = self.setup()?;
-        if let Objective::External(external) = objective {
-            return Ok(Measured::external(external.on_split(split)?));
+        queries: Vec<Query>,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<Vec<Measure>> {
+        let values = self
+            .client
+            .values(spec, split, queries, each(bar, Step::Answer))?;
+        Ok(measures(values, &self.tell))
+    }
+
+    /// Measures losses and scores of the samples that were asked for, likewise.
+    pub(super) fn losses(
+        &mut self,
+        spec: &PlaneSpec,
+        queries: Vec<Query>,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<Vec<Measure>> {
+        self.measures(spec, self.split, queries, bar)
+    }
+
+    /// Measures losses and scores at places of a plane, on all samples that were asked for or on few of them.
+    pub(super) fn on_plane(
+        &mut self,
+        spec: &PlaneSpec,
+        places: &[[f64; 2]],
+        samples: Option<usize>,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<Vec<Measure>> {
+        let query = |at: &[f64; 2]| match samples {
+            Some(samples) => Query::OnFew { at: *at, samples },
+            None => Query::OnPlane(*at),
+        };
+        self.losses(spec, places.iter().map(query).collect(), bar)
+    }
+
+    /// Measures values of which none may be missing; the bar counts answers, or products with the Hessian.
+    pub(super) fn values(
+        &mut self,
+        spec: &PlaneSpec,
+        queries: Vec<Query>,
+        (bar, counted): (&ProgressBar, Step),
+    ) -> anyhow::Result<Vec<Value>> {
+        let values = self
+            .client
+            .values(spec, self.split, queries, each(bar, counted))?;
+        let values = values
+            .into_iter()
+            .map(|value| value.map_err(anyhow::Error::msg));
+        values.collect()
+    }
+}
+
+/// Moves a bar on with every step of a kind.
+fn each(bar: &ProgressBar, counted: Step) -> impl Fn(Step) {
+    move |step| {
+        if step == counted {
+            bar.inc(1);
         }
-        let (samples, compute) = samples(&mut setup, split)?;
-        measured(&setup, shape, &samples, &compute, assumed.clone())
     }
-}
-
-impl Measured {
-    fn external(objective: ExternalObjective) -> Self {
-        Self {
-            model: objective.command(),
-            assumed: objective.assumed(),
-            score: objective.score(),
-            objective: Objective::External(objective),
-            kept: None,
-        }
-    }
-}
-
-/// Starts the user's evaluator, which says what it measures and on what.
-fn external(
-    evaluator: EvaluatorOptions,
-    setup: &Setup,
-    shape: &Shape,
-    split: Split,
-) -> anyhow::Result<Measured> {
-    if let Some(sentence) = evaluator.origin() {
-        warn::say(sentence)?;
-    }
-    let place = setup.devices.first().copied().unwrap_or(Place::Auto);
-    let tell: Tell = Arc::new(|sentence| {
-        // The points are asked again, whether or not anybody reads this.
-        let _ = warn::say(sentence);
-    });
-    let newest = shape.newest.clone();
-    let connection = Connection::new(evaluator, place.to_string(), newest, Arc::clone(&tell));
-    let layout = Arc::clone(&shape.layout);
-    let objective = ExternalObjective::new(Arc::new(connection), layout, split)?;
-    Ok(Measured::external(objective.with_holes(tell)))
-}
-
-fn asked(
-    setup: &Setup,
-    shape: &Shape,
-    members: &[Checkpoint],
-    samples: &Dataset,
-    compute: &Compute,
-) -> Assumed {
-    let question = Question {
-        shape,
-        members,
-        data: samples,
-        model: &setup.model,
-        criterion: &setup.criterion,
-        asked: setup.reading,
-        compute,
-        answers: &Answers::default(),
-    };
-    // What cannot be asked is as usual; whether it can be measured is seen then.
-    let assumed = question.answer(&|| true).unwrap_or_else(|error| {
-        tracing::info!("the path was not asked: {error}");
-        question.unasked()
-    });
-    for warning in assumed.warnings() {
-        // The result says it too.
-        let _ = warn::say(warning);
-    }
-    assumed
-}
-
-/// Loads the samples of a split, and settles what the loss is on them.
-fn samples(setup: &mut Setup, split: Split) -> anyhow::Result<(Dataset, Compute)> {
-    let mut request = setup.data.clone().ok_or(LandscapeError::NoData)?;
-    request.split = split;
-    let samples = data::load(&request)?;
-    setup.criterion = settled(&setup.criterion, &samples, &setup.model);
-    let place = setup.devices.first().copied().unwrap_or(Place::Auto);
-    let (compute, _) =
-        worker::open(place, setup.precision, setup.batch).map_err(anyhow::Error::msg)?;
-    if let Some(reason) = &compute.passed_over {
-        warn::say(reason)?;
-    }
-    Ok((samples, compute))
-}
-
-fn measured(
-    setup: &Setup,
-    shape: &Shape,
-    samples: &Dataset,
-    compute: &Compute,
-    assumed: Assumed,
-) -> anyhow::Result<Measured> {
-    let reading = assumed.function.reading.or(setup.reading);
-    let layout = &shape.layout;
-    let told = Reading::told(&shape.settings);
-    let recognized = model::recognize_as(layout, &setup.model, samples.image(), reading, told)
-        .map_err(|source| LandscapeError::of_model(&shape.newest, source))?;
-    let rescaled = assumed.function.pixels.as_ref();
-    let rescaled = rescaled.map(|scale| samples.rescaled(scale));
-    let samples = rescaled.as_ref().unwrap_or(samples);
-    let criterion = &setup.criterion;
-    let objective = Objective::new(&recognized, layout.clone(), samples, criterion, compute)?;
-    Ok(Measured {
-        model: recognized.name,
-        kept: recognized.kept,
-        objective,
-        assumed,
-        score: criterion.loss.score(),
-    })
 }
 
 /// The checkpoint that `--origin` names: `last` or a step.

@@ -26,6 +26,7 @@ use super::loss::LossArgs;
 use super::output::Usage;
 use super::reading::ReadingOptions;
 use super::warn;
+use super::worker::HostingOptions;
 
 /// Choice of the run's files, and of the state dict in each.
 #[derive(Clone, Debug, Args)]
@@ -166,8 +167,7 @@ pub(super) struct MeasureOptions {
     pub(super) loss: LossArgs,
     #[command(flatten)]
     pub(super) reading: ReadingOptions,
-    /// Device to measure on: auto, cpu, cuda:N, metal; a live session shares its points among those of a list
-    /// (cuda:0,cuda:1), other commands take the first
+    /// Device to measure on: auto, cpu, cuda:N, metal; those of a list (cuda:0,cuda:1) share the points
     #[arg(
         long,
         env = "ISOLOSS_DEVICE",
@@ -185,6 +185,8 @@ pub(super) struct MeasureOptions {
     /// Seed of the samples and of random directions
     #[arg(long, env = "ISOLOSS_SEED", default_value_t = 0)]
     pub(super) seed: u64,
+    #[command(flatten)]
+    pub(super) hosting: HostingOptions,
 }
 
 impl MeasureOptions {

@@ -1,5 +1,4 @@
-//! A run or checkpoint on a plane, with its loss ready to be measured: what `surface` and `compare`
-//! begin with.
+//! A run or checkpoint on a plane, and its loss there: what `surface`, `compare` and `hessian` begin with.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,13 +7,12 @@ use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
-use crate::landscape::evidence::Assumed;
 use crate::landscape::explore::{Until, explore};
 use crate::landscape::fidelity::{self, Complement};
-use crate::landscape::objective::Objective;
-use crate::landscape::plane::ResidentPlane;
 use crate::landscape::surface::{Surface, TOLERANCE};
 use crate::landscape::survey;
+use crate::landscape::worker::client::MeasuredFunction;
+use crate::landscape::worker::protocol::Query;
 use crate::loss::Score;
 use crate::model;
 use crate::model::reading::Reading;
@@ -24,19 +22,19 @@ use crate::run::Checkpoint;
 use crate::session::schedule::MARGIN;
 use crate::weights::WeightsError;
 use crate::weights::normalize::{Ignore, Norm};
+use crate::weights::plane::Metric;
 use crate::weights::plane_recipe::PlaneRecipe;
 use crate::weights::plane_spec::{BatchNorm, Directions, Plane, PlaneSpec};
 use crate::weights::roles::Roles;
 use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
 use crate::weights::{direction, plane};
 
-use super::measure::{Measured, origin};
+use super::measure::{Measuring, origin};
 use super::options::{
     Axis, FidelityOption, KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run,
 };
 use super::output::{Usage, check_file, write_file};
 use super::trajectory::{ReadPath, read_path, read_path_of_many};
-use super::warn;
 
 /// Choice of the plane.
 #[derive(Clone, Debug, Args)]
@@ -143,24 +141,21 @@ impl GridOptions {
     }
 }
 
-/// A run on its plane, with the loss ready to be measured.
+/// A run on its plane.
 pub(super) struct Scene {
     pub(super) path: ReadPath,
-    pub(super) shape: Shape,
     pub(super) origin: Checkpoint,
     pub(super) spec: PlaneSpec,
-    pub(super) plane: Plane,
+    /// Dot products of the plane's directions.
+    metric: Metric,
+    /// Parameters that the directions move.
+    extent: usize,
     /// Coordinates and residual of each checkpoint.
     pub(super) places: Vec<([f64; 2], f64)>,
-    pub(super) model: String,
-    pub(super) objective: Objective,
-    pub(super) assumed: Assumed,
-    /// The score beside the loss; `None` if it has none.
-    pub(super) score: Option<Score>,
 }
 
 impl PlaneOptions {
-    /// Reads the run, recognizes its model, loads the samples and makes the plane.
+    /// Reads the run and chooses the plane.
     pub(super) fn scene(
         &self,
         run: &Path,
@@ -179,12 +174,7 @@ impl PlaneOptions {
             let directions = self.directions(run, &path, measure.seed)?;
             (path.members[origin].clone(), directions, self.bn)
         };
-        let asked = path.members.clone();
-        let mut scene = self.finish(path, &asked, chosen, measure)?;
-        if run.is_file() && scene.objective.model().is_ok() {
-            scene.assumed.is_of_one_file();
-        }
-        Ok(scene)
+        self.finish(path, chosen)
     }
 
     /// The principal plane of two runs of one architecture, through a checkpoint of the first.
@@ -211,15 +201,7 @@ impl PlaneOptions {
                 second.display(),
             )
         })?;
-        // No update leads from one run to the other.
-        let is_first = |member: &Checkpoint| member.path.starts_with(first);
-        let (asked, others): (Vec<_>, Vec<_>) = path.members.iter().cloned().partition(is_first);
-        let mut scene = self.finish(path, &asked, (origin, directions, self.bn), measure)?;
-        let other = measure.followed(&scene.shape, &others, measure.split)?;
-        if let Some(differs) = scene.assumed.differs(&other) {
-            warn::say(differs)?;
-        }
-        Ok(scene)
+        self.finish(path, (origin, directions, self.bn))
     }
 
     /// Refuses a file for the plane that is of the run, or holds anything but an earlier plane. Called before any work.
@@ -245,9 +227,7 @@ impl PlaneOptions {
     fn finish(
         &self,
         path: ReadPath,
-        asked: &[Checkpoint],
         (origin, directions, batch_norm): (Checkpoint, Directions, BatchNorm),
-        measure: &MeasureOptions,
     ) -> anyhow::Result<Scene> {
         let spec = PlaneSpec {
             shape: path.shape.clone(),
@@ -258,27 +238,14 @@ impl PlaneOptions {
         if let Some(file) = &self.plane_out {
             write_file(file, PlaneRecipe::of(&spec)?.text()?.as_bytes())?;
         }
-        let shape = path.shape.clone();
-        let Measured {
-            model,
-            objective,
-            assumed,
-            score,
-            ..
-        } = measure.objective(&shape, asked, measure.split)?;
         let plane = spec.make()?;
-        let places = places(&plane, &path.members, &shape)?;
         Ok(Scene {
+            places: places(&plane, &path.members, &path.shape)?,
             path,
-            shape,
             origin,
             spec,
-            plane,
-            places,
-            model,
-            objective,
-            assumed,
-            score,
+            metric: plane.metric(),
+            extent: plane.extent(),
         })
     }
 
@@ -314,7 +281,6 @@ impl PlaneOptions {
 
     /// Describes the plane for the report.
     pub(super) fn report(scene: &Scene) -> PlaneReport {
-        let metric = scene.plane.metric();
         let shares = scene.path.fit.trajectory.explained.get(..2);
         let (kind, random, explained) = match &scene.spec.directions {
             Directions::Principal {
@@ -335,8 +301,8 @@ impl PlaneOptions {
             norm: random.map(|(norm, _)| norm),
             ignore: random.map(|(_, ignore)| ignore),
             explained,
-            cosine: metric.cosine(),
-            expected_cosine: plane::expected_cosine(scene.plane.extent()),
+            cosine: scene.metric.cosine(),
+            expected_cosine: plane::expected_cosine(scene.extent),
         }
     }
 }
@@ -411,30 +377,46 @@ impl Scene {
         grid.lines(self.window(), LINES)
     }
 
+    /// Asks the path of the scene, or of its own run, which function it followed, and measures that from now on.
+    pub(super) fn begin(
+        &self,
+        measuring: &mut Measuring,
+        run: &Path,
+        members: &[Checkpoint],
+    ) -> anyhow::Result<MeasuredFunction> {
+        let mut subject = measuring.begin(&self.path.shape, members)?;
+        // An evaluator decides by itself.
+        if run.is_file() && !subject.assumed.normalization.is_empty() {
+            subject.assumed.is_of_one_file();
+        }
+        Ok(subject)
+    }
+
     /// Measures the loss on the plane as far as is asked for: the surface, and what is an estimate in it.
     pub(super) fn explore(
         &self,
-        resident: &ResidentPlane,
-        mut grid: Surface,
-        effort: EffortOptions,
+        measuring: &mut Measuring,
+        score: Option<Score>,
+        (mut grid, effort): (Surface, EffortOptions),
         bar: &ProgressBar,
     ) -> anyhow::Result<(Surface, Option<Fidelity>)> {
-        let path = self.coordinates();
+        let (spec, path) = (&self.spec, self.coordinates());
         let until = if effort.exact {
             Until::Exact
         } else {
             Until::Good
         };
-        let all = |at| self.objective.on(resident, at).inspect(|_| bar.inc(1));
-        let Some(samples) = effort.few(self.objective.samples())? else {
-            explore(&mut grid, &path, until, all)?;
+        let samples = effort.few(measuring.samples())?;
+        explore(&mut grid, &path, until, |places| {
+            measuring.on_plane(spec, places, samples, bar)
+        })?;
+        let Some(samples) = samples else {
             return Ok((grid, None));
         };
-        let few = self.objective.few(samples)?;
-        explore(&mut grid, &path, until, |at| {
-            few.on(resident, at).inspect(|_| bar.inc(1))
+        let complement = Complement::explore(&grid, score, |places| {
+            measuring.on_plane(spec, places, None, bar)
         })?;
-        let Some(complement) = Complement::explore(&grid, self.score, all)? else {
+        let Some(complement) = complement else {
             return Ok((grid, None));
         };
         let fidelity = Fidelity {
@@ -448,22 +430,23 @@ impl Scene {
     /// The loss of every checkpoint and of its projection onto the plane.
     pub(super) fn measure_path(
         &self,
-        resident: &ResidentPlane,
+        measuring: &mut Measuring,
         bar: &ProgressBar,
     ) -> anyhow::Result<Vec<PathPoint>> {
-        let mut points = Vec::with_capacity(self.path.members.len());
-        for (checkpoint, (at, residual)) in self.path.members.iter().zip(&self.places) {
-            let member = RunCheckpoint::open(checkpoint, &self.shape)?;
-            let own = self
-                .objective
-                .at_flat(&direction::flat(&self.shape.layout, &member)?)?;
-            let projected = self.objective.on(resident, *at)?;
-            bar.inc(2);
+        let members = self.path.members.iter();
+        let own = members.clone().cloned().map(Query::Checkpoint).collect();
+        let own = measuring.losses(&self.spec, own, bar)?;
+        let projected = measuring.on_plane(&self.spec, &self.coordinates(), None, bar)?;
+        let mut points = Vec::with_capacity(own.len());
+        for ((checkpoint, place), (own, projected)) in
+            members.zip(&self.places).zip(own.iter().zip(&projected))
+        {
+            let ([x, y], residual) = *place;
             points.push(PathPoint {
                 step: checkpoint.step,
-                x: at[0],
-                y: at[1],
-                residual: *residual,
+                x,
+                y,
+                residual,
                 loss: own.loss,
                 plane_loss: projected.loss,
             });

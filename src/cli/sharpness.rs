@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
+use crate::landscape::worker::client::Step;
+use crate::landscape::worker::protocol::{Query, Value};
 use crate::report::sharpness::{Report, Row};
-use crate::weights::direction;
-use crate::weights::run_checkpoint::RunCheckpoint;
+use crate::run::Checkpoint;
+use crate::weights::plane_spec::PlaneSpec;
 
 use super::learning_rates;
-use super::measure::Measured;
 use super::options::{KeyOption, MeasureOptions, Steps, open_run};
 use super::output::{Format, Forms, OutputOptions};
 use super::progress;
@@ -43,23 +44,23 @@ impl Sharpness {
                 self.run.display()
             );
         }
-        let shape = path.shape.clone();
-        let Measured {
-            model,
-            objective,
-            assumed,
-            ..
-        } = (self.measure).objective(&shape, &path.members, self.measure.split)?;
+        let mut measuring = self.measure.start(&[&self.run], self.measure.split)?;
+        let subject = measuring.begin(&path.shape, &path.members)?;
         let bar = progress::bar("updates", path.members.len() - 1);
-        let mut updates = Vec::with_capacity(path.members.len() - 1);
-        let mut before = direction::flat(
-            &shape.layout,
-            &RunCheckpoint::open(&path.members[0], &shape)?,
-        )?;
+        let update = |ends: &[Checkpoint]| Query::Update {
+            from: ends[0].clone(),
+            to: ends[1].clone(),
+        };
+        let queries = path.members.windows(2).map(update).collect();
+        let spec = PlaneSpec::through(&path.shape, &path.members[0]);
+        let steps = measuring.values(&spec, queries, (&bar, Step::Answer))?;
+        let mut updates = Vec::with_capacity(steps.len());
         let rates = learning_rates::of(&self.run, &self.key, &path.members);
-        for (member, rate) in path.members.iter().zip(rates).skip(1) {
-            let after = direction::flat(&shape.layout, &RunCheckpoint::open(member, &shape)?)?;
-            let found = objective.critical(&before, &after, || true)?;
+        let later = path.members.iter().zip(rates).skip(1);
+        for ((member, rate), found) in later.zip(steps) {
+            let Value::Critical(found) = found else {
+                bail!("expected a critical step of a worker, found {found:?}");
+            };
             updates.push(Row {
                 step: member.step,
                 critical_step: found.step,
@@ -68,16 +69,14 @@ impl Sharpness {
                 evaluations: found.evaluations,
                 learning_rate: rate,
             });
-            before = after;
-            bar.inc(1);
         }
         bar.finish_and_clear();
         let report = Report {
             run: self.run.display().to_string(),
-            model,
-            samples: objective.samples(),
+            model: subject.model,
+            samples: measuring.samples(),
             split: self.measure.split,
-            assumed,
+            assumed: subject.assumed,
             updates,
         };
         self.output.print(

@@ -55,27 +55,29 @@ impl Surface {
         if self.relief.is_some() && !is_drawn {
             return Err(Usage("--relief is a picture: --format text, svg or png".into()).into());
         }
-        let mut scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;
-        let resident = scene.objective.resident(&scene.plane)?;
+        let scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;
+        let mut measuring = self.measure.start(&[&self.run], self.measure.split)?;
+        let mut subject = scene.begin(&mut measuring, &self.run, &scene.path.members)?;
         let grid = self.effort.surface(scene.lines(&self.grid));
         let points = grid.x().len() * grid.y().len();
         let bar = progress::bar("surface", points + 2 * scene.places.len());
-        let (grid, fidelity) = scene.explore(&resident, grid, self.effort, &bar)?;
-        let path = scene.measure_path(&resident, &bar)?;
+        let asked = (grid, self.effort);
+        let (grid, fidelity) = scene.explore(&mut measuring, subject.score, asked, &bar)?;
+        let path = scene.measure_path(&mut measuring, &bar)?;
         bar.finish_and_clear();
-        self.weigh(&mut scene.assumed, &scene.path.members, &path)?;
+        self.weigh(&mut subject.assumed, &scene.path.members, &path)?;
         let report = Report {
             run: self.run.display().to_string(),
             origin: scene.origin.step,
-            model: scene.model.clone(),
-            assumed: scene.assumed.clone(),
+            model: subject.model,
+            assumed: subject.assumed,
             parameters: scene.path.parameters,
-            samples: scene.objective.samples(),
+            samples: measuring.samples(),
             split: self.measure.split,
             seed: self.measure.seed,
             bn: scene.spec.batch_norm,
             plane: PlaneOptions::report(&scene),
-            score: scene.score,
+            score: subject.score,
             grid,
             fidelity,
             path,

@@ -8,14 +8,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::Args;
 use tokio::time::timeout;
 
-use crate::landscape::worker::Hosting;
+use crate::landscape::worker::budget::Budget;
 use crate::report::events::Event;
 use crate::report::{lines, visible};
-use crate::run::contains::is_inside;
 use crate::run::followed;
 use crate::session::snapshot::Snapshot;
 use crate::session::{Options, Session};
-use crate::store::StorePlace;
 use crate::tui::invocation::{self, Invocation};
 use crate::tui::keymap::Keymap;
 use crate::tui::state::App;
@@ -32,7 +30,6 @@ use super::runtime;
 use super::screen::{has_screen, show_session};
 use super::startup;
 use super::warn;
-use super::worker::HostingOptions;
 
 #[derive(Debug, Args)]
 pub(super) struct Watch {
@@ -52,8 +49,6 @@ pub(super) struct Watch {
     bn: BatchNorm,
     #[command(flatten)]
     fidelity: FidelityOption,
-    #[command(flatten)]
-    hosting: HostingOptions,
     #[command(flatten)]
     screen: ScreenOptions,
     #[command(flatten)]
@@ -88,11 +83,13 @@ impl Watch {
         }
         let keeper = self.headless.keeper(&self.run)?;
         let target = self.record.open()?;
-        let hosting = self.hosting.hosting()?;
+        let runs = std::iter::once(&self.run).chain(&self.others);
+        let runs: Vec<&Path> = runs.map(PathBuf::as_path).collect();
+        let hosting = self.measure.hosting.hosting(Budget::Auto, &runs)?;
         startup::be_nice();
-        self.hosting.step_back();
+        self.measure.hosting.step_back();
         let options = |run: PathBuf| Options {
-            hosting: hosting_of(&hosting, &run),
+            hosting: hosting.clone(),
             run,
             choice: self.key.choice(),
             keep: self.keep.keep,
@@ -146,18 +143,6 @@ impl Watch {
         // However the screen or the pipe ended, what was recorded is whole.
         recording.map_or(Ok(()), Recording::finish)?;
         shown
-    }
-}
-
-/// The place of the workers of a run: a name that is not Unicode cannot be told to a process.
-fn hosting_of(hosting: &Hosting, run: &Path) -> Hosting {
-    let process = hosting.process.clone().filter(|_| run.to_str().is_some());
-    // Nothing is written into a run.
-    let is_outside = |store: &StorePlace| !is_inside(&store.path, run);
-    Hosting {
-        process,
-        store: hosting.store.clone().filter(is_outside),
-        ..hosting.clone()
     }
 }
 

@@ -2,6 +2,7 @@
 //! who start it.
 
 use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use clap::Args;
 use crate::landscape::worker::budget::Budget;
 use crate::landscape::worker::yielding::Contest;
 use crate::landscape::worker::{Hosting, Launch, serve_lines, yielding};
+use crate::run::contains::is_inside;
+use crate::store::StorePlace;
 
 use super::launchers::LauncherOptions;
 use super::output::Usage;
@@ -58,9 +61,9 @@ enum Side {
 #[derive(Clone, Debug, Args)]
 pub(super) struct HostingOptions {
     /// Share of all cores, or of a GPU's time, that measuring may take: auto (all that is idle, little beside a busy
-    /// neighbour), all, or a share such as 50%
-    #[arg(long, env = "ISOLOSS_BUDGET", value_name = "SHARE", default_value_t = Budget::Auto)]
-    budget: Budget,
+    /// neighbour), all, or a share such as 50%; by default auto where a run is watched, else all
+    #[arg(long, env = "ISOLOSS_BUDGET", value_name = "SHARE")]
+    budget: Option<Budget>,
     /// Memory that measuring may take, e.g. 4G; a point that needs more is left out, with the reason
     #[arg(long, env = "ISOLOSS_MEMORY_LIMIT", value_name = "SIZE", value_parser = memory::size)]
     memory_limit: Option<u64>,
@@ -74,11 +77,12 @@ pub(super) struct HostingOptions {
 }
 
 impl HostingOptions {
-    /// Returns how workers are started.
+    /// Returns how the workers of runs are started, with another budget than is usual where the user named one.
     ///
     /// # Errors
     /// Options do not belong together, or the program does not find itself.
-    pub(super) fn hosting(&self) -> anyhow::Result<Hosting> {
+    pub(super) fn hosting(&self, usual: Budget, runs: &[&Path]) -> anyhow::Result<Hosting> {
+        let budget = self.budget.unwrap_or(usual);
         if self.in_process && self.memory_limit.is_some() {
             bail!(Usage(
                 "--memory-limit ends a worker process that takes more, and with --in-process there is none".into()
@@ -89,28 +93,35 @@ impl HostingOptions {
                 "--worker and --workers start worker processes, and with --in-process there are none".into()
             ));
         }
-        let process = (!self.in_process).then(|| self.launch()).transpose()?;
+        // A name that is not Unicode cannot be told to a process.
+        let is_told = runs.iter().all(|run| run.to_str().is_some());
+        let process = (!self.in_process && is_told)
+            .then(|| self.launch(budget))
+            .transpose()?;
+        // Nothing is written into a run.
+        let is_outside = |store: &StorePlace| !runs.iter().any(|run| is_inside(&store.path, run));
         let launches = process.as_ref().map(|own| self.launchers.launches(own));
         Ok(Hosting {
             launches: launches.transpose()?.unwrap_or_default(),
             process,
-            budget: self.budget,
-            store: self.store.place(),
+            budget,
+            store: self.store.place().filter(is_outside),
         })
     }
 
     /// Steps back with this process where it measures itself. Its session is stepped back with only where it leads
     /// that: a shell and what that has started are not its own.
     pub(super) fn step_back(&self) {
-        if let Some(niceness) = self.budget.niceness().filter(|_| self.in_process) {
+        let budget = self.budget.unwrap_or_default();
+        if let Some(niceness) = budget.niceness().filter(|_| self.in_process) {
             yielding::step_back(niceness);
         }
     }
 
-    fn launch(&self) -> anyhow::Result<Launch> {
+    fn launch(&self, budget: Budget) -> anyhow::Result<Launch> {
         let program = std::env::current_exe().context("the program does not find itself")?;
         let mut command = vec![program.into(), "worker".into()];
-        command.push(format!("--budget={}", self.budget).into());
+        command.push(format!("--budget={budget}").into());
         let limit = self.memory_limit;
         command.extend(limit.map(|bytes| format!("--memory-limit={bytes}").into()));
         Ok(Launch::new(command, startup::of_worker()))

@@ -1,6 +1,5 @@
 //! Measures a grid until every point is measured or the picture is good enough.
 
-use super::LandscapeError;
 use super::refine::Estimate;
 use super::surface::{Measure, Surface};
 use super::survey;
@@ -19,41 +18,48 @@ pub const BATCH: usize = 16;
 /// Levels that are measured whole: 9×9 points. Without them there is no surplus to judge by.
 pub const WHOLE: usize = 2;
 
-/// Measures an empty surface, nearest to the path first, then where the error is largest; `measure` is
-/// called once a point.
+/// Measures an empty surface, nearest to the path first, then where the error is largest; `measure` is called with
+/// points (α, β) that may be measured in any order, once each, and returns their values in the points' order.
 ///
 /// # Errors
 /// Those of `measure`; what was measured before stays.
-pub fn explore(
+pub fn explore<E>(
     surface: &mut Surface,
     path: &[[f64; 2]],
     until: Until,
-    mut measure: impl FnMut([f64; 2]) -> Result<Measure, LandscapeError>,
-) -> Result<(), LandscapeError> {
-    let mut record = |surface: &mut Surface, (i, j): (usize, usize)| {
-        let value = measure([surface.x()[i], surface.y()[j]])?;
-        surface.record(i, j, value);
-        Ok::<(), LandscapeError>(())
-    };
+    mut measure: impl FnMut(&[[f64; 2]]) -> Result<Vec<Measure>, E>,
+) -> Result<(), E> {
     let levels = survey::levels(surface.sides());
     let whole = match until {
         Until::Exact => levels,
         Until::Good => levels.min(WHOLE),
     };
-    for level in 0..whole {
-        for point in surface.additions(level, path) {
-            record(surface, point)?;
-        }
-    }
+    let additions = |surface: &Surface, level| surface.additions(level, path);
+    let points = (0..whole).flat_map(|level| additions(surface, level));
+    let points = points.collect();
+    fill(surface, points, &mut measure)?;
     loop {
-        let wanted = Estimate::of(surface).wanted();
+        let mut wanted = Estimate::of(surface).wanted();
         if wanted.is_empty() {
             return Ok(());
         }
-        for point in wanted.into_iter().take(BATCH) {
-            record(surface, point)?;
-        }
+        wanted.truncate(BATCH);
+        fill(surface, wanted, &mut measure)?;
     }
+}
+
+/// Measures points (column, row) of a surface.
+pub(super) fn fill<E>(
+    surface: &mut Surface,
+    points: Vec<(usize, usize)>,
+    measure: &mut impl FnMut(&[[f64; 2]]) -> Result<Vec<Measure>, E>,
+) -> Result<(), E> {
+    let place = |&(i, j): &(usize, usize)| [surface.x()[i], surface.y()[j]];
+    let places: Vec<[f64; 2]> = points.iter().map(place).collect();
+    for ((i, j), value) in points.into_iter().zip(measure(&places)?) {
+        surface.record(i, j, value);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -62,17 +68,17 @@ mod tests {
 
     use super::*;
     use crate::landscape::survey::spread;
+    use std::convert::Infallible;
 
     fn run(until: Until, lines: usize, loss: impl Fn(f64, f64) -> f64) -> Surface {
         let lines = spread(-1.0, 1.0, lines);
         let mut surface = Surface::new(lines.clone(), lines);
-        let measure = |[x, y]: [f64; 2]| {
-            Ok(Measure {
-                loss: loss(x, y),
-                score: 0.0,
-            })
+        let measure = |[x, y]: &[f64; 2]| Measure {
+            loss: loss(*x, *y),
+            score: 0.0,
         };
-        explore(&mut surface, &[], until, measure).unwrap();
+        let all = |points: &[[f64; 2]]| Ok::<_, Infallible>(points.iter().map(measure).collect());
+        explore(&mut surface, &[], until, all).unwrap();
         surface
     }
 

@@ -8,7 +8,7 @@ use crate::data::Count;
 use crate::loss::Score;
 
 use super::LandscapeError;
-use super::explore::WHOLE;
+use super::explore::{WHOLE, fill};
 use super::interpolate::Nodes;
 use super::refine::DECAY;
 use super::surface::{Measure, Surface, from_log_loss, log_loss};
@@ -50,24 +50,22 @@ pub struct Complement {
 
 impl Complement {
     /// Measures all samples level by level where `few` was measured, until no more points are wanted. `score`
-    /// is that of the loss; `measure` is called once a point. A grid without lines has no points.
+    /// is that of the loss; `measure` is called as by [`super::explore::explore`]. A grid without lines has no points.
     ///
     /// # Errors
     /// Those of `measure`.
-    pub fn explore(
+    pub fn explore<E>(
         few: &Surface,
         score: Option<Score>,
-        mut measure: impl FnMut([f64; 2]) -> Result<Measure, LandscapeError>,
-    ) -> Result<Option<Self>, LandscapeError> {
+        mut measure: impl FnMut(&[[f64; 2]]) -> Result<Vec<Measure>, E>,
+    ) -> Result<Option<Self>, E> {
         let mut all = Surface::new(few.x().to_vec(), few.y().to_vec());
         loop {
             let wanted = Self::wanted(few, &all, &[]);
             if wanted.is_empty() {
                 return Ok(Self::of(few, &all, score));
             }
-            for (i, j) in wanted {
-                all.record(i, j, measure([few.x()[i], few.y()[j]])?);
-            }
+            fill(&mut all, wanted, &mut measure)?;
         }
     }
 
@@ -227,6 +225,7 @@ mod tests {
     use super::*;
     use crate::landscape::explore::{Until, explore};
     use crate::landscape::survey::spread;
+    use std::convert::Infallible;
 
     fn measure(loss: f64) -> Measure {
         Measure {
@@ -235,13 +234,17 @@ mod tests {
         }
     }
 
+    /// Measures all points by the measure at one.
+    fn all(
+        one: impl Fn(f64, f64) -> Measure,
+    ) -> impl FnMut(&[[f64; 2]]) -> Result<Vec<Measure>, Infallible> {
+        move |points| Ok(points.iter().map(|&[x, y]| one(x, y)).collect())
+    }
+
     fn few_of(loss: impl Fn(f64, f64) -> f64) -> Surface {
         let lines = spread(-1.0, 1.0, 33);
         let mut few = Surface::new(lines.clone(), lines);
-        explore(&mut few, &[], Until::Exact, |[x, y]| {
-            Ok(measure(loss(x, y)))
-        })
-        .unwrap();
+        explore(&mut few, &[], Until::Exact, all(|x, y| measure(loss(x, y)))).unwrap();
         few
     }
 
@@ -250,11 +253,10 @@ mod tests {
         let bumpy = |x: f64, y: f64| 1.5 + (9.0 * x).sin() * (8.0 * y).cos();
         let more = |x: f64, y: f64| bumpy(x, y) * (0.1 + 0.05 * x - 0.03 * y).exp();
         let few = few_of(bumpy);
-        let complement = Complement::explore(&few, Some(Score::Accuracy), |[x, y]| {
-            Ok(measure(more(x, y)))
-        })
-        .unwrap()
-        .unwrap();
+        let on_all = all(|x, y| measure(more(x, y)));
+        let complement = Complement::explore(&few, Some(Score::Accuracy), on_all)
+            .unwrap()
+            .unwrap();
         assert_eq!(complement.points(), 25);
         assert!(complement.error() < 0.005);
         let sum = complement.add_to(&few);
@@ -270,11 +272,10 @@ mod tests {
     fn a_fast_difference_takes_more_points_and_is_told() {
         let few = few_of(|x, y| 1.0 + x * x + y * y);
         let more = |x: f64, y: f64| (1.0 + x * x + y * y) * (0.3 * (7.0 * x).sin()).exp();
-        let complement = Complement::explore(&few, Some(Score::Accuracy), |[x, y]| {
-            Ok(measure(more(x, y)))
-        })
-        .unwrap()
-        .unwrap();
+        let on_all = all(|x, y| measure(more(x, y)));
+        let complement = Complement::explore(&few, Some(Score::Accuracy), on_all)
+            .unwrap()
+            .unwrap();
         assert_eq!(complement.points(), 81);
         assert!(complement.error() > 0.005, "{}", complement.error());
     }
@@ -282,11 +283,10 @@ mod tests {
     #[test]
     fn a_hole_stays_one_and_what_was_measured_stands() {
         let few = few_of(|x, y| if x > 0.8 { f64::NAN } else { 1.0 + y * y });
-        let complement = Complement::explore(&few, Some(Score::Accuracy), |[x, y]| {
-            Ok(measure(if x > 0.8 { f64::NAN } else { 1.1 + y * y }))
-        })
-        .unwrap()
-        .unwrap();
+        let more = all(|x, y| measure(if x > 0.8 { f64::NAN } else { 1.1 + y * y }));
+        let complement = Complement::explore(&few, Some(Score::Accuracy), more)
+            .unwrap()
+            .unwrap();
         let sum = complement.add_to(&few);
         assert!(sum.get(32, 0).unwrap().loss.is_nan());
         assert_eq!(sum.get(0, 0).unwrap().loss, 2.1);
@@ -297,11 +297,11 @@ mod tests {
     fn each_score_is_estimated_within_its_bounds() {
         let few = few_of(|x, y| 1.0 + x * x + y * y);
         let of = |score| {
-            let all = |[x, y]: [f64; 2]| Measure {
+            let more = |x: f64, y: f64| Measure {
                 loss: 2.0 * (1.0 + x * x + y * y),
                 score: 0.9,
             };
-            let complement = Complement::explore(&few, score, |at| Ok(all(at)));
+            let complement = Complement::explore(&few, score, all(more));
             complement.unwrap().unwrap().add_to(&few).get(1, 1).unwrap()
         };
         let bounded = of(Some(Score::Accuracy)).score;

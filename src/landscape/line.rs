@@ -1,9 +1,4 @@
-//! Loss and score along a straight line through weight space (math.md 5), and its barrier.
-
-use super::LandscapeError;
-use super::objective::Objective;
-use super::plane::ResidentPlane;
-use super::surface::Measure;
+//! The barrier along a straight line through weight space (math.md 5).
 
 /// The hill between the two ends of a line.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
@@ -13,28 +8,6 @@ pub struct Barrier {
     /// Its height: the most by which L(α) is above (1 − α)·L(0) + α·L(1), never below 0; NaN if a loss on the
     /// way is (Frankle et al. 2020, "Linear Mode Connectivity").
     pub height: f64,
-}
-
-/// Loss and score along one axis (0: dx, 1: dy) of a plane, at the origin's other coordinate 0.
-///
-/// # Errors
-/// Those of the objective; `each` is called after every point.
-pub fn walk(
-    objective: &Objective,
-    plane: &ResidentPlane,
-    axis: usize,
-    alpha: &[f64],
-    each: impl Fn(),
-) -> Result<Vec<Measure>, LandscapeError> {
-    let at = |&alpha: &f64| {
-        if axis == 0 {
-            [alpha, 0.0]
-        } else {
-            [0.0, alpha]
-        }
-    };
-    let measure = |alpha: &f64| objective.on(plane, at(alpha)).inspect(|_| each());
-    alpha.iter().map(measure).collect()
 }
 
 /// The barrier between the ends at α = 0 and α = 1, whose losses are `ends`. Points outside \[0, 1\]

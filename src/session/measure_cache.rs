@@ -35,8 +35,10 @@ fn key(query: &Query) -> Option<Key> {
         Query::OnFew { at, samples } => Some((bits(at), Some(*samples))),
         Query::Checkpoint(_)
         | Query::Average(_)
+        | Query::Recalibrated(_)
         | Query::Update { .. }
-        | Query::Curvature(_)
+        | Query::Curvature { .. }
+        | Query::Density { .. }
         | Query::CurvatureOf(_)
         | Query::Evidence(_) => None,
     }

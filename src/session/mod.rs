@@ -191,7 +191,14 @@ const SAMPLES_OF_EVALUATOR: &str = "the evaluator's";
 /// The workers' finding about their samples, as the screen shows it.
 fn data_finding(setup: &Setup, report: &Report) -> Option<Finding<DataLine>> {
     match (report, &setup.data) {
-        (Report::Data { name, samples }, Some(request)) => Some(Finding::Is(DataLine {
+        (
+            Report::Data {
+                split,
+                name,
+                samples,
+            },
+            Some(request),
+        ) if *split == request.split => Some(Finding::Is(DataLine {
             name: name.clone(),
             split: request.split,
             samples: *samples,

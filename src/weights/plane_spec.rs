@@ -171,6 +171,20 @@ impl Plane {
 }
 
 impl PlaneSpec {
+    /// The plane that is only the point of a checkpoint, for what is measured on none.
+    #[must_use]
+    pub fn through(shape: &Shape, checkpoint: &Checkpoint) -> Self {
+        Self {
+            shape: shape.clone(),
+            origin: checkpoint.clone(),
+            directions: Directions::Difference {
+                from: checkpoint.clone(),
+                to: checkpoint.clone(),
+            },
+            batch_norm: BatchNorm::Frozen,
+        }
+    }
+
     /// Reads the checkpoints that the spec names and makes the plane, in one pass over them.
     ///
     /// # Errors

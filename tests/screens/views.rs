@@ -247,7 +247,7 @@ fn a_curvature_map_that_is_being_measured_says_how_far_it_is() {
             iterations: 22,
             converged: true,
         };
-        assert!(findings.take(plans[0].generation, index, Value::Curvature(found)));
+        assert!(findings.take(plans[0].generation, index, &Value::Curvature(found)));
     }
     findings.seconds_left = Some(45.0);
     snapshot.study = Some(findings);

@@ -362,7 +362,7 @@ pub(crate) fn studied(study: Study) -> Snapshot {
                     Query::OnPlane([a, _]) => {
                         Value::Measure(measure(2.0 * a, plan.generation as f64))
                     }
-                    Query::Curvature([a, b]) => Value::Curvature(Extremes {
+                    Query::Curvature { at: [a, b], .. } => Value::Curvature(Extremes {
                         lambda_max: 20.0 + a * a + b * b,
                         lambda_min: -1.0 - a.abs() - b.abs(),
                         iterations: 22,
@@ -370,7 +370,7 @@ pub(crate) fn studied(study: Study) -> Snapshot {
                     }),
                     _ => continue,
                 };
-                findings.take(plan.generation, index, value);
+                findings.take(plan.generation, index, &value);
             }
         }
         findings

@@ -16,43 +16,42 @@ pub struct Density {
     pub weights: Vec<f64>,
 }
 
-/// Estimates the density from `probes` random vectors with `steps` products each. Seeds are `seed`,
-/// `seed` + 1, …
+/// Estimates the density as the random vector of a seed sees it, with `steps` products.
 ///
 /// # Errors
 /// Those of the products, or `go_on` said no.
 pub fn density(
     hessian: &Hessian<'_>,
-    probes: u64,
     steps: usize,
     seed: u64,
     mut go_on: impl FnMut() -> bool,
 ) -> Result<Density, LandscapeError> {
-    let mut pairs = Vec::new();
-    for probe in 0..probes {
-        let mut space = Steps::from_seed(hessian.dimension(), seed.wrapping_add(probe));
-        while space.count() < steps {
-            if !go_on() {
-                return Err(LandscapeError::Stopped);
-            }
-            if !space.advance(|v| hessian.product(v))? {
-                break;
-            }
+    let mut space = Steps::from_seed(hessian.dimension(), seed);
+    while space.count() < steps {
+        if !go_on() {
+            return Err(LandscapeError::Stopped);
         }
-        let share = 1.0 / probes as f64;
-        pairs.extend(
-            space
-                .quadrature()
-                .into_iter()
-                .map(|(node, weight)| (node, weight * share)),
-        );
+        if !space.advance(|v| hessian.product(v))? {
+            break;
+        }
     }
-    pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let (nodes, weights) = pairs.into_iter().unzip();
-    Ok(Density { nodes, weights })
+    let (nodes, weights) = space.quadrature().into_iter().unzip();
+    Ok(Density::mean(vec![Density { nodes, weights }]))
 }
 
 impl Density {
+    /// The mean of what several random vectors see.
+    #[must_use]
+    pub fn mean(seen: Vec<Self>) -> Self {
+        let share = 1.0 / seen.len() as f64;
+        let pairs = |one: Self| one.nodes.into_iter().zip(one.weights);
+        let pairs = seen.into_iter().flat_map(pairs);
+        let mut pairs: Vec<_> = pairs.map(|(node, weight)| (node, weight * share)).collect();
+        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (nodes, weights) = pairs.into_iter().unzip();
+        Self { nodes, weights }
+    }
+
     /// The density at these places, each node smeared to a normal curve of standard deviation `sigma`.
     #[must_use]
     pub fn smooth(&self, at: &[f64], sigma: f64) -> Vec<f64> {

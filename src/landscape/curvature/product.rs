@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::model::Weights;
-use crate::weights::layout::Role;
+use crate::weights::layout::{Layout, Role, Slot};
 
 use super::super::LandscapeError;
 use super::super::forward::PreparedBatch;
@@ -33,6 +33,17 @@ pub struct Curvature {
     threads: ThreadPool,
 }
 
+/// Returns the number of parameters that the Hessian is over: those of rank 2 and more.
+#[must_use]
+pub fn dimension(layout: &Layout) -> usize {
+    weights(layout).map(|(_, slot)| slot.len()).sum()
+}
+
+fn weights(layout: &Layout) -> impl Iterator<Item = (usize, &Slot)> {
+    let is_weight = |(_, slot): &(usize, &Slot)| slot.role == Role::Parameter && slot.rank() >= 2;
+    layout.slots().iter().enumerate().filter(is_weight)
+}
+
 impl Curvature {
     /// Checks that second derivatives are right in this process before any is believed.
     ///
@@ -42,12 +53,8 @@ impl Curvature {
     pub fn new(objective: &ModelObjective) -> Result<Self, LandscapeError> {
         let objective = objective.in_memory()?;
         let layout = objective.layout();
-        let weight = |&index: &usize| {
-            let slot = &layout.slots()[index];
-            slot.role == Role::Parameter && slot.rank() >= 2
-        };
-        let slots: Vec<usize> = (0..layout.slots().len()).filter(weight).collect();
-        let dimension = slots.iter().map(|&index| layout.slots()[index].len()).sum();
+        let slots: Vec<usize> = weights(layout).map(|(index, _)| index).collect();
+        let dimension = dimension(layout);
         let threads = ThreadPoolBuilder::new()
             .num_threads(rayon::current_num_threads())
             .stack_size(STACK)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use serde_json::Value;
 
-use super::density::density;
+use super::density::{Density, density};
 use super::product::{Curvature, KEEP_GRAPH};
 use super::{Effort, RESOLUTION, extremes, extremes_of};
 use crate::data::Dataset;
@@ -201,7 +201,11 @@ fn the_mean_of_the_density_is_the_trace_over_the_dimension() {
     let (objective, weights) = tiny("mlp", 3);
     let curvature = Curvature::new(&objective).unwrap();
     let hessian = curvature.at(&weights).unwrap();
-    let found = density(&hessian, 60, 30, 7, || true).unwrap();
+    let found = Density::mean(
+        (0..60)
+            .map(|i| density(&hessian, 30, 7 + i, || true).unwrap())
+            .collect(),
+    );
     assert!((found.weights.iter().sum::<f64>() - 1.0).abs() < 1e-9);
     let mean: f64 = found
         .nodes

@@ -7,7 +7,7 @@ use super::super::LandscapeError;
 use super::super::evidence::Assumed;
 use super::super::surface::Measure;
 use crate::data::Split;
-use crate::evaluator::{Connection, EvaluatorError, SentPlane, Tell};
+use crate::evaluator::{Connection, SentPlane};
 use crate::loss::Score;
 use crate::weights::layout::Layout;
 use crate::weights::plane_spec::{BatchNorm, Plane};
@@ -22,8 +22,6 @@ pub struct ExternalObjective {
     layout: Arc<Layout>,
     split: Split,
     samples: usize,
-    /// Takes the reason why a point has no loss, which is NaN then; without it that is an error.
-    holes: Option<Tell>,
 }
 
 impl fmt::Debug for ExternalObjective {
@@ -53,30 +51,7 @@ impl ExternalObjective {
             layout,
             split,
             samples,
-            holes: None,
         })
-    }
-
-    /// The same, for which a point without a loss is a hole: its loss is NaN, and the reason is told.
-    #[must_use]
-    pub fn with_holes(self, tell: Tell) -> Self {
-        Self {
-            holes: Some(tell),
-            ..self
-        }
-    }
-
-    fn or_hole(&self, found: Result<Measure, EvaluatorError>) -> Result<Measure, LandscapeError> {
-        match (found, &self.holes) {
-            (Err(error @ EvaluatorError::Point { .. }), Some(tell)) => {
-                tell(error.to_string());
-                Ok(Measure {
-                    loss: f64::NAN,
-                    score: f64::NAN,
-                })
-            }
-            (found, _) => Ok(found?),
-        }
     }
 
     /// The same evaluator on its samples of another split.
@@ -129,12 +104,12 @@ impl ExternalObjective {
     }
 
     pub(super) fn on(&self, plane: &SentPlane, at: [f64; 2]) -> Result<Measure, LandscapeError> {
-        self.or_hole(self.connection.on(plane, at, self.split, self.samples))
+        Ok(self.connection.on(plane, at, self.split, self.samples)?)
     }
 
     pub(super) fn at_flat(&self, flat: &[f32]) -> Result<Measure, LandscapeError> {
-        let found = (self.connection).at(&self.layout, flat, self.split, self.samples);
-        self.or_hole(found)
+        let connection = &self.connection;
+        Ok(connection.at(&self.layout, flat, self.split, self.samples)?)
     }
 
     pub(super) fn resident(&self, plane: &Plane) -> Result<SentPlane, LandscapeError> {

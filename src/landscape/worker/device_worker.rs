@@ -137,6 +137,8 @@ impl DeviceWorker {
         self.findings.push(Report::Model {
             name: recognized.name.clone(),
             evidence: recognized.evidence.clone(),
+            kept: recognized.kept.clone(),
+            score: self.setup.criterion.loss.score(),
         });
         Ok(recognized)
     }
@@ -227,6 +229,11 @@ impl DeviceWorker {
         request.split = split;
         let data = data::load(&request)?;
         let objective = self.objective(recognized, &ready.shape, &data)?;
+        self.findings.push(Report::Data {
+            split,
+            name: data.name.clone(),
+            samples: data.samples(),
+        });
         if let Some((_, ready)) = &mut self.ready {
             ready.other = Some(objective);
         }

@@ -1,5 +1,6 @@
 //! Answers the queries of a plan by an evaluator of the user's own.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ pub(super) struct ExternalWorker {
     place: Place,
     tell: Tell,
     stop: Stop,
-    connection: Option<Arc<Connection>>,
+    /// The evaluator, and the newest checkpoint that it was started with.
+    connection: Option<(Arc<Connection>, PathBuf)>,
     ready: Option<Ready>,
     /// Findings about the evaluator since somebody took them.
     findings: Vec<Report>,
@@ -50,11 +52,11 @@ impl Worker for ExternalWorker {
         waiting: &dyn Waiting,
     ) -> Result<Found, LandscapeError> {
         let (plan, query) = (&task.plan, task.query());
+        let prepared = self.prepare(&plan.spec);
+        prepared.inspect_err(|error| self.findings.push(Report::NoData(error.to_string())))?;
         if matches!(query, Query::Evidence(_)) {
             return timed(|| Ok(Value::Assumed));
         }
-        let prepared = self.prepare(&plan.spec);
-        prepared.inspect_err(|error| self.findings.push(Report::NoData(error.to_string())))?;
         let own = plan.split == self.options.split;
         if !own {
             self.take_other(plan.split)?;
@@ -62,7 +64,7 @@ impl Worker for ExternalWorker {
         let ready = self.ready.as_mut().ok_or(LandscapeError::NoData)?;
         let answering = || {
             let connection = self.connection.as_ref();
-            connection.map_or(Duration::ZERO, |connection| connection.answering())
+            connection.map_or(Duration::ZERO, |(connection, _)| connection.answering())
         };
         let before = answering();
         let found = ready.measure(query, &plan.spec, own, waiting)?;
@@ -92,13 +94,15 @@ impl ExternalWorker {
         {
             (self.tell)(sentence);
         }
-        let connection = self.connection.get_or_insert_with(|| {
+        // It was told the run, and another one may have another model.
+        let run = |newest: &Path| newest.parent().map(Path::to_path_buf);
+        self.connection
+            .take_if(|(_, newest)| run(newest) != run(&shape.newest));
+        let (connection, _) = self.connection.get_or_insert_with(|| {
             let (options, tell) = (self.options.clone(), Arc::clone(&self.tell));
-            let place = self.place.to_string();
-            Arc::new(
-                Connection::new(options, place, shape.newest.clone(), tell)
-                    .until(self.stop.clone()),
-            )
+            let (place, newest) = (self.place.to_string(), shape.newest.clone());
+            let connection = Connection::new(options, place, newest.clone(), tell);
+            (Arc::new(connection.until(self.stop.clone())), newest)
         });
         let connection = Arc::clone(connection);
         let layout = Arc::clone(&shape.layout);
@@ -121,7 +125,13 @@ impl ExternalWorker {
             && ready.other.is_none()
             && let Objective::External(own) = ready.objective()
         {
-            ready.other = Some(Objective::External(own.on_split(split)?));
+            let other = own.on_split(split)?;
+            self.findings.push(Report::Data {
+                split,
+                name: self.options.command.to_string(),
+                samples: other.samples(),
+            });
+            ready.other = Some(Objective::External(other));
         }
         Ok(())
     }

@@ -10,6 +10,7 @@
 
 mod ahead;
 pub mod budget;
+pub mod client;
 mod cost;
 mod device_worker;
 mod ending;

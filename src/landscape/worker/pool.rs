@@ -292,7 +292,11 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
                 content,
             }) => {
                 self.take_samples(setup.split(), content);
-                Report::Data { name, samples }
+                Report::Data {
+                    split: setup.split(),
+                    name,
+                    samples,
+                }
             }
             Ok(Loaded::Missing(reason)) => {
                 self.take_samples(setup.split(), None);

@@ -12,7 +12,8 @@ use crate::model::reading::Reading;
 use crate::run::Checkpoint;
 use crate::weights::plane_spec::PlaneSpec;
 
-use super::super::curvature::Extremes;
+use super::super::curvature::density::Density;
+use super::super::curvature::{Effort, Extremes, RESOLUTION};
 use super::super::device::{Place, Precision};
 use super::super::evidence::{Assumed, Function};
 use super::super::sharpness::CriticalStep;
@@ -76,6 +77,8 @@ pub enum Query {
     Checkpoint(Checkpoint),
     /// The mean of the weights and running statistics of several checkpoints.
     Average(Vec<Checkpoint>),
+    /// The mean of the weights of several checkpoints, with running statistics taken anew from the samples.
+    Recalibrated(Vec<Checkpoint>),
     /// The critical step along the update from one checkpoint to the next.
     Update {
         /// Checkpoint where the update began.
@@ -83,19 +86,55 @@ pub enum Query {
         /// Checkpoint where it ended.
         to: Checkpoint,
     },
-    /// The ends of the Hessian's spectrum at (α, β), on [`CURVATURE_SAMPLES`] of the samples.
-    Curvature([f64; 2]),
-    /// The same at a checkpoint itself, with its own running statistics.
+    /// The ends of the Hessian's spectrum at (α, β).
+    Curvature {
+        /// (α, β).
+        at: [f64; 2],
+        /// When the search for them stops.
+        effort: Effort,
+        /// Number of samples; `None` for all.
+        samples: Option<usize>,
+    },
+    /// The same at a checkpoint itself, with its own running statistics, as exactly as the screen needs it.
     CurvatureOf(Checkpoint),
+    /// The density of the Hessian's spectrum at (α, β) as one random vector sees it, on all samples.
+    Density {
+        /// (α, β).
+        at: [f64; 2],
+        /// Products with the Hessian.
+        steps: usize,
+        /// Seed of the vector.
+        seed: u64,
+    },
     /// The function that a path of these checkpoints followed; the answer is reported as [`Report::Assumed`].
     Evidence(Vec<Checkpoint>),
 }
 
-/// A product with the Hessian costs as much as some ten losses, and an eigenvalue some twenty products.
+/// A product with the Hessian costs as much as some ten losses, and an eigenvalue some twenty products: the screen has
+/// so many samples looked at.
 pub const CURVATURE_SAMPLES: usize = 64;
+/// The curvature that the screen needs, on [`CURVATURE_SAMPLES`].
+pub(super) const SEEN: Effort = Effort {
+    tolerance: 0.02,
+    resolution: RESOLUTION,
+    iterations: 80,
+    seed: 0,
+};
+
+impl Query {
+    /// The curvature at (α, β), as exactly as the screen needs it.
+    #[must_use]
+    pub fn curvature(at: [f64; 2]) -> Self {
+        Self::Curvature {
+            at,
+            effort: SEEN,
+            samples: Some(CURVATURE_SAMPLES),
+        }
+    }
+}
 
 /// The answer to a query.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Value {
     /// Loss and score; the loss may be NaN.
     Measure(Measure),
@@ -103,12 +142,14 @@ pub enum Value {
     Critical(CriticalStep),
     /// The ends of the Hessian's spectrum.
     Curvature(Extremes),
+    /// The density of the Hessian's spectrum.
+    Density(Density),
     /// The path was asked; what it answered is told by itself.
     Assumed,
 }
 
 /// A value with the time that it took.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Found {
     /// The answer.
     pub value: Value,
@@ -170,6 +211,8 @@ pub enum Report {
     Trouble(String),
     /// The samples that were loaded: name and number.
     Data {
+        /// The part of the data set that they are of.
+        split: Split,
         /// Name of the data set.
         name: String,
         /// Number of samples.
@@ -185,6 +228,10 @@ pub enum Report {
         name: String,
         /// Features by which it was recognized, in a sentence.
         evidence: String,
+        /// A sentence about weights that no checkpoint holds; `None` if all are in checkpoints.
+        kept: Option<String>,
+        /// The score beside the loss; `None` if it has none.
+        score: Option<Score>,
     },
     /// Assumptions about the function that is measured.
     Assumed(Box<Assumed>),

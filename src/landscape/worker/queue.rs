@@ -38,6 +38,8 @@ pub(crate) struct Queue<R> {
     function: Function,
     paused: bool,
     pub(crate) over: bool,
+    /// The last sentence about a device, once none is left to measure.
+    lost: Option<String>,
     /// Workers that can measure.
     pub(crate) able: usize,
     /// The last reports about the samples and about the model, and the plan of each: all find out the same.
@@ -60,6 +62,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
             function: Function::default(),
             paused: false,
             over: false,
+            lost: None,
             able: 0,
             told: [None, None],
             recall: None,
@@ -106,6 +109,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
             Request::Pause(pause) => self.paused = pause,
         }
         self.close_done();
+        self.fail_all();
     }
 
     pub(crate) fn report(&mut self, report: Report) {
@@ -235,8 +239,8 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
             // Nobody waits for it any more.
             Err(LandscapeError::Stopped) => Ok(()),
             found => {
-                if let Ok(Found { value, .. }) = found
-                    && let Some(value) = answer.or(Recalled::of(value))
+                if let Ok(Found { value, .. }) = &found
+                    && let Some(value) = answer.or_else(|| Recalled::of(value))
                 {
                     self.keep(task, place, value);
                 }
@@ -313,7 +317,29 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         } else {
             "what was found so far stays"
         };
-        self.report(Report::Lost(format!("{place} stopped: {reason}; {rest}")));
+        let sentence = format!("{place} stopped: {reason}; {rest}");
+        self.report(Report::Lost(sentence.clone()));
+        if self.able == 0 {
+            self.lost = Some(sentence);
+            self.fail_all();
+        }
+    }
+
+    /// Fails all plans where nobody is left to measure them.
+    fn fail_all(&mut self) {
+        let Some(reason) = self.lost.clone() else {
+            return;
+        };
+        let plans = self.first.iter().chain(&self.asked).chain(&self.work);
+        let plans: Vec<Arc<Plan>> = plans.map(|pending| Arc::clone(&pending.plan)).collect();
+        for plan in plans {
+            self.report(Report::Failed {
+                generation: plan.generation,
+                index: None,
+                reason: reason.clone(),
+            });
+            self.forget(&plan);
+        }
     }
 }
 
@@ -321,7 +347,11 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
 fn costs_one_query(query: &Query, error: &LandscapeError) -> bool {
     let reads = matches!(
         query,
-        Query::Checkpoint(_) | Query::Average(_) | Query::CurvatureOf(_) | Query::Update { .. }
+        Query::Checkpoint(_)
+            | Query::Average(_)
+            | Query::Recalibrated(_)
+            | Query::CurvatureOf(_)
+            | Query::Update { .. }
     );
     match error.fault() {
         Fault::Point => true,

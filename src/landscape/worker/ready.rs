@@ -9,15 +9,13 @@ use crate::weights::plane_spec::{Plane, PlaneSpec};
 use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
 
 use super::super::LandscapeError;
+use super::super::curvature::density::density;
 use super::super::curvature::product::Curvature;
 use super::super::curvature::{Effort, extremes};
 use super::super::objective::{ModelObjective, Objective};
 use super::super::plane::ResidentPlane;
-use super::protocol::{CURVATURE_SAMPLES, Found, Query, Value};
+use super::protocol::{CURVATURE_SAMPLES, Found, Query, SEEN, Value};
 use super::waiting::Waiting;
-
-/// Bound of the error of an eigenvalue on the screen, as a share of the largest.
-const CURVATURE_TOLERANCE: f64 = 0.02;
 
 /// An objective for checkpoints of one shape, and the plane that it is measured on.
 #[derive(Debug)]
@@ -83,20 +81,31 @@ impl Ready {
                 let step = || objective.critical(&from, &to, || waiting.goes_on());
                 timed(|| step().map(Value::Critical))
             }
-            Query::Curvature(at) => {
-                let few = objective.model()?.few(CURVATURE_SAMPLES)?;
-                match resident(&mut self.plane, objective, spec)? {
-                    ResidentPlane::Device(plane) => {
-                        let weights = few.weights_on(plane, *at)?;
-                        timed(|| curvature(&few, &weights, waiting))
-                    }
-                    ResidentPlane::Sent(_) => Err(LandscapeError::OtherPlane),
-                }
+            Query::Recalibrated(members) => {
+                let open = |row: usize| RunCheckpoint::open(&members[row], shape);
+                let mean = direction::mean(&shape.layout, members.len(), open)?;
+                timed(|| objective.at_recalibrated(&mean).map(Value::Measure))
+            }
+            Query::Curvature {
+                at,
+                effort,
+                samples,
+            } => {
+                let model = objective.model()?;
+                let few = samples.map(|count| model.few(count)).transpose()?;
+                let model = few.as_ref().unwrap_or(model);
+                let weights = weights_on(&mut self.plane, objective, spec, *at)?;
+                timed(|| curvature(model, &weights, *effort, waiting))
             }
             Query::CurvatureOf(checkpoint) => {
                 let few = objective.model()?.few(CURVATURE_SAMPLES)?;
                 let weights = few.weights_of(&flat(checkpoint)?)?;
-                timed(|| curvature(&few, &weights, waiting))
+                timed(|| curvature(&few, &weights, SEEN, waiting))
+            }
+            Query::Density { at, steps, seed } => {
+                let model = objective.model()?;
+                let weights = weights_on(&mut self.plane, objective, spec, *at)?;
+                timed(|| spectrum(model, &weights, (*steps, *seed), waiting))
             }
             Query::OnFew { at, samples } => {
                 let plane = resident(&mut self.plane, objective, spec)?;
@@ -128,16 +137,46 @@ pub(super) fn timed(
     Ok(Found { value, seconds })
 }
 
-/// The ends of the spectrum, as exactly as the screen needs them.
+/// The density of the spectrum, as one random vector sees it.
+fn spectrum(
+    objective: &ModelObjective,
+    weights: &Weights,
+    (steps, seed): (usize, u64),
+    waiting: &dyn Waiting,
+) -> Result<Value, LandscapeError> {
+    let curvature = Curvature::new(objective)?;
+    let hessian = curvature.at(weights)?;
+    let mut done = 0;
+    let go_on = || {
+        if done > 0 {
+            waiting.product(done, steps);
+        }
+        done += 1;
+        waiting.goes_on()
+    };
+    density(&hessian, steps, seed, go_on).map(Value::Density)
+}
+
+/// The weights at a point of the plane of a spec.
+fn weights_on(
+    known: &mut Option<(PlaneSpec, ResidentPlane)>,
+    objective: &Objective,
+    spec: &PlaneSpec,
+    at: [f64; 2],
+) -> Result<Weights, LandscapeError> {
+    match resident(known, objective, spec)? {
+        ResidentPlane::Device(plane) => objective.model()?.weights_on(plane, at),
+        ResidentPlane::Sent(_) => Err(LandscapeError::OtherPlane),
+    }
+}
+
+/// The ends of the spectrum.
 fn curvature(
     objective: &ModelObjective,
     weights: &Weights,
+    effort: Effort,
     waiting: &dyn Waiting,
 ) -> Result<Value, LandscapeError> {
-    let effort = Effort {
-        tolerance: CURVATURE_TOLERANCE,
-        ..Effort::default()
-    };
     let curvature = Curvature::new(objective)?;
     let hessian = curvature.at(weights)?;
     extremes(&hessian, effort, |done, of| {

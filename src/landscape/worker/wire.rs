@@ -264,6 +264,7 @@ mod tests {
 
     use super::*;
     use crate::landscape::curvature::Extremes;
+    use crate::landscape::curvature::density::Density;
     use crate::landscape::evidence::Assumed;
     use crate::landscape::sharpness::CriticalStep;
     use crate::landscape::surface::Measure;
@@ -275,6 +276,7 @@ mod tests {
             Value::Measure(Measure { loss, score }) => vec![loss, score],
             Value::Critical(step) => vec![step.step],
             Value::Curvature(ends) => vec![ends.lambda_max, ends.lambda_min],
+            Value::Density(density) => [density.nodes, density.weights].concat(),
             Value::Assumed => Vec::new(),
         }
         .into_iter()
@@ -296,9 +298,10 @@ mod tests {
                 Value::Measure(Measure { loss: a, score: b }),
                 Value::Critical(CriticalStep { step: a, evaluations: 3 }),
                 Value::Curvature(Extremes { lambda_max: a, lambda_min: b, iterations: 3, converged: true }),
+                Value::Density(Density { nodes: vec![a, b], weights: vec![b] }),
                 Value::Assumed,
             ] {
-                let told = Answer::Found { id: 7, found: Found { value, seconds } };
+                let told = Answer::Found { id: 7, found: Found { value: value.clone(), seconds } };
                 let Answer::Found { id: 7, found } = there_and_back(&told) else {
                     panic!("another answer");
                 };

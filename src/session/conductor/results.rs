@@ -24,7 +24,7 @@ impl Conductor {
         }
         match report {
             Report::Device(name) => self.snapshot.device = name,
-            Report::Model { name, evidence } => {
+            Report::Model { name, evidence, .. } => {
                 self.snapshot.model = Finding::Is(ModelLine {
                     name,
                     evidence,
@@ -44,7 +44,7 @@ impl Conductor {
                 if !recalled {
                     self.count(generation, index);
                 }
-                self.measured(generation, index, value);
+                self.measured(generation, index, &value);
             }
             Report::Failed {
                 generation,
@@ -149,22 +149,22 @@ impl Conductor {
     }
 
     /// Takes a value for the plan that asked: one ahead of the map, the study, or the map.
-    fn measured(&mut self, generation: u64, index: usize, value: Value) {
+    fn measured(&mut self, generation: u64, index: usize, value: &Value) {
         match (self.ahead.purpose(generation), value) {
-            (Some(Purpose::Newest(target)), Value::Measure(measure)) => {
+            (Some(Purpose::Newest(target)), &Value::Measure(measure)) => {
                 if let Some(schedule) = &mut self.schedule {
                     schedule.fill(target, measure);
                 }
                 self.show_measure(target, measure);
             }
-            (Some(Purpose::Test), Value::Measure(measure)) => self.snapshot.test = Some(measure),
+            (Some(Purpose::Test), &Value::Measure(measure)) => self.snapshot.test = Some(measure),
             _ if self.take_for_study(generation, index, value) => {}
             _ => self.take_for_map(generation, index, value),
         }
     }
 
     /// Takes a value for the study. Returns false if it is not the study's.
-    fn take_for_study(&mut self, generation: u64, index: usize, value: Value) -> bool {
+    fn take_for_study(&mut self, generation: u64, index: usize, value: &Value) -> bool {
         if let (Some(study), Value::Curvature(found)) = (&self.snapshot.study, value)
             && let Some(checkpoint) = study.checkpoint(generation, index)
         {
@@ -177,7 +177,7 @@ impl Conductor {
     }
 
     /// Takes a value for the map and the checkpoints on it; ignores one of an earlier plan.
-    fn take_for_map(&mut self, generation: u64, index: usize, value: Value) {
+    fn take_for_map(&mut self, generation: u64, index: usize, value: &Value) {
         let schedule = self.schedule.as_mut();
         let Some(schedule) = schedule.filter(|schedule| schedule.generation == generation) else {
             return;
@@ -189,8 +189,8 @@ impl Conductor {
         };
         match (value, target) {
             // The path may have more checkpoints by now, and other averages.
-            (Value::Measure(_), Target::Average(last)) if !schedule.is_average(query, last) => {}
-            (Value::Measure(measure), _) => {
+            (&Value::Measure(_), Target::Average(last)) if !schedule.is_average(query, last) => {}
+            (&Value::Measure(measure), _) => {
                 if let Some(plane) = &mut self.plane {
                     plane.known.insert(query, measure);
                 }
@@ -200,8 +200,8 @@ impl Conductor {
                 }
                 self.show_measure(target, measure);
             }
-            (Value::Critical(step), Target::Update(i)) => self.set_critical(i, step),
-            (Value::Critical(_) | Value::Curvature(_) | Value::Assumed, _) => {}
+            (&Value::Critical(step), Target::Update(i)) => self.set_critical(i, step),
+            (Value::Critical(_) | Value::Curvature(_) | Value::Density(_) | Value::Assumed, _) => {}
         }
     }
 

@@ -14,7 +14,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::*;
 use crate::cache::KeepLimit;
-use crate::data;
+use crate::data::{self, Split};
 use crate::landscape::device::{Place, Precision};
 use crate::landscape::worker::protocol::{Found, Query, Setup, Value};
 use crate::landscape::worker::{Hosting, Queue, Task};
@@ -185,6 +185,7 @@ impl Simulation {
             spent: [0.0; 2],
         };
         let data = Report::Data {
+            split: Split::Train,
             name: "digits".into(),
             samples: SAMPLES,
         };

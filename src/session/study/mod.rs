@@ -337,7 +337,7 @@ impl Findings {
         let sides = [&x, &y].map(|lines| Side::of(lines.len()));
         for level in 0..survey::levels(sides) {
             for (i, j) in survey::additions(sides, [&x, &y], level, &[[0.0, 0.0]]) {
-                queries.push(Query::Curvature([x[i], y[j]]));
+                queries.push(Query::curvature([x[i], y[j]]));
                 targets.push(Target::Map(j * x.len() + i));
             }
         }
@@ -399,7 +399,7 @@ impl Findings {
     }
 
     /// Takes an answer; false when it belongs to no plan of this study.
-    pub fn take(&mut self, generation: u64, index: usize, value: Value) -> bool {
+    pub fn take(&mut self, generation: u64, index: usize, value: &Value) -> bool {
         let plan = self
             .pending
             .generations
@@ -414,20 +414,20 @@ impl Findings {
         in_hand.retain(|known| (known.0, known.1) != (generation, index));
         self.advance();
         match (target, value) {
-            (Target::Line { line, point }, Value::Measure(measure)) => {
+            (Target::Line { line, point }, &Value::Measure(measure)) => {
                 self.lines[line].values[point] = Some(measure);
             }
-            (Target::Plane { i, j }, Value::Measure(measure)) => {
+            (Target::Plane { i, j }, &Value::Measure(measure)) => {
                 if let Some(plane) = &mut self.plane {
                     plane.record(i, j, measure);
                 }
             }
-            (Target::Here, Value::Curvature(extremes)) => {
+            (Target::Here, &Value::Curvature(extremes)) => {
                 if let Some(map) = &mut self.curvature {
                     map.here = Some(extremes);
                 }
             }
-            (Target::Map(at), Value::Curvature(extremes)) => {
+            (Target::Map(at), &Value::Curvature(extremes)) => {
                 if let Some(map) = &mut self.curvature {
                     map.values[at] = Some(extremes);
                 }

@@ -56,7 +56,7 @@ fn a_smooth_random_plane_rests_and_a_rough_one_asks_for_more() {
                     loss: loss(x, y),
                     score: 0.5,
                 };
-                assert!(findings.take(plan.generation, index, Value::Measure(measure)));
+                assert!(findings.take(plan.generation, index, &Value::Measure(measure)));
                 measured += 1;
             }
             plans.extend(findings.next_batch(plan.generation, plan.generation + 1));
@@ -96,10 +96,10 @@ fn answers_find_their_place_and_strangers_none() {
         iterations: 9,
         converged: true,
     };
-    assert!(findings.take(7, 0, Value::Curvature(found)));
+    assert!(findings.take(7, 0, &Value::Curvature(found)));
     assert!(
-        !findings.take(6, 0, Value::Curvature(found))
-            && !findings.take(7, 999, Value::Curvature(found))
+        !findings.take(6, 0, &Value::Curvature(found))
+            && !findings.take(7, 999, &Value::Curvature(found))
     );
     let map = findings.curvature.as_ref().unwrap();
     assert_eq!(map.here, Some(found));
@@ -110,11 +110,11 @@ fn answers_find_their_place_and_strangers_none() {
     findings.take_product(7, 1, 3, 30);
     findings.take_product(6, 1, 30, 30);
     assert!(findings.share > begun && findings.seconds_left.is_some_and(|left| left > 0.0));
-    assert!(findings.take(7, 1, Value::Curvature(found)));
+    assert!(findings.take(7, 1, &Value::Curvature(found)));
     let mut before = findings.share;
     for index in 2..plans[0].queries.len() {
         findings.take_product(7, index, 29, 30);
-        findings.take(7, index, Value::Curvature(found));
+        findings.take(7, index, &Value::Curvature(found));
         assert!(findings.share >= before && (findings.share < 1.0 || findings.left == 0));
         before = findings.share;
     }

@@ -232,6 +232,8 @@ fn what_each_finds_out_is_told_once_until_it_changes() {
     let model = |name: &str| Report::Model {
         name: name.into(),
         evidence: String::new(),
+        kept: None,
+        score: None,
     };
     let no_data = || Report::NoData("none".into());
     let no_model = || Report::NoModel("none".into());
@@ -403,13 +405,20 @@ fn the_last_device_fails_plans_on_errors_and_is_told_when_it_panics() {
         Err(candle_core::Error::Msg("no room".into()).into())
     };
     pool.work(Place::Cpu, Does(breaks, 0));
-    let reports = told(&reports);
+    let before = told(&reports);
     assert!(matches!(
-        &reports[1],
+        &before[1],
         Report::Failed { generation: 2, index: None, reason } if reason.contains("no room")
     ));
     let lost = "cpu stopped: smoke; what was found so far stays";
-    assert_eq!(reports[2..], [Report::Lost(lost.into())]);
+    let failed = Report::Failed {
+        generation: 1,
+        index: None,
+        reason: lost.into(),
+    };
+    assert_eq!(before[2..], [Report::Lost(lost.into()), failed.clone()]);
+    pool.post(Request::Measure(plan(1, 1)));
+    assert_eq!(told(&reports), [failed]);
 }
 
 /// A query of a thousand products of which each is told to the pool, and a number of them that were taken.

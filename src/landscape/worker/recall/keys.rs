@@ -112,9 +112,14 @@ pub(super) fn members(spec: &PlaneSpec) -> Vec<&Checkpoint> {
 pub(super) fn checkpoints(query: &Query) -> Vec<&Checkpoint> {
     match query {
         Query::Checkpoint(one) | Query::CurvatureOf(one) => vec![one],
-        Query::Average(all) | Query::Evidence(all) => all.iter().collect(),
+        Query::Average(all) | Query::Recalibrated(all) | Query::Evidence(all) => {
+            all.iter().collect()
+        }
         Query::Update { from, to } => vec![from, to],
-        Query::OnPlane(_) | Query::OnFew { .. } | Query::Curvature(_) => Vec::new(),
+        Query::OnPlane(_)
+        | Query::OnFew { .. }
+        | Query::Curvature { .. }
+        | Query::Density { .. } => Vec::new(),
     }
 }
 
@@ -122,7 +127,7 @@ pub(super) fn checkpoints(query: &Query) -> Vec<&Checkpoint> {
 pub(super) fn is_on_plane(query: &Query) -> bool {
     matches!(
         query,
-        Query::OnPlane(_) | Query::OnFew { .. } | Query::Curvature(_)
+        Query::OnPlane(_) | Query::OnFew { .. } | Query::Curvature { .. } | Query::Density { .. }
     )
 }
 
@@ -178,15 +183,25 @@ pub(super) fn key(
             let samples = Some(*samples);
             return Ok(Some(ValueKey::Point(PointPlace { at: *at, samples })));
         }
-        Query::Curvature(at) => {
+        Query::Curvature {
+            at,
+            effort,
+            samples,
+        } => {
             let at = at.map(f64::to_bits);
-            let spot = plane.and_then(|plane| digest(&(plane, 'h', at)));
+            let spot = plane.and_then(|plane| digest(&(plane, 'h', at, effort, samples)));
+            return Ok(spot.map(ValueKey::Spot));
+        }
+        Query::Density { at, steps, seed } => {
+            let at = at.map(f64::to_bits);
+            let spot = plane.and_then(|plane| digest(&(plane, 'd', at, steps, seed)));
             return Ok(spot.map(ValueKey::Spot));
         }
         Query::Evidence(_) => 'e',
         Query::Checkpoint(_) => 'c',
         Query::CurvatureOf(_) => 'h',
         Query::Average(_) => 'a',
+        Query::Recalibrated(_) => 'r',
         Query::Update { .. } => 'u',
     };
     let contents = contents.of_all(&checkpoints(query), key)?;

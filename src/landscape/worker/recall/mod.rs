@@ -19,7 +19,7 @@ use crate::weights::plane_spec::{Directions, PlaneSpec};
 use super::super::device::Place;
 use super::super::evidence::{Assumed, Function};
 use super::super::surface::Measure;
-use super::protocol::{Plan, Query, Report, Setup, Value};
+use super::protocol::{Plan, Report, Setup, Value};
 use contents::FileContents;
 use keys::{ValueKey, checkpoints, is_on_plane, key, loss, members, plane};
 
@@ -305,11 +305,8 @@ pub(super) enum Recalled {
 
 impl Recalled {
     /// The value as it is kept; `None` if it is told by itself.
-    pub(super) fn of(value: Value) -> Option<Self> {
-        match value {
-            Value::Assumed => None,
-            value => Some(Self::Value(value)),
-        }
+    pub(super) fn of(value: &Value) -> Option<Self> {
+        (*value != Value::Assumed).then(|| Self::Value(value.clone()))
     }
 }
 
@@ -322,7 +319,7 @@ impl PlanKeys {
             known.is_some() && fingerprint_of(file) == known.copied()
         };
         match plan.queries.get(index) {
-            Some(Query::OnPlane(_) | Query::OnFew { .. } | Query::Curvature(_)) => *self
+            Some(query) if is_on_plane(query) => *self
                 .plane_holds
                 .get_or_init(|| members(&plan.spec).iter().all(is_as_it_was)),
             Some(query) => checkpoints(query).iter().all(is_as_it_was),
