@@ -23,6 +23,8 @@ use isoloss::landscape::worker::protocol::{Plan, Query, Report, Request, Setup, 
 use isoloss::landscape::worker::{Hosting, Launch, serve};
 use isoloss::run::Checkpoint;
 use program::{bits, digits, fixture, program, random_plane};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -138,15 +140,22 @@ fn values(reports: &[Report], queries: usize) -> Vec<Option<Value>> {
     values
 }
 
-/// Sends a signal to the workers of this process that have a mark; returns true if there is one.
-fn signal(mark: &str, signal: Signal) -> bool {
+/// The workers of this process that have a mark.
+fn marked(mark: &str) -> Vec<Pid> {
     let mark = format!("--memory-limit={mark}");
     let marked = workers_of(std::process::id()).into_iter().filter(|id| {
         let arguments = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
         let mut words = arguments.split(|byte| *byte == 0);
         words.any(|word| word == mark.as_bytes())
     });
-    let pids = marked.filter_map(|id| Pid::from_raw(id.cast_signed()));
+    marked
+        .filter_map(|id| Pid::from_raw(id.cast_signed()))
+        .collect()
+}
+
+/// Sends a signal to the workers of this process that have a mark; returns true if there is one.
+fn signal(mark: &str, signal: Signal) -> bool {
+    let pids = marked(mark).into_iter();
     pids.filter(|pid| kill_process(*pid, signal).is_ok())
         .count()
         > 0
@@ -202,6 +211,46 @@ fn a_worker_that_dies_costs_no_point(#[case] mark: &str, #[case] by: Signal, #[c
         "{told}"
     );
     assert!(told.ends_with(&format!(": {how}")), "{told}");
+}
+
+/// Kills one of four workers at random times, 12 or `ISOLOSS_KILLS` times in all: all values are those of one worker.
+#[test]
+fn random_kills_lose_no_point() {
+    let kills = std::env::var("ISOLOSS_KILLS").map_or(12, |kills| kills.parse().unwrap());
+    let count = plan(400).queries.len();
+    let expected = values(&measured(Some(worker("41G")), plan(400), |_| ()), count);
+    let launches = vec![worker("42G"); 4];
+    let (send, measured) = channel();
+    let pool = thread::spawn(move || {
+        // It ends with those who wait for it.
+        while send.send(measured_by(launches.clone(), plan(400))).is_ok() {}
+    });
+    let mut random = ChaCha8Rng::seed_from_u64(kills);
+    let mut killed = 0;
+    while killed < kills {
+        thread::sleep(Duration::from_millis(random.random_range(20..150)));
+        if let Some(pid) = marked("42G").get(random.random_range(0..4)) {
+            killed += u64::from(kill_process(*pid, Signal::KILL).is_ok());
+        }
+    }
+    let all: Vec<_> = measured.try_iter().chain(measured.recv()).collect();
+    drop(measured);
+    pool.join().unwrap();
+    for reports in all {
+        let failed = |report: &&Report| matches!(report, Report::Failed { .. });
+        assert_eq!(reports.iter().find(failed), None);
+        let found = values(&reports, count);
+        for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            match (found.as_ref().unwrap(), expected.as_ref().unwrap()) {
+                // Gradients are summed in f32 over batches, which are halved after a death.
+                (Value::Curvature(found), Value::Curvature(expected)) => {
+                    let apart = (found.lambda_max / expected.lambda_max - 1.0).abs();
+                    assert!(apart < 1e-6, "{apart}");
+                }
+                (found, expected) => assert_eq!(bits(found), bits(expected), "{index}"),
+            }
+        }
+    }
 }
 
 /// A worker of a few words that says how many seconds each query takes, dies at every query of index 3, and writes each

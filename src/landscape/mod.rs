@@ -166,6 +166,8 @@ pub enum LandscapeError {
 pub enum Fault {
     /// A point that has no value.
     Point,
+    /// A point at which a worker process died again and again, or somebody killed it.
+    Death,
     /// A file that cannot be read.
     File,
     /// The device, or what was computed on it.

@@ -77,8 +77,8 @@ pub(super) fn totals(
     let is_right = output.gt(0.0)?.eq(&is_one)?.to_dtype(DType::F32)?;
     let right = host::numbers(&of_samples(is_right)?)?;
     Ok(Totals {
-        loss: losses.iter().sum(),
-        weight: output.elem_count() as f64,
+        loss: losses.into_iter().sum(),
+        weight: (output.elem_count() as f64).into(),
         score: ScoreSums {
             items: output.elem_count() as u64,
             right: right.iter().sum::<f64>() as u64,

@@ -274,8 +274,8 @@ impl ClassLoss<'_> {
 impl Item {
     fn totals(&self) -> Totals {
         Totals {
-            loss: self.loss,
-            weight: self.weight,
+            loss: self.loss.into(),
+            weight: self.weight.into(),
             score: ScoreSums {
                 items: 1,
                 right: self.is_right.into(),

@@ -11,6 +11,7 @@ mod criterion;
 pub(crate) mod cross_entropy;
 mod error;
 mod host;
+mod long_sum;
 mod regression;
 mod score;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::criterion::Criterion;
 pub use self::error::LossError;
+pub use self::long_sum::LongSum;
 pub use self::score::Score;
 pub use self::totals::{Measure, ScoreSums, Spread, Totals};
 
@@ -271,11 +273,11 @@ fn repeats(output: &Tensor, target: &Tensor) -> f64 {
 }
 
 fn output_totals(output: &Tensor, target: &Tensor) -> Result<Totals, LossError> {
-    let sum: f64 = host::numbers(output)?.iter().sum();
+    let sum: LongSum = host::numbers(output)?.into_iter().sum();
     let repeats = repeats(output, target);
     Ok(Totals {
-        loss: sum * repeats,
-        weight: output.elem_count() as f64 * repeats,
+        loss: sum.times(repeats),
+        weight: LongSum::product(output.elem_count() as f64, repeats),
         score: ScoreSums::default(),
     })
 }

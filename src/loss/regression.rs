@@ -4,7 +4,7 @@ use candle_core::{D, Tensor};
 use rayon::prelude::*;
 
 use super::error::LossError;
-use super::{Loss, Score, ScoreSums, Spread, Totals, host};
+use super::{LongSum, Loss, Score, ScoreSums, Spread, Totals, host};
 
 /// The loss of each number, differentiable twice; 0 for other losses than these three.
 pub(super) fn terms(loss: &Loss, output: &Tensor, target: &Tensor) -> candle_core::Result<Tensor> {
@@ -49,17 +49,17 @@ pub(super) fn totals(loss: &Loss, output: &Tensor, target: &Tensor) -> Result<To
 
 fn of_sample(loss: &Loss, outputs: &[f64], targets: &[f64]) -> Totals {
     let mut sums = Totals {
-        weight: outputs.len() as f64,
+        weight: (outputs.len() as f64).into(),
         ..Totals::default()
     };
     sums.score.items = outputs.len() as u64;
     let is_scored = loss.score() == Some(Score::RSquared);
     for (output, target) in outputs.iter().zip(targets) {
         let apart = output - target;
-        sums.loss += term(loss, apart);
+        sums.loss = sums.loss + term(loss, apart).into();
         if is_scored {
-            sums.score.residual += apart * apart;
-            sums.score.target = sums.score.target.with(*target);
+            sums.score.residual = sums.score.residual + (apart * apart).into();
+            sums.score.target = sums.score.target + Spread::of(*target);
         }
     }
     sums
@@ -82,7 +82,7 @@ pub(super) fn on_device(
         ..ScoreSums::default()
     };
     if loss.score() == Some(Score::RSquared) {
-        score.residual = losses.iter().sum();
+        score.residual = losses.iter().copied().sum();
         let mean = target.mean_keepdim(D::Minus1)?;
         let squares = target.broadcast_sub(&mean)?.sqr()?.sum(D::Minus1)?;
         let spreads = host::numbers(&mean)?
@@ -90,14 +90,14 @@ pub(super) fn on_device(
             .zip(host::numbers(&squares)?);
         let spreads = spreads.map(|(mean, squares)| Spread {
             count: length as u64,
-            mean,
-            squares,
+            sum: LongSum::product(mean, length as f64),
+            of_squares: LongSum::product(mean, mean).times(length as f64) + squares.into(),
         });
         score.target = spreads.fold(Spread::default(), |sum, spread| sum + spread);
     }
     Ok(Totals {
-        loss: losses.iter().sum(),
-        weight: output.elem_count() as f64,
+        loss: losses.into_iter().sum(),
+        weight: (output.elem_count() as f64).into(),
         score,
     })
 }

@@ -6,6 +6,7 @@
 )]
 
 use std::collections::HashMap;
+use std::ops::Add;
 
 use candle_core::{DType, Device, Tensor, Var};
 
@@ -112,7 +113,7 @@ fn losses_and_scores_are_those_of_pytorch_however_samples_are_cut_into_batches()
                     .map(|[output, target]| loss.totals(output, target).unwrap())
                     .sum();
                 assert_near(
-                    totals.loss,
+                    totals.loss.value(),
                     number(&values, &format!("{name}.sum")),
                     bound,
                     name,
@@ -139,8 +140,8 @@ fn classes_reduced_where_they_lie_give_the_same() {
         let target = &values[&format!("{name}.target")];
         let host = loss.totals(output, target).unwrap();
         let device = on_device(&loss, output, target);
-        assert_near(device.loss, host.loss, 1e-12, name);
-        assert_near(device.weight, host.weight, 1e-12, name);
+        assert_near(device.loss.value(), host.loss.value(), 1e-12, name);
+        assert_near(device.weight.value(), host.weight.value(), 1e-12, name);
         assert_eq!(device.score.right, host.score.right, "{name}");
         let (device, host) = (device.measure(&loss), host.measure(&loss));
         assert_near(device.score, host.score, 1e-12, name);
@@ -214,7 +215,7 @@ fn a_nan_stays_one_and_counts_as_the_largest() {
         loss.totals(&logits, &target).unwrap(),
         on_device(&loss, &logits, &target),
     ] {
-        assert!(totals.loss.is_nan());
+        assert!(totals.loss.value().is_nan());
         assert_eq!((totals.score.right, totals.score.items), (2, 2));
     }
     let later = ids(&[1, 2], &[2]);
@@ -232,7 +233,7 @@ fn a_nan_stays_one_and_counts_as_the_largest() {
         Loss::Bce { positive: None },
     ] {
         let totals = loss.totals(&output, &tensor(&[0., 1.], &[2])).unwrap();
-        assert!(totals.loss.is_nan(), "{loss:?}");
+        assert!(totals.loss.value().is_nan(), "{loss:?}");
     }
 }
 
@@ -259,8 +260,11 @@ fn an_output_that_is_the_loss_counts_for_the_samples_it_stands_for() {
     let mean = |output: &Tensor| {
         let totals = Loss::Output.totals(output, &target).unwrap();
         let sum = Loss::Output.sum(output, &target).unwrap();
-        assert_eq!(f64::from(sum.to_scalar::<f32>().unwrap()), totals.loss);
-        (totals.loss, totals.weight)
+        assert_eq!(
+            f64::from(sum.to_scalar::<f32>().unwrap()),
+            totals.loss.value()
+        );
+        (totals.loss.value(), totals.weight.value())
     };
     assert_eq!(mean(&tensor(&[1.5], &[])), (6.0, 4.0));
     assert_eq!(mean(&tensor(&[1.5], &[1])), (6.0, 4.0));
@@ -420,8 +424,11 @@ fn many_rows_give_to_the_bit_what_one_after_the_other_gives() {
 fn targets_far_from_zero_keep_the_digits_of_their_spread() {
     let far: Spread = [1e9, 1e9 + 1.0, 1e9 + 2.0]
         .into_iter()
-        .fold(Spread::default(), Spread::with);
-    assert!((far.squares - 2.0).abs() < 1e-9);
+        .map(Spread::of)
+        .fold(Spread::default(), Add::add);
+    assert!((far.squares() - 2.0).abs() < 1e-9);
+    let same = Spread::of(0.1) + Spread::of(0.1) + Spread::of(0.1);
+    assert_eq!(same.squares(), 0.0);
     let alike = Loss::Mse.totals(&tensor(&[1., 2.], &[2]), &tensor(&[3., 3.], &[2]));
     assert!(alike.unwrap().measure(&Loss::Mse).score.is_nan());
 }

@@ -5,7 +5,7 @@ use std::ops::Add;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Loss, Score};
+use super::{LongSum, Loss, Score};
 
 /// Mean loss and score of the fixed samples at one point. The loss may be not finite.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -34,9 +34,9 @@ fn none() -> f64 {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Totals {
     /// Sum of the losses.
-    pub loss: f64,
+    pub loss: LongSum,
     /// The number that the sum is divided by for the mean.
-    pub weight: f64,
+    pub weight: LongSum,
     /// The sums that the score is made of.
     pub score: ScoreSums,
 }
@@ -49,32 +49,48 @@ pub struct ScoreSums {
     /// Number of those that are told right.
     pub right: u64,
     /// Sum of the squared differences between output and target.
-    pub residual: f64,
+    pub residual: LongSum,
     /// The spread of the targets.
     pub target: Spread,
 }
 
-/// Mean and squared deviations of some numbers, which add without loss of digits.
+/// The sums of some numbers from which their squared deviations follow.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spread {
     /// Number of the numbers.
     pub count: u64,
-    /// Their mean.
-    pub mean: f64,
-    /// Sum of the squared differences from the mean.
-    pub squares: f64,
+    /// Their sum.
+    pub sum: LongSum,
+    /// The sum of their squares.
+    pub of_squares: LongSum,
 }
 
 impl Spread {
-    /// Adds one number.
+    /// The sums of one number.
     #[must_use]
-    pub(super) fn with(self, value: f64) -> Self {
-        let one = Self {
+    pub(super) fn of(value: f64) -> Self {
+        Self {
             count: 1,
-            mean: value,
-            squares: 0.0,
-        };
-        self + one
+            sum: value.into(),
+            of_squares: LongSum::product(value, value),
+        }
+    }
+
+    /// Returns the sum of the squared differences from the mean; 0 if the numbers are all alike.
+    #[must_use]
+    pub fn squares(&self) -> f64 {
+        let count = self.count as f64;
+        let mean = self.sum.value() / count;
+        // Σ (x − c)² = Σ x² − 2c Σ x + n c², with c as it was rounded.
+        let squares = self.of_squares
+            + self.sum.times(-2.0 * mean)
+            + LongSum::product(mean, mean).times(count);
+        let rounding = mean * f64::EPSILON;
+        let squares = squares.value();
+        if squares <= 4.0 * count * rounding * rounding {
+            return 0.0;
+        }
+        squares
     }
 }
 
@@ -82,15 +98,10 @@ impl Add for Spread {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        let count = self.count + other.count;
-        if self.count == 0 || other.count == 0 {
-            return if self.count == 0 { other } else { self };
-        }
-        let (share, apart) = (other.count as f64 / count as f64, other.mean - self.mean);
         Self {
-            count,
-            mean: self.mean + apart * share,
-            squares: self.squares + other.squares + apart * apart * share * self.count as f64,
+            count: self.count + other.count,
+            sum: self.sum + other.sum,
+            of_squares: self.of_squares + other.of_squares,
         }
     }
 }
@@ -123,13 +134,15 @@ impl Totals {
     /// Returns the mean of the loss that these are sums of, and its score.
     #[must_use]
     pub fn measure(&self, loss: &Loss) -> Measure {
-        let mean = self.loss / self.weight;
+        let mean = self.loss.value() / self.weight.value();
         let score = match loss.score() {
             Some(Score::Accuracy) => self.score.right as f64 / self.score.items as f64,
             Some(Score::Perplexity) => mean.exp(),
             // Targets that are all alike have no variance to explain.
-            Some(Score::RSquared) if self.score.target.squares == 0.0 => f64::NAN,
-            Some(Score::RSquared) => 1.0 - self.score.residual / self.score.target.squares,
+            Some(Score::RSquared) => match self.score.target.squares() {
+                0.0 => f64::NAN,
+                squares => 1.0 - self.score.residual.value() / squares,
+            },
             None => none(),
         };
         Measure { loss: mean, score }

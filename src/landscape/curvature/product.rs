@@ -89,7 +89,7 @@ impl Curvature {
         let room = BUDGET / self.threads.current_num_threads().max(1);
         let batches = self.objective.batches(room / cells.max(1))?;
         Ok(Hessian {
-            weight: self.objective.totals(&weights)?.weight,
+            weight: self.objective.totals(&weights)?.weight.value(),
             curvature: self,
             weights,
             batches,

@@ -11,6 +11,8 @@ use super::recall::{PlanKeys, Values};
 enum QueryState {
     /// Nobody has taken it, or it was given back.
     Open,
+    /// As open, but its turn is after all others.
+    Suspect,
     /// A worker is at it, or two are.
     Out { since: Instant, is_twice: bool },
     /// The first answer counts.
@@ -43,6 +45,9 @@ pub(super) struct PendingPlan {
     next: usize,
     /// Queries that a device broke at.
     returned: Vec<usize>,
+    /// Queries at which a worker died twice: each is tried once more, after all others, because whoever kills a worker
+    /// may not mean its point.
+    suspects: Vec<usize>,
     /// The longest time that a query took; `None` before the first answer.
     longest: Option<Duration>,
     /// True while it is looked up what is known of it.
@@ -57,6 +62,7 @@ impl PendingPlan {
             states: vec![QueryState::Open; plan.queries.len()],
             next: 0,
             returned: Vec::new(),
+            suspects: Vec::new(),
             longest: None,
             plan: Arc::new(plan),
             is_held: is_kept,
@@ -93,6 +99,8 @@ impl PendingPlan {
             index = (self.next..states.len()).find(is_open);
             self.next = index.map_or(states.len(), |index| index + 1);
         }
+        let is_suspect = |index: &usize| states.get(*index) == Some(&QueryState::Suspect);
+        let index = index.or_else(|| self.suspects.iter().copied().find(is_suspect));
         self.send_out(index?, false);
         index
     }
@@ -123,6 +131,19 @@ impl PendingPlan {
             }
             _ => {}
         }
+    }
+
+    /// Has a query tried once more, after all others; returns false if it was before.
+    pub(super) fn suspect(&mut self, index: usize) -> bool {
+        let is_new = !self.suspects.contains(&index);
+        if let Some(state) = self.states.get_mut(index)
+            && is_new
+            && *state != QueryState::Answered
+        {
+            *state = QueryState::Suspect;
+            self.suspects.push(index);
+        }
+        is_new
     }
 
     /// Returns the number of open queries.

@@ -27,6 +27,8 @@ use super::wire::{Answer, Loaded, Order, PROTOCOL, message};
 
 /// Deaths at a query after which it is given up.
 const DEATHS: u32 = 2;
+/// Starts in a row that may fail.
+const STARTS: u32 = 5;
 /// Longest time between a death and the next start.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Time between two looks at whether the query is still wanted.
@@ -284,15 +286,36 @@ impl ProcessWorker {
         }
     }
 
+    /// Starts the process where it does not run. A death before it is asked anything is no query's fault.
+    fn start_again(&mut self) -> Result<(), Failure> {
+        let mut why = String::new();
+        for _ in 0..STARTS {
+            if self.running.is_some() {
+                return Ok(());
+            }
+            self.wait();
+            match self.start() {
+                Err(Failure::Ended(ended)) if !self.stop.is_given() => {
+                    self.deaths += 1;
+                    tracing::warn!("worker on {}: {ended}", self.name());
+                    why = ended;
+                }
+                started => started.map(drop)?,
+            }
+        }
+        Err(Failure::Told(Box::new(LandscapeError::Worker {
+            reason: format!("the worker on {} does not start again: {why}", self.name()),
+            fault: Fault::Device,
+        })))
+    }
+
     fn try_to_measure(
         &mut self,
         task: &Task,
         following: &[Task],
         waiting: &dyn Waiting,
     ) -> Result<Found, Failure> {
-        if self.running.is_none() {
-            self.start()?;
-        }
+        self.start_again()?;
         let Some(mut running) = self.running.take() else {
             return Err(Failure::Ended("it does not run".into()));
         };
@@ -498,7 +521,6 @@ impl Worker for ProcessWorker {
         self.give_way(waiting)?;
         let mut why = String::new();
         for time in 1..=DEATHS {
-            self.wait();
             match self.try_to_measure(task, following, waiting) {
                 Ok(found) => {
                     self.deaths = 0;
@@ -522,7 +544,7 @@ impl Worker for ProcessWorker {
         }
         Err(LandscapeError::Worker {
             reason: format!("the worker on {} ended twice there: {why}", self.name()),
-            fault: Fault::Point,
+            fault: Fault::Death,
         })
     }
 

@@ -238,6 +238,15 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
             Err(error) if error.fault() == Fault::Device && self.able > 1 => Err(error.to_string()),
             // Nobody waits for it any more.
             Err(LandscapeError::Stopped) => Ok(()),
+            Err(error)
+                if error.fault() == Fault::Death
+                    && self.able > 1
+                    && self
+                        .pending(&task.plan)
+                        .is_some_and(|pending| pending.suspect(task.index)) =>
+            {
+                Ok(())
+            }
             found => {
                 if let Ok(Found { value, .. }) = &found
                     && let Some(value) = answer.or_else(|| Recalled::of(value))
@@ -354,7 +363,7 @@ fn costs_one_query(query: &Query, error: &LandscapeError) -> bool {
             | Query::Update { .. }
     );
     match error.fault() {
-        Fault::Point => true,
+        Fault::Point | Fault::Death => true,
         Fault::File => reads,
         Fault::Device | Fault::Stopped | Fault::Other => false,
     }
