@@ -5,6 +5,8 @@
 //! headline: ResNet-20 on 1024 images of 3×32×32, to the first picture of 9×9 points and to rest, with all
 //! images everywhere and with half of them, against 2601 points through candle's own convolution and against
 //! exact values at places drawn at random.
+//!
+//! With `--workers` it measures instead how many times as fast several workers are as one, each of 20 ms a point.
 
 #![allow(
     clippy::result_large_err,
@@ -13,6 +15,8 @@
 
 #[path = "bench/mod.rs"]
 mod bench;
+#[path = "bench/workers.rs"]
+mod workers;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -57,6 +61,13 @@ const FEW: usize = 512;
 const PLACES: usize = 100;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    let is_given = |option: &str| std::env::args().any(|argument| argument == option);
+    if is_given(workers::AS_WORKER) {
+        return workers::serve();
+    }
+    if is_given("--workers") {
+        return by_workers();
+    }
     let mut fixtures = Map::new();
     for (run, samples) in [("mlp-fashion", 256), ("resnet8-fashion", 256)] {
         for (plane, file) in [("pca", "pca"), ("random", "directions")] {
@@ -85,6 +96,29 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!(
             "{name:<22} {}  {times:.0} times as fast as all points by candle",
             figures(row)
+        );
+    }
+    Ok(())
+}
+
+/// Prints how many times as fast several workers are as one.
+fn by_workers() -> Result<(), Box<dyn Error>> {
+    let report = workers::report()?;
+    if wants_json() {
+        println!("{report}");
+        return Ok(());
+    }
+    println!("points of 20 ms: a grid of 21x21 whole, and one of 51x51 until it is good");
+    println!("workers  seconds  times    seconds  times");
+    for row in report.as_array().into_iter().flatten() {
+        let figure = |key: &str| row[key].as_f64().unwrap_or(f64::NAN);
+        println!(
+            "{:>7} {:>8.2} {:>6.2} {:>10.2} {:>6.2}",
+            figure("workers"),
+            figure("whole_seconds"),
+            figure("whole_times"),
+            figure("good_seconds"),
+            figure("good_times"),
         );
     }
     Ok(())

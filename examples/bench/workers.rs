@@ -1,0 +1,139 @@
+//! A survey by one to eight workers whose points take 20 ms each, without a processor: what handing them out costs.
+
+use std::error::Error;
+use std::io::{BufRead, Write, stdin, stdout};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use isoloss::data::{Request, Split};
+use isoloss::landscape::LandscapeError;
+use isoloss::landscape::device::{Place, Precision};
+use isoloss::landscape::explore::{Until, explore};
+use isoloss::landscape::surface::{Measure, Surface};
+use isoloss::landscape::survey::spread;
+use isoloss::landscape::worker::client::{Client, measures};
+use isoloss::landscape::worker::protocol::{Found, Plan, Query, Setup, Value};
+use isoloss::landscape::worker::wire::{Answer, Loaded, Order, PROTOCOL, line, message};
+use isoloss::landscape::worker::{Hosting, Launch};
+use isoloss::loss::Criterion;
+use isoloss::model::reading::Reading;
+use isoloss::run::Checkpoint;
+use isoloss::weights::plane_spec::PlaneSpec;
+use isoloss::weights::run_checkpoint::Shape;
+use serde_json::{Value as Json, json};
+
+/// The option by which this program is a worker.
+pub(super) const AS_WORKER: &str = "--as-worker";
+/// Time that a point takes.
+const POINT: Duration = Duration::from_millis(20);
+/// Lines a side of the grid that is measured whole, and of the one that is measured until it is good.
+const WHOLE: usize = 21;
+const GOOD: usize = 51;
+
+/// Answers every query after the time of a point.
+pub(super) fn serve() -> Result<(), Box<dyn Error>> {
+    let say = |answer: &Answer| -> std::io::Result<()> {
+        let mut stdout = stdout().lock();
+        writeln!(stdout, "{}", line(answer)?)?;
+        stdout.flush()
+    };
+    say(&Answer::Hello {
+        protocol: PROTOCOL,
+        version: "bench".into(),
+        host: None,
+    })?;
+    let mut held: Option<Arc<Plan>> = None;
+    for order in stdin().lock().lines() {
+        match message(&order?)? {
+            Order::Setup(_) => say(&Answer::Ready {
+                place: Place::Cpu,
+                data: Loaded::Loaded {
+                    name: "none".into(),
+                    samples: 1,
+                    content: None,
+                },
+            })?,
+            Order::Plan { plan, .. } => held = Some(plan),
+            Order::Measure { id, index } => {
+                sleep(POINT);
+                let query = held.as_ref().and_then(|plan| plan.queries.get(index));
+                let loss = match query {
+                    Some(Query::OnPlane([x, y])) => {
+                        1.0 + 5.0 * (-((x + 0.3 * y - 0.123) / 0.08).powi(2)).exp()
+                    }
+                    _ => f64::NAN,
+                };
+                let value = Value::Measure(Measure { loss, score: 0.0 });
+                let seconds = POINT.as_secs_f64();
+                say(&Answer::Found {
+                    id,
+                    found: Found { value, seconds },
+                })?;
+            }
+            Order::Forget { .. } | Order::Pause(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Returns the seconds of both grids by 1, 2, 4 and 8 workers, with how many times as fast as one they are.
+pub(super) fn report() -> Result<Json, Box<dyn Error>> {
+    let mut rows = Vec::new();
+    let mut one = None;
+    for count in [1, 2, 4, 8] {
+        let [whole, good] = by(count)?;
+        let [one_whole, one_good] = *one.get_or_insert([whole, good]);
+        rows.push(json!({
+            "workers": count,
+            "whole_seconds": whole, "whole_times": one_whole / whole,
+            "good_seconds": good, "good_times": one_good / good,
+        }));
+    }
+    Ok(rows.into())
+}
+
+/// The seconds of both grids by so many workers, which have started before.
+fn by(count: usize) -> Result<[f64; 2], Box<dyn Error>> {
+    let program = std::env::current_exe()?;
+    let launch = Launch::new(vec![program.into(), AS_WORKER.into()], Vec::new());
+    let hosting = Hosting {
+        process: Some(launch.clone()),
+        launches: vec![launch; count],
+        ..Hosting::default()
+    };
+    let tell: isoloss::evaluator::Tell = Arc::new(|sentence| eprintln!("{sentence}"));
+    let mut client = Client::start(setup(), hosting, Arc::clone(&tell))?;
+    let run = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/digits-run");
+    let origin = Checkpoint::new(240, run.join("step_0240.safetensors"));
+    let spec = PlaneSpec::through(&Shape::of(&origin, None)?, &origin);
+    let mut measure = |places: &[[f64; 2]]| -> Result<Vec<Measure>, LandscapeError> {
+        let queries = places.iter().map(|at| Query::OnPlane(*at)).collect();
+        let values = client.values(&spec, Split::Train, queries, |_| ())?;
+        Ok(measures(values, &tell))
+    };
+    // All have started once each had a point.
+    measure(&vec![[0.0, 0.0]; 4 * count])?;
+    let mut timed = |lines: usize, until| {
+        let lines = spread(-1.0, 1.0, lines);
+        let mut surface = Surface::new(lines.clone(), lines);
+        let begin = Instant::now();
+        explore(&mut surface, &[], until, &mut measure)?;
+        Ok::<_, LandscapeError>(begin.elapsed().as_secs_f64())
+    };
+    Ok([timed(WHOLE, Until::Exact)?, timed(GOOD, Until::Good)?])
+}
+
+fn setup() -> Setup {
+    Setup {
+        criterion: Criterion::default(),
+        data: Some(Request::whole("digits")),
+        evaluator: None,
+        model: "auto".into(),
+        reading: Reading::default(),
+        devices: vec![Place::Cpu],
+        precision: Precision::F32,
+        batch: None,
+    }
+}
