@@ -49,6 +49,7 @@ fn surveyed(run: PathBuf, data: PathBuf) -> Result<Arc<Snapshot>, Box<dyn Error>
             devices: vec![Place::Cpu],
             precision: Precision::F32,
             batch: None,
+            planes: None,
         },
         batch_norm: BatchNorm::Frozen,
         fidelity: None,

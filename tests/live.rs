@@ -216,6 +216,7 @@ fn at_rest(run: &str, fidelity: usize) -> Arc<Snapshot> {
             devices: vec![Place::Cpu],
             precision: Precision::F32,
             batch: None,
+            planes: None,
         },
         batch_norm: BatchNorm::Frozen,
         fidelity: Some(Count::At(fidelity)),

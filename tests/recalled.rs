@@ -27,7 +27,8 @@ use isoloss::model::activation::Activation;
 use isoloss::model::reading::Reading;
 use isoloss::run::Checkpoint;
 use isoloss::store::StorePlace;
-use program::{bits, digits, fixture, random_plane};
+use program::{bits, digits, fixture, program, random_plane};
+use rstest::rstest;
 
 /// Time within which a plan is done on a busy machine.
 const SOON: Duration = Duration::from_secs(120);
@@ -265,5 +266,68 @@ fn a_kill_loses_nothing_that_was_shown() {
             assert!(recalled, "{line} was lost");
             assert_eq!(*line, format!("shown {index} {bits:?}"));
         }
+    }
+}
+
+/// Lines of a log of orders that ask for a value.
+fn asked(log: &Path) -> usize {
+    let orders = fs::read_to_string(log).unwrap_or_default();
+    let orders = orders.lines();
+    orders
+        .filter(|order| order.starts_with(r#"{"measure""#))
+        .count()
+}
+
+/// The losses on test samples are not kept yet, which `line` and `compare` ask for too.
+#[rstest]
+#[case::surface("surface RUN --x=-1:1:9 --y=-1:1:9 --exact", true)]
+#[case::on_few("surface RUN --x=-1:1:9 --y=-1:1:9 --fidelity 32", true)]
+#[case::compare("compare RUN RUN --x=-1:1:5 --y=-1:1:5", false)]
+#[case::line("line RUN --x=-1:1:9 --along pc1,random", false)]
+#[case::hessian(
+    "hessian RUN --density --probes 2 --iterations 20 --map --x=-1:1:2 --y=-1:1:2",
+    true
+)]
+#[case::average("average RUN --last 1,2,3", true)]
+#[case::recalibrated("average RUN --last 2 --recalibrate", true)]
+#[case::sharpness("sharpness RUN", true)]
+fn a_command_gives_the_same_by_several_workers_and_what_was_measured_before(
+    #[case] command: &str,
+    #[case] is_kept_whole: bool,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("orders");
+    let digits = fixture("digits-run");
+    let common = ["--data", "digits", "--samples", "64", "--format", "json"];
+    let measure = |more: &[&str]| {
+        let words = command.split(' ').map(|word| match word {
+            "RUN" => digits.as_str(),
+            word => word,
+        });
+        let mut program = program();
+        program.env("XDG_CACHE_HOME", folder.path().join("cache"));
+        program.env_remove("ISOLOSS_NO_CACHE");
+        let output = program
+            .args(words)
+            .args(common)
+            .args(more)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        output.stdout
+    };
+    let alone = measure(&["--in-process", "--no-cache"]);
+    let launcher = format!("sh -c 'tee -a {} | {{}}'", log.display());
+    let by_workers = ["--worker", &launcher, "--workers", "3"];
+    assert!(measure(&by_workers) == alone);
+    let first = asked(&log);
+    assert!(first > 0);
+    assert!(measure(&by_workers) == alone);
+    let again = asked(&log) - first;
+    if is_kept_whole {
+        assert_eq!(again, 0);
+    } else {
+        assert!(again < first, "{again} of {first}");
     }
 }

@@ -57,6 +57,7 @@ impl Live {
                 devices: vec![Place::Cpu],
                 precision: Precision::F32,
                 batch: None,
+                planes: None,
             },
             batch_norm: BatchNorm::Frozen,
             fidelity: None,

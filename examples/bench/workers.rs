@@ -135,5 +135,6 @@ fn setup() -> Setup {
         devices: vec![Place::Cpu],
         precision: Precision::F32,
         batch: None,
+        planes: None,
     }
 }

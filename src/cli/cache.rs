@@ -7,7 +7,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::cache;
 use crate::report;
 use crate::report::cache::{Measured, Report};
-use crate::store::{Contents, Store, StoreError};
+use crate::store::{Contents, Store, StoreError, StorePlace};
+use crate::weights::plane_files::{PlaneFiles, PlanesKept};
 
 use super::output;
 
@@ -52,7 +53,7 @@ impl Cache {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         match &self.action {
             CacheAction::List { format } => {
-                let measured = measured(Store::contents)?;
+                let measured = measured(Store::contents, PlaneFiles::kept)?;
                 let report = Report::new(cache::list(), measured);
                 output::to_stdout(&match format {
                     Format::Text => report.text(),
@@ -63,7 +64,9 @@ impl Cache {
             CacheAction::Clear { run } => {
                 let cleared = cache::clear(run.as_deref())?;
                 let folder = run.as_deref().map(cache::real);
-                let measured = measured(|store| store.clear(folder.as_deref()))?;
+                let folder = folder.as_deref();
+                let measured =
+                    measured(|store| store.clear(folder), |planes| planes.clear(folder))?;
                 output::to_stdout(&Report::new(cleared, measured).removed())
             }
             CacheAction::Path { run } => {
@@ -83,10 +86,18 @@ impl Cache {
 /// Looks at the measured values, if there are any.
 fn measured(
     look: impl FnOnce(&Store) -> Result<Contents, StoreError>,
+    look_at: impl FnOnce(&PlaneFiles) -> PlanesKept,
 ) -> Result<Option<Measured>, StoreError> {
     let Some(file) = Store::path().filter(|file| file.is_file()) else {
         return Ok(None);
     };
-    let contents = look(&Store::open(&file, u64::MAX)?)?;
-    Ok(Some(Measured { file, contents }))
+    let place = StorePlace {
+        path: file.clone(),
+        room: u64::MAX,
+    };
+    Ok(Some(Measured {
+        contents: look(&Store::open(&file, place.room)?)?,
+        planes: look_at(&place.planes()),
+        file,
+    }))
 }

@@ -101,6 +101,7 @@ impl Demo {
                 devices: vec![Place::Auto],
                 precision: Precision::F32,
                 batch: None,
+                planes: None,
             },
             hosting,
             batch_norm: BatchNorm::Frozen,

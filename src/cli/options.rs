@@ -275,6 +275,7 @@ impl MeasureOptions {
             devices: self.device.clone(),
             precision: self.dtype,
             batch: self.batch.map(|batch| batch as usize),
+            planes: None,
         })
     }
 }

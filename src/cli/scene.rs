@@ -174,7 +174,7 @@ impl PlaneOptions {
             let directions = self.directions(run, &path, measure.seed)?;
             (path.members[origin].clone(), directions, self.bn)
         };
-        self.finish(path, chosen)
+        self.finish(path, chosen, (measure, &[run]))
     }
 
     /// The principal plane of two runs of one architecture, through a checkpoint of the first.
@@ -201,7 +201,8 @@ impl PlaneOptions {
                 second.display(),
             )
         })?;
-        self.finish(path, (origin, directions, self.bn))
+        let chosen = (origin, directions, self.bn);
+        self.finish(path, chosen, (measure, &[first, second]))
     }
 
     /// Refuses a file for the plane that is of the run, or holds anything but an earlier plane. Called before any work.
@@ -228,6 +229,7 @@ impl PlaneOptions {
         &self,
         path: ReadPath,
         (origin, directions, batch_norm): (Checkpoint, Directions, BatchNorm),
+        (measure, runs): (&MeasureOptions, &[&Path]),
     ) -> anyhow::Result<Scene> {
         let spec = PlaneSpec {
             shape: path.shape.clone(),
@@ -238,7 +240,7 @@ impl PlaneOptions {
         if let Some(file) = &self.plane_out {
             write_file(file, PlaneRecipe::of(&spec)?.text()?.as_bytes())?;
         }
-        let plane = spec.make()?;
+        let plane = measure.hosting.plane(&spec, runs)?;
         Ok(Scene {
             places: places(&plane, &path.members, &path.shape)?,
             path,

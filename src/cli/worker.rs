@@ -14,6 +14,8 @@ use crate::landscape::worker::yielding::Contest;
 use crate::landscape::worker::{Hosting, Launch, serve_lines, yielding};
 use crate::run::contains::is_inside;
 use crate::store::StorePlace;
+use crate::weights::WeightsError;
+use crate::weights::plane_spec::{Plane, PlaneSpec};
 
 use super::launchers::LauncherOptions;
 use super::output::Usage;
@@ -98,15 +100,31 @@ impl HostingOptions {
         let process = (!self.in_process && is_told)
             .then(|| self.launch(budget))
             .transpose()?;
-        // Nothing is written into a run.
-        let is_outside = |store: &StorePlace| !runs.iter().any(|run| is_inside(&store.path, run));
         let launches = process.as_ref().map(|own| self.launchers.launches(own));
         Ok(Hosting {
             launches: launches.transpose()?.unwrap_or_default(),
             process,
             budget,
-            store: self.store.place().filter(is_outside),
+            store: self.store(runs),
+            reads_first: false,
         })
+    }
+
+    /// Returns where the values of runs are kept; `None` if they are not. Nothing is written into a run.
+    fn store(&self, runs: &[&Path]) -> Option<StorePlace> {
+        let is_outside = |store: &StorePlace| !runs.iter().any(|run| is_inside(&store.path, run));
+        self.store.place().filter(is_outside)
+    }
+
+    /// Makes the plane of a spec, or reads it where it was made before; it is kept for the workers of runs.
+    ///
+    /// # Errors
+    /// It is not there and cannot be made.
+    pub(super) fn plane(&self, spec: &PlaneSpec, runs: &[&Path]) -> Result<Plane, WeightsError> {
+        match self.store(runs) {
+            Some(store) => store.planes().plane(spec, &|| true),
+            None => spec.make(),
+        }
     }
 
     /// Steps back with this process where it measures itself. Its session is stepped back with only where it leads

@@ -9,6 +9,7 @@ use crate::cache::CachedRun;
 use crate::run::unicode;
 use crate::session::size_in_words;
 use crate::store::Contents;
+use crate::weights::plane_files::PlanesKept;
 
 use super::{csv_rows, visible};
 
@@ -28,6 +29,9 @@ pub struct Measured {
     /// The amount of them.
     #[serde(flatten)]
     pub contents: Contents,
+    /// The planes that were made, as files beside it.
+    #[serde(rename = "plane_files")]
+    pub planes: PlanesKept,
 }
 
 impl Measured {
@@ -38,10 +42,15 @@ impl Measured {
             bytes,
         } = self.contents;
         let plural = if planes == 1 { "" } else { "s" };
-        format!(
-            "{values} measured values of {planes} plane{plural}, {}",
-            size_in_words(bytes)
-        )
+        let bytes = size_in_words(bytes);
+        let values = format!("{values} measured values of {planes} plane{plural}, {bytes}");
+        let PlanesKept { files, bytes } = self.planes;
+        if files == 0 {
+            return values;
+        }
+        let plural = if files == 1 { "" } else { "s" };
+        let bytes = size_in_words(bytes);
+        format!("{values}, and {files} plane{plural} as files, {bytes}")
     }
 }
 
@@ -160,6 +169,7 @@ mod tests {
                 planes: 1,
                 bytes: 1 << 20,
             },
+            planes: PlanesKept::default(),
         };
         let report = Report::new(Vec::new(), Some(measured(2601)));
         assert_eq!(
@@ -170,6 +180,19 @@ mod tests {
             report
                 .removed()
                 .ends_with(", and 2601 measured values of 1 plane, 1.00 MiB\n")
+        );
+        let planes = PlanesKept {
+            files: 2,
+            bytes: 1 << 10,
+        };
+        let with_files = Measured {
+            planes,
+            ..measured(1)
+        };
+        let words = with_files.words();
+        assert!(
+            words.ends_with("1.00 MiB, and 2 planes as files, 1.00 KiB"),
+            "{words}"
         );
         assert_eq!(
             Report::new(Vec::new(), Some(measured(0))).text(),

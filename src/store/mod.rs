@@ -2,6 +2,7 @@
 //! run that was moved and a second isoloss beside the first find them again.
 //!
 //! ```text
+//! <cache>/isoloss/planes/          planes that were made, for whoever measures on them next
 //! <cache>/isoloss/measured.sqlite
 //!   file   the content of a checkpoint, by its file as it was
 //!   scene  a loss on a plane: everything that a value depends on beside its place
@@ -23,6 +24,8 @@ pub use self::digest::{Digest, digest};
 
 use std::path::{Path, PathBuf};
 
+use crate::weights::plane_files::PlaneFiles;
+
 /// A database, and the bytes that it may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StorePlace {
@@ -30,6 +33,17 @@ pub struct StorePlace {
     pub path: PathBuf,
     /// Bytes at most when it is opened.
     pub room: u64,
+}
+
+impl StorePlace {
+    /// Returns the place of planes that were made, beside the database.
+    #[must_use]
+    pub fn planes(&self) -> PlaneFiles {
+        PlaneFiles {
+            folder: self.path.with_file_name("planes"),
+            room: self.room,
+        }
+    }
 }
 
 /// Why a value cannot be kept or found.

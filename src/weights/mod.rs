@@ -13,6 +13,7 @@ pub mod normalize;
 pub mod path;
 pub mod pca;
 pub mod plane;
+pub mod plane_files;
 pub mod plane_recipe;
 pub mod plane_spec;
 mod products;

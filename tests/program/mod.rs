@@ -27,6 +27,7 @@ pub(crate) fn digits(devices: &[Place], precision: Precision) -> Setup {
         devices: devices.to_vec(),
         precision,
         batch: None,
+        planes: None,
     }
 }
 

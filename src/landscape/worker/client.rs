@@ -70,7 +70,13 @@ impl Client {
     /// There is no thread for it.
     pub fn start(setup: Setup, hosting: Hosting, tell: Tell) -> Result<Self, LandscapeError> {
         let ((requests, served), (send, reports)) = (channel(), channel());
-        let of_pool = setup.clone();
+        let (of_pool, hosting) = (
+            setup.clone(),
+            Hosting {
+                reads_first: true,
+                ..hosting
+            },
+        );
         let pool = thread::Builder::new().name("pool".into()).spawn(move || {
             serve(&of_pool, &hosting, &served, |report| {
                 send.send(report).is_ok()
@@ -101,6 +107,8 @@ impl Client {
         self.assume(&Function::default());
         let assumed = self.asked(shape, members)?;
         self.assume(&assumed.function);
+        // A path may be asked before it is told which samples there are.
+        self.wait_for_samples()?;
         if let Some(evaluator) = &self.told.evaluator {
             return Ok(MeasuredFunction {
                 model: evaluator.command.clone(),
@@ -209,12 +217,20 @@ impl Client {
     /// Returns why a plan has no values: the reason that was told of the samples or the model, if there is one.
     fn why_not(&mut self, split: Split, reason: String) -> Result<LandscapeError, LandscapeError> {
         let own = self.setup.split();
-        // Workers may be asked before it is told which samples they have.
-        while split == own && self.told.why_not.is_none() && !self.told.samples.contains_key(&own) {
-            self.next()?;
+        if split == own {
+            self.wait_for_samples()?;
         }
         let of_samples = self.told.why_not.take().filter(|_| split == own);
         Ok(failed(of_samples.unwrap_or(reason)))
+    }
+
+    /// Waits until it was told which samples there are, or why there are none.
+    fn wait_for_samples(&mut self) -> Result<(), LandscapeError> {
+        let own = self.setup.split();
+        while self.told.why_not.is_none() && !self.told.samples.contains_key(&own) {
+            self.next()?;
+        }
+        Ok(())
     }
 
     fn post(&self, request: Request) {

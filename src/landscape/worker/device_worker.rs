@@ -116,7 +116,10 @@ impl DeviceWorker {
         }
         let objective =
             objective.inspect_err(|error| self.findings.push(Report::NoData(error.to_string())))?;
-        self.ready = Some((recognized, Ready::new(shape, objective)));
+        self.ready = Some((
+            recognized,
+            Ready::new(shape, objective, self.setup.planes.clone()),
+        ));
         Ok(())
     }
 

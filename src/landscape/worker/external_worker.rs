@@ -115,7 +115,7 @@ impl ExternalWorker {
         };
         self.findings.push(Report::Evaluator(introduction));
         self.findings.push(Report::Assumed(Box::new(own.assumed())));
-        self.ready = Some(Ready::new(shape.clone(), Objective::External(own)));
+        self.ready = Some(Ready::new(shape.clone(), Objective::External(own), None));
         Ok(())
     }
 

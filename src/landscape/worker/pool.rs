@@ -45,6 +45,9 @@ pub struct Hosting {
     pub budget: Budget,
     /// The database in which values are kept and found again; `None` if none are.
     pub store: Option<StorePlace>,
+    /// True if checkpoints are read for their contents before anything is measured, for those who wait for the last value
+    /// and not for the first one: all values are kept then when it comes.
+    pub reads_first: bool,
 }
 
 impl Hosting {
@@ -73,7 +76,15 @@ where
         (None, Some(_), _) | (Some(_), _, Budget::Auto) => Budget::All,
         (_, _, budget) => budget,
     };
-    let pool = Pool::new(report, budget);
+    // The planes lie beside the values, where other workers find them.
+    let setup = &Setup {
+        planes: hosting.store.as_ref().map(StorePlace::planes),
+        ..setup.clone()
+    };
+    let pool = Pool {
+        reads_first: hosting.reads_first,
+        ..Pool::new(report, budget)
+    };
     pool.open_store(setup, hosting.store.as_ref());
     let posts = hosting.posts(setup);
     let count = posts.len().max(setup.devices.len());
@@ -259,6 +270,8 @@ struct Pool<R> {
     queue: Mutex<Queue<R>>,
     changed: Condvar,
     budget: Budget,
+    /// True if checkpoints are read for their contents before anything is measured.
+    reads_first: bool,
     /// Plans of which a checkpoint was never read for its content, each with its function.
     unread: Mutex<VecDeque<(Arc<Plan>, Function)>>,
 }
@@ -269,6 +282,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
             queue: Mutex::new(Queue::new(report)),
             changed: Condvar::new(),
             budget,
+            reads_first: false,
             unread: Mutex::default(),
         }
     }

@@ -10,6 +10,7 @@ use crate::evaluator::EvaluatorOptions;
 use crate::loss::{Criterion, Score};
 use crate::model::reading::Reading;
 use crate::run::Checkpoint;
+use crate::weights::plane_files::PlaneFiles;
 use crate::weights::plane_spec::PlaneSpec;
 
 use super::super::curvature::density::Density;
@@ -41,6 +42,9 @@ pub struct Setup {
     pub precision: Precision,
     /// Samples a forward pass takes at once.
     pub batch: Option<usize>,
+    /// The folder in which planes are kept for other workers; `None` if each makes its own.
+    #[serde(default)]
+    pub planes: Option<PlaneFiles>,
 }
 
 impl Setup {

@@ -5,7 +5,8 @@ use std::time::Instant;
 use crate::model::Weights;
 use crate::run::Checkpoint;
 use crate::weights::direction;
-use crate::weights::plane_spec::{Plane, PlaneSpec};
+use crate::weights::plane_files::PlaneFiles;
+use crate::weights::plane_spec::PlaneSpec;
 use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
 
 use super::super::LandscapeError;
@@ -26,18 +27,30 @@ pub(super) struct Ready {
     few: Option<((bool, usize), Objective)>,
     /// On the samples of the other split, once they were asked for.
     pub(super) other: Option<Objective>,
-    plane: Option<(PlaneSpec, ResidentPlane)>,
+    plane: ReadyPlane,
+}
+
+/// The plane that was measured on last.
+#[derive(Debug)]
+struct ReadyPlane {
+    current: Option<(PlaneSpec, ResidentPlane)>,
+    /// The folder in which planes are kept; `None` if none are.
+    files: Option<PlaneFiles>,
 }
 
 impl Ready {
     /// Takes an objective on the samples of the setup.
-    pub(super) fn new(shape: Shape, objective: Objective) -> Self {
+    pub(super) fn new(shape: Shape, objective: Objective, files: Option<PlaneFiles>) -> Self {
+        let plane = ReadyPlane {
+            current: None,
+            files,
+        };
         Self {
             shape,
             objective,
             few: None,
             other: None,
-            plane: None,
+            plane,
         }
     }
 
@@ -94,7 +107,7 @@ impl Ready {
                 let model = objective.model()?;
                 let few = samples.map(|count| model.few(count)).transpose()?;
                 let model = few.as_ref().unwrap_or(model);
-                let weights = weights_on(&mut self.plane, objective, spec, *at)?;
+                let weights = self.plane.weights_on(objective, (spec, *at), waiting)?;
                 timed(|| curvature(model, &weights, *effort, waiting))
             }
             Query::CurvatureOf(checkpoint) => {
@@ -104,11 +117,11 @@ impl Ready {
             }
             Query::Density { at, steps, seed } => {
                 let model = objective.model()?;
-                let weights = weights_on(&mut self.plane, objective, spec, *at)?;
+                let weights = self.plane.weights_on(objective, (spec, *at), waiting)?;
                 timed(|| spectrum(model, &weights, (*steps, *seed), waiting))
             }
             Query::OnFew { at, samples } => {
-                let plane = resident(&mut self.plane, objective, spec)?;
+                let plane = self.plane.resident(objective, spec, waiting)?;
                 let which = (own, *samples);
                 let few = match self.few.take() {
                     Some((known, few)) if known == which => few,
@@ -120,7 +133,7 @@ impl Ready {
             // A worker that knows the function asks before it measures.
             Query::Evidence(_) => timed(|| Ok(Value::Assumed)),
             Query::OnPlane(at) => {
-                let plane = resident(&mut self.plane, objective, spec)?;
+                let plane = self.plane.resident(objective, spec, waiting)?;
                 timed(|| objective.on(plane, *at).map(Value::Measure))
             }
         }
@@ -157,19 +170,6 @@ fn spectrum(
     density(&hessian, steps, seed, go_on).map(Value::Density)
 }
 
-/// The weights at a point of the plane of a spec.
-fn weights_on(
-    known: &mut Option<(PlaneSpec, ResidentPlane)>,
-    objective: &Objective,
-    spec: &PlaneSpec,
-    at: [f64; 2],
-) -> Result<Weights, LandscapeError> {
-    match resident(known, objective, spec)? {
-        ResidentPlane::Device(plane) => objective.model()?.weights_on(plane, at),
-        ResidentPlane::Sent(_) => Err(LandscapeError::OtherPlane),
-    }
-}
-
 /// The ends of the spectrum.
 fn curvature(
     objective: &ModelObjective,
@@ -188,22 +188,41 @@ fn curvature(
     .map(Value::Curvature)
 }
 
-/// The plane of a spec on the device, made when it is not the one that is there.
-fn resident<'a>(
-    current: &'a mut Option<(PlaneSpec, ResidentPlane)>,
-    objective: &Objective,
-    spec: &PlaneSpec,
-) -> Result<&'a ResidentPlane, LandscapeError> {
-    let plane = match current.take() {
-        Some((known, resident)) if known == *spec => resident,
-        stale => {
-            // Two planes at once may not fit the device.
-            drop(stale);
-            let plane: Plane = spec.make()?;
-            objective.resident(&plane)?
+impl ReadyPlane {
+    /// Returns the plane of a spec on the device, read or made when it is not the one that is there.
+    fn resident(
+        &mut self,
+        objective: &Objective,
+        spec: &PlaneSpec,
+        waiting: &dyn Waiting,
+    ) -> Result<&ResidentPlane, LandscapeError> {
+        let plane = match self.current.take() {
+            Some((known, resident)) if known == *spec => resident,
+            stale => {
+                // Two planes at once may not fit the device.
+                drop(stale);
+                let plane = match &self.files {
+                    Some(files) => files.plane(spec, &|| waiting.goes_on())?,
+                    None => spec.make()?,
+                };
+                objective.resident(&plane)?
+            }
+        };
+        Ok(&self.current.insert((spec.clone(), plane)).1)
+    }
+
+    /// Returns the weights at a point of the plane of a spec.
+    fn weights_on(
+        &mut self,
+        objective: &Objective,
+        (spec, at): (&PlaneSpec, [f64; 2]),
+        waiting: &dyn Waiting,
+    ) -> Result<Weights, LandscapeError> {
+        match self.resident(objective, spec, waiting)? {
+            ResidentPlane::Device(plane) => objective.model()?.weights_on(plane, at),
+            ResidentPlane::Sent(_) => Err(LandscapeError::OtherPlane),
         }
-    };
-    Ok(&current.insert((spec.clone(), plane)).1)
+    }
 }
 
 #[cfg(test)]

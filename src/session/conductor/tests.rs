@@ -103,6 +103,7 @@ fn options() -> Options {
             devices: vec![Place::Cpu],
             precision: Precision::F32,
             batch: None,
+            planes: None,
         },
         hosting: Hosting::default(),
         batch_norm: BatchNorm::Frozen,

@@ -43,8 +43,8 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
         }
     }
 
-    /// Answers what is known of the plans that came in, where that takes no reading of checkpoints; the others are
-    /// measured meanwhile.
+    /// Answers what is known of the plans that came in. Where that takes a reading of checkpoints, they are measured
+    /// meanwhile, unless that is to come first.
     pub(super) fn recall(&self) {
         let (plans, function) = self.queue().unknown();
         let recall = self.queue().recall();
@@ -52,7 +52,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
             return;
         }
         for plan in plans {
-            if !self.recall_plan(&plan, &function, &|| false) {
+            if !self.recall_plan(&plan, &function, &|| self.reads_first) {
                 self.queue().release(&plan);
                 let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
                 unread.push_back((plan, function.clone()));
