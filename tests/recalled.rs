@@ -330,4 +330,9 @@ fn a_command_gives_the_same_by_several_workers_and_what_was_measured_before(
     } else {
         assert!(again < first, "{again} of {first}");
     }
+    // Gradients are summed in f32 over batches, whose size is that of a worker's part of the cores.
+    if !command.starts_with("hessian") {
+        let split = ["--workers", "3", "--split-samples", "--no-cache"];
+        assert!(measure(&split) == alone);
+    }
 }

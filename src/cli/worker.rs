@@ -72,6 +72,9 @@ pub(super) struct HostingOptions {
     /// Measure in this process, which then shares the fate and the priority of the screen
     #[arg(long, env = "ISOLOSS_IN_PROCESS")]
     in_process: bool,
+    /// Split the samples of each point over the workers, where one point is large
+    #[arg(long)]
+    split_samples: bool,
     #[command(flatten)]
     launchers: LauncherOptions,
     #[command(flatten)]
@@ -107,6 +110,7 @@ impl HostingOptions {
             budget,
             store: self.store(runs),
             reads_first: false,
+            splits_samples: self.split_samples,
         })
     }
 

@@ -242,7 +242,7 @@ mod tests {
         let labels = Tensor::new(samples.labels().unwrap(), &Device::Cpu).unwrap();
         let logits = recognized.logits(&weights, &images).unwrap();
         let loss = Loss::default();
-        let measure = loss.totals(&logits, &labels).unwrap().measure(&loss);
+        let measure = loss.totals(&logits, &labels).unwrap().measure(loss.score());
         (measure.loss, measure.score)
     }
 

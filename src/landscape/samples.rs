@@ -326,6 +326,21 @@ impl Batch {
     }
 }
 
+/// Takes the samples of a range, as they are cut into batches.
+pub(super) fn within(batches: &[Batch], range: Range<usize>) -> candle_core::Result<Vec<Batch>> {
+    let (mut chosen, mut from) = (Vec::new(), 0);
+    for batch in batches {
+        let samples = batch.samples();
+        let start = range.start.clamp(from, from + samples);
+        let end = range.end.clamp(from, from + samples);
+        if start < end {
+            chosen.push(batch.narrow(start - from, end - start)?);
+        }
+        from += samples;
+    }
+    Ok(chosen)
+}
+
 /// Takes `count` of all samples, spread evenly over their order, which may be that of the classes.
 pub(super) fn few(batches: &[Batch], count: usize) -> candle_core::Result<Batch> {
     let all = batches.iter().map(Batch::samples).sum();

@@ -3,9 +3,11 @@
 use std::iter::Sum;
 use std::ops::Add;
 
+use serde::{Deserialize, Serialize};
+
 /// The sum of some numbers as two, of which the second holds what the first has no digits for: some 106 binary digits
 /// together (Dekker, "A Floating-Point Technique for Extending the Available Precision", Numer. Math. 18, 1971).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LongSum {
     high: f64,
     low: f64,

@@ -118,7 +118,7 @@ fn losses_and_scores_are_those_of_pytorch_however_samples_are_cut_into_batches()
                     bound,
                     name,
                 );
-                let measure = totals.measure(&loss);
+                let measure = totals.measure(loss.score());
                 assert_near(
                     measure.loss,
                     number(&values, &format!("{name}.mean")),
@@ -143,7 +143,7 @@ fn classes_reduced_where_they_lie_give_the_same() {
         assert_near(device.loss.value(), host.loss.value(), 1e-12, name);
         assert_near(device.weight.value(), host.weight.value(), 1e-12, name);
         assert_eq!(device.score.right, host.score.right, "{name}");
-        let (device, host) = (device.measure(&loss), host.measure(&loss));
+        let (device, host) = (device.measure(loss.score()), host.measure(loss.score()));
         assert_near(device.score, host.score, 1e-12, name);
     }
 }
@@ -244,7 +244,7 @@ fn where_nothing_counts_there_is_no_mean() {
     let totals = loss.totals(&logits, &target).unwrap();
     assert_eq!(totals, Totals::default());
     assert_eq!(on_device(&loss, &logits, &target), Totals::default());
-    assert!(totals.measure(&loss).loss.is_nan());
+    assert!(totals.measure(loss.score()).loss.is_nan());
     assert_eq!(
         loss.sum(&logits, &target)
             .unwrap()
@@ -430,7 +430,7 @@ fn targets_far_from_zero_keep_the_digits_of_their_spread() {
     let same = Spread::of(0.1) + Spread::of(0.1) + Spread::of(0.1);
     assert_eq!(same.squares(), 0.0);
     let alike = Loss::Mse.totals(&tensor(&[1., 2.], &[2]), &tensor(&[3., 3.], &[2]));
-    assert!(alike.unwrap().measure(&Loss::Mse).score.is_nan());
+    assert!(alike.unwrap().measure(Loss::Mse.score()).score.is_nan());
 }
 
 #[test]

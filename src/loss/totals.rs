@@ -5,7 +5,7 @@ use std::ops::Add;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LongSum, Loss, Score};
+use super::{LongSum, Score};
 
 /// Mean loss and score of the fixed samples at one point. The loss may be not finite.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ fn none() -> f64 {
 }
 
 /// The sums of a loss over some batches.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     /// Sum of the losses.
     pub loss: LongSum,
@@ -42,7 +42,7 @@ pub struct Totals {
 }
 
 /// The sums that scores are made of; a loss fills in those of its own score.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ScoreSums {
     /// Number of items that are told, such as samples or pixels.
     pub items: u64,
@@ -55,7 +55,7 @@ pub struct ScoreSums {
 }
 
 /// The sums of some numbers from which their squared deviations follow.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// Number of the numbers.
     pub count: u64,
@@ -131,11 +131,11 @@ impl Sum for Totals {
 }
 
 impl Totals {
-    /// Returns the mean of the loss that these are sums of, and its score.
+    /// Returns the mean of the loss that these are sums of, and its score of a kind; `None` if it has none.
     #[must_use]
-    pub fn measure(&self, loss: &Loss) -> Measure {
+    pub fn measure(&self, score: Option<Score>) -> Measure {
         let mean = self.loss.value() / self.weight.value();
-        let score = match loss.score() {
+        let score = match score {
             Some(Score::Accuracy) => self.score.right as f64 / self.score.items as f64,
             Some(Score::Perplexity) => mean.exp(),
             // Targets that are all alike have no variance to explain.

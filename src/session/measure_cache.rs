@@ -40,6 +40,7 @@ fn key(query: &Query) -> Option<Key> {
         | Query::Curvature { .. }
         | Query::Density { .. }
         | Query::CurvatureOf(_)
-        | Query::Evidence(_) => None,
+        | Query::Evidence(_)
+        | Query::Part { .. } => None,
     }
 }

@@ -53,6 +53,7 @@ pub(crate) fn bits(value: &Measured) -> Vec<u64> {
         Measured::Critical(step) => vec![step.step],
         Measured::Curvature(ends) => vec![ends.lambda_max, ends.lambda_min],
         Measured::Density(density) => [&density.nodes[..], &density.weights].concat(),
+        Measured::Part(sums) => vec![sums.totals.loss.value()],
         Measured::Assumed => Vec::new(),
     };
     numbers.into_iter().map(f64::to_bits).collect()

@@ -105,7 +105,7 @@ impl<'a> Follower<'a> {
         for batch in &self.batches {
             totals = totals + self.forward.training_totals(&weights, batch)?;
         }
-        Ok(totals.measure(&self.forward.loss).loss)
+        Ok(totals.measure(self.forward.loss.score()).loss)
     }
 
     fn slots(&self) -> impl Iterator<Item = &crate::weights::layout::Slot> {

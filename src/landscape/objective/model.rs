@@ -7,7 +7,7 @@ use candle_core::{Device, Storage, Tensor, TensorId};
 use rayon::prelude::*;
 
 use crate::data::Dataset;
-use crate::loss::{Criterion, Totals};
+use crate::loss::{Criterion, Score, Totals};
 use crate::model::kernels::Kernels;
 use crate::model::program::trace::Cost;
 use crate::model::{Recognized, Weights};
@@ -20,7 +20,7 @@ use super::super::cuda;
 use super::super::device::Compute;
 use super::super::forward::{Forward, PreparedBatch};
 use super::super::plane::DevicePlane;
-use super::super::samples::{Batch, Source, few};
+use super::super::samples::{Batch, Source, few, within};
 use super::super::surface::Measure;
 
 /// Samples a forward pass on the CPU takes at once where the user does not say: batches run beside one
@@ -190,6 +190,32 @@ impl ModelObjective {
         )
     }
 
+    /// The same objective on one of `of` equal parts of its samples; `None` if there are fewer samples than parts.
+    ///
+    /// # Errors
+    /// candle's.
+    pub(in super::super) fn part(
+        &self,
+        part: usize,
+        of: usize,
+    ) -> Result<Option<Self>, LandscapeError> {
+        let range = part * self.samples / of..(part + 1) * self.samples / of;
+        let held = self.held();
+        let all: Vec<Batch> = held.iter().map(PreparedBatch::batch).collect();
+        let chosen = within(&all, range)?;
+        if chosen.is_empty() {
+            return Ok(None);
+        }
+        let part = Self::of(
+            self.forward.clone(),
+            self.kernels.clone(),
+            Arc::clone(&self.layout),
+            self.device.clone(),
+            &chosen,
+        );
+        part.map(Some)
+    }
+
     /// The same objective with its samples in memory, computed on the CPU with all digits of f32.
     ///
     /// # Errors
@@ -237,15 +263,29 @@ impl ModelObjective {
     /// # Errors
     /// As [`ModelObjective::at`].
     pub fn on(&self, plane: &DevicePlane, at: [f64; 2]) -> Result<Measure, LandscapeError> {
+        Ok(self.totals_on(plane, at)?.measure(self.score()))
+    }
+
+    /// The sums of the loss at a point of a plane.
+    pub(in super::super) fn totals_on(
+        &self,
+        plane: &DevicePlane,
+        at: [f64; 2],
+    ) -> Result<Totals, LandscapeError> {
         let weights = self.weights_on(plane, at)?;
         if let Some(kernels) = &self.kernels
             && let Some(first) = self.first_layer(kernels, plane)?
         {
             let coefficients = [1.0, at[0] as f32, at[1] as f32];
             let logits = kernels.logits_from(&weights, &first, coefficients)?;
-            return Ok(self.of_logits(&logits)?.measure(&self.forward.loss));
+            return self.of_logits(&logits);
         }
-        self.measure(&weights)
+        self.totals(&weights)
+    }
+
+    /// The score beside the loss; `None` if it has none.
+    pub(in super::super) fn score(&self) -> Option<Score> {
+        self.forward.loss.score()
     }
 
     /// Weights and running statistics at a point of a plane.
@@ -280,7 +320,7 @@ impl ModelObjective {
     }
 
     fn measure(&self, weights: &Weights) -> Result<Measure, LandscapeError> {
-        Ok(self.totals(weights)?.measure(&self.forward.loss))
+        Ok(self.totals(weights)?.measure(self.score()))
     }
 
     /// The sums of the loss over all samples.

@@ -29,6 +29,7 @@ use super::protocol::{Plan, Report, Request, Setup};
 use super::queue::{Queue, Task};
 use super::waiting::{Waiting, Wish};
 use super::wire::Loaded;
+use splitting::Splitting;
 
 /// Time between two looks for queries that others are late with.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -48,6 +49,8 @@ pub struct Hosting {
     /// True if checkpoints are read for their contents before anything is measured, for those who wait for the last value
     /// and not for the first one: all values are kept then when it comes.
     pub reads_first: bool,
+    /// True if the samples of each point are split over the workers.
+    pub splits_samples: bool,
 }
 
 impl Hosting {
@@ -81,13 +84,28 @@ where
         planes: hosting.store.as_ref().map(StorePlace::planes),
         ..setup.clone()
     };
-    let pool = Pool {
-        reads_first: hosting.reads_first,
-        ..Pool::new(report, budget)
-    };
-    pool.open_store(setup, hosting.store.as_ref());
     let posts = hosting.posts(setup);
     let count = posts.len().max(setup.devices.len());
+    let is_split = hosting.splits_samples && setup.evaluator.is_none() && count > 1;
+    let splitting = is_split.then(|| Mutex::new(Splitting::new(count)));
+    let splitting = splitting.as_ref();
+    let mut report = report;
+    let joined = |told: Report| {
+        let whole = match splitting {
+            Some(splitting) => held(splitting).join(told),
+            None => Some(told),
+        };
+        whole.is_none_or(&mut report)
+    };
+    let requests = requests.iter().map(|request| match splitting {
+        Some(splitting) => held(splitting).split(request),
+        None => request,
+    });
+    let pool = Pool {
+        reads_first: hosting.reads_first,
+        ..Pool::new(joined, budget)
+    };
+    pool.open_store(setup, hosting.store.as_ref());
     let metered: Vec<Arc<Metered>> = (0..count).map(|_| Arc::default()).collect();
     let meter = Meter::of(metered.clone());
     thread::scope(|scope| {
@@ -105,7 +123,7 @@ where
 }
 
 /// Serves requests by threads of this process, which share the samples.
-fn serve_here<R>(pool: &Pool<R>, setup: &Setup, requests: &Receiver<Request>)
+fn serve_here<R>(pool: &Pool<R>, setup: &Setup, requests: impl Iterator<Item = Request>)
 where
     R: FnMut(Report) -> bool + Send,
 {
@@ -141,7 +159,7 @@ fn serve_apart<R>(
     setup: &Setup,
     (posts, budget): (&[(Launch, Place)], Budget),
     metered: &[Arc<Metered>],
-    requests: &Receiver<Request>,
+    requests: impl Iterator<Item = Request>,
 ) where
     R: FnMut(Report) -> bool + Send,
 {
@@ -197,7 +215,7 @@ fn serve_externally<R>(
     pool: &Pool<R>,
     setup: &Setup,
     options: &EvaluatorOptions,
-    requests: &Receiver<Request>,
+    requests: impl Iterator<Item = Request>,
 ) where
     R: FnMut(Report) -> bool + Send,
 {
@@ -520,7 +538,12 @@ impl<R: FnMut(Report) -> bool + Send> Waiting for PoolWaiting<'_, R> {
     fn batch(&self, _samples: usize) {}
 }
 
+fn held<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 mod recalling;
+mod splitting;
 
 #[cfg(test)]
 #[allow(

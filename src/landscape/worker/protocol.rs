@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{self, Split};
 use crate::evaluator::EvaluatorOptions;
-use crate::loss::{Criterion, Score};
+use crate::loss::{Criterion, Score, Totals};
 use crate::model::reading::Reading;
 use crate::run::Checkpoint;
 use crate::weights::plane_files::PlaneFiles;
-use crate::weights::plane_spec::PlaneSpec;
+use crate::weights::plane_spec::{BatchNorm, PlaneSpec};
 
 use super::super::curvature::density::Density;
 use super::super::curvature::{Effort, Extremes, RESOLUTION};
@@ -112,6 +112,15 @@ pub enum Query {
     },
     /// The function that a path of these checkpoints followed; the answer is reported as [`Report::Assumed`].
     Evidence(Vec<Checkpoint>),
+    /// The sums of another query that adds up, over one of several parts of the samples.
+    Part {
+        /// The query.
+        query: Box<Query>,
+        /// Number of the part, from 0.
+        part: usize,
+        /// Number of parts.
+        of: usize,
+    },
 }
 
 /// A product with the Hessian costs as much as some ten losses, and an eigenvalue some twenty products: the screen has
@@ -126,6 +135,17 @@ pub(super) const SEEN: Effort = Effort {
 };
 
 impl Query {
+    /// Returns true if its value is a mean over the samples of each for itself, so that parts of them can be measured
+    /// apart.
+    #[must_use]
+    pub fn adds_up(&self, spec: &PlaneSpec) -> bool {
+        match self {
+            Self::OnPlane(_) => spec.batch_norm != BatchNorm::Recalibrated,
+            Self::Checkpoint(_) | Self::Average(_) => true,
+            _ => false,
+        }
+    }
+
     /// The curvature at (α, β), as exactly as the screen needs it.
     #[must_use]
     pub fn curvature(at: [f64; 2]) -> Self {
@@ -150,6 +170,17 @@ pub enum Value {
     Density(Density),
     /// The path was asked; what it answered is told by itself.
     Assumed,
+    /// The sums over a part of the samples.
+    Part(PartSums),
+}
+
+/// The sums of a loss over a part of the samples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartSums {
+    /// The sums.
+    pub totals: Totals,
+    /// The score that is made of them; `None` if there is none.
+    pub score: Option<Score>,
 }
 
 /// A value with the time that it took.

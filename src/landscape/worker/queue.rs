@@ -354,6 +354,9 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
 
 /// A checkpoint that is gone or a point without a loss costs its own query, anything else the whole plan.
 fn costs_one_query(query: &Query, error: &LandscapeError) -> bool {
+    if let Query::Part { query, .. } = query {
+        return costs_one_query(query, error);
+    }
     let reads = matches!(
         query,
         Query::Checkpoint(_)

@@ -1,6 +1,10 @@
 //! Answers queries by an objective: on planes, at checkpoints and between them, on all samples and on few.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Instant;
+
+use crate::loss::Totals;
 
 use crate::model::Weights;
 use crate::run::Checkpoint;
@@ -15,7 +19,7 @@ use super::super::curvature::product::Curvature;
 use super::super::curvature::{Effort, extremes};
 use super::super::objective::{ModelObjective, Objective};
 use super::super::plane::ResidentPlane;
-use super::protocol::{CURVATURE_SAMPLES, Found, Query, SEEN, Value};
+use super::protocol::{CURVATURE_SAMPLES, Found, PartSums, Query, SEEN, Value};
 use super::waiting::Waiting;
 
 /// An objective for checkpoints of one shape, and the plane that it is measured on.
@@ -28,6 +32,8 @@ pub(super) struct Ready {
     /// On the samples of the other split, once they were asked for.
     pub(super) other: Option<Objective>,
     plane: ReadyPlane,
+    /// The objective on parts of the samples: those of the setup or the others, which part, and of how many.
+    parts: HashMap<(bool, usize, usize), Option<ModelObjective>>,
 }
 
 /// The plane that was measured on last.
@@ -51,6 +57,7 @@ impl Ready {
             few: None,
             other: None,
             plane,
+            parts: HashMap::new(),
         }
     }
 
@@ -130,6 +137,9 @@ impl Ready {
                 let few = &self.few.insert((which, few)).1;
                 timed(|| few.on(plane, *at).map(Value::Measure))
             }
+            Query::Part { query, part, of } => {
+                self.measure_part(query, (*part, *of), (spec, own), waiting)
+            }
             // A worker that knows the function asks before it measures.
             Query::Evidence(_) => timed(|| Ok(Value::Assumed)),
             Query::OnPlane(at) => {
@@ -137,6 +147,47 @@ impl Ready {
                 timed(|| objective.on(plane, *at).map(Value::Measure))
             }
         }
+    }
+
+    /// Measures the sums of a query over one of `of` parts of the samples.
+    fn measure_part(
+        &mut self,
+        query: &Query,
+        (part, of): (usize, usize),
+        (spec, own): (&PlaneSpec, bool),
+        waiting: &dyn Waiting,
+    ) -> Result<Found, LandscapeError> {
+        let other = self.other.as_ref();
+        let objective = if own { Some(&self.objective) } else { other };
+        let objective = objective.ok_or(LandscapeError::NoData)?;
+        let model = objective.model()?;
+        let few = match self.parts.entry((own, part, of)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(model.part(part, of)?),
+        };
+        let score = model.score();
+        let Some(few) = few else {
+            let totals = Totals::default();
+            return timed(|| Ok(Value::Part(PartSums { totals, score })));
+        };
+        let sums = |totals| Value::Part(PartSums { totals, score });
+        if let Query::OnPlane(at) = query {
+            let ResidentPlane::Device(plane) = self.plane.resident(objective, spec, waiting)?
+            else {
+                return Err(LandscapeError::OtherPlane);
+            };
+            return timed(|| few.totals_on(plane, *at).map(sums));
+        }
+        let shape = &self.shape;
+        let members = match query {
+            Query::Checkpoint(one) => std::slice::from_ref(one),
+            Query::Average(all) => all,
+            _ => return Err(LandscapeError::OtherPlane),
+        };
+        let open = |row: usize| RunCheckpoint::open(&members[row], shape);
+        let mean = direction::mean(&shape.layout, members.len(), open)?;
+        let weights = few.weights_of(&mean)?;
+        timed(|| few.totals(&weights).map(sums))
     }
 }
 

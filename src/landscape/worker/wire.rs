@@ -277,6 +277,7 @@ mod tests {
             Value::Critical(step) => vec![step.step],
             Value::Curvature(ends) => vec![ends.lambda_max, ends.lambda_min],
             Value::Density(density) => [density.nodes, density.weights].concat(),
+            Value::Part(sums) => vec![sums.totals.loss.value()],
             Value::Assumed => Vec::new(),
         }
         .into_iter()

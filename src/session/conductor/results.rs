@@ -201,7 +201,7 @@ impl Conductor {
                 self.show_measure(target, measure);
             }
             (&Value::Critical(step), Target::Update(i)) => self.set_critical(i, step),
-            (Value::Critical(_) | Value::Curvature(_) | Value::Density(_) | Value::Assumed, _) => {}
+            (_, _) => {}
         }
     }
 

@@ -23,7 +23,7 @@ fn checkpoint() -> Checkpoint {
 }
 
 /// Creates a plan of `queries` points of a plane.
-fn plan(generation: u64, queries: usize) -> Plan {
+pub(super) fn plan(generation: u64, queries: usize) -> Plan {
     Plan {
         generation,
         spec: PlaneSpec {

@@ -111,6 +111,7 @@ pub(super) fn members(spec: &PlaneSpec) -> Vec<&Checkpoint> {
 /// The checkpoints that a query is of, beside those of its plane.
 pub(super) fn checkpoints(query: &Query) -> Vec<&Checkpoint> {
     match query {
+        Query::Part { query, .. } => checkpoints(query),
         Query::Checkpoint(one) | Query::CurvatureOf(one) => vec![one],
         Query::Average(all) | Query::Recalibrated(all) | Query::Evidence(all) => {
             all.iter().collect()
@@ -125,6 +126,9 @@ pub(super) fn checkpoints(query: &Query) -> Vec<&Checkpoint> {
 
 /// True if the value depends on the plane.
 pub(super) fn is_on_plane(query: &Query) -> bool {
+    if let Query::Part { query, .. } = query {
+        return is_on_plane(query);
+    }
     matches!(
         query,
         Query::OnPlane(_) | Query::OnFew { .. } | Query::Curvature { .. } | Query::Density { .. }
@@ -173,6 +177,22 @@ pub(super) fn key(
 ) -> Result<Option<ValueKey>, StoreError> {
     let (loss, plane, key) = of;
     let of = match query {
+        Query::Part {
+            query,
+            part,
+            of: parts,
+        } => {
+            let whole = self::key(query, of, contents)?;
+            let spot = match whole {
+                Some(ValueKey::Spot(whole)) => digest(&(whole, part, parts)),
+                Some(ValueKey::Point(place)) => {
+                    let at = place.at.map(f64::to_bits);
+                    plane.and_then(|plane| digest(&(plane, 'p', at, place.samples, part, parts)))
+                }
+                None => None,
+            };
+            return Ok(spot.map(ValueKey::Spot));
+        }
         Query::OnPlane(at) => {
             return Ok(Some(ValueKey::Point(PointPlace {
                 at: *at,
