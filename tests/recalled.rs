@@ -330,6 +330,16 @@ fn a_command_gives_the_same_by_several_workers_and_what_was_measured_before(
     } else {
         assert!(again < first, "{again} of {first}");
     }
+    // The program and its workers have made the plane once.
+    let planes = fs::read_dir(folder.path().join("cache/isoloss/planes"));
+    let planes = planes.map_or(0, |planes| {
+        let names = planes.map(|entry| entry.unwrap().path());
+        names
+            .filter(|name| name.extension() == Some("safetensors".as_ref()))
+            .count()
+    });
+    let is_principal = command.starts_with("surface") || command.starts_with("hessian");
+    assert!(!is_principal || planes == 1, "{planes}");
     // Gradients are summed in f32 over batches, whose size is that of a worker's part of the cores.
     if !command.starts_with("hessian") {
         let split = ["--workers", "3", "--split-samples", "--no-cache"];

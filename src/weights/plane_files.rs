@@ -210,7 +210,16 @@ fn key(spec: &PlaneSpec) -> Option<String> {
         return None;
     }
     let mut hasher = blake3::Hasher::new();
-    let record = (env!("CARGO_PKG_VERSION"), spec);
+    let shape = &spec.shape;
+    // Not the whole layout: its names stand in an order that is another one in each process.
+    let shape = (
+        shape.layout.slots(),
+        &shape.key,
+        &shape.roles,
+        &shape.settings,
+    );
+    let plane = (&spec.origin, &spec.directions, spec.batch_norm);
+    let record = (env!("CARGO_PKG_VERSION"), shape, plane);
     serde_json::to_writer(&mut hasher, &record).ok()?;
     for checkpoint in std::iter::once(&spec.origin).chain(members) {
         let (file, _): (&Path, _) = Checkpoint::source(checkpoint, None);
