@@ -24,8 +24,8 @@ use super::{limits, memory, startup};
 
 /// Measure for another isoloss, by JSON lines on standard input and output.
 ///
-/// `isoloss watch` starts one for each device, so that a device that fails, memory that
-/// runs out or a fault in a driver costs a point and not the screen. It speaks first:
+/// Commands that measure start one for each device, so that a device that fails, memory that
+/// runs out or a fault in a driver costs a point and not the session. It speaks first:
 ///
 ///   {"hello": {"protocol": 1, "version": "0.1.0", "host": "node7"}}
 ///
