@@ -13,12 +13,14 @@ mod program;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use isoloss::data::Split;
 use isoloss::landscape::device::{Place, Precision};
+use isoloss::landscape::worker::client::Client;
 use isoloss::landscape::worker::protocol::{Plan, Query, Report, Request, Setup, Value};
 use isoloss::landscape::worker::{Hosting, Launch, serve};
 use isoloss::run::Checkpoint;
@@ -211,6 +213,57 @@ fn a_worker_that_dies_costs_no_point(#[case] mark: &str, #[case] by: Signal, #[c
         "{told}"
     );
     assert!(told.ends_with(&format!(": {how}")), "{told}");
+}
+
+#[test]
+fn a_launcher_that_hangs_and_a_machine_without_the_samples_hold_up_nobody() {
+    let blind = script(
+        r#"echo '{"hello":{"protocol":1,"version":"0","host":"node2"}}'
+read -r setup
+echo '{"ready":{"place":"Cpu","data":{"missing":"no such folder: /scratch/data"}}}'
+cat > /dev/null"#,
+    );
+    let launches = vec![script("exec sleep 600"), blind.clone(), worker("43G")];
+    let reports = measured_by(launches, plan(30));
+    let values = values(&reports, plan(30).queries.len());
+    assert!(values.iter().all(Option::is_some));
+
+    // Where no machine has them, the first is named.
+    let hosting = Hosting {
+        process: Some(blind.clone()),
+        launches: vec![blind; 2],
+        ..Hosting::default()
+    };
+    let mut client = Client::start(setup(), hosting, Arc::new(|_| ())).unwrap();
+    let spec = plan(1).spec;
+    let begun = client.begin(&spec.shape, std::slice::from_ref(&spec.origin));
+    let said = begun.unwrap_err().to_string();
+    assert_eq!(said, "node2: no such folder: /scratch/data");
+}
+
+#[test]
+fn a_command_that_cannot_ask_the_path_measures_nothing_in_silence() {
+    let dies = script(
+        r#"echo '{"hello":{"protocol":1,"version":"0"}}'
+while read -r line; do
+  case "$line" in
+    '{"setup"'*) echo '{"ready":{"place":"Cpu","data":{"loaded":{"name":"x","samples":9}}}}' ;;
+    '{"measure"'*) kill -9 $$ ;;
+  esac
+done"#,
+    );
+    let hosting = Hosting {
+        process: Some(dies),
+        ..Hosting::default()
+    };
+    let mut client = Client::start(setup(), hosting, Arc::new(|_| ())).unwrap();
+    let spec = plan(1).spec;
+    let begun = client.begin(&spec.shape, std::slice::from_ref(&spec.origin));
+    let said = begun.unwrap_err().to_string();
+    assert!(
+        said.starts_with("the path was not asked which function it followed"),
+        "{said}"
+    );
 }
 
 /// Kills one of four workers at random times, 12 or `ISOLOSS_KILLS` times in all: all values are those of one worker.

@@ -65,8 +65,15 @@ impl Cache {
                 let cleared = cache::clear(run.as_deref())?;
                 let folder = run.as_deref().map(cache::real);
                 let folder = folder.as_deref();
-                let measured =
-                    measured(|store| store.clear(folder), |planes| planes.clear(folder))?;
+                let removed = measured(|store| store.clear(folder), |planes| planes.clear(folder));
+                let measured = match removed {
+                    // It is damaged, or the disk is too full to note that there is less.
+                    Err(error) if folder.is_none() => {
+                        Store::remove().map_err(|_| error)?;
+                        None
+                    }
+                    removed => removed?,
+                };
                 output::to_stdout(&Report::new(cleared, measured).removed())
             }
             CacheAction::Path { run } => {

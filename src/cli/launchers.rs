@@ -11,17 +11,18 @@ use crate::landscape::worker::Launch;
 use super::output::Usage;
 use super::startup;
 
-/// Starts a worker in a step of a Slurm allocation.
-const SRUN: &str = "srun -u -n1 --exact {}";
+/// Starts a worker in a step of a Slurm allocation. A step asks for all memory of the job where it asks for none, so that
+/// a second one would wait for the first.
+const SRUN: &str = "srun -u -n1 --exact --mem=0 {}";
 /// The same with a GPU of its own.
-const SRUN_WITH_GPU: &str = "srun -u -n1 --exact --gpus=1 {}";
+const SRUN_WITH_GPU: &str = "srun -u -n1 --exact --mem=0 --gpus=1 {}";
 /// More workers than any allocation has.
 const MOST: usize = 4096;
 
 /// Commands that start workers.
 #[derive(Clone, Debug, Args)]
 pub(super) struct LauncherOptions {
-    /// Command that starts a worker, in which {} stands for the worker's own: 'srun -u -n1 --exact --gpus=1 {}',
+    /// Command that starts a worker, in which {} stands for the worker's own: 'srun -u -n1 --exact --mem=0 --gpus=1 {}',
     /// 'ssh -T node7 {}'; may be given several times
     #[arg(long, value_name = "COMMAND", value_parser = launcher)]
     worker: Vec<Launcher>,

@@ -263,6 +263,9 @@ impl MeasureOptions {
                 "--dtype bf16 --device {place}: the CPU has no matrix product in bf16, expected f32 or f16, or a GPU"
             )));
         }
+        if self.evaluator.is_given() {
+            self.hosting.refuse_beside_evaluator()?;
+        }
         Ok(Setup {
             data: self.request()?,
             evaluator: self.evaluator.options(self.split, self.samples, self.seed),

@@ -210,7 +210,7 @@ impl PlaneOptions {
         let Some(file) = &self.plane_out else {
             return Ok(());
         };
-        check_file("--plane-out", file, run, false)?;
+        check_file("--plane-out", file, run, true)?;
         if file
             .metadata()
             .is_ok_and(|there| there.is_file() && there.len() > 0)

@@ -87,6 +87,11 @@ impl HostingOptions {
     /// # Errors
     /// Options do not belong together, or the program does not find itself.
     pub(super) fn hosting(&self, usual: Budget, runs: &[&Path]) -> anyhow::Result<Hosting> {
+        if self.split_samples && self.in_process {
+            bail!(Usage(
+                "--split-samples splits them over worker processes, and with --in-process there are none".into()
+            ));
+        }
         let budget = self.budget.unwrap_or(usual);
         if self.in_process && self.memory_limit.is_some() {
             bail!(Usage(
@@ -129,6 +134,20 @@ impl HostingOptions {
             Some(store) => store.planes().plane(spec, &|| true),
             None => spec.make(),
         }
+    }
+
+    /// Refuses options about worker processes where an evaluator measures.
+    pub(super) fn refuse_beside_evaluator(&self) -> Result<(), Usage> {
+        let given = [
+            ("--worker and --workers", self.launchers.are_given()),
+            ("--split-samples", self.split_samples),
+        ];
+        let given = given.into_iter().find(|(_, is_given)| *is_given);
+        given.map_or(Ok(()), |(option, _)| {
+            Err(Usage(format!(
+                "{option}: is about isoloss's own workers, and an evaluator measures; --device has one for each device"
+            )))
+        })
     }
 
     /// Steps back with this process where it measures itself. Its session is stepped back with only where it leads

@@ -10,8 +10,9 @@ pub fn is_inside(path: &Path, run: &Path) -> bool {
     resolved(path).starts_with(resolved(run))
 }
 
-/// The absolute path, without links as far as it is there.
-fn resolved(path: &Path) -> PathBuf {
+/// Returns the absolute path, without links as far as it is there.
+#[must_use]
+pub fn resolved(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let mut resolved = PathBuf::new();
     for component in absolute.components() {

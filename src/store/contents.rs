@@ -66,8 +66,9 @@ impl Store {
         })?;
         let after = self.contents()?;
         Ok(Contents {
-            values: before.values - after.values,
-            planes: before.planes - after.planes,
+            // Another one may have kept more meanwhile.
+            values: before.values.saturating_sub(after.values),
+            planes: before.planes.saturating_sub(after.planes),
             bytes: before.bytes.saturating_sub(after.bytes),
         })
     }

@@ -18,7 +18,7 @@ use super::{Digest, StoreError};
 /// Marks the file as ours, as `file` shows it.
 const APPLICATION: i32 = 0x6973_6f6c;
 /// The version of the tables. A cache is never carried over to others: it is begun anew.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 /// Time that a write waits for another process.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Time between two commits on a network file system, where each costs many times a point.
@@ -27,7 +27,7 @@ const COMMIT_EVERY: Duration = Duration::from_secs(1);
 const TABLES: &str = "
 CREATE TABLE file  (path TEXT, key TEXT, size INT, modified INT, inode INT, content BLOB,
                     PRIMARY KEY (path, key)) WITHOUT ROWID;
-CREATE TABLE scene (id INTEGER PRIMARY KEY, key BLOB UNIQUE, run BLOB, about TEXT, used INT);
+CREATE TABLE scene (id INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB UNIQUE, run BLOB, about TEXT, used INT);
 CREATE TABLE point (scene INT, samples INT, x INT, y INT, loss INT, score INT, device TEXT,
                     PRIMARY KEY (scene, samples, x, y)) WITHOUT ROWID;
 CREATE TABLE spot  (key BLOB PRIMARY KEY, value BLOB, run BLOB, device TEXT, used INT) WITHOUT ROWID;
@@ -103,6 +103,21 @@ impl Store {
         };
         trim(&connection, room).map_err(StoreError::of(path))?;
         Ok(Self::over(path, connection, is_shared))
+    }
+
+    /// Removes the user's database with what belongs to it, and the planes beside it.
+    ///
+    /// # Errors
+    /// A file cannot be removed.
+    pub fn remove() -> std::io::Result<()> {
+        let Some(path) = Self::path() else {
+            return Ok(());
+        };
+        for end in ["-wal", "-shm", "-journal", ".old"] {
+            let _ = fs::remove_file(with_end(&path, end));
+        }
+        let _ = fs::remove_dir_all(path.with_file_name("planes"));
+        fs::remove_file(path)
     }
 
     /// Does something with the connection when what was written before is committed.
@@ -242,7 +257,9 @@ impl Store {
             device
         ];
         self.write(
-            "INSERT OR IGNORE INTO point VALUES (?, ?, ?, ?, ?, ?, ?)",
+            // Another one may have removed the scene.
+            "INSERT OR IGNORE INTO point SELECT ?, ?, ?, ?, ?, ?, ?
+             WHERE EXISTS (SELECT 1 FROM scene WHERE id = ?1)",
             row,
         )
     }
@@ -303,7 +320,13 @@ impl Store {
     }
 
     fn error(&self) -> impl Fn(rusqlite::Error) -> StoreError {
-        StoreError::of(&self.path)
+        |error| {
+            // The next one begins anew.
+            if is_damaged(&error) && set_aside(&self.path).is_ok() {
+                tracing::info!("{}: {error}", self.path.display());
+            }
+            StoreError::of(&self.path)(error)
+        }
     }
 }
 
@@ -404,19 +427,20 @@ fn is_damaged(error: &rusqlite::Error) -> bool {
 
 /// Renames a database with what belongs to it, in the place of one that was set aside before.
 fn set_aside(path: &Path) -> std::io::Result<()> {
-    let with = |end: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(end);
-        PathBuf::from(name)
-    };
     tracing::info!(
         "{} is of another version or damaged, and was set aside",
         path.display()
     );
     for end in ["-wal", "-shm", "-journal"] {
-        let _ = fs::remove_file(with(end));
+        let _ = fs::remove_file(with_end(path, end));
     }
-    fs::rename(path, with(".old"))
+    fs::rename(path, with_end(path, ".old"))
+}
+
+fn with_end(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    PathBuf::from(name)
 }
 
 /// A path as it is kept.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::run::Checkpoint;
+use crate::run::contains::resolved;
 use crate::run::format::{Dtype, StateDict};
 use crate::run::regular;
 use crate::run::scan::fingerprint_of;
@@ -92,7 +93,7 @@ impl PlaneFiles {
         let vectors = vectors(plane);
         let mut header = json!({ "__metadata__": {
             CONTENT: content(&vectors),
-            RUN: spec.origin.path.parent().unwrap_or(Path::new("")).to_string_lossy(),
+            RUN: resolved(spec.origin.path.parent().unwrap_or(Path::new(""))).to_string_lossy(),
         }});
         let mut end = 0;
         for (name, vector) in VECTORS.iter().zip(vectors) {

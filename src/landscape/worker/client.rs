@@ -136,13 +136,25 @@ impl Client {
         members: &[Checkpoint],
     ) -> Result<Assumed, LandscapeError> {
         let Some(last) = members.last() else {
-            return Err(LandscapeError::NoData);
+            return Ok(Assumed::default());
         };
         let spec = PlaneSpec::through(shape, last);
         self.told.assumed = None;
         let question = vec![Query::Evidence(members.to_vec())];
-        self.values(&spec, self.setup.split(), question, |_| ())?;
-        Ok(self.told.assumed.take().unwrap_or_default())
+        let answers = self.values(&spec, self.setup.split(), question, |_| ())?;
+        let assumed = self.told.assumed.take();
+        if let Some(Err(reason)) = answers.into_iter().next() {
+            let Some(unasked) = assumed.filter(|_| self.told.model.is_some()) else {
+                return Err(failed(format!(
+                    "the path was not asked which function it followed, and nothing is known of it: {reason}"
+                )));
+            };
+            (self.tell)(format!(
+                "the path was not asked, the usual reading is assumed: {reason}"
+            ));
+            return Ok(unasked);
+        }
+        Ok(assumed.unwrap_or_default())
     }
 
     fn assume(&mut self, function: &Function) {

@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
@@ -33,6 +33,10 @@ use splitting::Splitting;
 
 /// Time between two looks for queries that others are late with.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// Time that other devices have to open once one has; those that take longer join later.
+const TOGETHER: Duration = Duration::from_secs(2);
+/// Time between two looks for devices that have opened.
+const LOOK_FOR_OPENED: Duration = Duration::from_millis(10);
 
 /// The place of workers, and what they may take of the machine.
 #[derive(Clone, Debug, Default)]
@@ -145,7 +149,8 @@ where
                 })
             })
             .collect();
-        pool.begin(scope, setup, &spawned);
+        let late = pool.begin(scope, setup, spawned);
+        scope.spawn(move || pool.join_late(late));
         for request in requests {
             pool.post(request);
         }
@@ -172,8 +177,15 @@ fn serve_apart<R>(
                 let (launch, stop) = (launch.clone(), stop.clone());
                 let mut worker =
                     ProcessWorker::new(launch, setup, *place, tell, stop, Arc::clone(id), budget);
+                let is_alone = posts.len() == 1;
                 spawn(scope, *place, move |opened| {
                     let found = worker.open()?;
+                    if let Loaded::Missing(reason) = &found.data
+                        && !is_alone
+                    {
+                        // Others may have the samples.
+                        return Err(reason.clone());
+                    }
                     let place = found.place;
                     opened(found);
                     pool.work(place, worker);
@@ -184,7 +196,7 @@ fn serve_apart<R>(
         drop(send);
         scope.spawn(move || pool.pass_on(told));
         // Those who end the session do not wait until all are open.
-        scope.spawn(move || pool.begin(scope, setup, &spawned));
+        scope.spawn(move || pool.join_late(pool.begin(scope, setup, spawned)));
         for request in requests {
             pool.post(request);
         }
@@ -282,6 +294,9 @@ pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no reason was given")
 }
 
+/// The place of a device among the others, and how its opening went.
+type Opening = (usize, Receiver<Result<Opened, String>>);
+
 /// The queue, and the signal that something on it has changed.
 #[derive(Debug)]
 struct Pool<R> {
@@ -305,19 +320,19 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
         }
     }
 
-    /// Waits until every device has opened or not, and says which did and which samples there are. Where none did, the
-    /// model is still recognized.
+    /// Waits for devices, as [`Self::opened`] does, says which opened and which samples there are, and returns those that
+    /// have not opened yet. Where none did, the model is still recognized.
     fn begin<'scope, 'env>(
         &'env self,
         scope: &'scope Scope<'scope, 'env>,
         setup: &'env Setup,
-        openings: &[Receiver<Result<Opened, String>>],
-    ) {
-        let openings = openings.iter().map(|opening| match opening.recv() {
-            Ok(opened) => opened,
-            Err(closed) => Err(closed.to_string()),
-        });
-        let found = match self.open(openings.collect()) {
+        openings: Vec<Receiver<Result<Opened, String>>>,
+    ) -> Vec<Opening> {
+        let mut openings: Vec<_> = openings.into_iter().enumerate().collect();
+        let mut first = self.opened(&mut openings, Some(TOGETHER));
+        first.sort_by_key(|(index, _)| *index);
+        let first = first.into_iter().map(|(_, opened)| opened);
+        let found = match self.open(first.collect()) {
             Ok(Loaded::Loaded {
                 name,
                 samples,
@@ -346,6 +361,59 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
             }
         };
         self.queue().tell(0, found);
+        openings
+    }
+
+    /// Takes devices that open later than others, until all have or all is over.
+    fn join_late(&self, mut openings: Vec<Opening>) {
+        while !openings.is_empty() && !self.queue().over {
+            for (_, opened) in self.opened(&mut openings, None) {
+                self.join(opened);
+            }
+        }
+    }
+
+    /// Waits for devices that open or not: until all have, until one has and the others had so long, or all is over.
+    /// Without a time it looks once.
+    fn opened(
+        &self,
+        openings: &mut Vec<Opening>,
+        together: Option<Duration>,
+    ) -> Vec<(usize, Result<Opened, String>)> {
+        let mut found: Vec<(usize, Result<Opened, String>)> = Vec::new();
+        let mut since = None;
+        loop {
+            openings.retain(|(index, opening)| {
+                let opened = match opening.try_recv() {
+                    Err(TryRecvError::Empty) => return true,
+                    Err(closed) => Err(closed.to_string()),
+                    Ok(opened) => opened,
+                };
+                found.push((*index, opened));
+                false
+            });
+            if found.iter().any(|(_, opened)| opened.is_ok()) {
+                since = since.or_else(|| Some(Instant::now()));
+            }
+            let is_late =
+                since.is_some_and(|since| together.is_none_or(|time| since.elapsed() > time));
+            if openings.is_empty() || is_late || self.queue().over {
+                return found;
+            }
+            thread::sleep(LOOK_FOR_OPENED);
+            if together.is_none() {
+                return found;
+            }
+        }
+    }
+
+    /// Takes a device that opened later than others, or says why it did not.
+    fn join(&self, opened: Result<Opened, String>) {
+        let mut queue = self.queue();
+        match opened {
+            Ok(Opened { name, .. }) => queue.join(&name),
+            Err(reason) => queue.report(Report::Lost(reason)),
+        }
     }
 
     /// Reports sentences until nobody tells any more.
@@ -396,6 +464,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
         let names = openings.iter().flatten();
         let names: Vec<String> = names.map(|opened| opened.name.clone()).collect();
         queue.able = names.len().max(1);
+        queue.names.clone_from(&names);
         let (opened, refused): (Vec<_>, Vec<_>) = openings.into_iter().partition(Result::is_ok);
         let mut reasons = refused.into_iter().filter_map(Result::err);
         let Some(first) = opened.into_iter().flatten().next() else {

@@ -21,12 +21,15 @@ use super::gpu_turns::GpuTurns;
 use super::nvidia::Room;
 use super::protocol::{Found, Report, Setup};
 use super::queue::Task;
+use super::recall::sees_files;
 use super::running::{Failure, Running, no_answer, say};
 use super::waiting::{Waiting, Wish};
 use super::wire::{Answer, Loaded, Order, PROTOCOL, message};
 
 /// Deaths at a query after which it is given up.
 const DEATHS: u32 = 2;
+/// The option that a worker names which ends because it took more memory than it may.
+const MEMORY_LIMIT: &str = "--memory-limit";
 /// Starts in a row that may fail.
 const STARTS: u32 = 5;
 /// Longest time between a death and the next start.
@@ -193,6 +196,12 @@ impl ProcessWorker {
                     }
                     self.running = Some(Running::of(process));
                     let name = self.name();
+                    let data = match (data, &self.host) {
+                        (Loaded::Missing(reason), Some(host)) => {
+                            Loaded::Missing(format!("{host}: {reason}"))
+                        }
+                        (data, _) => data,
+                    };
                     return Ok(Opened { name, place, data });
                 }
                 Ok(Answer::Refused(reason)) => return Err(refused(reason)),
@@ -427,6 +436,18 @@ impl ProcessWorker {
         None
     }
 
+    /// Takes an error about a file that is missing on the worker's machine alone for one of the device: it is not there
+    /// for other queries either.
+    fn or_blind(&self, task: &Task, error: LandscapeError) -> LandscapeError {
+        if error.fault() != Fault::File || self.host.is_none() || !sees_files(task) {
+            return error;
+        }
+        LandscapeError::Worker {
+            reason: error.to_string(),
+            fault: Fault::Device,
+        }
+    }
+
     /// Takes half of the samples at once from now on, and returns their number.
     fn halve(&mut self) -> usize {
         let now = self.batch.take().or(self.setup.batch);
@@ -526,13 +547,20 @@ impl Worker for ProcessWorker {
                     self.deaths = 0;
                     return Ok(found);
                 }
-                Err(Failure::Told(error)) => return Err(*error),
+                Err(Failure::Told(error)) => return Err(self.or_blind(task, *error)),
                 Err(Failure::Ended(ended)) => why = ended,
             }
             if self.stop.is_given() {
                 return Err(LandscapeError::Stopped);
             }
             self.deaths += 1;
+            let had_one = self.batch.or(self.setup.batch) == Some(1);
+            if had_one && why.contains(MEMORY_LIMIT) {
+                return Err(LandscapeError::Worker {
+                    reason: format!("{why}, with one sample at once; it needs a higher limit"),
+                    fault: Fault::Device,
+                });
+            }
             let half = self.halve();
             tracing::warn!("worker on {}: {why}", self.name());
             if time < DEATHS {

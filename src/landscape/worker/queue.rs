@@ -42,6 +42,8 @@ pub(crate) struct Queue<R> {
     lost: Option<String>,
     /// Workers that can measure.
     pub(crate) able: usize,
+    /// Names of their devices.
+    pub(super) names: Vec<String>,
     /// The last reports about the samples and about the model, and the plan of each: all find out the same.
     told: [Option<(u64, Report)>; 2],
     /// The values that were measured before; `None` if none are kept.
@@ -64,6 +66,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
             over: false,
             lost: None,
             able: 0,
+            names: Vec::new(),
             told: [None, None],
             recall: None,
             found_out: Vec::new(),
@@ -311,6 +314,13 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
             self.forget(&plan);
             self.report(Report::Done(plan.generation));
         }
+    }
+
+    /// A device opened later than others.
+    pub(super) fn join(&mut self, name: &str) {
+        self.able += 1;
+        self.names.push(name.to_owned());
+        self.report(Report::Device(self.names.join(",")));
     }
 
     /// A device broke: its queries are for the others.

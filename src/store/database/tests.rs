@@ -160,3 +160,42 @@ fn on_a_network_file_system_writes_are_committed_together() {
     let second = connect(&path, true);
     assert!(second.is_err());
 }
+
+#[test]
+fn a_scene_that_was_removed_meanwhile_takes_nothing_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("measured.sqlite");
+    let [store, other] = [(); 2].map(|()| Store::open(&path, u64::MAX).unwrap());
+    let scene = store.scene(key(1), Path::new("/runs/a"), "{}").unwrap();
+    store
+        .keep_point(scene, &kept([0.0; 2], None, 1.0), "cpu")
+        .unwrap();
+    other.clear(None).unwrap();
+    let later = other.scene(key(2), Path::new("/runs/a"), "{}").unwrap();
+    store
+        .keep_point(scene, &kept([1.0; 2], None, 1.0), "cpu")
+        .unwrap();
+    assert!(found(&other, later).is_empty());
+    assert_eq!(store.contents().unwrap().values, 0);
+}
+
+#[test]
+fn what_is_damaged_while_it_is_used_is_set_aside_for_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("measured.sqlite");
+    let fill = || {
+        let store = Store::open(&path, u64::MAX)?;
+        let scene = store.scene(key(1), Path::new("/runs/a"), "{}")?;
+        for i in 0..3000 {
+            store.keep_point(scene, &kept([f64::from(i); 2], None, 1.0), "cpu")?;
+        }
+        Ok::<_, StoreError>(store.points(scene)?.len())
+    };
+    assert_eq!(fill().unwrap(), 3000);
+    let mut bytes = fs::read(&path).unwrap();
+    // All pages but the first, whose header is looked at when it is opened.
+    bytes[4096..].fill(0x5a);
+    fs::write(&path, bytes).unwrap();
+    assert!(fill().is_err());
+    assert_eq!(fill().unwrap(), 3000);
+}

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Split;
 use crate::run::Checkpoint;
+use crate::run::contains::resolved;
 use crate::run::fingerprint::Fingerprint;
 use crate::run::scan::fingerprint_of;
 use crate::store::{Digest, KeptPoint, PointPlace, SceneId, Store, StoreError, digest};
@@ -19,6 +20,7 @@ use crate::weights::plane_spec::{Directions, PlaneSpec};
 use super::super::device::Place;
 use super::super::evidence::{Assumed, Function};
 use super::super::surface::Measure;
+use super::Task;
 use super::protocol::{Plan, Report, Setup, Value};
 use contents::FileContents;
 use keys::{ValueKey, checkpoints, is_on_plane, key, loss, members, plane};
@@ -135,7 +137,7 @@ impl Recall {
             queries,
             files: contents.files,
             plane_holds: OnceLock::new(),
-            run: run_of(plan).to_path_buf(),
+            run: resolved(run_of(plan)),
             findings,
         }))
     }
@@ -160,7 +162,9 @@ impl Recall {
             spec: plan.spec.clone(),
             loss,
             key,
-            scene: self.store.scene(key, run_of(plan), &self.about(plan))?,
+            scene: self
+                .store
+                .scene(key, &resolved(run_of(plan)), &self.about(plan))?,
             files: contents.files.clone(),
         };
         *held(&self.plane) = Some(plane.clone());
@@ -326,6 +330,13 @@ impl PlanKeys {
             None => false,
         }
     }
+}
+
+/// Returns true if this machine sees all files that a query is of.
+pub(super) fn sees_files(task: &Task) -> bool {
+    let of_query = checkpoints(task.query()).into_iter();
+    let mut all = of_query.chain(members(&task.plan.spec));
+    all.all(|checkpoint| checkpoint.source(None).0.exists())
 }
 
 /// The folder of the checkpoint that a plan's plane goes through.
