@@ -58,7 +58,8 @@ impl Report {
     /// A report of these runs and values; `None` if there is no database.
     #[must_use]
     pub fn new(runs: Vec<CachedRun>, measured: Option<Measured>) -> Self {
-        let measured = measured.filter(|measured| measured.contents.values > 0);
+        let is_something = |kept: &Measured| kept.contents.values > 0 || kept.planes.files > 0;
+        let measured = measured.filter(is_something);
         Self { runs, measured }
     }
 
@@ -189,6 +190,12 @@ mod tests {
             planes,
             ..measured(1)
         };
+        let planes_alone = Measured {
+            planes,
+            ..measured(0)
+        };
+        let told = Report::new(Vec::new(), Some(planes_alone)).text();
+        assert!(told.contains("2 planes as files"), "{told}");
         let words = with_files.words();
         assert!(
             words.ends_with("1.00 MiB, and 2 planes as files, 1.00 KiB"),

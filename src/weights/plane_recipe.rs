@@ -96,11 +96,14 @@ impl PlaneRecipe {
     /// # Errors
     /// It cannot be read, or is not a recipe.
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
-        let text = regular::read_text(path, LARGEST).map_err(io_error(path))?;
         let other = |why: String| RecipeError::Other {
             path: path.to_path_buf(),
             why,
         };
+        let text = regular::read_text(path, LARGEST).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => other(format!("found no text: {error}")),
+            _ => io_error(path)(error),
+        })?;
         let recipe: Self = serde_json::from_str(&text).map_err(|error| other(error.to_string()))?;
         let version = recipe.isoloss_plane;
         if version != VERSION {
@@ -253,6 +256,12 @@ mod tests {
             .to_string();
         assert!(
             said.contains("plane.json: expected the checkpoint of step 240 with the weights"),
+            "{said}"
+        );
+        fs::write(&file, b"\xff\xfe weights").unwrap();
+        let said = PlaneRecipe::read(&file).unwrap_err().to_string();
+        assert!(
+            said.contains("expected a plane that --plane-out wrote"),
             "{said}"
         );
         for text in ["", "{}", "{\"isoloss_plane\": 2}", "[[[[[["] {
