@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use isoloss::cache::KeepLimit;
 use isoloss::data::Request;
-use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::worker::protocol::Setup;
 use isoloss::run::RunChoice;
 use isoloss::session::snapshot::Snapshot;
@@ -40,17 +39,7 @@ fn surveyed(run: PathBuf, data: PathBuf) -> Result<Arc<Snapshot>, Box<dyn Error>
         keep: KeepLimit::Nothing,
         disk_only: true,
         hosting: isoloss::landscape::worker::Hosting::default(),
-        setup: Setup {
-            criterion: isoloss::loss::Criterion::default(),
-            data: Some(Request::whole(data)),
-            evaluator: None,
-            model: "auto".into(),
-            reading: isoloss::model::reading::Reading::default(),
-            devices: vec![Place::Cpu],
-            precision: Precision::F32,
-            batch: None,
-            planes: None,
-        },
+        setup: Setup::of(Request::whole(data)),
         batch_norm: BatchNorm::Frozen,
         fidelity: None,
     })?;

@@ -20,7 +20,6 @@ use std::time::{Duration, Instant};
 
 use isoloss::cache::KeepLimit;
 use isoloss::data::{Count, Request};
-use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::surface::log_loss;
 use isoloss::landscape::worker::protocol::Setup;
 use isoloss::run::RunChoice;
@@ -207,17 +206,7 @@ fn at_rest(run: &str, fidelity: usize) -> Arc<Snapshot> {
         keep: KeepLimit::Nothing,
         disk_only: true,
         hosting: isoloss::landscape::worker::Hosting::default(),
-        setup: Setup {
-            criterion: isoloss::loss::Criterion::default(),
-            data: Some(Request::whole("digits")),
-            evaluator: None,
-            model: "auto".into(),
-            reading: isoloss::model::reading::Reading::default(),
-            devices: vec![Place::Cpu],
-            precision: Precision::F32,
-            batch: None,
-            planes: None,
-        },
+        setup: Setup::of(Request::whole("digits")),
         batch_norm: BatchNorm::Frozen,
         fidelity: Some(Count::At(fidelity)),
     })

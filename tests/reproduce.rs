@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use isoloss::cache::KeepLimit;
 use isoloss::data::{Count, Request};
-use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::surface::Surface;
 use isoloss::landscape::worker::protocol::Setup;
 use isoloss::run::RunChoice;
@@ -43,22 +42,12 @@ impl Live {
             keep: KeepLimit::Nothing,
             disk_only: true,
             hosting: isoloss::landscape::worker::Hosting::default(),
-            setup: Setup {
-                criterion: isoloss::loss::Criterion::default(),
-                data: Some(Request {
-                    count: Count::At(100),
-                    order: isoloss::data::Order::Random,
-                    seed: 3,
-                    ..Request::whole("digits")
-                }),
-                evaluator: None,
-                model: "auto".into(),
-                reading: isoloss::model::reading::Reading::default(),
-                devices: vec![Place::Cpu],
-                precision: Precision::F32,
-                batch: None,
-                planes: None,
-            },
+            setup: Setup::of(Request {
+                count: Count::At(100),
+                order: isoloss::data::Order::Random,
+                seed: 3,
+                ..Request::whole("digits")
+            }),
             batch_norm: BatchNorm::Frozen,
             fidelity: None,
         };

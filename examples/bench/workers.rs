@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use isoloss::data::{Request, Split};
 use isoloss::landscape::LandscapeError;
-use isoloss::landscape::device::{Place, Precision};
+use isoloss::landscape::device::Place;
 use isoloss::landscape::explore::{Until, explore};
 use isoloss::landscape::surface::{Measure, Surface};
 use isoloss::landscape::survey::spread;
@@ -17,8 +17,6 @@ use isoloss::landscape::worker::client::{Client, measures};
 use isoloss::landscape::worker::protocol::{Found, Plan, Query, Setup, Value};
 use isoloss::landscape::worker::wire::{Answer, Loaded, Order, PROTOCOL, line, message};
 use isoloss::landscape::worker::{Hosting, Launch};
-use isoloss::loss::Criterion;
-use isoloss::model::reading::Reading;
 use isoloss::run::Checkpoint;
 use isoloss::weights::plane_spec::PlaneSpec;
 use isoloss::weights::run_checkpoint::Shape;
@@ -104,7 +102,11 @@ fn by(count: usize) -> Result<[f64; 2], Box<dyn Error>> {
         ..Hosting::default()
     };
     let tell: isoloss::evaluator::Tell = Arc::new(|sentence| eprintln!("{sentence}"));
-    let mut client = Client::start(setup(), hosting, Arc::clone(&tell))?;
+    let mut client = Client::start(
+        Setup::of(Request::whole("digits")),
+        hosting,
+        Arc::clone(&tell),
+    )?;
     let run = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/digits-run");
     let origin = Checkpoint::new(240, run.join("step_0240.safetensors"));
     let spec = PlaneSpec::through(&Shape::of(&origin, None)?, &origin);
@@ -123,18 +125,4 @@ fn by(count: usize) -> Result<[f64; 2], Box<dyn Error>> {
         Ok::<_, LandscapeError>(begin.elapsed().as_secs_f64())
     };
     Ok([timed(WHOLE, Until::Exact)?, timed(GOOD, Until::Good)?])
-}
-
-fn setup() -> Setup {
-    Setup {
-        criterion: Criterion::default(),
-        data: Some(Request::whole("digits")),
-        evaluator: None,
-        model: "auto".into(),
-        reading: Reading::default(),
-        devices: vec![Place::Cpu],
-        precision: Precision::F32,
-        batch: None,
-        planes: None,
-    }
 }

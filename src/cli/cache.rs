@@ -103,8 +103,9 @@ fn measured(
         room: u64::MAX,
     };
     Ok(Some(Measured {
-        contents: look(&Store::open(&file, place.room)?)?,
+        // They do without the database.
         planes: look_at(&place.planes()),
+        contents: look(&Store::open(&file, place.room)?)?,
         file,
     }))
 }

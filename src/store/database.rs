@@ -105,7 +105,7 @@ impl Store {
         Ok(Self::over(path, connection, is_shared))
     }
 
-    /// Removes the user's database with what belongs to it, and the planes beside it.
+    /// Removes the user's database with what belongs to it.
     ///
     /// # Errors
     /// A file cannot be removed.
@@ -116,7 +116,6 @@ impl Store {
         for end in ["-wal", "-shm", "-journal", ".old"] {
             let _ = fs::remove_file(with_end(&path, end));
         }
-        let _ = fs::remove_dir_all(path.with_file_name("planes"));
         fs::remove_file(path)
     }
 

@@ -8,8 +8,6 @@ use std::process::{Command, Output};
 use isoloss::data::Request;
 use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::worker::protocol::{Setup, Value as Measured};
-use isoloss::loss::Criterion;
-use isoloss::model::reading::Reading;
 use isoloss::run::Checkpoint;
 use isoloss::weights::normalize::{Ignore, Norm};
 use isoloss::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
@@ -19,15 +17,9 @@ use serde_json::Value;
 /// The digits on these devices, measured by a model that names tell.
 pub(crate) fn digits(devices: &[Place], precision: Precision) -> Setup {
     Setup {
-        criterion: Criterion::default(),
-        data: Some(Request::whole("digits")),
-        evaluator: None,
-        model: "auto".into(),
-        reading: Reading::default(),
         devices: devices.to_vec(),
         precision,
-        batch: None,
-        planes: None,
+        ..Setup::of(Request::whole("digits"))
     }
 }
 

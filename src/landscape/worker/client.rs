@@ -109,15 +109,10 @@ impl Client {
         self.assume(&assumed.function);
         // A path may be asked before it is told which samples there are.
         self.wait_for_samples()?;
-        if let Some(evaluator) = &self.told.evaluator {
-            return Ok(MeasuredFunction {
-                model: evaluator.command.clone(),
-                kept: None,
-                assumed,
-                score: evaluator.score,
-            });
-        }
-        let (model, kept, score) = self.told.model.clone().unwrap_or_default();
+        let (model, kept, score) = match &self.told.evaluator {
+            Some(evaluator) => (evaluator.command.clone(), None, evaluator.score),
+            None => self.told.model.clone().unwrap_or_default(),
+        };
         Ok(MeasuredFunction {
             model,
             kept,

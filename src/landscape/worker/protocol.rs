@@ -48,6 +48,22 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// The usual setup for these samples: a model that names tell, measured on the CPU in f32.
+    #[must_use]
+    pub fn of(data: data::Request) -> Self {
+        Self {
+            data: Some(data),
+            evaluator: None,
+            criterion: Criterion::default(),
+            model: "auto".into(),
+            reading: Reading::default(),
+            devices: vec![Place::Cpu],
+            precision: Precision::F32,
+            batch: None,
+            planes: None,
+        }
+    }
+
     /// Seed of the samples, and of random directions.
     #[must_use]
     pub fn seed(&self) -> u64 {

@@ -75,12 +75,7 @@ impl Ready {
         own: bool,
         waiting: &dyn Waiting,
     ) -> Result<Found, LandscapeError> {
-        let objective = if own {
-            Some(&self.objective)
-        } else {
-            self.other.as_ref()
-        };
-        let objective = objective.ok_or(LandscapeError::NoData)?;
+        let objective = on_samples(&self.objective, self.other.as_ref(), own)?;
         let shape = &self.shape;
         let flat = |checkpoint: &Checkpoint| -> Result<Vec<f32>, LandscapeError> {
             let member = RunCheckpoint::open(checkpoint, shape)?;
@@ -92,8 +87,7 @@ impl Ready {
                 timed(|| objective.at_flat(&at).map(Value::Measure))
             }
             Query::Average(members) => {
-                let open = |row: usize| RunCheckpoint::open(&members[row], shape);
-                let mean = direction::mean(&shape.layout, members.len(), open)?;
+                let mean = mean(shape, members)?;
                 timed(|| objective.at_flat(&mean).map(Value::Measure))
             }
             Query::Update { from, to } => {
@@ -102,8 +96,7 @@ impl Ready {
                 timed(|| step().map(Value::Critical))
             }
             Query::Recalibrated(members) => {
-                let open = |row: usize| RunCheckpoint::open(&members[row], shape);
-                let mean = direction::mean(&shape.layout, members.len(), open)?;
+                let mean = mean(shape, members)?;
                 timed(|| objective.at_recalibrated(&mean).map(Value::Measure))
             }
             Query::Curvature {
@@ -157,9 +150,7 @@ impl Ready {
         (spec, own): (&PlaneSpec, bool),
         waiting: &dyn Waiting,
     ) -> Result<Found, LandscapeError> {
-        let other = self.other.as_ref();
-        let objective = if own { Some(&self.objective) } else { other };
-        let objective = objective.ok_or(LandscapeError::NoData)?;
+        let objective = on_samples(&self.objective, self.other.as_ref(), own)?;
         let model = objective.model()?;
         let few = match self.parts.entry((own, part, of)) {
             Entry::Occupied(known) => known.into_mut(),
@@ -178,17 +169,30 @@ impl Ready {
             };
             return timed(|| few.totals_on(plane, *at).map(sums));
         }
-        let shape = &self.shape;
         let members = match query {
             Query::Checkpoint(one) => std::slice::from_ref(one),
             Query::Average(all) => all,
             _ => return Err(LandscapeError::OtherPlane),
         };
-        let open = |row: usize| RunCheckpoint::open(&members[row], shape);
-        let mean = direction::mean(&shape.layout, members.len(), open)?;
-        let weights = few.weights_of(&mean)?;
+        let weights = few.weights_of(&mean(&self.shape, members)?)?;
         timed(|| few.totals(&weights).map(sums))
     }
+}
+
+/// The objective on the samples of the setup, or on those of the other split.
+fn on_samples<'a>(
+    setup: &'a Objective,
+    other: Option<&'a Objective>,
+    own: bool,
+) -> Result<&'a Objective, LandscapeError> {
+    let objective = if own { Some(setup) } else { other };
+    objective.ok_or(LandscapeError::NoData)
+}
+
+/// The mean of the weights and running statistics of checkpoints.
+fn mean(shape: &Shape, members: &[Checkpoint]) -> Result<Vec<f32>, LandscapeError> {
+    let open = |row: usize| RunCheckpoint::open(&members[row], shape);
+    Ok(direction::mean(&shape.layout, members.len(), open)?)
 }
 
 /// Evaluates, with the time that it takes.

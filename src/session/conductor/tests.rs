@@ -15,11 +15,8 @@ use rand_distr::{Distribution, StandardNormal};
 use super::*;
 use crate::cache::KeepLimit;
 use crate::data::{self, Split};
-use crate::landscape::device::{Place, Precision};
 use crate::landscape::worker::protocol::{Found, Query, Setup, Value};
 use crate::landscape::worker::{Hosting, Queue, Task};
-use crate::loss::Criterion;
-use crate::model::reading::Reading as ModelReading;
 use crate::run::RunChoice;
 use crate::session::reader::PathReading;
 use crate::weights::fitted_plane::PathProducts;
@@ -94,17 +91,7 @@ fn options() -> Options {
         choice: RunChoice::default(),
         keep: KeepLimit::Auto,
         disk_only: true,
-        setup: Setup {
-            data: Some(data::Request::whole("digits")),
-            evaluator: None,
-            criterion: Criterion::default(),
-            model: "auto".into(),
-            reading: ModelReading::default(),
-            devices: vec![Place::Cpu],
-            precision: Precision::F32,
-            batch: None,
-            planes: None,
-        },
+        setup: Setup::of(data::Request::whole("digits")),
         hosting: Hosting::default(),
         batch_norm: BatchNorm::Frozen,
         fidelity: None,
