@@ -2,7 +2,8 @@
 //! convolution and against what the machine's matrix product allows, all measured in turn in one run:
 //! `cargo run --release --example bench_forward [-- --json]`. With a folder that `bench_pytorch.py` wrote, its six
 //! exported networks are measured instead, beside PyTorch. With `--device cuda:0` whole points of 1024 images are measured
-//! there, in f32, bf16 and f16, against the device's own matrix product.
+//! there, in f32, bf16 and f16, against the device's own matrix product. With `--passes` it takes turns with
+//! `bench_pytorch.py --onnxruntime`: for each line on standard input, a network's name, it prints the seconds of one batch.
 
 #[path = "bench/mod.rs"]
 mod bench;
@@ -11,8 +12,10 @@ mod device;
 #[path = "bench/exported.rs"]
 mod exported;
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
 use isoloss::landscape::device::{Place, Precision};
@@ -44,20 +47,22 @@ fn main() -> Result<(), Box<dyn Error>> {
         let place = words.next().ok_or("--device: expected cuda:N or metal")?;
         return on_device(place.parse()?);
     }
-    let folder = first;
-    if let Some(folder) = folder {
-        let table = exported::measure(folder.as_ref())?;
-        if wants_json() {
-            println!("{table}");
-        }
-        return Ok(());
-    }
     let benches = [
         resnet("resnet20", 3),
         resnet("resnet56", 9),
         vgg9(),
         narrow_vgg9(),
     ];
+    if first.as_deref() == Some("--passes") {
+        return passes(&benches);
+    }
+    if let Some(folder) = first {
+        let table = exported::measure(folder.as_ref())?;
+        if wants_json() {
+            println!("{table}");
+        }
+        return Ok(());
+    }
     let matmul = matmul_rate()?;
     let mut table = Map::new();
     for bench in &benches {
@@ -122,15 +127,51 @@ fn on_device(place: Place) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Answers each name of a network with the seconds of one batch.
+fn passes(benches: &[Bench]) -> Result<(), Box<dyn Error>> {
+    let mut ready = HashMap::new();
+    for bench in benches {
+        ready.insert(bench.name, Ours::of(bench)?);
+    }
+    for name in std::io::stdin().lines() {
+        let name = name?;
+        let ours = ready.get(name.trim()).ok_or("no such network")?;
+        let start = Instant::now();
+        ours.kernels.logits(&ours.weights, &[&ours.pixels])?;
+        println!("{}", start.elapsed().as_secs_f64());
+    }
+    Ok(())
+}
+
+/// A network that is ready, weights for it and a batch.
+struct Ours {
+    kernels: Kernels,
+    weights: Weights,
+    pixels: Vec<f32>,
+}
+
+impl Ours {
+    fn of(bench: &Bench) -> Result<Self, Box<dyn Error>> {
+        let layout = Arc::new(Layout::of(&bench.tensors));
+        let recognized = recognize(&layout, "auto", Some(IMAGE))?;
+        let one = Tensor::zeros((1, 3, 32, 32), DType::F32, &Device::Cpu)?;
+        let trace = recognized.program.trace(&layout, &[Datum::float(one)])?;
+        let kernels = Kernels::of(&recognized.program, &trace, 0).ok_or("no kernels")?;
+        let flat = Tensor::from_vec(random(layout.len()), layout.len(), &Device::Cpu)?;
+        Ok(Self {
+            kernels,
+            weights: Weights::new(flat, layout),
+            pixels: random(BATCH * IMAGE.iter().product::<usize>()),
+        })
+    }
+}
+
 fn measure(bench: &Bench, matmul: f64) -> Result<Value, Box<dyn Error>> {
-    let layout = Arc::new(Layout::of(&bench.tensors));
-    let recognized = recognize(&layout, "auto", Some(IMAGE))?;
-    let one = Tensor::zeros((1, 3, 32, 32), DType::F32, &Device::Cpu)?;
-    let trace = recognized.program.trace(&layout, &[Datum::float(one)])?;
-    let kernels = Kernels::of(&recognized.program, &trace, 0).ok_or("no kernels")?;
-    let flat = Tensor::from_vec(random(layout.len()), layout.len(), &Device::Cpu)?;
-    let weights = Weights::new(flat, layout);
-    let pixels = random(BATCH * IMAGE.iter().product::<usize>());
+    let Ours {
+        kernels,
+        weights,
+        pixels,
+    } = Ours::of(bench)?;
     let images = Tensor::from_slice(&pixels, (BATCH, 3, 32, 32), &Device::Cpu)?;
     let folded: Vec<Tensor> = bench
         .convs

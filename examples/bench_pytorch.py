@@ -1,12 +1,18 @@
-"""Images a second of bench_forward's ResNets with PyTorch, eager, on the CPU: python examples/bench_pytorch.py
+"""Images a second of bench_forward's networks with PyTorch, eager, on the CPU: python examples/bench_pytorch.py
+
+python examples/bench_pytorch.py --onnxruntime also measures ONNX Runtime, with constant weights into which the batch norms
+are folded, and isoloss, whose weights are new at every batch; all take turns. It needs onnx, onnxscript and onnxruntime.
 
 python examples/bench_pytorch.py DIR also writes six networks with random weights for isoloss to DIR/NAME: model.pt2,
 weights.safetensors, and a batch in data.safetensors; and prints PyTorch's seconds for each. It needs torchvision,
 timm, transformers and safetensors."""
 
+import contextlib
+import io
 import json
 import pathlib
 import statistics
+import subprocess
 import sys
 import time
 
@@ -186,15 +192,70 @@ def save(folder, model, inputs, target):
     save_file({**inputs, "target": target}, folder / "data.safetensors")
 
 
-def bench_resnets():
+def vgg9():
+    layers, inputs = [], 3
+    for outputs, pool in [(64, True), (128, True), (256, False), (256, True), (512, False), (512, True)]:
+        layers += [nn.Conv2d(inputs, outputs, 3, 1, 1), nn.BatchNorm2d(outputs), nn.ReLU()]
+        layers += [nn.MaxPool2d(2)] if pool else []
+        inputs = outputs
+    head = [nn.Linear(2048, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, CLASSES)]
+    return nn.Sequential(*layers, nn.Flatten(), *head).eval()
+
+
+def timed(work):
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def by_pytorch(model, images):
+    def turn():
+        with torch.inference_mode():
+            return timed(lambda: model(images))
+    return turn
+
+
+def by_onnxruntime(model, images):
+    import onnxruntime
+    file = io.BytesIO()
+    with contextlib.redirect_stdout(io.StringIO()):
+        torch.onnx.export(model, (images,), dynamo=True).save(file)
+    session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+    inputs = {session.get_inputs()[0].name: images.numpy()}
+    return lambda: timed(lambda: session.run(None, inputs))
+
+
+def by_isoloss(process, name):
+    def turn():
+        print(name, file=process.stdin, flush=True)
+        return float(process.stdout.readline())
+    return turn
+
+
+def bench_convnets(with_onnxruntime):
+    """Each way has a turn of three batches in each round, of which the first wakes its threads and does not count."""
     images = torch.rand(BATCH, 3, 32, 32)
-    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, batch {BATCH}")
-    for name, n in [("resnet20", 3), ("resnet56", 9)]:
-        model = resnet(n)
-        last = model.to(memory_format=torch.channels_last)
-        eager = BATCH / seconds(resnet(n), images)
-        channels_last = BATCH / seconds(last, images.to(memory_format=torch.channels_last))
-        print(f"{name:<10} {eager:8.0f} images/s   channels_last {channels_last:8.0f}")
+    last = torch.channels_last
+    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, batch {BATCH}, images/s")
+    command = ["cargo", "run", "-q", "--release", "--example", "bench_forward", "--", "--passes"]
+    pipe = subprocess.PIPE
+    isoloss = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) if with_onnxruntime else None
+    for name, model in [("resnet20", resnet(3)), ("resnet56", resnet(9)), ("vgg9", vgg9())]:
+        ways = {"eager": by_pytorch(model, images)}
+        if with_onnxruntime:
+            ways["onnxruntime"] = by_onnxruntime(model, images)
+            ways["isoloss"] = by_isoloss(isoloss, name)
+        other = vgg9() if name == "vgg9" else resnet(3 if name == "resnet20" else 9)
+        ways["channels_last"] = by_pytorch(other.to(memory_format=last), images.to(memory_format=last))
+        seconds = {way: [] for way in ways}
+        for _ in range(ROUNDS):
+            for way, turn in ways.items():
+                seconds[way] += [turn() for _ in range(3)][1:]
+                time.sleep(0.2)  # threads that wait for more work keep the cores for a while
+        rates = {way: BATCH / statistics.median(times) for way, times in seconds.items()}
+        print(f"{name:<10}" + "".join(f" {way} {rate:6.0f}  " for way, rate in rates.items()))
+        if with_onnxruntime:
+            print(f"{'':<10} isoloss is {rates['isoloss'] / rates['onnxruntime']:.2f} times ONNX Runtime")
 
 
 NETWORKS = {make.__name__: make for make in [resnet18, mobilenet_v2, vit_tiny, nanogpt, bert_mini, lstm]}
@@ -211,7 +272,9 @@ def bench_network(name, folder=None):
 
 match sys.argv[1:]:
     case []:
-        bench_resnets()
+        bench_convnets(False)
+    case ["--onnxruntime"]:
+        bench_convnets(True)
     case ["--only", name]:
         print(json.dumps(bench_network(name)))
     case [folder]:

@@ -12,9 +12,6 @@ use super::blocked::Blocked;
 use super::pool::Image;
 use super::simd::{Level, Rectifier};
 
-/// Input channels from which on Winograd's products pay: at 32 they only draw level.
-const MANY: usize = 64;
-
 /// A convolution, as far as it does not change with the weights.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
@@ -29,15 +26,6 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// True if Winograd's tiles cover it and save more than their transforms cost.
-    pub(super) fn suits_winograd(&self) -> bool {
-        let at = self.output;
-        (self.kernel, self.stride, self.padding) == (3, 1, 1)
-            && at.height.is_multiple_of(2)
-            && at.width.is_multiple_of(2)
-            && self.input.channels >= MANY
-    }
-
     /// Weights of one block of output channels: (input blocks, k, k, lanes in, lanes out).
     pub(super) fn weights_per_block(&self) -> usize {
         let lanes = self.input.lanes;

@@ -19,23 +19,27 @@
 // What handles vectors has to be inlined into the function that is compiled for their instructions.
 #![allow(clippy::inline_always)]
 
+mod aligned;
 mod blocked;
 mod conv;
 pub(in crate::model) mod dense;
 mod depthwise;
 mod layers;
 mod pack;
+mod passes;
 mod plan;
 mod pointwise;
 mod pool;
 pub(crate) mod simd;
 mod winograd;
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::Result;
 use rayon::prelude::*;
 
+use self::aligned::Aligned;
 use self::layers::Layers;
 use self::pack::{Packed, Pair};
 use self::plan::{Features, Plan, Step, Way};
@@ -63,7 +67,7 @@ pub struct Kernels {
 /// Memory of a thread for one image, and for the vectors of a group of them.
 #[derive(Debug, Default)]
 struct Arena {
-    buffers: Vec<Vec<f32>>,
+    buffers: Vec<Aligned>,
     tiles: winograd::Scratch,
     features: Vec<f32>,
     vectors: [Vec<f32>; 2],
@@ -173,10 +177,13 @@ impl Kernels {
         work: impl Fn(&Packed, &mut Arena, &[f32]) -> Vec<f32> + Sync,
     ) -> Result<Vec<f32>> {
         let mut packed = taken(&self.packed);
-        packed.fill(&self.plan, weights, done)?;
+        packed.fill(&self.plan, self.level, weights, done)?;
         let threads = rayon::current_num_threads();
         let count: usize = samples.iter().map(|samples| samples.len() / length).sum();
         let group = count.div_ceil(4 * threads).clamp(1, GROUP);
+        // Where weights are large, they are read once for as many samples as each thread has.
+        let large = count.div_ceil(threads).min(self.plan.passes.together);
+        let group = group.max(large);
         let groups = samples
             .iter()
             .flat_map(|samples| samples.chunks(group * length));
@@ -200,12 +207,12 @@ impl Kernels {
         }
         let mut features = std::mem::take(&mut arena.features);
         features.resize(images.len() / self.image * plan.length, 0.0);
-        let together = plan.together();
+        let together = plan.passes.together;
         let vectors = features.chunks_mut(together * plan.length);
         for (images, vectors) in images.chunks(together * self.image).zip(vectors) {
             self.body(packed, arena, images);
             for (n, vector) in vectors.chunks_exact_mut(plan.length).enumerate() {
-                let image = |at| self.images(&arena.buffers, at, n + 1).nth(n);
+                let image = |at| self.images(&arena.buffers, at, &(n..n + 1));
                 match plan.features {
                     Features::Average(at) => pool::global_average(image(at), vector),
                     Features::Flatten(at) => pool::flatten(image(at), vector),
@@ -266,49 +273,87 @@ impl Kernels {
         .run(self.level, values.len() / stride, result);
     }
 
-    /// The first `count` images in a buffer.
-    fn images<'a>(&self, buffers: &'a [Vec<f32>], at: usize, count: usize) -> pool::Image<'a> {
-        let extents = self.plan.buffers[at];
+    /// Some of the images that go through the passes together, in a buffer.
+    fn images<'a>(
+        &self,
+        buffers: &'a [Aligned],
+        at: usize,
+        images: &Range<usize>,
+    ) -> pool::Image<'a> {
         pool::Image {
-            at: extents,
-            values: &buffers[at][..count * extents.len()],
+            at: self.plan.buffers[at],
+            values: &buffers[at][self.place(at, images)],
         }
+    }
+
+    /// Where they lie in a buffer.
+    fn place(&self, at: usize, images: &Range<usize>) -> Range<usize> {
+        let first = if self.plan.passes.is_kept[at] {
+            images.start
+        } else {
+            0
+        };
+        let len = self.plan.buffers[at].len();
+        first * len..(first + images.len()) * len
     }
 
     /// All steps on some images.
     fn body(&self, packed: &Packed, arena: &mut Arena, images: &[f32]) {
         let plan = &self.plan;
         let count = images.len() / self.image;
-        arena.buffers.resize_with(plan.buffers.len(), Vec::new);
-        for (buffer, extents) in arena.buffers.iter_mut().zip(&plan.buffers) {
-            buffer.resize(buffer.len().max(count * extents.len()), 0.0);
+        arena
+            .buffers
+            .resize_with(plan.buffers.len(), Aligned::default);
+        for (i, (buffer, extents)) in arena.buffers.iter_mut().zip(&plan.buffers).enumerate() {
+            let held = plan.passes.images(&plan.steps, i).min(count);
+            buffer.at_least(held * extents.len());
         }
-        for (step, pair) in plan.steps.iter().zip(&packed.steps) {
-            let to = match step {
-                Step::Load { to }
-                | Step::Conv { to, .. }
-                | Step::Pool { to, .. }
-                | Step::Norm { to, .. }
-                | Step::Place { to, .. } => *to,
-            };
-            // Lifted out while it is written: the others are read. Taking a vector moves no numbers.
-            let mut buffer = std::mem::take(&mut arena.buffers[to]);
-            let result = &mut buffer[..count * plan.buffers[to].len()];
-            if let Step::Conv { .. } = step {
-                self.conv(step, pair, arena, count, result);
-            } else {
-                let results = result.chunks_exact_mut(plan.buffers[to].len());
-                for (n, (image, result)) in images.chunks_exact(self.image).zip(results).enumerate()
-                {
-                    self.pixels(step, pair, &arena.buffers, (n, image), result);
+        for pass in &plan.passes.passes {
+            for first in (0..count).step_by(pass.images) {
+                let part = first..count.min(first + pass.images);
+                for step in pass.steps.clone() {
+                    let pair = &packed.steps[step];
+                    self.step(&plan.steps[step], pair, arena, images, &part);
                 }
             }
-            arena.buffers[to] = buffer;
         }
     }
 
-    /// A convolution of all images.
-    fn conv(&self, step: &Step, pair: &Pair, arena: &mut Arena, count: usize, result: &mut [f32]) {
+    /// One step on a part of the images.
+    fn step(
+        &self,
+        step: &Step,
+        pair: &Pair,
+        arena: &mut Arena,
+        images: &[f32],
+        part: &Range<usize>,
+    ) {
+        let to = step.to();
+        // Lifted out while it is written: the others are read. Taking a vector moves no numbers.
+        let mut buffer = std::mem::take(&mut arena.buffers[to]);
+        let result = &mut buffer[self.place(to, part)];
+        if let Step::Conv { .. } = step {
+            self.conv(step, pair, arena, part, result);
+        } else {
+            let results = result.chunks_exact_mut(self.plan.buffers[to].len());
+            for (n, result) in results.enumerate() {
+                let image = &images[(part.start + n) * self.image..][..self.image];
+                let of = |from: usize| self.images(&arena.buffers, from, part).nth(n);
+                self.pixels(step, pair, image, of, result);
+            }
+        }
+        arena.buffers[to] = buffer;
+    }
+
+    /// A convolution of a part of the images.
+    fn conv(
+        &self,
+        step: &Step,
+        pair: &Pair,
+        arena: &mut Arena,
+        part: &Range<usize>,
+        result: &mut [f32],
+    ) {
         let Step::Conv {
             shape,
             way,
@@ -321,30 +366,31 @@ impl Kernels {
         };
         let conv = conv::Conv {
             shape,
-            x: self.images(&arena.buffers, *from, count).values,
+            x: self.images(&arena.buffers, *from, part).values,
             weights: &pair.weights,
             bias: &pair.bias,
-            residual: residual.map(|at| self.images(&arena.buffers, at, count)),
+            residual: residual.map(|at| self.images(&arena.buffers, at, part)),
         };
         match way {
-            Way::Winograd => winograd::run(&conv, self.level, &mut arena.tiles, result),
+            Way::Winograd(tile) => {
+                winograd::run(&conv, *tile, self.level, &mut arena.tiles, result);
+            }
             Way::Depthwise => depthwise::run(&conv, self.level, result),
             Way::Pointwise => pointwise::run(&conv, self.level, result),
             Way::Direct => conv.run(self.level, result),
         }
     }
 
-    /// Any other step on image `n`.
-    fn pixels(
+    /// Any other step on one image, of which `of` gives the numbers in a buffer.
+    fn pixels<'a>(
         &self,
         step: &Step,
         pair: &Pair,
-        buffers: &[Vec<f32>],
-        (n, image): (usize, &[f32]),
+        image: &[f32],
+        of: impl Fn(usize) -> pool::Image<'a>,
         result: &mut [f32],
     ) {
         let level = self.level;
-        let of = |from: usize| self.images(buffers, from, n + 1).nth(n);
         match step {
             Step::Load { to } => pool::block(image, self.plan.buffers[*to], result),
             Step::Pool {

@@ -3,10 +3,12 @@
 use candle_core::{CpuStorage, Layout, Result, Storage, bail};
 use rayon::prelude::*;
 
+use super::aligned::Aligned;
 use super::dense;
 use super::layers;
 use super::plan::{Dense, Plan, Step, Way};
-use super::winograd::{self, PRODUCTS, WIDEST};
+use super::simd::Level;
+use super::winograd::{self, Tile};
 use crate::model::Weights;
 
 /// The packed weights of every step and of every layer of the head.
@@ -19,25 +21,30 @@ pub(super) struct Packed {
 /// Weights, and what is added; or scale and shift.
 #[derive(Debug, Default)]
 pub(super) struct Pair {
-    pub(super) weights: Vec<f32>,
-    pub(super) bias: Vec<f32>,
+    pub(super) weights: Aligned,
+    pub(super) bias: Aligned,
 }
 
 impl Packed {
     /// Packs the weights of a point, in memory that is kept from one point to the next; the first `done`
     /// layers of the head need none.
-    pub(super) fn fill(&mut self, plan: &Plan, weights: &Weights, done: usize) -> Result<()> {
+    pub(super) fn fill(
+        &mut self,
+        plan: &Plan,
+        level: Level,
+        weights: &Weights,
+        done: usize,
+    ) -> Result<()> {
         self.steps.resize_with(plan.steps.len(), Pair::default);
         self.head.resize_with(plan.head.len(), Pair::default);
         let steps = self.steps.par_iter_mut().zip(&plan.steps);
         steps.try_for_each(|(pair, step)| match step {
-            Step::Conv { conv, way, .. } if *way == Way::Winograd => {
-                pair.winograd(conv, weights, plan.lanes)
-            }
-            Step::Conv { conv, way, .. } if *way == Way::Depthwise => {
-                pair.depthwise(conv, weights, plan.lanes)
-            }
-            Step::Conv { conv, .. } => pair.conv(conv, weights, plan.lanes),
+            Step::Conv { conv, way, .. } => match way {
+                Way::Winograd(Tile::Two) => pair.winograd::<4>(conv, weights, level),
+                Way::Winograd(Tile::Four) => pair.winograd::<6>(conv, weights, level),
+                Way::Depthwise => pair.depthwise(conv, weights, plan.lanes),
+                Way::Direct | Way::Pointwise => pair.conv(conv, weights, plan.lanes),
+            },
             Step::Norm { norm, .. } => pair.norm(norm, weights, plan.lanes),
             Step::Load { .. } | Step::Pool { .. } | Step::Place { .. } => Ok(()),
         })?;
@@ -92,10 +99,11 @@ fn outputs(
 }
 
 /// Fills up to a whole number of vectors with zeros.
-fn padded(values: &[f32], lanes: usize, out: &mut Vec<f32>) {
-    out.clear();
-    out.extend_from_slice(values);
-    out.resize(values.len().next_multiple_of(lanes), 0.0);
+fn padded(values: &[f32], lanes: usize, out: &mut Aligned) {
+    out.resize(values.len().next_multiple_of(lanes));
+    let (own, rest) = out.split_at_mut(values.len());
+    own.copy_from_slice(values);
+    rest.fill(0.0);
 }
 
 impl Pair {
@@ -109,8 +117,8 @@ impl Pair {
         let taps = conv.kernel * conv.kernel;
         let blocks = conv.inputs.div_ceil(lanes);
         let size = conv.outputs.div_ceil(lanes) * blocks * taps * lanes * lanes;
-        self.weights.clear();
-        self.weights.resize(size, 0.0);
+        self.weights.resize(size);
+        self.weights.fill(0.0);
         for (output, (kernel, scale)) in kernel.chunks(conv.inputs * taps).zip(scale).enumerate() {
             let block = output / lanes * blocks;
             for (input, kernel) in kernel.chunks(taps).enumerate() {
@@ -132,9 +140,9 @@ impl Pair {
         let (kernel, layout) = kernel.storage_and_layout();
         let kernel = numbers(&kernel, layout)?;
         let taps = conv.kernel * conv.kernel;
-        self.weights.clear();
         self.weights
-            .resize(conv.outputs.div_ceil(lanes) * taps * lanes, 0.0);
+            .resize(conv.outputs.div_ceil(lanes) * taps * lanes);
+        self.weights.fill(0.0);
         for (channel, (kernel, scale)) in kernel.chunks(taps).zip(scale).enumerate() {
             let first = channel / lanes * taps * lanes + channel % lanes;
             for (tap, weight) in kernel.iter().enumerate() {
@@ -144,33 +152,31 @@ impl Pair {
         Ok(())
     }
 
-    /// (O, I, 3, 3) to (output blocks, products, inputs, lanes).
-    fn winograd(&mut self, conv: &layers::Conv, weights: &Weights, lanes: usize) -> Result<()> {
+    /// (O, I, 3, 3) to (output blocks, products, inputs, lanes), for tiles that read N×N pixels.
+    fn winograd<const N: usize>(
+        &mut self,
+        conv: &layers::Conv,
+        weights: &Weights,
+        level: Level,
+    ) -> Result<()> {
+        let lanes = level.lanes();
         let (scale, shift) = outputs(conv.bias, conv.norm.as_ref(), conv.outputs, weights)?;
         padded(&shift, lanes, &mut self.bias);
         let kernels = weights.slot(conv.weight)?.contiguous()?;
         let (kernels, layout) = kernels.storage_and_layout();
         let (kernels, _) = numbers(&kernels, layout)?.as_chunks::<9>();
-        let block = PRODUCTS * conv.inputs * lanes;
-        self.weights
-            .resize(conv.outputs.div_ceil(lanes) * block, 0.0);
+        let block = N * N * conv.inputs * lanes;
+        self.weights.resize(conv.outputs.div_ceil(lanes) * block);
         let blocks = self.weights.par_chunks_exact_mut(block);
         let kernels = kernels.par_chunks(lanes * conv.inputs);
         let blocks = blocks.zip(kernels).zip(scale.par_chunks(lanes));
-        blocks.for_each(|((block, kernels), scale)| {
-            let mut taps = [[0.0; WIDEST]; 9];
-            for input in 0..conv.inputs {
-                let of_outputs = kernels[input..].iter().step_by(conv.inputs).zip(scale);
-                for (lane, (kernel, scale)) in of_outputs.enumerate() {
-                    for (tap, weight) in taps.iter_mut().zip(kernel) {
-                        tap[lane] = weight * scale;
-                    }
-                }
-                let rows = block[input * lanes..].chunks_mut(conv.inputs * lanes);
-                for (row, place) in rows.zip(winograd::transformed(&taps)) {
-                    row[..lanes].copy_from_slice(&place[..lanes]);
-                }
-            }
+        blocks.for_each(|((to, kernels), scale)| {
+            level.run(winograd::OfBlock::<N> {
+                kernels,
+                inputs: conv.inputs,
+                scale,
+                to,
+            });
         });
         Ok(())
     }
@@ -191,9 +197,8 @@ impl Pair {
         let (matrix, layout) = matrix.storage_and_layout();
         let rows = numbers(&matrix, layout)?.par_chunks(linear.inputs * lanes);
         let block = linear.inputs * lanes;
-        self.weights.clear();
-        self.weights
-            .resize(linear.outputs.div_ceil(lanes) * block, 0.0);
+        self.weights.resize(linear.outputs.div_ceil(lanes) * block);
+        self.weights.fill(0.0);
         let blocks = self.weights.par_chunks_exact_mut(block).zip(rows);
         blocks
             .zip(scale.par_chunks(lanes))

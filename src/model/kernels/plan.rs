@@ -4,7 +4,9 @@
 use super::blocked::Blocked;
 use super::conv::Shape;
 use super::layers::{self, Layer, Layers, Node, Value};
+use super::passes::Passes;
 use super::simd::Rectifier;
+use super::winograd::Tile;
 use crate::model::ops::Pool;
 
 /// A step on images; numbers are those of buffers.
@@ -42,6 +44,41 @@ pub(super) enum Step {
     },
 }
 
+impl Step {
+    /// The buffers that it reads.
+    pub(super) fn from(&self) -> Vec<usize> {
+        match self {
+            Self::Load { .. } => Vec::new(),
+            Self::Conv { from, residual, .. } => std::iter::once(*from).chain(*residual).collect(),
+            Self::Pool { from, .. } | Self::Norm { from, .. } => vec![*from],
+            Self::Place { parts, .. } => parts.iter().map(|part| part.0).collect(),
+        }
+    }
+
+    /// The buffer that it writes.
+    pub(super) fn to(&self) -> usize {
+        match self {
+            Self::Load { to }
+            | Self::Conv { to, .. }
+            | Self::Pool { to, .. }
+            | Self::Norm { to, .. }
+            | Self::Place { to, .. } => *to,
+        }
+    }
+
+    /// The packed weights that it reads for each image.
+    pub(super) fn weights(&self) -> usize {
+        let Self::Conv { conv, way, .. } = self else {
+            return 0;
+        };
+        let taps = match way {
+            Way::Winograd(tile) => tile.products(),
+            _ => conv.kernel * conv.kernel,
+        };
+        conv.inputs * conv.outputs * taps
+    }
+}
+
 /// The way in which a convolution is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
@@ -51,16 +88,16 @@ pub(super) enum Way {
     Pointwise,
     /// Each channel by itself.
     Depthwise,
-    /// By Winograd's products.
-    Winograd,
+    /// By the products of Winograd's tiles.
+    Winograd(Tile),
 }
 
 impl Way {
     fn of(conv: &layers::Conv, shape: &Shape) -> Self {
         if conv.is_depthwise {
             Self::Depthwise
-        } else if shape.suits_winograd() {
-            Self::Winograd
+        } else if let Some(tile) = Tile::cheapest(shape) {
+            Self::Winograd(tile)
         } else if (conv.kernel, conv.padding) == (1, 0) {
             Self::Pointwise
         } else {
@@ -94,33 +131,14 @@ pub(super) struct Plan {
     pub(super) lanes: usize,
     pub(super) buffers: Vec<Blocked>,
     pub(super) steps: Vec<Step>,
+    pub(super) passes: Passes,
     pub(super) features: Features,
     /// Length of the vector.
     pub(super) length: usize,
     pub(super) head: Vec<Dense>,
 }
 
-/// Bytes of weights that stay in a core's cache while samples pass.
-const CACHE: usize = 1 << 19;
-/// Bytes that the images of samples may take that go through large layers together.
-const ROOM: usize = 32 << 20;
-
 impl Plan {
-    /// Samples that go through each step together: one, so that its activations stay in cache, unless
-    /// there are more weights than that.
-    pub(super) fn together(&self) -> usize {
-        let weights = |step: &Step| match step {
-            Step::Conv { conv, .. } => conv.inputs * conv.outputs * conv.kernel * conv.kernel,
-            _ => 0,
-        };
-        let largest = self.steps.iter().map(weights).max().unwrap_or(0);
-        if largest * size_of::<f32>() < CACHE {
-            return 1;
-        }
-        let sample: usize = self.buffers.iter().map(Blocked::len).sum();
-        (ROOM / size_of::<f32>() / sample.max(1)).max(1)
-    }
-
     /// The plan of layers; `None` where their order is one that the kernels do not know.
     pub(super) fn of(graph: &Layers, lanes: usize) -> Option<Self> {
         let is_joint = |node: &Node| matches!(node.layer, Layer::Flatten | Layer::GlobalAverage);
@@ -131,6 +149,7 @@ impl Plan {
                 lanes,
                 buffers: Vec::new(),
                 steps: Vec::new(),
+                passes: Passes::default(),
                 features: Features::Raw,
                 length,
                 head: head(graph, 0)?,
@@ -150,6 +169,7 @@ impl Plan {
         };
         Some(Self {
             lanes,
+            passes: Passes::of(&builder.steps, &builder.buffers, features),
             buffers: builder.buffers,
             steps: builder.steps,
             features,

@@ -40,7 +40,7 @@ fn sketches() -> impl Strategy<Value = Sketch> {
     let kernel = || prop_oneof![Just(1usize), Just(3), Just(5)];
     (
         (1usize..5, 5usize..20, 5usize..20),
-        // From 64 on a 3×3 convolution is Winograd's.
+        // From some twenty on a 3×3 convolution is Winograd's.
         (prop_oneof![1usize..40, 62usize..70], 1usize..40),
         (kernel(), kernel(), 1usize..3),
         (0usize..3, 0usize..5),

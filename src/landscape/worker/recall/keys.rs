@@ -16,7 +16,7 @@ use super::super::protocol::{Plan, Query, Setup};
 use super::contents::FileContents;
 
 /// The version of what is measured: raised when a kernel, a choice of samples or a plane's rule changes its values.
-const NUMERICS: u32 = 2;
+const NUMERICS: u32 = 3;
 
 /// The key of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
