@@ -233,7 +233,7 @@ def by_isoloss(process, name):
 
 
 def bench_convnets(with_onnxruntime):
-    """Each way has a turn of three batches in each round, of which the first wakes its threads and does not count."""
+    """Each way has a turn of six batches in each round, of which the first three wake threads and do not count."""
     images = torch.rand(BATCH, 3, 32, 32)
     last = torch.channels_last
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, batch {BATCH}, images/s")
@@ -250,7 +250,7 @@ def bench_convnets(with_onnxruntime):
         seconds = {way: [] for way in ways}
         for _ in range(ROUNDS):
             for way, turn in ways.items():
-                seconds[way] += [turn() for _ in range(3)][1:]
+                seconds[way] += [turn() for _ in range(6)][3:]
                 time.sleep(0.2)  # threads that wait for more work keep the cores for a while
         rates = {way: BATCH / statistics.median(times) for way, times in seconds.items()}
         print(f"{name:<10}" + "".join(f" {way} {rate:6.0f}  " for way, rate in rates.items()))

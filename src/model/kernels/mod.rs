@@ -3,14 +3,15 @@
 //! A loss surface is thousands of forward passes of which none has the weights of another, so engines that
 //! prepare constant weights once gain nothing here. [`Kernels`] plans a network once (`plan`: batch norm,
 //! bias, residual and ReLU go into the convolution before them), packs each point's weights in the order in
-//! which they are read (`pack`), and takes every sample through all layers while its activations are in
-//! cache, or, where the weights are the larger part, several samples through each layer while its weights
-//! are. Samples are spread over rayon's threads; memory is kept from point to point.
+//! which they are read (`pack`), and takes every sample through the layers while its activations are in
+//! cache, or, where the weights are the larger part, several samples through a layer while its weights
+//! are (`passes`). Samples are spread over rayon's threads; memory is kept from point to point.
 //!
 //! Images lie in blocks of channels as wide as a vector (`blocked`, called NCHWc by others), so that the
 //! inner loop of a convolution (`conv`) is one broadcast and one fused multiply-add for each vector of
-//! products; 3×3 kernels of many channels take less than half of the products (`winograd`). Vector instructions are those of the crate `pulp`, which picks AVX-512, AVX2 with FMA, or NEON at
-//! run time and has a portable form for other machines; with it there is no `unsafe` here at all.
+//! products; 3×3 kernels of many channels take a quarter of the products (`winograd`). Vector instructions are
+//! those of the crate `pulp`, which picks AVX-512, AVX2 with FMA, or NEON at run time and has a portable form for
+//! other machines; with it there is no `unsafe` here at all.
 //!
 //! `cargo run --release --example bench_forward` measures whole networks against candle; the README has the
 //! table. candle's layers stay for gradients, other devices, and layers that are not known here; both give
@@ -308,7 +309,7 @@ impl Kernels {
             let held = plan.passes.images(&plan.steps, i).min(count);
             buffer.at_least(held * extents.len());
         }
-        for pass in &plan.passes.passes {
+        for pass in &plan.passes.list {
             for first in (0..count).step_by(pass.images) {
                 let part = first..count.min(first + pass.images);
                 for step in pass.steps.clone() {

@@ -18,7 +18,7 @@ const ROOM: usize = 8 << 20;
 pub(super) struct Passes {
     /// Images that go through all passes together.
     pub(super) together: usize,
-    pub(super) passes: Vec<Pass>,
+    pub(super) list: Vec<Pass>,
     /// True for each buffer that keeps all those images between passes.
     pub(super) is_kept: Vec<bool>,
 }
@@ -72,7 +72,7 @@ impl Passes {
         }
         Self {
             together: passes.iter().map(|pass| pass.images).max().unwrap_or(1),
-            passes,
+            list: passes,
             is_kept,
         }
     }
@@ -87,7 +87,7 @@ impl Passes {
                 .iter()
                 .any(|step| step.to() == buffer)
         };
-        let images = self.passes.iter().filter(writes).map(|pass| pass.images);
+        let images = self.list.iter().filter(writes).map(|pass| pass.images);
         images.max().unwrap_or(0)
     }
 
@@ -106,4 +106,89 @@ fn images(step: &Step, buffers: &[Blocked]) -> usize {
     let own = image(step.to()) + step.from().into_iter().map(image).sum::<usize>();
     let images = (step.weights() / own.max(1)).max(1);
     1 << images.ilog2()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+    use crate::model::kernels::layers;
+    use crate::model::kernels::plan::Way;
+    use crate::model::kernels::simd::Rectifier;
+    use crate::model::kernels::{conv, winograd};
+
+    const fn image(channels: usize, width: usize) -> Blocked {
+        Blocked {
+            channels,
+            height: width,
+            width,
+            halo: 1,
+            lanes: 16,
+        }
+    }
+
+    fn conv(buffers: &[Blocked], from: usize, to: usize) -> Step {
+        let (input, output) = (buffers[from], buffers[to]);
+        Step::Conv {
+            conv: layers::Conv {
+                weight: 0,
+                bias: None,
+                norm: None,
+                inputs: input.channels,
+                outputs: output.channels,
+                kernel: 3,
+                stride: 1,
+                padding: 1,
+                is_depthwise: false,
+            },
+            shape: conv::Shape {
+                input,
+                output,
+                kernel: 3,
+                stride: 1,
+                padding: 1,
+                rectifier: Rectifier::Off,
+            },
+            way: Way::Winograd(winograd::Tile::Four),
+            from,
+            residual: None,
+            to,
+        }
+    }
+
+    #[test]
+    fn large_images_go_one_by_one_and_large_weights_serve_many() {
+        let buffers = [
+            image(16, 32),
+            image(16, 32),
+            image(128, 8),
+            image(128, 8),
+            image(128, 8),
+        ];
+        let steps = [
+            Step::Load { to: 0 },
+            conv(&buffers, 0, 1),
+            conv(&buffers, 1, 2),
+            conv(&buffers, 2, 3),
+            conv(&buffers, 3, 4),
+        ];
+        let passes = Passes::of(&steps, &buffers, Features::Average(4));
+        let images: Vec<usize> = passes.list.iter().map(|pass| pass.images).collect();
+        assert!(images.is_sorted() && images[0] == 1, "{images:?}");
+        assert!((16..=MOST).contains(images.last().unwrap()), "{images:?}");
+        assert_eq!(passes.together, *images.last().unwrap());
+        // What one pass leaves to the next, and the end, is kept; the rest is used again by every part.
+        assert_eq!(passes.is_kept, [false, false, true, false, true]);
+        assert_eq!(passes.images(&steps, 0), 1);
+        assert_eq!(passes.images(&steps, 2), passes.together);
+    }
+
+    #[test]
+    fn buffers_stay_within_their_room() {
+        let buffers = [image(512, 64), image(512, 64)];
+        let steps = [Step::Load { to: 0 }, conv(&buffers, 0, 1)];
+        let passes = Passes::of(&steps, &buffers, Features::Average(1));
+        assert!(passes.together * buffers[1].len() <= ROOM || passes.together == 1);
+    }
 }

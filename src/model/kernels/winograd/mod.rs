@@ -131,17 +131,17 @@ impl<const M: usize, const N: usize> Tiles<'_, '_, M, N> {
     }
 
     /// Tiles of an image, as rows and columns.
-    fn sides(&self) -> [usize; 2] {
+    fn sides(self) -> [usize; 2] {
         let at = self.conv.shape.output;
         [at.height.div_ceil(M), at.width.div_ceil(M)]
     }
 
-    fn count(&self) -> usize {
+    fn count(self) -> usize {
         self.sides().iter().product()
     }
 
     /// Image, row and column of a tile's first pixel.
-    fn first(&self, tile: usize) -> (usize, usize, usize) {
+    fn first(self, tile: usize) -> (usize, usize, usize) {
         let at = self.conv.shape.output;
         let [rows, columns] = self.sides();
         (

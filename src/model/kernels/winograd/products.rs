@@ -27,45 +27,40 @@ impl<const N: usize> WithSimd for Products<'_, N> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let groups = self.groups;
         let blocks = self.shape.output.blocks();
         // Sixteen sums, their weights and one input number fit into 32 registers.
-        let many = S::REGISTER_COUNT >= 32;
+        let most = if S::REGISTER_COUNT >= 32 { 2 } else { 1 };
         for place in 0..N * N {
-            let mut block = 0;
-            while block < blocks {
-                let pair = many && block + 1 < blocks;
+            for block in (0..blocks).step_by(most) {
+                let together = most.min(blocks - block);
                 for first in (0..self.shape.input.channels).step_by(CHANNELS) {
-                    let mut group = 0;
-                    while group < groups {
-                        let at = Start {
-                            place,
-                            block,
-                            group,
-                            first,
-                        };
-                        let two = many && !pair && group + 1 < groups;
-                        if pair {
-                            simd.vectorize(Strip::<N, 1, 2> {
-                                products: &mut self,
-                                at,
-                            });
-                        } else if two {
-                            simd.vectorize(Strip::<N, 2, 1> {
-                                products: &mut self,
-                                at,
-                            });
-                        } else {
-                            simd.vectorize(Strip::<N, 1, 1> {
-                                products: &mut self,
-                                at,
-                            });
-                        }
-                        group += if two { 2 } else { 1 };
-                    }
+                    let at = Start {
+                        place,
+                        block,
+                        group: 0,
+                        first,
+                    };
+                    self.every_group(simd, at, together, most);
                 }
-                block += if pair { 2 } else { 1 };
             }
+        }
+    }
+}
+
+impl<const N: usize> Products<'_, N> {
+    /// Sums `blocks` blocks of outputs for all groups; two groups together where only one block is left of two that
+    /// the registers have room for.
+    #[inline(always)]
+    fn every_group<S: Simd>(&mut self, simd: S, mut at: Start, blocks: usize, most: usize) {
+        while at.group < self.groups {
+            let groups = (most / blocks).min(self.groups - at.group);
+            let products = &mut *self;
+            match (groups, blocks) {
+                (_, 2..) => simd.vectorize(Strip::<N, 1, 2> { products, at }),
+                (2.., _) => simd.vectorize(Strip::<N, 2, 1> { products, at }),
+                _ => simd.vectorize(Strip::<N, 1, 1> { products, at }),
+            }
+            at.group += groups;
         }
     }
 }
