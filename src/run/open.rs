@@ -96,7 +96,7 @@ pub fn open(run: &Path, choice: &RunChoice, before: Vec<Seen>) -> Result<Opened,
     }
     let (mut checkpoints, remarks) = arranged(&mut history, choice.key.as_deref());
     // Copies are for what the run no longer has.
-    for checkpoint in &mut checkpoints {
+    for checkpoint in checkpoints.iter_mut().filter(|one| one.kept.is_some()) {
         let on_disk = |seen: &Seen| seen.is(checkpoint) && seen.on_disk;
         if history.seen().iter().any(on_disk) {
             checkpoint.kept = None;

@@ -2,7 +2,7 @@
 //! kept.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
@@ -324,11 +324,12 @@ impl Reader {
         });
         self.lengths = members.iter().cloned().zip(lengths).collect();
         let left = self.path.left_behind();
-        let on_disk = |checkpoint: &&Checkpoint| {
-            let mut seen = self.history.seen().iter();
-            seen.any(|seen| seen.is(checkpoint) && seen.on_disk)
-        };
-        let gone = members.iter().chain(&left).filter(|c| !on_disk(c));
+        let seen = self.history.seen().iter().filter(|seen| seen.on_disk);
+        let on_disk: HashSet<(&Path, u64)> = seen
+            .map(|seen| (seen.path.as_path(), seen.arrival))
+            .collect();
+        let is_gone = |c: &&Checkpoint| !on_disk.contains(&(c.path.as_path(), c.arrival));
+        let gone = members.iter().chain(&left).filter(is_gone);
         let gone: Vec<Checkpoint> = gone.cloned().collect();
         let shape = self.path.shape();
         let told = |member: &Checkpoint| {

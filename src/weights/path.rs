@@ -371,16 +371,15 @@ impl RunPath {
 
     /// Takes the others off the path, and takes over what has changed of those that stay.
     fn keep_only(&mut self, wanted: &[Checkpoint]) {
+        let wanted: HashMap<Key, &Checkpoint> = wanted.iter().map(|one| (key(one), one)).collect();
         for row in (0..self.rows.len()).rev() {
-            let own = &self.rows[row].checkpoint;
-            match wanted.iter().find(|checkpoint| checkpoint.is(own)) {
-                Some(checkpoint) => self.rows[row].checkpoint = checkpoint.clone(),
+            match wanted.get(&key(&self.rows[row].checkpoint)) {
+                Some(checkpoint) => self.rows[row].checkpoint = Checkpoint::clone(checkpoint),
                 None => self.remove(row),
             }
         }
-        let wanted: HashSet<Key> = wanted.iter().map(key).collect();
-        self.misfits.retain(|key| wanted.contains(key));
-        self.retired.retain(|key| wanted.contains(key));
+        self.misfits.retain(|key| wanted.contains_key(key));
+        self.retired.retain(|key| wanted.contains_key(key));
     }
 
     /// Takes rows off whose weights can be read nowhere any more: their products with new ones cannot be had,

@@ -93,10 +93,11 @@ pub(super) enum Way {
 }
 
 impl Way {
-    fn of(conv: &layers::Conv, shape: &Shape) -> Self {
+    /// Picks the way for a convolution of a network of `depth` convolutions.
+    fn of(conv: &layers::Conv, shape: &Shape, depth: usize) -> Self {
         if conv.is_depthwise {
             Self::Depthwise
-        } else if let Some(tile) = Tile::cheapest(shape) {
+        } else if let Some(tile) = Tile::cheapest(shape, depth) {
             Self::Winograd(tile)
         } else if (conv.kernel, conv.padding) == (1, 0) {
             Self::Pointwise
@@ -215,6 +216,8 @@ struct Builder<'a> {
     graph: &'a Layers,
     /// Layers before this one work on images.
     body: usize,
+    /// Number of convolutions.
+    depth: usize,
     lanes: usize,
     /// Number of layers that still have to take each value.
     takers: Vec<usize>,
@@ -231,9 +234,11 @@ struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn new(graph: &'a Layers, body: usize, lanes: usize) -> Option<Self> {
         let count = graph.nodes.len() + 1;
+        let is_conv = |node: &&Node| matches!(node.layer, Layer::Conv(_));
         let mut builder = Self {
             graph,
             body,
+            depth: graph.nodes.iter().filter(is_conv).count(),
             lanes,
             takers: graph.takers(),
             extents: vec![None; count],
@@ -381,7 +386,7 @@ impl Builder<'_> {
                 };
                 Step::Conv {
                     shape,
-                    way: Way::of(conv, &shape),
+                    way: Way::of(conv, &shape, self.depth),
                     conv: conv.clone(),
                     from,
                     residual: match fused.residual {

@@ -22,6 +22,9 @@ use super::aligned::Aligned;
 use super::conv::{Conv, Shape};
 use super::simd::Level;
 
+/// Convolutions of a network in which tiles of 4×4 pixels are taken: their error is twice that of the sum over taps, and
+/// what the layers of a deeper network make of it is more than its logits may be wrong by.
+const DEEPEST: usize = 64;
 /// Groups of tiles that go through the products together, at least and at most.
 const GROUPS: [usize; 2] = [2, 16];
 
@@ -35,15 +38,17 @@ pub(super) enum Tile {
 }
 
 impl Tile {
-    /// The way that costs least for a convolution; `None` if the sum over taps does.
-    pub(super) fn cheapest(shape: &Shape) -> Option<Self> {
+    /// The way that costs least for a convolution of a network of `depth` convolutions; `None` if the sum over taps does.
+    pub(super) fn cheapest(shape: &Shape, depth: usize) -> Option<Self> {
         if (shape.kernel, shape.stride) != (3, 1) {
             return None;
         }
         let pixels = shape.output.height * shape.output.width;
         let direct = 9 * pixels * shape.input.channels * shape.output.blocks();
         let ways = [Self::Two, Self::Four].map(|tile| (tile.cost(shape), tile));
-        let ways = ways.into_iter().filter(|(cost, _)| *cost < direct);
+        let allowed = |tile: Self| tile == Self::Two || depth <= DEEPEST;
+        let ways = ways.into_iter();
+        let ways = ways.filter(|(cost, tile)| *cost < direct && allowed(*tile));
         ways.min_by_key(|(cost, _)| *cost).map(|(_, tile)| tile)
     }
 

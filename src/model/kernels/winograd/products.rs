@@ -7,8 +7,8 @@ use crate::model::kernels::conv::Shape;
 
 /// Tiles whose sums are in registers together: each weight that is read serves so many.
 pub(super) const GROUP: usize = 8;
-/// Input channels of which the weights of two output blocks stay in the innermost cache.
-const CHANNELS: usize = 256;
+/// Input channels whose products are summed by themselves, and the sums then: most of the error is that of long sums.
+const CHANNELS: usize = 32;
 
 /// Groups of tiles of N×N places.
 pub(super) struct Products<'a, const N: usize> {
@@ -103,13 +103,6 @@ impl<const N: usize, const G: usize, const V: usize> WithSimd for Strip<'_, '_, 
             (at.group + g) * step_out + at.place * stride_out + (at.block + v) * GROUP
         };
         let mut sums = [[[simd.splat_f32s(0.0); GROUP]; G]; V];
-        if at.first > 0 {
-            for v in 0..V {
-                for g in 0..G {
-                    sums[v][g].copy_from_slice(&y[place(v, g)..][..GROUP]);
-                }
-            }
-        }
         for start in (0..count).step_by(lanes) {
             let block = (at.first + start) / lanes;
             let from = at.group * step_in + at.place * stride_in + block * GROUP;
@@ -133,7 +126,14 @@ impl<const N: usize, const G: usize, const V: usize> WithSimd for Strip<'_, '_, 
         }
         for v in 0..V {
             for g in 0..G {
-                y[place(v, g)..][..GROUP].copy_from_slice(&sums[v][g]);
+                let y = &mut y[place(v, g)..][..GROUP];
+                for (y, sum) in y.iter_mut().zip(sums[v][g]) {
+                    *y = if at.first > 0 {
+                        simd.add_f32s(*y, sum)
+                    } else {
+                        sum
+                    };
+                }
             }
         }
     }

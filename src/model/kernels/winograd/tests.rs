@@ -229,9 +229,11 @@ fn an_image_has_the_same_bits_whatever_goes_along_with_it() {
 #[test]
 fn tiles_are_taken_where_they_save_more_than_their_transforms_cost() {
     let level = Level::best();
-    let cheapest = |channels, size| Tile::cheapest(&case(level, channels, size).shape);
+    let cheapest = |channels, size| Tile::cheapest(&case(level, channels, size).shape, 56);
     assert_eq!(cheapest([3, 64], [32, 32]), None);
     assert_eq!(cheapest([64, 64], [8, 8]), Some(Tile::Four));
     assert_eq!(cheapest([256, 256], [2, 2]), Some(Tile::Two));
     assert_eq!(cheapest([256, 256], [1, 1]), None);
+    let deep = case(level, [64, 64], [8, 8]);
+    assert_eq!(Tile::cheapest(&deep.shape, 110), Some(Tile::Two));
 }
