@@ -9,15 +9,15 @@ use nalgebra::DMatrix;
 use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Parts of the vectors that are worked on side by side. Each has a matrix of its own, and these are
-/// summed in order of position, so that the result does not depend on the threads.
-const PARTS: usize = 8;
+/// Rows whose differences are made at once: a panel of them with another one is in cache while all their products
+/// are summed, so that a difference that was made serves so many.
+const PANEL: usize = 64;
+/// Pieces of work that keep the threads of any machine busy: vectors are cut into parts where their panels are fewer.
+const ENOUGH: usize = 8;
 /// Elements of a vector in a part: fewer are not worth one.
 const SHORTEST: usize = 16 * LONGEST;
-/// Differences that are made at once, over all vectors: half a megabyte, so that they stay in cache.
-const BLOCK: usize = 1 << 16;
-/// Elements of a vector in them: enough to make up for adding up the lanes, few enough that the rows
-/// of a tile stay in the innermost cache.
+/// Elements of a vector in the differences that are made at once: enough to make up for adding up the lanes, few enough
+/// that two panels are half a megabyte and the rows of a tile stay in the innermost cache.
 const LONGEST: usize = 512;
 /// No machine has more numbers in a vector.
 const LANES: usize = 8;
@@ -25,48 +25,68 @@ const LANES: usize = 8;
 const SIDE: usize = 4;
 
 /// δ_i·δ_j for i from `known` on and all j ≤ i, where δ_i = rows[i] − rows[0]: row i − `known`, column
-/// j. What lies beyond is of no meaning.
+/// j. What lies beyond is of no meaning. The result does not depend on the threads.
 pub(super) fn differences(rows: &[&[f32]], known: usize) -> DMatrix<f64> {
-    let len = rows.first().map_or(0, |row| row.len());
-    let part = len.div_ceil(PARTS).next_multiple_of(LANES).max(SHORTEST);
-    let starts: Vec<usize> = (0..len).step_by(part).collect();
-    let sums: Vec<DMatrix<f64>> = starts
-        .into_par_iter()
-        .map_init(Vec::new, |deltas, start| {
-            of_part(rows, known, start..len.min(start + part), deltas)
+    let (count, len) = (rows.len(), rows.first().map_or(0, |row| row.len()));
+    // δ_0 is zero, and so are its products.
+    let panel = |start: usize| start..count.min(start + PANEL);
+    let top = (known.max(1)..count).step_by(PANEL).map(panel);
+    let pairs: Vec<[Range<usize>; 2]> = top
+        .flat_map(|top| {
+            let left = (1..top.end).step_by(PANEL).map(panel);
+            left.map(move |left| [top.clone(), left])
         })
         .collect();
-    let zero = DMatrix::zeros(rows.len() - known, rows.len());
-    sums.into_iter().fold(zero, |sum, part| sum + part)
+    let parts = ENOUGH.div_ceil(pairs.len().max(1));
+    let part = len.div_ceil(parts).next_multiple_of(LANES).max(SHORTEST);
+    let parts = (0..len).step_by(part);
+    let work: Vec<_> = parts
+        .flat_map(|start| {
+            let part = start..len.min(start + part);
+            pairs.iter().map(move |pair| (part.clone(), pair))
+        })
+        .collect();
+    let sums: Vec<DMatrix<f64>> = work
+        .par_iter()
+        .map_init(Default::default, |deltas, (part, pair)| {
+            of_panels(rows, part, pair, deltas)
+        })
+        .collect();
+    let mut all = DMatrix::zeros(count - known, count);
+    for ((_, [top, left]), sums) in work.iter().zip(&sums) {
+        let mut own = all.view_mut((top.start - known, left.start), sums.shape());
+        own += sums;
+    }
+    all
 }
 
-/// `deltas` is room for differences.
-fn of_part(
+/// The products of the rows of two panels over a part of them; `deltas` is room for their differences.
+fn of_panels(
     rows: &[&[f32]],
-    known: usize,
-    part: Range<usize>,
-    deltas: &mut Vec<f64>,
+    part: &Range<usize>,
+    panels: &[Range<usize>; 2],
+    deltas: &mut [Vec<f64>; 2],
 ) -> DMatrix<f64> {
-    let mut sums = DMatrix::zeros(rows.len() - known, rows.len());
-    let width = (BLOCK / rows.len()).clamp(8 * LANES, LONGEST);
-    let width = width.next_multiple_of(LANES);
-    // Row 0 stays zeros: δ_0, and the edges of the last tiles.
-    deltas.resize(rows.len() * width, 0.0);
-    for start in part.clone().step_by(width) {
-        let block = start..part.end.min(start + width);
+    let mut sums = DMatrix::zeros(panels[0].len(), panels[1].len());
+    for start in part.clone().step_by(LONGEST) {
+        let block = start..part.end.min(start + LONGEST);
         let used = block.len().next_multiple_of(LANES);
-        for (delta, row) in deltas.chunks_mut(width).zip(rows).skip(1) {
-            subtract(&row[block.clone()], &rows[0][block.clone()], delta);
-            delta[block.len()..used].fill(0.0);
+        for (deltas, panel) in deltas.iter_mut().zip(panels) {
+            // Rows of a tile that are beyond a panel are of no meaning, and their products are not taken.
+            deltas.resize(PANEL * LONGEST, 0.0);
+            for (delta, row) in deltas.chunks_mut(LONGEST).zip(&rows[panel.clone()]) {
+                subtract(&row[block.clone()], &rows[0][block.clone()], delta);
+                delta[block.len()..used].fill(0.0);
+            }
         }
-        let row = |i: usize| &deltas[if i < rows.len() { i * width } else { 0 }..][..used];
-        for i in (known.max(1)..rows.len()).step_by(SIDE) {
-            for j in (1..rows.len().min(i + SIDE)).step_by(SIDE) {
+        let [top, left] = &*deltas;
+        for i in (0..panels[0].len()).step_by(SIDE) {
+            for j in (0..panels[1].len()).step_by(SIDE) {
                 let tile = Tile {
-                    left: std::array::from_fn(|k| row(i + k)),
-                    right: std::array::from_fn(|k| row(j + k)),
+                    left: std::array::from_fn(|k| &top[(i + k) * LONGEST..][..used]),
+                    right: std::array::from_fn(|k| &left[(j + k) * LONGEST..][..used]),
                 };
-                add(&mut sums, &Arch::new().dispatch(tile), (i - known, j));
+                add(&mut sums, &Arch::new().dispatch(tile), (i, j));
             }
         }
     }
@@ -176,7 +196,15 @@ mod tests {
 
     #[test]
     fn products_are_those_of_the_definition_at_every_size() {
-        for (count, len) in [(1, 5), (2, 1), (5, 64), (6, 1025), (13, 8193), (41, 2050)] {
+        for (count, len) in [
+            (1, 5),
+            (2, 1),
+            (5, 64),
+            (6, 1025),
+            (13, 8193),
+            (41, 2050),
+            (150, 600),
+        ] {
             let rows = rows(count, len);
             let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
             for known in [0, 1, count / 2, count - 1] {
