@@ -6,7 +6,7 @@
 //! matrix for each of them would be a gigabyte for a thousand checkpoints.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nalgebra::DMatrix;
 use rayon::prelude::*;
@@ -111,11 +111,17 @@ impl Gram {
         let groups = layout.groups(0..parameters, budget / 4 / count.max(1));
         let all = layout.parameters() * count;
         let mut read = 0;
+        // Kept from group to group: memory that is new takes longer than what is read into it.
+        let room: Mutex<Vec<Vec<f32>>> = Mutex::default();
+        let free = || room.lock().unwrap_or_else(PoisonError::into_inner);
         for groups in groups.chunks(batch) {
             let sums: Vec<Sums> = groups
                 .par_iter()
-                .map_init(Vec::new, |values, group| {
-                    Sums::of(group, count, known, values, read_row)
+                .map(|group| {
+                    let mut values = free().pop().unwrap_or_default();
+                    let sums = Sums::of(group, count, known, &mut values, read_row);
+                    free().push(values);
+                    sums
                 })
                 .collect::<Result<_, _>>()?;
             // In order of position, so that the result does not depend on the threads.
