@@ -240,19 +240,18 @@ def bench_convnets(with_onnxruntime):
     command = ["cargo", "run", "-q", "--release", "--example", "bench_forward", "--", "--passes"]
     pipe = subprocess.PIPE
     isoloss = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) if with_onnxruntime else None
-    for name, model in [("resnet20", resnet(3)), ("resnet56", resnet(9)), ("vgg9", vgg9())]:
-        ways = {"eager": by_pytorch(model, images)}
+    for name, make in [("resnet20", lambda: resnet(3)), ("resnet56", lambda: resnet(9)), ("vgg9", vgg9)]:
+        ways = {"eager": by_pytorch(make(), images)}
         if with_onnxruntime:
-            ways["onnxruntime"] = by_onnxruntime(model, images)
+            ways["onnxruntime"] = by_onnxruntime(make(), images)
             ways["isoloss"] = by_isoloss(isoloss, name)
-        other = vgg9() if name == "vgg9" else resnet(3 if name == "resnet20" else 9)
-        ways["channels_last"] = by_pytorch(other.to(memory_format=last), images.to(memory_format=last))
-        seconds = {way: [] for way in ways}
+        ways["channels_last"] = by_pytorch(make().to(memory_format=last), images.to(memory_format=last))
+        times = {way: [] for way in ways}
         for _ in range(ROUNDS):
             for way, turn in ways.items():
-                seconds[way] += [turn() for _ in range(6)][3:]
+                times[way] += [turn() for _ in range(6)][3:]
                 time.sleep(0.2)  # threads that wait for more work keep the cores for a while
-        rates = {way: BATCH / statistics.median(times) for way, times in seconds.items()}
+        rates = {way: BATCH / statistics.median(own) for way, own in times.items()}
         print(f"{name:<10}" + "".join(f" {way} {rate:6.0f}  " for way, rate in rates.items()))
         if with_onnxruntime:
             print(f"{'':<10} isoloss is {rates['isoloss'] / rates['onnxruntime']:.2f} times ONNX Runtime")

@@ -17,7 +17,8 @@
 //! [`tui::action::Action`] or [`session::snapshot::Command`]. [`session`] holds the threads of a live
 //! run together, [`cli`] has a file for each command, [`config`] gives its options other defaults, [`demo`]
 //! trains the network that is watched where there is nothing else to watch.
-//! [`cache`] keeps copies of the checkpoints that a session has read, [`store`] the values that were measured; `host` names this machine. `test_device` runs tests on each device, and
+//! [`cache`] keeps copies of the checkpoints that a session has read, [`store`] the values that were measured; `host`
+//! names this machine, `spare` keeps memory for the next who needs it. `test_device` runs tests on each device, and
 //! `test_process` some of them in a process of their own.
 //!
 //! Rules, kept by `tests/architecture.rs`:
@@ -46,6 +47,7 @@ pub mod plot;
 pub mod report;
 pub mod run;
 pub mod session;
+mod spare;
 pub mod store;
 pub mod tui;
 pub mod weights;

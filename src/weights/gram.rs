@@ -6,7 +6,7 @@
 //! matrix for each of them would be a gigabyte for a thousand checkpoints.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use nalgebra::DMatrix;
 use rayon::prelude::*;
@@ -15,6 +15,7 @@ use super::WeightsError;
 use super::layout::{Layout, Piece, Role};
 use super::products;
 use super::run_checkpoint::WeightSource;
+use crate::spare::Spare;
 
 /// Bytes of weights that a thread holds at once, over all checkpoints: they stay in cache.
 const BUDGET: usize = 4 << 20;
@@ -112,15 +113,14 @@ impl Gram {
         let all = layout.parameters() * count;
         let mut read = 0;
         // Kept from group to group: memory that is new takes longer than what is read into it.
-        let room: Mutex<Vec<Vec<f32>>> = Mutex::default();
-        let free = || room.lock().unwrap_or_else(PoisonError::into_inner);
+        let room: Spare<Vec<f32>> = Spare::default();
         for groups in groups.chunks(batch) {
             let sums: Vec<Sums> = groups
                 .par_iter()
                 .map(|group| {
-                    let mut values = free().pop().unwrap_or_default();
+                    let mut values = room.take();
                     let sums = Sums::of(group, count, known, &mut values, read_row);
-                    free().push(values);
+                    room.give_back(values);
                     sums
                 })
                 .collect::<Result<_, _>>()?;

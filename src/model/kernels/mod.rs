@@ -35,7 +35,6 @@ pub(crate) mod simd;
 mod winograd;
 
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
 
 use candle_core::Result;
 use rayon::prelude::*;
@@ -48,6 +47,7 @@ use self::simd::{Level, Rectifier};
 use super::Weights;
 use super::program::Program;
 use super::program::trace::Trace;
+use crate::spare::Spare;
 
 /// Samples whose vectors go through the head together.
 const GROUP: usize = 24;
@@ -61,11 +61,11 @@ pub struct Kernels {
     image: usize,
     classes: usize,
     /// Memory of points and threads that are done, to be used again.
-    packed: Mutex<Vec<Packed>>,
-    arenas: Mutex<Vec<Arena>>,
+    packed: Spare<Packed>,
+    arenas: Spare<Arena>,
 }
 
-/// Memory of a thread for one image, and for the vectors of a group of them.
+/// Memory of a thread for the images that go through a pass together, and for the vectors of a group of them.
 #[derive(Debug, Default)]
 struct Arena {
     buffers: Vec<Aligned>,
@@ -89,8 +89,8 @@ impl Kernels {
             classes: plan.head.last()?.linear.outputs,
             image: layers.sample.iter().product(),
             plan,
-            packed: Mutex::default(),
-            arenas: Mutex::default(),
+            packed: Spare::default(),
+            arenas: Spare::default(),
         })
     }
 
@@ -177,7 +177,7 @@ impl Kernels {
         length: usize,
         work: impl Fn(&Packed, &mut Arena, &[f32]) -> Vec<f32> + Sync,
     ) -> Result<Vec<f32>> {
-        let mut packed = taken(&self.packed);
+        let mut packed = self.packed.take();
         packed.fill(&self.plan, self.level, weights, done)?;
         let threads = rayon::current_num_threads();
         let count: usize = samples.iter().map(|samples| samples.len() / length).sum();
@@ -190,13 +190,13 @@ impl Kernels {
             .flat_map(|samples| samples.chunks(group * length));
         let groups: Vec<&[f32]> = groups.collect();
         let results = groups.par_iter().map(|samples| {
-            let mut arena = taken(&self.arenas);
+            let mut arena = self.arenas.take();
             let result = work(&packed, &mut arena, samples);
-            give_back(&self.arenas, arena);
+            self.arenas.give_back(arena);
             result
         });
         let results: Vec<Vec<f32>> = results.collect();
-        give_back(&self.packed, packed);
+        self.packed.give_back(packed);
         Ok(results.concat())
     }
 
@@ -305,9 +305,9 @@ impl Kernels {
         arena
             .buffers
             .resize_with(plan.buffers.len(), Aligned::default);
-        for (i, (buffer, extents)) in arena.buffers.iter_mut().zip(&plan.buffers).enumerate() {
-            let held = plan.passes.images(&plan.steps, i).min(count);
-            buffer.at_least(held * extents.len());
+        let extents = plan.buffers.iter().zip(&plan.passes.held);
+        for (buffer, (extents, held)) in arena.buffers.iter_mut().zip(extents) {
+            buffer.at_least(count.min(*held) * extents.len());
         }
         for pass in &plan.passes.list {
             for first in (0..count).step_by(pass.images) {
@@ -438,18 +438,6 @@ impl Kernels {
             Step::Conv { .. } => {}
         }
     }
-}
-
-/// Something to use again, or a new one.
-fn taken<T: Default>(pool: &Mutex<Vec<T>>) -> T {
-    let mut pool = pool.lock().unwrap_or_else(PoisonError::into_inner);
-    pool.pop().unwrap_or_default()
-}
-
-fn give_back<T>(pool: &Mutex<Vec<T>>, item: T) {
-    pool.lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(item);
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub(super) struct Passes {
     pub(super) list: Vec<Pass>,
     /// True for each buffer that keeps all those images between passes.
     pub(super) is_kept: Vec<bool>,
+    /// Images of which each buffer has to hold the numbers at once.
+    pub(super) held: Vec<usize>,
 }
 
 /// Steps through which some of the images go together, then the next ones.
@@ -31,11 +33,14 @@ pub(super) struct Pass {
 }
 
 impl Passes {
+    /// Divides the steps so that the buffers stay within their room, if they do with one image.
     pub(super) fn of(steps: &[Step], buffers: &[Blocked], features: Features) -> Self {
         let mut most = MOST;
         loop {
             let passes = Self::of_at_most(steps, buffers, features, most);
-            if most == 1 || passes.room(steps, buffers) <= ROOM {
+            let sizes = passes.held.iter().zip(buffers);
+            let room: usize = sizes.map(|(held, buffer)| held * buffer.len()).sum();
+            if most == 1 || room <= ROOM {
                 return passes;
             }
             most /= 2;
@@ -62,41 +67,28 @@ impl Passes {
             is_kept[buffer] = true;
         }
         let mut written = vec![0; buffers.len()];
+        let mut held = vec![0; buffers.len()];
         for (n, pass) in passes.iter().enumerate() {
             for step in &steps[pass.steps.clone()] {
                 for from in step.from() {
                     is_kept[from] |= written[from] != n;
                 }
                 written[step.to()] = n;
+                held[step.to()] = pass.images.max(held[step.to()]);
+            }
+        }
+        let together = passes.iter().map(|pass| pass.images).max().unwrap_or(1);
+        for (held, is_kept) in held.iter_mut().zip(&is_kept) {
+            if *is_kept {
+                *held = together;
             }
         }
         Self {
-            together: passes.iter().map(|pass| pass.images).max().unwrap_or(1),
+            together,
             list: passes,
             is_kept,
+            held,
         }
-    }
-
-    /// Images of which each buffer has to hold the numbers at once.
-    pub(super) fn images(&self, steps: &[Step], buffer: usize) -> usize {
-        if self.is_kept[buffer] {
-            return self.together;
-        }
-        let writes = |pass: &&Pass| {
-            steps[pass.steps.clone()]
-                .iter()
-                .any(|step| step.to() == buffer)
-        };
-        let images = self.list.iter().filter(writes).map(|pass| pass.images);
-        images.max().unwrap_or(0)
-    }
-
-    /// Numbers of all buffers.
-    fn room(&self, steps: &[Step], buffers: &[Blocked]) -> usize {
-        let sizes = buffers.iter().enumerate();
-        sizes
-            .map(|(i, buffer)| self.images(steps, i) * buffer.len())
-            .sum()
     }
 }
 
@@ -191,8 +183,8 @@ mod tests {
             let crosses = reader.is_none_or(|reader| pass(reader) != pass(writer));
             assert_eq!(*is_kept, crosses, "{buffer}");
         }
-        assert_eq!(passes.images(&steps, 0), 1);
-        assert_eq!(passes.images(&steps, 4), passes.together);
+        assert_eq!(passes.held[0], 1);
+        assert_eq!(passes.held[4], passes.together);
     }
 
     #[test]

@@ -45,11 +45,14 @@ impl Tile {
         }
         let pixels = shape.output.height * shape.output.width;
         let direct = 9 * pixels * shape.input.channels * shape.output.blocks();
-        let ways = [Self::Two, Self::Four].map(|tile| (tile.cost(shape), tile));
-        let allowed = |tile: Self| tile == Self::Two || depth <= DEEPEST;
-        let ways = ways.into_iter();
-        let ways = ways.filter(|(cost, tile)| *cost < direct && allowed(*tile));
-        ways.min_by_key(|(cost, _)| *cost).map(|(_, tile)| tile)
+        let allowed: &[Self] = if depth <= DEEPEST {
+            &[Self::Two, Self::Four]
+        } else {
+            &[Self::Two]
+        };
+        let ways = allowed.iter().map(|tile| (tile.cost(shape), *tile));
+        let cheaper = ways.filter(|(cost, _)| *cost < direct);
+        cheaper.min_by_key(|(cost, _)| *cost).map(|(_, tile)| tile)
     }
 
     /// Products that one tile takes for a pair of channels.
