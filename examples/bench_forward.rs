@@ -14,6 +14,7 @@ mod exported;
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::iter;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -95,14 +96,16 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Measures points of all networks on a device, in each type.
 fn on_device(place: Place) -> Result<(), Box<dyn Error>> {
     let mut table = Map::new();
-    for bench in [resnet("resnet20", 3), resnet("resnet56", 9), vgg9()] {
+    let convnets = [resnet("resnet20", 3), resnet("resnet56", 9), vgg9()];
+    let convnets = convnets.map(|bench| (bench.name, work(&bench.convs), bench.tensors));
+    for (network, work, tensors) in iter::once(mlp()).chain(convnets) {
         for (name, precision) in [
             ("f32", Precision::F32),
             ("bf16", Precision::Bf16),
             ("f16", Precision::F16),
         ] {
-            let row = device::measure(&bench.tensors, &bench.convs, place, precision)?;
-            table.insert(format!("{} {name}", bench.name), row);
+            let row = device::measure(&tensors, work, place, precision)?;
+            table.insert(format!("{network} {name}"), row);
         }
     }
     if wants_json() {
@@ -186,13 +189,34 @@ fn measure(bench: &Bench, matmul: f64) -> Result<Value, Box<dyn Error>> {
         &mut || drop((bench.candle)(&folded, &bench.convs, &images)) as _,
     ] as [&mut dyn FnMut(); 2];
     let [ours, candle] = in_turn(ROUNDS, &mut passes);
-    let work = |conv: &Conv| 2 * 9 * conv.inputs * conv.outputs * conv.width * conv.width;
-    let flops: usize = bench.convs.iter().map(work).sum();
     Ok(json!({
         "images_per_second": BATCH as f64 / ours,
         "vs_candle": candle / ours,
-        "vs_matmul": (BATCH * flops) as f64 / ours / matmul,
+        "vs_matmul": (BATCH * work(&bench.convs)) as f64 / ours / matmul,
     }))
+}
+
+/// Floating-point operations of an image.
+fn work(convs: &[Conv]) -> usize {
+    let work = |conv: &Conv| 2 * 9 * conv.inputs * conv.outputs * conv.width * conv.width;
+    convs.iter().map(work).sum()
+}
+
+/// A network whose points a GPU computes faster than they are sent to it: its name, the floating-point operations of an
+/// image, its tensors.
+fn mlp() -> (&'static str, usize, Vec<TensorInfo>) {
+    let (widths, mut work, mut tensors) = ([3072, 256, 256, 10], 0, Vec::new());
+    for (number, pair) in widths.windows(2).enumerate() {
+        let (inputs, outputs) = (pair[0], pair[1]);
+        named(
+            &mut tensors,
+            &format!("{}.weight", 2 * number),
+            &[outputs, inputs],
+        );
+        named(&mut tensors, &format!("{}.bias", 2 * number), &[outputs]);
+        work += 2 * inputs * outputs;
+    }
+    ("mlp", work, tensors)
 }
 
 fn resnet(name: &'static str, n: usize) -> Bench {

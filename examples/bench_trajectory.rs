@@ -1,8 +1,9 @@
 //! Seconds to open a run of forty ResNet-50s and to add one more checkpoint, against plainly reading the
-//! files, all measured in turn in one run; and how fast half precision becomes single:
+//! files, all measured in turn in one run; the same by the processor's time for 300 checkpoints of 5 million
+//! parameters; and how fast half precision becomes single:
 //! `cargo run --release --example bench_trajectory [-- --json]`.
 //!
-//! The run is written to a temporary folder first: 4.2 GB as f32, and after it, as bf16, half of that.
+//! Each run is written to a temporary folder first: 4.2 GB as f32, after it, as bf16, half of that, then 6 GB.
 //! Files are as warm as they can be, since each has just been written and read.
 
 #[path = "bench/mod.rs"]
@@ -15,6 +16,7 @@ use std::fs::{self, File};
 use std::hint::black_box;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use half::{bf16, f16};
 use isoloss::run::format::{Dtype, convert};
@@ -22,11 +24,17 @@ use isoloss::run::{Checkpoint, RunChoice, open};
 use isoloss::weights::path::RunPath;
 use safetensors::tensor::{View, serialize_to_file};
 use serde_json::{Map, Value, json};
+use tempfile::TempDir;
 
-use bench::{in_turn, random, wants_json};
+use bench::{in_turn, in_turn_by, processor_seconds, random, wants_json};
 
 const CHECKPOINTS: u64 = 40;
 const ROUNDS: usize = 5;
+/// A run of many checkpoints, of which opening takes a while.
+const MANY: u64 = 300;
+const LAYERS_OF_MANY: usize = 20;
+const LAYER_OF_MANY: [usize; 2] = [500, 500];
+const ROUNDS_OF_MANY: usize = 2;
 /// Bytes that `cat` reads at once.
 const PIECE: usize = 128 << 10;
 /// Elements that are converted at once: they and their bytes stay in cache.
@@ -37,32 +45,38 @@ const NUMBERS: usize = 65_537;
 fn main() -> Result<(), Box<dyn Error>> {
     let mut table = Map::new();
     for stored in [safetensors::Dtype::F32, safetensors::Dtype::BF16] {
-        table.insert(format!("{stored:?}"), opening(stored)?);
+        let run = Run::of(CHECKPOINTS, &tensors(), stored)?;
+        let start = Instant::now();
+        let seconds = run.seconds(|| start.elapsed().as_secs_f64(), ROUNDS)?;
+        table.insert(format!("{stored:?}"), seconds);
     }
+    let layer = |number| (format!("{number}.weight"), LAYER_OF_MANY.to_vec());
+    let layers: Vec<_> = (0..LAYERS_OF_MANY).map(layer).collect();
+    let parameters_of_many = parameters(&layers);
+    let many = Run::of(MANY, &layers, safetensors::Dtype::F32)?;
+    let many = many.seconds(processor_seconds, ROUNDS_OF_MANY)?;
     let conversion = conversion();
     let peak = peak();
     if wants_json() {
         println!(
             "{}",
-            json!({ "opening": table, "conversion": conversion, "peak_mb": peak })
+            json!({ "opening": table, "many_by_processor": many, "conversion": conversion, "peak_mb": peak })
         );
         return Ok(());
     }
     println!(
         "{CHECKPOINTS} checkpoints of {:.1} million parameters; seconds (times reading)",
-        parameters() as f64 / 1e6
+        parameters(&tensors()) as f64 / 1e6
     );
     println!("{:<6} {:>8} {:>14} {:>14}", "", "read", "open", "one more");
     for (stored, row) in &table {
-        let figure = |key: &str| row[key].as_f64().unwrap_or(f64::NAN);
-        let times = |key: &str| format!("{:.2} ({:.1})", figure(key), figure(key) / figure("read"));
-        println!(
-            "{stored:<6} {:>8.2} {:>14} {:>14}",
-            figure("read"),
-            times("open"),
-            times("one_more")
-        );
+        tell(stored, row);
     }
+    println!(
+        "{MANY} checkpoints of {:.1} million parameters; seconds of the processor, all threads together",
+        parameters_of_many as f64 / 1e6
+    );
+    tell("F32", &many);
     let rate = |from: &str| conversion[from].as_f64().unwrap_or(f64::NAN);
     println!(
         "GB/s of f32 written: from bf16 {:.0}, from f16 {:.0}, by a plain copy {:.0}",
@@ -76,47 +90,79 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Writes a run; measures reading its files, opening it as every command does, and one checkpoint more.
-fn opening(stored: safetensors::Dtype) -> Result<Value, Box<dyn Error>> {
-    let folder = tempfile::tempdir()?;
-    let [run, later] = ["run", "later"].map(|name| folder.path().join(name));
-    fs::create_dir(&run)?;
-    fs::create_dir(&later)?;
-    let mut files = Vec::new();
-    for step in 0..CHECKPOINTS {
-        files.push(write(&run, step, stored)?);
-    }
-    let path = write(&later, CHECKPOINTS, stored)?;
-    let found = open(&run, &RunChoice::default(), Vec::new())?.checkpoints;
-    let more = vec![Checkpoint::new(CHECKPOINTS, path)];
-    let opened = RefCell::new(RunPath::default());
-    let [read, opening, one_more] = in_turn(
-        ROUNDS,
-        &mut [
-            &mut || {
-                for file in &files {
-                    let _ = discard(file);
-                }
-            },
-            &mut || {
-                let found = open(&run, &RunChoice::default(), Vec::new()).unwrap_or_default();
-                let mut path = RunPath::default();
-                path.update(found.checkpoints, |_, _| {});
-                black_box((path.fit(), path.dynamics()));
-                opened.replace(path);
-            },
-            &mut || {
-                let mut path = opened.borrow_mut();
-                path.update([found.clone(), more.clone()].concat(), |_, _| {});
-                black_box((path.fit(), path.dynamics()));
-            },
-        ],
+/// Prints a row of seconds.
+fn tell(name: &str, row: &Value) {
+    let figure = |key: &str| row[key].as_f64().unwrap_or(f64::NAN);
+    let times = |key: &str| format!("{:.2} ({:.1})", figure(key), figure(key) / figure("read"));
+    println!(
+        "{name:<6} {:>8.2} {:>14} {:>14}",
+        figure("read"),
+        times("open"),
+        times("one_more")
     );
-    let placed = opened.borrow_mut().fit().0.len();
-    if placed != files.len() + more.len() {
-        return Err(format!("expected every checkpoint on the path, found {placed}").into());
+}
+
+/// A run that was written, and the checkpoint that comes after it.
+struct Run {
+    /// The temporary folder that holds both, as long as this is.
+    folder: TempDir,
+    files: Vec<PathBuf>,
+    later: Checkpoint,
+}
+
+impl Run {
+    fn of(
+        checkpoints: u64,
+        tensors: &[(String, Vec<usize>)],
+        stored: safetensors::Dtype,
+    ) -> Result<Self, Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let [run, later] = ["run", "later"].map(|name| folder.path().join(name));
+        fs::create_dir(&run)?;
+        fs::create_dir(&later)?;
+        let write = |folder: &Path, step| write(folder, step, tensors, stored);
+        let files = (0..checkpoints).map(|step| write(&run, step));
+        Ok(Self {
+            files: files.collect::<Result<_, _>>()?,
+            later: Checkpoint::new(checkpoints, write(&later, checkpoints)?),
+            folder,
+        })
     }
-    Ok(json!({ "read": read, "open": opening, "one_more": one_more }))
+
+    /// Seconds by a clock of reading its files, of opening it as every command does, and of one checkpoint more.
+    fn seconds(&self, clock: impl Fn() -> f64, rounds: usize) -> Result<Value, Box<dyn Error>> {
+        let run = self.folder.path().join("run");
+        let found = || open(&run, &RunChoice::default(), Vec::new());
+        let all = [found()?.checkpoints, vec![self.later.clone()]].concat();
+        let opened = RefCell::new(RunPath::default());
+        let [read, opening, one_more] = in_turn_by(
+            clock,
+            rounds,
+            &mut [
+                &mut || {
+                    for file in &self.files {
+                        let _ = discard(file);
+                    }
+                },
+                &mut || {
+                    let mut path = RunPath::default();
+                    path.update(found().unwrap_or_default().checkpoints, |_, _| {});
+                    black_box((path.fit(), path.dynamics()));
+                    opened.replace(path);
+                },
+                &mut || {
+                    let mut path = opened.borrow_mut();
+                    path.update(all.clone(), |_, _| {});
+                    black_box((path.fit(), path.dynamics()));
+                },
+            ],
+        );
+        let placed = opened.borrow_mut().fit().0.len();
+        if placed != all.len() {
+            return Err(format!("expected every checkpoint on the path, found {placed}").into());
+        }
+        Ok(json!({ "read": read, "open": opening, "one_more": one_more }))
+    }
 }
 
 /// Reads a file as `cat` does, and throws it away.
@@ -161,9 +207,9 @@ fn tensors() -> Vec<(String, Vec<usize>)> {
     tensors
 }
 
-fn parameters() -> usize {
+fn parameters(tensors: &[(String, Vec<usize>)]) -> usize {
     let len = |(_, shape): &(String, Vec<usize>)| shape.iter().product::<usize>();
-    tensors().iter().map(len).sum()
+    tensors.iter().map(len).sum()
 }
 
 /// One tensor at one step; its values are made when it is written, so that no checkpoint is in memory.
@@ -210,12 +256,17 @@ impl View for Tensor<'_> {
     }
 }
 
-fn write(folder: &Path, step: u64, stored: safetensors::Dtype) -> Result<PathBuf, Box<dyn Error>> {
+fn write(
+    folder: &Path,
+    step: u64,
+    tensors: &[(String, Vec<usize>)],
+    stored: safetensors::Dtype,
+) -> Result<PathBuf, Box<dyn Error>> {
     let path = folder.join(format!("step_{step}.safetensors"));
     let numbers = random(NUMBERS);
-    let tensors = tensors().into_iter().map(|(name, shape)| {
+    let tensors = tensors.iter().map(|(name, shape)| {
         let tensor = Tensor {
-            shape,
+            shape: shape.clone(),
             stored,
             step,
             numbers: &numbers,

@@ -15,7 +15,7 @@ use isoloss::weights::layout::Layout;
 use isoloss::weights::plane_spec::{BatchNorm, Plane};
 use serde_json::{Value, json};
 
-use super::bench::{Conv, in_turn, random};
+use super::bench::{in_turn, random};
 
 const SAMPLES: usize = 1024;
 const IMAGE: [usize; 3] = [3, 32, 32];
@@ -24,10 +24,10 @@ const ROUNDS: usize = 7;
 const SIDE: usize = 8192;
 
 /// A row for a type: milliseconds a point of 1024 images, images a second, and the share of the device's own rate of
-/// matrix products of that type.
+/// matrix products of that type. `work` is the floating-point operations of an image.
 pub(crate) fn measure(
     tensors: &[TensorInfo],
-    convs: &[Conv],
+    work: usize,
     place: Place,
     precision: Precision,
 ) -> Result<Value, Box<dyn Error>> {
@@ -58,8 +58,6 @@ pub(crate) fn measure(
         drop(objective.on(&plane, [at, -at]));
     };
     let [seconds] = in_turn(ROUNDS, &mut [&mut point]);
-    let work = |conv: &Conv| 2 * 9 * conv.inputs * conv.outputs * conv.width * conv.width;
-    let work: usize = convs.iter().map(work).sum();
     let rate = rate(&compute)?;
     Ok(json!({
         "milliseconds_per_point": seconds * 1e3,

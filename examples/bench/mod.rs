@@ -28,15 +28,37 @@ pub(crate) fn in_turn<const N: usize>(
     rounds: usize,
     passes: &mut [&mut dyn FnMut(); N],
 ) -> [f64; N] {
+    let start = Instant::now();
+    in_turn_by(|| start.elapsed().as_secs_f64(), rounds, passes)
+}
+
+/// Seconds that all threads of this process have computed; NaN where the system does not tell.
+pub(crate) fn processor_seconds() -> f64 {
+    #[cfg(unix)]
+    {
+        use rustix::time::{ClockId, clock_gettime};
+        let spent = clock_gettime(ClockId::ProcessCPUTime);
+        spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9
+    }
+    #[cfg(not(unix))]
+    f64::NAN
+}
+
+/// The same by another clock.
+pub(crate) fn in_turn_by<const N: usize>(
+    clock: impl Fn() -> f64,
+    rounds: usize,
+    passes: &mut [&mut dyn FnMut(); N],
+) -> [f64; N] {
     let mut seconds = [(); N].map(|()| Vec::with_capacity(rounds));
     for pass in passes.iter_mut() {
         pass();
     }
     for _ in 0..rounds {
         for (pass, seconds) in passes.iter_mut().zip(&mut seconds) {
-            let start = Instant::now();
+            let start = clock();
             pass();
-            seconds.push(start.elapsed().as_secs_f64());
+            seconds.push(clock() - start);
         }
     }
     seconds.map(|mut seconds| {

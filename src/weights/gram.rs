@@ -5,6 +5,7 @@
 //! ever in memory. Of the single tensors the norms alone are kept: nothing asks for more, and a
 //! matrix for each of them would be a gigabyte for a thousand checkpoints.
 
+use std::iter;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,12 +20,18 @@ use crate::spare::Spare;
 
 /// Bytes of weights that a thread holds at once, over all checkpoints: they stay in cache.
 const BUDGET: usize = 4 << 20;
-/// Groups of pieces whose sums are held at once.
+/// Bytes of weights in memory while earlier checkpoints pass by: those that stay are in the innermost caches then.
+const PASSING_BUDGET: usize = 1 << 20;
+/// Groups of pieces whose sums are held at once, at most, and the bytes that these may take.
 const BATCH: usize = 64;
+const SUMS_BUDGET: usize = 16 << 20;
 /// Bytes for all threads together where each visit to a checkpoint is costly.
 const LARGE_BUDGET: usize = 128 << 20;
+/// New checkpoints whose products with the earlier ones are summed while these are read, one after the other. More of
+/// them share the differences of the earlier ones, for which these must be in memory together.
+const FEW: usize = 4;
 /// Files that stay open while pieces are read, at most.
-const OPEN: usize = 128;
+const OPEN: usize = 512;
 
 /// Files that may stay open: a quarter of what the system gives this process, as others need some too.
 fn most_open() -> usize {
@@ -101,15 +108,16 @@ impl Gram {
             squares(group, values, |slot| finite(row, slot))
         };
         let costly = count > keep || kept.iter().any(WeightSource::whole);
-        let (budget, batch) = if costly {
-            (LARGE_BUDGET, 1)
-        } else {
-            (BUDGET, BATCH)
+        let rows = Rows { count, known };
+        let (budget, batch) = match (costly, rows.are_few_new()) {
+            (true, _) => (LARGE_BUDGET, 1),
+            (false, true) => (PASSING_BUDGET, rows.batch()),
+            (false, false) => (BUDGET, rows.batch()),
         };
         let mut grown = self.clone();
         Arc::make_mut(&mut grown.path).resize_mut(count, count, 0.0);
         grown.squares.resize(count, vec![0.0; parameters]);
-        let groups = layout.groups(0..parameters, budget / 4 / count.max(1));
+        let groups = layout.groups(0..parameters, budget / 4 / rows.held());
         let all = layout.parameters() * count;
         let mut read = 0;
         // Kept from group to group: memory that is new takes longer than what is read into it.
@@ -117,12 +125,7 @@ impl Gram {
         for groups in groups.chunks(batch) {
             let sums: Vec<Sums> = groups
                 .par_iter()
-                .map(|group| {
-                    let mut values = room.take();
-                    let sums = Sums::of(group, count, known, &mut values, read_row);
-                    room.give_back(values);
-                    sums
-                })
+                .map(|group| Sums::of(group, rows, &room, read_row))
                 .collect::<Result<_, _>>()?;
             // In order of position, so that the result does not depend on the threads.
             for (group, sums) in groups.iter().zip(&sums) {
@@ -140,7 +143,7 @@ impl Gram {
         let rows = self.rows();
         let path = Arc::make_mut(&mut self.path);
         for i in known..rows {
-            for ((slot, _), square) in group.iter().zip(&sums.squares[i]) {
+            for ((slot, _), square) in group.iter().zip(&sums.squares[i - known]) {
                 self.squares[i][*slot] += square;
             }
             for j in 0..=i {
@@ -189,32 +192,89 @@ impl Gram {
     }
 }
 
+/// Checkpoints that are read, of which the first so many have their products already.
+#[derive(Clone, Copy)]
+struct Rows {
+    count: usize,
+    known: usize,
+}
+
+impl Rows {
+    /// Returns true if the earlier ones are read one after the other.
+    fn are_few_new(self) -> bool {
+        self.known > 0 && self.count - self.known <= FEW
+    }
+
+    /// Those whose pieces are in memory together.
+    fn together(self) -> Vec<usize> {
+        if self.are_few_new() {
+            // Differences are from the first.
+            iter::once(0).chain(self.known..self.count).collect()
+        } else {
+            (0..self.count).collect()
+        }
+    }
+
+    /// Number of pieces of one group that are in memory.
+    fn held(self) -> usize {
+        let passing = usize::from(self.are_few_new()) * rayon::current_num_threads();
+        (self.together().len() + passing).max(1)
+    }
+
+    /// Number of groups whose sums are held at once.
+    fn batch(self) -> usize {
+        let sums = (self.count - self.known) * self.count * size_of::<f64>();
+        (SUMS_BUDGET / sums.max(1)).clamp(rayon::current_num_threads().min(BATCH), BATCH)
+    }
+}
+
 /// Sums over one group of pieces.
 struct Sums {
-    /// ‖w‖² of each piece, a list for each checkpoint, of which those of earlier ones are empty.
+    /// ‖w‖² of each piece, a list for each new checkpoint.
     squares: Vec<Vec<f64>>,
     /// δ_i·δ_j for the new checkpoints.
     products: DMatrix<f64>,
 }
 
 impl Sums {
-    /// `values` is room for the pieces of all checkpoints; `read` fills one row of it.
+    /// `read` fills one row of values with the pieces of the group.
     fn of(
         group: &[Piece],
-        count: usize,
-        known: usize,
-        values: &mut Vec<f32>,
+        rows: Rows,
+        room: &Spare<Vec<f32>>,
         read: impl Fn(usize, &[Piece], &mut [f32]) -> Result<Vec<f64>, WeightsError> + Sync,
     ) -> Result<Self, WeightsError> {
         let size: usize = group.iter().map(|(_, range)| range.len()).sum();
-        values.resize(count * size, 0.0);
-        let squares = values
+        let together = rows.together();
+        let mut values = room.take();
+        values.resize(together.len() * size, 0.0);
+        let mut squares: Vec<Vec<f64>> = values
             .par_chunks_mut(size.max(1))
-            .enumerate()
-            .map(|(row, values)| read(row, group, values))
+            .zip(&together)
+            .map(|(values, row)| read(*row, group, values))
             .collect::<Result<_, _>>()?;
-        let rows: Vec<&[f32]> = values.chunks(size.max(1)).collect();
-        let products = products::differences(&rows, known);
+        let new = rows.count - rows.known;
+        let squares = squares.split_off(together.len() - new);
+        let held: Vec<&[f32]> = values.chunks(size.max(1)).collect();
+        let products = if let ([base, new @ ..], true) = (&*held, rows.are_few_new()) {
+            let with_new = |row: &[f32]| -> Vec<f64> {
+                let product = |new: &&[f32]| products::difference(row, new, base);
+                new.iter().map(product).collect()
+            };
+            let earlier = (0..rows.known).into_par_iter().map(|row| {
+                let mut values = room.take();
+                values.resize(size, 0.0);
+                let products = read(row, group, &mut values).map(|_| with_new(&values));
+                room.give_back(values);
+                products
+            });
+            let mut columns = earlier.collect::<Result<Vec<_>, _>>()?;
+            columns.extend(new.iter().map(|row| with_new(row)));
+            DMatrix::from_fn(new.len(), rows.count, |i, j| columns[j][i])
+        } else {
+            products::differences(&held, rows.known)
+        };
+        room.give_back(values);
         Ok(Self { squares, products })
     }
 }
@@ -335,12 +395,16 @@ mod tests {
     }
 
     #[test]
-    fn adding_one_by_one_is_adding_all_at_once() {
-        let points = points(6);
+    fn adding_few_or_many_is_adding_all_at_once() {
+        let points = points(3 + FEW + 2 * (FEW + 1));
         let mut grown = gram(&points[..2]);
-        extend(&mut grown, &points[..3]).unwrap();
-        extend(&mut grown, &points).unwrap();
-        close(&grown, &gram(&points));
+        let mut count = 2;
+        for new in [1, FEW, FEW + 1, FEW + 1] {
+            count += new;
+            extend(&mut grown, &points[..count]).unwrap();
+            close(&grown, &gram(&points[..count]));
+        }
+        assert_eq!(count, points.len());
     }
 
     #[test]
