@@ -346,3 +346,60 @@ fn a_command_gives_the_same_by_several_workers_and_what_was_measured_before(
         assert!(measure(&split) == alone);
     }
 }
+
+/// Changes the last weight of a file, which then looks as it was.
+fn change_unseen(file: &Path) {
+    let modified = fs::metadata(file).unwrap().modified().unwrap();
+    let mut bytes = fs::read(file).unwrap();
+    let last = bytes.len() - size_of::<f32>();
+    bytes[last..].copy_from_slice(&0.5_f32.to_le_bytes());
+    fs::write(file, bytes).unwrap();
+    let file = fs::File::options().write(true).open(file).unwrap();
+    file.set_modified(modified).unwrap();
+}
+
+#[test]
+fn dot_products_of_checkpoints_are_taken_from_the_store_and_not_from_their_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    fs::create_dir(&run).unwrap();
+    let steps = [0, 60, 120, 180, 240].map(|step| format!("step_{step:04}.safetensors"));
+    let copy = |name: &String| {
+        fs::copy(fixture(&format!("digits-run/{name}")), run.join(name)).unwrap();
+    };
+    steps.iter().for_each(copy);
+    let newest = run.join(&steps[4]);
+    fs::rename(&newest, folder.path().join("newest")).unwrap();
+    let placed = |no_cache: &str| {
+        let output = program()
+            .arg("trajectory")
+            .arg(&run)
+            .args(["--format", "json"])
+            .env("XDG_CACHE_HOME", folder.path())
+            .env("ISOLOSS_NO_CACHE", no_cache)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let first = placed("false");
+    assert_eq!(first["steps"].as_array().unwrap().len(), 4);
+    for name in &steps[..4] {
+        change_unseen(&run.join(name));
+    }
+    assert_eq!(placed("false"), first);
+    assert_ne!(placed("true"), first);
+    // One is gone and one is new. The others are of their contents, which are read once more where the files are others.
+    steps[..4].iter().for_each(copy);
+    assert_eq!(placed("false"), first);
+    for name in &steps[..4] {
+        change_unseen(&run.join(name));
+    }
+    fs::remove_file(run.join(&steps[1])).unwrap();
+    fs::rename(folder.path().join("newest"), &newest).unwrap();
+    let found = placed("false");
+    assert_eq!(found["steps"], serde_json::json!([0, 120, 180, 240]));
+    for (found, before) in found["norm"].as_array().unwrap()[..3].iter().zip([0, 2, 3]) {
+        assert_eq!(*found, first["norm"][before]);
+    }
+}

@@ -14,7 +14,6 @@ use crate::weights::plane_spec::PlaneSpec;
 use super::options::{KeyOption, MeasureOptions, Steps, open_run};
 use super::output::{Format, Forms, OutputOptions};
 use super::progress;
-use super::trajectory::read_path;
 
 #[derive(Debug, Args)]
 pub(super) struct Average {
@@ -43,7 +42,7 @@ impl Average {
         self.output.check(&self.run, Format::OF_TABLES)?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
         self.measure.check()?;
-        let path = read_path(checkpoints, &self.key, self.measure.model.roles()?)?;
+        let path = self.measure.read_path(checkpoints, &self.key, &self.run)?;
         let count = path.members.len();
         let wanted = self.last.clone().unwrap_or_else(|| AVERAGES.to_vec());
         if let Some(wrong) = wanted

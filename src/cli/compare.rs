@@ -19,7 +19,6 @@ use super::measure::Measuring;
 use super::options::{KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run};
 use super::output::{Format, Forms, OutputOptions, Usage};
 use super::scene::{EffortOptions, GridOptions, PlaneChoice, PlaneOptions, Scene};
-use super::trajectory::read_path;
 use super::{progress, warn};
 
 /// More panels than this cannot be read.
@@ -142,7 +141,7 @@ impl Compare {
         // Each by itself first, because only that tells what an earlier run left in its folder.
         let own = |run: &PathBuf| {
             let checkpoints = open_run(run, &self.key, self.steps)?;
-            let path = read_path(checkpoints, &self.key, self.measure.model.roles()?)?;
+            let path = self.measure.read_path(checkpoints, &self.key, run)?;
             anyhow::Ok(path.members)
         };
         let (first, second) = (own(&self.runs[0])?, own(&self.runs[1])?);

@@ -23,7 +23,7 @@ use super::measure::{Measuring, origin};
 use super::options::{Axis, KeyOption, LINES, MeasureOptions, Steps, open_run};
 use super::output::{Format, Forms, OutputOptions};
 use super::progress;
-use super::trajectory::{ReadPath, read_path};
+use super::trajectory::ReadPath;
 use super::warn;
 
 /// Directions of a slice.
@@ -107,7 +107,7 @@ impl Line {
         }
         let checkpoints = open_run(&self.a, &self.key, self.steps)?;
         self.measure.check()?;
-        let path = read_path(checkpoints, &self.key, self.measure.model.roles()?)?;
+        let path = self.measure.read_path(checkpoints, &self.key, &self.a)?;
         let at = origin(&self.origin, &path.members, &self.a)?;
         let a = path.members[at].clone();
         let b = self.b.as_ref().map(|b| self.end(b)).transpose()?;
@@ -130,7 +130,7 @@ impl Line {
     /// The last checkpoint on the path of B.
     fn end(&self, b: &Path) -> anyhow::Result<Checkpoint> {
         let checkpoints = open_run(b, &self.key, None)?;
-        let path = read_path(checkpoints, &self.key, self.measure.model.roles()?)?;
+        let path = self.measure.read_path(checkpoints, &self.key, b)?;
         match path.members.last() {
             Some(last) => Ok(last.clone()),
             None => bail!("{}: expected a checkpoint, found none", b.display()),

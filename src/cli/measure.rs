@@ -16,7 +16,8 @@ use crate::run::Checkpoint;
 use crate::weights::plane_spec::PlaneSpec;
 use crate::weights::run_checkpoint::Shape;
 
-use super::options::MeasureOptions;
+use super::options::{KeyOption, MeasureOptions};
+use super::trajectory::{ReadPath, read_path};
 use super::warn;
 
 /// Workers that measure on the samples of a split, for a command that waits for them.
@@ -27,6 +28,17 @@ pub(super) struct Measuring {
 }
 
 impl MeasureOptions {
+    /// Reads the checkpoints of a run onto one path, as the model names their tensors.
+    pub(super) fn read_path(
+        &self,
+        checkpoints: Vec<Checkpoint>,
+        key: &KeyOption,
+        run: &Path,
+    ) -> anyhow::Result<ReadPath> {
+        let store = self.hosting.store.place(&[run]);
+        read_path(checkpoints, key, self.model.roles()?, store)
+    }
+
     /// Starts workers for runs, on the samples of a split.
     pub(super) fn start(&self, runs: &[&Path], split: Split) -> anyhow::Result<Measuring> {
         let mut setup = self.setup()?;

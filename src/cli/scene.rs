@@ -34,7 +34,7 @@ use super::options::{
     Axis, FidelityOption, KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run,
 };
 use super::output::{Usage, check_file, write_file};
-use super::trajectory::{ReadPath, read_path, read_path_of_many};
+use super::trajectory::{ReadPath, read_path_of_many};
 
 /// Choice of the plane.
 #[derive(Clone, Debug, Args)]
@@ -166,7 +166,7 @@ impl PlaneOptions {
         self.check_plane_out(run)?;
         let checkpoints = open_run(run, key, steps)?;
         measure.check()?;
-        let path = read_path(checkpoints, key, measure.model.roles()?)?;
+        let path = measure.read_path(checkpoints, key, run)?;
         let chosen = if let Some(PlaneChoice::File(file)) = &self.plane {
             PlaneRecipe::read(file)?.among(&path.members, key.key.as_deref(), file)?
         } else {
@@ -192,8 +192,9 @@ impl PlaneOptions {
             bail!("--shared: expected checkpoints of two runs, found none");
         };
         let roles = measure.model.roles()?;
+        let store = measure.hosting.store.place(&[first, second]);
         refuse_another_architecture([(first, &origin), (second, other)], key, roles.as_ref())?;
-        let path = read_path_of_many([own, others].concat(), key, roles)?;
+        let path = read_path_of_many([own, others].concat(), key, roles, store)?;
         let directions = principal(&path).map_err(|found| {
             anyhow!(
                 "{} and {}: expected at least three different checkpoints of both together for a shared plane, found {found}; without --shared each has a plane of its own",

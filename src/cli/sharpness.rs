@@ -15,7 +15,6 @@ use super::learning_rates;
 use super::options::{KeyOption, MeasureOptions, Steps, open_run};
 use super::output::{Format, Forms, OutputOptions};
 use super::progress;
-use super::trajectory::read_path;
 
 #[derive(Debug, Args)]
 pub(super) struct Sharpness {
@@ -37,7 +36,7 @@ impl Sharpness {
         self.output.check(&self.run, Format::OF_TABLES)?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
         self.measure.check()?;
-        let path = read_path(checkpoints, &self.key, self.measure.model.roles()?)?;
+        let path = self.measure.read_path(checkpoints, &self.key, &self.run)?;
         if path.members.len() < 2 {
             bail!(
                 "{}: expected at least two checkpoints, found one: no update leads to it",

@@ -1,7 +1,10 @@
 //! The options about measured values in the cache folder.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 
+use crate::run::contains::is_inside;
 use crate::store::{Store, StorePlace};
 
 use super::memory;
@@ -18,9 +21,11 @@ pub(super) struct StoreOptions {
 }
 
 impl StoreOptions {
-    /// Returns where values are kept; `None` if they are not, or the user has no cache folder.
-    pub(super) fn place(&self) -> Option<StorePlace> {
-        let path = Store::path().filter(|_| !self.no_cache)?;
+    /// Returns where the values of runs are kept; `None` if they are not, the user has no cache folder, or it lies in one
+    /// of the runs: nothing is written there.
+    pub(super) fn place(&self, runs: &[&Path]) -> Option<StorePlace> {
+        let is_outside = |path: &PathBuf| !runs.iter().any(|run| is_inside(path, run));
+        let path = Store::path().filter(|path| !self.no_cache && is_outside(path))?;
         Some(StorePlace {
             path,
             room: self.cache_size,

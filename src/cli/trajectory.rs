@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::report;
 use crate::run::Checkpoint;
+use crate::store::StorePlace;
 use crate::weights::path::{PathUpdate, RunPath};
 use crate::weights::random_projection;
 use crate::weights::roles::Roles;
@@ -15,6 +16,7 @@ use crate::weights::run_checkpoint::Shape;
 use super::options::{KeyOption, ModelOption, PlaneKind, Steps, open_run};
 use super::output::{Format, Forms, OutputOptions};
 use super::progress;
+use super::store::StoreOptions;
 use super::warn;
 
 #[derive(Debug, Args)]
@@ -35,6 +37,8 @@ pub(super) struct Trajectory {
     #[arg(long, env = "ISOLOSS_SEED", default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
+    store: StoreOptions,
+    #[command(flatten)]
     output: OutputOptions,
 }
 
@@ -43,7 +47,8 @@ impl Trajectory {
         self.output.check(&self.run, Format::OF_TABLES)?;
         let roles = self.model.roles()?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
-        let path = read_path(checkpoints, &self.key, roles)?;
+        let store = self.store.place(&[&self.run]);
+        let path = read_path(checkpoints, &self.key, roles, store)?;
         let projection = match self.plane {
             PlaneKind::Pca => None,
             PlaneKind::Random => {
@@ -82,8 +87,10 @@ pub(super) fn read_path(
     checkpoints: Vec<Checkpoint>,
     key: &KeyOption,
     roles: Option<Arc<Roles>>,
+    store: Option<StorePlace>,
 ) -> anyhow::Result<ReadPath> {
-    read_onto(RunPath::new(key.key.clone()).with_roles(roles), checkpoints)
+    let path = RunPath::new(key.key.clone()).with_roles(roles);
+    read_onto(path, checkpoints, store)
 }
 
 /// Reads all checkpoints of several runs onto one path.
@@ -91,14 +98,19 @@ pub(super) fn read_path_of_many(
     checkpoints: Vec<Checkpoint>,
     key: &KeyOption,
     roles: Option<Arc<Roles>>,
+    store: Option<StorePlace>,
 ) -> anyhow::Result<ReadPath> {
-    read_onto(
-        RunPath::of_many_runs(key.key.clone()).with_roles(roles),
-        checkpoints,
-    )
+    let path = RunPath::of_many_runs(key.key.clone()).with_roles(roles);
+    read_onto(path, checkpoints, store)
 }
 
-fn read_onto(mut path: RunPath, checkpoints: Vec<Checkpoint>) -> anyhow::Result<ReadPath> {
+/// Reads checkpoints onto a path, with their dot products from a store and into it.
+fn read_onto(
+    path: RunPath,
+    checkpoints: Vec<Checkpoint>,
+    store: Option<StorePlace>,
+) -> anyhow::Result<ReadPath> {
+    let mut path = path.with_kept_products(store.and_then(|store| store.products()));
     let bar = progress::weights();
     let PathUpdate {
         mut rejected,
@@ -126,6 +138,7 @@ fn read_onto(mut path: RunPath, checkpoints: Vec<Checkpoint>) -> anyhow::Result<
         warn::say(change)?;
     }
     say_kept(&members)?;
+    while path.keep_another() {}
     Ok(ReadPath {
         parameters: shape.layout.parameters(),
         shape,

@@ -16,6 +16,7 @@ use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
 use super::learning_rates;
 use super::options::{KeyOption, ModelOption, Steps, open_run};
 use super::output::{Format, Forms, OutputOptions};
+use super::store::StoreOptions;
 use super::trajectory::read_path;
 
 #[derive(Debug, Args)]
@@ -41,6 +42,8 @@ pub(super) struct Weights {
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..))]
     bins: u16,
     #[command(flatten)]
+    store: StoreOptions,
+    #[command(flatten)]
     output: OutputOptions,
 }
 
@@ -48,8 +51,11 @@ impl Weights {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run, Format::OF_TABLES)?;
         let roles = self.model.roles()?;
-        let read =
-            |run, steps| read_path(open_run(run, &self.key, steps)?, &self.key, roles.clone());
+        let read = |run, steps| {
+            let store = self.store.place(&[run]);
+            let checkpoints = open_run(run, &self.key, steps)?;
+            read_path(checkpoints, &self.key, roles.clone(), store)
+        };
         let path = read(&self.run, self.steps)?;
         if let Some(other) = &self.other {
             let second = read(other, None)?.members;

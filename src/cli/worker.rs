@@ -12,8 +12,6 @@ use clap::Args;
 use crate::landscape::worker::budget::Budget;
 use crate::landscape::worker::yielding::Contest;
 use crate::landscape::worker::{Hosting, Launch, serve_lines, yielding};
-use crate::run::contains::is_inside;
-use crate::store::StorePlace;
 use crate::weights::WeightsError;
 use crate::weights::plane_spec::{Plane, PlaneSpec};
 
@@ -78,7 +76,7 @@ pub(super) struct HostingOptions {
     #[command(flatten)]
     launchers: LauncherOptions,
     #[command(flatten)]
-    store: StoreOptions,
+    pub(super) store: StoreOptions,
 }
 
 impl HostingOptions {
@@ -113,16 +111,10 @@ impl HostingOptions {
             launches: launches.transpose()?.unwrap_or_default(),
             process,
             budget,
-            store: self.store(runs),
+            store: self.store.place(runs),
             reads_first: false,
             splits_samples: self.split_samples,
         })
-    }
-
-    /// Returns where the values of runs are kept; `None` if they are not. Nothing is written into a run.
-    fn store(&self, runs: &[&Path]) -> Option<StorePlace> {
-        let is_outside = |store: &StorePlace| !runs.iter().any(|run| is_inside(&store.path, run));
-        self.store.place().filter(is_outside)
     }
 
     /// Makes the plane of a spec, or reads it where it was made before; it is kept for the workers of runs.
@@ -130,7 +122,7 @@ impl HostingOptions {
     /// # Errors
     /// It is not there and cannot be made.
     pub(super) fn plane(&self, spec: &PlaneSpec, runs: &[&Path]) -> Result<Plane, WeightsError> {
-        match self.store(runs) {
+        match self.store.place(runs) {
             Some(store) => store.planes().plane(spec, &|| true),
             None => spec.make(),
         }

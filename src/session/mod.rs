@@ -107,6 +107,7 @@ impl Session {
             seed: options.setup.seed(),
             keep: options.keep,
             disk_only: options.disk_only,
+            store: options.hosting.store.clone(),
         };
         start("reader", inputs.clone(), move |inputs| {
             reader::serve(reading, &changes, |reading| {

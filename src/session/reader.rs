@@ -13,6 +13,7 @@ use crate::run::history::{History, Seen};
 use crate::run::hyper::Hyper;
 use crate::run::settle::Settled;
 use crate::run::{Checkpoint, RunChoice, arranged, unicode};
+use crate::store::StorePlace;
 use crate::weights::WeightsError;
 use crate::weights::dynamics::Dynamics;
 use crate::weights::fitted_plane::PathProducts;
@@ -125,6 +126,8 @@ pub struct ReaderOptions {
     pub keep: KeepLimit,
     /// True if what was kept before is left alone.
     pub disk_only: bool,
+    /// The database in which dot products are kept and found again; `None` if none are.
+    pub store: Option<StorePlace>,
 }
 
 /// Weights of all checkpoints that are read once more for the random projection: 200 MB of them.
@@ -158,6 +161,10 @@ pub fn serve(
             Err(TryRecvError::Empty) => {
                 if let Some(kept) = reader.keep_another() {
                     readings = kept;
+                    continue;
+                }
+                if reader.path.keep_another() {
+                    readings = Vec::new();
                     continue;
                 }
                 match changes.recv() {
@@ -196,7 +203,9 @@ struct Reader {
 impl Reader {
     fn new(options: ReaderOptions) -> Self {
         Self {
-            path: RunPath::new(options.choice.key.clone()).with_roles(options.roles.clone()),
+            path: RunPath::new(options.choice.key.clone())
+                .with_roles(options.roles.clone())
+                .with_kept_products(options.store.as_ref().and_then(StorePlace::products)),
             history: History::default(),
             keeper: Keeper::open(&options.run, options.keep),
             hyper: HashMap::new(),

@@ -49,15 +49,18 @@ impl Store {
         self.with(|connection| {
             let Some(run) = run else {
                 connection.execute_batch(
-                    "DELETE FROM point; DELETE FROM scene; DELETE FROM spot; DELETE FROM gram; DELETE FROM file;",
+                    "DELETE FROM point; DELETE FROM scene; DELETE FROM spot; DELETE FROM file;",
                 )?;
                 return give_back(connection);
             };
-            let [folder, inside] = [run.to_path_buf(), run.join("")].map(|path| name(&path).to_vec());
+            let [folder, inside] =
+                [run.to_path_buf(), run.join("")].map(|path| name(&path).to_vec());
             let is_there = "(run = ?1 OR substr(run, 1, length(?2)) = ?2)";
             let row = params![folder, inside];
             connection.execute(
-                &format!("DELETE FROM point WHERE scene IN (SELECT id FROM scene WHERE {is_there})"),
+                &format!(
+                    "DELETE FROM point WHERE scene IN (SELECT id FROM scene WHERE {is_there})"
+                ),
                 row,
             )?;
             connection.execute(&format!("DELETE FROM scene WHERE {is_there}"), row)?;
@@ -80,7 +83,7 @@ pub(super) fn trim(connection: &Connection, room: u64) -> rusqlite::Result<()> {
         if used(connection)? <= room {
             break;
         }
-        let oldest = "WITH times AS (SELECT used FROM scene UNION ALL SELECT used FROM spot UNION ALL SELECT used FROM gram)
+        let oldest = "WITH times AS (SELECT used FROM scene UNION ALL SELECT used FROM spot)
                       SELECT used FROM times ORDER BY used LIMIT 1 OFFSET (SELECT count(*) / 8 FROM times)";
         let Ok(until) = connection.query_row(oldest, [], |row| row.get::<_, i64>(0)) else {
             break;
@@ -89,7 +92,7 @@ pub(super) fn trim(connection: &Connection, room: u64) -> rusqlite::Result<()> {
             "DELETE FROM point WHERE scene IN (SELECT id FROM scene WHERE used <= ?)",
             [until],
         )?;
-        for table in ["scene", "spot", "gram"] {
+        for table in ["scene", "spot"] {
             connection.execute(&format!("DELETE FROM {table} WHERE used <= ?"), [until])?;
         }
     }

@@ -18,9 +18,11 @@ use super::{Digest, StoreError};
 /// Marks the file as ours, as `file` shows it.
 const APPLICATION: i32 = 0x6973_6f6c;
 /// The version of the tables. A cache is never carried over to others: it is begun anew.
-const VERSION: i32 = 2;
+const VERSION: i32 = 3;
 /// Time that a write waits for another process.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Time after which the use of a value is noted anew, so that looking it up is seldom a write.
+const USE: i64 = 24 * 60 * 60;
 /// Time between two commits on a network file system, where each costs many times a point.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 
@@ -28,11 +30,9 @@ const TABLES: &str = "
 CREATE TABLE file  (path TEXT, key TEXT, size INT, modified INT, inode INT, content BLOB,
                     PRIMARY KEY (path, key)) WITHOUT ROWID;
 CREATE TABLE scene (id INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB UNIQUE, run BLOB, about TEXT, used INT);
-CREATE TABLE point (scene INT, samples INT, x INT, y INT, loss INT, score INT, device TEXT,
+CREATE TABLE point (scene INT, samples INT, x INT, y INT, loss INT, score INT, device TEXT, sum INT,
                     PRIMARY KEY (scene, samples, x, y)) WITHOUT ROWID;
-CREATE TABLE spot  (key BLOB PRIMARY KEY, value BLOB, run BLOB, device TEXT, used INT) WITHOUT ROWID;
-CREATE TABLE gram  (layout BLOB, base BLOB, a BLOB, b BLOB, dots BLOB, used INT,
-                    PRIMARY KEY (layout, base, a, b)) WITHOUT ROWID;
+CREATE TABLE spot  (key BLOB PRIMARY KEY, value BLOB, run BLOB, device TEXT, used INT, sum INT) WITHOUT ROWID;
 ";
 
 /// A place of a scene.
@@ -207,26 +207,38 @@ impl Store {
             .map_err(self.error())
     }
 
-    /// Returns all values of a scene.
+    /// Returns all values of a scene. Those that are not as they were written are none.
     ///
     /// # Errors
     /// The database cannot be read.
     pub fn points(&self, scene: SceneId) -> Result<Vec<KeptPoint>, StoreError> {
-        let sql = "SELECT x, y, samples, loss, score FROM point WHERE scene = ?";
-        let state = self.state();
-        let found = state.connection.prepare_cached(sql).and_then(|mut all| {
+        let sql = "SELECT samples, x, y, loss, score, sum FROM point WHERE scene = ?";
+        let mut state = self.state();
+        let read = |connection: &Connection| -> rusqlite::Result<Vec<(PointRow, i64)>> {
+            let mut all = connection.prepare_cached(sql)?;
             let rows = all.query_map([scene.0], |row| {
-                let samples: i64 = row.get(2)?;
-                Ok(KeptPoint {
-                    place: PointPlace {
-                        at: [float(row.get(0)?), float(row.get(1)?)],
-                        samples: usize::try_from(samples).ok().filter(|samples| *samples > 0),
-                    },
-                    loss: float(row.get(3)?),
-                    score: float(row.get(4)?),
-                })
+                let mut numbers = [0; 5];
+                for (index, number) in numbers.iter_mut().enumerate() {
+                    *number = row.get(index)?;
+                }
+                Ok((PointRow(numbers), row.get(5)?))
             })?;
             rows.collect()
+        };
+        let found = read(&state.connection).and_then(|rows| {
+            let (whole, damaged): (Vec<_>, Vec<_>) = rows
+                .into_iter()
+                .partition(|(row, sum)| row.sum(scene) == *sum);
+            if !damaged.is_empty() {
+                state.begin()?;
+            }
+            for (PointRow([samples, x, y, ..]), _) in damaged {
+                // A value that is there stays, so that it goes for the next one.
+                let sql = "DELETE FROM point WHERE scene = ? AND samples = ? AND x = ? AND y = ?";
+                let row = params![scene.0, samples, x, y];
+                state.connection.prepare_cached(sql)?.execute(row)?;
+            }
+            Ok(whole.into_iter().map(|(row, _)| row.kept()).collect())
         });
         found.map_err(self.error())
     }
@@ -241,40 +253,41 @@ impl Store {
         kept: &KeptPoint,
         device: &str,
     ) -> Result<(), StoreError> {
-        let PointPlace {
-            at: [x, y],
-            samples,
-        } = kept.place;
-        let samples = samples.map_or(0, |samples| i64::try_from(samples).unwrap_or(i64::MAX));
-        let row = params![
-            scene.0,
-            samples,
-            bits(x),
-            bits(y),
-            bits(kept.loss),
-            bits(kept.score),
-            device
-        ];
+        let row = PointRow::of(kept);
+        let PointRow([samples, x, y, loss, score]) = row;
         self.write(
             // Another one may have removed the scene.
-            "INSERT OR IGNORE INTO point SELECT ?, ?, ?, ?, ?, ?, ?
+            "INSERT OR IGNORE INTO point SELECT ?, ?, ?, ?, ?, ?, ?, ?
              WHERE EXISTS (SELECT 1 FROM scene WHERE id = ?1)",
-            row,
+            params![scene.0, samples, x, y, loss, score, device, row.sum(scene)],
         )
     }
 
-    /// Returns the value of this key that belongs to no scene.
+    /// Returns the value of this key that belongs to no scene. One that is not as it was written is none.
     ///
     /// # Errors
     /// The database cannot be read.
     pub fn spot(&self, key: Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        let state = self.state();
-        let found = state
-            .connection
-            .prepare_cached("SELECT value FROM spot WHERE key = ?");
-        let found =
-            found.and_then(|mut known| known.query_row([key.0], |row| row.get(0)).optional());
-        found.map_err(self.error())
+        let mut state = self.state();
+        let sql = "SELECT value, sum, used FROM spot WHERE key = ?";
+        let found = state.connection.prepare_cached(sql).and_then(|mut known| {
+            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            known.query_row([key.0], row).optional()
+        });
+        let found: Option<(Vec<u8>, i64, i64)> = found.map_err(self.error())?;
+        let is_whole = |(value, sum, _): &(Vec<u8>, i64, i64)| sum_of(key, value) == *sum;
+        let Some((value, _, used)) = found.filter(is_whole) else {
+            return Ok(None);
+        };
+        if used < now() - USE {
+            let sql = "UPDATE spot SET used = ? WHERE key = ?";
+            let noted = state.begin().and_then(|()| {
+                let row = params![now(), key.0];
+                state.connection.prepare_cached(sql)?.execute(row)
+            });
+            noted.map_err(self.error())?;
+        }
+        Ok(Some(value))
     }
 
     /// Keeps a value that belongs to no scene, of checkpoints in the folder `run`, measured on this device.
@@ -288,8 +301,8 @@ impl Store {
         run: &Path,
         device: &str,
     ) -> Result<(), StoreError> {
-        let row = params![key.0, value, name(run), device, now()];
-        self.write("INSERT OR REPLACE INTO spot VALUES (?, ?, ?, ?, ?)", row)
+        let row = params![key.0, value, name(run), device, now(), sum_of(key, value)];
+        self.write("INSERT OR REPLACE INTO spot VALUES (?, ?, ?, ?, ?, ?)", row)
     }
 
     /// Commits what is written but not yet safe, which is so on a network file system alone.
@@ -445,6 +458,44 @@ fn with_end(path: &Path, end: &str) -> PathBuf {
 /// A path as it is kept.
 pub(super) fn name(path: &Path) -> &[u8] {
     path.as_os_str().as_encoded_bytes()
+}
+
+/// A point as it is stored: number of samples (0 for all), x, y, loss and score, floats by their bits.
+struct PointRow([i64; 5]);
+
+impl PointRow {
+    fn of(kept: &KeptPoint) -> Self {
+        let PointPlace {
+            at: [x, y],
+            samples,
+        } = kept.place;
+        let samples = samples.map_or(0, |samples| i64::try_from(samples).unwrap_or(i64::MAX));
+        Self([samples, bits(x), bits(y), bits(kept.loss), bits(kept.score)])
+    }
+
+    fn kept(&self) -> KeptPoint {
+        let Self([samples, x, y, loss, score]) = *self;
+        KeptPoint {
+            place: PointPlace {
+                at: [float(x), float(y)],
+                samples: usize::try_from(samples).ok().filter(|samples| *samples > 0),
+            },
+            loss: float(loss),
+            score: float(score),
+        }
+    }
+
+    /// The checksum: SQLite has none of its own, and one bit is another loss.
+    fn sum(&self, scene: SceneId) -> i64 {
+        let numbers = std::iter::once(scene.0).chain(self.0);
+        let append = |sum, number: i64| crc32c::crc32c_append(sum, &number.to_le_bytes());
+        numbers.fold(0, append).into()
+    }
+}
+
+/// The checksum of a value with its key.
+fn sum_of(key: Digest, value: &[u8]) -> i64 {
+    crc32c::crc32c_append(crc32c::crc32c(&key.0), value).into()
 }
 
 /// SQLite stores NaN as NULL and −0 as 0, so that a float is stored by its bits.

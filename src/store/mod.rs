@@ -7,8 +7,7 @@
 //!   file   the content of a checkpoint, by its file as it was
 //!   scene  a loss on a plane: everything that a value depends on beside its place
 //!   point  values at places of a scene, on all samples or on few
-//!   spot   values elsewhere: of checkpoints, averages, updates, curvature, answers of a path
-//!   gram   dot products of pairs of checkpoints, by tensor
+//!   spot   values elsewhere: of checkpoints, averages, updates, curvature, answers of a path, dot products
 //! ```
 //!
 //! It is SQLite, because that alone among the embedded databases keeps a value through a `kill -9` without a wait for the
@@ -17,13 +16,20 @@
 mod contents;
 mod database;
 mod digest;
+mod file_contents;
+mod kept_products;
 
 pub use self::contents::Contents;
 pub use self::database::{KeptPoint, PointPlace, SceneId, Store};
 pub use self::digest::{Digest, digest};
+pub(crate) use self::file_contents::FileContents;
 
+use self::kept_products::StoredProducts;
 use std::path::{Path, PathBuf};
 
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::weights::kept_products::KeptProducts;
 use crate::weights::plane_files::PlaneFiles;
 
 /// A database, and the bytes that it may take.
@@ -35,7 +41,37 @@ pub struct StorePlace {
     pub room: u64,
 }
 
+/// The databases that this process has open.
+static OPEN: Mutex<Vec<(PathBuf, Weak<Store>)>> = Mutex::new(Vec::new());
+
 impl StorePlace {
+    /// Opens the database, or returns the one that this process has open already: on a network file system a second one
+    /// would wait for the first.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open(&self) -> Result<Arc<Store>, StoreError> {
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|(_, store)| store.strong_count() > 0);
+        let known = open.iter().find(|(path, _)| *path == self.path);
+        if let Some(store) = known.and_then(|(_, store)| store.upgrade()) {
+            return Ok(store);
+        }
+        let store = Arc::new(Store::open(&self.path, self.room)?);
+        open.push((self.path.clone(), Arc::downgrade(&store)));
+        Ok(store)
+    }
+
+    /// Returns the dot products that the database has; `None` if it does not open, which is for the log: the workers tell
+    /// it of the same database.
+    #[must_use]
+    pub fn products(&self) -> Option<Arc<dyn KeptProducts>> {
+        let opened = self.open().inspect_err(|error| tracing::info!("{error}"));
+        opened
+            .ok()
+            .map(|store| Arc::new(StoredProducts::new(store)) as _)
+    }
+
     /// Returns the place of planes that were made, beside the database.
     #[must_use]
     pub fn planes(&self) -> PlaneFiles {

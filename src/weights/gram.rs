@@ -54,6 +54,42 @@ pub struct Gram {
     squares: Vec<Vec<f64>>,
 }
 
+/// The sums of one checkpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GramRow {
+    /// ‖w‖² of each parameter tensor.
+    squares: Vec<f64>,
+    /// δ_i·δ_j for all j ≤ i.
+    products: Vec<f64>,
+}
+
+impl GramRow {
+    /// Takes sums that were kept; `None` if they cannot be those of a checkpoint.
+    #[must_use]
+    pub fn new(layout: &Layout, squares: Vec<f64>, products: Vec<f64>) -> Option<Self> {
+        let fits = squares.len() == parameter_slots(layout);
+        let all_finite = squares.iter().chain(&products).all(|sum| sum.is_finite());
+        (fits && all_finite).then_some(Self { squares, products })
+    }
+
+    /// ‖w‖² of each parameter tensor.
+    #[must_use]
+    pub fn squares(&self) -> &[f64] {
+        &self.squares
+    }
+
+    /// δ_i·δ_j for all j ≤ i.
+    #[must_use]
+    pub fn products(&self) -> &[f64] {
+        &self.products
+    }
+}
+
+fn parameter_slots(layout: &Layout) -> usize {
+    let slots = layout.slots().iter();
+    slots.filter(|slot| slot.role == Role::Parameter).count()
+}
+
 impl Default for Gram {
     fn default() -> Self {
         Self {
@@ -85,8 +121,7 @@ impl Gram {
         told: impl Fn(usize, usize),
     ) -> Result<(), WeightsError> {
         let known = self.rows();
-        let slots = layout.slots().iter();
-        let parameters = slots.filter(|slot| slot.role == Role::Parameter).count();
+        let parameters = parameter_slots(layout);
         let keep = if count > 0 {
             most_open() / open(0)?.files().max(1)
         } else {
@@ -150,6 +185,31 @@ impl Gram {
                 path[(i, j)] += sums.products[(i - known, j)];
                 path[(j, i)] = path[(i, j)];
             }
+        }
+    }
+
+    /// The sums of a checkpoint.
+    pub(super) fn row(&self, row: usize) -> GramRow {
+        GramRow {
+            squares: self.squares[row].clone(),
+            products: (0..=row).map(|j| self.path[(row, j)]).collect(),
+        }
+    }
+
+    /// Adds checkpoints whose sums are known.
+    pub(super) fn append(&mut self, rows: Vec<GramRow>) {
+        if rows.is_empty() {
+            return;
+        }
+        let (known, count) = (self.rows(), self.rows() + rows.len());
+        let path = Arc::make_mut(&mut self.path);
+        path.resize_mut(count, count, 0.0);
+        for (i, row) in (known..).zip(rows) {
+            for (j, product) in row.products.into_iter().enumerate() {
+                path[(i, j)] = product;
+                path[(j, i)] = product;
+            }
+            self.squares.push(row.squares);
         }
     }
 

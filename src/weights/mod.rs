@@ -5,6 +5,7 @@ pub mod dynamics;
 pub mod fitted_plane;
 pub mod gram;
 pub mod histogram;
+pub mod kept_products;
 mod krylov;
 pub mod layout;
 mod lineage;

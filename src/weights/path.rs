@@ -11,6 +11,7 @@ use super::WeightsError;
 use super::dynamics::Dynamics;
 use super::fitted_plane::PathProducts;
 use super::gram::Gram;
+use super::kept_products::{KeptProducts, KeptRows};
 use super::lineage::{Lineage, Place, Row};
 use super::roles::Roles;
 use super::run_checkpoint::{RunCheckpoint, Shape};
@@ -166,6 +167,7 @@ pub struct RunPath {
     roles: Option<Arc<Roles>>,
     shape: Option<Shape>,
     gram: Gram,
+    kept: KeptRows,
     /// One for each row of the Gram matrix, in order of arrival.
     rows: Vec<Row>,
     /// Contents that are not tried again while the shape is what it is.
@@ -202,6 +204,21 @@ impl RunPath {
     #[must_use]
     pub fn with_roles(self, roles: Option<Arc<Roles>>) -> Self {
         Self { roles, ..self }
+    }
+
+    /// The same path, whose dot products are kept and found again.
+    #[must_use]
+    pub fn with_kept_products(self, products: Option<Arc<dyn KeptProducts>>) -> Self {
+        let kept = KeptRows::of(products);
+        Self { kept, ..self }
+    }
+
+    /// Keeps the dot products of one more checkpoint, which may be read for its content. Returns false if all are that
+    /// can be.
+    pub fn keep_another(&mut self) -> bool {
+        let path: Vec<&Checkpoint> = self.rows.iter().map(|row| &row.checkpoint).collect();
+        let shape = self.shape.as_ref();
+        shape.is_some_and(|shape| self.kept.keep_another(&self.gram, shape, &path))
     }
 
     /// Takes over what an earlier session knew.
@@ -401,6 +418,7 @@ impl RunPath {
 
     fn remove(&mut self, row: usize) {
         self.gram.remove(row);
+        self.kept.remove(row);
         self.rows.remove(row);
     }
 
@@ -435,6 +453,7 @@ impl RunPath {
         let begun = Self {
             key: self.key.clone(),
             roles: self.roles.clone(),
+            kept: self.kept.anew(),
             shape: Some(shape),
             has_many_runs: self.has_many_runs,
             ..Self::default()
@@ -489,10 +508,13 @@ impl RunPath {
         }
         let rows = self.rows.iter().map(|row| &row.checkpoint);
         let all: Vec<&Checkpoint> = rows.chain(new).collect();
-        let mut gram = std::mem::take(&mut self.gram);
-        let read = self.read_into(&mut gram, &all, told);
-        self.gram = gram;
-        read
+        let (mut gram, mut kept) = (self.gram.clone(), self.kept.clone());
+        if let Some(shape) = &self.shape {
+            kept.extend(&mut gram, shape, &all);
+        }
+        self.read_into(&mut gram, &all, told)?;
+        (self.gram, self.kept) = (gram, kept);
+        Ok(())
     }
 
     fn read_into(

@@ -70,6 +70,58 @@ fn the_first_value_of_a_point_stays() {
 }
 
 #[test]
+fn a_value_that_is_not_as_it_was_written_is_none_and_can_be_kept_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("measured.sqlite"), u64::MAX).unwrap();
+    let run = Path::new("/run");
+    let scene = store.scene(key(1), run, "{}").unwrap();
+    let points = [1.0, 2.0].map(|at| kept([at, 0.0], None, 0.25));
+    for point in &points {
+        store.keep_point(scene, point, "cpu").unwrap();
+    }
+    store.keep_spot(key(2), &[1, 2, 3], run, "cpu").unwrap();
+    store.keep_spot(key(3), &[1, 2, 3], run, "cpu").unwrap();
+    let damage = "UPDATE point SET loss = loss + 1 WHERE x = ?";
+    store
+        .with(|connection| {
+            connection.execute(damage, [bits(1.0)])?;
+            connection.execute(
+                "UPDATE spot SET value = x'010203FF' WHERE key = ?",
+                [key(2).0],
+            )
+        })
+        .unwrap();
+    assert_eq!(store.points(scene).unwrap(), points[1..]);
+    assert_eq!(store.spot(key(2)).unwrap(), None);
+    assert_eq!(store.spot(key(3)).unwrap(), Some(vec![1, 2, 3]));
+    store.keep_point(scene, &points[0], "cpu").unwrap();
+    store.keep_spot(key(2), &[4], run, "cpu").unwrap();
+    assert_eq!(store.points(scene).unwrap(), points);
+    assert_eq!(store.spot(key(2)).unwrap(), Some(vec![4]));
+}
+
+#[test]
+fn looking_a_value_up_is_using_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("measured.sqlite"), u64::MAX).unwrap();
+    store
+        .keep_spot(key(1), &[1], Path::new("/run"), "cpu")
+        .unwrap();
+    let used = |store: &Store| {
+        let sql = "SELECT used FROM spot";
+        store.with(|connection| connection.query_row(sql, [], |row| row.get::<_, i64>(0)))
+    };
+    let old = now() - 2 * USE;
+    store
+        .with(|connection| connection.execute("UPDATE spot SET used = ?", [old]))
+        .unwrap();
+    assert_eq!(store.spot(key(2)).unwrap(), None);
+    assert_eq!(used(&store).unwrap(), old);
+    assert_eq!(store.spot(key(1)).unwrap(), Some(vec![1]));
+    assert!(used(&store).unwrap() > old + USE);
+}
+
+#[test]
 fn a_content_is_that_of_a_file_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("measured.sqlite"), u64::MAX).unwrap();

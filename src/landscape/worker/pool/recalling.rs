@@ -7,18 +7,18 @@ use super::super::protocol::{Plan, Report, Setup};
 use super::super::recall::Recall;
 use super::Pool;
 use crate::data::Split;
-use crate::store::{Digest, Store, StorePlace};
+use crate::store::{Digest, StorePlace};
 
 impl<R: FnMut(Report) -> bool + Send> Pool<R> {
     /// Opens the store in which values are kept; without one, all is measured.
     pub(super) fn open_store(&self, setup: &Setup, place: Option<&StorePlace>) {
-        let Some(StorePlace { path, room }) = place else {
+        let Some(place) = place else {
             return;
         };
-        let opened = Store::open(path, *room);
+        let opened = place.open();
         let mut queue = self.queue();
         if let Some(store) = queue.must(opened) {
-            queue.set_recall(Recall::new(Arc::new(store), setup).map(Arc::new));
+            queue.set_recall(Recall::new(store, setup).map(Arc::new));
         }
     }
 

@@ -7,13 +7,12 @@ use serde::Serialize;
 use crate::loss::Criterion;
 use crate::model::reading::Reading;
 use crate::run::Checkpoint;
-use crate::store::{Digest, PointPlace, StoreError, digest};
+use crate::store::{Digest, FileContents, PointPlace, StoreError, digest};
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
 
 use super::super::super::device::Precision;
 use super::super::super::evidence::Function;
 use super::super::protocol::{Plan, Query, Setup};
-use super::contents::FileContents;
 
 /// The version of what is measured: raised when a kernel, a choice of samples or a plane's rule changes its values.
 const NUMERICS: u32 = 3;

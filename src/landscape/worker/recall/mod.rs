@@ -1,6 +1,5 @@
 //! Values that were measured before: found by the contents that a query is of, and kept as they come.
 
-mod contents;
 mod keys;
 
 use std::collections::HashMap;
@@ -14,7 +13,9 @@ use crate::run::Checkpoint;
 use crate::run::contains::resolved;
 use crate::run::fingerprint::Fingerprint;
 use crate::run::scan::fingerprint_of;
-use crate::store::{Digest, KeptPoint, PointPlace, SceneId, Store, StoreError, digest};
+use crate::store::{
+    Digest, FileContents, KeptPoint, PointPlace, SceneId, Store, StoreError, digest,
+};
 use crate::weights::plane_spec::{Directions, PlaneSpec};
 
 use super::super::device::Place;
@@ -22,7 +23,6 @@ use super::super::evidence::{Assumed, Function};
 use super::super::surface::Measure;
 use super::Task;
 use super::protocol::{Plan, Report, Setup, Value};
-use contents::FileContents;
 use keys::{ValueKey, checkpoints, is_on_plane, key, loss, members, plane};
 
 /// The store as a session uses it.

@@ -6,20 +6,21 @@ use std::path::{Path, PathBuf};
 use crate::run::fingerprint::Fingerprint;
 use crate::run::scan::fingerprint_of;
 use crate::run::{self, Checkpoint, regular};
-use crate::store::{Digest, Store, StoreError};
+
+use super::{Digest, Store, StoreError};
 
 /// The contents of files, by their fingerprints where they were read before.
-pub(super) struct FileContents<'a> {
-    pub(super) store: &'a Store,
+pub(crate) struct FileContents<'a> {
+    pub(crate) store: &'a Store,
     /// Says if a file that was never read may be read now.
-    pub(super) may_read: &'a dyn Fn() -> bool,
+    pub(crate) may_read: &'a dyn Fn() -> bool,
     /// The files that were asked for, as they were then.
-    pub(super) files: HashMap<PathBuf, Fingerprint>,
+    pub(crate) files: HashMap<PathBuf, Fingerprint>,
 }
 
 impl FileContents<'_> {
     /// Returns the content of a checkpoint's weights; `None` if it cannot be read, or is not to be read now.
-    pub(super) fn of(
+    pub(crate) fn of(
         &mut self,
         checkpoint: &Checkpoint,
         key: Option<&str>,
@@ -31,7 +32,7 @@ impl FileContents<'_> {
     }
 
     /// Returns the content of a whole file.
-    pub(super) fn of_file(&mut self, file: &Path) -> Result<Option<Digest>, StoreError> {
+    pub(crate) fn of_file(&mut self, file: &Path) -> Result<Option<Digest>, StoreError> {
         // No key of a state dict is a slash.
         self.known(file, "/", || {
             let mut hasher = blake3::Hasher::new();
@@ -70,7 +71,7 @@ impl FileContents<'_> {
     }
 
     /// Returns the contents of checkpoints, in their order; `None` if one of them is not known.
-    pub(super) fn of_all(
+    pub(crate) fn of_all(
         &mut self,
         checkpoints: &[&Checkpoint],
         key: Option<&str>,
