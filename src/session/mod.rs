@@ -197,6 +197,7 @@ fn data_finding(setup: &Setup, report: &Report) -> Option<Finding<DataLine>> {
                 split,
                 name,
                 samples,
+                ..
             },
             Some(request),
         ) if *split == request.split => Some(Finding::Is(DataLine {

@@ -6,6 +6,7 @@ use crate::data::{self, Dataset, Split};
 use crate::model::reading::Reading;
 use crate::model::{self, ModelError, Recognized};
 use crate::run::Checkpoint;
+use crate::store::Digest;
 use crate::weights::layout::Layout;
 use crate::weights::plane_spec::PlaneSpec;
 use crate::weights::run_checkpoint::Shape;
@@ -236,6 +237,7 @@ impl DeviceWorker {
             split,
             name: data.name.clone(),
             samples: data.samples(),
+            content: Some(Digest(data.content())),
         });
         if let Some((_, ready)) = &mut self.ready {
             ready.other = Some(objective);

@@ -130,6 +130,7 @@ impl ExternalWorker {
                 split,
                 name: self.options.command.to_string(),
                 samples: other.samples(),
+                content: None,
             });
             ready.other = Some(Objective::External(other));
         }

@@ -343,6 +343,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
                     split: setup.split(),
                     name,
                     samples,
+                    content,
                 }
             }
             Ok(Loaded::Missing(reason)) => {

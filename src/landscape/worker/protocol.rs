@@ -10,6 +10,7 @@ use crate::evaluator::EvaluatorOptions;
 use crate::loss::{Criterion, Score, Totals};
 use crate::model::reading::Reading;
 use crate::run::Checkpoint;
+use crate::store::Digest;
 use crate::weights::plane_files::PlaneFiles;
 use crate::weights::plane_spec::{BatchNorm, PlaneSpec};
 
@@ -268,6 +269,9 @@ pub enum Report {
         name: String,
         /// Number of samples.
         samples: usize,
+        /// Digest of their content.
+        #[serde(default)]
+        content: Option<Digest>,
     },
     /// There are no samples to measure on; one sentence says why.
     NoData(String),

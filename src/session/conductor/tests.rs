@@ -176,6 +176,7 @@ impl Simulation {
             split: Split::Train,
             name: "digits".into(),
             samples: SAMPLES,
+            content: None,
         };
         simulation.conductor.fold(Input::Report(data));
         simulation

@@ -27,7 +27,9 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
     pub(super) fn take_samples(&self, split: Split, content: Option<Digest>) {
         let recall = self.queue().recall();
         match recall.zip(content) {
-            Some((recall, content)) => recall.set_samples(split, content),
+            Some((recall, content)) => {
+                recall.set_samples(split, content);
+            }
             None => self.queue().stop_recalling(),
         }
         self.recall();
@@ -101,6 +103,9 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
             Ok(Some((Arc::new(keys), known)))
         });
         let mut queue = self.queue();
+        for samples in recall.take_found() {
+            queue.tell(plan.generation, samples);
+        }
         match queue.must(found) {
             Some(Some((keys, known))) => {
                 queue.recalled((plan, function), &keys, known);

@@ -33,6 +33,18 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
     /// Notes what was found out about the model, and keeps it.
     pub(super) fn find_out(&mut self, task: &Task, finding: &Report, place: Place) {
         match finding {
+            Report::Data {
+                split,
+                content: Some(content),
+                ..
+            } => {
+                // A worker elsewhere reads other files than those that are here.
+                let recall = self.recall.clone();
+                if recall.is_some_and(|recall| !recall.set_samples(*split, *content)) {
+                    self.stop_recalling();
+                }
+                return;
+            }
             Report::Model { .. } => self
                 .found_out
                 .retain(|known| !matches!(known, Report::Model { .. })),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Split;
+use crate::data::{self, Split};
 use crate::run::Checkpoint;
 use crate::run::contains::resolved;
 use crate::run::fingerprint::Fingerprint;
@@ -32,6 +32,8 @@ pub(super) struct Recall {
     setup: Setup,
     /// Contents of the samples that were loaded.
     samples: Mutex<HashMap<Split, Digest>>,
+    /// The samples that were loaded here.
+    found: Mutex<Vec<Report>>,
     /// The plane that was asked for last.
     plane: Mutex<Option<KnownPlane>>,
 }
@@ -75,13 +77,40 @@ impl Recall {
             store,
             setup: setup.clone(),
             samples: Mutex::default(),
+            found: Mutex::default(),
             plane: Mutex::default(),
         })
     }
 
-    /// Takes the content of the samples of a split.
-    pub(super) fn set_samples(&self, split: Split, content: Digest) {
-        held(&self.samples).insert(split, content);
+    /// Takes the content of the samples of a split. Returns false if they are others than were found here.
+    pub(super) fn set_samples(&self, split: Split, content: Digest) -> bool {
+        let before = held(&self.samples).insert(split, content);
+        before.is_none_or(|before| before == content)
+    }
+
+    /// Returns the content of the samples of a split. Those of the other one are read for it, as a worker reads them
+    /// when it is asked for them first.
+    fn samples(&self, split: Split, may_read: &dyn Fn() -> bool) -> Option<Digest> {
+        let known = held(&self.samples).get(&split).copied();
+        if known.is_some() || !may_read() {
+            return known;
+        }
+        let mut request = self.setup.data.clone()?;
+        request.split = split;
+        let data = data::load(&request).ok()?;
+        let content = Digest(data.content());
+        held(&self.found).push(Report::Data {
+            split,
+            name: data.name.clone(),
+            samples: data.samples(),
+            content: Some(content),
+        });
+        self.set_samples(split, content).then_some(content)
+    }
+
+    /// Returns what was found out about samples since it was asked last.
+    pub(super) fn take_found(&self) -> Vec<Report> {
+        std::mem::take(&mut *held(&self.found))
     }
 
     /// Returns true if samples were loaded: until then nothing can be looked up.
@@ -100,7 +129,7 @@ impl Recall {
         function: &Function,
         may_read: &dyn Fn() -> bool,
     ) -> Result<Option<PlanKeys>, StoreError> {
-        let samples = held(&self.samples).get(&plan.split).copied();
+        let samples = self.samples(plan.split, may_read);
         let mut contents = FileContents {
             store: &self.store,
             may_read,
