@@ -130,6 +130,18 @@ fn a_plane_is_written_over_nothing_but_a_plane_and_not_beside_a_checkpoint() {
                 .contains("\"isoloss_plane\": 1")
         );
     }
+    let said = refused(Path::new("-"));
+    assert!(said.contains("--plane-out -: expected a file"), "{said}");
+    let again = [
+        "surface",
+        path(&own),
+        "--plane",
+        path(&plane),
+        "--norm",
+        "none",
+    ];
+    let said = refusal(&[&again[..], &["--data", "digits"]].concat(), 2);
+    assert!(said.contains("--norm: --plane"), "{said}");
     // A result is one of isoloss too, but no plane.
     let notes = elsewhere.path().join("notes");
     for text in [

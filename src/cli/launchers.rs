@@ -33,13 +33,20 @@ pub(super) struct LauncherOptions {
 
 /// A command with a place for the worker's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Launcher(Vec<String>);
+struct Launcher {
+    /// As it was given.
+    text: String,
+    words: Vec<String>,
+}
 
 fn launcher(text: &str) -> Result<Launcher, String> {
     let words = shlex::split(text).ok_or_else(|| "a quote is open".to_owned())?;
     let places: usize = words.iter().map(|word| word.matches("{}").count()).sum();
     if places == 1 {
-        Ok(Launcher(words))
+        Ok(Launcher {
+            text: text.to_owned(),
+            words,
+        })
     } else {
         Err(format!(
             "expected one {{}} for the worker's own command, found {places}"
@@ -58,7 +65,7 @@ impl Launcher {
             words.join(" ")
         };
         let mut command = Vec::new();
-        for word in &self.0 {
+        for word in &self.words {
             if word == "{}" {
                 command.extend_from_slice(own);
             } else if word.contains("{}") {
@@ -105,6 +112,7 @@ impl LauncherOptions {
     pub(super) fn launches(&self, own: &Launch) -> anyhow::Result<Vec<Launch>> {
         let around = |launcher: &Launcher| Launch {
             command: launcher.around(&own.command),
+            launcher: Some(launcher.text.clone()),
             ..own.clone()
         };
         let repeated = |launches: Vec<Launch>, count: usize| {

@@ -62,9 +62,12 @@ pub(super) struct PlaneOptions {
     #[arg(long, env = "ISOLOSS_BN", value_enum, default_value = "frozen")]
     pub(super) bn: BatchNorm,
     /// The plane's origin: `last` or a step
-    #[arg(long, value_name = "STEP", default_value = "last")]
+    #[arg(long, value_name = "STEP", default_value = LAST)]
     origin: String,
 }
+
+/// The origin that is meant where none is given.
+const LAST: &str = "last";
 
 /// A plane as `--plane` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,6 +169,9 @@ impl PlaneOptions {
         self.check_plane_out(run)?;
         let checkpoints = open_run(run, key, steps)?;
         measure.check()?;
+        if let Some(PlaneChoice::File(file)) = &self.plane {
+            self.refuse_beside(file)?;
+        }
         let path = measure.read_path(checkpoints, key, run)?;
         let chosen = if let Some(PlaneChoice::File(file)) = &self.plane {
             PlaneRecipe::read(file)?.among(&path.members, key.key.as_deref(), file)?
@@ -206,11 +212,33 @@ impl PlaneOptions {
         self.finish(path, chosen, (measure, &[first, second]))
     }
 
+    /// Refuses options that would make another plane than the file that was given.
+    fn refuse_beside(&self, file: &Path) -> Result<(), Usage> {
+        let given = [
+            ("--origin", self.origin != LAST),
+            ("--norm", self.norm != Norm::Filter),
+            ("--ignore", self.ignore != Ignore::Biasbn),
+            ("--orthogonal", self.orthogonal),
+        ];
+        let given = given.into_iter().find(|(_, is_given)| *is_given);
+        given.map_or(Ok(()), |(option, _)| {
+            Err(Usage(format!(
+                "{option}: --plane {} has all of the plane already, its origin too; leave one of them out",
+                file.display()
+            )))
+        })
+    }
+
     /// Refuses a file for the plane that is of the run, or holds anything but an earlier plane. Called before any work.
     fn check_plane_out(&self, run: &Path) -> anyhow::Result<()> {
         let Some(file) = &self.plane_out else {
             return Ok(());
         };
+        if file.as_os_str() == "-" {
+            bail!(Usage(
+                "--plane-out -: expected a file: standard output carries the result".into()
+            ));
+        }
         check_file("--plane-out", file, run, true)?;
         if file
             .metadata()

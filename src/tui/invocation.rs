@@ -6,6 +6,7 @@ use clap::ValueEnum;
 
 use crate::data::{Columns, Count, TokenType};
 use crate::landscape::device::{Place, Precision};
+use crate::landscape::worker::Hosting;
 use crate::loss::{Classes, Criterion, Loss};
 use crate::session::Options;
 
@@ -25,6 +26,8 @@ pub struct Invocation {
     pub batch_norm: Vec<String>,
     /// Option for the number of samples that are measured everywhere.
     pub fidelity: Vec<String>,
+    /// Options that start workers.
+    pub workers: Vec<String>,
 }
 
 impl Invocation {
@@ -42,6 +45,7 @@ impl Invocation {
             compared: compared.to_vec(),
             key: key.chain(only).chain(disk_only).collect(),
             measure: measure(options),
+            workers: workers(&options.hosting),
             batch_norm: option("--bn", options.batch_norm.name()).into(),
             fidelity: (options.fidelity.iter())
                 .flat_map(|few| option("--fidelity", &number(*few)))
@@ -53,7 +57,13 @@ impl Invocation {
     #[must_use]
     pub fn watch(&self) -> Vec<String> {
         let runs = std::iter::once(&self.run).chain(&self.compared);
-        let options = [&self.key, &self.measure, &self.batch_norm, &self.fidelity];
+        let options = [
+            &self.key,
+            &self.measure,
+            &self.batch_norm,
+            &self.fidelity,
+            &self.workers,
+        ];
         ["isoloss", "watch"]
             .map(str::to_owned)
             .into_iter()
@@ -83,6 +93,27 @@ pub(super) fn quoted(word: &str) -> String {
 
 fn option(name: &str, value: &(impl ToString + ?Sized)) -> [String; 2] {
     [name.to_owned(), value.to_string()]
+}
+
+/// The options by which workers are started by other means than one for each device.
+fn workers(hosting: &Hosting) -> Vec<String> {
+    let launches = &hosting.launches;
+    let mut launchers: Vec<&String> = launches
+        .iter()
+        .filter_map(|one| one.launcher.as_ref())
+        .collect();
+    launchers.sort();
+    launchers.dedup();
+    let given = launchers.iter();
+    let mut words: Vec<String> = given.flat_map(|one| option("--worker", *one)).collect();
+    let each = launches.len() / launchers.len().max(1);
+    if each > usize::from(!launchers.is_empty()) {
+        words.extend(option("--workers", &each));
+    }
+    if hosting.splits_samples {
+        words.push("--split-samples".into());
+    }
+    words
 }
 
 fn number(count: Count) -> String {
@@ -190,4 +221,34 @@ fn name(value: &impl ValueEnum) -> String {
 fn list(values: &[impl ToString]) -> String {
     let values: Vec<String> = values.iter().map(ToString::to_string).collect();
     values.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::landscape::worker::Launch;
+
+    #[test]
+    fn workers_are_started_again_as_they_were() {
+        let by = |launcher: Option<&str>| Launch {
+            launcher: launcher.map(str::to_owned),
+            ..Launch::new(vec!["isoloss".into()], Vec::new())
+        };
+        let words = |launchers: &[Option<&str>], splits_samples: bool| {
+            shell(&workers(&Hosting {
+                launches: launchers.iter().map(|launcher| by(*launcher)).collect(),
+                splits_samples,
+                ..Hosting::default()
+            }))
+        };
+        let (a, b) = (Some("ssh -T node7 {}"), Some("ssh -T node8 {}"));
+        assert_eq!(words(&[], false), "");
+        assert_eq!(words(&[a], false), "--worker 'ssh -T node7 {}'");
+        assert_eq!(
+            words(&[a, a, b, b], true),
+            "--worker 'ssh -T node7 {}' --worker 'ssh -T node8 {}' --workers 2 --split-samples"
+        );
+        assert_eq!(words(&[None; 3], false), "--workers 3");
+        assert_eq!(words(&[None], false), "--workers 1");
+    }
 }

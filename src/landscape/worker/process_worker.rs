@@ -53,6 +53,8 @@ const LONGEST_BANNER: usize = 1000;
 pub struct Launch {
     /// The program and its arguments.
     pub command: Vec<OsString>,
+    /// The command around the worker's own, in which `{}` stands for that; `None` if there is none.
+    pub launcher: Option<String>,
     /// Variables that it is given beside those of this process.
     pub environment: Vec<(String, OsString)>,
     /// Time without a line after which it is taken to hang: it says every second that it lives.
@@ -65,6 +67,7 @@ impl Launch {
     pub fn new(command: Vec<OsString>, environment: Vec<(String, OsString)>) -> Self {
         Self {
             command,
+            launcher: None,
             environment,
             silence: Duration::from_secs(60),
         }
@@ -249,8 +252,12 @@ impl ProcessWorker {
     /// The device, and its machine where that is another one.
     fn name(&self) -> String {
         let place = self.place;
-        let host = self.host.as_ref();
-        host.map_or(place.to_string(), |host| format!("{host} {place}"))
+        match (&self.host, &self.launch.launcher) {
+            (Some(host), _) => format!("{host} {place}"),
+            // Where it would be is not known before it speaks.
+            (None, Some(launcher)) if self.running.is_none() => format!("{place} by `{launcher}`"),
+            (None, _) => place.to_string(),
+        }
     }
 
     /// Waits for a line of a process that opens its device, and tells of it where that is late.
