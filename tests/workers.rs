@@ -22,6 +22,7 @@ use isoloss::data::Split;
 use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::worker::client::Client;
 use isoloss::landscape::worker::protocol::{Plan, Query, Report, Request, Setup, Value};
+use isoloss::landscape::worker::wire::{self, Order};
 use isoloss::landscape::worker::{Hosting, Launch, serve};
 use isoloss::run::Checkpoint;
 use program::{bits, digits, fixture, program, random_plane};
@@ -503,6 +504,42 @@ fn started() -> (std::process::Child, Receiver<String>) {
         lines.all(|line| send.send(line).is_ok())
     });
     (child, lines)
+}
+
+#[test]
+fn paths_of_the_command_line_are_those_of_a_worker_that_starts_in_another_folder() {
+    let surface = |more: &[&str]| {
+        let words = "surface resnet8-fashion --data fashion-mnist --samples 16 --plane random \
+                     --x=-1:1:2 --y=-1:1:2 --exact --format json";
+        let mut program = program();
+        program.args(words.split_whitespace()).args(more);
+        let output = program.current_dir(fixture("")).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        output.stdout
+    };
+    let by_login = surface(&["--worker", "sh -c 'cd / && echo Welcome && {}'"]);
+    assert!(by_login == surface(&["--in-process"]));
+}
+
+#[test]
+fn a_folder_that_a_worker_does_not_see_is_named() {
+    let (mut child, lines) = started();
+    let setup = Setup {
+        folder: Some("/not/there".into()),
+        ..Setup::of(isoloss::data::Request::whole("data"))
+    };
+    let order = wire::line(&Order::Setup(Box::new(setup))).unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(format!("{order}\n").as_bytes()).unwrap();
+    let refused = (0..2).map(|_| lines.recv_timeout(SOON).unwrap()).last();
+    let refused = refused.unwrap();
+    assert!(
+        refused.contains("/not/there: isoloss was started there, and data is looked for in it"),
+        "{refused}"
+    );
+    drop(stdin);
+    child.wait().unwrap();
 }
 
 #[test]

@@ -102,6 +102,7 @@ impl Demo {
                 precision: Precision::F32,
                 batch: None,
                 planes: None,
+                folder: None,
             },
             hosting,
             batch_norm: BatchNorm::Frozen,

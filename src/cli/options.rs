@@ -279,6 +279,7 @@ impl MeasureOptions {
             precision: self.dtype,
             batch: self.batch.map(|batch| batch as usize),
             planes: None,
+            folder: None,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Answers the queries of a plan by a process of its own (`isoloss worker`), started anew when it dies.
 
+use std::env;
 use std::ffi::OsString;
 use std::process::Command;
 use std::sync::Arc;
@@ -142,6 +143,8 @@ impl ProcessWorker {
             launch,
             setup: Setup {
                 devices: vec![place],
+                // A launcher may start it in another one. A name that is not Unicode cannot be told.
+                folder: env::current_dir().ok().filter(|own| own.to_str().is_some()),
                 ..setup.clone()
             },
             place,

@@ -3,6 +3,8 @@
 //! They are plain serde messages, so that a worker can run in another process with nothing but the
 //! transport changed.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::data::{self, Split};
@@ -46,6 +48,9 @@ pub struct Setup {
     /// The folder in which planes are kept for other workers; `None` if each makes its own.
     #[serde(default)]
     pub planes: Option<PlaneFiles>,
+    /// The folder in which relative paths begin; `None` if that is where whoever reads this is.
+    #[serde(default)]
+    pub folder: Option<PathBuf>,
 }
 
 impl Setup {
@@ -62,6 +67,7 @@ impl Setup {
             precision: Precision::F32,
             batch: None,
             planes: None,
+            folder: None,
         }
     }
 

@@ -1,6 +1,8 @@
 //! The loop of a worker process: orders from its standard input, answers on its standard output (see `wire`).
 
+use std::env;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,6 +19,7 @@ use super::protocol::Setup;
 use super::queue::Task;
 use super::waiting::{Waiting, Wish};
 use super::wire::{self, Answer, Loaded, Order, PROTOCOL};
+use crate::data::DIGITS;
 use crate::host;
 
 /// Bytes of an order at most.
@@ -95,7 +98,10 @@ impl<W: Write + Send> Serving<'_, W> {
         match order {
             Order::Setup(setup) => {
                 self.wire.state().busy = Some(0);
-                let (answer, worker) = open_device(*setup, self.memory);
+                let (answer, worker) = match enter(&setup) {
+                    Ok(()) => open_device(*setup, self.memory),
+                    Err(reason) => (Answer::Refused(reason), None),
+                };
                 self.worker = worker;
                 if let Answer::Ready { place, .. } = answer {
                     self.place = place;
@@ -159,6 +165,28 @@ impl<W: Write + Send> Serving<'_, W> {
 }
 
 /// Opens the first device of a setup and loads its samples; without samples the model is still recognized.
+/// Goes to the folder in which the paths of a setup begin, where a launcher started this process in another one.
+fn enter(setup: &Setup) -> Result<(), String> {
+    let Some(folder) = &setup.folder else {
+        return Ok(());
+    };
+    if env::current_dir().is_ok_and(|own| own == *folder) {
+        return Ok(());
+    }
+    let data = setup.data.as_ref().map(|data| data.source.as_path());
+    match (env::set_current_dir(folder), data) {
+        (Err(error), Some(data)) if data.is_relative() && data != Path::new(DIGITS) => {
+            Err(format!(
+                "{}: isoloss was started there, and {} is looked for in it: {error}",
+                folder.display(),
+                data.display()
+            ))
+        }
+        // Paths from the root need no folder.
+        _ => Ok(()),
+    }
+}
+
 fn open_device(setup: Setup, memory: Option<u64>) -> (Answer, Option<DeviceWorker>) {
     let data = samples(&setup);
     let place = setup.devices.first().copied().unwrap_or(Place::Auto);
