@@ -17,6 +17,7 @@ mod ending;
 mod external_worker;
 mod gpu_room;
 mod gpu_turns;
+mod launch;
 mod load;
 mod nvidia;
 mod pending;
@@ -34,9 +35,9 @@ pub mod yielding;
 
 pub(crate) use cost::memory;
 pub(crate) use ending::TOO_MUCH_MEMORY;
+pub use launch::Launch;
 pub use pool::{Hosting, serve};
 pub(crate) use pool::{message, open};
-pub use process_worker::Launch;
 #[cfg(test)]
 pub(crate) use queue::Queue;
 pub(crate) use queue::Task;

@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
@@ -24,7 +24,8 @@ use super::budget::{Budget, Pacer};
 use super::cost::{self, Meter, Metered};
 use super::device_worker::DeviceWorker;
 use super::external_worker::ExternalWorker;
-use super::process_worker::{Launch, Opened, ProcessWorker};
+use super::launch::Launch;
+use super::process_worker::{Opened, ProcessWorker};
 use super::protocol::{Plan, Report, Request, Setup};
 use super::queue::{Queue, Task};
 use super::waiting::{Waiting, Wish};
@@ -33,10 +34,6 @@ use splitting::Splitting;
 
 /// Time between two looks for queries that others are late with.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
-/// Time that other devices have to open once one has; those that take longer join later.
-const TOGETHER: Duration = Duration::from_secs(2);
-/// Time between two looks for devices that have opened.
-const LOOK_FOR_OPENED: Duration = Duration::from_millis(10);
 
 /// The place of workers, and what they may take of the machine.
 #[derive(Clone, Debug, Default)]
@@ -294,9 +291,6 @@ pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no reason was given")
 }
 
-/// The place of a device among the others, and how its opening went.
-type Opening = (usize, Receiver<Result<Opened, String>>);
-
 /// The queue, and the signal that something on it has changed.
 #[derive(Debug)]
 struct Pool<R> {
@@ -317,103 +311,6 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
             budget,
             reads_first: false,
             unread: Mutex::default(),
-        }
-    }
-
-    /// Waits for devices, as [`Self::opened`] does, says which opened and which samples there are, and returns those that
-    /// have not opened yet. Where none did, the model is still recognized.
-    fn begin<'scope, 'env>(
-        &'env self,
-        scope: &'scope Scope<'scope, 'env>,
-        setup: &'env Setup,
-        openings: Vec<Receiver<Result<Opened, String>>>,
-    ) -> Vec<Opening> {
-        let mut openings: Vec<_> = openings.into_iter().enumerate().collect();
-        let mut first = self.opened(&mut openings, Some(TOGETHER));
-        first.sort_by_key(|(index, _)| *index);
-        let first = first.into_iter().map(|(_, opened)| opened);
-        let found = match self.open(first.collect()) {
-            Ok(Loaded::Loaded {
-                name,
-                samples,
-                content,
-            }) => {
-                self.take_samples(setup.split(), content);
-                Report::Data {
-                    split: setup.split(),
-                    name,
-                    samples,
-                    content,
-                }
-            }
-            Ok(Loaded::Missing(reason)) => {
-                self.take_samples(setup.split(), None);
-                Report::NoData(reason)
-            }
-            Err(reason) => {
-                self.take_samples(setup.split(), None);
-                spawn(scope, Place::Cpu, move |_| {
-                    // Every machine opens this.
-                    let (compute, place) = open(Place::Cpu, Precision::F32, setup.batch)?;
-                    self.work(place, DeviceWorker::new(setup.clone(), None, compute));
-                    Ok(())
-                });
-                Report::NoData(reason)
-            }
-        };
-        self.queue().tell(0, found);
-        openings
-    }
-
-    /// Takes devices that open later than others, until all have or all is over.
-    fn join_late(&self, mut openings: Vec<Opening>) {
-        while !openings.is_empty() && !self.queue().over {
-            for (_, opened) in self.opened(&mut openings, None) {
-                self.join(opened);
-            }
-        }
-    }
-
-    /// Waits for devices that open or not: until all have, until one has and the others had so long, or all is over.
-    /// Without a time it looks once.
-    fn opened(
-        &self,
-        openings: &mut Vec<Opening>,
-        together: Option<Duration>,
-    ) -> Vec<(usize, Result<Opened, String>)> {
-        let mut found: Vec<(usize, Result<Opened, String>)> = Vec::new();
-        let mut since = None;
-        loop {
-            openings.retain(|(index, opening)| {
-                let opened = match opening.try_recv() {
-                    Err(TryRecvError::Empty) => return true,
-                    Err(closed) => Err(closed.to_string()),
-                    Ok(opened) => opened,
-                };
-                found.push((*index, opened));
-                false
-            });
-            if found.iter().any(|(_, opened)| opened.is_ok()) {
-                since = since.or_else(|| Some(Instant::now()));
-            }
-            let is_late =
-                since.is_some_and(|since| together.is_none_or(|time| since.elapsed() > time));
-            if openings.is_empty() || is_late || self.queue().over {
-                return found;
-            }
-            thread::sleep(LOOK_FOR_OPENED);
-            if together.is_none() {
-                return found;
-            }
-        }
-    }
-
-    /// Takes a device that opened later than others, or says why it did not.
-    fn join(&self, opened: Result<Opened, String>) {
-        let mut queue = self.queue();
-        match opened {
-            Ok(Opened { name, .. }) => queue.join(&name),
-            Err(reason) => queue.report(Report::Lost(reason)),
         }
     }
 
@@ -456,25 +353,6 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
 
     fn queue(&self) -> MutexGuard<'_, Queue<R>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Counts those whose device opened, says which they are, and returns the samples that they have; where none did, the
-    /// first reason.
-    fn open(&self, openings: Vec<Result<Opened, String>>) -> Result<Loaded, String> {
-        let mut queue = self.queue();
-        let names = openings.iter().flatten();
-        let names: Vec<String> = names.map(|opened| opened.name.clone()).collect();
-        queue.able = names.len().max(1);
-        queue.names.clone_from(&names);
-        let (opened, refused): (Vec<_>, Vec<_>) = openings.into_iter().partition(Result::is_ok);
-        let mut reasons = refused.into_iter().filter_map(Result::err);
-        let Some(first) = opened.into_iter().flatten().next() else {
-            let reason = reasons.next();
-            return Err(reason.unwrap_or_else(|| "no device was named".into()));
-        };
-        queue.report(Report::Device(names.join(",")));
-        reasons.for_each(|reason| queue.report(Report::Lost(reason)));
-        Ok(first.data)
     }
 
     fn post(&self, request: Request) {
@@ -612,6 +490,7 @@ fn held<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+mod opening;
 mod recalling;
 mod splitting;
 

@@ -1,12 +1,10 @@
 //! Answers the queries of a plan by a process of its own (`isoloss worker`), started anew when it dies.
 
 use std::env;
-use std::ffi::OsString;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::evaluator::process::{Process, Silence, Spoken, told};
+use crate::evaluator::process::{Process, Silence, told};
 use crate::evaluator::{Stop, Tell};
 use crate::host;
 
@@ -19,6 +17,7 @@ use super::cost::Metered;
 use super::ending::how_it_ended;
 use super::gpu_room::{Advice, GpuRoom};
 use super::gpu_turns::GpuTurns;
+use super::launch::Launch;
 use super::nvidia::Room;
 use super::protocol::{Found, Report, Setup};
 use super::queue::Task;
@@ -48,46 +47,6 @@ const USUAL_BATCH: usize = 64;
 
 /// Lines that a launcher may write before the worker's hello.
 const LONGEST_BANNER: usize = 1000;
-
-/// The command of a worker process.
-#[derive(Clone, Debug)]
-pub struct Launch {
-    /// The program and its arguments.
-    pub command: Vec<OsString>,
-    /// The command around the worker's own, in which `{}` stands for that; `None` if there is none.
-    pub launcher: Option<String>,
-    /// Variables that it is given beside those of this process.
-    pub environment: Vec<(String, OsString)>,
-    /// Time without a line after which it is taken to hang: it says every second that it lives.
-    pub silence: Duration,
-}
-
-impl Launch {
-    /// A command with the usual patience.
-    #[must_use]
-    pub fn new(command: Vec<OsString>, environment: Vec<(String, OsString)>) -> Self {
-        Self {
-            command,
-            launcher: None,
-            environment,
-            silence: Duration::from_secs(60),
-        }
-    }
-
-    fn start(&self, stop: &Stop) -> std::io::Result<Process> {
-        let [program, arguments @ ..] = &self.command[..] else {
-            return Err(std::io::ErrorKind::InvalidInput.into());
-        };
-        let mut command = Command::new(program);
-        let environment = self.environment.iter().map(|(name, value)| (name, value));
-        command.args(arguments).envs(environment);
-        let spoken = Spoken {
-            name: "worker",
-            farewell: None,
-        };
-        Process::spawn(command, spoken, stop.clone())
-    }
-}
 
 /// The facts that a worker tells of itself once its device is open.
 #[derive(Clone, Debug, PartialEq)]
