@@ -10,13 +10,12 @@ use clap::Args;
 use tempfile::TempDir;
 
 use crate::cache::KeepLimit;
-use crate::data::{self, Count, Order, Request};
+use crate::data::{self, Count, DIGITS, Order, Request};
 use crate::demo::{DemoOptions, train};
 use crate::landscape::curvature::product::KEEP_GRAPH;
-use crate::landscape::device::{Place, Precision};
+use crate::landscape::device::Place;
 use crate::landscape::worker::budget::Budget;
 use crate::landscape::worker::protocol::Setup;
-use crate::loss::Criterion;
 use crate::model::activation::Activation;
 use crate::model::reading::Reading;
 use crate::report::summary;
@@ -84,25 +83,18 @@ impl Demo {
             keep: KeepLimit::Nothing,
             disk_only: true,
             setup: Setup {
-                criterion: Criterion::default(),
-                data: Some(Request {
-                    count: Count::At(SAMPLES),
-                    order: Order::Random,
-                    seed: self.seed,
-                    ..Request::whole("digits")
-                }),
-                evaluator: None,
-                model: "auto".into(),
                 // It is known what is trained, and a path of so few large steps would not tell it.
                 reading: Reading {
                     activation: Some(Activation::Relu),
                     ..Reading::default()
                 },
                 devices: vec![Place::Auto],
-                precision: Precision::F32,
-                batch: None,
-                planes: None,
-                folder: None,
+                ..Setup::of(Request {
+                    count: Count::At(SAMPLES),
+                    order: Order::Random,
+                    seed: self.seed,
+                    ..Request::whole(DIGITS)
+                })
             },
             hosting,
             batch_norm: BatchNorm::Frozen,
