@@ -449,7 +449,7 @@ fn workers_behind_launchers_with_banners_give_the_values_of_one() {
     let launches = vec![
         banner("echo Welcome to node 7; echo; echo '{}'"),
         banner("seq 900"),
-        banner("true"),
+        banner(r"printf '\033]0;node7\007'"),
     ];
     let several = measured_by(launches, plan(12));
     let queries = plan(12).queries.len();

@@ -55,7 +55,8 @@ fn launcher(text: &str) -> Result<Launcher, String> {
 }
 
 impl Launcher {
-    /// The command with the worker's own in it: word by word where {} is a word, quoted for a shell within one.
+    /// The command with the worker's own in it: word by word where {} is a word, quoted for a shell within one or where a
+    /// shell takes that one word as its script.
     fn around(&self, own: &[OsString]) -> Vec<OsString> {
         let quoted = || {
             let words = own.iter().map(|word| word.to_string_lossy());
@@ -65,8 +66,8 @@ impl Launcher {
             words.join(" ")
         };
         let mut command = Vec::new();
-        for word in &self.words {
-            if word == "{}" {
+        for (at, word) in self.words.iter().enumerate() {
+            if word == "{}" && !self.is_script(at) {
                 command.extend_from_slice(own);
             } else if word.contains("{}") {
                 command.push(word.replace("{}", &quoted()).into());
@@ -76,7 +77,23 @@ impl Launcher {
         }
         command
     }
+
+    /// Returns true if a word follows a shell's -c.
+    fn is_script(&self, at: usize) -> bool {
+        let before = |back: usize| Some(self.words.get(at.checked_sub(back)?)?.as_str());
+        let (Some(shell), Some(option)) = (before(2), before(1)) else {
+            return false;
+        };
+        let name = shell.rsplit('/').next().unwrap_or(shell);
+        SHELLS.contains(&name)
+            && option.starts_with('-')
+            && !option.starts_with("--")
+            && option.ends_with('c')
+    }
 }
+
+/// Shells that take a command as one word.
+const SHELLS: [&str; 7] = ["sh", "bash", "dash", "zsh", "ksh", "ash", "fish"];
 
 /// The number of workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,6 +271,22 @@ mod tests {
             [
                 "ssh|-T|node7|/opt/iso loss|worker",
                 "sh|-c|module load cuda && exec '/opt/iso loss' worker"
+            ]
+        );
+        let scripts = options(
+            &[
+                "docker exec -i x /bin/sh -c {}",
+                "bash -lc '{}'",
+                "ssh -c {}",
+            ],
+            None,
+        );
+        assert_eq!(
+            commands(&scripts),
+            [
+                "docker|exec|-i|x|/bin/sh|-c|'/opt/iso loss' worker",
+                "bash|-lc|'/opt/iso loss' worker",
+                "ssh|-c|/opt/iso loss|worker"
             ]
         );
         let each = options(&["a {}", "b {}"], Some(Workers::Count(2)));

@@ -174,7 +174,15 @@ impl PlaneOptions {
         }
         let path = measure.read_path(checkpoints, key, run)?;
         let chosen = if let Some(PlaneChoice::File(file)) = &self.plane {
-            PlaneRecipe::read(file)?.among(&path.members, key.key.as_deref(), file)?
+            let chosen = PlaneRecipe::read(file)?.among(&path.members, key.key.as_deref(), file)?;
+            if self.bn != BatchNorm::Frozen && self.bn != chosen.2 {
+                bail!(Usage(format!(
+                    "--bn: --plane {} is one of batch norm {}; leave one of them out",
+                    file.display(),
+                    chosen.2.name()
+                )));
+            }
+            chosen
         } else {
             let origin = origin(&self.origin, &path.members, run)?;
             let directions = self.directions(run, &path, measure.seed)?;

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::run::contains::is_inside;
 use crate::store::{Store, StorePlace};
 
-use super::memory;
+use super::{memory, warn};
 
 /// The keeping of measured values.
 #[derive(Clone, Debug, Args)]
@@ -21,6 +21,20 @@ pub(super) struct StoreOptions {
 }
 
 impl StoreOptions {
+    /// Returns where the values of runs are kept, for a command whose workers do not tell why they are not.
+    pub(super) fn place_or_why_not(&self, runs: &[&Path]) -> anyhow::Result<Option<StorePlace>> {
+        let Some(place) = self.place(runs) else {
+            return Ok(None);
+        };
+        match place.open() {
+            Ok(_) => Ok(Some(place)),
+            Err(error) => {
+                warn::say(format_args!("{error}; the run is read without it"))?;
+                Ok(None)
+            }
+        }
+    }
+
     /// Returns where the values of runs are kept; `None` if they are not, the user has no cache folder, or it lies in one
     /// of the runs: nothing is written there.
     pub(super) fn place(&self, runs: &[&Path]) -> Option<StorePlace> {

@@ -47,7 +47,7 @@ impl Trajectory {
         self.output.check(&self.run, Format::OF_TABLES)?;
         let roles = self.model.roles()?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
-        let store = self.store.place(&[&self.run]);
+        let store = self.store.place_or_why_not(&[&self.run])?;
         let path = read_path(checkpoints, &self.key, roles, store)?;
         let projection = match self.plane {
             PlaneKind::Pca => None,

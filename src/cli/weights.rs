@@ -52,7 +52,7 @@ impl Weights {
         self.output.check(&self.run, Format::OF_TABLES)?;
         let roles = self.model.roles()?;
         let read = |run, steps| {
-            let store = self.store.place(&[run]);
+            let store = self.store.place_or_why_not(&[run])?;
             let checkpoints = open_run(run, &self.key, steps)?;
             read_path(checkpoints, &self.key, roles.clone(), store)
         };

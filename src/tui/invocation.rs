@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use crate::data::{Columns, Count, TokenType};
 use crate::landscape::device::{Place, Precision};
 use crate::landscape::worker::Hosting;
+use crate::landscape::worker::budget::Budget;
 use crate::loss::{Classes, Criterion, Loss};
 use crate::session::Options;
 
@@ -106,6 +107,9 @@ fn workers(hosting: &Hosting) -> Vec<String> {
     launchers.dedup();
     let given = launchers.iter();
     let mut words: Vec<String> = given.flat_map(|one| option("--worker", *one)).collect();
+    if hosting.budget != Budget::Auto {
+        words.extend(option("--budget", &hosting.budget));
+    }
     let each = launches.len() / launchers.len().max(1);
     if each > usize::from(!launchers.is_empty()) {
         words.extend(option("--workers", &each));
@@ -250,5 +254,10 @@ mod tests {
         );
         assert_eq!(words(&[None; 3], false), "--workers 3");
         assert_eq!(words(&[None], false), "--workers 1");
+        let hurried = Hosting {
+            budget: Budget::All,
+            ..Hosting::default()
+        };
+        assert_eq!(workers(&hurried), ["--budget", "all"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use nalgebra::DMatrix;
 
-use super::gram::Gram;
+use super::gram::{Gram, square_between};
 use super::layout::{Layout, Role};
 
 /// ‖w‖ of one layer at each checkpoint.
@@ -78,9 +78,10 @@ fn cosines(path: &DMatrix<f64>, rows: &[usize]) -> Vec<Vec<f64>> {
     let dot = |[a, b]: [usize; 2], [c, d]: [usize; 2]| {
         path[(b, d)] - path[(b, c)] - path[(a, d)] + path[(a, c)]
     };
+    let square = |[a, b]: [usize; 2]| square_between(path, a, b);
     let row = |i: &[usize; 2]| {
         let cosine = |j: &[usize; 2]| {
-            let lengths = (dot(*i, *i).max(0.0) * dot(*j, *j).max(0.0)).sqrt();
+            let lengths = (square(*i) * square(*j)).sqrt();
             (dot(*i, *j) / lengths).clamp(-1.0, 1.0)
         };
         updates.iter().map(cosine).collect()

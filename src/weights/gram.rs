@@ -288,6 +288,17 @@ impl Rows {
     }
 }
 
+/// Part of a sum of products that rounding may leave where nothing is: what is summed in another order, or was kept,
+/// differs by some 1e-15.
+pub(super) const ROUNDING: f64 = 1e-14;
+
+/// ‖θ_i − θ_j‖² from the dot products of a path; 0 where rounding is all that is left of it.
+pub(super) fn square_between(path: &DMatrix<f64>, i: usize, j: usize) -> f64 {
+    let all = path[(i, i)] + path[(j, j)];
+    let square = all - 2.0 * path[(i, j)];
+    if square > ROUNDING * all { square } else { 0.0 }
+}
+
 /// Sums over one group of pieces.
 struct Sums {
     /// ‖w‖² of each piece, a list for each new checkpoint.
@@ -482,6 +493,29 @@ mod tests {
                 },
             );
         }
+    }
+
+    #[test]
+    fn what_rounding_leaves_between_equal_checkpoints_is_nothing() {
+        let third = 1.0 / 3.0_f64;
+        let path = DMatrix::from_row_slice(
+            3,
+            3,
+            &[
+                0.0,
+                0.0,
+                0.0,
+                0.0,
+                third,
+                third - 1e-16,
+                0.0,
+                third - 1e-16,
+                third,
+            ],
+        );
+        assert!(2.0 * (third - (third - 1e-16)) > 0.0);
+        assert_eq!(square_between(&path, 1, 2), 0.0);
+        assert_eq!(square_between(&path, 0, 1), third);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::run::Checkpoint;
 
 use super::WeightsError;
 use super::direction;
-use super::gram::Gram;
+use super::gram::{Gram, square_between};
 use super::layout::Role;
 use super::path::{LeftBranch, PathChange};
 use super::run_checkpoint::{RunCheckpoint, Shape};
@@ -394,10 +394,7 @@ impl Lineage<'_> {
 
     /// ‖θ_i − θ_j‖.
     fn distance(&self, i: usize, j: usize) -> f64 {
-        let path = self.gram.path();
-        (path[(i, i)] + path[(j, j)] - 2.0 * path[(i, j)])
-            .max(0.0)
-            .sqrt()
+        square_between(self.gram.path(), i, j).sqrt()
     }
 
     /// Cosine of the angle between θ_i and θ_j over all parameters.

@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use nalgebra::DMatrix;
 
-use super::gram::Gram;
+use super::gram::{Gram, ROUNDING, square_between};
 use super::pca::Components;
 
 /// Result of the PCA of the checkpoints (math.md 6–8). All vectors but `explained`, `explained_null`,
@@ -97,7 +97,7 @@ pub fn fit(gram: &Gram, rows: &[(u64, usize)], previous: Option<&Trajectory>) ->
     let coordinates: Vec<[f64; 2]> = (0..rows.len())
         .map(|i| [0, 1].map(|k| components.coordinate(i, k) - components.coordinate(last, k)))
         .collect();
-    let square = |i: usize, j: usize| (dots[(i, i)] + dots[(j, j)] - 2.0 * dots[(i, j)]).max(0.0);
+    let square = |i: usize, j: usize| square_between(&dots, i, j);
     let norms = gram.norms();
     let trajectory = Trajectory {
         residual: (0..rows.len())
@@ -151,9 +151,14 @@ pub fn random_walk_share(k: usize) -> f64 {
     6.0 / (PI * k as f64).powi(2)
 }
 
-/// ‖δ − αx − βy‖ for orthonormal x and y.
+/// ‖δ − αx − βy‖ for orthonormal x and y; 0 where rounding is all that is left of it.
 pub(super) fn distance([alpha, beta]: [f64; 2], square: f64) -> f64 {
-    (square - alpha * alpha - beta * beta).max(0.0).sqrt()
+    let rest = square - alpha * alpha - beta * beta;
+    if rest > ROUNDING * square {
+        rest.sqrt()
+    } else {
+        0.0
+    }
 }
 
 /// ‖δ − αx − βy‖/‖δ‖; 0 when δ is.
@@ -164,6 +169,9 @@ pub(super) fn off_plane(at: [f64; 2], square: f64) -> f64 {
         0.0
     }
 }
+
+/// Part of the largest coordinate above which another one has a sign.
+const SIGNIFICANT: f64 = 1e-6;
 
 /// Returns true if component `k` points the other way than before, or than the rule for a first fit says.
 fn turned(components: &Components, k: usize, steps: &[u64], previous: Option<&Trajectory>) -> bool {
@@ -184,7 +192,11 @@ fn turned(components: &Components, k: usize, steps: &[u64], previous: Option<&Tr
         .map(|(new, old)| (new - new_mean) * (old - old_mean))
         .sum();
     if agreement == 0.0 || common.is_empty() {
-        relative(0) < 0.0
+        let farthest = (0..last).map(|i| relative(i).abs()).fold(0.0, f64::max);
+        // The sign of rounding is no sign: a path may end where it began.
+        let mut apart = (0..last).map(relative);
+        let first = apart.find(|at| at.abs() > SIGNIFICANT * farthest);
+        first.is_some_and(|at| at < 0.0)
     } else {
         agreement < 0.0
     }

@@ -188,7 +188,9 @@ impl ProcessWorker {
                 }
                 failure => failure,
             })?;
-            match message(&line) {
+            // What a login says may lack an end, such as the title of a terminal.
+            let begin = line.find(r#"{"hello""#).unwrap_or(0);
+            match message(line.get(begin..).unwrap_or(&line)) {
                 Ok(Answer::Hello {
                     protocol: PROTOCOL,
                     host: there,
