@@ -19,7 +19,7 @@ use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
 use crate::weights::run_checkpoint::Shape;
 
-use super::measure::{Measuring, origin};
+use super::measure::{LAST, Measuring, origin};
 use super::options::{Axis, KeyOption, LINES, MeasureOptions, Steps, open_run};
 use super::output::{Format, Forms, OutputOptions};
 use super::progress;
@@ -78,7 +78,7 @@ pub(super) struct Line {
     #[arg(long, env = "ISOLOSS_BN", value_enum)]
     bn: Option<BatchNorm>,
     /// The checkpoint of a run through which slices go: `last` or a step
-    #[arg(long, value_name = "STEP", default_value = "last")]
+    #[arg(long, value_name = "STEP", default_value = LAST)]
     origin: String,
     /// Range of α, MIN:MAX[:N]; by default -0.5:1.5 from A to B, -1:1 along random directions, from
     /// the path along components; written --x=-1:1:51

@@ -20,6 +20,9 @@ use super::options::{KeyOption, MeasureOptions};
 use super::trajectory::{ReadPath, read_path};
 use super::warn;
 
+/// The origin that is meant where none is given.
+pub(super) const LAST: &str = "last";
+
 /// Workers that measure on the samples of a split, for a command that waits for them.
 pub(super) struct Measuring {
     client: Client,
@@ -35,8 +38,8 @@ impl MeasureOptions {
         key: &KeyOption,
         run: &Path,
     ) -> anyhow::Result<ReadPath> {
-        let store = self.hosting.store.place(&[run]);
-        read_path(checkpoints, key, self.model.roles()?, store)
+        let kept = self.hosting.products(&[run]);
+        read_path(checkpoints, key, self.model.roles()?, kept)
     }
 
     /// Starts workers for runs, on the samples of a split.
@@ -171,7 +174,7 @@ pub(super) fn origin(
     run: &std::path::Path,
 ) -> anyhow::Result<usize> {
     let found = match name {
-        "last" => members.len().checked_sub(1),
+        LAST => members.len().checked_sub(1),
         step => {
             let step: u64 = step.parse().map_err(|_| {
                 super::output::Usage(format!("--origin {step}: expected `last` or a step"))

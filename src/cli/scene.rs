@@ -29,7 +29,7 @@ use crate::weights::roles::Roles;
 use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
 use crate::weights::{direction, plane};
 
-use super::measure::{Measuring, origin};
+use super::measure::{LAST, Measuring, origin};
 use super::options::{
     Axis, FidelityOption, KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run,
 };
@@ -65,9 +65,6 @@ pub(super) struct PlaneOptions {
     #[arg(long, value_name = "STEP", default_value = LAST)]
     origin: String,
 }
-
-/// The origin that is meant where none is given.
-const LAST: &str = "last";
 
 /// A plane as `--plane` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,15 +171,16 @@ impl PlaneOptions {
         }
         let path = measure.read_path(checkpoints, key, run)?;
         let chosen = if let Some(PlaneChoice::File(file)) = &self.plane {
-            let chosen = PlaneRecipe::read(file)?.among(&path.members, key.key.as_deref(), file)?;
-            if self.bn != BatchNorm::Frozen && self.bn != chosen.2 {
+            let recipe = PlaneRecipe::read(file)?;
+            let (origin, directions, bn) = recipe.among(&path.members, key.key.as_deref(), file)?;
+            if self.bn != BatchNorm::Frozen && self.bn != bn {
                 bail!(Usage(format!(
                     "--bn: --plane {} is one of batch norm {}; leave one of them out",
                     file.display(),
-                    chosen.2.name()
+                    bn.name()
                 )));
             }
-            chosen
+            (origin, directions, bn)
         } else {
             let origin = origin(&self.origin, &path.members, run)?;
             let directions = self.directions(run, &path, measure.seed)?;
@@ -206,9 +204,9 @@ impl PlaneOptions {
             bail!("--shared: expected checkpoints of two runs, found none");
         };
         let roles = measure.model.roles()?;
-        let store = measure.hosting.store.place(&[first, second]);
         refuse_another_architecture([(first, &origin), (second, other)], key, roles.as_ref())?;
-        let path = read_path_of_many([own, others].concat(), key, roles, store)?;
+        let kept = measure.hosting.products(&[first, second]);
+        let path = read_path_of_many([own, others].concat(), key, roles, kept)?;
         let directions = principal(&path).map_err(|found| {
             anyhow!(
                 "{} and {}: expected at least three different checkpoints of both together for a shared plane, found {found}; without --shared each has a plane of its own",

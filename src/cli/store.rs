@@ -1,11 +1,13 @@
 //! The options about measured values in the cache folder.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
 use crate::run::contains::is_inside;
 use crate::store::{Store, StorePlace};
+use crate::weights::kept_products::KeptProducts;
 
 use super::{memory, warn};
 
@@ -21,18 +23,13 @@ pub(super) struct StoreOptions {
 }
 
 impl StoreOptions {
-    /// Returns where the values of runs are kept, for a command whose workers do not tell why they are not.
-    pub(super) fn place_or_why_not(&self, runs: &[&Path]) -> anyhow::Result<Option<StorePlace>> {
-        let Some(place) = self.place(runs) else {
-            return Ok(None);
-        };
-        match place.open() {
-            Ok(_) => Ok(Some(place)),
-            Err(error) => {
-                warn::say(format_args!("{error}; the run is read without it"))?;
-                Ok(None)
-            }
-        }
+    /// Returns the dot products of runs that are kept, for a command without workers, and says why they are not.
+    pub(super) fn products(&self, runs: &[&Path]) -> anyhow::Result<Option<Arc<dyn KeptProducts>>> {
+        let opened = self.place(runs).map(|place| place.products());
+        opened.transpose().or_else(|error| {
+            warn::say(format_args!("{error}; the run is read without it"))?;
+            Ok(None)
+        })
     }
 
     /// Returns where the values of runs are kept; `None` if they are not, the user has no cache folder, or it lies in one

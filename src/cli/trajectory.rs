@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::report;
 use crate::run::Checkpoint;
-use crate::store::StorePlace;
+use crate::weights::kept_products::KeptProducts;
 use crate::weights::path::{PathUpdate, RunPath};
 use crate::weights::random_projection;
 use crate::weights::roles::Roles;
@@ -47,8 +47,8 @@ impl Trajectory {
         self.output.check(&self.run, Format::OF_TABLES)?;
         let roles = self.model.roles()?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
-        let store = self.store.place_or_why_not(&[&self.run])?;
-        let path = read_path(checkpoints, &self.key, roles, store)?;
+        let kept = self.store.products(&[&self.run])?;
+        let path = read_path(checkpoints, &self.key, roles, kept)?;
         let projection = match self.plane {
             PlaneKind::Pca => None,
             PlaneKind::Random => {
@@ -87,10 +87,10 @@ pub(super) fn read_path(
     checkpoints: Vec<Checkpoint>,
     key: &KeyOption,
     roles: Option<Arc<Roles>>,
-    store: Option<StorePlace>,
+    kept: Option<Arc<dyn KeptProducts>>,
 ) -> anyhow::Result<ReadPath> {
     let path = RunPath::new(key.key.clone()).with_roles(roles);
-    read_onto(path, checkpoints, store)
+    read_onto(path, checkpoints, kept)
 }
 
 /// Reads all checkpoints of several runs onto one path.
@@ -98,19 +98,19 @@ pub(super) fn read_path_of_many(
     checkpoints: Vec<Checkpoint>,
     key: &KeyOption,
     roles: Option<Arc<Roles>>,
-    store: Option<StorePlace>,
+    kept: Option<Arc<dyn KeptProducts>>,
 ) -> anyhow::Result<ReadPath> {
     let path = RunPath::of_many_runs(key.key.clone()).with_roles(roles);
-    read_onto(path, checkpoints, store)
+    read_onto(path, checkpoints, kept)
 }
 
-/// Reads checkpoints onto a path, with their dot products from a store and into it.
+/// Reads checkpoints onto a path, with the dot products that are kept, and keeps those of the others.
 fn read_onto(
     path: RunPath,
     checkpoints: Vec<Checkpoint>,
-    store: Option<StorePlace>,
+    kept: Option<Arc<dyn KeptProducts>>,
 ) -> anyhow::Result<ReadPath> {
-    let mut path = path.with_kept_products(store.and_then(|store| store.products()));
+    let mut path = path.with_kept_products(kept);
     let bar = progress::weights();
     let PathUpdate {
         mut rejected,

@@ -52,9 +52,9 @@ impl Weights {
         self.output.check(&self.run, Format::OF_TABLES)?;
         let roles = self.model.roles()?;
         let read = |run, steps| {
-            let store = self.store.place_or_why_not(&[run])?;
+            let kept = self.store.products(&[run])?;
             let checkpoints = open_run(run, &self.key, steps)?;
-            read_path(checkpoints, &self.key, roles.clone(), store)
+            read_path(checkpoints, &self.key, roles.clone(), kept)
         };
         let path = read(&self.run, self.steps)?;
         if let Some(other) = &self.other {

@@ -4,6 +4,7 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -13,6 +14,7 @@ use crate::landscape::worker::budget::Budget;
 use crate::landscape::worker::yielding::Contest;
 use crate::landscape::worker::{Hosting, Launch, serve_lines, yielding};
 use crate::weights::WeightsError;
+use crate::weights::kept_products::KeptProducts;
 use crate::weights::plane_spec::{Plane, PlaneSpec};
 
 use super::launchers::LauncherOptions;
@@ -76,7 +78,7 @@ pub(super) struct HostingOptions {
     #[command(flatten)]
     launchers: LauncherOptions,
     #[command(flatten)]
-    pub(super) store: StoreOptions,
+    store: StoreOptions,
 }
 
 impl HostingOptions {
@@ -115,6 +117,11 @@ impl HostingOptions {
             reads_first: false,
             splits_samples: self.split_samples,
         })
+    }
+
+    /// Returns the dot products of runs that are kept. Why they are not is told by the workers, who have the same database.
+    pub(super) fn products(&self, runs: &[&Path]) -> Option<Arc<dyn KeptProducts>> {
+        self.store.place(runs)?.products().ok()
     }
 
     /// Makes the plane of a spec, or reads it where it was made before; it is kept for the workers of runs.

@@ -205,7 +205,8 @@ impl Reader {
         Self {
             path: RunPath::new(options.choice.key.clone())
                 .with_roles(options.roles.clone())
-                .with_kept_products(options.store.as_ref().and_then(StorePlace::products)),
+                // Why they are not kept is told by the workers, who have the same database.
+                .with_kept_products(options.store.as_ref().and_then(|it| it.products().ok())),
             history: History::default(),
             keeper: Keeper::open(&options.run, options.keep),
             hyper: HashMap::new(),
@@ -412,9 +413,10 @@ impl Reader {
     /// Keeps one more of the checkpoints that lay there at the start; `None` if all are that can be.
     fn keep_another(&mut self) -> Option<Vec<Reading>> {
         let key = |seen: &Seen| (seen.path.clone(), seen.arrival);
+        let on_path = |seen: &Seen| self.lengths.iter().any(|(member, _)| seen.is(member));
+        // The look through the path comes last: most are kept, and paths and runs are long.
         let is_next = |seen: &&Seen| {
-            let on_path = self.lengths.iter().any(|(member, _)| seen.is(member));
-            on_path && self.keeper.wants(seen) && !self.tried.contains(&key(seen))
+            self.keeper.wants(seen) && !self.tried.contains(&key(seen)) && on_path(seen)
         };
         let next = self.history.seen().iter().find(is_next).map(key)?;
         self.tried.insert(next.clone());

@@ -213,7 +213,6 @@ impl Store {
     /// The database cannot be read.
     pub fn points(&self, scene: SceneId) -> Result<Vec<KeptPoint>, StoreError> {
         let sql = "SELECT samples, x, y, loss, score, sum FROM point WHERE scene = ?";
-        let mut state = self.state();
         let read = |connection: &Connection| -> rusqlite::Result<Vec<(PointRow, i64)>> {
             let mut all = connection.prepare_cached(sql)?;
             let rows = all.query_map([scene.0], |row| {
@@ -225,22 +224,15 @@ impl Store {
             })?;
             rows.collect()
         };
-        let found = read(&state.connection).and_then(|rows| {
-            let (whole, damaged): (Vec<_>, Vec<_>) = rows
-                .into_iter()
-                .partition(|(row, sum)| row.sum(scene) == *sum);
-            if !damaged.is_empty() {
-                state.begin()?;
-            }
-            for (PointRow([samples, x, y, ..]), _) in damaged {
-                // A value that is there stays, so that it goes for the next one.
-                let sql = "DELETE FROM point WHERE scene = ? AND samples = ? AND x = ? AND y = ?";
-                let row = params![scene.0, samples, x, y];
-                state.connection.prepare_cached(sql)?.execute(row)?;
-            }
-            Ok(whole.into_iter().map(|(row, _)| row.kept()).collect())
-        });
-        found.map_err(self.error())
+        let rows = read(&self.state().connection).map_err(self.error())?;
+        let is_whole = |(row, sum): &(PointRow, i64)| row.sum(scene) == *sum;
+        let (whole, damaged): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_whole);
+        for (PointRow([samples, x, y, ..]), _) in damaged {
+            // A value that is there stays, so that it goes for the next one.
+            let sql = "DELETE FROM point WHERE scene = ? AND samples = ? AND x = ? AND y = ?";
+            self.write(sql, params![scene.0, samples, x, y])?;
+        }
+        Ok(whole.into_iter().map(|(row, _)| row.kept()).collect())
     }
 
     /// Keeps a value of a scene, measured on this device. A value that is there already stays.
@@ -268,24 +260,20 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub fn spot(&self, key: Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        let mut state = self.state();
         let sql = "SELECT value, sum, used FROM spot WHERE key = ?";
-        let found = state.connection.prepare_cached(sql).and_then(|mut known| {
+        let read = |connection: &Connection| {
             let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            let mut known = connection.prepare_cached(sql)?;
             known.query_row([key.0], row).optional()
-        });
-        let found: Option<(Vec<u8>, i64, i64)> = found.map_err(self.error())?;
+        };
+        let found = read(&self.state().connection).map_err(self.error())?;
         let is_whole = |(value, sum, _): &(Vec<u8>, i64, i64)| sum_of(key, value) == *sum;
         let Some((value, _, used)) = found.filter(is_whole) else {
             return Ok(None);
         };
         if used < now() - USE {
             let sql = "UPDATE spot SET used = ? WHERE key = ?";
-            let noted = state.begin().and_then(|()| {
-                let row = params![now(), key.0];
-                state.connection.prepare_cached(sql)?.execute(row)
-            });
-            noted.map_err(self.error())?;
+            self.write(sql, params![now(), key.0])?;
         }
         Ok(Some(value))
     }

@@ -63,11 +63,14 @@ impl StoredProducts {
                 contents.push(*content);
                 continue;
             }
-            let has_time = checkpoint.kept.is_some() || checkpoint.modified.is_some();
+            // Nothing would tell that another one lies there.
+            if checkpoint.kept.is_none() && checkpoint.modified.is_none() {
+                return Ok(None);
+            }
             let found = files.of(checkpoint, shape.key.as_deref())?;
             // Looked at after it was read.
-            let is_still_there = checkpoint.kept.is_some() || checkpoint.is_on_disk();
-            let Some(content) = found.filter(|_| has_time && is_still_there) else {
+            let is_still_there = |_: &Digest| checkpoint.kept.is_some() || checkpoint.is_on_disk();
+            let Some(content) = found.filter(is_still_there) else {
                 return Ok(None);
             };
             let of_path = known.entry(checkpoint.path.clone()).or_default();

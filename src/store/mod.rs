@@ -24,13 +24,13 @@ pub use self::database::{KeptPoint, PointPlace, SceneId, Store};
 pub use self::digest::{Digest, digest};
 pub(crate) use self::file_contents::FileContents;
 
-use self::kept_products::StoredProducts;
 use std::path::{Path, PathBuf};
-
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::weights::kept_products::KeptProducts;
 use crate::weights::plane_files::PlaneFiles;
+
+use self::kept_products::StoredProducts;
 
 /// A database, and the bytes that it may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,14 +62,12 @@ impl StorePlace {
         Ok(store)
     }
 
-    /// Returns the dot products that the database has; `None` if it does not open, which is for the log: the workers tell
-    /// it of the same database.
-    #[must_use]
-    pub fn products(&self) -> Option<Arc<dyn KeptProducts>> {
-        let opened = self.open().inspect_err(|error| tracing::info!("{error}"));
-        opened
-            .ok()
-            .map(|store| Arc::new(StoredProducts::new(store)) as _)
+    /// Returns the dot products that the database has.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn products(&self) -> Result<Arc<dyn KeptProducts>, StoreError> {
+        Ok(Arc::new(StoredProducts::new(self.open()?)))
     }
 
     /// Returns the place of planes that were made, beside the database.

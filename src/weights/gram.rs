@@ -121,6 +121,9 @@ impl Gram {
         told: impl Fn(usize, usize),
     ) -> Result<(), WeightsError> {
         let known = self.rows();
+        if known == count {
+            return Ok(());
+        }
         let parameters = parameter_slots(layout);
         let keep = if count > 0 {
             most_open() / open(0)?.files().max(1)
@@ -332,7 +335,7 @@ impl Sums {
                 let product = |new: &&[f32]| products::difference(row, new, base);
                 new.iter().map(product).collect()
             };
-            let earlier = (0..rows.known).into_par_iter().map(|row| {
+            let earlier = (1..rows.known).into_par_iter().map(|row| {
                 let mut values = room.take();
                 values.resize(size, 0.0);
                 let products = read(row, group, &mut values).map(|_| with_new(&values));
@@ -341,6 +344,8 @@ impl Sums {
             });
             let mut columns = earlier.collect::<Result<Vec<_>, _>>()?;
             columns.extend(new.iter().map(|row| with_new(row)));
+            // δ_0 is zero, and so are its products.
+            columns.insert(0, vec![0.0; new.len()]);
             DMatrix::from_fn(new.len(), rows.count, |i, j| columns[j][i])
         } else {
             products::differences(&held, rows.known)

@@ -136,7 +136,10 @@ mod tests {
             let path: Vec<&Checkpoint> = checkpoints.iter().collect();
             self.kept.extend(&mut self.gram, &Shape::default(), &path);
             let known = self.gram.rows();
-            let open = |row: usize| Ok(point(self.steps[row]));
+            let open = |row: usize| {
+                assert!(known < path.len(), "all is known, and {row} is read");
+                Ok(point(self.steps[row]))
+            };
             let finite = |_, _| -> WeightsError { unreachable!("all are finite") };
             self.gram
                 .extend(&layout(), path.len(), open, finite, |_, _| {})

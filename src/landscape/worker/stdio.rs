@@ -164,7 +164,6 @@ impl<W: Write + Send> Serving<'_, W> {
     }
 }
 
-/// Opens the first device of a setup and loads its samples; without samples the model is still recognized.
 /// Goes to the folder in which the paths of a setup begin, where a launcher started this process in another one.
 fn enter(setup: &Setup) -> Result<(), String> {
     let Some(folder) = &setup.folder else {
@@ -187,6 +186,7 @@ fn enter(setup: &Setup) -> Result<(), String> {
     }
 }
 
+/// Opens the first device of a setup and loads its samples; without samples the model is still recognized.
 fn open_device(setup: Setup, memory: Option<u64>) -> (Answer, Option<DeviceWorker>) {
     let data = samples(&setup);
     let place = setup.devices.first().copied().unwrap_or(Place::Auto);
