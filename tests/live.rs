@@ -116,6 +116,60 @@ fn checkpoints_arrive_one_by_one_and_a_half_written_one_when_it_is_whole() {
 }
 
 #[test]
+fn a_path_that_was_thinned_begins_thinned_and_commands_have_all_of_it() {
+    let run = tempfile::tempdir().unwrap();
+    let states: Vec<Vec<u8>> = (0..=240)
+        .step_by(10)
+        .map(|step| fs::read(fixture(&format!("digits-run/step_{step:04}.safetensors"))).unwrap())
+        .collect();
+    let file = |step: usize| run.path().join(format!("step_{step:04}.safetensors"));
+    for step in 0..300 {
+        let mut bytes = states[step * 24 / 300].clone();
+        // The last number of the last tensor makes each a content of its own.
+        let end = bytes.len();
+        bytes[end - 4..].copy_from_slice(&(step as f32 / 1e4).to_le_bytes());
+        fs::write(file(step), bytes).unwrap();
+    }
+    let run_name = run.path().to_str().unwrap();
+    let kept = || {
+        let listed = program::json(&["cache", "list", "--format", "json"]);
+        let runs = listed["runs"].as_array().unwrap().iter();
+        let own = runs.filter(|one| one["run"].as_str() == Some(run_name));
+        own.filter_map(|one| one["checkpoints"].as_u64())
+            .sum::<u64>()
+    };
+    let wait = |is_there: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !is_there() {
+            assert!(Instant::now() < deadline, "{} are kept", kept());
+            thread::sleep(Duration::from_millis(100));
+        }
+    };
+    let first = Watched::start(run.path(), &["--keep", "all"]);
+    wait(&|| kept() == 300);
+    for step in 0..290 {
+        fs::remove_file(file(step)).unwrap();
+    }
+    first.expect("left the path step 1 ");
+    drop(first);
+    let again = Watched::start(run.path(), &["--keep", "all"]);
+    again.expect("checkpoint step 299");
+    let lines = again.seen.borrow();
+    let shown = lines
+        .iter()
+        .filter(|line| line.starts_with("checkpoint step"));
+    // Those that lie there and both ends stay.
+    assert_eq!(shown.count() + 1, 256, "{lines:#?}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("checkpoint step 0 "))
+    );
+    let whole = program::json(&["trajectory", run_name, "--format", "json"]);
+    assert_eq!(whole["steps"].as_array().unwrap().len(), 300);
+}
+
+#[test]
 fn without_data_or_a_known_model_the_path_is_told_all_the_same() {
     let run = tempfile::tempdir().unwrap();
     add(run.path(), 0);

@@ -15,6 +15,8 @@ pub enum Standing {
     /// A point of the path.
     #[default]
     OnPath,
+    /// A point of the path that a live session does without, because the path is long.
+    Thinned,
     /// A point of a branch that a resumed run has left.
     OldBranch,
     /// A checkpoint of another run in the same folder.

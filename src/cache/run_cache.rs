@@ -1,5 +1,6 @@
 //! The copies of one run.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -72,6 +73,22 @@ impl RunCache {
         let chosen = |record: &&KeptRecord| record.key == choice.key && choice.takes(&record.name);
         let seen = |record: &KeptRecord| record.seen(run, self.copy_of(record));
         self.records.iter().filter(chosen).map(seen).collect()
+    }
+
+    /// The same, with the points on the path that live sessions thinned out of it.
+    #[must_use]
+    pub fn seen_unthinned(&self, run: &Path, choice: &RunChoice) -> Vec<Seen> {
+        let mut seen = self.seen(run, choice);
+        let thinned: HashSet<(PathBuf, u64)> = self
+            .records
+            .iter()
+            .filter(|record| record.standing == Standing::Thinned)
+            .map(|record| (record.name.clone(), record.arrival))
+            .collect();
+        for seen in &mut seen {
+            seen.is_left &= !thinned.contains(&(seen.name.clone(), seen.arrival));
+        }
+        seen
     }
 
     /// Reads anew what is kept, since other sessions and `isoloss cache clear` change it.

@@ -56,7 +56,9 @@ impl KeyOption {
     pub(super) fn open(&self, run: &Path) -> Result<Opened, RunError> {
         let choice = self.choice();
         let cache = (!self.disk_only).then(|| RunCache::open(run, KeepLimit::Auto));
-        let kept = cache.flatten().map(|cache| cache.seen(run, &choice));
+        let kept = cache
+            .flatten()
+            .map(|cache| cache.seen_unthinned(run, &choice));
         run::open(run, &choice, kept.unwrap_or_default())
     }
 }

@@ -29,7 +29,7 @@ pub struct Seen {
     pub kept: Option<PathBuf>,
     /// True while the run has it.
     pub on_disk: bool,
-    /// True if the path left it: of an old branch, another run or another model.
+    /// True if the path left it: of an old branch, another run or another model, or thinned out of a long one.
     pub is_left: bool,
 }
 
@@ -88,6 +88,15 @@ impl History {
     #[must_use]
     pub fn seen(&self) -> &[Seen] {
         &self.seen
+    }
+
+    /// The contents that the run has, by path and arrival.
+    #[must_use]
+    pub fn on_disk(&self) -> HashSet<(&Path, u64)> {
+        let on_disk = self.seen.iter().filter(|seen| seen.on_disk);
+        on_disk
+            .map(|seen| (seen.path.as_path(), seen.arrival))
+            .collect()
     }
 
     /// The content of a checkpoint.

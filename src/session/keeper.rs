@@ -31,10 +31,13 @@ pub(super) struct NowKept {
 
 impl Keeper {
     pub(super) fn open(run: &Path, limit: KeepLimit) -> Self {
+        let cache = RunCache::open(run, limit);
+        let is_thinned = |record: &&KeptRecord| record.standing == Standing::Thinned;
+        let records = cache.as_ref().map_or(&[][..], RunCache::records);
         Self {
-            cache: RunCache::open(run, limit),
+            thinned: records.iter().filter(is_thinned).count(),
+            cache,
             is_on: limit != KeepLimit::Nothing,
-            thinned: 0,
             is_blocked: false,
         }
     }
@@ -141,9 +144,10 @@ impl Keeper {
         now
     }
 
-    /// Counts a point that was thinned out of a long path.
-    pub(super) fn count_thinned(&mut self) {
+    /// Takes down that a point was thinned out of a long path, so that the next session leaves it off too.
+    pub(super) fn thin(&mut self, checkpoint: &Checkpoint) {
         self.thinned += 1;
+        self.set(checkpoint, Standing::Thinned);
     }
 
     /// Takes down the part that a checkpoint has in the run.

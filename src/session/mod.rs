@@ -28,6 +28,7 @@ pub mod refit;
 pub mod schedule;
 pub mod snapshot;
 pub mod study;
+mod thinning;
 mod throughput;
 mod validate;
 

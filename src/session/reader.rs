@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cache::{KeepLimit, RunCache, evenly_thinned};
+use crate::cache::{KeepLimit, RunCache};
 use crate::run::history::{History, Seen};
 use crate::run::hyper::Hyper;
 use crate::run::settle::Settled;
@@ -25,6 +25,7 @@ use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
 use crate::weights::trajectory::Fit;
 
 use super::keeper::Keeper;
+use super::thinning::{Candidate, superfluous};
 
 /// Changes on disk since the last request.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -132,9 +133,6 @@ pub struct ReaderOptions {
 
 /// Weights of all checkpoints that are read once more for the random projection: 200 MB of them.
 const LARGEST_SHADOW: usize = 50_000_000;
-
-/// Points of a path: more than a screen has room for.
-const LONGEST: usize = 256;
 
 /// Bins of the histograms.
 const BINS: usize = 80;
@@ -299,27 +297,29 @@ impl Reader {
         readings
     }
 
-    /// Thins a path that became too long, evenly in its length: its matrices grow with the square of its
-    /// points, and a watch of weeks must not. What lies on disk stays.
+    /// Takes the points off a path that became too long which it can do without; their copies stay while there
+    /// is room.
     fn shorten(&mut self, wanted: &mut Vec<Checkpoint>) {
-        let surplus = wanted.len().saturating_sub(LONGEST);
-        if surplus == 0 {
-            return;
-        }
-        let is_gone = |checkpoint: &Checkpoint| {
-            let mut seen = self.history.seen().iter();
-            seen.any(|seen| seen.is(checkpoint) && !seen.on_disk)
+        let lengths: HashMap<(&Path, u64), f64> = self
+            .lengths
+            .iter()
+            .map(|(one, length)| (identity(one), *length))
+            .collect();
+        let on_disk = self.history.on_disk();
+        let candidate = |one: &Checkpoint| Candidate {
+            on_disk: on_disk.contains(&identity(one)),
+            is_left: self.path.has_left(one),
+            length: lengths.get(&identity(one)).copied(),
         };
-        let gone = self.lengths.iter().filter(|(one, _)| is_gone(one));
-        let gone: Vec<(Checkpoint, f64)> = gone.cloned().collect();
-        let lengths: Vec<f64> = gone.iter().map(|gone| gone.1).collect();
-        for index in evenly_thinned(&lengths, surplus) {
-            let (checkpoint, _) = &gone[index];
-            if let Some(seen) = self.history.find_mut(checkpoint) {
+        let candidates: Vec<Candidate> = wanted.iter().map(candidate).collect();
+        let mut taken = superfluous(&candidates);
+        taken.sort_unstable();
+        for at in taken.into_iter().rev() {
+            let checkpoint = wanted.remove(at);
+            if let Some(seen) = self.history.find_mut(&checkpoint) {
                 seen.is_left = true;
             }
-            wanted.retain(|one| !one.is(checkpoint));
-            self.keeper.count_thinned();
+            self.keeper.thin(&checkpoint);
         }
     }
 
@@ -334,11 +334,8 @@ impl Reader {
         });
         self.lengths = members.iter().cloned().zip(lengths).collect();
         let left = self.path.left_behind();
-        let seen = self.history.seen().iter().filter(|seen| seen.on_disk);
-        let on_disk: HashSet<(&Path, u64)> = seen
-            .map(|seen| (seen.path.as_path(), seen.arrival))
-            .collect();
-        let is_gone = |c: &&Checkpoint| !on_disk.contains(&(c.path.as_path(), c.arrival));
+        let on_disk = self.history.on_disk();
+        let is_gone = |c: &&Checkpoint| !on_disk.contains(&identity(c));
         let gone = members.iter().chain(&left).filter(is_gone);
         let gone: Vec<Checkpoint> = gone.cloned().collect();
         let shape = self.path.shape();
@@ -449,6 +446,10 @@ impl Reader {
         readings.extend(self.keeper.line().map(Reading::Kept));
         readings
     }
+}
+
+fn identity(checkpoint: &Checkpoint) -> (&Path, u64) {
+    (&checkpoint.path, checkpoint.arrival)
 }
 
 /// The histograms of the first and the newest checkpoint.

@@ -329,6 +329,19 @@ impl RunPath {
         PathProducts::new(checkpoints.collect(), self.gram.shared_path())
     }
 
+    /// True if a checkpoint is known to be of a branch that training has left, from now or from a session before.
+    #[must_use]
+    pub fn has_left(&self, checkpoint: &Checkpoint) -> bool {
+        let is = |row: &&Row| {
+            let own = &row.checkpoint;
+            (own.arrival, &own.path) == (checkpoint.arrival, &checkpoint.path)
+        };
+        match self.rows.iter().find(is) {
+            Some(row) => row.place != Place::OnPath,
+            None => self.recalled.contains_key(&key(checkpoint)),
+        }
+    }
+
     /// The checkpoints of branches that training has left, by step.
     #[must_use]
     pub fn left_behind(&self) -> Vec<Checkpoint> {

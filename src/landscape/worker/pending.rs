@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::protocol::Plan;
+use super::queue::WorkerNumber;
 use super::recall::{PlanKeys, Values};
 
 /// The state of a query.
@@ -11,8 +12,8 @@ use super::recall::{PlanKeys, Values};
 enum QueryState {
     /// Nobody has taken it, or it was given back.
     Open,
-    /// As open, but its turn is after all others.
-    Suspect,
+    /// As open, but its turn is after all others, and not this worker's while there is another.
+    Suspect(WorkerNumber),
     /// A worker is at it, or two are.
     Out { since: Instant, is_twice: bool },
     /// The first answer counts.
@@ -82,8 +83,8 @@ impl PendingPlan {
         self.is_held = false;
     }
 
-    /// Takes the next query that is open.
-    pub(super) fn take(&mut self) -> Option<usize> {
+    /// Takes the next query that is open for a worker, which `is_alone` if no other can measure.
+    pub(super) fn take(&mut self, worker: WorkerNumber, is_alone: bool) -> Option<usize> {
         if self.is_held {
             return None;
         }
@@ -99,7 +100,10 @@ impl PendingPlan {
             index = (self.next..states.len()).find(is_open);
             self.next = index.map_or(states.len(), |index| index + 1);
         }
-        let is_suspect = |index: &usize| states.get(*index) == Some(&QueryState::Suspect);
+        let is_suspect = |index: &usize| {
+            let state = states.get(*index);
+            matches!(state, Some(QueryState::Suspect(by)) if is_alone || *by != worker)
+        };
         let index = index.or_else(|| self.suspects.iter().copied().find(is_suspect));
         self.send_out(index?, false);
         index
@@ -133,14 +137,15 @@ impl PendingPlan {
         }
     }
 
-    /// Has a query tried once more, after all others; returns false if it was before.
-    pub(super) fn suspect(&mut self, index: usize) -> bool {
+    /// Has a query at which a worker died twice tried once more, after all others and by another; returns false if it
+    /// was before.
+    pub(super) fn suspect(&mut self, index: usize, worker: WorkerNumber) -> bool {
         let is_new = !self.suspects.contains(&index);
         if let Some(state) = self.states.get_mut(index)
             && is_new
             && *state != QueryState::Answered
         {
-            *state = QueryState::Suspect;
+            *state = QueryState::Suspect(worker);
             self.suspects.push(index);
         }
         is_new

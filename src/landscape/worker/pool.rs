@@ -16,9 +16,9 @@ use crate::data::{self, Dataset};
 use crate::evaluator::{EvaluatorOptions, Stop, Tell};
 use crate::store::StorePlace;
 
-use super::super::LandscapeError;
 use super::super::device::{Compute, Place, Precision};
 use super::super::evidence::Function;
+use super::super::{Fault, LandscapeError};
 use super::Worker;
 use super::budget::{Budget, Pacer};
 use super::cost::{self, Meter, Metered};
@@ -27,7 +27,7 @@ use super::external_worker::ExternalWorker;
 use super::launch::Launch;
 use super::process_worker::{Opened, ProcessWorker};
 use super::protocol::{Plan, Report, Request, Setup};
-use super::queue::{Queue, Task};
+use super::queue::{Queue, Task, WorkerNumber};
 use super::waiting::{Waiting, Wish};
 use super::wire::Loaded;
 use splitting::Splitting;
@@ -367,17 +367,17 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
     }
 
     /// Waits for the next query, and takes those with it that the worker takes on beside it; none when all is over.
-    fn next(&self, worker: &impl Worker) -> Vec<Task> {
+    fn next(&self, worker: &impl Worker, number: WorkerNumber) -> Vec<Task> {
         let mut queue = self.queue();
         loop {
             if queue.over {
                 return Vec::new();
             }
-            if let Some(task) = queue.take() {
+            if let Some(task) = queue.take(number) {
                 let more = queue.take_more(&task, worker.ahead(&task));
                 return std::iter::once(task).chain(more).collect();
             }
-            if let Some(task) = queue.take_late() {
+            if let Some(task) = queue.take_late(number) {
                 return vec![task];
             }
             // Nobody tells when a query becomes late.
@@ -394,8 +394,9 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
     /// Lets a worker measure until all is over or its device breaks.
     fn work(&self, place: Place, mut worker: impl Worker) {
         let pacer = Pacer::new(self.budget);
+        let number = self.queue().number();
         loop {
-            let tasks = self.next(&worker);
+            let tasks = self.next(&worker, number);
             if tasks.is_empty() {
                 return;
             }
@@ -432,8 +433,12 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
         }));
         let (findings, found) = measured.map_err(|panic| message(&*panic).to_owned())?;
         let mut queue = self.queue();
+        // What a worker died at may be for another, which sleeps.
+        let has_died = found
+            .as_ref()
+            .is_err_and(|error| error.fault() == Fault::Death);
         queue.settle(task, place, (findings, found))?;
-        if queue.over {
+        if queue.over || has_died {
             self.changed.notify_all();
         }
         drop(queue);

@@ -10,9 +10,14 @@ use super::protocol::{Found, Plan, Query, Report, Request};
 use super::recall::{Recall, Recalled, Values};
 use super::waiting::Wish;
 
+/// The number of a worker of a queue, by which it is told from the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WorkerNumber(usize);
+
 /// A query of a plan, taken by one worker.
 #[derive(Debug)]
 pub(crate) struct Task {
+    pub(crate) worker: WorkerNumber,
     pub(crate) plan: Arc<Plan>,
     pub(crate) index: usize,
     /// The function that is measured: a plan of another one was cancelled when this one was assumed.
@@ -42,6 +47,8 @@ pub(crate) struct Queue<R> {
     lost: Option<String>,
     /// Workers that can measure.
     pub(crate) able: usize,
+    /// Workers that were numbered.
+    numbered: usize,
     /// Names of their devices.
     pub(super) names: Vec<String>,
     /// The last reports about the samples and about the model, and the plan of each: all find out the same.
@@ -66,6 +73,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
             over: false,
             lost: None,
             able: 0,
+            numbered: 0,
             names: Vec::new(),
             told: [None, None],
             recall: None,
@@ -143,16 +151,27 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         }
     }
 
-    pub(crate) fn take(&mut self) -> Option<Task> {
-        self.take_by(PendingPlan::take)
+    /// Numbers one more worker.
+    pub(super) fn number(&mut self) -> WorkerNumber {
+        self.numbered += 1;
+        WorkerNumber(self.numbered)
+    }
+
+    pub(crate) fn take(&mut self, worker: WorkerNumber) -> Option<Task> {
+        let is_alone = self.able <= 1;
+        self.take_by(worker, |pending| pending.take(worker, is_alone))
     }
 
     /// Takes a query that another worker is late with: the first answer counts.
-    pub(super) fn take_late(&mut self) -> Option<Task> {
-        self.take_by(PendingPlan::take_late)
+    pub(super) fn take_late(&mut self, worker: WorkerNumber) -> Option<Task> {
+        self.take_by(worker, PendingPlan::take_late)
     }
 
-    fn take_by(&mut self, take: impl Fn(&mut PendingPlan) -> Option<usize>) -> Option<Task> {
+    fn take_by(
+        &mut self,
+        worker: WorkerNumber,
+        take: impl Fn(&mut PendingPlan) -> Option<usize>,
+    ) -> Option<Task> {
         if self.paused {
             return None;
         }
@@ -162,6 +181,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
             let plan = Arc::clone(&pending.plan);
             let function = function.clone();
             Some(Task {
+                worker,
                 plan,
                 index,
                 function,
@@ -173,13 +193,14 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
 
     /// Takes up to so many further queries of a task's plan, and leaves the other workers their part.
     pub(crate) fn take_more(&mut self, task: &Task, count: usize) -> Vec<Task> {
-        let able = self.able.max(1);
+        let (able, worker) = (self.able.max(1), task.worker);
         let Some(pending) = self.pending(&task.plan) else {
             return Vec::new();
         };
         let count = count.min(pending.left() / able);
-        let indexes = std::iter::from_fn(|| pending.take()).take(count);
+        let indexes = std::iter::from_fn(|| pending.take(worker, able == 1)).take(count);
         let more = indexes.map(|index| Task {
+            worker,
             plan: Arc::clone(&task.plan),
             index,
             function: task.function.clone(),
@@ -246,7 +267,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
                     && self.able > 1
                     && self
                         .pending(&task.plan)
-                        .is_some_and(|pending| pending.suspect(task.index)) =>
+                        .is_some_and(|pending| pending.suspect(task.index, task.worker)) =>
             {
                 Ok(())
             }

@@ -16,7 +16,7 @@ use super::budget::{Budget, Fresh, Pacer};
 use super::device_worker::DeviceWorker;
 use super::pool::{open, samples};
 use super::protocol::Setup;
-use super::queue::Task;
+use super::queue::{Task, WorkerNumber};
 use super::waiting::{Waiting, Wish};
 use super::wire::{self, Answer, Loaded, Order, PROTOCOL};
 use crate::data::DIGITS;
@@ -115,6 +115,7 @@ impl<W: Write + Send> Serving<'_, W> {
                     self.fresh = Fresh::now();
                 }
                 self.plan = Some(Task {
+                    worker: WorkerNumber::default(),
                     plan,
                     index: 0,
                     function,

@@ -187,7 +187,7 @@ impl Simulation {
         while self.now < until {
             self.exchange();
             if self.busy.is_none()
-                && let Some(task) = self.queue.take()
+                && let Some(task) = self.queue.take(Default::default())
             {
                 let seconds = self.seconds(&task);
                 self.busy = Some((task, self.now + seconds, seconds));

@@ -121,8 +121,11 @@ fn told(reports: &Receiver<Report>) -> Vec<Report> {
 fn a_plan_is_done_when_its_last_spot_is_answered_whichever_that_is() {
     let (mut queue, reports) = queue();
     queue.post(Request::Measure(plan(7, 2)));
-    let [a, b] = [queue.take().unwrap(), queue.take().unwrap()];
-    assert!(queue.take().is_none());
+    let [a, b] = [
+        queue.take(WorkerNumber::default()).unwrap(),
+        queue.take(WorkerNumber::default()).unwrap(),
+    ];
+    assert!(queue.take(WorkerNumber::default()).is_none());
     queue.answer(&b, Ok(found(b.index)));
     assert_eq!(told(&reports), [measured(7, 1)]);
     queue.answer(&a, Ok(found(a.index)));
@@ -135,13 +138,16 @@ fn a_plan_is_done_when_its_last_spot_is_answered_whichever_that_is() {
 fn a_newer_plan_cancels_the_older_one_and_what_is_found_for_it() {
     let (mut queue, reports) = queue();
     queue.post(Request::Measure(plan(1, 3)));
-    let old = queue.take().unwrap();
+    let old = queue.take(WorkerNumber::default()).unwrap();
     queue.post(Request::Measure(plan(2, 1)));
     queue.answer(&old, Ok(found(0)));
-    let new = queue.take().unwrap();
+    let new = queue.take(WorkerNumber::default()).unwrap();
     assert_eq!((new.plan.generation, new.index), (2, 0));
     queue.lose(Place::Cpu, &[old], "smoke");
-    assert!(queue.take().is_none(), "the lost query was cancelled");
+    assert!(
+        queue.take(WorkerNumber::default()).is_none(),
+        "the lost query was cancelled"
+    );
     queue.answer(&new, Ok(found(0)));
     assert_eq!(told(&reports)[1..], [measured(2, 0), Report::Done(2)]);
 }
@@ -151,7 +157,7 @@ fn what_comes_first_is_taken_first_and_nobody_waits_for_its_last_spot() {
     let (mut queue, reports) = queue();
     queue.post(Request::Measure(plan(1, 2)));
     queue.post(Request::First(vec![plan(2, 1), plan(3, 1)]));
-    let order: Vec<Task> = std::iter::from_fn(|| queue.take()).collect();
+    let order: Vec<Task> = std::iter::from_fn(|| queue.take(WorkerNumber::default())).collect();
     let generations = order.iter().map(|task| task.plan.generation);
     assert_eq!(generations.collect::<Vec<_>>(), [2, 3, 1, 1]);
     for task in &order {
@@ -172,7 +178,7 @@ fn queries_that_are_taken_ahead_are_of_one_plan_and_leave_others_their_part() {
     let (mut queue, _reports) = queue();
     queue.able = 2;
     queue.post(Request::Measure(plan(1, 9)));
-    let task = queue.take().unwrap();
+    let task = queue.take(WorkerNumber::default()).unwrap();
     let indexes = |tasks: Vec<Task>| tasks.iter().map(|task| task.index).collect::<Vec<_>>();
     assert_eq!(indexes(queue.take_more(&task, 2)), [1, 2]);
     assert_eq!(indexes(queue.take_more(&task, 100)), [3, 4, 5]);
@@ -190,16 +196,19 @@ fn nothing_is_taken_during_a_pause() {
     let (mut queue, _reports) = queue();
     queue.post(Request::Measure(plan(1, 1)));
     queue.post(Request::Pause(true));
-    assert!(queue.take().is_none());
+    assert!(queue.take(WorkerNumber::default()).is_none());
     queue.post(Request::Pause(false));
-    assert!(queue.take().is_some());
+    assert!(queue.take(WorkerNumber::default()).is_some());
 }
 
 #[test]
 fn a_plan_that_cannot_be_measured_fails_once() {
     let (mut queue, reports) = queue();
     queue.post(Request::Measure(plan(1, 9)));
-    let tasks = [queue.take().unwrap(), queue.take().unwrap()];
+    let tasks = [
+        queue.take(WorkerNumber::default()).unwrap(),
+        queue.take(WorkerNumber::default()).unwrap(),
+    ];
     for task in &tasks {
         queue.answer(task, Err(LandscapeError::NoData));
     }
@@ -209,7 +218,7 @@ fn a_plan_that_cannot_be_measured_fails_once() {
         reason: LandscapeError::NoData.to_string(),
     };
     assert_eq!(told(&reports), [failed]);
-    assert!(queue.take().is_none());
+    assert!(queue.take(WorkerNumber::default()).is_none());
 }
 
 #[test]
@@ -218,7 +227,10 @@ fn a_checkpoint_that_is_gone_costs_its_own_spot() {
     let mut gone = plan(1, 1);
     gone.queries.insert(0, Query::Checkpoint(checkpoint()));
     queue.post(Request::Measure(gone));
-    let [a, b] = [queue.take().unwrap(), queue.take().unwrap()];
+    let [a, b] = [
+        queue.take(WorkerNumber::default()).unwrap(),
+        queue.take(WorkerNumber::default()).unwrap(),
+    ];
     queue.answer(&a, Err(WeightsError::NoWeights("0.pt".into()).into()));
     queue.answer(&b, Ok(found(1)));
     let reports = told(&reports);
@@ -373,6 +385,40 @@ fn what_one_is_late_with_is_measured_by_another_and_the_first_answer_counts() {
     }
     assert_eq!(indices, (0..5).collect());
     assert_eq!(stopped.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn what_a_worker_died_at_twice_is_tried_by_another_that_idles() {
+    let (send, reports) = channel();
+    let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
+    let devices = [Place::Cpu, Place::Cuda(1)];
+    let opening = devices.map(|place| Ok(opened(place)));
+    assert_eq!(pool.open(opening.to_vec()), Ok(loaded()));
+    let (pool, died) = (&pool, &AtomicUsize::new(0));
+    let all = thread::scope(|scope| {
+        let dies = move |_: &Task, _: &dyn Waiting| {
+            died.fetch_add(1, Ordering::SeqCst);
+            Err(LandscapeError::Worker {
+                reason: "smoke".into(),
+                fault: Fault::Death,
+            })
+        };
+        scope.spawn(move || pool.work(Place::Cpu, Does(dies, 0)));
+        pool.post(Request::Measure(plan(1, 1)));
+        while died.load(Ordering::SeqCst) == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let measure = |task: &Task, _: &dyn Waiting| Ok(found(task.index));
+        scope.spawn(move || pool.work(Place::Cuda(1), Does(measure, 0)));
+        let mut all = Vec::new();
+        while all.last() != Some(&Report::Done(1)) {
+            all.push(reports.recv_timeout(Duration::from_secs(60)).unwrap());
+        }
+        pool.shut_down();
+        all
+    });
+    assert!(all.contains(&measured(1, 0)), "{all:?}");
+    assert_eq!(died.load(Ordering::SeqCst), 1);
 }
 
 #[rstest]
