@@ -130,6 +130,10 @@ fn a_plane_is_written_over_nothing_but_a_plane_and_not_beside_a_checkpoint() {
                 .contains("\"isoloss_plane\": 1")
         );
     }
+    let mut both = to(&plane);
+    both.extend(["--out".to_owned(), path(&plane).to_owned()]);
+    let said = refusal(&both.iter().map(String::as_str).collect::<Vec<_>>(), 2);
+    assert!(said.contains("--out names the same file"), "{said}");
     let said = refused(Path::new("-"));
     assert!(said.contains("--plane-out -: expected a file"), "{said}");
     let again = [

@@ -104,6 +104,8 @@ impl Compare {
         for run in &self.runs {
             self.output.check(run, Format::OF_MAPS)?;
         }
+        let plane = self.plane.plane_out.as_deref();
+        self.output.refuse_same("--plane-out", plane)?;
         let given = self.labels.len();
         if given > 0 && given != self.runs.len() {
             let wanted = self.runs.len();

@@ -112,6 +112,8 @@ impl Hessian {
             )));
         }
         self.output.check(&self.run, offered)?;
+        let plane = self.plane.plane_out.as_deref();
+        self.output.refuse_same("--plane-out", plane)?;
         let scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;
         let mut measuring = self.measure.start(&[&self.run], self.measure.split)?;
         let function = scene.begin(&mut measuring, &self.run, &scene.path.members)?;

@@ -128,6 +128,18 @@ impl OutputOptions {
         check_file("--out", out, run, self.force)
     }
 
+    /// Refuses another file to write, given by an option, that is the one of the result. Called before any work.
+    pub(super) fn refuse_same(&self, option: &str, other: Option<&Path>) -> anyhow::Result<()> {
+        let (Some(out), Some(other)) = (self.file(), other) else {
+            return Ok(());
+        };
+        if out.file_name() == other.file_name() && real_folder(out)? == real_folder(other)? {
+            let sentence = format!("{option} {}: --out names the same file", other.display());
+            return Err(Usage(sentence).into());
+        }
+        Ok(())
+    }
+
     /// Returns the file to write; `None` for stdout.
     fn file(&self) -> Option<&Path> {
         let stdout = ["-", "/dev/stdout"].map(Path::new);

@@ -51,6 +51,8 @@ pub(super) struct Surface {
 impl Surface {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run, Format::OF_MAPS)?;
+        let plane = self.plane.plane_out.as_deref();
+        self.output.refuse_same("--plane-out", plane)?;
         let is_drawn = matches!(self.output.format, Format::Text | Format::Svg | Format::Png);
         if self.relief.is_some() && !is_drawn {
             return Err(Usage("--relief is a picture: --format text, svg or png".into()).into());
