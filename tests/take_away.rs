@@ -100,6 +100,39 @@ fn a_surface_is_the_same_in_every_format_and_replaces_only_its_like() {
 }
 
 #[test]
+fn what_needs_no_samples_is_drawn_as_it_is_printed() {
+    let digits = fixture("digits-run");
+    let printed = |arguments: &[&str]| {
+        let text = run(arguments).stdout;
+        let svg = run(&[arguments, &["--format", "svg"]].concat()).stdout;
+        [text, svg].map(|bytes| String::from_utf8(bytes).unwrap())
+    };
+    let both_planes = ["trajectory", &digits, "--plane", "random"];
+    let histogram = ["weights", &digits, "--histogram"];
+    for (arguments, words) in [
+        (
+            &both_planes[..],
+            &["PC1", "random 1", "910 parameters", "A random plane"][..],
+        ),
+        (
+            &["weights", &digits],
+            &["norm of the weights", "910 parameters"],
+        ),
+        (&histogram, &["exact zeros", "standard deviation"]),
+    ] {
+        let [text, svg] = printed(arguments);
+        for word in words {
+            assert!(text.contains(word), "{word}: {text}");
+            // A picture has each word where it stands.
+            let drawn = |part: &str| svg.contains(&format!(">{part}<"));
+            assert!(word.split(' ').all(drawn), "{word}: {svg}");
+        }
+        // The curve itself, which is no text.
+        assert!(svg.contains("<path"), "{svg}");
+    }
+}
+
+#[test]
 fn a_format_that_makes_no_sense_is_refused_with_those_that_do() {
     let digits = fixture("digits-run");
     let said = refusal(&["line", &digits, "--data", "digits", "--format", "vtp"], 2);
@@ -122,7 +155,7 @@ fn a_format_that_makes_no_sense_is_refused_with_those_that_do() {
         "{said}"
     );
     let said = refusal(&["trajectory", &digits, "--format", "npz"], 2);
-    assert!(said.contains("but text, json, csv"), "{said}");
+    assert!(said.contains("but text, json, csv, svg, png"), "{said}");
 }
 
 #[test]

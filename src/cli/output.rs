@@ -54,6 +54,9 @@ impl Format {
     ];
     /// Formats of a result that is a table.
     pub(super) const OF_TABLES: &[Self] = &[Self::Text, Self::Json, Self::Csv];
+    /// Formats of a table that has a picture.
+    pub(super) const OF_PICTURES: &[Self] =
+        &[Self::Text, Self::Json, Self::Csv, Self::Svg, Self::Png];
     /// Formats of one that is drawn as curves.
     pub(super) const OF_CURVES: &[Self] = &[
         Self::Text,

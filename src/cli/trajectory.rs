@@ -44,7 +44,7 @@ pub(super) struct Trajectory {
 
 impl Trajectory {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        self.output.check(&self.run, Format::OF_TABLES)?;
+        self.output.check(&self.run, Format::OF_PICTURES)?;
         let roles = self.model.roles()?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
         let kept = self.store.products(&[&self.run])?;
@@ -64,12 +64,12 @@ impl Trajectory {
         let trajectory = &path.fit.trajectory;
         let report =
             report::trajectory::Report::new(&self.run, path.parameters, trajectory, projection);
-        self.output.print(
-            |width| report.text(width),
-            &report,
-            || report.csv(),
-            &Forms::default(),
-        )
+        let forms = Forms {
+            picture: Some(&|tints| report.picture(tints)),
+            ..Forms::default()
+        };
+        self.output
+            .print(|width| report.text(width), &report, || report.csv(), &forms)
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) struct Weights {
 
 impl Weights {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        self.output.check(&self.run, Format::OF_TABLES)?;
+        self.output.check(&self.run, Format::OF_PICTURES)?;
         let roles = self.model.roles()?;
         let read = |run, steps| {
             let kept = self.store.products(&[run])?;
@@ -70,12 +70,12 @@ impl Weights {
         let run = self.run.display().to_string();
         let trajectory = &path.fit.trajectory;
         let report = Report::new(run, path.parameters, trajectory, &path.dynamics, rates);
-        self.output.print(
-            |width| report.text(width),
-            &report,
-            || report.csv(),
-            &Forms::default(),
-        )
+        let forms = Forms {
+            picture: Some(&|tints| report.picture(tints)),
+            ..Forms::default()
+        };
+        self.output
+            .print(|width| report.text(width), &report, || report.csv(), &forms)
     }
 
     /// Adds the histograms of the first and the last of these, over the range of both.
@@ -122,11 +122,11 @@ impl Weights {
             survey::spread(min, max, bins + 1),
             found,
         );
-        self.output.print(
-            |width| report.text(width),
-            &report,
-            || report.csv(),
-            &Forms::default(),
-        )
+        let forms = Forms {
+            picture: Some(&|tints| report.picture(tints)),
+            ..Forms::default()
+        };
+        self.output
+            .print(|width| report.text(width), &report, || report.csv(), &forms)
     }
 }

@@ -6,6 +6,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::plot::axis::short;
+use crate::plot::map::Tints;
+use crate::plot::picture::Picture;
 use crate::weights::random_projection::RandomProjection;
 use crate::weights::trajectory::Trajectory;
 
@@ -79,30 +81,53 @@ impl Report {
     /// Summary, picture of the path and table.
     #[must_use]
     pub fn text(&self, width: usize) -> String {
-        let mut text = format!(
+        let mut text = self.head();
+        text += &self.variance();
+        for (map, about) in self.maps() {
+            let _ = write!(text, "{about}\n{}\n", map::text(&map, width));
+        }
+        text += &self.table();
+        text
+    }
+
+    /// Draws the path on its plane, and below it on a random one where that was asked for.
+    #[must_use]
+    pub fn picture(&self, tints: Option<Tints>) -> Picture {
+        let maps = self
+            .maps()
+            .into_iter()
+            .map(|(map, about)| map::picture(&map, None, about.lines(), tints));
+        let head = self.head() + &self.variance();
+        let maps = Picture::stacked(&maps.collect::<Vec<_>>());
+        map::titled(head.lines(), tints, maps)
+    }
+
+    fn head(&self) -> String {
+        format!(
             "{}: {} checkpoints, steps {} to {}, {} parameters\n",
             self.run,
             self.steps.len(),
             self.steps.first().unwrap_or(&0),
             self.steps.last().unwrap_or(&0),
             self.parameters,
-        );
-        text += &self.variance();
-        if self.explained.len() >= 2 {
-            let _ = write!(text, "\n{}\n", self.map(width));
-        }
-        if let Some(random) = &self.random {
-            text += &random_map(random, width);
-        }
-        text += &self.table();
-        text
+        )
     }
 
-    /// The path on its plane; the last checkpoint is at 0, 0.
-    fn map(&self, width: usize) -> String {
-        let explained = Some([self.explained[0], self.explained[1]]);
-        let map = PrintedMap::of_path(&self.coordinates, ["PC1", "PC2"], explained);
-        map::text(&map, width)
+    /// The path on its plane, where it has one, and on a random one; each with a sentence about it. The last checkpoint
+    /// is at 0, 0.
+    fn maps(&self) -> Vec<(PrintedMap<'_>, String)> {
+        let mut maps = Vec::new();
+        if let [first, second, ..] = self.explained[..] {
+            let explained = Some([first, second]);
+            let map = PrintedMap::of_path(&self.coordinates, ["PC1", "PC2"], explained);
+            maps.push((map, String::new()));
+        }
+        if let Some(random) = &self.random {
+            let axes = ["random 1", "random 2"];
+            let map = PrintedMap::of_path(&random.coordinates, axes, None);
+            maps.push((map, about_random(random)));
+        }
+        maps
     }
 
     fn variance(&self) -> String {
@@ -152,13 +177,10 @@ impl Report {
     }
 }
 
-/// The path on the random plane, and how little of it that catches.
-fn random_map(random: &RandomProjection, width: usize) -> String {
-    let axes = ["random 1", "random 2"];
-    let map = PrintedMap::of_path(&random.coordinates, axes, None);
-    let map = map::text(&map, width);
+/// Says how little of the path a random plane catches.
+fn about_random(random: &RandomProjection) -> String {
     format!(
-        "A random plane (seed {}) holds {} % of the path's variance; cosine of its directions {}, expected {}\n\n{map}\n",
+        "A random plane (seed {}) holds {} % of the path's variance; cosine of its directions {}, expected {}\n",
         random.seed,
         short(100.0 * random.explained),
         short(random.cosine),

@@ -5,8 +5,10 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::plot::axis::short;
-use crate::plot::graph::{Curve, Side, Stroke};
+use crate::plot::graph::{Curve, Graph, Side, Stroke};
+use crate::plot::map::Tints;
 use crate::plot::matrix;
+use crate::plot::picture::Picture;
 use crate::run::hyper;
 use crate::weights::dynamics::Dynamics;
 use crate::weights::histogram::Histogram;
@@ -106,6 +108,31 @@ impl Report {
     /// Norms and updates over steps, a table by layer, the matrix of cosines.
     #[must_use]
     pub fn text(&self, width: usize) -> String {
+        let mut text = self.head();
+        let norms = self.with_norms(|norms| graph::text(&norms, width));
+        let _ = write!(text, "\n{norms}");
+        text += &self.layer_table();
+        if self.cosine_matrix.len() > 1 {
+            let picture =
+                matrix::draw(&self.cosine_matrix, None, map::marker(), MATRIX.0, MATRIX.1).text();
+            let _ = write!(
+                text,
+                "\ncosines of updates, first at the top left: █ + · towards 1, ▒ = - towards -1\n{}",
+                picture.trim_end_matches('\n')
+            );
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Draws norms and updates over steps.
+    #[must_use]
+    pub fn picture(&self, tints: Option<Tints>) -> Picture {
+        let head = self.head();
+        self.with_norms(|norms| graph::picture(vec![norms], head.lines(), tints))
+    }
+
+    fn head(&self) -> String {
         let mut text = format!(
             "{}: {} checkpoints, {} parameters\n",
             self.run,
@@ -120,6 +147,10 @@ impl Report {
                 steps.join(", ")
             );
         }
+        text
+    }
+
+    fn with_norms<T>(&self, draw: impl FnOnce(Graph<'_>) -> T) -> T {
         let steps: Vec<f64> = self.steps.iter().map(|step| *step as f64).collect();
         let on = |y, side, stroke| Curve {
             x: &steps,
@@ -131,25 +162,12 @@ impl Report {
             on(&self.norm, Side::Left, Stroke::Solid),
             on(&self.update_norm, Side::Right, Stroke::Dashed),
         ];
-        let norms = graph::plain(
+        draw(graph::plain(
             "norm of the weights over steps",
             "update",
             norms,
             Vec::new(),
-        );
-        let _ = write!(text, "\n{}", graph::text(&norms, width));
-        text += &self.layer_table();
-        if self.cosine_matrix.len() > 1 {
-            let picture =
-                matrix::draw(&self.cosine_matrix, None, map::marker(), MATRIX.0, MATRIX.1).text();
-            let _ = write!(
-                text,
-                "\ncosines of updates, first at the top left: █ + · towards 1, ▒ = - towards -1\n{}",
-                picture.trim_end_matches('\n')
-            );
-            text.push('\n');
-        }
-        text
+        ))
     }
 
     fn layer_table(&self) -> String {
@@ -269,6 +287,20 @@ impl Histograms {
     /// one where there are two.
     #[must_use]
     pub fn text(&self, width: usize) -> String {
+        let mut text = self.head();
+        let shares = self.with_shares(|shares| graph::text(&shares, width));
+        let _ = write!(text, "\n{shares}");
+        text
+    }
+
+    /// Draws the shares of the weights over the bins.
+    #[must_use]
+    pub fn picture(&self, tints: Option<Tints>) -> Picture {
+        let head = self.head();
+        self.with_shares(|shares| graph::picture(vec![shares], head.lines(), tints))
+    }
+
+    fn head(&self) -> String {
         let what = self
             .layer
             .as_deref()
@@ -291,6 +323,10 @@ impl Histograms {
                 },
             );
         }
+        text
+    }
+
+    fn with_shares<T>(&self, draw: impl FnOnce(Graph<'_>) -> T) -> T {
         let middles: Vec<f64> = self
             .edges
             .windows(2)
@@ -322,8 +358,6 @@ impl Histograms {
                 ("weights in a bin, %", bars.collect())
             }
         };
-        let graph = graph::plain(title, "", curves, Vec::new());
-        let _ = write!(text, "\n{}", graph::text(&graph, width));
-        text
+        draw(graph::plain(title, "", curves, Vec::new()))
     }
 }
