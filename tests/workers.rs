@@ -343,15 +343,44 @@ fn a_point_that_kills_twice_is_a_hole_and_the_next_is_measured(#[values(0.5, 0.0
         Report::Failed { index, reason, .. } => Some((*index, reason.clone())),
         _ => None,
     });
-    let reason = "the worker on cpu ended twice there: it was killed, perhaps because memory ran out (signal 9): no room";
+    let reason = "the worker on cpu died twice at what it was asked: it was killed, perhaps because memory ran out (signal 9): no room";
     assert_eq!(failed, Some((Some(3), reason.to_owned())));
     let setups = fs::read_to_string(folder.path().join("setups")).unwrap();
     let batches = setups.lines().map(|setup| {
         let setup: serde_json::Value = serde_json::from_str(setup).unwrap();
         setup["setup"]["batch"].as_u64()
     });
-    // Half of what it had told, and half of that.
-    assert_eq!(batches.collect::<Vec<_>>(), [None, Some(50), Some(25)]);
+    // Half of what it had told, and half of that. After all others it is tried once more.
+    let halves = [None, Some(50), Some(25), Some(50)];
+    assert_eq!(batches.collect::<Vec<_>>(), halves);
+}
+
+/// A worker that dies again and again, whatever it is asked, has answered something before each time.
+#[test]
+fn deaths_that_are_no_point_s_fault_cost_no_point() {
+    let folder = TempDir::new().unwrap();
+    let left = folder.path().join("left");
+    fs::write(&left, "6").unwrap();
+    let launch = script(&format!(
+        r#"echo '{{"hello":{{"protocol":1,"version":"0"}}}}'
+number() {{ echo "$line" | sed "s/.*\"$1\":\([0-9]*\).*/\1/"; }}
+asked=0
+while read -r line; do
+  case "$line" in
+    '{{"setup"'*) echo '{{"ready":{{"place":"Cpu","data":{{"loaded":{{"name":"x","samples":9}}}}}}}}' ;;
+    '{{"measure"'*)
+      asked=$((asked + 1)); left=$(cat '{0}')
+      if [ $asked = 3 ] && [ $left -gt 0 ]; then echo $((left - 1)) > '{0}'; kill -9 $$; fi
+      echo "{{\"found\":{{\"id\":$(number id),\"found\":{{\"value\":{{\"Measure\":{{\"loss\":$(number index).5,\"score\":0.5}}}},\"seconds\":0.001}}}}}}" ;;
+  esac
+done"#,
+        left.display()
+    ));
+    let count = plan(5).queries.len();
+    let values = values(&measured(Some(launch), plan(5), |_| ()), count);
+    assert!(values.iter().all(Option::is_some), "{values:?}");
+    let left: usize = fs::read_to_string(left).unwrap().trim().parse().unwrap();
+    assert!(left < 6, "it never died");
 }
 
 /// A worker of a few words that answers quickly, each query by its index and the number of the plan that it holds.

@@ -178,6 +178,30 @@ impl RunCache {
         self.write(&record)
     }
 
+    /// Takes down the part of what was thinned out of the path before a checkpoint came that the path follows from a step
+    /// on, or from its start: what lies behind that step is of the path that was left.
+    ///
+    /// # Errors
+    /// A record cannot be written.
+    pub fn leave_thinned(
+        &mut self,
+        first: &Checkpoint,
+        from: Option<u64>,
+        standing: Standing,
+    ) -> Result<(), CacheError> {
+        let is_left = |record: &&mut KeptRecord| {
+            record.standing == Standing::Thinned
+                && record.arrival < first.arrival
+                && from.is_none_or(|from| record.step > from)
+        };
+        let mut left = Vec::new();
+        for record in self.records.iter_mut().filter(is_left) {
+            record.standing = standing;
+            left.push(record.clone());
+        }
+        left.iter().try_for_each(|record| self.write(record))
+    }
+
     /// Writes down the path of a choice as it was drawn, where something is kept of the run.
     ///
     /// # Errors
@@ -409,6 +433,47 @@ mod tests {
         assert_eq!(lost, [path[0].0.clone()]);
         let left: Vec<u64> = cache.records().iter().map(|record| record.step).collect();
         assert_eq!(left, [20]);
+    }
+
+    #[test]
+    fn what_was_thinned_off_a_path_is_of_the_branch_that_is_left() {
+        let (folder, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let names = [
+            "step_0.safetensors",
+            "step_10.safetensors",
+            "step_20.safetensors",
+        ];
+        let seen = run(folder.path(), &names);
+        let mut cache = RunCache::at(copies.path().join("run"), folder.path(), KeepLimit::All);
+        for (i, seen) in seen.iter().enumerate() {
+            keep(&mut cache, seen, 10 * i as u64, folder.path());
+            cache
+                .set(&seen.at(10 * i as u64), Standing::Thinned)
+                .unwrap();
+        }
+        let left = |cache: &RunCache| {
+            let is_left = |seen: &Seen| seen.is_left;
+            let all = |seen: Vec<Seen>| seen.iter().map(is_left).collect::<Vec<_>>();
+            let choice = RunChoice::default();
+            [
+                all(cache.seen(folder.path(), &choice)),
+                all(cache.seen_unthinned(folder.path(), &choice)),
+            ]
+        };
+        assert_eq!(left(&cache), [vec![true; 3], vec![false; 3]]);
+        // Training goes on from step 10; what came with its first checkpoint is none of the branch before.
+        let first = |arrival: u64| Checkpoint {
+            arrival,
+            ..seen[1].at(11)
+        };
+        let standing = Standing::OldBranch;
+        cache.leave_thinned(&first(1), Some(10), standing).unwrap();
+        assert_eq!(left(&cache), [vec![true; 3], vec![false; 3]]);
+        cache.leave_thinned(&first(2), Some(10), standing).unwrap();
+        let again = RunCache::at(copies.path().join("run"), folder.path(), KeepLimit::All);
+        for cache in [cache, again] {
+            assert_eq!(left(&cache), [vec![true; 3], vec![false, false, true]]);
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use ratatui::layout::Size;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::report::lines::troubles;
 use crate::session::snapshot::Snapshot;
 use crate::tui::export::Format;
 use crate::tui::offscreen::still;
@@ -85,6 +86,7 @@ impl HeadlessOptions {
             app,
             size: self.size,
             trouble: None,
+            told: Arc::default(),
         };
         let [mut frames, mut lines] = [self.every, LINES_EVERY].map(interval);
         frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -108,12 +110,19 @@ struct Watcher {
     size: Size,
     /// Why the last attempt failed.
     trouble: Option<String>,
+    /// The snapshot whose troubles were told last.
+    told: Arc<Snapshot>,
 }
 
 impl Watcher {
     /// Writes what is new. Why that fails is said once; the next time it is tried again.
     fn write(&mut self, frame: bool) {
         let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
+        // A job's log is read where nobody looks at the pictures.
+        for trouble in troubles(&self.told, &snapshot) {
+            warn::say_aside(trouble);
+        }
+        self.told = Arc::clone(&snapshot);
         let mut written = self.keeper.keep_lines(&snapshot);
         if frame {
             self.app.receive(Arc::clone(&snapshot));

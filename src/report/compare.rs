@@ -21,7 +21,7 @@ use super::path::{self, PathPoint};
 use super::score::{self, Keyed};
 use super::surface::{Fidelity, PlaneReport, rows};
 use super::vtp::Piece;
-use super::{cell, csv_rows, loss, map, percent};
+use super::{cell, csv_rows, loss, map};
 
 /// Characters across, and lines down for each row of panels.
 const WIDTH: usize = 120;
@@ -123,7 +123,11 @@ impl Subject {
     #[must_use]
     pub fn title(&self) -> String {
         match self.test {
-            Some(test) => format!("{}, {}", self.on_test(test), self.label),
+            Some(test) => format!(
+                "{}, {}",
+                score::on_test(self.score, test.measure),
+                self.label
+            ),
             None => self.label.clone(),
         }
     }
@@ -134,7 +138,7 @@ impl Subject {
             Some(test) => format!(
                 "{}, {} of {} samples",
                 self.label,
-                self.on_test(test),
+                score::on_test(self.score, test.measure),
                 test.samples
             ),
             None => format!("{}, no test samples", self.label),
@@ -146,19 +150,6 @@ impl Subject {
         let is_accuracy = self.score == Some(Score::Accuracy);
         let test = self.test.filter(|_| is_accuracy)?;
         Some(1.0 - test.measure.score)
-    }
-
-    /// Returns the result on test samples: `test error 8.8 %`, `test perplexity 23.4`, `test loss 0.12`.
-    fn on_test(&self, test: Test) -> String {
-        match (self.test_error(), self.score) {
-            (Some(error), _) => format!("test error {}", percent(error)),
-            (None, Some(score)) => format!(
-                "test {} {}",
-                score.name(),
-                score::number(score, test.measure.score)
-            ),
-            (None, None) => format!("test loss {}", loss(test.measure.loss)),
-        }
     }
 
     fn json(&self) -> SubjectJson<'_> {

@@ -41,6 +41,11 @@ impl Event {
         Self::untold("ended", serde_json::json!({ "signal": signal }))
     }
 
+    /// The name.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// The line for people; `None` if there is none.
     #[must_use]
     pub fn line(self) -> Option<String> {

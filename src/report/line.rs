@@ -190,6 +190,13 @@ impl Report {
             Some(b) => format!("from {} (A) to {b} (B): {}", self.a, self.model),
             None => format!("slices through {}: {}", self.a, self.model),
         };
+        let test = self.curves.first().and_then(|curve| curve.test.as_ref());
+        let on_test = |end| score::on_test(self.score, end);
+        let what = match (&self.b, test.map(|test| test.ends)) {
+            (Some(_), Some([a, b])) => format!("{what}; A {}, B {}", on_test(a), on_test(b)),
+            (None, Some([a, _])) => format!("{what}, {}", on_test(a)),
+            (_, None) => what,
+        };
         let [train, test] = self.samples;
         let (seed, bn) = (self.seed, self.bn.name());
         format!("{what}\n{train} train and {test} test samples, seed {seed}, batch norm {bn}\n")

@@ -1,5 +1,7 @@
 //! A session as events, for pipes and logs: what is new between two snapshots.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use crate::session::reader::KeptLine;
@@ -17,6 +19,15 @@ use super::{loss, percent, score};
 pub fn changes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     let events = events(before, after).into_iter();
     events.filter_map(Event::line).collect()
+}
+
+/// Returns what went wrong in `after`, in the words of `changes`: for those who see only pictures.
+#[must_use]
+pub fn troubles(before: &Snapshot, after: &Snapshot) -> Vec<String> {
+    let mut events: Vec<Event> = found(before, after);
+    events.extend(notices(before, after));
+    events.retain(|event| matches!(event.name(), "waiting" | "no_surface" | "notice"));
+    events.into_iter().filter_map(Event::line).collect()
 }
 
 /// Returns the news in `after`.
@@ -149,7 +160,7 @@ fn thinned(before: &Snapshot, after: &Snapshot) -> Option<Event> {
     let new = all(after).saturating_sub(all(before));
     (new > 0).then(|| {
         let points = count(new, "point");
-        let line = format!("thinned {points} of deleted files, evenly: the room for copies is full or the path too long");
+        let line = format!("thinned {points} of deleted files off the path, evenly: it is long, or the room for copies full");
         Event::told("thinned", json!({ "points": new }), line)
     })
 }
@@ -171,7 +182,15 @@ fn assumed(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
         "assumed": assumed.taken(), "loss_range": assumed.loss_range,
         "alternatives": assumed.alternatives, "asked_at": assumed.asked_at,
     });
-    let warnings = assumed.warnings().map(|warning| {
+    // Its numbers change with every checkpoint.
+    let words = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
+    let before: HashSet<String> = before
+        .assumed
+        .iter()
+        .flat_map(|assumed| assumed.warnings().map(|warning| words(warning)))
+        .collect();
+    let is_new = |warning: &&String| !before.contains(&words(warning));
+    let warnings = assumed.warnings().filter(is_new).map(|warning| {
         let line = format!("doubtful: {warning}");
         Event::told("doubtful", json!({ "warning": warning.clone() }), line)
     });
@@ -220,7 +239,11 @@ fn checkpoint(old: Option<&CheckpointLine>, line: &CheckpointLine, after: &Snaps
         others.any(|other| other.path == line.path && other.arrival > line.arrival)
     };
     if line.is_gone && old.is_some_and(|old| !old.is_gone) && !has_newer(line) {
-        let text = format!("gone {}: kept on the path", name(line));
+        let place = match line.state {
+            CheckpointState::OldBranch => "kept on its old branch",
+            _ => "kept on the path",
+        };
+        let text = format!("gone {}: {place}", name(line));
         events.push(Event::told("checkpoint", facts(line, "kept"), text));
     }
     if let (Some(truth), None) = (line.truth, old.and_then(|old| old.truth)) {

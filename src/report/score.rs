@@ -2,6 +2,7 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::landscape::surface::Measure;
 use crate::loss::Score;
 
 use super::{cell, loss, percent};
@@ -47,6 +48,15 @@ pub(super) fn behind(score: Option<Score>, value: f64) -> String {
     score.map_or_else(String::new, |score| {
         format!(", {} {}", score.name(), number(score, value))
     })
+}
+
+/// The result on test samples: `test error 8.8 %`, `test perplexity 23.4`, `test loss 0.12`.
+pub(super) fn on_test(score: Option<Score>, measure: Measure) -> String {
+    match score {
+        Some(Score::Accuracy) => format!("test error {}", percent(1.0 - measure.score)),
+        Some(score) => format!("test {} {}", score.name(), number(score, measure.score)),
+        None => format!("test loss {}", loss(measure.loss)),
+    }
 }
 
 /// The columns of a table with that of the score among them, which `columns` has as `score`; without it if

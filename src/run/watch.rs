@@ -105,6 +105,7 @@ pub fn spawn(
                 renamed: HashSet::new(),
                 logs: LogFollower::default(),
                 last_news: Instant::now(),
+                was_there: false,
             };
             while scanner.scan(&mut send) && scanner.wait(&wakes) {}
         })?;
@@ -144,6 +145,8 @@ struct Scanner {
     /// Training's own logs.
     logs: LogFollower,
     last_news: Instant,
+    /// True once the run folder could be looked at.
+    was_there: bool,
 }
 
 impl Scanner {
@@ -153,10 +156,12 @@ impl Scanner {
             Ok(scan) => scan,
             Err(RunError::Missing(run)) => {
                 let run = run.display();
-                return self.failed(format!("{run}: not there yet, waited for"), send);
+                let since = if self.was_there { "any more" } else { "yet" };
+                return self.failed(format!("{run}: not there {since}, waited for"), send);
             }
             Err(error) => return self.failed(error.to_string(), send),
         };
+        self.was_there = true;
         let renamed = std::mem::take(&mut self.renamed);
         let key = self.key.as_deref();
         let found: Vec<Found> = worth_opening(&scan.found).into_iter().cloned().collect();

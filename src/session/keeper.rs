@@ -122,8 +122,15 @@ impl Keeper {
             return now;
         };
         match keep(cache, seen, checkpoint.step, key, run) {
-            // The run deleted or overwrote it meanwhile, which the next scan tells.
-            Ok(None) => {}
+            // The next scan tells that the run overwrote it meanwhile; of one that is gone nothing is left.
+            Ok(None) => {
+                now.trouble = (!seen.path.exists()).then(|| {
+                    format!(
+                        "{} was deleted before its copy was whole, so that it leaves the path",
+                        seen.path.display()
+                    )
+                });
+            }
             Ok(Some(KeepOutcome::Kept(copy))) => seen.kept = Some(copy),
             Ok(Some(KeepOutcome::TooLarge)) => {
                 self.is_blocked = true;
@@ -144,10 +151,13 @@ impl Keeper {
         now
     }
 
-    /// Takes down that a point was thinned out of a long path, so that the next session leaves it off too.
-    pub(super) fn thin(&mut self, checkpoint: &Checkpoint) {
+    /// Takes down that a point was thinned out of a long path, so that the next session leaves it off too. One of a
+    /// branch that was left stays that: only where it branched off is not remembered.
+    pub(super) fn thin(&mut self, checkpoint: &Checkpoint, is_left: bool) {
         self.thinned += 1;
-        self.set(checkpoint, Standing::Thinned);
+        if !is_left {
+            self.set(checkpoint, Standing::Thinned);
+        }
     }
 
     /// Takes down the part that a checkpoint has in the run.
@@ -159,13 +169,23 @@ impl Keeper {
         }
     }
 
-    /// The checkpoints that a turn of the path leaves, and as what.
-    pub(super) fn left_by(change: &PathChange) -> (&[Checkpoint], Standing) {
-        match change {
-            PathChange::Doubtful { .. } => (&[], Standing::OnPath),
-            PathChange::Resumed { left, .. } => (left, Standing::OldBranch),
-            PathChange::AnotherRun { left, .. } => (left, Standing::AnotherRun),
-            PathChange::AnotherModel { left, .. } => (left, Standing::AnotherModel),
+    /// Takes down that a turn of the path leaves checkpoints, those that were thinned out before as well.
+    pub(super) fn leave(&mut self, change: &PathChange) {
+        let (first, from, left, standing) = match change {
+            PathChange::Doubtful { .. } => return,
+            PathChange::Resumed { first, from, left } => (first, *from, left, Standing::OldBranch),
+            PathChange::AnotherRun { first, left } => (first, None, left, Standing::AnotherRun),
+            PathChange::AnotherModel { newest, left } => {
+                (newest, None, left, Standing::AnotherModel)
+            }
+        };
+        for checkpoint in left {
+            self.set(checkpoint, standing);
+        }
+        if let Some(cache) = &mut self.cache
+            && let Err(error) = cache.leave_thinned(first, from, standing)
+        {
+            tracing::warn!("{error}");
         }
     }
 }

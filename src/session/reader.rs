@@ -319,7 +319,7 @@ impl Reader {
             if let Some(seen) = self.history.find_mut(&checkpoint) {
                 seen.is_left = true;
             }
-            self.keeper.thin(&checkpoint);
+            self.keeper.thin(&checkpoint, candidates[at].is_left);
         }
     }
 
@@ -377,18 +377,20 @@ impl Reader {
 
     /// Notes which checkpoints the path has left for good.
     fn leave(&mut self, change: &PathChange) {
-        let (left, standing) = Keeper::left_by(change);
-        for checkpoint in left {
-            if let Some(seen) = self.history.find_mut(checkpoint) {
-                // An old branch stays in sight; the others are no part of the path any more.
-                seen.is_left = !matches!(change, PathChange::Resumed { .. });
+        // An old branch stays in sight; the others are no part of the path any more.
+        if let PathChange::AnotherRun { left, .. } | PathChange::AnotherModel { left, .. } = change
+        {
+            for checkpoint in left {
+                if let Some(seen) = self.history.find_mut(checkpoint) {
+                    seen.is_left = true;
+                }
             }
-            self.keeper.set(checkpoint, standing);
         }
+        self.keeper.leave(change);
     }
 
-    /// Remarks on what was chosen among the files that were not made before: their numbers grow with the folder,
-    /// so that they alone make none new.
+    /// Remarks that were not made before with other numbers: those grow with the folder, so that they alone make none
+    /// new.
     fn choices(&mut self, remarks: Vec<String>) -> Vec<Reading> {
         self.untold(remarks, |remark| {
             remark.replace(|c: char| c.is_ascii_digit(), "")
@@ -439,7 +441,7 @@ impl Reader {
                 is_shorter |= !seen.on_disk;
             }
         }
-        let mut readings = self.remarks(kept.trouble.into_iter().collect());
+        let mut readings = self.choices(kept.trouble.into_iter().collect());
         if is_shorter {
             readings.extend(self.read());
         }

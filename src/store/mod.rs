@@ -90,12 +90,22 @@ pub struct StoreError {
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
+/// The reason of the database without its number, which says the same again.
+fn in_short(
+    source: Box<dyn std::error::Error + Send + Sync>,
+) -> Box<dyn std::error::Error + Send + Sync> {
+    match source.downcast_ref::<rusqlite::Error>() {
+        Some(rusqlite::Error::SqliteFailure(_, Some(reason))) => reason.as_str().into(),
+        _ => source,
+    }
+}
+
 impl StoreError {
     fn of<E: Into<Box<dyn std::error::Error + Send + Sync>>>(path: &Path) -> impl Fn(E) -> Self {
         let path = path.to_path_buf();
         move |source| Self {
             path: path.clone(),
-            source: source.into(),
+            source: in_short(source.into()),
         }
     }
 }

@@ -104,7 +104,13 @@ impl PlaneRecipe {
             io::ErrorKind::InvalidData => other(format!("found no text: {error}")),
             _ => io_error(path)(error),
         })?;
-        let recipe: Self = serde_json::from_str(&text).map_err(|error| other(error.to_string()))?;
+        let value: serde_json::Value =
+            serde_json::from_str(&text).map_err(|_| other("found no JSON".into()))?;
+        if value.get("isoloss_plane").is_none() {
+            return Err(other("found something else".into()));
+        }
+        let recipe: Self =
+            serde_json::from_value(value).map_err(|error| other(error.to_string()))?;
         let version = recipe.isoloss_plane;
         if version != VERSION {
             return Err(other(format!("found version {version}")));

@@ -513,6 +513,8 @@ impl Worker for ProcessWorker {
         self.give_way(waiting)?;
         let mut why = String::new();
         for time in 1..=DEATHS {
+            // After a death nothing is asked ahead: what follows may be what it died at.
+            let following = if self.deaths == 0 { following } else { &[] };
             match self.try_to_measure(task, following, waiting) {
                 Ok(found) => {
                     self.deaths = 0;
@@ -542,7 +544,10 @@ impl Worker for ProcessWorker {
             }
         }
         Err(LandscapeError::Worker {
-            reason: format!("the worker on {} ended twice there: {why}", self.name()),
+            reason: format!(
+                "the worker on {} died twice at what it was asked: {why}",
+                self.name()
+            ),
             fault: Fault::Death,
         })
     }

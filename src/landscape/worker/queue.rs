@@ -264,7 +264,6 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
             Err(LandscapeError::Stopped) => Ok(()),
             Err(error)
                 if error.fault() == Fault::Death
-                    && self.able > 1
                     && self
                         .pending(&task.plan)
                         .is_some_and(|pending| pending.suspect(task.index, task.worker)) =>

@@ -3,6 +3,7 @@
 use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::Measure;
 use crate::landscape::worker::protocol::{Introduction, Query, Report, Value};
+use crate::run::Checkpoint;
 
 use super::super::data_finding;
 use super::super::schedule::Target;
@@ -119,7 +120,7 @@ impl Conductor {
             self.notice(format!(
                 "the path was not asked, the usual reading is assumed: {reason}"
             ));
-        } else if current && !explained {
+        } else if current && !explained && !self.has_vanished(generation, index) {
             self.notice(reason);
         }
         if let (true, Some(index)) = (current, index) {
@@ -127,6 +128,19 @@ impl Conductor {
         }
         if index.is_none() {
             self.ahead.finish(generation);
+        }
+    }
+
+    /// True if a query is of a checkpoint that the run has deleted meanwhile, as trainers do: the next plan has its copy,
+    /// or does without it.
+    fn has_vanished(&self, generation: u64, index: Option<usize>) -> bool {
+        let query = index.and_then(|index| self.query(generation, index));
+        let is_there = |one: &Checkpoint| one.kept.is_some() || one.path.exists();
+        match query {
+            Some(Query::Checkpoint(one)) => !is_there(one),
+            Some(Query::Average(all)) => !all.iter().all(is_there),
+            Some(Query::Update { from, to }) => !(is_there(from) && is_there(to)),
+            _ => false,
         }
     }
 
