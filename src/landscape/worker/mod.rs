@@ -39,7 +39,7 @@ pub use launch::Launch;
 pub use pool::{Hosting, serve};
 pub(crate) use pool::{message, open};
 #[cfg(test)]
-pub(crate) use queue::Queue;
+pub(crate) use queue::{Queue, WorkerNumber};
 pub(crate) use queue::Task;
 pub use stdio::serve_lines;
 pub use wire::PROTOCOL;

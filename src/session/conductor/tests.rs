@@ -16,7 +16,7 @@ use super::*;
 use crate::cache::KeepLimit;
 use crate::data::{self, Split};
 use crate::landscape::worker::protocol::{Found, Query, Setup, Value};
-use crate::landscape::worker::{Hosting, Queue, Task};
+use crate::landscape::worker::{Hosting, Queue, Task, WorkerNumber};
 use crate::run::RunChoice;
 use crate::session::reader::PathReading;
 use crate::weights::fitted_plane::PathProducts;
@@ -187,7 +187,7 @@ impl Simulation {
         while self.now < until {
             self.exchange();
             if self.busy.is_none()
-                && let Some(task) = self.queue.take(Default::default())
+                && let Some(task) = self.queue.take(WorkerNumber::default())
             {
                 let seconds = self.seconds(&task);
                 self.busy = Some((task, self.now + seconds, seconds));
