@@ -12,8 +12,8 @@ use super::{Digest, Store, StoreError};
 /// The contents of files, by their fingerprints where they were read before.
 pub(crate) struct FileContents<'a> {
     pub(crate) store: &'a Store,
-    /// Says if a file that was never read may be read now.
-    pub(crate) may_read: &'a dyn Fn() -> bool,
+    /// Says if a file of so many bytes that was never read may be read now.
+    pub(crate) may_read: &'a dyn Fn(u64) -> bool,
     /// The files that were asked for, as they were then.
     pub(crate) files: HashMap<PathBuf, Fingerprint>,
 }
@@ -53,7 +53,7 @@ impl FileContents<'_> {
         let known = self.store.content(file, key, now)?;
         let content = match known {
             Some(content) => content,
-            None if !(self.may_read)() => return Ok(None),
+            None if !(self.may_read)(now.size) => return Ok(None),
             None => {
                 let Some(content) = read() else {
                     return Ok(None);

@@ -53,7 +53,7 @@ impl StoredProducts {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut files = FileContents {
             store: &self.store,
-            may_read: &|| may_read,
+            may_read: &|_| may_read,
             files: HashMap::new(),
         };
         let mut contents = Vec::with_capacity(path.len());

@@ -90,9 +90,10 @@ impl Recall {
 
     /// Returns the content of the samples of a split. Those of the other one are read for it, as a worker reads them
     /// when it is asked for them first.
-    fn samples(&self, split: Split, may_read: &dyn Fn() -> bool) -> Option<Digest> {
+    fn samples(&self, split: Split, may_read: &dyn Fn(u64) -> bool) -> Option<Digest> {
         let known = held(&self.samples).get(&split).copied();
-        if known.is_some() || !may_read() {
+        // How much there is to read is not known.
+        if known.is_some() || !may_read(u64::MAX) {
             return known;
         }
         let mut request = self.setup.data.clone()?;
@@ -119,7 +120,7 @@ impl Recall {
     }
 
     /// Returns the keys of a plan's queries; `None` if a file of it cannot be read, the samples are not known, or a
-    /// content is not known and `may_read` says that it is not to be read now.
+    /// content is not known and `may_read` says that its bytes are not to be read now.
     ///
     /// # Errors
     /// The store fails.
@@ -127,7 +128,7 @@ impl Recall {
         &self,
         plan: &Plan,
         function: &Function,
-        may_read: &dyn Fn() -> bool,
+        may_read: &dyn Fn(u64) -> bool,
     ) -> Result<Option<PlanKeys>, StoreError> {
         let samples = self.samples(plan.split, may_read);
         let mut contents = FileContents {
