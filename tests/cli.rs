@@ -611,7 +611,9 @@ fn runs_are_compared_on_one_range_and_a_pair_on_one_plane() {
     assert_eq!(only["plane"]["kind"], "pca");
     let six = [runs[0]; 7];
     assert!(refusal(&[&["compare"], &six[..]].concat(), 2).contains("no more"));
-    let error = refusal(&["compare", runs[0], runs[1], "--label", "one"], 2);
+    assert!(refusal(&["compare", runs[0]], 2).contains("expected 2 to 6 runs"));
+    // A label may stand beside its run.
+    let error = refusal(&["compare", runs[0], "--label", "one", runs[1]], 2);
     assert!(
         error.contains("--label: expected one for each of 2 runs"),
         "{error}"

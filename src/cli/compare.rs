@@ -26,8 +26,9 @@ const MOST: usize = 6;
 
 #[derive(Debug, Args)]
 pub(super) struct Compare {
-    /// Folders of runs, or checkpoints
-    #[arg(required = true, num_args = 2..=MOST)]
+    /// Folders of two to six runs, or checkpoints
+    // How many are needed clap would ask of those in front of each option.
+    #[arg(required = true)]
     runs: Vec<PathBuf>,
     /// Labels that tell a run from the others, in the order of the runs; by default what its checkpoint says
     /// (batch size, weight decay), else its name
@@ -101,6 +102,11 @@ impl Compare {
     }
 
     fn check(&self) -> anyhow::Result<()> {
+        let count = self.runs.len();
+        if !(2..=MOST).contains(&count) {
+            let sentence = format!("expected 2 to {MOST} runs to compare and no more, got {count}");
+            return Err(Usage(sentence).into());
+        }
         for run in &self.runs {
             self.output.check(run, Format::OF_MAPS)?;
         }

@@ -36,11 +36,13 @@ pub mod yielding;
 pub(crate) use cost::memory;
 pub(crate) use ending::TOO_MUCH_MEMORY;
 pub use launch::Launch;
+#[cfg(test)]
+pub(crate) use pending::WorkerNumber;
 pub use pool::{Hosting, serve};
 pub(crate) use pool::{message, open};
-pub(crate) use queue::Task;
 #[cfg(test)]
-pub(crate) use queue::{Queue, WorkerNumber};
+pub(crate) use queue::Queue;
+pub(crate) use queue::Task;
 pub use stdio::serve_lines;
 pub use wire::PROTOCOL;
 

@@ -4,8 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::protocol::Plan;
-use super::queue::WorkerNumber;
 use super::recall::{PlanKeys, Values};
+
+/// The number of a worker of a queue, by which it is told from the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WorkerNumber(usize);
+
+impl WorkerNumber {
+    /// The next number.
+    pub(super) fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
 
 /// The state of a query.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,14 +5,10 @@ use std::sync::Arc;
 use super::super::device::Place;
 use super::super::evidence::Function;
 use super::super::{Fault, LandscapeError};
-use super::pending::PendingPlan;
+use super::pending::{PendingPlan, WorkerNumber};
 use super::protocol::{Found, Plan, Query, Report, Request};
 use super::recall::{Recall, Recalled, Values};
 use super::waiting::Wish;
-
-/// The number of a worker of a queue, by which it is told from the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct WorkerNumber(usize);
 
 /// A query of a plan, taken by one worker.
 #[derive(Debug)]
@@ -47,8 +43,8 @@ pub(crate) struct Queue<R> {
     lost: Option<String>,
     /// Workers that can measure.
     pub(crate) able: usize,
-    /// Workers that were numbered.
-    numbered: usize,
+    /// The number that was given last.
+    numbered: WorkerNumber,
     /// Names of their devices.
     pub(super) names: Vec<String>,
     /// The last reports about the samples and about the model, and the plan of each: all find out the same.
@@ -73,7 +69,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
             over: false,
             lost: None,
             able: 0,
-            numbered: 0,
+            numbered: WorkerNumber::default(),
             names: Vec::new(),
             told: [None, None],
             recall: None,
@@ -153,8 +149,8 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
 
     /// Numbers one more worker.
     pub(super) fn number(&mut self) -> WorkerNumber {
-        self.numbered += 1;
-        WorkerNumber(self.numbered)
+        self.numbered = self.numbered.next();
+        self.numbered
     }
 
     pub(crate) fn take(&mut self, worker: WorkerNumber) -> Option<Task> {

@@ -1,0 +1,224 @@
+"""One table of figures that could refute the paper's claims, from the JSON of figures.sh:
+python examples/paper/claims.py [runs/paper/figures]
+
+Lines of what was not made are left out. ± is a standard error over the seeds of the directions, or over the runs that are
+compared."""
+
+import json
+import math
+import pathlib
+import statistics
+import sys
+
+DECAYS, BATCHES, OPTIMIZERS = ["0", "0.0005"], [128, 1640], ["sgd", "adam"]
+
+
+def read(folder, name):
+    path = folder / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def mean(values, digits=3):
+    """A mean with its standard error."""
+    values = [value for value in values if value is not None and math.isfinite(value)]
+    if not values:
+        return "never"
+    text = f"{statistics.fmean(values):.{digits}g}"
+    if len(values) > 1:
+        text += f" ± {statistics.stdev(values) / math.sqrt(len(values)):.1g}"
+    return text
+
+
+def width(alpha, loss, rise=1.0):
+    """How far along a line the loss is `rise` above that at α = 0, the mean of both sides; None if it never is."""
+    at = min(range(len(alpha)), key=lambda i: abs(alpha[i]))
+    level, found = loss[at] + rise, []
+    for step in (1, -1):
+        i = at
+        while 0 <= i + step < len(loss) and loss[i + step] is not None:
+            low, high = loss[i], loss[i + step]
+            if high >= level:
+                share = (level - low) / (high - low)
+                found.append(abs(alpha[i] + share * (alpha[i + step] - alpha[i])))
+                break
+            i += step
+    return statistics.fmean(found) if found else None
+
+
+def neighbours(loss, j, i):
+    for dj in (-1, 0, 1):
+        for di in (-1, 0, 1):
+            if (dj or di) and 0 <= j + dj < len(loss) and 0 <= i + di < len(loss[0]):
+                yield j + dj, i + di
+
+
+def whole(loss):
+    return [[math.inf if value is None else value for value in row] for row in loss]
+
+
+def minima(loss):
+    """Points of the grid, but for its rim, that are lower than all eight around them."""
+    loss = whole(loss)
+    inner = [(j, i) for j in range(1, len(loss) - 1) for i in range(1, len(loss[0]) - 1)]
+    return sum(all(loss[j][i] < loss[b][a] for b, a in neighbours(loss, j, i)) for j, i in inner)
+
+
+def most_pieces(loss, levels=20):
+    """The most connected pieces that a set of points below one level has, over levels even in log-loss."""
+    loss = whole(loss)
+    finite = [value for row in loss for value in row if math.isfinite(value)]
+    low, high = math.log(min(finite)), math.log(max(finite))
+    return max(pieces(loss, math.exp(low + (high - low) * k / levels)) for k in range(1, levels))
+
+
+def pieces(loss, level):
+    inside = {(j, i) for j, row in enumerate(loss) for i, value in enumerate(row) if value <= level}
+    count = 0
+    while inside:
+        count += 1
+        edge = [inside.pop()]
+        while edge:
+            for place in neighbours(loss, *edge.pop()):
+                if place in inside:
+                    inside.remove(place)
+                    edge.append(place)
+    return count
+
+
+def gradient(surface, place):
+    """The gradient of log-loss on a surface at a place, by central differences; None at its rim and beside holes."""
+    x, y, loss = surface["x"], surface["y"], surface["loss"]
+    i = min(range(len(x)), key=lambda k: abs(x[k] - place[0]))
+    j = min(range(len(y)), key=lambda k: abs(y[k] - place[1]))
+    if not (0 < i < len(x) - 1 and 0 < j < len(y) - 1):
+        return None
+    around = [loss[j][i - 1], loss[j][i + 1], loss[j - 1][i], loss[j + 1][i]]
+    if any(value is None or value <= 0 for value in around):
+        return None
+    left, right, below, above = map(math.log, around)
+    return [(right - left) / (x[i + 1] - x[i - 1]), (above - below) / (y[j + 1] - y[j - 1])]
+
+
+def angles(surface):
+    """Angles in degrees between each step of the path and the way down on its plane, with the step's epoch."""
+    path, found = surface["path"], []
+    for before, after in zip(path, path[1:]):
+        step = [after["x"] - before["x"], after["y"] - before["y"]]
+        slope = gradient(surface, [(before["x"] + after["x"]) / 2, (before["y"] + after["y"]) / 2])
+        lengths = math.hypot(*step) * math.hypot(*slope) if slope else 0
+        if lengths > 0:
+            cosine = -(step[0] * slope[0] + step[1] * slope[1]) / lengths
+            found.append((after["step"], math.degrees(math.acos(max(-1, min(1, cosine))))))
+    return found
+
+
+def batches(folder, rows):
+    """Figures 2 and 3: does what looks flat follow the weight norm?"""
+    for optimizer in OPTIMIZERS:
+        for decay in DECAYS:
+            for batch in BATCHES:
+                name = f"{optimizer}-{batch}-wd{decay}"
+                raw, filtered = read(folder, f"3-slice-raw-{name}"), read(folder, f"3-slice-{name}")
+                path = read(folder, f"8-{name}")
+                if not (raw and filtered and path):
+                    continue
+                at = min(range(len(raw["alpha"])), key=lambda i: abs(raw["alpha"][i]))
+                rows.append(
+                    [
+                        f"VGG-9, {optimizer}, batch {batch}, wd {decay}",
+                        f"{100 * (1 - filtered['test']['accuracy'][at]):.1f} %",
+                        f"{path['norm'][-1]:.3g}",
+                        mean([width(c["alpha"], c["train"]["loss"]) for c in raw["curves"]]),
+                        mean([width(c["alpha"], c["train"]["loss"]) for c in filtered["curves"]]),
+                    ]
+                )
+
+
+def shapes(folder, rows):
+    """Figures 4, 5 and 6: depth, width and shortcuts against how convex the surface is."""
+    seen = set()
+    for figure in ["4", "5", "6"]:
+        compared = read(folder, f"{figure}-surfaces")
+        for run in compared["runs"] if compared else []:
+            if run["label"] in seen:
+                continue
+            seen.add(run["label"])
+            ratio = read(folder, f"7-{run['label']}")
+            negative = "" if ratio is None else f"{100 * share_above(ratio['map']['ratio'], 0.05):.0f} %"
+            error = "" if run["test_error"] is None else f"{100 * run['test_error']:.1f} %"
+            rows.append([run["label"], error, minima(run["loss"]), most_pieces(run["loss"]), negative])
+
+
+def share_above(grid, limit):
+    values = [value for row in grid for value in row if value is not None]
+    return sum(value > limit for value in values) / len(values)
+
+
+def paths(folder, rows):
+    """Figures 8 and 9: what planes hold of a path, and which way it goes on its own."""
+    for optimizer in OPTIMIZERS:
+        for decay in DECAYS:
+            for batch in BATCHES:
+                name = f"{optimizer}-{batch}-wd{decay}"
+                path, surface = read(folder, f"8-{name}"), read(folder, f"9-{name}")
+                if not (path and surface):
+                    continue
+                random, found = path["random"], angles(surface)
+                drop = max(path["steps"]) / 2
+                rows.append(
+                    [
+                        f"VGG-9, {optimizer}, batch {batch}, wd {decay}",
+                        f"{100 * sum(path['explained'][:2]):.1f} %",
+                        f"{100 * sum(path['explained_null'][:2]):.1f} %",
+                        f"{100 * random['caught']:.2g} %",
+                        f"{random['cosine']:.2g} ({random['expected_cosine']:.2g})",
+                        mean([angle for step, angle in found if step <= drop], 2) + "°",
+                        mean([angle for step, angle in found if step > drop], 2) + "°",
+                    ]
+                )
+
+
+TABLES = [
+    (
+        batches,
+        [
+            "minimum",
+            "test error",
+            "norm of the weights",
+            "width without normalization",
+            "width with filter normalization",
+        ],
+    ),
+    (
+        shapes,
+        ["network", "test error", "local minima", "most pieces of a sub-level set", "|λmin/λmax| > 0.05"],
+    ),
+    (
+        paths,
+        [
+            "run",
+            "PC1+2",
+            "a random walk",
+            "a random plane",
+            "cosine of its directions (√(2/πn))",
+            "angle to the way down, before the first drop",
+            "after it",
+        ],
+    ),
+]
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "runs/paper/figures")
+    for fill, head in TABLES:
+        rows = []
+        fill(folder, rows)
+        if rows:
+            print(f"{fill.__doc__}\n")
+            for row in [head, ["---"] * len(head), *rows]:
+                print("| " + " | ".join(map(str, row)) + " |")
+            print()
+
+
+if __name__ == "__main__":
+    main()
