@@ -28,7 +28,7 @@ fn script(interpreter: &str, name: &str, runs: &Path, arguments: &[&str]) -> Out
         .env("RUNS", runs)
         .env("DATA", fixture("fashion-mnist"))
         .env("SAMPLES", "32")
-        .env("LINES", "5")
+        .env("GRID", "5")
         .arg(
             Path::new(env!("CARGO_MANIFEST_DIR"))
                 .join("examples/paper")

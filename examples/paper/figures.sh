@@ -2,14 +2,14 @@
 # Makes the figures of docs/paper.md from the runs of train.py by isoloss alone: sh examples/paper/figures.sh [FIGURE ...]
 # Each is written as text, SVG, PNG and JSON to figures/ beside the runs; what was made before is left, and what is of
 # networks that were not trained is left out. ISOLOSS names the program, RUNS the folder of the runs, DATA the samples,
-# SAMPLES and LINES the effort of each picture.
+# SAMPLES and GRID the effort of each picture.
 set -eu
 
 isoloss=${ISOLOSS:-isoloss}
 runs=${RUNS:-runs/paper}
 data=${DATA:-$runs/fashion-mnist.npz}
 samples=${SAMPLES:-1024}
-lines=${LINES:-51}
+lines=${GRID:-51}
 out=$runs/figures
 mkdir -p "$out"
 
