@@ -133,6 +133,16 @@ fn what_needs_no_samples_is_drawn_as_it_is_printed() {
 }
 
 #[test]
+fn a_path_without_a_plane_is_drawn_as_what_is_said_of_it() {
+    let one = fixture("digits-run/step_0000.safetensors");
+    let output = run(&["trajectory", &one, "--format", "svg"]);
+    let svg = String::from_utf8(output.stdout).unwrap();
+    for word in ["910", "parameters", "point:"] {
+        assert!(svg.contains(&format!(">{word}<")), "{svg}");
+    }
+}
+
+#[test]
 fn a_format_that_makes_no_sense_is_refused_with_those_that_do() {
     let digits = fixture("digits-run");
     let said = refusal(&["line", &digits, "--data", "digits", "--format", "vtp"], 2);

@@ -112,26 +112,31 @@ def angles(surface):
     return found
 
 
-def batches(folder, rows):
-    """Figures 2 and 3: does what looks flat follow the weight norm?"""
+def ways():
+    """The ways in which VGG-9 was trained, each with its name in files and in a table."""
     for optimizer in OPTIMIZERS:
         for decay in DECAYS:
             for batch in BATCHES:
-                name = f"{optimizer}-{batch}-wd{decay}"
-                raw, filtered = read(folder, f"3-slice-raw-{name}"), read(folder, f"3-slice-{name}")
-                path = read(folder, f"8-{name}")
-                if not (raw and filtered and path):
-                    continue
-                at = min(range(len(raw["alpha"])), key=lambda i: abs(raw["alpha"][i]))
-                rows.append(
-                    [
-                        f"VGG-9, {optimizer}, batch {batch}, wd {decay}",
-                        f"{100 * (1 - filtered['test']['accuracy'][at]):.1f} %",
-                        f"{path['norm'][-1]:.3g}",
-                        mean([width(c["alpha"], c["train"]["loss"]) for c in raw["curves"]]),
-                        mean([width(c["alpha"], c["train"]["loss"]) for c in filtered["curves"]]),
-                    ]
-                )
+                yield f"{optimizer}-{batch}-wd{decay}", f"VGG-9, {optimizer}, batch {batch}, wd {decay}"
+
+
+def batches(folder, rows):
+    """Figures 2 and 3: does what looks flat follow the weight norm?"""
+    for name, title in ways():
+        raw, filtered = read(folder, f"3-slice-raw-{name}"), read(folder, f"3-slice-{name}")
+        path = read(folder, f"8-{name}")
+        if not (raw and filtered and path):
+            continue
+        at = min(range(len(raw["alpha"])), key=lambda i: abs(raw["alpha"][i]))
+        rows.append(
+            [
+                title,
+                f"{100 * (1 - filtered['test']['accuracy'][at]):.1f} %",
+                f"{path['norm'][-1]:.3g}",
+                mean([width(c["alpha"], c["train"]["loss"]) for c in raw["curves"]]),
+                mean([width(c["alpha"], c["train"]["loss"]) for c in filtered["curves"]]),
+            ]
+        )
 
 
 def shapes(folder, rows):
@@ -156,26 +161,23 @@ def share_above(grid, limit):
 
 def paths(folder, rows):
     """Figures 8 and 9: what planes hold of a path, and which way it goes on its own."""
-    for optimizer in OPTIMIZERS:
-        for decay in DECAYS:
-            for batch in BATCHES:
-                name = f"{optimizer}-{batch}-wd{decay}"
-                path, surface = read(folder, f"8-{name}"), read(folder, f"9-{name}")
-                if not (path and surface):
-                    continue
-                random, found = path["random"], angles(surface)
-                drop = max(path["steps"]) / 2
-                rows.append(
-                    [
-                        f"VGG-9, {optimizer}, batch {batch}, wd {decay}",
-                        f"{100 * sum(path['explained'][:2]):.1f} %",
-                        f"{100 * sum(path['explained_null'][:2]):.1f} %",
-                        f"{100 * random['caught']:.2g} %",
-                        f"{random['cosine']:.2g} ({random['expected_cosine']:.2g})",
-                        mean([angle for step, angle in found if step <= drop], 2) + "°",
-                        mean([angle for step, angle in found if step > drop], 2) + "°",
-                    ]
-                )
+    for name, title in ways():
+        path, surface = read(folder, f"8-{name}"), read(folder, f"9-{name}")
+        if not (path and surface):
+            continue
+        random, found = path["random"], angles(surface)
+        drop = max(path["steps"]) / 2
+        rows.append(
+            [
+                title,
+                f"{100 * sum(path['explained'][:2]):.1f} %",
+                f"{100 * sum(path['explained_null'][:2]):.1f} %",
+                f"{100 * random['caught']:.2g} %",
+                f"{random['cosine']:.2g} ({random['expected_cosine']:.2g})",
+                mean([angle for step, angle in found if step <= drop], 2) + "°",
+                mean([angle for step, angle in found if step > drop], 2) + "°",
+            ]
+        )
 
 
 TABLES = [

@@ -1,6 +1,5 @@
 //! The copies of one run.
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -70,25 +69,26 @@ impl RunCache {
     /// them.
     #[must_use]
     pub fn seen(&self, run: &Path, choice: &RunChoice) -> Vec<Seen> {
-        let chosen = |record: &&KeptRecord| record.key == choice.key && choice.takes(&record.name);
         let seen = |record: &KeptRecord| record.seen(run, self.copy_of(record));
-        self.records.iter().filter(chosen).map(seen).collect()
+        self.chosen(choice).map(seen).collect()
     }
 
     /// The same, with the points on the path that live sessions thinned out of it.
     #[must_use]
     pub fn seen_unthinned(&self, run: &Path, choice: &RunChoice) -> Vec<Seen> {
-        let mut seen = self.seen(run, choice);
-        let thinned: HashSet<(PathBuf, u64)> = self
-            .records
-            .iter()
-            .filter(|record| record.standing == Standing::Thinned)
-            .map(|record| (record.name.clone(), record.arrival))
-            .collect();
-        for seen in &mut seen {
-            seen.is_left &= !thinned.contains(&(seen.name.clone(), seen.arrival));
-        }
-        seen
+        let seen = |record: &KeptRecord| {
+            let seen = record.seen(run, self.copy_of(record));
+            Seen {
+                is_left: seen.is_left && record.standing != Standing::Thinned,
+                ..seen
+            }
+        };
+        self.chosen(choice).map(seen).collect()
+    }
+
+    fn chosen(&self, choice: &RunChoice) -> impl Iterator<Item = &KeptRecord> {
+        let takes = |record: &&KeptRecord| record.key == choice.key && choice.takes(&record.name);
+        self.records.iter().filter(takes)
     }
 
     /// Reads anew what is kept, since other sessions and `isoloss cache clear` change it.
@@ -344,6 +344,13 @@ mod tests {
     use super::*;
     use crate::run::{RunChoice, open};
 
+    /// Names of the checkpoints of a run.
+    const THREE: [&str; 3] = [
+        "step_0.safetensors",
+        "step_10.safetensors",
+        "step_20.safetensors",
+    ];
+
     /// A run of checkpoints that are fixtures under names of their own.
     fn run(folder: &Path, names: &[&str]) -> Vec<Seen> {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/digits-run");
@@ -409,12 +416,7 @@ mod tests {
     #[test]
     fn a_full_room_thins_the_path_and_keeps_both_ends() {
         let (folder, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let names = [
-            "step_0.safetensors",
-            "step_10.safetensors",
-            "step_20.safetensors",
-        ];
-        let seen = run(folder.path(), &names);
+        let seen = run(folder.path(), &THREE);
         let mut cache = RunCache::at(copies.path().join("run"), folder.path(), KeepLimit::All);
         let mut path = Vec::new();
         for (i, seen) in seen.iter().enumerate() {
@@ -438,12 +440,7 @@ mod tests {
     #[test]
     fn what_was_thinned_off_a_path_is_of_the_branch_that_is_left() {
         let (folder, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let names = [
-            "step_0.safetensors",
-            "step_10.safetensors",
-            "step_20.safetensors",
-        ];
-        let seen = run(folder.path(), &names);
+        let seen = run(folder.path(), &THREE);
         let mut cache = RunCache::at(copies.path().join("run"), folder.path(), KeepLimit::All);
         for (i, seen) in seen.iter().enumerate() {
             keep(&mut cache, seen, 10 * i as u64, folder.path());

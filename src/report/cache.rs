@@ -96,9 +96,10 @@ impl Report {
     /// A sentence about what was removed.
     #[must_use]
     pub fn removed(&self) -> String {
-        let has_none = |measured: &Measured| measured.contents.values == 0;
-        if self.runs.is_empty() && self.measured.as_ref().is_none_or(has_none) {
-            return "removed nothing: nothing was kept of it\n".into();
+        let is_empty =
+            |measured: &Measured| (measured.contents.values, measured.planes.files) == (0, 0);
+        if self.runs.is_empty() && self.measured.as_ref().is_none_or(is_empty) {
+            return "removed nothing, because nothing was kept\n".into();
         }
         let (checkpoints, bytes) = self.sum();
         let runs = self.runs.len();

@@ -11,7 +11,7 @@ use crate::plot::picture::Picture;
 use crate::weights::random_projection::RandomProjection;
 use crate::weights::trajectory::Trajectory;
 
-use super::map::{self, PrintedMap};
+use super::map::{self, PrintedMap, SCREEN};
 use super::{cell, csv_rows, percent};
 
 /// The JSON of `trajectory`; field names and order are other programs' to rely on.
@@ -93,13 +93,13 @@ impl Report {
     /// Draws the path on its plane, and below it on a random one where that was asked for.
     #[must_use]
     pub fn picture(&self, tints: Option<Tints>) -> Picture {
-        let maps = self
-            .maps()
-            .into_iter()
-            .map(|(map, about)| map::picture(&map, None, about.lines(), tints));
+        // Where there is no plane yet, what is said of it has room all the same.
+        let mut maps = vec![Picture::new(SCREEN[0], 0)];
+        for (map, about) in self.maps() {
+            maps.push(map::picture(&map, None, about.lines(), tints));
+        }
         let head = self.head() + &self.variance();
-        let maps = Picture::stacked(&maps.collect::<Vec<_>>());
-        map::titled(head.lines(), tints, maps)
+        map::titled(head.lines(), tints, Picture::stacked(&maps))
     }
 
     fn head(&self) -> String {

@@ -4,7 +4,7 @@ use crate::cache::evenly_thinned;
 
 /// Points of a run that are drawn: more than a screen has room for. The matrices of a path grow with the
 /// square of its points, and a watch of weeks must not.
-pub(super) const LONGEST: usize = 256;
+const LONGEST: usize = 256;
 /// Points of branches that training has left, among those.
 const LONGEST_LEFT: usize = LONGEST / 4;
 

@@ -113,6 +113,11 @@ fn queue() -> (Queue<impl FnMut(Report) -> bool>, Receiver<Report>) {
     (Queue::new(move |report| send.send(report).is_ok()), reports)
 }
 
+/// Takes a query for the only worker.
+fn take<R: FnMut(Report) -> bool>(queue: &mut Queue<R>) -> Option<Task> {
+    queue.take(WorkerNumber::default())
+}
+
 fn told(reports: &Receiver<Report>) -> Vec<Report> {
     reports.try_iter().collect()
 }
@@ -121,11 +126,8 @@ fn told(reports: &Receiver<Report>) -> Vec<Report> {
 fn a_plan_is_done_when_its_last_spot_is_answered_whichever_that_is() {
     let (mut queue, reports) = queue();
     queue.post(Request::Measure(plan(7, 2)));
-    let [a, b] = [
-        queue.take(WorkerNumber::default()).unwrap(),
-        queue.take(WorkerNumber::default()).unwrap(),
-    ];
-    assert!(queue.take(WorkerNumber::default()).is_none());
+    let [a, b] = [take(&mut queue).unwrap(), take(&mut queue).unwrap()];
+    assert!(take(&mut queue).is_none());
     queue.answer(&b, Ok(found(b.index)));
     assert_eq!(told(&reports), [measured(7, 1)]);
     queue.answer(&a, Ok(found(a.index)));
@@ -138,16 +140,13 @@ fn a_plan_is_done_when_its_last_spot_is_answered_whichever_that_is() {
 fn a_newer_plan_cancels_the_older_one_and_what_is_found_for_it() {
     let (mut queue, reports) = queue();
     queue.post(Request::Measure(plan(1, 3)));
-    let old = queue.take(WorkerNumber::default()).unwrap();
+    let old = take(&mut queue).unwrap();
     queue.post(Request::Measure(plan(2, 1)));
     queue.answer(&old, Ok(found(0)));
-    let new = queue.take(WorkerNumber::default()).unwrap();
+    let new = take(&mut queue).unwrap();
     assert_eq!((new.plan.generation, new.index), (2, 0));
     queue.lose(Place::Cpu, &[old], "smoke");
-    assert!(
-        queue.take(WorkerNumber::default()).is_none(),
-        "the lost query was cancelled"
-    );
+    assert!(take(&mut queue).is_none(), "the lost query was cancelled");
     queue.answer(&new, Ok(found(0)));
     assert_eq!(told(&reports)[1..], [measured(2, 0), Report::Done(2)]);
 }
@@ -157,7 +156,7 @@ fn what_comes_first_is_taken_first_and_nobody_waits_for_its_last_spot() {
     let (mut queue, reports) = queue();
     queue.post(Request::Measure(plan(1, 2)));
     queue.post(Request::First(vec![plan(2, 1), plan(3, 1)]));
-    let order: Vec<Task> = std::iter::from_fn(|| queue.take(WorkerNumber::default())).collect();
+    let order: Vec<Task> = std::iter::from_fn(|| take(&mut queue)).collect();
     let generations = order.iter().map(|task| task.plan.generation);
     assert_eq!(generations.collect::<Vec<_>>(), [2, 3, 1, 1]);
     for task in &order {
@@ -178,7 +177,7 @@ fn queries_that_are_taken_ahead_are_of_one_plan_and_leave_others_their_part() {
     let (mut queue, _reports) = queue();
     queue.able = 2;
     queue.post(Request::Measure(plan(1, 9)));
-    let task = queue.take(WorkerNumber::default()).unwrap();
+    let task = take(&mut queue).unwrap();
     let indexes = |tasks: Vec<Task>| tasks.iter().map(|task| task.index).collect::<Vec<_>>();
     assert_eq!(indexes(queue.take_more(&task, 2)), [1, 2]);
     assert_eq!(indexes(queue.take_more(&task, 100)), [3, 4, 5]);
@@ -196,19 +195,16 @@ fn nothing_is_taken_during_a_pause() {
     let (mut queue, _reports) = queue();
     queue.post(Request::Measure(plan(1, 1)));
     queue.post(Request::Pause(true));
-    assert!(queue.take(WorkerNumber::default()).is_none());
+    assert!(take(&mut queue).is_none());
     queue.post(Request::Pause(false));
-    assert!(queue.take(WorkerNumber::default()).is_some());
+    assert!(take(&mut queue).is_some());
 }
 
 #[test]
 fn a_plan_that_cannot_be_measured_fails_once() {
     let (mut queue, reports) = queue();
     queue.post(Request::Measure(plan(1, 9)));
-    let tasks = [
-        queue.take(WorkerNumber::default()).unwrap(),
-        queue.take(WorkerNumber::default()).unwrap(),
-    ];
+    let tasks = [take(&mut queue).unwrap(), take(&mut queue).unwrap()];
     for task in &tasks {
         queue.answer(task, Err(LandscapeError::NoData));
     }
@@ -218,7 +214,7 @@ fn a_plan_that_cannot_be_measured_fails_once() {
         reason: LandscapeError::NoData.to_string(),
     };
     assert_eq!(told(&reports), [failed]);
-    assert!(queue.take(WorkerNumber::default()).is_none());
+    assert!(take(&mut queue).is_none());
 }
 
 #[test]
@@ -227,10 +223,7 @@ fn a_checkpoint_that_is_gone_costs_its_own_spot() {
     let mut gone = plan(1, 1);
     gone.queries.insert(0, Query::Checkpoint(checkpoint()));
     queue.post(Request::Measure(gone));
-    let [a, b] = [
-        queue.take(WorkerNumber::default()).unwrap(),
-        queue.take(WorkerNumber::default()).unwrap(),
-    ];
+    let [a, b] = [take(&mut queue).unwrap(), take(&mut queue).unwrap()];
     queue.answer(&a, Err(WeightsError::NoWeights("0.pt".into()).into()));
     queue.answer(&b, Ok(found(1)));
     let reports = told(&reports);
