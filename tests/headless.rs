@@ -138,6 +138,28 @@ fn a_folder_that_is_gone_is_told_once_and_used_again_when_it_is_back() {
 }
 
 #[test]
+fn a_checkpoint_that_is_written_again_with_the_same_weights_is_no_resumed_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = copied_run(folder.path(), 3);
+    let out = folder.path().join("out");
+    let child = watch(&run, &out, &[]);
+    wait_for("three lines", || lines(&out).len() == 3);
+    wait_for("a frame", || out.join("frame-000020.txt").exists());
+    copied_run(folder.path(), 1);
+    // The scans in between see a lower step that is newer than all others.
+    sleep(Duration::from_secs(3));
+    let name = "step_0030.safetensors";
+    fs::copy(fixture(&format!("digits-run/{name}")), run.join(name)).unwrap();
+    wait_for("a frame", || out.join("frame-000030.txt").exists());
+    assert_eq!(ends_well(child), "");
+    let steps: Vec<u64> = lines(&out)
+        .iter()
+        .map(|line| line["step"].as_u64().unwrap())
+        .collect();
+    assert_eq!(steps, [0, 10, 20, 30]);
+}
+
+#[test]
 fn nothing_is_written_into_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let run = copied_run(folder.path(), 1);

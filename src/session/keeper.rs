@@ -6,7 +6,7 @@ use crate::cache::{KeepLimit, KeepOutcome, KeptRecord, RunCache, Standing};
 use crate::run::format::StateDict;
 use crate::run::history::Seen;
 use crate::run::scan::fingerprint_of;
-use crate::run::{Checkpoint, RunChoice};
+use crate::run::{Checkpoint, RunChoice, content};
 use crate::weights::path::{PathChange, PathMemory};
 
 use super::reader::KeptLine;
@@ -197,11 +197,7 @@ fn keep(
     key: Option<&str>,
     run: &Path,
 ) -> Result<Option<KeepOutcome>, String> {
-    let is_same = |seen: &Seen| {
-        let fingerprint = fingerprint_of(&seen.path);
-        fingerprint.is_some_and(|now| (now.size, now.modified) == (seen.size, seen.modified))
-    };
-    if !is_same(seen) {
+    if !is_untouched(seen) {
         return Ok(None);
     }
     let sentence = |error: &dyn std::fmt::Display| {
@@ -211,7 +207,7 @@ fn keep(
     if seen.facts.content.is_none() {
         let content = dict.content().map_err(|e| sentence(&e))?.0;
         // A file that was exchanged while it was read has the weights of nothing.
-        if !is_same(seen) {
+        if !is_untouched(seen) {
             return Ok(None);
         }
         seen.facts.content = Some(content);
@@ -220,4 +216,19 @@ fn keep(
     let record = record.ok_or_else(|| sentence(&seen.path.display()))?;
     let kept = cache.keep(record, &dict, &seen.path);
     kept.map(Some).map_err(|e| sentence(&e))
+}
+
+/// True if the file of a content is still as it was seen.
+fn is_untouched(seen: &Seen) -> bool {
+    let fingerprint = fingerprint_of(&seen.path);
+    fingerprint.is_some_and(|now| (now.size, now.modified) == (seen.size, seen.modified))
+}
+
+/// Reads the weights of a checkpoint that is not kept for their identity, so that a file that is written again with
+/// the same weights is known. Nothing if it cannot be read, or was exchanged meanwhile.
+pub(super) fn identify(seen: &mut Seen, key: Option<&str>) {
+    let content = content(&seen.path, key);
+    if is_untouched(seen) {
+        seen.facts.content = content;
+    }
 }

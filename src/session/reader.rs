@@ -24,7 +24,7 @@ use crate::weights::roles::Roles;
 use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
 use crate::weights::trajectory::Fit;
 
-use super::keeper::Keeper;
+use super::keeper::{self, Keeper};
 use super::thinning::{Candidate, superfluous};
 
 /// Changes on disk since the last request.
@@ -134,6 +134,9 @@ pub struct ReaderOptions {
 /// Weights of all checkpoints that are read once more for the random projection: 200 MB of them.
 const LARGEST_SHADOW: usize = 50_000_000;
 
+/// Bytes of the largest file that is read once more for the identity of its weights.
+const LARGEST_IDENTIFIED: u64 = 1 << 30;
+
 /// Bins of the histograms.
 const BINS: usize = 80;
 
@@ -161,7 +164,7 @@ pub fn serve(
                     readings = kept;
                     continue;
                 }
-                if reader.path.keep_another() {
+                if reader.identify_another() || reader.path.keep_another() {
                     readings = Vec::new();
                     continue;
                 }
@@ -190,6 +193,8 @@ struct Reader {
     hyper: HashMap<Key, Hyper>,
     /// Contents that were to be kept once: what could not be is not tried again and again.
     tried: HashSet<Key>,
+    /// Contents that were read once more for their identity.
+    identified: HashSet<Key>,
     /// Remarks that were made.
     told: HashSet<String>,
     /// The path as it was fitted last: its checkpoints and the length of the path up to each.
@@ -209,6 +214,7 @@ impl Reader {
             keeper: Keeper::open(&options.run, options.keep),
             hyper: HashMap::new(),
             tried: HashSet::new(),
+            identified: HashSet::new(),
             told: HashSet::new(),
             lengths: Vec::new(),
             has_begun: false,
@@ -420,6 +426,25 @@ impl Reader {
         let next = self.history.seen().iter().find(is_next).map(key)?;
         self.tried.insert(next.clone());
         Some(self.keep(&next))
+    }
+
+    /// Reads one more of the files that are not kept for the identity of its weights. False if all were read that are
+    /// to be.
+    fn identify_another(&mut self) -> bool {
+        let key = |seen: &Seen| (seen.path.clone(), seen.arrival);
+        let is_next = |seen: &&Seen| {
+            let is_unknown = seen.on_disk && seen.facts.content.is_none();
+            is_unknown && seen.size <= LARGEST_IDENTIFIED && !self.identified.contains(&key(seen))
+        };
+        let Some(mut next) = self.history.seen().iter().find(is_next).cloned() else {
+            return false;
+        };
+        self.identified.insert(key(&next));
+        keeper::identify(&mut next, self.options.choice.key.as_deref());
+        if let Some(known) = self.history.find_mut(&next.at(0)) {
+            known.facts.content = next.facts.content;
+        }
+        true
     }
 
     fn keep(&mut self, key: &Key) -> Vec<Reading> {

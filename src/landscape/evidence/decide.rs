@@ -7,6 +7,7 @@ use crate::model::Recognized;
 use super::super::LandscapeError;
 use super::super::objective::Objective;
 use super::super::samples::Source;
+use super::effort::Effort;
 use super::follow::Follower;
 use super::inquiry::Inquiry;
 use super::verdict::{self, ENOUGH, FAR_HIGHER, FEWEST, LEVEL, Mean, Scores};
@@ -82,16 +83,20 @@ impl Inquiry<'_> {
     fn by_path(&self, best: usize) -> Result<Choice, LandscapeError> {
         let is_kin = |i: usize| self.are_kin(best, i);
         let tied = self.comparable(verdict::tied(&self.scores, best, is_kin))?;
-        let is_contradicted = !tied.contains(&best);
+        // Where the updates hardly follow any, that one of them is ahead says little.
+        let is_contradicted = !tied.contains(&best) && self.scores[best].mean().is_loud();
         let count = self.candidates.len();
-        // What is taken must be followed itself.
+        // What is taken must be followed itself, if any of those is that the losses leave.
         let followed = tied.iter().copied();
         let followed: Vec<usize> = followed
             .filter(|i| self.scores[*i].mean().is_followed(count))
             .collect();
         let basis = if count > 1 { Basis::Path } else { Basis::Usual };
         Ok(Choice {
-            taken: self.usual_of(&followed).unwrap_or(best),
+            taken: self
+                .usual_of(&followed)
+                .or_else(|| self.usual_of(&tied))
+                .unwrap_or(best),
             tied,
             basis,
             is_contradicted,
@@ -112,7 +117,7 @@ impl Inquiry<'_> {
             return Ok(usual(vec![0]));
         }
         let stations = self.stations();
-        let losses = self.losses(&all, &stations)?;
+        let losses = self.losses(&all, &self.few, &stations)?;
         let guessing = self.guessing() * stations.len() as f64;
         if verdict::lowest(&losses) >= LEARNED * guessing {
             let is_asked = says.is_some();
@@ -150,9 +155,9 @@ impl Inquiry<'_> {
             return Ok(false);
         };
         let losses = if self.batch_norm {
-            self.best_losses(&[choice.taken], newest)?
+            self.best_losses(&[choice.taken], &self.few, newest)?
         } else {
-            self.losses(&[choice.taken], &[newest])?
+            self.losses(&[choice.taken], &self.few, &[newest])?
         };
         Ok(verdict::lowest(&losses) < LEARNED_WELL * guessing)
     }
@@ -183,33 +188,61 @@ impl Inquiry<'_> {
         tied.iter().max_by(pick).copied()
     }
 
-    /// Returns the tied readings whose losses at the newest checkpoint are not far above the others'.
+    /// Returns the tied readings whose losses at the newest checkpoint are not far above the others', first on the few
+    /// samples, then on all: a network that knows its samples by heart has most of them right under a wrong reading
+    /// too, and the loss of that one lies in the others.
     fn comparable(&self, tied: Vec<usize>) -> Result<Vec<usize>, LandscapeError> {
-        let Some(newest) = self.question.newest().filter(|_| tied.len() > 1) else {
+        let Some(newest) = self.question.newest() else {
             return Ok(tied);
         };
-        let count = tied.len() * self.scales.len();
-        let cpu = self.question.is_on_cpu();
-        let losses = if self.batch_norm && self.effort.allows_losses(self.products, count, cpu) {
-            self.best_losses(&tied, newest)?
+        let left = self.comparable_on(&self.few, tied, newest)?;
+        let has_more = self.question.data.samples() > self.few.samples();
+        if has_more && left.len() < RANGED {
+            self.comparable_on(self.question.data, left, newest)
         } else {
-            self.losses(&tied, &[newest])?
+            Ok(left)
+        }
+    }
+
+    fn comparable_on(
+        &self,
+        data: &Dataset,
+        readings: Vec<usize>,
+        newest: usize,
+    ) -> Result<Vec<usize>, LandscapeError> {
+        if readings.len() < 2 {
+            return Ok(readings);
+        }
+        let count = readings.len() * self.scales.len();
+        let cpu = self.question.is_on_cpu();
+        let effort = Effort {
+            samples: data.samples(),
+            ..self.effort
+        };
+        let losses = if self.batch_norm && effort.allows_losses(self.products, count, cpu) {
+            self.best_losses(&readings, data, newest)?
+        } else {
+            self.losses(&readings, data, &[newest])?
         };
         let near = verdict::near(&losses, AGAINST_UPDATES);
-        let near: Vec<usize> = near.into_iter().map(|i| tied[i]).collect();
-        Ok(if near.is_empty() { tied } else { near })
+        let near: Vec<usize> = near.into_iter().map(|i| readings[i]).collect();
+        Ok(if near.is_empty() { readings } else { near })
     }
 
     /// The loss of each of these readings at a checkpoint under the scale that suits it best: the wrong scale
     /// makes the right reading look bad in evaluation mode.
-    fn best_losses(&self, readings: &[usize], member: usize) -> Result<Vec<f64>, LandscapeError> {
+    fn best_losses(
+        &self,
+        readings: &[usize],
+        data: &Dataset,
+        member: usize,
+    ) -> Result<Vec<f64>, LandscapeError> {
         let flat = self.question.flat(member)?;
         let best = |reading: &usize| {
             let recognized = &self.candidates[*reading].recognized;
             let mut scales = 0..self.scales.len();
             scales.try_fold(f64::INFINITY, |best, scale| {
-                let loss = self.loss(recognized, scale, &self.few, &flat)?;
-                Ok(best.min(loss))
+                Ok(best.min(self.loss(recognized, scale, data, &flat)?))
             })
         };
         readings.iter().map(best).collect()
@@ -217,16 +250,21 @@ impl Inquiry<'_> {
 
     /// Sums of the losses of each of these readings at these checkpoints: with batch norm by the statistics
     /// of batches, which undo the pixels' scale while it is not known.
-    fn losses(&self, readings: &[usize], members: &[usize]) -> Result<Vec<f64>, LandscapeError> {
+    fn losses(
+        &self,
+        readings: &[usize],
+        data: &Dataset,
+        members: &[usize],
+    ) -> Result<Vec<f64>, LandscapeError> {
         let mut sums = vec![0.0; readings.len()];
         for &member in members {
             let flat = self.question.flat(member)?;
             for (sum, reading) in sums.iter_mut().zip(readings) {
                 let candidate = &self.candidates[*reading];
                 *sum += if self.batch_norm {
-                    self.training_loss(&candidate.recognized, &flat)?
+                    self.training_loss(&candidate.recognized, data, &flat)?
                 } else {
-                    self.loss(&candidate.recognized, candidate.scale, &self.few, &flat)?
+                    self.loss(&candidate.recognized, candidate.scale, data, &flat)?
                 };
             }
         }
@@ -253,11 +291,16 @@ impl Inquiry<'_> {
     }
 
     /// Its loss as in training: by the statistics of batches of the samples.
-    fn training_loss(&self, recognized: &Recognized, flat: &[f32]) -> Result<f64, LandscapeError> {
+    fn training_loss(
+        &self,
+        recognized: &Recognized,
+        data: &Dataset,
+        flat: &[f32],
+    ) -> Result<f64, LandscapeError> {
         let question = self.question;
         let device = &question.compute.device;
         let loss = &question.criterion.loss;
-        let batches = Source::of(recognized, &self.few, loss)?.batches(self.at_once, device)?;
+        let batches = Source::of(recognized, data, loss)?.batches(self.at_once, device)?;
         let layout = &question.shape.layout;
         let follower = Follower::of(
             question.forward(recognized)?,
@@ -307,11 +350,32 @@ impl Inquiry<'_> {
             let tied = verdict::tied(&scores, best, |_| false);
             (tied.clone(), tied)
         };
+        tied = self.comparable_scales(recognized, tied)?;
         // The set's own where it is among them, else the best.
-        let first = if level.contains(&0) { 0 } else { best };
+        let choices = [level.contains(&0).then_some(0), Some(best)];
+        let left = choices.into_iter().flatten().find(|it| tied.contains(it));
+        let first = left.or_else(|| tied.first().copied()).unwrap_or(best);
         tied.retain(|scale| *scale != first);
         tied.insert(0, first);
         Ok(tied)
+    }
+
+    /// Returns the tied scales under which a reading's loss on all samples at the newest checkpoint is not far above
+    /// the others': on a few of them that were learned by heart all may be low.
+    fn comparable_scales(
+        &self,
+        recognized: &Recognized,
+        tied: Vec<usize>,
+    ) -> Result<Vec<usize>, LandscapeError> {
+        let newest = self.question.newest().filter(|_| tied.len() > 1);
+        let Some(newest) = newest.filter(|_| tied.len() < RANGED) else {
+            return Ok(tied);
+        };
+        let flat = self.question.flat(newest)?;
+        let loss = |scale: &usize| self.loss(recognized, *scale, self.question.data, &flat);
+        let losses: Vec<f64> = tied.iter().map(loss).collect::<Result<_, _>>()?;
+        let near = verdict::near(&losses, AGAINST_UPDATES);
+        Ok(near.into_iter().map(|i| tied[i]).collect())
     }
 
     fn take(&mut self, taken: usize, scale: usize) {
@@ -354,7 +418,7 @@ impl Inquiry<'_> {
         // An exported model leaves nothing open that they could be a sign of.
         let is_open = recognized.reading.activation.is_some() || self.scales.len() > 1;
         if self.batch_norm && is_open && self.assumed.asked_of >= ENOUGH {
-            let own = self.training_loss(&recognized, &flat)?;
+            let own = self.training_loss(&recognized, &self.few, &flat)?;
             if loss > STATISTICS.0 * own + STATISTICS.1 {
                 self.assumed.has_other_statistics(loss, own);
             }

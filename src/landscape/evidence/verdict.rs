@@ -71,11 +71,15 @@ impl Mean {
         .is_above(ERRORS)
     }
 
+    /// Returns true for a mean that no chance finding has.
+    pub(super) fn is_loud(self) -> bool {
+        self.value > LOUD && self.value > ERRORS * self.error
+    }
+
     /// Returns true if this is more than the best of `readings` readings that say nothing gives by chance.
     pub(super) fn is_followed(self, readings: usize) -> bool {
-        let is_loud = self.value > LOUD && self.value > ERRORS * self.error;
         let errors = (ERRORS.powi(2) + 2.0 * (readings.max(1) as f64).ln()).sqrt();
-        self.count >= FEWEST && self.value > SILENT && (is_loud || self.is_above(errors))
+        self.count >= FEWEST && self.value > SILENT && (self.is_loud() || self.is_above(errors))
     }
 }
 
