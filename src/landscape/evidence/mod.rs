@@ -6,6 +6,8 @@
 
 mod answers;
 mod decide;
+#[cfg(test)]
+mod decide_tests;
 mod effort;
 mod follow;
 mod inquiry;

@@ -1,0 +1,98 @@
+//! Decisions where the updates hardly follow any reading, on a network whose activation is known.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::path::Path;
+
+use candle_core::Device;
+
+use crate::data::{self, Request};
+use crate::landscape::device::Compute;
+use crate::loss::Criterion;
+use crate::model::activation::Activation;
+use crate::model::reading::Reading;
+use crate::run::Checkpoint;
+use crate::weights::run_checkpoint::Shape;
+
+use super::answers::{Answers, Subject};
+use super::effort::spread;
+use super::inquiry::Inquiry;
+use super::{Assumed, Question};
+
+/// The decision about the run that was trained with tanh, where the updates of its path are said to follow each
+/// activation by these cosines.
+fn decided(cosine: impl Fn(Activation, usize) -> f64) -> Assumed {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/readings/vgg-tanh");
+    let members: Vec<Checkpoint> = (0..=160)
+        .step_by(16)
+        .map(|step| Checkpoint::new(step, folder.join(format!("step_{step:03}.safetensors"))))
+        .filter(|checkpoint| checkpoint.path.exists())
+        .collect();
+    let shape = Shape::of_model(members.last().unwrap(), None, None).unwrap();
+    let data = data::load(&Request::whole("digits")).unwrap();
+    let answers = Answers::default();
+    let question = Question {
+        shape: &shape,
+        members: &members,
+        data: &data,
+        model: "auto",
+        criterion: &Criterion::default(),
+        asked: Reading::default(),
+        compute: &Compute::on(Device::Cpu),
+        answers: &answers,
+    };
+    let samples = Inquiry::new(&question, &|| true).unwrap().few.samples();
+    assert!(samples < data.samples());
+    let base = question.recognize(question.asked).unwrap().reading;
+    for activation in Activation::ALL {
+        for from in spread(members.len() - 1) {
+            let subject = |scale| Subject {
+                reading: Reading {
+                    activation: Some(activation),
+                    ..base
+                },
+                scale,
+                samples,
+                from: members[from].clone(),
+                to: members[from + 1].clone(),
+            };
+            answers.keep(subject(0), cosine(activation, from));
+            for scale in 1..=data.scales.len() {
+                answers.keep(subject(scale), -0.5);
+            }
+        }
+    }
+    question.answer(&|| true).unwrap()
+}
+
+/// A wrong reading that is followed a little better than the right one, about which the updates tell nothing.
+fn hardly(activation: Activation, from: usize, ahead: f64) -> f64 {
+    let scatter = if from.is_multiple_of(2) { 1.0 } else { -1.0 };
+    match activation {
+        Activation::Silu => ahead + 0.002 * scatter,
+        Activation::Tanh => 0.03 + 0.06 * scatter,
+        _ => -0.2,
+    }
+}
+
+#[test]
+fn a_reading_whose_loss_is_far_higher_is_not_taken_for_updates_that_hardly_follow_it() {
+    let assumed = decided(|activation, from| hardly(activation, from, 0.04));
+    assert_eq!(assumed.function.reading.activation, Some(Activation::Tanh));
+    assert_eq!(assumed.warning, None);
+}
+
+#[test]
+fn updates_that_follow_clearly_what_the_losses_speak_against_are_a_warning() {
+    let clear = |activation, from| match activation {
+        Activation::Tanh => 0.35 + hardly(activation, from, 0.0),
+        _ => hardly(activation, from, 0.4),
+    };
+    let assumed = decided(clear);
+    assert_eq!(assumed.function.reading.activation, Some(Activation::Tanh));
+    let warning = assumed.warning.unwrap();
+    assert!(
+        warning.contains("the updates follow another reading better"),
+        "{warning}"
+    );
+}
