@@ -1415,6 +1415,27 @@ fn the_log_of_training_fills_in_the_learning_rate() {
     );
     let rates = &json(&["weights", run, "--format", "json"])["learning_rate"];
     assert_eq!(rates, &serde_json::json!([0.5, 0.25, 0.125]));
+
+    // Both drops are marked wherever the path is drawn.
+    let dropped = serde_json::json!([200, 240]);
+    assert_eq!(
+        json(&["weights", run, "--format", "json"])["drops"],
+        dropped
+    );
+    assert_eq!(
+        json(&["trajectory", run, "--format", "json"])["drops"],
+        dropped
+    );
+    let lines = ["--x=-2:2:5", "--y=-2:2:5"];
+    let surface = |format| {
+        let data = ["--data", "digits", "--samples", "64", "--format", format];
+        [&["surface", run], &data[..], &lines[..]].concat()
+    };
+    assert_eq!(json(&surface("json"))["drops"], dropped);
+    let text = stdout(&surface("text"));
+    assert!(text.contains("lr drop") && text.contains('▼'), "{text}");
+    let compared = json(&[&["compare", run, run], &data[..], &lines[..]].concat());
+    assert_eq!(compared["runs"][1]["drops"], dropped);
 }
 
 #[test]

@@ -13,13 +13,13 @@ use crate::landscape::worker::protocol::Query;
 use crate::report::compare::{Report, Subject, Test};
 use crate::report::path::PathPoint;
 use crate::run::Checkpoint;
-use crate::run::hyper::Hyper;
+use crate::run::hyper::{self, Hyper};
 
 use super::measure::Measuring;
 use super::options::{KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run};
 use super::output::{Format, Forms, OutputOptions, Usage};
 use super::scene::{EffortOptions, GridOptions, PlaneChoice, PlaneOptions, Scene};
-use super::{progress, warn};
+use super::{learning_rates, progress, warn};
 
 /// More panels than this cannot be read.
 const MOST: usize = 6;
@@ -184,6 +184,14 @@ impl Compare {
         Ok(function)
     }
 
+    /// Returns the indices of the points of a run's path at which its learning rate fell.
+    fn drops(&self, scene: &Scene, index: usize) -> Vec<usize> {
+        let run = &self.runs[index];
+        let is_own = |member: &&Checkpoint| !self.shared || member.path.starts_with(run);
+        let own: Vec<Checkpoint> = scene.path.members.iter().filter(is_own).cloned().collect();
+        hyper::drops(&learning_rates::of(run, &self.key, &own))
+    }
+
     fn subject(
         &self,
         scene: &Scene,
@@ -231,6 +239,7 @@ impl Compare {
             score: function.score,
             grid,
             fidelity,
+            drops: self.drops(scene, index),
             path,
             rival,
         })

@@ -1,8 +1,9 @@
 //! The learning rates of checkpoints and what training's log tells of them.
 
+use std::iter::repeat;
 use std::path::Path;
 
-use crate::run::hyper::Hyper;
+use crate::run::hyper::{self, Hyper};
 use crate::run::log::{Clock, Logged};
 use crate::run::{Checkpoint, scan};
 
@@ -11,16 +12,30 @@ use super::warn;
 
 /// The rate at each of these checkpoints of a run; what is wrong with its log is said on stderr.
 pub(super) fn of(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Vec<Option<f64>> {
-    let own = members.iter().map(|member| Hyper::of(member).learning_rate);
-    let own: Vec<Option<f64>> = own.collect();
+    let own = saved(members);
     if own.iter().all(Option::is_some) {
         return own;
     }
-    let Some(logged) = logged(run, key, members) else {
-        return own;
-    };
-    let rates = own.into_iter().zip(logged);
-    rates.map(|(own, logged)| own.or(logged.rate)).collect()
+    let logged = logged(run, key, members).unwrap_or_default();
+    told(own, &logged)
+}
+
+/// Returns the indices of the checkpoints at which the rate fell, by what they and a log that was read tell.
+pub(super) fn drops(members: &[Checkpoint], logged: &[Logged]) -> Vec<usize> {
+    hyper::drops(&told(saved(members), logged))
+}
+
+/// The rates that the checkpoints themselves hold.
+fn saved(members: &[Checkpoint]) -> Vec<Option<f64>> {
+    let own = members.iter().map(|member| Hyper::of(member).learning_rate);
+    own.collect()
+}
+
+/// The rates that the checkpoints hold, and for the others what the log tells.
+fn told(own: Vec<Option<f64>>, logged: &[Logged]) -> Vec<Option<f64>> {
+    let logged = logged.iter().map(|logged| logged.rate);
+    let rates = own.into_iter().zip(logged.chain(repeat(None)));
+    rates.map(|(own, logged)| own.or(logged)).collect()
 }
 
 /// Reads the log of the run. All checkpoints of the run tell what their numbers count, not only those that were

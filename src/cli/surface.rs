@@ -9,7 +9,7 @@ use crate::landscape::evidence::Assumed;
 use crate::plot::relief::View;
 use crate::report::path::PathPoint;
 use crate::report::surface::Report;
-use crate::run::Checkpoint;
+use crate::run::log::Logged;
 
 use super::options::{DEFAULT_VIEW, KeyOption, MeasureOptions, Steps, view};
 use super::output::{Format, Forms, OutputOptions, Usage};
@@ -67,7 +67,9 @@ impl Surface {
         let (grid, fidelity) = scene.explore(&mut measuring, subject.score, asked, &bar)?;
         let path = scene.measure_path(&mut measuring, &bar)?;
         bar.finish_and_clear();
-        self.weigh(&mut subject.assumed, &scene.path.members, &path)?;
+        let members = &scene.path.members;
+        let logged = learning_rates::logged(&self.run, &self.key, members).unwrap_or_default();
+        self.weigh(&mut subject.assumed, &logged, &path)?;
         let report = Report {
             run: self.run.display().to_string(),
             origin: scene.origin.step,
@@ -83,6 +85,7 @@ impl Surface {
             grid,
             fidelity,
             path,
+            drops: learning_rates::drops(members, &logged),
         };
         let forms = Forms {
             picture: Some(&|tints| report.picture(self.relief, tints)),
@@ -101,13 +104,12 @@ impl Surface {
     fn weigh(
         &self,
         assumed: &mut Assumed,
-        members: &[Checkpoint],
+        logged: &[Logged],
         path: &[PathPoint],
     ) -> anyhow::Result<()> {
         if self.measure.split != Split::Train {
             return Ok(());
         }
-        let logged = learning_rates::logged(&self.run, &self.key, members).unwrap_or_default();
         let pairs = logged.iter().zip(path);
         let pairs: Vec<[f64; 2]> = pairs
             .filter_map(|(logged, point)| Some([logged.train?, point.loss]))

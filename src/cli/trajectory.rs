@@ -7,12 +7,14 @@ use clap::Args;
 
 use crate::report;
 use crate::run::Checkpoint;
+use crate::run::hyper;
 use crate::weights::kept_products::KeptProducts;
 use crate::weights::path::{PathUpdate, RunPath};
 use crate::weights::random_projection;
 use crate::weights::roles::Roles;
 use crate::weights::run_checkpoint::Shape;
 
+use super::learning_rates;
 use super::options::{KeyOption, ModelOption, PlaneKind, Steps, open_run};
 use super::output::{Format, Forms, OutputOptions};
 use super::progress;
@@ -62,8 +64,14 @@ impl Trajectory {
             }
         };
         let trajectory = &path.fit.trajectory;
-        let report =
-            report::trajectory::Report::new(&self.run, path.parameters, trajectory, projection);
+        let rates = learning_rates::of(&self.run, &self.key, &path.members);
+        let report = report::trajectory::Report::new(
+            &self.run,
+            path.parameters,
+            trajectory,
+            hyper::drops(&rates),
+            projection,
+        );
         let forms = Forms {
             picture: Some(&|tints| report.picture(tints)),
             ..Forms::default()

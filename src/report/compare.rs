@@ -65,6 +65,8 @@ pub struct Subject {
     pub fidelity: Option<Fidelity>,
     /// The run's path on the plane.
     pub path: Vec<PathPoint>,
+    /// Indices of its points at which the learning rate fell.
+    pub drops: Vec<usize>,
     /// The other run's path, on a plane that both share.
     pub rival: Vec<PathPoint>,
 }
@@ -102,6 +104,7 @@ struct SubjectJson<'a> {
     measured: Vec<Vec<bool>>,
     evaluations: usize,
     path: &'a [PathPoint],
+    drops: Vec<u64>,
     other_path: Option<&'a [PathPoint]>,
 }
 
@@ -170,6 +173,7 @@ impl Subject {
             measured: rows.measured,
             evaluations: self.grid.measured(),
             path: &self.path,
+            drops: path::steps(&self.path, &self.drops),
             other_path: Some(self.rival.as_slice()).filter(|path| !path.is_empty()),
         }
     }
@@ -360,6 +364,7 @@ fn scene<'a>(subject: &'a Subject, path: &'a [[f64; 2]], rival: &'a [[f64; 2]]) 
         tints: None,
         extras: Extras {
             rival,
+            drops: &subject.drops,
             ..Extras::default()
         },
     }

@@ -50,6 +50,12 @@ impl<'a> PrintedMap<'a> {
             extras: Extras::default(),
         }
     }
+
+    /// The same map, with marks where the learning rate fell at these points of the path.
+    pub(super) fn with_drops(mut self, drops: &'a [usize]) -> Self {
+        self.extras.drops = drops;
+        self
+    }
 }
 
 /// Draws the map this many characters wide, without colours, in braille where the terminal's language has more than ASCII.

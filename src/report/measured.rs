@@ -71,6 +71,7 @@ pub fn surface(snapshot: &Snapshot) -> Option<Report> {
             _ => None,
         },
         path: path(snapshot)?,
+        drops: snapshot.drops(),
     })
 }
 

@@ -21,6 +21,12 @@ pub struct PathPoint {
     pub plane_loss: f64,
 }
 
+/// Returns the training steps of some points of a path.
+pub(super) fn steps(path: &[PathPoint], at: &[usize]) -> Vec<u64> {
+    let steps = at.iter().filter_map(|at| path.get(*at));
+    steps.map(|point| point.step).collect()
+}
+
 /// The arrays of a path, the names of which begin with `prefix`.
 pub(super) fn arrays(prefix: &str, path: &[PathPoint]) -> Vec<Array> {
     let each = |name: &str, value: fn(&PathPoint) -> f64| {

@@ -73,6 +73,8 @@ pub struct Report {
     pub fidelity: Option<Fidelity>,
     /// The path on the plane.
     pub path: Vec<PathPoint>,
+    /// Indices of its points at which the learning rate fell.
+    pub drops: Vec<usize>,
 }
 
 /// A surface of few samples to which the difference that all make was added.
@@ -124,6 +126,7 @@ pub struct Json<'a> {
     measured: Vec<Vec<bool>>,
     evaluations: usize,
     path: &'a [PathPoint],
+    drops: Vec<u64>,
 }
 
 /// Says what error is to be expected of it between its points.
@@ -215,6 +218,7 @@ impl Report {
             measured: rows.measured,
             evaluations: self.grid.measured(),
             path: &self.path,
+            drops: path::steps(&self.path, &self.drops),
         }
     }
 
@@ -329,6 +333,7 @@ impl Report {
                 .and_then(|shares| Some([*shares.first()?, *shares.get(1)?])),
             extras: Extras {
                 doubts: &doubts,
+                drops: &self.drops,
                 ..Extras::default()
             },
         };

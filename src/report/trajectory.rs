@@ -28,6 +28,10 @@ pub struct Report {
     lissajous: Vec<f64>,
     coordinates: Vec<[f64; 2]>,
     residual: Vec<f64>,
+    /// Steps at which the learning rate fell, and the indices of their checkpoints.
+    drops: Vec<u64>,
+    #[serde(skip)]
+    drops_at: Vec<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     random: Option<RandomProjection>,
     #[serde(skip)]
@@ -35,17 +39,20 @@ pub struct Report {
 }
 
 impl Report {
-    /// Takes the figures of a fitted path.
+    /// Takes the figures of a fitted path; `drops` are the indices of the checkpoints at which the learning rate fell.
     #[must_use]
     pub fn new(
         run: &Path,
         parameters: usize,
         trajectory: &Trajectory,
+        drops: Vec<usize>,
         random: Option<RandomProjection>,
     ) -> Self {
         let looks_random = trajectory.looks_random();
         let trajectory = trajectory.clone();
         Self {
+            drops: drops.iter().map(|at| trajectory.steps[*at]).collect(),
+            drops_at: drops,
             random,
             run: run.display().to_string(),
             parameters,
@@ -120,12 +127,12 @@ impl Report {
         if let [first, second, ..] = self.explained[..] {
             let explained = Some([first, second]);
             let map = PrintedMap::of_path(&self.coordinates, ["PC1", "PC2"], explained);
-            maps.push((map, String::new()));
+            maps.push((map.with_drops(&self.drops_at), String::new()));
         }
         if let Some(random) = &self.random {
             let axes = ["random 1", "random 2"];
             let map = PrintedMap::of_path(&random.coordinates, axes, None);
-            maps.push((map, about_random(random)));
+            maps.push((map.with_drops(&self.drops_at), about_random(random)));
         }
         maps
     }

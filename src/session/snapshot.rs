@@ -11,7 +11,7 @@ use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::{Measure, Surface};
 use crate::landscape::worker::protocol::Introduction;
 use crate::loss::{Loss, Score};
-use crate::run::hyper::Hyper;
+use crate::run::hyper::{self, Hyper};
 use crate::run::log::{Clock, Logged, TrainingLog};
 use crate::run::save_times::SaveTimes;
 use crate::run::unicode;
@@ -369,6 +369,14 @@ impl Snapshot {
             Finding::Is(data) => Some(fidelity.words(data.samples)),
             _ => None,
         }
+    }
+
+    /// Returns the indices of the checkpoints of the path at which the learning rate fell.
+    #[must_use]
+    pub fn drops(&self) -> Vec<usize> {
+        let members = self.hyper.len().max(self.logged.len());
+        let rates: Vec<Option<f64>> = (0..members).map(|member| self.rate(member)).collect();
+        hyper::drops(&rates)
     }
 
     /// The learning rate at a checkpoint of the path: its own word, else the log's.

@@ -6,7 +6,6 @@ use crate::landscape::surface::Measure;
 use crate::loss::Score;
 use crate::plot::axis::short;
 use crate::plot::graph::Mark;
-use crate::run::hyper;
 use crate::run::log::Logged;
 use crate::session::snapshot::{CheckpointLine, CheckpointState, Fidelity, Finding, Snapshot};
 use crate::weights::trajectory::Trajectory;
@@ -245,13 +244,6 @@ pub(crate) fn doubts(snapshot: &Snapshot) -> Vec<f64> {
     })
 }
 
-/// Returns the checkpoints of the path at which the learning rate fell.
-pub(crate) fn drops(snapshot: &Snapshot) -> Vec<usize> {
-    let members = snapshot.hyper.len().max(snapshot.logged.len());
-    let rates: Vec<Option<f64>> = (0..members).map(|member| snapshot.rate(member)).collect();
-    hyper::drops(&rates)
-}
-
 /// The steps of the path.
 pub(crate) fn steps(snapshot: &Snapshot) -> Vec<f64> {
     let steps = snapshot.trajectory.iter().flat_map(|path| &path.steps);
@@ -261,7 +253,8 @@ pub(crate) fn steps(snapshot: &Snapshot) -> Vec<f64> {
 /// Marks on a graph over steps at the checkpoints where the learning rate fell.
 pub(crate) fn drop_marks(snapshot: &Snapshot) -> Vec<Mark> {
     let steps = steps(snapshot);
-    let at = drops(snapshot)
+    let at = snapshot
+        .drops()
         .into_iter()
         .filter_map(|i| steps.get(i).copied());
     at.map(|at| Mark {

@@ -134,7 +134,7 @@ pub(crate) fn render_plane(app: &App, area: Rect, buffer: &mut Buffer) {
         Some(sentence) => render_foot(&sentence, style, area, buffer),
         None => area,
     };
-    let (doubts, drops) = (facts::doubts(snapshot), facts::drops(snapshot));
+    let (doubts, drops) = (facts::doubts(snapshot), snapshot.drops());
     let (gone, old_branches) = (facts::gone(snapshot), facts::old_branches(app));
     let scene = scene::of_session(app, snapshot, trajectory, window);
     let extras = Extras {
