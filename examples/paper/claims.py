@@ -18,6 +18,12 @@ def read(folder, name):
     return json.loads(path.read_text()) if path.exists() else None
 
 
+def read_seeds(folder, name):
+    """The same result on the planes of all seeds of directions."""
+    found = [read(folder, name + seed) for seed in ("", "-seed1", "-seed2")]
+    return [one for one in found if one]
+
+
 def mean(values, digits=3):
     """A mean with its standard error."""
     values = [value for value in values if value is not None and math.isfinite(value)]
@@ -143,15 +149,22 @@ def shapes(folder, rows):
     """Figures 4, 5 and 6: depth, width and shortcuts against how convex the surface is."""
     seen = set()
     for figure in ["4", "5", "6"]:
-        compared = read(folder, f"{figure}-surfaces")
-        for run in compared["runs"] if compared else []:
-            if run["label"] in seen:
+        planes = read_seeds(folder, f"{figure}-surfaces")
+        for runs in zip(*(compared["runs"] for compared in planes)):
+            label, error = runs[0]["label"], runs[0]["test_error"]
+            if label in seen:
                 continue
-            seen.add(run["label"])
-            ratio = read(folder, f"7-{run['label']}")
-            negative = "" if ratio is None else f"{100 * share_above(ratio['map']['ratio'], 0.05):.0f} %"
-            error = "" if run["test_error"] is None else f"{100 * run['test_error']:.1f} %"
-            rows.append([run["label"], error, minima(run["loss"]), most_pieces(run["loss"]), negative])
+            seen.add(label)
+            ratios = [found["map"]["ratio"] for found in read_seeds(folder, f"7-{label}")]
+            rows.append(
+                [
+                    label,
+                    "" if error is None else f"{100 * error:.1f} %",
+                    mean([minima(run["loss"]) for run in runs]),
+                    mean([most_pieces(run["loss"]) for run in runs]),
+                    mean([100 * share_above(ratio, 0.05) for ratio in ratios]) + " %" if ratios else "",
+                ]
+            )
 
 
 def share_above(grid, limit):

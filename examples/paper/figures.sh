@@ -13,11 +13,12 @@ lines=${GRID:-51}
 out=$runs/figures
 mkdir -p "$out"
 
-# make NAME COMMAND ...: one result in four formats; measured values are kept, so that they are measured once.
+# make NAME COMMAND ...: one result in each of $formats; measured values are kept, so that they are measured once.
+formats="json svg png text"
 make() {
     name=$1
     shift
-    for format in json svg png text; do
+    for format in $formats; do
         file=$out/$name.$format
         [ -e "$file" ] || "$isoloss" "$@" --format "$format" --out "$file"
     done
@@ -28,6 +29,18 @@ measure() {
     name=$1
     shift
     make "$name" "$@" --data "$data" --samples "$samples" --order first
+}
+
+# seeds NAME COMMAND ...: a picture on random directions, and the numbers on two more pairs of them, for claims.py.
+seeds() {
+    drawn=$1
+    shift
+    measure "$drawn" "$@"
+    formats=json
+    for seed in 1 2; do
+        measure "$drawn-seed$seed" "$@" --seed $seed
+    done
+    formats="json svg png text"
 }
 
 # trained RUN ...: true if all of them were.
@@ -73,7 +86,8 @@ figure2() {
         small=vgg9-sgd-128-wd$decay
         large=vgg9-sgd-1640-wd$decay
         if trained "$small" "$large"; then
-            measure "2-line-wd$decay" line "$(last "$small")" "$(last "$large")" --x=-0.5:1.5:"$lines"
+            measure "2-line-wd$decay" line "$(last "$small")" "$(last "$large")" --bn recalibrated \
+                --x=-0.5:1.5:"$lines"
             make "2-histogram-wd$decay" weights "$(last "$small")" "$(last "$large")" --histogram
             make "2-norms-128-wd$decay" weights "$runs/$small"
             make "2-norms-1640-wd$decay" weights "$runs/$large"
@@ -106,7 +120,7 @@ surfaces() {
         shift
         set -- "$@" "$runs/$run" --label "$run"
     done
-    measure "$name" compare "$@" --x=-1:1:"$lines" --y=-1:1:"$lines"
+    seeds "$name" compare "$@" --x=-1:1:"$lines" --y=-1:1:"$lines"
 }
 
 # Figure 4: a DenseNet, and ResNet-56 with and without shortcuts. Figure 5: depth. Figure 6: width.
@@ -127,10 +141,16 @@ panels() {
 figure7() {
     for network in resnet20 resnet20-noshort resnet56 resnet56-noshort; do
         if trained $network; then
-            make "7-$network" hessian "$(last $network)" --model $network --plane random --map \
-                --x=-1:1:11 --y=-1:1:11 --data "$data" --samples 256 --order first
+            curvature "7-$network" hessian "$(last $network)" --model $network --plane random --map --tolerance 0.05
         fi
     done
+}
+
+curvature() {
+    all=$samples
+    samples=64
+    seeds "$@" --x=-1:1:7 --y=-1:1:7
+    samples=$all
 }
 
 # Figure 8: random planes hold little of a path. Figure 9: its own plane, with the drops of the learning rate.

@@ -216,10 +216,36 @@ impl Report {
                 let _ = writeln!(text, "{}", barrier_sentence(split, barrier));
             }
         }
+        text += &self.holes();
         for group in self.graphs() {
             text.push('\n');
             text += &self.with_graph(&group, |graph| graph::text(&graph, width));
             text += &order(&group);
+        }
+        text
+    }
+
+    /// Says where the lines have no finite loss, because pictures have nothing there.
+    fn holes(&self) -> String {
+        let mut text = String::new();
+        for curve in &self.curves {
+            let values = curve.train.as_ref().or(curve.test.as_ref());
+            let holes = values.map_or(Vec::new(), |values| holes(&curve.alpha, &values.loss));
+            if holes.is_empty() {
+                continue;
+            }
+            let seed = curve
+                .seed
+                .map_or(String::new(), |seed| format!("seed {seed}: "));
+            let spans: Vec<String> = holes.iter().map(|hole| span(*hole)).collect();
+            let is_beyond = holes.iter().any(|[from, to]| *from < 0.0 || *to > 1.0);
+            let advice = if self.bn == BatchNorm::States && is_beyond {
+                "; beyond A and B batch norm's variances fall below 0: --bn recalibrated takes them anew"
+            } else {
+                ""
+            };
+            let spans = spans.join(" and ");
+            let _ = writeln!(text, "{seed}the loss is not finite at α {spans}{advice}");
         }
         text
     }
@@ -275,7 +301,7 @@ impl Report {
     /// Draws the graphs one below the other.
     #[must_use]
     pub fn picture(&self, tints: Option<Tints>) -> Picture {
-        let head = self.head();
+        let head = self.head() + &self.holes();
         let groups = self.graphs();
         let drawn = groups.iter().map(|group| {
             self.with_graph(group, |graph| {
@@ -385,22 +411,49 @@ fn drawn(curve: &LineCurve) -> Vec<Drawn> {
             }
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
             let of = values.score.score;
-            let on_scale = |value| of.map_or(f64::NAN, |score| score.on_scale(value));
+            // A score of predictions that are NaN is one of nothing.
+            let on_scale = |(_, loss, score): &(f64, f64, f64)| match of {
+                Some(of) if !loss.is_nan() => of.on_scale(*score),
+                _ => f64::NAN,
+            };
             Drawn {
                 alpha: points.iter().map(|point| point.0).collect(),
                 loss: points.iter().map(|point| point.1).collect(),
-                score: points.iter().map(|point| on_scale(point.2)).collect(),
+                score: points.iter().map(on_scale).collect(),
                 stroke,
             }
         })
         .collect()
 }
 
+/// The spans of successive places at which a loss is NaN or infinite.
+fn holes(alpha: &[f64], loss: &[f64]) -> Vec<[f64; 2]> {
+    let mut spans: Vec<[f64; 2]> = Vec::new();
+    let mut is_open = false;
+    for (alpha, loss) in alpha.iter().zip(loss) {
+        match spans.last_mut().filter(|_| is_open) {
+            Some(span) if !loss.is_finite() => span[1] = *alpha,
+            None if !loss.is_finite() => spans.push([*alpha; 2]),
+            _ => {}
+        }
+        is_open = !loss.is_finite();
+    }
+    spans
+}
+
+fn span([from, to]: [f64; 2]) -> String {
+    if from < to {
+        format!("{} to {}", short(from), short(to))
+    } else {
+        short(from)
+    }
+}
+
 fn barrier_sentence(split: &str, barrier: Barrier) -> String {
     match barrier.height {
         height if height.is_nan() => {
             format!(
-                "{split}: the loss is not a number between A and B, at α {}",
+                "{split}: the loss is NaN between A and B, at α {}",
                 short(barrier.alpha)
             )
         }
@@ -410,5 +463,22 @@ fn barrier_sentence(split: &str, barrier: Barrier) -> String {
             short(barrier.alpha)
         ),
         _ => format!("{split}: no barrier between A and B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_without_a_finite_loss_are_told_as_spans() {
+        let alpha = [-0.5, -0.25, 0.0, 0.5, 1.0, 1.5];
+        let nan = f64::NAN;
+        let of = |loss: [f64; 6]| -> Vec<String> {
+            holes(&alpha, &loss).into_iter().map(span).collect()
+        };
+        let found = of([nan, f64::INFINITY, 1.0, nan, 1.0, nan]);
+        assert_eq!(found, ["-0.5 to -0.25", "0.5", "1.5"]);
+        assert!(of([1.0; 6]).is_empty());
     }
 }

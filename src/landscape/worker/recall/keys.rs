@@ -16,6 +16,8 @@ use super::super::protocol::{Plan, Query, Setup};
 
 /// The version of what is measured: raised when a kernel, a choice of samples or a plane's rule changes its values.
 const NUMERICS: u32 = 3;
+/// The version of the decision which function a path followed: raised when another may be taken of the same run.
+const DECISION: u32 = 2;
 
 /// The key of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -223,7 +225,13 @@ pub(super) fn key(
         Query::Recalibrated(_) => 'r',
         Query::Update { .. } => 'u',
     };
-    let contents = contents.of_all(&checkpoints(query), key)?;
-    let spot = contents.and_then(|contents| digest(&(loss, of, contents)));
+    let Some(contents) = contents.of_all(&checkpoints(query), key)? else {
+        return Ok(None);
+    };
+    let spot = if matches!(query, Query::Evidence(_)) {
+        digest(&(loss, of, DECISION, contents))
+    } else {
+        digest(&(loss, of, contents))
+    };
     Ok(spot.map(ValueKey::Spot))
 }
