@@ -14,7 +14,8 @@ out=$runs/figures
 mkdir -p "$out"
 
 # make NAME COMMAND ...: one result in each of $formats; measured values are kept, so that they are measured once.
-formats="json svg png text"
+all_formats="json svg png text"
+formats=$all_formats
 make() {
     name=$1
     shift
@@ -40,7 +41,7 @@ seeds() {
     for seed in 1 2; do
         measure "$drawn-seed$seed" "$@" --seed $seed
     done
-    formats="json svg png text"
+    formats=$all_formats
 }
 
 # trained RUN ...: true if all of them were.
@@ -74,8 +75,12 @@ of_vgg() {
 figure1() {
     for network in resnet56-noshort resnet56; do
         if trained $network; then
-            measure "1-$network" surface "$(last $network)" --model $network --plane random --relief \
-                --x=-1:1:"$lines" --y=-1:1:"$lines"
+            set -- surface "$(last $network)" --model $network --plane random --x=-1:1:"$lines" --y=-1:1:"$lines"
+            formats=json
+            measure "1-$network" "$@"
+            formats="svg png text"
+            measure "1-$network" "$@" --relief
+            formats=$all_formats
         fi
     done
 }

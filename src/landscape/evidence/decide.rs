@@ -117,14 +117,16 @@ impl Inquiry<'_> {
             return Ok(usual(vec![0]));
         }
         let stations = self.stations();
-        let losses = self.losses(&all, &self.few, &stations)?;
+        let left = self.that_learned(&all)?;
+        let losses = self.losses(&left, &self.few, &stations)?;
         let guessing = self.guessing() * stations.len() as f64;
-        if verdict::lowest(&losses) >= LEARNED * guessing {
+        if left.len() == all.len() && verdict::lowest(&losses) >= LEARNED * guessing {
             let is_asked = says.is_some();
             return Ok(usual(if is_asked { vec![0] } else { all }));
         }
-        let near = verdict::near(&losses, FAR_HIGHER);
-        let level = verdict::near(&losses, LEVEL);
+        let of_all = |near: Vec<usize>| near.into_iter().map(|i| left[i]).collect::<Vec<_>>();
+        let near = of_all(verdict::near(&losses, FAR_HIGHER));
+        let level = of_all(verdict::near(&losses, LEVEL));
         let basis = if near.len() < all.len() {
             Basis::Loss
         } else {
@@ -136,6 +138,28 @@ impl Inquiry<'_> {
             basis,
             is_contradicted: false,
         })
+    }
+
+    /// Returns the readings under which the newest checkpoint classifies as well as the running statistics of batch
+    /// norm let the best of them: those of batches make a network that knows its samples by heart look alike under
+    /// all. All of them where none does well, as early in training, when running statistics lag behind.
+    fn that_learned(&self, readings: &[usize]) -> Result<Vec<usize>, LandscapeError> {
+        let all = readings.to_vec();
+        let guessing = self.guessing();
+        let newest = self.question.newest().filter(|_| guessing.is_finite());
+        let count = readings.len() * self.scales.len();
+        let is_cheap = self
+            .effort
+            .allows_losses(self.products, count, self.question.is_on_cpu());
+        let Some(newest) = newest.filter(|_| self.batch_norm && is_cheap) else {
+            return Ok(all);
+        };
+        let losses = self.best_losses(readings, &self.few, newest)?;
+        if verdict::lowest(&losses) >= LEARNED_WELL * guessing {
+            return Ok(all);
+        }
+        let near = verdict::near(&losses, AGAINST_UPDATES);
+        self.comparable(near.into_iter().map(|i| readings[i]).collect())
     }
 
     /// The loss of one who knows nothing but the number of classes; infinite where the loss is not one of classes.
