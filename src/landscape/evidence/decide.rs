@@ -29,6 +29,8 @@ const WORSE_THAN_GUESSING: f64 = 1.25;
 /// Largest multiple of the loss with a batch's own statistics, and what may be added to it, for running
 /// statistics that fit.
 const STATISTICS: (f64, f64) = (2.0, 0.2);
+/// Scales under which a reading's loss is measured on more than a few samples.
+const BEST_SCALES: usize = 2;
 /// Number of tied readings up to which the range of losses is that of all of them on all samples.
 const RANGED: usize = 6;
 
@@ -144,22 +146,17 @@ impl Inquiry<'_> {
     /// norm let the best of them: those of batches make a network that knows its samples by heart look alike under
     /// all. All of them where none does well, as early in training, when running statistics lag behind.
     fn that_learned(&self, readings: &[usize]) -> Result<Vec<usize>, LandscapeError> {
-        let all = readings.to_vec();
         let guessing = self.guessing();
         let newest = self.question.newest().filter(|_| guessing.is_finite());
-        let count = readings.len() * self.scales.len();
-        let is_cheap = self
-            .effort
-            .allows_losses(self.products, count, self.question.is_on_cpu());
-        let Some(newest) = newest.filter(|_| self.batch_norm && is_cheap) else {
-            return Ok(all);
+        let Some(newest) = newest.filter(|_| self.batch_norm && self.can_rank(readings)) else {
+            return Ok(readings.to_vec());
         };
-        let losses = self.best_losses(readings, &self.few, newest)?;
+        let losses = self.best_losses(readings, &self.more(readings), newest)?;
         if verdict::lowest(&losses) >= LEARNED_WELL * guessing {
-            return Ok(all);
+            return Ok(readings.to_vec());
         }
-        let near = verdict::near(&losses, AGAINST_UPDATES);
-        self.comparable(near.into_iter().map(|i| readings[i]).collect())
+        let near = verdict::near(&losses, AGAINST_UPDATES).into_iter();
+        Ok(near.map(|i| readings[i]).collect())
     }
 
     /// The loss of one who knows nothing but the number of classes; infinite where the loss is not one of classes.
@@ -212,49 +209,47 @@ impl Inquiry<'_> {
         tied.iter().max_by(pick).copied()
     }
 
-    /// Returns the tied readings whose losses at the newest checkpoint are not far above the others', first on the few
-    /// samples, then on all: a network that knows its samples by heart has most of them right under a wrong reading
-    /// too, and the loss of that one lies in the others.
+    /// Returns the tied readings whose losses at the newest checkpoint are not far above the others'.
     fn comparable(&self, tied: Vec<usize>) -> Result<Vec<usize>, LandscapeError> {
-        let Some(newest) = self.question.newest() else {
+        let Some(newest) = self.question.newest().filter(|_| tied.len() > 1) else {
             return Ok(tied);
         };
-        let left = self.comparable_on(&self.few, tied, newest)?;
-        let has_more = self.question.data.samples() > self.few.samples();
-        if has_more && left.len() < RANGED {
-            self.comparable_on(self.question.data, left, newest)
+        let data = self.more(&tied);
+        let losses = if self.batch_norm && self.can_rank(&tied) {
+            self.best_losses(&tied, &data, newest)?
         } else {
-            Ok(left)
+            self.losses(&tied, &data, &[newest])?
+        };
+        let near = verdict::near(&losses, AGAINST_UPDATES);
+        let near: Vec<usize> = near.into_iter().map(|i| tied[i]).collect();
+        Ok(if near.is_empty() { tied } else { near })
+    }
+
+    /// As many samples as the losses of these readings can be measured on within reason: a network that knows its
+    /// samples by heart has most of them right under a wrong reading too, and the loss of that one lies in a few.
+    fn more(&self, readings: &[usize]) -> Dataset {
+        let losses = readings.len() * BEST_SCALES;
+        let cpu = self.question.is_on_cpu();
+        let samples = Effort::samples_of(self.products, losses, cpu);
+        let all = self.question.data;
+        if samples >= all.samples() {
+            all.clone()
+        } else if samples > self.few.samples() {
+            all.few(samples)
+        } else {
+            self.few.clone()
         }
     }
 
-    fn comparable_on(
-        &self,
-        data: &Dataset,
-        readings: Vec<usize>,
-        newest: usize,
-    ) -> Result<Vec<usize>, LandscapeError> {
-        if readings.len() < 2 {
-            return Ok(readings);
-        }
+    /// Returns true if the few samples' losses can be measured under each scale within reason.
+    fn can_rank(&self, readings: &[usize]) -> bool {
         let count = readings.len() * self.scales.len();
         let cpu = self.question.is_on_cpu();
-        let effort = Effort {
-            samples: data.samples(),
-            ..self.effort
-        };
-        let losses = if self.batch_norm && effort.allows_losses(self.products, count, cpu) {
-            self.best_losses(&readings, data, newest)?
-        } else {
-            self.losses(&readings, data, &[newest])?
-        };
-        let near = verdict::near(&losses, AGAINST_UPDATES);
-        let near: Vec<usize> = near.into_iter().map(|i| readings[i]).collect();
-        Ok(if near.is_empty() { readings } else { near })
+        self.effort.allows_losses(self.products, count, cpu)
     }
 
     /// The loss of each of these readings at a checkpoint under the scale that suits it best: the wrong scale
-    /// makes the right reading look bad in evaluation mode.
+    /// makes the right reading look bad in evaluation mode. The few samples tell which scales are tried on all of these.
     fn best_losses(
         &self,
         readings: &[usize],
@@ -262,11 +257,17 @@ impl Inquiry<'_> {
         member: usize,
     ) -> Result<Vec<f64>, LandscapeError> {
         let flat = self.question.flat(member)?;
-        let best = |reading: &usize| {
+        let best = |reading: &usize| -> Result<f64, LandscapeError> {
             let recognized = &self.candidates[*reading].recognized;
-            let mut scales = 0..self.scales.len();
-            scales.try_fold(f64::INFINITY, |best, scale| {
-                Ok(best.min(self.loss(recognized, scale, data, &flat)?))
+            let loss = |scale, data| self.loss(recognized, scale, data, &flat);
+            let mut ranked = (0..self.scales.len())
+                .map(|scale| Ok((loss(scale, &self.few)?, scale)))
+                .collect::<Result<Vec<(f64, usize)>, LandscapeError>>()?;
+            ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
+            ranked.truncate(BEST_SCALES);
+            let mut scales = ranked.into_iter();
+            scales.try_fold(f64::INFINITY, |best, (_, scale)| {
+                Ok(best.min(loss(scale, data)?))
             })
         };
         readings.iter().map(best).collect()

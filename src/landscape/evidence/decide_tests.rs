@@ -7,6 +7,7 @@ use std::path::Path;
 use candle_core::Device;
 
 use crate::data::{self, Request};
+use crate::demo::{self, DemoOptions};
 use crate::landscape::device::Compute;
 use crate::loss::Criterion;
 use crate::model::activation::Activation;
@@ -95,4 +96,43 @@ fn updates_that_follow_clearly_what_the_losses_speak_against_are_a_warning() {
         warning.contains("the updates follow another reading better"),
         "{warning}"
     );
+}
+
+/// The last two checkpoints of a network with batch norm that knows its samples by heart leave only readings whose loss
+/// is about its own: the statistics of batches would make all of them look alike.
+#[test]
+fn two_files_of_a_network_that_knows_its_samples_by_heart_are_read_by_their_losses() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data::load(&Request::whole("digits")).unwrap().few(256);
+    let options = DemoOptions {
+        checkpoints: 40,
+        seconds: 0.0,
+        seed: 0,
+    };
+    demo::train(&data, folder.path(), &options).unwrap();
+    let mut files: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    let last = files.split_off(files.len() - 2).into_iter();
+    let members: Vec<Checkpoint> = (1..)
+        .zip(last)
+        .map(|(step, path)| Checkpoint::new(step, path))
+        .collect();
+    let question = Question {
+        shape: &Shape::of_model(&members[1], None, None).unwrap(),
+        members: &members,
+        data: &data,
+        model: "auto",
+        criterion: &Criterion::default(),
+        asked: Reading::default(),
+        compute: &Compute::on(Device::Cpu),
+        answers: &Answers::default(),
+    };
+    let assumed = question.answer(&|| true).unwrap();
+    let activation = assumed.function.reading.activation;
+    assert_eq!(activation, Some(Activation::Relu), "{assumed:?}");
+    let [lowest, highest] = assumed.loss_range.unwrap_or([1.0; 2]);
+    assert!(highest <= 3.0 * lowest, "{assumed:?}");
 }

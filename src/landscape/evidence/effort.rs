@@ -54,6 +54,12 @@ impl Effort {
         self.allows_losses(products, more.saturating_mul(PASSES * FEW_INTERVALS), cpu)
     }
 
+    /// Returns the number of samples on which `losses` losses can be measured within reason.
+    pub(super) fn samples_of(products: usize, losses: usize, cpu: bool) -> usize {
+        let cost = products.max(1).saturating_mul(losses.max(1));
+        budget(cpu).saturating_mul(LATER) / cost
+    }
+
     /// Returns true if `losses` losses can be measured on these samples within reason.
     pub(super) fn allows_losses(self, products: usize, losses: usize, cpu: bool) -> bool {
         let cost = products.saturating_mul(self.samples).saturating_mul(losses);
