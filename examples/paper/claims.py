@@ -25,14 +25,23 @@ def read_seeds(folder, name):
 
 
 def mean(values, digits=3):
-    """A mean with its standard error."""
+    """A mean with its standard error, e.g. 0.376 ± 0.04; the mean has no more digits than the error lets it."""
     values = [value for value in values if value is not None and math.isfinite(value)]
     if not values:
-        return "never"
-    text = f"{statistics.fmean(values):.{digits}g}"
-    if len(values) > 1:
-        text += f" ± {statistics.stdev(values) / math.sqrt(len(values)):.1g}"
-    return text
+        return ""
+    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    if error == 0.0:
+        return f"{statistics.fmean(values):.{digits}g}"
+    places = max(0, 1 - math.floor(math.log10(error)))
+    return f"{statistics.fmean(values):.{places}f} ± {error:.{places}f}"
+
+
+def widths(curves):
+    """The width along each of several lines; a bound where one of them does not rise within what was measured."""
+    found = [width(curve["alpha"], curve["train"]["loss"]) for curve in curves]
+    if None in found:
+        return f"> {max(curves[0]['alpha']):g}"
+    return mean(found)
 
 
 def width(alpha, loss, rise=1.0):
@@ -106,16 +115,27 @@ def gradient(surface, place):
 
 
 def angles(surface):
-    """Angles in degrees between each step of the path and the way down on its plane, with the step's epoch."""
+    """Angles in degrees between each step of the path and the way down on its plane, with the step's epoch. Steps that
+    are shorter than half a cell of the grid are left out: the grid has no slope of that size."""
     path, found = surface["path"], []
+    cell = [abs(surface[axis][1] - surface[axis][0]) for axis in "xy"]
     for before, after in zip(path, path[1:]):
         step = [after["x"] - before["x"], after["y"] - before["y"]]
+        if max(abs(step[0]) / cell[0], abs(step[1]) / cell[1]) < 0.5:
+            continue
         slope = gradient(surface, [(before["x"] + after["x"]) / 2, (before["y"] + after["y"]) / 2])
         lengths = math.hypot(*step) * math.hypot(*slope) if slope else 0
         if lengths > 0:
             cosine = -(step[0] * slope[0] + step[1] * slope[1]) / lengths
             found.append((after["step"], math.degrees(math.acos(max(-1, min(1, cosine))))))
     return found
+
+
+def test_error(folder, run):
+    """The error on all test images, as the run's manifest has it."""
+    manifest = folder.parent / run / "manifest.json"
+    error = json.loads(manifest.read_text()).get("test_error") if manifest.exists() else None
+    return "" if error is None else f"{100 * error:.1f} %"
 
 
 def ways():
@@ -133,14 +153,13 @@ def batches(folder, rows):
         path = read(folder, f"8-{name}")
         if not (raw and filtered and path):
             continue
-        at = min(range(len(raw["alpha"])), key=lambda i: abs(raw["alpha"][i]))
         rows.append(
             [
                 title,
-                f"{100 * (1 - filtered['test']['accuracy'][at]):.1f} %",
+                test_error(folder, f"vgg9-{name}"),
                 f"{path['norm'][-1]:.3g}",
-                mean([width(c["alpha"], c["train"]["loss"]) for c in raw["curves"]]),
-                mean([width(c["alpha"], c["train"]["loss"]) for c in filtered["curves"]]),
+                widths(raw["curves"]),
+                widths(filtered["curves"]),
             ]
         )
 
@@ -151,7 +170,7 @@ def shapes(folder, rows):
     for figure in ["4", "5", "6"]:
         planes = read_seeds(folder, f"{figure}-surfaces")
         for runs in zip(*(compared["runs"] for compared in planes)):
-            label, error = runs[0]["label"], runs[0]["test_error"]
+            label = runs[0]["label"]
             if label in seen:
                 continue
             seen.add(label)
@@ -159,7 +178,7 @@ def shapes(folder, rows):
             rows.append(
                 [
                     label,
-                    "" if error is None else f"{100 * error:.1f} %",
+                    test_error(folder, label),
                     mean([minima(run["loss"]) for run in runs]),
                     mean([most_pieces(run["loss"]) for run in runs]),
                     mean([100 * share_above(ratio, 0.05) for ratio in ratios]) + " %" if ratios else "",
@@ -187,8 +206,7 @@ def paths(folder, rows):
                 f"{100 * sum(path['explained_null'][:2]):.1f} %",
                 f"{100 * random['caught']:.2g} %",
                 f"{random['cosine']:.2g} ({random['expected_cosine']:.2g})",
-                mean([angle for step, angle in found if step <= drop], 2) + "°",
-                mean([angle for step, angle in found if step > drop], 2) + "°",
+                mean([angle for step, angle in found if step <= drop]),
             ]
         )
 
@@ -216,8 +234,7 @@ TABLES = [
             "a random walk",
             "a random plane",
             "cosine of its directions (√(2/πn))",
-            "angle to the way down, before the first drop",
-            "after it",
+            "degrees from the way down, before the first drop",
         ],
     ),
 ]

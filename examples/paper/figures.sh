@@ -114,7 +114,7 @@ figure3() {
 slices() {
     measure "3-slice-$1" line "$runs/vgg9-$1" --along random --seeds 3 --x=-1:1:"$lines"
     # A Gaussian direction is some twenty times as long as the weights.
-    measure "3-slice-raw-$1" line "$runs/vgg9-$1" --along random --seeds 3 --norm none --x=-0.05:0.05:"$lines"
+    measure "3-slice-raw-$1" line "$runs/vgg9-$1" --along random --seeds 3 --norm none --x=-0.1:0.1:"$lines"
 }
 
 # surfaces NAME RUN ...: their surfaces around the last checkpoints, on one scale.

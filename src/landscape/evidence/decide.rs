@@ -151,7 +151,8 @@ impl Inquiry<'_> {
         let Some(newest) = newest.filter(|_| self.batch_norm && self.can_rank(readings)) else {
             return Ok(readings.to_vec());
         };
-        let losses = self.best_losses(readings, &self.more(readings), newest)?;
+        let losses =
+            self.best_losses(readings, &self.more(BEST_SCALES * readings.len()), newest)?;
         if verdict::lowest(&losses) >= LEARNED_WELL * guessing {
             return Ok(readings.to_vec());
         }
@@ -214,7 +215,7 @@ impl Inquiry<'_> {
         let Some(newest) = self.question.newest().filter(|_| tied.len() > 1) else {
             return Ok(tied);
         };
-        let data = self.more(&tied);
+        let data = self.more(BEST_SCALES * tied.len());
         let losses = if self.batch_norm && self.can_rank(&tied) {
             self.best_losses(&tied, &data, newest)?
         } else {
@@ -225,17 +226,14 @@ impl Inquiry<'_> {
         Ok(if near.is_empty() { tied } else { near })
     }
 
-    /// As many samples as the losses of these readings can be measured on within reason: a network that knows its
+    /// As many samples as this number of losses can be measured on within reason, up to those of an easy question: a
+    /// network that knows its
     /// samples by heart has most of them right under a wrong reading too, and the loss of that one lies in a few.
-    fn more(&self, readings: &[usize]) -> Dataset {
-        let losses = readings.len() * BEST_SCALES;
+    fn more(&self, losses: usize) -> Dataset {
         let cpu = self.question.is_on_cpu();
         let samples = Effort::samples_of(self.products, losses, cpu);
-        let all = self.question.data;
-        if samples >= all.samples() {
-            all.clone()
-        } else if samples > self.few.samples() {
-            all.few(samples)
+        if samples > self.few.samples() {
+            self.question.data.few(samples)
         } else {
             self.few.clone()
         }
@@ -385,8 +383,8 @@ impl Inquiry<'_> {
         Ok(tied)
     }
 
-    /// Returns the tied scales under which a reading's loss on all samples at the newest checkpoint is not far above
-    /// the others': on a few of them that were learned by heart all may be low.
+    /// Returns the tied scales under which a reading's loss at the newest checkpoint is not far above the others': on a
+    /// few samples that were learned by heart all may be low.
     fn comparable_scales(
         &self,
         recognized: &Recognized,
@@ -397,7 +395,8 @@ impl Inquiry<'_> {
             return Ok(tied);
         };
         let flat = self.question.flat(newest)?;
-        let loss = |scale: &usize| self.loss(recognized, *scale, self.question.data, &flat);
+        let data = self.more(tied.len());
+        let loss = |scale: &usize| self.loss(recognized, *scale, &data, &flat);
         let losses: Vec<f64> = tied.iter().map(loss).collect::<Result<_, _>>()?;
         let near = verdict::near(&losses, AGAINST_UPDATES);
         Ok(near.into_iter().map(|i| tied[i]).collect())

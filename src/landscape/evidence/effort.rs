@@ -57,7 +57,7 @@ impl Effort {
     /// Returns the number of samples on which `losses` losses can be measured within reason.
     pub(super) fn samples_of(products: usize, losses: usize, cpu: bool) -> usize {
         let cost = products.max(1).saturating_mul(losses.max(1));
-        budget(cpu).saturating_mul(LATER) / cost
+        SAMPLES.min(budget(cpu).saturating_mul(LATER) / cost)
     }
 
     /// Returns true if `losses` losses can be measured on these samples within reason.
