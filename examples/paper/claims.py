@@ -60,6 +60,19 @@ def width(alpha, loss, rise=1.0):
     return statistics.fmean(found) if found else None
 
 
+def beyond(alpha, loss, end, step, rise=1.0):
+    """How far beyond an end of a line, away from the other, the loss is `rise` above that at the end."""
+    at = min(range(len(alpha)), key=lambda i: abs(alpha[i] - end))
+    i = at
+    while 0 <= i + step < len(loss) and loss[i + step] is not None:
+        low, high = loss[i], loss[i + step]
+        if high >= loss[at] + rise:
+            share = (loss[at] + rise - low) / (high - low)
+            return f"{abs(alpha[i] + share * (alpha[i + step] - alpha[i]) - end):.2f}"
+        i += step
+    return f"> {abs(alpha[i] - end):.2f}"
+
+
 def neighbours(loss, j, i):
     for dj in (-1, 0, 1):
         for di in (-1, 0, 1):
@@ -146,6 +159,16 @@ def ways():
                 yield f"{optimizer}-{batch}-wd{decay}", f"VGG-9, {optimizer}, batch {batch}, wd {decay}"
 
 
+def lines(folder, rows):
+    """Figure 2: which of the two minima looks flatter on the line between them, without normalization?"""
+    for decay in DECAYS:
+        line = read(folder, f"2-line-wd{decay}")
+        if line:
+            on = line["alpha"], line["train"]["loss"]
+            barriers = [f"{line['barrier'][split]['height']:.3g}" for split in ("train", "test")]
+            rows.append([f"SGD, wd {decay}", beyond(*on, 0, -1), beyond(*on, 1, 1), *barriers])
+
+
 def batches(folder, rows):
     """Figures 2 and 3: does what looks flat follow the weight norm?"""
     for name, title in ways():
@@ -212,6 +235,10 @@ def paths(folder, rows):
 
 
 TABLES = [
+    (
+        lines,
+        ["line", "beyond small batches' minimum", "beyond large batches'", "barrier, train", "test"],
+    ),
     (
         batches,
         [
