@@ -1439,6 +1439,30 @@ fn the_log_of_training_fills_in_the_learning_rate() {
 }
 
 #[test]
+fn a_line_says_where_its_loss_is_not_finite_and_why() {
+    let [a, b] =
+        ["000", "160"].map(|step| fixture(&format!("readings/resnet8/step_{step}.safetensors")));
+    let line = |bn| {
+        let options = [
+            "--x=-4:1:6",
+            "--data",
+            "digits",
+            "--samples",
+            "64",
+            "--bn",
+            bn,
+        ];
+        stdout(&[&["line", &a, &b], &options[..]].concat())
+    };
+    let sentence =
+        "the loss is not finite at α -4 to -1; beyond A and B batch norm's variances fall below 0";
+    let text = line("states");
+    assert!(text.contains(sentence), "{text}");
+    let text = line("recalibrated");
+    assert!(!text.contains("not finite"), "{text}");
+}
+
+#[test]
 fn a_slip_in_the_name_of_a_command_is_no_run_to_wait_for() {
     let said = refusal(&["doctr"], 2);
     assert!(

@@ -239,7 +239,7 @@ impl Report {
                 .map_or(String::new(), |seed| format!("seed {seed}: "));
             let spans: Vec<String> = holes.iter().map(|hole| span(*hole)).collect();
             let is_beyond = holes.iter().any(|[from, to]| *from < 0.0 || *to > 1.0);
-            let advice = if self.bn == BatchNorm::States && is_beyond {
+            let advice = if self.b.is_some() && self.bn == BatchNorm::States && is_beyond {
                 "; beyond A and B batch norm's variances fall below 0: --bn recalibrated takes them anew"
             } else {
                 ""
