@@ -257,7 +257,7 @@ impl Reader {
                 .seen()
                 .iter()
                 .filter(|seen| seen.arrival == arrival);
-            let new: Vec<Key> = new.map(|seen| (seen.path.clone(), seen.arrival)).collect();
+            let new: Vec<Key> = new.map(key).collect();
             for key in new {
                 readings.extend(self.keep(&key));
             }
@@ -417,13 +417,8 @@ impl Reader {
 
     /// Keeps one more of the checkpoints that lay there at the start; `None` if all are that can be.
     fn keep_another(&mut self) -> Option<Vec<Reading>> {
-        let key = |seen: &Seen| (seen.path.clone(), seen.arrival);
-        let on_path = |seen: &Seen| self.lengths.iter().any(|(member, _)| seen.is(member));
-        // The look through the path comes last: most are kept, and paths and runs are long.
-        let is_next = |seen: &&Seen| {
-            self.keeper.wants(seen) && !self.tried.contains(&key(seen)) && on_path(seen)
-        };
-        let next = self.history.seen().iter().find(is_next).map(key)?;
+        let next = self.on_path(|seen| self.keeper.wants(seen) && !self.tried.contains(&key(seen)));
+        let next = key(next?);
         self.tried.insert(next.clone());
         Some(self.keep(&next))
     }
@@ -431,12 +426,11 @@ impl Reader {
     /// Reads one more of the files that are not kept for the identity of its weights. False if all were read that are
     /// to be.
     fn identify_another(&mut self) -> bool {
-        let key = |seen: &Seen| (seen.path.clone(), seen.arrival);
-        let is_next = |seen: &&Seen| {
+        let next = self.on_path(|seen| {
             let is_unknown = seen.on_disk && seen.facts.content.is_none();
             is_unknown && seen.size <= LARGEST_IDENTIFIED && !self.identified.contains(&key(seen))
-        };
-        let Some(mut next) = self.history.seen().iter().find(is_next).cloned() else {
+        });
+        let Some(mut next) = next.cloned() else {
             return false;
         };
         self.identified.insert(key(&next));
@@ -445,6 +439,14 @@ impl Reader {
             known.facts.content = next.facts.content;
         }
         true
+    }
+
+    /// The first content on the path of which this holds.
+    fn on_path(&self, holds: impl Fn(&Seen) -> bool) -> Option<&Seen> {
+        // The look through the path comes last: of most it does not hold, and paths and runs are long.
+        let is_on_path = |seen: &Seen| self.lengths.iter().any(|(member, _)| seen.is(member));
+        let mut seen = self.history.seen().iter();
+        seen.find(|seen| holds(seen) && is_on_path(seen))
     }
 
     fn keep(&mut self, key: &Key) -> Vec<Reading> {
@@ -473,6 +475,10 @@ impl Reader {
         readings.extend(self.keeper.line().map(Reading::Kept));
         readings
     }
+}
+
+fn key(seen: &Seen) -> Key {
+    (seen.path.clone(), seen.arrival)
 }
 
 fn identity(checkpoint: &Checkpoint) -> (&Path, u64) {
