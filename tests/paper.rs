@@ -81,9 +81,13 @@ fn one_run_goes_through_the_page() {
         &[figures.to_str().unwrap()],
     );
     let (said, table) = (table.stderr, String::from_utf8(table.stdout).unwrap());
-    let row = "| VGG-9, sgd, batch 128, wd 0 |";
+    let path = fs::read_to_string(figures.join(format!("8-{WAY}.json"))).unwrap();
+    let path: Value = serde_json::from_str(&path).unwrap();
+    let share = |at: usize| path["explained"][at].as_f64().unwrap();
+    let held = 100.0 * (share(0) + share(1));
+    let row = format!("| VGG-9, sgd, batch 128, wd 0 | {held:.1} % |");
     assert!(
-        table.contains(row),
+        table.contains(&row),
         "{table}{}",
         String::from_utf8_lossy(&said)
     );

@@ -13,7 +13,7 @@ use crate::landscape::worker::protocol::Query;
 use crate::report::compare::{Report, Subject, Test};
 use crate::report::path::PathPoint;
 use crate::run::Checkpoint;
-use crate::run::hyper::{self, Hyper};
+use crate::run::hyper::Hyper;
 
 use super::measure::Measuring;
 use super::options::{KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run};
@@ -164,15 +164,9 @@ impl Compare {
         index: usize,
         measuring: &mut Measuring,
     ) -> anyhow::Result<MeasuredFunction> {
-        let run = &self.runs[index];
-        if !self.shared {
-            return scene.begin(measuring, run, &scene.path.members);
-        }
         // No update leads from one run to the other.
-        let is_first = |member: &Checkpoint| member.path.starts_with(run);
-        let (own, others): (Vec<_>, Vec<_>) =
-            (scene.path.members.iter().cloned()).partition(is_first);
-        let mut function = scene.begin(measuring, run, &own)?;
+        let (own, others) = self.members(scene, index);
+        let mut function = scene.begin(measuring, &self.runs[index], &own)?;
         // It may be the same run twice.
         if others.is_empty() {
             return Ok(function);
@@ -184,12 +178,11 @@ impl Compare {
         Ok(function)
     }
 
-    /// Returns the indices of the points of a run's path at which its learning rate fell.
-    fn drops(&self, scene: &Scene, index: usize) -> Vec<usize> {
+    /// Returns the checkpoints of a scene that are a run's own, and those of the other run on a shared plane.
+    fn members(&self, scene: &Scene, index: usize) -> (Vec<Checkpoint>, Vec<Checkpoint>) {
         let run = &self.runs[index];
-        let is_own = |member: &&Checkpoint| !self.shared || member.path.starts_with(run);
-        let own: Vec<Checkpoint> = scene.path.members.iter().filter(is_own).cloned().collect();
-        hyper::drops(&learning_rates::of(run, &self.key, &own))
+        let is_own = |member: &Checkpoint| !self.shared || member.path.starts_with(run);
+        scene.path.members.iter().cloned().partition(is_own)
     }
 
     fn subject(
@@ -201,6 +194,7 @@ impl Compare {
         bar: &ProgressBar,
     ) -> anyhow::Result<Subject> {
         let function = self.begin(scene, index, measuring)?;
+        let (own, _) = self.members(scene, index);
         let asked = (grid, self.effort);
         let (grid, fidelity) = scene.explore(measuring, function.score, asked, bar)?;
         let points = scene.measure_path(measuring, bar)?;
@@ -239,7 +233,7 @@ impl Compare {
             score: function.score,
             grid,
             fidelity,
-            drops: self.drops(scene, index),
+            drops: learning_rates::drops(&self.runs[index], &self.key, &own),
             path,
             rival,
         })

@@ -20,8 +20,13 @@ pub(super) fn of(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Vec<Opt
     told(own, &logged)
 }
 
-/// Returns the indices of the checkpoints at which the rate fell, by what they and a log that was read tell.
-pub(super) fn drops(members: &[Checkpoint], logged: &[Logged]) -> Vec<usize> {
+/// Returns the indices of the checkpoints of a run at which the rate fell.
+pub(super) fn drops(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Vec<usize> {
+    hyper::drops(&of(run, key, members))
+}
+
+/// The same by a log that was read.
+pub(super) fn drops_with(members: &[Checkpoint], logged: &[Logged]) -> Vec<usize> {
     hyper::drops(&told(saved(members), logged))
 }
 

@@ -85,7 +85,7 @@ impl Surface {
             grid,
             fidelity,
             path,
-            drops: learning_rates::drops(members, &logged),
+            drops: learning_rates::drops_with(members, &logged),
         };
         let forms = Forms {
             picture: Some(&|tints| report.picture(self.relief, tints)),

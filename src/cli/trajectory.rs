@@ -7,7 +7,6 @@ use clap::Args;
 
 use crate::report;
 use crate::run::Checkpoint;
-use crate::run::hyper;
 use crate::weights::kept_products::KeptProducts;
 use crate::weights::path::{PathUpdate, RunPath};
 use crate::weights::random_projection;
@@ -64,12 +63,11 @@ impl Trajectory {
             }
         };
         let trajectory = &path.fit.trajectory;
-        let rates = learning_rates::of(&self.run, &self.key, &path.members);
         let report = report::trajectory::Report::new(
             &self.run,
             path.parameters,
             trajectory,
-            hyper::drops(&rates),
+            learning_rates::drops(&self.run, &self.key, &path.members),
             projection,
         );
         let forms = Forms {

@@ -1,4 +1,4 @@
-//! Decisions where the updates hardly follow any reading, on a network whose activation is known.
+//! Decisions about networks whose activation is known, where the updates tell little or nothing of it.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use candle_core::Device;
 
-use crate::data::{self, Request};
+use crate::data::{self, Dataset, Request};
 use crate::demo::{self, DemoOptions};
 use crate::landscape::device::Compute;
 use crate::loss::Criterion;
@@ -20,6 +20,25 @@ use super::effort::spread;
 use super::inquiry::Inquiry;
 use super::{Assumed, Question};
 
+/// The question to a path of which nothing is known.
+fn question<'a>(
+    shape: &'a Shape,
+    members: &'a [Checkpoint],
+    data: &'a Dataset,
+    (criterion, compute, answers): (&'a Criterion, &'a Compute, &'a Answers),
+) -> Question<'a> {
+    Question {
+        shape,
+        members,
+        data,
+        model: "auto",
+        criterion,
+        asked: Reading::default(),
+        compute,
+        answers,
+    }
+}
+
 /// The decision about the run that was trained with tanh, where the updates of its path are said to follow each
 /// activation by these cosines.
 fn decided(cosine: impl Fn(Activation, usize) -> f64) -> Assumed {
@@ -27,21 +46,12 @@ fn decided(cosine: impl Fn(Activation, usize) -> f64) -> Assumed {
     let members: Vec<Checkpoint> = (0..=160)
         .step_by(16)
         .map(|step| Checkpoint::new(step, folder.join(format!("step_{step:03}.safetensors"))))
-        .filter(|checkpoint| checkpoint.path.exists())
         .collect();
     let shape = Shape::of_model(members.last().unwrap(), None, None).unwrap();
     let data = data::load(&Request::whole("digits")).unwrap();
     let answers = Answers::default();
-    let question = Question {
-        shape: &shape,
-        members: &members,
-        data: &data,
-        model: "auto",
-        criterion: &Criterion::default(),
-        asked: Reading::default(),
-        compute: &Compute::on(Device::Cpu),
-        answers: &answers,
-    };
+    let rest = (&Criterion::default(), &Compute::on(Device::Cpu), &answers);
+    let question = question(&shape, &members, &data, rest);
     let samples = Inquiry::new(&question, &|| true).unwrap().few.samples();
     assert!(samples < data.samples());
     let base = question.recognize(question.asked).unwrap().reading;
@@ -120,17 +130,12 @@ fn two_files_of_a_network_that_knows_its_samples_by_heart_are_read_by_their_loss
         .zip(last)
         .map(|(step, path)| Checkpoint::new(step, path))
         .collect();
-    let question = Question {
-        shape: &Shape::of_model(&members[1], None, None).unwrap(),
-        members: &members,
-        data: &data,
-        model: "auto",
-        criterion: &Criterion::default(),
-        asked: Reading::default(),
-        compute: &Compute::on(Device::Cpu),
-        answers: &Answers::default(),
-    };
-    let assumed = question.answer(&|| true).unwrap();
+    let shape = Shape::of_model(&members[1], None, None).unwrap();
+    let (criterion, answers) = (Criterion::default(), Answers::default());
+    let rest = (&criterion, &Compute::on(Device::Cpu), &answers);
+    let assumed = question(&shape, &members, &data, rest)
+        .answer(&|| true)
+        .unwrap();
     let activation = assumed.function.reading.activation;
     assert_eq!(activation, Some(Activation::Relu), "{assumed:?}");
     let [lowest, highest] = assumed.loss_range.unwrap_or([1.0; 2]);
