@@ -24,14 +24,14 @@ def read_seeds(folder, name):
     return [one for one in found if one]
 
 
-def mean(values, digits=3):
+def mean(values):
     """A mean with its standard error, e.g. 0.376 ± 0.04; the mean has no more digits than the error lets it."""
     values = [value for value in values if value is not None and math.isfinite(value)]
     if not values:
         return ""
     error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
     if error == 0.0:
-        return f"{statistics.fmean(values):.{digits}g}"
+        return f"{statistics.fmean(values):.3g}"
     places = max(0, 1 - math.floor(math.log10(error)))
     return f"{statistics.fmean(values):.{places}f} ± {error:.{places}f}"
 
@@ -44,33 +44,35 @@ def widths(curves):
     return mean(found)
 
 
+def nearest(values, value):
+    return min(range(len(values)), key=lambda i: abs(values[i] - value))
+
+
+def risen(alpha, loss, at, step, rise):
+    """Where the loss is `rise` above that at a place, on the way in a direction; None if it is not."""
+    level, i = loss[at] + rise, at
+    while 0 <= i + step < len(loss) and loss[i + step] is not None:
+        low, high = loss[i], loss[i + step]
+        if high >= level:
+            return alpha[i] + (level - low) / (high - low) * (alpha[i + step] - alpha[i])
+        i += step
+    return None
+
+
 def width(alpha, loss, rise=1.0):
     """How far along a line the loss is `rise` above that at α = 0, the mean of both sides; None if it never is."""
-    at = min(range(len(alpha)), key=lambda i: abs(alpha[i]))
-    level, found = loss[at] + rise, []
-    for step in (1, -1):
-        i = at
-        while 0 <= i + step < len(loss) and loss[i + step] is not None:
-            low, high = loss[i], loss[i + step]
-            if high >= level:
-                share = (level - low) / (high - low)
-                found.append(abs(alpha[i] + share * (alpha[i + step] - alpha[i])))
-                break
-            i += step
+    places = [risen(alpha, loss, nearest(alpha, 0), step, rise) for step in (1, -1)]
+    found = [abs(place) for place in places if place is not None]
     return statistics.fmean(found) if found else None
 
 
 def beyond(alpha, loss, end, step, rise=1.0):
-    """How far beyond an end of a line, away from the other, the loss is `rise` above that at the end."""
-    at = min(range(len(alpha)), key=lambda i: abs(alpha[i] - end))
-    i = at
-    while 0 <= i + step < len(loss) and loss[i + step] is not None:
-        low, high = loss[i], loss[i + step]
-        if high >= loss[at] + rise:
-            share = (loss[at] + rise - low) / (high - low)
-            return f"{abs(alpha[i] + share * (alpha[i + step] - alpha[i]) - end):.2f}"
-        i += step
-    return f"> {abs(alpha[i] - end):.2f}"
+    """How far beyond an end of a line, away from the other, the loss is `rise` above that at the end; a bound where it is
+    not within what was measured."""
+    place = risen(alpha, loss, nearest(alpha, end), step, rise)
+    if place is None:
+        return f"> {abs(alpha[-1 if step > 0 else 0] - end):.2f}"
+    return f"{abs(place - end):.2f}"
 
 
 def neighbours(loss, j, i):
@@ -116,8 +118,7 @@ def pieces(loss, level):
 def gradient(surface, place):
     """The gradient of log-loss on a surface at a place, by central differences; None at its rim and beside holes."""
     x, y, loss = surface["x"], surface["y"], surface["loss"]
-    i = min(range(len(x)), key=lambda k: abs(x[k] - place[0]))
-    j = min(range(len(y)), key=lambda k: abs(y[k] - place[1]))
+    i, j = nearest(x, place[0]), nearest(y, place[1])
     if not (0 < i < len(x) - 1 and 0 < j < len(y) - 1):
         return None
     around = [loss[j][i - 1], loss[j][i + 1], loss[j - 1][i], loss[j + 1][i]]
@@ -157,6 +158,15 @@ def ways():
         for decay in DECAYS:
             for batch in BATCHES:
                 yield f"{optimizer}-{batch}-wd{decay}", f"VGG-9, {optimizer}, batch {batch}, wd {decay}"
+
+
+def reliefs(folder, rows):
+    """Figure 1: how much steeper is the surface without shortcuts?"""
+    for network in ["resnet56-noshort", "resnet56"]:
+        surface = read(folder, f"1-{network}")
+        if surface:
+            loss = [value for row in whole(surface["loss"]) for value in row]
+            rows.append([network, test_error(folder, network), f"{min(loss):.3g}", f"{max(loss):.3g}"])
 
 
 def lines(folder, rows):
@@ -235,6 +245,10 @@ def paths(folder, rows):
 
 
 TABLES = [
+    (
+        reliefs,
+        ["network", "test error", "lowest loss", "highest loss"],
+    ),
     (
         lines,
         ["line", "beyond small batches' minimum", "beyond large batches'", "barrier, train", "test"],

@@ -14,8 +14,7 @@ out=$runs/figures
 mkdir -p "$out"
 
 # make NAME COMMAND ...: one result in each of $formats; measured values are kept, so that they are measured once.
-all_formats="json svg png text"
-formats=$all_formats
+formats="json svg png text"
 make() {
     name=$1
     shift
@@ -37,11 +36,9 @@ seeds() {
     drawn=$1
     shift
     measure "$drawn" "$@"
-    formats=json
     for seed in 1 2; do
-        measure "$drawn-seed$seed" "$@" --seed $seed
+        (formats=json && measure "$drawn-seed$seed" "$@" --seed $seed)
     done
-    formats=$all_formats
 }
 
 # trained RUN ...: true if all of them were.
@@ -76,11 +73,8 @@ figure1() {
     for network in resnet56-noshort resnet56; do
         if trained $network; then
             set -- surface "$(last $network)" --model $network --plane random --x=-1:1:"$lines" --y=-1:1:"$lines"
-            formats=json
-            measure "1-$network" "$@"
-            formats="svg png text"
-            measure "1-$network" "$@" --relief
-            formats=$all_formats
+            (formats=json && measure "1-$network" "$@")
+            (formats="svg png text" && measure "1-$network" "$@" --relief)
         fi
     done
 }
@@ -146,16 +140,11 @@ panels() {
 figure7() {
     for network in resnet20 resnet20-noshort resnet56 resnet56-noshort; do
         if trained $network; then
-            curvature "7-$network" hessian "$(last $network)" --model $network --plane random --map --tolerance 0.05
+            # On few samples and points, because each point takes some thirty products with the Hessian.
+            (samples=64 && seeds "7-$network" hessian "$(last $network)" --model $network --plane random --map \
+                --tolerance 0.05 --x=-1:1:7 --y=-1:1:7)
         fi
     done
-}
-
-curvature() {
-    all=$samples
-    samples=64
-    seeds "$@" --x=-1:1:7 --y=-1:1:7
-    samples=$all
 }
 
 # Figure 8: random planes hold little of a path. Figure 9: its own plane, with the drops of the learning rate.
