@@ -30,7 +30,8 @@ LOGGED = 2000
 
 @dataclasses.dataclass
 class Run:
-    """How a network is trained. `batch` 1640 is the share of the images that 8192 is in the paper."""
+    """How a network is trained. `batch` 1640 is the share of the images that 8192 is in the paper, and `bfloat16` is
+    PyTorch's autocast, because it halves the time of networks that would take more than half an hour."""
 
     network: str
     batch: int = 128
@@ -39,6 +40,7 @@ class Run:
     learning_rate: float = 0.1
     epochs: int = 12
     images: int = IMAGES
+    bfloat16: bool = False
     seed: int = 0
 
     @property
@@ -62,13 +64,14 @@ RUNS = {
     "resnet20-noshort": Run("resnet20-noshort"),
     "resnet56": Run("resnet56"),
     "resnet56-noshort": Run("resnet56-noshort"),
-    "resnet110": Run("resnet110", epochs=8),
-    "resnet110-noshort": Run("resnet110-noshort", epochs=8),
-    "wrn20-2": Run("wrn20-2"),
-    "wrn20-2-noshort": Run("wrn20-2-noshort"),
-    "wrn20-4": Run("wrn20-4"),
-    "wrn20-4-noshort": Run("wrn20-4-noshort"),
-    "densenet121": Run("densenet121"),
+    "resnet110": Run("resnet110", epochs=8, bfloat16=True),
+    # At 0.1 its loss stays that of guessing.
+    "resnet110-noshort": Run("resnet110-noshort", learning_rate=0.01, epochs=8, bfloat16=True),
+    "wrn20-2": Run("wrn20-2", bfloat16=True),
+    "wrn20-2-noshort": Run("wrn20-2-noshort", bfloat16=True),
+    "wrn20-4": Run("wrn20-4", bfloat16=True),
+    "wrn20-4-noshort": Run("wrn20-4-noshort", bfloat16=True),
+    "densenet121": Run("densenet121", bfloat16=True),
 }
 
 
@@ -137,7 +140,7 @@ def train(name, run, arrays, folder):
             torch.save({"epoch": epoch, "model": net.state_dict()}, folder / f"epoch={epoch:02}.pt")
             if epoch == run.epochs or (losses and not math.isfinite(mean)):
                 break
-            losses = train_epoch(net, optimizer, x, y, run.batch)
+            losses = train_epoch(net, optimizer, x, y, run)
             schedule.step()
     (train_loss, train_error), (test_loss, test_error) = measured(net, x, y), measured(net, *test)
     manifest = {
@@ -156,12 +159,13 @@ def train(name, run, arrays, folder):
     print(f"{name}: test error {100 * test_error:.2f} %, {manifest['seconds']} s", flush=True)
 
 
-def train_epoch(net, optimizer, x, y, batch):
+def train_epoch(net, optimizer, x, y, run):
     net.train()
     losses = []
-    for chosen in torch.randperm(len(x)).split(batch):
+    for chosen in torch.randperm(len(x)).split(run.batch):
         optimizer.zero_grad()
-        loss = F.cross_entropy(net(x[chosen]), y[chosen])
+        with torch.autocast("cpu", torch.bfloat16, enabled=run.bfloat16):
+            loss = F.cross_entropy(net(x[chosen]), y[chosen])
         loss.backward()
         optimizer.step()
         losses.append(loss.item())

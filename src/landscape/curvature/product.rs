@@ -15,11 +15,13 @@ use super::super::objective::ModelObjective;
 pub const KEEP_GRAPH: &str = "CANDLE_GRAD_DO_NOT_DETACH";
 /// candle walks graphs by recursion, and those of deep networks are deep.
 pub(in super::super) const STACK: usize = 64 << 20;
-/// Bytes that the graphs of all threads may take together.
+/// Bytes that the graphs of all threads may take together, half of them for those that are kept.
 const BUDGET: usize = 1 << 30;
 /// Numbers that a graph with both derivatives holds for each number of the forward pass (532 nodes become 2099
 /// for a ResNet-20, and each node may hold a gradient).
 const COPIES: usize = 8;
+/// The same of a graph with the first derivative.
+const COPIES_OF_GRADIENT: usize = 4;
 
 /// Everything that it takes to differentiate an objective twice.
 #[derive(Debug)]
@@ -85,14 +87,44 @@ impl Curvature {
     /// candle's: the device failed or has no room.
     pub fn at(&self, weights: &Weights) -> Result<Hessian<'_>, LandscapeError> {
         let weights = weights.to_device(&Device::Cpu)?;
-        let cells = self.numbers_per_sample(&weights)? * COPIES * DType::F32.size_in_bytes();
-        let room = BUDGET / self.threads.current_num_threads().max(1);
-        let batches = self.objective.batches(room / cells.max(1))?;
+        let bytes = (self.numbers_per_sample(&weights)? * DType::F32.size_in_bytes()).max(1);
+        let threads = self.threads.current_num_threads().max(1);
+        let batches = self
+            .objective
+            .batches(BUDGET / 2 / threads / (COPIES * bytes))?;
+        let mut room = BUDGET / 2 / (COPIES_OF_GRADIENT * bytes);
+        let is_kept = |batch: &&PreparedBatch| {
+            let left = room.checked_sub(batch.samples());
+            room = left.unwrap_or(0);
+            left.is_some()
+        };
+        let kept: Vec<&PreparedBatch> = batches.iter().take_while(is_kept).collect();
+        let kept = self.threads.install(|| {
+            kept.into_par_iter()
+                .map(|batch| self.gradient(&weights, batch))
+                .collect::<Result<_, _>>()
+        })?;
         Ok(Hessian {
             weight: self.objective.totals(&weights)?.weight.value(),
             curvature: self,
             weights,
             batches,
+            kept,
+        })
+    }
+
+    /// The gradient of a batch's summed loss, still with its graph.
+    fn gradient(
+        &self,
+        weights: &Weights,
+        batch: &PreparedBatch,
+    ) -> Result<Gradient, LandscapeError> {
+        let (weights, variables) = self.variables(weights)?;
+        let gradients = self.loss(&weights, batch)?.backward()?;
+        let parts = variables.iter().map(|variable| gradients.get(variable));
+        Ok(Gradient {
+            parts: parts.map(Option::<&Tensor>::cloned).collect(),
+            variables,
         })
     }
 
@@ -138,6 +170,48 @@ pub struct Hessian<'a> {
     weight: f64,
     weights: Weights,
     batches: Vec<PreparedBatch>,
+    /// Gradients of the first of them, as many as there is memory for: no product changes them.
+    kept: Vec<Gradient>,
+}
+
+/// The gradient of one batch's summed loss, and the variables that it can be differentiated by once more.
+#[derive(Debug)]
+struct Gradient {
+    variables: Vec<Tensor>,
+    /// For each variable; `None` if the loss does not depend on it.
+    parts: Vec<Option<Tensor>>,
+}
+
+impl Gradient {
+    /// Returns the gradient of its product with `v`: the Hessian's with `v`.
+    fn along(&self, v: &[Tensor]) -> Result<Vec<f32>, LandscapeError> {
+        let mut along: Option<Tensor> = None;
+        for (part, v) in self.parts.iter().zip(v) {
+            let Some(part) = part else { continue };
+            let term = (part * v)?.sum_all()?;
+            along = Some(match along {
+                Some(sum) => (sum + term)?,
+                None => term,
+            });
+        }
+        let mut product = Vec::new();
+        let second = along.map(|along| along.backward()).transpose()?;
+        for variable in &self.variables {
+            match second.as_ref().and_then(|second| second.get(variable)) {
+                Some(part) => product.extend(part.flatten_all()?.to_vec1::<f32>()?),
+                None => product.resize(product.len() + variable.elem_count(), 0.0),
+            }
+        }
+        Ok(product)
+    }
+}
+
+impl Drop for Hessian<'_> {
+    fn drop(&mut self) {
+        // candle frees graphs by recursion too.
+        let kept = std::mem::take(&mut self.kept);
+        self.curvature.threads.install(|| drop(kept));
+    }
 }
 
 impl Hessian<'_> {
@@ -155,16 +229,19 @@ impl Hessian<'_> {
         let curvature = self.curvature;
         let v = self.pieces(v)?;
         let mut sum = vec![0.0; curvature.dimension];
+        let part = |index: usize| match self.kept.get(index) {
+            Some(kept) => kept.along(&v),
+            None => curvature
+                .gradient(&self.weights, &self.batches[index])?
+                .along(&v),
+        };
         // A wave of batches at a time, so that only their results are held.
-        for wave in self
-            .batches
-            .chunks(curvature.threads.current_num_threads().max(1))
-        {
-            let parts: Vec<Vec<f32>> = curvature.threads.install(|| {
-                wave.par_iter()
-                    .map(|batch| self.part(batch, &v))
-                    .collect::<Result<_, _>>()
-            })?;
+        let threads = curvature.threads.current_num_threads().max(1);
+        for first in (0..self.batches.len()).step_by(threads) {
+            let wave = first..self.batches.len().min(first + threads);
+            let parts: Vec<Vec<f32>> = curvature
+                .threads
+                .install(|| wave.into_par_iter().map(part).collect::<Result<_, _>>())?;
             for part in parts {
                 sum.iter_mut()
                     .zip(part)
@@ -191,33 +268,6 @@ impl Hessian<'_> {
             pieces.push(Tensor::from_vec(values, shape, &Device::Cpu)?);
         }
         Ok(pieces)
-    }
-
-    /// The product of one batch's summed loss.
-    fn part(&self, batch: &PreparedBatch, v: &[Tensor]) -> Result<Vec<f32>, LandscapeError> {
-        let curvature = self.curvature;
-        let (weights, variables) = curvature.variables(&self.weights)?;
-        let gradients = curvature.loss(&weights, batch)?.backward()?;
-        let mut along: Option<Tensor> = None;
-        for (variable, v) in variables.iter().zip(v) {
-            let Some(gradient) = gradients.get(variable) else {
-                continue;
-            };
-            let term = (gradient * v)?.sum_all()?;
-            along = Some(match along {
-                Some(sum) => (sum + term)?,
-                None => term,
-            });
-        }
-        let mut product = Vec::with_capacity(curvature.dimension);
-        let second = along.map(|along| along.backward()).transpose()?;
-        for variable in &variables {
-            match second.as_ref().and_then(|second| second.get(variable)) {
-                Some(part) => product.extend(part.flatten_all()?.to_vec1::<f32>()?),
-                None => product.resize(product.len() + variable.elem_count(), 0.0),
-            }
-        }
-        Ok(product)
     }
 }
 

@@ -29,6 +29,7 @@ mod layers;
 mod pack;
 mod passes;
 mod plan;
+pub(in crate::model) mod planar;
 mod pointwise;
 mod pool;
 pub(crate) mod simd;

@@ -106,6 +106,28 @@ fn padded(values: &[f32], lanes: usize, out: &mut Aligned) {
     rest.fill(0.0);
 }
 
+/// Lays the kernels of O outputs, each (I, k, k) and times its scale, as (output blocks, input blocks, k, k, lanes in,
+/// lanes out).
+pub(super) fn lay_kernels<'a>(
+    kernels: impl Iterator<Item = (&'a [f32], f32)>,
+    [outputs, inputs, taps]: [usize; 3],
+    lanes: usize,
+    to: &mut Aligned,
+) {
+    let blocks = inputs.div_ceil(lanes);
+    to.resize(outputs.div_ceil(lanes) * blocks * taps * lanes * lanes);
+    to.fill(0.0);
+    for (output, (kernel, scale)) in kernels.enumerate() {
+        let block = output / lanes * blocks;
+        for (input, kernel) in kernel.chunks(taps).enumerate() {
+            let first = (block + input / lanes) * taps * lanes + input % lanes;
+            for (tap, weight) in kernel.iter().enumerate() {
+                to[(first + tap * lanes) * lanes + output % lanes] = weight * scale;
+            }
+        }
+    }
+}
+
 impl Pair {
     /// (O, I, k, k) to (output blocks, input blocks, k, k, lanes in, lanes out).
     fn conv(&mut self, conv: &layers::Conv, weights: &Weights, lanes: usize) -> Result<()> {
@@ -115,20 +137,9 @@ impl Pair {
         let (kernel, layout) = kernel.storage_and_layout();
         let kernel = numbers(&kernel, layout)?;
         let taps = conv.kernel * conv.kernel;
-        let blocks = conv.inputs.div_ceil(lanes);
-        let size = conv.outputs.div_ceil(lanes) * blocks * taps * lanes * lanes;
-        self.weights.resize(size);
-        self.weights.fill(0.0);
-        for (output, (kernel, scale)) in kernel.chunks(conv.inputs * taps).zip(scale).enumerate() {
-            let block = output / lanes * blocks;
-            for (input, kernel) in kernel.chunks(taps).enumerate() {
-                let first = (block + input / lanes) * taps * lanes + input % lanes;
-                for (tap, weight) in kernel.iter().enumerate() {
-                    let place = (first + tap * lanes) * lanes + output % lanes;
-                    self.weights[place] = weight * scale;
-                }
-            }
-        }
+        let kernels = kernel.chunks(conv.inputs * taps).zip(scale);
+        let sizes = [conv.outputs, conv.inputs, taps];
+        lay_kernels(kernels, sizes, lanes, &mut self.weights);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ mod depthwise;
 mod extents;
 #[cfg(test)]
 mod tests;
+mod vectors;
 
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType, bail};
 use nalgebra::RealField;
@@ -18,6 +19,7 @@ use rayon::prelude::*;
 
 use self::extents::Extents;
 use super::Window;
+use crate::model::kernels::simd::Level;
 
 /// Images that share a matrix of patches; blocks of them are spread over the threads.
 const BLOCK: usize = 4;
@@ -159,7 +161,9 @@ impl CustomOp2 for Convolution {
         let shape = extents.shape(map);
         let result = match (a, b) {
             (CpuStorage::F32(a), CpuStorage::F32(b)) => {
-                CpuStorage::F32(map.of(extents, &a[a_range], &b[b_range], &self.bias()?))
+                let (a, b, bias) = (&a[a_range], &b[b_range], self.bias()?);
+                let by_vectors = vectors::of(map, extents, a, b, &bias, Level::best());
+                CpuStorage::F32(by_vectors.unwrap_or_else(|| map.of(extents, a, b, &bias)))
             }
             (CpuStorage::F64(a), CpuStorage::F64(b)) => {
                 CpuStorage::F64(map.of(extents, &a[a_range], &b[b_range], &self.bias()?))

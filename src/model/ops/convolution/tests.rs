@@ -193,3 +193,62 @@ fn a_nan_weight_counts_where_it_meets_nothing_but_zeros() {
         assert!(y[0].is_nan() && !y[1].is_nan(), "{y:?}");
     }
 }
+
+#[test]
+fn maps_by_vectors_are_the_sums_too() {
+    let square = |[inputs, outputs]: [usize; 2], size: [usize; 2], kernel, window: Window| {
+        let [padding, stride] = [window.padding[0], window.stride[0]];
+        Extents {
+            images: 5,
+            inputs,
+            size,
+            outputs,
+            result: size.map(|side| (side + 2 * padding - kernel) / stride + 1),
+            kernel: [kernel; 2],
+            window,
+        }
+    };
+    let cases = [
+        square([3, 16], [9, 7], 3, Window::plain(1, 1)),
+        square([16, 33], [6, 8], 3, Window::plain(1, 1)),
+        square([17, 24], [7, 9], 3, Window::plain(2, 1)),
+        square([20, 16], [5, 5], 1, Window::plain(1, 0)),
+        square([18, 40], [8, 6], 1, Window::plain(2, 0)),
+        square([16, 16], [9, 9], 5, Window::plain(1, 3)),
+        square([1, 12], [12, 11], 7, Window::plain(2, 3)),
+        // Columns at the end that no tap reads.
+        square([12, 12], [6, 6], 3, Window::plain(2, 0)),
+    ];
+    for level in Level::all() {
+        for extents in &cases {
+            let [x, w, g] = arrays(extents);
+            for (map, a, b) in [
+                (Map::Forward, &x, &w),
+                (Map::Images, &g, &w),
+                (Map::Kernels, &x, &g),
+            ] {
+                let [a32, b32] = [a, b].map(|v| v.iter().map(|v| *v as f32).collect::<Vec<_>>());
+                let Some(found) = vectors::of(map, extents, &a32, &b32, &[], level) else {
+                    let is_narrow = extents.inputs < 4 || extents.window.stride != [1; 2];
+                    assert!(map == Map::Images && is_narrow, "{map:?} {extents:?}");
+                    continue;
+                };
+                // Whole numbers whose sums a f32 holds exactly.
+                let exact: Vec<f32> = map.of(extents, a, b, &[]).iter().map(|v| *v as f32).collect();
+                assert_eq!(found, exact, "{map:?} {extents:?} {}", level.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_bias_is_added_by_vectors_too() {
+    let extents = Extents {
+        outputs: 16,
+        ..PLAIN
+    };
+    let [x, w, _] = arrays(&extents).map(|v| v.iter().map(|v| *v as f32).collect::<Vec<_>>());
+    let bias: Vec<f32> = (0..16).map(|i| i as f32 - 7.0).collect();
+    let found = vectors::of(Map::Forward, &extents, &x, &w, &bias, Level::best()).unwrap();
+    assert_eq!(found, Map::Forward.of(&extents, &x, &w, &bias));
+}
