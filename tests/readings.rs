@@ -303,3 +303,45 @@ fn a_file_alone_says_that_its_folder_was_not_asked() {
         "{evidence}"
     );
 }
+
+#[test]
+fn a_line_from_an_untrained_file_asks_the_trained_one_too() {
+    for (run, activation, shortcuts) in [
+        ("vgg-tanh", "tanh", None),
+        ("tanh", "tanh", None),
+        ("resnet8-noshort", "relu", Some("none")),
+        ("resnet8", "relu", Some("padded")),
+    ] {
+        let end = |step: &str| fixture(&format!("{run}/step_{step}.safetensors"));
+        let [untrained, trained] = [end("000"), end("160")];
+        // Whichever of them is A.
+        for (a, b, at) in [(&untrained, &trained, 1), (&trained, &untrained, 0)] {
+            let output = Command::new(env!("CARGO_BIN_EXE_isoloss"))
+                .arg("line")
+                .args([a, b])
+                .args([
+                    "--data",
+                    "digits",
+                    "--samples",
+                    "all",
+                    "--x=0:1:2",
+                    "--format",
+                    "json",
+                ])
+                .output()
+                .unwrap();
+            let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+            let assumed = &found["assumed"];
+            assert_eq!(assumed["activation"], activation, "{run}: {assumed}");
+            assert_eq!(assumed["shortcuts"].as_str(), shortcuts, "{run}: {assumed}");
+            // Scales that are about as likely differ in the second digit.
+            let (found, expected) = (found["train"]["loss"][at].as_f64().unwrap(), truth(run));
+            assert!(
+                (found / expected - 1.0).abs() < 0.15,
+                "{run}: {found}, expected {expected}"
+            );
+            let evidence = assumed["evidence"].as_str().unwrap();
+            assert!(evidence.contains("its folder were not asked"), "{evidence}");
+        }
+    }
+}

@@ -61,7 +61,7 @@ impl Average {
             }
         }
         let mut measuring = self.measure.start(&[&self.run], self.measure.split)?;
-        let subject = measuring.begin(&path.shape, &path.members)?;
+        let subject = measuring.begin(&self.run, &path.shape, &path.members)?;
         let bar = progress::bar("averages", lasts.len());
         let query = |last: &usize| {
             let members = path.members[count - last..].to_vec();

@@ -115,7 +115,7 @@ impl Line {
             Some(b) => vec![self.between(&a, b)],
             None => self.slices(&path, at)?,
         };
-        let mut measuring = self.start(&path)?;
+        let mut measuring = self.start(&path, b.as_ref())?;
         let report = self.measure_all(&path.shape, (&a, b.as_ref()), plans, &mut measuring)?;
         let forms = Forms {
             picture: Some(&|tints| report.picture(tints)),
@@ -256,15 +256,20 @@ impl Line {
     }
 
     /// Starts workers on the training samples; on a set without them, on the test samples.
-    fn start(&self, path: &ReadPath) -> anyhow::Result<(Measuring, MeasuredFunction, Split)> {
+    fn start(
+        &self,
+        path: &ReadPath,
+        b: Option<&Checkpoint>,
+    ) -> anyhow::Result<(Measuring, MeasuredFunction, Split)> {
         let runs: Vec<&Path> = [&self.a]
             .into_iter()
             .chain(&self.b)
             .map(PathBuf::as_path)
             .collect();
+        let asked = asked(&path.members, b);
         let begin = |split| {
             let mut measuring = self.measure.start(&runs, split)?;
-            let function = measuring.begin(&path.shape, &path.members)?;
+            let function = measuring.begin(&self.a, &path.shape, &asked)?;
             anyhow::Ok((measuring, function, split))
         };
         begin(Split::Train).or_else(|error| {
@@ -344,6 +349,17 @@ impl Line {
             curves,
         })
     }
+}
+
+/// Returns the checkpoints that are asked for the function: those of a run, and of two files both, by step, because one
+/// of them may be untrained and tell nothing.
+fn asked(members: &[Checkpoint], b: Option<&Checkpoint>) -> Vec<Checkpoint> {
+    let mut asked = members.to_vec();
+    if let ([_], Some(b)) = (members, b) {
+        asked.push(b.clone());
+        asked.sort_by_key(|member| member.step);
+    }
+    asked
 }
 
 fn values(

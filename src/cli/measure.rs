@@ -65,13 +65,18 @@ impl MeasureOptions {
 }
 
 impl Measuring {
-    /// Asks a path what names leave open, and measures its function from now on.
+    /// Asks the path of a run, or of a file alone, what names leave open, and measures its function from now on.
     pub(super) fn begin(
         &mut self,
+        run: &Path,
         shape: &Shape,
         members: &[Checkpoint],
     ) -> anyhow::Result<MeasuredFunction> {
-        let subject = self.client.begin(shape, members)?;
+        let mut subject = self.client.begin(shape, members)?;
+        // An evaluator decides by itself.
+        if run.is_file() && !subject.assumed.normalization.is_empty() {
+            subject.assumed.is_of_one_file();
+        }
         let (model, assumed) = (&subject.model, &subject.assumed);
         for warning in assumed.warnings() {
             // The result says it too.

@@ -421,12 +421,7 @@ impl Scene {
         run: &Path,
         members: &[Checkpoint],
     ) -> anyhow::Result<MeasuredFunction> {
-        let mut subject = measuring.begin(&self.path.shape, members)?;
-        // An evaluator decides by itself.
-        if run.is_file() && !subject.assumed.normalization.is_empty() {
-            subject.assumed.is_of_one_file();
-        }
-        Ok(subject)
+        measuring.begin(run, &self.path.shape, members)
     }
 
     /// Measures the loss on the plane as far as is asked for: the surface, and what is an estimate in it.

@@ -44,7 +44,7 @@ impl Sharpness {
             );
         }
         let mut measuring = self.measure.start(&[&self.run], self.measure.split)?;
-        let subject = measuring.begin(&path.shape, &path.members)?;
+        let subject = measuring.begin(&self.run, &path.shape, &path.members)?;
         let bar = progress::bar("updates", path.members.len() - 1);
         let update = |ends: &[Checkpoint]| Query::Update {
             from: ends[0].clone(),

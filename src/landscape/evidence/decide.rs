@@ -127,15 +127,20 @@ impl Inquiry<'_> {
             return Ok(usual(if is_asked { vec![0] } else { all }));
         }
         let of_all = |near: Vec<usize>| near.into_iter().map(|i| left[i]).collect::<Vec<_>>();
-        let near = of_all(verdict::near(&losses, FAR_HIGHER));
-        let level = of_all(verdict::near(&losses, LEVEL));
+        // Asked once more, because what was too much for all may not be for these.
+        let near = self.that_learned(&of_all(verdict::near(&losses, FAR_HIGHER)))?;
+        let level = of_all(verdict::near(&losses, LEVEL)).into_iter();
+        let level: Vec<usize> = level.filter(|i| near.contains(i)).collect();
         let basis = if near.len() < all.len() {
             Basis::Loss
         } else {
             Basis::Usual
         };
         Ok(Choice {
-            taken: self.usual_of(&level).unwrap_or(0),
+            taken: self
+                .usual_of(&level)
+                .or_else(|| self.usual_of(&near))
+                .unwrap_or(0),
             tied: near,
             basis,
             is_contradicted: false,

@@ -234,7 +234,11 @@ fn maps_by_vectors_are_the_sums_too() {
                     continue;
                 };
                 // Whole numbers whose sums a f32 holds exactly.
-                let exact: Vec<f32> = map.of(extents, a, b, &[]).iter().map(|v| *v as f32).collect();
+                let exact: Vec<f32> = map
+                    .of(extents, a, b, &[])
+                    .iter()
+                    .map(|v| *v as f32)
+                    .collect();
                 assert_eq!(found, exact, "{map:?} {extents:?} {}", level.name());
             }
         }
