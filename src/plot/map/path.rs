@@ -135,12 +135,14 @@ impl Trail {
             let (a, b, _) = backdrop.surface.lowest()?;
             sampled.known_cell([a, b])
         });
-        let points = sampled.scene.path.iter();
+        let path = sampled.scene.path;
+        let newest = path.last().filter(|_| is_a_spot(sampled, path));
+        let station = |point: &[f64; 2]| sampled.cell(*newest.unwrap_or(point));
         Self {
             width,
             raster,
             leads_to,
-            stations: points.map(|point| sampled.cell(*point)).collect(),
+            stations: path.iter().map(station).collect(),
             lowest,
         }
     }
@@ -153,6 +155,18 @@ impl Trail {
         }
         covered
     }
+}
+
+/// True if a whole path takes less room than a cell, as on random directions: that it touches two of them says nothing.
+fn is_a_spot(sampled: &SampledScene<'_>, path: &[[f64; 2]]) -> bool {
+    let places: Vec<[f64; 2]> = path.iter().map(|point| sampled.place(*point)).collect();
+    [0, 1].into_iter().all(|side| {
+        let along = places.iter().map(|place| place[side]);
+        let (low, high) = along.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), at| {
+            (low.min(at), high.max(at))
+        });
+        high - low < 1.0
+    })
 }
 
 impl SampledScene<'_> {
@@ -439,6 +453,18 @@ mod tests {
             assert_eq!(newest(&[]), [true, false]);
             assert_eq!(newest(&[true; 4]), [false, true]);
         }
+    }
+
+    #[test]
+    fn a_path_that_is_smaller_than_a_cell_is_one_mark() {
+        // On the edge between two rows, and as wide as one cell of forty.
+        let marks = |reach: f64| {
+            let path = [[-reach, reach], [0.0, 0.0], [reach, -reach]];
+            let picture = draw(&scene(&path, Marker::Braille, Extras::default()), 40, 20);
+            picture.text().matches(['○', '•', '●']).count()
+        };
+        assert_eq!((marks(0.001), marks(0.02)), (1, 1));
+        assert_eq!(marks(0.2), 3);
     }
 
     #[test]
