@@ -133,7 +133,10 @@ figure6() {
     panels resnet20 wrn20-2 wrn20-4 resnet20-noshort wrn20-2-noshort wrn20-4-noshort
 }
 panels() {
-    if trained "$@"; then surfaces "$figure-surfaces" "$@"; fi
+    if trained "$@"; then
+        # On a quarter of the samples and points, because these networks are large and many.
+        (samples=$((samples / 4)) lines=$((lines / 2)) && surfaces "$figure-surfaces" "$@")
+    fi
 }
 
 # Figure 7: how much negative curvature there is on the surfaces.

@@ -65,8 +65,7 @@ RUNS = {
     "resnet56": Run("resnet56"),
     "resnet56-noshort": Run("resnet56-noshort"),
     "resnet110": Run("resnet110", epochs=8, bfloat16=True),
-    # At 0.1 its loss stays that of guessing.
-    "resnet110-noshort": Run("resnet110-noshort", learning_rate=0.01, epochs=8, bfloat16=True),
+    "resnet110-noshort": Run("resnet110-noshort", epochs=8, bfloat16=True),
     "wrn20-2": Run("wrn20-2", bfloat16=True),
     "wrn20-2-noshort": Run("wrn20-2-noshort", bfloat16=True),
     "wrn20-4": Run("wrn20-4", bfloat16=True),

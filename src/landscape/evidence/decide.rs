@@ -123,8 +123,7 @@ impl Inquiry<'_> {
         let losses = self.losses(&left, &self.few, &stations)?;
         let guessing = self.guessing() * stations.len() as f64;
         if left.len() == all.len() && verdict::lowest(&losses) >= LEARNED * guessing {
-            let is_asked = says.is_some();
-            return Ok(usual(if is_asked { vec![0] } else { all }));
+            return Ok(self.of_untrained(&losses, guessing, says.is_some()));
         }
         let of_all = |near: Vec<usize>| near.into_iter().map(|i| left[i]).collect::<Vec<_>>();
         // Asked once more, because what was too much for all may not be for these.
@@ -145,6 +144,24 @@ impl Inquiry<'_> {
             basis,
             is_contradicted: false,
         })
+    }
+
+    /// The usual reading of a run that has learned nothing, by these losses of all. Batches have the scale of their own
+    /// statistics in batch norm, so that a loss which is far above that of guessing is not the run's.
+    fn of_untrained(&self, losses: &[f64], guessing: f64, is_asked: bool) -> Choice {
+        let most = AGAINST_UPDATES * verdict::lowest(losses).max(guessing);
+        let is_out = |i: &usize| self.batch_norm && losses[*i] > most;
+        let left: Vec<usize> = (0..losses.len()).filter(|i| !is_out(i)).collect();
+        let (taken, basis) = match self.usual_of(&left) {
+            Some(taken) if is_out(&0) => (taken, Basis::Loss),
+            _ => (0, Basis::Usual),
+        };
+        Choice {
+            taken,
+            tied: if is_asked { vec![taken] } else { left },
+            basis,
+            is_contradicted: false,
+        }
     }
 
     /// Returns the readings under which the newest checkpoint classifies as well as the running statistics of batch

@@ -11,7 +11,7 @@ use crate::demo::{self, DemoOptions};
 use crate::landscape::device::Compute;
 use crate::loss::Criterion;
 use crate::model::activation::Activation;
-use crate::model::reading::Reading;
+use crate::model::reading::{Reading, Shortcuts};
 use crate::run::Checkpoint;
 use crate::weights::run_checkpoint::Shape;
 
@@ -140,4 +140,35 @@ fn two_files_of_a_network_that_knows_its_samples_by_heart_are_read_by_their_loss
     assert_eq!(activation, Some(Activation::Relu), "{assumed:?}");
     let [lowest, highest] = assumed.loss_range.unwrap_or([1.0; 2]);
     assert!(highest <= 3.0 * lowest, "{assumed:?}");
+}
+
+/// A network whose last block gives zeros unless shortcuts pass it by, and whose last layer makes much of what it gets.
+#[test]
+fn a_reading_whose_loss_is_far_above_guessing_is_not_taken_of_a_run_that_learned_nothing() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/readings/resnet8-noshort/step_160.safetensors");
+    let mut tensors = candle_core::safetensors::load(fixture, &Device::Cpu).unwrap();
+    for (name, factor) in [
+        ("layer3.0.bn2.weight", 0.0),
+        ("layer3.0.bn2.bias", 0.0),
+        ("linear.weight", 1000.0),
+    ] {
+        let tensor = tensors.get_mut(name).unwrap();
+        *tensor = (&*tensor * factor).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("step_1.safetensors");
+    candle_core::safetensors::save(&tensors, &file).unwrap();
+    let members = [Checkpoint::new(1, file)];
+    let shape = Shape::of_model(&members[0], None, None).unwrap();
+    let data = data::load(&Request::whole("digits")).unwrap();
+    let (criterion, answers) = (Criterion::default(), Answers::default());
+    let rest = (&criterion, &Compute::on(Device::Cpu), &answers);
+    let assumed = question(&shape, &members, &data, rest)
+        .answer(&|| true)
+        .unwrap();
+    let reading = assumed.function.reading;
+    assert_eq!(reading.shortcuts, Some(Shortcuts::None), "{assumed:?}");
+    assert_eq!(reading.activation, Some(Activation::Relu), "{assumed:?}");
+    assert!(!assumed.tied.iter().any(|tied| tied.contains("padded")));
 }
