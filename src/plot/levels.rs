@@ -215,6 +215,34 @@ fn quantiles(losses: &mut [f64], count: usize) -> Vec<f64> {
         .collect()
 }
 
+/// Brings the losses of several maps, which are to have levels in common, down to the top level of the middle one: of a
+/// pair, of both together. Levels of a map that is a thousand times higher than the others leave them no line. One
+/// loss stays a little higher, so that the top level may be rounded up.
+pub(super) fn level_with_each_other(maps: &mut [Vec<f64>]) {
+    let top = |losses: &Vec<f64>| {
+        let finite = losses.iter().copied().filter(|loss| loss.is_finite());
+        let mut finite: Vec<f64> = finite.collect();
+        (!finite.is_empty()).then(|| quantile(&mut finite, TOP))
+    };
+    let mut tops: Vec<f64> = maps.iter().filter_map(top).collect();
+    tops.sort_by(f64::total_cmp);
+    let Some(above) = tops.get(tops.len() / 2).copied() else {
+        return;
+    };
+    let below = tops[(tops.len() - 1) / 2];
+    let middle = if below > 0.0 {
+        below.sqrt() * above.sqrt()
+    } else {
+        f64::midpoint(below, above)
+    };
+    let mut highest = f64::NEG_INFINITY;
+    for loss in maps.iter_mut().flatten().filter(|loss| loss.is_finite()) {
+        highest = highest.max(*loss);
+        *loss = loss.min(middle);
+    }
+    maps[0].push(highest.min(middle + middle.abs()));
+}
+
 /// The value below which this share of the values lies; the nearest one below. Puts them in another order.
 fn quantile(values: &mut [f64], share: f64) -> f64 {
     let rank = ((values.len() - 1) as f64 * share) as usize;
@@ -363,6 +391,30 @@ mod tests {
         assert_eq!(rounded(1234.0, 50.0), 1200.0);
         assert_eq!(rounded(9.7, 0.5), 10.0);
         assert_eq!(rounded(0.1234, 0.0), 0.1234);
+    }
+
+    #[test]
+    fn levels_of_several_maps_are_those_of_the_middle_one() {
+        let map = |height: f64| (1..=100).map(|i| height * f64::from(i) / 100.0).collect();
+        let mut maps: Vec<Vec<f64>> = [1e9, 20.0, 10.0, 40.0, 4000.0].map(map).into();
+        maps[1].push(f64::NAN);
+        maps[2].push(f64::INFINITY);
+        level_with_each_other(&mut maps);
+        let levels = Levels::of(Scale::Log, maps.iter().flatten().copied(), 10);
+        let [first, last] = [levels.values()[0], *levels.values().last().unwrap()];
+        assert!(first < 1.0 && (30.0..=40.0).contains(&last), "{levels:?}");
+        assert!(maps[1][100].is_nan() && maps[2][100].is_infinite());
+        assert_eq!(levels.highest, Some(76.0));
+        // Of two, both have lines.
+        let mut pair: Vec<Vec<f64>> = [10.0, 1000.0].map(map).into();
+        level_with_each_other(&mut pair);
+        let levels = Levels::of(Scale::Log, pair.iter().flatten().copied(), 10);
+        let last = *levels.values().last().unwrap();
+        assert!((80.0..=100.0).contains(&last), "{levels:?}");
+        level_with_each_other(&mut []);
+        let mut unknown = [vec![f64::NAN]];
+        level_with_each_other(&mut unknown);
+        assert!(unknown[0][0].is_nan());
     }
 
     proptest! {

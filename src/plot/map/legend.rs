@@ -129,12 +129,14 @@ impl SampledScene<'_> {
         let mut doubts = extras.doubts.iter().enumerate();
         let doubtful =
             doubts.any(|(i, doubt)| *doubt > super::path::DOUBTFUL && !self.scene.is_gone(i));
+        // The newest checkpoint's mark hides them on a path that has one cell.
+        let has_drops = !extras.drops.is_empty() && !self.is_a_spot();
         let is_mixed = extras.gone.contains(&true) && extras.gone.contains(&false);
         [
             (hole, signs.hole, &["NaN"][..]),
             (unknown, signs.unknown, &["not yet"]),
             (doubtful, marks.doubtful, &["loss", "differs"]),
-            (!extras.drops.is_empty(), marks.drop, &["lr drop"]),
+            (has_drops, marks.drop, &["lr drop"]),
             (!extras.rival.is_empty(), marks.rival[2], &["2nd run"]),
             (is_mixed, marks.gone, &["deleted"]),
             (

@@ -1,5 +1,6 @@
 //! Several maps side by side, on one colour scale with one legend.
 
+use super::super::levels::level_with_each_other;
 use super::super::picture::{Cell, Picture};
 use super::super::title;
 use super::{Area, MapScene, SampledScene, draw_in, legend};
@@ -69,9 +70,9 @@ pub fn draw(panels: &[Panel<'_>], width: usize, height: usize) -> Picture {
         };
         sheets.push(SampledScene::without_levels(&panel.scene, map));
     }
-    let levels = first
-        .scene
-        .levels(sheets.iter().flat_map(SampledScene::losses));
+    let mut losses: Vec<Vec<f64>> = sheets.iter().map(|map| map.losses().collect()).collect();
+    level_with_each_other(&mut losses);
+    let levels = first.scene.levels(losses.into_iter().flatten());
     for sampled in &mut sheets {
         sampled.levels = levels.clone();
         if sampled.area.height > 0 {

@@ -136,7 +136,7 @@ impl Trail {
             sampled.known_cell([a, b])
         });
         let path = sampled.scene.path;
-        let newest = path.last().filter(|_| is_a_spot(sampled, path));
+        let newest = path.last().filter(|_| sampled.is_a_spot());
         let station = |point: &[f64; 2]| sampled.cell(*newest.unwrap_or(point));
         Self {
             width,
@@ -157,19 +157,21 @@ impl Trail {
     }
 }
 
-/// True if a whole path takes less room than a cell, as on random directions: that it touches two of them says nothing.
-fn is_a_spot(sampled: &SampledScene<'_>, path: &[[f64; 2]]) -> bool {
-    let places: Vec<[f64; 2]> = path.iter().map(|point| sampled.place(*point)).collect();
-    [0, 1].into_iter().all(|side| {
-        let along = places.iter().map(|place| place[side]);
-        let (low, high) = along.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), at| {
-            (low.min(at), high.max(at))
-        });
-        high - low < 1.0
-    })
-}
-
 impl SampledScene<'_> {
+    /// True if the whole path takes less room than a cell, as on random directions: that it touches two of them says
+    /// nothing.
+    pub(super) fn is_a_spot(&self) -> bool {
+        let path = self.scene.path.iter();
+        let places: Vec<[f64; 2]> = path.map(|point| self.place(*point)).collect();
+        [0, 1].into_iter().all(|side| {
+            let along = places.iter().map(|place| place[side]);
+            let (low, high) = along.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), at| {
+                (low.min(at), high.max(at))
+            });
+            high - low < 1.0
+        })
+    }
+
     /// The path over what is drawn below it.
     pub(super) fn course(&self, picture: &Picture, trail: &Trail) -> Course {
         let shifted = |(column, row): Place| (self.area.left + column, self.area.top + row);
