@@ -7,7 +7,7 @@ mod program;
 use std::fs;
 use std::path::Path;
 
-use program::{fixture, refusal, run};
+use program::{fixture, program, refusal, run};
 use rstest::rstest;
 
 const CHEAP: [&str; 4] = ["--data", "digits", "--samples", "32"];
@@ -60,6 +60,37 @@ fn a_result_is_replaced_by_the_next(
     }
     fs::write(&out, "Loaded data: mnist, 60000 train samples\n").unwrap();
     assert!(refusal(&arguments, 2).contains("--force"));
+}
+
+#[rstest]
+#[case("trajectory RUN")]
+#[case("surface RUN --x=-1:1:5 --y=-1:1:5 --data digits")]
+#[case("compare RUN RUN --x=-1:1:5 --y=-1:1:5 --data digits")]
+#[case("line RUN --x=-1:1:5 --data digits")]
+#[case("weights RUN --histogram")]
+fn sentences_are_broken_where_a_width_is_told_and_lose_nothing(#[case] command: &str) {
+    let run_folder = fixture("digits-run");
+    let words = command.split(' ');
+    let arguments: Vec<&str> = words
+        .map(|word| if word == "RUN" { &*run_folder } else { word })
+        .collect();
+    let text = |columns: Option<&str>| {
+        let mut command = program();
+        command.args(&arguments).env_remove("COLUMNS");
+        command.envs(columns.map(|columns| ("COLUMNS", columns)));
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let narrow = text(Some("80"));
+    // A path alone may be longer.
+    let fits = |line: &str| line.chars().count() <= 80 || !line.trim().contains(' ');
+    assert!(narrow.lines().all(fits), "{narrow}");
+    let head = |text: &str| {
+        let lines = text.lines().take_while(|line| !line.is_empty());
+        lines.flat_map(str::split_whitespace).collect::<String>()
+    };
+    let wide = text(None);
+    assert!(!wide.lines().all(fits), "{wide}");
+    assert_eq!(head(&narrow), head(&wide));
 }
 
 #[test]

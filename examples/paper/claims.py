@@ -207,21 +207,22 @@ def shapes(folder, rows):
             if label in seen:
                 continue
             seen.add(label)
-            ratios = [found["map"]["ratio"] for found in read_seeds(folder, f"7-{label}")]
+            maps = [found["map"]["points"] for found in read_seeds(folder, f"7-{label}")]
             rows.append(
                 [
                     label,
                     test_error(folder, label),
                     mean([minima(run["loss"]) for run in runs]),
                     mean([most_pieces(run["loss"]) for run in runs]),
-                    mean([100 * share_above(ratio, 0.05) for ratio in ratios]) + " %" if ratios else "",
+                    mean([100 * share_above(points, 0.05) for points in maps]) + " %" if maps else "",
                 ]
             )
 
 
-def share_above(grid, limit):
-    values = [value for row in grid for value in row if value is not None]
-    return sum(value > limit for value in values) / len(values)
+def share_above(points, limit):
+    """The share of the points where λmin is more than a small part of λmax; where the loss is not finite it counts."""
+    ratios = [point["ratio"] for row in points for point in row]
+    return sum(ratio is None or ratio > limit for ratio in ratios) / len(ratios)
 
 
 def paths(folder, rows):

@@ -20,7 +20,14 @@ make() {
     shift
     for format in $formats; do
         file=$out/$name.$format
-        [ -e "$file" ] || "$isoloss" "$@" --format "$format" --out "$file"
+        if [ -e "$file" ]; then
+            continue
+        elif [ "$format" = text ]; then
+            COLUMNS=80 "$isoloss" "$@" >"$file.new"
+            mv "$file.new" "$file"
+        else
+            "$isoloss" "$@" --format "$format" --out "$file"
+        fi
     done
 }
 

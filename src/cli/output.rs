@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::plot::map::Tints;
 use crate::plot::picture::Picture;
+use crate::report::broken_lines::broken;
 use crate::report::npz::{self, Array};
 use crate::report::vtp::{self, Piece};
 use crate::report::{self, PAGE, file, visible};
@@ -149,13 +150,21 @@ impl OutputOptions {
         self.out.as_deref().filter(|out| !stdout.contains(out))
     }
 
-    /// Characters across of a text: what the terminal has room for, or a page.
-    fn width(&self) -> usize {
-        let is_seen = self.file().is_none() && io::stdout().is_terminal();
-        let columns = is_seen.then(|| crossterm::terminal::size().ok()).flatten();
+    /// Characters across of the terminal, or what COLUMNS says where stdout is none; `None` if neither is known, and for
+    /// files, whose text is known again by its lines.
+    fn columns(&self) -> Option<usize> {
+        if self.file().is_some() {
+            return None;
+        }
+        let columns = if io::stdout().is_terminal() {
+            let size = crossterm::terminal::size().ok();
+            size.map(|(columns, _)| usize::from(columns))
+        } else {
+            let told = std::env::var("COLUMNS").ok();
+            told.and_then(|columns| columns.parse().ok())
+        };
         // A terminal that does not know its width says 0.
-        let columns = columns.filter(|(columns, _)| *columns > 0);
-        columns.map_or(PAGE, |(columns, _)| usize::from(columns).min(PAGE))
+        columns.filter(|columns| *columns > 0)
     }
 
     /// Writes a result in the format that was asked for. The text is given the characters that it has across.
@@ -175,8 +184,14 @@ impl OutputOptions {
         };
         let bytes = match self.format {
             Format::Text => {
-                let text = text(self.width());
-                return self.write(&visible::lines_about(&text, &serde_json::to_value(json)?));
+                let columns = self.columns();
+                let text = text(columns.map_or(PAGE, |columns| columns.min(PAGE)));
+                let text = visible::lines_about(&text, &serde_json::to_value(json)?);
+                // Others read the text line by line where it has no width.
+                return match columns {
+                    Some(room) => self.write(&folded(&text, room)),
+                    None => self.write(&text),
+                };
             }
             Format::Json => return self.write(&report::json(json)?),
             Format::Csv => return self.write(&csv()?),
@@ -211,6 +226,12 @@ impl OutputOptions {
         }
         to_stdout(result)
     }
+}
+
+/// Breaks the lines of a text that are longer than there is room.
+fn folded(text: &str, room: usize) -> String {
+    let lines = text.lines().flat_map(|line| broken(line, room));
+    lines.fold(String::new(), |text, line| text + line.trim_end() + "\n")
 }
 
 /// Colours on paper: those of the light theme.

@@ -8,6 +8,8 @@ use crate::plot::raster::Marker;
 use crate::plot::relief::{self, View};
 use crate::session::schedule::whole_path;
 
+use super::broken_lines::broken;
+
 /// Lines down.
 const HEIGHT: usize = 30;
 /// Characters across and lines down of a picture in colours: a full screen.
@@ -114,21 +116,6 @@ pub(super) fn titled<'a>(
     all
 }
 
-/// Breaks a line between words where it is longer than there is room; what follows is set in.
-fn broken(line: &str, room: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in line.split_inclusive(' ') {
-        let last = lines.last().map_or(0, |line| line.chars().count());
-        if last + word.trim_end().chars().count() > room && last > 0 {
-            lines.push("  ".into());
-        }
-        if let Some(line) = lines.last_mut() {
-            *line += word;
-        }
-    }
-    lines
-}
-
 fn scene<'a>(map: &PrintedMap<'a>) -> MapScene<'a> {
     MapScene {
         x: map.window[0],
@@ -195,26 +182,4 @@ pub(crate) fn language(
 pub(crate) fn is_unicode(language: &str) -> bool {
     let name = language.to_ascii_lowercase().replace('-', "");
     name.contains("utf8")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_about_a_picture_loses_nothing_where_it_is_too_long() {
-        let line = "runs/a/step_0240.safetensors: 888 weights, mean 0.25, standard deviation 0.125";
-        for room in [1, 12, 30, 200] {
-            let lines = broken(line, room);
-            let whole: String = lines.iter().map(|line| line.trim_start()).collect();
-            assert_eq!(whole, line);
-            let longest = line.split(' ').map(str::len).max();
-            let limit = longest.map_or(room, |word| room.max(word + 2));
-            assert!(
-                lines.iter().all(|line| line.trim_end().len() <= limit),
-                "{lines:?}"
-            );
-        }
-        assert_eq!(broken(line, 200), [line]);
-    }
 }

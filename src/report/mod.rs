@@ -1,6 +1,7 @@
 //! The same results without a screen: JSON, CSV and text of every command, and plain lines.
 
 pub mod average;
+pub(crate) mod broken_lines;
 pub mod cache;
 pub mod checkpoints;
 pub mod compare;
