@@ -11,7 +11,7 @@ use crate::plot::matrix;
 use crate::plot::picture::Picture;
 use crate::run::hyper;
 use crate::weights::dynamics::Dynamics;
-use crate::weights::histogram::{self, Histogram};
+use crate::weights::histogram::Histogram;
 use crate::weights::trajectory::Trajectory;
 
 use super::{WIDEST, brief, cell, csv_rows, graph, map};
@@ -309,7 +309,7 @@ impl Histograms {
         for spread in &self.checkpoints {
             let _ = writeln!(
                 text,
-                "{}: {} weights from {} to {}, mean {}, standard deviation {}, {} exact zeros{}{}",
+                "{}: {} weights from {} to {}, mean {}, standard deviation {}, {} exact zeros{}",
                 spread.path,
                 spread.count,
                 short(spread.min),
@@ -320,10 +320,6 @@ impl Histograms {
                 match spread.not_finite {
                     0 => String::new(),
                     others => format!(", {others} not finite"),
-                },
-                match spread.count - spread.counts.iter().sum::<u64>() {
-                    0 => String::new(),
-                    beyond => format!(", {beyond} beyond the bins"),
                 },
             );
         }
@@ -337,7 +333,10 @@ impl Histograms {
             .map(|edge| f64::midpoint(edge[0], edge[1]))
             .collect();
         let shares: Vec<Vec<f64>> = (self.checkpoints.iter())
-            .map(|spread| histogram::shares(&spread.counts, spread.count))
+            .map(|spread| {
+                let share = |count: &u64| 100.0 * *count as f64 / spread.count.max(1) as f64;
+                spread.counts.iter().map(share).collect()
+            })
             .collect();
         let on = |x, y, stroke| Curve {
             x,
@@ -346,15 +345,12 @@ impl Histograms {
             stroke,
         };
         // Bars of two would hide each other.
-        let dots: Vec<f64> = (shares.first().into_iter().flatten())
-            .map(|share| if *share > 0.0 { *share } else { f64::NAN })
-            .collect();
         let (title, curves) = match &shares[..] {
-            [_, second] => (
+            [first, second] => (
                 "weights in a bin, % (first ●, second bars)",
                 vec![
                     on(&self.edges, second, Stroke::Bars),
-                    on(&middles, &dots, Stroke::Points),
+                    on(&middles, first, Stroke::Points),
                 ],
             ),
             all => {

@@ -7,8 +7,8 @@ use super::run_checkpoint::WeightSource;
 /// Elements that are read at once.
 const PIECE: usize = 1 << 20;
 
-/// Standard deviations on both sides of the mean over which weights are counted.
-const DEVIATIONS: f64 = 4.0;
+/// Weights that are compared side by side.
+const LANES: usize = 16;
 
 /// Counts of weights over equal bins.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -90,8 +90,7 @@ fn each(
     Ok(())
 }
 
-/// Returns the range over which weights are counted, four standard deviations around their mean or as far as there are
-/// any: a few weights that lie far out would leave the others a bin or two. `None` if no weight is finite.
+/// Returns the lowest and highest finite weight; `None` if no weight is finite.
 ///
 /// # Errors
 /// The checkpoint cannot be read.
@@ -100,22 +99,23 @@ pub fn range(
     layout: &Layout,
     slots: &[usize],
 ) -> Result<Option<[f64; 2]>, WeightsError> {
-    let figures = Histogram::of(source, layout, slots, [0.0, 0.0], 0)?;
-    let reach = DEVIATIONS * figures.std;
-    let [lowest, highest] = figures.range;
-    Ok((figures.count > 0).then(|| {
-        [
-            lowest.max(figures.mean - reach),
-            highest.min(figures.mean + reach),
-        ]
-    }))
-}
-
-/// Returns counts as shares of all weights, in percent.
-#[must_use]
-pub fn shares(counts: &[u64], all: u64) -> Vec<f64> {
-    let share = |count: &u64| 100.0 * *count as f64 / all.max(1) as f64;
-    counts.iter().map(share).collect()
+    let [mut lowest, mut highest] = [[f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]];
+    each(source, layout, slots, |values| {
+        for line in values.chunks(LANES) {
+            for ((value, lowest), highest) in line.iter().zip(&mut lowest).zip(&mut highest) {
+                let [low, high] = if value.abs() < f32::INFINITY {
+                    [*value, *value]
+                } else {
+                    [*lowest, *highest]
+                };
+                *lowest = if low < *lowest { low } else { *lowest };
+                *highest = if high > *highest { high } else { *highest };
+            }
+        }
+    })?;
+    let lowest = lowest.into_iter().fold(f32::INFINITY, f32::min);
+    let highest = highest.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    Ok((lowest <= highest).then(|| [f64::from(lowest), f64::from(highest)]))
 }
 
 impl Histogram {
@@ -170,7 +170,7 @@ impl Histogram {
     }
 }
 
-/// Histograms of all weights of rank 2 and more of two checkpoints, over the ranges of both.
+/// Histograms of all weights of rank 2 and more of two checkpoints, over the range of both.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Overlay {
     /// Edges of the bins: one more than bins.
@@ -215,7 +215,6 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use super::*;
-    use crate::run::format::{Dtype, TensorInfo};
     use crate::weights::direction::tests::{Point, layout};
 
     #[test]
@@ -253,33 +252,6 @@ mod tests {
         let bias = slots(&layout(), Some("b")).unwrap();
         let found = Histogram::of(&point, &layout(), &bias, [0.0, 9.0], 3).unwrap();
         assert_eq!((found.counts, found.not_finite), (vec![0, 0, 1], 1));
-    }
-
-    #[test]
-    fn a_weight_that_lies_far_out_does_not_widen_the_bins() {
-        let flat: Vec<f32> = (0..4096)
-            .map(|i| (i % 3) as f32 - 1.0)
-            .chain([1000.0])
-            .collect();
-        let names = [TensorInfo {
-            name: "w".into(),
-            shape: vec![1, 4097],
-            dtype: Dtype::F32,
-        }];
-        let layout = Layout::of(&names);
-        let (mean, square) = (999.0 / 4097.0, (2731.0 + 1e6) / 4097.0);
-        let [low, high] = range(&Point(flat.clone()), &layout, &[0]).unwrap().unwrap();
-        assert_eq!(low, -1.0);
-        assert!(
-            (high - (mean + 4.0 * f64::sqrt(square - mean * mean))).abs() < 1e-9,
-            "{high}"
-        );
-        let found = Histogram::of(&Point(flat), &layout, &[0], [low, high], 10).unwrap();
-        assert_eq!(
-            (found.counts.iter().sum::<u64>(), found.count),
-            (4096, 4097)
-        );
-        assert_eq!(found.range, [-1.0, 1000.0]);
     }
 
     #[test]

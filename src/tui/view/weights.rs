@@ -9,7 +9,6 @@ use crate::plot::axis::short;
 use crate::plot::graph::{Curve, Graph, Mark, Side, Stroke};
 use crate::plot::{matrix, title};
 use crate::session::snapshot::Snapshot;
-use crate::weights::histogram;
 
 use super::super::state::App;
 use super::super::state::choice::WeightsTab;
@@ -79,10 +78,10 @@ fn render_histogram(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buf
         .windows(2)
         .map(|edge| f64::midpoint(edge[0], edge[1]))
         .collect();
-    let shares = overlay
-        .histograms
-        .each_ref()
-        .map(|found| histogram::shares(&found.counts, found.count));
+    let shares = overlay.histograms.each_ref().map(|histogram| -> Vec<f64> {
+        let share = |count: &u64| 100.0 * *count as f64 / histogram.count.max(1) as f64;
+        histogram.counts.iter().map(share).collect()
+    });
     let strokes = [Stroke::Dashed, Stroke::Solid];
     let curves = shares.iter().zip(strokes).map(|(y, stroke)| Curve {
         x: &middles,
