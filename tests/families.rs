@@ -59,10 +59,14 @@ fn weights(layout: &Arc<Layout>, dtype: DType) -> Weights {
     Weights::new(flat.to_dtype(dtype).unwrap(), Arc::clone(layout))
 }
 
+/// Large numbers, because little of an image is left behind the layers of a VGG with random weights: of numbers up to 1 it
+/// is less than an f32 holds.
 fn images([channels, height, width]: [usize; 3], dtype: DType) -> Tensor {
     let mut random = ChaCha8Rng::seed_from_u64(12);
     let count = 3 * channels * height * width;
-    let pixels: Vec<f32> = (0..count).map(|_| random.random_range(-1.0..1.0)).collect();
+    let pixels: Vec<f32> = (0..count)
+        .map(|_| random.random_range(-100.0..100.0))
+        .collect();
     let images = Tensor::from_vec(pixels, (3, channels, height, width), &Device::Cpu).unwrap();
     images.to_dtype(dtype).unwrap()
 }
