@@ -207,22 +207,40 @@ def shapes(folder, rows):
             if label in seen:
                 continue
             seen.add(label)
-            maps = [found["map"]["points"] for found in read_seeds(folder, f"7-{label}")]
             rows.append(
                 [
                     label,
                     test_error(folder, label),
                     mean([minima(run["loss"]) for run in runs]),
                     mean([most_pieces(run["loss"]) for run in runs]),
-                    mean([100 * share_above(points, 0.05) for points in maps]) + " %" if maps else "",
                 ]
             )
 
 
-def share_above(points, limit):
-    """The share of the points where λmin is more than a small part of λmax; where the loss is not finite it counts."""
-    ratios = [point["ratio"] for row in points for point in row]
-    return sum(ratio is None or ratio > limit for ratio in ratios) / len(ratios)
+def ratios(found):
+    """|λmin/λmax| at the points of a map; infinite where the loss is not finite."""
+    points = [point["ratio"] for row in found["map"]["points"] for point in row]
+    return [math.inf if ratio is None else ratio for ratio in points]
+
+
+def share_above(values, limit):
+    return sum(value > limit for value in values) / len(values)
+
+
+def curvatures(folder, rows):
+    """Figure 7: how much negative curvature is there beside the positive one, |λmin/λmax|?"""
+    for network in ["resnet20", "resnet20-noshort", "resnet56", "resnet56-noshort"]:
+        maps = read_seeds(folder, f"7-{network}")
+        if maps:
+            rows.append(
+                [
+                    network,
+                    f"{maps[0]['ratio']:.3g}",
+                    mean([100 * share_above(ratios(found), 0.05) for found in maps]) + " %",
+                    mean([statistics.median(ratios(found)) for found in maps]),
+                    f"{max(max(ratios(found)) for found in maps):.2g}",
+                ]
+            )
 
 
 def paths(folder, rows):
@@ -266,7 +284,11 @@ TABLES = [
     ),
     (
         shapes,
-        ["network", "test error", "local minima", "most pieces of a sub-level set", "|λmin/λmax| > 0.05"],
+        ["network", "test error", "local minima", "most pieces of a sub-level set"],
+    ),
+    (
+        curvatures,
+        ["network", "at the checkpoint", "above 0.05", "median", "highest"],
     ),
     (
         paths,

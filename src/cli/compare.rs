@@ -166,7 +166,7 @@ impl Compare {
     ) -> anyhow::Result<MeasuredFunction> {
         // No update leads from one run to the other.
         let (own, others) = self.members(scene, index);
-        let mut function = scene.begin(measuring, &self.runs[index], &own)?;
+        let mut function = measuring.begin(&self.runs[index], &scene.path.shape, &own)?;
         // It may be the same run twice.
         if others.is_empty() {
             return Ok(function);

@@ -116,7 +116,7 @@ impl Hessian {
         self.output.refuse_same("--plane-out", plane)?;
         let scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;
         let mut measuring = self.measure.start(&[&self.run], self.measure.split)?;
-        let function = scene.begin(&mut measuring, &self.run, &scene.path.members)?;
+        let function = measuring.begin(&self.run, &scene.path.shape, &scene.path.members)?;
         let bar = progress::bar("products", self.iterations as usize);
         let at = self.at(
             &scene,

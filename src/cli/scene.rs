@@ -11,7 +11,6 @@ use crate::landscape::explore::{Until, explore};
 use crate::landscape::fidelity::{self, Complement};
 use crate::landscape::surface::{Surface, TOLERANCE};
 use crate::landscape::survey;
-use crate::landscape::worker::client::MeasuredFunction;
 use crate::landscape::worker::protocol::Query;
 use crate::loss::Score;
 use crate::model;
@@ -412,16 +411,6 @@ impl Scene {
     /// The grid's lines, where the user does not say.
     pub(super) fn lines(&self, grid: &GridOptions) -> [Vec<f64>; 2] {
         grid.lines(self.window(), LINES)
-    }
-
-    /// Asks the path of the scene, or of its own run, which function it followed, and measures that from now on.
-    pub(super) fn begin(
-        &self,
-        measuring: &mut Measuring,
-        run: &Path,
-        members: &[Checkpoint],
-    ) -> anyhow::Result<MeasuredFunction> {
-        measuring.begin(run, &self.path.shape, members)
     }
 
     /// Measures the loss on the plane as far as is asked for: the surface, and what is an estimate in it.

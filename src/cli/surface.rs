@@ -59,7 +59,7 @@ impl Surface {
         }
         let scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;
         let mut measuring = self.measure.start(&[&self.run], self.measure.split)?;
-        let mut subject = scene.begin(&mut measuring, &self.run, &scene.path.members)?;
+        let mut subject = measuring.begin(&self.run, &scene.path.shape, &scene.path.members)?;
         let grid = self.effort.surface(scene.lines(&self.grid));
         let points = grid.x().len() * grid.y().len();
         let bar = progress::bar("surface", points + 2 * scene.places.len());

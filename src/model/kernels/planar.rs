@@ -26,7 +26,7 @@ pub(in crate::model) struct Planar {
     pub(in crate::model) padding: usize,
 }
 
-/// One image and its result in blocks of channels; memory that is kept.
+/// Images and their results in blocks of channels; memory that is kept.
 #[derive(Debug, Default)]
 pub(in crate::model) struct Scratch {
     image: Aligned,
@@ -40,10 +40,17 @@ pub(in crate::model) struct Laid {
 }
 
 impl Planar {
-    /// Returns true if most of the vectors' numbers are channels of the result, so that it is faster than a product of
-    /// matrices.
-    pub(in crate::model) fn is_worth_it(&self, level: Level) -> bool {
-        self.outputs.next_multiple_of(level.lanes()) <= 2 * self.outputs
+    /// Returns true if it is faster than a product of matrices for so many images together: most of the vectors' numbers
+    /// are channels of the result, and each weight serves enough pixels to make up for its being laid elsewhere.
+    pub(in crate::model) fn is_worth_it(&self, level: Level, images: usize) -> bool {
+        let fills_lanes = self.outputs.next_multiple_of(level.lanes()) <= 2 * self.outputs;
+        fills_lanes && images * self.result.iter().product::<usize>() >= FEWEST_PIXELS
+    }
+
+    /// Returns the numbers of an image, and of its result.
+    fn lengths(&self) -> [usize; 2] {
+        [(self.inputs, self.size), (self.outputs, self.result)]
+            .map(|(channels, [height, width])| channels * height * width)
     }
 
     fn shape(&self, lanes: usize) -> Shape {
@@ -97,10 +104,9 @@ impl Planar {
         let shape = self.shape(level.lanes());
         let x = scratch.image.at_least(shape.input.len());
         let y = scratch.result.at_least(shape.output.len());
-        let length = self.inputs * self.size.iter().product::<usize>();
-        let results =
-            results.chunks_exact_mut(self.outputs * self.result.iter().product::<usize>());
-        for (image, result) in images.chunks_exact(length).zip(results) {
+        let [image, result] = self.lengths();
+        let results = results.chunks_exact_mut(result);
+        for (image, result) in images.chunks_exact(image).zip(results) {
             pool::block(image, shape.input, x);
             Conv {
                 shape: &shape,
@@ -131,25 +137,32 @@ impl Planar {
         scratch: &mut Scratch,
     ) -> Vec<f32> {
         let shape = self.shape(level.lanes());
-        let x = scratch.image.at_least(shape.input.len());
-        let g = scratch.result.at_least(shape.output.len());
-        let length = self.inputs * self.size.iter().product::<usize>();
-        let gradients =
-            gradients.chunks_exact(self.outputs * self.result.iter().product::<usize>());
-        let mut sum = vec![0.0; self.outputs * self.inputs * self.kernel * self.kernel];
-        for (image, gradient) in images.chunks_exact(length).zip(gradients) {
+        let [image, result] = self.lengths();
+        let count = images.len() / image;
+        let x = scratch.image.at_least(count * shape.input.len());
+        let g = scratch.result.at_least(count * shape.output.len());
+        let blocked = x.chunks_exact_mut(shape.input.len());
+        for (image, x) in images.chunks_exact(image).zip(blocked) {
             pool::block(image, shape.input, x);
-            pool::block(gradient, shape.output, g);
-            level.run(Kernels {
-                shape: &shape,
-                x,
-                g,
-                sum: &mut sum,
-            });
         }
+        let blocked = g.chunks_exact_mut(shape.output.len());
+        for (gradient, g) in gradients.chunks_exact(result).zip(blocked) {
+            pool::block(gradient, shape.output, g);
+        }
+        let mut sum = vec![0.0; self.outputs * self.inputs * self.kernel * self.kernel];
+        level.run(Kernels {
+            shape: &shape,
+            x,
+            g,
+            sum: &mut sum,
+        });
         sum
     }
 }
+
+/// Pixels of results from which on laying the kernels, or what was added up for them, takes little of the time. Measured
+/// on layers of 3×3 kernels.
+const FEWEST_PIXELS: usize = 128;
 
 /// Taps whose sums are held in registers together.
 const TAPS: usize = 9;
@@ -158,7 +171,7 @@ const BLOCKS: usize = 2;
 /// Numbers of the widest vector.
 const LANES: usize = 16;
 
-/// The gradient of the kernels by one image, which is added to a sum.
+/// The gradient of the kernels by some images, which is added to a sum.
 struct Kernels<'a> {
     shape: &'a Shape,
     x: &'a [f32],
@@ -244,12 +257,30 @@ impl<const V: usize> WithSimd for Taps<'_, '_, '_, V> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Kernels { shape, x, g, .. } = *self.kernels;
+        let mut sums = [[simd.splat_f32s(0.0); TAPS]; V];
+        let images = x.chunks_exact(shape.input.len());
+        for (x, g) in images.zip(g.chunks_exact(shape.output.len())) {
+            self.image(simd, x, g, &mut sums);
+        }
+        let (to, _) = S::as_mut_simd_f32s(self.sums);
+        for (to, sum) in to.iter_mut().zip(sums.iter().flatten()) {
+            *to = *sum;
+        }
+    }
+}
+
+impl<const V: usize> Taps<'_, '_, '_, V> {
+    /// Adds one image's products.
+    #[inline(always)]
+    fn image<S: Simd>(&self, simd: S, x: &[f32], g: &[f32], to: &mut [[S::f32s; TAPS]; V]) {
+        let shape = self.kernels.shape;
         let Shape { input, output, .. } = *shape;
         let corner = (input.halo - shape.padding) * (input.row() + input.lanes);
         let (g, _) = S::as_simd_f32s(g);
-        let image = output.block() / output.lanes;
-        let g: [&[S::f32s]; V] = from_fn(|v| &g[(self.block + v) * image..][..image]);
-        let mut sums = [[simd.splat_f32s(0.0); TAPS]; V];
+        let block = output.block() / output.lanes;
+        let g: [&[S::f32s]; V] = from_fn(|v| &g[(self.block + v) * block..][..block]);
+        // A copy, which stays in registers.
+        let mut sums = *to;
         for row in 0..output.height {
             let x = &x[corner + row * shape.stride * input.row()..];
             let g: [&[S::f32s]; V] = from_fn(|v| &g[v][row * output.width..][..output.width]);
@@ -264,9 +295,6 @@ impl<const V: usize> WithSimd for Taps<'_, '_, '_, V> {
                 }
             }
         }
-        let (to, _) = S::as_mut_simd_f32s(self.sums);
-        for (to, sum) in to.iter_mut().zip(sums.iter().flatten()) {
-            *to = *sum;
-        }
+        *to = sums;
     }
 }

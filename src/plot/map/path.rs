@@ -124,7 +124,10 @@ impl Trail {
         let (width, height) = (sampled.area.width, sampled.area.height);
         let mut raster = Raster::new(width, height, sampled.scene.marker);
         let mut leads_to = vec![None; width * height];
-        for (i, segment) in sampled.scene.path.windows(2).enumerate() {
+        let path = sampled.scene.path;
+        let is_a_spot = sampled.is_a_spot();
+        let segments = path.windows(2).enumerate().filter(|_| !is_a_spot);
+        for (i, segment) in segments {
             raster.line(
                 sampled.place(segment[0]),
                 sampled.place(segment[1]),
@@ -135,8 +138,7 @@ impl Trail {
             let (a, b, _) = backdrop.surface.lowest()?;
             sampled.known_cell([a, b])
         });
-        let path = sampled.scene.path;
-        let newest = path.last().filter(|_| sampled.is_a_spot());
+        let newest = path.last().filter(|_| is_a_spot);
         let station = |point: &[f64; 2]| sampled.cell(*newest.unwrap_or(point));
         Self {
             width,
@@ -463,10 +465,12 @@ mod tests {
         let marks = |reach: f64| {
             let path = [[-reach, reach], [0.0, 0.0], [reach, -reach]];
             let picture = draw(&scene(&path, Marker::Braille, Extras::default()), 40, 20);
-            picture.text().matches(['○', '•', '●']).count()
+            let text = picture.text();
+            let is_line = text.contains(|sign| ('\u{2801}'..='\u{28ff}').contains(&sign));
+            (text.matches(['○', '•', '●']).count(), is_line)
         };
-        assert_eq!((marks(0.001), marks(0.02)), (1, 1));
-        assert_eq!(marks(0.2), 3);
+        assert_eq!([0.001, 0.02].map(marks), [(1, false); 2]);
+        assert_eq!(marks(0.2), (3, true));
     }
 
     #[test]

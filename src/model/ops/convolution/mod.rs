@@ -4,7 +4,8 @@
 //! gradient of the images and that of the kernels. Each is linear in both of its arguments, so the
 //! gradients of any of them are the other two, and derivatives of every order are exact. candle's own
 //! backward pass goes through a naive transposed convolution, which is many times slower. A transposed
-//! convolution is the map to the images.
+//! convolution is the map to the images. Each is a product of matrices (`dense`), or a sum by vectors of channels
+//! where that is faster (`vectors`).
 
 mod dense;
 mod depthwise;
@@ -43,29 +44,41 @@ impl Map {
         if let (Self::Images, Some(mirrored)) = (self, mirrored) {
             return Self::Forward.of(&mirrored, a, &extents.flipped(b), &[]);
         }
-        let mut result = vec![T::zero(); extents.shape(self).elem_count()];
+        let zeros = || vec![T::zero(); extents.shape(self).elem_count()];
         let image = (BLOCK * extents.image()).max(1);
         let place = (BLOCK * extents.outputs * extents.plane()).max(1);
         match self {
             Self::Forward => {
+                let mut result = zeros();
                 let blocks = a.par_chunks(image).zip(result.par_chunks_mut(place));
                 blocks.for_each(|(images, results)| extents.forward(images, b, bias, results));
+                result
             }
             Self::Images => {
+                let mut result = zeros();
                 let blocks = a.par_chunks(place).zip(result.par_chunks_mut(image));
                 blocks.for_each(|(gradients, images)| extents.images(gradients, b, images));
+                result
             }
             Self::Kernels => {
                 let blocks = a.par_chunks(image).zip(b.par_chunks(place));
                 let blocks = blocks.map(|(images, gradients)| extents.kernels(images, gradients));
-                // In the order of the images, whatever thread was first.
-                for block in blocks.collect::<Vec<_>>() {
-                    result.iter_mut().zip(block).for_each(|(r, b)| *r += b);
-                }
+                in_order(blocks, extents)
             }
         }
-        result
     }
+}
+
+/// Adds up the kernels' gradients of blocks in the order of the images, whatever thread was first.
+fn in_order<T: RealField + Copy>(
+    blocks: impl IndexedParallelIterator<Item = Vec<T>>,
+    extents: &Extents,
+) -> Vec<T> {
+    let mut sum = vec![T::zero(); extents.shape(Map::Kernels).elem_count()];
+    for block in blocks.collect::<Vec<_>>() {
+        sum.iter_mut().zip(block).for_each(|(sum, b)| *sum += b);
+    }
+    sum
 }
 
 /// The maps of a few images.

@@ -211,13 +211,13 @@ fn maps_by_vectors_are_the_sums_too() {
     let cases = [
         square([3, 16], [9, 7], 3, Window::plain(1, 1)),
         square([16, 33], [6, 8], 3, Window::plain(1, 1)),
-        square([17, 24], [7, 9], 3, Window::plain(2, 1)),
-        square([20, 16], [5, 5], 1, Window::plain(1, 0)),
-        square([18, 40], [8, 6], 1, Window::plain(2, 0)),
+        square([17, 24], [13, 15], 3, Window::plain(2, 1)),
+        square([20, 16], [7, 6], 1, Window::plain(1, 0)),
+        square([18, 40], [16, 12], 1, Window::plain(2, 0)),
         square([16, 16], [9, 9], 5, Window::plain(1, 3)),
         square([1, 12], [12, 11], 7, Window::plain(2, 3)),
         // Columns at the end that no tap reads.
-        square([12, 12], [6, 6], 3, Window::plain(2, 0)),
+        square([12, 12], [14, 14], 3, Window::plain(2, 0)),
     ];
     for level in Level::all() {
         for extents in &cases {
@@ -248,6 +248,7 @@ fn maps_by_vectors_are_the_sums_too() {
 #[test]
 fn a_bias_is_added_by_vectors_too() {
     let extents = Extents {
+        images: 8,
         outputs: 16,
         ..PLAIN
     };

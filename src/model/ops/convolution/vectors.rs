@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::extents::Extents;
-use super::{BLOCK, Map};
+use super::{BLOCK, Map, in_order};
 use crate::model::kernels::planar::{Planar, Scratch};
 use crate::model::kernels::simd::Level;
 
@@ -17,26 +17,25 @@ pub(super) fn of(
     level: Level,
 ) -> Option<Vec<f32>> {
     match map {
-        Map::Forward => Some(forward(
-            &planar(extents, level)?,
-            extents,
-            a,
-            b,
-            bias,
-            level,
-        )),
+        Map::Forward => {
+            let planar = planar(extents, level, extents.images)?;
+            Some(forward(&planar, extents, a, b, bias, level))
+        }
         Map::Images => {
             let mirrored = extents.mirrored()?;
-            let planar = planar(&mirrored, level)?;
+            let planar = planar(&mirrored, level, mirrored.images)?;
             let flipped = extents.flipped(b);
             Some(forward(&planar, &mirrored, a, &flipped, bias, level))
         }
-        Map::Kernels => Some(kernels(&planar(extents, level)?, extents, a, b, level)),
+        Map::Kernels => {
+            let planar = planar(extents, level, extents.images.min(BLOCK))?;
+            Some(kernels(&planar, extents, a, b, level))
+        }
     }
 }
 
-/// The convolution, if it is one that the kernels know and are the faster for.
-fn planar(extents: &Extents, level: Level) -> Option<Planar> {
+/// The convolution, if it is one that the kernels know and are the faster for with so many images together.
+fn planar(extents: &Extents, level: Level, images: usize) -> Option<Planar> {
     let window = &extents.window;
     let is_square = |sides: [usize; 2]| sides[0] == sides[1];
     let is_known = window.groups == 1
@@ -54,7 +53,7 @@ fn planar(extents: &Extents, level: Level) -> Option<Planar> {
         stride: window.stride[0],
         padding: window.padding[0],
     };
-    (is_known && planar.is_worth_it(level)).then_some(planar)
+    (is_known && planar.is_worth_it(level, images)).then_some(planar)
 }
 
 fn forward(
@@ -89,10 +88,5 @@ fn kernels(
         .map_init(Scratch::default, |scratch, (images, gradients)| {
             planar.kernels(level, images, gradients, scratch)
         });
-    let mut sum = vec![0.0; extents.shape(Map::Kernels).elem_count()];
-    // In the order of the images, whatever thread was first.
-    for block in blocks.collect::<Vec<_>>() {
-        sum.iter_mut().zip(block).for_each(|(sum, b)| *sum += b);
-    }
-    sum
+    in_order(blocks, extents)
 }
