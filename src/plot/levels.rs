@@ -215,32 +215,36 @@ fn quantiles(losses: &mut [f64], count: usize) -> Vec<f64> {
         .collect()
 }
 
-/// Brings the losses of several maps, which are to have levels in common, down to the top level of the middle one: of a
-/// pair, of both together. Levels of a map that is a thousand times higher than the others leave them no line. One
-/// loss stays a little higher, so that the top level may be rounded up.
+/// Brings the maps whose top level is above that of the middle one down to it (of a pair, to that of both together), so
+/// that they can have levels in common: those of a map that is a thousand times higher leave the others no line.
 pub(super) fn level_with_each_other(maps: &mut [Vec<f64>]) {
-    let top = |losses: &Vec<f64>| {
+    let top = |losses: &[f64]| {
         let finite = losses.iter().copied().filter(|loss| loss.is_finite());
         let mut finite: Vec<f64> = finite.collect();
         (!finite.is_empty()).then(|| quantile(&mut finite, TOP))
     };
-    let mut tops: Vec<f64> = maps.iter().filter_map(top).collect();
+    let mut tops: Vec<f64> = maps.iter().filter_map(|losses| top(losses)).collect();
     tops.sort_by(f64::total_cmp);
     let Some(above) = tops.get(tops.len() / 2).copied() else {
         return;
     };
     let below = tops[(tops.len() - 1) / 2];
-    let middle = if below > 0.0 {
+    let middle = if below == above {
+        above
+    } else if below > 0.0 {
         below.sqrt() * above.sqrt()
     } else {
         f64::midpoint(below, above)
     };
-    let mut highest = f64::NEG_INFINITY;
-    for loss in maps.iter_mut().flatten().filter(|loss| loss.is_finite()) {
-        highest = highest.max(*loss);
-        *loss = loss.min(middle);
+    for losses in maps {
+        if top(losses).is_some_and(|top| top > middle) {
+            for loss in losses.iter_mut().filter(|loss| loss.is_finite()) {
+                *loss = loss.min(middle);
+            }
+            // One loss stays a little higher, so that the top level may be rounded up.
+            losses.push(middle + middle.abs());
+        }
     }
-    maps[0].push(highest.min(middle + middle.abs()));
 }
 
 /// The value below which this share of the values lies; the nearest one below. Puts them in another order.
@@ -411,6 +415,9 @@ mod tests {
         let levels = Levels::of(Scale::Log, pair.iter().flatten().copied(), 10);
         let last = *levels.values().last().unwrap();
         assert!((80.0..=100.0).contains(&last), "{levels:?}");
+        let mut alike: Vec<Vec<f64>> = [7.0, 7.0].map(map).into();
+        level_with_each_other(&mut alike);
+        assert_eq!(alike, [7.0, 7.0].map(map));
         level_with_each_other(&mut []);
         let mut unknown = [vec![f64::NAN]];
         level_with_each_other(&mut unknown);
