@@ -268,27 +268,40 @@ impl Inquiry<'_> {
         self.effort.allows_losses(self.products, count, cpu)
     }
 
-    /// The loss of each of these readings at a checkpoint under the scale that suits it best: the wrong scale
-    /// makes the right reading look bad in evaluation mode. The few samples tell which scales are tried on all of these.
+    /// The loss of each of these readings at a checkpoint under the scale that suits it best.
     fn best_losses(
         &self,
         readings: &[usize],
         data: &Dataset,
         member: usize,
     ) -> Result<Vec<f64>, LandscapeError> {
+        let best = self.best_scales(readings, data, member)?;
+        Ok(best.into_iter().map(|(loss, _)| loss).collect())
+    }
+
+    /// The scale that suits each of these readings best at a checkpoint, with the loss under it, because the wrong scale
+    /// makes the right reading look bad in evaluation mode. The few samples tell which scales are tried on all of these.
+    fn best_scales(
+        &self,
+        readings: &[usize],
+        data: &Dataset,
+        member: usize,
+    ) -> Result<Vec<(f64, usize)>, LandscapeError> {
         let flat = self.question.flat(member)?;
-        let best = |reading: &usize| -> Result<f64, LandscapeError> {
+        let best = |reading: &usize| -> Result<(f64, usize), LandscapeError> {
             let recognized = &self.candidates[*reading].recognized;
-            let loss = |scale, data| self.loss(recognized, scale, data, &flat);
-            let mut ranked = (0..self.scales.len())
-                .map(|scale| Ok((loss(scale, &self.few)?, scale)))
-                .collect::<Result<Vec<(f64, usize)>, LandscapeError>>()?;
-            ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
-            ranked.truncate(BEST_SCALES);
-            let mut scales = ranked.into_iter();
-            scales.try_fold(f64::INFINITY, |best, (_, scale)| {
-                Ok(best.min(loss(scale, data)?))
-            })
+            let ranked = |scales: &[usize], data: &Dataset| {
+                let loss = |scale: &usize| self.loss(recognized, *scale, data, &flat);
+                let losses = scales.iter().map(|scale| Ok((loss(scale)?, *scale)));
+                let mut losses = losses.collect::<Result<Vec<_>, LandscapeError>>()?;
+                losses.sort_by(|a, b| a.0.total_cmp(&b.0));
+                Ok::<_, LandscapeError>(losses)
+            };
+            let all: Vec<usize> = (0..self.scales.len()).collect();
+            let few = ranked(&all, &self.few)?.into_iter().take(BEST_SCALES);
+            let few: Vec<usize> = few.map(|(_, scale)| scale).collect();
+            let best = ranked(&few, data)?.into_iter().next();
+            Ok(best.unwrap_or((f64::INFINITY, 0)))
         };
         readings.iter().map(best).collect()
     }
@@ -412,8 +425,7 @@ impl Inquiry<'_> {
         recognized: &Recognized,
         tied: Vec<usize>,
     ) -> Result<Vec<usize>, LandscapeError> {
-        let newest = self.question.newest().filter(|_| tied.len() > 1);
-        let Some(newest) = newest.filter(|_| tied.len() < RANGED) else {
+        let Some(newest) = self.question.newest().filter(|_| tied.len() > 1) else {
             return Ok(tied);
         };
         let flat = self.question.flat(newest)?;
@@ -480,7 +492,20 @@ impl Inquiry<'_> {
         let flat = self.question.flat(newest)?;
         let scale = |i: usize| scales.first().copied().unwrap_or(self.candidates[i].scale);
         let own = (choice.taken, scale(choice.taken));
-        let tied = choice.tied.iter().map(|i| (*i, scale(*i)));
+        let rivals: Vec<usize> = choice
+            .tied
+            .iter()
+            .copied()
+            .filter(|i| *i != own.0)
+            .collect();
+        // The taken one's scale was chosen by its losses: another reading that they leave is not to be judged by it.
+        let rival_scales = if self.batch_norm && self.can_rank(&rivals) {
+            let best = self.best_scales(&rivals, &self.few, newest)?;
+            best.into_iter().map(|(_, scale)| scale).collect()
+        } else {
+            rivals.iter().map(|i| scale(*i)).collect::<Vec<usize>>()
+        };
+        let tied = rivals.into_iter().zip(rival_scales);
         let scaled = scales.iter().map(|scale| (choice.taken, *scale));
         let mut others: Vec<(usize, usize)> = tied.chain(scaled).collect();
         others.retain(|other| *other != own);

@@ -42,8 +42,15 @@ fn question<'a>(
 /// The decision about the run that was trained with tanh, where the updates of its path are said to follow each
 /// activation by these cosines.
 fn decided(cosine: impl Fn(Activation, usize) -> f64) -> Assumed {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/readings/vgg-tanh");
-    let members: Vec<Checkpoint> = (0..=160)
+    decided_of("vgg-tanh", 160, cosine)
+}
+
+/// The same of another run.
+fn decided_of(run: &str, until: u64, cosine: impl Fn(Activation, usize) -> f64) -> Assumed {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/readings")
+        .join(run);
+    let members: Vec<Checkpoint> = (0..=until)
         .step_by(16)
         .map(|step| Checkpoint::new(step, folder.join(format!("step_{step:03}.safetensors"))))
         .collect();
@@ -171,4 +178,29 @@ fn a_reading_whose_loss_is_far_above_guessing_is_not_taken_of_a_run_that_learned
     assert_eq!(reading.shortcuts, Some(Shortcuts::None), "{assumed:?}");
     assert_eq!(reading.activation, Some(Activation::Relu), "{assumed:?}");
     assert!(!assumed.tied.iter().any(|tied| tied.contains("padded")));
+}
+
+/// The decision where the updates follow all activations alike, so that losses alone tell them apart.
+fn alike(run: &str, until: u64) -> Assumed {
+    let scattered = |from: usize| if from.is_multiple_of(2) { 0.05 } else { -0.05 };
+    decided_of(run, until, |_, from| 0.4 + scattered(from))
+}
+
+#[test]
+fn a_tied_reading_is_measured_under_the_scale_that_suits_it() {
+    let assumed = alike("resnet8-noshort", 144);
+    let others: Vec<&str> = assumed.alternatives.iter().map(|it| &*it.reading).collect();
+    assert!(
+        others.iter().any(|other| other.contains("pixels")),
+        "{others:?}"
+    );
+    let [lowest, highest] = assumed.loss_range.unwrap();
+    assert!(highest <= 3.0 * lowest, "{assumed:?}");
+}
+
+#[test]
+fn a_scale_whose_loss_is_far_higher_is_not_one_of_many_tied() {
+    let assumed = alike("resnet8", 48);
+    assert!(assumed.tied.contains(&"-1 to 1".into()), "{assumed:?}");
+    assert!(!assumed.tied.contains(&"0 to 16".into()), "{assumed:?}");
 }
