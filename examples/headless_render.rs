@@ -12,7 +12,8 @@ use std::error::Error;
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent};
-use isoloss::tui::color::{Depth, Quantizer};
+use isoloss::terminal::Depth;
+use isoloss::tui::color::Quantizer;
 use isoloss::tui::render::render;
 use isoloss::tui::state::{App, Appearance};
 use isoloss::tui::themes::Themes;

@@ -13,8 +13,8 @@
 //! those of the crate `pulp`, which picks AVX-512, AVX2 with FMA, or NEON at run time and has a portable form for
 //! other machines; with it there is no `unsafe` here at all.
 //!
-//! `cargo run --release --example bench_forward` measures whole networks against candle; the README has the
-//! table. candle's layers stay for gradients, other devices, and layers that are not known here, with convolutions by the same
+//! `cargo bench --bench forward` measures whole networks against candle;
+//! docs/performance.md has the table. candle's layers stay for gradients, other devices, and layers that are not known here, with convolutions by the same
 //! loops (`planar`); both give the same numbers (`tests`).
 
 // What handles vectors has to be inlined into the function that is compiled for their instructions.
@@ -288,7 +288,7 @@ impl Kernels {
         }
     }
 
-    /// Where they lie in a buffer.
+    /// Their place in a buffer.
     fn place(&self, at: usize, images: &Range<usize>) -> Range<usize> {
         let first = if self.plan.passes.is_kept[at] {
             images.start

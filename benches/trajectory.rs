@@ -1,12 +1,12 @@
 //! Seconds to open a run of forty ResNet-50s and to add one more checkpoint, against plainly reading the
 //! files, all measured in turn in one run; the same by the processor's time for 300 checkpoints of 5 million
 //! parameters; and how fast half precision becomes single:
-//! `cargo run --release --example bench_trajectory [-- --json]`.
+//! `cargo bench --bench trajectory [-- --json]`.
 //!
 //! Each run is written to a temporary folder first: 4.2 GB as f32, after it, as bf16, half of that, then 6 GB.
 //! Files are as warm as they can be, since each has just been written and read.
 
-#[path = "bench/mod.rs"]
+#[path = "shared/mod.rs"]
 mod bench;
 
 use std::borrow::Cow;
@@ -217,7 +217,7 @@ struct Tensor<'a> {
     shape: Vec<usize>,
     stored: safetensors::Dtype,
     step: u64,
-    /// Where all numbers come from.
+    /// The source of all numbers.
     numbers: &'a [f32],
 }
 

@@ -1,9 +1,9 @@
 //! Milliseconds that a frame takes, for every view at three sizes: with new data, with another checkpoint
 //! looked at, and with nothing of its pictures changed; against drawing an empty frame, all measured in turn in
-//! one run: `cargo run --release --example bench_frame [-- --json]`. `-- --256`: the same brought down to 256
+//! one run: `cargo bench --bench frame [-- --json]`. `-- --256`: the same brought down to 256
 //! colours.
 
-#[path = "bench/mod.rs"]
+#[path = "shared/mod.rs"]
 mod bench;
 #[path = "../tests/synthetic/mod.rs"]
 mod synthetic;
@@ -12,8 +12,9 @@ use std::error::Error;
 use std::sync::Arc;
 
 use isoloss::session::study::Study;
+use isoloss::terminal::Depth;
 use isoloss::tui::action::Action;
-use isoloss::tui::color::{Depth, Quantizer};
+use isoloss::tui::color::Quantizer;
 use isoloss::tui::render::render;
 use isoloss::tui::state::choice::View;
 use isoloss::tui::state::{App, Appearance};

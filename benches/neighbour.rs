@@ -1,5 +1,5 @@
 //! The pace that a training keeps beside isoloss, and the time until the first map of 5×5 stands:
-//! `cargo run --release --example bench_neighbour -- [--isoloss PROGRAM] [--rounds N] [--seconds S] [-- RUN
+//! `cargo bench --bench neighbour -- [--isoloss PROGRAM] [--rounds N] [--seconds S] [-- RUN
 //! OPTIONS]`.
 //!
 //! A training of two busy threads in a session of its own, as in a terminal of its own. Phases of the same length take
@@ -27,7 +27,9 @@ const SIDE: usize = 128;
 const TARGETS: (f64, f64) = (0.97, 20.0);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Cargo adds `--bench`.
+    let arguments = std::env::args().skip(1).filter(|word| word != "--bench");
+    let arguments: Vec<String> = arguments.collect();
     let mut own = arguments.split(|word| word == "--");
     let (own, watch) = (
         own.next().unwrap_or_default(),

@@ -1,8 +1,8 @@
 //! The cost of derivatives in forward passes: the backward pass and the Hessian-vector product of a ResNet-20
 //! on a micro-batch as Lanczos' method takes it, against candle's own layers, all measured in turn in one
-//! run: `cargo run --release --example bench_gradient [-- --json]`.
+//! run: `cargo bench --bench gradient [-- --json]`.
 
-#[path = "bench/mod.rs"]
+#[path = "shared/mod.rs"]
 mod bench;
 
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! What the benchmarks share: taking turns, a fixed source of numbers, the machine's own rate, CIFAR ResNets.
+//! Parts that the benchmarks share: taking turns, a fixed source of numbers, the machine's own rate, CIFAR ResNets.
 
 // Each benchmark uses a part of it.
 #![allow(dead_code)]
@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng};
 /// Side of the square matrices whose product is the machine's rate.
 const SIDE: usize = 2048;
 
-/// Whether the table is wanted as one JSON object.
+/// Returns true if the table is wanted as one JSON object.
 pub(crate) fn wants_json() -> bool {
     std::env::args().any(|argument| argument == "--json")
 }

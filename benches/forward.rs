@@ -1,15 +1,15 @@
 //! Images a second through whole networks, with new weights at every pass, against candle's own
 //! convolution and against what the machine's matrix product allows, all measured in turn in one run:
-//! `cargo run --release --example bench_forward [-- --json]`. With a folder that `bench_pytorch.py` wrote, its six
+//! `cargo bench --bench forward [-- --json]`. With a folder that `benches/pytorch.py` wrote, its six
 //! exported networks are measured instead, beside PyTorch. With `--device cuda:0` whole points of 1024 images are measured
 //! there, in f32, bf16 and f16, against the device's own matrix product. With `--passes` it takes turns with
-//! `bench_pytorch.py --onnxruntime`: for each line on standard input, a network's name, it prints the seconds of one batch.
+//! `benches/pytorch.py --onnxruntime`: for each line on standard input, a network's name, it prints the seconds of one batch.
 
-#[path = "bench/mod.rs"]
+#[path = "shared/mod.rs"]
 mod bench;
-#[path = "bench/device.rs"]
+#[path = "shared/device.rs"]
 mod device;
-#[path = "bench/exported.rs"]
+#[path = "shared/exported.rs"]
 mod exported;
 
 use std::collections::HashMap;
@@ -42,7 +42,9 @@ struct Bench {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut words = std::env::args().skip(1).filter(|word| word != "--json");
+    let mut words = std::env::args()
+        .skip(1)
+        .filter(|word| !["--json", "--bench"].contains(&word.as_str()));
     let first = words.next();
     if first.as_deref() == Some("--device") {
         let place = words.next().ok_or("--device: expected cuda:N or metal")?;

@@ -1,4 +1,4 @@
-//! Networks that `bench_pytorch.py DIR` wrote, beside PyTorch: a batch through each, loss included.
+//! Networks that `benches/pytorch.py DIR` wrote, beside PyTorch: a batch through each, loss included.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -90,7 +90,7 @@ fn seconds(objective: &Objective, flat: &[f32]) -> Result<Vec<f64>, Box<dyn Erro
 
 /// PyTorch's seconds for the same network; `None` where it is not installed.
 fn pytorch(name: &str) -> Option<f64> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/bench_pytorch.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/pytorch.py");
     let output = Command::new("python3")
         .args([script, "--only", name])
         .output();

@@ -1,9 +1,9 @@
-"""Images a second of bench_forward's networks with PyTorch, eager, on the CPU: python examples/bench_pytorch.py
+"""Images a second of the networks of `cargo bench --bench forward` with PyTorch, eager, on the CPU: python benches/pytorch.py
 
-python examples/bench_pytorch.py --onnxruntime also measures ONNX Runtime, with constant weights into which the batch norms
+python benches/pytorch.py --onnxruntime also measures ONNX Runtime, with constant weights into which the batch norms
 are folded, and isoloss, whose weights are new at every batch; all take turns. It needs onnx, onnxscript and onnxruntime.
 
-python examples/bench_pytorch.py DIR also writes six networks with random weights for isoloss to DIR/NAME: model.pt2,
+python benches/pytorch.py DIR also writes six networks with random weights for isoloss to DIR/NAME: model.pt2,
 weights.safetensors, and a batch in data.safetensors; and prints PyTorch's seconds for each. It needs torchvision,
 timm, transformers and safetensors."""
 
@@ -237,7 +237,7 @@ def bench_convnets(with_onnxruntime):
     images = torch.rand(BATCH, 3, 32, 32)
     last = torch.channels_last
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, batch {BATCH}, images/s")
-    command = ["cargo", "run", "-q", "--release", "--example", "bench_forward", "--", "--passes"]
+    command = ["cargo", "bench", "-q", "--bench", "forward", "--", "--passes"]
     pipe = subprocess.PIPE
     isoloss = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) if with_onnxruntime else None
     for name, make in [("resnet20", lambda: resnet(3)), ("resnet56", lambda: resnet(9)), ("vgg9", vgg9)]:

@@ -1,5 +1,5 @@
 //! The points that a surface of 51×51 takes, how far off it is between them, and how long it takes:
-//! `RAYON_NUM_THREADS=2 cargo run --release --example bench_survey [-- --json]`.
+//! `RAYON_NUM_THREADS=2 cargo bench --bench survey [-- --json]`.
 //!
 //! First two trained networks on both of their reference planes, against every point measured. Then the
 //! headline: ResNet-20 on 1024 images of 3×32×32, to the first picture of 9×9 points and to rest, with all
@@ -13,9 +13,9 @@
     reason = "the library's error, which is made once at most"
 )]
 
-#[path = "bench/mod.rs"]
+#[path = "shared/mod.rs"]
 mod bench;
-#[path = "bench/workers.rs"]
+#[path = "shared/workers.rs"]
 mod workers;
 
 use std::error::Error;
@@ -216,7 +216,7 @@ fn measured(
     Ok((surface, start.elapsed().as_secs_f64()))
 }
 
-/// Mean and 99th percentile of the error in log-loss, as shares of the range of what is true (math.md 11).
+/// Mean and 99th percentile of the error in log-loss, as shares of the range of what is true (docs/math.md 11).
 fn errors(surface: &Surface, truth: &[(usize, usize, f64)]) -> [f64; 2] {
     let found = surface.sample(surface.x(), surface.y());
     let heights = truth.iter().map(|(_, _, loss)| log_loss(*loss));
