@@ -18,8 +18,28 @@
 //! run together, [`cli`] has a file for each command, [`config`] gives its options other defaults, [`demo`]
 //! trains the network that is watched where there is nothing else to watch.
 //! [`cache`] keeps copies of the checkpoints that a session has read, [`store`] the values that were measured; `host`
-//! names this machine, `spare` keeps memory for the next who needs it. `test_device` runs tests on each device, and
+//! names this machine, `spare` keeps memory for the next who needs it, [`terminal`] knows colours and characters of the terminal. `test_device` runs tests on each device, and
 //! `test_process` some of them in a process of their own.
+//!
+//! The path of a run and the variance that its plane holds, without a screen:
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use isoloss::run::{self, RunChoice};
+//! use isoloss::weights::path::RunPath;
+//! use isoloss::weights::trajectory::random_walk_share;
+//!
+//! let opened = run::open(Path::new("tests/fixtures/digits-run"), &RunChoice::default(), Vec::new())?;
+//! let mut path = RunPath::new(None);
+//! path.update(opened.checkpoints, |_read, _all| ());
+//! let (checkpoints, fit) = path.fit();
+//! let held: f64 = fit.trajectory.explained.iter().take(2).sum();
+//! let null = random_walk_share(1) + random_walk_share(2);
+//! println!("PC1+2 {:.1} % of {} checkpoints (random walk {:.0} %)", 100.0 * held, checkpoints.len(), 100.0 * null);
+//! assert!((held - 0.985).abs() < 1e-3 && held > null);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! Rules, kept by `tests/architecture.rs`:
 //! - `tui` and `report` know the rooms before them; none of these knows `tui`, `report` or `cli`.
@@ -49,5 +69,6 @@ pub mod run;
 pub mod session;
 mod spare;
 pub mod store;
+pub mod terminal;
 pub mod tui;
 pub mod weights;

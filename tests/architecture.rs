@@ -81,6 +81,21 @@ fn no_room_knows_those_behind_it(
     );
 }
 
+/// What a terminal can show is known to both, in `terminal`.
+#[test]
+fn reports_know_no_screen() {
+    assert_unknown(
+        "report",
+        &[
+            "crate::tui",
+            "crate::cli",
+            "crate::config",
+            "ratatui",
+            "crossterm",
+        ],
+    );
+}
+
 #[rstest]
 fn candle_stays_in_its_rooms(
     #[values(
@@ -165,6 +180,36 @@ fn data_goes_one_way() {
 fn every_file_says_first_what_it_is_for() {
     for (path, text) in room("") {
         assert!(text.starts_with("//! "), "{}", path.display());
+    }
+}
+
+/// A riddle about a referent ("What is new of a run's log") makes a reader guess; a noun phrase does not.
+#[test]
+fn no_doc_begins_with_a_question_word() {
+    const WORDS: [&str; 13] = [
+        "How", "Of", "So", "Theirs", "What", "Whatever", "When", "Where", "Whether", "Which",
+        "Who", "Whose", "Why",
+    ];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for path in ["src", "tests", "benches", "examples"]
+        .map(|folder| sources(&root.join(folder)))
+        .concat()
+    {
+        let text = fs::read_to_string(&path).unwrap();
+        let mut before = "";
+        for line in text.lines().map(str::trim_start) {
+            let doc = line
+                .strip_prefix("/// ")
+                .or_else(|| line.strip_prefix("//! "));
+            let first = doc.filter(|_| !before.starts_with("///") && !before.starts_with("//!"));
+            let word = first.and_then(|doc| doc.split(|c: char| !c.is_alphanumeric()).next());
+            assert!(
+                word.is_none_or(|word| !WORDS.contains(&word)),
+                "{}: {line}",
+                path.display()
+            );
+            before = line;
+        }
     }
 }
 

@@ -10,17 +10,19 @@ use crossterm::event::KeyEvent;
 use directories::ProjectDirs;
 
 use crate::plot::raster::Marker;
-use crate::tui::color::Depth;
+use crate::terminal;
+use crate::terminal::Depth;
+use crate::tui::ground;
 use crate::tui::invocation::Invocation;
 use crate::tui::keymap::Keymap;
 use crate::tui::state::{App, Appearance};
 use crate::tui::themes::Themes;
-use crate::tui::{detect, ground};
 
 use super::screen::Begin;
 
 /// Colours, theme and characters of the screen.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Appearance")]
 pub(super) struct AppearanceOptions {
     /// Colours that the terminal is sent; `auto`: as NO_COLOR, COLORTERM and TERM tell
     #[arg(
@@ -73,9 +75,9 @@ pub(super) struct Chosen {
     pub(super) look: Appearance,
     /// Reason for its number of colours.
     pub(super) depth: String,
-    /// Why it is drawn with these characters.
+    /// Reason why it is drawn with these characters.
     pub(super) marker: String,
-    /// Why it has this theme.
+    /// Reason why it has this theme.
     pub(super) theme: String,
     /// A sentence about each theme file that cannot be used.
     pub(super) wrong: Vec<String>,
@@ -150,7 +152,7 @@ impl AppearanceOptions {
 
     fn depth(&self) -> (Depth, String) {
         let depth = match self.color {
-            ColorOption::Auto => return detect::depth(variable),
+            ColorOption::Auto => return terminal::depth(variable),
             ColorOption::Truecolor => Depth::TrueColor,
             ColorOption::TwoFiftySix => Depth::TwoFiftySix,
             ColorOption::Sixteen => Depth::Sixteen,
@@ -162,7 +164,7 @@ impl AppearanceOptions {
     fn marker(&self) -> (Marker, String) {
         let marker = match self.marker {
             _ if self.ascii => Marker::Ascii,
-            MarkerOption::Auto => return detect::marker(variable),
+            MarkerOption::Auto => return terminal::marker(variable),
             MarkerOption::Braille => Marker::Braille,
             MarkerOption::Octant => Marker::Octant,
             MarkerOption::Sextant => Marker::Sextant,

@@ -17,6 +17,7 @@ use crate::report::inspect::LeftOut;
 use crate::report::{map, visible};
 use crate::run::{Opened, filesystem, watch};
 use crate::session::reader::KeptLine;
+use crate::terminal;
 
 use super::appearance::{AppearanceOptions, Chosen};
 use super::options::KeyOption;
@@ -43,7 +44,7 @@ pub(super) struct Doctor {
     #[command(flatten)]
     look: AppearanceOptions,
     /// Format of the result
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(long, help_heading = "Output", value_enum, default_value = "text")]
     format: Format,
 }
 
@@ -138,7 +139,7 @@ fn terminal(chosen: Chosen) -> Terminal {
         screen_marker: look.marker,
         screen_marker_reason: chosen.marker,
         text_marker: map::marker(),
-        utf8: map::speaks_unicode(),
+        utf8: terminal::speaks_unicode(),
         within: within.map(|(name, _)| name).collect(),
     }
 }

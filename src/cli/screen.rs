@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::report::{summary, visible};
 use crate::session::Session;
 use crate::session::snapshot::{Command, Snapshot};
-use crate::tui::detect;
+use crate::terminal;
 use crate::tui::run::{End, run};
 use crate::tui::state::App;
 use crate::tui::terminal::Wishes;
@@ -24,7 +24,7 @@ use super::warn;
 /// Returns true if stdout is a terminal that can show a screen; elsewhere one line an event is printed.
 pub(super) fn has_screen() -> bool {
     let variable = |name: &str| std::env::var(name).ok();
-    io::stdout().is_terminal() && !detect::is_dumb(variable)
+    io::stdout().is_terminal() && !terminal::is_dumb(variable)
 }
 
 /// The beginning of a screen.

@@ -11,7 +11,7 @@ use crate::run::Checkpoint;
 use crate::run::filesystem::Filesystem;
 use crate::session::reader::KeptLine;
 use crate::session::size_in_words;
-use crate::tui::color::Depth;
+use crate::terminal::Depth;
 
 use super::TOLD;
 use super::inspect::LeftOut;
@@ -63,7 +63,7 @@ pub struct Terminal {
     pub color_reason: String,
     /// Theme in which the screen starts.
     pub theme: String,
-    /// Why this one.
+    /// Reason for this theme.
     pub theme_reason: String,
     /// The names of all themes.
     pub themes: Vec<String>,
@@ -71,7 +71,7 @@ pub struct Terminal {
     pub unusable_themes: Vec<String>,
     /// Characters of pictures on the screen at first.
     pub screen_marker: Marker,
-    /// Why of these.
+    /// Reason for this marker.
     pub screen_marker_reason: String,
     /// Characters of pictures in text, by the language.
     pub text_marker: Marker,
@@ -98,7 +98,7 @@ pub struct Run {
     pub left_out: Vec<LeftOut>,
     /// Copies of it in the user's cache folder; `None` if there is no such folder.
     pub kept: Option<KeptLine>,
-    /// Why the run cannot be watched.
+    /// Reason why the run cannot be watched.
     pub error: Option<String>,
 }
 
@@ -109,7 +109,7 @@ pub struct Device {
     pub name: String,
     /// The card's name, memory and compute capability; `None` if it is no NVIDIA GPU.
     pub about: Option<String>,
-    /// Why it does not open, or computes wrongly.
+    /// Reason why it does not open, or computes wrongly.
     pub error: Option<String>,
 }
 

@@ -7,6 +7,7 @@ use crate::plot::picture::{Cell, Picture};
 use crate::plot::raster::Marker;
 use crate::plot::relief::{self, View};
 use crate::session::schedule::whole_path;
+use crate::terminal::speaks_unicode;
 
 use super::broken_lines::broken;
 
@@ -159,27 +160,4 @@ pub(crate) fn marker() -> Marker {
     } else {
         Marker::Ascii
     }
-}
-
-/// Returns true if the terminal's language has more than ASCII; if none is set, it is taken to.
-pub(crate) fn speaks_unicode() -> bool {
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    language(set).is_none_or(|(_, language)| is_unicode(&language))
-}
-
-/// The variable that decides on the language, by POSIX the strongest that is set, and its value.
-/// `variable` gives none for one that is not set or empty.
-pub(crate) fn language(
-    variable: impl Fn(&str) -> Option<String>,
-) -> Option<(&'static str, String)> {
-    let names = ["LC_ALL", "LC_CTYPE", "LANG"];
-    names
-        .into_iter()
-        .find_map(|name| Some((name, variable(name)?)))
-}
-
-/// Returns true if a language, e.g. `de_DE.UTF-8`, has all of Unicode.
-pub(crate) fn is_unicode(language: &str) -> bool {
-    let name = language.to_ascii_lowercase().replace('-', "");
-    name.contains("utf8")
 }

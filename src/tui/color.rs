@@ -1,4 +1,4 @@
-//! Colour depth: what a terminal can show, and a frame's colours brought down to it.
+//! A frame's colours brought down to those that the terminal can show.
 
 use std::collections::HashMap;
 
@@ -6,66 +6,15 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::Color;
 
 use crate::plot::picture::Rgb;
+use crate::terminal::Depth;
 
-/// Number of colours that a terminal is sent.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    serde::Serialize,
-    serde::Deserialize,
-)]
-pub enum Depth {
-    /// None: bold, dim and reverse alone.
-    #[serde(rename = "never")]
-    Mono,
-    /// The sixteen that terminals have had since the beginning.
-    #[serde(rename = "16")]
-    Sixteen,
-    /// xterm's 6×6×6 cube and its greys.
-    #[serde(rename = "256")]
-    TwoFiftySix,
-    /// 8 bits a channel.
-    #[default]
-    #[serde(rename = "truecolor")]
-    TrueColor,
-}
-
-impl Depth {
-    /// Contour levels of a map that its colours tell apart, one less than bands.
-    #[must_use]
-    pub fn levels(self) -> usize {
-        match self {
-            Self::Mono | Self::Sixteen => 4,
-            Self::TwoFiftySix => 8,
-            Self::TrueColor => 12,
-        }
-    }
-
-    /// As `--color` has it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mono => "never",
-            Self::Sixteen => "16",
-            Self::TwoFiftySix => "256",
-            Self::TrueColor => "truecolor",
-        }
-    }
-
-    /// The numbers of its colours, in SGR 38;5. The first sixteen are the user's own to choose, so that
-    /// those of the larger palette do not count on them.
-    fn palette(self) -> &'static [u8] {
-        match self {
-            Self::Mono | Self::TrueColor => &[],
-            Self::Sixteen => &NUMBERS.0,
-            Self::TwoFiftySix => &NUMBERS.1,
-        }
+/// The numbers of a depth's colours, in SGR 38;5. The first sixteen are the user's own to choose, so that those of the
+/// larger palette do not count on them.
+fn palette(depth: Depth) -> &'static [u8] {
+    match depth {
+        Depth::Mono | Depth::TrueColor => &[],
+        Depth::Sixteen => &NUMBERS.0,
+        Depth::TwoFiftySix => &NUMBERS.1,
     }
 }
 
@@ -216,7 +165,7 @@ impl Quantizer {
     }
 
     fn nearest(&mut self, colour: Rgb) -> u8 {
-        let palette = self.depth.palette();
+        let palette = palette(self.depth);
         let find = || nearest_of(palette.iter().copied(), Lab::of(colour));
         *self.nearest.entry(colour).or_insert_with(find)
     }
@@ -224,7 +173,7 @@ impl Quantizer {
     /// The nearest colour that is lighter than what the ground became where the character was lighter than the
     /// ground, and else darker.
     fn apart(&mut self, [ink, ground]: [Rgb; 2]) -> u8 {
-        let palette = self.depth.palette();
+        let palette = palette(self.depth);
         let behind = Lab::of(colour_of(self.nearest(ground))).lightness();
         let find = || {
             let wanted = Lab::of(ink);
@@ -294,7 +243,7 @@ mod tests {
     #[test]
     fn colours_of_a_palette_are_their_own_nearest() {
         for depth in [Depth::Sixteen, Depth::TwoFiftySix] {
-            for wanted in depth.palette() {
+            for wanted in palette(depth) {
                 let found = number(depth, colour_of(*wanted));
                 assert_eq!(colour_of(found), colour_of(*wanted));
             }
@@ -303,7 +252,7 @@ mod tests {
     }
 
     fn depth_sizes() -> [usize; 2] {
-        [Depth::Sixteen, Depth::TwoFiftySix].map(|depth| depth.palette().len())
+        [Depth::Sixteen, Depth::TwoFiftySix].map(|depth| palette(depth).len())
     }
 
     #[test]

@@ -235,6 +235,15 @@ impl Keymap {
     }
 
     /// Returns the action of a key.
+    ///
+    /// ```
+    /// use crossterm::event::{KeyCode, KeyEvent};
+    /// use isoloss::tui::action::Action;
+    /// use isoloss::tui::keymap::Keymap;
+    ///
+    /// let quit = Keymap::default().action(KeyEvent::from(KeyCode::Char('q')));
+    /// assert_eq!(quit, Some(Action::Quit));
+    /// ```
     #[must_use]
     pub fn action(&self, event: KeyEvent) -> Option<Action> {
         if event.kind == KeyEventKind::Release {

@@ -11,7 +11,6 @@ mod age;
 mod ascii;
 pub mod color;
 mod color_levels;
-pub mod detect;
 pub mod export;
 pub mod ground;
 mod help_text;

@@ -26,14 +26,14 @@ const SIGHUP: i32 = 1;
 /// Time between two pictures of a film.
 const FILM: Duration = Duration::from_millis(125);
 
-/// Why the screen ended.
+/// Reasons why the screen ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// The user quit.
     Quit,
     /// The signal of this number asked for it; a hung-up terminal counts as SIGHUP.
     Signal(i32),
-    /// What the caller waited for has come.
+    /// The event that the caller waited for has come.
     Awaited,
 }
 

@@ -5,8 +5,8 @@ use ratatui::style::{Color, Modifier, Style};
 use crate::plot::colormap::{Bands, Colormap};
 use crate::plot::map::Tints;
 use crate::plot::picture::Rgb;
+use crate::terminal::Depth;
 
-use super::color::Depth;
 use super::color_levels;
 
 /// The themes that are built in, in the order in which a key goes through them, with their files.

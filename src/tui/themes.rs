@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::run::regular;
+use crate::terminal::Depth;
 
-use super::color::Depth;
 use super::theme::{BUILT_IN, Theme};
 
 /// Bytes of a theme at most.

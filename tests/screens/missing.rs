@@ -1,4 +1,4 @@
-//! What is said where something is missing: samples, a model, checkpoints.
+//! Sentences where something is missing: samples, a model, checkpoints.
 
 use super::drawn::*;
 use super::synthetic;

@@ -357,7 +357,7 @@ pub(crate) fn old_branches(app: &App) -> Vec<Vec<[f64; 2]>> {
         .collect()
 }
 
-/// Why the newest checkpoint that cannot be read cannot.
+/// Returns the reason why the newest checkpoint that cannot be read cannot.
 pub(crate) fn unreadable(snapshot: &Snapshot) -> Option<&str> {
     let mut newest = snapshot.checkpoints.iter().rev();
     newest.find_map(|line| match &line.state {

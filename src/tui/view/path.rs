@@ -1,4 +1,4 @@
-//! Why paths are drawn on their principal plane: the same path there and on a random plane.
+//! The path on its principal plane and on a random one, which shows why the former is used.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};

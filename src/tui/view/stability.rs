@@ -84,7 +84,7 @@ fn render_log(app: &App, area: Rect, buffer: &mut Buffer) {
     );
 }
 
-/// Why no log is drawn.
+/// Returns the reason why no log is drawn.
 fn unmatched(snapshot: &Snapshot) -> Option<&'static str> {
     match (&snapshot.training, snapshot.clock) {
         (None, _) => Some(

@@ -1,9 +1,58 @@
 //! Facts about the terminal that the environment tells: the number of its colours, and its characters.
 
 use crate::plot::raster::Marker;
-use crate::report::map::{is_unicode, language};
 
-use super::color::Depth;
+/// Number of colours that a terminal is sent.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+pub enum Depth {
+    /// None: bold, dim and reverse alone.
+    #[serde(rename = "never")]
+    Mono,
+    /// The sixteen that terminals have had since the beginning.
+    #[serde(rename = "16")]
+    Sixteen,
+    /// xterm's 6×6×6 cube and its greys.
+    #[serde(rename = "256")]
+    TwoFiftySix,
+    /// 8 bits a channel.
+    #[default]
+    #[serde(rename = "truecolor")]
+    TrueColor,
+}
+
+impl Depth {
+    /// Contour levels of a map that its colours tell apart, one less than bands.
+    #[must_use]
+    pub fn levels(self) -> usize {
+        match self {
+            Self::Mono | Self::Sixteen => 4,
+            Self::TwoFiftySix => 8,
+            Self::TrueColor => 12,
+        }
+    }
+
+    /// As `--color` has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mono => "never",
+            Self::Sixteen => "16",
+            Self::TwoFiftySix => "256",
+            Self::TrueColor => "truecolor",
+        }
+    }
+}
 
 /// Terminals that show 24 bits and say so in TERM alone, which is what is left of them over ssh.
 const TRUE_COLOUR: [&str; 6] = [
@@ -80,6 +129,27 @@ pub fn marker(variable: impl Fn(&str) -> Option<String>) -> (Marker, String) {
         Some((name, value)) => (Marker::Braille, format!("{name} is {value}")),
         None => (Marker::Braille, "no language is set".into()),
     }
+}
+
+/// Returns true if the terminal's language has more than ASCII; if none is set, it is taken to.
+pub(crate) fn speaks_unicode() -> bool {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    language(set).is_none_or(|(_, language)| is_unicode(&language))
+}
+
+/// The variable that decides on the language, by POSIX the strongest that is set, and its value.
+/// `variable` gives none for one that is not set or empty.
+fn language(variable: impl Fn(&str) -> Option<String>) -> Option<(&'static str, String)> {
+    let names = ["LC_ALL", "LC_CTYPE", "LANG"];
+    names
+        .into_iter()
+        .find_map(|name| Some((name, variable(name)?)))
+}
+
+/// Returns true if a language, e.g. `de_DE.UTF-8`, has all of Unicode.
+fn is_unicode(language: &str) -> bool {
+    let name = language.to_ascii_lowercase().replace('-', "");
+    name.contains("utf8")
 }
 
 #[cfg(test)]
