@@ -3,11 +3,12 @@
 use isoloss::tui::keymap::Keymap;
 
 const README: &str = include_str!("../README.md");
+const REFERENCE: &str = include_str!("../docs/reference.md");
 
 #[test]
 fn the_table_of_keys_is_that_of_the_program() {
     let table = Keymap::default().markdown();
-    assert!(README.contains(&table), "the README needs\n{table}");
+    assert!(REFERENCE.contains(&table), "the reference needs\n{table}");
 }
 
 #[test]

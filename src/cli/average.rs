@@ -24,7 +24,7 @@ pub(super) struct Average {
     #[command(flatten)]
     measure: MeasureOptions,
     /// Checkpoints to average: A..B or every:N
-    #[arg(long, value_name = "STEPS")]
+    #[arg(long, help_heading = "Run", value_name = "STEPS")]
     steps: Option<Steps>,
     /// Numbers of last checkpoints that are averaged; several with commas
     #[arg(long, value_name = "N", value_delimiter = ',')]

@@ -42,7 +42,7 @@ pub(super) struct Compare {
     #[command(flatten)]
     measure: MeasureOptions,
     /// Checkpoints of each run: A..B or every:N
-    #[arg(long, value_name = "STEPS")]
+    #[arg(long, help_heading = "Run", value_name = "STEPS")]
     steps: Option<Steps>,
     #[command(flatten)]
     plane: PlaneOptions,

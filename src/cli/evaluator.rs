@@ -17,6 +17,7 @@ const TIMES: [Duration; 2] = [Duration::from_millis(1), Duration::from_secs(24 *
 
 /// The evaluator.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Model")]
 pub(super) struct EvaluatorArgs {
     /// Program that measures the loss, on samples of its own, in place of a model and --data: 'python eval.py';
     /// `isoloss help evaluator` tells what it has to do

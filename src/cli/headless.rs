@@ -31,6 +31,7 @@ const EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(7 * 24
 const SIDES: RangeInclusive<u16> = 1..=500;
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
 pub(super) struct HeadlessOptions {
     /// Without a screen: plain lines, or files where --out names a folder
     #[arg(long)]
@@ -108,7 +109,7 @@ struct Watcher {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     app: App,
     size: Size,
-    /// Why the last attempt failed.
+    /// Reason why the last attempt failed.
     trouble: Option<String>,
     /// The snapshot whose troubles were told last.
     told: Arc<Snapshot>,

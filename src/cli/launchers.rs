@@ -21,6 +21,7 @@ const MOST: usize = 4096;
 
 /// Commands that start workers.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Device")]
 pub(super) struct LauncherOptions {
     /// Command that starts a worker, in which {} stands for the worker's own: 'srun -u -n1 --exact --mem=0 --gpus=1 {}',
     /// 'ssh -T node7 {}'; may be given several times
@@ -167,7 +168,7 @@ fn part_of_the_cores(own: &Launch, count: usize) -> Launch {
     launch
 }
 
-/// What Slurm has allotted.
+/// The allocation of Slurm.
 #[derive(Debug, PartialEq)]
 struct Allocation {
     workers: usize,

@@ -50,11 +50,12 @@ pub(super) struct Line {
     #[command(flatten)]
     measure: MeasureOptions,
     /// Checkpoints of A's path: A..B or every:N
-    #[arg(long, value_name = "STEPS")]
+    #[arg(long, help_heading = "Run", value_name = "STEPS")]
     steps: Option<Steps>,
     /// Directions of the slices; several with commas
     #[arg(
         long,
+        help_heading = "Plane",
         value_enum,
         value_delimiter = ',',
         default_value = "random",
@@ -62,27 +63,32 @@ pub(super) struct Line {
     )]
     along: Vec<SliceKind>,
     /// Number of random directions that are overlaid, with seeds from --seed on
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64), conflicts_with = "b")]
+    #[arg(long, help_heading = "Plane", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64), conflicts_with = "b")]
     seeds: u64,
     /// Safetensors file with the direction: tensors x.<name>
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["along", "b"])]
+    #[arg(long, help_heading = "Plane", value_name = "FILE", conflicts_with_all = ["along", "b"])]
     directions: Option<PathBuf>,
     /// Scaling of random directions by the weights
-    #[arg(long, value_enum, default_value = "filter")]
+    #[arg(long, help_heading = "Plane", value_enum, default_value = "filter")]
     norm: Norm,
     /// Tensors that random directions leave alone
-    #[arg(long, value_enum, default_value = "biasbn")]
+    #[arg(long, help_heading = "Plane", value_enum, default_value = "biasbn")]
     ignore: Ignore,
     /// Treatment of batch norm's running statistics: by default they are interpolated from A to B (states), and
     /// stay A's along slices (frozen)
-    #[arg(long, env = "ISOLOSS_BN", value_enum)]
+    #[arg(long, help_heading = "Plane", env = "ISOLOSS_BN", value_enum)]
     bn: Option<BatchNorm>,
     /// The checkpoint of a run through which slices go: `last` or a step
-    #[arg(long, value_name = "STEP", default_value = LAST)]
+    #[arg(long, help_heading = "Plane", value_name = "STEP", default_value = LAST)]
     origin: String,
     /// Range of α, MIN:MAX[:N]; by default -0.5:1.5 from A to B, -1:1 along random directions, from
     /// the path along components; written --x=-1:1:51
-    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        help_heading = "Plane",
+        value_name = "RANGE",
+        allow_hyphen_values = true
+    )]
     x: Option<Axis>,
     #[command(flatten)]
     output: OutputOptions,

@@ -36,6 +36,7 @@ enum Kind {
 
 /// The options that choose a loss.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Model")]
 pub(super) struct LossArgs {
     /// The loss that training made small
     #[arg(

@@ -30,6 +30,7 @@ mod progress;
 mod reading;
 mod record;
 mod recording;
+mod reference;
 mod replay;
 mod scene;
 mod screen;
@@ -63,6 +64,7 @@ use crate::tui::keymap::Keymap;
     name = "isoloss",
     version,
     arg_required_else_help = true,
+    help_template = topics::HELP,
     after_help = topics::AFTER_HELP
 )]
 struct Cli {
@@ -119,6 +121,12 @@ enum Command {
 #[must_use]
 pub fn settings() -> Settings {
     Settings::of(&Cli::command())
+}
+
+/// Returns `docs/reference.md`: commands, options, settings and keys.
+#[must_use]
+pub fn reference() -> String {
+    reference::of(&Cli::command())
 }
 
 /// Runs the command line of this process. Exit code 0: done; 1: the run or a file was bad; 2: wrong

@@ -30,6 +30,7 @@ use super::worker::HostingOptions;
 
 /// Choice of the run's files, and of the state dict in each.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Run")]
 pub(super) struct KeyOption {
     /// The state dict inside a checkpoint, where it is not found by itself: a key as the file has it, with
     /// dots between nested ones
@@ -65,6 +66,7 @@ impl KeyOption {
 
 /// Limit of what is kept of the files that were read.
 #[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Run")]
 pub(super) struct KeepOption {
     /// Size of the copies of read checkpoints that are kept in the cache folder, so that they stay on the path
     /// when the run deletes or overwrites them: 500M, all, none, or auto: at most 2 GiB (256 MiB on a network
@@ -75,6 +77,7 @@ pub(super) struct KeepOption {
 
 /// Rate at which the screen is drawn.
 #[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Appearance")]
 pub(super) struct ScreenOptions {
     /// Frames a second at most, 1 to 60; none is drawn while nothing changes
     #[arg(long, env = "ISOLOSS_FPS", value_name = "COUNT", default_value_t = 10, value_parser = value_parser!(u32).range(1..=60))]
@@ -93,6 +96,7 @@ impl ScreenOptions {
 
 /// On how many samples the loss is measured everywhere.
 #[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Plane")]
 pub(super) struct FidelityOption {
     /// Samples that are measured everywhere, all of --samples only on a coarse grid and the difference
     /// interpolated: a number or `all`. Default: all, of 8192 samples and more 1024
@@ -111,6 +115,7 @@ pub(super) enum PlaneKind {
 
 /// Choice of the model.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Model")]
 pub(super) struct ModelOption {
     /// Model: a file that torch.export.save wrote (model.pt2), or an architecture: `auto`, mlp, resnet20 …
     /// resnet110, wrn56-2 …, resnet18 … resnet152, …-noshort, vgg9, vgg16, vgg19, densenet121, convnet, nanogpt, gpt2
@@ -136,6 +141,7 @@ impl ModelOption {
 
 /// Samples, model and device.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Data")]
 pub(super) struct MeasureOptions {
     /// Folder of idx files or CIFAR batches, an .npz, .npy or .safetensors file, a .bin file of tokens, or `digits`
     #[arg(long, env = "ISOLOSS_DATA", value_name = "PATH")]
@@ -173,16 +179,23 @@ pub(super) struct MeasureOptions {
     #[arg(
         long,
         env = "ISOLOSS_DEVICE",
+        help_heading = "Device",
         value_delimiter = ',',
         value_name = "DEVICE",
         default_value = "auto"
     )]
     pub(super) device: Vec<Place>,
     /// The type in which forward passes are computed; the CPU has no bf16, and its f16 is slow; curvature is always f32
-    #[arg(long, env = "ISOLOSS_DTYPE", value_enum, default_value = "f32")]
+    #[arg(
+        long,
+        env = "ISOLOSS_DTYPE",
+        help_heading = "Device",
+        value_enum,
+        default_value = "f32"
+    )]
     pub(super) dtype: Precision,
     /// Samples a forward pass takes at once; by default as many as fit
-    #[arg(long, env = "ISOLOSS_BATCH", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "ISOLOSS_BATCH", help_heading = "Device", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) batch: Option<u32>,
     /// Seed of the samples and of random directions
     #[arg(long, env = "ISOLOSS_SEED", default_value_t = 0)]

@@ -95,6 +95,7 @@ pub(super) struct Forms<'a> {
 
 /// The options `--format` and `--out`.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Output")]
 pub(super) struct OutputOptions {
     /// Format of the result
     #[arg(long, value_enum, default_value = "text")]

@@ -10,6 +10,7 @@ use crate::model::reading::{NormPosition, Reading, Shortcuts, Stem};
 
 /// The user's answers.
 #[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Model")]
 pub(super) struct ReadingOptions {
     /// Function between layers where names do not tell it: relu, gelu, tanh, silu, leaky-relu, elu, sigmoid,
     /// gelu-tanh; auto takes the one whose gradients the path follows, else ReLU

@@ -22,6 +22,7 @@ use super::warn;
 const APART: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Output")]
 pub(super) struct RecordOption {
     /// New file in which the session is recorded, for `isoloss replay`; not inside the run folder
     #[arg(long, value_name = "FILE")]

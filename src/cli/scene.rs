@@ -37,6 +37,7 @@ use super::trajectory::{ReadPath, read_path_of_many};
 
 /// Choice of the plane.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Plane")]
 pub(super) struct PlaneOptions {
     /// The plane: pca (of a run), random (of a checkpoint), or a file that --plane-out wrote, whose origin and batch norm
     /// count then
@@ -84,6 +85,7 @@ fn plane_choice(text: &str) -> Result<PlaneChoice, String> {
 
 /// Choice of the grid.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Plane")]
 pub(super) struct GridOptions {
     /// Range of α, MIN:MAX[:N]; by default from the path, or -1:1; written --x=-1:1:51
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
@@ -95,6 +97,7 @@ pub(super) struct GridOptions {
 
 /// Share of the grid that is measured.
 #[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Plane")]
 pub(super) struct EffortOptions {
     /// Measure every grid point
     #[arg(long, conflicts_with_all = ["tolerance", "fidelity"])]

@@ -25,7 +25,7 @@ pub(super) struct Sharpness {
     #[command(flatten)]
     measure: MeasureOptions,
     /// Checkpoints to measure: A..B or every:N
-    #[arg(long, value_name = "STEPS")]
+    #[arg(long, help_heading = "Run", value_name = "STEPS")]
     steps: Option<Steps>,
     #[command(flatten)]
     output: OutputOptions,

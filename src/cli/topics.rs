@@ -9,6 +9,21 @@ const TOPICS: [(&str, &str); 3] = [
     ("events", include_str!("../../docs/events.md")),
 ];
 
+/// Layout of `--help`, with the commands that people need first. Its heading looks as those of clap do; escapes are
+/// taken out where the output is no terminal.
+pub(super) const HELP: &str = "\
+{about-with-newline}
+\x1b[1m\x1b[4mBegin with:\x1b[0m
+  isoloss RUN --data DATA            Watch a run; without data only its path is drawn
+  isoloss demo                       Train a small real network for a minute and watch it
+  isoloss surface RUN --data DATA    The loss around the path, as text, picture or arrays
+  isoloss line A B --data DATA       The loss on the line from one checkpoint to another
+  isoloss doctor RUN                 What can be read and measured here, and why not
+
+{usage-heading} {usage}
+
+{all-args}{after-help}";
+
 /// Text below the commands of `--help`.
 pub(super) const AFTER_HELP: &str = "`isoloss RUN` is `isoloss watch RUN`. `isoloss help model` tells which function is measured and how to \
                                      export yours, `isoloss help evaluator` how a program of your own measures, `isoloss help \

@@ -29,13 +29,18 @@ pub(super) struct Trajectory {
     #[command(flatten)]
     model: ModelOption,
     /// Checkpoints of the path: A..B or every:N
-    #[arg(long, value_name = "STEPS")]
+    #[arg(long, help_heading = "Run", value_name = "STEPS")]
     steps: Option<Steps>,
     /// Also on a plane of two random filter-normalized directions
-    #[arg(long, value_enum, default_value = "pca")]
+    #[arg(long, help_heading = "Plane", value_enum, default_value = "pca")]
     plane: PlaneKind,
     /// Seed of the random directions
-    #[arg(long, env = "ISOLOSS_SEED", default_value_t = 0)]
+    #[arg(
+        long,
+        env = "ISOLOSS_SEED",
+        help_heading = "Plane",
+        default_value_t = 0
+    )]
     seed: u64,
     #[command(flatten)]
     store: StoreOptions,

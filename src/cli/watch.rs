@@ -45,7 +45,7 @@ pub(super) struct Watch {
     #[command(flatten)]
     measure: MeasureOptions,
     /// Treatment of batch norm's running statistics
-    #[arg(long, value_enum, default_value = "frozen")]
+    #[arg(long, help_heading = "Plane", value_enum, default_value = "frozen")]
     bn: BatchNorm,
     #[command(flatten)]
     fidelity: FidelityOption,
@@ -56,7 +56,7 @@ pub(super) struct Watch {
     #[command(flatten)]
     headless: HeadlessOptions,
     /// Without a screen: one JSON object a line for each event, for other programs (isoloss help events)
-    #[arg(long, conflicts_with = "out")]
+    #[arg(long, help_heading = "Output", conflicts_with = "out")]
     json: bool,
     #[command(flatten)]
     record: RecordOption,

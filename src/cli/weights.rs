@@ -30,7 +30,7 @@ pub(super) struct Weights {
     #[command(flatten)]
     model: ModelOption,
     /// Checkpoints of the path: A..B or every:N
-    #[arg(long, value_name = "STEPS")]
+    #[arg(long, help_heading = "Run", value_name = "STEPS")]
     steps: Option<Steps>,
     /// Histogram of the weights: that of a run's last checkpoint over its first one's
     #[arg(long)]

@@ -61,6 +61,7 @@ enum Side {
 
 /// The place of the measuring, and what it may take of the machine.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Device")]
 pub(super) struct HostingOptions {
     /// Share of all cores, or of a GPU's time, that measuring may take: auto (all that is idle, little beside a busy
     /// neighbour), all, or a share such as 50%; by default auto where a run is watched, else all

@@ -1,0 +1,168 @@
+//! The reference of commands, options, settings and keys, as Markdown, out of the definitions that the program itself has.
+
+use clap::builder::StyledStr;
+use clap::{Arg, Command};
+
+use crate::tui::keymap::Keymap;
+
+/// Number of commands from which an option is described once for all of them.
+const SHARED: usize = 3;
+
+/// Headings of options that several commands have, in the order in which `--help` shows them.
+const HEADINGS: [&str; 7] = [
+    "Run",
+    "Data",
+    "Model",
+    "Device",
+    "Plane",
+    "Appearance",
+    "Output",
+];
+
+/// Returns the page of a command line.
+pub(super) fn of(cli: &Command) -> String {
+    let mut cli = cli.clone().disable_help_subcommand(true);
+    cli.build();
+    let commands: Vec<&Command> = cli
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+        .collect();
+    let mut page = String::from(
+        "# Reference\n\nThe program writes this page (`just docs`), and a test compares both.\n\n\
+         - [Commands](#commands)\n- [Options of several commands](#options-of-several-commands)\n\
+         - [Settings](#settings)\n- [Keys](#keys)\n\n## Commands\n\n| | |\n|---|---|\n",
+    );
+    for command in &commands {
+        let name = command.get_name();
+        let about = text(command.get_about());
+        page.push_str(&format!("| [`{name}`](#{name}) | {about} |\n"));
+    }
+    for command in &commands {
+        describe(&mut page, command, &commands);
+    }
+    page.push_str("\n## Options of several commands\n");
+    for heading in HEADINGS {
+        shared(&mut page, heading, &commands);
+    }
+    page.push_str(
+        "\n## Settings\n\nAn option with a variable is a setting: `isoloss.toml` and `config.toml` take it by its name, without the \
+         dashes. A flag counts more than a variable, a variable more than a file. `isoloss config print RUN` shows what is in \
+         force and where it comes from.\n\n## Keys\n\nAny of them can be bound otherwise, in `[keys]` of a file.\n\n",
+    );
+    page.push_str(&Keymap::default().markdown());
+    page
+}
+
+/// Adds a command with the options that are its own.
+fn describe(page: &mut String, command: &Command, commands: &[&Command]) {
+    let name = command.get_name();
+    let about = text(command.get_about());
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ");
+    page.push_str(&format!(
+        "\n### {name}\n\n{about}.\n\n```text\n{usage}\n```\n"
+    ));
+    let (common, own): (Vec<&Arg>, Vec<&Arg>) = arguments(command)
+        .into_iter()
+        .partition(|argument| is_shared(argument, commands));
+    if !own.is_empty() {
+        table(page, &own);
+    }
+    let headings = HEADINGS.iter().filter(|heading| {
+        let mut headings = common.iter().map(|argument| argument.get_help_heading());
+        headings.any(|own| own == Some(**heading))
+    });
+    let links: Vec<String> = headings
+        .map(|heading| format!("[{heading}](#{})", heading.to_lowercase()))
+        .collect();
+    if !links.is_empty() {
+        page.push_str(&format!(
+            "\nOptions of several commands: {}.\n",
+            links.join(", ")
+        ));
+    }
+    for nested in command
+        .get_subcommands()
+        .filter(|it| it.get_name() != "help")
+    {
+        let usage = nested.clone().render_usage().to_string();
+        let usage = usage.trim_start_matches("Usage: ").to_owned();
+        page.push_str(&format!("\n`{usage}`: {}.\n", text(nested.get_about())));
+    }
+}
+
+/// Adds the shared options under a heading.
+fn shared(page: &mut String, heading: &str, commands: &[&Command]) {
+    let mut seen: Vec<&Arg> = Vec::new();
+    for argument in commands.iter().flat_map(|command| arguments(command)) {
+        let is_new = !seen
+            .iter()
+            .any(|known| known.get_long() == argument.get_long());
+        if argument.get_help_heading() == Some(heading) && is_new && is_shared(argument, commands) {
+            seen.push(argument);
+        }
+    }
+    if !seen.is_empty() {
+        page.push_str(&format!("\n### {heading}\n"));
+        table(page, &seen);
+    }
+}
+
+/// Arguments and options that users see, but for `--help`.
+fn arguments(command: &Command) -> Vec<&Arg> {
+    let all = command.get_arguments();
+    all.filter(|argument| !argument.is_hide_set() && argument.get_id() != "help")
+        .collect()
+}
+
+/// Returns true if several commands have this option in the same words.
+fn is_shared(argument: &Arg, commands: &[&Command]) -> bool {
+    let is_same = |other: &Arg| {
+        other.get_long() == argument.get_long()
+            && text(other.get_help()) == text(argument.get_help())
+    };
+    let have = commands
+        .iter()
+        .filter(|command| command.get_arguments().any(is_same));
+    argument.get_long().is_some() && have.count() >= SHARED
+}
+
+/// Adds a table of arguments.
+fn table(page: &mut String, arguments: &[&Arg]) {
+    page.push_str("\n| | | default | variable |\n|---|---|---|---|\n");
+    for argument in arguments {
+        let name = escaped(&argument.to_string());
+        let mut help = text(argument.get_help());
+        let values = argument.get_possible_values().into_iter();
+        for value in
+            values.filter(|value| !value.is_hide_set() && argument.get_action().takes_values())
+        {
+            let about = value
+                .get_help()
+                .map(|about| format!(": {}", escaped(&about.to_string())));
+            help += &format!("<br>`{}`{}", value.get_name(), about.unwrap_or_default());
+        }
+        let defaults = argument.get_default_values().iter();
+        let defaults: Vec<String> = defaults
+            .filter(|_| argument.get_action().takes_values())
+            .map(|value| format!("`{}`", value.to_string_lossy()))
+            .collect();
+        let variable = argument
+            .get_env()
+            .map(|name| format!("`{}`", name.to_string_lossy()));
+        page.push_str(&format!(
+            "| `{name}` | {help} | {} | {} |\n",
+            defaults.join(" "),
+            variable.unwrap_or_default()
+        ));
+    }
+}
+
+fn text(words: Option<&StyledStr>) -> String {
+    words.map_or_else(String::new, |words| escaped(&words.to_string()))
+}
+
+/// A cell of a table.
+fn escaped(words: &str) -> String {
+    words.replace('|', "\\|").replace('\n', " ")
+}
