@@ -198,7 +198,7 @@ impl Session {
     }
 }
 
-/// What all sessions have told.
+/// Lines of all sessions.
 #[derive(Default)]
 struct Told {
     /// Steps of checkpoints with a loss, and the bits of each.

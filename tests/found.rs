@@ -1,4 +1,4 @@
-//! What fuzzing found, and what was made by hand beside it: each input is read, or refused in a sentence, within a
+//! Inputs that fuzzing found, and those made by hand beside them: each input is read, or refused in a sentence, within a
 //! second of processor time and 256 MB. The first word of a file's name tells its reader.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]

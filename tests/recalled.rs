@@ -1,4 +1,4 @@
-//! What was measured once is found again: after a kill, of a run that was copied, and never of another function.
+//! Measured values are found again: after a kill, of a run that was copied, and never of another function.
 
 #![allow(
     clippy::unwrap_used,

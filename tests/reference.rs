@@ -144,7 +144,7 @@ fn the_surface_is_pytorch_s_at_every_point(
 }
 
 /// Mean and 99th percentile of the error of a surface in log-loss at some of its lines, as shares of the range
-/// (math.md 11).
+/// (docs/math.md 11).
 fn errors(found: &Value, exact: &Value, lines: &[usize]) -> [f64; 2] {
     let z = |loss: &Value| (loss.as_f64().unwrap() + 1e-3).ln();
     let truth: Vec<f64> = rows(&exact["loss"])

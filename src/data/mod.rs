@@ -157,7 +157,7 @@ impl Request {
     }
 }
 
-/// Why samples could not be loaded.
+/// Reasons why samples could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// Nothing is there, or nothing that is known.
@@ -301,6 +301,14 @@ pub fn is_of_tokens(source: &Path, split: Split) -> bool {
 ///
 /// # Errors
 /// The source is not there, is of no known format, or its files disagree.
+///
+/// ```
+/// use isoloss::data::{self, Request};
+///
+/// let digits = data::load(&Request::whole("digits"))?;
+/// assert_eq!(digits.image(), Some([1, 8, 8]));
+/// # Ok::<(), data::DataError>(())
+/// ```
 pub fn load(request: &Request) -> Result<Dataset, DataError> {
     if let Some(wanted) = &request.columns
         && let Some(found) = columns::load(request, wanted)?

@@ -48,7 +48,7 @@ impl Default for DemoOptions {
     }
 }
 
-/// Why the demo could not train.
+/// Reasons why the demo could not train.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// The folder or a checkpoint could not be written.

@@ -67,7 +67,7 @@ struct Running {
     has_answered: bool,
 }
 
-/// Why a process gave no answer.
+/// Reasons why a process gave no answer.
 enum Failure {
     /// It is to be started again; the clause says what it did.
     Ended(String),

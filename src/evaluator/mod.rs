@@ -91,7 +91,7 @@ impl fmt::Display for EvaluatorCommand {
     }
 }
 
-/// Why an evaluator gives no loss.
+/// Reasons why an evaluator gives no loss.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluatorError {
     /// The program cannot be started, or ends before it is ready.

@@ -76,7 +76,7 @@ impl Stop {
     }
 }
 
-/// Why no line came.
+/// Reasons why no line came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Silence {
     /// Nothing was said in time.

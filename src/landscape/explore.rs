@@ -4,7 +4,7 @@ use super::refine::Estimate;
 use super::surface::{Measure, Surface};
 use super::survey;
 
-/// When to stop.
+/// Condition for stopping.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Until {
     /// Every grid point is measured.

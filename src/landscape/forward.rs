@@ -151,7 +151,7 @@ impl Forward {
     }
 
     /// The same weights with batch norm's running statistics taken anew from these samples, all as one batch
-    /// (math.md 12): PyTorch's after one pass in training mode with momentum 1.
+    /// (docs/math.md 12): PyTorch's after one pass in training mode with momentum 1.
     pub(super) fn recalibrated(
         &self,
         weights: &Weights,

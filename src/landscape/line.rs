@@ -1,4 +1,4 @@
-//! The barrier along a straight line through weight space (math.md 5).
+//! The barrier along a straight line through weight space (docs/math.md 5).
 
 /// The hill between the two ends of a line.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]

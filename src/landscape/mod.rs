@@ -33,7 +33,7 @@ use crate::model::ModelError;
 use crate::model::program::pt2::Pt2Error;
 use crate::weights::WeightsError;
 
-/// Why a loss could not be measured.
+/// Reasons why a loss could not be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum LandscapeError {
     /// The device does not open.

@@ -21,7 +21,7 @@ pub(super) const DECAY: f64 = 0.25;
 const KINSHIP: f64 = 0.25;
 /// Contours that a picture has, about: evenly spaced in log-loss.
 const CONTOURS: f64 = 12.0;
-/// Where no contour passes, an error of this many tolerances cannot be seen.
+/// Multiple of the tolerance up to which an error cannot be seen in a cell that no contour crosses.
 const BETWEEN_CONTOURS: f64 = 2.0;
 /// A smaller range of log-loss is that of rounding errors in single precision.
 const FLAT: f64 = 1e-5;
@@ -93,7 +93,7 @@ impl Estimate {
     }
 
     /// Returns the mean error that is to be expected of the surface between its points, a share of the range of
-    /// log-loss (math.md 11); `None` until two levels are measured, for there is nothing to tell it from.
+    /// log-loss (docs/math.md 11); `None` until two levels are measured, for there is nothing to tell it from.
     #[must_use]
     pub fn expected(&self) -> Option<f64> {
         let area = |cell: &Cell| {

@@ -9,6 +9,16 @@ pub use crate::loss::Measure;
 
 /// A grid over a window of the plane, of which some points are measured. Level 0 has 5×5 of its lines,
 /// each next level halves the spacing, the last has all lines.
+///
+/// ```
+/// use isoloss::landscape::surface::{Measure, Surface};
+/// use isoloss::landscape::survey::spread;
+///
+/// let mut surface = Surface::new(spread(-1.0, 1.0, 17), spread(-1.0, 1.0, 17));
+/// surface.record(8, 8, Measure { loss: 0.25, score: f64::NAN });
+/// assert_eq!(surface.measured(), 1);
+/// assert!(matches!(surface.lowest(), Some((0.0, 0.0, _))));
+/// ```
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Surface {
     x: Vec<f64>,
@@ -30,7 +40,7 @@ const LARGEST: usize = 64;
 /// Expected error with which a surface rests where the user does not say, a share of its range.
 pub const TOLERANCE: f64 = 0.01;
 
-/// Losses are compared, interpolated and judged on this scale, z = ln(L + 10⁻³) (math.md 11).
+/// Losses are compared, interpolated and judged on this scale, z = ln(L + 10⁻³) (docs/math.md 11).
 #[must_use]
 pub fn log_loss(loss: f64) -> f64 {
     (loss + 1e-3).ln()
@@ -174,7 +184,7 @@ impl Surface {
 
     /// Returns the map's error about a checkpoint from its own loss and that of its projection: |z̃ − z| as a
     /// share of the range of measured log-loss, where z is that of its own and z̃ that of the projection
-    /// (math.md 11). NaN if either is.
+    /// (docs/math.md 11). NaN if either is.
     pub fn doubt(&self) -> impl Fn(f64, f64) -> f64 + use<> {
         let [min, max] = self.range();
         move |own, on_plane| (log_loss(on_plane) - log_loss(own)).abs() / (max - min)

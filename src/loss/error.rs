@@ -1,8 +1,8 @@
-//! Why a loss cannot be taken of an output and a target.
+//! Reasons why a loss cannot be taken of an output and a target.
 
 use std::fmt;
 
-/// Why a loss cannot be taken.
+/// Reasons why a loss cannot be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LossError {
     /// Output and target are of shapes that do not belong together.

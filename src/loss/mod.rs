@@ -180,7 +180,20 @@ impl Loss {
         output.get(axis).copied()
     }
 
-    /// Returns the sums over a batch. The target holds class ids (integers) or values (floats) and lies on the
+    /// Returns the sums over a batch, which add over batches.
+    ///
+    /// ```
+    /// use candle_core::{Device, Tensor};
+    /// use isoloss::loss::{Loss, Score};
+    ///
+    /// let outputs = Tensor::new(&[[1f32], [3.0]], &Device::Cpu)?;
+    /// let targets = Tensor::new(&[[0f32], [1.0]], &Device::Cpu)?;
+    /// let measure = Loss::Mse.totals(&outputs, &targets)?.measure(None::<Score>);
+    /// assert_eq!(measure.loss, (1.0 + 4.0) / 2.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// The target holds class ids (integers) or values (floats) and lies on the
     /// output's device. A loss that is NaN stays so.
     ///
     /// # Errors

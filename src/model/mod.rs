@@ -47,7 +47,7 @@ pub struct Recognized {
     pub activations: Vec<Activation>,
 }
 
-/// Why no architecture was recognized.
+/// Reasons why no architecture was recognized.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// `--model` names nothing that is known.

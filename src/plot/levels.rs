@@ -51,6 +51,15 @@ const SLACK: f64 = 0.15;
 const EQUAL: f64 = 1e-12;
 
 /// Losses at which contour lines are drawn, ascending, finite, all above the lowest loss in sight.
+///
+/// ```
+/// use isoloss::plot::levels::{Levels, Scale};
+///
+/// let bowl = (0..100).map(|i| 0.1 + f64::from(i).powi(2));
+/// let levels = Levels::of(Scale::Log, bowl, 8);
+/// assert!(levels.values().is_sorted() && levels.lowest() == Some(0.1));
+/// assert_eq!(levels.bands(), levels.values().len() + 1);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Levels {
     values: Vec<f64>,

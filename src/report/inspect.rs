@@ -29,7 +29,7 @@ pub struct TensorReport {
 pub struct LeftOut {
     /// The file or folder.
     pub path: String,
-    /// Why.
+    /// Reason for it.
     pub reason: String,
 }
 

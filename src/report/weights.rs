@@ -344,13 +344,19 @@ impl Histograms {
             side: Side::Left,
             stroke,
         };
+        // An empty bin has no dot, because a row of dots at 0 looks like a line.
+        let filled = shares
+            .iter()
+            .flatten()
+            .map(|share| if *share > 0.0 { *share } else { f64::NAN });
+        let filled: Vec<f64> = filled.take(middles.len()).collect();
         // Bars of two would hide each other.
         let (title, curves) = match &shares[..] {
-            [first, second] => (
+            [_, second] => (
                 "weights in a bin, % (first ●, second bars)",
                 vec![
                     on(&self.edges, second, Stroke::Bars),
-                    on(&middles, first, Stroke::Points),
+                    on(&middles, &filled, Stroke::Points),
                 ],
             ),
             all => {

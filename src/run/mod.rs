@@ -106,7 +106,7 @@ impl Checkpoint {
     }
 }
 
-/// Why a run could not be looked at.
+/// Reasons why a run could not be looked at.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// Nothing is there.

@@ -1,4 +1,4 @@
-//! When a file counts as a checkpoint: pure rules over scans, so that each can be tested.
+//! Rules by which a file counts as a checkpoint: pure functions of scans, so that each can be tested.
 //!
 //! A file counts once its size and time of change were equal on two scans, or it arrived by rename, or
 //! it had been at rest for long when it was first seen; and its own header agrees with its size.

@@ -18,7 +18,7 @@ use super::{RunChoice, RunError, header, worth_opening};
 const POLL: Duration = Duration::from_secs(2);
 /// Time between scans of a run that has been quiet for long.
 const QUIET_POLL: Duration = Duration::from_secs(15);
-/// When a run is quiet.
+/// Time without news after which a run is quiet.
 const QUIET_AFTER: Duration = Duration::from_secs(120);
 /// Time between two scans while a file is being written, and the least between any two.
 const SETTLE: Duration = Duration::from_millis(300);

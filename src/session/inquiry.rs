@@ -1,4 +1,4 @@
-//! When a session asks its path which function it followed, and what an answer changes.
+//! The moments at which a session asks its path which function it followed, and what an answer changes.
 
 use crate::data::Split;
 use crate::landscape::evidence::{Assumed, Function};

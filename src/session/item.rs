@@ -11,7 +11,7 @@ const TEXT: usize = 1;
 /// Levels of items within items.
 const DEPTH: usize = 128;
 
-/// Why an item is not read.
+/// Reasons why an item is not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
     /// It ends too early.

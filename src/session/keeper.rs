@@ -25,7 +25,7 @@ pub(super) struct Keeper {
 pub(super) struct NowKept {
     /// Checkpoints whose copies had to go.
     pub(super) lost: Vec<Checkpoint>,
-    /// Why nothing was kept, in one sentence.
+    /// Reason why nothing was kept, in one sentence.
     pub(super) trouble: Option<String>,
 }
 
@@ -72,7 +72,7 @@ impl Keeper {
         }
     }
 
-    /// Why nothing can be kept, in one sentence; `None` if something can, or nothing is to be.
+    /// Returns the reason why nothing can be kept, in one sentence; `None` if something can, or nothing is to be.
     pub(super) fn trouble(&self) -> Option<String> {
         (self.is_on && self.cache.is_none()).then(|| {
             "no checkpoint is kept: there is no cache folder outside the run; XDG_CACHE_HOME names one".into()

@@ -48,7 +48,7 @@ struct Record {
     change: Patch,
 }
 
-/// Why a recording cannot be read, or not further.
+/// Reasons why a recording cannot be read, or not further.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// It cannot be opened.
@@ -79,7 +79,7 @@ pub enum RecordError {
         path: PathBuf,
         /// The defect.
         what: &'static str,
-        /// When the last whole record was written, since the recording began.
+        /// Time of the last whole record, since the recording began.
         seconds: f64,
     },
 }

@@ -1,4 +1,4 @@
-//! When the plane of the map is fitted anew: each rule in one place.
+//! Rules for fitting the plane of the map again, each in one place.
 //!
 //! A plane that moved with every checkpoint would throw away what was measured on it, and no contour would ever
 //! stand beside a training that saves often. On real runs a plane serves for ten to twenty checkpoints after the
@@ -45,7 +45,7 @@ pub struct HeldPlane {
     pub is_quiet: bool,
 }
 
-/// Why another plane is wanted.
+/// Reasons why another plane is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// There was no plane of three checkpoints yet.

@@ -59,7 +59,7 @@ mod tests {
         }
     }
 
-    /// What stays of these points, in order.
+    /// Returns those of these points that stay, in order.
     fn staying(points: &[Candidate]) -> Vec<usize> {
         let taken = superfluous(points);
         (0..points.len()).filter(|at| !taken.contains(at)).collect()

@@ -19,7 +19,7 @@ const FIRST_LEVEL: f64 = 25.0;
 /// slices within ten.
 const FIRST_WITHIN: f64 = 1.9;
 
-/// When the last points were measured, and the samples of each.
+/// Times at which the last points were measured, and the samples of each.
 #[derive(Debug, Default)]
 pub(super) struct Throughput {
     points: VecDeque<(Duration, usize)>,
@@ -96,7 +96,7 @@ impl Throughput {
 /// one waits for its turn.
 #[derive(Debug, Default)]
 pub(super) struct FirstLevel {
-    /// When it was planned; `None` once it stands.
+    /// Time at which it was planned; `None` once it stands.
     begun: Option<Duration>,
     /// Samples that were measured since.
     samples: usize,

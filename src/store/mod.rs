@@ -80,7 +80,7 @@ impl StorePlace {
     }
 }
 
-/// Why a value cannot be kept or found.
+/// Reason why a value cannot be kept or found.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: what is measured cannot be kept there: {source}", path.display())]
 pub struct StoreError {

@@ -108,7 +108,7 @@ pub fn flat(layout: &Layout, source: &impl WeightSource) -> Result<Vec<f32>, Wei
     Ok(flat)
 }
 
-/// Two random directions with entries N(0,1), the first drawn whole before the second (math.md 3).
+/// Two random directions with entries N(0,1), the first drawn whole before the second (docs/math.md 3).
 /// Running statistics get 0. The generator is `ChaCha8`, whose numbers are the same everywhere.
 #[must_use]
 pub fn random(layout: &Layout, seed: u64) -> Pair {

@@ -2,7 +2,7 @@
 //! another plane.
 //!
 //! Its directions are sums of checkpoints, pc_k = Σ a_i θ_i with Σ a_i = 0, so that dot products of checkpoints are
-//! all that it takes (math.md 6, 7).
+//! all that it takes (docs/math.md 6, 7).
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -27,7 +27,7 @@ use std::path::PathBuf;
 
 use crate::run::format::FormatError;
 
-/// Why checkpoints could not be placed in one weight space.
+/// Reasons why checkpoints could not be placed in one weight space.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
     /// The checkpoint itself cannot be read.

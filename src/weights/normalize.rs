@@ -1,4 +1,4 @@
-//! Length of a random direction in each tensor (math.md 4).
+//! Length of a random direction in each tensor (docs/math.md 4).
 
 use super::layout::{Layout, Role, Slot};
 
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use crate::weights::direction::tests::info;
 
-    /// The two tensors of math.md 4 behind a bias, as weights w and direction d.
+    /// The two tensors of docs/math.md 4 behind a bias, as weights w and direction d.
     fn golden(norm: Norm, ignore: Ignore) -> Vec<f32> {
         let layout = Layout::of(&[
             info("bias", &[2]),

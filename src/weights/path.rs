@@ -22,7 +22,7 @@ use super::trajectory::{Fit, OldBranch, Trajectory, fit, project};
 pub struct Rejected {
     /// The checkpoint.
     pub checkpoint: Checkpoint,
-    /// Why.
+    /// Reason for leaving it out.
     pub error: WeightsError,
 }
 

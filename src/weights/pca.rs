@@ -1,4 +1,4 @@
-//! Principal components of points that are known only by their dot products (math.md 6).
+//! Principal components of points that are known only by their dot products (docs/math.md 6).
 
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
@@ -121,7 +121,7 @@ mod tests {
     use rand::SeedableRng;
     use rand_distr::{Distribution, StandardNormal};
 
-    /// math.md 6: θ = (0,0,0), (2,1,0), (3,3,1), (4,3,3).
+    /// docs/math.md 6: θ = (0,0,0), (2,1,0), (3,3,1), (4,3,3).
     fn golden() -> (DMatrix<f64>, Components) {
         let points =
             DMatrix::from_row_slice(4, 3, &[0., 0., 0., 2., 1., 0., 3., 3., 1., 4., 3., 3.]);

@@ -1,10 +1,18 @@
-//! A plane through weight space and where points lie on it (math.md 1, 7, 9).
+//! A plane through weight space and where points lie on it (docs/math.md 1, 7, 9).
 
 use std::f64::consts::PI;
 
 use super::normalize::{dot, length};
 
 /// Dot products of a plane's directions over the trainable parameters.
+///
+/// ```
+/// use isoloss::weights::plane::Metric;
+///
+/// // Directions that are not orthogonal: δ = (3, 2, 5) on dx = (2, 0, 0), dy = (1, 1, 0).
+/// let metric = Metric::of(&[2.0, 0.0, 0.0], &[1.0, 1.0, 0.0]);
+/// assert_eq!(metric.coordinates(2.0 * 3.0, 3.0 + 2.0), [0.5, 2.0]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Metric {
     /// dx·dx.
@@ -76,7 +84,7 @@ pub fn project(delta: &[f32], x: &[f32], y: &[f32]) -> ([f64; 2], f64) {
     (metric.coordinates(on_x, on_y), residual)
 }
 
-/// Expected |cos| of two random directions in `n` dimensions: about √(2/(πn)) (math.md 9).
+/// Expected |cos| of two random directions in `n` dimensions: about √(2/(πn)) (docs/math.md 9).
 #[must_use]
 pub fn expected_cosine(n: usize) -> f64 {
     (2.0 / (PI * n as f64)).sqrt()

@@ -14,7 +14,7 @@ const VERSION: u32 = 1;
 /// Far more bytes than a recipe of 10,000 checkpoints takes.
 const LARGEST: u64 = 16 << 20;
 
-/// Why a recipe cannot be made, read or followed.
+/// Reasons why a recipe cannot be made, read or followed.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
     /// The file cannot be read.

@@ -35,7 +35,7 @@ pub enum Directions<C = Checkpoint> {
         #[serde(default)]
         orthogonal: bool,
     },
-    /// θ_to − θ_from, as it is (math.md 5); a line: the second direction is zero.
+    /// θ_to − θ_from, as it is (docs/math.md 5); a line: the second direction is zero.
     Difference {
         /// Checkpoint at α = 0 when this is the plane's origin.
         from: C,
@@ -86,7 +86,7 @@ impl<C> Directions<C> {
     }
 }
 
-/// Treatment of batch norm's running statistics away from the origin (math.md 12).
+/// Treatment of batch norm's running statistics away from the origin (docs/math.md 12).
 #[derive(
     Clone,
     Copy,

@@ -1,5 +1,5 @@
 //! Projection of a path on a random plane: how little of it two random directions explain, and why paths are
-//! drawn on their own principal plane (Li et al. 2018, Figure 8; math.md 9).
+//! drawn on their own principal plane (Li et al. 2018, Figure 8; docs/math.md 9).
 
 use crate::run::Checkpoint;
 

@@ -7,7 +7,7 @@ use nalgebra::DMatrix;
 use super::gram::{Gram, ROUNDING, square_between};
 use super::pca::Components;
 
-/// Result of the PCA of the checkpoints (math.md 6–8). All vectors but `explained`, `explained_null`,
+/// Result of the PCA of the checkpoints (docs/math.md 6–8). All vectors but `explained`, `explained_null`,
 /// `singular` and `lissajous` have one entry a checkpoint, in the order of `steps`.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Trajectory {
@@ -57,7 +57,7 @@ const ENOUGH_TO_JUDGE: usize = 10;
 
 impl Trajectory {
     /// Returns true if the curve on the plane is what a random walk draws: the plane then shows how principal
-    /// components are made rather than what the run did (math.md 8).
+    /// components are made rather than what the run did (docs/math.md 8).
     #[must_use]
     pub fn looks_random(&self) -> bool {
         self.steps.len() >= ENOUGH_TO_JUDGE
@@ -203,7 +203,7 @@ fn turned(components: &Components, k: usize, steps: &[u64], previous: Option<&Tr
 }
 
 /// R² of the coordinates on component `k` (from 0) against cos(π(k+1)i/(T−1)), the curve that a
-/// random walk's component tends to (math.md 8).
+/// random walk's component tends to (docs/math.md 8).
 fn lissajous(components: &Components, k: usize) -> f64 {
     let count = components.scores.nrows();
     let cosine: Vec<f64> = (0..count)

@@ -1,4 +1,4 @@
-//! What goes wrong beside the picture: panics, and libraries that write where the picture is.
+//! Faults beside the picture: panics, and libraries that write where the picture is.
 //!
 //! No command of the program fails on demand, so this test program runs itself in the terminal: a
 //! screen whose session has a fault when `r` is pressed.

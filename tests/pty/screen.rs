@@ -1,4 +1,4 @@
-//! What is drawn: at every size, in every kind of terminal, and nothing while nothing changes.
+//! The picture: at every size, in every kind of terminal, and nothing while nothing changes.
 
 use std::fs::{self, File};
 use std::path::Path;

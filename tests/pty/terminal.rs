@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
-/// How long anything may take on a machine that is busy with other things.
+/// Longest time that anything may take on a machine that is busy with other things.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-/// How soon a process must be gone once its terminal is.
+/// Time within which a process must be gone once its terminal is.
 pub(crate) const SOON: Duration = Duration::from_secs(2);
 
 /// A program in a terminal of its own.
@@ -111,13 +111,13 @@ impl Terminal {
         self.screen.lock().unwrap().screen().contents()
     }
 
-    /// Whether the screen is up: the alternate one, with pasted text told apart from keys.
+    /// Returns true if the screen is up: the alternate one, with pasted text told apart from keys.
     pub(crate) fn is_up(&self) -> bool {
         let parser = self.screen.lock().unwrap();
         parser.screen().alternate_screen() && parser.screen().bracketed_paste()
     }
 
-    /// Whether the terminal is as a shell wants it.
+    /// Returns true if the terminal is as a shell wants it.
     pub(crate) fn is_restored(&self) -> bool {
         let parser = self.screen.lock().unwrap();
         let screen = parser.screen();
@@ -133,7 +133,7 @@ impl Terminal {
         parser.screen().mouse_protocol_mode() != vt100::MouseProtocolMode::None
     }
 
-    /// Whether the terminal gives whole lines and turns ctrl-c into a signal: it is not in raw mode.
+    /// Returns true if the terminal gives whole lines and turns ctrl-c into a signal: it is not in raw mode.
     fn reads_lines(&self) -> bool {
         let modes = self.master.as_ref().unwrap().get_termios().unwrap();
         let local = format!("{:?}", modes.local_flags);
@@ -165,13 +165,13 @@ impl Terminal {
         self.written.load(Ordering::SeqCst)
     }
 
-    /// How often this was written so far.
+    /// Returns the number of times that this was written so far.
     pub(crate) fn sent(&self, wanted: &str) -> usize {
         let bytes = self.bytes.lock().unwrap();
         String::from_utf8_lossy(&bytes).matches(wanted).count()
     }
 
-    /// Whether the character in a cell is heavy.
+    /// Returns true if the character in a cell is heavy.
     pub(crate) fn is_bold(&self, row: u16, column: u16) -> bool {
         let parser = self.screen.lock().unwrap();
         parser

@@ -1,4 +1,4 @@
-//! Curvature of the loss: the ends and the density of the Hessian's spectrum (math.md 10).
+//! Curvature of the loss: the ends and the density of the Hessian's spectrum (docs/math.md 10).
 
 pub mod density;
 pub mod lanczos;
@@ -33,7 +33,7 @@ impl Extremes {
     }
 }
 
-/// When Lanczos' method stops.
+/// Condition for ending Lanczos' method.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Effort {
     /// Bound of each end's error, as a share of that end.

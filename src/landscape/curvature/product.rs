@@ -1,4 +1,4 @@
-//! Products of the Hessian with a vector, by double backward (math.md, last note).
+//! Products of the Hessian with a vector, by double backward (docs/math.md, last note).
 
 use candle_core::{DType, Device, Tensor, Var};
 use rayon::prelude::*;

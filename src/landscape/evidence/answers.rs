@@ -1,4 +1,4 @@
-//! What updates have answered already: a question that was broken off goes on where it was, and a later one of a longer
+//! Answers that updates have given already: a question that was broken off goes on where it was, and a later one of a longer
 //! path asks no update twice.
 
 use std::sync::{Mutex, PoisonError};

@@ -72,7 +72,7 @@ pub struct Assumed {
     pub loss: String,
     /// Ground on which it stands.
     pub basis: Basis,
-    /// Why it was taken, in a sentence for each question.
+    /// Reason why it was taken, in a sentence for each question.
     pub evidence: String,
     /// Mean cosine between the negative gradients and the updates.
     pub cosine: Option<f64>,

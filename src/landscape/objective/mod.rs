@@ -1,4 +1,4 @@
-//! The loss at a point of weight space (math.md 1, 2): by isoloss's own forward pass, or by the user's evaluator.
+//! The loss at a point of weight space (docs/math.md 1, 2): by isoloss's own forward pass, or by the user's evaluator.
 
 mod external;
 mod model;

@@ -1,4 +1,4 @@
-//! The loss by isoloss's own forward pass on the fixed samples (math.md 1, 2).
+//! The loss by isoloss's own forward pass on the fixed samples (docs/math.md 1, 2).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -399,7 +399,7 @@ impl ModelObjective {
     }
 
     /// Computes a fully connected first layer at the three rows of a plane; each point's result is their
-    /// combination (math.md 1), and for an MLP this layer is most of the work.
+    /// combination (docs/math.md 1), and for an MLP this layer is most of the work.
     fn first_layer(
         &self,
         kernels: &Kernels,

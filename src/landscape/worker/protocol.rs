@@ -117,7 +117,7 @@ pub enum Query {
     Curvature {
         /// (α, β).
         at: [f64; 2],
-        /// When the search for them stops.
+        /// Condition for ending the search for them.
         effort: Effort,
         /// Number of samples; `None` for all.
         samples: Option<usize>,

@@ -51,7 +51,7 @@ pub(crate) struct Queue<R> {
     told: [Option<(u64, Report)>; 2],
     /// The values that were measured before; `None` if none are kept.
     recall: Option<Arc<Recall>>,
-    /// What the workers found out about the model since this function is measured.
+    /// Findings of the workers about the model since this function is measured.
     found_out: Vec<Report>,
     /// Values of plans that were left before their keys were known.
     unkeyed: Vec<(Arc<Plan>, Values)>,

@@ -21,7 +21,7 @@ pub(super) struct Running {
     pub(super) rests: bool,
 }
 
-/// Why a query has no answer.
+/// Reasons why a query has no answer.
 pub(super) enum Failure {
     /// The process told it.
     Told(Box<LandscapeError>),

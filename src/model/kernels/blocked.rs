@@ -1,4 +1,4 @@
-//! Where the numbers of an image lie: channels in blocks of one vector, each block an image of its own
+//! The layout of an image's numbers: channels in blocks of one vector, each block an image of its own
 //! with a frame of zeros around it, so that a convolution never asks whether it stands at an edge.
 
 /// Extents of an image value in the arena: (blocks, rows, columns, lanes).
@@ -32,12 +32,12 @@ impl Blocked {
         self.blocks() * self.block()
     }
 
-    /// Where pixel (row, column) of the first block lies.
+    /// The offset of pixel (row, column) of the first block.
     pub(super) fn pixel(&self, row: usize, column: usize) -> usize {
         (row + self.halo) * self.row() + (column + self.halo) * self.lanes
     }
 
-    /// Where one number lies.
+    /// The offset of one number.
     pub(super) fn place(&self, channel: usize, row: usize, column: usize) -> usize {
         channel / self.lanes * self.block() + self.pixel(row, column) + channel % self.lanes
     }

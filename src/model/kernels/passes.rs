@@ -1,4 +1,4 @@
-//! How many images go through which steps together.
+//! The number of images that go through steps of a plan together.
 //!
 //! Images of early layers are large and their weights few: they go one by one, so that they stay in cache from step
 //! to step. Of late layers it is the other way round: the weights that are read serve many images.

@@ -10,7 +10,7 @@ pub(crate) enum Level {
     /// AVX2 with FMA on a machine that has AVX-512 too.
     #[cfg(all(test, target_arch = "x86_64"))]
     Avx2(pulp::x86::V3),
-    /// Whatever the compiler makes of arrays of eight numbers, on any machine.
+    /// Vector of whatever the compiler makes of arrays of eight numbers, on any machine.
     Portable,
 }
 

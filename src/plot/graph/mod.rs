@@ -86,7 +86,7 @@ const BEYOND: f64 = 3.0;
 const FLAT: f64 = 0.05;
 /// A left scale whose ends differ by this factor is logarithmic: the low part is what matters.
 const LOGARITHMIC: f64 = 100.0;
-/// So is one on which a value is this multiple of nine tenths of them: a spike would flatten all that is below it.
+/// Multiple of nine tenths of the values from which one makes an axis logarithmic too: a spike would flatten all that is below it.
 const SPIKE: f64 = 5.0;
 /// Number of values of which one can be a spike.
 const FEWEST: usize = 6;

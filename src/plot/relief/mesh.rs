@@ -33,7 +33,7 @@ pub(super) struct Density {
     pub(super) pieces: usize,
 }
 
-/// Heights of losses: z = ln(L + 10⁻³) (math.md 11) from the lowest loss, 0, to the top level, 1. What
+/// Heights of losses: z = ln(L + 10⁻³) (docs/math.md 11) from the lowest loss, 0, to the top level, 1. What
 /// is above the top level lies at 1: the surface has a flat top there.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Heights {

@@ -1,7 +1,7 @@
 //! The relief: the loss on the plane as a landscape, seen from where one likes, with the path on it.
 //!
 //! ```text
-//!   loss           _____          z = ln(L + 10⁻³) (math.md 11), from the lowest loss to the top
+//!   loss           _____          z = ln(L + 10⁻³) (docs/math.md 11), from the lowest loss to the top
 //!  ≥6 │       ____/_/_/_\___      level, as the map has it; what is higher has a flat top.
 //!     │   ___/_/_●─_/__/__/       Lines of the mesh in the colours of their heights, and none where
 //! 0.3 └__/_/_/_\_○_/__/__/        the surface itself hides them; the path over them, dotted where

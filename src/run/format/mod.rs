@@ -128,7 +128,7 @@ pub struct TensorInfo {
     pub dtype: Dtype,
 }
 
-/// Why a checkpoint could not be read.
+/// Reasons why a checkpoint could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FormatError {
     /// The system refuses.

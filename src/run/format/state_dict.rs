@@ -73,7 +73,7 @@ pub(super) struct Chosen {
     pub(super) tied: Vec<(usize, String)>,
 }
 
-/// Why none could be chosen.
+/// Reasons why none could be chosen.
 #[derive(Debug, PartialEq)]
 pub(super) enum Problem {
     None,

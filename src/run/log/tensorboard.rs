@@ -90,7 +90,7 @@ struct Read {
     fingerprint: Fingerprint,
     /// Place where the next record begins.
     offset: u64,
-    /// Why nothing behind it is read.
+    /// Reason why nothing behind it is read.
     trouble: Option<String>,
 }
 

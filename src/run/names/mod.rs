@@ -109,6 +109,14 @@ pub(crate) struct NameEvidence {
 }
 
 /// Arranges the files of one run folder by their names alone. Paths are relative to the folder.
+///
+/// ```
+/// use isoloss::run::names::arrange;
+///
+/// let files = ["epoch_2.pt", "epoch_10.pt", "epoch_1.pt", "notes.txt"].map(Into::into);
+/// let steps: Vec<Option<u64>> = arrange(&files).points.iter().map(|point| point.step).collect();
+/// assert_eq!(steps, [Some(1), Some(2), Some(10)]);
+/// ```
 #[must_use]
 pub fn arrange(paths: &[PathBuf]) -> Arrangement {
     arrange_with(paths, &|_| NameEvidence::default())

@@ -73,7 +73,7 @@ pub(super) struct CurrentPlane {
     measured: LatticeWindow,
     /// Distance of the first checkpoint that came after it was fitted; `None` before that.
     next: Option<f64>,
-    /// When it was fitted, by the session's clock.
+    /// Time at which it was fitted, by the session's clock.
     made: Duration,
     /// Losses that were measured on it.
     pub(super) known: MeasureCache,

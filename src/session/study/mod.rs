@@ -98,7 +98,7 @@ pub struct Findings {
 /// Targets of the answers, and the start of the clock.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct PendingPlans {
-    /// When the first answer or product came, and the share that was done then.
+    /// Time of the first answer or product, and the share that was done then.
     first: Option<(Instant, f64)>,
     /// Points that were planned in all.
     planned: usize,

@@ -45,7 +45,7 @@ pub(in crate::model) struct Attention<'a> {
 /// Matrices of one array, one for each head of each sample.
 struct Matrices<'a, T> {
     numbers: &'a [T],
-    /// Where each begins.
+    /// The offset of each.
     starts: Vec<usize>,
     /// From a row to the next.
     stride: usize,

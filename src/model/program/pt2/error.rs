@@ -1,9 +1,9 @@
-//! Why an exported program is not measured.
+//! Reasons why an exported program is not measured.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Why an exported program is not measured.
+/// Reasons why an exported program is not measured.
 #[derive(Debug, thiserror::Error)]
 pub enum Pt2Error {
     /// The file is no such archive.

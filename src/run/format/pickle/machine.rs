@@ -24,7 +24,7 @@ const LONG: u64 = 4 << 10;
 /// Characters of a line in protocol 0.
 const LINE: usize = 64 << 20;
 
-/// Why a pickle cannot be interpreted.
+/// Reasons why a pickle cannot be interpreted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PickleError {
     /// Its bytes cannot be had, or end before it does.

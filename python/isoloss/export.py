@@ -1,0 +1,1 @@
+../../examples/isoloss_export.py
