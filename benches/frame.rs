@@ -11,7 +11,7 @@ mod synthetic;
 use std::error::Error;
 use std::sync::Arc;
 
-use isoloss::session::study::Study;
+use isoloss::session::analysis::Analysis;
 use isoloss::terminal::Depth;
 use isoloss::tui::action::Action;
 use isoloss::tui::color::Quantizer;
@@ -80,7 +80,7 @@ fn show(app: &App, quantizer: &mut Quantizer, frame: &mut Frame<'_>) {
 /// A view with all measured that it shows.
 fn app(view: View) -> App {
     let snapshot = match view {
-        View::Curvature => synthetic::studied(Study::Curvature),
+        View::Curvature => synthetic::studied(Analysis::Curvature),
         _ => synthetic::snapshot(),
     };
     let mut app = App::new(Appearance {

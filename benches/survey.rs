@@ -25,7 +25,7 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use isoloss::data::column::Column;
-use isoloss::data::{self, Count, Dataset, Order, Request};
+use isoloss::data::{self, Count, DataRequest, Dataset, SampleOrder};
 use isoloss::landscape::LandscapeError;
 use isoloss::landscape::device::{Compute, Place, Precision};
 use isoloss::landscape::explore::{Until, explore};
@@ -43,7 +43,7 @@ use isoloss::weights::direction::Pair;
 use isoloss::weights::layout::Layout;
 use isoloss::weights::normalize::{Ignore, Norm, normalize};
 use isoloss::weights::plane_spec::{BatchNorm, Directions, Plane, PlaneSpec};
-use isoloss::weights::run_checkpoint::Shape;
+use isoloss::weights::run_checkpoint::RunShape;
 use rand::seq::index;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -149,17 +149,17 @@ fn fixture(run: &str, plane: &str, file: &str, samples: usize) -> Result<Value, 
     let origin = Checkpoint::new(step, folder.join(run).join(name));
     let reference = folder.join(format!("{run}.reference"));
     let spec = PlaneSpec {
-        shape: Shape::of(&origin, None)?,
+        shape: RunShape::of(&origin, None)?,
         origin,
         directions: Directions::File {
             path: reference.join(format!("{file}.safetensors")),
         },
         batch_norm: BatchNorm::Frozen,
     };
-    let data = data::load(&Request {
+    let data = data::load(&DataRequest {
         count: Count::At(samples),
-        order: Order::First,
-        ..Request::whole(folder.join("fashion-mnist"))
+        order: SampleOrder::First,
+        ..DataRequest::whole(folder.join("fashion-mnist"))
     })?;
     let objective = objective(&spec.shape.layout, &data)?;
     let resident = objective.resident(&spec.make()?)?;

@@ -10,10 +10,10 @@ use std::env::args;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use isoloss::plot::levels::Scale;
-use isoloss::plot::map::{AxisTitle, Backdrop, Layers, MapScene};
+use isoloss::plot::levels::LevelScale;
+use isoloss::plot::map::{AxisTitle, Layers, MapScene, SurfaceLayer};
 use isoloss::plot::raster::Marker;
-use isoloss::plot::relief::{View, draw};
+use isoloss::plot::relief::{ViewAngle, draw};
 use isoloss::session::schedule::whole_path;
 use isoloss::tui::themes::Themes;
 
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         given.unwrap_or(default).to_owned()
     };
     let (width, height) = (argument(0, "120").parse()?, argument(1, "40").parse()?);
-    let view = View {
+    let view = ViewAngle {
         turn: argument(2, "30").parse()?,
         tilt: argument(3, "35").parse()?,
     };
@@ -43,17 +43,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let scene = MapScene {
         x: window.x,
         y: window.y,
-        backdrop: Some(Backdrop {
+        backdrop: Some(SurfaceLayer {
             surface: &surface,
             stale: false,
         }),
         path: &path.coordinates,
         selected: path.coordinates.len() - 1,
         axes: [title(0), title(1)],
-        scale: Scale::Log,
+        scale: LevelScale::Log,
         layers: layers(&argument(5, "bands+lines")),
         marker: marker(&argument(4, "braille")),
-        tints: themes.current().tints(),
+        palette: themes.current().palette(),
         extras: isoloss::plot::map::Extras::default(),
     };
     print!("{}", draw(&scene, view, width, height).ansi());
@@ -62,7 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn time(scene: &MapScene<'_>, view: View, width: usize, height: usize) -> Duration {
+fn time(scene: &MapScene<'_>, view: ViewAngle, width: usize, height: usize) -> Duration {
     let start = Instant::now();
     for round in 0..ROUNDS {
         let view = view.moved(f64::from(round) * 3.6, 0.0);

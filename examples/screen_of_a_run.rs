@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use isoloss::cache::KeepLimit;
-use isoloss::data::Request;
+use isoloss::data::DataRequest;
 use isoloss::landscape::worker::protocol::Setup;
 use isoloss::run::RunChoice;
 use isoloss::session::snapshot::Snapshot;
@@ -39,7 +39,7 @@ fn surveyed(run: PathBuf, data: PathBuf) -> Result<Arc<Snapshot>, Box<dyn Error>
         keep: KeepLimit::Nothing,
         disk_only: true,
         hosting: isoloss::landscape::worker::Hosting::default(),
-        setup: Setup::of(Request::whole(data)),
+        setup: Setup::of(DataRequest::whole(data)),
         batch_norm: BatchNorm::Frozen,
         fidelity: None,
     })?;

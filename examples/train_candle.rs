@@ -6,14 +6,14 @@
 //! ```
 
 use anyhow::Context;
-use isoloss::data::{self, Request};
+use isoloss::data::{self, DataRequest};
 use isoloss::demo::{self, DemoOptions};
 
 fn main() -> anyhow::Result<()> {
     let out = std::env::args()
         .nth(1)
         .context("usage: train_candle FOLDER")?;
-    let digits = data::load(&Request::whole("digits"))?;
+    let digits = data::load(&DataRequest::whole("digits"))?;
     demo::train(&digits, out.as_ref(), &DemoOptions::default())?;
     Ok(())
 }

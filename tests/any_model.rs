@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor, safetensors};
-use isoloss::data::{self, Columns, Request};
+use isoloss::data::{self, Columns, DataRequest};
 use isoloss::landscape::device::{Compute, Place, Precision};
 use isoloss::landscape::objective::Objective;
 use isoloss::loss::{Criterion, Loss};
@@ -21,7 +21,7 @@ use isoloss::model;
 use isoloss::run::Checkpoint;
 use isoloss::weights::direction;
 use isoloss::weights::plane_spec::{BatchNorm, Plane};
-use isoloss::weights::run_checkpoint::{RunCheckpoint, Shape};
+use isoloss::weights::run_checkpoint::{RunCheckpoint, RunShape};
 use rstest::rstest;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -144,7 +144,7 @@ fn measured(name: &str, loss: &str) -> Vec<Vec<f64>> {
     let network = Network::open(name);
     let layout_of = |letter: &str| {
         let checkpoint = Checkpoint::new(0, network.checkpoint(letter));
-        let shape = Shape::of(&Checkpoint::new(0, network.checkpoint("a")), None).unwrap();
+        let shape = RunShape::of(&Checkpoint::new(0, network.checkpoint("a")), None).unwrap();
         let member = RunCheckpoint::open(&checkpoint, &shape).unwrap();
         (
             shape.layout.clone(),
@@ -162,12 +162,12 @@ fn measured(name: &str, loss: &str) -> Vec<Vec<f64>> {
     };
     let model = network.model();
     let names = model::arguments(&model).unwrap().unwrap().into_iter();
-    let data = data::load(&Request {
+    let data = data::load(&DataRequest {
         columns: Some(Columns {
             inputs: names.map(|input| input.name).collect(),
             ..Columns::default()
         }),
-        ..Request::whole(&network.data)
+        ..DataRequest::whole(&network.data)
     });
     let data = data.unwrap();
     let loss = match loss {

@@ -6,6 +6,7 @@
     reason = "a panic is how a test fails"
 )]
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -211,6 +212,32 @@ fn no_doc_begins_with_a_question_word() {
             before = line;
         }
     }
+}
+
+/// A reader who meets a type's name knows which one it is. Types of one room alone (`pub(super)`) are its own matter.
+#[test]
+fn names_of_public_types_are_unique() {
+    let mut known: HashMap<String, PathBuf> = HashMap::new();
+    for (path, text) in room("") {
+        for line in text.lines() {
+            let words: Vec<&str> = line
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .collect();
+            let [
+                "pub",
+                "struct" | "enum" | "trait" | "type" | "union",
+                name,
+                ..,
+            ] = words[..]
+            else {
+                continue;
+            };
+            if let Some(other) = known.insert(name.to_owned(), path.clone()) {
+                panic!("{name}: {} and {}", other.display(), path.display());
+            }
+        }
+    }
+    assert!(known.len() > 300);
 }
 
 #[test]

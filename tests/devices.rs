@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use isoloss::data::Split;
 use isoloss::landscape::device::{Place, Precision};
-use isoloss::landscape::worker::protocol::{Plan, Query, Report, Request, Value};
+use isoloss::landscape::worker::protocol::{Plan, Query, QueryAnswer, WorkerEvent, WorkerRequest};
 use isoloss::landscape::worker::{Hosting, serve};
 use isoloss::run::Checkpoint;
 use program::{digits, fixture, random_plane};
@@ -37,10 +37,10 @@ fn plan() -> Plan {
 }
 
 /// All reports up to the end of the plan.
-fn reports(devices: &[Place], precision: Precision) -> Vec<Report> {
+fn reports(devices: &[Place], precision: Precision) -> Vec<WorkerEvent> {
     let setup = digits(devices, precision);
     let ((requests, served), (send, reports)) = (channel(), channel());
-    requests.send(Request::Measure(plan())).unwrap();
+    requests.send(WorkerRequest::Measure(plan())).unwrap();
     let crew = thread::spawn(move || {
         serve(&setup, &Hosting::default(), &served, |report| {
             send.send(report).is_ok()
@@ -49,7 +49,7 @@ fn reports(devices: &[Place], precision: Precision) -> Vec<Report> {
     let mut all = Vec::new();
     while !matches!(
         all.last(),
-        Some(Report::Done(_) | Report::Failed { index: None, .. })
+        Some(WorkerEvent::Done(_) | WorkerEvent::Failed { index: None, .. })
     ) {
         all.push(reports.recv_timeout(Duration::from_secs(60)).unwrap());
     }
@@ -60,12 +60,12 @@ fn reports(devices: &[Place], precision: Precision) -> Vec<Report> {
 }
 
 /// The losses by query; each is told once.
-fn losses(reports: &[Report]) -> Vec<f64> {
+fn losses(reports: &[WorkerEvent]) -> Vec<f64> {
     let mut losses = vec![None; plan().queries.len()];
     for report in reports {
-        if let Report::Measured {
+        if let WorkerEvent::Measured {
             index,
-            value: Value::Measure(measure),
+            value: QueryAnswer::Measure(measure),
             generation,
             recalled,
         } = report
@@ -79,10 +79,15 @@ fn losses(reports: &[Report]) -> Vec<f64> {
 }
 
 /// The reports that are no values.
-fn others(reports: Vec<Report>) -> Vec<Report> {
+fn others(reports: Vec<WorkerEvent>) -> Vec<WorkerEvent> {
     let others = reports.into_iter();
     others
-        .filter(|report| !matches!(report, Report::Measured { .. } | Report::Cost { .. }))
+        .filter(|report| {
+            !matches!(
+                report,
+                WorkerEvent::Measured { .. } | WorkerEvent::Cost { .. }
+            )
+        })
         .collect()
 }
 
@@ -101,14 +106,14 @@ fn two_devices_give_what_one_gives_and_speak_as_one() {
     assert_eq!(
         (&one[0], &two[0]),
         (
-            &Report::Device("cpu".into()),
-            &Report::Device("cpu,cpu".into())
+            &WorkerEvent::Device("cpu".into()),
+            &WorkerEvent::Device("cpu,cpu".into())
         )
     );
-    assert!(matches!(one[1], Report::Data { samples: 1437, .. }));
-    assert!(matches!(&one[2], Report::Model { name, .. } if name == "mlp"));
-    assert!(matches!(&one[3], Report::Assumed(assumed) if !assumed.doubtful));
-    assert_eq!(one[4..], [Report::Done(3)]);
+    assert!(matches!(one[1], WorkerEvent::Data { samples: 1437, .. }));
+    assert!(matches!(&one[2], WorkerEvent::Model { name, .. } if name == "mlp"));
+    assert!(matches!(&one[3], WorkerEvent::Assumed(assumed) if !assumed.doubtful));
+    assert_eq!(one[4..], [WorkerEvent::Done(3)]);
     assert_eq!(one[1..], two[1..]);
 }
 
@@ -120,16 +125,15 @@ fn a_device_that_does_not_open_is_told_and_the_others_measure() {
         losses(&reports(&[Place::Cpu], Precision::F32))
     );
     let others = others(both);
-    assert_eq!(others[0], Report::Device("cpu".into()));
-    assert!(matches!(&others[1], Report::Lost(why) if why.starts_with("device cuda:4096: ")));
+    assert_eq!(others[0], WorkerEvent::Device("cpu".into()));
+    assert!(matches!(&others[1], WorkerEvent::Lost(why) if why.starts_with("device cuda:4096: ")));
 }
 
 #[test]
 fn without_a_device_the_model_is_told_and_plans_fail() {
     let told = reports(&[ABSENT], Precision::Bf16);
-    let no_data =
-        |report: &Report| matches!(report, Report::NoData(why) if why.starts_with("device cuda:"));
+    let no_data = |report: &WorkerEvent| matches!(report, WorkerEvent::NoData(why) if why.starts_with("device cuda:"));
     assert!(no_data(&told[0]), "{told:?}");
-    assert!(matches!(&told[1], Report::Model { name, .. } if name == "mlp"));
+    assert!(matches!(&told[1], WorkerEvent::Model { name, .. } if name == "mlp"));
     assert_eq!(told.len(), 3);
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use isoloss::run::Checkpoint;
 use isoloss::run::format::StateDict;
-use isoloss::weights::run_checkpoint::Shape;
+use isoloss::weights::run_checkpoint::RunShape;
 use proptest::prelude::*;
 use rstest::rstest;
 
@@ -241,7 +241,7 @@ fn an_archive_is_read_by_what_it_has_and_refused_for_what_it_claims() {
         assert_eq!(bench.read(&archive(lies)), Ok(vec![]));
         // No plane is laid out for it, which would take the memory that its shape asks for.
         let checkpoint = Checkpoint::new(1, &bench.file);
-        let told = Shape::of(&checkpoint, None).unwrap_err().to_string();
+        let told = RunShape::of(&checkpoint, None).unwrap_err().to_string();
         assert!(told.contains("tensor w cannot be read"), "{told}");
     }
 }

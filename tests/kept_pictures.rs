@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent};
 use isoloss::landscape::surface::Measure;
+use isoloss::session::analysis::Analysis;
 use isoloss::session::snapshot::{Map, Snapshot};
-use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
 use isoloss::tui::keymap::Keymap;
 use isoloss::tui::render::render;
@@ -55,9 +55,9 @@ fn snapshots() -> Vec<Arc<Snapshot>> {
         synthetic::path_only(0),
         synthetic::path_only(2),
         synthetic::snapshot(),
-        synthetic::studied(Study::Plane),
-        synthetic::studied(Study::Curvature),
-        synthetic::studied(Study::Line),
+        synthetic::studied(Analysis::Plane),
+        synthetic::studied(Analysis::Curvature),
+        synthetic::studied(Analysis::Line),
         record(1e-6),
         record(f64::NAN),
         of_map(&|map| map.stale = true),

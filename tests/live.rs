@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use isoloss::cache::KeepLimit;
-use isoloss::data::{Count, Request};
+use isoloss::data::{Count, DataRequest};
 use isoloss::landscape::surface::log_loss;
 use isoloss::landscape::worker::protocol::Setup;
 use isoloss::run::RunChoice;
@@ -262,7 +262,7 @@ fn at_rest(run: &str, fidelity: usize) -> Arc<Snapshot> {
         keep: KeepLimit::Nothing,
         disk_only: true,
         hosting: isoloss::landscape::worker::Hosting::default(),
-        setup: Setup::of(Request::whole("digits")),
+        setup: Setup::of(DataRequest::whole("digits")),
         batch_norm: BatchNorm::Frozen,
         fidelity: Some(Count::At(fidelity)),
     })

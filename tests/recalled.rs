@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use isoloss::data::Split;
 use isoloss::landscape::device::{Place, Precision};
-use isoloss::landscape::evidence::Function;
-use isoloss::landscape::worker::protocol::{Plan, Query, Report, Request, Setup};
+use isoloss::landscape::evidence::AssumedFunction;
+use isoloss::landscape::worker::protocol::{Plan, Query, Setup, WorkerEvent, WorkerRequest};
 use isoloss::landscape::worker::{Hosting, serve};
 use isoloss::model::activation::Activation;
 use isoloss::model::reading::Reading;
@@ -79,7 +79,7 @@ type Answers = HashMap<usize, (Vec<u64>, bool)>;
 fn measured(
     setup: &Setup,
     store: &Path,
-    (function, plan): (Option<Function>, Plan),
+    (function, plan): (Option<AssumedFunction>, Plan),
     mut told: impl FnMut(usize, &[u64]),
 ) -> Answers {
     let hosting = Hosting {
@@ -99,13 +99,13 @@ fn measured(
     let mut answers = Answers::new();
     loop {
         match reports.recv_timeout(SOON).unwrap() {
-            Report::Data { .. } => {
+            WorkerEvent::Data { .. } => {
                 requests
-                    .send(Request::Assume(function.clone().unwrap_or_default()))
+                    .send(WorkerRequest::Assume(function.clone().unwrap_or_default()))
                     .unwrap();
-                requests.send(Request::Measure(plan.clone())).unwrap();
+                requests.send(WorkerRequest::Measure(plan.clone())).unwrap();
             }
-            Report::Measured {
+            WorkerEvent::Measured {
                 index,
                 value,
                 recalled,
@@ -118,8 +118,10 @@ fn measured(
                     "{index} twice"
                 );
             }
-            Report::Done(_) => break,
-            Report::Failed { reason, .. } | Report::NoData(reason) | Report::Trouble(reason) => {
+            WorkerEvent::Done(_) => break,
+            WorkerEvent::Failed { reason, .. }
+            | WorkerEvent::NoData(reason)
+            | WorkerEvent::Trouble(reason) => {
                 panic!("{reason}")
             }
             _ => {}
@@ -184,7 +186,7 @@ fn another_function_type_or_choice_of_samples_has_values_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("measured.sqlite");
     let run = run_in(&folder.path().join("run"));
-    let measure = |setup: &Setup, function: Option<Function>| {
+    let measure = |setup: &Setup, function: Option<AssumedFunction>| {
         recalled(&measured(
             setup,
             &store,
@@ -199,7 +201,7 @@ fn another_function_type_or_choice_of_samples_has_values_of_its_own() {
         }
         setup
     };
-    let gelu = Function {
+    let gelu = AssumedFunction {
         reading: Reading {
             activation: Some(Activation::Gelu),
             ..Reading::default()

@@ -13,9 +13,9 @@ use std::time::Duration;
 use ciborium::Value;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use isoloss::session::analysis::Analysis;
 use isoloss::session::record::{Cut, Moment, RecordError, Recorder, Recording};
 use isoloss::session::snapshot::Snapshot;
-use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
 use isoloss::tui::offscreen::still;
 use isoloss::tui::state::choice::View;
@@ -24,19 +24,19 @@ use proptest::prelude::*;
 use ratatui::layout::Size;
 use synthetic::{path_only, snapshot};
 
-/// A session from before its first checkpoint to every study.
+/// A session from before its first checkpoint to every analysis.
 fn session() -> Vec<Snapshot> {
     let mut all = vec![Snapshot::default()];
     all.extend([1, 2, 3, 24].map(path_only));
     all.push(snapshot());
-    let studies = [
-        Study::Random,
-        Study::Update,
-        Study::Line,
-        Study::Plane,
-        Study::Curvature,
+    let analyses = [
+        Analysis::Random,
+        Analysis::Update,
+        Analysis::Line,
+        Analysis::Plane,
+        Analysis::Curvature,
     ];
-    all.extend(studies.map(synthetic::studied));
+    all.extend(analyses.map(synthetic::studied));
     let mut trouble = snapshot();
     trouble.trouble = Some("runs/resnet20: is gone".into());
     trouble.progress.points_per_second = f64::INFINITY;
@@ -270,12 +270,12 @@ proptest! {
 
     #[test]
     fn a_recording_that_was_tampered_with_is_refused_or_can_be_looked_at(
-        study in 0..5usize,
+        analysis in 0..5usize,
         choices in prop::collection::vec(any::<usize>(), 64),
         times in 1..4usize,
     ) {
-        let studies = [Study::Random, Study::Update, Study::Line, Study::Plane, Study::Curvature];
-        let mut items = unpacked(&recorded(&[synthetic::studied(studies[study])]));
+        let analyses = [Analysis::Random, Analysis::Update, Analysis::Line, Analysis::Plane, Analysis::Curvature];
+        let mut items = unpacked(&recorded(&[synthetic::studied(analyses[analysis])]));
         let mut choices = choices.into_iter().cycle();
         let mut choose = |count: usize| choices.next().unwrap() % count;
         for _ in 0..times {

@@ -13,7 +13,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use isoloss::cache::KeepLimit;
-use isoloss::data::{Count, Request};
+use isoloss::data::{Count, DataRequest};
 use isoloss::landscape::surface::Surface;
 use isoloss::landscape::worker::protocol::Setup;
 use isoloss::run::RunChoice;
@@ -42,11 +42,11 @@ impl Live {
             keep: KeepLimit::Nothing,
             disk_only: true,
             hosting: isoloss::landscape::worker::Hosting::default(),
-            setup: Setup::of(Request {
+            setup: Setup::of(DataRequest {
                 count: Count::At(100),
-                order: isoloss::data::Order::Random,
+                order: isoloss::data::SampleOrder::Random,
                 seed: 3,
-                ..Request::whole("digits")
+                ..DataRequest::whole("digits")
             }),
             batch_norm: BatchNorm::Frozen,
             fidelity: None,
@@ -168,11 +168,11 @@ fn the_command_of_a_view_gives_what_the_view_shows() {
 
     // The random plane, which is measured on demand.
     let snapshot = live.press(&[Action::ShowMap, Action::NextDirections], |snapshot| {
-        let study = snapshot.study.as_ref();
-        study.is_some_and(|study| study.plane.is_some() && study.left == 0)
+        let analysis = snapshot.analysis.as_ref();
+        analysis.is_some_and(|analysis| analysis.plane.is_some() && analysis.left == 0)
     });
-    let study = snapshot.study.as_ref().unwrap();
-    same(study.plane.as_ref().unwrap(), &live.printed());
+    let analysis = snapshot.analysis.as_ref().unwrap();
+    same(analysis.plane.as_ref().unwrap(), &live.printed());
 }
 
 #[test]

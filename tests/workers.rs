@@ -21,8 +21,10 @@ use std::time::{Duration, Instant};
 use isoloss::data::Split;
 use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::worker::client::Client;
-use isoloss::landscape::worker::protocol::{Plan, Query, Report, Request, Setup, Value};
-use isoloss::landscape::worker::wire::{self, Order};
+use isoloss::landscape::worker::protocol::{
+    Plan, Query, QueryAnswer, Setup, WorkerEvent, WorkerRequest,
+};
+use isoloss::landscape::worker::wire::{self, WorkerOrder};
 use isoloss::landscape::worker::{Hosting, Launch, serve};
 use isoloss::run::Checkpoint;
 use program::{bits, digits, fixture, program, random_plane};
@@ -82,7 +84,11 @@ fn script(text: &str) -> Launch {
 }
 
 /// Measures a plan; `watch` sees every report as it comes.
-fn measured(launch: Option<Launch>, plan: Plan, watch: impl FnMut(&Report)) -> Vec<Report> {
+fn measured(
+    launch: Option<Launch>,
+    plan: Plan,
+    watch: impl FnMut(&WorkerEvent),
+) -> Vec<WorkerEvent> {
     let hosting = Hosting {
         process: launch,
         ..Hosting::default()
@@ -91,7 +97,7 @@ fn measured(launch: Option<Launch>, plan: Plan, watch: impl FnMut(&Report)) -> V
 }
 
 /// Measures a plan by workers that are launched so.
-fn measured_by(launches: Vec<Launch>, plan: Plan) -> Vec<Report> {
+fn measured_by(launches: Vec<Launch>, plan: Plan) -> Vec<WorkerEvent> {
     let hosting = Hosting {
         process: launches.first().cloned(),
         launches,
@@ -100,9 +106,13 @@ fn measured_by(launches: Vec<Launch>, plan: Plan) -> Vec<Report> {
     measured_at(hosting, plan, |_| ())
 }
 
-fn measured_at(hosting: Hosting, plan: Plan, mut watch: impl FnMut(&Report)) -> Vec<Report> {
+fn measured_at(
+    hosting: Hosting,
+    plan: Plan,
+    mut watch: impl FnMut(&WorkerEvent),
+) -> Vec<WorkerEvent> {
     let ((requests, served), (send, reports)) = (channel(), channel());
-    requests.send(Request::Measure(plan)).unwrap();
+    requests.send(WorkerRequest::Measure(plan)).unwrap();
     let setup = setup();
     let pool = thread::spawn(move || {
         serve(&setup, &hosting, &served, |report| {
@@ -113,7 +123,10 @@ fn measured_at(hosting: Hosting, plan: Plan, mut watch: impl FnMut(&Report)) -> 
     while !is_last(all.last()) {
         let report = reports.recv_timeout(SOON).unwrap();
         watch(&report);
-        if !matches!(report, Report::Cost { .. } | Report::Product { .. }) {
+        if !matches!(
+            report,
+            WorkerEvent::Cost { .. } | WorkerEvent::Product { .. }
+        ) {
             all.push(report);
         }
     }
@@ -122,18 +135,20 @@ fn measured_at(hosting: Hosting, plan: Plan, mut watch: impl FnMut(&Report)) -> 
     all
 }
 
-fn is_last(report: Option<&Report>) -> bool {
+fn is_last(report: Option<&WorkerEvent>) -> bool {
     matches!(
         report,
-        Some(Report::Done(_) | Report::Failed { index: None, .. } | Report::NoData(_))
+        Some(
+            WorkerEvent::Done(_) | WorkerEvent::Failed { index: None, .. } | WorkerEvent::NoData(_)
+        )
     )
 }
 
 /// Values by query; a hole is `None`.
-fn values(reports: &[Report], queries: usize) -> Vec<Option<Value>> {
+fn values(reports: &[WorkerEvent], queries: usize) -> Vec<Option<QueryAnswer>> {
     let mut values = vec![None; queries];
     for report in reports {
-        if let Report::Measured { index, value, .. } = report {
+        if let WorkerEvent::Measured { index, value, .. } = report {
             assert!(
                 values[*index].replace(value.clone()).is_none(),
                 "{index} twice"
@@ -173,7 +188,7 @@ fn a_process_gives_what_a_thread_gives_to_the_bit() {
     let [mut here, mut there] = [here, there].map(|reports| values(&reports, count));
     let curvature = there.pop().unwrap();
     assert!(
-        matches!(curvature, Some(Value::Curvature(_))),
+        matches!(curvature, Some(QueryAnswer::Curvature(_))),
         "{curvature:?}"
     );
     here.pop();
@@ -196,7 +211,7 @@ fn a_process_gives_what_a_thread_gives_to_the_bit() {
 fn a_worker_that_dies_costs_no_point(#[case] mark: &str, #[case] by: Signal, #[case] how: &str) {
     let mut killed = false;
     let reports = measured(Some(worker(mark)), plan(400), |report| {
-        if matches!(report, Report::Measured { index: 40, .. }) {
+        if matches!(report, WorkerEvent::Measured { index: 40, .. }) {
             killed |= signal(mark, by);
         }
     });
@@ -205,7 +220,7 @@ fn a_worker_that_dies_costs_no_point(#[case] mark: &str, #[case] by: Signal, #[c
     let values = values(&reports, count);
     assert!(values.iter().all(Option::is_some));
     let told = reports.iter().find_map(|report| match report {
-        Report::Trouble(told) => Some(told.clone()),
+        WorkerEvent::Trouble(told) => Some(told.clone()),
         _ => None,
     });
     let told = told.unwrap();
@@ -291,13 +306,13 @@ fn random_kills_lose_no_point() {
     drop(measured);
     pool.join().unwrap();
     for reports in all {
-        let failed = |report: &&Report| matches!(report, Report::Failed { .. });
+        let failed = |report: &&WorkerEvent| matches!(report, WorkerEvent::Failed { .. });
         assert_eq!(reports.iter().find(failed), None);
         let found = values(&reports, count);
         for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
             match (found.as_ref().unwrap(), expected.as_ref().unwrap()) {
                 // Gradients are summed in f32 over batches, which are halved after a death.
-                (Value::Curvature(found), Value::Curvature(expected)) => {
+                (QueryAnswer::Curvature(found), QueryAnswer::Curvature(expected)) => {
                     let apart = (found.lambda_max / expected.lambda_max - 1.0).abs();
                     assert!(apart < 1e-6, "{apart}");
                 }
@@ -340,7 +355,7 @@ fn a_point_that_kills_twice_is_a_hole_and_the_next_is_measured(#[values(0.5, 0.0
         assert_eq!(value.as_ref().map(bits), expected, "{index}");
     }
     let failed = reports.iter().find_map(|report| match report {
-        Report::Failed { index, reason, .. } => Some((*index, reason.clone())),
+        WorkerEvent::Failed { index, reason, .. } => Some((*index, reason.clone())),
         _ => None,
     });
     let reason = "the worker on cpu died twice at what it was asked: it was killed, perhaps because memory ran out (signal 9): no room";
@@ -402,7 +417,7 @@ fn a_plan_that_comes_while_queries_are_asked_ahead_gets_its_own_answers() {
         ..Hosting::default()
     };
     let ((requests, served), (send, reports)) = (channel(), channel());
-    requests.send(Request::Measure(plan(200))).unwrap();
+    requests.send(WorkerRequest::Measure(plan(200))).unwrap();
     let pool = thread::spawn(move || {
         serve(&setup(), &hosting, &served, |report| {
             send.send(report).is_ok()
@@ -415,20 +430,22 @@ fn a_plan_that_comes_while_queries_are_asked_ahead_gets_its_own_answers() {
     let mut answered = Vec::new();
     loop {
         match reports.recv_timeout(SOON).unwrap() {
-            Report::Measured {
+            WorkerEvent::Measured {
                 generation,
                 index,
-                value: Value::Measure(measure),
+                value: QueryAnswer::Measure(measure),
                 ..
             } => {
                 let told = (measure.loss, measure.score);
                 assert_eq!(told, (index as f64 + 0.5, generation as f64 + 0.5));
                 answered.push((generation, index));
                 if (generation, index) == (3, 10) {
-                    requests.send(Request::Measure(second.clone())).unwrap();
+                    requests
+                        .send(WorkerRequest::Measure(second.clone()))
+                        .unwrap();
                 }
             }
-            Report::Done(generation) => {
+            WorkerEvent::Done(generation) => {
                 assert_eq!(generation, 4);
                 break;
             }
@@ -451,14 +468,14 @@ fn a_worker_that_hangs_is_killed_and_its_point_asked_again() {
     launch.silence = Duration::from_secs(3);
     let mut stopped = false;
     let reports = measured(Some(launch), plan(400), |report| {
-        if matches!(report, Report::Measured { index: 40, .. }) {
+        if matches!(report, WorkerEvent::Measured { index: 40, .. }) {
             stopped |= signal("1002G", Signal::STOP);
         }
     });
     assert!(stopped);
     let values = values(&reports, plan(400).queries.len());
     assert!(values.iter().all(Option::is_some));
-    let hung = |report: &Report| matches!(report, Report::Trouble(told) if told.contains("it said nothing for 3 s"));
+    let hung = |report: &WorkerEvent| matches!(report, WorkerEvent::Trouble(told) if told.contains("it said nothing for 3 s"));
     assert!(reports.iter().any(hung), "{reports:?}");
 }
 
@@ -481,13 +498,16 @@ fn workers_behind_launchers_with_banners_give_the_values_of_one() {
         banner(r"printf '\033]0;node7\007'"),
     ];
     let queries = plan(12).queries.len();
-    let of = |reports: &[Report]| -> Vec<Vec<u64>> {
+    let of = |reports: &[WorkerEvent]| -> Vec<Vec<u64>> {
         let values = values(reports, queries).into_iter();
         values.map(|value| bits(&value.unwrap())).collect()
     };
     for launch in &launches {
         let alone = measured_by(vec![launch.clone()], plan(12));
-        assert!(alone.contains(&Report::Device("cpu".into())), "{alone:?}");
+        assert!(
+            alone.contains(&WorkerEvent::Device("cpu".into())),
+            "{alone:?}"
+        );
         assert_eq!(of(&alone), of(&one));
     }
     let several = measured_by(launches, plan(12));
@@ -512,7 +532,7 @@ fn what_is_said_instead_of_a_hello_is_quoted() {
     ] {
         let reports = measured(Some(script(text)), plan(1), |_| ());
         assert!(
-            reports.contains(&Report::NoData(told.into())),
+            reports.contains(&WorkerEvent::NoData(told.into())),
             "{reports:?}"
         );
     }
@@ -557,9 +577,9 @@ fn a_folder_that_a_worker_does_not_see_is_named() {
     let (mut child, lines) = started();
     let setup = Setup {
         folder: Some("/not/there".into()),
-        ..Setup::of(isoloss::data::Request::whole("data"))
+        ..Setup::of(isoloss::data::DataRequest::whole("data"))
     };
-    let order = wire::line(&Order::Setup(Box::new(setup))).unwrap();
+    let order = wire::line(&WorkerOrder::Setup(Box::new(setup))).unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(format!("{order}\n").as_bytes()).unwrap();
     let _hello = lines.recv_timeout(SOON).unwrap();

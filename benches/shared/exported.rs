@@ -6,14 +6,14 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use isoloss::data::{self, Columns, Request};
+use isoloss::data::{self, Columns, DataRequest};
 use isoloss::landscape::device::{Compute, Place, Precision};
 use isoloss::landscape::objective::Objective;
 use isoloss::loss::{Criterion, Loss};
 use isoloss::model;
 use isoloss::run::Checkpoint;
 use isoloss::weights::direction;
-use isoloss::weights::run_checkpoint::{RunCheckpoint, Shape};
+use isoloss::weights::run_checkpoint::{RunCheckpoint, RunShape};
 use serde_json::{Map, Value, json};
 
 const ROUNDS: usize = 7;
@@ -51,17 +51,17 @@ pub(crate) fn measure(folder: &Path) -> Result<Value, Box<dyn Error>> {
 
 fn open(folder: &Path) -> Result<(Objective, Vec<f32>), Box<dyn Error>> {
     let checkpoint = Checkpoint::new(0, folder.join("weights.safetensors"));
-    let shape = Shape::of(&checkpoint, None)?;
+    let shape = RunShape::of(&checkpoint, None)?;
     let flat = direction::flat(&shape.layout, &RunCheckpoint::open(&checkpoint, &shape)?)?;
     let file = folder.join("model.pt2");
     let file = file.to_str().ok_or("a folder in UTF-8")?;
     let arguments = model::arguments(file)?.unwrap_or_default();
-    let data = data::load(&Request {
+    let data = data::load(&DataRequest {
         columns: Some(Columns {
             inputs: arguments.into_iter().map(|input| input.name).collect(),
             ..Columns::default()
         }),
-        ..Request::whole(folder.join("data.safetensors"))
+        ..DataRequest::whole(folder.join("data.safetensors"))
     })?;
     let recognized = model::recognize(&shape.layout, file, None)?;
     let (compute, _) = Compute::open(Place::Cpu, Precision::F32, None)?;

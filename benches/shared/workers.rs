@@ -7,19 +7,21 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use isoloss::data::{Request, Split};
+use isoloss::data::{DataRequest, Split};
 use isoloss::landscape::LandscapeError;
 use isoloss::landscape::device::Place;
 use isoloss::landscape::explore::{Until, explore};
 use isoloss::landscape::surface::{Measure, Surface};
 use isoloss::landscape::survey::spread;
 use isoloss::landscape::worker::client::{Client, measures};
-use isoloss::landscape::worker::protocol::{Found, Plan, Query, Setup, Value};
-use isoloss::landscape::worker::wire::{Answer, Loaded, Order, PROTOCOL, line, message};
+use isoloss::landscape::worker::protocol::{Plan, Query, QueryAnswer, Setup, TimedValue};
+use isoloss::landscape::worker::wire::{
+    Loaded, PROTOCOL, WorkerAnswer, WorkerOrder, line, message,
+};
 use isoloss::landscape::worker::{Hosting, Launch};
 use isoloss::run::Checkpoint;
 use isoloss::weights::plane_spec::PlaneSpec;
-use isoloss::weights::run_checkpoint::Shape;
+use isoloss::weights::run_checkpoint::RunShape;
 use serde_json::{Value as Json, json};
 
 /// The option by which this program is a worker.
@@ -32,12 +34,12 @@ const GOOD: usize = 51;
 
 /// Answers every query after the time of a point.
 pub(super) fn serve() -> Result<(), Box<dyn Error>> {
-    let say = |answer: &Answer| -> std::io::Result<()> {
+    let say = |answer: &WorkerAnswer| -> std::io::Result<()> {
         let mut stdout = stdout().lock();
         writeln!(stdout, "{}", line(answer)?)?;
         stdout.flush()
     };
-    say(&Answer::Hello {
+    say(&WorkerAnswer::Hello {
         protocol: PROTOCOL,
         version: "bench".into(),
         host: None,
@@ -45,7 +47,7 @@ pub(super) fn serve() -> Result<(), Box<dyn Error>> {
     let mut held: Option<Arc<Plan>> = None;
     for order in stdin().lock().lines() {
         match message(&order?)? {
-            Order::Setup(_) => say(&Answer::Ready {
+            WorkerOrder::Setup(_) => say(&WorkerAnswer::Ready {
                 place: Place::Cpu,
                 data: Loaded::Loaded {
                     name: "none".into(),
@@ -53,8 +55,8 @@ pub(super) fn serve() -> Result<(), Box<dyn Error>> {
                     content: None,
                 },
             })?,
-            Order::Plan { plan, .. } => held = Some(plan),
-            Order::Measure { id, index } => {
+            WorkerOrder::Plan { plan, .. } => held = Some(plan),
+            WorkerOrder::Measure { id, index } => {
                 sleep(POINT);
                 let query = held.as_ref().and_then(|plan| plan.queries.get(index));
                 let loss = match query {
@@ -63,14 +65,14 @@ pub(super) fn serve() -> Result<(), Box<dyn Error>> {
                     }
                     _ => f64::NAN,
                 };
-                let value = Value::Measure(Measure { loss, score: 0.0 });
+                let value = QueryAnswer::Measure(Measure { loss, score: 0.0 });
                 let seconds = POINT.as_secs_f64();
-                say(&Answer::Found {
+                say(&WorkerAnswer::Found {
                     id,
-                    found: Found { value, seconds },
+                    found: TimedValue { value, seconds },
                 })?;
             }
-            Order::Forget { .. } | Order::Pause(_) => {}
+            WorkerOrder::Forget { .. } | WorkerOrder::Pause(_) => {}
         }
     }
     Ok(())
@@ -103,13 +105,13 @@ fn by(count: usize) -> Result<[f64; 2], Box<dyn Error>> {
     };
     let tell: isoloss::evaluator::Tell = Arc::new(|sentence| eprintln!("{sentence}"));
     let mut client = Client::start(
-        Setup::of(Request::whole("digits")),
+        Setup::of(DataRequest::whole("digits")),
         hosting,
         Arc::clone(&tell),
     )?;
     let run = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/digits-run");
     let origin = Checkpoint::new(240, run.join("step_0240.safetensors"));
-    let spec = PlaneSpec::through(&Shape::of(&origin, None)?, &origin);
+    let spec = PlaneSpec::through(&RunShape::of(&origin, None)?, &origin);
     let mut measure = |places: &[[f64; 2]]| -> Result<Vec<Measure>, LandscapeError> {
         let queries = places.iter().map(|at| Query::OnPlane(*at)).collect();
         let values = client.values(&spec, Split::Train, queries, |_| ())?;

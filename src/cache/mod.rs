@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use directories::ProjectDirs;
 
 pub use list::{CachedRun, clear, list};
-pub use record::{KeptRecord, Standing};
+pub use record::{KeptRecord, KeptStanding};
 pub use room::{KeepLimit, bytes};
 pub use run_cache::{KeepOutcome, RunCache};
 pub use thin::evenly_thinned;

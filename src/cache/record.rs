@@ -11,7 +11,7 @@ use crate::run::history::Seen;
 /// The part that a kept checkpoint has in its run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Standing {
+pub enum KeptStanding {
     /// A point of the path.
     #[default]
     OnPath,
@@ -59,7 +59,7 @@ pub struct KeptRecord {
     pub numbers: usize,
     /// The part that it has in the run.
     #[serde(default)]
-    pub standing: Standing,
+    pub standing: KeptStanding,
 }
 
 impl KeptRecord {
@@ -125,7 +125,7 @@ impl KeptRecord {
             },
             kept: Some(copy),
             on_disk: false,
-            is_left: self.standing != Standing::OnPath,
+            is_left: self.standing != KeptStanding::OnPath,
         }
     }
 
@@ -152,7 +152,7 @@ impl KeptRecord {
             key: key.map(str::to_owned),
             signature: seen.facts.signature,
             numbers: seen.facts.numbers,
-            standing: Standing::OnPath,
+            standing: KeptStanding::OnPath,
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::weights::path::PathMemory;
 
 use super::copy;
 use super::list::{RUN, RunFile};
-use super::record::{KeptRecord, Standing};
+use super::record::{KeptRecord, KeptStanding};
 use super::room::KeepLimit;
 use super::thin::{OnPath, removals};
 use super::{CacheError, folder_of, real};
@@ -79,7 +79,7 @@ impl RunCache {
         let seen = |record: &KeptRecord| {
             let seen = record.seen(run, self.copy_of(record));
             Seen {
-                is_left: seen.is_left && record.standing != Standing::Thinned,
+                is_left: seen.is_left && record.standing != KeptStanding::Thinned,
                 ..seen
             }
         };
@@ -166,7 +166,11 @@ impl RunCache {
     ///
     /// # Errors
     /// The record cannot be written.
-    pub fn set(&mut self, checkpoint: &Checkpoint, standing: Standing) -> Result<(), CacheError> {
+    pub fn set(
+        &mut self,
+        checkpoint: &Checkpoint,
+        standing: KeptStanding,
+    ) -> Result<(), CacheError> {
         let step = checkpoint.step;
         let at = self.position(checkpoint);
         let found = at.and_then(|at| self.records.get_mut(at));
@@ -187,10 +191,10 @@ impl RunCache {
         &mut self,
         first: &Checkpoint,
         from: Option<u64>,
-        standing: Standing,
+        standing: KeptStanding,
     ) -> Result<(), CacheError> {
         let is_left = |record: &&mut KeptRecord| {
-            record.standing == Standing::Thinned
+            record.standing == KeptStanding::Thinned
                 && record.arrival < first.arrival
                 && from.is_none_or(|from| record.step > from)
         };
@@ -445,7 +449,7 @@ mod tests {
         for (i, seen) in seen.iter().enumerate() {
             keep(&mut cache, seen, 10 * i as u64, folder.path());
             cache
-                .set(&seen.at(10 * i as u64), Standing::Thinned)
+                .set(&seen.at(10 * i as u64), KeptStanding::Thinned)
                 .unwrap();
         }
         let left = |cache: &RunCache| {
@@ -463,7 +467,7 @@ mod tests {
             arrival,
             ..seen[1].at(11)
         };
-        let standing = Standing::OldBranch;
+        let standing = KeptStanding::OldBranch;
         cache.leave_thinned(&first(1), Some(10), standing).unwrap();
         assert_eq!(left(&cache), [vec![true; 3], vec![false; 3]]);
         cache.leave_thinned(&first(2), Some(10), standing).unwrap();

@@ -12,7 +12,7 @@ use directories::ProjectDirs;
 use crate::plot::raster::Marker;
 use crate::terminal;
 use crate::terminal::Depth;
-use crate::tui::ground;
+use crate::tui::background;
 use crate::tui::invocation::Invocation;
 use crate::tui::keymap::Keymap;
 use crate::tui::state::{App, Appearance};
@@ -228,15 +228,15 @@ fn by_ground(themes: &mut Themes) -> (String, Vec<KeyEvent>) {
 }
 
 /// The terminal's ground, where there is a terminal to be asked.
-fn ask() -> ground::Answer {
+fn ask() -> background::BackgroundAnswer {
     let consoles = ["linux", "dumb"];
     let is_console = variable("TERM").is_none_or(|term| consoles.contains(&term.as_str()));
     if is_console || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-        return ground::Answer::default();
+        return background::BackgroundAnswer::default();
     }
     let far = variable("SSH_CONNECTION").is_some();
     // A terminal that cannot be asked has not told its ground.
-    ground::ask(PATIENCE[usize::from(far)]).unwrap_or_default()
+    background::ask(PATIENCE[usize::from(far)]).unwrap_or_default()
 }
 
 /// By the convention of rxvt: numbers of ink and ground, of the sixteen colours.

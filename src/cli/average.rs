@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::landscape::surface::Measure;
 use crate::landscape::worker::protocol::Query;
-use crate::report::average::{Report, Row};
+use crate::report::average::{AverageReport, AverageRow};
 use crate::session::schedule::AVERAGES;
 use crate::weights::plane_spec::PlaneSpec;
 
@@ -75,9 +75,10 @@ impl Average {
         let found = measuring.losses(&spec, lasts.iter().map(query).collect(), &bar)?;
         bar.finish_and_clear();
         let alone = found[0];
-        let row = |(last, found): (usize, &Measure)| Row::of(last, subject.score, *found, alone);
+        let row =
+            |(last, found): (usize, &Measure)| AverageRow::of(last, subject.score, *found, alone);
         let rows = lasts.into_iter().zip(&found).map(row).collect();
-        let report = Report {
+        let report = AverageReport {
             run: self.run.display().to_string(),
             model: subject.model,
             step: path.members.last().map_or(0, |member| member.step),

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cache;
 use crate::report;
-use crate::report::cache::{Measured, Report};
+use crate::report::cache::{CacheReport, Measured};
 use crate::store::{Contents, Store, StoreError, StorePlace};
 use crate::weights::plane_files::{PlaneFiles, PlanesKept};
 
@@ -54,7 +54,7 @@ impl Cache {
         match &self.action {
             CacheAction::List { format } => {
                 let measured = measured(Store::contents, PlaneFiles::kept)?;
-                let report = Report::new(cache::list(), measured);
+                let report = CacheReport::new(cache::list(), measured);
                 output::to_stdout(&match format {
                     Format::Text => report.text(),
                     Format::Json => report::json(&report)?,
@@ -74,7 +74,7 @@ impl Cache {
                     }
                     removed => removed?,
                 };
-                output::to_stdout(&Report::new(cleared, measured).removed())
+                output::to_stdout(&CacheReport::new(cleared, measured).removed())
             }
             CacheAction::Path { run } => {
                 let folder = match run {

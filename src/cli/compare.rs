@@ -10,7 +10,7 @@ use crate::data::Split;
 use crate::landscape::surface::{Measure, Surface as Grid};
 use crate::landscape::worker::client::MeasuredFunction;
 use crate::landscape::worker::protocol::Query;
-use crate::report::compare::{Report, Subject, Test};
+use crate::report::compare::{CompareReport, Subject, Test};
 use crate::report::path::PathPoint;
 use crate::run::Checkpoint;
 use crate::run::hyper::Hyper;
@@ -82,7 +82,7 @@ impl Compare {
             subjects.push(subject);
         }
         bar.finish_and_clear();
-        let report = Report {
+        let report = CompareReport {
             samples: measuring.samples(),
             split: self.measure.split,
             seed: self.measure.seed,
@@ -92,7 +92,7 @@ impl Compare {
             subjects,
         };
         let forms = Forms {
-            picture: Some(&|tints| report.picture(tints)),
+            picture: Some(&|palette| report.picture(palette)),
             arrays: Some(&|| Ok(report.arrays())),
             pieces: Some(&|| report.pieces()),
         };

@@ -10,7 +10,7 @@ use clap::Args;
 use tempfile::TempDir;
 
 use crate::cache::KeepLimit;
-use crate::data::{self, Count, DIGITS, Order, Request};
+use crate::data::{self, Count, DIGITS, DataRequest, SampleOrder};
 use crate::demo::{DemoOptions, train};
 use crate::landscape::curvature::product::KEEP_GRAPH;
 use crate::landscape::device::Place;
@@ -89,11 +89,11 @@ impl Demo {
                     ..Reading::default()
                 },
                 devices: vec![Place::Auto],
-                ..Setup::of(Request {
+                ..Setup::of(DataRequest {
                     count: Count::At(SAMPLES),
-                    order: Order::Random,
+                    order: SampleOrder::Random,
                     seed: self.seed,
-                    ..Request::whole(DIGITS)
+                    ..DataRequest::whole(DIGITS)
                 })
             },
             hosting,
@@ -221,7 +221,7 @@ impl DemoTrain {
             let _ = io::copy(&mut io::stdin(), &mut io::sink());
             std::process::exit(0);
         });
-        let samples = data::load(&Request::whole("digits"))?;
+        let samples = data::load(&DataRequest::whole("digits"))?;
         let options = DemoOptions {
             seconds: self.seconds,
             seed: self.seed,

@@ -12,8 +12,8 @@ use crate::landscape::worker;
 use crate::landscape::worker::yielding::Contest;
 use crate::model::kernels::simd::Level;
 use crate::report;
-use crate::report::doctor::{Device, Report, Run, Terminal};
-use crate::report::inspect::LeftOut;
+use crate::report::doctor::{Device, DoctorReport, Run, Terminal};
+use crate::report::inspect::LeftOutFile;
 use crate::report::{map, visible};
 use crate::run::{Opened, filesystem, watch};
 use crate::session::reader::KeptLine;
@@ -60,7 +60,7 @@ impl Doctor {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let level = Level::best();
         let (auto, auto_reason) = auto();
-        let report = Report {
+        let report = DoctorReport {
             version: env!("CARGO_PKG_VERSION"),
             terminal: terminal(self.look.choose()),
             run: self.run.as_deref().map(|run| self.examine(run)),
@@ -99,10 +99,13 @@ impl Doctor {
             ));
         }
         let last = opened.newest().cloned();
-        let left_out = opened.unreadable.into_iter().map(|(path, reason)| LeftOut {
-            path: path.display().to_string(),
-            reason,
-        });
+        let left_out = opened
+            .unreadable
+            .into_iter()
+            .map(|(path, reason)| LeftOutFile {
+                path: path.display().to_string(),
+                reason,
+            });
         Run {
             path: run.display().to_string(),
             filesystem: filesystem::of(run),

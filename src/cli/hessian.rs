@@ -11,8 +11,8 @@ use crate::landscape::curvature::density::Density;
 use crate::landscape::curvature::product::dimension;
 use crate::landscape::curvature::{Effort, RESOLUTION};
 use crate::landscape::worker::client::Step;
-use crate::landscape::worker::protocol::{Query, Value};
-use crate::report::hessian::{Findings, Grid, Point, Report};
+use crate::landscape::worker::protocol::{Query, QueryAnswer};
+use crate::report::hessian::{CurvatureFindings, Grid, HessianReport, Point};
 
 use super::learning_rates;
 use super::measure::Measuring;
@@ -135,7 +135,7 @@ impl Hessian {
         let learning_rate = learning_rates::of(&self.run, &self.key, origin)
             .pop()
             .flatten();
-        let report = Report::from(Findings {
+        let report = HessianReport::from(CurvatureFindings {
             run: self.run.display().to_string(),
             origin: scene.origin.step,
             model: function.model,
@@ -151,7 +151,7 @@ impl Hessian {
             density,
         });
         let forms = Forms {
-            picture: Some(&|tints| report.picture(tints)),
+            picture: Some(&|palette| report.picture(palette)),
             arrays: Some(&|| Ok(report.arrays()?)),
             pieces: Some(&|| report.pieces()),
         };
@@ -179,8 +179,8 @@ impl Hessian {
             samples: None,
         };
         let found = measuring.values(&scene.spec, places.iter().map(query).collect(), bar)?;
-        let point = |(at, found): (&[f64; 2], Value)| match found {
-            Value::Curvature(ends) => Ok(Point::of(*at, ends)),
+        let point = |(at, found): (&[f64; 2], QueryAnswer)| match found {
+            QueryAnswer::Curvature(ends) => Ok(Point::of(*at, ends)),
             other => bail!("expected a curvature of a worker, found {other:?}"),
         };
         places.iter().zip(found).map(point).collect()
@@ -210,7 +210,7 @@ impl Hessian {
         let found = measuring.values(&scene.spec, queries, (&bar, Step::Product))?;
         bar.finish_and_clear();
         let density = |value| match value {
-            Value::Density(density) => Ok(density),
+            QueryAnswer::Density(density) => Ok(density),
             other => bail!("expected a density of a worker, found {other:?}"),
         };
         let seen = found

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::model;
 use crate::model::reading::Reading;
-use crate::report::inspect::{LeftOut, Log, Report, TensorReport};
+use crate::report::inspect::{InspectReport, LeftOutFile, Log, TensorReport};
 use crate::run::Checkpoint;
 use crate::run::format::StateDict;
 use crate::run::model_settings::ModelSettings;
@@ -68,7 +68,7 @@ impl Inspect {
         for trouble in &news.warnings {
             warn::say(trouble)?;
         }
-        let report = Report {
+        let report = InspectReport {
             step: step
                 .or_else(by_name)
                 .or_else(|| dict.counters().step.or(dict.counters().epoch)),
@@ -101,11 +101,14 @@ impl Inspect {
         }
         let opened = self.key.open(&self.path)?;
         let newest = opened.newest().cloned();
-        let left_out = opened.unreadable.into_iter().map(|(path, reason)| LeftOut {
-            path: path.display().to_string(),
-            reason,
-        });
-        let left_out: Vec<LeftOut> = left_out.collect();
+        let left_out = opened
+            .unreadable
+            .into_iter()
+            .map(|(path, reason)| LeftOutFile {
+                path: path.display().to_string(),
+                reason,
+            });
+        let left_out: Vec<LeftOutFile> = left_out.collect();
         let Some(newest) = newest else {
             let reasons: Vec<String> = left_out.into_iter().map(|left| left.reason).collect();
             anyhow::bail!(
@@ -135,7 +138,7 @@ struct Shown {
     step: Option<u64>,
     /// Steps of the whole run.
     steps: Vec<u64>,
-    left_out: Vec<LeftOut>,
+    left_out: Vec<LeftOutFile>,
 }
 
 /// Every tensor with its norm, and the norm of all parameters.

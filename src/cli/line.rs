@@ -12,12 +12,12 @@ use crate::landscape::survey;
 use crate::landscape::worker::client::MeasuredFunction;
 use crate::landscape::worker::protocol::Query;
 use crate::loss::Score;
-use crate::report::line::{LineCurve, Report, Values};
+use crate::report::line::{LineReport, ReportedLine, SplitValues};
 use crate::run::Checkpoint;
 use crate::session::schedule::MARGIN;
 use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
-use crate::weights::run_checkpoint::Shape;
+use crate::weights::run_checkpoint::RunShape;
 
 use super::measure::{LAST, Measuring, origin};
 use super::options::{Axis, KeyOption, LINES, MeasureOptions, Steps, open_run};
@@ -124,7 +124,7 @@ impl Line {
         let mut measuring = self.start(&path, b.as_ref())?;
         let report = self.measure_all(&path.shape, (&a, b.as_ref()), plans, &mut measuring)?;
         let forms = Forms {
-            picture: Some(&|tints| report.picture(tints)),
+            picture: Some(&|palette| report.picture(palette)),
             arrays: Some(&|| Ok(report.arrays())),
             pieces: None,
         };
@@ -289,11 +289,11 @@ impl Line {
 
     fn measure_all(
         &self,
-        shape: &Shape,
+        shape: &RunShape,
         (a, b): (&Checkpoint, Option<&Checkpoint>),
         plans: Vec<Plan>,
         (measuring, function, split): &mut (Measuring, MeasuredFunction, Split),
-    ) -> anyhow::Result<Report> {
+    ) -> anyhow::Result<LineReport> {
         let default = if b.is_some() {
             BatchNorm::States
         } else {
@@ -326,7 +326,7 @@ impl Line {
                 None
             };
             has_test = test.is_some();
-            curves.push(LineCurve {
+            curves.push(ReportedLine {
                 direction: plan.direction,
                 seed: plan.seed,
                 alpha: plan.alpha,
@@ -343,7 +343,7 @@ impl Line {
             score,
             ..
         } = function.clone();
-        Ok(Report {
+        Ok(LineReport {
             a: a.path.display().to_string(),
             b: b.map(|b| b.path.display().to_string()),
             model,
@@ -375,7 +375,7 @@ fn values(
     spec: &PlaneSpec,
     plan: &Plan,
     bar: &ProgressBar,
-) -> anyhow::Result<Values> {
+) -> anyhow::Result<SplitValues> {
     let mut walk = |alpha: &[f64], bar: &ProgressBar| {
         let at = |alpha: &f64| {
             Query::OnPlane(if plan.axis == 0 {
@@ -397,5 +397,5 @@ fn values(
         })
     };
     let barrier = plan.has_ends.then(barrier).transpose()?;
-    Ok(Values::of(&points, score, ends, barrier))
+    Ok(SplitValues::of(&points, score, ends, barrier))
 }

@@ -11,10 +11,10 @@ use crate::landscape::evidence::Assumed;
 use crate::landscape::surface::Measure;
 use crate::landscape::worker::budget::Budget;
 use crate::landscape::worker::client::{Client, MeasuredFunction, Step, measures};
-use crate::landscape::worker::protocol::{Query, Value};
+use crate::landscape::worker::protocol::{Query, QueryAnswer};
 use crate::run::Checkpoint;
 use crate::weights::plane_spec::PlaneSpec;
-use crate::weights::run_checkpoint::Shape;
+use crate::weights::run_checkpoint::RunShape;
 
 use super::options::{KeyOption, MeasureOptions};
 use super::trajectory::{ReadPath, read_path};
@@ -69,7 +69,7 @@ impl Measuring {
     pub(super) fn begin(
         &mut self,
         run: &Path,
-        shape: &Shape,
+        shape: &RunShape,
         members: &[Checkpoint],
     ) -> anyhow::Result<MeasuredFunction> {
         let mut subject = self.client.begin(shape, members)?;
@@ -91,7 +91,7 @@ impl Measuring {
     /// Returns the function that another run followed, which is measured as the first one's.
     pub(super) fn followed(
         &mut self,
-        shape: &Shape,
+        shape: &RunShape,
         members: &[Checkpoint],
     ) -> anyhow::Result<Assumed> {
         Ok(self.client.asked(shape, members)?)
@@ -152,7 +152,7 @@ impl Measuring {
         spec: &PlaneSpec,
         queries: Vec<Query>,
         (bar, counted): (&ProgressBar, Step),
-    ) -> anyhow::Result<Vec<Value>> {
+    ) -> anyhow::Result<Vec<QueryAnswer>> {
         let values = self
             .client
             .values(spec, self.split, queries, each(bar, counted))?;

@@ -11,13 +11,13 @@ use anyhow::bail;
 use clap::{Args, ValueEnum, value_parser};
 
 use crate::cache::{KeepLimit, RunCache};
-use crate::data::{self, Columns, Count, Order, Request, Split, TokenType};
+use crate::data::{self, Columns, Count, DataRequest, SampleOrder, Split, TokenType};
 use crate::landscape::LandscapeError;
 use crate::landscape::device::{Place, Precision};
 use crate::landscape::worker::protocol::Setup;
 use crate::loss::Criterion;
 use crate::model;
-use crate::plot::relief::View;
+use crate::plot::relief::ViewAngle;
 use crate::run::{self, Checkpoint, Opened, RunChoice, RunError};
 use crate::weights::roles::Roles;
 
@@ -154,7 +154,7 @@ pub(super) struct MeasureOptions {
     pub(super) samples: Count,
     /// Choice of the samples, when not all
     #[arg(long, env = "ISOLOSS_ORDER", value_enum, default_value = "random")]
-    pub(super) order: Order,
+    pub(super) order: SampleOrder,
     /// Mean of the pixels after /255, one value or one per channel; known sets have theirs
     #[arg(long, env = "ISOLOSS_MEAN", value_delimiter = ',', value_name = "MEAN")]
     pub(super) mean: Option<Vec<f32>>,
@@ -217,12 +217,12 @@ impl MeasureOptions {
     ///
     /// # Errors
     /// The model is a file that cannot be read, or an option belongs to another kind of model.
-    fn request(&self) -> anyhow::Result<Option<Request>> {
+    fn request(&self) -> anyhow::Result<Option<DataRequest>> {
         if self.evaluator.is_given() {
             return Ok(None);
         }
         let columns = self.columns()?;
-        Ok(self.data.as_ref().map(|source| Request {
+        Ok(self.data.as_ref().map(|source| DataRequest {
             source: source.clone(),
             split: self.split,
             own: self.split,
@@ -414,7 +414,7 @@ impl FromStr for Axis {
 pub(super) const DEFAULT_VIEW: &str = "30,35";
 
 /// Turn and tilt of a relief: `TURN,TILT`, degrees.
-pub(super) fn view(text: &str) -> Result<View, String> {
+pub(super) fn view(text: &str) -> Result<ViewAngle, String> {
     let number = |text: &str| {
         let number = text.trim().parse().ok();
         number.filter(|value: &f64| value.is_finite())
@@ -422,7 +422,7 @@ pub(super) fn view(text: &str) -> Result<View, String> {
     text.split_once(',')
         .and_then(|(turn, tilt)| number(turn).zip(number(tilt)))
         .filter(|(_, tilt)| (-90.0..=90.0).contains(tilt))
-        .map(|(turn, tilt)| View { turn, tilt })
+        .map(|(turn, tilt)| ViewAngle { turn, tilt })
         .ok_or_else(|| "expected TURN,TILT in degrees with TILT from -90 to 90".to_owned())
 }
 
@@ -534,7 +534,7 @@ mod tests {
         let angles = |text: &str| view(text).ok().map(|view| (view.turn, view.tilt));
         assert_eq!(angles("120,50"), Some((120.0, 50.0)));
         assert_eq!(angles("-45, -90"), Some((-45.0, -90.0)));
-        assert_eq!(view(DEFAULT_VIEW), Ok(View::default()));
+        assert_eq!(view(DEFAULT_VIEW), Ok(ViewAngle::default()));
         for wrong in ["", "30", "30,", "30,91", "30,35,1", "nan,35", "30,inf"] {
             assert_eq!(angles(wrong), None, "{wrong}");
         }

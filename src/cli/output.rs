@@ -9,11 +9,11 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::plot::map::Tints;
+use crate::plot::map::Palette;
 use crate::plot::picture::Picture;
 use crate::report::broken_lines::broken;
 use crate::report::npz::{self, Array};
-use crate::report::vtp::{self, Piece};
+use crate::report::vtp::{self, MeshPiece};
 use crate::report::{self, PAGE, file, visible};
 use crate::run::contains::is_inside;
 use crate::tui::themes::Themes;
@@ -86,11 +86,11 @@ type Described = (Value, Vec<Array>);
 #[derive(Default)]
 pub(super) struct Forms<'a> {
     /// Draws it, on paper.
-    pub(super) picture: Option<&'a dyn Fn(Option<Tints>) -> Picture>,
+    pub(super) picture: Option<&'a dyn Fn(Option<Palette>) -> Picture>,
     /// Describes it, and gives its arrays.
     pub(super) arrays: Option<&'a dyn Fn() -> anyhow::Result<Described>>,
     /// Its surfaces and paths.
-    pub(super) pieces: Option<&'a dyn Fn() -> Vec<Piece>>,
+    pub(super) pieces: Option<&'a dyn Fn() -> Vec<MeshPiece>>,
 }
 
 /// The options `--format` and `--out`.
@@ -236,10 +236,10 @@ fn folded(text: &str, room: usize) -> String {
 }
 
 /// Colours on paper: those of the light theme.
-fn paper() -> Option<Tints> {
+fn paper() -> Option<Palette> {
     let mut themes = Themes::default();
     themes.select("light");
-    themes.current().tints()
+    themes.current().palette()
 }
 
 /// The folder of a file, without links.

@@ -165,9 +165,9 @@ impl Player {
     fn refuse(&mut self, command: Command) {
         let has = match command {
             Command::Study(None) | Command::Survey(None) | Command::Pause(_) => true,
-            Command::Study(Some(study)) => {
-                let known = self.shown.study.as_ref();
-                known.is_some_and(|known| known.study == study)
+            Command::Study(Some(analysis)) => {
+                let known = self.shown.analysis.as_ref();
+                known.is_some_and(|known| known.analysis == analysis)
             }
             Command::Survey(Some(_)) | Command::Rescan => false,
         };

@@ -16,7 +16,7 @@ use crate::loss::Score;
 use crate::model;
 use crate::model::reading::Reading;
 use crate::report::path::PathPoint;
-use crate::report::surface::{Fidelity, PlaneReport};
+use crate::report::surface::{FidelityReport, PlaneReport};
 use crate::run::Checkpoint;
 use crate::session::schedule::MARGIN;
 use crate::weights::WeightsError;
@@ -25,7 +25,7 @@ use crate::weights::plane::Metric;
 use crate::weights::plane_recipe::PlaneRecipe;
 use crate::weights::plane_spec::{BatchNorm, Directions, Plane, PlaneSpec};
 use crate::weights::roles::Roles;
-use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
+use crate::weights::run_checkpoint::{RunCheckpoint, RunShape};
 use crate::weights::{direction, plane};
 
 use super::measure::{LAST, Measuring, origin};
@@ -352,10 +352,10 @@ fn refuse_another_architecture(
     key: &KeyOption,
     roles: Option<&Arc<Roles>>,
 ) -> anyhow::Result<()> {
-    let shape = Shape::of_model(own, key.key.as_deref(), roles)?;
+    let shape = RunShape::of_model(own, key.key.as_deref(), roles)?;
     match RunCheckpoint::open(other, &shape) {
         Err(error @ (WeightsError::Mismatch { .. } | WeightsError::Surplus { .. })) => {
-            let found = Shape::of_model(other, key.key.as_deref(), roles)?;
+            let found = RunShape::of_model(other, key.key.as_deref(), roles)?;
             let sentence = format!(
                 "{}: expected the architecture of {} ({}), found {}",
                 second.display(),
@@ -370,7 +370,7 @@ fn refuse_another_architecture(
 }
 
 /// e.g. `resnet20, 272474 parameters`.
-fn architecture(shape: &Shape) -> String {
+fn architecture(shape: &RunShape) -> String {
     let parameters = format!("{} parameters", shape.layout.parameters());
     let (nothing, told) = (Reading::default(), Reading::told(&shape.settings));
     match model::recognize_as(&shape.layout, "auto", None, nothing, told) {
@@ -423,7 +423,7 @@ impl Scene {
         score: Option<Score>,
         (mut grid, effort): (Surface, EffortOptions),
         bar: &ProgressBar,
-    ) -> anyhow::Result<(Surface, Option<Fidelity>)> {
+    ) -> anyhow::Result<(Surface, Option<FidelityReport>)> {
         let (spec, path) = (&self.spec, self.coordinates());
         let until = if effort.exact {
             Until::Exact
@@ -443,7 +443,7 @@ impl Scene {
         let Some(complement) = complement else {
             return Ok((grid, None));
         };
-        let fidelity = Fidelity {
+        let fidelity = FidelityReport {
             samples,
             points: complement.points(),
             error: complement.error(),
@@ -483,7 +483,7 @@ impl Scene {
 fn places(
     plane: &Plane,
     members: &[Checkpoint],
-    shape: &Shape,
+    shape: &RunShape,
 ) -> anyhow::Result<Vec<([f64; 2], f64)>> {
     let count = plane.layout.parameters();
     let [x, y] = plane.parameters();

@@ -6,8 +6,8 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::landscape::worker::client::Step;
-use crate::landscape::worker::protocol::{Query, Value};
-use crate::report::sharpness::{Report, Row};
+use crate::landscape::worker::protocol::{Query, QueryAnswer};
+use crate::report::sharpness::{SharpnessReport, SharpnessRow};
 use crate::run::Checkpoint;
 use crate::weights::plane_spec::PlaneSpec;
 
@@ -57,10 +57,10 @@ impl Sharpness {
         let rates = learning_rates::of(&self.run, &self.key, &path.members);
         let later = path.members.iter().zip(rates).skip(1);
         for ((member, rate), found) in later.zip(steps) {
-            let Value::Critical(found) = found else {
+            let QueryAnswer::Critical(found) = found else {
                 bail!("expected a critical step of a worker, found {found:?}");
             };
-            updates.push(Row {
+            updates.push(SharpnessRow {
                 step: member.step,
                 critical_step: found.step,
                 sharpness: found.sharpness(),
@@ -70,7 +70,7 @@ impl Sharpness {
             });
         }
         bar.finish_and_clear();
-        let report = Report {
+        let report = SharpnessReport {
             run: self.run.display().to_string(),
             model: subject.model,
             samples: measuring.samples(),

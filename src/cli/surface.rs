@@ -6,9 +6,9 @@ use clap::Args;
 
 use crate::data::Split;
 use crate::landscape::evidence::Assumed;
-use crate::plot::relief::View;
+use crate::plot::relief::ViewAngle;
 use crate::report::path::PathPoint;
-use crate::report::surface::Report;
+use crate::report::surface::SurfaceReport;
 use crate::run::log::Logged;
 
 use super::options::{DEFAULT_VIEW, KeyOption, MeasureOptions, Steps, view};
@@ -43,7 +43,7 @@ pub(super) struct Surface {
         default_missing_value = DEFAULT_VIEW,
         allow_hyphen_values = true
     )]
-    relief: Option<View>,
+    relief: Option<ViewAngle>,
     #[command(flatten)]
     output: OutputOptions,
 }
@@ -70,7 +70,7 @@ impl Surface {
         let members = &scene.path.members;
         let logged = learning_rates::logged(&self.run, &self.key, members).unwrap_or_default();
         self.weigh(&mut subject.assumed, &logged, &path)?;
-        let report = Report {
+        let report = SurfaceReport {
             run: self.run.display().to_string(),
             origin: scene.origin.step,
             model: subject.model,
@@ -88,7 +88,7 @@ impl Surface {
             drops: learning_rates::drops_with(members, &logged),
         };
         let forms = Forms {
-            picture: Some(&|tints| report.picture(self.relief, tints)),
+            picture: Some(&|palette| report.picture(self.relief, palette)),
             arrays: Some(&|| Ok(report.arrays())),
             pieces: Some(&|| report.pieces()),
         };

@@ -11,7 +11,7 @@ use crate::weights::kept_products::KeptProducts;
 use crate::weights::path::{PathUpdate, RunPath};
 use crate::weights::random_projection;
 use crate::weights::roles::Roles;
-use crate::weights::run_checkpoint::Shape;
+use crate::weights::run_checkpoint::RunShape;
 
 use super::learning_rates;
 use super::options::{KeyOption, ModelOption, PlaneKind, Steps, open_run};
@@ -68,7 +68,7 @@ impl Trajectory {
             }
         };
         let trajectory = &path.fit.trajectory;
-        let report = report::trajectory::Report::new(
+        let report = report::trajectory::TrajectoryReport::new(
             &self.run,
             path.parameters,
             trajectory,
@@ -76,7 +76,7 @@ impl Trajectory {
             projection,
         );
         let forms = Forms {
-            picture: Some(&|tints| report.picture(tints)),
+            picture: Some(&|palette| report.picture(palette)),
             ..Forms::default()
         };
         self.output
@@ -86,7 +86,7 @@ impl Trajectory {
 
 /// A run that was read: its checkpoints and where they lie.
 pub(super) struct ReadPath {
-    pub(super) shape: Shape,
+    pub(super) shape: RunShape,
     pub(super) parameters: usize,
     pub(super) members: Vec<Checkpoint>,
     pub(super) fit: Arc<crate::weights::trajectory::Fit>,

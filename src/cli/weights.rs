@@ -7,11 +7,11 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::landscape::survey;
-use crate::report::weights::{Histograms, Report};
+use crate::report::weights::{Histograms, WeightsReport};
 use crate::run::Checkpoint;
 use crate::weights::histogram::{self, Histogram};
 use crate::weights::roles::Roles;
-use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
+use crate::weights::run_checkpoint::{RunCheckpoint, RunShape};
 
 use super::learning_rates;
 use super::options::{KeyOption, ModelOption, Steps, open_run};
@@ -69,9 +69,9 @@ impl Weights {
         let rates = learning_rates::of(&self.run, &self.key, &path.members);
         let run = self.run.display().to_string();
         let trajectory = &path.fit.trajectory;
-        let report = Report::new(run, path.parameters, trajectory, &path.dynamics, rates);
+        let report = WeightsReport::new(run, path.parameters, trajectory, &path.dynamics, rates);
         let forms = Forms {
-            picture: Some(&|tints| report.picture(tints)),
+            picture: Some(&|palette| report.picture(palette)),
             ..Forms::default()
         };
         self.output
@@ -88,7 +88,7 @@ impl Weights {
             [first, .., last] => vec![first, last],
             few => few.iter().collect(),
         };
-        let shape = Shape::of_model(ends[0], self.key.key.as_deref(), roles)?;
+        let shape = RunShape::of_model(ends[0], self.key.key.as_deref(), roles)?;
         let slots = histogram::slots(&shape.layout, self.layer.as_deref())
             .with_context(|| ends[0].path.display().to_string())?;
         let mut opened = Vec::with_capacity(ends.len());
@@ -123,7 +123,7 @@ impl Weights {
             found,
         );
         let forms = Forms {
-            picture: Some(&|tints| report.picture(tints)),
+            picture: Some(&|palette| report.picture(palette)),
             ..Forms::default()
         };
         self.output

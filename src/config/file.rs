@@ -30,14 +30,14 @@ pub struct File {
     /// Its path.
     pub path: PathBuf,
     /// Its settings.
-    pub values: Vec<Value>,
+    pub values: Vec<SettingValue>,
     /// Its keys.
-    pub keys: Vec<Bound>,
+    pub keys: Vec<KeyBinding>,
 }
 
 /// A setting in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Value {
+pub struct SettingValue {
     /// Name of the setting.
     pub name: String,
     /// As the flag takes it; the values of a list are joined by commas.
@@ -48,7 +48,7 @@ pub struct Value {
 
 /// Keys of an action in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bound {
+pub struct KeyBinding {
     /// The action.
     pub action: Action,
     /// None: the action has no key.
@@ -172,7 +172,7 @@ impl Reader<'_> {
         }
         let text = self.beside(name.get_ref(), text);
         let line = self.position(name.span().start).0;
-        self.file.values.push(Value {
+        self.file.values.push(SettingValue {
             name: name.get_ref().to_string(),
             text,
             line,
@@ -211,7 +211,7 @@ impl Reader<'_> {
                 continue;
             };
             let line = self.position(name.span().start).0;
-            self.file.keys.push(Bound { action, keys, line });
+            self.file.keys.push(KeyBinding { action, keys, line });
         }
     }
 

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use crate::tui::action::Action;
 use crate::tui::keymap::Keymap;
 
-use file::{File, Value};
+use file::{File, SettingValue};
 use settings::Settings;
 
 /// Something in a file or in the environment that means nothing.
@@ -111,7 +111,7 @@ impl Config {
 
     /// Returns the value of a setting, and the file that sets it.
     #[must_use]
-    pub fn value(&self, setting: &str) -> Option<(&Value, &File)> {
+    pub fn value(&self, setting: &str) -> Option<(&SettingValue, &File)> {
         let last = self.files.iter().rev();
         last.flat_map(|file| file.values.iter().map(move |value| (value, file)))
             .find(|(value, _)| value.name == setting)

@@ -139,7 +139,7 @@ fn sentence(name: &str, extents: impl Iterator<Item = String>, is_integer: bool)
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-    use super::super::column::Values;
+    use super::super::column::ColumnValues;
     use super::*;
 
     fn column(name: &str, shape: &[usize], is_integer: bool) -> Column {
@@ -148,9 +148,9 @@ mod tests {
             name: name.into(),
             shape: shape.to_vec(),
             values: if is_integer {
-                Values::I64(vec![1; count])
+                ColumnValues::I64(vec![1; count])
             } else {
-                Values::F32(vec![1.0; count])
+                ColumnValues::F32(vec![1.0; count])
             },
         }
     }

@@ -121,7 +121,7 @@ fn read_records(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-    use super::super::{Request, load};
+    use super::super::{DataRequest, load};
     use super::*;
     use std::fs;
 
@@ -134,14 +134,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("data_batch_1.bin"), record(&[3], 255)).unwrap();
         fs::write(folder.path().join("data_batch_2.bin"), record(&[9], 0)).unwrap();
-        let data = load(&Request::whole(folder.path())).unwrap();
+        let data = load(&DataRequest::whole(folder.path())).unwrap();
         assert_eq!(
             (data.name.as_str(), data.labels(), data.pixels().len()),
             ("cifar-10", Some(vec![3, 9]), 2 * IMAGE)
         );
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("train.bin"), record(&[4, 77], 9)).unwrap();
-        let data = load(&Request::whole(folder.path())).unwrap();
+        let data = load(&DataRequest::whole(folder.path())).unwrap();
         assert_eq!(
             (data.name.as_str(), data.labels()),
             ("cifar-100", Some(vec![77]))
@@ -153,7 +153,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let said = |bytes: &[u8]| {
             fs::write(folder.path().join("data_batch_1.bin"), bytes).unwrap();
-            load(&Request::whole(folder.path()))
+            load(&DataRequest::whole(folder.path()))
                 .unwrap_err()
                 .to_string()
         };

@@ -114,7 +114,7 @@ impl<'a> Batch<'a> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-    use super::super::{Request, load};
+    use super::super::{DataRequest, load};
     use super::*;
 
     /// Folders written by make_cifar.py: two batches of three images of CIFAR-10, and four of CIFAR-100.
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn python_batches_are_read_from_their_folder_and_from_the_one_above() {
         for folder in ["ten", "ten/cifar-10-batches-py"] {
-            let data = load(&Request::whole(fixture(folder))).unwrap();
+            let data = load(&DataRequest::whole(fixture(folder))).unwrap();
             assert_eq!(
                 (data.name.as_str(), data.labels().unwrap().as_slice()),
                 ("cifar-10", &[3, 9, 0, 1, 2, 3][..])
@@ -139,7 +139,7 @@ mod tests {
             assert!((raw(4 * IMAGE + 2) - 30.0 / 255.0).abs() < 1e-6);
         }
         for folder in ["hundred", "hundred/cifar-100-python"] {
-            let data = load(&Request::whole(fixture(folder))).unwrap();
+            let data = load(&DataRequest::whole(fixture(folder))).unwrap();
             assert_eq!(
                 (data.name.as_str(), data.labels().unwrap().as_slice()),
                 ("cifar-100", &[77, 4, 99, 0][..])
@@ -154,7 +154,7 @@ mod tests {
         let whole = std::fs::read(fixture("ten/cifar-10-batches-py/data_batch_1")).unwrap();
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
         let said = || {
-            load(&Request::whole(folder.path()))
+            load(&DataRequest::whole(folder.path()))
                 .unwrap_err()
                 .to_string()
         };

@@ -2,7 +2,7 @@
 
 /// Numbers of one type, of the first sample to the last.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Values {
+pub enum ColumnValues {
     /// Floats.
     F32(Vec<f32>),
     /// Whole numbers: classes, ids, truth values.
@@ -17,10 +17,10 @@ pub struct Column {
     /// Shape of one sample's tensor, none of whose extents is 0; empty where it is a single number.
     pub shape: Vec<usize>,
     /// All samples' tensors one after another, row-major.
-    pub values: Values,
+    pub values: ColumnValues,
 }
 
-impl Values {
+impl ColumnValues {
     /// Number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -44,7 +44,7 @@ impl Column {
         Self {
             name: "images".into(),
             shape: shape.to_vec(),
-            values: Values::F32(pixels),
+            values: ColumnValues::F32(pixels),
         }
     }
 
@@ -54,7 +54,7 @@ impl Column {
         Self {
             name: "labels".into(),
             shape: Vec::new(),
-            values: Values::I64(classes.iter().copied().map(i64::from).collect()),
+            values: ColumnValues::I64(classes.iter().copied().map(i64::from).collect()),
         }
     }
 
@@ -73,7 +73,7 @@ impl Column {
     /// True if its numbers are whole ones.
     #[must_use]
     pub fn is_integer(&self) -> bool {
-        matches!(self.values, Values::I64(_))
+        matches!(self.values, ColumnValues::I64(_))
     }
 
     /// The samples at these places, as a column of the same name.
@@ -83,8 +83,8 @@ impl Column {
             name: self.name.clone(),
             shape: self.shape.clone(),
             values: match &self.values {
-                Values::F32(values) => Values::F32(rows(values, row, chosen)),
-                Values::I64(values) => Values::I64(rows(values, row, chosen)),
+                ColumnValues::F32(values) => ColumnValues::F32(rows(values, row, chosen)),
+                ColumnValues::I64(values) => ColumnValues::I64(rows(values, row, chosen)),
             },
         }
     }
@@ -105,10 +105,10 @@ mod tests {
         let images = Column::images([1, 1, 2], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         assert_eq!((images.samples(), images.row()), (3, 2));
         let taken = images.taken(&[0, 2]);
-        assert_eq!(taken.values, Values::F32(vec![1.0, 2.0, 5.0, 6.0]));
+        assert_eq!(taken.values, ColumnValues::F32(vec![1.0, 2.0, 5.0, 6.0]));
         let labels = Column::labels(&[7, 8, 9]);
         assert_eq!((labels.samples(), labels.row()), (3, 1));
-        assert_eq!(labels.taken(&[1]).values, Values::I64(vec![8]));
+        assert_eq!(labels.taken(&[1]).values, ColumnValues::I64(vec![8]));
         assert!(labels.is_integer() && !images.is_integer());
     }
 }

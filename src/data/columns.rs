@@ -5,14 +5,14 @@ use std::path::Path;
 
 use super::array::Kind;
 use super::arrays::{self, Arrays, LARGEST, LARGEST_WHOLE, check_size, listed, stem};
-use super::column::{Column, Values};
-use super::{Columns, DataError, Dataset, Request, Split, select, tokens};
+use super::column::{Column, ColumnValues};
+use super::{Columns, DataError, DataRequest, Dataset, Split, select, tokens};
 
 /// Names of the array that a model should give, the likeliest first.
 const TARGETS: [&str; 5] = ["target", "targets", "labels", "label", "y"];
 
 /// Loads columns; `None` where the source is a set of images.
-pub(super) fn load(request: &Request, wanted: &Columns) -> Result<Option<Dataset>, DataError> {
+pub(super) fn load(request: &DataRequest, wanted: &Columns) -> Result<Option<Dataset>, DataError> {
     let source = request.source.as_path();
     let ending = source.extension().and_then(|ending| ending.to_str());
     let found = tokens::find(source, request.split);
@@ -51,7 +51,7 @@ pub(super) fn load(request: &Request, wanted: &Columns) -> Result<Option<Dataset
 }
 
 /// Refuses figures that pixels are normalized by: columns are taken as they are, and their effect would be missed.
-fn unscaled(path: &Path, request: &Request) -> Result<(), DataError> {
+fn unscaled(path: &Path, request: &DataRequest) -> Result<(), DataError> {
     let given = [("--mean", &request.mean), ("--std", &request.std)];
     match given.into_iter().find(|(_, figures)| figures.is_some()) {
         Some((option, _)) => Err(DataError::Unscaled {
@@ -64,7 +64,7 @@ fn unscaled(path: &Path, request: &Request) -> Result<(), DataError> {
 
 /// Refuses the other split of a file that does not tell them apart: its samples are those of the split that was asked
 /// for.
-fn only_split(path: &Path, request: &Request, names: &[String]) -> Result<(), DataError> {
+fn only_split(path: &Path, request: &DataRequest, names: &[String]) -> Result<(), DataError> {
     if request.split == request.own {
         return Ok(());
     }
@@ -86,7 +86,7 @@ fn split_of(name: &str) -> Option<Split> {
 }
 
 /// One array, called as its file.
-fn single(path: &Path, request: &Request, wanted: &Columns) -> Result<Dataset, DataError> {
+fn single(path: &Path, request: &DataRequest, wanted: &Columns) -> Result<Dataset, DataError> {
     let mut array = arrays::single(path);
     let own = Named {
         array: stem(path),
@@ -211,7 +211,7 @@ impl<'a> Taking<'a> {
         path: &'a Path,
         arrays: &mut dyn Arrays,
         choice: Choice,
-        request: &Request,
+        request: &DataRequest,
     ) -> Result<Self, DataError> {
         let mut common: Option<(String, usize)> = None;
         let mut numbers = 0usize;
@@ -279,12 +279,12 @@ impl<'a> Taking<'a> {
         let chosen = &self.indices;
         let values = if head.kind.is_integer() {
             let values = head.take(data, chosen, Kind::whole, |_, _| {});
-            Values::I64(values.map_err(failed)?)
+            ColumnValues::I64(values.map_err(failed)?)
         } else {
             let values = head.take(data, chosen, Kind::value, |_, _| {});
-            Values::F32(values.map_err(failed)?)
+            ColumnValues::F32(values.map_err(failed)?)
         };
-        if let Values::F32(values) = &values
+        if let ColumnValues::F32(values) = &values
             && let Some((at, found)) = values.iter().enumerate().find(|(_, v)| !v.is_finite())
         {
             return Err(DataError::NotFiniteColumn {

@@ -1,8 +1,8 @@
 //! A data set in memory: named columns, of which some are what a model takes and one is what it should give.
 
 use super::Split;
-use super::column::{Column, Values};
-use super::scale::Scale;
+use super::column::{Column, ColumnValues};
+use super::scale::PixelScale;
 
 /// Samples in memory, ready to be copied to a device.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,10 +18,10 @@ pub struct Dataset {
     /// Words for the screen about how pixels were normalized (e.g. `mean 0.286 std 0.353 (fashion-mnist)`).
     pub normalization: String,
     /// The figures that they were normalized by.
-    pub scale: Scale,
+    pub scale: PixelScale,
     /// Other figures that training may have normalized them by; empty where the user says, and where there are
     /// no pixels.
-    pub scales: Vec<Scale>,
+    pub scales: Vec<PixelScale>,
     /// Number of classes of the whole split, also of samples that were not taken.
     pub(super) classes: usize,
 }
@@ -31,7 +31,7 @@ impl Dataset {
     #[must_use]
     pub fn of(name: &str, inputs: Vec<Column>, target: Option<Column>) -> Self {
         let largest = match target.as_ref().map(|target| &target.values) {
-            Some(Values::I64(values)) => values.iter().max().copied(),
+            Some(ColumnValues::I64(values)) => values.iter().max().copied(),
             _ => None,
         };
         let largest = largest.and_then(|largest| usize::try_from(largest).ok());
@@ -41,7 +41,7 @@ impl Dataset {
             inputs,
             target,
             normalization: String::new(),
-            scale: Scale::default(),
+            scale: PixelScale::default(),
             scales: Vec::new(),
             classes: largest.map_or(0, |largest| largest.saturating_add(1)),
         }
@@ -55,8 +55,12 @@ impl Dataset {
             let head = format!("{}\0{:?}\0", column.name, column.shape);
             hasher.update(head.as_bytes());
             match &column.values {
-                Values::F32(values) => hasher.update(b"f32").update(bytemuck::cast_slice(values)),
-                Values::I64(values) => hasher.update(b"i64").update(bytemuck::cast_slice(values)),
+                ColumnValues::F32(values) => {
+                    hasher.update(b"f32").update(bytemuck::cast_slice(values))
+                }
+                ColumnValues::I64(values) => {
+                    hasher.update(b"i64").update(bytemuck::cast_slice(values))
+                }
             };
         }
         // The scale tells by which figures others may be put in the place of its own.
@@ -90,7 +94,7 @@ impl Dataset {
     #[must_use]
     pub fn pixels(&self) -> &[f32] {
         match self.inputs.first().map(|column| &column.values) {
-            Some(Values::F32(pixels)) if self.image().is_some() => pixels,
+            Some(ColumnValues::F32(pixels)) if self.image().is_some() => pixels,
             _ => &[],
         }
     }
@@ -100,7 +104,7 @@ impl Dataset {
     pub fn labels(&self) -> Option<Vec<u32>> {
         let target = self.target.as_ref()?;
         match &target.values {
-            Values::I64(labels) if target.shape.is_empty() => labels
+            ColumnValues::I64(labels) if target.shape.is_empty() => labels
                 .iter()
                 .map(|label| u32::try_from(*label).ok())
                 .collect(),
@@ -111,7 +115,7 @@ impl Dataset {
     /// Says how its numbers were normalized.
     #[must_use]
     pub fn scaled(&self) -> String {
-        if self.scale == Scale::default() {
+        if self.scale == PixelScale::default() {
             self.normalization.clone()
         } else {
             self.scale.words()
@@ -149,7 +153,7 @@ impl Dataset {
 
     /// The same samples, their pixels normalized by other figures.
     #[must_use]
-    pub fn rescaled(&self, scale: &Scale) -> Self {
+    pub fn rescaled(&self, scale: &PixelScale) -> Self {
         let mut rescaled = Self {
             scale: scale.clone(),
             normalization: scale.words(),
@@ -157,7 +161,7 @@ impl Dataset {
         };
         if let [images] = &mut rescaled.inputs[..]
             && let row = images.row().max(1)
-            && let Values::F32(pixels) = &mut images.values
+            && let ColumnValues::F32(pixels) = &mut images.values
         {
             for image in pixels.chunks_mut(row) {
                 self.scale.exchange(scale, image);
@@ -179,7 +183,7 @@ mod tests {
             let column = Column {
                 name: "x".into(),
                 shape: shape.to_vec(),
-                values: Values::F32(vec![0.5; count]),
+                values: ColumnValues::F32(vec![0.5; count]),
             };
             Dataset::of("set", vec![column], Some(Column::labels(&[0, 3])))
         };
@@ -198,7 +202,7 @@ mod tests {
         assert_eq!(set.labels(), Some(vec![2, 0, 1, 1]));
         assert_eq!(set.few(2).labels(), Some(vec![0, 1]));
         assert_eq!(set.few(2).classes(), 3);
-        set.target.as_mut().unwrap().values = Values::I64(vec![2, -100, 1, 1]);
+        set.target.as_mut().unwrap().values = ColumnValues::I64(vec![2, -100, 1, 1]);
         assert_eq!(set.labels(), None);
         set.target.as_mut().unwrap().shape = vec![2];
         assert_eq!(set.labels(), None);

@@ -11,7 +11,7 @@ use crate::run::regular;
 use super::array::{Head, Kind, Rows};
 use super::arrays::RATIO;
 use super::images::{Chosen, Images};
-use super::{DataError, Request, Split, select};
+use super::{DataError, DataRequest, Split, select};
 
 /// Magic numbers: unsigned bytes in 3 and in 1 dimensions.
 const IMAGES: u32 = 0x0803;
@@ -87,7 +87,7 @@ fn named(folder: &Path, split: Split) -> Option<Files> {
 pub(super) fn read(
     folder: &Path,
     files: &Files,
-    request: &Request,
+    request: &DataRequest,
 ) -> Result<(Images, Chosen), DataError> {
     let images = Idx::open(&files.images, IMAGES)?;
     let labels = Idx::open(&files.labels, LABELS)?;
@@ -233,7 +233,7 @@ fn read_u32(reader: &mut impl Read) -> io::Result<u32> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-    use super::super::{Request, load};
+    use super::super::{DataRequest, load};
     use super::*;
     use flate2::{Compression, write::GzEncoder};
     use std::io::Write;
@@ -257,7 +257,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("train-images-idx3-ubyte"), images).unwrap();
         fs::write(folder.path().join("train-labels-idx1-ubyte.gz"), gz(labels)).unwrap();
-        load(&Request::whole(folder.path())).map_or_else(
+        load(&DataRequest::whole(folder.path())).map_or_else(
             |e| e.to_string(),
             |data| format!("{:?} {:?}", data.image().unwrap(), data.labels().unwrap()),
         )
@@ -288,14 +288,14 @@ mod tests {
         };
         make("FashionMNIST");
         for below in ["", "FashionMNIST", "FashionMNIST/raw"] {
-            let data = load(&Request::whole(folder.path().join(below))).unwrap();
+            let data = load(&DataRequest::whole(folder.path().join(below))).unwrap();
             assert_eq!(
                 (data.name.as_str(), data.labels()),
                 ("FashionMNIST", Some(vec![3]))
             );
         }
         make("MNIST");
-        let sentence = load(&Request::whole(folder.path()))
+        let sentence = load(&DataRequest::whole(folder.path()))
             .unwrap_err()
             .to_string();
         assert!(sentence.contains("FashionMNIST/raw and"), "{sentence}");

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::column::Column;
-use super::scale::Scale;
-use super::{DIGITS, DataError, Dataset, Request, Split};
+use super::scale::PixelScale;
+use super::{DIGITS, DataError, DataRequest, Dataset, Split};
 use super::{arrays, cifar, cifar_pickle, digits, idx, normalize, pairs, select};
 
 /// Pixels before normalization, 0 to 1, with their labels: a whole split.
@@ -28,7 +28,7 @@ pub(super) struct Chosen {
     /// One more than the largest label of all.
     pub(super) classes: usize,
     /// Scales that training may have given the features of a table; `None` if they are pixels.
-    pub(super) scales: Option<Vec<Scale>>,
+    pub(super) scales: Option<Vec<PixelScale>>,
 }
 
 impl Images {
@@ -44,7 +44,7 @@ impl Images {
 }
 
 /// Loads images and normalizes them.
-pub(super) fn load(request: &Request) -> Result<Dataset, DataError> {
+pub(super) fn load(request: &DataRequest) -> Result<Dataset, DataError> {
     let (mut images, chosen) = read(request)?;
     let len = images.image_len().max(1);
     if let Some(at) = images.pixels.iter().position(|pixel| !pixel.is_finite()) {
@@ -77,7 +77,7 @@ const KNOWN: &str =
     "idx files, CIFAR batches (binary or Python), an .npz or .safetensors file, or the word digits";
 
 /// Reads the samples that were asked for. Files that are read whole have them taken out.
-fn read(request: &Request) -> Result<(Images, Chosen), DataError> {
+fn read(request: &DataRequest) -> Result<(Images, Chosen), DataError> {
     let source = request.source.as_path();
     if let Some(mut arrays) = arrays::open(source)? {
         return pairs::read(source, arrays.as_mut(), request);

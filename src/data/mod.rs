@@ -72,7 +72,7 @@ pub enum Count {
     serde::Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
-pub enum Order {
+pub enum SampleOrder {
     /// Drawn without replacement, by the seed.
     #[default]
     Random,
@@ -82,7 +82,7 @@ pub enum Order {
 
 /// Data to load: the options `--data --split --samples --order --mean --std --seed`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Request {
+pub struct DataRequest {
     /// A folder, a file, or the word `digits` for the embedded set.
     pub source: PathBuf,
     /// Train or test.
@@ -93,7 +93,7 @@ pub struct Request {
     /// Number of samples.
     pub count: Count,
     /// Choice of the samples.
-    pub order: Order,
+    pub order: SampleOrder,
     /// Seed of the random order.
     pub seed: u64,
     /// Mean of the pixels after /255: one value or one per channel; the known set's when absent.
@@ -139,7 +139,7 @@ pub enum TokenType {
     U32,
 }
 
-impl Request {
+impl DataRequest {
     /// All training samples of a source, in the order of the file.
     #[must_use]
     pub fn whole(source: impl Into<PathBuf>) -> Self {
@@ -148,7 +148,7 @@ impl Request {
             split: Split::Train,
             own: Split::Train,
             count: Count::All,
-            order: Order::First,
+            order: SampleOrder::First,
             seed: 0,
             mean: None,
             std: None,
@@ -309,7 +309,7 @@ pub fn is_of_tokens(source: &Path, split: Split) -> bool {
 /// assert_eq!(digits.image(), Some([1, 8, 8]));
 /// # Ok::<(), data::DataError>(())
 /// ```
-pub fn load(request: &Request) -> Result<Dataset, DataError> {
+pub fn load(request: &DataRequest) -> Result<Dataset, DataError> {
     if let Some(wanted) = &request.columns
         && let Some(found) = columns::load(request, wanted)?
     {
@@ -328,7 +328,7 @@ mod tests {
     fn what_is_not_there_or_not_known_is_said_in_one_sentence() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("notes.txt"), "x").unwrap();
-        let said = |path: &Path| load(&Request::whole(path)).unwrap_err().to_string();
+        let said = |path: &Path| load(&DataRequest::whole(path)).unwrap_err().to_string();
         assert!(said(folder.path()).contains("found notes.txt"));
         assert!(said(&folder.path().join("none")).ends_with("found nothing there"));
         assert!(said(&folder.path().join("notes.txt")).ends_with("found a file of another kind"));

@@ -1,8 +1,8 @@
 //! Mean and standard deviation of the pixels: the user's, or those that a known set is trained with.
 
 use super::images::Images;
-use super::scale::{Scale, popular};
-use super::{DataError, Request};
+use super::scale::{PixelScale, popular};
+use super::{DataError, DataRequest};
 
 /// A set that people train on: how to tell it, and the figures that its tutorials use.
 struct Known {
@@ -66,9 +66,9 @@ pub(super) struct Normalizer {
     pub(super) name: String,
     pub(super) words: String,
     /// The figures.
-    pub(super) scale: Scale,
+    pub(super) scale: PixelScale,
     /// Other normalizations that are possible; empty if the user gave the figures.
-    pub(super) others: Vec<Scale>,
+    pub(super) others: Vec<PixelScale>,
 }
 
 impl Normalizer {
@@ -77,7 +77,7 @@ impl Normalizer {
     pub(super) fn choose(
         images: &Images,
         brightness: Option<f32>,
-        request: &Request,
+        request: &DataRequest,
     ) -> Result<Self, DataError> {
         let known = brightness.and_then(|brightness| recognize(images, brightness));
         let is_table = images.shape[..2] == [1, 1];
@@ -115,7 +115,7 @@ impl Normalizer {
             (None, None, None) => "unknown set: pixels stay 0 to 1; give --mean and --std if training had others".into(),
         };
         let name = known.map_or_else(|| images.name.clone(), |known| known.name.to_owned());
-        let scale = Scale { source, mean, std };
+        let scale = PixelScale { source, mean, std };
         let others = if given {
             Vec::new()
         } else {
@@ -195,7 +195,7 @@ mod tests {
         mean: Option<Vec<f32>>,
         std: Option<Vec<f32>>,
     ) -> Result<(String, Vec<f32>), String> {
-        let mut request = Request::whole("x");
+        let mut request = DataRequest::whole("x");
         (request.mean, request.std) = (mean, std);
         let normalizer = Normalizer::choose(images, Some(images.brightness()), &request)
             .map_err(|e| e.to_string())?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::array::{Kind, Rows};
 use super::arrays::{Arrays, LARGEST, check_size, listed, stem};
 use super::images::{Chosen, Images};
-use super::{DataError, Request, select, table};
+use super::{DataError, DataRequest, select, table};
 
 /// Names under which images and labels are found, after those with the split in them.
 const PAIRS: [(&str, &str); 10] = [
@@ -29,7 +29,7 @@ const MOST_CHANNELS: usize = 4;
 pub(super) fn read(
     path: &Path,
     arrays: &mut dyn Arrays,
-    request: &Request,
+    request: &DataRequest,
 ) -> Result<(Images, Chosen), DataError> {
     let (x, y) = choose(path, &arrays.names(), request.split.name())?;
     let head = arrays.open(&x)?.0;
@@ -204,7 +204,7 @@ fn to_channels_first(pixels: &[f32], [channels, height, width]: [usize; 3]) -> V
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-    use super::super::{Request, load};
+    use super::super::{DataRequest, load};
     use super::choose;
     use npyz::{AutoSerialize, WriterBuilder};
     use std::fs::File;
@@ -250,7 +250,7 @@ mod tests {
             archive.write_all(&bytes).unwrap();
         }
         archive.finish().unwrap();
-        load(&Request::whole(&path)).map_or_else(
+        load(&DataRequest::whole(&path)).map_or_else(
             |e| e.to_string(),
             |data| {
                 format!(
@@ -364,7 +364,7 @@ mod tests {
             ("labels", view(Dtype::BOOL, &[2], labels)),
         ];
         std::fs::write(&path, serialize(tensors, None).unwrap()).unwrap();
-        let data = load(&Request::whole(&path)).unwrap();
+        let data = load(&DataRequest::whole(&path)).unwrap();
         assert_eq!(
             (data.pixels(), data.labels()),
             ([0.0, 1.0, 0.2, 0.0].as_slice(), Some(vec![1, 0]))

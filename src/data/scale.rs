@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// (x − mean) / std of pixels from 0 to 1.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Scale {
+pub struct PixelScale {
     /// Source of the figures, in a few words.
     pub source: String,
     /// One a channel, or of a table one a feature.
@@ -62,7 +62,7 @@ const MOST_SHOWN: usize = 4;
 /// Figures that are nearer to one another than this are the same.
 const SAME: f32 = 2e-3;
 
-impl Scale {
+impl PixelScale {
     /// The same figures, however they are called.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
@@ -108,7 +108,7 @@ impl Scale {
 }
 
 /// Returns the scales by which a run on images of `channels` channels may have normalized them, beside `own`.
-pub(super) fn popular(name: &str, channels: usize, own: &Scale) -> Vec<Scale> {
+pub(super) fn popular(name: &str, channels: usize, own: &PixelScale) -> Vec<PixelScale> {
     let mut found = vec![own.clone()];
     for (source, mean, std) in POPULAR {
         let is_of_one = mean.len() == 1 && (source.contains("to") || channels == 1);
@@ -125,7 +125,7 @@ pub(super) fn popular(name: &str, channels: usize, own: &Scale) -> Vec<Scale> {
             [one] => vec![*one; channels],
             figures => figures.to_vec(),
         };
-        let scale = Scale {
+        let scale = PixelScale {
             source: source.into(),
             mean: spread(mean),
             std: spread(std),
@@ -158,14 +158,14 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use super::*;
-    use crate::data::{Request, load};
+    use crate::data::{DataRequest, load};
 
     #[test]
     fn samples_that_are_rescaled_are_those_that_are_loaded_so() {
-        let own = load(&Request::whole(super::super::DIGITS)).unwrap();
+        let own = load(&DataRequest::whole(super::super::DIGITS)).unwrap();
         let half = own.scales.iter().find(|scale| scale.source == "-1 to 1");
         let rescaled = own.rescaled(half.unwrap());
-        let mut request = Request::whole(super::super::DIGITS);
+        let mut request = DataRequest::whole(super::super::DIGITS);
         (request.mean, request.std) = (Some(vec![0.5]), Some(vec![0.5]));
         let loaded = load(&request).unwrap();
         assert!(loaded.scales.is_empty(), "what is given is no question");
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_set_s_own_figures_are_not_among_the_others() {
-        let own = Scale {
+        let own = PixelScale {
             source: "cifar-10".into(),
             mean: vec![0.4914, 0.4822, 0.4465],
             std: vec![0.2470, 0.2435, 0.2616],

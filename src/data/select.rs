@@ -5,17 +5,17 @@ use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
 use super::images::Images;
-use super::{Count, Order, Request};
+use super::{Count, DataRequest, SampleOrder};
 
 /// The places of the samples that are asked for, ascending.
-pub(super) fn chosen(total: usize, request: &Request) -> Vec<usize> {
+pub(super) fn chosen(total: usize, request: &DataRequest) -> Vec<usize> {
     let count = match request.count {
         Count::At(count) if count < total => count,
         _ => return (0..total).collect(),
     };
     match request.order {
-        Order::First => (0..count).collect(),
-        Order::Random => {
+        SampleOrder::First => (0..count).collect(),
+        SampleOrder::Random => {
             let mut generator = ChaCha8Rng::seed_from_u64(request.seed);
             let mut chosen = index::sample(&mut generator, total, count).into_vec();
             chosen.sort_unstable();
@@ -43,7 +43,7 @@ pub(super) fn take(images: Images, chosen: &[usize]) -> Images {
 mod tests {
     use super::*;
 
-    fn taken(count: Count, order: Order, seed: u64) -> Vec<u32> {
+    fn taken(count: Count, order: SampleOrder, seed: u64) -> Vec<u32> {
         let images = Images {
             name: "numbers".into(),
             shape: [1, 1, 2],
@@ -52,11 +52,11 @@ mod tests {
                 .collect(),
             labels: (0..100).collect(),
         };
-        let request = Request {
+        let request = DataRequest {
             count,
             order,
             seed,
-            ..Request::whole("x")
+            ..DataRequest::whole("x")
         };
         let chosen = chosen(images.labels.len(), &request);
         let taken = take(images, &chosen);
@@ -72,9 +72,9 @@ mod tests {
 
     #[test]
     fn a_seed_names_its_samples_and_none_comes_twice() {
-        let mut random = taken(Count::At(40), Order::Random, 1);
-        assert_eq!(random, taken(Count::At(40), Order::Random, 1));
-        assert_ne!(random, taken(Count::At(40), Order::Random, 2));
+        let mut random = taken(Count::At(40), SampleOrder::Random, 1);
+        assert_eq!(random, taken(Count::At(40), SampleOrder::Random, 1));
+        assert_ne!(random, taken(Count::At(40), SampleOrder::Random, 2));
         assert!(random.is_sorted());
         random.dedup();
         assert_eq!(random.len(), 40);
@@ -82,8 +82,8 @@ mod tests {
 
     #[test]
     fn the_first_are_the_first_and_more_than_all_is_all() {
-        assert_eq!(taken(Count::At(3), Order::First, 0), [0, 1, 2]);
-        assert_eq!(taken(Count::At(1000), Order::Random, 0).len(), 100);
-        assert_eq!(taken(Count::All, Order::Random, 0).len(), 100);
+        assert_eq!(taken(Count::At(3), SampleOrder::First, 0), [0, 1, 2]);
+        assert_eq!(taken(Count::At(1000), SampleOrder::Random, 0).len(), 100);
+        assert_eq!(taken(Count::All, SampleOrder::Random, 0).len(), 100);
     }
 }

@@ -1,7 +1,7 @@
 //! By what else the features of a table may have been scaled than as the file has them.
 
 use super::array::Rows;
-use super::scale::{Scale, popular};
+use super::scale::{PixelScale, popular};
 
 /// Numbers of pixels of images that people keep one a row: MNIST's, and those of the digits.
 const IMAGES: [usize; 2] = [784, 64];
@@ -14,7 +14,7 @@ const STANDARD: f32 = 0.02;
 
 /// Returns the scales that training may have brought these values to; `None` if they are pixels from 0 to 1,
 /// which have those of images.
-pub(super) fn scales(rows: &Rows) -> Option<Vec<Scale>> {
+pub(super) fn scales(rows: &Rows) -> Option<Vec<PixelScale>> {
     let columns: Vec<[f64; 2]> = rows.columns().collect();
     let is_image = IMAGES.contains(&columns.len()) && rows.min >= 0.0;
     if is_image && rows.max <= 1.0 {
@@ -33,12 +33,12 @@ pub(super) fn scales(rows: &Rows) -> Option<Vec<Scale>> {
 }
 
 /// Returns the scales of images, of bytes that were not divided.
-fn of_bytes() -> Vec<Scale> {
+fn of_bytes() -> Vec<PixelScale> {
     let own = uniform("0 to 255".into(), 0.0, 1.0 / BYTE);
     let images = popular("", 1, &own).into_iter();
     images
         .filter(|scale| !scale.source.ends_with("16"))
-        .map(|scale| Scale {
+        .map(|scale| PixelScale {
             mean: scale.mean.iter().map(|mean| mean * BYTE).collect(),
             std: scale.std.iter().map(|std| std * BYTE).collect(),
             ..scale
@@ -46,8 +46,8 @@ fn of_bytes() -> Vec<Scale> {
         .collect()
 }
 
-fn uniform(source: String, mean: f32, std: f32) -> Scale {
-    Scale {
+fn uniform(source: String, mean: f32, std: f32) -> PixelScale {
+    PixelScale {
         source,
         mean: vec![mean],
         std: vec![std],
@@ -55,14 +55,14 @@ fn uniform(source: String, mean: f32, std: f32) -> Scale {
 }
 
 /// Each feature with mean 0 and standard deviation 1; a constant one is not divided.
-fn standardized(columns: &[[f64; 2]]) -> Option<Scale> {
+fn standardized(columns: &[[f64; 2]]) -> Option<PixelScale> {
     let mean: Vec<f32> = columns.iter().map(|[mean, _]| *mean as f32).collect();
     let std = columns.iter().map(|[_, std]| *std as f32);
     let std: Vec<f32> = std.map(|std| if std > 0.0 { std } else { 1.0 }).collect();
     let is_done = mean.iter().all(|mean| mean.abs() < STANDARD)
         && std.iter().all(|std| (std - 1.0).abs() < STANDARD);
     let is_usable = mean.iter().chain(&std).all(|figure| figure.is_finite());
-    (!is_done && is_usable && !columns.is_empty()).then(|| Scale {
+    (!is_done && is_usable && !columns.is_empty()).then(|| PixelScale {
         source: "each feature standardized".into(),
         mean,
         std,

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::run::regular;
 
 use super::arrays::{LARGEST_WHOLE, stem};
-use super::column::{Column, Values};
-use super::{Columns, Count, DataError, Dataset, Request, Split, TokenType, select};
+use super::column::{Column, ColumnValues};
+use super::{Columns, Count, DataError, DataRequest, Dataset, Split, TokenType, select};
 
 /// Ids of a block where nothing is said.
 const BLOCK: usize = 256;
@@ -31,7 +31,11 @@ pub(super) fn find(folder: &Path, split: Split) -> Option<PathBuf> {
 }
 
 /// Loads blocks of ids, and as target the same shifted by one.
-pub(super) fn load(path: &Path, request: &Request, wanted: &Columns) -> Result<Dataset, DataError> {
+pub(super) fn load(
+    path: &Path,
+    request: &DataRequest,
+    wanted: &Columns,
+) -> Result<Dataset, DataError> {
     let text = Text::open(path, wanted)?;
     let blocks = text.ids.saturating_sub(1) / text.block;
     let taken = match request.count {
@@ -48,7 +52,7 @@ pub(super) fn load(path: &Path, request: &Request, wanted: &Columns) -> Result<D
     let column = |name: &str, values| Column {
         name: name.into(),
         shape: vec![text.block],
-        values: Values::I64(values),
+        values: ColumnValues::I64(values),
     };
     let ids = column(IDS, ids);
     let target = match wanted.target.as_deref() {
@@ -149,10 +153,10 @@ mod tests {
     use super::super::load;
     use super::*;
 
-    fn request(path: &Path, columns: Columns) -> Request {
-        Request {
+    fn request(path: &Path, columns: Columns) -> DataRequest {
+        DataRequest {
             columns: Some(columns),
-            ..Request::whole(path)
+            ..DataRequest::whole(path)
         }
     }
 
@@ -167,7 +171,7 @@ mod tests {
 
     fn values(column: Option<&Column>) -> Vec<i64> {
         match column.map(|column| &column.values) {
-            Some(Values::I64(values)) => values.clone(),
+            Some(ColumnValues::I64(values)) => values.clone(),
             _ => Vec::new(),
         }
     }
@@ -190,7 +194,7 @@ mod tests {
         );
         assert_eq!(values(data.inputs.first()), [5, 6, 7, 8, 9, 10]);
         assert_eq!(values(data.target.as_ref()), [6, 7, 8, 9, 10, 11]);
-        (of.count, of.order) = (Count::At(1), super::super::Order::First);
+        (of.count, of.order) = (Count::At(1), super::super::SampleOrder::First);
         assert_eq!(values(load(&of).unwrap().inputs.first()), [5, 6, 7]);
         of.split = Split::Test;
         assert_eq!(values(load(&of).unwrap().target.as_ref()), [2, 3, 4]);

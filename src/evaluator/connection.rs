@@ -11,7 +11,7 @@ use crate::weights::layout::Layout;
 use crate::weights::plane_spec::Plane;
 
 use super::files::{SentPlane, SentWeights, sweep_memory};
-use super::message::{Answer, Hello, Order, PlaneFiles, Point, Ready, Whole};
+use super::message::{EvaluatorAnswer, Hello, Order, PlaneFiles, Point, Ready, Whole};
 use super::process::{Process, Silence, Stop, told};
 use super::{EvaluatorError, EvaluatorOptions, PROTOCOL};
 
@@ -313,12 +313,12 @@ impl Connection {
         running.has_answered = true;
         state.answering += asked.elapsed();
         match answer {
-            Answer::Measured {
+            EvaluatorAnswer::Measured {
                 id: own,
                 loss,
                 score,
             } if own == id => Ok(Measure { loss, score }),
-            Answer::Failed { id: own, why } if own == id => {
+            EvaluatorAnswer::Failed { id: own, why } if own == id => {
                 let why = if why.is_empty() {
                     "no reason was given"
                 } else {
@@ -403,13 +403,13 @@ impl Connection {
                 Silence::Late => late(),
                 Silence::Ended(why) => Failure::Ended(format!("not ready: {why}")),
             })?;
-            if Answer::is_meant(&line) {
+            if EvaluatorAnswer::is_meant(&line) {
                 return Err(Failure::Final(self.not_ready(format!(
                     "expected {{\"ready\": {{\"protocol\": {PROTOCOL}, \"samples\": {{\"train\": 1024}}}}}}, found {}",
                     told(&line)
                 ))));
             }
-            if let Some(Answer::Ready(ready)) = Answer::of(&line) {
+            if let Some(EvaluatorAnswer::Ready(ready)) = EvaluatorAnswer::of(&line) {
                 return if ready.protocol == PROTOCOL {
                     Ok((process, ready))
                 } else {
@@ -461,7 +461,7 @@ impl Running {
             y: &plane.file("y"),
         }));
         match self.answer(timeout)? {
-            Answer::Plane(id) if id == plane.id => {
+            EvaluatorAnswer::Plane(id) if id == plane.id => {
                 self.plane = Some(id);
                 Ok(())
             }
@@ -472,7 +472,7 @@ impl Running {
         }
     }
 
-    fn answer(&mut self, timeout: Duration) -> Result<Answer, Failure> {
+    fn answer(&mut self, timeout: Duration) -> Result<EvaluatorAnswer, Failure> {
         let line = self
             .process
             .line(timeout)
@@ -488,7 +488,7 @@ impl Running {
                 told(&line)
             ))
         };
-        Answer::of(&line).ok_or_else(wrong)
+        EvaluatorAnswer::of(&line).ok_or_else(wrong)
     }
 }
 

@@ -152,7 +152,7 @@ pub struct Ready {
 
 /// An answer of the evaluator.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
+pub enum EvaluatorAnswer {
     /// The answer to `hello`.
     Ready(Ready),
     /// The plane of this id is taken.
@@ -175,7 +175,7 @@ pub enum Answer {
     },
 }
 
-impl Answer {
+impl EvaluatorAnswer {
     /// Returns true for a line that is meant as an answer to `hello` and is none.
     #[must_use]
     pub fn is_meant(line: &str) -> bool {
@@ -215,8 +215,10 @@ mod tests {
         let loss = |text: &str| {
             let line =
                 format!(r#"{{"measured": {{"id": 4, "loss": {text}, "time": 3}}, "by": 1}}"#);
-            match Answer::of(&line) {
-                Some(Answer::Measured { id: 4, loss, score }) if score.is_nan() => Some(loss),
+            match EvaluatorAnswer::of(&line) {
+                Some(EvaluatorAnswer::Measured { id: 4, loss, score }) if score.is_nan() => {
+                    Some(loss)
+                }
                 _ => None,
             }
         };
@@ -237,11 +239,11 @@ mod tests {
             r#"{"ready": {"protocol": 1, "samples": {"train": -5}}}"#,
             r#"{"failed": {"id": 0, "why": "no data"}}"#,
         ] {
-            assert!(Answer::is_meant(wrong), "{wrong}");
+            assert!(EvaluatorAnswer::is_meant(wrong), "{wrong}");
         }
         let right = r#"{"ready": {"protocol": 1, "samples": {"train": 3}}}"#;
         for other in [right, "welcome", r#"{"level": "info"}"#, "3"] {
-            assert!(!Answer::is_meant(other), "{other}");
+            assert!(!EvaluatorAnswer::is_meant(other), "{other}");
         }
     }
 
@@ -255,10 +257,10 @@ mod tests {
             r#"{"measured": 3}"#,
             r#"{"ready": {}}"#,
         ] {
-            assert_eq!(Answer::of(line), None, "{line}");
+            assert_eq!(EvaluatorAnswer::of(line), None, "{line}");
         }
-        let failed = Answer::of(r#"{"failed": {"id": 3, "why": "no memory"}}"#);
+        let failed = EvaluatorAnswer::of(r#"{"failed": {"id": 3, "why": "no memory"}}"#);
         let why = "no memory".to_owned();
-        assert_eq!(failed, Some(Answer::Failed { id: 3, why }));
+        assert_eq!(failed, Some(EvaluatorAnswer::Failed { id: 3, why }));
     }
 }

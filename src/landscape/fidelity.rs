@@ -12,7 +12,7 @@ use super::explore::{WHOLE, fill};
 use super::interpolate::Nodes;
 use super::refine::DECAY;
 use super::surface::{Measure, Surface, from_log_loss, log_loss};
-use super::survey::Side;
+use super::survey::GridSide;
 
 /// Number of samples from which few are measured everywhere if the user does not say.
 const MANY: usize = 8192;
@@ -195,7 +195,7 @@ fn difference(
     for z in z.iter_mut().filter(|z| !z.is_finite()) {
         *z = mean;
     }
-    let of = |lines: &[f64], side: Side| -> Vec<f64> {
+    let of = |lines: &[f64], side: GridSide| -> Vec<f64> {
         let chosen = side.lines(level).into_iter();
         chosen.map(|line| lines[line]).collect()
     };

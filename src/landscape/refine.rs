@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::surface::{Surface, log_loss};
-use super::survey::{self, Side};
+use super::survey::{self, GridSide};
 
 /// By how much an error falls from a level to the next.
 pub(super) const DECAY: f64 = 0.25;
@@ -176,7 +176,7 @@ impl<'a> Tree<'a> {
             lines: (0..survey::levels(sides))
                 .map(|level| sides.map(|side| side.lines(level)))
                 .collect(),
-            first: sides.map(Side::first_levels),
+            first: sides.map(GridSide::first_levels),
         }
     }
 

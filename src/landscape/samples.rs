@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::data::column::{Column, Values};
+use crate::data::column::{Column, ColumnValues};
 use crate::data::{Argument, Dataset};
 use crate::loss::{Criterion, Loss, LossError};
 use crate::model::program::Input;
@@ -51,7 +51,8 @@ pub fn settled(criterion: &Criterion, data: &Dataset, model: &str) -> Criterion 
 
 /// True if each of a sample's targets but the last is the token behind its own.
 fn is_shifted(input: &Column, target: &Column, ignore: i64) -> bool {
-    let (Values::I64(tokens), Values::I64(targets)) = (&input.values, &target.values) else {
+    let (ColumnValues::I64(tokens), ColumnValues::I64(targets)) = (&input.values, &target.values)
+    else {
         return false;
     };
     let &[steps] = &target.shape[..] else {
@@ -143,11 +144,11 @@ impl<'a> Source<'a> {
         let row = column.row();
         let numbers = range.start * row..range.end * row;
         match &column.values {
-            Values::F32(values) => Tensor::from_slice(&values[numbers], shape, device),
-            Values::I64(values) if self.loss.is_of_classes() => {
+            ColumnValues::F32(values) => Tensor::from_slice(&values[numbers], shape, device),
+            ColumnValues::I64(values) if self.loss.is_of_classes() => {
                 Tensor::from_slice(&values[numbers], shape, &Device::Cpu)
             }
-            Values::I64(values) => {
+            ColumnValues::I64(values) => {
                 let floats = values[numbers].iter().map(|value| *value as f32);
                 Tensor::from_vec(floats.collect(), shape, device)
             }
@@ -251,10 +252,10 @@ fn datum(
     let row = column.row();
     let numbers = range.start * row..range.end * row;
     match &column.values {
-        Values::F32(values) => {
+        ColumnValues::F32(values) => {
             Tensor::from_slice(&values[numbers], shape, device).map(Datum::float)
         }
-        Values::I64(values) => Datum::ints(&values[numbers], &shape),
+        ColumnValues::I64(values) => Datum::ints(&values[numbers], &shape),
     }
 }
 
@@ -375,7 +376,7 @@ mod tests {
         let column = |values: &[i64]| Column {
             name: "c".into(),
             shape: vec![3],
-            values: Values::I64(values.to_vec()),
+            values: ColumnValues::I64(values.to_vec()),
         };
         let shifts = |tokens: &[i64], targets: &[i64]| {
             let data = Dataset::of("d", vec![column(tokens)], Some(column(targets)));
@@ -401,7 +402,7 @@ mod tests {
         let column = Column {
             name: "ids".into(),
             shape: vec![3],
-            values: Values::I64(vec![1, 2, 3]),
+            values: ColumnValues::I64(vec![1, 2, 3]),
         };
         let criterion = Criterion {
             loss: Loss::CrossEntropy(Classes::default()),

@@ -1,7 +1,7 @@
 //! The loss on a plane: what was measured on a nested grid, and what may be drawn between.
 
 use super::interpolate::Nodes;
-use super::survey::{self, Side};
+use super::survey::{self, GridSide};
 
 use crate::loss::Score;
 
@@ -73,9 +73,9 @@ impl Surface {
 
     /// The nested lines of its sides: columns, rows.
     #[must_use]
-    pub fn sides(&self) -> [Side; 2] {
+    pub fn sides(&self) -> [GridSide; 2] {
         let [columns, rows] = self.coarsest;
-        let side = |count, coarsest| Side { count, coarsest };
+        let side = |count, coarsest| GridSide { count, coarsest };
         [side(self.x.len(), columns), side(self.y.len(), rows)]
     }
 
@@ -150,7 +150,7 @@ impl Surface {
     #[must_use]
     pub fn finest(&self) -> usize {
         let sides = self.sides();
-        let [columns, rows] = sides.map(Side::first_levels);
+        let [columns, rows] = sides.map(GridSide::first_levels);
         let measured = self
             .values
             .iter()
@@ -231,7 +231,7 @@ impl Surface {
         mut each: impl FnMut(usize, f64, f64),
     ) -> Nodes {
         let sides = self.sides();
-        let first = sides.map(Side::first_levels);
+        let first = sides.map(GridSide::first_levels);
         let mut nodes = None;
         for level in 0..survey::levels(sides) {
             let [columns, rows] = sides.map(|side| side.lines(level));

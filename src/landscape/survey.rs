@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// The nested lines of one side of a grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Side {
+pub struct GridSide {
     /// Number of lines.
     pub count: usize,
     /// Intervals at level 0.
@@ -20,7 +20,7 @@ pub struct Side {
 /// Intervals a side at level 0 of a grid that is made at once.
 pub const COARSEST: usize = 4;
 
-impl Side {
+impl GridSide {
     /// A side of `count` lines, of which level 0 has five.
     #[must_use]
     pub fn of(count: usize) -> Self {
@@ -64,8 +64,8 @@ impl Side {
 
 /// Number of levels of a grid with these sides.
 #[must_use]
-pub fn levels(sides: [Side; 2]) -> usize {
-    let [columns, rows] = sides.map(Side::levels);
+pub fn levels(sides: [GridSide; 2]) -> usize {
+    let [columns, rows] = sides.map(GridSide::levels);
     columns.max(rows)
 }
 
@@ -75,13 +75,13 @@ pub fn levels(sides: [Side; 2]) -> usize {
 /// are taken in the drawn picture, where both ranges are equally long.
 #[must_use]
 pub fn additions(
-    sides: [Side; 2],
+    sides: [GridSide; 2],
     [x, y]: [&[f64]; 2],
     level: usize,
     path: &[[f64; 2]],
 ) -> Vec<(usize, usize)> {
     let [columns, rows] = sides.map(|side| side.lines(level));
-    let coarser = |side: Side| {
+    let coarser = |side: GridSide| {
         level
             .checked_sub(1)
             .map_or(Vec::new(), |level| side.lines(level))
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn levels_have_5_9_17_33_and_65_lines() {
         let counts = |count: usize| -> Vec<usize> {
-            let side = Side::of(count);
+            let side = GridSide::of(count);
             (0..levels([side; 2]))
                 .map(|level| side.lines(level).len())
                 .collect()
@@ -199,7 +199,7 @@ mod tests {
     fn each_level_keeps_the_lines_of_the_one_before() {
         for coarsest in 1..9 {
             for count in 1..140 {
-                let side = Side { count, coarsest };
+                let side = GridSide { count, coarsest };
                 for level in 1..levels([side; 2]) {
                     let (fine, coarse) = (side.lines(level), side.lines(level - 1));
                     let kept = coarse.iter().all(|i| fine.contains(i));
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn a_side_that_grew_keeps_the_levels_of_its_lines() {
         // 4 and 7 intervals at level 0, both halved four times.
-        let [own, grown] = [4, 7].map(|coarsest| Side {
+        let [own, grown] = [4, 7].map(|coarsest| GridSide {
             count: 16 * coarsest + 1,
             coarsest,
         });
@@ -224,8 +224,8 @@ mod tests {
     fn every_point_is_measured_exactly_once() {
         let (x, y) = (spread(-1.0, 1.0, 51), spread(0.0, 3.0, 23));
         let sides = [
-            Side::of(51),
-            Side {
+            GridSide::of(51),
+            GridSide {
                 count: 23,
                 coarsest: 6,
             },
@@ -243,7 +243,7 @@ mod tests {
     fn points_on_the_path_come_first() {
         let lines = spread(-1.0, 1.0, 5);
         let order = additions(
-            [Side::of(5); 2],
+            [GridSide::of(5); 2],
             [&lines, &lines],
             0,
             &[[-1.0, 0.0], [1.0, 0.0]],

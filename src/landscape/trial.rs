@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Result, Tensor, bail};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::model::ops::{self, Window};
+use crate::model::ops::{self, ConvWindow};
 
 /// Channels of the images and of the kernels: a sum of 9 · 16 products is long enough that rounded ones show.
 const CHANNELS: usize = 16;
@@ -61,7 +61,7 @@ fn outputs(device: &Device, dtype: DType) -> Result<Vec<f32>> {
     let x = tensor(&[2, CHANNELS, SIDE, SIDE])?;
     let kernel = tensor(&[CHANNELS, CHANNELS, 3, 3])?;
     let head = tensor(&[CHANNELS * SIDE * SIDE, CHANNELS])?;
-    let x = ops::relu(&ops::conv(&x, &kernel, None, &Window::plain(1, 1))?)?;
+    let x = ops::relu(&ops::conv(&x, &kernel, None, &ConvWindow::plain(1, 1))?)?;
     let x = x.flatten_from(1)?.matmul(&head)?;
     x.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
 }

@@ -1,7 +1,7 @@
 //! The dimension of an output that its classes are in.
 
 use super::Classes;
-use super::error::{LossError, Shape};
+use super::error::{LossError, TensorShape};
 
 /// The dimension of the classes, and what the target tells of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,10 @@ impl ClassAxis {
             return Err(wrong("logits (N, T, V) and ids (N, T)".into()));
         }
         if lacks(output, 2) != target {
-            return Err(wrong(format!("a target {}", Shape::from(&output[..2]))));
+            return Err(wrong(format!(
+                "a target {}",
+                TensorShape::from(&output[..2])
+            )));
         }
         if shift && output[1] < 2 {
             return Err(wrong("two positions or more".into()));
@@ -93,11 +96,11 @@ fn expected(output: &[usize], may_be_probabilities: bool) -> String {
     targets.dedup();
     let ids: Vec<String> = targets
         .iter()
-        .map(|target| Shape::from(target.as_slice()).to_string())
+        .map(|target| TensorShape::from(target.as_slice()).to_string())
         .collect();
     let ids = format!("class ids {}", ids.join(" or "));
     if may_be_probabilities {
-        format!("{ids}, or probabilities {}", Shape::from(output))
+        format!("{ids}, or probabilities {}", TensorShape::from(output))
     } else {
         ids
     }

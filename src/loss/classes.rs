@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::class_axis::ClassAxis;
 use super::cross_entropy::{cross_entropy, predicted, weighted};
-use super::error::{LossError, Shape};
+use super::error::{LossError, TensorShape};
 use super::{Classes, ScoreSums, Totals, host};
 
 /// Numbers from which on rows are spread over the cores.
@@ -156,7 +156,7 @@ impl ClassLoss<'_> {
             let known = usize::try_from(id).ok().filter(|id| *id < classes);
             ids.push(known.ok_or_else(|| LossError::Class {
                 id,
-                place: Shape::place(target.dims(), row),
+                place: TensorShape::place(target.dims(), row),
                 classes,
             })?);
             rows.push(row.cast_signed() as i64);

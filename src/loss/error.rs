@@ -11,9 +11,9 @@ pub enum LossError {
         /// The loss's name.
         loss: &'static str,
         /// Shape of the output.
-        output: Shape,
+        output: TensorShape,
         /// Shape of the target.
-        target: Shape,
+        target: TensorShape,
         /// Shapes that would fit.
         expected: String,
     },
@@ -25,9 +25,9 @@ pub enum LossError {
         /// The loss's name.
         loss: &'static str,
         /// Shape of the output.
-        output: Shape,
+        output: TensorShape,
         /// Shape of the target.
-        target: Shape,
+        target: TensorShape,
     },
     /// The output is not the loss itself.
     #[error("--loss {loss}: expected an output of one number or of one a sample, found {output}")]
@@ -35,7 +35,7 @@ pub enum LossError {
         /// The loss's name.
         loss: &'static str,
         /// Shape of the output.
-        output: Shape,
+        output: TensorShape,
     },
     /// There are not as many weights as classes.
     #[error("{option}: expected {classes} weights, one a class, found {given}")]
@@ -61,7 +61,7 @@ pub enum LossError {
         /// The id.
         id: i64,
         /// Its place in the target of the batch.
-        place: Shape,
+        place: TensorShape,
         /// Number of classes.
         classes: usize,
     },
@@ -80,15 +80,15 @@ pub enum LossError {
 
 /// Extents of a tensor, or a place in it, as PyTorch writes them: `(64, 10)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shape(Vec<usize>);
+pub struct TensorShape(Vec<usize>);
 
-impl From<&[usize]> for Shape {
+impl From<&[usize]> for TensorShape {
     fn from(extents: &[usize]) -> Self {
         Self(extents.to_vec())
     }
 }
 
-impl Shape {
+impl TensorShape {
     /// The place of the number at `index` of a tensor of these extents.
     pub(super) fn place(extents: &[usize], mut index: usize) -> Self {
         let mut place: Vec<usize> = extents
@@ -105,7 +105,7 @@ impl Shape {
     }
 }
 
-impl fmt::Display for Shape {
+impl fmt::Display for TensorShape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let extents: Vec<String> = self.0.iter().map(ToString::to_string).collect();
         match extents.as_slice() {

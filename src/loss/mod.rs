@@ -25,11 +25,11 @@ pub use self::criterion::Criterion;
 pub use self::error::LossError;
 pub use self::long_sum::LongSum;
 pub use self::score::Score;
-pub use self::totals::{Measure, ScoreSums, Spread, Totals};
+pub use self::totals::{DeviationSums, Measure, ScoreSums, Totals};
 
 use self::class_axis::ClassAxis;
 use self::classes::{ClassLoss, Scale};
-use self::error::Shape;
+use self::error::TensorShape;
 
 /// The function of a network's output and its target whose mean is measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -275,7 +275,7 @@ fn check_output(
     }
     Err(LossError::NotOne {
         loss,
-        output: Shape::from(output),
+        output: TensorShape::from(output),
     })
 }
 

@@ -4,7 +4,7 @@ use candle_core::{D, Tensor};
 use rayon::prelude::*;
 
 use super::error::LossError;
-use super::{LongSum, Loss, Score, ScoreSums, Spread, Totals, host};
+use super::{DeviationSums, LongSum, Loss, Score, ScoreSums, Totals, host};
 
 /// The loss of each number, differentiable twice; 0 for other losses than these three.
 pub(super) fn terms(loss: &Loss, output: &Tensor, target: &Tensor) -> candle_core::Result<Tensor> {
@@ -59,7 +59,7 @@ fn of_sample(loss: &Loss, outputs: &[f64], targets: &[f64]) -> Totals {
         sums.loss = sums.loss + term(loss, apart).into();
         if is_scored {
             sums.score.residual = sums.score.residual + (apart * apart).into();
-            sums.score.target = sums.score.target + Spread::of(*target);
+            sums.score.target = sums.score.target + DeviationSums::of(*target);
         }
     }
     sums
@@ -88,12 +88,12 @@ pub(super) fn on_device(
         let spreads = host::numbers(&mean)?
             .into_iter()
             .zip(host::numbers(&squares)?);
-        let spreads = spreads.map(|(mean, squares)| Spread {
+        let spreads = spreads.map(|(mean, squares)| DeviationSums {
             count: length as u64,
             sum: LongSum::product(mean, length as f64),
             of_squares: LongSum::product(mean, mean).times(length as f64) + squares.into(),
         });
-        score.target = spreads.fold(Spread::default(), |sum, spread| sum + spread);
+        score.target = spreads.fold(DeviationSums::default(), |sum, spread| sum + spread);
     }
     Ok(Totals {
         loss: losses.into_iter().sum(),

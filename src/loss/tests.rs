@@ -422,12 +422,12 @@ fn many_rows_give_to_the_bit_what_one_after_the_other_gives() {
 
 #[test]
 fn targets_far_from_zero_keep_the_digits_of_their_spread() {
-    let far: Spread = [1e9, 1e9 + 1.0, 1e9 + 2.0]
+    let far: DeviationSums = [1e9, 1e9 + 1.0, 1e9 + 2.0]
         .into_iter()
-        .map(Spread::of)
-        .fold(Spread::default(), Add::add);
+        .map(DeviationSums::of)
+        .fold(DeviationSums::default(), Add::add);
     assert!((far.squares() - 2.0).abs() < 1e-9);
-    let same = Spread::of(0.1) + Spread::of(0.1) + Spread::of(0.1);
+    let same = DeviationSums::of(0.1) + DeviationSums::of(0.1) + DeviationSums::of(0.1);
     assert_eq!(same.squares(), 0.0);
     let alike = Loss::Mse.totals(&tensor(&[1., 2.], &[2]), &tensor(&[3., 3.], &[2]));
     assert!(alike.unwrap().measure(Loss::Mse.score()).score.is_nan());

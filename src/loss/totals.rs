@@ -51,12 +51,12 @@ pub struct ScoreSums {
     /// Sum of the squared differences between output and target.
     pub residual: LongSum,
     /// The spread of the targets.
-    pub target: Spread,
+    pub target: DeviationSums,
 }
 
 /// The sums of some numbers from which their squared deviations follow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Spread {
+pub struct DeviationSums {
     /// Number of the numbers.
     pub count: u64,
     /// Their sum.
@@ -65,7 +65,7 @@ pub struct Spread {
     pub of_squares: LongSum,
 }
 
-impl Spread {
+impl DeviationSums {
     /// The sums of one number.
     #[must_use]
     pub(super) fn of(value: f64) -> Self {
@@ -94,7 +94,7 @@ impl Spread {
     }
 }
 
-impl Add for Spread {
+impl Add for DeviationSums {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {

@@ -15,7 +15,7 @@ pub enum Borders {
 
 /// The steps by which images become smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Steps {
+pub enum Downsampling {
     /// Pools where the numbers of modules leave room for them.
     Told,
     /// The same, and one behind the last convolution.
@@ -41,7 +41,7 @@ pub struct Arrangement {
     /// The zeros around the images.
     pub borders: Borders,
     /// The steps by which images become smaller.
-    pub steps: Steps,
+    pub steps: Downsampling,
 }
 
 /// A 2×2 pool's value.
@@ -70,26 +70,26 @@ impl Pooling {
 }
 
 /// All arrangements with the words that `--arrangement` takes, the usual ones first.
-const NAMES: [(Borders, Steps, &str); 19] = [
-    (Borders::None, Steps::Told, "bare-told"),
-    (Borders::Same, Steps::Told, "padded-told"),
-    (Borders::First, Steps::Told, "first-told"),
-    (Borders::None, Steps::ToldAndLast, "bare-told-last"),
-    (Borders::Same, Steps::ToldAndLast, "padded-told-last"),
-    (Borders::First, Steps::ToldAndLast, "first-told-last"),
-    (Borders::None, Steps::Each, "bare-each"),
-    (Borders::Same, Steps::Each, "padded-each"),
-    (Borders::First, Steps::Each, "first-each"),
-    (Borders::None, Steps::Last, "bare-last"),
-    (Borders::Same, Steps::Last, "padded-last"),
-    (Borders::None, Steps::Inner, "bare-inner"),
-    (Borders::Same, Steps::Inner, "padded-inner"),
-    (Borders::None, Steps::Second, "bare-second"),
-    (Borders::Same, Steps::Second, "padded-second"),
-    (Borders::None, Steps::None, "bare"),
-    (Borders::Same, Steps::None, "padded"),
-    (Borders::None, Steps::Strided, "bare-strided"),
-    (Borders::Same, Steps::Strided, "padded-strided"),
+const NAMES: [(Borders, Downsampling, &str); 19] = [
+    (Borders::None, Downsampling::Told, "bare-told"),
+    (Borders::Same, Downsampling::Told, "padded-told"),
+    (Borders::First, Downsampling::Told, "first-told"),
+    (Borders::None, Downsampling::ToldAndLast, "bare-told-last"),
+    (Borders::Same, Downsampling::ToldAndLast, "padded-told-last"),
+    (Borders::First, Downsampling::ToldAndLast, "first-told-last"),
+    (Borders::None, Downsampling::Each, "bare-each"),
+    (Borders::Same, Downsampling::Each, "padded-each"),
+    (Borders::First, Downsampling::Each, "first-each"),
+    (Borders::None, Downsampling::Last, "bare-last"),
+    (Borders::Same, Downsampling::Last, "padded-last"),
+    (Borders::None, Downsampling::Inner, "bare-inner"),
+    (Borders::Same, Downsampling::Inner, "padded-inner"),
+    (Borders::None, Downsampling::Second, "bare-second"),
+    (Borders::Same, Downsampling::Second, "padded-second"),
+    (Borders::None, Downsampling::None, "bare"),
+    (Borders::Same, Downsampling::None, "padded"),
+    (Borders::None, Downsampling::Strided, "bare-strided"),
+    (Borders::Same, Downsampling::Strided, "padded-strided"),
 ];
 
 impl Arrangement {
@@ -97,7 +97,7 @@ impl Arrangement {
     pub const ALL: [Self; NAMES.len()] = {
         let mut all = [Self {
             borders: Borders::None,
-            steps: Steps::None,
+            steps: Downsampling::None,
         }; NAMES.len()];
         let mut at = 0;
         while at < NAMES.len() {
@@ -113,7 +113,7 @@ impl Arrangement {
     /// The word that `--arrangement` takes.
     #[must_use]
     pub fn name(self) -> &'static str {
-        let own = |named: &&(Borders, Steps, &'static str)| {
+        let own = |named: &&(Borders, Downsampling, &'static str)| {
             (named.0, named.1) == (self.borders, self.steps)
         };
         NAMES.iter().find(own).map_or("", |named| named.2)
@@ -127,14 +127,14 @@ impl Arrangement {
             Borders::First => "padding that keeps the extents of the first layer alone",
         };
         let steps = match self.steps {
-            Steps::Told => "pools of 2 where the numbers leave room",
-            Steps::ToldAndLast => "pools of 2 where the numbers leave room and at the end",
-            Steps::Each => "a pool of 2 behind each",
-            Steps::Last => "a pool of 2 behind the last",
-            Steps::Inner => "a pool of 2 behind each but the last",
-            Steps::Second => "a pool of 2 behind every second",
-            Steps::None => "no pools",
-            Steps::Strided => "stride 2, no pools",
+            Downsampling::Told => "pools of 2 where the numbers leave room",
+            Downsampling::ToldAndLast => "pools of 2 where the numbers leave room and at the end",
+            Downsampling::Each => "a pool of 2 behind each",
+            Downsampling::Last => "a pool of 2 behind the last",
+            Downsampling::Inner => "a pool of 2 behind each but the last",
+            Downsampling::Second => "a pool of 2 behind every second",
+            Downsampling::None => "no pools",
+            Downsampling::Strided => "stride 2, no pools",
         };
         format!("{borders}, {steps}")
     }

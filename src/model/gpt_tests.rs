@@ -11,7 +11,7 @@ use super::tests::layout;
 use super::*;
 use crate::run::Checkpoint;
 use crate::weights::direction;
-use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
+use crate::weights::run_checkpoint::{RunCheckpoint, RunShape};
 
 fn file(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
@@ -19,16 +19,16 @@ fn file(name: &str) -> PathBuf {
 }
 
 /// A checkpoint with the settings that stand beside it.
-fn opened(path: PathBuf) -> (Shape, Weights) {
+fn opened(path: PathBuf) -> (RunShape, Weights) {
     let checkpoint = Checkpoint::new(0, path);
-    let shape = Shape::of(&checkpoint, None).unwrap();
+    let shape = RunShape::of(&checkpoint, None).unwrap();
     let member = RunCheckpoint::open(&checkpoint, &shape).unwrap();
     let flat = direction::flat(&shape.layout, &member).unwrap();
     let flat = Tensor::from_vec(flat, shape.layout.len(), &Device::Cpu).unwrap();
     (shape.clone(), Weights::new(flat, shape.layout))
 }
 
-fn known(shape: &Shape, model: &str, asked: Reading) -> Result<Recognized, ModelError> {
+fn known(shape: &RunShape, model: &str, asked: Reading) -> Result<Recognized, ModelError> {
     let told = Reading::told(&shape.settings);
     recognize_as(&shape.layout, model, None, asked, told)
 }

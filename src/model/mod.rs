@@ -15,9 +15,9 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use self::activation::Activation;
-pub use self::known::{Misfit, Pattern};
+pub use self::known::{Mismatch, Pattern};
 use self::program::datum::{Datum, FloatPlace};
-use self::program::pt2::{self, Bound, Pt2Error};
+use self::program::pt2::{self, BoundProgram, Pt2Error};
 use self::program::run::Norms;
 use self::program::{Input, Program};
 use self::reading::Reading;
@@ -84,7 +84,7 @@ pub enum ModelError {
         /// Architecture for which they were taken.
         architecture: &'static str,
         /// The part that does not fit.
-        misfit: Misfit,
+        misfit: Mismatch,
     },
     /// The tensors are another model of the same kind.
     #[error("the tensors are those of {found}, not of {asked}")]
@@ -219,7 +219,7 @@ fn evidence(program: &Program) -> String {
 }
 
 /// Says which of a program's weights the checkpoint does not hold, and their share.
-fn kept(bound: &Bound, layout: &Layout) -> Option<String> {
+fn kept(bound: &BoundProgram, layout: &Layout) -> Option<String> {
     let first = bound.kept.first()?;
     let own = layout.len();
     let share = bound.kept_numbers as f64 / (bound.kept_numbers + own).max(1) as f64;

@@ -1,14 +1,14 @@
 //! Key of a picture: a hash, bit by bit, of what it is drawn of. Equal keys give equal pictures.
 
 use super::colormap::Bands;
-use super::map::{AxisTitle, Backdrop, Extras, MapScene, Tints};
+use super::map::{AxisTitle, Extras, MapScene, Palette, SurfaceLayer};
 use super::picture::Rgb;
 
 /// All that goes into a picture, kept whole rather than hashed, so that no two are taken for one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Key(Vec<u64>);
+pub struct PictureKey(Vec<u64>);
 
-impl Key {
+impl PictureKey {
     /// Appends a number; those that are not equal in each bit are different.
     #[must_use]
     pub fn number(mut self, number: f64) -> Self {
@@ -53,7 +53,7 @@ impl Key {
             scale,
             layers,
             marker,
-            tints,
+            palette,
             extras,
         } = scene;
         let key = self.numbers(x).numbers(y).numbers(path.as_flattened());
@@ -61,7 +61,7 @@ impl Key {
         let key = key.count(*marker as usize);
         let key = axes.iter().fold(key, Self::axis);
         key.backdrop(backdrop.as_ref())
-            .tints(tints.as_ref())
+            .palette(palette.as_ref())
             .extras(extras)
     }
 
@@ -70,8 +70,8 @@ impl Key {
     }
 
     /// Hashes what pictures show of the surface: the points that were measured, and their losses.
-    fn backdrop(self, backdrop: Option<&Backdrop<'_>>) -> Self {
-        let Some(Backdrop { surface, stale }) = backdrop else {
+    fn backdrop(self, backdrop: Option<&SurfaceLayer<'_>>) -> Self {
+        let Some(SurfaceLayer { surface, stale }) = backdrop else {
             return self.count(0);
         };
         let mut key = (self.count(1).numbers(surface.x()).numbers(surface.y()))
@@ -87,8 +87,8 @@ impl Key {
         key
     }
 
-    fn tints(self, tints: Option<&Tints>) -> Self {
-        let Some(Tints {
+    fn palette(self, palette: Option<&Palette>) -> Self {
+        let Some(Palette {
             bands,
             levels,
             ground,
@@ -96,7 +96,7 @@ impl Key {
             faint,
             path,
             mark,
-        }) = tints
+        }) = palette
         else {
             return self.count(0);
         };

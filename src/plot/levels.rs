@@ -5,7 +5,7 @@ use super::axis;
 /// Spacing of levels over the losses in sight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Scale {
+pub enum LevelScale {
     /// Each level is a constant factor further above the lowest loss than the one before.
     #[default]
     Log,
@@ -15,7 +15,7 @@ pub enum Scale {
     Quantile,
 }
 
-impl Scale {
+impl LevelScale {
     /// The next one, round and round.
     #[must_use]
     pub fn next(self) -> Self {
@@ -73,7 +73,7 @@ impl Levels {
     /// At most about `count` levels for these losses, rounded to few digits. Losses that are not
     /// finite do not count; where all are equal there is no level.
     #[must_use]
-    pub fn of(scale: Scale, losses: impl IntoIterator<Item = f64>, count: usize) -> Self {
+    pub fn of(scale: LevelScale, losses: impl IntoIterator<Item = f64>, count: usize) -> Self {
         let mut losses: Vec<f64> = losses.into_iter().filter(|l| l.is_finite()).collect();
         if losses.is_empty() {
             return Self::default();
@@ -88,9 +88,9 @@ impl Levels {
             };
         }
         let mut values = match scale {
-            Scale::Log => logarithmic(&mut losses, [lowest, highest], count),
-            Scale::Linear => linear(lowest, quantile(&mut losses, TOP), count),
-            Scale::Quantile => quantiles(&mut losses, count),
+            LevelScale::Log => logarithmic(&mut losses, [lowest, highest], count),
+            LevelScale::Linear => linear(lowest, quantile(&mut losses, TOP), count),
+            LevelScale::Quantile => quantiles(&mut losses, count),
         };
         // A level that is the lowest loss but for rounding errors has nothing below it.
         let above = lowest + (highest - lowest) * 1e-9;
@@ -302,7 +302,7 @@ mod tests {
         square.map(|(x, y)| 0.3 + x * x + y * y).collect()
     }
 
-    fn labels(scale: Scale, losses: Vec<f64>, count: usize) -> Vec<String> {
+    fn labels(scale: LevelScale, losses: Vec<f64>, count: usize) -> Vec<String> {
         let levels = Levels::of(scale, losses, count);
         (0..levels.values().len())
             .map(|i| levels.label(i))
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn logarithmic_levels_of_a_bowl_are_short_and_denser_near_the_lowest_loss() {
-        let labels = labels(Scale::Log, bowl(), 8);
+        let labels = labels(LevelScale::Log, bowl(), 8);
         assert_eq!(
             labels,
             ["0.35", "0.4", "0.5", "0.7", "1.1", "1.8", "3.3", "6"]
@@ -321,13 +321,16 @@ mod tests {
     #[test]
     fn linear_levels_are_ticks() {
         let losses = (0..=100).map(f64::from).collect();
-        assert_eq!(labels(Scale::Linear, losses, 6), ["20", "40", "60", "80"]);
+        assert_eq!(
+            labels(LevelScale::Linear, losses, 6),
+            ["20", "40", "60", "80"]
+        );
     }
 
     #[test]
     fn between_quantile_levels_lie_equal_areas() {
         let losses: Vec<f64> = (0..1000).map(|i| (f64::from(i) / 100.0).exp()).collect();
-        let levels = Levels::of(Scale::Quantile, losses.iter().copied(), 4);
+        let levels = Levels::of(LevelScale::Quantile, losses.iter().copied(), 4);
         let mut areas = vec![0; levels.bands()];
         for loss in losses {
             areas[levels.band(loss)] += 1;
@@ -343,7 +346,7 @@ mod tests {
         let rounded = vec![2.0, 2.0 + 4.0 * f64::EPSILON];
         let not_finite = vec![f64::NAN, f64::INFINITY];
         for losses in [vec![], vec![2.0; 9], rounded, not_finite] {
-            let levels = Levels::of(Scale::Log, losses, 8);
+            let levels = Levels::of(LevelScale::Log, losses, 8);
             assert_eq!((levels.values().len(), levels.bands()), (0, 1));
             assert_eq!(levels.band(2.0), 0);
         }
@@ -352,7 +355,7 @@ mod tests {
     #[test]
     fn levels_that_are_close_have_labels_that_tell_them_apart() {
         let losses = (0..=100).map(|i| 0.245 + f64::from(i) * 1e-5);
-        let levels = Levels::of(Scale::Linear, losses, 6);
+        let levels = Levels::of(LevelScale::Linear, losses, 6);
         let labels: Vec<String> = (0..4).map(|i| levels.label(i)).collect();
         assert_eq!(labels, ["0.2452", "0.2454", "0.2456", "0.2458"]);
         assert_eq!(levels.lowest_label().as_deref(), Some("0.245"));
@@ -381,7 +384,7 @@ mod tests {
     fn no_label_has_more_digits_than_are_known() {
         let losses = || (0..=1000).map(|i| 0.245 + f64::from(i) * 1e-5);
         let labels = |error: f64| {
-            let levels = Levels::of(Scale::Linear, losses(), 6).known_to(|_| error);
+            let levels = Levels::of(LevelScale::Linear, losses(), 6).known_to(|_| error);
             let lines = (0..levels.values().len()).map(|i| levels.label(i));
             let lowest = levels.lowest_label();
             lines.chain(lowest).collect::<Vec<_>>().join(" ")
@@ -413,7 +416,7 @@ mod tests {
         maps[1].push(f64::NAN);
         maps[2].push(f64::INFINITY);
         level_with_each_other(&mut maps);
-        let levels = Levels::of(Scale::Log, maps.iter().flatten().copied(), 10);
+        let levels = Levels::of(LevelScale::Log, maps.iter().flatten().copied(), 10);
         let [first, last] = [levels.values()[0], *levels.values().last().unwrap()];
         assert!(first < 1.0 && (30.0..=40.0).contains(&last), "{levels:?}");
         assert!(maps[1][100].is_nan() && maps[2][100].is_infinite());
@@ -421,7 +424,7 @@ mod tests {
         // Of two, both have lines.
         let mut pair: Vec<Vec<f64>> = [10.0, 1000.0].map(map).into();
         level_with_each_other(&mut pair);
-        let levels = Levels::of(Scale::Log, pair.iter().flatten().copied(), 10);
+        let levels = Levels::of(LevelScale::Log, pair.iter().flatten().copied(), 10);
         let last = *levels.values().last().unwrap();
         assert!((80.0..=100.0).contains(&last), "{levels:?}");
         let mut alike: Vec<Vec<f64>> = [7.0, 7.0].map(map).into();
@@ -442,7 +445,7 @@ mod tests {
             ], 0..60),
             count in 0..20usize,
         ) {
-            for scale in [Scale::Log, Scale::Linear, Scale::Quantile] {
+            for scale in [LevelScale::Log, LevelScale::Linear, LevelScale::Quantile] {
                 let levels = Levels::of(scale, losses.iter().copied(), count);
                 let values = levels.values();
                 prop_assert!(values.is_sorted_by(|a, b| a < b), "{values:?}");

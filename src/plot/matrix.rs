@@ -1,6 +1,6 @@
 //! A matrix of cosines as a picture: half blocks, two rows a character, from −1 through nothing to 1.
 
-use super::map::Tints;
+use super::map::Palette;
 use super::picture::{Cell, Picture, Rgb};
 use super::raster::Marker;
 
@@ -17,28 +17,28 @@ const LEGEND: usize = 11;
 #[must_use]
 pub fn draw(
     values: &[Vec<f64>],
-    tints: Option<Tints>,
+    palette: Option<Palette>,
     marker: Marker,
     width: usize,
     height: usize,
 ) -> Picture {
-    let tints = tints.filter(|_| !marker.is_ascii());
+    let palette = palette.filter(|_| !marker.is_ascii());
     let size = values.len();
-    let (columns, rows) = match tints {
+    let (columns, rows) = match palette {
         Some(_) => (size.min(width), size.min(2 * height)),
         None => ((2 * size).min(width), size.min(height)),
     };
     let mut picture = Picture::new(width, height);
     let at = |column: usize, row: usize| mean(values, [column, columns], [row, rows]);
-    for row in 0..if tints.is_some() {
+    for row in 0..if palette.is_some() {
         rows.div_ceil(2)
     } else {
         rows
     } {
         for column in 0..columns {
-            let cell = match tints {
-                Some(tints) => half_blocks(
-                    tints,
+            let cell = match palette {
+                Some(palette) => half_blocks(
+                    palette,
                     at(column, 2 * row),
                     (2 * row + 1 < rows).then(|| at(column, 2 * row + 1)),
                 ),
@@ -52,13 +52,13 @@ pub fn draw(
 
 /// Draws one row of cosines from −1 to 1, for a legend.
 #[must_use]
-pub fn legend(tints: Option<Tints>, marker: Marker) -> Picture {
-    let tints = tints.filter(|_| !marker.is_ascii());
+pub fn legend(palette: Option<Palette>, marker: Marker) -> Picture {
+    let palette = palette.filter(|_| !marker.is_ascii());
     let mut picture = Picture::new(LEGEND, 1);
     for column in 0..LEGEND {
         let value = 2.0 * column as f64 / (LEGEND - 1) as f64 - 1.0;
-        let cell = match tints {
-            Some(tints) => half_blocks(tints, value, Some(value)),
+        let cell = match palette {
+            Some(palette) => half_blocks(palette, value, Some(value)),
             None => shade(value, marker),
         };
         picture.put(column, 0, cell);
@@ -81,14 +81,18 @@ fn mean(values: &[Vec<f64>], [column, columns]: [usize; 2], [row, rows]: [usize;
     sum / f64::from(count)
 }
 
-fn half_blocks(tints: Tints, upper: f64, lower: Option<f64>) -> Cell {
+fn half_blocks(palette: Palette, upper: f64, lower: Option<f64>) -> Cell {
     let colour = |value: f64| {
-        let end = if value < 0.0 { tints.mark } else { tints.path };
-        tints.ground.towards(end, value.abs().min(1.0))
+        let end = if value < 0.0 {
+            palette.mark
+        } else {
+            palette.path
+        };
+        palette.ground.towards(end, value.abs().min(1.0))
     };
     let colour = |value: f64| {
         if value.is_nan() {
-            tints.ground
+            palette.ground
         } else {
             colour(value)
         }
@@ -96,7 +100,7 @@ fn half_blocks(tints: Tints, upper: f64, lower: Option<f64>) -> Cell {
     Cell {
         symbol: '▀',
         foreground: Some(colour(upper)),
-        background: Some(lower.map_or(tints.ground, colour)) as Option<Rgb>,
+        background: Some(lower.map_or(palette.ground, colour)) as Option<Rgb>,
         ..Cell::default()
     }
 }

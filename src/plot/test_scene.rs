@@ -4,13 +4,13 @@ use crate::landscape::surface::{Measure, Surface};
 use crate::landscape::survey::spread;
 
 use super::colormap::{Bands, Colormap};
-use super::levels::Scale;
-use super::map::{AxisTitle, Backdrop, Extras, Layers, MapScene, Tints};
+use super::levels::LevelScale;
+use super::map::{AxisTitle, Extras, Layers, MapScene, Palette, SurfaceLayer};
 use super::picture::Rgb;
 use super::raster::Marker;
 
 /// Colours of a dark theme.
-pub(super) const TINTS: Tints = Tints {
+pub(super) const TINTS: Palette = Palette {
     bands: Bands::Gradient {
         map: Colormap::Viridis,
         recede: 0.28,
@@ -48,17 +48,17 @@ pub(super) fn scene<'a>(surface: &'a Surface, path: &'a [[f64; 2]]) -> MapScene<
     MapScene {
         x: [-1.0, 1.0],
         y: [-1.0, 1.0],
-        backdrop: Some(Backdrop {
+        backdrop: Some(SurfaceLayer {
             surface,
             stale: false,
         }),
         path,
         selected: path.len().saturating_sub(1),
         axes: [title("PC1", 0.734), title("PC2", 0.183)],
-        scale: Scale::Log,
+        scale: LevelScale::Log,
         layers: Layers::Bands,
         marker: Marker::Braille,
-        tints: Some(TINTS),
+        palette: Some(TINTS),
         extras: Extras::default(),
     }
 }

@@ -15,7 +15,7 @@ use super::{cell, csv_rows, loss};
 
 /// The loss of the average of the last few checkpoints.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Row {
+pub struct AverageRow {
     /// Number of checkpoints that are averaged.
     pub last: usize,
     /// Mean loss.
@@ -27,7 +27,7 @@ pub struct Row {
     pub change: f64,
 }
 
-impl Row {
+impl AverageRow {
     /// Compares the average of `last` checkpoints with the last one alone.
     #[must_use]
     pub fn of(last: usize, score: Option<Score>, found: Measure, alone: Measure) -> Self {
@@ -45,7 +45,7 @@ impl Row {
 
 /// Averages of the last checkpoints of a run. Field names are other programs' to rely on.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct AverageReport {
     /// The run folder.
     pub run: String,
     /// The architecture.
@@ -61,10 +61,10 @@ pub struct Report {
     /// Treatment of running statistics: averaged, or taken anew.
     pub bn: &'static str,
     /// The last checkpoint alone first.
-    pub averages: Vec<Row>,
+    pub averages: Vec<AverageRow>,
 }
 
-impl Report {
+impl AverageReport {
     /// One row an average.
     ///
     /// # Errors
@@ -120,9 +120,9 @@ mod tests {
 
     use super::*;
 
-    fn report(score: Option<Score>) -> Report {
+    fn report(score: Option<Score>) -> AverageReport {
         let measure = |loss| Measure { loss, score: 0.5 };
-        Report {
+        AverageReport {
             run: "run".into(),
             model: "mlp".into(),
             assumed: Assumed::default(),
@@ -130,7 +130,7 @@ mod tests {
             samples: 10,
             split: Split::Train,
             bn: "averaged",
-            averages: vec![Row::of(1, score, measure(0.25), measure(0.25))],
+            averages: vec![AverageRow::of(1, score, measure(0.25), measure(0.25))],
         }
     }
 

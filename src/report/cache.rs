@@ -15,7 +15,7 @@ use super::{csv_rows, visible};
 
 /// The runs of which checkpoints are kept, and the values that were measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct CacheReport {
     runs: Vec<CachedRun>,
     measured: Option<Measured>,
 }
@@ -54,7 +54,7 @@ impl Measured {
     }
 }
 
-impl Report {
+impl CacheReport {
     /// A report of these runs and values; `None` if there is no database.
     #[must_use]
     pub fn new(runs: Vec<CachedRun>, measured: Option<Measured>) -> Self {
@@ -150,7 +150,7 @@ mod tests {
             checkpoints,
             bytes,
         };
-        let report = Report::new(
+        let report = CacheReport::new(
             vec![run("runs/a", 3, 3 << 20), run("runs/b\n", 12, 5 << 10)],
             None,
         );
@@ -163,7 +163,10 @@ mod tests {
             "{csv}"
         );
         assert!(report.removed().contains("15 kept checkpoints of 2 runs"));
-        assert_eq!(Report::new(Vec::new(), None).text(), "nothing is kept\n");
+        assert_eq!(
+            CacheReport::new(Vec::new(), None).text(),
+            "nothing is kept\n"
+        );
     }
 
     #[test]
@@ -177,7 +180,7 @@ mod tests {
             },
             planes: PlanesKept::default(),
         };
-        let report = Report::new(Vec::new(), Some(measured(2601)));
+        let report = CacheReport::new(Vec::new(), Some(measured(2601)));
         assert_eq!(
             report.text(),
             "2601 measured values of 1 plane, 1.00 MiB: c/measured.sqlite\n"
@@ -199,7 +202,7 @@ mod tests {
             planes,
             ..measured(0)
         };
-        let told = Report::new(Vec::new(), Some(planes_alone)).text();
+        let told = CacheReport::new(Vec::new(), Some(planes_alone)).text();
         assert!(told.contains("2 planes as files"), "{told}");
         let words = with_files.words();
         assert!(
@@ -207,7 +210,7 @@ mod tests {
             "{words}"
         );
         assert_eq!(
-            Report::new(Vec::new(), Some(measured(0))).text(),
+            CacheReport::new(Vec::new(), Some(measured(0))).text(),
             "nothing is kept\n"
         );
     }
@@ -217,7 +220,7 @@ mod tests {
     fn a_name_that_is_not_unicode_is_told() {
         use std::os::unix::ffi::OsStrExt;
         let name = std::ffi::OsStr::from_bytes(b"a\xff");
-        let report = Report::new(
+        let report = CacheReport::new(
             vec![CachedRun {
                 run: name.into(),
                 folder: name.into(),

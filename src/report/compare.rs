@@ -9,9 +9,9 @@ use crate::data::Split;
 use crate::landscape::evidence::Assumed;
 use crate::landscape::surface::{Measure, Surface};
 use crate::loss::Score;
-use crate::plot::levels::Scale;
+use crate::plot::levels::LevelScale;
 use crate::plot::map::panels::{self, Panel};
-use crate::plot::map::{Backdrop, Extras, Layers, MapScene, Tints};
+use crate::plot::map::{Extras, Layers, MapScene, Palette, SurfaceLayer};
 use crate::plot::picture::Picture;
 use crate::plot::raster::Marker;
 use crate::weights::plane_spec::BatchNorm;
@@ -19,8 +19,8 @@ use crate::weights::plane_spec::BatchNorm;
 use super::npz::Array;
 use super::path::{self, PathPoint};
 use super::score::{self, Keyed};
-use super::surface::{Fidelity, PlaneReport, rows};
-use super::vtp::Piece;
+use super::surface::{FidelityReport, PlaneReport, rows};
+use super::vtp::MeshPiece;
 use super::{cell, csv_rows, loss, map};
 
 /// Characters across, and lines down for each row of panels.
@@ -62,7 +62,7 @@ pub struct Subject {
     /// The measured grid of the plane.
     pub grid: Surface,
     /// Its estimate, if not all samples were measured everywhere.
-    pub fidelity: Option<Fidelity>,
+    pub fidelity: Option<FidelityReport>,
     /// The run's path on the plane.
     pub path: Vec<PathPoint>,
     /// Indices of its points at which the learning rate fell.
@@ -73,7 +73,7 @@ pub struct Subject {
 
 /// Runs or checkpoints side by side, on one range and one colour scale.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct CompareReport {
     /// Number of samples.
     pub samples: usize,
     /// Split of the samples.
@@ -110,7 +110,7 @@ struct SubjectJson<'a> {
 
 /// The JSON of `compare`; x and y are those of every subject.
 #[derive(Debug, Serialize)]
-pub struct Json<'a> {
+pub struct CompareJson<'a> {
     samples: usize,
     split: Split,
     seed: u64,
@@ -179,12 +179,12 @@ impl Subject {
     }
 }
 
-impl Report {
+impl CompareReport {
     /// The JSON of this comparison.
     #[must_use]
-    pub fn json(&self) -> Json<'_> {
+    pub fn json(&self) -> CompareJson<'_> {
         let first = self.subjects.first().map(|subject| &subject.grid);
-        Json {
+        CompareJson {
             samples: self.samples,
             split: self.split,
             seed: self.seed,
@@ -260,12 +260,12 @@ impl Report {
 
     /// Draws the runs side by side.
     #[must_use]
-    pub fn picture(&self, tints: Option<Tints>) -> Picture {
+    pub fn picture(&self, palette: Option<Palette>) -> Picture {
         let head = self.head();
         map::titled(
             head.lines(),
-            tints,
-            self.panels(Layers::Both, Marker::Braille, tints),
+            palette,
+            self.panels(Layers::Both, Marker::Braille, palette),
         )
     }
 
@@ -309,19 +309,19 @@ impl Report {
 
     /// Surface and path of each run for ParaView; the array `run` tells them apart.
     #[must_use]
-    pub fn pieces(&self) -> Vec<Piece> {
+    pub fn pieces(&self) -> Vec<MeshPiece> {
         let each = self.subjects.iter().enumerate().flat_map(|(i, subject)| {
             let rows = rows(&subject.grid, subject.score);
             let lines = [subject.grid.x(), subject.grid.y()];
             [
-                Piece::surface(i, lines, &rows.loss, &rows.measured),
-                Piece::path(i, &subject.path),
+                MeshPiece::surface(i, lines, &rows.loss, &rows.measured),
+                MeshPiece::path(i, &subject.path),
             ]
         });
         each.collect()
     }
 
-    fn panels(&self, layers: Layers, marker: Marker, tints: Option<Tints>) -> Picture {
+    fn panels(&self, layers: Layers, marker: Marker, palette: Option<Palette>) -> Picture {
         let places = |path: &[PathPoint]| -> Vec<[f64; 2]> {
             path.iter().map(|point| [point.x, point.y]).collect()
         };
@@ -336,7 +336,7 @@ impl Report {
                 scene: MapScene {
                     layers,
                     marker,
-                    tints,
+                    palette,
                     ..scene(subject, path, rival)
                 },
             })
@@ -351,17 +351,17 @@ fn scene<'a>(subject: &'a Subject, path: &'a [[f64; 2]], rival: &'a [[f64; 2]]) 
     MapScene {
         x: ends(subject.grid.x()),
         y: ends(subject.grid.y()),
-        backdrop: Some(Backdrop {
+        backdrop: Some(SurfaceLayer {
             surface: &subject.grid,
             stale: false,
         }),
         path,
         selected: path.len().saturating_sub(1),
         axes: map::axes(["x", "y"], None),
-        scale: Scale::default(),
+        scale: LevelScale::default(),
         layers: Layers::default(),
         marker: Marker::default(),
-        tints: None,
+        palette: None,
         extras: Extras {
             rival,
             drops: &subject.drops,

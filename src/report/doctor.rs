@@ -14,14 +14,14 @@ use crate::session::size_in_words;
 use crate::terminal::Depth;
 
 use super::TOLD;
-use super::inspect::LeftOut;
+use super::inspect::LeftOutFile;
 
 /// Characters of the screen; which of them show is for the eye to tell.
 const GLYPHS: &str = "⠁⡇⠤⢸⣀⣿ braille  ▘▀▌▙▄█ blocks  ╭─┬╮│╰┴╯ lines  ●○◦◎◆✕▼ marks";
 
 /// Everything that the program finds here.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct DoctorReport {
     /// Version of the program.
     pub version: &'static str,
     /// The terminal in which results are shown.
@@ -95,7 +95,7 @@ pub struct Run {
     /// The last one of these.
     pub last: Option<Checkpoint>,
     /// Files that cannot be read or do not count.
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<LeftOutFile>,
     /// Copies of it in the user's cache folder; `None` if there is no such folder.
     pub kept: Option<KeptLine>,
     /// Reason why the run cannot be watched.
@@ -119,7 +119,7 @@ const SCOPE: &str = "systemd-run --user --scope -p CPUWeight=idle isoloss RUN";
 /// A line: what it is about, and what was found.
 type Line = (String, String);
 
-impl Report {
+impl DoctorReport {
     /// A line a fact.
     #[must_use]
     pub fn text(&self) -> String {

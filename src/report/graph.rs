@@ -1,7 +1,7 @@
 //! The graphs of the text reports.
 
-use crate::plot::graph::{Curve, Graph, Mark, Side, Stroke};
-use crate::plot::map::Tints;
+use crate::plot::graph::{AxisSide, Curve, Graph, Mark, Stroke};
+use crate::plot::map::Palette;
 use crate::plot::picture::Picture;
 use crate::plot::raster::Marker;
 
@@ -25,7 +25,7 @@ pub(super) fn plain<'a>(
         marks,
         ticks: true,
         marker: map::marker(),
-        tints: None,
+        palette: None,
     }
 }
 
@@ -38,17 +38,17 @@ pub(super) fn text(graph: &Graph<'_>, width: usize) -> String {
 pub(super) fn picture<'a>(
     graphs: Vec<Graph<'_>>,
     about: impl Iterator<Item = &'a str>,
-    tints: Option<Tints>,
+    palette: Option<Palette>,
 ) -> Picture {
     let drawn = graphs.into_iter().map(|graph| {
         let graph = Graph {
             marker: Marker::Braille,
-            tints,
+            palette,
             ..graph
         };
         graph.draw(SCREEN[0], HEIGHT)
     });
-    map::titled(about, tints, Picture::stacked(&drawn.collect::<Vec<_>>()))
+    map::titled(about, palette, Picture::stacked(&drawn.collect::<Vec<_>>()))
 }
 
 /// One unbroken curve on the left scale.
@@ -56,7 +56,7 @@ pub(super) fn curve<'a>(x: &'a [f64], y: &'a [f64]) -> Curve<'a> {
     Curve {
         x,
         y,
-        side: Side::Left,
+        side: AxisSide::Left,
         stroke: Stroke::Solid,
     }
 }

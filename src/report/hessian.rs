@@ -10,13 +10,13 @@ use crate::landscape::curvature::{Extremes, RESOLUTION};
 use crate::landscape::evidence::Assumed;
 use crate::plot::axis::short;
 use crate::plot::graph::Graph;
-use crate::plot::map::{Extras, Tints};
+use crate::plot::map::{Extras, Palette};
 use crate::plot::picture::Picture;
 
 use super::graph;
 use super::map::{self, PrintedMap};
 use super::npz::Array;
-use super::vtp::Piece;
+use super::vtp::MeshPiece;
 use super::{cell, csv_rows};
 use crate::landscape::surface::{Measure, Surface};
 
@@ -71,7 +71,7 @@ struct Origin {
 /// The curvature at a point, on a grid, and the density of the spectrum. Field names are other
 /// programs' to rely on.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct HessianReport {
     run: String,
     origin: Origin,
     model: String,
@@ -94,7 +94,7 @@ pub struct Report {
 
 /// Material of a report.
 #[derive(Clone, Debug)]
-pub struct Findings {
+pub struct CurvatureFindings {
     /// The run folder or checkpoint.
     pub run: String,
     /// Step of the plane's origin.
@@ -122,8 +122,8 @@ pub struct Findings {
 /// Places of the smoothed density.
 const PLACES: usize = 200;
 
-impl From<Findings> for Report {
-    fn from(found: Findings) -> Self {
+impl From<CurvatureFindings> for HessianReport {
+    fn from(found: CurvatureFindings) -> Self {
         Self {
             run: found.run,
             origin: Origin { step: found.origin },
@@ -141,7 +141,7 @@ impl From<Findings> for Report {
     }
 }
 
-impl Report {
+impl HessianReport {
     /// One row a point; with a density alone, one row a node.
     ///
     /// # Errors
@@ -187,18 +187,18 @@ impl Report {
 
     /// Draws the map and the density, as far as they were asked for.
     #[must_use]
-    pub fn picture(&self, tints: Option<Tints>) -> Picture {
+    pub fn picture(&self, palette: Option<Palette>) -> Picture {
         let nothing = || std::iter::empty();
         let map = self.map.as_ref();
-        let map = map.map(|grid| with_map(grid, |map| map::picture(map, None, nothing(), tints)));
+        let map = map.map(|grid| with_map(grid, |map| map::picture(map, None, nothing(), palette)));
         let density = self.density.as_ref().and_then(|density| {
             with_density(density, |graph| {
-                graph::picture(vec![graph], nothing(), tints)
+                graph::picture(vec![graph], nothing(), palette)
             })
         });
         let drawn: Vec<Picture> = map.into_iter().chain(density).collect();
         let about = format!("{}{}", self.head(), sentence(&self.at));
-        map::titled(about.lines(), tints, Picture::stacked(&drawn))
+        map::titled(about.lines(), palette, Picture::stacked(&drawn))
     }
 
     /// The map and the nodes of the density as arrays, and what they are of.
@@ -240,7 +240,7 @@ impl Report {
 
     /// The map for ParaView: the ratio |λmin/λmax| is the height.
     #[must_use]
-    pub fn pieces(&self) -> Vec<Piece> {
+    pub fn pieces(&self) -> Vec<MeshPiece> {
         let pieces = self.map.iter().map(|grid| {
             let each = |value: fn(&Point) -> f64| -> Vec<Vec<f64>> {
                 let rows = grid.points.iter();
@@ -248,7 +248,8 @@ impl Report {
             };
             let converged = |row: &Vec<Point>| row.iter().map(|point| point.converged).collect();
             let measured: Vec<Vec<bool>> = grid.points.iter().map(converged).collect();
-            Piece::surface(0, [&grid.x, &grid.y], &each(|point| point.ratio), &measured).of("ratio")
+            MeshPiece::surface(0, [&grid.x, &grid.y], &each(|point| point.ratio), &measured)
+                .of("ratio")
         });
         pieces.collect()
     }

@@ -26,7 +26,7 @@ pub struct TensorReport {
 
 /// A checkpoint of the run that does not count.
 #[derive(Clone, Debug, Serialize)]
-pub struct LeftOut {
+pub struct LeftOutFile {
     /// The file or folder.
     pub path: String,
     /// Reason for it.
@@ -63,7 +63,7 @@ impl From<&TrainingLog> for Log {
 
 /// Contents of a checkpoint.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct InspectReport {
     /// The file or folder that was inspected.
     pub path: String,
     /// Its training step, if it tells one.
@@ -83,12 +83,12 @@ pub struct Report {
     /// Steps of the run that it belongs to; empty for a single checkpoint.
     pub steps: Vec<u64>,
     /// Checkpoints of the run that cannot be read.
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<LeftOutFile>,
     /// Training's own log, where the run has one.
     pub log: Option<Log>,
 }
 
-impl Report {
+impl InspectReport {
     /// One row a tensor.
     ///
     /// # Errors

@@ -10,8 +10,8 @@ use crate::landscape::line::Barrier;
 use crate::landscape::surface::Measure;
 use crate::loss::Score;
 use crate::plot::axis::short;
-use crate::plot::graph::{Curve, Graph, Mark, Side, Stroke};
-use crate::plot::map::Tints;
+use crate::plot::graph::{AxisSide, Curve, Graph, Mark, Stroke};
+use crate::plot::map::Palette;
 use crate::plot::picture::Picture;
 use crate::weights::plane_spec::BatchNorm;
 
@@ -21,7 +21,7 @@ use super::{cell, csv_rows, graph, loss, map};
 
 /// Loss and score on the samples of one split.
 #[derive(Clone, Debug, Serialize)]
-pub struct Values {
+pub struct SplitValues {
     /// Mean loss, one a point.
     pub loss: Vec<f64>,
     /// The score, one a point.
@@ -35,7 +35,7 @@ pub struct Values {
     pub barrier: Option<Barrier>,
 }
 
-impl Values {
+impl SplitValues {
     /// Collects what was measured along a line and at its ends, and the hill between them.
     #[must_use]
     pub fn of(
@@ -58,7 +58,7 @@ impl Values {
 
 /// One line through weight space.
 #[derive(Clone, Debug, Serialize)]
-pub struct LineCurve {
+pub struct ReportedLine {
     /// `to B`, `random`, `pc1`, `pc2`, `update` or `file`.
     pub direction: String,
     /// Seed of a random direction.
@@ -66,14 +66,14 @@ pub struct LineCurve {
     /// Places at which it was measured, in lengths of the direction.
     pub alpha: Vec<f64>,
     /// Values on training samples; `None` if there are none.
-    pub train: Option<Values>,
+    pub train: Option<SplitValues>,
     /// On test samples, likewise.
-    pub test: Option<Values>,
+    pub test: Option<SplitValues>,
 }
 
 /// One or more lines through a checkpoint.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct LineReport {
     /// The checkpoint at α = 0.
     pub a: String,
     /// The checkpoint at α = 1; `None` for slices.
@@ -91,25 +91,25 @@ pub struct Report {
     /// The score beside the loss; `None` if it has none.
     pub score: Option<Score>,
     /// The lines; there is at least one.
-    pub curves: Vec<LineCurve>,
+    pub curves: Vec<ReportedLine>,
 }
 
 /// The JSON of `line`: that of its first line, and all of them where there are more. Field names are
 /// other programs' to rely on.
 #[derive(Debug, Serialize)]
-pub struct Json<'a> {
+pub struct LineJson<'a> {
     a: &'a str,
     b: Option<&'a str>,
     alpha: &'a [f64],
-    train: Option<&'a Values>,
-    test: Option<&'a Values>,
+    train: Option<&'a SplitValues>,
+    test: Option<&'a SplitValues>,
     barrier: Option<Barriers>,
     model: &'a str,
     assumed: &'a Assumed,
     samples: [usize; 2],
     seed: u64,
     bn: BatchNorm,
-    curves: &'a [LineCurve],
+    curves: &'a [ReportedLine],
 }
 
 /// The barrier between two checkpoints on each split.
@@ -119,12 +119,12 @@ struct Barriers {
     test: Option<Barrier>,
 }
 
-impl Report {
+impl LineReport {
     /// The JSON of these lines.
     #[must_use]
-    pub fn json(&self) -> Json<'_> {
+    pub fn json(&self) -> LineJson<'_> {
         let first = &self.curves[0];
-        Json {
+        LineJson {
             a: &self.a,
             b: self.b.as_deref(),
             alpha: &first.alpha,
@@ -144,7 +144,7 @@ impl Report {
     fn barriers(&self) -> Option<Barriers> {
         self.b.as_ref()?;
         let curve = self.curves.first()?;
-        let barrier = |values: &Option<Values>| values.as_ref()?.barrier;
+        let barrier = |values: &Option<SplitValues>| values.as_ref()?.barrier;
         Some(Barriers {
             train: barrier(&curve.train),
             test: barrier(&curve.test),
@@ -169,7 +169,7 @@ impl Report {
         let has_score = self.score.is_some();
         let rows = self.curves.iter().flat_map(|curve| {
             (0..curve.alpha.len()).map(move |i| {
-                let of = |values: &Option<Values>| {
+                let of = |values: &Option<SplitValues>| {
                     let (loss, score) = values.as_ref().map_or_else(Default::default, |values| {
                         (cell(values.loss[i]), cell(values.score.numbers[i]))
                     });
@@ -251,7 +251,7 @@ impl Report {
     }
 
     /// Curves that share a picture: random directions overlaid, each of the others alone.
-    fn graphs(&self) -> Vec<Vec<&LineCurve>> {
+    fn graphs(&self) -> Vec<Vec<&ReportedLine>> {
         let (random, others): (Vec<_>, Vec<_>) =
             self.curves.iter().partition(|curve| curve.seed.is_some());
         let overlaid = Some(random).filter(|curves| !curves.is_empty());
@@ -262,7 +262,7 @@ impl Report {
     }
 
     /// Makes the graph of a group, and gives it to `draw`.
-    fn with_graph<T>(&self, group: &[&LineCurve], draw: impl FnOnce(Graph<'_>) -> T) -> T {
+    fn with_graph<T>(&self, group: &[&ReportedLine], draw: impl FnOnce(Graph<'_>) -> T) -> T {
         let drawn: Vec<Drawn> = group.iter().flat_map(|curve| drawn(curve)).collect();
         let alone = group.len() == 1;
         let mut curves = Vec::new();
@@ -275,9 +275,9 @@ impl Report {
                 side,
                 stroke: line.stroke,
             };
-            curves.push(on(&line.loss, Side::Left));
+            curves.push(on(&line.loss, AxisSide::Left));
             if alone && self.score.is_some() {
-                curves.push(on(&line.score, Side::Right));
+                curves.push(on(&line.score, AxisSide::Right));
             }
         }
         let ends: &[(f64, &str)] = match group {
@@ -300,16 +300,16 @@ impl Report {
 
     /// Draws the graphs one below the other.
     #[must_use]
-    pub fn picture(&self, tints: Option<Tints>) -> Picture {
+    pub fn picture(&self, palette: Option<Palette>) -> Picture {
         let head = self.head() + &self.holes();
         let groups = self.graphs();
         let drawn = groups.iter().map(|group| {
             self.with_graph(group, |graph| {
-                graph::picture(vec![graph], [].into_iter(), tints)
+                graph::picture(vec![graph], [].into_iter(), palette)
             })
         });
         let drawn: Vec<Picture> = drawn.collect();
-        map::titled(head.lines(), tints, Picture::stacked(&drawn))
+        map::titled(head.lines(), palette, Picture::stacked(&drawn))
     }
 
     /// The lines as arrays, and what they are of: names of those behind the first begin with `curve1_` and so on.
@@ -353,12 +353,12 @@ impl Report {
 
 /// Names the overlaid curves in the order of their ends, from the top, because plain characters cannot tell
 /// them apart.
-fn order(group: &[&LineCurve]) -> String {
+fn order(group: &[&ReportedLine]) -> String {
     let mut text = String::new();
     if group.len() < 2 {
         return text;
     }
-    let at_end = |curve: &LineCurve, last: bool| {
+    let at_end = |curve: &ReportedLine, last: bool| {
         let values = curve.train.as_ref().or(curve.test.as_ref())?;
         let end = |values: &[f64]| [values.first(), values.last()][usize::from(last)].copied();
         Some((curve.seed?, end(&curve.alpha)?, end(&values.loss)?))
@@ -386,7 +386,7 @@ struct Drawn {
     stroke: Stroke,
 }
 
-fn drawn(curve: &LineCurve) -> Vec<Drawn> {
+fn drawn(curve: &ReportedLine) -> Vec<Drawn> {
     let splits = [(&curve.train, Stroke::Solid), (&curve.test, Stroke::Dashed)];
     let measured = splits
         .into_iter()

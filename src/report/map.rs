@@ -1,11 +1,11 @@
 //! The map of the screen and its relief as plain characters.
 
 use crate::landscape::surface::Surface;
-use crate::plot::levels::Scale;
-use crate::plot::map::{AxisTitle, Backdrop, Extras, Layers, MapScene, Tints, draw};
+use crate::plot::levels::LevelScale;
+use crate::plot::map::{AxisTitle, Extras, Layers, MapScene, Palette, SurfaceLayer, draw};
 use crate::plot::picture::{Cell, Picture};
 use crate::plot::raster::Marker;
-use crate::plot::relief::{self, View};
+use crate::plot::relief::{self, ViewAngle};
 use crate::session::schedule::whole_path;
 use crate::terminal::speaks_unicode;
 
@@ -69,21 +69,21 @@ pub fn text(map: &PrintedMap<'_>, width: usize) -> String {
 
 /// Draws the surface as a relief, in the same characters.
 #[must_use]
-pub fn relief(map: &PrintedMap<'_>, view: View, width: usize) -> String {
+pub fn relief(map: &PrintedMap<'_>, view: ViewAngle, width: usize) -> String {
     relief::draw(&scene(map), view, width, HEIGHT).text()
 }
 
 /// Draws the map or its relief in colours, below lines about it.
 pub(super) fn picture<'a>(
     map: &PrintedMap<'_>,
-    view: Option<View>,
+    view: Option<ViewAngle>,
     about: impl Iterator<Item = &'a str>,
-    tints: Option<Tints>,
+    palette: Option<Palette>,
 ) -> Picture {
     let scene = MapScene {
         layers: Layers::Both,
         marker: Marker::Braille,
-        tints,
+        palette,
         ..scene(map)
     };
     let [width, height] = SCREEN;
@@ -91,13 +91,13 @@ pub(super) fn picture<'a>(
         Some(view) => relief::draw(&scene, view, width, height),
         None => draw(&scene, width, height),
     };
-    titled(about, tints, drawn)
+    titled(about, palette, drawn)
 }
 
 /// A picture below lines about it.
 pub(super) fn titled<'a>(
     about: impl Iterator<Item = &'a str>,
-    tints: Option<Tints>,
+    palette: Option<Palette>,
     picture: Picture,
 ) -> Picture {
     let room = picture.width().saturating_sub(2);
@@ -105,14 +105,14 @@ pub(super) fn titled<'a>(
         .flat_map(|line| broken(line, room))
         .map(|line| {
             let mut title = Picture::new(picture.width(), 1);
-            title.print(1, 0, &line, Cell::ink(tints.map(|tints| tints.text)));
+            title.print(1, 0, &line, Cell::ink(palette.map(|palette| palette.text)));
             title
         })
         .collect();
     pictures.push(picture);
     let mut all = Picture::stacked(&pictures);
-    if let Some(tints) = tints {
-        all.lay_on(tints.ground);
+    if let Some(palette) = palette {
+        all.lay_on(palette.ground);
     }
     all
 }
@@ -121,17 +121,17 @@ fn scene<'a>(map: &PrintedMap<'a>) -> MapScene<'a> {
     MapScene {
         x: map.window[0],
         y: map.window[1],
-        backdrop: map.surface.map(|surface| Backdrop {
+        backdrop: map.surface.map(|surface| SurfaceLayer {
             surface,
             stale: false,
         }),
         path: map.path,
         selected: map.current,
         axes: axes(map.axes, map.explained),
-        scale: Scale::default(),
+        scale: LevelScale::default(),
         layers: layers(),
         marker: marker(),
-        tints: None,
+        palette: None,
         extras: map.extras,
     }
 }

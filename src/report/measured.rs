@@ -8,12 +8,12 @@ use crate::weights::plane::expected_cosine;
 use crate::weights::plane_spec::BatchNorm;
 
 use super::path::PathPoint;
-use super::surface::{self, PlaneReport, Report};
+use super::surface::{self, PlaneReport, SurfaceReport};
 
 /// Reports the map of the path's own plane as far as it is measured; `None` if there is no map of the path as
 /// it is.
 #[must_use]
-pub fn surface(snapshot: &Snapshot) -> Option<Report> {
+pub fn surface(snapshot: &Snapshot) -> Option<SurfaceReport> {
     let map = snapshot.map.as_ref().filter(|map| !map.stale)?;
     let (Finding::Is(model), Finding::Is(data)) = (&snapshot.model, &snapshot.data) else {
         return None;
@@ -21,7 +21,7 @@ pub fn surface(snapshot: &Snapshot) -> Option<Report> {
     if map.surface.measured() == 0 {
         return None;
     }
-    Some(Report {
+    Some(SurfaceReport {
         run: snapshot.run.display().to_string(),
         origin: snapshot.origin()?,
         model: model.name.clone(),
@@ -63,7 +63,7 @@ pub fn surface(snapshot: &Snapshot) -> Option<Report> {
                 of: None,
                 points,
                 error,
-            }) => Some(surface::Fidelity {
+            }) => Some(surface::FidelityReport {
                 samples: few,
                 points,
                 error,

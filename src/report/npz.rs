@@ -17,12 +17,12 @@ pub struct Array {
     /// Lengths of its axes; the last one runs fastest.
     pub shape: Vec<usize>,
     /// Its elements.
-    pub values: Values,
+    pub values: ArrayValues,
 }
 
 /// Elements of one kind.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Values {
+pub enum ArrayValues {
     /// `<f8`; what is not finite stays as it is.
     Floats(Vec<f64>),
     /// `<u8`, e.g. training steps.
@@ -38,7 +38,7 @@ impl Array {
         Self {
             name: name.into(),
             shape: vec![values.len()],
-            values: Values::Floats(values),
+            values: ArrayValues::Floats(values),
         }
     }
 
@@ -52,7 +52,7 @@ impl Array {
         Self {
             name: name.into(),
             shape: vec![values.len().checked_div(length).unwrap_or(0), length],
-            values: Values::Floats(values),
+            values: ArrayValues::Floats(values),
         }
     }
 
@@ -62,7 +62,7 @@ impl Array {
         Self {
             name: name.into(),
             shape: vec![rows.len(), length],
-            values: Values::Flags(values),
+            values: ArrayValues::Flags(values),
         }
     }
 
@@ -72,19 +72,19 @@ impl Array {
         Self {
             name: name.into(),
             shape: vec![steps.len()],
-            values: Values::Counts(steps),
+            values: ArrayValues::Counts(steps),
         }
     }
 
     fn npy(&self) -> Vec<u8> {
         let (kind, data): (_, Vec<u8>) = match &self.values {
-            Values::Floats(values) => {
+            ArrayValues::Floats(values) => {
                 ("<f8", values.iter().flat_map(|v| v.to_le_bytes()).collect())
             }
-            Values::Counts(values) => {
+            ArrayValues::Counts(values) => {
                 ("<u8", values.iter().flat_map(|v| v.to_le_bytes()).collect())
             }
-            Values::Flags(values) => ("|b1", values.iter().map(|v| u8::from(*v)).collect()),
+            ArrayValues::Flags(values) => ("|b1", values.iter().map(|v| u8::from(*v)).collect()),
         };
         // One length is a tuple with a comma behind it.
         let lengths = self.shape.iter().map(ToString::to_string);

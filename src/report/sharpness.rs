@@ -13,7 +13,7 @@ use super::{cell, csv_rows, graph};
 
 /// The critical step along one update.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Row {
+pub struct SharpnessRow {
     /// Step of the checkpoint that the update led to.
     pub step: u64,
     /// Step, in lengths of the update, up to which the loss stayed below where it began; null if it was not
@@ -32,7 +32,7 @@ pub struct Row {
 
 /// Critical steps over training. Field names are other programs' to rely on.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct SharpnessReport {
     /// The run folder.
     pub run: String,
     /// The architecture.
@@ -44,10 +44,10 @@ pub struct Report {
     /// Split of the samples.
     pub split: Split,
     /// One an update.
-    pub updates: Vec<Row>,
+    pub updates: Vec<SharpnessRow>,
 }
 
-impl Report {
+impl SharpnessReport {
     /// One row an update.
     ///
     /// # Errors
@@ -116,7 +116,7 @@ impl Report {
     }
 }
 
-fn sentence(row: &Row) -> String {
+fn sentence(row: &SharpnessRow) -> String {
     let [shortest, longest] = REACH;
     let (step, losses) = (row.step, row.evaluations);
     match row.beyond {
@@ -143,7 +143,7 @@ fn sentence(row: &Row) -> String {
 
 /// The same as learning rates: the update is as long as the rate is high. Sharpness above 2 in lengths of
 /// the update is sharpness above 2/η along it.
-fn at_rate(row: &Row, rate: f64) -> String {
+fn at_rate(row: &SharpnessRow, rate: f64) -> String {
     let critical = row.critical_step * rate;
     let critical = if row.beyond.is_none() && critical.is_finite() {
         format!(", the critical one {}", short(critical))
@@ -171,12 +171,12 @@ mod tests {
     use crate::report::PAGE;
 
     /// Creates the report of an update whose critical step was found at `step`.
-    fn report(step: f64) -> Report {
+    fn report(step: f64) -> SharpnessReport {
         let found = CriticalStep {
             step,
             evaluations: 5,
         };
-        let row = Row {
+        let row = SharpnessRow {
             step: 10,
             critical_step: step,
             sharpness: found.sharpness(),
@@ -184,7 +184,7 @@ mod tests {
             evaluations: 5,
             learning_rate: Some(0.5),
         };
-        Report {
+        SharpnessReport {
             run: "run".into(),
             model: "mlp".into(),
             assumed: Assumed::default(),

@@ -10,18 +10,18 @@ use crate::landscape::evidence::Assumed;
 use crate::landscape::refine::Estimate;
 use crate::landscape::surface::{Measure, Surface};
 use crate::loss::Score;
-use crate::plot::relief::View;
+use crate::plot::relief::ViewAngle;
 use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::plane_spec::BatchNorm;
 
-use crate::plot::map::{Extras, Tints};
+use crate::plot::map::{Extras, Palette};
 use crate::plot::picture::Picture;
 
 use super::map::{self, PrintedMap};
 use super::npz::Array;
 use super::path::{self, PathPoint};
 use super::score::{self, Keyed};
-use super::vtp::Piece;
+use super::vtp::MeshPiece;
 use super::{cell, csv_rows, graph, loss, percent};
 use crate::plot::graph::Mark;
 
@@ -44,7 +44,7 @@ pub struct PlaneReport {
 
 /// A measured surface with all that is needed to make it again.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct SurfaceReport {
     /// The run folder or checkpoint.
     pub run: String,
     /// Step of the plane's origin.
@@ -70,7 +70,7 @@ pub struct Report {
     /// The measured grid.
     pub grid: Surface,
     /// Its estimate, if not all samples were measured everywhere.
-    pub fidelity: Option<Fidelity>,
+    pub fidelity: Option<FidelityReport>,
     /// The path on the plane.
     pub path: Vec<PathPoint>,
     /// Indices of its points at which the learning rate fell.
@@ -79,7 +79,7 @@ pub struct Report {
 
 /// A surface of few samples to which the difference that all make was added.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Fidelity {
+pub struct FidelityReport {
     /// Samples that were measured everywhere.
     pub samples: usize,
     /// Points at which all were.
@@ -88,7 +88,7 @@ pub struct Fidelity {
     pub error: f64,
 }
 
-impl Fidelity {
+impl FidelityReport {
     /// One sentence, to stand below the number of samples.
     pub(super) fn sentence(self) -> String {
         format!(
@@ -107,7 +107,7 @@ struct OriginJson {
 
 /// The JSON of `surface`; field names and order are other programs' to rely on.
 #[derive(Debug, Serialize)]
-pub struct Json<'a> {
+pub struct SurfaceJson<'a> {
     run: &'a str,
     origin: OriginJson,
     model: &'a str,
@@ -195,12 +195,12 @@ impl Rows {
     }
 }
 
-impl Report {
+impl SurfaceReport {
     /// The JSON of this surface.
     #[must_use]
-    pub fn json(&self) -> Json<'_> {
+    pub fn json(&self) -> SurfaceJson<'_> {
         let rows = rows(&self.grid, self.score);
-        Json {
+        SurfaceJson {
             run: &self.run,
             origin: OriginJson { step: self.origin },
             model: &self.model,
@@ -250,16 +250,16 @@ impl Report {
 
     /// The surface and the path for ParaView.
     #[must_use]
-    pub fn pieces(&self) -> Vec<Piece> {
+    pub fn pieces(&self) -> Vec<MeshPiece> {
         let rows = rows(&self.grid, self.score);
         vec![
-            Piece::surface(
+            MeshPiece::surface(
                 0,
                 [self.grid.x(), self.grid.y()],
                 &rows.loss,
                 &rows.measured,
             ),
-            Piece::path(0, &self.path),
+            MeshPiece::path(0, &self.path),
         ]
     }
 
@@ -283,7 +283,7 @@ impl Report {
 
     /// Summary, map, slices through the origin, this many characters wide. With a view, the surface is a relief instead of a map.
     #[must_use]
-    pub fn text(&self, relief: Option<View>, width: usize) -> String {
+    pub fn text(&self, relief: Option<ViewAngle>, width: usize) -> String {
         let mut text = self.summary();
         text.push('\n');
         text += &self.map(relief, width);
@@ -293,13 +293,13 @@ impl Report {
 
     /// Draws the map, or a relief, and says above it what it is of.
     #[must_use]
-    pub fn picture(&self, relief: Option<View>, tints: Option<Tints>) -> Picture {
+    pub fn picture(&self, relief: Option<ViewAngle>, palette: Option<Palette>) -> Picture {
         let summary = self.summary();
         let about = summary.lines().take(2);
-        self.with_printed(|printed| map::picture(printed, relief, about, tints))
+        self.with_printed(|printed| map::picture(printed, relief, about, palette))
     }
 
-    fn map(&self, relief: Option<View>, width: usize) -> String {
+    fn map(&self, relief: Option<ViewAngle>, width: usize) -> String {
         self.with_printed(|printed| match relief {
             Some(view) => map::relief(printed, view, width),
             None => map::text(printed, width),

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::plot::axis::short;
-use crate::plot::map::Tints;
+use crate::plot::map::Palette;
 use crate::plot::picture::Picture;
 use crate::weights::random_projection::RandomProjection;
 use crate::weights::trajectory::Trajectory;
@@ -16,7 +16,7 @@ use super::{cell, csv_rows, percent};
 
 /// The JSON of `trajectory`; field names and order are other programs' to rely on.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct TrajectoryReport {
     run: String,
     parameters: usize,
     steps: Vec<u64>,
@@ -38,7 +38,7 @@ pub struct Report {
     looks_random: bool,
 }
 
-impl Report {
+impl TrajectoryReport {
     /// Takes the figures of a fitted path; `drops` are the indices of the checkpoints at which the learning rate fell.
     #[must_use]
     pub fn new(
@@ -99,14 +99,14 @@ impl Report {
 
     /// Draws the path on its plane, and below it on a random one where that was asked for.
     #[must_use]
-    pub fn picture(&self, tints: Option<Tints>) -> Picture {
+    pub fn picture(&self, palette: Option<Palette>) -> Picture {
         // Where there is no plane yet, what is said of it has room all the same.
         let mut maps = vec![Picture::new(SCREEN[0], 0)];
         for (map, about) in self.maps() {
-            maps.push(map::picture(&map, None, about.lines(), tints));
+            maps.push(map::picture(&map, None, about.lines(), palette));
         }
         let head = self.head() + &self.variance();
-        map::titled(head.lines(), tints, Picture::stacked(&maps))
+        map::titled(head.lines(), palette, Picture::stacked(&maps))
     }
 
     fn head(&self) -> String {

@@ -21,7 +21,7 @@ struct Point {
 
 /// One piece of a file: a surface or a path.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Piece {
+pub struct MeshPiece {
     points: Vec<Point>,
     /// Lines through points, by their numbers.
     lines: Vec<Vec<usize>>,
@@ -33,7 +33,7 @@ pub struct Piece {
     name: &'static str,
 }
 
-impl Piece {
+impl MeshPiece {
     /// A surface over these grid lines. A point whose loss is not finite is a hole: it is left out with its cells,
     /// as the format has no number for it.
     pub(super) fn surface(
@@ -148,7 +148,7 @@ impl Piece {
 
 /// Writes a file of these pieces.
 #[must_use]
-pub fn file(pieces: &[Piece]) -> String {
+pub fn file(pieces: &[MeshPiece]) -> String {
     let mut xml = format!(
         "<?xml version=\"1.0\"?>\n{}\n<VTKFile type=\"PolyData\" version=\"1.0\" byte_order=\"LittleEndian\">\n<PolyData>\n",
         svg::MARK
@@ -231,8 +231,8 @@ mod tests {
         loss[0][0] = f64::NAN;
         let (x, y) = ([-1.0, 0.0, 1.0, 1e-300], [0.0, 0.5, 1.0]);
         let pieces = [
-            Piece::surface(0, [&x, &y], &loss, &vec![vec![true; 4]; 3]),
-            Piece::path(0, &[at(1, 3.0), at(2, f64::NAN), at(3, 1.0)]),
+            MeshPiece::surface(0, [&x, &y], &loss, &vec![vec![true; 4]; 3]),
+            MeshPiece::path(0, &[at(1, 3.0), at(2, f64::NAN), at(3, 1.0)]),
         ];
         let xml = file(&pieces);
         let document = Document::parse(&xml).unwrap();
@@ -291,7 +291,7 @@ mod tests {
             loss: f64::NAN,
             ..at(2, f64::NAN)
         };
-        let piece = Piece::path(
+        let piece = MeshPiece::path(
             0,
             &[at(0, 1.0), at(1, 1.0), unknown, at(3, 1.0), at(4, 1.0)],
         );

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::plot::axis::short;
-use crate::plot::graph::{Curve, Graph, Side, Stroke};
-use crate::plot::map::Tints;
+use crate::plot::graph::{AxisSide, Curve, Graph, Stroke};
+use crate::plot::map::Palette;
 use crate::plot::matrix;
 use crate::plot::picture::Picture;
 use crate::run::hyper;
@@ -27,7 +27,7 @@ struct Layer {
 
 /// Norms and angles over training. Field names are other programs' to rely on.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct WeightsReport {
     run: String,
     parameters: usize,
     steps: Vec<u64>,
@@ -40,7 +40,7 @@ pub struct Report {
     drops: Vec<u64>,
 }
 
-impl Report {
+impl WeightsReport {
     /// Reports a run that was read; `rates` are the learning rates that its checkpoints tell.
     #[must_use]
     pub fn new(
@@ -127,9 +127,9 @@ impl Report {
 
     /// Draws norms and updates over steps.
     #[must_use]
-    pub fn picture(&self, tints: Option<Tints>) -> Picture {
+    pub fn picture(&self, palette: Option<Palette>) -> Picture {
         let head = self.head();
-        self.with_norms(|norms| graph::picture(vec![norms], head.lines(), tints))
+        self.with_norms(|norms| graph::picture(vec![norms], head.lines(), palette))
     }
 
     fn head(&self) -> String {
@@ -159,8 +159,8 @@ impl Report {
             stroke,
         };
         let norms = vec![
-            on(&self.norm, Side::Left, Stroke::Solid),
-            on(&self.update_norm, Side::Right, Stroke::Dashed),
+            on(&self.norm, AxisSide::Left, Stroke::Solid),
+            on(&self.update_norm, AxisSide::Right, Stroke::Dashed),
         ];
         draw(graph::plain(
             "norm of the weights over steps",
@@ -208,7 +208,7 @@ impl Report {
 
 /// The histogram of one checkpoint.
 #[derive(Clone, Debug, Serialize)]
-pub struct Spread {
+pub struct HistogramReport {
     path: String,
     step: u64,
     counts: Vec<u64>,
@@ -226,7 +226,7 @@ pub struct Spread {
 pub struct Histograms {
     layer: Option<String>,
     edges: Vec<f64>,
-    checkpoints: Vec<Spread>,
+    checkpoints: Vec<HistogramReport>,
 }
 
 impl Histograms {
@@ -237,7 +237,7 @@ impl Histograms {
         edges: Vec<f64>,
         found: Vec<(String, u64, Histogram)>,
     ) -> Self {
-        let spread = |(path, step, histogram): (String, u64, Histogram)| Spread {
+        let spread = |(path, step, histogram): (String, u64, Histogram)| HistogramReport {
             path,
             step,
             counts: histogram.counts,
@@ -295,9 +295,9 @@ impl Histograms {
 
     /// Draws the shares of the weights over the bins.
     #[must_use]
-    pub fn picture(&self, tints: Option<Tints>) -> Picture {
+    pub fn picture(&self, palette: Option<Palette>) -> Picture {
         let head = self.head();
-        self.with_shares(|shares| graph::picture(vec![shares], head.lines(), tints))
+        self.with_shares(|shares| graph::picture(vec![shares], head.lines(), palette))
     }
 
     fn head(&self) -> String {
@@ -341,7 +341,7 @@ impl Histograms {
         let on = |x, y, stroke| Curve {
             x,
             y,
-            side: Side::Left,
+            side: AxisSide::Left,
             stroke,
         };
         // An empty bin has no dot, because a row of dots at 0 looks like a line.

@@ -13,7 +13,7 @@ mod by_names;
 mod tests;
 
 use super::names::{
-    Arrangement, Family, FamilyKind, LeftOut, NameEvidence, NamedPoint, StepUnit, arrange_with,
+    Family, FamilyKind, FileArrangement, LeftOut, NameEvidence, NamedPoint, StepUnit, arrange_with,
 };
 
 /// The counters that a checkpoint holds itself.
@@ -135,7 +135,7 @@ struct CatalogBuilder<'a> {
     entries: &'a [CatalogEntry],
     /// The entries of each path, the newest last.
     versions: HashMap<&'a Path, Vec<usize>>,
-    arrangement: Arrangement,
+    arrangement: FileArrangement,
     catalog: Catalog,
     /// Sentences about single files, with the path that each is about.
     told: Vec<String>,
@@ -144,7 +144,7 @@ struct CatalogBuilder<'a> {
 impl<'a> CatalogBuilder<'a> {
     /// One file of the same network in each of several folders that are called by a number: the folder has the
     /// step, whatever the files are called.
-    fn by_folders(&self) -> Option<Arrangement> {
+    fn by_folders(&self) -> Option<FileArrangement> {
         let mut numbers: BTreeMap<u64, PathBuf> = BTreeMap::new();
         let mut signatures = HashSet::new();
         for path in self.versions.keys() {
@@ -159,10 +159,10 @@ impl<'a> CatalogBuilder<'a> {
             step: Some(step),
             epoch: None,
         });
-        (signatures.len() == 1 && points.len() > 1).then(|| Arrangement {
+        (signatures.len() == 1 && points.len() > 1).then(|| FileArrangement {
             points: points.collect(),
             pattern: "*".into(),
-            ..Arrangement::default()
+            ..FileArrangement::default()
         })
     }
 

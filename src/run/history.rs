@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::Checkpoint;
 use super::catalog::{Catalog, CatalogEntry, CheckpointFacts, InnerCounters, StepOrigin, catalog};
 use super::open::content;
-use super::scan::Found;
+use super::scan::FoundFile;
 
 /// One content that lay at one path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl History {
     /// Returns a new one.
     pub fn take(
         &mut self,
-        found: Found,
+        found: FoundFile,
         mut facts: CheckpointFacts,
         arrival: u64,
         key: Option<&str>,

@@ -7,7 +7,7 @@ use super::catalog::CheckpointFacts;
 use super::format::{FormatError, StateDict};
 use super::history::{History, Seen};
 use super::names::{LeftOut, arrange, glob_matches};
-use super::scan::{FolderScanner, Found, Scan, in_words};
+use super::scan::{FolderScanner, FoundFile, Scan, in_words};
 use super::settle::Header;
 use super::{Checkpoint, RunError, older_tail};
 
@@ -119,7 +119,7 @@ fn no_checkpoint(run: &Path, scan: &Scan) -> RunError {
 
 /// The files that may hold a model by their names: an optimizer's state is not even opened.
 #[must_use]
-pub fn worth_opening(found: &[Found]) -> Vec<&Found> {
+pub fn worth_opening(found: &[FoundFile]) -> Vec<&FoundFile> {
     let names: Vec<PathBuf> = found.iter().map(|found| found.name.clone()).collect();
     let passed: HashSet<PathBuf> = arrange(&names)
         .left_out

@@ -30,7 +30,7 @@ const ENDINGS: [&str; 9] = [
 
 /// Something in the run folder that may be a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundFile {
     /// Path below the run of the file by which names know it.
     pub name: PathBuf,
     /// The file, or the HF-style folder, that is read.
@@ -52,7 +52,7 @@ pub struct Passed {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
     /// By path.
-    pub found: Vec<Found>,
+    pub found: Vec<FoundFile>,
     /// Other files by ending, or by kind where the ending says nothing.
     pub others: BTreeMap<String, Passed>,
     /// Training's own logs, in any folder of the run; they count among the others too.
@@ -97,7 +97,7 @@ impl FolderScanner {
         })?;
         let mut scan = Scan::default();
         if metadata.is_file() {
-            scan.found.push(Found {
+            scan.found.push(FoundFile {
                 name: run.file_name().map(PathBuf::from).unwrap_or_default(),
                 path: run.to_path_buf(),
                 fingerprint: Fingerprint::from(&metadata),
@@ -169,7 +169,7 @@ impl FolderScanner {
         if self.is_wanted(&name) {
             // The root's own file is one file beside others, not the run; an index is no file of weights.
             let whole = folder == run && parts.len() == 1 && ending(first) != "json";
-            scan.found.push(Found {
+            scan.found.push(FoundFile {
                 name,
                 path: if whole {
                     first.clone()
@@ -202,7 +202,7 @@ impl FolderScanner {
             None => path.is_file() && ENDINGS.contains(&ending.as_str()),
         };
         if is_candidate && self.is_wanted(&name) {
-            scan.found.push(Found {
+            scan.found.push(FoundFile {
                 name,
                 path,
                 fingerprint,

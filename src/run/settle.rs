@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use super::catalog::CheckpointFacts;
 use super::fingerprint::Fingerprint;
 use super::log::LogUpdate;
-use super::scan::{self, Found};
+use super::scan::{self, FoundFile};
 
 /// An event of the scanner.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,7 @@ pub enum RunEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
     /// Its place.
-    pub found: Found,
+    pub found: FoundFile,
     /// Its header.
     pub header: Header,
 }
@@ -86,7 +86,7 @@ impl Settler {
     /// `open` reads a checkpoint's header, or says why it cannot be.
     pub fn scan(
         &mut self,
-        found: &[Found],
+        found: &[FoundFile],
         renamed: &HashSet<PathBuf>,
         now: SystemTime,
         mut open: impl FnMut(&Path) -> Result<Header, String>,
@@ -117,7 +117,7 @@ impl Settler {
             .any(|(_, state)| *state == State::Waiting)
     }
 
-    fn vanished(&mut self, found: &[Found]) -> Vec<RunEvent> {
+    fn vanished(&mut self, found: &[FoundFile]) -> Vec<RunEvent> {
         let there: HashSet<&PathBuf> = found.iter().map(|found| &found.path).collect();
         let gone: Vec<PathBuf> = self
             .files
@@ -134,7 +134,7 @@ impl Settler {
     /// Tells if a file should be opened now.
     fn is_ready(
         &mut self,
-        found: &Found,
+        found: &FoundFile,
         renamed: &HashSet<PathBuf>,
         now: SystemTime,
         events: &mut Vec<RunEvent>,
@@ -167,7 +167,7 @@ impl Settler {
     /// Reports a reason once, and plans the next try.
     fn refuse(
         &mut self,
-        found: &Found,
+        found: &FoundFile,
         reason: String,
         now: SystemTime,
         events: &mut Vec<RunEvent>,
@@ -213,8 +213,8 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds)
     }
 
-    fn file(name: &str, size: u64, modified: u64) -> Found {
-        Found {
+    fn file(name: &str, size: u64, modified: u64) -> FoundFile {
+        FoundFile {
             name: name.into(),
             path: name.into(),
             fingerprint: Fingerprint {
@@ -226,7 +226,7 @@ mod tests {
     }
 
     /// Scans at a time, with every file opening well but those of no bytes.
-    fn scan(settler: &mut Settler, files: &[Found], now: u64) -> Vec<RunEvent> {
+    fn scan(settler: &mut Settler, files: &[FoundFile], now: u64) -> Vec<RunEvent> {
         let sizes: BTreeMap<PathBuf, u64> = files
             .iter()
             .map(|f| (f.path.clone(), f.fingerprint.size))
@@ -237,7 +237,7 @@ mod tests {
         })
     }
 
-    fn settled(found: &Found) -> RunEvent {
+    fn settled(found: &FoundFile) -> RunEvent {
         RunEvent::Settled(Settled {
             found: found.clone(),
             header: Header::default(),

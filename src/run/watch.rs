@@ -10,7 +10,7 @@ use notify::event::{ModifyKind, RenameMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::log::LogFollower;
-use super::scan::{FolderScanner, Found, in_words};
+use super::scan::{FolderScanner, FoundFile, in_words};
 use super::settle::{RunEvent, Settler};
 use super::{RunChoice, RunError, header, worth_opening};
 
@@ -164,7 +164,7 @@ impl Scanner {
         self.was_there = true;
         let renamed = std::mem::take(&mut self.renamed);
         let key = self.key.as_deref();
-        let found: Vec<Found> = worth_opening(&scan.found).into_iter().cloned().collect();
+        let found: Vec<FoundFile> = worth_opening(&scan.found).into_iter().cloned().collect();
         let events = self
             .settler
             .scan(&found, &renamed, SystemTime::now(), |path| {

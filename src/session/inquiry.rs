@@ -1,11 +1,11 @@
 //! The moments at which a session asks its path which function it followed, and what an answer changes.
 
 use crate::data::Split;
-use crate::landscape::evidence::{Assumed, Function};
+use crate::landscape::evidence::{Assumed, AssumedFunction};
 use crate::landscape::worker::protocol::{Plan, Query};
 use crate::run::Checkpoint;
 use crate::weights::plane_spec::PlaneSpec;
-use crate::weights::run_checkpoint::Shape;
+use crate::weights::run_checkpoint::RunShape;
 
 use super::snapshot::{CheckpointState, Finding, Snapshot};
 
@@ -18,7 +18,7 @@ const GENERATION: u64 = 0;
 #[derive(Debug, Default)]
 pub(super) struct InquirySchedule {
     /// Names and shapes of the model: others are another run's.
-    shape: Option<Shape>,
+    shape: Option<RunShape>,
     /// Updates that the path had when it was asked; `None` before.
     asked_of: Option<usize>,
     /// The same at the question before that.
@@ -26,7 +26,7 @@ pub(super) struct InquirySchedule {
     /// True while the answer to the last one is awaited.
     is_open: bool,
     /// The function that is measured; `None` until somebody says.
-    function: Option<Function>,
+    function: Option<AssumedFunction>,
 }
 
 impl InquirySchedule {
@@ -87,7 +87,7 @@ impl InquirySchedule {
     }
 
     /// The function that is to be measured from now on, where it is another one than so far.
-    pub(super) fn fold(&mut self, answer: &Assumed) -> Option<Function> {
+    pub(super) fn fold(&mut self, answer: &Assumed) -> Option<AssumedFunction> {
         let known = self.function.replace(answer.function.clone());
         let is_new = known.is_some_and(|known| known != answer.function);
         is_new.then(|| answer.function.clone())
@@ -133,9 +133,9 @@ mod tests {
 
     fn spec(first: u64) -> PlaneSpec {
         PlaneSpec {
-            shape: Shape {
+            shape: RunShape {
                 newest: format!("{first}.pt").into(),
-                ..Shape::default()
+                ..RunShape::default()
             },
             origin: member(9),
             directions: Directions::Random {
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn an_answer_changes_what_is_measured_only_where_it_is_another() {
         let answer = |activation, samples| Assumed {
-            function: Function {
+            function: AssumedFunction {
                 reading: Reading {
                     activation: Some(activation),
                     ..Reading::default()

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::cache::{KeepLimit, KeepOutcome, KeptRecord, RunCache, Standing};
+use crate::cache::{KeepLimit, KeepOutcome, KeptRecord, KeptStanding, RunCache};
 use crate::run::format::StateDict;
 use crate::run::history::Seen;
 use crate::run::scan::fingerprint_of;
@@ -32,7 +32,7 @@ pub(super) struct NowKept {
 impl Keeper {
     pub(super) fn open(run: &Path, limit: KeepLimit) -> Self {
         let cache = RunCache::open(run, limit);
-        let is_thinned = |record: &&KeptRecord| record.standing == Standing::Thinned;
+        let is_thinned = |record: &&KeptRecord| record.standing == KeptStanding::Thinned;
         let records = cache.as_ref().map_or(&[][..], RunCache::records);
         Self {
             thinned: records.iter().filter(is_thinned).count(),
@@ -156,12 +156,12 @@ impl Keeper {
     pub(super) fn thin(&mut self, checkpoint: &Checkpoint, is_left: bool) {
         self.thinned += 1;
         if !is_left {
-            self.set(checkpoint, Standing::Thinned);
+            self.set(checkpoint, KeptStanding::Thinned);
         }
     }
 
     /// Takes down the part that a checkpoint has in the run.
-    pub(super) fn set(&mut self, checkpoint: &Checkpoint, standing: Standing) {
+    pub(super) fn set(&mut self, checkpoint: &Checkpoint, standing: KeptStanding) {
         if let Some(cache) = &mut self.cache
             && let Err(error) = cache.set(checkpoint, standing)
         {
@@ -173,10 +173,12 @@ impl Keeper {
     pub(super) fn leave(&mut self, change: &PathChange) {
         let (first, from, left, standing) = match change {
             PathChange::Doubtful { .. } => return,
-            PathChange::Resumed { first, from, left } => (first, *from, left, Standing::OldBranch),
-            PathChange::AnotherRun { first, left } => (first, None, left, Standing::AnotherRun),
+            PathChange::Resumed { first, from, left } => {
+                (first, *from, left, KeptStanding::OldBranch)
+            }
+            PathChange::AnotherRun { first, left } => (first, None, left, KeptStanding::AnotherRun),
             PathChange::AnotherModel { newest, left } => {
-                (newest, None, left, Standing::AnotherModel)
+                (newest, None, left, KeptStanding::AnotherModel)
             }
         };
         for checkpoint in left {

@@ -13,6 +13,7 @@
 //! The conductor folds every message into one [`Snapshot`] and decides what is measured next. Nobody
 //! waits for it and it waits for nobody; a thread that panics becomes a notice.
 
+pub mod analysis;
 mod clock;
 mod conductor;
 mod earlier;
@@ -27,7 +28,6 @@ pub mod record;
 pub mod refit;
 pub mod schedule;
 pub mod snapshot;
-pub mod study;
 mod thinning;
 mod throughput;
 mod validate;
@@ -43,7 +43,7 @@ use tokio::sync::watch;
 
 use crate::cache::KeepLimit;
 use crate::data::Count;
-use crate::landscape::worker::protocol::{Report, Setup};
+use crate::landscape::worker::protocol::{Setup, WorkerEvent};
 use crate::landscape::worker::{self, Hosting, message};
 use crate::model;
 use crate::run::RunChoice;
@@ -191,10 +191,10 @@ pub fn size_in_words(bytes: u64) -> String {
 const SAMPLES_OF_EVALUATOR: &str = "the evaluator's";
 
 /// The workers' finding about their samples, as the screen shows it.
-fn data_finding(setup: &Setup, report: &Report) -> Option<Finding<DataLine>> {
+fn data_finding(setup: &Setup, report: &WorkerEvent) -> Option<Finding<DataLine>> {
     match (report, &setup.data) {
         (
-            Report::Data {
+            WorkerEvent::Data {
                 split,
                 name,
                 samples,
@@ -207,13 +207,13 @@ fn data_finding(setup: &Setup, report: &Report) -> Option<Finding<DataLine>> {
             samples: *samples,
             seed: request.seed,
         })),
-        (Report::Evaluator(evaluator), _) => Some(Finding::Is(DataLine {
+        (WorkerEvent::Evaluator(evaluator), _) => Some(Finding::Is(DataLine {
             name: SAMPLES_OF_EVALUATOR.into(),
             split: setup.split(),
             samples: evaluator.samples,
             seed: setup.seed(),
         })),
-        (Report::NoData(reason), _) => Some(Finding::Not(reason.clone())),
+        (WorkerEvent::NoData(reason), _) => Some(Finding::Not(reason.clone())),
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ use crate::landscape::worker::protocol::Query;
 use crate::loss::Score;
 
 use super::measure_cache::MeasureCache;
-use super::snapshot::{Fidelity, Slice, Window};
+use super::snapshot::{Fidelity, PlaneWindow, Slice};
 
 /// Lines a side of the finest level of a first window: levels of 5, 9, 17, 33 and 65 lines.
 pub const LINES: usize = 65;
@@ -72,7 +72,12 @@ impl Pictures {
     /// Creates the pictures of an empty surface, which has no lines where there is no plane, with slices along
     /// `axes` axes through the window.
     #[must_use]
-    pub fn new(surface: Surface, window: Window, axes: usize, samples: Option<Samples>) -> Self {
+    pub fn new(
+        surface: Surface,
+        window: PlaneWindow,
+        axes: usize,
+        samples: Option<Samples>,
+    ) -> Self {
         let sides = [window.x, window.y];
         Self {
             samples: samples.filter(|_| !surface.x().is_empty()),

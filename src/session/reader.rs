@@ -21,7 +21,7 @@ use crate::weights::histogram::Overlay;
 use crate::weights::path::{PathChange, RunPath};
 use crate::weights::random_projection::{self, RandomProjection};
 use crate::weights::roles::Roles;
-use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
+use crate::weights::run_checkpoint::{RunCheckpoint, RunShape};
 use crate::weights::trajectory::Fit;
 
 use super::keeper::{self, Keeper};
@@ -38,7 +38,7 @@ pub struct Change {
 
 /// A finding of the reader.
 #[derive(Clone, Debug)]
-pub enum Reading {
+pub enum ReaderEvent {
     /// The path of all checkpoints that fit; `members` is empty when none is left.
     Path(Box<PathReading>),
     /// A checkpoint that does not belong on the path, with the reason.
@@ -60,7 +60,7 @@ pub enum Reading {
 #[derive(Clone, Debug, Default)]
 pub struct PathReading {
     /// Names and shapes of the run.
-    pub shape: Option<Shape>,
+    pub shape: Option<RunShape>,
     /// The checkpoints on the path, by step.
     pub members: Vec<Checkpoint>,
     /// The checkpoints of branches that training has left.
@@ -146,7 +146,7 @@ const BINS: usize = 80;
 pub fn serve(
     options: ReaderOptions,
     changes: &Receiver<Change>,
-    mut report: impl FnMut(Reading) -> bool,
+    mut report: impl FnMut(ReaderEvent) -> bool,
 ) {
     let mut reader = Reader::new(options);
     let mut readings = reader.begin();
@@ -223,7 +223,7 @@ impl Reader {
     }
 
     /// Takes over what was kept in earlier sessions: the path from before stands at once.
-    fn begin(&mut self) -> Vec<Reading> {
+    fn begin(&mut self) -> Vec<ReaderEvent> {
         let mut readings = Vec::new();
         if !self.options.disk_only {
             let (seen, memory) = self.keeper.before(&self.options.run, &self.options.choice);
@@ -233,12 +233,12 @@ impl Reader {
                 readings.extend(self.read());
             }
         }
-        readings.extend(self.keeper.trouble().map(Reading::Remark));
-        readings.extend(self.keeper.line().map(Reading::Kept));
+        readings.extend(self.keeper.trouble().map(ReaderEvent::Remark));
+        readings.extend(self.keeper.line().map(ReaderEvent::Kept));
         readings
     }
 
-    fn apply(&mut self, change: Change) -> Vec<Reading> {
+    fn apply(&mut self, change: Change) -> Vec<ReaderEvent> {
         for gone in &change.gone {
             self.history.vanish(gone);
         }
@@ -248,7 +248,7 @@ impl Reader {
             remarks.extend(settled.header.note.clone());
             self.arrive(settled, arrival);
         }
-        let mut readings: Vec<Reading> = self.remarks(remarks);
+        let mut readings: Vec<ReaderEvent> = self.remarks(remarks);
         readings.extend(self.read());
         // What lay there at the start is kept when nothing else is to be done; later ones may be gone soon.
         if std::mem::replace(&mut self.has_begun, true) {
@@ -276,7 +276,7 @@ impl Reader {
     }
 
     /// Makes the path that of all that can be read, and fits it.
-    fn read(&mut self) -> Vec<Reading> {
+    fn read(&mut self) -> Vec<ReaderEvent> {
         self.history.forget_lost();
         let (mut wanted, remarks) = arranged(&mut self.history, self.options.choice.key.as_deref());
         let mut readings = self.choices(remarks);
@@ -288,14 +288,14 @@ impl Reader {
             readings.extend(self.remarks(vec![change.to_string()]));
         }
         for rejected in update.rejected {
-            readings.push(Reading::Rejected {
+            readings.push(ReaderEvent::Rejected {
                 reason: rejected.error.to_string(),
                 is_unreadable: matches!(rejected.error, WeightsError::Format(_)),
                 checkpoint: rejected.checkpoint,
             });
         }
         if update.lost.is_empty() {
-            readings.push(Reading::Path(Box::new(self.fitted())));
+            readings.push(ReaderEvent::Path(Box::new(self.fitted())));
         } else {
             // What lies on disk still comes back from there.
             readings.extend(self.read());
@@ -397,26 +397,26 @@ impl Reader {
 
     /// Remarks that were not made before with other numbers: those grow with the folder, so that they alone make none
     /// new.
-    fn choices(&mut self, remarks: Vec<String>) -> Vec<Reading> {
+    fn choices(&mut self, remarks: Vec<String>) -> Vec<ReaderEvent> {
         self.untold(remarks, |remark| {
             remark.replace(|c: char| c.is_ascii_digit(), "")
         })
     }
 
     /// Remarks that were not made before.
-    fn remarks(&mut self, remarks: Vec<String>) -> Vec<Reading> {
+    fn remarks(&mut self, remarks: Vec<String>) -> Vec<ReaderEvent> {
         self.untold(remarks, str::to_owned)
     }
 
     /// Returns those remarks of which none with the same `identity` was reported.
-    fn untold(&mut self, remarks: Vec<String>, identity: fn(&str) -> String) -> Vec<Reading> {
+    fn untold(&mut self, remarks: Vec<String>, identity: fn(&str) -> String) -> Vec<ReaderEvent> {
         let is_new = |remark: &String| self.told.insert(identity(remark));
         let new = remarks.into_iter().filter(is_new);
-        new.map(Reading::Remark).collect()
+        new.map(ReaderEvent::Remark).collect()
     }
 
     /// Keeps one more of the checkpoints that lay there at the start; `None` if all are that can be.
-    fn keep_another(&mut self) -> Option<Vec<Reading>> {
+    fn keep_another(&mut self) -> Option<Vec<ReaderEvent>> {
         let next = self.on_path(|seen| self.keeper.wants(seen) && !self.tried.contains(&key(seen)));
         let next = key(next?);
         self.tried.insert(next.clone());
@@ -449,7 +449,7 @@ impl Reader {
         seen.find(|seen| holds(seen) && is_on_path(seen))
     }
 
-    fn keep(&mut self, key: &Key) -> Vec<Reading> {
+    fn keep(&mut self, key: &Key) -> Vec<ReaderEvent> {
         let is = |seen: &&Seen| (&seen.path, seen.arrival) == (&key.0, key.1);
         let Some(mut seen) = self.history.seen().iter().find(is).cloned() else {
             return Vec::new();
@@ -472,7 +472,7 @@ impl Reader {
         if is_shorter {
             readings.extend(self.read());
         }
-        readings.extend(self.keeper.line().map(Reading::Kept));
+        readings.extend(self.keeper.line().map(ReaderEvent::Kept));
         readings
     }
 }
@@ -486,7 +486,7 @@ fn identity(checkpoint: &Checkpoint) -> (&Path, u64) {
 }
 
 /// The histograms of the first and the newest checkpoint.
-fn overlay(shape: &Shape, members: &[Checkpoint]) -> Option<Arc<Overlay>> {
+fn overlay(shape: &RunShape, members: &[Checkpoint]) -> Option<Arc<Overlay>> {
     let [first, .., last] = members else {
         return None;
     };
@@ -500,7 +500,7 @@ fn overlay(shape: &Shape, members: &[Checkpoint]) -> Option<Arc<Overlay>> {
 
 /// The projection of a path that is short and small enough to be read once more.
 fn project(
-    shape: &Shape,
+    shape: &RunShape,
     members: &[Checkpoint],
     fit: &Fit,
     seed: u64,

@@ -95,7 +95,7 @@ impl HeldPlane {
 
 /// The progress of a plane's picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct PictureProgress {
     /// True if its 5×5 is measured.
     pub first: bool,
     /// True if its 9×9 is.
@@ -108,7 +108,7 @@ pub struct Standing {
     pub is_outgrown: bool,
 }
 
-impl Standing {
+impl PictureProgress {
     /// Returns true if the plane may give way: a picture is finished before the next is begun.
     #[must_use]
     pub fn allows(&self, reason: Reason) -> bool {
@@ -214,43 +214,43 @@ mod tests {
 
     #[test]
     fn a_picture_is_finished_before_the_next_is_begun() {
-        let begun = Standing {
+        let begun = PictureProgress {
             first: false,
             second: false,
             age: Duration::from_secs(60),
             usual: Some(Duration::from_secs(5)),
             is_outgrown: false,
         };
-        let allows = |standing: Standing| standing.allows(Reason::Distance);
+        let allows = |standing: PictureProgress| standing.allows(Reason::Distance);
         assert!(!allows(begun) && begun.allows(Reason::First));
-        let first = Standing {
+        let first = PictureProgress {
             first: true,
             ..begun
         };
         // Twelve intervals old, or the interval is not known, or it is young.
         assert!(allows(first));
-        assert!(!allows(Standing {
+        assert!(!allows(PictureProgress {
             usual: None,
             ..first
         }));
-        assert!(!allows(Standing {
+        assert!(!allows(PictureProgress {
             age: Duration::from_secs(49),
             ..first
         }));
-        let young = Standing {
+        let young = PictureProgress {
             age: Duration::from_secs(10),
             ..first
         };
         assert!(!allows(young));
-        assert!(allows(Standing {
+        assert!(allows(PictureProgress {
             is_outgrown: true,
             ..young
         }));
-        assert!(!allows(Standing {
+        assert!(!allows(PictureProgress {
             is_outgrown: true,
             ..begun
         }));
-        assert!(allows(Standing {
+        assert!(allows(PictureProgress {
             second: true,
             usual: None,
             ..first

@@ -20,8 +20,8 @@ use crate::weights::histogram::Overlay;
 use crate::weights::random_projection::RandomProjection;
 use crate::weights::trajectory::Trajectory;
 
+use super::analysis::{Analysis, AnalysisResult};
 use super::reader::KeptLine;
-use super::study::{Findings, Study};
 
 /// Something that is looked for: not yet found, found, or not to be had, with the reason.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -287,13 +287,13 @@ pub struct Snapshot {
     pub plane: Option<MapPlane>,
     /// The window of the map where the user has not chosen another; `None` in recordings of earlier versions, whose
     /// window is that of the path.
-    pub window: Option<Window>,
+    pub window: Option<PlaneWindow>,
     /// The surface, once measuring has begun.
     pub map: Option<Map>,
     /// Slices through the current checkpoint along both axes.
     pub slices: Vec<Slice>,
     /// The pictures that are measured on demand.
-    pub study: Option<Findings>,
+    pub analysis: Option<AnalysisResult>,
     /// Norms by layer and angles between updates of the path.
     #[serde(rename = "growth")]
     pub dynamics: Option<Arc<Dynamics>>,
@@ -389,7 +389,7 @@ impl Snapshot {
 
 /// A window of the plane, in its coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Window {
+pub struct PlaneWindow {
     /// Range of α.
     pub x: [f64; 2],
     /// Range of β.
@@ -402,9 +402,9 @@ pub enum Command {
     /// Stop measuring, or go on.
     Pause(bool),
     /// Survey this window of the plane from now on; `None` is the whole path with its margin.
-    Survey(Option<Window>),
+    Survey(Option<PlaneWindow>),
     /// Measure this around the current checkpoint, before the map goes on; `None` is the map alone.
-    Study(Option<Study>),
+    Study(Option<Analysis>),
     /// Look at the folder now.
     Rescan,
 }

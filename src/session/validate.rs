@@ -6,10 +6,10 @@ use crate::weights::dynamics::Dynamics;
 use crate::weights::histogram::Overlay;
 use crate::weights::trajectory::Trajectory;
 
+use super::analysis::{AnalysisResult, CurvatureMap, LineCurve};
 use super::snapshot::{Slice, Snapshot};
-use super::study::{CurvatureMap, Findings, LineCurve};
 
-/// Slices, and lines of a study, are a handful.
+/// Slices, and lines of an analysis, are a handful.
 const MOST_LINES: usize = 16;
 
 impl Snapshot {
@@ -22,7 +22,7 @@ impl Snapshot {
             && maps.is_none_or(|map| map.surface.is_valid())
             && self.slices.len() <= 2
             && self.slices.iter().all(slice)
-            && self.study.as_ref().is_none_or(findings)
+            && self.analysis.as_ref().is_none_or(findings)
             && (self.dynamics.as_deref()).is_none_or(|known| dynamics(known, steps))
             && (self.random_projection.as_deref()).is_none_or(|projection| {
                 projection.coordinates.len() == steps && places(&projection.coordinates)
@@ -59,12 +59,12 @@ fn slice(slice: &Slice) -> bool {
     slice.axis < 2 && line(&slice.offset, &slice.values)
 }
 
-fn findings(study: &Findings) -> bool {
+fn findings(analysis: &AnalysisResult) -> bool {
     let curve = |curve: &LineCurve| line(&curve.alpha, &curve.values);
-    study.lines.len() <= MOST_LINES
-        && study.lines.iter().all(curve)
-        && study.plane.as_ref().is_none_or(Surface::is_valid)
-        && study.curvature.as_ref().is_none_or(curvature)
+    analysis.lines.len() <= MOST_LINES
+        && analysis.lines.iter().all(curve)
+        && analysis.plane.as_ref().is_none_or(Surface::is_valid)
+        && analysis.curvature.as_ref().is_none_or(curvature)
 }
 
 fn curvature(map: &CurvatureMap) -> bool {

@@ -10,7 +10,7 @@ use crate::run::Checkpoint;
 use crate::run::contains::resolved;
 use crate::weights::gram::GramRow;
 use crate::weights::kept_products::KeptProducts;
-use crate::weights::run_checkpoint::Shape;
+use crate::weights::run_checkpoint::RunShape;
 
 use super::{Digest, FileContents, Store, StoreError, digest};
 
@@ -46,7 +46,7 @@ impl StoredProducts {
     /// not known, or another one lies in its place by now.
     fn contents(
         &self,
-        shape: &Shape,
+        shape: &RunShape,
         path: &[&Checkpoint],
         may_read: bool,
     ) -> Result<Option<Vec<Digest>>, StoreError> {
@@ -80,7 +80,7 @@ impl StoredProducts {
         Ok(Some(contents))
     }
 
-    fn find(&self, shape: &Shape, path: &[&Checkpoint]) -> Result<Option<GramRow>, StoreError> {
+    fn find(&self, shape: &RunShape, path: &[&Checkpoint]) -> Result<Option<GramRow>, StoreError> {
         let Some(contents) = self.contents(shape, path, false)? else {
             return Ok(None);
         };
@@ -100,7 +100,12 @@ impl StoredProducts {
         Ok(products.and_then(|products| GramRow::new(&shape.layout, squares, products)))
     }
 
-    fn write(&self, shape: &Shape, path: &[&Checkpoint], row: &GramRow) -> Result<(), StoreError> {
+    fn write(
+        &self,
+        shape: &RunShape,
+        path: &[&Checkpoint],
+        row: &GramRow,
+    ) -> Result<(), StoreError> {
         let (Some(contents), Some(last)) = (self.contents(shape, path, true)?, path.last()) else {
             return Ok(());
         };
@@ -125,11 +130,11 @@ impl StoredProducts {
 }
 
 impl KeptProducts for StoredProducts {
-    fn row(&self, shape: &Shape, path: &[&Checkpoint]) -> Option<GramRow> {
+    fn row(&self, shape: &RunShape, path: &[&Checkpoint]) -> Option<GramRow> {
         told(self.find(shape, path)).flatten()
     }
 
-    fn keep(&self, shape: &Shape, path: &[&Checkpoint], row: &GramRow) {
+    fn keep(&self, shape: &RunShape, path: &[&Checkpoint], row: &GramRow) {
         told(self.write(shape, path, row));
     }
 }
@@ -140,7 +145,7 @@ fn told<T>(done: Result<T, StoreError>) -> Option<T> {
 }
 
 /// The key of the row of the last of these contents, whose differences are from the first.
-fn key(shape: &Shape, contents: &[Digest]) -> Option<Digest> {
+fn key(shape: &RunShape, contents: &[Digest]) -> Option<Digest> {
     let ends = (contents.first()?, contents.last()?);
     digest(&("dot products", SUMS, shape.layout.slots(), ends))
 }

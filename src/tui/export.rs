@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use ratatui::layout::Size;
 
 use crate::plot::picture::Picture;
-use crate::report::surface::Report;
+use crate::report::surface::SurfaceReport;
 use crate::report::{self, measured, npz, vtp};
 use crate::run::contains::is_inside;
 
@@ -55,7 +55,11 @@ impl Format {
     ///
     /// # Errors
     /// The picture is too large.
-    pub fn file(self, screen: &Picture, surface: Option<&Report>) -> io::Result<Option<Vec<u8>>> {
+    pub fn file(
+        self,
+        screen: &Picture,
+        surface: Option<&SurfaceReport>,
+    ) -> io::Result<Option<Vec<u8>>> {
         Ok(match (self, surface) {
             (Self::Text, _) => Some(screen.text().into_bytes()),
             (Self::Ansi, _) => Some(screen.ansi().into_bytes()),

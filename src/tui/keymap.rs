@@ -14,20 +14,20 @@ pub struct Group {
     /// Subject of its actions.
     pub name: &'static str,
     /// In the order in which they are shown.
-    pub rows: &'static [Row],
+    pub rows: &'static [KeyRow],
 }
 
 /// Actions that one line of help is enough for.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub struct KeyRow {
     /// Purpose of their keys, in a few words.
     pub help: &'static str,
     /// Each with the keys that it has unless told otherwise.
     pub actions: &'static [(Action, &'static [Key])],
 }
 
-const fn row(help: &'static str, actions: &'static [(Action, &'static [Key])]) -> Row {
-    Row { help, actions }
+const fn row(help: &'static str, actions: &'static [(Action, &'static [Key])]) -> KeyRow {
+    KeyRow { help, actions }
 }
 
 const fn key(character: char) -> Key {
@@ -172,7 +172,7 @@ pub const TABLE: &[Group] = &[
 ];
 
 /// Every row of the table.
-pub fn rows() -> impl Iterator<Item = &'static Row> {
+pub fn rows() -> impl Iterator<Item = &'static KeyRow> {
     TABLE.iter().flat_map(|group| group.rows)
 }
 
@@ -266,7 +266,7 @@ impl Keymap {
 
     /// The keys of a row as they are printed, e.g. `[ ]`; empty where all are unbound.
     #[must_use]
-    pub fn printed(&self, row: &Row) -> String {
+    pub fn printed(&self, row: &KeyRow) -> String {
         let keys = row
             .actions
             .iter()

@@ -23,7 +23,7 @@ const TRUST: [u16; 2] = [14, 18];
 /// └───────────────────────────────┘   └────────────────────┘
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrangement {
+pub enum ScreenLayout {
     /// Everything side by side.
     Full {
         /// One line.
@@ -83,14 +83,14 @@ pub struct Parts {
 
 /// Divides an area.
 #[must_use]
-pub fn arrange(area: Rect, parts: Parts) -> Arrangement {
+pub fn arrange(area: Rect, parts: Parts) -> ScreenLayout {
     use Constraint::{Length, Min};
     let fits = |size: (u16, u16)| area.width >= size.0 && area.height >= size.1;
     let banner_rows = u16::from(parts.banner);
     if parts.zoomed && fits(COMPACT) {
         let rows = [Length(banner_rows), Min(0), Length(1)];
         let [banner, body, status] = Layout::vertical(rows).areas(area);
-        Arrangement::Zoomed {
+        ScreenLayout::Zoomed {
             banner,
             body,
             status,
@@ -107,7 +107,7 @@ pub fn arrange(area: Rect, parts: Parts) -> Arrangement {
             right.height
         };
         let [slices, trust] = Layout::vertical([Min(0), Length(trust)]).areas(right);
-        Arrangement::Full {
+        ScreenLayout::Full {
             header,
             banner,
             map,
@@ -118,7 +118,7 @@ pub fn arrange(area: Rect, parts: Parts) -> Arrangement {
     } else if fits(COMPACT) {
         let rows = [Length(1), Length(banner_rows), Min(0), Length(1), Length(1)];
         let [header, banner, body, trust, status] = Layout::vertical(rows).areas(area);
-        Arrangement::Compact {
+        ScreenLayout::Compact {
             header,
             banner,
             body,
@@ -127,7 +127,7 @@ pub fn arrange(area: Rect, parts: Parts) -> Arrangement {
         }
     } else {
         let [map, status] = Layout::vertical([Min(0), Length(1)]).areas(area);
-        Arrangement::Tiny { map, status }
+        ScreenLayout::Tiny { map, status }
     }
 }
 
@@ -149,12 +149,12 @@ mod tests {
         named(arrange(Rect::new(0, 0, width, height), WITH_ALL))
     }
 
-    fn named(arrangement: Arrangement) -> &'static str {
+    fn named(arrangement: ScreenLayout) -> &'static str {
         match arrangement {
-            Arrangement::Full { .. } => "full",
-            Arrangement::Compact { .. } => "compact",
-            Arrangement::Zoomed { .. } => "zoomed",
-            Arrangement::Tiny { .. } => "tiny",
+            ScreenLayout::Full { .. } => "full",
+            ScreenLayout::Compact { .. } => "compact",
+            ScreenLayout::Zoomed { .. } => "zoomed",
+            ScreenLayout::Tiny { .. } => "tiny",
         }
     }
 
@@ -162,7 +162,7 @@ mod tests {
     fn a_zoomed_view_has_all_but_a_line() {
         for (width, height) in [FULL, COMPACT] {
             let area = Rect::new(0, 0, width, height);
-            let Arrangement::Zoomed {
+            let ScreenLayout::Zoomed {
                 banner,
                 body,
                 status,
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn parts_cover_the_screen_and_do_not_overlap() {
         let area = Rect::new(0, 0, 120, 40);
-        let Arrangement::Full {
+        let ScreenLayout::Full {
             header,
             banner,
             map,
@@ -225,7 +225,7 @@ mod tests {
             slices: false,
             ..WITH_ALL
         };
-        let Arrangement::Full {
+        let ScreenLayout::Full {
             map, slices, trust, ..
         } = arrange(Rect::new(0, 0, 120, 40), parts)
         else {
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn without_a_banner_its_line_is_the_maps() {
-        let Arrangement::Compact { banner, body, .. } =
+        let ScreenLayout::Compact { banner, body, .. } =
             arrange(Rect::new(0, 0, 70, 20), Parts::default())
         else {
             unreachable!("70×20 is compact");

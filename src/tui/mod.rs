@@ -9,10 +9,10 @@
 pub mod action;
 mod age;
 mod ascii;
+pub mod background;
 pub mod color;
 mod color_levels;
 pub mod export;
-pub mod ground;
 mod help_text;
 mod input;
 pub mod invocation;

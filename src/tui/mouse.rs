@@ -5,10 +5,10 @@ use ratatui::layout::{Margin, Position, Rect};
 
 use crate::session::snapshot::Command;
 
-use super::layout::Arrangement;
+use super::layout::ScreenLayout;
 use super::render::arranged;
 use super::state::App;
-use super::state::choice::{Plane, View};
+use super::state::choice::{ShownPlane, View};
 use super::view::map;
 
 /// Does what an event asks, and returns what the session has to do for it; `None` if nothing is asked.
@@ -29,17 +29,17 @@ pub(super) fn take(app: &mut App, event: MouseEvent, screen: Rect) -> Option<Vec
 /// Returns the area of the path's plane, without its frame; `None` if it is not looked at.
 fn map_area(app: &App, screen: Rect) -> Option<Rect> {
     if app.view() != View::Map
-        || app.plane() != Plane::Principal
+        || app.plane() != ShownPlane::Principal
         || app.is_helping()
         || app.shows_command()
     {
         return None;
     }
     match arranged(app, screen) {
-        Arrangement::Full { map, .. }
-        | Arrangement::Compact { body: map, .. }
-        | Arrangement::Zoomed { body: map, .. } => Some(map.inner(Margin::new(1, 1))),
-        Arrangement::Tiny { map, .. } => Some(map),
+        ScreenLayout::Full { map, .. }
+        | ScreenLayout::Compact { body: map, .. }
+        | ScreenLayout::Zoomed { body: map, .. } => Some(map.inner(Margin::new(1, 1))),
+        ScreenLayout::Tiny { map, .. } => Some(map),
     }
 }
 

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use ratatui::layout::Rect;
 
 use crate::plot::chart::Chart;
-use crate::plot::key::Key;
+use crate::plot::key::PictureKey;
 use crate::plot::map::panels::{self, Panel};
 use crate::plot::map::{self, MapScene};
 use crate::plot::picture::Picture;
@@ -16,20 +16,25 @@ const KEPT: usize = 4;
 
 /// Pictures by what they were drawn of, the one asked for last in front.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pictures(RefCell<Vec<(Key, Chart)>>);
+pub(super) struct Pictures(RefCell<Vec<(PictureKey, Chart)>>);
 
 impl Pictures {
     /// A map that fills an area.
     pub(super) fn map(&self, scene: &MapScene<'_>, area: Rect) -> Picture {
-        let key = Key::default().count(0).scene(scene);
+        let key = PictureKey::default().count(0).scene(scene);
         self.chart(key, area, scene.selected, |width, height| {
             map::chart(scene, width, height)
         })
     }
 
     /// A relief that fills an area.
-    pub(super) fn relief(&self, scene: &MapScene<'_>, view: relief::View, area: Rect) -> Picture {
-        let key = Key::default().count(1).scene(scene);
+    pub(super) fn relief(
+        &self,
+        scene: &MapScene<'_>,
+        view: relief::ViewAngle,
+        area: Rect,
+    ) -> Picture {
+        let key = PictureKey::default().count(1).scene(scene);
         let key = key.number(view.turn).number(view.tilt);
         self.chart(key, area, scene.selected, |width, height| {
             relief::chart(scene, view, width, height)
@@ -38,7 +43,7 @@ impl Pictures {
 
     /// Maps side by side that fill an area.
     pub(super) fn panels(&self, panels: &[Panel<'_>], area: Rect) -> Picture {
-        let key = Key::default().count(2).count(panels.len());
+        let key = PictureKey::default().count(2).count(panels.len());
         let key = panels.iter().fold(key, |key, panel| {
             let Panel { title, scene } = panel;
             key.text(title).scene(scene).count(scene.selected)
@@ -51,7 +56,7 @@ impl Pictures {
     /// The picture of this key and size, drawn only where it is not there.
     fn chart(
         &self,
-        key: Key,
+        key: PictureKey,
         area: Rect,
         selected: usize,
         draw: impl FnOnce(usize, usize) -> Chart,
@@ -79,7 +84,7 @@ mod tests {
     fn drawn(asked: &[(f64, u16)]) -> usize {
         let (pictures, count) = (Pictures::default(), Counter::new(0));
         for &(number, width) in asked {
-            let key = Key::default().number(number);
+            let key = PictureKey::default().number(number);
             let picture = pictures.chart(key, Rect::new(0, 0, width, 1), 0, |width, height| {
                 count.set(count.get() + 1);
                 let mut picture = Picture::new(width, height);

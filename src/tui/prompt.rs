@@ -11,7 +11,7 @@ pub struct Prompt(String);
 
 /// Meaning of a key while a step is typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entry {
+pub enum PromptKey {
     /// One more digit.
     Digit(char),
     /// Take the last digit back.
@@ -22,7 +22,7 @@ pub enum Entry {
     Cancel,
 }
 
-impl Entry {
+impl PromptKey {
     /// Returns the meaning of a key; `None` if it has none.
     #[must_use]
     pub fn of(key: KeyEvent) -> Option<Self> {
@@ -44,10 +44,10 @@ impl Entry {
 
 impl Prompt {
     /// Changes what has been typed.
-    pub fn edit(&mut self, entry: Entry) {
+    pub fn edit(&mut self, entry: PromptKey) {
         match entry {
-            Entry::Digit(digit) if self.0.len() < LONGEST => self.0.push(digit),
-            Entry::Erase => drop(self.0.pop()),
+            PromptKey::Digit(digit) if self.0.len() < LONGEST => self.0.push(digit),
+            PromptKey::Erase => drop(self.0.pop()),
             _ => {}
         }
     }
@@ -80,7 +80,7 @@ mod tests {
                 '<' => KeyCode::Backspace,
                 symbol => KeyCode::Char(symbol),
             };
-            if let Some(entry) = Entry::of(KeyEvent::from(code)) {
+            if let Some(entry) = PromptKey::of(KeyEvent::from(code)) {
                 prompt.edit(entry);
             }
         }

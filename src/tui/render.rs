@@ -7,9 +7,9 @@ use ratatui::layout::Rect;
 use crate::report::visible;
 
 use super::ascii;
-use super::layout::{Arrangement, Parts, arrange};
+use super::layout::{Parts, ScreenLayout, arrange};
 use super::state::App;
-use super::state::choice::{Plane, View};
+use super::state::choice::{ShownPlane, View};
 use super::view::{
     command, compare, curvature, has_slices, header, help, map, path, slices, status, surface,
     trust, weights,
@@ -38,7 +38,7 @@ fn replace_hidden(buffer: &mut Buffer) {
 fn draw_arranged(app: &App, area: Rect, buffer: &mut Buffer) {
     buffer.set_style(area, app.theme().base());
     match arranged(app, area) {
-        Arrangement::Full {
+        ScreenLayout::Full {
             header,
             banner,
             map,
@@ -59,7 +59,7 @@ fn draw_arranged(app: &App, area: Rect, buffer: &mut Buffer) {
             trust::render(app, trust, buffer);
             status::render(app, false, status, buffer);
         }
-        Arrangement::Compact {
+        ScreenLayout::Compact {
             header,
             banner,
             body,
@@ -72,7 +72,7 @@ fn draw_arranged(app: &App, area: Rect, buffer: &mut Buffer) {
             status::render_trust(app, trust, buffer);
             status::render(app, true, status, buffer);
         }
-        Arrangement::Zoomed {
+        ScreenLayout::Zoomed {
             banner,
             body,
             status,
@@ -81,9 +81,11 @@ fn draw_arranged(app: &App, area: Rect, buffer: &mut Buffer) {
             render_view(app, body, buffer);
             status::render_tiny(app, true, status, buffer);
         }
-        Arrangement::Tiny { map, status } => {
+        ScreenLayout::Tiny { map, status } => {
             match app.view() {
-                View::Map if app.plane() == Plane::Principal => map::render_plane(app, map, buffer),
+                View::Map if app.plane() == ShownPlane::Principal => {
+                    map::render_plane(app, map, buffer)
+                }
                 _ => render_view(app, map, buffer),
             }
             status::render_tiny(app, false, status, buffer);
@@ -101,7 +103,7 @@ fn draw_arranged(app: &App, area: Rect, buffer: &mut Buffer) {
 }
 
 /// Divides the screen for what the app has to show.
-pub(super) fn arranged(app: &App, area: Rect) -> Arrangement {
+pub(super) fn arranged(app: &App, area: Rect) -> ScreenLayout {
     let parts = Parts {
         banner: app.message().or(app.banner()).is_some(),
         zoomed: app.is_zoomed(),

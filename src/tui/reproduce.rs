@@ -1,12 +1,12 @@
 //! The commands that give the numbers of the screen again, without the screen.
 
+use crate::session::analysis::{CURVATURE_LINES, PLANE_LINES, POINTS, SEEDS};
 use crate::session::pictures::LINES;
-use crate::session::snapshot::{CheckpointState, Slice, Snapshot, Window};
-use crate::session::study::{CURVATURE_LINES, PLANE_LINES, POINTS, SEEDS};
+use crate::session::snapshot::{CheckpointState, PlaneWindow, Slice, Snapshot};
 
 use super::invocation::Invocation;
 use super::state::App;
-use super::state::choice::{Plane, SliceKind, View, WeightsTab};
+use super::state::choice::{ShownPlane, SliceKind, View, WeightsTab};
 
 /// Returns the commands that show the same as the view: words, unquoted. None before there is a path, and none
 /// of a recording, which does not hold the command line of its session.
@@ -48,7 +48,7 @@ struct Seen<'a> {
     invocation: &'a Invocation,
     /// Ranges and numbers of the map's lines.
     lines: [([f64; 2], usize); 2],
-    window: Window,
+    window: PlaneWindow,
     /// Step of the origin of the map's plane, which is that of the checkpoints up to there.
     origin: u64,
     /// Step of the newest checkpoint of the path: later ones are not part of the picture.
@@ -112,7 +112,7 @@ impl<'a> Seen<'a> {
     }
 
     fn surface(&self, app: &App) -> Vec<String> {
-        let is_random = app.plane() == Plane::Random && app.view() == View::Map;
+        let is_random = app.plane() == ShownPlane::Random && app.view() == View::Map;
         let (last, mut options) = if is_random {
             let side = [-1.0, 1.0];
             let axes = ["--x", "--y"].map(|name| axis(name, side, PLANE_LINES));

@@ -15,7 +15,7 @@ use super::action::Action;
 use super::export;
 use super::input;
 use super::mouse;
-use super::prompt::Entry;
+use super::prompt::PromptKey;
 use super::signals::{self, Signals, Told};
 use super::state::App;
 use super::terminal::{Screen, Wishes};
@@ -188,7 +188,7 @@ fn take(app: &mut App, event: &Event, screen: Rect, command: impl Fn(Command)) -
             true
         }
         Event::Key(key) if app.prompt().is_some() => {
-            let entry = Entry::of(*key);
+            let entry = PromptKey::of(*key);
             entry.map(|entry| app.enter(entry)).is_some()
         }
         Event::Key(key) => match app.keymap().action(*key) {

@@ -3,7 +3,7 @@
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::plot::colormap::{Bands, Colormap};
-use crate::plot::map::Tints;
+use crate::plot::map::Palette;
 use crate::plot::picture::Rgb;
 use crate::terminal::Depth;
 
@@ -249,8 +249,8 @@ impl Theme {
 
     /// Returns the colours of pictures; `None` without colours.
     #[must_use]
-    pub fn tints(&self) -> Option<Tints> {
-        self.tokens.map(|tokens| Tints {
+    pub fn palette(&self) -> Option<Palette> {
+        self.tokens.map(|tokens| Palette {
             bands: tokens.bands,
             levels: self.depth.levels(),
             ground: tokens.ground,
@@ -389,13 +389,13 @@ mod tests {
     #[test]
     fn the_path_can_be_seen_on_every_band() {
         for (theme, t) in coloured() {
-            let tints = theme.tints().unwrap();
-            let bands = tints.levels + 1;
+            let palette = theme.palette().unwrap();
+            let bands = palette.levels + 1;
             for band in 0..bands {
-                let behind = band_colour(&tints, band, bands, false);
+                let behind = band_colour(&palette, band, bands, false);
                 let found = contrast(t.path, behind);
                 // Sixteen colours have no tones between: white on yellow is what there is.
-                let least = if tints.levels > 4 { 2.0 } else { 1.6 };
+                let least = if palette.levels > 4 { 2.0 } else { 1.6 };
                 assert!(found >= least, "{} {band}: {found:.2}", theme.name());
             }
         }

@@ -9,7 +9,7 @@ use rand_distr::{Distribution, StandardNormal};
 use crate::run::format::{FormatError, StateDict, TensorInfo};
 
 use super::WeightsError;
-use super::layout::{Layout, Piece, Role};
+use super::layout::{Layout, Role, SlotRange};
 use super::normalize::{dot, length};
 use super::run_checkpoint::WeightSource;
 
@@ -55,7 +55,7 @@ pub fn combine<W: WeightSource>(
     Ok(pair)
 }
 
-fn read_group(source: &impl WeightSource, group: &[Piece]) -> Result<Vec<f32>, WeightsError> {
+fn read_group(source: &impl WeightSource, group: &[SlotRange]) -> Result<Vec<f32>, WeightsError> {
     let mut values = vec![0.0; group.iter().map(|(_, range)| range.len()).sum()];
     let mut rest = values.as_mut_slice();
     for (slot, range) in group {
@@ -66,7 +66,7 @@ fn read_group(source: &impl WeightSource, group: &[Piece]) -> Result<Vec<f32>, W
     Ok(values)
 }
 
-fn scatter(flat: &mut [f32], sums: &[f64], group: &[Piece], layout: &Layout) {
+fn scatter(flat: &mut [f32], sums: &[f64], group: &[SlotRange], layout: &Layout) {
     let mut rest = sums;
     for (slot, range) in group {
         let (piece, tail) = rest.split_at(range.len());

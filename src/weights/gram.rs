@@ -13,7 +13,7 @@ use nalgebra::DMatrix;
 use rayon::prelude::*;
 
 use super::WeightsError;
-use super::layout::{Layout, Piece, Role};
+use super::layout::{Layout, Role, SlotRange};
 use super::products;
 use super::run_checkpoint::WeightSource;
 use crate::spare::Spare;
@@ -134,7 +134,7 @@ impl Gram {
             .into_par_iter()
             .map(&open)
             .collect::<Result<_, _>>()?;
-        let read_row = |row: usize, group: &[Piece], values: &mut [f32]| {
+        let read_row = |row: usize, group: &[SlotRange], values: &mut [f32]| {
             match kept.get(row) {
                 Some(source) => read(source, group, values)?,
                 None => read(&open(row)?, group, values)?,
@@ -177,7 +177,7 @@ impl Gram {
     }
 
     /// Adds what one group of pieces gives to the rows from `known` on.
-    fn add(&mut self, group: &[Piece], sums: &Sums, known: usize) {
+    fn add(&mut self, group: &[SlotRange], sums: &Sums, known: usize) {
         let rows = self.rows();
         let path = Arc::make_mut(&mut self.path);
         for i in known..rows {
@@ -313,10 +313,10 @@ struct Sums {
 impl Sums {
     /// `read` fills one row of values with the pieces of the group.
     fn of(
-        group: &[Piece],
+        group: &[SlotRange],
         rows: Rows,
         room: &Spare<Vec<f32>>,
-        read: impl Fn(usize, &[Piece], &mut [f32]) -> Result<Vec<f64>, WeightsError> + Sync,
+        read: impl Fn(usize, &[SlotRange], &mut [f32]) -> Result<Vec<f64>, WeightsError> + Sync,
     ) -> Result<Self, WeightsError> {
         let size: usize = group.iter().map(|(_, range)| range.len()).sum();
         let together = rows.together();
@@ -358,7 +358,7 @@ impl Sums {
 /// Reads a group of pieces, one after the other.
 fn read(
     source: &impl WeightSource,
-    group: &[Piece],
+    group: &[SlotRange],
     values: &mut [f32],
 ) -> Result<(), WeightsError> {
     let mut rest = values;
@@ -372,7 +372,7 @@ fn read(
 
 /// ‖w‖² of each piece of a group that was read.
 fn squares(
-    group: &[Piece],
+    group: &[SlotRange],
     values: &[f32],
     not_finite: impl Fn(usize) -> WeightsError,
 ) -> Result<Vec<f64>, WeightsError> {

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use crate::run::Checkpoint;
 
 use super::gram::{Gram, GramRow};
-use super::run_checkpoint::Shape;
+use super::run_checkpoint::RunShape;
 
 /// A place where dot products are kept from session to session. One that fails has none and keeps none.
 pub trait KeptProducts: Debug + Send + Sync {
     /// Returns the row of the last of these checkpoints, which has products with all of them; `None` if it is not known.
-    fn row(&self, shape: &Shape, path: &[&Checkpoint]) -> Option<GramRow>;
+    fn row(&self, shape: &RunShape, path: &[&Checkpoint]) -> Option<GramRow>;
 
     /// Keeps the row of the last of these checkpoints.
-    fn keep(&self, shape: &Shape, path: &[&Checkpoint], row: &GramRow);
+    fn keep(&self, shape: &RunShape, path: &[&Checkpoint], row: &GramRow);
 }
 
 /// The part of a path's dot products that is kept.
@@ -42,7 +42,7 @@ impl KeptRows {
     }
 
     /// Adds to a path's products those of the checkpoints that come next, as far as they are known.
-    pub(super) fn extend(&mut self, gram: &mut Gram, shape: &Shape, path: &[&Checkpoint]) {
+    pub(super) fn extend(&mut self, gram: &mut Gram, shape: &RunShape, path: &[&Checkpoint]) {
         let Some(products) = &self.products else {
             return;
         };
@@ -70,7 +70,7 @@ impl KeptRows {
     pub(super) fn keep_another(
         &mut self,
         gram: &Gram,
-        shape: &Shape,
+        shape: &RunShape,
         path: &[&Checkpoint],
     ) -> bool {
         let next = path.get(..=self.kept).filter(|_| !self.is_rebased);
@@ -103,11 +103,11 @@ mod tests {
     }
 
     impl KeptProducts for Kept {
-        fn row(&self, _shape: &Shape, path: &[&Checkpoint]) -> Option<GramRow> {
+        fn row(&self, _shape: &RunShape, path: &[&Checkpoint]) -> Option<GramRow> {
             self.0.lock().unwrap().get(&key(path)).cloned()
         }
 
-        fn keep(&self, _shape: &Shape, path: &[&Checkpoint], row: &GramRow) {
+        fn keep(&self, _shape: &RunShape, path: &[&Checkpoint], row: &GramRow) {
             let before = self.0.lock().unwrap().insert(key(path), row.clone());
             assert!(before.is_none(), "{:?} is kept twice", key(path));
         }
@@ -134,7 +134,8 @@ mod tests {
             self.steps.extend(steps);
             let checkpoints = checkpoints(&self.steps);
             let path: Vec<&Checkpoint> = checkpoints.iter().collect();
-            self.kept.extend(&mut self.gram, &Shape::default(), &path);
+            self.kept
+                .extend(&mut self.gram, &RunShape::default(), &path);
             let known = self.gram.rows();
             let open = |row: usize| {
                 assert!(known < path.len(), "all is known, and {row} is read");
@@ -158,7 +159,10 @@ mod tests {
             let checkpoints = checkpoints(&self.steps);
             let path: Vec<&Checkpoint> = checkpoints.iter().collect();
             let mut kept = 0;
-            while self.kept.keep_another(&self.gram, &Shape::default(), &path) {
+            while self
+                .kept
+                .keep_another(&self.gram, &RunShape::default(), &path)
+            {
                 kept += 1;
             }
             kept

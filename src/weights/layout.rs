@@ -51,7 +51,7 @@ impl Slot {
 }
 
 /// A piece of one tensor: slot index and range of elements.
-pub type Piece = (usize, Range<usize>);
+pub type SlotRange = (usize, Range<usize>);
 
 /// The slots of every tensor that counts, in flat-vector order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -170,7 +170,7 @@ impl Layout {
     /// Cuts the tensors of `slots` into groups of pieces of at most `limit` elements a group. A tensor
     /// is cut only when it does not fit a whole group, since some formats read a tensor all at once.
     #[must_use]
-    pub fn groups(&self, slots: Range<usize>, limit: usize) -> Vec<Vec<Piece>> {
+    pub fn groups(&self, slots: Range<usize>, limit: usize) -> Vec<Vec<SlotRange>> {
         let limit = limit.max(1);
         let mut groups = vec![Vec::new()];
         let mut room = limit;

@@ -10,7 +10,7 @@ use super::direction;
 use super::gram::{Gram, square_between};
 use super::layout::Role;
 use super::path::{LeftBranch, PathChange};
-use super::run_checkpoint::{RunCheckpoint, Shape};
+use super::run_checkpoint::{RunCheckpoint, RunShape};
 
 /// The part that a checkpoint has in the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ struct Restart {
 
 /// The rows of a path, with what it takes to compare them.
 pub(super) struct Lineage<'a> {
-    pub(super) shape: &'a Shape,
+    pub(super) shape: &'a RunShape,
     pub(super) gram: &'a Gram,
     pub(super) rows: &'a mut [Row],
 }

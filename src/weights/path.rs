@@ -14,7 +14,7 @@ use super::gram::Gram;
 use super::kept_products::{KeptProducts, KeptRows};
 use super::lineage::{Lineage, Place, Row};
 use super::roles::Roles;
-use super::run_checkpoint::{RunCheckpoint, Shape};
+use super::run_checkpoint::{RunCheckpoint, RunShape};
 use super::trajectory::{Fit, OldBranch, Trajectory, fit, project};
 
 /// A checkpoint that has no place on the path, with the reason.
@@ -165,7 +165,7 @@ pub struct RunPath {
     key: Option<String>,
     /// Roles that the model gives its tensors.
     roles: Option<Arc<Roles>>,
-    shape: Option<Shape>,
+    shape: Option<RunShape>,
     gram: Gram,
     kept: KeptRows,
     /// One for each row of the Gram matrix, in order of arrival.
@@ -257,7 +257,7 @@ impl RunPath {
 
     /// Names and shapes of the run, those of the newest checkpoint that was read.
     #[must_use]
-    pub fn shape(&self) -> Option<&Shape> {
+    pub fn shape(&self) -> Option<&RunShape> {
         self.shape.as_ref()
     }
 
@@ -494,8 +494,8 @@ impl RunPath {
         }
     }
 
-    fn shape_of(&self, checkpoint: &Checkpoint) -> Result<Shape, WeightsError> {
-        Shape::of_model(checkpoint, self.key.as_deref(), self.roles.as_ref())
+    fn shape_of(&self, checkpoint: &Checkpoint) -> Result<RunShape, WeightsError> {
+        RunShape::of_model(checkpoint, self.key.as_deref(), self.roles.as_ref())
     }
 
     fn reject(&mut self, checkpoint: &Checkpoint, error: WeightsError, update: &mut PathUpdate) {

@@ -277,7 +277,7 @@ fn read(file: &Path, spec: &PlaneSpec) -> Option<Plane> {
 mod tests {
     use super::*;
     use crate::weights::plane_spec::BatchNorm;
-    use crate::weights::run_checkpoint::Shape;
+    use crate::weights::run_checkpoint::RunShape;
     use std::thread;
 
     fn spec(run: &Path) -> PlaneSpec {
@@ -289,7 +289,7 @@ mod tests {
         };
         let members: Vec<Checkpoint> = [0, 10, 20, 30, 240].map(copy).into();
         PlaneSpec {
-            shape: Shape::of(&members[4], None).unwrap(),
+            shape: RunShape::of(&members[4], None).unwrap(),
             origin: members[4].clone(),
             directions: Directions::Principal {
                 members,

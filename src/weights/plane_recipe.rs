@@ -191,7 +191,7 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> RecipeError {
 #[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
     use super::*;
-    use crate::weights::run_checkpoint::Shape;
+    use crate::weights::run_checkpoint::RunShape;
     use std::fs;
 
     /// Checkpoints of the digits in a folder of their own, under names of their own.
@@ -207,7 +207,7 @@ mod tests {
 
     fn spec(members: &[Checkpoint]) -> PlaneSpec {
         PlaneSpec {
-            shape: Shape::of(&members[3], None).unwrap(),
+            shape: RunShape::of(&members[3], None).unwrap(),
             origin: members[3].clone(),
             directions: Directions::Principal {
                 members: members.to_vec(),
@@ -234,7 +234,7 @@ mod tests {
             origin,
             directions,
             batch_norm,
-            shape: Shape::of(&moved[3], None).unwrap(),
+            shape: RunShape::of(&moved[3], None).unwrap(),
         };
         assert_eq!(
             found,

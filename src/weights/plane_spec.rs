@@ -10,7 +10,7 @@ use super::direction::{self, Pair};
 use super::layout::Layout;
 use super::normalize::{Ignore, Norm, normalize};
 use super::plane::{self, Metric};
-use super::run_checkpoint::{RunCheckpoint, Shape};
+use super::run_checkpoint::{RunCheckpoint, RunShape};
 
 /// Directions of a plane, whose checkpoints are told as `C`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -125,7 +125,7 @@ impl BatchNorm {
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct PlaneSpec {
     /// Names and shapes of the weights, held here because the checkpoint that told them may be gone.
-    pub shape: Shape,
+    pub shape: RunShape,
     /// The plane's origin θ*.
     pub origin: Checkpoint,
     /// Its directions.
@@ -173,7 +173,7 @@ impl Plane {
 impl PlaneSpec {
     /// The plane that is only the point of a checkpoint, for what is measured on none.
     #[must_use]
-    pub fn through(shape: &Shape, checkpoint: &Checkpoint) -> Self {
+    pub fn through(shape: &RunShape, checkpoint: &Checkpoint) -> Self {
         Self {
             shape: shape.clone(),
             origin: checkpoint.clone(),

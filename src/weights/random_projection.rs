@@ -7,7 +7,7 @@ use super::WeightsError;
 use super::direction;
 use super::normalize::{Ignore, Norm, dot, normalize};
 use super::plane::{Metric, expected_cosine, extent};
-use super::run_checkpoint::{RunCheckpoint, Shape};
+use super::run_checkpoint::{RunCheckpoint, RunShape};
 
 /// A path on a plane of two random filter-normalized directions through its last checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -30,7 +30,7 @@ pub struct RandomProjection {
 /// # Errors
 /// A checkpoint cannot be read any more.
 pub fn of(
-    shape: &Shape,
+    shape: &RunShape,
     members: &[Checkpoint],
     singular: &[f64],
     seed: u64,

@@ -31,7 +31,7 @@ pub trait WeightSource: Send + Sync {
 /// The names and shapes that every checkpoint of a path has: those of the run's newest one, because a
 /// model that was changed is the one that is trained now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Shape {
+pub struct RunShape {
     /// The checkpoint that told them; it may be gone by now.
     pub newest: PathBuf,
     /// Its tensors, laid out.
@@ -46,7 +46,7 @@ pub struct Shape {
     pub settings: ModelSettings,
 }
 
-impl Shape {
+impl RunShape {
     /// Takes names and shapes from a checkpoint.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl RunCheckpoint {
     ///
     /// # Errors
     /// The checkpoint cannot be read, or a tensor is missing, has another shape or is unknown.
-    pub fn open(checkpoint: &Checkpoint, shape: &Shape) -> Result<Self, WeightsError> {
+    pub fn open(checkpoint: &Checkpoint, shape: &RunShape) -> Result<Self, WeightsError> {
         let dict = open(checkpoint, shape.key.as_deref())?;
         let names = TensorNames::of(&dict);
         let found = |slot: &Slot| {
@@ -195,7 +195,7 @@ fn matching(
     tensors: &[TensorInfo],
     slot: &Slot,
     checkpoint: &Checkpoint,
-    shape: &Shape,
+    shape: &RunShape,
 ) -> Result<usize, WeightsError> {
     match index.map(|index| (index, &tensors[index])) {
         Some((index, tensor)) if tensor.shape == slot.shape => Ok(index),

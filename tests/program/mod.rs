@@ -5,13 +5,13 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use isoloss::data::Request;
+use isoloss::data::DataRequest;
 use isoloss::landscape::device::{Place, Precision};
-use isoloss::landscape::worker::protocol::{Setup, Value as Measured};
+use isoloss::landscape::worker::protocol::{QueryAnswer as Measured, Setup};
 use isoloss::run::Checkpoint;
 use isoloss::weights::normalize::{Ignore, Norm};
 use isoloss::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
-use isoloss::weights::run_checkpoint::Shape;
+use isoloss::weights::run_checkpoint::RunShape;
 use serde_json::Value;
 
 /// The digits on these devices, measured by a model that names tell.
@@ -19,14 +19,14 @@ pub(crate) fn digits(devices: &[Place], precision: Precision) -> Setup {
     Setup {
         devices: devices.to_vec(),
         precision,
-        ..Setup::of(Request::whole("digits"))
+        ..Setup::of(DataRequest::whole("digits"))
     }
 }
 
 /// A random plane through a checkpoint.
 pub(crate) fn random_plane(origin: &Checkpoint) -> PlaneSpec {
     PlaneSpec {
-        shape: Shape::of(origin, None).unwrap(),
+        shape: RunShape::of(origin, None).unwrap(),
         origin: origin.clone(),
         directions: Directions::Random {
             seed: 1,

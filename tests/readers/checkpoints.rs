@@ -7,7 +7,7 @@ use isoloss::run::Checkpoint;
 use isoloss::run::hyper::Hyper;
 use isoloss::run::{content, header};
 use isoloss::weights::direction;
-use isoloss::weights::run_checkpoint::{RunCheckpoint, Shape};
+use isoloss::weights::run_checkpoint::{RunCheckpoint, RunShape};
 use safetensors::tensor::Metadata;
 use zip::CompressionMethod;
 
@@ -73,7 +73,7 @@ fn checkpoint(path: &Path) {
         assert_sentence(error);
     }
     let _ = content(path, None);
-    let shape = match Shape::of(&checkpoint, None) {
+    let shape = match RunShape::of(&checkpoint, None) {
         Ok(shape) => shape,
         Err(error) => return assert_sentence(error),
     };

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use isoloss::data::{Columns, Count, Order, Request, Split, TokenType, load};
+use isoloss::data::{Columns, Count, DataRequest, SampleOrder, Split, TokenType, load};
 use zip::CompressionMethod;
 
 use super::checkpoints::with_body;
@@ -64,12 +64,12 @@ pub fn data(input: &[u8]) {
         block: Some(4),
         token: [TokenType::U16, TokenType::U32][usize::from(how / 2 % 2)],
     });
-    let request = Request {
+    let request = DataRequest {
         count: Count::At(SAMPLES),
-        order: [Order::First, Order::Random][usize::from(how / 4 % 2)],
+        order: [SampleOrder::First, SampleOrder::Random][usize::from(how / 4 % 2)],
         split: [Split::Train, Split::Test][usize::from(how / 8 % 2)],
         columns,
-        ..Request::whole(FORMS[form](rest))
+        ..DataRequest::whole(FORMS[form](rest))
     };
     if let Err(error) = load(&request) {
         assert_sentence(error);

@@ -1,7 +1,7 @@
 //! Lines between isoloss and the processes that measure for it.
 
 use isoloss::evaluator::message;
-use isoloss::landscape::worker::wire::{self, Answer, Order};
+use isoloss::landscape::worker::wire::{self, WorkerAnswer, WorkerOrder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -10,8 +10,8 @@ use super::assert_sentence;
 /// Lines to a worker, and of one.
 pub fn worker(input: &[u8]) {
     for line in String::from_utf8_lossy(input).lines() {
-        there_and_back::<Order>(line);
-        there_and_back::<Answer>(line);
+        there_and_back::<WorkerOrder>(line);
+        there_and_back::<WorkerAnswer>(line);
     }
 }
 
@@ -29,8 +29,8 @@ fn there_and_back<T: Serialize + DeserializeOwned>(line: &str) {
 /// Lines of an evaluator.
 pub fn evaluator(input: &[u8]) {
     for line in String::from_utf8_lossy(input).lines() {
-        let answer = message::Answer::of(line);
-        let is_ready = matches!(answer, Some(message::Answer::Ready(_)));
-        assert!(!(is_ready && message::Answer::is_meant(line)));
+        let answer = message::EvaluatorAnswer::of(line);
+        let is_ready = matches!(answer, Some(message::EvaluatorAnswer::Ready(_)));
+        assert!(!(is_ready && message::EvaluatorAnswer::is_meant(line)));
     }
 }

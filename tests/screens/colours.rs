@@ -7,7 +7,7 @@ use super::synthetic;
 use insta::assert_snapshot;
 use isoloss::plot::map::Layers;
 use isoloss::plot::raster::Marker;
-use isoloss::session::study::Study;
+use isoloss::session::analysis::Analysis;
 use isoloss::terminal::Depth;
 use isoloss::tui::action::Action;
 use isoloss::tui::color::Quantizer;
@@ -15,35 +15,35 @@ use isoloss::tui::state::{App, Appearance};
 use isoloss::tui::themes::Themes;
 use ratatui::style::Color;
 
-/// Every view with what it shows all measured: its name, and the keys and the study that lead to it.
-const VIEWS: [(&str, &[Action], Option<Study>); 13] = {
+/// Every view with what it shows all measured: its name, and the keys and the analysis that lead to it.
+const VIEWS: [(&str, &[Action], Option<Analysis>); 13] = {
     use Action::{
         Help, NextDirections, ShowCompare, ShowCurvature, ShowMap, ShowPath, ShowSlices,
         ShowSurface, ShowWeights,
     };
     [
         ("map", &[ShowMap], None),
-        ("random plane", &[NextDirections], Some(Study::Plane)),
+        ("random plane", &[NextDirections], Some(Analysis::Plane)),
         ("slices", &[ShowSlices], None),
         (
             "random slices",
             &[ShowSlices, NextDirections],
-            Some(Study::Random),
+            Some(Analysis::Random),
         ),
         (
             "last update",
             &[ShowSlices, NextDirections, NextDirections],
-            Some(Study::Update),
+            Some(Analysis::Update),
         ),
         (
             "line",
             &[ShowSlices, NextDirections, NextDirections, NextDirections],
-            Some(Study::Line),
+            Some(Analysis::Line),
         ),
         ("path", &[ShowPath], None),
         ("weights", &[ShowWeights], None),
         ("histogram", &[ShowWeights, NextDirections], None),
-        ("curvature", &[ShowCurvature], Some(Study::Curvature)),
+        ("curvature", &[ShowCurvature], Some(Analysis::Curvature)),
         ("compare", &[ShowCompare], None),
         ("surface", &[ShowSurface], None),
         ("help", &[Help], None),
@@ -51,8 +51,8 @@ const VIEWS: [(&str, &[Action], Option<Study>); 13] = {
 };
 
 /// A view as [`VIEWS`] has it, with a second run beside the first.
-fn as_looked_at(look: Appearance, keys: &[Action], study: Option<Study>) -> App {
-    let snapshot = study.map_or_else(synthetic::snapshot, synthetic::studied);
+fn as_looked_at(look: Appearance, keys: &[Action], analysis: Option<Analysis>) -> App {
+    let snapshot = analysis.map_or_else(synthetic::snapshot, synthetic::studied);
     let mut app = with_look(look, snapshot, keys);
     app.receive_compared(vec![Arc::new(synthetic::snapshot())]);
     app
@@ -64,8 +64,8 @@ fn every_view_in_mono() {
         themes: Themes::built_in(Depth::Mono),
         ..Appearance::default()
     };
-    for (name, keys, study) in VIEWS {
-        let app = as_looked_at(look.clone(), keys, study);
+    for (name, keys, analysis) in VIEWS {
+        let app = as_looked_at(look.clone(), keys, analysis);
         for (width, height) in [(120, 40), (70, 20), (40, 12)] {
             let buffer = screen(&app, width, height);
             let coloured = (buffer.content.iter())
@@ -82,8 +82,8 @@ fn every_view_in_7_bits() {
         marker: Marker::Ascii,
         ..Appearance::default()
     };
-    for (name, keys, study) in VIEWS {
-        let app = as_looked_at(look.clone(), keys, study);
+    for (name, keys, analysis) in VIEWS {
+        let app = as_looked_at(look.clone(), keys, analysis);
         for (width, height) in [(120, 40), (70, 20), (40, 12)] {
             let text = text(&screen(&app, width, height));
             assert!(text.bytes().all(|byte| byte < 128), "{name}\n{text}");

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::synthetic;
 use isoloss::run::log::{Clock, Logged, TrainingLog};
+use isoloss::session::analysis::Analysis;
 use isoloss::session::snapshot::Snapshot;
-use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
 use isoloss::tui::render::render;
 use isoloss::tui::state::{App, Appearance};
@@ -82,8 +82,8 @@ pub(crate) fn dump(buffer: &Buffer) -> String {
 }
 
 /// A view with what it shows all measured.
-pub(crate) fn view(keys: &[Action], study: Option<Study>) -> App {
-    let snapshot = study.map_or_else(synthetic::snapshot, synthetic::studied);
+pub(crate) fn view(keys: &[Action], analysis: Option<Analysis>) -> App {
+    let snapshot = analysis.map_or_else(synthetic::snapshot, synthetic::studied);
     app(snapshot, keys)
 }
 

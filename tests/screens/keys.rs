@@ -8,7 +8,7 @@ use isoloss::session::snapshot::CheckpointState;
 use isoloss::tui::action::Action;
 use isoloss::tui::invocation::Invocation;
 use isoloss::tui::keymap::{self, Keymap};
-use isoloss::tui::prompt::Entry;
+use isoloss::tui::prompt::PromptKey;
 
 #[test]
 fn the_help_has_every_row_of_the_table() {
@@ -119,8 +119,8 @@ fn no_size_is_refused() {
 fn the_step_that_is_typed_and_the_nearest_one_are_shown() {
     let mut app = app(synthetic::snapshot(), &[Action::Jump]);
     let empty = text(&screen(&app, 70, 20));
-    app.enter(Entry::Digit('4'));
-    app.enter(Entry::Digit('3'));
+    app.enter(PromptKey::Digit('4'));
+    app.enter(PromptKey::Digit('3'));
     let typed = sizes(&app);
     assert_snapshot!(format!("{empty}\n{typed}"));
 }

@@ -3,8 +3,8 @@
 use super::drawn::*;
 use super::synthetic;
 use insta::assert_snapshot;
+use isoloss::session::analysis::Analysis;
 use isoloss::session::snapshot::{CheckpointState, Fidelity, Finding, Snapshot};
-use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
 use ratatui::buffer::Buffer;
 use ratatui::style::Color;
@@ -70,7 +70,10 @@ fn a_path_that_was_thinned_and_what_is_left_out_are_said() {
 
 #[test]
 fn a_random_plane() {
-    assert_snapshot!(sizes(&view(&[Action::NextDirections], Some(Study::Plane))));
+    assert_snapshot!(sizes(&view(
+        &[Action::NextDirections],
+        Some(Analysis::Plane)
+    )));
 }
 
 #[test]
@@ -123,7 +126,7 @@ fn one_bar_goes_to_the_end_of_the_picture_and_rest_is_said_when_nothing_is_wante
     (rests.progress.rests, rests.progress.share) = (true, 1.0);
     assert!(foot(rests.clone(), &[]).contains("at rest"));
     // What is asked for beside the map is not measured yet.
-    rests.study = synthetic::planned(Study::Curvature, &rests).map(|planned| planned.0);
+    rests.analysis = synthetic::planned(Analysis::Curvature, &rests).map(|planned| planned.0);
     let keys = [Action::ShowCurvature];
     assert!(!foot(rests.clone(), &keys).contains("at rest"));
     let own = text(&screen(&app(rests.clone(), &keys), 120, 40));

@@ -3,8 +3,8 @@
 use super::drawn::*;
 use super::synthetic;
 use insta::assert_snapshot;
+use isoloss::session::analysis::Analysis;
 use isoloss::session::snapshot::{CheckpointState, Finding, Snapshot};
-use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
 
 #[test]
@@ -49,19 +49,25 @@ fn a_view_without_its_input_says_what_is_missing() {
 #[test]
 fn without_data_every_view_of_the_loss_says_how_to_give_it() {
     let next = Action::NextDirections;
-    let views: [(&[Action], Option<Study>); 9] = [
+    let views: [(&[Action], Option<Analysis>); 9] = [
         (&[Action::ShowMap], None),
-        (&[next], Some(Study::Plane)),
+        (&[next], Some(Analysis::Plane)),
         (&[Action::ShowSlices], None),
-        (&[Action::ShowSlices, next], Some(Study::Random)),
-        (&[Action::ShowSlices, next, next], Some(Study::Update)),
-        (&[Action::ShowSlices, next, next, next], Some(Study::Line)),
-        (&[Action::ShowCurvature], Some(Study::Curvature)),
+        (&[Action::ShowSlices, next], Some(Analysis::Random)),
+        (&[Action::ShowSlices, next, next], Some(Analysis::Update)),
+        (
+            &[Action::ShowSlices, next, next, next],
+            Some(Analysis::Line),
+        ),
+        (&[Action::ShowCurvature], Some(Analysis::Curvature)),
         (&[Action::ShowSurface], None),
-        (&[Action::ShowWeights, next, next], Some(Study::Stability)),
+        (
+            &[Action::ShowWeights, next, next],
+            Some(Analysis::Stability),
+        ),
     ];
-    for (keys, study) in views {
-        let app = app(synthetic::without_data(study), keys);
+    for (keys, analysis) in views {
+        let app = app(synthetic::without_data(analysis), keys);
         for (width, height) in [(120, 40), (80, 24), (40, 12)] {
             // The view itself is at the left; of the frames only words are left.
             let text = text(&screen(&app, width, height));

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::drawn::*;
 use super::synthetic;
-use isoloss::landscape::evidence::{Assumed, Function};
+use isoloss::landscape::evidence::{Assumed, AssumedFunction};
 use isoloss::landscape::surface::Measure;
 use isoloss::model::activation::Activation;
 use isoloss::model::reading::Reading;
@@ -124,12 +124,12 @@ fn a_run_that_has_not_begun_is_not_out_of_reach() {
 /// Every state of a run that has rows of its own in the trust pane.
 fn of_every_trust() -> Vec<Snapshot> {
     let assumed = Assumed {
-        function: Function {
+        function: AssumedFunction {
             reading: Reading {
                 activation: Some(Activation::LeakyRelu),
                 ..Reading::default()
             },
-            ..Function::default()
+            ..AssumedFunction::default()
         },
         normalization: "mean 0.2860, std 0.3530 (fashion-mnist: the set's own)".into(),
         cosine: Some(0.31),

@@ -8,11 +8,11 @@ use insta::assert_snapshot;
 use isoloss::data::Split;
 use isoloss::landscape::curvature::Extremes;
 use isoloss::landscape::surface::Measure;
-use isoloss::landscape::worker::protocol::Value;
+use isoloss::landscape::worker::protocol::QueryAnswer;
 use isoloss::loss::{Classes, Loss};
 use isoloss::run::hyper::Hyper;
+use isoloss::session::analysis::Analysis;
 use isoloss::session::snapshot::{Finding, Snapshot};
-use isoloss::session::study::Study;
 use isoloss::tui::action::Action;
 use isoloss::tui::state::App;
 
@@ -25,22 +25,22 @@ fn the_slices_where_one_view_has_room() {
 #[test]
 fn random_slices_overlaid() {
     let keys = [Action::ShowSlices, Action::NextDirections];
-    assert_snapshot!(sizes(&view(&keys, Some(Study::Random))));
+    assert_snapshot!(sizes(&view(&keys, Some(Analysis::Random))));
 }
 
 #[test]
 fn the_line_from_the_first_checkpoint() {
     let next = Action::NextDirections;
     let keys = [Action::ShowSlices, next, next, next];
-    assert_snapshot!(sizes(&view(&keys, Some(Study::Line))));
+    assert_snapshot!(sizes(&view(&keys, Some(Analysis::Line))));
 }
 
 /// The points of a line that an expression is asked of, with what is measured there.
 fn with_line_values(at: impl Fn(f64) -> Option<Measure>) -> App {
     let next = Action::NextDirections;
-    let mut snapshot = synthetic::studied(Study::Line);
-    let study = snapshot.study.as_mut().expect("a study");
-    let line = &mut study.lines[0];
+    let mut snapshot = synthetic::studied(Analysis::Line);
+    let analysis = snapshot.analysis.as_mut().expect("an analysis");
+    let line = &mut analysis.lines[0];
     for (alpha, value) in line.alpha.iter().zip(&mut line.values) {
         *value = at(*alpha);
     }
@@ -151,7 +151,7 @@ fn without_a_log_the_view_says_which_are_read() {
 fn the_curvature_map() {
     assert_snapshot!(sizes(&view(
         &[Action::ShowCurvature],
-        Some(Study::Curvature)
+        Some(Analysis::Curvature)
     )));
 }
 
@@ -239,7 +239,7 @@ fn a_score_stands_under_its_own_name_and_goes_where_there_is_none() {
 fn a_curvature_map_that_is_being_measured_says_how_far_it_is() {
     let mut snapshot = synthetic::path_only(25);
     let (mut findings, plans) =
-        synthetic::planned(Study::Curvature, &snapshot).expect("a path with a plane");
+        synthetic::planned(Analysis::Curvature, &snapshot).expect("a path with a plane");
     for index in 0..12 {
         let found = Extremes {
             lambda_max: 20.0,
@@ -247,10 +247,10 @@ fn a_curvature_map_that_is_being_measured_says_how_far_it_is() {
             iterations: 22,
             converged: true,
         };
-        assert!(findings.take(plans[0].generation, index, &Value::Curvature(found)));
+        assert!(findings.take(plans[0].generation, index, &QueryAnswer::Curvature(found)));
     }
     findings.seconds_left = Some(45.0);
-    snapshot.study = Some(findings);
+    snapshot.analysis = Some(findings);
     let mut app = app(snapshot, &[Action::ShowCurvature]);
     for (width, height) in [(120, 40), (80, 24), (40, 12)] {
         let said = text(&screen(&app, width, height));

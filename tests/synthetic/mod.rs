@@ -13,21 +13,21 @@ use isoloss::landscape::evidence::Assumed;
 use isoloss::landscape::sharpness::CriticalStep;
 use isoloss::landscape::surface::{Measure, Surface};
 use isoloss::landscape::survey::{levels, spread};
-use isoloss::landscape::worker::protocol::{Plan, Query, Value};
+use isoloss::landscape::worker::protocol::{Plan, Query, QueryAnswer};
 use isoloss::run::Checkpoint;
 use isoloss::run::hyper::Hyper;
 use isoloss::run::save_times::SaveTimes;
+use isoloss::session::analysis::{Analysis, AnalysisResult};
 use isoloss::session::reader::KeptLine;
 use isoloss::session::schedule::whole_path;
 use isoloss::session::snapshot::{
     CheckpointLine, CheckpointState, DataLine, Finding, Map, ModelLine, Progress, Slice, Snapshot,
 };
-use isoloss::session::study::{Findings, Study};
 use isoloss::weights::dynamics::{Dynamics, LayerNorm};
 use isoloss::weights::histogram::{Histogram, Overlay};
 use isoloss::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
 use isoloss::weights::random_projection::RandomProjection;
-use isoloss::weights::run_checkpoint::Shape;
+use isoloss::weights::run_checkpoint::RunShape;
 use isoloss::weights::trajectory::{OldBranch, Trajectory};
 
 /// The time at which the newest checkpoint was saved.
@@ -306,13 +306,16 @@ fn shadow(count: usize) -> RandomProjection {
     }
 }
 
-/// The plan of a study of this run, nothing of it measured.
-pub(crate) fn planned(study: Study, snapshot: &Snapshot) -> Option<(Findings, Vec<Plan>)> {
+/// The plan of an analysis of this run, nothing of it measured.
+pub(crate) fn planned(
+    analysis: Analysis,
+    snapshot: &Snapshot,
+) -> Option<(AnalysisResult, Vec<Plan>)> {
     let members: Vec<Checkpoint> = (snapshot.checkpoints.iter())
         .map(|line| Checkpoint::new(line.step.unwrap_or(0), line.path.clone()))
         .collect();
     let spec = PlaneSpec {
-        shape: Shape::default(),
+        shape: RunShape::default(),
         origin: members[24].clone(),
         directions: Directions::File {
             path: "d.safetensors".into(),
@@ -324,11 +327,11 @@ pub(crate) fn planned(study: Study, snapshot: &Snapshot) -> Option<(Findings, Ve
         .as_ref()
         .map(|path| whole_path(&path.coordinates));
     let window = window.map_or([[-1.0, 1.0]; 2], |window| [window.x, window.y]);
-    Findings::plan(study, &spec, &members, window, Split::Train, 0, 1)
+    AnalysisResult::plan(analysis, &spec, &members, window, Split::Train, 0, 1)
 }
 
 /// A run that was given no data: its pictures are planned, and nothing is ever measured.
-pub(crate) fn without_data(study: Option<Study>) -> Snapshot {
+pub(crate) fn without_data(analysis: Option<Analysis>) -> Snapshot {
     let mut without = path_only(25);
     without.data = Finding::Not("no data given, so there is no loss: add --data FOLDER".into());
     for line in &mut without.checkpoints {
@@ -345,24 +348,24 @@ pub(crate) fn without_data(study: Option<Study>) -> Snapshot {
     for slice in &mut without.slices {
         slice.values.fill(None);
     }
-    without.study = study.and_then(|study| Some(planned(study, &without)?.0));
+    without.analysis = analysis.and_then(|analysis| Some(planned(analysis, &without)?.0));
     without
 }
 
-/// The snapshot with a study that is all measured.
-pub(crate) fn studied(study: Study) -> Snapshot {
+/// The snapshot with an analysis that is all measured.
+pub(crate) fn studied(analysis: Analysis) -> Snapshot {
     let mut snapshot = snapshot();
-    snapshot.study = planned(study, &snapshot).map(|(mut findings, plans)| {
+    snapshot.analysis = planned(analysis, &snapshot).map(|(mut findings, plans)| {
         for plan in &plans {
             for (index, query) in plan.queries.iter().enumerate() {
                 let value = match query {
-                    Query::OnPlane([a, b]) if study == Study::Plane => {
-                        Value::Measure(measure(2.0 * a, 2.0 * b))
+                    Query::OnPlane([a, b]) if analysis == Analysis::Plane => {
+                        QueryAnswer::Measure(measure(2.0 * a, 2.0 * b))
                     }
                     Query::OnPlane([a, _]) => {
-                        Value::Measure(measure(2.0 * a, plan.generation as f64))
+                        QueryAnswer::Measure(measure(2.0 * a, plan.generation as f64))
                     }
-                    Query::Curvature { at: [a, b], .. } => Value::Curvature(Extremes {
+                    Query::Curvature { at: [a, b], .. } => QueryAnswer::Curvature(Extremes {
                         lambda_max: 20.0 + a * a + b * b,
                         lambda_min: -1.0 - a.abs() - b.abs(),
                         iterations: 22,

@@ -11,7 +11,7 @@ use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize};
 use tempfile::TempDir;
 
-use super::super::{Count, Order, Request, load};
+use super::super::{Count, DataRequest, SampleOrder, load};
 use super::*;
 
 fn bytes<const N: usize, T: Copy>(values: &[T], of: fn(T) -> [u8; N]) -> Vec<u8> {
@@ -32,19 +32,19 @@ fn file(arrays: &[(&str, Dtype, &[usize], Vec<u8>)]) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-fn request(path: impl Into<PathBuf>, inputs: &[&str], target: Option<&str>) -> Request {
-    Request {
+fn request(path: impl Into<PathBuf>, inputs: &[&str], target: Option<&str>) -> DataRequest {
+    DataRequest {
         columns: Some(Columns {
             inputs: inputs.iter().copied().map(str::to_owned).collect(),
             target: target.map(str::to_owned),
             ..Columns::default()
         }),
-        ..Request::whole(path)
+        ..DataRequest::whole(path)
     }
 }
 
 /// The names of inputs and target, or the error.
-fn said(request: &Request) -> String {
+fn said(request: &DataRequest) -> String {
     load(request).map_or_else(
         |error| error.to_string(),
         |data| {
@@ -82,15 +82,15 @@ fn every_type_is_a_float_or_a_whole_number_and_nothing_is_normalized() {
         ),
     ]);
     let data = load(&request(path, &["a", "b", "c", "d", "e"], None)).unwrap();
-    let values: Vec<&Values> = data.inputs.iter().map(|input| &input.values).collect();
-    assert_eq!(*values[0], Values::F32(vec![0.5, -300.0]));
-    assert_eq!(*values[1], Values::F32(vec![0.5, -256.0]));
-    assert_eq!(*values[2], Values::F32(vec![0.5, 1e3]));
-    assert_eq!(*values[3], Values::I64(vec![255, 7]));
-    assert_eq!(*values[4], Values::I64(vec![1, 0]));
+    let values: Vec<&ColumnValues> = data.inputs.iter().map(|input| &input.values).collect();
+    assert_eq!(*values[0], ColumnValues::F32(vec![0.5, -300.0]));
+    assert_eq!(*values[1], ColumnValues::F32(vec![0.5, -256.0]));
+    assert_eq!(*values[2], ColumnValues::F32(vec![0.5, 1e3]));
+    assert_eq!(*values[3], ColumnValues::I64(vec![255, 7]));
+    assert_eq!(*values[4], ColumnValues::I64(vec![1, 0]));
     assert_eq!(data.inputs[3].shape, [1, 1]);
     let target = data.target.unwrap();
-    assert_eq!(target.values, Values::I64(vec![-100, (1 << 53) + 1]));
+    assert_eq!(target.values, ColumnValues::I64(vec![-100, (1 << 53) + 1]));
     assert!(target.shape.is_empty());
 }
 
@@ -140,7 +140,7 @@ fn rows_are_chosen_alike_in_every_column() {
         ("y", Dtype::I64, &[50], ids(50)),
     ]);
     let mut request = request(path, &["x"], None);
-    (request.count, request.order) = (Count::At(9), Order::Random);
+    (request.count, request.order) = (Count::At(9), SampleOrder::Random);
     let data = load(&request).unwrap();
     assert_eq!(data.samples(), 9);
     assert_eq!(
@@ -186,7 +186,7 @@ fn figures_of_pixels_are_refused_where_columns_are_taken_as_they_are() {
     fs::write(&tokens, vec![0; 1200]).unwrap();
     let single = folder.path().join("x.npy");
     for source in [&path, &tokens, &single, &folder.path().to_path_buf()] {
-        let of = |mean: Option<f32>, std: Option<f32>| Request {
+        let of = |mean: Option<f32>, std: Option<f32>| DataRequest {
             mean: mean.map(|mean| vec![mean]),
             std: std.map(|std| vec![std]),
             ..request(source, &["x"], None)
@@ -202,7 +202,7 @@ fn figures_of_pixels_are_refused_where_columns_are_taken_as_they_are() {
         }
     }
     // A set of images is normalized, whatever the model.
-    let images = Request {
+    let images = DataRequest {
         mean: Some(vec![0.5]),
         ..request("digits", &["x"], None)
     };
@@ -259,14 +259,14 @@ fn a_single_array_is_called_as_the_only_argument_or_as_its_file() {
         "{sentence}"
     );
     assert!(
-        load(&Request::whole(&path)).is_err(),
+        load(&DataRequest::whole(&path)).is_err(),
         "the built-in ones take images"
     );
 }
 
 #[test]
 fn sets_of_images_are_normalized_for_any_model() {
-    let plain = load(&Request::whole("digits")).unwrap();
+    let plain = load(&DataRequest::whole("digits")).unwrap();
     assert_eq!(load(&request("digits", &["x"], None)).unwrap(), plain);
     assert_eq!(said(&request("digits", &["x"], None)), "images -> labels");
 }
@@ -289,7 +289,7 @@ fn a_folder_has_a_file_for_each_split() {
         fs::copy(path, run.join(format!("{split}.safetensors"))).unwrap();
     };
     copy("train", 1.0);
-    let of = |split| Request {
+    let of = |split| DataRequest {
         split,
         own: split,
         ..request(&run, &["x"], None)
@@ -303,5 +303,5 @@ fn a_folder_has_a_file_for_each_split() {
     );
     copy("test", 5.0);
     let loaded = load(&of(Split::Test)).unwrap();
-    assert!(matches!(&loaded.inputs[0].values, Values::F32(values) if values == &[5.0; 2]));
+    assert!(matches!(&loaded.inputs[0].values, ColumnValues::F32(values) if values == &[5.0; 2]));
 }

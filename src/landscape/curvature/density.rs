@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::LandscapeError;
-use super::lanczos::Steps;
+use super::lanczos::KrylovSpace;
 use super::product::Hessian;
 
 /// Nodes and weights of the spectrum's measure: Σ w·f(node) estimates the mean of f over eigenvalues.
@@ -26,7 +26,7 @@ pub fn density(
     seed: u64,
     mut go_on: impl FnMut() -> bool,
 ) -> Result<Density, LandscapeError> {
-    let mut space = Steps::from_seed(hessian.dimension(), seed);
+    let mut space = KrylovSpace::from_seed(hessian.dimension(), seed);
     while space.count() < steps {
         if !go_on() {
             return Err(LandscapeError::Stopped);

@@ -8,7 +8,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 /// A Krylov space that is being built: A·Q = Q·T + β·q·eᵀ.
 #[derive(Clone, Debug)]
-pub struct Steps {
+pub struct KrylovSpace {
     /// Orthonormal vectors q_0 … q_k, the last of which was not multiplied yet.
     basis: Vec<Vec<f64>>,
     /// Diagonal of T.
@@ -39,7 +39,7 @@ impl Ends {
 /// A residual this much smaller than the matrix is rounding: the space is closed.
 const CLOSED: f64 = 1e-10;
 
-impl Steps {
+impl KrylovSpace {
     /// Starts from a vector of normal random numbers.
     #[must_use]
     pub fn from_seed(dimension: usize, seed: u64) -> Self {
@@ -181,8 +181,8 @@ mod tests {
     use super::*;
 
     /// Runs to the end of the space, or `most` steps, over a dense symmetric matrix.
-    fn run(matrix: &DMatrix<f64>, start: Vec<f64>, most: usize) -> Steps {
-        let mut steps = Steps::from(start);
+    fn run(matrix: &DMatrix<f64>, start: Vec<f64>, most: usize) -> KrylovSpace {
+        let mut steps = KrylovSpace::from(start);
         let product = |v: &[f64]| -> Result<Vec<f64>, Infallible> {
             let v = nalgebra::DVector::from_column_slice(v);
             Ok((matrix * v).as_slice().to_vec())
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_number_is_not_hidden() {
-        let mut steps = Steps::from_seed(4, 1);
+        let mut steps = KrylovSpace::from_seed(4, 1);
         let Ok(goes_on) = steps.advance(|v| Ok::<_, Infallible>(vec![f64::NAN; v.len()]));
         assert!(!goes_on && steps.ends().lambda_max.is_nan());
         assert!(steps.quadrature()[0].0.is_nan());

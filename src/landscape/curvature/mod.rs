@@ -9,7 +9,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use super::LandscapeError;
-use lanczos::{Ends, Steps};
+use lanczos::{Ends, KrylovSpace};
 use product::Hessian;
 
 /// The ends of the spectrum at a point.
@@ -108,7 +108,7 @@ fn extremes_of(
     effort: Effort,
     mut go_on: impl FnMut(usize, usize) -> bool,
 ) -> Result<Extremes, LandscapeError> {
-    let mut steps = Steps::from_seed(dimension, effort.seed);
+    let mut steps = KrylovSpace::from_seed(dimension, effort.seed);
     let most = effort.iterations.min(dimension);
     let mut history: Vec<Ends> = Vec::new();
     loop {

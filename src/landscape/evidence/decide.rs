@@ -11,7 +11,7 @@ use super::effort::Effort;
 use super::follow::Follower;
 use super::inquiry::Inquiry;
 use super::verdict::{self, ENOUGH, FAR_HIGHER, FEWEST, LEVEL, Mean, Scores};
-use super::{Alternative, Basis, Function};
+use super::{Alternative, AssumedFunction, Basis};
 
 /// Checkpoints whose loss tells how pixels were normalized.
 const LOSSES: usize = 4;
@@ -440,7 +440,7 @@ impl Inquiry<'_> {
         let candidate = &self.candidates[taken];
         let mean = self.scores[taken].mean();
         let known = mean.count >= FEWEST;
-        self.assumed.function = Function {
+        self.assumed.function = AssumedFunction {
             reading: candidate.recognized.reading,
             pixels: (scale > 0).then(|| self.scales[scale].clone()),
         };

@@ -6,14 +6,14 @@ use std::path::Path;
 
 use candle_core::Device;
 
-use crate::data::{self, Dataset, Request};
+use crate::data::{self, DataRequest, Dataset};
 use crate::demo::{self, DemoOptions};
 use crate::landscape::device::Compute;
 use crate::loss::Criterion;
 use crate::model::activation::Activation;
 use crate::model::reading::{Reading, Shortcuts};
 use crate::run::Checkpoint;
-use crate::weights::run_checkpoint::Shape;
+use crate::weights::run_checkpoint::RunShape;
 
 use super::answers::{Answers, Subject};
 use super::effort::spread;
@@ -22,7 +22,7 @@ use super::{Assumed, Question};
 
 /// The question to a path of which nothing is known.
 fn question<'a>(
-    shape: &'a Shape,
+    shape: &'a RunShape,
     members: &'a [Checkpoint],
     data: &'a Dataset,
     (criterion, compute, answers): (&'a Criterion, &'a Compute, &'a Answers),
@@ -54,8 +54,8 @@ fn decided_of(run: &str, until: u64, cosine: impl Fn(Activation, usize) -> f64) 
         .step_by(16)
         .map(|step| Checkpoint::new(step, folder.join(format!("step_{step:03}.safetensors"))))
         .collect();
-    let shape = Shape::of_model(members.last().unwrap(), None, None).unwrap();
-    let data = data::load(&Request::whole("digits")).unwrap();
+    let shape = RunShape::of_model(members.last().unwrap(), None, None).unwrap();
+    let data = data::load(&DataRequest::whole("digits")).unwrap();
     let answers = Answers::default();
     let rest = (&Criterion::default(), &Compute::on(Device::Cpu), &answers);
     let question = question(&shape, &members, &data, rest);
@@ -120,7 +120,7 @@ fn updates_that_follow_clearly_what_the_losses_speak_against_are_a_warning() {
 #[test]
 fn two_files_of_a_network_that_knows_its_samples_by_heart_are_read_by_their_losses() {
     let folder = tempfile::tempdir().unwrap();
-    let data = data::load(&Request::whole("digits")).unwrap().few(256);
+    let data = data::load(&DataRequest::whole("digits")).unwrap().few(256);
     let options = DemoOptions {
         checkpoints: 40,
         seconds: 0.0,
@@ -137,7 +137,7 @@ fn two_files_of_a_network_that_knows_its_samples_by_heart_are_read_by_their_loss
         .zip(last)
         .map(|(step, path)| Checkpoint::new(step, path))
         .collect();
-    let shape = Shape::of_model(&members[1], None, None).unwrap();
+    let shape = RunShape::of_model(&members[1], None, None).unwrap();
     let (criterion, answers) = (Criterion::default(), Answers::default());
     let rest = (&criterion, &Compute::on(Device::Cpu), &answers);
     let assumed = question(&shape, &members, &data, rest)
@@ -167,8 +167,8 @@ fn a_reading_whose_loss_is_far_above_guessing_is_not_taken_of_a_run_that_learned
     let file = folder.path().join("step_1.safetensors");
     candle_core::safetensors::save(&tensors, &file).unwrap();
     let members = [Checkpoint::new(1, file)];
-    let shape = Shape::of_model(&members[0], None, None).unwrap();
-    let data = data::load(&Request::whole("digits")).unwrap();
+    let shape = RunShape::of_model(&members[0], None, None).unwrap();
+    let data = data::load(&DataRequest::whole("digits")).unwrap();
     let (criterion, answers) = (Criterion::default(), Answers::default());
     let rest = (&criterion, &Compute::on(Device::Cpu), &answers);
     let assumed = question(&shape, &members, &data, rest)

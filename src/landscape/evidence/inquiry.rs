@@ -5,7 +5,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use crate::data::Dataset;
-use crate::data::scale::Scale;
+use crate::data::scale::PixelScale;
 use crate::model::activation::Activation;
 use crate::model::reading::Reading;
 
@@ -38,7 +38,7 @@ pub(super) struct Inquiry<'a> {
     go_on: &'a (dyn Fn() -> bool + Sync),
     /// The samples that are looked at.
     pub(super) few: Dataset,
-    pub(super) scales: Vec<Scale>,
+    pub(super) scales: Vec<PixelScale>,
     pub(super) candidates: Vec<Candidate>,
     pub(super) scores: Vec<Scores>,
     pub(super) batch_norm: bool,

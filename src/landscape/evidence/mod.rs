@@ -19,7 +19,7 @@ mod words;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::scale::Scale;
+use crate::data::scale::PixelScale;
 use crate::model::reading::Reading;
 
 pub use self::answers::Answers;
@@ -28,12 +28,12 @@ pub use self::question::Question;
 /// A function of weights and samples, as far as names do not tell it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Function {
+pub struct AssumedFunction {
     /// The meaning of the forward pass.
     #[serde(flatten)]
     pub reading: Reading,
     /// Scale by which pixels were normalized; `None` if it is as the samples were loaded.
-    pub pixels: Option<Scale>,
+    pub pixels: Option<PixelScale>,
 }
 
 /// Ground on which an assumption stands.
@@ -65,7 +65,7 @@ pub struct Alternative {
 pub struct Assumed {
     /// The function that is assumed.
     #[serde(flatten)]
-    pub function: Function,
+    pub function: AssumedFunction,
     /// Normalization of pixels, in words.
     pub normalization: String,
     /// Name of the loss that is measured.

@@ -6,20 +6,20 @@ use crate::model::reading::Reading;
 use crate::model::{self, Recognized};
 use crate::run::Checkpoint;
 use crate::weights::direction;
-use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
+use crate::weights::run_checkpoint::{RunCheckpoint, RunShape};
 
 use super::super::LandscapeError;
 use super::super::device::{Compute, Precision};
 use super::super::forward::Forward;
 use super::answers::Answers;
 use super::inquiry::Inquiry;
-use super::{Assumed, Function, logits};
+use super::{Assumed, AssumedFunction, logits};
 
 /// The question to a run's path.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
     /// Names and shapes.
-    pub shape: &'a Shape,
+    pub shape: &'a RunShape,
     /// The path, by step.
     pub members: &'a [Checkpoint],
     /// The samples.
@@ -63,7 +63,7 @@ impl Question<'_> {
         let forward = found.as_ref().and_then(|found| self.forward(found).ok());
         Assumed {
             untold: found.as_ref().and_then(|found| found.untold.clone()),
-            function: Function {
+            function: AssumedFunction {
                 reading: found.map_or(self.asked, |found| found.reading),
                 pixels: None,
             },

@@ -4,17 +4,17 @@ use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
-use super::super::evidence::{Assumed, Function};
+use super::super::evidence::{Assumed, AssumedFunction};
 use super::super::surface::Measure;
 use super::super::{Fault, LandscapeError};
 use super::pool::{Hosting, serve};
-use super::protocol::{Introduction, Plan, Query, Report, Request, Setup, Value};
+use super::protocol::{Introduction, Plan, Query, QueryAnswer, Setup, WorkerEvent, WorkerRequest};
 use crate::data::Split;
 use crate::evaluator::Tell;
 use crate::loss::Score;
 use crate::run::Checkpoint;
 use crate::weights::plane_spec::PlaneSpec;
-use crate::weights::run_checkpoint::Shape;
+use crate::weights::run_checkpoint::RunShape;
 
 /// A step towards the answers of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,14 +41,14 @@ pub struct MeasuredFunction {
 /// A pool on a thread of its own, which ends with it.
 pub struct Client {
     /// `None` once it ends.
-    requests: Option<Sender<Request>>,
-    reports: Receiver<Report>,
+    requests: Option<Sender<WorkerRequest>>,
+    reports: Receiver<WorkerEvent>,
     pool: Option<JoinHandle<()>>,
     setup: Setup,
     tell: Tell,
     generation: u64,
     /// The function that is measured, as far as names do not tell it.
-    function: Function,
+    function: AssumedFunction,
     told: Told,
 }
 
@@ -90,7 +90,7 @@ impl Client {
             setup,
             tell,
             generation: 0,
-            function: Function::default(),
+            function: AssumedFunction::default(),
             told: Told::default(),
         })
     }
@@ -101,10 +101,10 @@ impl Client {
     /// Nothing gives a loss here: no device, no samples, or no model.
     pub fn begin(
         &mut self,
-        shape: &Shape,
+        shape: &RunShape,
         members: &[Checkpoint],
     ) -> Result<MeasuredFunction, LandscapeError> {
-        self.assume(&Function::default());
+        self.assume(&AssumedFunction::default());
         let assumed = self.asked(shape, members)?;
         self.assume(&assumed.function);
         // A path may be asked before it is told which samples there are.
@@ -127,7 +127,7 @@ impl Client {
     /// As [`Client::begin`].
     pub fn asked(
         &mut self,
-        shape: &Shape,
+        shape: &RunShape,
         members: &[Checkpoint],
     ) -> Result<Assumed, LandscapeError> {
         let Some(last) = members.last() else {
@@ -152,10 +152,10 @@ impl Client {
         Ok(assumed.unwrap_or_default())
     }
 
-    fn assume(&mut self, function: &Function) {
+    fn assume(&mut self, function: &AssumedFunction) {
         if self.function != *function {
             self.function.clone_from(function);
-            self.post(Request::Assume(function.clone()));
+            self.post(WorkerRequest::Assume(function.clone()));
         }
     }
 
@@ -176,7 +176,7 @@ impl Client {
         split: Split,
         queries: Vec<Query>,
         each: impl Fn(Step),
-    ) -> Result<Vec<Result<Value, String>>, LandscapeError> {
+    ) -> Result<Vec<Result<QueryAnswer, String>>, LandscapeError> {
         let mut left = queries.len();
         let mut values: Vec<_> = queries.iter().map(|_| Err(String::new())).collect();
         if left == 0 {
@@ -184,7 +184,7 @@ impl Client {
         }
         self.generation += 1;
         let own = self.generation;
-        self.post(Request::Measure(Plan {
+        self.post(WorkerRequest::Measure(Plan {
             generation: own,
             spec: spec.clone(),
             split,
@@ -192,22 +192,24 @@ impl Client {
         }));
         loop {
             let (index, value) = match self.next()? {
-                Report::Measured {
+                WorkerEvent::Measured {
                     generation,
                     index,
                     value,
                     ..
                 } if generation == own => (index, Ok(value)),
-                Report::Failed {
+                WorkerEvent::Failed {
                     generation,
                     index: Some(index),
                     reason,
                 } if generation == own => (index, Err(reason)),
-                Report::Failed {
+                WorkerEvent::Failed {
                     generation, reason, ..
                 } if generation == own => return Err(self.why_not(split, reason)?),
-                Report::Done(generation) if generation == own && left == 0 => return Ok(values),
-                Report::Product { generation, .. } if generation == own => {
+                WorkerEvent::Done(generation) if generation == own && left == 0 => {
+                    return Ok(values);
+                }
+                WorkerEvent::Product { generation, .. } if generation == own => {
                     each(Step::Product);
                     continue;
                 }
@@ -240,7 +242,7 @@ impl Client {
         Ok(())
     }
 
-    fn post(&self, request: Request) {
+    fn post(&self, request: WorkerRequest) {
         if let Some(requests) = &self.requests {
             // A pool that has ended reports nothing, which is seen then.
             let _ = requests.send(request);
@@ -248,27 +250,29 @@ impl Client {
     }
 
     /// Waits for the next report, and notes what it tells of the function and the samples.
-    fn next(&mut self) -> Result<Report, LandscapeError> {
+    fn next(&mut self) -> Result<WorkerEvent, LandscapeError> {
         let report = self.reports.recv();
         let report = report.map_err(|_| failed("the workers have ended".into()))?;
         match &report {
-            Report::Lost(sentence) | Report::Trouble(sentence) => (self.tell)(sentence.clone()),
-            Report::Data { split, samples, .. } => {
+            WorkerEvent::Lost(sentence) | WorkerEvent::Trouble(sentence) => {
+                (self.tell)(sentence.clone())
+            }
+            WorkerEvent::Data { split, samples, .. } => {
                 self.told.samples.insert(*split, *samples);
             }
-            Report::NoData(reason) | Report::NoModel(reason) => {
+            WorkerEvent::NoData(reason) | WorkerEvent::NoModel(reason) => {
                 self.told.why_not = Some(reason.clone());
             }
-            Report::Evaluator(evaluator) => {
+            WorkerEvent::Evaluator(evaluator) => {
                 self.told
                     .samples
                     .insert(self.setup.split(), evaluator.samples);
                 self.told.evaluator = Some(evaluator.clone());
             }
-            Report::Model {
+            WorkerEvent::Model {
                 name, kept, score, ..
             } => self.told.model = Some((name.clone(), kept.clone(), *score)),
-            Report::Assumed(assumed) => {
+            WorkerEvent::Assumed(assumed) => {
                 let known = &mut self.told.assumed;
                 // A worker says what it begins with; an answer of the path stands against that.
                 if assumed.samples > 0 || known.as_ref().is_none_or(|known| known.samples == 0) {
@@ -292,13 +296,13 @@ impl Drop for Client {
 }
 
 /// Returns the loss and score of values; a place where none could be had is a hole, whose reason `tell` takes.
-pub fn measures(values: Vec<Result<Value, String>>, tell: &Tell) -> Vec<Measure> {
+pub fn measures(values: Vec<Result<QueryAnswer, String>>, tell: &Tell) -> Vec<Measure> {
     let hole = Measure {
         loss: f64::NAN,
         score: f64::NAN,
     };
     let measure = |value| match value {
-        Ok(Value::Measure(measure)) => measure,
+        Ok(QueryAnswer::Measure(measure)) => measure,
         Ok(_) => hole,
         Err(reason) => {
             tell(reason);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::super::device::Place;
 use super::load::TICKS;
 use super::nvidia;
-use super::protocol::Report;
+use super::protocol::WorkerEvent;
 
 /// Time between two readings.
 pub(super) const EVERY: Duration = Duration::from_secs(2);
@@ -83,7 +83,7 @@ impl Meter {
     }
 
     /// Reads the cost since the last reading; `None` if the system does not tell, or nothing has changed.
-    pub(super) fn read(&mut self) -> Option<Report> {
+    pub(super) fn read(&mut self) -> Option<WorkerEvent> {
         let (now, seconds) = (Instant::now(), self.seconds());
         let memory = self.processes().filter_map(memory).sum();
         let (then, before) = std::mem::replace(&mut self.last, (now, seconds));
@@ -105,7 +105,7 @@ impl Meter {
             return None;
         }
         self.told = Some((cores, memory, gpu));
-        Some(Report::Cost { cores, memory, gpu })
+        Some(WorkerEvent::Cost { cores, memory, gpu })
     }
 }
 
@@ -158,7 +158,7 @@ mod tests {
         while begin.elapsed() < Duration::from_millis(300) {
             std::hint::spin_loop();
         }
-        let Some(Report::Cost { cores, memory, .. }) = meter.read() else {
+        let Some(WorkerEvent::Cost { cores, memory, .. }) = meter.read() else {
             panic!("nothing is told");
         };
         // Other tests run beside it, and other programs.

@@ -9,15 +9,15 @@ use crate::run::Checkpoint;
 use crate::store::Digest;
 use crate::weights::layout::Layout;
 use crate::weights::plane_spec::PlaneSpec;
-use crate::weights::run_checkpoint::Shape;
+use crate::weights::run_checkpoint::RunShape;
 
 use super::super::LandscapeError;
 use super::super::device::Compute;
-use super::super::evidence::{Answers, Assumed, Function, Question};
+use super::super::evidence::{Answers, Assumed, AssumedFunction, Question};
 use super::super::objective::Objective;
 use super::super::samples::settled;
 use super::Worker;
-use super::protocol::{Found, Plan, Query, Report, Setup, Value};
+use super::protocol::{Plan, Query, QueryAnswer, Setup, TimedValue, WorkerEvent};
 use super::queue::Task;
 use super::ready::{Ready, timed};
 use super::waiting::Waiting;
@@ -34,9 +34,9 @@ pub(super) struct DeviceWorker {
     answers: Answers,
     answered: Option<Arc<Layout>>,
     /// The function that is measured, as far as names do not tell it.
-    function: Function,
+    function: AssumedFunction,
     /// Findings about the samples and the model since somebody took them.
-    findings: Vec<Report>,
+    findings: Vec<WorkerEvent>,
 }
 
 impl Worker for DeviceWorker {
@@ -45,7 +45,7 @@ impl Worker for DeviceWorker {
         task: &Task,
         _following: &[Task],
         waiting: &dyn Waiting,
-    ) -> Result<Found, LandscapeError> {
+    ) -> Result<TimedValue, LandscapeError> {
         let plan = &task.plan;
         self.assume(&task.function);
         self.prepare(&plan.spec)?;
@@ -57,12 +57,12 @@ impl Worker for DeviceWorker {
             waiting.batch(samples);
         }
         if let Query::Evidence(members) = task.query() {
-            return timed(|| self.ask(members, waiting).map(|()| Value::Assumed));
+            return timed(|| self.ask(members, waiting).map(|()| QueryAnswer::Assumed));
         }
         self.measure_at(task.query(), plan, waiting)
     }
 
-    fn take_findings(&mut self) -> Vec<Report> {
+    fn take_findings(&mut self) -> Vec<WorkerEvent> {
         std::mem::take(&mut self.findings)
     }
 }
@@ -73,19 +73,24 @@ impl DeviceWorker {
             setup.criterion = settled(&setup.criterion, data, &setup.model);
         }
         Self {
-            findings: (compute.passed_over.clone().map(Report::Trouble).into_iter()).collect(),
+            findings: (compute
+                .passed_over
+                .clone()
+                .map(WorkerEvent::Trouble)
+                .into_iter())
+            .collect(),
             setup,
             compute,
             data,
             ready: None,
             answers: Answers::default(),
             answered: None,
-            function: Function::default(),
+            function: AssumedFunction::default(),
         }
     }
 
     /// Measures this function from now on.
-    fn assume(&mut self, function: &Function) {
+    fn assume(&mut self, function: &AssumedFunction) {
         if self.function != *function {
             self.function.clone_from(function);
             self.ready = None;
@@ -110,13 +115,13 @@ impl DeviceWorker {
         let recognized = self.recognize(&shape)?;
         let data = self.data.clone().ok_or(LandscapeError::NoData)?;
         let objective = self.objective(&recognized, &shape, &data);
-        if self.function == Function::default() {
+        if self.function == AssumedFunction::default() {
             let unasked = self.question(&shape, &[], &data).unasked();
             let unasked = of_batches(unasked, objective.as_ref().ok());
-            self.findings.push(Report::Assumed(Box::new(unasked)));
+            self.findings.push(WorkerEvent::Assumed(Box::new(unasked)));
         }
-        let objective =
-            objective.inspect_err(|error| self.findings.push(Report::NoData(error.to_string())))?;
+        let objective = objective
+            .inspect_err(|error| self.findings.push(WorkerEvent::NoData(error.to_string())))?;
         self.ready = Some((
             recognized,
             Ready::new(shape, objective, self.setup.planes.clone()),
@@ -124,7 +129,7 @@ impl DeviceWorker {
         Ok(())
     }
 
-    fn recognize(&mut self, shape: &Shape) -> Result<Recognized, LandscapeError> {
+    fn recognize(&mut self, shape: &RunShape) -> Result<Recognized, LandscapeError> {
         let image = self.data.as_ref().and_then(|data| data.image());
         let told = Reading::told(&shape.settings);
         let of =
@@ -137,8 +142,8 @@ impl DeviceWorker {
                 error => Err(error),
             })
             .map_err(|source| LandscapeError::of_model(&shape.newest, source))
-            .inspect_err(|error| self.findings.push(Report::NoModel(error.to_string())))?;
-        self.findings.push(Report::Model {
+            .inspect_err(|error| self.findings.push(WorkerEvent::NoModel(error.to_string())))?;
+        self.findings.push(WorkerEvent::Model {
             name: recognized.name.clone(),
             evidence: recognized.evidence.clone(),
             kept: recognized.kept.clone(),
@@ -149,7 +154,7 @@ impl DeviceWorker {
 
     fn question<'a>(
         &'a self,
-        shape: &'a Shape,
+        shape: &'a RunShape,
         members: &'a [Checkpoint],
         data: &'a Dataset,
     ) -> Question<'a> {
@@ -173,7 +178,7 @@ impl DeviceWorker {
         match question.answer(&|| waiting.goes_on()) {
             Ok(assumed) => {
                 let assumed = of_batches(assumed, Some(ready.objective()));
-                self.findings.push(Report::Assumed(Box::new(assumed)));
+                self.findings.push(WorkerEvent::Assumed(Box::new(assumed)));
                 Ok(())
             }
             Err(LandscapeError::Stopped) => Err(LandscapeError::Stopped),
@@ -187,7 +192,7 @@ impl DeviceWorker {
     fn objective(
         &self,
         recognized: &Recognized,
-        shape: &Shape,
+        shape: &RunShape,
         data: &Dataset,
     ) -> Result<Objective, LandscapeError> {
         let layout = shape.layout.clone();
@@ -208,7 +213,7 @@ impl DeviceWorker {
         query: &Query,
         plan: &Plan,
         waiting: &dyn Waiting,
-    ) -> Result<Found, LandscapeError> {
+    ) -> Result<TimedValue, LandscapeError> {
         let own = self
             .setup
             .data
@@ -233,7 +238,7 @@ impl DeviceWorker {
         request.split = split;
         let data = data::load(&request)?;
         let objective = self.objective(recognized, &ready.shape, &data)?;
-        self.findings.push(Report::Data {
+        self.findings.push(WorkerEvent::Data {
             split,
             name: data.name.clone(),
             samples: data.samples(),

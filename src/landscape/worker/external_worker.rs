@@ -12,7 +12,7 @@ use super::super::LandscapeError;
 use super::super::device::Place;
 use super::super::objective::{ExternalObjective, Objective};
 use super::Worker;
-use super::protocol::{Found, Introduction, Query, Report, Value};
+use super::protocol::{Introduction, Query, QueryAnswer, TimedValue, WorkerEvent};
 use super::queue::Task;
 use super::ready::{Ready, timed};
 use super::waiting::Waiting;
@@ -27,7 +27,7 @@ pub(super) struct ExternalWorker {
     connection: Option<(Arc<Connection>, PathBuf)>,
     ready: Option<Ready>,
     /// Findings about the evaluator since somebody took them.
-    findings: Vec<Report>,
+    findings: Vec<WorkerEvent>,
 }
 
 impl ExternalWorker {
@@ -50,12 +50,12 @@ impl Worker for ExternalWorker {
         task: &Task,
         _following: &[Task],
         waiting: &dyn Waiting,
-    ) -> Result<Found, LandscapeError> {
+    ) -> Result<TimedValue, LandscapeError> {
         let (plan, query) = (&task.plan, task.query());
         let prepared = self.prepare(&plan.spec);
-        prepared.inspect_err(|error| self.findings.push(Report::NoData(error.to_string())))?;
+        prepared.inspect_err(|error| self.findings.push(WorkerEvent::NoData(error.to_string())))?;
         if matches!(query, Query::Evidence(_)) {
-            return timed(|| Ok(Value::Assumed));
+            return timed(|| Ok(QueryAnswer::Assumed));
         }
         let own = plan.split == self.options.split;
         if !own {
@@ -70,10 +70,10 @@ impl Worker for ExternalWorker {
         let found = ready.measure(query, &plan.spec, own, waiting)?;
         // Files are written and programs started beside it.
         let seconds = answering().saturating_sub(before).as_secs_f64();
-        Ok(Found { seconds, ..found })
+        Ok(TimedValue { seconds, ..found })
     }
 
-    fn take_findings(&mut self) -> Vec<Report> {
+    fn take_findings(&mut self) -> Vec<WorkerEvent> {
         std::mem::take(&mut self.findings)
     }
 }
@@ -113,8 +113,9 @@ impl ExternalWorker {
             samples: own.samples(),
             score: own.score(),
         };
-        self.findings.push(Report::Evaluator(introduction));
-        self.findings.push(Report::Assumed(Box::new(own.assumed())));
+        self.findings.push(WorkerEvent::Evaluator(introduction));
+        self.findings
+            .push(WorkerEvent::Assumed(Box::new(own.assumed())));
         self.ready = Some(Ready::new(shape.clone(), Objective::External(own), None));
         Ok(())
     }
@@ -126,7 +127,7 @@ impl ExternalWorker {
             && let Objective::External(own) = ready.objective()
         {
             let other = own.on_split(split)?;
-            self.findings.push(Report::Data {
+            self.findings.push(WorkerEvent::Data {
                 split,
                 name: self.options.command.to_string(),
                 samples: other.samples(),

@@ -47,7 +47,7 @@ pub use stdio::serve_lines;
 pub use wire::PROTOCOL;
 
 use super::LandscapeError;
-use protocol::{Found, Report};
+use protocol::{TimedValue, WorkerEvent};
 use waiting::Waiting;
 
 /// One that measures: on a device of this process, or by a program of the user's own.
@@ -58,7 +58,7 @@ trait Worker {
         task: &Task,
         following: &[Task],
         waiting: &dyn Waiting,
-    ) -> Result<Found, LandscapeError>;
+    ) -> Result<TimedValue, LandscapeError>;
 
     /// Returns the number of queries that it takes on beside this one.
     fn ahead(&self, _task: &Task) -> usize {
@@ -66,5 +66,5 @@ trait Worker {
     }
 
     /// Returns what was found out about the samples and the model since it was asked last.
-    fn take_findings(&mut self) -> Vec<Report>;
+    fn take_findings(&mut self) -> Vec<WorkerEvent>;
 }

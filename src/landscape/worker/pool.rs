@@ -17,7 +17,7 @@ use crate::evaluator::{EvaluatorOptions, Stop, Tell};
 use crate::store::StorePlace;
 
 use super::super::device::{Compute, Place, Precision};
-use super::super::evidence::Function;
+use super::super::evidence::AssumedFunction;
 use super::super::{Fault, LandscapeError};
 use super::Worker;
 use super::budget::{Budget, Pacer};
@@ -27,7 +27,7 @@ use super::external_worker::ExternalWorker;
 use super::launch::Launch;
 use super::pending::WorkerNumber;
 use super::process_worker::{Opened, ProcessWorker};
-use super::protocol::{Plan, Report, Request, Setup};
+use super::protocol::{Plan, Setup, WorkerEvent, WorkerRequest};
 use super::queue::{Queue, Task};
 use super::waiting::{Waiting, Wish};
 use super::wire::Loaded;
@@ -72,9 +72,9 @@ impl Hosting {
 }
 
 /// Serves requests until their sender is gone or `report` returns false.
-pub fn serve<R>(setup: &Setup, hosting: &Hosting, requests: &Receiver<Request>, report: R)
+pub fn serve<R>(setup: &Setup, hosting: &Hosting, requests: &Receiver<WorkerRequest>, report: R)
 where
-    R: FnMut(Report) -> bool + Send,
+    R: FnMut(WorkerEvent) -> bool + Send,
 {
     let budget = match (&setup.evaluator, &hosting.process, hosting.budget) {
         // A worker process keeps its share itself; of an evaluator's processor time nothing is known.
@@ -92,7 +92,7 @@ where
     let splitting = is_split.then(|| Mutex::new(Splitting::new(count)));
     let splitting = splitting.as_ref();
     let mut report = report;
-    let joined = |told: Report| {
+    let joined = |told: WorkerEvent| {
         let whole = match splitting {
             Some(splitting) => held(splitting).join(told),
             None => Some(told),
@@ -125,9 +125,9 @@ where
 }
 
 /// Serves requests by threads of this process, which share the samples.
-fn serve_here<R>(pool: &Pool<R>, setup: &Setup, requests: impl Iterator<Item = Request>)
+fn serve_here<R>(pool: &Pool<R>, setup: &Setup, requests: impl Iterator<Item = WorkerRequest>)
 where
-    R: FnMut(Report) -> bool + Send,
+    R: FnMut(WorkerEvent) -> bool + Send,
 {
     let data = samples(setup);
     let loaded = Loaded::of(&data);
@@ -162,9 +162,9 @@ fn serve_apart<R>(
     setup: &Setup,
     (posts, budget): (&[(Launch, Place)], Budget),
     metered: &[Arc<Metered>],
-    requests: impl Iterator<Item = Request>,
+    requests: impl Iterator<Item = WorkerRequest>,
 ) where
-    R: FnMut(Report) -> bool + Send,
+    R: FnMut(WorkerEvent) -> bool + Send,
 {
     let (send, told) = channel();
     let stop = Stop::default();
@@ -225,9 +225,9 @@ fn serve_externally<R>(
     pool: &Pool<R>,
     setup: &Setup,
     options: &EvaluatorOptions,
-    requests: impl Iterator<Item = Request>,
+    requests: impl Iterator<Item = WorkerRequest>,
 ) where
-    R: FnMut(Report) -> bool + Send,
+    R: FnMut(WorkerEvent) -> bool + Send,
 {
     let (send, told) = channel();
     pool.queue().able = setup.devices.len().max(1);
@@ -301,10 +301,10 @@ struct Pool<R> {
     /// True if checkpoints are read for their contents before anything is measured.
     reads_first: bool,
     /// Plans of which a checkpoint was never read for its content, each with its function.
-    unread: Mutex<VecDeque<(Arc<Plan>, Function)>>,
+    unread: Mutex<VecDeque<(Arc<Plan>, AssumedFunction)>>,
 }
 
-impl<R: FnMut(Report) -> bool + Send> Pool<R> {
+impl<R: FnMut(WorkerEvent) -> bool + Send> Pool<R> {
     fn new(report: R, budget: Budget) -> Self {
         Self {
             queue: Mutex::new(Queue::new(report)),
@@ -318,7 +318,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
     /// Reports sentences until nobody tells any more.
     fn pass_on(&self, told: Receiver<String>) {
         for sentence in told {
-            self.queue().report(Report::Trouble(sentence));
+            self.queue().report(WorkerEvent::Trouble(sentence));
         }
     }
 
@@ -356,7 +356,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn post(&self, request: Request) {
+    fn post(&self, request: WorkerRequest) {
         self.queue().post(request);
         self.recall();
         self.changed.notify_all();
@@ -456,7 +456,7 @@ struct PoolWaiting<'a, R> {
     place: Place,
 }
 
-impl<R: FnMut(Report) -> bool + Send> PoolWaiting<'_, R> {
+impl<R: FnMut(WorkerEvent) -> bool + Send> PoolWaiting<'_, R> {
     /// Rests as long as the budget says, or until something is so.
     fn rest(&self, is_so: impl FnMut(&mut Queue<R>) -> bool) {
         if let Some(until) = self.pacer.due(self.place, false) {
@@ -466,7 +466,7 @@ impl<R: FnMut(Report) -> bool + Send> PoolWaiting<'_, R> {
     }
 }
 
-impl<R: FnMut(Report) -> bool + Send> Waiting for PoolWaiting<'_, R> {
+impl<R: FnMut(WorkerEvent) -> bool + Send> Waiting for PoolWaiting<'_, R> {
     fn wish(&self) -> Wish {
         self.pool.queue().wish(self.task)
     }

@@ -19,12 +19,12 @@ use super::gpu_room::{Advice, GpuRoom};
 use super::gpu_turns::GpuTurns;
 use super::launch::Launch;
 use super::nvidia::Room;
-use super::protocol::{Found, Report, Setup};
+use super::protocol::{Setup, TimedValue, WorkerEvent};
 use super::queue::Task;
 use super::recall::sees_files;
 use super::running::{Failure, Running, no_answer, say};
 use super::waiting::{Waiting, Wish};
-use super::wire::{Answer, Loaded, Order, PROTOCOL, message};
+use super::wire::{Loaded, PROTOCOL, WorkerAnswer, WorkerOrder, message};
 
 /// Deaths at a query after which it is given up.
 const DEATHS: u32 = 2;
@@ -75,7 +75,7 @@ pub(super) struct ProcessWorker {
     longest: Duration,
     quickest: Quickest,
     last_id: u64,
-    findings: Vec<Report>,
+    findings: Vec<WorkerEvent>,
     /// Tells who reads the cost which process it is.
     metered: Arc<Metered>,
     /// The GPU that it measures on, or that it left because others need its memory.
@@ -149,11 +149,14 @@ impl ProcessWorker {
         })?;
         self.metered.set_process(process.id());
         self.host = self.hello(&mut process)?;
-        say(&mut process, &Order::Setup(Box::new(self.setup.clone())))?;
+        say(
+            &mut process,
+            &WorkerOrder::Setup(Box::new(self.setup.clone())),
+        )?;
         loop {
             let line = self.first_lines(&mut process)?;
             match message(&line) {
-                Ok(Answer::Ready { place, data }) => {
+                Ok(WorkerAnswer::Ready { place, data }) => {
                     self.place = place;
                     self.metered.set_place(place);
                     if matches!(place, Place::Cuda(_)) {
@@ -169,8 +172,8 @@ impl ProcessWorker {
                     };
                     return Ok(Opened { name, place, data });
                 }
-                Ok(Answer::Refused(reason)) => return Err(refused(reason)),
-                Ok(Answer::Alive { .. }) => {}
+                Ok(WorkerAnswer::Refused(reason)) => return Err(refused(reason)),
+                Ok(WorkerAnswer::Alive { .. }) => {}
                 _ => return Err(Failure::Ended(no_answer(&line))),
             }
         }
@@ -191,12 +194,12 @@ impl ProcessWorker {
             // What a login says may lack an end, such as the title of a terminal.
             let begin = line.find(r#"{"hello""#).unwrap_or(0);
             match message(line.get(begin..).unwrap_or(&line)) {
-                Ok(Answer::Hello {
+                Ok(WorkerAnswer::Hello {
                     protocol: PROTOCOL,
                     host: there,
                     ..
                 }) => return Ok(there.filter(|there| host::name().as_ref() != Some(there))),
-                Ok(Answer::Hello {
+                Ok(WorkerAnswer::Hello {
                     protocol, version, ..
                 }) => {
                     return Err(refused(format!(
@@ -294,7 +297,7 @@ impl ProcessWorker {
         task: &Task,
         following: &[Task],
         waiting: &dyn Waiting,
-    ) -> Result<Found, Failure> {
+    ) -> Result<TimedValue, Failure> {
         self.start_again()?;
         let Some(mut running) = self.running.take() else {
             return Err(Failure::Ended("it does not run".into()));
@@ -330,7 +333,11 @@ impl ProcessWorker {
     }
 
     /// Waits for the answer to the first of the queries that were asked.
-    fn hear(&mut self, running: &mut Running, waiting: &dyn Waiting) -> Result<Found, Failure> {
+    fn hear(
+        &mut self,
+        running: &mut Running,
+        waiting: &dyn Waiting,
+    ) -> Result<TimedValue, Failure> {
         let patience = LONGEST_QUERY.max(self.longest * SLOWER);
         let id = running.asked.pop_front().unwrap_or(self.last_id);
         let (mut asked, mut heard) = (Instant::now(), Instant::now());
@@ -340,11 +347,11 @@ impl ProcessWorker {
                 Wish::Stop if !is_forgotten => {
                     is_forgotten = true;
                     // Those that follow are of the same plan.
-                    running.say(&Order::Forget { id: self.last_id })?;
+                    running.say(&WorkerOrder::Forget { id: self.last_id })?;
                 }
                 wish if running.rests != (wish == Wish::Rest) && !is_forgotten => {
                     running.rests = !running.rests;
-                    running.say(&Order::Pause(running.rests))?;
+                    running.say(&WorkerOrder::Pause(running.rests))?;
                 }
                 _ => {}
             }
@@ -383,10 +390,10 @@ impl ProcessWorker {
         line: &str,
         asked: u64,
         waiting: &dyn Waiting,
-    ) -> Option<Result<Found, Failure>> {
+    ) -> Option<Result<TimedValue, Failure>> {
         match message(line) {
-            Ok(Answer::Found { id, found }) if id == asked => return Some(Ok(found)),
-            Ok(Answer::Failed { id, reason, fault }) if id == asked => {
+            Ok(WorkerAnswer::Found { id, found }) if id == asked => return Some(Ok(found)),
+            Ok(WorkerAnswer::Failed { id, reason, fault }) if id == asked => {
                 let error = match fault {
                     Fault::Stopped => LandscapeError::Stopped,
                     fault => {
@@ -398,10 +405,10 @@ impl ProcessWorker {
                 };
                 return Some(Err(Failure::Told(Box::new(error))));
             }
-            Ok(Answer::Product { id, done, of }) if id == asked => waiting.product(done, of),
-            Ok(Answer::Batch(samples)) => self.batch = Some(samples),
-            Ok(Answer::Finding(report)) => self.findings.push(report),
-            Ok(Answer::Alive { .. }) => {}
+            Ok(WorkerAnswer::Product { id, done, of }) if id == asked => waiting.product(done, of),
+            Ok(WorkerAnswer::Batch(samples)) => self.batch = Some(samples),
+            Ok(WorkerAnswer::Finding(report)) => self.findings.push(report),
+            Ok(WorkerAnswer::Alive { .. }) => {}
             _ => return Some(Err(Failure::Ended(no_answer(line)))),
         }
         None
@@ -508,7 +515,7 @@ impl Worker for ProcessWorker {
         task: &Task,
         following: &[Task],
         waiting: &dyn Waiting,
-    ) -> Result<Found, LandscapeError> {
+    ) -> Result<TimedValue, LandscapeError> {
         self.mind_others(waiting)?;
         self.give_way(waiting)?;
         let mut why = String::new();
@@ -556,7 +563,7 @@ impl Worker for ProcessWorker {
         self.quickest.ahead(task)
     }
 
-    fn take_findings(&mut self) -> Vec<Report> {
+    fn take_findings(&mut self) -> Vec<WorkerEvent> {
         std::mem::take(&mut self.findings)
     }
 }

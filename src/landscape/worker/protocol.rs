@@ -19,7 +19,7 @@ use crate::weights::plane_spec::{BatchNorm, PlaneSpec};
 use super::super::curvature::density::Density;
 use super::super::curvature::{Effort, Extremes, RESOLUTION};
 use super::super::device::{Place, Precision};
-use super::super::evidence::{Assumed, Function};
+use super::super::evidence::{Assumed, AssumedFunction};
 use super::super::sharpness::CriticalStep;
 use super::super::surface::Measure;
 
@@ -27,7 +27,7 @@ use super::super::surface::Measure;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Setup {
     /// The samples; without them, and without an evaluator, there is a path and no surface.
-    pub data: Option<data::Request>,
+    pub data: Option<data::DataRequest>,
     /// The user's own program that measures in place of a model.
     #[serde(default)]
     pub evaluator: Option<EvaluatorOptions>,
@@ -56,7 +56,7 @@ pub struct Setup {
 impl Setup {
     /// The usual setup for these samples: a model that names tell, measured on the CPU in f32.
     #[must_use]
-    pub fn of(data: data::Request) -> Self {
+    pub fn of(data: data::DataRequest) -> Self {
         Self {
             data: Some(data),
             evaluator: None,
@@ -182,7 +182,7 @@ impl Query {
 
 /// The answer to a query.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Value {
+pub enum QueryAnswer {
     /// Loss and score; the loss may be NaN.
     Measure(Measure),
     /// The critical step along an update.
@@ -208,9 +208,9 @@ pub struct PartSums {
 
 /// A value with the time that it took.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Found {
+pub struct TimedValue {
     /// The answer.
-    pub value: Value,
+    pub value: QueryAnswer,
     /// Seconds of the evaluation alone: the model, its samples and the plane were there before.
     pub seconds: f64,
 }
@@ -230,7 +230,7 @@ pub struct Plan {
 
 /// A request to the workers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Request {
+pub enum WorkerRequest {
     /// Measure these points; forget the plan before.
     Measure(Plan),
     /// Measure these first, then go on; forget those that were to come first before and are not among them. One
@@ -239,7 +239,7 @@ pub enum Request {
     /// Have a path asked before what is measured goes on; `None` breaks the question off.
     Ask(Option<Plan>),
     /// Measure this function from now on; forget all plans.
-    Assume(Function),
+    Assume(AssumedFunction),
     /// Stop measuring, or go on.
     Pause(bool),
 }
@@ -259,7 +259,7 @@ pub struct Introduction {
 
 /// A report of the workers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Report {
+pub enum WorkerEvent {
     /// The devices that were opened.
     Device(String),
     /// A device did not open or broke for good; one sentence says which and why.
@@ -305,7 +305,7 @@ pub enum Report {
         /// Index of the query.
         index: usize,
         /// The answer.
-        value: Value,
+        value: QueryAnswer,
         /// True if it was measured before, and found again.
         recalled: bool,
     },

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::super::device::Place;
-use super::super::evidence::Function;
+use super::super::evidence::AssumedFunction;
 use super::super::{Fault, LandscapeError};
 use super::pending::{PendingPlan, WorkerNumber};
-use super::protocol::{Found, Plan, Query, Report, Request};
+use super::protocol::{Plan, Query, TimedValue, WorkerEvent, WorkerRequest};
 use super::recall::{Recall, Recalled, Values};
 use super::waiting::Wish;
 
@@ -17,7 +17,7 @@ pub(crate) struct Task {
     pub(crate) plan: Arc<Plan>,
     pub(crate) index: usize,
     /// The function that is measured: a plan of another one was cancelled when this one was assumed.
-    pub(crate) function: Function,
+    pub(crate) function: AssumedFunction,
 }
 
 impl Task {
@@ -36,7 +36,7 @@ pub(crate) struct Queue<R> {
     asked: Option<PendingPlan>,
     work: Option<PendingPlan>,
     /// The function that is measured, as far as names do not tell it.
-    function: Function,
+    function: AssumedFunction,
     paused: bool,
     pub(crate) over: bool,
     /// The last sentence about a device, once none is left to measure.
@@ -48,23 +48,23 @@ pub(crate) struct Queue<R> {
     /// Names of their devices.
     pub(super) names: Vec<String>,
     /// The last reports about the samples and about the model, and the plan of each: all find out the same.
-    told: [Option<(u64, Report)>; 2],
+    told: [Option<(u64, WorkerEvent)>; 2],
     /// The values that were measured before; `None` if none are kept.
     recall: Option<Arc<Recall>>,
     /// Findings of the workers about the model since this function is measured.
-    found_out: Vec<Report>,
+    found_out: Vec<WorkerEvent>,
     /// Values of plans that were left before their keys were known.
     unkeyed: Vec<(Arc<Plan>, Values)>,
 }
 
-impl<R: FnMut(Report) -> bool> Queue<R> {
+impl<R: FnMut(WorkerEvent) -> bool> Queue<R> {
     pub(crate) fn new(report: R) -> Self {
         Self {
             report,
             first: Vec::new(),
             asked: None,
             work: None,
-            function: Function::default(),
+            function: AssumedFunction::default(),
             paused: false,
             over: false,
             lost: None,
@@ -83,14 +83,14 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         PendingPlan::of(plan, self.recall.is_some())
     }
 
-    pub(crate) fn post(&mut self, request: Request) {
+    pub(crate) fn post(&mut self, request: WorkerRequest) {
         match request {
-            Request::Measure(plan) => {
+            WorkerRequest::Measure(plan) => {
                 let new = self.admit(plan);
                 let before = self.work.replace(new);
                 self.leave(before);
             }
-            Request::First(plans) => {
+            WorkerRequest::First(plans) => {
                 let mut before = std::mem::take(&mut self.first);
                 let keep = |plan: Plan| {
                     let same = |known: &PendingPlan| known.plan.generation == plan.generation;
@@ -100,12 +100,12 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
                 self.first = plans.into_iter().map(keep).collect();
                 self.leave(before);
             }
-            Request::Ask(plan) => {
+            WorkerRequest::Ask(plan) => {
                 let new = plan.map(|plan| self.admit(plan));
                 let before = std::mem::replace(&mut self.asked, new);
                 self.leave(before);
             }
-            Request::Assume(function) => {
+            WorkerRequest::Assume(function) => {
                 self.function = function;
                 self.found_out.clear();
                 let before = std::mem::take(&mut self.first);
@@ -113,24 +113,24 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
                 let before = self.work.take();
                 self.leave(before);
             }
-            Request::Pause(pause) => self.paused = pause,
+            WorkerRequest::Pause(pause) => self.paused = pause,
         }
         self.close_done();
         self.fail_all();
     }
 
-    pub(crate) fn report(&mut self, report: Report) {
+    pub(crate) fn report(&mut self, report: WorkerEvent) {
         self.over |= !(self.report)(report);
     }
 
     /// Reports something about the samples or the model that was found for a plan, where it is new.
-    pub(crate) fn tell(&mut self, generation: u64, finding: Report) {
-        if matches!(finding, Report::Assumed(_) | Report::Trouble(_)) {
+    pub(crate) fn tell(&mut self, generation: u64, finding: WorkerEvent) {
+        if matches!(finding, WorkerEvent::Assumed(_) | WorkerEvent::Trouble(_)) {
             self.report(finding);
             return;
         }
         let subject = match finding {
-            Report::Data { .. } | Report::NoData(_) | Report::Evaluator(_) => 0,
+            WorkerEvent::Data { .. } | WorkerEvent::NoData(_) | WorkerEvent::Evaluator(_) => 0,
             _ => 1,
         };
         let told = &mut self.told[subject];
@@ -227,7 +227,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
     /// Reports the products that a task has taken.
     pub(crate) fn progress(&mut self, task: &Task, done: usize, of: usize) {
         if self.wish(task) != Wish::Stop {
-            self.report(Report::Product {
+            self.report(WorkerEvent::Product {
                 generation: task.plan.generation,
                 index: task.index,
                 done,
@@ -242,11 +242,11 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         &mut self,
         task: &Task,
         place: Place,
-        (findings, found): (Vec<Report>, Result<Found, LandscapeError>),
+        (findings, found): (Vec<WorkerEvent>, Result<TimedValue, LandscapeError>),
     ) -> Result<(), String> {
         let mut answer = None;
         for finding in findings {
-            if let (Query::Evidence(_), Report::Assumed(assumed)) = (task.query(), &finding) {
+            if let (Query::Evidence(_), WorkerEvent::Assumed(assumed)) = (task.query(), &finding) {
                 answer = Some(Recalled::Answer(assumed.clone()));
             } else if self.recall.is_some() {
                 self.find_out(task, &finding, place);
@@ -267,7 +267,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
                 Ok(())
             }
             found => {
-                if let Ok(Found { value, .. }) = &found
+                if let Ok(TimedValue { value, .. }) = &found
                     && let Some(value) = answer.or_else(|| Recalled::of(value))
                 {
                     self.keep(task, place, value);
@@ -279,14 +279,14 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
     }
 
     /// Reports what was found, unless nobody waits for it any more.
-    pub(crate) fn answer(&mut self, task: &Task, found: Result<Found, LandscapeError>) {
+    pub(crate) fn answer(&mut self, task: &Task, found: Result<TimedValue, LandscapeError>) {
         let (generation, index) = (task.plan.generation, task.index);
         let pending = self.pending(&task.plan);
         if !pending.is_some_and(|pending| pending.answer(index)) {
             return;
         }
         match found {
-            Ok(Found { value, .. }) => self.report(Report::Measured {
+            Ok(TimedValue { value, .. }) => self.report(WorkerEvent::Measured {
                 generation,
                 index,
                 value,
@@ -294,7 +294,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
             }),
             Err(error) => {
                 let alone = costs_one_query(&task.plan.queries[index], &error);
-                self.report(Report::Failed {
+                self.report(WorkerEvent::Failed {
                     generation,
                     index: alone.then_some(index),
                     reason: error.to_string(),
@@ -328,7 +328,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         let done: Vec<Arc<Plan>> = done.map(|pending| Arc::clone(&pending.plan)).collect();
         for plan in done {
             self.forget(&plan);
-            self.report(Report::Done(plan.generation));
+            self.report(WorkerEvent::Done(plan.generation));
         }
     }
 
@@ -336,7 +336,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
     pub(super) fn join(&mut self, name: &str) {
         self.able += 1;
         self.names.push(name.to_owned());
-        self.report(Report::Device(self.names.join(",")));
+        self.report(WorkerEvent::Device(self.names.join(",")));
     }
 
     /// A device broke: its queries are for the others.
@@ -353,7 +353,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
             "what was found so far stays"
         };
         let sentence = format!("{place} stopped: {reason}; {rest}");
-        self.report(Report::Lost(sentence.clone()));
+        self.report(WorkerEvent::Lost(sentence.clone()));
         if self.able == 0 {
             self.lost = Some(sentence);
             self.fail_all();
@@ -368,7 +368,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         let plans = self.first.iter().chain(&self.asked).chain(&self.work);
         let plans: Vec<Arc<Plan>> = plans.map(|pending| Arc::clone(&pending.plan)).collect();
         for plan in plans {
-            self.report(Report::Failed {
+            self.report(WorkerEvent::Failed {
                 generation: plan.generation,
                 index: None,
                 reason: reason.clone(),

@@ -11,7 +11,7 @@ use crate::run::Checkpoint;
 use crate::weights::direction;
 use crate::weights::plane_files::PlaneFiles;
 use crate::weights::plane_spec::PlaneSpec;
-use crate::weights::run_checkpoint::{RunCheckpoint, Shape};
+use crate::weights::run_checkpoint::{RunCheckpoint, RunShape};
 
 use super::super::LandscapeError;
 use super::super::curvature::density::density;
@@ -19,13 +19,13 @@ use super::super::curvature::product::Curvature;
 use super::super::curvature::{Effort, extremes};
 use super::super::objective::{ModelObjective, Objective};
 use super::super::plane::ResidentPlane;
-use super::protocol::{CURVATURE_SAMPLES, Found, PartSums, Query, SEEN, Value};
+use super::protocol::{CURVATURE_SAMPLES, PartSums, Query, QueryAnswer, SEEN, TimedValue};
 use super::waiting::Waiting;
 
 /// An objective for checkpoints of one shape, and the plane that it is measured on.
 #[derive(Debug)]
 pub(super) struct Ready {
-    pub(super) shape: Shape,
+    pub(super) shape: RunShape,
     objective: Objective,
     /// On few of the samples, and of which: those of the setup or the others, and how many.
     few: Option<((bool, usize), Objective)>,
@@ -46,7 +46,7 @@ struct ReadyPlane {
 
 impl Ready {
     /// Takes an objective on the samples of the setup.
-    pub(super) fn new(shape: Shape, objective: Objective, files: Option<PlaneFiles>) -> Self {
+    pub(super) fn new(shape: RunShape, objective: Objective, files: Option<PlaneFiles>) -> Self {
         let plane = ReadyPlane {
             current: None,
             files,
@@ -74,7 +74,7 @@ impl Ready {
         spec: &PlaneSpec,
         own: bool,
         waiting: &dyn Waiting,
-    ) -> Result<Found, LandscapeError> {
+    ) -> Result<TimedValue, LandscapeError> {
         let objective = on_samples(&self.objective, self.other.as_ref(), own)?;
         let shape = &self.shape;
         let flat = |checkpoint: &Checkpoint| -> Result<Vec<f32>, LandscapeError> {
@@ -84,20 +84,20 @@ impl Ready {
         match query {
             Query::Checkpoint(checkpoint) => {
                 let at = flat(checkpoint)?;
-                timed(|| objective.at_flat(&at).map(Value::Measure))
+                timed(|| objective.at_flat(&at).map(QueryAnswer::Measure))
             }
             Query::Average(members) => {
                 let mean = mean(shape, members)?;
-                timed(|| objective.at_flat(&mean).map(Value::Measure))
+                timed(|| objective.at_flat(&mean).map(QueryAnswer::Measure))
             }
             Query::Update { from, to } => {
                 let [from, to] = [flat(from)?, flat(to)?];
                 let step = || objective.critical(&from, &to, || waiting.goes_on());
-                timed(|| step().map(Value::Critical))
+                timed(|| step().map(QueryAnswer::Critical))
             }
             Query::Recalibrated(members) => {
                 let mean = mean(shape, members)?;
-                timed(|| objective.at_recalibrated(&mean).map(Value::Measure))
+                timed(|| objective.at_recalibrated(&mean).map(QueryAnswer::Measure))
             }
             Query::Curvature {
                 at,
@@ -128,16 +128,16 @@ impl Ready {
                     _ => objective.few(*samples)?,
                 };
                 let few = &self.few.insert((which, few)).1;
-                timed(|| few.on(plane, *at).map(Value::Measure))
+                timed(|| few.on(plane, *at).map(QueryAnswer::Measure))
             }
             Query::Part { query, part, of } => {
                 self.measure_part(query, (*part, *of), (spec, own), waiting)
             }
             // A worker that knows the function asks before it measures.
-            Query::Evidence(_) => timed(|| Ok(Value::Assumed)),
+            Query::Evidence(_) => timed(|| Ok(QueryAnswer::Assumed)),
             Query::OnPlane(at) => {
                 let plane = self.plane.resident(objective, spec, waiting)?;
-                timed(|| objective.on(plane, *at).map(Value::Measure))
+                timed(|| objective.on(plane, *at).map(QueryAnswer::Measure))
             }
         }
     }
@@ -149,7 +149,7 @@ impl Ready {
         (part, of): (usize, usize),
         (spec, own): (&PlaneSpec, bool),
         waiting: &dyn Waiting,
-    ) -> Result<Found, LandscapeError> {
+    ) -> Result<TimedValue, LandscapeError> {
         let objective = on_samples(&self.objective, self.other.as_ref(), own)?;
         let model = objective.model()?;
         let few = match self.parts.entry((own, part, of)) {
@@ -159,9 +159,9 @@ impl Ready {
         let score = model.score();
         let Some(few) = few else {
             let totals = Totals::default();
-            return timed(|| Ok(Value::Part(PartSums { totals, score })));
+            return timed(|| Ok(QueryAnswer::Part(PartSums { totals, score })));
         };
-        let sums = |totals| Value::Part(PartSums { totals, score });
+        let sums = |totals| QueryAnswer::Part(PartSums { totals, score });
         if let Query::OnPlane(at) = query {
             let ResidentPlane::Device(plane) = self.plane.resident(objective, spec, waiting)?
             else {
@@ -190,19 +190,19 @@ fn on_samples<'a>(
 }
 
 /// The mean of the weights and running statistics of checkpoints.
-fn mean(shape: &Shape, members: &[Checkpoint]) -> Result<Vec<f32>, LandscapeError> {
+fn mean(shape: &RunShape, members: &[Checkpoint]) -> Result<Vec<f32>, LandscapeError> {
     let open = |row: usize| RunCheckpoint::open(&members[row], shape);
     Ok(direction::mean(&shape.layout, members.len(), open)?)
 }
 
 /// Evaluates, with the time that it takes.
 pub(super) fn timed(
-    evaluate: impl FnOnce() -> Result<Value, LandscapeError>,
-) -> Result<Found, LandscapeError> {
+    evaluate: impl FnOnce() -> Result<QueryAnswer, LandscapeError>,
+) -> Result<TimedValue, LandscapeError> {
     let begin = Instant::now();
     let value = evaluate()?;
     let seconds = begin.elapsed().as_secs_f64();
-    Ok(Found { value, seconds })
+    Ok(TimedValue { value, seconds })
 }
 
 /// The density of the spectrum, as one random vector sees it.
@@ -211,7 +211,7 @@ fn spectrum(
     weights: &Weights,
     (steps, seed): (usize, u64),
     waiting: &dyn Waiting,
-) -> Result<Value, LandscapeError> {
+) -> Result<QueryAnswer, LandscapeError> {
     let curvature = Curvature::new(objective)?;
     let hessian = curvature.at(weights)?;
     let mut done = 0;
@@ -222,7 +222,7 @@ fn spectrum(
         done += 1;
         waiting.goes_on()
     };
-    density(&hessian, steps, seed, go_on).map(Value::Density)
+    density(&hessian, steps, seed, go_on).map(QueryAnswer::Density)
 }
 
 /// The ends of the spectrum.
@@ -231,7 +231,7 @@ fn curvature(
     weights: &Weights,
     effort: Effort,
     waiting: &dyn Waiting,
-) -> Result<Value, LandscapeError> {
+) -> Result<QueryAnswer, LandscapeError> {
     let curvature = Curvature::new(objective)?;
     let hessian = curvature.at(weights)?;
     extremes(&hessian, effort, |done, of| {
@@ -240,7 +240,7 @@ fn curvature(
         }
         waiting.goes_on()
     })
-    .map(Value::Curvature)
+    .map(QueryAnswer::Curvature)
 }
 
 impl ReadyPlane {
@@ -291,7 +291,7 @@ mod tests {
         let slept = Duration::from_millis(5);
         let found = timed(|| {
             std::thread::sleep(slept);
-            Ok(Value::Assumed)
+            Ok(QueryAnswer::Assumed)
         });
         assert!(found.unwrap().seconds >= slept.as_secs_f64());
         assert!(timed(|| Err(LandscapeError::NoData)).is_err());

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use crate::evaluator::process::{Process, told};
 
-use super::super::evidence::Function;
+use super::super::evidence::AssumedFunction;
 use super::super::{Fault, LandscapeError};
 use super::protocol::Plan;
 use super::queue::Task;
-use super::wire::{Order, line};
+use super::wire::{WorkerOrder, line};
 
 /// A process whose device is open.
 pub(super) struct Running {
     pub(super) process: Process,
     /// The plan that it holds, and the function that it measures.
-    holds: Option<(Arc<Plan>, Function)>,
+    holds: Option<(Arc<Plan>, AssumedFunction)>,
     /// The queries that it was asked and that are not heard yet, in their order.
     pub(super) asked: VecDeque<u64>,
     pub(super) rests: bool,
@@ -46,7 +46,7 @@ impl Running {
         });
         if !is_held {
             let (plan, function) = (Arc::clone(&task.plan), task.function.clone());
-            let order = Order::Plan { plan, function };
+            let order = WorkerOrder::Plan { plan, function };
             self.say(&order)?;
             self.holds = Some((Arc::clone(&task.plan), task.function.clone()));
         }
@@ -56,16 +56,16 @@ impl Running {
     /// Asks for the query of this index in the plan that it holds.
     pub(super) fn ask(&mut self, id: u64, index: usize) -> Result<(), Failure> {
         self.asked.push_back(id);
-        self.say(&Order::Measure { id, index })
+        self.say(&WorkerOrder::Measure { id, index })
     }
 
-    pub(super) fn say(&mut self, order: &Order) -> Result<(), Failure> {
+    pub(super) fn say(&mut self, order: &WorkerOrder) -> Result<(), Failure> {
         say(&mut self.process, order)
     }
 }
 
 /// Says something to the process. One that has ended is found out when its answer is waited for.
-pub(super) fn say(process: &mut Process, order: &Order) -> Result<(), Failure> {
+pub(super) fn say(process: &mut Process, order: &WorkerOrder) -> Result<(), Failure> {
     let line = line(order).map_err(|error| {
         let reason = format!("the worker cannot be told what to measure: {error}");
         let fault = Fault::Other;

@@ -19,7 +19,7 @@ use super::pool::{open, samples};
 use super::protocol::Setup;
 use super::queue::Task;
 use super::waiting::{Waiting, Wish};
-use super::wire::{self, Answer, Loaded, Order, PROTOCOL};
+use super::wire::{self, Loaded, PROTOCOL, WorkerAnswer, WorkerOrder};
 use crate::data::DIGITS;
 use crate::host;
 
@@ -56,7 +56,7 @@ pub fn serve_lines<W: Write + Send + 'static>(
             orphaned();
         }
     };
-    wire.say(&Answer::Hello {
+    wire.say(&WorkerAnswer::Hello {
         protocol: PROTOCOL,
         version: env!("CARGO_PKG_VERSION").into(),
         host: host::name(),
@@ -95,22 +95,22 @@ struct Serving<'a, W> {
 }
 
 impl<W: Write + Send> Serving<'_, W> {
-    fn serve(&mut self, order: Order) -> io::Result<()> {
+    fn serve(&mut self, order: WorkerOrder) -> io::Result<()> {
         match order {
-            Order::Setup(setup) => {
+            WorkerOrder::Setup(setup) => {
                 self.wire.state().busy = Some(0);
                 let (answer, worker) = match enter(&setup) {
                     Ok(()) => open_device(*setup, self.memory),
-                    Err(reason) => (Answer::Refused(reason), None),
+                    Err(reason) => (WorkerAnswer::Refused(reason), None),
                 };
                 self.worker = worker;
-                if let Answer::Ready { place, .. } = answer {
+                if let WorkerAnswer::Ready { place, .. } = answer {
                     self.place = place;
                 }
                 self.wire.state().busy = None;
                 self.wire.say(&answer)
             }
-            Order::Plan { plan, function } => {
+            WorkerOrder::Plan { plan, function } => {
                 let before = self.plan.as_ref().map(|task| &task.plan.spec);
                 if before != Some(&plan.spec) {
                     self.fresh = Fresh::now();
@@ -123,9 +123,9 @@ impl<W: Write + Send> Serving<'_, W> {
                 });
                 Ok(())
             }
-            Order::Measure { id, index } => self.measure(id, index),
+            WorkerOrder::Measure { id, index } => self.measure(id, index),
             // The reader has seen to it.
-            Order::Forget { .. } | Order::Pause(_) => Ok(()),
+            WorkerOrder::Forget { .. } | WorkerOrder::Pause(_) => Ok(()),
         }
     }
 
@@ -153,13 +153,13 @@ impl<W: Write + Send> Serving<'_, W> {
             Err(LandscapeError::Stopped)
         };
         for finding in worker.take_findings() {
-            self.wire.say(&Answer::Finding(finding))?;
+            self.wire.say(&WorkerAnswer::Finding(finding))?;
         }
         // Those that were asked ahead and then forgotten are no part of its picture.
         if found.is_ok() {
             self.fresh.count();
         }
-        self.wire.say(&Answer::of(id, found))?;
+        self.wire.say(&WorkerAnswer::of(id, found))?;
         waiting.rest();
         self.wire.state().busy = None;
         Ok(())
@@ -189,16 +189,16 @@ fn enter(setup: &Setup) -> Result<(), String> {
 }
 
 /// Opens the first device of a setup and loads its samples; without samples the model is still recognized.
-fn open_device(setup: Setup, memory: Option<u64>) -> (Answer, Option<DeviceWorker>) {
+fn open_device(setup: Setup, memory: Option<u64>) -> (WorkerAnswer, Option<DeviceWorker>) {
     let data = samples(&setup);
     let place = setup.devices.first().copied().unwrap_or(Place::Auto);
     let (compute, place) = match open(place, setup.precision, setup.batch) {
         Ok(opened) => opened,
-        Err(reason) => return (Answer::Refused(reason), None),
+        Err(reason) => return (WorkerAnswer::Refused(reason), None),
     };
     let compute = Compute { memory, ..compute };
     let loaded = Loaded::of(&data);
-    let ready = Answer::Ready {
+    let ready = WorkerAnswer::Ready {
         place,
         data: loaded,
     };
@@ -237,7 +237,7 @@ impl<W: Write + Send> Wire<W> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn say(&self, answer: &Answer) -> io::Result<()> {
+    fn say(&self, answer: &WorkerAnswer) -> io::Result<()> {
         let mut line = wire::line(answer)?;
         line.push('\n');
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
@@ -246,7 +246,7 @@ impl<W: Write + Send> Wire<W> {
     }
 
     /// Says something that can be left out: a closed output is found out by the answer.
-    fn mention(&self, answer: &Answer) {
+    fn mention(&self, answer: &WorkerAnswer) {
         if let Err(error) = self.say(answer) {
             tracing::info!("a line was not written: {error}");
         }
@@ -263,13 +263,13 @@ impl<W: Write + Send> Wire<W> {
                 return;
             }
             if let Some(id) = busy {
-                self.mention(&Answer::Alive { id });
+                self.mention(&WorkerAnswer::Alive { id });
             }
         }
     }
 
     /// Reads orders until the input ends or one is wrong.
-    fn read(&self, mut input: impl BufRead, send: &Sender<io::Result<Order>>) {
+    fn read(&self, mut input: impl BufRead, send: &Sender<io::Result<WorkerOrder>>) {
         loop {
             let mut line = Vec::new();
             let order = match (&mut input).take(LONGEST).read_until(b'\n', &mut line) {
@@ -278,8 +278,8 @@ impl<W: Write + Send> Wire<W> {
                 Err(error) => Err(error),
             };
             match &order {
-                Ok(Order::Forget { id }) => self.state().forgotten = Some(*id),
-                Ok(Order::Pause(pause)) => self.state().paused = *pause,
+                Ok(WorkerOrder::Forget { id }) => self.state().forgotten = Some(*id),
+                Ok(WorkerOrder::Pause(pause)) => self.state().paused = *pause,
                 _ => {}
             }
             self.changed.notify_all();
@@ -294,7 +294,7 @@ impl<W: Write + Send> Wire<W> {
 }
 
 /// Reads an order; an error quotes what is none.
-fn order(line: &[u8]) -> io::Result<Order> {
+fn order(line: &[u8]) -> io::Result<WorkerOrder> {
     let text = String::from_utf8_lossy(line);
     let text = text.trim_end();
     wire::message(text).map_err(|error| {
@@ -361,11 +361,11 @@ impl<W: Write + Send> Waiting for WireWaiting<'_, W> {
 
     fn product(&self, done: usize, of: usize) {
         let id = self.id;
-        self.wire.mention(&Answer::Product { id, done, of });
+        self.wire.mention(&WorkerAnswer::Product { id, done, of });
     }
 
     fn batch(&self, samples: usize) {
-        self.wire.mention(&Answer::Batch(samples));
+        self.wire.mention(&WorkerAnswer::Batch(samples));
     }
 }
 
@@ -407,7 +407,7 @@ mod tests {
         };
         assert!(matches!(
             wire::message(hello).unwrap(),
-            Answer::Hello {
+            WorkerAnswer::Hello {
                 protocol: PROTOCOL,
                 ..
             }

@@ -32,9 +32,9 @@ use crate::evaluator::process::told;
 use crate::store::Digest;
 
 use super::super::device::Place;
-use super::super::evidence::Function;
+use super::super::evidence::AssumedFunction;
 use super::super::{Fault, LandscapeError};
-use super::protocol::{Found, Plan, Report, Setup};
+use super::protocol::{Plan, Setup, TimedValue, WorkerEvent};
 
 /// The protocol that this isoloss speaks.
 pub const PROTOCOL: u32 = 1;
@@ -42,7 +42,7 @@ pub const PROTOCOL: u32 = 1;
 /// A line to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Order {
+pub enum WorkerOrder {
     /// The first line.
     Setup(Box<Setup>),
     /// The plan that queries are of from now on, and the function that is measured.
@@ -50,7 +50,7 @@ pub enum Order {
         /// The plan.
         plan: Arc<Plan>,
         /// The function.
-        function: Function,
+        function: AssumedFunction,
     },
     /// The query of this index is wanted.
     Measure {
@@ -71,7 +71,7 @@ pub enum Order {
 /// A line of the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Answer {
+pub enum WorkerAnswer {
     /// The first line: what it speaks, and the machine that it is on.
     Hello {
         /// The protocol that the worker speaks.
@@ -94,7 +94,7 @@ pub enum Answer {
     /// Samples that a forward pass takes at once.
     Batch(usize),
     /// Something about the samples or the model.
-    Finding(Report),
+    Finding(WorkerEvent),
     /// Products that a query has taken, and the most that it will take.
     Product {
         /// Number of the query.
@@ -114,7 +114,7 @@ pub enum Answer {
         /// Number of the query.
         id: u64,
         /// The answer.
-        found: Found,
+        found: TimedValue,
     },
     /// A query has no answer.
     Failed {
@@ -159,9 +159,9 @@ impl Loaded {
     }
 }
 
-impl Answer {
+impl WorkerAnswer {
     /// The answer to a query that was measured or not.
-    pub(super) fn of(id: u64, found: Result<Found, LandscapeError>) -> Self {
+    pub(super) fn of(id: u64, found: Result<TimedValue, LandscapeError>) -> Self {
         match found {
             Ok(found) => Self::Found { id, found },
             Err(error) => Self::Failed {
@@ -268,17 +268,17 @@ mod tests {
     use crate::landscape::evidence::Assumed;
     use crate::landscape::sharpness::CriticalStep;
     use crate::landscape::surface::Measure;
-    use crate::landscape::worker::protocol::Value;
+    use crate::landscape::worker::protocol::QueryAnswer;
 
     /// The bits of a value's numbers.
-    fn bits(value: Value) -> Vec<u64> {
+    fn bits(value: QueryAnswer) -> Vec<u64> {
         match value {
-            Value::Measure(Measure { loss, score }) => vec![loss, score],
-            Value::Critical(step) => vec![step.step],
-            Value::Curvature(ends) => vec![ends.lambda_max, ends.lambda_min],
-            Value::Density(density) => [density.nodes, density.weights].concat(),
-            Value::Part(sums) => vec![sums.totals.loss.value()],
-            Value::Assumed => Vec::new(),
+            QueryAnswer::Measure(Measure { loss, score }) => vec![loss, score],
+            QueryAnswer::Critical(step) => vec![step.step],
+            QueryAnswer::Curvature(ends) => vec![ends.lambda_max, ends.lambda_min],
+            QueryAnswer::Density(density) => [density.nodes, density.weights].concat(),
+            QueryAnswer::Part(sums) => vec![sums.totals.loss.value()],
+            QueryAnswer::Assumed => Vec::new(),
         }
         .into_iter()
         .map(f64::to_bits)
@@ -296,14 +296,14 @@ mod tests {
         fn numbers_come_over_to_the_bit(a: u64, b: u64, seconds in 0.0f64..1e9) {
             let [a, b] = [a, b].map(f64::from_bits);
             for value in [
-                Value::Measure(Measure { loss: a, score: b }),
-                Value::Critical(CriticalStep { step: a, evaluations: 3 }),
-                Value::Curvature(Extremes { lambda_max: a, lambda_min: b, iterations: 3, converged: true }),
-                Value::Density(Density { nodes: vec![a, b], weights: vec![b] }),
-                Value::Assumed,
+                QueryAnswer::Measure(Measure { loss: a, score: b }),
+                QueryAnswer::Critical(CriticalStep { step: a, evaluations: 3 }),
+                QueryAnswer::Curvature(Extremes { lambda_max: a, lambda_min: b, iterations: 3, converged: true }),
+                QueryAnswer::Density(Density { nodes: vec![a, b], weights: vec![b] }),
+                QueryAnswer::Assumed,
             ] {
-                let told = Answer::Found { id: 7, found: Found { value: value.clone(), seconds } };
-                let Answer::Found { id: 7, found } = there_and_back(&told) else {
+                let told = WorkerAnswer::Found { id: 7, found: TimedValue { value: value.clone(), seconds } };
+                let WorkerAnswer::Found { id: 7, found } = there_and_back(&told) else {
                     panic!("another answer");
                 };
                 prop_assert_eq!(bits(found.value), bits(value));
@@ -347,13 +347,13 @@ mod tests {
             loss_range: Some([0.1, f64::INFINITY]),
             ..Assumed::default()
         };
-        let told = Answer::Finding(Report::Assumed(Box::new(assumed)));
+        let told = WorkerAnswer::Finding(WorkerEvent::Assumed(Box::new(assumed)));
         assert_eq!(there_and_back(&told), told);
     }
 
     #[test]
     fn lines_can_be_read_by_other_programs() {
-        let hello = Answer::Hello {
+        let hello = WorkerAnswer::Hello {
             protocol: PROTOCOL,
             version: "0.1.0".into(),
             host: Some("node7".into()),
@@ -362,7 +362,7 @@ mod tests {
             line(&hello).unwrap(),
             r#"{"hello":{"host":"node7","protocol":1,"version":"0.1.0"}}"#
         );
-        let order = Order::Measure { id: 1, index: 0 };
+        let order = WorkerOrder::Measure { id: 1, index: 0 };
         assert_eq!(line(&order).unwrap(), r#"{"measure":{"id":1,"index":0}}"#);
         for wrong in [
             "",
@@ -371,10 +371,10 @@ mod tests {
             r#"{"measure":{"id":-1,"index":0}}"#,
             "[1]",
         ] {
-            assert!(message::<Order>(wrong).is_err(), "{wrong}");
+            assert!(message::<WorkerOrder>(wrong).is_err(), "{wrong}");
         }
         let long = format!("{{\"{}\": 1}}", "pause".repeat(1000));
-        let error = message::<Order>(&long).unwrap_err().to_string();
+        let error = message::<WorkerOrder>(&long).unwrap_err().to_string();
         assert!(error.starts_with("unknown variant `pausepause"), "{error}");
         assert!(error.chars().count() < 300, "{error}");
     }

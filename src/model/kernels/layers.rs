@@ -4,7 +4,7 @@ use super::simd::Rectifier;
 use crate::model::ops::Pool;
 use crate::model::program::datum::Kind;
 use crate::model::program::op::{
-    self, Around, Binary, Function, Mean, Op, Padding, Reduction, Slice,
+    self, Around, AxisSlice, Binary, Function, Mean, Op, Padding, Reduction,
 };
 use crate::model::program::trace::Trace;
 use crate::model::program::{Node as Operation, Program, Size, Value as Operand};
@@ -319,7 +319,7 @@ impl Reader<'_> {
     }
 
     /// Every so many pixels of a side, which only the next slice or the padding of channels takes.
-    fn slice(&self, x: Operand, slice: &Slice) -> Option<Read> {
+    fn slice(&self, x: Operand, slice: &AxisSlice) -> Option<Read> {
         let is_whole = slice.start == Size::Fixed(0)
             && matches!(slice.end, Size::Fixed(end) if end > i64::from(i32::MAX));
         if is_whole && slice.step == 1 {
@@ -482,7 +482,7 @@ fn is_over_image(axes: &[i64]) -> bool {
 }
 
 /// The windows that the kernels pool; `None` for dilated ones, and for means beyond the image.
-fn pool(window: &op::Window, mean: Option<Mean>) -> Option<Pool> {
+fn pool(window: &op::PoolWindow, mean: Option<Mean>) -> Option<Pool> {
     let two = |numbers: &[usize]| match *numbers {
         [both] => Some([both; 2]),
         [height, width] => Some([height, width]),

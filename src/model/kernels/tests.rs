@@ -156,7 +156,7 @@ impl Net {
     fn padded(&mut self, x: Value, stride: usize, added: usize) -> Value {
         let mut x = x;
         for axis in [2, 3] {
-            let slice = op::Slice {
+            let slice = op::AxisSlice {
                 axis,
                 start: Size::Fixed(0),
                 end: Size::Fixed(i64::MAX),
@@ -177,7 +177,7 @@ impl Net {
     }
 
     fn pool(&mut self, x: Value, pool: Pool, mean: bool) -> Value {
-        let window = op::Window {
+        let window = op::PoolWindow {
             kernel: pool.kernel.to_vec(),
             stride: pool.stride.to_vec(),
             padding: pool.padding.to_vec(),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::detect::{Inventory, Misfit};
+use super::detect::{Inventory, Mismatch};
 use super::layers::{Conv, ConvShape, Linear, Writer};
 use crate::model::ops::Pool;
 use crate::model::program::{Program, Value};
@@ -52,7 +52,7 @@ impl Block {
         inputs: usize,
         stride: usize,
         noshort: bool,
-    ) -> std::result::Result<Self, Misfit> {
+    ) -> std::result::Result<Self, Mismatch> {
         let kernels: &[(usize, usize)] = match kind {
             Kind::Basic => &[(3, stride), (3, 1)],
             Kind::Bottleneck => &[(1, 1), (3, stride), (1, 1)],
@@ -135,7 +135,7 @@ fn shortcut(
     inputs: usize,
     outputs: usize,
     stride: usize,
-) -> std::result::Result<Shortcut, Misfit> {
+) -> std::result::Result<Shortcut, Mismatch> {
     let shape = ConvShape {
         outputs: Some(outputs),
         inputs: Some(inputs),
@@ -163,7 +163,7 @@ fn projection(
     inventory: &mut Inventory,
     block: &str,
     shape: ConvShape,
-) -> std::result::Result<Option<Conv>, Misfit> {
+) -> std::result::Result<Option<Conv>, Mismatch> {
     let names = ["shortcut", "downsample"].map(|name| format!("{block}.{name}"));
     let found = |name: &&String| inventory.has(&format!("{name}.0.weight"));
     let Some(name) = names.iter().find(found) else {
@@ -179,14 +179,14 @@ fn padded(
     inputs: usize,
     outputs: usize,
     stride: usize,
-) -> std::result::Result<Shortcut, Misfit> {
+) -> std::result::Result<Shortcut, Mismatch> {
     if let Some(added) = outputs.checked_sub(inputs).filter(|added| added % 2 == 0) {
         return Ok(Shortcut::Padded {
             stride,
             added: added / 2,
         });
     }
-    Err(Misfit::Structure(format!(
+    Err(Mismatch::Structure(format!(
         "{block} goes from {inputs} to {outputs} channels, and neither {block}.shortcut.0.weight nor \
          {block}.downsample.0.weight is there, nor can half of the difference be zeros on each side"
     )))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::detect::{Inventory, Misfit};
+use super::detect::{Inventory, Mismatch};
 use super::layers::{Conv, ConvShape, Layer, Linear, Norm};
 use super::pairing::{Paired, Stored, are_alike, gap, numbers, paired, place};
 use crate::model::reading::NormPosition;
@@ -83,7 +83,7 @@ impl Chain {
     }
 
     /// Takes all layers and norms.
-    pub(super) fn take(inventory: &mut Inventory) -> Result<Self, Misfit> {
+    pub(super) fn take(inventory: &mut Inventory) -> Result<Self, Mismatch> {
         let modules = inventory.slots().iter().filter_map(|slot| {
             let prefix = slot.name.strip_suffix("weight")?;
             Some((prefix.strip_suffix('.').unwrap_or(prefix), slot))
@@ -108,7 +108,7 @@ impl Chain {
         Self::of(layers, norms, &stored)
     }
 
-    fn of(layers: Vec<Layer>, norms: Vec<Norm>, stored: &Stored) -> Result<Self, Misfit> {
+    fn of(layers: Vec<Layer>, norms: Vec<Norm>, stored: &Stored) -> Result<Self, Mismatch> {
         let Paired { first, behind } = paired(&layers, norms, stored)?;
         let names: Vec<String> = layers.iter().map(|layer| layer.name().into()).collect();
         let stages = layers.into_iter().zip(behind).enumerate();
@@ -129,7 +129,7 @@ impl Chain {
         });
         let stages: Vec<Stage> = stages.collect();
         if let Some(norm) = stages.iter().find_map(Stage::other_norm) {
-            return Err(Misfit::Structure(format!(
+            return Err(Mismatch::Structure(format!(
                 "{} stands behind a convolution without running statistics, and names do not tell what it normalizes: \
                  export the model (--model model.pt2)",
                 norm.name
@@ -202,7 +202,7 @@ pub(super) fn has_convolutions(inventory: &Inventory) -> bool {
 }
 
 /// Takes a convolution of a square kernel.
-fn conv(inventory: &mut Inventory, prefix: &str, shape: &[usize]) -> Result<Conv, Misfit> {
+fn conv(inventory: &mut Inventory, prefix: &str, shape: &[usize]) -> Result<Conv, Mismatch> {
     let shape = ConvShape {
         outputs: None,
         inputs: None,
@@ -213,7 +213,7 @@ fn conv(inventory: &mut Inventory, prefix: &str, shape: &[usize]) -> Result<Conv
 }
 
 /// Refuses several blocks of several named convolutions each: such have shortcuts as a rule, which leave no trace.
-fn refuse_blocks(convs: &[(&str, Layer)]) -> Result<(), Misfit> {
+fn refuse_blocks(convs: &[(&str, Layer)]) -> Result<(), Mismatch> {
     let mut blocks: BTreeMap<&str, usize> = BTreeMap::new();
     for (name, _) in convs.iter().filter(|(name, _)| place(name).is_none()) {
         if let Some((block, _)) = name.rsplit_once('.') {
@@ -222,7 +222,7 @@ fn refuse_blocks(convs: &[(&str, Layer)]) -> Result<(), Misfit> {
     }
     let of_several = blocks.values().filter(|count| **count > 1).count();
     match blocks.keys().next() {
-        Some(first) if of_several > 1 => Err(Misfit::Structure(format!(
+        Some(first) if of_several > 1 => Err(Mismatch::Structure(format!(
             "names do not tell if there are shortcuts around its blocks, such as {first}: export the model \
              (--model model.pt2)"
         ))),
@@ -233,7 +233,7 @@ fn refuse_blocks(convs: &[(&str, Layer)]) -> Result<(), Misfit> {
 /// The layers of a kind in the order in which they are applied. Layers that differ only in a number are
 /// ordered by it (`.safetensors` files are sorted by name: `net.10` before `net.2`); others
 /// are in the checkpoint's order, or where that is no chain, in the one their widths allow.
-fn in_order(mut layers: Vec<(&str, Layer)>) -> Result<Vec<Layer>, Misfit> {
+fn in_order(mut layers: Vec<(&str, Layer)>) -> Result<Vec<Layer>, Mismatch> {
     let names: Vec<&str> = layers.iter().map(|(name, _)| *name).collect();
     if are_alike(&names) {
         layers.sort_by_key(|(name, _)| numbers(name));
@@ -251,7 +251,7 @@ fn in_order(mut layers: Vec<(&str, Layer)>) -> Result<Vec<Layer>, Misfit> {
     let layers: Vec<Layer> = layers.into_iter().map(|(_, layer)| layer).collect();
     match broken {
         None => Ok(layers),
-        Some(broken) => by_width(layers).ok_or(Misfit::Structure(broken)),
+        Some(broken) => by_width(layers).ok_or(Mismatch::Structure(broken)),
     }
 }
 

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use super::chain::{Chain, Stage};
-use super::detect::{Inventory, Misfit};
+use super::detect::{Inventory, Mismatch};
 use super::layers::{Conv, Layer, Writer};
 use super::{Recognized, count, mlp};
 use crate::model::activation::Activation;
-use crate::model::arrangement::{Arrangement, Borders, Pooling, Steps};
+use crate::model::arrangement::{Arrangement, Borders, Downsampling, Pooling};
 use crate::model::ops::Pool;
 use crate::model::program::Program;
 use crate::model::reading::{NormPosition, Reading};
@@ -51,7 +51,7 @@ pub(super) fn recognize(
     mut inventory: Inventory,
     image: Option<[usize; 3]>,
     asked: Reading,
-) -> Result<Recognized, Misfit> {
+) -> Result<Recognized, Mismatch> {
     let net = ConvNet::of(Chain::take(&mut inventory)?)?;
     let fits = net.fits(image)?;
     let is_open = fits.len() > 1;
@@ -104,11 +104,11 @@ pub(super) fn recognize(
 }
 
 impl ConvNet {
-    fn of(chain: Chain) -> Result<Self, Misfit> {
+    fn of(chain: Chain) -> Result<Self, Mismatch> {
         let stages = chain.stages.iter();
         let convs = stages.filter(|stage| matches!(stage.layer, Layer::Conv(_)));
         let convs = convs.count();
-        let is_missing = |part: &str| Misfit::Missing(format!("{part}'s weight"));
+        let is_missing = |part: &str| Mismatch::Missing(format!("{part}'s weight"));
         if convs == 0 {
             return Err(is_missing("a convolution"));
         }
@@ -117,7 +117,7 @@ impl ConvNet {
         }
         let net = Self { chain, convs };
         if !net.flattened().is_multiple_of(net.channels()) {
-            return Err(Misfit::Structure(format!(
+            return Err(Mismatch::Structure(format!(
                 "the first Linear layer takes {} values, not a multiple of the {} channels before it",
                 net.flattened(),
                 net.channels()
@@ -151,7 +151,7 @@ impl ConvNet {
     }
 
     /// Returns the arrangements that fit the numbers, the usual one first; without images the usual one.
-    fn fits(&self, image: Option<[usize; 3]>) -> Result<Vec<Fit>, Misfit> {
+    fn fits(&self, image: Option<[usize; 3]>) -> Result<Vec<Fit>, Mismatch> {
         let all = Arrangement::ALL.into_iter();
         let mut fits: Vec<Fit> = all.filter_map(|fit| self.fit(fit, image)).collect();
         // As many values as channels are a mean as a rule, which takes any size: one place that is left is no sign.
@@ -231,19 +231,19 @@ impl ConvNet {
             };
             Step {
                 padding: if is_padded { (conv.kernel - 1) / 2 } else { 0 },
-                stride: if arrangement.steps == Steps::Strided {
+                stride: if arrangement.steps == Downsampling::Strided {
                     2
                 } else {
                     1
                 },
                 is_pooled: match arrangement.steps {
-                    Steps::Told => self.room(i, is_average) == Some(true),
-                    Steps::ToldAndLast => is_last || self.room(i, is_average) == Some(true),
-                    Steps::Each => true,
-                    Steps::Last => is_last,
-                    Steps::Inner => !is_last,
-                    Steps::Second => i % 2 == 1,
-                    Steps::None | Steps::Strided => false,
+                    Downsampling::Told => self.room(i, is_average) == Some(true),
+                    Downsampling::ToldAndLast => is_last || self.room(i, is_average) == Some(true),
+                    Downsampling::Each => true,
+                    Downsampling::Last => is_last,
+                    Downsampling::Inner => !is_last,
+                    Downsampling::Second => i % 2 == 1,
+                    Downsampling::None | Downsampling::Strided => false,
                 },
             }
         };
@@ -265,8 +265,8 @@ impl ConvNet {
         let is_last_told = self.room(last, is_average).is_some();
         let are_told = (0..last).all(|conv| self.room(conv, is_average).is_some());
         match arrangement.steps {
-            Steps::Told => are_told && (last > 0 || is_last_told),
-            Steps::ToldAndLast => are_told && last > 0 && !is_last_told,
+            Downsampling::Told => are_told && (last > 0 || is_last_told),
+            Downsampling::ToldAndLast => are_told && last > 0 && !is_last_told,
             _ => {
                 let steps = self.steps(arrangement, is_average);
                 let mut steps = steps.iter().enumerate();
@@ -277,8 +277,8 @@ impl ConvNet {
         }
     }
 
-    fn no_fit(&self, [channels, height, width]: [usize; 3]) -> Misfit {
-        Misfit::Structure(format!(
+    fn no_fit(&self, [channels, height, width]: [usize; 3]) -> Mismatch {
+        Mismatch::Structure(format!(
             "its first Linear layer takes {} values from {} channels, which no usual padding, stride and pooling of \
              {} makes of an image of {channels}×{height}×{width}: export the model (--model model.pt2)",
             self.flattened(),
@@ -288,9 +288,9 @@ impl ConvNet {
     }
 
     /// Says that an arrangement that was asked for does not fit.
-    fn other(&self, fits: &[Fit], asked: Option<Arrangement>) -> Misfit {
+    fn other(&self, fits: &[Fit], asked: Option<Arrangement>) -> Mismatch {
         let known: Vec<&str> = fits.iter().map(|fit| fit.arrangement.name()).collect();
-        Misfit::Structure(format!(
+        Mismatch::Structure(format!(
             "--arrangement {} does not give the {} values of its first Linear layer, expected {}",
             asked.map_or("auto", Arrangement::name),
             self.flattened(),
@@ -395,7 +395,10 @@ impl Fit {
     }
 
     fn is_told(&self) -> bool {
-        matches!(self.arrangement.steps, Steps::Told | Steps::ToldAndLast)
+        matches!(
+            self.arrangement.steps,
+            Downsampling::Told | Downsampling::ToldAndLast
+        )
     }
 
     fn is_padded(&self) -> bool {

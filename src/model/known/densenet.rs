@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::detect::{Inventory, Misfit};
+use super::detect::{Inventory, Mismatch};
 use super::layers::{Conv, ConvShape, Linear, Norm, Writer};
 use super::{Recognized, count};
 use crate::model::ops::Pool;
@@ -41,7 +41,7 @@ impl Unit {
         [norm, conv]: [&str; 2],
         inputs: usize,
         kernel: usize,
-    ) -> Result<Self, Misfit> {
+    ) -> Result<Self, Mismatch> {
         let shape = ConvShape {
             outputs: None,
             inputs: Some(inputs),
@@ -91,10 +91,10 @@ pub(super) fn claims(inventory: &Inventory) -> bool {
 }
 
 /// Reads a DenseNet-121 of any growth.
-pub(super) fn recognize(mut inventory: Inventory) -> Result<Recognized, Misfit> {
+pub(super) fn recognize(mut inventory: Inventory) -> Result<Recognized, Mismatch> {
     let found = [1, 2, 3, 4].map(|block| inventory.numbers(&format!("dense{block}")).len());
     if found != BLOCKS {
-        return Err(Misfit::Structure(format!(
+        return Err(Mismatch::Structure(format!(
             "dense1 to dense4 have {} layers, expected {}",
             found.map(|count| count.to_string()).join(", "),
             BLOCKS.map(|count| count.to_string()).join(", ")

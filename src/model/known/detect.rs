@@ -13,7 +13,7 @@ const QUOTED: usize = 4;
 
 /// Reason why a state dict is not the architecture that its names suggest.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Misfit {
+pub enum Mismatch {
     /// A tensor that belongs to the architecture is not there.
     #[error("{0} is missing")]
     Missing(String),
@@ -119,9 +119,9 @@ impl<'a> Inventory<'a> {
         &mut self,
         name: &str,
         expected: &[Option<usize>],
-    ) -> Result<(usize, &'a [usize]), Misfit> {
+    ) -> Result<(usize, &'a [usize]), Mismatch> {
         self.take_if_there(name, expected)?
-            .ok_or_else(|| Misfit::Missing(name.into()))
+            .ok_or_else(|| Mismatch::Missing(name.into()))
     }
 
     /// Takes a tensor that the architecture may do without.
@@ -129,14 +129,14 @@ impl<'a> Inventory<'a> {
         &mut self,
         name: &str,
         expected: &[Option<usize>],
-    ) -> Result<Option<(usize, &'a [usize])>, Misfit> {
+    ) -> Result<Option<(usize, &'a [usize])>, Mismatch> {
         let Some(&index) = self.index.get(name) else {
             return Ok(None);
         };
         let shape = self.slots[index].shape.as_slice();
         let expected = Pattern(expected.to_vec());
         if !expected.fits(shape) {
-            return Err(Misfit::Shape {
+            return Err(Mismatch::Shape {
                 name: name.into(),
                 found: shape.to_vec(),
                 expected,
@@ -147,7 +147,7 @@ impl<'a> Inventory<'a> {
     }
 
     /// Checks that nothing was left over.
-    pub(super) fn finish(&self) -> Result<(), Misfit> {
+    pub(super) fn finish(&self) -> Result<(), Mismatch> {
         let left_over = self.slots.iter().zip(&self.taken);
         let foreign: Vec<String> = left_over
             .filter(|(_, taken)| !**taken)
@@ -156,7 +156,7 @@ impl<'a> Inventory<'a> {
         if foreign.is_empty() {
             Ok(())
         } else {
-            Err(Misfit::Foreign(foreign))
+            Err(Mismatch::Foreign(foreign))
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::detect::{Inventory, Misfit};
+use super::detect::{Inventory, Mismatch};
 use super::layers::{Norm, Writer};
 use super::{Recognized, count};
 use crate::model::activation::Activation;
@@ -89,9 +89,9 @@ pub(super) fn recognize(
     mut inventory: Inventory,
     asked: Reading,
     told: Reading,
-) -> Result<Recognized, Misfit> {
+) -> Result<Recognized, Mismatch> {
     let prefix = prefix(&inventory)
-        .ok_or_else(|| Misfit::Missing("transformer.h.0.attn.c_attn.weight".into()))?;
+        .ok_or_else(|| Mismatch::Missing("transformer.h.0.attn.c_attn.weight".into()))?;
     let (gpt, is_turned, is_tied) = Gpt::take(&mut inventory, &prefix, asked.or(told).heads)?;
     let usual = if is_turned {
         Activation::GeluTanh
@@ -147,7 +147,7 @@ impl Gpt {
         inventory: &mut Inventory,
         prefix: &str,
         heads: Option<usize>,
-    ) -> Result<(Self, bool, bool), Misfit> {
+    ) -> Result<(Self, bool, bool), Mismatch> {
         let (tokens, shape) = inventory.take(&format!("{prefix}wte.weight"), &[None, None])?;
         let (vocabulary, width) = (shape[0], shape[1]);
         let table = format!("{prefix}wpe.weight");
@@ -213,7 +213,7 @@ impl Block {
         prefix: &str,
         width: usize,
         is_turned: bool,
-    ) -> Result<Self, Misfit> {
+    ) -> Result<Self, Mismatch> {
         let mut norm = |name| Norm::take_layer(inventory, &format!("{prefix}.{name}"), width);
         let norms = [norm("ln_1")?, norm("ln_2")?];
         let mut dense = |name: &str, inputs, outputs| {
@@ -277,7 +277,7 @@ impl Dense {
         prefix: &str,
         [inputs, outputs]: [Option<usize>; 2],
         is_turned: bool,
-    ) -> Result<(Self, usize), Misfit> {
+    ) -> Result<(Self, usize), Mismatch> {
         let (expected, at) = if is_turned {
             ([inputs, outputs], 1)
         } else {
@@ -309,14 +309,14 @@ impl Dense {
 }
 
 /// Returns the number of heads that is told, else that of GPT-2 for such a width.
-fn number_of_heads(told: Option<usize>, width: usize) -> Result<usize, Misfit> {
+fn number_of_heads(told: Option<usize>, width: usize) -> Result<usize, Mismatch> {
     match told {
         Some(heads) if heads > 0 && width.is_multiple_of(heads) => Ok(heads),
-        Some(heads) => Err(Misfit::Structure(format!(
+        Some(heads) => Err(Mismatch::Structure(format!(
             "{heads} heads do not share a width of {width} evenly: expected a divisor of it (--heads)"
         ))),
         None if width.is_multiple_of(HEAD) => Ok(width / HEAD),
-        None => Err(Misfit::Structure(format!(
+        None => Err(Mismatch::Structure(format!(
             "neither config.json nor the checkpoint tells its number of heads, and its width of {width} is not a \
              multiple of {HEAD}: say it with --heads"
         ))),

@@ -2,7 +2,7 @@
 //! ImageNet (7×7, max pooling) or that of CIFAR (3×3), named as in torchvision or with `shortcut`.
 
 use super::block::{Block, Kind, has_projection, residual_network};
-use super::detect::{Inventory, Misfit};
+use super::detect::{Inventory, Mismatch};
 use super::layers::{Conv, ConvShape, Linear};
 use super::{Recognized, count};
 use crate::model::ops::Pool;
@@ -39,7 +39,7 @@ pub(super) fn recognize(
     mut inventory: Inventory,
     noshort: bool,
     stem: Option<Stem>,
-) -> Result<Recognized, Misfit> {
+) -> Result<Recognized, Mismatch> {
     let (name, kind, counts) = depth(&inventory)?;
     let noshort = noshort || !has_projection(&inventory, "layer2.0");
     let (kind_of_stem, stem) = take_stem(&mut inventory, stem)?;
@@ -100,7 +100,7 @@ pub(super) fn recognize(
 }
 
 /// The stem: as the user says, else its kernel tells whether it is ImageNet's or CIFAR's.
-fn take_stem(inventory: &mut Inventory, asked: Option<Stem>) -> Result<(Stem, Conv), Misfit> {
+fn take_stem(inventory: &mut Inventory, asked: Option<Stem>) -> Result<(Stem, Conv), Mismatch> {
     let large = inventory
         .shape("conv1.weight")
         .is_some_and(|shape| shape.last() == Some(&7));
@@ -119,7 +119,7 @@ fn take_stem(inventory: &mut Inventory, asked: Option<Stem>) -> Result<(Stem, Co
 }
 
 /// Returns the known network that has these numbers of blocks.
-fn depth(inventory: &Inventory) -> Result<(&'static str, Kind, [usize; STAGES]), Misfit> {
+fn depth(inventory: &Inventory) -> Result<(&'static str, Kind, [usize; STAGES]), Mismatch> {
     let blocks = |stage: usize| {
         let block = |i: &usize| inventory.has(&format!("layer{stage}.{i}.conv1.weight"));
         (0..inventory.slots().len()).take_while(block).count()
@@ -134,7 +134,7 @@ fn depth(inventory: &Inventory) -> Result<(&'static str, Kind, [usize; STAGES]),
         .iter()
         .find(|(_, k, counts)| *k == kind && *counts == found);
     known.copied().ok_or_else(|| {
-        Misfit::Structure(format!(
+        Mismatch::Structure(format!(
             "layer1 to layer4 have {} blocks of {} convolutions, expected 2, 2, 2, 2 or 3, 4, 6, 3 of two, or \
              3, 4, 6, 3, or 3, 4, 23, 3, or 3, 8, 36, 3 of three",
             found.map(|count| count.to_string()).join(", "),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::detect::{Inventory, Misfit};
-use crate::model::ops::{BatchNorm, Pool};
+use super::detect::{Inventory, Mismatch};
+use crate::model::ops::{BatchNormTensors, Pool};
 use crate::model::program::datum::Kind;
-use crate::model::program::op::{self, Around, Binary, Function, Mean, Op, Padding, Slice};
+use crate::model::program::op::{self, Around, AxisSlice, Binary, Function, Mean, Op, Padding};
 use crate::model::program::{Input, Output, Program, Size, Value};
 
 /// Name of the argument that the known architectures take.
@@ -29,7 +29,7 @@ impl Linear {
         inventory: &mut Inventory,
         prefix: &str,
         inputs: Option<usize>,
-    ) -> Result<Self, Misfit> {
+    ) -> Result<Self, Mismatch> {
         let (weight, shape) = inventory.take(&member(prefix, "weight"), &[None, inputs])?;
         let (outputs, inputs) = (shape[0], shape[1]);
         let bias = inventory.take_if_there(&member(prefix, "bias"), &[Some(outputs)])?;
@@ -61,7 +61,7 @@ impl Norm {
         inventory: &mut Inventory,
         prefix: &str,
         channels: usize,
-    ) -> Result<Self, Misfit> {
+    ) -> Result<Self, Mismatch> {
         let affine = ["weight", "bias"].map(|name| vector(inventory, prefix, name, Some(channels)));
         let [weight, bias] = affine;
         Ok(Self {
@@ -73,7 +73,7 @@ impl Norm {
     }
 
     /// Takes `prefix.weight` and `.bias` of one length, with running statistics where they are there.
-    pub(super) fn take_any(inventory: &mut Inventory, prefix: &str) -> Result<Self, Misfit> {
+    pub(super) fn take_any(inventory: &mut Inventory, prefix: &str) -> Result<Self, Mismatch> {
         let (weight, width) = vector(inventory, prefix, "weight", None)?;
         let (bias, _) = vector(inventory, prefix, "bias", Some(width))?;
         let is_batch = inventory.has(&member(prefix, "running_mean"));
@@ -91,7 +91,7 @@ impl Norm {
         inventory: &mut Inventory,
         prefix: &str,
         width: usize,
-    ) -> Result<Self, Misfit> {
+    ) -> Result<Self, Mismatch> {
         let (weight, _) = vector(inventory, prefix, "weight", Some(width))?;
         let bias = inventory.take_if_there(&member(prefix, "bias"), &[Some(width)])?;
         Ok(Self {
@@ -106,7 +106,7 @@ impl Norm {
         inventory: &mut Inventory,
         prefix: &str,
         channels: usize,
-    ) -> Result<[Value; 2], Misfit> {
+    ) -> Result<[Value; 2], Mismatch> {
         let running = ["running_mean", "running_var"];
         let [mean, variance] = running.map(|name| vector(inventory, prefix, name, Some(channels)));
         Ok([mean?.0, variance?.0])
@@ -124,7 +124,7 @@ fn vector(
     prefix: &str,
     name: &str,
     length: Option<usize>,
-) -> Result<(Value, usize), Misfit> {
+) -> Result<(Value, usize), Mismatch> {
     let (index, shape) = inventory.take(&member(prefix, name), &[length])?;
     Ok((Value::Slot(index), shape[0]))
 }
@@ -162,7 +162,7 @@ impl Conv {
         prefix: &str,
         norm: Option<&str>,
         shape: ConvShape,
-    ) -> Result<Self, Misfit> {
+    ) -> Result<Self, Mismatch> {
         let k = Some(shape.kernel);
         let expected = [shape.outputs, shape.inputs, k, k];
         let (weight, found) = inventory.take(&member(prefix, "weight"), &expected)?;
@@ -304,11 +304,11 @@ impl Writer {
 
     /// Appends a norm: a layer norm is over the last axis.
     pub(super) fn norm(&mut self, x: Value, norm: &Norm) -> Value {
-        let epsilon = BatchNorm::EPSILON;
+        let epsilon = BatchNormTensors::EPSILON;
         let op = if norm.is_batch() {
             Op::BatchNorm { epsilon }
         } else {
-            Op::Norm(op::Norm::Layer(1, epsilon))
+            Op::Norm(op::Normalization::Layer(1, epsilon))
         };
         let running = norm.running.into_iter().flatten().map(Some);
         let operands = [Some(x)].into_iter().chain(norm.affine).chain(running);
@@ -374,7 +374,7 @@ impl Writer {
         let mut x = x;
         if stride > 1 {
             for axis in [2, 3] {
-                let slice = Slice {
+                let slice = AxisSlice {
                     axis,
                     start: Size::Fixed(0),
                     end: Size::Fixed(i64::MAX),
@@ -393,8 +393,8 @@ impl Writer {
     }
 }
 
-fn window(pool: Pool) -> op::Window {
-    op::Window {
+fn window(pool: Pool) -> op::PoolWindow {
+    op::PoolWindow {
         kernel: pool.kernel.to_vec(),
         stride: pool.stride.to_vec(),
         padding: pool.padding.to_vec(),

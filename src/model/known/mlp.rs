@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::chain::{Chain, Stage};
-use super::detect::{Inventory, Misfit};
+use super::detect::{Inventory, Mismatch};
 use super::layers::{Layer, Writer};
 use super::{Recognized, count};
 use crate::model::program::{Program, Value};
@@ -55,15 +55,15 @@ pub(super) fn widths(stages: &[Stage]) -> String {
 }
 
 /// Reads an MLP of any layer names.
-pub(super) fn recognize(mut inventory: Inventory, asked: Reading) -> Result<Recognized, Misfit> {
+pub(super) fn recognize(mut inventory: Inventory, asked: Reading) -> Result<Recognized, Mismatch> {
     let chain = Chain::take(&mut inventory)?;
     if chain.stages.is_empty() {
-        return Err(Misfit::Missing("a Linear layer's weight".into()));
+        return Err(Mismatch::Missing("a Linear layer's weight".into()));
     }
     let mut stages = chain.stages.iter();
     if let Some(stage) = stages.find(|stage| matches!(stage.layer, Layer::Conv(_))) {
         let name = stage.layer.name();
-        return Err(Misfit::Structure(format!("{name} is a convolution")));
+        return Err(Mismatch::Structure(format!("{name} is a convolution")));
     }
     let usual = chain.open_position();
     let position = asked.norm_position.or(usual).unwrap_or_default();

@@ -15,7 +15,7 @@ mod vgg;
 
 use std::sync::Arc;
 
-pub use self::detect::{Misfit, Pattern};
+pub use self::detect::{Mismatch, Pattern};
 
 use self::detect::Inventory;
 use super::activation::Activation;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::detect::Misfit;
+use super::detect::Mismatch;
 use super::layers::{Layer, Norm};
 
 /// The modules of a checkpoint in its order.
@@ -38,7 +38,7 @@ pub(super) fn paired(
     layers: &[Layer],
     norms: Vec<Norm>,
     stored: &Stored,
-) -> Result<Paired, Misfit> {
+) -> Result<Paired, Mismatch> {
     let mut paired = Paired {
         first: None,
         behind: layers.iter().map(|_| None).collect(),
@@ -56,7 +56,7 @@ pub(super) fn paired(
         (!is_ahead).then_some(places)
     });
     let misfit = |name: &str| {
-        Misfit::Structure(format!(
+        Mismatch::Structure(format!(
             "names do not tell behind which layer the norm {name} stands: export the model (--model model.pt2)"
         ))
     };

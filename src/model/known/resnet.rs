@@ -2,7 +2,7 @@
 //! two 3×3 convolutions, the second and third stage at half the size, global average, Linear.
 
 use super::block::{Block, Kind, Shortcut, residual_network};
-use super::detect::{Inventory, Misfit};
+use super::detect::{Inventory, Mismatch};
 use super::layers::{Conv, ConvShape, Linear};
 use super::{Recognized, count};
 use crate::model::reading::{Reading, Shortcuts};
@@ -16,7 +16,7 @@ pub(super) fn claims(inventory: &Inventory) -> bool {
 
 /// Reads a ResNet; `noshort` says that it has no shortcuts, which names alone cannot tell from
 /// shortcuts without parameters.
-pub(super) fn recognize(mut inventory: Inventory, noshort: bool) -> Result<Recognized, Misfit> {
+pub(super) fn recognize(mut inventory: Inventory, noshort: bool) -> Result<Recognized, Mismatch> {
     let n = blocks_per_stage(&inventory)?;
     let stem = ConvShape {
         outputs: None,
@@ -87,7 +87,7 @@ fn name(depth: usize, stem: usize, widths: &[usize], noshort: bool) -> String {
 }
 
 /// n, when there are three stages of n blocks each.
-fn blocks_per_stage(inventory: &Inventory) -> Result<usize, Misfit> {
+fn blocks_per_stage(inventory: &Inventory) -> Result<usize, Mismatch> {
     let blocks = |stage: usize| {
         let block = |i: &usize| inventory.has(&format!("layer{stage}.{i}.conv1.weight"));
         (0..inventory.slots().len()).take_while(block).count()
@@ -98,7 +98,7 @@ fn blocks_per_stage(inventory: &Inventory) -> Result<usize, Misfit> {
         return Ok(n);
     }
     let counts: Vec<String> = counts.iter().map(ToString::to_string).collect();
-    Err(Misfit::Structure(format!(
+    Err(Mismatch::Structure(format!(
         "layer1 to layer4 have {} blocks, expected three stages of equally many",
         counts.join(", ")
     )))
@@ -114,7 +114,7 @@ fn shortcuts_taken(blocks: &[Block], n: usize) -> Option<Shortcuts> {
 }
 
 /// Says which kind of shortcut joins the stages; a mixture is no CIFAR ResNet.
-fn shortcut_evidence(blocks: &[Block], n: usize) -> Result<&'static str, Misfit> {
+fn shortcut_evidence(blocks: &[Block], n: usize) -> Result<&'static str, Mismatch> {
     let joints = blocks.iter().skip(n).step_by(n);
     let projections = joints
         .filter(|block| matches!(block.shortcut, Shortcut::Projection(_)))
@@ -125,7 +125,7 @@ fn shortcut_evidence(blocks: &[Block], n: usize) -> Result<&'static str, Misfit>
             "shortcuts without parameters assumed (names cannot tell: add -noshort to --model if it has none)",
         ),
         (p, _) if p == STAGES - 1 => Ok("1×1-convolution shortcuts"),
-        _ => Err(Misfit::Structure(format!(
+        _ => Err(Mismatch::Structure(format!(
             "{projections} of the {} joints between stages has a 1×1 convolution as its shortcut, expected all or none",
             STAGES - 1
         ))),

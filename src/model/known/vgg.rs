@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::detect::{Inventory, Misfit};
+use super::detect::{Inventory, Mismatch};
 use super::layers::{Conv, ConvShape, Linear, Norm, Writer};
 use super::{Recognized, count};
 use crate::model::ops::Pool;
@@ -91,9 +91,9 @@ impl Vgg {
 
 impl Vgg {
     /// The pooling for these images.
-    fn fitting(&self, [channels, height, width]: [usize; 3]) -> Result<Pooling, Misfit> {
+    fn fitting(&self, [channels, height, width]: [usize; 3]) -> Result<Pooling, Mismatch> {
         self.pooling(height, width).ok_or_else(|| {
-            Misfit::Structure(format!(
+            Mismatch::Structure(format!(
                 "its head takes {} values from {} channels, which no 2×2 pooling makes of an image of \
                  {channels}×{height}×{width}, rounding down or up",
                 self.flattened(),
@@ -136,7 +136,7 @@ pub(super) fn claims(inventory: &Inventory) -> bool {
 pub(super) fn recognize(
     mut inventory: Inventory,
     image: Option<[usize; 3]>,
-) -> Result<Recognized, Misfit> {
+) -> Result<Recognized, Mismatch> {
     let features = features(&mut inventory)?;
     let head = head(&mut inventory)?;
     let (Some(first), Some(_)) = (features.first(), head.first()) else {
@@ -145,13 +145,13 @@ pub(super) fn recognize(
         } else {
             "classifier"
         };
-        return Err(Misfit::Missing(format!("{part}.weight")));
+        return Err(Mismatch::Missing(format!("{part}.weight")));
     };
     let channels = first.conv.inputs;
     inventory.finish()?;
     let vgg = Vgg { features, head };
     if !vgg.flattened().is_multiple_of(vgg.channels()) {
-        return Err(Misfit::Structure(format!(
+        return Err(Mismatch::Structure(format!(
             "the first Linear layer takes {} values, not a multiple of the {} channels before it",
             vgg.flattened(),
             vgg.channels()
@@ -179,7 +179,7 @@ fn depth(convolutions: usize, linears: usize) -> usize {
     }
 }
 
-fn features(inventory: &mut Inventory) -> Result<Vec<Feature>, Misfit> {
+fn features(inventory: &mut Inventory) -> Result<Vec<Feature>, Mismatch> {
     let mut numbers = inventory.numbers("features").into_iter().peekable();
     let mut features: Vec<Feature> = Vec::new();
     // The last module with weights, and the channels that come from it.
@@ -206,11 +206,11 @@ fn features(inventory: &mut Inventory) -> Result<Vec<Feature>, Misfit> {
 }
 
 /// Returns true if a max pool stood between two modules with weights, next to the ReLU.
-fn pool_between(from: usize, to: usize) -> Result<bool, Misfit> {
+fn pool_between(from: usize, to: usize) -> Result<bool, Mismatch> {
     match to - from - 1 {
         1 => Ok(false),
         2 | 3 => Ok(true),
-        modules => Err(Misfit::Structure(format!(
+        modules => Err(Mismatch::Structure(format!(
             "{modules} modules without weights stand between features.{from} and features.{to}, \
              expected a ReLU and at most a max pool and a dropout"
         ))),
@@ -218,7 +218,7 @@ fn pool_between(from: usize, to: usize) -> Result<bool, Misfit> {
 }
 
 /// `fc` and `classifier`, each a Linear layer or a `Sequential` of them with batch norms.
-fn head(inventory: &mut Inventory) -> Result<Vec<Dense>, Misfit> {
+fn head(inventory: &mut Inventory) -> Result<Vec<Dense>, Mismatch> {
     let mut head: Vec<Dense> = Vec::new();
     for part in HEADS {
         if inventory.has(&format!("{part}.weight")) {
@@ -236,7 +236,7 @@ fn head(inventory: &mut Inventory) -> Result<Vec<Dense>, Misfit> {
                     dense.norm = Some(Norm::take(inventory, &name, dense.linear.outputs)?);
                 }
                 Some(_) => {
-                    return Err(Misfit::Structure(format!(
+                    return Err(Mismatch::Structure(format!(
                         "{name} follows a batch norm directly, expected a ReLU between them"
                     )));
                 }

@@ -3,14 +3,14 @@
 /// A cell of a recurrent network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "PyTorch's cells, by its names")]
-pub enum Cell {
+pub enum RecurrentCell {
     Lstm,
     Gru,
     Tanh,
     Relu,
 }
 
-impl Cell {
+impl RecurrentCell {
     /// Returns the number of products of the hidden state's width that it takes.
     pub(in crate::model) fn gates(self) -> usize {
         match self {

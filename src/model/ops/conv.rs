@@ -6,7 +6,7 @@ use super::{at, convolution, unfold};
 
 /// Way of a kernel over an image, as PyTorch's convolutions take it: height before width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window<const D: usize = 2> {
+pub struct ConvWindow<const D: usize = 2> {
     /// Step from one place of the kernel to the next.
     pub stride: [usize; D],
     /// Zeros on both sides of the image.
@@ -17,7 +17,7 @@ pub struct Window<const D: usize = 2> {
     pub groups: usize,
 }
 
-impl<const D: usize> Window<D> {
+impl<const D: usize> ConvWindow<D> {
     /// Returns the same stride and padding for all sides, no dilation and one group.
     #[must_use]
     pub const fn plain(stride: usize, padding: usize) -> Self {
@@ -74,10 +74,10 @@ impl<const D: usize> Window<D> {
     }
 }
 
-impl Window<3> {
+impl ConvWindow<3> {
     /// Returns the way over each slice along the depth.
-    fn plane(&self) -> Window {
-        Window {
+    fn plane(&self) -> ConvWindow {
+        ConvWindow {
             stride: [self.stride[1], self.stride[2]],
             padding: [self.padding[1], self.padding[2]],
             dilation: [self.dilation[1], self.dilation[2]],
@@ -86,7 +86,7 @@ impl Window<3> {
     }
 }
 
-impl Window {
+impl ConvWindow {
     /// Returns the height and width of a convolution's result, once all shapes fit.
     pub(super) fn result(&self, x: &Tensor, kernel: &Tensor) -> Result<[usize; 2]> {
         let (_, inputs, height, width) = x.dims4()?;
@@ -112,7 +112,12 @@ impl Window {
 ///
 /// # Errors
 /// candle's, for shapes that do not fit.
-pub fn conv(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>, window: &Window) -> Result<Tensor> {
+pub fn conv(
+    x: &Tensor,
+    kernel: &Tensor,
+    bias: Option<&Tensor>,
+    window: &ConvWindow,
+) -> Result<Tensor> {
     window.result(x, kernel)?;
     if convolution::fits(x, kernel) {
         // A bias that no gradient goes to costs nothing on the way.
@@ -133,8 +138,8 @@ pub(crate) const BUFFER: usize = 512 << 20;
 
 /// Returns candle's convolution, of as many images at once as keep a GPU's buffer of patches within [`BUFFER`],
 /// because its kernels count in 32 bits: of more numbers they would leave some as they were, without a word.
-fn unfolded_in_pieces(x: &Tensor, kernel: &Tensor, window: &Window) -> Result<Tensor> {
-    let Window {
+fn unfolded_in_pieces(x: &Tensor, kernel: &Tensor, window: &ConvWindow) -> Result<Tensor> {
+    let ConvWindow {
         stride: [stride, _],
         padding: [padding, _],
         dilation: [dilation, _],
@@ -174,7 +179,7 @@ pub fn conv_transpose(
     x: &Tensor,
     kernel: &Tensor,
     bias: Option<&Tensor>,
-    window: &Window,
+    window: &ConvWindow,
     output_padding: [usize; 2],
 ) -> Result<Tensor> {
     let (_, inputs, height, width) = x.dims4()?;
@@ -192,10 +197,10 @@ pub fn conv_transpose(
         convolution::transposed(x, kernel, window, size)?
     } else {
         let (x, kernel) = unfold::spread(x, kernel, window, size)?;
-        let inner = Window {
+        let inner = ConvWindow {
             dilation: window.dilation,
             groups: window.groups,
-            ..Window::plain(1, 0)
+            ..ConvWindow::plain(1, 0)
         };
         conv(&x, &kernel, None, &inner)?
     };
@@ -211,7 +216,7 @@ pub fn conv3d(
     x: &Tensor,
     kernel: &Tensor,
     bias: Option<&Tensor>,
-    window: &Window<3>,
+    window: &ConvWindow<3>,
 ) -> Result<Tensor> {
     let (images, inputs, depth, height, width) = x.dims5()?;
     let (outputs, _, taps, k_height, k_width) = kernel.dims5()?;
@@ -245,7 +250,7 @@ pub fn conv_transpose3d(
     x: &Tensor,
     kernel: &Tensor,
     bias: Option<&Tensor>,
-    window: &Window<3>,
+    window: &ConvWindow<3>,
     output_padding: [usize; 3],
 ) -> Result<Tensor> {
     let (images, inputs, depth, height, width) = x.dims5()?;

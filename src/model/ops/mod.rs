@@ -6,9 +6,9 @@
 mod cell;
 mod conv;
 mod convolution;
-mod gate;
 mod norm;
 mod pool;
+mod relu;
 mod resize;
 #[cfg(test)]
 mod tests;
@@ -17,10 +17,10 @@ pub(super) mod vector;
 
 use candle_core::{D, DType, Device, Result, Shape, Tensor};
 
-pub use self::cell::Cell;
+pub use self::cell::RecurrentCell;
 pub(crate) use self::conv::BUFFER;
-pub use self::conv::{Window, conv, conv_transpose, conv_transpose3d, conv3d};
-pub use self::norm::{BatchNorm, Statistics};
+pub use self::conv::{ConvWindow, conv, conv_transpose, conv_transpose3d, conv3d};
+pub use self::norm::{BatchNormTensors, Statistics};
 pub use self::pool::{Pool, adaptive_average, adaptive_max};
 pub use self::resize::{upsample_bicubic, upsample_bilinear, upsample_nearest};
 pub use self::unfold::patches;
@@ -47,8 +47,8 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
 /// # Errors
 /// candle's.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
-    if gate::fits(x) {
-        return gate::relu(x);
+    if relu::fits(x) {
+        return relu::relu(x);
     }
     if x.device().is_cuda() && !x.track_op() {
         // The same values in one kernel, without a mask; 0·(eˣ − 1) is NaN where x is.

@@ -4,7 +4,7 @@ use candle_core::{D, Result, Tensor};
 
 /// A batch norm's tensors, each of shape (channels).
 #[derive(Clone, Debug)]
-pub struct BatchNorm {
+pub struct BatchNormTensors {
     /// γ; 1 if there is none.
     pub weight: Option<Tensor>,
     /// β; 0 if there is none.
@@ -17,7 +17,7 @@ pub struct BatchNorm {
     pub epsilon: f64,
 }
 
-impl BatchNorm {
+impl BatchNormTensors {
     /// PyTorch's usual ε.
     pub const EPSILON: f64 = 1e-5;
 

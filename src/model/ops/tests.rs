@@ -12,13 +12,13 @@ use crate::test_process::in_a_process_that_keeps_graphs;
 
 type Layer = fn(&[Tensor]) -> Result<Tensor>;
 
-fn norm(tensors: &[Tensor]) -> BatchNorm {
-    BatchNorm {
+fn norm(tensors: &[Tensor]) -> BatchNormTensors {
+    BatchNormTensors {
         weight: Some(tensors[0].clone()),
         bias: Some(tensors[1].clone()),
         mean: tensors[2].clone(),
         variance: tensors[3].clone(),
-        epsilon: BatchNorm::EPSILON,
+        epsilon: BatchNormTensors::EPSILON,
     }
 }
 
@@ -36,8 +36,13 @@ fn padded(kernel: usize, stride: usize, padding: usize, ceil: bool) -> Pool {
     }
 }
 
-fn window(stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2], groups: usize) -> Window {
-    Window {
+fn window(
+    stride: [usize; 2],
+    padding: [usize; 2],
+    dilation: [usize; 2],
+    groups: usize,
+) -> ConvWindow {
+    ConvWindow {
         stride,
         padding,
         dilation,
@@ -52,16 +57,16 @@ const RATIOS: [f64; 2] = [1. / 1.7, 1. / 0.6];
 const LAYERS: &[(&str, Layer)] = &[
     ("linear", |t| linear(&t[0], &t[1], Some(&t[2]))),
     ("conv", |t| {
-        conv(&t[0], &t[1], Some(&t[2]), &Window::plain(1, 1))
+        conv(&t[0], &t[1], Some(&t[2]), &ConvWindow::plain(1, 1))
     }),
     ("conv_stride", |t| {
-        conv(&t[0], &t[1], None, &Window::plain(2, 1))
+        conv(&t[0], &t[1], None, &ConvWindow::plain(2, 1))
     }),
     ("conv_leftover", |t| {
-        conv(&t[0], &t[1], None, &Window::plain(2, 1))
+        conv(&t[0], &t[1], None, &ConvWindow::plain(2, 1))
     }),
     ("conv_1x1_leftover", |t| {
-        conv(&t[0], &t[1], None, &Window::plain(2, 0))
+        conv(&t[0], &t[1], None, &ConvWindow::plain(2, 0))
     }),
     ("conv_uneven", |t| {
         let window = window([2, 1], [0, 2], [1, 2], 1);
@@ -93,7 +98,7 @@ const LAYERS: &[(&str, Layer)] = &[
         conv(&x, &kernel, Some(&t[2]), &window)?.squeeze(2)
     }),
     ("conv_3d", |t| {
-        let window = Window {
+        let window = ConvWindow {
             stride: [1, 2, 1],
             padding: [1, 0, 1],
             dilation: [2, 1, 1],
@@ -102,7 +107,7 @@ const LAYERS: &[(&str, Layer)] = &[
         conv3d(&t[0], &t[1], Some(&t[2]), &window)
     }),
     ("conv_transpose", |t| {
-        conv_transpose(&t[0], &t[1], Some(&t[2]), &Window::plain(2, 0), [0; 2])
+        conv_transpose(&t[0], &t[1], Some(&t[2]), &ConvWindow::plain(2, 0), [0; 2])
     }),
     ("conv_transpose_uneven", |t| {
         let window = window([2, 3], [1, 2], [2, 1], 2);
@@ -118,12 +123,12 @@ const LAYERS: &[(&str, Layer)] = &[
     }),
     ("norm_after_conv", |t| {
         let (kernel, bias) = norm(&t[3..]).fold(&t[1], Some(&t[2]))?;
-        conv(&t[0], &kernel, Some(&bias), &Window::plain(1, 1))
+        conv(&t[0], &kernel, Some(&bias), &ConvWindow::plain(1, 1))
     }),
     ("norm", |t| norm(&t[1..]).apply(&t[0])),
     ("norm_of_features", |t| norm(&t[1..]).apply(&t[0])),
     ("norm_alone", |t| {
-        let norm = BatchNorm {
+        let norm = BatchNormTensors {
             weight: None,
             bias: None,
             mean: t[1].clone(),
@@ -325,17 +330,17 @@ fn second_derivatives_are_those_of_pytorch(device: &Device) {
 test_device!(a_variance_below_zero_gives_nan_and_nothing_after_it_hides_that);
 fn a_variance_below_zero_gives_nan_and_nothing_after_it_hides_that(device: &Device) {
     let of = |values: [f32; 2]| Tensor::new(&values, device).unwrap();
-    let norm = BatchNorm {
+    let norm = BatchNormTensors {
         weight: Some(of([1., 1.])),
         bias: Some(of([0., 0.])),
         mean: of([0., 0.]),
         variance: of([1., -0.5]),
-        epsilon: BatchNorm::EPSILON,
+        epsilon: BatchNormTensors::EPSILON,
     };
     let x = Tensor::ones((1, 2, 4, 4), DType::F32, device).unwrap();
     let kernel = Tensor::ones((2, 2, 1, 1), DType::F32, device).unwrap();
     let (kernel, bias) = norm.fold(&kernel, None).unwrap();
-    let y = conv(&x, &kernel, Some(&bias), &Window::plain(1, 0)).unwrap();
+    let y = conv(&x, &kernel, Some(&bias), &ConvWindow::plain(1, 0)).unwrap();
     for y in [y, norm.apply(&x).unwrap()] {
         let y = relu(&y).and_then(|y| Pool::halving(false).max(&y)).unwrap();
         let y = y.flatten_from(2).unwrap().to_vec3::<f32>().unwrap();
@@ -417,8 +422,8 @@ fn a_convolution_is_the_same_in_pieces(device: &Device) {
 fn shapes_that_do_not_fit_are_errors() {
     let x = Tensor::zeros((1, 3, 4, 4), DType::F32, &Device::Cpu).unwrap();
     let kernel = Tensor::zeros((2, 3, 7, 7), DType::F32, &Device::Cpu).unwrap();
-    assert!(conv(&x, &kernel, None, &Window::plain(1, 0)).is_err());
-    assert!(conv(&x, &kernel, None, &Window::plain(0, 3)).is_err());
+    assert!(conv(&x, &kernel, None, &ConvWindow::plain(1, 0)).is_err());
+    assert!(conv(&x, &kernel, None, &ConvWindow::plain(0, 3)).is_err());
     assert!(pool(5, 2, false).max(&x).is_err());
     assert!(pool(0, 1, false).max(&x).is_err());
     assert!(pool(2, 0, false).max(&x).is_err());
@@ -441,10 +446,10 @@ fn shapes_that_do_not_fit_are_errors() {
     assert!(!transposed(3, 0, 1) && !transposed(0, 1, 1) && !transposed(0, 0, 2));
     let volume = x.unsqueeze(2).unwrap();
     let kernel = Tensor::zeros((2, 3, 2, 3, 3), DType::F32, &Device::Cpu).unwrap();
-    assert!(conv3d(&volume, &kernel, None, &Window::plain(1, 0)).is_err());
+    assert!(conv3d(&volume, &kernel, None, &ConvWindow::plain(1, 0)).is_err());
     let transposed = |kernel: (usize, usize, usize, usize, usize), added| {
         let kernel = Tensor::zeros(kernel, DType::F32, &Device::Cpu).unwrap();
-        conv_transpose3d(&volume, &kernel, None, &Window::plain(1, 0), added).is_ok()
+        conv_transpose3d(&volume, &kernel, None, &ConvWindow::plain(1, 0), added).is_ok()
     };
     assert!(transposed((3, 2, 2, 3, 3), [0; 3]));
     assert!(!transposed((3, 2, 2, 3, 3), [1, 0, 0]) && !transposed((2, 2, 2, 3, 3), [0; 3]));

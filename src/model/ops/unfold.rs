@@ -3,13 +3,13 @@
 
 use candle_core::{Result, Tensor, bail};
 
-use super::{Window, at};
+use super::{ConvWindow, at};
 
 /// Returns the cross-correlation of x (N, I, H, W) with kernels (O, I/groups, k, l).
 ///
 /// # Errors
 /// candle's, for shapes that do not fit.
-pub(super) fn convolve(x: &Tensor, kernel: &Tensor, window: &Window) -> Result<Tensor> {
+pub(super) fn convolve(x: &Tensor, kernel: &Tensor, window: &ConvWindow) -> Result<Tensor> {
     let [rows, columns] = window.result(x, kernel)?;
     let (outputs, inputs, k_height, k_width) = kernel.dims4()?;
     let (taps, plane, groups) = (k_height * k_width, rows * columns, window.groups);
@@ -28,7 +28,7 @@ pub(super) fn convolve(x: &Tensor, kernel: &Tensor, window: &Window) -> Result<T
 ///
 /// # Errors
 /// candle's, or the window does not fit.
-pub fn patches(x: &Tensor, [k_height, k_width]: [usize; 2], window: &Window) -> Result<Tensor> {
+pub fn patches(x: &Tensor, [k_height, k_width]: [usize; 2], window: &ConvWindow) -> Result<Tensor> {
     let (images, channels, height, width) = x.dims4()?;
     let Some([rows, columns]) = window.places([height, width], [k_height, k_width]) else {
         bail!(
@@ -36,7 +36,7 @@ pub fn patches(x: &Tensor, [k_height, k_width]: [usize; 2], window: &Window) -> 
             x.dims()
         );
     };
-    let Window {
+    let ConvWindow {
         stride,
         padding,
         dilation,
@@ -66,7 +66,7 @@ pub fn patches(x: &Tensor, [k_height, k_width]: [usize; 2], window: &Window) -> 
 pub(super) fn spread(
     x: &Tensor,
     kernel: &Tensor,
-    window: &Window,
+    window: &ConvWindow,
     size: [usize; 2],
 ) -> Result<(Tensor, Tensor)> {
     let (inputs, outputs, k_height, k_width) = kernel.dims4()?;
@@ -113,7 +113,7 @@ mod tests {
         counts: [usize; 3],
         size: [usize; 2],
         kernel: [usize; 2],
-        window: Window,
+        window: ConvWindow,
         transposed: bool,
     }
 
@@ -126,7 +126,7 @@ mod tests {
         (extents, ways, any::<bool>()).prop_filter_map(
             "the kernel does not fit",
             |((counts, size, kernel), (stride, padding, dilation, groups), transposed)| {
-                let window = Window {
+                let window = ConvWindow {
                     stride,
                     padding,
                     dilation,
@@ -172,10 +172,10 @@ mod tests {
             .transposed(case.size, case.kernel, [0, 0])
             .unwrap();
         let (x, w) = spread(x, w, &case.window, size)?;
-        let window = Window {
+        let window = ConvWindow {
             dilation: case.window.dilation,
             groups: case.window.groups,
-            ..Window::plain(1, 0)
+            ..ConvWindow::plain(1, 0)
         };
         convolve(&x, &w, &window)
     }
@@ -257,8 +257,8 @@ mod tests {
         #[test]
         fn values_are_those_of_candle_s_convolution(case in cases()) {
             let [x, w] = tensors(&Case { transposed: false, ..case.clone() }).unwrap();
-            let Window { stride, padding, dilation, groups } = case.window;
-            let window = Window {
+            let ConvWindow { stride, padding, dilation, groups } = case.window;
+            let window = ConvWindow {
                 stride: [stride[0]; 2],
                 padding: [padding[0]; 2],
                 dilation: [dilation[0]; 2],

@@ -2,7 +2,7 @@
 
 use super::Size;
 use super::datum::Kind;
-use crate::model::ops::Cell;
+use crate::model::ops::RecurrentCell;
 
 /// An operation; its operands stand in the node in the order that is named here, optional ones in brackets.
 #[derive(Clone, Debug)]
@@ -24,16 +24,16 @@ pub enum Op {
         epsilon: f64,
     },
     /// Normalization over axes of each sample: (x, [γ], [β]).
-    Norm(Norm),
+    Norm(Normalization),
     /// v·g/‖v‖: (v, g), norms over all axes but one.
     WeightNorm {
         /// The axis that stays.
         axis: i64,
     },
     /// Largest value of windows: (x).
-    MaxPool(Window),
+    MaxPool(PoolWindow),
     /// Mean of windows: (x).
-    AveragePool(Window, Mean),
+    AveragePool(PoolWindow, Mean),
     /// Mean or largest of windows that cover the image in n steps: (x); `None` keeps an extent.
     AdaptivePool {
         /// Rows and columns of the result; one number in one dimension.
@@ -166,7 +166,7 @@ pub enum Op {
     /// All operands with the shape that they broadcast to: (x …), as many results.
     BroadcastTogether,
     /// A stretch of an axis: (x).
-    Slice(Slice),
+    Slice(AxisSlice),
     /// One place of an axis, which goes: (x).
     Select(i64, Size),
     /// Pieces of an axis of these extents, as many results: (x).
@@ -208,7 +208,7 @@ pub enum Op {
         with: Padding,
     },
     /// Rows and columns of windows as one axis: (x (N, C, H, W)).
-    Patches(Window),
+    Patches(PoolWindow),
     /// Windows of an axis as a new last axis: (x), axis, width, step.
     Unfold(i64, usize, usize),
     /// Elements by numbers: (x, [index] …), one index for each of the first axes.
@@ -232,7 +232,7 @@ pub enum Op {
     /// Values added at listed places of an axis: (x, index, values).
     IndexAdd(i64),
     /// New values in a stretch: (x, values).
-    SliceScatter(Slice),
+    SliceScatter(AxisSlice),
     /// New values in one place of an axis: (x, values).
     SelectScatter(i64, Size),
     /// A zero or one for each class: (ids).
@@ -316,7 +316,7 @@ pub enum Around {
 
 /// Windows on an image; vectors have an entry for each dimension.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Window {
+pub struct PoolWindow {
     /// Extents of the window.
     pub kernel: Vec<usize>,
     /// From one window to the next.
@@ -340,7 +340,7 @@ pub struct Mean {
 
 /// Normalization over axes of each sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Norm {
+pub enum Normalization {
     /// Over the last n axes, with ε.
     Layer(usize, f64),
     /// Over groups of channels, with ε.
@@ -463,7 +463,7 @@ pub enum Reduction {
 
 /// A stretch of an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slice {
+pub struct AxisSlice {
     /// The axis.
     pub axis: i64,
     /// The first place; negative counts from the end.
@@ -491,7 +491,7 @@ pub enum Padding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recurrent {
     /// Its cell.
-    pub cell: Cell,
+    pub cell: RecurrentCell,
     /// Number of first states among the operands.
     pub states: usize,
     /// Layers on one another.

@@ -4,14 +4,14 @@ mod strokes;
 
 use super::axis::{short, within};
 use super::canvas::{self, Figure};
-use super::map::Tints;
+use super::map::Palette;
 use super::picture::{Cell, Picture, Rgb};
 use super::raster::Marker;
 use super::title;
 
 /// Scale on which a curve is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum AxisSide {
     /// The scale at the left.
     Left,
     /// The scale at the right.
@@ -45,7 +45,7 @@ pub struct Curve<'a> {
     /// Values; one that is not finite is a gap.
     pub y: &'a [f64],
     /// The scale that it is read on.
-    pub side: Side,
+    pub side: AxisSide,
     /// Its stroke.
     pub stroke: Stroke,
 }
@@ -75,7 +75,7 @@ pub struct Graph<'a> {
     /// Characters to draw with.
     pub marker: Marker,
     /// Colours, if any.
-    pub tints: Option<Tints>,
+    pub palette: Option<Palette>,
 }
 
 /// Columns for the numbers of a scale.
@@ -97,7 +97,7 @@ impl Graph<'_> {
     pub fn draw(&self, width: usize, height: usize) -> Picture {
         let mut picture = Picture::new(width, height);
         let below = usize::from(self.ticks && height >= 4);
-        let scales = [Side::Left, Side::Right].map(|side| self.scale(side));
+        let scales = [AxisSide::Left, AxisSide::Right].map(|side| self.scale(side));
         let left = if width >= 3 * GUTTER { GUTTER } else { 0 };
         let right = if scales[1].is_some() && width >= 4 * GUTTER {
             GUTTER
@@ -111,30 +111,32 @@ impl Graph<'_> {
         };
         let room = width.saturating_sub(left + aside);
         let title = title::fit(self.title, " · ", room);
-        picture.print(left, 0, &title, self.ink(|tints| tints.text));
+        picture.print(left, 0, &title, self.ink(|palette| palette.text));
         let plot = [width - left - right, height.saturating_sub(1 + below)];
         let Some(x) = self.places().filter(|_| scales.iter().any(Option::is_some)) else {
             picture.print(left, 1 + plot[1] / 2, "not measured yet", self.faint());
             return picture;
         };
         if right > 0 {
-            picture.print_right(width, 0, self.right, self.ink(|tints| tints.mark));
+            picture.print_right(width, 0, self.right, self.ink(|palette| palette.mark));
         }
         if plot.contains(&0) {
             return picture;
         }
         let both = scales.iter().all(Option::is_some);
         // The left curves are drawn last: they lie over the others.
-        let drawn = [Side::Right, Side::Left].into_iter().filter_map(|side| {
-            let frame = Frame {
-                x,
-                scale: scales[side as usize]?,
-                left,
-                width: plot[0],
-                height: plot[1],
-            };
-            Some((side, frame))
-        });
+        let drawn = [AxisSide::Right, AxisSide::Left]
+            .into_iter()
+            .filter_map(|side| {
+                let frame = Frame {
+                    x,
+                    scale: scales[side as usize]?,
+                    left,
+                    width: plot[0],
+                    height: plot[1],
+                };
+                Some((side, frame))
+            });
         for (side, frame) in drawn.clone() {
             if frame.scale.logarithmic && left > 0 {
                 picture.print_right(left - 1, 0, "log", self.faint());
@@ -151,7 +153,7 @@ impl Graph<'_> {
         picture
     }
 
-    fn on(&self, side: Side) -> impl Iterator<Item = &Curve<'_>> {
+    fn on(&self, side: AxisSide) -> impl Iterator<Item = &Curve<'_>> {
         self.curves.iter().filter(move |curve| curve.side == side)
     }
 
@@ -165,7 +167,7 @@ impl Graph<'_> {
     }
 
     /// Returns the scale of one side; `None` if nothing is finite.
-    fn scale(&self, side: Side) -> Option<Scale> {
+    fn scale(&self, side: AxisSide) -> Option<Scale> {
         let finite = || {
             let values = self.on(side).flat_map(|curve| curve.y.iter().copied());
             values.filter(|value| value.is_finite())
@@ -176,12 +178,12 @@ impl Graph<'_> {
         }
         let range = self.beyond_noise(side, range);
         let is_wide = range[1] / range[0] >= LOGARITHMIC || has_spike(finite().collect());
-        let logarithmic = side == Side::Left && range[0] > 0.0 && is_wide;
+        let logarithmic = side == AxisSide::Left && range[0] > 0.0 && is_wide;
         Some(Scale { range, logarithmic })
     }
 
     /// Widens a range that is not much wider than the bands on it, so that noise is not blown up to a curve.
-    fn beyond_noise(&self, side: Side, [min, max]: [f64; 2]) -> [f64; 2] {
+    fn beyond_noise(&self, side: AxisSide, [min, max]: [f64; 2]) -> [f64; 2] {
         let widths = self.bands(side).into_iter().flat_map(|[low, high]| {
             let both = low.y.iter().zip(high.y);
             both.map(|(low, high)| (high - low).abs())
@@ -198,7 +200,7 @@ impl Graph<'_> {
     }
 
     /// The edges of the bands on one side.
-    fn bands(&self, side: Side) -> Vec<[&Curve<'_>; 2]> {
+    fn bands(&self, side: AxisSide) -> Vec<[&Curve<'_>; 2]> {
         let edges = self.on(side).filter(|curve| curve.stroke == Stroke::Band);
         let edges: Vec<&Curve<'_>> = edges.collect();
         let (pairs, _) = edges.as_chunks::<2>();
@@ -206,7 +208,7 @@ impl Graph<'_> {
     }
 
     /// Shades the cells between the edges of each band.
-    fn draw_bands(&self, picture: &mut Picture, frame: &Frame, side: Side) {
+    fn draw_bands(&self, picture: &mut Picture, frame: &Frame, side: AxisSide) {
         let symbol = if self.marker.is_ascii() { ':' } else { '░' };
         let cell = Cell {
             symbol,
@@ -227,14 +229,20 @@ impl Graph<'_> {
         }
     }
 
-    fn draw_numbers(&self, picture: &mut Picture, frame: &Frame, side: Side, gutters: [usize; 2]) {
+    fn draw_numbers(
+        &self,
+        picture: &mut Picture,
+        frame: &Frame,
+        side: AxisSide,
+        gutters: [usize; 2],
+    ) {
         if gutters[side as usize] == 0 {
             return;
         }
         let [min, max] = frame.scale.range;
         for (row, value) in labels([min, max], frame.height) {
             let label = within(value, max - min, GUTTER - 1);
-            if side == Side::Left {
+            if side == AxisSide::Left {
                 picture.print_right(frame.left - 1, 1 + row, &label, self.faint());
             } else {
                 let column = frame.left + frame.width + 1;
@@ -243,12 +251,12 @@ impl Graph<'_> {
         }
     }
 
-    fn draw_curves(&self, picture: &mut Picture, frame: &Frame, side: Side) {
-        let tint = |tints: Tints| {
-            if side == Side::Left {
-                tints.path
+    fn draw_curves(&self, picture: &mut Picture, frame: &Frame, side: AxisSide) {
+        let tint = |palette: Palette| {
+            if side == AxisSide::Left {
+                palette.path
             } else {
-                tints.mark
+                palette.mark
             }
         };
         self.draw_bands(picture, frame, side);
@@ -274,10 +282,10 @@ impl Graph<'_> {
 
     /// The first word of the scale's title beside its first curve, where no curve is in the way: colour
     /// alone must not tell loss from accuracy.
-    fn draw_name(&self, picture: &mut Picture, frame: &Frame, side: Side) {
-        let (title, tint): (_, fn(Tints) -> Rgb) = match side {
-            Side::Left => (self.title, |tints| tints.path),
-            Side::Right => (self.right, |tints| tints.mark),
+    fn draw_name(&self, picture: &mut Picture, frame: &Frame, side: AxisSide) {
+        let (title, tint): (_, fn(Palette) -> Rgb) = match side {
+            AxisSide::Left => (self.title, |palette| palette.path),
+            AxisSide::Right => (self.right, |palette| palette.mark),
         };
         let word = title.split([' ', ':']).next().unwrap_or_default();
         let Some(points) = self.on(side).next().map(|curve| frame.points(curve)) else {
@@ -286,7 +294,7 @@ impl Graph<'_> {
         let places = points.into_iter().filter(|point| point[1].is_finite());
         let mut places: Vec<[f64; 2]> = places.collect();
         // From the end that is nearer to the scale.
-        if side == Side::Right {
+        if side == AxisSide::Right {
             places.reverse();
         }
         let length = word.chars().count();
@@ -294,8 +302,8 @@ impl Graph<'_> {
             let row = (down.max(0.0) as usize).min(frame.height - 1);
             let column = (across.max(0.0) as usize).min(frame.width - 1);
             let start = match side {
-                Side::Left => column,
-                Side::Right => (column + 1).saturating_sub(length),
+                AxisSide::Left => column,
+                AxisSide::Right => (column + 1).saturating_sub(length),
             };
             Some((start, row.checked_add_signed(offset)?))
         };
@@ -329,7 +337,7 @@ impl Graph<'_> {
         let cell = Cell {
             symbol,
             bold: true,
-            ..self.ink(|tints| tints.mark)
+            ..self.ink(|palette| palette.mark)
         };
         picture.put(frame.left + column, 1 + row, cell);
     }
@@ -354,20 +362,20 @@ impl Graph<'_> {
             let length = mark.label.chars().count();
             let start = middle.saturating_sub(length / 2);
             if start >= free && start + length <= close {
-                picture.print(start, row, &mark.label, self.ink(|tints| tints.text));
+                picture.print(start, row, &mark.label, self.ink(|palette| palette.text));
                 free = start + length + 1;
             }
         }
     }
 
-    fn ink(&self, tint: impl Fn(Tints) -> Rgb) -> Cell {
-        Cell::ink(self.tints.map(tint))
+    fn ink(&self, tint: impl Fn(Palette) -> Rgb) -> Cell {
+        Cell::ink(self.palette.map(tint))
     }
 
     fn faint(&self) -> Cell {
         Cell {
-            dim: self.tints.is_none(),
-            ..self.ink(|tints| tints.faint)
+            dim: self.palette.is_none(),
+            ..self.ink(|palette| palette.faint)
         }
     }
 }

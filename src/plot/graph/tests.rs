@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn curve<'a>(x: &'a [f64], y: &'a [f64], side: Side, stroke: Stroke) -> Curve<'a> {
+fn curve<'a>(x: &'a [f64], y: &'a [f64], side: AxisSide, stroke: Stroke) -> Curve<'a> {
     Curve { x, y, side, stroke }
 }
 
@@ -18,12 +18,15 @@ fn graph<'a>(curves: Vec<Curve<'a>>, marks: &[(f64, &str)]) -> Graph<'a> {
         marks: marks.iter().map(mark).collect(),
         ticks: false,
         marker: Marker::Braille,
-        tints: None,
+        palette: None,
     }
 }
 
 fn one<'a>(x: &'a [f64], y: &'a [f64]) -> Graph<'a> {
-    graph(vec![curve(x, y, Side::Left, Stroke::Solid)], &[(0.0, "0")])
+    graph(
+        vec![curve(x, y, AxisSide::Left, Stroke::Solid)],
+        &[(0.0, "0")],
+    )
 }
 
 #[test]
@@ -44,7 +47,7 @@ fn a_value_that_is_not_a_number_is_a_gap() {
 fn a_broken_line_has_the_same_gaps_however_it_is_cut() {
     let row = |x: &[f64]| {
         let y = vec![1.0; x.len()];
-        let graph = graph(vec![curve(x, &y, Side::Left, Stroke::Dashed)], &[]);
+        let graph = graph(vec![curve(x, &y, AxisSide::Left, Stroke::Dashed)], &[]);
         graph.draw(10, 2).text().lines().nth(1).map(str::to_owned)
     };
     assert_eq!(row(&[0.0, 1.0]).as_deref(), Some("⠤⠄ ⠤⠄ ⠤⠄ ⠤"));
@@ -59,8 +62,8 @@ fn both_scales_have_their_numbers_and_the_marks_their_labels() {
         [0.1, 0.9, 0.8, 0.2],
     );
     let curves = vec![
-        curve(&x, &loss, Side::Left, Stroke::Solid),
-        curve(&x, &accuracy, Side::Right, Stroke::Solid),
+        curve(&x, &loss, AxisSide::Left, Stroke::Solid),
+        curve(&x, &accuracy, AxisSide::Right, Stroke::Solid),
     ];
     let graph = Graph {
         ticks: true,
@@ -90,9 +93,9 @@ fn the_names_of_both_scales_stand_beside_their_curves_and_on_none() {
     let accuracy = [0.1, 0.9, 0.8, 0.2, 0.3];
     let drawn = |title| {
         let curves = vec![
-            curve(&x, &loss, Side::Left, Stroke::Solid),
-            curve(&x, &accuracy, Side::Right, Stroke::Solid),
-            curve(&x, &test, Side::Left, Stroke::Dashed),
+            curve(&x, &loss, AxisSide::Left, Stroke::Solid),
+            curve(&x, &accuracy, AxisSide::Right, Stroke::Solid),
+            curve(&x, &test, AxisSide::Left, Stroke::Dashed),
         ];
         let right = if title == "loss" { "accuracy" } else { "" };
         Graph {
@@ -121,7 +124,11 @@ fn the_names_of_both_scales_stand_beside_their_curves_and_on_none() {
 
 #[test]
 fn a_wide_range_of_losses_is_logarithmic() {
-    let scale = |y: &[f64]| one(&[0.0, 1.0], y).scale(Side::Left).map(|s| s.share(1.0));
+    let scale = |y: &[f64]| {
+        one(&[0.0, 1.0], y)
+            .scale(AxisSide::Left)
+            .map(|s| s.share(1.0))
+    };
     assert!(scale(&[0.01, 100.0]).is_some_and(|share| (share - 0.5).abs() < 1e-12));
     assert_eq!(scale(&[0.0, 2.0]), Some(0.5));
 }
@@ -129,7 +136,11 @@ fn a_wide_range_of_losses_is_logarithmic() {
 #[test]
 fn a_spike_does_not_flatten_what_is_below_it() {
     let x: Vec<f64> = (0..12).map(f64::from).collect();
-    let logarithmic = |y: &[f64]| one(&x, y).scale(Side::Left).is_some_and(|s| s.logarithmic);
+    let logarithmic = |y: &[f64]| {
+        one(&x, y)
+            .scale(AxisSide::Left)
+            .is_some_and(|s| s.logarithmic)
+    };
     let mut sharpness = [1.5; 12];
     sharpness[4] = 1.9;
     assert!(!logarithmic(&sharpness));
@@ -143,8 +154,11 @@ fn a_spike_does_not_flatten_what_is_below_it() {
 #[test]
 fn bars_stand_on_zero_and_the_last_edge_is_the_end_of_the_axis() {
     let (edges, counts) = ([0.0, 1.0, 2.0, 4.0], [50.0, f64::NAN, 100.0]);
-    let graph = graph(vec![curve(&edges, &counts, Side::Left, Stroke::Bars)], &[]);
-    let scale = graph.scale(Side::Left).map(|scale| scale.range);
+    let graph = graph(
+        vec![curve(&edges, &counts, AxisSide::Left, Stroke::Bars)],
+        &[],
+    );
+    let scale = graph.scale(AxisSide::Left).map(|scale| scale.range);
     assert_eq!(scale, Some([0.0, 100.0]));
     let text = graph.draw(8, 3).text();
     assert_eq!(text, "loss\n    ⡏⠉⠉⢹\n⡏⠉⡇ ⡇  ⢸\n", "{text}");
@@ -163,7 +177,7 @@ fn no_value_or_place_is_too_large_or_too_small() {
     ] {
         for x in [x, [1e15, 1e15 + 1.0, 1e15 + 2.0], [7.0; 3]] {
             for stroke in [Stroke::Solid, Stroke::Dashed, Stroke::Points, Stroke::Bars] {
-                let text = graph(vec![curve(&x, &y, Side::Left, stroke)], &[])
+                let text = graph(vec![curve(&x, &y, AxisSide::Left, stroke)], &[])
                     .draw(40, 8)
                     .text();
                 let plot = text.split_once('\n').map_or("", |(_, plot)| plot);
@@ -185,7 +199,7 @@ fn a_logarithmic_axis_says_so() {
 fn a_rate_is_drawn_in_steps() {
     let x = [0.0, 1.0, 2.0];
     let y = [2.0, 2.0, 1.0];
-    let picture = graph(vec![curve(&x, &y, Side::Left, Stroke::Steps)], &[]).draw(8, 3);
+    let picture = graph(vec![curve(&x, &y, AxisSide::Left, Stroke::Steps)], &[]).draw(8, 3);
     assert_eq!(picture.text(), "loss\n⠉⠉⠉⠉⠉⠉⠉⢹\n       ⢸\n");
 }
 
@@ -196,9 +210,9 @@ fn a_curve_within_its_standard_error_looks_flat() {
     let [low, high] = [-0.02, 0.02].map(|by| y.map(|y| y + by));
     let curves = || {
         vec![
-            curve(&x, &low, Side::Left, Stroke::Band),
-            curve(&x, &high, Side::Left, Stroke::Band),
-            curve(&x, &y, Side::Left, Stroke::Solid),
+            curve(&x, &low, AxisSide::Left, Stroke::Band),
+            curve(&x, &high, AxisSide::Left, Stroke::Band),
+            curve(&x, &y, AxisSide::Left, Stroke::Solid),
         ]
     };
     let text = graph(curves(), &[]).draw(12, 13).text();
@@ -219,14 +233,14 @@ fn a_curve_within_its_standard_error_looks_flat() {
     // Nothing is drawn below nothing.
     let scale = graph(
         vec![
-            curve(&x, &[0.0; 3], Side::Left, Stroke::Band),
-            curve(&x, &[0.2; 3], Side::Left, Stroke::Band),
-            curve(&x, &[0.1; 3], Side::Left, Stroke::Solid),
+            curve(&x, &[0.0; 3], AxisSide::Left, Stroke::Band),
+            curve(&x, &[0.2; 3], AxisSide::Left, Stroke::Band),
+            curve(&x, &[0.1; 3], AxisSide::Left, Stroke::Solid),
         ],
         &[],
     );
     assert_eq!(
-        scale.scale(Side::Left).map(|scale| scale.range[0]),
+        scale.scale(AxisSide::Left).map(|scale| scale.range[0]),
         Some(0.0)
     );
 }
@@ -248,7 +262,7 @@ fn any_size_will_do() {
     for width in 0..40 {
         for height in 0..8 {
             let (x, y) = ([-1.0, 0.0, 1.0], [2.0, f64::NAN, 3.0]);
-            let both = [Side::Left, Side::Right];
+            let both = [AxisSide::Left, AxisSide::Right];
             let curves = both
                 .map(|side| curve(&x, &y, side, Stroke::Dashed))
                 .to_vec();

@@ -6,14 +6,14 @@ use crate::loss::Score;
 
 /// The measured surface behind the path.
 #[derive(Clone, Copy, Debug)]
-pub struct Backdrop<'a> {
+pub struct SurfaceLayer<'a> {
     /// The measured surface.
     pub surface: &'a Surface,
     /// It belongs to an earlier plane: it is drawn dim.
     pub stale: bool,
 }
 
-impl Backdrop<'_> {
+impl SurfaceLayer<'_> {
     /// The surface at the crossings of these lines of the scene (ascending).
     pub(in crate::plot) fn sample(&self, x: &[f64], y: &[f64]) -> Field {
         self.surface.sample(x, y)

@@ -2,7 +2,7 @@
 
 use super::super::picture::{Cell, Picture, Rgb};
 use super::super::raster::Marker;
-use super::{SampledScene, Tints};
+use super::{Palette, SampledScene};
 
 /// Shades of 7-bit characters, lowest first.
 const ASCII_RAMP: [char; 10] = [' ', '.', ':', '-', '=', '+', '*', '#', '%', '@'];
@@ -118,27 +118,27 @@ impl SampledScene<'_> {
         let symbol = ramp[(band * (ramp.len() - 1))
             .div_ceil((bands - 1).max(1))
             .min(ramp.len() - 1)];
-        match self.scene.tints {
+        match self.scene.palette {
             None => Cell {
                 symbol,
                 dim,
                 ..Cell::default()
             },
-            Some(tints) => {
+            Some(palette) => {
                 let [colour, dimmed] =
-                    [false, true].map(|dim| band_colour(&tints, band, bands, dim));
+                    [false, true].map(|dim| band_colour(&palette, band, bands, dim));
                 let colour = colour.towards(dimmed, dimness);
                 if self.scene.marker.is_ascii() {
-                    let ink = colour.towards(tints.text, 0.2 * (1.0 - dimness));
+                    let ink = colour.towards(palette.text, 0.2 * (1.0 - dimness));
                     Cell {
                         symbol,
                         ..Cell::ink(Some(ink))
                     }
-                } else if dim && !tints.bands.has_shades() {
+                } else if dim && !palette.bands.has_shades() {
                     Cell {
                         symbol: VEIL,
                         background: Some(colour),
-                        ..Cell::ink(Some(tints.ground))
+                        ..Cell::ink(Some(palette.ground))
                     }
                 } else {
                     Cell {
@@ -152,8 +152,8 @@ impl SampledScene<'_> {
 }
 
 /// The colour behind a band.
-pub(crate) fn band_colour(tints: &Tints, band: usize, bands: usize, dim: bool) -> Rgb {
-    tints.bands.band(band, bands, tints.ground, dim)
+pub(crate) fn band_colour(palette: &Palette, band: usize, bands: usize, dim: bool) -> Rgb {
+    palette.bands.band(band, bands, palette.ground, dim)
 }
 
 /// A colour that stands out from a background by this share: lighter on dark, darker on light.

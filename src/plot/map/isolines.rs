@@ -8,7 +8,7 @@ use super::super::raster::{Marker, Raster};
 use super::SampledScene;
 use super::band_colour;
 use super::ground::contrast;
-use super::path::Trail;
+use super::path::PathDots;
 
 /// A line shorter than this many times its label carries none.
 const LINE_PER_LABEL: f64 = 5.0;
@@ -48,7 +48,7 @@ impl Occupied {
 }
 
 impl SampledScene<'_> {
-    pub(super) fn draw_isolines(&self, picture: &mut Picture, trail: &Trail) {
+    pub(super) fn draw_isolines(&self, picture: &mut Picture, trail: &PathDots) {
         let Some(field) = &self.lattice else { return };
         let mut raster = Raster::new(self.area.width, self.area.height, self.scene.marker);
         let mut level_of = vec![0; self.area.width * self.area.height];
@@ -104,7 +104,7 @@ impl SampledScene<'_> {
         let behind = picture.cell_mut(self.area.left + column, self.area.top + row);
         let background = behind.and_then(|cell| cell.background);
         let digits = self.scene.marker.is_ascii();
-        match (self.scene.tints, background) {
+        match (self.scene.palette, background) {
             // Without colours only faintness tells lines from the path.
             (None, _) => Cell {
                 dim: dim || !digits,
@@ -113,18 +113,18 @@ impl SampledScene<'_> {
             (Some(_), Some(background)) => {
                 Cell::ink(Some(contrast(background, stand_out(self.scene.marker))))
             }
-            (Some(tints), None) => {
-                let band = band_colour(&tints, level + 1, self.levels.bands(), dim);
+            (Some(palette), None) => {
+                let band = band_colour(&palette, level + 1, self.levels.bands(), dim);
                 let share = if digits { 0.7 } else { 0.3 };
                 Cell::ink(Some(
-                    band.towards(tints.text, if dim { share / 3.0 } else { share }),
+                    band.towards(palette.text, if dim { share / 3.0 } else { share }),
                 ))
             }
         }
     }
 
     /// Sets each level's value into its longest line, where it runs flattest and nothing is covered.
-    fn draw_labels(&self, picture: &mut Picture, trail: &Trail, lines: &[Vec<Polyline>]) {
+    fn draw_labels(&self, picture: &mut Picture, trail: &PathDots, lines: &[Vec<Polyline>]) {
         let mut occupied = Occupied {
             width: self.area.width,
             cells: trail.covered(),
@@ -145,7 +145,7 @@ impl SampledScene<'_> {
                 let cell = Cell {
                     symbol,
                     dim: false,
-                    bold: self.scene.tints.is_none() || self.scene.marker.is_ascii(),
+                    bold: self.scene.palette.is_none() || self.scene.marker.is_ascii(),
                     foreground: self.label_colour(ink, picture, column + offset, row),
                     ..ink
                 };
@@ -163,7 +163,7 @@ impl SampledScene<'_> {
         row: usize,
     ) -> Option<Rgb> {
         let behind = picture.cell_mut(self.area.left + column, self.area.top + row)?;
-        let no_shades = (self.scene.tints).is_some_and(|tints| !tints.bands.has_shades());
+        let no_shades = (self.scene.palette).is_some_and(|palette| !palette.bands.has_shades());
         match behind.background {
             Some(background) if no_shades => Some(contrast(background, 1.0)),
             Some(background) => ink.foreground.map(|ink| {

@@ -101,8 +101,8 @@ impl SampledScene<'_> {
                     '─'
                 };
                 let bands = self.levels.bands();
-                let colour = self.scene.tints.map(|tints| {
-                    band_colour(&tints, level + 1, bands, false).towards(tints.text, 0.3)
+                let colour = self.scene.palette.map(|palette| {
+                    band_colour(&palette, level + 1, bands, false).towards(palette.text, 0.3)
                 });
                 Entry {
                     sample: Cell {

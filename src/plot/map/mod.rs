@@ -24,11 +24,11 @@ mod sampled;
 mod scene;
 
 pub(super) use area::Area;
-pub use backdrop::Backdrop;
+pub use backdrop::SurfaceLayer;
 pub use frame::has_axes;
 pub(crate) use ground::band_colour;
 pub use path::{Extras, Uncertainty};
-pub use scene::{AxisTitle, Layers, MapScene, Tints};
+pub use scene::{AxisTitle, Layers, MapScene, Palette};
 
 use super::chart::{Chart, Course};
 use super::picture::Picture;
@@ -86,7 +86,7 @@ pub fn point(
 
 /// Draws the layers of the plane itself but for the path, which is still to be inked.
 fn draw_in(sampled: &SampledScene<'_>, picture: &mut Picture) -> Course {
-    let trail = path::Trail::of(sampled);
+    let trail = path::PathDots::of(sampled);
     sampled.draw_ground(picture);
     if sampled.has_lines() {
         sampled.draw_isolines(picture, &trail);

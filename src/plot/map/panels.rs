@@ -57,7 +57,7 @@ pub fn draw(panels: &[Panel<'_>], width: usize, height: usize) -> Picture {
     for (panel, place) in places {
         let bold = Cell {
             bold: true,
-            ..Cell::ink(panel.scene.tints.map(|tints| tints.text))
+            ..Cell::ink(panel.scene.palette.map(|palette| palette.text))
         };
         let title = title_lines(&panel.title, place);
         for (row, line) in title.iter().enumerate() {

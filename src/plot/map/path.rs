@@ -3,7 +3,7 @@
 use super::super::chart::{Course, Place, Stroke};
 use super::super::picture::{Cell, Picture, Rgb};
 use super::super::raster::{Marker, Raster};
-use super::{Area, MapScene, SampledScene, Tints};
+use super::{Area, MapScene, Palette, SampledScene};
 
 /// Share of the path's colour that its oldest part keeps.
 const OLDEST: f64 = 0.6;
@@ -109,7 +109,7 @@ impl Marks {
 }
 
 /// The path as dots, with the checkpoints' cells.
-pub(super) struct Trail {
+pub(super) struct PathDots {
     width: usize,
     raster: Raster,
     /// For each cell the checkpoint to which the newest segment in it leads.
@@ -119,7 +119,7 @@ pub(super) struct Trail {
     lowest: Option<Place>,
 }
 
-impl Trail {
+impl PathDots {
     pub(super) fn of(sampled: &SampledScene<'_>) -> Self {
         let (width, height) = (sampled.area.width, sampled.area.height);
         let mut raster = Raster::new(width, height, sampled.scene.marker);
@@ -175,7 +175,7 @@ impl SampledScene<'_> {
     }
 
     /// The path over what is drawn below it.
-    pub(super) fn course(&self, picture: &Picture, trail: &Trail) -> Course {
+    pub(super) fn course(&self, picture: &Picture, trail: &PathDots) -> Course {
         let shifted = |(column, row): Place| (self.area.left + column, self.area.top + row);
         let marks = Marks::of(self.scene.marker);
         let mut strokes = self.left_branches(picture);
@@ -209,7 +209,7 @@ impl SampledScene<'_> {
     }
 
     /// The cells that the path crosses, with the checkpoint to which it leads there.
-    fn traces(&self, trail: &Trail) -> impl Iterator<Item = (Place, char, usize)> {
+    fn traces(&self, trail: &PathDots) -> impl Iterator<Item = (Place, char, usize)> {
         let leads_to = trail.leads_to.iter().enumerate();
         leads_to.filter_map(|(index, checkpoint)| {
             let (column, row) = (index % trail.width, index / trail.width);
@@ -249,7 +249,7 @@ impl SampledScene<'_> {
                 0 => first,
                 _ => other,
             };
-            let colour = self.scene.tints.map(|t| t.mark);
+            let colour = self.scene.palette.map(|t| t.mark);
             Some((self.cell(*point)?, Cell::mark(symbol, colour)))
         })
     }
@@ -282,7 +282,8 @@ impl MapScene<'_> {
         let marks = Marks::of(self.marker);
         let last = stations.len().saturating_sub(1);
         let station = |i: usize| stations.get(i).copied().flatten();
-        let [path, mark] = [|t: Tints| t.path, |t: Tints| t.mark].map(|of| self.tints.map(of));
+        let [path, mark] =
+            [|t: Palette| t.path, |t: Palette| t.mark].map(|of| self.palette.map(of));
         let current = if self.is_gone(last) {
             marks.current_gone
         } else {
@@ -303,7 +304,7 @@ impl MapScene<'_> {
     /// The mark of the checkpoint that is looked at.
     pub(in crate::plot) fn selected_mark(&self) -> Cell {
         let symbol = Marks::of(self.marker).selected;
-        Cell::mark(symbol, self.tints.map(|tints| tints.mark))
+        Cell::mark(symbol, self.palette.map(|palette| palette.mark))
     }
 
     /// The sign of a checkpoint: a hollow one where its file is gone, a small one where the map's loss is far
@@ -349,35 +350,35 @@ impl MapScene<'_> {
         let last = self.path.len().saturating_sub(1).max(1);
         let kept = OLDEST + (1.0 - OLDEST) * checkpoint as f64 / last as f64;
         let clear = 1.0 - 0.5 * self.doubt(checkpoint);
-        let before = |tints: Tints| {
-            if tints.bands.has_shades() {
-                let ground = background.unwrap_or(tints.ground);
-                ground.towards(tints.path, kept * clear)
+        let before = |palette: Palette| {
+            if palette.bands.has_shades() {
+                let ground = background.unwrap_or(palette.ground);
+                ground.towards(palette.path, kept * clear)
             } else {
-                tints.path
+                palette.path
             }
         };
         let before = Cell {
             symbol,
             bold: true,
-            ..Cell::ink(self.tints.map(before))
+            ..Cell::ink(self.palette.map(before))
         };
         [before, self.dim(symbol, AFTER * clear, background)]
     }
 
     /// A piece of a path that keeps this share of its colour.
     fn dim(&self, symbol: char, share: f64, background: Option<Rgb>) -> Cell {
-        let faded = |tints: Tints| match background {
-            _ if tints.bands.has_shades() => {
-                (background.unwrap_or(tints.ground)).towards(tints.path, share)
+        let faded = |palette: Palette| match background {
+            _ if palette.bands.has_shades() => {
+                (background.unwrap_or(palette.ground)).towards(palette.path, share)
             }
-            Some(_) => tints.ground,
-            None => tints.faint,
+            Some(_) => palette.ground,
+            None => palette.faint,
         };
         Cell {
             symbol,
-            dim: self.tints.is_none(),
-            ..Cell::ink(self.tints.map(faded))
+            dim: self.palette.is_none(),
+            ..Cell::ink(self.palette.map(faded))
         }
     }
 }
@@ -385,7 +386,7 @@ impl MapScene<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plot::levels::Scale;
+    use crate::plot::levels::LevelScale;
     use crate::plot::map::{AxisTitle, Layers, draw};
 
     fn scene<'a>(path: &'a [[f64; 2]], marker: Marker, extras: Extras<'a>) -> MapScene<'a> {
@@ -400,10 +401,10 @@ mod tests {
             path,
             selected: path.len().saturating_sub(1),
             axes: [title("PC1"), title("PC2")],
-            scale: Scale::default(),
+            scale: LevelScale::default(),
             layers: Layers::Bands,
             marker,
-            tints: None,
+            palette: None,
             extras,
         }
     }

@@ -4,7 +4,7 @@ use crate::landscape::field::{Field, Origin};
 use crate::landscape::survey::spread;
 
 use super::super::levels::Levels;
-use super::{Area, Backdrop, Layers, MapScene};
+use super::{Area, Layers, MapScene, SurfaceLayer};
 
 /// Columns over which what is measured fades into what is not yet; a row counts as two of them.
 const FADE: usize = 6;
@@ -90,8 +90,8 @@ impl<'a> SampledScene<'a> {
         let dimness = dimness.copied().unwrap_or(0.0);
         let has_shades = self
             .scene
-            .tints
-            .is_some_and(|tints| tints.bands.has_shades());
+            .palette
+            .is_some_and(|palette| palette.bands.has_shades());
         if has_shades {
             return dimness;
         }
@@ -162,7 +162,7 @@ impl<'a> SampledScene<'a> {
 }
 
 /// Samples the surface at every half cell of the area.
-fn sample(scene: &MapScene<'_>, backdrop: &Backdrop<'_>, area: Area) -> Field {
+fn sample(scene: &MapScene<'_>, backdrop: &SurfaceLayer<'_>, area: Area) -> Field {
     let lines = |[min, max]: [f64; 2], cells: usize| spread(min, max, 2 * cells + 1);
     backdrop.sample(&lines(scene.x, area.width), &lines(scene.y, area.height))
 }

@@ -1,10 +1,10 @@
 //! Everything that a map shows, and the inks of its text.
 
 use super::super::colormap::Bands;
-use super::super::levels::{Levels, Scale};
+use super::super::levels::{LevelScale, Levels};
 use super::super::picture::{Cell, Rgb};
 use super::super::raster::Marker;
-use super::{Backdrop, Extras};
+use super::{Extras, SurfaceLayer};
 
 /// Layers in which the loss is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -43,7 +43,7 @@ impl Layers {
 
 /// The colours of a picture. Without them it is drawn in characters, bold and dim alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tints {
+pub struct Palette {
     /// Colours of the bands.
     pub bands: Bands,
     /// Contour levels that its colours can tell apart.
@@ -83,7 +83,7 @@ pub struct MapScene<'a> {
     /// Range of β.
     pub y: [f64; 2],
     /// The loss, where there is one.
-    pub backdrop: Option<Backdrop<'a>>,
+    pub backdrop: Option<SurfaceLayer<'a>>,
     /// Coordinates of the checkpoints, oldest first.
     pub path: &'a [[f64; 2]],
     /// Index of the checkpoint that is looked at; the last one is the current one.
@@ -91,13 +91,13 @@ pub struct MapScene<'a> {
     /// Titles of the axes.
     pub axes: [AxisTitle; 2],
     /// Spacing of the levels.
-    pub scale: Scale,
+    pub scale: LevelScale,
     /// Layers in which the loss is drawn.
     pub layers: Layers,
     /// Characters to draw with.
     pub marker: Marker,
     /// Colours, if any.
-    pub tints: Option<Tints>,
+    pub palette: Option<Palette>,
     /// Parts that not every map has.
     pub extras: Extras<'a>,
 }
@@ -109,9 +109,9 @@ impl MapScene<'_> {
     /// The levels of these losses, as many as the characters can tell apart.
     pub(in crate::plot) fn levels(&self, losses: impl IntoIterator<Item = f64>) -> Levels {
         let [many, few] = LEVELS;
-        let count = match self.tints {
+        let count = match self.palette {
             _ if self.marker.is_ascii() => many,
-            Some(tints) => tints.levels,
+            Some(palette) => palette.levels,
             None if self.layers == Layers::Lines => many,
             None => few,
         };
@@ -120,7 +120,7 @@ impl MapScene<'_> {
     }
 
     pub(in crate::plot) fn text_ink(&self) -> Cell {
-        Cell::ink(self.tints.map(|tints| tints.text))
+        Cell::ink(self.palette.map(|palette| palette.text))
     }
 
     pub(in crate::plot) fn title_ink(&self) -> Cell {
@@ -132,8 +132,8 @@ impl MapScene<'_> {
 
     pub(in crate::plot) fn faint_ink(&self) -> Cell {
         Cell {
-            dim: self.tints.is_none(),
-            ..Cell::ink(self.tints.map(|tints| tints.faint))
+            dim: self.palette.is_none(),
+            ..Cell::ink(self.palette.map(|palette| palette.faint))
         }
     }
 }

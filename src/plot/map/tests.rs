@@ -143,7 +143,7 @@ proptest! {
         let scene = MapScene {
             layers,
             marker,
-            tints: coloured.then_some(TINTS),
+            palette: coloured.then_some(TINTS),
             ..scene(&surface, &path)
         };
         let picture = draw(&scene, width, height);

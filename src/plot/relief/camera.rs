@@ -4,7 +4,7 @@ use super::super::map::Area;
 
 /// Direction of view. Seen straight from above without a turn, the relief lies as the map does.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct View {
+pub struct ViewAngle {
     /// Angle by which the surface is turned about its vertical axis, counterclockwise seen from above, in
     /// degrees; any number.
     pub turn: f64,
@@ -13,7 +13,7 @@ pub struct View {
     pub tilt: f64,
 }
 
-impl Default for View {
+impl Default for ViewAngle {
     fn default() -> Self {
         Self {
             turn: 30.0,
@@ -22,7 +22,7 @@ impl Default for View {
     }
 }
 
-impl View {
+impl ViewAngle {
     /// Turns and tilts further, in degrees: the turn goes round from 360 to 0, the tilt stays between 0 and 90.
     #[must_use]
     pub fn moved(self, turn: f64, tilt: f64) -> Self {
@@ -52,7 +52,7 @@ pub(super) struct Camera {
 
 impl Camera {
     /// Sees the whole box within the area at any turn; a size that the turn does not change.
-    pub(super) fn fit(view: View, area: Area) -> Self {
+    pub(super) fn fit(view: ViewAngle, area: Area) -> Self {
         let (sin, cos) = angle(view.turn.rem_euclid(360.0));
         let (rise, slant) = angle(view.tilt.clamp(-90.0, 90.0));
         let room = [2 * area.width, 4 * area.height].map(|dots| dots.saturating_sub(1) as f64);
@@ -126,7 +126,7 @@ mod tests {
     const CENTRE: [f64; 2] = [66.0, 52.0];
 
     fn camera(turn: f64, tilt: f64) -> Camera {
-        Camera::fit(View { turn, tilt }, AREA)
+        Camera::fit(ViewAngle { turn, tilt }, AREA)
     }
 
     fn assert_near(found: [f64; 3], expected: [f64; 3]) {
@@ -194,7 +194,7 @@ mod tests {
             assert_eq!(camera(turn, 35.0), camera(turn + 360.0, 35.0));
             assert_eq!(camera(turn, 35.0), camera(turn - 720.0, 35.0));
         }
-        let view = View::default().moved(350.0, 80.0);
+        let view = ViewAngle::default().moved(350.0, 80.0);
         assert_eq!((view.turn, view.tilt), (20.0, 90.0));
     }
 

@@ -26,13 +26,13 @@ use super::map::{Area, Layers, MapScene, band_colour};
 use super::picture::{Cell, Picture};
 use super::raster::Marker;
 
-pub use camera::View;
+pub use camera::ViewAngle;
 
 use camera::Camera;
 use canvas::Canvas;
 use depth::{Depths, walk};
 use mesh::{Density, Mesh, Tone};
-use path::Trail;
+use path::ReliefPath;
 
 /// Columns beside the box for the numbers of the loss.
 const LABELS: usize = LABEL_WIDTH + 2;
@@ -49,19 +49,19 @@ const LINE: f64 = 0.3;
 /// The layer of lines is the mesh, that of bands the faces between its lines; faces take colours, and are left
 /// out without them.
 #[must_use]
-pub fn draw(scene: &MapScene<'_>, view: View, width: usize, height: usize) -> Picture {
+pub fn draw(scene: &MapScene<'_>, view: ViewAngle, width: usize, height: usize) -> Picture {
     chart(scene, view, width, height).looked_at(scene.selected)
 }
 
 /// The relief as [`draw`] has it, whichever checkpoint is looked at.
 #[must_use]
-pub fn chart(scene: &MapScene<'_>, view: View, width: usize, height: usize) -> Chart {
+pub fn chart(scene: &MapScene<'_>, view: ViewAngle, width: usize, height: usize) -> Chart {
     let mut picture = Picture::new(width, height);
     if width == 0 || height == 0 {
         return picture.into();
     }
     let model = Model::new(scene, view, width, height);
-    let trail = Trail::of(&model, width, height);
+    let trail = ReliefPath::of(&model, width, height);
     if model.has_faces() {
         model.draw_faces(&mut picture);
     }
@@ -90,7 +90,7 @@ struct Model<'a> {
 }
 
 impl<'a> Model<'a> {
-    fn new(scene: &'a MapScene<'a>, view: View, width: usize, height: usize) -> Self {
+    fn new(scene: &'a MapScene<'a>, view: ViewAngle, width: usize, height: usize) -> Self {
         let area = frame::arrange(width, height);
         let camera = Camera::fit(view, area);
         let mesh = Mesh::of(scene, density(scene.marker, camera.side()));
@@ -113,7 +113,7 @@ impl<'a> Model<'a> {
     }
 
     fn has_faces(&self) -> bool {
-        let shades = self.scene.tints.is_some_and(|t| t.bands.has_shades());
+        let shades = self.scene.palette.is_some_and(|t| t.bands.has_shades());
         shades && self.scene.layers != Layers::Lines && !self.scene.marker.is_ascii()
     }
 
@@ -123,13 +123,13 @@ impl<'a> Model<'a> {
 
     /// The faces behind the cells, upper and lower half by themselves.
     fn draw_faces(&self, picture: &mut Picture) {
-        let Some(tints) = self.scene.tints else {
+        let Some(palette) = self.scene.palette else {
             return;
         };
         let bands = self.mesh.levels.bands();
         let colour = |tone: Tone| {
-            let colour = band_colour(&tints, tone.band, bands, tone.preliminary);
-            colour.towards(tints.ground, FACE)
+            let colour = band_colour(&palette, tone.band, bands, tone.preliminary);
+            colour.towards(palette.ground, FACE)
         };
         for row in 0..picture.height() {
             for column in 0..picture.width() {
@@ -161,7 +161,7 @@ impl<'a> Model<'a> {
         Some(self.tones[faces.next()?])
     }
 
-    fn draw_lines(&self, picture: &mut Picture, trail: &Trail) {
+    fn draw_lines(&self, picture: &mut Picture, trail: &ReliefPath) {
         let mut canvas = Canvas::new(picture.width(), picture.height(), self.scene.marker);
         self.trace_box(&mut canvas);
         if self.has_lines() {
@@ -178,7 +178,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    fn trace_mesh(&self, canvas: &mut Canvas<Ink>, trail: &Trail) {
+    fn trace_mesh(&self, canvas: &mut Canvas<Ink>, trail: &ReliefPath) {
         for [from, to] in self.mesh.pieces() {
             let (start, end) = (self.camera.place(from.at), self.camera.place(to.at));
             walk(start, end, |column, row, depth| {
@@ -191,12 +191,12 @@ impl<'a> Model<'a> {
 
     fn line_ink(&self, tone: Tone) -> Cell {
         let bands = self.mesh.levels.bands();
-        let colour = self.scene.tints.map(|tints| {
+        let colour = self.scene.palette.map(|palette| {
             let share = if tone.preliminary { LINE / 2.0 } else { LINE };
-            band_colour(&tints, tone.band, bands, tone.preliminary).towards(tints.text, share)
+            band_colour(&palette, tone.band, bands, tone.preliminary).towards(palette.text, share)
         });
         Cell {
-            dim: tone.preliminary && self.scene.tints.is_none(),
+            dim: tone.preliminary && self.scene.palette.is_none(),
             ..Cell::ink(colour)
         }
     }

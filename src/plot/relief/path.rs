@@ -31,14 +31,14 @@ struct Station {
 }
 
 /// The path as dots, and what they need of room.
-pub(super) struct Trail {
+pub(super) struct ReliefPath {
     canvas: Canvas<Trace>,
     /// Dots a row, and for each dot whether a piece of the path that is seen is near.
     width: usize,
     near: Vec<bool>,
 }
 
-impl Trail {
+impl ReliefPath {
     /// Projects the trail of a model into a picture of this number of cells.
     pub(super) fn of(model: &Model<'_>, width: usize, height: usize) -> Self {
         let mut trail = Self {
@@ -77,7 +77,7 @@ impl Trail {
 
 impl Model<'_> {
     /// The path over what is drawn below it.
-    pub(super) fn course(&self, picture: &Picture, trail: &Trail) -> Course {
+    pub(super) fn course(&self, picture: &Picture, trail: &ReliefPath) -> Course {
         let mut strokes = Vec::new();
         for (column, row, dots, (checkpoint, hidden)) in trail.canvas.cells() {
             if let Some(symbol) = self.scene.marker.stroke(dots) {
@@ -109,7 +109,7 @@ impl Model<'_> {
     }
 
     /// The dots of a segment, where it is within the window; every other one where it is hidden.
-    fn trace(&self, trail: &mut Trail, segment: [[f64; 2]; 2], checkpoint: usize) {
+    fn trace(&self, trail: &mut ReliefPath, segment: [[f64; 2]; 2], checkpoint: usize) {
         let [from, to] = segment.map(|point| self.ground(point));
         let Some([from, to]) = clip(from, to, [1.0, 1.0]) else {
             return;
@@ -145,11 +145,11 @@ impl Model<'_> {
         hidden: bool,
     ) -> Stroke {
         let background = picture.background(place.0, place.1);
-        let behind = background.or(self.scene.tints.map(|tints| tints.ground));
+        let behind = background.or(self.scene.palette.map(|palette| palette.ground));
         let faded = |ink: Rgb| behind.map_or(ink, |behind| behind.towards(ink, HIDDEN));
         let dimmed = |cell: Cell| Cell {
             bold: false,
-            dim: self.scene.tints.is_none(),
+            dim: self.scene.palette.is_none(),
             foreground: cell.foreground.map(faded),
             ..cell
         };

@@ -16,7 +16,7 @@ use super::super::test_scene::{self, TINTS, surface};
 use super::mesh::Heights;
 use super::*;
 
-const ABOVE: View = View {
+const ABOVE: ViewAngle = ViewAngle {
     turn: 0.0,
     tilt: 90.0,
 };
@@ -24,7 +24,7 @@ const ABOVE: View = View {
 fn scene<'a>(surface: &'a Surface, path: &'a [[f64; 2]]) -> MapScene<'a> {
     MapScene {
         layers: Layers::Lines,
-        tints: None,
+        palette: None,
         ..test_scene::scene(surface, path)
     }
 }
@@ -64,10 +64,15 @@ fn ridge(_: f64, y: f64) -> f64 {
 }
 
 /// The dots of the mesh that are in sight, cell by cell.
-fn mesh_in_sight(scene: &MapScene<'_>, view: View, width: usize, height: usize) -> Canvas<Ink> {
+fn mesh_in_sight(
+    scene: &MapScene<'_>,
+    view: ViewAngle,
+    width: usize,
+    height: usize,
+) -> Canvas<Ink> {
     let model = Model::new(scene, view, width, height);
     let mut canvas = Canvas::new(width, height, Marker::Braille);
-    model.trace_mesh(&mut canvas, &Trail::of(&model, width, height));
+    model.trace_mesh(&mut canvas, &ReliefPath::of(&model, width, height));
     canvas
 }
 
@@ -133,7 +138,7 @@ fn a_flat_surface_is_straight_lines_from_above_and_one_from_the_side() {
     assert_eq!((upright.len(), level.len()), (lines, lines));
     let on_line = |dot: &(usize, usize)| upright.contains(&dot.0) || level.contains(&dot.1);
     assert!(from_above.iter().all(on_line));
-    let side = View { tilt: 0.0, ..ABOVE };
+    let side = ViewAngle { tilt: 0.0, ..ABOVE };
     let rows: BTreeSet<usize> = seen(side).iter().map(|dot| dot.1).collect();
     assert_eq!(rows.len(), 1);
 }
@@ -143,7 +148,7 @@ fn a_ridge_in_front_hides_the_valley_behind_it() {
     let (surface, low) = (surface(ridge), 0);
     let scene = scene(&surface, &[[0.0, -0.5], [0.0, 0.5]]);
     let seen = |turn, tilt| {
-        let view = View { turn, tilt };
+        let view = ViewAngle { turn, tilt };
         let model = Model::new(&scene, view, 60, 24);
         [0, 1].map(|i| !model.is_hidden(scene.path[i]))
     };
@@ -151,7 +156,7 @@ fn a_ridge_in_front_hides_the_valley_behind_it() {
     assert_eq!(seen(0.0, 90.0), [true, true]);
     assert_eq!(seen(180.0, 15.0), [true, true]);
     let bands = |turn| -> BTreeSet<usize> {
-        let canvas = mesh_in_sight(&scene, View { turn, tilt: 30.0 }, 60, 24);
+        let canvas = mesh_in_sight(&scene, ViewAngle { turn, tilt: 30.0 }, 60, 24);
         let bands = canvas.cells().filter_map(|(_, _, _, ink)| match ink {
             Ink::Surface(tone) => Some(tone.band),
             Ink::Outline => None,
@@ -174,7 +179,7 @@ fn through_a_hole_one_sees_what_is_behind() {
         }
     });
     let hides = |surface: &Surface, x: f64| {
-        let view = View {
+        let view = ViewAngle {
             turn: 0.0,
             tilt: 30.0,
         };
@@ -188,7 +193,7 @@ fn through_a_hole_one_sees_what_is_behind() {
 fn a_whole_turn_is_the_same_picture() {
     let surface = surface(|x, y| 0.2 + x * x + 0.3 * y * y);
     let scene = scene(&surface, &[[0.9, 0.9], [0.0, 0.1]]);
-    let at = |turn| draw(&scene, View { turn, tilt: 35.0 }, 80, 24);
+    let at = |turn| draw(&scene, ViewAngle { turn, tilt: 35.0 }, 80, 24);
     assert_eq!(at(30.0), at(390.0));
     assert_ne!(at(30.0), at(210.0));
 }
@@ -212,7 +217,7 @@ fn marks_are_where_their_points_are_and_the_end_is_seen_from_everywhere() {
     for turn in (0..360).step_by(15) {
         for tilt in [0.0, 10.0, 45.0, 90.0] {
             let turn = f64::from(turn);
-            let picture = draw(&scene, View { turn, tilt }, 40, 11);
+            let picture = draw(&scene, ViewAngle { turn, tilt }, 40, 11);
             assert!(cell_of(&picture, '●').is_some(), "{turn}, {tilt}");
         }
     }
@@ -224,9 +229,9 @@ fn the_path_is_dotted_where_it_is_hidden() {
     let path = [[-0.8, 0.5], [0.8, 0.5]];
     let scene = scene(&surface, &path);
     let traced = |turn| {
-        let view = View { turn, tilt: 15.0 };
+        let view = ViewAngle { turn, tilt: 15.0 };
         let model = Model::new(&scene, view, 60, 24);
-        let trail = Trail::of(&model, 60, 24);
+        let trail = ReliefPath::of(&model, 60, 24);
         let mut picture = Picture::new(60, 24);
         let course = model.course(&picture, &trail);
         course.ink(&mut picture, scene.selected);
@@ -240,7 +245,7 @@ fn the_path_is_dotted_where_it_is_hidden() {
 fn lines_are_lighter_the_higher_they_are() {
     let surface = surface(|_, y| (3.0 * y).exp());
     let scene = MapScene {
-        tints: Some(TINTS),
+        palette: Some(TINTS),
         ..scene(&surface, &[])
     };
     let picture = draw(&scene, ABOVE, 20, 11);
@@ -257,7 +262,7 @@ fn faces_take_the_colour_of_their_height_and_lines_can_be_left_out() {
     // So flat in the middle that the face there is of the lowest band, wherever its corners lie.
     let surface = surface(|x, y| 0.2 + (x * x + y * y).powi(2));
     let faces = MapScene {
-        tints: Some(TINTS),
+        palette: Some(TINTS),
         layers: Layers::Bands,
         ..scene(&surface, &[])
     };
@@ -291,7 +296,7 @@ fn titles_and_numbers_stand_at_every_turn() {
         for tilt in [10.0, 35.0, 60.0] {
             for (width, height) in [(120, 40), (80, 24), (60, 16)] {
                 let turn = f64::from(turn);
-                let text = draw(&scene, View { turn, tilt }, width, height).text();
+                let text = draw(&scene, ViewAngle { turn, tilt }, width, height).text();
                 for label in ["PC1 ", " 73.4 %", "PC2 ", " 18.3 %", "loss", "0.25", "≥"] {
                     assert!(text.contains(label), "{label} at {turn}, {tilt}:\n{text}");
                 }
@@ -308,8 +313,8 @@ fn without_a_surface_the_path_lies_on_the_ground() {
         backdrop: None,
         ..scene(&empty, &path)
     };
-    let picture = draw(&scene, View::default(), 40, 11);
-    let camera = Model::new(&scene, View::default(), 40, 11).camera;
+    let picture = draw(&scene, ViewAngle::default(), 40, 11);
+    let camera = Model::new(&scene, ViewAngle::default(), 40, 11).camera;
     let [across, down, _] = camera.place([0.95, 0.95, 0.0]);
     let end = (across as usize / 2, down as usize / 4);
     assert_eq!(cell_of(&picture, '●'), Some(end));
@@ -319,14 +324,14 @@ fn without_a_surface_the_path_lies_on_the_ground() {
 fn a_bowl_at_60_by_24() {
     let surface = surface(|x, y| 0.25 + x * x + y * y);
     let path = [[0.9, 0.6], [0.5, 0.7], [0.1, 0.4], [0.0, 0.0]];
-    let text = draw(&scene(&surface, &path), View::default(), 60, 24).text();
+    let text = draw(&scene(&surface, &path), ViewAngle::default(), 60, 24).text();
     insta::assert_snapshot!(text);
 }
 
 #[test]
 fn the_largest_screens_will_do() {
     let surface = surface(|x, y| 0.25 + x * x + y * y);
-    let picture = draw(&scene(&surface, &[]), View::default(), 300, 100);
+    let picture = draw(&scene(&surface, &[]), ViewAngle::default(), 300, 100);
     assert_eq!((picture.width(), picture.height()), (300, 100));
     assert!(dots(&picture).len() > 10_000);
 }
@@ -349,10 +354,10 @@ proptest! {
         let scene = MapScene {
             layers,
             marker,
-            tints: coloured.then_some(TINTS),
+            palette: coloured.then_some(TINTS),
             ..scene(&surface, &path)
         };
-        let picture = draw(&scene, View { turn, tilt }, width, height);
+        let picture = draw(&scene, ViewAngle { turn, tilt }, width, height);
         prop_assert_eq!(picture.width(), width);
         if marker.is_ascii() {
             prop_assert!(picture.text().is_ascii());

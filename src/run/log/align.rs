@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Series, TrainingLog, trainer_state};
+use super::{LogEntry, Series, TrainingLog, trainer_state};
 use crate::run::Checkpoint;
 use crate::run::names::{StepUnit, arrange};
 
@@ -66,7 +66,7 @@ impl Clock {
 
     /// Returns the place of an entry among the numbers of the checkpoints.
     #[must_use]
-    pub fn place(self, entry: &Entry) -> f64 {
+    pub fn place(self, entry: &LogEntry) -> f64 {
         match self {
             Self::Steps => entry.step as f64,
             Self::Epochs => entry.epoch.unwrap_or(f64::NAN),

@@ -28,7 +28,7 @@ const MOST: usize = 1 << 20;
 
 /// One logged number.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct LogEntry {
     /// Training step.
     pub step: u64,
     /// Epochs at that step, where the log tells them.
@@ -39,18 +39,18 @@ pub struct Entry {
 
 /// A number over training, by step; each step once.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Series(Vec<Entry>);
+pub struct Series(Vec<LogEntry>);
 
 impl Series {
     /// Its entries, steps ascending.
     #[must_use]
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[LogEntry] {
         &self.0
     }
 
     /// The one that was logged last.
     #[must_use]
-    pub fn last(&self) -> Option<&Entry> {
+    pub fn last(&self) -> Option<&LogEntry> {
         self.0.last()
     }
 
@@ -62,7 +62,7 @@ impl Series {
         }
         if self.0.len() < MOST {
             let value = if value.is_finite() { value } else { f64::NAN };
-            self.0.push(Entry { step, epoch, value });
+            self.0.push(LogEntry { step, epoch, value });
         }
     }
 }

@@ -11,7 +11,7 @@ use super::parsed::{ParsedName, parse};
 use super::series::{Beside, Series, SeriesPoint, families, resolve};
 use super::token::has_thousands;
 
-use super::{Arrangement, Family, FamilyKind, NameEvidence, NamedPoint, StepUnit, pattern};
+use super::{Family, FamilyKind, FileArrangement, NameEvidence, NamedPoint, StepUnit, pattern};
 
 /// All series of a folder's files.
 pub(super) struct Choice<'a> {
@@ -57,8 +57,8 @@ impl<'a> Choice<'a> {
     }
 
     /// The path in order, and what each other file is.
-    pub(super) fn arrangement(mut self) -> Arrangement {
-        let mut arrangement = Arrangement::default();
+    pub(super) fn arrangement(mut self) -> FileArrangement {
+        let mut arrangement = FileArrangement::default();
         let mut left_out: BTreeMap<usize, LeftOut> =
             std::mem::take(&mut self.refused).into_iter().collect();
         if let Some(main) = self.main() {
@@ -356,7 +356,7 @@ impl<'a> Choice<'a> {
         main: usize,
         joined: &HashSet<usize>,
         left_out: &mut BTreeMap<usize, LeftOut>,
-        arrangement: &mut Arrangement,
+        arrangement: &mut FileArrangement,
     ) {
         for (file, beside, point) in &self.series[main].beside {
             left_out.insert(*file, self.beside(*beside, *point));

@@ -43,7 +43,7 @@ fn table(name: &str) -> Vec<Row> {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn is_right(row: &Row, found: &Arrangement) -> bool {
+fn is_right(row: &Row, found: &FileArrangement) -> bool {
     let order: Vec<&PathBuf> = found.points.iter().map(|point| &point.path).collect();
     let steps: Vec<Option<u64>> = found.points.iter().map(|point| point.step).collect();
     let is = |expected: &[PathBuf], expected_steps: &[u64]| {

@@ -84,7 +84,7 @@ pub struct Family {
 
 /// The path in order, and what each file is that is no point of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Arrangement {
+pub struct FileArrangement {
     /// The points, by step.
     pub points: Vec<NamedPoint>,
     /// The other files, each with the reason, by path.
@@ -118,7 +118,7 @@ pub(crate) struct NameEvidence {
 /// assert_eq!(steps, [Some(1), Some(2), Some(10)]);
 /// ```
 #[must_use]
-pub fn arrange(paths: &[PathBuf]) -> Arrangement {
+pub fn arrange(paths: &[PathBuf]) -> FileArrangement {
     arrange_with(paths, &|_| NameEvidence::default())
 }
 
@@ -127,7 +127,7 @@ pub fn arrange(paths: &[PathBuf]) -> Arrangement {
 pub(crate) fn arrange_with(
     paths: &[PathBuf],
     evidence: &dyn Fn(&Path) -> NameEvidence,
-) -> Arrangement {
+) -> FileArrangement {
     let mut sorted: Vec<(String, &PathBuf)> = paths
         .iter()
         .map(|path| (path.to_string_lossy().into_owned(), path))

@@ -129,7 +129,7 @@ fn names_without_steps_leave_them_to_the_contents(#[case] names: &[&str]) {
 
 #[test]
 fn an_empty_folder_and_one_of_other_files_have_no_path() {
-    assert_eq!(arrange(&[]), Arrangement::default());
+    assert_eq!(arrange(&[]), FileArrangement::default());
     let found = arrange(&paths(&[
         "train.log",
         "config.yaml",

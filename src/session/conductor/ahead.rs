@@ -2,7 +2,7 @@
 //! demand.
 
 use crate::data::Split;
-use crate::landscape::worker::protocol::{Plan, Query, Request};
+use crate::landscape::worker::protocol::{Plan, Query, WorkerRequest};
 
 use super::super::schedule::{Schedule, Target};
 use super::super::snapshot::Finding;
@@ -72,7 +72,7 @@ impl Conductor {
         };
         self.ahead.plans.sort_by_key(|(purpose, _)| order(purpose));
         let plans = self.ahead.plans.iter().map(|(_, plan)| plan.clone());
-        let _ = self.to_workers.send(Request::First(plans.collect()));
+        let _ = self.to_workers.send(WorkerRequest::First(plans.collect()));
     }
 
     /// Drops what was planned ahead for another plane or path.

@@ -24,18 +24,18 @@ use tokio::sync::watch;
 
 use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::Measure;
-use crate::landscape::worker::protocol::{Report, Request};
+use crate::landscape::worker::protocol::{WorkerEvent, WorkerRequest};
 use crate::run::Checkpoint;
 use crate::run::settle::RunEvent;
 use crate::run::watch::Watcher;
 
 use super::Options;
+use super::analysis::Analysis;
 use super::clock::Clock;
 use super::inquiry::{self, InquirySchedule};
-use super::reader::{Change, Reading};
+use super::reader::{Change, ReaderEvent};
 use super::schedule::Schedule;
-use super::snapshot::{CheckpointState, Command, Snapshot, Window};
-use super::study::Study;
+use super::snapshot::{CheckpointState, Command, PlaneWindow, Snapshot};
 use super::throughput::{FirstLevel, Throughput};
 
 use ahead::PlansAhead;
@@ -56,9 +56,9 @@ pub(super) enum Input {
     /// By the scanner.
     Run(RunEvent),
     /// By the reader.
-    Reading(Reading),
+    Reading(ReaderEvent),
     /// By the workers.
-    Report(Report),
+    Report(WorkerEvent),
     /// By the user.
     Command(Command),
     /// A worker panicked.
@@ -83,7 +83,7 @@ pub(super) struct Conductor {
     watcher: Watcher,
     clock: Clock,
     to_reader: Sender<Change>,
-    to_workers: Sender<Request>,
+    to_workers: Sender<WorkerRequest>,
     publish: watch::Sender<Arc<Snapshot>>,
     snapshot: Snapshot,
     /// Findings of the scan that is under way, for the reader.
@@ -103,11 +103,11 @@ pub(super) struct Conductor {
     sharpness: HashMap<Key, f64>,
     /// Files of the run that are no checkpoints, in words.
     others: Option<String>,
-    window: Option<Window>,
+    window: Option<PlaneWindow>,
     /// Number of samples that are measured everywhere, once the samples are known; `None` if all are.
     few: Option<usize>,
     /// The pictures that are wanted on demand.
-    study: Option<Study>,
+    analysis: Option<Analysis>,
     /// Plans that come before the map.
     ahead: PlansAhead,
     /// The checkpoint that was planned on test samples last.
@@ -127,7 +127,7 @@ impl Conductor {
         options: Options,
         watcher: Watcher,
         to_reader: Sender<Change>,
-        to_workers: Sender<Request>,
+        to_workers: Sender<WorkerRequest>,
         publish: watch::Sender<Arc<Snapshot>>,
     ) -> Self {
         let snapshot = Snapshot {
@@ -157,7 +157,7 @@ impl Conductor {
             others: None,
             window: None,
             few: None,
-            study: None,
+            analysis: None,
             ahead: PlansAhead::default(),
             tested: None,
             throughput: Throughput::default(),
@@ -226,8 +226,8 @@ impl Conductor {
     fn fold(&mut self, input: Input) -> bool {
         match input {
             Input::Run(event) => return self.run_event(event),
-            Input::Reading(Reading::Path(reading)) => self.path(*reading),
-            Input::Reading(Reading::Rejected {
+            Input::Reading(ReaderEvent::Path(reading)) => self.path(*reading),
+            Input::Reading(ReaderEvent::Rejected {
                 checkpoint,
                 reason,
                 is_unreadable,
@@ -240,8 +240,8 @@ impl Conductor {
                     CheckpointState::LeftOut(reason)
                 };
             }
-            Input::Reading(Reading::Remark(remark)) => self.notice(remark),
-            Input::Reading(Reading::Kept(kept)) => self.snapshot.kept = Some(kept),
+            Input::Reading(ReaderEvent::Remark(remark)) => self.notice(remark),
+            Input::Reading(ReaderEvent::Kept(kept)) => self.snapshot.kept = Some(kept),
             Input::Report(report) => self.report(report),
             Input::Command(command) => self.command(command),
             Input::Broken(reason) => self.notice(reason),
@@ -254,7 +254,7 @@ impl Conductor {
         match command {
             Command::Pause(pause) => {
                 self.snapshot.progress.paused = pause;
-                let _ = self.to_workers.send(Request::Pause(pause));
+                let _ = self.to_workers.send(WorkerRequest::Pause(pause));
             }
             Command::Survey(window) => {
                 if self.window != window {
@@ -262,9 +262,9 @@ impl Conductor {
                     self.plan();
                 }
             }
-            Command::Study(study) => {
-                if self.study != study {
-                    self.study = study;
+            Command::Study(analysis) => {
+                if self.analysis != analysis {
+                    self.analysis = analysis;
                     self.plan_study();
                 }
             }

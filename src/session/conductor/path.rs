@@ -9,7 +9,7 @@ use crate::weights::layout::Role;
 
 use super::super::earlier;
 use super::super::reader::PathReading;
-use super::super::refit::{HeldPlane, Standing, TOO_FAR};
+use super::super::refit::{HeldPlane, PictureProgress, TOO_FAR};
 use super::super::snapshot::{CheckpointLine, CheckpointState, Finding, Map};
 use super::plane::{CurrentPlane, NewestPath};
 use super::scan::sort;
@@ -102,10 +102,10 @@ impl Conductor {
             || matches!(self.snapshot.data, Finding::Not(_))
     }
 
-    fn standing(&self, plane: &CurrentPlane) -> Standing {
+    fn standing(&self, plane: &CurrentPlane) -> PictureProgress {
         let schedule = self.schedule.as_ref();
         let has = |level| schedule.is_some_and(|schedule| schedule.pictures.has_level(level));
-        Standing {
+        PictureProgress {
             first: has(0),
             second: has(1),
             age: plane.age(self.clock.now()),

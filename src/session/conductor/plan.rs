@@ -4,13 +4,13 @@ use crate::data::Split;
 use crate::landscape::evidence::Assumed;
 use crate::landscape::fidelity;
 use crate::landscape::surface::Surface;
-use crate::landscape::worker::protocol::{Plan, Request};
+use crate::landscape::worker::protocol::{Plan, WorkerRequest};
 
+use super::super::analysis::{Analysis, AnalysisResult};
 use super::super::measure_cache::MeasureCache;
 use super::super::pictures::{Pictures, Samples};
 use super::super::schedule::{Schedule, Target};
 use super::super::snapshot::Finding;
-use super::super::study::{Findings, Study};
 use super::super::throughput::first_samples;
 use super::{Conductor, key, update};
 
@@ -40,7 +40,7 @@ impl Conductor {
         self.first_level.begin(self.clock.now());
         // The first picture comes before; what was answered so far is remembered.
         if self.inquiry.break_off() {
-            let _ = self.to_workers.send(Request::Ask(None));
+            let _ = self.to_workers.send(WorkerRequest::Ask(None));
         }
         let (averages, truths, updates) = (&self.snapshot.averages, &self.truths, &self.updates);
         let known = |target: Target| match target {
@@ -93,9 +93,9 @@ impl Conductor {
         // A picture on demand is finished before that of another checkpoint is begun.
         if self
             .snapshot
-            .study
+            .analysis
             .as_ref()
-            .is_some_and(|study| study.left == 0)
+            .is_some_and(|analysis| analysis.left == 0)
         {
             self.plan_study();
         }
@@ -144,7 +144,7 @@ impl Conductor {
         if let Some(plane) = &self.plane
             && let Some(plan) = (self.inquiry).due(&plane.spec, &plane.members, split, is_quiet)
         {
-            let _ = self.to_workers.send(Request::Ask(Some(plan)));
+            let _ = self.to_workers.send(WorkerRequest::Ask(Some(plan)));
         }
     }
 
@@ -156,7 +156,7 @@ impl Conductor {
         let changed = self.inquiry.fold(&assumed);
         self.snapshot.assumed = Some(assumed);
         let Some(function) = changed else { return };
-        let _ = self.to_workers.send(Request::Assume(function));
+        let _ = self.to_workers.send(WorkerRequest::Assume(function));
         self.truths.clear();
         self.updates.clear();
         self.sharpness.clear();
@@ -191,7 +191,7 @@ impl Conductor {
             return;
         }
         if let (Some(plane), Some(schedule)) = (&self.plane, &self.schedule) {
-            let _ = self.to_workers.send(Request::Measure(Plan {
+            let _ = self.to_workers.send(WorkerRequest::Measure(Plan {
                 generation: schedule.generation,
                 spec: plane.spec.clone(),
                 split: self.split(),
@@ -205,7 +205,7 @@ impl Conductor {
         self.ahead.finish(done);
         let next = self.generation + 1;
         if let Some(plan) =
-            (self.snapshot.study.as_mut()).and_then(|study| study.next_batch(done, next))
+            (self.snapshot.analysis.as_mut()).and_then(|analysis| analysis.next_batch(done, next))
         {
             self.generation = next;
             self.take_study_plans(vec![plan]);
@@ -241,25 +241,25 @@ impl Conductor {
             return;
         }
         let planned = self
-            .study
+            .analysis
             .zip(self.plane.as_ref())
-            .and_then(|(study, plane)| {
+            .and_then(|(analysis, plane)| {
                 let window = self.window.unwrap_or_else(|| plane.window());
                 let window = [window.x, window.y];
                 let next = self.generation + 1;
                 let split = self.split();
                 let seed = self.options.setup.seed();
                 let mut members = plane.members.clone();
-                if study == Study::Stability {
+                if analysis == Analysis::Stability {
                     members.retain(|member| !self.sharpness.contains_key(&key(member)));
                 }
-                Findings::plan(study, &plane.spec, &members, window, split, seed, next)
+                AnalysisResult::plan(analysis, &plane.spec, &members, window, split, seed, next)
             });
         let plans = planned
             .as_ref()
             .map_or(Vec::new(), |planned| planned.1.clone());
         self.generation += plans.len() as u64;
-        self.snapshot.study = planned.map(|planned| planned.0);
+        self.snapshot.analysis = planned.map(|planned| planned.0);
         self.take_study_plans(plans);
     }
 

@@ -8,19 +8,19 @@ use crate::landscape::surface::Surface;
 use crate::run::Checkpoint;
 use crate::weights::fitted_plane::{FittedPlane, PathProducts};
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
-use crate::weights::run_checkpoint::Shape;
+use crate::weights::run_checkpoint::RunShape;
 use crate::weights::trajectory::{Fit, Trajectory};
 
 use super::super::measure_cache::MeasureCache;
 use super::super::reader::PathReading;
 use super::super::refit::{self, HeldPlane};
 use super::super::schedule::whole_path;
-use super::super::snapshot::{MapPlane, Window};
+use super::super::snapshot::{MapPlane, PlaneWindow};
 
 /// The path as it was read last, and the plane that it would have by itself.
 #[derive(Clone, Debug)]
 pub(super) struct NewestPath {
-    pub(super) shape: Shape,
+    pub(super) shape: RunShape,
     pub(super) members: Vec<Checkpoint>,
     pub(super) fit: Arc<Fit>,
     pub(super) products: Arc<PathProducts>,
@@ -145,9 +145,9 @@ impl CurrentPlane {
     }
 
     /// The window of the whole path.
-    pub(super) fn window(&self) -> Window {
+    pub(super) fn window(&self) -> PlaneWindow {
         let [x, y] = self.lattice.ranges(self.window);
-        Window { x, y }
+        PlaneWindow { x, y }
     }
 
     /// Measures the window of the whole path from now on; false if that is measured already.
@@ -156,7 +156,7 @@ impl CurrentPlane {
     }
 
     /// The empty grid over a window, or over that of the path which is measured.
-    pub(super) fn grid(&self, window: Option<Window>) -> Surface {
+    pub(super) fn grid(&self, window: Option<PlaneWindow>) -> Surface {
         let window = window.map_or(self.measured, |window| {
             self.lattice.covering([window.x, window.y])
         });

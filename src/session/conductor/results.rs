@@ -2,7 +2,7 @@
 
 use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::surface::Measure;
-use crate::landscape::worker::protocol::{Introduction, Query, Report, Value};
+use crate::landscape::worker::protocol::{Introduction, Query, QueryAnswer, WorkerEvent};
 use crate::run::Checkpoint;
 
 use super::super::data_finding;
@@ -12,8 +12,8 @@ use super::ahead::Purpose;
 use super::{Conductor, Key, key, update};
 
 impl Conductor {
-    pub(super) fn report(&mut self, report: Report) {
-        if let Report::Evaluator(evaluator) = &report {
+    pub(super) fn report(&mut self, report: WorkerEvent) {
+        if let WorkerEvent::Evaluator(evaluator) = &report {
             self.introduce(evaluator.clone());
         }
         if let Some(finding) = data_finding(&self.options.setup, &report) {
@@ -24,19 +24,19 @@ impl Conductor {
             }
         }
         match report {
-            Report::Device(name) => self.snapshot.device = name,
-            Report::Model { name, evidence, .. } => {
+            WorkerEvent::Device(name) => self.snapshot.device = name,
+            WorkerEvent::Model { name, evidence, .. } => {
                 self.snapshot.model = Finding::Is(ModelLine {
                     name,
                     evidence,
                     parameters: self.plane.as_ref().map_or(0, |plane| plane.parameters),
                 });
             }
-            Report::Assumed(assumed) => self.assume(*assumed),
-            Report::Lost(reason) => self.notice(reason),
-            Report::Trouble(reason) => self.notice_passing(reason),
-            Report::NoModel(reason) => self.snapshot.model = Finding::Not(reason),
-            Report::Measured {
+            WorkerEvent::Assumed(assumed) => self.assume(*assumed),
+            WorkerEvent::Lost(reason) => self.notice(reason),
+            WorkerEvent::Trouble(reason) => self.notice_passing(reason),
+            WorkerEvent::NoModel(reason) => self.snapshot.model = Finding::Not(reason),
+            WorkerEvent::Measured {
                 generation,
                 index,
                 value,
@@ -47,31 +47,31 @@ impl Conductor {
                 }
                 self.measured(generation, index, &value);
             }
-            Report::Failed {
+            WorkerEvent::Failed {
                 generation,
                 index,
                 reason,
             } => self.failed(generation, index, reason),
-            Report::Cost { cores, memory, gpu } => {
+            WorkerEvent::Cost { cores, memory, gpu } => {
                 self.snapshot.progress.cost = Some(OwnCost { cores, memory, gpu });
             }
-            Report::Done(generation) => {
+            WorkerEvent::Done(generation) => {
                 if self.inquiry.done(generation) {
                     self.throughput.forget();
                 }
                 self.next_batch(generation);
             }
-            Report::Product {
+            WorkerEvent::Product {
                 generation,
                 index,
                 done,
                 of,
             } => {
-                if let Some(study) = &mut self.snapshot.study {
-                    study.take_product(generation, index, done, of);
+                if let Some(analysis) = &mut self.snapshot.analysis {
+                    analysis.take_product(generation, index, done, of);
                 }
             }
-            Report::Data { .. } | Report::NoData(_) | Report::Evaluator(_) => {}
+            WorkerEvent::Data { .. } | WorkerEvent::NoData(_) | WorkerEvent::Evaluator(_) => {}
         }
     }
 
@@ -162,36 +162,38 @@ impl Conductor {
         }
     }
 
-    /// Takes a value for the plan that asked: one ahead of the map, the study, or the map.
-    fn measured(&mut self, generation: u64, index: usize, value: &Value) {
+    /// Takes a value for the plan that asked: one ahead of the map, the analysis, or the map.
+    fn measured(&mut self, generation: u64, index: usize, value: &QueryAnswer) {
         match (self.ahead.purpose(generation), value) {
-            (Some(Purpose::Newest(target)), &Value::Measure(measure)) => {
+            (Some(Purpose::Newest(target)), &QueryAnswer::Measure(measure)) => {
                 if let Some(schedule) = &mut self.schedule {
                     schedule.fill(target, measure);
                 }
                 self.show_measure(target, measure);
             }
-            (Some(Purpose::Test), &Value::Measure(measure)) => self.snapshot.test = Some(measure),
+            (Some(Purpose::Test), &QueryAnswer::Measure(measure)) => {
+                self.snapshot.test = Some(measure)
+            }
             _ if self.take_for_study(generation, index, value) => {}
             _ => self.take_for_map(generation, index, value),
         }
     }
 
-    /// Takes a value for the study. Returns false if it is not the study's.
-    fn take_for_study(&mut self, generation: u64, index: usize, value: &Value) -> bool {
-        if let (Some(study), Value::Curvature(found)) = (&self.snapshot.study, value)
-            && let Some(checkpoint) = study.checkpoint(generation, index)
+    /// Takes a value for the analysis. Returns false if it is not the analysis's.
+    fn take_for_study(&mut self, generation: u64, index: usize, value: &QueryAnswer) -> bool {
+        if let (Some(analysis), QueryAnswer::Curvature(found)) = (&self.snapshot.analysis, value)
+            && let Some(checkpoint) = analysis.checkpoint(generation, index)
         {
             let checkpoint = key(checkpoint);
             self.sharpness.insert(checkpoint, found.lambda_max);
             self.show_sharpness();
         }
-        let study = self.snapshot.study.as_mut();
-        study.is_some_and(|study| study.take(generation, index, value))
+        let analysis = self.snapshot.analysis.as_mut();
+        analysis.is_some_and(|analysis| analysis.take(generation, index, value))
     }
 
     /// Takes a value for the map and the checkpoints on it; ignores one of an earlier plan.
-    fn take_for_map(&mut self, generation: u64, index: usize, value: &Value) {
+    fn take_for_map(&mut self, generation: u64, index: usize, value: &QueryAnswer) {
         let schedule = self.schedule.as_mut();
         let Some(schedule) = schedule.filter(|schedule| schedule.generation == generation) else {
             return;
@@ -203,8 +205,9 @@ impl Conductor {
         };
         match (value, target) {
             // The path may have more checkpoints by now, and other averages.
-            (&Value::Measure(_), Target::Average(last)) if !schedule.is_average(query, last) => {}
-            (&Value::Measure(measure), _) => {
+            (&QueryAnswer::Measure(_), Target::Average(last))
+                if !schedule.is_average(query, last) => {}
+            (&QueryAnswer::Measure(measure), _) => {
                 if let Some(plane) = &mut self.plane {
                     plane.known.insert(query, measure);
                 }
@@ -214,7 +217,7 @@ impl Conductor {
                 }
                 self.show_measure(target, measure);
             }
-            (&Value::Critical(step), Target::Update(i)) => self.set_critical(i, step),
+            (&QueryAnswer::Critical(step), Target::Update(i)) => self.set_critical(i, step),
             (_, _) => {}
         }
     }

@@ -15,14 +15,14 @@ use rand_distr::{Distribution, StandardNormal};
 use super::*;
 use crate::cache::KeepLimit;
 use crate::data::{self, Split};
-use crate::landscape::worker::protocol::{Found, Query, Setup, Value};
+use crate::landscape::worker::protocol::{Query, QueryAnswer, Setup, TimedValue};
 use crate::landscape::worker::{Hosting, Queue, Task, WorkerNumber};
 use crate::run::RunChoice;
 use crate::session::reader::PathReading;
 use crate::weights::fitted_plane::PathProducts;
 use crate::weights::pca::Components;
 use crate::weights::plane_spec::BatchNorm;
-use crate::weights::run_checkpoint::Shape;
+use crate::weights::run_checkpoint::RunShape;
 use crate::weights::trajectory::{Fit, Trajectory};
 
 const DIMENSIONS: usize = 40;
@@ -74,7 +74,7 @@ fn reading(points: &[[f64; DIMENSIONS]], saved: &[f64]) -> PathReading {
         ..Trajectory::default()
     };
     PathReading {
-        shape: Some(Shape::default()),
+        shape: Some(RunShape::default()),
         fit: Arc::new(Fit {
             trajectory,
             combinations: [0, 1].map(|k| components.combination(k)),
@@ -91,7 +91,7 @@ fn options() -> Options {
         choice: RunChoice::default(),
         keep: KeepLimit::Auto,
         disk_only: true,
-        setup: Setup::of(data::Request::whole("digits")),
+        setup: Setup::of(data::DataRequest::whole("digits")),
         hosting: Hosting::default(),
         batch_norm: BatchNorm::Frozen,
         fidelity: None,
@@ -130,9 +130,9 @@ struct Look {
 struct Simulation {
     conductor: Conductor,
     clock: Arc<AtomicU64>,
-    requests: std::sync::mpsc::Receiver<Request>,
-    queue: Queue<Box<dyn FnMut(Report) -> bool>>,
-    reports: Rc<RefCell<Vec<Report>>>,
+    requests: std::sync::mpsc::Receiver<WorkerRequest>,
+    queue: Queue<Box<dyn FnMut(WorkerEvent) -> bool>>,
+    reports: Rc<RefCell<Vec<WorkerEvent>>>,
     /// The query that is measured, when it will be done, and the seconds that it takes.
     busy: Option<(Task, f64, f64)>,
     /// Samples a second.
@@ -172,7 +172,7 @@ impl Simulation {
             looks: Vec::new(),
             spent: [0.0; 2],
         };
-        let data = Report::Data {
+        let data = WorkerEvent::Data {
             split: Split::Train,
             name: "digits".into(),
             samples: SAMPLES,
@@ -200,7 +200,7 @@ impl Simulation {
                 && let Some((task, _, seconds)) = self.busy.take()
             {
                 let value = value(&task);
-                self.queue.answer(&task, Ok(Found { value, seconds }));
+                self.queue.answer(&task, Ok(TimedValue { value, seconds }));
                 self.exchange();
             }
             if self.now >= next_look {
@@ -212,7 +212,7 @@ impl Simulation {
     /// Hands over what is asked and what is answered, until nothing more is.
     fn exchange(&mut self) {
         loop {
-            let requests: Vec<Request> = self.requests.try_iter().collect();
+            let requests: Vec<WorkerRequest> = self.requests.try_iter().collect();
             for request in requests {
                 self.queue.post(request);
             }
@@ -278,7 +278,7 @@ impl Simulation {
             self.pass(saved[i]);
             let path = reading(&points[..=i], &saved);
             self.conductor
-                .fold(Input::Reading(Reading::Path(Box::new(path))));
+                .fold(Input::Reading(ReaderEvent::Path(Box::new(path))));
         }
         let end = self.now + more;
         self.pass(end);
@@ -297,21 +297,21 @@ impl Simulation {
 }
 
 /// A smooth bowl with a ridge in it.
-fn value(task: &Task) -> Value {
+fn value(task: &Task) -> QueryAnswer {
     let bowl = |[x, y]: [f64; 2]| {
         0.3 + 0.01 * (x * x + 2.0 * y * y) + 0.2 * (0.5 * x + 0.3 * y).sin().powi(2)
     };
     match &task.plan.queries[task.index] {
-        Query::OnPlane(at) | Query::OnFew { at, .. } => Value::Measure(Measure {
+        Query::OnPlane(at) | Query::OnFew { at, .. } => QueryAnswer::Measure(Measure {
             loss: bowl(*at),
             score: 0.8,
         }),
-        Query::Update { .. } => Value::Critical(CriticalStep {
+        Query::Update { .. } => QueryAnswer::Critical(CriticalStep {
             step: 2.0,
             evaluations: 8,
         }),
-        Query::Evidence(_) => Value::Assumed,
-        _ => Value::Measure(Measure {
+        Query::Evidence(_) => QueryAnswer::Assumed,
+        _ => QueryAnswer::Measure(Measure {
             loss: 0.5,
             score: 0.8,
         }),
@@ -436,7 +436,7 @@ fn a_checkpoint_that_comes_while_others_are_measured_drops_none_of_them() {
     let saved: Vec<f64> = (0..60).map(|i| if i < 59 { 0.0 } else { 50.0 }).collect();
     let take = |simulation: &mut Simulation, count: usize| {
         let path = reading(&points[..count], &saved);
-        let path = Input::Reading(Reading::Path(Box::new(path)));
+        let path = Input::Reading(ReaderEvent::Path(Box::new(path)));
         simulation.conductor.fold(path);
     };
     take(&mut simulation, 59);

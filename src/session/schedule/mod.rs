@@ -18,7 +18,7 @@ use crate::weights::trajectory::Trajectory;
 use self::waiting::WaitingCheckpoints;
 use super::measure_cache::MeasureCache;
 use super::pictures::Pictures;
-use super::snapshot::Window;
+use super::snapshot::PlaneWindow;
 
 /// Numbers of last checkpoints that are averaged.
 pub const AVERAGES: [usize; 4] = [2, 3, 5, 10];
@@ -429,9 +429,9 @@ fn update_query(i: usize, members: &[Checkpoint]) -> Option<Task> {
 
 /// The window of the whole path, with its margin.
 #[must_use]
-pub fn whole_path(path: &[[f64; 2]]) -> Window {
+pub fn whole_path(path: &[[f64; 2]]) -> PlaneWindow {
     let [x, y] = survey::window(path, MARGIN);
-    Window { x, y }
+    PlaneWindow { x, y }
 }
 
 #[cfg(test)]

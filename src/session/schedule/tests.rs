@@ -10,13 +10,13 @@ use crate::loss::Score;
 use crate::session::pictures::Samples;
 use crate::session::snapshot::Fidelity;
 
-fn schedule(count: usize, window: Option<Window>, known: bool) -> Schedule {
+fn schedule(count: usize, window: Option<PlaneWindow>, known: bool) -> Schedule {
     schedule_of(count, window, None, known)
 }
 
 fn schedule_of(
     count: usize,
-    window: Option<Window>,
+    window: Option<PlaneWindow>,
     samples: Option<Samples>,
     known: bool,
 ) -> Schedule {
@@ -325,7 +325,7 @@ fn the_surface_of_all_samples_is_within_its_error_and_costs_few_points_of_all() 
 fn a_window_that_comes_back_is_recalled_on_few_samples_and_on_all() {
     let mut first = schedule_of(6, None, FEW, true);
     let known = work_off(&mut first, loss_of);
-    let window = Window {
+    let window = PlaneWindow {
         x: [-0.5, 3.0],
         y: [-1.0, 1.0],
     };

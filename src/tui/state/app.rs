@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::plot::relief;
-use crate::session::snapshot::{Command, Snapshot, Window};
+use crate::session::snapshot::{Command, PlaneWindow, Snapshot};
 
 use super::super::action::Action;
 use super::super::age::Age;
@@ -12,10 +12,10 @@ use super::super::help_text::scrolls;
 use super::super::invocation::Invocation;
 use super::super::keymap::Keymap;
 use super::super::pictures::Pictures;
-use super::super::prompt::{Entry, Prompt};
+use super::super::prompt::{Prompt, PromptKey};
 use super::super::theme::Theme;
 use super::appearance::Appearance;
-use super::choice::{Figure, Plane, SliceKind, View, WeightsTab};
+use super::choice::{Figure, ShownPlane, SliceKind, View, WeightsTab};
 use super::messages::Messages;
 use super::navigation::Navigation;
 use super::playback::Playback;
@@ -199,19 +199,19 @@ impl App {
     }
 
     /// Takes what the user types of a step; once it is accepted, the nearest checkpoint is looked at.
-    pub fn enter(&mut self, entry: Entry) {
+    pub fn enter(&mut self, entry: PromptKey) {
         let Some(mut prompt) = self.prompt.take() else {
             return;
         };
         match entry {
-            Entry::Cancel => {}
-            Entry::Accept => {
+            PromptKey::Cancel => {}
+            PromptKey::Accept => {
                 let nearest = self.steps().and_then(|steps| prompt.nearest(steps));
                 if nearest.is_some() {
                     self.playback.select(nearest);
                 }
             }
-            Entry::Digit(_) | Entry::Erase => {
+            PromptKey::Digit(_) | PromptKey::Erase => {
                 prompt.edit(entry);
                 self.prompt = Some(prompt);
             }
@@ -259,7 +259,7 @@ impl App {
 
     /// Returns the window of the plane that is drawn; `None` without a path.
     #[must_use]
-    pub fn window(&self) -> Option<Window> {
+    pub fn window(&self) -> Option<PlaneWindow> {
         self.navigation.window(self.snapshot())
     }
 
@@ -328,7 +328,7 @@ impl App {
 
     /// Returns the plane that the map shows.
     #[must_use]
-    pub fn plane(&self) -> Plane {
+    pub fn plane(&self) -> ShownPlane {
         self.navigation.plane
     }
 
@@ -346,7 +346,7 @@ impl App {
 
     /// Returns the angles from which the relief is seen.
     #[must_use]
-    pub fn camera(&self) -> relief::View {
+    pub fn camera(&self) -> relief::ViewAngle {
         self.navigation.camera
     }
 

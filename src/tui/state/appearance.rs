@@ -1,6 +1,6 @@
 //! Appearance of pictures: layers, levels, characters, colours.
 
-use crate::plot::levels::Scale;
+use crate::plot::levels::LevelScale;
 use crate::plot::map::Layers;
 use crate::plot::raster::Marker;
 
@@ -13,7 +13,7 @@ pub struct Appearance {
     /// Bands, lines or both.
     pub layers: Layers,
     /// Spacing of the levels.
-    pub scale: Scale,
+    pub scale: LevelScale,
     /// Characters to draw with.
     pub marker: Marker,
     /// Colours, and how many of them.

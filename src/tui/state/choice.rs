@@ -87,7 +87,7 @@ impl SliceKind {
 
 /// A plane that the map can show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Plane {
+pub enum ShownPlane {
     /// The path's own.
     #[default]
     Principal,
@@ -95,7 +95,7 @@ pub enum Plane {
     Random,
 }
 
-impl Plane {
+impl ShownPlane {
     pub(super) fn next(self) -> Self {
         match self {
             Self::Principal => Self::Random,

@@ -1,8 +1,8 @@
 //! The cursor on the map: a point of the plane, and what is known there.
 
 use crate::loss::Score;
-use crate::plot::map::Backdrop;
-use crate::session::snapshot::Window;
+use crate::plot::map::SurfaceLayer;
+use crate::session::snapshot::PlaneWindow;
 
 /// Share of the window by which an arrow key moves the cursor.
 const STRIDE: f64 = 1.0 / 48.0;
@@ -17,7 +17,7 @@ pub struct Cursor {
 impl Cursor {
     /// Moves the cursor by strides to the right and up, no further than the window's edges.
     #[must_use]
-    pub fn moved(self, window: Window, [right, up]: [f64; 2]) -> Self {
+    pub fn moved(self, window: PlaneWindow, [right, up]: [f64; 2]) -> Self {
         let along = |at: f64, [min, max]: [f64; 2], strides: f64| {
             (at + strides * STRIDE * (max - min)).clamp(min, max)
         };
@@ -30,7 +30,7 @@ impl Cursor {
 
 /// Loss, score and nearest checkpoint at a point of the plane.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reading {
+pub struct CursorReading {
     /// Loss; `None` if nothing is known yet, NaN in a hole.
     pub loss: Option<f64>,
     /// The score; `None` if the loss is none or NaN.
@@ -41,13 +41,13 @@ pub struct Reading {
     pub nearest: Option<usize>,
 }
 
-impl Reading {
+impl CursorReading {
     /// Reads a map and the path on it.
     #[must_use]
     pub fn at(
         at: [f64; 2],
         score: Option<Score>,
-        backdrop: Option<&Backdrop<'_>>,
+        backdrop: Option<&SurfaceLayer<'_>>,
         path: &[[f64; 2]],
     ) -> Self {
         let distance = |from: &[f64; 2]| (from[0] - at[0]).hypot(from[1] - at[1]);

@@ -1,12 +1,12 @@
 //! The place where the user looks: the view and its choices, the plane, the window on it, the cursor.
 
 use crate::plot::relief;
+use crate::session::analysis::Analysis;
 use crate::session::schedule::whole_path;
-use crate::session::snapshot::{Command, Snapshot, Window};
-use crate::session::study::Study;
+use crate::session::snapshot::{Command, PlaneWindow, Snapshot};
 
 use super::super::action::Action;
-use super::choice::{Figure, Plane, SliceKind, View, WeightsTab};
+use super::choice::{Figure, ShownPlane, SliceKind, View, WeightsTab};
 use super::cursor::Cursor;
 use super::window::{PAN, ZOOM, contains, middle, neighbourhood, panned, sees_something, zoomed};
 
@@ -15,7 +15,7 @@ const TURN: f64 = 15.0;
 const TILT: f64 = 5.0;
 
 /// Directions on a random plane are as long as the weights: it is seen from −1 to 1.
-pub(in crate::tui) const RANDOM_WINDOW: Window = Window {
+pub(in crate::tui) const RANDOM_WINDOW: PlaneWindow = PlaneWindow {
     x: [-1.0, 1.0],
     y: [-1.0, 1.0],
 };
@@ -26,11 +26,11 @@ pub(super) struct Navigation {
     pub(super) view: View,
     pub(super) slice_kind: SliceKind,
     pub(super) figure: Figure,
-    pub(super) plane: Plane,
+    pub(super) plane: ShownPlane,
     pub(super) weights_tab: WeightsTab,
-    pub(super) camera: relief::View,
+    pub(super) camera: relief::ViewAngle,
     /// `None` if the whole path is seen.
-    pub(super) window: Option<Window>,
+    pub(super) window: Option<PlaneWindow>,
     /// A point of the plane on the map.
     pub(super) cursor: Option<Cursor>,
     /// True if the view has the whole screen.
@@ -74,20 +74,20 @@ impl Navigation {
     /// Turns to a view, and has measured what it needs.
     fn show(&mut self, view: View) -> Vec<Command> {
         self.view = view;
-        vec![Command::Study(self.study())]
+        vec![Command::Study(self.analysis())]
     }
 
     /// Returns what the view needs beside what is always measured.
-    fn study(&self) -> Option<Study> {
+    fn analysis(&self) -> Option<Analysis> {
         match (self.view, self.slice_kind) {
-            (View::Curvature, _) => Some(Study::Curvature),
+            (View::Curvature, _) => Some(Analysis::Curvature),
             (View::Weights, _) if self.weights_tab == WeightsTab::Stability => {
-                Some(Study::Stability)
+                Some(Analysis::Stability)
             }
-            (View::Map, _) if self.plane == Plane::Random => Some(Study::Plane),
-            (View::Slices, SliceKind::Random) => Some(Study::Random),
-            (View::Slices, SliceKind::Update) => Some(Study::Update),
-            (View::Slices, SliceKind::Line) => Some(Study::Line),
+            (View::Map, _) if self.plane == ShownPlane::Random => Some(Analysis::Plane),
+            (View::Slices, SliceKind::Random) => Some(Analysis::Random),
+            (View::Slices, SliceKind::Update) => Some(Analysis::Update),
+            (View::Slices, SliceKind::Line) => Some(Analysis::Line),
             _ => None,
         }
     }
@@ -141,7 +141,7 @@ impl Navigation {
             return Vec::new();
         };
         let around = match (self.cursor, self.plane) {
-            (Some(cursor), Plane::Principal) => cursor.at,
+            (Some(cursor), ShownPlane::Principal) => cursor.at,
             _ => middle(window),
         };
         let target = match action {
@@ -177,7 +177,7 @@ impl Navigation {
     }
 
     /// Looks at a window from now on; stays with the present one if there is none.
-    fn survey(&mut self, target: Option<Window>, snapshot: &Snapshot) -> Vec<Command> {
+    fn survey(&mut self, target: Option<PlaneWindow>, snapshot: &Snapshot) -> Vec<Command> {
         let whole = whole_window(snapshot);
         let sees = |target| whole.is_some_and(|whole| sees_something(target, whole));
         if target == self.window || !target.is_some_and(sees) {
@@ -195,7 +195,7 @@ impl Navigation {
                 .plane
                 .map(|plane| (plane.origin, plane.checkpoints))
         };
-        if self.plane == Plane::Random || fitted(before) == fitted(after) {
+        if self.plane == ShownPlane::Random || fitted(before) == fitted(after) {
             return Vec::new();
         }
         let moved = |at: [f64; 2]| {
@@ -215,7 +215,7 @@ impl Navigation {
         });
         let window = self.window.and_then(|window| {
             let [right, up] = moved(middle(window))?;
-            Some(Window {
+            Some(PlaneWindow {
                 x: window.x.map(|at| at + right),
                 y: window.y.map(|at| at + up),
             })
@@ -235,15 +235,15 @@ impl Navigation {
     }
 
     /// The window of the path's plane; `None` without a path.
-    pub(super) fn window(&self, snapshot: &Snapshot) -> Option<Window> {
+    pub(super) fn window(&self, snapshot: &Snapshot) -> Option<PlaneWindow> {
         self.window.or_else(|| whole_window(snapshot))
     }
 
     /// The window that the map shows: on a random plane always the same; `None` without a path.
-    fn drawn_window(&self, snapshot: &Snapshot) -> Option<Window> {
+    fn drawn_window(&self, snapshot: &Snapshot) -> Option<PlaneWindow> {
         match self.plane {
-            Plane::Principal => self.window(snapshot),
-            Plane::Random => Some(RANDOM_WINDOW),
+            ShownPlane::Principal => self.window(snapshot),
+            ShownPlane::Random => Some(RANDOM_WINDOW),
         }
     }
 
@@ -258,15 +258,15 @@ impl Navigation {
             .as_ref()
             .map(|projection| &projection.coordinates[..]);
         let path = match self.plane {
-            Plane::Principal => own,
-            Plane::Random => projection,
+            ShownPlane::Principal => own,
+            ShownPlane::Random => projection,
         };
         path.unwrap_or_default()
     }
 }
 
 /// The window of the whole path: that of its map; `None` without a path.
-fn whole_window(snapshot: &Snapshot) -> Option<Window> {
+fn whole_window(snapshot: &Snapshot) -> Option<PlaneWindow> {
     let path = snapshot.trajectory.as_ref()?;
     let window = snapshot.window;
     Some(window.unwrap_or_else(|| whole_path(&path.coordinates)))

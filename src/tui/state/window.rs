@@ -1,7 +1,7 @@
 //! Windows of the plane: moved, zoomed, and around a checkpoint.
 
 use crate::session::schedule::MARGIN;
-use crate::session::snapshot::Window;
+use crate::session::snapshot::PlaneWindow;
 
 /// Share of the window by which an arrow key moves it.
 pub(super) const PAN: f64 = 0.125;
@@ -12,30 +12,30 @@ pub(super) const NEAR_STEPS: usize = 5;
 
 /// Moves a window by shares of its extent to the right and up; `None` if rounding or overflow would leave
 /// nothing to see.
-pub(super) fn panned(window: Window, [right, up]: [f64; 2]) -> Option<Window> {
+pub(super) fn panned(window: PlaneWindow, [right, up]: [f64; 2]) -> Option<PlaneWindow> {
     let moved = |[min, max]: [f64; 2], share: f64| [min, max].map(|v| v + (max - min) * share);
-    sound(Window {
+    sound(PlaneWindow {
         x: moved(window.x, right),
         y: moved(window.y, up),
     })
 }
 
 /// A window scaled by a factor around a point, which stays where it is; likewise.
-pub(super) fn zoomed(window: Window, around: [f64; 2], factor: f64) -> Option<Window> {
+pub(super) fn zoomed(window: PlaneWindow, around: [f64; 2], factor: f64) -> Option<PlaneWindow> {
     let scaled = |range: [f64; 2], fixed: f64| range.map(|v| fixed + (v - fixed) * factor);
-    sound(Window {
+    sound(PlaneWindow {
         x: scaled(window.x, around[0]),
         y: scaled(window.y, around[1]),
     })
 }
 
 /// The middle of a window.
-pub(super) fn middle(window: Window) -> [f64; 2] {
+pub(super) fn middle(window: PlaneWindow) -> [f64; 2] {
     [window.x, window.y].map(|[min, max]| f64::midpoint(min, max))
 }
 
 /// Returns true if a point lies in a window.
-pub(super) fn contains(window: Window, at: [f64; 2]) -> bool {
+pub(super) fn contains(window: PlaneWindow, at: [f64; 2]) -> bool {
     let within = |[min, max]: [f64; 2], value: f64| (min..=max).contains(&value);
     within(window.x, at[0]) && within(window.y, at[1])
 }
@@ -46,7 +46,7 @@ const NARROWEST: f64 = 1e-5;
 const WIDEST: f64 = 100.0;
 
 /// Returns true if a window is neither too narrow nor too wide to show anything.
-pub(super) fn sees_something(window: Window, whole: Window) -> bool {
+pub(super) fn sees_something(window: PlaneWindow, whole: PlaneWindow) -> bool {
     let extent = |[min, max]: [f64; 2]| max - min;
     let ratio = |one: [f64; 2], other: [f64; 2]| extent(one) / extent(other);
     let ratios = [ratio(window.x, whole.x), ratio(window.y, whole.y)];
@@ -55,7 +55,7 @@ pub(super) fn sees_something(window: Window, whole: Window) -> bool {
 
 /// Returns the window around a checkpoint of a path, as wide as the last few steps before it; `None` if the
 /// path has no such checkpoint or stands still.
-pub(super) fn neighbourhood(path: &[[f64; 2]], checkpoint: usize) -> Option<Window> {
+pub(super) fn neighbourhood(path: &[[f64; 2]], checkpoint: usize) -> Option<PlaneWindow> {
     let here = path.get(checkpoint)?;
     let recent = path.get(checkpoint.saturating_sub(NEAR_STEPS)..=checkpoint)?;
     let furthest = |axis: usize| {
@@ -73,14 +73,14 @@ pub(super) fn neighbourhood(path: &[[f64; 2]], checkpoint: usize) -> Option<Wind
         let half = reach * (1.0 + MARGIN);
         [here[axis] - half, here[axis] + half]
     };
-    (widest > 0.0).then(|| Window {
+    (widest > 0.0).then(|| PlaneWindow {
         x: around(0),
         y: around(1),
     })
 }
 
 /// The window where both its ranges have an extent that f64 can divide into lines.
-fn sound(window: Window) -> Option<Window> {
+fn sound(window: PlaneWindow) -> Option<PlaneWindow> {
     let has_extent = |[min, max]: [f64; 2]| {
         let extent = max - min;
         extent.is_finite() && extent > 1e-9 * min.abs().max(max.abs()).max(f64::MIN_POSITIVE)
@@ -93,7 +93,7 @@ fn sound(window: Window) -> Option<Window> {
 mod tests {
     use super::*;
 
-    const WINDOW: Window = Window {
+    const WINDOW: PlaneWindow = PlaneWindow {
         x: [-1.0, 3.0],
         y: [0.0, 2.0],
     };

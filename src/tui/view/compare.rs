@@ -13,7 +13,7 @@ use crate::plot::map::panels::Panel;
 use crate::plot::title;
 use crate::run::hyper::Hyper;
 use crate::session::schedule::whole_path;
-use crate::session::snapshot::{Finding, Snapshot, Window};
+use crate::session::snapshot::{Finding, PlaneWindow, Snapshot};
 
 use super::super::line::tail;
 use super::super::state::App;
@@ -96,7 +96,7 @@ fn may_share_a_plane(one: &Snapshot, other: &Snapshot) -> bool {
 }
 
 /// The window that holds the paths of all runs.
-fn widest(runs: &[&Snapshot]) -> Option<Window> {
+fn widest(runs: &[&Snapshot]) -> Option<PlaneWindow> {
     let windows = runs.iter().filter_map(|snapshot| {
         snapshot
             .trajectory
@@ -104,7 +104,7 @@ fn widest(runs: &[&Snapshot]) -> Option<Window> {
             .map(|path| whole_path(&path.coordinates))
     });
     let both = |a: [f64; 2], b: [f64; 2]| [a[0].min(b[0]), a[1].max(b[1])];
-    windows.reduce(|a, b| Window {
+    windows.reduce(|a, b| PlaneWindow {
         x: both(a.x, b.x),
         y: both(a.y, b.y),
     })

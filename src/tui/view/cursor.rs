@@ -11,8 +11,8 @@ use crate::plot::map::{self, MapScene};
 
 use super::super::line::{Piece, fit};
 use super::super::state::App;
-use super::super::state::choice::{Plane, View};
-use super::super::state::cursor::Reading;
+use super::super::state::choice::{ShownPlane, View};
+use super::super::state::cursor::CursorReading;
 use super::facts;
 
 /// Puts the mark on a map that was drawn into this area.
@@ -35,7 +35,7 @@ pub(crate) fn line(app: &App, width: u16) -> Option<Line<'static>> {
     let at = app.cursor().filter(|_| app.view() == View::Map)?;
     let scene = super::scene::shown(app)?;
     let score = app.snapshot().score();
-    let mut reading = Reading::at(at, score, scene.backdrop.as_ref(), scene.path);
+    let mut reading = CursorReading::at(at, score, scene.backdrop.as_ref(), scene.path);
     let on_checkpoint = reading
         .nearest
         .filter(|nearest| scene.path.get(*nearest) == Some(&at));
@@ -86,13 +86,14 @@ fn on_plane(app: &App, checkpoint: usize) -> Option<Measure> {
     let step = *app.steps()?.get(checkpoint)?;
     let mut lines = app.snapshot().checkpoints.iter();
     let line = lines.find(|line| line.step == Some(step))?;
-    line.on_plane.filter(|_| app.plane() == Plane::Principal)
+    line.on_plane
+        .filter(|_| app.plane() == ShownPlane::Principal)
 }
 
 /// Returns the distance of a checkpoint from the path's own plane, if that is shown: a share of the path's
 /// extent.
 fn distance(app: &App, checkpoint: usize) -> Option<f64> {
     let path = app.snapshot().trajectory.as_ref();
-    let path = path.filter(|_| app.plane() == Plane::Principal)?;
+    let path = path.filter(|_| app.plane() == ShownPlane::Principal)?;
     facts::distances(path).get(checkpoint).copied()
 }

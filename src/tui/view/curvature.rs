@@ -9,9 +9,9 @@ use crate::landscape::curvature::Extremes;
 use crate::landscape::surface::{Measure, Surface};
 use crate::landscape::worker::protocol::CURVATURE_SAMPLES;
 use crate::plot::axis::short;
-use crate::plot::map::{Backdrop, Extras, MapScene};
+use crate::plot::map::{Extras, MapScene, SurfaceLayer};
 use crate::plot::title;
-use crate::session::study::CurvatureMap;
+use crate::session::analysis::CurvatureMap;
 
 use super::super::state::App;
 use super::super::state::choice::Figure;
@@ -30,8 +30,8 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     if render_refusal(app, "curvature", inner, buffer) {
         return;
     }
-    let study = snapshot.study.as_ref();
-    let found = study.and_then(|study| study.curvature.as_ref());
+    let analysis = snapshot.analysis.as_ref();
+    let found = analysis.and_then(|analysis| analysis.curvature.as_ref());
     let (Some(found), Some(trajectory), Some(window)) = (found, &snapshot.trajectory, app.window())
     else {
         let why = "Curvature is measured on demand on the plane of the path, which begins with the third \
@@ -50,7 +50,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         .render(padded(above), buffer);
     let surface = surface(found, app.figure());
     let scene = MapScene {
-        backdrop: Some(Backdrop {
+        backdrop: Some(SurfaceLayer {
             surface: &surface,
             stale: false,
         }),

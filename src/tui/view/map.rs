@@ -9,7 +9,7 @@ use crate::plot::map::{self as plot, Extras, MapScene};
 use crate::session::snapshot::{Finding, Snapshot};
 
 use super::super::state::App;
-use super::super::state::choice::{Plane, View};
+use super::super::state::choice::{ShownPlane, View};
 use super::{
     above_foot, cursor, enclosed, facts, frame, frame_of_study, padded, paint, render_foot,
     render_refusal, render_sentence, rows_for, scene,
@@ -17,7 +17,7 @@ use super::{
 
 /// Draws the pane with its frame: the plane of the path, or a random one.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
-    if app.plane() == Plane::Random && app.view() == View::Map {
+    if app.plane() == ShownPlane::Random && app.view() == View::Map {
         return render_random(app, area, buffer);
     }
     let mut frame = frame(app, &title(app, area.width), area.width);
@@ -51,9 +51,9 @@ fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
     }
     let inner = enclosed(&frame, area, buffer);
     let plane = snapshot
-        .study
+        .analysis
         .as_ref()
-        .and_then(|study| study.plane.as_ref());
+        .and_then(|analysis| analysis.plane.as_ref());
     if render_refusal(app, "loss surface", inner, buffer) {
         return;
     }

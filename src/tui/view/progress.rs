@@ -4,12 +4,12 @@ use ratatui::text::{Line, Span};
 
 use crate::landscape::refine::Estimate;
 use crate::landscape::surface::Surface;
+use crate::session::analysis::{Analysis, AnalysisResult};
 use crate::session::snapshot::{Finding, OtherWork, Snapshot};
-use crate::session::study::{Findings, Study};
 
 use super::super::line::{Piece, fit};
 use super::super::state::App;
-use super::super::state::choice::{Plane, View};
+use super::super::state::choice::{ShownPlane, View};
 use super::facts;
 
 /// Columns of a bar.
@@ -65,12 +65,12 @@ fn other_work(work: OtherWork) -> &'static str {
 /// Returns the error that is expected of the surface that is shown, between its points.
 pub(super) fn error(app: &App) -> Option<Piece> {
     let snapshot = app.snapshot();
-    let shows_plane = app.view() == View::Map && app.plane() == Plane::Random;
+    let shows_plane = app.view() == View::Map && app.plane() == ShownPlane::Random;
     let error = if shows_plane {
         let plane = snapshot
-            .study
+            .analysis
             .as_ref()
-            .and_then(|study| study.plane.as_ref());
+            .and_then(|analysis| analysis.plane.as_ref());
         plane.and_then(|plane| Estimate::of(plane).expected())
     } else {
         snapshot.progress.error
@@ -84,9 +84,9 @@ pub(super) fn error(app: &App) -> Option<Piece> {
 pub(super) fn of_study(app: &App, width: u16) -> Option<Line<'static>> {
     let theme = app.theme();
     let snapshot = app.snapshot();
-    let study = pending(snapshot)?;
-    let done = done(study);
-    let all = done + study.left;
+    let analysis = pending(snapshot)?;
+    let done = done(analysis);
+    let all = done + analysis.left;
     let mut pieces = vec![
         Piece::new(2, bar(app, done as f64 / all.max(1) as f64)),
         Piece::new(0, vec![Span::raw(format!("{done} of {all} points"))]),
@@ -94,7 +94,7 @@ pub(super) fn of_study(app: &App, width: u16) -> Option<Line<'static>> {
     let left = if snapshot.progress.paused {
         Some("paused".to_owned())
     } else {
-        let left = study.seconds_left.map(facts::duration);
+        let left = analysis.seconds_left.map(facts::duration);
         left.map(|left| format!("{left} left"))
     };
     pieces.extend(left.map(|left| Piece::new(1, vec![Span::styled(left, theme.strong())])));
@@ -105,24 +105,24 @@ pub(super) fn of_study(app: &App, width: u16) -> Option<Line<'static>> {
 }
 
 /// Returns the pictures that are asked for and not all measured.
-fn pending(snapshot: &Snapshot) -> Option<&Findings> {
+fn pending(snapshot: &Snapshot) -> Option<&AnalysisResult> {
     let is_measured = matches!(snapshot.data, Finding::Is(_));
-    let study = snapshot.study.as_ref().filter(|_| is_measured);
-    study.filter(|study| study.left > 0)
+    let analysis = snapshot.analysis.as_ref().filter(|_| is_measured);
+    analysis.filter(|analysis| analysis.left > 0)
 }
 
-/// Returns the number of points of a study that are measured.
-fn done(study: &Findings) -> usize {
-    match study.study {
-        Study::Random | Study::Update | Study::Line => {
-            let values = study.lines.iter().flat_map(|line| &line.values);
+/// Returns the number of points of an analysis that are measured.
+fn done(analysis: &AnalysisResult) -> usize {
+    match analysis.analysis {
+        Analysis::Random | Analysis::Update | Analysis::Line => {
+            let values = analysis.lines.iter().flat_map(|line| &line.values);
             values.flatten().count()
         }
-        Study::Plane => study.plane.as_ref().map_or(0, Surface::measured),
-        Study::Curvature => study.curvature.as_ref().map_or(0, |map| {
+        Analysis::Plane => analysis.plane.as_ref().map_or(0, Surface::measured),
+        Analysis::Curvature => analysis.curvature.as_ref().map_or(0, |map| {
             map.values.iter().flatten().count() + usize::from(map.here.is_some())
         }),
-        Study::Stability => study.checkpoints.len().saturating_sub(study.left),
+        Analysis::Stability => analysis.checkpoints.len().saturating_sub(analysis.left),
     }
 }
 

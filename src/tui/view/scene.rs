@@ -2,12 +2,12 @@
 
 use crate::landscape::refine::Estimate;
 use crate::landscape::surface::Surface;
-use crate::plot::map::{AxisTitle, Backdrop, Extras, MapScene, Uncertainty};
-use crate::session::snapshot::{Snapshot, Window};
+use crate::plot::map::{AxisTitle, Extras, MapScene, SurfaceLayer, Uncertainty};
+use crate::session::snapshot::{PlaneWindow, Snapshot};
 use crate::weights::trajectory::Trajectory;
 
 use super::super::state::App;
-use super::super::state::choice::Plane;
+use super::super::state::choice::ShownPlane;
 use super::super::state::navigation::RANDOM_WINDOW;
 use super::facts;
 
@@ -17,8 +17,8 @@ pub(super) fn of_random_plane<'a>(
     snapshot: &'a Snapshot,
     trajectory: &'a Trajectory,
 ) -> MapScene<'a> {
-    let study = snapshot.study.as_ref();
-    let plane = study.and_then(|study| study.plane.as_ref());
+    let analysis = snapshot.analysis.as_ref();
+    let plane = analysis.and_then(|analysis| analysis.plane.as_ref());
     let path = snapshot
         .random_projection
         .as_ref()
@@ -27,7 +27,7 @@ pub(super) fn of_random_plane<'a>(
         name: name.into(),
         share: None,
     };
-    let backdrop = |surface| Backdrop {
+    let backdrop = |surface| SurfaceLayer {
         surface,
         stale: false,
     };
@@ -48,8 +48,8 @@ pub(super) fn shown(app: &App) -> Option<MapScene<'_>> {
     let snapshot = app.snapshot();
     let trajectory = snapshot.trajectory.as_ref()?;
     match app.plane() {
-        Plane::Principal => Some(of_session(app, snapshot, trajectory, app.window()?)),
-        Plane::Random => Some(of_random_plane(app, snapshot, trajectory)),
+        ShownPlane::Principal => Some(of_session(app, snapshot, trajectory, app.window()?)),
+        ShownPlane::Random => Some(of_random_plane(app, snapshot, trajectory)),
     }
 }
 
@@ -64,7 +64,7 @@ pub(super) fn of_session<'a>(
     app: &App,
     snapshot: &'a Snapshot,
     trajectory: &'a Trajectory,
-    window: Window,
+    window: PlaneWindow,
 ) -> MapScene<'a> {
     let look = app.appearance();
     let title = |k: usize| AxisTitle {
@@ -77,7 +77,7 @@ pub(super) fn of_session<'a>(
         // Where no loss can be had the path stands alone.
         backdrop: (snapshot.map.as_ref())
             .filter(|_| facts::refusal(snapshot).is_none())
-            .map(|map| Backdrop {
+            .map(|map| SurfaceLayer {
                 surface: &map.surface,
                 stale: map.stale,
             }),
@@ -90,7 +90,7 @@ pub(super) fn of_session<'a>(
         scale: look.scale,
         layers: look.layers,
         marker: look.marker,
-        tints: app.theme().tints(),
+        palette: app.theme().palette(),
         extras: Extras {
             uncertainty: uncertainty(
                 snapshot,

@@ -7,9 +7,9 @@ use crate::landscape;
 use crate::landscape::surface::Measure;
 use crate::loss::Score;
 use crate::plot::axis::short;
-use crate::plot::graph::{Curve as Line, Graph, Mark, Side, Stroke};
+use crate::plot::graph::{AxisSide, Curve as Line, Graph, Mark, Stroke};
+use crate::session::analysis::{Analysis, LineCurve};
 use crate::session::snapshot::{Finding, Slice};
-use crate::session::study::{LineCurve, Study};
 
 use super::super::state::App;
 use super::super::state::choice::{SliceKind, View};
@@ -47,7 +47,7 @@ impl Values {
         vec![edge(-1.0), edge(1.0)]
     }
 
-    fn curve<'a>(&'a self, x: &'a [f64], side: Side, stroke: Stroke) -> Line<'a> {
+    fn curve<'a>(&'a self, x: &'a [f64], side: AxisSide, stroke: Stroke) -> Line<'a> {
         Line {
             x,
             y: &self.0,
@@ -108,11 +108,11 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
     if render_refusal(app, "slices", inner, buffer) {
         return;
     }
-    let Some(study) = app
+    let Some(analysis) = app
         .snapshot()
-        .study
+        .analysis
         .as_ref()
-        .filter(|study| !study.lines.is_empty())
+        .filter(|analysis| !analysis.lines.is_empty())
     else {
         let why = match app.slice_kind() {
             SliceKind::Random => "slices begin with the first checkpoint",
@@ -120,17 +120,17 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
         };
         return render_sentence(app, why, inner, buffer);
     };
-    let alone = study.study != Study::Random;
+    let alone = analysis.analysis != Analysis::Random;
     // What is not measured at all has no place in the title either.
     let begun = |line: &&LineCurve| line.values.iter().any(Option::is_some);
     let score = app.snapshot().score().filter(|_| alone);
-    let drawn: Vec<Drawn<'_>> = (study.lines.iter().filter(begun))
+    let drawn: Vec<Drawn<'_>> = (analysis.lines.iter().filter(begun))
         .map(|line| Drawn::of(app, line))
         .collect();
     let mut curves = Vec::new();
     // The band of one curve tells how well all are known.
     for noise in drawn.iter().take(1).flat_map(|first| &first.noise) {
-        curves.push(noise.curve(&drawn[0].line.alpha, Side::Left, Stroke::Band));
+        curves.push(noise.curve(&drawn[0].line.alpha, AxisSide::Left, Stroke::Band));
     }
     for one in &drawn {
         let stroke = if one.line.split == drawn[0].line.split {
@@ -139,24 +139,24 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
             Stroke::Dashed
         };
         let x = &one.line.alpha;
-        curves.push(one.loss.curve(x, Side::Left, stroke));
-        curves.extend(score.map(|_| one.score.curve(x, Side::Right, stroke)));
+        curves.push(one.loss.curve(x, AxisSide::Left, stroke));
+        curves.extend(score.map(|_| one.score.curve(x, AxisSide::Right, stroke)));
     }
-    let ends: &[(f64, &str)] = match study.study {
-        Study::Line => &[(0.0, "A"), (1.0, "B")],
-        Study::Update => &[(-1.0, "before"), (0.0, "now")],
+    let ends: &[(f64, &str)] = match analysis.analysis {
+        Analysis::Line => &[(0.0, "A"), (1.0, "B")],
+        Analysis::Update => &[(-1.0, "before"), (0.0, "now")],
         _ => &[(0.0, "now")],
     };
     let splits: Vec<&str> = drawn.iter().map(|one| one.line.split.name()).collect();
     let barrier = drawn
         .first()
-        .filter(|_| study.study == Study::Line)
+        .filter(|_| analysis.analysis == Analysis::Line)
         .and_then(barrier);
     let strokes = match splits[..] {
         [solid, dashed] if alone => format!("{solid} —, {dashed} - -"),
         _ => splits.first().copied().unwrap_or_default().into(),
     };
-    let directions = (study.study == Study::Random).then(|| match drawn.len() {
+    let directions = (analysis.analysis == Analysis::Random).then(|| match drawn.len() {
         1 => "1 direction".into(),
         count => format!("{count} directions"),
     });
@@ -182,7 +182,7 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
             .collect(),
         ticks: true,
         marker: app.appearance().marker,
-        tints: app.theme().tints(),
+        palette: app.theme().palette(),
     };
     paint(
         &graph.draw(inner.width.into(), inner.height.into()),
@@ -259,7 +259,7 @@ fn render_slice(app: &App, slice: &Slice, area: Rect, buffer: &mut Buffer) {
         let values = Values::of(&slice.values, value);
         let noise = noise(app, curve, &slice.values);
         let band = noise.iter();
-        let band = band.map(|edge| edge.curve(&slice.offset, Side::Left, Stroke::Band));
+        let band = band.map(|edge| edge.curve(&slice.offset, AxisSide::Left, Stroke::Band));
         let known = if noise.is_empty() {
             ""
         } else {
@@ -269,7 +269,7 @@ fn render_slice(app: &App, slice: &Slice, area: Rect, buffer: &mut Buffer) {
             title: &format!("{name} along {axis}{known}"),
             right: "",
             curves: band
-                .chain([values.curve(&slice.offset, Side::Left, Stroke::Solid)])
+                .chain([values.curve(&slice.offset, AxisSide::Left, Stroke::Solid)])
                 .collect(),
             // The middle is the checkpoint itself.
             marks: vec![Mark {
@@ -278,7 +278,7 @@ fn render_slice(app: &App, slice: &Slice, area: Rect, buffer: &mut Buffer) {
             }],
             ticks: i + 1 == shown,
             marker: app.appearance().marker,
-            tints: app.theme().tints(),
+            palette: app.theme().palette(),
         };
         paint(
             &chart.draw(area.width.into(), area.height.into()),

@@ -6,10 +6,10 @@ use ratatui::layout::{Constraint, Layout, Rect};
 
 use crate::landscape::worker::protocol::CURVATURE_SAMPLES;
 use crate::plot::axis::short;
-use crate::plot::graph::{Curve, Graph, Mark, Side, Stroke};
+use crate::plot::graph::{AxisSide, Curve, Graph, Mark, Stroke};
 use crate::run::log::{Clock, Series};
+use crate::session::analysis::Analysis;
 use crate::session::snapshot::Snapshot;
-use crate::session::study::Study;
 
 use super::super::state::App;
 use super::{facts, paint, render_foot, render_refusal};
@@ -51,10 +51,10 @@ fn render_log(app: &App, area: Rect, buffer: &mut Buffer) {
     ];
     let measured = [steps, measured];
     let curves = [
-        (&rate, Side::Right, Stroke::Steps),
-        (&eval, Side::Left, Stroke::Dashed),
-        (&train, Side::Left, Stroke::Solid),
-        (&measured, Side::Left, Stroke::Points),
+        (&rate, AxisSide::Right, Stroke::Steps),
+        (&eval, AxisSide::Left, Stroke::Dashed),
+        (&train, AxisSide::Left, Stroke::Solid),
+        (&measured, AxisSide::Left, Stroke::Points),
     ];
     let curves = curves.into_iter().filter(|(line, ..)| !line[0].is_empty());
     let names = [
@@ -116,9 +116,9 @@ fn render_edge(app: &App, area: Rect, buffer: &mut Buffer) {
     let picture = render_foot(&foot, app.theme().strong(), area, buffer);
     let edge = [steps, edge];
     let curves = vec![
-        (&edge, Side::Left, Stroke::DashedSteps),
-        (&lambda_max, Side::Left, Stroke::Solid),
-        (&lambda_max, Side::Left, Stroke::Points),
+        (&edge, AxisSide::Left, Stroke::DashedSteps),
+        (&lambda_max, AxisSide::Left, Stroke::Solid),
+        (&lambda_max, AxisSide::Left, Stroke::Points),
     ];
     let has_edge = curves[0].0[1].iter().any(|edge| edge.is_finite());
     let edge = has_edge.then_some("2/lr - -, unstable above").into_iter();
@@ -136,12 +136,13 @@ fn verdict(app: &App, edge: &[f64]) -> String {
     let step = facts::selected_step(app).unwrap_or_default();
     let known = (snapshot.lambda_max.iter()).find(|(known, _)| *known == step);
     let edge = app.selected().and_then(|at| edge.get(at)).copied();
-    let study = snapshot.study.as_ref();
-    let left = study.filter(|study| study.study == Study::Stability && study.left > 0);
-    let left = left.map_or_else(String::new, |study| {
-        let time = study.seconds_left.map(facts::duration);
+    let analysis = snapshot.analysis.as_ref();
+    let left =
+        analysis.filter(|analysis| analysis.analysis == Analysis::Stability && analysis.left > 0);
+    let left = left.map_or_else(String::new, |analysis| {
+        let time = analysis.seconds_left.map(facts::duration);
         let time = time.map_or_else(String::new, |time| format!(", {time}"));
-        format!(" · {} more to measure{time}", study.left)
+        format!(" · {} more to measure{time}", analysis.left)
     });
     let said = match (known, edge.filter(|edge| edge.is_finite())) {
         (Some((_, value)), Some(edge)) => format!(
@@ -163,7 +164,7 @@ fn draw(
     app: &App,
     title: &str,
     right: &str,
-    curves: Vec<(&Line, Side, Stroke)>,
+    curves: Vec<(&Line, AxisSide, Stroke)>,
     marks: Vec<Mark>,
     area: Rect,
     buffer: &mut Buffer,
@@ -178,7 +179,7 @@ fn draw(
         marks,
         ticks: true,
         marker: app.appearance().marker,
-        tints: app.theme().tints(),
+        palette: app.theme().palette(),
     };
     let picture = graph.draw(area.width.into(), area.height.into());
     paint(&picture, area, buffer);

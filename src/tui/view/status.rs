@@ -8,7 +8,7 @@ use ratatui::widgets::Widget;
 use super::super::action::Action;
 use super::super::line::{Piece, fit};
 use super::super::state::App;
-use super::super::state::choice::{Figure, Plane, SliceKind, View, WeightsTab};
+use super::super::state::choice::{Figure, ShownPlane, SliceKind, View, WeightsTab};
 use super::{cursor, facts, header, padded, progress};
 
 /// Actions with a word for what their keys do.
@@ -55,7 +55,7 @@ fn hints(app: &App) -> Vec<Hint> {
 /// Names what else the view can show; `None` if there is nothing.
 fn directions(app: &App) -> Option<&'static str> {
     Some(match app.view() {
-        View::Map if app.plane() == Plane::Principal => "random plane",
+        View::Map if app.plane() == ShownPlane::Principal => "random plane",
         View::Map => "PCA plane",
         View::Slices => match app.slice_kind() {
             SliceKind::Components => "random directions",

@@ -6,7 +6,7 @@ use ratatui::text::{Line, Text};
 use ratatui::widgets::{Paragraph, Widget};
 
 use crate::plot::axis::short;
-use crate::plot::graph::{Curve, Graph, Mark, Side, Stroke};
+use crate::plot::graph::{AxisSide, Curve, Graph, Mark, Stroke};
 use crate::plot::{matrix, title};
 use crate::session::snapshot::Snapshot;
 
@@ -86,7 +86,7 @@ fn render_histogram(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buf
     let curves = shares.iter().zip(strokes).map(|(y, stroke)| Curve {
         x: &middles,
         y,
-        side: Side::Left,
+        side: AxisSide::Left,
         stroke,
     });
     let [first, newest] = overlay
@@ -101,7 +101,7 @@ fn render_histogram(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buf
         marks: Vec::new(),
         ticks: true,
         marker: app.appearance().marker,
-        tints: app.theme().tints(),
+        palette: app.theme().palette(),
     };
     paint(
         &graph.draw(area.width.into(), area.height.into()),
@@ -133,13 +133,13 @@ fn render_norms(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer)
         title: &title,
         right: "update - -",
         curves: vec![
-            on(&trajectory.norm, Side::Left, Stroke::Solid),
-            on(&updates, Side::Right, Stroke::Dashed),
+            on(&trajectory.norm, AxisSide::Left, Stroke::Solid),
+            on(&updates, AxisSide::Right, Stroke::Dashed),
         ],
         marks,
         ticks: true,
         marker: app.appearance().marker,
-        tints: app.theme().tints(),
+        palette: app.theme().palette(),
     };
     paint(
         &graph.draw(area.width.into(), area.height.into()),
@@ -175,7 +175,7 @@ fn render_sharpness(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buf
     let on = |x, y, stroke| Curve {
         x,
         y,
-        side: Side::Left,
+        side: AxisSide::Left,
         stroke,
     };
     let is_known = sharpness.iter().any(|sharpness| sharpness.is_finite());
@@ -194,7 +194,7 @@ fn render_sharpness(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buf
         marks,
         ticks: true,
         marker: app.appearance().marker,
-        tints: app.theme().tints(),
+        palette: app.theme().palette(),
     };
     paint(
         &graph.draw(area.width.into(), area.height.into()),
@@ -219,10 +219,10 @@ fn render_cosines(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffe
     Paragraph::new(Line::raw(text)).render(padded(title), buffer);
     render_cosine_legend(app, padded(legend), buffer);
     let picture = padded(picture);
-    let tints = app.theme().tints();
+    let palette = app.theme().palette();
     let drawn = matrix::draw(
         &dynamics.cosines,
-        tints,
+        palette,
         app.appearance().marker,
         picture.width.into(),
         picture.height.into(),
@@ -232,8 +232,8 @@ fn render_cosines(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffe
 
 /// The colours or signs of the cosines from −1 to 1.
 fn render_cosine_legend(app: &App, area: Rect, buffer: &mut Buffer) {
-    let (tints, marker) = (app.theme().tints(), app.appearance().marker);
-    let scale = matrix::legend(tints, marker);
+    let (palette, marker) = (app.theme().palette(), app.appearance().marker);
+    let scale = matrix::legend(palette, marker);
     let [before, after] = ["cosine −1 ", " 1"];
     let at = area.x + before.chars().count() as u16;
     let end = at + scale.width() as u16;

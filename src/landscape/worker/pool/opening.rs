@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::device_worker::DeviceWorker;
 use super::super::process_worker::Opened;
-use super::super::protocol::{Report, Setup};
+use super::super::protocol::{Setup, WorkerEvent};
 use super::super::wire::Loaded;
 use super::{Place, Pool, Precision, open, spawn};
 
@@ -18,7 +18,7 @@ const LOOK_FOR_OPENED: Duration = Duration::from_millis(10);
 /// The place of a device among the others, and how its opening went.
 pub(super) type Opening = (usize, Receiver<Result<Opened, String>>);
 
-impl<R: FnMut(Report) -> bool + Send> Pool<R> {
+impl<R: FnMut(WorkerEvent) -> bool + Send> Pool<R> {
     /// Waits for devices, as [`Self::opened`] does, says which opened and which samples there are, and returns those that
     /// have not opened yet. Where none did, the model is still recognized.
     pub(super) fn begin<'scope, 'env>(
@@ -38,7 +38,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
                 content,
             }) => {
                 self.take_samples(setup.split(), content);
-                Report::Data {
+                WorkerEvent::Data {
                     split: setup.split(),
                     name,
                     samples,
@@ -47,7 +47,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
             }
             Ok(Loaded::Missing(reason)) => {
                 self.take_samples(setup.split(), None);
-                Report::NoData(reason)
+                WorkerEvent::NoData(reason)
             }
             Err(reason) => {
                 self.take_samples(setup.split(), None);
@@ -57,7 +57,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
                     self.work(place, DeviceWorker::new(setup.clone(), None, compute));
                     Ok(())
                 });
-                Report::NoData(reason)
+                WorkerEvent::NoData(reason)
             }
         };
         self.queue().tell(0, found);
@@ -112,7 +112,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
         let mut queue = self.queue();
         match opened {
             Ok(Opened { name, .. }) => queue.join(&name),
-            Err(reason) => queue.report(Report::Lost(reason)),
+            Err(reason) => queue.report(WorkerEvent::Lost(reason)),
         }
     }
 
@@ -130,8 +130,8 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
             let reason = reasons.next();
             return Err(reason.unwrap_or_else(|| "no device was named".into()));
         };
-        queue.report(Report::Device(names.join(",")));
-        reasons.for_each(|reason| queue.report(Report::Lost(reason)));
+        queue.report(WorkerEvent::Device(names.join(",")));
+        reasons.for_each(|reason| queue.report(WorkerEvent::Lost(reason)));
         Ok(first.data)
     }
 }

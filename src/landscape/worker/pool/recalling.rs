@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::sync::{Arc, PoisonError};
 
-use super::super::super::evidence::Function;
-use super::super::protocol::{Plan, Report, Setup};
+use super::super::super::evidence::AssumedFunction;
+use super::super::protocol::{Plan, Setup, WorkerEvent};
 use super::super::recall::Recall;
 use super::Pool;
 use crate::data::Split;
@@ -14,7 +14,7 @@ use crate::store::{Digest, StorePlace};
 /// that would be measured twice.
 const READ_FIRST: u64 = 16 << 20;
 
-impl<R: FnMut(Report) -> bool + Send> Pool<R> {
+impl<R: FnMut(WorkerEvent) -> bool + Send> Pool<R> {
     /// Opens the store in which values are kept; without one, all is measured.
     pub(super) fn open_store(&self, setup: &Setup, place: Option<&StorePlace>) {
         let Some(place) = place else {
@@ -103,7 +103,7 @@ impl<R: FnMut(Report) -> bool + Send> Pool<R> {
     fn recall_plan(
         &self,
         plan: &Arc<Plan>,
-        function: &Function,
+        function: &AssumedFunction,
         may_read: &dyn Fn(u64) -> bool,
     ) -> bool {
         let Some(recall) = self.queue().recall() else {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::super::protocol::{PartSums, Plan, Query, Report, Request, Value};
+use super::super::protocol::{PartSums, Plan, Query, QueryAnswer, WorkerEvent, WorkerRequest};
 
 /// The plans that are split, in front of a queue that knows only the parts.
 #[derive(Debug)]
@@ -40,27 +40,27 @@ impl Splitting {
     }
 
     /// Takes a request, and returns the one for the parts.
-    pub(super) fn split(&mut self, request: Request) -> Request {
+    pub(super) fn split(&mut self, request: WorkerRequest) -> WorkerRequest {
         match request {
-            Request::Measure(plan) => {
+            WorkerRequest::Measure(plan) => {
                 // Nothing is reported any more of the one before.
                 if let Some(before) = self.work.replace(plan.generation) {
                     self.plans.remove(&before);
                 }
-                Request::Measure(self.split_plan(plan))
+                WorkerRequest::Measure(self.split_plan(plan))
             }
-            Request::First(plans) => {
+            WorkerRequest::First(plans) => {
                 let is_wanted = |generation: u64| {
                     let mut wanted = plans.iter().map(|plan| plan.generation);
                     self.work == Some(generation) || wanted.any(|other| other == generation)
                 };
                 self.plans.retain(|generation, _| is_wanted(*generation));
                 let plans = plans.into_iter().map(|plan| self.split_plan(plan));
-                Request::First(plans.collect())
+                WorkerRequest::First(plans.collect())
             }
-            Request::Assume(function) => {
+            WorkerRequest::Assume(function) => {
                 self.plans.clear();
-                Request::Assume(function)
+                WorkerRequest::Assume(function)
             }
             other => other,
         }
@@ -96,16 +96,16 @@ impl Splitting {
     }
 
     /// Takes a report about the parts, and returns the one about the queries; `None` if more parts are awaited.
-    pub(super) fn join(&mut self, report: Report) -> Option<Report> {
+    pub(super) fn join(&mut self, report: WorkerEvent) -> Option<WorkerEvent> {
         match report {
-            Report::Measured {
+            WorkerEvent::Measured {
                 generation,
                 index,
                 value,
                 recalled,
             } => {
                 let Some((whole, query)) = self.query(generation, index) else {
-                    return Some(Report::Measured {
+                    return Some(WorkerEvent::Measured {
                         generation,
                         index,
                         value,
@@ -114,14 +114,14 @@ impl Splitting {
                 };
                 query.was_measured |= !recalled;
                 let value = query.add(value)?;
-                Some(Report::Measured {
+                Some(WorkerEvent::Measured {
                     generation,
                     index: whole,
                     value,
                     recalled: !query.was_measured,
                 })
             }
-            Report::Failed {
+            WorkerEvent::Failed {
                 generation,
                 index: Some(index),
                 reason,
@@ -134,18 +134,18 @@ impl Splitting {
                     }
                     None => index,
                 };
-                Some(Report::Failed {
+                Some(WorkerEvent::Failed {
                     generation,
                     index: Some(whole),
                     reason,
                 })
             }
-            Report::Product {
+            WorkerEvent::Product {
                 generation,
                 index,
                 done,
                 of,
-            } => Some(Report::Product {
+            } => Some(WorkerEvent::Product {
                 generation,
                 index: self
                     .query(generation, index)
@@ -153,11 +153,11 @@ impl Splitting {
                 done,
                 of,
             }),
-            Report::Done(generation) => {
+            WorkerEvent::Done(generation) => {
                 self.plans.remove(&generation);
-                Some(Report::Done(generation))
+                Some(WorkerEvent::Done(generation))
             }
-            Report::Failed {
+            WorkerEvent::Failed {
                 generation,
                 index: None,
                 ..
@@ -180,8 +180,8 @@ impl Splitting {
 
 impl JoinedQuery {
     /// Adds the value of a part; returns that of the query once it was the last one.
-    fn add(&mut self, value: Value) -> Option<Value> {
-        let Value::Part(sums) = value else {
+    fn add(&mut self, value: QueryAnswer) -> Option<QueryAnswer> {
+        let QueryAnswer::Part(sums) = value else {
             return Some(value);
         };
         self.answered += 1;
@@ -193,7 +193,7 @@ impl JoinedQuery {
             None => sums,
         };
         if self.answered == self.parts && !self.is_failed {
-            return Some(Value::Measure(sums.totals.measure(sums.score)));
+            return Some(QueryAnswer::Measure(sums.totals.measure(sums.score)));
         }
         self.sums = Some(sums);
         None
@@ -207,18 +207,18 @@ mod tests {
     use super::*;
     use crate::loss::{Score, Totals};
 
-    fn part(loss: f64, samples: f64) -> Value {
+    fn part(loss: f64, samples: f64) -> QueryAnswer {
         let totals = Totals {
             loss: loss.into(),
             weight: samples.into(),
             ..Totals::default()
         };
         let score = Some(Score::Perplexity);
-        Value::Part(PartSums { totals, score })
+        QueryAnswer::Part(PartSums { totals, score })
     }
 
-    fn measured(index: usize, value: Value) -> Report {
-        Report::Measured {
+    fn measured(index: usize, value: QueryAnswer) -> WorkerEvent {
+        WorkerEvent::Measured {
             generation: 7,
             index,
             value,
@@ -229,7 +229,8 @@ mod tests {
     #[test]
     fn parts_add_up_in_any_order_and_a_query_fails_once() {
         let mut splitting = Splitting::new(3);
-        let Request::Measure(parts) = splitting.split(Request::Measure(plan(7, 3))) else {
+        let WorkerRequest::Measure(parts) = splitting.split(WorkerRequest::Measure(plan(7, 3)))
+        else {
             unreachable!()
         };
         assert_eq!(parts.queries.len(), 9);
@@ -239,11 +240,11 @@ mod tests {
         let whole = |index, loss: f64| {
             let score = loss.exp();
             let measure = crate::loss::Measure { loss, score };
-            Some(measured(index, Value::Measure(measure)))
+            Some(measured(index, QueryAnswer::Measure(measure)))
         };
         assert_eq!(splitting.join(measured(3, part(0.0, 4.0))), whole(1, 1.5));
         assert_eq!(splitting.join(measured(1, part(0.0, 2.0))), whole(0, 2.0));
-        let failed = |index| Report::Failed {
+        let failed = |index| WorkerEvent::Failed {
             generation: 7,
             index: Some(index),
             reason: "why".into(),
@@ -251,7 +252,10 @@ mod tests {
         assert_eq!(splitting.join(failed(8)), Some(failed(2)));
         assert_eq!(splitting.join(failed(6)), None);
         assert_eq!(splitting.join(measured(7, part(1.0, 1.0))), None);
-        assert_eq!(splitting.join(Report::Done(7)), Some(Report::Done(7)));
+        assert_eq!(
+            splitting.join(WorkerEvent::Done(7)),
+            Some(WorkerEvent::Done(7))
+        );
         assert!(splitting.plans.is_empty());
     }
 }

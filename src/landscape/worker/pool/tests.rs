@@ -10,13 +10,13 @@ use rstest::rstest;
 
 use super::*;
 use crate::data::Split;
-use crate::landscape::evidence::Function;
+use crate::landscape::evidence::AssumedFunction;
 use crate::landscape::surface::Measure;
-use crate::landscape::worker::protocol::{Found, Plan, Query, Value};
+use crate::landscape::worker::protocol::{Plan, Query, QueryAnswer, TimedValue};
 use crate::run::Checkpoint;
 use crate::weights::WeightsError;
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
-use crate::weights::run_checkpoint::Shape;
+use crate::weights::run_checkpoint::RunShape;
 
 fn checkpoint() -> Checkpoint {
     Checkpoint::new(0, "0.pt")
@@ -27,7 +27,7 @@ pub(super) fn plan(generation: u64, queries: usize) -> Plan {
     Plan {
         generation,
         spec: PlaneSpec {
-            shape: Shape::default(),
+            shape: RunShape::default(),
             origin: checkpoint(),
             directions: Directions::File {
                 path: "xy.safetensors".into(),
@@ -41,22 +41,22 @@ pub(super) fn plan(generation: u64, queries: usize) -> Plan {
     }
 }
 
-fn value(index: usize) -> Value {
-    Value::Measure(Measure {
+fn value(index: usize) -> QueryAnswer {
+    QueryAnswer::Measure(Measure {
         loss: index as f64,
         score: 0.,
     })
 }
 
-fn found(index: usize) -> Found {
-    Found {
+fn found(index: usize) -> TimedValue {
+    TimedValue {
         value: value(index),
         seconds: 0.5,
     }
 }
 
-fn measured(generation: u64, index: usize) -> Report {
-    Report::Measured {
+fn measured(generation: u64, index: usize) -> WorkerEvent {
+    WorkerEvent::Measured {
         generation,
         index,
         value: value(index),
@@ -79,7 +79,7 @@ fn opened(place: Place) -> Opened {
 }
 
 /// A pool whose only device has opened, and its reports.
-fn pool_on_cpu() -> (Pool<impl FnMut(Report) -> bool>, Receiver<Report>) {
+fn pool_on_cpu() -> (Pool<impl FnMut(WorkerEvent) -> bool>, Receiver<WorkerEvent>) {
     let (send, reports) = channel();
     let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
     assert_eq!(pool.open(vec![Ok(opened(Place::Cpu))]), Ok(loaded()));
@@ -89,13 +89,13 @@ fn pool_on_cpu() -> (Pool<impl FnMut(Report) -> bool>, Receiver<Report>) {
 /// A worker that does what a closure says, and takes so many queries beside the next.
 struct Does<F>(F, usize);
 
-impl<F: FnMut(&Task, &dyn Waiting) -> Result<Found, LandscapeError>> Worker for Does<F> {
+impl<F: FnMut(&Task, &dyn Waiting) -> Result<TimedValue, LandscapeError>> Worker for Does<F> {
     fn measure(
         &mut self,
         task: &Task,
         _following: &[Task],
         waiting: &dyn Waiting,
-    ) -> Result<Found, LandscapeError> {
+    ) -> Result<TimedValue, LandscapeError> {
         (self.0)(task, waiting)
     }
 
@@ -103,59 +103,62 @@ impl<F: FnMut(&Task, &dyn Waiting) -> Result<Found, LandscapeError>> Worker for 
         self.1
     }
 
-    fn take_findings(&mut self) -> Vec<Report> {
+    fn take_findings(&mut self) -> Vec<WorkerEvent> {
         Vec::new()
     }
 }
 
-fn queue() -> (Queue<impl FnMut(Report) -> bool>, Receiver<Report>) {
+fn queue() -> (
+    Queue<impl FnMut(WorkerEvent) -> bool>,
+    Receiver<WorkerEvent>,
+) {
     let (send, reports) = channel();
     (Queue::new(move |report| send.send(report).is_ok()), reports)
 }
 
 /// Takes a query for the only worker.
-fn take<R: FnMut(Report) -> bool>(queue: &mut Queue<R>) -> Option<Task> {
+fn take<R: FnMut(WorkerEvent) -> bool>(queue: &mut Queue<R>) -> Option<Task> {
     queue.take(WorkerNumber::default())
 }
 
-fn told(reports: &Receiver<Report>) -> Vec<Report> {
+fn told(reports: &Receiver<WorkerEvent>) -> Vec<WorkerEvent> {
     reports.try_iter().collect()
 }
 
 #[test]
 fn a_plan_is_done_when_its_last_spot_is_answered_whichever_that_is() {
     let (mut queue, reports) = queue();
-    queue.post(Request::Measure(plan(7, 2)));
+    queue.post(WorkerRequest::Measure(plan(7, 2)));
     let [a, b] = [take(&mut queue).unwrap(), take(&mut queue).unwrap()];
     assert!(take(&mut queue).is_none());
     queue.answer(&b, Ok(found(b.index)));
     assert_eq!(told(&reports), [measured(7, 1)]);
     queue.answer(&a, Ok(found(a.index)));
-    assert_eq!(told(&reports), [measured(7, 0), Report::Done(7)]);
-    queue.post(Request::Measure(plan(8, 0)));
-    assert_eq!(told(&reports), [Report::Done(8)]);
+    assert_eq!(told(&reports), [measured(7, 0), WorkerEvent::Done(7)]);
+    queue.post(WorkerRequest::Measure(plan(8, 0)));
+    assert_eq!(told(&reports), [WorkerEvent::Done(8)]);
 }
 
 #[test]
 fn a_newer_plan_cancels_the_older_one_and_what_is_found_for_it() {
     let (mut queue, reports) = queue();
-    queue.post(Request::Measure(plan(1, 3)));
+    queue.post(WorkerRequest::Measure(plan(1, 3)));
     let old = take(&mut queue).unwrap();
-    queue.post(Request::Measure(plan(2, 1)));
+    queue.post(WorkerRequest::Measure(plan(2, 1)));
     queue.answer(&old, Ok(found(0)));
     let new = take(&mut queue).unwrap();
     assert_eq!((new.plan.generation, new.index), (2, 0));
     queue.lose(Place::Cpu, &[old], "smoke");
     assert!(take(&mut queue).is_none(), "the lost query was cancelled");
     queue.answer(&new, Ok(found(0)));
-    assert_eq!(told(&reports)[1..], [measured(2, 0), Report::Done(2)]);
+    assert_eq!(told(&reports)[1..], [measured(2, 0), WorkerEvent::Done(2)]);
 }
 
 #[test]
 fn what_comes_first_is_taken_first_and_nobody_waits_for_its_last_spot() {
     let (mut queue, reports) = queue();
-    queue.post(Request::Measure(plan(1, 2)));
-    queue.post(Request::First(vec![plan(2, 1), plan(3, 1)]));
+    queue.post(WorkerRequest::Measure(plan(1, 2)));
+    queue.post(WorkerRequest::First(vec![plan(2, 1), plan(3, 1)]));
     let order: Vec<Task> = std::iter::from_fn(|| take(&mut queue)).collect();
     let generations = order.iter().map(|task| task.plan.generation);
     assert_eq!(generations.collect::<Vec<_>>(), [2, 3, 1, 1]);
@@ -165,10 +168,14 @@ fn what_comes_first_is_taken_first_and_nobody_waits_for_its_last_spot() {
     let done = told(&reports);
     let done = done
         .iter()
-        .filter(|report| matches!(report, Report::Done(_)));
+        .filter(|report| matches!(report, WorkerEvent::Done(_)));
     assert_eq!(
         done.collect::<Vec<_>>(),
-        [&Report::Done(2), &Report::Done(3), &Report::Done(1)]
+        [
+            &WorkerEvent::Done(2),
+            &WorkerEvent::Done(3),
+            &WorkerEvent::Done(1)
+        ]
     );
 }
 
@@ -176,14 +183,14 @@ fn what_comes_first_is_taken_first_and_nobody_waits_for_its_last_spot() {
 fn queries_that_are_taken_ahead_are_of_one_plan_and_leave_others_their_part() {
     let (mut queue, _reports) = queue();
     queue.able = 2;
-    queue.post(Request::Measure(plan(1, 9)));
+    queue.post(WorkerRequest::Measure(plan(1, 9)));
     let task = take(&mut queue).unwrap();
     let indexes = |tasks: Vec<Task>| tasks.iter().map(|task| task.index).collect::<Vec<_>>();
     assert_eq!(indexes(queue.take_more(&task, 2)), [1, 2]);
     assert_eq!(indexes(queue.take_more(&task, 100)), [3, 4, 5]);
-    queue.post(Request::First(vec![plan(2, 1)]));
+    queue.post(WorkerRequest::First(vec![plan(2, 1)]));
     assert_eq!(indexes(queue.take_more(&task, 1)), [6]);
-    queue.post(Request::Measure(plan(3, 9)));
+    queue.post(WorkerRequest::Measure(plan(3, 9)));
     assert!(
         queue.take_more(&task, 1).is_empty(),
         "its plan is cancelled"
@@ -193,22 +200,22 @@ fn queries_that_are_taken_ahead_are_of_one_plan_and_leave_others_their_part() {
 #[test]
 fn nothing_is_taken_during_a_pause() {
     let (mut queue, _reports) = queue();
-    queue.post(Request::Measure(plan(1, 1)));
-    queue.post(Request::Pause(true));
+    queue.post(WorkerRequest::Measure(plan(1, 1)));
+    queue.post(WorkerRequest::Pause(true));
     assert!(take(&mut queue).is_none());
-    queue.post(Request::Pause(false));
+    queue.post(WorkerRequest::Pause(false));
     assert!(take(&mut queue).is_some());
 }
 
 #[test]
 fn a_plan_that_cannot_be_measured_fails_once() {
     let (mut queue, reports) = queue();
-    queue.post(Request::Measure(plan(1, 9)));
+    queue.post(WorkerRequest::Measure(plan(1, 9)));
     let tasks = [take(&mut queue).unwrap(), take(&mut queue).unwrap()];
     for task in &tasks {
         queue.answer(task, Err(LandscapeError::NoData));
     }
-    let failed = Report::Failed {
+    let failed = WorkerEvent::Failed {
         generation: 1,
         index: None,
         reason: LandscapeError::NoData.to_string(),
@@ -222,26 +229,29 @@ fn a_checkpoint_that_is_gone_costs_its_own_spot() {
     let (mut queue, reports) = queue();
     let mut gone = plan(1, 1);
     gone.queries.insert(0, Query::Checkpoint(checkpoint()));
-    queue.post(Request::Measure(gone));
+    queue.post(WorkerRequest::Measure(gone));
     let [a, b] = [take(&mut queue).unwrap(), take(&mut queue).unwrap()];
     queue.answer(&a, Err(WeightsError::NoWeights("0.pt".into()).into()));
     queue.answer(&b, Ok(found(1)));
     let reports = told(&reports);
-    assert!(matches!(reports[0], Report::Failed { index: Some(0), .. }));
-    assert_eq!(reports[1..], [measured(1, 1), Report::Done(1)]);
+    assert!(matches!(
+        reports[0],
+        WorkerEvent::Failed { index: Some(0), .. }
+    ));
+    assert_eq!(reports[1..], [measured(1, 1), WorkerEvent::Done(1)]);
 }
 
 #[test]
 fn what_each_finds_out_is_told_once_until_it_changes() {
     let (mut queue, reports) = queue();
-    let model = |name: &str| Report::Model {
+    let model = |name: &str| WorkerEvent::Model {
         name: name.into(),
         evidence: String::new(),
         kept: None,
         score: None,
     };
-    let no_data = || Report::NoData("none".into());
-    let no_model = || Report::NoModel("none".into());
+    let no_data = || WorkerEvent::NoData("none".into());
+    let no_model = || WorkerEvent::NoModel("none".into());
     for (generation, finding) in [
         (1, model("mlp")),
         (1, no_data()),
@@ -271,8 +281,8 @@ fn devices_that_open_are_named_together_and_others_are_told() {
     assert_eq!(
         told(&reports),
         [
-            Report::Device("cuda:0,cpu".into()),
-            Report::Lost("no cuda:1".into())
+            WorkerEvent::Device("cuda:0,cpu".into()),
+            WorkerEvent::Lost("no cuda:1".into())
         ]
     );
     let refused = ["first", "second"].map(|why| Err(why.to_owned()));
@@ -289,7 +299,7 @@ enum Break {
 
 /// Reports of a plan of `queries` queries, on a device that works and one that breaks at its first query; both take
 /// as many as `ahead` says beside the next.
-fn with_a_broken_one(queries: usize, ahead: usize, how: Break) -> Vec<Report> {
+fn with_a_broken_one(queries: usize, ahead: usize, how: Break) -> Vec<WorkerEvent> {
     let (send, reports) = channel();
     let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
     assert_eq!(
@@ -319,9 +329,9 @@ fn with_a_broken_one(queries: usize, ahead: usize, how: Break) -> Vec<Report> {
             };
             pool.work(Place::Cuda(1), Does(breaks, ahead));
         });
-        pool.post(Request::Measure(plan(1, queries)));
+        pool.post(WorkerRequest::Measure(plan(1, queries)));
         let mut all = Vec::new();
-        while all.last() != Some(&Report::Done(1)) {
+        while all.last() != Some(&WorkerEvent::Done(1)) {
             all.push(reports.recv_timeout(Duration::from_secs(60)).unwrap());
         }
         pool.shut_down();
@@ -361,9 +371,9 @@ fn what_one_is_late_with_is_measured_by_another_and_the_first_answer_counts() {
             };
             pool.work(Place::Cuda(1), Does(hangs, 0));
         });
-        pool.post(Request::Measure(plan(1, 5)));
+        pool.post(WorkerRequest::Measure(plan(1, 5)));
         let mut all = Vec::new();
-        while all.last() != Some(&Report::Done(1)) {
+        while all.last() != Some(&WorkerEvent::Done(1)) {
             all.push(reports.recv_timeout(Duration::from_secs(60)).unwrap());
         }
         pool.shut_down();
@@ -371,7 +381,7 @@ fn what_one_is_late_with_is_measured_by_another_and_the_first_answer_counts() {
     });
     let mut indices = BTreeSet::new();
     for report in &all {
-        if let Report::Measured { index, value, .. } = report {
+        if let WorkerEvent::Measured { index, value, .. } = report {
             assert_eq!(*value, super::tests::value(*index));
             assert!(indices.insert(*index), "{index} twice");
         }
@@ -397,14 +407,14 @@ fn what_a_worker_died_at_twice_is_tried_by_another_that_idles() {
             })
         };
         scope.spawn(move || pool.work(Place::Cpu, Does(dies, 0)));
-        pool.post(Request::Measure(plan(1, 1)));
+        pool.post(WorkerRequest::Measure(plan(1, 1)));
         while died.load(Ordering::SeqCst) == 0 {
             thread::sleep(Duration::from_millis(1));
         }
         let measure = |task: &Task, _: &dyn Waiting| Ok(found(task.index));
         scope.spawn(move || pool.work(Place::Cuda(1), Does(measure, 0)));
         let mut all = Vec::new();
-        while all.last() != Some(&Report::Done(1)) {
+        while all.last() != Some(&WorkerEvent::Done(1)) {
             all.push(reports.recv_timeout(Duration::from_secs(60)).unwrap());
         }
         pool.shut_down();
@@ -422,22 +432,25 @@ fn what_a_broken_device_was_at_is_measured_by_another(
     let reports = with_a_broken_one(20, ahead, how);
     let mut indices = BTreeSet::new();
     for report in &reports {
-        if let Report::Measured { index, value, .. } = report {
+        if let WorkerEvent::Measured { index, value, .. } = report {
             assert_eq!(*value, self::value(*index));
             assert!(indices.insert(*index), "{index} is told twice");
         }
     }
     assert_eq!(indices, (0..20).collect());
     let lost = "cuda:1 stopped: smoke; the others go on";
-    assert!(reports.contains(&Report::Lost(lost.into())), "{reports:?}");
+    assert!(
+        reports.contains(&WorkerEvent::Lost(lost.into())),
+        "{reports:?}"
+    );
     assert_eq!(reports.len(), 23, "{reports:?}");
 }
 
 #[test]
 fn the_last_device_fails_plans_on_errors_and_is_told_when_it_panics() {
     let (pool, reports) = pool_on_cpu();
-    pool.post(Request::Measure(plan(1, 1)));
-    pool.post(Request::First(vec![plan(2, 1)]));
+    pool.post(WorkerRequest::Measure(plan(1, 1)));
+    pool.post(WorkerRequest::First(vec![plan(2, 1)]));
     // Comes back when its device is lost.
     let breaks = |task: &Task, _: &dyn Waiting| {
         assert!(task.plan.generation != 1, "smoke");
@@ -447,21 +460,24 @@ fn the_last_device_fails_plans_on_errors_and_is_told_when_it_panics() {
     let before = told(&reports);
     assert!(matches!(
         &before[1],
-        Report::Failed { generation: 2, index: None, reason } if reason.contains("no room")
+        WorkerEvent::Failed { generation: 2, index: None, reason } if reason.contains("no room")
     ));
     let lost = "cpu stopped: smoke; what was found so far stays";
-    let failed = Report::Failed {
+    let failed = WorkerEvent::Failed {
         generation: 1,
         index: None,
         reason: lost.into(),
     };
-    assert_eq!(before[2..], [Report::Lost(lost.into()), failed.clone()]);
-    pool.post(Request::Measure(plan(1, 1)));
+    assert_eq!(
+        before[2..],
+        [WorkerEvent::Lost(lost.into()), failed.clone()]
+    );
+    pool.post(WorkerRequest::Measure(plan(1, 1)));
     assert_eq!(told(&reports), [failed]);
 }
 
 /// A query of a thousand products of which each is told to the pool, and a number of them that were taken.
-fn long(waiting: &dyn Waiting, taken: &AtomicUsize) -> Result<Found, LandscapeError> {
+fn long(waiting: &dyn Waiting, taken: &AtomicUsize) -> Result<TimedValue, LandscapeError> {
     for done in 0..1000 {
         if done > 0 {
             waiting.product(done, 1000);
@@ -501,18 +517,21 @@ fn a_long_query_tells_its_products_and_stops_between_two(
             };
             pool.work(Place::Cpu, Does(measure, 0));
         });
-        pool.post(Request::Measure(plan(1, 1)));
+        pool.post(WorkerRequest::Measure(plan(1, 1)));
         step.wait();
         match how {
-            Interruption::NewerPlan => pool.post(Request::Measure(plan(2, 0))),
-            Interruption::Assumption => pool.post(Request::Assume(Function::default())),
+            Interruption::NewerPlan => pool.post(WorkerRequest::Measure(plan(2, 0))),
+            Interruption::Assumption => {
+                pool.post(WorkerRequest::Assume(AssumedFunction::default()))
+            }
             Interruption::End => pool.shut_down(),
         }
         step.wait();
         // What comes next is measured all the same.
-        pool.post(Request::First(vec![plan(3, 1)]));
+        pool.post(WorkerRequest::First(vec![plan(3, 1)]));
         let is_over = matches!(how, Interruption::End);
-        while !is_over && reports.recv_timeout(Duration::from_secs(60)).unwrap() != Report::Done(3)
+        while !is_over
+            && reports.recv_timeout(Duration::from_secs(60)).unwrap() != WorkerEvent::Done(3)
         {
         }
         pool.shut_down();
@@ -552,21 +571,21 @@ fn products_are_told_from_the_first_on_and_rest_during_a_pause() {
             let measure = |_: &Task, waiting: &dyn Waiting| long(&AtThird(waiting, &step), &taken);
             pool.work(Place::Cpu, Does(measure, 0));
         });
-        pool.post(Request::Measure(plan(1, 1)));
+        pool.post(WorkerRequest::Measure(plan(1, 1)));
         step.wait();
-        pool.post(Request::Pause(true));
+        pool.post(WorkerRequest::Pause(true));
         step.wait();
         thread::sleep(Duration::from_millis(50));
         assert_eq!(taken.load(Ordering::SeqCst), 2);
-        pool.post(Request::Pause(false));
-        let product = |done| Report::Product {
+        pool.post(WorkerRequest::Pause(false));
+        let product = |done| WorkerEvent::Product {
             generation: 1,
             index: 0,
             done,
             of: 1000,
         };
         let mut all = Vec::new();
-        while all.last() != Some(&Report::Done(1)) {
+        while all.last() != Some(&WorkerEvent::Done(1)) {
             all.push(reports.recv_timeout(Duration::from_secs(60)).unwrap());
         }
         assert_eq!(all[1..1000], (1..1000).map(product).collect::<Vec<_>>());

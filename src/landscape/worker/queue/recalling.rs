@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::super::super::device::Place;
-use super::super::super::evidence::Function;
+use super::super::super::evidence::AssumedFunction;
 use super::super::pending::{Keeping, PendingPlan};
-use super::super::protocol::{Plan, Report, Value};
+use super::super::protocol::{Plan, QueryAnswer, WorkerEvent};
 use super::super::recall::{PlanKeys, Recall, Recalled, Values};
 use super::{Queue, Task};
 use crate::store::StoreError;
 
-impl<R: FnMut(Report) -> bool> Queue<R> {
+impl<R: FnMut(WorkerEvent) -> bool> Queue<R> {
     /// Keeps values from now on, and recalls those that were kept before.
     pub(in super::super) fn set_recall(&mut self, recall: Option<Arc<Recall>>) {
         self.recall = recall;
@@ -21,7 +21,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
     }
 
     /// Returns the plans that nobody has looked up yet, with the function that is measured.
-    pub(in super::super) fn unknown(&self) -> (Vec<Arc<Plan>>, Function) {
+    pub(in super::super) fn unknown(&self) -> (Vec<Arc<Plan>>, AssumedFunction) {
         let plans = self.first.iter().chain(&self.asked).chain(&self.work);
         let held = plans.filter(|pending| pending.is_held());
         (
@@ -31,9 +31,9 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
     }
 
     /// Notes what was found out about the model, and keeps it.
-    pub(super) fn find_out(&mut self, task: &Task, finding: &Report, place: Place) {
+    pub(super) fn find_out(&mut self, task: &Task, finding: &WorkerEvent, place: Place) {
         match finding {
-            Report::Data {
+            WorkerEvent::Data {
                 split,
                 content: Some(content),
                 ..
@@ -45,12 +45,12 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
                 }
                 return;
             }
-            Report::Model { .. } => self
+            WorkerEvent::Model { .. } => self
                 .found_out
-                .retain(|known| !matches!(known, Report::Model { .. })),
-            Report::Assumed(assumed) => {
+                .retain(|known| !matches!(known, WorkerEvent::Model { .. })),
+            WorkerEvent::Assumed(assumed) => {
                 self.found_out
-                    .retain(|known| !matches!(known, Report::Assumed(_)));
+                    .retain(|known| !matches!(known, WorkerEvent::Assumed(_)));
                 // Such a loss depends on the batches, which differ from machine to machine.
                 if assumed.batches.is_some() {
                     self.stop_recalling();
@@ -108,7 +108,7 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
             Err(error) => {
                 self.stop_recalling();
                 let said = format!("{error}; measuring goes on without it");
-                self.report(Report::Trouble(said));
+                self.report(WorkerEvent::Trouble(said));
                 None
             }
         }
@@ -143,9 +143,9 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
     /// Takes the keys of a plan and what is known of it; keeps what came before, and reports what is known.
     pub(in super::super) fn recalled(
         &mut self,
-        (plan, function): (&Arc<Plan>, &Function),
+        (plan, function): (&Arc<Plan>, &AssumedFunction),
         keys: &Arc<PlanKeys>,
-        (findings, values): (Vec<Report>, Values),
+        (findings, values): (Vec<WorkerEvent>, Values),
     ) {
         let early = match self.pending(plan) {
             Some(pending) => pending.take_keys(Arc::clone(keys)),
@@ -177,11 +177,11 @@ impl<R: FnMut(Report) -> bool> Queue<R> {
         let value = match recalled {
             Recalled::Value(value) => value,
             Recalled::Answer(assumed) => {
-                self.report(Report::Assumed(assumed));
-                Value::Assumed
+                self.report(WorkerEvent::Assumed(assumed));
+                QueryAnswer::Assumed
             }
         };
-        self.report(Report::Measured {
+        self.report(WorkerEvent::Measured {
             generation: plan.generation,
             index,
             value,

@@ -11,7 +11,7 @@ use crate::store::{Digest, FileContents, PointPlace, StoreError, digest};
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
 
 use super::super::super::device::Precision;
-use super::super::super::evidence::Function;
+use super::super::super::evidence::AssumedFunction;
 use super::super::protocol::{Plan, Query, Setup};
 
 /// The version of what is measured: raised when a kernel, a choice of samples or a plane's rule changes its values.
@@ -36,7 +36,7 @@ struct LossRecord<'a> {
     model: ModelRecord<'a>,
     criterion: &'a Criterion,
     asked: &'a Reading,
-    function: &'a Function,
+    function: &'a AssumedFunction,
     precision: Precision,
     batch: Option<usize>,
     samples: Digest,
@@ -63,7 +63,7 @@ struct PlaneRecord<'a> {
 /// Returns the key of a loss; `None` if the file of its model cannot be read.
 pub(super) fn loss(
     setup: &Setup,
-    (plan, function): (&Plan, &Function),
+    (plan, function): (&Plan, &AssumedFunction),
     samples: Digest,
     contents: &mut FileContents<'_>,
 ) -> Result<Option<Digest>, StoreError> {

@@ -19,10 +19,10 @@ use crate::store::{
 use crate::weights::plane_spec::{Directions, PlaneSpec};
 
 use super::super::device::Place;
-use super::super::evidence::{Assumed, Function};
+use super::super::evidence::{Assumed, AssumedFunction};
 use super::super::surface::Measure;
 use super::Task;
-use super::protocol::{Plan, Report, Setup, Value};
+use super::protocol::{Plan, QueryAnswer, Setup, WorkerEvent};
 use keys::{ValueKey, checkpoints, is_on_plane, key, loss, members, plane};
 
 /// The store as a session uses it.
@@ -33,7 +33,7 @@ pub(super) struct Recall {
     /// Contents of the samples that were loaded.
     samples: Mutex<HashMap<Split, Digest>>,
     /// The samples that were loaded here.
-    found: Mutex<Vec<Report>>,
+    found: Mutex<Vec<WorkerEvent>>,
     /// The plane that was asked for last.
     plane: Mutex<Option<KnownPlane>>,
 }
@@ -100,7 +100,7 @@ impl Recall {
         request.split = split;
         let data = data::load(&request).ok()?;
         let content = Digest(data.content());
-        held(&self.found).push(Report::Data {
+        held(&self.found).push(WorkerEvent::Data {
             split,
             name: data.name.clone(),
             samples: data.samples(),
@@ -110,7 +110,7 @@ impl Recall {
     }
 
     /// Returns what was found out about samples since it was asked last.
-    pub(super) fn take_found(&self) -> Vec<Report> {
+    pub(super) fn take_found(&self) -> Vec<WorkerEvent> {
         std::mem::take(&mut *held(&self.found))
     }
 
@@ -127,7 +127,7 @@ impl Recall {
     pub(super) fn keys(
         &self,
         plan: &Plan,
-        function: &Function,
+        function: &AssumedFunction,
         may_read: &dyn Fn(u64) -> bool,
     ) -> Result<Option<PlanKeys>, StoreError> {
         let samples = self.samples(plan.split, may_read);
@@ -229,7 +229,7 @@ impl Recall {
         for (index, key) in keys.queries.iter().enumerate() {
             let value = match key {
                 ValueKey::Point(place) => points.get(&bits(*place)).map(|kept| {
-                    Recalled::Value(Value::Measure(Measure {
+                    Recalled::Value(QueryAnswer::Measure(Measure {
                         loss: kept.loss,
                         score: kept.score,
                     }))
@@ -245,7 +245,7 @@ impl Recall {
     ///
     /// # Errors
     /// The store fails.
-    pub(super) fn findings(&self, keys: &PlanKeys) -> Result<Vec<Report>, StoreError> {
+    pub(super) fn findings(&self, keys: &PlanKeys) -> Result<Vec<WorkerEvent>, StoreError> {
         let found = self.store.spot(keys.findings)?;
         Ok(found
             .and_then(|bytes| ciborium::from_reader(&bytes[..]).ok())
@@ -273,7 +273,7 @@ impl Recall {
         }
         let device = place.to_string();
         match (keys.queries.get(index), recalled) {
-            (Some(ValueKey::Point(at)), Recalled::Value(Value::Measure(measure))) => {
+            (Some(ValueKey::Point(at)), Recalled::Value(QueryAnswer::Measure(measure))) => {
                 let Some(scene) = keys.scene else {
                     return Ok(());
                 };
@@ -296,7 +296,7 @@ impl Recall {
     pub(super) fn keep_findings(
         &self,
         keys: &PlanKeys,
-        findings: &[Report],
+        findings: &[WorkerEvent],
         place: Place,
     ) -> Result<(), StoreError> {
         self.write(keys.findings, findings, &keys.run, &place.to_string())
@@ -332,15 +332,15 @@ pub(super) type Values = Vec<(usize, Recalled)>;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Recalled {
     /// That of a query.
-    Value(Value),
+    Value(QueryAnswer),
     /// The answer of a path.
     Answer(Box<Assumed>),
 }
 
 impl Recalled {
     /// The value as it is kept; `None` if it is told by itself.
-    pub(super) fn of(value: &Value) -> Option<Self> {
-        (*value != Value::Assumed).then(|| Self::Value(value.clone()))
+    pub(super) fn of(value: &QueryAnswer) -> Option<Self> {
+        (*value != QueryAnswer::Assumed).then(|| Self::Value(value.clone()))
     }
 }
 

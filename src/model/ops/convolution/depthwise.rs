@@ -4,7 +4,7 @@
 use nalgebra::{DVectorView, Dyn, RealField};
 
 use super::extents::Extents;
-use crate::model::ops::Window;
+use crate::model::ops::ConvWindow;
 
 impl Extents {
     /// Returns true if each group has one channel of the images.
@@ -17,7 +17,7 @@ impl Extents {
         Self {
             inputs: 1,
             outputs: 1,
-            window: Window {
+            window: ConvWindow {
                 groups: 1,
                 ..self.window
             },

@@ -3,7 +3,7 @@
 use candle_core::Shape;
 
 use super::Map;
-use crate::model::ops::Window;
+use crate::model::ops::ConvWindow;
 
 /// Extents of one convolution: height before width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(super) struct Extents {
     pub(super) outputs: usize,
     pub(super) result: [usize; 2],
     pub(super) kernel: [usize; 2],
-    pub(super) window: Window,
+    pub(super) window: ConvWindow,
 }
 
 /// Neighbouring places of a row of the result, and what one tap of the kernels reads for them.
@@ -53,7 +53,7 @@ impl Extents {
         Self {
             inputs: self.inputs / groups,
             outputs: self.outputs / groups,
-            window: Window {
+            window: ConvWindow {
                 groups: 1,
                 ..self.window
             },
@@ -63,7 +63,7 @@ impl Extents {
 
     /// Returns true if an image is its own matrix of patches.
     pub(super) fn is_pointwise(&self) -> bool {
-        let Window {
+        let ConvWindow {
             stride, padding, ..
         } = self.window;
         self.kernel == [1; 2] && stride == [1; 2] && padding == [0; 2] && self.result == self.size
@@ -87,7 +87,7 @@ impl Extents {
     pub(super) fn stretches(&self, mut each: impl FnMut(Stretch)) {
         let [k_height, k_width] = self.kernel;
         let [height, width] = self.size;
-        let Window {
+        let ConvWindow {
             stride,
             padding,
             dilation,
@@ -133,7 +133,7 @@ impl Extents {
 impl Extents {
     /// Returns the extents of that convolution; `None` if there is none.
     pub(super) fn mirrored(&self) -> Option<Self> {
-        let Window {
+        let ConvWindow {
             padding, dilation, ..
         } = self.window;
         let around = |side: usize| {
@@ -146,7 +146,7 @@ impl Extents {
             outputs: self.inputs,
             size: self.result,
             result: self.size,
-            window: Window {
+            window: ConvWindow {
                 padding,
                 ..self.window
             },

@@ -19,7 +19,7 @@ use nalgebra::RealField;
 use rayon::prelude::*;
 
 use self::extents::Extents;
-use super::Window;
+use super::ConvWindow;
 use crate::model::kernels::simd::Level;
 
 /// Images that share a matrix of patches; blocks of them are spread over the threads.
@@ -225,7 +225,7 @@ pub(super) fn convolve(
     x: &Tensor,
     kernel: &Tensor,
     bias: Option<&Tensor>,
-    window: &Window,
+    window: &ConvWindow,
 ) -> Result<Tensor> {
     let result = window.result(x, kernel)?;
     let (images, inputs, height, width) = x.dims4()?;
@@ -254,7 +254,7 @@ pub(super) fn convolve(
 pub(super) fn transposed(
     x: &Tensor,
     kernel: &Tensor,
-    window: &Window,
+    window: &ConvWindow,
     size: [usize; 2],
 ) -> Result<Tensor> {
     let (images, outputs, height, width) = x.dims4()?;

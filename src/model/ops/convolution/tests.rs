@@ -9,7 +9,7 @@ const PLAIN: Extents = Extents {
     outputs: 2,
     result: [5, 4],
     kernel: [3, 3],
-    window: Window::plain(1, 1),
+    window: ConvWindow::plain(1, 1),
 };
 
 const CASES: [Extents; 9] = [
@@ -18,13 +18,13 @@ const CASES: [Extents; 9] = [
         images: 1,
         size: [7, 6],
         result: [4, 3],
-        window: Window::plain(2, 1),
+        window: ConvWindow::plain(2, 1),
         ..PLAIN
     },
     Extents {
         result: [5, 4],
         kernel: [1, 1],
-        window: Window::plain(1, 0),
+        window: ConvWindow::plain(1, 0),
         ..PLAIN
     },
     Extents {
@@ -34,7 +34,7 @@ const CASES: [Extents; 9] = [
         outputs: 1,
         result: [2, 2],
         kernel: [7, 5],
-        window: Window::plain(3, 4),
+        window: ConvWindow::plain(3, 4),
     },
     // Another step, padding and distance on each side, in groups.
     Extents {
@@ -43,7 +43,7 @@ const CASES: [Extents; 9] = [
         outputs: 6,
         result: [5, 2],
         kernel: [2, 3],
-        window: Window {
+        window: ConvWindow {
             stride: [2, 3],
             padding: [1, 0],
             dilation: [1, 2],
@@ -57,29 +57,29 @@ const CASES: [Extents; 9] = [
         outputs: 6,
         result: [5, 2],
         kernel: [3, 3],
-        window: Window {
+        window: ConvWindow {
             padding: [2, 1],
             dilation: [2, 2],
             groups: 2,
-            ..Window::plain(1, 0)
+            ..ConvWindow::plain(1, 0)
         },
         ..PLAIN
     },
     // Each channel on its own, twice.
     Extents {
         outputs: 6,
-        window: Window {
+        window: ConvWindow {
             groups: 3,
-            ..Window::plain(1, 1)
+            ..ConvWindow::plain(1, 1)
         },
         ..PLAIN
     },
     Extents {
         outputs: 3,
         result: [3, 2],
-        window: Window {
+        window: ConvWindow {
             groups: 3,
-            ..Window::plain(2, 1)
+            ..ConvWindow::plain(2, 1)
         },
         ..PLAIN
     },
@@ -87,7 +87,7 @@ const CASES: [Extents; 9] = [
     Extents {
         size: [6, 6],
         result: [2, 2],
-        window: Window::plain(2, 0),
+        window: ConvWindow::plain(2, 0),
         ..PLAIN
     },
 ];
@@ -107,7 +107,7 @@ fn arrays(extents: &Extents) -> [Vec<f64>; 3] {
 fn plain(extents: &Extents, x: &[f64], w: &[f64]) -> Vec<f64> {
     let [[height, width], [rows, columns], [kh, kw]] =
         [extents.size, extents.result, extents.kernel];
-    let Window {
+    let ConvWindow {
         stride,
         padding,
         dilation,
@@ -181,9 +181,9 @@ fn a_nan_weight_counts_where_it_meets_nothing_but_zeros() {
             outputs: 2,
             size: [1, 1],
             result: [1, 1],
-            window: Window {
+            window: ConvWindow {
                 groups,
-                ..Window::plain(1, 1)
+                ..ConvWindow::plain(1, 1)
             },
             ..PLAIN
         };
@@ -196,7 +196,7 @@ fn a_nan_weight_counts_where_it_meets_nothing_but_zeros() {
 
 #[test]
 fn maps_by_vectors_are_the_sums_too() {
-    let square = |[inputs, outputs]: [usize; 2], size: [usize; 2], kernel, window: Window| {
+    let square = |[inputs, outputs]: [usize; 2], size: [usize; 2], kernel, window: ConvWindow| {
         let [padding, stride] = [window.padding[0], window.stride[0]];
         Extents {
             images: 5,
@@ -209,15 +209,15 @@ fn maps_by_vectors_are_the_sums_too() {
         }
     };
     let cases = [
-        square([3, 16], [9, 7], 3, Window::plain(1, 1)),
-        square([16, 33], [6, 8], 3, Window::plain(1, 1)),
-        square([17, 24], [13, 15], 3, Window::plain(2, 1)),
-        square([20, 16], [7, 6], 1, Window::plain(1, 0)),
-        square([18, 40], [16, 12], 1, Window::plain(2, 0)),
-        square([16, 16], [9, 9], 5, Window::plain(1, 3)),
-        square([1, 12], [12, 11], 7, Window::plain(2, 3)),
+        square([3, 16], [9, 7], 3, ConvWindow::plain(1, 1)),
+        square([16, 33], [6, 8], 3, ConvWindow::plain(1, 1)),
+        square([17, 24], [13, 15], 3, ConvWindow::plain(2, 1)),
+        square([20, 16], [7, 6], 1, ConvWindow::plain(1, 0)),
+        square([18, 40], [16, 12], 1, ConvWindow::plain(2, 0)),
+        square([16, 16], [9, 9], 5, ConvWindow::plain(1, 3)),
+        square([1, 12], [12, 11], 7, ConvWindow::plain(2, 3)),
         // Columns at the end that no tap reads.
-        square([12, 12], [14, 14], 3, Window::plain(2, 0)),
+        square([12, 12], [14, 14], 3, ConvWindow::plain(2, 0)),
     ];
     for level in Level::all() {
         for extents in &cases {

@@ -7,12 +7,12 @@ use super::function::{logistic, tanh};
 use super::with;
 use crate::model::kernels::dense::{self, Dense, Rows};
 use crate::model::kernels::simd::{Level, Rectifier};
-use crate::model::ops::Cell;
+use crate::model::ops::RecurrentCell;
 
 /// All steps of one layer in one direction, with arrays of f32 on the CPU.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::model) struct Steps<'a> {
-    pub(in crate::model) cell: Cell,
+    pub(in crate::model) cell: RecurrentCell,
     /// Products with the inputs and their bias: (steps, samples, gates·width).
     pub(in crate::model) from_inputs: &'a Tensor,
     /// (gates·width, width).
@@ -45,7 +45,7 @@ impl Steps<'_> {
         let bias = self
             .bias
             .map_or(Ok(vec![0.0; gates]), |bias| with(bias, <[f32]>::to_vec))?;
-        let states = samples * width * usize::from(self.cell == Cell::Lstm);
+        let states = samples * width * usize::from(self.cell == RecurrentCell::Lstm);
         let is_whole = rows == gates && gates == self.cell.gates() * width && bias.len() == gates;
         if !is_whole || hidden.len() != samples * width || state.len() != states {
             bail!("states and weights of a recurrent layer that do not fit one another");
@@ -102,7 +102,7 @@ fn packed(weight: &[f32], inputs: usize, lanes: usize) -> Vec<f32> {
 /// A layer between two steps.
 struct Running {
     level: Level,
-    cell: Cell,
+    cell: RecurrentCell,
     weights: Vec<f32>,
     /// A whole number of vectors.
     bias: Vec<f32>,
@@ -163,13 +163,13 @@ impl WithSimd for Cells<'_> {
         let mut states = state.chunks_exact_mut(width);
         for ((x, h), hidden) in rows.zip(hidden.chunks_exact_mut(width)) {
             match cell {
-                Cell::Lstm => {
+                RecurrentCell::Lstm => {
                     let state = states.next().unwrap_or_default();
                     lstm(parts(x, width), parts(h, width), hidden, state);
                 }
-                Cell::Gru => gru(parts(x, width), parts(h, width), hidden),
-                Cell::Tanh => plain(parts(x, width), parts(h, width), hidden, tanh),
-                Cell::Relu => plain(parts(x, width), parts(h, width), hidden, |x| {
+                RecurrentCell::Gru => gru(parts(x, width), parts(h, width), hidden),
+                RecurrentCell::Tanh => plain(parts(x, width), parts(h, width), hidden, tanh),
+                RecurrentCell::Relu => plain(parts(x, width), parts(h, width), hidden, |x| {
                     if x <= 0.0 { 0.0 } else { x }
                 }),
             }

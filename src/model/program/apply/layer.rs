@@ -3,7 +3,7 @@
 use candle_core::{D, DType, Result, Tensor, bail};
 
 use super::super::datum::{axis, mean_of_last, sum_keeping};
-use super::super::op::{Norm, Op};
+use super::super::op::{Normalization, Op};
 use super::{Operands, window};
 use crate::model::ops::{self, vector};
 
@@ -72,20 +72,20 @@ fn rows(x: &Tensor, axes: usize) -> Result<(Tensor, Vec<usize>)> {
     Ok((rows, last.to_vec()))
 }
 
-fn normalized(norm: Norm, operands: &Operands<'_>) -> Result<Tensor> {
+fn normalized(norm: Normalization, operands: &Operands<'_>) -> Result<Tensor> {
     let x = operands.float(0)?;
     let (weight, bias) = (operands.maybe_float(1)?, operands.maybe_float(2)?);
     let dims = x.dims().to_vec();
     let (y, scale_dims) = match norm {
-        Norm::Layer(axes, epsilon) if vector::fits(&x) => {
+        Normalization::Layer(axes, epsilon) if vector::fits(&x) => {
             let width = x.dims().iter().rev().take(axes).product();
             return vector::layer_norm(&x, width, weight.as_ref(), bias.as_ref(), epsilon);
         }
-        Norm::Layer(axes, epsilon) => {
+        Normalization::Layer(axes, epsilon) => {
             let (rows, last) = rows(&x, axes)?;
             (standardized(&rows, epsilon)?, last)
         }
-        Norm::RootMeanSquare(axes, epsilon) => {
+        Normalization::RootMeanSquare(axes, epsilon) => {
             let (rows, last) = rows(&x, axes)?;
             let own = if rows.dtype() == DType::F64 {
                 f64::EPSILON
@@ -96,11 +96,11 @@ fn normalized(norm: Norm, operands: &Operands<'_>) -> Result<Tensor> {
             let root = (mean_of_last(&rows.sqr()?)? + epsilon)?.sqrt()?;
             (rows.broadcast_div(&root)?, last)
         }
-        Norm::Group(groups, epsilon) => {
+        Normalization::Group(groups, epsilon) => {
             let rows = x.contiguous()?.reshape((dims[0], groups, ()))?;
             (standardized(&rows, epsilon)?, channels(&dims))
         }
-        Norm::Instance(epsilon) => {
+        Normalization::Instance(epsilon) => {
             let rows = x.contiguous()?.reshape((dims[0], dims[1], ()))?;
             (standardized(&rows, epsilon)?, channels(&dims))
         }

@@ -5,7 +5,7 @@ use candle_core::{DType, Result, Tensor, bail};
 use super::super::datum::Datum;
 use super::super::op::{Conv, Op};
 use super::{Operands, window};
-use crate::model::ops::{BatchNorm, Statistics};
+use crate::model::ops::{BatchNormTensors, Statistics};
 
 /// Applies a batch norm; one that takes its own statistics gives them too.
 pub(super) fn apply(op: &Op, operands: &Operands<'_>) -> Result<Vec<Datum>> {
@@ -52,12 +52,12 @@ fn normalized(
     Ok(all.map(Datum::float).to_vec())
 }
 
-fn norm(first: usize, epsilon: f64, operands: &Operands<'_>) -> Result<BatchNorm> {
+fn norm(first: usize, epsilon: f64, operands: &Operands<'_>) -> Result<BatchNormTensors> {
     let (mean, variance) = (exact(operands, first + 2)?, exact(operands, first + 3)?);
     let (Some(mean), Some(variance)) = (mean, variance) else {
         bail!("a batch norm without statistics");
     };
-    Ok(BatchNorm {
+    Ok(BatchNormTensors {
         weight: exact(operands, first)?,
         bias: exact(operands, first + 1)?,
         mean,

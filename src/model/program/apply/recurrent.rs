@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor, bail};
 
 use super::Operands;
-use crate::model::ops::{self, Cell, vector};
+use crate::model::ops::{self, RecurrentCell, vector};
 use crate::model::program::datum::Datum;
 use crate::model::program::op::{Function, Recurrent};
 
@@ -43,7 +43,7 @@ pub(super) fn apply(recurrent: Recurrent, operands: &Operands<'_>) -> Result<Vec
     let weights = weights.map(|datum| operands.scope.float(datum));
     let mut weights = weights.collect::<Result<Vec<_>>>()?.into_iter();
     let directions = 1 + usize::from(recurrent.bidirectional);
-    let is_projected = recurrent.cell == Cell::Lstm
+    let is_projected = recurrent.cell == RecurrentCell::Lstm
         && first
             .get(1)
             .is_some_and(|cell| cell.dim(2).ok() != hidden.dim(2).ok());
@@ -158,7 +158,7 @@ fn next_state(
     let sigmoid = |x: &Tensor| Function::Sigmoid.of(x);
     let tanh = |x: &Tensor| Function::Tanh.of(x);
     match (recurrent.cell, &before.cell) {
-        (Cell::Lstm, Some(cell)) => {
+        (RecurrentCell::Lstm, Some(cell)) => {
             let sum = sum()?;
             let [input, forget] = [sigmoid(&gate(&sum, 0)?)?, sigmoid(&gate(&sum, 1)?)?];
             let candidate = tanh(&gate(&sum, 2)?)?;
@@ -169,21 +169,21 @@ fn next_state(
                 cell: Some(cell),
             })
         }
-        (Cell::Gru, _) => {
+        (RecurrentCell::Gru, _) => {
             let both = |i| gate(from_input, i)? + gate(from_hidden, i)?;
             let (reset, update) = (sigmoid(&both(0)?)?, sigmoid(&both(1)?)?);
             let new = tanh(&(gate(from_input, 2)? + (reset * gate(from_hidden, 2)?)?)?)?;
             let hidden = (&new + (update * (&before.hidden - &new)?)?)?;
             Ok(State { hidden, cell: None })
         }
-        (Cell::Tanh, _) => Ok(State {
+        (RecurrentCell::Tanh, _) => Ok(State {
             hidden: tanh(&sum()?)?,
             cell: None,
         }),
-        (Cell::Relu, _) => Ok(State {
+        (RecurrentCell::Relu, _) => Ok(State {
             hidden: Function::Relu.of(&sum()?)?,
             cell: None,
         }),
-        (Cell::Lstm, None) => bail!("an LSTM without a first cell state"),
+        (RecurrentCell::Lstm, None) => bail!("an LSTM without a first cell state"),
     }
 }

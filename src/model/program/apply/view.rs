@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor, bail};
 
 use super::Operands;
 use crate::model::program::datum::{Datum, Kind, axis, broadcast};
-use crate::model::program::op::{Op, Slice};
+use crate::model::program::op::{AxisSlice, Op};
 
 /// Applies an operation that keeps numbers as they are.
 pub(super) fn apply(op: &Op, operands: &Operands<'_>) -> Result<Datum> {
@@ -137,7 +137,7 @@ fn expand(x: &Tensor, to: &[i64]) -> Result<Tensor> {
 pub(super) type Bounds = (usize, usize, usize, usize);
 
 /// Returns the places of a slice; ends beyond the axis are cut off, as in Python.
-pub(super) fn bounds(slice: &Slice, datum: &Datum, operands: &Operands<'_>) -> Result<Bounds> {
+pub(super) fn bounds(slice: &AxisSlice, datum: &Datum, operands: &Operands<'_>) -> Result<Bounds> {
     let at = axis(slice.axis, datum.dims().len())?;
     let extent = datum.dims()[at] as i64;
     let place = |n: i64| if n < 0 { n.saturating_add(extent) } else { n }.clamp(0, extent);

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor, bail};
 
-use super::super::op::{Around, Conv, Mean, Method, Window};
+use super::super::op::{Around, Conv, Mean, Method, PoolWindow};
 use crate::model::ops::{self, Pool};
 
 /// Applies a convolution to images of the kernel's dimensions.
@@ -53,8 +53,8 @@ fn way<const D: usize>(
     rank: usize,
     x: &Tensor,
     kernel: &Tensor,
-) -> Result<(Tensor, ops::Window<D>)> {
-    let mut window = ops::Window {
+) -> Result<(Tensor, ops::ConvWindow<D>)> {
+    let mut window = ops::ConvWindow {
         stride: sides(&conv.stride, rank, 1)?,
         padding: [0; D],
         dilation: sides(&conv.dilation, rank, 1)?,
@@ -89,7 +89,7 @@ fn sides<const D: usize>(numbers: &[usize], rank: usize, alone: usize) -> Result
 }
 
 /// Returns the largest value, or the mean, of windows on the last one or two axes.
-pub(super) fn pooled(window: &Window, mean: Option<Mean>, x: &Tensor) -> Result<Tensor> {
+pub(super) fn pooled(window: &PoolWindow, mean: Option<Mean>, x: &Tensor) -> Result<Tensor> {
     // One number may stand for both axes.
     let rank = match x.rank() {
         4 => 2,
@@ -133,8 +133,8 @@ fn as_images(
 }
 
 /// Returns windows as columns: (N, C, H, W) to (N, C·k·l, places), as PyTorch's `unfold`.
-pub(super) fn patches(window: &Window, x: &Tensor) -> Result<Tensor> {
-    let way = ops::Window {
+pub(super) fn patches(window: &PoolWindow, x: &Tensor) -> Result<Tensor> {
+    let way = ops::ConvWindow {
         stride: sides(&window.stride, 2, 1)?,
         padding: sides(&window.padding, 2, 0)?,
         dilation: sides(&window.dilation, 2, 1)?,

@@ -29,7 +29,7 @@ use crate::weights::names;
 
 /// A program with the slots of a layout in the place of its weights.
 #[derive(Debug)]
-pub struct Bound {
+pub struct BoundProgram {
     /// The program.
     pub program: Program,
     /// Parameters that the checkpoint does not hold, which stay as they are in the archive.
@@ -42,7 +42,7 @@ pub struct Bound {
 ///
 /// # Errors
 /// The archive cannot be read, uses what is not known, or is of another model.
-pub fn read(path: &Path, layout: &Layout) -> Result<Bound, Pt2Error> {
+pub fn read(path: &Path, layout: &Layout) -> Result<BoundProgram, Pt2Error> {
     let mut reader = Reader {
         path,
         archive: Archive::open(path)?,
@@ -300,7 +300,7 @@ impl Reader<'_> {
     }
 
     /// Takes the outputs, when all operators are known.
-    fn finish(mut self, module: &Json) -> Result<Bound, Pt2Error> {
+    fn finish(mut self, module: &Json) -> Result<BoundProgram, Pt2Error> {
         if !self.unknown.is_empty() {
             let told = self.unknown.iter().take(8);
             let told: Vec<String> = told
@@ -344,7 +344,7 @@ impl Reader<'_> {
                 found: "a program without a tensor as its output".into(),
             });
         }
-        Ok(Bound {
+        Ok(BoundProgram {
             program: self.program,
             kept: self.kept,
             kept_numbers: self.kept_numbers,

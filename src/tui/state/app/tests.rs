@@ -73,7 +73,7 @@ fn a_window_and_the_cursor_stay_beside_their_checkpoint_when_the_plane_is_anothe
     assert_eq!(app.window(), Some(before));
     app.receive(on_plane(5, [0.0, 0.0]));
     let asked = app.receive(on_plane(6, [0.25, -3.0]));
-    let moved = Window {
+    let moved = PlaneWindow {
         x: before.x.map(|at| at + 0.25),
         y: before.y.map(|at| at - 3.0),
     };
@@ -143,7 +143,7 @@ fn a_long_film_leaves_checkpoints_out_but_never_the_last() {
 
 fn types(app: &mut App, keys: &[KeyCode]) {
     for code in keys {
-        app.enter(Entry::of(KeyEvent::from(*code)).unwrap());
+        app.enter(PromptKey::of(KeyEvent::from(*code)).unwrap());
     }
 }
 
@@ -208,7 +208,7 @@ fn zoom_and_pan_have_the_new_window_surveyed() {
     let commands = app.update(Action::ZoomIn);
     let window = app.window().unwrap();
     assert_eq!(commands, [Command::Survey(Some(window))]);
-    let extent = |w: Window| w.x[1] - w.x[0];
+    let extent = |w: PlaneWindow| w.x[1] - w.x[0];
     assert!((extent(whole) / extent(window) - ZOOM).abs() < 1e-12);
     app.update(Action::PanRight);
     let moved = app.window().unwrap();
@@ -232,7 +232,7 @@ fn the_point_that_is_zoomed_at_stays_where_it_is() {
     let share = (point[0] - after.x[0]) / (after.x[1] - after.x[0]);
     assert!((share - 0.25).abs() < 1e-12, "{after:?}");
     assert!((after.y[1] - before.y[1]).abs() < 1e-12, "{after:?}");
-    let extent = |window: Window| window.x[1] - window.x[0];
+    let extent = |window: PlaneWindow| window.x[1] - window.x[0];
     assert!((extent(before) / extent(after) - ZOOM).abs() < 1e-12);
     app.zoom_at(point, false);
     assert!((extent(app.window().unwrap()) - extent(before)).abs() < 1e-12);
@@ -255,7 +255,7 @@ fn the_checkpoint_nearest_to_a_point_is_looked_at() {
 fn zooming_ends_where_there_is_nothing_left_to_see() {
     let mut app = app(5);
     let whole = app.window().unwrap();
-    let extent = |w: Window| w.x[1] - w.x[0];
+    let extent = |w: PlaneWindow| w.x[1] - w.x[0];
     for (action, ratio) in [(Action::ZoomIn, 1e-5), (Action::ZoomOut, 100.0)] {
         app.update(Action::WholePath);
         let mut count = 0;

@@ -2,7 +2,7 @@
 
 use super::super::super::Size;
 use super::super::super::datum::Kind;
-use super::super::super::op::{Op, Operand, Padding, Reduction, Slice};
+use super::super::super::op::{AxisSlice, Op, Operand, Padding, Reduction};
 use super::super::call::Call;
 use super::{Translated, of_first, with};
 
@@ -122,8 +122,8 @@ pub(super) fn shape(call: &mut Call<'_>, base: &str) -> Option<Translated> {
     of_first(call, op)
 }
 
-fn slice(call: &Call<'_>) -> Slice {
-    Slice {
+fn slice(call: &Call<'_>) -> AxisSlice {
+    AxisSlice {
         axis: call.int("dim", 0),
         start: call.size("start", 0),
         end: call.size("end", i64::MAX),
@@ -142,7 +142,7 @@ pub(super) fn piece(call: &mut Call<'_>, base: &str) -> Option<Translated> {
             else {
                 return None;
             };
-            Op::Slice(Slice {
+            Op::Slice(AxisSlice {
                 axis,
                 start: Size::Fixed(start),
                 end: Size::Fixed(start + length),

@@ -1,16 +1,16 @@
 //! Layers, pooling, products of matrices and losses.
 
 use super::super::super::op::{
-    Around, Conv, InnerLoss, LossKind, Mean, Method, Norm, Op, Recurrent, Window,
+    Around, Conv, InnerLoss, LossKind, Mean, Method, Normalization, Op, PoolWindow, Recurrent,
 };
 use super::super::call::Call;
 use super::{Translated, of_first, with};
-use crate::model::ops::Cell;
+use crate::model::ops::RecurrentCell;
 
 /// A window; a stride that is left out is the window itself.
-fn window(call: &Call<'_>, rank: usize) -> Window {
+fn window(call: &Call<'_>, rank: usize) -> PoolWindow {
     let kernel = call.extents("kernel_size", &vec![1; rank]);
-    Window {
+    PoolWindow {
         stride: call.extents("stride", &kernel),
         padding: call.extents("padding", &vec![0; rank]),
         dilation: call.extents("dilation", &vec![1; rank]),
@@ -60,7 +60,7 @@ pub(super) fn layer(call: &mut Call<'_>, base: &str) -> Option<Translated> {
             of_first(call, Op::PixelShuffle(factor))
         }
         "im2col" => {
-            let window = Window {
+            let window = PoolWindow {
                 ceil: false,
                 stride: call.extents("stride", &[1, 1]),
                 ..window(call, 2)
@@ -91,18 +91,22 @@ pub(super) fn norm(call: &mut Call<'_>, base: &str) -> Option<Translated> {
                 let op = Op::BatchNorm { epsilon };
                 return with(call, op, &["weight", "bias", "running_mean", "running_var"]);
             }
-            with(call, Op::Norm(Norm::Instance(epsilon)), &["weight", "bias"])
+            with(
+                call,
+                Op::Norm(Normalization::Instance(epsilon)),
+                &["weight", "bias"],
+            )
         }
         "layer_norm" | "native_layer_norm" => with(
             call,
-            Op::Norm(Norm::Layer(axes, epsilon)),
+            Op::Norm(Normalization::Layer(axes, epsilon)),
             &["weight", "bias"],
         ),
         "group_norm" | "native_group_norm" => {
             let groups = call.int("num_groups", call.int("group", 1)).max(1) as usize;
             with(
                 call,
-                Op::Norm(Norm::Group(groups, epsilon)),
+                Op::Norm(Normalization::Group(groups, epsilon)),
                 &["weight", "bias"],
             )
         }
@@ -110,7 +114,7 @@ pub(super) fn norm(call: &mut Call<'_>, base: &str) -> Option<Translated> {
             let epsilon = call.maybe_float("eps");
             with(
                 call,
-                Op::Norm(Norm::RootMeanSquare(axes, epsilon)),
+                Op::Norm(Normalization::RootMeanSquare(axes, epsilon)),
                 &["weight"],
             )
         }
@@ -248,10 +252,10 @@ pub(super) fn loss(call: &mut Call<'_>, base: &str) -> Option<Translated> {
 
 pub(super) fn recurrent(call: &mut Call<'_>, base: &str) -> Option<Translated> {
     let cell = match base {
-        "lstm" => Cell::Lstm,
-        "gru" => Cell::Gru,
-        "rnn_tanh" => Cell::Tanh,
-        "rnn_relu" => Cell::Relu,
+        "lstm" => RecurrentCell::Lstm,
+        "gru" => RecurrentCell::Gru,
+        "rnn_tanh" => RecurrentCell::Tanh,
+        "rnn_relu" => RecurrentCell::Relu,
         _ => return None,
     };
     if call.overload != "input" || call.truth("train", false) {

@@ -3,26 +3,34 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
-use crate::weights::run_checkpoint::Shape;
+use crate::weights::run_checkpoint::RunShape;
 
 fn checkpoint(step: u64) -> Checkpoint {
     Checkpoint::new(step, format!("{step}.pt"))
 }
 
-fn plan(study: Study, count: u64) -> Option<(Findings, Vec<Plan>)> {
+fn plan(analysis: Analysis, count: u64) -> Option<(AnalysisResult, Vec<Plan>)> {
     let members: Vec<Checkpoint> = (0..count).map(checkpoint).collect();
     let spec = PlaneSpec {
-        shape: Shape::default(),
+        shape: RunShape::default(),
         origin: checkpoint(count - 1),
         directions: random(0),
         batch_norm: BatchNorm::Frozen,
     };
-    Findings::plan(study, &spec, &members, [[-1.0, 1.0]; 2], Split::Train, 5, 7)
+    AnalysisResult::plan(
+        analysis,
+        &spec,
+        &members,
+        [[-1.0, 1.0]; 2],
+        Split::Train,
+        5,
+        7,
+    )
 }
 
 #[test]
 fn lines_have_both_ends_among_their_points_and_both_splits() {
-    let (findings, plans) = plan(Study::Line, 3).unwrap();
+    let (findings, plans) = plan(Analysis::Line, 3).unwrap();
     assert_eq!(
         plans
             .iter()
@@ -36,16 +44,16 @@ fn lines_have_both_ends_among_their_points_and_both_splits() {
             .iter()
             .all(|end| findings.lines[0].alpha.contains(end))
     );
-    let (overlaid, plans) = plan(Study::Random, 1).unwrap();
+    let (overlaid, plans) = plan(Analysis::Random, 1).unwrap();
     let seeds: Vec<_> = overlaid.lines.iter().map(|line| line.seed).collect();
     assert_eq!((seeds, plans.len()), (vec![Some(5), Some(6), Some(7)], 3));
-    assert!(plan(Study::Update, 1).is_none() && plan(Study::Line, 1).is_none());
+    assert!(plan(Analysis::Update, 1).is_none() && plan(Analysis::Line, 1).is_none());
 }
 
 #[test]
 fn a_smooth_random_plane_rests_and_a_rough_one_asks_for_more() {
     let ends = |loss: &dyn Fn(f64, f64) -> f64| {
-        let (mut findings, mut plans) = plan(Study::Plane, 3).unwrap();
+        let (mut findings, mut plans) = plan(Analysis::Plane, 3).unwrap();
         let mut measured = 0;
         while let Some(plan) = plans.pop() {
             for (index, query) in plan.queries.iter().enumerate() {
@@ -56,7 +64,7 @@ fn a_smooth_random_plane_rests_and_a_rough_one_asks_for_more() {
                     loss: loss(x, y),
                     score: 0.5,
                 };
-                assert!(findings.take(plan.generation, index, &Value::Measure(measure)));
+                assert!(findings.take(plan.generation, index, &QueryAnswer::Measure(measure)));
                 measured += 1;
             }
             plans.extend(findings.next_batch(plan.generation, plan.generation + 1));
@@ -72,7 +80,7 @@ fn a_smooth_random_plane_rests_and_a_rough_one_asks_for_more() {
 
 #[test]
 fn stability_is_measured_once_at_each_checkpoint_the_newest_first() {
-    let (findings, plans) = plan(Study::Stability, 5).unwrap();
+    let (findings, plans) = plan(Analysis::Stability, 5).unwrap();
     let order: Vec<u64> = findings
         .checkpoints
         .iter()
@@ -89,17 +97,17 @@ fn stability_is_measured_once_at_each_checkpoint_the_newest_first() {
 
 #[test]
 fn answers_find_their_place_and_strangers_none() {
-    let (mut findings, plans) = plan(Study::Curvature, 3).unwrap();
+    let (mut findings, plans) = plan(Analysis::Curvature, 3).unwrap();
     let found = Extremes {
         lambda_max: 2.0,
         lambda_min: -1.0,
         iterations: 9,
         converged: true,
     };
-    assert!(findings.take(7, 0, &Value::Curvature(found)));
+    assert!(findings.take(7, 0, &QueryAnswer::Curvature(found)));
     assert!(
-        !findings.take(6, 0, &Value::Curvature(found))
-            && !findings.take(7, 999, &Value::Curvature(found))
+        !findings.take(6, 0, &QueryAnswer::Curvature(found))
+            && !findings.take(7, 999, &QueryAnswer::Curvature(found))
     );
     let map = findings.curvature.as_ref().unwrap();
     assert_eq!(map.here, Some(found));
@@ -110,11 +118,11 @@ fn answers_find_their_place_and_strangers_none() {
     findings.take_product(7, 1, 3, 30);
     findings.take_product(6, 1, 30, 30);
     assert!(findings.share > begun && findings.seconds_left.is_some_and(|left| left > 0.0));
-    assert!(findings.take(7, 1, &Value::Curvature(found)));
+    assert!(findings.take(7, 1, &QueryAnswer::Curvature(found)));
     let mut before = findings.share;
     for index in 2..plans[0].queries.len() {
         findings.take_product(7, index, 29, 30);
-        findings.take(7, index, &Value::Curvature(found));
+        findings.take(7, index, &QueryAnswer::Curvature(found));
         assert!(findings.share >= before && (findings.share < 1.0 || findings.left == 0));
         before = findings.share;
     }

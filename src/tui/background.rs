@@ -10,7 +10,7 @@ use crate::plot::picture::Rgb;
 
 /// The terminal's answer, and what the user typed meanwhile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct BackgroundAnswer {
     /// The colour behind its text; `None` if it did not say.
     pub ground: Option<Rgb>,
     /// Keys that came before the answer or in place of it, but for those that are more than one byte.
@@ -32,7 +32,7 @@ const BELL: u8 = 0x07;
 /// # Errors
 /// The system's, where it cannot be asked.
 #[cfg(unix)]
-pub fn ask(patience: Duration) -> io::Result<Answer> {
+pub fn ask(patience: Duration) -> io::Result<BackgroundAnswer> {
     use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
     enable_raw_mode()?;
     let said = listen(patience);
@@ -45,8 +45,8 @@ pub fn ask(patience: Duration) -> io::Result<Answer> {
 /// # Errors
 /// None.
 #[cfg(not(unix))]
-pub fn ask(_patience: Duration) -> io::Result<Answer> {
-    Ok(Answer::default())
+pub fn ask(_patience: Duration) -> io::Result<BackgroundAnswer> {
+    Ok(BackgroundAnswer::default())
 }
 
 #[cfg(unix)]
@@ -138,7 +138,7 @@ fn answer(bytes: &[u8]) -> (usize, Option<Known>) {
     (0, None)
 }
 
-impl From<Said> for Answer {
+impl From<Said> for BackgroundAnswer {
     fn from(said: Said) -> Self {
         Self {
             ground: said.ground,

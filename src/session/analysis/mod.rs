@@ -9,15 +9,15 @@ use crate::landscape::curvature::Extremes;
 use crate::landscape::explore::{BATCH, WHOLE};
 use crate::landscape::refine::Estimate;
 use crate::landscape::surface::{Measure, Surface};
-use crate::landscape::survey::{self, Side};
-use crate::landscape::worker::protocol::{Plan, Query, Value};
+use crate::landscape::survey::{self, GridSide};
+use crate::landscape::worker::protocol::{Plan, Query, QueryAnswer};
 use crate::run::Checkpoint;
 use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
 
 /// Pictures that are to be measured before the map goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Study {
+pub enum Analysis {
     /// Slices along random filter-normalized directions, several seeds.
     Random,
     /// The slice along the last update.
@@ -38,7 +38,7 @@ pub const SEEDS: u64 = 3;
 pub const POINTS: usize = 41;
 /// Lines a side of the random plane, from −1 to 1.
 pub const PLANE_LINES: usize = 33;
-/// Share of a study that is not done, at most.
+/// Share of an analysis that is not done, at most.
 const NEARLY: f64 = 0.99;
 /// Lines a side of the curvature map.
 pub const CURVATURE_LINES: usize = 9;
@@ -69,11 +69,11 @@ pub struct CurvatureMap {
     pub here: Option<Extremes>,
 }
 
-/// A study and what it has found.
+/// An analysis and what it has found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Findings {
+pub struct AnalysisResult {
     /// The pictures that it measures.
-    pub study: Study,
+    pub analysis: Analysis,
     /// Lines, where it measures lines.
     pub lines: Vec<LineCurve>,
     /// The map of curvature, where it measures that.
@@ -121,13 +121,13 @@ enum Target {
     Checkpoint(usize),
 }
 
-impl Findings {
-    /// Plans a study around the last of `members`, or at each of them, on the plane of `spec` with this
+impl AnalysisResult {
+    /// Plans an analysis around the last of `members`, or at each of them, on the plane of `spec` with this
     /// window. The plans' generations count on from `next`. Random directions have `seed` and those after
     /// it. None where there are too few checkpoints.
     #[must_use]
     pub fn plan(
-        study: Study,
+        analysis: Analysis,
         spec: &PlaneSpec,
         members: &[Checkpoint],
         window: [[f64; 2]; 2],
@@ -136,7 +136,7 @@ impl Findings {
         next: u64,
     ) -> Option<(Self, Vec<Plan>)> {
         let mut findings = Self {
-            study,
+            analysis,
             lines: Vec::new(),
             curvature: None,
             plane: None,
@@ -146,10 +146,10 @@ impl Findings {
             seconds_left: None,
             pending: PendingPlans::default(),
         };
-        let plans = match study {
-            Study::Plane => vec![findings.plan_plane(spec, members, seed, split)?],
-            Study::Curvature => vec![findings.plan_curvature(spec, members, window, split)?],
-            Study::Stability => vec![findings.plan_checkpoints(spec, members, split)],
+        let plans = match analysis {
+            Analysis::Plane => vec![findings.plan_plane(spec, members, seed, split)?],
+            Analysis::Curvature => vec![findings.plan_curvature(spec, members, window, split)?],
+            Analysis::Stability => vec![findings.plan_checkpoints(spec, members, split)],
             _ => findings.plan_lines(spec, members, seed, split)?,
         };
         let plans = plans
@@ -172,16 +172,16 @@ impl Findings {
     ) -> Option<Vec<Plan>> {
         let last = members.last()?.clone();
         let before = members.len().checked_sub(2).and_then(|i| members.get(i));
-        let range = match self.study {
-            Study::Random => [-1.0, 1.0],
-            Study::Update => [-2.0, 2.0],
+        let range = match self.analysis {
+            Analysis::Random => [-1.0, 1.0],
+            Analysis::Update => [-2.0, 2.0],
             _ => [-0.5, 1.5],
         };
-        let directions: Vec<(Option<u64>, Directions)> = match self.study {
-            Study::Random => (seed..seed.saturating_add(SEEDS))
+        let directions: Vec<(Option<u64>, Directions)> = match self.analysis {
+            Analysis::Random => (seed..seed.saturating_add(SEEDS))
                 .map(|seed| (Some(seed), random(seed)))
                 .collect(),
-            Study::Update => {
+            Analysis::Update => {
                 let from = before?.clone();
                 vec![(
                     None,
@@ -204,7 +204,7 @@ impl Findings {
         };
         let mut plans = Vec::new();
         for (seed, directions) in directions {
-            let is_line = self.study == Study::Line;
+            let is_line = self.analysis == Analysis::Line;
             let spec = PlaneSpec {
                 origin: if is_line {
                     members.first()?.clone()
@@ -334,7 +334,7 @@ impl Findings {
         let [x, y] = window.map(|[min, max]| survey::spread(min, max, CURVATURE_LINES));
         let mut queries = vec![Query::CurvatureOf(members.last()?.clone())];
         let mut targets = vec![Target::Here];
-        let sides = [&x, &y].map(|lines| Side::of(lines.len()));
+        let sides = [&x, &y].map(|lines| GridSide::of(lines.len()));
         for level in 0..survey::levels(sides) {
             for (i, j) in survey::additions(sides, [&x, &y], level, &[[0.0, 0.0]]) {
                 queries.push(Query::curvature([x[i], y[j]]));
@@ -398,8 +398,8 @@ impl Findings {
         }
     }
 
-    /// Takes an answer; false when it belongs to no plan of this study.
-    pub fn take(&mut self, generation: u64, index: usize, value: &Value) -> bool {
+    /// Takes an answer; false when it belongs to no plan of this analysis.
+    pub fn take(&mut self, generation: u64, index: usize, value: &QueryAnswer) -> bool {
         let plan = self
             .pending
             .generations
@@ -414,20 +414,20 @@ impl Findings {
         in_hand.retain(|known| (known.0, known.1) != (generation, index));
         self.advance();
         match (target, value) {
-            (Target::Line { line, point }, &Value::Measure(measure)) => {
+            (Target::Line { line, point }, &QueryAnswer::Measure(measure)) => {
                 self.lines[line].values[point] = Some(measure);
             }
-            (Target::Plane { i, j }, &Value::Measure(measure)) => {
+            (Target::Plane { i, j }, &QueryAnswer::Measure(measure)) => {
                 if let Some(plane) = &mut self.plane {
                     plane.record(i, j, measure);
                 }
             }
-            (Target::Here, &Value::Curvature(extremes)) => {
+            (Target::Here, &QueryAnswer::Curvature(extremes)) => {
                 if let Some(map) = &mut self.curvature {
                     map.here = Some(extremes);
                 }
             }
-            (Target::Map(at), &Value::Curvature(extremes)) => {
+            (Target::Map(at), &QueryAnswer::Curvature(extremes)) => {
                 if let Some(map) = &mut self.curvature {
                     map.values[at] = Some(extremes);
                 }
@@ -437,7 +437,7 @@ impl Findings {
         true
     }
 
-    /// Takes the products that a point has had, of those that it has at most; ignores a point of another study.
+    /// Takes the products that a point has had, of those that it has at most; ignores a point of another analysis.
     pub fn take_product(&mut self, generation: u64, index: usize, done: usize, of: usize) {
         if !self.pending.generations.contains(&generation) {
             return;
