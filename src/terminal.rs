@@ -81,7 +81,7 @@ pub fn depth(variable: impl Fn(&str) -> Option<String>) -> (Depth, String) {
     if by_term == Depth::Mono || term == "linux" {
         return told(by_term);
     }
-    // Both hand on what they were told of the terminal around them, which they do not ask.
+    // Both pass on variables of the terminal around them without asking it.
     if variable("STY").is_some() && variable("TMUX").is_none() {
         let depth = by_term.min(Depth::TwoFiftySix);
         return (depth, format!("GNU screen, TERM is {term}"));

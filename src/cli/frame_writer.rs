@@ -25,7 +25,7 @@ use super::output::Usage;
 const LINES: &str = "checkpoints.jsonl";
 /// The beginning of each of its lines.
 const BEGINNING: &[u8] = b"{\"run\":\"";
-/// Bytes of it at most that are looked through for what was told: a million checkpoints.
+/// Most bytes of it that are searched for earlier reports: a million checkpoints.
 const LARGEST: u64 = 1 << 30;
 /// Attempts to have it alone, and the time between them: others write to it for a moment only.
 const ATTEMPTS: (u32, Duration) = (25, Duration::from_millis(10));

@@ -111,7 +111,7 @@ struct Watcher {
     size: Size,
     /// Reason why the last attempt failed.
     trouble: Option<String>,
-    /// The snapshot whose troubles were told last.
+    /// The snapshot whose troubles were reported last.
     told: Arc<Snapshot>,
 }
 

@@ -42,7 +42,7 @@ impl Inspect {
             left_out,
         } = self.find()?;
         let dict = StateDict::open(&path, self.key.key.as_deref())?;
-        // What cannot be read is told as evidence.
+        // Files that cannot be read are reported as evidence.
         let roles = self.model.roles().unwrap_or_default();
         let layout = roles::layout(dict.tensors(), roles.as_deref());
         let layout = layout.map_err(|source| WeightsError::OtherNames {

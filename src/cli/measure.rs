@@ -107,7 +107,7 @@ impl Measuring {
         self.client.samples(split)
     }
 
-    /// Measures losses and scores; a place where none can be had is a hole, and the reason is told.
+    /// Measures losses and scores; a place where none can be had is a hole, and the reason is reported.
     pub(super) fn measures(
         &mut self,
         spec: &PlaneSpec,

@@ -26,7 +26,7 @@ pub(super) fn weights() -> ProgressBar {
 
 fn styled(what: &'static str, total: usize, template: &str) -> ProgressBar {
     let pace = |state: &ProgressState, out: &mut dyn Write| {
-        // A bar that cannot be written has nobody to be told.
+        // Nobody reads a bar that cannot be written.
         let _ = write!(out, "{:.1}/s", state.per_sec());
     };
     let style = ProgressStyle::with_template(template)

@@ -61,7 +61,7 @@ impl Target {
         snapshots: watch::Receiver<Arc<Snapshot>>,
     ) -> anyhow::Result<Recording> {
         let (end, asked) = channel();
-        // A disk that is full from the first byte is told at once.
+        // A disk that is full from the first byte is reported at once.
         let recorder = Recorder::begin(self.file)
             .with_context(|| format!("{}: cannot be written", self.path.display()))?;
         let path = self.path.clone();

@@ -126,7 +126,7 @@ pub(super) fn be_nice() {
     }
 }
 
-/// Lets a panic be told as one sentence; the log has where it came from.
+/// Reports a panic as one sentence; the log has its place.
 pub(super) fn tell_panics() {
     std::panic::set_hook(Box::new(|info| {
         let sentence = mistake(message(info.payload()), info.location());

@@ -67,7 +67,7 @@ fn shown(
     Some(visible::lines(&with_values(text, variables)).into_owned())
 }
 
-/// The text with these values written out, and the parts of which one alone may be told.
+/// The text with these values written out, and the parts of which only one may be shown.
 fn with_values(mut text: String, values: &[String]) -> String {
     for value in values {
         for part in std::iter::once(&**value).chain(value.split(',')) {

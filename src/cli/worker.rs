@@ -104,7 +104,7 @@ impl HostingOptions {
                 "--worker and --workers start worker processes, and with --in-process there are none".into()
             ));
         }
-        // A name that is not Unicode cannot be told to a process.
+        // A name that is not Unicode cannot be passed to a process.
         let is_told = runs.iter().all(|run| run.to_str().is_some());
         let process = (!self.in_process && is_told)
             .then(|| self.launch(budget))
@@ -120,7 +120,7 @@ impl HostingOptions {
         })
     }
 
-    /// Returns the dot products of runs that are kept. Why they are not is told by the workers, who have the same database.
+    /// Returns the dot products of runs that are kept. The workers, which have the same database, report why they are not.
     pub(super) fn products(&self, runs: &[&Path]) -> Option<Arc<dyn KeptProducts>> {
         self.store.place(runs)?.products().ok()
     }
@@ -194,7 +194,7 @@ impl Worker {
         let serve = move || serve_lines(io::stdin(), output, budget, memory, die);
         let thread = std::thread::Builder::new().name("worker".into());
         let served = thread.stack_size(STACK).spawn(serve)?.join();
-        // Its panic was told when it happened.
+        // Its panic was reported when it happened.
         served.unwrap_or_else(|_| std::process::exit(PANICKED))?;
         Ok(())
     }

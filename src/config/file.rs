@@ -18,7 +18,7 @@ use super::{Problem, Problems};
 
 /// Bytes of a file at most: all settings and keys there are take some thousand.
 const LARGEST: u64 = 1 << 20;
-/// Problems of a file that are told; a file with thousands is a mistake of another kind.
+/// Most problems of a file that are reported; a file with thousands is a mistake of another kind.
 const TOLD: usize = 8;
 
 /// Name of the table of keys.
@@ -151,7 +151,7 @@ impl Reader<'_> {
     fn setting(&mut self, (name, value): Item<'_, '_>) {
         let known: Vec<&str> = self.settings.names().collect();
         if !known.contains(&name.get_ref().as_ref()) {
-            // The nearest of a name is worth looking for where it is told.
+            // The nearest name is worth looking for only if it is reported.
             let message = if self.problems.len() < TOLD {
                 unknown_setting(name.get_ref(), &known)
             } else {

@@ -175,7 +175,7 @@ impl Head {
         Ok(Rows { values, ..rows })
     }
 
-    /// Takes the rows of these ascending numbers; `see` is told of every element and its column of a table.
+    /// Takes the rows of these ascending numbers; `see` gets every element and its column of a table.
     pub(super) fn take<T: Copy + Default>(
         &self,
         data: impl Read,

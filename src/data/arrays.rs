@@ -19,7 +19,7 @@ pub(super) const LARGEST: usize = 1 << 31;
 pub(super) const LARGEST_WHOLE: usize = 1 << 28;
 /// Bytes that deflate makes of one at most.
 pub(super) const RATIO: u64 = 1032;
-/// Names of arrays that are told in a sentence.
+/// Most names of arrays in a sentence.
 const TOLD: usize = 8;
 /// Bytes of the head of a safetensors file, as its own reader has it.
 const HEAD: u64 = 100 << 20;
@@ -29,7 +29,7 @@ pub(super) trait Arrays {
     /// The names of all.
     fn names(&self) -> Vec<String>;
 
-    /// The head of one, and its data. The file holds as many bytes as the head asks for, as far as can be told.
+    /// The head of one, and its data. The file holds as many bytes as the head asks for, as far as is known.
     fn open(&mut self, name: &str) -> Result<(Head, Box<dyn Read + '_>), DataError>;
 }
 

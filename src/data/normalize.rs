@@ -10,7 +10,7 @@ struct Known {
     shape: [usize; 3],
     mean: &'static [f32],
     std: &'static [f32],
-    /// Mean over all channels by which it is told from sets of the same shape.
+    /// Mean over all channels, which distinguishes it from sets of the same shape.
     brightness: f32,
 }
 
@@ -141,7 +141,7 @@ impl Normalizer {
     }
 }
 
-/// Sets are told by their images' shape and brightness: all of the MNIST family have the same file
+/// Sets are recognized by their images' shape and brightness: all of the MNIST family have the same file
 /// names. CIFAR's two have different ones.
 fn recognize(images: &Images, brightness: f32) -> Option<&'static Known> {
     // A table may hold the pixels of images in one row each.

@@ -18,7 +18,7 @@ const IN_MEMORY: &str = "/dev/shm";
 #[derive(Debug)]
 pub struct SentPlane {
     folder: TempDir,
-    /// Number by which it can be told from others.
+    /// Number that distinguishes it from others.
     pub(super) id: u64,
     /// The newest checkpoint.
     pub(super) checkpoint: PathBuf,

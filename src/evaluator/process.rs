@@ -16,7 +16,7 @@ use super::EvaluatorCommand;
 
 /// Bytes of a line at most.
 const LONGEST: u64 = 1 << 20;
-/// Characters of a program's own words that are told.
+/// Most characters of a program's own words in a sentence.
 const TOLD: usize = 240;
 /// Lines of stderr that are kept for the sentence about an end.
 const LAST_LINES: usize = 8;

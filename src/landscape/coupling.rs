@@ -22,7 +22,7 @@ const LARGEST: usize = 1 << 28;
 const DISTANCE: f64 = 1e-3;
 /// Samples at most of which one loss is compared with the mean of two halves'.
 pub(super) const WEIGHED: usize = 64;
-/// Share of one loss from which on halves that weigh differently are told: with random weights all items cost about
+/// Share of one loss from which on halves count as weighing differently, because with random weights all items cost about
 /// as much, so that different numbers of items change little.
 const WEIGHT: f64 = 1e-5;
 

@@ -35,7 +35,7 @@ impl DevicePlane {
         })
     }
 
-    /// Number by which the plane can be told from others.
+    /// Number that distinguishes the plane from others.
     pub(super) fn id(&self) -> TensorId {
         self.rows.id()
     }

@@ -220,7 +220,7 @@ fn sample(column: &Column, wanted: &[Option<usize>]) -> Vec<usize> {
     }
 }
 
-/// The column that the model should give: the data's own, or the tokens themselves where the next one is told.
+/// The column that the model should give: the data's own, or the tokens themselves if the loss is of the next one.
 fn target<'a>(
     data: &'a Dataset,
     loss: &Loss,
@@ -393,7 +393,7 @@ mod tests {
         assert!(!shifts(&tokens, &[2, 3, 9, 5, 6, 9]));
         assert!(!shifts(&tokens, &[2, -100, 9, 5, 6, -100]));
         assert!(shifts(&tokens, &[2, 3, 9, 5, 7, 9]));
-        // Of tokens that are all alike none can be told, and the usual form stands.
+        // Tokens that are all alike show neither, and the usual form is taken.
         assert!(shifts(&[7; 6], &[7; 6]));
     }
 

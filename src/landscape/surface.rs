@@ -223,7 +223,7 @@ impl Surface {
         self.hierarchy(value, |_, _, _| {})
     }
 
-    /// As [`Surface::nodes`]. For each measured point that a level adds, `each` is told its index
+    /// As [`Surface::nodes`]. For each measured point that a level adds, `each` gets its index
     /// (j · columns + i), what the coarser level predicts there and what was measured.
     pub(super) fn hierarchy(
         &self,

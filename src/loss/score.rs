@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A number that tells more to people than the loss it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Score {
-    /// Share of the items that are told right, 0 to 1.
+    /// Share of the items that are classified correctly, 0 to 1.
     Accuracy,
     /// The number e to the power of a token's mean loss.
     Perplexity,

@@ -44,9 +44,9 @@ pub struct Totals {
 /// The sums that scores are made of; a loss fills in those of its own score.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ScoreSums {
-    /// Number of items that are told, such as samples or pixels.
+    /// Number of classified items, such as samples or pixels.
     pub items: u64,
-    /// Number of those that are told right.
+    /// Number of those that are classified correctly.
     pub right: u64,
     /// Sum of the squared differences between output and target.
     pub residual: LongSum,

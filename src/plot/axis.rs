@@ -73,7 +73,7 @@ pub fn short(value: f64) -> String {
     }
 }
 
-/// A change of a number, with its sign and as many decimals as the number is told with; `None` if it vanishes in them.
+/// A change of a number, with its sign and as many decimals as the number has; `None` if it vanishes in them.
 #[must_use]
 pub fn change(difference: f64, told: &str) -> Option<String> {
     if told.contains('e') || !difference.is_finite() {

@@ -14,7 +14,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event that people are told as well. Facts are an object.
+    /// An event that has a line for people as well. Facts are an object.
     pub(super) fn told(name: &'static str, facts: Value, line: String) -> Self {
         Self {
             line: Some(line),

@@ -101,7 +101,7 @@ fn found_in(path: &Path) -> io::Result<Found> {
         return Ok(Found::Result);
     }
     let is_data = match sniff(path)? {
-        // Web pages and logs are texts; other binary files are told by their bytes below.
+        // Web pages and logs are texts; other binary files are recognized by their bytes below.
         Content::Unknown => false,
         Content::Foreign(thing) => thing.may_hold_model,
         _ => true,

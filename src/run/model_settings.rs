@@ -25,7 +25,7 @@ const KEPT: [&str; 7] = [
 const HEADS: [&str; 4] = ["n_head", "num_attention_heads", "n_heads", "num_heads"];
 const ACTIVATIONS: [&str; 2] = ["activation_function", "hidden_act"];
 
-/// A model's settings as far as they are told.
+/// A model's settings, as far as files have them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelSettings {
     /// Number of attention heads.

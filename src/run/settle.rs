@@ -31,7 +31,7 @@ pub enum RunEvent {
     Vanished(PathBuf),
     /// Training's own log has changed.
     Logged(LogUpdate),
-    /// A scan is complete: all that it found has been told.
+    /// A scan is complete: everything that it found was reported.
     Scanned {
         /// Files that are no checkpoints by their contents, in words; `None` if there are none.
         others: Option<String>,

@@ -94,7 +94,7 @@ impl Keeper {
         let fits = |cache: &RunCache| {
             // Four bytes a number is what most models take.
             let bytes = (seen.facts.numbers as u64).saturating_mul(4).min(seen.size);
-            // One that is too large for the room is tried, because that is to be told.
+            // One that is too large for the room is tried, so that this is reported.
             bytes > cache.room() || cache.bytes().saturating_add(bytes) <= cache.room()
         };
         self.is_on
@@ -140,7 +140,7 @@ impl Keeper {
                 ));
             }
             Err(reason) => {
-                // A full disk may have room again later; the sentence is told once.
+                // A full disk may have room again later; the sentence is reported once.
                 self.is_blocked = true;
                 now.trouble = Some(reason);
             }

@@ -103,7 +103,7 @@ impl Session {
         let reading = ReaderOptions {
             run: options.run.clone(),
             choice: options.choice.clone(),
-            // Why a model cannot be read is told by those who measure it.
+            // The workers report why a model cannot be read.
             roles: model::roles(&options.setup.model).unwrap_or_default(),
             seed: options.setup.seed(),
             keep: options.keep,

@@ -208,7 +208,7 @@ impl Reader {
         Self {
             path: RunPath::new(options.choice.key.clone())
                 .with_roles(options.roles.clone())
-                // Why they are not kept is told by the workers, who have the same database.
+                // The workers, which have the same database, report why they are not kept.
                 .with_kept_products(options.store.as_ref().and_then(|it| it.products().ok())),
             history: History::default(),
             keeper: Keeper::open(&options.run, options.keep),

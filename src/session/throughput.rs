@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// The pace is that of the last few seconds, or of the last few points where these take longer.
 pub(super) const OVER: Duration = Duration::from_secs(3);
-/// The time that is left is told from the pace of so long, because it is read as a promise.
+/// The time that is left comes from the pace over this time, because it is read as a promise.
 const STEADY_OVER: Duration = Duration::from_secs(20);
 /// Number of last points that always count.
 const LAST: usize = 10;

@@ -332,7 +332,7 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // Nothing can be told any more.
+        // Nothing can be reported any more.
         let _ = self.flush();
     }
 }

@@ -33,7 +33,7 @@ impl Diversion {
 #[cfg(unix)]
 impl Drop for Diversion {
     fn drop(&mut self) {
-        // Where this fails nobody can be told: what would be said goes to stderr.
+        // If this fails nothing can be reported, because the report would go to stderr.
         let _ = rustix::stdio::dup2_stderr(&self.terminal);
     }
 }

@@ -165,7 +165,7 @@ fn take(wishes: &Wishes) -> io::Result<()> {
 /// Gives the terminal back, the first time that it is called after it was taken.
 fn restore() {
     let Some(held) = taken().take() else { return };
-    // A terminal that is gone cannot be restored, and there is nobody left to be told.
+    // A terminal that is gone cannot be restored, and nobody is left to report it to.
     if held.mouse {
         let _ = queue!(stdout(), Print(MOUSE_OFF));
     }

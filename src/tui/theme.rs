@@ -191,7 +191,7 @@ const SIXTEEN_LIGHT: Tokens = Tokens {
     mark: Rgb(205, 0, 0),
 };
 
-/// The styles of the screen. Nothing is told by hue alone: what matters is bold or reverse besides.
+/// The styles of the screen. Nothing depends on hue alone: what matters is bold or reverse as well.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Theme {
     name: String,

@@ -136,7 +136,7 @@ impl PlaneRecipe {
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 
-    /// Finds its checkpoints among those of a run: those of the same step first. `file` is told where one is missing.
+    /// Finds its checkpoints among those of a run: those of the same step first. The error names `file` if one is missing.
     ///
     /// # Errors
     /// One is not among them.

@@ -12,7 +12,7 @@ use super::normalize::{Ignore, Norm, normalize};
 use super::plane::{self, Metric};
 use super::run_checkpoint::{RunCheckpoint, RunShape};
 
-/// Directions of a plane, whose checkpoints are told as `C`.
+/// Directions of a plane, whose checkpoints are of type `C`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Directions<C = Checkpoint> {

@@ -182,7 +182,7 @@ fn surplus(tensors: &[TensorInfo], matched: &[usize], roles: Option<&Roles>) -> 
         .iter()
         .filter_map(|&index| Some(tensors.get(index)?.name.as_str()))
         .collect();
-    // One that has other names than the model lacks tensors of the layout, which is told first.
+    // One that has other names than the model lacks tensors of the layout, which is reported first.
     let layout = layout(tensors, roles).unwrap_or_default();
     let mut slots = layout.slots().iter();
     slots

@@ -34,7 +34,7 @@ const BEST_SCALES: usize = 2;
 /// Number of tied readings up to which the range of losses is that of all of them on all samples.
 const RANGED: usize = 6;
 
-/// A candidate that is taken, and those that cannot be told from it.
+/// A candidate that is taken, and those that the evidence cannot distinguish from it.
 struct Choice {
     taken: usize,
     tied: Vec<usize>,

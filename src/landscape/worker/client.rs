@@ -107,7 +107,7 @@ impl Client {
         self.assume(&AssumedFunction::default());
         let assumed = self.asked(shape, members)?;
         self.assume(&assumed.function);
-        // A path may be asked before it is told which samples there are.
+        // A path may be asked before the samples are known.
         self.wait_for_samples()?;
         let (model, kept, score) = match &self.told.evaluator {
             Some(evaluator) => (evaluator.command.clone(), None, evaluator.score),
@@ -165,7 +165,7 @@ impl Client {
         self.told.samples.get(&split).copied()
     }
 
-    /// Answers queries, in any order; `each` is told of every step. The values are in the queries' order, and in the
+    /// Answers queries, in any order; `each` gets every step. The values are in the queries' order, and in the
     /// place of one that could not be had is the reason, in a sentence.
     ///
     /// # Errors
@@ -223,7 +223,7 @@ impl Client {
         }
     }
 
-    /// Returns why a plan has no values: the reason that was told of the samples or the model, if there is one.
+    /// Returns why a plan has no values: that of the samples or the model, if there is one.
     fn why_not(&mut self, split: Split, reason: String) -> Result<LandscapeError, LandscapeError> {
         let own = self.setup.split();
         if split == own {
@@ -233,7 +233,7 @@ impl Client {
         Ok(failed(of_samples.unwrap_or(reason)))
     }
 
-    /// Waits until it was told which samples there are, or why there are none.
+    /// Waits until the samples are known, or the reason why there are none.
     fn wait_for_samples(&mut self) -> Result<(), LandscapeError> {
         let own = self.setup.split();
         while self.told.why_not.is_none() && !self.told.samples.contains_key(&own) {
@@ -289,7 +289,7 @@ impl Drop for Client {
     fn drop(&mut self) {
         self.requests = None;
         if let Some(pool) = self.pool.take() {
-            // Its panic was told when it happened.
+            // Its panic was reported when it happened.
             let _ = pool.join();
         }
     }

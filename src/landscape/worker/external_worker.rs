@@ -94,7 +94,7 @@ impl ExternalWorker {
         {
             (self.tell)(sentence);
         }
-        // It was told the run, and another one may have another model.
+        // It knows one run, and another one may have another model.
         let run = |newest: &Path| newest.parent().map(Path::to_path_buf);
         self.connection
             .take_if(|(_, newest)| run(newest) != run(&shape.newest));

@@ -79,7 +79,7 @@ fn entry(visible: Option<&str>, ordinal: usize) -> Option<Entry<'_>> {
     if word.starts_with("GPU-") {
         return Some(Entry::Uuid(word));
     }
-    // A part of a card (MIG) has no memory of its own that is told so.
+    // A part of a card (MIG) does not report memory of its own in this way.
     word.parse().ok().map(Entry::Index)
 }
 
@@ -103,7 +103,7 @@ mod card {
 
     use super::{Entry, Place, Room, Use, entry};
 
-    /// Time over which the use is told.
+    /// Time over which the use is averaged.
     const OVER: Duration = Duration::from_secs(3);
 
     fn device(place: Place) -> Option<Device<'static>> {

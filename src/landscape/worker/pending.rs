@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::protocol::Plan;
 use super::recall::{PlanKeys, Values};
 
-/// The number of a worker of a queue, by which it is told from the others.
+/// The number that distinguishes a worker of a queue from the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WorkerNumber(usize);
 

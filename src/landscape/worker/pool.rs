@@ -44,7 +44,7 @@ pub struct Hosting {
     /// The commands of workers that are started by other means, on the first device there; empty if there is one here
     /// for each device.
     pub launches: Vec<Launch>,
-    /// The share of the processor that measuring may take; a worker process is told it by its command.
+    /// The share of the processor that measuring may take; a worker process gets it by its command.
     pub budget: Budget,
     /// The database in which values are kept and found again; `None` if none are.
     pub store: Option<StorePlace>,
@@ -215,7 +215,7 @@ pub(super) fn samples(setup: &Setup) -> Result<Arc<Dataset>, String> {
 /// Takes sentences for a channel.
 fn teller(send: Sender<String>) -> Tell {
     Arc::new(move |sentence| {
-        // Nobody is told of what ends with the session.
+        // What ends with the session is not reported.
         let _ = send.send(sentence);
     })
 }

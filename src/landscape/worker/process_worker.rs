@@ -38,7 +38,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Time after which a query that has taken longer than any before may hang in a driver.
 const LONGEST_QUERY: Duration = Duration::from_secs(30 * 60);
-/// Time without a line after which that is told: a worker says every second that it lives.
+/// Time without a line after which a worker is reported as silent, because it says every second that it lives.
 const TOLD_AFTER: Duration = Duration::from_secs(10);
 /// Multiple of the longest query so far up to which another may take.
 const SLOWER: u32 = 20;
@@ -102,7 +102,7 @@ impl ProcessWorker {
             launch,
             setup: Setup {
                 devices: vec![place],
-                // A launcher may start it in another one. A name that is not Unicode cannot be told.
+                // A launcher may start it in another one. A name that is not Unicode cannot be passed on.
                 folder: env::current_dir().ok().filter(|own| own.to_str().is_some()),
                 ..setup.clone()
             },

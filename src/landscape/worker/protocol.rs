@@ -191,7 +191,7 @@ pub enum QueryAnswer {
     Curvature(Extremes),
     /// The density of the Hessian's spectrum.
     Density(Density),
-    /// The path was asked; what it answered is told by itself.
+    /// The path was asked; its answer is reported separately.
     Assumed,
     /// The sums over a part of the samples.
     Part(PartSums),

@@ -1,4 +1,4 @@
-//! Plans that are under way, and what is told of them.
+//! Plans that are under way, and the reports about them.
 
 use std::sync::Arc;
 

@@ -29,7 +29,7 @@ const LONGEST: u64 = 1 << 30;
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
 /// Time that a query has to end by itself once nobody waits for answers any more.
 const GRACE: Duration = Duration::from_millis(200);
-/// Characters of a wrong order that are told.
+/// Most characters of a wrong order in a sentence.
 const TOLD: usize = 240;
 
 /// Measures what is asked for until the input ends; with `memory` bytes as its limit, batches are chosen so that it keeps

@@ -19,7 +19,7 @@ impl Aligned {
     pub(super) fn resize(&mut self, len: usize) {
         if self.first + len > self.memory.len() {
             self.memory = vec![0.0; len + LINE / size_of::<f32>() - 1];
-            // Where the start of a line cannot be told, any place will do.
+            // Where the start of a line is unknown, any place will do.
             let first = self.memory.as_ptr().align_offset(LINE);
             self.first = first.min(self.memory.len() - len);
         }

@@ -308,7 +308,7 @@ impl Dense {
     }
 }
 
-/// Returns the number of heads that is told, else that of GPT-2 for such a width.
+/// Returns the number of heads that settings name, else that of GPT-2 for such a width.
 fn number_of_heads(told: Option<usize>, width: usize) -> Result<usize, Mismatch> {
     match told {
         Some(heads) if heads > 0 && width.is_multiple_of(heads) => Ok(heads),

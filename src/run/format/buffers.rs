@@ -54,7 +54,7 @@ pub struct Buffers<'a> {
 }
 
 impl<'a> Buffers<'a> {
-    /// Looks at all names, because spectral norm's vectors are told by the weight beside them.
+    /// Looks at all names, because spectral norm's vectors are recognized by the weight beside them.
     #[must_use]
     pub fn of(tensors: &'a [TensorInfo]) -> Self {
         let names = tensors.iter().map(|tensor| tensor.name.as_str());

@@ -158,7 +158,7 @@ impl StateDict {
             let elements = (PIECE / size).min(count - start);
             let piece = &mut bytes[..elements * size];
             let read = stored.raw(start, piece);
-            // A file that was changed under the reader is told as that.
+            // A file that changed during the reading is reported as such.
             self.unchanged(index)?;
             read.map_err(problem)?;
             take(piece).map_err(|source| FormatError::Io {

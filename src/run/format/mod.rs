@@ -114,7 +114,7 @@ impl std::fmt::Display for Dtype {
     }
 }
 
-/// Share of a network's numbers from which on it is told that they are left out.
+/// Share of a network's numbers from which a remark says that they are left out.
 const TELLING: f64 = 0.01;
 
 /// Name, shape and element type of a stored tensor.
@@ -295,7 +295,7 @@ impl OpenFile {
         let stored = self.tensors.get(index);
         let stored = stored.ok_or_else(|| problem("it is not in the file".into()))?;
         let read = stored.read(start, values);
-        // A file that was changed under the reader is told as that.
+        // A file that changed during the reading is reported as such.
         unchanged(&self.path, self.fingerprint)?;
         read.map_err(problem)
     }

@@ -262,7 +262,7 @@ impl<'a> Planter<'a> {
                 let Item::Tensor(index) = self.item(*value, depth + 1) else {
                     continue;
                 };
-                // A module knows its buffers; running statistics are told by their names.
+                // A module knows its buffers; running statistics are recognized by their names.
                 let is_buffer = kind == "_buffers" && !name.starts_with("running_");
                 let stored = self.tensors.get_mut(index);
                 if let Some(stored) = stored.filter(|stored| is_buffer && !stored.dtype.is_other())

@@ -131,7 +131,7 @@ fn reasons_are_those_of_the_table() {
                 continue;
             };
             let right = match expected.split([' ', ':']).next().unwrap_or_default() {
-                // `train.pt` beside `model.pt` is told by its contents alone.
+                // `train.pt` beside `model.pt` is recognized by its contents alone.
                 "optimizer" if path.ends_with("train.pt") => true,
                 "optimizer" => matches!(why, LeftOut::Optimizer | LeftOut::TrainingState),
                 "metadata" => matches!(

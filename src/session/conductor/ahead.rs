@@ -105,7 +105,7 @@ impl Conductor {
             && !self.ahead.has(|purpose| purpose == Purpose::Test)
             && self.tested.as_ref() != Some(&key(&newest))
         {
-            // Where there are no test samples the plan fails, and nobody is told.
+            // Where there are no test samples the plan fails without a notice.
             self.tested = Some(key(&newest));
             self.plan_ahead(Purpose::Test, Split::Test, vec![Query::Checkpoint(newest)]);
         }

@@ -50,7 +50,7 @@ const NOTICES: usize = 20;
 /// Time for which a notice stays whose trouble is over.
 const PASSES_AFTER: Duration = Duration::from_secs(30);
 
-/// Everything that the conductor is told.
+/// A message to the conductor.
 #[derive(Debug)]
 pub(super) enum Input {
     /// By the scanner.
@@ -118,7 +118,7 @@ pub(super) struct Conductor {
     expected: usize,
     /// Questions that were put to the path.
     inquiry: InquirySchedule,
-    /// Notices of trouble that passes, and when they were told.
+    /// Notices of trouble that passes, and the times of their reports.
     passing: Vec<(Duration, String)>,
 }
 

@@ -338,7 +338,7 @@ pub(super) enum Recalled {
 }
 
 impl Recalled {
-    /// The value as it is kept; `None` if it is told by itself.
+    /// The value as it is kept; `None` if it is kept elsewhere.
     pub(super) fn of(value: &QueryAnswer) -> Option<Self> {
         (*value != QueryAnswer::Assumed).then(|| Self::Value(value.clone()))
     }

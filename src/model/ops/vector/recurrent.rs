@@ -183,7 +183,7 @@ fn parts<const GATES: usize>(row: &[f32], width: usize) -> [&[f32]; GATES] {
     std::array::from_fn(|gate| &row[gate * width..][..width])
 }
 
-// Lengths that are told at the start spare a check at every number: the compiler makes vectors of the loops.
+// Lengths that are known at the start spare a check at every number: the compiler makes vectors of the loops.
 
 /// c' = σ(f)·c + σ(i)·tanh(g), h' = σ(o)·tanh(c').
 #[inline(always)]

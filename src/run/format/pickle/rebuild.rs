@@ -233,7 +233,7 @@ impl Machine {
         })))
     }
 
-    /// A tensor in a form that is not read, with its shape, so that its numbers can be told as left out.
+    /// A tensor in a form that is not read, with its shape, so that its numbers can be reported as left out.
     fn unread(&self, function: &str, args: &[Value]) -> Option<Node> {
         let argument = |index: usize| args.get(index).copied().unwrap_or(Value::None);
         let (kind, shape) = match function {

@@ -35,7 +35,7 @@ const RANKS: [(&str, &str); 6] = [
         "consolidate_fsdp_shards of metaseq joins them (FSDP.consolidate_shard_weights of fairscale)",
     ),
 ];
-/// Names of parts that are told of each checkpoint.
+/// Most names of parts in the sentence about a checkpoint.
 const TOLD: usize = 2;
 
 /// A part's name in words, and the remedy.

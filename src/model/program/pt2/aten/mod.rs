@@ -1,4 +1,4 @@
-//! ATen's operators as operations of a program: one table. What is not in it is told by name.
+//! ATen's operators as operations of a program: one table. An operator that is not in it is refused by name.
 
 mod arrays;
 mod layers;
