@@ -21,12 +21,12 @@ use crate::plot::relief::ViewAngle;
 use crate::run::{self, Checkpoint, Opened, RunChoice, RunError};
 use crate::weights::roles::Roles;
 
+use super::command::worker::HostingOptions;
 use super::evaluator::EvaluatorArgs;
 use super::loss::LossArgs;
 use super::output::Usage;
 use super::reading::ReadingOptions;
 use super::warn;
-use super::worker::HostingOptions;
 
 /// Choice of the run's files, and of the state dict in each.
 #[derive(Clone, Debug, Args)]

@@ -14,19 +14,19 @@ use crate::landscape::worker::client::Step;
 use crate::landscape::worker::protocol::{Query, QueryAnswer};
 use crate::report::hessian::{CurvatureFindings, Grid, HessianReport, Point};
 
-use super::learning_rates;
-use super::measure::Measuring;
-use super::options::{KeyOption, MeasureOptions, Steps};
-use super::output::{Format, Forms, OutputOptions, Usage};
-use super::progress;
-use super::scene::{GridOptions, PlaneOptions, Scene};
+use crate::cli::learning_rates;
+use crate::cli::measure::Measuring;
+use crate::cli::options::{KeyOption, MeasureOptions, Steps};
+use crate::cli::output::{Format, Forms, OutputOptions, Usage};
+use crate::cli::progress;
+use crate::cli::scene::{GridOptions, PlaneOptions, Scene};
 
 /// Lines a side of the map where the user does not say: each point takes as many gradients as a
 /// surface's takes losses.
 const LINES: usize = 11;
 
 #[derive(Debug, Args)]
-pub(super) struct Hessian {
+pub(in crate::cli) struct Hessian {
     /// Folder of the run, or a checkpoint
     run: PathBuf,
     #[command(flatten)]
@@ -92,7 +92,7 @@ impl FromStr for Place {
 }
 
 impl Hessian {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
         let offered = match (self.map, self.density) {
             (true, _) => Format::OF_MAPS,
             (false, true) => Format::OF_CURVES,

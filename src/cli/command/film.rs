@@ -15,8 +15,8 @@ use crate::report::file;
 use crate::run::contains::is_inside;
 use crate::run::regular;
 
-use super::output::Usage;
-use super::progress;
+use crate::cli::output::Usage;
+use crate::cli::progress;
 
 /// Bytes of a frame at most.
 const LARGEST: u64 = 1 << 28;
@@ -24,7 +24,7 @@ const LARGEST: u64 = 1 << 28;
 const NAME: &str = "frame-";
 
 #[derive(Debug, Args)]
-pub(super) struct Film {
+pub(in crate::cli) struct Film {
     /// Folder of frames that `isoloss watch --headless --out` wrote with `--format png` or `svg`
     frames: PathBuf,
     /// Film to write: a GIF (.gif), or an animated PNG (.png, .apng) in all colours
@@ -38,7 +38,7 @@ pub(super) struct Film {
 }
 
 impl Film {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
         let ending = self.out.extension().unwrap_or_default().to_string_lossy();
         let is_gif = match ending.to_ascii_lowercase().as_str() {
             "gif" => true,

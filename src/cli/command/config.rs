@@ -11,10 +11,10 @@ use crate::config::settings::Effective;
 use crate::tui::action::Action;
 use crate::tui::keymap;
 
-use super::output;
+use crate::cli::output;
 
 #[derive(Debug, Args)]
-pub(super) struct Config {
+pub(in crate::cli) struct Config {
     #[command(subcommand)]
     what: What,
 }
@@ -39,8 +39,8 @@ enum What {
 }
 
 impl Config {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
-        let settings = super::settings();
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
+        let settings = crate::cli::settings();
         let text = match &self.what {
             What::Print { run } => {
                 settings.check_environment()?;

@@ -10,7 +10,7 @@ use crate::report::cache::{CacheReport, Measured};
 use crate::store::{Contents, Store, StoreError, StorePlace};
 use crate::weights::plane_files::{PlaneFiles, PlanesKept};
 
-use super::output;
+use crate::cli::output;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -24,7 +24,7 @@ enum Format {
 
 /// The kept checkpoints and measured values.
 #[derive(Debug, Args)]
-pub(super) struct Cache {
+pub(in crate::cli) struct Cache {
     #[command(subcommand)]
     action: CacheAction,
 }
@@ -50,7 +50,7 @@ enum CacheAction {
 }
 
 impl Cache {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
         match &self.action {
             CacheAction::List { format } => {
                 let measured = measured(Store::contents, PlaneFiles::kept)?;

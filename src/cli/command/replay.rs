@@ -16,18 +16,18 @@ use crate::session::snapshot::{Command, Snapshot};
 use crate::tui::invocation::Invocation;
 use crate::tui::keymap::Keymap;
 
-use super::appearance::AppearanceOptions;
-use super::late_settings::LateSettings;
-use super::options::ScreenOptions;
-use super::screen::{has_screen, show};
-use super::warn;
+use crate::cli::appearance::AppearanceOptions;
+use crate::cli::late_settings::LateSettings;
+use crate::cli::options::ScreenOptions;
+use crate::cli::screen::{has_screen, show};
+use crate::cli::warn;
 
 /// Seconds that a replay waits at most where nothing happened for long.
 const LONGEST_WAIT: f64 = 2.0;
 const REFUSAL: &str = "this is a recording: only what was measured then can be shown";
 
 #[derive(Debug, Args)]
-pub(super) struct Replay {
+pub(in crate::cli) struct Replay {
     /// File that `isoloss watch --record` wrote
     file: PathBuf,
     /// Speed: a multiple of that at which it happened; nothing is waited for longer than two seconds
@@ -47,7 +47,7 @@ fn speed(text: &str) -> Result<f64, String> {
 }
 
 impl Replay {
-    pub(super) fn run(&self, keymap: Keymap) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(&self, keymap: Keymap) -> anyhow::Result<()> {
         let recording = Recording::open(&self.file)?;
         if !has_screen() {
             return print_lines(recording);

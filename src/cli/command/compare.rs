@@ -15,17 +15,17 @@ use crate::report::path::PathPoint;
 use crate::run::Checkpoint;
 use crate::run::hyper::Hyper;
 
-use super::measure::Measuring;
-use super::options::{KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run};
-use super::output::{Format, Forms, OutputOptions, Usage};
-use super::scene::{EffortOptions, GridOptions, PlaneChoice, PlaneOptions, Scene};
-use super::{learning_rates, progress, warn};
+use crate::cli::measure::Measuring;
+use crate::cli::options::{KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run};
+use crate::cli::output::{Format, Forms, OutputOptions, Usage};
+use crate::cli::scene::{EffortOptions, GridOptions, PlaneChoice, PlaneOptions, Scene};
+use crate::cli::{learning_rates, progress, warn};
 
 /// More panels than this cannot be read.
 const MOST: usize = 6;
 
 #[derive(Debug, Args)]
-pub(super) struct Compare {
+pub(in crate::cli) struct Compare {
     /// Folders of two to six runs, or checkpoints
     // How many are needed clap would ask of those in front of each option.
     #[arg(required = true)]
@@ -55,7 +55,7 @@ pub(super) struct Compare {
 }
 
 impl Compare {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
         self.check()?;
         let scenes = if self.shared {
             vec![self.shared_scene()?]

@@ -13,14 +13,14 @@ use crate::weights::histogram::{self, Histogram};
 use crate::weights::roles::Roles;
 use crate::weights::run_checkpoint::{RunCheckpoint, RunShape};
 
-use super::learning_rates;
-use super::options::{KeyOption, ModelOption, Steps, open_run};
-use super::output::{Format, Forms, OutputOptions};
-use super::store::StoreOptions;
 use super::trajectory::read_path;
+use crate::cli::learning_rates;
+use crate::cli::options::{KeyOption, ModelOption, Steps, open_run};
+use crate::cli::output::{Format, Forms, OutputOptions};
+use crate::cli::store::StoreOptions;
 
 #[derive(Debug, Args)]
-pub(super) struct Weights {
+pub(in crate::cli) struct Weights {
     /// Folder of the run, or a checkpoint
     run: PathBuf,
     /// Another checkpoint, whose histogram is laid over the first one's
@@ -48,7 +48,7 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run, Format::OF_PICTURES)?;
         let roles = self.model.roles()?;
         let read = |run, steps| {

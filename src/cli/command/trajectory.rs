@@ -13,15 +13,15 @@ use crate::weights::random_projection;
 use crate::weights::roles::Roles;
 use crate::weights::run_checkpoint::RunShape;
 
-use super::learning_rates;
-use super::options::{KeyOption, ModelOption, PlaneKind, Steps, open_run};
-use super::output::{Format, Forms, OutputOptions};
-use super::progress;
-use super::store::StoreOptions;
-use super::warn;
+use crate::cli::learning_rates;
+use crate::cli::options::{KeyOption, ModelOption, PlaneKind, Steps, open_run};
+use crate::cli::output::{Format, Forms, OutputOptions};
+use crate::cli::progress;
+use crate::cli::store::StoreOptions;
+use crate::cli::warn;
 
 #[derive(Debug, Args)]
-pub(super) struct Trajectory {
+pub(in crate::cli) struct Trajectory {
     /// Folder of the run
     run: PathBuf,
     #[command(flatten)]
@@ -49,7 +49,7 @@ pub(super) struct Trajectory {
 }
 
 impl Trajectory {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run, Format::OF_PICTURES)?;
         let roles = self.model.roles()?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
@@ -85,16 +85,16 @@ impl Trajectory {
 }
 
 /// A run that was read: its checkpoints and where they lie.
-pub(super) struct ReadPath {
-    pub(super) shape: RunShape,
-    pub(super) parameters: usize,
-    pub(super) members: Vec<Checkpoint>,
-    pub(super) fit: Arc<crate::weights::trajectory::Fit>,
-    pub(super) dynamics: crate::weights::dynamics::Dynamics,
+pub(in crate::cli) struct ReadPath {
+    pub(in crate::cli) shape: RunShape,
+    pub(in crate::cli) parameters: usize,
+    pub(in crate::cli) members: Vec<Checkpoint>,
+    pub(in crate::cli) fit: Arc<crate::weights::trajectory::Fit>,
+    pub(in crate::cli) dynamics: crate::weights::dynamics::Dynamics,
 }
 
 /// Reads all checkpoints onto one path; those that do not fit are said on stderr and left out.
-pub(super) fn read_path(
+pub(in crate::cli) fn read_path(
     checkpoints: Vec<Checkpoint>,
     key: &KeyOption,
     roles: Option<Arc<Roles>>,
@@ -105,7 +105,7 @@ pub(super) fn read_path(
 }
 
 /// Reads all checkpoints of several runs onto one path.
-pub(super) fn read_path_of_many(
+pub(in crate::cli) fn read_path_of_many(
     checkpoints: Vec<Checkpoint>,
     key: &KeyOption,
     roles: Option<Arc<Roles>>,
@@ -160,7 +160,7 @@ fn read_onto(
 }
 
 /// Says which checkpoints are copies.
-pub(super) fn say_kept(members: &[Checkpoint]) -> anyhow::Result<()> {
+pub(in crate::cli) fn say_kept(members: &[Checkpoint]) -> anyhow::Result<()> {
     let kept = members.iter().filter(|one| one.kept.is_some()).count();
     if kept > 0 {
         warn::say(format_args!(

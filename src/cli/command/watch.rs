@@ -19,20 +19,20 @@ use crate::tui::keymap::Keymap;
 use crate::tui::state::App;
 use crate::weights::plane_spec::BatchNorm;
 
-use super::appearance::AppearanceOptions;
-use super::exit::{Ended, asked_to_end};
-use super::headless::HeadlessOptions;
-use super::late_settings::{Appeared, LateSettings};
-use super::options::{FidelityOption, KeepOption, KeyOption, MeasureOptions, ScreenOptions};
-use super::outlet::Outlet;
-use super::recording::{RecordOption, Recording, Target};
-use super::runtime;
-use super::screen::{has_screen, show_session};
-use super::startup;
-use super::warn;
+use crate::cli::appearance::AppearanceOptions;
+use crate::cli::exit::{Ended, asked_to_end};
+use crate::cli::headless::HeadlessOptions;
+use crate::cli::late_settings::{Appeared, LateSettings};
+use crate::cli::options::{FidelityOption, KeepOption, KeyOption, MeasureOptions, ScreenOptions};
+use crate::cli::outlet::Outlet;
+use crate::cli::recording::{RecordOption, Recording, Target};
+use crate::cli::runtime;
+use crate::cli::screen::{has_screen, show_session};
+use crate::cli::startup;
+use crate::cli::warn;
 
 #[derive(Debug, Args)]
-pub(super) struct Watch {
+pub(in crate::cli) struct Watch {
     /// Folder of the run; it need not be there yet
     run: PathBuf,
     /// Other runs, up to five, beside which it is shown (key 6)
@@ -64,16 +64,16 @@ pub(super) struct Watch {
 
 impl Watch {
     /// The same, recorded so.
-    pub(super) fn recorded(self, record: RecordOption) -> Self {
+    pub(in crate::cli) fn recorded(self, record: RecordOption) -> Self {
         Self { record, ..self }
     }
 
     /// Sessions of the run and of those beside which it is shown.
-    pub(super) fn sessions(&self) -> usize {
+    pub(in crate::cli) fn sessions(&self) -> usize {
         1 + self.others.len()
     }
 
-    pub(super) fn run(mut self, keymap: Keymap) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(mut self, keymap: Keymap) -> anyhow::Result<()> {
         self.run = followed(self.run);
         self.others = self.others.into_iter().map(followed).collect();
         let setup = self.measure.setup()?;
@@ -182,7 +182,7 @@ fn say_how_to_resume(app: &App) -> anyhow::Result<()> {
 }
 
 /// Prints one line an event until the session or the reader of the lines is gone, or `over` says so.
-pub(super) async fn print_lines(
+pub(in crate::cli) async fn print_lines(
     session: &Session,
     outlet: &Outlet,
     json: bool,

@@ -11,13 +11,13 @@ use crate::report::sharpness::{SharpnessReport, SharpnessRow};
 use crate::run::Checkpoint;
 use crate::weights::plane_spec::PlaneSpec;
 
-use super::learning_rates;
-use super::options::{KeyOption, MeasureOptions, Steps, open_run};
-use super::output::{Format, Forms, OutputOptions};
-use super::progress;
+use crate::cli::learning_rates;
+use crate::cli::options::{KeyOption, MeasureOptions, Steps, open_run};
+use crate::cli::output::{Format, Forms, OutputOptions};
+use crate::cli::progress;
 
 #[derive(Debug, Args)]
-pub(super) struct Sharpness {
+pub(in crate::cli) struct Sharpness {
     /// Folder of the run
     run: PathBuf,
     #[command(flatten)]
@@ -32,7 +32,7 @@ pub(super) struct Sharpness {
 }
 
 impl Sharpness {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run, Format::OF_TABLES)?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
         self.measure.check()?;

@@ -26,15 +26,15 @@ use crate::tui::invocation::Invocation;
 use crate::tui::keymap::Keymap;
 use crate::weights::plane_spec::BatchNorm;
 
-use super::appearance::AppearanceOptions;
-use super::exit::{Ended, asked_to_end};
-use super::late_settings::LateSettings;
-use super::options::ScreenOptions;
-use super::outlet::Outlet;
-use super::screen::{has_screen, show_session};
 use super::watch::print_lines;
 use super::worker::HostingOptions;
-use super::{output, startup};
+use crate::cli::appearance::AppearanceOptions;
+use crate::cli::exit::{Ended, asked_to_end};
+use crate::cli::late_settings::LateSettings;
+use crate::cli::options::ScreenOptions;
+use crate::cli::outlet::Outlet;
+use crate::cli::screen::{has_screen, show_session};
+use crate::cli::{output, startup};
 
 /// Samples that the map is measured on: enough for a smooth surface, few enough that it stands while
 /// the next checkpoint is still being trained.
@@ -43,7 +43,7 @@ const SAMPLES: usize = 256;
 const GOOD_LINES: usize = 17;
 
 #[derive(Debug, Args)]
-pub(super) struct Demo {
+pub(in crate::cli) struct Demo {
     /// Without a screen: plain lines, and at the end of training the map and a summary
     #[arg(long)]
     headless: bool,
@@ -70,7 +70,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 impl Demo {
-    pub(super) fn run(&self, keymap: Keymap) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(&self, keymap: Keymap) -> anyhow::Result<()> {
         let folder =
             TempDir::with_prefix("isoloss-demo-").context("the demo's folder cannot be made")?;
         let hosting = self.hosting.hosting(Budget::Auto, &[folder.path()])?;
@@ -106,7 +106,7 @@ impl Demo {
             let begin = self.look.choose().begin(keymap, invocation);
             return show_session(begin, &session, &[], self.screen, LateSettings::none()).map(drop);
         }
-        let last = super::runtime()?.block_on(async {
+        let last = crate::cli::runtime()?.block_on(async {
             let outlet = Outlet::start()?;
             let is_over = |snapshot: &Snapshot| training.is_over(snapshot);
             tokio::select! {
@@ -205,7 +205,7 @@ impl Drop for Training {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct DemoTrain {
+pub(in crate::cli) struct DemoTrain {
     /// Folder for the checkpoints
     out: PathBuf,
     #[arg(long, default_value_t = 60.0)]
@@ -215,7 +215,7 @@ pub(super) struct DemoTrain {
 }
 
 impl DemoTrain {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
         std::thread::spawn(|| {
             // The end of input is the end of the watching process.
             let _ = io::copy(&mut io::stdin(), &mut io::sink());

@@ -16,12 +16,12 @@ use crate::weights::layout::{Layout, Role};
 use crate::weights::normalize::dot;
 use crate::weights::{WeightsError, roles};
 
-use super::options::{KeyOption, ModelOption};
-use super::output::{Format, Forms, OutputOptions};
-use super::warn;
+use crate::cli::options::{KeyOption, ModelOption};
+use crate::cli::output::{Format, Forms, OutputOptions};
+use crate::cli::warn;
 
 #[derive(Debug, Args)]
-pub(super) struct Inspect {
+pub(in crate::cli) struct Inspect {
     /// A checkpoint, or the folder of a run: its last checkpoint is shown
     path: PathBuf,
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub(super) struct Inspect {
 }
 
 impl Inspect {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.path, Format::OF_TABLES)?;
         let Shown {
             path,

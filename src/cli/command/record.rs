@@ -6,11 +6,11 @@ use clap::Args;
 
 use crate::tui::keymap::Keymap;
 
-use super::recording::RecordOption;
 use super::watch::Watch;
+use crate::cli::recording::RecordOption;
 
 #[derive(Debug, Args)]
-pub(super) struct Record {
+pub(in crate::cli) struct Record {
     /// New file for `isoloss replay`; not inside the run folder
     file: PathBuf,
     #[command(flatten)]
@@ -19,11 +19,11 @@ pub(super) struct Record {
 
 impl Record {
     /// Sessions of what is watched.
-    pub(super) fn sessions(&self) -> usize {
+    pub(in crate::cli) fn sessions(&self) -> usize {
         self.watch.sessions()
     }
 
-    pub(super) fn run(self, keymap: Keymap) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(self, keymap: Keymap) -> anyhow::Result<()> {
         let record = RecordOption {
             record: Some(self.file),
         };

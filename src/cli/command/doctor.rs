@@ -19,10 +19,10 @@ use crate::run::{Opened, filesystem, watch};
 use crate::session::reader::KeptLine;
 use crate::terminal;
 
-use super::appearance::{AppearanceOptions, Chosen};
-use super::options::KeyOption;
 use super::worker::contest;
-use super::{output, startup};
+use crate::cli::appearance::{AppearanceOptions, Chosen};
+use crate::cli::options::KeyOption;
+use crate::cli::{output, startup};
 
 /// Variables on which colours and characters depend.
 const VARIABLES: [&str; 7] = [
@@ -36,7 +36,7 @@ const VARIABLES: [&str; 7] = [
 ];
 
 #[derive(Debug, Args)]
-pub(super) struct Doctor {
+pub(in crate::cli) struct Doctor {
     /// Folder of a run, or a checkpoint
     run: Option<PathBuf>,
     #[command(flatten)]
@@ -57,7 +57,7 @@ enum Format {
 }
 
 impl Doctor {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
         let level = Level::best();
         let (auto, auto_reason) = auto();
         let report = DoctorReport {

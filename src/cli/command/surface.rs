@@ -11,13 +11,13 @@ use crate::report::path::PathPoint;
 use crate::report::surface::SurfaceReport;
 use crate::run::log::Logged;
 
-use super::options::{DEFAULT_VIEW, KeyOption, MeasureOptions, Steps, view};
-use super::output::{Format, Forms, OutputOptions, Usage};
-use super::scene::{EffortOptions, GridOptions, PlaneOptions};
-use super::{learning_rates, progress, warn};
+use crate::cli::options::{DEFAULT_VIEW, KeyOption, MeasureOptions, Steps, view};
+use crate::cli::output::{Format, Forms, OutputOptions, Usage};
+use crate::cli::scene::{EffortOptions, GridOptions, PlaneOptions};
+use crate::cli::{learning_rates, progress, warn};
 
 #[derive(Debug, Args)]
-pub(super) struct Surface {
+pub(in crate::cli) struct Surface {
     /// Folder of the run, or a checkpoint
     run: PathBuf,
     #[command(flatten)]
@@ -49,7 +49,7 @@ pub(super) struct Surface {
 }
 
 impl Surface {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run, Format::OF_MAPS)?;
         let plane = self.plane.plane_out.as_deref();
         self.output.refuse_same("--plane-out", plane)?;

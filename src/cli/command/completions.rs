@@ -6,13 +6,13 @@ use clap::{Args, Command, CommandFactory, ValueEnum};
 use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 
-use super::Cli;
-use super::output;
+use crate::cli::Cli;
+use crate::cli::output;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 
 #[derive(Debug, Args)]
-pub(super) struct Completions {
+pub(in crate::cli) struct Completions {
     /// Shell whose completion script is printed, or `man` for the manual page
     #[arg(value_name = "SHELL")]
     reader: Reader,
@@ -30,7 +30,7 @@ enum Reader {
 }
 
 impl Completions {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
         let shell = match self.reader {
             Reader::Bash => Shell::Bash,
             Reader::Zsh => Shell::Zsh,

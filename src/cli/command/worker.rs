@@ -17,10 +17,10 @@ use crate::weights::WeightsError;
 use crate::weights::kept_products::KeptProducts;
 use crate::weights::plane_spec::{Plane, PlaneSpec};
 
-use super::launchers::LauncherOptions;
-use super::output::Usage;
-use super::store::StoreOptions;
-use super::{limits, memory, startup};
+use crate::cli::launchers::LauncherOptions;
+use crate::cli::output::Usage;
+use crate::cli::store::StoreOptions;
+use crate::cli::{limits, memory, startup};
 
 /// Measure for another isoloss, by JSON lines on standard input and output.
 ///
@@ -38,7 +38,7 @@ use super::{limits, memory, startup};
 /// with its input. All else that it says goes to standard error.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(super) struct Worker {
+pub(in crate::cli) struct Worker {
     /// Share of all cores, or of a GPU's time, that it may take: auto (what is idle), all, or a share such as 50%
     #[arg(long, default_value_t = Budget::Auto)]
     budget: Budget,
@@ -62,7 +62,7 @@ enum Side {
 /// The place of the measuring, and what it may take of the machine.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Device")]
-pub(super) struct HostingOptions {
+pub(in crate::cli) struct HostingOptions {
     /// Share of all cores, or of a GPU's time, that measuring may take: auto (all that is idle, little beside a busy
     /// neighbour), all, or a share such as 50%; by default auto where a run is watched, else all
     #[arg(long, env = "ISOLOSS_BUDGET", value_name = "SHARE")]
@@ -87,7 +87,7 @@ impl HostingOptions {
     ///
     /// # Errors
     /// Options do not belong together, or the program does not find itself.
-    pub(super) fn hosting(&self, usual: Budget, runs: &[&Path]) -> anyhow::Result<Hosting> {
+    pub(in crate::cli) fn hosting(&self, usual: Budget, runs: &[&Path]) -> anyhow::Result<Hosting> {
         if self.split_samples && self.in_process {
             bail!(Usage(
                 "--split-samples splits them over worker processes, and with --in-process there are none".into()
@@ -121,7 +121,7 @@ impl HostingOptions {
     }
 
     /// Returns the dot products of runs that are kept. The workers, which have the same database, report why they are not.
-    pub(super) fn products(&self, runs: &[&Path]) -> Option<Arc<dyn KeptProducts>> {
+    pub(in crate::cli) fn products(&self, runs: &[&Path]) -> Option<Arc<dyn KeptProducts>> {
         self.store.place(runs)?.products().ok()
     }
 
@@ -129,7 +129,11 @@ impl HostingOptions {
     ///
     /// # Errors
     /// It is not there and cannot be made.
-    pub(super) fn plane(&self, spec: &PlaneSpec, runs: &[&Path]) -> Result<Plane, WeightsError> {
+    pub(in crate::cli) fn plane(
+        &self,
+        spec: &PlaneSpec,
+        runs: &[&Path],
+    ) -> Result<Plane, WeightsError> {
         match self.store.place(runs) {
             Some(store) => store.planes().plane(spec, &|| true),
             None => spec.make(),
@@ -137,7 +141,7 @@ impl HostingOptions {
     }
 
     /// Refuses options about worker processes where an evaluator measures.
-    pub(super) fn refuse_beside_evaluator(&self) -> Result<(), Usage> {
+    pub(in crate::cli) fn refuse_beside_evaluator(&self) -> Result<(), Usage> {
         let given = [
             ("--worker and --workers", self.launchers.are_given()),
             ("--split-samples", self.split_samples),
@@ -152,7 +156,7 @@ impl HostingOptions {
 
     /// Steps back with this process where it measures itself. Its session is stepped back with only where it leads
     /// that: a shell and what that has started are not its own.
-    pub(super) fn step_back(&self) {
+    pub(in crate::cli) fn step_back(&self) {
         let budget = self.budget.unwrap_or_default();
         if let Some(niceness) = budget.niceness().filter(|_| self.in_process) {
             yielding::step_back(niceness);
@@ -177,7 +181,7 @@ const CONTEST: Duration = Duration::from_millis(300);
 const CONTESTS: usize = 3;
 
 impl Worker {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
         yielding::leave_session();
         if let Some(side) = self.contest {
             return compete(side);
@@ -221,7 +225,7 @@ fn compete(side: Side) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// A process cannot be started or says nothing.
-pub(super) fn contest() -> io::Result<Contest> {
+pub(in crate::cli) fn contest() -> io::Result<Contest> {
     let mut best = contest_once()?;
     for _ in 1..CONTESTS {
         if best.is_alone() {

@@ -19,12 +19,12 @@ use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
 use crate::weights::run_checkpoint::RunShape;
 
-use super::measure::{LAST, Measuring, origin};
-use super::options::{Axis, KeyOption, LINES, MeasureOptions, Steps, open_run};
-use super::output::{Format, Forms, OutputOptions};
-use super::progress;
 use super::trajectory::ReadPath;
-use super::warn;
+use crate::cli::measure::{LAST, Measuring, origin};
+use crate::cli::options::{Axis, KeyOption, LINES, MeasureOptions, Steps, open_run};
+use crate::cli::output::{Format, Forms, OutputOptions};
+use crate::cli::progress;
+use crate::cli::warn;
 
 /// Directions of a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -40,7 +40,7 @@ enum SliceKind {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Line {
+pub(in crate::cli) struct Line {
     /// A checkpoint, or a run: its last one
     a: PathBuf,
     /// Another one, at α = 1; without it slices through A are measured
@@ -107,7 +107,7 @@ struct Plan {
 }
 
 impl Line {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
         for run in std::iter::once(&self.a).chain(&self.b) {
             self.output.check(run, Format::OF_CURVES)?;
         }

@@ -11,12 +11,12 @@ use crate::report::average::{AverageReport, AverageRow};
 use crate::session::schedule::AVERAGES;
 use crate::weights::plane_spec::PlaneSpec;
 
-use super::options::{KeyOption, MeasureOptions, Steps, open_run};
-use super::output::{Format, Forms, OutputOptions};
-use super::progress;
+use crate::cli::options::{KeyOption, MeasureOptions, Steps, open_run};
+use crate::cli::output::{Format, Forms, OutputOptions};
+use crate::cli::progress;
 
 #[derive(Debug, Args)]
-pub(super) struct Average {
+pub(in crate::cli) struct Average {
     /// Folder of the run
     run: PathBuf,
     #[command(flatten)]
@@ -38,7 +38,7 @@ pub(super) struct Average {
 }
 
 impl Average {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run, Format::OF_TABLES)?;
         let checkpoints = open_run(&self.run, &self.key, self.steps)?;
         self.measure.check()?;
