@@ -16,8 +16,8 @@ use crate::run::Checkpoint;
 use crate::weights::plane_spec::PlaneSpec;
 use crate::weights::run_checkpoint::RunShape;
 
-use super::command::trajectory::{ReadPath, read_path};
 use super::options::{KeyOption, MeasureOptions};
+use super::read_path::{ReadPath, read_path};
 use super::warn;
 
 /// The origin that is meant where none is given.

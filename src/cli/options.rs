@@ -21,8 +21,8 @@ use crate::plot::relief::ViewAngle;
 use crate::run::{self, Checkpoint, Opened, RunChoice, RunError};
 use crate::weights::roles::Roles;
 
-use super::command::worker::HostingOptions;
 use super::evaluator::EvaluatorArgs;
+use super::hosting::HostingOptions;
 use super::loss::LossArgs;
 use super::output::Usage;
 use super::reading::ReadingOptions;

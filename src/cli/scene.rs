@@ -28,12 +28,12 @@ use crate::weights::roles::Roles;
 use crate::weights::run_checkpoint::{RunCheckpoint, RunShape};
 use crate::weights::{direction, plane};
 
-use super::command::trajectory::{ReadPath, read_path_of_many};
 use super::measure::{LAST, Measuring, origin};
 use super::options::{
     Axis, FidelityOption, KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run,
 };
 use super::output::{Usage, check_file, write_file};
+use super::read_path::{ReadPath, read_path_of_many};
 
 /// Choice of the plane.
 #[derive(Clone, Debug, Args)]

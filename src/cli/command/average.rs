@@ -5,15 +5,14 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
+use crate::cli::options::{KeyOption, MeasureOptions, Steps, open_run};
+use crate::cli::output::{Format, Forms, OutputOptions};
+use crate::cli::progress;
 use crate::landscape::surface::Measure;
 use crate::landscape::worker::protocol::Query;
 use crate::report::average::{AverageReport, AverageRow};
 use crate::session::schedule::AVERAGES;
 use crate::weights::plane_spec::PlaneSpec;
-
-use crate::cli::options::{KeyOption, MeasureOptions, Steps, open_run};
-use crate::cli::output::{Format, Forms, OutputOptions};
-use crate::cli::progress;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Average {

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cache;
+use crate::cli::output;
 use crate::report;
 use crate::report::cache::{CacheReport, Measured};
 use crate::store::{Contents, Store, StoreError, StorePlace};
 use crate::weights::plane_files::{PlaneFiles, PlanesKept};
-
-use crate::cli::output;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {

@@ -6,6 +6,11 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::ProgressBar;
 
+use crate::cli::measure::Measuring;
+use crate::cli::options::{KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run};
+use crate::cli::output::{Format, Forms, OutputOptions, Usage};
+use crate::cli::scene::{EffortOptions, GridOptions, PlaneChoice, PlaneOptions, Scene};
+use crate::cli::{learning_rates, progress, warn};
 use crate::data::Split;
 use crate::landscape::surface::{Measure, Surface as Grid};
 use crate::landscape::worker::client::MeasuredFunction;
@@ -14,12 +19,6 @@ use crate::report::compare::{CompareReport, Subject, Test};
 use crate::report::path::PathPoint;
 use crate::run::Checkpoint;
 use crate::run::hyper::Hyper;
-
-use crate::cli::measure::Measuring;
-use crate::cli::options::{KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run};
-use crate::cli::output::{Format, Forms, OutputOptions, Usage};
-use crate::cli::scene::{EffortOptions, GridOptions, PlaneChoice, PlaneOptions, Scene};
-use crate::cli::{learning_rates, progress, warn};
 
 /// More panels than this cannot be read.
 const MOST: usize = 6;

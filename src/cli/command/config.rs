@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use crate::cli::output;
 use crate::config::Config as Files;
 use crate::config::paths::ConfigPaths;
 use crate::config::settings::Effective;
 use crate::tui::action::Action;
 use crate::tui::keymap;
-
-use crate::cli::output;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Config {

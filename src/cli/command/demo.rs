@@ -27,9 +27,9 @@ use crate::tui::keymap::Keymap;
 use crate::weights::plane_spec::BatchNorm;
 
 use super::watch::print_lines;
-use super::worker::HostingOptions;
 use crate::cli::appearance::AppearanceOptions;
 use crate::cli::exit::{Ended, asked_to_end};
+use crate::cli::hosting::HostingOptions;
 use crate::cli::late_settings::LateSettings;
 use crate::cli::options::ScreenOptions;
 use crate::cli::outlet::Outlet;

@@ -8,15 +8,14 @@ use anyhow::Context;
 use clap::Args;
 use serde::Deserialize;
 
+use crate::cli::output::Usage;
+use crate::cli::progress;
 use crate::plot::film::{self, Reel};
 use crate::plot::png::Pixels;
 use crate::plot::svg;
 use crate::report::file;
 use crate::run::contains::is_inside;
 use crate::run::regular;
-
-use crate::cli::output::Usage;
-use crate::cli::progress;
 
 /// Bytes of a frame at most.
 const LARGEST: u64 = 1 << 28;

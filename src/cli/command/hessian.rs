@@ -7,19 +7,18 @@ use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::ProgressBar;
 
-use crate::landscape::curvature::density::Density;
-use crate::landscape::curvature::product::dimension;
-use crate::landscape::curvature::{Effort, RESOLUTION};
-use crate::landscape::worker::client::Step;
-use crate::landscape::worker::protocol::{Query, QueryAnswer};
-use crate::report::hessian::{CurvatureFindings, Grid, HessianReport, Point};
-
 use crate::cli::learning_rates;
 use crate::cli::measure::Measuring;
 use crate::cli::options::{KeyOption, MeasureOptions, Steps};
 use crate::cli::output::{Format, Forms, OutputOptions, Usage};
 use crate::cli::progress;
 use crate::cli::scene::{GridOptions, PlaneOptions, Scene};
+use crate::landscape::curvature::density::Density;
+use crate::landscape::curvature::product::dimension;
+use crate::landscape::curvature::{Effort, RESOLUTION};
+use crate::landscape::worker::client::Step;
+use crate::landscape::worker::protocol::{Query, QueryAnswer};
+use crate::report::hessian::{CurvatureFindings, Grid, HessianReport, Point};
 
 /// Lines a side of the map where the user does not say: each point takes as many gradients as a
 /// surface's takes losses.

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::cli::options::{KeyOption, ModelOption};
+use crate::cli::output::{Format, Forms, OutputOptions};
+use crate::cli::warn;
 use crate::model;
 use crate::model::reading::Reading;
 use crate::report::inspect::{InspectReport, LeftOutFile, Log, TensorReport};
@@ -15,10 +18,6 @@ use crate::run::scan;
 use crate::weights::layout::{Layout, Role};
 use crate::weights::normalize::dot;
 use crate::weights::{WeightsError, roles};
-
-use crate::cli::options::{KeyOption, ModelOption};
-use crate::cli::output::{Format, Forms, OutputOptions};
-use crate::cli::warn;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Inspect {

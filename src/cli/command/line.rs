@@ -6,6 +6,12 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
+use crate::cli::measure::{LAST, Measuring, origin};
+use crate::cli::options::{Axis, KeyOption, LINES, MeasureOptions, Steps, open_run};
+use crate::cli::output::{Format, Forms, OutputOptions};
+use crate::cli::progress;
+use crate::cli::read_path::ReadPath;
+use crate::cli::warn;
 use crate::data::Split;
 use crate::landscape::line::refined_barrier;
 use crate::landscape::survey;
@@ -18,13 +24,6 @@ use crate::session::schedule::MARGIN;
 use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
 use crate::weights::run_checkpoint::RunShape;
-
-use super::trajectory::ReadPath;
-use crate::cli::measure::{LAST, Measuring, origin};
-use crate::cli::options::{Axis, KeyOption, LINES, MeasureOptions, Steps, open_run};
-use crate::cli::output::{Format, Forms, OutputOptions};
-use crate::cli::progress;
-use crate::cli::warn;
 
 /// Directions of a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -5,20 +5,20 @@ mod cache;
 mod compare;
 mod completions;
 mod config;
-pub(super) mod demo;
+mod demo;
 mod doctor;
 mod film;
 mod hessian;
 mod inspect;
 mod line;
-pub(super) mod record;
+mod record;
 mod replay;
 mod sharpness;
-pub(super) mod surface;
-pub(super) mod trajectory;
-pub(super) mod watch;
+mod surface;
+mod trajectory;
+mod watch;
 mod weights;
-pub(super) mod worker;
+mod worker;
 
 use clap::Subcommand;
 

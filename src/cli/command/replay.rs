@@ -10,17 +10,16 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use tokio::sync::watch;
 
-use crate::report::{lines, visible};
-use crate::session::record::{self, Moment, Recording};
-use crate::session::snapshot::{Command, Snapshot};
-use crate::tui::invocation::Invocation;
-use crate::tui::keymap::Keymap;
-
 use crate::cli::appearance::AppearanceOptions;
 use crate::cli::late_settings::LateSettings;
 use crate::cli::options::ScreenOptions;
 use crate::cli::screen::{has_screen, show};
 use crate::cli::warn;
+use crate::report::{lines, visible};
+use crate::session::record::{self, Moment, Recording};
+use crate::session::snapshot::{Command, Snapshot};
+use crate::tui::invocation::Invocation;
+use crate::tui::keymap::Keymap;
 
 /// Seconds that a replay waits at most where nothing happened for long.
 const LONGEST_WAIT: f64 = 2.0;

@@ -5,16 +5,15 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
+use crate::cli::learning_rates;
+use crate::cli::options::{KeyOption, MeasureOptions, Steps, open_run};
+use crate::cli::output::{Format, Forms, OutputOptions};
+use crate::cli::progress;
 use crate::landscape::worker::client::Step;
 use crate::landscape::worker::protocol::{Query, QueryAnswer};
 use crate::report::sharpness::{SharpnessReport, SharpnessRow};
 use crate::run::Checkpoint;
 use crate::weights::plane_spec::PlaneSpec;
-
-use crate::cli::learning_rates;
-use crate::cli::options::{KeyOption, MeasureOptions, Steps, open_run};
-use crate::cli::output::{Format, Forms, OutputOptions};
-use crate::cli::progress;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Sharpness {

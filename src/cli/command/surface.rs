@@ -4,17 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::cli::options::{DEFAULT_VIEW, KeyOption, MeasureOptions, Steps, view};
+use crate::cli::output::{Format, Forms, OutputOptions, Usage};
+use crate::cli::scene::{EffortOptions, GridOptions, PlaneOptions};
+use crate::cli::{learning_rates, progress, warn};
 use crate::data::Split;
 use crate::landscape::evidence::Assumed;
 use crate::plot::relief::ViewAngle;
 use crate::report::path::PathPoint;
 use crate::report::surface::SurfaceReport;
 use crate::run::log::Logged;
-
-use crate::cli::options::{DEFAULT_VIEW, KeyOption, MeasureOptions, Steps, view};
-use crate::cli::output::{Format, Forms, OutputOptions, Usage};
-use crate::cli::scene::{EffortOptions, GridOptions, PlaneOptions};
-use crate::cli::{learning_rates, progress, warn};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Surface {

@@ -8,17 +8,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::Args;
 use tokio::time::timeout;
 
-use crate::landscape::worker::budget::Budget;
-use crate::report::events::Event;
-use crate::report::{lines, visible};
-use crate::run::followed;
-use crate::session::snapshot::Snapshot;
-use crate::session::{Options, Session};
-use crate::tui::invocation::{self, Invocation};
-use crate::tui::keymap::Keymap;
-use crate::tui::state::App;
-use crate::weights::plane_spec::BatchNorm;
-
 use crate::cli::appearance::AppearanceOptions;
 use crate::cli::exit::{Ended, asked_to_end};
 use crate::cli::headless::HeadlessOptions;
@@ -30,6 +19,16 @@ use crate::cli::runtime;
 use crate::cli::screen::{has_screen, show_session};
 use crate::cli::startup;
 use crate::cli::warn;
+use crate::landscape::worker::budget::Budget;
+use crate::report::events::Event;
+use crate::report::{lines, visible};
+use crate::run::followed;
+use crate::session::snapshot::Snapshot;
+use crate::session::{Options, Session};
+use crate::tui::invocation::{self, Invocation};
+use crate::tui::keymap::Keymap;
+use crate::tui::state::App;
+use crate::weights::plane_spec::BatchNorm;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Watch {

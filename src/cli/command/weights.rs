@@ -6,18 +6,17 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 
+use crate::cli::learning_rates;
+use crate::cli::options::{KeyOption, ModelOption, Steps, open_run};
+use crate::cli::output::{Format, Forms, OutputOptions};
+use crate::cli::read_path::read_path;
+use crate::cli::store::StoreOptions;
 use crate::landscape::survey;
 use crate::report::weights::{Histograms, WeightsReport};
 use crate::run::Checkpoint;
 use crate::weights::histogram::{self, Histogram};
 use crate::weights::roles::Roles;
 use crate::weights::run_checkpoint::{RunCheckpoint, RunShape};
-
-use super::trajectory::read_path;
-use crate::cli::learning_rates;
-use crate::cli::options::{KeyOption, ModelOption, Steps, open_run};
-use crate::cli::output::{Format, Forms, OutputOptions};
-use crate::cli::store::StoreOptions;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Weights {

@@ -1,26 +1,16 @@
-//! `isoloss worker`: measures for another isoloss, by lines on its standard input and output; and the options of those
-//! who start it.
+//! `isoloss worker`: measures for another isoloss, by lines on its standard input and output.
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 
+use crate::cli::{limits, memory, startup};
 use crate::landscape::worker::budget::Budget;
 use crate::landscape::worker::yielding::Contest;
-use crate::landscape::worker::{Hosting, Launch, serve_lines, yielding};
-use crate::weights::WeightsError;
-use crate::weights::kept_products::KeptProducts;
-use crate::weights::plane_spec::{Plane, PlaneSpec};
-
-use crate::cli::launchers::LauncherOptions;
-use crate::cli::output::Usage;
-use crate::cli::store::StoreOptions;
-use crate::cli::{limits, memory, startup};
+use crate::landscape::worker::{serve_lines, yielding};
 
 /// Measure for another isoloss, by JSON lines on standard input and output.
 ///
@@ -57,120 +47,6 @@ enum Side {
     Polite,
     /// It does not.
     Ordinary,
-}
-
-/// The place of the measuring, and what it may take of the machine.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Device")]
-pub(in crate::cli) struct HostingOptions {
-    /// Share of all cores, or of a GPU's time, that measuring may take: auto (all that is idle, little beside a busy
-    /// neighbour), all, or a share such as 50%; by default auto where a run is watched, else all
-    #[arg(long, env = "ISOLOSS_BUDGET", value_name = "SHARE")]
-    budget: Option<Budget>,
-    /// Memory that measuring may take, e.g. 4G; a point that needs more is left out, with the reason
-    #[arg(long, env = "ISOLOSS_MEMORY_LIMIT", value_name = "SIZE", value_parser = memory::size)]
-    memory_limit: Option<u64>,
-    /// Measure in this process, which then shares the fate and the priority of the screen
-    #[arg(long, env = "ISOLOSS_IN_PROCESS")]
-    in_process: bool,
-    /// Split the samples of each point over the workers, where one point is large
-    #[arg(long)]
-    split_samples: bool,
-    #[command(flatten)]
-    launchers: LauncherOptions,
-    #[command(flatten)]
-    store: StoreOptions,
-}
-
-impl HostingOptions {
-    /// Returns how the workers of runs are started, with another budget than is usual where the user named one.
-    ///
-    /// # Errors
-    /// Options do not belong together, or the program does not find itself.
-    pub(in crate::cli) fn hosting(&self, usual: Budget, runs: &[&Path]) -> anyhow::Result<Hosting> {
-        if self.split_samples && self.in_process {
-            bail!(Usage(
-                "--split-samples splits them over worker processes, and with --in-process there are none".into()
-            ));
-        }
-        let budget = self.budget.unwrap_or(usual);
-        if self.in_process && self.memory_limit.is_some() {
-            bail!(Usage(
-                "--memory-limit ends a worker process that takes more, and with --in-process there is none".into()
-            ));
-        }
-        if self.in_process && self.launchers.are_given() {
-            bail!(Usage(
-                "--worker and --workers start worker processes, and with --in-process there are none".into()
-            ));
-        }
-        // A name that is not Unicode cannot be passed to a process.
-        let is_told = runs.iter().all(|run| run.to_str().is_some());
-        let process = (!self.in_process && is_told)
-            .then(|| self.launch(budget))
-            .transpose()?;
-        let launches = process.as_ref().map(|own| self.launchers.launches(own));
-        Ok(Hosting {
-            launches: launches.transpose()?.unwrap_or_default(),
-            process,
-            budget,
-            store: self.store.place(runs),
-            reads_first: false,
-            splits_samples: self.split_samples,
-        })
-    }
-
-    /// Returns the dot products of runs that are kept. The workers, which have the same database, report why they are not.
-    pub(in crate::cli) fn products(&self, runs: &[&Path]) -> Option<Arc<dyn KeptProducts>> {
-        self.store.place(runs)?.products().ok()
-    }
-
-    /// Makes the plane of a spec, or reads it where it was made before; it is kept for the workers of runs.
-    ///
-    /// # Errors
-    /// It is not there and cannot be made.
-    pub(in crate::cli) fn plane(
-        &self,
-        spec: &PlaneSpec,
-        runs: &[&Path],
-    ) -> Result<Plane, WeightsError> {
-        match self.store.place(runs) {
-            Some(store) => store.planes().plane(spec, &|| true),
-            None => spec.make(),
-        }
-    }
-
-    /// Refuses options about worker processes where an evaluator measures.
-    pub(in crate::cli) fn refuse_beside_evaluator(&self) -> Result<(), Usage> {
-        let given = [
-            ("--worker and --workers", self.launchers.are_given()),
-            ("--split-samples", self.split_samples),
-        ];
-        let given = given.into_iter().find(|(_, is_given)| *is_given);
-        given.map_or(Ok(()), |(option, _)| {
-            Err(Usage(format!(
-                "{option}: is about isoloss's own workers, and an evaluator measures; --device has one for each device"
-            )))
-        })
-    }
-
-    /// Steps back with this process where it measures itself. Its session is stepped back with only where it leads
-    /// that: a shell and what that has started are not its own.
-    pub(in crate::cli) fn step_back(&self) {
-        let budget = self.budget.unwrap_or_default();
-        if let Some(niceness) = budget.niceness().filter(|_| self.in_process) {
-            yielding::step_back(niceness);
-        }
-    }
-
-    fn launch(&self, budget: Budget) -> anyhow::Result<Launch> {
-        let program = std::env::current_exe().context("the program does not find itself")?;
-        let mut command = vec![program.into(), "worker".into()];
-        command.push(format!("--budget={budget}").into());
-        let limit = self.memory_limit;
-        command.extend(limit.map(|bytes| format!("--memory-limit={bytes}").into()));
-        Ok(Launch::new(command, startup::of_worker()))
-    }
 }
 
 /// Stack of the thread that measures: the graph of a deep network is taken down by recursion.
