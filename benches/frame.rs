@@ -13,12 +13,12 @@ use std::sync::Arc;
 
 use isoloss::session::analysis::Analysis;
 use isoloss::terminal::Depth;
-use isoloss::tui::action::Action;
-use isoloss::tui::color::Quantizer;
+use isoloss::tui::input::action::Action;
 use isoloss::tui::render::render;
 use isoloss::tui::state::choice::View;
 use isoloss::tui::state::{App, Appearance};
-use isoloss::tui::themes::Themes;
+use isoloss::tui::theme::catalog::Themes;
+use isoloss::tui::theme::color::Quantizer;
 use ratatui::backend::TestBackend;
 use ratatui::{Frame, Terminal};
 use serde_json::{Map, Value, json};

@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent};
 use isoloss::terminal::Depth;
-use isoloss::tui::color::Quantizer;
 use isoloss::tui::render::render;
 use isoloss::tui::state::{App, Appearance};
-use isoloss::tui::themes::Themes;
+use isoloss::tui::theme::catalog::Themes;
+use isoloss::tui::theme::color::Quantizer;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Data goes from left to right and never back; control goes the other way, as one
-//! [`tui::action::Action`] or [`session::snapshot::Command`]. [`session`] holds the threads of a live
+//! [`tui::input::action::Action`] or [`session::snapshot::Command`]. [`session`] holds the threads of a live
 //! run together, [`cli`] has a file for each command, [`config`] gives its options other defaults, [`demo`]
 //! trains the network that is watched where there is nothing else to watch.
 //! [`cache`] keeps copies of the checkpoints that a session has read, [`store`] the values that were measured; `host`

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use isoloss::tui::action::Action;
 use isoloss::tui::export::{Format, export, stem};
+use isoloss::tui::input::action::Action;
 use isoloss::tui::offscreen::still;
 use isoloss::tui::state::{App, Appearance};
 use ratatui::layout::Size;

@@ -16,7 +16,7 @@ use flate2::write::GzEncoder;
 use isoloss::session::analysis::Analysis;
 use isoloss::session::record::{Cut, Moment, RecordError, Recorder, Recording};
 use isoloss::session::snapshot::Snapshot;
-use isoloss::tui::action::Action;
+use isoloss::tui::input::action::Action;
 use isoloss::tui::offscreen::still;
 use isoloss::tui::state::choice::View;
 use isoloss::tui::state::{App, Appearance};

@@ -19,7 +19,7 @@ use isoloss::landscape::worker::protocol::Setup;
 use isoloss::run::RunChoice;
 use isoloss::session::snapshot::Snapshot;
 use isoloss::session::{Options, Session};
-use isoloss::tui::action::Action;
+use isoloss::tui::input::action::Action;
 use isoloss::tui::invocation::Invocation;
 use isoloss::tui::reproduce::commands;
 use isoloss::tui::state::{App, Appearance};

@@ -12,11 +12,11 @@ use directories::ProjectDirs;
 use crate::plot::raster::Marker;
 use crate::terminal;
 use crate::terminal::Depth;
-use crate::tui::background;
+use crate::tui::input::keymap::Keymap;
 use crate::tui::invocation::Invocation;
-use crate::tui::keymap::Keymap;
 use crate::tui::state::{App, Appearance};
-use crate::tui::themes::Themes;
+use crate::tui::terminal::background;
+use crate::tui::theme::catalog::Themes;
 
 use super::screen::Begin;
 

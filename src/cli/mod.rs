@@ -40,7 +40,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use crate::config::paths::ConfigPaths;
 use crate::config::settings::{Settings, with_defaults};
 use crate::config::{Config, Problems};
-use crate::tui::keymap::Keymap;
+use crate::tui::input::keymap::Keymap;
 
 use command::Command;
 

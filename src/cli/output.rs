@@ -16,7 +16,7 @@ use crate::report::npz::{self, Array};
 use crate::report::vtp::{self, MeshPiece};
 use crate::report::{self, PAGE, file, visible};
 use crate::run::contains::is_inside;
-use crate::tui::themes::Themes;
+use crate::tui::theme::catalog::Themes;
 
 /// Wrong usage that the parser cannot see: exit code 2.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use clap::builder::StyledStr;
 use clap::{Arg, Command};
 
-use crate::tui::keymap::Keymap;
+use crate::tui::input::keymap::Keymap;
 
 /// Number of commands from which an option is described once for all of them.
 const SHARED: usize = 3;

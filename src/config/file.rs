@@ -10,8 +10,8 @@ use toml::de::{DeTable, DeValue};
 use crate::data;
 use crate::model;
 use crate::run::regular;
-use crate::tui::action::Action;
-use crate::tui::key::Key;
+use crate::tui::input::action::Action;
+use crate::tui::input::key::Key;
 
 use super::settings::{Settings, nearest};
 use super::{Problem, Problems};

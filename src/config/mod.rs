@@ -14,8 +14,8 @@ pub mod settings;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::tui::action::Action;
-use crate::tui::keymap::Keymap;
+use crate::tui::input::action::Action;
+use crate::tui::input::keymap::Keymap;
 
 use file::{File, SettingValue};
 use settings::Settings;

@@ -7,13 +7,13 @@ use ratatui::layout::Rect;
 use crate::report::visible;
 
 use super::ascii;
-use super::layout::{Parts, ScreenLayout, arrange};
 use super::state::App;
 use super::state::choice::{ShownPlane, View};
 use super::view::{
     command, compare, curvature, has_slices, header, help, map, path, slices, status, surface,
     trust, weights,
 };
+use crate::tui::view::layout::{Parts, ScreenLayout, arrange};
 
 /// Draws the whole screen into a frame of a terminal.
 pub fn render(app: &App, frame: &mut Frame<'_>) {

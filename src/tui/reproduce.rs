@@ -242,7 +242,7 @@ fn axis(name: &str, [min, max]: [f64; 2], lines: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::action::Action;
+    use crate::tui::input::action::Action;
     use crate::tui::state::Appearance;
     use crate::weights::trajectory::Trajectory;
     use std::sync::Arc;

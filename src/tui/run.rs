@@ -11,14 +11,14 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::session::snapshot::{Command, Snapshot};
 
-use super::action::Action;
 use super::export;
-use super::input;
-use super::mouse;
-use super::prompt::PromptKey;
-use super::signals::{self, Signals, Told};
 use super::state::App;
-use super::terminal::{Screen, Wishes};
+use crate::tui::input::action::Action;
+use crate::tui::input::mouse;
+use crate::tui::input::prompt::PromptKey;
+use crate::tui::input::reader;
+use crate::tui::terminal::signals::{self, Signals, Told};
+use crate::tui::terminal::{Screen, Wishes};
 
 /// Number of the signal that a hung-up terminal stands for.
 const SIGHUP: i32 = 1;
@@ -87,7 +87,7 @@ async fn show(
     apart: Duration,
     command: impl Fn(Command),
 ) -> io::Result<End> {
-    let mut events = input::listen()?;
+    let mut events = reader::listen()?;
     let asked = app.receive(Arc::clone(&snapshots.borrow_and_update()));
     asked.into_iter().for_each(&command);
     let (mut dirty, mut next_frame, mut session_lives) = (true, Instant::now(), true);

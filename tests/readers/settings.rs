@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use isoloss::cli;
 use isoloss::config::file::File;
 use isoloss::config::settings::Settings;
-use isoloss::tui::keymap::Keymap;
+use isoloss::tui::input::keymap::Keymap;
 use isoloss::tui::theme::Theme;
 
 use super::assert_sentence;

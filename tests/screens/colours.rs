@@ -9,10 +9,10 @@ use isoloss::plot::map::Layers;
 use isoloss::plot::raster::Marker;
 use isoloss::session::analysis::Analysis;
 use isoloss::terminal::Depth;
-use isoloss::tui::action::Action;
-use isoloss::tui::color::Quantizer;
+use isoloss::tui::input::action::Action;
 use isoloss::tui::state::{App, Appearance};
-use isoloss::tui::themes::Themes;
+use isoloss::tui::theme::catalog::Themes;
+use isoloss::tui::theme::color::Quantizer;
 use ratatui::style::Color;
 
 /// Every view with what it shows all measured: its name, and the keys and the analysis that lead to it.

@@ -8,7 +8,7 @@ use super::synthetic;
 use isoloss::run::log::{Clock, Logged, TrainingLog};
 use isoloss::session::analysis::Analysis;
 use isoloss::session::snapshot::Snapshot;
-use isoloss::tui::action::Action;
+use isoloss::tui::input::action::Action;
 use isoloss::tui::render::render;
 use isoloss::tui::state::{App, Appearance};
 use ratatui::Terminal;

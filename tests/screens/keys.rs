@@ -5,10 +5,10 @@ use super::synthetic;
 use clap::ValueEnum;
 use insta::assert_snapshot;
 use isoloss::session::snapshot::CheckpointState;
-use isoloss::tui::action::Action;
+use isoloss::tui::input::action::Action;
+use isoloss::tui::input::keymap::{self, Keymap};
+use isoloss::tui::input::prompt::PromptKey;
 use isoloss::tui::invocation::Invocation;
-use isoloss::tui::keymap::{self, Keymap};
-use isoloss::tui::prompt::PromptKey;
 
 #[test]
 fn the_help_has_every_row_of_the_table() {

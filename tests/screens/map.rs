@@ -5,7 +5,7 @@ use super::synthetic;
 use insta::assert_snapshot;
 use isoloss::session::analysis::Analysis;
 use isoloss::session::snapshot::{CheckpointState, Fidelity, Finding, Snapshot};
-use isoloss::tui::action::Action;
+use isoloss::tui::input::action::Action;
 use ratatui::buffer::Buffer;
 use ratatui::style::Color;
 

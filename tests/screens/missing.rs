@@ -5,7 +5,7 @@ use super::synthetic;
 use insta::assert_snapshot;
 use isoloss::session::analysis::Analysis;
 use isoloss::session::snapshot::{CheckpointState, Finding, Snapshot};
-use isoloss::tui::action::Action;
+use isoloss::tui::input::action::Action;
 
 #[test]
 fn where_nothing_is_usable_the_view_says_why_at_every_size_and_once() {

@@ -11,7 +11,7 @@ use isoloss::model::activation::Activation;
 use isoloss::model::reading::Reading;
 use isoloss::session::reader::KeptLine;
 use isoloss::session::snapshot::{CheckpointState, Fidelity, Finding, MapPlane, Snapshot};
-use isoloss::tui::action::Action;
+use isoloss::tui::input::action::Action;
 use isoloss::tui::state::{App, Appearance};
 
 #[test]

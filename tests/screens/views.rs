@@ -13,7 +13,7 @@ use isoloss::loss::{Classes, Loss};
 use isoloss::run::hyper::Hyper;
 use isoloss::session::analysis::Analysis;
 use isoloss::session::snapshot::{Finding, Snapshot};
-use isoloss::tui::action::Action;
+use isoloss::tui::input::action::Action;
 use isoloss::tui::state::App;
 
 #[test]

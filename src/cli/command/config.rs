@@ -9,8 +9,8 @@ use crate::cli::output;
 use crate::config::Config as Files;
 use crate::config::paths::ConfigPaths;
 use crate::config::settings::Effective;
-use crate::tui::action::Action;
-use crate::tui::keymap;
+use crate::tui::input::action::Action;
+use crate::tui::input::keymap;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Config {
@@ -82,7 +82,11 @@ fn print(effective: &[Effective], files: &Files) -> String {
     )
 }
 
-fn key_line(action: Action, default: &[crate::tui::key::Key], files: &Files) -> (String, String) {
+fn key_line(
+    action: Action,
+    default: &[crate::tui::input::key::Key],
+    files: &Files,
+) -> (String, String) {
     let keys = files.keymap().keys(action);
     let source = match files.source_of_keys(action) {
         Some(source) => source,

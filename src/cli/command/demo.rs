@@ -22,8 +22,8 @@ use crate::report::summary;
 use crate::run::RunChoice;
 use crate::session::snapshot::{CheckpointState, Snapshot};
 use crate::session::{Options, Session};
+use crate::tui::input::keymap::Keymap;
 use crate::tui::invocation::Invocation;
-use crate::tui::keymap::Keymap;
 use crate::weights::plane_spec::BatchNorm;
 
 use super::watch::print_lines;

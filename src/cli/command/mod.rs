@@ -22,7 +22,7 @@ mod worker;
 
 use clap::Subcommand;
 
-use crate::tui::keymap::Keymap;
+use crate::tui::input::keymap::Keymap;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

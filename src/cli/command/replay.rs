@@ -18,8 +18,8 @@ use crate::cli::warn;
 use crate::report::{lines, visible};
 use crate::session::record::{self, Moment, Recording};
 use crate::session::snapshot::{Command, Snapshot};
+use crate::tui::input::keymap::Keymap;
 use crate::tui::invocation::Invocation;
-use crate::tui::keymap::Keymap;
 
 /// Seconds that a replay waits at most where nothing happened for long.
 const LONGEST_WAIT: f64 = 2.0;

@@ -25,8 +25,8 @@ use crate::report::{lines, visible};
 use crate::run::followed;
 use crate::session::snapshot::Snapshot;
 use crate::session::{Options, Session};
+use crate::tui::input::keymap::Keymap;
 use crate::tui::invocation::{self, Invocation};
-use crate::tui::keymap::Keymap;
 use crate::tui::state::App;
 use crate::weights::plane_spec::BatchNorm;
 

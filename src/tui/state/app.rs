@@ -6,19 +6,19 @@ use std::time::{Duration, SystemTime};
 use crate::plot::relief;
 use crate::session::snapshot::{Command, PlaneWindow, Snapshot};
 
-use super::super::action::Action;
-use super::super::age::Age;
-use super::super::help_text::scrolls;
 use super::super::invocation::Invocation;
-use super::super::keymap::Keymap;
-use super::super::pictures::Pictures;
-use super::super::prompt::{Prompt, PromptKey};
-use super::super::theme::Theme;
 use super::appearance::Appearance;
 use super::choice::{Figure, ShownPlane, SliceKind, View, WeightsTab};
 use super::messages::Messages;
 use super::navigation::Navigation;
 use super::playback::Playback;
+use crate::tui::input::action::Action;
+use crate::tui::input::help_text::scrolls;
+use crate::tui::input::keymap::Keymap;
+use crate::tui::input::prompt::{Prompt, PromptKey};
+use crate::tui::theme::Theme;
+use crate::tui::view::age::Age;
+use crate::tui::view::pictures::Pictures;
 
 /// A pane over the views.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

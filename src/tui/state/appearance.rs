@@ -4,8 +4,8 @@ use crate::plot::levels::LevelScale;
 use crate::plot::map::Layers;
 use crate::plot::raster::Marker;
 
-use super::super::action::Action;
-use super::super::themes::Themes;
+use crate::tui::input::action::Action;
+use crate::tui::theme::catalog::Themes;
 
 /// Choices of how pictures are drawn.
 #[derive(Clone, Debug, Default, PartialEq)]

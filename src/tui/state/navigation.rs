@@ -5,10 +5,10 @@ use crate::session::analysis::Analysis;
 use crate::session::schedule::whole_path;
 use crate::session::snapshot::{Command, PlaneWindow, Snapshot};
 
-use super::super::action::Action;
 use super::choice::{Figure, ShownPlane, SliceKind, View, WeightsTab};
 use super::cursor::Cursor;
 use super::window::{PAN, ZOOM, contains, middle, neighbourhood, panned, sees_something, zoomed};
+use crate::tui::input::action::Action;
 
 /// Degrees by which an arrow key turns and tilts the relief.
 const TURN: f64 = 15.0;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::session::snapshot::Snapshot;
 
-use super::super::action::Action;
+use crate::tui::input::action::Action;
 
 /// Checkpoints that a leap passes.
 const LEAP: isize = 10;

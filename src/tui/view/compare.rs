@@ -15,9 +15,9 @@ use crate::run::hyper::Hyper;
 use crate::session::schedule::whole_path;
 use crate::session::snapshot::{Finding, PlaneWindow, Snapshot};
 
-use super::super::line::tail;
 use super::super::state::App;
 use super::{enclosed, facts, frame, padded, paint, render_foot, render_sentence, scene};
+use crate::tui::view::line::tail;
 
 /// The command that shows a pair of runs on a plane on which both lie.
 const SHARED: &str = "isoloss compare RUN RUN --shared · both paths on one plane";

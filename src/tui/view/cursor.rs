@@ -9,11 +9,11 @@ use crate::landscape::surface::Measure;
 use crate::plot::axis::short;
 use crate::plot::map::{self, MapScene};
 
-use super::super::line::{Piece, fit};
 use super::super::state::App;
 use super::super::state::choice::{ShownPlane, View};
 use super::super::state::cursor::CursorReading;
 use super::facts;
+use crate::tui::view::line::{Piece, fit};
 
 /// Puts the mark on a map that was drawn into this area.
 pub(super) fn mark(app: &App, scene: &MapScene<'_>, area: Rect, buffer: &mut Buffer) {

@@ -10,10 +10,10 @@ use crate::plot::axis::short;
 use crate::session::record;
 use crate::session::snapshot::Snapshot;
 
-use super::super::age::{Age, Saving};
-use super::super::line::{Piece, fit, tail};
 use super::super::state::App;
 use super::{facts, padded};
+use crate::tui::view::age::{Age, Saving};
+use crate::tui::view::line::{Piece, fit, tail};
 
 /// Columns that the run's folder may take.
 const RUN_WIDTH: usize = 28;

@@ -7,11 +7,11 @@ use ratatui::widgets::{Paragraph, Widget};
 
 use crate::plot::title;
 
-use super::super::action::Action;
-use super::super::help_text::{SCROLL, Section, sections};
 use super::super::state::App;
-use super::super::theme::Theme;
 use super::{cleared, enclosed, frame};
+use crate::tui::input::action::Action;
+use crate::tui::input::help_text::{SCROLL, Section, sections};
+use crate::tui::theme::Theme;
 
 /// Columns of the keys.
 const KEYS: usize = 14;

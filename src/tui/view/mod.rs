@@ -1,5 +1,6 @@
 //! The panes of the screen. Each draws what the app knows into its area of the buffer.
 
+pub(super) mod age;
 pub(super) mod command;
 pub(super) mod compare;
 pub(super) mod cursor;
@@ -7,8 +8,11 @@ pub(super) mod curvature;
 pub(super) mod facts;
 pub(super) mod header;
 pub(super) mod help;
+pub mod layout;
+pub(super) mod line;
 pub(super) mod map;
 pub(super) mod path;
+pub(super) mod pictures;
 mod progress;
 mod scene;
 pub(super) mod slices;
@@ -28,7 +32,7 @@ use crate::plot::picture::{Cell, Picture};
 use crate::plot::title;
 
 use super::state::App;
-use super::theme::terminal;
+use crate::tui::theme::terminal;
 
 /// A frame of this width with as much of a title as it has room for; ` · ` stands between its items.
 fn frame(app: &App, title: &str, width: u16) -> Block<'static> {

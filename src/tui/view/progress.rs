@@ -7,10 +7,10 @@ use crate::landscape::surface::Surface;
 use crate::session::analysis::{Analysis, AnalysisResult};
 use crate::session::snapshot::{Finding, OtherWork, Snapshot};
 
-use super::super::line::{Piece, fit};
 use super::super::state::App;
 use super::super::state::choice::{ShownPlane, View};
 use super::facts;
+use crate::tui::view::line::{Piece, fit};
 
 /// Columns of a bar.
 const BAR: usize = 12;

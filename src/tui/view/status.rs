@@ -5,11 +5,11 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
-use super::super::action::Action;
-use super::super::line::{Piece, fit};
 use super::super::state::App;
 use super::super::state::choice::{Figure, ShownPlane, SliceKind, View, WeightsTab};
 use super::{cursor, facts, header, padded, progress};
+use crate::tui::input::action::Action;
+use crate::tui::view::line::{Piece, fit};
 
 /// Actions with a word for what their keys do.
 type Hint = (&'static [Action], &'static str);

@@ -13,10 +13,10 @@ use ratatui::widgets::{Paragraph, Widget};
 
 use crate::session::snapshot::{Finding, Snapshot};
 
-use super::super::line::Piece;
 use super::super::state::App;
 use super::super::state::choice::View;
 use super::{enclosed, facts, frame, padded};
+use crate::tui::view::line::Piece;
 
 use row::{LABEL, Row};
 

@@ -1,6 +1,6 @@
 //! Text of the help: the table of keys as they are bound, and the signs of the map.
 
-use super::keymap::{Group, Keymap, TABLE};
+use crate::tui::input::keymap::{Group, Keymap, TABLE};
 
 /// Signs of the map, in braille and block, and in 7-bit characters.
 const SIGNS: [[&str; 3]; 8] = [
@@ -14,16 +14,16 @@ const SIGNS: [[&str; 3]; 8] = [
     ["dim", "dim", "not yet measured finely enough"],
 ];
 /// Rows by which an arrow key scrolls.
-pub(super) const SCROLL: usize = 3;
+pub(in crate::tui) const SCROLL: usize = 3;
 
 /// A headline with what stands below it: keys or signs, each with what it does or means.
-pub(super) struct Section {
-    pub(super) name: &'static str,
-    pub(super) rows: Vec<(String, &'static str)>,
+pub(in crate::tui) struct Section {
+    pub(in crate::tui) name: &'static str,
+    pub(in crate::tui) rows: Vec<(String, &'static str)>,
 }
 
 /// Number of rows by which the help can be scrolled until its last rows are at the top.
-pub(super) fn scrolls(keymap: &Keymap) -> usize {
+pub(in crate::tui) fn scrolls(keymap: &Keymap) -> usize {
     let rows = sections(keymap, false)
         .into_iter()
         .map(|section| section.rows.len() + 2);
@@ -32,7 +32,7 @@ pub(super) fn scrolls(keymap: &Keymap) -> usize {
 }
 
 /// The groups of the table, without rows that no key leads to, and the signs.
-pub(super) fn sections(keymap: &Keymap, ascii: bool) -> Vec<Section> {
+pub(in crate::tui) fn sections(keymap: &Keymap, ascii: bool) -> Vec<Section> {
     let keys = |group: &Group| {
         let rows = group.rows.iter();
         let rows = rows.map(|row| (keymap.printed(row), row.help));

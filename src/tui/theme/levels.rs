@@ -4,12 +4,12 @@
 use crate::plot::colormap::Colormap;
 use crate::plot::picture::Rgb;
 
-use super::color::colour_of;
+use crate::tui::theme::color::colour_of;
 
 /// Blue, magenta, green, cyan and yellow of the sixteen.
-pub(super) const SIXTEEN: &[Rgb] = &colours([4, 5, 2, 6, 3]);
+pub(in crate::tui) const SIXTEEN: &[Rgb] = &colours([4, 5, 2, 6, 3]);
 /// Pale ones for a light ground.
-pub(super) const PALE: &[Rgb] = &colours([96, 103, 110, 116, 115, 114, 150, 186, 228]);
+pub(in crate::tui) const PALE: &[Rgb] = &colours([96, 103, 110, 116, 115, 114, 150, 186, 228]);
 
 const VIRIDIS: &[Rgb] = &colours([53, 54, 24, 30, 36, 71, 106, 142, 178]);
 const CIVIDIS: &[Rgb] = &colours([17, 24, 60, 242, 244, 101, 137, 143, 179]);
@@ -21,7 +21,7 @@ const BU_PU: &[Rgb] = &colours([53, 54, 90, 96, 97, 103, 104, 110, 146]);
 const YL_OR_BR: &[Rgb] = &colours([52, 88, 94, 130, 136, 137, 172, 173, 143]);
 
 /// A gradient in xterm's 256 colours, for a dark ground.
-pub(super) fn of(map: Colormap) -> &'static [Rgb] {
+pub(in crate::tui) fn of(map: Colormap) -> &'static [Rgb] {
     match map {
         Colormap::Viridis => VIRIDIS,
         Colormap::Cividis => CIVIDIS,
@@ -47,7 +47,7 @@ const fn colours<const COUNT: usize>(numbers: [u8; COUNT]) -> [Rgb; COUNT] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::color::Lab;
+    use crate::tui::theme::color::Lab;
 
     #[test]
     fn steps_grow_lighter_and_none_comes_twice() {

@@ -7,7 +7,7 @@ use crossterm::event::{Event, read};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// Receives the terminal's events, until it cannot be read. The thread ends with the process.
-pub(super) fn listen() -> io::Result<UnboundedReceiver<io::Result<Event>>> {
+pub(in crate::tui) fn listen() -> io::Result<UnboundedReceiver<io::Result<Event>>> {
     let (send, events) = unbounded_channel();
     let work = move || {
         loop {

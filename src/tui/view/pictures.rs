@@ -16,11 +16,11 @@ const KEPT: usize = 4;
 
 /// Pictures by what they were drawn of, the one asked for last in front.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pictures(RefCell<Vec<(PictureKey, Chart)>>);
+pub(in crate::tui) struct Pictures(RefCell<Vec<(PictureKey, Chart)>>);
 
 impl Pictures {
     /// A map that fills an area.
-    pub(super) fn map(&self, scene: &MapScene<'_>, area: Rect) -> Picture {
+    pub(in crate::tui) fn map(&self, scene: &MapScene<'_>, area: Rect) -> Picture {
         let key = PictureKey::default().count(0).scene(scene);
         self.chart(key, area, scene.selected, |width, height| {
             map::chart(scene, width, height)
@@ -28,7 +28,7 @@ impl Pictures {
     }
 
     /// A relief that fills an area.
-    pub(super) fn relief(
+    pub(in crate::tui) fn relief(
         &self,
         scene: &MapScene<'_>,
         view: relief::ViewAngle,
@@ -42,7 +42,7 @@ impl Pictures {
     }
 
     /// Maps side by side that fill an area.
-    pub(super) fn panels(&self, panels: &[Panel<'_>], area: Rect) -> Picture {
+    pub(in crate::tui) fn panels(&self, panels: &[Panel<'_>], area: Rect) -> Picture {
         let key = PictureKey::default().count(2).count(panels.len());
         let key = panels.iter().fold(key, |key, panel| {
             let Panel { title, scene } = panel;

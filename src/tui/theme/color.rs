@@ -54,7 +54,7 @@ const SIXTEEN: [Rgb; 16] = [
 ];
 
 /// The colour of a number, as xterm has it (`256colres.pl`).
-pub(super) const fn colour_of(number: u8) -> Rgb {
+pub(in crate::tui) const fn colour_of(number: u8) -> Rgb {
     match number {
         0..16 => SIXTEEN[number as usize],
         16..232 => {
@@ -70,7 +70,7 @@ pub(super) const fn colour_of(number: u8) -> Rgb {
 }
 
 /// The channels as amounts of light, 0 to 1 (IEC 61966-2-1).
-pub(super) fn linear(Rgb(r, g, b): Rgb) -> [f64; 3] {
+pub(in crate::tui) fn linear(Rgb(r, g, b): Rgb) -> [f64; 3] {
     [r, g, b].map(|channel| {
         let coded = f64::from(channel) / 255.0;
         if coded <= 0.04045 {
@@ -83,11 +83,11 @@ pub(super) fn linear(Rgb(r, g, b): Rgb) -> [f64; 3] {
 
 /// A colour in OKLab, in which equal distances look equally different.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Lab([f64; 3]);
+pub(in crate::tui) struct Lab([f64; 3]);
 
 impl Lab {
     /// By Björn Ottosson, "A perceptual color space for image processing" (2020).
-    pub(super) fn of(colour: Rgb) -> Self {
+    pub(in crate::tui) fn of(colour: Rgb) -> Self {
         let [r, g, b] = linear(colour);
         let [l, m, s] = [
             0.412_221_470_8 * r + 0.536_332_536_3 * g + 0.051_445_992_9 * b,
@@ -107,7 +107,7 @@ impl Lab {
         l * l + a * a + b * b
     }
 
-    pub(super) fn lightness(self) -> f64 {
+    pub(in crate::tui) fn lightness(self) -> f64 {
         self.0[0]
     }
 }
@@ -210,7 +210,7 @@ fn rgb(colour: Color) -> Option<Rgb> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::color_levels;
+    use crate::tui::theme::levels;
     use ratatui::layout::Rect;
 
     /// One cell with these colours, brought down.
@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(number(Depth::TwoFiftySix, Rgb(0x28, 0x28, 0x28)), 235);
         assert_eq!(number(Depth::Sixteen, Rgb(250, 10, 10)), 9);
         assert_eq!(number(Depth::Sixteen, Rgb(20, 20, 20)), 0);
-        let bands = color_levels::SIXTEEN.iter();
+        let bands = levels::SIXTEEN.iter();
         let bands: Vec<u8> = bands.map(|band| number(Depth::Sixteen, *band)).collect();
         assert_eq!(bands, [4, 5, 2, 6, 3]);
     }

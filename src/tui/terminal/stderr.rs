@@ -5,7 +5,7 @@ use std::fs::File;
 
 /// Stderr while it goes elsewhere. Dropping it brings it back.
 #[derive(Debug)]
-pub(super) struct Diversion {
+pub(in crate::tui) struct Diversion {
     #[cfg(unix)]
     terminal: std::os::fd::OwnedFd,
 }
@@ -13,7 +13,7 @@ pub(super) struct Diversion {
 #[cfg(unix)]
 impl Diversion {
     /// Sends stderr to this file, or nowhere; one that is no terminal stays, the user chose where it goes.
-    pub(super) fn start(log: Option<&File>) -> Option<Self> {
+    pub(in crate::tui) fn start(log: Option<&File>) -> Option<Self> {
         use std::io::IsTerminal;
         use std::os::fd::AsFd;
         let stderr = std::io::stderr();
@@ -41,7 +41,7 @@ impl Drop for Diversion {
 #[cfg(not(unix))]
 impl Diversion {
     /// Stderr stays where it is.
-    pub(super) fn start(_: Option<&File>) -> Option<Self> {
+    pub(in crate::tui) fn start(_: Option<&File>) -> Option<Self> {
         None
     }
 }

@@ -18,7 +18,7 @@ const DAY: u64 = 24 * HOUR;
 
 /// State of a run, as the times of its checkpoints tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Saving {
+pub(in crate::tui) enum Saving {
     /// The next checkpoint is not due yet, or hardly.
     Usual,
     /// The next checkpoint should have come long ago.
@@ -29,7 +29,7 @@ pub(super) enum Saving {
 
 /// The time since the newest checkpoint was saved, beside the usual one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Age {
+pub(in crate::tui) struct Age {
     since: Duration,
     usual: Option<Duration>,
     is_quiet: bool,
@@ -37,7 +37,7 @@ pub(super) struct Age {
 
 impl Age {
     /// Returns the age at this time of day.
-    pub(super) fn of(times: &SaveTimes, now: SystemTime) -> Self {
+    pub(in crate::tui) fn of(times: &SaveTimes, now: SystemTime) -> Self {
         Self {
             since: times.age(now),
             usual: times.usual,
@@ -46,7 +46,7 @@ impl Age {
     }
 
     /// Returns the state of the run.
-    pub(super) fn saving(self) -> Saving {
+    pub(in crate::tui) fn saving(self) -> Saving {
         if self.since > self.over_after() {
             Saving::Over
         } else if self.usual.is_some() && self.is_quiet && self.since > OVERDUE_AT_LEAST {
@@ -62,17 +62,17 @@ impl Age {
     }
 
     /// Returns the age alone in words: `4 min ago`.
-    pub(super) fn ago(self) -> String {
+    pub(in crate::tui) fn ago(self) -> String {
         format!("{} ago", rounded_down(self.since))
     }
 
     /// Returns the age with what it is that of: `saved 4 min ago`.
-    pub(super) fn saved(self) -> String {
+    pub(in crate::tui) fn saved(self) -> String {
         format!("saved {}", self.ago())
     }
 
     /// Returns both times in few words: `saved 4 min ago, every 30 s`.
-    pub(super) fn brief(self) -> String {
+    pub(in crate::tui) fn brief(self) -> String {
         let saved = self.saved();
         match self.usual {
             Some(usual) => format!("{saved}, every {}", interval(usual)),
@@ -81,7 +81,7 @@ impl Age {
     }
 
     /// Returns the age in words: `saved 4 min ago, usually every 30 s`.
-    pub(super) fn words(self) -> String {
+    pub(in crate::tui) fn words(self) -> String {
         let saved = self.saved();
         match self.usual {
             Some(usual) => format!("{saved}, usually every {}", interval(usual)),
@@ -90,7 +90,7 @@ impl Age {
     }
 
     /// Returns the time after which the words or the state are others.
-    pub(super) fn changes_in(self) -> Duration {
+    pub(in crate::tui) fn changes_in(self) -> Duration {
         let unit = Duration::from_secs(unit(self.since.as_secs()));
         let into = self.since.as_nanos() % unit.as_nanos();
         let next = unit.saturating_sub(Duration::from_nanos(into as u64));

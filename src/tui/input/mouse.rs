@@ -5,14 +5,14 @@ use ratatui::layout::{Margin, Position, Rect};
 
 use crate::session::snapshot::Command;
 
-use super::layout::ScreenLayout;
-use super::render::arranged;
-use super::state::App;
-use super::state::choice::{ShownPlane, View};
-use super::view::map;
+use crate::tui::render::arranged;
+use crate::tui::state::App;
+use crate::tui::state::choice::{ShownPlane, View};
+use crate::tui::view::layout::ScreenLayout;
+use crate::tui::view::map;
 
 /// Does what an event asks, and returns what the session has to do for it; `None` if nothing is asked.
-pub(super) fn take(app: &mut App, event: MouseEvent, screen: Rect) -> Option<Vec<Command>> {
+pub(in crate::tui) fn take(app: &mut App, event: MouseEvent, screen: Rect) -> Option<Vec<Command>> {
     let at = Position::new(event.column, event.row);
     let point = map::point(app, map_area(app, screen)?, at)?;
     match event.kind {
@@ -55,7 +55,7 @@ mod tests {
     use rstest::rstest;
 
     use crate::session::snapshot::Snapshot;
-    use crate::tui::action::Action;
+    use crate::tui::input::action::Action;
     use crate::tui::render::render;
     use crate::tui::state::Appearance;
     use crate::weights::trajectory::Trajectory;

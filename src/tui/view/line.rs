@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 const GAP: usize = 2;
 
 /// A piece of a line.
-pub(super) struct Piece {
+pub(in crate::tui) struct Piece {
     spans: Vec<Span<'static>>,
     /// 0 is the last to give way.
     rank: u8,
@@ -15,7 +15,7 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    pub(super) fn new(rank: u8, spans: Vec<Span<'static>>) -> Self {
+    pub(in crate::tui) fn new(rank: u8, spans: Vec<Span<'static>>) -> Self {
         Self {
             spans,
             rank,
@@ -24,7 +24,7 @@ impl Piece {
     }
 
     /// The same piece, in whose place a shorter one of a lower rank stands when it gives way.
-    pub(super) fn or(self, shorter: Self) -> Self {
+    pub(in crate::tui) fn or(self, shorter: Self) -> Self {
         Self {
             shorter: Some(Box::new(shorter)),
             ..self
@@ -37,7 +37,7 @@ impl Piece {
 }
 
 /// Joins what fits into `width` columns, in the order given.
-pub(super) fn fit(mut pieces: Vec<Piece>, width: usize) -> Line<'static> {
+pub(in crate::tui) fn fit(mut pieces: Vec<Piece>, width: usize) -> Line<'static> {
     let total = |pieces: &[Piece]| {
         let gaps = GAP * pieces.len().saturating_sub(1);
         pieces.iter().map(Piece::width).sum::<usize>() + gaps
@@ -65,7 +65,7 @@ pub(super) fn fit(mut pieces: Vec<Piece>, width: usize) -> Line<'static> {
 }
 
 /// The end of a path that has to fit into `width` columns; `…` stands for what is cut at the front.
-pub(super) fn tail(text: &str, width: usize) -> String {
+pub(in crate::tui) fn tail(text: &str, width: usize) -> String {
     let length = text.chars().count();
     if length <= width {
         return text.to_owned();

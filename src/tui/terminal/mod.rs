@@ -1,5 +1,9 @@
 //! The terminal: entered once, and restored exactly once, however the screen ends.
 
+pub mod background;
+pub(super) mod signals;
+mod stderr;
+
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Stdout, stdout};
@@ -19,10 +23,10 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::{Position, Rect};
 
-use super::color::Quantizer;
-use super::render::render;
-use super::state::App;
-use super::stderr::Diversion;
+use crate::tui::render::render;
+use crate::tui::state::App;
+use crate::tui::terminal::stderr::Diversion;
+use crate::tui::theme::color::Quantizer;
 
 /// Buttons and wheel, with coordinates of any size. crossterm's own command also asks for every
 /// movement, which nobody here needs and a slow line feels.

@@ -1,10 +1,10 @@
 //! Signals of the system: to end, to stop for a while, to go on; and that the terminal is gone.
 
-pub(super) use system::{Signals, is_gone, stop_group};
+pub(in crate::tui) use system::{Signals, is_gone, stop_group};
 
 /// A request of the system to the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(in crate::tui) enum Told {
     /// To end, by the signal of this number; a hung-up terminal counts as SIGHUP.
     End(i32),
     /// To stop for a while, by somebody who could make it go on.

@@ -5,8 +5,8 @@ use std::fmt::{self, Write};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 
-use super::action::Action;
-use super::key::Key;
+use crate::tui::input::action::Action;
+use crate::tui::input::key::Key;
 
 /// Rows that belong together.
 #[derive(Clone, Copy, Debug)]
@@ -238,8 +238,8 @@ impl Keymap {
     ///
     /// ```
     /// use crossterm::event::{KeyCode, KeyEvent};
-    /// use isoloss::tui::action::Action;
-    /// use isoloss::tui::keymap::Keymap;
+    /// use isoloss::tui::input::action::Action;
+    /// use isoloss::tui::input::keymap::Keymap;
     ///
     /// let quit = Keymap::default().action(KeyEvent::from(KeyCode::Char('q')));
     /// assert_eq!(quit, Some(Action::Quit));

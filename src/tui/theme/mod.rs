@@ -1,5 +1,9 @@
 //! Themes: flat files of colour tokens, and the styles that the screen makes of them.
 
+pub mod catalog;
+pub mod color;
+mod levels;
+
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::plot::colormap::{Bands, Colormap};
@@ -7,21 +11,25 @@ use crate::plot::map::Palette;
 use crate::plot::picture::Rgb;
 use crate::terminal::Depth;
 
-use super::color_levels;
-
 /// The themes that are built in, in the order in which a key goes through them, with their files.
-pub(super) const BUILT_IN: [(&str, &str); 8] = [
-    ("dark", include_str!("../../themes/dark.toml")),
-    ("light", include_str!("../../themes/light.toml")),
-    ("gruvbox", include_str!("../../themes/gruvbox.toml")),
-    ("nord", include_str!("../../themes/nord.toml")),
-    ("catppuccin", include_str!("../../themes/catppuccin.toml")),
-    ("colorblind", include_str!("../../themes/colorblind.toml")),
+pub(in crate::tui) const BUILT_IN: [(&str, &str); 8] = [
+    ("dark", include_str!("../../../themes/dark.toml")),
+    ("light", include_str!("../../../themes/light.toml")),
+    ("gruvbox", include_str!("../../../themes/gruvbox.toml")),
+    ("nord", include_str!("../../../themes/nord.toml")),
+    (
+        "catppuccin",
+        include_str!("../../../themes/catppuccin.toml"),
+    ),
+    (
+        "colorblind",
+        include_str!("../../../themes/colorblind.toml"),
+    ),
     (
         "high-contrast",
-        include_str!("../../themes/high-contrast.toml"),
+        include_str!("../../../themes/high-contrast.toml"),
     ),
-    (MONO, include_str!("../../themes/mono.toml")),
+    (MONO, include_str!("../../../themes/mono.toml")),
 ];
 const MONO: &str = "mono";
 
@@ -113,11 +121,7 @@ impl Tokens {
             (Depth::Sixteen, _) if dark => SIXTEEN_DARK,
             (Depth::Sixteen, _) => SIXTEEN_LIGHT,
             (Depth::TwoFiftySix, Bands::Gradient { map, .. }) => Self {
-                bands: Bands::Steps(if dark {
-                    color_levels::of(map)
-                } else {
-                    color_levels::PALE
-                }),
+                bands: Bands::Steps(if dark { levels::of(map) } else { levels::PALE }),
                 ..self
             },
             _ => self,
@@ -164,7 +168,7 @@ fn hexadecimal(text: &str) -> Option<Rgb> {
 
 /// Tokens of all themes on a dark ground in the sixteen colours of a terminal, whose tones are the user's own.
 const SIXTEEN_DARK: Tokens = Tokens {
-    bands: Bands::Steps(color_levels::SIXTEEN),
+    bands: Bands::Steps(levels::SIXTEEN),
     ground: Rgb(0, 0, 0),
     text: Rgb(229, 229, 229),
     faint: Rgb(127, 127, 127),
@@ -178,7 +182,7 @@ const SIXTEEN_DARK: Tokens = Tokens {
 };
 /// The same on a light ground.
 const SIXTEEN_LIGHT: Tokens = Tokens {
-    bands: Bands::Steps(color_levels::SIXTEEN),
+    bands: Bands::Steps(levels::SIXTEEN),
     ground: Rgb(255, 255, 255),
     text: Rgb(0, 0, 0),
     faint: Rgb(127, 127, 127),
@@ -338,7 +342,7 @@ pub fn terminal(Rgb(r, g, b): Rgb) -> Color {
 mod tests {
     use super::*;
     use crate::plot::map::band_colour;
-    use crate::tui::color::linear;
+    use crate::tui::theme::color::linear;
 
     fn built_in() -> Vec<Theme> {
         let all = BUILT_IN.iter();

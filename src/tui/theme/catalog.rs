@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::run::regular;
 use crate::terminal::Depth;
 
-use super::theme::{BUILT_IN, Theme};
+use crate::tui::theme::{BUILT_IN, Theme};
 
 /// Bytes of a theme at most.
 const LARGEST: u64 = 1 << 20;

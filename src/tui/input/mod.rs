@@ -1,0 +1,9 @@
+//! The keys and the mouse: what is pressed, and the action that it means.
+
+pub mod action;
+pub(super) mod help_text;
+pub mod key;
+pub mod keymap;
+pub(super) mod mouse;
+pub mod prompt;
+pub(super) mod reader;
