@@ -7,7 +7,7 @@ mod synthetic;
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent};
-use isoloss::landscape::surface::Measure;
+use isoloss::landscape::grid::surface::Measure;
 use isoloss::session::analysis::Analysis;
 use isoloss::session::snapshot::{Map, Snapshot};
 use isoloss::tui::input::action::Action;

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use isoloss::cache::KeepLimit;
 use isoloss::data::{Count, DataRequest};
-use isoloss::landscape::surface::log_loss;
+use isoloss::landscape::grid::surface::log_loss;
 use isoloss::landscape::worker::protocol::Setup;
 use isoloss::run::RunChoice;
 use isoloss::session::snapshot::{Fidelity, Snapshot};

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use isoloss::cache::KeepLimit;
 use isoloss::data::{Count, DataRequest};
-use isoloss::landscape::surface::Surface;
+use isoloss::landscape::grid::surface::Surface;
 use isoloss::landscape::worker::protocol::Setup;
 use isoloss::run::RunChoice;
 use isoloss::session::snapshot::Snapshot;

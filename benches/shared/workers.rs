@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use isoloss::data::{DataRequest, Split};
 use isoloss::landscape::LandscapeError;
 use isoloss::landscape::device::Place;
-use isoloss::landscape::explore::{Until, explore};
-use isoloss::landscape::surface::{Measure, Surface};
-use isoloss::landscape::survey::spread;
+use isoloss::landscape::grid::explore::{Until, explore};
+use isoloss::landscape::grid::surface::{Measure, Surface};
+use isoloss::landscape::grid::survey::spread;
 use isoloss::landscape::worker::client::{Client, measures};
 use isoloss::landscape::worker::protocol::{Plan, Query, QueryAnswer, Setup, TimedValue};
 use isoloss::landscape::worker::wire::{

@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use crate::data::Split;
 use crate::evaluator::Tell;
 use crate::landscape::evidence::Assumed;
-use crate::landscape::surface::Measure;
+use crate::landscape::grid::surface::Measure;
 use crate::landscape::worker::budget::Budget;
 use crate::landscape::worker::client::{Client, MeasuredFunction, Step, measures};
 use crate::landscape::worker::protocol::{Query, QueryAnswer};

@@ -7,10 +7,10 @@ use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
-use crate::landscape::explore::{Until, explore};
-use crate::landscape::fidelity::{self, Complement};
-use crate::landscape::surface::{Surface, TOLERANCE};
-use crate::landscape::survey;
+use crate::landscape::grid::explore::{Until, explore};
+use crate::landscape::grid::fidelity::{self, Complement};
+use crate::landscape::grid::surface::{Surface, TOLERANCE};
+use crate::landscape::grid::survey;
 use crate::landscape::worker::protocol::Query;
 use crate::loss::Score;
 use crate::model;

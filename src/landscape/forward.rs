@@ -11,8 +11,8 @@ use crate::model::program::run::{Norms, Prepared};
 use crate::model::{Recognized, Weights};
 
 use super::LandscapeError;
-use super::device::Compute;
 use super::samples::Batch;
+use crate::landscape::device::Compute;
 
 /// A model with the loss of one of its outputs, and where it is computed.
 #[derive(Clone, Debug)]

@@ -1,25 +1,16 @@
 //! The loss around a checkpoint: where to measure next, what was measured, who measures it.
 
 pub mod coupling;
-mod cuda;
 pub mod curvature;
 pub mod device;
 pub mod evidence;
-pub mod explore;
-pub mod fidelity;
-pub mod field;
 pub mod forward;
-pub mod interpolate;
-pub mod lattice;
+pub mod grid;
 pub mod line;
 pub mod objective;
 pub mod plane;
-pub mod refine;
 pub mod samples;
 pub mod sharpness;
-pub mod surface;
-pub mod survey;
-mod trial;
 pub mod worker;
 
 use std::path::{Path, PathBuf};

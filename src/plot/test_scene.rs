@@ -1,7 +1,7 @@
 //! A surface and a scene of it, for tests of maps and reliefs.
 
-use crate::landscape::surface::{Measure, Surface};
-use crate::landscape::survey::spread;
+use crate::landscape::grid::surface::{Measure, Surface};
+use crate::landscape::grid::survey::spread;
 
 use super::colormap::{Bands, Colormap};
 use super::levels::LevelScale;

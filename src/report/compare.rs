@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::data::Split;
 use crate::landscape::evidence::Assumed;
-use crate::landscape::surface::{Measure, Surface};
+use crate::landscape::grid::surface::{Measure, Surface};
 use crate::loss::Score;
 use crate::plot::levels::LevelScale;
 use crate::plot::map::panels::{self, Panel};

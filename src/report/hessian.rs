@@ -18,7 +18,7 @@ use super::map::{self, PrintedMap};
 use super::npz::Array;
 use super::vtp::MeshPiece;
 use super::{cell, csv_rows};
-use crate::landscape::surface::{Measure, Surface};
+use crate::landscape::grid::surface::{Measure, Surface};
 
 /// The ends of the spectrum at a point of the plane.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -339,7 +339,8 @@ fn with_density<T>(density: &Density, draw: impl FnOnce(Graph<'_>) -> T) -> Opti
         return None;
     }
     let sigma = ((last - first) / 50.0).max(f64::MIN_POSITIVE);
-    let places = crate::landscape::survey::spread(first - 3.0 * sigma, last + 3.0 * sigma, PLACES);
+    let places =
+        crate::landscape::grid::survey::spread(first - 3.0 * sigma, last + 3.0 * sigma, PLACES);
     // Below a millionth of its peak the tail of the smearing says nothing.
     let mut curve = density.smooth(&places, sigma);
     let floor = 1e-6 * curve.iter().copied().fold(0.0, f64::max);

@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::landscape::evidence::Assumed;
+use crate::landscape::grid::surface::Measure;
 use crate::landscape::line::Barrier;
-use crate::landscape::surface::Measure;
 use crate::loss::Score;
 use crate::plot::axis::short;
 use crate::plot::graph::{AxisSide, Curve, Graph, Mark, Stroke};

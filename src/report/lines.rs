@@ -418,7 +418,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::landscape::surface::{Measure, Surface};
+    use crate::landscape::grid::surface::{Measure, Surface};
     use crate::run::log::{Logged, TrainingLog};
     use crate::session::snapshot::{Map, MapPlane, Progress};
     use crate::weights::trajectory::Trajectory;

@@ -1,6 +1,6 @@
 //! The map of the screen and its relief as plain characters.
 
-use crate::landscape::surface::Surface;
+use crate::landscape::grid::surface::Surface;
 use crate::plot::levels::LevelScale;
 use crate::plot::map::{AxisTitle, Extras, Layers, MapScene, Palette, SurfaceLayer, draw};
 use crate::plot::picture::{Cell, Picture};

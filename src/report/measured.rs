@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use crate::landscape::surface::Measure;
+use crate::landscape::grid::surface::Measure;
 use crate::session::snapshot::{Fidelity, Finding, Snapshot};
 use crate::weights::plane::expected_cosine;
 use crate::weights::plane_spec::BatchNorm;

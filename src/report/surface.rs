@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::data::Split;
 use crate::landscape::evidence::Assumed;
-use crate::landscape::refine::Estimate;
-use crate::landscape::surface::{Measure, Surface};
+use crate::landscape::grid::refine::Estimate;
+use crate::landscape::grid::surface::{Measure, Surface};
 use crate::loss::Score;
 use crate::plot::relief::ViewAngle;
 use crate::weights::normalize::{Ignore, Norm};

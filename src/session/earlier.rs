@@ -1,9 +1,9 @@
 //! The surface of an earlier plane as seen from the one that took its place: an estimate until points are measured.
 
-use crate::landscape::field::{Field, Origin};
-use crate::landscape::interpolate::interval;
-use crate::landscape::surface::{Measure, Surface};
-use crate::landscape::survey::spread;
+use crate::landscape::grid::field::{Field, Origin};
+use crate::landscape::grid::interpolate::interval;
+use crate::landscape::grid::surface::{Measure, Surface};
+use crate::landscape::grid::survey::spread;
 use crate::loss::Score;
 use crate::weights::fitted_plane::PlaneMove;
 

@@ -119,7 +119,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use super::*;
-    use crate::landscape::surface::Measure;
+    use crate::landscape::grid::surface::Measure;
     use crate::model::activation::Activation;
     use crate::model::reading::Reading;
     use crate::run::log::Logged;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::landscape::surface::Measure;
+use crate::landscape::grid::surface::Measure;
 use crate::landscape::worker::protocol::Query;
 
 /// Values on one plane, by coordinates and samples.

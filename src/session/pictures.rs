@@ -1,10 +1,10 @@
 //! The surface and the slices of one window, as far as they are measured, on few samples and on all.
 
-use crate::landscape::explore::WHOLE;
-use crate::landscape::fidelity::Complement;
-use crate::landscape::refine::Estimate;
-use crate::landscape::surface::{Measure, Surface};
-use crate::landscape::survey;
+use crate::landscape::grid::explore::WHOLE;
+use crate::landscape::grid::fidelity::Complement;
+use crate::landscape::grid::refine::Estimate;
+use crate::landscape::grid::surface::{Measure, Surface};
+use crate::landscape::grid::survey;
 use crate::landscape::worker::protocol::Query;
 use crate::loss::Score;
 

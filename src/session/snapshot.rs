@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Split;
 use crate::landscape::evidence::Assumed;
+use crate::landscape::grid::surface::{Measure, Surface};
 use crate::landscape::sharpness::CriticalStep;
-use crate::landscape::surface::{Measure, Surface};
 use crate::landscape::worker::protocol::Introduction;
 use crate::loss::{Loss, Score};
 use crate::run::hyper::{self, Hyper};

@@ -1,7 +1,7 @@
 //! Checks a snapshot that comes from a file: parts that belong together have one length, and ranges that are
 //! drawn over have finite ends.
 
-use crate::landscape::surface::Surface;
+use crate::landscape::grid::surface::Surface;
 use crate::weights::dynamics::Dynamics;
 use crate::weights::histogram::Overlay;
 use crate::weights::trajectory::Trajectory;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::drawn::*;
 use super::synthetic;
 use isoloss::landscape::evidence::{Assumed, AssumedFunction};
-use isoloss::landscape::surface::Measure;
+use isoloss::landscape::grid::surface::Measure;
 use isoloss::model::activation::Activation;
 use isoloss::model::reading::Reading;
 use isoloss::session::reader::KeptLine;

@@ -7,7 +7,7 @@ use super::synthetic;
 use insta::assert_snapshot;
 use isoloss::data::Split;
 use isoloss::landscape::curvature::Extremes;
-use isoloss::landscape::surface::Measure;
+use isoloss::landscape::grid::surface::Measure;
 use isoloss::landscape::worker::protocol::QueryAnswer;
 use isoloss::loss::{Classes, Loss};
 use isoloss::run::hyper::Hyper;

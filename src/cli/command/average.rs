@@ -8,7 +8,7 @@ use clap::Args;
 use crate::cli::options::{KeyOption, MeasureOptions, Steps, open_run};
 use crate::cli::output::{Format, Forms, OutputOptions};
 use crate::cli::progress;
-use crate::landscape::surface::Measure;
+use crate::landscape::grid::surface::Measure;
 use crate::landscape::worker::protocol::Query;
 use crate::report::average::{AverageReport, AverageRow};
 use crate::session::schedule::AVERAGES;

@@ -12,7 +12,7 @@ use crate::cli::output::{Format, Forms, OutputOptions, Usage};
 use crate::cli::scene::{EffortOptions, GridOptions, PlaneChoice, PlaneOptions, Scene};
 use crate::cli::{learning_rates, progress, warn};
 use crate::data::Split;
-use crate::landscape::surface::{Measure, Surface as Grid};
+use crate::landscape::grid::surface::{Measure, Surface as Grid};
 use crate::landscape::worker::client::MeasuredFunction;
 use crate::landscape::worker::protocol::Query;
 use crate::report::compare::{CompareReport, Subject, Test};

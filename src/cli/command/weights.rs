@@ -11,7 +11,7 @@ use crate::cli::options::{KeyOption, ModelOption, Steps, open_run};
 use crate::cli::output::{Format, Forms, OutputOptions};
 use crate::cli::read_path::read_path;
 use crate::cli::store::StoreOptions;
-use crate::landscape::survey;
+use crate::landscape::grid::survey;
 use crate::report::weights::{Histograms, WeightsReport};
 use crate::run::Checkpoint;
 use crate::weights::histogram::{self, Histogram};

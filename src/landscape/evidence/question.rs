@@ -9,11 +9,11 @@ use crate::weights::direction;
 use crate::weights::run_checkpoint::{RunCheckpoint, RunShape};
 
 use super::super::LandscapeError;
-use super::super::device::{Compute, Precision};
 use super::super::forward::Forward;
 use super::answers::Answers;
 use super::inquiry::Inquiry;
 use super::{Assumed, AssumedFunction, logits};
+use crate::landscape::device::{Compute, Precision};
 
 /// The question to a run's path.
 #[derive(Clone, Copy, Debug)]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::super::LandscapeError;
 use super::super::evidence::Assumed;
-use super::super::surface::Measure;
 use crate::data::Split;
 use crate::evaluator::{Connection, SentPlane};
+use crate::landscape::grid::surface::Measure;
 use crate::loss::Score;
 use crate::weights::layout::Layout;
 use crate::weights::plane_spec::{BatchNorm, Plane};

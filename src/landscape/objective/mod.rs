@@ -10,11 +10,11 @@ pub use self::model::ModelObjective;
 
 use super::LandscapeError;
 use super::coupling::Coupling;
-use super::device::Compute;
 use super::plane::ResidentPlane;
 use super::sharpness::{CriticalStep, critical_step};
-use super::surface::Measure;
 use crate::data::Dataset;
+use crate::landscape::device::Compute;
+use crate::landscape::grid::surface::Measure;
 use crate::loss::Criterion;
 use crate::model::Recognized;
 use crate::weights::layout::Layout;

@@ -16,12 +16,12 @@ use crate::weights::plane_spec::{BatchNorm, Plane};
 
 use super::super::LandscapeError;
 use super::super::coupling::{Coupling, PROBED, WEIGHED};
-use super::super::cuda;
-use super::super::device::Compute;
 use super::super::forward::{Forward, PreparedBatch};
 use super::super::plane::DevicePlane;
 use super::super::samples::{Batch, Source, few, within};
-use super::super::surface::Measure;
+use crate::landscape::device::Compute;
+use crate::landscape::device::cuda;
+use crate::landscape::grid::surface::Measure;
 
 /// Samples a forward pass on the CPU takes at once where the user does not say: batches run beside one
 /// another and their activations should stay in cache.

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::super::device::Place;
 use super::load::idle_time;
+use crate::landscape::device::Place;
 
 /// The share of the processor that measuring may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

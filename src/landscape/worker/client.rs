@@ -5,12 +5,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
 use super::super::evidence::{Assumed, AssumedFunction};
-use super::super::surface::Measure;
 use super::super::{Fault, LandscapeError};
 use super::pool::{Hosting, serve};
 use super::protocol::{Introduction, Plan, Query, QueryAnswer, Setup, WorkerEvent, WorkerRequest};
 use crate::data::Split;
 use crate::evaluator::Tell;
+use crate::landscape::grid::surface::Measure;
 use crate::loss::Score;
 use crate::run::Checkpoint;
 use crate::weights::plane_spec::PlaneSpec;

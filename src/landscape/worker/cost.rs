@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::super::device::Place;
 use super::load::TICKS;
 use super::nvidia;
 use super::protocol::WorkerEvent;
+use crate::landscape::device::Place;
 
 /// Time between two readings.
 pub(super) const EVERY: Duration = Duration::from_secs(2);

@@ -12,7 +12,6 @@ use crate::weights::plane_spec::PlaneSpec;
 use crate::weights::run_checkpoint::RunShape;
 
 use super::super::LandscapeError;
-use super::super::device::Compute;
 use super::super::evidence::{Answers, Assumed, AssumedFunction, Question};
 use super::super::objective::Objective;
 use super::super::samples::settled;
@@ -21,6 +20,7 @@ use super::protocol::{Plan, Query, QueryAnswer, Setup, TimedValue, WorkerEvent};
 use super::queue::Task;
 use super::ready::{Ready, timed};
 use super::waiting::Waiting;
+use crate::landscape::device::Compute;
 
 /// The device, the samples on it and the model that is measured.
 #[derive(Debug)]

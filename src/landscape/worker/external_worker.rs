@@ -9,13 +9,13 @@ use crate::evaluator::{Connection, EvaluatorOptions, Stop, Tell};
 use crate::weights::plane_spec::PlaneSpec;
 
 use super::super::LandscapeError;
-use super::super::device::Place;
 use super::super::objective::{ExternalObjective, Objective};
 use super::Worker;
 use super::protocol::{Introduction, Query, QueryAnswer, TimedValue, WorkerEvent};
 use super::queue::Task;
 use super::ready::{Ready, timed};
 use super::waiting::Waiting;
+use crate::landscape::device::Place;
 
 /// The evaluator of one device, started with the first query.
 pub(super) struct ExternalWorker {

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::device::Place;
 use super::nvidia::{self, Room};
+use crate::landscape::device::Place;
 
 /// Part of the memory that is left to others.
 const LEFT: f64 = 0.1;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::device::Place;
 use super::nvidia;
+use crate::landscape::device::Place;
 
 /// Share of the time that others use from which on they are busy.
 const BUSY: f64 = 0.1;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::super::device::Place;
+use crate::landscape::device::Place;
 
 /// Bytes of a GiB.
 const GIB: f64 = (1u64 << 30) as f64;

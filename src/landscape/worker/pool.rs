@@ -16,7 +16,6 @@ use crate::data::{self, Dataset};
 use crate::evaluator::{EvaluatorOptions, Stop, Tell};
 use crate::store::StorePlace;
 
-use super::super::device::{Compute, Place, Precision};
 use super::super::evidence::AssumedFunction;
 use super::super::{Fault, LandscapeError};
 use super::Worker;
@@ -31,6 +30,7 @@ use super::protocol::{Plan, Setup, WorkerEvent, WorkerRequest};
 use super::queue::{Queue, Task};
 use super::waiting::{Waiting, Wish};
 use super::wire::Loaded;
+use crate::landscape::device::{Compute, Place, Precision};
 use splitting::Splitting;
 
 /// Time between two looks for queries that others are late with.

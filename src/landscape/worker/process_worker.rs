@@ -8,7 +8,6 @@ use crate::evaluator::process::{Process, Silence, told};
 use crate::evaluator::{Stop, Tell};
 use crate::host;
 
-use super::super::device::Place;
 use super::super::{Fault, LandscapeError};
 use super::Worker;
 use super::ahead::Quickest;
@@ -25,6 +24,7 @@ use super::recall::sees_files;
 use super::running::{Failure, Running, no_answer, say};
 use super::waiting::{Waiting, Wish};
 use super::wire::{Loaded, PROTOCOL, WorkerAnswer, WorkerOrder, message};
+use crate::landscape::device::Place;
 
 /// Deaths at a query after which it is given up.
 const DEATHS: u32 = 2;

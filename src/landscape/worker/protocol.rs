@@ -18,10 +18,10 @@ use crate::weights::plane_spec::{BatchNorm, PlaneSpec};
 
 use super::super::curvature::density::Density;
 use super::super::curvature::{Effort, Extremes, RESOLUTION};
-use super::super::device::{Place, Precision};
 use super::super::evidence::{Assumed, AssumedFunction};
 use super::super::sharpness::CriticalStep;
-use super::super::surface::Measure;
+use crate::landscape::device::{Place, Precision};
+use crate::landscape::grid::surface::Measure;
 
 /// Settings that stay the same for a whole session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

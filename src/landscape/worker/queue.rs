@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::super::device::Place;
 use super::super::evidence::AssumedFunction;
 use super::super::{Fault, LandscapeError};
 use super::pending::{PendingPlan, WorkerNumber};
 use super::protocol::{Plan, Query, TimedValue, WorkerEvent, WorkerRequest};
 use super::recall::{Recall, Recalled, Values};
 use super::waiting::Wish;
+use crate::landscape::device::Place;
 
 /// A query of a plan, taken by one worker.
 #[derive(Debug)]

@@ -10,7 +10,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::LandscapeError;
-use super::super::device::{Compute, Place};
 use super::Worker;
 use super::budget::{Budget, Fresh, Pacer};
 use super::device_worker::DeviceWorker;
@@ -22,6 +21,7 @@ use super::waiting::{Waiting, Wish};
 use super::wire::{self, Loaded, PROTOCOL, WorkerAnswer, WorkerOrder};
 use crate::data::DIGITS;
 use crate::host;
+use crate::landscape::device::{Compute, Place};
 
 /// Bytes of an order at most.
 const LONGEST: u64 = 1 << 30;

@@ -31,10 +31,10 @@ use crate::data::Dataset;
 use crate::evaluator::process::told;
 use crate::store::Digest;
 
-use super::super::device::Place;
 use super::super::evidence::AssumedFunction;
 use super::super::{Fault, LandscapeError};
 use super::protocol::{Plan, Setup, TimedValue, WorkerEvent};
+use crate::landscape::device::Place;
 
 /// The protocol that this isoloss speaks.
 pub const PROTOCOL: u32 = 1;
@@ -266,8 +266,8 @@ mod tests {
     use crate::landscape::curvature::Extremes;
     use crate::landscape::curvature::density::Density;
     use crate::landscape::evidence::Assumed;
+    use crate::landscape::grid::surface::Measure;
     use crate::landscape::sharpness::CriticalStep;
-    use crate::landscape::surface::Measure;
     use crate::landscape::worker::protocol::QueryAnswer;
 
     /// The bits of a value's numbers.

@@ -1,7 +1,7 @@
 //! The measured surface behind a path, in the coordinates of the scene.
 
-use crate::landscape::field::{Field, Origin};
-use crate::landscape::surface::Surface;
+use crate::landscape::grid::field::{Field, Origin};
+use crate::landscape::grid::surface::Surface;
 use crate::loss::Score;
 
 /// The measured surface behind the path.

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use crate::landscape::surface::Surface;
-use crate::landscape::survey::spread;
+use crate::landscape::grid::surface::Surface;
+use crate::landscape::grid::survey::spread;
 use crate::plot::picture::Cell;
 use crate::plot::raster::Marker;
 use crate::plot::test_scene::{TINTS, scene, surface};

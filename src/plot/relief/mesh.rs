@@ -1,8 +1,8 @@
 //! The surface as points in the box: heights between the lowest loss and the top level.
 
-use crate::landscape::field::Origin;
-use crate::landscape::surface::log_loss;
-use crate::landscape::survey::spread;
+use crate::landscape::grid::field::Origin;
+use crate::landscape::grid::surface::log_loss;
+use crate::landscape::grid::survey::spread;
 
 use super::super::levels::Levels;
 use super::super::map::MapScene;

@@ -7,8 +7,8 @@ use std::f64::consts::SQRT_2;
 
 use proptest::prelude::*;
 
-use crate::landscape::surface::{Surface, log_loss};
-use crate::landscape::survey::spread;
+use crate::landscape::grid::surface::{Surface, log_loss};
+use crate::landscape::grid::survey::spread;
 
 use super::super::levels::Levels;
 use super::super::picture::Rgb;

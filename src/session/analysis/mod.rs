@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Split;
 use crate::landscape::curvature::Extremes;
-use crate::landscape::explore::{BATCH, WHOLE};
-use crate::landscape::refine::Estimate;
-use crate::landscape::surface::{Measure, Surface};
-use crate::landscape::survey::{self, GridSide};
+use crate::landscape::grid::explore::{BATCH, WHOLE};
+use crate::landscape::grid::refine::Estimate;
+use crate::landscape::grid::surface::{Measure, Surface};
+use crate::landscape::grid::survey::{self, GridSide};
 use crate::landscape::worker::protocol::{Plan, Query, QueryAnswer};
 use crate::run::Checkpoint;
 use crate::weights::normalize::{Ignore, Norm};

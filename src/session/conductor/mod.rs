@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::landscape::grid::surface::Measure;
 use crate::landscape::sharpness::CriticalStep;
-use crate::landscape::surface::Measure;
 use crate::landscape::worker::protocol::{WorkerEvent, WorkerRequest};
 use crate::run::Checkpoint;
 use crate::run::settle::RunEvent;

@@ -2,8 +2,8 @@
 
 use crate::data::Split;
 use crate::landscape::evidence::Assumed;
-use crate::landscape::fidelity;
-use crate::landscape::surface::Surface;
+use crate::landscape::grid::fidelity;
+use crate::landscape::grid::surface::Surface;
 use crate::landscape::worker::protocol::{Plan, WorkerRequest};
 
 use super::super::analysis::{Analysis, AnalysisResult};

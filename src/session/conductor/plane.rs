@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::landscape::lattice::{Lattice, LatticeWindow};
-use crate::landscape::surface::Surface;
+use crate::landscape::grid::lattice::{Lattice, LatticeWindow};
+use crate::landscape::grid::surface::Surface;
 use crate::run::Checkpoint;
 use crate::weights::fitted_plane::{FittedPlane, PathProducts};
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};

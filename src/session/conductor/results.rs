@@ -1,7 +1,7 @@
 //! Takes the workers' answers: the samples and the model, and each measured value.
 
+use crate::landscape::grid::surface::Measure;
 use crate::landscape::sharpness::CriticalStep;
-use crate::landscape::surface::Measure;
 use crate::landscape::worker::protocol::{Introduction, Query, QueryAnswer, WorkerEvent};
 use crate::run::Checkpoint;
 

@@ -8,9 +8,9 @@ mod waiting;
 
 use std::sync::Arc;
 
-use crate::landscape::explore::{BATCH, WHOLE};
-use crate::landscape::surface::Measure;
-use crate::landscape::survey;
+use crate::landscape::grid::explore::{BATCH, WHOLE};
+use crate::landscape::grid::surface::Measure;
+use crate::landscape::grid::survey;
 use crate::landscape::worker::protocol::Query;
 use crate::run::Checkpoint;
 use crate::weights::trajectory::Trajectory;

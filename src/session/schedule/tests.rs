@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::collections::HashSet;
 
 use super::*;
-use crate::landscape::lattice::Lattice;
-use crate::landscape::surface::Surface;
+use crate::landscape::grid::lattice::Lattice;
+use crate::landscape::grid::surface::Surface;
 use crate::loss::Score;
 use crate::session::pictures::Samples;
 use crate::session::snapshot::Fidelity;

@@ -6,7 +6,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use crate::data::Split;
-use crate::landscape::surface::Measure;
+use crate::landscape::grid::surface::Measure;
 use crate::loss::Score;
 use crate::plot::map::MapScene;
 use crate::plot::map::panels::Panel;

@@ -6,7 +6,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Widget};
 
 use crate::landscape::curvature::Extremes;
-use crate::landscape::surface::{Measure, Surface};
+use crate::landscape::grid::surface::{Measure, Surface};
 use crate::landscape::worker::protocol::CURVATURE_SAMPLES;
 use crate::plot::axis::short;
 use crate::plot::map::{Extras, MapScene, SurfaceLayer};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::landscape::surface::Measure;
+use crate::landscape::grid::surface::Measure;
 use crate::loss::Score;
 use crate::plot::axis::short;
 use crate::plot::graph::Mark;

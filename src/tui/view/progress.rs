@@ -2,8 +2,8 @@
 
 use ratatui::text::{Line, Span};
 
-use crate::landscape::refine::Estimate;
-use crate::landscape::surface::Surface;
+use crate::landscape::grid::refine::Estimate;
+use crate::landscape::grid::surface::Surface;
 use crate::session::analysis::{Analysis, AnalysisResult};
 use crate::session::snapshot::{Finding, OtherWork, Snapshot};
 

@@ -1,7 +1,7 @@
 //! The scene of a session's map: window, surface, path and titles of the axes.
 
-use crate::landscape::refine::Estimate;
-use crate::landscape::surface::Surface;
+use crate::landscape::grid::refine::Estimate;
+use crate::landscape::grid::surface::Surface;
 use crate::plot::map::{AxisTitle, Extras, MapScene, SurfaceLayer, Uncertainty};
 use crate::session::snapshot::{PlaneWindow, Snapshot};
 use crate::weights::trajectory::Trajectory;

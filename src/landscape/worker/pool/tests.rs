@@ -11,7 +11,7 @@ use rstest::rstest;
 use super::*;
 use crate::data::Split;
 use crate::landscape::evidence::AssumedFunction;
-use crate::landscape::surface::Measure;
+use crate::landscape::grid::surface::Measure;
 use crate::landscape::worker::protocol::{Plan, Query, QueryAnswer, TimedValue};
 use crate::run::Checkpoint;
 use crate::weights::WeightsError;

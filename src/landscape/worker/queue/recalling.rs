@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::super::super::device::Place;
 use super::super::super::evidence::AssumedFunction;
 use super::super::pending::{Keeping, PendingPlan};
 use super::super::protocol::{Plan, QueryAnswer, WorkerEvent};
 use super::super::recall::{PlanKeys, Recall, Recalled, Values};
 use super::{Queue, Task};
+use crate::landscape::device::Place;
 use crate::store::StoreError;
 
 impl<R: FnMut(WorkerEvent) -> bool> Queue<R> {

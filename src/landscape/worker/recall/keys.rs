@@ -10,9 +10,9 @@ use crate::run::Checkpoint;
 use crate::store::{Digest, FileContents, PointPlace, StoreError, digest};
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
 
-use super::super::super::device::Precision;
 use super::super::super::evidence::AssumedFunction;
 use super::super::protocol::{Plan, Query, Setup};
+use crate::landscape::device::Precision;
 
 /// The version of what is measured: raised when a kernel, a choice of samples or a plane's rule changes its values.
 const NUMERICS: u32 = 4;

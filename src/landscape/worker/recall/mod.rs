@@ -18,11 +18,11 @@ use crate::store::{
 };
 use crate::weights::plane_spec::{Directions, PlaneSpec};
 
-use super::super::device::Place;
 use super::super::evidence::{Assumed, AssumedFunction};
-use super::super::surface::Measure;
 use super::Task;
 use super::protocol::{Plan, QueryAnswer, Setup, WorkerEvent};
+use crate::landscape::device::Place;
+use crate::landscape::grid::surface::Measure;
 use keys::{ValueKey, checkpoints, is_on_plane, key, loss, members, plane};
 
 /// The store as a session uses it.

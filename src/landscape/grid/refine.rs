@@ -11,11 +11,11 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::surface::{Surface, log_loss};
-use super::survey::{self, GridSide};
+use crate::landscape::grid::surface::{Surface, log_loss};
+use crate::landscape::grid::survey::{self, GridSide};
 
 /// By how much an error falls from a level to the next.
-pub(super) const DECAY: f64 = 0.25;
+pub(in crate::landscape) const DECAY: f64 = 0.25;
 /// Lower bound of a cell's error relative to that of an equally large one beside it. Errors are assumed to
 /// change slowly, so that a small surplus in the midst of large ones is not believed.
 const KINSHIP: f64 = 0.25;
@@ -125,7 +125,7 @@ impl Estimate {
 
     /// Returns for each gap between the grid's neighbouring columns and rows, entry row · width + column, true
     /// if it rests; `None` if nothing is known yet.
-    pub(super) fn rests(&self, width: usize, height: usize) -> Vec<Option<bool>> {
+    pub(in crate::landscape) fn rests(&self, width: usize, height: usize) -> Vec<Option<bool>> {
         let mut ground = vec![None; width * height];
         for cell in &self.cells {
             let rests = !cell.asks(self.tolerance);

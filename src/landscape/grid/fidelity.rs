@@ -7,12 +7,12 @@
 use crate::data::Count;
 use crate::loss::Score;
 
-use super::LandscapeError;
-use super::explore::{WHOLE, fill};
-use super::interpolate::Nodes;
-use super::refine::DECAY;
-use super::surface::{Measure, Surface, from_log_loss, log_loss};
-use super::survey::GridSide;
+use crate::landscape::LandscapeError;
+use crate::landscape::grid::explore::{WHOLE, fill};
+use crate::landscape::grid::interpolate::Nodes;
+use crate::landscape::grid::refine::DECAY;
+use crate::landscape::grid::surface::{Measure, Surface, from_log_loss, log_loss};
+use crate::landscape::grid::survey::GridSide;
 
 /// Number of samples from which few are measured everywhere if the user does not say.
 const MANY: usize = 8192;
@@ -50,7 +50,7 @@ pub struct Complement {
 
 impl Complement {
     /// Measures all samples level by level where `few` was measured, until no more points are wanted. `score`
-    /// is that of the loss; `measure` is called as by [`super::explore::explore`]. A grid without lines has no points.
+    /// is that of the loss; `measure` is called as by [`crate::landscape::grid::explore::explore`]. A grid without lines has no points.
     ///
     /// # Errors
     /// Those of `measure`.
@@ -223,8 +223,8 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use super::*;
-    use crate::landscape::explore::{Until, explore};
-    use crate::landscape::survey::spread;
+    use crate::landscape::grid::explore::{Until, explore};
+    use crate::landscape::grid::survey::spread;
     use std::convert::Infallible;
 
     fn measure(loss: f64) -> Measure {

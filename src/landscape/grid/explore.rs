@@ -1,8 +1,8 @@
 //! Measures a grid until every point is measured or the picture is good enough.
 
-use super::refine::Estimate;
-use super::surface::{Measure, Surface};
-use super::survey;
+use crate::landscape::grid::refine::Estimate;
+use crate::landscape::grid::surface::{Measure, Surface};
+use crate::landscape::grid::survey;
 
 /// Condition for stopping.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,7 +49,7 @@ pub fn explore<E>(
 }
 
 /// Measures points (column, row) of a surface.
-pub(super) fn fill<E>(
+pub(in crate::landscape) fn fill<E>(
     surface: &mut Surface,
     points: Vec<(usize, usize)>,
     measure: &mut impl FnMut(&[[f64; 2]]) -> Result<Vec<Measure>, E>,
@@ -67,7 +67,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use super::*;
-    use crate::landscape::survey::spread;
+    use crate::landscape::grid::survey::spread;
     use std::convert::Infallible;
 
     fn run(until: Until, lines: usize, loss: impl Fn(f64, f64) -> f64) -> Surface {
@@ -84,7 +84,7 @@ mod tests {
 
     /// Mean and 99th percentile of the error of every grid point, as shares of the range of log-loss.
     fn errors(surface: &Surface, loss: impl Fn(f64, f64) -> f64) -> [f64; 2] {
-        let z = |loss: f64| crate::landscape::surface::log_loss(loss);
+        let z = |loss: f64| crate::landscape::grid::surface::log_loss(loss);
         let (x, y) = (surface.x(), surface.y());
         let found = surface.sample(x, y);
         let truth = y.iter().flat_map(|&y| x.iter().map(move |&x| (x, y)));

@@ -1,12 +1,15 @@
 //! Device and type in which losses are computed: the options `--device`, `--dtype` and `--batch`.
 
+pub(super) mod cuda;
+mod trial;
+
 use std::fmt;
 use std::str::FromStr;
 
 use candle_core::{DType, Device};
 use serde::{Deserialize, Serialize};
 
-use super::{LandscapeError, cuda, in_a_line, trial};
+use super::{LandscapeError, in_a_line};
 use crate::model::ops::BUFFER;
 
 /// A device by its name.

@@ -16,7 +16,7 @@ const SIDE: usize = 8;
 ///
 /// # Errors
 /// The device cannot, or its results are off those of the CPU by more than the type allows.
-pub(super) fn run(device: &Device, dtype: DType) -> Result<()> {
+pub(in crate::landscape) fn run(device: &Device, dtype: DType) -> Result<()> {
     let exact = outputs(&Device::Cpu, DType::F32)?;
     let found = outputs(device, dtype)?;
     let off = distance(&exact, &found);

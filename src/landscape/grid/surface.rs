@@ -1,7 +1,7 @@
 //! The loss on a plane: what was measured on a nested grid, and what may be drawn between.
 
-use super::interpolate::Nodes;
-use super::survey::{self, GridSide};
+use crate::landscape::grid::interpolate::Nodes;
+use crate::landscape::grid::survey::{self, GridSide};
 
 use crate::loss::Score;
 
@@ -11,8 +11,8 @@ pub use crate::loss::Measure;
 /// each next level halves the spacing, the last has all lines.
 ///
 /// ```
-/// use isoloss::landscape::surface::{Measure, Surface};
-/// use isoloss::landscape::survey::spread;
+/// use isoloss::landscape::grid::surface::{Measure, Surface};
+/// use isoloss::landscape::grid::survey::spread;
 ///
 /// let mut surface = Surface::new(spread(-1.0, 1.0, 17), spread(-1.0, 1.0, 17));
 /// surface.record(8, 8, Measure { loss: 0.25, score: f64::NAN });
@@ -47,7 +47,7 @@ pub fn log_loss(loss: f64) -> f64 {
 }
 
 /// The loss of a log-loss.
-pub(super) fn from_log_loss(z: f64) -> f64 {
+pub(in crate::landscape) fn from_log_loss(z: f64) -> f64 {
     z.exp() - 1e-3
 }
 
@@ -198,7 +198,7 @@ impl Surface {
     }
 
     /// Lowest and highest log-loss that was measured.
-    pub(super) fn range(&self) -> [f64; 2] {
+    pub(in crate::landscape) fn range(&self) -> [f64; 2] {
         let measured = self.values.iter().flatten().map(|m| log_loss(m.loss));
         let finite = measured.filter(|z| z.is_finite());
         finite.fold([f64::INFINITY, f64::NEG_INFINITY], |[min, max], z| {
@@ -219,13 +219,13 @@ impl Surface {
 
     /// Returns the measures on the finest level that has been begun, and between them the predictions of the
     /// coarser levels.
-    pub(super) fn nodes(&self, value: impl Fn(Measure) -> f64) -> Nodes {
+    pub(in crate::landscape) fn nodes(&self, value: impl Fn(Measure) -> f64) -> Nodes {
         self.hierarchy(value, |_, _, _| {})
     }
 
     /// As [`Surface::nodes`]. For each measured point that a level adds, `each` gets its index
     /// (j · columns + i), what the coarser level predicts there and what was measured.
-    pub(super) fn hierarchy(
+    pub(in crate::landscape) fn hierarchy(
         &self,
         value: impl Fn(Measure) -> f64,
         mut each: impl FnMut(usize, f64, f64),
@@ -280,8 +280,8 @@ impl Surface {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::landscape::field::Origin;
-    use crate::landscape::survey::{levels, spread};
+    use crate::landscape::grid::field::Origin;
+    use crate::landscape::grid::survey::{levels, spread};
 
     fn bowl(x: f64, y: f64) -> Measure {
         Measure {

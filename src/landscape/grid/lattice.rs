@@ -3,7 +3,7 @@
 //! The first window has four cells a side. Every other window has cells of that size or of a power of two of it,
 //! counted from the same corner, so that lines at the same place have the same coordinate to the bit.
 
-use super::surface::Surface;
+use crate::landscape::grid::surface::Surface;
 
 /// Cells of a side of the first window.
 const FIRST: i64 = 4;

@@ -1,8 +1,8 @@
 //! Loss on crossings of lines, ready to be drawn.
 
-use super::interpolate::interval;
-use super::refine::Estimate;
-use super::surface::{Surface, from_log_loss, log_loss};
+use crate::landscape::grid::interpolate::interval;
+use crate::landscape::grid::refine::Estimate;
+use crate::landscape::grid::surface::{Surface, from_log_loss, log_loss};
 
 /// Origin of a value of a [`Field`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
