@@ -8,6 +8,9 @@ use crate::tui::input::keymap::Keymap;
 /// Number of commands from which an option is described once for all of them.
 const SHARED: usize = 3;
 
+/// Number of own options of another command from which a command is described by that one.
+const ALIKE: usize = 6;
+
 /// Headings of options that several commands have, in the order in which `--help` shows them.
 const HEADINGS: [&str; 7] = [
     "Run",
@@ -62,11 +65,20 @@ fn describe(page: &mut String, command: &Command, commands: &[&Command]) {
     page.push_str(&format!(
         "\n### {name}\n\n{about}.\n\n```text\n{usage}\n```\n"
     ));
-    let (common, own): (Vec<&Arg>, Vec<&Arg>) = arguments(command)
+    let (common, mut own): (Vec<&Arg>, Vec<&Arg>) = arguments(command)
         .into_iter()
         .partition(|argument| is_shared(argument, commands));
+    let model = model_of(command, &own, commands);
+    if let Some(model) = model {
+        own.retain(|argument| argument.get_long().is_none() || !has(model, argument));
+    }
     if !own.is_empty() {
         table(page, &own);
+    }
+    if let Some(model) = model {
+        let name = model.get_name();
+        page.push_str(&format!("\nAll options of [`{name}`](#{name}).\n"));
+        return;
     }
     let headings = HEADINGS.iter().filter(|heading| {
         let mut headings = common.iter().map(|argument| argument.get_help_heading());
@@ -89,6 +101,20 @@ fn describe(page: &mut String, command: &Command, commands: &[&Command]) {
         let usage = usage.trim_start_matches("Usage: ").to_owned();
         page.push_str(&format!("\n`{usage}`: {}.\n", text(nested.get_about())));
     }
+}
+
+/// Returns the command before this one that has nearly all of its own options.
+fn model_of<'a>(command: &Command, own: &[&Arg], commands: &[&'a Command]) -> Option<&'a Command> {
+    let before = commands
+        .iter()
+        .take_while(|other| other.get_name() != command.get_name());
+    let shares = |other: &&&Command| {
+        let same = own
+            .iter()
+            .filter(|argument| argument.get_long().is_some() && has(other, argument));
+        same.count() >= ALIKE
+    };
+    before.copied().find(|other| shares(&other))
 }
 
 /// Adds the shared options under a heading.
@@ -117,14 +143,17 @@ fn arguments(command: &Command) -> Vec<&Arg> {
 
 /// Returns true if several commands have this option in the same words.
 fn is_shared(argument: &Arg, commands: &[&Command]) -> bool {
+    let have = commands.iter().filter(|command| has(command, argument));
+    argument.get_long().is_some() && have.count() >= SHARED
+}
+
+/// Returns true if a command has this option in the same words.
+fn has(command: &Command, argument: &Arg) -> bool {
     let is_same = |other: &Arg| {
         other.get_long() == argument.get_long()
             && text(other.get_help()) == text(argument.get_help())
     };
-    let have = commands
-        .iter()
-        .filter(|command| command.get_arguments().any(is_same));
-    argument.get_long().is_some() && have.count() >= SHARED
+    command.get_arguments().any(is_same)
 }
 
 /// Adds a table of arguments.
