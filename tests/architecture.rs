@@ -82,7 +82,7 @@ fn no_room_knows_those_behind_it(
     );
 }
 
-/// What a terminal can show is known to both, in `terminal`.
+/// Both know the terminal by `terminal`, below them.
 #[test]
 fn reports_know_no_screen() {
     assert_unknown(

@@ -303,9 +303,9 @@ pub fn is_of_tokens(source: &Path, split: Split) -> bool {
 /// The source is not there, is of no known format, or its files disagree.
 ///
 /// ```
-/// use isoloss::data::{self, Request};
+/// use isoloss::data::{self, DataRequest};
 ///
-/// let digits = data::load(&Request::whole("digits"))?;
+/// let digits = data::load(&DataRequest::whole("digits"))?;
 /// assert_eq!(digits.image(), Some([1, 8, 8]));
 /// # Ok::<(), data::DataError>(())
 /// ```

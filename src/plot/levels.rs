@@ -53,10 +53,10 @@ const EQUAL: f64 = 1e-12;
 /// Losses at which contour lines are drawn, ascending, finite, all above the lowest loss in sight.
 ///
 /// ```
-/// use isoloss::plot::levels::{Levels, Scale};
+/// use isoloss::plot::levels::{LevelScale, Levels};
 ///
 /// let bowl = (0..100).map(|i| 0.1 + f64::from(i).powi(2));
-/// let levels = Levels::of(Scale::Log, bowl, 8);
+/// let levels = Levels::of(LevelScale::Log, bowl, 8);
 /// assert!(levels.values().is_sorted() && levels.lowest() == Some(0.1));
 /// assert_eq!(levels.bands(), levels.values().len() + 1);
 /// ```
