@@ -115,6 +115,12 @@ def pieces(loss, level):
     return count
 
 
+def flat(loss, rise=1.0):
+    """The share of the points, in percent, whose loss is at most `rise` above the lowest."""
+    points = [value for row in whole(loss) for value in row]
+    return 100 * sum(value <= min(points) + rise for value in points) / len(points)
+
+
 def gradient(surface, place):
     """The gradient of log-loss on a surface at a place, by central differences; None at its rim and beside holes."""
     x, y, loss = surface["x"], surface["y"], surface["loss"]
@@ -213,6 +219,7 @@ def shapes(folder, rows):
                     test_error(folder, label),
                     mean([minima(run["loss"]) for run in runs]),
                     mean([most_pieces(run["loss"]) for run in runs]),
+                    mean([flat(run["loss"]) for run in runs]) + " %",
                 ]
             )
 
@@ -284,7 +291,13 @@ TABLES = [
     ),
     (
         shapes,
-        ["network", "test error", "local minima", "most pieces of a sub-level set"],
+        [
+            "network",
+            "test error",
+            "local minima",
+            "most pieces of a sub-level set",
+            "share of the plane less than 1 above the lowest loss",
+        ],
     ),
     (
         curvatures,
