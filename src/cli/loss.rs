@@ -38,7 +38,7 @@ enum Kind {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(super) struct LossArgs {
-    /// The loss that training made small
+    /// The training loss
     #[arg(
         long,
         env = "ISOLOSS_LOSS",
@@ -58,17 +58,17 @@ pub(super) struct LossArgs {
     /// Share of the target that is spread over all classes, 0 to 1; for cross-entropy, next-token
     #[arg(long, env = "ISOLOSS_LABEL_SMOOTHING", value_name = "SHARE")]
     label_smoothing: Option<f64>,
-    /// File with the weight of each class, a number a line, or the weights with commas between them; for
+    /// File with the weight of each class, one number per line, or the weights with commas between them; for
     /// cross-entropy, nll, next-token
     #[arg(long, env = "ISOLOSS_CLASS_WEIGHTS", value_name = "FILE")]
     class_weights: Option<PathBuf>,
-    /// The targets are shifted already: each stands where its token is told; for next-token
+    /// The targets are shifted by one token already; for next-token
     #[arg(long, env = "ISOLOSS_SHIFTED")]
     shifted: bool,
-    /// Difference from which on it counts as a line (1); for huber
+    /// Error at which the Huber loss becomes linear (1); for huber
     #[arg(long, env = "ISOLOSS_HUBER_DELTA", value_name = "DELTA")]
     huber_delta: Option<f64>,
-    /// Weight of a target of 1, one number or one a class; for bce
+    /// Weight of a target of 1, one number, or one per class; for bce
     #[arg(
         long,
         env = "ISOLOSS_POS_WEIGHT",

@@ -302,4 +302,27 @@ mod tests {
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
     }
+
+    /// A setting that `config print` shows as in force must be in force in every command that has the option.
+    #[test]
+    fn an_option_that_is_a_setting_is_one_in_every_command() {
+        let cli = Cli::command();
+        let settings = settings();
+        for command in cli
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set())
+        {
+            for option in command.get_arguments() {
+                let name = option.get_long().unwrap_or_default();
+                // The demo's seed is that of its own training.
+                let is_own = (command.get_name(), name) == ("demo", "seed");
+                let is_setting = settings.names().any(|setting| setting == name);
+                assert!(
+                    !is_setting || is_own || option.get_env().is_some(),
+                    "{} --{name}",
+                    command.get_name()
+                );
+            }
+        }
+    }
 }

@@ -96,7 +96,7 @@ impl ScreenOptions {
 
 /// On how many samples the loss is measured everywhere.
 #[derive(Clone, Copy, Debug, Args)]
-#[command(next_help_heading = "Plane")]
+#[command(next_help_heading = "Measuring")]
 pub(super) struct FidelityOption {
     /// Samples that are measured everywhere, all of --samples only on a coarse grid and the difference
     /// interpolated: a number or `all`. Default: all, of 8192 samples and more 1024
@@ -198,7 +198,7 @@ pub(super) struct MeasureOptions {
     #[arg(long, env = "ISOLOSS_BATCH", help_heading = "Device", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) batch: Option<u32>,
     /// Seed of the samples and of random directions
-    #[arg(long, env = "ISOLOSS_SEED", default_value_t = 0)]
+    #[arg(long, env = "ISOLOSS_SEED", help_heading = "Data", default_value_t = 0)]
     pub(super) seed: u64,
     #[command(flatten)]
     pub(super) hosting: HostingOptions,

@@ -21,7 +21,7 @@ pub(super) struct ReadingOptions {
         default_value = "auto"
     )]
     activation: Answer<Activation>,
-    /// Shortcuts of a ResNet that has no projections: padded, none, or auto, which asks the path
+    /// Shortcuts of a ResNet that has no projections: padded, none, or auto, which infers it from the path
     #[arg(
         long,
         env = "ISOLOSS_SHORTCUTS",
@@ -29,8 +29,8 @@ pub(super) struct ReadingOptions {
         default_value = "auto"
     )]
     shortcuts: Answer<Shortcuts>,
-    /// First layers of a ResNet of four stages: plain, strided, pooled, strided-pooled, or auto, which asks
-    /// the path
+    /// First layers of a ResNet of four stages: plain, strided, pooled, strided-pooled, or auto, which infers it
+    /// from the path
     #[arg(
         long,
         env = "ISOLOSS_STEM",
@@ -39,7 +39,7 @@ pub(super) struct ReadingOptions {
     )]
     stem: Answer<Stem>,
     /// Place of norms beside the activation where numbers of modules do not tell it: before, after, or auto, which
-    /// asks the path
+    /// infers it from the path
     #[arg(
         long,
         env = "ISOLOSS_NORM_POSITION",
@@ -48,8 +48,8 @@ pub(super) struct ReadingOptions {
     )]
     norm_position: Answer<NormPosition>,
     /// Padding, strides and pools of a chain of convolutions where sizes leave a choice: bare, padded or first for
-    /// the padding, then -each, -last, -inner, -second, -told, -told-last for pools of 2, or -strided; auto asks
-    /// the path
+    /// the padding, then -each, -last, -inner, -second, -told, -told-last for pools of 2, or -strided; auto infers it
+    /// from the path
     #[arg(
         long,
         env = "ISOLOSS_ARRANGEMENT",
@@ -57,7 +57,7 @@ pub(super) struct ReadingOptions {
         default_value = "auto"
     )]
     arrangement: Answer<Arrangement>,
-    /// The value of its pools: max, average, or auto, which asks the path
+    /// Kind of pooling in a chain of convolutions: max, average, or auto, which infers it from the path
     #[arg(
         long,
         env = "ISOLOSS_POOLING",

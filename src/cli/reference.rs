@@ -12,12 +12,13 @@ const SHARED: usize = 3;
 const ALIKE: usize = 6;
 
 /// Headings of options that several commands have, in the order in which `--help` shows them.
-const HEADINGS: [&str; 7] = [
+const HEADINGS: [&str; 8] = [
     "Run",
     "Data",
     "Model",
     "Device",
     "Plane",
+    "Measuring",
     "Appearance",
     "Output",
 ];
@@ -49,7 +50,7 @@ pub(super) fn of(cli: &Command) -> String {
     }
     page.push_str(
         "\n## Settings\n\nAn option with a variable is a setting: `isoloss.toml` and `config.toml` take it by its name, without the \
-         dashes. A flag counts more than a variable, a variable more than a file. `isoloss config print RUN` shows what is in \
+         dashes. A flag overrides a variable, which overrides a file. `isoloss config print RUN` shows what is in \
          force and where it comes from.\n\n## Keys\n\nAny of them can be bound otherwise, in `[keys]` of a file.\n\n",
     );
     page.push_str(&Keymap::default().markdown());
@@ -80,17 +81,14 @@ fn describe(page: &mut String, command: &Command, commands: &[&Command]) {
         page.push_str(&format!("\nAll options of [`{name}`](#{name}).\n"));
         return;
     }
-    let headings = HEADINGS.iter().filter(|heading| {
-        let mut headings = common.iter().map(|argument| argument.get_help_heading());
-        headings.any(|own| own == Some(**heading))
-    });
-    let links: Vec<String> = headings
-        .map(|heading| format!("[{heading}](#{})", heading.to_lowercase()))
-        .collect();
-    if !links.is_empty() {
+    let groups = HEADINGS
+        .iter()
+        .filter_map(|heading| group(heading, &common, commands));
+    let groups: Vec<String> = groups.collect();
+    if !groups.is_empty() {
         page.push_str(&format!(
             "\nOptions of several commands: {}.\n",
-            links.join(", ")
+            groups.join("; ")
         ));
     }
     for nested in command
@@ -100,6 +98,23 @@ fn describe(page: &mut String, command: &Command, commands: &[&Command]) {
         let usage = nested.clone().render_usage().to_string();
         let usage = usage.trim_start_matches("Usage: ").to_owned();
         page.push_str(&format!("\n`{usage}`: {}.\n", text(nested.get_about())));
+    }
+}
+
+/// Returns a link to the shared options under a heading that are `common` to a command, by name if these are not all of
+/// them; `None` if there are none.
+fn group(heading: &str, common: &[&Arg], commands: &[&Command]) -> Option<String> {
+    let is_under = |argument: &&&Arg| argument.get_help_heading() == Some(heading);
+    let own: Vec<String> = common
+        .iter()
+        .filter(is_under)
+        .filter_map(|argument| Some(format!("`--{}`", argument.get_long()?)))
+        .collect();
+    let link = format!("[{heading}](#{})", heading.to_lowercase());
+    match own.len() {
+        0 => None,
+        all if all == under(heading, commands).len() => Some(format!("all of {link}")),
+        _ => Some(format!("{} of {link}", own.join(", "))),
     }
 }
 
@@ -119,6 +134,15 @@ fn model_of<'a>(command: &Command, own: &[&Arg], commands: &[&'a Command]) -> Op
 
 /// Adds the shared options under a heading.
 fn shared(page: &mut String, heading: &str, commands: &[&Command]) {
+    let options = under(heading, commands);
+    if !options.is_empty() {
+        page.push_str(&format!("\n### {heading}\n"));
+        table(page, &options);
+    }
+}
+
+/// Returns the shared options under a heading, each once.
+fn under<'a>(heading: &str, commands: &[&'a Command]) -> Vec<&'a Arg> {
     let mut seen: Vec<&Arg> = Vec::new();
     for argument in commands.iter().flat_map(|command| arguments(command)) {
         let is_new = !seen
@@ -128,10 +152,7 @@ fn shared(page: &mut String, heading: &str, commands: &[&Command]) {
             seen.push(argument);
         }
     }
-    if !seen.is_empty() {
-        page.push_str(&format!("\n### {heading}\n"));
-        table(page, &seen);
-    }
+    seen
 }
 
 /// Arguments and options that users see, but for `--help`.

@@ -97,7 +97,7 @@ pub(super) struct GridOptions {
 
 /// Share of the grid that is measured.
 #[derive(Clone, Copy, Debug, Args)]
-#[command(next_help_heading = "Plane")]
+#[command(next_help_heading = "Measuring")]
 pub(super) struct EffortOptions {
     /// Measure every grid point
     #[arg(long, conflicts_with_all = ["tolerance", "fidelity"])]

@@ -13,7 +13,7 @@ use super::{memory, warn};
 
 /// The keeping of measured values.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Device")]
+#[command(next_help_heading = "Run")]
 pub(super) struct StoreOptions {
     /// Neither keep measured values in the cache folder nor use those that are there
     #[arg(long, env = "ISOLOSS_NO_CACHE")]

@@ -20,7 +20,8 @@ pub(super) const HELP: &str = "\
   isoloss line A B --data DATA       The loss on the line from one checkpoint to another
   isoloss doctor RUN                 What can be read and measured here, and why not
 
-{usage-heading} {usage}
+{usage-heading} isoloss [OPTIONS] <RUN>
+       {usage}
 
 {all-args}{after-help}";
 

@@ -26,11 +26,11 @@ pub(in crate::cli) struct Average {
     #[arg(long, help_heading = "Run", value_name = "STEPS")]
     steps: Option<Steps>,
     /// Numbers of last checkpoints that are averaged; several with commas
-    #[arg(long, value_name = "N", value_delimiter = ',')]
+    #[arg(long, help_heading = "Run", value_name = "N", value_delimiter = ',')]
     last: Option<Vec<usize>>,
     /// Take running statistics anew from the samples, as is usual after averaging; by default they are
     /// averaged too
-    #[arg(long)]
+    #[arg(long, help_heading = "Run")]
     recalibrate: bool,
     #[command(flatten)]
     output: OutputOptions,

@@ -29,12 +29,12 @@ pub(in crate::cli) struct Compare {
     // How many are needed clap would ask of those in front of each option.
     #[arg(required = true)]
     runs: Vec<PathBuf>,
-    /// Labels that tell a run from the others, in the order of the runs; by default what its checkpoint says
+    /// Label of each run, in the order of the runs; by default what its checkpoint says
     /// (batch size, weight decay), else its name
-    #[arg(long = "label", value_name = "TEXT")]
+    #[arg(long = "label", help_heading = "Output", value_name = "TEXT")]
     labels: Vec<String>,
     /// Two runs of one architecture on the principal plane of both, with both paths
-    #[arg(long, conflicts_with_all = ["plane", "directions", "origin"])]
+    #[arg(long, help_heading = "Plane", conflicts_with_all = ["plane", "directions", "origin"])]
     shared: bool,
     #[command(flatten)]
     key: KeyOption,

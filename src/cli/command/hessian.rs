@@ -40,27 +40,33 @@ pub(in crate::cli) struct Hessian {
     /// Point of the plane: α,β
     #[arg(
         long,
+        help_heading = "Plane",
         value_name = "A,B",
         default_value = "0,0",
         allow_hyphen_values = true
     )]
     point: Place,
     /// Also on a grid of the plane: |λmin/λmax| at each point
-    #[arg(long)]
+    #[arg(long, help_heading = "Measuring")]
     map: bool,
     #[command(flatten)]
     grid: GridOptions,
     /// Also the density of the spectrum at the point
-    #[arg(long)]
+    #[arg(long, help_heading = "Measuring")]
     density: bool,
     /// Random vectors of the density
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, help_heading = "Measuring", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=1000))]
     probes: u64,
     /// Most Hessian-vector products at a point, and for each vector of the density
-    #[arg(long, value_name = "N", default_value_t = 80, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, help_heading = "Measuring", value_name = "N", default_value_t = 80, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     iterations: u32,
     /// Stop when each end is known to this share of itself, or known to be below a thousandth of the other
-    #[arg(long, value_name = "ERROR", default_value_t = 0.01)]
+    #[arg(
+        long,
+        help_heading = "Measuring",
+        value_name = "ERROR",
+        default_value_t = 0.01
+    )]
     tolerance: f64,
     #[command(flatten)]
     output: OutputOptions,

@@ -36,7 +36,7 @@ pub(super) enum Command {
     Film(film::Film),
     /// Train a small real network on the embedded digits in a child process and watch it
     Demo(demo::Demo),
-    /// PCA of the checkpoints: coordinates, explained variance and its null, residuals, norms
+    /// PCA of the checkpoints: coordinates, explained variance beside a random walk's, residuals, norms
     Trajectory(trajectory::Trajectory),
     /// Loss and score on a plane
     Surface(surface::Surface),
@@ -56,9 +56,9 @@ pub(super) enum Command {
     Inspect(inspect::Inspect),
     /// Check what the terminal, file system and devices support, and find a run's last readable checkpoint
     Doctor(doctor::Doctor),
-    /// Checkpoints that were kept of runs: list them, remove them, or say where they lie
+    /// Checkpoints that were kept of runs: list them, remove them, or show where they are
     Cache(cache::Cache),
-    /// Settings that last: which are in force and why, whether a file is right, where files lie
+    /// Settings that last: which are in force and why, whether a file is right, where files are
     Config(config::Config),
     /// A completion script of the command line, or its manual page
     Completions(completions::Completions),

@@ -35,6 +35,7 @@ pub(in crate::cli) struct Surface {
     /// A relief instead of the map, turned and tilted by degrees (30,35): --relief=120,50
     #[arg(
         long,
+        help_heading = "Output",
         value_name = "TURN,TILT",
         value_parser = view,
         num_args = 0..=1,

@@ -44,7 +44,13 @@ pub(in crate::cli) struct Watch {
     #[command(flatten)]
     measure: MeasureOptions,
     /// Treatment of batch norm's running statistics
-    #[arg(long, help_heading = "Plane", value_enum, default_value = "frozen")]
+    #[arg(
+        long,
+        env = "ISOLOSS_BN",
+        help_heading = "Plane",
+        value_enum,
+        default_value = "frozen"
+    )]
     bn: BatchNorm,
     #[command(flatten)]
     fidelity: FidelityOption,

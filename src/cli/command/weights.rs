@@ -32,13 +32,13 @@ pub(in crate::cli) struct Weights {
     #[arg(long, help_heading = "Run", value_name = "STEPS")]
     steps: Option<Steps>,
     /// Histogram of the weights: that of a run's last checkpoint over its first one's
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     histogram: bool,
     /// The weights of one layer, e.g. layer1.0.conv1
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = "Output", value_name = "NAME")]
     layer: Option<String>,
     /// Bins of the histogram
-    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, help_heading = "Output", value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..))]
     bins: u16,
     #[command(flatten)]
     store: StoreOptions,
