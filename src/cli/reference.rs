@@ -1,5 +1,7 @@
 //! The reference of commands, options, settings and keys, as Markdown, out of the definitions that the program itself has.
 
+use std::fmt::Write;
+
 use clap::builder::StyledStr;
 use clap::{Arg, Command};
 
@@ -23,7 +25,7 @@ const HEADINGS: [&str; 8] = [
     "Output",
 ];
 
-/// Returns the page of a command line.
+/// Returns the page of a command line. Writing to a String cannot fail.
 pub(super) fn of(cli: &Command) -> String {
     let mut cli = cli.clone().disable_help_subcommand(true);
     cli.build();
@@ -39,7 +41,7 @@ pub(super) fn of(cli: &Command) -> String {
     for command in &commands {
         let name = command.get_name();
         let about = text(command.get_about());
-        page.push_str(&format!("| [`{name}`](#{name}) | {about} |\n"));
+        let _ = writeln!(page, "| [`{name}`](#{name}) | {about} |");
     }
     for command in &commands {
         describe(&mut page, command, &commands);
@@ -63,9 +65,7 @@ fn describe(page: &mut String, command: &Command, commands: &[&Command]) {
     let about = text(command.get_about());
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ");
-    page.push_str(&format!(
-        "\n### {name}\n\n{about}.\n\n```text\n{usage}\n```\n"
-    ));
+    let _ = write!(page, "\n### {name}\n\n{about}.\n\n```text\n{usage}\n```\n");
     let (common, mut own): (Vec<&Arg>, Vec<&Arg>) = arguments(command)
         .into_iter()
         .partition(|argument| is_shared(argument, commands));
@@ -78,7 +78,7 @@ fn describe(page: &mut String, command: &Command, commands: &[&Command]) {
     }
     if let Some(model) = model {
         let name = model.get_name();
-        page.push_str(&format!("\nAll options of [`{name}`](#{name}).\n"));
+        let _ = write!(page, "\nAll options of [`{name}`](#{name}).\n");
         return;
     }
     let groups = HEADINGS
@@ -86,10 +86,11 @@ fn describe(page: &mut String, command: &Command, commands: &[&Command]) {
         .filter_map(|heading| group(heading, &common, commands));
     let groups: Vec<String> = groups.collect();
     if !groups.is_empty() {
-        page.push_str(&format!(
+        let _ = write!(
+            page,
             "\nOptions of several commands: {}.\n",
             groups.join("; ")
-        ));
+        );
     }
     for nested in command
         .get_subcommands()
@@ -97,7 +98,7 @@ fn describe(page: &mut String, command: &Command, commands: &[&Command]) {
     {
         let usage = nested.clone().render_usage().to_string();
         let usage = usage.trim_start_matches("Usage: ").to_owned();
-        page.push_str(&format!("\n`{usage}`: {}.\n", text(nested.get_about())));
+        let _ = write!(page, "\n`{usage}`: {}.\n", text(nested.get_about()));
     }
 }
 
@@ -136,7 +137,7 @@ fn model_of<'a>(command: &Command, own: &[&Arg], commands: &[&'a Command]) -> Op
 fn shared(page: &mut String, heading: &str, commands: &[&Command]) {
     let options = under(heading, commands);
     if !options.is_empty() {
-        page.push_str(&format!("\n### {heading}\n"));
+        let _ = write!(page, "\n### {heading}\n");
         table(page, &options);
     }
 }
@@ -190,7 +191,12 @@ fn table(page: &mut String, arguments: &[&Arg]) {
             let about = value
                 .get_help()
                 .map(|about| format!(": {}", escaped(&about.to_string())));
-            help += &format!("<br>`{}`{}", value.get_name(), about.unwrap_or_default());
+            let _ = write!(
+                help,
+                "<br>`{}`{}",
+                value.get_name(),
+                about.unwrap_or_default()
+            );
         }
         let defaults = argument.get_default_values().iter();
         let defaults: Vec<String> = defaults
@@ -200,11 +206,12 @@ fn table(page: &mut String, arguments: &[&Arg]) {
         let variable = argument
             .get_env()
             .map(|name| format!("`{}`", name.to_string_lossy()));
-        page.push_str(&format!(
-            "| `{name}` | {help} | {} | {} |\n",
+        let _ = writeln!(
+            page,
+            "| `{name}` | {help} | {} | {} |",
             defaults.join(" "),
             variable.unwrap_or_default()
-        ));
+        );
     }
 }
 

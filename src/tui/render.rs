@@ -84,7 +84,7 @@ fn draw_arranged(app: &App, area: Rect, buffer: &mut Buffer) {
         ScreenLayout::Tiny { map, status } => {
             match app.view() {
                 View::Map if app.plane() == ShownPlane::Principal => {
-                    map::render_plane(app, map, buffer)
+                    map::render_plane(app, map, buffer);
                 }
                 _ => render_view(app, map, buffer),
             }

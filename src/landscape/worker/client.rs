@@ -255,7 +255,7 @@ impl Client {
         let report = report.map_err(|_| failed("the workers have ended".into()))?;
         match &report {
             WorkerEvent::Lost(sentence) | WorkerEvent::Trouble(sentence) => {
-                (self.tell)(sentence.clone())
+                (self.tell)(sentence.clone());
             }
             WorkerEvent::Data { split, samples, .. } => {
                 self.told.samples.insert(*split, *samples);

@@ -172,7 +172,7 @@ impl Conductor {
                 self.show_measure(target, measure);
             }
             (Some(Purpose::Test), &QueryAnswer::Measure(measure)) => {
-                self.snapshot.test = Some(measure)
+                self.snapshot.test = Some(measure);
             }
             _ if self.take_for_study(generation, index, value) => {}
             _ => self.take_for_map(generation, index, value),

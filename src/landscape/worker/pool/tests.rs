@@ -522,7 +522,7 @@ fn a_long_query_tells_its_products_and_stops_between_two(
         match how {
             Interruption::NewerPlan => pool.post(WorkerRequest::Measure(plan(2, 0))),
             Interruption::Assumption => {
-                pool.post(WorkerRequest::Assume(AssumedFunction::default()))
+                pool.post(WorkerRequest::Assume(AssumedFunction::default()));
             }
             Interruption::End => pool.shut_down(),
         }
