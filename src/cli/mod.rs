@@ -314,8 +314,9 @@ mod tests {
         {
             for option in command.get_arguments() {
                 let name = option.get_long().unwrap_or_default();
-                // The demo's seed is that of its own training.
-                let is_own = (command.get_name(), name) == ("demo", "seed");
+                // The seed of the demo's own training, and the pace of a film.
+                let is_own =
+                    [("demo", "seed"), ("film", "fps")].contains(&(command.get_name(), name));
                 let is_setting = settings.names().any(|setting| setting == name);
                 assert!(
                     !is_setting || is_own || option.get_env().is_some(),
