@@ -89,7 +89,7 @@ fn read_onto(
 }
 
 /// Says which checkpoints are copies.
-pub(super) fn say_kept(members: &[Checkpoint]) -> anyhow::Result<()> {
+fn say_kept(members: &[Checkpoint]) -> anyhow::Result<()> {
     let kept = members.iter().filter(|one| one.kept.is_some()).count();
     if kept > 0 {
         warn::say(format_args!(

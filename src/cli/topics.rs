@@ -14,11 +14,11 @@ const TOPICS: [(&str, &str); 3] = [
 pub(super) const HELP: &str = "\
 {about-with-newline}
 \x1b[1m\x1b[4mBegin with:\x1b[0m
-  isoloss RUN --data DATA            Watch a run; without data only its path is drawn
-  isoloss demo                       Train a small real network for a minute and watch it
-  isoloss surface RUN --data DATA    The loss around the path, as text, picture or arrays
-  isoloss line A B --data DATA       The loss on the line from one checkpoint to another
-  isoloss doctor RUN                 What can be read and measured here, and why not
+  isoloss RUN --data DATA          Watch a run; without data only its path
+  isoloss demo                     Train a small network for a minute; watch it
+  isoloss surface RUN --data DATA  The loss around the path
+  isoloss line A B --data DATA     The loss from one checkpoint to another
+  isoloss doctor RUN               What can be read and measured here
 
 {usage-heading} isoloss [OPTIONS] <RUN>
        {usage}
@@ -44,6 +44,12 @@ pub(super) fn asked(arguments: &[OsString]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_help_is_laid_out_for_eighty_columns() {
+        let longest = HELP.lines().map(|line| line.chars().count()).max();
+        assert!(longest.is_some_and(|longest| longest <= 80), "{longest:?}");
+    }
 
     #[test]
     fn a_topic_is_asked_behind_help_alone() {

@@ -298,10 +298,13 @@ impl Inquiry<'_> {
                 Ok::<_, LandscapeError>(losses)
             };
             let all: Vec<usize> = (0..self.scales.len()).collect();
-            let few = ranked(&all, &self.few)?.into_iter().take(BEST_SCALES);
-            let few: Vec<usize> = few.map(|(_, scale)| scale).collect();
-            let best = ranked(&few, data)?.into_iter().next();
-            Ok(best.unwrap_or((f64::INFINITY, 0)))
+            let mut best = ranked(&all, &self.few)?;
+            best.truncate(BEST_SCALES);
+            if data.samples() > self.few.samples() {
+                let scales: Vec<usize> = best.iter().map(|(_, scale)| *scale).collect();
+                best = ranked(&scales, data)?;
+            }
+            Ok(best.first().copied().unwrap_or((f64::INFINITY, 0)))
         };
         readings.iter().map(best).collect()
     }
