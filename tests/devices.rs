@@ -27,12 +27,12 @@ const ABSENT: Place = Place::Cuda(4096);
 fn plan() -> Plan {
     let checkpoint = Checkpoint::new(240, fixture("digits-run/step_0240.safetensors"));
     let at = |i: u32| f64::from(i) / 4.0 - 0.5;
-    let points = (0..25).map(|i| Query::OnPlane([at(i % 5), at(i / 5)]));
+    let points = (0..25).map(|i| Query::on_plane([at(i % 5), at(i / 5)]));
     Plan {
         generation: 3,
         spec: random_plane(&checkpoint),
         split: Split::Train,
-        queries: points.chain([Query::Checkpoint(checkpoint)]).collect(),
+        queries: points.chain([Query::of_checkpoint(checkpoint)]).collect(),
     }
 }
 

@@ -21,7 +21,9 @@ use std::time::Duration;
 use isoloss::data::Split;
 use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::evidence::AssumedFunction;
-use isoloss::landscape::worker::protocol::{Plan, Query, Setup, WorkerEvent, WorkerRequest};
+use isoloss::landscape::worker::protocol::{
+    Plan, Position, Quantity, Query, Setup, WorkerEvent, WorkerRequest,
+};
 use isoloss::landscape::worker::{Hosting, serve};
 use isoloss::model::activation::Activation;
 use isoloss::model::reading::Reading;
@@ -47,18 +49,18 @@ fn run_in(folder: &Path) -> [Checkpoint; 2] {
 /// Points of a plane, on all samples and on few, and a value of each other kind.
 fn plan([from, to]: &[Checkpoint; 2], points: u32) -> Plan {
     let at = |i: u32| [f64::from(i % 7) / 7.0 - 0.3, f64::from(i / 7) / 9.0 - 0.2];
-    let on_few = |i: u32| Query::OnFew {
-        at: at(i),
-        samples: 64,
-    };
-    let all = (0..points).map(|i| Query::OnPlane(at(i)));
+    let on_few = |i: u32| Query::on_few(at(i), 64);
+    let all = (0..points).map(|i| Query::on_plane(at(i)));
     let others = [
-        Query::Checkpoint(to.clone()),
-        Query::Average(vec![from.clone(), to.clone()]),
-        Query::Update {
+        Query::of_checkpoint(to.clone()),
+        Query::of(Quantity::Loss(Position::Mean(vec![
+            from.clone(),
+            to.clone(),
+        ]))),
+        Query::of(Quantity::CriticalStep {
             from: from.clone(),
             to: to.clone(),
-        },
+        }),
     ];
     Plan {
         generation: 3,

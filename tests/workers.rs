@@ -22,7 +22,7 @@ use isoloss::data::Split;
 use isoloss::landscape::device::{Place, Precision};
 use isoloss::landscape::worker::client::Client;
 use isoloss::landscape::worker::protocol::{
-    Plan, Query, QueryAnswer, Setup, WorkerEvent, WorkerRequest,
+    Plan, Position, Quantity, Query, QueryAnswer, Setup, WorkerEvent, WorkerRequest,
 };
 use isoloss::landscape::worker::wire::{self, WorkerOrder};
 use isoloss::landscape::worker::{Hosting, Launch, serve};
@@ -46,14 +46,14 @@ fn plan(points: u32) -> Plan {
     };
     let [from, to] = [checkpoint(0), checkpoint(240)];
     let at = |i: u32| f64::from(i) / 7.0 - 0.3;
-    let points = (0..points).map(|i| Query::OnPlane([at(i % 5), at(i / 5)]));
+    let points = (0..points).map(|i| Query::on_plane([at(i % 5), at(i / 5)]));
     let others = [
-        Query::Checkpoint(to.clone()),
-        Query::Update {
+        Query::of_checkpoint(to.clone()),
+        Query::of(Quantity::CriticalStep {
             from,
             to: to.clone(),
-        },
-        Query::curvature([0.1, 0.0]),
+        }),
+        Query::curvature(Position::Plane([0.1, 0.0])),
     ];
     Plan {
         generation: 3,

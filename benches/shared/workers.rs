@@ -59,11 +59,9 @@ pub(super) fn serve() -> Result<(), Box<dyn Error>> {
             WorkerOrder::Measure { id, index } => {
                 sleep(POINT);
                 let query = held.as_ref().and_then(|plan| plan.queries.get(index));
-                let loss = match query {
-                    Some(Query::OnPlane([x, y])) => {
-                        1.0 + 5.0 * (-((x + 0.3 * y - 0.123) / 0.08).powi(2)).exp()
-                    }
-                    _ => f64::NAN,
+                let loss = match query.and_then(|query| query.quantity.on_plane()) {
+                    Some([x, y]) => 1.0 + 5.0 * (-((x + 0.3 * y - 0.123) / 0.08).powi(2)).exp(),
+                    None => f64::NAN,
                 };
                 let value = QueryAnswer::Measure(Measure { loss, score: 0.0 });
                 let seconds = POINT.as_secs_f64();
@@ -113,7 +111,7 @@ fn by(count: usize) -> Result<[f64; 2], Box<dyn Error>> {
     let origin = Checkpoint::new(240, run.join("step_0240.safetensors"));
     let spec = PlaneSpec::through(&RunShape::of(&origin, None)?, &origin);
     let mut measure = |places: &[[f64; 2]]| -> Result<Vec<Measure>, LandscapeError> {
-        let queries = places.iter().map(|at| Query::OnPlane(*at)).collect();
+        let queries = places.iter().map(|at| Query::on_plane(*at)).collect();
         let values = client.values(&spec, Split::Train, queries, |_| ())?;
         Ok(measures(values, &tell))
     };

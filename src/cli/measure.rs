@@ -140,8 +140,8 @@ impl Measuring {
         bar: &ProgressBar,
     ) -> anyhow::Result<Vec<Measure>> {
         let query = |at: &[f64; 2]| match samples {
-            Some(samples) => Query::OnFew { at: *at, samples },
-            None => Query::OnPlane(*at),
+            Some(samples) => Query::on_few(*at, samples),
+            None => Query::on_plane(*at),
         };
         self.losses(spec, places.iter().map(query).collect(), bar)
     }

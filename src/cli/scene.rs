@@ -458,7 +458,7 @@ impl Scene {
         bar: &ProgressBar,
     ) -> anyhow::Result<Vec<PathPoint>> {
         let members = self.path.members.iter();
-        let own = members.clone().cloned().map(Query::Checkpoint).collect();
+        let own = members.clone().cloned().map(Query::of_checkpoint).collect();
         let own = measuring.losses(&self.spec, own, bar)?;
         let projected = measuring.on_plane(&self.spec, &self.coordinates(), None, bar)?;
         let mut points = Vec::with_capacity(own.len());

@@ -2,7 +2,7 @@
 
 use crate::data::Split;
 use crate::landscape::evidence::{Assumed, AssumedFunction};
-use crate::landscape::worker::protocol::{Plan, Query};
+use crate::landscape::worker::protocol::{Plan, Quantity, Query};
 use crate::run::Checkpoint;
 use crate::weights::plane_spec::PlaneSpec;
 use crate::weights::run_checkpoint::RunShape;
@@ -56,7 +56,7 @@ impl InquirySchedule {
             generation: GENERATION,
             spec: spec.clone(),
             split,
-            queries: vec![Query::Evidence(members.to_vec())],
+            queries: vec![Query::of(Quantity::Function(members.to_vec()))],
         })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::landscape::grid::surface::Measure;
-use crate::landscape::worker::protocol::Query;
+use crate::landscape::worker::protocol::{Position, Quantity, Query, Subset};
 
 /// Values on one plane, by coordinates and samples.
 #[derive(Clone, Debug, Default)]
@@ -28,19 +28,14 @@ impl MeasureCache {
 }
 
 fn key(query: &Query) -> Option<Key> {
+    let Quantity::Loss(Position::Plane(at)) = query.quantity else {
+        return None;
+    };
     // The zero below 0 is the other one.
-    let bits = |at: &[f64; 2]| at.map(|at| (at + 0.0).to_bits());
-    match query {
-        Query::OnPlane(at) => Some((bits(at), None)),
-        Query::OnFew { at, samples } => Some((bits(at), Some(*samples))),
-        Query::Checkpoint(_)
-        | Query::Average(_)
-        | Query::Recalibrated(_)
-        | Query::Update { .. }
-        | Query::Curvature { .. }
-        | Query::Density { .. }
-        | Query::CurvatureOf(_)
-        | Query::Evidence(_)
-        | Query::Part { .. } => None,
+    let bits = at.map(|at| (at + 0.0).to_bits());
+    match query.samples {
+        Subset::All => Some((bits, None)),
+        Subset::Few(count) => Some((bits, Some(count))),
+        Subset::Part { .. } => None,
     }
 }

@@ -92,8 +92,8 @@ impl Pictures {
     #[must_use]
     pub fn query(&self, at: [f64; 2]) -> Query {
         match self.few() {
-            Some(samples) => Query::OnFew { at, samples },
-            None => Query::OnPlane(at),
+            Some(samples) => Query::on_few(at, samples),
+            None => Query::on_plane(at),
         }
     }
 
@@ -101,7 +101,7 @@ impl Pictures {
     #[must_use]
     pub fn first_query(&self, at: [f64; 2]) -> Option<Query> {
         let samples = self.samples?.first?;
-        Some(Query::OnFew { at, samples })
+        Some(Query::on_few(at, samples))
     }
 
     /// Number of samples that are measured everywhere; `None` if all are.
@@ -149,7 +149,7 @@ impl Pictures {
                 if let Some(measure) = self.first_query(at).and_then(|query| known.get(&query)) {
                     self.first.record(i, j, measure);
                 }
-                if let (Some(_), Some(measure)) = (self.few(), known.get(&Query::OnPlane(at))) {
+                if let (Some(_), Some(measure)) = (self.few(), known.get(&Query::on_plane(at))) {
                     self.full.record(i, j, measure);
                 }
             }

@@ -13,7 +13,7 @@ use isoloss::landscape::evidence::Assumed;
 use isoloss::landscape::grid::surface::{Measure, Surface};
 use isoloss::landscape::grid::survey::{levels, spread};
 use isoloss::landscape::sharpness::CriticalStep;
-use isoloss::landscape::worker::protocol::{Plan, Query, QueryAnswer};
+use isoloss::landscape::worker::protocol::{Plan, Position, Quantity, QueryAnswer};
 use isoloss::run::Checkpoint;
 use isoloss::run::hyper::Hyper;
 use isoloss::run::save_times::SaveTimes;
@@ -358,14 +358,17 @@ pub(crate) fn studied(analysis: Analysis) -> Snapshot {
     snapshot.analysis = planned(analysis, &snapshot).map(|(mut findings, plans)| {
         for plan in &plans {
             for (index, query) in plan.queries.iter().enumerate() {
-                let value = match query {
-                    Query::OnPlane([a, b]) if analysis == Analysis::Plane => {
+                let value = match query.quantity {
+                    Quantity::Loss(Position::Plane([a, b])) if analysis == Analysis::Plane => {
                         QueryAnswer::Measure(measure(2.0 * a, 2.0 * b))
                     }
-                    Query::OnPlane([a, _]) => {
+                    Quantity::Loss(Position::Plane([a, _])) => {
                         QueryAnswer::Measure(measure(2.0 * a, plan.generation as f64))
                     }
-                    Query::Curvature { at: [a, b], .. } => QueryAnswer::Curvature(Extremes {
+                    Quantity::Extremes {
+                        at: Position::Plane([a, b]),
+                        ..
+                    } => QueryAnswer::Curvature(Extremes {
                         lambda_max: 20.0 + a * a + b * b,
                         lambda_min: -1.0 - a.abs() - b.abs(),
                         iterations: 22,

@@ -9,7 +9,7 @@ use crate::cli::options::{KeyOption, MeasureOptions, Steps, open_run};
 use crate::cli::output::{Format, Forms, OutputOptions};
 use crate::cli::progress;
 use crate::landscape::grid::surface::Measure;
-use crate::landscape::worker::protocol::Query;
+use crate::landscape::worker::protocol::{Position, Quantity, Query};
 use crate::report::average::{AverageReport, AverageRow};
 use crate::session::schedule::AVERAGES;
 use crate::weights::plane_spec::PlaneSpec;
@@ -65,9 +65,9 @@ impl Average {
         let query = |last: &usize| {
             let members = path.members[count - last..].to_vec();
             if self.recalibrate {
-                Query::Recalibrated(members)
+                Query::of(Quantity::RecalibratedLoss(members))
             } else {
-                Query::Average(members)
+                Query::of(Quantity::Loss(Position::Mean(members)))
             }
         };
         let spec = PlaneSpec::through(&path.shape, &path.members[count - 1]);

@@ -264,7 +264,7 @@ fn at_origin(
 ) -> anyhow::Result<(Measure, Option<Test>)> {
     let hidden = ProgressBar::hidden();
     let mut on = |split| {
-        let query = vec![Query::Checkpoint(scene.origin.clone())];
+        let query = vec![Query::of_checkpoint(scene.origin.clone())];
         let found = measuring.measures(&scene.spec, split, query, &hidden)?;
         let samples = measuring.samples_of(split).unwrap_or(0);
         let measure = found.first().copied();

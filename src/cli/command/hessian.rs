@@ -17,7 +17,7 @@ use crate::landscape::curvature::density::Density;
 use crate::landscape::curvature::product::dimension;
 use crate::landscape::curvature::{Effort, RESOLUTION};
 use crate::landscape::worker::client::Step;
-use crate::landscape::worker::protocol::{Query, QueryAnswer};
+use crate::landscape::worker::protocol::{Position, Quantity, Query, QueryAnswer};
 use crate::report::hessian::{CurvatureFindings, Grid, HessianReport, Point};
 
 /// Lines a side of the map where the user does not say: each point takes as many gradients as a
@@ -178,10 +178,9 @@ impl Hessian {
             iterations: self.iterations as usize,
             seed: self.measure.seed,
         };
-        let query = |at: &[f64; 2]| Query::Curvature {
-            at: *at,
-            effort,
-            samples: None,
+        let query = |at: &[f64; 2]| {
+            let at = Position::Plane(*at);
+            Query::of(Quantity::Extremes { at, effort })
         };
         let found = measuring.values(&scene.spec, places.iter().map(query).collect(), bar)?;
         let point = |(at, found): (&[f64; 2], QueryAnswer)| match found {
@@ -205,10 +204,12 @@ impl Hessian {
     /// Measures the density of the spectrum, each random vector for itself.
     fn density(&self, scene: &Scene, measuring: &mut Measuring) -> anyhow::Result<Density> {
         let steps = self.iterations as usize;
-        let query = |probe| Query::Density {
-            at: self.point.0,
-            steps,
-            seed: self.measure.seed.wrapping_add(probe),
+        let query = |probe| {
+            Query::of(Quantity::Density {
+                at: Position::Plane(self.point.0),
+                steps,
+                seed: self.measure.seed.wrapping_add(probe),
+            })
         };
         let bar = progress::bar("density", self.probes as usize * steps);
         let queries = (0..self.probes).map(query).collect();

@@ -377,7 +377,7 @@ fn values(
 ) -> anyhow::Result<SplitValues> {
     let mut walk = |alpha: &[f64], bar: &ProgressBar| {
         let at = |alpha: &f64| {
-            Query::OnPlane(if plan.axis == 0 {
+            Query::on_plane(if plan.axis == 0 {
                 [*alpha, 0.0]
             } else {
                 [0.0, *alpha]

@@ -10,7 +10,7 @@ use crate::cli::options::{KeyOption, MeasureOptions, Steps, open_run};
 use crate::cli::output::{Format, Forms, OutputOptions};
 use crate::cli::progress;
 use crate::landscape::worker::client::Step;
-use crate::landscape::worker::protocol::{Query, QueryAnswer};
+use crate::landscape::worker::protocol::{Quantity, Query, QueryAnswer};
 use crate::report::sharpness::{SharpnessReport, SharpnessRow};
 use crate::run::Checkpoint;
 use crate::weights::plane_spec::PlaneSpec;
@@ -45,9 +45,11 @@ impl Sharpness {
         let mut measuring = self.measure.start(&[&self.run], self.measure.split)?;
         let subject = measuring.begin(&self.run, &path.shape, &path.members)?;
         let bar = progress::bar("updates", path.members.len() - 1);
-        let update = |ends: &[Checkpoint]| Query::Update {
-            from: ends[0].clone(),
-            to: ends[1].clone(),
+        let update = |ends: &[Checkpoint]| {
+            Query::of(Quantity::CriticalStep {
+                from: ends[0].clone(),
+                to: ends[1].clone(),
+            })
         };
         let queries = path.members.windows(2).map(update).collect();
         let spec = PlaneSpec::through(&path.shape, &path.members[0]);

@@ -3,7 +3,7 @@
 use std::mem::{self, Discriminant};
 use std::time::Duration;
 
-use super::protocol::Query;
+use super::protocol::{Quantity, Query, Subset};
 use super::queue::Task;
 
 /// Work that is asked for ahead, because beside busy neighbours the process waits for a turn whenever it has none.
@@ -13,12 +13,24 @@ const MOST_AHEAD: usize = 63;
 
 /// The kind of the queries that were asked last, and the seconds of the quickest of those that were asked together.
 #[derive(Default)]
-pub(super) struct Quickest(Option<(Discriminant<Query>, f64)>);
+pub(super) struct Quickest(Option<(Kind, f64)>);
+
+/// Queries that cost about the same: one quantity, on all samples or on few, on the plane or elsewhere.
+type Kind = (Discriminant<Quantity>, Discriminant<Subset>, bool);
+
+fn kind(Query { quantity, samples }: &Query) -> Kind {
+    let is_on_plane = quantity.on_plane().is_some();
+    (
+        mem::discriminant(quantity),
+        mem::discriminant(samples),
+        is_on_plane,
+    )
+}
 
 impl Quickest {
     /// Takes the seconds of a query; the first of those that are asked together begins anew.
     pub(super) fn take(&mut self, task: &Task, seconds: f64, is_first: bool) {
-        let kind = mem::discriminant(task.query());
+        let kind = kind(task.query());
         let before = self.0.filter(|(known, _)| *known == kind && !is_first);
         let least = before.map_or(seconds, |(_, least)| seconds.min(least));
         self.0 = Some((kind, least));
@@ -26,7 +38,7 @@ impl Quickest {
 
     /// Returns the number of queries like this one that fit into [`AHEAD`].
     pub(super) fn ahead(&self, task: &Task) -> usize {
-        let kind = mem::discriminant(task.query());
+        let kind = kind(task.query());
         let known = self.0.filter(|(known, _)| *known == kind);
         known.map_or(0, |(_, seconds)| {
             ((AHEAD.as_secs_f64() / seconds) as usize).min(MOST_AHEAD)

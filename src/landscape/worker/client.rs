@@ -7,7 +7,9 @@ use std::thread::{self, JoinHandle};
 use super::super::evidence::{Assumed, AssumedFunction};
 use super::super::{Fault, LandscapeError};
 use super::pool::{Hosting, serve};
-use super::protocol::{Introduction, Plan, Query, QueryAnswer, Setup, WorkerEvent, WorkerRequest};
+use super::protocol::{
+    Introduction, Plan, Quantity, Query, QueryAnswer, Setup, WorkerEvent, WorkerRequest,
+};
 use crate::data::Split;
 use crate::evaluator::Tell;
 use crate::landscape::grid::surface::Measure;
@@ -135,7 +137,7 @@ impl Client {
         };
         let spec = PlaneSpec::through(shape, last);
         self.told.assumed = None;
-        let question = vec![Query::Evidence(members.to_vec())];
+        let question = vec![Query::of(Quantity::Function(members.to_vec()))];
         let answers = self.values(&spec, self.setup.split(), question, |_| ())?;
         let assumed = self.told.assumed.take();
         if let Some(Err(reason)) = answers.into_iter().next() {

@@ -16,7 +16,7 @@ use super::super::evidence::{Answers, Assumed, AssumedFunction, Question};
 use super::super::objective::Objective;
 use super::super::samples::settled;
 use super::Worker;
-use super::protocol::{Plan, Query, QueryAnswer, Setup, TimedValue, WorkerEvent};
+use super::protocol::{Plan, Quantity, Query, QueryAnswer, Setup, TimedValue, WorkerEvent};
 use super::queue::Task;
 use super::ready::{Ready, timed};
 use super::waiting::Waiting;
@@ -56,7 +56,7 @@ impl Worker for DeviceWorker {
         {
             waiting.batch(samples);
         }
-        if let Query::Evidence(members) = task.query() {
+        if let Quantity::Function(members) = &task.query().quantity {
             return timed(|| self.ask(members, waiting).map(|()| QueryAnswer::Assumed));
         }
         self.measure_at(task.query(), plan, waiting)

@@ -11,7 +11,7 @@ use crate::weights::plane_spec::PlaneSpec;
 use super::super::LandscapeError;
 use super::super::objective::{ExternalObjective, Objective};
 use super::Worker;
-use super::protocol::{Introduction, Query, QueryAnswer, TimedValue, WorkerEvent};
+use super::protocol::{Introduction, Quantity, QueryAnswer, TimedValue, WorkerEvent};
 use super::queue::Task;
 use super::ready::{Ready, timed};
 use super::waiting::Waiting;
@@ -54,7 +54,7 @@ impl Worker for ExternalWorker {
         let (plan, query) = (&task.plan, task.query());
         let prepared = self.prepare(&plan.spec);
         prepared.inspect_err(|error| self.findings.push(WorkerEvent::NoData(error.to_string())))?;
-        if matches!(query, Query::Evidence(_)) {
+        if matches!(query.quantity, Quantity::Function(_)) {
             return timed(|| Ok(QueryAnswer::Assumed));
         }
         let own = plan.split == self.options.split;

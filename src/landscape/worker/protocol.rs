@@ -88,57 +88,24 @@ impl Setup {
     }
 }
 
-/// A place where the loss is wanted.
+/// A quantity that is wanted, and the samples on which it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Query {
-    /// (α, β) on the plane.
-    OnPlane([f64; 2]),
-    /// (α, β) on the plane, on few of the samples alone.
-    OnFew {
-        /// (α, β).
-        at: [f64; 2],
-        /// Number of samples.
-        samples: usize,
-    },
-    /// A checkpoint itself, with its own running statistics.
-    Checkpoint(Checkpoint),
-    /// The mean of the weights and running statistics of several checkpoints.
-    Average(Vec<Checkpoint>),
-    /// The mean of the weights of several checkpoints, with running statistics taken anew from the samples.
-    Recalibrated(Vec<Checkpoint>),
-    /// The critical step along the update from one checkpoint to the next.
-    Update {
-        /// Checkpoint where the update began.
-        from: Checkpoint,
-        /// Checkpoint where it ended.
-        to: Checkpoint,
-    },
-    /// The ends of the Hessian's spectrum at (α, β).
-    Curvature {
-        /// (α, β).
-        at: [f64; 2],
-        /// Condition for ending the search for them.
-        effort: Effort,
-        /// Number of samples; `None` for all.
-        samples: Option<usize>,
-    },
-    /// The same at a checkpoint itself, with its own running statistics, as exactly as the screen needs it.
-    CurvatureOf(Checkpoint),
-    /// The density of the Hessian's spectrum at (α, β) as one random vector sees it, on all samples.
-    Density {
-        /// (α, β).
-        at: [f64; 2],
-        /// Products with the Hessian.
-        steps: usize,
-        /// Seed of the vector.
-        seed: u64,
-    },
-    /// The function that a path of these checkpoints followed; the answer is reported as [`Report::Assumed`].
-    Evidence(Vec<Checkpoint>),
-    /// The sums of another query that adds up, over one of several parts of the samples.
+pub struct Query {
+    /// The quantity, with the weights at which it is wanted.
+    pub quantity: Quantity,
+    /// The samples, of those of the plan's split.
+    pub samples: Subset,
+}
+
+/// Some of the samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Subset {
+    /// All of them.
+    All,
+    /// The same ones for each query that wants this number, or all if there are fewer.
+    Few(usize),
+    /// One of several parts of equal size; only the sums of a loss are measured on it.
     Part {
-        /// The query.
-        query: Box<Query>,
         /// Number of the part, from 0.
         part: usize,
         /// Number of parts.
@@ -146,11 +113,57 @@ pub enum Query {
     },
 }
 
+/// A quantity that is measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Quantity {
+    /// Loss and score.
+    Loss(Position),
+    /// Loss and score at the mean of the weights of several checkpoints, with running statistics taken anew from the
+    /// samples.
+    RecalibratedLoss(Vec<Checkpoint>),
+    /// The critical step along the update from one checkpoint to the next.
+    CriticalStep {
+        /// Checkpoint where the update began.
+        from: Checkpoint,
+        /// Checkpoint where it ended.
+        to: Checkpoint,
+    },
+    /// The ends of the Hessian's spectrum.
+    Extremes {
+        /// The weights.
+        at: Position,
+        /// Condition for ending the search for them.
+        effort: Effort,
+    },
+    /// The density of the Hessian's spectrum as one random vector sees it.
+    Density {
+        /// The weights.
+        at: Position,
+        /// Products with the Hessian.
+        steps: usize,
+        /// Seed of the vector.
+        seed: u64,
+    },
+    /// The function that a path of these checkpoints followed; the answer is reported as [`WorkerEvent::Assumed`].
+    Function(Vec<Checkpoint>),
+}
+
+/// A point of weight space.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Position {
+    /// (α, β) on the plan's plane.
+    Plane([f64; 2]),
+    /// A checkpoint itself, with its own running statistics.
+    Checkpoint(Checkpoint),
+    /// The mean of the weights and running statistics of several checkpoints.
+    Mean(Vec<Checkpoint>),
+}
+
 /// A product with the Hessian costs as much as some ten losses, and an eigenvalue some twenty products: the screen has
 /// so many samples looked at.
 pub const CURVATURE_SAMPLES: usize = 64;
 /// The curvature that the screen needs, on [`CURVATURE_SAMPLES`].
-pub(super) const SEEN: Effort = Effort {
+const SEEN: Effort = Effort {
     tolerance: 0.02,
     resolution: RESOLUTION,
     iterations: 80,
@@ -158,24 +171,88 @@ pub(super) const SEEN: Effort = Effort {
 };
 
 impl Query {
+    /// A quantity on all samples.
+    #[must_use]
+    pub fn of(quantity: Quantity) -> Self {
+        Self {
+            quantity,
+            samples: Subset::All,
+        }
+    }
+
+    /// The loss at (α, β), on all samples.
+    #[must_use]
+    pub fn on_plane(at: [f64; 2]) -> Self {
+        Self::of(Quantity::Loss(Position::Plane(at)))
+    }
+
+    /// The loss at (α, β), on this number of samples.
+    #[must_use]
+    pub fn on_few(at: [f64; 2], count: usize) -> Self {
+        Self {
+            samples: Subset::Few(count),
+            ..Self::on_plane(at)
+        }
+    }
+
+    /// The loss of a checkpoint itself, on all samples.
+    #[must_use]
+    pub fn of_checkpoint(checkpoint: Checkpoint) -> Self {
+        Self::of(Quantity::Loss(Position::Checkpoint(checkpoint)))
+    }
+
+    /// The ends of the Hessian's spectrum, as exactly as the screen needs them.
+    #[must_use]
+    pub fn curvature(at: Position) -> Self {
+        Self {
+            quantity: Quantity::Extremes { at, effort: SEEN },
+            samples: Subset::Few(CURVATURE_SAMPLES),
+        }
+    }
+
     /// Returns true if its value is a mean over the samples of each for itself, so that parts of them can be measured
     /// apart.
     #[must_use]
     pub fn adds_up(&self, spec: &PlaneSpec) -> bool {
-        match self {
-            Self::OnPlane(_) => spec.batch_norm != BatchNorm::Recalibrated,
-            Self::Checkpoint(_) | Self::Average(_) => true,
+        match (&self.quantity, self.samples) {
+            (Quantity::Loss(Position::Plane(_)), Subset::All) => {
+                spec.batch_norm != BatchNorm::Recalibrated
+            }
+            (Quantity::Loss(_), Subset::All) => true,
             _ => false,
         }
     }
+}
 
-    /// The curvature at (α, β), as exactly as the screen needs it.
+impl Quantity {
+    /// Returns (α, β) on the plan's plane; `None` if it does not depend on the plane.
     #[must_use]
-    pub fn curvature(at: [f64; 2]) -> Self {
-        Self::Curvature {
-            at,
-            effort: SEEN,
-            samples: Some(CURVATURE_SAMPLES),
+    pub fn on_plane(&self) -> Option<[f64; 2]> {
+        match self {
+            Self::Loss(Position::Plane(at))
+            | Self::Extremes {
+                at: Position::Plane(at),
+                ..
+            }
+            | Self::Density {
+                at: Position::Plane(at),
+                ..
+            } => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// Returns the checkpoints that it is of, beside those of its plane.
+    #[must_use]
+    pub fn checkpoints(&self) -> Vec<&Checkpoint> {
+        match self {
+            Self::Loss(at) | Self::Extremes { at, .. } | Self::Density { at, .. } => match at {
+                Position::Plane(_) => Vec::new(),
+                Position::Checkpoint(one) => vec![one],
+                Position::Mean(all) => all.iter().collect(),
+            },
+            Self::RecalibratedLoss(all) | Self::Function(all) => all.iter().collect(),
+            Self::CriticalStep { from, to } => vec![from, to],
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::evidence::AssumedFunction;
 use super::super::{Fault, LandscapeError};
 use super::pending::{PendingPlan, WorkerNumber};
-use super::protocol::{Plan, Query, TimedValue, WorkerEvent, WorkerRequest};
+use super::protocol::{Plan, Quantity, Query, TimedValue, WorkerEvent, WorkerRequest};
 use super::recall::{Recall, Recalled, Values};
 use super::waiting::Wish;
 use crate::landscape::device::Place;
@@ -246,7 +246,9 @@ impl<R: FnMut(WorkerEvent) -> bool> Queue<R> {
     ) -> Result<(), String> {
         let mut answer = None;
         for finding in findings {
-            if let (Query::Evidence(_), WorkerEvent::Assumed(assumed)) = (task.query(), &finding) {
+            if let (Quantity::Function(_), WorkerEvent::Assumed(assumed)) =
+                (&task.query().quantity, &finding)
+            {
                 answer = Some(Recalled::Answer(assumed.clone()));
             } else if self.recall.is_some() {
                 self.find_out(task, &finding, place);
@@ -380,17 +382,8 @@ impl<R: FnMut(WorkerEvent) -> bool> Queue<R> {
 
 /// A checkpoint that is gone or a point without a loss costs its own query, anything else the whole plan.
 fn costs_one_query(query: &Query, error: &LandscapeError) -> bool {
-    if let Query::Part { query, .. } = query {
-        return costs_one_query(query, error);
-    }
-    let reads = matches!(
-        query,
-        Query::Checkpoint(_)
-            | Query::Average(_)
-            | Query::Recalibrated(_)
-            | Query::CurvatureOf(_)
-            | Query::Update { .. }
-    );
+    let is_question = matches!(query.quantity, Quantity::Function(_));
+    let reads = query.quantity.on_plane().is_none() && !is_question;
     match error.fault() {
         Fault::Point | Fault::Death => true,
         Fault::File => reads,

@@ -19,7 +19,7 @@ use super::super::curvature::product::Curvature;
 use super::super::curvature::{Effort, extremes};
 use super::super::objective::{ModelObjective, Objective};
 use super::super::plane::ResidentPlane;
-use super::protocol::{CURVATURE_SAMPLES, PartSums, Query, QueryAnswer, SEEN, TimedValue};
+use super::protocol::{PartSums, Position, Quantity, Query, QueryAnswer, Subset, TimedValue};
 use super::waiting::Waiting;
 
 /// An objective for checkpoints of one shape, and the plane that it is measured on.
@@ -75,81 +75,59 @@ impl Ready {
         own: bool,
         waiting: &dyn Waiting,
     ) -> Result<TimedValue, LandscapeError> {
-        let objective = on_samples(&self.objective, self.other.as_ref(), own)?;
-        let shape = &self.shape;
-        let flat = |checkpoint: &Checkpoint| -> Result<Vec<f32>, LandscapeError> {
-            let member = RunCheckpoint::open(checkpoint, shape)?;
-            Ok(direction::flat(&shape.layout, &member)?)
+        if let Subset::Part { part, of } = query.samples {
+            return self.measure_part(&query.quantity, (part, of), (spec, own), waiting);
+        }
+        let all = on_samples(&self.objective, self.other.as_ref(), own)?;
+        let objective = match query.samples {
+            Subset::Few(count) => on_few(&mut self.few, all, (own, count))?,
+            Subset::All | Subset::Part { .. } => all,
         };
-        match query {
-            Query::Checkpoint(checkpoint) => {
-                let at = flat(checkpoint)?;
+        let shape = &self.shape;
+        match &query.quantity {
+            Quantity::Loss(Position::Plane(at)) => {
+                let plane = self.plane.resident(all, spec, waiting)?;
+                timed(|| objective.on(plane, *at).map(QueryAnswer::Measure))
+            }
+            Quantity::Loss(at) => {
+                let at = flat(shape, at)?;
                 timed(|| objective.at_flat(&at).map(QueryAnswer::Measure))
             }
-            Query::Average(members) => {
-                let mean = mean(shape, members)?;
-                timed(|| objective.at_flat(&mean).map(QueryAnswer::Measure))
-            }
-            Query::Update { from, to } => {
-                let [from, to] = [flat(from)?, flat(to)?];
-                let step = || objective.critical(&from, &to, || waiting.goes_on());
-                timed(|| step().map(QueryAnswer::Critical))
-            }
-            Query::Recalibrated(members) => {
+            Quantity::RecalibratedLoss(members) => {
                 let mean = mean(shape, members)?;
                 timed(|| objective.at_recalibrated(&mean).map(QueryAnswer::Measure))
             }
-            Query::Curvature {
-                at,
-                effort,
-                samples,
-            } => {
+            Quantity::CriticalStep { from, to } => {
+                let [from, to] = [read(shape, from)?, read(shape, to)?];
+                let step = || objective.critical(&from, &to, || waiting.goes_on());
+                timed(|| step().map(QueryAnswer::Critical))
+            }
+            Quantity::Extremes { at, effort } => {
                 let model = objective.model()?;
-                let few = samples.map(|count| model.few(count)).transpose()?;
-                let model = few.as_ref().unwrap_or(model);
-                let weights = self.plane.weights_on(objective, (spec, *at), waiting)?;
+                let weights = self.plane.weights(model, (shape, spec, at), all, waiting)?;
                 timed(|| curvature(model, &weights, *effort, waiting))
             }
-            Query::CurvatureOf(checkpoint) => {
-                let few = objective.model()?.few(CURVATURE_SAMPLES)?;
-                let weights = few.weights_of(&flat(checkpoint)?)?;
-                timed(|| curvature(&few, &weights, SEEN, waiting))
-            }
-            Query::Density { at, steps, seed } => {
+            Quantity::Density { at, steps, seed } => {
                 let model = objective.model()?;
-                let weights = self.plane.weights_on(objective, (spec, *at), waiting)?;
+                let weights = self.plane.weights(model, (shape, spec, at), all, waiting)?;
                 timed(|| spectrum(model, &weights, (*steps, *seed), waiting))
             }
-            Query::OnFew { at, samples } => {
-                let plane = self.plane.resident(objective, spec, waiting)?;
-                let which = (own, *samples);
-                let few = match self.few.take() {
-                    Some((known, few)) if known == which => few,
-                    _ => objective.few(*samples)?,
-                };
-                let few = &self.few.insert((which, few)).1;
-                timed(|| few.on(plane, *at).map(QueryAnswer::Measure))
-            }
-            Query::Part { query, part, of } => {
-                self.measure_part(query, (*part, *of), (spec, own), waiting)
-            }
             // A worker that knows the function asks before it measures.
-            Query::Evidence(_) => timed(|| Ok(QueryAnswer::Assumed)),
-            Query::OnPlane(at) => {
-                let plane = self.plane.resident(objective, spec, waiting)?;
-                timed(|| objective.on(plane, *at).map(QueryAnswer::Measure))
-            }
+            Quantity::Function(_) => timed(|| Ok(QueryAnswer::Assumed)),
         }
     }
 
-    /// Measures the sums of a query over one of `of` parts of the samples.
+    /// Measures the sums of a loss over one of `of` parts of the samples.
     fn measure_part(
         &mut self,
-        query: &Query,
+        quantity: &Quantity,
         (part, of): (usize, usize),
         (spec, own): (&PlaneSpec, bool),
         waiting: &dyn Waiting,
     ) -> Result<TimedValue, LandscapeError> {
+        let Quantity::Loss(at) = quantity else {
+            return Err(LandscapeError::OtherPlane);
+        };
         let objective = on_samples(&self.objective, self.other.as_ref(), own)?;
         let model = objective.model()?;
         let few = match self.parts.entry((own, part, of)) {
@@ -162,19 +140,14 @@ impl Ready {
             return timed(|| Ok(QueryAnswer::Part(PartSums { totals, score })));
         };
         let sums = |totals| QueryAnswer::Part(PartSums { totals, score });
-        if let Query::OnPlane(at) = query {
+        if let Position::Plane(at) = at {
             let ResidentPlane::Device(plane) = self.plane.resident(objective, spec, waiting)?
             else {
                 return Err(LandscapeError::OtherPlane);
             };
             return timed(|| few.totals_on(plane, *at).map(sums));
         }
-        let members = match query {
-            Query::Checkpoint(one) => std::slice::from_ref(one),
-            Query::Average(all) => all,
-            _ => return Err(LandscapeError::OtherPlane),
-        };
-        let weights = few.weights_of(&mean(&self.shape, members)?)?;
+        let weights = few.weights_of(&flat(&self.shape, at)?)?;
         timed(|| few.totals(&weights).map(sums))
     }
 }
@@ -187,6 +160,34 @@ fn on_samples<'a>(
 ) -> Result<&'a Objective, LandscapeError> {
     let objective = if own { Some(setup) } else { other };
     objective.ok_or(LandscapeError::NoData)
+}
+
+/// The objective on a number of samples, of the setup's or of the others; the last such one is kept.
+fn on_few<'a>(
+    kept: &'a mut Option<((bool, usize), Objective)>,
+    all: &Objective,
+    which: (bool, usize),
+) -> Result<&'a Objective, LandscapeError> {
+    let few = match kept.take() {
+        Some((known, few)) if known == which => few,
+        _ => all.few(which.1)?,
+    };
+    Ok(&kept.insert((which, few)).1)
+}
+
+/// Reads the weights and running statistics of a checkpoint.
+fn read(shape: &RunShape, checkpoint: &Checkpoint) -> Result<Vec<f32>, LandscapeError> {
+    let member = RunCheckpoint::open(checkpoint, shape)?;
+    Ok(direction::flat(&shape.layout, &member)?)
+}
+
+/// Reads the weights and running statistics at a position that is not on a plane.
+fn flat(shape: &RunShape, at: &Position) -> Result<Vec<f32>, LandscapeError> {
+    match at {
+        Position::Plane(_) => Err(LandscapeError::OtherPlane),
+        Position::Checkpoint(one) => read(shape, one),
+        Position::Mean(all) => mean(shape, all),
+    }
 }
 
 /// The mean of the weights and running statistics of checkpoints.
@@ -266,15 +267,19 @@ impl ReadyPlane {
         Ok(&self.current.insert((spec.clone(), plane)).1)
     }
 
-    /// Returns the weights at a point of the plane of a spec.
-    fn weights_on(
+    /// Returns the weights at a position, on the plane of a spec or elsewhere.
+    fn weights(
         &mut self,
-        objective: &Objective,
-        (spec, at): (&PlaneSpec, [f64; 2]),
+        model: &ModelObjective,
+        (shape, spec, at): (&RunShape, &PlaneSpec, &Position),
+        all: &Objective,
         waiting: &dyn Waiting,
     ) -> Result<Weights, LandscapeError> {
-        match self.resident(objective, spec, waiting)? {
-            ResidentPlane::Device(plane) => objective.model()?.weights_on(plane, at),
+        let Position::Plane(at) = at else {
+            return model.weights_of(&flat(shape, at)?);
+        };
+        match self.resident(all, spec, waiting)? {
+            ResidentPlane::Device(plane) => model.weights_on(plane, *at),
             ResidentPlane::Sent(_) => Err(LandscapeError::OtherPlane),
         }
     }

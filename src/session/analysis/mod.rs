@@ -10,7 +10,7 @@ use crate::landscape::grid::explore::{BATCH, WHOLE};
 use crate::landscape::grid::refine::Estimate;
 use crate::landscape::grid::surface::{Measure, Surface};
 use crate::landscape::grid::survey::{self, GridSide};
-use crate::landscape::worker::protocol::{Plan, Query, QueryAnswer};
+use crate::landscape::worker::protocol::{Plan, Position, Query, QueryAnswer};
 use crate::run::Checkpoint;
 use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
@@ -238,7 +238,7 @@ impl AnalysisResult {
         let line = self.lines.len();
         let queries = alpha
             .iter()
-            .map(|alpha| Query::OnPlane([*alpha, 0.0]))
+            .map(|alpha| Query::on_plane([*alpha, 0.0]))
             .collect();
         self.pending.targets.push(
             (0..POINTS)
@@ -292,7 +292,7 @@ impl AnalysisResult {
         let lines = self.plane.as_ref().map_or(&[][..], Surface::x);
         let queries = points
             .iter()
-            .map(|&(i, j)| Query::OnPlane([lines[i], lines[j]]))
+            .map(|&(i, j)| Query::on_plane([lines[i], lines[j]]))
             .collect();
         let target = |(i, j)| Target::Plane { i, j };
         self.pending
@@ -332,12 +332,12 @@ impl AnalysisResult {
         split: Split,
     ) -> Option<Plan> {
         let [x, y] = window.map(|[min, max]| survey::spread(min, max, CURVATURE_LINES));
-        let mut queries = vec![Query::CurvatureOf(members.last()?.clone())];
+        let mut queries = vec![curvature_of(members.last()?)];
         let mut targets = vec![Target::Here];
         let sides = [&x, &y].map(|lines| GridSide::of(lines.len()));
         for level in 0..survey::levels(sides) {
             for (i, j) in survey::additions(sides, [&x, &y], level, &[[0.0, 0.0]]) {
-                queries.push(Query::curvature([x[i], y[j]]));
+                queries.push(Query::curvature(Position::Plane([x[i], y[j]])));
                 targets.push(Target::Map(j * x.len() + i));
             }
         }
@@ -368,7 +368,7 @@ impl AnalysisResult {
             }
             apart /= 2;
         }
-        let queries = self.checkpoints.iter().cloned().map(Query::CurvatureOf);
+        let queries = self.checkpoints.iter().map(curvature_of);
         self.pending.targets.push(
             (0..self.checkpoints.len())
                 .map(Target::Checkpoint)
@@ -465,6 +465,10 @@ impl AnalysisResult {
         let is_told = answered >= 1.0 && done > 0.0 && left > 0.0;
         self.seconds_left = is_told.then(|| left / pace);
     }
+}
+
+fn curvature_of(checkpoint: &Checkpoint) -> Query {
+    Query::curvature(Position::Checkpoint(checkpoint.clone()))
 }
 
 fn random(seed: u64) -> Directions {

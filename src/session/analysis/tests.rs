@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
+use crate::landscape::worker::protocol::Quantity;
 use crate::weights::run_checkpoint::RunShape;
 
 fn checkpoint(step: u64) -> Checkpoint {
@@ -57,7 +58,7 @@ fn a_smooth_random_plane_rests_and_a_rough_one_asks_for_more() {
         let mut measured = 0;
         while let Some(plan) = plans.pop() {
             for (index, query) in plan.queries.iter().enumerate() {
-                let Query::OnPlane([x, y]) = *query else {
+                let Quantity::Loss(Position::Plane([x, y])) = query.quantity else {
                     panic!("{query:?}")
                 };
                 let measure = Measure {
@@ -87,7 +88,7 @@ fn stability_is_measured_once_at_each_checkpoint_the_newest_first() {
         .map(|member| member.step)
         .collect();
     assert_eq!(order, [4, 0, 2, 3, 1]);
-    assert_eq!(plans[0].queries[1], Query::CurvatureOf(checkpoint(0)));
+    assert_eq!(plans[0].queries[1], curvature_of(&checkpoint(0)));
     assert_eq!(findings.checkpoint(7, 1), Some(&checkpoint(0)));
     assert_eq!(
         (findings.checkpoint(7, 5), findings.checkpoint(8, 0)),

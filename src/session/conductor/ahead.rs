@@ -107,7 +107,11 @@ impl Conductor {
         {
             // Where there are no test samples the plan fails without a notice.
             self.tested = Some(key(&newest));
-            self.plan_ahead(Purpose::Test, Split::Test, vec![Query::Checkpoint(newest)]);
+            self.plan_ahead(
+                Purpose::Test,
+                Split::Test,
+                vec![Query::of_checkpoint(newest)],
+            );
         }
     }
 

@@ -2,7 +2,9 @@
 
 use crate::landscape::grid::surface::Measure;
 use crate::landscape::sharpness::CriticalStep;
-use crate::landscape::worker::protocol::{Introduction, Query, QueryAnswer, WorkerEvent};
+use crate::landscape::worker::protocol::{
+    Introduction, Quantity, Query, QueryAnswer, Subset, WorkerEvent,
+};
 use crate::run::Checkpoint;
 
 use super::super::data_finding;
@@ -97,8 +99,14 @@ impl Conductor {
     fn count(&mut self, generation: u64, index: usize) {
         let all = self.all_samples().max(1);
         let samples = match self.query(generation, index) {
-            Some(Query::OnFew { samples, .. }) => *samples,
-            Some(Query::OnPlane(_) | Query::Checkpoint(_) | Query::Average(_)) => all,
+            Some(Query {
+                quantity: Quantity::Loss(_),
+                samples: Subset::Few(count),
+            }) => *count,
+            Some(Query {
+                quantity: Quantity::Loss(_),
+                ..
+            }) => all,
             _ => return,
         };
         self.throughput.count(self.clock.now(), samples);
@@ -136,12 +144,7 @@ impl Conductor {
     fn has_vanished(&self, generation: u64, index: Option<usize>) -> bool {
         let query = index.and_then(|index| self.query(generation, index));
         let is_there = |one: &Checkpoint| one.kept.is_some() || one.path.exists();
-        match query {
-            Some(Query::Checkpoint(one)) => !is_there(one),
-            Some(Query::Average(all)) => !all.iter().all(is_there),
-            Some(Query::Update { from, to }) => !(is_there(from) && is_there(to)),
-            _ => false,
-        }
+        query.is_some_and(|query| !query.quantity.checkpoints().into_iter().all(is_there))
     }
 
     fn fill_hole(&mut self, index: usize) {

@@ -15,7 +15,9 @@ use rand_distr::{Distribution, StandardNormal};
 use super::*;
 use crate::cache::KeepLimit;
 use crate::data::{self, Split};
-use crate::landscape::worker::protocol::{Query, QueryAnswer, Setup, TimedValue};
+use crate::landscape::worker::protocol::{
+    Position, Quantity, Query, QueryAnswer, Setup, Subset, TimedValue,
+};
 use crate::landscape::worker::{Hosting, Queue, Task, WorkerNumber};
 use crate::run::RunChoice;
 use crate::session::reader::PathReading;
@@ -227,11 +229,12 @@ impl Simulation {
     }
 
     fn seconds(&mut self, task: &Task) -> f64 {
-        let (samples, kind) = match &task.plan.queries[task.index] {
-            Query::OnFew { samples, .. } => (*samples, 0),
-            Query::OnPlane(_) => (SAMPLES, 0),
-            Query::Update { .. } => (8 * SAMPLES, 0),
-            Query::Evidence(_) => (2 * SAMPLES, 0),
+        let query = &task.plan.queries[task.index];
+        let (samples, kind) = match (&query.quantity, query.samples) {
+            (_, Subset::Few(samples)) => (samples, 0),
+            (Quantity::Loss(Position::Plane(_)), _) => (SAMPLES, 0),
+            (Quantity::CriticalStep { .. }, _) => (8 * SAMPLES, 0),
+            (Quantity::Function(_), _) => (2 * SAMPLES, 0),
             _ => (SAMPLES, 1),
         };
         let seconds = OVERHEAD + samples as f64 / self.pace;
@@ -301,16 +304,16 @@ fn value(task: &Task) -> QueryAnswer {
     let bowl = |[x, y]: [f64; 2]| {
         0.3 + 0.01 * (x * x + 2.0 * y * y) + 0.2 * (0.5 * x + 0.3 * y).sin().powi(2)
     };
-    match &task.plan.queries[task.index] {
-        Query::OnPlane(at) | Query::OnFew { at, .. } => QueryAnswer::Measure(Measure {
-            loss: bowl(*at),
+    match task.plan.queries[task.index].quantity {
+        Quantity::Loss(Position::Plane(at)) => QueryAnswer::Measure(Measure {
+            loss: bowl(at),
             score: 0.8,
         }),
-        Query::Update { .. } => QueryAnswer::Critical(CriticalStep {
+        Quantity::CriticalStep { .. } => QueryAnswer::Critical(CriticalStep {
             step: 2.0,
             evaluations: 8,
         }),
-        Query::Evidence(_) => QueryAnswer::Assumed,
+        Quantity::Function(_) => QueryAnswer::Assumed,
         _ => QueryAnswer::Measure(Measure {
             loss: 0.5,
             score: 0.8,
@@ -419,7 +422,7 @@ fn the_first_map_is_quick_and_tells_the_pace_of_the_next_one() {
 fn on_a_fast_device_all_samples_are_measured_at_once() {
     let mut simulation = Simulation::new(2e6);
     simulation.beside(5, 5.0, 5.0);
-    let first = |query: &Query| matches!(query, Query::OnFew { .. });
+    let first = |query: &Query| matches!(query.samples, Subset::Few(_));
     let schedule = simulation.conductor.schedule.as_ref().unwrap();
     assert!(!schedule.queries.iter().any(first));
     assert!(schedule.rests());

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::landscape::grid::explore::{BATCH, WHOLE};
 use crate::landscape::grid::surface::Measure;
 use crate::landscape::grid::survey;
-use crate::landscape::worker::protocol::Query;
+use crate::landscape::worker::protocol::{Position, Quantity, Query};
 use crate::run::Checkpoint;
 use crate::weights::trajectory::Trajectory;
 
@@ -219,7 +219,7 @@ impl Schedule {
             };
             self.plan_checkpoints(most);
             for (i, j) in full {
-                let query = Query::OnPlane(self.pictures.place((i, j)));
+                let query = Query::on_plane(self.pictures.place((i, j)));
                 self.plan((query, Target::Full { i, j }));
             }
         } else if !is_on_few {
@@ -282,7 +282,7 @@ impl Schedule {
         let at = self.trajectory.coordinates.get(i);
         if let (Some(&at), Some(planned @ false)) = (at, self.projections.get_mut(i)) {
             *planned = true;
-            self.plan((Query::OnPlane(at), Target::Projection(i)));
+            self.plan((Query::on_plane(at), Target::Projection(i)));
         }
     }
 
@@ -312,7 +312,7 @@ impl Schedule {
 
     /// Returns true if a projection among the queries is the plane's origin, on the samples of the slices.
     fn plans_origin(&self) -> bool {
-        let of_origin = Query::OnPlane([0.0, 0.0]);
+        let of_origin = Query::on_plane([0.0, 0.0]);
         self.pictures.few().is_none() && self.queries.contains(&of_origin)
     }
 
@@ -345,7 +345,7 @@ impl Schedule {
         self.pictures.recall(known);
         let mut projections = Vec::new();
         for i in 0..self.members.len() {
-            let query = Query::OnPlane(self.trajectory.coordinates[i]);
+            let query = Query::on_plane(self.trajectory.coordinates[i]);
             if let Some(measure) = known.get(&query) {
                 self.projections[i] = true;
                 self.fill(Target::Projection(i), measure);
@@ -385,7 +385,7 @@ impl Schedule {
     #[must_use]
     pub fn is_average(&self, query: &Query, last: usize) -> bool {
         let from = self.members.len().saturating_sub(last);
-        matches!(query, Query::Average(members) if members.as_slice() == &self.members[from..])
+        matches!(&query.quantity, Quantity::Loss(Position::Mean(members)) if members == &self.members[from..])
     }
 
     /// True once there is a map that asks for nothing more.
@@ -397,7 +397,7 @@ impl Schedule {
 
 /// Returns the task of measuring checkpoint `i` itself.
 fn truth(i: usize, members: &[Checkpoint]) -> Task {
-    (Query::Checkpoint(members[i].clone()), Target::Truth(i))
+    (Query::of_checkpoint(members[i].clone()), Target::Truth(i))
 }
 
 /// The averages of the last checkpoints that are not known.
@@ -405,7 +405,7 @@ fn averages(members: &[Checkpoint], known: impl Fn(Target) -> bool) -> impl Iter
     let query = |last: usize| {
         let from = members.len().checked_sub(last)?;
         Some((
-            Query::Average(members[from..].to_vec()),
+            Query::of(Quantity::Loss(Position::Mean(members[from..].to_vec()))),
             Target::Average(last),
         ))
     };
@@ -424,7 +424,10 @@ fn updates(members: &[Checkpoint], known: impl Fn(Target) -> bool) -> impl Itera
 fn update_query(i: usize, members: &[Checkpoint]) -> Option<Task> {
     let (from, to) = (members.get(i.checked_sub(1)?)?, members.get(i)?);
     let [from, to] = [from, to].map(Checkpoint::clone);
-    Some((Query::Update { from, to }, Target::Update(i)))
+    Some((
+        Query::of(Quantity::CriticalStep { from, to }),
+        Target::Update(i),
+    ))
 }
 
 /// The window of the whole path, with its margin.

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::*;
 use crate::landscape::grid::lattice::Lattice;
 use crate::landscape::grid::surface::Surface;
+use crate::landscape::worker::protocol::Subset;
 use crate::loss::Score;
 use crate::session::pictures::Samples;
 use crate::session::snapshot::Fidelity;
@@ -53,6 +54,14 @@ fn schedule_of(
     Schedule::new(1, &Arc::new(trajectory), &members, pictures, |_| known)
 }
 
+/// The number of samples of a query, where these are few.
+fn few(query: &Query) -> Option<usize> {
+    match query.samples {
+        Subset::Few(count) => Some(count),
+        Subset::All | Subset::Part { .. } => None,
+    }
+}
+
 /// Answers all queries, and those that come after them, until nothing is left to do. `loss` is told how many
 /// samples it is wanted of, where these are few.
 fn work_off(
@@ -63,11 +72,10 @@ fn work_off(
     loop {
         let plan = schedule.queries.clone().into_iter();
         for (query, target) in plan.zip(schedule.targets.clone()) {
-            let loss = match query {
-                Query::OnPlane(at) => loss(at, None),
-                Query::OnFew { at, samples } => loss(at, Some(samples)),
-                _ => continue,
+            let Some(at) = query.quantity.on_plane() else {
+                continue;
             };
+            let loss = loss(at, few(&query));
             let measure = Measure { loss, score: 0.5 };
             known.insert(&query, measure);
             schedule.fill(target, measure);
@@ -89,7 +97,9 @@ fn no_point_of_the_plane_is_planned_twice_but_for_the_path_s_own() {
             .iter()
             .zip(schedule.targets.clone())
         {
-            let Query::OnPlane(at) = query else { continue };
+            let Some(at) = query.quantity.on_plane() else {
+                continue;
+            };
             if !matches!(target, Target::Projection(_)) {
                 assert!(seen.insert(format!("{query:?}")), "{target:?} again");
             }
@@ -221,13 +231,13 @@ fn the_map_comes_on_few_samples_and_checkpoints_are_measured_on_all() {
     let schedule = schedule_of(6, None, FEW, false);
     let is_few = |range: std::ops::Range<usize>| {
         let mut queries = schedule.queries[range].iter();
-        queries.all(|query| matches!(query, Query::OnFew { samples: 100, .. }))
+        queries.all(|query| few(query) == Some(100))
     };
     assert!(is_few(0..25) && is_few(26..schedule.queries.len()));
     assert_eq!(schedule.targets[25], Target::Truth(5));
     assert_eq!(schedule.queries.len(), 25 + 1 + 2 * 21 + 56);
     let line = schedule_of(2, None, FEW, false);
-    let on_few = |query: &Query| matches!(query, Query::OnFew { .. });
+    let on_few = |query: &Query| few(query).is_some();
     assert!(
         !line.queries.iter().any(on_few),
         "a line is measured on all"
@@ -241,8 +251,8 @@ fn the_others_come_after_the_map_of_few_and_the_difference_before_the_rest() {
     loop {
         let plan = schedule.queries.clone().into_iter();
         for (query, target) in plan.zip(schedule.targets.clone()) {
-            let (kind, few) = match (target, query) {
-                (_, Query::OnFew { .. }) => ("few", FEW.and_then(|samples| samples.few)),
+            let (kind, few) = match (target, few(&query)) {
+                (_, Some(few)) => ("few", Some(few)),
                 (Target::Full { .. }, _) => ("all", None),
                 (Target::Truth(_), _) => ("truth", None),
                 _ => ("rest", None),

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::super::protocol::{PartSums, Plan, Query, QueryAnswer, WorkerEvent, WorkerRequest};
+use super::super::protocol::{
+    PartSums, Plan, Query, QueryAnswer, Subset, WorkerEvent, WorkerRequest,
+};
 
 /// The plans that are split, in front of a queue that knows only the parts.
 #[derive(Debug)]
@@ -84,10 +86,9 @@ impl Splitting {
                 queries.push(query);
                 continue;
             }
-            queries.extend((0..parts).map(|part| Query::Part {
-                query: Box::new(query.clone()),
-                part,
-                of: parts,
+            queries.extend((0..parts).map(|part| Query {
+                samples: Subset::Part { part, of: parts },
+                ..query.clone()
             }));
         }
         // A plan that is posted again is the one that is under way.

@@ -36,7 +36,7 @@ pub(super) fn plan(generation: u64, queries: usize) -> Plan {
         },
         split: Split::Train,
         queries: (0..queries)
-            .map(|i| Query::OnPlane([i as f64, 0.]))
+            .map(|i| Query::on_plane([i as f64, 0.]))
             .collect(),
     }
 }
@@ -228,7 +228,7 @@ fn a_plan_that_cannot_be_measured_fails_once() {
 fn a_checkpoint_that_is_gone_costs_its_own_spot() {
     let (mut queue, reports) = queue();
     let mut gone = plan(1, 1);
-    gone.queries.insert(0, Query::Checkpoint(checkpoint()));
+    gone.queries.insert(0, Query::of_checkpoint(checkpoint()));
     queue.post(WorkerRequest::Measure(gone));
     let [a, b] = [take(&mut queue).unwrap(), take(&mut queue).unwrap()];
     queue.answer(&a, Err(WeightsError::NoWeights("0.pt".into()).into()));

@@ -10,8 +10,9 @@ use crate::run::Checkpoint;
 use crate::store::{Digest, FileContents, PointPlace, StoreError, digest};
 use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
 
+use super::super::super::curvature::Effort;
 use super::super::super::evidence::AssumedFunction;
-use super::super::protocol::{Plan, Query, Setup};
+use super::super::protocol::{Plan, Quantity, Query, Setup, Subset};
 use crate::landscape::device::Precision;
 
 /// The version of what is measured: raised when a kernel, a choice of samples or a plane's rule changes its values.
@@ -25,7 +26,7 @@ pub(super) enum ValueKey {
     /// A point of the scene.
     Point(PointPlace),
     /// Any other value.
-    Spot(Digest),
+    Value(Digest),
 }
 
 /// All that a loss depends on beside the weights.
@@ -58,6 +59,41 @@ struct PlaneRecord<'a> {
     /// The content of the file that the directions are; its path says nothing.
     file: Option<Digest>,
     batch_norm: BatchNorm,
+}
+
+/// A value by the contents of its checkpoints.
+#[derive(Serialize)]
+struct ValueRecord<C> {
+    loss: Digest,
+    /// The plane and the bits of (α, β) on it.
+    at: Option<(Digest, [u64; 2])>,
+    quantity: QuantityRecord,
+    samples: Subset,
+    contents: C,
+}
+
+/// A quantity by all but its weights.
+#[derive(Serialize)]
+enum QuantityRecord {
+    Loss,
+    RecalibratedLoss,
+    CriticalStep,
+    Extremes(Effort),
+    Density { steps: usize, seed: u64 },
+    Function { decision: u32 },
+}
+
+impl QuantityRecord {
+    fn of(quantity: &Quantity) -> Self {
+        match *quantity {
+            Quantity::Loss(_) => Self::Loss,
+            Quantity::RecalibratedLoss(_) => Self::RecalibratedLoss,
+            Quantity::CriticalStep { .. } => Self::CriticalStep,
+            Quantity::Extremes { effort, .. } => Self::Extremes(effort),
+            Quantity::Density { steps, seed, .. } => Self::Density { steps, seed },
+            Quantity::Function(_) => Self::Function { decision: DECISION },
+        }
+    }
 }
 
 /// Returns the key of a loss; `None` if the file of its model cannot be read.
@@ -109,33 +145,6 @@ pub(super) fn members(spec: &PlaneSpec) -> Vec<&Checkpoint> {
     }
 }
 
-/// The checkpoints that a query is of, beside those of its plane.
-pub(super) fn checkpoints(query: &Query) -> Vec<&Checkpoint> {
-    match query {
-        Query::Part { query, .. } => checkpoints(query),
-        Query::Checkpoint(one) | Query::CurvatureOf(one) => vec![one],
-        Query::Average(all) | Query::Recalibrated(all) | Query::Evidence(all) => {
-            all.iter().collect()
-        }
-        Query::Update { from, to } => vec![from, to],
-        Query::OnPlane(_)
-        | Query::OnFew { .. }
-        | Query::Curvature { .. }
-        | Query::Density { .. } => Vec::new(),
-    }
-}
-
-/// True if the value depends on the plane.
-pub(super) fn is_on_plane(query: &Query) -> bool {
-    if let Query::Part { query, .. } = query {
-        return is_on_plane(query);
-    }
-    matches!(
-        query,
-        Query::OnPlane(_) | Query::OnFew { .. } | Query::Curvature { .. } | Query::Density { .. }
-    )
-}
-
 /// Returns the key of a plane; `None` if a file of it cannot be read.
 pub(super) fn plane(
     spec: &PlaneSpec,
@@ -173,65 +182,33 @@ pub(super) fn plane(
 /// Returns the key of a query's value; `None` if a file of it cannot be read.
 pub(super) fn key(
     query: &Query,
-    of: (Digest, Option<Digest>, Option<&str>),
+    (loss, plane, key): (Digest, Option<Digest>, Option<&str>),
     contents: &mut FileContents<'_>,
 ) -> Result<Option<ValueKey>, StoreError> {
-    let (loss, plane, key) = of;
-    let of = match query {
-        Query::Part {
-            query,
-            part,
-            of: parts,
-        } => {
-            let whole = self::key(query, of, contents)?;
-            let spot = match whole {
-                Some(ValueKey::Spot(whole)) => digest(&(whole, part, parts)),
-                Some(ValueKey::Point(place)) => {
-                    let at = place.at.map(f64::to_bits);
-                    plane.and_then(|plane| digest(&(plane, 'p', at, place.samples, part, parts)))
-                }
-                None => None,
-            };
-            return Ok(spot.map(ValueKey::Spot));
-        }
-        Query::OnPlane(at) => {
-            return Ok(Some(ValueKey::Point(PointPlace {
-                at: *at,
-                samples: None,
-            })));
-        }
-        Query::OnFew { at, samples } => {
-            let samples = Some(*samples);
-            return Ok(Some(ValueKey::Point(PointPlace { at: *at, samples })));
-        }
-        Query::Curvature {
-            at,
-            effort,
-            samples,
-        } => {
-            let at = at.map(f64::to_bits);
-            let spot = plane.and_then(|plane| digest(&(plane, 'h', at, effort, samples)));
-            return Ok(spot.map(ValueKey::Spot));
-        }
-        Query::Density { at, steps, seed } => {
-            let at = at.map(f64::to_bits);
-            let spot = plane.and_then(|plane| digest(&(plane, 'd', at, steps, seed)));
-            return Ok(spot.map(ValueKey::Spot));
-        }
-        Query::Evidence(_) => 'e',
-        Query::Checkpoint(_) => 'c',
-        Query::CurvatureOf(_) => 'h',
-        Query::Average(_) => 'a',
-        Query::Recalibrated(_) => 'r',
-        Query::Update { .. } => 'u',
+    let at = query.quantity.on_plane();
+    let few = match query.samples {
+        Subset::All => Some(None),
+        Subset::Few(count) => Some(Some(count)),
+        Subset::Part { .. } => None,
     };
-    let Some(contents) = contents.of_all(&checkpoints(query), key)? else {
+    if let (Quantity::Loss(_), Some(at), Some(samples)) = (&query.quantity, at, few) {
+        return Ok(Some(ValueKey::Point(PointPlace { at, samples })));
+    }
+    let Some(contents) = contents.of_all(&query.quantity.checkpoints(), key)? else {
         return Ok(None);
     };
-    let spot = if matches!(query, Query::Evidence(_)) {
-        digest(&(loss, of, DECISION, contents))
-    } else {
-        digest(&(loss, of, contents))
+    let record = ValueRecord {
+        loss,
+        // A point is nothing without its plane, and nothing else depends on one.
+        at: match (at, plane) {
+            (Some(_), None) => return Ok(None),
+            (at, plane) => plane
+                .zip(at)
+                .map(|(plane, at)| (plane, at.map(f64::to_bits))),
+        },
+        quantity: QuantityRecord::of(&query.quantity),
+        samples: query.samples,
+        contents,
     };
-    Ok(spot.map(ValueKey::Spot))
+    Ok(digest(&record).map(ValueKey::Value))
 }

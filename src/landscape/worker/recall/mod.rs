@@ -23,7 +23,7 @@ use super::Task;
 use super::protocol::{Plan, QueryAnswer, Setup, WorkerEvent};
 use crate::landscape::device::Place;
 use crate::landscape::grid::surface::Measure;
-use keys::{ValueKey, checkpoints, is_on_plane, key, loss, members, plane};
+use keys::{ValueKey, key, loss, members, plane};
 
 /// The store as a session uses it.
 #[derive(Debug)]
@@ -144,7 +144,10 @@ impl Recall {
         else {
             return Ok(None);
         };
-        let needs_plane = plan.queries.iter().any(is_on_plane);
+        let needs_plane = plan
+            .queries
+            .iter()
+            .any(|query| query.quantity.on_plane().is_some());
         let plane = if needs_plane {
             self.plane(plan, loss, &mut contents)?
         } else {
@@ -234,7 +237,7 @@ impl Recall {
                         score: kept.score,
                     }))
                 }),
-                ValueKey::Spot(key) => self.read(*key)?,
+                ValueKey::Value(key) => self.read(*key)?,
             };
             found.extend(value.map(|value| (index, value)));
         }
@@ -284,7 +287,9 @@ impl Recall {
                 };
                 self.store.keep_point(scene, &kept, &device)
             }
-            (Some(ValueKey::Spot(key)), recalled) => self.write(*key, recalled, &keys.run, &device),
+            (Some(ValueKey::Value(key)), recalled) => {
+                self.write(*key, recalled, &keys.run, &device)
+            }
             _ => Ok(()),
         }
     }
@@ -353,10 +358,10 @@ impl PlanKeys {
             known.is_some() && fingerprint_of(file) == known.copied()
         };
         match plan.queries.get(index) {
-            Some(query) if is_on_plane(query) => *self
+            Some(query) if query.quantity.on_plane().is_some() => *self
                 .plane_holds
                 .get_or_init(|| members(&plan.spec).iter().all(is_as_it_was)),
-            Some(query) => checkpoints(query).iter().all(is_as_it_was),
+            Some(query) => query.quantity.checkpoints().iter().all(is_as_it_was),
             None => false,
         }
     }
@@ -364,7 +369,7 @@ impl PlanKeys {
 
 /// Returns true if this machine sees all files that a query is of.
 pub(super) fn sees_files(task: &Task) -> bool {
-    let of_query = checkpoints(task.query()).into_iter();
+    let of_query = task.query().quantity.checkpoints().into_iter();
     let mut all = of_query.chain(members(&task.plan.spec));
     all.all(|checkpoint| checkpoint.source(None).0.exists())
 }
