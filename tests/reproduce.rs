@@ -169,10 +169,10 @@ fn the_command_of_a_view_gives_what_the_view_shows() {
     // The random plane, which is measured on demand.
     let snapshot = live.press(&[Action::ShowMap, Action::NextDirections], |snapshot| {
         let analysis = snapshot.analysis.as_ref();
-        analysis.is_some_and(|analysis| analysis.plane.is_some() && analysis.left == 0)
+        analysis.is_some_and(|analysis| analysis.plane().is_some() && analysis.left == 0)
     });
     let analysis = snapshot.analysis.as_ref().unwrap();
-    same(analysis.plane.as_ref().unwrap(), &live.printed());
+    same(analysis.plane().unwrap(), &live.printed());
 }
 
 #[test]

@@ -174,10 +174,7 @@ fn named(names: &[String], split: Split, known: &[String]) -> Vec<Named> {
         short.map(str::to_owned)
     };
     let without = |name: &str, split| ends(name, split).or_else(|| begins(name, split));
-    let other = match split {
-        Split::Train => Split::Test,
-        Split::Test => Split::Train,
-    };
+    let other = split.other();
     // One without a word of a split is that of training where the other has a word.
     let own: HashSet<String> = names
         .iter()

@@ -288,6 +288,15 @@ impl Split {
             Self::Test => "test",
         }
     }
+
+    /// The other part.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Train => Self::Test,
+            Self::Test => Self::Train,
+        }
+    }
 }
 
 /// Returns true for a `.bin` file of tokens, or a folder that holds one for a split.

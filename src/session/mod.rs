@@ -19,6 +19,7 @@ mod conductor;
 mod earlier;
 mod inquiry;
 mod item;
+pub mod job;
 mod keeper;
 pub mod measure_cache;
 mod patch;

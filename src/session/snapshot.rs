@@ -404,7 +404,7 @@ pub enum Command {
     /// Survey this window of the plane from now on; `None` is the whole path with its margin.
     Survey(Option<PlaneWindow>),
     /// Measure this around the current checkpoint, before the map goes on; `None` is the map alone.
-    Study(Option<Analysis>),
+    Analyze(Option<Analysis>),
     /// Look at the folder now.
     Rescan,
 }

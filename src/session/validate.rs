@@ -6,7 +6,7 @@ use crate::weights::dynamics::Dynamics;
 use crate::weights::histogram::Overlay;
 use crate::weights::trajectory::Trajectory;
 
-use super::analysis::{AnalysisResult, CurvatureMap, LineCurve};
+use super::analysis::{AnalysisPicture, AnalysisResult, CurvatureMap, LineCurve};
 use super::snapshot::{Slice, Snapshot};
 
 /// Slices, and lines of an analysis, are a handful.
@@ -61,10 +61,12 @@ fn slice(slice: &Slice) -> bool {
 
 fn findings(analysis: &AnalysisResult) -> bool {
     let curve = |curve: &LineCurve| line(&curve.alpha, &curve.values);
-    analysis.lines.len() <= MOST_LINES
-        && analysis.lines.iter().all(curve)
-        && analysis.plane.as_ref().is_none_or(Surface::is_valid)
-        && analysis.curvature.as_ref().is_none_or(curvature)
+    match &analysis.picture {
+        AnalysisPicture::Lines(lines) => lines.len() <= MOST_LINES && lines.iter().all(curve),
+        AnalysisPicture::Plane(plane) => plane.is_valid(),
+        AnalysisPicture::Curvature(map) => curvature(map),
+        AnalysisPicture::Stability(_) => true,
+    }
 }
 
 fn curvature(map: &CurvatureMap) -> bool {

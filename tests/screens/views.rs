@@ -11,7 +11,7 @@ use isoloss::landscape::grid::surface::Measure;
 use isoloss::landscape::worker::protocol::QueryAnswer;
 use isoloss::loss::{Classes, Loss};
 use isoloss::run::hyper::Hyper;
-use isoloss::session::analysis::Analysis;
+use isoloss::session::analysis::{Analysis, AnalysisPicture};
 use isoloss::session::snapshot::{Finding, Snapshot};
 use isoloss::tui::input::action::Action;
 use isoloss::tui::state::App;
@@ -40,7 +40,10 @@ fn with_line_values(at: impl Fn(f64) -> Option<Measure>) -> App {
     let next = Action::NextDirections;
     let mut snapshot = synthetic::studied(Analysis::Line);
     let analysis = snapshot.analysis.as_mut().expect("an analysis");
-    let line = &mut analysis.lines[0];
+    let AnalysisPicture::Lines(lines) = &mut analysis.picture else {
+        panic!("{:?}", analysis.picture)
+    };
+    let line = &mut lines[0];
     for (alpha, value) in line.alpha.iter().zip(&mut line.values) {
         *value = at(*alpha);
     }
@@ -238,16 +241,16 @@ fn a_score_stands_under_its_own_name_and_goes_where_there_is_none() {
 #[test]
 fn a_curvature_map_that_is_being_measured_says_how_far_it_is() {
     let mut snapshot = synthetic::path_only(25);
-    let (mut findings, plans) =
+    let (mut findings, jobs) =
         synthetic::planned(Analysis::Curvature, &snapshot).expect("a path with a plane");
-    for index in 0..12 {
+    for (_, target) in &jobs[0].tasks[..12] {
         let found = Extremes {
             lambda_max: 20.0,
             lambda_min: -1.0,
             iterations: 22,
             converged: true,
         };
-        assert!(findings.take(plans[0].generation, index, &QueryAnswer::Curvature(found)));
+        findings.take(*target, &QueryAnswer::Curvature(found));
     }
     findings.seconds_left = Some(45.0);
     snapshot.analysis = Some(findings);

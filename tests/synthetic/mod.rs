@@ -13,11 +13,12 @@ use isoloss::landscape::evidence::Assumed;
 use isoloss::landscape::grid::surface::{Measure, Surface};
 use isoloss::landscape::grid::survey::{levels, spread};
 use isoloss::landscape::sharpness::CriticalStep;
-use isoloss::landscape::worker::protocol::{Plan, Position, Quantity, QueryAnswer};
+use isoloss::landscape::worker::protocol::{Position, Quantity, QueryAnswer};
 use isoloss::run::Checkpoint;
 use isoloss::run::hyper::Hyper;
 use isoloss::run::save_times::SaveTimes;
-use isoloss::session::analysis::{Analysis, AnalysisResult};
+use isoloss::session::analysis::{Analysis, AnalysisResult, AnalysisSubject, AnalysisTarget};
+use isoloss::session::job::Job;
 use isoloss::session::reader::KeptLine;
 use isoloss::session::schedule::whole_path;
 use isoloss::session::snapshot::{
@@ -310,7 +311,7 @@ fn shadow(count: usize) -> RandomProjection {
 pub(crate) fn planned(
     analysis: Analysis,
     snapshot: &Snapshot,
-) -> Option<(AnalysisResult, Vec<Plan>)> {
+) -> Option<(AnalysisResult, Vec<Job<AnalysisTarget>>)> {
     let members: Vec<Checkpoint> = (snapshot.checkpoints.iter())
         .map(|line| Checkpoint::new(line.step.unwrap_or(0), line.path.clone()))
         .collect();
@@ -327,7 +328,14 @@ pub(crate) fn planned(
         .as_ref()
         .map(|path| whole_path(&path.coordinates));
     let window = window.map_or([[-1.0, 1.0]; 2], |window| [window.x, window.y]);
-    AnalysisResult::plan(analysis, &spec, &members, window, Split::Train, 0, 1)
+    let subject = AnalysisSubject {
+        spec: &spec,
+        members: &members,
+        window,
+        split: Split::Train,
+        seed: 0,
+    };
+    AnalysisResult::plan(analysis, subject, 1)
 }
 
 /// A run that was given no data: its pictures are planned, and nothing is ever measured.
@@ -355,15 +363,15 @@ pub(crate) fn without_data(analysis: Option<Analysis>) -> Snapshot {
 /// The snapshot with an analysis that is all measured.
 pub(crate) fn studied(analysis: Analysis) -> Snapshot {
     let mut snapshot = snapshot();
-    snapshot.analysis = planned(analysis, &snapshot).map(|(mut findings, plans)| {
-        for plan in &plans {
-            for (index, query) in plan.queries.iter().enumerate() {
+    snapshot.analysis = planned(analysis, &snapshot).map(|(mut findings, jobs)| {
+        for job in &jobs {
+            for (query, target) in &job.tasks {
                 let value = match query.quantity {
                     Quantity::Loss(Position::Plane([a, b])) if analysis == Analysis::Plane => {
                         QueryAnswer::Measure(measure(2.0 * a, 2.0 * b))
                     }
                     Quantity::Loss(Position::Plane([a, _])) => {
-                        QueryAnswer::Measure(measure(2.0 * a, plan.generation as f64))
+                        QueryAnswer::Measure(measure(2.0 * a, job.generation as f64))
                     }
                     Quantity::Extremes {
                         at: Position::Plane([a, b]),
@@ -376,7 +384,7 @@ pub(crate) fn studied(analysis: Analysis) -> Snapshot {
                     }),
                     _ => continue,
                 };
-                findings.take(plan.generation, index, &value);
+                findings.take(*target, &value);
             }
         }
         findings

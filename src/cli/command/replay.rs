@@ -163,8 +163,8 @@ impl Player {
     /// Says that nothing is measured any more, where that was asked for.
     fn refuse(&mut self, command: Command) {
         let has = match command {
-            Command::Study(None) | Command::Survey(None) | Command::Pause(_) => true,
-            Command::Study(Some(analysis)) => {
+            Command::Analyze(None) | Command::Survey(None) | Command::Pause(_) => true,
+            Command::Analyze(Some(analysis)) => {
                 let known = self.shown.analysis.as_ref();
                 known.is_some_and(|known| known.analysis == analysis)
             }

@@ -2,15 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+use super::plan::{curvature_of, random};
 use super::*;
-use crate::landscape::worker::protocol::Quantity;
+use crate::landscape::worker::protocol::{Position, Quantity};
+use crate::session::job::Job;
+use crate::weights::plane_spec::{BatchNorm, PlaneSpec};
 use crate::weights::run_checkpoint::RunShape;
 
 fn checkpoint(step: u64) -> Checkpoint {
     Checkpoint::new(step, format!("{step}.pt"))
 }
 
-fn plan(analysis: Analysis, count: u64) -> Option<(AnalysisResult, Vec<Plan>)> {
+fn plan(analysis: Analysis, count: u64) -> Option<(AnalysisResult, Vec<Job<AnalysisTarget>>)> {
     let members: Vec<Checkpoint> = (0..count).map(checkpoint).collect();
     let spec = PlaneSpec {
         shape: RunShape::default(),
@@ -18,15 +21,14 @@ fn plan(analysis: Analysis, count: u64) -> Option<(AnalysisResult, Vec<Plan>)> {
         directions: random(0),
         batch_norm: BatchNorm::Frozen,
     };
-    AnalysisResult::plan(
-        analysis,
-        &spec,
-        &members,
-        [[-1.0, 1.0]; 2],
-        Split::Train,
-        5,
-        7,
-    )
+    let subject = AnalysisSubject {
+        spec: &spec,
+        members: &members,
+        window: [[-1.0, 1.0]; 2],
+        split: Split::Train,
+        seed: 5,
+    };
+    AnalysisResult::plan(analysis, subject, 7)
 }
 
 #[test]
@@ -43,10 +45,10 @@ fn lines_have_both_ends_among_their_points_and_both_splits() {
     assert!(
         [0.0, 1.0]
             .iter()
-            .all(|end| findings.lines[0].alpha.contains(end))
+            .all(|end| findings.lines()[0].alpha.contains(end))
     );
     let (overlaid, plans) = plan(Analysis::Random, 1).unwrap();
-    let seeds: Vec<_> = overlaid.lines.iter().map(|line| line.seed).collect();
+    let seeds: Vec<_> = overlaid.lines().iter().map(|line| line.seed).collect();
     assert_eq!((seeds, plans.len()), (vec![Some(5), Some(6), Some(7)], 3));
     assert!(plan(Analysis::Update, 1).is_none() && plan(Analysis::Line, 1).is_none());
 }
@@ -54,10 +56,11 @@ fn lines_have_both_ends_among_their_points_and_both_splits() {
 #[test]
 fn a_smooth_random_plane_rests_and_a_rough_one_asks_for_more() {
     let ends = |loss: &dyn Fn(f64, f64) -> f64| {
-        let (mut findings, mut plans) = plan(Analysis::Plane, 3).unwrap();
+        let (mut findings, jobs) = plan(Analysis::Plane, 3).unwrap();
         let mut measured = 0;
-        while let Some(plan) = plans.pop() {
-            for (index, query) in plan.queries.iter().enumerate() {
+        let mut next = jobs.into_iter().next().map(|job| job.tasks);
+        while let Some(tasks) = next {
+            for (query, target) in tasks {
                 let Quantity::Loss(Position::Plane([x, y])) = query.quantity else {
                     panic!("{query:?}")
                 };
@@ -65,10 +68,10 @@ fn a_smooth_random_plane_rests_and_a_rough_one_asks_for_more() {
                     loss: loss(x, y),
                     score: 0.5,
                 };
-                assert!(findings.take(plan.generation, index, &QueryAnswer::Measure(measure)));
+                findings.take(target, &QueryAnswer::Measure(measure));
                 measured += 1;
             }
-            plans.extend(findings.next_batch(plan.generation, plan.generation + 1));
+            next = findings.next_batch();
         }
         assert_eq!(findings.left, 0);
         measured
@@ -82,18 +85,15 @@ fn a_smooth_random_plane_rests_and_a_rough_one_asks_for_more() {
 #[test]
 fn stability_is_measured_once_at_each_checkpoint_the_newest_first() {
     let (findings, plans) = plan(Analysis::Stability, 5).unwrap();
-    let order: Vec<u64> = findings
-        .checkpoints
-        .iter()
-        .map(|member| member.step)
-        .collect();
+    let AnalysisPicture::Stability(checkpoints) = &findings.picture else {
+        panic!("{:?}", findings.picture)
+    };
+    let order: Vec<u64> = checkpoints.iter().map(|member| member.step).collect();
     assert_eq!(order, [4, 0, 2, 3, 1]);
-    assert_eq!(plans[0].queries[1], curvature_of(&checkpoint(0)));
-    assert_eq!(findings.checkpoint(7, 1), Some(&checkpoint(0)));
-    assert_eq!(
-        (findings.checkpoint(7, 5), findings.checkpoint(8, 0)),
-        (None, None)
-    );
+    let (query, target) = plans[0].task(7, 1).unwrap();
+    assert_eq!(*query, curvature_of(&checkpoint(0)));
+    assert_eq!(findings.checkpoint(*target), Some(&checkpoint(0)));
+    assert_eq!((plans[0].task(7, 5), plans[0].task(8, 0)), (None, None));
 }
 
 #[test]
@@ -105,25 +105,22 @@ fn answers_find_their_place_and_strangers_none() {
         iterations: 9,
         converged: true,
     };
-    assert!(findings.take(7, 0, &QueryAnswer::Curvature(found)));
-    assert!(
-        !findings.take(6, 0, &QueryAnswer::Curvature(found))
-            && !findings.take(7, 999, &QueryAnswer::Curvature(found))
-    );
-    let map = findings.curvature.as_ref().unwrap();
+    let target = |index| plans[0].task(7, index).map(|task| task.1);
+    findings.take(target(0).unwrap(), &QueryAnswer::Curvature(found));
+    assert_eq!((plans[0].task(6, 0), target(999)), (None, None));
+    let map = findings.curvature().unwrap();
     assert_eq!(map.here, Some(found));
-    assert_eq!(findings.left, plans[0].queries.len() - 1);
+    assert_eq!(findings.left, plans[0].tasks.len() - 1);
     // One answer has no pace; the first product of the next one has.
     assert_eq!(findings.seconds_left, None);
     let begun = findings.share;
-    findings.take_product(7, 1, 3, 30);
-    findings.take_product(6, 1, 30, 30);
+    findings.take_product(target(1).unwrap(), 3, 30);
     assert!(findings.share > begun && findings.seconds_left.is_some_and(|left| left > 0.0));
-    assert!(findings.take(7, 1, &QueryAnswer::Curvature(found)));
+    findings.take(target(1).unwrap(), &QueryAnswer::Curvature(found));
     let mut before = findings.share;
-    for index in 2..plans[0].queries.len() {
-        findings.take_product(7, index, 29, 30);
-        findings.take(7, index, &QueryAnswer::Curvature(found));
+    for (_, target) in &plans[0].tasks[2..] {
+        findings.take_product(*target, 29, 30);
+        findings.take(*target, &QueryAnswer::Curvature(found));
         assert!(findings.share >= before && (findings.share < 1.0 || findings.left == 0));
         before = findings.share;
     }
@@ -131,5 +128,5 @@ fn answers_find_their_place_and_strangers_none() {
         (findings.left, findings.share, findings.seconds_left),
         (0, 1.0, None)
     );
-    assert_eq!(plans[0].queries.len(), 1 + 81);
+    assert_eq!(plans[0].tasks.len(), 1 + 81);
 }

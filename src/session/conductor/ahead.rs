@@ -2,13 +2,15 @@
 //! demand.
 
 use crate::data::Split;
-use crate::landscape::worker::protocol::{Plan, Query, WorkerRequest};
+use crate::landscape::worker::protocol::{Query, WorkerRequest};
 
+use super::super::analysis::AnalysisTarget;
+use super::super::job::Job;
 use super::super::schedule::{Schedule, Target};
 use super::super::snapshot::Finding;
 use super::{Conductor, key};
 
-/// A plan's purpose.
+/// The purpose of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// The own loss of the newest checkpoint of the path.
@@ -16,40 +18,32 @@ pub(super) enum Purpose {
     /// The loss of the newest checkpoint on test samples.
     Test,
     /// A picture on demand.
-    Study,
+    Analysis(AnalysisTarget),
 }
 
-/// The plans that come before the map and are not done.
+/// The jobs that come before the map and are not done.
 #[derive(Debug, Default)]
-pub(super) struct PlansAhead {
-    plans: Vec<(Purpose, Plan)>,
+pub(super) struct JobsAhead {
+    jobs: Vec<Job<Purpose>>,
     /// Samples of the map that were measured since the last checkpoint that went ahead: as much time as that took is
     /// the map's.
     paid: usize,
 }
 
-impl PlansAhead {
-    /// The purpose of a plan that is under way.
-    pub(super) fn purpose(&self, generation: u64) -> Option<Purpose> {
-        let mut plans = self.plans.iter();
-        let plan = plans.find(|(_, plan)| plan.generation == generation)?;
-        Some(plan.0)
-    }
-
-    /// A query of a plan that is under way.
-    pub(super) fn query(&self, generation: u64, index: usize) -> Option<&Query> {
-        let mut plans = self.plans.iter();
-        let plan = plans.find(|(_, plan)| plan.generation == generation)?;
-        plan.1.queries.get(index)
+impl JobsAhead {
+    /// The query that an answer is of, and its purpose.
+    pub(super) fn task(&self, generation: u64, index: usize) -> Option<&(Query, Purpose)> {
+        self.jobs.iter().find_map(|job| job.task(generation, index))
     }
 
     pub(super) fn has(&self, wanted: impl Fn(Purpose) -> bool) -> bool {
-        self.plans.iter().any(|(purpose, _)| wanted(*purpose))
+        self.jobs.iter().filter_map(purpose).any(wanted)
     }
 
-    /// Takes a plan off that is done.
-    pub(super) fn finish(&mut self, generation: u64) {
-        self.plans.retain(|(_, plan)| plan.generation != generation);
+    /// Takes a job off that is done.
+    pub(super) fn finish(&mut self, generation: u64) -> Option<Job<Purpose>> {
+        let mut done = (self.jobs).extract_if(.., |job| job.generation == generation);
+        done.next()
     }
 
     /// Counts samples that were measured for the map.
@@ -58,20 +52,26 @@ impl PlansAhead {
     }
 
     fn drop_all(&mut self, unwanted: impl Fn(Purpose) -> bool) {
-        self.plans.retain(|(purpose, _)| !unwanted(*purpose));
+        self.jobs
+            .retain(|job| purpose(job).is_some_and(|purpose| !unwanted(purpose)));
     }
+}
+
+/// The purpose of a job, which is that of each of its tasks.
+fn purpose(job: &Job<Purpose>) -> Option<Purpose> {
+    job.tasks.first().map(|task| task.1)
 }
 
 impl Conductor {
     /// Has the plans ahead measured; those that are under way go on.
     pub(super) fn send_ahead(&mut self) {
-        let order = |purpose: &Purpose| match purpose {
+        let order = |purpose: Purpose| match purpose {
             Purpose::Newest(_) => 0,
             Purpose::Test => 1,
-            Purpose::Study => 2,
+            Purpose::Analysis(_) => 2,
         };
-        self.ahead.plans.sort_by_key(|(purpose, _)| order(purpose));
-        let plans = self.ahead.plans.iter().map(|(_, plan)| plan.clone());
+        self.ahead.jobs.sort_by_key(|job| purpose(job).map(order));
+        let plans = self.ahead.jobs.iter().map(Job::plan);
         let _ = self.to_workers.send(WorkerRequest::First(plans.collect()));
     }
 
@@ -97,7 +97,7 @@ impl Conductor {
             let schedule = self.schedule.as_mut().filter(|_| is_paid);
             if let Some((query, target)) = schedule.and_then(Schedule::take_newest) {
                 self.ahead.paid = 0;
-                self.plan_ahead(Purpose::Newest(target), self.split(), vec![query]);
+                self.plan_ahead((query, Purpose::Newest(target)), self.split());
             }
         } else if self.split() != Split::Test
             && self.has_picture()
@@ -107,11 +107,8 @@ impl Conductor {
         {
             // Where there are no test samples the plan fails without a notice.
             self.tested = Some(key(&newest));
-            self.plan_ahead(
-                Purpose::Test,
-                Split::Test,
-                vec![Query::of_checkpoint(newest)],
-            );
+            let query = Query::of_checkpoint(newest);
+            self.plan_ahead((query, Purpose::Test), Split::Test);
         }
     }
 
@@ -121,24 +118,24 @@ impl Conductor {
         map.is_some_and(|map| map.surface.x().is_empty() || map.has_level(1))
     }
 
-    fn plan_ahead(&mut self, purpose: Purpose, split: Split, queries: Vec<Query>) {
+    fn plan_ahead(&mut self, task: (Query, Purpose), split: Split) {
         let Some(plane) = &self.plane else { return };
         self.generation += 1;
-        let plan = Plan {
+        self.ahead.jobs.push(Job {
             generation: self.generation,
             spec: plane.spec.clone(),
             split,
-            queries,
-        };
-        self.ahead.plans.push((purpose, plan));
+            tasks: vec![task],
+        });
         self.send_ahead();
     }
 
-    /// Takes the plans of a picture on demand in the place of those before.
-    pub(super) fn take_study_plans(&mut self, plans: Vec<Plan>) {
-        self.ahead.drop_all(|purpose| purpose == Purpose::Study);
-        let plans = plans.into_iter().map(|plan| (Purpose::Study, plan));
-        self.ahead.plans.extend(plans);
+    /// Takes the jobs of a picture on demand in the place of those before.
+    pub(super) fn take_analysis_jobs(&mut self, jobs: Vec<Job<AnalysisTarget>>) {
+        let is_analysis = |purpose| matches!(purpose, Purpose::Analysis(_));
+        self.ahead.drop_all(is_analysis);
+        let jobs = jobs.into_iter().map(|job| job.map(Purpose::Analysis));
+        self.ahead.jobs.extend(jobs);
         self.send_ahead();
     }
 

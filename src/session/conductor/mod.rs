@@ -38,7 +38,7 @@ use super::schedule::Schedule;
 use super::snapshot::{CheckpointState, Command, PlaneWindow, Snapshot};
 use super::throughput::{FirstLevel, Throughput};
 
-use ahead::PlansAhead;
+use ahead::JobsAhead;
 use plane::{CurrentPlane, NewestPath};
 
 /// Snapshots are published at most this often; a screen draws ten a second where it is not told otherwise.
@@ -109,7 +109,7 @@ pub(super) struct Conductor {
     /// The pictures that are wanted on demand.
     analysis: Option<Analysis>,
     /// Plans that come before the map.
-    ahead: PlansAhead,
+    ahead: JobsAhead,
     /// The checkpoint that was planned on test samples last.
     tested: Option<Key>,
     throughput: Throughput,
@@ -158,7 +158,7 @@ impl Conductor {
             window: None,
             few: None,
             analysis: None,
-            ahead: PlansAhead::default(),
+            ahead: JobsAhead::default(),
             tested: None,
             throughput: Throughput::default(),
             first_level: FirstLevel::default(),
@@ -262,10 +262,10 @@ impl Conductor {
                     self.plan();
                 }
             }
-            Command::Study(analysis) => {
+            Command::Analyze(analysis) => {
                 if self.analysis != analysis {
                     self.analysis = analysis;
-                    self.plan_study();
+                    self.plan_analysis();
                 }
             }
             Command::Rescan => self.watcher.rescan(),

@@ -4,14 +4,16 @@ use crate::data::Split;
 use crate::landscape::evidence::Assumed;
 use crate::landscape::grid::fidelity;
 use crate::landscape::grid::surface::Surface;
-use crate::landscape::worker::protocol::{Plan, WorkerRequest};
+use crate::landscape::worker::protocol::WorkerRequest;
 
-use super::super::analysis::{Analysis, AnalysisResult};
+use super::super::analysis::{Analysis, AnalysisResult, AnalysisSubject};
+use super::super::job::Job;
 use super::super::measure_cache::MeasureCache;
 use super::super::pictures::{Pictures, Samples};
 use super::super::schedule::{Schedule, Target};
 use super::super::snapshot::Finding;
 use super::super::throughput::first_samples;
+use super::ahead::Purpose;
 use super::{Conductor, key, update};
 
 impl Conductor {
@@ -56,20 +58,20 @@ impl Conductor {
         };
         let window = self.window.unwrap_or_else(|| plane.window());
         let pictures = Pictures::new(surface, window, plane.axes(), self.samples());
-        let mut schedule = Schedule::new(
-            self.generation,
-            &plane.trajectory,
-            &plane.members,
-            pictures,
-            known,
-        );
+        let job = Job {
+            generation: self.generation,
+            spec: plane.spec.clone(),
+            split: self.split(),
+            tasks: Vec::new(),
+        };
+        let mut schedule = Schedule::new(job, &plane.trajectory, &plane.members, pictures, known);
         let recalled = schedule.recall(&plane.known);
         self.schedule = Some(schedule);
         for (i, measure) in recalled {
             self.set_projection(i, measure);
         }
         self.send_plan();
-        self.plan_study();
+        self.plan_analysis();
         self.plan_newest();
         self.ask();
     }
@@ -86,7 +88,7 @@ impl Conductor {
         if let Some(schedule) = &mut self.schedule {
             schedule.admit(&plane.trajectory, &plane.members, known);
             // A plan that is done has nobody who asks what comes next; one under way is not to be dropped.
-            if schedule.queries.is_empty() {
+            if schedule.job.tasks.is_empty() {
                 self.next_of_map();
             }
         }
@@ -97,7 +99,7 @@ impl Conductor {
             .as_ref()
             .is_some_and(|analysis| analysis.left == 0)
         {
-            self.plan_study();
+            self.plan_analysis();
         }
         self.plan_newest();
         self.ask();
@@ -186,34 +188,37 @@ impl Conductor {
     }
 
     /// Has the schedule's queries measured, once it is known on what.
-    fn send_plan(&self) {
+    fn send_plan(&mut self) {
         if self.awaits_samples() {
             return;
         }
-        if let (Some(plane), Some(schedule)) = (&self.plane, &self.schedule) {
-            let _ = self.to_workers.send(WorkerRequest::Measure(Plan {
-                generation: schedule.generation,
-                spec: plane.spec.clone(),
-                split: self.split(),
-                queries: schedule.queries.clone(),
-            }));
+        if let (Some(plane), Some(schedule)) = (&self.plane, &mut self.schedule) {
+            // Its checkpoints may be read from copies by now.
+            schedule.job.spec.clone_from(&plane.spec);
+            let plan = schedule.job.plan();
+            let _ = self.to_workers.send(WorkerRequest::Measure(plan));
         }
     }
 
     /// A plan is done: what it found tells what comes next.
     pub(super) fn next_batch(&mut self, done: u64) {
-        self.ahead.finish(done);
-        let next = self.generation + 1;
-        if let Some(plan) =
-            (self.snapshot.analysis.as_mut()).and_then(|analysis| analysis.next_batch(done, next))
+        let job = self.ahead.finish(done);
+        if let Some(job) = job.filter(is_of_analysis)
+            && let Some(analysis) = &mut self.snapshot.analysis
+            && let Some(tasks) = analysis.next_batch()
         {
-            self.generation = next;
-            self.take_study_plans(vec![plan]);
+            self.generation += 1;
+            self.take_analysis_jobs(vec![Job {
+                generation: self.generation,
+                spec: job.spec,
+                split: job.split,
+                tasks,
+            }]);
         }
         let is_map = self
             .schedule
             .as_ref()
-            .is_some_and(|map| map.generation == done);
+            .is_some_and(|map| map.job.generation == done);
         if is_map && !self.refit_if_due() {
             self.next_of_map();
         }
@@ -236,7 +241,7 @@ impl Conductor {
     }
 
     /// Plans what is wanted on demand, for the plane that counts now.
-    pub(super) fn plan_study(&mut self) {
+    pub(super) fn plan_analysis(&mut self) {
         if self.awaits_samples() {
             return;
         }
@@ -245,22 +250,24 @@ impl Conductor {
             .zip(self.plane.as_ref())
             .and_then(|(analysis, plane)| {
                 let window = self.window.unwrap_or_else(|| plane.window());
-                let window = [window.x, window.y];
-                let next = self.generation + 1;
-                let split = self.split();
-                let seed = self.options.setup.seed();
                 let mut members = plane.members.clone();
                 if analysis == Analysis::Stability {
                     members.retain(|member| !self.sharpness.contains_key(&key(member)));
                 }
-                AnalysisResult::plan(analysis, &plane.spec, &members, window, split, seed, next)
+                let subject = AnalysisSubject {
+                    spec: &plane.spec,
+                    members: &members,
+                    window: [window.x, window.y],
+                    split: self.split(),
+                    seed: self.options.setup.seed(),
+                };
+                AnalysisResult::plan(analysis, subject, self.generation + 1)
             });
-        let plans = planned
-            .as_ref()
-            .map_or(Vec::new(), |planned| planned.1.clone());
-        self.generation += plans.len() as u64;
-        self.snapshot.analysis = planned.map(|planned| planned.0);
-        self.take_study_plans(plans);
+        let (analysis, jobs) = planned.unzip();
+        let jobs = jobs.unwrap_or_default();
+        self.generation += jobs.len() as u64;
+        self.snapshot.analysis = analysis;
+        self.take_analysis_jobs(jobs);
     }
 
     pub(super) fn split(&self) -> Split {
@@ -272,4 +279,9 @@ impl Conductor {
     pub(super) fn awaits_samples(&self) -> bool {
         self.snapshot.data == Finding::Pending && self.options.setup.evaluator.is_none()
     }
+}
+
+fn is_of_analysis(job: &Job<Purpose>) -> bool {
+    let mut tasks = job.tasks.iter();
+    tasks.any(|task| matches!(task.1, Purpose::Analysis(_)))
 }

@@ -7,6 +7,7 @@ use crate::landscape::worker::protocol::{
 };
 use crate::run::Checkpoint;
 
+use super::super::analysis::AnalysisTarget;
 use super::super::data_finding;
 use super::super::schedule::Target;
 use super::super::snapshot::{Finding, ModelLine, OwnCost};
@@ -69,8 +70,11 @@ impl Conductor {
                 done,
                 of,
             } => {
-                if let Some(analysis) = &mut self.snapshot.analysis {
-                    analysis.take_product(generation, index, done, of);
+                if let (Some(Purpose::Analysis(target)), Some(analysis)) = (
+                    self.ahead.task(generation, index).map(|task| task.1),
+                    &mut self.snapshot.analysis,
+                ) {
+                    analysis.take_product(target, done, of);
                 }
             }
             WorkerEvent::Data { .. } | WorkerEvent::NoData(_) | WorkerEvent::Evaluator(_) => {}
@@ -90,9 +94,11 @@ impl Conductor {
     /// The query of a plan that is under way.
     fn query(&self, generation: u64, index: usize) -> Option<&Query> {
         let map = self.schedule.as_ref();
-        let map = map.filter(|map| map.generation == generation);
-        let own = map.and_then(|map| map.queries.get(index));
-        own.or_else(|| self.ahead.query(generation, index))
+        let of_map = map.and_then(|map| map.job.task(generation, index));
+        let ahead = self.ahead.task(generation, index);
+        of_map
+            .map(|task| &task.0)
+            .or_else(|| ahead.map(|task| &task.0))
     }
 
     /// Counts the samples of an answer.
@@ -111,7 +117,7 @@ impl Conductor {
         };
         self.throughput.count(self.clock.now(), samples);
         self.first_level.count(samples);
-        if self.ahead.purpose(generation).is_none() {
+        if self.ahead.task(generation, index).is_none() {
             self.ahead.pay(samples);
         }
     }
@@ -123,7 +129,7 @@ impl Conductor {
         let is_question = self.inquiry.done(generation);
         let explained = self.is_refused();
         let schedule = self.schedule.as_ref();
-        let current = schedule.is_some_and(|schedule| schedule.generation == generation);
+        let current = schedule.is_some_and(|schedule| schedule.job.generation == generation);
         if is_question && !explained {
             self.notice(format!(
                 "the path was not asked, the usual reading is assumed: {reason}"
@@ -131,8 +137,8 @@ impl Conductor {
         } else if current && !explained && !self.has_vanished(generation, index) {
             self.notice(reason);
         }
-        if let (true, Some(index)) = (current, index) {
-            self.fill_hole(index);
+        if let Some(index) = index {
+            self.fill_hole(generation, index);
         }
         if index.is_none() {
             self.ahead.finish(generation);
@@ -147,11 +153,11 @@ impl Conductor {
         query.is_some_and(|query| !query.quantity.checkpoints().into_iter().all(is_there))
     }
 
-    fn fill_hole(&mut self, index: usize) {
+    fn fill_hole(&mut self, generation: u64, index: usize) {
         let Some(schedule) = &mut self.schedule else {
             return;
         };
-        if let Some(&target) = schedule.targets.get(index)
+        if let Some(&(_, target)) = schedule.job.task(generation, index)
             && matches!(
                 target,
                 Target::First { .. } | Target::Grid { .. } | Target::Full { .. }
@@ -167,7 +173,8 @@ impl Conductor {
 
     /// Takes a value for the plan that asked: one ahead of the map, the analysis, or the map.
     fn measured(&mut self, generation: u64, index: usize, value: &QueryAnswer) {
-        match (self.ahead.purpose(generation), value) {
+        let purpose = self.ahead.task(generation, index).map(|task| task.1);
+        match (purpose, value) {
             (Some(Purpose::Newest(target)), &QueryAnswer::Measure(measure)) => {
                 if let Some(schedule) = &mut self.schedule {
                     schedule.fill(target, measure);
@@ -177,35 +184,34 @@ impl Conductor {
             (Some(Purpose::Test), &QueryAnswer::Measure(measure)) => {
                 self.snapshot.test = Some(measure);
             }
-            _ if self.take_for_study(generation, index, value) => {}
-            _ => self.take_for_map(generation, index, value),
+            (Some(Purpose::Analysis(target)), value) => self.take_for_analysis(target, value),
+            (Some(_), _) => {}
+            (None, _) => self.take_for_map(generation, index, value),
         }
     }
 
-    /// Takes a value for the analysis. Returns false if it is not the analysis's.
-    fn take_for_study(&mut self, generation: u64, index: usize, value: &QueryAnswer) -> bool {
-        if let (Some(analysis), QueryAnswer::Curvature(found)) = (&self.snapshot.analysis, value)
-            && let Some(checkpoint) = analysis.checkpoint(generation, index)
+    fn take_for_analysis(&mut self, target: AnalysisTarget, value: &QueryAnswer) {
+        let Some(analysis) = &mut self.snapshot.analysis else {
+            return;
+        };
+        analysis.take(target, value);
+        if let QueryAnswer::Curvature(found) = value
+            && let Some(checkpoint) = analysis.checkpoint(target)
         {
-            let checkpoint = key(checkpoint);
-            self.sharpness.insert(checkpoint, found.lambda_max);
+            self.sharpness.insert(key(checkpoint), found.lambda_max);
             self.show_sharpness();
         }
-        let analysis = self.snapshot.analysis.as_mut();
-        analysis.is_some_and(|analysis| analysis.take(generation, index, value))
     }
 
     /// Takes a value for the map and the checkpoints on it; ignores one of an earlier plan.
     fn take_for_map(&mut self, generation: u64, index: usize, value: &QueryAnswer) {
-        let schedule = self.schedule.as_mut();
-        let Some(schedule) = schedule.filter(|schedule| schedule.generation == generation) else {
+        let Some(schedule) = &mut self.schedule else {
             return;
         };
-        let (Some(query), Some(&target)) =
-            (schedule.queries.get(index), schedule.targets.get(index))
-        else {
+        let Some((query, target)) = schedule.job.task(generation, index) else {
             return;
         };
+        let target = *target;
         match (value, target) {
             // The path may have more checkpoints by now, and other averages.
             (&QueryAnswer::Measure(_), Target::Average(last))

@@ -80,8 +80,11 @@ impl Conductor {
             return Some(OtherWork::Question);
         }
         let map = self.schedule.as_ref().filter(|map| map.rests());
-        let has_more = map.is_some_and(|map| !map.queries.is_empty());
-        let is_ahead = map.is_some() && self.ahead.has(|purpose| purpose != Purpose::Study);
+        let has_more = map.is_some_and(|map| !map.job.tasks.is_empty());
+        let is_ahead = map.is_some()
+            && self
+                .ahead
+                .has(|purpose| !matches!(purpose, Purpose::Analysis(_)));
         (has_more || is_ahead).then_some(OtherWork::Checkpoints)
     }
 }

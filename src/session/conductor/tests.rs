@@ -424,7 +424,7 @@ fn on_a_fast_device_all_samples_are_measured_at_once() {
     simulation.beside(5, 5.0, 5.0);
     let first = |query: &Query| matches!(query.samples, Subset::Few(_));
     let schedule = simulation.conductor.schedule.as_ref().unwrap();
-    assert!(!schedule.queries.iter().any(first));
+    assert!(!schedule.job.tasks.iter().any(|task| first(&task.0)));
     assert!(schedule.rests());
     assert_eq!(
         simulation.conductor.snapshot.map.as_ref().unwrap().fidelity,
@@ -446,7 +446,7 @@ fn a_checkpoint_that_comes_while_others_are_measured_drops_none_of_them() {
     // The map is at rest, and what comes then is under way.
     let plan = |simulation: &Simulation| {
         let map = simulation.conductor.schedule.as_ref()?;
-        (map.rests() && !map.queries.is_empty()).then_some(map.generation)
+        (map.rests() && !map.job.tasks.is_empty()).then_some(map.job.generation)
     };
     while plan(&simulation).is_none() {
         assert!(simulation.now < 60.0);

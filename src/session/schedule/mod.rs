@@ -16,6 +16,7 @@ use crate::run::Checkpoint;
 use crate::weights::trajectory::Trajectory;
 
 use self::waiting::WaitingCheckpoints;
+use super::job::Job;
 use super::measure_cache::MeasureCache;
 use super::pictures::Pictures;
 use super::snapshot::PlaneWindow;
@@ -69,15 +70,11 @@ pub enum Target {
 /// Something to measure, and what it is.
 pub type Task = (Query, Target);
 
-/// A plan with the target of each of its queries, and the pictures that its answers fill.
+/// The job that measures a plane, and the pictures that its answers fill.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    /// Number of the plan.
-    pub generation: u64,
-    /// The queries, in the order in which they are measured.
-    pub queries: Vec<Query>,
-    /// The target of each query, in the same order.
-    pub targets: Vec<Target>,
+    /// The queries that are measured now.
+    pub job: Job<Target>,
     /// The surface and the slices so far.
     pub pictures: Pictures,
     /// The path on the plane that is measured.
@@ -95,7 +92,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Plans the losses on the plane of a path: the current checkpoint, the coarsest level of the map,
+    /// Fills an empty job with the losses on the plane of a path: the current checkpoint, the coarsest level of the map,
     /// the slices through the plane's origin, the second level, other checkpoints.
     ///
     /// `members` are the path's checkpoints; `known` tells which losses, updates and averages of them
@@ -104,16 +101,14 @@ impl Schedule {
     /// difference that all samples make, and the rest. Where even fewer come first, the first two levels do.
     #[must_use]
     pub fn new(
-        generation: u64,
+        job: Job<Target>,
         trajectory: &Arc<Trajectory>,
         members: &[Checkpoint],
         pictures: Pictures,
         known: impl Fn(Target) -> bool,
     ) -> Self {
         let mut schedule = Self {
-            generation,
-            queries: Vec::new(),
-            targets: Vec::new(),
+            job,
             pictures,
             trajectory: Arc::clone(trajectory),
             members: Vec::new(),
@@ -185,7 +180,7 @@ impl Schedule {
                 .into_iter()
                 .partition(is_newest);
             self.backlog = later;
-            self.plan_these(soon);
+            self.job.tasks.extend(soon);
         }
     }
 
@@ -199,9 +194,8 @@ impl Schedule {
     /// that of few samples rests, what the other checkpoints are and the difference that all samples make; once all
     /// rests, what is left. False when that is nothing.
     pub fn next_batch(&mut self, generation: u64) -> bool {
-        self.generation = generation;
-        self.queries.clear();
-        self.targets.clear();
+        self.job.generation = generation;
+        self.job.tasks.clear();
         let wanted = self.pictures.wanted();
         let full = self.pictures.wanted_full(&self.trajectory.coordinates);
         self.rests = wanted.is_empty() && full.is_empty();
@@ -229,9 +223,9 @@ impl Schedule {
         if self.rests {
             let backlog = std::mem::take(&mut self.backlog);
             self.plan_projections(usize::MAX);
-            self.plan_these(backlog);
+            self.job.tasks.extend(backlog);
         }
-        !self.queries.is_empty()
+        !self.job.tasks.is_empty()
     }
 
     /// Returns true once the first two levels of the map stand, or all that there is to measure without a map.
@@ -248,15 +242,8 @@ impl Schedule {
         Some(truth(newest, &self.members))
     }
 
-    fn plan(&mut self, (query, target): Task) {
-        self.queries.push(query);
-        self.targets.push(target);
-    }
-
-    fn plan_these(&mut self, tasks: Vec<Task>) {
-        for task in tasks {
-            self.plan(task);
-        }
+    fn plan(&mut self, task: Task) {
+        self.job.tasks.push(task);
     }
 
     fn plan_newest(&mut self) {
@@ -313,7 +300,8 @@ impl Schedule {
     /// Returns true if a projection among the queries is the plane's origin, on the samples of the slices.
     fn plans_origin(&self) -> bool {
         let of_origin = Query::on_plane([0.0, 0.0]);
-        self.pictures.few().is_none() && self.queries.contains(&of_origin)
+        let mut planned = self.job.tasks.iter().map(|task| &task.0);
+        self.pictures.few().is_none() && planned.any(|query| *query == of_origin)
     }
 
     fn plan_level(&mut self, level: usize) {
@@ -352,9 +340,7 @@ impl Schedule {
                 projections.push((i, measure));
             }
         }
-        let plan = std::mem::take(&mut self.queries).into_iter();
-        let plan: Vec<Task> = plan.zip(std::mem::take(&mut self.targets)).collect();
-        for (query, target) in plan {
+        for (query, target) in std::mem::take(&mut self.job.tasks) {
             match known.get(&query) {
                 None => self.plan((query, target)),
                 Some(measure) => self.fill(target, measure),

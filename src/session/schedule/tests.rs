@@ -4,12 +4,15 @@ use std::cell::Cell;
 use std::collections::HashSet;
 
 use super::*;
+use crate::data::Split;
 use crate::landscape::grid::lattice::Lattice;
 use crate::landscape::grid::surface::Surface;
 use crate::landscape::worker::protocol::Subset;
 use crate::loss::Score;
 use crate::session::pictures::Samples;
 use crate::session::snapshot::Fidelity;
+use crate::weights::plane_spec::PlaneSpec;
+use crate::weights::run_checkpoint::RunShape;
 
 fn schedule(count: usize, window: Option<PlaneWindow>, known: bool) -> Schedule {
     schedule_of(count, window, None, known)
@@ -51,7 +54,17 @@ fn schedule_of(
     };
     let axes = count.saturating_sub(1).min(2);
     let pictures = Pictures::new(surface, window.unwrap_or(whole), axes, samples);
-    Schedule::new(1, &Arc::new(trajectory), &members, pictures, |_| known)
+    let job = Job {
+        generation: 1,
+        spec: PlaneSpec::through(&RunShape::default(), &members[0]),
+        split: Split::Train,
+        tasks: Vec::new(),
+    };
+    Schedule::new(job, &Arc::new(trajectory), &members, pictures, |_| known)
+}
+
+fn targets(schedule: &Schedule) -> Vec<Target> {
+    schedule.job.tasks.iter().map(|task| task.1).collect()
 }
 
 /// The number of samples of a query, where these are few.
@@ -70,8 +83,7 @@ fn work_off(
 ) -> MeasureCache {
     let mut known = MeasureCache::default();
     loop {
-        let plan = schedule.queries.clone().into_iter();
-        for (query, target) in plan.zip(schedule.targets.clone()) {
+        for (query, target) in schedule.job.tasks.clone() {
             let Some(at) = query.quantity.on_plane() else {
                 continue;
             };
@@ -80,7 +92,7 @@ fn work_off(
             known.insert(&query, measure);
             schedule.fill(target, measure);
         }
-        if !schedule.next_batch(schedule.generation + 1) {
+        if !schedule.next_batch(schedule.job.generation + 1) {
             return known;
         }
     }
@@ -91,12 +103,7 @@ fn no_point_of_the_plane_is_planned_twice_but_for_the_path_s_own() {
     let mut schedule = schedule(6, None, false);
     let mut seen = HashSet::new();
     loop {
-        for (query, target) in schedule
-            .queries
-            .clone()
-            .iter()
-            .zip(schedule.targets.clone())
-        {
+        for (query, target) in schedule.job.tasks.clone() {
             let Some(at) = query.quantity.on_plane() else {
                 continue;
             };
@@ -109,7 +116,7 @@ fn no_point_of_the_plane_is_planned_twice_but_for_the_path_s_own() {
             };
             schedule.fill(target, measure);
         }
-        if !schedule.next_batch(schedule.generation + 1) {
+        if !schedule.next_batch(schedule.job.generation + 1) {
             break;
         }
     }
@@ -122,11 +129,11 @@ fn no_point_of_the_plane_is_planned_twice_but_for_the_path_s_own() {
 fn the_current_checkpoint_comes_first_then_contours_then_slices_then_the_second_level() {
     let schedule = schedule(6, None, false);
     assert_eq!(
-        schedule.targets[..2],
+        targets(&schedule)[..2],
         [Target::Truth(5), Target::Projection(5)]
     );
     let is = |range: std::ops::Range<usize>, what: fn(&Target) -> bool| {
-        schedule.targets[range].iter().all(what)
+        targets(&schedule)[range].iter().all(what)
     };
     assert!(is(2..27, |m| matches!(m, Target::Grid { .. })));
     assert!(is(27..67, |m| matches!(m, Target::Slice { .. })));
@@ -137,17 +144,17 @@ fn the_current_checkpoint_comes_first_then_contours_then_slices_then_the_second_
     )));
     // The first after the newest, then those in the largest gaps.
     assert_eq!(
-        [123, 125, 127].map(|at| schedule.targets[at]),
+        [123, 125, 127].map(|at| targets(&schedule)[at]),
         [Target::Truth(0), Target::Truth(2), Target::Truth(3)]
     );
     assert!(is(133..136, |m| matches!(m, Target::Average(_))));
-    assert_eq!(schedule.targets[136..], [Target::Update(5)]);
+    assert_eq!(targets(&schedule)[136..], [Target::Update(5)]);
 }
 
 #[test]
 fn when_a_smooth_map_rests_the_earlier_updates_come() {
     let mut smooth = schedule(6, None, false);
-    for target in smooth.targets.clone() {
+    for target in targets(&smooth) {
         if let Target::Grid { i, j } = target {
             let loss =
                 (0.1 * smooth.pictures.surface.x()[i] + 0.2 * smooth.pictures.surface.y()[j]).exp();
@@ -156,15 +163,14 @@ fn when_a_smooth_map_rests_the_earlier_updates_come() {
     }
     assert!(smooth.pictures.stands() && smooth.next_batch(2));
     let updates: Vec<Target> = (1..5).rev().map(Target::Update).collect();
-    assert_eq!(smooth.targets, updates);
+    assert_eq!(targets(&smooth), updates);
     assert!(!smooth.next_batch(3));
 }
 
 #[test]
 fn known_losses_of_checkpoints_are_not_measured_again() {
     assert!(
-        !schedule(6, None, true)
-            .targets
+        !targets(&schedule(6, None, true))
             .iter()
             .any(|m| matches!(m, Target::Truth(_)))
     );
@@ -173,12 +179,12 @@ fn known_losses_of_checkpoints_are_not_measured_again() {
 #[test]
 fn one_checkpoint_has_its_loss_and_two_have_a_slice_along_their_line() {
     assert_eq!(
-        schedule(1, None, false).targets,
+        targets(&schedule(1, None, false)),
         [Target::Truth(0), Target::Projection(0)]
     );
     let two = schedule(2, None, false);
     assert_eq!(
-        (two.pictures.slices.len(), two.queries.len()),
+        (two.pictures.slices.len(), two.job.tasks.len()),
         (1, 2 + 20 + 4)
     );
     assert!(two.pictures.left(&two.pictures.shown()) == 0 && !two.pictures.stands());
@@ -190,7 +196,7 @@ fn a_window_that_comes_back_is_recalled_and_not_measured() {
     let known = work_off(&mut first, |at, _| (at[0] * 9.0).sin().abs() + 0.1);
     let mut again = schedule(6, None, true);
     assert_eq!(again.recall(&known).len(), 6);
-    assert!(again.queries.is_empty() && again.pictures.stands());
+    assert!(again.job.tasks.is_empty() && again.pictures.stands());
     assert!(!again.next_batch(2));
     assert_eq!(again.pictures.surface, first.pictures.surface);
     assert!(
@@ -230,16 +236,15 @@ fn loss_of([x, y]: [f64; 2], few: Option<usize>) -> f64 {
 fn the_map_comes_on_few_samples_and_checkpoints_are_measured_on_all() {
     let schedule = schedule_of(6, None, FEW, false);
     let is_few = |range: std::ops::Range<usize>| {
-        let mut queries = schedule.queries[range].iter();
-        queries.all(|query| few(query) == Some(100))
+        let mut queries = schedule.job.tasks[range].iter();
+        queries.all(|(query, _)| few(query) == Some(100))
     };
-    assert!(is_few(0..25) && is_few(26..schedule.queries.len()));
-    assert_eq!(schedule.targets[25], Target::Truth(5));
-    assert_eq!(schedule.queries.len(), 25 + 1 + 2 * 21 + 56);
+    assert!(is_few(0..25) && is_few(26..schedule.job.tasks.len()));
+    assert_eq!(targets(&schedule)[25], Target::Truth(5));
+    assert_eq!(schedule.job.tasks.len(), 25 + 1 + 2 * 21 + 56);
     let line = schedule_of(2, None, FEW, false);
-    let on_few = |query: &Query| few(query).is_some();
     assert!(
-        !line.queries.iter().any(on_few),
+        line.job.tasks.iter().all(|task| few(&task.0).is_none()),
         "a line is measured on all"
     );
 }
@@ -249,8 +254,7 @@ fn the_others_come_after_the_map_of_few_and_the_difference_before_the_rest() {
     let mut schedule = schedule_of(6, None, FEW, false);
     let mut order = Vec::new();
     loop {
-        let plan = schedule.queries.clone().into_iter();
-        for (query, target) in plan.zip(schedule.targets.clone()) {
+        for (query, target) in schedule.job.tasks.clone() {
             let (kind, few) = match (target, few(&query)) {
                 (_, Some(few)) => ("few", Some(few)),
                 (Target::Full { .. }, _) => ("all", None),
@@ -270,7 +274,7 @@ fn the_others_come_after_the_map_of_few_and_the_difference_before_the_rest() {
             };
             schedule.fill(target, measure);
         }
-        if !schedule.next_batch(schedule.generation + 1) {
+        if !schedule.next_batch(schedule.job.generation + 1) {
             break;
         }
     }
@@ -344,7 +348,7 @@ fn a_window_that_comes_back_is_recalled_on_few_samples_and_on_all() {
     assert!(!other.pictures.stands());
     let mut again = schedule_of(6, None, FEW, true);
     assert_eq!(again.recall(&known).len(), 6);
-    assert!(again.queries.is_empty() && !again.next_batch(2) && again.rests());
+    assert!(again.job.tasks.is_empty() && !again.next_batch(2) && again.rests());
     let [first, again] = [first, again].map(|schedule| schedule.pictures.shown());
     assert_eq!(again.surface, first.surface);
     assert_eq!(again.slices, first.slices);

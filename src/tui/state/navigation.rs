@@ -74,7 +74,7 @@ impl Navigation {
     /// Turns to a view, and has measured what it needs.
     fn show(&mut self, view: View) -> Vec<Command> {
         self.view = view;
-        vec![Command::Study(self.analysis())]
+        vec![Command::Analyze(self.analysis())]
     }
 
     /// Returns what the view needs beside what is always measured.

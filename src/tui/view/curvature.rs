@@ -11,11 +11,12 @@ use crate::landscape::worker::protocol::CURVATURE_SAMPLES;
 use crate::plot::axis::short;
 use crate::plot::map::{Extras, MapScene, SurfaceLayer};
 use crate::plot::title;
+use crate::session::analysis::AnalysisResult;
 use crate::session::analysis::CurvatureMap;
 
 use super::super::state::App;
 use super::super::state::choice::Figure;
-use super::{enclosed, frame_of_study, padded, paint, render_refusal, render_sentence, scene};
+use super::{enclosed, frame_of_analysis, padded, paint, render_refusal, render_sentence, scene};
 
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
@@ -26,12 +27,12 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         Figure::Smallest => "−λmin",
     };
     let title = format!("curvature · {name} · {CURVATURE_SAMPLES} samples");
-    let inner = enclosed(&frame_of_study(app, &title, area.width), area, buffer);
+    let inner = enclosed(&frame_of_analysis(app, &title, area.width), area, buffer);
     if render_refusal(app, "curvature", inner, buffer) {
         return;
     }
     let analysis = snapshot.analysis.as_ref();
-    let found = analysis.and_then(|analysis| analysis.curvature.as_ref());
+    let found = analysis.and_then(AnalysisResult::curvature);
     let (Some(found), Some(trajectory), Some(window)) = (found, &snapshot.trajectory, app.window())
     else {
         let why = "Curvature is measured on demand on the plane of the path, which begins with the third \

@@ -6,12 +6,13 @@ use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use crate::plot::map::{self as plot, Extras, MapScene};
+use crate::session::analysis::AnalysisResult;
 use crate::session::snapshot::{Finding, Snapshot};
 
 use super::super::state::App;
 use super::super::state::choice::{ShownPlane, View};
 use super::{
-    above_foot, cursor, enclosed, facts, frame, frame_of_study, padded, paint, render_foot,
+    above_foot, cursor, enclosed, facts, frame, frame_of_analysis, padded, paint, render_foot,
     render_refusal, render_sentence, rows_for, scene,
 };
 
@@ -45,15 +46,12 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
 /// of the path.
 fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
     let snapshot = app.snapshot();
-    let mut frame = frame_of_study(app, "random plane · filter-normalized", area.width);
+    let mut frame = frame_of_analysis(app, "random plane · filter-normalized", area.width);
     if let Some(reading) = cursor::line(app, area.width.saturating_sub(4)) {
         frame = frame.title_bottom(reading);
     }
     let inner = enclosed(&frame, area, buffer);
-    let plane = snapshot
-        .analysis
-        .as_ref()
-        .and_then(|analysis| analysis.plane.as_ref());
+    let plane = snapshot.analysis.as_ref().and_then(AnalysisResult::plane);
     if render_refusal(app, "loss surface", inner, buffer) {
         return;
     }

@@ -45,9 +45,9 @@ fn frame(app: &App, title: &str, width: u16) -> Block<'static> {
 }
 
 /// The same of a view that shows pictures which are measured on demand: with their progress, until they are done.
-fn frame_of_study(app: &App, title: &str, width: u16) -> Block<'static> {
+fn frame_of_analysis(app: &App, title: &str, width: u16) -> Block<'static> {
     let frame = frame(app, title, width);
-    match progress::of_study(app, width.saturating_sub(2)) {
+    match progress::of_analysis(app, width.saturating_sub(2)) {
         Some(line) => frame.title_bottom(line),
         None => frame,
     }

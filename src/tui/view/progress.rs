@@ -3,8 +3,7 @@
 use ratatui::text::{Line, Span};
 
 use crate::landscape::grid::refine::Estimate;
-use crate::landscape::grid::surface::Surface;
-use crate::session::analysis::{Analysis, AnalysisResult};
+use crate::session::analysis::{AnalysisPicture, AnalysisResult};
 use crate::session::snapshot::{Finding, OtherWork, Snapshot};
 
 use super::super::state::App;
@@ -67,10 +66,7 @@ pub(super) fn error(app: &App) -> Option<Piece> {
     let snapshot = app.snapshot();
     let shows_plane = app.view() == View::Map && app.plane() == ShownPlane::Random;
     let error = if shows_plane {
-        let plane = snapshot
-            .analysis
-            .as_ref()
-            .and_then(|analysis| analysis.plane.as_ref());
+        let plane = snapshot.analysis.as_ref().and_then(AnalysisResult::plane);
         plane.and_then(|plane| Estimate::of(plane).expected())
     } else {
         snapshot.progress.error
@@ -81,7 +77,7 @@ pub(super) fn error(app: &App) -> Option<Piece> {
 }
 
 /// Returns the progress of what is asked for, for the frame of its view; `None` if nothing of it is to come.
-pub(super) fn of_study(app: &App, width: u16) -> Option<Line<'static>> {
+pub(super) fn of_analysis(app: &App, width: u16) -> Option<Line<'static>> {
     let theme = app.theme();
     let snapshot = app.snapshot();
     let analysis = pending(snapshot)?;
@@ -113,16 +109,16 @@ fn pending(snapshot: &Snapshot) -> Option<&AnalysisResult> {
 
 /// Returns the number of points of an analysis that are measured.
 fn done(analysis: &AnalysisResult) -> usize {
-    match analysis.analysis {
-        Analysis::Random | Analysis::Update | Analysis::Line => {
-            let values = analysis.lines.iter().flat_map(|line| &line.values);
+    match &analysis.picture {
+        AnalysisPicture::Lines(lines) => {
+            let values = lines.iter().flat_map(|line| &line.values);
             values.flatten().count()
         }
-        Analysis::Plane => analysis.plane.as_ref().map_or(0, Surface::measured),
-        Analysis::Curvature => analysis.curvature.as_ref().map_or(0, |map| {
+        AnalysisPicture::Plane(plane) => plane.measured(),
+        AnalysisPicture::Curvature(map) => {
             map.values.iter().flatten().count() + usize::from(map.here.is_some())
-        }),
-        Analysis::Stability => analysis.checkpoints.len().saturating_sub(analysis.left),
+        }
+        AnalysisPicture::Stability(checkpoints) => checkpoints.len().saturating_sub(analysis.left),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::landscape::grid::refine::Estimate;
 use crate::landscape::grid::surface::Surface;
 use crate::plot::map::{AxisTitle, Extras, MapScene, SurfaceLayer, Uncertainty};
+use crate::session::analysis::AnalysisResult;
 use crate::session::snapshot::{PlaneWindow, Snapshot};
 use crate::weights::trajectory::Trajectory;
 
@@ -18,7 +19,7 @@ pub(super) fn of_random_plane<'a>(
     trajectory: &'a Trajectory,
 ) -> MapScene<'a> {
     let analysis = snapshot.analysis.as_ref();
-    let plane = analysis.and_then(|analysis| analysis.plane.as_ref());
+    let plane = analysis.and_then(AnalysisResult::plane);
     let path = snapshot
         .random_projection
         .as_ref()

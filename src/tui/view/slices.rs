@@ -13,7 +13,7 @@ use crate::session::snapshot::{Finding, Slice};
 
 use super::super::state::App;
 use super::super::state::choice::{SliceKind, View};
-use super::{enclosed, facts, frame, frame_of_study, paint, render_refusal, render_sentence};
+use super::{enclosed, facts, frame, frame_of_analysis, paint, render_refusal, render_sentence};
 
 /// From this width on the two axes stand side by side.
 const SIDE_BY_SIDE: u16 = 56;
@@ -104,7 +104,7 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
         SliceKind::Update => "slices · along the last update",
         _ => "line · from the first checkpoint A to the current one B",
     };
-    let inner = enclosed(&frame_of_study(app, title, area.width), area, buffer);
+    let inner = enclosed(&frame_of_analysis(app, title, area.width), area, buffer);
     if render_refusal(app, "slices", inner, buffer) {
         return;
     }
@@ -112,7 +112,7 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
         .snapshot()
         .analysis
         .as_ref()
-        .filter(|analysis| !analysis.lines.is_empty())
+        .filter(|analysis| !analysis.lines().is_empty())
     else {
         let why = match app.slice_kind() {
             SliceKind::Random => "slices begin with the first checkpoint",
@@ -124,7 +124,7 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
     // What is not measured at all has no place in the title either.
     let begun = |line: &&LineCurve| line.values.iter().any(Option::is_some);
     let score = app.snapshot().score().filter(|_| alone);
-    let drawn: Vec<Drawn<'_>> = (analysis.lines.iter().filter(begun))
+    let drawn: Vec<Drawn<'_>> = (analysis.lines().iter().filter(begun))
         .map(|line| Drawn::of(app, line))
         .collect();
     let mut curves = Vec::new();

@@ -13,7 +13,7 @@ use crate::session::snapshot::Snapshot;
 use super::super::state::App;
 use super::super::state::choice::WeightsTab;
 use super::{
-    enclosed, facts, frame_of_study, padded, paint, render_refusal, render_sentence, stability,
+    enclosed, facts, frame_of_analysis, padded, paint, render_refusal, render_sentence, stability,
 };
 
 /// Least rows with the matrix and the layers below the graphs.
@@ -23,7 +23,7 @@ const ROOM_FOR_MATRIX: u16 = 18;
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let snapshot = app.snapshot();
     let inner = enclosed(
-        &frame_of_study(app, title_of(app.weights_tab()), area.width),
+        &frame_of_analysis(app, title_of(app.weights_tab()), area.width),
         area,
         buffer,
     );

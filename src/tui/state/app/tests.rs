@@ -164,7 +164,7 @@ fn a_step_that_is_typed_is_looked_at() {
 fn the_cursor_starts_at_the_checkpoint_and_stays_in_the_window() {
     let mut app = app(5);
     app.update(Action::ShowWeights);
-    assert_eq!(app.update(Action::Cursor), [Command::Study(None)]);
+    assert_eq!(app.update(Action::Cursor), [Command::Analyze(None)]);
     assert_eq!((app.view(), app.cursor()), (View::Map, Some([0.0, 0.0])));
     let window = app.window().unwrap();
     for _ in 0..200 {
