@@ -64,6 +64,28 @@ impl KeyOption {
     }
 }
 
+/// Choice of the checkpoints of a path.
+#[derive(Clone, Debug, Args)]
+pub(super) struct PathOptions {
+    #[command(flatten)]
+    pub(super) key: KeyOption,
+    /// Checkpoints of the path: A..B or every:N
+    #[arg(long, help_heading = "Run", value_name = "STEPS")]
+    steps: Option<Steps>,
+}
+
+impl PathOptions {
+    /// Opens the chosen checkpoints of a run; what cannot be read is said on stderr and left out.
+    pub(super) fn open(&self, run: &Path) -> anyhow::Result<Vec<Checkpoint>> {
+        open_run(run, &self.key, self.steps)
+    }
+
+    /// Opens all checkpoints of another run beside it.
+    pub(super) fn open_whole(&self, run: &Path) -> anyhow::Result<Vec<Checkpoint>> {
+        open_run(run, &self.key, None)
+    }
+}
+
 /// Limit of what is kept of the files that were read.
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Run")]
@@ -427,11 +449,7 @@ pub(super) fn view(text: &str) -> Result<ViewAngle, String> {
 }
 
 /// Opens a run for a command that is not live: what cannot be read is said on stderr and left out.
-pub(super) fn open_run(
-    run: &Path,
-    key: &KeyOption,
-    steps: Option<Steps>,
-) -> anyhow::Result<Vec<Checkpoint>> {
+fn open_run(run: &Path, key: &KeyOption, steps: Option<Steps>) -> anyhow::Result<Vec<Checkpoint>> {
     let Opened {
         checkpoints,
         left,

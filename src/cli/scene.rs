@@ -30,7 +30,7 @@ use crate::weights::{direction, plane};
 
 use super::measure::{LAST, Measuring, origin};
 use super::options::{
-    Axis, FidelityOption, KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run,
+    Axis, FidelityOption, KeyOption, LINES, MeasureOptions, PathOptions, PlaneKind,
 };
 use super::output::{Usage, check_file, write_file};
 use super::read_path::{ReadPath, read_path_of_many};
@@ -161,12 +161,12 @@ impl PlaneOptions {
     pub(super) fn scene(
         &self,
         run: &Path,
-        key: &KeyOption,
-        steps: Option<Steps>,
+        choice: &PathOptions,
         measure: &MeasureOptions,
     ) -> anyhow::Result<Scene> {
         self.check_plane_out(run)?;
-        let checkpoints = open_run(run, key, steps)?;
+        let checkpoints = choice.open(run)?;
+        let key = &choice.key;
         measure.check()?;
         if let Some(PlaneChoice::File(file)) = &self.plane {
             self.refuse_beside(file)?;

@@ -334,8 +334,9 @@ pub(crate) fn planned(
         window,
         split: Split::Train,
         seed: 0,
+        next: 1,
     };
-    AnalysisResult::plan(analysis, subject, 1)
+    AnalysisResult::plan(analysis, subject)
 }
 
 /// A run that was given no data: its pictures are planned, and nothing is ever measured.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
-use crate::cli::options::{KeyOption, MeasureOptions, Steps, open_run};
+use crate::cli::options::{MeasureOptions, PathOptions};
 use crate::cli::output::{Format, Forms, OutputOptions};
 use crate::cli::progress;
 use crate::landscape::grid::surface::Measure;
@@ -19,12 +19,9 @@ pub(in crate::cli) struct Average {
     /// Folder of the run
     run: PathBuf,
     #[command(flatten)]
-    key: KeyOption,
+    path: PathOptions,
     #[command(flatten)]
     measure: MeasureOptions,
-    /// Checkpoints to average: A..B or every:N
-    #[arg(long, help_heading = "Run", value_name = "STEPS")]
-    steps: Option<Steps>,
     /// Numbers of last checkpoints that are averaged; several with commas
     #[arg(long, help_heading = "Run", value_name = "N", value_delimiter = ',')]
     last: Option<Vec<usize>>,
@@ -39,9 +36,11 @@ pub(in crate::cli) struct Average {
 impl Average {
     pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run, Format::OF_TABLES)?;
-        let checkpoints = open_run(&self.run, &self.key, self.steps)?;
+        let checkpoints = self.path.open(&self.run)?;
         self.measure.check()?;
-        let path = self.measure.read_path(checkpoints, &self.key, &self.run)?;
+        let path = self
+            .measure
+            .read_path(checkpoints, &self.path.key, &self.run)?;
         let count = path.members.len();
         let wanted = self.last.clone().unwrap_or_else(|| AVERAGES.to_vec());
         if let Some(wrong) = wanted

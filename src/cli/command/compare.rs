@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use crate::cli::measure::Measuring;
-use crate::cli::options::{KeyOption, LINES, MeasureOptions, PlaneKind, Steps, open_run};
+use crate::cli::options::{LINES, MeasureOptions, PathOptions, PlaneKind};
 use crate::cli::output::{Format, Forms, OutputOptions, Usage};
 use crate::cli::scene::{EffortOptions, GridOptions, PlaneChoice, PlaneOptions, Scene};
 use crate::cli::{learning_rates, progress, warn};
@@ -37,12 +37,9 @@ pub(in crate::cli) struct Compare {
     #[arg(long, help_heading = "Plane", conflicts_with_all = ["plane", "directions", "origin"])]
     shared: bool,
     #[command(flatten)]
-    key: KeyOption,
+    path: PathOptions,
     #[command(flatten)]
     measure: MeasureOptions,
-    /// Checkpoints of each run: A..B or every:N
-    #[arg(long, help_heading = "Run", value_name = "STEPS")]
-    steps: Option<Steps>,
     #[command(flatten)]
     plane: PlaneOptions,
     #[command(flatten)]
@@ -59,10 +56,7 @@ impl Compare {
         let scenes = if self.shared {
             vec![self.shared_scene()?]
         } else {
-            let scene = |run: &PathBuf| {
-                self.options()
-                    .scene(run, &self.key, self.steps, &self.measure)
-            };
+            let scene = |run: &PathBuf| self.options().scene(run, &self.path, &self.measure);
             self.runs.iter().map(scene).collect::<anyhow::Result<_>>()?
         };
         let [x, y] = self.grid.lines(union(&scenes), LINES);
@@ -147,13 +141,13 @@ impl Compare {
     fn shared_scene(&self) -> anyhow::Result<Scene> {
         // Each by itself first, because only that tells what an earlier run left in its folder.
         let own = |run: &PathBuf| {
-            let checkpoints = open_run(run, &self.key, self.steps)?;
-            let path = self.measure.read_path(checkpoints, &self.key, run)?;
+            let checkpoints = self.path.open(run)?;
+            let path = self.measure.read_path(checkpoints, &self.path.key, run)?;
             anyhow::Ok(path.members)
         };
         let (first, second) = (own(&self.runs[0])?, own(&self.runs[1])?);
         let runs = [(self.runs[0].as_path(), first), (&self.runs[1], second)];
-        self.plane.shared_scene(runs, &self.key, &self.measure)
+        self.plane.shared_scene(runs, &self.path.key, &self.measure)
     }
 
     /// Asks the path which function it followed, and the second run of a shared plane whether it was the same.
@@ -232,7 +226,7 @@ impl Compare {
             score: function.score,
             grid,
             fidelity,
-            drops: learning_rates::drops(&self.runs[index], &self.key, &own),
+            drops: learning_rates::drops(&self.runs[index], &self.path.key, &own),
             path,
             rival,
         })

@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 
 use crate::cli::learning_rates;
 use crate::cli::measure::Measuring;
-use crate::cli::options::{KeyOption, MeasureOptions, Steps};
+use crate::cli::options::{MeasureOptions, PathOptions};
 use crate::cli::output::{Format, Forms, OutputOptions, Usage};
 use crate::cli::progress;
 use crate::cli::scene::{GridOptions, PlaneOptions, Scene};
@@ -29,12 +29,9 @@ pub(in crate::cli) struct Hessian {
     /// Folder of the run, or a checkpoint
     run: PathBuf,
     #[command(flatten)]
-    key: KeyOption,
+    path: PathOptions,
     #[command(flatten)]
     measure: MeasureOptions,
-    /// Checkpoints of the path: A..B or every:N
-    #[arg(long, help_heading = "Run", value_name = "STEPS")]
-    steps: Option<Steps>,
     #[command(flatten)]
     plane: PlaneOptions,
     /// Point of the plane: α,β
@@ -119,7 +116,7 @@ impl Hessian {
         self.output.check(&self.run, offered)?;
         let plane = self.plane.plane_out.as_deref();
         self.output.refuse_same("--plane-out", plane)?;
-        let scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;
+        let scene = (self.plane).scene(&self.run, &self.path, &self.measure)?;
         let mut measuring = self.measure.start(&[&self.run], self.measure.split)?;
         let function = measuring.begin(&self.run, &scene.path.shape, &scene.path.members)?;
         let bar = progress::bar("products", self.iterations as usize);
@@ -137,7 +134,7 @@ impl Hessian {
             .then(|| self.density(&scene, &mut measuring))
             .transpose()?;
         let origin = std::slice::from_ref(&scene.origin);
-        let learning_rate = learning_rates::of(&self.run, &self.key, origin)
+        let learning_rate = learning_rates::of(&self.run, &self.path.key, origin)
             .pop()
             .flatten();
         let report = HessianReport::from(CurvatureFindings {

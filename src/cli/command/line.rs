@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
 use crate::cli::measure::{LAST, Measuring, origin};
-use crate::cli::options::{Axis, KeyOption, LINES, MeasureOptions, Steps, open_run};
+use crate::cli::options::{Axis, LINES, MeasureOptions, PathOptions};
 use crate::cli::output::{Format, Forms, OutputOptions};
 use crate::cli::progress;
 use crate::cli::read_path::ReadPath;
@@ -45,12 +45,9 @@ pub(in crate::cli) struct Line {
     /// Another one, at α = 1; without it slices through A are measured
     b: Option<PathBuf>,
     #[command(flatten)]
-    key: KeyOption,
+    path: PathOptions,
     #[command(flatten)]
     measure: MeasureOptions,
-    /// Checkpoints of A's path: A..B or every:N
-    #[arg(long, help_heading = "Run", value_name = "STEPS")]
-    steps: Option<Steps>,
     /// Directions of the slices; several with commas
     #[arg(
         long,
@@ -110,9 +107,11 @@ impl Line {
         for run in std::iter::once(&self.a).chain(&self.b) {
             self.output.check(run, Format::OF_CURVES)?;
         }
-        let checkpoints = open_run(&self.a, &self.key, self.steps)?;
+        let checkpoints = self.path.open(&self.a)?;
         self.measure.check()?;
-        let path = self.measure.read_path(checkpoints, &self.key, &self.a)?;
+        let path = self
+            .measure
+            .read_path(checkpoints, &self.path.key, &self.a)?;
         let at = origin(&self.origin, &path.members, &self.a)?;
         let a = path.members[at].clone();
         let b = self.b.as_ref().map(|b| self.end(b)).transpose()?;
@@ -134,8 +133,8 @@ impl Line {
 
     /// The last checkpoint on the path of B.
     fn end(&self, b: &Path) -> anyhow::Result<Checkpoint> {
-        let checkpoints = open_run(b, &self.key, None)?;
-        let path = self.measure.read_path(checkpoints, &self.key, b)?;
+        let checkpoints = self.path.open_whole(b)?;
+        let path = self.measure.read_path(checkpoints, &self.path.key, b)?;
         match path.members.last() {
             Some(last) => Ok(last.clone()),
             None => bail!("{}: expected a checkpoint, found none", b.display()),

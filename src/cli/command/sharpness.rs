@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::cli::learning_rates;
-use crate::cli::options::{KeyOption, MeasureOptions, Steps, open_run};
+use crate::cli::options::{MeasureOptions, PathOptions};
 use crate::cli::output::{Format, Forms, OutputOptions};
 use crate::cli::progress;
 use crate::landscape::worker::client::Step;
@@ -20,12 +20,9 @@ pub(in crate::cli) struct Sharpness {
     /// Folder of the run
     run: PathBuf,
     #[command(flatten)]
-    key: KeyOption,
+    path: PathOptions,
     #[command(flatten)]
     measure: MeasureOptions,
-    /// Checkpoints to measure: A..B or every:N
-    #[arg(long, help_heading = "Run", value_name = "STEPS")]
-    steps: Option<Steps>,
     #[command(flatten)]
     output: OutputOptions,
 }
@@ -33,9 +30,11 @@ pub(in crate::cli) struct Sharpness {
 impl Sharpness {
     pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run, Format::OF_TABLES)?;
-        let checkpoints = open_run(&self.run, &self.key, self.steps)?;
+        let checkpoints = self.path.open(&self.run)?;
         self.measure.check()?;
-        let path = self.measure.read_path(checkpoints, &self.key, &self.run)?;
+        let path = self
+            .measure
+            .read_path(checkpoints, &self.path.key, &self.run)?;
         if path.members.len() < 2 {
             bail!(
                 "{}: expected at least two checkpoints, found one: no update leads to it",
@@ -55,7 +54,7 @@ impl Sharpness {
         let spec = PlaneSpec::through(&path.shape, &path.members[0]);
         let steps = measuring.values(&spec, queries, (&bar, Step::Answer))?;
         let mut updates = Vec::with_capacity(steps.len());
-        let rates = learning_rates::of(&self.run, &self.key, &path.members);
+        let rates = learning_rates::of(&self.run, &self.path.key, &path.members);
         let later = path.members.iter().zip(rates).skip(1);
         for ((member, rate), found) in later.zip(steps) {
             let QueryAnswer::Critical(found) = found else {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::options::{DEFAULT_VIEW, KeyOption, MeasureOptions, Steps, view};
+use crate::cli::options::{DEFAULT_VIEW, MeasureOptions, PathOptions, view};
 use crate::cli::output::{Format, Forms, OutputOptions, Usage};
 use crate::cli::scene::{EffortOptions, GridOptions, PlaneOptions};
 use crate::cli::{learning_rates, progress, warn};
@@ -20,12 +20,9 @@ pub(in crate::cli) struct Surface {
     /// Folder of the run, or a checkpoint
     run: PathBuf,
     #[command(flatten)]
-    key: KeyOption,
+    path: PathOptions,
     #[command(flatten)]
     measure: MeasureOptions,
-    /// Checkpoints of the path: A..B or every:N
-    #[arg(long, help_heading = "Run", value_name = "STEPS")]
-    steps: Option<Steps>,
     #[command(flatten)]
     plane: PlaneOptions,
     #[command(flatten)]
@@ -57,7 +54,7 @@ impl Surface {
         if self.relief.is_some() && !is_drawn {
             return Err(Usage("--relief is a picture: --format text, svg or png".into()).into());
         }
-        let scene = (self.plane).scene(&self.run, &self.key, self.steps, &self.measure)?;
+        let scene = (self.plane).scene(&self.run, &self.path, &self.measure)?;
         let mut measuring = self.measure.start(&[&self.run], self.measure.split)?;
         let mut subject = measuring.begin(&self.run, &scene.path.shape, &scene.path.members)?;
         let grid = self.effort.surface(scene.lines(&self.grid));
@@ -68,7 +65,7 @@ impl Surface {
         let path = scene.measure_path(&mut measuring, &bar)?;
         bar.finish_and_clear();
         let members = &scene.path.members;
-        let logged = learning_rates::logged(&self.run, &self.key, members).unwrap_or_default();
+        let logged = learning_rates::logged(&self.run, &self.path.key, members).unwrap_or_default();
         self.weigh(&mut subject.assumed, &logged, &path)?;
         let report = SurfaceReport {
             run: self.run.display().to_string(),

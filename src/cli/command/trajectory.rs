@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::learning_rates;
-use crate::cli::options::{KeyOption, ModelOption, PlaneKind, Steps, open_run};
+use crate::cli::options::{ModelOption, PathOptions, PlaneKind};
 use crate::cli::output::{Format, Forms, OutputOptions};
 use crate::cli::read_path::read_path;
 use crate::cli::store::StoreOptions;
@@ -17,12 +17,9 @@ pub(in crate::cli) struct Trajectory {
     /// Folder of the run
     run: PathBuf,
     #[command(flatten)]
-    key: KeyOption,
+    path: PathOptions,
     #[command(flatten)]
     model: ModelOption,
-    /// Checkpoints of the path: A..B or every:N
-    #[arg(long, help_heading = "Run", value_name = "STEPS")]
-    steps: Option<Steps>,
     /// Also on a plane of two random filter-normalized directions
     #[arg(long, help_heading = "Plane", value_enum, default_value = "pca")]
     plane: PlaneKind,
@@ -44,9 +41,9 @@ impl Trajectory {
     pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run, Format::OF_PICTURES)?;
         let roles = self.model.roles()?;
-        let checkpoints = open_run(&self.run, &self.key, self.steps)?;
+        let checkpoints = self.path.open(&self.run)?;
         let kept = self.store.products(&[&self.run])?;
-        let path = read_path(checkpoints, &self.key, roles, kept)?;
+        let path = read_path(checkpoints, &self.path.key, roles, kept)?;
         let projection = match self.plane {
             PlaneKind::Pca => None,
             PlaneKind::Random => {
@@ -64,7 +61,7 @@ impl Trajectory {
             &self.run,
             path.parameters,
             trajectory,
-            learning_rates::drops(&self.run, &self.key, &path.members),
+            learning_rates::drops(&self.run, &self.path.key, &path.members),
             projection,
         );
         let forms = Forms {

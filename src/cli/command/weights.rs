@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::cli::learning_rates;
-use crate::cli::options::{KeyOption, ModelOption, Steps, open_run};
+use crate::cli::options::{ModelOption, PathOptions};
 use crate::cli::output::{Format, Forms, OutputOptions};
 use crate::cli::read_path::read_path;
 use crate::cli::store::StoreOptions;
@@ -25,12 +25,9 @@ pub(in crate::cli) struct Weights {
     /// Another checkpoint, whose histogram is laid over the first one's
     other: Option<PathBuf>,
     #[command(flatten)]
-    key: KeyOption,
+    path: PathOptions,
     #[command(flatten)]
     model: ModelOption,
-    /// Checkpoints of the path: A..B or every:N
-    #[arg(long, help_heading = "Run", value_name = "STEPS")]
-    steps: Option<Steps>,
     /// Histogram of the weights: that of a run's last checkpoint over its first one's
     #[arg(long, help_heading = "Output")]
     histogram: bool,
@@ -50,14 +47,13 @@ impl Weights {
     pub(in crate::cli) fn run(&self) -> anyhow::Result<()> {
         self.output.check(&self.run, Format::OF_PICTURES)?;
         let roles = self.model.roles()?;
-        let read = |run, steps| {
+        let read = |run: &PathBuf, checkpoints| {
             let kept = self.store.products(&[run])?;
-            let checkpoints = open_run(run, &self.key, steps)?;
-            read_path(checkpoints, &self.key, roles.clone(), kept)
+            read_path(checkpoints, &self.path.key, roles.clone(), kept)
         };
-        let path = read(&self.run, self.steps)?;
+        let path = read(&self.run, self.path.open(&self.run)?)?;
         if let Some(other) = &self.other {
-            let second = read(other, None)?.members;
+            let second = read(other, self.path.open_whole(other)?)?.members;
             let ends = path.members.last().into_iter().chain(second.last());
             let ends: Vec<Checkpoint> = ends.cloned().collect();
             return self.histograms(&ends, path.shape.roles.as_ref());
@@ -65,7 +61,7 @@ impl Weights {
         if self.histogram || self.layer.is_some() || path.members.len() == 1 {
             return self.histograms(&path.members, path.shape.roles.as_ref());
         }
-        let rates = learning_rates::of(&self.run, &self.key, &path.members);
+        let rates = learning_rates::of(&self.run, &self.path.key, &path.members);
         let run = self.run.display().to_string();
         let trajectory = &path.fit.trajectory;
         let report = WeightsReport::new(run, path.parameters, trajectory, &path.dynamics, rates);
@@ -87,7 +83,7 @@ impl Weights {
             [first, .., last] => vec![first, last],
             few => few.iter().collect(),
         };
-        let shape = RunShape::of_model(ends[0], self.key.key.as_deref(), roles)?;
+        let shape = RunShape::of_model(ends[0], self.path.key.key.as_deref(), roles)?;
         let slots = histogram::slots(&shape.layout, self.layer.as_deref())
             .with_context(|| ends[0].path.display().to_string())?;
         let mut opened = Vec::with_capacity(ends.len());

@@ -1,4 +1,5 @@
-//! The natural order of names.
+//! The natural order of names. Tensors are told apart by it, so that no two names may be equal: natord, which skips
+//! white space, would not do.
 
 use std::cmp::Ordering;
 

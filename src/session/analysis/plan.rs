@@ -37,19 +37,17 @@ pub struct AnalysisSubject<'a> {
     pub split: Split,
     /// Seed of the first random direction.
     pub seed: u64,
+    /// Number of the first plan.
+    pub next: u64,
 }
 
 type AnalysisJobs = Vec<Job<AnalysisTarget>>;
 
 impl AnalysisResult {
-    /// Plans an analysis; the jobs' generations count on from `next`. `None` if there are too few checkpoints.
+    /// Plans an analysis; `None` if there are too few checkpoints.
     #[must_use]
-    pub fn plan(
-        analysis: Analysis,
-        subject: AnalysisSubject<'_>,
-        next: u64,
-    ) -> Option<(Self, AnalysisJobs)> {
-        let (picture, mut jobs) = match analysis {
+    pub fn plan(analysis: Analysis, subject: AnalysisSubject<'_>) -> Option<(Self, AnalysisJobs)> {
+        let (picture, jobs) = match analysis {
             Analysis::Plane => subject.plane()?,
             Analysis::Curvature => subject.curvature()?,
             Analysis::Stability => subject.stability(),
@@ -70,9 +68,6 @@ impl AnalysisResult {
                 subject.both_splits(&spec, [-0.5, 1.5])
             }
         };
-        for (job, generation) in jobs.iter_mut().zip(next..) {
-            job.generation = generation;
-        }
         let left = jobs.iter().map(|job| job.tasks.len()).sum();
         let result = Self {
             analysis,
@@ -151,10 +146,7 @@ impl AnalysisSubject<'_> {
             values: vec![None; alpha.len()],
             alpha: alpha.to_vec(),
         };
-        let job = Job {
-            split,
-            ..self.job(spec, tasks)
-        };
+        let job = self.job(line, (spec, split), tasks);
         (curve, job)
     }
 
@@ -165,7 +157,7 @@ impl AnalysisSubject<'_> {
         let coarse: Vec<_> = (0..WHOLE)
             .flat_map(|level| plane.additions(level, &[[0.0, 0.0]]))
             .collect();
-        let job = self.job(spec, points(&plane, &coarse));
+        let job = self.job(0, (spec, self.split), points(&plane, &coarse));
         Some((AnalysisPicture::Plane(plane), vec![job]))
     }
 
@@ -187,7 +179,7 @@ impl AnalysisSubject<'_> {
             y,
             here: None,
         };
-        let job = self.job(self.spec.clone(), tasks);
+        let job = self.job(0, (self.spec.clone(), self.split), tasks);
         Some((AnalysisPicture::Curvature(map), vec![job]))
     }
 
@@ -206,7 +198,7 @@ impl AnalysisSubject<'_> {
         }
         let task = |(i, one)| (curvature_of(one), AnalysisTarget::Checkpoint(i));
         let tasks = checkpoints.iter().enumerate().map(task).collect();
-        let job = self.job(self.spec.clone(), tasks);
+        let job = self.job(0, (self.spec.clone(), self.split), tasks);
         (AnalysisPicture::Stability(checkpoints), vec![job])
     }
 
@@ -219,11 +211,17 @@ impl AnalysisSubject<'_> {
         }
     }
 
-    fn job(&self, spec: PlaneSpec, tasks: Vec<(Query, AnalysisTarget)>) -> Job<AnalysisTarget> {
+    /// One of the jobs of an analysis, by its index.
+    fn job(
+        &self,
+        index: usize,
+        (spec, split): (PlaneSpec, Split),
+        tasks: Vec<(Query, AnalysisTarget)>,
+    ) -> Job<AnalysisTarget> {
         Job {
-            generation: 0,
+            generation: self.next + index as u64,
             spec,
-            split: self.split,
+            split,
             tasks,
         }
     }

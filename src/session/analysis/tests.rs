@@ -27,8 +27,9 @@ fn plan(analysis: Analysis, count: u64) -> Option<(AnalysisResult, Vec<Job<Analy
         window: [[-1.0, 1.0]; 2],
         split: Split::Train,
         seed: 5,
+        next: 7,
     };
-    AnalysisResult::plan(analysis, subject, 7)
+    AnalysisResult::plan(analysis, subject)
 }
 
 #[test]

@@ -260,8 +260,9 @@ impl Conductor {
                     window: [window.x, window.y],
                     split: self.split(),
                     seed: self.options.setup.seed(),
+                    next: self.generation + 1,
                 };
-                AnalysisResult::plan(analysis, subject, self.generation + 1)
+                AnalysisResult::plan(analysis, subject)
             });
         let (analysis, jobs) = planned.unzip();
         let jobs = jobs.unwrap_or_default();
