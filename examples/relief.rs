@@ -15,7 +15,7 @@ use isoloss::plot::map::{AxisTitle, Layers, MapScene, SurfaceLayer};
 use isoloss::plot::raster::Marker;
 use isoloss::plot::relief::{ViewAngle, draw};
 use isoloss::session::schedule::whole_path;
-use isoloss::tui::theme::catalog::Themes;
+use isoloss::tui::theme::themes::Themes;
 
 /// Pictures that are timed, each turned a little further.
 const ROUNDS: u32 = 100;

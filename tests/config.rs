@@ -14,8 +14,8 @@ use std::process::Command;
 
 use clap::ValueEnum;
 use crossterm::event::{KeyCode, KeyEvent};
-use isoloss::config::file::File;
 use isoloss::config::settings::Settings;
+use isoloss::config::settings_file::File;
 use isoloss::tui::input::action::Action;
 use isoloss::tui::input::keymap::Keymap;
 use isoloss::tui::render::render;

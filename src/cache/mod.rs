@@ -13,9 +13,9 @@
 //! Each checkpoint has a record of its own and every file is written under a temporary name and renamed, so
 //! that several watchers of one run do not disturb each other.
 
+mod checkpoint_record;
 mod copy;
 mod list;
-mod record;
 mod room;
 mod run_cache;
 mod thin;
@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 
 use directories::ProjectDirs;
 
+pub use checkpoint_record::{KeptRecord, KeptStanding};
 pub use list::{CachedRun, clear, list};
-pub use record::{KeptRecord, KeptStanding};
 pub use room::{KeepLimit, bytes};
 pub use run_cache::{KeepOutcome, RunCache};
 pub use thin::evenly_thinned;

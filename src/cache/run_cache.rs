@@ -9,9 +9,9 @@ use crate::run::regular;
 use crate::run::{Checkpoint, RunChoice};
 use crate::weights::path::PathMemory;
 
+use super::checkpoint_record::{KeptRecord, KeptStanding};
 use super::copy;
 use super::list::{RUN, RunFile};
-use super::record::{KeptRecord, KeptStanding};
 use super::room::KeepLimit;
 use super::thin::{OnPath, removals};
 use super::{CacheError, folder_of, real};

@@ -16,7 +16,7 @@ use crate::tui::input::keymap::Keymap;
 use crate::tui::invocation::Invocation;
 use crate::tui::state::{App, Appearance};
 use crate::tui::terminal::background;
-use crate::tui::theme::catalog::Themes;
+use crate::tui::theme::themes::Themes;
 
 use super::screen::Begin;
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plot::picture::Picture;
 use crate::report::checkpoints::{self, Line};
-use crate::report::{file, measured};
+use crate::report::{measured, result_file};
 use crate::run::contains::is_inside;
 use crate::run::regular;
 use crate::session::snapshot::Snapshot;
@@ -154,7 +154,7 @@ impl FrameWriter {
     fn replace(&mut self, name: String, bytes: &[u8]) -> anyhow::Result<()> {
         let path = self.folder.join(&name);
         self.check(&path, self.force || self.written.contains(&name))?;
-        file::replace(&path, bytes)
+        result_file::replace(&path, bytes)
             .with_context(|| format!("{}: cannot be written", path.display()))?;
         self.written.insert(name);
         Ok(())
@@ -168,7 +168,7 @@ impl FrameWriter {
                 path.display()
             );
         }
-        match file::refusal(path, &self.run, force) {
+        match result_file::refusal(path, &self.run, force) {
             Some(reason) => bail!("{}: {reason}", path.display()),
             None => Ok(()),
         }
@@ -241,7 +241,7 @@ impl FrameWriter {
         file.take(LARGEST).read_to_end(&mut bytes)?;
         let whole = whole_lines(&bytes);
         if !is_own(&bytes, whole) {
-            let is_mine = file::refusal(path, &self.run, true).is_none();
+            let is_mine = result_file::refusal(path, &self.run, true).is_none();
             if self.force && is_mine {
                 return Ok(0);
             }

@@ -14,9 +14,9 @@ use crate::plot::picture::Picture;
 use crate::report::broken_lines::broken;
 use crate::report::npz::{self, Array};
 use crate::report::vtp::{self, MeshPiece};
-use crate::report::{self, PAGE, file, visible};
+use crate::report::{self, PAGE, result_file, visible};
 use crate::run::contains::is_inside;
-use crate::tui::theme::catalog::Themes;
+use crate::tui::theme::themes::Themes;
 
 /// Wrong usage that the parser cannot see: exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -292,7 +292,7 @@ pub(super) fn check_file(option: &str, file: &Path, run: &Path, force: bool) -> 
         ))
         .into());
     }
-    match file::refusal(file, run, force) {
+    match result_file::refusal(file, run, force) {
         Some(reason) => Err(Usage(format!("{}: {reason}", named())).into()),
         None => Ok(()),
     }
@@ -300,7 +300,8 @@ pub(super) fn check_file(option: &str, file: &Path, run: &Path, force: bool) -> 
 
 /// Writes a file whole or not at all.
 pub(super) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    file::replace(path, bytes).with_context(|| format!("{}: cannot be written", path.display()))
+    result_file::replace(path, bytes)
+        .with_context(|| format!("{}: cannot be written", path.display()))
 }
 
 /// Refuses a file or folder, given by an option, inside a run: that is only ever read.

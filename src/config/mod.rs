@@ -7,9 +7,9 @@
 //! flag  >  ISOLOSS_…  >  isoloss.toml in or beside the run  >  the user's config.toml  >  default
 //! ```
 
-pub mod file;
 pub mod paths;
 pub mod settings;
+pub mod settings_file;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -17,8 +17,8 @@ use std::path::PathBuf;
 use crate::tui::input::action::Action;
 use crate::tui::input::keymap::Keymap;
 
-use file::{File, SettingValue};
 use settings::Settings;
+use settings_file::{File, SettingValue};
 
 /// Something in a file or in the environment that means nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use candle_core::{D, DType, Tensor};
 
 use super::error::LossError;
-use super::{ScoreSums, Totals, host};
+use super::{ScoreSums, Totals, host_values};
 
 /// Checks that there is one weight of a target of 1, or one for each class.
 pub(super) fn check_weights(positive: Option<&[f32]>, output: &[usize]) -> Result<(), LossError> {
@@ -21,7 +21,7 @@ pub(super) fn check_weights(positive: Option<&[f32]>, output: &[usize]) -> Resul
 
 /// Checks that targets are from 0 to 1.
 pub(super) fn check_targets(target: &Tensor) -> Result<(), LossError> {
-    let numbers = host::numbers(target)?;
+    let numbers = host_values::numbers(target)?;
     if numbers.iter().all(|number| (0.0..=1.0).contains(number)) {
         return Ok(());
     }
@@ -72,10 +72,10 @@ pub(super) fn totals(
         output.clone()
     };
     let of_samples = |tensor: Tensor| tensor.reshape((samples, length))?.sum(D::Minus1);
-    let losses = host::numbers(&of_samples(terms(positive, &output, target)?)?)?;
+    let losses = host_values::numbers(&of_samples(terms(positive, &output, target)?)?)?;
     let is_one = target.to_dtype(DType::F32)?.gt(0.5)?;
     let is_right = output.gt(0.0)?.eq(&is_one)?.to_dtype(DType::F32)?;
-    let right = host::numbers(&of_samples(is_right)?)?;
+    let right = host_values::numbers(&of_samples(is_right)?)?;
     Ok(Totals {
         loss: losses.into_iter().sum(),
         weight: (output.elem_count() as f64).into(),

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::class_axis::ClassAxis;
 use super::cross_entropy::{cross_entropy, predicted, weighted};
 use super::error::{LossError, TensorShape};
-use super::{Classes, ScoreSums, Totals, host};
+use super::{Classes, ScoreSums, Totals, host_values};
 
 /// Numbers from which on rows are spread over the cores.
 const MANY: usize = 1 << 15;
@@ -168,7 +168,7 @@ impl ClassLoss<'_> {
         let classes = rows.dim(1)?;
         let smoothing = self.smoothing();
         let even = smoothing / classes as f64;
-        host::with(rows, |numbers: &[T]| {
+        host_values::with(rows, |numbers: &[T]| {
             totals(ids.ids.len(), ids.ids.len() * classes, |item| {
                 let (row, id) = (ids.rows[item] as usize * classes, ids.ids[item]);
                 let row = &numbers[row..row + classes];
@@ -201,8 +201,8 @@ impl ClassLoss<'_> {
         let kept = 1.0 - self.smoothing();
         let even = self.smoothing() / classes as f64;
         let target = target.to_dtype(T::DTYPE)?;
-        host::with(rows, |numbers: &[T]| {
-            host::with(&target, |shares: &[T]| {
+        host_values::with(rows, |numbers: &[T]| {
+            host_values::with(&target, |shares: &[T]| {
                 totals(items, items * classes, |item| {
                     let range = item * classes..(item + 1) * classes;
                     let (row, shares) = (&numbers[range.clone()], &shares[range]);
@@ -235,7 +235,7 @@ impl ClassLoss<'_> {
             return Ok(Totals::default());
         }
         let rows = ids.of(rows)?;
-        let losses = host::numbers(&self.losses(&rows, ids)?)?;
+        let losses = host_values::numbers(&self.losses(&rows, ids)?)?;
         let mut is_right = first_of_largest(&rows, ids)?.into_iter();
         let items = losses.into_iter().zip(&ids.ids);
         Ok(items
@@ -336,7 +336,7 @@ impl Logs {
 /// True for each row of which the own class is the one that it tells.
 fn first_of_largest(rows: &Tensor, ids: &Ids) -> candle_core::Result<Vec<bool>> {
     let max = rows.max_keepdim(D::Minus1)?;
-    let own = host::numbers(&ids.own(rows)?)?;
+    let own = host_values::numbers(&ids.own(rows)?)?;
     let count = rows
         .broadcast_eq(&max)?
         .to_dtype(DType::F32)?
@@ -344,9 +344,9 @@ fn first_of_largest(rows: &Tensor, ids: &Ids) -> candle_core::Result<Vec<bool>> 
     // NaN is never equal to itself.
     let numbers = rows.eq(rows)?.to_dtype(DType::F32)?.sum(D::Minus1)?;
     let (count, numbers, max) = (
-        host::numbers(&count)?,
-        host::numbers(&numbers)?,
-        host::numbers(&max)?,
+        host_values::numbers(&count)?,
+        host_values::numbers(&numbers)?,
+        host_values::numbers(&max)?,
     );
     let mut is_right: Vec<bool> = own.iter().zip(&max).map(|(own, max)| own == max).collect();
     let classes = rows.dim(1)? as f64;
@@ -358,7 +358,7 @@ fn first_of_largest(rows: &Tensor, ids: &Ids) -> candle_core::Result<Vec<bool>> 
     }
     let chosen: Vec<i64> = unclear.iter().map(|row| row.cast_signed() as i64).collect();
     let chosen = rows.index_select(&Tensor::new(chosen, rows.device())?, 0)?;
-    let chosen = host::numbers(&chosen)?;
+    let chosen = host_values::numbers(&chosen)?;
     for (row, scores) in unclear.into_iter().zip(chosen.chunks(rows.dim(1)?)) {
         is_right[row] = predicted(scores) == ids.ids[row];
     }
@@ -405,7 +405,7 @@ pub(super) fn check_probabilities(target: &Tensor, axis: usize) -> Result<(), Lo
         return Err(refused("one float an item"));
     }
     let least = target.flatten_all()?.min(0)?.to_scalar::<f64>()?;
-    let sums = host::numbers(&target.sum(axis)?)?;
+    let sums = host_values::numbers(&target.sum(axis)?)?;
     if least < 0.0 || sums.iter().any(|sum| (sum - 1.0).abs() > SUM) {
         return Err(refused("floats that are no probabilities"));
     }

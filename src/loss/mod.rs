@@ -10,7 +10,7 @@ mod classes;
 mod criterion;
 pub(crate) mod cross_entropy;
 mod error;
-mod host;
+mod host_values;
 mod long_sum;
 mod regression;
 mod score;
@@ -286,7 +286,7 @@ fn repeats(output: &Tensor, target: &Tensor) -> f64 {
 }
 
 fn output_totals(output: &Tensor, target: &Tensor) -> Result<Totals, LossError> {
-    let sum: LongSum = host::numbers(output)?.into_iter().sum();
+    let sum: LongSum = host_values::numbers(output)?.into_iter().sum();
     let repeats = repeats(output, target);
     Ok(Totals {
         loss: sum.times(repeats),

@@ -4,7 +4,7 @@ use candle_core::{D, Tensor};
 use rayon::prelude::*;
 
 use super::error::LossError;
-use super::{DeviationSums, LongSum, Loss, Score, ScoreSums, Totals, host};
+use super::{DeviationSums, LongSum, Loss, Score, ScoreSums, Totals, host_values};
 
 /// The loss of each number, differentiable twice; 0 for other losses than these three.
 pub(super) fn terms(loss: &Loss, output: &Tensor, target: &Tensor) -> candle_core::Result<Tensor> {
@@ -38,7 +38,7 @@ pub(super) fn totals(loss: &Loss, output: &Tensor, target: &Tensor) -> Result<To
         return on_device(loss, output, target);
     }
     let samples = output.dims().first().copied().unwrap_or(1).max(1);
-    let (outputs, targets) = (host::numbers(output)?, host::numbers(target)?);
+    let (outputs, targets) = (host_values::numbers(output)?, host_values::numbers(target)?);
     let length = (outputs.len() / samples).max(1);
     let pairs = outputs.par_chunks(length).zip(targets.par_chunks(length));
     let sums: Vec<Totals> = pairs
@@ -76,7 +76,7 @@ pub(super) fn on_device(
     let rows = |tensor: &Tensor| tensor.reshape((samples, length));
     let target = rows(&target.to_dtype(output.dtype())?)?;
     let output = rows(output)?;
-    let losses = host::numbers(&terms(loss, &output, &target)?.sum(D::Minus1)?)?;
+    let losses = host_values::numbers(&terms(loss, &output, &target)?.sum(D::Minus1)?)?;
     let mut score = ScoreSums {
         items: output.elem_count() as u64,
         ..ScoreSums::default()
@@ -85,9 +85,9 @@ pub(super) fn on_device(
         score.residual = losses.iter().copied().sum();
         let mean = target.mean_keepdim(D::Minus1)?;
         let squares = target.broadcast_sub(&mean)?.sqr()?.sum(D::Minus1)?;
-        let spreads = host::numbers(&mean)?
+        let spreads = host_values::numbers(&mean)?
             .into_iter()
-            .zip(host::numbers(&squares)?);
+            .zip(host_values::numbers(&squares)?);
         let spreads = spreads.map(|(mean, squares)| DeviationSums {
             count: length as u64,
             sum: LongSum::product(mean, length as f64),

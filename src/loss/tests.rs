@@ -192,8 +192,8 @@ fn gradients_and_products_with_the_hessian_are_those_of_pytorch() {
 
 fn assert_equal(found: &Tensor, expected: &Tensor, name: &str) {
     assert_eq!(found.dims(), expected.dims(), "{name}");
-    let pairs = host::numbers(found).unwrap().into_iter();
-    for (found, expected) in pairs.zip(host::numbers(expected).unwrap()) {
+    let pairs = host_values::numbers(found).unwrap().into_iter();
+    for (found, expected) in pairs.zip(host_values::numbers(expected).unwrap()) {
         assert_near(found, expected, 1e-12, name);
     }
 }

@@ -16,9 +16,9 @@ mod open;
 pub mod regular;
 pub mod save_times;
 pub mod scan;
+pub mod scanner;
 pub mod settle;
 pub mod unicode;
-pub mod watch;
 
 pub use open::{Opened, RunChoice, arranged, content, header, open, worth_opening};
 

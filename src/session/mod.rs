@@ -48,7 +48,7 @@ use crate::landscape::worker::protocol::{Setup, WorkerEvent};
 use crate::landscape::worker::{self, Hosting, message};
 use crate::model;
 use crate::run::RunChoice;
-use crate::run::watch::{Watcher, spawn};
+use crate::run::scanner::{Watcher, spawn};
 use crate::weights::plane_spec::BatchNorm;
 
 use conductor::{Conductor, Input};

@@ -14,9 +14,9 @@ use crate::session::snapshot::{Command, Snapshot};
 use super::export;
 use super::state::App;
 use crate::tui::input::action::Action;
+use crate::tui::input::key_reader;
 use crate::tui::input::mouse;
 use crate::tui::input::prompt::PromptKey;
-use crate::tui::input::reader;
 use crate::tui::terminal::signals::{self, Signals, Told};
 use crate::tui::terminal::{Screen, Wishes};
 
@@ -87,7 +87,7 @@ async fn show(
     apart: Duration,
     command: impl Fn(Command),
 ) -> io::Result<End> {
-    let mut events = reader::listen()?;
+    let mut events = key_reader::listen()?;
     let asked = app.receive(Arc::clone(&snapshots.borrow_and_update()));
     asked.into_iter().for_each(&command);
     let (mut dirty, mut next_frame, mut session_lives) = (true, Instant::now(), true);

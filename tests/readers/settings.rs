@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use isoloss::cli;
-use isoloss::config::file::File;
 use isoloss::config::settings::Settings;
+use isoloss::config::settings_file::File;
 use isoloss::tui::input::keymap::Keymap;
 use isoloss::tui::theme::Theme;
 

@@ -11,8 +11,8 @@ use isoloss::session::analysis::Analysis;
 use isoloss::terminal::Depth;
 use isoloss::tui::input::action::Action;
 use isoloss::tui::state::{App, Appearance};
-use isoloss::tui::theme::catalog::Themes;
 use isoloss::tui::theme::color::Quantizer;
+use isoloss::tui::theme::themes::Themes;
 use ratatui::style::Color;
 
 /// Every view with what it shows all measured: its name, and the keys and the analysis that lead to it.

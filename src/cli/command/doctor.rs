@@ -15,7 +15,7 @@ use crate::report;
 use crate::report::doctor::{Device, DoctorReport, Run, Terminal};
 use crate::report::inspect::LeftOutFile;
 use crate::report::{map, visible};
-use crate::run::{Opened, filesystem, watch};
+use crate::run::{Opened, filesystem, scanner};
 use crate::session::reader::KeptLine;
 use crate::terminal;
 
@@ -109,7 +109,7 @@ impl Doctor {
         Run {
             path: run.display().to_string(),
             filesystem: filesystem::of(run),
-            watching: watch::mode(run),
+            watching: scanner::mode(run),
             kept: RunCache::open(run, KeepLimit::Auto).map(|cache| KeptLine::of(&cache)),
             checkpoints: opened.checkpoints.len(),
             last,

@@ -13,7 +13,7 @@ use crate::cli::progress;
 use crate::plot::film::{self, Reel};
 use crate::plot::png::Pixels;
 use crate::plot::svg;
-use crate::report::file;
+use crate::report::result_file;
 use crate::run::contains::is_inside;
 use crate::run::regular;
 
@@ -53,7 +53,7 @@ impl Film {
         let reason = if is_inside(&self.out, &run) && run.is_dir() {
             Some("is inside the run, where isoloss writes nothing".into())
         } else {
-            file::refusal(&self.out, &run, self.force)
+            result_file::refusal(&self.out, &run, self.force)
         };
         if let Some(reason) = reason {
             return Err(Usage(format!("{}: {reason}", self.out.display())).into());
@@ -62,7 +62,7 @@ impl Film {
         let make = if is_gif { film::gif } else { film::apng };
         let bytes = make(&folder, self.fps, || bar.inc(1))?;
         bar.finish_and_clear();
-        file::replace(&self.out, &bytes)
+        result_file::replace(&self.out, &bytes)
             .with_context(|| format!("{}: cannot be written", self.out.display()))
     }
 }

@@ -1,7 +1,7 @@
 //! Outputs that a loss takes for logits or log-probabilities, and that are something else.
 
 use crate::loss::Loss;
-use crate::model::program::ending::Ending;
+use crate::model::program::output_function::Ending;
 
 use super::super::forward::Forward;
 

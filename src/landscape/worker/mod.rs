@@ -8,7 +8,6 @@
 //! A worker measures on a thread of this process (`device_worker`), in a process of its own (`process_worker` here,
 //! `stdio` there), or by a program of the user's own (`external_worker`).
 
-mod ahead;
 pub mod budget;
 pub mod client;
 mod cost;
@@ -19,6 +18,7 @@ mod gpu_room;
 mod gpu_turns;
 mod launch;
 mod load;
+mod lookahead;
 mod nvidia;
 mod pending;
 mod pool;

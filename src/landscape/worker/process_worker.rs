@@ -10,13 +10,13 @@ use crate::host;
 
 use super::super::{Fault, LandscapeError};
 use super::Worker;
-use super::ahead::Quickest;
 use super::budget::Budget;
 use super::cost::Metered;
 use super::ending::how_it_ended;
 use super::gpu_room::{Advice, GpuRoom};
 use super::gpu_turns::GpuTurns;
 use super::launch::Launch;
+use super::lookahead::Quickest;
 use super::nvidia::Room;
 use super::protocol::{Setup, TimedValue, WorkerEvent};
 use super::queue::Task;

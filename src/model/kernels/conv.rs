@@ -9,7 +9,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::blocked::Blocked;
-use super::pool::Image;
+use super::pooling::Image;
 use super::simd::{Level, Rectifier};
 
 /// A convolution, as far as it does not change with the weights.

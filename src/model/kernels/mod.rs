@@ -28,11 +28,11 @@ mod depthwise;
 mod layers;
 mod pack;
 mod passes;
-mod plan;
 pub(in crate::model) mod planar;
 mod pointwise;
-mod pool;
+mod pooling;
 pub(crate) mod simd;
+mod steps;
 mod winograd;
 
 use std::ops::Range;
@@ -43,8 +43,8 @@ use rayon::prelude::*;
 use self::aligned::Aligned;
 use self::layers::Layers;
 use self::pack::{Packed, Pair};
-use self::plan::{Features, Plan, Step, Way};
 use self::simd::{Level, Rectifier};
+use self::steps::{Features, Plan, Step, Way};
 use super::Weights;
 use super::program::Program;
 use super::program::trace::Trace;
@@ -123,7 +123,7 @@ impl Kernels {
     /// # Errors
     /// As [`Kernels::logits`].
     pub fn first_layer(&self, weights: &Weights, images: &[&[f32]]) -> Result<Vec<f32>> {
-        let linear = plan::Dense {
+        let linear = steps::Dense {
             rectifier: Rectifier::Off,
             ..self.plan.head[0].clone()
         };
@@ -216,8 +216,8 @@ impl Kernels {
             for (n, vector) in vectors.chunks_exact_mut(plan.length).enumerate() {
                 let image = |at| self.images(&arena.buffers, at, &(n..n + 1));
                 match plan.features {
-                    Features::Average(at) => pool::global_average(image(at), vector),
-                    Features::Flatten(at) => pool::flatten(image(at), vector),
+                    Features::Average(at) => pooling::global_average(image(at), vector),
+                    Features::Flatten(at) => pooling::flatten(image(at), vector),
                     Features::Raw => {}
                 }
             }
@@ -258,7 +258,7 @@ impl Kernels {
 
     fn dense(
         &self,
-        layer: &plan::Dense,
+        layer: &steps::Dense,
         pair: &Pair,
         values: &[f32],
         stride: usize,
@@ -281,8 +281,8 @@ impl Kernels {
         buffers: &'a [Aligned],
         at: usize,
         images: &Range<usize>,
-    ) -> pool::Image<'a> {
-        pool::Image {
+    ) -> pooling::Image<'a> {
+        pooling::Image {
             at: self.plan.buffers[at],
             values: &buffers[at][self.place(at, images)],
         }
@@ -389,18 +389,18 @@ impl Kernels {
         step: &Step,
         pair: &Pair,
         image: &[f32],
-        of: impl Fn(usize) -> pool::Image<'a>,
+        of: impl Fn(usize) -> pooling::Image<'a>,
         result: &mut [f32],
     ) {
         let level = self.level;
         match step {
-            Step::Load { to } => pool::block(image, self.plan.buffers[*to], result),
+            Step::Load { to } => pooling::block(image, self.plan.buffers[*to], result),
             Step::Pool {
                 pool,
                 mean,
                 from,
                 to,
-            } => pool::Windows {
+            } => pooling::Windows {
                 level,
                 pool: *pool,
                 mean: *mean,
@@ -413,7 +413,7 @@ impl Kernels {
                 from,
                 to,
                 ..
-            } => pool::Norm {
+            } => pooling::Norm {
                 level,
                 from: of(*from),
                 to: self.plan.buffers[*to],
@@ -433,7 +433,7 @@ impl Kernels {
                     result.fill(0.0);
                 }
                 for &(from, stride, first) in parts {
-                    pool::place(of(from), stride, first, extents, result);
+                    pooling::place(of(from), stride, first, extents, result);
                 }
             }
             Step::Conv { .. } => {}

@@ -6,8 +6,8 @@ use rayon::prelude::*;
 use super::aligned::Aligned;
 use super::dense;
 use super::layers;
-use super::plan::{Dense, Plan, Step, Way};
 use super::simd::Level;
+use super::steps::{Dense, Plan, Step, Way};
 use super::winograd::{self, Tile};
 use crate::model::Weights;
 

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::blocked::Blocked;
-use super::plan::{Features, Step};
+use super::steps::{Features, Step};
 
 /// Images that go through a step together, at most.
 const MOST: usize = 64;
@@ -106,8 +106,8 @@ mod tests {
 
     use super::*;
     use crate::model::kernels::layers;
-    use crate::model::kernels::plan::Way;
     use crate::model::kernels::simd::Rectifier;
+    use crate::model::kernels::steps::Way;
     use crate::model::kernels::{conv, winograd};
 
     const fn image(channels: usize, width: usize) -> Blocked {

@@ -9,7 +9,7 @@ use super::aligned::Aligned;
 use super::blocked::Blocked;
 use super::conv::{Conv, Shape};
 use super::pack;
-use super::pool::{self, Image};
+use super::pooling::{self, Image};
 use super::simd::{Level, Rectifier};
 
 /// A convolution without groups and dilation. Height before width.
@@ -107,7 +107,7 @@ impl Planar {
         let [image, result] = self.lengths();
         let results = results.chunks_exact_mut(result);
         for (image, result) in images.chunks_exact(image).zip(results) {
-            pool::block(image, shape.input, x);
+            pooling::block(image, shape.input, x);
             Conv {
                 shape: &shape,
                 x,
@@ -117,7 +117,7 @@ impl Planar {
             }
             .run(level, y);
             let values = &*y;
-            pool::flatten(
+            pooling::flatten(
                 Image {
                     at: shape.output,
                     values,
@@ -143,11 +143,11 @@ impl Planar {
         let g = scratch.result.at_least(count * shape.output.len());
         let blocked = x.chunks_exact_mut(shape.input.len());
         for (image, x) in images.chunks_exact(image).zip(blocked) {
-            pool::block(image, shape.input, x);
+            pooling::block(image, shape.input, x);
         }
         let blocked = g.chunks_exact_mut(shape.output.len());
         for (gradient, g) in gradients.chunks_exact(result).zip(blocked) {
-            pool::block(gradient, shape.output, g);
+            pooling::block(gradient, shape.output, g);
         }
         let mut sum = vec![0.0; self.outputs * self.inputs * self.kernel * self.kernel];
         level.run(Kernels {

@@ -7,7 +7,7 @@ mod cell;
 mod conv;
 mod convolution;
 mod norm;
-mod pool;
+mod pooling;
 mod relu;
 mod resize;
 #[cfg(test)]
@@ -21,7 +21,7 @@ pub use self::cell::RecurrentCell;
 pub(crate) use self::conv::BUFFER;
 pub use self::conv::{ConvWindow, conv, conv_transpose, conv_transpose3d, conv3d};
 pub use self::norm::{BatchNormTensors, Statistics};
-pub use self::pool::{Pool, adaptive_average, adaptive_max};
+pub use self::pooling::{Pool, adaptive_average, adaptive_max};
 pub use self::resize::{upsample_bicubic, upsample_bilinear, upsample_nearest};
 pub use self::unfold::patches;
 

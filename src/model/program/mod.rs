@@ -11,9 +11,9 @@
 
 mod apply;
 pub mod datum;
-pub mod ending;
 mod join;
 pub mod op;
+pub mod output_function;
 pub mod pt2;
 pub mod run;
 pub mod trace;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use super::names::is_front;
 use super::role::{NetworkRole, is_generator};
+use super::wrappers::is_front;
 
 /// Share of an average's tensors that the averaged network has too: averages keep counters of their own.
 const SHARED: f64 = 0.9;

@@ -9,10 +9,10 @@ use std::io::Write;
 
 use serde_json::{Map, Value, json};
 
-use super::names::bare;
 use super::state_dict::Chosen;
 use super::stored::Stored;
 use super::tree::Item;
+use super::wrappers::bare;
 use super::{Dtype, FormatError, StateDict, natural};
 
 /// Bytes that are read and hashed at once.

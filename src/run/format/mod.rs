@@ -10,7 +10,6 @@ mod counters;
 mod heads;
 mod identity;
 pub mod named;
-pub mod names;
 mod numbered;
 mod order;
 pub(crate) mod pickle;
@@ -23,11 +22,12 @@ pub(crate) mod source;
 mod state_dict;
 mod storage;
 mod stored;
+mod strided;
 mod ties;
 mod torch;
 pub(in crate::run) mod training;
 mod tree;
-mod view;
+pub mod wrappers;
 
 use std::collections::HashMap;
 use std::io;
@@ -46,12 +46,12 @@ use tree::Item;
 
 pub use buffers::Buffers;
 pub use identity::ContentId;
-pub use names::bare;
 pub use order::natural;
 pub use role::NetworkRole;
 pub(super) use sharded::{listed, weight_files as sharded_weight_files};
 pub use sniff::{Content, Thing, sniff};
 pub use state_dict::OtherNetwork;
+pub use wrappers::bare;
 
 /// Element type of a stored tensor, as far as isoloss cares.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -125,7 +125,7 @@ fn whole(kind: &str, bytes: &[u8]) -> Option<f64> {
 mod tests {
     use super::super::Dtype;
     use super::super::storage::Storage;
-    use super::super::view::Ahead;
+    use super::super::strided::Ahead;
     use super::*;
 
     #[test]

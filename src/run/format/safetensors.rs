@@ -118,7 +118,7 @@ fn stored(source: &Source, data: u64, info: &TensorHeader) -> Stored {
         storage: part
             .map(|part| Arc::new(Storage::Plain(part)))
             .ok_or_else(|| "the file does not reach so far".into()),
-        ahead: super::view::Ahead::default(),
+        ahead: super::strided::Ahead::default(),
     };
     stored.checked()
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::role::{NetworkRole, is_optimizer, is_record, is_role, is_trainer};
 use super::stored::Stored;
 use super::tree::Item;
-use super::{FormatError, heads, names};
+use super::{FormatError, heads, wrappers};
 
 /// Keys under which trainers put the state dict: what is nested below one is one network.
 const CONTAINERS: [&str; 9] = [
@@ -233,7 +233,7 @@ fn found<'a>(
 /// Takes wrappers' words off; two tensors never share a name.
 fn named(tensors: Vec<(usize, String)>) -> Result<Vec<(usize, String)>, Problem> {
     let (indices, mut all): (Vec<usize>, Vec<String>) = tensors.into_iter().unzip();
-    names::strip(&mut all);
+    wrappers::strip(&mut all);
     let mut seen = HashSet::new();
     if let Some(name) = all.iter().find(|name| !seen.insert(name.as_str())) {
         return Err(Problem::Same(name.clone()));

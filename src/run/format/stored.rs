@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::storage::Storage;
-use super::view::{Ahead, View};
+use super::strided::{Ahead, View};
 use super::{Dtype, convert};
 
 /// Bytes that are read and converted at once: they stay in cache.

@@ -109,7 +109,7 @@ mod tests {
             big_endian: false,
             key: key.into(),
             storage: Ok(Arc::new(Storage::Plain(Source::Memory(bytes.into())))),
-            ahead: super::super::view::Ahead::default(),
+            ahead: super::super::strided::Ahead::default(),
         }
     }
 

@@ -14,8 +14,8 @@ use super::pickle::{ArrayRef, Element, Node, Pickle, PickleError, TensorRef, Val
 use super::source::Source;
 use super::storage::Storage;
 use super::stored::Stored;
+use super::strided::Ahead;
 use super::tree::{Item, Planter};
-use super::view::Ahead;
 use super::{Dtype, FormatError};
 
 const FORMAT: &str = "PyTorch";

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::run::regular;
 
-use super::names::{self, Quantity};
+use super::quantities::{self, Quantity};
 use super::{LARGEST, Reading, TrainingLog};
 
 /// The file's name.
@@ -89,7 +89,7 @@ impl Columns {
         let named = |wanted: &str| head.iter().position(|name| name.trim() == wanted);
         let known = || {
             let columns = head.iter().enumerate();
-            columns.filter_map(|(column, name)| Some((names::quantity(name)?, column)))
+            columns.filter_map(|(column, name)| Some((quantities::quantity(name)?, column)))
         };
         let best = |wanted: Quantity| {
             let columns = known().filter(|((quantity, _), _)| *quantity == wanted);

@@ -6,9 +6,9 @@
 mod align;
 mod follower;
 mod metrics_csv;
-mod names;
-mod record;
+mod quantities;
 mod tensorboard;
+mod tfrecord;
 pub mod trainer_state;
 
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use super::unicode;
 pub use align::{Clock, Logged};
 pub(in crate::run) use follower::is_log;
 pub use follower::{LogFollower, LogUpdate};
-use names::Quantity;
+use quantities::Quantity;
 
 /// Most bytes that are read of one log.
 const LARGEST: u64 = 128 << 20;

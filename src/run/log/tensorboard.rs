@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use prost::Message;
 
-use super::names::{self, Quantity};
-use super::record::{self, Record};
+use super::quantities::{self, Quantity};
+use super::tfrecord::{self, Record};
 use super::{Reading, Series, TrainingLog};
 use crate::run::fingerprint::Fingerprint;
 use crate::run::regular;
@@ -112,7 +112,7 @@ impl Events {
         let mut log = TrainingLog::of(folder);
         for quantity in [Quantity::Train, Quantity::Eval, Quantity::Rate] {
             let curves = self.curves.iter().filter_map(|(name, series)| {
-                let (known, rank) = names::quantity(name)?;
+                let (known, rank) = quantities::quantity(name)?;
                 (known == quantity).then_some((rank, series))
             });
             if let Some((_, series)) = curves.min_by_key(|(rank, _)| *rank) {
@@ -167,7 +167,7 @@ impl Events {
         let mut file = BufReader::new(regular::open(path)?);
         file.seek(SeekFrom::Start(*offset))?;
         loop {
-            match record::read(&mut file, size.saturating_sub(*offset))? {
+            match tfrecord::read(&mut file, size.saturating_sub(*offset))? {
                 Record::End => return Ok(None),
                 Record::Long(rest) => {
                     *offset = file.stream_position()? + rest;
@@ -180,7 +180,7 @@ impl Events {
                             return Ok(Some(format!("expected an event, found {error}")));
                         }
                     }
-                    *offset += data.len() as u64 + record::FRAME;
+                    *offset += data.len() as u64 + tfrecord::FRAME;
                 }
                 Record::Broken(what) => {
                     let reason = format!("expected a record, found {what} without its checksum");
@@ -197,7 +197,7 @@ impl Events {
         for scalar in event.summary.iter().flat_map(|summary| &summary.value) {
             let Some(value) = scalar
                 .number()
-                .filter(|_| names::quantity(&scalar.tag).is_some())
+                .filter(|_| quantities::quantity(&scalar.tag).is_some())
             else {
                 continue;
             };
@@ -214,7 +214,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use super::*;
-    use crate::run::log::record::framed;
+    use crate::run::log::tfrecord::framed;
     use std::fs;
 
     fn event(step: i64, tag: &str, value: f32) -> Vec<u8> {

@@ -26,8 +26,8 @@ use crate::landscape::grid::surface::Measure;
 use crate::landscape::sharpness::CriticalStep;
 use crate::landscape::worker::protocol::{WorkerEvent, WorkerRequest};
 use crate::run::Checkpoint;
+use crate::run::scanner::Watcher;
 use crate::run::settle::RunEvent;
-use crate::run::watch::Watcher;
 
 use super::Options;
 use super::analysis::Analysis;

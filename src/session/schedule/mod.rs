@@ -4,7 +4,7 @@
 //! asks for more. Where few samples are measured everywhere, the whole map is first measured on these; what
 //! checkpoints are themselves is always measured on all.
 
-mod waiting;
+mod waiting_checkpoints;
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::landscape::worker::protocol::{Position, Quantity, Query};
 use crate::run::Checkpoint;
 use crate::weights::trajectory::Trajectory;
 
-use self::waiting::WaitingCheckpoints;
+use self::waiting_checkpoints::WaitingCheckpoints;
 use super::job::Job;
 use super::measure_cache::MeasureCache;
 use super::pictures::Pictures;

@@ -3,7 +3,7 @@
 pub mod action;
 pub(super) mod help_text;
 pub mod key;
+pub(super) mod key_reader;
 pub mod keymap;
 pub(super) mod mouse;
 pub mod prompt;
-pub(super) mod reader;

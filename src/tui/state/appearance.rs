@@ -5,7 +5,7 @@ use crate::plot::map::Layers;
 use crate::plot::raster::Marker;
 
 use crate::tui::input::action::Action;
-use crate::tui::theme::catalog::Themes;
+use crate::tui::theme::themes::Themes;
 
 /// Choices of how pictures are drawn.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -210,7 +210,7 @@ fn rgb(colour: Color) -> Option<Rgb> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::theme::levels;
+    use crate::tui::theme::bands;
     use ratatui::layout::Rect;
 
     /// One cell with these colours, brought down.
@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(number(Depth::TwoFiftySix, Rgb(0x28, 0x28, 0x28)), 235);
         assert_eq!(number(Depth::Sixteen, Rgb(250, 10, 10)), 9);
         assert_eq!(number(Depth::Sixteen, Rgb(20, 20, 20)), 0);
-        let bands = levels::SIXTEEN.iter();
+        let bands = bands::SIXTEEN.iter();
         let bands: Vec<u8> = bands.map(|band| number(Depth::Sixteen, *band)).collect();
         assert_eq!(bands, [4, 5, 2, 6, 3]);
     }

@@ -1,8 +1,8 @@
 //! Themes: flat files of colour tokens, and the styles that the screen makes of them.
 
-pub mod catalog;
+mod bands;
 pub mod color;
-mod levels;
+pub mod themes;
 
 use ratatui::style::{Color, Modifier, Style};
 
@@ -121,7 +121,7 @@ impl Tokens {
             (Depth::Sixteen, _) if dark => SIXTEEN_DARK,
             (Depth::Sixteen, _) => SIXTEEN_LIGHT,
             (Depth::TwoFiftySix, Bands::Gradient { map, .. }) => Self {
-                bands: Bands::Steps(if dark { levels::of(map) } else { levels::PALE }),
+                bands: Bands::Steps(if dark { bands::of(map) } else { bands::PALE }),
                 ..self
             },
             _ => self,
@@ -168,7 +168,7 @@ fn hexadecimal(text: &str) -> Option<Rgb> {
 
 /// Tokens of all themes on a dark ground in the sixteen colours of a terminal, whose tones are the user's own.
 const SIXTEEN_DARK: Tokens = Tokens {
-    bands: Bands::Steps(levels::SIXTEEN),
+    bands: Bands::Steps(bands::SIXTEEN),
     ground: Rgb(0, 0, 0),
     text: Rgb(229, 229, 229),
     faint: Rgb(127, 127, 127),
@@ -182,7 +182,7 @@ const SIXTEEN_DARK: Tokens = Tokens {
 };
 /// The same on a light ground.
 const SIXTEEN_LIGHT: Tokens = Tokens {
-    bands: Bands::Steps(levels::SIXTEEN),
+    bands: Bands::Steps(bands::SIXTEEN),
     ground: Rgb(255, 255, 255),
     text: Rgb(0, 0, 0),
     faint: Rgb(127, 127, 127),

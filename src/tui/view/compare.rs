@@ -17,7 +17,7 @@ use crate::session::snapshot::{Finding, PlaneWindow, Snapshot};
 
 use super::super::state::App;
 use super::{enclosed, facts, frame, padded, paint, render_foot, render_sentence, scene};
-use crate::tui::view::line::tail;
+use crate::tui::view::fitted_line::tail;
 
 /// The command that shows a pair of runs on a plane on which both lie.
 const SHARED: &str = "isoloss compare RUN RUN --shared · both paths on one plane";

@@ -13,7 +13,7 @@ use super::super::state::App;
 use super::super::state::choice::{ShownPlane, View};
 use super::super::state::cursor::CursorReading;
 use super::facts;
-use crate::tui::view::line::{Piece, fit};
+use crate::tui::view::fitted_line::{Piece, fit};
 
 /// Puts the mark on a map that was drawn into this area.
 pub(super) fn mark(app: &App, scene: &MapScene<'_>, area: Rect, buffer: &mut Buffer) {

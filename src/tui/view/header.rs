@@ -13,7 +13,7 @@ use crate::session::snapshot::Snapshot;
 use super::super::state::App;
 use super::{facts, padded};
 use crate::tui::view::age::{Age, Saving};
-use crate::tui::view::line::{Piece, fit, tail};
+use crate::tui::view::fitted_line::{Piece, fit, tail};
 
 /// Columns that the run's folder may take.
 const RUN_WIDTH: usize = 28;

@@ -5,10 +5,10 @@ use std::cell::RefCell;
 use ratatui::layout::Rect;
 
 use crate::plot::chart::Chart;
-use crate::plot::key::PictureKey;
 use crate::plot::map::panels::{self, Panel};
 use crate::plot::map::{self, MapScene};
 use crate::plot::picture::Picture;
+use crate::plot::picture_key::PictureKey;
 use crate::plot::relief;
 
 /// Pictures that are kept: those of one screen, and of the one before it that is turned back to.

@@ -9,7 +9,7 @@ use crate::session::snapshot::{Finding, OtherWork, Snapshot};
 use super::super::state::App;
 use super::super::state::choice::{ShownPlane, View};
 use super::facts;
-use crate::tui::view::line::{Piece, fit};
+use crate::tui::view::fitted_line::{Piece, fit};
 
 /// Columns of a bar.
 const BAR: usize = 12;

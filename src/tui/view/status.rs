@@ -9,7 +9,7 @@ use super::super::state::App;
 use super::super::state::choice::{Figure, ShownPlane, SliceKind, View, WeightsTab};
 use super::{cursor, facts, header, padded, progress};
 use crate::tui::input::action::Action;
-use crate::tui::view::line::{Piece, fit};
+use crate::tui::view::fitted_line::{Piece, fit};
 
 /// Actions with a word for what their keys do.
 type Hint = (&'static [Action], &'static str);

@@ -8,7 +8,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::*;
 use crate::model::kernels::blocked::Blocked;
-use crate::model::kernels::pool::Image;
+use crate::model::kernels::pooling::Image;
 use crate::model::kernels::simd::Rectifier;
 
 /// A convolution of 3×3 taps with everything around it.

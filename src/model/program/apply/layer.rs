@@ -4,7 +4,7 @@ use candle_core::{D, DType, Result, Tensor, bail};
 
 use super::super::datum::{axis, mean_of_last, sum_keeping};
 use super::super::op::{Normalization, Op};
-use super::{Operands, window};
+use super::{Operands, sliding_window};
 use crate::model::ops::{self, vector};
 
 /// Applies a layer in evaluation mode.
@@ -15,24 +15,26 @@ pub(super) fn apply(op: &Op, operands: &Operands<'_>) -> Result<Tensor> {
         Op::WeightNorm { axis: at } => weight_norm(operands, *at),
         Op::Conv(conv) => {
             let bias = operands.maybe_float(2)?;
-            window::convolve(
+            sliding_window::convolve(
                 conv,
                 &operands.float(0)?,
                 &operands.float(1)?,
                 bias.as_ref(),
             )
         }
-        Op::MaxPool(pool) => window::pooled(pool, None, &operands.float(0)?),
-        Op::AveragePool(pool, mean) => window::pooled(pool, Some(*mean), &operands.float(0)?),
-        Op::Patches(pool) => window::patches(pool, &operands.float(0)?),
-        Op::AdaptivePool { to, max } => window::adaptive(to, *max, &operands.float(0)?),
+        Op::MaxPool(pool) => sliding_window::pooled(pool, None, &operands.float(0)?),
+        Op::AveragePool(pool, mean) => {
+            sliding_window::pooled(pool, Some(*mean), &operands.float(0)?)
+        }
+        Op::Patches(pool) => sliding_window::patches(pool, &operands.float(0)?),
+        Op::AdaptivePool { to, max } => sliding_window::adaptive(to, *max, &operands.float(0)?),
         Op::Resize {
             method,
             to,
             factors,
         } => {
             let to = to.as_ref().map(|to| operands.scope.sizes(to)).transpose()?;
-            window::resized(
+            sliding_window::resized(
                 *method,
                 to.as_deref(),
                 factors.as_deref(),

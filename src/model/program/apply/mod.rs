@@ -15,8 +15,8 @@ mod pair;
 mod recurrent;
 mod reduce;
 mod scatter;
+mod sliding_window;
 mod view;
-mod window;
 
 use candle_core::{Result, Tensor, bail};
 

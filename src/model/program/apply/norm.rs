@@ -4,7 +4,7 @@ use candle_core::{DType, Result, Tensor, bail};
 
 use super::super::datum::Datum;
 use super::super::op::{Conv, Op};
-use super::{Operands, window};
+use super::{Operands, sliding_window};
 use crate::model::ops::{BatchNormTensors, Statistics};
 
 /// Applies a batch norm; one that takes its own statistics gives them too.
@@ -25,12 +25,12 @@ fn convolved(conv: &Conv, epsilon: f64, operands: &Operands<'_>) -> Result<Vec<D
     let typed = |tensor: Tensor| tensor.to_dtype(x.dtype());
     if operands.scope.takes_own_statistics() {
         let bias = bias.map(typed).transpose()?;
-        let y = window::convolve(conv, &x, &typed(kernel)?, bias.as_ref())?;
+        let y = sliding_window::convolve(conv, &x, &typed(kernel)?, bias.as_ref())?;
         return normalized(&y, 3, epsilon, operands);
     }
     let norm = norm(3, epsilon, operands)?;
     let (kernel, shift) = norm.fold(&kernel, bias.as_ref())?;
-    let y = window::convolve(conv, &x, &typed(kernel)?, Some(&typed(shift)?))?;
+    let y = sliding_window::convolve(conv, &x, &typed(kernel)?, Some(&typed(shift)?))?;
     Ok(vec![Datum::float(y)])
 }
 

@@ -203,7 +203,7 @@ fn has_optimizer(item: &Item, depth: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::Dtype;
-    use super::super::view::Ahead;
+    use super::super::strided::Ahead;
     use super::*;
 
     fn dict(fields: Vec<(&str, Item)>) -> Item {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::super::Dtype;
-use super::super::view::Ahead;
+use super::super::strided::Ahead;
 use super::*;
 
 /// A tensor of two numbers for each name, of a shape of its own where its name ends with a digit.

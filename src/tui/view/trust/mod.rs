@@ -16,7 +16,7 @@ use crate::session::snapshot::{Finding, Snapshot};
 use super::super::state::App;
 use super::super::state::choice::View;
 use super::{enclosed, facts, frame, padded};
-use crate::tui::view::line::Piece;
+use crate::tui::view::fitted_line::Piece;
 
 use row::{LABEL, Row};
 
