@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::catalog::{CheckpointFacts, InnerCounters};
 use crate::run::history::Seen;
+use crate::run::hyper::Hyper;
 
 /// The part that a kept checkpoint has in its run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +27,7 @@ pub enum KeptStanding {
 }
 
 /// A kept checkpoint: one small JSON file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KeptRecord {
     /// Path below the run of the file, or the HF-style folder, that was read.
     pub path: PathBuf,
@@ -53,6 +54,9 @@ pub struct KeptRecord {
     /// Nested key of the state dict, when the user named one.
     #[serde(default)]
     pub key: Option<String>,
+    /// Settings of training that the file in the run told; `None` in records of earlier versions.
+    #[serde(default)]
+    pub hyper: Option<Hyper>,
     /// Hash of names and shapes.
     pub signature: u64,
     /// Numbers of the model.
@@ -123,6 +127,7 @@ impl KeptRecord {
                     .ok()
                     .map(|hash| *hash.as_bytes()),
             },
+            hyper: self.hyper,
             kept: Some(copy),
             on_disk: false,
             is_left: self.standing != KeptStanding::OnPath,
@@ -150,6 +155,7 @@ impl KeptRecord {
             inner_step: seen.facts.counters.step,
             inner_epoch: seen.facts.counters.epoch,
             key: key.map(str::to_owned),
+            hyper: seen.hyper,
             signature: seen.facts.signature,
             numbers: seen.facts.numbers,
             standing: KeptStanding::OnPath,

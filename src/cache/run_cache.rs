@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::run::format::StateDict;
 use crate::run::history::Seen;
+use crate::run::hyper::Hyper;
 use crate::run::regular;
 use crate::run::{Checkpoint, RunChoice};
 use crate::weights::path::PathMemory;
@@ -274,6 +275,12 @@ impl RunCache {
         lost.into_iter().map(|i| path[i].0.clone()).collect()
     }
 
+    /// Returns the settings of training that a kept checkpoint told.
+    #[must_use]
+    pub fn hyper(&self, checkpoint: &Checkpoint) -> Option<Hyper> {
+        self.records.get(self.position(checkpoint)?)?.hyper
+    }
+
     /// Index of the record of a checkpoint.
     fn position(&self, checkpoint: &Checkpoint) -> Option<usize> {
         self.records.iter().position(|record| {
@@ -375,6 +382,7 @@ mod tests {
             modified: checkpoint.modified.unwrap(),
             size: fs::metadata(&checkpoint.path).unwrap().len(),
             facts: crate::run::header(&checkpoint.path, None).unwrap().facts,
+            hyper: None,
             kept: None,
             on_disk: true,
             is_left: false,

@@ -3,6 +3,7 @@
 use std::iter::repeat;
 use std::path::Path;
 
+use crate::cache::{KeepLimit, RunCache};
 use crate::run::hyper::{self, Hyper};
 use crate::run::log::{Clock, Logged};
 use crate::run::{Checkpoint, scan};
@@ -12,7 +13,7 @@ use super::warn;
 
 /// The rate at each of these checkpoints of a run; what is wrong with its log is said on stderr.
 pub(super) fn of(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Vec<Option<f64>> {
-    let own = saved(members);
+    let own = saved(run, members);
     if own.iter().all(Option::is_some) {
         return own;
     }
@@ -26,14 +27,27 @@ pub(super) fn drops(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Vec<
 }
 
 /// The same by a log that was read.
-pub(super) fn drops_with(members: &[Checkpoint], logged: &[Logged]) -> Vec<usize> {
-    hyper::drops(&told(saved(members), logged))
+pub(super) fn drops_with(run: &Path, members: &[Checkpoint], logged: &[Logged]) -> Vec<usize> {
+    hyper::drops(&told(saved(run, members), logged))
 }
 
 /// The rates that the checkpoints themselves hold.
-fn saved(members: &[Checkpoint]) -> Vec<Option<f64>> {
-    let own = members.iter().map(|member| Hyper::of(member).learning_rate);
-    own.collect()
+fn saved(run: &Path, members: &[Checkpoint]) -> Vec<Option<f64>> {
+    let own = settings(run, members).into_iter();
+    own.map(|hyper| hyper.learning_rate).collect()
+}
+
+/// The settings of training that checkpoints of a run tell, or told before they went.
+pub(super) fn settings(run: &Path, members: &[Checkpoint]) -> Vec<Hyper> {
+    let has_kept = members.iter().any(|member| member.kept.is_some());
+    let cache = has_kept.then(|| RunCache::open(run, KeepLimit::Auto));
+    let cache = cache.flatten();
+    let kept = |member: &Checkpoint| cache.as_ref()?.hyper(member);
+    let of = |member: &Checkpoint| match member.kept {
+        Some(_) => kept(member).unwrap_or_default(),
+        None => Hyper::of(member),
+    };
+    members.iter().map(of).collect()
 }
 
 /// The rates that the checkpoints hold, and for the others what the log tells.

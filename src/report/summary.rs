@@ -29,7 +29,7 @@ pub fn text(snapshot: &Snapshot) -> String {
         let share = |values: &[f64]| percent(values.iter().take(2).sum());
         let (explained, null) = (
             share(&trajectory.explained),
-            share(&trajectory.explained_null),
+            share(&trajectory.explained_walk()),
         );
         let _ = writeln!(
             text,

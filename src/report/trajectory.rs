@@ -24,6 +24,8 @@ pub struct TrajectoryReport {
     update_norm: Vec<f64>,
     explained: Vec<f64>,
     explained_null: Vec<f64>,
+    /// The same for a random walk of as many checkpoints.
+    explained_walk: Vec<f64>,
     singular: Vec<f64>,
     lissajous: Vec<f64>,
     coordinates: Vec<[f64; 2]>,
@@ -49,6 +51,7 @@ impl TrajectoryReport {
         random: Option<RandomProjection>,
     ) -> Self {
         let looks_random = trajectory.looks_random();
+        let explained_walk = trajectory.explained_walk();
         let trajectory = trajectory.clone();
         Self {
             drops: drops.iter().map(|at| trajectory.steps[*at]).collect(),
@@ -61,6 +64,7 @@ impl TrajectoryReport {
             update_norm: trajectory.update_norm,
             explained: trajectory.explained,
             explained_null: trajectory.explained_null,
+            explained_walk,
             singular: trajectory.singular,
             lissajous: trajectory.lissajous,
             coordinates: trajectory.coordinates,
@@ -137,17 +141,28 @@ impl TrajectoryReport {
         maps
     }
 
+    /// The share of a long random walk, and that of one as short as the path.
+    fn walk(&self) -> String {
+        let share = |values: &[f64]| percent(values.iter().take(2).sum());
+        let (long, short) = (share(&self.explained_null), share(&self.explained_walk));
+        let mut said = format!("a random walk has {long}");
+        if short != long {
+            let _ = write!(said, ", one of {} checkpoints {short}", self.steps.len());
+        }
+        said
+    }
+
     fn variance(&self) -> String {
         let share = |values: &[f64]| values.iter().take(2).sum::<f64>();
         let mut text = match self.explained.len() {
             0 => "One checkpoint is a point: there is no path yet.\n".to_owned(),
             1 => "Two checkpoints make a line: a plane needs a third.\n".to_owned(),
             _ => format!(
-                "PC1 {} + PC2 {} = {} of the path's variance; a random walk has {}\n",
+                "PC1 {} + PC2 {} = {} of the path's variance; {}\n",
                 percent(self.explained[0]),
                 percent(self.explained[1]),
                 percent(share(&self.explained)),
-                percent(share(&self.explained_null)),
+                self.walk()
             ),
         };
         if self.lissajous.len() >= 2 {

@@ -7,11 +7,12 @@ use std::time::SystemTime;
 
 use super::Checkpoint;
 use super::catalog::{Catalog, CatalogEntry, CheckpointFacts, InnerCounters, StepOrigin, catalog};
+use super::hyper::Hyper;
 use super::open::content;
 use super::scan::FoundFile;
 
 /// One content that lay at one path.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Seen {
     /// Path below the run, of the file by which names know it.
     pub name: PathBuf,
@@ -25,6 +26,8 @@ pub struct Seen {
     pub size: u64,
     /// Facts from its header.
     pub facts: CheckpointFacts,
+    /// Settings of training that its file tells; `None` until they are read.
+    pub hyper: Option<Hyper>,
     /// The copy in the user's cache.
     pub kept: Option<PathBuf>,
     /// True while the run has it.
@@ -99,7 +102,19 @@ impl History {
             .collect()
     }
 
+    /// The content that the run has at a path now.
+    pub fn on_disk_at(&mut self, path: &Path) -> Option<&mut Seen> {
+        let mut seen = self.seen.iter_mut();
+        seen.find(|seen| seen.on_disk && seen.path == path)
+    }
+
     /// The content of a checkpoint.
+    #[must_use]
+    pub fn find(&self, checkpoint: &Checkpoint) -> Option<&Seen> {
+        self.seen.iter().find(|seen| seen.is(checkpoint))
+    }
+
+    /// The same, to note something of it.
     pub fn find_mut(&mut self, checkpoint: &Checkpoint) -> Option<&mut Seen> {
         self.seen.iter_mut().find(|seen| seen.is(checkpoint))
     }
@@ -155,6 +170,7 @@ impl History {
             modified: found.fingerprint.modified,
             size: found.fingerprint.size,
             facts,
+            hyper: None,
             kept: None,
             on_disk: true,
             is_left: false,

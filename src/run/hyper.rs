@@ -43,13 +43,19 @@ impl Hyper {
         if checkpoint.kept.is_some() {
             return Self::default();
         }
-        if checkpoint.path.is_dir() {
+        Self::read(&checkpoint.path)
+    }
+
+    /// Reads the settings that a file, or an HF-style folder, tells.
+    #[must_use]
+    pub fn read(path: &Path) -> Self {
+        if path.is_dir() {
             return Self {
-                learning_rate: state_of_trainer(&checkpoint.path),
+                learning_rate: state_of_trainer(path),
                 ..Self::default()
             };
         }
-        let Some(note) = training::note(&checkpoint.path) else {
+        let Some(note) = training::note(path) else {
             return Self::default();
         };
         let group = OPTIMIZERS

@@ -190,7 +190,6 @@ struct Reader {
     path: RunPath,
     history: History,
     keeper: Keeper,
-    hyper: HashMap<Key, Hyper>,
     /// Contents that were to be kept once: what could not be is not tried again and again.
     tried: HashSet<Key>,
     /// Contents that were read once more for their identity.
@@ -212,7 +211,6 @@ impl Reader {
                 .with_kept_products(options.store.as_ref().and_then(|it| it.products().ok())),
             history: History::default(),
             keeper: Keeper::open(&options.run, options.keep),
-            hyper: HashMap::new(),
             tried: HashSet::new(),
             identified: HashSet::new(),
             told: HashSet::new(),
@@ -269,9 +267,11 @@ impl Reader {
     fn arrive(&mut self, settled: Settled, arrival: u64) {
         let Settled { found, header } = settled;
         let key = self.options.choice.key.as_deref();
-        if let Some(new) = self.history.take(found, header.facts, arrival, key) {
-            let hyper = Hyper::of(&new.at(0));
-            self.hyper.insert((new.path.clone(), arrival), hyper);
+        let path = found.path.clone();
+        self.history.take(found, header.facts, arrival, key);
+        // A copy that is kept of it has none of them.
+        if let Some(seen) = self.history.on_disk_at(&path) {
+            seen.hyper.get_or_insert_with(|| Hyper::read(&path));
         }
     }
 
@@ -346,8 +346,8 @@ impl Reader {
         let gone: Vec<Checkpoint> = gone.cloned().collect();
         let shape = self.path.shape();
         let told = |member: &Checkpoint| {
-            let key = (member.path.clone(), member.arrival);
-            self.hyper.get(&key).copied().unwrap_or_default()
+            let seen = self.history.find(member);
+            seen.and_then(|seen| seen.hyper).unwrap_or_default()
         };
         PathReading {
             hyper: members.iter().map(told).collect(),

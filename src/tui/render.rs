@@ -10,7 +10,7 @@ use super::ascii;
 use super::state::App;
 use super::state::choice::{ShownPlane, View};
 use super::view::{
-    command, compare, curvature, has_slices, header, help, map, path, slices, status, surface,
+    command, compare, curvature, has_slices, header, help, map, path, relief, slices, status,
     trust, weights,
 };
 use crate::tui::view::layout::{Parts, ScreenLayout, arrange};
@@ -121,7 +121,7 @@ fn render_view(app: &App, area: Rect, buffer: &mut Buffer) {
         View::Weights => weights::render(app, area, buffer),
         View::Curvature => curvature::render(app, area, buffer),
         View::Compare => compare::render(app, area, buffer),
-        View::Surface => surface::render(app, area, buffer),
+        View::Relief => relief::render(app, area, buffer),
     }
 }
 

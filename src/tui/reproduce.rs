@@ -17,7 +17,7 @@ pub fn commands(app: &App) -> Vec<Vec<String>> {
         return Vec::new();
     };
     match app.view() {
-        View::Map | View::Surface => vec![seen.surface(app)],
+        View::Map | View::Relief => vec![seen.surface(app)],
         View::Slices => seen.slices(app),
         View::Path => {
             let options = [words(&["--plane", "random"]), seen.asked("--seed")].concat();
@@ -41,6 +41,20 @@ pub fn commands(app: &App) -> Vec<Vec<String>> {
         }
         View::Compare => vec![seen.compare()],
     }
+}
+
+/// Returns the names of the session's axes that the commands have the other way round, if the view shows axes.
+#[must_use]
+pub fn mirrored(app: &App) -> Vec<&'static str> {
+    let shows_axes = matches!(
+        app.view(),
+        View::Map | View::Relief | View::Path | View::Curvature
+    );
+    let seen = Seen::of(app).filter(|_| shows_axes);
+    let turned = seen.map_or([false; 2], |seen| seen.turned);
+    let axes = ["PC1", "PC2"].into_iter().zip(turned);
+    axes.filter_map(|(name, turned)| turned.then_some(name))
+        .collect()
 }
 
 /// The part of the invocation that is on the screen.
@@ -127,7 +141,7 @@ impl<'a> Seen<'a> {
             (self.origin, options)
         };
         options.extend(self.invocation.fidelity.iter().cloned());
-        if app.view() == View::Surface {
+        if app.view() == View::Relief {
             let camera = app.camera();
             options.push(format!("--relief={},{}", camera.turn, camera.tilt));
         }

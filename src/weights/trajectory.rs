@@ -56,6 +56,18 @@ const LOOKS_RANDOM: f64 = 0.9;
 const ENOUGH_TO_JUDGE: usize = 10;
 
 impl Trajectory {
+    /// Returns the shares of its variance that a random walk of as many checkpoints has along each component
+    /// (docs/math.md 8): short ones have more in two than [`Trajectory::explained_null`], because they have few in all.
+    #[must_use]
+    pub fn explained_walk(&self) -> Vec<f64> {
+        let count = self.steps.len() as f64;
+        let share = |k: usize| {
+            let sine = (PI * k as f64 / (2.0 * count)).sin();
+            1.5 / ((count * count - 1.0) * sine * sine)
+        };
+        (1..self.steps.len()).map(share).collect()
+    }
+
     /// Returns true if the curve on the plane is what a random walk draws: the plane then shows how principal
     /// components are made rather than what the run did (docs/math.md 8).
     #[must_use]
@@ -353,6 +365,32 @@ mod tests {
         assert!((explained[1] - random_walk_share(2)).abs() < 0.02);
         assert!((random_walk_share(1) + random_walk_share(2) - 0.76).abs() < 1e-3);
         assert!(lissajous(&components, 0) > 0.98 && lissajous(&components, 1) > 0.95);
+    }
+
+    #[test]
+    fn a_short_random_walk_has_the_shares_of_its_expected_gram_matrix() {
+        for count in [2, 3, 4, 7, 14] {
+            // Positions i and j have min(i, j) steps in common; PCA centres them.
+            let common = DMatrix::from_fn(count, count, |i, j| i.min(j) as f64 + 1.0);
+            let centre = DMatrix::identity(count, count)
+                - DMatrix::from_element(count, count, 1.0 / count as f64);
+            let mut variance: Vec<f64> = (&centre * common * &centre)
+                .symmetric_eigenvalues()
+                .iter()
+                .copied()
+                .collect();
+            variance.sort_by(|a, b| b.total_cmp(a));
+            let all: f64 = variance.iter().sum();
+            let path = Trajectory {
+                steps: (0..count as u64).collect(),
+                ..Trajectory::default()
+            };
+            let shares = path.explained_walk();
+            assert_eq!(shares.len(), count - 1);
+            for (share, variance) in shares.iter().zip(&variance) {
+                assert!((share - variance / all).abs() < 1e-12, "{count}: {share}");
+            }
+        }
     }
 
     #[test]

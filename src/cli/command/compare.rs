@@ -237,10 +237,12 @@ impl Compare {
         if !self.labels.is_empty() {
             return self.labels.clone();
         }
-        let told: Vec<String> = scenes
-            .iter()
-            .map(|scene| Hyper::of(&scene.origin).label())
-            .collect();
+        let label = |(run, scene): (&PathBuf, &Scene)| {
+            let origin = std::slice::from_ref(&scene.origin);
+            let settings = learning_rates::settings(run, origin);
+            settings.first().map(Hyper::label).unwrap_or_default()
+        };
+        let told: Vec<String> = self.runs.iter().zip(scenes).map(label).collect();
         let with = |(name, told): (String, Option<&String>)| match told {
             Some(told) if !told.is_empty() => format!("{name}, {told}"),
             _ => name,

@@ -82,7 +82,7 @@ impl Surface {
             grid,
             fidelity,
             path,
-            drops: learning_rates::drops_with(members, &logged),
+            drops: learning_rates::drops_with(&self.run, members, &logged),
         };
         let forms = Forms {
             picture: Some(&|palette| report.picture(self.relief, palette)),

@@ -49,7 +49,7 @@ pub const TABLE: &[Group] = &[
                 ],
             ),
             row(
-                "curvature, compare, surface",
+                "curvature, compare, relief",
                 &[
                     (Action::ShowCurvature, &[key('5')]),
                     (Action::ShowCompare, &[key('6')]),
@@ -102,7 +102,7 @@ pub const TABLE: &[Group] = &[
         name: "window",
         rows: &[
             row(
-                "pan; turn and tilt the surface",
+                "pan; turn and tilt the relief",
                 &[
                     (Action::PanLeft, &[Key::of(KeyCode::Left)]),
                     (Action::PanRight, &[Key::of(KeyCode::Right)]),

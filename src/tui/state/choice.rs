@@ -17,7 +17,7 @@ pub enum View {
     /// The runs beside one another.
     Compare,
     /// The surface as a relief.
-    Surface,
+    Relief,
 }
 
 impl View {
@@ -29,7 +29,7 @@ impl View {
         Self::Weights,
         Self::Curvature,
         Self::Compare,
-        Self::Surface,
+        Self::Relief,
     ];
 
     /// Its name on the screen.
@@ -42,7 +42,7 @@ impl View {
             Self::Weights => "weights",
             Self::Curvature => "curvature",
             Self::Compare => "compare",
-            Self::Surface => "surface",
+            Self::Relief => "relief",
         }
     }
 

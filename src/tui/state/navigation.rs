@@ -47,7 +47,7 @@ impl Navigation {
             Action::ShowWeights => View::Weights,
             Action::ShowCurvature => View::Curvature,
             Action::ShowCompare => View::Compare,
-            Action::ShowSurface => View::Surface,
+            Action::ShowSurface => View::Relief,
             Action::NextView => self.view.next(),
             Action::PreviousView => self.view.previous(),
             Action::NextDirections => return self.choose_next(),
@@ -66,7 +66,7 @@ impl Navigation {
                 self.cursor = None;
             }
             View::Weights => self.weights_tab = self.weights_tab.next(),
-            View::Path | View::Compare | View::Surface => return Vec::new(),
+            View::Path | View::Compare | View::Relief => return Vec::new(),
         }
         self.show(self.view)
     }
@@ -115,7 +115,7 @@ impl Navigation {
 
     /// Turns the relief, moves the cursor or pans, by steps to the right and up.
     pub(super) fn go(&mut self, [right, up]: [f64; 2], snapshot: &Snapshot) -> Vec<Command> {
-        if self.view == View::Surface {
+        if self.view == View::Relief {
             self.camera = self.camera.moved(right * TURN, up * TILT);
         } else if let (View::Map, Some(cursor), Some(window)) =
             (self.view, self.cursor, self.drawn_window(snapshot))

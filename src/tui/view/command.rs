@@ -9,7 +9,7 @@ use crate::landscape::worker::protocol::CURVATURE_SAMPLES;
 use crate::session::snapshot::Finding;
 
 use super::super::invocation::quoted;
-use super::super::reproduce::commands;
+use super::super::reproduce::{commands, mirrored};
 use super::super::state::App;
 use super::super::state::choice::View;
 use super::{cleared, enclosed, frame};
@@ -28,7 +28,10 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         .iter()
         .flat_map(|words| folded(words, room))
         .collect();
-    lines.extend(curvature_note(app).filter(|_| !lines.is_empty()));
+    if !lines.is_empty() {
+        lines.extend(curvature_note(app));
+        lines.extend(mirror_note(app));
+    }
     if lines.is_empty() {
         lines.push("There is no command: nothing was measured yet, or this is a recording.".into());
     }
@@ -55,6 +58,13 @@ fn curvature_note(app: &App) -> Option<String> {
             data.samples
         )
     })
+}
+
+/// Says, as a comment of the shell, which axes the command turns the other way. The session keeps those that it began
+/// with, so that the picture never flips.
+fn mirror_note(app: &App) -> Option<String> {
+    let axes = mirrored(app);
+    (!axes.is_empty()).then(|| format!("# mirrored along {}", axes.join(" and ")))
 }
 
 /// A command in lines of at most `room` columns, continued as a shell reads them: an option and its value

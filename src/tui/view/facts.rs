@@ -76,7 +76,7 @@ pub(crate) fn explained(snapshot: &Snapshot) -> Option<(&'static str, f64, f64)>
     };
     let held = snapshot.plane.map(|plane| plane.explained);
     let share = held.unwrap_or_else(|| sum(&trajectory.explained));
-    Some((label, share, sum(&trajectory.explained_null)))
+    Some((label, share, sum(&trajectory.explained_walk())))
 }
 
 /// Returns the distance of each checkpoint from the plane as a share of the path's extent, which is the largest

@@ -14,11 +14,11 @@ pub(super) mod map;
 pub(super) mod path;
 pub(super) mod pictures;
 mod progress;
+pub(super) mod relief;
 mod scene;
 pub(super) mod slices;
 mod stability;
 pub(super) mod status;
-pub(super) mod surface;
 pub(super) mod trust;
 pub(super) mod weights;
 

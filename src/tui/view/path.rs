@@ -73,7 +73,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         rough(projection.cosine.abs()),
         rough(projection.expected_cosine)
     );
-    let null: f64 = trajectory.explained_null.iter().take(2).sum();
+    let null: f64 = trajectory.explained_walk().iter().take(2).sum();
     let walk = format!("a random walk has {}", percent(null));
     let planes = [(own, caught, walk), (random, projection.explained, cosine)];
     for ((scene, share, rest), area) in planes.into_iter().zip(areas) {

@@ -18,7 +18,7 @@ type Hint = (&'static [Action], &'static str);
 fn hints(app: &App) -> Vec<Hint> {
     let on_map = app.view() == View::Map;
     let has_checkpoints = app.checkpoints() > 1;
-    let has_window = matches!(app.view(), View::Map | View::Surface | View::Curvature);
+    let has_window = matches!(app.view(), View::Map | View::Relief | View::Curvature);
     let all: [(bool, Hint); 12] = [
         (true, (&[Action::Help], "help")),
         (true, (&[Action::Quit], "quit")),
@@ -29,7 +29,7 @@ fn hints(app: &App) -> Vec<Hint> {
         (on_map && has_checkpoints, (&[Action::Cursor], "cursor")),
         (app.is_filming(), (&[Action::Film], "stop")),
         (
-            !app.is_filming() && has_checkpoints && matches!(app.view(), View::Map | View::Surface),
+            !app.is_filming() && has_checkpoints && matches!(app.view(), View::Map | View::Relief),
             (&[Action::Film], "replay"),
         ),
         (true, (&[Action::ShowMap, Action::ShowSurface], "views")),
@@ -73,7 +73,7 @@ fn directions(app: &App) -> Option<&'static str> {
             Figure::Largest => "−λmin",
             Figure::Smallest => "ratio",
         },
-        View::Path | View::Compare | View::Surface => return None,
+        View::Path | View::Compare | View::Relief => return None,
     })
 }
 

@@ -309,7 +309,7 @@ fn without_a_path_nothing_moves() {
 fn views_go_round_both_ways() {
     let mut app = app(2);
     app.update(Action::PreviousView);
-    assert_eq!(app.view(), View::Surface);
+    assert_eq!(app.view(), View::Relief);
     app.update(Action::PreviousView);
     assert_eq!(app.view(), View::Compare);
     app.update(Action::NextView);

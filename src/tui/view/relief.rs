@@ -12,7 +12,7 @@ use super::{enclosed, facts, frame, paint, render_refusal, render_sentence, scen
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let snapshot = app.snapshot();
-    let mut frame = frame(app, "surface · height is log loss", area.width);
+    let mut frame = frame(app, "relief · height is log loss", area.width);
     let camera = app.camera();
     let caption = format!(
         " turn {:.0}° tilt {:.0}° · arrows ",
@@ -20,13 +20,13 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     );
     frame = frame.title_bottom(Line::styled(caption, app.theme().faint()).right_aligned());
     let inner = enclosed(&frame, area, buffer);
-    if render_refusal(app, "surface", inner, buffer) {
+    if render_refusal(app, "relief", inner, buffer) {
         return;
     }
     let (Some(trajectory), Some(window), Some(_)) =
         (&snapshot.trajectory, app.window(), &snapshot.map)
     else {
-        let why = "There is no surface yet: it begins with the third checkpoint.";
+        let why = "There is no relief yet: it begins with the third checkpoint.";
         return render_sentence(app, why, inner, buffer);
     };
     let gone = facts::gone(snapshot);
