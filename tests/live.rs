@@ -115,6 +115,22 @@ fn checkpoints_arrive_one_by_one_and_a_half_written_one_when_it_is_whole() {
     watched.expect("left the path step 0");
 }
 
+/// Waits until this number of checkpoints of a run are kept.
+fn wait_for_kept(run: &str, count: u64) {
+    let kept = || {
+        let listed = program::json(&["cache", "list", "--format", "json"]);
+        let runs = listed["runs"].as_array().unwrap().iter();
+        let own = runs.filter(|one| one["run"].as_str() == Some(run));
+        own.filter_map(|one| one["checkpoints"].as_u64())
+            .sum::<u64>()
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while kept() != count {
+        assert!(Instant::now() < deadline, "{} are kept", kept());
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
 #[test]
 fn a_path_that_was_thinned_begins_thinned_and_commands_have_all_of_it() {
     let run = tempfile::tempdir().unwrap();
@@ -131,22 +147,8 @@ fn a_path_that_was_thinned_begins_thinned_and_commands_have_all_of_it() {
         fs::write(file(step), bytes).unwrap();
     }
     let run_name = run.path().to_str().unwrap();
-    let kept = || {
-        let listed = program::json(&["cache", "list", "--format", "json"]);
-        let runs = listed["runs"].as_array().unwrap().iter();
-        let own = runs.filter(|one| one["run"].as_str() == Some(run_name));
-        own.filter_map(|one| one["checkpoints"].as_u64())
-            .sum::<u64>()
-    };
-    let wait = |is_there: &dyn Fn() -> bool| {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !is_there() {
-            assert!(Instant::now() < deadline, "{} are kept", kept());
-            thread::sleep(Duration::from_millis(100));
-        }
-    };
     let first = Watched::start(run.path(), &["--keep", "all"]);
-    wait(&|| kept() == 300);
+    wait_for_kept(run_name, 300);
     for step in 0..290 {
         fs::remove_file(file(step)).unwrap();
     }
@@ -169,6 +171,33 @@ fn a_path_that_was_thinned_begins_thinned_and_commands_have_all_of_it() {
     );
     let whole = program::json(&["trajectory", run_name, "--format", "json"]);
     assert_eq!(whole["steps"].as_array().unwrap().len(), 300);
+}
+
+#[test]
+fn learning_rates_of_kept_checkpoints_outlive_a_session_and_their_files() {
+    let run = tempfile::tempdir().unwrap();
+    let file = |step: usize| run.path().join(format!("step={step}.ckpt"));
+    for step in [0, 632] {
+        fs::copy(
+            fixture(&format!("resnet8-fashion/step={step}.ckpt")),
+            file(step),
+        )
+        .unwrap();
+    }
+    let run_name = run.path().to_str().unwrap();
+    let rates =
+        || program::json(&["weights", run_name, "--format", "json"])["learning_rate"].take();
+    let before = rates();
+    assert!(before[0].is_f64(), "{before}");
+    let data = fixture("fashion-mnist");
+    let options = ["--keep", "all", "--data", &data, "--samples", "16"];
+    let first = Watched::start(run.path(), &options);
+    wait_for_kept(run_name, 2);
+    drop(first);
+    fs::remove_file(file(0)).unwrap();
+    assert_eq!(rates(), before);
+    let again = Watched::start(run.path(), &options);
+    again.expect("%, lr 0.1");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 """One table of figures that could refute the paper's claims, from the JSON of figures.sh:
 python examples/paper/claims.py [runs/paper/figures]
 
-Lines of what was not made are left out. ± is a standard error over the seeds of the directions, or over the runs that are
-compared."""
+Lines of what was not made are left out. ± is a standard error over three seeds of the directions, of the angles over the
+steps of a path. Each network was trained once: no number says how it varies from one training to another."""
 
 import json
 import math
@@ -167,12 +167,16 @@ def ways():
 
 
 def reliefs(folder, rows):
-    """Figure 1: how much steeper is the surface without shortcuts?"""
+    """Figure 1: how much steeper is the surface without shortcuts? Three planes of figure 5 beside that of the picture."""
+    compared = [{run["label"]: run for run in one["runs"]} for one in read_seeds(folder, "5-surfaces")]
     for network in ["resnet56-noshort", "resnet56"]:
         surface = read(folder, f"1-{network}")
         if surface:
             loss = [value for row in whole(surface["loss"]) for value in row]
-            rows.append([network, test_error(folder, network), f"{min(loss):.3g}", f"{max(loss):.3g}"])
+            highest = [max(value for row in whole(one[network]["loss"]) for value in row) for one in compared]
+            rows.append(
+                [network, test_error(folder, network), f"{min(loss):.3g}", f"{max(loss):.3g}", mean(highest)]
+            )
 
 
 def lines(folder, rows):
@@ -253,18 +257,20 @@ def curvatures(folder, rows):
 def paths(folder, rows):
     """Figures 8 and 9: what planes hold of a path, and which way it goes on its own."""
     for name, title in ways():
-        path, surface = read(folder, f"8-{name}"), read(folder, f"9-{name}")
-        if not (path and surface):
+        planes, surface = read_seeds(folder, f"8-{name}"), read(folder, f"9-{name}")
+        if not (planes and surface):
             continue
-        random, found = path["random"], angles(surface)
+        path, found = planes[0], angles(surface)
+        random = [plane["random"] for plane in planes]
         drop = max(path["steps"]) / 2
         rows.append(
             [
                 title,
                 f"{100 * sum(path['explained'][:2]):.1f} %",
                 f"{100 * sum(path['explained_null'][:2]):.1f} %",
-                f"{100 * random['caught']:.2g} %",
-                f"{random['cosine']:.2g} ({random['expected_cosine']:.2g})",
+                mean([100 * plane["caught"] for plane in random]) + " %",
+                f"{mean([abs(plane['cosine']) for plane in random])} "
+                f"({random[0].get('expected_cosine_normalized', math.nan):.2g}; {random[0]['expected_cosine']:.2g})",
                 mean([angle for step, angle in found if step <= drop]),
             ]
         )
@@ -273,7 +279,7 @@ def paths(folder, rows):
 TABLES = [
     (
         reliefs,
-        ["network", "test error", "lowest loss", "highest loss"],
+        ["network", "test error", "lowest loss", "highest loss", "highest loss, three planes"],
     ),
     (
         lines,
@@ -310,7 +316,7 @@ TABLES = [
             "PC1+2",
             "a random walk",
             "a random plane",
-            "cosine of its directions (√(2/πn))",
+            "\\|cosine\\| of its directions (expected; without normalization √(2/πn))",
             "degrees from the way down, before the first drop",
         ],
     ),
@@ -318,7 +324,9 @@ TABLES = [
 
 
 def main():
-    folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "runs/paper/figures")
+    folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "runs/paper/figures").resolve()
+    if not any(folder.glob("[1-9]-*.json")):
+        sys.exit(f"{folder}: no figure of figures.sh is there")
     for fill, head in TABLES:
         rows = []
         fill(folder, rows)

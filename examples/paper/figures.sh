@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes the figures of docs/paper.md from the runs of train.py by isoloss alone: sh examples/paper/figures.sh [FIGURE ...]
 # Each is written as text, SVG, PNG and JSON to figures/ beside the runs; what was made before is left, and what is of
-# networks that were not trained is left out. ISOLOSS names the program, RUNS the folder of the runs, DATA the samples,
-# SAMPLES and GRID the effort of each picture.
+# networks that were not trained is left out. ISOLOSS names the program, RUNS the folder of the runs, DATA the samples;
+# SAMPLES is the number of samples of figures 1 to 6 and 9, GRID that of the lines of figures 1 to 6.
 set -eu
 
 isoloss=${ISOLOSS:-isoloss}
@@ -11,7 +11,6 @@ data=${DATA:-$runs/fashion-mnist.npz}
 samples=${SAMPLES:-1024}
 lines=${GRID:-51}
 out=$runs/figures
-mkdir -p "$out"
 
 # make NAME COMMAND ...: one result in each of $formats; measured values are kept, so that they are measured once.
 formats="json svg png text"
@@ -31,11 +30,12 @@ make() {
     done
 }
 
-# measure NAME COMMAND ...: the same of a result that takes samples, always the same ones.
+# measure NAME COMMAND ...: the same of a result that takes samples, always the same ones, with what train.py is known to
+# have done: a short run would leave isoloss in doubt.
 measure() {
     name=$1
     shift
-    make "$name" "$@" --data "$data" --samples "$samples" --order first
+    make "$name" "$@" --data "$data" --samples "$samples" --order first --activation relu --mean 0.286 --std 0.353
 }
 
 # seeds NAME COMMAND ...: a picture on random directions, and the numbers on two more pairs of them, for claims.py.
@@ -146,11 +146,12 @@ panels() {
     fi
 }
 
-# Figure 7: how much negative curvature there is on the surfaces.
+# Figure 7: how much negative curvature there is, beside the surfaces.
 figure7() {
     for network in resnet20 resnet20-noshort resnet56 resnet56-noshort; do
         if trained $network; then
             # On few samples and points, because each point takes some thirty products with the Hessian.
+            measure "7-surface-$network" surface "$(last $network)" --model $network --plane random --x=-1:1:25 --y=-1:1:25
             (samples=64 && seeds "7-$network" hessian "$(last $network)" --model $network --plane random --map \
                 --tolerance 0.05 --x=-1:1:7 --y=-1:1:7)
         fi
@@ -163,6 +164,9 @@ figure8() {
 }
 on_a_random_plane() {
     make "8-$1" trajectory "$runs/vgg9-$1" --plane random
+    for seed in 1 2; do
+        (formats=json && make "8-$1-seed$seed" trajectory "$runs/vgg9-$1" --plane random --seed $seed)
+    done
 }
 figure9() {
     of_vgg on_its_own_plane
@@ -172,6 +176,20 @@ on_its_own_plane() {
 }
 
 [ $# -gt 0 ] || set -- 1 2 3 4 5 6 7 8 9
+for figure; do
+    case $figure in
+    [1-9]) ;;
+    *)
+        echo "$figure: no such figure; there are 1 to 9" >&2
+        exit 2
+        ;;
+    esac
+done
+if ! ls "$runs"/*/manifest.json >/dev/null 2>&1; then
+    echo "$runs: no run of train.py is there; RUNS names their folder" >&2
+    exit 1
+fi
+mkdir -p "$out"
 for figure; do
     "figure$figure"
 done

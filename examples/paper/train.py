@@ -2,7 +2,7 @@
 
 About four hours on two cores, without a GPU. Each run is a folder of checkpoints, one an epoch, with training's log and a
 manifest; a run that has its manifest is not trained again, one that was stopped begins anew. A NAME may be the beginning
-of several ("vgg9"); without any, all are trained. Seeds are fixed: the same PyTorch on the same processor gives the same
+of several ("vgg9-sgd"), but that of a run means it alone; without any, all are trained. Seeds are fixed: the same PyTorch on the same processor gives the same
 weights."""
 
 import argparse
@@ -14,6 +14,7 @@ import math
 import pathlib
 import shutil
 import struct
+import sys
 import time
 
 import numpy
@@ -42,6 +43,12 @@ class Run:
     images: int = IMAGES
     bfloat16: bool = False
     seed: int = 0
+
+    @property
+    def smaller(self):
+        """What is smaller than in the paper, which has 50,000 images of 32×32 in colour with augmentation, and 300 epochs."""
+        narrower = {"vgg9": ["a quarter as wide"], "densenet121": ["growth 8 for 32"]}.get(self.network, [])
+        return [f"{self.images} images of 28×28 in grey, without augmentation", f"{self.epochs} epochs", *narrower]
 
     @property
     def drops(self):
@@ -77,6 +84,8 @@ RUNS = {
 def idx(path):
     """Reads an idx file, packed or not."""
     path = path if path.exists() else path.with_name(path.name + ".gz")
+    if not path.exists():
+        sys.exit(f"{path}: not there; --data names the folder of Fashion-MNIST (Debian's package dataset-fashion-mnist)")
     data = (gzip.open if path.suffix == ".gz" else open)(path, "rb").read()
     sizes = struct.unpack(f">{data[3]}I", data[4 : 4 + 4 * data[3]])
     return numpy.frombuffer(data, numpy.uint8, offset=4 + 4 * data[3]).reshape(sizes)
@@ -146,6 +155,7 @@ def train(name, run, arrays, folder):
         "name": name,
         **dataclasses.asdict(run),
         "drops": run.drops,
+        "smaller_than_the_paper": run.smaller,
         "parameters": sum(p.numel() for p in net.parameters()),
         "train_loss": train_loss,
         "train_error": train_error,
@@ -171,23 +181,40 @@ def train_epoch(net, optimizer, x, y, run):
     return losses
 
 
+def chosen_runs(names):
+    """The runs that are called so, or begin so where none is; an error for a name of neither kind."""
+    chosen = {}
+    for name in names or [""]:
+        found = [name] if name in RUNS else [run for run in RUNS if run.startswith(name)]
+        if not found:
+            sys.exit(f"{name}: no such run; there are {', '.join(RUNS)}")
+        chosen.update((run, RUNS[run]) for run in found)
+    return chosen
+
+
+def positive(text):
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {text}")
+    return int(text)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="runs, or beginnings of their names")
     parser.add_argument("--data", default=DEBIAN, help="folder of Fashion-MNIST's idx files")
     parser.add_argument("--out", default="runs/paper", type=pathlib.Path)
-    parser.add_argument("--epochs", type=int, help="fewer, to try it out")
-    parser.add_argument("--images", type=int, help="fewer, to try it out")
+    parser.add_argument("--epochs", type=positive, help="fewer, to try it out")
+    parser.add_argument("--images", type=positive, help="fewer, to try it out")
     options = parser.parse_args()
-    chosen = {name: run for name, run in RUNS.items() if not options.names or name.startswith(tuple(options.names))}
-    if not chosen:
-        parser.error(f"no such run; there are {', '.join(RUNS)}")
+    chosen = chosen_runs(options.names)
     options.out.mkdir(parents=True, exist_ok=True)
     arrays = images(options.data, options.out)
     for name, run in chosen.items():
         fewer = {key: value for key in ("epochs", "images") if (value := getattr(options, key))}
         folder = options.out / name
-        if not (folder / "manifest.json").exists():
+        if (folder / "manifest.json").exists():
+            print(f"{name}: is there; it is trained again if {folder} is taken away", flush=True)
+        else:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             train(name, dataclasses.replace(run, **fewer), arrays, folder)

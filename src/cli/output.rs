@@ -168,6 +168,11 @@ impl OutputOptions {
         columns.filter(|columns| *columns > 0)
     }
 
+    /// Returns the characters across of a text that is at most this wide.
+    pub(super) fn within(&self, widest: usize) -> usize {
+        self.columns().map_or(widest, |columns| columns.min(widest))
+    }
+
     /// Writes a result in the format that was asked for. The text is given the characters that it has across.
     pub(super) fn print(
         &self,
@@ -186,7 +191,7 @@ impl OutputOptions {
         let bytes = match self.format {
             Format::Text => {
                 let columns = self.columns();
-                let text = text(columns.map_or(PAGE, |columns| columns.min(PAGE)));
+                let text = text(self.within(PAGE));
                 let text = visible::lines_about(&text, &serde_json::to_value(json)?);
                 // Others read the text line by line where it has no width.
                 return match columns {

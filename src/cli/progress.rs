@@ -14,6 +14,16 @@ pub(super) fn bar(what: &'static str, total: usize) -> ProgressBar {
     )
 }
 
+/// The same where measuring ends as soon as the picture stands, which may be long before `most` evaluations.
+#[must_use]
+pub(super) fn at_most(what: &'static str, most: usize) -> ProgressBar {
+    styled(
+        what,
+        most,
+        "{msg} {bar:30} {human_pos} of at most {human_len} · {pace}",
+    )
+}
+
 /// A bar over weights that are read, four bytes each; how many is said once it is known.
 #[must_use]
 pub(super) fn weights() -> ProgressBar {

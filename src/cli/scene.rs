@@ -152,6 +152,8 @@ pub(super) struct Scene {
     metric: Metric,
     /// Parameters that the directions move.
     extent: usize,
+    /// Mean |cosine| of random directions that are as long in each entry.
+    expected_cosine: f64,
     /// Coordinates and residual of each checkpoint.
     pub(super) places: Vec<([f64; 2], f64)>,
 }
@@ -285,6 +287,7 @@ impl PlaneOptions {
             spec,
             metric: plane.metric(),
             extent: plane.extent(),
+            expected_cosine: plane.expected_cosine(),
         })
     }
 
@@ -342,6 +345,7 @@ impl PlaneOptions {
             explained,
             cosine: scene.metric.cosine(),
             expected_cosine: plane::expected_cosine(scene.extent),
+            expected_cosine_normalized: random.map(|_| scene.expected_cosine),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 use zip::ZipArchive;
+use zip::result::ZipError;
 
 use crate::run::regular;
 
@@ -46,7 +47,14 @@ impl<'a> Npz<'a> {
         let file = regular::open(path).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
         let archive = ZipArchive::new(BufReader::new(file));
-        let archive = archive.map_err(|error| failed(error.into()))?;
+        let archive = archive.map_err(|error| match error {
+            ZipError::Io(error) => failed(error),
+            _ => DataError::Invalid {
+                path: path.to_path_buf(),
+                expected: "a zip archive of arrays, as numpy.savez writes".into(),
+                found: "no such archive; it is cut or something else".into(),
+            },
+        })?;
         Ok(Self {
             path,
             size,

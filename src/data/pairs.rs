@@ -167,7 +167,7 @@ fn labels(
         return Ok((labels, shape[1]));
     }
     let is_class = |label: &f32| *label >= 0.0 && label.fract() == 0.0 && *label <= LARGEST_LABEL;
-    let whole = "labels that are whole numbers from 0";
+    let whole = "labels that are whole numbers from 0 (for targets of another kind export the model, see `isoloss help model`)";
     if let Some(at) = rows.values.iter().position(|label| !is_class(label)) {
         let found = format!("label {} of sample {}", rows.values[at], indices[at]);
         return wrong(whole, found);

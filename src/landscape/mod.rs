@@ -172,10 +172,13 @@ pub enum Fault {
 /// Says what to do about a model that is not known.
 fn remedy(error: &ModelError) -> &'static str {
     match error {
+        ModelError::Adapter(_) => ", in three lines, see `isoloss help model`",
+        ModelError::Misfit { misfit, .. } if misfit.to_string().contains("export the model") => {
+            ", in three lines, see `isoloss help model`"
+        }
         ModelError::NotRecognized { .. } | ModelError::Misfit { .. } => {
             "; export it: three lines, see `isoloss help model`"
         }
-        ModelError::Adapter(_) => ", in three lines, see `isoloss help model`",
         _ => "",
     }
 }

@@ -24,7 +24,7 @@ use super::vtp::MeshPiece;
 use super::{cell, csv_rows, loss, map};
 
 /// Characters across, and lines down for each row of panels.
-const WIDTH: usize = 120;
+pub const WIDTH: usize = 120;
 const ROW: usize = 20;
 
 /// The measurement on test samples.
@@ -231,7 +231,7 @@ impl CompareReport {
 
     /// A line a run, then the maps in panels.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, width: usize) -> String {
         let mut text = self.head();
         for subject in &self.subjects {
             let _ = writeln!(
@@ -245,7 +245,10 @@ impl CompareReport {
                 loss(subject.at_origin.loss),
                 score::behind(subject.score, subject.at_origin.score),
                 subject.plane.cosine,
-                subject.plane.expected_cosine,
+                subject
+                    .plane
+                    .expected_cosine_normalized
+                    .unwrap_or(subject.plane.expected_cosine),
             );
             for line in subject.assumed.text().lines() {
                 let _ = writeln!(text, "  {line}");
@@ -255,7 +258,9 @@ impl CompareReport {
             }
         }
         text.push('\n');
-        text + &self.panels(map::layers(), map::marker(), None).text()
+        text + &self
+            .panels(width, map::layers(), map::marker(), None)
+            .text()
     }
 
     /// Draws the runs side by side.
@@ -265,7 +270,7 @@ impl CompareReport {
         map::titled(
             head.lines(),
             palette,
-            self.panels(Layers::Both, Marker::Braille, palette),
+            self.panels(WIDTH, Layers::Both, Marker::Braille, palette),
         )
     }
 
@@ -321,7 +326,13 @@ impl CompareReport {
         each.collect()
     }
 
-    fn panels(&self, layers: Layers, marker: Marker, palette: Option<Palette>) -> Picture {
+    fn panels(
+        &self,
+        width: usize,
+        layers: Layers,
+        marker: Marker,
+        palette: Option<Palette>,
+    ) -> Picture {
         let places = |path: &[PathPoint]| -> Vec<[f64; 2]> {
             path.iter().map(|point| [point.x, point.y]).collect()
         };
@@ -342,7 +353,7 @@ impl CompareReport {
             })
             .collect();
         let height = ROW * self.subjects.len().div_ceil(3).max(1) + ROW / 2;
-        panels::draw(&panels, WIDTH, height)
+        panels::draw(&panels, width, height)
     }
 }
 

@@ -54,6 +54,7 @@ pub fn surface(snapshot: &Snapshot) -> Option<SurfaceReport> {
             // Principal components are orthogonal.
             cosine: 0.0,
             expected_cosine: expected_cosine(model.parameters),
+            expected_cosine_normalized: None,
         },
         score: snapshot.score(),
         grid: map.surface.clone(),

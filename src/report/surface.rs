@@ -13,6 +13,7 @@ use crate::loss::Score;
 use crate::plot::relief::ViewAngle;
 use crate::weights::normalize::{Ignore, Norm};
 use crate::weights::plane_spec::BatchNorm;
+use crate::weights::trajectory::random_walk_shares;
 
 use crate::plot::map::{Extras, Palette};
 use crate::plot::picture::Picture;
@@ -40,6 +41,9 @@ pub struct PlaneReport {
     pub cosine: f64,
     /// Mean |cosine| of two random directions.
     pub expected_cosine: f64,
+    /// The same for directions that are as long in each entry as these, if they are random.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_cosine_normalized: Option<f64>,
 }
 
 /// A measured surface with all that is needed to make it again.
@@ -363,26 +367,71 @@ impl SurfaceReport {
             let shares: Vec<String> = explained.iter().map(|share| percent(*share)).collect();
             let _ = writeln!(
                 text,
-                "PC1 and PC2 hold {} of the path's variance",
-                shares.join(" and ")
+                "PC1 and PC2 hold {} of the path's variance{}",
+                shares.join(" and "),
+                self.random_walk()
             );
         } else {
             let (cosine, expected) = (self.plane.cosine, self.plane.expected_cosine);
-            let _ = writeln!(
+            let _ = write!(
                 text,
                 "cosine of the directions {cosine:.5}; random ones have about {expected:.5}"
             );
+            if let Some(expected) = self.plane.expected_cosine_normalized {
+                let _ = write!(text, ", of these lengths {expected:.5}");
+            }
+            text.push('\n');
         }
         if let Some((x, y, lowest)) = self.grid.lowest() {
             let _ = writeln!(
                 text,
-                "lowest point {x:.4}, {y:.4}: loss {}{}",
+                "lowest point of the grid {x:.4}, {y:.4}: loss {}{}",
                 loss(lowest.loss),
                 score::behind(self.score, lowest.score)
             );
         }
         if let Some(last) = self.path.iter().find(|point| point.step == self.origin) {
             let _ = writeln!(text, "origin: loss {}", loss(last.loss));
+        }
+        text + &self.trust()
+    }
+
+    /// The share that the plane of a random walk of as many checkpoints holds, as the end of a sentence.
+    fn random_walk(&self) -> String {
+        let shares = random_walk_shares(self.path.len());
+        if shares.len() < 2 {
+            return String::new();
+        }
+        format!(
+            "; a random walk of {} checkpoints has {} in two",
+            self.path.len(),
+            percent(shares.iter().take(2).sum())
+        )
+    }
+
+    /// The distance of the checkpoints from the plane, and that of their losses from the map.
+    fn trust(&self) -> String {
+        let mut text = String::new();
+        let doubt = self.grid.doubt();
+        let doubts = (self.path.iter()).map(|point| (doubt(point.loss, point.plane_loss), point));
+        let known = doubts.filter(|(doubt, _)| doubt.is_finite());
+        if let Some((_, most)) = known.max_by(|a, b| a.0.total_cmp(&b.0))
+            && self.path.len() > 1
+        {
+            let _ = writeln!(
+                text,
+                "own loss of a checkpoint and the map's differ most at step {}: {} and {}",
+                most.step,
+                loss(most.loss),
+                loss(most.plane_loss)
+            );
+        }
+        if let Some((step, share)) = path::farthest(&self.path) {
+            let _ = writeln!(
+                text,
+                "farthest from the plane: step {step}, by {} of the path's extent",
+                percent(share)
+            );
         }
         text
     }

@@ -202,10 +202,15 @@ impl TrajectoryReport {
 /// Says how little of the path a random plane catches.
 fn about_random(random: &RandomProjection) -> String {
     format!(
-        "A random plane (seed {}) holds {} % of the path's variance; cosine of its directions {}, expected {}\n",
+        "A random plane (seed {}) holds {} % of the path's variance; cosine of its directions {}, expected {}{}\n",
         random.seed,
         short(100.0 * random.explained),
         short(random.cosine),
-        short(random.expected_cosine),
+        short(random.expected()),
+        if random.expected_normalized.is_some() {
+            format!(", {} without normalization", short(random.expected_cosine))
+        } else {
+            String::new()
+        }
     )
 }

@@ -113,8 +113,14 @@ impl WeightsReport {
         let _ = write!(text, "\n{norms}");
         text += &self.layer_table();
         if self.cosine_matrix.len() > 1 {
-            let picture =
-                matrix::draw(&self.cosine_matrix, None, map::marker(), MATRIX.0, MATRIX.1).text();
+            let picture = matrix::draw(
+                &self.cosine_matrix,
+                None,
+                map::marker(),
+                MATRIX.0.min(width),
+                MATRIX.1,
+            )
+            .text();
             let _ = write!(
                 text,
                 "\ncosines of updates, first at the top left: █ + · towards 1, ▒ = - towards -1\n{}",

@@ -90,6 +90,19 @@ pub fn expected_cosine(n: usize) -> f64 {
     (2.0 / (PI * n as f64)).sqrt()
 }
 
+/// Expected |cos| of two random directions whose entries have these magnitudes and random signs:
+/// √(2/π) √(Σ x²y²)/(‖x‖‖y‖) (docs/math.md 9). Normalization makes some filters longer than others, so that such
+/// directions are less orthogonal than their number of entries lets expect.
+#[must_use]
+pub fn expected_cosine_of(x: &[f32], y: &[f32]) -> f64 {
+    let squares = x.iter().zip(y).map(|(x, y)| {
+        let product = f64::from(*x) * f64::from(*y);
+        product * product
+    });
+    let spread = squares.sum::<f64>().sqrt();
+    (2.0 / PI).sqrt() * spread / (length(x) * length(y))
+}
+
 /// Entries in which either direction is not zero.
 #[must_use]
 pub fn extent(x: &[f32], y: &[f32]) -> usize {
@@ -132,7 +145,36 @@ mod tests {
             .sum::<f64>()
             / f64::from(pairs);
         assert!((mean / expected_cosine(n) - 1.0).abs() < 0.05, "{mean}");
+        let estimate = expected_cosine_of(&draw(), &draw());
+        assert!((estimate / expected_cosine(n) - 1.0).abs() < 0.2);
         assert!((expected_cosine(1_000_000) - 7.978_845_6e-4).abs() < 1e-11);
+    }
+
+    #[test]
+    fn directions_with_a_few_long_entries_are_less_orthogonal() {
+        let mut generator = rand_chacha::ChaCha8Rng::seed_from_u64(6);
+        let (n, pairs) = (1000, 2000);
+        // A tenth of the entries is ten times as long, as filters of a large norm are.
+        let mut draw = || -> Vec<f32> {
+            let long = |i| if i % 10 == 0 { 10.0 } else { 1.0 };
+            (0..n)
+                .map(|i| {
+                    long(i)
+                        * <StandardNormal as Distribution<f32>>::sample(
+                            &StandardNormal,
+                            &mut generator,
+                        )
+                })
+                .collect()
+        };
+        let (mut mean, mut expected) = (0.0, 0.0);
+        for _ in 0..pairs {
+            let (x, y) = (draw(), draw());
+            mean += Metric::of(&x, &y).cosine().abs() / f64::from(pairs);
+            expected += expected_cosine_of(&x, &y) / f64::from(pairs);
+        }
+        assert!((mean / expected - 1.0).abs() < 0.06, "{mean} {expected}");
+        assert!(mean > 2.5 * expected_cosine(n));
     }
 
     #[test]

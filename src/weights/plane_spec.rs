@@ -162,6 +162,13 @@ impl Plane {
         [&self.directions[0][..count], &self.directions[1][..count]]
     }
 
+    /// Mean |cosine| of random directions that are as long in each entry as these.
+    #[must_use]
+    pub fn expected_cosine(&self) -> f64 {
+        let [x, y] = self.parameters();
+        plane::expected_cosine_of(x, y)
+    }
+
     /// Parameters that the directions move: the n of [`super::plane::expected_cosine`].
     #[must_use]
     pub fn extent(&self) -> usize {

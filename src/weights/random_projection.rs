@@ -6,7 +6,7 @@ use crate::run::Checkpoint;
 use super::WeightsError;
 use super::direction;
 use super::normalize::{Ignore, Norm, dot, normalize};
-use super::plane::{Metric, expected_cosine, extent};
+use super::plane::{Metric, expected_cosine, expected_cosine_of, extent};
 use super::run_checkpoint::{RunCheckpoint, RunShape};
 
 /// A path on a plane of two random filter-normalized directions through its last checkpoint.
@@ -23,6 +23,17 @@ pub struct RandomProjection {
     pub cosine: f64,
     /// Mean |cosine| of two random directions: √(2/(πn)).
     pub expected_cosine: f64,
+    /// The same for directions that are as long in each filter as these; `None` in recordings of earlier versions.
+    #[serde(default, rename = "expected_cosine_normalized")]
+    pub expected_normalized: Option<f64>,
+}
+
+impl RandomProjection {
+    /// Mean |cosine| to compare with.
+    #[must_use]
+    pub fn expected(&self) -> f64 {
+        self.expected_normalized.unwrap_or(self.expected_cosine)
+    }
 }
 
 /// Projects a path; `singular` are the singular values of its centred checkpoints.
@@ -67,6 +78,7 @@ pub fn of(
         coordinates,
         cosine: metric.cosine(),
         expected_cosine: expected_cosine(extent(x, y)),
+        expected_normalized: Some(expected_cosine_of(x, y)),
     })
 }
 

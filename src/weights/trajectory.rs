@@ -60,12 +60,7 @@ impl Trajectory {
     /// (docs/math.md 8): short ones have more in two than [`Trajectory::explained_null`], because they have few in all.
     #[must_use]
     pub fn explained_walk(&self) -> Vec<f64> {
-        let count = self.steps.len() as f64;
-        let share = |k: usize| {
-            let sine = (PI * k as f64 / (2.0 * count)).sin();
-            1.5 / ((count * count - 1.0) * sine * sine)
-        };
-        (1..self.steps.len()).map(share).collect()
+        random_walk_shares(self.steps.len())
     }
 
     /// Returns true if the curve on the plane is what a random walk draws: the plane then shows how principal
@@ -75,6 +70,17 @@ impl Trajectory {
         self.steps.len() >= ENOUGH_TO_JUDGE
             && matches!(self.lissajous[..], [x, y, ..] if x.min(y) >= LOOKS_RANDOM)
     }
+}
+
+/// Returns the shares of its variance that a random walk of `count` points has along each component (docs/math.md 8).
+#[must_use]
+pub fn random_walk_shares(count: usize) -> Vec<f64> {
+    let points = count as f64;
+    let share = |k: usize| {
+        let sine = (PI * k as f64 / (2.0 * points)).sin();
+        1.5 / ((points * points - 1.0) * sine * sine)
+    };
+    (1..count).map(share).collect()
 }
 
 /// A fitted path, with what it takes to make its plane.

@@ -303,6 +303,7 @@ fn shadow(count: usize) -> RandomProjection {
         explained: 7.4e-6,
         cosine: -1.2e-3,
         expected_cosine: 1.53e-3,
+        expected_normalized: None,
         seed: 0,
     }
 }

@@ -15,7 +15,7 @@ use crate::data::Split;
 use crate::landscape::grid::surface::{Measure, Surface as Grid};
 use crate::landscape::worker::client::MeasuredFunction;
 use crate::landscape::worker::protocol::Query;
-use crate::report::compare::{CompareReport, Subject, Test};
+use crate::report::compare::{CompareReport, Subject, Test, WIDTH};
 use crate::report::path::PathPoint;
 use crate::run::Checkpoint;
 use crate::run::hyper::Hyper;
@@ -61,7 +61,7 @@ impl Compare {
         };
         let [x, y] = self.grid.lines(union(&scenes), LINES);
         let checkpoints: usize = scenes.iter().map(|scene| scene.places.len()).sum();
-        let bar = progress::bar(
+        let bar = progress::at_most(
             "compare",
             scenes.len() * x.len() * y.len() + 2 * checkpoints,
         );
@@ -90,8 +90,9 @@ impl Compare {
             pieces: Some(&|| report.pieces()),
         };
         let json = report.json();
+        let width = self.output.within(WIDTH);
         self.output
-            .print(|_| report.text(), &json, || report.csv(), &forms)
+            .print(|_| report.text(width), &json, || report.csv(), &forms)
     }
 
     fn check(&self) -> anyhow::Result<()> {

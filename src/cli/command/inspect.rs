@@ -1,6 +1,6 @@
 //! `isoloss inspect`: what a checkpoint holds, and which architecture it is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -42,7 +42,10 @@ impl Inspect {
         } = self.find()?;
         let dict = StateDict::open(&path, self.key.key.as_deref())?;
         // Files that cannot be read are reported as evidence.
-        let roles = self.model.roles().unwrap_or_default();
+        let roles = match self.model.roles() {
+            Err(error) if !Path::new(&self.model.name).exists() => return Err(error),
+            roles => roles.unwrap_or_default(),
+        };
         let layout = roles::layout(dict.tensors(), roles.as_deref());
         let layout = layout.map_err(|source| WeightsError::OtherNames {
             path: path.clone(),

@@ -59,7 +59,7 @@ impl Surface {
         let mut subject = measuring.begin(&self.run, &scene.path.shape, &scene.path.members)?;
         let grid = self.effort.surface(scene.lines(&self.grid));
         let points = grid.x().len() * grid.y().len();
-        let bar = progress::bar("surface", points + 2 * scene.places.len());
+        let bar = progress::at_most("surface", points + 2 * scene.places.len());
         let asked = (grid, self.effort);
         let (grid, fidelity) = scene.explore(&mut measuring, subject.score, asked, &bar)?;
         let path = scene.measure_path(&mut measuring, &bar)?;

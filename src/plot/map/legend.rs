@@ -129,8 +129,7 @@ impl SampledScene<'_> {
         let mut doubts = extras.doubts.iter().enumerate();
         let doubtful =
             doubts.any(|(i, doubt)| *doubt > super::path::DOUBTFUL && !self.scene.is_gone(i));
-        // The newest checkpoint's mark hides them on a path that has one cell.
-        let has_drops = !extras.drops.is_empty() && !self.is_a_spot();
+        let has_drops = !extras.drops.is_empty();
         let is_mixed = extras.gone.contains(&true) && extras.gone.contains(&false);
         [
             (hole, signs.hole, &["NaN"][..]),

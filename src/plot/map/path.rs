@@ -289,13 +289,23 @@ impl MapScene<'_> {
         } else {
             marks.current
         };
-        let drops = self.extras.drops.iter();
-        let drops = drops.map(|drop| (station(*drop), marks.drop, mark));
         let ranked = [
             (station(0), marks.start, path),
             (lowest, marks.lowest, mark),
             (station(last), current, path),
         ];
+        let is_taken = |place: Place| ranked.iter().any(|other| other.0 == Some(place));
+        // A small rate makes small steps: where the newest checkpoint has the cell, the mark points down to it.
+        let beside = |(column, row): Place| {
+            let above = row.checked_sub(1).map(|row| (column, row));
+            if is_taken((column, row)) {
+                above.filter(|place| !is_taken(*place))
+            } else {
+                Some((column, row))
+            }
+        };
+        let drops = self.extras.drops.iter();
+        let drops = drops.map(|drop| (station(*drop).and_then(beside), marks.drop, mark));
         let all = drops.chain(ranked);
         all.filter_map(|(place, symbol, colour)| Some((place?, Cell::mark(symbol, colour))))
             .collect()

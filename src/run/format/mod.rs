@@ -452,6 +452,10 @@ impl StateDict {
         let known = Buffers::of(&self.tensors);
         let mut unread: std::collections::BTreeMap<String, f64> = std::collections::BTreeMap::new();
         for tensor in &self.tensors {
+            // A count of batches is no number of the network, and every run with batch norm has them.
+            if tensor.name.ends_with("num_batches_tracked") {
+                continue;
+            }
             all += numbers(tensor);
             if tensor.dtype.is_other() {
                 *unread.entry(tensor.dtype.to_string()).or_default() += numbers(tensor);

@@ -71,7 +71,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let cosine = format!(
         "cosine {}, expected {}",
         rough(projection.cosine.abs()),
-        rough(projection.expected_cosine)
+        rough(projection.expected())
     );
     let null: f64 = trajectory.explained_walk().iter().take(2).sum();
     let walk = format!("a random walk has {}", percent(null));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -73,7 +73,10 @@ impl Archive {
             path: path.to_path_buf(),
             found,
         };
-        let file = regular::open(path).map_err(|error| refused(error.to_string()))?;
+        let file = regular::open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => refused("nothing there".into()),
+            _ => refused(error.to_string()),
+        })?;
         let size = file.metadata().map_or(0, |metadata| metadata.len());
         // Looking for a start is misled by torch's records where the name of the root has eight letters.
         let config = Config {

@@ -95,7 +95,7 @@ pub enum Pt2Error {
         input: String,
     },
     /// The checkpoint is another model's.
-    #[error("{missing} of {count} tensors of {} are not in the checkpoint, e.g. {example}; the checkpoint has {other}", path.display())]
+    #[error("{missing} of {count} tensors of {} are not in the checkpoint, e.g. {example}; the checkpoint has {other}: expected the program of the model that this run trains", path.display())]
     Missing {
         /// The file.
         path: PathBuf,
