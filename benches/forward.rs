@@ -19,12 +19,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
-use isoloss::landscape::device::{Place, Precision};
-use isoloss::model::kernels::Kernels;
-use isoloss::model::program::datum::Datum;
-use isoloss::model::{Weights, recognize};
-use isoloss::run::format::TensorInfo;
-use isoloss::weights::layout::Layout;
+use isoloss::landscape::{Place, Precision};
+use isoloss::model::{Datum, Kernels, Weights, recognize};
+use isoloss::run::TensorInfo;
+use isoloss::weights::Layout;
 use serde_json::{Map, Value, json};
 
 use bench::{Conv, conv, in_turn, matmul_rate, named, norm, random, wants_json};

@@ -11,14 +11,10 @@ mod synthetic;
 use std::error::Error;
 use std::sync::Arc;
 
-use isoloss::session::analysis::Analysis;
+use isoloss::session::Analysis;
 use isoloss::terminal::Depth;
-use isoloss::tui::input::action::Action;
 use isoloss::tui::render::render;
-use isoloss::tui::state::choice::View;
-use isoloss::tui::state::{App, Appearance};
-use isoloss::tui::theme::color::Quantizer;
-use isoloss::tui::theme::themes::Themes;
+use isoloss::tui::{Action, App, Appearance, Quantizer, Themes, View};
 use ratatui::backend::TestBackend;
 use ratatui::{Frame, Terminal};
 use serde_json::{Map, Value, json};

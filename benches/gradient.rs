@@ -13,7 +13,7 @@ use std::thread;
 use candle_core::{Device, Result, Tensor, Var};
 use isoloss::landscape::curvature::product::KEEP_GRAPH;
 use isoloss::model::{Weights, recognize};
-use isoloss::weights::layout::{Layout, Role};
+use isoloss::weights::{Layout, Role};
 use serde_json::json;
 
 use bench::{in_turn, random, wants_json};

@@ -26,24 +26,19 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use isoloss::data::column::Column;
 use isoloss::data::{self, Count, DataRequest, Dataset, SampleOrder};
-use isoloss::landscape::LandscapeError;
-use isoloss::landscape::device::{Compute, Place, Precision};
-use isoloss::landscape::grid::explore::{Until, explore};
-use isoloss::landscape::grid::fidelity::Complement;
-use isoloss::landscape::grid::surface::{Measure, Surface, log_loss};
+use isoloss::landscape::grid::explore::explore;
+use isoloss::landscape::grid::surface::{Measure, log_loss};
 use isoloss::landscape::grid::survey::spread;
-use isoloss::landscape::objective::Objective;
-use isoloss::landscape::plane::ResidentPlane;
+use isoloss::landscape::{
+    Complement, Compute, LandscapeError, Objective, Place, Precision, ResidentPlane, Surface, Until,
+};
 use isoloss::loss::{Criterion, Score};
-use isoloss::model::program::datum::{Datum, FloatPlace};
-use isoloss::model::program::run::Norms;
-use isoloss::model::{Weights, recognize};
+use isoloss::model::{Datum, FloatPlace, Norms, Weights, recognize};
 use isoloss::run::Checkpoint;
-use isoloss::weights::direction::Pair;
-use isoloss::weights::layout::Layout;
-use isoloss::weights::normalize::{Ignore, Norm, normalize};
-use isoloss::weights::plane_spec::{BatchNorm, Directions, Plane, PlaneSpec};
-use isoloss::weights::run_checkpoint::RunShape;
+use isoloss::weights::normalize::normalize;
+use isoloss::weights::{
+    BatchNorm, Directions, Ignore, Layout, Norm, Pair, Plane, PlaneSpec, RunShape,
+};
 use rand::seq::index;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

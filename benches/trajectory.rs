@@ -19,9 +19,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use half::{bf16, f16};
-use isoloss::run::format::{Dtype, convert};
-use isoloss::run::{Checkpoint, RunChoice, open};
-use isoloss::weights::path::RunPath;
+use isoloss::run::format::convert;
+use isoloss::run::{Checkpoint, Dtype, RunChoice, open};
+use isoloss::weights::RunPath;
 use safetensors::tensor::{View, serialize_to_file};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;

@@ -10,12 +10,10 @@ use std::env::args;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use isoloss::plot::levels::LevelScale;
-use isoloss::plot::map::{AxisTitle, Layers, MapScene, SurfaceLayer};
-use isoloss::plot::raster::Marker;
-use isoloss::plot::relief::{ViewAngle, draw};
+use isoloss::plot::relief::draw;
+use isoloss::plot::{AxisTitle, Layers, LevelScale, MapScene, Marker, SurfaceLayer, ViewAngle};
 use isoloss::session::schedule::whole_path;
-use isoloss::tui::theme::themes::Themes;
+use isoloss::tui::Themes;
 
 /// Pictures that are timed, each turned a little further.
 const ROUNDS: u32 = 100;

@@ -10,13 +10,12 @@ use std::sync::Arc;
 
 use isoloss::cache::KeepLimit;
 use isoloss::data::DataRequest;
-use isoloss::landscape::worker::protocol::Setup;
+use isoloss::landscape::Setup;
 use isoloss::run::RunChoice;
-use isoloss::session::snapshot::Snapshot;
-use isoloss::session::{Options, Session};
+use isoloss::session::{Options, Session, Snapshot};
 use isoloss::tui::offscreen::still;
-use isoloss::tui::state::{App, Appearance};
-use isoloss::weights::plane_spec::BatchNorm;
+use isoloss::tui::{App, Appearance};
+use isoloss::weights::BatchNorm;
 use ratatui::layout::Size;
 
 fn main() -> Result<(), Box<dyn Error>> {

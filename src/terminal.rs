@@ -1,6 +1,6 @@
 //! Facts about the terminal that the environment tells: the number of its colours, and its characters.
 
-use crate::plot::raster::Marker;
+use crate::plot::Marker;
 
 /// Number of colours that a terminal is sent.
 #[derive(

@@ -14,14 +14,11 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor, safetensors};
 use isoloss::data::{self, Columns, DataRequest};
-use isoloss::landscape::device::{Compute, Place, Precision};
-use isoloss::landscape::objective::Objective;
+use isoloss::landscape::{Compute, Objective, Place, Precision};
 use isoloss::loss::{Criterion, Loss};
 use isoloss::model;
 use isoloss::run::Checkpoint;
-use isoloss::weights::direction;
-use isoloss::weights::plane_spec::{BatchNorm, Plane};
-use isoloss::weights::run_checkpoint::{RunCheckpoint, RunShape};
+use isoloss::weights::{BatchNorm, Plane, RunCheckpoint, RunShape, direction};
 use rstest::rstest;
 use serde_json::Value;
 use tempfile::TempDir;

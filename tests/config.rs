@@ -14,12 +14,9 @@ use std::process::Command;
 
 use clap::ValueEnum;
 use crossterm::event::{KeyCode, KeyEvent};
-use isoloss::config::settings::Settings;
-use isoloss::config::settings_file::File;
-use isoloss::tui::input::action::Action;
-use isoloss::tui::input::keymap::Keymap;
+use isoloss::config::{File, Settings};
 use isoloss::tui::render::render;
-use isoloss::tui::state::{App, Appearance};
+use isoloss::tui::{Action, App, Appearance, Keymap};
 use program::{fixture, program, refusal, run};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;

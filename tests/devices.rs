@@ -14,9 +14,10 @@ use std::thread;
 use std::time::Duration;
 
 use isoloss::data::Split;
-use isoloss::landscape::device::{Place, Precision};
-use isoloss::landscape::worker::protocol::{Plan, Query, QueryAnswer, WorkerEvent, WorkerRequest};
-use isoloss::landscape::worker::{Hosting, serve};
+use isoloss::landscape::worker::serve;
+use isoloss::landscape::{
+    Hosting, Place, Plan, Precision, Query, QueryAnswer, WorkerEvent, WorkerRequest,
+};
 use isoloss::run::Checkpoint;
 use program::{digits, fixture, random_plane};
 

@@ -9,10 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use isoloss::tui::export::{Format, export, stem};
-use isoloss::tui::input::action::Action;
+use isoloss::tui::export::{export, stem};
 use isoloss::tui::offscreen::still;
-use isoloss::tui::state::{App, Appearance};
+use isoloss::tui::{Action, App, Appearance, Format};
 use ratatui::layout::Size;
 use serde_json::Value;
 

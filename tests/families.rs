@@ -11,11 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use isoloss::model::kernels::Kernels;
-use isoloss::model::program::datum::Datum;
-use isoloss::model::{Recognized, Weights, recognize};
-use isoloss::run::format::{Dtype, TensorInfo};
-use isoloss::weights::layout::Layout;
+use isoloss::model::{Datum, Kernels, Recognized, Weights, recognize};
+use isoloss::run::{Dtype, TensorInfo};
+use isoloss::weights::Layout;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rstest::rstest;

@@ -10,7 +10,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use isoloss::run::format::{FormatError, StateDict};
+use isoloss::run::{FormatError, StateDict};
 use rstest::rstest;
 
 fn torch(name: &str) -> PathBuf {

@@ -7,9 +7,8 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use isoloss::run::Checkpoint;
-use isoloss::run::format::StateDict;
-use isoloss::weights::run_checkpoint::RunShape;
+use isoloss::run::{Checkpoint, StateDict};
+use isoloss::weights::RunShape;
 use proptest::prelude::*;
 use rstest::rstest;
 

@@ -8,12 +8,9 @@ use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent};
 use isoloss::landscape::grid::surface::Measure;
-use isoloss::session::analysis::Analysis;
-use isoloss::session::snapshot::{Map, Snapshot};
-use isoloss::tui::input::action::Action;
-use isoloss::tui::input::keymap::Keymap;
+use isoloss::session::{Analysis, Map, Snapshot};
 use isoloss::tui::render::render;
-use isoloss::tui::state::{App, Appearance};
+use isoloss::tui::{Action, App, Appearance, Keymap};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use ratatui::Terminal;

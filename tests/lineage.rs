@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use isoloss::run::Checkpoint;
-use isoloss::weights::path::{PathChange, RunPath};
+use isoloss::weights::{PathChange, RunPath};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

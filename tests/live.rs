@@ -20,12 +20,11 @@ use std::time::{Duration, Instant};
 
 use isoloss::cache::KeepLimit;
 use isoloss::data::{Count, DataRequest};
+use isoloss::landscape::Setup;
 use isoloss::landscape::grid::surface::log_loss;
-use isoloss::landscape::worker::protocol::Setup;
 use isoloss::run::RunChoice;
-use isoloss::session::snapshot::{Fidelity, Snapshot};
-use isoloss::session::{Options, Session};
-use isoloss::weights::plane_spec::BatchNorm;
+use isoloss::session::{Fidelity, Options, Session, Snapshot};
+use isoloss::weights::BatchNorm;
 use program::{fixture, program};
 
 /// A watching program and the lines that it prints.

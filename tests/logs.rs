@@ -9,8 +9,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use isoloss::run::log::{Clock, LogUpdate, Series, TrainingLog};
-use isoloss::run::scan::{FolderScanner, training_log};
+use isoloss::run::scan::training_log;
+use isoloss::run::{Clock, FolderScanner, LogUpdate, Series, TrainingLog};
 use proptest::prelude::*;
 
 fn fixture(name: &str) -> PathBuf {

@@ -1,6 +1,6 @@
 //! The characters of blocks, beside the tables of another program that draws with them.
 
-use isoloss::plot::raster::{Marker, Raster};
+use isoloss::plot::{Marker, Raster};
 use ratatui::symbols::pixel::{OCTANTS, QUADRANTS, SEXTANTS};
 use rstest::rstest;
 

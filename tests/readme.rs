@@ -1,6 +1,6 @@
 //! The README says what the program does.
 
-use isoloss::tui::input::keymap::Keymap;
+use isoloss::tui::Keymap;
 
 const README: &str = include_str!("../README.md");
 const REFERENCE: &str = include_str!("../docs/reference.md");

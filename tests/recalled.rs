@@ -19,14 +19,12 @@ use std::thread;
 use std::time::Duration;
 
 use isoloss::data::Split;
-use isoloss::landscape::device::{Place, Precision};
-use isoloss::landscape::evidence::AssumedFunction;
-use isoloss::landscape::worker::protocol::{
-    Plan, Position, Quantity, Query, Setup, WorkerEvent, WorkerRequest,
+use isoloss::landscape::worker::serve;
+use isoloss::landscape::{
+    AssumedFunction, Hosting, Place, Plan, Position, Precision, Quantity, Query, Setup,
+    WorkerEvent, WorkerRequest,
 };
-use isoloss::landscape::worker::{Hosting, serve};
-use isoloss::model::activation::Activation;
-use isoloss::model::reading::Reading;
+use isoloss::model::{Activation, Reading};
 use isoloss::run::Checkpoint;
 use isoloss::store::StorePlace;
 use program::{bits, digits, fixture, program, random_plane};

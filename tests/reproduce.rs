@@ -14,16 +14,12 @@ use std::time::{Duration, Instant};
 
 use isoloss::cache::KeepLimit;
 use isoloss::data::{Count, DataRequest};
-use isoloss::landscape::grid::surface::Surface;
-use isoloss::landscape::worker::protocol::Setup;
+use isoloss::landscape::{Setup, Surface};
 use isoloss::run::RunChoice;
-use isoloss::session::snapshot::Snapshot;
-use isoloss::session::{Options, Session};
-use isoloss::tui::input::action::Action;
-use isoloss::tui::invocation::Invocation;
+use isoloss::session::{Options, Session, Snapshot};
 use isoloss::tui::reproduce::commands;
-use isoloss::tui::state::{App, Appearance};
-use isoloss::weights::plane_spec::BatchNorm;
+use isoloss::tui::{Action, App, Appearance, Invocation};
+use isoloss::weights::BatchNorm;
 use serde_json::Value;
 
 use program::{fixture, json, run};

@@ -6,13 +6,11 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use isoloss::data::Dataset;
 use isoloss::data::column::Column;
-use isoloss::landscape::device::{Compute, Place, Precision};
-use isoloss::landscape::objective::Objective;
+use isoloss::landscape::{Compute, Objective, Place, Precision};
 use isoloss::loss::Criterion;
 use isoloss::model::recognize;
-use isoloss::run::format::TensorInfo;
-use isoloss::weights::layout::Layout;
-use isoloss::weights::plane_spec::{BatchNorm, Plane};
+use isoloss::run::TensorInfo;
+use isoloss::weights::{BatchNorm, Layout, Plane};
 use serde_json::{Value, json};
 
 use super::bench::{in_turn, random};

@@ -7,13 +7,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use isoloss::data::{self, Columns, DataRequest};
-use isoloss::landscape::device::{Compute, Place, Precision};
-use isoloss::landscape::objective::Objective;
+use isoloss::landscape::{Compute, Objective, Place, Precision};
 use isoloss::loss::{Criterion, Loss};
 use isoloss::model;
 use isoloss::run::Checkpoint;
-use isoloss::weights::direction;
-use isoloss::weights::run_checkpoint::{RunCheckpoint, RunShape};
+use isoloss::weights::{RunCheckpoint, RunShape, direction};
 use serde_json::{Map, Value, json};
 
 const ROUNDS: usize = 7;

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use candle_core::{Device, Result, Tensor};
-use isoloss::run::format::{Dtype, TensorInfo};
+use isoloss::run::{Dtype, TensorInfo};
 use rand::{Rng, SeedableRng};
 
 /// Side of the square matrices whose product is the machine's rate.

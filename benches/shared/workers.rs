@@ -8,20 +8,17 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use isoloss::data::{DataRequest, Split};
-use isoloss::landscape::LandscapeError;
-use isoloss::landscape::device::Place;
-use isoloss::landscape::grid::explore::{Until, explore};
-use isoloss::landscape::grid::surface::{Measure, Surface};
+use isoloss::landscape::grid::explore::explore;
+use isoloss::landscape::grid::surface::Measure;
 use isoloss::landscape::grid::survey::spread;
-use isoloss::landscape::worker::client::{Client, measures};
-use isoloss::landscape::worker::protocol::{Plan, Query, QueryAnswer, Setup, TimedValue};
-use isoloss::landscape::worker::wire::{
-    Loaded, PROTOCOL, WorkerAnswer, WorkerOrder, line, message,
+use isoloss::landscape::worker::client::measures;
+use isoloss::landscape::worker::wire::{PROTOCOL, line, message};
+use isoloss::landscape::{
+    Client, Hosting, LandscapeError, Launch, Loaded, Place, Plan, Query, QueryAnswer, Setup,
+    Surface, TimedValue, Until, WorkerAnswer, WorkerOrder,
 };
-use isoloss::landscape::worker::{Hosting, Launch};
 use isoloss::run::Checkpoint;
-use isoloss::weights::plane_spec::PlaneSpec;
-use isoloss::weights::run_checkpoint::RunShape;
+use isoloss::weights::{PlaneSpec, RunShape};
 use serde_json::{Value as Json, json};
 
 /// The option by which this program is a worker.

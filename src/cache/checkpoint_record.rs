@@ -5,9 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::catalog::{CheckpointFacts, InnerCounters};
-use crate::run::history::Seen;
-use crate::run::hyper::Hyper;
+use crate::run::{CheckpointFacts, Hyper, InnerCounters, Seen};
 
 /// The part that a kept checkpoint has in its run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,8 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use crate::run::format::StateDict;
-use crate::run::regular;
+use crate::run::{StateDict, regular};
 
 use super::CacheError;
 

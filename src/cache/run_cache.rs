@@ -3,12 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::run::format::StateDict;
-use crate::run::history::Seen;
-use crate::run::hyper::Hyper;
-use crate::run::regular;
-use crate::run::{Checkpoint, RunChoice};
-use crate::weights::path::PathMemory;
+use crate::run::{Checkpoint, Hyper, RunChoice, Seen, StateDict, regular};
+use crate::weights::PathMemory;
 
 use super::checkpoint_record::{KeptRecord, KeptStanding};
 use super::copy;

@@ -9,14 +9,11 @@ use clap::{Args, ValueEnum};
 use crossterm::event::KeyEvent;
 use directories::ProjectDirs;
 
-use crate::plot::raster::Marker;
+use crate::plot::Marker;
 use crate::terminal;
 use crate::terminal::Depth;
-use crate::tui::input::keymap::Keymap;
-use crate::tui::invocation::Invocation;
-use crate::tui::state::{App, Appearance};
 use crate::tui::terminal::background;
-use crate::tui::theme::themes::Themes;
+use crate::tui::{App, Appearance, Invocation, Keymap, Themes};
 
 use super::screen::Begin;
 

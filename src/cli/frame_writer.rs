@@ -11,13 +11,13 @@ use anyhow::{Context, bail};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use crate::plot::picture::Picture;
-use crate::report::checkpoints::{self, Line};
-use crate::report::{measured, result_file};
+use crate::plot::Picture;
+use crate::report::checkpoints::{self};
+use crate::report::{Line, measured, result_file};
 use crate::run::contains::is_inside;
 use crate::run::regular;
-use crate::session::snapshot::Snapshot;
-use crate::tui::export::Format;
+use crate::session::Snapshot;
+use crate::tui::Format;
 
 use super::output::Usage;
 
@@ -323,8 +323,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::session::snapshot::{CheckpointLine, CheckpointState, Finding};
-    use crate::weights::trajectory::Trajectory;
+    use crate::session::{CheckpointLine, CheckpointState, Finding};
+    use crate::weights::Trajectory;
 
     /// A snapshot that has a line for each of these steps.
     fn snapshot(steps: &[u64]) -> Snapshot {

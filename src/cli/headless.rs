@@ -12,10 +12,9 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::report::lines::troubles;
-use crate::session::snapshot::Snapshot;
-use crate::tui::export::Format;
+use crate::session::Snapshot;
 use crate::tui::offscreen::still;
-use crate::tui::state::App;
+use crate::tui::{App, Format};
 
 use super::exit::asked_to_end;
 use super::frame_writer::FrameWriter;

@@ -6,11 +6,9 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::landscape::worker::budget::Budget;
-use crate::landscape::worker::{Hosting, Launch, yielding};
-use crate::weights::WeightsError;
-use crate::weights::kept_products::KeptProducts;
-use crate::weights::plane_spec::{Plane, PlaneSpec};
+use crate::landscape::worker::yielding;
+use crate::landscape::{Budget, Hosting, Launch};
+use crate::weights::{KeptProducts, Plane, PlaneSpec, WeightsError};
 
 use super::launchers::LauncherOptions;
 use super::output::Usage;

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::paths::ConfigPaths;
+use crate::config::ConfigPaths;
 
 use super::options::MeasureOptions;
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::bail;
 use clap::Args;
 
-use crate::landscape::worker::Launch;
+use crate::landscape::Launch;
 
 use super::output::Usage;
 use super::startup;

@@ -4,9 +4,8 @@ use std::iter::repeat;
 use std::path::Path;
 
 use crate::cache::{KeepLimit, RunCache};
-use crate::run::hyper::{self, Hyper};
-use crate::run::log::{Clock, Logged};
-use crate::run::{Checkpoint, scan};
+use crate::run::hyper::{self};
+use crate::run::{Checkpoint, Clock, Hyper, Logged, scan};
 
 use super::options::KeyOption;
 use super::warn;

@@ -7,14 +7,11 @@ use indicatif::ProgressBar;
 
 use crate::data::Split;
 use crate::evaluator::Tell;
-use crate::landscape::evidence::Assumed;
 use crate::landscape::grid::surface::Measure;
-use crate::landscape::worker::budget::Budget;
-use crate::landscape::worker::client::{Client, MeasuredFunction, Step, measures};
-use crate::landscape::worker::protocol::{Query, QueryAnswer};
+use crate::landscape::worker::client::measures;
+use crate::landscape::{Assumed, Budget, Client, MeasuredFunction, Query, QueryAnswer, Step};
 use crate::run::Checkpoint;
-use crate::weights::plane_spec::PlaneSpec;
-use crate::weights::run_checkpoint::RunShape;
+use crate::weights::{PlaneSpec, RunShape};
 
 use super::options::{KeyOption, MeasureOptions};
 use super::read_path::{ReadPath, read_path};

@@ -37,10 +37,9 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 
-use crate::config::paths::ConfigPaths;
-use crate::config::settings::{Settings, with_defaults};
-use crate::config::{Config, Problems};
-use crate::tui::input::keymap::Keymap;
+use crate::config::settings::with_defaults;
+use crate::config::{Config, ConfigPaths, Problems, Settings};
+use crate::tui::Keymap;
 
 use command::Command;
 

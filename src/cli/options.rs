@@ -12,14 +12,12 @@ use clap::{Args, ValueEnum, value_parser};
 
 use crate::cache::{KeepLimit, RunCache};
 use crate::data::{self, Columns, Count, DataRequest, SampleOrder, Split, TokenType};
-use crate::landscape::LandscapeError;
-use crate::landscape::device::{Place, Precision};
-use crate::landscape::worker::protocol::Setup;
+use crate::landscape::{LandscapeError, Place, Precision, Setup};
 use crate::loss::Criterion;
 use crate::model;
-use crate::plot::relief::ViewAngle;
+use crate::plot::ViewAngle;
 use crate::run::{self, Checkpoint, Opened, RunChoice, RunError};
-use crate::weights::roles::Roles;
+use crate::weights::Roles;
 
 use super::evaluator::EvaluatorArgs;
 use super::hosting::HostingOptions;

@@ -9,14 +9,13 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::plot::map::Palette;
-use crate::plot::picture::Picture;
+use crate::plot::{Palette, Picture};
 use crate::report::broken_lines::broken;
-use crate::report::npz::{self, Array};
-use crate::report::vtp::{self, MeshPiece};
-use crate::report::{self, PAGE, result_file, visible};
+use crate::report::npz::{self};
+use crate::report::vtp::{self};
+use crate::report::{self, Array, MeshPiece, PAGE, result_file, visible};
 use crate::run::contains::is_inside;
-use crate::tui::theme::themes::Themes;
+use crate::tui::Themes;
 
 /// Wrong usage that the parser cannot see: exit code 2.
 #[derive(Debug, thiserror::Error)]

@@ -3,12 +3,7 @@
 use std::sync::Arc;
 
 use crate::run::Checkpoint;
-use crate::weights::dynamics::Dynamics;
-use crate::weights::kept_products::KeptProducts;
-use crate::weights::path::{PathUpdate, RunPath};
-use crate::weights::roles::Roles;
-use crate::weights::run_checkpoint::RunShape;
-use crate::weights::trajectory::Fit;
+use crate::weights::{Dynamics, Fit, KeptProducts, PathUpdate, Roles, RunPath, RunShape};
 
 use super::options::KeyOption;
 use super::{progress, warn};

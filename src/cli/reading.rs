@@ -4,9 +4,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use crate::model::activation::Activation;
-use crate::model::arrangement::{Arrangement, Pooling};
-use crate::model::reading::{NormPosition, Reading, Shortcuts, Stem};
+use crate::model::{Activation, Arrangement, NormPosition, Pooling, Reading, Shortcuts, Stem};
 
 /// The user's answers.
 #[derive(Clone, Copy, Debug, Args)]

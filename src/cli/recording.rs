@@ -12,8 +12,7 @@ use anyhow::Context;
 use clap::Args;
 use tokio::sync::watch;
 
-use crate::session::record::Recorder;
-use crate::session::snapshot::Snapshot;
+use crate::session::{Recorder, Snapshot};
 
 use super::output::{Usage, refuse_inside};
 use super::warn;

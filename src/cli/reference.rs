@@ -5,7 +5,7 @@ use std::fmt::Write;
 use clap::builder::StyledStr;
 use clap::{Arg, Command};
 
-use crate::tui::input::keymap::Keymap;
+use crate::tui::Keymap;
 
 /// Number of commands from which an option is described once for all of them.
 const SHARED: usize = 3;

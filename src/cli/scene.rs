@@ -7,26 +7,21 @@ use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
-use crate::landscape::grid::explore::{Until, explore};
-use crate::landscape::grid::fidelity::{self, Complement};
-use crate::landscape::grid::surface::{Surface, TOLERANCE};
+use crate::landscape::grid::explore::explore;
+use crate::landscape::grid::fidelity::{self};
+use crate::landscape::grid::surface::TOLERANCE;
 use crate::landscape::grid::survey;
-use crate::landscape::worker::protocol::Query;
+use crate::landscape::{Complement, Query, Surface, Until};
 use crate::loss::Score;
 use crate::model;
-use crate::model::reading::Reading;
-use crate::report::path::PathPoint;
-use crate::report::surface::{FidelityReport, PlaneReport};
+use crate::model::Reading;
+use crate::report::{FidelityReport, PathPoint, PlaneReport};
 use crate::run::Checkpoint;
 use crate::session::schedule::MARGIN;
-use crate::weights::WeightsError;
-use crate::weights::normalize::{Ignore, Norm};
-use crate::weights::plane::Metric;
-use crate::weights::plane_recipe::PlaneRecipe;
-use crate::weights::plane_spec::{BatchNorm, Directions, Plane, PlaneSpec};
-use crate::weights::roles::Roles;
-use crate::weights::run_checkpoint::{RunCheckpoint, RunShape};
-use crate::weights::{direction, plane};
+use crate::weights::{
+    BatchNorm, Directions, Ignore, Metric, Norm, Plane, PlaneRecipe, PlaneSpec, Roles,
+    RunCheckpoint, RunShape, WeightsError, direction, plane,
+};
 
 use super::measure::{LAST, Measuring, origin};
 use super::options::{

@@ -8,12 +8,10 @@ use crossterm::event::KeyEvent;
 use tokio::sync::watch;
 
 use crate::report::{summary, visible};
-use crate::session::Session;
-use crate::session::snapshot::{Command, Snapshot};
+use crate::session::{Command, Session, Snapshot};
 use crate::terminal;
-use crate::tui::run::{End, run};
-use crate::tui::state::App;
-use crate::tui::terminal::Wishes;
+use crate::tui::run::run;
+use crate::tui::{App, End, Wishes};
 
 use super::exit::Ended;
 use super::late_settings::LateSettings;

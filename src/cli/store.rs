@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::run::contains::is_inside;
 use crate::store::{Store, StorePlace};
-use crate::weights::kept_products::KeptProducts;
+use crate::weights::KeptProducts;
 
 use super::{memory, warn};
 

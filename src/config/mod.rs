@@ -11,14 +11,16 @@ pub mod paths;
 pub mod settings;
 pub mod settings_file;
 
+pub use paths::ConfigPaths;
+pub use settings::{Effective, Settings};
+pub use settings_file::File;
+
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::tui::input::action::Action;
-use crate::tui::input::keymap::Keymap;
+use crate::tui::{Action, Keymap};
 
-use settings::Settings;
-use settings_file::{File, SettingValue};
+use settings_file::SettingValue;
 
 /// Something in a file or in the environment that means nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,8 +10,7 @@ use toml::de::{DeTable, DeValue};
 use crate::data;
 use crate::model;
 use crate::run::regular;
-use crate::tui::input::action::Action;
-use crate::tui::input::key::Key;
+use crate::tui::{Action, Key};
 
 use super::settings::{Settings, nearest};
 use super::{Problem, Problems};

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::run::format::pickle::{Node, Pickle, Value};
-use crate::run::format::source::Source;
+use crate::run::{Node, Pickle, Source, Value};
 
 use super::cifar::{CifarFiles, IMAGE, empty, read_file};
 use super::images::Images;

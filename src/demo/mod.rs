@@ -181,8 +181,8 @@ mod tests {
     use crate::data::column::Column;
     use crate::loss::Loss;
     use crate::model::{Weights, recognize};
-    use crate::run::format::{Dtype, TensorInfo};
-    use crate::weights::layout::Layout;
+    use crate::run::{Dtype, TensorInfo};
+    use crate::weights::Layout;
 
     /// 8×8 images of noise with a bright bar whose place is the class.
     fn bars() -> Dataset {

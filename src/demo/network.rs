@@ -9,12 +9,9 @@ use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::model::program::Program;
-use crate::model::program::datum::{Datum, FloatPlace};
-use crate::model::program::run::Norms;
-use crate::model::{Weights, recognize};
-use crate::run::format::{Dtype, TensorInfo};
-use crate::weights::layout::Layout;
+use crate::model::{Datum, FloatPlace, Norms, Program, Weights, recognize};
+use crate::run::{Dtype, TensorInfo};
+use crate::weights::Layout;
 
 /// Channels of the three stages.
 const WIDTHS: [usize; 3] = [8, 16, 32];

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::data::{Count, Split};
 use crate::loss::{Measure, Score};
-use crate::weights::layout::Layout;
-use crate::weights::plane_spec::Plane;
+use crate::weights::{Layout, Plane};
 
 use super::files::{SentPlane, SentWeights, sweep_memory};
 use super::message::{EvaluatorAnswer, Hello, Order, PlaneFiles, Point, Ready, Whole};

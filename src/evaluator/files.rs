@@ -8,8 +8,7 @@ use std::sync::Arc;
 use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
 
-use crate::weights::layout::{Layout, Slot};
-use crate::weights::plane_spec::Plane;
+use crate::weights::{Layout, Plane, Slot};
 
 /// Folder in memory on Linux: the evaluator reads what was just written.
 const IN_MEMORY: &str = "/dev/shm";
@@ -158,8 +157,9 @@ mod tests {
     use safetensors::SafeTensors;
 
     use super::*;
-    use crate::run::format::{Dtype as Kind, TensorInfo};
-    use crate::weights::plane_spec::BatchNorm;
+    use crate::run::TensorInfo;
+    use crate::run::format::Dtype as Kind;
+    use crate::weights::BatchNorm;
 
     #[cfg(target_os = "linux")]
     #[test]

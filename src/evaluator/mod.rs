@@ -15,6 +15,8 @@ mod files;
 pub mod message;
 pub(crate) mod process;
 
+pub(crate) use process::{Process, Silence, Spoken};
+
 use std::fmt;
 use std::io;
 use std::time::Duration;

@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::model::Weights;
-use crate::weights::layout::Layout;
+use crate::weights::Layout;
 
 use super::LandscapeError;
 use super::forward::Forward;

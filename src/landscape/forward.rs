@@ -5,10 +5,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 
 use crate::loss::{Criterion, Loss, Totals};
-use crate::model::program::Program;
-use crate::model::program::datum::{Datum, FloatPlace};
-use crate::model::program::run::{Norms, Prepared};
-use crate::model::{Recognized, Weights};
+use crate::model::{Datum, FloatPlace, Norms, Prepared, Program, Recognized, Weights};
 
 use super::LandscapeError;
 use super::samples::Batch;

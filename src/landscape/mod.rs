@@ -13,6 +13,33 @@ pub mod samples;
 pub mod sharpness;
 pub mod worker;
 
+pub use curvature::density::Density;
+pub use curvature::{Effort, Extremes};
+pub use device::{Compute, Place, Precision};
+pub use evidence::{Assumed, AssumedFunction};
+pub use grid::explore::Until;
+pub use grid::fidelity::Complement;
+pub use grid::field::{Field, Origin};
+pub use grid::lattice::{Lattice, LatticeWindow};
+pub use grid::refine::Estimate;
+pub use grid::surface::Surface;
+pub use grid::survey::GridSide;
+pub use line::Barrier;
+pub use objective::Objective;
+pub use plane::ResidentPlane;
+pub use sharpness::{Beyond, CriticalStep};
+pub use worker::budget::Budget;
+pub use worker::client::{Client, MeasuredFunction, Step};
+pub use worker::protocol::{
+    Introduction, Plan, Position, Quantity, Query, QueryAnswer, Setup, Subset, TimedValue,
+    WorkerEvent, WorkerRequest,
+};
+pub use worker::wire::{Loaded, WorkerAnswer, WorkerOrder};
+pub use worker::yielding::{Contest, Honoured};
+pub use worker::{Hosting, Launch};
+#[cfg(test)]
+pub(crate) use worker::{Queue, Task, WorkerNumber};
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -20,8 +47,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::DataError;
 use crate::evaluator::EvaluatorError;
 use crate::loss::LossError;
-use crate::model::ModelError;
-use crate::model::program::pt2::Pt2Error;
+use crate::model::{ModelError, Pt2Error};
 use crate::weights::WeightsError;
 
 /// Reasons why a loss could not be measured.

@@ -3,7 +3,7 @@
 use candle_core::{Device, Result, Tensor, TensorId};
 
 use crate::evaluator::SentPlane;
-use crate::weights::plane_spec::{BatchNorm, Plane};
+use crate::weights::{BatchNorm, Plane};
 
 /// A plane where its points are measured.
 #[derive(Debug)]

@@ -7,9 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use crate::data::column::{Column, ColumnValues};
 use crate::data::{Argument, Dataset};
 use crate::loss::{Criterion, Loss, LossError};
-use crate::model::program::Input;
-use crate::model::program::datum::{Datum, Kind};
-use crate::model::{self, Recognized};
+use crate::model::{self, Datum, Input, Kind, Recognized};
 
 use super::LandscapeError;
 

@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use super::tests::kernels;
 use super::{Weights, recognize};
-use crate::run::format::{Dtype, TensorInfo};
-use crate::weights::layout::Layout;
+use crate::run::{Dtype, TensorInfo};
+use crate::weights::Layout;
 
 #[derive(Deserialize)]
 struct Deep {

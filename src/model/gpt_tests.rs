@@ -10,8 +10,7 @@ use super::program::run::Norms;
 use super::tests::layout;
 use super::*;
 use crate::run::Checkpoint;
-use crate::weights::direction;
-use crate::weights::run_checkpoint::{RunCheckpoint, RunShape};
+use crate::weights::{RunCheckpoint, RunShape, direction};
 
 fn file(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");

@@ -9,21 +9,29 @@ pub mod program;
 pub mod reading;
 mod weights;
 
+pub use activation::Activation;
+pub use arrangement::{Arrangement, Pooling};
+pub use kernels::Kernels;
+pub(crate) use kernels::simd::Level;
+pub use ops::ConvWindow;
+pub use program::datum::{Datum, FloatPlace, Kind};
+pub use program::op::{Function, Op};
+pub use program::output_function::Ending;
+pub use program::pt2::Pt2Error;
+pub use program::run::{Norms, Prepared};
+pub use program::trace::Cost;
+pub use program::{Input, Node, Output, Program, Value};
+pub use reading::{NormPosition, Reading, Shortcuts, Stem};
+
 use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use self::activation::Activation;
 pub use self::known::{Mismatch, Pattern};
-use self::program::datum::{Datum, FloatPlace};
-use self::program::pt2::{self, BoundProgram, Pt2Error};
-use self::program::run::Norms;
-use self::program::{Input, Program};
-use self::reading::Reading;
+use self::program::pt2::{self, BoundProgram};
 pub use self::weights::Weights;
-use crate::weights::layout::Layout;
-use crate::weights::roles::Roles;
+use crate::weights::{Layout, Roles};
 
 /// A model that was found for a state dict.
 #[derive(Clone, Debug)]

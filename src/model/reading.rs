@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::activation::Activation;
 use super::arrangement::{Arrangement, Pooling};
-use crate::run::model_settings::ModelSettings;
+use crate::run::ModelSettings;
 
 /// Shortcuts that join two stages of a ResNet without projections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use rstest::rstest;
 use super::program::trace::Cost;
 use super::reading::{Shortcuts, Stem};
 use super::*;
-use crate::run::format::{Dtype, TensorInfo};
+use crate::run::{Dtype, TensorInfo};
 
 /// A state dict of tests/fixtures/models with its `input` and `logits`, see make.py there.
 struct Case {

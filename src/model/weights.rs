@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use crate::weights::layout::Layout;
+use crate::weights::Layout;
 
 /// A flat vector of weights on the device, seen through its layout.
 #[derive(Clone, Debug)]

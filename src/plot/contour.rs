@@ -1,6 +1,6 @@
 //! Contour lines of a sampled surface by marching squares.
 
-use crate::landscape::grid::field::Field;
+use crate::landscape::Field;
 
 /// Points (α, β) of one connected piece of a contour line; a closed one ends where it began.
 pub type Polyline = Vec<[f64; 2]>;
@@ -174,7 +174,7 @@ fn join(mut neighbours: Vec<(Edge, Neighbours)>) -> Vec<Vec<Edge>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::landscape::grid::field::Origin;
+    use crate::landscape::Origin;
     use proptest::prelude::*;
     use std::f64::consts::TAU;
 

@@ -19,6 +19,20 @@ pub mod png;
 pub mod raster;
 pub mod relief;
 pub mod svg;
+
 #[cfg(test)]
 mod test_scene;
 pub mod title;
+
+pub use chart::Chart;
+pub use colormap::{Bands, Colormap};
+pub use film::Reel;
+pub use graph::{AxisSide, Curve, Graph, Mark, Stroke};
+pub use levels::LevelScale;
+pub use map::panels::Panel;
+pub use map::{AxisTitle, Extras, Layers, MapScene, Palette, SurfaceLayer, Uncertainty};
+pub use picture::{Cell, Picture, Rgb};
+pub use picture_key::PictureKey;
+pub use png::Pixels;
+pub use raster::{Marker, Raster};
+pub use relief::ViewAngle;

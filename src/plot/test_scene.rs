@@ -1,6 +1,7 @@
 //! A surface and a scene of it, for tests of maps and reliefs.
 
-use crate::landscape::grid::surface::{Measure, Surface};
+use crate::landscape::Surface;
+use crate::landscape::grid::surface::Measure;
 use crate::landscape::grid::survey::spread;
 
 use super::colormap::{Bands, Colormap};

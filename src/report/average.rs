@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::data::Split;
-use crate::landscape::evidence::Assumed;
+use crate::landscape::Assumed;
 use crate::landscape::grid::surface::Measure;
 use crate::loss::Score;
 use crate::plot::axis::change;

@@ -9,7 +9,7 @@ use crate::cache::CachedRun;
 use crate::run::unicode;
 use crate::session::size_in_words;
 use crate::store::Contents;
-use crate::weights::plane_files::PlanesKept;
+use crate::weights::PlanesKept;
 
 use super::{csv_rows, visible};
 

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::session::snapshot::{CheckpointLine, CheckpointState, Finding, Snapshot};
-use crate::weights::trajectory::Trajectory;
+use crate::session::{CheckpointLine, CheckpointState, Finding, Snapshot};
+use crate::weights::Trajectory;
 
 use super::score::Keyed;
 

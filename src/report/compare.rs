@@ -6,15 +6,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::data::Split;
-use crate::landscape::evidence::Assumed;
-use crate::landscape::grid::surface::{Measure, Surface};
+use crate::landscape::grid::surface::Measure;
+use crate::landscape::{Assumed, Surface};
 use crate::loss::Score;
-use crate::plot::levels::LevelScale;
-use crate::plot::map::panels::{self, Panel};
-use crate::plot::map::{Extras, Layers, MapScene, Palette, SurfaceLayer};
-use crate::plot::picture::Picture;
-use crate::plot::raster::Marker;
-use crate::weights::plane_spec::BatchNorm;
+use crate::plot::map::panels::{self};
+use crate::plot::{
+    Extras, Layers, LevelScale, MapScene, Marker, Palette, Panel, Picture, SurfaceLayer,
+};
+use crate::weights::BatchNorm;
 
 use super::npz::Array;
 use super::path::{self, PathPoint};

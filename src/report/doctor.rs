@@ -5,12 +5,10 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::landscape::worker::yielding::{Contest, Honoured};
-use crate::plot::raster::Marker;
-use crate::run::Checkpoint;
-use crate::run::filesystem::Filesystem;
-use crate::session::reader::KeptLine;
-use crate::session::size_in_words;
+use crate::landscape::{Contest, Honoured};
+use crate::plot::Marker;
+use crate::run::{Checkpoint, Filesystem};
+use crate::session::{KeptLine, size_in_words};
 use crate::terminal::Depth;
 
 use super::TOLD;

@@ -1,9 +1,6 @@
 //! The graphs of the text reports.
 
-use crate::plot::graph::{AxisSide, Curve, Graph, Mark, Stroke};
-use crate::plot::map::Palette;
-use crate::plot::picture::Picture;
-use crate::plot::raster::Marker;
+use crate::plot::{AxisSide, Curve, Graph, Mark, Marker, Palette, Picture, Stroke};
 
 use super::map::{self, SCREEN};
 

@@ -5,20 +5,17 @@ use std::fmt::Write;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::landscape::curvature::density::Density;
-use crate::landscape::curvature::{Extremes, RESOLUTION};
-use crate::landscape::evidence::Assumed;
+use crate::landscape::curvature::RESOLUTION;
+use crate::landscape::{Assumed, Density, Extremes, Surface};
 use crate::plot::axis::short;
-use crate::plot::graph::Graph;
-use crate::plot::map::{Extras, Palette};
-use crate::plot::picture::Picture;
+use crate::plot::{Extras, Graph, Palette, Picture};
 
 use super::graph;
 use super::map::{self, PrintedMap};
 use super::npz::Array;
 use super::vtp::MeshPiece;
 use super::{cell, csv_rows};
-use crate::landscape::grid::surface::{Measure, Surface};
+use crate::landscape::grid::surface::Measure;
 
 /// The ends of the spectrum at a point of the plane.
 #[derive(Clone, Copy, Debug, Serialize)]

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::plot::axis::short;
-use crate::run::log::{Series, TrainingLog};
+use crate::run::{Series, TrainingLog};
 
 use super::{WIDEST, brief, cell, csv_rows};
 

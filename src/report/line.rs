@@ -5,15 +5,12 @@ use std::fmt::Write;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::landscape::evidence::Assumed;
 use crate::landscape::grid::surface::Measure;
-use crate::landscape::line::Barrier;
+use crate::landscape::{Assumed, Barrier};
 use crate::loss::Score;
 use crate::plot::axis::short;
-use crate::plot::graph::{AxisSide, Curve, Graph, Mark, Stroke};
-use crate::plot::map::Palette;
-use crate::plot::picture::Picture;
-use crate::weights::plane_spec::BatchNorm;
+use crate::plot::{AxisSide, Curve, Graph, Mark, Palette, Picture, Stroke};
+use crate::weights::BatchNorm;
 
 use super::npz::Array;
 use super::score::{self, Keyed};

@@ -4,9 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use crate::session::reader::KeptLine;
-use crate::session::size_in_words;
-use crate::session::snapshot::{CheckpointLine, CheckpointState, Finding, Snapshot};
+use crate::session::{CheckpointLine, CheckpointState, Finding, KeptLine, Snapshot, size_in_words};
 
 use crate::plot::axis::short;
 
@@ -418,10 +416,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::landscape::grid::surface::{Measure, Surface};
-    use crate::run::log::{Logged, TrainingLog};
-    use crate::session::snapshot::{Map, MapPlane, Progress};
-    use crate::weights::trajectory::Trajectory;
+    use crate::landscape::Surface;
+    use crate::landscape::grid::surface::Measure;
+    use crate::run::{Logged, TrainingLog};
+    use crate::session::{Map, MapPlane, Progress};
+    use crate::weights::Trajectory;
 
     fn line(step: u64, state: CheckpointState) -> CheckpointLine {
         CheckpointLine {

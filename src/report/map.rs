@@ -1,11 +1,12 @@
 //! The map of the screen and its relief as plain characters.
 
-use crate::landscape::grid::surface::Surface;
-use crate::plot::levels::LevelScale;
-use crate::plot::map::{AxisTitle, Extras, Layers, MapScene, Palette, SurfaceLayer, draw};
-use crate::plot::picture::{Cell, Picture};
-use crate::plot::raster::Marker;
-use crate::plot::relief::{self, ViewAngle};
+use crate::landscape::Surface;
+use crate::plot::map::draw;
+use crate::plot::relief::{self};
+use crate::plot::{
+    AxisTitle, Cell, Extras, Layers, LevelScale, MapScene, Marker, Palette, Picture, SurfaceLayer,
+    ViewAngle,
+};
 use crate::session::schedule::whole_path;
 use crate::terminal::speaks_unicode;
 

@@ -3,9 +3,9 @@
 use clap::ValueEnum;
 
 use crate::landscape::grid::surface::Measure;
-use crate::session::snapshot::{Fidelity, Finding, Snapshot};
+use crate::session::{Fidelity, Finding, Snapshot};
+use crate::weights::BatchNorm;
 use crate::weights::plane::expected_cosine;
-use crate::weights::plane_spec::BatchNorm;
 
 use super::path::PathPoint;
 use super::surface::{self, PlaneReport, SurfaceReport};

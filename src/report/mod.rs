@@ -27,6 +27,22 @@ pub mod visible;
 pub mod vtp;
 pub mod weights;
 
+pub use average::{AverageReport, AverageRow};
+pub use cache::{CacheReport, Measured};
+pub use checkpoints::Line;
+pub use compare::{CompareReport, Subject, Test};
+pub use doctor::{Device, DoctorReport, Run, Terminal};
+pub use events::Event;
+pub use hessian::{CurvatureFindings, Grid, HessianReport, Point};
+pub use inspect::{InspectReport, LeftOutFile, Log, TensorReport};
+pub use line::{LineReport, ReportedLine, SplitValues};
+pub use npz::Array;
+pub use path::PathPoint;
+pub use sharpness::{SharpnessReport, SharpnessRow};
+pub use surface::{FidelityReport, PlaneReport, SurfaceReport};
+pub use vtp::MeshPiece;
+pub use weights::{Histograms, WeightsReport};
+
 /// Characters across of a text that goes to no terminal: what fits a page.
 pub const PAGE: usize = 96;
 

@@ -5,8 +5,8 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use crate::run::contains::is_inside;
-use crate::run::format::{Content, sniff};
-use crate::run::regular;
+use crate::run::format::sniff;
+use crate::run::{Content, regular};
 
 use super::own;
 

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::data::Split;
-use crate::landscape::evidence::Assumed;
-use crate::landscape::sharpness::{Beyond, REACH};
+use crate::landscape::sharpness::REACH;
+use crate::landscape::{Assumed, Beyond};
 use crate::plot::axis::short;
 
 use super::{cell, csv_rows, graph};
@@ -167,7 +167,7 @@ fn side(beyond: Beyond) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::landscape::sharpness::CriticalStep;
+    use crate::landscape::CriticalStep;
     use crate::report::PAGE;
 
     /// Creates the report of an update whose critical step was found at `step`.

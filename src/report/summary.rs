@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::session::snapshot::Snapshot;
+use crate::session::Snapshot;
 
 use super::map::{self, PrintedMap};
 use super::{PAGE, loss, percent, score};

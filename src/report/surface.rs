@@ -6,17 +6,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::data::Split;
-use crate::landscape::evidence::Assumed;
-use crate::landscape::grid::refine::Estimate;
-use crate::landscape::grid::surface::{Measure, Surface};
+use crate::landscape::grid::surface::Measure;
+use crate::landscape::{Assumed, Estimate, Surface};
 use crate::loss::Score;
-use crate::plot::relief::ViewAngle;
-use crate::weights::normalize::{Ignore, Norm};
-use crate::weights::plane_spec::BatchNorm;
+use crate::plot::{Extras, Mark, Palette, Picture, ViewAngle};
 use crate::weights::trajectory::random_walk_shares;
-
-use crate::plot::map::{Extras, Palette};
-use crate::plot::picture::Picture;
+use crate::weights::{BatchNorm, Ignore, Norm};
 
 use super::map::{self, PrintedMap};
 use super::npz::Array;
@@ -24,7 +19,6 @@ use super::path::{self, PathPoint};
 use super::score::{self, Keyed};
 use super::vtp::MeshPiece;
 use super::{cell, csv_rows, graph, loss, percent};
-use crate::plot::graph::Mark;
 
 /// The plane of a surface.
 #[derive(Clone, Debug, Serialize)]

@@ -6,10 +6,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::plot::axis::short;
-use crate::plot::map::Palette;
-use crate::plot::picture::Picture;
-use crate::weights::random_projection::RandomProjection;
-use crate::weights::trajectory::Trajectory;
+use crate::plot::{Palette, Picture};
+use crate::weights::{RandomProjection, Trajectory};
 
 use super::map::{self, PrintedMap, SCREEN};
 use super::{cell, csv_rows, percent};

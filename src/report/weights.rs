@@ -5,14 +5,9 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::plot::axis::short;
-use crate::plot::graph::{AxisSide, Curve, Graph, Stroke};
-use crate::plot::map::Palette;
-use crate::plot::matrix;
-use crate::plot::picture::Picture;
+use crate::plot::{AxisSide, Curve, Graph, Palette, Picture, Stroke, matrix};
 use crate::run::hyper;
-use crate::weights::dynamics::Dynamics;
-use crate::weights::histogram::Histogram;
-use crate::weights::trajectory::Trajectory;
+use crate::weights::{Dynamics, Histogram, Trajectory};
 
 use super::{WIDEST, brief, cell, csv_rows, graph, map};
 

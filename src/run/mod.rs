@@ -20,6 +20,22 @@ pub mod scanner;
 pub mod settle;
 pub mod unicode;
 
+pub use catalog::{CheckpointFacts, InnerCounters};
+pub use filesystem::Filesystem;
+pub use fingerprint::Fingerprint;
+pub use format::named::NamedTensors;
+pub(crate) use format::pickle::{Node, Pickle, Value};
+pub(crate) use format::source::Source;
+pub use format::{Buffers, Content, Dtype, FormatError, StateDict, TensorInfo};
+pub use history::{History, Seen};
+pub use hyper::Hyper;
+pub use log::{Clock, LogUpdate, Logged, Series, TrainingLog};
+pub use model_settings::ModelSettings;
+pub use save_times::SaveTimes;
+pub use scan::FolderScanner;
+pub use scanner::Watcher;
+pub use settle::{RunEvent, Settled};
+
 pub use open::{Opened, RunChoice, arranged, content, header, open, worth_opening};
 
 use std::path::{Path, PathBuf};

@@ -1,11 +1,11 @@
 //! The surface of an earlier plane as seen from the one that took its place: an estimate until points are measured.
 
-use crate::landscape::grid::field::{Field, Origin};
 use crate::landscape::grid::interpolate::interval;
-use crate::landscape::grid::surface::{Measure, Surface};
+use crate::landscape::grid::surface::Measure;
 use crate::landscape::grid::survey::spread;
+use crate::landscape::{Field, Origin, Surface};
 use crate::loss::Score;
-use crate::weights::fitted_plane::PlaneMove;
+use crate::weights::PlaneMove;
 
 /// Lines a side of the estimate.
 const LINES: usize = 33;

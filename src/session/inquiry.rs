@@ -1,11 +1,9 @@
 //! The moments at which a session asks its path which function it followed, and what an answer changes.
 
 use crate::data::Split;
-use crate::landscape::evidence::{Assumed, AssumedFunction};
-use crate::landscape::worker::protocol::{Plan, Quantity, Query};
+use crate::landscape::{Assumed, AssumedFunction, Plan, Quantity, Query};
 use crate::run::Checkpoint;
-use crate::weights::plane_spec::PlaneSpec;
-use crate::weights::run_checkpoint::RunShape;
+use crate::weights::{PlaneSpec, RunShape};
 
 use super::snapshot::{CheckpointState, Finding, Snapshot};
 
@@ -120,12 +118,10 @@ mod tests {
 
     use super::*;
     use crate::landscape::grid::surface::Measure;
-    use crate::model::activation::Activation;
-    use crate::model::reading::Reading;
-    use crate::run::log::Logged;
+    use crate::model::{Activation, Reading};
+    use crate::run::Logged;
     use crate::session::snapshot::{CheckpointLine, DataLine};
-    use crate::weights::normalize::{Ignore, Norm};
-    use crate::weights::plane_spec::{BatchNorm, Directions};
+    use crate::weights::{BatchNorm, Directions, Ignore, Norm};
 
     fn member(step: u64) -> Checkpoint {
         Checkpoint::new(step, format!("{step}.pt"))

@@ -1,8 +1,8 @@
 //! Queries that are measured together, each with the place of its answer.
 
 use crate::data::Split;
-use crate::landscape::worker::protocol::{Plan, Query};
-use crate::weights::plane_spec::PlaneSpec;
+use crate::landscape::{Plan, Query};
+use crate::weights::PlaneSpec;
 
 /// Queries of one plane and one split, in the order in which they are measured.
 #[derive(Clone, Debug, PartialEq)]

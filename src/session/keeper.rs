@@ -3,11 +3,9 @@
 use std::path::Path;
 
 use crate::cache::{KeepLimit, KeepOutcome, KeptRecord, KeptStanding, RunCache};
-use crate::run::format::StateDict;
-use crate::run::history::Seen;
 use crate::run::scan::fingerprint_of;
-use crate::run::{Checkpoint, RunChoice, content};
-use crate::weights::path::{PathChange, PathMemory};
+use crate::run::{Checkpoint, RunChoice, Seen, StateDict, content};
+use crate::weights::{PathChange, PathMemory};
 
 use super::reader::KeptLine;
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::landscape::grid::surface::Measure;
-use crate::landscape::worker::protocol::{Position, Quantity, Query, Subset};
+use crate::landscape::{Position, Quantity, Query, Subset};
 
 /// Values on one plane, by coordinates and samples.
 #[derive(Clone, Debug, Default)]

@@ -33,6 +33,18 @@ mod thinning;
 mod throughput;
 mod validate;
 
+pub use analysis::{
+    Analysis, AnalysisPicture, AnalysisResult, AnalysisSubject, AnalysisTarget, CurvatureMap,
+    LineCurve,
+};
+pub use job::Job;
+pub use reader::KeptLine;
+pub use record::{Cut, Moment, RecordError, Recorder, Recording};
+pub use snapshot::{
+    CheckpointLine, CheckpointState, Command, DataLine, Fidelity, Finding, Map, MapPlane,
+    ModelLine, OtherWork, PlaneWindow, Progress, Slice, Snapshot,
+};
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,16 +56,15 @@ use tokio::sync::watch;
 
 use crate::cache::KeepLimit;
 use crate::data::Count;
-use crate::landscape::worker::protocol::{Setup, WorkerEvent};
-use crate::landscape::worker::{self, Hosting, message};
+use crate::landscape::worker::{self, message};
+use crate::landscape::{Hosting, Setup, WorkerEvent};
 use crate::model;
-use crate::run::RunChoice;
-use crate::run::scanner::{Watcher, spawn};
-use crate::weights::plane_spec::BatchNorm;
+use crate::run::scanner::spawn;
+use crate::run::{RunChoice, Watcher};
+use crate::weights::BatchNorm;
 
 use conductor::{Conductor, Input};
 use reader::ReaderOptions;
-use snapshot::{Command, DataLine, Finding, Snapshot};
 
 /// The run of a session and the options of its measurements.
 #[derive(Clone, Debug)]

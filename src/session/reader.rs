@@ -9,20 +9,13 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::{KeepLimit, RunCache};
-use crate::run::history::{History, Seen};
-use crate::run::hyper::Hyper;
-use crate::run::settle::Settled;
-use crate::run::{Checkpoint, RunChoice, arranged, unicode};
+use crate::run::{Checkpoint, History, Hyper, RunChoice, Seen, Settled, arranged, unicode};
 use crate::store::StorePlace;
-use crate::weights::WeightsError;
-use crate::weights::dynamics::Dynamics;
-use crate::weights::fitted_plane::PathProducts;
-use crate::weights::histogram::Overlay;
-use crate::weights::path::{PathChange, RunPath};
-use crate::weights::random_projection::{self, RandomProjection};
-use crate::weights::roles::Roles;
-use crate::weights::run_checkpoint::{RunCheckpoint, RunShape};
-use crate::weights::trajectory::Fit;
+use crate::weights::random_projection::{self};
+use crate::weights::{
+    Dynamics, Fit, Overlay, PathChange, PathProducts, RandomProjection, Roles, RunCheckpoint,
+    RunPath, RunShape, WeightsError,
+};
 
 use super::keeper::{self, Keeper};
 use super::thinning::{Candidate, superfluous};

@@ -6,19 +6,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Split;
-use crate::landscape::evidence::Assumed;
-use crate::landscape::grid::surface::{Measure, Surface};
-use crate::landscape::sharpness::CriticalStep;
-use crate::landscape::worker::protocol::Introduction;
+use crate::landscape::grid::surface::Measure;
+use crate::landscape::{Assumed, CriticalStep, Introduction, Surface};
 use crate::loss::{Loss, Score};
-use crate::run::hyper::{self, Hyper};
-use crate::run::log::{Clock, Logged, TrainingLog};
-use crate::run::save_times::SaveTimes;
-use crate::run::unicode;
-use crate::weights::dynamics::Dynamics;
-use crate::weights::histogram::Overlay;
-use crate::weights::random_projection::RandomProjection;
-use crate::weights::trajectory::Trajectory;
+use crate::run::hyper::{self};
+use crate::run::{Clock, Hyper, Logged, SaveTimes, TrainingLog, unicode};
+use crate::weights::{Dynamics, Overlay, RandomProjection, Trajectory};
 
 use super::analysis::{Analysis, AnalysisResult};
 use super::reader::KeptLine;

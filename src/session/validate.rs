@@ -1,10 +1,8 @@
 //! Checks a snapshot that comes from a file: parts that belong together have one length, and ranges that are
 //! drawn over have finite ends.
 
-use crate::landscape::grid::surface::Surface;
-use crate::weights::dynamics::Dynamics;
-use crate::weights::histogram::Overlay;
-use crate::weights::trajectory::Trajectory;
+use crate::landscape::Surface;
+use crate::weights::{Dynamics, Overlay, Trajectory};
 
 use super::analysis::{AnalysisPicture, AnalysisResult, CurvatureMap, LineCurve};
 use super::snapshot::{Slice, Snapshot};

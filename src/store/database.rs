@@ -9,8 +9,7 @@ use directories::ProjectDirs;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
 use crate::host;
-use crate::run::filesystem;
-use crate::run::fingerprint::Fingerprint;
+use crate::run::{Fingerprint, filesystem};
 
 use super::contents::trim;
 use super::{Digest, StoreError};

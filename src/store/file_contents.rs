@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::run::fingerprint::Fingerprint;
 use crate::run::scan::fingerprint_of;
-use crate::run::{self, Checkpoint, regular};
+use crate::run::{self, Checkpoint, Fingerprint, regular};
 
 use super::{Digest, Store, StoreError};
 

@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::Checkpoint;
 use crate::run::contains::resolved;
-use crate::weights::gram::GramRow;
-use crate::weights::kept_products::KeptProducts;
-use crate::weights::run_checkpoint::RunShape;
+use crate::weights::{GramRow, KeptProducts, RunShape};
 
 use super::{Digest, FileContents, Store, StoreError, digest};
 

@@ -27,8 +27,7 @@ pub(crate) use self::file_contents::FileContents;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::weights::kept_products::KeptProducts;
-use crate::weights::plane_files::PlaneFiles;
+use crate::weights::{KeptProducts, PlaneFiles};
 
 use self::kept_products::StoredProducts;
 

@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use ratatui::layout::Size;
 
-use crate::plot::picture::Picture;
-use crate::report::surface::SurfaceReport;
-use crate::report::{self, measured, npz, vtp};
+use crate::plot::Picture;
+use crate::report::{self, SurfaceReport, measured, npz, vtp};
 use crate::run::contains::is_inside;
 
 use super::offscreen::still;

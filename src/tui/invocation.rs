@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use crate::data::{Columns, Count, TokenType};
-use crate::landscape::device::{Place, Precision};
-use crate::landscape::worker::Hosting;
-use crate::landscape::worker::budget::Budget;
+use crate::landscape::{Budget, Hosting, Place, Precision};
 use crate::loss::{Classes, Criterion, Loss};
 use crate::session::Options;
 
@@ -230,7 +228,7 @@ fn list(values: &[impl ToString]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::landscape::worker::Launch;
+    use crate::landscape::Launch;
 
     #[test]
     fn workers_are_started_again_as_they_were() {

@@ -18,3 +18,17 @@ pub mod state;
 pub mod terminal;
 pub mod theme;
 pub mod view;
+
+pub use export::Format;
+pub use input::action::Action;
+pub use input::key::Key;
+pub use input::keymap::Keymap;
+pub use input::prompt::PromptKey;
+pub use invocation::Invocation;
+pub use run::End;
+pub use state::choice::View;
+pub use state::{App, Appearance};
+pub use terminal::Wishes;
+pub use theme::Theme;
+pub use theme::color::Quantizer;
+pub use theme::themes::Themes;

@@ -4,7 +4,7 @@ use ratatui::buffer::{self, Buffer};
 use ratatui::layout::{Rect, Size};
 use ratatui::style::{Color, Modifier};
 
-use crate::plot::picture::{Cell, Picture, Rgb};
+use crate::plot::{Cell, Picture, Rgb};
 
 use super::render::draw;
 use super::state::App;

@@ -2,7 +2,7 @@
 
 use crate::session::analysis::{CURVATURE_LINES, PLANE_LINES, POINTS, SEEDS};
 use crate::session::pictures::LINES;
-use crate::session::snapshot::{CheckpointState, PlaneWindow, Slice, Snapshot};
+use crate::session::{CheckpointState, PlaneWindow, Slice, Snapshot};
 
 use super::invocation::Invocation;
 use super::state::App;
@@ -258,7 +258,7 @@ mod tests {
     use super::*;
     use crate::tui::input::action::Action;
     use crate::tui::state::Appearance;
-    use crate::weights::trajectory::Trajectory;
+    use crate::weights::Trajectory;
     use std::sync::Arc;
 
     #[test]

@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::session::snapshot::{Command, Snapshot};
+use crate::session::{Command, Snapshot};
 
 use super::export;
 use super::state::App;

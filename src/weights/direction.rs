@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::run::format::{FormatError, StateDict, TensorInfo};
+use crate::run::{FormatError, StateDict, TensorInfo};
 
 use super::WeightsError;
 use super::layout::{Layout, Role, SlotRange};
@@ -204,7 +204,7 @@ pub(in crate::weights) mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use super::*;
-    use crate::run::format::Dtype;
+    use crate::run::Dtype;
 
     /// Twelve weights of a point of the test layout, in memory.
     #[derive(Clone)]

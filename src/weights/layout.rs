@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::run::format::{Buffers, Dtype, TensorInfo};
+use crate::run::{Buffers, Dtype, TensorInfo};
 
 /// Role of a tensor in the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -23,9 +23,28 @@ pub mod roles;
 pub mod run_checkpoint;
 pub mod trajectory;
 
+pub use direction::Pair;
+pub use dynamics::{Dynamics, LayerNorm};
+pub use fitted_plane::{FittedPlane, PathProducts, PlaneMove};
+pub use gram::GramRow;
+pub use histogram::{Histogram, Overlay};
+pub use kept_products::KeptProducts;
+pub use layout::{Layout, Role, Slot};
+pub use normalize::{Ignore, Norm};
+pub use path::{PathChange, PathMemory, PathUpdate, RunPath};
+pub use pca::Components;
+pub use plane::Metric;
+pub use plane_files::{PlaneFiles, PlanesKept};
+pub use plane_recipe::PlaneRecipe;
+pub use plane_spec::{BatchNorm, Directions, Plane, PlaneSpec};
+pub use random_projection::RandomProjection;
+pub use roles::Roles;
+pub use run_checkpoint::{RunCheckpoint, RunShape};
+pub use trajectory::{Fit, OldBranch, Trajectory};
+
 use std::path::PathBuf;
 
-use crate::run::format::FormatError;
+use crate::run::FormatError;
 
 /// Reasons why checkpoints could not be placed in one weight space.
 #[derive(Debug, thiserror::Error)]

@@ -10,12 +10,9 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::run::Checkpoint;
 use crate::run::contains::resolved;
-use crate::run::format::{Dtype, StateDict};
-use crate::run::regular;
 use crate::run::scan::fingerprint_of;
-use crate::run::unicode;
+use crate::run::{Checkpoint, Dtype, StateDict, regular, unicode};
 
 use super::WeightsError;
 use super::plane_spec::{Directions, Plane, PlaneSpec};

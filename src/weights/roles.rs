@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::format::{Buffers, Dtype, TensorInfo};
+use crate::run::{Buffers, Dtype, TensorInfo};
 
 use super::layout::{Layout, Role};
 use super::names;

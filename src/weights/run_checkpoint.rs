@@ -5,9 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::run::Checkpoint;
-use crate::run::format::{FormatError, StateDict, TensorInfo, bare};
-use crate::run::model_settings::ModelSettings;
+use crate::run::format::bare;
+use crate::run::{Checkpoint, FormatError, ModelSettings, StateDict, TensorInfo};
 
 use super::WeightsError;
 use super::layout::{Layout, Role, Slot};

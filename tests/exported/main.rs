@@ -18,12 +18,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor, Var};
-use isoloss::model::Weights;
-use isoloss::model::program::datum::{Datum, FloatPlace, Kind};
 use isoloss::model::program::pt2;
-use isoloss::model::program::run::Norms;
-use isoloss::run::format::{Dtype, StateDict, TensorInfo};
-use isoloss::weights::layout::{Layout, Role};
+use isoloss::model::{Datum, FloatPlace, Kind, Norms, Weights};
+use isoloss::run::{Dtype, StateDict, TensorInfo};
+use isoloss::weights::{Layout, Role};
 use rstest::rstest;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};

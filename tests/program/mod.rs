@@ -6,12 +6,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use isoloss::data::DataRequest;
-use isoloss::landscape::device::{Place, Precision};
-use isoloss::landscape::worker::protocol::{QueryAnswer as Measured, Setup};
+use isoloss::landscape::worker::protocol::QueryAnswer as Measured;
+use isoloss::landscape::{Place, Precision, Setup};
 use isoloss::run::Checkpoint;
-use isoloss::weights::normalize::{Ignore, Norm};
-use isoloss::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
-use isoloss::weights::run_checkpoint::RunShape;
+use isoloss::weights::{BatchNorm, Directions, Ignore, Norm, PlaneSpec, RunShape};
 use serde_json::Value;
 
 /// The digits on these devices, measured by a model that names tell.

@@ -10,10 +10,9 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use isoloss::session::snapshot::{Command, Snapshot};
-use isoloss::tui::run::{End, run};
-use isoloss::tui::state::{App, Appearance};
-use isoloss::tui::terminal::Wishes;
+use isoloss::session::{Command, Snapshot};
+use isoloss::tui::run::run;
+use isoloss::tui::{App, Appearance, End, Wishes};
 use tokio::sync::watch;
 
 use super::terminal::{Terminal, command};

@@ -3,11 +3,8 @@
 use std::path::Path;
 
 use isoloss::model;
-use isoloss::run::Checkpoint;
-use isoloss::run::hyper::Hyper;
-use isoloss::run::{content, header};
-use isoloss::weights::direction;
-use isoloss::weights::run_checkpoint::{RunCheckpoint, RunShape};
+use isoloss::run::{Checkpoint, Hyper, content, header};
+use isoloss::weights::{RunCheckpoint, RunShape, direction};
 use safetensors::tensor::Metadata;
 use zip::CompressionMethod;
 

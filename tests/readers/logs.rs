@@ -1,7 +1,7 @@
 //! Training's own logs: event files, tables, a trainer's state.
 
-use isoloss::run::Checkpoint;
-use isoloss::run::log::{self, Clock};
+use isoloss::run::log::{self};
+use isoloss::run::{Checkpoint, Clock};
 
 use super::{assert_sentence, chosen, halves, write};
 

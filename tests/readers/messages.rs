@@ -1,7 +1,8 @@
 //! Lines between isoloss and the processes that measure for it.
 
 use isoloss::evaluator::message;
-use isoloss::landscape::worker::wire::{self, WorkerAnswer, WorkerOrder};
+use isoloss::landscape::worker::wire::{self};
+use isoloss::landscape::{WorkerAnswer, WorkerOrder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use isoloss::model;
-use isoloss::run::format::{StateDict, TensorInfo};
-use isoloss::weights::layout::Layout;
+use isoloss::run::{StateDict, TensorInfo};
+use isoloss::weights::Layout;
 use zip::CompressionMethod;
 
 use super::{archive, assert_sentence, chosen, fixture, write};

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use isoloss::report::lines;
-use isoloss::session::record::Recording;
-use isoloss::session::snapshot::Snapshot;
+use isoloss::session::{Recording, Snapshot};
 use isoloss::tui::offscreen::still;
-use isoloss::tui::state::{App, Appearance};
+use isoloss::tui::{App, Appearance};
 use ratatui::layout::Size;
 
 use super::{assert_sentence, chosen, write};

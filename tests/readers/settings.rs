@@ -3,10 +3,8 @@
 use std::sync::LazyLock;
 
 use isoloss::cli;
-use isoloss::config::settings::Settings;
-use isoloss::config::settings_file::File;
-use isoloss::tui::input::keymap::Keymap;
-use isoloss::tui::theme::Theme;
+use isoloss::config::{File, Settings};
+use isoloss::tui::{Keymap, Theme};
 
 use super::assert_sentence;
 

@@ -5,14 +5,10 @@ use std::sync::Arc;
 use super::drawn::*;
 use super::synthetic;
 use insta::assert_snapshot;
-use isoloss::plot::map::Layers;
-use isoloss::plot::raster::Marker;
-use isoloss::session::analysis::Analysis;
+use isoloss::plot::{Layers, Marker};
+use isoloss::session::Analysis;
 use isoloss::terminal::Depth;
-use isoloss::tui::input::action::Action;
-use isoloss::tui::state::{App, Appearance};
-use isoloss::tui::theme::color::Quantizer;
-use isoloss::tui::theme::themes::Themes;
+use isoloss::tui::{Action, App, Appearance, Quantizer, Themes};
 use ratatui::style::Color;
 
 /// Every view with what it shows all measured: its name, and the keys and the analysis that lead to it.

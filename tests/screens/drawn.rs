@@ -5,12 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::synthetic;
-use isoloss::run::log::{Clock, Logged, TrainingLog};
-use isoloss::session::analysis::Analysis;
-use isoloss::session::snapshot::Snapshot;
-use isoloss::tui::input::action::Action;
+use isoloss::run::{Clock, Logged, TrainingLog};
+use isoloss::session::{Analysis, Snapshot};
 use isoloss::tui::render::render;
-use isoloss::tui::state::{App, Appearance};
+use isoloss::tui::{Action, App, Appearance};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::{Buffer, Cell};

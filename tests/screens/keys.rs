@@ -4,11 +4,9 @@ use super::drawn::*;
 use super::synthetic;
 use clap::ValueEnum;
 use insta::assert_snapshot;
-use isoloss::session::snapshot::CheckpointState;
-use isoloss::tui::input::action::Action;
-use isoloss::tui::input::keymap::{self, Keymap};
-use isoloss::tui::input::prompt::PromptKey;
-use isoloss::tui::invocation::Invocation;
+use isoloss::session::CheckpointState;
+use isoloss::tui::input::keymap::{self};
+use isoloss::tui::{Action, Invocation, Keymap, PromptKey};
 
 #[test]
 fn the_help_has_every_row_of_the_table() {

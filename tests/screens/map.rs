@@ -3,9 +3,8 @@
 use super::drawn::*;
 use super::synthetic;
 use insta::assert_snapshot;
-use isoloss::session::analysis::Analysis;
-use isoloss::session::snapshot::{CheckpointState, Fidelity, Finding, Snapshot};
-use isoloss::tui::input::action::Action;
+use isoloss::session::{Analysis, CheckpointState, Fidelity, Finding, Snapshot};
+use isoloss::tui::Action;
 use ratatui::buffer::Buffer;
 use ratatui::style::Color;
 

@@ -3,9 +3,8 @@
 use super::drawn::*;
 use super::synthetic;
 use insta::assert_snapshot;
-use isoloss::session::analysis::Analysis;
-use isoloss::session::snapshot::{CheckpointState, Finding, Snapshot};
-use isoloss::tui::input::action::Action;
+use isoloss::session::{Analysis, CheckpointState, Finding, Snapshot};
+use isoloss::tui::Action;
 
 #[test]
 fn where_nothing_is_usable_the_view_says_why_at_every_size_and_once() {

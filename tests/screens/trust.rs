@@ -5,14 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use super::drawn::*;
 use super::synthetic;
-use isoloss::landscape::evidence::{Assumed, AssumedFunction};
 use isoloss::landscape::grid::surface::Measure;
-use isoloss::model::activation::Activation;
-use isoloss::model::reading::Reading;
-use isoloss::session::reader::KeptLine;
-use isoloss::session::snapshot::{CheckpointState, Fidelity, Finding, MapPlane, Snapshot};
-use isoloss::tui::input::action::Action;
-use isoloss::tui::state::{App, Appearance};
+use isoloss::landscape::{Assumed, AssumedFunction};
+use isoloss::model::{Activation, Reading};
+use isoloss::session::{CheckpointState, Fidelity, Finding, KeptLine, MapPlane, Snapshot};
+use isoloss::tui::{Action, App, Appearance};
 
 #[test]
 fn a_scrubbed_frozen_paused_screen_with_a_banner_says_so() {

@@ -6,15 +6,12 @@ use super::drawn::*;
 use super::synthetic;
 use insta::assert_snapshot;
 use isoloss::data::Split;
-use isoloss::landscape::curvature::Extremes;
 use isoloss::landscape::grid::surface::Measure;
-use isoloss::landscape::worker::protocol::QueryAnswer;
+use isoloss::landscape::{Extremes, QueryAnswer};
 use isoloss::loss::{Classes, Loss};
-use isoloss::run::hyper::Hyper;
-use isoloss::session::analysis::{Analysis, AnalysisPicture};
-use isoloss::session::snapshot::{Finding, Snapshot};
-use isoloss::tui::input::action::Action;
-use isoloss::tui::state::App;
+use isoloss::run::Hyper;
+use isoloss::session::{Analysis, AnalysisPicture, Finding, Snapshot};
+use isoloss::tui::{Action, App};
 
 #[test]
 fn the_slices_where_one_view_has_room() {

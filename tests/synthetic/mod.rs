@@ -8,28 +8,21 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use isoloss::data::Split;
-use isoloss::landscape::curvature::Extremes;
-use isoloss::landscape::evidence::Assumed;
-use isoloss::landscape::grid::surface::{Measure, Surface};
+use isoloss::landscape::grid::surface::Measure;
 use isoloss::landscape::grid::survey::{levels, spread};
-use isoloss::landscape::sharpness::CriticalStep;
-use isoloss::landscape::worker::protocol::{Position, Quantity, QueryAnswer};
-use isoloss::run::Checkpoint;
-use isoloss::run::hyper::Hyper;
-use isoloss::run::save_times::SaveTimes;
-use isoloss::session::analysis::{Analysis, AnalysisResult, AnalysisSubject, AnalysisTarget};
-use isoloss::session::job::Job;
-use isoloss::session::reader::KeptLine;
-use isoloss::session::schedule::whole_path;
-use isoloss::session::snapshot::{
-    CheckpointLine, CheckpointState, DataLine, Finding, Map, ModelLine, Progress, Slice, Snapshot,
+use isoloss::landscape::{
+    Assumed, CriticalStep, Extremes, Position, Quantity, QueryAnswer, Surface,
 };
-use isoloss::weights::dynamics::{Dynamics, LayerNorm};
-use isoloss::weights::histogram::{Histogram, Overlay};
-use isoloss::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
-use isoloss::weights::random_projection::RandomProjection;
-use isoloss::weights::run_checkpoint::RunShape;
-use isoloss::weights::trajectory::{OldBranch, Trajectory};
+use isoloss::run::{Checkpoint, Hyper, SaveTimes};
+use isoloss::session::schedule::whole_path;
+use isoloss::session::{
+    Analysis, AnalysisResult, AnalysisSubject, AnalysisTarget, CheckpointLine, CheckpointState,
+    DataLine, Finding, Job, KeptLine, Map, ModelLine, Progress, Slice, Snapshot,
+};
+use isoloss::weights::{
+    BatchNorm, Directions, Dynamics, Histogram, LayerNorm, OldBranch, Overlay, PlaneSpec,
+    RandomProjection, RunShape, Trajectory,
+};
 
 /// The time at which the newest checkpoint was saved.
 pub(crate) const SAVED: SystemTime = SystemTime::UNIX_EPOCH;

@@ -22,13 +22,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use isoloss::data::Split;
-use isoloss::landscape::device::{Place, Precision};
-use isoloss::landscape::worker::client::Client;
-use isoloss::landscape::worker::protocol::{
-    Plan, Position, Quantity, Query, QueryAnswer, Setup, WorkerEvent, WorkerRequest,
+use isoloss::landscape::worker::serve;
+use isoloss::landscape::worker::wire::{self};
+use isoloss::landscape::{
+    Client, Hosting, Launch, Place, Plan, Position, Precision, Quantity, Query, QueryAnswer, Setup,
+    WorkerEvent, WorkerOrder, WorkerRequest,
 };
-use isoloss::landscape::worker::wire::{self, WorkerOrder};
-use isoloss::landscape::worker::{Hosting, Launch, serve};
 use isoloss::run::Checkpoint;
 use program::{bits, digits, fixture, program, random_plane};
 use rand::{Rng, SeedableRng};

@@ -9,10 +9,10 @@ use crate::cli::options::{MeasureOptions, PathOptions};
 use crate::cli::output::{Format, Forms, OutputOptions};
 use crate::cli::progress;
 use crate::landscape::grid::surface::Measure;
-use crate::landscape::worker::protocol::{Position, Quantity, Query};
-use crate::report::average::{AverageReport, AverageRow};
+use crate::landscape::{Position, Quantity, Query};
+use crate::report::{AverageReport, AverageRow};
 use crate::session::schedule::AVERAGES;
-use crate::weights::plane_spec::PlaneSpec;
+use crate::weights::PlaneSpec;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Average {

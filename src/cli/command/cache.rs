@@ -7,9 +7,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::cache;
 use crate::cli::output;
 use crate::report;
-use crate::report::cache::{CacheReport, Measured};
+use crate::report::{CacheReport, Measured};
 use crate::store::{Contents, Store, StoreError, StorePlace};
-use crate::weights::plane_files::{PlaneFiles, PlanesKept};
+use crate::weights::{PlaneFiles, PlanesKept};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {

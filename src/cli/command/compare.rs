@@ -13,12 +13,10 @@ use crate::cli::scene::{EffortOptions, GridOptions, PlaneChoice, PlaneOptions, S
 use crate::cli::{learning_rates, progress, warn};
 use crate::data::Split;
 use crate::landscape::grid::surface::{Measure, Surface as Grid};
-use crate::landscape::worker::client::MeasuredFunction;
-use crate::landscape::worker::protocol::Query;
-use crate::report::compare::{CompareReport, Subject, Test, WIDTH};
-use crate::report::path::PathPoint;
-use crate::run::Checkpoint;
-use crate::run::hyper::Hyper;
+use crate::landscape::{MeasuredFunction, Query};
+use crate::report::compare::WIDTH;
+use crate::report::{CompareReport, PathPoint, Subject, Test};
+use crate::run::{Checkpoint, Hyper};
 
 /// More panels than this cannot be read.
 const MOST: usize = 6;

@@ -7,9 +7,8 @@ use clap::{Args, Subcommand};
 
 use crate::cli::output;
 use crate::config::Config as Files;
-use crate::config::paths::ConfigPaths;
-use crate::config::settings::Effective;
-use crate::tui::input::action::Action;
+use crate::config::{ConfigPaths, Effective};
+use crate::tui::Action;
 use crate::tui::input::keymap;
 
 #[derive(Debug, Args)]

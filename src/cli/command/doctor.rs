@@ -7,16 +7,12 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 
 use crate::cache::{KeepLimit, RunCache};
-use crate::landscape::device::{Place, Precision};
-use crate::landscape::worker;
-use crate::landscape::worker::yielding::Contest;
-use crate::model::kernels::simd::Level;
+use crate::landscape::{Contest, Place, Precision, worker};
+use crate::model::Level;
 use crate::report;
-use crate::report::doctor::{Device, DoctorReport, Run, Terminal};
-use crate::report::inspect::LeftOutFile;
-use crate::report::{map, visible};
+use crate::report::{Device, DoctorReport, LeftOutFile, Run, Terminal, map, visible};
 use crate::run::{Opened, filesystem, scanner};
-use crate::session::reader::KeptLine;
+use crate::session::KeptLine;
 use crate::terminal;
 
 use super::worker::contest;

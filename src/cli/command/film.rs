@@ -10,9 +10,8 @@ use serde::Deserialize;
 
 use crate::cli::output::Usage;
 use crate::cli::progress;
-use crate::plot::film::{self, Reel};
-use crate::plot::png::Pixels;
-use crate::plot::svg;
+use crate::plot::film::{self};
+use crate::plot::{Pixels, Reel, svg};
 use crate::report::result_file;
 use crate::run::contains::is_inside;
 use crate::run::regular;

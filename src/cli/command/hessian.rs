@@ -13,12 +13,10 @@ use crate::cli::options::{MeasureOptions, PathOptions};
 use crate::cli::output::{Format, Forms, OutputOptions, Usage};
 use crate::cli::progress;
 use crate::cli::scene::{GridOptions, PlaneOptions, Scene};
-use crate::landscape::curvature::density::Density;
+use crate::landscape::curvature::RESOLUTION;
 use crate::landscape::curvature::product::dimension;
-use crate::landscape::curvature::{Effort, RESOLUTION};
-use crate::landscape::worker::client::Step;
-use crate::landscape::worker::protocol::{Position, Quantity, Query, QueryAnswer};
-use crate::report::hessian::{CurvatureFindings, Grid, HessianReport, Point};
+use crate::landscape::{Density, Effort, Position, Quantity, Query, QueryAnswer, Step};
+use crate::report::{CurvatureFindings, Grid, HessianReport, Point};
 
 /// Lines a side of the map where the user does not say: each point takes as many gradients as a
 /// surface's takes losses.

@@ -8,16 +8,12 @@ use crate::cli::options::{KeyOption, ModelOption};
 use crate::cli::output::{Format, Forms, OutputOptions};
 use crate::cli::warn;
 use crate::model;
-use crate::model::reading::Reading;
-use crate::report::inspect::{InspectReport, LeftOutFile, Log, TensorReport};
-use crate::run::Checkpoint;
-use crate::run::format::StateDict;
-use crate::run::model_settings::ModelSettings;
+use crate::model::Reading;
+use crate::report::{InspectReport, LeftOutFile, Log, TensorReport};
 use crate::run::names::arrange;
-use crate::run::scan;
-use crate::weights::layout::{Layout, Role};
+use crate::run::{Checkpoint, ModelSettings, StateDict, scan};
 use crate::weights::normalize::dot;
-use crate::weights::{WeightsError, roles};
+use crate::weights::{Layout, Role, WeightsError, roles};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Inspect {

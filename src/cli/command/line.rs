@@ -15,15 +15,12 @@ use crate::cli::warn;
 use crate::data::Split;
 use crate::landscape::grid::survey;
 use crate::landscape::line::refined_barrier;
-use crate::landscape::worker::client::MeasuredFunction;
-use crate::landscape::worker::protocol::Query;
+use crate::landscape::{MeasuredFunction, Query};
 use crate::loss::Score;
-use crate::report::line::{LineReport, ReportedLine, SplitValues};
+use crate::report::{LineReport, ReportedLine, SplitValues};
 use crate::run::Checkpoint;
 use crate::session::schedule::MARGIN;
-use crate::weights::normalize::{Ignore, Norm};
-use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
-use crate::weights::run_checkpoint::RunShape;
+use crate::weights::{BatchNorm, Directions, Ignore, Norm, PlaneSpec, RunShape};
 
 /// Directions of a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -22,7 +22,7 @@ mod worker;
 
 use clap::Subcommand;
 
-use crate::tui::input::keymap::Keymap;
+use crate::tui::Keymap;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

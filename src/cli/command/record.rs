@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::tui::input::keymap::Keymap;
+use crate::tui::Keymap;
 
 use super::watch::Watch;
 use crate::cli::recording::RecordOption;

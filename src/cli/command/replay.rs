@@ -16,10 +16,9 @@ use crate::cli::options::ScreenOptions;
 use crate::cli::screen::{has_screen, show};
 use crate::cli::warn;
 use crate::report::{lines, visible};
-use crate::session::record::{self, Moment, Recording};
-use crate::session::snapshot::{Command, Snapshot};
-use crate::tui::input::keymap::Keymap;
-use crate::tui::invocation::Invocation;
+use crate::session::record::{self};
+use crate::session::{Command, Moment, Recording, Snapshot};
+use crate::tui::{Invocation, Keymap};
 
 /// Seconds that a replay waits at most where nothing happened for long.
 const LONGEST_WAIT: f64 = 2.0;

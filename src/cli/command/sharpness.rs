@@ -9,11 +9,10 @@ use crate::cli::learning_rates;
 use crate::cli::options::{MeasureOptions, PathOptions};
 use crate::cli::output::{Format, Forms, OutputOptions};
 use crate::cli::progress;
-use crate::landscape::worker::client::Step;
-use crate::landscape::worker::protocol::{Quantity, Query, QueryAnswer};
-use crate::report::sharpness::{SharpnessReport, SharpnessRow};
+use crate::landscape::{Quantity, Query, QueryAnswer, Step};
+use crate::report::{SharpnessReport, SharpnessRow};
 use crate::run::Checkpoint;
-use crate::weights::plane_spec::PlaneSpec;
+use crate::weights::PlaneSpec;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Sharpness {

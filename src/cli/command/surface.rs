@@ -9,11 +9,10 @@ use crate::cli::output::{Format, Forms, OutputOptions, Usage};
 use crate::cli::scene::{EffortOptions, GridOptions, PlaneOptions};
 use crate::cli::{learning_rates, progress, warn};
 use crate::data::Split;
-use crate::landscape::evidence::Assumed;
-use crate::plot::relief::ViewAngle;
-use crate::report::path::PathPoint;
-use crate::report::surface::SurfaceReport;
-use crate::run::log::Logged;
+use crate::landscape::Assumed;
+use crate::plot::ViewAngle;
+use crate::report::{PathPoint, SurfaceReport};
+use crate::run::Logged;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Surface {

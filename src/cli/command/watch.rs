@@ -19,16 +19,13 @@ use crate::cli::runtime;
 use crate::cli::screen::{has_screen, show_session};
 use crate::cli::startup;
 use crate::cli::warn;
-use crate::landscape::worker::budget::Budget;
-use crate::report::events::Event;
-use crate::report::{lines, visible};
+use crate::landscape::Budget;
+use crate::report::{Event, lines, visible};
 use crate::run::followed;
-use crate::session::snapshot::Snapshot;
-use crate::session::{Options, Session};
-use crate::tui::input::keymap::Keymap;
-use crate::tui::invocation::{self, Invocation};
-use crate::tui::state::App;
-use crate::weights::plane_spec::BatchNorm;
+use crate::session::{Options, Session, Snapshot};
+use crate::tui::invocation::{self};
+use crate::tui::{App, Invocation, Keymap};
+use crate::weights::BatchNorm;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Watch {

@@ -12,11 +12,10 @@ use crate::cli::output::{Format, Forms, OutputOptions};
 use crate::cli::read_path::read_path;
 use crate::cli::store::StoreOptions;
 use crate::landscape::grid::survey;
-use crate::report::weights::{Histograms, WeightsReport};
+use crate::report::{Histograms, WeightsReport};
 use crate::run::Checkpoint;
-use crate::weights::histogram::{self, Histogram};
-use crate::weights::roles::Roles;
-use crate::weights::run_checkpoint::{RunCheckpoint, RunShape};
+use crate::weights::histogram::{self};
+use crate::weights::{Histogram, Roles, RunCheckpoint, RunShape};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Weights {

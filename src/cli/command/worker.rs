@@ -8,9 +8,8 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::cli::{limits, memory, startup};
-use crate::landscape::worker::budget::Budget;
-use crate::landscape::worker::yielding::Contest;
 use crate::landscape::worker::{serve_lines, yielding};
+use crate::landscape::{Budget, Contest};
 
 /// Measure for another isoloss, by JSON lines on standard input and output.
 ///

@@ -8,8 +8,8 @@ use rstest::rstest;
 use tempfile::TempDir;
 
 use super::*;
-use crate::run::format::{Dtype, TensorInfo};
-use crate::weights::plane_spec::BatchNorm;
+use crate::run::{Dtype, TensorInfo};
+use crate::weights::BatchNorm;
 
 /// A program of a shell: greets, then does for each line what `body` says; `$n` counts its starts.
 fn script(folder: &TempDir, body: &str) -> EvaluatorOptions {

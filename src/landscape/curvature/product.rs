@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::model::Weights;
-use crate::weights::layout::{Layout, Role, Slot};
+use crate::weights::{Layout, Role, Slot};
 
 use super::super::LandscapeError;
 use super::super::forward::PreparedBatch;

@@ -19,10 +19,10 @@ use crate::landscape::device::Compute;
 use crate::landscape::objective::ModelObjective;
 use crate::loss::Criterion;
 use crate::model::{Weights, recognize};
-use crate::run::format::{Dtype, TensorInfo};
+use crate::run::{Dtype, TensorInfo};
 use crate::test_device;
 use crate::test_process::in_a_process_that_keeps_graphs;
-use crate::weights::layout::Layout;
+use crate::weights::Layout;
 
 const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models");
 

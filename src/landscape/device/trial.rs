@@ -5,7 +5,8 @@ use candle_core::{DType, Device, Result, Tensor, bail};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::model::ops::{self, ConvWindow};
+use crate::model::ConvWindow;
+use crate::model::ops::{self};
 
 /// Channels of the images and of the kernels: a sum of 9 · 16 products is long enough that rounded ones show.
 const CHANNELS: usize = 16;

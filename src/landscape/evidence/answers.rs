@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::model::reading::Reading;
+use crate::model::Reading;
 use crate::run::Checkpoint;
 
 /// Cosines of updates with the gradients of readings, for one model on one set of samples.

@@ -10,10 +10,9 @@ use crate::data::{self, DataRequest, Dataset};
 use crate::demo::{self, DemoOptions};
 use crate::landscape::device::Compute;
 use crate::loss::Criterion;
-use crate::model::activation::Activation;
-use crate::model::reading::{Reading, Shortcuts};
+use crate::model::{Activation, Reading, Shortcuts};
 use crate::run::Checkpoint;
-use crate::weights::run_checkpoint::RunShape;
+use crate::weights::RunShape;
 
 use super::answers::{Answers, Subject};
 use super::effort::spread;

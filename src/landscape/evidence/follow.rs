@@ -8,7 +8,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::loss::Totals;
 use crate::model::Weights;
-use crate::weights::layout::{Layout, Role};
+use crate::weights::{Layout, Role};
 
 use super::super::LandscapeError;
 use super::super::curvature::product::STACK;

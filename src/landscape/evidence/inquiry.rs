@@ -6,8 +6,7 @@ use rayon::prelude::*;
 
 use crate::data::Dataset;
 use crate::data::scale::PixelScale;
-use crate::model::activation::Activation;
-use crate::model::reading::Reading;
+use crate::model::{Activation, Reading};
 
 use super::super::LandscapeError;
 use super::super::samples::{Batch, Source};

@@ -1,7 +1,7 @@
 //! Outputs that a loss takes for logits or log-probabilities, and that are something else.
 
 use crate::loss::Loss;
-use crate::model::program::output_function::Ending;
+use crate::model::Ending;
 
 use super::super::forward::Forward;
 
@@ -45,10 +45,7 @@ mod tests {
     use super::*;
     use crate::landscape::device::{Compute, Place, Precision};
     use crate::loss::{Classes, Criterion};
-    use crate::model::Recognized;
-    use crate::model::program::op::{Function, Op};
-    use crate::model::program::{Node, Output, Program, Value};
-    use crate::model::reading::Reading;
+    use crate::model::{Function, Node, Op, Output, Program, Reading, Recognized, Value};
 
     fn said(op: Op, loss: Loss) -> Option<String> {
         let node = Node {

@@ -20,7 +20,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 use crate::data::scale::PixelScale;
-use crate::model::reading::Reading;
+use crate::model::Reading;
 
 pub use self::answers::Answers;
 pub use self::question::Question;

@@ -2,11 +2,9 @@
 
 use crate::data::Dataset;
 use crate::loss::Criterion;
-use crate::model::reading::Reading;
-use crate::model::{self, Recognized};
+use crate::model::{self, Reading, Recognized};
 use crate::run::Checkpoint;
-use crate::weights::direction;
-use crate::weights::run_checkpoint::{RunCheckpoint, RunShape};
+use crate::weights::{RunCheckpoint, RunShape, direction};
 
 use super::super::LandscapeError;
 use super::super::forward::Forward;

@@ -5,7 +5,7 @@ use super::question::Candidate;
 use super::verdict::{ENOUGH, FEWEST};
 use super::{Assumed, Basis};
 use crate::landscape::coupling::Coupling;
-use crate::model::reading::Reading;
+use crate::model::Reading;
 
 /// A cosine that is nearer than this to that of the reading that was taken was not what decided.
 const SLACK: f64 = 0.02;
@@ -334,7 +334,7 @@ impl Assumed {
 #[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
     use super::*;
-    use crate::model::activation::Activation;
+    use crate::model::Activation;
 
     fn of(activation: Activation) -> Assumed {
         let mut assumed = Assumed {

@@ -9,8 +9,7 @@ use crate::data::Split;
 use crate::evaluator::{Connection, SentPlane};
 use crate::landscape::grid::surface::Measure;
 use crate::loss::Score;
-use crate::weights::layout::Layout;
-use crate::weights::plane_spec::{BatchNorm, Plane};
+use crate::weights::{BatchNorm, Layout, Plane};
 
 /// Name of the loss of an evaluator, which isoloss does not know.
 const LOSS: &str = "evaluator";

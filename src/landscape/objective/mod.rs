@@ -17,8 +17,7 @@ use crate::landscape::device::Compute;
 use crate::landscape::grid::surface::Measure;
 use crate::loss::Criterion;
 use crate::model::Recognized;
-use crate::weights::layout::Layout;
-use crate::weights::plane_spec::Plane;
+use crate::weights::{Layout, Plane};
 
 /// The loss on fixed samples.
 #[derive(Debug)]

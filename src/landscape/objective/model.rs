@@ -8,11 +8,8 @@ use rayon::prelude::*;
 
 use crate::data::Dataset;
 use crate::loss::{Criterion, Score, Totals};
-use crate::model::kernels::Kernels;
-use crate::model::program::trace::Cost;
-use crate::model::{Recognized, Weights};
-use crate::weights::layout::Layout;
-use crate::weights::plane_spec::{BatchNorm, Plane};
+use crate::model::{Cost, Kernels, Recognized, Weights};
+use crate::weights::{BatchNorm, Layout, Plane};
 
 use super::super::LandscapeError;
 use super::super::coupling::{Coupling, PROBED, WEIGHED};

@@ -15,8 +15,7 @@ use crate::evaluator::Tell;
 use crate::landscape::grid::surface::Measure;
 use crate::loss::Score;
 use crate::run::Checkpoint;
-use crate::weights::plane_spec::PlaneSpec;
-use crate::weights::run_checkpoint::RunShape;
+use crate::weights::{PlaneSpec, RunShape};
 
 /// A step towards the answers of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,13 +3,10 @@
 use std::sync::Arc;
 
 use crate::data::{self, Dataset, Split};
-use crate::model::reading::Reading;
-use crate::model::{self, ModelError, Recognized};
+use crate::model::{self, ModelError, Reading, Recognized};
 use crate::run::Checkpoint;
 use crate::store::Digest;
-use crate::weights::layout::Layout;
-use crate::weights::plane_spec::PlaneSpec;
-use crate::weights::run_checkpoint::RunShape;
+use crate::weights::{Layout, PlaneSpec, RunShape};
 
 use super::super::LandscapeError;
 use super::super::evidence::{Answers, Assumed, AssumedFunction, Question};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::data::Split;
 use crate::evaluator::{Connection, EvaluatorOptions, Stop, Tell};
-use crate::weights::plane_spec::PlaneSpec;
+use crate::weights::PlaneSpec;
 
 use super::super::LandscapeError;
 use super::super::objective::{ExternalObjective, Objective};

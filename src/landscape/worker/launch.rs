@@ -4,8 +4,7 @@ use std::ffi::OsString;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::evaluator::Stop;
-use crate::evaluator::process::{Process, Spoken};
+use crate::evaluator::{Process, Spoken, Stop};
 
 /// The command of a worker process.
 #[derive(Clone, Debug)]

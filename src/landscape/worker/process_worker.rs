@@ -4,8 +4,8 @@ use std::env;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::evaluator::process::{Process, Silence, told};
-use crate::evaluator::{Stop, Tell};
+use crate::evaluator::process::told;
+use crate::evaluator::{Process, Silence, Stop, Tell};
 use crate::host;
 
 use super::super::{Fault, LandscapeError};

@@ -10,11 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::data::{self, Split};
 use crate::evaluator::EvaluatorOptions;
 use crate::loss::{Criterion, Score, Totals};
-use crate::model::reading::Reading;
+use crate::model::Reading;
 use crate::run::Checkpoint;
 use crate::store::Digest;
-use crate::weights::plane_files::PlaneFiles;
-use crate::weights::plane_spec::{BatchNorm, PlaneSpec};
+use crate::weights::{BatchNorm, PlaneFiles, PlaneSpec};
 
 use super::super::curvature::density::Density;
 use super::super::curvature::{Effort, Extremes, RESOLUTION};

@@ -8,10 +8,7 @@ use crate::loss::Totals;
 
 use crate::model::Weights;
 use crate::run::Checkpoint;
-use crate::weights::direction;
-use crate::weights::plane_files::PlaneFiles;
-use crate::weights::plane_spec::PlaneSpec;
-use crate::weights::run_checkpoint::{RunCheckpoint, RunShape};
+use crate::weights::{PlaneFiles, PlaneSpec, RunCheckpoint, RunShape, direction};
 
 use super::super::LandscapeError;
 use super::super::curvature::density::density;

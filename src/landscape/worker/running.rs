@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::evaluator::process::{Process, told};
+use crate::evaluator::Process;
+use crate::evaluator::process::told;
 
 use super::super::evidence::AssumedFunction;
 use super::super::{Fault, LandscapeError};

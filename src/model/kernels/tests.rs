@@ -11,8 +11,8 @@ use crate::model::program::datum::{Datum, FloatPlace, Kind};
 use crate::model::program::op::{self, Around, Binary, Function, Op, Padding};
 use crate::model::program::run::Norms;
 use crate::model::program::{Input, Output, Program, Size, Value};
-use crate::run::format::{Dtype, TensorInfo};
-use crate::weights::layout::Layout;
+use crate::run::{Dtype, TensorInfo};
+use crate::weights::Layout;
 
 /// A network of every kind of layer, some of them left out.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use super::detect::{Inventory, Mismatch};
 use super::layers::{Conv, ConvShape, Layer, Linear, Norm};
 use super::pairing::{Paired, Stored, are_alike, gap, numbers, paired, place};
 use crate::model::reading::NormPosition;
-use crate::weights::layout::Slot;
+use crate::weights::Slot;
 
 /// Words of modules that are no layer of a chain, without digits: parts of attention, what is added to another
 /// result, and convolutions the other way about.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
-use crate::weights::layout::{Layout, Slot};
+use crate::weights::{Layout, Slot};
 
 /// Number of names that an error or a piece of evidence quotes.
 const QUOTED: usize = 4;

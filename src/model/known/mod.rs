@@ -22,7 +22,7 @@ use super::activation::Activation;
 use super::program::Input;
 use super::reading::{NormPosition, Reading, Shortcuts, Stem};
 use super::{ModelError, Recognized};
-use crate::weights::layout::Layout;
+use crate::weights::Layout;
 
 /// The ending of the name of a ResNet without shortcuts.
 const NOSHORT: &str = "-noshort";

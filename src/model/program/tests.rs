@@ -9,8 +9,8 @@ use super::op::{Around, Conv, Function, Op};
 use super::run::Norms;
 use super::{Input, Output, Program, Value};
 use crate::model::Weights;
-use crate::run::format::{Dtype, TensorInfo};
-use crate::weights::layout::Layout;
+use crate::run::{Dtype, TensorInfo};
+use crate::weights::Layout;
 
 const TENSORS: [(&str, &str); 5] = [
     ("conv.weight", "kernel"),

@@ -9,7 +9,7 @@ use super::op::Op;
 use super::run::Scope;
 use super::{Node, Program, Value};
 use crate::model::Weights;
-use crate::weights::layout::Layout;
+use crate::weights::Layout;
 
 /// Extents of every value of a program for some inputs.
 #[derive(Clone, Debug)]

@@ -1,7 +1,6 @@
 //! The measured surface behind a path, in the coordinates of the scene.
 
-use crate::landscape::grid::field::{Field, Origin};
-use crate::landscape::grid::surface::Surface;
+use crate::landscape::{Field, Origin, Surface};
 use crate::loss::Score;
 
 /// The measured surface behind the path.

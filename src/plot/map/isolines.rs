@@ -1,6 +1,6 @@
 //! Contour lines on the map, and the labels that are set into them.
 
-use crate::landscape::grid::field::Origin;
+use crate::landscape::Origin;
 
 use super::super::contour::{Polyline, isolines};
 use super::super::picture::{Cell, Picture, Rgb};

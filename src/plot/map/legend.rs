@@ -1,6 +1,6 @@
 //! The legend of the map: which colour or character is which loss.
 
-use crate::landscape::grid::field::Origin;
+use crate::landscape::Origin;
 
 use super::super::levels::LABEL_WIDTH;
 use super::super::picture::{Cell, Picture};

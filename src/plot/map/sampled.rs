@@ -1,7 +1,7 @@
 //! A scene with its surface sampled for the cells that show it.
 
-use crate::landscape::grid::field::{Field, Origin};
 use crate::landscape::grid::survey::spread;
+use crate::landscape::{Field, Origin};
 
 use super::super::levels::Levels;
 use super::{Area, Layers, MapScene, SurfaceLayer};

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::landscape::grid::surface::Surface;
+use crate::landscape::Surface;
 use crate::landscape::grid::survey::spread;
 use crate::plot::picture::Cell;
 use crate::plot::raster::Marker;

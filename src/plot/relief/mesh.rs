@@ -1,6 +1,6 @@
 //! The surface as points in the box: heights between the lowest loss and the top level.
 
-use crate::landscape::grid::field::Origin;
+use crate::landscape::Origin;
 use crate::landscape::grid::surface::log_loss;
 use crate::landscape::grid::survey::spread;
 

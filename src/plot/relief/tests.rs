@@ -7,7 +7,8 @@ use std::f64::consts::SQRT_2;
 
 use proptest::prelude::*;
 
-use crate::landscape::grid::surface::{Surface, log_loss};
+use crate::landscape::Surface;
+use crate::landscape::grid::surface::log_loss;
 use crate::landscape::grid::survey::spread;
 
 use super::super::levels::Levels;

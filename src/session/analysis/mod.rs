@@ -8,11 +8,9 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Split;
-use crate::landscape::curvature::Extremes;
 use crate::landscape::grid::explore::BATCH;
-use crate::landscape::grid::refine::Estimate;
-use crate::landscape::grid::surface::{Measure, Surface};
-use crate::landscape::worker::protocol::{Query, QueryAnswer};
+use crate::landscape::grid::surface::Measure;
+use crate::landscape::{Estimate, Extremes, Query, QueryAnswer, Surface};
 use crate::run::Checkpoint;
 
 pub use plan::{AnalysisSubject, CURVATURE_LINES, PLANE_LINES, POINTS, SEEDS};

@@ -2,13 +2,11 @@
 
 use crate::data::Split;
 use crate::landscape::grid::explore::WHOLE;
-use crate::landscape::grid::surface::Surface;
-use crate::landscape::grid::survey::{self, GridSide};
-use crate::landscape::worker::protocol::{Position, Query};
+use crate::landscape::grid::survey::{self};
+use crate::landscape::{GridSide, Position, Query, Surface};
 use crate::run::Checkpoint;
 use crate::session::job::Job;
-use crate::weights::normalize::{Ignore, Norm};
-use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
+use crate::weights::{BatchNorm, Directions, Ignore, Norm, PlaneSpec};
 
 use super::{
     Analysis, AnalysisPicture, AnalysisProgress, AnalysisResult, AnalysisTarget, CurvatureMap,

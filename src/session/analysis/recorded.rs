@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Analysis, AnalysisPicture, AnalysisProgress, AnalysisResult, CurvatureMap, LineCurve};
-use crate::landscape::grid::surface::Surface;
+use crate::landscape::Surface;
 use crate::run::Checkpoint;
 
 /// The fields of an analysis in a recording; those of other pictures are empty.

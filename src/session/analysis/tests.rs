@@ -4,10 +4,9 @@
 
 use super::plan::{curvature_of, random};
 use super::*;
-use crate::landscape::worker::protocol::{Position, Quantity};
+use crate::landscape::{Position, Quantity};
 use crate::session::job::Job;
-use crate::weights::plane_spec::{BatchNorm, PlaneSpec};
-use crate::weights::run_checkpoint::RunShape;
+use crate::weights::{BatchNorm, PlaneSpec, RunShape};
 
 fn checkpoint(step: u64) -> Checkpoint {
     Checkpoint::new(step, format!("{step}.pt"))

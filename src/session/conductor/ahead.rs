@@ -2,7 +2,7 @@
 //! demand.
 
 use crate::data::Split;
-use crate::landscape::worker::protocol::{Query, WorkerRequest};
+use crate::landscape::{Query, WorkerRequest};
 
 use super::super::analysis::AnalysisTarget;
 use super::super::job::Job;

@@ -23,11 +23,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::landscape::grid::surface::Measure;
-use crate::landscape::sharpness::CriticalStep;
-use crate::landscape::worker::protocol::{WorkerEvent, WorkerRequest};
-use crate::run::Checkpoint;
-use crate::run::scanner::Watcher;
-use crate::run::settle::RunEvent;
+use crate::landscape::{CriticalStep, WorkerEvent, WorkerRequest};
+use crate::run::{Checkpoint, RunEvent, Watcher};
 
 use super::Options;
 use super::analysis::Analysis;

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::run::Checkpoint;
-use crate::run::log::Clock;
-use crate::run::save_times::SaveTimes;
-use crate::weights::layout::Role;
+use crate::run::{Checkpoint, Clock, SaveTimes};
+use crate::weights::Role;
 
 use super::super::earlier;
 use super::super::reader::PathReading;

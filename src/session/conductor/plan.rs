@@ -1,10 +1,8 @@
 //! Plans the next measurements: the map, the pictures on demand, and the questions to the path.
 
 use crate::data::Split;
-use crate::landscape::evidence::Assumed;
 use crate::landscape::grid::fidelity;
-use crate::landscape::grid::surface::Surface;
-use crate::landscape::worker::protocol::WorkerRequest;
+use crate::landscape::{Assumed, Surface, WorkerRequest};
 
 use super::super::analysis::{Analysis, AnalysisResult, AnalysisSubject};
 use super::super::job::Job;

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::landscape::grid::lattice::{Lattice, LatticeWindow};
-use crate::landscape::grid::surface::Surface;
+use crate::landscape::{Lattice, LatticeWindow, Surface};
 use crate::run::Checkpoint;
-use crate::weights::fitted_plane::{FittedPlane, PathProducts};
-use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
-use crate::weights::run_checkpoint::RunShape;
-use crate::weights::trajectory::{Fit, Trajectory};
+use crate::weights::{
+    BatchNorm, Directions, Fit, FittedPlane, PathProducts, PlaneSpec, RunShape, Trajectory,
+};
 
 use super::super::measure_cache::MeasureCache;
 use super::super::reader::PathReading;

@@ -1,9 +1,8 @@
 //! Takes the workers' answers: the samples and the model, and each measured value.
 
 use crate::landscape::grid::surface::Measure;
-use crate::landscape::sharpness::CriticalStep;
-use crate::landscape::worker::protocol::{
-    Introduction, Quantity, Query, QueryAnswer, Subset, WorkerEvent,
+use crate::landscape::{
+    CriticalStep, Introduction, Quantity, Query, QueryAnswer, Subset, WorkerEvent,
 };
 use crate::run::Checkpoint;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::run::settle::RunEvent;
+use crate::run::RunEvent;
 
 use super::super::reader::Change;
 use super::super::snapshot::{CheckpointLine, CheckpointState};

@@ -1,6 +1,6 @@
 //! Pictures and progress of the plan that is under way, as the snapshot shows them.
 
-use crate::landscape::grid::surface::Surface;
+use crate::landscape::Surface;
 
 use super::super::pictures::{Pictures, Shown};
 use super::super::schedule::Schedule;

@@ -15,17 +15,13 @@ use rand_distr::{Distribution, StandardNormal};
 use super::*;
 use crate::cache::KeepLimit;
 use crate::data::{self, Split};
-use crate::landscape::worker::protocol::{
-    Position, Quantity, Query, QueryAnswer, Setup, Subset, TimedValue,
+use crate::landscape::{
+    Hosting, Position, Quantity, Query, QueryAnswer, Queue, Setup, Subset, Task, TimedValue,
+    WorkerNumber,
 };
-use crate::landscape::worker::{Hosting, Queue, Task, WorkerNumber};
 use crate::run::RunChoice;
 use crate::session::reader::PathReading;
-use crate::weights::fitted_plane::PathProducts;
-use crate::weights::pca::Components;
-use crate::weights::plane_spec::BatchNorm;
-use crate::weights::run_checkpoint::RunShape;
-use crate::weights::trajectory::{Fit, Trajectory};
+use crate::weights::{BatchNorm, Components, Fit, PathProducts, RunShape, Trajectory};
 
 const DIMENSIONS: usize = 40;
 const SAMPLES: usize = 1024;

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use crate::landscape::grid::explore::{BATCH, WHOLE};
 use crate::landscape::grid::surface::Measure;
 use crate::landscape::grid::survey;
-use crate::landscape::worker::protocol::{Position, Quantity, Query};
+use crate::landscape::{Position, Quantity, Query};
 use crate::run::Checkpoint;
-use crate::weights::trajectory::Trajectory;
+use crate::weights::Trajectory;
 
 use self::waiting_checkpoints::WaitingCheckpoints;
 use super::job::Job;

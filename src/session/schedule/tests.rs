@@ -5,14 +5,11 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::data::Split;
-use crate::landscape::grid::lattice::Lattice;
-use crate::landscape::grid::surface::Surface;
-use crate::landscape::worker::protocol::Subset;
+use crate::landscape::{Lattice, Subset, Surface};
 use crate::loss::Score;
 use crate::session::pictures::Samples;
 use crate::session::snapshot::Fidelity;
-use crate::weights::plane_spec::PlaneSpec;
-use crate::weights::run_checkpoint::RunShape;
+use crate::weights::{PlaneSpec, RunShape};
 
 fn schedule(count: usize, window: Option<PlaneWindow>, known: bool) -> Schedule {
     schedule_of(count, window, None, known)

@@ -3,7 +3,7 @@
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Margin, Position, Rect};
 
-use crate::session::snapshot::Command;
+use crate::session::Command;
 
 use crate::tui::render::arranged;
 use crate::tui::state::App;
@@ -54,11 +54,11 @@ mod tests {
     use ratatui::backend::TestBackend;
     use rstest::rstest;
 
-    use crate::session::snapshot::Snapshot;
+    use crate::session::Snapshot;
     use crate::tui::input::action::Action;
     use crate::tui::render::render;
     use crate::tui::state::Appearance;
-    use crate::weights::trajectory::Trajectory;
+    use crate::weights::Trajectory;
 
     /// A path of six checkpoints.
     fn app() -> App {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::plot::relief;
-use crate::session::snapshot::{Command, PlaneWindow, Snapshot};
+use crate::session::{Command, PlaneWindow, Snapshot};
 
 use super::super::invocation::Invocation;
 use super::appearance::Appearance;

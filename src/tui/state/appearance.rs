@@ -1,8 +1,6 @@
 //! Appearance of pictures: layers, levels, characters, colours.
 
-use crate::plot::levels::LevelScale;
-use crate::plot::map::Layers;
-use crate::plot::raster::Marker;
+use crate::plot::{Layers, LevelScale, Marker};
 
 use crate::tui::input::action::Action;
 use crate::tui::theme::themes::Themes;

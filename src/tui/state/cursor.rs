@@ -1,8 +1,8 @@
 //! The cursor on the map: a point of the plane, and what is known there.
 
 use crate::loss::Score;
-use crate::plot::map::SurfaceLayer;
-use crate::session::snapshot::PlaneWindow;
+use crate::plot::SurfaceLayer;
+use crate::session::PlaneWindow;
 
 /// Share of the window by which an arrow key moves the cursor.
 const STRIDE: f64 = 1.0 / 48.0;

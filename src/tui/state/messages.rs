@@ -1,6 +1,6 @@
 //! Sentences for the banner's line, and which of them the user has seen.
 
-use crate::session::snapshot::Snapshot;
+use crate::session::Snapshot;
 
 use super::news;
 

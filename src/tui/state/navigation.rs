@@ -1,9 +1,8 @@
 //! The place where the user looks: the view and its choices, the plane, the window on it, the cursor.
 
 use crate::plot::relief;
-use crate::session::analysis::Analysis;
 use crate::session::schedule::whole_path;
-use crate::session::snapshot::{Command, PlaneWindow, Snapshot};
+use crate::session::{Analysis, Command, PlaneWindow, Snapshot};
 
 use super::choice::{Figure, ShownPlane, SliceKind, View, WeightsTab};
 use super::cursor::Cursor;

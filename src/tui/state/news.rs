@@ -1,6 +1,6 @@
 //! The session's part of the banner.
 
-use crate::session::snapshot::Snapshot;
+use crate::session::Snapshot;
 
 /// Returns the last thing that went wrong: that there is no path first, unless the view says it in the path's
 /// place, so that the sentence is not repeated.
@@ -15,7 +15,7 @@ pub(super) fn newest(snapshot: &Snapshot, is_map: bool) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weights::trajectory::Trajectory;
+    use crate::weights::Trajectory;
 
     #[test]
     fn why_there_is_no_path_is_said_once() {

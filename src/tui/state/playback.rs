@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::session::snapshot::Snapshot;
+use crate::session::Snapshot;
 
 use crate::tui::input::action::Action;
 

@@ -1,7 +1,7 @@
 //! Windows of the plane: moved, zoomed, and around a checkpoint.
 
+use crate::session::PlaneWindow;
 use crate::session::schedule::MARGIN;
-use crate::session::snapshot::PlaneWindow;
 
 /// Share of the window by which an arrow key moves it.
 pub(super) const PAN: f64 = 0.125;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use xterm_color::Color;
 
-use crate::plot::picture::Rgb;
+use crate::plot::Rgb;
 
 /// The terminal's answer, and what the user typed meanwhile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

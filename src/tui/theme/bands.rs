@@ -1,8 +1,7 @@
 //! The bands of maps in few colours. The nearest colours of a gradient would be greys, and pairs of the same
 //! one: these are chosen by hand, each a little lighter than the one before.
 
-use crate::plot::colormap::Colormap;
-use crate::plot::picture::Rgb;
+use crate::plot::{Colormap, Rgb};
 
 use crate::tui::theme::color::colour_of;
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::Color;
 
-use crate::plot::picture::Rgb;
+use crate::plot::Rgb;
 use crate::terminal::Depth;
 
 /// The numbers of a depth's colours, in SGR 38;5. The first sixteen are the user's own to choose, so that those of the

@@ -6,9 +6,7 @@ pub mod themes;
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::plot::colormap::{Bands, Colormap};
-use crate::plot::map::Palette;
-use crate::plot::picture::Rgb;
+use crate::plot::{Bands, Colormap, Palette, Rgb};
 use crate::terminal::Depth;
 
 /// The themes that are built in, in the order in which a key goes through them, with their files.

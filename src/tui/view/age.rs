@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::run::save_times::SaveTimes;
+use crate::run::SaveTimes;
 
 /// Usual intervals without a checkpoint after which the run is taken to be over: it ended, died or stands still.
 const OVER: u32 = 10;

@@ -6,7 +6,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Widget};
 
 use crate::landscape::worker::protocol::CURVATURE_SAMPLES;
-use crate::session::snapshot::Finding;
+use crate::session::Finding;
 
 use super::super::invocation::quoted;
 use super::super::reproduce::{commands, mirrored};

@@ -8,12 +8,10 @@ use ratatui::widgets::{Paragraph, Widget, Wrap};
 use crate::data::Split;
 use crate::landscape::grid::surface::Measure;
 use crate::loss::Score;
-use crate::plot::map::MapScene;
-use crate::plot::map::panels::Panel;
-use crate::plot::title;
-use crate::run::hyper::Hyper;
+use crate::plot::{MapScene, Panel, title};
+use crate::run::Hyper;
 use crate::session::schedule::whole_path;
-use crate::session::snapshot::{Finding, PlaneWindow, Snapshot};
+use crate::session::{Finding, PlaneWindow, Snapshot};
 
 use super::super::state::App;
 use super::{enclosed, facts, frame, padded, paint, render_foot, render_sentence, scene};

@@ -6,8 +6,9 @@ use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
 use crate::landscape::grid::surface::Measure;
+use crate::plot::MapScene;
 use crate::plot::axis::short;
-use crate::plot::map::{self, MapScene};
+use crate::plot::map::{self};
 
 use super::super::state::App;
 use super::super::state::choice::{ShownPlane, View};

@@ -5,14 +5,12 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Widget};
 
-use crate::landscape::curvature::Extremes;
-use crate::landscape::grid::surface::{Measure, Surface};
+use crate::landscape::grid::surface::Measure;
 use crate::landscape::worker::protocol::CURVATURE_SAMPLES;
+use crate::landscape::{Extremes, Surface};
 use crate::plot::axis::short;
-use crate::plot::map::{Extras, MapScene, SurfaceLayer};
-use crate::plot::title;
-use crate::session::analysis::AnalysisResult;
-use crate::session::analysis::CurvatureMap;
+use crate::plot::{Extras, MapScene, SurfaceLayer, title};
+use crate::session::{AnalysisResult, CurvatureMap};
 
 use super::super::state::App;
 use super::super::state::choice::Figure;

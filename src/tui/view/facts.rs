@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use crate::landscape::grid::surface::Measure;
 use crate::loss::Score;
+use crate::plot::Mark;
 use crate::plot::axis::short;
-use crate::plot::graph::Mark;
-use crate::run::log::Logged;
-use crate::session::snapshot::{CheckpointLine, CheckpointState, Fidelity, Finding, Snapshot};
-use crate::weights::trajectory::Trajectory;
+use crate::run::Logged;
+use crate::session::{CheckpointLine, CheckpointState, Fidelity, Finding, Snapshot};
+use crate::weights::Trajectory;
 
 use super::super::state::App;
 

@@ -7,8 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
 use crate::plot::axis::short;
-use crate::session::record;
-use crate::session::snapshot::Snapshot;
+use crate::session::{Snapshot, record};
 
 use super::super::state::App;
 use super::{facts, padded};

@@ -5,9 +5,9 @@ use ratatui::layout::{Alignment, Position, Rect};
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
-use crate::plot::map::{self as plot, Extras, MapScene};
-use crate::session::analysis::AnalysisResult;
-use crate::session::snapshot::{Finding, Snapshot};
+use crate::plot::map as plot;
+use crate::plot::{Extras, MapScene};
+use crate::session::{AnalysisResult, Finding, Snapshot};
 
 use super::super::state::App;
 use super::super::state::choice::{ShownPlane, View};

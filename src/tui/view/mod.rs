@@ -28,8 +28,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Text};
 use ratatui::widgets::{Block, BorderType, Clear, Paragraph, Widget, Wrap};
 
-use crate::plot::picture::{Cell, Picture};
-use crate::plot::title;
+use crate::plot::{Cell, Picture, title};
 
 use super::state::App;
 use crate::tui::theme::terminal;

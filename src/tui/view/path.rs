@@ -6,7 +6,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget};
 
 use crate::plot::axis::{rough, short};
-use crate::plot::map::{AxisTitle, Extras, MapScene, has_axes};
+use crate::plot::map::has_axes;
+use crate::plot::{AxisTitle, Extras, MapScene};
 use crate::session::schedule::whole_path;
 
 use super::super::state::App;

@@ -4,12 +4,9 @@ use std::cell::RefCell;
 
 use ratatui::layout::Rect;
 
-use crate::plot::chart::Chart;
-use crate::plot::map::panels::{self, Panel};
-use crate::plot::map::{self, MapScene};
-use crate::plot::picture::Picture;
-use crate::plot::picture_key::PictureKey;
-use crate::plot::relief;
+use crate::plot::map::panels::{self};
+use crate::plot::map::{self};
+use crate::plot::{Chart, MapScene, Panel, Picture, PictureKey, relief};
 
 /// Pictures that are kept: those of one screen, and of the one before it that is turned back to.
 const KEPT: usize = 4;
@@ -77,7 +74,7 @@ impl Pictures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plot::picture::Cell;
+    use crate::plot::Cell;
     use std::cell::Cell as Counter;
 
     /// Asks for these pictures in turn, and says how often one was drawn.

@@ -2,9 +2,8 @@
 
 use ratatui::text::{Line, Span};
 
-use crate::landscape::grid::refine::Estimate;
-use crate::session::analysis::{AnalysisPicture, AnalysisResult};
-use crate::session::snapshot::{Finding, OtherWork, Snapshot};
+use crate::landscape::Estimate;
+use crate::session::{AnalysisPicture, AnalysisResult, Finding, OtherWork, Snapshot};
 
 use super::super::state::App;
 use super::super::state::choice::{ShownPlane, View};

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use crate::plot::map::{Extras, MapScene};
+use crate::plot::{Extras, MapScene};
 
 use super::super::state::App;
 use super::{enclosed, facts, frame, paint, render_refusal, render_sentence, scene};

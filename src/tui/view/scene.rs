@@ -1,11 +1,9 @@
 //! The scene of a session's map: window, surface, path and titles of the axes.
 
-use crate::landscape::grid::refine::Estimate;
-use crate::landscape::grid::surface::Surface;
-use crate::plot::map::{AxisTitle, Extras, MapScene, SurfaceLayer, Uncertainty};
-use crate::session::analysis::AnalysisResult;
-use crate::session::snapshot::{PlaneWindow, Snapshot};
-use crate::weights::trajectory::Trajectory;
+use crate::landscape::{Estimate, Surface};
+use crate::plot::{AxisTitle, Extras, MapScene, SurfaceLayer, Uncertainty};
+use crate::session::{AnalysisResult, PlaneWindow, Snapshot};
+use crate::weights::Trajectory;
 
 use super::super::state::App;
 use super::super::state::choice::ShownPlane;

@@ -7,9 +7,9 @@ use crate::landscape;
 use crate::landscape::grid::surface::Measure;
 use crate::loss::Score;
 use crate::plot::axis::short;
-use crate::plot::graph::{AxisSide, Curve as Line, Graph, Mark, Stroke};
-use crate::session::analysis::{Analysis, LineCurve};
-use crate::session::snapshot::{Finding, Slice};
+use crate::plot::graph::Curve as Line;
+use crate::plot::{AxisSide, Graph, Mark, Stroke};
+use crate::session::{Analysis, Finding, LineCurve, Slice};
 
 use super::super::state::App;
 use super::super::state::choice::{SliceKind, View};

@@ -6,10 +6,9 @@ use ratatui::layout::{Constraint, Layout, Rect};
 
 use crate::landscape::worker::protocol::CURVATURE_SAMPLES;
 use crate::plot::axis::short;
-use crate::plot::graph::{AxisSide, Curve, Graph, Mark, Stroke};
-use crate::run::log::{Clock, Series};
-use crate::session::analysis::Analysis;
-use crate::session::snapshot::Snapshot;
+use crate::plot::{AxisSide, Curve, Graph, Mark, Stroke};
+use crate::run::{Clock, Series};
+use crate::session::{Analysis, Snapshot};
 
 use super::super::state::App;
 use super::{facts, paint, render_foot, render_refusal};

@@ -6,9 +6,8 @@ use ratatui::text::{Line, Text};
 use ratatui::widgets::{Paragraph, Widget};
 
 use crate::plot::axis::short;
-use crate::plot::graph::{AxisSide, Curve, Graph, Mark, Stroke};
-use crate::plot::{matrix, title};
-use crate::session::snapshot::Snapshot;
+use crate::plot::{AxisSide, Curve, Graph, Mark, Stroke, matrix, title};
+use crate::session::Snapshot;
 
 use super::super::state::App;
 use super::super::state::choice::WeightsTab;

@@ -14,9 +14,7 @@ use crate::landscape::evidence::AssumedFunction;
 use crate::landscape::grid::surface::Measure;
 use crate::landscape::worker::protocol::{Plan, Query, QueryAnswer, TimedValue};
 use crate::run::Checkpoint;
-use crate::weights::WeightsError;
-use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
-use crate::weights::run_checkpoint::RunShape;
+use crate::weights::{BatchNorm, Directions, PlaneSpec, RunShape, WeightsError};
 
 fn checkpoint() -> Checkpoint {
     Checkpoint::new(0, "0.pt")

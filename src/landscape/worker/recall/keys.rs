@@ -5,10 +5,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::loss::Criterion;
-use crate::model::reading::Reading;
+use crate::model::Reading;
 use crate::run::Checkpoint;
 use crate::store::{Digest, FileContents, PointPlace, StoreError, digest};
-use crate::weights::plane_spec::{BatchNorm, Directions, PlaneSpec};
+use crate::weights::{BatchNorm, Directions, PlaneSpec};
 
 use super::super::super::curvature::Effort;
 use super::super::super::evidence::AssumedFunction;

@@ -9,14 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{self, Split};
-use crate::run::Checkpoint;
 use crate::run::contains::resolved;
-use crate::run::fingerprint::Fingerprint;
 use crate::run::scan::fingerprint_of;
+use crate::run::{Checkpoint, Fingerprint};
 use crate::store::{
     Digest, FileContents, KeptPoint, PointPlace, SceneId, Store, StoreError, digest,
 };
-use crate::weights::plane_spec::{Directions, PlaneSpec};
+use crate::weights::{Directions, PlaneSpec};
 
 use super::super::evidence::{Assumed, AssumedFunction};
 use super::Task;

@@ -15,8 +15,8 @@ use zip::{CompressionMethod, ZipArchive};
 use super::Pt2Error;
 use super::call::kind;
 use crate::model::program::datum::{Datum, Kind};
-use crate::run::format::named::{NamedTensors, is_expanded};
-use crate::run::regular;
+use crate::run::format::named::is_expanded;
+use crate::run::{NamedTensors, regular};
 
 /// Bytes of the largest program in JSON.
 const PROGRAM: u64 = 256 << 20;

@@ -24,8 +24,7 @@ use super::apply;
 use super::datum::Kind;
 use super::op::Op;
 use super::{Node, Output, Program, Value};
-use crate::weights::layout::Layout;
-use crate::weights::names;
+use crate::weights::{Layout, names};
 
 /// A program with the slots of a layout in the place of its weights.
 #[derive(Debug)]

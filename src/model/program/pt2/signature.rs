@@ -10,8 +10,7 @@ use super::archive::Archive;
 use super::call::{kind, union};
 use crate::model::program::Input;
 use crate::model::program::datum::Kind;
-use crate::weights::layout::Role;
-use crate::weights::roles::Roles;
+use crate::weights::{Role, Roles};
 
 /// Returns what a program takes.
 ///

@@ -2,8 +2,8 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use crate::session::snapshot::{MapPlane, Snapshot};
-use crate::weights::trajectory::Trajectory;
+use crate::session::{MapPlane, Snapshot};
+use crate::weights::Trajectory;
 
 use super::super::appearance::Appearance;
 use super::super::playback::PICTURES;

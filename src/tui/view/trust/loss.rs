@@ -2,11 +2,11 @@
 
 use ratatui::style::Style;
 
-use crate::landscape::evidence::Assumed;
+use crate::landscape::Assumed;
 use crate::loss::Score;
 use crate::plot::axis::{self, short};
 use crate::plot::title;
-use crate::session::snapshot::{Fidelity, Snapshot};
+use crate::session::{Fidelity, Snapshot};
 
 use super::super::super::state::App;
 use super::super::facts;

@@ -11,7 +11,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget};
 
-use crate::session::snapshot::{Finding, Snapshot};
+use crate::session::{Finding, Snapshot};
 
 use super::super::state::App;
 use super::super::state::choice::View;
@@ -195,7 +195,7 @@ pub(super) fn brief(app: &App) -> Vec<Piece> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::landscape::evidence::Assumed;
+    use crate::landscape::Assumed;
 
     #[test]
     fn a_loss_is_true_only_once_the_path_says_which_function_was_minimized() {

@@ -1,7 +1,7 @@
 //! Rows about the path: its plane, distances from that, and checkpoints that are no part of it.
 
 use crate::session::size_in_words;
-use crate::weights::trajectory::Trajectory;
+use crate::weights::Trajectory;
 
 use super::super::super::state::App;
 use super::super::facts;
