@@ -9,6 +9,7 @@ _list:
 check:
     cargo fmt --check
     cargo clippy --release --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps
 
 # All tests.
 test:

@@ -7,7 +7,7 @@ mod synthetic;
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent};
-use isoloss::landscape::grid::surface::Measure;
+use isoloss::loss::Measure;
 use isoloss::session::{Analysis, Map, Snapshot};
 use isoloss::tui::render::render;
 use isoloss::tui::{Action, App, Appearance, Keymap};

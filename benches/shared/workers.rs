@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use isoloss::data::{DataRequest, Split};
 use isoloss::landscape::grid::explore::explore;
-use isoloss::landscape::grid::surface::Measure;
 use isoloss::landscape::grid::survey::spread;
 use isoloss::landscape::worker::client::measures;
 use isoloss::landscape::worker::wire::{PROTOCOL, line, message};
@@ -17,6 +16,7 @@ use isoloss::landscape::{
     Client, Hosting, LandscapeError, Launch, Loaded, Place, Plan, Query, QueryAnswer, Setup,
     Surface, TimedValue, Until, WorkerAnswer, WorkerOrder,
 };
+use isoloss::loss::Measure;
 use isoloss::run::Checkpoint;
 use isoloss::weights::{PlaneSpec, RunShape};
 use serde_json::{Value as Json, json};

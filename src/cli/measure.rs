@@ -7,9 +7,9 @@ use indicatif::ProgressBar;
 
 use crate::data::Split;
 use crate::evaluator::Tell;
-use crate::landscape::grid::surface::Measure;
 use crate::landscape::worker::client::measures;
 use crate::landscape::{Assumed, Budget, Client, MeasuredFunction, Query, QueryAnswer, Step};
+use crate::loss::Measure;
 use crate::run::Checkpoint;
 use crate::weights::{PlaneSpec, RunShape};
 

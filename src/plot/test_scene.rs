@@ -1,8 +1,8 @@
 //! A surface and a scene of it, for tests of maps and reliefs.
 
 use crate::landscape::Surface;
-use crate::landscape::grid::surface::Measure;
 use crate::landscape::grid::survey::spread;
+use crate::loss::Measure;
 
 use super::colormap::{Bands, Colormap};
 use super::levels::LevelScale;

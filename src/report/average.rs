@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::data::Split;
 use crate::landscape::Assumed;
-use crate::landscape::grid::surface::Measure;
+use crate::loss::Measure;
 use crate::loss::Score;
 use crate::plot::axis::change;
 

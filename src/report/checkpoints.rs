@@ -90,7 +90,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::landscape::grid::surface::Measure;
+    use crate::loss::Measure;
 
     fn snapshot() -> Snapshot {
         let line = |step: u64| CheckpointLine {

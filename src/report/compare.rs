@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::data::Split;
-use crate::landscape::grid::surface::Measure;
 use crate::landscape::{Assumed, Surface};
+use crate::loss::Measure;
 use crate::loss::Score;
 use crate::plot::map::panels::{self};
 use crate::plot::{

@@ -15,7 +15,7 @@ use super::map::{self, PrintedMap};
 use super::npz::Array;
 use super::vtp::MeshPiece;
 use super::{cell, csv_rows};
-use crate::landscape::grid::surface::Measure;
+use crate::loss::Measure;
 
 /// The ends of the spectrum at a point of the plane.
 #[derive(Clone, Copy, Debug, Serialize)]

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::landscape::grid::surface::Measure;
 use crate::landscape::{Assumed, Barrier};
+use crate::loss::Measure;
 use crate::loss::Score;
 use crate::plot::axis::short;
 use crate::plot::{AxisSide, Curve, Graph, Mark, Palette, Picture, Stroke};

@@ -417,7 +417,7 @@ mod tests {
 
     use super::*;
     use crate::landscape::Surface;
-    use crate::landscape::grid::surface::Measure;
+    use crate::loss::Measure;
     use crate::run::{Logged, TrainingLog};
     use crate::session::{Map, MapPlane, Progress};
     use crate::weights::Trajectory;

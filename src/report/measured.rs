@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use crate::landscape::grid::surface::Measure;
+use crate::loss::Measure;
 use crate::session::{Fidelity, Finding, Snapshot};
 use crate::weights::BatchNorm;
 use crate::weights::plane::expected_cosine;

@@ -2,7 +2,7 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::landscape::grid::surface::Measure;
+use crate::loss::Measure;
 use crate::loss::Score;
 
 use super::{cell, loss, percent};

@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::data::Split;
-use crate::landscape::grid::surface::Measure;
 use crate::landscape::{Assumed, Estimate, Surface};
+use crate::loss::Measure;
 use crate::loss::Score;
 use crate::plot::{Extras, Mark, Palette, Picture, ViewAngle};
 use crate::weights::trajectory::random_walk_shares;

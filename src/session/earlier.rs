@@ -1,9 +1,9 @@
 //! The surface of an earlier plane as seen from the one that took its place: an estimate until points are measured.
 
 use crate::landscape::grid::interpolate::interval;
-use crate::landscape::grid::surface::Measure;
 use crate::landscape::grid::survey::spread;
 use crate::landscape::{Field, Origin, Surface};
+use crate::loss::Measure;
 use crate::loss::Score;
 use crate::weights::PlaneMove;
 

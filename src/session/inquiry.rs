@@ -117,7 +117,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use super::*;
-    use crate::landscape::grid::surface::Measure;
+    use crate::loss::Measure;
     use crate::model::{Activation, Reading};
     use crate::run::Logged;
     use crate::session::snapshot::{CheckpointLine, DataLine};

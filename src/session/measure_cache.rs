@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::landscape::grid::surface::Measure;
 use crate::landscape::{Position, Quantity, Query, Subset};
+use crate::loss::Measure;
 
 /// Values on one plane, by coordinates and samples.
 #[derive(Clone, Debug, Default)]

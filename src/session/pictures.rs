@@ -1,9 +1,9 @@
 //! The surface and the slices of one window, as far as they are measured, on few samples and on all.
 
 use crate::landscape::grid::explore::WHOLE;
-use crate::landscape::grid::surface::Measure;
 use crate::landscape::grid::survey;
 use crate::landscape::{Complement, Estimate, Query, Surface};
+use crate::loss::Measure;
 use crate::loss::Score;
 
 use super::measure_cache::MeasureCache;

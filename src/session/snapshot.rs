@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Split;
-use crate::landscape::grid::surface::Measure;
 use crate::landscape::{Assumed, CriticalStep, Introduction, Surface};
+use crate::loss::Measure;
 use crate::loss::{Loss, Score};
 use crate::run::hyper::{self};
 use crate::run::{Clock, Hyper, Logged, SaveTimes, TrainingLog, unicode};

@@ -195,7 +195,7 @@ fn spreads(coordinates: &[[f64; 2]]) -> [f64; 2] {
 pub struct PlaneMove {
     /// Coordinates of its origin on the other plane.
     pub shift: [f64; 2],
-    /// Coordinate k of its direction l on the other plane: turn[k][l].
+    /// Coordinate k of its direction l on the other plane: `turn[k][l]`.
     pub turn: [[f64; 2]; 2],
     /// Part along its own directions of the difference of both origins, own − other.
     pub lean: [f64; 2],

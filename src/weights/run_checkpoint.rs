@@ -57,7 +57,7 @@ impl RunShape {
     /// Takes them where a model may tell the roles of its tensors.
     ///
     /// # Errors
-    /// As [`Shape::of`].
+    /// As [`RunShape::of`].
     pub fn of_model(
         checkpoint: &Checkpoint,
         key: Option<&str>,

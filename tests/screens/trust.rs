@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use super::drawn::*;
 use super::synthetic;
-use isoloss::landscape::grid::surface::Measure;
 use isoloss::landscape::{Assumed, AssumedFunction};
+use isoloss::loss::Measure;
 use isoloss::model::{Activation, Reading};
 use isoloss::session::{CheckpointState, Fidelity, Finding, KeptLine, MapPlane, Snapshot};
 use isoloss::tui::{Action, App, Appearance};

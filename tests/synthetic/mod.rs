@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use isoloss::data::Split;
-use isoloss::landscape::grid::surface::Measure;
 use isoloss::landscape::grid::survey::{levels, spread};
 use isoloss::landscape::{
     Assumed, CriticalStep, Extremes, Position, Quantity, QueryAnswer, Surface,
 };
+use isoloss::loss::Measure;
 use isoloss::run::{Checkpoint, Hyper, SaveTimes};
 use isoloss::session::schedule::whole_path;
 use isoloss::session::{

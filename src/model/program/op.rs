@@ -7,23 +7,23 @@ use crate::model::ops::RecurrentCell;
 /// An operation; its operands stand in the node in the order that is named here, optional ones in brackets.
 #[derive(Clone, Debug)]
 pub enum Op {
-    /// x · weightᵀ + bias: (x, weight, [bias]).
+    /// x · weightᵀ + bias: (x, weight, \[bias\]).
     Linear,
-    /// A convolution of one to three dimensions: (x, kernel, [bias]).
+    /// A convolution of one to three dimensions: (x, kernel, \[bias\]).
     Conv(Conv),
-    /// Batch norm: (x, [γ], [β], mean, variance).
+    /// Batch norm: (x, \[γ\], \[β\], mean, variance).
     BatchNorm {
         /// The number that is added to the variance.
         epsilon: f64,
     },
-    /// A convolution and the batch norm behind it: (x, kernel, [bias], [γ], [β], mean, variance).
+    /// A convolution and the batch norm behind it: (x, kernel, \[bias\], \[γ\], \[β\], mean, variance).
     ConvNorm {
         /// The convolution.
         conv: Conv,
         /// The number that is added to the variance.
         epsilon: f64,
     },
-    /// Normalization over axes of each sample: (x, [γ], [β]).
+    /// Normalization over axes of each sample: (x, \[γ\], \[β\]).
     Norm(Normalization),
     /// v·g/‖v‖: (v, g), norms over all axes but one.
     WeightNorm {
@@ -65,7 +65,7 @@ pub enum Op {
     },
     /// A matrix product: (a, b).
     MatMul,
-    /// A sum of products by letters: (a, [b]).
+    /// A sum of products by letters: (a, \[b\]).
     Einsum(String),
     /// Softmax: (x).
     Softmax {
@@ -74,7 +74,7 @@ pub enum Op {
         /// Its logarithm.
         log: bool,
     },
-    /// Scaled dot-product attention: (query, key, value, [mask]).
+    /// Scaled dot-product attention: (query, key, value, \[mask\]).
     Attention {
         /// Each place sees those before it alone.
         causal: bool,
@@ -211,9 +211,9 @@ pub enum Op {
     Patches(PoolWindow),
     /// Windows of an axis as a new last axis: (x), axis, width, step.
     Unfold(i64, usize, usize),
-    /// Elements by numbers: (x, [index] …), one index for each of the first axes.
+    /// Elements by numbers: (x, \[index\] …), one index for each of the first axes.
     Index,
-    /// The same with new values at these places: (x, values, [index] …).
+    /// The same with new values at these places: (x, values, \[index\] …).
     IndexPut {
         /// Added to what is there.
         add: bool,
@@ -241,7 +241,7 @@ pub enum Op {
     Where,
     /// A value where a condition holds: (x, condition, value).
     MaskedFill,
-    /// Bounds: (x, [least], [most]).
+    /// Bounds: (x, \[least\], \[most\]).
     Clamp,
     /// Numbers from a start to an end: ().
     Range {
@@ -275,7 +275,7 @@ pub enum Op {
     Detach,
     /// The same value: (x).
     Same,
-    /// A loss: (prediction, target, [weight]).
+    /// A loss: (prediction, target, \[weight\]).
     Loss(InnerLoss),
     /// Cosine of the angle between vectors: (a, b).
     Cosine(i64, f64),

@@ -1,9 +1,9 @@
 //! The grammar of names: from the paths of a run folder to the path of training in order, and what each
 //! file is that is no point of it.
 //!
-//! Names are taken apart into words and numbers ([`token`], [`parsed`]). Files that share all words are a
-//! family; the number that tells its files apart is their step ([`series`], [`counting`]). One family is the path, the
-//! others are named ([`choose`]). Words decide as little as possible ([`word`], [`file_role`]): a family's numbers tell
+//! Names are taken apart into words and numbers (`token`, `parsed`). Files that share all words are a
+//! family; the number that tells its files apart is their step (`series`, `counting`). One family is the path, the
+//! others are named (`choose`). Words decide as little as possible (`word`, `file_role`): a family's numbers tell
 //! by their values which of them counts and which is a score, a seed or a rank.
 //!
 //! Nothing here looks at a file: the same paths give the same answer, in whatever order they come.

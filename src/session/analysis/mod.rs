@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Split;
 use crate::landscape::grid::explore::BATCH;
-use crate::landscape::grid::surface::Measure;
 use crate::landscape::{Estimate, Extremes, Query, QueryAnswer, Surface};
+use crate::loss::Measure;
 use crate::run::Checkpoint;
 
 pub use plan::{AnalysisSubject, CURVATURE_LINES, PLANE_LINES, POINTS, SEEDS};

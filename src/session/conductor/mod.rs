@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::landscape::grid::surface::Measure;
 use crate::landscape::{CriticalStep, WorkerEvent, WorkerRequest};
+use crate::loss::Measure;
 use crate::run::{Checkpoint, RunEvent, Watcher};
 
 use super::Options;

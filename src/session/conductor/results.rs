@@ -1,9 +1,9 @@
 //! Takes the workers' answers: the samples and the model, and each measured value.
 
-use crate::landscape::grid::surface::Measure;
 use crate::landscape::{
     CriticalStep, Introduction, Quantity, Query, QueryAnswer, Subset, WorkerEvent,
 };
+use crate::loss::Measure;
 use crate::run::Checkpoint;
 
 use super::super::analysis::AnalysisTarget;

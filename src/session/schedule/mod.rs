@@ -9,9 +9,9 @@ mod waiting_checkpoints;
 use std::sync::Arc;
 
 use crate::landscape::grid::explore::{BATCH, WHOLE};
-use crate::landscape::grid::surface::Measure;
 use crate::landscape::grid::survey;
 use crate::landscape::{Position, Quantity, Query};
+use crate::loss::Measure;
 use crate::run::Checkpoint;
 use crate::weights::Trajectory;
 

@@ -6,7 +6,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use crate::data::Split;
-use crate::landscape::grid::surface::Measure;
+use crate::loss::Measure;
 use crate::loss::Score;
 use crate::plot::{MapScene, Panel, title};
 use crate::run::Hyper;

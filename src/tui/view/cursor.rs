@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
-use crate::landscape::grid::surface::Measure;
+use crate::loss::Measure;
 use crate::plot::MapScene;
 use crate::plot::axis::short;
 use crate::plot::map::{self};

@@ -5,9 +5,9 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Widget};
 
-use crate::landscape::grid::surface::Measure;
 use crate::landscape::worker::protocol::CURVATURE_SAMPLES;
 use crate::landscape::{Extremes, Surface};
+use crate::loss::Measure;
 use crate::plot::axis::short;
 use crate::plot::{Extras, MapScene, SurfaceLayer, title};
 use crate::session::{AnalysisResult, CurvatureMap};

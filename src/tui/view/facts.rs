@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::landscape::grid::surface::Measure;
+use crate::loss::Measure;
 use crate::loss::Score;
 use crate::plot::Mark;
 use crate::plot::axis::short;

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 
 use crate::landscape;
-use crate::landscape::grid::surface::Measure;
+use crate::loss::Measure;
 use crate::loss::Score;
 use crate::plot::axis::short;
 use crate::plot::graph::Curve as Line;
