@@ -10,6 +10,7 @@ mod columns;
 mod dataset;
 pub mod digits;
 mod idx;
+mod image_files;
 mod images;
 mod normalize;
 mod npy;
@@ -324,7 +325,7 @@ pub fn load(request: &DataRequest) -> Result<Dataset, DataError> {
     {
         return Ok(found);
     }
-    images::load(request)
+    image_files::load(request)
 }
 
 #[cfg(test)]

@@ -12,18 +12,10 @@ mod by_names;
 #[cfg(test)]
 mod tests;
 
+use super::format::InnerCounters;
 use super::names::{
     Family, FamilyKind, FileArrangement, LeftOut, NameEvidence, NamedPoint, StepUnit, arrange_with,
 };
-
-/// The counters that a checkpoint holds itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct InnerCounters {
-    /// Updates of the weights.
-    pub step: Option<u64>,
-    /// Passes over the data.
-    pub epoch: Option<u64>,
-}
 
 /// Facts from a checkpoint's header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

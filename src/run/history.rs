@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::Checkpoint;
-use super::catalog::{Catalog, CatalogEntry, CheckpointFacts, InnerCounters, StepOrigin, catalog};
+use super::catalog::{Catalog, CatalogEntry, CheckpointFacts, StepOrigin, catalog};
+use super::format::InnerCounters;
 use super::hyper::Hyper;
-use super::open::content;
 use super::scan::FoundFile;
+use super::weights_hash::content;
 
 /// One content that lay at one path.
 #[derive(Clone, Debug, PartialEq)]

@@ -12,6 +12,7 @@ pub mod hyper;
 pub mod log;
 pub mod model_settings;
 pub mod names;
+mod natural_order;
 mod open;
 pub mod regular;
 pub mod save_times;
@@ -19,14 +20,15 @@ pub mod scan;
 pub mod scanner;
 pub mod settle;
 pub mod unicode;
+mod weights_hash;
 
-pub use catalog::{CheckpointFacts, InnerCounters};
+pub use catalog::CheckpointFacts;
 pub use filesystem::Filesystem;
 pub use fingerprint::Fingerprint;
 pub use format::named::NamedTensors;
 pub(crate) use format::pickle::{Node, Pickle, Value};
 pub(crate) use format::source::Source;
-pub use format::{Buffers, Content, Dtype, FormatError, StateDict, TensorInfo};
+pub use format::{Buffers, Content, Dtype, FormatError, InnerCounters, StateDict, TensorInfo};
 pub use history::{History, Seen};
 pub use hyper::Hyper;
 pub use log::{Clock, LogUpdate, Logged, Series, TrainingLog};
@@ -35,8 +37,9 @@ pub use save_times::SaveTimes;
 pub use scan::FolderScanner;
 pub use scanner::Watcher;
 pub use settle::{RunEvent, Settled};
+pub use weights_hash::content;
 
-pub use open::{Opened, RunChoice, arranged, content, header, open, worth_opening};
+pub use open::{Opened, RunChoice, arranged, header, open, worth_opening};
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;

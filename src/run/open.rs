@@ -170,12 +170,6 @@ pub fn header(path: &Path, key: Option<&str>) -> Result<Header, FormatError> {
     })
 }
 
-/// The hash of a checkpoint's weights; `None` if they cannot be read.
-#[must_use]
-pub fn content(path: &Path, key: Option<&str>) -> Option<[u8; 32]> {
-    Some(StateDict::open(path, key).ok()?.content().ok()?.0)
-}
-
 /// The checkpoints of a history by step, and what was chosen. The weights of files that may be copies are
 /// read for that.
 pub fn arranged(history: &mut History, key: Option<&str>) -> (Vec<Checkpoint>, Vec<String>) {

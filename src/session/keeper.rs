@@ -1,13 +1,44 @@
 //! Decides which checkpoints of a live run are kept, and tells how much that is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use crate::cache::{KeepLimit, KeepOutcome, KeptRecord, KeptStanding, RunCache};
 use crate::run::scan::fingerprint_of;
-use crate::run::{Checkpoint, RunChoice, Seen, StateDict, content};
+use crate::run::{Checkpoint, RunChoice, Seen, StateDict, content, unicode};
 use crate::weights::{PathChange, PathMemory};
 
-use super::reader::KeptLine;
+/// The copies of the run's checkpoints in the user's cache folder.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeptLine {
+    /// The folder in which they lie.
+    #[serde(serialize_with = "unicode::path")]
+    pub folder: PathBuf,
+    /// Number of them.
+    pub checkpoints: usize,
+    /// Bytes that they take.
+    pub bytes: u64,
+    /// Bytes that they may take; `None` without a limit.
+    pub room: Option<u64>,
+    /// Points of files that are gone which left the path, because the room was full or the path too long.
+    pub thinned: usize,
+}
+
+impl KeptLine {
+    /// Returns the line about a cache of a run.
+    #[must_use]
+    pub fn of(cache: &RunCache) -> Self {
+        Self {
+            folder: cache.folder().to_path_buf(),
+            checkpoints: cache.records().len(),
+            bytes: cache.bytes(),
+            room: Some(cache.room()).filter(|room| *room < u64::MAX),
+            thinned: 0,
+        }
+    }
+}
 
 /// Kept checkpoints of the run, or none if the user wants none.
 pub(super) struct Keeper {

@@ -38,7 +38,7 @@ pub use analysis::{
     LineCurve,
 };
 pub use job::Job;
-pub use reader::KeptLine;
+pub use keeper::KeptLine;
 pub use record::{Cut, Moment, RecordError, Recorder, Recording};
 pub use snapshot::{
     CheckpointLine, CheckpointState, Command, DataLine, Fidelity, Finding, Map, MapPlane,

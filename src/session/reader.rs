@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-use serde::{Deserialize, Serialize};
-
-use crate::cache::{KeepLimit, RunCache};
-use crate::run::{Checkpoint, History, Hyper, RunChoice, Seen, Settled, arranged, unicode};
+use crate::cache::KeepLimit;
+use crate::run::{Checkpoint, History, Hyper, RunChoice, Seen, Settled, arranged};
 use crate::store::StorePlace;
 use crate::weights::random_projection::{self};
 use crate::weights::{
@@ -17,7 +15,7 @@ use crate::weights::{
     RunPath, RunShape, WeightsError,
 };
 
-use super::keeper::{self, Keeper};
+use super::keeper::{self, Keeper, KeptLine};
 use super::thinning::{Candidate, superfluous};
 
 /// Changes on disk since the last request.
@@ -72,37 +70,6 @@ pub struct PathReading {
     pub overlay: Option<Arc<Overlay>>,
     /// Settings of training that each tells.
     pub hyper: Vec<Hyper>,
-}
-
-/// The copies of the run's checkpoints in the user's cache folder.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct KeptLine {
-    /// The folder in which they lie.
-    #[serde(serialize_with = "unicode::path")]
-    pub folder: PathBuf,
-    /// Number of them.
-    pub checkpoints: usize,
-    /// Bytes that they take.
-    pub bytes: u64,
-    /// Bytes that they may take; `None` without a limit.
-    pub room: Option<u64>,
-    /// Points of files that are gone which left the path, because the room was full or the path too long.
-    pub thinned: usize,
-}
-
-impl KeptLine {
-    /// Returns the line about a cache of a run.
-    #[must_use]
-    pub fn of(cache: &RunCache) -> Self {
-        Self {
-            folder: cache.folder().to_path_buf(),
-            checkpoints: cache.records().len(),
-            bytes: cache.bytes(),
-            room: Some(cache.room()).filter(|room| *room < u64::MAX),
-            thinned: 0,
-        }
-    }
 }
 
 /// The run that a reader reads, and the options of reading and keeping.

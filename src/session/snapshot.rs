@@ -14,7 +14,7 @@ use crate::run::{Clock, Hyper, Logged, SaveTimes, TrainingLog, unicode};
 use crate::weights::{Dynamics, Overlay, RandomProjection, Trajectory};
 
 use super::analysis::{Analysis, AnalysisResult};
-use super::reader::KeptLine;
+use super::keeper::KeptLine;
 
 /// Something that is looked for: not yet found, found, or not to be had, with the reason.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

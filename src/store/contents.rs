@@ -1,12 +1,13 @@
-//! The amount that a database holds, and its removal: of a run, of all, and of what was used longest ago.
+//! The amount that a database holds, and its removal: of a run or of all.
 
 use std::path::Path;
 
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use serde::Serialize;
 
 use super::StoreError;
 use super::database::{Store, name};
+use super::trim::{give_back, used};
 
 /// The values of a database.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -18,9 +19,6 @@ pub struct Contents {
     /// Bytes that they take.
     pub bytes: u64,
 }
-
-/// Rounds of removal: each takes at least an eighth of what there is.
-const ROUNDS: usize = 40;
 
 impl Store {
     /// Counts what there is.
@@ -75,40 +73,6 @@ impl Store {
             bytes: before.bytes.saturating_sub(after.bytes),
         })
     }
-}
-
-/// Removes what was used longest ago until the rest takes at most `room` bytes.
-pub(super) fn trim(connection: &Connection, room: u64) -> rusqlite::Result<()> {
-    for _ in 0..ROUNDS {
-        if used(connection)? <= room {
-            break;
-        }
-        let oldest = "WITH times AS (SELECT used FROM scene UNION ALL SELECT used FROM spot)
-                      SELECT used FROM times ORDER BY used LIMIT 1 OFFSET (SELECT count(*) / 8 FROM times)";
-        let Ok(until) = connection.query_row(oldest, [], |row| row.get::<_, i64>(0)) else {
-            break;
-        };
-        connection.execute(
-            "DELETE FROM point WHERE scene IN (SELECT id FROM scene WHERE used <= ?)",
-            [until],
-        )?;
-        for table in ["scene", "spot"] {
-            connection.execute(&format!("DELETE FROM {table} WHERE used <= ?"), [until])?;
-        }
-    }
-    give_back(connection)
-}
-
-/// Bytes of the pages that hold something.
-fn used(connection: &Connection) -> rusqlite::Result<u64> {
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let pages = pragma("page_count")? - pragma("freelist_count")?;
-    Ok((pages * pragma("page_size")?).cast_unsigned())
-}
-
-/// Gives free pages back to the system.
-fn give_back(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("PRAGMA incremental_vacuum;")
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, pa
 use crate::host;
 use crate::run::{Fingerprint, filesystem};
 
-use super::contents::trim;
+use super::trim::trim;
 use super::{Digest, StoreError};
 
 /// Marks the file as ours, as `file` shows it.

@@ -18,6 +18,7 @@ mod database;
 mod digest;
 mod file_contents;
 mod kept_products;
+mod trim;
 
 pub use self::contents::Contents;
 pub use self::database::{KeptPoint, PointPlace, SceneId, Store};

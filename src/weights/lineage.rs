@@ -9,7 +9,7 @@ use super::WeightsError;
 use super::direction;
 use super::gram::{Gram, square_between};
 use super::layout::Role;
-use super::path::{LeftBranch, PathChange};
+use super::path_change::{LeftBranch, PathChange};
 use super::run_checkpoint::{RunCheckpoint, RunShape};
 
 /// The part that a checkpoint has in the run.

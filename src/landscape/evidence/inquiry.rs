@@ -57,6 +57,20 @@ pub(super) struct Inquiry<'a> {
     pub(super) assumed: Assumed,
 }
 
+impl Question<'_> {
+    /// Takes the reading that the path followed, with the evidence. Before every update that is looked at, `go_on`
+    /// is asked.
+    ///
+    /// # Errors
+    /// The model is not recognized, a checkpoint cannot be read, the device fails, or it was told to stop.
+    pub fn answer(&self, go_on: &(dyn Fn() -> bool + Sync)) -> Result<Assumed, LandscapeError> {
+        let mut inquiry = Inquiry::new(self, go_on)?;
+        inquiry.follow()?;
+        inquiry.decide()?;
+        Ok(inquiry.assumed)
+    }
+}
+
 impl<'a> Inquiry<'a> {
     pub(super) fn new(
         question: &'a Question<'a>,

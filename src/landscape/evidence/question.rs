@@ -9,7 +9,6 @@ use crate::weights::{RunCheckpoint, RunShape, direction};
 use super::super::LandscapeError;
 use super::super::forward::Forward;
 use super::answers::Answers;
-use super::inquiry::Inquiry;
 use super::{Assumed, AssumedFunction, logits};
 use crate::landscape::device::{Compute, Precision};
 
@@ -42,18 +41,6 @@ pub(super) struct Candidate {
 }
 
 impl Question<'_> {
-    /// Takes the reading that the path followed, with the evidence. Before every update that is looked at, `go_on`
-    /// is asked.
-    ///
-    /// # Errors
-    /// The model is not recognized, a checkpoint cannot be read, the device fails, or it was told to stop.
-    pub fn answer(&self, go_on: &(dyn Fn() -> bool + Sync)) -> Result<Assumed, LandscapeError> {
-        let mut inquiry = Inquiry::new(self, go_on)?;
-        inquiry.follow()?;
-        inquiry.decide()?;
-        Ok(inquiry.assumed)
-    }
-
     /// The usual reading, where the path was not asked.
     #[must_use]
     pub fn unasked(&self) -> Assumed {

@@ -2,7 +2,7 @@
 
 use super::simd::Rectifier;
 use crate::model::ops::Pool;
-use crate::model::program::datum::Kind;
+use crate::model::program::kind::Kind;
 use crate::model::program::op::{
     self, Around, AxisSlice, Binary, Function, Mean, Op, Padding, Reduction,
 };

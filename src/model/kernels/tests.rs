@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::ops::Pool;
-use crate::model::program::datum::{Datum, FloatPlace, Kind};
+use crate::model::program::datum::{Datum, FloatPlace};
+use crate::model::program::kind::Kind;
 use crate::model::program::op::{self, Around, Binary, Function, Op, Padding};
 use crate::model::program::run::Norms;
 use crate::model::program::{Input, Output, Program, Size, Value};

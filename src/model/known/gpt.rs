@@ -7,7 +7,7 @@ use super::detect::{Inventory, Mismatch};
 use super::layers::{Norm, Writer};
 use super::{Recognized, count};
 use crate::model::activation::Activation;
-use crate::model::program::datum::Kind;
+use crate::model::program::kind::Kind;
 use crate::model::program::op::{Binary, Op, Operand};
 use crate::model::program::{Input, Program, Size, Value};
 use crate::model::reading::Reading;

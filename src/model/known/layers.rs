@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::detect::{Inventory, Mismatch};
 use crate::model::ops::{BatchNormTensors, Pool};
-use crate::model::program::datum::Kind;
+use crate::model::program::kind::Kind;
 use crate::model::program::op::{self, Around, AxisSlice, Binary, Function, Mean, Op, Padding};
 use crate::model::program::{Input, Output, Program, Size, Value};
 

@@ -3,18 +3,8 @@
 use candle_core::{D, DType, Device, Result, Tensor, bail};
 
 use super::super::ops;
+use super::kind::Kind;
 use super::op::Function;
-
-/// The kind of numbers that a value holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// Truth values.
-    Bool,
-    /// Whole numbers.
-    Int,
-    /// Floats of the type in which layers are computed.
-    Float,
-}
 
 /// An array with its kind. Whole numbers and truth values are float64 on the CPU, which is exact up to 2^53,
 /// because candle's own integers panic, wrap or round in most operations.

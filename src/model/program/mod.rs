@@ -12,6 +12,7 @@
 mod apply;
 pub mod datum;
 mod join;
+pub mod kind;
 pub mod op;
 pub mod output_function;
 pub mod pt2;
@@ -20,7 +21,8 @@ pub mod trace;
 
 use std::sync::Arc;
 
-use self::datum::{Datum, Kind};
+use self::datum::Datum;
+use self::kind::Kind;
 use self::op::{Function, Op};
 
 /// A value that an operation takes.

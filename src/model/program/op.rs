@@ -1,7 +1,7 @@
 //! The operations of a program, in ATen's vocabulary with their attributes.
 
 use super::Size;
-use super::datum::Kind;
+use super::kind::Kind;
 use crate::model::ops::RecurrentCell;
 
 /// An operation; its operands stand in the node in the order that is named here, optional ones in brackets.

@@ -128,7 +128,7 @@ mod tests {
     fn a_softmax_is_found_behind_views_and_casts_and_not_behind_a_layer() {
         let views = [
             softmax(false),
-            Op::Cast(super::super::datum::Kind::Float),
+            Op::Cast(super::super::kind::Kind::Float),
             Op::Reshape(vec![Size::Fixed(-1)]),
             Op::Select(1, Size::Fixed(0)),
             Op::Chunk(2, 1),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor, bail};
 
 use super::apply;
-use super::datum::{Datum, FloatPlace, Kind};
+use super::datum::{Datum, FloatPlace};
+use super::kind::Kind;
 use super::op::Operand;
 use super::{Program, Size, Value};
 use crate::model::Weights;

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor, Var, safetensors};
 
-use super::datum::{Datum, FloatPlace, Kind};
+use super::datum::{Datum, FloatPlace};
+use super::kind::Kind;
 use super::op::{Around, Conv, Function, Op};
 use super::run::Norms;
 use super::{Input, Output, Program, Value};

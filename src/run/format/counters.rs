@@ -2,9 +2,16 @@
 
 use std::collections::HashMap;
 
-use crate::run::catalog::InnerCounters;
-
 use super::tree::Item;
+
+/// The counters that a checkpoint holds itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InnerCounters {
+    /// Updates of the weights.
+    pub step: Option<u64>,
+    /// Passes over the data.
+    pub epoch: Option<u64>,
+}
 
 /// Keys of the count of updates, the surest first.
 const STEPS: [&str; 15] = [

@@ -9,11 +9,12 @@ use std::io::Write;
 
 use serde_json::{Map, Value, json};
 
+use super::super::natural_order::natural;
 use super::state_dict::Chosen;
 use super::stored::Stored;
 use super::tree::Item;
 use super::wrappers::bare;
-use super::{Dtype, FormatError, StateDict, natural};
+use super::{Dtype, FormatError, StateDict};
 
 /// Bytes that are read and hashed at once.
 const PIECE: usize = 1 << 20;

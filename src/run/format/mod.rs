@@ -11,7 +11,6 @@ mod heads;
 mod identity;
 pub mod named;
 mod numbered;
-mod order;
 pub(crate) mod pickle;
 mod refuse;
 mod role;
@@ -35,7 +34,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::catalog::InnerCounters;
 use super::fingerprint::Fingerprint;
 use super::regular;
 use source::Source;
@@ -45,8 +43,8 @@ use ties::{Named, Ties};
 use tree::Item;
 
 pub use buffers::Buffers;
+pub use counters::InnerCounters;
 pub use identity::ContentId;
-pub use order::natural;
 pub use role::NetworkRole;
 pub(super) use sharded::{listed, weight_files as sharded_weight_files};
 pub use sniff::{Content, Thing, sniff};

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use safetensors::tensor::{Dtype as KnownDtype, Metadata, TensorInfo as TensorHeader};
 use serde::Deserialize;
 
+use super::super::natural_order::natural;
 use super::source::Source;
 use super::storage::Storage;
 use super::stored::Stored;
-use super::{Dtype, FormatError, natural};
+use super::{Dtype, FormatError};
 
 const FORMAT: &str = "safetensors";
 /// Bytes of the header's length.

@@ -9,9 +9,10 @@ use serde::Deserialize;
 
 use crate::run::log::trainer_state::{self, TrainerState};
 
+use super::super::natural_order::natural;
 use super::numbered::Numbered;
 use super::tree::Item;
-use super::{FormatError, OpenFile, Place, natural};
+use super::{FormatError, OpenFile, Place};
 use crate::run::regular;
 
 /// Files, where each tensor is, and the names as one dict.

@@ -132,7 +132,7 @@ pub(crate) fn arrange_with(
         .iter()
         .map(|path| (path.to_string_lossy().into_owned(), path))
         .collect();
-    sorted.sort_by(|a, b| super::format::natural(&a.0, &b.0).then_with(|| a.1.cmp(b.1)));
+    sorted.sort_by(|a, b| super::natural_order::natural(&a.0, &b.0).then_with(|| a.1.cmp(b.1)));
     sorted.dedup_by(|a, b| a.1 == b.1);
     let paths: Vec<&PathBuf> = sorted.into_iter().map(|(_, path)| path).collect();
     choose::Choice::new(&paths, evidence).arrangement()

@@ -7,7 +7,8 @@ use candle_core::{D, DType, Result, Tensor, bail};
 use super::Operands;
 use crate::model::ops;
 use crate::model::ops::vector::{self, Attention, Mask};
-use crate::model::program::datum::{Kind, axis, broadcast, sum_keeping};
+use crate::model::program::datum::{axis, broadcast, sum_keeping};
+use crate::model::program::kind::Kind;
 use crate::model::program::op::Op;
 
 /// Applies a product of matrices, a softmax or an attention.

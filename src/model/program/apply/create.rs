@@ -3,7 +3,8 @@
 use candle_core::{Result, bail};
 
 use super::Operands;
-use crate::model::program::datum::{Datum, Kind};
+use crate::model::program::datum::Datum;
+use crate::model::program::kind::Kind;
 use crate::model::program::op::Op;
 
 /// Applies an operation that makes an array, or masks one.

@@ -6,7 +6,8 @@ use candle_core::{Result, Tensor, bail};
 
 use super::Operands;
 use crate::model::ops::{self, vector};
-use crate::model::program::datum::{Datum, Kind};
+use crate::model::program::datum::Datum;
+use crate::model::program::kind::Kind;
 use crate::model::program::op::Function;
 
 /// Applies a function; whole numbers stay whole where the function keeps them so.

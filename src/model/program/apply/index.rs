@@ -5,7 +5,8 @@ use candle_core::{Result, Tensor, bail};
 
 use super::Operands;
 use super::view;
-use crate::model::program::datum::{Datum, Kind, axis, broadcast};
+use crate::model::program::datum::{Datum, axis, broadcast};
+use crate::model::program::kind::Kind;
 use crate::model::program::op::{Op, Padding};
 
 /// Applies a selection of elements.

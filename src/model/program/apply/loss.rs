@@ -5,7 +5,8 @@ use candle_core::{D, Result, Tensor, bail};
 use super::Operands;
 use super::attention::softmax;
 use super::function::softplus;
-use crate::model::program::datum::{Kind, axis};
+use crate::model::program::datum::axis;
+use crate::model::program::kind::Kind;
 use crate::model::program::op::{Function, InnerLoss, LossKind};
 
 /// Applies a loss: of each element, or their mean or sum.

@@ -3,7 +3,8 @@
 use candle_core::{DType, Result, Tensor, bail};
 
 use super::Operands;
-use crate::model::program::datum::{Datum, Kind, broadcast};
+use crate::model::program::datum::{Datum, broadcast};
+use crate::model::program::kind::Kind;
 use crate::model::program::op::{Binary, Function, Op};
 
 /// Applies a function of two elements to all pairs that broadcasting makes.

@@ -3,7 +3,8 @@
 use candle_core::{Device, Result, Tensor, bail};
 
 use super::Operands;
-use crate::model::program::datum::{Datum, Kind, axis, sum_keeping};
+use crate::model::program::datum::{Datum, axis, sum_keeping};
+use crate::model::program::kind::Kind;
 use crate::model::program::op::{Function, Op, Reduction};
 
 /// Applies a reduction over some axes, or over all.

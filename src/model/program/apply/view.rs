@@ -3,7 +3,8 @@
 use candle_core::{Result, Tensor, bail};
 
 use super::Operands;
-use crate::model::program::datum::{Datum, Kind, axis, broadcast};
+use crate::model::program::datum::{Datum, axis, broadcast};
+use crate::model::program::kind::Kind;
 use crate::model::program::op::{AxisSlice, Op};
 
 /// Applies an operation that keeps numbers as they are.

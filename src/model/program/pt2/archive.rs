@@ -14,7 +14,8 @@ use zip::{CompressionMethod, ZipArchive};
 
 use super::Pt2Error;
 use super::call::kind;
-use crate::model::program::datum::{Datum, Kind};
+use crate::model::program::datum::Datum;
+use crate::model::program::kind::Kind;
 use crate::run::format::named::is_expanded;
 use crate::run::{NamedTensors, regular};
 

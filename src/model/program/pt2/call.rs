@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use serde_json::Value as Json;
 
-use super::super::datum::{Datum, Kind};
+use super::super::datum::Datum;
+use super::super::kind::Kind;
 use super::super::op::Operand;
 use super::super::{Program, Size, Value};
 

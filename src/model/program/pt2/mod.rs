@@ -21,7 +21,7 @@ use self::archive::Archive;
 use self::call::{Call, Names, kind, union};
 use self::signature::{From, Taken, input, output_names, taken, used};
 use super::apply;
-use super::datum::Kind;
+use super::kind::Kind;
 use super::op::Op;
 use super::{Node, Output, Program, Value};
 use crate::weights::{Layout, names};

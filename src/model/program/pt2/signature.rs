@@ -9,7 +9,7 @@ use super::Pt2Error;
 use super::archive::Archive;
 use super::call::{kind, union};
 use crate::model::program::Input;
-use crate::model::program::datum::Kind;
+use crate::model::program::kind::Kind;
 use crate::weights::{Role, Roles};
 
 /// Returns what a program takes.

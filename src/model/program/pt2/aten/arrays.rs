@@ -1,7 +1,7 @@
 //! Reductions, other shapes, selections and new arrays.
 
 use super::super::super::Size;
-use super::super::super::datum::Kind;
+use super::super::super::kind::Kind;
 use super::super::super::op::{AxisSlice, Op, Operand, Padding, Reduction};
 use super::super::call::Call;
 use super::{Translated, of_first, with};

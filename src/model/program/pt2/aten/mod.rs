@@ -6,7 +6,7 @@ mod layers;
 use self::arrays::{creation, piece, reduction, selection, shape};
 use self::layers::{layer, loss, norm, pooling, product, recurrent};
 use super::super::Value;
-use super::super::datum::Kind;
+use super::super::kind::Kind;
 use super::super::op::{Binary, Function, Op};
 use super::call::Call;
 

@@ -4,8 +4,7 @@
 use std::cmp::Ordering;
 
 /// Compares names as people do: runs of digits by their value, so that `layer2` is before `layer10`.
-#[must_use]
-pub fn natural(a: &str, b: &str) -> Ordering {
+pub(super) fn natural(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
     loop {
         let (Some(x), Some(y)) = (a.first(), b.first()) else {
