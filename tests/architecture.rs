@@ -184,6 +184,17 @@ fn every_file_says_first_what_it_is_for() {
     }
 }
 
+/// Lines of a file that one can still read at once.
+const MOST_LINES: usize = 600;
+
+#[test]
+fn no_file_is_longer_than_one_reads_at_once() {
+    for (path, text) in room("") {
+        let lines = text.lines().count();
+        assert!(lines <= MOST_LINES, "{}: {lines} lines", path.display());
+    }
+}
+
 /// A riddle about a referent ("What is new of a run's log") makes a reader guess; a noun phrase does not.
 #[test]
 fn no_doc_begins_with_a_question_word() {

@@ -194,7 +194,12 @@ impl HessianReport {
             })
         });
         let drawn: Vec<Picture> = map.into_iter().chain(density).collect();
-        let about = format!("{}{}", self.head(), sentence(&self.at));
+        let about = format!(
+            "{}{}\n{}",
+            self.head(),
+            sentence(&self.at),
+            self.about_map()
+        );
         map::titled(about.lines(), palette, Picture::stacked(&drawn))
     }
 
@@ -251,6 +256,17 @@ impl HessianReport {
         pieces.collect()
     }
 
+    /// The points of the map, between which its contours are drawn; empty without a map.
+    fn about_map(&self) -> String {
+        self.map.as_ref().map_or_else(String::new, |grid| {
+            format!(
+                "|λmin/λmax| on the plane at {}×{} points, interpolated between them",
+                grid.x.len(),
+                grid.y.len()
+            )
+        })
+    }
+
     /// The point in words, the map of |λmin/λmax|, the density.
     #[must_use]
     pub fn text(&self, width: usize) -> String {
@@ -267,7 +283,7 @@ impl HessianReport {
         }
         if let Some(grid) = &self.map {
             let map = with_map(grid, |map| map::text(map, width));
-            let _ = write!(text, "\n|λmin/λmax| on the plane\n{map}");
+            let _ = write!(text, "\n{}\n{map}", self.about_map());
         }
         if let Some(density) = &self.density {
             let graph = with_density(density, |graph| graph::text(&graph, width));

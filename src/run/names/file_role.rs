@@ -181,7 +181,7 @@ pub(super) fn is_spare(words: &[String]) -> bool {
     words.iter().any(|word| SPARE.contains(&word.as_str()))
 }
 
-const METADATA: &[&str] = &[
+const NO_WEIGHTS: &[&str] = &[
     "json",
     "jsonl",
     "yaml",
@@ -267,7 +267,7 @@ const SPLITS: &[&str] = &[
 
 /// True for endings of text, pictures and other data that are no weights.
 pub(super) fn is_metadata(ending: &str) -> bool {
-    METADATA.contains(&ending)
+    NO_WEIGHTS.contains(&ending)
 }
 
 /// True for the whole name of a file with samples.

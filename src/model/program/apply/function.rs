@@ -161,10 +161,12 @@ pub(super) fn sigmoid(x: &Tensor) -> Result<Tensor> {
     ((x * 0.5)?.tanh()? + 1.0)? * 0.5
 }
 
-/// ln(1 + exp(x)) without an exponential that overflows.
+/// ln(1 + exp(x)) without an exponential that overflows, with its own derivatives at 0 too.
 pub(super) fn softplus(x: &Tensor) -> Result<Tensor> {
-    let high = ops::relu(x)?;
-    let away = Function::Abs.of(x)?.neg()?;
+    // max(x, 0) and |x| have derivative 0 at 0 here, so that their sum would have it too.
+    let is_below = x.lt(0.0)?;
+    let high = is_below.where_cond(&x.zeros_like()?, x)?;
+    let away = is_below.where_cond(x, &x.neg()?)?;
     high + (away.exp()? + 1.0)?.log()?
 }
 
@@ -196,4 +198,23 @@ pub(super) fn prelu(operands: &Operands<'_>) -> Result<Tensor> {
     };
     let low = x.broadcast_mul(&slope)?;
     x.gt(0.0)?.where_cond(&x, &low)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    #[test]
+    fn softplus_has_its_slope_at_zero_and_lets_nan_through() {
+        let x = Var::new(&[0.0_f64, f64::NAN], &Device::Cpu).unwrap();
+        let y = softplus(&x).unwrap();
+        let slopes = y.sum_all().unwrap().backward().unwrap();
+        let slopes = slopes.get(&x).unwrap().to_vec1::<f64>().unwrap();
+        let y = y.to_vec1::<f64>().unwrap();
+        assert!((y[0] - LN_2).abs() < 1e-15 && y[1].is_nan(), "{y:?}");
+        assert!((slopes[0] - 0.5).abs() < 1e-15, "{slopes:?}");
+    }
 }
