@@ -51,13 +51,15 @@ impl<R: FnMut(WorkerEvent) -> bool + Send> Pool<R> {
             }
             Err(reason) => {
                 self.take_samples(setup.split(), None);
+                // The reason comes before what a worker without samples says of them.
+                self.queue().tell(0, WorkerEvent::NoData(reason));
                 spawn(scope, Place::Cpu, move |_| {
                     // Every machine opens this.
                     let (compute, place) = open(Place::Cpu, Precision::F32, setup.batch)?;
                     self.work(place, DeviceWorker::new(setup.clone(), None, compute));
                     Ok(())
                 });
-                WorkerEvent::NoData(reason)
+                return openings;
             }
         };
         self.queue().tell(0, found);
