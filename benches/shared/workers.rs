@@ -56,7 +56,7 @@ pub(super) fn serve() -> Result<(), Box<dyn Error>> {
             WorkerOrder::Measure { id, index } => {
                 sleep(POINT);
                 let query = held.as_ref().and_then(|plan| plan.queries.get(index));
-                let loss = match query.and_then(|query| query.quantity.on_plane()) {
+                let loss = match query.and_then(|query| query.quantity.plane_point()) {
                     Some([x, y]) => 1.0 + 5.0 * (-((x + 0.3 * y - 0.123) / 0.08).powi(2)).exp(),
                     None => f64::NAN,
                 };

@@ -105,8 +105,8 @@ impl History {
 
     /// The content that the run has at a path now.
     pub fn on_disk_at(&mut self, path: &Path) -> Option<&mut Seen> {
-        let mut seen = self.seen.iter_mut();
-        seen.find(|seen| seen.on_disk && seen.path == path)
+        let mut newest_first = self.seen.iter_mut().rev();
+        newest_first.find(|seen| seen.on_disk && seen.path == path)
     }
 
     /// The content of a checkpoint.

@@ -139,6 +139,27 @@ fn the_command_can_be_copied() {
     assert_snapshot!(format!("{map}\n{}", text(&screen(&app, 120, 40))));
 }
 
+#[test]
+fn a_command_says_which_axes_it_has_the_other_way() {
+    let said = |sign: f64| {
+        let mut snapshot = synthetic::snapshot();
+        let path = snapshot.trajectory.as_deref().cloned();
+        let mut path = path.expect("a path");
+        for at in &mut path.coordinates {
+            at[1] *= sign;
+        }
+        snapshot.trajectory = Some(path.into());
+        let invocation = Invocation {
+            run: "runs/a".into(),
+            ..Invocation::default()
+        };
+        let app = app(snapshot, &[Action::ShowCommand]).of(invocation);
+        text(&screen(&app, 120, 40))
+    };
+    assert!(said(-1.0).contains("# mirrored along PC2"));
+    assert!(!said(1.0).contains("mirrored"));
+}
+
 /// Keys after which an action has something to do.
 fn before(action: Action) -> &'static [Action] {
     match action {

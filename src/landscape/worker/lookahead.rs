@@ -19,7 +19,7 @@ pub(super) struct Quickest(Option<(Kind, f64)>);
 type Kind = (Discriminant<Quantity>, Discriminant<Subset>, bool);
 
 fn kind(Query { quantity, samples }: &Query) -> Kind {
-    let is_on_plane = quantity.on_plane().is_some();
+    let is_on_plane = quantity.plane_point().is_some();
     (
         mem::discriminant(quantity),
         mem::discriminant(samples),

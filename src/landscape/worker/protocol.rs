@@ -226,7 +226,7 @@ impl Query {
 impl Quantity {
     /// Returns (α, β) on the plan's plane; `None` if it does not depend on the plane.
     #[must_use]
-    pub fn on_plane(&self) -> Option<[f64; 2]> {
+    pub fn plane_point(&self) -> Option<[f64; 2]> {
         match self {
             Self::Loss(Position::Plane(at))
             | Self::Extremes {

@@ -383,7 +383,7 @@ impl<R: FnMut(WorkerEvent) -> bool> Queue<R> {
 /// A checkpoint that is gone or a point without a loss costs its own query, anything else the whole plan.
 fn costs_one_query(query: &Query, error: &LandscapeError) -> bool {
     let is_question = matches!(query.quantity, Quantity::Function(_));
-    let reads = query.quantity.on_plane().is_none() && !is_question;
+    let reads = query.quantity.plane_point().is_none() && !is_question;
     match error.fault() {
         Fault::Point | Fault::Death => true,
         Fault::File => reads,

@@ -41,6 +41,30 @@ fn marks_are_where_their_points_are() {
 }
 
 #[test]
+fn a_drop_stands_on_its_checkpoint_and_above_one_whose_cell_has_another_mark() {
+    let surface = surface(|x, y| 0.2 + (x + 0.5).powi(2) + (y - 0.5).powi(2));
+    let path = [[0.99, 0.99], [0.0, 0.0], [-0.99, -0.6], [-0.99, -0.61]];
+    let with_drops = |drops| {
+        let extras = Extras {
+            drops,
+            ..Extras::default()
+        };
+        let scene = MapScene {
+            extras,
+            ..scene(&surface, &path)
+        };
+        draw(&scene, 20, 10)
+    };
+    assert_eq!(cell(&with_drops(&[1]), 10, 5).symbol, '▼');
+    let hidden = with_drops(&[2]);
+    let newest = (0..10).find(|row| cell(&hidden, 0, *row).symbol == '●');
+    let newest = newest.unwrap();
+    assert_eq!(cell(&hidden, 0, newest - 1).symbol, '▼');
+    // Nothing is above the first row.
+    assert!(!with_drops(&[0]).text().contains('▼'));
+}
+
+#[test]
 fn a_second_run_is_in_the_legend_where_there_is_one() {
     let surface = surface(|x, y| 0.1 + x * x + y * y);
     let alone = scene(&surface, &[[0.5, 0.5], [0.0, 0.0]]);

@@ -21,6 +21,12 @@ pub(super) enum Purpose {
     Analysis(AnalysisTarget),
 }
 
+impl Purpose {
+    pub(super) fn is_analysis(self) -> bool {
+        matches!(self, Self::Analysis(_))
+    }
+}
+
 /// The jobs that come before the map and are not done.
 #[derive(Debug, Default)]
 pub(super) struct JobsAhead {
@@ -58,7 +64,7 @@ impl JobsAhead {
 }
 
 /// The purpose of a job, which is that of each of its tasks.
-fn purpose(job: &Job<Purpose>) -> Option<Purpose> {
+pub(super) fn purpose(job: &Job<Purpose>) -> Option<Purpose> {
     job.tasks.first().map(|task| task.1)
 }
 
@@ -132,8 +138,7 @@ impl Conductor {
 
     /// Takes the jobs of a picture on demand in the place of those before.
     pub(super) fn take_analysis_jobs(&mut self, jobs: Vec<Job<AnalysisTarget>>) {
-        let is_analysis = |purpose| matches!(purpose, Purpose::Analysis(_));
-        self.ahead.drop_all(is_analysis);
+        self.ahead.drop_all(Purpose::is_analysis);
         let jobs = jobs.into_iter().map(|job| job.map(Purpose::Analysis));
         self.ahead.jobs.extend(jobs);
         self.send_ahead();

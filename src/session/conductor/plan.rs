@@ -11,7 +11,7 @@ use super::super::pictures::{Pictures, Samples};
 use super::super::schedule::{Schedule, Target};
 use super::super::snapshot::Finding;
 use super::super::throughput::first_samples;
-use super::ahead::Purpose;
+use super::ahead::{Purpose, purpose};
 use super::{Conductor, key, update};
 
 impl Conductor {
@@ -201,7 +201,7 @@ impl Conductor {
     /// A plan is done: what it found tells what comes next.
     pub(super) fn next_batch(&mut self, done: u64) {
         let job = self.ahead.finish(done);
-        if let Some(job) = job.filter(is_of_analysis)
+        if let Some(job) = job.filter(|job| purpose(job).is_some_and(Purpose::is_analysis))
             && let Some(analysis) = &mut self.snapshot.analysis
             && let Some(tasks) = analysis.next_batch()
         {
@@ -278,9 +278,4 @@ impl Conductor {
     pub(super) fn awaits_samples(&self) -> bool {
         self.snapshot.data == Finding::Pending && self.options.setup.evaluator.is_none()
     }
-}
-
-fn is_of_analysis(job: &Job<Purpose>) -> bool {
-    let mut tasks = job.tasks.iter();
-    tasks.any(|task| matches!(task.1, Purpose::Analysis(_)))
 }

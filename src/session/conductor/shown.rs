@@ -6,7 +6,6 @@ use super::super::pictures::{Pictures, Shown};
 use super::super::schedule::Schedule;
 use super::super::snapshot::{Map, OtherWork};
 use super::Conductor;
-use super::ahead::Purpose;
 
 /// Share of a picture that is not done, at most: what is done says so once.
 const NEARLY: f64 = 0.99;
@@ -81,10 +80,7 @@ impl Conductor {
         }
         let map = self.schedule.as_ref().filter(|map| map.rests());
         let has_more = map.is_some_and(|map| !map.job.tasks.is_empty());
-        let is_ahead = map.is_some()
-            && self
-                .ahead
-                .has(|purpose| !matches!(purpose, Purpose::Analysis(_)));
+        let is_ahead = map.is_some() && self.ahead.has(|purpose| !purpose.is_analysis());
         (has_more || is_ahead).then_some(OtherWork::Checkpoints)
     }
 }

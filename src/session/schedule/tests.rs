@@ -81,7 +81,7 @@ fn work_off(
     let mut known = MeasureCache::default();
     loop {
         for (query, target) in schedule.job.tasks.clone() {
-            let Some(at) = query.quantity.on_plane() else {
+            let Some(at) = query.quantity.plane_point() else {
                 continue;
             };
             let loss = loss(at, few(&query));
@@ -101,7 +101,7 @@ fn no_point_of_the_plane_is_planned_twice_but_for_the_path_s_own() {
     let mut seen = HashSet::new();
     loop {
         for (query, target) in schedule.job.tasks.clone() {
-            let Some(at) = query.quantity.on_plane() else {
+            let Some(at) = query.quantity.plane_point() else {
                 continue;
             };
             if !matches!(target, Target::Projection(_)) {

@@ -185,7 +185,7 @@ pub(super) fn key(
     (loss, plane, key): (Digest, Option<Digest>, Option<&str>),
     contents: &mut FileContents<'_>,
 ) -> Result<Option<ValueKey>, StoreError> {
-    let at = query.quantity.on_plane();
+    let at = query.quantity.plane_point();
     let few = match query.samples {
         Subset::All => Some(None),
         Subset::Few(count) => Some(Some(count)),

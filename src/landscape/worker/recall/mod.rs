@@ -146,7 +146,7 @@ impl Recall {
         let needs_plane = plan
             .queries
             .iter()
-            .any(|query| query.quantity.on_plane().is_some());
+            .any(|query| query.quantity.plane_point().is_some());
         let plane = if needs_plane {
             self.plane(plan, loss, &mut contents)?
         } else {
@@ -357,7 +357,7 @@ impl PlanKeys {
             known.is_some() && fingerprint_of(file) == known.copied()
         };
         match plan.queries.get(index) {
-            Some(query) if query.quantity.on_plane().is_some() => *self
+            Some(query) if query.quantity.plane_point().is_some() => *self
                 .plane_holds
                 .get_or_init(|| members(&plan.spec).iter().all(is_as_it_was)),
             Some(query) => query.quantity.checkpoints().iter().all(is_as_it_was),
