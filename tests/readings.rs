@@ -345,3 +345,39 @@ fn a_line_from_an_untrained_file_asks_the_trained_one_too() {
         }
     }
 }
+
+/// The JSON of `line` between the ends of two runs.
+fn line_between(a: &str, b: &str) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_isoloss"))
+        .arg("line")
+        .args([fixture(a), fixture(b)])
+        .args(["--data", "digits", "--samples", "all", "--x=0:1:2"])
+        .args(["--format", "json"])
+        .output()
+        .unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_line_from_a_file_alone_to_a_run_asks_the_run() {
+    let found = line_between("tanh/step_000.safetensors", "tanh");
+    let assumed = &found["assumed"];
+    assert_eq!(assumed["activation"], "tanh", "{assumed}");
+    let evidence = assumed["evidence"].as_str().unwrap();
+    assert!(!evidence.contains("were not asked"), "{evidence}");
+    let (loss, expected) = (found["train"]["loss"][1].as_f64().unwrap(), truth("tanh"));
+    assert!((loss / expected - 1.0).abs() < 0.15, "{loss} {expected}");
+}
+
+#[test]
+fn a_line_between_runs_of_two_functions_says_so() {
+    let said = |a, b| line_between(a, b)["assumed"]["warning"].to_string();
+    let warning = said("tanh", "relu-none");
+    assert!(
+        warning.contains("the second run is measured as the first"),
+        "{warning}"
+    );
+    assert!(warning.contains("tanh"), "{warning}");
+    let warning = said("relu-none", "relu-none");
+    assert!(!warning.contains("the second run"), "{warning}");
+}

@@ -111,13 +111,15 @@ impl Line {
             .read_path(checkpoints, &self.path.key, &self.a)?;
         let at = origin(&self.origin, &path.members, &self.a)?;
         let a = path.members[at].clone();
-        let b = self.b.as_ref().map(|b| self.end(b)).transpose()?;
-        let plans = match &b {
+        let ends = self.b.as_ref().map(|b| self.members_of(b)).transpose()?;
+        let ends = ends.unwrap_or_default();
+        let b = ends.last();
+        let plans = match b {
             Some(b) => vec![self.between(&a, b)],
             None => self.slices(&path, at)?,
         };
-        let mut measuring = self.start(&path, b.as_ref())?;
-        let report = self.measure_all(&path.shape, (&a, b.as_ref()), plans, &mut measuring)?;
+        let mut measuring = self.start(&path, &ends)?;
+        let report = self.measure_all(&path.shape, (&a, b), plans, &mut measuring)?;
         let forms = Forms {
             picture: Some(&|palette| report.picture(palette)),
             arrays: Some(&|| Ok(report.arrays())),
@@ -128,14 +130,14 @@ impl Line {
             .print(|width| report.text(width), &json, || report.csv(), &forms)
     }
 
-    /// The last checkpoint on the path of B.
-    fn end(&self, b: &Path) -> anyhow::Result<Checkpoint> {
+    /// The checkpoints of B, of which there is at least one.
+    fn members_of(&self, b: &Path) -> anyhow::Result<Vec<Checkpoint>> {
         let checkpoints = self.path.open_whole(b)?;
         let path = self.measure.read_path(checkpoints, &self.path.key, b)?;
-        match path.members.last() {
-            Some(last) => Ok(last.clone()),
-            None => bail!("{}: expected a checkpoint, found none", b.display()),
+        if path.members.is_empty() {
+            bail!("{}: expected a checkpoint, found none", b.display());
         }
+        Ok(path.members)
     }
 
     fn between(&self, a: &Checkpoint, b: &Checkpoint) -> Plan {
@@ -260,17 +262,16 @@ impl Line {
     fn start(
         &self,
         path: &ReadPath,
-        b: Option<&Checkpoint>,
+        ends: &[Checkpoint],
     ) -> anyhow::Result<(Measuring, MeasuredFunction, Split)> {
         let runs: Vec<&Path> = [&self.a]
             .into_iter()
             .chain(&self.b)
             .map(PathBuf::as_path)
             .collect();
-        let asked = asked(&path.members, b);
         let begin = |split| {
             let mut measuring = self.measure.start(&runs, split)?;
-            let function = measuring.begin(&self.a, &path.shape, &asked)?;
+            let function = self.ask(&mut measuring, path, ends)?;
             anyhow::Ok((measuring, function, split))
         };
         begin(Split::Train).or_else(|error| {
@@ -280,6 +281,35 @@ impl Line {
             warn::left_out(&[error]);
             Ok(others)
         })
+    }
+
+    /// Asks the path of A which function it followed; where A is alone, the path of B; and of two runs both, because A's
+    /// function is measured along the whole line.
+    fn ask(
+        &self,
+        measuring: &mut Measuring,
+        path: &ReadPath,
+        ends: &[Checkpoint],
+    ) -> anyhow::Result<MeasuredFunction> {
+        let (members, shape) = (&path.members, &path.shape);
+        match (&self.b, members.as_slice(), ends) {
+            (Some(b), [_], [_, _, ..]) => measuring.begin(b, shape, ends),
+            (Some(_), [a], [b]) => {
+                // One of two files may be untrained and tell nothing.
+                let mut both = vec![a.clone(), b.clone()];
+                both.sort_by_key(|member| member.step);
+                measuring.begin(&self.a, shape, &both)
+            }
+            (Some(_), [_, ..], [_, _, ..]) => {
+                let mut function = measuring.begin(&self.a, shape, members)?;
+                let other = measuring.followed(shape, ends)?;
+                if let Some(differs) = function.assumed.differs(&other) {
+                    warn::say(differs)?;
+                }
+                Ok(function)
+            }
+            _ => measuring.begin(&self.a, shape, members),
+        }
     }
 
     fn measure_all(
@@ -350,17 +380,6 @@ impl Line {
             curves,
         })
     }
-}
-
-/// Returns the checkpoints that are asked for the function: those of a run, and of two files both, by step, because one
-/// of them may be untrained and tell nothing.
-fn asked(members: &[Checkpoint], b: Option<&Checkpoint>) -> Vec<Checkpoint> {
-    let mut asked = members.to_vec();
-    if let ([_], Some(b)) = (members, b) {
-        asked.push(b.clone());
-        asked.sort_by_key(|member| member.step);
-    }
-    asked
 }
 
 fn values(
