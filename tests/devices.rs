@@ -83,12 +83,7 @@ fn losses(reports: &[WorkerEvent]) -> Vec<f64> {
 fn others(reports: Vec<WorkerEvent>) -> Vec<WorkerEvent> {
     let others = reports.into_iter();
     others
-        .filter(|report| {
-            !matches!(
-                report,
-                WorkerEvent::Measured { .. } | WorkerEvent::Cost { .. }
-            )
-        })
+        .filter(|report| !matches!(report, WorkerEvent::Measured { .. } | WorkerEvent::Cost(_)))
         .collect()
 }
 

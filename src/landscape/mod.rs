@@ -36,7 +36,7 @@ pub use worker::protocol::{
 };
 pub use worker::wire::{Loaded, WorkerAnswer, WorkerOrder};
 pub use worker::yielding::{Contest, Honoured};
-pub use worker::{Hosting, Launch};
+pub use worker::{Hosting, Launch, OwnCost};
 #[cfg(test)]
 pub(crate) use worker::{Queue, Task, WorkerNumber};
 

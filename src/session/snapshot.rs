@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Split;
-use crate::landscape::{Assumed, CriticalStep, Introduction, Surface};
+use crate::landscape::{Assumed, CriticalStep, Introduction, OwnCost, Surface};
 use crate::loss::Measure;
 use crate::loss::{Loss, Score};
 use crate::run::hyper::{self};
@@ -230,17 +230,6 @@ pub enum OtherWork {
     Question,
     /// Checkpoints, their averages and their updates are measured.
     Checkpoints,
-}
-
-/// The cost of a session to the machine it runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct OwnCost {
-    /// Processor time of isoloss and its workers over the last seconds, in cores.
-    pub cores: f64,
-    /// Bytes that they have in memory.
-    pub memory: u64,
-    /// Part of the GPU; `None` if none is used, or it does not tell.
-    pub gpu: Option<f64>,
 }
 
 /// Everything a session knows at one moment. It is recorded field by field; one that a recording lacks has its

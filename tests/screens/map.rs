@@ -3,6 +3,7 @@
 use super::drawn::*;
 use super::synthetic;
 use insta::assert_snapshot;
+use isoloss::landscape::OwnCost;
 use isoloss::session::{Analysis, CheckpointState, Fidelity, Finding, Snapshot};
 use isoloss::tui::Action;
 use ratatui::buffer::Buffer;
@@ -169,4 +170,20 @@ fn the_cursor_tells_what_is_known_where_it_stands() {
     keys.extend([Action::PanUp; 9]);
     keys.extend([Action::PanRight; 5]);
     assert_snapshot!(sizes(&app(synthetic::snapshot(), &keys)));
+}
+
+#[test]
+fn a_map_that_waits_for_other_programs_says_so() {
+    let said = |is_beside_others, rests, width| {
+        let mut snapshot = synthetic::snapshot();
+        snapshot.progress.rests = rests;
+        snapshot.progress.other_work = None;
+        snapshot.progress.cost = Some(OwnCost {
+            is_beside_others,
+            ..OwnCost::default()
+        });
+        text(&screen(&app(snapshot, &[]), width, 24)).contains("other programs are busy")
+    };
+    assert!(said(true, false, 120) && said(true, false, 80));
+    assert!(!said(false, false, 120) && !said(true, true, 120));
 }

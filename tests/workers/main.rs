@@ -125,10 +125,7 @@ fn measured_at(
     while !is_last(all.last()) {
         let report = reports.recv_timeout(SOON).unwrap();
         watch(&report);
-        if !matches!(
-            report,
-            WorkerEvent::Cost { .. } | WorkerEvent::Product { .. }
-        ) {
+        if !matches!(report, WorkerEvent::Cost(_) | WorkerEvent::Product { .. }) {
             all.push(report);
         }
     }

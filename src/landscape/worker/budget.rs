@@ -133,7 +133,7 @@ impl Reading {
 
 /// Returns true if not even one core was to be had for most of a time, of which this process has taken that much, and in
 /// which cores were idle that long, all together.
-fn are_others_busy(time: Duration, taken: Duration, idle: Duration) -> bool {
+pub(super) fn are_others_busy(time: Duration, taken: Duration, idle: Duration) -> bool {
     let [time, had] = [time, taken + idle].map(|time| time.as_secs_f64());
     had < CONTENDED * time
 }

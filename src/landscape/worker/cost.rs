@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::load::TICKS;
+use serde::{Deserialize, Serialize};
+
+use super::budget::are_others_busy;
+use super::load::{TICKS, idle_time};
 use super::nvidia;
 use super::protocol::WorkerEvent;
 use crate::landscape::device::Place;
@@ -18,6 +21,31 @@ const CORES: f64 = 0.05;
 const MEMORY: u64 = 32 << 20;
 /// Change of the share of a GPU that is worth a report.
 const SHARE: f64 = 0.05;
+
+/// The cost of measuring to the machine it runs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OwnCost {
+    /// Processor time of isoloss and its workers over the last seconds, in cores.
+    pub cores: f64,
+    /// Bytes that they have in memory.
+    pub memory: u64,
+    /// Part of the GPU; `None` if none is used, or it does not tell.
+    pub gpu: Option<f64>,
+    /// Other programs keep the processors busy, so that hardly any is left to measure with.
+    pub is_beside_others: bool,
+}
+
+impl OwnCost {
+    /// Returns true if the difference is worth a report.
+    fn differs(&self, other: &Self) -> bool {
+        let [share, other_share] = [self, other].map(|cost| cost.gpu.unwrap_or(-1.0));
+        (self.cores - other.cores).abs() >= CORES
+            || self.memory.abs_diff(other.memory) >= MEMORY
+            || (share - other_share).abs() >= SHARE
+            || self.is_beside_others != other.is_beside_others
+    }
+}
 
 /// A worker process as those see it who read the cost.
 #[derive(Debug, Default)]
@@ -56,8 +84,10 @@ pub(super) struct Meter {
     workers: Vec<Arc<Metered>>,
     /// Time of the last reading, and the processor time of each process then.
     last: (Instant, BTreeMap<u32, f64>),
-    /// Cores, memory and the share of the GPU, as reported last.
-    told: Option<(f64, u64, Option<f64>)>,
+    /// Time in which the processors were idle until then; `None` if the system does not tell.
+    idle: Option<Duration>,
+    /// The cost as reported last.
+    told: Option<OwnCost>,
 }
 
 impl Meter {
@@ -66,6 +96,7 @@ impl Meter {
         let mut meter = Self {
             workers,
             last: (Instant::now(), BTreeMap::new()),
+            idle: idle_time(),
             told: None,
         };
         meter.last.1 = meter.seconds();
@@ -88,24 +119,30 @@ impl Meter {
         let memory = self.processes().filter_map(memory).sum();
         let (then, before) = std::mem::replace(&mut self.last, (now, seconds));
         let taken = |(id, seconds): (&u32, &f64)| seconds - before.get(id).unwrap_or(&0.0);
-        let cores = self.last.1.iter().map(taken).sum::<f64>();
-        let cores = cores / (now - then).as_secs_f64().max(1e-3);
+        let taken = self.last.1.iter().map(taken).sum::<f64>().max(0.0);
+        let time = (now - then).max(Duration::from_millis(1));
+        let idle = idle_time();
+        let was_idle = std::mem::replace(&mut self.idle, idle);
         // Of several the one that is taken most.
         let gpu = self.workers.iter().filter_map(|worker| worker.gpu());
-        let gpu = gpu.max_by(f64::total_cmp);
-        let is_known = self
-            .told
-            .is_some_and(|(known_cores, known_memory, known_gpu)| {
-                let [share, known_share] = [gpu, known_gpu].map(|share| share.unwrap_or(-1.0));
-                (cores - known_cores).abs() < CORES
-                    && known_memory.abs_diff(memory) < MEMORY
-                    && (share - known_share).abs() < SHARE
-            });
+        let cost = OwnCost {
+            cores: taken / time.as_secs_f64(),
+            memory,
+            gpu: gpu.max_by(f64::total_cmp),
+            is_beside_others: idle.zip(was_idle).is_some_and(|(idle, was)| {
+                are_others_busy(
+                    time,
+                    Duration::from_secs_f64(taken),
+                    idle.saturating_sub(was),
+                )
+            }),
+        };
+        let is_known = self.told.is_some_and(|told| !cost.differs(&told));
         if is_known || self.last.1.is_empty() {
             return None;
         }
-        self.told = Some((cores, memory, gpu));
-        Some(WorkerEvent::Cost { cores, memory, gpu })
+        self.told = Some(cost);
+        Some(WorkerEvent::Cost(cost))
     }
 }
 
@@ -158,13 +195,19 @@ mod tests {
         while begin.elapsed() < Duration::from_millis(300) {
             std::hint::spin_loop();
         }
-        let Some(WorkerEvent::Cost { cores, memory, .. }) = meter.read() else {
+        let Some(WorkerEvent::Cost(cost)) = meter.read() else {
             panic!("nothing is told");
         };
         // Other tests run beside it, and other programs.
-        assert!(cores > 0.05, "{cores}");
-        assert!(memory > 1 << 20, "{memory}");
-        meter.told = Some((f64::NAN, 1, None));
+        assert!(cost.cores > 0.05, "{cost:?}");
+        assert!(cost.memory > 1 << 20, "{cost:?}");
+        assert!(!cost.differs(&cost));
+        let is_beside_others = !cost.is_beside_others;
+        assert!(cost.differs(&OwnCost {
+            is_beside_others,
+            ..cost
+        }));
+        meter.told = Some(OwnCost { memory: 1, ..cost });
         assert!(meter.read().is_some());
     }
 }

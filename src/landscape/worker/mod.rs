@@ -33,6 +33,7 @@ mod waiting;
 pub mod wire;
 pub mod yielding;
 
+pub use cost::OwnCost;
 pub(crate) use cost::memory;
 pub(crate) use ending::TOO_MUCH_MEMORY;
 pub use launch::Launch;

@@ -22,6 +22,8 @@ use super::super::sharpness::CriticalStep;
 use crate::landscape::device::{Place, Precision};
 use crate::landscape::grid::surface::Measure;
 
+use super::cost::OwnCost;
+
 /// Settings that stay the same for a whole session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Setup {
@@ -397,14 +399,7 @@ pub enum WorkerEvent {
         of: usize,
     },
     /// The cost of measuring to the machine since the last such report.
-    Cost {
-        /// Processor time of this process and of its workers, in cores.
-        cores: f64,
-        /// Bytes that they have in memory.
-        memory: u64,
-        /// Part of the GPU; `None` if none is used, or it does not tell.
-        gpu: Option<f64>,
-    },
+    Cost(OwnCost),
     /// The plan is done.
     Done(u64),
     /// The plan, or one of its queries, could not be measured; one sentence says why.

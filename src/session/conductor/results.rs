@@ -9,7 +9,7 @@ use crate::run::Checkpoint;
 use super::super::analysis::AnalysisTarget;
 use super::super::data_finding;
 use super::super::schedule::Target;
-use super::super::snapshot::{Finding, ModelLine, OwnCost};
+use super::super::snapshot::{Finding, ModelLine};
 use super::ahead::Purpose;
 use super::{Conductor, Key, key, update};
 
@@ -54,9 +54,7 @@ impl Conductor {
                 index,
                 reason,
             } => self.failed(generation, index, reason),
-            WorkerEvent::Cost { cores, memory, gpu } => {
-                self.snapshot.progress.cost = Some(OwnCost { cores, memory, gpu });
-            }
+            WorkerEvent::Cost(cost) => self.snapshot.progress.cost = Some(cost),
             WorkerEvent::Done(generation) => {
                 if self.inquiry.done(generation) {
                     self.throughput.forget();

@@ -106,6 +106,7 @@ pub(crate) fn render(app: &App, alone: bool, area: Rect, buffer: &mut Buffer) {
     }
     let mut pieces = Vec::new();
     pieces.extend(progress::of_map(app));
+    pieces.extend(progress::neighbours(app));
     if alone {
         pieces.extend(progress::error(app));
         let pace = facts::pace(app.snapshot());
