@@ -54,8 +54,11 @@ pub fn step(extent: f64, most: usize) -> Option<f64> {
 #[must_use]
 pub fn short(value: f64) -> String {
     let size = value.abs();
-    if !value.is_finite() {
+    if value.is_nan() {
         return "not a number".into();
+    }
+    if value.is_infinite() {
+        return "infinite".into();
     }
     if value == 0.0 {
         return "0".into();
@@ -163,6 +166,10 @@ mod tests {
         assert_eq!(
             written,
             ["0.295", "12.3", "4560", "1.2e6", "3e-5", "0", "-0.5", "100"]
+        );
+        assert_eq!(
+            [f64::NAN, f64::INFINITY].map(short),
+            ["not a number", "infinite"]
         );
     }
 

@@ -109,7 +109,8 @@ fn percent(share: f64) -> String {
 /// A loss, with four digits that count.
 fn loss(value: f64) -> String {
     match value {
-        value if !value.is_finite() => "not a number".into(),
+        value if value.is_nan() => "not a number".into(),
+        value if value.is_infinite() => "infinite".into(),
         value if value.abs() >= 1000.0 => format!("{value:.3e}"),
         value if value.abs() >= 100.0 => format!("{value:.1}"),
         value if value.abs() >= 10.0 => format!("{value:.2}"),

@@ -10,21 +10,21 @@ use super::super::samples::Source;
 use super::effort::Effort;
 use super::follow::Follower;
 use super::inquiry::Inquiry;
-use super::verdict::{self, ENOUGH, FAR_HIGHER, FEWEST, LEVEL, Mean, Scores};
+use super::verdict::{self, ENOUGH_UPDATES, FAR_HIGHER, FEWEST_UPDATES, LEVEL, Mean, Scores};
 use super::{Alternative, AssumedFunction, Basis};
 
-/// Checkpoints whose loss tells how pixels were normalized.
-const LOSSES: usize = 4;
-/// Multiple of the lowest loss from which a loss speaks against a reading whose gradient the updates follow: a
-/// wrong reading often has a lower one.
+/// Number of checkpoints whose losses are compared.
+const STATIONS: usize = 4;
+/// Multiple of the lowest loss from which a loss speaks against a reading whose gradient the updates follow. It is large,
+/// because a wrong reading often has a lower loss.
 const AGAINST_UPDATES: f64 = 3.0;
-/// Samples below which updates that follow no gradient say nothing.
+/// Number of samples below which updates that follow no gradient say nothing, because so few have a gradient of their own.
 const FEWEST_SAMPLES: usize = 32;
-/// A loss that says something is below such a share of the loss of guessing.
+/// Share of the loss of guessing below which a checkpoint has learned something.
 const LEARNED: f64 = 0.8;
-/// A loss that no wrong labels, samples or weights leave is below such a share of the loss of guessing.
+/// Share of the loss of guessing that no wrong labels, samples or weights reach.
 const LEARNED_WELL: f64 = 0.5;
-/// A loss that is far above that of guessing is so by this factor.
+/// Multiple of the loss of guessing above which something is wrong.
 const WORSE_THAN_GUESSING: f64 = 1.25;
 /// Largest multiple of the loss with a batch's own statistics, and what may be added to it, for running
 /// statistics that fit.
@@ -32,7 +32,7 @@ const STATISTICS: (f64, f64) = (2.0, 0.2);
 /// Scales under which a reading's loss is measured on more than a few samples.
 const BEST_SCALES: usize = 2;
 /// Number of tied readings up to which the range of losses is that of all of them on all samples.
-const RANGED: usize = 6;
+const MOST_RANGED: usize = 6;
 
 /// A candidate that is taken, and those that the evidence cannot distinguish from it.
 struct Choice {
@@ -44,22 +44,23 @@ struct Choice {
 }
 
 impl Inquiry<'_> {
+    /// Takes the reading that the updates follow best, because a wrong one may have the lower loss; where they follow
+    /// none, by losses. Where neither tells, the field's usual reading is taken, and what it rests on is said.
     pub(super) fn decide(&mut self) -> Result<(), LandscapeError> {
         let best = verdict::best(&self.scores);
-        let says = best.map(|best| (best, self.scores[best].mean()));
-        let says = says.filter(|(_, mean)| mean.count >= FEWEST);
-        let followed = says.filter(|(_, mean)| mean.is_followed(self.candidates.len()));
+        let best = best.map(|best| (best, self.scores[best].mean()));
+        let best = best.filter(|(_, cosine)| cosine.count >= FEWEST_UPDATES);
+        let followed = best.filter(|(_, cosine)| cosine.is_followed(self.candidates.len()));
         let choice = match followed {
             Some((best, _)) => self.by_path(best)?,
-            None => self.by_loss(says.map(|(_, mean)| mean))?,
+            None => self.by_loss(best.map(|(_, cosine)| cosine))?,
         };
-        // A handful of samples has a gradient of its own.
-        let is_heard = self.few.samples() >= FEWEST_SAMPLES;
+        let tells = self.few.samples() >= FEWEST_SAMPLES;
         let is_only = self.candidates.len() == 1 && self.scales.len() == 1;
-        let is_against = says.is_some_and(|(_, mean)| !is_only || mean.is_against());
-        let is_lost = is_against && followed.is_none() && is_heard;
-        let is_uphill = says.is_some_and(|(_, mean)| mean.is_negative());
-        self.assumed.doubtful = is_lost && (is_uphill || !self.has_learned_well(&choice)?);
+        let is_against = best.is_some_and(|(_, cosine)| !is_only || cosine.is_against());
+        let follows_none = is_against && followed.is_none() && tells;
+        let is_uphill = best.is_some_and(|(_, cosine)| cosine.is_negative());
+        self.assumed.doubtful = follows_none && (is_uphill || !self.has_learned_well(&choice)?);
         self.assumed.basis = choice.basis;
         let scales = self.scales_of(&choice)?;
         let scale = scales.first().copied();
@@ -86,7 +87,7 @@ impl Inquiry<'_> {
         let is_kin = |i: usize| self.are_kin(best, i);
         let tied = self.comparable(verdict::tied(&self.scores, best, is_kin))?;
         // Where the updates hardly follow any, that one of them is ahead says little.
-        let is_contradicted = !tied.contains(&best) && self.scores[best].mean().is_loud();
+        let is_contradicted = !tied.contains(&best) && self.scores[best].mean().is_clear();
         let count = self.candidates.len();
         // What is taken must be followed itself, if any of those is that the losses leave.
         let followed = tied.iter().copied();
@@ -107,7 +108,7 @@ impl Inquiry<'_> {
 
     /// The most usual of the readings with the lowest losses, which tell only that those far above are out;
     /// the usual one alone where updates go up the gradient of every reading, or where nothing was learned.
-    fn by_loss(&self, says: Option<Mean>) -> Result<Choice, LandscapeError> {
+    fn by_loss(&self, cosine: Option<Mean>) -> Result<Choice, LandscapeError> {
         let all: Vec<usize> = (0..self.candidates.len()).collect();
         let usual = |tied| Choice {
             taken: 0,
@@ -115,7 +116,7 @@ impl Inquiry<'_> {
             basis: Basis::Usual,
             is_contradicted: false,
         };
-        if all.len() < 2 || says.is_some_and(Mean::is_negative) {
+        if all.len() < 2 || cosine.is_some_and(Mean::is_negative) {
             return Ok(usual(vec![0]));
         }
         let stations = self.stations();
@@ -123,7 +124,7 @@ impl Inquiry<'_> {
         let losses = self.losses(&left, &self.few, &stations)?;
         let guessing = self.guessing() * stations.len() as f64;
         if left.len() == all.len() && verdict::lowest(&losses) >= LEARNED * guessing {
-            return Ok(self.of_untrained(&losses, guessing, says.is_some()));
+            return Ok(self.of_untrained(&losses, guessing, cosine.is_some()));
         }
         let of_all = |near: Vec<usize>| near.into_iter().map(|i| left[i]).collect::<Vec<_>>();
         // Asked once more, because what was too much for all may not be for these.
@@ -377,7 +378,7 @@ impl Inquiry<'_> {
     /// of no samples yet.
     fn stations(&self) -> Vec<usize> {
         let count = self.question.members.len().saturating_sub(1);
-        let wanted = LOSSES.min(count);
+        let wanted = STATIONS.min(count);
         if wanted == 0 {
             return self.question.newest().into_iter().collect();
         }
@@ -403,7 +404,7 @@ impl Inquiry<'_> {
         let Some(best) = verdict::best(&scores) else {
             return Ok(Vec::new());
         };
-        let (mut tied, level) = if stations.len() < FEWEST {
+        let (mut tied, level) = if stations.len() < FEWEST_UPDATES {
             let losses: Vec<f64> = scores.iter().map(|s| (-s.mean().value).exp()).collect();
             let near = |factor| verdict::near(&losses, factor);
             (near(FAR_HIGHER), near(LEVEL))
@@ -442,7 +443,7 @@ impl Inquiry<'_> {
     fn take(&mut self, taken: usize, scale: usize) {
         let candidate = &self.candidates[taken];
         let mean = self.scores[taken].mean();
-        let known = mean.count >= FEWEST;
+        let known = mean.count >= FEWEST_UPDATES;
         self.assumed.function = AssumedFunction {
             reading: candidate.recognized.reading,
             pixels: (scale > 0).then(|| self.scales[scale].clone()),
@@ -478,7 +479,7 @@ impl Inquiry<'_> {
         // Running statistics of the first few updates are still in part those that they began with.
         // An exported model leaves nothing open that they could be a sign of.
         let is_open = recognized.reading.activation.is_some() || self.scales.len() > 1;
-        if self.batch_norm && is_open && self.assumed.asked_of >= ENOUGH {
+        if self.batch_norm && is_open && self.assumed.asked_of >= ENOUGH_UPDATES {
             let own = self.training_loss(&recognized, &self.few, &flat)?;
             if loss > STATISTICS.0 * own + STATISTICS.1 {
                 self.assumed.has_other_statistics(loss, own);
@@ -515,7 +516,7 @@ impl Inquiry<'_> {
         let measure = |&(i, scale): &(usize, usize), data: &Dataset| {
             self.loss(&self.candidates[i].recognized, scale, data, &flat)
         };
-        if others.len() >= RANGED {
+        if others.len() >= MOST_RANGED {
             // Of many the extremes on a few samples stand for all.
             let mut rest = Vec::new();
             for one in std::mem::take(&mut others) {

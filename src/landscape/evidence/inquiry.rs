@@ -14,7 +14,7 @@ use super::answers::Subject;
 use super::effort::{Effort, FEW_INTERVALS, spread};
 use super::follow::{Follower, Update, pool};
 use super::question::{Candidate, Question};
-use super::verdict::{self, FEWEST, Scores};
+use super::verdict::{self, FEWEST_UPDATES, Scores};
 use super::{Assumed, logits};
 
 /// Samples whose statistics batch norm takes together, as is usual in training.
@@ -163,7 +163,7 @@ impl<'a> Inquiry<'a> {
 
     /// Has all readings follow the updates; those that are far behind after the first few no further.
     pub(super) fn follow(&mut self) -> Result<(), LandscapeError> {
-        if self.intervals.len() < FEWEST {
+        if self.intervals.len() < FEWEST_UPDATES {
             self.add_later(None);
             return Ok(());
         }

@@ -2,25 +2,26 @@
 
 use super::Alternative;
 
-/// A reading is ahead of another where its values are larger by more than this and by two standard errors.
+/// Least lead of a mean cosine by which a reading is ahead of another.
 const MARGIN: f64 = 0.005;
-/// Optimizers that scale each weight's step bend the cosines of like activations by such a share of the best.
-const KIN: f64 = 0.2;
+/// The same among like activations, as a share of the best cosine, because optimizers that scale each weight's step bend
+/// their cosines by so much.
+const KIN_MARGIN: f64 = 0.2;
 /// Standard errors that are more than chance.
-const ERRORS: f64 = 2.0;
-/// Below this the path says nothing of a reading.
-const SILENT: f64 = 0.03;
+const CERTAIN: f64 = 2.0;
+/// Cosine below which the path says nothing of a reading.
+const LEAST_COSINE: f64 = 0.03;
 /// Cosine from which a finding is not one of the chance findings among many readings.
-const LOUD: f64 = 0.15;
-/// Updates from which on a path that follows no gradient tells more than that its updates are few.
-pub(super) const ENOUGH: usize = 6;
-/// Updates that a mean cosine is believed of.
-pub(super) const FEWEST: usize = 3;
-/// Behind by such a share of the best after the first updates, a reading is not asked any further.
-const HOPELESS: f64 = 0.25;
+const CLEAR_COSINE: f64 = 0.15;
+/// Number of updates from which a path that follows no gradient tells more than that its updates are few.
+pub(super) const ENOUGH_UPDATES: usize = 6;
+/// Least number of updates whose mean cosine is believed.
+pub(super) const FEWEST_UPDATES: usize = 3;
+/// Lead of the best after the first updates, as a share of its cosine, from which a reading is not asked any further.
+const HOPELESS_MARGIN: f64 = 0.25;
 /// Ratio to another's loss from which a loss is not that of the function that was minimized.
 pub(super) const FAR_HIGHER: f64 = 1.5;
-/// Training noise makes the loss of a wrong reading lower than the right one's by this factor and no more.
+/// Largest ratio by which training noise makes the loss of a wrong reading lower than the right one's.
 pub(super) const LEVEL: f64 = 1.15;
 
 /// Mean and its standard error, of those that are finite.
@@ -68,18 +69,20 @@ impl Mean {
             value: -self.value,
             ..self
         }
-        .is_above(ERRORS)
+        .is_above(CERTAIN)
     }
 
     /// Returns true for a mean that no chance finding has.
-    pub(super) fn is_loud(self) -> bool {
-        self.value > LOUD && self.value > ERRORS * self.error
+    pub(super) fn is_clear(self) -> bool {
+        self.value > CLEAR_COSINE && self.value > CERTAIN * self.error
     }
 
     /// Returns true if this is more than the best of `readings` readings that say nothing gives by chance.
     pub(super) fn is_followed(self, readings: usize) -> bool {
-        let errors = (ERRORS.powi(2) + 2.0 * (readings.max(1) as f64).ln()).sqrt();
-        self.count >= FEWEST && self.value > SILENT && (self.is_loud() || self.is_above(errors))
+        let errors = (CERTAIN.powi(2) + 2.0 * (readings.max(1) as f64).ln()).sqrt();
+        self.count >= FEWEST_UPDATES
+            && self.value > LEAST_COSINE
+            && (self.is_clear() || self.is_above(errors))
     }
 }
 
@@ -99,7 +102,7 @@ impl Scores {
 
     fn is_ahead(&self, other: &Self, margin: f64) -> bool {
         let lead = self.lead(other);
-        lead.count >= 2 && lead.value > margin && lead.is_above(ERRORS)
+        lead.count >= 2 && lead.value > margin && lead.is_above(CERTAIN)
     }
 }
 
@@ -116,7 +119,7 @@ pub(super) fn best(all: &[Scores]) -> Option<usize> {
 /// Returns those that are not behind the best by more than chance and the margin, with the best itself; kin of
 /// it differ by a wider one.
 pub(super) fn tied(all: &[Scores], best: usize, is_kin: impl Fn(usize) -> bool) -> Vec<usize> {
-    let wide = (KIN * all[best].mean().value).max(MARGIN);
+    let wide = (KIN_MARGIN * all[best].mean().value).max(MARGIN);
     let is_level = |i: &usize| {
         *i == best || {
             let comparable = all[*i].mean().count == all[best].mean().count;
@@ -133,11 +136,11 @@ pub(super) fn hopeful(all: &[Scores], is_kin: impl Fn(usize, usize) -> bool) -> 
     let Some(best) = best(all) else {
         return (0..all.len()).collect();
     };
-    let margin = (HOPELESS * all[best].mean().value).max(2.0 * MARGIN);
+    let margin = (HOPELESS_MARGIN * all[best].mean().value).max(2.0 * MARGIN);
     // What is so far behind needs no more certainty than that.
     let hopeless = |i: &usize| {
         let lead = all[best].lead(&all[*i]);
-        lead.count >= 2 && lead.value > margin.max(ERRORS * lead.error)
+        lead.count >= 2 && lead.value > margin.max(CERTAIN * lead.error)
     };
     (0..all.len())
         .filter(|i| is_kin(best, *i) || !hopeless(i))

@@ -2,7 +2,7 @@
 
 use super::inquiry::Inquiry;
 use super::question::Candidate;
-use super::verdict::{ENOUGH, FEWEST};
+use super::verdict::{ENOUGH_UPDATES, FEWEST_UPDATES};
 use super::{Assumed, Basis};
 use crate::landscape::coupling::Coupling;
 use crate::model::Reading;
@@ -108,7 +108,7 @@ impl Inquiry<'_> {
         self.assumed.evidence = clauses.join("; ");
         if self.assumed.doubtful {
             let mean = self.scores[taken].mean();
-            let is_scattered = mean.count < ENOUGH && !mean.is_negative();
+            let is_scattered = mean.count < ENOUGH_UPDATES && !mean.is_negative();
             if !is_scattered {
                 self.assumed.warn(NOT_FOLLOWED);
             }
@@ -124,7 +124,7 @@ impl Inquiry<'_> {
         rival: Option<(String, f64)>,
     ) -> String {
         let mean = self.scores[taken].mean();
-        let cosine = if mean.count >= FEWEST {
+        let cosine = if mean.count >= FEWEST_UPDATES {
             format!("cosine {:.2}", mean.value)
         } else {
             String::new()
@@ -149,8 +149,8 @@ impl Inquiry<'_> {
             (Basis::Loss, []) => {
                 format!("{subject} {answer}: the losses of others are higher by half and more")
             }
-            (_, level) if mean.count < FEWEST => format!(
-                "{subject} {answer} assumed: the path has fewer than {FEWEST} updates to ask{}",
+            (_, level) if mean.count < FEWEST_UPDATES => format!(
+                "{subject} {answer} assumed: the path has fewer than {FEWEST_UPDATES} updates to ask{}",
                 as_low(level)
             ),
             (Basis::Loss, level) => format!("{subject} {answer} assumed{}", as_low(level)),

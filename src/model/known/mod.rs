@@ -146,23 +146,25 @@ impl Family {
 }
 
 impl Family {
-    /// All that names leave open and nobody has answered, the usual answer first; the model's name may settle
-    /// the shortcuts.
+    /// Combines all answers to what names leave open, the usual ones first: the family's own `structures`, if it has
+    /// several, with every activation, shortcut, stem and place of norms that the user has not `asked` for.
+    /// `names_shortcuts` is true if the model's name tells the shortcuts.
     fn readings(
         self,
-        found: Reading,
-        given: Vec<Reading>,
+        usual: Reading,
+        structures: Vec<Reading>,
         asked: Reading,
-        is_settled: bool,
+        names_shortcuts: bool,
     ) -> Vec<Reading> {
-        let mut readings = match given.len() {
-            0 => vec![found],
-            _ => given,
+        let structures = match structures.len() {
+            0 => vec![usual],
+            _ => structures,
         };
-        let structures = readings.len();
-        let mut spread = |open: bool, others: &[Reading]| {
+        let count = structures.len();
+        let mut readings = structures;
+        let mut combine = |is_open: bool, others: &[Reading]| {
             let known = readings.clone();
-            for other in others.iter().filter(|_| open) {
+            for other in others.iter().filter(|_| is_open) {
                 let new = known.iter().map(|reading| other.or(*reading));
                 let new: Vec<Reading> = new.filter(|new| !known.contains(new)).collect();
                 readings.extend(new);
@@ -175,29 +177,29 @@ impl Family {
         // A pool's mean may fit under another activation than its largest value: both are asked together.
         let asked_at_once = match self {
             Self::Mlp => activations.len(),
-            Self::ConvNet if structures <= convnet::FEW => activations.len(),
+            Self::ConvNet if count <= convnet::FEW => activations.len(),
             Self::ConvNet => convnet::AT_ONCE,
             _ => 0,
         };
         let is_open = asked.activation.is_none();
-        spread(is_open, &activations[..asked_at_once]);
+        combine(is_open, &activations[..asked_at_once]);
         let shortcuts = [Shortcuts::Padded, Shortcuts::None].map(|shortcuts| Reading {
             shortcuts: Some(shortcuts),
             ..Reading::default()
         });
-        let is_open = found.shortcuts.is_some() && asked.shortcuts.is_none() && !is_settled;
-        spread(is_open, &shortcuts);
+        let is_open = usual.shortcuts.is_some() && asked.shortcuts.is_none() && !names_shortcuts;
+        combine(is_open, &shortcuts);
         let stems = Stem::ALL.map(|stem| Reading {
             stem: Some(stem),
             ..Reading::default()
         });
-        spread(found.stem.is_some() && asked.stem.is_none(), &stems);
+        combine(usual.stem.is_some() && asked.stem.is_none(), &stems);
         let positions = NormPosition::ALL.map(|position| Reading {
             norm_position: Some(position),
             ..Reading::default()
         });
-        let is_open = found.norm_position.is_some() && asked.norm_position.is_none();
-        spread(is_open, &positions);
+        let is_open = usual.norm_position.is_some() && asked.norm_position.is_none();
+        combine(is_open, &positions);
         readings
     }
 }
@@ -272,12 +274,12 @@ pub(super) fn recognize(
         recognized.activations = Activation::OF_CONVOLUTIONS.to_vec();
     }
     recognized.refuse_settled(asked)?;
-    let is_settled = model.ends_with(NOSHORT);
-    let mut given = std::mem::take(&mut recognized.readings);
-    for reading in &mut given {
+    let names_shortcuts = model.ends_with(NOSHORT);
+    let mut structures = std::mem::take(&mut recognized.readings);
+    for reading in &mut structures {
         reading.activation = Some(activation);
     }
-    recognized.readings = family.readings(recognized.reading, given, asked, is_settled);
+    recognized.readings = family.readings(recognized.reading, structures, asked, names_shortcuts);
     let without = recognized.name.strip_suffix(NOSHORT);
     let is_named = model == recognized.name
         || asked.shortcuts == Some(Shortcuts::None) && without == Some(model);

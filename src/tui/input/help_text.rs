@@ -10,7 +10,7 @@ const SIGNS: [[&str; 3]; 8] = [
     ["◦ ◎", "c Q", "deleted by the run; current, deleted"],
     ["┄", "~", "path before the run was resumed"],
     ["▼", "v", "the learning rate drops"],
-    ["╳ ^", "! ^", "not a number, above the top level"],
+    ["╳ ^", "! ^", "not finite, above the top level"],
     ["dim", "dim", "not yet measured finely enough"],
 ];
 /// Rows by which an arrow key scrolls.
