@@ -63,6 +63,7 @@ fn no_room_knows_those_behind_it(
         "landscape",
         "plot",
         "session",
+        "store",
         "cache",
         "demo",
         "evaluator"
@@ -104,6 +105,7 @@ fn candle_stays_in_its_rooms(
         "weights",
         "plot",
         "data",
+        "store",
         "cache",
         "session",
         "report",
@@ -127,6 +129,7 @@ fn tokio_stays_where_things_wait(
         "landscape",
         "plot",
         "report",
+        "store",
         "cache",
         "demo",
         "evaluator"
@@ -173,8 +176,80 @@ fn data_goes_one_way() {
             "crate::plot",
         ],
     );
+    for name in ["store", "cache"] {
+        let ahead = [
+            "crate::model",
+            "crate::data",
+            "crate::landscape",
+            "crate::session",
+            "crate::plot",
+        ];
+        assert_unknown(name, &ahead);
+    }
     assert_unknown("landscape", &["crate::session", "crate::plot"]);
     assert_unknown("plot", &["crate::session", "crate::model", "crate::data"]);
+}
+
+/// Rooms have errors with variants, which their callers can tell apart.
+#[rstest]
+fn errors_without_a_type_stay_in_commands(
+    #[values(
+        "run",
+        "weights",
+        "data",
+        "model",
+        "loss",
+        "landscape",
+        "plot",
+        "session",
+        "store",
+        "cache",
+        "demo",
+        "evaluator",
+        "report",
+        "tui",
+        "config"
+    )]
+    name: &str,
+) {
+    assert_unknown(name, &["anyhow"]);
+}
+
+/// Whoever computes is given the device: only the room that opens devices chooses one.
+#[test]
+fn devices_are_opened_in_one_place() {
+    let opens = ["new_cuda", "new_metal", "cuda_if_available"];
+    let mut places = Vec::new();
+    for (path, text) in room("") {
+        if opens.iter().any(|word| text.contains(word)) {
+            places.push(path);
+        }
+    }
+    let expected = ["test_device.rs", "landscape/device/mod.rs"];
+    assert_eq!(places.len(), expected.len(), "{places:?}");
+    for place in expected {
+        assert!(places.iter().any(|path| path.ends_with(place)), "{place}");
+    }
+}
+
+/// Bytes of all fixtures, above which a clone takes too long.
+const MOST_FIXTURES: u64 = 12 << 20;
+
+#[test]
+fn fixtures_stay_small() {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")];
+    let mut bytes = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                bytes += fs::symlink_metadata(path).unwrap().len();
+            }
+        }
+    }
+    assert!(bytes <= MOST_FIXTURES, "{bytes} bytes");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use isoloss::run::scan::training_log;
-use isoloss::run::{Clock, FolderScanner, LogUpdate, Series, TrainingLog};
+use isoloss::run::{FolderScanner, LogClock, LogUpdate, Series, TrainingLog};
 use proptest::prelude::*;
 
 fn fixture(name: &str) -> PathBuf {
@@ -157,7 +157,7 @@ fn lightning_s_losses_stand_at_its_checkpoints() {
         isoloss::run::Checkpoint::new(step, run.join("version_0/checkpoints").join(name))
     };
     let members = [member(10), member(20), member(30)];
-    let logged = Clock::of(&log, &members, &run)
+    let logged = LogClock::of(&log, &members, &run)
         .unwrap()
         .logged(&log, &members);
     // The tenth step is step 9 in Lightning's count, the rate is noted when an epoch begins.

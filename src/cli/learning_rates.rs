@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::cache::{KeepLimit, RunCache};
 use crate::run::hyper::{self};
-use crate::run::{Checkpoint, Clock, Hyper, Logged, scan};
+use crate::run::{Checkpoint, Hyper, LogClock, Logged, scan};
 
 use super::options::KeyOption;
 use super::warn;
@@ -66,5 +66,5 @@ pub(super) fn logged(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Opt
     }
     let log = news.log?;
     let all = key.open(run).ok()?.checkpoints;
-    Some(Clock::of(&log, &all, run)?.logged(&log, members))
+    Some(LogClock::of(&log, &all, run)?.logged(&log, members))
 }

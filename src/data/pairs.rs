@@ -42,15 +42,15 @@ pub(super) fn read(
         .read(data, &indices)
         .map_err(|error| DataError::io(path, error))?;
     let scale = scale(&rows, head.kind, layout);
-    let is_whole = layout == Layout::Table && scale == 1.0;
+    let is_whole = layout == AxisOrder::Table && scale == 1.0;
     let scales = is_whole.then(|| table::scales(&rows)).flatten();
     for value in &mut rows.values {
         *value /= scale;
     }
     let brightness = rows.mean() / f64::from(scale);
     let pixels = match layout {
-        Layout::ChannelsLast => to_channels_first(&rows.values, shape),
-        Layout::ChannelsFirst | Layout::Table => rows.values,
+        AxisOrder::ChannelsLast => to_channels_first(&rows.values, shape),
+        AxisOrder::ChannelsFirst | AxisOrder::Table => rows.values,
     };
     let images = Images {
         name: stem(path),
@@ -69,8 +69,8 @@ pub(super) fn read(
 
 /// By how much values are divided: pixels come as 0 … 255 or as 0 … 1, or have been normalized already; the
 /// features of a table are what they are, unless they are bytes.
-fn scale(rows: &Rows, kind: Kind, layout: Layout) -> f32 {
-    let is_of_pixels = layout != Layout::Table || kind == Kind::U8;
+fn scale(rows: &Rows, kind: Kind, layout: AxisOrder) -> f32 {
+    let is_of_pixels = layout != AxisOrder::Table || kind == Kind::U8;
     if is_of_pixels && rows.max > 1.0 && rows.min >= 0.0 {
         255.0
     } else {
@@ -108,7 +108,7 @@ fn choose(path: &Path, names: &[String], split: &str) -> Result<(String, String)
 
 /// Order of the axes behind the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Layout {
+enum AxisOrder {
     ChannelsFirst,
     ChannelsLast,
     /// Features, which are no pixels.
@@ -116,17 +116,17 @@ enum Layout {
 }
 
 /// Channels, height and width, and where they stand.
-fn layout(path: &Path, shape: &[usize]) -> Result<([usize; 3], Layout), DataError> {
+fn layout(path: &Path, shape: &[usize]) -> Result<([usize; 3], AxisOrder), DataError> {
     match *shape {
         [_, ref row @ ..] if row.contains(&0) => Err(DataError::invalid(
             path,
             "images of at least one pixel",
             format!("shape {shape:?}"),
         )),
-        [_, features] => Ok(([1, 1, features], Layout::Table)),
-        [_, h, w] => Ok(([1, h, w], Layout::ChannelsFirst)),
-        [_, c, h, w] if c <= MOST_CHANNELS => Ok(([c, h, w], Layout::ChannelsFirst)),
-        [_, h, w, c] if c <= MOST_CHANNELS => Ok(([c, h, w], Layout::ChannelsLast)),
+        [_, features] => Ok(([1, 1, features], AxisOrder::Table)),
+        [_, h, w] => Ok(([1, h, w], AxisOrder::ChannelsFirst)),
+        [_, c, h, w] if c <= MOST_CHANNELS => Ok(([c, h, w], AxisOrder::ChannelsFirst)),
+        [_, h, w, c] if c <= MOST_CHANNELS => Ok(([c, h, w], AxisOrder::ChannelsLast)),
         _ => Err(DataError::invalid(
             path,
             "images of shape (N, H, W), (N, C, H, W) or (N, H, W, C), or a table of shape (N, F)",

@@ -26,13 +26,13 @@ pub(super) type Named = (String, Tensor);
 pub(super) struct ResNet {
     program: Arc<Program>,
     layout: Arc<Layout>,
-    tensors: Vec<RunCheckpoint>,
+    tensors: Vec<Parameter>,
     /// Batches seen so far.
     batches: i64,
 }
 
 /// A tensor of the state dict, in PyTorch's order.
-struct RunCheckpoint {
+struct Parameter {
     name: String,
     value: Kept,
 }
@@ -100,7 +100,7 @@ impl ResNet {
     }
 
     fn weights(&self) -> Result<Weights> {
-        let slot = |member: &RunCheckpoint| {
+        let slot = |member: &Parameter| {
             let (slot, _) = self.layout.find(&member.name)?;
             Some((slot, member.tensor()?.clone()))
         };
@@ -130,7 +130,7 @@ impl ResNet {
     }
 }
 
-impl RunCheckpoint {
+impl Parameter {
     /// Its numbers; `None` for the number of batches.
     fn tensor(&self) -> Option<&Tensor> {
         match &self.value {
@@ -142,11 +142,7 @@ impl RunCheckpoint {
 }
 
 /// The state dict of an untrained network.
-fn first_weights(
-    rng: &mut ChaCha8Rng,
-    channels: usize,
-    classes: usize,
-) -> Result<Vec<RunCheckpoint>> {
+fn first_weights(rng: &mut ChaCha8Rng, channels: usize, classes: usize) -> Result<Vec<Parameter>> {
     let mut tensors = Vec::new();
     let stem = [WIDTHS[0], channels, 3];
     tensors.extend(conv_norm(rng, "conv1", "bn1", stem)?);
@@ -167,7 +163,7 @@ fn first_weights(
         ("linear.weight", vec![classes, inputs]),
         ("linear.bias", vec![classes]),
     ] {
-        tensors.push(RunCheckpoint {
+        tensors.push(Parameter {
             name: name.into(),
             value: Kept::Parameter(uniform(rng, &shape, inputs)?),
         });
@@ -181,17 +177,17 @@ fn conv_norm(
     conv: &str,
     norm: &str,
     [outputs, inputs, k]: [usize; 3],
-) -> Result<[RunCheckpoint; 6]> {
+) -> Result<[Parameter; 6]> {
     let kernel = uniform(rng, &[outputs, inputs, k, k], inputs * k * k)?;
     let ones = || Tensor::ones(outputs, DType::F32, &Device::Cpu);
     let zeros = || Tensor::zeros(outputs, DType::F32, &Device::Cpu);
     let parameter = |tensor: &Tensor| Var::from_tensor(tensor).map(Kept::Parameter);
-    let of_norm = |name: &str, value| RunCheckpoint {
+    let of_norm = |name: &str, value| Parameter {
         name: format!("{norm}.{name}"),
         value,
     };
     Ok([
-        RunCheckpoint {
+        Parameter {
             name: format!("{conv}.weight"),
             value: Kept::Parameter(kernel),
         },

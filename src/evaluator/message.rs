@@ -12,7 +12,7 @@ pub(super) enum Order<'a> {
     /// The first line.
     Hello(Hello<'a>),
     /// A plane, which points lie on from now on.
-    Plane(PlaneFiles<'a>),
+    Plane(PlaneFilesMessage<'a>),
     /// A point of a plane.
     Measure(Point<'a>),
     /// Weights off every plane.
@@ -40,7 +40,7 @@ pub(super) struct Hello<'a> {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct PlaneFiles<'a> {
+pub(super) struct PlaneFilesMessage<'a> {
     pub(super) id: u64,
     /// The newest checkpoint.
     #[serde(serialize_with = "path")]

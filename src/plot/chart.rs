@@ -4,12 +4,12 @@
 use super::picture::{Cell, Picture};
 
 /// Column and row of a cell.
-pub(super) type Place = (usize, usize);
+pub(super) type CellPlace = (usize, usize);
 
 /// A cell of the path, or a mark on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stroke {
-    pub(super) place: Place,
+    pub(super) place: CellPlace,
     /// The checkpoint to which it leads.
     pub(super) checkpoint: usize,
     /// As it looks up to the checkpoint that is looked at, and after it.
@@ -18,7 +18,7 @@ pub(super) struct Stroke {
 
 impl Stroke {
     /// A mark that looks the same before and after.
-    pub(super) fn mark(place: Place, cell: Cell) -> Self {
+    pub(super) fn mark(place: CellPlace, cell: Cell) -> Self {
         Self {
             place,
             checkpoint: 0,
@@ -33,7 +33,7 @@ pub(super) struct Course {
     /// In the order in which they are put.
     pub(super) strokes: Vec<Stroke>,
     /// Cell of each checkpoint that is in sight.
-    pub(super) stations: Vec<Option<Place>>,
+    pub(super) stations: Vec<Option<CellPlace>>,
     /// The mark of the checkpoint that is looked at, where that is not the last one.
     pub(super) selected: Cell,
 }

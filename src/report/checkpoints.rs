@@ -9,7 +9,7 @@ use super::score::Keyed;
 
 /// Step of the checkpoint at 0, 0.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-struct Origin {
+struct OriginStep {
     step: u64,
 }
 
@@ -20,7 +20,7 @@ pub struct Line {
     pub step: u64,
     /// The file or folder, from the run folder on.
     pub path: String,
-    origin: Origin,
+    origin: OriginStep,
     coordinates: [f64; 2],
     residual: f64,
     norm: f64,
@@ -62,7 +62,7 @@ fn of(line: &CheckpointLine, trajectory: &Trajectory, snapshot: &Snapshot) -> Op
     Some(Line {
         step,
         path: path.display().to_string(),
-        origin: Origin {
+        origin: OriginStep {
             step: snapshot.origin()?,
         },
         coordinates: *trajectory.coordinates.get(at)?,

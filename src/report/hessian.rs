@@ -61,7 +61,7 @@ pub struct Grid {
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
-struct Origin {
+struct OriginPoint {
     step: u64,
 }
 
@@ -70,7 +70,7 @@ struct Origin {
 #[derive(Clone, Debug, Serialize)]
 pub struct HessianReport {
     run: String,
-    origin: Origin,
+    origin: OriginPoint,
     model: String,
     assumed: Assumed,
     #[serde(flatten)]
@@ -123,7 +123,7 @@ impl From<CurvatureFindings> for HessianReport {
     fn from(found: CurvatureFindings) -> Self {
         Self {
             run: found.run,
-            origin: Origin { step: found.origin },
+            origin: OriginPoint { step: found.origin },
             model: found.model,
             assumed: found.assumed,
             at: found.at,

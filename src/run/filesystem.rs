@@ -33,7 +33,7 @@ pub struct Filesystem {
 #[must_use]
 pub fn of(folder: &Path) -> Option<Filesystem> {
     // The numbers have 32 bits, in a field whose width and sign depend on the machine.
-    Some(named(rustix::fs::statfs(folder).ok()?.f_type as u32))
+    Some(of_magic(rustix::fs::statfs(folder).ok()?.f_type as u32))
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -43,7 +43,7 @@ pub fn of(_: &Path) -> Option<Filesystem> {
 }
 
 #[cfg(target_os = "linux")]
-fn named(number: u32) -> Filesystem {
+fn of_magic(number: u32) -> Filesystem {
     let known = KNOWN.iter().find(|(known, ..)| *known == number);
     known.map_or_else(
         || Filesystem {
@@ -74,9 +74,9 @@ mod tests {
         // The numbers as rustix has them from the kernel's headers.
         let number = rustix::fs::NFS_SUPER_MAGIC as u32;
         assert_eq!(
-            (named(number).name.as_str(), named(number).shared),
+            (of_magic(number).name.as_str(), of_magic(number).shared),
             ("nfs", true)
         );
-        assert!(!named(0x9123_683e).shared);
+        assert!(!of_magic(0x9123_683e).shared);
     }
 }

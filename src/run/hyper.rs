@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Checkpoint;
-use super::format::training::{self, Note};
+use super::format::note::{self, Note};
 use super::log::trainer_state::{self, TrainerState};
 
 /// The trainer's settings as far as the checkpoint tells them.
@@ -55,7 +55,7 @@ impl Hyper {
                 ..Self::default()
             };
         }
-        let Some(note) = training::note(path) else {
+        let Some(note) = note::read(path) else {
             return Self::default();
         };
         let group = OPTIMIZERS

@@ -31,7 +31,7 @@ pub(crate) use format::source::Source;
 pub use format::{Buffers, Content, Dtype, FormatError, InnerCounters, StateDict, TensorInfo};
 pub use history::{History, Seen};
 pub use hyper::Hyper;
-pub use log::{Clock, LogUpdate, Logged, Series, TrainingLog};
+pub use log::{LogClock, LogUpdate, Logged, Series, TrainingLog};
 pub use model_settings::ModelSettings;
 pub use save_times::SaveTimes;
 pub use scan::FolderScanner;

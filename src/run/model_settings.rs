@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::format::training::{self, Note};
+use super::format::note::{self, Note};
 use super::{Checkpoint, regular};
 
 /// Bytes of a `config.json` at most.
@@ -43,7 +43,7 @@ impl ModelSettings {
             Self::read(path)
         } else {
             Self {
-                heads: training::note(path).and_then(|note| heads(&note)),
+                heads: note::read(path).and_then(|note| heads(&note)),
                 activation: None,
             }
         };

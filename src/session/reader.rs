@@ -16,7 +16,7 @@ use crate::weights::{
 };
 
 use super::keeper::{self, Keeper, KeptLine};
-use super::thinning::{Candidate, superfluous};
+use super::thinning::{ThinningCandidate, superfluous};
 
 /// Changes on disk since the last request.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -272,12 +272,12 @@ impl Reader {
             .map(|(one, length)| (identity(one), *length))
             .collect();
         let on_disk = self.history.on_disk();
-        let candidate = |one: &Checkpoint| Candidate {
+        let candidate = |one: &Checkpoint| ThinningCandidate {
             on_disk: on_disk.contains(&identity(one)),
             is_left: self.path.has_left(one),
             length: lengths.get(&identity(one)).copied(),
         };
-        let candidates: Vec<Candidate> = wanted.iter().map(candidate).collect();
+        let candidates: Vec<ThinningCandidate> = wanted.iter().map(candidate).collect();
         let mut taken = superfluous(&candidates);
         taken.sort_unstable();
         for at in taken.into_iter().rev() {

@@ -10,7 +10,7 @@ use crate::landscape::{Assumed, CriticalStep, Introduction, OwnCost, Surface};
 use crate::loss::Measure;
 use crate::loss::{Loss, Score};
 use crate::run::hyper::{self};
-use crate::run::{Clock, Hyper, Logged, SaveTimes, TrainingLog, unicode};
+use crate::run::{Hyper, LogClock, Logged, SaveTimes, TrainingLog, unicode};
 use crate::weights::{Dynamics, Overlay, RandomProjection, Trajectory};
 
 use super::analysis::{Analysis, AnalysisResult};
@@ -289,7 +289,7 @@ pub struct Snapshot {
     /// Training's own log.
     pub training: Option<Arc<TrainingLog>>,
     /// The unit of the checkpoints' numbers in it; `None` if that cannot be known.
-    pub clock: Option<Clock>,
+    pub clock: Option<LogClock>,
     /// Values of the log at each checkpoint of the path; empty if it tells nothing of them.
     pub logged: Vec<Logged>,
     /// λmax at the checkpoints of the path where it was measured, by step.

@@ -10,7 +10,7 @@ const LONGEST_LEFT: usize = LONGEST / 4;
 
 /// A point as thinning sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Candidate {
+pub(super) struct ThinningCandidate {
     /// True while the run has its file, so that it stays.
     pub(super) on_disk: bool,
     /// True on a branch that training has left.
@@ -22,7 +22,7 @@ pub(super) struct Candidate {
 /// Returns the indices of the points to take off so that `LONGEST` are left. Old branches keep a quarter;
 /// the path is thinned evenly in its length, with both ends. Where lengths are not known yet, as at the
 /// start of a session, it is thinned evenly in number, because to know them takes the matrices of all.
-pub(super) fn superfluous(points: &[Candidate]) -> Vec<usize> {
+pub(super) fn superfluous(points: &[ThinningCandidate]) -> Vec<usize> {
     let gone = |is_left: bool| -> Vec<usize> {
         let is_one = |at: &usize| !points[*at].on_disk && points[*at].is_left == is_left;
         (0..points.len()).filter(is_one).collect()
@@ -42,7 +42,7 @@ pub(super) fn superfluous(points: &[Candidate]) -> Vec<usize> {
 }
 
 /// The length of the path up to each of a group, or its number where one has none.
-fn lengths(points: &[Candidate], group: &[usize]) -> Vec<f64> {
+fn lengths(points: &[ThinningCandidate], group: &[usize]) -> Vec<f64> {
     let known: Option<Vec<f64>> = group.iter().map(|&at| points[at].length).collect();
     known.unwrap_or_else(|| (0..group.len()).map(|at| at as f64).collect())
 }
@@ -51,8 +51,8 @@ fn lengths(points: &[Candidate], group: &[usize]) -> Vec<f64> {
 mod tests {
     use super::*;
 
-    fn candidate(on_disk: bool, is_left: bool, length: Option<f64>) -> Candidate {
-        Candidate {
+    fn candidate(on_disk: bool, is_left: bool, length: Option<f64>) -> ThinningCandidate {
+        ThinningCandidate {
             on_disk,
             is_left,
             length,
@@ -60,7 +60,7 @@ mod tests {
     }
 
     /// Returns those of these points that stay, in order.
-    fn staying(points: &[Candidate]) -> Vec<usize> {
+    fn staying(points: &[ThinningCandidate]) -> Vec<usize> {
         let taken = superfluous(points);
         (0..points.len()).filter(|at| !taken.contains(at)).collect()
     }
@@ -87,7 +87,7 @@ mod tests {
                 200.0 + at as f64 / 1e3
             }
         };
-        let points: Vec<Candidate> = (0..400)
+        let points: Vec<ThinningCandidate> = (0..400)
             .map(|i| candidate(false, false, Some(at(i))))
             .collect();
         let stay = staying(&points);

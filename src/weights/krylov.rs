@@ -42,7 +42,7 @@ pub(super) fn largest(matrix: &DMatrix<f64>, wanted: usize) -> (Vec<f64>, DMatri
     }
 }
 
-type Column = nalgebra::DVector<f64>;
+type KrylovVector = nalgebra::DVector<f64>;
 
 /// The matrix times a block. A column of a symmetric matrix is its row, and lies in one piece.
 fn product(matrix: &DMatrix<f64>, block: &DMatrix<f64>) -> DMatrix<f64> {
@@ -58,8 +58,8 @@ fn product(matrix: &DMatrix<f64>, block: &DMatrix<f64>) -> DMatrix<f64> {
 }
 
 /// Returns what a block adds to an orthonormal basis, orthonormal itself; `None` if it adds nothing.
-fn orthonormal(basis: &[Column], block: &DMatrix<f64>) -> Option<DMatrix<f64>> {
-    let mut fresh: Vec<Column> = Vec::new();
+fn orthonormal(basis: &[KrylovVector], block: &DMatrix<f64>) -> Option<DMatrix<f64>> {
+    let mut fresh: Vec<KrylovVector> = Vec::new();
     for column in block.column_iter() {
         let mut column = column.into_owned();
         let before = column.norm();
@@ -79,7 +79,11 @@ fn orthonormal(basis: &[Column], block: &DMatrix<f64>) -> Option<DMatrix<f64>> {
 }
 
 /// The best that lies in a basis (Rayleigh and Ritz), and the largest ‖Kv − λv‖ of it in parts of the largest λ.
-fn found(basis: &[Column], images: &[Column], wanted: usize) -> ((Vec<f64>, DMatrix<f64>), f64) {
+fn found(
+    basis: &[KrylovVector],
+    images: &[KrylovVector],
+    wanted: usize,
+) -> ((Vec<f64>, DMatrix<f64>), f64) {
     if basis.is_empty() {
         return ((Vec::new(), DMatrix::zeros(0, 0)), 0.0);
     }

@@ -14,7 +14,7 @@ use super::run_checkpoint::{RunCheckpoint, RunShape};
 
 /// The part that a checkpoint has in the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum LineagePlace {
     /// A point of the path that is followed.
     OnPath,
     /// A point of a branch that training has left.
@@ -25,7 +25,7 @@ pub(super) enum Place {
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) checkpoint: Checkpoint,
-    pub(super) place: Place,
+    pub(super) place: LineagePlace,
 }
 
 /// Weights of independent seeds have a cosine around 0, successive checkpoints usually one above 0.5; below
@@ -92,7 +92,7 @@ impl Lineage<'_> {
         let time = |row: usize| self.rows[row].checkpoint.modified;
         let mut pairs = (known..self.rows.len()).flat_map(|row| (0..known).map(move |b| (row, b)));
         pairs.any(|(row, before)| {
-            let on_path = self.rows[before].place == Place::OnPath;
+            let on_path = self.rows[before].place == LineagePlace::OnPath;
             on_path && self.step(before) < self.step(row) && time(row) < time(before)
         })
     }
@@ -318,14 +318,14 @@ impl Lineage<'_> {
             .rows
             .iter()
             .map(|row| match row.place {
-                Place::OldBranch(branch) => branch.number,
-                Place::OnPath => 0,
+                LineagePlace::OldBranch(branch) => branch.number,
+                LineagePlace::OnPath => 0,
             })
             .max()
             .unwrap_or_default();
         let from = from.map(|row| self.rows[row].checkpoint.step);
         for &row in rows {
-            self.rows[row].place = Place::OldBranch(LeftBranch { number, from });
+            self.rows[row].place = LineagePlace::OldBranch(LeftBranch { number, from });
         }
         PathChange::Resumed {
             first,
@@ -336,7 +336,7 @@ impl Lineage<'_> {
 
     /// Rows of the path, by step.
     fn path(&self) -> Vec<usize> {
-        let on_path = |row: &usize| self.rows[*row].place == Place::OnPath;
+        let on_path = |row: &usize| self.rows[*row].place == LineagePlace::OnPath;
         self.by_step((0..self.rows.len()).filter(on_path).collect())
     }
 

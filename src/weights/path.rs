@@ -11,7 +11,7 @@ use super::dynamics::Dynamics;
 use super::fitted_plane::PathProducts;
 use super::gram::Gram;
 use super::kept_products::{KeptProducts, KeptRows};
-use super::lineage::{Lineage, Place, Row};
+use super::lineage::{Lineage, LineagePlace, Row};
 use super::path_change::{LeftBranch, PathChange};
 use super::roles::Roles;
 use super::run_checkpoint::{RunCheckpoint, RunShape};
@@ -135,8 +135,8 @@ impl RunPath {
     pub fn memory(&self) -> PathMemory {
         let previous = self.previous.clone().unwrap_or_default();
         let branch = |row: &Row| match row.place {
-            Place::OldBranch(branch) => Some((row.checkpoint.clone(), branch)),
-            Place::OnPath => None,
+            LineagePlace::OldBranch(branch) => Some((row.checkpoint.clone(), branch)),
+            LineagePlace::OnPath => None,
         };
         PathMemory {
             steps: previous.steps,
@@ -148,7 +148,9 @@ impl RunPath {
     fn row(&self, checkpoint: Checkpoint) -> Row {
         let branch = self.recalled.get(&key(&checkpoint));
         Row {
-            place: branch.map_or(Place::OnPath, |branch| Place::OldBranch(*branch)),
+            place: branch.map_or(LineagePlace::OnPath, |branch| {
+                LineagePlace::OldBranch(*branch)
+            }),
             checkpoint,
         }
     }
@@ -235,7 +237,7 @@ impl RunPath {
             (own.arrival, &own.path) == (checkpoint.arrival, &checkpoint.path)
         };
         match self.rows.iter().find(is) {
-            Some(row) => row.place != Place::OnPath,
+            Some(row) => row.place != LineagePlace::OnPath,
             None => self.recalled.contains_key(&key(checkpoint)),
         }
     }
@@ -246,7 +248,7 @@ impl RunPath {
         let mut left: Vec<Checkpoint> = self
             .rows
             .iter()
-            .filter(|row| row.place != Place::OnPath)
+            .filter(|row| row.place != LineagePlace::OnPath)
             .map(|row| row.checkpoint.clone())
             .collect();
         left.sort_by_key(|checkpoint| checkpoint.step);
@@ -265,7 +267,7 @@ impl RunPath {
     /// Rows of the path, by step.
     fn order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.rows.len())
-            .filter(|&row| self.rows[row].place == Place::OnPath)
+            .filter(|&row| self.rows[row].place == LineagePlace::OnPath)
             .collect();
         order.sort_by_key(|&row| self.rows[row].checkpoint.step);
         order
@@ -276,7 +278,7 @@ impl RunPath {
         let mut rows: Vec<usize> = (0..self.rows.len()).collect();
         rows.sort_by_key(|&row| self.rows[row].checkpoint.step);
         for row in rows {
-            let Place::OldBranch(LeftBranch { number, from }) = self.rows[row].place else {
+            let LineagePlace::OldBranch(LeftBranch { number, from }) = self.rows[row].place else {
                 continue;
             };
             let step = self.rows[row].checkpoint.step;

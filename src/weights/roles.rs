@@ -23,11 +23,11 @@ pub struct OtherNames {
 
 /// Tensors of a model by the names that it gives them. One that is tied has several names and counts once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Roles(Vec<Named>);
+pub struct Roles(Vec<NamedRole>);
 
 /// A tensor of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Named {
+struct NamedRole {
     names: Vec<String>,
     role: Role,
 }
@@ -35,7 +35,7 @@ struct Named {
 impl Roles {
     /// Adds a tensor by all of its names.
     pub fn add(&mut self, names: Vec<String>, role: Role) {
-        self.0.push(Named { names, role });
+        self.0.push(NamedRole { names, role });
     }
 
     /// Lays out the tensors of a checkpoint that the model takes; `None` if there is none.

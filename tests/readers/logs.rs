@@ -1,7 +1,7 @@
 //! Training's own logs: event files, tables, a trainer's state.
 
 use isoloss::run::log::{self};
-use isoloss::run::{Checkpoint, Clock};
+use isoloss::run::{Checkpoint, LogClock};
 
 use super::{assert_sentence, chosen, halves, write};
 
@@ -34,7 +34,7 @@ pub fn logs(input: &[u8]) {
     for name in ["step", "epoch", "model"] {
         let member = |step| Checkpoint::new(step, run.join(format!("{name}_{step}.pt")));
         let members = [0, 1, 10, 200].map(member);
-        if let Some(clock) = Clock::of(&log, &members, run) {
+        if let Some(clock) = LogClock::of(&log, &members, run) {
             assert_eq!(clock.logged(&log, &members).len(), members.len());
         }
     }

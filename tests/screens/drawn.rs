@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::synthetic;
-use isoloss::run::{Clock, Logged, TrainingLog};
+use isoloss::run::{LogClock, Logged, TrainingLog};
 use isoloss::session::{Analysis, Snapshot};
 use isoloss::tui::render::render;
 use isoloss::tui::{Action, App, Appearance};
@@ -117,7 +117,7 @@ pub(crate) fn with_a_log() -> Snapshot {
         rate: Some(rate(*step)),
     });
     snapshot.logged = logged.collect();
-    snapshot.clock = Some(Clock::Steps);
+    snapshot.clock = Some(LogClock::Steps);
     snapshot.training = Some(Arc::new(log));
     let every_third = path.steps.iter().rev().step_by(3).rev();
     let sharpness = |step: u64| 40.0 * (step as f64 / last as f64) + 2.0;

@@ -90,6 +90,21 @@ fn the_header_says_how_old_the_newest_checkpoint_is_and_if_one_is_overdue() {
 }
 
 #[test]
+fn the_header_has_the_newest_loss_that_is_known_with_its_step() {
+    let mut snapshot = synthetic::snapshot();
+    let lines = &mut snapshot.checkpoints;
+    let newest = lines.len() - 1;
+    for line in &mut lines[newest - 1..] {
+        (line.truth, line.on_plane) = (None, None);
+    }
+    let known = &lines[newest - 2];
+    let (step, loss) = (known.step.unwrap(), known.truth.unwrap().loss);
+    let said = format!("loss {} at {step}", isoloss::plot::axis::short(loss));
+    let header = header(snapshot, None, 120);
+    assert!(header.contains(&said), "{said}: {header}");
+}
+
+#[test]
 fn an_assumption_gives_way_to_the_age_and_the_score_to_an_assumption() {
     let mut snapshot = synthetic::snapshot();
     if let Some(assumed) = &mut snapshot.assumed {

@@ -40,7 +40,7 @@ pub(in crate::cli) struct Hessian {
         default_value = "0,0",
         allow_hyphen_values = true
     )]
-    point: Place,
+    point: PlanePoint,
     /// Also on a grid of the plane: |λmin/λmax| at each point
     #[arg(long, help_heading = "Measuring")]
     map: bool,
@@ -69,9 +69,9 @@ pub(in crate::cli) struct Hessian {
 
 /// A point of the plane, written `α,β`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Place([f64; 2]);
+struct PlanePoint([f64; 2]);
 
-impl FromStr for Place {
+impl FromStr for PlanePoint {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -228,9 +228,9 @@ mod tests {
 
     #[test]
     fn a_place_is_two_numbers() {
-        assert_eq!("0.5,-1e-2".parse(), Ok(Place([0.5, -0.01])));
+        assert_eq!("0.5,-1e-2".parse(), Ok(PlanePoint([0.5, -0.01])));
         for wrong in ["1", "1,2,3", "a,b", "1,inf", ""] {
-            assert!(wrong.parse::<Place>().is_err(), "{wrong}");
+            assert!(wrong.parse::<PlanePoint>().is_err(), "{wrong}");
         }
     }
 }

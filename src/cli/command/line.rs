@@ -24,7 +24,7 @@ use crate::weights::{BatchNorm, Directions, Ignore, Norm, PlaneSpec, RunShape};
 
 /// Directions of a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum SliceKind {
+enum SliceDirection {
     /// Random directions, one a seed, normalized by the weights
     Random,
     /// The first principal component of the run's path
@@ -54,7 +54,7 @@ pub(in crate::cli) struct Line {
         default_value = "random",
         conflicts_with = "b"
     )]
-    along: Vec<SliceKind>,
+    along: Vec<SliceDirection>,
     /// Number of random directions that are overlaid, with seeds from --seed on
     #[arg(long, help_heading = "Plane", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64), conflicts_with = "b")]
     seeds: u64,
@@ -88,7 +88,7 @@ pub(in crate::cli) struct Line {
 }
 
 /// A line to be measured.
-struct Plan {
+struct LinePlan {
     direction: String,
     seed: Option<u64>,
     directions: Directions,
@@ -140,8 +140,8 @@ impl Line {
         Ok(path.members)
     }
 
-    fn between(&self, a: &Checkpoint, b: &Checkpoint) -> Plan {
-        Plan {
+    fn between(&self, a: &Checkpoint, b: &Checkpoint) -> LinePlan {
+        LinePlan {
             direction: "A to B".into(),
             seed: None,
             directions: Directions::Difference {
@@ -163,9 +163,9 @@ impl Line {
         survey::spread(axis.min, axis.max, axis.lines)
     }
 
-    fn slices(&self, path: &ReadPath, at: usize) -> anyhow::Result<Vec<Plan>> {
+    fn slices(&self, path: &ReadPath, at: usize) -> anyhow::Result<Vec<LinePlan>> {
         if let Some(file) = &self.directions {
-            return Ok(vec![Plan {
+            return Ok(vec![LinePlan {
                 direction: "file".into(),
                 seed: None,
                 directions: Directions::File { path: file.clone() },
@@ -177,18 +177,18 @@ impl Line {
         let mut plans = Vec::new();
         for along in &self.along {
             match along {
-                SliceKind::Random => plans.extend(self.random()),
-                SliceKind::Pc1 => plans.push(self.component(path, at, 0)?),
-                SliceKind::Pc2 => plans.push(self.component(path, at, 1)?),
-                SliceKind::Update => plans.push(self.update(path, at)?),
+                SliceDirection::Random => plans.extend(self.random()),
+                SliceDirection::Pc1 => plans.push(self.component(path, at, 0)?),
+                SliceDirection::Pc2 => plans.push(self.component(path, at, 1)?),
+                SliceDirection::Update => plans.push(self.update(path, at)?),
             }
         }
         Ok(plans)
     }
 
-    fn random(&self) -> impl Iterator<Item = Plan> {
+    fn random(&self) -> impl Iterator<Item = LinePlan> {
         let seeds = self.measure.seed..self.measure.seed.saturating_add(self.seeds);
-        seeds.map(|seed| Plan {
+        seeds.map(|seed| LinePlan {
             direction: "random".into(),
             seed: Some(seed),
             directions: Directions::Random {
@@ -204,7 +204,7 @@ impl Line {
     }
 
     /// A slice along a principal component, as wide as the path with its margin.
-    fn component(&self, path: &ReadPath, at: usize, axis: usize) -> anyhow::Result<Plan> {
+    fn component(&self, path: &ReadPath, at: usize, axis: usize) -> anyhow::Result<LinePlan> {
         let trajectory = &path.fit.trajectory;
         if trajectory
             .singular
@@ -221,7 +221,7 @@ impl Line {
         }
         let window = survey::window(&trajectory.coordinates, MARGIN)[axis];
         let here = trajectory.coordinates[at][axis];
-        Ok(Plan {
+        Ok(LinePlan {
             direction: format!("pc{}", axis + 1),
             seed: None,
             directions: Directions::Principal {
@@ -234,7 +234,7 @@ impl Line {
         })
     }
 
-    fn update(&self, path: &ReadPath, at: usize) -> anyhow::Result<Plan> {
+    fn update(&self, path: &ReadPath, at: usize) -> anyhow::Result<LinePlan> {
         let Some(before) = at
             .checked_sub(1)
             .and_then(|before| path.members.get(before))
@@ -245,7 +245,7 @@ impl Line {
                 path.members[at].step
             );
         };
-        Ok(Plan {
+        Ok(LinePlan {
             direction: "update".into(),
             seed: None,
             directions: Directions::Difference {
@@ -316,7 +316,7 @@ impl Line {
         &self,
         shape: &RunShape,
         (a, b): (&Checkpoint, Option<&Checkpoint>),
-        plans: Vec<Plan>,
+        plans: Vec<LinePlan>,
         (measuring, function, split): &mut (Measuring, MeasuredFunction, Split),
     ) -> anyhow::Result<LineReport> {
         let default = if b.is_some() {
@@ -387,7 +387,7 @@ fn values(
     split: Split,
     score: Option<Score>,
     spec: &PlaneSpec,
-    plan: &Plan,
+    plan: &LinePlan,
     bar: &ProgressBar,
 ) -> anyhow::Result<SplitValues> {
     let mut walk = |alpha: &[f64], bar: &ProgressBar| {

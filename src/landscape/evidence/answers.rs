@@ -8,11 +8,11 @@ use crate::run::Checkpoint;
 
 /// Cosines of updates with the gradients of readings, for one model on one set of samples.
 #[derive(Debug, Default)]
-pub struct Answers(Mutex<Vec<(Subject, f64)>>);
+pub struct Answers(Mutex<Vec<(AskedUpdate, f64)>>);
 
 /// The thing that is asked: a reading, and an update.
 #[derive(Clone, Debug)]
-pub(super) struct Subject {
+pub(super) struct AskedUpdate {
     pub(super) reading: Reading,
     /// Index of the scale of the pixels.
     pub(super) scale: usize,
@@ -22,7 +22,7 @@ pub(super) struct Subject {
     pub(super) to: Checkpoint,
 }
 
-impl Subject {
+impl AskedUpdate {
     fn is(&self, other: &Self) -> bool {
         self.reading == other.reading
             && (self.scale, self.samples) == (other.scale, other.samples)
@@ -33,14 +33,14 @@ impl Subject {
 
 impl Answers {
     /// Returns what was answered; `None` if it was not asked yet.
-    pub(super) fn of(&self, subject: &Subject) -> Option<f64> {
+    pub(super) fn of(&self, subject: &AskedUpdate) -> Option<f64> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.iter().find(|(known, _)| known.is(subject));
         known.map(|(_, cosine)| *cosine)
     }
 
     /// Remembers an answer.
-    pub(super) fn keep(&self, subject: Subject, cosine: f64) {
+    pub(super) fn keep(&self, subject: AskedUpdate, cosine: f64) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.push((subject, cosine));
     }
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_that_of_its_reading_update_and_samples_alone() {
-        let subject = Subject {
+        let subject = AskedUpdate {
             reading: Reading::default(),
             scale: 0,
             samples: 64,
@@ -63,7 +63,7 @@ mod tests {
         assert_eq!(answers.of(&subject), None);
         answers.keep(subject.clone(), 0.25);
         assert_eq!(answers.of(&subject), Some(0.25));
-        let another = |change: fn(&mut Subject)| {
+        let another = |change: fn(&mut AskedUpdate)| {
             let mut other = subject.clone();
             change(&mut other);
             answers.of(&other)

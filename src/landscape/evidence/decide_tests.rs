@@ -14,7 +14,7 @@ use crate::model::{Activation, Reading, Shortcuts};
 use crate::run::Checkpoint;
 use crate::weights::RunShape;
 
-use super::answers::{Answers, Subject};
+use super::answers::{Answers, AskedUpdate};
 use super::effort::spread;
 use super::inquiry::Inquiry;
 use super::{Assumed, Question};
@@ -63,7 +63,7 @@ fn decided_of(run: &str, until: u64, cosine: impl Fn(Activation, usize) -> f64) 
     let base = question.recognize(question.asked).unwrap().reading;
     for activation in Activation::ALL {
         for from in spread(members.len() - 1) {
-            let subject = |scale| Subject {
+            let subject = |scale| AskedUpdate {
                 reading: Reading {
                     activation: Some(activation),
                     ..base

@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_big_model_is_asked_on_few_updates_and_samples() {
-        // MLP 784-64-10 under 40 readings, ResNet-20 under two, ResNet-50 under four.
+        // An MLP 784-64-10 under 32 readings, ResNet-20 under two, ResNet-50 under four.
         assert_eq!(Effort::of(51_000, 32, true).intervals, INTERVALS);
         assert_eq!(Effort::of(1000, 1, true).intervals, FEW_INTERVALS);
         assert_eq!(Effort::of(40_000_000, 2, true).samples, FEW_SAMPLES[0]);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn five_activations_more_are_asked_of_a_resnet_20_and_not_of_a_resnet_50() {
+    fn another_five_readings_are_asked_of_a_resnet_20_and_not_of_a_resnet_50() {
         let few = Effort {
             intervals: FEW_INTERVALS,
             samples: 32,

@@ -10,7 +10,7 @@ use crate::model::{Activation, Reading};
 
 use super::super::LandscapeError;
 use super::super::samples::{Batch, Source};
-use super::answers::Subject;
+use super::answers::AskedUpdate;
 use super::effort::{Effort, FEW_INTERVALS, spread};
 use super::follow::{Follower, Update, pool};
 use super::question::{Candidate, Question};
@@ -313,7 +313,7 @@ impl<'a> Inquiry<'a> {
         let answers = self.question.answers;
         let ask = |&reading: &usize| -> Result<(usize, f64), LandscapeError> {
             let candidate = &self.candidates[reading];
-            let subject = Subject {
+            let subject = AskedUpdate {
                 reading: candidate.recognized.reading,
                 scale: candidate.scale,
                 samples: self.few.samples(),

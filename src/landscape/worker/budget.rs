@@ -113,7 +113,7 @@ pub struct Work {
 
 /// The processors at a moment.
 #[derive(Clone, Copy, Debug)]
-struct Reading {
+struct ProcessorReading {
     at: Instant,
     /// Processor time that this process has taken.
     taken: Duration,
@@ -121,7 +121,7 @@ struct Reading {
     idle: Option<Duration>,
 }
 
-impl Reading {
+impl ProcessorReading {
     fn now() -> Self {
         Self {
             at: Instant::now(),
@@ -180,14 +180,14 @@ struct Turns {
     since: (Instant, Duration),
     /// The reading from which it is judged if others are busy. It spans the last rest too: who has slept is served at
     /// once, so that work alone would not tell.
-    judged: Reading,
+    judged: ProcessorReading,
     is_beside_others: bool,
 }
 
 impl Pacer {
     /// Work begins now.
     pub(super) fn new(budget: Budget) -> Self {
-        let judged = Reading::now();
+        let judged = ProcessorReading::now();
         Self {
             budget,
             cores: thread::available_parallelism().map_or(1, NonZero::get),
@@ -240,7 +240,7 @@ impl Turns {
         if before.at.elapsed() < JUDGED_EVERY {
             return;
         }
-        let now = Reading::now();
+        let now = ProcessorReading::now();
         let (time, taken, idle) = match now.idle.zip(before.idle) {
             Some((now_idle, idle)) => (
                 now.at - before.at,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::detect::{Inventory, Mismatch};
 use super::layers::{Conv, ConvShape, Layer, Linear, Norm};
-use super::pairing::{Paired, Stored, are_alike, gap, numbers, paired, place};
+use super::pairing::{Paired, StoredModules, are_alike, gap, numbers, paired, place};
 use crate::model::reading::NormPosition;
 use crate::weights::Slot;
 
@@ -104,11 +104,11 @@ impl Chain {
         refuse_blocks(&convs)?;
         let mut layers = in_order(convs)?;
         layers.extend(in_order(linears)?);
-        let stored = Stored::of(modules.iter().map(|(prefix, _)| *prefix));
+        let stored = StoredModules::of(modules.iter().map(|(prefix, _)| *prefix));
         Self::of(layers, norms, &stored)
     }
 
-    fn of(layers: Vec<Layer>, norms: Vec<Norm>, stored: &Stored) -> Result<Self, Mismatch> {
+    fn of(layers: Vec<Layer>, norms: Vec<Norm>, stored: &StoredModules) -> Result<Self, Mismatch> {
         let Paired { first, behind } = paired(&layers, norms, stored)?;
         let names: Vec<String> = layers.iter().map(|layer| layer.name().into()).collect();
         let stages = layers.into_iter().zip(behind).enumerate();

@@ -31,7 +31,7 @@ struct Step {
 
 /// An arrangement that gives as many values as the first Linear layer takes.
 #[derive(Clone, Debug)]
-struct Fit {
+struct FittingArrangement {
     arrangement: Arrangement,
     steps: Vec<Step>,
     /// Channels, height and width behind the convolutions; `None` where no images were given.
@@ -62,14 +62,14 @@ pub(super) fn recognize(
     let fit = chosen.ok_or_else(|| net.other(&fits, asked.arrangement))?;
     let usual = net.chain.open_position();
     let position = asked.norm_position.or(usual);
-    let of = |fit: &Fit, pooling: Pooling| Reading {
+    let of = |fit: &FittingArrangement, pooling: Pooling| Reading {
         arrangement: is_open.then_some(fit.arrangement),
         pooling: fit.is_pooled().then_some(pooling),
         norm_position: position.filter(|_| usual.is_some()),
         ..Reading::default()
     };
     let pooling = asked.pooling.unwrap_or_default();
-    let left: Vec<&Fit> = match asked.arrangement {
+    let left: Vec<&FittingArrangement> = match asked.arrangement {
         None => fits.iter().collect(),
         Some(_) => vec![fit],
     };
@@ -151,17 +151,18 @@ impl ConvNet {
     }
 
     /// Returns the arrangements that fit the numbers, the usual one first; without images the usual one.
-    fn fits(&self, image: Option<[usize; 3]>) -> Result<Vec<Fit>, Mismatch> {
+    fn fits(&self, image: Option<[usize; 3]>) -> Result<Vec<FittingArrangement>, Mismatch> {
         let all = Arrangement::ALL.into_iter();
-        let mut fits: Vec<Fit> = all.filter_map(|fit| self.fit(fit, image)).collect();
+        let mut fits: Vec<FittingArrangement> =
+            all.filter_map(|fit| self.fit(fit, image)).collect();
         // As many values as channels are a mean as a rule, which takes any size: one place that is left is no sign.
         let is_mean = self.flattened() == self.channels();
         if is_mean {
             fits.sort_by_key(|fit| !fit.is_padded());
-        } else if fits.iter().any(Fit::is_told) {
-            fits.retain(Fit::is_told);
+        } else if fits.iter().any(FittingArrangement::is_told) {
+            fits.retain(FittingArrangement::is_told);
         }
-        let mut distinct: Vec<Fit> = Vec::new();
+        let mut distinct: Vec<FittingArrangement> = Vec::new();
         for fit in fits {
             if distinct.iter().all(|known| known.steps != fit.steps) {
                 distinct.push(fit);
@@ -177,7 +178,11 @@ impl ConvNet {
     }
 
     /// Returns the arrangement where it gives what the first Linear layer takes, as it is or as a mean.
-    fn fit(&self, arrangement: Arrangement, image: Option<[usize; 3]>) -> Option<Fit> {
+    fn fit(
+        &self,
+        arrangement: Arrangement,
+        image: Option<[usize; 3]>,
+    ) -> Option<FittingArrangement> {
         let is_mean = self.flattened() == self.channels() && arrangement.borders != Borders::First;
         let exact = self.fit_as(arrangement, false, image);
         exact.or_else(|| self.fit_as(arrangement, true, image).filter(|_| is_mean))
@@ -190,13 +195,13 @@ impl ConvNet {
         arrangement: Arrangement,
         is_average: bool,
         image: Option<[usize; 3]>,
-    ) -> Option<Fit> {
+    ) -> Option<FittingArrangement> {
         if !self.has_room(arrangement, is_average) {
             return None;
         }
         let steps = self.steps(arrangement, is_average);
         let Some([_, height, width]) = image else {
-            return Some(Fit {
+            return Some(FittingArrangement {
                 arrangement,
                 steps,
                 extents: None,
@@ -213,7 +218,7 @@ impl ConvNet {
             }
         })?;
         let values = h.checked_mul(w)?.checked_mul(self.channels())?;
-        (is_average || values == self.flattened()).then_some(Fit {
+        (is_average || values == self.flattened()).then_some(FittingArrangement {
             arrangement,
             steps,
             extents: Some([self.channels(), h, w]),
@@ -288,7 +293,7 @@ impl ConvNet {
     }
 
     /// Says that an arrangement that was asked for does not fit.
-    fn other(&self, fits: &[Fit], asked: Option<Arrangement>) -> Mismatch {
+    fn other(&self, fits: &[FittingArrangement], asked: Option<Arrangement>) -> Mismatch {
         let known: Vec<&str> = fits.iter().map(|fit| fit.arrangement.name()).collect();
         Mismatch::Structure(format!(
             "--arrangement {} does not give the {} values of its first Linear layer, expected {}",
@@ -298,7 +303,12 @@ impl ConvNet {
         ))
     }
 
-    fn program(&self, fit: &Fit, pooling: Pooling, position: NormPosition) -> Arc<Program> {
+    fn program(
+        &self,
+        fit: &FittingArrangement,
+        pooling: Pooling,
+        position: NormPosition,
+    ) -> Arc<Program> {
         let channels = self.convs().next().map(|first| first.inputs);
         let (mut writer, mut x) = Writer::of(&[channels, None, None]);
         if let Some(norm) = &self.chain.first {
@@ -338,7 +348,13 @@ impl ConvNet {
         writer.finish(x)
     }
 
-    fn evidence(&self, tensors: usize, fit: &Fit, fits: &[Fit], asked: Reading) -> String {
+    fn evidence(
+        &self,
+        tensors: usize,
+        fit: &FittingArrangement,
+        fits: &[FittingArrangement],
+        asked: Reading,
+    ) -> String {
         let kernels = self.convs().map(|conv| format!("{0}×{0}", conv.kernel));
         let mut kernels: Vec<String> = kernels.collect();
         kernels.dedup();
@@ -389,7 +405,7 @@ impl ConvNet {
     }
 }
 
-impl Fit {
+impl FittingArrangement {
     fn is_pooled(&self) -> bool {
         self.steps.iter().any(|step| step.is_pooled)
     }

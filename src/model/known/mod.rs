@@ -49,7 +49,7 @@ enum Family {
 
 impl Family {
     /// The family of a name that `--model` takes, other than `auto`.
-    fn named(model: &str) -> Option<Self> {
+    fn of_name(model: &str) -> Option<Self> {
         let (plain, noshort) = match model.strip_suffix(NOSHORT) {
             Some(plain) => (plain, true),
             None => (model, false),
@@ -206,7 +206,7 @@ impl Family {
 
 /// Returns what a known model of ids takes; `None` for another.
 pub(super) fn arguments(model: &str) -> Option<Vec<Input>> {
-    matches!(Family::named(model), Some(Family::Gpt)).then(gpt::arguments)
+    matches!(Family::of_name(model), Some(Family::Gpt)).then(gpt::arguments)
 }
 
 /// Beginnings of the parts of names that adapters have (peft: LoRA, IA³, LoHa, LoKr, OFT, VeRA, prompts).
@@ -234,7 +234,7 @@ fn adapter(inventory: &Inventory) -> Option<String> {
 
 /// True for `auto` and the names of architectures.
 pub(super) fn is_name(model: &str) -> bool {
-    model == AUTO || Family::named(model).is_some()
+    model == AUTO || Family::of_name(model).is_some()
 }
 
 /// Finds the architecture of a state dict; `model` is `auto` or a name that `--model` takes.
@@ -251,7 +251,7 @@ pub(super) fn recognize(
     let inventory = Inventory::of(layout);
     let family = match model {
         AUTO => Family::of(&inventory)?,
-        _ => Family::named(model).ok_or_else(|| ModelError::UnknownModel(model.into()))?,
+        _ => Family::of_name(model).ok_or_else(|| ModelError::UnknownModel(model.into()))?,
     };
     let (family, mut recognized) = match family.recognize(inventory, image, asked, told) {
         // Such names have chains that are no VGG too, and the images tell them.

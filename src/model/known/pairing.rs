@@ -6,13 +6,13 @@ use super::detect::Mismatch;
 use super::layers::{Layer, Norm};
 
 /// The modules of a checkpoint in its order.
-pub(super) struct Stored<'a> {
+pub(super) struct StoredModules<'a> {
     places: HashMap<&'a str, usize>,
     /// The order is that of names, as in a `.safetensors` file, and says nothing.
     is_sorted: bool,
 }
 
-impl<'a> Stored<'a> {
+impl<'a> StoredModules<'a> {
     pub(super) fn of(modules: impl Iterator<Item = &'a str> + Clone) -> Self {
         Self {
             is_sorted: modules.clone().is_sorted(),
@@ -37,7 +37,7 @@ pub(super) struct Paired {
 pub(super) fn paired(
     layers: &[Layer],
     norms: Vec<Norm>,
-    stored: &Stored,
+    stored: &StoredModules,
 ) -> Result<Paired, Mismatch> {
     let mut paired = Paired {
         first: None,

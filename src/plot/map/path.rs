@@ -1,6 +1,6 @@
 //! The path of the run on the map, and the marks on it.
 
-use super::super::chart::{Course, Place, Stroke};
+use super::super::chart::{CellPlace, Course, Stroke};
 use super::super::picture::{Cell, Picture, Rgb};
 use super::super::raster::{Marker, Raster};
 use super::{Area, MapScene, Palette, SampledScene};
@@ -115,8 +115,8 @@ pub(super) struct PathDots {
     /// For each cell the checkpoint to which the newest segment in it leads.
     leads_to: Vec<Option<usize>>,
     /// Cell of each checkpoint that is in sight.
-    stations: Vec<Option<Place>>,
-    lowest: Option<Place>,
+    stations: Vec<Option<CellPlace>>,
+    lowest: Option<CellPlace>,
 }
 
 impl PathDots {
@@ -176,7 +176,7 @@ impl SampledScene<'_> {
 
     /// The path over what is drawn below it.
     pub(super) fn course(&self, picture: &Picture, trail: &PathDots) -> Course {
-        let shifted = |(column, row): Place| (self.area.left + column, self.area.top + row);
+        let shifted = |(column, row): CellPlace| (self.area.left + column, self.area.top + row);
         let marks = Marks::of(self.scene.marker);
         let mut strokes = self.left_branches(picture);
         let mut lead = |place, symbol, checkpoint| {
@@ -209,7 +209,7 @@ impl SampledScene<'_> {
     }
 
     /// The cells that the path crosses, with the checkpoint to which it leads there.
-    fn traces(&self, trail: &PathDots) -> impl Iterator<Item = (Place, char, usize)> {
+    fn traces(&self, trail: &PathDots) -> impl Iterator<Item = (CellPlace, char, usize)> {
         let leads_to = trail.leads_to.iter().enumerate();
         leads_to.filter_map(|(index, checkpoint)| {
             let (column, row) = (index % trail.width, index / trail.width);
@@ -240,7 +240,7 @@ impl SampledScene<'_> {
     }
 
     /// The checkpoints of a second run, in the colour of marks.
-    fn rivals(&self, [first, other, newest]: [char; 3]) -> impl Iterator<Item = (Place, Cell)> {
+    fn rivals(&self, [first, other, newest]: [char; 3]) -> impl Iterator<Item = (CellPlace, Cell)> {
         let rival = self.scene.extras.rival;
         let last = rival.len().saturating_sub(1);
         rival.iter().enumerate().filter_map(move |(i, point)| {
@@ -256,8 +256,8 @@ impl SampledScene<'_> {
 }
 
 /// The checkpoints that have no newer one beside them, newest first, with their cells.
-pub(in crate::plot) fn uncrowded(stations: &[Option<Place>]) -> Vec<(usize, Place)> {
-    let mut taken: Vec<(usize, Place)> = Vec::new();
+pub(in crate::plot) fn uncrowded(stations: &[Option<CellPlace>]) -> Vec<(usize, CellPlace)> {
+    let mut taken: Vec<(usize, CellPlace)> = Vec::new();
     for (i, station) in stations.iter().enumerate().rev() {
         let Some((column, row)) = *station else {
             continue;
@@ -276,9 +276,9 @@ impl MapScene<'_> {
     /// The marks that are in sight, in the order in which they are put, each with its cell of the picture.
     pub(in crate::plot) fn marks(
         &self,
-        stations: &[Option<Place>],
-        lowest: Option<Place>,
-    ) -> Vec<(Place, Cell)> {
+        stations: &[Option<CellPlace>],
+        lowest: Option<CellPlace>,
+    ) -> Vec<(CellPlace, Cell)> {
         let marks = Marks::of(self.marker);
         let last = stations.len().saturating_sub(1);
         let station = |i: usize| stations.get(i).copied().flatten();
@@ -294,9 +294,9 @@ impl MapScene<'_> {
             (lowest, marks.lowest, mark),
             (station(last), current, path),
         ];
-        let is_taken = |place: Place| ranked.iter().any(|other| other.0 == Some(place));
+        let is_taken = |place: CellPlace| ranked.iter().any(|other| other.0 == Some(place));
         // A small rate makes small steps: where the newest checkpoint has the cell, the mark points down to it.
-        let beside = |(column, row): Place| {
+        let beside = |(column, row): CellPlace| {
             let above = row.checked_sub(1).map(|row| (column, row));
             if is_taken((column, row)) {
                 above.filter(|place| !is_taken(*place))

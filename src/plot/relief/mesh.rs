@@ -26,7 +26,7 @@ pub(super) struct Node {
 
 /// Density of the mesh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Density {
+pub(super) struct MeshDensity {
     /// Spaces between drawn lines, along α as along β.
     pub(super) spaces: usize,
     /// Pieces of a line between two crossings.
@@ -62,7 +62,7 @@ impl Heights {
 /// Points of the surface at the crossings of evenly spread lines; `None` in a hole, and if nothing is known
 /// yet.
 pub(super) struct Mesh {
-    pub(super) density: Density,
+    pub(super) density: MeshDensity,
     pub(super) levels: Levels,
     pub(super) heights: Heights,
     /// True if there is a point above the top level.
@@ -72,7 +72,7 @@ pub(super) struct Mesh {
 
 impl Mesh {
     /// Samples the surface of the scene; without one, no point is known.
-    pub(super) fn of(scene: &MapScene<'_>, density: Density) -> Self {
+    pub(super) fn of(scene: &MapScene<'_>, density: MeshDensity) -> Self {
         let count = density.spaces * density.pieces + 1;
         let lines = |[min, max]: [f64; 2]| spread(min, max, count);
         let field = scene

@@ -31,7 +31,7 @@ pub use camera::ViewAngle;
 use camera::Camera;
 use canvas::Canvas;
 use depth::{Depths, walk};
-use mesh::{Density, Mesh, Tone};
+use mesh::{Mesh, MeshDensity, Tone};
 use path::ReliefPath;
 
 /// Columns beside the box for the numbers of the loss.
@@ -204,7 +204,7 @@ impl<'a> Model<'a> {
 
 /// Returns the density of lines as far apart as these characters can still tell apart, on a ground of `side`
 /// dots a side.
-fn density(marker: Marker, side: f64) -> Density {
+fn density(marker: Marker, side: f64) -> MeshDensity {
     let space = match marker {
         Marker::Braille | Marker::Octant => 8.0,
         Marker::Sextant => 10.0,
@@ -214,5 +214,5 @@ fn density(marker: Marker, side: f64) -> Density {
     };
     let spaces = (side / space).clamp(4.0, 32.0) as usize;
     let pieces = (side / spaces as f64 / PIECE).clamp(1.0, 8.0) as usize;
-    Density { spaces, pieces }
+    MeshDensity { spaces, pieces }
 }

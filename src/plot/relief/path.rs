@@ -1,6 +1,6 @@
 //! The path of the run on the surface, and the marks on it.
 
-use super::super::chart::{Course, Place, Stroke};
+use super::super::chart::{CellPlace, Course, Stroke};
 use super::super::map::path::{Marks, uncrowded};
 use super::super::picture::{Cell, Picture, Rgb};
 use super::super::raster::clip;
@@ -139,7 +139,7 @@ impl Model<'_> {
     fn stroke(
         &self,
         picture: &Picture,
-        place: Place,
+        place: CellPlace,
         symbol: char,
         checkpoint: usize,
         hidden: bool,

@@ -82,7 +82,7 @@ fn heights_are_log_losses_between_the_lowest_and_the_top_level() {
     let surface = surface(|x, y| 0.2 + x * x + y * y);
     let mesh = Mesh::of(
         &scene(&surface, &[]),
-        Density {
+        MeshDensity {
             spaces: 8,
             pieces: 4,
         },
@@ -101,7 +101,7 @@ fn heights_are_log_losses_between_the_lowest_and_the_top_level() {
 #[test]
 fn between_its_points_the_mesh_is_linear() {
     let surface = surface(|x, y| (2.0 * x - y).exp() - 1e-3);
-    let density = Density {
+    let density = MeshDensity {
         spaces: 7,
         pieces: 3,
     };

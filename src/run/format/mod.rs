@@ -11,6 +11,7 @@ mod heads;
 mod identity;
 mod left_out;
 pub mod named;
+pub(in crate::run) mod note;
 mod numbered;
 pub(crate) mod pickle;
 mod refuse;
@@ -25,7 +26,6 @@ mod stored;
 mod strided;
 mod ties;
 mod torch;
-pub(in crate::run) mod training;
 mod tree;
 pub mod wrappers;
 
@@ -40,7 +40,7 @@ use super::regular;
 use source::Source;
 use state_dict::Problem;
 use stored::{Stored, Tally};
-use ties::{Named, Ties};
+use ties::{FileTensor, Ties};
 use tree::Item;
 
 pub use buffers::Buffers;
@@ -81,8 +81,8 @@ impl Dtype {
         matches!(self, Self::Other(_))
     }
 
-    /// The type of this name, as safetensors write it.
-    fn named(name: &str) -> Self {
+    /// Returns the type that safetensors call so.
+    fn of_name(name: &str) -> Self {
         match name {
             "F64" => Self::F64,
             "F32" => Self::F32,
@@ -268,7 +268,7 @@ impl OpenFile {
     }
 
     /// The tensors of the outermost dict, by name.
-    fn named(&self) -> impl Iterator<Item = (&str, usize)> {
+    fn outermost(&self) -> impl Iterator<Item = (&str, usize)> {
         let fields = match &self.root {
             Some(Item::Dict(_, fields)) => fields.as_slice(),
             _ => &[],
@@ -302,7 +302,7 @@ impl OpenFile {
 
 /// Place of a tensor of a state dict: index of the file, index of the tensor in it.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct TensorPlace {
     file: usize,
     tensor: usize,
 }
@@ -321,7 +321,7 @@ pub struct StateDict {
     counters: InnerCounters,
     files: Vec<OpenFile>,
     tensors: Vec<TensorInfo>,
-    places: Vec<Place>,
+    places: Vec<TensorPlace>,
 }
 
 impl StateDict {
@@ -339,8 +339,8 @@ impl StateDict {
             sharded::open(path)?
         } else {
             let mut file = OpenFile::open(path)?;
-            let places: Vec<Place> = (0..file.tensors.len())
-                .map(|tensor| Place { file: 0, tensor })
+            let places: Vec<TensorPlace> = (0..file.tensors.len())
+                .map(|tensor| TensorPlace { file: 0, tensor })
                 .collect();
             let root = file.root.take();
             (vec![file], places, root)
@@ -389,7 +389,7 @@ impl StateDict {
                 dict.expanded = dict.expanded.saturating_add(count);
                 continue;
             }
-            let named = Named {
+            let named = FileTensor {
                 name,
                 file: place.file,
                 stored,

@@ -109,7 +109,7 @@ fn stored(source: &Source, data: u64, info: &TensorHeader) -> Stored {
         step = step.saturating_mul(*extent);
     }
     let stored = Stored {
-        dtype: Dtype::named(&format!("{:?}", info.dtype)),
+        dtype: Dtype::of_name(&format!("{:?}", info.dtype)),
         size: info.dtype.bitsize().div_ceil(8),
         shape: info.shape.clone(),
         strides,

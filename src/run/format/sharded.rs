@@ -12,11 +12,11 @@ use crate::run::log::trainer_state::{self, TrainerState};
 use super::super::natural_order::natural;
 use super::numbered::Numbered;
 use super::tree::Item;
-use super::{FormatError, OpenFile, Place};
+use super::{FormatError, OpenFile, TensorPlace};
 use crate::run::regular;
 
 /// Files, where each tensor is, and the names as one dict.
-pub(super) type Opened = (Vec<OpenFile>, Vec<Place>, Option<Item>);
+pub(super) type Opened = (Vec<OpenFile>, Vec<TensorPlace>, Option<Item>);
 
 /// Weight files and indices of a folder, the first that is there counts.
 const WHOLE: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
@@ -121,7 +121,7 @@ pub(super) fn open(folder: &Path) -> Result<Opened, FormatError> {
         Some(Weights::Whole(whole)) => {
             let mut file = OpenFile::open(&whole)?;
             let places = (0..file.tensors.len())
-                .map(|tensor| Place { file: 0, tensor })
+                .map(|tensor| TensorPlace { file: 0, tensor })
                 .collect();
             let root = file.root.take();
             Ok((vec![file], places, root))
@@ -161,14 +161,14 @@ fn open_shards(folder: &Path, index_path: &Path) -> Result<Opened, FormatError> 
         }
         files.push(OpenFile::open(&folder.join(name))?);
     }
-    let mut places: HashMap<&str, Vec<(&str, Place)>> = HashMap::new();
+    let mut places: HashMap<&str, Vec<(&str, TensorPlace)>> = HashMap::new();
     for (file, opened) in files.iter().enumerate() {
-        for (name, tensor) in opened.named() {
-            let place = (names[file], Place { file, tensor });
+        for (name, tensor) in opened.outermost() {
+            let place = (names[file], TensorPlace { file, tensor });
             places.entry(name).or_default().push(place);
         }
     }
-    let mut tensors: Vec<(String, Place)> = Vec::new();
+    let mut tensors: Vec<(String, TensorPlace)> = Vec::new();
     for (tensor, shard) in &index.weight_map {
         let found = places.get(tensor.as_str()).and_then(|places| {
             let found = places.iter().find(|(name, _)| name == shard);
@@ -201,12 +201,12 @@ fn open_numbered(
         return Err(wrong(missing(&part.name(number))));
     }
     let mut files = Vec::new();
-    let mut tensors: BTreeMap<String, Place> = BTreeMap::new();
+    let mut tensors: BTreeMap<String, TensorPlace> = BTreeMap::new();
     for (file, path) in paths.into_values().enumerate() {
         let opened = OpenFile::open(&path)?;
         let before = tensors.len();
-        for (name, tensor) in opened.named() {
-            let place = Place { file, tensor };
+        for (name, tensor) in opened.outermost() {
+            let place = TensorPlace { file, tensor };
             if tensors.insert(name.to_owned(), place).is_some() {
                 return Err(wrong(format!(
                     "expected each tensor in one of the shards, found {name} in several"
@@ -229,7 +229,7 @@ fn missing(shard: &str) -> String {
 }
 
 /// The tensors of several files as one dict, in natural order.
-fn together(files: Vec<OpenFile>, mut tensors: Vec<(String, Place)>) -> Opened {
+fn together(files: Vec<OpenFile>, mut tensors: Vec<(String, TensorPlace)>) -> Opened {
     tensors.sort_by(|a, b| natural(&a.0, &b.0));
     let fields = tensors.iter().enumerate();
     let fields = fields.map(|(at, (name, _))| (name.as_str().into(), Item::Tensor(at)));

@@ -12,7 +12,7 @@ const PIECES: usize = 64;
 
 /// A tensor of a state dict, with the number of its file.
 #[derive(Clone, Copy)]
-pub(super) struct Named<'a> {
+pub(super) struct FileTensor<'a> {
     pub(super) name: &'a str,
     pub(super) file: usize,
     pub(super) stored: &'a Stored,
@@ -21,7 +21,7 @@ pub(super) struct Named<'a> {
 /// The tensors of a state dict that were met, to find those that are met again.
 #[derive(Default)]
 pub(super) struct Ties<'a> {
-    met: Vec<Named<'a>>,
+    met: Vec<FileTensor<'a>>,
     by_place: HashMap<(usize, Arc<str>, u64), Vec<usize>>,
     matrices: HashMap<&'a [usize], Vec<usize>>,
 }
@@ -30,8 +30,8 @@ impl<'a> Ties<'a> {
     /// Returns the index of the earlier tensor that this one is: one place of one storage, or equal bytes
     /// where one of both is an embedding by its name. safetensors have no shared storages, and gathered
     /// weights lose theirs.
-    pub(super) fn meet(&mut self, tensor: Named<'a>) -> Option<usize> {
-        let Named { file, stored, .. } = tensor;
+    pub(super) fn meet(&mut self, tensor: FileTensor<'a>) -> Option<usize> {
+        let FileTensor { file, stored, .. } = tensor;
         // Tensors of safetensors have no storages to share.
         if !stored.key.is_empty() {
             let place = (file, Arc::clone(&stored.key), stored.offset);
@@ -118,7 +118,7 @@ mod tests {
         let stored: Vec<Stored> = tensors.iter().map(|t| matrix(t.2, t.3)).collect();
         let mut ties = Ties::default();
         let named = tensors.iter().zip(&stored);
-        let named = named.map(|((name, file, ..), stored)| Named {
+        let named = named.map(|((name, file, ..), stored)| FileTensor {
             name,
             file: *file,
             stored,

@@ -74,7 +74,7 @@ pub(super) struct Planter<'a> {
     /// Bytes of values that were met again.
     spent: usize,
     /// Bytes of names that were put together.
-    named: usize,
+    name_bytes: usize,
     /// Nodes around the value at hand that were met before.
     inside: usize,
 }
@@ -87,7 +87,7 @@ impl<'a> Planter<'a> {
             tensors: Vec::new(),
             met: HashSet::new(),
             spent: 0,
-            named: 0,
+            name_bytes: 0,
             inside: 0,
         }
     }
@@ -196,8 +196,8 @@ impl<'a> Planter<'a> {
 
     /// A name that was put together, if there is room for it.
     fn joined(&mut self, name: Arc<str>) -> Option<Arc<str>> {
-        self.named = self.named.saturating_add(name.len());
-        (self.named <= LARGEST).then_some(name)
+        self.name_bytes = self.name_bytes.saturating_add(name.len());
+        (self.name_bytes <= LARGEST).then_some(name)
     }
 
     fn object(&mut self, object: &'a Opaque, depth: usize) -> Item {

@@ -11,7 +11,7 @@ use crate::run::names::{StepUnit, arrange};
 
 /// Unit of the numbers of a run's checkpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Clock {
+pub enum LogClock {
     /// The steps of the log.
     Steps,
     /// Its epochs.
@@ -29,7 +29,7 @@ pub struct Logged {
     pub rate: Option<f64>,
 }
 
-impl Clock {
+impl LogClock {
     /// Returns the unit of a run's checkpoints; `None` if it cannot be known. Names that do not say it count
     /// steps if the log does not lead far beyond them.
     #[must_use]
@@ -132,7 +132,7 @@ mod tests {
     }
 
     fn train(log: &TrainingLog, members: &[Checkpoint]) -> Option<Vec<Option<f64>>> {
-        let clock = Clock::of(log, members, Path::new("run"))?;
+        let clock = LogClock::of(log, members, Path::new("run"))?;
         let logged = clock.logged(log, members).into_iter();
         Some(logged.map(|logged| logged.train).collect())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::tensorboard::{Events, MARK};
-use super::{Reading, TrainingLog, metrics_csv, trainer_state};
+use super::{ReadLog, TrainingLog, metrics_csv, trainer_state};
 use crate::run::fingerprint::Fingerprint;
 
 /// Least time between two readings: some trainers write a line a step.
@@ -103,7 +103,7 @@ impl LogFollower {
 
     /// Each checkpoint's folder has the log up to it, and the run's that of the last time it was saved:
     /// the longer of these counts.
-    fn state(&mut self) -> Option<Result<Option<Reading>, String>> {
+    fn state(&mut self) -> Option<Result<Option<ReadLog>, String>> {
         let (of_checkpoints, others): (Vec<&Path>, Vec<&Path>) = self
             .named(|name| name == trainer_state::NAME)
             .into_iter()
@@ -123,13 +123,13 @@ impl LogFollower {
         })
     }
 
-    fn table(&mut self) -> Option<Result<Option<Reading>, String>> {
+    fn table(&mut self) -> Option<Result<Option<ReadLog>, String>> {
         let tables = self.named(|name| name == metrics_csv::NAME);
         tables.last().map(|path| metrics_csv::read(path))
     }
 
     /// The event files of the folder in which the last one was written.
-    fn event_files(&mut self) -> Option<Result<Option<Reading>, String>> {
+    fn event_files(&mut self) -> Option<Result<Option<ReadLog>, String>> {
         let files = self.named(|name| name.contains(MARK));
         let folder = files.last()?.parent()?.to_path_buf();
         let files = files

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::run::regular;
 
-use super::quantities::{self, Quantity};
-use super::{LARGEST, Reading, TrainingLog};
+use super::quantities::{self, LoggedQuantity};
+use super::{LARGEST, ReadLog, TrainingLog};
 
 /// The file's name.
 pub(super) const NAME: &str = "metrics.csv";
@@ -19,11 +19,11 @@ const COLUMNS: usize = 100_000;
 struct Columns {
     step: usize,
     epoch: Option<usize>,
-    values: Vec<(Quantity, usize)>,
+    values: Vec<(LoggedQuantity, usize)>,
 }
 
 /// Reads the log of a table; `None` if it has no line yet. A last line without an end is still being written.
-pub(super) fn read(path: &Path) -> Result<Option<Reading>, String> {
+pub(super) fn read(path: &Path) -> Result<Option<ReadLog>, String> {
     let mut text = Vec::new();
     let opened = regular::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut text));
     let Some(end) = text
@@ -80,7 +80,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Reading>, String> {
             break;
         }
     }
-    Ok(Some(Reading { log, trouble }))
+    Ok(Some(ReadLog { log, trouble }))
 }
 
 impl Columns {
@@ -91,13 +91,18 @@ impl Columns {
             let columns = head.iter().enumerate();
             columns.filter_map(|(column, name)| Some((quantities::quantity(name)?, column)))
         };
-        let best = |wanted: Quantity| {
+        let best = |wanted: LoggedQuantity| {
             let columns = known().filter(|((quantity, _), _)| *quantity == wanted);
             let best = columns.min_by_key(|((_, rank), _)| *rank);
             best.map(|(_, column)| (wanted, column))
         };
-        let values = [Quantity::Train, Quantity::Eval, Quantity::Rate].map(best);
-        let values: Vec<(Quantity, usize)> = values.into_iter().flatten().collect();
+        let values = [
+            LoggedQuantity::Train,
+            LoggedQuantity::Eval,
+            LoggedQuantity::Rate,
+        ]
+        .map(best);
+        let values: Vec<(LoggedQuantity, usize)> = values.into_iter().flatten().collect();
         let epoch = named("epoch");
         Some(Self {
             step: named("step").or(epoch)?,

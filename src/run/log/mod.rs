@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::unicode;
-pub use align::{Clock, Logged};
+pub use align::{LogClock, Logged};
 pub(in crate::run) use follower::is_log;
 pub use follower::{LogFollower, LogUpdate};
-use quantities::Quantity;
+use quantities::LoggedQuantity;
 
 /// Most bytes that are read of one log.
 const LARGEST: u64 = 128 << 20;
@@ -100,11 +100,11 @@ impl TrainingLog {
         }
     }
 
-    fn series_mut(&mut self, quantity: Quantity) -> &mut Series {
+    fn series_mut(&mut self, quantity: LoggedQuantity) -> &mut Series {
         match quantity {
-            Quantity::Train => &mut self.train,
-            Quantity::Eval => &mut self.eval,
-            Quantity::Rate => &mut self.rate,
+            LoggedQuantity::Train => &mut self.train,
+            LoggedQuantity::Eval => &mut self.eval,
+            LoggedQuantity::Rate => &mut self.rate,
         }
     }
 
@@ -128,7 +128,7 @@ impl TrainingLog {
 
 /// A log as it was read: what it tells, and a sentence about what could not be read of it.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Reading {
+struct ReadLog {
     log: TrainingLog,
     trouble: Option<String>,
 }

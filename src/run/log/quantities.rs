@@ -2,7 +2,7 @@
 
 /// Quantity of a logged number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Quantity {
+pub(super) enum LoggedQuantity {
     /// Loss on training samples.
     Train,
     /// Loss on held-out samples.
@@ -18,9 +18,9 @@ pub(super) enum Quantity {
 /// | training loss | `train/loss`, `Loss/train`, `train_loss`, `train_loss_step`, `loss`, `train_loss_epoch` |
 /// | evaluation loss | `eval/loss`, `Loss/val`, `val_loss`, `valid_loss`, `validation_loss`, `test_loss` |
 /// | learning rate | `lr`, `learning_rate`, `train/learning_rate`, `lr-SGD`, `lr/group_0` |
-const NAMES: [(Quantity, &[&str]); 3] = [
+const NAMES: [(LoggedQuantity, &[&str]); 3] = [
     (
-        Quantity::Train,
+        LoggedQuantity::Train,
         &[
             "train_loss",
             "loss_train",
@@ -35,7 +35,7 @@ const NAMES: [(Quantity, &[&str]); 3] = [
         ],
     ),
     (
-        Quantity::Eval,
+        LoggedQuantity::Eval,
         &[
             "eval_loss",
             "loss_eval",
@@ -51,7 +51,7 @@ const NAMES: [(Quantity, &[&str]); 3] = [
         ],
     ),
     (
-        Quantity::Rate,
+        LoggedQuantity::Rate,
         &[
             "learning_rate",
             "lr",
@@ -69,7 +69,7 @@ const RATE: &str = "lr_";
 const NO_RATE: [&str; 2] = ["_momentum", "_weight_decay"];
 
 /// Returns the quantity of a name, and its rank among the names of that quantity: the lowest counts.
-pub(super) fn quantity(name: &str) -> Option<(Quantity, usize)> {
+pub(super) fn quantity(name: &str) -> Option<(LoggedQuantity, usize)> {
     let name = plain(name);
     let listed = NAMES.iter().find_map(|(quantity, names)| {
         let rank = names.iter().position(|known| *known == name)?;
@@ -77,7 +77,7 @@ pub(super) fn quantity(name: &str) -> Option<(Quantity, usize)> {
     });
     let other = || {
         let is_rate = name.starts_with(RATE) && !NO_RATE.iter().any(|end| name.ends_with(end));
-        is_rate.then_some((Quantity::Rate, usize::MAX))
+        is_rate.then_some((LoggedQuantity::Rate, usize::MAX))
     };
     listed.or_else(other)
 }
@@ -97,15 +97,15 @@ mod tests {
         let told = |name: &str| quantity(name).map(|(quantity, _)| quantity);
         for (expected, names) in [
             (
-                Quantity::Train,
+                LoggedQuantity::Train,
                 ["train/loss", "Loss/train", "train_loss_step", "loss"],
             ),
             (
-                Quantity::Eval,
+                LoggedQuantity::Eval,
                 ["eval/loss", "Loss/val", "val_loss", "validation-loss"],
             ),
             (
-                Quantity::Rate,
+                LoggedQuantity::Rate,
                 ["lr", "train/learning_rate", "lr-SGD", "lr-Adam/pg2"],
             ),
         ] {

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use prost::Message;
 
-use super::quantities::{self, Quantity};
+use super::quantities::{self, LoggedQuantity};
 use super::tfrecord::{self, Record};
-use super::{Reading, Series, TrainingLog};
+use super::{ReadLog, Series, TrainingLog};
 use crate::run::fingerprint::Fingerprint;
 use crate::run::regular;
 
@@ -103,14 +103,18 @@ pub(super) struct Events {
 
 impl Events {
     /// Reads on. `files` are the event files of one folder, in the order in which they were begun.
-    pub(super) fn read(&mut self, folder: &Path, files: &[PathBuf]) -> Reading {
+    pub(super) fn read(&mut self, folder: &Path, files: &[PathBuf]) -> ReadLog {
         if !self.go_on(files) {
             // One of them is another file now: what it told no longer counts.
             *self = Self::default();
             self.go_on(files);
         }
         let mut log = TrainingLog::of(folder);
-        for quantity in [Quantity::Train, Quantity::Eval, Quantity::Rate] {
+        for quantity in [
+            LoggedQuantity::Train,
+            LoggedQuantity::Eval,
+            LoggedQuantity::Rate,
+        ] {
             let curves = self.curves.iter().filter_map(|(name, series)| {
                 let (known, rank) = quantities::quantity(name)?;
                 (known == quantity).then_some((rank, series))
@@ -120,7 +124,7 @@ impl Events {
             }
         }
         let trouble = self.files.values().find_map(|file| file.trouble.clone());
-        Reading { log, trouble }
+        ReadLog { log, trouble }
     }
 
     /// Reads what has been added to files; false when one of them was begun anew.
@@ -229,7 +233,7 @@ mod tests {
         framed(&Event { step, summary }.encode_to_vec())
     }
 
-    fn losses(reading: &Reading) -> Vec<(u64, f64)> {
+    fn losses(reading: &ReadLog) -> Vec<(u64, f64)> {
         let entries = reading.log.train.entries().iter();
         entries.map(|entry| (entry.step, entry.value)).collect()
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::run::regular;
 
-use super::{LARGEST, Reading, TrainingLog};
+use super::{LARGEST, ReadLog, TrainingLog};
 
 /// The file's name, in a checkpoint's folder and in the run's.
 pub const NAME: &str = "trainer_state.json";
@@ -81,7 +81,7 @@ impl TrainerState {
 }
 
 /// Reads the log of a trainer; `None` while it is being written.
-pub(super) fn read(path: &Path) -> Result<Option<Reading>, String> {
+pub(super) fn read(path: &Path) -> Result<Option<ReadLog>, String> {
     let Some(state) = TrainerState::read(path)? else {
         return Ok(None);
     };
@@ -97,7 +97,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Reading>, String> {
             }
         }
     }
-    Ok(Some(Reading { log, trouble: None }))
+    Ok(Some(ReadLog { log, trouble: None }))
 }
 
 /// Makes JSON of what Python writes: `NaN`, `Infinity` and `-Infinity` become `null` outside of strings. A last

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::StepUnit;
+use super::family_numbers::{FamilyNumbers, NumberColumn};
 use super::parsed::SlotDoubt;
-use super::series::{Column, FamilyNumbers};
 use super::word::WordClass;
 
 /// Columns that order the files, and the one of them that is the step.
@@ -46,7 +46,7 @@ impl FamilyNumbers<'_> {
                 .max_by_key(|column| (column.slot.certainty, column.slot.component))
                 .map(|c| c.at)
         };
-        let others: Vec<&Column> = candidates
+        let others: Vec<&NumberColumn> = candidates
             .iter()
             .copied()
             .filter(|column| !column.slot.class.is_counter() && column.slot.component == home)
@@ -100,7 +100,7 @@ impl FamilyNumbers<'_> {
         epoch: Option<usize>,
         step: usize,
         unit: StepUnit,
-        others: &[&Column],
+        others: &[&NumberColumn],
     ) -> Counting {
         if let Some(epoch) = epoch {
             let repeats = !self.is_unique(&[step]);
@@ -119,9 +119,10 @@ impl FamilyNumbers<'_> {
     }
 
     /// The epoch, unless another number tells apart what was written within one.
-    fn by_epoch(&self, epoch: usize, others: &[&Column]) -> Counting {
+    fn by_epoch(&self, epoch: usize, others: &[&NumberColumn]) -> Counting {
         // `checkpoint-5000-epoch-10` tells updates too, whether an epoch has one file or several.
-        let counts = |other: &&&Column| self.strength(other) == 3 && self.rises(epoch, other.at);
+        let counts =
+            |other: &&&NumberColumn| self.strength(other) == 3 && self.rises(epoch, other.at);
         if let Some(inner) = others.iter().find(counts).filter(|_| self.rows.len() > 1) {
             return Self::single(inner.at, StepUnit::Step);
         }
@@ -141,7 +142,7 @@ impl FamilyNumbers<'_> {
     }
 
     /// The step among numbers that no word explains.
-    fn by_numbers(&self, others: &[&Column]) -> Counting {
+    fn by_numbers(&self, others: &[&NumberColumn]) -> Counting {
         let unit = StepUnit::Unspecified;
         if self.rows.len() < 2 {
             let last = others.iter().max_by_key(|other| {
@@ -158,7 +159,8 @@ impl FamilyNumbers<'_> {
             let best = first.or(last);
             return best.map_or_else(Counting::default, |best| Self::single(best.at, unit));
         }
-        let unique: Vec<&&Column> = others.iter().filter(|o| self.is_unique(&[o.at])).collect();
+        let unique: Vec<&&NumberColumn> =
+            others.iter().filter(|o| self.is_unique(&[o.at])).collect();
         match unique.as_slice() {
             [] => match others {
                 [] => Counting::default(),
@@ -193,7 +195,7 @@ impl FamilyNumbers<'_> {
 
     /// True for a number that looks like an outer counter: a few values that follow each other from the
     /// first on, each with several files.
-    fn counts_epochs(&self, column: &Column) -> bool {
+    fn counts_epochs(&self, column: &NumberColumn) -> bool {
         let values: HashSet<u64> = self.rows.iter().map(|row| row[column.at]).collect();
         let (low, high) = (values.iter().min(), values.iter().max());
         let (Some(&low), Some(&high)) = (low, high) else {
@@ -204,7 +206,7 @@ impl FamilyNumbers<'_> {
 
     /// Scores how much a number looks like a counter and not like a score: multiples of a number, even
     /// distances, leading zeros, a long way from the first to the last.
-    fn regularity(&self, column: &Column) -> (u8, u64) {
+    fn regularity(&self, column: &NumberColumn) -> (u8, u64) {
         let mut values: Vec<u64> = self.rows.iter().map(|row| row[column.at]).collect();
         values.sort_unstable();
         let (low, high) = (values.first().copied(), values.last().copied());
@@ -223,7 +225,7 @@ impl FamilyNumbers<'_> {
     }
 
     /// True where all other unique numbers rise with this one, so that either orders.
-    fn rises_with_names(&self, column: &Column) -> bool {
+    fn rises_with_names(&self, column: &NumberColumn) -> bool {
         self.columns
             .iter()
             .filter(|other| {

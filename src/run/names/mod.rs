@@ -10,6 +10,7 @@
 
 mod choose;
 mod counting;
+mod family_numbers;
 mod file_role;
 mod left_out;
 mod parsed;

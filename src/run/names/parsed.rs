@@ -8,7 +8,7 @@ use super::word::{self, WordClass};
 
 /// A number of a name that may count something.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Slot {
+pub(super) struct NameNumber {
     /// The component of the path it stands in.
     pub(super) component: usize,
     /// Its token there.
@@ -48,7 +48,7 @@ pub(super) struct ParsedName {
     /// The key of the last component alone.
     pub(super) file_key: String,
     /// Numbers that may count something.
-    pub(super) slots: Vec<Slot>,
+    pub(super) slots: Vec<NameNumber>,
     /// Numbers of ranks, shards and layers.
     pub(super) parts: Vec<u64>,
     /// Word for its standing, as `best`; the largest of [`standing`].
@@ -116,7 +116,7 @@ pub(super) fn parse(path: &Path, thousands: bool) -> ParsedName {
 enum Element {
     /// The word without its status, and the standing that this tells.
     Word(String, u8),
-    Slot(Slot),
+    Slot(NameNumber),
     Part(u64),
     Mark(&'static str),
     Nothing,
@@ -208,7 +208,7 @@ fn elements((component, is_file): (usize, bool), text: &str, tokens: &[NameToken
     (0..tokens.len())
         .map(|at| {
             let token = &tokens[at];
-            let slot = |value, class, certainty, glued| Slot {
+            let slot = |value, class, certainty, glued| NameNumber {
                 component,
                 token: at,
                 value,
@@ -231,7 +231,7 @@ fn elements((component, is_file): (usize, bool), text: &str, tokens: &[NameToken
                 }
                 TokenKind::Hash => Element::Mark("% "),
                 TokenKind::Ordinal(value) => Element::Word(format!("{value}th"), 0),
-                TokenKind::Date(value) => Element::Slot(Slot {
+                TokenKind::Date(value) => Element::Slot(NameNumber {
                     is_date: true,
                     ..slot(*value, WordClass::Other, 0, false)
                 }),

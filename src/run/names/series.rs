@@ -1,11 +1,11 @@
 //! The files of one family of names in the order of training: which of their numbers is the step.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::StepUnit;
 use super::counting::Counting;
-use super::parsed::{ParsedName, Slot, SlotDoubt};
-use super::token::looks_like_time;
+use super::family_numbers::{FamilyNumbers, NumberColumn};
+use super::parsed::ParsedName;
 use super::word::WordClass;
 
 /// A file of a family that is no point of its path.
@@ -63,18 +63,6 @@ impl Series {
     }
 }
 
-/// One number of the family's names, over all its files.
-pub(super) struct Column {
-    /// Its place among the slots of a name.
-    pub(super) at: usize,
-    /// Its slot in the first file.
-    pub(super) slot: Slot,
-    /// Number of distinct values.
-    values: usize,
-    /// True where all values are dates or times.
-    pub(super) is_date: bool,
-}
-
 /// Orders the files of one family; where its numbers tell several runs or networks apart, each by itself.
 pub(super) fn resolve(names: &[ParsedName], files: &[usize]) -> Vec<Series> {
     let mut resolved = Vec::new();
@@ -99,157 +87,7 @@ pub(super) fn resolve(names: &[ParsedName], files: &[usize]) -> Vec<Series> {
     resolved
 }
 
-/// The numbers of one family's names.
-pub(super) struct FamilyNumbers<'a> {
-    names: &'a [ParsedName],
-    files: &'a [usize],
-    /// Distinct rows of numbers, of the files without a word for their standing if there are any.
-    pub(super) rows: Vec<Vec<u64>>,
-    pub(super) columns: Vec<Column>,
-    pinned: &'a [usize],
-}
-
-impl<'a> FamilyNumbers<'a> {
-    fn new(names: &'a [ParsedName], files: &'a [usize], pinned: &'a [usize]) -> Self {
-        let row = |file: &usize| -> Vec<u64> {
-            names[*file].slots.iter().map(|slot| slot.value).collect()
-        };
-        let plain: HashSet<Vec<u64>> = files
-            .iter()
-            .filter(|file| names[**file].standing == 0)
-            .map(row)
-            .collect();
-        let rows = if plain.is_empty() {
-            files.iter().map(row).collect()
-        } else {
-            plain
-        };
-        let mut rows: Vec<Vec<u64>> = rows.into_iter().collect();
-        rows.sort_unstable();
-        let slots = files.first().map_or(&[][..], |file| &names[*file].slots);
-        let columns = slots.iter().enumerate().map(|(at, slot)| {
-            let values: HashSet<u64> = rows.iter().map(|row| row[at]).collect();
-            let times = values.iter().all(|value| looks_like_time(*value));
-            let mut slot = slot.clone();
-            slot.padded = files.iter().any(|file| names[*file].slots[at].padded);
-            Column {
-                at,
-                is_date: slot.is_date || (times && !slot.class.is_counter()),
-                slot,
-                values: values.len(),
-            }
-        });
-        Self {
-            names,
-            files,
-            columns: columns.collect(),
-            rows,
-            pinned,
-        }
-    }
-
-    fn value(&self, file: usize, column: usize) -> u64 {
-        self.names[file]
-            .slots
-            .get(column)
-            .map_or(0, |slot| slot.value)
-    }
-
-    /// True for a number that differs between files and is not held fixed.
-    pub(super) fn varies(&self, column: &Column) -> bool {
-        column.values > 1 && !self.pinned.contains(&column.at)
-    }
-
-    fn is_folder(&self, column: &Column) -> bool {
-        let components = self
-            .files
-            .first()
-            .map_or(0, |file| self.names[*file].components.len());
-        column.slot.component + 1 < components
-    }
-
-    /// Numbers that may be the step: those that vary; of a single file, those that words or their place
-    /// make likely.
-    pub(super) fn candidates(&self) -> Vec<&Column> {
-        let varying: Vec<&Column> = self
-            .columns
-            .iter()
-            .filter(|column| self.varies(column) && !column.is_date)
-            .collect();
-        let (runs, counters): (Vec<&Column>, Vec<&Column>) = varying
-            .into_iter()
-            .partition(|column| column.slot.class == WordClass::Run || self.is_job(column));
-        if !counters.is_empty() {
-            return counters;
-        }
-        // `model_v1.pt`, `model_v2.pt`: a series of versions, where nothing else varies.
-        let in_name: Vec<&Column> = runs.into_iter().filter(|c| !self.is_folder(c)).collect();
-        if !in_name.is_empty() {
-            return in_name;
-        }
-        let likely = |column: &&Column| {
-            let slot = &column.slot;
-            let alone = self.stands_alone(column);
-            let placed = slot.class.is_counter()
-                || (slot.class == WordClass::Checkpoint && slot.doubt != Some(SlotDoubt::Glued))
-                || (slot.class == WordClass::Other && slot.doubt != Some(SlotDoubt::Glued))
-                    && (alone || !self.is_folder(column));
-            placed && !column.is_date && !self.pinned.contains(&column.at)
-        };
-        let likely: Vec<&Column> = self.columns.iter().filter(likely).collect();
-        let (batches, counters): (Vec<&Column>, Vec<&Column>) = likely
-            .into_iter()
-            .partition(|column| column.slot.doubt == Some(SlotDoubt::Batch));
-        if counters.is_empty() {
-            batches
-        } else {
-            counters
-        }
-    }
-
-    /// True where the number is the whole component: `900/model.safetensors`, `900.pt`.
-    fn stands_alone(&self, column: &Column) -> bool {
-        let name = self.files.first().map(|file| &self.names[*file]);
-        let component = name.and_then(|name| name.components.get(column.slot.component));
-        component.is_some_and(|text| {
-            let stem = text.split('.').next().unwrap_or_default();
-            !stem.is_empty() && stem.bytes().all(|c| c.is_ascii_digit())
-        })
-    }
-
-    /// True for a plain number of a folder above files whose own counter is the same in all: jobs that each
-    /// saved the same epoch, `0/epoch_9.pt` and `1/epoch_9.pt`.
-    fn is_job(&self, column: &Column) -> bool {
-        let is_plain = column.slot.class == WordClass::Other && self.is_folder(column);
-        let counts = |other: &Column| {
-            other.slot.class.is_counter() && !self.is_folder(other) && other.values == 1
-        };
-        is_plain && self.rows.len() > 1 && self.columns.iter().any(counts)
-    }
-
-    /// Returns the certainty that a component's number is the step.
-    pub(super) fn strength(&self, column: &Column) -> u8 {
-        match column.slot.class {
-            class if class.is_counter() => 4,
-            WordClass::Checkpoint if column.slot.certainty > 6 || column.slot.certainty == 4 => 3,
-            WordClass::Checkpoint => 1,
-            _ if self.stands_alone(column) => 2,
-            _ => 0,
-        }
-    }
-
-    /// The component of the path with the step.
-    pub(super) fn home(&self, candidates: &[&Column]) -> usize {
-        // Of one file alone, numbers of folders far above it may be settings: `llama_3epochs/checkpoint-500`.
-        let is_one = self.rows.len() == 1;
-        let best = candidates.iter().max_by_key(|column| {
-            let (strength, component) = (self.strength(column), column.slot.component);
-            let near = if is_one && strength > 1 { component } else { 0 };
-            (near, strength, component)
-        });
-        best.map_or(0, |column| column.slot.component)
-    }
-
+impl FamilyNumbers<'_> {
     /// A number that tells runs or networks apart: a fold, a date above the checkpoints, the index of a
     /// network in a folder that has the step.
     fn splitter(&self) -> Option<usize> {
@@ -278,7 +116,7 @@ impl<'a> FamilyNumbers<'a> {
                 return Some(date.at);
             }
         }
-        let stranger = |column: &&&Column| {
+        let stranger = |column: &&&NumberColumn| {
             column.slot.component != home && !column.slot.class.is_counter() && self.varies(column)
         };
         let stranger = candidates.iter().find(stranger)?;
@@ -289,26 +127,6 @@ impl<'a> FamilyNumbers<'a> {
                 .last()
                 .is_some_and(|last| self.rises(stranger.at, *last));
         (stranger.slot.component > home || !rises).then_some(stranger.at)
-    }
-
-    pub(super) fn is_unique(&self, columns: &[usize]) -> bool {
-        let keys: HashSet<Vec<u64>> = self
-            .rows
-            .iter()
-            .map(|row| columns.iter().map(|at| row[*at]).collect())
-            .collect();
-        keys.len() == self.rows.len()
-    }
-
-    /// True where `inner` rises strictly in the order of `outer`, then `inner`.
-    pub(super) fn rises(&self, outer: usize, inner: usize) -> bool {
-        let mut pairs: Vec<(u64, u64)> = self
-            .rows
-            .iter()
-            .map(|row| (row[outer], row[inner]))
-            .collect();
-        pairs.sort_unstable();
-        pairs.windows(2).all(|pair| pair[0].1 < pair[1].1)
     }
 
     fn series(&self) -> Series {

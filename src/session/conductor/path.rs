@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::run::{Checkpoint, Clock, SaveTimes};
+use crate::run::{Checkpoint, LogClock, SaveTimes};
 use crate::weights::Role;
 
 use super::super::earlier;
@@ -202,7 +202,7 @@ impl Conductor {
     pub(super) fn look_up(&mut self) {
         let members = self.plane.as_ref().map_or(&[][..], |plane| &plane.members);
         let log = self.snapshot.training.as_deref();
-        self.snapshot.clock = log.and_then(|log| Clock::of(log, members, &self.options.run));
+        self.snapshot.clock = log.and_then(|log| LogClock::of(log, members, &self.options.run));
         let logged = log.zip(self.snapshot.clock);
         self.snapshot.logged =
             logged.map_or_else(Vec::new, |(log, clock)| clock.logged(log, members));

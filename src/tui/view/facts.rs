@@ -32,6 +32,18 @@ pub(crate) fn measure(app: &App) -> Option<Measure> {
     selected(app).and_then(|line| line.truth.or(line.on_plane))
 }
 
+/// Returns the newest checkpoint whose loss is known, with its step, while that of a newer one is looked at and is not:
+/// checkpoints may come faster than they can be measured.
+pub(crate) fn last_measured(app: &App) -> Option<(u64, Measure)> {
+    let newest = app.checkpoints().checked_sub(1)?;
+    if app.selected() != Some(newest) || measure(app).is_some() {
+        return None;
+    }
+    let lines = app.snapshot().checkpoints.iter().rev();
+    let mut known = lines.filter(|line| is_of_path(line));
+    known.find_map(|line| Some((line.step?, line.truth?)))
+}
+
 /// `0.295`.
 pub(crate) fn loss(measure: Option<Measure>) -> String {
     measure.map_or_else(|| "–".into(), |measure| short(measure.loss))

@@ -56,6 +56,10 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
             pieces.push(Piece::new(5, vec![name, value]));
         }
     }
+    if let Some((step, measure)) = facts::last_measured(app) {
+        let loss = format!("loss {} at {step}", facts::loss(Some(measure)));
+        pieces.push(Piece::new(0, vec![Span::styled(loss, theme.faint())]));
+    }
     pieces.extend(logged(app));
     pieces.extend(missing(app));
     let area = padded(area);

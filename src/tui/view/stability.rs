@@ -7,7 +7,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use crate::landscape::worker::protocol::CURVATURE_SAMPLES;
 use crate::plot::axis::short;
 use crate::plot::{AxisSide, Curve, Graph, Mark, Stroke};
-use crate::run::{Clock, Series};
+use crate::run::{LogClock, Series};
 use crate::session::{Analysis, Snapshot};
 
 use super::super::state::App;
@@ -185,7 +185,7 @@ fn draw(
 }
 
 /// Returns a series as at most `points` points: the mean of what falls into each.
-fn curve(series: &Series, clock: Clock, points: usize) -> Line {
+fn curve(series: &Series, clock: LogClock, points: usize) -> Line {
     let entries = series.entries();
     let each = entries.len().div_ceil(points.max(1)).max(1);
     let means = entries.chunks(each).map(|chunk| {
@@ -206,10 +206,10 @@ mod tests {
     fn a_long_log_is_drawn_by_its_means() {
         let values = [f64::NAN, f64::NAN, 2.0, f64::NAN, 4.0, 6.0, 7.0];
         let series: Series = (0..).zip(values).collect();
-        let [x, y] = curve(&series, Clock::Steps, 4);
+        let [x, y] = curve(&series, LogClock::Steps, 4);
         assert_eq!(x, [1.0, 3.0, 5.0, 6.0]);
         assert!(y[0].is_nan());
         assert_eq!(y[1..], [2.0, 5.0, 7.0]);
-        assert!(curve(&series, Clock::Epochs, 4)[0].is_empty());
+        assert!(curve(&series, LogClock::Epochs, 4)[0].is_empty());
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn apply(function: Function, operands: &Operands<'_>) -> Result<Datum
 }
 
 impl Function {
-    /// Returns the function of each element; NaN stays NaN.
+    /// Returns the function of each element; NaN stays NaN. Every function is listed, so that a new one is not forgotten.
     ///
     /// # Errors
     /// candle's, or the function is one of truth values alone.
@@ -56,6 +56,26 @@ impl Function {
             return y;
         }
         match self {
+            Function::Neg => x.neg(),
+            // candle's derivative at 0 is 1, PyTorch's is 0.
+            Function::Abs => x * x.sign()?.detach(),
+            Function::Exp => x.exp(),
+            Function::Expm1 => x.exp()? - 1.0,
+            Function::Log => x.log(),
+            Function::Log1p => (x + 1.0)?.log(),
+            Function::Log2 => x.log()? / LN_2,
+            Function::Sqrt => x.sqrt(),
+            Function::Rsqrt => x.sqrt()?.recip(),
+            Function::Square => x.sqr(),
+            Function::Reciprocal => x.recip(),
+            Function::Sin => x.sin(),
+            Function::Cos => x.cos(),
+            Function::Erf => x.erf(),
+            Function::Sign => x.sign(),
+            Function::Floor => x.floor(),
+            Function::Ceil => x.ceil(),
+            Function::Round => half_to_even(x),
+            Function::Trunc => x.sign()? * x.abs()?.floor()?,
             Function::Relu => ops::relu(x),
             Function::Tanh => x.tanh(),
             Function::Sigmoid => sigmoid(x),
@@ -100,7 +120,9 @@ impl Function {
                 let value = (x.zeros_like()? + value)?;
                 x.le(least)?.where_cond(&value, x)
             }
-            other => plain(other, x),
+            Function::Not | Function::BitwiseNot | Function::IsNan | Function::IsInf => {
+                bail!("{self:?} is one of truth values, expected one of numbers")
+            }
         }
     }
 }
@@ -117,32 +139,6 @@ fn at_once(function: Function, x: &Tensor) -> Option<Result<Tensor>> {
         Function::Hardtanh(least, most) => vector::bounded(x, least as f32, most as f32),
         _ => return None,
     })
-}
-
-fn plain(function: Function, x: &Tensor) -> Result<Tensor> {
-    match function {
-        Function::Neg => x.neg(),
-        // candle's derivative at 0 is 1, PyTorch's is 0.
-        Function::Abs => x * x.sign()?.detach(),
-        Function::Exp => x.exp(),
-        Function::Expm1 => x.exp()? - 1.0,
-        Function::Log => x.log(),
-        Function::Log1p => (x + 1.0)?.log(),
-        Function::Log2 => x.log()? / LN_2,
-        Function::Sqrt => x.sqrt(),
-        Function::Rsqrt => x.sqrt()?.recip(),
-        Function::Square => x.sqr(),
-        Function::Reciprocal => x.recip(),
-        Function::Sin => x.sin(),
-        Function::Cos => x.cos(),
-        Function::Erf => x.erf(),
-        Function::Sign => x.sign(),
-        Function::Floor => x.floor(),
-        Function::Ceil => x.ceil(),
-        Function::Round => half_to_even(x),
-        Function::Trunc => x.sign()? * x.abs()?.floor()?,
-        other => bail!("{other:?} is not known"),
-    }
 }
 
 /// Rounds as PyTorch does: a half goes to the even neighbour.

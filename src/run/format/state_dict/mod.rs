@@ -192,7 +192,7 @@ pub(super) fn choose<'a>(
         })
         .collect();
     let key = chosen.key();
-    let tensors = named(chosen.tensors)?;
+    let tensors = without_wrappers(chosen.tensors)?;
     Ok(Chosen {
         key,
         tensors,
@@ -231,7 +231,7 @@ fn found<'a>(
 }
 
 /// Takes wrappers' words off; two tensors never share a name.
-fn named(tensors: Vec<(usize, String)>) -> Result<Vec<(usize, String)>, Problem> {
+fn without_wrappers(tensors: Vec<(usize, String)>) -> Result<Vec<(usize, String)>, Problem> {
     let (indices, mut all): (Vec<usize>, Vec<String>) = tensors.into_iter().unzip();
     wrappers::strip(&mut all);
     let mut seen = HashSet::new();

@@ -88,7 +88,7 @@ fn split_of(name: &str) -> Option<Split> {
 /// One array, called as its file.
 fn single(path: &Path, request: &DataRequest, wanted: &Columns) -> Result<Dataset, DataError> {
     let mut array = arrays::single(path);
-    let own = Named {
+    let own = NamedColumn {
         array: stem(path),
         column: match &wanted.inputs[..] {
             [only] => only.clone(),
@@ -112,7 +112,7 @@ fn single(path: &Path, request: &DataRequest, wanted: &Columns) -> Result<Datase
 
 /// An array of the file, and what it is called without the split.
 #[derive(Clone, Debug, PartialEq)]
-struct Named {
+struct NamedColumn {
     array: String,
     column: String,
 }
@@ -120,10 +120,10 @@ struct Named {
 /// Arrays that are wanted by their names.
 #[derive(Debug)]
 struct Choice {
-    inputs: Vec<Named>,
-    target: Option<Named>,
+    inputs: Vec<NamedColumn>,
+    target: Option<NamedColumn>,
     /// All others, where one of the inputs is not there by its name.
-    others: Vec<Named>,
+    others: Vec<NamedColumn>,
 }
 
 impl Choice {
@@ -146,14 +146,15 @@ impl Choice {
         } else {
             others.into_iter().chain(taken).find_map(find)
         };
-        let inputs: Vec<Named> = wanted
+        let inputs: Vec<NamedColumn> = wanted
             .inputs
             .iter()
             .filter_map(|input| find(input))
             .collect();
         let is_all = !wanted.inputs.is_empty() && inputs.len() == wanted.inputs.len();
-        let is_other =
-            |named: &&Named| !is_all && !inputs.contains(*named) && target.as_ref() != Some(*named);
+        let is_other = |named: &&NamedColumn| {
+            !is_all && !inputs.contains(*named) && target.as_ref() != Some(*named)
+        };
         Ok(Self {
             others: named.iter().filter(is_other).cloned().collect(),
             inputs,
@@ -164,7 +165,7 @@ impl Choice {
 
 /// Names without the split, `x` of `x_train` or `train_x`; those of the other split are left out. A name that
 /// the model knows stays as it is, and so does one that would be there twice.
-fn named(names: &[String], split: Split, known: &[String]) -> Vec<Named> {
+fn named(names: &[String], split: Split, known: &[String]) -> Vec<NamedColumn> {
     let ends = |name: &str, split: Split| -> Option<String> {
         let short = name.strip_suffix(split.name())?.strip_suffix('_');
         short.map(str::to_owned)
@@ -184,7 +185,7 @@ fn named(names: &[String], split: Split, known: &[String]) -> Vec<Named> {
         known.contains(name) && !own.contains(*name)
             || without(name, other).is_none() && !own.contains(*name)
     };
-    let name = |name: &String| Named {
+    let name = |name: &String| NamedColumn {
         column: match without(name, split) {
             Some(short) if !known.contains(name) => short,
             _ => name.clone(),
@@ -197,8 +198,8 @@ fn named(names: &[String], split: Split, known: &[String]) -> Vec<Named> {
 /// The arrays that are taken, and the rows of each.
 struct Taking<'a> {
     path: &'a Path,
-    inputs: Vec<Named>,
-    target: Option<Named>,
+    inputs: Vec<NamedColumn>,
+    target: Option<NamedColumn>,
     /// Places of the samples in the file, ascending.
     indices: Vec<usize>,
 }
@@ -255,7 +256,7 @@ impl<'a> Taking<'a> {
         for named in &self.inputs {
             inputs.push(self.column(arrays, named)?);
         }
-        let of_input = |named: &Named| inputs.iter().find(|input| input.name == named.column);
+        let of_input = |named: &NamedColumn| inputs.iter().find(|input| input.name == named.column);
         let target = match &self.target {
             Some(named) => Some(match of_input(named) {
                 Some(input) => input.clone(),
@@ -270,7 +271,7 @@ impl<'a> Taking<'a> {
         })
     }
 
-    fn column(&self, arrays: &mut dyn Arrays, named: &Named) -> Result<Column, DataError> {
+    fn column(&self, arrays: &mut dyn Arrays, named: &NamedColumn) -> Result<Column, DataError> {
         let (head, data) = arrays.open(&named.array)?;
         let failed = |error| DataError::io(self.path, error);
         let chosen = &self.indices;
@@ -300,7 +301,11 @@ impl<'a> Taking<'a> {
 }
 
 /// Number of rows, and of elements of one, of an array that may be a column.
-fn extents(path: &Path, arrays: &mut dyn Arrays, named: &Named) -> Result<[usize; 2], DataError> {
+fn extents(
+    path: &Path,
+    arrays: &mut dyn Arrays,
+    named: &NamedColumn,
+) -> Result<[usize; 2], DataError> {
     let name = &named.array;
     let (head, _) = arrays.open(name)?;
     // Whole numbers take eight bytes each, whatever they are in the file.

@@ -10,7 +10,7 @@ use crate::loss::{Measure, Score};
 use crate::weights::{Layout, Plane};
 
 use super::files::{SentPlane, SentWeights, sweep_memory};
-use super::message::{EvaluatorAnswer, Hello, Order, PlaneFiles, Point, Ready, Whole};
+use super::message::{EvaluatorAnswer, Hello, Order, PlaneFilesMessage, Point, Ready, Whole};
 use super::process::{Process, Silence, Stop, told};
 use super::{EvaluatorError, EvaluatorOptions, PROTOCOL};
 
@@ -75,7 +75,7 @@ enum Failure {
 }
 
 /// Weights at which the loss is wanted.
-enum Place<'a> {
+enum WeightsPlace<'a> {
     OnPlane(&'a SentPlane, [f64; 2]),
     Weights(&'a Path),
 }
@@ -214,7 +214,7 @@ impl Connection {
         split: Split,
         samples: usize,
     ) -> Result<Measure, EvaluatorError> {
-        self.ask(&Place::OnPlane(plane, at), split, samples)
+        self.ask(&WeightsPlace::OnPlane(plane, at), split, samples)
     }
 
     /// Measures weights that lie in memory.
@@ -229,13 +229,13 @@ impl Connection {
         samples: usize,
     ) -> Result<Measure, EvaluatorError> {
         let sent = SentWeights::write(layout, flat).map_err(|source| self.no_file(source))?;
-        self.ask(&Place::Weights(&sent.file()), split, samples)
+        self.ask(&WeightsPlace::Weights(&sent.file()), split, samples)
     }
 
     /// Asks until there is an answer, or the point has ended the program twice.
     fn ask(
         &self,
-        place: &Place<'_>,
+        place: &WeightsPlace<'_>,
         split: Split,
         samples: usize,
     ) -> Result<Measure, EvaluatorError> {
@@ -262,10 +262,10 @@ impl Connection {
         Err(self.no_loss(place, "no answer"))
     }
 
-    fn no_loss(&self, place: &Place<'_>, why: &str) -> EvaluatorError {
+    fn no_loss(&self, place: &WeightsPlace<'_>, why: &str) -> EvaluatorError {
         let place = match place {
-            Place::OnPlane(_, [alpha, beta]) => format!("at ({alpha:.3}, {beta:.3})"),
-            Place::Weights(_) => "at a checkpoint or average".into(),
+            WeightsPlace::OnPlane(_, [alpha, beta]) => format!("at ({alpha:.3}, {beta:.3})"),
+            WeightsPlace::Weights(_) => "at a checkpoint or average".into(),
         };
         EvaluatorError::Point {
             command: self.options.command.clone(),
@@ -276,7 +276,7 @@ impl Connection {
     fn try_to_ask(
         &self,
         state: &mut State,
-        place: &Place<'_>,
+        place: &WeightsPlace<'_>,
         split: Split,
         samples: usize,
     ) -> Result<Measure, Failure> {
@@ -289,18 +289,18 @@ impl Connection {
         } else {
             usual * FIRST
         };
-        if let Place::OnPlane(plane, _) = place {
+        if let WeightsPlace::OnPlane(plane, _) = place {
             running.hold(plane, timeout)?;
         }
         running.process.say(&match place {
-            Place::OnPlane(plane, at) => Order::Measure(Point {
+            WeightsPlace::OnPlane(plane, at) => Order::Measure(Point {
                 id,
                 plane: plane.id,
                 at: *at,
                 split,
                 samples,
             }),
-            Place::Weights(file) => Order::Weights(Whole {
+            WeightsPlace::Weights(file) => Order::Weights(Whole {
                 id,
                 file,
                 split,
@@ -452,7 +452,7 @@ impl Running {
         if self.plane == Some(plane.id) {
             return Ok(());
         }
-        self.process.say(&Order::Plane(PlaneFiles {
+        self.process.say(&Order::Plane(PlaneFilesMessage {
             id: plane.id,
             checkpoint: &plane.checkpoint,
             origin: &plane.file("origin"),

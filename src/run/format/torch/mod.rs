@@ -249,7 +249,7 @@ fn of_numpy(array: &ArrayRef) -> Stored {
 }
 
 fn dtype(element: &Element) -> Dtype {
-    Dtype::named(&element.name)
+    Dtype::of_name(&element.name)
 }
 
 #[cfg(test)]
