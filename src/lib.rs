@@ -18,8 +18,8 @@
 //! run together, [`cli`] has a file for each command, [`config`] gives its options other defaults, [`demo`]
 //! trains the network that is watched where there is nothing else to watch.
 //! [`cache`] keeps copies of the checkpoints that a session has read, [`store`] the values that were measured; `host`
-//! names this machine, `spare` keeps memory for the next who needs it, [`terminal`] knows colours and characters of the terminal. `test_device` runs tests on each device, and
-//! `test_process` some of them in a process of their own.
+//! names this machine, `spare` reuses buffers, [`terminal`] knows colours and characters of the terminal. `test_device`
+//! runs tests on each device, and `test_process` some of them in a process of their own.
 //!
 //! The path of a run and the variance that its plane holds, without a screen:
 //!

@@ -97,7 +97,9 @@ proptest! {
             let from = usize::from(from) % file.len();
             bytes.extend_from_slice(&file[from..file.len().min(from + len)]);
         }
-        let _ = Bench::new().read(&bytes);
+        if let Err(told) = Bench::new().read(&bytes) {
+            prop_assert!(told.contains("step_1.pt"), "{}", told);
+        }
     }
 
     #[test]
@@ -110,7 +112,9 @@ proptest! {
         let mut bytes = vec![0x80, 2];
         bytes.extend(program);
         bytes.push(b'.');
-        let _ = Bench::new().read(&bytes);
+        if let Err(told) = Bench::new().read(&bytes) {
+            prop_assert!(told.contains("step_1.pt"), "{}", told);
+        }
     }
 
     #[test]
@@ -243,6 +247,27 @@ fn an_archive_is_read_by_what_it_has_and_refused_for_what_it_claims() {
         let told = RunShape::of(&checkpoint, None).unwrap_err().to_string();
         assert!(told.contains("tensor w cannot be read"), "{told}");
     }
+}
+
+#[test]
+fn an_archive_within_an_archive_holds_no_other() {
+    let bench = Bench::new();
+    let data: Vec<u8> = [1.5f32, -2.5]
+        .iter()
+        .flat_map(|x| x.to_le_bytes())
+        .collect();
+    let size = TWO.len() as u32;
+    let within = |inner: &[u8]| archive(&[("policy.pth", inner, inner.len() as u32)]);
+    let inner = archive(&[("a/data.pkl", TWO, size), ("a/data/0", &data, 8)]);
+    let outer = within(&inner);
+    assert_eq!(bench.read(&outer), Ok(vec![1.5, -2.5]));
+    // Each level would take a part of the stack.
+    let deep = (0..200).fold(outer, |inner, _| within(&inner));
+    let told = bench.refusal(&deep);
+    assert!(
+        told.contains("step_1.pt") && told.contains("data.pkl"),
+        "{told}"
+    );
 }
 
 #[test]

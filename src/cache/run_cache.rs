@@ -115,7 +115,8 @@ impl RunCache {
             .collect();
         contents.sort_unstable();
         contents.dedup();
-        contents.iter().map(|content| content.1).sum()
+        let bytes = contents.iter().map(|content| content.1);
+        bytes.fold(0, u64::saturating_add)
     }
 
     /// The copy of a record.

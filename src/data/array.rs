@@ -98,8 +98,7 @@ impl Kind {
         !matches!(self, Self::F16 | Self::Bf16 | Self::F32 | Self::F64)
     }
 
-    /// An element of whole numbers in little-endian order; the largest there is in place of what does not fit,
-    /// and of what is a float, its whole part.
+    /// Converts an element in little-endian order to a whole number: saturates where it does not fit, truncates a float.
     pub(super) fn whole(self, bytes: [u8; 8]) -> i64 {
         let [a, b, c, d, ..] = bytes;
         match self {

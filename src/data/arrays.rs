@@ -22,8 +22,8 @@ pub(super) const LARGEST_WHOLE: usize = 1 << 28;
 pub(super) const RATIO: u64 = 1032;
 /// Most names of arrays in a sentence.
 const TOLD: usize = 8;
-/// Bytes of the head of a safetensors file, as its own reader has it.
-const HEAD: u64 = 100 << 20;
+/// Bytes of the header of a safetensors file, as its own reader has it.
+const HEAD: u64 = 100_000_000;
 
 /// A file of named arrays.
 pub(super) trait Arrays {

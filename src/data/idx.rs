@@ -18,7 +18,7 @@ const IMAGES: u32 = 0x0803;
 const LABELS: u32 = 0x0801;
 /// The brightest pixel.
 const FULL: f32 = 255.0;
-/// A header that asks for more is damaged.
+/// Bytes of data that a header may claim.
 const LARGEST: u64 = 8 << 30;
 
 /// The two files of a split.
@@ -110,6 +110,7 @@ pub(super) fn read(
             found,
         ));
     }
+    select::check(&files.images, count, request)?;
     let indices = select::chosen(count, request);
     let pixels = images.rows(&indices)?;
     let labels = labels.rows(&indices)?;

@@ -88,7 +88,7 @@ pub struct DataRequest {
     pub source: PathBuf,
     /// Train or test.
     pub split: Split,
-    /// The split that a file is which does not tell them apart.
+    /// Split of a file that names none.
     #[serde(default)]
     pub own: Split,
     /// Number of samples.

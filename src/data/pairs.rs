@@ -35,6 +35,7 @@ pub(super) fn read(
     let head = arrays.open(&x)?.0;
     check_size(path, &x, &head, LARGEST)?;
     let (shape, layout) = layout(path, &head.shape)?;
+    select::check(path, head.rows(), request)?;
     let indices = select::chosen(head.rows(), request);
     let (labels, classes) = labels(path, arrays, &y, head.rows(), &indices)?;
     let data = arrays.open(&x)?.1;
@@ -67,7 +68,7 @@ pub(super) fn read(
     Ok((images, chosen))
 }
 
-/// By how much values are divided: pixels come as 0 … 255 or as 0 … 1, or have been normalized already; the
+/// Returns the divisor of the values: pixels come as 0 … 255 or as 0 … 1, or have been normalized already; the
 /// features of a table are what they are, unless they are bytes.
 fn scale(rows: &Rows, kind: Kind, layout: AxisOrder) -> f32 {
     let is_of_pixels = layout != AxisOrder::Table || kind == Kind::U8;

@@ -1,11 +1,32 @@
 //! Choice of the samples of a split.
 
+use std::path::Path;
+
 use rand::SeedableRng;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
 use super::images::Images;
-use super::{Count, DataRequest, SampleOrder};
+use super::{Count, DataError, DataRequest, SampleOrder};
+
+/// Samples of a set that are measured at most: a compressed file may claim any number.
+const MOST: usize = 1 << 25;
+
+/// Makes sure that not more samples are asked for than are ever measured.
+///
+/// # Errors
+/// They are more.
+pub(super) fn check(path: &Path, total: usize, request: &DataRequest) -> Result<(), DataError> {
+    let count = match request.count {
+        Count::At(count) => count.min(total),
+        Count::All => total,
+    };
+    if count <= MOST {
+        return Ok(());
+    }
+    let expected = format!("at most {MOST} samples; take fewer by --samples");
+    Err(DataError::invalid(path, expected, count.to_string()))
+}
 
 /// The places of the samples that are asked for, ascending.
 pub(super) fn chosen(total: usize, request: &DataRequest) -> Vec<usize> {
@@ -78,6 +99,21 @@ mod tests {
         assert!(random.is_sorted());
         random.dedup();
         assert_eq!(random.len(), 40);
+    }
+
+    #[test]
+    fn more_samples_than_are_ever_measured_are_refused_before_they_are_counted_out() {
+        let asked = |count| DataRequest {
+            count,
+            ..DataRequest::whole("x")
+        };
+        let check = |total, count| super::check(Path::new("x.npz"), total, &asked(count));
+        assert!(check(MOST, Count::All).is_ok() && check(usize::MAX, Count::At(5)).is_ok());
+        let refused = check(MOST + 1, Count::All).unwrap_err().to_string();
+        assert!(
+            refused.contains("x.npz") && refused.contains("--samples"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! By what else the features of a table may have been scaled than as the file has them.
+//! Candidate scalings of a table's features, other than the file's own.
 
 use super::array::Rows;
 use super::scale::{PixelScale, popular};

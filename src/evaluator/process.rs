@@ -109,23 +109,25 @@ impl Process {
         command.stdout(Stdio::piped());
         command.stderr(Stdio::piped());
         let mut child = command.spawn()?;
-        let stdin = child.stdin.take();
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let errors = child.stderr.take();
         let (send, lines) = sync_channel(WAITING);
-        if let Some(stdout) = child.stdout.take() {
-            let read = move || pass_lines(stdout, &send);
-            thread::Builder::new()
-                .name(spoken.name.into())
-                .spawn(read)?;
-        }
-        let stderr = Stderr::follow(child.stderr.take(), spoken.name)?;
-        Ok(Self {
+        // From here on the program is ended where an error is returned.
+        let mut process = Self {
             child,
             spoken,
             stdin,
             lines,
-            stderr,
+            stderr: Stderr::default(),
             stop,
-        })
+        };
+        let name = process.spoken.name;
+        if let Some(stdout) = stdout {
+            let read = move || pass_lines(stdout, &send);
+            thread::Builder::new().name(name.into()).spawn(read)?;
+        }
+        process.stderr = Stderr::follow(errors, name)?;
+        Ok(process)
     }
 
     /// Says a line to the program; one that has ended is found out when its answer is waited for.
@@ -263,7 +265,7 @@ fn pass_lines(stdout: impl Read, send: &SyncSender<io::Result<String>>) {
 }
 
 /// The program's stderr: each line goes to the log, the last ones are kept.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Stderr {
     last: Arc<Mutex<VecDeque<String>>>,
     reader: Option<JoinHandle<()>>,

@@ -1,5 +1,6 @@
 //! From weights and samples to the sums of a loss: a model's forward pass and the loss of one of its outputs.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
@@ -154,11 +155,20 @@ impl Forward {
         weights: &Weights,
         batch: &PreparedBatch,
     ) -> Result<Weights, LandscapeError> {
+        Ok(weights.with(self.statistics(weights, batch)?))
+    }
+
+    /// The statistics that batch norm takes of a batch in training mode, by the slot of the running ones.
+    pub(super) fn statistics(
+        &self,
+        weights: &Weights,
+        batch: &PreparedBatch,
+    ) -> Result<HashMap<usize, Tensor>, LandscapeError> {
         let mut norms = Norms::own();
         self.outputs(weights, batch, &self.exact(), &mut norms)?;
         Ok(match norms {
-            Norms::Own(notes) => weights.with(notes),
-            Norms::Stored => weights.clone(),
+            Norms::Own(notes) => notes,
+            Norms::Stored => HashMap::new(),
         })
     }
 

@@ -49,7 +49,7 @@ pub const PAGE: usize = 96;
 /// Number of left-out items that are named before the rest is summarized as a count.
 pub const TOLD: usize = 3;
 
-/// Pretty JSON with a line break at its end. What is not finite is `null`.
+/// Returns compact JSON in one line, with its end. What is not finite is `null`.
 ///
 /// # Errors
 /// Never for this crate's own types.

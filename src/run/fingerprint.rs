@@ -29,7 +29,7 @@ impl Fingerprint {
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
-            size: self.size + other.size,
+            size: self.size.saturating_add(other.size),
             modified: self.modified.max(other.modified),
             inode: self.inode.wrapping_mul(31).wrapping_add(other.inode),
         }
@@ -40,7 +40,11 @@ impl From<&Metadata> for Fingerprint {
     fn from(metadata: &Metadata) -> Self {
         Self {
             size: metadata.len(),
-            modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+            // Records count from there; a file that says it is older was unpacked or copied.
+            modified: metadata
+                .modified()
+                .unwrap_or(SystemTime::UNIX_EPOCH)
+                .max(SystemTime::UNIX_EPOCH),
             inode: inode(metadata),
         }
     }
@@ -54,4 +58,22 @@ fn inode(metadata: &Metadata) -> u64 {
 #[cfg(not(unix))]
 fn inode(_: &Metadata) -> u64 {
     0
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_file_from_before_1970_is_of_1970() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let before = SystemTime::UNIX_EPOCH - Duration::from_secs(86_400);
+        file.as_file().set_modified(before).unwrap();
+        let found = Fingerprint::of(file.path()).unwrap();
+        assert_eq!(found.modified, SystemTime::UNIX_EPOCH);
+    }
 }

@@ -128,7 +128,7 @@ impl History {
             .map(|seen| seen.arrival)
             .max()
             .unwrap_or_default()
-            + 1
+            .saturating_add(1)
     }
 
     /// The content that the run has, or had last, at a path.

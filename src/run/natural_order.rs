@@ -3,8 +3,13 @@
 
 use std::cmp::Ordering;
 
-/// Compares names as people do: runs of digits by their value, so that `layer2` is before `layer10`.
+/// Compares names as people do: runs of digits by their value, so that `layer2` is before `layer10`. Names that differ in
+/// leading zeros alone are in the order of their bytes.
 pub(super) fn natural(a: &str, b: &str) -> Ordering {
+    by_values(a, b).then_with(|| a.cmp(b))
+}
+
+fn by_values(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
     loop {
         let (Some(x), Some(y)) = (a.first(), b.first()) else {
@@ -42,6 +47,13 @@ fn digits<'a>(text: &mut &'a [u8]) -> &'a [u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_names_are_equal() {
+        let names = ["a001", "a01", "a1"];
+        assert!(names.is_sorted_by(|a, b| natural(a, b).is_lt()));
+        assert_eq!(natural("a1", "a1"), Ordering::Equal);
+    }
 
     #[test]
     fn numbers_are_compared_by_value() {

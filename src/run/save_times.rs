@@ -52,7 +52,9 @@ impl SaveTimes {
     /// Returns true if no checkpoint came for three usual intervals: the run has ended, died or stands still.
     #[must_use]
     pub fn is_quiet(&self, now: SystemTime) -> bool {
-        let longest = self.usual.map_or(QUIET_WITHOUT, |usual| QUIET * usual);
+        let longest = self
+            .usual
+            .map_or(QUIET_WITHOUT, |usual| usual.saturating_mul(QUIET));
         self.age(now) > longest
     }
 }
@@ -82,6 +84,14 @@ mod tests {
         assert_eq!(times.usual, Some(Duration::from_secs(10)));
         assert_eq!(times.age(after(525)), Duration::from_secs(5));
         assert!(!times.is_quiet(after(550)) && times.is_quiet(after(551)));
+    }
+
+    #[test]
+    fn times_as_far_off_as_a_file_can_say_are_no_mistake() {
+        let far = i64::MAX.cast_unsigned();
+        let times = SaveTimes::of(&saved(&[0, 0, far])).unwrap();
+        assert!(times.usual.is_some_and(|usual| usual.as_secs() == far));
+        assert!(!times.is_quiet(after(1_000_000)));
     }
 
     #[test]

@@ -3,15 +3,15 @@
 //! ```text
 //! scanner ──RunEvent──▶ ┌───────────┐ ──Arc<Snapshot>──▶ screen, plain lines
 //! reader  ◀──Change──── │ conductor │
-//!         ──Reading──▶  │  (folds)  │ ◀──Command──────── keys
-//! workers ◀──Request─── └───────────┘
-//!         ──Report──▶
+//!       ──ReaderEvent─▶ │  (folds)  │ ◀──Command──────── keys
+//! workers ◀─WorkerRequest└───────────┘
+//!       ──WorkerEvent─▶
 //! ```
 //!
 //! There is a worker for each compute device.
 //!
 //! The conductor folds every message into one [`Snapshot`] and decides what is measured next. Nobody
-//! waits for it and it waits for nobody; a thread that panics becomes a notice.
+//! waits for it and it waits for nobody; a reader or pool that panics becomes a notice.
 
 pub mod analysis;
 mod clock;

@@ -69,9 +69,9 @@ impl Patch {
         match self {
             Self::Is(new) => *value = new,
             Self::Fields(fields) => {
-                let known = value.as_map_mut()?;
+                // Each once and in their order, as they were written.
+                let mut known = value.as_map_mut()?.iter_mut();
                 for (name, patch) in fields {
-                    let mut known = known.iter_mut();
                     let (_, old) = known.find(|(key, _)| key.as_text() == Some(&name))?;
                     patch.apply(old)?;
                 }
@@ -116,6 +116,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_field_is_changed_once_and_in_its_order() {
+        let fields = |names: &[&str]| {
+            let patch = |name: &&str| ((*name).to_owned(), Patch::Is(Value::from(2)));
+            Patch::Fields(names.iter().map(patch).collect())
+        };
+        let apply = |names: &[&str]| {
+            let pairs = [("a".into(), Value::from(1)), ("b".into(), Value::from(1))];
+            fields(names).apply(&mut Value::Map(pairs.into()))
+        };
+        assert_eq!(apply(&["a", "b"]), Some(()));
+        assert_eq!(apply(&["b"]), Some(()));
+        assert_eq!(apply(&["b", "b"]), None);
+        assert_eq!(apply(&["b", "a"]), None);
+    }
 
     fn value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![

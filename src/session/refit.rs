@@ -112,7 +112,9 @@ impl PictureProgress {
     /// Returns true if the plane may give way: a picture is finished before the next is begun.
     #[must_use]
     pub fn allows(&self, reason: Reason) -> bool {
-        let is_old = self.usual.is_some_and(|usual| self.age > OLD * usual);
+        let is_old = self
+            .usual
+            .is_some_and(|usual| self.age > usual.saturating_mul(OLD));
         let loses_nothing = matches!(reason, Reason::First | Reason::Refused);
         loses_nothing || self.second || self.first && (is_old || self.is_outgrown)
     }

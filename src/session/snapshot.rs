@@ -16,7 +16,7 @@ use crate::weights::{Dynamics, Overlay, RandomProjection, Trajectory};
 use super::analysis::{Analysis, AnalysisResult};
 use super::keeper::KeptLine;
 
-/// Something that is looked for: not yet found, found, or not to be had, with the reason.
+/// A lookup: pending, found, or unavailable with the reason.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum Finding<T> {
     /// Not looked at yet.

@@ -236,6 +236,7 @@ impl<'a> Taking<'a> {
             let expected = "arrays with a row for each sample";
             return Err(DataError::invalid(path, expected, listed(&arrays.names())));
         };
+        select::check(path, total, request)?;
         let indices = select::chosen(total, request);
         if indices.len().saturating_mul(numbers) > LARGEST {
             let expected =

@@ -14,7 +14,7 @@ use super::message::{EvaluatorAnswer, Hello, Order, PlaneFilesMessage, Point, Re
 use super::process::{Process, Silence, Stop, told};
 use super::{EvaluatorError, EvaluatorOptions, PROTOCOL};
 
-/// The first answer of a process may take so many times the usual time: it loads data and compiles.
+/// Multiple of the usual time for the first answer of a process, because it loads data and compiles.
 const FIRST: u32 = 10;
 /// Longest time between an end and the next start.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -135,7 +135,7 @@ impl Connection {
         }
     }
 
-    /// Returns the number of samples of a split, at most those that were asked for.
+    /// Returns the number of samples of a split, as the evaluator told it.
     ///
     /// # Errors
     /// The evaluator is not open, or has no such samples.
@@ -240,7 +240,9 @@ impl Connection {
         samples: usize,
     ) -> Result<Measure, EvaluatorError> {
         let mut state = self.state();
-        for time in 1..=ENDS {
+        let mut time = 0;
+        loop {
+            time += 1;
             let why = match self.try_to_ask(&mut state, place, split, samples) {
                 Ok(measure) => {
                     state.ends = 0;
@@ -250,7 +252,10 @@ impl Connection {
                 Err(Failure::Ended(why)) => why,
             };
             let wait = state.end();
-            if time == ENDS || self.stop.is_given() {
+            if self.stop.is_given() {
+                return Err(self.no_loss(place, &format!("it was stopped: {why}")));
+            }
+            if time == ENDS {
                 return Err(self.no_loss(place, &format!("it ended twice there: {why}")));
             }
             (self.tell)(format!(
@@ -259,7 +264,6 @@ impl Connection {
                 wait.as_secs()
             ));
         }
-        Err(self.no_loss(place, "no answer"))
     }
 
     fn no_loss(&self, place: &WeightsPlace<'_>, why: &str) -> EvaluatorError {

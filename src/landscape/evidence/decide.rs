@@ -10,14 +10,15 @@ use super::super::samples::Source;
 use super::effort::Effort;
 use super::follow::Follower;
 use super::inquiry::Inquiry;
-use super::verdict::{self, ENOUGH_UPDATES, FAR_HIGHER, FEWEST_UPDATES, LEVEL, Mean, Scores};
+use super::scales::ScaleChoice;
+use super::verdict::{self, ENOUGH_UPDATES, FAR_HIGHER, FEWEST_UPDATES, LEVEL, Mean};
 use super::{Alternative, AssumedFunction, Basis};
 
 /// Number of checkpoints whose losses are compared.
 const STATIONS: usize = 4;
 /// Multiple of the lowest loss from which a loss speaks against a reading whose gradient the updates follow. It is large,
 /// because a wrong reading often has a lower loss.
-const AGAINST_UPDATES: f64 = 3.0;
+pub(super) const AGAINST_UPDATES: f64 = 3.0;
 /// Number of samples below which updates that follow no gradient say nothing, because so few have a gradient of their own.
 const FEWEST_SAMPLES: usize = 32;
 /// Share of the loss of guessing below which a checkpoint has learned something.
@@ -35,12 +36,14 @@ const BEST_SCALES: usize = 2;
 const MOST_RANGED: usize = 6;
 
 /// A candidate that is taken, and those that the evidence cannot distinguish from it.
-struct Choice {
-    taken: usize,
-    tied: Vec<usize>,
+pub(super) struct Choice {
+    pub(super) taken: usize,
+    pub(super) tied: Vec<usize>,
     basis: Basis,
     /// The reading that the updates follow best has a far higher loss than these.
     is_contradicted: bool,
+    /// Running statistics tell it from readings that the updates follow as well.
+    pub(super) is_by_statistics: bool,
 }
 
 impl Inquiry<'_> {
@@ -61,22 +64,26 @@ impl Inquiry<'_> {
         let follows_none = is_against && followed.is_none() && tells;
         let is_uphill = best.is_some_and(|(_, cosine)| cosine.is_negative());
         self.assumed.doubtful = follows_none && (is_uphill || !self.has_learned_well(&choice)?);
-        self.assumed.basis = choice.basis;
-        let scales = self.scales_of(&choice)?;
-        let scale = scales.first().copied();
+        self.assumed.basis = match choice.basis {
+            // Samples that the run did not learn give no statistics of it.
+            Basis::Statistics if self.assumed.doubtful => Basis::Usual,
+            basis => basis,
+        };
+        let scales = self.scales_of(choice.taken)?;
+        let scale = scales.scales.first().copied();
         let scale = scale.unwrap_or(self.candidates[choice.taken].scale);
         self.take(choice.taken, scale);
         let is_open = self.candidates.len() > 1 || self.scales.len() > 1;
         let unasked = !self.assumed.unasked.is_empty();
         self.assumed.evident = followed.is_some() || !(is_open || unasked);
-        self.tell(choice.taken, &choice.tied, &scales);
+        self.tell(&choice, &scales);
         if choice.is_contradicted {
             self.assumed.is_contradicted();
         }
         self.doubt(choice.taken, scale)?;
         // Few updates scatter: they alone are no reason.
         self.assumed.doubtful &= self.assumed.warning.is_some();
-        if choice.tied.len() > 1 || scales.len() > 1 {
+        if choice.tied.len() > 1 || scales.scales.len() > 1 {
             self.compare(&choice, &scales)?;
         }
         Ok(())
@@ -85,9 +92,13 @@ impl Inquiry<'_> {
     /// The reading that the updates follow.
     fn by_path(&self, best: usize) -> Result<Choice, LandscapeError> {
         let is_kin = |i: usize| self.are_kin(best, i);
-        let tied = self.comparable(verdict::tied(&self.scores, best, is_kin))?;
+        let mut tied = self.comparable(verdict::tied(&self.scores, best, is_kin))?;
         // Where the updates hardly follow any, that one of them is ahead says little.
         let is_contradicted = !tied.contains(&best) && self.scores[best].mean().is_clear();
+        // Updates hardly tell one activation from a like one, which running statistics do.
+        let fit = self.fitting(&tied)?.filter(|fit| fit.len() < tied.len());
+        let is_by_statistics = fit.is_some();
+        tied = fit.unwrap_or(tied);
         let count = self.candidates.len();
         // What is taken must be followed itself, if any of those is that the losses leave.
         let followed = tied.iter().copied();
@@ -103,11 +114,13 @@ impl Inquiry<'_> {
             tied,
             basis,
             is_contradicted,
+            is_by_statistics,
         })
     }
 
-    /// The most usual of the readings with the lowest losses, which tell only that those far above are out;
-    /// the usual one alone where updates go up the gradient of every reading, or where nothing was learned.
+    /// The most usual of the readings that the running statistics of batch norm fit; without those, of the readings with
+    /// the lowest losses, which tell only that those far above are out. The usual one alone where updates go up the
+    /// gradient of every reading, or where nothing was learned.
     fn by_loss(&self, cosine: Option<Mean>) -> Result<Choice, LandscapeError> {
         let all: Vec<usize> = (0..self.candidates.len()).collect();
         let usual = |tied| Choice {
@@ -115,9 +128,23 @@ impl Inquiry<'_> {
             tied,
             basis: Basis::Usual,
             is_contradicted: false,
+            is_by_statistics: false,
         };
         if all.len() < 2 || cosine.is_some_and(Mean::is_negative) {
             return Ok(usual(vec![0]));
+        }
+        if let Some(fit) = self.fitting(&all)? {
+            return Ok(Choice {
+                taken: self.usual_of(&fit).unwrap_or(0),
+                basis: if fit.len() < all.len() {
+                    Basis::Statistics
+                } else {
+                    Basis::Usual
+                },
+                tied: fit,
+                is_contradicted: false,
+                is_by_statistics: false,
+            });
         }
         let stations = self.stations();
         let left = self.that_learned(&all)?;
@@ -144,6 +171,7 @@ impl Inquiry<'_> {
             tied: near,
             basis,
             is_contradicted: false,
+            is_by_statistics: false,
         })
     }
 
@@ -162,6 +190,7 @@ impl Inquiry<'_> {
             tied: if is_asked { vec![taken] } else { left },
             basis,
             is_contradicted: false,
+            is_by_statistics: false,
         }
     }
 
@@ -252,7 +281,7 @@ impl Inquiry<'_> {
     /// As many samples as this number of losses can be measured on within reason, up to those of an easy question: a
     /// network that knows its samples by heart has most of them right under a wrong reading too, and the loss of that
     /// one lies in a few.
-    fn more(&self, losses: usize) -> Dataset {
+    pub(super) fn more(&self, losses: usize) -> Dataset {
         let cpu = self.question.is_on_cpu();
         let samples = Effort::samples_of(self.products, losses, cpu);
         if samples > self.few.samples() {
@@ -334,22 +363,27 @@ impl Inquiry<'_> {
     }
 
     /// The loss of a reading on these samples at a checkpoint, in evaluation mode.
-    fn loss(
+    pub(super) fn loss(
         &self,
         recognized: &Recognized,
         scale: usize,
         data: &Dataset,
         flat: &[f32],
     ) -> Result<f64, LandscapeError> {
-        let data = if scale == 0 {
-            data.clone()
-        } else {
-            data.rescaled(&self.scales[scale])
-        };
+        let data = self.scaled_as(data, scale);
         let (layout, criterion) = (self.question.shape.layout.clone(), self.question.criterion);
         let compute = self.question.exact();
         let objective = Objective::new(recognized, layout, &data, criterion, &compute)?;
         Ok(objective.at_flat(flat)?.loss)
+    }
+
+    /// The samples with their pixels under a scale.
+    pub(super) fn scaled_as(&self, data: &Dataset, scale: usize) -> Dataset {
+        if scale == 0 {
+            data.clone()
+        } else {
+            data.rescaled(&self.scales[scale])
+        }
     }
 
     /// Its loss as in training: by the statistics of batches of the samples.
@@ -376,68 +410,13 @@ impl Inquiry<'_> {
 
     /// Checkpoints whose losses are compared: not the first where there are others, whose statistics are those
     /// of no samples yet.
-    fn stations(&self) -> Vec<usize> {
+    pub(super) fn stations(&self) -> Vec<usize> {
         let count = self.question.members.len().saturating_sub(1);
         let wanted = STATIONS.min(count);
         if wanted == 0 {
             return self.question.newest().into_iter().collect();
         }
         (1..=wanted).map(|i| i * count / wanted).collect()
-    }
-
-    /// Returns the scales that the losses along the path leave where batch norm hides them from the updates,
-    /// the one that is taken first; none if that is no question.
-    fn scales_of(&self, choice: &Choice) -> Result<Vec<usize>, LandscapeError> {
-        if !self.batch_norm || self.scales.len() < 2 || self.assumed.doubtful {
-            return Ok(Vec::new());
-        }
-        let stations = self.stations();
-        let recognized = &self.candidates[choice.taken].recognized;
-        let mut scores = vec![Scores(Vec::new()); self.scales.len()];
-        for member in &stations {
-            let flat = self.question.flat(*member)?;
-            for (scale, scores) in scores.iter_mut().enumerate() {
-                let loss = self.loss(recognized, scale, &self.few, &flat)?;
-                scores.0.push(-loss.ln());
-            }
-        }
-        let Some(best) = verdict::best(&scores) else {
-            return Ok(Vec::new());
-        };
-        let (mut tied, level) = if stations.len() < FEWEST_UPDATES {
-            let losses: Vec<f64> = scores.iter().map(|s| (-s.mean().value).exp()).collect();
-            let near = |factor| verdict::near(&losses, factor);
-            (near(FAR_HIGHER), near(LEVEL))
-        } else {
-            let tied = verdict::tied(&scores, best, |_| false);
-            (tied.clone(), tied)
-        };
-        tied = self.comparable_scales(recognized, tied)?;
-        // The set's own where it is among them, else the best.
-        let choices = [level.contains(&0).then_some(0), Some(best)];
-        let left = choices.into_iter().flatten().find(|it| tied.contains(it));
-        let first = left.or_else(|| tied.first().copied()).unwrap_or(best);
-        tied.retain(|scale| *scale != first);
-        tied.insert(0, first);
-        Ok(tied)
-    }
-
-    /// Returns the tied scales under which a reading's loss at the newest checkpoint is not far above the others': on a
-    /// few samples that were learned by heart all may be low.
-    fn comparable_scales(
-        &self,
-        recognized: &Recognized,
-        tied: Vec<usize>,
-    ) -> Result<Vec<usize>, LandscapeError> {
-        let Some(newest) = self.question.newest().filter(|_| tied.len() > 1) else {
-            return Ok(tied);
-        };
-        let flat = self.question.flat(newest)?;
-        let data = self.more(tied.len());
-        let loss = |scale: &usize| self.loss(recognized, *scale, &data, &flat);
-        let losses: Vec<f64> = tied.iter().map(loss).collect::<Result<_, _>>()?;
-        let near = verdict::near(&losses, AGAINST_UPDATES);
-        Ok(near.into_iter().map(|i| tied[i]).collect())
     }
 
     fn take(&mut self, taken: usize, scale: usize) {
@@ -489,11 +468,12 @@ impl Inquiry<'_> {
     }
 
     /// Measures the newest checkpoint under tied readings and scales, and keeps the lowest and the highest loss.
-    fn compare(&mut self, choice: &Choice, scales: &[usize]) -> Result<(), LandscapeError> {
+    fn compare(&mut self, choice: &Choice, left: &ScaleChoice) -> Result<(), LandscapeError> {
         let Some(newest) = self.question.newest() else {
             return Ok(());
         };
         let flat = self.question.flat(newest)?;
+        let scales = &left.scales;
         let scale = |i: usize| scales.first().copied().unwrap_or(self.candidates[i].scale);
         let own = (choice.taken, scale(choice.taken));
         let rivals: Vec<usize> = choice
@@ -502,8 +482,9 @@ impl Inquiry<'_> {
             .copied()
             .filter(|i| *i != own.0)
             .collect();
-        // The taken one's scale was chosen by its losses: another reading that they leave is not to be judged by it.
-        let rival_scales = if self.batch_norm && self.can_rank(&rivals) {
+        // A scale that was chosen by the taken one's losses is not to judge another reading that they leave.
+        let is_own = left.basis != Basis::Statistics;
+        let rival_scales = if self.batch_norm && is_own && self.can_rank(&rivals) {
             let best = self.best_scales(&rivals, &self.few, newest)?;
             best.into_iter().map(|(_, scale)| scale).collect()
         } else {

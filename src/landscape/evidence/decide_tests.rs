@@ -179,6 +179,36 @@ fn a_reading_whose_loss_is_far_above_guessing_is_not_taken_of_a_run_that_learned
     assert!(!assumed.tied.iter().any(|tied| tied.contains("padded")));
 }
 
+/// A checkpoint alone, of which neither updates nor losses tell much: running statistics do, as soon as training has begun.
+#[test]
+fn one_file_is_read_by_its_running_statistics() {
+    let data = data::load(&DataRequest::whole("digits")).unwrap();
+    let (criterion, answers) = (Criterion::default(), Answers::default());
+    let rest = (&criterion, &Compute::on(Device::Cpu), &answers);
+    for (run, scale, shortcuts) in [
+        ("resnet8", Some("-1 to 1"), Some(Shortcuts::Padded)),
+        ("resnet8-noshort", None, Some(Shortcuts::None)),
+    ] {
+        for step in [48, 96, 160] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/readings");
+            let file = folder.join(format!("{run}/step_{step:03}.safetensors"));
+            let members = [Checkpoint::new(step, file)];
+            let shape = RunShape::of_model(&members[0], None, None).unwrap();
+            let assumed = question(&shape, &members, &data, rest);
+            let assumed = assumed.answer(&|| true).unwrap();
+            let function = &assumed.function;
+            assert_eq!(
+                function.reading.activation,
+                Some(Activation::Relu),
+                "{assumed:?}"
+            );
+            assert_eq!(function.reading.shortcuts, shortcuts, "{assumed:?}");
+            let pixels = function.pixels.as_ref().map(|pixels| &*pixels.source);
+            assert_eq!(pixels, scale, "{run} {step}: {assumed:?}");
+        }
+    }
+}
+
 /// The decision where the updates follow all activations alike, so that losses alone tell them apart.
 fn alike(run: &str, until: u64) -> Assumed {
     let scattered = |from: usize| if from.is_multiple_of(2) { 0.05 } else { -0.05 };
@@ -188,9 +218,11 @@ fn alike(run: &str, until: u64) -> Assumed {
 #[test]
 fn a_tied_reading_is_measured_under_the_scale_that_suits_it() {
     let assumed = alike("resnet8-noshort", 144);
+    // The run's own, by the running statistics of its first batch norm.
+    assert_eq!(assumed.function.pixels, None, "{assumed:?}");
     let others: Vec<&str> = assumed.alternatives.iter().map(|it| &*it.reading).collect();
     assert!(
-        others.iter().any(|other| other.contains("pixels")),
+        !others.iter().any(|other| other.contains("pixels")),
         "{others:?}"
     );
     let [lowest, highest] = assumed.loss_range.unwrap();
@@ -200,6 +232,8 @@ fn a_tied_reading_is_measured_under_the_scale_that_suits_it() {
 #[test]
 fn a_scale_whose_loss_is_far_higher_is_not_one_of_many_tied() {
     let assumed = alike("resnet8", 48);
-    assert!(assumed.tied.contains(&"-1 to 1".into()), "{assumed:?}");
+    // The run's own.
+    let pixels = assumed.function.pixels.as_ref().unwrap();
+    assert_eq!(pixels.source, "-1 to 1", "{assumed:?}");
     assert!(!assumed.tied.contains(&"0 to 16".into()), "{assumed:?}");
 }

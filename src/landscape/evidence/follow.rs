@@ -1,5 +1,6 @@
 //! The cosine between −∇L(θ_t) and the update to the next checkpoint.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor, Var};
@@ -106,6 +107,19 @@ impl<'a> Follower<'a> {
             totals = totals + self.forward.training_totals(&weights, batch)?;
         }
         Ok(totals.measure(self.forward.loss.score()).loss)
+    }
+
+    /// The statistics that batch norm takes of each batch in training mode, by the slot of the running ones.
+    pub(super) fn statistics(
+        &self,
+        flat: &[f32],
+    ) -> Result<Vec<HashMap<usize, Tensor>>, LandscapeError> {
+        let flat = Tensor::from_slice(flat, flat.len(), self.device)?;
+        let weights = Weights::new(flat, Arc::clone(self.layout));
+        let batches = self.batches.iter();
+        batches
+            .map(|batch| self.forward.statistics(&weights, batch))
+            .collect()
     }
 
     fn slots(&self) -> impl Iterator<Item = &crate::weights::layout::Slot> {

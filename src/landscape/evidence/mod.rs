@@ -14,6 +14,8 @@ mod inquiry;
 mod logged;
 mod logits;
 mod question;
+mod scales;
+mod statistics;
 mod verdict;
 mod words;
 
@@ -47,6 +49,8 @@ pub enum Basis {
     Path,
     /// Its loss is the lowest by far.
     Loss,
+    /// The running statistics of batch norm fit it best.
+    Statistics,
 }
 
 /// A reading that the path cannot tell from the one that is assumed, and its loss.

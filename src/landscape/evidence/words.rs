@@ -1,7 +1,9 @@
 //! The evidence in words.
 
+use super::decide::Choice;
 use super::inquiry::Inquiry;
 use super::question::Candidate;
+use super::scales::ScaleChoice;
 use super::verdict::{ENOUGH_UPDATES, FEWEST_UPDATES};
 use super::{Assumed, Basis};
 use crate::landscape::coupling::Coupling;
@@ -48,7 +50,9 @@ impl Inquiry<'_> {
     }
 
     /// Says for each open question what was taken and why; `scales` are those that losses leave.
-    pub(super) fn tell(&mut self, taken: usize, tied: &[usize], scales: &[usize]) {
+    pub(super) fn tell(&mut self, choice: &Choice, left: &ScaleChoice) {
+        let Choice { taken, tied, .. } = choice;
+        let taken = *taken;
         let own = self.answers(&self.candidates[taken]);
         let mut clauses = Vec::new();
         let mut others = Vec::new();
@@ -74,24 +78,13 @@ impl Inquiry<'_> {
                 .filter_map(|i| Some((of(i)?, self.scores[*i].mean().value)))
                 .filter(|(other, mean)| mean.is_finite() && !level.contains(other))
                 .max_by(|a, b| a.1.total_cmp(&b.1));
-            clauses.push(self.clause(subject, answer, taken, &level, rival));
+            clauses.push(self.clause((subject, answer), choice, &level, rival));
             others.extend(level);
         }
-        if let [first, level @ ..] = scales {
+        if let [first, level @ ..] = &left.scales[..] {
             let name = |scale: &usize| self.scales[*scale].source.clone();
             let level: Vec<String> = level.iter().map(name).collect();
-            clauses.push(if level.is_empty() {
-                format!(
-                    "normalization {}: the losses along the path are lowest",
-                    name(first)
-                )
-            } else {
-                format!(
-                    "normalization {} assumed: the losses are as low with {}",
-                    name(first),
-                    level.join(", ")
-                )
-            });
+            clauses.push(of_scales(&name(first), &level, left.basis));
             others.extend(level);
         }
         clauses.extend(self.assumed.unasked.iter().map(|subject| {
@@ -117,13 +110,12 @@ impl Inquiry<'_> {
 
     fn clause(
         &self,
-        subject: &str,
-        answer: &str,
-        taken: usize,
+        (subject, answer): (&str, &str),
+        choice: &Choice,
         level: &[String],
         rival: Option<(String, f64)>,
     ) -> String {
-        let mean = self.scores[taken].mean();
+        let mean = self.scores[choice.taken].mean();
         let cosine = if mean.count >= FEWEST_UPDATES {
             format!("cosine {:.2}", mean.value)
         } else {
@@ -133,10 +125,12 @@ impl Inquiry<'_> {
             (Basis::Path, []) => {
                 let own = mean.value;
                 let rival = rival.map_or(String::new(), |(other, mean)| {
-                    let higher = if mean > own - SLACK {
-                        ", with a far higher loss"
-                    } else {
-                        ""
+                    let higher = match mean > own - SLACK {
+                        true if choice.is_by_statistics => {
+                            ", which batch norm's running statistics do not fit"
+                        }
+                        true => ", with a far higher loss",
+                        false => "",
                     };
                     format!("; {other} {mean:.2}{higher}")
                 });
@@ -149,6 +143,13 @@ impl Inquiry<'_> {
             (Basis::Loss, []) => {
                 format!("{subject} {answer}: the losses of others are higher by half and more")
             }
+            (Basis::Statistics, []) => {
+                format!("{subject} {answer}: batch norm's running statistics fit no other as well")
+            }
+            (Basis::Statistics, level) => format!(
+                "{subject} {answer} assumed: batch norm's running statistics fit {} as well",
+                level.join(", ")
+            ),
             (_, level) if mean.count < FEWEST_UPDATES => format!(
                 "{subject} {answer} assumed: the path has fewer than {FEWEST_UPDATES} updates to ask{}",
                 as_low(level)
@@ -164,6 +165,31 @@ impl Inquiry<'_> {
 /// Cuts the words about a scale down to its name.
 fn brief(source: &str) -> &str {
     source.split([':', ';']).next().unwrap_or(source)
+}
+
+/// Says which scale of pixels was taken, on which ground, and which others are left.
+fn of_scales(first: &str, level: &[String], basis: Basis) -> String {
+    let others = level.join(", ");
+    match (basis, level) {
+        (Basis::Statistics, []) => {
+            format!("normalization {first}: the first batch norm's running statistics fit no other")
+        }
+        (Basis::Statistics, _) => format!(
+            "normalization {first} assumed: the first batch norm's running statistics fit {others} as well"
+        ),
+        (Basis::Loss, []) => {
+            format!("normalization {first}: the losses along the path are lowest")
+        }
+        (Basis::Loss, _) => {
+            format!("normalization {first} assumed: the losses are as low with {others}")
+        }
+        (Basis::Usual | Basis::Path, []) => format!(
+            "normalization {first}: the losses along the path are lowest, and batch norm's running statistics nearest"
+        ),
+        (Basis::Usual | Basis::Path, _) => format!(
+            "normalization {first} assumed: neither losses nor batch norm's running statistics tell it from {others}"
+        ),
+    }
 }
 
 /// Names the answers whose losses do not tell against them.

@@ -160,8 +160,8 @@ pub enum Position {
     Mean(Vec<Checkpoint>),
 }
 
-/// A product with the Hessian costs as much as some ten losses, and an eigenvalue some twenty products: the screen has
-/// so many samples looked at.
+/// Samples for curvature on the screen: few, because a product with the Hessian costs as much as some ten losses, and an
+/// eigenvalue some twenty products.
 pub const CURVATURE_SAMPLES: usize = 64;
 /// The curvature that the screen needs, on [`CURVATURE_SAMPLES`].
 const SEEN: Effort = Effort {

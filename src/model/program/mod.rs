@@ -167,11 +167,20 @@ impl Program {
     /// Returns true if an operation normalizes by statistics of a batch that the weights hold.
     #[must_use]
     pub fn has_batch_norm(&self) -> bool {
-        let mut nodes = self.nodes.iter();
-        nodes.any(|node| {
-            let statistics = node.op.statistics().and_then(|at| node.operands.get(at));
-            matches!(statistics, Some(Some(Value::Slot(_))))
-        })
+        !self.norms().is_empty()
+    }
+
+    /// Returns the slots of each batch norm's running mean and variance, in the order in which they are computed.
+    #[must_use]
+    pub fn norms(&self) -> Vec<[usize; 2]> {
+        let slots = self.nodes.iter().filter_map(|node| {
+            let at = node.op.statistics()?;
+            match node.operands.get(at..at + 2)? {
+                [Some(Value::Slot(mean)), Some(Value::Slot(variance))] => Some([*mean, *variance]),
+                _ => None,
+            }
+        });
+        slots.collect()
     }
 
     /// Puts another function in the place of each ReLU.

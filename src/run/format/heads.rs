@@ -1,6 +1,6 @@
 //! Networks that share one flat state dict, told apart by the first part of their names.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::role::{NetworkRole, is_generator};
@@ -8,6 +8,9 @@ use super::wrappers::is_front;
 
 /// Share of an average's tensors that the averaged network has too: averages keep counters of their own.
 const SHARED: f64 = 0.9;
+
+/// Pairs of an average and another network that are compared at most.
+const MOST_PAIRS: usize = 10_000;
 
 /// The tensors behind a head: names without dots, since some averages write them so, and shapes.
 type Held<'a> = HashSet<(String, Option<&'a [usize]>)>;
@@ -29,7 +32,18 @@ pub(super) fn networks<'a>(
             heads.entry(head).or_default().insert(held);
         }
     }
-    let role = |head: &str| NetworkRole::of(std::iter::once(head));
+    let roles = heads
+        .keys()
+        .map(|head| (*head, NetworkRole::of(std::iter::once(*head))));
+    let roles: HashMap<&str, NetworkRole> = roles.collect();
+    let role = |head: &str| roles.get(head).copied().unwrap_or(NetworkRole::Model);
+    let others = heads.iter();
+    let others = others.filter(|(head, _)| role(head) != NetworkRole::Average);
+    let mut others: Vec<&Held<'a>> = others.map(|(_, held)| held).collect();
+    // Files of people have a few networks: of very many names each pair would be compared.
+    if others.len().saturating_mul(heads.len() - others.len()) > MOST_PAIRS {
+        others.clear();
+    }
     let judged = heads.keys().any(|head| is_generator(head));
     let judging = heads
         .keys()
@@ -46,10 +60,7 @@ pub(super) fn networks<'a>(
         }
         let role = role(head);
         let is_own = match role {
-            NetworkRole::Average => heads.iter().any(|(other, twin)| {
-                NetworkRole::of(std::iter::once(*other)) != NetworkRole::Average
-                    && follows(held, twin)
-            }),
+            NetworkRole::Average => others.iter().any(|twin| follows(held, twin)),
             NetworkRole::Discriminator => judged,
             NetworkRole::Loss => heads.len() > 1,
             NetworkRole::Model => judging && is_generator(head),

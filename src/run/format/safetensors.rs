@@ -1,11 +1,13 @@
 //! safetensors files: a JSON header, then the tensors' bytes one after another.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use safetensors::tensor::{Dtype as KnownDtype, Metadata, TensorInfo as TensorHeader};
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::super::natural_order::natural;
 use super::source::Source;
@@ -60,20 +62,53 @@ struct AnyTensor {
     data_offsets: (usize, usize),
 }
 
+/// A header whose tensors may be of any type. Nothing else is read, so that it takes no more memory than its text tells.
+#[derive(Default)]
+struct AnyHeader {
+    metadata: Option<HashMap<String, String>>,
+    tensors: HashMap<String, AnyTensor>,
+}
+
+impl<'de> Deserialize<'de> for AnyHeader {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(HeaderVisitor)
+    }
+}
+
+struct HeaderVisitor;
+
+impl<'de> Visitor<'de> for HeaderVisitor {
+    type Value = AnyHeader;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a header of tensors")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AnyHeader, A::Error> {
+        let mut header = AnyHeader::default();
+        while let Some(name) = map.next_key::<String>()? {
+            if name == "__metadata__" {
+                header.metadata = Some(map.next_value()?);
+            } else {
+                header.tensors.insert(name, map.next_value()?);
+            }
+        }
+        Ok(header)
+    }
+}
+
 /// The types and shapes of tensors, by name.
 type Unknown = HashMap<String, (String, Vec<usize>)>;
 
 /// A header with types that are not known, whose tensors are taken as bytes: they are not read, the others
 /// are. Otherwise what is wrong with it, if that is its types and not something else.
 fn newer(header: &[u8]) -> Result<(Metadata, Unknown), Option<String>> {
-    let mut fields: HashMap<String, serde_json::Value> =
-        serde_json::from_slice(header).map_err(|_| None)?;
-    let metadata = fields.remove("__metadata__");
-    let metadata = metadata.map(serde_json::from_value).transpose();
-    let metadata = metadata.map_err(|_| None)?;
+    let AnyHeader {
+        metadata,
+        tensors: fields,
+    } = serde_json::from_slice(header).map_err(|_| None)?;
     let (mut tensors, mut unknown) = (Vec::new(), Unknown::new());
-    for (name, field) in fields {
-        let any: AnyTensor = serde_json::from_value(field).map_err(|_| None)?;
+    for (name, any) in fields {
         let (start, end) = any.data_offsets;
         let known = serde_json::from_value(serde_json::Value::String(any.dtype.clone()));
         let mut info = TensorHeader {

@@ -45,7 +45,7 @@ impl LogClock {
                 .map(|pair| pair[1].step.saturating_sub(pair[0].step));
             let apart = steps.max().unwrap_or(last.step).max(1);
             log.last_step()?
-                .le(&last.step.saturating_add(2 * apart))
+                .le(&last.step.saturating_add(apart.saturating_mul(2)))
                 .then_some(Self::Steps)
         };
         let has_epochs = log

@@ -25,7 +25,7 @@ struct Columns {
 /// Reads the log of a table; `None` if it has no line yet. A last line without an end is still being written.
 pub(super) fn read(path: &Path) -> Result<Option<ReadLog>, String> {
     let mut text = Vec::new();
-    let opened = regular::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut text));
+    let opened = regular::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text));
     let Some(end) = text
         .iter()
         .rposition(|byte| *byte == b'\n')
@@ -58,7 +58,14 @@ pub(super) fn read(path: &Path) -> Result<Option<ReadLog>, String> {
         )
     })?;
     let mut log = TrainingLog::of(path);
-    let mut trouble = None;
+    let is_cut = text.len() as u64 > LARGEST;
+    let mut trouble = is_cut.then(|| {
+        let most = LARGEST >> 20;
+        format!(
+            "{}: expected at most {most} MB of log, found more: the rest is not read",
+            path.display()
+        )
+    });
     for record in table.byte_records() {
         let taken = record.map_err(told).and_then(|record| {
             let line = record.position().map_or(0, csv::Position::line);

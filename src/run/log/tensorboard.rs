@@ -69,7 +69,7 @@ impl Scalar {
 }
 
 impl Tensor {
-    /// That of a tensor with one element.
+    /// Returns the number of a tensor with one element; `None` for others.
     fn number(&self) -> Option<f64> {
         match (self.dtype, &self.float_val[..], &self.double_val[..]) {
             (1, [value], _) => Some(f64::from(*value)),

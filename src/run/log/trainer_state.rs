@@ -1,13 +1,15 @@
 //! `trainer_state.json` of Hugging Face's trainer: one object with the log so far, written at checkpoints.
 
+use std::fmt;
 use std::io::Read;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::run::regular;
 
-use super::{LARGEST, ReadLog, TrainingLog};
+use super::{LARGEST, ReadLog, Series, TrainingLog};
 
 /// The file's name, in a checkpoint's folder and in the run's.
 pub const NAME: &str = "trainer_state.json";
@@ -18,7 +20,47 @@ pub struct TrainerState {
     /// Optimizer steps so far.
     pub global_step: Option<u64>,
     #[serde(default)]
-    log_history: Vec<Line>,
+    log_history: LogHistory,
+}
+
+/// The lines of a log as what they tell, each taken as it is read: an empty one costs a few bytes on disk only.
+#[derive(Debug, Default)]
+struct LogHistory {
+    train: Series,
+    eval: Series,
+    rate: Series,
+}
+
+impl<'de> Deserialize<'de> for LogHistory {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_seq(HistoryVisitor)
+    }
+}
+
+struct HistoryVisitor;
+
+impl<'de> Visitor<'de> for HistoryVisitor {
+    type Value = LogHistory;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of log lines")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut lines: A) -> Result<LogHistory, A::Error> {
+        let mut log = LogHistory::default();
+        while let Some(line) = lines.next_element::<Line>()? {
+            for (series, value) in [
+                (&mut log.train, line.loss),
+                (&mut log.eval, line.eval_loss),
+                (&mut log.rate, line.learning_rate),
+            ] {
+                if let Some(value) = value {
+                    series.push(line.step, line.epoch, value);
+                }
+            }
+        }
+        Ok(log)
+    }
 }
 
 /// A line has a loss and a rate, or the figures of an evaluation; a number that Python wrote as `NaN` is
@@ -28,16 +70,16 @@ struct Line {
     #[serde(default)]
     step: u64,
     epoch: Option<f64>,
-    #[serde(default, deserialize_with = "told")]
+    #[serde(default, deserialize_with = "null_as_nan")]
     loss: Option<f64>,
-    #[serde(default, deserialize_with = "told")]
+    #[serde(default, deserialize_with = "null_as_nan")]
     eval_loss: Option<f64>,
-    #[serde(default, deserialize_with = "told")]
+    #[serde(default, deserialize_with = "null_as_nan")]
     learning_rate: Option<f64>,
 }
 
 /// A key that is there has a value, if only NaN.
-fn told<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+fn null_as_nan<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
     Ok(Some(Option::deserialize(from)?.unwrap_or(f64::NAN)))
 }
 
@@ -73,10 +115,8 @@ impl TrainerState {
     /// The last learning rate that was logged.
     #[must_use]
     pub fn learning_rate(&self) -> Option<f64> {
-        let rates = self.log_history.iter().rev();
-        rates
-            .filter_map(|line| line.learning_rate)
-            .find(|rate| rate.is_finite())
+        let rates = self.log_history.rate.entries().iter().rev();
+        rates.map(|entry| entry.value).find(|rate| rate.is_finite())
     }
 }
 
@@ -85,18 +125,13 @@ pub(super) fn read(path: &Path) -> Result<Option<ReadLog>, String> {
     let Some(state) = TrainerState::read(path)? else {
         return Ok(None);
     };
-    let mut log = TrainingLog::of(path);
-    for line in state.log_history {
-        for (series, value) in [
-            (&mut log.train, line.loss),
-            (&mut log.eval, line.eval_loss),
-            (&mut log.rate, line.learning_rate),
-        ] {
-            if let Some(value) = value {
-                series.push(line.step, line.epoch, value);
-            }
-        }
-    }
+    let LogHistory { train, eval, rate } = state.log_history;
+    let log = TrainingLog {
+        train,
+        eval,
+        rate,
+        ..TrainingLog::of(path)
+    };
     Ok(Some(ReadLog { log, trouble: None }))
 }
 

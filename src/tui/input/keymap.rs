@@ -1,4 +1,4 @@
-//! The one table of keys: it dispatches, and the help screen, the README's table and the names that a configuration
+//! The one table of keys: it dispatches, and the help screen, the reference's table and the names that a configuration
 //! may bind are made of it.
 
 use std::fmt::{self, Write};
@@ -22,7 +22,7 @@ pub struct Group {
 pub struct KeyRow {
     /// Purpose of their keys, in a few words.
     pub help: &'static str,
-    /// Each with the keys that it has unless told otherwise.
+    /// Each action with its default keys.
     pub actions: &'static [(Action, &'static [Key])],
 }
 
@@ -275,7 +275,7 @@ impl Keymap {
         keys.join(" ")
     }
 
-    /// The table for the README, in Markdown.
+    /// The table for the reference, in Markdown.
     #[must_use]
     pub fn markdown(&self) -> String {
         let mut table = String::from("| key | does | name in `[keys]` |\n|---|---|---|\n");

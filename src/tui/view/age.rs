@@ -57,8 +57,9 @@ impl Age {
     }
 
     fn over_after(self) -> Duration {
-        self.usual
-            .map_or(OVER_WITHOUT, |usual| OVER_AT_LEAST.max(OVER * usual))
+        self.usual.map_or(OVER_WITHOUT, |usual| {
+            OVER_AT_LEAST.max(usual.saturating_mul(OVER))
+        })
     }
 
     /// Returns the age alone in words: `4 min ago`.
@@ -94,7 +95,9 @@ impl Age {
         let unit = Duration::from_secs(unit(self.since.as_secs()));
         let into = self.since.as_nanos() % unit.as_nanos();
         let next = unit.saturating_sub(Duration::from_nanos(into as u64));
-        let overdue = self.usual.map(|usual| OVERDUE_AT_LEAST.max(3 * usual));
+        let overdue = self
+            .usual
+            .map(|usual| OVERDUE_AT_LEAST.max(usual.saturating_mul(3)));
         let limits = [overdue, Some(self.over_after())];
         let limits = limits.into_iter().flatten();
         let ahead = limits.filter_map(|limit| limit.checked_sub(self.since));

@@ -21,7 +21,7 @@ pub(super) fn apply(op: &Op, operands: &Operands<'_>) -> Result<Datum> {
             let [start, end, step] = numbers;
             let (start, end, step) = (start?, end?, step?);
             let count = ((end - start) / step).ceil();
-            if !(0.0..=MOST).contains(&count) {
+            if !(0.0..=MOST as f64).contains(&count) {
                 bail!("a range from {start} to {end} by {step}");
             }
             let values = (0..count as u64).map(|i| start + i as f64 * step);
@@ -29,7 +29,7 @@ pub(super) fn apply(op: &Op, operands: &Operands<'_>) -> Result<Datum> {
             made(values.clone(), &[values.len()], *kind, operands)
         }
         Op::Linspace(start, end, count) => {
-            let count = scope.size(*count)?.max(0) as usize;
+            let count = element_count(&[scope.size(*count)?.max(0) as usize], 0)?;
             let step = (end - start) / (count.max(2) - 1) as f64;
             let values = (0..count).map(|i| start + i as f64 * step).collect();
             made(values, &[count], Kind::Float, operands)
@@ -47,15 +47,8 @@ pub(super) fn apply(op: &Op, operands: &Operands<'_>) -> Result<Datum> {
                 (None, Some(other)) => other.kind(),
                 (None, None) => Kind::Float,
             };
-            let count = dims
-                .iter()
-                .try_fold(1usize, |n, extent| n.checked_mul(*extent));
-            match count {
-                Some(count) if count as f64 <= MOST => {
-                    made(vec![scope.number(*value)?; count], &dims, kind, operands)
-                }
-                _ => bail!("an array of shape {dims:?}"),
-            }
+            let values = vec![scope.number(*value)?; element_count(&dims, 0)?];
+            made(values, &dims, kind, operands)
         }
         Op::Triangle { diagonal, upper } => triangle(operands, *diagonal, *upper),
         _ => bail!("{op:?} makes nothing"),
@@ -63,7 +56,23 @@ pub(super) fn apply(op: &Op, operands: &Operands<'_>) -> Result<Datum> {
 }
 
 /// Numbers of the largest array that is made of nothing.
-const MOST: f64 = (1u64 << 28) as f64;
+const MOST: usize = 1 << 28;
+/// Multiple of an array's elements that one may have which is made by repeating or padding it.
+const MOST_TIMES: usize = 16;
+
+/// Returns the number of elements of an array that is made of `given` elements.
+///
+/// # Errors
+/// It is so much larger that only a mistake or an attack asks for it.
+pub(super) fn element_count(dims: &[usize], given: usize) -> Result<usize> {
+    let mut extents = dims.iter();
+    let count = extents.try_fold(1usize, |n, extent| n.checked_mul(*extent));
+    let most = MOST.max(given.saturating_mul(MOST_TIMES));
+    match count {
+        Some(count) if count <= most => Ok(count),
+        _ => bail!("an array of shape {dims:?}, expected at most {most} elements"),
+    }
+}
 
 fn made(values: Vec<f64>, dims: &[usize], kind: Kind, operands: &Operands<'_>) -> Result<Datum> {
     if kind == Kind::Float {
@@ -96,4 +105,20 @@ fn triangle(operands: &Operands<'_>, diagonal: i64, upper: bool) -> Result<Datum
         let stays = stays.condition(x.dims(), &place)?;
         stays.where_cond(&x, &x.zeros_like()?)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::element_count;
+
+    #[test]
+    fn an_array_is_not_larger_than_what_it_is_made_of_explains() {
+        let count = |dims: &[usize], given| element_count(dims, given).ok();
+        assert_eq!(count(&[1 << 14, 1 << 14], 0), Some(1 << 28));
+        assert_eq!(count(&[(1 << 28) + 1], 0), None);
+        assert_eq!(count(&[1 << 61], 0), None);
+        assert_eq!(count(&[1 << 40, 1 << 40], 1), None);
+        assert_eq!(count(&[0, 1 << 61], 0), Some(0));
+        assert_eq!(count(&[1 << 29], 1 << 26), Some(1 << 29));
+    }
 }

@@ -3,8 +3,7 @@
 
 use candle_core::{Result, Tensor, bail};
 
-use super::Operands;
-use super::view;
+use super::{Operands, create, view};
 use crate::model::program::datum::{Datum, axis, broadcast};
 use crate::model::program::kind::Kind;
 use crate::model::program::op::{Op, Padding};
@@ -30,7 +29,11 @@ pub(super) fn apply(op: &Op, operands: &Operands<'_>) -> Result<Datum> {
                 None => datum.map(Tensor::flatten_all)?,
             };
             let at = axis(at.unwrap_or(0), flat.dims().len())?;
-            let places: Vec<usize> = (0..flat.dims()[at] * times).map(|i| i / times).collect();
+            let given = flat.dims().iter().product();
+            let mut dims = flat.dims().to_vec();
+            dims[at] = dims[at].saturating_mul(times);
+            create::element_count(&dims, given)?;
+            let places: Vec<usize> = (0..dims[at]).map(|i| i / times).collect();
             select(&flat, at, &places)
         }
         Op::Flip(axes) => axes.iter().try_fold(datum.clone(), |datum, at| {
@@ -186,7 +189,7 @@ fn one_hot(ids: &Datum, classes: i64) -> Result<Datum> {
     let numbers = ids.to_ints()?;
     let most = numbers.iter().max().map_or(0, |most| most + 1);
     let classes = if classes < 0 { most } else { classes }.max(0) as usize;
-    let mut values = vec![0.0; numbers.len() * classes];
+    let mut values = vec![0.0; create::element_count(&[numbers.len(), classes], numbers.len())?];
     for (row, number) in numbers.iter().enumerate() {
         values[row * classes + view::within(*number, classes)?] = 1.0;
     }
@@ -218,10 +221,15 @@ fn pad(datum: &Datum, by: &[i64], with: Padding, operands: &Operands<'_>) -> Res
         };
         let (before, after) = (*before, *after);
         let extent = datum.dims()[at] as i64;
-        let count = extent + before + after;
-        if count < 0 {
+        let count = before
+            .checked_add(after)
+            .and_then(|n| n.checked_add(extent));
+        let Some(count) = count.filter(|count| *count >= 0) else {
             bail!("{before} and {after} around {extent}");
-        }
+        };
+        let mut dims = datum.dims().to_vec();
+        dims[at] = count as usize;
+        create::element_count(&dims, datum.dims().iter().product())?;
         datum = if let Padding::Constant(value) = with {
             constant(&datum, at, (before, after), value, operands)?
         } else {

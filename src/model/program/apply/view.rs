@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor, bail};
 
-use super::Operands;
+use super::{Operands, create};
 use crate::model::program::datum::{Datum, axis, broadcast};
 use crate::model::program::kind::Kind;
 use crate::model::program::op::{AxisSlice, Op};
@@ -60,6 +60,14 @@ pub(super) fn apply(op: &Op, operands: &Operands<'_>) -> Result<Datum> {
         Op::Repeat(times) => {
             let times = scope.sizes(times)?;
             let times: Vec<usize> = times.iter().map(|n| (*n).max(0) as usize).collect();
+            let dims = datum.dims();
+            let added = times.len().saturating_sub(dims.len());
+            let repeated = times.iter().enumerate().map(|(i, times)| {
+                let own = i.checked_sub(added).and_then(|i| dims.get(i));
+                times.saturating_mul(own.copied().unwrap_or(1))
+            });
+            let repeated: Vec<usize> = repeated.collect();
+            create::element_count(&repeated, dims.iter().product())?;
             datum.map(|x| x.repeat(times))
         }
         Op::Diagonal(offset, a, b) => diagonal(datum, *offset, axis(*a, rank)?, axis(*b, rank)?),
@@ -147,8 +155,8 @@ pub(super) fn bounds(slice: &AxisSlice, datum: &Datum, operands: &Operands<'_>) 
     if slice.step < 1 {
         bail!("a step of {}", slice.step);
     }
-    let count = (end - start + slice.step - 1) / slice.step;
-    Ok((at, start as usize, count as usize, slice.step as usize))
+    let (start, end, step) = (start as usize, end as usize, slice.step as usize);
+    Ok((at, start, (end - start).div_ceil(step), step))
 }
 
 /// The places of an axis from a start, so many, so far apart.

@@ -26,6 +26,9 @@ const PROGRAM: u64 = 256 << 20;
 const VALUES: (u64, u64) = (1 << 20, 8);
 /// Bytes of the largest tensor that is taken from the archive.
 const TENSOR: u64 = 8 << 30;
+/// Bytes of a tensor for which its size in the archive does not matter, and multiple of that size which a larger one may
+/// have: PyTorch writes them as they are.
+const INFLATED: (u64, u64) = (64 << 20, 16);
 /// PyTorch's numbers of two types.
 const F32: i64 = 7;
 const F64: i64 = 8;
@@ -36,6 +39,8 @@ const MAJOR: i64 = 8;
 pub(super) struct Archive {
     path: PathBuf,
     zip: ZipArchive<BufReader<File>>,
+    /// Bytes of the file.
+    size: u64,
     root: String,
     /// The program.
     pub(super) program: Json,
@@ -60,8 +65,32 @@ const OLD_PROGRAM: &str = "serialized_exported_program.json";
 struct Entry {
     folder: &'static str,
     file: String,
-    meta: Json,
+    /// Number of its type.
+    code: i64,
+    /// Extents and strides; `None` if the entry tells none.
+    shape: Option<Vec<usize>>,
+    strides: Option<Vec<usize>>,
+    offset: usize,
     is_pickled: bool,
+}
+
+impl Entry {
+    /// Takes an entry of a folder's configuration; `None` if it names no file.
+    fn of(folder: &'static str, entry: &Json) -> Option<Self> {
+        let meta = entry.get("tensor_meta").unwrap_or(&Json::Null);
+        let offset = meta
+            .pointer("/storage_offset/as_int")
+            .and_then(Json::as_u64);
+        Some(Self {
+            folder,
+            file: entry.get("path_name").and_then(Json::as_str)?.to_owned(),
+            code: meta.get("dtype").and_then(Json::as_i64).unwrap_or(0),
+            shape: numbers(meta, "sizes"),
+            strides: numbers(meta, "strides"),
+            offset: offset.map_or(0, |offset| usize::try_from(offset).unwrap_or(usize::MAX)),
+            is_pickled: entry.get("use_pickle").and_then(Json::as_bool) == Some(true),
+        })
+    }
 }
 
 impl Archive {
@@ -108,7 +137,8 @@ impl Archive {
             ));
         }
         let entry = program_entry(&names, &root).map_err(&refused)?;
-        let program = json(&mut zip, &entry, size).map_err(&refused)?;
+        let mut values = VALUES.0.saturating_add(VALUES.1.saturating_mul(size));
+        let program = json(&mut zip, &entry, &mut values).map_err(&refused)?;
         let major = program
             .pointer("/schema_version/major")
             .and_then(Json::as_i64);
@@ -123,12 +153,13 @@ impl Archive {
         let mut archive = Self {
             path: path.to_path_buf(),
             zip,
+            size,
             root,
             program,
             entries: HashMap::new(),
             pickled: Vec::new(),
         };
-        archive.index(&names, size).map_err(&refused)?;
+        archive.index(&names, &mut values).map_err(&refused)?;
         for end in PICKLED {
             if let Some(name) = names.iter().find(|name| name.ends_with(end)) {
                 let found = archive.unpickle(name);
@@ -139,27 +170,20 @@ impl Archive {
         Ok(archive)
     }
 
-    /// Notes where each tensor lies; the file has `size` bytes.
-    fn index(&mut self, names: &[String], size: u64) -> Result<(), String> {
+    /// Notes where each tensor lies, in files of at most so many values together.
+    fn index(&mut self, names: &[String], values: &mut u64) -> Result<(), String> {
         for folder in ["weights", "constants"] {
             let start = format!("{}data/{folder}/", self.root);
             let configs = names
                 .iter()
                 .filter(|name| name.starts_with(&start) && name.ends_with("_config.json"));
             for config in configs {
-                let config = json(&mut self.zip, config, size)?;
+                let config = json(&mut self.zip, config, values)?;
                 let entries = config.get("config").and_then(Json::as_object);
                 for (name, entry) in entries.into_iter().flatten() {
-                    let Some(file) = entry.get("path_name").and_then(Json::as_str) else {
-                        continue;
-                    };
-                    let entry = Entry {
-                        folder,
-                        file: file.to_owned(),
-                        meta: entry.get("tensor_meta").cloned().unwrap_or_default(),
-                        is_pickled: entry.get("use_pickle").and_then(Json::as_bool) == Some(true),
-                    };
-                    self.entries.insert(name.clone(), entry);
+                    if let Some(entry) = Entry::of(folder, entry) {
+                        self.entries.insert(name.clone(), entry);
+                    }
                 }
             }
         }
@@ -179,7 +203,15 @@ impl Archive {
             let file = regular::open(&self.path).map_err(|error| error.to_string())?;
             return NamedTensors::of_part(Arc::new(file), start, len);
         }
-        NamedTensors::of_bytes(bytes(&mut self.zip, name, TENSOR)?)
+        NamedTensors::of_bytes(self.tensor_bytes(name)?)
+    }
+
+    /// Reads a file of tensors.
+    fn tensor_bytes(&mut self, name: &str) -> Result<Vec<u8>, String> {
+        let packed = self.zip.by_name(name);
+        let packed = packed.map_or(0, |entry| entry.compressed_size().min(self.size));
+        let most = INFLATED.0.max(INFLATED.1.saturating_mul(packed));
+        bytes(&mut self.zip, name, TENSOR.min(most))
     }
 
     /// Returns all names of a tensor, its own first.
@@ -210,7 +242,7 @@ impl Archive {
     /// Returns the extents of a tensor; `None` if it is not there.
     pub(super) fn shape(&self, name: &str) -> Option<Vec<usize>> {
         if let Some(entry) = self.entries.get(name) {
-            return numbers(&entry.meta, "sizes");
+            return entry.shape.clone();
         }
         let mut pickled = self.pickled.iter();
         let shape = pickled.find_map(|tensors| tensors.shape(name));
@@ -251,35 +283,30 @@ impl Archive {
         if entry.is_pickled {
             return Err("a pickled one; export plain tensors in its place".into());
         }
-        let code = entry.meta.get("dtype").and_then(Json::as_i64).unwrap_or(0);
+        let code = entry.code;
         let (Some(kind), Some(width)) = (kind(code), width(code)) else {
             return Err(format!(
                 "one of {}, expected floats, whole numbers or truth values",
                 type_name(code)
             ));
         };
-        let shape = numbers(&entry.meta, "sizes").ok_or("one without extents")?;
-        let strides = numbers(&entry.meta, "strides").ok_or("one without strides")?;
-        let offset = entry
-            .meta
-            .pointer("/storage_offset/as_int")
-            .and_then(Json::as_u64);
+        let shape = entry.shape.ok_or("one without extents")?;
+        let strides = entry.strides.ok_or("one without strides")?;
+        let offset = entry.offset;
         let file = format!("{}data/{}/{}", self.root, entry.folder, entry.file);
-        let bytes = bytes(&mut self.zip, &file, TENSOR)?;
-        let offset = offset.unwrap_or(0) as usize;
+        let bytes = self.tensor_bytes(&file)?;
         let reach = reach(&shape, &strides).ok_or("one of a shape too large")?;
         if offset.saturating_add(reach) > bytes.len() / width {
             return Err("fewer bytes than its shape asks for".into());
         }
-        let places = places(&shape, &strides, offset).ok_or("one of a shape too large")?;
-        let values = places.into_iter().map(|place| {
+        let mut values = Vec::with_capacity(shape.iter().product());
+        let read = each_place(&shape, &strides, offset, |place| {
             let start = place.checked_mul(width)?;
-            bytes
-                .get(start..start.checked_add(width)?)
-                .map(|bytes| value(code, bytes))
+            let bytes = bytes.get(start..start.checked_add(width)?)?;
+            values.push(value(code, bytes));
+            Some(())
         });
-        let values: Option<Vec<f64>> = values.collect();
-        let values = values.ok_or("fewer bytes than its shape asks for")?;
+        read.ok_or("fewer bytes than its shape asks for")?;
         let made = match kind {
             Kind::Float => floats(&values, &shape, code),
             kind => Datum::host(values, &shape, kind),
@@ -356,19 +383,17 @@ fn bytes(zip: &mut ZipArchive<BufReader<File>>, name: &str, most: u64) -> Result
     Ok(bytes)
 }
 
-/// Reads an entry in JSON of an archive of so many bytes.
-fn json(zip: &mut ZipArchive<BufReader<File>>, name: &str, size: u64) -> Result<Json, String> {
-    let packed = zip.by_name(name).map_or(0, |entry| entry.compressed_size());
-    let packed = packed.min(size);
+/// Reads an entry in JSON, which may have as many values as are left to its archive.
+fn json(zip: &mut ZipArchive<BufReader<File>>, name: &str, left: &mut u64) -> Result<Json, String> {
     let bytes = bytes(zip, name, PROGRAM)?;
     let begins = |byte: &&u8| matches!(byte, b',' | b'[' | b'{');
     let values = bytes.iter().filter(begins).count() as u64;
-    let most = VALUES.0.saturating_add(VALUES.1.saturating_mul(packed));
-    if values > most {
+    let Some(rest) = left.checked_sub(values) else {
         return Err(format!(
-            "{name}: {values} values, expected at most {most} in {packed} bytes"
+            "{name}: {values} values, expected at most {left} in an archive of this size"
         ));
-    }
+    };
+    *left = rest;
     serde_json::from_slice(&bytes).map_err(|error| format!("{name}: {error}"))
 }
 
@@ -396,24 +421,35 @@ fn reach(shape: &[usize], strides: &[usize]) -> Option<usize> {
     (!is_expanded(count as u64, reach as u64)).then_some(reach)
 }
 
-/// The places of a view's elements in its storage, row by row.
-fn places(shape: &[usize], strides: &[usize], offset: usize) -> Option<Vec<usize>> {
+/// Takes the places of a view's elements in its storage, row by row; `None` if one of them cannot be taken.
+fn each_place(
+    shape: &[usize],
+    strides: &[usize],
+    offset: usize,
+    mut take: impl FnMut(usize) -> Option<()>,
+) -> Option<()> {
     if shape.contains(&0) {
-        return Some(Vec::new());
+        return Some(());
     }
-    let mut places = vec![offset];
-    for (extent, stride) in shape.iter().zip(strides) {
-        let steps = (0..*extent).map(|i| i.checked_mul(*stride));
-        let steps: Vec<usize> = steps.collect::<Option<_>>()?;
-        let mut next = Vec::with_capacity(places.len() * extent);
-        for place in &places {
-            for step in &steps {
-                next.push(place.checked_add(*step)?);
+    let mut at = vec![0; shape.len()];
+    let mut place = offset;
+    loop {
+        take(place)?;
+        let mut axes = at.iter_mut().zip(shape.iter().zip(strides)).rev();
+        // The innermost axis that is not at its end moves on, those within it begin again.
+        loop {
+            let Some((at, (extent, stride))) = axes.next() else {
+                return Some(());
+            };
+            if *at + 1 < *extent {
+                *at += 1;
+                place = place.checked_add(*stride)?;
+                break;
             }
+            place = place.checked_sub(at.checked_mul(*stride)?)?;
+            *at = 0;
         }
-        places = next;
     }
-    Some(places)
 }
 
 /// Returns the name of one of PyTorch's types that is not read, by its number in the schema.
@@ -476,8 +512,17 @@ mod tests {
         assert_eq!(reach(&[2, 2], &[usize::MAX, 1]), None);
         assert_eq!(reach(&[2], &[1, 1]), None);
         assert_eq!(reach(&[1 << 40, 0], &[0, 0]), Some(0));
+        let places = |shape: &[usize], strides: &[usize], offset| {
+            let mut places = Vec::new();
+            each_place(shape, strides, offset, |place| {
+                places.push(place);
+                Some(())
+            })?;
+            Some(places)
+        };
         assert_eq!(places(&[1 << 40, 0], &[0, 0], 0), Some(vec![]));
         assert_eq!(places(&[2, 2], &[1, 2], 3), Some(vec![3, 5, 4, 6]));
+        assert_eq!(places(&[], &[], 7), Some(vec![7]));
     }
 
     #[test]
@@ -492,7 +537,8 @@ mod tests {
         let size = std::fs::metadata(file.path()).unwrap().len();
         let file = BufReader::new(File::open(file.path()).unwrap());
         let mut zip = ZipArchive::new(file).unwrap();
-        let refusal = json(&mut zip, "list.json", size).unwrap_err();
+        let mut left = VALUES.0 + VALUES.1 * size;
+        let refusal = json(&mut zip, "list.json", &mut left).unwrap_err();
         assert!(
             refusal.starts_with("list.json: 2097153 values, expected at most"),
             "{refusal}"

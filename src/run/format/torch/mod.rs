@@ -4,6 +4,7 @@
 //! file, a tensor must be read in pieces, and every archive that torch writes must be taken. Others read
 //! tensors whole at twice their size and refuse archives by the length of their name.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
@@ -39,9 +40,14 @@ pub(super) fn open(path: &Path, source: &Source) -> Result<Contents, FormatError
 
 /// Interprets a file, or a part of one.
 pub(super) fn contents(source: &Source) -> Result<Contents, String> {
+    contents_of(source, false)
+}
+
+/// Interprets a file, or one that lies in an archive, which holds no other.
+fn contents_of(source: &Source, is_inner: bool) -> Result<Contents, String> {
     let front = source.bytes(0, source.len().min(16)).map_err(sentence)?;
     if front.starts_with(b"PK") {
-        return of_archive(source);
+        return of_archive(source, is_inner);
     }
     let pickle = Pickle::read(source, 0).map_err(cut)?;
     if pickle.root() == Value::Magic {
@@ -64,19 +70,16 @@ fn cut(error: PickleError) -> String {
     }
 }
 
-fn of_archive(source: &Source) -> Result<Contents, String> {
+fn of_archive(source: &Source, is_inner: bool) -> Result<Contents, String> {
     let archive = Archive::open(source).map_err(sentence)?;
     let Some(name) = archive.ending("data.pkl") else {
         // stable-baselines3 puts a file of torch's into an archive of its own.
-        let inner = archive.ending("policy.pth").ok_or("it holds no data.pkl")?;
+        let inner = archive.ending("policy.pth").filter(|_| !is_inner);
+        let inner = inner.ok_or("it holds no data.pkl")?;
         let inner = archive
             .record(inner)
             .and_then(|inner| inner.whole(LARGEST_PICKLE));
-        let inner = inner.map_err(sentence)?;
-        if inner.len() >= source.len() {
-            return Err("it holds itself".into());
-        }
-        return contents(&inner);
+        return contents_of(&inner.map_err(sentence)?, true);
     };
     if archive.ending("constants.pkl").is_some() {
         return Err(
@@ -137,13 +140,17 @@ fn of_legacy(source: &Source) -> Result<Contents, String> {
     Ok(planted(&object, &storages, big_endian))
 }
 
+/// Storages of files that a pickle holds as bytes, by the value that holds them: each is read once.
+type InnerStorages = RefCell<HashMap<u32, Option<(Arc<Storage>, Element)>>>;
+
 fn planted(
     pickle: &Pickle,
     storages: &HashMap<Arc<str>, Arc<Storage>>,
     big_endian: bool,
 ) -> Contents {
+    let inner = RefCell::default();
     let stored = |node: &Node| match node {
-        Node::Tensor(tensor) => of_torch(pickle, storages, tensor, big_endian),
+        Node::Tensor(tensor) => of_torch(pickle, (storages, &inner), tensor, big_endian),
         Node::Array(array) => Some(of_numpy(array)),
         _ => None,
     };
@@ -157,14 +164,18 @@ fn planted(
 
 fn of_torch(
     pickle: &Pickle,
-    storages: &HashMap<Arc<str>, Arc<Storage>>,
+    (storages, inner): (&HashMap<Arc<str>, Arc<Storage>>, &InnerStorages),
     tensor: &TensorRef,
     big_endian: bool,
 ) -> Option<Stored> {
     let Node::Storage(reference) = pickle.node(Value::Node(tensor.storage))? else {
         return None;
     };
-    let within = reference.within.as_ref().and_then(within);
+    let within = reference.within.as_ref().and_then(|file| {
+        let mut known = inner.borrow_mut();
+        let known = known.entry(tensor.storage).or_insert_with(|| within(file));
+        known.clone()
+    });
     let (storage, element) = match within {
         Some((storage, element)) => (Some(storage), element),
         None => (

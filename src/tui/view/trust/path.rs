@@ -100,7 +100,7 @@ pub(super) fn kept(app: &App) -> Vec<Row> {
     rows
 }
 
-/// That the path had to be thinned, because there is no room for more copies.
+/// Returns the row which says that the path was thinned, because there is no room for more copies.
 pub(super) fn thinned(app: &App) -> Option<Row> {
     let kept = app.snapshot().kept.as_ref();
     let count = kept.map(|kept| kept.thinned).filter(|count| *count > 0)?;

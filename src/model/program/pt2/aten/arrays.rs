@@ -145,7 +145,7 @@ pub(super) fn piece(call: &mut Call<'_>, base: &str) -> Option<Translated> {
             Op::Slice(AxisSlice {
                 axis,
                 start: Size::Fixed(start),
-                end: Size::Fixed(start + length),
+                end: Size::Fixed(start.checked_add(length)?),
                 step: 1,
             })
         }

@@ -1,0 +1,224 @@
+//! Running statistics of batch norm as evidence: training kept what its layers were given, so that a reading under which
+//! the samples give quite other statistics is not the one that was trained.
+
+use std::collections::HashMap;
+
+use candle_core::Tensor;
+
+use crate::data::Dataset;
+use crate::model::Recognized;
+use crate::weights::Layout;
+
+use super::super::LandscapeError;
+use super::super::samples::Source;
+use super::follow::Follower;
+use super::inquiry::Inquiry;
+use super::verdict;
+
+/// Distance above which running statistics fit no reading well enough to tell readings apart: those of a run that has just
+/// begun are in part the values that they began with, and at a high learning rate they lag behind the weights.
+const FITTING: f64 = 0.1;
+/// Multiple of the shortest distance up to which readings fit as well, and a distance that samples differ by anyway.
+const AS_WELL: (f64, f64) = (1.5, 0.005);
+/// The same of the pixels' scales, which are farther apart.
+const SCALES_AS_WELL: (f64, f64) = (3.0, 0.02);
+/// Largest square that one channel adds: a channel that is dead or new is no reason.
+const MOST: f64 = 4.0;
+/// Added to variances, as batch norm does.
+const EPSILON: f64 = 1e-5;
+
+/// Distances between running statistics and those of samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Distances {
+    /// Of the first norm, to which the pixels' scale comes undiminished.
+    first: f64,
+    /// Mean of the others; NaN if there are none.
+    others: f64,
+}
+
+/// The scales of pixels that running statistics leave.
+pub(super) struct FittingScales {
+    /// Those that fit as well as the best, the best first.
+    pub(super) scales: Vec<usize>,
+    /// The best one fits well, so that no other evidence is needed.
+    pub(super) are_clear: bool,
+}
+
+impl Inquiry<'_> {
+    /// Returns the readings whose statistics fit the running ones as well as the best does; `None` if batch norm does not
+    /// tell, or it would take long.
+    pub(super) fn fitting(&self, readings: &[usize]) -> Result<Option<Vec<usize>>, LandscapeError> {
+        let newest = self.question.newest();
+        let Some(newest) = newest.filter(|_| self.has_statistics(readings.len())) else {
+            return Ok(None);
+        };
+        let (flat, data) = (self.question.flat(newest)?, self.more(readings.len()));
+        let mut distances = Vec::with_capacity(readings.len());
+        for reading in readings {
+            let recognized = &self.candidates[*reading].recognized;
+            distances.push(self.distances(recognized, &data, &flat)?.others);
+        }
+        let best = verdict::lowest(&distances);
+        if best > FITTING {
+            return Ok(None);
+        }
+        let fit = fitting(&distances, AS_WELL).into_iter();
+        Ok(Some(fit.map(|i| readings[i]).collect()))
+    }
+
+    /// Returns the scales of pixels under which a reading's first norm is given what the running statistics say; `None` if
+    /// batch norm does not tell, or it would take long.
+    pub(super) fn fitting_scales(
+        &self,
+        recognized: &Recognized,
+    ) -> Result<Option<FittingScales>, LandscapeError> {
+        let count = self.scales.len();
+        let newest = self.question.newest();
+        let Some(newest) = newest.filter(|_| self.has_statistics(count)) else {
+            return Ok(None);
+        };
+        let (flat, data) = (self.question.flat(newest)?, self.more(count));
+        let mut distances = Vec::with_capacity(count);
+        for scale in 0..count {
+            let data = self.scaled_as(&data, scale);
+            distances.push(self.distances(recognized, &data, &flat)?.first);
+        }
+        let best = verdict::lowest(&distances);
+        if !best.is_finite() {
+            return Ok(None);
+        }
+        let mut scales = fitting(&distances, SCALES_AS_WELL);
+        scales.sort_by(|a, b| distances[*a].total_cmp(&distances[*b]));
+        Ok(Some(FittingScales {
+            scales,
+            are_clear: best <= FITTING,
+        }))
+    }
+
+    /// Returns true if the model has running statistics, and so many forward passes are within reason.
+    fn has_statistics(&self, passes: usize) -> bool {
+        let cpu = self.question.is_on_cpu();
+        self.batch_norm && self.effort.allows_losses(self.products, passes, cpu)
+    }
+
+    /// Compares the running statistics of a checkpoint with those of samples, in training mode.
+    fn distances(
+        &self,
+        recognized: &Recognized,
+        data: &Dataset,
+        flat: &[f32],
+    ) -> Result<Distances, LandscapeError> {
+        let question = self.question;
+        let (device, layout) = (&question.compute.device, &question.shape.layout);
+        let source = Source::of(recognized, data, &question.criterion.loss)?;
+        let batches = source.batches(self.at_once, device)?;
+        let forward = question.forward(recognized)?;
+        let norms = recognized.program.norms();
+        let follower = Follower::of(forward, layout, &batches, device, true)?;
+        let mut sums = vec![0.0; norms.len()];
+        let all = follower.statistics(flat)?;
+        for own in &all {
+            for (sum, norm) in sums.iter_mut().zip(&norms) {
+                *sum += of_norm(layout, flat, own, *norm)? / all.len() as f64;
+            }
+        }
+        let (first, others) = match sums.split_first() {
+            Some((first, others)) => (*first, others),
+            None => (f64::NAN, &[][..]),
+        };
+        Ok(Distances {
+            first,
+            others: others.iter().sum::<f64>() / others.len() as f64,
+        })
+    }
+}
+
+/// Returns the distance of one norm: the mean over its channels of ((μ − μᵣ)² / σᵣ² + ln² (σ² / σᵣ²)).
+fn of_norm(
+    layout: &Layout,
+    flat: &[f32],
+    own: &HashMap<usize, Tensor>,
+    slots: [usize; 2],
+) -> Result<f64, LandscapeError> {
+    let mut read = [const { Vec::new() }; 2];
+    let mut kept = [&[][..]; 2];
+    for (i, slot) in slots.into_iter().enumerate() {
+        let (Some(own), Some(slot)) = (own.get(&slot), layout.slots().get(slot)) else {
+            return Ok(f64::NAN);
+        };
+        read[i] = own.flatten_all()?.to_vec1::<f32>()?;
+        kept[i] = flat
+            .get(slot.offset..slot.offset + slot.len())
+            .unwrap_or_default();
+    }
+    let [means, variances] = read;
+    let own = means.into_iter().zip(variances);
+    let kept = kept[0].iter().zip(kept[1]);
+    let channels = kept.zip(own).map(|((mean, variance), (own, spread))| {
+        let [mean, variance, own, spread] = [*mean, *variance, own, spread].map(f64::from);
+        let (variance, spread) = (variance + EPSILON, spread + EPSILON);
+        let moved = (own - mean).powi(2) / variance;
+        let widened = (spread / variance).ln().powi(2);
+        // NaN must stay.
+        [moved, widened].map(|square| if square > MOST { MOST } else { square })
+    });
+    let squares: Vec<[f64; 2]> = channels.collect();
+    let count = squares.len() as f64;
+    Ok(squares.iter().flatten().sum::<f64>() / count)
+}
+
+/// Returns those that fit as well as the best.
+fn fitting(distances: &[f64], (factor, floor): (f64, f64)) -> Vec<usize> {
+    let best = verdict::lowest(distances);
+    let most = (factor * best).max(best + floor);
+    let fits = |i: &usize| distances[*i] <= most;
+    (0..distances.len()).filter(fits).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use candle_core::Device;
+
+    use super::*;
+    use crate::run::{Dtype, TensorInfo};
+
+    fn layout() -> Layout {
+        let tensor = |name: &str| TensorInfo {
+            name: name.into(),
+            shape: vec![2],
+            dtype: Dtype::F32,
+        };
+        Layout::of(&[tensor("bn.running_mean"), tensor("bn.running_var")])
+    }
+
+    #[test]
+    fn a_norm_s_distance_counts_standard_deviations_and_the_ratio_of_variances() {
+        let of = |means: [f32; 2], variances: [f32; 2]| {
+            let own = [(0, means), (1, variances)];
+            let own = own.map(|(i, it)| (i, Tensor::new(&it, &Device::Cpu).unwrap()));
+            let kept = [1.0, -1.0, 4.0, 4.0];
+            of_norm(&layout(), &kept, &own.into(), [0, 1]).unwrap()
+        };
+        assert_eq!(of([1.0, -1.0], [4.0, 4.0]), 0.0);
+        // One channel is half a standard deviation off, of two.
+        assert!((of([2.0, -1.0], [4.0, 4.0]) - 0.125).abs() < 1e-5);
+        let e = std::f32::consts::E;
+        assert!((of([1.0, -1.0], [4.0 * e, 4.0 / e]) - 1.0).abs() < 1e-4);
+        assert_eq!(of([1.0, 1e6], [4.0, 4.0]), 2.0, "a channel adds no more");
+        assert!(of([f32::NAN, -1.0], [4.0, 4.0]).is_nan());
+        assert!(
+            of_norm(&layout(), &[0.0; 4], &HashMap::new(), [0, 1])
+                .unwrap()
+                .is_nan()
+        );
+    }
+
+    #[test]
+    fn those_fit_that_are_about_as_near_as_the_best() {
+        assert_eq!(fitting(&[0.022, 0.0227, 0.0395], AS_WELL), [0, 1]);
+        assert_eq!(fitting(&[0.0005, 0.0019, f64::NAN], AS_WELL), [0, 1]);
+        assert_eq!(fitting(&[f64::NAN; 2], AS_WELL), [0usize; 0]);
+    }
+}
