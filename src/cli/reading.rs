@@ -11,7 +11,8 @@ use crate::model::{Activation, Arrangement, NormPosition, Pooling, Reading, Shor
 #[command(next_help_heading = "Model")]
 pub(super) struct ReadingOptions {
     /// Function between layers where names do not tell it: relu, gelu, tanh, silu, leaky-relu, elu, sigmoid,
-    /// gelu-tanh; auto takes the one whose gradients the path follows, else ReLU
+    /// gelu-tanh; auto takes the one whose gradients the path follows or which batch norm's running statistics fit,
+    /// else ReLU
     #[arg(
         long,
         env = "ISOLOSS_ACTIVATION",

@@ -346,7 +346,7 @@ impl PlaneOptions {
 }
 
 /// Both checkpoints must have the same tensors.
-fn refuse_another_architecture(
+pub(super) fn refuse_another_architecture(
     [(first, own), (second, other)]: [(&Path, &Checkpoint); 2],
     key: &KeyOption,
     roles: Option<&Arc<Roles>>,

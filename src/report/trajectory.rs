@@ -181,15 +181,20 @@ impl TrajectoryReport {
     fn table(&self) -> String {
         let mut text = format!(
             "{:>10}  {:>10}  {:>10}  {:>9}  {:>10}  {:>10}\n",
-            "step", "PC1", "PC2", "off plane", "norm", "update"
+            "step", "PC1", "PC2", "residual", "norm", "update"
         );
         for i in 0..self.steps.len() {
             let [x, y] = self.coordinates[i];
             let off = percent(self.residual[i]);
-            let (norm, update) = (self.norm[i], self.update_norm[i]);
+            let norm = self.norm[i];
+            // No update led to the first one.
+            let update = match i {
+                0 => "–".into(),
+                _ => format!("{:.4}", self.update_norm[i]),
+            };
             let _ = writeln!(
                 text,
-                "{:>10}  {x:>10.4}  {y:>10.4}  {off:>9}  {norm:>10.4}  {update:>10.4}",
+                "{:>10}  {x:>10.4}  {y:>10.4}  {off:>9}  {norm:>10.4}  {update:>10}",
                 self.steps[i]
             );
         }

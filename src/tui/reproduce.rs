@@ -159,6 +159,7 @@ impl<'a> Seen<'a> {
             &runs,
             key,
             &self.measure()[..],
+            &words(&["--plane", "pca"]),
             &self.invocation.fidelity,
         ]
         .concat()

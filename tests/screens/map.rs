@@ -182,7 +182,7 @@ fn a_map_that_waits_for_other_programs_says_so() {
             is_beside_others,
             ..OwnCost::default()
         });
-        text(&screen(&app(snapshot, &[]), width, 24)).contains("other programs are busy")
+        text(&screen(&app(snapshot, &[]), width, 24)).contains("yields to other programs")
     };
     assert!(said(true, false, 120) && said(true, false, 80));
     assert!(!said(false, false, 120) && !said(true, true, 120));

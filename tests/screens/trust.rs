@@ -99,7 +99,7 @@ fn the_header_has_the_newest_loss_that_is_known_with_its_step() {
     }
     let known = &lines[newest - 2];
     let (step, loss) = (known.step.unwrap(), known.truth.unwrap().loss);
-    let said = format!("loss {} at {step}", isoloss::plot::axis::short(loss));
+    let said = format!("loss {} at step {step}", isoloss::plot::axis::short(loss));
     let header = header(snapshot, None, 120);
     assert!(header.contains(&said), "{said}: {header}");
 }

@@ -11,6 +11,7 @@ use crate::cli::options::{Axis, LINES, MeasureOptions, PathOptions};
 use crate::cli::output::{Format, Forms, OutputOptions};
 use crate::cli::progress;
 use crate::cli::read_path::ReadPath;
+use crate::cli::scene::refuse_another_architecture;
 use crate::cli::warn;
 use crate::data::Split;
 use crate::landscape::grid::survey;
@@ -111,7 +112,11 @@ impl Line {
             .read_path(checkpoints, &self.path.key, &self.a)?;
         let at = origin(&self.origin, &path.members, &self.a)?;
         let a = path.members[at].clone();
-        let ends = self.b.as_ref().map(|b| self.members_of(b)).transpose()?;
+        let ends = self
+            .b
+            .as_ref()
+            .map(|b| self.members_of(b, &a))
+            .transpose()?;
         let ends = ends.unwrap_or_default();
         let b = ends.last();
         let plans = match b {
@@ -131,9 +136,14 @@ impl Line {
     }
 
     /// The checkpoints of B, of which there is at least one.
-    fn members_of(&self, b: &Path) -> anyhow::Result<Vec<Checkpoint>> {
+    fn members_of(&self, b: &Path, a: &Checkpoint) -> anyhow::Result<Vec<Checkpoint>> {
         let checkpoints = self.path.open_whole(b)?;
         let path = self.measure.read_path(checkpoints, &self.path.key, b)?;
+        if let Some(last) = path.members.last() {
+            let roles = self.measure.model.roles()?;
+            let runs = [(self.a.as_path(), a), (b, last)];
+            refuse_another_architecture(runs, &self.path.key, roles.as_ref())?;
+        }
         if path.members.is_empty() {
             bail!("{}: expected a checkpoint, found none", b.display());
         }

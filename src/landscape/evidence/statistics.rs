@@ -30,7 +30,7 @@ const EPSILON: f64 = 1e-5;
 /// Distances between running statistics and those of samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Distances {
-    /// Of the first norm, to which the pixels' scale comes undiminished.
+    /// Distance of the first norm, to which the pixels' scale comes undiminished.
     first: f64,
     /// Mean of the others; NaN if there are none.
     others: f64,

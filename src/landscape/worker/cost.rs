@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::budget::are_others_busy;
+use super::budget::{Budget, are_others_busy};
 use super::load::{TICKS, idle_time};
 use super::nvidia;
 use super::protocol::WorkerEvent;
@@ -32,7 +32,7 @@ pub struct OwnCost {
     pub memory: u64,
     /// Part of the GPU; `None` if none is used, or it does not tell.
     pub gpu: Option<f64>,
-    /// Other programs keep the processors busy, so that hardly any is left to measure with.
+    /// Other programs keep the processors busy, and measuring yields to them, so that hardly any is left for it.
     pub is_beside_others: bool,
 }
 
@@ -84,6 +84,8 @@ pub(super) struct Meter {
     workers: Vec<Arc<Metered>>,
     /// Time of the last reading, and the processor time of each process then.
     last: (Instant, BTreeMap<u32, f64>),
+    /// False under a budget that takes all.
+    yields: bool,
     /// Time in which the processors were idle until then; `None` if the system does not tell.
     idle: Option<Duration>,
     /// The cost as reported last.
@@ -92,9 +94,10 @@ pub(super) struct Meter {
 
 impl Meter {
     /// Begins now.
-    pub(super) fn of(workers: Vec<Arc<Metered>>) -> Self {
+    pub(super) fn of(workers: Vec<Arc<Metered>>, budget: Budget) -> Self {
         let mut meter = Self {
             workers,
+            yields: budget != Budget::All,
             last: (Instant::now(), BTreeMap::new()),
             idle: idle_time(),
             told: None,
@@ -129,13 +132,15 @@ impl Meter {
             cores: taken / time.as_secs_f64(),
             memory,
             gpu: gpu.max_by(f64::total_cmp),
-            is_beside_others: idle.zip(was_idle).is_some_and(|(idle, was)| {
-                are_others_busy(
-                    time,
-                    Duration::from_secs_f64(taken),
-                    idle.saturating_sub(was),
-                )
-            }),
+            is_beside_others: idle.zip(was_idle).filter(|_| self.yields).is_some_and(
+                |(idle, was)| {
+                    are_others_busy(
+                        time,
+                        Duration::from_secs_f64(taken),
+                        idle.saturating_sub(was),
+                    )
+                },
+            ),
         };
         let is_known = self.told.is_some_and(|told| !cost.differs(&told));
         if is_known || self.last.1.is_empty() {
@@ -190,7 +195,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_busy_process_costs_a_core_and_what_does_not_change_is_told_once() {
-        let mut meter = Meter::of(Vec::new());
+        let mut meter = Meter::of(Vec::new(), Budget::Auto);
         let begin = Instant::now();
         while begin.elapsed() < Duration::from_millis(300) {
             std::hint::spin_loop();

@@ -9,6 +9,8 @@ use super::stored::Stored;
 /// in nearly every number, so that whole ones need not be read each time that a checkpoint is opened.
 const PIECE: usize = 4 << 10;
 const PIECES: usize = 64;
+/// Pairs of matrices of one shape that are compared at most; a model has a handful of embeddings.
+const MOST_PAIRS: usize = 1 << 16;
 
 /// A tensor of a state dict, with the number of its file.
 #[derive(Clone, Copy)]
@@ -23,7 +25,16 @@ pub(super) struct FileTensor<'a> {
 pub(super) struct Ties<'a> {
     met: Vec<FileTensor<'a>>,
     by_place: HashMap<(usize, Arc<str>, u64), Vec<usize>>,
-    matrices: HashMap<&'a [usize], Vec<usize>>,
+    matrices: HashMap<&'a [usize], Matrices>,
+    /// Pairs of matrices that were compared.
+    compared: usize,
+}
+
+/// Matrices of one shape, by their places among those that were met.
+#[derive(Default)]
+struct Matrices {
+    embeddings: Vec<usize>,
+    others: Vec<usize>,
 }
 
 impl<'a> Ties<'a> {
@@ -44,15 +55,25 @@ impl<'a> Ties<'a> {
         }
         if stored.shape.len() == 2 {
             let alike = self.matrices.entry(&stored.shape).or_default();
-            let is_twin = |at: &&usize| {
-                let other = self.met[**at];
-                (is_embedding(tensor.name) || is_embedding(other.name))
-                    && is_equal(stored, other.stored)
-            };
-            if let Some(twin) = alike.iter().find(is_twin) {
+            let is_own = is_embedding(tensor.name);
+            let others = alike.others.iter().filter(|_| is_own);
+            let mut pairs = alike.embeddings.iter().chain(others);
+            let left = MOST_PAIRS.saturating_sub(self.compared);
+            let mut compared = 0;
+            let twin = pairs.by_ref().take(left).find(|at| {
+                compared += 1;
+                is_equal(stored, self.met[**at].stored)
+            });
+            self.compared += compared;
+            if let Some(twin) = twin {
                 return Some(*twin);
             }
-            alike.push(self.met.len());
+            let list = if is_own {
+                &mut alike.embeddings
+            } else {
+                &mut alike.others
+            };
+            list.push(self.met.len());
         }
         self.met.push(tensor);
         None

@@ -57,8 +57,11 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         }
     }
     if let Some((step, measure)) = facts::last_measured(app) {
-        let loss = format!("loss {} at {step}", facts::loss(Some(measure)));
-        pieces.push(Piece::new(0, vec![Span::styled(loss, theme.faint())]));
+        let condition = facts::condition(snapshot);
+        let condition = condition.map_or(String::new(), |condition| format!(" {condition}"));
+        let loss = facts::loss(Some(measure));
+        let said = format!("loss {loss} at step {step}{condition}");
+        pieces.push(Piece::new(0, vec![Span::styled(said, theme.faint())]));
     }
     pieces.extend(logged(app));
     pieces.extend(missing(app));

@@ -52,13 +52,13 @@ pub(super) fn of_map(app: &App) -> Vec<Piece> {
     }
 }
 
-/// Says why measuring is slow while other programs keep the processors busy; `None` if they do not, or all is done.
+/// Says why measuring is slow while other programs keep the processors busy; `None` if they do not, or nothing is left.
 pub(super) fn neighbours(app: &App) -> Option<Piece> {
     let progress = &app.snapshot().progress;
-    let rests = progress.rests && progress.other_work.is_none();
-    let is_working = !(rests || progress.paused || app.is_paused());
+    let has_work = progress.lines.is_some() && !progress.rests || progress.other_work.is_some();
+    let is_working = has_work && !(progress.paused || app.is_paused());
     let are_busy = progress.cost.is_some_and(|cost| cost.is_beside_others);
-    let said = Span::styled("other programs are busy", app.theme().faint());
+    let said = Span::styled("yields to other programs", app.theme().faint());
     (is_working && are_busy).then(|| Piece::new(5, vec![said]))
 }
 

@@ -143,10 +143,11 @@ pub(crate) fn render_tiny(app: &App, framed: bool, area: Rect, buffer: &mut Buff
     let mut pieces = Vec::new();
     if let Some(step) = facts::selected_step(app) {
         let loss = facts::loss(facts::measure(app));
-        pieces.push(Piece::new(
-            0,
-            vec![Span::styled(format!("loss {loss}"), theme.strong())],
-        ));
+        let loss = Span::styled(format!("loss {loss}"), theme.strong());
+        pieces.push(Piece::new(0, vec![loss]));
+        if let Some(condition) = facts::condition(app.snapshot()) {
+            pieces.push(Piece::new(1, vec![Span::styled(condition, theme.faint())]));
+        }
         pieces.push(Piece::new(1, vec![Span::raw(format!("step {step}"))]));
     }
     pieces.extend(header::brief_age(app));

@@ -109,7 +109,7 @@ where
     };
     pool.open_store(setup, hosting.store.as_ref());
     let metered: Vec<Arc<Metered>> = (0..count).map(|_| Arc::default()).collect();
-    let meter = Meter::of(metered.clone());
+    let meter = Meter::of(metered.clone(), budget);
     thread::scope(|scope| {
         scope.spawn(|| pool.tell_cost(meter));
         scope.spawn(|| pool.look_up());
