@@ -17,7 +17,7 @@ pub(super) fn of(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Vec<Opt
         return own;
     }
     let logged = logged(run, key, members).unwrap_or_default();
-    told(own, &logged)
+    with_logged(own, &logged)
 }
 
 /// Returns the indices of the checkpoints of a run at which the rate fell.
@@ -27,7 +27,7 @@ pub(super) fn drops(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Vec<
 
 /// The same by a log that was read.
 pub(super) fn drops_with(run: &Path, members: &[Checkpoint], logged: &[Logged]) -> Vec<usize> {
-    hyper::drops(&told(saved(run, members), logged))
+    hyper::drops(&with_logged(saved(run, members), logged))
 }
 
 /// The rates that the checkpoints themselves hold.
@@ -50,7 +50,7 @@ pub(super) fn settings(run: &Path, members: &[Checkpoint]) -> Vec<Hyper> {
 }
 
 /// The rates that the checkpoints hold, and for the others what the log tells.
-fn told(own: Vec<Option<f64>>, logged: &[Logged]) -> Vec<Option<f64>> {
+fn with_logged(own: Vec<Option<f64>>, logged: &[Logged]) -> Vec<Option<f64>> {
     let logged = logged.iter().map(|logged| logged.rate);
     let rates = own.into_iter().zip(logged.chain(repeat(None)));
     rates.map(|(own, logged)| own.or(logged)).collect()

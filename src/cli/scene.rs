@@ -371,7 +371,7 @@ pub(super) fn refuse_another_architecture(
 /// e.g. `resnet20, 272474 parameters`.
 fn architecture(shape: &RunShape) -> String {
     let parameters = format!("{} parameters", shape.layout.parameters());
-    let (nothing, told) = (Reading::default(), Reading::told(&shape.settings));
+    let (nothing, told) = (Reading::default(), Reading::of_settings(&shape.settings));
     match model::recognize_as(&shape.layout, "auto", None, nothing, told) {
         Ok(recognized) => format!("{}, {parameters}", recognized.name),
         Err(_) => parameters,

@@ -40,14 +40,14 @@ fn lines(sentences: &[impl Display]) -> String {
 /// The first few reasons why something was left out, and how many more there are.
 pub(super) fn left_out(reasons: &[impl Display]) {
     // The result counts even where nobody reads what it lacks.
-    for reason in told(reasons) {
+    for reason in summarized(reasons) {
         let _ = say(format_args!("left out: {reason}"));
     }
 }
 
 /// The first few of several sentences that begin with a file each, and how many more there are; those that
 /// differ in the file alone are one.
-pub(super) fn told(sentences: &[impl Display]) -> Vec<String> {
+pub(super) fn summarized(sentences: &[impl Display]) -> Vec<String> {
     let mut kinds: Vec<(String, usize)> = Vec::new();
     let mut known: HashMap<String, usize> = HashMap::new();
     for sentence in sentences {
@@ -92,10 +92,16 @@ mod tests {
             alike("d.pt"),
         ];
         let first = format!("{}, and 2 more files like it", alike("a.pt"));
-        assert_eq!(told(&many), [first.as_str(), "b.pt: expected 9 bytes"]);
+        assert_eq!(
+            summarized(&many),
+            [first.as_str(), "b.pt: expected 9 bytes"]
+        );
         let unlike: Vec<String> = (0..9).map(|at| format!("{at}.pt: expected {at}")).collect();
-        assert_eq!(told(&unlike).last().map(String::as_str), Some("6 more"));
-        assert_eq!(told(&unlike).len(), 1 + TOLD);
+        assert_eq!(
+            summarized(&unlike).last().map(String::as_str),
+            Some("6 more")
+        );
+        assert_eq!(summarized(&unlike).len(), 1 + TOLD);
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Dataset {
 
     /// Says how its numbers were normalized.
     #[must_use]
-    pub fn scaled(&self) -> String {
+    pub fn normalization_in_words(&self) -> String {
         if self.scale == PixelScale::default() {
             self.normalization.clone()
         } else {
@@ -131,7 +131,7 @@ impl Dataset {
     /// Returns at most `count` of the samples, spread evenly over the file's order, which may be that of the
     /// classes.
     #[must_use]
-    pub fn few(&self, count: usize) -> Self {
+    pub fn evenly_chosen(&self, count: usize) -> Self {
         let all = self.samples();
         let chosen: Vec<usize> = match count.min(all) {
             0 => Vec::new(),
@@ -200,8 +200,8 @@ mod tests {
     fn labels_are_classes_one_for_each_sample() {
         let mut set = Dataset::of("set", Vec::new(), Some(Column::labels(&[2, 0, 1, 1])));
         assert_eq!(set.labels(), Some(vec![2, 0, 1, 1]));
-        assert_eq!(set.few(2).labels(), Some(vec![0, 1]));
-        assert_eq!(set.few(2).classes(), 3);
+        assert_eq!(set.evenly_chosen(2).labels(), Some(vec![0, 1]));
+        assert_eq!(set.evenly_chosen(2).classes(), 3);
         set.target.as_mut().unwrap().values = ColumnValues::I64(vec![2, -100, 1, 1]);
         assert_eq!(set.labels(), None);
         set.target.as_mut().unwrap().shape = vec![2];

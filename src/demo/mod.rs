@@ -314,7 +314,7 @@ mod tests {
             };
             train(samples, out, &options).unwrap_err().to_string()
         };
-        let few = bars().few(9);
+        let few = bars().evenly_chosen(9);
         assert_eq!(
             run(&few, folder.path(), 0.0),
             "the demo trains on batches of 64 samples, and there are 9"

@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize, Serializer};
 /// A line to the evaluator.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Order<'a> {
+pub(super) enum EvaluatorRequest<'a> {
     /// The first line.
     Hello(Hello<'a>),
     /// A plane, which points lie on from now on.
     Plane(PlaneFilesMessage<'a>),
     /// A point of a plane.
-    Measure(Point<'a>),
+    Measure(PointMessage<'a>),
     /// Weights off every plane.
-    Weights(Whole<'a>),
+    Weights(WeightsMessage<'a>),
     /// The last line.
     Stop {},
 }
@@ -54,7 +54,7 @@ pub(super) struct PlaneFilesMessage<'a> {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Point<'a> {
+pub(super) struct PointMessage<'a> {
     pub(super) id: u64,
     pub(super) plane: u64,
     pub(super) at: [f64; 2],
@@ -63,7 +63,7 @@ pub(super) struct Point<'a> {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Whole<'a> {
+pub(super) struct WeightsMessage<'a> {
     pub(super) id: u64,
     #[serde(serialize_with = "path")]
     pub(super) file: &'a Path,
@@ -178,7 +178,7 @@ pub enum EvaluatorAnswer {
 impl EvaluatorAnswer {
     /// Returns true for a line that is meant as an answer to `hello` and is none.
     #[must_use]
-    pub fn is_meant(line: &str) -> bool {
+    pub fn is_malformed_greeting(line: &str) -> bool {
         let line_is = |line: &serde_json::Value| {
             ["ready", "failed"]
                 .iter()
@@ -239,11 +239,11 @@ mod tests {
             r#"{"ready": {"protocol": 1, "samples": {"train": -5}}}"#,
             r#"{"failed": {"id": 0, "why": "no data"}}"#,
         ] {
-            assert!(EvaluatorAnswer::is_meant(wrong), "{wrong}");
+            assert!(EvaluatorAnswer::is_malformed_greeting(wrong), "{wrong}");
         }
         let right = r#"{"ready": {"protocol": 1, "samples": {"train": 3}}}"#;
         for other in [right, "welcome", r#"{"level": "info"}"#, "3"] {
-            assert!(!EvaluatorAnswer::is_meant(other), "{other}");
+            assert!(!EvaluatorAnswer::is_malformed_greeting(other), "{other}");
         }
     }
 

@@ -98,7 +98,7 @@ impl Process {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let spoken = Spoken {
             name: "evaluator",
-            farewell: serde_json::to_string(&super::message::Order::Stop {}).ok(),
+            farewell: serde_json::to_string(&super::message::EvaluatorRequest::Stop {}).ok(),
         };
         Self::spawn(command, spoken, stop)
     }
@@ -286,7 +286,7 @@ impl Stderr {
                 }
                 tracing::info!("{name}: {text}");
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.push_back(told(&text));
+                kept.push_back(shortened(&text));
                 if kept.len() > LAST_LINES {
                     kept.pop_front();
                 }
@@ -313,7 +313,7 @@ impl Stderr {
 }
 
 /// A program's own words, cut to what a sentence has room for.
-pub(crate) fn told(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     let mut told: String = text.chars().take(TOLD).collect();
     if told.len() < text.len() {
         told.push('…');

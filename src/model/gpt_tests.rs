@@ -28,7 +28,7 @@ fn opened(path: PathBuf) -> (RunShape, Weights) {
 }
 
 fn known(shape: &RunShape, model: &str, asked: Reading) -> Result<Recognized, ModelError> {
-    let told = Reading::told(&shape.settings);
+    let told = Reading::of_settings(&shape.settings);
     recognize_as(&shape.layout, model, None, asked, told)
 }
 

@@ -132,7 +132,7 @@ impl Stem {
 impl Reading {
     /// The answers that stand beside the weights; an activation that is not known is none.
     #[must_use]
-    pub fn told(settings: &ModelSettings) -> Self {
+    pub fn of_settings(settings: &ModelSettings) -> Self {
         let activation = match settings.activation.as_deref() {
             Some("gelu_new" | "gelu_pytorch_tanh" | "gelu_fast") => Some(Activation::GeluTanh),
             Some("gelu" | "gelu_python") => Some(Activation::Gelu),

@@ -15,7 +15,7 @@ pub struct Event {
 
 impl Event {
     /// An event that has a line for people as well. Facts are an object.
-    pub(super) fn told(name: &'static str, facts: Value, line: String) -> Self {
+    pub(super) fn with_line(name: &'static str, facts: Value, line: String) -> Self {
         Self {
             line: Some(line),
             ..Self::untold(name, facts)
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line_of_json_and_what_is_no_number_is_null() {
-        let event = Event::told(
+        let event = Event::with_line(
             "loss",
             json!({"step": 3, "loss": f64::NAN}),
             "a\nb\u{202e}".into(),

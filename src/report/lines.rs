@@ -40,7 +40,7 @@ pub fn events(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
         .filter(|_| source(before) != source(after))
     {
         let line = format!("log {}", inspect::log_line(&Log::from(&**log)));
-        events.push(Event::told("log", json!({"source": log.source}), line));
+        events.push(Event::with_line("log", json!({"source": log.source}), line));
     }
     for line in &after.checkpoints {
         let is = |old: &&CheckpointLine| old.path == line.path && old.arrival == line.arrival;
@@ -54,7 +54,7 @@ pub fn events(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
             "checkpoints": kept.checkpoints,
             "bytes": kept.bytes,
         });
-        events.push(Event::told(
+        events.push(Event::with_line(
             "keeping",
             facts,
             format!("keeping {}", in_words(kept)),
@@ -72,7 +72,7 @@ fn notices<'a>(before: &Snapshot, after: &'a Snapshot) -> impl Iterator<Item = E
     let new = after.noticed.saturating_sub(before.noticed) as usize;
     let known = after.notices.len().saturating_sub(new);
     after.notices.iter().skip(known).map(|notice| {
-        Event::told(
+        Event::with_line(
             "notice",
             json!({ "notice": notice }),
             format!("notice: {notice}"),
@@ -85,11 +85,15 @@ fn found(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
     let mut events = Vec::new();
     if before.device != after.device {
         let line = format!("device {}", after.device);
-        events.push(Event::told("device", json!({"device": after.device}), line));
+        events.push(Event::with_line(
+            "device",
+            json!({"device": after.device}),
+            line,
+        ));
     }
     if before.trouble != after.trouble {
         events.extend(after.trouble.iter().map(|trouble| {
-            Event::told(
+            Event::with_line(
                 "waiting",
                 json!({ "reason": trouble }),
                 format!("waiting: {trouble}"),
@@ -99,7 +103,7 @@ fn found(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
     events.extend(finding(&before.data, &after.data, |data| {
         let (name, samples, split) = (&data.name, data.samples, data.split.name());
         let facts = json!({"name": name, "samples": samples, "split": split});
-        Event::told(
+        Event::with_line(
             "data",
             facts,
             format!("data {name}: {samples} {split} samples"),
@@ -109,7 +113,7 @@ fn found(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
         let (name, evidence, parameters) = (&model.name, &model.evidence, model.parameters);
         let facts = json!({"name": name, "evidence": evidence, "parameters": parameters});
         let line = format!("model {name}: {evidence}, {parameters} parameters");
-        Event::told("model", facts, line)
+        Event::with_line("model", facts, line)
     }));
     events
 }
@@ -125,14 +129,18 @@ fn gone(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
         match old.state {
             CheckpointState::OnPath | CheckpointState::OldBranch => {
                 let line = format!("left the path {}", name(old));
-                events.push(Event::told("checkpoint", facts(old, "left_path"), line));
+                events.push(Event::with_line(
+                    "checkpoint",
+                    facts(old, "left_path"),
+                    line,
+                ));
             }
             // It was read: its line says more now, or it is no part of the path.
             CheckpointState::Settled | CheckpointState::Waiting => {}
             _ if after.checkpoints.iter().any(|line| line.path == old.path) => {}
             _ => {
                 let line = format!("gone {}", name(old));
-                events.push(Event::told("checkpoint", facts(old, "gone"), line));
+                events.push(Event::with_line("checkpoint", facts(old, "gone"), line));
             }
         }
     }
@@ -159,7 +167,7 @@ fn thinned(before: &Snapshot, after: &Snapshot) -> Option<Event> {
     (new > 0).then(|| {
         let points = count(new, "point");
         let line = format!("thinned {points} of deleted files off the path, evenly: it is long, or the room for copies full");
-        Event::told("thinned", json!({ "points": new }), line)
+        Event::with_line("thinned", json!({ "points": new }), line)
     })
 }
 
@@ -190,9 +198,9 @@ fn assumed(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
     let is_new = |warning: &&String| !before.contains(&words(warning));
     let warnings = assumed.warnings().filter(is_new).map(|warning| {
         let line = format!("doubtful: {warning}");
-        Event::told("doubtful", json!({ "warning": warning.clone() }), line)
+        Event::with_line("doubtful", json!({ "warning": warning.clone() }), line)
     });
-    std::iter::once(Event::told("assumed", facts, line))
+    std::iter::once(Event::with_line("assumed", facts, line))
         .chain(warnings)
         .collect()
 }
@@ -207,7 +215,11 @@ fn finding<T: PartialEq>(
         Finding::Is(thing) => Some(found(thing)),
         Finding::Not(reason) => {
             let line = format!("no surface: {reason}");
-            Some(Event::told("no_surface", json!({ "reason": reason }), line))
+            Some(Event::with_line(
+                "no_surface",
+                json!({ "reason": reason }),
+                line,
+            ))
         }
         Finding::Pending => None,
     }
@@ -216,16 +228,16 @@ fn finding<T: PartialEq>(
 fn checkpoint(old: Option<&CheckpointLine>, line: &CheckpointLine, after: &Snapshot) -> Vec<Event> {
     let mut events = Vec::new();
     if old.map(|old| &old.state) != Some(&line.state) {
-        let of = |state, text| Event::told("checkpoint", facts(line, state), text);
+        let of = |state, text| Event::with_line("checkpoint", facts(line, state), text);
         events.push(match &line.state {
             CheckpointState::Waiting => of("writing", format!("writing {}", name(line))),
             CheckpointState::Unreadable(reason) => {
                 let facts = with(facts(line, "unreadable"), json!({ "reason": reason }));
-                Event::told("checkpoint", facts, format!("unreadable {reason}"))
+                Event::with_line("checkpoint", facts, format!("unreadable {reason}"))
             }
             CheckpointState::LeftOut(reason) => {
                 let facts = with(facts(line, "left_out"), json!({ "reason": reason }));
-                Event::told("checkpoint", facts, format!("left out {reason}"))
+                Event::with_line("checkpoint", facts, format!("left out {reason}"))
             }
             CheckpointState::OldBranch => of("old_branch", format!("old branch {}", name(line))),
             CheckpointState::OnPath => on_path(line, after),
@@ -242,7 +254,7 @@ fn checkpoint(old: Option<&CheckpointLine>, line: &CheckpointLine, after: &Snaps
             _ => "kept on the path",
         };
         let text = format!("gone {}: {place}", name(line));
-        events.push(Event::told("checkpoint", facts(line, "kept"), text));
+        events.push(Event::with_line("checkpoint", facts(line, "kept"), text));
     }
     if let (Some(truth), None) = (line.truth, old.and_then(|old| old.truth)) {
         let mut told = json!({
@@ -260,7 +272,7 @@ fn checkpoint(old: Option<&CheckpointLine>, line: &CheckpointLine, after: &Snaps
             score::behind(after.score(), truth.score),
             logged(line, after)
         );
-        events.push(Event::told("loss", told, text));
+        events.push(Event::with_line("loss", told, text));
     }
     events
 }
@@ -275,7 +287,7 @@ fn on_path(line: &CheckpointLine, after: &Snapshot) -> Event {
         Some((trajectory, index))
     });
     let Some((trajectory, index)) = found else {
-        return Event::told("checkpoint", facts, text);
+        return Event::with_line("checkpoint", facts, text);
     };
     let (update, norm) = (trajectory.update_norm[index], trajectory.norm[index]);
     let more = json!({
@@ -296,7 +308,7 @@ fn on_path(line: &CheckpointLine, after: &Snapshot) -> Event {
     if let [x, y, ..] = trajectory.explained[..] {
         text = format!("{text}, PC1+2 {}", percent(best.unwrap_or(x + y)));
     }
-    Event::told("checkpoint", with(facts, more), text)
+    Event::with_line("checkpoint", with(facts, more), text)
 }
 
 /// Says what training logged there itself.
@@ -374,7 +386,7 @@ fn level(before: &Snapshot, after: &Snapshot) -> Option<Event> {
     let lowest = loss(lowest.loss);
     let text =
         format!("{name}: {points} points{samples}{error}, lowest loss {lowest} at {x:.4}, {y:.4}");
-    Some(Event::told(event, facts, text))
+    Some(Event::with_line(event, facts, text))
 }
 
 /// The checkpoints of which the map's plane is made; two planes of one run differ in them.

@@ -159,9 +159,14 @@ impl WeightsReport {
             side,
             stroke,
         };
+        let mut updates = self.update_norm.clone();
+        // No update led to the first checkpoint.
+        if let Some(first) = updates.first_mut() {
+            *first = f64::NAN;
+        }
         let norms = vec![
             on(&self.norm, AxisSide::Left, Stroke::Solid),
-            on(&self.update_norm, AxisSide::Right, Stroke::Dashed),
+            on(&updates, AxisSide::Right, Stroke::Dashed),
         ];
         draw(graph::plain(
             "norm of the weights over steps",

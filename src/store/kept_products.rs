@@ -129,16 +129,16 @@ impl StoredProducts {
 
 impl KeptProducts for StoredProducts {
     fn row(&self, shape: &RunShape, path: &[&Checkpoint]) -> Option<GramRow> {
-        told(self.find(shape, path)).flatten()
+        or_logged(self.find(shape, path)).flatten()
     }
 
     fn keep(&self, shape: &RunShape, path: &[&Checkpoint], row: &GramRow) {
-        told(self.write(shape, path, row));
+        or_logged(self.write(shape, path, row));
     }
 }
 
 /// Notes an error in the log: the workers tell the user of the same database.
-fn told<T>(done: Result<T, StoreError>) -> Option<T> {
+fn or_logged<T>(done: Result<T, StoreError>) -> Option<T> {
     done.inspect_err(|error| tracing::info!("{error}")).ok()
 }
 

@@ -32,6 +32,6 @@ pub fn evaluator(input: &[u8]) {
     for line in String::from_utf8_lossy(input).lines() {
         let answer = message::EvaluatorAnswer::of(line);
         let is_ready = matches!(answer, Some(message::EvaluatorAnswer::Ready(_)));
-        assert!(!(is_ready && message::EvaluatorAnswer::is_meant(line)));
+        assert!(!(is_ready && message::EvaluatorAnswer::is_malformed_greeting(line)));
     }
 }

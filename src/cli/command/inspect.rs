@@ -48,7 +48,7 @@ impl Inspect {
             source,
         })?;
         let settings = ModelSettings::of(&Checkpoint::new(0, &path));
-        let (nothing, told) = (Reading::default(), Reading::told(&settings));
+        let (nothing, told) = (Reading::default(), Reading::of_settings(&settings));
         let found = model::recognize_as(&layout, &self.model.name, None, nothing, told);
         let (model, evidence) = match found {
             Ok(recognized) => (Some(recognized.name), recognized.evidence),
@@ -112,7 +112,7 @@ impl Inspect {
             anyhow::bail!(
                 "{}: no checkpoint can be read: {}",
                 self.path.display(),
-                warn::told(&reasons).join("; ")
+                warn::summarized(&reasons).join("; ")
             );
         };
         let step = newest.step;

@@ -250,7 +250,7 @@ impl Line {
             .and_then(|before| path.members.get(before))
         else {
             bail!(
-                "{}: step {} has no checkpoint before it, so there is no update to slice along; give the run's folder",
+                "{}: step {} has no checkpoint before it here, so there is no update to slice along; give a run's folder, or a later step with --origin",
                 self.a.display(),
                 path.members[at].step
             );

@@ -147,7 +147,7 @@ fn rows_are_chosen_alike_in_every_column() {
         Some(&data.inputs[0].values),
         data.target.as_ref().map(|y| &y.values)
     );
-    assert_eq!(data.few(3).samples(), 3);
+    assert_eq!(data.evenly_chosen(3).samples(), 3);
     request.seed = 1;
     assert_ne!(load(&request).unwrap().target, data.target);
 }

@@ -10,8 +10,11 @@ use crate::loss::{Measure, Score};
 use crate::weights::{Layout, Plane};
 
 use super::files::{SentPlane, SentWeights, sweep_memory};
-use super::message::{EvaluatorAnswer, Hello, Order, PlaneFilesMessage, Point, Ready, Whole};
-use super::process::{Process, Silence, Stop, told};
+use super::message::{
+    EvaluatorAnswer, EvaluatorRequest, Hello, PlaneFilesMessage, PointMessage, Ready,
+    WeightsMessage,
+};
+use super::process::{Process, Silence, Stop, shortened};
 use super::{EvaluatorError, EvaluatorOptions, PROTOCOL};
 
 /// Multiple of the usual time for the first answer of a process, because it loads data and compiles.
@@ -96,7 +99,7 @@ impl Connection {
 
     /// The same, which ends when a sign is given.
     #[must_use]
-    pub fn until(self, stop: Stop) -> Self {
+    pub fn with_stop(self, stop: Stop) -> Self {
         Self { stop, ..self }
     }
 
@@ -152,7 +155,7 @@ impl Connection {
             EvaluatorError::NoSplit {
                 command: self.options.command.clone(),
                 split: name,
-                known: told(&names.join(", ")),
+                known: shortened(&names.join(", ")),
             }
         })
     }
@@ -169,7 +172,7 @@ impl Connection {
     #[must_use]
     pub fn device(&self) -> String {
         let state = self.state();
-        let device = state.ready.as_ref().map(|ready| told(&ready.device));
+        let device = state.ready.as_ref().map(|ready| shortened(&ready.device));
         device
             .filter(|device| !device.is_empty())
             .unwrap_or_else(|| "evaluator".into())
@@ -207,7 +210,7 @@ impl Connection {
     ///
     /// # Errors
     /// The evaluator has no loss there, fails there twice, or cannot be started.
-    pub fn on(
+    pub fn measure_on_plane(
         &self,
         plane: &SentPlane,
         at: [f64; 2],
@@ -221,7 +224,7 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Connection::on`], or there is no room for their file.
-    pub fn at(
+    pub fn measure_weights(
         &self,
         layout: &Arc<Layout>,
         flat: &[f32],
@@ -297,14 +300,14 @@ impl Connection {
             running.hold(plane, timeout)?;
         }
         running.process.say(&match place {
-            WeightsPlace::OnPlane(plane, at) => Order::Measure(Point {
+            WeightsPlace::OnPlane(plane, at) => EvaluatorRequest::Measure(PointMessage {
                 id,
                 plane: plane.id,
                 at: *at,
                 split,
                 samples,
             }),
-            WeightsPlace::Weights(file) => Order::Weights(Whole {
+            WeightsPlace::Weights(file) => EvaluatorRequest::Weights(WeightsMessage {
                 id,
                 file,
                 split,
@@ -327,7 +330,7 @@ impl Connection {
                 } else {
                     &why
                 };
-                Err(Failure::Final(self.no_loss(place, &told(why))))
+                Err(Failure::Final(self.no_loss(place, &shortened(why))))
             }
             _ => Err(Failure::Ended(format!(
                 "it answered another question than {id}"
@@ -366,7 +369,7 @@ impl Connection {
             .filter(|name| of_score(name).is_none())
         {
             let keys = Score::ALL.map(Score::key).join(", ");
-            let (command, name) = (&self.options.command, told(name));
+            let (command, name) = (&self.options.command, shortened(name));
             (self.tell)(format!(
                 "evaluator {command}: the score {name} is left out, expected one of {keys}"
             ));
@@ -380,7 +383,7 @@ impl Connection {
         let mut process =
             process.map_err(|error| Failure::Final(self.not_ready(self.unstarted(&error))))?;
         let folder = self.checkpoint.parent().unwrap_or(Path::new(""));
-        process.say(&Order::Hello(Hello {
+        process.say(&EvaluatorRequest::Hello(Hello {
             protocol: PROTOCOL,
             isoloss: env!("CARGO_PKG_VERSION"),
             run: folder,
@@ -406,10 +409,10 @@ impl Connection {
                 Silence::Late => late(),
                 Silence::Ended(why) => Failure::Ended(format!("not ready: {why}")),
             })?;
-            if EvaluatorAnswer::is_meant(&line) {
+            if EvaluatorAnswer::is_malformed_greeting(&line) {
                 return Err(Failure::Final(self.not_ready(format!(
                     "expected {{\"ready\": {{\"protocol\": {PROTOCOL}, \"samples\": {{\"train\": 1024}}}}}}, found {}",
-                    told(&line)
+                    shortened(&line)
                 ))));
             }
             if let Some(EvaluatorAnswer::Ready(ready)) = EvaluatorAnswer::of(&line) {
@@ -456,13 +459,14 @@ impl Running {
         if self.plane == Some(plane.id) {
             return Ok(());
         }
-        self.process.say(&Order::Plane(PlaneFilesMessage {
-            id: plane.id,
-            checkpoint: &plane.checkpoint,
-            origin: &plane.file("origin"),
-            x: &plane.file("x"),
-            y: &plane.file("y"),
-        }));
+        self.process
+            .say(&EvaluatorRequest::Plane(PlaneFilesMessage {
+                id: plane.id,
+                checkpoint: &plane.checkpoint,
+                origin: &plane.file("origin"),
+                x: &plane.file("x"),
+                y: &plane.file("y"),
+            }));
         match self.answer(timeout)? {
             EvaluatorAnswer::Plane(id) if id == plane.id => {
                 self.plane = Some(id);
@@ -488,7 +492,7 @@ impl Running {
         let wrong = || {
             Failure::Ended(format!(
                 "it wrote a line that is no answer: {}",
-                told(&line)
+                shortened(&line)
             ))
         };
         EvaluatorAnswer::of(&line).ok_or_else(wrong)

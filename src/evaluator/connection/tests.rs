@@ -91,7 +91,9 @@ fn the_time_of_answers_holds_neither_the_start_nor_planes() {
     let plane = connection.plane(&plane()).unwrap();
     let begin = Instant::now();
     for _ in 0..2 {
-        connection.on(&plane, [0.5, 0.0], Split::Train, 9).unwrap();
+        connection
+            .measure_on_plane(&plane, [0.5, 0.0], Split::Train, 9)
+            .unwrap();
     }
     let answering = connection.answering();
     assert!(answering >= Duration::from_millis(400), "{answering:?}");
@@ -112,11 +114,15 @@ fn planes_points_and_weights_are_answered_by_one_process() {
         score: 0.5,
     };
     for at in [[0.0, 0.0], [0.5, -1.0]] {
-        let found = connection.on(&plane, at, Split::Train, 9).unwrap();
+        let found = connection
+            .measure_on_plane(&plane, at, Split::Train, 9)
+            .unwrap();
         assert_eq!(found, expected);
     }
     let layout = Arc::new(Layout::default());
-    let found = connection.at(&layout, &[], Split::Test, 4).unwrap();
+    let found = connection
+        .measure_weights(&layout, &[], Split::Test, 4)
+        .unwrap();
     assert_eq!(found, expected);
     let starts = std::fs::read_to_string(folder.path().join("starts")).unwrap();
     assert_eq!((starts.as_str(), told.lock().unwrap().len()), ("x\n", 0));
@@ -140,7 +146,9 @@ fn a_point_is_asked_again_of_a_new_process(#[case] first: &str, #[case] said: &s
     }
     let (connection, told) = connection(options);
     let plane = connection.plane(&plane()).unwrap();
-    let found = connection.on(&plane, [0.0; 2], Split::Train, 9).unwrap();
+    let found = connection
+        .measure_on_plane(&plane, [0.0; 2], Split::Train, 9)
+        .unwrap();
     assert_eq!(found.loss, 0.25);
     let told = told.lock().unwrap();
     assert_eq!(told.len(), 1, "{told:?}");
@@ -154,7 +162,7 @@ fn a_point_that_ends_it_twice_has_no_loss_and_the_next_one_has() {
     let body = format!("case \"$line\" in *'\"at\":[3.0'*) exit 1 ;; *) {ANSWER} ;; esac");
     let (connection, told) = connection(script(&folder, &body));
     let plane = connection.plane(&plane()).unwrap();
-    let on = |alpha| connection.on(&plane, [alpha, 0.0], Split::Train, 9);
+    let on = |alpha| connection.measure_on_plane(&plane, [alpha, 0.0], Split::Train, 9);
     let said = on(3.0).unwrap_err().to_string();
     assert!(
         said.contains("no loss at (3.000, 0.000): it ended twice there"),
@@ -171,7 +179,7 @@ fn a_point_without_a_loss_says_why_and_the_process_lives() {
     let (connection, told) = connection(script(&folder, body));
     let plane = connection.plane(&plane()).unwrap();
     for _ in 0..2 {
-        let found = connection.on(&plane, [0.0; 2], Split::Train, 9);
+        let found = connection.measure_on_plane(&plane, [0.0; 2], Split::Train, 9);
         let said = found.unwrap_err().to_string();
         assert!(said.ends_with(": CUDA out of memory"), "{said}");
     }
@@ -280,7 +288,11 @@ fn the_documented_session_is_the_one_that_is_spoken() {
     connection.open().unwrap();
     assert_eq!(connection.device(), "cuda:0");
     let plane = connection.plane(&plane()).unwrap();
-    let on = |at| connection.on(&plane, at, Split::Train, 1024).unwrap();
+    let on = |at| {
+        connection
+            .measure_on_plane(&plane, at, Split::Train, 1024)
+            .unwrap()
+    };
     let first = Measure {
         loss: 0.5121,
         score: 0.84,
@@ -289,7 +301,9 @@ fn the_documented_session_is_the_one_that_is_spoken() {
     let second = on([0.25, -1.5]);
     assert!(second.loss.is_nan() && second.score == 0.1, "{second:?}");
     let layout = Arc::new(Layout::default());
-    let failed = connection.at(&layout, &[], Split::Test, 512).unwrap_err();
+    let failed = connection
+        .measure_weights(&layout, &[], Split::Test, 512)
+        .unwrap_err();
     assert!(
         failed.to_string().ends_with("CUDA out of memory"),
         "{failed}"

@@ -285,7 +285,7 @@ impl Inquiry<'_> {
         let cpu = self.question.is_on_cpu();
         let samples = Effort::samples_of(self.products, losses, cpu);
         if samples > self.few.samples() {
-            self.question.data.few(samples)
+            self.question.data.evenly_chosen(samples)
         } else {
             self.few.clone()
         }
@@ -428,7 +428,7 @@ impl Inquiry<'_> {
             pixels: (scale > 0).then(|| self.scales[scale].clone()),
         };
         self.assumed.normalization = if scale == 0 {
-            self.question.data.scaled()
+            self.question.data.normalization_in_words()
         } else {
             self.scales[scale].words()
         };

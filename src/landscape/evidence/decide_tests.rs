@@ -119,7 +119,9 @@ fn updates_that_follow_clearly_what_the_losses_speak_against_are_a_warning() {
 #[test]
 fn two_files_of_a_network_that_knows_its_samples_by_heart_are_read_by_their_losses() {
     let folder = tempfile::tempdir().unwrap();
-    let data = data::load(&DataRequest::whole("digits")).unwrap().few(256);
+    let data = data::load(&DataRequest::whole("digits"))
+        .unwrap()
+        .evenly_chosen(256);
     let options = DemoOptions {
         checkpoints: 40,
         seconds: 0.0,

@@ -105,7 +105,7 @@ impl<'a> Inquiry<'a> {
                 asked_at: question.members.last().map(|member| member.step),
                 ..Assumed::default()
             },
-            few: data.few(0),
+            few: data.evenly_chosen(0),
             question,
             go_on,
             scales,
@@ -126,7 +126,7 @@ impl<'a> Inquiry<'a> {
         }
         let readings = inquiry.candidates.len();
         inquiry.effort = Effort::of(cost.products, readings, question.is_on_cpu());
-        inquiry.few = data.few(inquiry.effort.samples);
+        inquiry.few = data.evenly_chosen(inquiry.effort.samples);
         inquiry.assumed.samples = inquiry.few.samples();
         Ok(inquiry)
     }

@@ -52,7 +52,7 @@ impl Question<'_> {
                 reading: found.map_or(self.asked, |found| found.reading),
                 pixels: None,
             },
-            normalization: self.data.scaled(),
+            normalization: self.data.normalization_in_words(),
             loss: self.criterion.loss.name().into(),
             output: forward.as_ref().and_then(logits::doubt),
             ..Assumed::default()
@@ -61,7 +61,7 @@ impl Question<'_> {
 
     pub(super) fn recognize(&self, reading: Reading) -> Result<Recognized, LandscapeError> {
         let image = self.data.image();
-        let told = Reading::told(&self.shape.settings);
+        let told = Reading::of_settings(&self.shape.settings);
         model::recognize_as(&self.shape.layout, self.model, image, reading, told)
             .map_err(|source| LandscapeError::of_model(&self.shape.newest, source))
     }

@@ -103,12 +103,14 @@ impl ExternalObjective {
     }
 
     pub(super) fn on(&self, plane: &SentPlane, at: [f64; 2]) -> Result<Measure, LandscapeError> {
-        Ok(self.connection.on(plane, at, self.split, self.samples)?)
+        Ok(self
+            .connection
+            .measure_on_plane(plane, at, self.split, self.samples)?)
     }
 
     pub(super) fn at_flat(&self, flat: &[f32]) -> Result<Measure, LandscapeError> {
         let connection = &self.connection;
-        Ok(connection.at(&self.layout, flat, self.split, self.samples)?)
+        Ok(connection.measure_weights(&self.layout, flat, self.split, self.samples)?)
     }
 
     pub(super) fn resident(&self, plane: &Plane) -> Result<SentPlane, LandscapeError> {

@@ -128,7 +128,7 @@ impl DeviceWorker {
 
     fn recognize(&mut self, shape: &RunShape) -> Result<Recognized, LandscapeError> {
         let image = self.data.as_ref().and_then(|data| data.image());
-        let told = Reading::told(&shape.settings);
+        let told = Reading::of_settings(&shape.settings);
         let of =
             |reading| model::recognize_as(&shape.layout, &self.setup.model, image, reading, told);
         let reading = self.function.reading.or(self.setup.reading);

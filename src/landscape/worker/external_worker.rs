@@ -102,7 +102,7 @@ impl ExternalWorker {
             let (options, tell) = (self.options.clone(), Arc::clone(&self.tell));
             let (place, newest) = (self.place.to_string(), shape.newest.clone());
             let connection = Connection::new(options, place, newest.clone(), tell);
-            (Arc::new(connection.until(self.stop.clone())), newest)
+            (Arc::new(connection.with_stop(self.stop.clone())), newest)
         });
         let connection = Arc::clone(connection);
         let layout = Arc::clone(&shape.layout);

@@ -4,7 +4,7 @@ use std::env;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::evaluator::process::told;
+use crate::evaluator::process::shortened;
 use crate::evaluator::{Process, Silence, Stop, Tell};
 use crate::host;
 
@@ -186,7 +186,7 @@ impl ProcessWorker {
         for _ in 0..LONGEST_BANNER {
             let line = self.first_lines(process).map_err(|failure| match failure {
                 Failure::Ended(why) if !last.is_empty() => {
-                    let last = told(&last);
+                    let last = shortened(&last);
                     Failure::Ended(format!("{why}; it said no hello, and before: {last}"))
                 }
                 failure => failure,
@@ -204,7 +204,7 @@ impl ProcessWorker {
                 }) => {
                     return Err(refused(format!(
                         "the worker is isoloss {} and speaks protocol {protocol}, this one speaks protocol {PROTOCOL}",
-                        told(&version)
+                        shortened(&version)
                     )));
                 }
                 _ => last = line,
@@ -212,7 +212,7 @@ impl ProcessWorker {
         }
         Err(refused(format!(
             "the worker said no hello in {LONGEST_BANNER} lines; the last was: {}",
-            told(&last)
+            shortened(&last)
         )))
     }
 

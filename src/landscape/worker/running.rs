@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::evaluator::Process;
-use crate::evaluator::process::told;
+use crate::evaluator::process::shortened;
 
 use super::super::evidence::AssumedFunction;
 use super::super::{Fault, LandscapeError};
@@ -77,5 +77,5 @@ pub(super) fn say(process: &mut Process, order: &WorkerOrder) -> Result<(), Fail
 }
 
 pub(super) fn no_answer(line: &str) -> String {
-    format!("it wrote a line that is no answer: {}", told(line))
+    format!("it wrote a line that is no answer: {}", shortened(line))
 }

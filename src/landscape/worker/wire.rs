@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value as Json, json};
 
 use crate::data::Dataset;
-use crate::evaluator::process::told;
+use crate::evaluator::process::shortened;
 use crate::store::Digest;
 
 use super::super::evidence::AssumedFunction;
@@ -193,7 +193,7 @@ pub fn message<T: DeserializeOwned>(line: &str) -> io::Result<T> {
     let json: Json = serde_json::from_str(line)?;
     let read = tree_of(json)?.deserialized();
     // A wrong name is quoted whole.
-    read.map_err(|ciborium::value::Error::Custom(reason)| io::Error::other(told(&reason)))
+    read.map_err(|ciborium::value::Error::Custom(reason)| io::Error::other(shortened(&reason)))
 }
 
 fn json_of(tree: Tree) -> io::Result<Json> {

@@ -160,7 +160,7 @@ impl Conductor {
         snapshot.trajectory = plane.map(|plane| Arc::clone(&plane.trajectory));
         snapshot.window = plane.map(CurrentPlane::window);
         let newest = plane.zip(self.newest.as_ref());
-        snapshot.plane = newest.map(|(plane, newest)| plane.told(newest));
+        snapshot.plane = newest.map(|(plane, newest)| plane.map_plane(newest));
         self.look_up();
     }
 

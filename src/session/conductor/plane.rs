@@ -201,7 +201,7 @@ impl CurrentPlane {
     }
 
     /// The plane as the snapshot tells it.
-    pub(super) fn told(&self, newest: &NewestPath) -> MapPlane {
+    pub(super) fn map_plane(&self, newest: &NewestPath) -> MapPlane {
         let held = self.against(newest);
         MapPlane {
             origin: self.spec.origin.step,

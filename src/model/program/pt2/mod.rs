@@ -19,7 +19,7 @@ pub use self::signature::{arguments, roles};
 use self::aliases::Aliases;
 use self::archive::Archive;
 use self::call::{Call, Names, kind, union};
-use self::signature::{From, Taken, input, output_names, taken, used};
+use self::signature::{GraphInput, InputSource, input, output_names, taken, used};
 use super::apply;
 use super::kind::Kind;
 use super::op::Op;
@@ -88,9 +88,9 @@ impl Reader<'_> {
         let (mut wanted, mut constants) = (Vec::new(), Vec::new());
         for taken in taken(module) {
             match taken.from {
-                From::Parameter | From::Buffer => wanted.push(taken),
-                From::Constant => constants.push(taken),
-                From::Argument => self.argument(taken.graph, module),
+                InputSource::Parameter | InputSource::Buffer => wanted.push(taken),
+                InputSource::Constant => constants.push(taken),
+                InputSource::Argument => self.argument(taken.graph, module),
             }
         }
         wanted.retain(|wanted| used.contains(wanted.graph));
@@ -127,7 +127,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn constant(&mut self, wanted: &Taken<'_>) -> Result<(), Pt2Error> {
+    fn constant(&mut self, wanted: &GraphInput<'_>) -> Result<(), Pt2Error> {
         let tensor = self.archive.tensor(wanted.name)?;
         let value = self.program.constant(tensor);
         self.names.insert(wanted.graph.to_owned(), value);
@@ -135,7 +135,7 @@ impl Reader<'_> {
     }
 
     /// Finds the weights in the layout; what is not there stays as it is in the archive.
-    fn bind(&mut self, wanted: &[Taken<'_>], layout: &Layout) -> Result<(), Pt2Error> {
+    fn bind(&mut self, wanted: &[GraphInput<'_>], layout: &Layout) -> Result<(), Pt2Error> {
         let ties = wanted.iter().map(|wanted| self.archive.names(wanted.name));
         let ties: Vec<Vec<String>> = ties.collect();
         let found = names::matched(&ties, layout.names());

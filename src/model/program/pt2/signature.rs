@@ -19,7 +19,7 @@ use crate::weights::{Role, Roles};
 pub fn arguments(path: &Path) -> Result<Vec<Input>, Pt2Error> {
     let archive = Archive::open(path)?;
     let module = archive.program.get("graph_module").unwrap_or(&Json::Null);
-    let arguments = taken(module).filter(|taken| matches!(taken.from, From::Argument));
+    let arguments = taken(module).filter(|taken| matches!(taken.from, InputSource::Argument));
     Ok(arguments.map(|taken| input(taken.name, module)).collect())
 }
 
@@ -54,9 +54,9 @@ pub fn roles(path: &Path) -> Result<Roles, Pt2Error> {
     let mut roles = Roles::default();
     for taken in taken(module).filter(|taken| used.contains(taken.graph)) {
         let role = match taken.from {
-            From::Parameter => Role::Parameter,
-            From::Buffer => Role::RunningStatistic,
-            From::Constant | From::Argument => continue,
+            InputSource::Parameter => Role::Parameter,
+            InputSource::Buffer => Role::RunningStatistic,
+            InputSource::Constant | InputSource::Argument => continue,
         };
         roles.add(archive.names(taken.name), role);
     }
@@ -64,16 +64,16 @@ pub fn roles(path: &Path) -> Result<Roles, Pt2Error> {
 }
 
 /// An input of a program's graph.
-pub(super) struct Taken<'a> {
+pub(super) struct GraphInput<'a> {
     /// Its name in the graph.
     pub(super) graph: &'a str,
     /// Its name in the state dict, among the constants or among the arguments.
     pub(super) name: &'a str,
-    pub(super) from: From,
+    pub(super) from: InputSource,
 }
 
 /// The place where the value of an input is.
-pub(super) enum From {
+pub(super) enum InputSource {
     Parameter,
     /// A buffer that a checkpoint holds.
     Buffer,
@@ -83,7 +83,7 @@ pub(super) enum From {
 }
 
 /// Returns the inputs of a program's graph.
-pub(super) fn taken(module: &Json) -> impl Iterator<Item = Taken<'_>> {
+pub(super) fn taken(module: &Json) -> impl Iterator<Item = GraphInput<'_>> {
     let specs = module
         .pointer("/signature/input_specs")
         .and_then(Json::as_array);
@@ -97,14 +97,14 @@ pub(super) fn taken(module: &Json) -> impl Iterator<Item = Taken<'_>> {
         let text = |key: &str| spec.get(key).and_then(Json::as_str);
         let is_stored = spec.get("persistent").and_then(Json::as_bool);
         let (name, from) = match of {
-            "parameter" => (text("parameter_name")?, From::Parameter),
-            "buffer" if is_stored.unwrap_or(true) => (text("buffer_name")?, From::Buffer),
-            "buffer" => (text("buffer_name")?, From::Constant),
-            "tensor_constant" => (text("tensor_constant_name")?, From::Constant),
-            "user_input" => (graph, From::Argument),
+            "parameter" => (text("parameter_name")?, InputSource::Parameter),
+            "buffer" if is_stored.unwrap_or(true) => (text("buffer_name")?, InputSource::Buffer),
+            "buffer" => (text("buffer_name")?, InputSource::Constant),
+            "tensor_constant" => (text("tensor_constant_name")?, InputSource::Constant),
+            "user_input" => (graph, InputSource::Argument),
             _ => return None,
         };
-        Some(Taken { graph, name, from })
+        Some(GraphInput { graph, name, from })
     })
 }
 
