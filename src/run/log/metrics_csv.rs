@@ -87,6 +87,7 @@ pub(super) fn read(path: &Path) -> Result<Option<ReadLog>, String> {
             break;
         }
     }
+    let trouble = trouble.or_else(|| log.fullness());
     Ok(Some(ReadLog { log, trouble }))
 }
 

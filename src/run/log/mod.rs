@@ -112,6 +112,19 @@ impl TrainingLog {
         [&self.train, &self.eval, &self.rate]
     }
 
+    /// Says that it holds as much as is kept of a log; `None` if there may be more room.
+    fn fullness(&self) -> Option<String> {
+        let full = self
+            .all()
+            .into_iter()
+            .find(|series| series.0.len() >= MOST)?;
+        let last = full.last().map_or(0, |last| last.step);
+        Some(format!(
+            "{}: expected at most {MOST} entries, found as many by step {last}: later ones are not read",
+            self.source.display()
+        ))
+    }
+
     /// Returns true if it holds nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -142,6 +155,21 @@ pub fn read(run: &Path, logs: &[PathBuf]) -> LogUpdate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_that_is_full_says_so() {
+        let of = |count: u64| TrainingLog {
+            train: (0..count).map(|step| (step, 1.0)).collect(),
+            ..TrainingLog::of(Path::new("metrics.csv"))
+        };
+        assert_eq!(of(MOST as u64 - 1).fullness(), None);
+        let said = of(MOST as u64 + 5).fullness().unwrap_or_default();
+        let last = format!("by step {}", MOST - 1);
+        assert!(
+            said.starts_with("metrics.csv: ") && said.contains(&last),
+            "{said}"
+        );
+    }
 
     #[test]
     fn training_that_goes_back_to_a_checkpoint_logs_those_steps_anew() {

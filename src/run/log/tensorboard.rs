@@ -124,6 +124,7 @@ impl Events {
             }
         }
         let trouble = self.files.values().find_map(|file| file.trouble.clone());
+        let trouble = trouble.or_else(|| log.fullness());
         ReadLog { log, trouble }
     }
 

@@ -132,7 +132,8 @@ pub(super) fn read(path: &Path) -> Result<Option<ReadLog>, String> {
         rate,
         ..TrainingLog::of(path)
     };
-    Ok(Some(ReadLog { log, trouble: None }))
+    let trouble = log.fullness();
+    Ok(Some(ReadLog { log, trouble }))
 }
 
 /// Makes JSON of what Python writes: `NaN`, `Infinity` and `-Infinity` become `null` outside of strings. A last

@@ -222,7 +222,9 @@ pub(crate) fn render_components(app: &App, area: Rect, buffer: &mut Buffer) {
         return;
     }
     let slices = &app.snapshot().slices;
-    if slices.is_empty() {
+    // One value makes no curve.
+    let is_begun = |slice: &Slice| slice.values.iter().flatten().nth(1).is_some();
+    if !slices.iter().any(is_begun) {
         let why = match facts::axes(app.snapshot()) {
             0 => "slices begin with the second checkpoint",
             _ => "not measured yet",
