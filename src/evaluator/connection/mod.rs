@@ -223,7 +223,7 @@ impl Connection {
     /// Measures weights that lie in memory.
     ///
     /// # Errors
-    /// As [`Connection::on`], or there is no room for their file.
+    /// As [`Connection::measure_on_plane`], or there is no room for their file.
     pub fn measure_weights(
         &self,
         layout: &Arc<Layout>,
